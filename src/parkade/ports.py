@@ -1,0 +1,271 @@
+"""The doors between Parkade and the world, as small protocols in our words.
+
+Everything here is level-triggered: an agent is told the whole desired state of its pool and
+reports a whole, dated observation. Every call may be repeated harmlessly; identity is the attempt
+id, order is (epoch, sequence). Times are microseconds since 1970-01-01 UTC.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from parkade.core.ledger.accounts import Transfer
+from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit
+from parkade.core.workloads.observed import EnginePhase as Phase
+
+__all__ = ["Checkpoint", "ObservedAttempt", "Phase", "RankExit"]
+
+
+class Clock(Protocol):
+    """Where the present comes from."""
+
+    def now_us(self) -> int:
+        """The present instant."""
+        ...
+
+
+class Rank(msgspec.Struct, frozen=True, kw_only=True):
+    """One rank of an attempt: its index is its place in the tuple."""
+
+    node: str
+    gpus: int
+
+
+class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Leave: the notice starts at once, TERM comes at `deadline_us`, KILL at `kill_at_us`.
+
+    A later order for the same attempt may bring both forward, never back. `cause` is one of
+    outbid, reclaimed, moved, healed, budget, operator, cancelled, expired, failed.
+    """
+
+    noticed_at_us: int
+    deadline_us: int
+    kill_at_us: int
+    cause: str
+
+
+class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that shall run on these ranks until it ends or `stop` says otherwise."""
+
+    attempt: str
+    workload: str
+    generation: int
+    name: str
+    org: str
+    unix_user: str | None
+    command: str
+    workdir: str
+    env: tuple[tuple[str, str], ...]
+    env_file: str | None
+    ranks: tuple[Rank, ...]
+    checkpoint_signal: str | None
+    stop: StopOrder | None
+
+
+class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a pool. An agent refuses one whose (epoch, sequence) is older than the last."""
+
+    pool: str
+    epoch: int
+    sequence: int
+    attempts: tuple[DesiredAttempt, ...]
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a pool at `at_us`. Nothing follows from an incomplete one."""
+
+    pool: str
+    at_us: int
+    is_complete: bool
+    attempts: tuple[ObservedAttempt, ...]
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine can do; a spec that needs more is refused when validated, by name."""
+
+    engine: str
+    version: str
+    isolates_users: bool
+    has_containers: bool
+    keeps_memory_limits: bool
+
+
+class NodeShape(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as an engine knows it."""
+
+    node: str
+    gpus: int
+
+
+class EngineError(Exception):
+    """An engine could not do what it was asked; the subclasses say what may be done about it."""
+
+
+class InvalidSpec(EngineError):
+    """The workload can never run on this engine; the message names the key."""
+
+
+class Unsupported(EngineError):
+    """The engine has no such capability; the message names it."""
+
+
+class Conflict(EngineError):
+    """The attempt is known with another generation or other seats."""
+
+
+class Transient(EngineError):
+    """It may work when repeated."""
+
+
+class Unreachable(EngineError):
+    """The engine cannot be reached; nothing is known."""
+
+
+class Engine(Protocol):
+    """Runs attempts where it is told to. One contract, one suite, for every engine."""
+
+    def capabilities(self) -> Capabilities:
+        """What it can do, probed once."""
+        ...
+
+    def validate(self, attempt: DesiredAttempt) -> None:
+        """Raises InvalidSpec or Unsupported where the attempt could never run here."""
+        ...
+
+    def render(self, attempt: DesiredAttempt) -> str:
+        """The exact command, script or manifest that `launch` would use; no secrets."""
+        ...
+
+    async def launch(self, attempt: DesiredAttempt) -> None:
+        """Starts it and returns once it is sure to be found by `observe`. Twice is once."""
+        ...
+
+    async def observe(self) -> Observation:
+        """One look at everything."""
+        ...
+
+    async def stop(self, attempt: str, order: StopOrder) -> None:
+        """Hands over the order and returns at once; the engine escalates by itself."""
+        ...
+
+    async def signal(self, attempt: str, name: str) -> None:
+        """Sends a named signal to every rank."""
+        ...
+
+    async def adopt(self) -> Sequence[str]:
+        """Takes up what runs after a restart of the agent; the attempt ids found."""
+        ...
+
+    async def forget(self, attempt: str) -> None:
+        """Drops the record of a released attempt that is no longer desired."""
+        ...
+
+    def logs(self, attempt: str, rank: int, *, offset: int, follow: bool) -> AsyncIterator[bytes]:
+        """Output of a rank from a byte offset; ends when released, or at once without follow."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go without stopping anything that runs."""
+        ...
+
+
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One event as it is kept for ever: `version` is the encoding's, `body` the encoded event."""
+
+    sequence: int
+    epoch: int
+    at_us: int
+    type: str
+    version: int
+    body: bytes
+
+
+class StatedTransfer(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a statement: the transfer, and the event (`sequence`) that moved the money."""
+
+    sequence: int
+    position: int
+    at_us: int
+    transfer: Transfer
+
+
+class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a principal was told under an idempotency key; `body` is the encoded outcome."""
+
+    principal: str
+    key: str
+    request_digest: str
+    body: bytes
+    sequence: int
+    at_us: int
+
+
+class StoredSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The world after event `sequence`, encoded."""
+
+    sequence: int
+    version: int
+    body: bytes
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What one transaction adds. `after` is the last sequence that the writer knows of."""
+
+    after: int
+    entries: tuple[JournalEntry, ...]
+    transfers: tuple[StatedTransfer, ...]
+    answers: tuple[StoredAnswer, ...]
+
+
+class StoreError(Exception):
+    """The store could not be read or written; the message says what to do about it."""
+
+
+class Fenced(StoreError):
+    """Another writer went on with this journal; this process must stop."""
+
+
+class Store(Protocol):
+    """Keeps the journal and what answers and statements need; one suite for every store.
+
+    `commit` is called by the writer's thread alone; the others by any thread.
+    """
+
+    def commit(self, batch: Batch) -> None:
+        """Adds all of it durably, or nothing. Fenced where `after` is not the journal's end."""
+        ...
+
+    def last_sequence(self) -> int:
+        """The journal's end, 0 when it is empty."""
+        ...
+
+    def entries(self, *, after: int, limit: int) -> Sequence[JournalEntry]:
+        """The entries that follow `after`, in order, at most `limit`."""
+        ...
+
+    def answer(self, principal: str, key: str) -> StoredAnswer | None:
+        """What was answered under this key."""
+        ...
+
+    def statement(
+        self, account: str, *, from_us: int | None, to_us: int | None
+    ) -> Sequence[StatedTransfer]:
+        """Every transfer of an account in [from_us, to_us), in the journal's order."""
+        ...
+
+    def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:
+        """Adds a snapshot; of the older ones the newest `keep - 1` stay."""
+        ...
+
+    def snapshots(self) -> Iterator[StoredSnapshot]:
+        """Whole ones, newest first; a torn one is skipped with a line in the log."""
+        ...
+
+    def forget_answers(self, *, before_us: int) -> None:
+        """Drops the answers that were given before an instant."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the files."""
+        ...
