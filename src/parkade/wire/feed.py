@@ -1,0 +1,34 @@
+"""Events on the wire: what happened, told to those it concerns."""
+
+from typing import Any
+
+from parkade.wire.model import Answer
+from parkade.wire.scalars import Instant
+
+
+class Event(Answer):
+    """One event of the journal as the caller may see it; `says` is one line for people.
+
+    `detail` holds what belongs to this type; its money is decimal text, its instants RFC 3339.
+    """
+
+    sequence: int
+    type: str
+    at: Instant
+    org: str | None = None
+    market: str | None = None
+    workload: str | None = None
+    reservation: str | None = None
+    claim: str | None = None
+    node: str | None = None
+    says: str
+    detail: dict[str, Any] = {}
+
+
+class Caller(Answer):
+    """Who a token speaks for."""
+
+    user: str
+    org: str
+    role: str
+    server: str

@@ -1,0 +1,48 @@
+"""What things cost and what was paid, on the wire."""
+
+from parkade.wire.model import Answer
+from parkade.wire.scalars import Amount, Instant
+
+
+class Cost(Answer):
+    """What an answer may cost: a price, for all of it by the hour, and the most it can come to.
+
+    `price_per_gpu_hour` is the highest that can be charged; `at_most` null: not bounded, and
+    `says` says so.
+    """
+
+    price_per_gpu_hour: Amount
+    gpus: int
+    per_hour: Amount
+    at_most: Amount | None
+    says: str
+
+
+class Transfer(Answer):
+    """One movement of money from the account's side: `amount` is negative where it paid.
+
+    `price` is per GPU-hour over [start, end) where it was for use.
+    """
+
+    sequence: int
+    at: Instant
+    kind: str
+    amount: Amount
+    other: str
+    reservation: str | None
+    workload: str | None
+    attempt: str | None
+    gpus: int
+    price: Amount | None
+    start: Instant | None
+    end: Instant | None
+
+
+class Statement(Answer):
+    """An account's movements in a window, their sums, and what it holds now."""
+
+    account: str
+    balance: Amount
+    received: Amount
+    paid: Amount
+    transfers: tuple[Transfer, ...]

@@ -1,0 +1,197 @@
+"""Pools, markets, price sheets and nodes on the wire; `pool.yaml` is an `OpenPool`."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, Strict, field_validator
+
+from parkade.wire.model import Answer, Request
+from parkade.wire.scalars import (
+    NAME,
+    Amount,
+    Instant,
+    Name,
+    PositiveSpan,
+    Price,
+    Reasoning,
+    Share,
+    Span,
+    Whole,
+)
+
+NodeName = Annotated[
+    str, Strict(), Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$")
+]
+Fabrics = dict[Annotated[str, Field(pattern=f"^{NAME}$")], tuple[NodeName, ...]]
+
+
+def _seconds(count: int) -> timedelta:
+    return timedelta(seconds=count)
+
+
+class InstanceType(Request):
+    """A kind of node; memory and CPUs are the whole node's."""
+
+    name: Name
+    gpu_model: Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$")]
+    gpus_per_node: Annotated[Whole, Field(ge=1, le=1024)]
+    memory_gib: Annotated[Whole, Field(ge=1, le=1_048_576)]
+    cpus: Annotated[Whole, Field(ge=1, le=65_536)]
+
+
+class Terms(Request):
+    """The published terms of a market; prices are per GPU-hour and have no default."""
+
+    pay_as_you_go: Price = Field(description="on-demand's price")
+    reservation_rate: Price = Field(description="what a reservation costs")
+    public_floor: Price = Field(description="the least that unreserved capacity goes for")
+    fee: Share = Field(description="the operator's share of what lent capacity earns")
+    notice: PositiveSpan = Field(_seconds(120), description="from 'you must leave' to TERM")
+    heal_notice: PositiveSpan = Field(
+        _seconds(30), description="the notice where a broken gang of higher right must be healed"
+    )
+    kill: PositiveSpan = Field(_seconds(30), description="from TERM to KILL")
+    turnaround: Span = Field(_seconds(30), description="between two orgs on one seat")
+    start_grace: Span = Field(
+        _seconds(120), description="who made others leave is billed from then on, started or not"
+    )
+    minimum_charge: Span | None = Field(
+        None, description="what it is billed for at least; default: the notice"
+    )
+    release_grace: PositiveSpan = Field(
+        _seconds(60), description="not seen free so long after KILL: the node is suspect"
+    )
+    clearing_interval: PositiveSpan = Field(_seconds(30), description="at least one clearing in it")
+    clearing_pause: PositiveSpan = Field(_seconds(1), description="at most one clearing in it")
+    billing_period: PositiveSpan = Field(
+        _seconds(3600), description="reservations are charged ahead by it"
+    )
+    backoff: Span = Field(_seconds(300), description="the wait after repeated preemption")
+    retention: PositiveSpan = Field(
+        timedelta(days=7), description="what ended is shown so long, and kept in the read models"
+    )
+    buffer_nodes: Annotated[Whole, Field(ge=0, le=100_000)] = Field(
+        1, description="kept out of reservation sales in each fabric, lent as spot meanwhile"
+    )
+    switching_credit: Share = Field(
+        "1/20", description="how much higher a running workload counts than a newcomer"
+    )
+
+
+class OpenPool(Request):
+    """Nodes of one supplier at one site; `fabrics` names the nodes with full interconnect."""
+
+    pool: Name
+    site: Name
+    instance_type: InstanceType
+    fabrics: Annotated[Fabrics, Field(min_length=1, max_length=10_000)]
+    terms: Terms
+
+    @field_validator("fabrics")
+    @classmethod
+    def _each_node_once(cls, fabrics: Fabrics) -> Fabrics:
+        nodes = [node for names in fabrics.values() for node in names]
+        twice = (
+            sorted({node for node in nodes if nodes.count(node) > 1})
+            if len(set(nodes)) < len(nodes)
+            else []
+        )
+        if twice:
+            raise ValueError(f"{', '.join(twice[:5])}: a node stands in one fabric, once")
+        empty = sorted(fabric for fabric, names in fabrics.items() if not names)
+        if empty:
+            raise ValueError(f"{', '.join(empty[:5])}: a fabric has nodes")
+        return fabrics
+
+
+class SetPrices(Request):
+    """A new price sheet; what is left out stays. Sold reservations keep their rate."""
+
+    pay_as_you_go: Price | None = None
+    reservation_rate: Price | None = None
+    public_floor: Price | None = None
+
+
+class NodeReason(Request):
+    """Why a node is cordoned or failed; shown to whoever asks about it."""
+
+    reason: Reasoning
+
+
+class Step(Answer):
+    """The price with which a newcomer of `nodes` whole nodes would win now; null: none would."""
+
+    nodes: int
+    price: Amount | None
+
+
+class Sheet(Answer):
+    """A market's public prices per GPU-hour, and its ladder as of the last clearing."""
+
+    market: str
+    site: str
+    instance_type: str
+    gpu_model: str
+    gpus_per_node: int
+    pay_as_you_go: Amount
+    reservation_rate: Amount
+    public_floor: Amount
+    notice: Span
+    kill: Span
+    ladder: tuple[Step, ...]
+    cleared: Instant | None
+
+
+class Prices(Answer):
+    """Every market's."""
+
+    prices: tuple[Sheet, ...]
+
+
+class Pool(Answer):
+    """A pool and its market: terms as published, and how many nodes of it are in play."""
+
+    pool: str
+    market: str
+    site: str
+    instance_type: InstanceType
+    terms: Terms
+    fabrics: dict[str, tuple[str, ...]]
+    nodes: int
+    nodes_in_play: int
+    is_reachable: bool
+
+
+class Pools(Answer):
+    """Every pool."""
+
+    pools: tuple[Pool, ...]
+
+
+class Cordon(Answer):
+    """No new work, says `holder`; only the holder lifts it."""
+
+    holder: str
+    reason: str
+    at: Instant
+
+
+class Node(Answer):
+    """A node and who sits there."""
+
+    node: str
+    market: str
+    fabric: str
+    gpus: int
+    gpus_held: int
+    gpus_promised: int
+    health: str
+    health_reason: str
+    cordons: tuple[Cordon, ...]
+    seated: tuple[str, ...]
+
+
+class Nodes(Answer):
+    """Those asked for."""
+
+    nodes: tuple[Node, ...]

@@ -1,0 +1,116 @@
+"""How the API says no (RFC 9457): one table from a refusal's code to HTTP status and exit code.
+
+The codes are those of the core's `Reason`, and four that only the door can say.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class Code(NamedTuple):
+    """What a code means to HTTP and to a shell."""
+
+    status: int
+    exit: int
+
+
+EXIT_OTHER, EXIT_USAGE, EXIT_INVALID, EXIT_NOT_FOUND = 1, 2, 3, 4
+EXIT_DENIED, EXIT_TRY_AGAIN, EXIT_REFUSED = 5, 6, 7
+
+CODES: dict[str, Code] = {
+    "invalid": Code(422, EXIT_INVALID),
+    "not_yet": Code(422, EXIT_INVALID),
+    "unsupported": Code(422, EXIT_INVALID),
+    "limit_required": Code(422, EXIT_INVALID),
+    "already_exists": Code(409, EXIT_INVALID),
+    "already_ended": Code(409, EXIT_INVALID),
+    "conflict": Code(409, EXIT_INVALID),
+    "not_found": Code(404, EXIT_NOT_FOUND),
+    "denied": Code(403, EXIT_DENIED),
+    "cordoned_by_another": Code(409, EXIT_DENIED),
+    "insufficient_funds": Code(402, EXIT_REFUSED),
+    "no_capacity": Code(409, EXIT_REFUSED),
+    "reservation_full": Code(409, EXIT_REFUSED),
+    "reservation_ended": Code(409, EXIT_REFUSED),
+    "too_large": Code(409, EXIT_REFUSED),
+    "below_floor": Code(409, EXIT_REFUSED),
+    "notice_too_short": Code(409, EXIT_REFUSED),
+    "busy": Code(503, EXIT_TRY_AGAIN),
+    "clock_jumped": Code(503, EXIT_TRY_AGAIN),
+    "stale": Code(409, EXIT_TRY_AGAIN),
+    "internal": Code(500, EXIT_OTHER),
+    # Only the door says these.
+    "unauthenticated": Code(401, EXIT_USAGE),
+    "method_not_allowed": Code(405, EXIT_OTHER),
+    "body_too_large": Code(413, EXIT_INVALID),
+    "unreachable": Code(503, EXIT_TRY_AGAIN),
+}
+UNKNOWN = Code(500, EXIT_OTHER)
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a request, and where."""
+
+    model_config = ConfigDict(frozen=True)
+
+    place: str
+    message: str
+    code: str = "invalid"
+
+
+class Problem(BaseModel):
+    """The body of every answer that is not a success."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: tuple[Fault, ...] = ()
+
+
+def problem(code: str, detail: str, errors: Iterable[Fault] = ()) -> Problem:
+    """The problem of a code, its status from the table."""
+    status = CODES.get(code, UNKNOWN).status
+    title = code.replace("_", " ").capitalize()
+    return Problem(title=title, status=status, code=code, detail=detail, errors=tuple(errors))
+
+
+def invalid(faults: Iterable[Fault]) -> Problem:
+    """All faults of a request at once; they name the code where they agree on one."""
+    listed = tuple(faults)
+    codes = {fault.code for fault in listed}
+    code = codes.pop() if len(codes) == 1 else "invalid"
+    return problem(code, "; ".join(f"{f.place}: {f.message}" for f in listed[:20]), listed)
+
+
+def faults(errors: Iterable[Any], *, prefix: str = "") -> list[Fault]:
+    """Pydantic's errors as faults, in the order of the request."""
+    return [_fault(error, prefix=prefix) for error in errors]
+
+
+def _fault(error: Any, *, prefix: str) -> Fault:
+    from parkade.wire.spelling import explain_unknown_key
+
+    place = _place(error["loc"], prefix=prefix)
+    kind = str(error["type"])
+    if kind == "extra_forbidden":
+        code, message = explain_unknown_key(tuple(error["loc"]))
+        return Fault(place=place, message=message, code=code)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if kind == "missing":
+        message = "is missing"
+    return Fault(place=place, message=message, code=kind if kind in CODES else "invalid")
+
+
+def _place(location: Iterable[int | str], *, prefix: str) -> str:
+    text = prefix
+    for step in location:
+        text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
+    return text or "body"

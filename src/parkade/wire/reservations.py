@@ -1,0 +1,87 @@
+"""Reservations, lending and claims on the wire."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from parkade.wire.model import Answer, Request
+from parkade.wire.money import Cost
+from parkade.wire.scalars import Amount, Instant, Name, Price, When, Whole
+
+Count = Annotated[Whole, Field(ge=1, le=100_000)]
+
+
+class Reserve(Request):
+    """`nodes` of a market for a window, at the price sheet's rate; `org` is the caller's own."""
+
+    nodes: Count
+    market: Name | None = None
+    name: Name | None = None
+    org: Name | None = None
+    start: When = "now"
+    end: When | None = Field(None, description="left out: open-ended")
+
+
+class Lend(Request):
+    """The standing offer of a reservation: at least `floor` per GPU-hour for its owner, all but
+    `keep` of its idle nodes; `floor` null stops lending."""
+
+    floor: Price | None
+    keep: Annotated[Whole, Field(ge=0, le=100_000)] = 0
+
+
+class MakeClaim(Request):
+    """The owner wants nodes of its reservation for itself."""
+
+    nodes: Count
+
+
+class Lending(Answer):
+    """What an owner lends."""
+
+    floor: Amount
+    keep: int
+
+
+class Reservation(Answer):
+    """A right to nodes for a window; `shape` is the number of nodes in each fabric."""
+
+    reservation: str
+    org: str
+    market: str
+    state: str
+    nodes: int
+    gpus_per_node: int
+    shape: dict[str, int]
+    start: Instant
+    end: Instant | None
+    rate: Amount
+    paid_until: Instant | None
+    lending: Lending | None
+    nodes_used: int
+    cost: Cost
+
+
+class Reservations(Answer):
+    """Those the caller may see."""
+
+    reservations: tuple[Reservation, ...]
+
+
+class Claim(Answer):
+    """Nodes an owner keeps; `seats` are its own from `seated` on, promised before."""
+
+    claim: str
+    reservation: str
+    org: str
+    nodes: int
+    claimed: Instant
+    seated: Instant | None
+    seats: tuple[str, ...]
+    why: str
+
+
+class Claims(Answer):
+    """Those the caller may see."""
+
+    claims: tuple[Claim, ...]

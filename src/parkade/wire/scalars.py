@@ -1,0 +1,195 @@
+"""The scalars of the wire: money, spans, instants, names and whole numbers, each parsed once.
+
+Money is decimal text (`2.50`) of at most six decimals; a float is refused, since it was rounded
+before anyone could look. Spans are `500ms`, `60s`, `5m`, `2h`, `1d`. Instants carry a zone.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+AMOUNT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
+SPAN = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+UNITS = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
+LONGEST = timedelta(days=36_500)
+LARGEST = 1_000_000_000_000
+SHARE = re.compile(r"([0-9]{1,9})(?:/([1-9][0-9]{0,8}))?")
+
+
+def parse_amount(value: object) -> Decimal:
+    """An amount from text, a whole number or a Decimal; ValueError for everything else."""
+    if isinstance(value, float):
+        raise ValueError('a float is never exact money; write it as text, like "2.50"')
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise ValueError('not an amount; write it as text, like "2.50"')
+    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    if not AMOUNT.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not an amount of at most six decimals, like 2.50")
+    return Decimal(text)
+
+
+def format_amount(amount: Decimal) -> str:
+    """Decimal text with at least two decimals, more only where they are not zero."""
+    whole, _, part = f"{amount:.6f}".partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+def parse_span(value: object) -> timedelta:
+    """`60s`, `5m`, `2h`, also `1h30m`; ValueError for everything else."""
+    if isinstance(value, timedelta):
+        return value
+    text = value if isinstance(value, str) else ""
+    if not re.fullmatch(f"({SPAN.pattern}){{1,5}}", text):
+        raise ValueError(f"{str(value)[:40]!r} is not a span; write it like 90s, 5m, 2h or 1d")
+    span = sum((int(n) * UNITS[unit] for n, unit in SPAN.findall(text)), timedelta())
+    if span > LONGEST:
+        raise ValueError("longer than a hundred years")
+    return span
+
+
+def format_span(span: timedelta) -> str:
+    """The text that `parse_span` reads back, in the largest unit that is exact."""
+    for unit, length in UNITS.items():
+        if span and span % length == timedelta():
+            return f"{span // length}{unit}"
+    return f"{round(span / UNITS['ms'])}ms" if span else "0s"
+
+
+def parse_instant(value: object) -> datetime:
+    """RFC 3339 with a zone, in UTC afterwards; ValueError for everything else."""
+    if isinstance(value, str) and re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]", value):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{str(value)[:40]!r} is no instant") from None
+    if not isinstance(value, datetime):
+        raise ValueError("not an instant; write it like 2026-01-31T12:00:00Z")
+    if value.tzinfo is None:
+        raise ValueError("the zone is missing; write it like 2026-01-31T12:00:00Z")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of the calendar") from None
+
+
+def format_instant(instant: datetime) -> str:
+    """RFC 3339 in UTC; fractions of a second only where there are any."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_when(text: str, *, now: datetime) -> datetime:
+    """`now`, `+2h` from now, or an instant."""
+    if text == "now":
+        return now
+    try:
+        return now + parse_span(text[1:]) if text.startswith("+") else parse_instant(text)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{error}; or `now`, or `+2h`") from None
+
+
+def _when(value: object) -> str:
+    text = value if isinstance(value, str) else ""
+    instant = parse_when(text, now=datetime(2026, 1, 1, tzinfo=UTC))
+    return text if text == "now" or text.startswith("+") else format_instant(instant)
+
+
+def _share(value: object) -> str:
+    match = SHARE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{str(value)[:40]!r} is not a share; write it like 2/7")
+    if int(match[1]) > int(match[2] or 1):
+        raise ValueError("a share is at most 1")
+    return match[0]
+
+
+def _not_negative(amount: Decimal) -> Decimal:
+    if amount < 0:
+        raise ValueError("less than nothing")
+    return amount
+
+
+def _positive(span: timedelta) -> timedelta:
+    if span <= timedelta():
+        raise ValueError("must be longer than nothing")
+    return span
+
+
+def not_yet(what: str) -> PydanticCustomError:
+    """The refusal of something that the spec has a word for and this version does not carry out."""
+    return PydanticCustomError("not_yet", "{what} is not carried out yet", {"what": what})
+
+
+_AMOUNT_TEXT = {"type": "string", "pattern": rf"^{AMOUNT.pattern}$", "examples": ["2.50"]}
+_PRICE_TEXT = {"type": "string", "pattern": rf"^{AMOUNT.pattern[2:]}$", "examples": ["2.50"]}
+_WHOLE = {"type": "integer", "minimum": 0, "maximum": LARGEST - 1}
+_SPAN_TEXT = {"type": "string", "pattern": "^([0-9]{1,5}(ms|s|m|h|d)){1,2}$", "examples": ["90s"]}
+_INSTANT_TEXT = {"type": "string", "format": "date-time"}
+
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(parse_amount),
+    PlainSerializer(format_amount, return_type=str),
+    WithJsonSchema(_AMOUNT_TEXT),
+]
+Price = Annotated[
+    Decimal,
+    BeforeValidator(lambda value: _not_negative(parse_amount(value))),
+    PlainSerializer(format_amount, return_type=str),
+    WithJsonSchema({"anyOf": [_PRICE_TEXT, _WHOLE]}, mode="validation"),
+    WithJsonSchema(_PRICE_TEXT, mode="serialization"),
+]
+Span = Annotated[
+    timedelta,
+    BeforeValidator(parse_span),
+    PlainSerializer(format_span, return_type=str),
+    WithJsonSchema(_SPAN_TEXT),
+]
+PositiveSpan = Annotated[
+    timedelta,
+    BeforeValidator(lambda value: _positive(parse_span(value))),
+    PlainSerializer(format_span, return_type=str),
+    WithJsonSchema({**_SPAN_TEXT, "pattern": "^[1-9][0-9]{0,4}(ms|s|m|h|d)$"}),
+]
+Instant = Annotated[
+    datetime,
+    BeforeValidator(parse_instant),
+    PlainSerializer(format_instant, return_type=str),
+    WithJsonSchema(_INSTANT_TEXT),
+]
+When = Annotated[
+    str,
+    BeforeValidator(_when),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "now"},
+                {"type": "string", "pattern": r"^\+[0-9]{1,3}[mhd]$"},
+                _INSTANT_TEXT,
+            ]
+        }
+    ),
+]
+Share = Annotated[
+    str,
+    BeforeValidator(_share),
+    WithJsonSchema({"type": "string", "pattern": f"^{SHARE.pattern}$", "examples": ["2/7"]}),
+]
+Whole = Annotated[int, Strict()]
+NAME = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
+Name = Annotated[str, Strict(), Field(pattern=f"^{NAME}$")]
+Reasoning = Annotated[str, Strict(), Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+
+
+def as_text(value: Any) -> Any:
+    """A list of one entry stands for that entry."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value

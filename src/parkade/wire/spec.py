@@ -1,0 +1,159 @@
+"""The workload spec, version 1: what someone writes to have something run.
+
+Every key is checked, all errors are told at once with their places, and a key that comes later is
+refused by name (`not_yet`). The JSON Schema is kept in `docs/schema/workload-v1.json`.
+"""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    Strict,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from parkade.wire.model import Request
+from parkade.wire.scalars import NAME, PositiveSpan, Price, Whole, as_text, not_yet
+
+SPOT, ON_DEMAND = "spot", "on-demand"
+CAPACITY = re.compile(f"{SPOT}|{ON_DEMAND}|reservation/{NAME}")
+_ONE_LINE = r"^[^\x00\r\n]*$"
+
+
+def _nodes(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise not_yet("an elastic number of nodes ({min, max})")
+    return value
+
+
+def _gpus(value: Any) -> Any:
+    if isinstance(value, str) and ":" in value:
+        raise not_yet("a GPU model beside the number (H100:8)")
+    return value
+
+
+def _instance_type(value: Any) -> Any:
+    if isinstance(value, dict) or (isinstance(value, list) and len(value) > 1):
+        raise not_yet("more than one instance type")
+    return as_text(value)
+
+
+def _capacity(value: Any) -> Any:
+    if isinstance(value, list) and len(value) > 1:
+        raise not_yet("more than one capacity in a list")
+    text = as_text(value)
+    if not isinstance(text, str) or not CAPACITY.fullmatch(text):
+        raise ValueError("write spot, on-demand or reservation/NAME")
+    return text
+
+
+def _one_of(text: dict[str, Any]) -> WithJsonSchema:
+    """A text, or a list that holds only it."""
+    lone = {"type": "array", "items": text, "minItems": 1, "maxItems": 1}
+    return WithJsonSchema({"anyOf": [text, lone]}, mode="validation")
+
+
+Line = Annotated[str, Strict(), Field(max_length=4096, pattern=_ONE_LINE)]
+Path = Annotated[str, Strict(), Field(max_length=4096, pattern=r"^/[^\x00\r\n]*$")]
+UserPath = Annotated[str, Strict(), Field(max_length=4096, pattern=r"^[~/][^\x00\r\n]*$")]
+EnvName = Annotated[str, Field(max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+EnvText = Annotated[str, Strict(), Field(max_length=32_768, pattern=r"^[^\x00]*$")]
+WorkloadName = Annotated[
+    str, Strict(), Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
+]
+Signal = Literal["SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGHUP"]
+TypeName = Annotated[
+    Annotated[str, Strict(), Field(pattern=f"^{NAME}$")],
+    BeforeValidator(_instance_type),
+    _one_of({"type": "string", "pattern": f"^{NAME}$"}),
+]
+Capacity = Annotated[
+    str,
+    BeforeValidator(_capacity),
+    _one_of({"type": "string", "pattern": f"^({CAPACITY.pattern})$"}),
+]
+
+
+class CheckpointTerms(Request):
+    """The signal a program wants on notice, and how long it then needs to save."""
+
+    signal: Signal
+    needs: PositiveSpan
+
+
+class Retry(Request):
+    """How many failures of its own a workload survives; preemptions are unlimited and free."""
+
+    failures: Annotated[Whole, Field(ge=0, le=1000)]
+
+
+class WorkloadSpec(Request):
+    """A workload as its author writes it."""
+
+    name: WorkloadName
+    command: Annotated[str, Strict(), Field(min_length=1, max_length=65_536, pattern=r"^[^\x00]*$")]
+    workdir: Path | None = Field(None, description="where it starts; default: where submit ran")
+    env: dict[EnvName, EnvText] = Field(
+        default_factory=dict, max_length=1000, description="public: journaled and shown"
+    )
+    env_file: UserPath | None = Field(
+        None, description="read on the node as the user; never sent, never stored"
+    )
+    nodes: Annotated[Whole, BeforeValidator(_nodes), Field(ge=1, le=100_000)] = 1
+    gpus: Annotated[Whole, BeforeValidator(_gpus), Field(ge=1, le=1024)] = Field(
+        1, description="per node"
+    )
+    instance_type: TypeName | None = None
+    interconnect: Literal["fabric", "any"] = "fabric"
+    capacity: Capacity = SPOT
+    limit_price: Price | None = Field(
+        None, validate_default=True, description="per GPU-hour; spot without one is refused"
+    )
+    max_spend: Price | None = Field(None, description="all attempts together")
+    checkpoint: CheckpointTerms | None = None
+    priority: Annotated[Whole, Field(ge=-1000, le=1000)] = 0
+    retry: Retry = Field(default_factory=lambda: Retry(failures=0))
+    max_duration: PositiveSpan | None = Field(None, validate_default=True)
+
+    @field_validator("env")
+    @classmethod
+    def _env_leaves_our_names(cls, env: dict[str, str]) -> dict[str, str]:
+        ours = sorted(name for name in env if name.startswith("PARKADE_"))
+        if ours:
+            raise ValueError(f"{', '.join(ours[:5])}: names that begin with PARKADE_ are set by us")
+        if sum(len(name) + len(text) for name, text in env.items()) > 131_072:
+            raise ValueError("more than 128 KiB in all; put it into a file")
+        return env
+
+    @field_validator("limit_price")
+    @classmethod
+    def _spot_has_a_limit(cls, limit: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        capacity = info.data.get("capacity")
+        if capacity == SPOT and limit is None:
+            raise PydanticCustomError(
+                "limit_required", "spot needs the most you would pay per GPU-hour, like 2.50"
+            )
+        if capacity not in (SPOT, None) and limit is not None:
+            raise ValueError(f"only spot has a limit; {capacity} has the price sheet's price")
+        return limit
+
+    @field_validator("max_spend")
+    @classmethod
+    def _budget_is_something(cls, most: Decimal | None) -> Decimal | None:
+        if most == 0:
+            raise ValueError("a budget of nothing runs nothing; leave it out for none")
+        return most
+
+    @field_validator("max_duration")
+    @classmethod
+    def _on_demand_has_an_end(cls, most: timedelta | None, info: ValidationInfo) -> Any:
+        if info.data.get("capacity") == ON_DEMAND and most is None:
+            raise ValueError("on-demand takes a window of the calendar; say how long, like 24h")
+        return most

@@ -1,0 +1,27 @@
+"""What to say of a key that is not known: that it comes later, or what was probably meant."""
+
+import difflib
+
+# Keys that the design has and this version does not carry out; refused by name.
+LATER = {
+    "image": "a container image",
+    "storage": "naming file systems",
+    "suppliers": "naming suppliers",
+    "cpus_per_gpu": "asking for CPUs",
+    "memory_per_gpu": "asking for memory",
+    "array": "an array of members",
+    "resize": "changing the number of nodes while it runs",
+    "payout_cap": "a cap on payouts",
+    "min_runtime": "a shortest run",
+    "shared_nodes": "orgs that share a node",
+}
+KNOWN_KEYS: set[str] = set()
+
+
+def explain_unknown_key(location: tuple[int | str, ...]) -> tuple[str, str]:
+    """(code, message) for an unknown key at a place."""
+    key = str(location[-1]) if location else ""
+    if key in LATER:
+        return "not_yet", f"{LATER[key]} (`{key}`) is not carried out yet"
+    close = difflib.get_close_matches(key, sorted(KNOWN_KEYS), n=1, cutoff=0.75)
+    return "invalid", f"no such key; did you mean `{close[0]}`?" if close else "no such key"

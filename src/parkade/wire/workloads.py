@@ -1,0 +1,120 @@
+"""Workloads on the wire: what is asked about one, and what is told."""
+
+from pydantic import Field
+
+from parkade.wire.model import Answer, Request
+from parkade.wire.money import Cost
+from parkade.wire.scalars import Amount, Instant, Name, Price
+from parkade.wire.spec import WorkloadSpec
+
+
+class Submit(Request):
+    """A workload to be run; `market` may be left out where its instance type decides."""
+
+    spec: WorkloadSpec
+    market: Name | None = None
+    org: Name | None = Field(None, description="only an operator names another than its own")
+    hold: bool = Field(False, strict=True)
+
+
+class Cancel(Request):
+    """End a workload; one that runs gets the market's notice unless `now`."""
+
+    now: bool = Field(False, strict=True)
+
+
+class Bid(Request):
+    """A new limit per GPU-hour, from the next clearing on."""
+
+    limit_price: Price
+
+
+class Seat(Answer):
+    """GPUs of a node."""
+
+    node: str
+    gpus: int
+
+
+class Stop(Answer):
+    """A notice: leave by `deadline`, killed at `kill`."""
+
+    noticed: Instant
+    deadline: Instant
+    kill: Instant
+    cause: str
+
+
+class Attempt(Answer):
+    """The run that holds seats now."""
+
+    attempt: str
+    generation: int
+    seats: tuple[Seat, ...]
+    ordered: Instant
+    started: Instant | None
+    stop: Stop | None
+    checkpoint_step: int | None
+    checkpoint: Instant | None
+
+
+class Workload(Answer):
+    """Everything told of a workload. `price` is per GPU-hour, null while it holds no seats."""
+
+    workload: str
+    name: str
+    org: str
+    user: str
+    market: str
+    phase: str
+    why: str
+    nodes: int
+    gpus: int
+    capacity: str
+    limit_price: Amount | None
+    price: Amount | None
+    price_to_win: Amount | None
+    spent: Amount
+    submitted: Instant
+    not_before: Instant | None
+    ended: Instant | None
+    failures: int
+    preemptions: int
+    checkpoint_step: int | None
+    exit: str
+    attempt: Attempt | None
+    promised: tuple[Seat, ...]
+    cost: Cost
+    spec: WorkloadSpec
+
+
+class Workloads(Answer):
+    """Some of those the caller may see, newest first; `next` is where to go on, if anywhere."""
+
+    workloads: tuple[Workload, ...]
+    next: str | None
+
+
+class Why(Answer):
+    """Why a workload is where it is, and the cheapest change that would win."""
+
+    workload: str
+    phase: str
+    why: str
+    says: str
+    price_to_win: Amount | None
+    not_before: Instant | None
+
+
+class Plan(Answer):
+    """What the next clearing would do with a workload, if nothing else changed."""
+
+    market: str
+    would_win: bool
+    seats: tuple[Seat, ...]
+    fabric: str | None
+    price: Amount | None
+    why: str | None
+    price_to_win: Amount | None
+    says: str
+    cost: Cost
