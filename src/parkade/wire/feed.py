@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from parkade.wire.model import Answer
 from parkade.wire.scalars import Instant
 
@@ -22,7 +24,7 @@ class Event(Answer):
     claim: str | None = None
     node: str | None = None
     says: str
-    detail: dict[str, Any] = {}
+    detail: dict[str, Any] = Field(default_factory=dict)
 
 
 class Caller(Answer):
@@ -32,3 +34,9 @@ class Caller(Answer):
     org: str
     role: str
     server: str
+
+
+class Confirmed(Answer):
+    """It is done; `sequence` is the journal's position after it."""
+
+    sequence: int

@@ -17,7 +17,7 @@ T = TypeVar("T", bound=BaseModel)
 MOST_BYTES = 1_048_576
 
 
-class Unreadable(Exception):  # noqa: N818
+class Unreadable(Exception):
     """A document was refused; `problem` holds every fault with its place."""
 
     def __init__(self, problem: Problem) -> None:
@@ -53,7 +53,7 @@ def parse(text: str, model: type[T]) -> T:
     if len(text) > MOST_BYTES:
         raise Unreadable(invalid([Fault(place="document", message="larger than 1 MiB")]))
     try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506
+        value = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "document"

@@ -1,0 +1,66 @@
+"""A call as a value: what to send and how to read the answer. Nothing here touches a network."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from parkade.client.errors import Failed, error_of
+from parkade.wire.problems import problem
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Generic[M]):
+    """One request; `key` makes a change repeatable without happening twice."""
+
+    method: str
+    path: str
+    answer: type[M]
+    params: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    key: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Those that this call adds."""
+        headers = {"Accept": "application/json"}
+        if self.body is not None:
+            headers["Content-Type"] = "application/json"
+        if self.key is not None:
+            headers["Idempotency-Key"] = self.key
+        return headers
+
+    def read(self, response: httpx.Response) -> M:
+        """The answer; raises the error that fits what else came back."""
+        if not response.is_success:
+            raise error_of(response)
+        try:
+            return self.answer.model_validate_json(response.content)
+        except ValidationError as error:
+            detail = f"{self.path} answered something else than this client knows"
+            raise Failed(problem("internal", detail)) from error
+
+
+def get(path: str, answer: type[M], **params: object) -> Call[M]:
+    """A question; parameters that are None are left out."""
+    return Call(method="GET", path=f"/v1{path}", answer=answer, params=texts(params))
+
+
+def post(path: str, answer: type[M], body: BaseModel | None = None) -> Call[M]:
+    """A change, with a key of its own."""
+    content = body.model_dump_json(exclude_unset=True).encode() if body is not None else b"{}"
+    key = secrets.token_urlsafe(18)
+    return Call(method="POST", path=f"/v1{path}", answer=answer, body=content, key=key)
+
+
+def texts(params: dict[str, object]) -> dict[str, str]:
+    """Query parameters as text."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in params.items()
+        if value is not None
+    }

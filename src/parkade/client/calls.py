@@ -1,0 +1,223 @@
+"""Every call of the API by its name; `Client` and `AsyncClient` offer them as methods."""
+
+import os
+from datetime import datetime
+from decimal import Decimal
+from urllib.parse import quote
+
+from parkade.client.call import Call, get, post
+from parkade.wire import feed, money, people, pools, reservations, workloads
+from parkade.wire.scalars import format_instant, parse_amount
+from parkade.wire.spec import WorkloadSpec
+
+
+def _id(text: str) -> str:
+    return quote(text, safe="")
+
+
+def whoami() -> Call[feed.Caller]:
+    """Who the token speaks for."""
+    return get("/whoami", feed.Caller)
+
+
+def create_org(org: str) -> Call[people.Org]:
+    """A new customer."""
+    return post("/orgs", people.Org, people.CreateOrg(org=org))
+
+
+def orgs() -> Call[people.Orgs]:
+    """The orgs the caller may see."""
+    return get("/orgs", people.Orgs)
+
+
+def deposit(org: str, amount: Decimal | str) -> Call[people.Org]:
+    """Money from outside for an org."""
+    body = people.Deposit(amount=parse_amount(amount))
+    return post(f"/orgs/{_id(org)}/deposits", people.Org, body)
+
+
+def create_user(request: people.CreateUser) -> Call[people.User]:
+    """A new user."""
+    return post("/users", people.User, request)
+
+
+def users() -> Call[people.Users]:
+    """The users the caller may see."""
+    return get("/users", people.Users)
+
+
+def create_token(user: str, *, token: str | None = None) -> Call[people.NewToken]:
+    """A new token; its secret is told in this answer only."""
+    return post("/tokens", people.NewToken, people.CreateToken(user=user, token=token))
+
+
+def tokens() -> Call[people.Tokens]:
+    """The tokens the caller may see."""
+    return get("/tokens", people.Tokens)
+
+
+def revoke_token(token: str) -> Call[people.Token]:
+    """The token is refused from now on."""
+    return post(f"/tokens/{_id(token)}/revoke", people.Token)
+
+
+def open_pool(pool: pools.OpenPool) -> Call[pools.Pool]:
+    """A new pool."""
+    return post("/pools", pools.Pool, pool)
+
+
+def list_pools() -> Call[pools.Pools]:
+    """All pools."""
+    return get("/pools", pools.Pools)
+
+
+def nodes(*, market: str | None = None) -> Call[pools.Nodes]:
+    """All nodes, or those of a market."""
+    return get("/nodes", pools.Nodes, market=market)
+
+
+def cordon(node: str, *, reason: str) -> Call[pools.Node]:
+    """No new work on a node."""
+    return post(f"/nodes/{_id(node)}/cordon", pools.Node, pools.NodeReason(reason=reason))
+
+
+def uncordon(node: str) -> Call[pools.Node]:
+    """The caller's cordon is lifted."""
+    return post(f"/nodes/{_id(node)}/uncordon", pools.Node)
+
+
+def fail(node: str, *, reason: str) -> Call[pools.Node]:
+    """The node is broken: whoever sits there is healed."""
+    return post(f"/nodes/{_id(node)}/fail", pools.Node, pools.NodeReason(reason=reason))
+
+
+def restore(node: str) -> Call[pools.Node]:
+    """The node is back in play."""
+    return post(f"/nodes/{_id(node)}/restore", pools.Node)
+
+
+def prices() -> Call[pools.Prices]:
+    """Every market's public prices."""
+    return get("/prices", pools.Prices)
+
+
+def set_prices(market: str, sheet: pools.SetPrices) -> Call[pools.Sheet]:
+    """A new price sheet."""
+    return post(f"/prices/{_id(market)}", pools.Sheet, sheet)
+
+
+def reserve(request: reservations.Reserve) -> Call[reservations.Reservation]:
+    """Nodes for a window."""
+    return post("/reservations", reservations.Reservation, request)
+
+
+def list_reservations() -> Call[reservations.Reservations]:
+    """The reservations the caller may see."""
+    return get("/reservations", reservations.Reservations)
+
+
+def end_reservation(reservation: str) -> Call[reservations.Reservation]:
+    """An open-ended reservation ends with the period that is paid."""
+    return post(f"/reservations/{_id(reservation)}/end", reservations.Reservation)
+
+
+def lend(
+    reservation: str, *, floor: Decimal | str | None, keep: int = 0
+) -> Call[reservations.Reservation]:
+    """The standing offer of a reservation; no floor stops lending."""
+    body = reservations.Lend(floor=None if floor is None else parse_amount(floor), keep=keep)
+    return post(f"/reservations/{_id(reservation)}/lend", reservations.Reservation, body)
+
+
+def claim(reservation: str, *, nodes: int) -> Call[reservations.Claim]:
+    """The owner keeps nodes of its reservation for itself."""
+    body = reservations.MakeClaim(nodes=nodes)
+    return post(f"/reservations/{_id(reservation)}/claims", reservations.Claim, body)
+
+
+def unclaim(claim: str) -> Call[reservations.Claim]:
+    """The claimed nodes are idle again."""
+    return post(f"/claims/{_id(claim)}/unclaim", reservations.Claim)
+
+
+def claims() -> Call[reservations.Claims]:
+    """The claims the caller may see."""
+    return get("/claims", reservations.Claims)
+
+
+def submit(
+    spec: WorkloadSpec, *, market: str | None = None, org: str | None = None, hold: bool = False
+) -> Call[workloads.Workload]:
+    """A workload to be run; its folder is the present one where the spec names none."""
+    return post("/workloads", workloads.Workload, _submit(spec, market, org, hold=hold))
+
+
+def plan(
+    spec: WorkloadSpec, *, market: str | None = None, org: str | None = None
+) -> Call[workloads.Plan]:
+    """What the next clearing would do with it; nothing is submitted."""
+    return post("/workloads/plan", workloads.Plan, _submit(spec, market, org, hold=False))
+
+
+def _submit(
+    spec: WorkloadSpec, market: str | None, org: str | None, *, hold: bool
+) -> workloads.Submit:
+    if spec.workdir is None:
+        spec = spec.model_copy(update={"workdir": os.getcwd()})  # noqa: PTH109
+    return workloads.Submit(spec=spec, market=market, org=org, hold=hold)
+
+
+def list_workloads(
+    *, all: bool = False, org: str | None = None, limit: int = 100, after: str | None = None
+) -> Call[workloads.Workloads]:
+    """The caller's workloads, newest first; the ended ones too with `all`."""
+    return get("/workloads", workloads.Workloads, all=all, org=org, limit=limit, after=after)
+
+
+def workload(workload: str) -> Call[workloads.Workload]:
+    """One workload."""
+    return get(f"/workloads/{_id(workload)}", workloads.Workload)
+
+
+def why(workload: str) -> Call[workloads.Why]:
+    """Why it is where it is."""
+    return get(f"/workloads/{_id(workload)}/why", workloads.Why)
+
+
+def hold(workload: str) -> Call[workloads.Workload]:
+    """Keep it from starting."""
+    return post(f"/workloads/{_id(workload)}/hold", workloads.Workload)
+
+
+def release(workload: str) -> Call[workloads.Workload]:
+    """The opposite of hold."""
+    return post(f"/workloads/{_id(workload)}/release", workloads.Workload)
+
+
+def cancel(workload: str, *, now: bool = False) -> Call[workloads.Workload]:
+    """End it, with the market's notice unless `now`."""
+    return post(f"/workloads/{_id(workload)}/cancel", workloads.Workload, workloads.Cancel(now=now))
+
+
+def bid(workload: str, *, limit_price: Decimal | str) -> Call[workloads.Workload]:
+    """A new limit per GPU-hour."""
+    body = workloads.Bid(limit_price=parse_amount(limit_price))
+    return post(f"/workloads/{_id(workload)}/bid", workloads.Workload, body)
+
+
+def statement(
+    *, account: str | None = None, start: datetime | None = None, end: datetime | None = None
+) -> Call[money.Statement]:
+    """An account's movements; the caller's org's where none is named."""
+    return get(
+        "/statement",
+        money.Statement,
+        account=account,
+        start=None if start is None else format_instant(start),
+        end=None if end is None else format_instant(end),
+    )
+
+
+def confirm_clock() -> Call[feed.Confirmed]:
+    """The clock's jump was right; clearing goes on."""
+    return post("/clock/confirm", feed.Confirmed)

@@ -1,0 +1,89 @@
+"""What a call raises when the answer is no: one class for each thing a caller may do about it."""
+
+import httpx
+from pydantic import ValidationError
+
+from parkade.wire.problems import (
+    CODES,
+    EXIT_DENIED,
+    EXIT_INVALID,
+    EXIT_NOT_FOUND,
+    EXIT_OTHER,
+    EXIT_REFUSED,
+    EXIT_TRY_AGAIN,
+    EXIT_USAGE,
+    UNKNOWN,
+    Problem,
+    problem,
+)
+
+
+class ParkadeError(Exception):
+    """The server said no; `problem` holds its words, `problem.code` the reason."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+    @property
+    def code(self) -> str:
+        """The reason, from a closed list."""
+        return self.problem.code
+
+
+class Unauthenticated(ParkadeError):
+    """The token is missing, unknown or revoked; log in again."""
+
+
+class Invalid(ParkadeError):
+    """The request is wrong as it stands; `problem.errors` says where."""
+
+
+class NotFound(ParkadeError):
+    """There is no such thing, or it is another org's."""
+
+
+class Denied(ParkadeError):
+    """The caller may not do this."""
+
+
+class Refused(ParkadeError):
+    """The market refused: no money, no room, or too low a price."""
+
+
+class TryAgain(ParkadeError):
+    """The server cannot answer now; the same request may succeed later."""
+
+
+class Unreachable(TryAgain):
+    """No server was reached at the address."""
+
+
+class Failed(ParkadeError):
+    """The server failed, or answered with something that is not Parkade's."""
+
+
+BY_EXIT: dict[int, type[ParkadeError]] = {
+    EXIT_OTHER: Failed,
+    EXIT_USAGE: Unauthenticated,
+    EXIT_INVALID: Invalid,
+    EXIT_NOT_FOUND: NotFound,
+    EXIT_DENIED: Denied,
+    EXIT_TRY_AGAIN: TryAgain,
+    EXIT_REFUSED: Refused,
+}
+
+
+def error_of(response: httpx.Response) -> ParkadeError:
+    """The error of an answer that is not a success."""
+    try:
+        told = Problem.model_validate_json(response.content)
+    except ValidationError:
+        code = "busy" if response.status_code in (429, 502, 503, 504) else "internal"
+        told = problem(code, f"the server answered {response.status_code} without saying why")
+    return BY_EXIT[CODES.get(told.code, UNKNOWN).exit](told)
+
+
+def unreachable(error: httpx.TransportError, *, server: str) -> Unreachable:
+    """The error of a call that got no answer."""
+    return Unreachable(problem("unreachable", f"{server} does not answer ({error!s})"))
