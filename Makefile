@@ -1,0 +1,59 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# How many processes share the tests.
+JOBS ?= 2
+# What mypy reads; folders that are not there yet are left out.
+TYPED := $(wildcard src tests examples demo benchmarks)
+
+.PHONY: help setup check format test test-long demo bench constraints clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## make the virtual environment in .venv
+
+$(STAMP): pyproject.toml constraints.txt tools/make-venv
+	tools/make-venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[server,dev]'
+	@touch $@
+
+check: $(STAMP) ## lint, format, types, arrows between packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/lint-imports --no-logo
+
+format: $(STAMP) ## format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: $(STAMP) ## the tests, less those marked slow or gpu
+	$(BIN)/pytest -n $(JOBS) -m "not slow and not gpu"
+
+test-long: $(STAMP) ## every test but those marked gpu, properties at length
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(JOBS) -m "not gpu" --timeout 1800
+
+demo: $(STAMP) ## a day in a small marketplace
+	$(BIN)/python demo/day.py
+
+bench: $(STAMP) ## the benchmarks
+	$(BIN)/python benchmarks/run.py
+
+constraints: ## resolve the dependencies anew into constraints.txt
+	tools/make-venv build/resolve
+	build/resolve/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager \
+		--editable '.[server,dev]'
+	build/resolve/bin/python -m pip freeze --exclude-editable > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/resolve
+
+clean: ## remove the environment, builds and caches
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

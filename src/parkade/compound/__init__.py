@@ -1,0 +1,1 @@
+"""Networks of model calls; needs no marketplace to be useful."""
