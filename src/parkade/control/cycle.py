@@ -1,0 +1,204 @@
+"""One step of the writer: deadlines, then commands, each decided on the world as it is, evolved
+and committed before anyone learns of it; then, on its own, a clearing.
+
+It keeps no thread and reads no clock, so that the simulator runs the very same steps. Whatever
+escapes from here but a refusal means that memory and journal may differ: the process must stop.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from parkade.control.answers import Decided, Idempotency, KeptOutcome
+from parkade.control.rules import Rules
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.world.commands import Command, RunClearing
+from parkade.core.world.events import EVENT_VERSION, ClockJumped, EpochOpened, Event
+from parkade.core.world.world import World
+from parkade.ports import Batch, JournalEntry, StatedTransfer, Store, StoredAnswer
+
+_log = structlog.get_logger(__name__)
+
+_encode_outcome = msgspec.json.Encoder().encode
+_decode_outcome = msgspec.json.Decoder(KeptOutcome).decode
+
+# Passing troubles of the server: the same request may fare better, so they are not remembered.
+_NOT_KEPT = frozenset({Reason.INTERNAL, Reason.BUSY})
+
+Committed = tuple[tuple[int, Event], ...]
+Outcome = Decided | Refusal
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A command and, where the asker wants it once only, its name."""
+
+    command: Command
+    idempotency: Idempotency | None
+
+
+class Cycle:
+    """The world, its journal, and the only hands that change either.
+
+    `sequence` is the journal's end that `world` stands at.
+    """
+
+    def __init__(
+        self, world: World, store: Store, rules: Rules, *, sequence: int, check_every: int
+    ) -> None:
+        self.world = world
+        self.sequence = sequence
+        self.refused_internal = 0
+        self._store = store
+        self._rules = rules
+        self._check_every = check_every
+        self._committed_sequence = sequence
+        self._events: list[tuple[int, Event]] = []
+        self._answers: dict[tuple[str, str], StoredAnswer] = {}
+
+    def open(self, command: Command, now_us: int) -> Committed:
+        """The writer's first events, which begin its epoch."""
+        events = self._rules.decide(self.world, command, now_us)
+        assert not isinstance(events, Refusal) and any(isinstance(e, EpochOpened) for e in events)
+        self._evolve(events)
+        return self._commit()
+
+    def doubt_clock(self, *, from_us: int, now_us: int) -> Committed:
+        """The clock jumped: no clearing until a person confirms it."""
+        self._evolve((ClockJumped(at_us=now_us, from_us=from_us),))
+        return self._commit()
+
+    def take_deadlines(self, now_us: int, *, limit: int) -> Committed:
+        """What is due by now, in order of its time, each at its own; about `limit` events.
+
+        Call it until nothing comes back before anything else is decided.
+        """
+        while len(self._events) < limit:
+            due_us = self._rules.next_deadline_us(self.world)
+            if due_us is None or due_us > now_us:
+                break
+            before = len(self._events)
+            self._evolve(self._rules.take_deadline(self.world))
+            after_us = self._rules.next_deadline_us(self.world)
+            has_moved = len(self._events) > before or after_us != due_us
+            assert has_moved, f"the deadline at {due_us} was taken and is still due"
+        return self._commit()
+
+    def take_commands(
+        self, now_us: int, asked: Sequence[Asked]
+    ) -> tuple[tuple[Outcome, ...], Committed]:
+        """Decides each in turn and commits them together; the outcomes in the same order."""
+        outcomes = tuple(self._execute(one, now_us) for one in asked)
+        return outcomes, self._commit()
+
+    def clear(self, market: str, now_us: int) -> tuple[Committed, bool]:
+        """One market's pass; false where it failed an assertion and nothing changed."""
+        command = RunClearing(by=None, market=market)
+        try:
+            events = self._rules.decide(self.world, command, now_us)
+        except Exception:  # noqa: BLE001 - a bug in a pure decision changed nothing
+            _log.exception("clearing_failed", market=market, done="the market is frozen")
+            return (), False
+        if isinstance(events, Refusal):
+            _log.error("clearing_refused", market=market, reason=events.reason)
+            return (), True
+        self._evolve(events)
+        return self._commit(), True
+
+    def _execute(self, asked: Asked, now_us: int) -> Outcome:
+        name = asked.idempotency
+        if name is not None and (kept := self._recall(name)) is not None:
+            return kept
+        before = self.sequence
+        outcome = self._decide(asked.command, now_us)
+        if name is not None and not (isinstance(outcome, Refusal) and outcome.reason in _NOT_KEPT):
+            self._remember(name, outcome, before, now_us)
+        return outcome
+
+    def _decide(self, command: Command, now_us: int) -> Outcome:
+        try:
+            events = self._rules.decide(self.world, command, now_us)
+        except Exception:  # noqa: BLE001 - a bug in a pure decision changed nothing
+            self.refused_internal += 1
+            _log.exception("command_failed", command=type(command).__name__, by=command.by)
+            detail = "a fault of the server; nothing was changed, its operators have been told"
+            return Refusal(reason=Reason.INTERNAL, detail=detail)
+        if isinstance(events, Refusal):
+            return events
+        self._evolve(events)
+        return Decided(sequence=self.sequence, events=events)
+
+    def _evolve(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            self._rules.evolve(self.world, event)
+            self.sequence += 1
+            self._events.append((self.sequence, event))
+            if self._check_every and self.sequence % self._check_every == 0:
+                self._rules.check(self.world)
+
+    def _recall(self, name: Idempotency) -> Outcome | None:
+        found = self._answers.get((name.principal, name.key))
+        found = found or self._store.answer(name.principal, name.key)
+        if found is None:
+            return None
+        if found.request_digest != name.request_digest:
+            detail = "this idempotency key was used for another request; use a new key"
+            return Refusal(reason=Reason.CONFLICT, detail=detail, field="Idempotency-Key")
+        kept = _decode_outcome(found.body)
+        if kept.refusal is not None:
+            return kept.refusal
+        return Decided(sequence=kept.sequence, events=self._between(kept.after, kept.sequence))
+
+    def _between(self, after: int, sequence: int) -> tuple[Event, ...]:
+        waiting = dict(self._events)
+        if after >= self._committed_sequence:
+            return tuple(waiting[number] for number in range(after + 1, sequence + 1))
+        if after == sequence:
+            return ()
+        entries = self._store.entries(after=after, limit=sequence - after)
+        return tuple(self._rules.decode_event(entry.body) for entry in entries)
+
+    def _remember(self, name: Idempotency, outcome: Outcome, before: int, now_us: int) -> None:
+        refusal = outcome if isinstance(outcome, Refusal) else None
+        kept = KeptOutcome(after=before, sequence=self.sequence, refusal=refusal)
+        self._answers[(name.principal, name.key)] = StoredAnswer(
+            principal=name.principal,
+            key=name.key,
+            request_digest=name.request_digest,
+            body=_encode_outcome(kept),
+            sequence=self.sequence,
+            at_us=now_us,
+        )
+
+    def _commit(self) -> Committed:
+        if not self._events and not self._answers:
+            return ()
+        events = tuple(self._events)
+        self._store.commit(
+            Batch(
+                after=self._committed_sequence,
+                entries=tuple(self._entry(number, event) for number, event in events),
+                transfers=tuple(
+                    StatedTransfer(
+                        sequence=number, position=position, at_us=event.at_us, transfer=transfer
+                    )
+                    for number, event in events
+                    for position, transfer in enumerate(self._rules.transfers_of(event))
+                ),
+                answers=tuple(self._answers.values()),
+            )
+        )
+        self._committed_sequence = self.sequence
+        self._events.clear()
+        self._answers.clear()
+        return events
+
+    def _entry(self, sequence: int, event: Event) -> JournalEntry:
+        return JournalEntry(
+            sequence=sequence,
+            epoch=self.world.records.epoch,
+            at_us=event.at_us,
+            type=type(event).__name__,
+            version=EVENT_VERSION,
+            body=self._rules.encode_event(event),
+        )

@@ -1,0 +1,91 @@
+"""Output on its way from an agent to a reader: asked for by a long poll, sent chunk by chunk.
+
+Nothing is kept: a reader that is slow holds its agent back, one that left makes the agent stop.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from parkade.control.answers import LogRequest, LogsUnavailable
+from parkade.control.bell import Bell
+
+_SEND_TIMEOUT_S = 30.0
+
+
+class Relay:
+    """Requests by pool, and a bounded queue for each. Used inside one event loop only.
+
+    `prefix` keeps the names of requests apart from those of an earlier server.
+    """
+
+    def __init__(self, *, prefix: str, chunks_held: int, answer_timeout_s: float) -> None:
+        self._prefix = prefix
+        self._chunks_held = chunks_held
+        self._answer_timeout_s = answer_timeout_s
+        self._count = 0
+        self._unsent: dict[str, list[LogRequest]] = {}
+        self._open: dict[tuple[str, str], asyncio.Queue[bytes | None]] = {}
+        self._bell = Bell()
+
+    async def requests(self, pool: str, *, wait_s: float) -> list[LogRequest]:
+        """What the pool's agent shall send, each told once; waits where there is nothing."""
+        await self._bell.wait_until(lambda: bool(self._unsent.get(pool)), timeout_s=wait_s)
+        return self._unsent.pop(pool, [])
+
+    async def chunk(self, pool: str, request: str, chunk: bytes, *, is_last: bool) -> bool:
+        """Hands a chunk on as soon as the reader has room; false where nobody reads any more."""
+        queue = self._open.get((pool, request))
+        if queue is None:
+            return False
+        try:
+            async with asyncio.timeout(_SEND_TIMEOUT_S):
+                if chunk:
+                    await queue.put(chunk)
+                if is_last:
+                    await queue.put(None)
+        except TimeoutError:
+            return False
+        return (pool, request) in self._open
+
+    async def read(
+        self,
+        pool: str,
+        attempt: str,
+        rank: int,
+        *,
+        offset: int,
+        follow: bool,
+        is_heard: Callable[[], bool],
+    ) -> AsyncIterator[bytes]:
+        """The output as it comes; LogsUnavailable where the agent does not answer in time."""
+        self._count += 1
+        request = LogRequest(
+            request=f"{self._prefix}-{self._count}",
+            attempt=attempt,
+            rank=rank,
+            offset=offset,
+            follow=follow,
+        )
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(self._chunks_held)
+        self._open[pool, request.request] = queue
+        self._unsent.setdefault(pool, []).append(request)
+        self._bell.ring()
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(self._answer_timeout_s):
+                        chunk = await queue.get()
+                except TimeoutError:
+                    is_taken = request not in self._unsent.get(pool, [])
+                    if follow and is_taken and is_heard():
+                        continue
+                    detail = f"the agent of pool {pool} does not answer; ask again later"
+                    raise LogsUnavailable(detail) from None
+                if chunk is None:
+                    return
+                yield chunk
+        finally:
+            del self._open[pool, request.request]
+            unsent = self._unsent.get(pool, [])
+            if request in unsent:
+                unsent.remove(request)

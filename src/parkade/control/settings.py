@@ -1,0 +1,30 @@
+"""The control plane's own knobs, with the values that an installation begins with."""
+
+import msgspec
+
+from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+
+
+class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`batch_limit` commands share a commit, `inbox_limit` may wait; `check_every`: the world's
+    invariants are checked after every n-th event, 0 for never. `jump_us` and `restart_jump_us`:
+    how far the clock may be ahead of what a pause explains. `clearing_part`: a clearing that took
+    t is followed by (part - 1) x t without one."""
+
+    batch_limit: int = 256
+    inbox_limit: int = 10_000
+    deadlines_limit: int = 500
+    feed_length: int = 10_000
+    unreachable_after_us: int = 15 * SECOND_US
+    snapshot_every_events: int = 20_000
+    snapshot_every_us: int = 10 * MINUTE_US
+    snapshots_kept: int = 3
+    answers_kept_us: int = 7 * DAY_US
+    check_every: int = 0
+    jump_us: int = HOUR_US
+    restart_jump_us: int = 7 * DAY_US
+    clearing_part: int = 4
+    longest_wait_us: int = SECOND_US
+    observation_repeat_us: int = 10 * SECOND_US
+    log_answer_timeout_us: int = 10 * SECOND_US
+    log_chunks_held: int = 16

@@ -1,0 +1,205 @@
+"""The one writer: a turn is deadlines, commands, answers, views, and at most one clearing.
+
+Runs turns in a thread of its own, or is driven turn by turn by a simulator. What escapes from a
+turn is not cured: `on_fatal` ends the process, and a restart rebuilds the world from the journal.
+"""
+
+import threading
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from parkade.control.answers import Health, PlaneStopped
+from parkade.control.bell import Bell
+from parkade.control.clock import ClockGuard, SteadyClock
+from parkade.control.cycle import Asked, Committed, Cycle
+from parkade.control.feed import Feed
+from parkade.control.inbox import Inbox, Waiting, WaitingView, settle
+from parkade.control.outbox import Outbox
+from parkade.control.reach import Reach
+from parkade.control.recover import recover
+from parkade.control.rules import Rules
+from parkade.control.schedule import Schedule
+from parkade.control.settings import PlaneSettings
+from parkade.control.snapshots import Snapshots
+from parkade.core.world.commands import OpenEpoch
+from parkade.ports import Store
+
+_log = structlog.get_logger(__name__)
+
+
+class Doors(msgspec.Struct, frozen=True, kw_only=True):
+    """What the writer is given: `on_fatal` must not return in production, `point` is a test's."""
+
+    store: Store
+    clock: SteadyClock
+    rules: Rules
+    on_fatal: Callable[[BaseException], None]
+    point: Callable[[str], None]
+
+
+class Writer:
+    """Owns the world. `inbox`, `feed`, `outbox`, `reach` and `health` are for other threads too."""
+
+    def __init__(self, doors: Doors, settings: PlaneSettings) -> None:
+        self._doors = doors
+        self._settings = settings
+        self._clock = doors.clock
+        world, sequence = recover(doors.store, doors.rules)
+        self._guard = ClockGuard(
+            doors.clock,
+            floor_us=world.records.now_us,
+            jump_us=settings.jump_us,
+            restart_us=settings.restart_jump_us,
+        )
+        self._cycle = Cycle(
+            world, doors.store, doors.rules, sequence=sequence, check_every=settings.check_every
+        )
+        self._schedule = Schedule(part=settings.clearing_part)
+        self._now_us = self._read_clock()
+        self._cycle.open(OpenEpoch(by=None), self._now_us)
+        sequence = self._cycle.sequence
+        self.inbox = Inbox(limit=settings.inbox_limit)
+        self.feed = Feed(doors.store, doors.rules, sequence=sequence, length=settings.feed_length)
+        self.outbox = Outbox(world, sequence=sequence)
+        self.desired_bell = Bell()
+        started_us = self._clock.steady_us()
+        self.reach = Reach(silence_us=settings.unreachable_after_us, started_us=started_us)
+        self._snapshots = Snapshots(doors.store, doors.rules, settings, sequence, self._now_us)
+        self._commits = self._commands = self._commit_us = self._clearing_us = 0
+        self._is_running = False
+        self._thread = threading.Thread(target=self._run, name="parkade-writer", daemon=True)
+
+    def start(self) -> None:
+        """Turns follow each other in a thread from now on."""
+        self._is_running = True
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the present turn, with a snapshot; who still waits is told."""
+        left = self.inbox.close()
+        settle((waiting, PlaneStopped("the server is stopping")) for waiting in left)
+        if self._thread.is_alive():
+            self._thread.join()
+        self.feed.close()
+
+    def turn(self) -> int:
+        """One step; returns how long nothing will be due, in microseconds."""
+        settings, cycle = self._settings, self._cycle
+        now_us = self._now_us = self._read_clock()
+        while committed := cycle.take_deadlines(now_us, limit=settings.deadlines_limit):
+            self._publish(committed)
+        self._take_commands(now_us)
+        self._show(self.inbox.take_views(settings.batch_limit))
+        self._clear_one(now_us)
+        self._snapshots.follow(cycle.world, cycle.sequence, now_us)
+        return self._idle_us(now_us)
+
+    def health(self) -> Health:
+        """How it is doing."""
+        records = self._cycle.world.records
+        steady_us = self._clock.steady_us()
+        pools = [market.pool for market in list(records.markets.values())]
+        return Health(
+            is_running=self._is_running,
+            epoch=records.epoch,
+            sequence=self.feed.sequence,
+            is_clock_doubted=records.is_clock_doubted,
+            frozen_markets=self._schedule.frozen,
+            silent_pools=tuple(p for p in pools if self.reach.is_silent(p, steady_us)),
+            waiting=len(self.inbox),
+            commits=self._commits,
+            commands=self._commands,
+            refused_internal=self._cycle.refused_internal,
+            commit_us=self._commit_us,
+            clearing_us=self._clearing_us,
+        )
+
+    def _run(self) -> None:
+        try:
+            while not self.inbox.is_closed:
+                self.inbox.wait(self.turn())
+            self._snapshots.keep(self._cycle.world, self._cycle.sequence, self._now_us)
+        except BaseException as error:  # noqa: BLE001 - whatever it was, the process ends
+            _log.critical("writer_stopped", exc_info=True, done="the process ends; restart it")
+            self._is_running = False
+            self._doors.on_fatal(error)
+            left = self.inbox.close()
+            settle((one, PlaneStopped("the server has stopped: see its log")) for one in left)
+            self.feed.close()
+        self._is_running = False
+
+    def _read_clock(self) -> int:
+        is_doubted = self._cycle.world.records.is_clock_doubted
+        reading = self._guard.read(is_doubted=is_doubted)
+        if reading.jumped_from_us is not None:
+            _log.error("clock_jumped", from_us=reading.jumped_from_us, done="clearing stopped")
+            self._cycle.doubt_clock(from_us=reading.jumped_from_us, now_us=reading.now_us)
+        return reading.now_us
+
+    def _take_commands(self, now_us: int) -> None:
+        waiting = self.inbox.take_commands(self._settings.batch_limit)
+        markets = self._cycle.world.records.markets.values()
+        news = self.reach.news(markets, self._clock.steady_us())
+        asked = [Asked(command=command, idempotency=None) for command in news]
+        told = len(asked)
+        asked += [one.asked for one in waiting]
+        if not asked:
+            return
+        started_us = self._clock.steady_us()
+        outcomes, committed = self._cycle.take_commands(now_us, asked)
+        self._commit_us = self._clock.steady_us() - started_us
+        self._commits += 1
+        self._commands += len(asked)
+        self._doors.point("before_answer")
+        settle(zip(waiting, outcomes[told:], strict=True))
+        self._publish(committed)
+
+    def _show(self, views: list[WaitingView]) -> None:
+        answers: list[tuple[Waiting, object]] = []
+        for waiting in views:
+            try:
+                answers.append((waiting, waiting.view(self._cycle.world, self._now_us)))
+            except Exception as error:  # noqa: BLE001 - it is the asker's, who gets it
+                answers.append((waiting, error))
+        settle(answers)
+
+    def _clear_one(self, now_us: int) -> None:
+        records = self._cycle.world.records
+        if records.is_clock_doubted:
+            return
+        started_us = self._clock.steady_us()
+        markets = records.markets.values()
+        market, _ = self._schedule.next(markets, now_us=now_us, steady_us=started_us)
+        if market is None:
+            return
+        committed, is_sound = self._cycle.clear(market, now_us)
+        if not is_sound:
+            self._schedule.freeze(market)
+        ended_us = self._clock.steady_us()
+        self._clearing_us = ended_us - started_us
+        self._schedule.cleared(market, now_us=now_us, started_us=started_us, ended_us=ended_us)
+        self._publish(committed)
+
+    def _publish(self, committed: Committed) -> None:
+        if not committed:
+            return
+        events = tuple(event for _, event in committed)
+        self._schedule.ask(self._doors.rules.urgent_markets(self._cycle.world, events))
+        if self.outbox.follow(self._cycle.world, committed):
+            self.desired_bell.ring()
+        self.feed.publish(committed)
+
+    def _idle_us(self, now_us: int) -> int:
+        idle_us = self._settings.longest_wait_us
+        due_us = self._doors.rules.next_deadline_us(self._cycle.world)
+        if due_us is not None:
+            idle_us = min(idle_us, due_us - now_us)
+        records = self._cycle.world.records
+        if not records.is_clock_doubted:
+            steady_us = self._clock.steady_us()
+            markets = records.markets.values()
+            _, wait_us = self._schedule.next(markets, now_us=now_us, steady_us=steady_us)
+            idle_us = idle_us if wait_us is None else min(idle_us, wait_us)
+        return max(idle_us, 0)

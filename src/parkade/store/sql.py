@@ -1,0 +1,164 @@
+"""The store over SQLAlchemy Core: the same statements for every database.
+
+A commit first looks whether the journal ends where this writer believes; the journal's primary
+key refuses what still slips through. Either way the writer is `Fenced`.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+
+import sqlalchemy as sa
+import structlog
+
+from parkade.ports import (
+    Batch,
+    Fenced,
+    JournalEntry,
+    StatedTransfer,
+    StoredAnswer,
+    StoredSnapshot,
+    StoreError,
+)
+from parkade.store.migrations import migrate
+from parkade.store.rows import answer_of, entry_of, row_of, row_of_transfer, stated_of
+from parkade.store.tables import answers, journal, snapshots, transfers
+
+_log = structlog.get_logger(__name__)
+
+# Marks a transaction that writes; `sqlite.py` begins such a one with the lock already taken.
+WRITES = {"parkade_writes": True}
+
+
+class SqlStore:
+    """A store in an SQL database. `point` is called at named places of a commit, for tests."""
+
+    def __init__(self, engine: sa.Engine, *, point: Callable[[str], None]) -> None:
+        self._readers = engine
+        self._writer = engine.execution_options(**WRITES)
+        self._point = point
+        with self._writer.begin() as connection:
+            migrate(connection)
+
+    def commit(self, batch: Batch) -> None:
+        """Adds all of it durably, or nothing. Fenced where `after` is not the journal's end."""
+        self._point("before_commit")
+        try:
+            with self._writer.begin() as connection:
+                self._add(connection, batch)
+                self._point("inside_commit")
+        except sa.exc.IntegrityError as error:
+            raise _fenced(batch.after, None) from error
+        except sa.exc.OperationalError as error:
+            raise StoreError(f"the journal could not be written: {error.orig}") from error
+        self._point("after_commit")
+
+    def _add(self, connection: sa.Connection, batch: Batch) -> None:
+        last = connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar() or 0
+        if last != batch.after:
+            raise _fenced(batch.after, last)
+        if batch.entries:
+            connection.execute(journal.insert(), [row_of(entry) for entry in batch.entries])
+        if batch.transfers:
+            rows = [row_of_transfer(stated) for stated in batch.transfers]
+            connection.execute(transfers.insert(), rows)
+        if batch.answers:
+            connection.execute(answers.insert(), [row_of(answer) for answer in batch.answers])
+
+    def last_sequence(self) -> int:
+        """The journal's end, 0 when it is empty."""
+        with self._readers.connect() as connection:
+            return connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar() or 0
+
+    def entries(self, *, after: int, limit: int) -> Sequence[JournalEntry]:
+        """The entries that follow `after`, in order, at most `limit`."""
+        query = (
+            sa.select(journal)
+            .where(journal.c.sequence > after)
+            .order_by(journal.c.sequence)
+            .limit(limit)
+        )
+        with self._readers.connect() as connection:
+            return [entry_of(row) for row in connection.execute(query).mappings()]
+
+    def answer(self, principal: str, key: str) -> StoredAnswer | None:
+        """What was answered under this key."""
+        query = sa.select(answers).where(answers.c.principal == principal, answers.c.key == key)
+        with self._readers.connect() as connection:
+            row = connection.execute(query).mappings().first()
+        return answer_of(row) if row else None
+
+    def statement(
+        self, account: str, *, from_us: int | None, to_us: int | None
+    ) -> Sequence[StatedTransfer]:
+        """Every transfer of an account in [from_us, to_us), in the journal's order.
+
+        Costs as much as the account's transfers are many: one index for each side.
+        """
+        within: list[sa.ColumnElement[bool]] = [sa.true()]
+        if from_us is not None:
+            within.append(transfers.c.at_us >= from_us)
+        if to_us is not None:
+            within.append(transfers.c.at_us < to_us)
+        sides = [
+            sa.select(transfers).where(side == account, *within)
+            for side in (transfers.c.debit, transfers.c.credit)
+        ]
+        both = sa.union_all(*sides).subquery()
+        query = sa.select(both).order_by(both.c.sequence, both.c.position)
+        with self._readers.connect() as connection:
+            return [stated_of(row) for row in connection.execute(query).mappings()]
+
+    def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:
+        """Adds a snapshot; of the older ones the newest `keep - 1` stay."""
+        with self._writer.begin() as connection:
+            same = snapshots.c.sequence == snapshot.sequence
+            connection.execute(snapshots.delete().where(same))
+            row = {"digest": _digest(snapshot.body), **row_of_snapshot(snapshot)}
+            connection.execute(snapshots.insert(), [row])
+            newest = sa.select(snapshots.c.sequence).order_by(snapshots.c.sequence.desc())
+            kept = connection.execute(newest.limit(keep)).scalars().all()
+            connection.execute(snapshots.delete().where(snapshots.c.sequence < kept[-1]))
+
+    def snapshots(self) -> Iterator[StoredSnapshot]:
+        """Whole ones, newest first; a torn one is skipped with a line in the log."""
+        newest = sa.select(snapshots.c.sequence).order_by(snapshots.c.sequence.desc())
+        with self._readers.connect() as connection:
+            found = connection.execute(newest).scalars().all()
+        for sequence in found:
+            query = sa.select(snapshots).where(snapshots.c.sequence == sequence)
+            with self._readers.connect() as connection:
+                row = connection.execute(query).one()
+            if _digest(row.body) != row.digest:
+                _log.error("snapshot_torn", sequence=sequence, done="an older one is read")
+                continue
+            yield StoredSnapshot(sequence=sequence, version=row.version, body=row.body)
+
+    def forget_answers(self, *, before_us: int) -> None:
+        """Drops the answers that were given before an instant."""
+        with self._writer.begin() as connection:
+            connection.execute(answers.delete().where(answers.c.at_us < before_us))
+
+    def close(self) -> None:
+        """Lets go of the files."""
+        self._readers.dispose()
+
+
+def row_of_snapshot(snapshot: StoredSnapshot) -> dict[str, int | bytes]:
+    """A snapshot's own columns."""
+    return {
+        "sequence": snapshot.sequence,
+        "version": snapshot.version,
+        "body": snapshot.body,
+    }
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _fenced(after: int, last: int | None) -> Fenced:
+    end = "elsewhere" if last is None else f"at {last}"
+    return Fenced(
+        f"this writer believed that the journal ends at {after}, but it ends {end}: another "
+        "server writes to it; this one stops, and a restart reads what was written"
+    )

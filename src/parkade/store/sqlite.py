@@ -1,0 +1,55 @@
+"""What is particular to SQLite: its file, its pragmas, and how a transaction begins.
+
+The driver's own guesses about transactions are switched off: a writing one takes the lock when it
+begins, so that looking at the journal's end and adding to it are one step.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from parkade.ports import StoreError
+from parkade.store.sql import SqlStore
+
+_BUSY_TIMEOUT_MS = 5_000
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}",
+)
+
+
+def _nothing(_name: str) -> None:
+    """No test is watching."""
+
+
+def open_sqlite(path: Path, *, point: Callable[[str], None] = _nothing) -> SqlStore:
+    """The store in this file, made if it is missing: for its owner's eyes only."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
+    sa.event.listen(engine, "connect", _on_connect)
+    sa.event.listen(engine, "begin", _on_begin)
+    try:
+        return SqlStore(engine, point=point)
+    except sa.exc.DatabaseError as error:
+        engine.dispose()
+        raise StoreError(f"{path} could not be opened as a journal: {error.orig}") from error
+
+
+def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    assert isinstance(connection, sqlite3.Connection)
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(pragma).close()
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("parkade_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

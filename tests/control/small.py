@@ -1,0 +1,169 @@
+"""A small market of rules over the real world and events: enough to drive the cycle exactly.
+
+An org named `due-<us>` is a deadline at that instant; taking it creates the org `took-<us>`.
+A command by `bug` breaks in `decide`.
+"""
+
+import functools
+import operator
+from typing import Any
+
+import msgspec
+
+from parkade.control.rules import Rules
+from parkade.core.fleet.market import InstanceType, Market, MarketTerms
+from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, org_account
+from parkade.core.units.fraction import Fraction
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.world import commands as asked
+from parkade.core.world import events as happened
+from parkade.core.world.evolve import evolve
+from parkade.core.world.people import Org
+from parkade.core.world.world import Records, World
+
+_EVENTS: Any = functools.reduce(operator.or_, happened.Event.__subclasses__())
+_event_decoder = msgspec.json.Decoder(_EVENTS)
+_records_decoder = msgspec.json.Decoder(Records)
+
+TERMS = MarketTerms(
+    pay_as_you_go_micros=12_000_000,
+    reservation_rate_micros=4_000_000,
+    public_floor_micros=1_000_000,
+    fee=Fraction(numerator=2, denominator=7),
+    switching_credit=Fraction(numerator=1, denominator=20),
+    notice_us=30 * SECOND_US,
+    heal_notice_us=10 * SECOND_US,
+    kill_us=5 * SECOND_US,
+    turnaround_us=0,
+    start_grace_us=120 * SECOND_US,
+    minimum_charge_us=30 * SECOND_US,
+    release_grace_us=30 * SECOND_US,
+    clearing_interval_us=30 * SECOND_US,
+    clearing_pause_us=1 * SECOND_US,
+    billing_period_us=HOUR_US,
+    backoff_us=60 * SECOND_US,
+    retention_us=24 * HOUR_US,
+    buffer_nodes=0,
+)
+
+
+def market(name: str) -> Market:
+    kind = InstanceType(name="small", gpu_model="T", gpus_per_node=8, memory_gib=64, cpus=8)
+    return Market(
+        market=name,
+        pool=name,
+        site="here",
+        instance_type=kind,
+        terms=TERMS,
+        fabrics=("f",),
+        is_reachable=True,
+        ladder=(),
+        cleared_us=0,
+        clearings=0,
+    )
+
+
+def org_created(name: str, at_us: int) -> happened.OrgCreated:
+    return happened.OrgCreated(at_us=at_us, org=Org(org=name, created_us=at_us))
+
+
+def decide(
+    world: World, command: asked.Command, now_us: int
+) -> tuple[happened.Event, ...] | Refusal:
+    records = world.records
+    assert command.by != "bug", "a bug in decide"
+    match command:
+        case asked.OpenEpoch():
+            return (happened.EpochOpened(at_us=now_us, epoch=records.epoch + 1),)
+        case asked.CreateOrg(org=org):
+            if org in records.orgs:
+                return Refusal(reason=Reason.ALREADY_EXISTS, detail=f"{org} exists")
+            return (org_created(org, now_us),)
+        case asked.Deposit(org=org, micros=micros):
+            money = Transfer(
+                kind=TransferKind.DEPOSIT, debit=EXTERNAL, credit=org_account(org), micros=micros
+            )
+            return (happened.MoneyMoved(at_us=now_us, transfers=(money,)),)
+        case asked.OpenPool(pool=pool):
+            return (happened.PoolOpened(at_us=now_us, market=market(pool), nodes=()),)
+        case asked.ReportReachability(pool=pool, is_reachable=is_reachable):
+            return (
+                happened.ReachabilityChanged(
+                    at_us=now_us, market=pool, is_reachable=is_reachable
+                ),
+            )
+        case asked.RunClearing():
+            return (org_created(f"cleared-{len(records.orgs)}", now_us),)
+        case asked.ConfirmClock():
+            return (happened.ClockConfirmed(at_us=now_us),)
+        case _:
+            return ()
+
+
+def next_deadline_us(world: World) -> int | None:
+    due = [name.partition("-")[2] for name in world.records.orgs if name.startswith("due-")]
+    left = [int(at) for at in due if f"took-{at}" not in world.records.orgs]
+    return min(left, default=None)
+
+
+def take_deadline(world: World) -> tuple[happened.Event, ...]:
+    at_us = next_deadline_us(world)
+    assert at_us is not None
+    return (org_created(f"took-{at_us}", at_us),)
+
+
+def urgent_markets(world: World, events: tuple[happened.Event, ...]) -> tuple[str, ...]:
+    return tuple(world.records.markets) if any(_is_urgent(event) for event in events) else ()
+
+
+def _is_urgent(event: happened.Event) -> bool:
+    return isinstance(event, happened.OrgCreated) and event.org.org.startswith("urgent")
+
+
+def check(world: World) -> None:
+    assert sum(world.records.balances.values()) == 0
+    assert "broken" not in world.records.orgs
+
+
+def transfers_of(event: happened.Event) -> tuple[Transfer, ...]:
+    return event.transfers if isinstance(event, happened.MoneyMoved) else ()
+
+
+def no_plan(world: World, command: asked.Submit, now_us: int) -> Refusal:
+    return Refusal(reason=Reason.UNSUPPORTED, detail="no plans in a small market")
+
+
+SMALL = Rules(
+    empty=lambda: World(Records()),
+    decide=decide,
+    plan=no_plan,
+    evolve=evolve,
+    next_deadline_us=next_deadline_us,
+    take_deadline=take_deadline,
+    urgent_markets=urgent_markets,
+    check=check,
+    transfers_of=transfers_of,
+    encode_event=msgspec.json.encode,
+    decode_event=_event_decoder.decode,
+    encode_snapshot=lambda world: msgspec.json.encode(world.records),
+    decode_snapshot=lambda body: World(_records_decoder.decode(body)),
+)
+
+
+class HandClock:
+    """A clock that a test moves; both hands together, unless only the wall's is set."""
+
+    def __init__(self, now_us: int = 1_000 * SECOND_US) -> None:
+        self.wall = now_us
+        self.steady = 0
+
+    def now_us(self) -> int:
+        return self.wall
+
+    def steady_us(self) -> int:
+        return self.steady
+
+    def pass_us(self, span_us: int) -> None:
+        self.wall += span_us
+        self.steady += span_us

@@ -1,0 +1,226 @@
+"""The contract of a store; every store passes it unchanged."""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind
+from parkade.ports import (
+    Batch,
+    Fenced,
+    JournalEntry,
+    StatedTransfer,
+    Store,
+    StoredAnswer,
+    StoredSnapshot,
+    StoreError,
+)
+from parkade.store import open_sqlite
+from parkade.store.migrations import STEPS
+from parkade.store.tables import metadata
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_sqlite(tmp_path / "data" / "parkade.sqlite3")
+    yield opened
+    opened.close()
+
+
+def entry(sequence: int, *, at_us: int = 5) -> JournalEntry:
+    body = b"%d" % sequence
+    return JournalEntry(
+        sequence=sequence, epoch=1, at_us=at_us, type="Thing", version=1, body=body
+    )
+
+
+def paid(sequence: int, debit: str, credit: str, *, at_us: int = 5) -> StatedTransfer:
+    transfer = Transfer(kind=TransferKind.USAGE, debit=debit, credit=credit, micros=7, gpus=3)
+    return StatedTransfer(sequence=sequence, position=0, at_us=at_us, transfer=transfer)
+
+
+def answer(key: str, *, sequence: int = 1, at_us: int = 5) -> StoredAnswer:
+    return StoredAnswer(
+        principal="ann", key=key, request_digest="d", body=b"{}", sequence=sequence, at_us=at_us
+    )
+
+
+def batch(
+    *entries: JournalEntry,
+    transfers: tuple[StatedTransfer, ...] = (),
+    answers: tuple[StoredAnswer, ...] = (),
+    after: int | None = None,
+) -> Batch:
+    first = entries[0].sequence - 1 if entries else 0
+    return Batch(
+        after=first if after is None else after,
+        entries=entries,
+        transfers=transfers,
+        answers=answers,
+    )
+
+
+def test_an_empty_journal_ends_at_zero(store: Store) -> None:
+    assert store.last_sequence() == 0
+    assert list(store.entries(after=0, limit=10)) == []
+    assert list(store.snapshots()) == []
+
+
+def test_what_was_committed_is_read_back_in_order_and_in_pages(store: Store) -> None:
+    store.commit(batch(entry(1), entry(2)))
+    store.commit(batch(entry(3)))
+    assert store.last_sequence() == 3
+    assert list(store.entries(after=0, limit=2)) == [entry(1), entry(2)]
+    assert list(store.entries(after=2, limit=2)) == [entry(3)]
+
+
+def test_a_batch_is_added_whole_or_not_at_all(store: Store) -> None:
+    store.commit(batch(entry(1), answers=(answer("k"),)))
+    twice = batch(entry(2), transfers=(paid(2, "a", "b"),), answers=(answer("k"),))
+    with pytest.raises(Fenced):
+        store.commit(twice)
+    assert store.last_sequence() == 1
+    assert list(store.statement("a", from_us=None, to_us=None)) == []
+
+
+def test_a_writer_that_fell_behind_is_fenced(store: Store) -> None:
+    store.commit(batch(entry(1)))
+    with pytest.raises(Fenced, match="another server writes"):
+        store.commit(batch(entry(1)))
+
+
+def test_a_writer_that_fell_behind_is_fenced_even_without_events(store: Store) -> None:
+    store.commit(batch(entry(1)))
+    with pytest.raises(Fenced):
+        store.commit(batch(answers=(answer("k"),), after=0))
+
+
+def test_the_primary_key_refuses_a_second_event_of_one_sequence(tmp_path: Path) -> None:
+    path = tmp_path / "parkade.sqlite3"
+    store = open_sqlite(path)
+    store.commit(batch(entry(1)))
+    with sqlite3.connect(path) as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute("INSERT INTO journal VALUES (1, 2, 3, 'Thing', 1, x'00')")
+    connection.close()
+    store.close()
+
+
+def test_an_answer_is_found_under_its_principal_and_key(store: Store) -> None:
+    store.commit(batch(entry(1), answers=(answer("k"),)))
+    assert store.answer("ann", "k") == answer("k")
+    assert store.answer("ben", "k") is None
+
+
+def test_old_answers_are_forgotten_and_others_kept(store: Store) -> None:
+    store.commit(batch(entry(1), answers=(answer("old", at_us=1), answer("new", at_us=9))))
+    store.forget_answers(before_us=9)
+    assert store.answer("ann", "old") is None
+    assert store.answer("ann", "new") is not None
+
+
+def test_a_statement_has_both_sides_in_the_order_of_the_journal(store: Store) -> None:
+    lines = (
+        paid(1, EXTERNAL, "org/a", at_us=1),
+        paid(2, "org/a", "org/b", at_us=2),
+        paid(3, "org/b", "org/a", at_us=3),
+    )
+    entries = tuple(entry(line.sequence, at_us=line.at_us) for line in lines)
+    store.commit(batch(*entries, transfers=lines))
+    assert tuple(store.statement("org/a", from_us=None, to_us=None)) == lines
+    assert tuple(store.statement("org/a", from_us=2, to_us=3)) == lines[1:2]
+    assert tuple(store.statement("org/b", from_us=3, to_us=None)) == lines[2:]
+
+
+def test_the_newest_snapshots_are_kept(store: Store) -> None:
+    for sequence in range(1, 6):
+        snapshot = StoredSnapshot(sequence=sequence, version=1, body=b"x" * sequence)
+        store.keep_snapshot(snapshot, keep=2)
+        store.keep_snapshot(snapshot, keep=2)
+    assert [snapshot.sequence for snapshot in store.snapshots()] == [5, 4]
+
+
+def test_a_torn_snapshot_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "parkade.sqlite3"
+    store = open_sqlite(path)
+    for sequence in (1, 2):
+        store.keep_snapshot(StoredSnapshot(sequence=sequence, version=1, body=b"whole"), keep=3)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE snapshots SET body = x'77' WHERE sequence = 2")
+    connection.close()
+    assert [snapshot.sequence for snapshot in store.snapshots()] == [1]
+    store.close()
+
+
+def test_what_was_committed_is_there_after_the_store_is_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "parkade.sqlite3"
+    first = open_sqlite(path)
+    first.commit(batch(entry(1)))
+    first.close()
+    second = open_sqlite(path)
+    assert list(second.entries(after=0, limit=9)) == [entry(1)]
+    second.close()
+
+
+def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "parkade.sqlite3"
+    before = os.umask(0)
+    try:
+        store = open_sqlite(path)
+        store.commit(batch(entry(1)))
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert len(modes) > 1
+    assert set(modes.values()) == {0o600}
+    store.close()
+
+
+def test_every_commit_is_synced_to_disk(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "parkade.sqlite3")
+    with store._readers.connect() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    store.close()
+
+
+def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "parkade.sqlite3"
+    open_sqlite(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", [len(STEPS) + 1])
+    connection.close()
+    with pytest.raises(StoreError, match="newer Parkade"):
+        open_sqlite(path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "parkade.sqlite3"
+    path.write_bytes(b"not a database at all, but long enough to be read as one" * 99)
+    with pytest.raises(StoreError, match="could not be opened"):
+        open_sqlite(path)
+
+
+def test_the_migrations_lead_to_the_tables_that_are_used(tmp_path: Path) -> None:
+    path = tmp_path / "parkade.sqlite3"
+    open_sqlite(path).close()
+    wanted = sa.create_engine("sqlite://")
+    metadata.create_all(wanted)
+    migrated = sa.create_engine(f"sqlite:///{path}")
+    assert schema_of(migrated) == schema_of(wanted)
+    migrated.dispose()
+    wanted.dispose()
+
+
+def schema_of(engine: sa.Engine) -> set[tuple[str, str]]:
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL")
+        return {(row[0], row[1]) for row in rows}
