@@ -1,0 +1,47 @@
+"""Decides which Unix user an attempt runs as: never root, never a system user, never a guess."""
+
+import os
+import pwd
+
+from parkade.engines.local.records import Account
+from parkade.ports import InvalidSpec, Unsupported
+
+FIRST_PERSON_UID = 1000
+NOBODY_UID = 65_534
+
+
+def resolve(unix_user: str | None) -> tuple[Account, bool]:
+    """The account, and whether it is another than ours.
+
+    None means: as the agent itself. Raises InvalidSpec for a name that nobody may run as, and
+    Unsupported where taking on another user would need rights that we do not have.
+    """
+    ours = os.geteuid()
+    if unix_user is None:
+        return _own_account(ours), False
+    try:
+        entry = pwd.getpwnam(unix_user)
+    except KeyError:
+        raise InvalidSpec(f"unix_user: {unix_user} is not known on this machine") from None
+    if ours != 0:
+        if entry.pw_uid != ours:
+            raise Unsupported(
+                f"unix_user: this agent is not root and runs attempts only as itself, "
+                f"not as {unix_user}"
+            )
+        return _account(entry), False
+    if entry.pw_uid < FIRST_PERSON_UID or entry.pw_uid == NOBODY_UID:
+        raise InvalidSpec(f"unix_user: {unix_user} is a system user; attempts run as people")
+    return _account(entry), True
+
+
+def _own_account(uid: int) -> Account:
+    try:
+        return _account(pwd.getpwuid(uid))
+    except KeyError:
+        # Containers run as numbers without a name.
+        return Account(name=str(uid), uid=uid, gid=os.getegid(), home="/")
+
+
+def _account(entry: pwd.struct_passwd) -> Account:
+    return Account(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, home=entry.pw_dir)

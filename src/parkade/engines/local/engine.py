@@ -1,0 +1,265 @@
+"""The engine of processes on this machine, and the reference for all others.
+
+Its nodes are slots with a number of devices. It decides which devices an attempt gets, makes the
+attempt's folder, and starts a keeper in it; everything later is read from that folder, so any
+number of engine objects, one after another, see the same. It never signals what it did not start.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from parkade.engines.local import (
+    accounts,
+    environment,
+    keepers,
+    output,
+    processes,
+    records,
+    seats,
+    spawn,
+)
+from parkade.engines.local import validation as rules
+from parkade.engines.local.escalation import merge
+from parkade.engines.local.folders import Folders
+from parkade.engines.local.gang import number_of
+from parkade.engines.local.records import Launch
+from parkade.engines.local.view import View
+from parkade.ports import (
+    Capabilities,
+    Clock,
+    Conflict,
+    DesiredAttempt,
+    InvalidSpec,
+    NodeShape,
+    Observation,
+    Phase,
+    StopOrder,
+    Transient,
+)
+
+STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+FOLLOW_S = 0.2
+NOTES = (
+    "Processes of one Unix user are not isolated from each other: whoever runs as the same user "
+    "can read, signal and trace them. GPUs are assigned by CUDA_VISIBLE_DEVICES, which a program "
+    "can overrule; memory limits are not kept."
+)
+
+
+class LocalEngine:
+    """Implements `ports.Engine`; `pool` names the observations, `data` is created where missing.
+
+    Blocking work that may take longer than a disk access (starting keepers) runs in threads.
+    """
+
+    def __init__(
+        self, *, pool: str, data: Path, nodes: tuple[NodeShape, ...], clock: Clock
+    ) -> None:
+        self.pool = pool
+        self.nodes = nodes
+        self.clock = clock
+        self.folders = Folders(data)
+        self.view = View(self.folders)
+        self.changes = self.folders.data / records.CHANGES
+        if not self.changes.exists():
+            os.mkfifo(self.changes, 0o600)
+        self._changed = os.open(self.changes, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def capabilities(self) -> Capabilities:
+        """What it can do; see NOTES for what that means."""
+        return Capabilities(
+            engine="local",
+            version=str(records.VERSION),
+            isolates_users=False,
+            has_containers=False,
+            keeps_memory_limits=False,
+        )
+
+    def validate(self, attempt: DesiredAttempt) -> None:
+        """Raises InvalidSpec or Unsupported where the attempt could never run here."""
+        rules.validate(attempt, self.nodes)
+
+    def render(self, attempt: DesiredAttempt) -> str:
+        """Command, folders, and each rank's environment; devices and port as if all were free."""
+        self.validate(attempt)
+        launch = self._plan(attempt, live=[])
+        home = self.folders.home(attempt)
+        lines = [
+            f"# engine local: {NOTES}",
+            f"user: {launch.account.name}",
+            f"workdir: {environment.at_home(attempt.workdir, launch.account.home)}",
+            f"folder: {home}",
+            f"checkpoints: {launch.checkpoint_dir}",
+            f"env_file: {attempt.env_file or 'none'} (read on the node as the user, never shown)",
+            f"argv: {[spawn.SHELL, '-c', attempt.command]!r}",
+        ]
+        base = environment.base(launch)
+        for index, rank in enumerate(attempt.ranks):
+            lines.append(f"rank {index} on {rank.node}:")
+            variables = base | environment.told(launch, home, index)
+            lines += [f"  {key}={value}" for key, value in sorted(variables.items())]
+        return "\n".join(lines) + "\n"
+
+    async def launch(self, attempt: DesiredAttempt) -> None:
+        """Returns once a keeper holds the attempt, or at once where it is known already.
+
+        Raises Conflict for a known id with another generation or other seats, or one that was
+        forgotten; Transient while its devices are still held.
+        """
+        self.validate(attempt)
+        folder = await asyncio.to_thread(self._make_known, attempt)
+        if attempt.stop is not None:
+            await self.stop(attempt.attempt, attempt.stop)
+        if not self.view.is_released(folder) and not keepers.has_keeper(folder):
+            await asyncio.to_thread(keepers.start_keeper, folder)
+
+    async def observe(self) -> Observation:
+        """One look at all folders; a keeper that was lost is replaced."""
+        self.view.refresh()
+        observed, is_complete = self.view.observed()
+        for folder in self.view.without_keeper():
+            try:
+                await asyncio.to_thread(keepers.start_keeper, folder)
+            except Transient:
+                # Tried again after a while; what was seen is no less true.
+                continue
+        return Observation(
+            pool=self.pool,
+            at_us=self.clock.now_us(),
+            is_complete=is_complete,
+            attempts=observed,
+        )
+
+    async def stop(self, attempt: str, order: StopOrder) -> None:
+        """Writes the order where it brings anything forward, and pokes the keeper."""
+        folder = self.folders.find(attempt)
+        if folder is None or self.view.is_released(folder):
+            return
+        path = folder / records.ORDER
+        old = _read_order(path)
+        merged = merge(old, order)
+        if merged != old:
+            records.write(path, merged)
+        if merged != old and (state := records.read_state(folder)) is not None:
+            processes.send(state.keeper_pid, state.keeper_start_ticks, number_of("SIGUSR1"))
+
+    async def signal(self, attempt: str, name: str) -> None:
+        """To each rank's program; what has ended hears nothing."""
+        folder = self._known(attempt)
+        if name not in signal.Signals.__members__:
+            raise InvalidSpec(f"signal: {name!r} is no signal")
+        state = records.read_state(folder)
+        for rank in state.ranks if state is not None else ():
+            if not rank.has_ended:
+                processes.send_program(rank.pid, rank.start_ticks, number_of(name))
+
+    async def adopt(self) -> Sequence[str]:
+        """Takes up what the folder knows; keepers that were lost are replaced first."""
+        observation = await self.observe()
+        return tuple(one.attempt for one in observation.attempts)
+
+    async def forget(self, attempt: str) -> None:
+        """Drops a released attempt from observations; raises Conflict while it runs."""
+        await asyncio.to_thread(self._forget, attempt)
+
+    async def logs(
+        self, attempt: str, rank: int, *, offset: int, follow: bool
+    ) -> AsyncIterator[bytes]:
+        """Raises InvalidSpec for an unknown attempt. Bytes already dropped are skipped."""
+        folder = self.folders.find_ended(attempt) or self._known(attempt)
+        while True:
+            is_over = not follow or self.view.is_released(folder)
+            while True:
+                begin, content = await asyncio.to_thread(output.read, folder, rank, offset)
+                if not content:
+                    break
+                offset = begin + len(content)
+                yield content
+            if is_over:
+                return
+            await asyncio.sleep(FOLLOW_S)
+
+    async def wait_changed(self, timeout_s: float) -> None:
+        """Returns when a keeper wrote a new state, or after the time given."""
+        loop = asyncio.get_running_loop()
+        changed = asyncio.Event()
+        loop.add_reader(self._changed, changed.set)
+        try:
+            await asyncio.wait_for(changed.wait(), timeout_s)
+            os.read(self._changed, 65_536)
+        except (TimeoutError, BlockingIOError):
+            pass
+        finally:
+            loop.remove_reader(self._changed)
+
+    async def close(self) -> None:
+        """Lets go without stopping anything that runs."""
+        if self._changed >= 0:
+            os.close(self._changed)
+            self._changed = -1
+
+    def _known(self, attempt: str) -> Path:
+        folder = self.folders.find(attempt)
+        if folder is None:
+            raise InvalidSpec(f"attempt: {attempt} is not known here")
+        return folder
+
+    def _make_known(self, attempt: DesiredAttempt) -> Path:
+        with self.folders.lock():
+            if self.folders.find_ended(attempt.attempt) is not None:
+                raise Conflict(f"attempt {attempt.attempt} ended here and was forgotten")
+            folder = self.folders.find(attempt.attempt)
+            if folder is None:
+                return self.folders.add(self._plan(attempt, live=self.view.live()))
+            known = records.read_launch(folder)
+            if known is None:
+                raise Conflict(f"attempt {attempt.attempt} is known, but {folder} is unreadable")
+            _check_same(known.attempt, attempt)
+            return folder
+
+    def _plan(self, attempt: DesiredAttempt, *, live: list[Launch]) -> Launch:
+        account, is_other_user = accounts.resolve(attempt.unix_user)
+        own_path = os.environ.get("PATH", STANDARD_PATH)
+        return Launch(
+            version=records.VERSION,
+            attempt=msgspec.structs.replace(attempt, stop=None),
+            devices=seats.choose_devices(attempt, self.nodes, live),
+            master_port=seats.choose_port(attempt.attempt, live),
+            account=account,
+            is_other_user=is_other_user,
+            path=STANDARD_PATH if is_other_user else own_path,
+            checkpoint_dir=str(self.folders.checkpoints(attempt)),
+            changes=str(self.changes),
+            boot_id=processes.boot_id(),
+            prepared_us=self.clock.now_us(),
+        )
+
+    def _forget(self, attempt: str) -> None:
+        with self.folders.lock():
+            folder = self.folders.find(attempt)
+            if folder is None:
+                return
+            state = records.read_state(folder)
+            if state is None or state.phase is not Phase.RELEASED:
+                raise Conflict(f"attempt {attempt} still runs; forget it once it is released")
+            self.folders.forget(attempt)
+
+
+def _check_same(known: DesiredAttempt, asked: DesiredAttempt) -> None:
+    for key in ("attempt", "workload", "org", "generation", "ranks"):
+        was, now = getattr(known, key), getattr(asked, key)
+        if was != now:
+            raise Conflict(f"attempt {asked.attempt} is known with {key} {was!r}, not {now!r}")
+
+
+def _read_order(path: Path) -> StopOrder | None:
+    content = records.read_bounded(path)
+    try:
+        return None if content is None else msgspec.json.decode(content, type=StopOrder)
+    except msgspec.DecodeError:
+        return None

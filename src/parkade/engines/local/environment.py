@@ -1,0 +1,90 @@
+"""What each rank finds in its environment, and the reading of `env_file`.
+
+From the weakest to the strongest: a minimal base, the spec's `env`, the user's `env_file`, then
+what Parkade says. Nothing of the server's own environment is handed on.
+"""
+
+import re
+from pathlib import Path
+
+from parkade.engines.local import records
+from parkade.engines.local.records import Launch
+
+LOOPBACK = "127.0.0.1"
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+ENV_FILE_MOST_BYTES = 1024 * 1024
+
+
+class BadEnvFile(Exception):
+    """A line of the env_file is not KEY=VALUE; the message names its number, never its content."""
+
+
+def base(launch: Launch) -> dict[str, str]:
+    """The weakest part, then the spec's own."""
+    account = launch.account
+    found = {
+        "PATH": launch.path,
+        "HOME": account.home,
+        "USER": account.name,
+        "LOGNAME": account.name,
+        "LANG": "C.UTF-8",
+    }
+    return found | dict(launch.attempt.env)
+
+
+def told(launch: Launch, folder: Path, rank: int) -> dict[str, str]:
+    """The strongest part: what Parkade says to this rank."""
+    attempt = launch.attempt
+    return {
+        "PARKADE_WORKLOAD": attempt.workload,
+        "PARKADE_ATTEMPT": attempt.attempt,
+        "PARKADE_NODES": str(len(attempt.ranks)),
+        "PARKADE_NODE_RANK": str(rank),
+        "PARKADE_NODE_IPS": ",".join(LOOPBACK for _ in attempt.ranks),
+        "PARKADE_GPUS": str(attempt.ranks[rank].gpus),
+        "PARKADE_SEATS": ",".join(f"{seat.node}:{seat.gpus}" for seat in attempt.ranks),
+        "PARKADE_CHECKPOINT_DIR": launch.checkpoint_dir,
+        "PARKADE_NOTICE_FILE": str(folder / records.NOTICE),
+        "MASTER_ADDR": LOOPBACK,
+        "MASTER_PORT": str(launch.master_port),
+        "CUDA_VISIBLE_DEVICES": ",".join(str(index) for index in launch.devices[rank]),
+    }
+
+
+def marks(launch: Launch, folder: Path) -> tuple[bytes, ...]:
+    """By these variables a process of the attempt is known, whoever its parent became."""
+    said = told(launch, folder, 0)
+    return tuple(
+        f"{key}={said[key]}".encode() for key in ("PARKADE_ATTEMPT", "PARKADE_NOTICE_FILE")
+    )
+
+
+def at_home(path: str, home: str) -> str:
+    """The path with a leading `~` as the account's home; empty is the home itself."""
+    if path in ("", "~"):
+        return home
+    return f"{home}/{path[2:]}" if path.startswith("~/") else path
+
+
+def read_env_file(path: str) -> dict[str, str]:
+    """KEY=VALUE lines; blank lines and `#` comments are skipped, one pair of quotes is taken off.
+
+    Called in the rank's own process, with the user's rights: its values stay there.
+    """
+    with Path(path).open("rb") as file:
+        content = file.read(ENV_FILE_MOST_BYTES + 1)
+    if len(content) > ENV_FILE_MOST_BYTES:
+        raise BadEnvFile(f"env_file is larger than {ENV_FILE_MOST_BYTES} bytes")
+    found: dict[str, str] = {}
+    for number, raw in enumerate(content.split(b"\n"), start=1):
+        line = raw.decode("utf-8", "surrogateescape").strip()
+        if not line or line.startswith("#"):
+            continue
+        key, equals, value = line.removeprefix("export ").partition("=")
+        key, value = key.strip(), value.strip()
+        if not equals or NAME.fullmatch(key) is None or "\0" in value:
+            raise BadEnvFile(f"env_file line {number} is not KEY=VALUE")
+        if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        found[key] = value
+    return found

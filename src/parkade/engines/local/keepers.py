@@ -1,0 +1,60 @@
+"""Starts keepers and knows, from their record lock, which folders have one."""
+
+import fcntl
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import parkade
+from parkade.engines.local import records
+from parkade.ports import Transient
+
+MODULE = "parkade.engines.local.keeper"
+START_S = 20.0
+# struct flock of 64-bit Linux: type, whence, start, length, pid.
+FLOCK = "hhqqi4x"
+
+
+def has_keeper(folder: Path) -> bool:
+    """Asks the lock without ever taking it, so that no starting keeper finds it held by us."""
+    try:
+        descriptor = os.open(folder / records.LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        question = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, question)
+    finally:
+        os.close(descriptor)
+    return bool(struct.unpack(FLOCK, answer)[0] != fcntl.F_UNLCK)
+
+
+def start_keeper(folder: Path) -> None:
+    """Returns once a keeper holds the folder; a second one leaves by itself. Blocks up to START_S.
+
+    It gets none of our environment but where Python finds Parkade. Raises Transient where it
+    could not be started.
+    """
+    source = str(Path(parkade.__file__).parent.parent)
+    environment = {"PYTHONPATH": source, "PATH": os.defpath, "LANG": "C.UTF-8"}
+    log = os.open(folder / records.KEEPER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-s", "-P", "-m", MODULE, str(folder)],
+            env=environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            timeout=START_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Transient(f"no keeper could be started for {folder}: {error}") from error
+    finally:
+        os.close(log)
+    if done.returncode != 0:
+        raise Transient(f"the keeper of {folder} left at once; see its {records.KEEPER_LOG}")

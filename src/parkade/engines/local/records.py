@@ -1,0 +1,166 @@
+"""What lies in an attempt's folder and how it is written: whole or not at all.
+
+`launch.json` is written once, before the folder appears; `order.json` by the engine; `state.json`
+and `notice.json` by the keeper. No record ever holds a value of the user's `env_file`. Keepers of
+an older version live on across an upgrade: a field added later has a default.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+import msgspec
+
+from parkade.ports import Checkpoint, DesiredAttempt, Phase
+
+LAUNCH = "launch.json"
+ORDER = "order.json"
+STATE = "state.json"
+NOTICE = "notice.json"
+LOCK = "lock"
+KEEPER_LOG = "keeper.log"
+CHANGES = "changes"
+VERSION = 1
+MOST_BYTES = 4 * 1024 * 1024
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """The Unix user that an attempt runs as."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a keeper needs; `devices` holds the device indexes of each rank.
+
+    `is_other_user` tells the keeper to take on the account's rights before it touches anything
+    of the user; else the ranks run as the keeper does.
+    """
+
+    version: int
+    attempt: DesiredAttempt
+    devices: tuple[tuple[int, ...], ...]
+    master_port: int
+    account: Account
+    is_other_user: bool
+    path: str
+    checkpoint_dir: str
+    changes: str
+    boot_id: str
+    prepared_us: int
+
+
+class RankState(msgspec.Struct, frozen=True, kw_only=True):
+    """A rank's main process: identity is the pair of pid and start time, never the pid alone."""
+
+    pid: int
+    start_ticks: int
+    has_ended: bool
+    code: int | None
+    signal: int | None
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What the keeper knows; `ranks` is empty until every rank stands ready to run.
+
+    `is_noticed` says that the notice was given, so that the next keeper does not repeat the signal.
+    """
+
+    version: int
+    attempt: str
+    generation: int
+    phase: Phase
+    keeper_pid: int
+    keeper_start_ticks: int
+    ranks: tuple[RankState, ...]
+    started_us: int | None
+    released_us: int | None
+    checkpoint: Checkpoint | None
+    is_noticed: bool
+    launch_error: str | None
+    engine_state: str
+    written_us: int
+
+
+def nothing_yet(launch: Launch) -> State:
+    """Before any keeper spoke."""
+    return State(
+        version=VERSION,
+        attempt=launch.attempt.attempt,
+        generation=launch.attempt.generation,
+        phase=Phase.STARTING,
+        keeper_pid=0,
+        keeper_start_ticks=0,
+        ranks=(),
+        started_us=None,
+        released_us=None,
+        checkpoint=None,
+        is_noticed=False,
+        launch_error=None,
+        engine_state="starting",
+        written_us=0,
+    )
+
+
+def write(path: Path, value: object, *, mode: int = 0o600, owner: Account | None = None) -> None:
+    """Replaces the file atomically; readers see the old content or the new, never a part."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    try:
+        content = msgspec.json.encode(value)
+        if os.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(beside))
+        if owner is not None:
+            os.fchown(descriptor, owner.uid, owner.gid)
+    finally:
+        os.close(descriptor)
+    beside.replace(path)
+
+
+def read_bounded(path: Path) -> bytes | None:
+    """The content of a regular file of at most MOST_BYTES, or None; never follows a link."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError:
+        return None
+    return content if len(content) <= MOST_BYTES else None
+
+
+def read_launch(folder: Path) -> Launch | None:
+    """How the attempt was launched, or None where that cannot be read."""
+    content = read_bounded(folder / LAUNCH)
+    try:
+        return None if content is None else msgspec.json.decode(content, type=Launch)
+    except msgspec.DecodeError:
+        return None
+
+
+def read_state(folder: Path) -> State | None:
+    """The keeper's last word, or None where it has not spoken or cannot be read."""
+    content = read_bounded(folder / STATE)
+    try:
+        return None if content is None else msgspec.json.decode(content, type=State)
+    except msgspec.DecodeError:
+        return None
+
+
+def poke(changes: str) -> None:
+    """Tells an engine that listens that something changed; nobody listening is no error."""
+    try:
+        descriptor = os.open(changes, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return
+    try:
+        os.write(descriptor, b".")
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,139 @@
+"""Starts a gang whole or not at all: every rank stands ready before any runs its command.
+
+Each rank is forked, takes its own session, its user's rights, environment, folder and output, says
+it is ready, and waits at a barrier. Only when all are ready does the keeper let them through; if
+the keeper dies before that, they leave. Everything of the user's is touched with the user's rights.
+"""
+
+import os
+import select
+import signal
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from parkade.engines.local import environment, output
+from parkade.engines.local.records import Launch
+
+SHELL = "/bin/bash"
+READY = b"r"
+GO = b"g"
+PREPARE_S = 30.0
+REASON_BYTES = 1024
+
+
+class Rank(msgspec.Struct, kw_only=True):
+    """A forked rank; `report` is where it says that it is ready, or why it is not."""
+
+    index: int
+    pid: int
+    report: int
+
+
+class Gang:
+    """The ranks between fork and command."""
+
+    def __init__(self, launch: Launch, folder: Path) -> None:
+        gate, self._open_gate = os.pipe()
+        self.ranks: list[Rank] = []
+        for index in range(len(launch.attempt.ranks)):
+            report, write_report = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                os.close(self._open_gate)
+                _become(launch, folder, index, gate=gate, report=write_report)
+            os.close(write_report)
+            self.ranks.append(Rank(index=index, pid=pid, report=report))
+        os.close(gate)
+
+    def wait_ready(self) -> str | None:
+        """None once every rank stands at the barrier, else why one does not."""
+        ends_at = time.monotonic() + PREPARE_S
+        for rank in self.ranks:
+            left = max(0.0, ends_at - time.monotonic())
+            if not select.select([rank.report], [], [], left)[0]:
+                return f"rank {rank.index}: not ready within {PREPARE_S:.0f} s"
+            said = os.read(rank.report, REASON_BYTES)
+            if said != READY:
+                return f"rank {rank.index}: {said.decode(errors='replace') or 'died early'}"
+        return None
+
+    def let_go(self) -> str | None:
+        """Lets all through at once; None when each runs its command, else why one does not."""
+        os.write(self._open_gate, GO * len(self.ranks))
+        os.close(self._open_gate)
+        trouble = None
+        for rank in self.ranks:
+            said = os.read(rank.report, REASON_BYTES)
+            os.close(rank.report)
+            if said and trouble is None:
+                trouble = f"rank {rank.index}: {said.decode(errors='replace')}"
+        return trouble
+
+    def dismiss(self) -> None:
+        """Sends away those at the barrier, and ends those that never came to it."""
+        os.close(self._open_gate)
+        for rank in self.ranks:
+            os.close(rank.report)
+            os.kill(rank.pid, signal.SIGKILL)
+
+
+def _become(launch: Launch, folder: Path, index: int, *, gate: int, report: int) -> NoReturn:
+    """The life of the forked child up to its command; never returns."""
+    try:
+        os.setsid()
+        _reset_signals()
+        _take_output(folder, index)
+        _take_rights(launch)
+        variables = _prepare(launch, folder, index)
+        os.write(report, READY)
+        if os.read(gate, 1) == GO:
+            os.execve(SHELL, [SHELL, "-c", launch.attempt.command], variables)
+    except OSError as error:
+        about = f": {error.filename}" if error.filename else ""
+        os.write(report, f"{error.strerror}{about}".encode()[:REASON_BYTES])
+    except (environment.BadEnvFile, ValueError) as error:
+        # A ValueError's text may quote a value; only our own message is safe to pass on.
+        text = str(error) if isinstance(error, environment.BadEnvFile) else "bad environment"
+        os.write(report, text.encode()[:REASON_BYTES])
+    finally:
+        os._exit(127)
+
+
+def _reset_signals() -> None:
+    for number in signal.valid_signals():
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _take_output(folder: Path, index: int) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    pipe = os.open(output.pipe_path(folder, index), os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(pipe, 1)
+    os.dup2(pipe, 2)
+
+
+def _take_rights(launch: Launch) -> None:
+    account = launch.account
+    os.umask(0o022)
+    if launch.is_other_user:
+        os.initgroups(account.name, account.gid)
+        os.setgid(account.gid)
+        os.setuid(account.uid)
+        assert os.getuid() == os.geteuid() == account.uid != 0
+
+
+def _prepare(launch: Launch, folder: Path, index: int) -> dict[str, str]:
+    attempt, home = launch.attempt, launch.account.home
+    os.chdir(environment.at_home(attempt.workdir, home))
+    if not os.access(launch.checkpoint_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise PermissionError(13, "checkpoint folder cannot be used", launch.checkpoint_dir)
+    secret = {}
+    if attempt.env_file is not None:
+        secret = environment.read_env_file(environment.at_home(attempt.env_file, home))
+    return environment.base(launch) | secret | environment.told(launch, folder, index)

@@ -1,0 +1,152 @@
+"""What the folders say, as an observation: one cheap look, decoded again only where it changed."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from parkade.engines.local import keepers, processes, records, report
+from parkade.engines.local.folders import Folders
+from parkade.engines.local.records import Launch, State
+from parkade.ports import ObservedAttempt, Phase, RankExit
+
+REPLACE_KEEPER_S = 5.0
+LOST_AT_REBOOT = "lost at reboot"
+
+
+class _Seen(msgspec.Struct, kw_only=True):
+    """One live attempt as last read; `stamp` tells whether its state file is still the same."""
+
+    folder: Path
+    launch: Launch | None
+    state: State | None
+    stamp: tuple[int, int] | None
+    keeper_tried_s: float
+
+
+class View:
+    """Reads the live attempts. A look costs a few system calls for each that is not released."""
+
+    def __init__(self, folders: Folders) -> None:
+        self.folders = folders
+        self.boot_id = processes.boot_id()
+        self.seen: dict[str, _Seen] = {}
+
+    def refresh(self) -> None:
+        """Looks at the live attempts and their states."""
+        looks = {name: self._look(name) for name in self.folders.names()}
+        self.seen = {name: look for name, look in looks.items() if look is not None}
+
+    def observed(self) -> tuple[tuple[ObservedAttempt, ...], bool]:
+        """All that can be read, and whether that is everything."""
+        readable = [one for one in self.seen.values() if one.launch is not None]
+        found = tuple(_observed(one, one.launch) for one in readable if one.launch is not None)
+        return found, len(readable) == len(self.seen)
+
+    def without_keeper(self) -> list[Path]:
+        """Folders that need a keeper and have none; each is named once in REPLACE_KEEPER_S."""
+        now_s = time.monotonic()
+        found = []
+        for one in self.seen.values():
+            if one.launch is None or _is_released(one.state):
+                continue
+            is_time = now_s - one.keeper_tried_s >= REPLACE_KEEPER_S
+            if is_time and not keepers.has_keeper(one.folder):
+                one.keeper_tried_s = now_s
+                found.append(one.folder)
+        return found
+
+    def live(self) -> list[Launch]:
+        """Launches whose devices and ports are not free yet. Reads afresh, from any thread."""
+        view = View(self.folders)
+        view.refresh()
+        return [
+            one.launch
+            for one in view.seen.values()
+            if one.launch is not None and not _is_released(one.state)
+        ]
+
+    def is_released(self, folder: Path) -> bool:
+        """Whether nothing of the attempt is left. Reads afresh."""
+        return _is_released(records.read_state(folder))
+
+    def _look(self, name: str) -> _Seen | None:
+        """None where it was forgotten since its name was read."""
+        seen = self.seen.get(name)
+        if seen is None or seen.launch is None:
+            folder = self.folders.follow(name)
+            if folder is None:
+                return None
+            seen = _Seen(
+                folder=folder,
+                launch=records.read_launch(folder),
+                state=None,
+                stamp=None,
+                keeper_tried_s=-REPLACE_KEEPER_S,
+            )
+        stamp = _stamp(seen.folder / records.STATE)
+        if stamp != seen.stamp:
+            seen.state = records.read_state(seen.folder)
+            seen.stamp = stamp
+        if seen.launch is not None and seen.launch.boot_id != self.boot_id:
+            self._note_reboot(seen, seen.launch)
+        return seen
+
+    def _note_reboot(self, seen: _Seen, launch: Launch) -> None:
+        """Nothing lives through a reboot: the seats are free since the machine came up."""
+        if _is_released(seen.state):
+            return
+        old = seen.state or records.nothing_yet(launch)
+        started_us = old.started_us
+        released_us = max(processes.booted_us(), old.written_us, started_us or 0)
+        seen.state = msgspec.structs.replace(
+            old,
+            phase=Phase.RELEASED,
+            released_us=released_us,
+            checkpoint=report.read(Path(launch.checkpoint_dir)),
+            engine_state=LOST_AT_REBOOT,
+        )
+        records.write(seen.folder / records.STATE, seen.state)
+        seen.stamp = _stamp(seen.folder / records.STATE)
+
+
+def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
+    state = seen.state or records.nothing_yet(launch)
+    is_released = state.phase is Phase.RELEASED
+    checkpoint = state.checkpoint if is_released else report.read(Path(launch.checkpoint_dir))
+    exits = tuple(
+        RankExit(rank=index, code=rank.code, signal=rank.signal)
+        for index, rank in enumerate(state.ranks)
+        if rank.has_ended
+    )
+    return ObservedAttempt(
+        attempt=launch.attempt.attempt,
+        generation=launch.attempt.generation,
+        phase=state.phase,
+        started_us=state.started_us,
+        released_us=state.released_us,
+        exits=exits,
+        checkpoint=checkpoint,
+        devices=_devices(launch),
+        launch_error=state.launch_error,
+        engine_state=state.engine_state,
+    )
+
+
+def _devices(launch: Launch) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    held: dict[str, list[int]] = {}
+    for rank, devices in zip(launch.attempt.ranks, launch.devices, strict=True):
+        held.setdefault(rank.node, []).extend(devices)
+    return tuple((node, tuple(sorted(devices))) for node, devices in held.items())
+
+
+def _is_released(state: State | None) -> bool:
+    return state is not None and state.phase is Phase.RELEASED
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
