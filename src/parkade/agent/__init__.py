@@ -1,0 +1,1 @@
+"""Runs an engine for a pool: makes what runs there be what the control plane desires."""

@@ -1,0 +1,250 @@
+"""The agent of a pool: listens, makes the engine's attempts what is desired, reports, sends output.
+
+Listening, working and reporting go on independently: a network that hangs delays neither a launch
+nor an order that was heard, and an engine that hangs does not stop the reports. Deadlines are the
+engine's: they hold while the agent is down.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Protocol, assert_never, runtime_checkable
+
+from parkade.agent import memory as memories
+from parkade.agent.backoff import Backoff
+from parkade.agent.control_plane import ControlPlane, ControlPlaneError
+from parkade.agent.logs import LogServer
+from parkade.agent.plan import Action, Forget, Launch, Refuse, Stop, plan, with_refusals
+from parkade.ports import (
+    Clock,
+    Conflict,
+    DesiredAttempt,
+    DesiredState,
+    Engine,
+    EngineError,
+    InvalidSpec,
+    Observation,
+    Phase,
+    Unsupported,
+)
+
+LONG_POLL_S = 20.0
+PAUSE_S = 0.05
+"""Least time between two polls, whatever the control plane answers."""
+MOST_LAUNCHES = 4
+
+logger = logging.getLogger("parkade.agent")
+
+
+@runtime_checkable
+class TellsChanges(Protocol):
+    """An optional capability of an engine: it says when something changed."""
+
+    async def wait_changed(self, timeout_s: float) -> None:
+        """Returns at a change, or after the time given."""
+        ...
+
+
+async def run_agent(
+    engine: Engine,
+    control_plane: ControlPlane,
+    *,
+    pool: str,
+    data_folder: Path,
+    clock: Clock,
+    stop: asyncio.Event,
+    tick_s: float = 0.5,
+    heartbeat_s: float = 2.0,
+) -> None:
+    """Until `stop` is set; then what runs goes on running. The engine's life is the caller's."""
+    agent = Agent(engine, control_plane, pool=pool, data_folder=data_folder, clock=clock)
+    await engine.adopt()
+    parts = (
+        agent.listen(),
+        agent.work(tick_s),
+        agent.report(heartbeat_s),
+        LogServer(engine, control_plane).run(),
+    )
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(part) for part in parts]
+        await stop.wait()
+        for task in [*tasks, *agent.launching.values()]:
+            task.cancel()
+
+
+class Agent:
+    """What is desired, what is seen, and what is under way between the two."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        control_plane: ControlPlane,
+        *,
+        pool: str,
+        data_folder: Path,
+        clock: Clock,
+    ) -> None:
+        self.engine = engine
+        self.control_plane = control_plane
+        self.pool = pool
+        self.data_folder = data_folder
+        self.clock = clock
+        self.memory = memories.load(data_folder)
+        self.desired: DesiredState | None = None
+        self.seen: Observation | None = None
+        self.launching: dict[str, asyncio.Task[None]] = {}
+        self.reported: set[str] = set()
+        self.news = asyncio.Event()
+        self.to_report = asyncio.Event()
+        self._places = asyncio.Semaphore(MOST_LAUNCHES)
+
+    async def listen(self) -> None:
+        """Takes each newer desired state; an older one than was ever accepted is refused."""
+        backoff = Backoff()
+        while True:
+            after = None
+            if self.desired is not None:
+                after = (self.desired.epoch, self.desired.sequence)
+            try:
+                state = await self.control_plane.desired(after, LONG_POLL_S)
+                if state is not None:
+                    self.accept(state)
+            except ControlPlaneError as error:
+                await backoff.wait("desired state", error)
+                continue
+            backoff.reset()
+            await asyncio.sleep(PAUSE_S)
+
+    def accept(self, state: DesiredState) -> None:
+        """Remembers, on disk, that it was told; only then may anything follow from it."""
+        if state.pool != self.pool:
+            raise ControlPlaneError(f"told of pool {state.pool}, but this is {self.pool}")
+        if self.memory.is_stale(state.epoch, state.sequence):
+            raise ControlPlaneError(
+                f"told of state {state.epoch}.{state.sequence} after {self.memory.last}: refused; "
+                f"an older control plane is still running"
+            )
+        self.memory.last = (state.epoch, state.sequence)
+        seen = () if self.seen is None else self.seen.attempts
+        known = {one.attempt for one in seen} | {one.attempt for one in state.attempts}
+        if self.seen is not None and self.seen.is_complete:
+            self.memory.keep_only(known)
+        memories.save(self.data_folder, self.memory)
+        self.desired = state
+        self.news.set()
+
+    async def work(self, tick_s: float) -> None:
+        """Looks, acts, and waits for the next reason to look."""
+        while True:
+            self.news.clear()
+            # Before looking: who landed before the look must be in it, or was never started.
+            self._settle_launches()
+            try:
+                observation = await self.engine.observe()
+            except (EngineError, OSError) as error:
+                logger.warning("the engine cannot be observed: %s", error)
+            else:
+                await self._converge(observation)
+                self._publish(observation)
+            await self._wait(tick_s)
+
+    async def report(self, heartbeat_s: float) -> None:
+        """Sends the newest observation at each change, and at least each heartbeat."""
+        backoff = Backoff()
+        while True:
+            try:
+                await asyncio.wait_for(self.to_report.wait(), heartbeat_s)
+            except TimeoutError:
+                pass
+            self.to_report.clear()
+            observation = self.seen
+            if observation is None:
+                continue
+            try:
+                await self.control_plane.report(observation)
+            except ControlPlaneError as error:
+                self.to_report.set()
+                await backoff.wait("report", error)
+                continue
+            backoff.reset()
+            self.reported = {
+                one.attempt for one in observation.attempts if one.phase is Phase.RELEASED
+            }
+
+    def _settle_launches(self) -> None:
+        for name in [name for name, task in self.launching.items() if task.done()]:
+            self.launching.pop(name).result()
+
+    async def _converge(self, observation: Observation) -> None:
+        if self.desired is None:
+            return
+        actions = plan(
+            self.desired,
+            observation,
+            self.memory,
+            launching=self.launching.keys(),
+            reported=self.reported,
+            now_us=self.clock.now_us(),
+        )
+        for action in actions:
+            try:
+                await self._do(action)
+            except (EngineError, OSError) as error:
+                # The next round sees what is still to be done.
+                logger.warning("%s: %s", type(action).__name__, error)
+
+    async def _do(self, action: Action) -> None:
+        match action:
+            case Launch(attempt=attempt):
+                task = asyncio.create_task(self._launch(attempt))
+                self.launching[attempt.attempt] = task
+            case Stop(attempt=name, order=order):
+                await self.engine.stop(name, order)
+                if name not in self.memory.ordered:
+                    self.memory.ordered.add(name)
+                    memories.save(self.data_folder, self.memory)
+            case Refuse(attempt=name, why=why):
+                self._refuse(name, why)
+            case Forget(attempt=name):
+                await self.engine.forget(name)
+            case _:
+                assert_never(action)
+
+    async def _launch(self, attempt: DesiredAttempt) -> None:
+        async with self._places:
+            try:
+                await self.engine.launch(attempt)
+            except (InvalidSpec, Unsupported, Conflict) as error:
+                self._refuse(attempt.attempt, str(error))
+            except (EngineError, OSError) as error:
+                logger.warning("launch of %s, again soon: %s", attempt.attempt, error)
+                return
+            self.news.set()
+
+    def _refuse(self, attempt: str, why: str) -> None:
+        logger.warning("attempt %s is not started: %s", attempt, why)
+        self.memory.refused[attempt] = why
+        memories.save(self.data_folder, self.memory)
+
+    def _publish(self, observation: Observation) -> None:
+        observation = with_refusals(observation, self.desired, self.memory)
+        old, self.seen = self.seen, observation
+        if (
+            old is None
+            or old.attempts != observation.attempts
+            or old.is_complete != observation.is_complete
+        ):
+            self.to_report.set()
+
+    async def _wait(self, tick_s: float) -> None:
+        news = asyncio.ensure_future(self.news.wait())
+        if isinstance(self.engine, TellsChanges):
+            changed = asyncio.ensure_future(self.engine.wait_changed(tick_s))
+        else:
+            changed = asyncio.ensure_future(asyncio.sleep(tick_s))
+        try:
+            await asyncio.wait({news, changed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (news, changed):
+                task.cancel()
+            await asyncio.gather(news, changed, return_exceptions=True)

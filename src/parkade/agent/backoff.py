@@ -1,0 +1,26 @@
+"""Waits longer after each failure in a row, up to a bound."""
+
+import asyncio
+import logging
+
+FIRST_S = 0.2
+MOST_S = 10.0
+
+logger = logging.getLogger("parkade.agent")
+
+
+class Backoff:
+    """Of one kind of call; `reset` after a success."""
+
+    def __init__(self) -> None:
+        self.next_s = FIRST_S
+
+    def reset(self) -> None:
+        """The next failure waits FIRST_S again."""
+        self.next_s = FIRST_S
+
+    async def wait(self, what: str, error: Exception) -> None:
+        """Says what failed and waits."""
+        logger.warning("%s failed, again in %.1f s: %s", what, self.next_s, error)
+        now_s, self.next_s = self.next_s, min(MOST_S, 2 * self.next_s)
+        await asyncio.sleep(now_s)

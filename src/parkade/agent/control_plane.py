@@ -1,0 +1,48 @@
+"""The agent's door to the control plane: what it is told, what it tells.
+
+Every call may be repeated harmlessly. The agent never assumes that it is heard.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+from parkade.ports import DesiredState, Observation
+
+
+class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Someone wants to read a rank's output from a byte offset."""
+
+    request: str
+    attempt: str
+    rank: int
+    offset: int
+    follow: bool
+
+
+class ControlPlaneError(Exception):
+    """The control plane could not be reached or did not understand; repeat it later."""
+
+
+class NobodyListens(ControlPlaneError):
+    """Whoever asked for the output has gone; stop sending."""
+
+
+class ControlPlane(Protocol):
+    """Each method raises ControlPlaneError, and nothing else, when it fails."""
+
+    async def desired(self, after: tuple[int, int] | None, wait_s: float) -> DesiredState | None:
+        """The desired state once it is newer than (epoch, sequence); None when unchanged."""
+        ...
+
+    async def report(self, observation: Observation) -> None:
+        """Hands over a whole observation."""
+        ...
+
+    async def log_requests(self, wait_s: float) -> list[LogRequest]:
+        """Requests that nobody serves yet, after at most `wait_s`."""
+        ...
+
+    async def send_log(self, request_id: str, chunk: bytes, is_last: bool) -> None:
+        """A piece of output; raises NobodyListens when it is no longer wanted."""
+        ...

@@ -1,0 +1,88 @@
+"""The control plane over HTTP: msgspec JSON, long polls, a bearer token from outside."""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from parkade.agent.control_plane import ControlPlaneError, LogRequest, NobodyListens
+from parkade.ports import DesiredState, Observation
+
+ANSWER_S = 15.0
+"""How long an answer may take beyond the wait that was asked for."""
+JSON = {"Content-Type": "application/json"}
+BYTES = {"Content-Type": "application/octet-stream"}
+
+
+class HttpControlPlane:
+    """Implements `ControlPlane`; the client's base address and life are the caller's."""
+
+    def __init__(self, client: httpx.AsyncClient, *, pool: str, token: str | None) -> None:
+        self._client = client
+        self._path = f"/v1/pools/{quote(pool, safe='')}"
+        self._authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    async def desired(self, after: tuple[int, int] | None, wait_s: float) -> DesiredState | None:
+        """See `ControlPlane`."""
+        query: dict[str, str] = {"wait": f"{wait_s:g}"}
+        if after is not None:
+            query |= {"after_epoch": str(after[0]), "after_sequence": str(after[1])}
+        answer = await self._ask("GET", "desired", query=query, wait_s=wait_s)
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return None
+        try:
+            return msgspec.json.decode(answer.content, type=DesiredState)
+        except msgspec.DecodeError as error:
+            raise ControlPlaneError(f"the desired state cannot be read: {error}") from error
+
+    async def report(self, observation: Observation) -> None:
+        """See `ControlPlane`."""
+        content = msgspec.json.encode(observation)
+        await self._ask("POST", "observation", content=content, headers=JSON)
+
+    async def log_requests(self, wait_s: float) -> list[LogRequest]:
+        """See `ControlPlane`."""
+        query = {"wait": f"{wait_s:g}"}
+        answer = await self._ask("GET", "log-requests", query=query, wait_s=wait_s)
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return []
+        try:
+            return msgspec.json.decode(answer.content, type=list[LogRequest])
+        except msgspec.DecodeError as error:
+            raise ControlPlaneError(f"the log requests cannot be read: {error}") from error
+
+    async def send_log(self, request_id: str, chunk: bytes, is_last: bool) -> None:
+        """See `ControlPlane`."""
+        query = {"last": "true" if is_last else "false"}
+        path = f"log-chunks/{quote(request_id, safe='')}"
+        await self._ask("POST", path, query=query, content=chunk, headers=BYTES, gone=NobodyListens)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        wait_s: float = 0.0,
+        gone: type[ControlPlaneError] = ControlPlaneError,
+    ) -> httpx.Response:
+        """One call; any answer but success raises, 404 as `gone`."""
+        try:
+            answer = await self._client.request(
+                method,
+                f"{self._path}/{path}",
+                params=query,
+                content=content,
+                headers={**self._authorization, **(headers or {})},
+                timeout=wait_s + ANSWER_S,
+            )
+        except (httpx.HTTPError, OSError) as error:
+            raise ControlPlaneError(f"{method} {path}: {type(error).__name__}: {error}") from error
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise gone(f"{method} {path}: not found")
+        if not answer.is_success:
+            raise ControlPlaneError(f"{method} {path}: status {answer.status_code}")
+        return answer

@@ -1,0 +1,95 @@
+"""Serves requests for output: a bounded number of streams, each ending when nobody listens."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from parkade.agent.backoff import Backoff
+from parkade.agent.control_plane import (
+    ControlPlane,
+    ControlPlaneError,
+    LogRequest,
+    NobodyListens,
+)
+from parkade.ports import Engine, EngineError
+
+MOST_STREAMS = 16
+POLL_S = 20.0
+PAUSE_S = 0.2
+IDLE_S = 10.0
+"""A stream without output says so this often, to learn whether anybody still listens."""
+TRIES = 5
+
+logger = logging.getLogger("parkade.agent")
+
+
+class LogServer:
+    """Asks for requests and sends what they want."""
+
+    def __init__(self, engine: Engine, control_plane: ControlPlane) -> None:
+        self.engine = engine
+        self.control_plane = control_plane
+        self.streams: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Until cancelled; its streams end with it."""
+        backoff = Backoff()
+        try:
+            while True:
+                try:
+                    requests = await self.control_plane.log_requests(POLL_S)
+                except ControlPlaneError as error:
+                    await backoff.wait("log requests", error)
+                    continue
+                backoff.reset()
+                self._take(requests)
+                await asyncio.sleep(PAUSE_S)
+        finally:
+            for task in self.streams.values():
+                task.cancel()
+            await asyncio.gather(*self.streams.values(), return_exceptions=True)
+
+    def _take(self, requests: list[LogRequest]) -> None:
+        for name in [name for name, task in self.streams.items() if task.done()]:
+            self.streams.pop(name).result()
+        for request in requests:
+            # Who finds no room is asked for again by the next poll.
+            if request.request not in self.streams and len(self.streams) < MOST_STREAMS:
+                self.streams[request.request] = asyncio.create_task(self._serve(request))
+
+    async def _serve(self, request: LogRequest) -> None:
+        chunks = self.engine.logs(
+            request.attempt, request.rank, offset=request.offset, follow=request.follow
+        )
+        try:
+            try:
+                await self._send_all(request.request, chunks)
+            except (EngineError, OSError) as error:
+                logger.warning("output of %s: %s", request.attempt, error)
+            await self._send(request.request, b"", is_last=True)
+        except ControlPlaneError as error:
+            logger.info("output of %s is not sent on: %s", request.attempt, error)
+
+    async def _send_all(self, name: str, chunks: AsyncIterator[bytes]) -> None:
+        while True:
+            following = asyncio.ensure_future(anext(chunks, None))
+            try:
+                while not (await asyncio.wait({following}, timeout=IDLE_S))[0]:
+                    await self._send(name, b"", is_last=False)
+                chunk = following.result()
+            finally:
+                following.cancel()
+            if chunk is None:
+                return
+            await self._send(name, chunk, is_last=False)
+
+    async def _send(self, name: str, chunk: bytes, *, is_last: bool) -> None:
+        backoff = Backoff()
+        for _ in range(TRIES - 1):
+            try:
+                return await self.control_plane.send_log(name, chunk, is_last)
+            except NobodyListens:
+                raise
+            except ControlPlaneError as error:
+                await backoff.wait("send output", error)
+        return await self.control_plane.send_log(name, chunk, is_last)

@@ -1,0 +1,141 @@
+"""Decides what an agent does next, from what is desired and what is seen. Pure.
+
+Nothing follows from an incomplete observation but what is harmless to repeat. What is not desired
+any more is stopped, but an order that stands keeps its deadline: nobody is killed early.
+"""
+
+from collections.abc import Set as AbstractSet
+
+import msgspec
+
+from parkade.agent.memory import Memory
+from parkade.ports import (
+    DesiredAttempt,
+    DesiredState,
+    Observation,
+    ObservedAttempt,
+    Phase,
+    StopOrder,
+)
+
+UNDESIRED_GRACE_US = 30_000_000
+"""From TERM to KILL for an attempt that the control plane no longer knows."""
+STOPPED_BEFORE = "stopped before it was launched"
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """Start it."""
+
+    attempt: DesiredAttempt
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """Hand over the order, again in every round: that is harmless and heals a lost one."""
+
+    attempt: str
+    order: StopOrder
+
+
+class Refuse(msgspec.Struct, frozen=True, kw_only=True):
+    """Never start it, and report it as released."""
+
+    attempt: str
+    why: str
+
+
+class Forget(msgspec.Struct, frozen=True, kw_only=True):
+    """Drop it: it is released, that was reported, and nobody desires it."""
+
+    attempt: str
+
+
+Action = Launch | Stop | Refuse | Forget
+
+
+def plan(
+    desired: DesiredState,
+    observation: Observation,
+    memory: Memory,
+    *,
+    launching: AbstractSet[str],
+    reported: AbstractSet[str],
+    now_us: int,
+) -> list[Action]:
+    """Stops first, for they cannot wait. Cost grows with the attempts of the pool.
+
+    `launching` are on their way; `reported` were told to the control plane as released.
+    """
+    seen = {one.attempt: one for one in observation.attempts}
+    wanted = {one.attempt: one for one in desired.attempts}
+    actions = [
+        Stop(attempt=one.attempt, order=one.stop)
+        for one in desired.attempts
+        if one.stop is not None and _is_running(seen.get(one.attempt), one.generation)
+    ]
+    if not observation.is_complete:
+        return list[Action](actions)
+    order = StopOrder(
+        noticed_at_us=now_us,
+        deadline_us=now_us,
+        kill_at_us=now_us + UNDESIRED_GRACE_US,
+        cause="operator",
+    )
+    strangers = [one for name, one in seen.items() if name not in wanted]
+    return [
+        *actions,
+        *(
+            Stop(attempt=one.attempt, order=order)
+            for one in strangers
+            if one.phase is not Phase.RELEASED and one.attempt not in memory.ordered
+        ),
+        *(
+            Forget(attempt=one.attempt)
+            for one in strangers
+            if one.phase is Phase.RELEASED and one.attempt in reported
+        ),
+        *(
+            _start(one)
+            for name, one in wanted.items()
+            if name not in seen and name not in launching and name not in memory.refused
+        ),
+    ]
+
+
+def with_refusals(
+    observation: Observation, desired: DesiredState | None, memory: Memory
+) -> Observation:
+    """The observation, and as released what was refused and is still desired."""
+    if desired is None:
+        return observation
+    seen = {one.attempt for one in observation.attempts}
+    refused = tuple(
+        _refused(one, memory.refused[one.attempt], at_us=observation.at_us)
+        for one in desired.attempts
+        if one.attempt in memory.refused and one.attempt not in seen
+    )
+    return msgspec.structs.replace(observation, attempts=observation.attempts + refused)
+
+
+def _is_running(seen: ObservedAttempt | None, generation: int) -> bool:
+    return seen is not None and seen.generation == generation and seen.phase is not Phase.RELEASED
+
+
+def _start(attempt: DesiredAttempt) -> Action:
+    if attempt.stop is not None:
+        return Refuse(attempt=attempt.attempt, why=STOPPED_BEFORE)
+    return Launch(attempt=attempt)
+
+
+def _refused(attempt: DesiredAttempt, why: str, *, at_us: int) -> ObservedAttempt:
+    return ObservedAttempt(
+        attempt=attempt.attempt,
+        generation=attempt.generation,
+        phase=Phase.RELEASED,
+        started_us=None,
+        released_us=at_us,
+        exits=(),
+        checkpoint=None,
+        devices=(),
+        launch_error=why,
+        engine_state="refused",
+    )
