@@ -15,7 +15,7 @@ from parkade.core.fleet.market import InstanceType, Market, MarketTerms
 from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, org_account
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.units.time import DAY_US, HOUR_US, SECOND_US
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
 from parkade.core.world.evolve import evolve
@@ -89,9 +89,7 @@ def decide(
             return (happened.PoolOpened(at_us=now_us, market=market(pool), nodes=()),)
         case asked.ReportReachability(pool=pool, is_reachable=is_reachable):
             return (
-                happened.ReachabilityChanged(
-                    at_us=now_us, market=pool, is_reachable=is_reachable
-                ),
+                happened.ReachabilityChanged(at_us=now_us, market=pool, is_reachable=is_reachable),
             )
         case asked.RunClearing():
             return (org_created(f"cleared-{len(records.orgs)}", now_us),)
@@ -154,7 +152,7 @@ SMALL = Rules(
 class HandClock:
     """A clock that a test moves; both hands together, unless only the wall's is set."""
 
-    def __init__(self, now_us: int = 1_000 * SECOND_US) -> None:
+    def __init__(self, now_us: int = 1_000 * DAY_US) -> None:
         self.wall = now_us
         self.steady = 0
 

@@ -34,9 +34,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def entry(sequence: int, *, at_us: int = 5) -> JournalEntry:
     body = b"%d" % sequence
-    return JournalEntry(
-        sequence=sequence, epoch=1, at_us=at_us, type="Thing", version=1, body=body
-    )
+    return JournalEntry(sequence=sequence, epoch=1, at_us=at_us, type="Thing", version=1, body=body)
 
 
 def paid(sequence: int, debit: str, credit: str, *, at_us: int = 5) -> StatedTransfer:

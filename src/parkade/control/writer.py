@@ -15,7 +15,7 @@ from parkade.control.bell import Bell
 from parkade.control.clock import ClockGuard, SteadyClock
 from parkade.control.cycle import Asked, Committed, Cycle
 from parkade.control.feed import Feed
-from parkade.control.inbox import Inbox, Waiting, WaitingView, settle
+from parkade.control.inbox import Inbox, Waiting, WaitingCommand, WaitingView, settle
 from parkade.control.outbox import Outbox
 from parkade.control.reach import Reach
 from parkade.control.recover import recover
@@ -57,7 +57,7 @@ class Writer:
             world, doors.store, doors.rules, sequence=sequence, check_every=settings.check_every
         )
         self._schedule = Schedule(part=settings.clearing_part)
-        self._now_us = self._read_clock()
+        self._now_us, _ = self._read_clock()
         self._cycle.open(OpenEpoch(by=None), self._now_us)
         sequence = self._cycle.sequence
         self.inbox = Inbox(limit=settings.inbox_limit)
@@ -68,6 +68,7 @@ class Writer:
         self.reach = Reach(silence_us=settings.unreachable_after_us, started_us=started_us)
         self._snapshots = Snapshots(doors.store, doors.rules, settings, sequence, self._now_us)
         self._commits = self._commands = self._commit_us = self._clearing_us = 0
+        self._in_hand: list[WaitingCommand] = []
         self._is_running = False
         self._thread = threading.Thread(target=self._run, name="parkade-writer", daemon=True)
 
@@ -87,12 +88,16 @@ class Writer:
     def turn(self) -> int:
         """One step; returns how long nothing will be due, in microseconds."""
         settings, cycle = self._settings, self._cycle
-        now_us = self._now_us = self._read_clock()
+        now_us, doubted = self._read_clock()
+        self._now_us = now_us
+        self._publish(doubted)
+        is_sure = not cycle.world.records.is_clock_doubted
         while committed := cycle.take_deadlines(now_us, limit=settings.deadlines_limit):
             self._publish(committed)
         self._take_commands(now_us)
         self._show(self.inbox.take_views(settings.batch_limit))
-        self._clear_one(now_us)
+        if is_sure:
+            self._clear_one(now_us)
         self._snapshots.follow(cycle.world, cycle.sequence, now_us)
         return self._idle_us(now_us)
 
@@ -125,21 +130,23 @@ class Writer:
             _log.critical("writer_stopped", exc_info=True, done="the process ends; restart it")
             self._is_running = False
             self._doors.on_fatal(error)
-            left = self.inbox.close()
+            left = [*self._in_hand, *self.inbox.close()]
             settle((one, PlaneStopped("the server has stopped: see its log")) for one in left)
             self.feed.close()
         self._is_running = False
 
-    def _read_clock(self) -> int:
+    def _read_clock(self) -> tuple[int, Committed]:
         is_doubted = self._cycle.world.records.is_clock_doubted
         reading = self._guard.read(is_doubted=is_doubted)
-        if reading.jumped_from_us is not None:
-            _log.error("clock_jumped", from_us=reading.jumped_from_us, done="clearing stopped")
-            self._cycle.doubt_clock(from_us=reading.jumped_from_us, now_us=reading.now_us)
-        return reading.now_us
+        if reading.jumped_from_us is None:
+            return reading.now_us, ()
+        _log.error("clock_jumped", from_us=reading.jumped_from_us, done="clearing stopped")
+        return reading.now_us, self._cycle.doubt_clock(
+            from_us=reading.jumped_from_us, now_us=reading.now_us
+        )
 
     def _take_commands(self, now_us: int) -> None:
-        waiting = self.inbox.take_commands(self._settings.batch_limit)
+        waiting = self._in_hand = self.inbox.take_commands(self._settings.batch_limit)
         markets = self._cycle.world.records.markets.values()
         news = self.reach.news(markets, self._clock.steady_us())
         asked = [Asked(command=command, idempotency=None) for command in news]
@@ -166,11 +173,8 @@ class Writer:
         settle(answers)
 
     def _clear_one(self, now_us: int) -> None:
-        records = self._cycle.world.records
-        if records.is_clock_doubted:
-            return
         started_us = self._clock.steady_us()
-        markets = records.markets.values()
+        markets = self._cycle.world.records.markets.values()
         market, _ = self._schedule.next(markets, now_us=now_us, steady_us=started_us)
         if market is None:
             return

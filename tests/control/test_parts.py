@@ -1,0 +1,174 @@
+"""The small parts of the control plane: clock, schedule, reach, observed, leader."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from parkade.control.clock import ClockGuard
+from parkade.control.leader import AlreadyLed, Lock
+from parkade.control.observed import Observed
+from parkade.control.reach import Reach
+from parkade.control.schedule import Schedule
+from parkade.core.units.time import DAY_US, HOUR_US, SECOND_US
+from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
+from parkade.ports import Observation
+from tests.control.small import HandClock, market
+
+
+def guard(clock: HandClock, *, floor_us: int = 0) -> ClockGuard:
+    return ClockGuard(clock, floor_us=floor_us, jump_us=HOUR_US, restart_us=7 * DAY_US)
+
+
+def test_time_never_runs_back() -> None:
+    clock = HandClock()
+    present = guard(clock)
+    first = present.read(is_doubted=False).now_us
+    clock.wall -= 40 * SECOND_US
+    assert present.read(is_doubted=False).now_us == first
+    clock.wall += 50 * SECOND_US
+    assert present.read(is_doubted=False).now_us == first + 10 * SECOND_US
+
+
+def test_time_after_a_restart_is_not_before_the_last_on_record() -> None:
+    clock = HandClock()
+    floor_us = clock.wall + SECOND_US
+    assert guard(clock, floor_us=floor_us).read(is_doubted=False).now_us == floor_us
+
+
+def test_a_long_pause_is_no_jump() -> None:
+    clock = HandClock()
+    present = guard(clock)
+    present.read(is_doubted=False)
+    clock.pass_us(30 * DAY_US)
+    reading = present.read(is_doubted=False)
+    assert (reading.now_us, reading.jumped_from_us) == (clock.wall, None)
+
+
+def test_a_jump_is_told_once_and_time_goes_on_at_the_steady_pace_until_confirmed() -> None:
+    clock = HandClock()
+    present = guard(clock)
+    before = present.read(is_doubted=False).now_us
+    clock.pass_us(SECOND_US)
+    clock.wall += 400 * DAY_US
+    reading = present.read(is_doubted=False)
+    assert (reading.now_us, reading.jumped_from_us) == (before + SECOND_US, before)
+    clock.pass_us(SECOND_US)
+    reading = present.read(is_doubted=True)
+    assert (reading.now_us, reading.jumped_from_us) == (before + 2 * SECOND_US, None)
+    reading = present.read(is_doubted=False)
+    assert (reading.now_us, reading.jumped_from_us) == (clock.wall, None)
+
+
+@pytest.mark.parametrize(("days", "is_jump"), [(6, False), (8, True)])
+def test_a_restart_after_more_than_a_week_is_a_jump(days: int, is_jump: bool) -> None:
+    clock = HandClock()
+    reading = guard(clock, floor_us=clock.wall - days * DAY_US).read(is_doubted=False)
+    assert (reading.jumped_from_us is not None) is is_jump
+
+
+def test_a_market_is_cleared_at_once_then_each_interval() -> None:
+    schedule, one = Schedule(part=4), market("m")
+    assert schedule.next([one], now_us=0, steady_us=0) == ("m", 0)
+    schedule.cleared("m", now_us=0, started_us=0, ended_us=0)
+    assert schedule.next([one], now_us=1, steady_us=1) == (None, 30 * SECOND_US - 1)
+    assert schedule.next([one], now_us=30 * SECOND_US, steady_us=1) == ("m", 0)
+
+
+def test_an_urgent_market_waits_for_its_pause_only() -> None:
+    schedule, one = Schedule(part=4), market("m")
+    schedule.cleared("m", now_us=0, started_us=0, ended_us=0)
+    schedule.ask(["m"])
+    assert schedule.next([one], now_us=1, steady_us=1) == (None, SECOND_US - 1)
+    assert schedule.next([one], now_us=SECOND_US, steady_us=1) == ("m", 0)
+    schedule.cleared("m", now_us=SECOND_US, started_us=0, ended_us=0)
+    assert schedule.next([one], now_us=SECOND_US, steady_us=1) == (None, 30 * SECOND_US)
+
+
+def test_clearings_take_a_quarter_of_the_time_at_most() -> None:
+    schedule, markets = Schedule(part=4), [market("m"), market("n")]
+    schedule.cleared("m", now_us=0, started_us=100, ended_us=200)
+    assert schedule.next(markets, now_us=5, steady_us=200) == (None, 300)
+    assert schedule.next(markets, now_us=5, steady_us=500) == ("n", 0)
+
+
+def test_a_frozen_market_is_not_cleared_and_others_are() -> None:
+    schedule = Schedule(part=4)
+    schedule.freeze("m")
+    assert schedule.next([market("m")], now_us=0, steady_us=0) == (None, None)
+    assert schedule.next([market("m"), market("n")], now_us=0, steady_us=0) == ("n", 0)
+    assert schedule.frozen == ("m",)
+
+
+def test_a_silent_agent_is_told_once_it_was_silent_for_long() -> None:
+    reach = Reach(silence_us=15, started_us=100)
+    assert list(reach.news([market("m")], 115)) == []
+    (news,) = reach.news([market("m")], 116)
+    assert (news.pool, news.is_reachable) == ("m", False)
+    reach.heard("m", 120)
+    assert list(reach.news([market("m")], 121)) == []
+
+
+def observation(at_us: int, *attempts: ObservedAttempt, is_complete: bool = True) -> Observation:
+    return Observation(pool="m", at_us=at_us, is_complete=is_complete, attempts=attempts)
+
+
+RUNNING = ObservedAttempt(
+    attempt="w.1",
+    generation=1,
+    phase=EnginePhase.RUNNING,
+    started_us=1,
+    released_us=None,
+    exits=(),
+    checkpoint=None,
+    devices=(),
+    launch_error=None,
+    engine_state="running",
+)
+
+
+def test_nothing_follows_from_a_partial_or_a_straggling_observation() -> None:
+    observed = Observed(repeat_us=10)
+    assert not observed.is_usable(observation(5, is_complete=False))
+    assert observed.is_usable(observation(5))
+    assert not observed.is_usable(observation(4))
+    assert observed.is_usable(observation(5))
+
+
+def test_an_observation_is_news_when_it_or_what_is_desired_changed_or_after_a_while() -> None:
+    observed = Observed(repeat_us=10)
+    same = observation(5, RUNNING)
+    assert observed.is_news(same, desired=1, steady_us=0)
+    observed.tell(same, desired=1, steady_us=0)
+    assert not observed.is_news(same, desired=1, steady_us=9)
+    assert observed.is_news(same, desired=2, steady_us=9)
+    assert observed.is_news(observation(6), desired=1, steady_us=9)
+    assert observed.is_news(same, desired=1, steady_us=10)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from parkade.control.leader import Lock
+lock = Lock.take(Path(sys.argv[1]))
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_writer_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "writer.lock"
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "taken\n"
+        with pytest.raises(AlreadyLed, match=f"process {first.pid}"):
+            Lock.take(path)
+        first.kill()
+    Lock.take(path).release()

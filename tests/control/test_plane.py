@@ -1,0 +1,232 @@
+"""The plane as an event loop sees it: answers after commits, news in order, nobody blocked."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import pytest
+
+from parkade.control.plane import (
+    Decided,
+    Idempotency,
+    LogsUnavailable,
+    Plane,
+    PlaneStopped,
+)
+from parkade.control.rules import Rules
+from parkade.control.settings import PlaneSettings
+from parkade.control.writer import Doors
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import SECOND_US
+from parkade.core.world.commands import ConfirmClock, CreateOrg, Deposit, OpenPool
+from parkade.core.world.events import ClockJumped, OrgCreated, ReachabilityChanged
+from parkade.ports import Observation, Store
+from parkade.store import open_sqlite
+from tests.control.small import SMALL, TERMS, HandClock, market
+
+Kind = TypeVar("Kind")
+
+SETTINGS = PlaneSettings(check_every=1, longest_wait_us=10_000)
+
+
+class Bench:
+    """A plane over a real store, a clock in the test's hand, and what stopped it."""
+
+    def __init__(self, folder: Path, rules: Rules, settings: PlaneSettings) -> None:
+        self.clock = HandClock()
+        self.fatal: list[BaseException] = []
+        self.store: Store = open_sqlite(folder / "parkade.sqlite3")
+        self.doors = Doors(
+            store=self.store,
+            clock=self.clock,
+            rules=rules,
+            on_fatal=self.fatal.append,
+            point=lambda _: None,
+        )
+        self.plane = Plane(self.doors, settings)
+
+
+@contextlib.asynccontextmanager
+async def bench(
+    folder: Path, rules: Rules = SMALL, settings: PlaneSettings = SETTINGS
+) -> AsyncIterator[Bench]:
+    made = Bench(folder, rules, settings)
+    made.plane.start()
+    try:
+        yield made
+    finally:
+        await made.plane.close()
+        made.store.close()
+
+
+def org(name: str) -> CreateOrg:
+    return CreateOrg(by="ann", org=name)
+
+
+def open_pool(name: str) -> OpenPool:
+    kind = market(name).instance_type
+    return OpenPool(by=None, pool=name, site="here", instance_type=kind, fabrics=(), terms=TERMS)
+
+
+async def next_of(
+    plane: Plane, kind: type[Kind], *, where: Callable[[Kind], bool] = lambda _: True
+) -> Kind:
+    async with asyncio.timeout(20):
+        async for _, event in plane.events(after=0):
+            if isinstance(event, kind) and where(event):
+                return event
+    raise AssertionError("the feed ended")
+
+
+async def test_an_answer_comes_after_its_commit(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        decided = await made.plane.execute(org("a"))
+        assert isinstance(decided, Decided)
+        assert made.store.last_sequence() >= decided.sequence
+        assert await made.plane.read(lambda world, _: "a" in world.records.orgs)
+
+
+async def test_many_at_once_under_one_key_have_one_effect(tmp_path: Path) -> None:
+    name = Idempotency(principal="ann", key="k", request_digest="d")
+    deposit = Deposit(by=None, org="a", micros=5)
+    async with bench(tmp_path) as made:
+        asks = [made.plane.execute(deposit, idempotency=name) for _ in range(20)]
+        outcomes = await asyncio.gather(*asks)
+        assert all(outcome == outcomes[0] for outcome in outcomes)
+        (line,) = await made.plane.statement("org/a", from_us=None, to_us=None)
+        assert line.transfer.micros == 5
+
+
+async def test_beyond_the_bound_the_inbox_says_busy(tmp_path: Path) -> None:
+    made = Bench(tmp_path, SMALL, msgspec.structs.replace(SETTINGS, inbox_limit=1))
+    first = asyncio.create_task(made.plane.execute(org("a")))
+    await asyncio.sleep(0)
+    refused = await made.plane.execute(org("b"))
+    assert isinstance(refused, Refusal) and refused.reason is Reason.BUSY
+    made.plane.start()
+    assert isinstance(await first, Decided)
+    await made.plane.close()
+    made.store.close()
+
+
+async def test_a_view_that_fails_is_its_askers_trouble(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        with pytest.raises(ZeroDivisionError):
+            await made.plane.read(lambda world, now_us: 1 // 0)
+        assert isinstance(await made.plane.execute(org("a")), Decided)
+
+
+async def test_events_are_followed_from_the_journal_and_then_live(tmp_path: Path) -> None:
+    short = msgspec.structs.replace(SETTINGS, feed_length=3)
+    async with bench(tmp_path, settings=short) as made:
+        for number in range(10):
+            await made.plane.execute(org(f"before-{number}"))
+        seen: list[int] = []
+        async with asyncio.timeout(20):
+            async for sequence, event in made.plane.events(after=0):
+                seen.append(sequence)
+                if sequence == 11:
+                    asyncio.create_task(made.plane.execute(org("live")))  # noqa: RUF006
+                if isinstance(event, OrgCreated) and event.org.org == "live":
+                    break
+        assert seen == list(range(1, 13))
+
+
+async def test_a_reader_that_stands_still_holds_nobody_up(tmp_path: Path) -> None:
+    short = msgspec.structs.replace(SETTINGS, feed_length=2)
+    async with bench(tmp_path, settings=short) as made:
+        reader = made.plane.events(after=0)
+        await anext(reader)
+        for number in range(30):
+            await made.plane.execute(org(f"o{number}"))
+        rest = [(await anext(reader))[0] for _ in range(30)]
+        assert rest == list(range(2, 32))
+
+
+async def test_a_fatal_fault_fails_who_waits_and_stops(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        with pytest.raises(PlaneStopped):
+            await made.plane.execute(org("broken"))
+        assert isinstance(made.fatal[0], AssertionError)
+        assert not made.plane.health().is_running
+        with pytest.raises(PlaneStopped):
+            await made.plane.execute(org("later"))
+        assert made.store.last_sequence() == 1
+
+
+async def test_a_frozen_market_is_visible_and_commands_go_on(tmp_path: Path) -> None:
+    def decide(world, command, now_us):  # type: ignore[no-untyped-def]
+        assert type(command).__name__ != "RunClearing"
+        return SMALL.decide(world, command, now_us)
+
+    async with bench(tmp_path, msgspec.structs.replace(SMALL, decide=decide)) as made:
+        await made.plane.execute(open_pool("m"))
+        while not made.plane.health().frozen_markets:
+            await made.plane.execute(org("a"))
+        assert made.plane.health().frozen_markets == ("m",)
+        assert made.fatal == []
+
+
+async def test_a_jump_of_the_clock_stops_clearing_until_confirmed(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        await made.plane.read(lambda world, now_us: now_us)
+        made.clock.wall += 99 * 24 * 3600 * SECOND_US
+        await next_of(made.plane, ClockJumped)
+        await made.plane.execute(open_pool("m"))
+        await made.plane.execute(org("a"))
+        assert not await made.plane.read(lambda world, _: "cleared-1" in world.records.orgs)
+        await made.plane.execute(ConfirmClock(by=None))
+        cleared = await next_of(
+            made.plane, OrgCreated, where=lambda e: e.org.org.startswith("cleared")
+        )
+        assert cleared.at_us == made.clock.wall
+
+
+def observation(at_us: int, *, is_complete: bool = True) -> Observation:
+    return Observation(pool="m", at_us=at_us, is_complete=is_complete, attempts=())
+
+
+async def test_a_silent_pool_is_unreachable_until_it_is_heard(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        await made.plane.execute(open_pool("m"))
+        made.clock.pass_us(16 * SECOND_US)
+        gone = await next_of(made.plane, ReachabilityChanged)
+        assert not gone.is_reachable
+        await made.plane.observe("m", observation(4, is_complete=False))
+        assert made.plane.health().silent_pools == ("m",)
+        await made.plane.observe("m", observation(5))
+        await next_of(made.plane, ReachabilityChanged, where=lambda e: e.is_reachable)
+
+
+async def test_desired_state_is_told_at_once_and_then_only_when_it_changed(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        assert await made.plane.desired("m", after=None, wait_s=0.01) is None
+        waiting = asyncio.create_task(made.plane.desired("m", after=None, wait_s=20))
+        await made.plane.execute(open_pool("m"))
+        state = await waiting
+        assert state is not None
+        assert (state.epoch, state.attempts) == (1, ())
+        same = (state.epoch, state.sequence)
+        assert await made.plane.desired("m", after=same, wait_s=0.01) is None
+        assert await made.plane.desired("m", after=(0, 99), wait_s=0) == state
+
+
+async def test_a_restart_begins_from_a_snapshot_or_without_it(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        await made.plane.execute(org("a"))
+    async with bench(tmp_path) as made:
+        assert await made.plane.read(lambda world, _: "a" in world.records.orgs)
+        assert made.plane.health().epoch == 2
+    blind = msgspec.structs.replace(SMALL, decode_snapshot=lambda body: 1 // 0)
+    async with bench(tmp_path, blind) as made:
+        assert await made.plane.read(lambda world, _: "a" in world.records.orgs)
+        assert made.plane.health().epoch == 3
+
+
+async def test_logs_of_an_unknown_attempt_are_unavailable(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        with pytest.raises(LogsUnavailable):
+            await anext(made.plane.logs("w.1", 0, offset=0, follow=False))
