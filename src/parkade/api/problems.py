@@ -1,0 +1,91 @@
+"""Every way of saying no as problem+json: refusals, faults in a request, and our own failures."""
+
+import re
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from parkade.control.answers import LogsUnavailable, PlaneStopped
+from parkade.core.units.refusal import Refusal
+from parkade.wire.problems import PROBLEM_JSON, Fault, Problem, faults, invalid, problem
+
+log = structlog.get_logger(__name__)
+BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+class Said(Exception):
+    """The answer is this problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
+
+
+def refused(refusal: Refusal) -> Said:
+    """The core's refusal, as it stands."""
+    place = (
+        []
+        if refusal.field is None
+        else [Fault(place=refusal.field, message=refusal.detail, code=refusal.reason.value)]
+    )
+    return Said(problem(refusal.reason.value, refusal.detail, place))
+
+
+def said(code: str, detail: str) -> Said:
+    """The door's own refusal."""
+    return Said(problem(code, detail))
+
+
+def answer(told: Problem) -> JSONResponse:
+    """A problem as a response."""
+    headers = {"Retry-After": "1"} if told.status == 503 else {}
+    if told.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(
+        told.model_dump(mode="json"), told.status, headers=headers, media_type=PROBLEM_JSON
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Every exception that may leave a route gets its problem."""
+
+    @app.exception_handler(Said)
+    async def on_said(_: Request, error: Said) -> Response:
+        return answer(error.problem)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_faults(_: Request, error: RequestValidationError) -> Response:
+        listed = []
+        for each in error.errors():
+            where, *rest = each["loc"]
+            if each["type"] == "json_invalid":
+                each = {**each, "msg": "the body is not JSON"}
+                rest = []
+            prefix = "" if where in ("body", "query", "path") else str(where)
+            listed += faults([{**each, "loc": tuple(rest)}], prefix=prefix)
+        return answer(invalid(listed))
+
+    @app.exception_handler(HTTPException)
+    async def on_http(_: Request, error: HTTPException) -> Response:
+        code = BY_STATUS.get(error.status_code, "invalid")
+        told = problem(code, str(error.detail)).model_copy(update={"status": error.status_code})
+        reply = answer(told)
+        reply.headers.update(error.headers or {})
+        return reply
+
+    @app.exception_handler(PlaneStopped)
+    async def on_stop(_: Request, __: PlaneStopped) -> Response:
+        return answer(problem("busy", "the control plane is restarting; ask again"))
+
+    @app.exception_handler(LogsUnavailable)
+    async def on_no_logs(_: Request, error: LogsUnavailable) -> Response:
+        return answer(problem("busy", str(error)))
+
+    @app.exception_handler(Exception)
+    async def on_bug(request: Request, error: Exception) -> Response:
+        path = re.sub(r"[^\x20-\x7e]", "?", request.url.path)
+        log.error("request failed", path=path, kind=type(error).__name__, exc_info=error)
+        return answer(problem("internal", "the server failed; its log says where"))

@@ -1,0 +1,88 @@
+"""What agents ask and tell: desired states, observations, output. Operators' tokens only.
+
+These speak the doors' own structs as msgspec encodes them, not the models of the wire.
+"""
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
+
+from parkade.api.door import Asking
+from parkade.api.problems import said
+from parkade.ports import Observation
+
+router = APIRouter(tags=["agents"])
+Wait = Annotated[float, Query(ge=0, le=60, description="seconds")]
+Number = Annotated[int | None, Query(ge=0, le=2**62)]
+Pool = Annotated[str, Path(max_length=63)]
+_encode = msgspec.json.Encoder().encode
+_observation = msgspec.json.Decoder(Observation)
+
+
+def _json(value: object) -> Response:
+    return Response(_encode(value), media_type="application/json")
+
+
+async def _agent_of(pool: str, door: Asking) -> None:
+    door.require_operator()
+    await door.read(
+        lambda world, _: (
+            True if any(market.pool == pool for market in world.records.markets.values()) else None
+        ),
+        f"pool {pool}",
+    )
+
+
+@router.get("/pools/{pool}/desired", response_class=Response)
+async def desired(
+    pool: Pool,
+    door: Asking,
+    after_epoch: Number = None,
+    after_sequence: Number = None,
+    wait: Wait = 0,
+) -> Response:
+    """All that shall run in a pool, once it is newer than `after`; 204 if it is not in time."""
+    await _agent_of(pool, door)
+    if (after_epoch is None) is not (after_sequence is None):
+        raise said("invalid", "after_epoch and after_sequence stand together")
+    after = None
+    if after_epoch is not None and after_sequence is not None:
+        after = (after_epoch, after_sequence)
+    state = await door.plane.desired(pool, after=after, wait_s=wait)
+    return Response(status_code=204) if state is None else _json(state)
+
+
+@router.post("/pools/{pool}/observation", status_code=204)
+async def observe(pool: Pool, request: Request, door: Asking) -> None:
+    """What runs in a pool, dated."""
+    await _agent_of(pool, door)
+    try:
+        observation = _observation.decode(await request.body())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise said("invalid", f"not an observation: {error}") from None
+    if observation.pool != pool:
+        raise said("invalid", f"pool: this is an observation of {observation.pool}")
+    await door.plane.observe(pool, observation)
+
+
+@router.get("/pools/{pool}/log-requests", response_class=Response)
+async def log_requests(pool: Pool, door: Asking, wait: Wait = 0) -> Response:
+    """Output that somebody waits for."""
+    await _agent_of(pool, door)
+    return _json(await door.plane.log_requests(pool, wait_s=wait))
+
+
+@router.post("/pools/{pool}/log-chunks/{log_request}")
+async def log_chunk(
+    pool: Pool,
+    log_request: Annotated[str, Path(max_length=100)],
+    request: Request,
+    door: Asking,
+    last: bool = False,
+) -> dict[str, bool]:
+    """A part of it; `is_wanted` false where nobody waits for more."""
+    await _agent_of(pool, door)
+    chunk = await request.body()
+    return {"is_wanted": await door.plane.log_chunk(pool, log_request, chunk, last)}

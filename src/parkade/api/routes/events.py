@@ -1,0 +1,91 @@
+"""The journal as server-sent events, resumable, filtered to what the caller may see."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import StreamingResponse
+
+from parkade.api.door import Asking, Door, is_valid
+from parkade.api.problems import said
+from parkade.api.views import events as views
+from parkade.api.views.audience import Owners, look_up
+from parkade.core.world.events import Event
+
+router = APIRouter(tags=["events"])
+Number = Annotated[int | None, Query(ge=0, le=2**62)]
+
+
+class EventStream(StreamingResponse):
+    """Its media type is what OpenAPI shows."""
+
+    media_type = "text/event-stream"
+
+
+@router.get("/events", response_class=EventStream)
+async def events(
+    request: Request,
+    door: Asking,
+    after: Number = None,
+    follow: bool = True,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> EventStream:
+    """Events after a position, or from now on; `Last-Event-ID` goes on where a stream broke.
+
+    Without `follow` it ends with what is committed now.
+    """
+    now = door.plane.health().sequence
+    if last_event_id is not None:
+        if not (last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) < 19):
+            raise said("invalid", "Last-Event-ID: not a position of this journal")
+        after = int(last_event_id)
+    start = now if after is None else after
+    owners: Owners = request.app.state.owners
+    stream = _stream(door, owners, start, until=None if follow else now)
+    return EventStream(stream, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+async def _stream(
+    door: Door, owners: Owners, after: int, *, until: int | None
+) -> AsyncIterator[str]:
+    if until is not None and after >= until:
+        return
+    source = door.plane.events(after=after)
+    told = seen = after
+    waiting: asyncio.Future[tuple[int, Event] | None] | None = None
+    try:
+        while True:
+            waiting = waiting or asyncio.ensure_future(anext(source, None))
+            done, _ = await asyncio.wait([waiting], timeout=door.settings.keep_alive_s)
+            if not done:
+                # Also tells how far was looked, so that nothing is looked at twice.
+                if not await is_valid(door.plane, door.viewer):
+                    return
+                yield f"event: position\nid: {seen}\ndata: \n\n" if seen > told else ": alive\n\n"
+                told = seen
+                continue
+            arrived, waiting = waiting.result(), None
+            if arrived is None:
+                return
+            seen, event = arrived
+            text = await _frame(door, owners, seen, event)
+            if text is not None:
+                told = seen
+                yield text
+            if until is not None and seen >= until:
+                return
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+
+
+async def _frame(door: Door, owners: Owners, sequence: int, event: Event) -> str | None:
+    unknown = owners.unknown([event])
+    if unknown:
+        owners.learn(await door.plane.read(lambda world, _: look_up(world, unknown)))
+    viewer = door.viewer
+    seen = views.event(sequence, event, owners, org=viewer.org, is_operator=viewer.is_operator)
+    if seen is None:
+        return None
+    return f"event: event\nid: {sequence}\ndata: {seen.model_dump_json()}\n\n"

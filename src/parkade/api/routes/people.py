@@ -1,0 +1,154 @@
+"""Orgs, users and tokens; deposits."""
+
+import secrets
+
+from fastapi import APIRouter
+
+from parkade.api import door as doors
+from parkade.api.door import Asking, Door
+from parkade.api.problems import said
+from parkade.api.translate import micros
+from parkade.api.views import people as views
+from parkade.core.world import commands, events
+from parkade.core.world.people import Role
+from parkade.core.world.world import World
+from parkade.wire import people as wire
+from parkade.wire.feed import Caller
+
+router = APIRouter(tags=["people"])
+
+
+@router.get("/whoami")
+async def whoami(door: Asking) -> Caller:
+    """Who the token speaks for."""
+    from parkade import __version__
+
+    viewer = door.viewer
+    return Caller(user=viewer.user, org=viewer.org, role=viewer.role.value, server=__version__)
+
+
+@router.post("/orgs", status_code=201)
+async def create_org(body: wire.CreateOrg, door: Asking) -> wire.Org:
+    """A new customer; operators only."""
+    door.require_operator()
+    await door.execute(commands.CreateOrg(by=door.viewer.user, org=body.org))
+    return await _org(door, body.org)
+
+
+@router.get("/orgs")
+async def list_orgs(door: Asking) -> wire.Orgs:
+    """The caller's own, or all for an operator."""
+
+    def view(world: World, _: int) -> wire.Orgs:
+        seen = [org for org in world.records.orgs.values() if door.viewer.may_see(org.org)]
+        return wire.Orgs(orgs=tuple(views.org(world, org) for org in seen))
+
+    return await door.read(view)
+
+
+@router.post("/orgs/{org}/deposits", status_code=201)
+async def deposit(org: str, body: wire.Deposit, door: Asking) -> wire.Org:
+    """Money from outside; operators only."""
+    door.require_operator()
+    await door.execute(commands.Deposit(by=door.viewer.user, org=org, micros=micros(body.amount)))
+    return await _org(door, org)
+
+
+async def _org(door: Door, name: str) -> wire.Org:
+    def view(world: World, _: int) -> wire.Org | None:
+        org = world.records.orgs.get(name)
+        return None if org is None else views.org(world, org)
+
+    return await door.read(view, f"org {name}")
+
+
+@router.post("/users", status_code=201)
+async def create_user(body: wire.CreateUser, door: Asking) -> wire.User:
+    """A new user; operators, and owners within their org."""
+    door.own_org(body.org)
+    decided = await door.execute(
+        commands.CreateUser(
+            by=door.viewer.user,
+            user=body.user,
+            org=body.org,
+            role=Role(body.role),
+            unix_name=body.unix_name,
+        )
+    )
+    created = doors.find(decided, events.UserCreated)
+    assert created is not None
+    return views.user(created.user)
+
+
+@router.get("/users")
+async def list_users(door: Asking) -> wire.Users:
+    """Those of the caller's org, or all for an operator."""
+
+    def view(world: World, _: int) -> wire.Users:
+        seen = [user for user in world.records.users.values() if door.viewer.may_see(user.org)]
+        return wire.Users(users=tuple(map(views.user, seen)))
+
+    return await door.read(view)
+
+
+@router.post("/tokens", status_code=201)
+async def create_token(body: wire.CreateToken, door: Asking) -> wire.NewToken:
+    """A new token. Its secret is told here and kept nowhere, so a repeated request cannot have
+    it again: it is refused with `conflict`."""
+    secret = doors.new_token()
+    decided = await door.execute(
+        commands.AddToken(
+            by=door.viewer.user,
+            token=body.token or f"{body.user[:40]}-{secrets.token_hex(4)}",
+            user=body.user,
+            digest=doors.digest_of(secret),
+        )
+    )
+    added = doors.find(decided, events.TokenAdded)
+    assert added is not None
+    if added.token.digest != doors.digest_of(secret):
+        raise said(
+            "conflict",
+            f"the token {added.token.token} was made by an earlier try, and its secret was told "
+            "only there; revoke it and make another",
+        )
+    return wire.NewToken(token=added.token.token, user=added.token.user, secret=secret)
+
+
+@router.get("/tokens")
+async def list_tokens(door: Asking) -> wire.Tokens:
+    """The caller's own; those of its org for an owner, all for an operator."""
+
+    def view(world: World, _: int) -> wire.Tokens:
+        users = world.records.users
+        return wire.Tokens(
+            tokens=tuple(
+                views.token(token)
+                for token in world.records.tokens.values()
+                if may_manage(door, token.user, users[token.user].org)
+            )
+        )
+
+    return await door.read(view)
+
+
+@router.post("/tokens/{token}/revoke")
+async def revoke_token(token: str, door: Asking) -> wire.Token:
+    """The token is refused from now on."""
+
+    def view(world: World, _: int) -> wire.Token | None:
+        found = world.records.tokens.get(token)
+        if found is None:
+            return None
+        org = world.records.users[found.user].org
+        return views.token(found) if may_manage(door, found.user, org) else None
+
+    await door.read(view, f"token {token}")
+    await door.execute(commands.RevokeToken(by=door.viewer.user, token=token))
+    return await door.read(view, f"token {token}")
+
+
+def may_manage(door: Door, user: str, org: str) -> bool:
+    """Whether a user's tokens are the caller's to see and revoke."""
+    viewer = door.viewer
+    return user == viewer.user or (viewer.role is not Role.MEMBER and viewer.may_see(org))

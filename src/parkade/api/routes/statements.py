@@ -1,0 +1,53 @@
+"""Statements, and the clock's confirmation."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from parkade.api.door import Asking
+from parkade.api.problems import said
+from parkade.api.translate import microseconds
+from parkade.api.views.statements import statement as view_of
+from parkade.core.ledger.accounts import org_account
+from parkade.core.world import commands
+from parkade.core.world.people import Role
+from parkade.wire.feed import Confirmed
+from parkade.wire.money import Statement
+from parkade.wire.scalars import Instant
+
+router = APIRouter(tags=["money"])
+
+
+@router.get("/statement")
+async def statement(
+    door: Asking,
+    account: Annotated[str | None, Query(max_length=200)] = None,
+    start: Instant | None = None,
+    end: Instant | None = None,
+) -> Statement:
+    """An account's movements in [start, end); the caller's org's where none is named."""
+    viewer = door.viewer
+    own = org_account(viewer.org)
+    named = account or own
+    if viewer.role is Role.MEMBER or (named != own and not viewer.is_operator):
+        raise said(
+            "denied",
+            "members do not see statements"
+            if named == own
+            else f"{named} is not your org's account",
+        )
+    stated = await door.plane.statement(
+        named,
+        from_us=None if start is None else microseconds(start),
+        to_us=None if end is None else microseconds(end),
+    )
+    balance = await door.read(lambda world, _: world.records.balances.get(named, 0))
+    return view_of(named, stated, balance_micros=balance, is_operator=viewer.is_operator)
+
+
+@router.post("/clock/confirm")
+async def confirm_clock(door: Asking) -> Confirmed:
+    """The clock's jump was right; clearing goes on. Operators only."""
+    door.require_operator()
+    decided = await door.execute(commands.ConfirmClock(by=door.viewer.user))
+    return Confirmed(sequence=decided.sequence)

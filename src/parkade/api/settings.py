@@ -1,0 +1,14 @@
+"""The door's own knobs, with the values that an installation begins with."""
+
+import msgspec
+
+
+class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of requests, and how long streams may be silent."""
+
+    unit: str = "USD"
+    most_body_bytes: int = 1_048_576
+    most_agent_body_bytes: int = 16_777_216
+    keep_alive_s: float = 15.0
+    longest_wait_s: float = 60.0
+    workloads_a_page: int = 1000

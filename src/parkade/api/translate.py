@@ -1,0 +1,190 @@
+"""Between the wire's words and the core's: decimals and micro-units, instants and microseconds."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, cast
+
+from parkade.api.problems import Said
+from parkade.core.fleet.market import InstanceType, MarketTerms
+from parkade.core.units.fraction import parse_fraction
+from parkade.core.workloads.spec import (
+    Capacity,
+    CapacityKind,
+    CheckpointTerms,
+    Interconnect,
+    Spec,
+)
+from parkade.core.world import commands
+from parkade.wire import pools as wire
+from parkade.wire.problems import Fault, invalid
+from parkade.wire.spec import CheckpointTerms as WireCheckpointTerms
+from parkade.wire.spec import Retry, WorkloadSpec
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(amount: Decimal) -> int:
+    """Micro-units; the wire has no more than six decimals."""
+    whole = amount * 1_000_000
+    assert whole == whole.to_integral_value()
+    return int(whole)
+
+
+def micros_or_none(amount: Decimal | None) -> int | None:
+    """The same where there may be none."""
+    return None if amount is None else micros(amount)
+
+
+def amount(micro_units: int) -> Decimal:
+    """A decimal amount of micro-units."""
+    return Decimal(micro_units).scaleb(-6)
+
+
+def amount_or_none(micro_units: int | None) -> Decimal | None:
+    """The same where there may be none."""
+    return None if micro_units is None else amount(micro_units)
+
+
+def microseconds(instant: datetime) -> int:
+    """Since 1970-01-01 UTC."""
+    return (instant - EPOCH) // MICROSECOND
+
+
+def instant(at_us: int) -> datetime:
+    """An aware datetime in UTC."""
+    return EPOCH + timedelta(microseconds=at_us)
+
+
+def instant_or_none(at_us: int | None) -> datetime | None:
+    """The same where there may be none; 0 is never."""
+    return None if not at_us else instant(at_us)
+
+
+def span_us(span: timedelta) -> int:
+    """Whole microseconds of a span."""
+    return span // MICROSECOND
+
+
+def span(length_us: int) -> timedelta:
+    """A span of microseconds."""
+    return timedelta(microseconds=length_us)
+
+
+def spec_of(spec: WorkloadSpec) -> Spec:
+    """The core's spec of the wire's."""
+    if spec.workdir is None:
+        fault = Fault(place="spec.workdir", message="say where it starts, an absolute path")
+        raise Said(invalid([fault]))
+    kind, _, name = spec.capacity.partition("/")
+    checkpoint = None
+    if spec.checkpoint is not None:
+        needs_us = span_us(spec.checkpoint.needs)
+        checkpoint = CheckpointTerms(signal=spec.checkpoint.signal, needs_us=needs_us)
+    return Spec(
+        name=spec.name,
+        command=spec.command,
+        workdir=spec.workdir,
+        env=tuple(sorted(spec.env.items())),
+        env_file=spec.env_file,
+        storage=(),
+        nodes=spec.nodes,
+        gpus=spec.gpus,
+        instance_type=spec.instance_type,
+        interconnect=Interconnect(spec.interconnect),
+        capacity=Capacity(kind=CapacityKind(kind), reservation=name or None),
+        limit_price_micros=micros_or_none(spec.limit_price),
+        max_spend_micros=micros_or_none(spec.max_spend),
+        checkpoint=checkpoint,
+        priority=spec.priority,
+        retry_failures=spec.retry.failures,
+        max_duration_us=None if spec.max_duration is None else span_us(spec.max_duration),
+    )
+
+
+def spec_told(spec: Spec) -> WorkloadSpec:
+    """The wire's spec of the core's; it was checked when it came in."""
+    checkpoint = None
+    if spec.checkpoint is not None:
+        checkpoint = WireCheckpointTerms.model_construct(
+            signal=cast(Any, spec.checkpoint.signal), needs=span(spec.checkpoint.needs_us)
+        )
+    return WorkloadSpec.model_construct(
+        name=spec.name,
+        command=spec.command,
+        workdir=spec.workdir,
+        env=dict(spec.env),
+        env_file=spec.env_file,
+        nodes=spec.nodes,
+        gpus=spec.gpus,
+        instance_type=spec.instance_type,
+        interconnect=spec.interconnect.value,
+        capacity=str(spec.capacity),
+        limit_price=amount_or_none(spec.limit_price_micros),
+        max_spend=amount_or_none(spec.max_spend_micros),
+        checkpoint=checkpoint,
+        priority=spec.priority,
+        retry=Retry.model_construct(failures=spec.retry_failures),
+        max_duration=None if spec.max_duration_us is None else span(spec.max_duration_us),
+    )
+
+
+def open_pool(pool: wire.OpenPool, *, by: str) -> commands.OpenPool:
+    """The command that opens a pool."""
+    return commands.OpenPool(
+        by=by,
+        pool=pool.pool,
+        site=pool.site,
+        instance_type=InstanceType(**pool.instance_type.model_dump()),
+        fabrics=tuple(sorted((fabric, tuple(nodes)) for fabric, nodes in pool.fabrics.items())),
+        terms=terms_of(pool.terms),
+    )
+
+
+def terms_of(terms: wire.Terms) -> MarketTerms:
+    """The core's terms of the wire's."""
+    minimum = terms.notice if terms.minimum_charge is None else terms.minimum_charge
+    return MarketTerms(
+        pay_as_you_go_micros=micros(terms.pay_as_you_go),
+        reservation_rate_micros=micros(terms.reservation_rate),
+        public_floor_micros=micros(terms.public_floor),
+        fee=parse_fraction(terms.fee),
+        switching_credit=parse_fraction(terms.switching_credit),
+        notice_us=span_us(terms.notice),
+        heal_notice_us=span_us(terms.heal_notice),
+        kill_us=span_us(terms.kill),
+        turnaround_us=span_us(terms.turnaround),
+        start_grace_us=span_us(terms.start_grace),
+        minimum_charge_us=span_us(minimum),
+        release_grace_us=span_us(terms.release_grace),
+        clearing_interval_us=span_us(terms.clearing_interval),
+        clearing_pause_us=span_us(terms.clearing_pause),
+        billing_period_us=span_us(terms.billing_period),
+        backoff_us=span_us(terms.backoff),
+        retention_us=span_us(terms.retention),
+        buffer_nodes=terms.buffer_nodes,
+    )
+
+
+def terms_told(terms: MarketTerms) -> wire.Terms:
+    """The wire's terms of the core's."""
+    return wire.Terms.model_construct(
+        pay_as_you_go=amount(terms.pay_as_you_go_micros),
+        reservation_rate=amount(terms.reservation_rate_micros),
+        public_floor=amount(terms.public_floor_micros),
+        fee=str(terms.fee),
+        switching_credit=str(terms.switching_credit),
+        notice=span(terms.notice_us),
+        heal_notice=span(terms.heal_notice_us),
+        kill=span(terms.kill_us),
+        turnaround=span(terms.turnaround_us),
+        start_grace=span(terms.start_grace_us),
+        minimum_charge=span(terms.minimum_charge_us),
+        release_grace=span(terms.release_grace_us),
+        clearing_interval=span(terms.clearing_interval_us),
+        clearing_pause=span(terms.clearing_pause_us),
+        billing_period=span(terms.billing_period_us),
+        backoff=span(terms.backoff_us),
+        retention=span(terms.retention_us),
+        buffer_nodes=terms.buffer_nodes,
+    )

@@ -1,0 +1,92 @@
+"""A clearing as told: its public part to all, its lines to those whose they are."""
+
+from typing import Any
+
+from parkade.api.translate import instant
+from parkade.api.views.audience import Line, Owners, lines_of
+from parkade.core.fleet.seat import Seat
+from parkade.core.units.money import format_amount
+from parkade.core.workloads.workload import Stop
+from parkade.core.world.events import Cleared, Leaving, Repriced, Waiting, Won
+from parkade.wire.scalars import format_instant
+
+Told = dict[str, Any]
+MOST_SAID = 8
+
+
+def cleared(event: Cleared, owners: Owners, org: str | None) -> tuple[str, Told]:
+    """(what to say, detail) for an org; None is an operator, who sees every line."""
+    lines = [
+        _line(each) for each in lines_of(event) if org is None or owners.is_of(org, each.workload)
+    ]
+    own = "; ".join(_says(line) for line in lines[:MOST_SAID])
+    rest = f"; and {len(lines) - MOST_SAID} more" if len(lines) > MOST_SAID else ""
+    counts = f"{len(event.won)} won, {len(event.left)} left, {len(event.repriced)} repriced"
+    detail = {
+        "won": len(event.won),
+        "left": len(event.left),
+        "repriced": len(event.repriced),
+        "ladder": [{"nodes": nodes, "price": _money(price)} for nodes, price in event.ladder],
+        "lines": lines,
+    }
+    return f"{event.market} cleared: {own + rest or counts}", detail
+
+
+def _line(each: Line) -> Told:
+    name = {"workload": each.workload}
+    match each:
+        case Won(promise=promise):
+            price = promise.rates[0].price_micros if promise.rates else 0
+            seats = seats_told(promise.seats)
+            return {**name, "change": "won", "price": _money(price), "seats": seats}
+        case Leaving(stop=stop, why=why):
+            price_to_win = _money(each.price_to_win_micros)
+            told = stop_told(stop) if stop else {}
+            return {**name, "change": "left", "why": why, "price_to_win": price_to_win, **told}
+        case Repriced(rate=rate):
+            return {**name, "change": "repriced", "price": _money(rate.price_micros)}
+        case Waiting(why=why):
+            price_to_win = _money(each.price_to_win_micros)
+            return {**name, "change": "waits", "why": why, "price_to_win": price_to_win}
+
+
+def _says(line: Told) -> str:
+    match line["change"]:
+        case "won":
+            return f"{line['workload']} won at {line['price']}"
+        case "repriced":
+            return f"{line['workload']} pays {line['price']}"
+        case "left":
+            return f"{line['workload']} leaves ({line['why']})"
+        case _:
+            return f"{line['workload']} waits ({line['why']})"
+
+
+def _money(micros: int | None) -> str | None:
+    return None if micros is None else format_amount(micros)
+
+
+def stop_told(stop: Stop) -> dict[str, str]:
+    """A notice's instants and its cause."""
+    return {
+        "cause": stop.cause.value,
+        "deadline": format_instant(instant(stop.deadline_us)),
+        "kill": format_instant(instant(stop.kill_us)),
+    }
+
+
+def leave(stop: Stop) -> str:
+    """A notice in words."""
+    return f"{stop.cause}, by {instant(stop.deadline_us):%H:%M:%S} UTC"
+
+
+def seats_told(seats: tuple[Seat, ...]) -> list[Told]:
+    """Seats."""
+    return [{"node": seat.node, "gpus": seat.gpus} for seat in seats]
+
+
+def nodes_told(seats: tuple[Seat, ...]) -> str:
+    """The nodes by name, the first few of many."""
+    names = [seat.node for seat in seats]
+    rest = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(names[:6]) + rest

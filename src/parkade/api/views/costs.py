@@ -1,0 +1,60 @@
+"""What something may cost, worked out so that nobody is surprised: the highest price, by the hour,
+and the most it can come to."""
+
+from parkade.api.translate import amount
+from parkade.core.fleet.market import MarketTerms
+from parkade.core.reservations.reservation import Reservation
+from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div, format_amount
+from parkade.core.workloads.spec import CapacityKind, Spec
+from parkade.wire.money import Cost
+
+
+def workload_cost(spec: Spec, terms: MarketTerms | None) -> Cost:
+    """The bound of a workload: its limit or the sheet's price, its budget, its duration.
+
+    `terms` None: not known yet in which market it runs.
+    """
+    match spec.capacity.kind:
+        case CapacityKind.RESERVATION:
+            return _cost(0, spec.total_gpus, 0, f"paid for by {spec.capacity}")
+        case CapacityKind.SPOT:
+            price = spec.limit_price_micros or 0
+        case CapacityKind.ON_DEMAND:
+            price = terms.pay_as_you_go_micros if terms else 0
+    bounds = []
+    if spec.max_duration_us is not None and terms is not None:
+        # Who makes others leave pays the minimum charge however short its run is.
+        longest_us = spec.max_duration_us + terms.minimum_charge_us
+        rate = price * spec.total_gpus
+        bounds.append((ceil_div(rate * longest_us, MICROSECONDS_PER_HOUR), "max_duration"))
+    if spec.max_spend_micros is not None:
+        bounds.append((spec.max_spend_micros, "max_spend"))
+    if not bounds:
+        says = "no bound: set max_spend or max_duration for one"
+        return _cost(price, spec.total_gpus, None, says)
+    most, by = min(bounds)
+    return _cost(price, spec.total_gpus, most, f"bounded by {by}")
+
+
+def reservation_cost(reservation: Reservation) -> Cost:
+    """The whole window's price, used or not; without an end, by the hour."""
+    gpus = reservation.nodes * reservation.gpus_per_node
+    window = reservation.window
+    if window.end_us is None:
+        says = "no bound: it is open-ended, and paid ahead by billing period until it is ended"
+        return _cost(reservation.rate_micros, gpus, None, says)
+    length_us = window.end_us - window.start_us
+    most = ceil_div(reservation.rate_micros_per_hour * length_us, MICROSECONDS_PER_HOUR)
+    return _cost(reservation.rate_micros, gpus, most, "owed for the whole window, used or not")
+
+
+def _cost(price_micros: int, gpus: int, most_micros: int | None, says: str) -> Cost:
+    by_hour = f"{format_amount(price_micros * gpus)} per hour"
+    bound = "" if most_micros is None else f", at most {format_amount(most_micros)}"
+    return Cost(
+        price_per_gpu_hour=amount(price_micros),
+        gpus=gpus,
+        per_hour=amount(price_micros * gpus),
+        at_most=None if most_micros is None else amount(most_micros),
+        says=f"{by_hour}{bound}; {says}",
+    )

@@ -1,0 +1,214 @@
+"""Events as told: one line for people, and what belongs to the type, for those it concerns.
+
+Of a clearing everybody sees the public part, an org also its own lines; nobody but an operator
+learns who else won, and no one a token's digest.
+"""
+
+from typing import Any
+
+from parkade.api.translate import amount, instant
+from parkade.api.views.audience import Owners, audience
+from parkade.api.views.clearings import cleared, leave, nodes_told, seats_told, stop_told
+from parkade.core.ledger.accounts import Transfer, org_account
+from parkade.core.units.money import format_amount as money
+from parkade.core.world import events as happened
+from parkade.wire.feed import Event
+from parkade.wire.scalars import format_amount, format_instant
+
+Told = tuple[str, dict[str, Any]]
+
+
+def event(
+    sequence: int, event: happened.Event, owners: Owners, *, org: str, is_operator: bool
+) -> Event | None:
+    """The event as this viewer may see it, None where it may not."""
+    seen_by = audience(event, owners)
+    if not (is_operator or seen_by.is_public or org in seen_by.orgs):
+        return None
+    says, detail = _tell(event, owners, None if is_operator else org)
+    return Event(
+        sequence=sequence,
+        type=type(event).__name__,
+        at=instant(event.at_us),
+        org=next(iter(sorted(seen_by.orgs)), None)
+        if is_operator
+        else (org if org in seen_by.orgs else None),
+        says=says,
+        detail=detail,
+        **_names(event),
+    )
+
+
+def _names(event: happened.Event) -> dict[str, str]:
+    names = {}
+    for kind in ("market", "workload", "reservation", "claim", "node"):
+        value = getattr(event, kind, None)
+        name = value if isinstance(value, str) else getattr(value, kind, None)
+        if isinstance(name, str):
+            names[kind] = name
+    return names
+
+
+def _tell(event: happened.Event, owners: Owners, org: str | None) -> Told:
+    """`org` None: an operator, who sees all of it."""
+    match event:
+        case happened.Cleared():
+            return cleared(event, owners, org)
+        case (
+            happened.MoneyMoved(transfers=transfers) | happened.ReservationPaid(transfers=transfers)
+        ):
+            return _moved(transfers, org)
+        case (
+            happened.EpochOpened()
+            | happened.ClockJumped()
+            | happened.ClockConfirmed()
+            | happened.PoolOpened()
+            | happened.PricesSet()
+            | happened.OrgCreated()
+            | happened.UserCreated()
+            | happened.TokenAdded()
+            | happened.TokenRevoked()
+            | happened.NodeHealthSet()
+            | happened.NodeCordoned()
+            | happened.NodeUncordoned()
+            | happened.ReachabilityChanged()
+            | happened.Forgotten()
+        ):
+            return _house(event)
+        case (
+            happened.Reserved()
+            | happened.ReservationChanged()
+            | happened.LendingSet()
+            | happened.Claimed()
+            | happened.ClaimSeated()
+            | happened.Unclaimed()
+        ):
+            return _reserved(event)
+        case _:
+            return _workload(event)
+
+
+def _house(event: happened.Event) -> Told:
+    match event:
+        case happened.EpochOpened(epoch=epoch):
+            return f"the server began epoch {epoch}", {"epoch": epoch}
+        case happened.ClockJumped():
+            return "the clock jumped; clearing stops until it is confirmed", {}
+        case happened.ClockConfirmed():
+            return "the clock is confirmed; clearing goes on", {}
+        case happened.PoolOpened(market=market, nodes=nodes):
+            return f"pool {market.pool} opened with {len(nodes)} nodes", {"nodes": len(nodes)}
+        case happened.PricesSet():
+            sheet = {
+                "pay_as_you_go": event.pay_as_you_go_micros,
+                "reservation_rate": event.reservation_rate_micros,
+                "public_floor": event.public_floor_micros,
+            }
+            says = ", ".join(f"{name} {money(price)}" for name, price in sheet.items())
+            return f"{event.market}: new prices: {says}", {k: money(v) for k, v in sheet.items()}
+        case happened.OrgCreated(org=org):
+            return f"org {org.org} created", {}
+        case happened.UserCreated(user=user):
+            return f"user {user.user} created in {user.org} as {user.role}", {"user": user.user}
+        case happened.TokenAdded(token=token):
+            return f"token {token.token} made for {token.user}", {"token": token.token}
+        case happened.TokenRevoked(token=name):
+            return f"token {name} revoked", {"token": name}
+        case happened.NodeHealthSet(node=node, health=health, reason=reason):
+            return f"node {node} is {health}: {reason}", {"health": health.value, "reason": reason}
+        case happened.NodeCordoned(node=node, cordon=cordon):
+            detail = {"holder": cordon.holder, "reason": cordon.reason}
+            return f"node {node} cordoned by {cordon.holder}: {cordon.reason}", detail
+        case happened.NodeUncordoned(node=node, holder=holder):
+            return f"node {node} uncordoned by {holder}", {"holder": holder}
+        case happened.ReachabilityChanged(market=market, is_reachable=is_reachable):
+            says = "is heard again" if is_reachable else "fell silent"
+            return f"the agent of {market} {says}", {"is_reachable": is_reachable}
+        case happened.Forgotten(workloads=workloads, reservations=reservations):
+            count = len(workloads) + len(reservations)
+            return f"{count} records that ended long ago left", {"count": count}
+    return type(event).__name__, {}
+
+
+def _reserved(event: happened.Event) -> Told:
+    match event:
+        case happened.Reserved(reservation=sold):
+            shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in sold.shape)
+            rate = money(sold.rate_micros)
+            return f"{sold.reservation}: reserved {shape} at {rate} per GPU-hour", {"rate": rate}
+        case happened.ReservationChanged(reservation=name, state=state, end_us=end_us):
+            end = None if end_us is None else format_instant(instant(end_us))
+            until = f" until {end}" if end and not state.value.startswith("ended") else ""
+            return f"{name}: {state.value.replace('_', ' ')}{until}", {
+                "state": state.value,
+                "end": end,
+            }
+        case happened.LendingSet(reservation=name, lending=None):
+            return f"{name}: lends nothing any more", {}
+        case happened.LendingSet(reservation=name, lending=lending) if lending is not None:
+            floor = money(lending.floor_micros)
+            says = f"{name}: lends its idle nodes from {floor}, keeps {lending.keep}"
+            return says, {"floor": floor, "keep": lending.keep}
+        case happened.Claimed(claim=claim):
+            says = f"{claim.claim}: {claim.nodes} nodes of {claim.reservation} claimed"
+            return says, {"nodes": claim.nodes}
+        case happened.ClaimSeated(claim=name):
+            return f"{name}: all its nodes are free and the owner's", {}
+        case happened.Unclaimed(claim=name):
+            return f"{name}: given up, its nodes are idle", {}
+    return type(event).__name__, {}
+
+
+def _workload(event: happened.Event) -> Told:
+    match event:
+        case happened.Submitted(workload=workload):
+            spec = workload.spec
+            shape = f"{spec.nodes} × {spec.gpus} GPUs"
+            says = f"{workload.workload} {spec.name}: submitted, {shape}, {spec.capacity}"
+            return says, {"name": spec.name, "phase": workload.phase.value}
+        case happened.PhaseChanged(workload=name, phase=phase, why=why):
+            because = f" ({why})" if why else ""
+            return f"{name}: {phase}{because}", {"phase": phase.value, "why": why}
+        case happened.BidChanged(workload=name, limit_price_micros=limit):
+            return f"{name}: limit now {money(limit)}", {"limit_price": money(limit)}
+        case happened.StopOrdered(workload=name, stop=stop, phase=phase):
+            return f"{name}: told to leave, {leave(stop)}", {
+                "phase": phase.value,
+                **stop_told(stop),
+            }
+        case happened.Launched(workload=name, attempt=attempt):
+            detail = {"attempt": attempt.attempt, "seats": seats_told(attempt.seats)}
+            return f"{name}: starting on {nodes_told(attempt.seats)}", detail
+        case happened.Started(workload=name, attempt=attempt_id):
+            return f"{name}: running", {"attempt": attempt_id}
+        case happened.Checkpointed(workload=name, step=step):
+            return f"{name}: checkpoint at step {step}", {"step": step}
+        case happened.Broken(workload=name, attempt=attempt_id):
+            return f"{name}: a node of it failed", {"attempt": attempt_id}
+        case happened.Ended(workload=name, phase=phase, why=why, summary=summary):
+            because = ", ".join(filter(None, (why, summary)))
+            says = f"{name}: {phase}" + (f" ({because})" if because else "")
+            cause = event.cause.value if event.cause else None
+            return says, {"phase": phase.value, "why": why, "exit": summary, "cause": cause}
+        case happened.BudgetNoted(workload=name):
+            return f"{name}: four fifths of max_spend are spent", {}
+    return type(event).__name__, {}
+
+
+def _moved(transfers: tuple[Transfer, ...], org: str | None) -> Told:
+    own = None if org is None else org_account(org)
+    lines = []
+    for transfer in transfers:
+        if own not in (None, transfer.debit, transfer.credit):
+            continue
+        sign = -1 if transfer.debit == own else 1
+        lines.append(
+            {
+                "kind": transfer.kind.value,
+                "amount": format_amount(amount(sign * transfer.micros)),
+                "from": transfer.debit,
+                "to": transfer.credit,
+            }
+        )
+    says = ", ".join(f"{line['kind']} {line['amount']}" for line in lines[:6])
+    return says, {"transfers": lines}

@@ -1,0 +1,62 @@
+"""Reservations and claims as told."""
+
+from collections import defaultdict
+
+from parkade.api.translate import amount, instant, instant_or_none
+from parkade.api.views.costs import reservation_cost
+from parkade.core.reservations.reservation import Claim, Reservation
+from parkade.core.world.world import World
+from parkade.wire import reservations as wire
+
+
+def reservation(reservation: Reservation, *, nodes_used: int) -> wire.Reservation:
+    """A reservation."""
+    lending = reservation.lending
+    return wire.Reservation(
+        reservation=reservation.reservation,
+        org=reservation.org,
+        market=reservation.market,
+        state=reservation.state.value,
+        nodes=reservation.nodes,
+        gpus_per_node=reservation.gpus_per_node,
+        shape=dict(reservation.shape),
+        start=instant(reservation.window.start_us),
+        end=instant_or_none(reservation.window.end_us),
+        rate=amount(reservation.rate_micros),
+        paid_until=instant_or_none(reservation.paid_until_us),
+        lending=lending and wire.Lending(floor=amount(lending.floor_micros), keep=lending.keep),
+        nodes_used=nodes_used,
+        cost=reservation_cost(reservation),
+    )
+
+
+def nodes_used(world: World, orgs: frozenset[str] | None) -> dict[str, int]:
+    """Nodes that each reservation's owner has in use itself; grows with what is live."""
+    used: dict[str, set[str]] = defaultdict(set)
+    live = (
+        world.live
+        if orgs is None
+        else [name for org in orgs for name in world.live_of_org.get(org, ())]
+    )
+    for name in live:
+        workload = world.records.workloads[name]
+        backed_by = workload.spec.capacity.reservation
+        if backed_by and workload.attempt:
+            used[backed_by] |= {seat.node for seat in workload.attempt.seats}
+    for claim in world.records.claims.values():
+        used[claim.reservation] |= {seat.node for seat in claim.seats}
+    return {name: len(nodes) for name, nodes in used.items()}
+
+
+def claim(claim: Claim) -> wire.Claim:
+    """A claim."""
+    return wire.Claim(
+        claim=claim.claim,
+        reservation=claim.reservation,
+        org=claim.org,
+        nodes=claim.nodes,
+        claimed=instant(claim.claimed_us),
+        seated=instant_or_none(claim.seated_us),
+        seats=tuple(seat.node for seat in claim.seats),
+        why=claim.why,
+    )

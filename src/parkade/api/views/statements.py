@@ -1,0 +1,47 @@
+"""Statements as told: each transfer from the account's side."""
+
+from collections.abc import Sequence
+
+from parkade.api.translate import amount, instant, instant_or_none
+from parkade.core.ledger.accounts import TransferKind
+from parkade.ports import StatedTransfer
+from parkade.wire import money as wire
+
+# An owner is told what its capacity earned, not who the guest was.
+OF_GUESTS = frozenset({TransferKind.PAYOUT})
+
+
+def statement(
+    account: str, stated: Sequence[StatedTransfer], *, balance_micros: int, is_operator: bool
+) -> wire.Statement:
+    """All lines and their sums; whole micro-units, so the sums are exact."""
+    received = sum(line.transfer.micros for line in stated if line.transfer.credit == account)
+    paid = sum(line.transfer.micros for line in stated if line.transfer.debit == account)
+    return wire.Statement(
+        account=account,
+        balance=amount(balance_micros),
+        received=amount(received),
+        paid=amount(paid),
+        transfers=tuple(_line(line, account, is_operator=is_operator) for line in stated),
+    )
+
+
+def _line(line: StatedTransfer, account: str, *, is_operator: bool) -> wire.Transfer:
+    transfer = line.transfer
+    is_paid = transfer.debit == account
+    is_told = is_operator or transfer.kind not in OF_GUESTS or is_paid
+    is_use = transfer.gpus > 0
+    return wire.Transfer(
+        sequence=line.sequence,
+        at=instant(line.at_us),
+        kind=transfer.kind.value,
+        amount=amount(-transfer.micros if is_paid else transfer.micros),
+        other=transfer.credit if is_paid else transfer.debit,
+        reservation=transfer.reservation,
+        workload=transfer.workload if is_told else None,
+        attempt=transfer.attempt if is_told else None,
+        gpus=transfer.gpus,
+        price=amount(transfer.price_micros) if is_use else None,
+        start=instant_or_none(transfer.start_us),
+        end=instant_or_none(transfer.end_us),
+    )

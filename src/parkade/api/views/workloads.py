@@ -1,0 +1,170 @@
+"""Workloads as told to their org: never who set a price, only what it was."""
+
+import msgspec
+
+from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, spec_told
+from parkade.api.views.costs import workload_cost
+from parkade.core.fleet.market import MarketTerms
+from parkade.core.fleet.seat import Seat
+from parkade.core.market.book import Line
+from parkade.core.units.money import format_amount
+from parkade.core.workloads.life import Phase
+from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
+from parkade.core.world.commands import Submit
+from parkade.core.world.world import World
+from parkade.wire import workloads as wire
+
+# One sentence for each `why` that somebody waits for; others are told as they stand.
+SENTENCES = {
+    "no_room": "no fabric has room for its whole shape",
+    "outbid": "others bid more for the room that there is",
+    "below_floor": "its limit is below what the capacity goes for at least",
+    "reservation_full": "its org uses all of the reservation already",
+    "too_large": "no fabric of the market could ever hold its shape",
+    "insufficient_funds": "its account cannot set aside what the next minutes may cost",
+    "held": "it is held; release it",
+    "backoff": "it was preempted repeatedly and waits a while before it is tried again",
+}
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload with what its answer needs beside it, as of an instant; all of it frozen."""
+
+    workload: Workload
+    terms: MarketTerms | None
+    now_us: int
+
+
+def known(world: World, workload: Workload, now_us: int) -> Known:
+    """Cheap enough for the writer's thread; the answer is made elsewhere."""
+    market = world.records.markets.get(workload.market)
+    return Known(workload=workload, terms=market.terms if market else None, now_us=now_us)
+
+
+def workload(known: Known) -> wire.Workload:
+    """Everything told of a workload."""
+    workload, spec = known.workload, known.workload.spec
+    return wire.Workload(
+        workload=workload.workload,
+        name=spec.name,
+        org=workload.org,
+        user=workload.user,
+        market=workload.market,
+        phase=workload.phase.value,
+        why=workload.why,
+        nodes=spec.nodes,
+        gpus=spec.gpus,
+        capacity=str(spec.capacity),
+        limit_price=amount_or_none(spec.limit_price_micros),
+        price=amount_or_none(_price(workload, known.now_us)),
+        price_to_win=amount_or_none(workload.price_to_win_micros),
+        spent=amount(workload.spent_micros),
+        submitted=instant(workload.submitted_us),
+        not_before=instant_or_none(workload.not_before_us),
+        ended=instant_or_none(workload.ended_us),
+        failures=workload.failures,
+        preemptions=workload.preemptions,
+        checkpoint_step=workload.checkpoint_step,
+        exit=workload.exit_summary,
+        attempt=workload.attempt and _attempt(workload.attempt),
+        promised=seats(workload.promise.seats) if workload.promise else (),
+        cost=workload_cost(spec, known.terms),
+        spec=spec_told(spec),
+    )
+
+
+def _price(workload: Workload, now_us: int) -> int | None:
+    rates: tuple[Rate, ...] = ()
+    if workload.attempt is not None:
+        rates = workload.attempt.rates
+    elif workload.promise is not None:
+        rates = workload.promise.rates
+    begun = [rate for rate in rates if rate.from_us <= now_us]
+    rate = begun[-1] if begun else next(iter(rates), None)
+    return None if rate is None else rate.price_micros
+
+
+def seats(seats: tuple[Seat, ...]) -> tuple[wire.Seat, ...]:
+    """Seats."""
+    return tuple(wire.Seat(node=seat.node, gpus=seat.gpus) for seat in seats)
+
+
+def _attempt(attempt: Attempt) -> wire.Attempt:
+    return wire.Attempt(
+        attempt=attempt.attempt,
+        generation=attempt.generation,
+        seats=seats(attempt.seats),
+        ordered=instant(attempt.ordered_us),
+        started=instant_or_none(attempt.started_us),
+        stop=attempt.stop and _stop(attempt.stop),
+        checkpoint_step=attempt.checkpoint_step,
+        checkpoint=instant_or_none(attempt.checkpoint_us),
+    )
+
+
+def _stop(stop: Stop) -> wire.Stop:
+    return wire.Stop(
+        noticed=instant(stop.noticed_us),
+        deadline=instant(stop.deadline_us),
+        kill=instant(stop.kill_us),
+        cause=stop.cause.value,
+    )
+
+
+def why(workload: Workload) -> wire.Why:
+    """Why it is where it is, and what would change it."""
+    return wire.Why(
+        workload=workload.workload,
+        phase=workload.phase.value,
+        why=workload.why,
+        says=_says(workload),
+        price_to_win=amount_or_none(workload.price_to_win_micros),
+        not_before=instant_or_none(workload.not_before_us),
+    )
+
+
+def _says(workload: Workload) -> str:
+    name, attempt = workload.workload, workload.attempt
+    if workload.phase.is_ended:
+        reason = workload.exit_summary or workload.why
+        return f"{name} {workload.phase}: {reason}" if reason else f"{name} {workload.phase}"
+    if attempt is not None and attempt.stop is not None:
+        deadline = f"{instant(attempt.stop.deadline_us):%H:%M:%S} UTC"
+        return f"{name} was told to leave by {deadline}: {attempt.stop.cause}"
+    if attempt is not None:
+        return f"{name} is {workload.phase} on {', '.join(seat.node for seat in attempt.seats)}"
+    if workload.promise is not None:
+        return f"{name} has its seats promised and waits until they are free"
+    key = "held" if workload.phase is Phase.HELD else workload.why
+    sentence = SENTENCES.get(key, key or "it waits for the next clearing")
+    return f"{name} waits: {sentence}{_advice(workload.price_to_win_micros)}"
+
+
+def _advice(price_micros: int | None) -> str:
+    return "" if price_micros is None else f"; a limit of {format_amount(price_micros)} would win"
+
+
+def plan(world: World, command: Submit, line: Line) -> wire.Plan:
+    """What the next clearing would do."""
+    market = world.records.markets.get(command.market or "")
+    if market is None and len(world.records.markets) == 1:
+        market = next(iter(world.records.markets.values()))
+    wins = bool(line.seats)
+    nodes = ", ".join(seat.node for seat in line.seats)
+    if wins:
+        says = f"would run on {nodes} at {format_amount(line.price_micros)} per GPU-hour"
+    else:
+        reason = line.reason.value if line.reason else "no_room"
+        advice = _advice(line.price_to_win_micros)
+        says = f"would wait: {SENTENCES.get(reason, reason)}{advice}"
+    return wire.Plan(
+        market=market.market if market else "",
+        would_win=wins,
+        seats=seats(line.seats),
+        fabric=line.fabric,
+        price=amount(line.price_micros) if wins else None,
+        why=None if wins or line.reason is None else line.reason.value,
+        price_to_win=amount_or_none(line.price_to_win_micros),
+        says=says,
+        cost=workload_cost(command.spec, market.terms if market else None),
+    )
