@@ -1,0 +1,1 @@
+"""Instance types, nodes, fabrics and markets: what there is to sell."""

@@ -1,0 +1,1 @@
+"""Double-entry accounts in whole micro-units."""

@@ -1,0 +1,72 @@
+"""Double entry in whole micro-units: every transfer takes from one account and gives to another.
+
+`external` stands for the world outside and is the only account that may be negative; the sum of
+all balances is zero after every event.
+"""
+
+import enum
+
+import msgspec
+
+EXTERNAL = "external"
+OPERATOR = "operator"
+
+
+def org_account(org: str) -> str:
+    """The account of an org."""
+    return f"org/{org}"
+
+
+def clearing_account(market: str) -> str:
+    """Where a market's charges wait until they are split."""
+    return f"clearing/{market}"
+
+
+class TransferKind(enum.StrEnum):
+    """What a transfer was for."""
+
+    DEPOSIT = "deposit"
+    RESERVATION = "reservation"
+    USAGE = "usage"
+    MINIMUM_CHARGE = "minimum_charge"
+    PAYOUT = "payout"
+    FEE = "fee"
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """One movement of money and everything that explains it.
+
+    `price_micros` is per GPU-hour over [start_us, end_us) for `gpus` GPUs where the transfer is
+    for use; zeros elsewhere.
+    """
+
+    kind: TransferKind
+    debit: str
+    credit: str
+    micros: int
+    reservation: str | None = None
+    workload: str | None = None
+    attempt: str | None = None
+    gpus: int = 0
+    price_micros: int = 0
+    start_us: int = 0
+    end_us: int = 0
+
+
+class Ledger:
+    """Balances by account. Mutable, changed by `evolve` alone."""
+
+    def __init__(self, balances: dict[str, int] | None = None) -> None:
+        self.balances: dict[str, int] = balances or {}
+
+    def balance(self, account: str) -> int:
+        """Micro-units; an account that never moved has none."""
+        return self.balances.get(account, 0)
+
+    def post(self, transfer: Transfer) -> None:
+        """Moves the money; asserts that nobody but the world outside falls below zero."""
+        assert transfer.micros > 0 and transfer.debit != transfer.credit
+        left = self.balance(transfer.debit) - transfer.micros
+        assert transfer.debit == EXTERNAL or left >= 0, f"{transfer.debit} would hold {left}"
+        self.balances[transfer.debit] = left
+        self.balances[transfer.credit] = self.balance(transfer.credit) + transfer.micros

@@ -1,0 +1,1 @@
+"""Reservations, the calendar of capacity, lending and the price sheet."""

@@ -1,0 +1,1 @@
+"""Money, instants, windows, identifiers and refusals: the words every other room uses."""

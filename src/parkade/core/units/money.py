@@ -1,0 +1,42 @@
+"""Money in whole micro-units of the installation's unit (USD, credits). No float touches it.
+
+A *rate* is micro-units per hour for everything a workload holds; a *price* is micro-units per
+GPU-hour. An amount over a span is floor(rate x microseconds / 3.6e9): one microsecond of an
+hourly rate is kept exactly as a *numerator* until it is posted.
+"""
+
+from decimal import Decimal, InvalidOperation
+
+MICROS = 1_000_000
+MICROSECONDS_PER_HOUR = 3_600_000_000
+
+
+def parse_amount(text: str) -> int:
+    """Micro-units of a decimal amount such as `2.50`; ValueError if it is not one exactly."""
+    try:
+        amount = Decimal(text) * MICROS
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not an amount; write it like 2.50") from None
+    if not amount.is_finite() or amount != amount.to_integral_value():
+        raise ValueError(f"{text!r} has more than six decimals; the smallest unit is 0.000001")
+    return int(amount)
+
+
+def format_amount(micros: int, *, decimals: int = 2) -> str:
+    """Decimal text of micro-units, at least `decimals` places, more only if they are not zero."""
+    sign = "-" if micros < 0 else ""
+    whole, part = divmod(abs(micros), MICROS)
+    digits = f"{part:06d}".rstrip("0").ljust(decimals, "0")
+    return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    """Quotient rounded up; both whole, denominator positive."""
+    assert denominator > 0
+    return -(-numerator // denominator)
+
+
+def amount_of(rate_micros_per_hour: int, span_us: int) -> int:
+    """Micro-units owed for a rate held over a span, rounded down."""
+    assert span_us >= 0
+    return rate_micros_per_hour * span_us // MICROSECONDS_PER_HOUR

@@ -1,0 +1,1 @@
+"""What someone wants run, its life cycle and its attempts."""

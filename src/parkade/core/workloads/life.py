@@ -1,0 +1,102 @@
+"""The life of a workload: one transition table; the docs are drawn from it."""
+
+import enum
+
+
+class Phase(enum.StrEnum):
+    """Where a workload is. The last four are for ever."""
+
+    HELD = "held"
+    QUEUED = "queued"
+    PLACED = "placed"
+    STARTING = "starting"
+    RUNNING = "running"
+    PREEMPTING = "preempting"
+    DEGRADED = "degraded"
+    HEALING = "healing"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in ENDED
+
+
+class Cause(enum.StrEnum):
+    """Why an attempt has to leave."""
+
+    OUTBID = "outbid"
+    RECLAIMED = "reclaimed"
+    MOVED = "moved"
+    HEALED = "healed"
+    BUDGET = "budget"
+    OPERATOR = "operator"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    HELD = "held"
+
+
+ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED})
+
+TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+    Phase.HELD: frozenset({Phase.QUEUED, Phase.CANCELLED, Phase.EXPIRED}),
+    Phase.QUEUED: frozenset(
+        {Phase.HELD, Phase.PLACED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED}
+    ),
+    Phase.PLACED: frozenset(
+        {Phase.HELD, Phase.QUEUED, Phase.STARTING, Phase.CANCELLED, Phase.EXPIRED}
+    ),
+    Phase.STARTING: frozenset(
+        {
+            Phase.RUNNING,
+            Phase.PREEMPTING,
+            Phase.DEGRADED,
+            Phase.HEALING,
+            Phase.STOPPING,
+            Phase.QUEUED,
+            Phase.SUCCEEDED,
+            Phase.FAILED,
+        }
+    ),
+    Phase.RUNNING: frozenset(
+        {
+            Phase.PREEMPTING,
+            Phase.DEGRADED,
+            Phase.HEALING,
+            Phase.STOPPING,
+            Phase.QUEUED,
+            Phase.SUCCEEDED,
+            Phase.FAILED,
+        }
+    ),
+    Phase.PREEMPTING: frozenset(
+        {Phase.QUEUED, Phase.PLACED, Phase.STOPPING, Phase.SUCCEEDED, Phase.FAILED, Phase.EXPIRED}
+    ),
+    Phase.DEGRADED: frozenset(
+        {
+            Phase.HEALING,
+            Phase.PREEMPTING,
+            Phase.STOPPING,
+            Phase.QUEUED,
+            Phase.SUCCEEDED,
+            Phase.FAILED,
+        }
+    ),
+    Phase.HEALING: frozenset(
+        {Phase.QUEUED, Phase.PLACED, Phase.STOPPING, Phase.SUCCEEDED, Phase.FAILED}
+    ),
+    Phase.STOPPING: frozenset({Phase.HELD, Phase.CANCELLED, Phase.EXPIRED, Phase.SUCCEEDED}),
+    Phase.SUCCEEDED: frozenset(),
+    Phase.FAILED: frozenset(),
+    Phase.CANCELLED: frozenset(),
+    Phase.EXPIRED: frozenset(),
+}
+
+
+def is_allowed(before: Phase, after: Phase) -> bool:
+    """Whether the table has the step; staying is always allowed."""
+    return before is after or after in TRANSITIONS[before]

@@ -1,0 +1,1 @@
+"""The one mutable container, its commands, events and invariants."""

@@ -1,0 +1,46 @@
+"""When something is next due: a heap of deadlines that follow from the records.
+
+An entry is only a hint that a record may have a deadline of a kind; when it is due is computed
+from the record (`deadlines.due_us`), so nothing here can disagree with the world.
+"""
+
+import enum
+import heapq
+from collections.abc import Callable
+
+
+class Entry(enum.IntEnum):
+    """Kinds of deadline, in the order they are taken at the same instant."""
+
+    POST = 0
+    EXPIRY = 1
+    RESERVATION = 2
+    OVERDUE = 3
+    LAUNCH = 4
+    FORGET = 5
+
+
+class Agenda:
+    """Adding costs O(1), the next deadline O(changed x log n) amortised."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, Entry, str]] = []
+        self._changed: dict[tuple[Entry, str], None] = {}
+
+    def add(self, kind: Entry, key: str) -> None:
+        """A record's deadline of this kind may have changed."""
+        self._changed[(kind, key)] = None
+
+    def first(self, due_us: Callable[[Entry, str], int | None]) -> tuple[int, Entry, str] | None:
+        """The earliest deadline that still holds; stale entries are dropped on the way."""
+        for kind, key in self._changed:
+            at_us = due_us(kind, key)
+            if at_us is not None:
+                heapq.heappush(self._heap, (at_us, kind, key))
+        self._changed.clear()
+        while self._heap:
+            at_us, kind, key = self._heap[0]
+            if due_us(kind, key) == at_us:
+                return self._heap[0]
+            heapq.heappop(self._heap)
+        return None

@@ -1,0 +1,141 @@
+"""Facts that become due by themselves, taken in order of their own time before any command.
+
+Contract times, not decision times, set money: every event here carries the instant at which it
+was due, however late it is taken.
+"""
+
+from typing import assert_never
+
+from parkade.core.units.time import HOUR_US
+from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.workload import Attempt, Workload
+from parkade.core.world import events as happened
+from parkade.core.world.agenda import Entry
+from parkade.core.world.money import Teller, settled_until_us
+from parkade.core.world.notices import FINAL_CAUSES, order_stop
+from parkade.core.world.periods import period_due_us, take_period
+from parkade.core.world.promises import launch, launch_due_us, overdue_due_us, suspect
+from parkade.core.world.world import World
+
+
+def next_deadline_us(world: World) -> int | None:
+    """When the next deadline is due; None where there is none."""
+    first = world.agenda.first(lambda kind, key: _due_us(world, kind, key))
+    return None if first is None else first[0]
+
+
+def take_deadline(world: World) -> tuple[happened.Event, ...]:
+    """The events of the earliest deadline, at its own time. Evolving them removes it."""
+    first = world.agenda.first(lambda kind, key: _due_us(world, kind, key))
+    assert first is not None
+    at_us, kind, key = first
+    match kind:
+        case Entry.POST:
+            return _post(world, world.records.workloads[key], at_us)
+        case Entry.EXPIRY:
+            return _expire(world, world.records.workloads[key], at_us)
+        case Entry.RESERVATION:
+            return take_period(world, world.records.reservations[key], at_us)
+        case Entry.OVERDUE:
+            return suspect(world, key, at_us)
+        case Entry.LAUNCH:
+            return launch(world, key, at_us)
+        case Entry.FORGET:
+            return (happened.Forgotten(at_us=at_us, workloads=(key,), reservations=()),)
+    assert_never(kind)
+
+
+def _due_us(world: World, kind: Entry, key: str) -> int | None:
+    match kind:
+        case Entry.RESERVATION:
+            reservation = world.records.reservations.get(key)
+            return None if reservation is None else period_due_us(world, reservation)
+        case Entry.LAUNCH:
+            return launch_due_us(world, key)
+        case Entry.OVERDUE:
+            return overdue_due_us(world, key)
+        case Entry.POST | Entry.EXPIRY | Entry.FORGET:
+            workload = world.records.workloads.get(key)
+            return None if workload is None else _workload_due_us(world, kind, workload)
+    assert_never(kind)
+
+
+def _workload_due_us(world: World, kind: Entry, workload: Workload) -> int | None:
+    if kind is Entry.POST:
+        return _post_due_us(workload)
+    if kind is Entry.EXPIRY:
+        return _expiry_due_us(world, workload)
+    if workload.ended_us is None:
+        return None
+    return workload.ended_us + world.records.markets[workload.market].terms.retention_us
+
+
+def _post_due_us(workload: Workload) -> int | None:
+    """The next full hour after the last posting."""
+    attempt = workload.attempt
+    if attempt is None or attempt.started_us is None or _is_free(attempt):
+        return None
+    return (attempt.posted_us // HOUR_US + 1) * HOUR_US
+
+
+def _is_free(attempt: Attempt) -> bool:
+    return all(rate.price_micros == 0 for rate in attempt.rates)
+
+
+def _post(world: World, workload: Workload, at_us: int) -> tuple[happened.Event, ...]:
+    attempt = workload.attempt
+    assert attempt is not None
+    until_us = min(at_us, settled_until_us(attempt, at_us))
+    event = Teller(world).post_use(workload, until_us=until_us, at_us=at_us)
+    if event is not None:
+        return (event, *note_budget(workload, event))
+    return (
+        happened.MoneyMoved(
+            at_us=at_us,
+            transfers=(),
+            workload=workload.workload,
+            charged_until_us=attempt.charged_until_us,
+            charged_numerator=attempt.charged_numerator,
+        ),
+    )
+
+
+def note_budget(workload: Workload, event: happened.MoneyMoved) -> tuple[happened.BudgetNoted, ...]:
+    """The event that tells that four fifths of `max_spend` are spent, once."""
+    most = workload.spec.max_spend_micros
+    if most is None or workload.is_budget_noted:
+        return ()
+    spent = workload.spent_micros + sum(
+        transfer.micros for transfer in event.transfers if transfer.credit.startswith("clearing/")
+    )
+    if spent * 5 < most * 4:
+        return ()
+    return (happened.BudgetNoted(at_us=event.at_us, workload=workload.workload),)
+
+
+def _expiry_due_us(world: World, workload: Workload) -> int | None:
+    """When a workload that must end gets its notice; at its end where nothing runs."""
+    must_end_us = workload.must_end_us
+    if must_end_us is None or workload.phase.is_ended:
+        return None
+    attempt = workload.attempt
+    if attempt is None:
+        return must_end_us
+    terms = world.records.markets[workload.market].terms
+    due_us = must_end_us - terms.notice_us - terms.kill_us
+    due_us = max(due_us, attempt.ordered_us)
+    has_to_end = attempt.stop is not None and attempt.stop.cause in FINAL_CAUSES
+    return None if has_to_end else due_us
+
+
+def _expire(world: World, workload: Workload, at_us: int) -> tuple[happened.Event, ...]:
+    if workload.attempt is None:
+        return (
+            happened.PhaseChanged(
+                at_us=at_us,
+                workload=workload.workload,
+                phase=Phase.EXPIRED,
+                why="max_duration",
+            ),
+        )
+    return (order_stop(world, workload, Cause.EXPIRED, at_us=at_us),)

@@ -1,0 +1,207 @@
+"""What an agent saw, as events: started, checkpointed, ended; each judged once.
+
+Nothing follows from an attempt that is not in a report, and a stale generation is ignored.
+"""
+
+from msgspec.structs import replace
+
+from parkade.core.fleet.node import Health
+from parkade.core.units.time import HOUR_US
+from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt
+from parkade.core.workloads.workload import Attempt, Workload
+from parkade.core.world import commands as asked
+from parkade.core.world import events as happened
+from parkade.core.world.deadlines import note_budget
+from parkade.core.world.desk import Decision
+from parkade.core.world.money import Teller, billed_to_us
+from parkade.core.world.permits import denied, not_found
+from parkade.core.world.promises import OVERDUE
+from parkade.core.world.world import World
+
+SAVED = 85
+BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR)
+QUICK_RUNS = 10
+MOST_BACKOFF_DOUBLINGS = 6
+
+
+def report_attempts(world: World, command: asked.ReportAttempts, now_us: int) -> Decision:
+    """Everything new in a report. Cost grows with the attempts reported."""
+    if command.by is not None:
+        return denied("only the server passes on what agents see")
+    if command.pool not in world.records.markets:
+        return not_found("pool", command.pool)
+    events: list[happened.Event] = []
+    teller = Teller(world)
+    for seen in command.attempts:
+        workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
+        attempt = workload.attempt if workload is not None else None
+        if workload is None or attempt is None or attempt.attempt != seen.attempt:
+            continue
+        events.extend(_news(world, teller, workload, seen, now_us))
+    return tuple(events)
+
+
+def _news(
+    world: World, teller: Teller, workload: Workload, seen: ObservedAttempt, now_us: int
+) -> list[happened.Event]:
+    events: list[happened.Event] = []
+    name, attempt = workload.workload, workload.attempt
+    assert attempt is not None
+    if attempt.started_us is None and seen.started_us is not None:
+        started_us = min(max(seen.started_us, attempt.ordered_us), now_us)
+        attempt = replace(attempt, started_us=started_us)
+        events.append(happened.Started(at_us=started_us, workload=name, attempt=seen.attempt))
+    saved = seen.checkpoint
+    if saved is not None and _is_new(saved, attempt):
+        saved_us = min(saved.at_us, now_us)
+        attempt = replace(attempt, checkpoint_us=saved_us, checkpoint_step=saved.step)
+        events.append(
+            happened.Checkpointed(
+                at_us=saved_us, workload=name, attempt=seen.attempt, step=saved.step
+            )
+        )
+    if seen.phase is EnginePhase.RELEASED:
+        events.extend(_ended(world, teller, replace(workload, attempt=attempt), seen, now_us))
+    return events
+
+
+def _is_new(saved: Checkpoint, attempt: Attempt) -> bool:
+    if attempt.started_us is None or saved.at_us < attempt.started_us:
+        return False
+    return attempt.checkpoint_us is None or saved.at_us > attempt.checkpoint_us
+
+
+def _ended(
+    world: World, teller: Teller, workload: Workload, seen: ObservedAttempt, now_us: int
+) -> list[happened.Event]:
+    """The attempt's last charges, and what becomes of the workload."""
+    attempt = workload.attempt
+    assert attempt is not None
+    released_us = seen.released_us if seen.released_us is not None else now_us
+    at_us = min(max(released_us, attempt.started_us or attempt.ordered_us), now_us)
+    is_lost = attempt.broken_us is not None or _is_lost(seen)
+    events: list[happened.Event] = []
+    used = teller.post_use(
+        workload,
+        until_us=_billed_until_us(attempt, at_us, is_lost),
+        at_us=at_us,
+        minimum_us=_minimum_us(world, workload, is_lost=is_lost),
+    )
+    if used is not None:
+        events.extend((used, *note_budget(workload, used)))
+    events.append(_judge(world, workload, seen, is_lost=is_lost, at_us=at_us))
+    events.extend(_seen_free(world, workload, at_us))
+    return events
+
+
+def _is_lost(seen: ObservedAttempt) -> bool:
+    """Whether nobody knows how a rank ended: the platform's doing, not the program's."""
+    return seen.launch_error is None and (
+        not seen.exits or any(exit.code is None and exit.signal is None for exit in seen.exits)
+    )
+
+
+def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
+    """Its end; where it was stopped without the notice it was promised, its last checkpoint, at
+    most an hour before."""
+    until_us = billed_to_us(attempt, at_us)
+    if not is_lost:
+        return until_us
+    return min(until_us, max(attempt.checkpoint_us or 0, until_us - HOUR_US))
+
+
+def _minimum_us(world: World, workload: Workload, *, is_lost: bool) -> int:
+    """What an attempt that made others leave is billed at least, unless others' right or a broken
+    node ended it."""
+    attempt = workload.attempt
+    assert attempt is not None
+    is_blameless = attempt.stop is not None and attempt.stop.cause in BLAMELESS
+    if not attempt.displaced or is_lost or is_blameless:
+        return 0
+    return world.records.markets[workload.market].terms.minimum_charge_us
+
+
+def _judge(
+    world: World, workload: Workload, seen: ObservedAttempt, *, is_lost: bool, at_us: int
+) -> happened.Ended:
+    """PREEMPTED is never a failure; 0 means done; 85 means saved, run me again."""
+    attempt = workload.attempt
+    assert attempt is not None
+    cause = attempt.stop.cause if attempt.stop is not None else None
+    failures, preemptions = workload.failures, workload.preemptions
+    codes = [exit.code for exit in seen.exits]
+    is_saved = SAVED in codes and all(code in (0, SAVED) for code in codes)
+    again = Phase.PLACED if workload.promise is not None else Phase.QUEUED
+    phase, why = again, "placed" if again is Phase.PLACED else "next_clearing"
+    if codes and all(code == 0 for code in codes):
+        phase, why = Phase.SUCCEEDED, "succeeded"
+    elif cause is Cause.CANCELLED:
+        phase, why = Phase.CANCELLED, "cancelled"
+    elif cause is Cause.EXPIRED:
+        phase, why = Phase.EXPIRED, workload.why if workload.why != "expired" else "max_duration"
+    elif cause is Cause.BUDGET and workload.why == "max_spend":
+        phase, why = Phase.EXPIRED, "max_spend"
+    elif cause is not None:
+        preemptions += 1
+    elif not is_lost and not (is_saved and attempt.checkpoint_us is not None):
+        failures += 1
+        if failures > workload.spec.retry_failures:
+            phase, why = Phase.FAILED, "failed"
+    return happened.Ended(
+        at_us=at_us,
+        workload=workload.workload,
+        attempt=attempt.attempt,
+        phase=phase,
+        why=why,
+        cause=cause,
+        summary=summary_of(seen),
+        failures=failures,
+        preemptions=preemptions,
+        not_before_us=_not_before_us(world, workload, cause, at_us),
+    )
+
+
+def summary_of(seen: ObservedAttempt) -> str:
+    """How every rank ended, in one line."""
+    if seen.launch_error is not None:
+        return f"could not be launched: {seen.launch_error}"
+    ends = []
+    for rank in seen.exits:
+        if rank.code is not None:
+            ends.append(f"rank {rank.rank}: exit {rank.code}")
+        elif rank.signal is not None:
+            ends.append(f"rank {rank.rank}: signal {rank.signal}")
+        else:
+            ends.append(f"rank {rank.rank}: unknown")
+    return "; ".join(ends) or "lost"
+
+
+def _not_before_us(world: World, workload: Workload, cause: Cause | None, at_us: int) -> int:
+    """Back-off of who is preempted again and again soon after it started: doubled each time."""
+    attempt = workload.attempt
+    assert attempt is not None
+    if cause not in (Cause.OUTBID, Cause.RECLAIMED) or workload.preemptions < 1:
+        return 0
+    terms = world.records.markets[workload.market].terms
+    ran_us = at_us - (attempt.started_us or attempt.ordered_us)
+    if ran_us > QUICK_RUNS * (terms.notice_us + terms.kill_us):
+        return 0
+    doublings = min(workload.preemptions - 1, MOST_BACKOFF_DOUBLINGS)
+    return at_us + terms.backoff_us * 2**doublings
+
+
+def _seen_free(world: World, workload: Workload, at_us: int) -> list[happened.Event]:
+    """Nodes that were suspect only because this attempt was overdue are well again."""
+    assert workload.attempt is not None
+    events: list[happened.Event] = []
+    for seat in workload.attempt.seats:
+        node = world.records.nodes[seat.node]
+        others = [name for name in world.held_on[seat.node] if name != workload.workload]
+        if node.health is Health.SUSPECT and node.health_reason == OVERDUE and not others:
+            events.append(
+                happened.NodeHealthSet(
+                    at_us=at_us, node=node.node, health=Health.HEALTHY, reason=""
+                )
+            )
+    return events

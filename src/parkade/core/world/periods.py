@@ -1,0 +1,113 @@
+"""The life of a reservation over its window: into force, paid by period, closing, ended."""
+
+from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, org_account
+from parkade.core.reservations.reservation import Reservation, ReservationState
+from parkade.core.units.money import amount_of
+from parkade.core.workloads.life import Phase
+from parkade.core.world import events as happened
+from parkade.core.world.money import available_micros
+from parkade.core.world.world import World
+
+
+def period_due_us(world: World, reservation: Reservation) -> int | None:
+    """When something next happens to the reservation by itself."""
+    leave_us = world.records.markets[reservation.market].terms.leave_us
+    end_us = reservation.window.end_us
+    match reservation.state:
+        case ReservationState.SOLD:
+            return reservation.window.start_us - leave_us
+        case ReservationState.IN_FORCE:
+            if end_us is None:
+                return reservation.paid_until_us
+            closing_us = max(reservation.window.start_us, end_us - leave_us)
+            return min(closing_us, reservation.paid_until_us)
+        case ReservationState.CLOSING:
+            assert end_us is not None
+            return min(end_us, reservation.paid_until_us)
+        case ReservationState.ENDED | ReservationState.LAPSED:
+            return None
+
+
+def take_period(world: World, reservation: Reservation, at_us: int) -> tuple[happened.Event, ...]:
+    """What happens to the reservation at this instant."""
+    end_us = reservation.window.end_us
+    if reservation.state is ReservationState.SOLD:
+        return (_change(reservation, ReservationState.IN_FORCE, at_us),)
+    if end_us is not None and at_us >= end_us:
+        return _end(world, reservation, ReservationState.ENDED, at_us)
+    if at_us == reservation.paid_until_us:
+        return _charge(world, reservation, at_us)
+    return (_change(reservation, ReservationState.CLOSING, at_us),)
+
+
+def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
+    """(end of the next period, its charge in micro-units); exact over all periods together."""
+    period_us = world.records.markets[reservation.market].terms.billing_period_us
+    start_us, paid_us = reservation.window.start_us, reservation.paid_until_us
+    until_us = paid_us + period_us
+    if reservation.window.end_us is not None:
+        until_us = min(until_us, reservation.window.end_us)
+    rate = reservation.rate_micros_per_hour
+    return until_us, amount_of(rate, until_us - start_us) - amount_of(rate, paid_us - start_us)
+
+
+def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[happened.Event, ...]:
+    until_us, micros = next_period(world, reservation)
+    if available_micros(world, reservation.org, at_us) < micros:
+        return _end(world, reservation, ReservationState.LAPSED, at_us)
+    transfer = Transfer(
+        kind=TransferKind.RESERVATION,
+        debit=org_account(reservation.org),
+        credit=OPERATOR,
+        micros=micros,
+        reservation=reservation.reservation,
+        gpus=reservation.nodes * reservation.gpus_per_node,
+        price_micros=reservation.rate_micros,
+        start_us=reservation.paid_until_us,
+        end_us=until_us,
+    )
+    return (
+        happened.ReservationPaid(
+            at_us=at_us,
+            reservation=reservation.reservation,
+            paid_until_us=until_us,
+            transfers=(transfer,) if micros > 0 else (),
+        ),
+    )
+
+
+def _change(
+    reservation: Reservation, state: ReservationState, at_us: int
+) -> happened.ReservationChanged:
+    return happened.ReservationChanged(
+        at_us=at_us,
+        reservation=reservation.reservation,
+        state=state,
+        end_us=reservation.window.end_us,
+    )
+
+
+def _end(
+    world: World, reservation: Reservation, state: ReservationState, at_us: int
+) -> tuple[happened.Event, ...]:
+    """The right ends: claims are idle, what waits for it expires; what still runs on it loses its
+    seats in the next clearing. Cost grows with live claims and workloads."""
+    name = reservation.reservation
+    events: list[happened.Event] = [
+        happened.ReservationChanged(at_us=at_us, reservation=name, state=state, end_us=at_us)
+    ]
+    for claim in world.records.claims.values():
+        if claim.reservation == name:
+            events.append(happened.Unclaimed(at_us=at_us, claim=claim.claim))
+    for workload_id in world.live_of_org.get(reservation.org, {}):
+        workload = world.records.workloads[workload_id]
+        if workload.spec.capacity.reservation == name and workload.attempt is None:
+            events.append(
+                happened.PhaseChanged(
+                    at_us=at_us,
+                    workload=workload_id,
+                    phase=Phase.EXPIRED,
+                    why="reservation_ended",
+                )
+            )
+    return tuple(events)

@@ -1,0 +1,222 @@
+"""Reservations, lending and claims: what owners hold and offer."""
+
+from parkade.core.fleet.market import Market
+from parkade.core.reservations.calendar import Sold, room, shape_for
+from parkade.core.reservations.reservation import Claim, Lending, Reservation, ReservationState
+from parkade.core.units.money import format_amount
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import Window
+from parkade.core.workloads.spec import CapacityKind
+from parkade.core.world import commands as asked
+from parkade.core.world import events as happened
+from parkade.core.world.desk import MOST_MICROS, Decision, bad_name, invalid
+from parkade.core.world.money import available_micros
+from parkade.core.world.periods import next_period
+from parkade.core.world.permits import denied, may_own_for, not_found
+from parkade.core.world.world import World
+
+OVER = (ReservationState.ENDED, ReservationState.LAPSED)
+START_SLACK_US = 5_000_000
+
+
+def the_market(world: World, name: str | None) -> Market | Refusal:
+    """The market of that name; the only one where none is named."""
+    markets = world.records.markets
+    if name is None and len(markets) == 1:
+        return next(iter(markets.values()))
+    if name is None:
+        return Refusal(reason=Reason.NO_CAPACITY, detail="no pool is open yet", field="market")
+    return markets.get(name) or not_found("market", name)
+
+
+def sold(world: World, market: Market) -> tuple[Sold, ...]:
+    """Everything of a market that is someone's over a window: reservations and on-demand.
+
+    Cost grows with its reservations and live workloads.
+    """
+    entries = [
+        Sold(fabric=fabric, nodes=nodes, window=reservation.window)
+        for reservation in world.records.reservations.values()
+        if reservation.market == market.market and reservation.state not in OVER
+        for fabric, nodes in reservation.shape
+    ]
+    for name in world.live:
+        workload = world.records.workloads[name]
+        if workload.spec.capacity.kind is not CapacityKind.ON_DEMAND or workload.fabric is None:
+            continue
+        assert workload.must_end_us is not None
+        window = Window(start_us=workload.submitted_us, end_us=workload.must_end_us)
+        entries.append(Sold(fabric=workload.fabric, nodes=workload.spec.nodes, window=window))
+    return tuple(entries)
+
+
+def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
+    """Nodes of each fabric that may still be sold over a whole window."""
+    capacity = dict.fromkeys(market.fabrics, 0)
+    for node in world.records.nodes.values():
+        if node.market == market.market:
+            capacity[node.fabric] += 1
+    return room(
+        sold(world, market), capacity, buffer_nodes=market.terms.buffer_nodes, window=window
+    )
+
+
+def reserve(world: World, command: asked.Reserve, now_us: int) -> Decision:
+    """Sold only if every moment of the window has room beside the buffer, fabric by fabric."""
+    if not may_own_for(world, command.by, command.org):
+        return denied("only an owner of the org, or an operator, reserves for it")
+    if command.org not in world.records.orgs:
+        return not_found("org", command.org)
+    market = the_market(world, command.market)
+    if isinstance(market, Refusal):
+        return market
+    name = command.name or _free_name(world, command.org)
+    if (refusal := _bad_reservation(world, command, name, now_us)) is not None:
+        return refusal
+    start_us = now_us if command.start_us is None else max(now_us, command.start_us)
+    window = Window(start_us=start_us, end_us=command.end_us)
+    free = sellable(world, market, window)
+    shape = shape_for(free, command.nodes)
+    if shape is None:
+        left = ", ".join(f"{fabric} {nodes}" for fabric, nodes in free.items())
+        return Refusal(
+            reason=Reason.NO_CAPACITY,
+            detail=f"nodes that can be sold over the whole window: {left}; ask for fewer,"
+            " or for another window",
+            field="nodes",
+        )
+    reservation = Reservation(
+        reservation=name,
+        org=command.org,
+        market=market.market,
+        window=window,
+        shape=shape,
+        gpus_per_node=market.instance_type.gpus_per_node,
+        rate_micros=market.terms.reservation_rate_micros,
+        lending=None,
+        state=ReservationState.IN_FORCE if start_us <= now_us else ReservationState.SOLD,
+        created_us=now_us,
+        paid_until_us=start_us,
+    )
+    _, first = next_period(world, reservation)
+    available = available_micros(world, command.org, now_us)
+    if available < first:
+        return Refusal(
+            reason=Reason.INSUFFICIENT_FUNDS,
+            detail=f"the first period costs {format_amount(first)}, {command.org} can commit"
+            f" {format_amount(available)}; deposit the difference",
+        )
+    return (happened.Reserved(at_us=now_us, reservation=reservation),)
+
+
+def _free_name(world: World, org: str) -> str:
+    if org not in world.records.reservations:
+        return org
+    return f"{org}-{world.records.counters.get('reservation', 0) + 1}"
+
+
+def _bad_reservation(
+    world: World, command: asked.Reserve, name: str, now_us: int
+) -> Refusal | None:
+    if (refusal := bad_name("name", name)) is not None:
+        return refusal
+    if name in world.records.reservations:
+        return Refusal(reason=Reason.ALREADY_EXISTS, detail=f"reservation {name!r} exists")
+    if command.nodes <= 0:
+        return invalid("nodes", "reserve at least one node")
+    if command.start_us is not None and command.start_us < now_us - START_SLACK_US:
+        return invalid("start", "the start lies in the past; leave it out to start now")
+    start_us = now_us if command.start_us is None else max(now_us, command.start_us)
+    if command.end_us is not None and command.end_us <= start_us:
+        return invalid("end", "the end lies before the start")
+    return None
+
+
+def _owned(world: World, by: str | None, name: str) -> Reservation | Refusal:
+    reservation = world.records.reservations.get(name)
+    if reservation is None:
+        return not_found("reservation", name)
+    if not may_own_for(world, by, reservation.org):
+        return denied("only an owner of its org, or an operator, disposes of a reservation")
+    if reservation.state in OVER:
+        return Refusal(
+            reason=Reason.RESERVATION_ENDED, detail=f"reservation {name!r} is {reservation.state}"
+        )
+    return reservation
+
+
+def end_reservation(world: World, command: asked.EndReservation, now_us: int) -> Decision:
+    """An open end becomes the end of the period that is paid; a window is owed as a whole."""
+    reservation = _owned(world, command.by, command.reservation)
+    if isinstance(reservation, Refusal):
+        return reservation
+    if reservation.window.end_us is not None:
+        return Refusal(reason=Reason.CONFLICT, detail="its end is agreed; the whole window is owed")
+    return (
+        happened.ReservationChanged(
+            at_us=now_us,
+            reservation=reservation.reservation,
+            state=reservation.state,
+            end_us=max(now_us, reservation.paid_until_us, reservation.window.start_us + 1),
+        ),
+    )
+
+
+def lend(world: World, command: asked.Lend, now_us: int) -> Decision:
+    """The standing offer, in force from the next clearing on."""
+    reservation = _owned(world, command.by, command.reservation)
+    if isinstance(reservation, Refusal):
+        return reservation
+    if command.floor_micros is None:
+        return (
+            happened.LendingSet(at_us=now_us, reservation=reservation.reservation, lending=None),
+        )
+    if not 0 <= command.floor_micros <= MOST_MICROS:
+        return invalid("floor", "a floor is 0 or more per GPU-hour")
+    if not 0 <= command.keep <= reservation.nodes:
+        return invalid("keep", f"keep 0 to {reservation.nodes} nodes, as many as are reserved")
+    lending = Lending(floor_micros=command.floor_micros, keep=command.keep)
+    return (
+        happened.LendingSet(at_us=now_us, reservation=reservation.reservation, lending=lending),
+    )
+
+
+def make_claim(world: World, command: asked.MakeClaim, now_us: int) -> Decision:
+    """The next clearing gives the owner its nodes; guests get the notice."""
+    reservation = _owned(world, command.by, command.reservation)
+    if isinstance(reservation, Refusal):
+        return reservation
+    claimed = sum(
+        claim.nodes
+        for claim in world.records.claims.values()
+        if claim.reservation == reservation.reservation
+    )
+    if not 0 < command.nodes <= reservation.nodes - claimed:
+        return Refusal(
+            reason=Reason.RESERVATION_FULL,
+            detail=f"{reservation.nodes - claimed} nodes of {reservation.reservation!r} are"
+            " not claimed yet",
+            field="nodes",
+        )
+    claim = Claim(
+        claim=f"c{world.records.counters.get('claim', 0) + 1}",
+        reservation=reservation.reservation,
+        org=reservation.org,
+        nodes=command.nodes,
+        claimed_us=now_us,
+        seats=(),
+        promised_us=None,
+        seated_us=None,
+        why="queued",
+    )
+    return (happened.Claimed(at_us=now_us, claim=claim),)
+
+
+def unclaim(world: World, command: asked.Unclaim, now_us: int) -> Decision:
+    """The nodes are idle again, and lent if the owner lends."""
+    claim = world.records.claims.get(command.claim)
+    if claim is None:
+        return not_found("claim", command.claim)
+    if not may_own_for(world, command.by, claim.org):
+        return denied("only an owner of its org, or an operator, gives up a claim")
+    return (happened.Unclaimed(at_us=now_us, claim=command.claim),)
