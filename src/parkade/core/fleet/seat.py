@@ -1,4 +1,4 @@
-"""A seat: a number of GPUs on one node held by one attempt; which devices is the engine's choice."""
+"""Seats: which GPUs of a node they are is the engine's choice, read back and recorded."""
 
 import msgspec
 

@@ -214,9 +214,9 @@ def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
     if workload.phase is Phase.HELD:
         return "held"
     attempt = workload.attempt
-    if attempt is not None and attempt.stop is not None and workload.promise is None:
-        if attempt.stop.cause not in REQUEUED:
-            return attempt.stop.cause.value
+    stop = attempt.stop if attempt is not None else None
+    if stop is not None and stop.cause not in REQUEUED:
+        return stop.cause.value
     if workload.not_before_us > now_us and workload.promise is None and attempt is None:
         return "back_off"
     if workload.spec.capacity.kind is CapacityKind.RESERVATION:

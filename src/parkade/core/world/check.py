@@ -19,7 +19,7 @@ def check(world: World) -> None:
     _check_seats(world)
     _check_calendar(world)
     for name in world.live:
-        _check_workload(world, world.records.workloads[name])
+        _check_workload(world.records.workloads[name])
 
 
 def _check_money(world: World) -> None:
@@ -75,7 +75,7 @@ def _check_calendar(world: World) -> None:
             assert peak <= max(0, nodes - market.terms.buffer_nodes), f"{fabric} is oversold"
 
 
-def _check_workload(world: World, workload: Workload) -> None:
+def _check_workload(workload: Workload) -> None:
     attempt, promise, phase = workload.attempt, workload.promise, workload.phase
     waits = phase in (Phase.QUEUED, Phase.PLACED, Phase.HELD)
     assert waits == (attempt is None), f"{workload.workload} is {phase} with {attempt}"

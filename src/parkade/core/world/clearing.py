@@ -189,7 +189,7 @@ class _Changes:
         if attempt is not None and attempt.stop is None:
             cause = Cause.HEALED if attempt.broken_us is not None else Cause.MOVED
             phase = Phase.HEALING if cause is Cause.HEALED else Phase.PREEMPTING
-            stop = self._notice(workload, attempt, cause)
+            stop = self._notice(attempt, cause)
             self._left.append(_leaving(workload.workload, stop, phase, cause.value, line))
         self._won.append(self._win(line, self._rate(line)))
 
@@ -199,7 +199,7 @@ class _Changes:
         if attempt is not None and attempt.stop is None:
             cause = self._why_it_lost(workload, attempt)
             phase = Phase.HEALING if attempt.broken_us is not None else Phase.PREEMPTING
-            stop = self._notice(workload, attempt, cause)
+            stop = self._notice(attempt, cause)
             self._left.append(_leaving(workload.workload, stop, phase, cause.value, line))
             return
         self._withdraw(workload, _reason(line), line)
@@ -232,7 +232,7 @@ class _Changes:
             cause = Cause.EXPIRED if is_over else Cause.BUDGET
             phase = Phase.STOPPING if cause in FINAL_CAUSES else Phase.PREEMPTING
             why = "reservation_ended" if is_over else why
-            stop = self._notice(workload, attempt, cause)
+            stop = self._notice(attempt, cause)
             self._left.append(_leaving(workload.workload, stop, phase, why, None))
         elif workload.promise is not None:
             self._withdraw(workload, why, None)
@@ -252,7 +252,7 @@ class _Changes:
             return Cause.OUTBID
         return Cause.RECLAIMED
 
-    def _notice(self, workload: Workload, attempt: Attempt, cause: Cause) -> Stop:
+    def _notice(self, attempt: Attempt, cause: Cause) -> Stop:
         """The market's notice; a shorter one where a broken gang of higher right needs the seats;
         none for who is broken itself."""
         terms = self._market.terms

@@ -31,7 +31,7 @@ def bad_name(field: str, name: str) -> Refusal | None:
     )
 
 
-def open_epoch(world: World, command: asked.OpenEpoch, now_us: int) -> Decision:
+def open_epoch(world: World, _command: asked.OpenEpoch, now_us: int) -> Decision:
     """A new writer's first event."""
     return (happened.EpochOpened(at_us=now_us, epoch=world.records.epoch + 1),)
 

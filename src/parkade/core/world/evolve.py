@@ -1,7 +1,11 @@
 """The only code that changes the world: each event's effect, at a cost set by the event."""
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec.structs import replace
 
+from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.units.time import DAY_US
 from parkade.core.workloads.life import Phase, is_allowed
@@ -25,11 +29,11 @@ def _open_epoch(world: World, event: happened.EpochOpened) -> None:
     world.records.epoch = event.epoch
 
 
-def _doubt_clock(world: World, event: happened.ClockJumped) -> None:
+def _doubt_clock(world: World, _event: happened.ClockJumped) -> None:
     world.records.is_clock_doubted = True
 
 
-def _trust_clock(world: World, event: happened.ClockConfirmed) -> None:
+def _trust_clock(world: World, _event: happened.ClockConfirmed) -> None:
     world.records.is_clock_doubted = False
 
 
@@ -86,7 +90,7 @@ def _move_money(world: World, event: happened.MoneyMoved) -> None:
     paid = sum(transfer.micros for transfer in event.transfers if _is_paid_by_user(transfer))
     attempt = workload.attempt
     if attempt is not None:
-        _note_use(world, workload, attempt, event)
+        _note_use(world, workload, event)
         attempt = replace(
             attempt,
             charged_until_us=event.charged_until_us,
@@ -113,9 +117,7 @@ def _is_paid_by_user(transfer: Transfer) -> bool:
     return transfer.kind in (TransferKind.USAGE, TransferKind.MINIMUM_CHARGE)
 
 
-def _note_use(
-    world: World, workload: Workload, attempt: Attempt, event: happened.MoneyMoved
-) -> None:
+def _note_use(world: World, workload: Workload, event: happened.MoneyMoved) -> None:
     """Counts spot GPU time by day, for a week: the tie-break of the order of right."""
     if workload.spec.limit_price_micros is None or event.billed_us == 0:
         return
@@ -252,7 +254,7 @@ def _clear(world: World, event: happened.Cleared) -> None:
     for leaving in event.left:
         _leave(world, leaving)
     for won in event.won:
-        _win(world, won, event.at_us)
+        _win(world, won)
     for repriced in event.repriced:
         _reprice(world, repriced)
     for waiting in event.waiting:
@@ -293,7 +295,7 @@ def _leave(world: World, leaving: happened.Leaving) -> None:
     )
 
 
-def _win(world: World, won: happened.Won, at_us: int) -> None:
+def _win(world: World, won: happened.Won) -> None:
     if won.workload in world.records.claims:
         claim = world.records.claims[won.workload]
         seats, promised_us = won.promise.seats, won.promise.promised_us
@@ -441,12 +443,12 @@ def _step(world: World, before: Workload, after: Workload) -> None:
     world.put_workload(after)
 
 
-def _occupy(world: World, org: str, seats: tuple[object, ...]) -> None:
+def _occupy(world: World, org: str, seats: tuple[Seat, ...]) -> None:
     for seat in seats:
         _put_node(world, seat.node, last_org=org)
 
 
-def _vacate(world: World, seats: tuple[object, ...], at_us: int) -> None:
+def _vacate(world: World, seats: tuple[Seat, ...], at_us: int) -> None:
     for seat in seats:
         _put_node(world, seat.node, vacated_us=at_us)
 
@@ -455,7 +457,7 @@ def _count(world: World, kind: str) -> None:
     world.records.counters[kind] = world.records.counters.get(kind, 0) + 1
 
 
-EFFECTS = {
+EFFECTS: dict[type[happened.Event], Callable[[World, Any], None]] = {
     happened.EpochOpened: _open_epoch,
     happened.ClockJumped: _doubt_clock,
     happened.ClockConfirmed: _trust_clock,

@@ -188,7 +188,7 @@ def _not_before_us(world: World, workload: Workload, cause: Cause | None, at_us:
     if ran_us > QUICK_RUNS * (terms.notice_us + terms.kill_us):
         return 0
     doublings = min(workload.preemptions - 1, MOST_BACKOFF_DOUBLINGS)
-    return at_us + terms.backoff_us * 2**doublings
+    return at_us + (terms.backoff_us << doublings)
 
 
 def _seen_free(world: World, workload: Workload, at_us: int) -> list[happened.Event]:

@@ -96,9 +96,11 @@ def _end(
     events: list[happened.Event] = [
         happened.ReservationChanged(at_us=at_us, reservation=name, state=state, end_us=at_us)
     ]
-    for claim in world.records.claims.values():
-        if claim.reservation == name:
-            events.append(happened.Unclaimed(at_us=at_us, claim=claim.claim))
+    events.extend(
+        happened.Unclaimed(at_us=at_us, claim=claim.claim)
+        for claim in world.records.claims.values()
+        if claim.reservation == name
+    )
     for workload_id in world.live_of_org.get(reservation.org, {}):
         workload = world.records.workloads[workload_id]
         if workload.spec.capacity.reservation == name and workload.attempt is None:
