@@ -143,7 +143,7 @@ SMALL = Rules(
     check=check,
     transfers_of=transfers_of,
     encode_event=msgspec.json.encode,
-    decode_event=_event_decoder.decode,
+    decode_event=lambda body, version: _event_decoder.decode(body),
     encode_snapshot=lambda world: msgspec.json.encode(world.records),
     decode_snapshot=lambda body: World(_records_decoder.decode(body)),
 )

@@ -156,7 +156,7 @@ class Cycle:
         if after == sequence:
             return ()
         entries = self._store.entries(after=after, limit=sequence - after)
-        return tuple(self._rules.decode_event(entry.body) for entry in entries)
+        return tuple(self._rules.decode_event(entry.body, entry.version) for entry in entries)
 
     def _remember(self, name: Idempotency, outcome: Outcome, before: int, now_us: int) -> None:
         refusal = outcome if isinstance(outcome, Refusal) else None

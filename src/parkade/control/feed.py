@@ -73,6 +73,6 @@ class Feed:
     def _stored(self, after: int) -> Sequence[tuple[int, Event]]:
         limit = min(_PAGE, self.sequence - after)
         return [
-            (entry.sequence, self._rules.decode_event(entry.body))
+            (entry.sequence, self._rules.decode_event(entry.body, entry.version))
             for entry in self._store.entries(after=after, limit=limit)
         ]

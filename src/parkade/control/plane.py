@@ -6,7 +6,7 @@ world but through a command.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -27,11 +27,9 @@ from parkade.control.writer import Doors, Writer
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.world.commands import Command, ReportAttempts, Submit
 from parkade.core.world.events import Event
+from parkade.core.world.plan import Plan
 from parkade.core.world.world import World
 from parkade.ports import DesiredState, Observation, StatedTransfer
-
-if TYPE_CHECKING:
-    from parkade.core.world.plan import Plan
 
 __all__ = [
     "Decided",
@@ -99,7 +97,7 @@ class Plane:
             raise PlaneStopped("too many views wait already; try again in a moment")
         return await future
 
-    async def plan(self, command: Submit) -> "Plan | Refusal":
+    async def plan(self, command: Submit) -> Plan | Refusal:
         """What a submission would come to, without submitting."""
         rules = self._doors.rules
         return await self.read(lambda world, now_us: rules.plan(world, command, now_us))

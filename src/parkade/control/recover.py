@@ -22,7 +22,7 @@ def recover(store: Store, rules: Rules) -> tuple[World, int]:
     while entries := store.entries(after=sequence, limit=_PAGE):
         for entry in entries:
             assert entry.sequence == sequence + 1, f"the journal lacks event {sequence + 1}"
-            rules.evolve(world, rules.decode_event(entry.body))
+            rules.evolve(world, rules.decode_event(entry.body, entry.version))
             sequence = entry.sequence
     rules.check(world)
     _log.info("world_recovered", snapshot=started_at, sequence=sequence)

@@ -1,7 +1,6 @@
 """The core as the cycle calls it: one value, so that a test may give a rule that fails."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,10 +8,8 @@ from parkade.core.ledger.accounts import Transfer
 from parkade.core.units.refusal import Refusal
 from parkade.core.world.commands import Command, Submit
 from parkade.core.world.events import Event
+from parkade.core.world.plan import Plan
 from parkade.core.world.world import World
-
-if TYPE_CHECKING:
-    from parkade.core.world.plan import Plan
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +17,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     empty: Callable[[], World]
     decide: Callable[[World, Command, int], tuple[Event, ...] | Refusal]
-    plan: "Callable[[World, Submit, int], Plan | Refusal]"
+    plan: Callable[[World, Submit, int], Plan | Refusal]
     evolve: Callable[[World, Event], None]
     next_deadline_us: Callable[[World], int | None]
     take_deadline: Callable[[World], tuple[Event, ...]]
@@ -28,6 +25,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     check: Callable[[World], None]
     transfers_of: Callable[[Event], tuple[Transfer, ...]]
     encode_event: Callable[[Event], bytes]
-    decode_event: Callable[[bytes], Event]
+    decode_event: Callable[[bytes, int], Event]
     encode_snapshot: Callable[[World], bytes]
     decode_snapshot: Callable[[bytes], World]

@@ -1,0 +1,35 @@
+"""`python -m parkade.service`: the server from flags and the environment."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from parkade.control.leader import AlreadyLed
+from parkade.ports import StoreError
+from parkade.service.settings import BadSettings, read_settings
+from parkade.service.up import UpOptions, up
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the server; 2 where it cannot start as it was told to."""
+    parser = argparse.ArgumentParser(prog="python -m parkade.service", description=__doc__)
+    parser.add_argument("--data-folder", type=Path)
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--unit")
+    parser.add_argument("--log-format", choices=("console", "json"))
+    parser.add_argument("--allow-remote", action="store_const", const=True)
+    parser.add_argument("--token-file", type=Path)
+    parser.add_argument("--new-token", action="store_true")
+    given = parser.parse_args(arguments)
+    options = UpOptions(token_file=given.token_file, is_new_token_wanted=given.new_token)
+    try:
+        up(read_settings(vars(given)), options)
+    except (AlreadyLed, BadSettings, StoreError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

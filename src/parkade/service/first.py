@@ -1,0 +1,61 @@
+"""The first start: an operator and its token, told once and kept nowhere.
+
+The token is told before its digest is committed. Should the server die in between, the told token
+is worth nothing and the next start tells another; nobody is ever locked out.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from parkade.api.door import digest_of, new_token
+from parkade.control.plane import Plane
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.world.commands import AddToken, Command, CreateOrg, CreateUser
+from parkade.core.world.people import Role
+from parkade.core.world.world import World
+
+OPERATOR = "operator"
+
+Tell = Callable[[str], None]
+
+
+async def make_operator(plane: Plane, *, tell: Tell, is_new_token_wanted: bool) -> None:
+    """Makes sure that there is an operator with a token; tells a token that it makes."""
+    tokens = await plane.read(lambda world, _: _tokens(world))
+    if tokens and not is_new_token_wanted:
+        return
+    await _once(plane, CreateOrg(by=None, org=OPERATOR))
+    await _once(
+        plane,
+        CreateUser(by=None, user=OPERATOR, org=OPERATOR, role=Role.OPERATOR, unix_name=None),
+    )
+    secret = new_token()
+    tell(secret)
+    name = f"{OPERATOR}-{tokens + 1}"
+    digest = digest_of(secret)
+    await _once(plane, AddToken(by=None, token=name, user=OPERATOR, digest=digest))
+
+
+def write_token(path: Path) -> Tell:
+    """Tells a token to a file that only its owner reads; the file is new or replaced."""
+
+    def tell(secret: str) -> None:
+        beside = path.with_name(path.name + ".new")
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secret + "\n")
+        beside.replace(path)
+
+    return tell
+
+
+def _tokens(world: World) -> int:
+    return sum(1 for token in world.records.tokens.values() if token.user == OPERATOR)
+
+
+async def _once(plane: Plane, command: Command) -> None:
+    outcome = await plane.execute(command)
+    is_there = isinstance(outcome, Refusal) and outcome.reason is Reason.ALREADY_EXISTS
+    assert is_there or not isinstance(outcome, Refusal), outcome

@@ -1,0 +1,60 @@
+"""Logs on the error stream, as lines for people or JSON for machines; never with a secret.
+
+Whatever looks like a token is struck out, wherever it stands, and tracebacks show no variables.
+"""
+
+import logging
+import re
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+_TOKEN = re.compile(r"pk_[A-Za-z0-9_-]{8,}")
+_SECRET_KEYS = frozenset({"authorization", "token", "secret", "password"})
+
+
+def configure(log_format: str) -> None:
+    """Sends what this program and its libraries log the same way."""
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        strike_secrets,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    renderer: Processor = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    if log_format == "json":
+        renderer = structlog.processors.JSONRenderer()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def strike_secrets(_logger: Any, _method: str, entry: EventDict) -> EventDict:
+    """A log entry without anything secret."""
+    return {
+        key: "…" if key.lower() in _SECRET_KEYS else _struck(value) for key, value in entry.items()
+    }
+
+
+def _struck(value: object) -> object:
+    return _TOKEN.sub("pk_…", value) if isinstance(value, str) else value

@@ -1,0 +1,79 @@
+"""What an installation sets, from flags first, then from the environment, then as it begins."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+_PREFIX = "PARKADE_SERVER_"
+
+
+class BadSettings(Exception):
+    """The server cannot start with these settings; the message says what to change."""
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`local_sites`: pools there are run on this machine by the embedded agent. `check_every`:
+    invariants are checked after every n-th event, 0 for at the start only. `allow_remote`: bind
+    to an address that others reach, without TLS."""
+
+    data_folder: Path
+    host: str = "127.0.0.1"
+    port: int = 8300
+    unit: str = "USD"
+    local_sites: tuple[str, ...] = ("local",)
+    log_format: str = "console"
+    check_every: int = 1000
+    allow_remote: bool = False
+    agent_tick_s: float = 0.5
+    agent_heartbeat_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.log_format not in ("console", "json"):
+            raise BadSettings(f"log_format: {self.log_format!r} is neither console nor json")
+        if not 0 <= self.port < 65536:
+            raise BadSettings(f"port: {self.port} is no port")
+        if not self.allow_remote and not _is_loopback(self.host):
+            raise BadSettings(
+                f"host: {self.host} can be reached from outside, and tokens would travel in the "
+                "clear; bind to 127.0.0.1 behind a proxy with TLS, or allow remote knowingly"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_settings(
+    given: Mapping[str, object], environment: Mapping[str, str] = os.environ
+) -> ServiceSettings:
+    """Settings of what is given (None: not given) over PARKADE_SERVER_* variables."""
+    values: dict[str, object] = {"data_folder": platformdirs.user_data_path("parkade")}
+    for name in ServiceSettings.__struct_fields__:
+        text = environment.get(_PREFIX + name.upper())
+        if text is not None:
+            values[name] = tuple(text.split(",")) if name == "local_sites" else text
+        if given.get(name) is not None:
+            values[name] = given[name]
+    try:
+        return msgspec.convert(
+            values | {"data_folder": str(values["data_folder"])},
+            ServiceSettings,
+            strict=False,
+            dec_hook=_path,
+        )
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, BadSettings):
+            raise error.__cause__ from None
+        raise BadSettings(str(error)) from None
+
+
+def _path(kind: type, value: object) -> object:
+    assert kind is Path
+    return Path(str(value)).expanduser()

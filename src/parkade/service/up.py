@@ -1,0 +1,90 @@
+"""Runs the server until it is told to stop; whatever runs on the nodes goes on.
+
+Only one server runs on a data folder: the lock is taken before anything is read.
+"""
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+import structlog
+import uvicorn
+
+from parkade.control.leader import Lock
+from parkade.service import logs
+from parkade.service.first import make_operator, write_token
+from parkade.service.settings import ServiceSettings
+from parkade.service.wiring import Server, Wires, build
+
+_log = structlog.get_logger(__name__)
+
+_GRACE_S = 3
+
+
+class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What concerns one start. `token_file`: a token that is made is written there instead of to
+    the output; `is_new_token_wanted`: make an operator's token though there is one."""
+
+    token_file: Path | None = None
+    is_new_token_wanted: bool = False
+
+
+def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None) -> None:
+    """Starts the server and returns when it has stopped. AlreadyLed, BadSettings, StoreError."""
+    logs.configure(settings.log_format)
+    settings.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = Lock.take(settings.data_folder / "writer.lock")
+    try:
+        server = build(settings, wires or Wires())
+        try:
+            asyncio.run(_run(server, settings, options))
+        finally:
+            server.store.close()
+    finally:
+        lock.release()
+
+
+async def _run(server: Server, settings: ServiceSettings, options: UpOptions) -> None:
+    tell = print_token if options.token_file is None else write_token(options.token_file)
+    server.plane.start()
+    stop = asyncio.Event()
+    try:
+        await make_operator(
+            server.plane, tell=tell, is_new_token_wanted=options.is_new_token_wanted
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.embedded.run(stop))
+            try:
+                await _serve(server, settings)
+            finally:
+                stop.set()
+    finally:
+        await server.plane.close()
+    _log.info("stopped", note="what runs on the nodes goes on")
+
+
+async def _serve(server: Server, settings: ServiceSettings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.host, settings.port))
+        port = listening.getsockname()[1]
+        config = uvicorn.Config(
+            server.app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        (settings.data_folder / "port").write_text(f"{port}\n")
+        _log.info("listening", url=f"http://{settings.host}:{port}")
+        await uvicorn.Server(config).serve(sockets=[listening])
+
+
+def print_token(secret: str) -> None:
+    """Shows a token once, on the output, which nothing keeps."""
+    print_line = sys.stdout.write
+    print_line(f"The operator's token, shown this once:\n\n    {secret}\n\n")
+    sys.stdout.flush()

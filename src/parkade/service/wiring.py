@@ -1,0 +1,71 @@
+"""Puts the server together: store, plane, API, embedded agent. Nothing is started here."""
+
+import os
+from collections.abc import Callable
+
+import msgspec
+import structlog
+from fastapi import FastAPI
+
+from parkade.api import ApiSettings, create_app
+from parkade.control.clock import SteadyClock, SystemClock
+from parkade.control.core import RULES
+from parkade.control.plane import Plane
+from parkade.control.settings import PlaneSettings
+from parkade.control.writer import Doors
+from parkade.ports import Store
+from parkade.service.embedded import Embedded, MakeEngine, make_local_engine
+from parkade.service.settings import ServiceSettings
+from parkade.store import open_sqlite
+
+_log = structlog.get_logger(__name__)
+
+# The exit status of sysexits.h for a fault of the program itself.
+EXIT_SOFTWARE = 70
+
+
+def nothing(_point: str) -> None:
+    """No test is watching."""
+
+
+def end_process(error: BaseException) -> None:
+    """Memory and journal may differ: nothing more may be answered, not even 'sorry'."""
+    _log.critical("process_ends", reason=str(error), done="start it again")
+    os._exit(EXIT_SOFTWARE)
+
+
+class Wires(msgspec.Struct, frozen=True, kw_only=True):
+    """The doors that a test may exchange."""
+
+    clock: SteadyClock = SystemClock()
+    make_engine: MakeEngine = make_local_engine
+    on_fatal: Callable[[BaseException], None] = end_process
+    point: Callable[[str], None] = nothing
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that runs, not yet running."""
+
+    store: Store
+    plane: Plane
+    app: FastAPI
+    embedded: Embedded
+
+
+def build(settings: ServiceSettings, wires: Wires) -> Server:
+    """A server over the data folder, whose lock the caller holds."""
+    store = open_sqlite(settings.data_folder / "parkade.sqlite3", point=wires.point)
+    doors = Doors(
+        store=store,
+        clock=wires.clock,
+        rules=RULES,
+        on_fatal=wires.on_fatal,
+        point=wires.point,
+    )
+    plane = Plane(doors, PlaneSettings(check_every=settings.check_every))
+    return Server(
+        store=store,
+        plane=plane,
+        app=create_app(plane, ApiSettings(unit=settings.unit)),
+        embedded=Embedded(plane, settings, wires.clock, wires.make_engine),
+    )
