@@ -1,0 +1,1 @@
+"""Who wins, what a winner pays, and who earns it."""

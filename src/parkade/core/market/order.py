@@ -1,0 +1,41 @@
+"""The order of right: who takes its turn before whom, in exact integers.
+
+A spot demand's *key* is limit x (1 + switching credit if it has seats), scaled by the credit's
+denominator, so keys of one market compare as whole numbers. Its *factor* turns a limit into a key.
+"""
+
+from parkade.core.market.book import Book, Demand, Right, Terms
+
+Place = tuple[int, ...]
+
+
+def factor_of(demand: Demand, terms: Terms) -> int:
+    """What one micro-unit of this demand's limit counts in its key."""
+    credit = terms.switching_credit
+    return credit.denominator + (credit.numerator if demand.seats else 0)
+
+
+def key_of(demand: Demand, terms: Terms) -> int:
+    """The key of a spot demand."""
+    assert demand.limit_micros is not None, "a spot demand without a limit"
+    return demand.limit_micros * factor_of(demand, terms)
+
+
+def in_order_of_right(book: Book) -> tuple[Demand, ...]:
+    """All demands, strongest first; the order they came in does not matter."""
+    created = {room.reservation: room.created_us for room in book.reservations}
+
+    def rank(demand: Demand) -> tuple[bool, int, Place, str]:
+        newcomer = not demand.seats
+        place: Place
+        if demand.right is Right.RESERVED:
+            since = created.get(demand.reservation or "", 0)
+            place = (newcomer, -demand.priority, since, demand.submitted_us)
+        elif demand.right is Right.ON_DEMAND:
+            place = (newcomer, demand.submitted_us)
+        else:
+            key = key_of(demand, book.terms)
+            place = (-key, newcomer, demand.use_7_days, demand.submitted_us)
+        return (not demand.stays_put, demand.right, place, demand.demand)
+
+    return tuple(sorted(book.demands, key=rank))

@@ -1,0 +1,238 @@
+"""Who stands before the spot market: reservations, what they keep, and on-demand.
+
+Own fabrics come before overflow. A reservation's idle room that is not lent is a demand like any
+other, after its owner's workloads and claims and before anybody's overflow. `keep` is taken from
+the fabrics with the least idle room first, so that what is lent lies together.
+
+The one surprising rule: a demand that overflows gives up as much of its reservation's idle room
+as it takes elsewhere, so a reservation never holds more than its shape.
+"""
+
+from parkade.core.market.book import Book, Demand, ReservedRoom, Right, WaitReason
+from parkade.core.market.ground import (
+    Ground,
+    Parts,
+    is_too_large,
+    own_fabrics,
+    seat_who_stays,
+    shape_of,
+)
+from parkade.core.placement.room import Room, Shape, spread
+
+
+class Holding:
+    """What is left of one reservation during a pass, in nodes.
+
+    `entitled[f]`: of its shape in fabric f; `left`: of its whole shape; `kept[f]`: idle and not
+    lent; `offered[f]`: lent.
+    """
+
+    __slots__ = ("entitled", "kept", "left", "offered", "terms", "used")
+
+    def __init__(self, terms: ReservedRoom, ground: Ground) -> None:
+        self.terms = terms
+        self.left = sum(nodes for _, nodes in terms.shape)
+        self.used = 0
+        self.entitled = {
+            ground.number[name]: nodes for name, nodes in terms.shape if name in ground.number
+        }
+        self.kept: dict[int, int] = {}
+        self.offered: dict[int, int] = {}
+
+    def spend(self, fabric: int, nodes: int) -> None:
+        """Use `nodes` of the right in this fabric."""
+        self.entitled[fabric] = max(0, self.entitled.get(fabric, 0) - nodes)
+        self.left = max(0, self.left - nodes)
+        self.used += nodes
+
+
+class Rights:
+    """Outcome of this stage, and the room it leaves to spot."""
+
+    __slots__ = ("holdings", "lost", "parts", "room", "tokens")
+
+    def __init__(self, room: Room, holdings: dict[str, Holding]) -> None:
+        self.room = room
+        self.holdings = holdings
+        self.parts: dict[str, Parts] = {}
+        self.lost: dict[str, WaitReason] = {}
+        self.tokens: dict[str, int] = {}
+
+
+def exercise(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Rights:
+    """Give reservations and on-demand their room; cost grows with their demands x fabrics."""
+    rights = Rights(_open_room(book, ground, ordered), _holdings(book, ground))
+    for demand in ordered:
+        if demand.stays_put and demand.right is not Right.SPOT:
+            _stay(demand, ground, rights)
+    reserved = [it for it in ordered if it.right is Right.RESERVED and not it.stays_put]
+    overflowing = [it for it in reserved if not _seat_in_own_fabrics(it, ground, rights)]
+    for holding in rights.holdings.values():
+        _keep_idle(holding, rights.room)
+    for demand in overflowing:
+        _overflow(demand, ground, rights)
+    for holding in rights.holdings.values():
+        _offer_rest(holding)
+    for demand in ordered:
+        if demand.right is Right.ON_DEMAND and not demand.stays_put:
+            shape = shape_of(demand, ground)
+            if not _seat(demand, shape, ground, rights, list(rights.room.free)):
+                too_large = is_too_large(demand, ground)
+                reason = WaitReason.TOO_LARGE if too_large else WaitReason.NO_ROOM
+                rights.lost[demand.demand] = reason
+    return rights
+
+
+def _open_room(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Room:
+    """Open nodes, less those on which a spot demand stays put."""
+    taken = {
+        seat.node
+        for demand in ordered
+        if demand.stays_put and demand.right is Right.SPOT
+        for seat in demand.seats
+    }
+    sizes = [sum(it.node not in taken for it in nodes) for nodes in ground.open_nodes]
+    return Room([[0] * size for size in sizes], book.gpus_per_node)
+
+
+def _holdings(book: Book, ground: Ground) -> dict[str, Holding]:
+    older = sorted(book.reservations, key=lambda it: (it.created_us, it.reservation))
+    return {terms.reservation: Holding(terms, ground) for terms in older}
+
+
+def _stay(demand: Demand, ground: Ground, rights: Rights) -> None:
+    seen = set(rights.tokens)
+    parts = seat_who_stays(rights.room, ground, demand, rights.tokens, count_closed=False)
+    rights.parts[demand.demand] = parts
+    holding = rights.holdings.get(demand.reservation or "")
+    if demand.right is Right.RESERVED and holding is not None:
+        for fabric, nodes in own_fabrics(demand, ground).items():
+            shared = sum(
+                seat.node in seen and ground.fabric_of.get(seat.node) == fabric
+                for seat in demand.seats
+            )
+            holding.spend(fabric, nodes - shared)
+
+
+def _seat_in_own_fabrics(demand: Demand, ground: Ground, rights: Rights) -> bool:
+    """Whether the demand found room of its own reservation's shape."""
+    holding = rights.holdings.get(demand.reservation or "")
+    if holding is None:
+        rights.lost[demand.demand] = WaitReason.RESERVATION_FULL
+        return True
+    limits = [
+        min(holding.entitled.get(fabric, 0), holding.left) for fabric in range(len(ground.fabrics))
+    ]
+    shape = shape_of(demand, ground)
+    return _seat(demand, shape, ground, rights, limits, at_most=holding.left, holding=holding)
+
+
+def _seat(
+    demand: Demand,
+    shape: Shape,
+    ground: Ground,
+    rights: Rights,
+    limits: list[int],
+    *,
+    at_most: int | None = None,
+    holding: Holding | None = None,
+) -> bool:
+    """Seat a demand where it opens at most `limits[f]` nodes: its own fabric, then the tightest."""
+    room = rights.room
+    own = own_fabrics(demand, ground)
+    best: tuple[bool, int, int, int] | None = None
+    for fabric, limit in enumerate(limits):
+        offer = room.offer(fabric, shape)
+        if offer is not None and offer.opened <= limit:
+            rank = (fabric not in own, offer.opened, limit - offer.opened, fabric)
+            best = rank if best is None else min(best, rank)
+    if best is not None:
+        shares = [(best[3], shape.nodes)]
+    elif shape.any_fabric:
+        capacities = []
+        for fabric, limit in enumerate(limits):
+            shared = len(room.slots(fabric, shape)) - room.free[fabric]
+            capacities.append((fabric in own, shared + min(limit, room.free[fabric]), fabric))
+        found = spread(capacities, shape.nodes)
+        if found is None:
+            return False
+        shares = found
+    else:
+        return False
+    opened = [_opened(room, shape, fabric, nodes) for fabric, nodes in shares]
+    if at_most is not None and sum(opened) > at_most:
+        return False
+    rights.parts[demand.demand] = tuple(room.take(fabric, shape, nodes) for fabric, nodes in shares)
+    if holding is not None:
+        for (fabric, _), nodes in zip(shares, opened, strict=True):
+            holding.spend(fabric, nodes)
+    return True
+
+
+def _opened(room: Room, shape: Shape, fabric: int, nodes: int) -> int:
+    offer = room.offer(fabric, shape._replace(nodes=nodes))
+    assert offer is not None
+    return offer.opened
+
+
+def _keep_idle(holding: Holding, room: Room) -> None:
+    """Take idle room that is not lent out of the room of all others."""
+    idle = {
+        fabric: min(nodes, room.free[fabric])
+        for fabric, nodes in holding.entitled.items()
+        if nodes and room.free[fabric]
+    }
+    terms = holding.terms
+    wanted = min(sum(idle.values()), holding.left)
+    if terms.floor_micros is not None:
+        wanted = min(wanted, terms.keep)
+    for fabric, nodes in sorted(idle.items(), key=lambda it: (it[1], it[0])):
+        taken = min(nodes, wanted)
+        if taken:
+            room.open(fabric, taken)
+            holding.kept[fabric] = taken
+            wanted -= taken
+
+
+def _overflow(demand: Demand, ground: Ground, rights: Rights) -> None:
+    """Seat a demand that found no room in its own fabrics wherever its whole shape fits."""
+    holding = rights.holdings[demand.reservation or ""]
+    room = rights.room
+    shape = shape_of(demand, ground)
+    if shape.tenant is None and holding.left < shape.nodes:
+        rights.lost[demand.demand] = WaitReason.RESERVATION_FULL
+        return
+    kept = holding.kept
+    for fabric, nodes in kept.items():
+        room.free[fabric] += nodes
+    holding.kept = {}
+    limits = [min(free, holding.left) for free in room.free]
+    seated = _seat(demand, shape, ground, rights, limits, at_most=holding.left, holding=holding)
+    if not seated:
+        full = holding.left < shape.nodes
+        reason = WaitReason.RESERVATION_FULL if full else WaitReason.NO_ROOM
+        if is_too_large(demand, ground):
+            reason = WaitReason.TOO_LARGE
+        rights.lost[demand.demand] = reason
+    allowed = min(sum(kept.values()), holding.left)
+    for fabric, nodes in sorted(kept.items(), key=lambda it: (-it[1], it[0])):
+        again = min(nodes, room.free[fabric], allowed)
+        if again:
+            room.free[fabric] -= again
+            holding.kept[fabric] = again
+            allowed -= again
+
+
+def _offer_rest(holding: Holding) -> None:
+    """Lend what is neither used nor kept; never more than is left of the right."""
+    if holding.terms.floor_micros is None:
+        return
+    left = holding.left - sum(holding.kept.values())
+    rest = {
+        fabric: nodes - holding.kept.get(fabric, 0) for fabric, nodes in holding.entitled.items()
+    }
+    for fabric, nodes in sorted(rest.items(), key=lambda it: (-it[1], it[0])):
+        offered = min(nodes, left)
+        if offered > 0:
+            holding.offered[fabric] = offered
+            left -= offered

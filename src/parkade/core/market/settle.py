@@ -1,0 +1,86 @@
+"""Who earns what a winner pays, in whole micro-units per hour.
+
+The owner's part of a price is price x (1 - fee), whoever owns the floor drawn. Revenue of equal
+floors is shared in the whole market pro rata of what was offered at that floor, so no owner
+depends on luck. Where a bid of a lender's own org set the price, that lender receives its floor
+only. Each account is rounded down once; the rest is the operator's, so the shares of a winner
+always add up to what it pays.
+"""
+
+from collections.abc import Iterable
+from fractions import Fraction as Exact
+
+from parkade.core.market.book import Book, Right, Terms
+from parkade.core.market.supply import PUBLIC
+
+Shares = tuple[tuple[str, int], ...]
+
+
+class Settlement:
+    """Shares of the winners of one clearing; remembers how the offers of each floor divide."""
+
+    __slots__ = ("_known", "_lenders", "_offered", "_terms")
+
+    def __init__(self, book: Book, offered: dict[tuple[int, str], int]) -> None:
+        self._terms: Terms = book.terms
+        self._lenders = {room.reservation: room for room in book.reservations}
+        self._offered: dict[int, list[tuple[str, int]]] = {}
+        for (floor, source), nodes in sorted(offered.items()):
+            self._offered.setdefault(floor, []).append((source, nodes))
+        self._known: dict[tuple[object, ...], Shares] = {}
+
+    def shares(
+        self, right: Right, price: int, gpus: int, floors: tuple[int, ...], rival_org: str | None
+    ) -> Shares:
+        """What each account earns per hour of a winner with `gpus` on each of its nodes.
+
+        `floors` are those drawn, one a node; `rival_org` is whose bid set the price, if one did.
+        Grows with the different questions asked, not with winners.
+        """
+        if right is Right.RESERVED or price == 0:
+            return ()
+        question = (right, price, gpus, floors, rival_org)
+        known = self._known.get(question)
+        if known is None:
+            known = self._divide(right, price, gpus, floors, rival_org)
+            self._known[question] = known
+        return known
+
+    def _divide(
+        self, right: Right, price: int, gpus: int, floors: tuple[int, ...], rival_org: str | None
+    ) -> Shares:
+        fee = self._terms.fee
+        owners = Exact(price * (fee.denominator - fee.numerator), fee.denominator)
+        earned: dict[str, Exact] = {}
+        if right is Right.ON_DEMAND:
+            earned[self._terms.supplier_account] = owners * gpus * len(floors)
+        else:
+            for floor in sorted(set(floors)):
+                held = gpus * floors.count(floor)
+                for account, part in self._parts(floor, owners, rival_org):
+                    earned[account] = earned.get(account, Exact(0)) + part * held
+        whole = {account: int(amount) for account, amount in earned.items()}
+        rest = price * gpus * len(floors) - sum(whole.values())
+        assert rest >= 0, "owners earn more than was paid"
+        operator = self._terms.operator_account
+        whole[operator] = whole.get(operator, 0) + rest
+        return tuple(sorted((account, amount) for account, amount in whole.items() if amount))
+
+    def _parts(
+        self, floor: int, owners: Exact, rival_org: str | None
+    ) -> Iterable[tuple[str, Exact]]:
+        """Each owner's part of a GPU-hour drawn at this guest floor."""
+        offers = self._offered.get(floor)
+        if not offers:
+            yield self._terms.supplier_account, owners
+            return
+        total = sum(nodes for _, nodes in offers)
+        for source, nodes in offers:
+            if source == PUBLIC:
+                yield self._terms.supplier_account, owners * nodes / total
+                continue
+            lender = self._lenders[source]
+            part = owners
+            if rival_org == lender.org and lender.floor_micros is not None:
+                part = min(owners, Exact(lender.floor_micros))
+            yield lender.account, part * nodes / total

@@ -1,0 +1,78 @@
+"""The supply of spot: in each fabric a stack of floors, cheapest first.
+
+A floor is what its owner receives; here every floor is the guest's, fee included. What is not
+lent by a reservation is offered at the public floor. If nodes failed, the public step shrinks
+first, then the lent steps in proportion, by largest remainder.
+"""
+
+from typing import NamedTuple
+
+from parkade.core.market.book import Book
+from parkade.core.market.ground import Ground
+from parkade.core.market.rights import Holding, Rights
+from parkade.core.units.fraction import Fraction
+from parkade.core.units.money import ceil_div
+
+PUBLIC = ""
+
+
+class Supply(NamedTuple):
+    """`ladders[f]`: the guest floor of each node of a fabric, ascending.
+
+    `offered`: nodes by (guest floor, reservation or PUBLIC) in the whole market.
+    """
+
+    ladders: list[list[int]]
+    offered: dict[tuple[int, str], int]
+
+
+def guest_floor(floor_micros: int, fee: Fraction) -> int:
+    """What a guest pays at least so that the owner receives its floor: floor / (1 - fee)."""
+    kept = fee.denominator - fee.numerator
+    assert kept > 0, "a fee of all leaves no owner anything"
+    return ceil_div(floor_micros * fee.denominator, kept)
+
+
+def stack_floors(book: Book, ground: Ground, rights: Rights) -> Supply:
+    """The steps of each fabric, adding up to what stronger rights leave in play there."""
+    stayed: dict[int, set[str]] = {}
+    for demand in book.demands:
+        if demand.stays_put and demand.limit_micros is not None:
+            for seat in demand.seats:
+                if seat.node in ground.fabric_of:
+                    stayed.setdefault(ground.fabric_of[seat.node], set()).add(seat.node)
+    ladders = []
+    offered: dict[tuple[int, str], int] = {}
+    for fabric in range(len(ground.fabrics)):
+        nodes = rights.room.free[fabric] + len(stayed.get(fabric, ()))
+        steps = _lent_steps(rights.holdings, fabric, nodes, book.terms.fee)
+        public = nodes - sum(count for _, _, count in steps)
+        steps.append((book.terms.public_floor_micros, PUBLIC, public))
+        ladder: list[int] = []
+        for floor, source, count in sorted(steps):
+            ladder.extend([floor] * count)
+            if count:
+                offered[floor, source] = offered.get((floor, source), 0) + count
+        ladders.append(ladder)
+    return Supply(ladders, offered)
+
+
+def _lent_steps(
+    holdings: dict[str, Holding], fabric: int, nodes: int, fee: Fraction
+) -> list[tuple[int, str, int]]:
+    """(guest floor, reservation, nodes) of what is lent in this fabric, `nodes` in all at most."""
+    wanted = []
+    for name, holding in sorted(holdings.items()):
+        floor = holding.terms.floor_micros
+        if floor is not None and holding.offered.get(fabric):
+            wanted.append((guest_floor(floor, fee), name, holding.offered[fabric]))
+    total = sum(count for _, _, count in wanted)
+    if total <= nodes:
+        return wanted
+    exact = [(count * nodes // total, count * nodes % total) for _, _, count in wanted]
+    missing = nodes - sum(whole for whole, _ in exact)
+    by_remainder = sorted(range(len(wanted)), key=lambda at: (-exact[at][1], wanted[at][1]))
+    raised = set(by_remainder[:missing])
+    return [
+        (floor, name, exact[at][0] + (at in raised)) for at, (floor, name, _) in enumerate(wanted)
+    ]

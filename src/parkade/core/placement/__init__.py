@@ -1,0 +1,1 @@
+"""What fits where: room counted by fabric, gangs, and the packing of shared nodes."""

@@ -1,0 +1,160 @@
+"""The room of a market's fabrics, counted and not named: what fits where, and at which level.
+
+Nodes of one fabric are alike, so a pass needs only two things of a fabric: how many whole nodes
+are free, and how much is free on nodes opened by work smaller than a node. Such a node belongs to
+one tenant until the pass ends; tenants never share one. Nodes of a fabric are drawn in a fixed
+order of levels (the floors of the market, ascending; all zero where floors do not count), so the
+next node to be opened always costs the most of those drawn so far.
+
+The one surprising rule: of its tenant's open nodes a rank takes the lowest level first and only
+then the smallest gap that suffices; opening a node comes last. A cheaper way to stand in a fabric
+therefore never exists, which is what keeps prices truthful.
+"""
+
+from bisect import insort
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+Tenant: TypeAlias = tuple[str, int, str]
+
+
+class Shape(NamedTuple):
+    """`nodes` different nodes with `gpus` on each; `tenant` is None for whole nodes."""
+
+    nodes: int
+    gpus: int
+    tenant: Tenant | None
+    any_fabric: bool
+
+
+class Part(NamedTuple):
+    """What a demand takes of one fabric: the level of each node, and tokens of shared ones."""
+
+    fabric: int
+    levels: tuple[int, ...]
+    tokens: tuple[int, ...]
+
+
+class Offer(NamedTuple):
+    """How a fabric could serve a shape: its highest level drawn, and the nodes it would open."""
+
+    level: int
+    opened: int
+
+
+class Room:
+    """Working state of one pass; `levels[f]` holds the level of each node of fabric f, ascending.
+
+    `free[f]` counts the nodes not yet drawn. `gaps[f, tenant]` lists (level, free GPUs, token) of
+    the tenant's open nodes, ascending; a token names an open node for the rest of the pass.
+    """
+
+    __slots__ = ("free", "gaps", "levels", "node_gpus", "tokens")
+
+    def __init__(self, levels: Sequence[Sequence[int]], node_gpus: int) -> None:
+        self.levels = levels
+        self.free = [len(ladder) for ladder in levels]
+        self.gaps: dict[tuple[int, Tenant], list[tuple[int, int, int]]] = {}
+        self.node_gpus = node_gpus
+        self.tokens = 0
+
+    def copy(self) -> "Room":
+        """An independent state with the same ladders."""
+        twin = Room(self.levels, self.node_gpus)
+        twin.free = self.free.copy()
+        twin.gaps = {key: gaps.copy() for key, gaps in self.gaps.items()}
+        twin.tokens = self.tokens
+        return twin
+
+    def offer(self, fabric: int, shape: Shape) -> Offer | None:
+        """The cheapest way to hold the whole shape in this fabric, None where it does not fit."""
+        shared = 0
+        if shape.tenant is not None:
+            # Grows with the open nodes of one tenant in one fabric.
+            for level, gap, _ in self.gaps.get((fabric, shape.tenant), ()):
+                if gap >= shape.gpus:
+                    shared += 1
+                    if shared == shape.nodes:
+                        return Offer(level, 0)
+        opened = shape.nodes - shared
+        free = self.free[fabric]
+        if opened > free:
+            return None
+        ladder = self.levels[fabric]
+        return Offer(ladder[len(ladder) - free + opened - 1], opened)
+
+    def slots(self, fabric: int, shape: Shape) -> list[int]:
+        """Levels of all nodes of this fabric that could hold one rank each, ascending."""
+        found = []
+        if shape.tenant is not None:
+            for level, gap, _ in self.gaps.get((fabric, shape.tenant), ()):
+                if gap >= shape.gpus:
+                    found.append(level)
+        ladder = self.levels[fabric]
+        found.extend(ladder[len(ladder) - self.free[fabric] :])
+        return found
+
+    def take(self, fabric: int, shape: Shape, nodes: int) -> Part:
+        """Seat `nodes` ranks of the shape in this fabric; they must fit."""
+        if shape.tenant is None:
+            return Part(fabric, self.open(fabric, nodes), ())
+        gaps = self.gaps.setdefault((fabric, shape.tenant), [])
+        chosen = [entry for entry in gaps if entry[1] >= shape.gpus][:nodes]
+        for entry in chosen:
+            gaps.remove(entry)
+        for level in self.open(fabric, nodes - len(chosen)):
+            chosen.append((level, self.node_gpus, self.tokens))
+            self.tokens += 1
+        for level, gap, token in chosen:
+            if gap > shape.gpus:
+                insort(gaps, (level, gap - shape.gpus, token))
+        return Part(
+            fabric,
+            tuple(level for level, _, _ in chosen),
+            tuple(token for _, _, token in chosen),
+        )
+
+    def pin(self, fabric: int, shape: Shape, token: int | None) -> tuple[int, int]:
+        """Seat one rank on a given shared node, or open one (None): its (level, token)."""
+        assert shape.tenant is not None
+        gaps = self.gaps.setdefault((fabric, shape.tenant), [])
+        if token is None:
+            level, gap, token = self.open(fabric, 1)[0], self.node_gpus, self.tokens
+            self.tokens += 1
+        else:
+            entry = next(entry for entry in gaps if entry[2] == token)
+            gaps.remove(entry)
+            level, gap, _ = entry
+        assert gap >= shape.gpus, "a node is held beyond its GPUs"
+        if gap > shape.gpus:
+            insort(gaps, (level, gap - shape.gpus, token))
+        return level, token
+
+    def close(self, token: int) -> None:
+        """Nobody may be added to this open node any more."""
+        for gaps in self.gaps.values():
+            gaps[:] = [entry for entry in gaps if entry[2] != token]
+
+    def open(self, fabric: int, nodes: int) -> tuple[int, ...]:
+        """Draw whole nodes: their levels."""
+        free = self.free[fabric]
+        assert 0 <= nodes <= free, "a fabric was asked for more nodes than it has"
+        self.free[fabric] = free - nodes
+        ladder = self.levels[fabric]
+        position = len(ladder) - free
+        return tuple(ladder[position : position + nodes])
+
+
+def spread(capacities: Sequence[tuple[bool, int, int]], nodes: int) -> list[tuple[int, int]] | None:
+    """Divide a gang over fabrics, each (is its own, ranks it can take, fabric): (fabric, ranks).
+
+    Its own fabrics first, then those that take most, so that few fabrics are used; None where all
+    together are too small.
+    """
+    parts = []
+    for _, capacity, fabric in sorted(capacities, key=lambda it: (not it[0], -it[1], it[2])):
+        if nodes and capacity:
+            taken = min(nodes, capacity)
+            parts.append((fabric, taken))
+            nodes -= taken
+    return None if nodes else parts

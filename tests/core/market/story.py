@@ -1,0 +1,280 @@
+"""The vocabulary of the market's tests: books that read like the story, and chance markets."""
+
+import random
+from typing import Any
+
+import msgspec
+
+from parkade.core.fleet.seat import Seat
+from parkade.core.market.book import (
+    Book,
+    Change,
+    Clearing,
+    Demand,
+    Line,
+    NodeInPlay,
+    ReservedRoom,
+    Right,
+    Terms,
+)
+from parkade.core.market.clear import clear
+from parkade.core.units.fraction import Fraction
+
+MICROS = 1_000_000
+FABRICS = ("amber", "birch", "cedar", "delta")
+
+
+def terms(
+    *, floor: float = 0, pay_as_you_go: float = 12, fee: str = "2/7", credit: str = "1/20"
+) -> Terms:
+    """Terms of a market; amounts in whole units."""
+    top, bottom = fee.split("/")
+    credit_top, credit_bottom = credit.split("/")
+    return Terms(
+        public_floor_micros=int(floor * MICROS),
+        pay_as_you_go_micros=int(pay_as_you_go * MICROS),
+        fee=Fraction(numerator=int(top), denominator=int(bottom)),
+        switching_credit=Fraction(numerator=int(credit_top), denominator=int(credit_bottom)),
+        supplier_account="supplier",
+        operator_account="operator",
+    )
+
+
+def given_market(
+    *demands: Demand,
+    fabrics: dict[str, int],
+    gpus: int = 8,
+    closed: tuple[str, ...] = (),
+    failed: tuple[str, ...] = (),
+    free_from: dict[str, int] | None = None,
+    reservations: tuple[ReservedRoom, ...] = (),
+    on: Terms | None = None,
+) -> Book:
+    """A market whose nodes are named amber-0, amber-1, …; failed ones are out of play."""
+    names = [(fabric, f"{fabric}-{n}") for fabric, size in fabrics.items() for n in range(size)]
+    nodes = tuple(
+        NodeInPlay(
+            node=node,
+            fabric=fabric,
+            gpus=gpus,
+            is_open=node not in closed,
+            free_from_us=(free_from or {}).get(node, 0),
+        )
+        for fabric, node in names
+        if node not in failed
+    )
+    return Book(
+        at_us=0,
+        gpus_per_node=gpus,
+        terms=on or terms(),
+        nodes=nodes,
+        reservations=reservations,
+        demands=demands,
+    )
+
+
+def bid(name: str, limit: float, nodes: int = 1, *, gpus: int = 8, **changes: Any) -> Demand:
+    """A spot workload of an org named as itself, submitted as its name sorts."""
+    demand = Demand(
+        demand=name,
+        org=name,
+        right=Right.SPOT,
+        nodes=nodes,
+        gpus=gpus,
+        any_fabric=False,
+        reservation=None,
+        priority=0,
+        limit_micros=round(limit * MICROS),
+        use_7_days=0,
+        submitted_us=0,
+        seats=(),
+        stays_put=False,
+    )
+    return msgspec.structs.replace(demand, **changes)
+
+
+def on_demand(name: str, nodes: int = 1, *, gpus: int = 8, **changes: Any) -> Demand:
+    """An on-demand workload."""
+    return bid(name, 0, nodes, gpus=gpus, right=Right.ON_DEMAND, limit_micros=None, **changes)
+
+
+def claim(name: str, reservation: str, nodes: int = 1, *, gpus: int = 8, **changes: Any) -> Demand:
+    """An owner's demand on its reservation."""
+    changes = {"org": f"org-{reservation}"} | changes
+    return bid(
+        name,
+        0,
+        nodes,
+        gpus=gpus,
+        right=Right.RESERVED,
+        limit_micros=None,
+        reservation=reservation,
+        **changes,
+    )
+
+
+def reserved(
+    name: str, shape: dict[str, int], *, lends_at: float | None = None, keep: int = 0, age: int = 0
+) -> ReservedRoom:
+    """A reservation of org-NAME, paid to account owner-NAME."""
+    return ReservedRoom(
+        reservation=name,
+        org=f"org-{name}",
+        account=f"owner-{name}",
+        created_us=age,
+        shape=tuple(sorted(shape.items())),
+        floor_micros=None if lends_at is None else round(lends_at * MICROS),
+        keep=keep,
+    )
+
+
+def on(demand: Demand, *nodes: str) -> Demand:
+    """The demand, running on these nodes."""
+    seats = tuple(Seat(node=node, gpus=demand.gpus) for node in nodes)
+    return msgspec.structs.replace(demand, seats=seats)
+
+
+def incumbents(book: Book, clearing: Clearing | None = None) -> Book:
+    """The same market once the clearing was carried out: winners sit, losers wait."""
+    seats = {line.demand: line.seats for line in (clearing or clear(book)).lines}
+    return with_demands(
+        book, *(msgspec.structs.replace(it, seats=seats[it.demand]) for it in book.demands)
+    )
+
+
+def with_demands(book: Book, *demands: Demand) -> Book:
+    """The market with other demands."""
+    return msgspec.structs.replace(book, demands=demands)
+
+
+def rebid(book: Book, name: str, limit_micros: int) -> Book:
+    """The market in which one workload names another limit."""
+    return with_demands(
+        book,
+        *(
+            msgspec.structs.replace(it, limit_micros=limit_micros) if it.demand == name else it
+            for it in book.demands
+        ),
+    )
+
+
+def line_of(clearing: Clearing, name: str) -> Line:
+    """The line of one demand."""
+    return next(line for line in clearing.lines if line.demand == name)
+
+
+def winners(clearing: Clearing) -> dict[str, int]:
+    """Price of each winner."""
+    return {line.demand: line.price_micros for line in clearing.lines if line.seats}
+
+
+def changes(clearing: Clearing) -> dict[str, Change]:
+    """What became of each demand."""
+    return {line.demand: line.change for line in clearing.lines}
+
+
+def nodes_of(clearing: Clearing, name: str) -> tuple[str, ...]:
+    """Where a demand sits."""
+    return tuple(seat.node for seat in line_of(clearing, name).seats)
+
+
+def chance_market(
+    seed: int,
+    *,
+    levels: int = 2,
+    any_fabric: bool = True,
+    stays_put: bool = True,
+    closer_than_credit: bool = False,
+) -> Book:
+    """A small random market in its second clearing: incumbents, newcomers, failures, lenders.
+
+    `levels` bounds the different floors, `closer_than_credit` puts some of them a credit apart.
+    """
+    chance = random.Random(seed)
+    fabrics = {name: chance.randint(1, 5) for name in FABRICS[: chance.randint(1, 4)]}
+    reservations = _chance_reservations(chance, fabrics, levels, closer_than_credit)
+    first = given_market(
+        *(_chance_demand(chance, n, reservations, any_fabric) for n in range(chance.randint(1, 9))),
+        fabrics=fabrics,
+        reservations=reservations,
+        on=terms(floor=chance.choice((0, 1, 2)), fee=chance.choice(("2/7", "0/1", "1/10"))),
+    )
+    if chance.random() < 0.25:
+        return first
+    settled = incumbents(first)
+    names = [node.node for node in first.nodes]
+    failed = set(chance.sample(names, k=chance.choice((0, 0, 0, 1, min(2, len(names))))))
+    closed: set[str] = set()
+    if stays_put:
+        closed = set(chance.sample(names, k=chance.choice((0, 0, 1)))) - failed
+    nodes = tuple(
+        msgspec.structs.replace(
+            node, is_open=node.node not in closed, free_from_us=chance.choice((0, 0, 5, 9))
+        )
+        for node in first.nodes
+        if node.node not in failed
+    )
+    demands = []
+    for demand in settled.demands:
+        if chance.random() < 0.15:
+            continue
+        sits_closed = any(seat.node in closed for seat in demand.seats)
+        limit = demand.limit_micros
+        if limit is not None and chance.random() < 0.3:
+            limit = chance.randint(0, 12) * MICROS
+        demands.append(msgspec.structs.replace(demand, stays_put=sits_closed, limit_micros=limit))
+    demands += [
+        _chance_demand(chance, n, reservations, any_fabric)
+        for n in range(100, 100 + chance.randint(0, 7))
+    ]
+    return msgspec.structs.replace(first, nodes=nodes, demands=tuple(demands))
+
+
+def _chance_reservations(
+    chance: random.Random, fabrics: dict[str, int], levels: int, closer_than_credit: bool
+) -> tuple[ReservedRoom, ...]:
+    floors: list[float | None] = [None, 3.0, 5.0, 1.0][: 1 + levels]
+    if closer_than_credit:
+        floors += [3.03, 5.1]
+    left = dict(fabrics)
+    found = []
+    for n in range(chance.randint(0, 3)):
+        shape = {}
+        for fabric, size in left.items():
+            if size and chance.random() < 0.6:
+                shape[fabric] = chance.randint(1, size)
+                left[fabric] -= shape[fabric]
+        if shape:
+            found.append(
+                reserved(
+                    f"r{n}",
+                    shape,
+                    lends_at=chance.choice(floors),
+                    keep=chance.choice((0, 0, 1)),
+                    age=chance.randint(0, 2),
+                )
+            )
+    return tuple(found)
+
+
+def _chance_demand(
+    chance: random.Random, n: int, reservations: tuple[ReservedRoom, ...], any_fabric: bool
+) -> Demand:
+    kind = chance.random()
+    gpus = chance.choice((8, 8, 8, 2, 4, 5))
+    changes: dict[str, Any] = {
+        "gpus": gpus,
+        "org": chance.choice(("ant", "bee", "org-r0", "org-r1")),
+        "submitted_us": chance.randint(0, 3),
+        "use_7_days": chance.randint(0, 1),
+        "any_fabric": any_fabric and chance.random() < 0.15,
+    }
+    nodes = chance.choice((1, 1, 1, 2, 2, 3, 4))
+    name = f"w{n:03d}"
+    if kind < 0.2 and reservations:
+        room = chance.choice(reservations)
+        changes |= {"org": room.org, "priority": chance.randint(0, 1)}
+        return claim(name, room.reservation, nodes, **changes)
+    if kind < 0.3:
+        return on_demand(name, nodes, **changes)
+    return bid(name, chance.randint(0, 12), nodes, **changes)
