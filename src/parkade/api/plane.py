@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from parkade.control.answers import Decided, Health, Idempotency, LogRequest
-from parkade.core.market.book import Line
 from parkade.core.units.refusal import Refusal
 from parkade.core.world.commands import Command, Submit
 from parkade.core.world.events import Event
+from parkade.core.world.plan import Plan
 from parkade.core.world.world import World
 from parkade.ports import DesiredState, Observation, StatedTransfer
 
@@ -30,7 +30,7 @@ class Plane(Protocol):
         """What a pure function makes of the committed world and the present instant."""
         ...
 
-    async def plan(self, command: Submit) -> Line | Refusal:
+    async def plan(self, command: Submit) -> Plan | Refusal:
         """What the next clearing would do with it."""
         ...
 

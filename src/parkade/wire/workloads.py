@@ -107,13 +107,17 @@ class Why(Answer):
 
 
 class Plan(Answer):
-    """What the next clearing would do with a workload, if nothing else changed."""
+    """What the next clearing would do with a workload, if nothing else changed.
+
+    `displaces`: how many attempts would be told to leave for it.
+    """
 
     market: str
     would_win: bool
     seats: tuple[Seat, ...]
-    fabric: str | None
+    displaces: int
     price: Amount | None
+    per_hour: Amount | None
     why: str | None
     price_to_win: Amount | None
     says: str

@@ -50,6 +50,11 @@ for _tag, _pattern, _first in (
 
 def parse(text: str, model: type[T]) -> T:
     """The document as a model; raises Unreadable with all faults at once."""
+    return check(load(text), model)
+
+
+def load(text: str) -> dict[str, Any]:
+    """The document's keys and values, unchecked; raises Unreadable where it is no mapping."""
     if len(text) > MOST_BYTES:
         raise Unreadable(invalid([Fault(place="document", message="larger than 1 MiB")]))
     try:
@@ -61,7 +66,7 @@ def parse(text: str, model: type[T]) -> T:
         raise Unreadable(invalid([Fault(place=place, message=message)])) from None
     if not isinstance(value, dict):
         raise Unreadable(invalid([Fault(place="document", message="write keys and values")]))
-    return check(value, model)
+    return value
 
 
 def check(value: object, model: type[T]) -> T:

@@ -42,13 +42,15 @@ async def submit(body: wire.Submit, door: Asking) -> wire.Workload:
 
 
 @router.post("/workloads/plan")
-async def plan(body: wire.Submit, door: Asking) -> wire.Plan:
+async def plan_workload(body: wire.Submit, door: Asking) -> wire.Plan:
     """What the next clearing would do with it; nothing is submitted."""
     command = _command(body, door)
-    line = await door.plane.plan(command)
-    if isinstance(line, Refusal):
-        raise refused(line)
-    return await door.read(lambda world, _: views.plan(world, command, line))
+    plan = await door.plane.plan(command)
+    if isinstance(plan, Refusal):
+        raise refused(plan)
+    market = plan.workload.market
+    terms = await door.read(lambda world, _: world.records.markets[market].terms)
+    return views.plan(plan, terms)
 
 
 @router.get("/workloads")

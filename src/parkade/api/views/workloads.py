@@ -3,14 +3,14 @@
 import msgspec
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, spec_told
+from parkade.api.views.clearings import nodes_told
 from parkade.api.views.costs import workload_cost
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import Seat
-from parkade.core.market.book import Line
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
-from parkade.core.world.commands import Submit
+from parkade.core.world.plan import Plan
 from parkade.core.world.world import World
 from parkade.wire import workloads as wire
 
@@ -144,27 +144,26 @@ def _advice(price_micros: int | None) -> str:
     return "" if price_micros is None else f"; a limit of {format_amount(price_micros)} would win"
 
 
-def plan(world: World, command: Submit, line: Line) -> wire.Plan:
+def plan(plan: Plan, terms: MarketTerms) -> wire.Plan:
     """What the next clearing would do."""
-    market = world.records.markets.get(command.market or "")
-    if market is None and len(world.records.markets) == 1:
-        market = next(iter(world.records.markets.values()))
-    wins = bool(line.seats)
-    nodes = ", ".join(seat.node for seat in line.seats)
+    wins = bool(plan.seats)
     if wins:
-        says = f"would run on {nodes} at {format_amount(line.price_micros)} per GPU-hour"
+        nodes = nodes_told(plan.seats)
+        displaced = f"; {plan.displaces} others would be told to leave" if plan.displaces else ""
+        price = format_amount(plan.price_micros)
+        says = f"would run on {nodes} at {price} per GPU-hour{displaced}"
     else:
-        reason = line.reason.value if line.reason else "no_room"
-        advice = _advice(line.price_to_win_micros)
-        says = f"would wait: {SENTENCES.get(reason, reason)}{advice}"
+        sentence = SENTENCES.get(plan.why, plan.why or "no room")
+        says = f"would wait: {sentence}{_advice(plan.price_to_win_micros)}"
     return wire.Plan(
-        market=market.market if market else "",
+        market=plan.workload.market,
         would_win=wins,
-        seats=seats(line.seats),
-        fabric=line.fabric,
-        price=amount(line.price_micros) if wins else None,
-        why=None if wins or line.reason is None else line.reason.value,
-        price_to_win=amount_or_none(line.price_to_win_micros),
+        seats=seats(plan.seats),
+        displaces=plan.displaces,
+        price=amount(plan.price_micros) if wins else None,
+        per_hour=amount(plan.rate_micros_per_hour) if wins else None,
+        why=None if wins else plan.why,
+        price_to_win=amount_or_none(plan.price_to_win_micros),
         says=says,
-        cost=workload_cost(command.spec, market.terms if market else None),
+        cost=workload_cost(plan.workload.spec, terms),
     )

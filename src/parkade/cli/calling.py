@@ -1,0 +1,72 @@
+"""One call of a command: the client is made, and whatever goes wrong becomes an exit code."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from parkade.cli import config
+
+if TYPE_CHECKING:
+    from parkade.client import Client
+    from parkade.wire.problems import Problem
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the API's JSON.", rich_help_panel="Output")
+]
+
+
+@contextmanager
+def calling(*, as_json: bool = False) -> Iterator["Client"]:
+    """A client of the configured server; refusals end the program with their exit code."""
+    try:
+        settings = config.load()
+    except ValueError as error:
+        fail(str(error), exit_code=2)
+    if settings.warning and not as_json:
+        print(f"parkade: {settings.warning}", file=sys.stderr)
+    if settings.token is None:
+        fail("no token; run `parkade login`, or set PARKADE_TOKEN", exit_code=2)
+    from parkade.client import Client
+
+    with explaining(as_json=as_json), Client(settings.server, token=settings.token) as client:
+        yield client
+
+
+@contextmanager
+def explaining(*, as_json: bool = False) -> Iterator[None]:
+    """Turns what the client and the parsers raise into words and an exit code."""
+    from parkade.client.errors import ParkadeError
+    from parkade.wire.yaml import Unreadable
+
+    try:
+        yield
+    except (ParkadeError, Unreadable) as error:
+        refuse(error.problem, as_json=as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        raise typer.Exit(0) from None
+
+
+def refuse(problem: "Problem", *, as_json: bool) -> NoReturn:
+    """Prints a problem to stderr, all its errors, and ends with its exit code."""
+    from parkade.wire.problems import CODES, UNKNOWN
+
+    if as_json:
+        print(problem.model_dump_json(indent=2), file=sys.stderr)
+    elif problem.errors:
+        print(f"parkade: {problem.title.lower()}", file=sys.stderr)
+        for fault in problem.errors:
+            print(f"  {fault.place}: {fault.message}", file=sys.stderr)
+    else:
+        print(f"parkade: {problem.detail}", file=sys.stderr)
+    raise typer.Exit(CODES.get(problem.code, UNKNOWN).exit)
+
+
+def fail(text: str, *, exit_code: int) -> NoReturn:
+    """Ends with a sentence on stderr."""
+    print(f"parkade: {text}", file=sys.stderr)
+    raise typer.Exit(exit_code)

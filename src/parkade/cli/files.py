@@ -1,0 +1,28 @@
+"""Files that commands read, with `-` for stdin."""
+
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from parkade.cli.calling import fail
+from parkade.wire.yaml import MOST_BYTES, parse
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_text(file: Path) -> str:
+    """The text of a file; ends the program where it cannot be read."""
+    try:
+        if str(file) == "-":
+            return sys.stdin.read(MOST_BYTES + 1)
+        with file.open(encoding="utf-8") as handle:
+            return handle.read(MOST_BYTES + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{file} cannot be read: {error}", exit_code=3)
+
+
+def read(file: Path, model: type[M]) -> M:
+    """The document as a model; raises Unreadable."""
+    return parse(read_text(file), model)

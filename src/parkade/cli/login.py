@@ -1,0 +1,99 @@
+"""`parkade login` and `parkade status`; the clock."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parkade.cli import config
+from parkade.cli.calling import AsJson, calling, explaining, fail
+
+clock = typer.Typer(help="Confirm a jump of the server's clock.", no_args_is_help=True)
+
+
+def login(
+    server: Annotated[str | None, typer.Argument(help="The server's address.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Read the token from this file; - is stdin.")
+    ] = None,
+) -> None:
+    """Remember a server and a token.
+
+    The token is read from a prompt, stdin or a file, never from the command line."""
+    try:
+        address = (server or config.load().server).rstrip("/")
+    except ValueError as error:
+        fail(str(error), exit_code=2)
+    if "://" not in address:
+        fail(f"{address} is no address; write it like https://parkade.example", exit_code=2)
+    token = _read_token(token_file)
+    if not token:
+        fail("no token was given", exit_code=2)
+    from parkade.cli.screen import say
+    from parkade.client import Client
+
+    with explaining(), Client(address, token=token) as client:
+        caller = client.whoami()
+    try:
+        file = config.save(address, token)
+    except OSError as error:
+        fail(f"the token could not be kept: {error}", exit_code=1)
+    say(f"Logged in to {address} as {caller.user} ({caller.role} of {caller.org}).")
+    say(f"Kept in {file}, which only you can read.")
+
+
+def _read_token(file: Path | None) -> str:
+    try:
+        if file is not None and str(file) != "-":
+            return file.read_text("utf-8").strip()
+        if file is None and sys.stdin.isatty():
+            from getpass import getpass
+
+            return getpass("Token: ").strip()
+        return sys.stdin.readline(1000).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"the token could not be read: {error}", exit_code=2)
+
+
+def status(
+    workload: Annotated[str | None, typer.Argument(help="A workload, such as w12.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One workload in full, or who you are and what runs."""
+    from parkade.cli.screen import fields, show
+
+    with calling(as_json=as_json) as client:
+        if workload is not None:
+            from parkade.cli.workloads import one
+
+            show(client.workload(workload), one, as_json=as_json)
+            return
+        caller = client.whoami()
+        if as_json:
+            print(caller.model_dump_json(indent=2))
+            return
+        live = client.list_workloads(limit=1000).workloads
+        orgs = {org.org: org.balance for org in client.orgs().orgs}
+        running = sum(each.attempt is not None for each in live)
+        fields(
+            [
+                ("server", f"{client.server} ({caller.server})"),
+                ("you", f"{caller.user}, {caller.role} of {caller.org}"),
+                ("balance", orgs.get(caller.org)),
+                ("workloads", f"{running} on seats, {len(live) - running} waiting"),
+            ]
+        )
+    from parkade.cli.pools import overview
+
+    with calling() as client:
+        overview(client.list_pools())
+
+
+@clock.command()
+def confirm(as_json: AsJson = False) -> None:
+    """The clock's jump was right; clearing goes on."""
+    from parkade.cli.screen import say, show
+
+    with calling(as_json=as_json) as client:
+        show(client.confirm_clock(), lambda _: say("Confirmed."), as_json=as_json)

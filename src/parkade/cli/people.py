@@ -1,0 +1,158 @@
+"""Orgs, users, tokens and deposits."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkade.cli.calling import AsJson, calling
+
+if TYPE_CHECKING:
+    from parkade.wire import people as wire
+
+orgs = typer.Typer(help="Customers.", no_args_is_help=True)
+users = typer.Typer(help="People and programs of an org.", no_args_is_help=True)
+tokens = typer.Typer(help="What users and agents log in with.", no_args_is_help=True)
+
+
+@orgs.command("create")
+def create_org(org: str, as_json: AsJson = False) -> None:
+    """Create a customer."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.create_org(org), _balance, as_json=as_json)
+
+
+@orgs.command("list")
+def list_orgs(as_json: AsJson = False) -> None:
+    """The orgs you may see and what they hold."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.orgs(), _orgs, as_json=as_json)
+
+
+def deposit(
+    org: str,
+    amount: Annotated[str, typer.Argument(help="Like 500 or 12.50.")],
+    as_json: AsJson = False,
+) -> None:
+    """Credit an org with money from outside."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.deposit(org, _amount(amount)), _balance, as_json=as_json)
+
+
+def _amount(text: str) -> str:
+    from parkade.wire.scalars import parse_amount
+
+    try:
+        parse_amount(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
+@users.command("create")
+def create_user(
+    user: str,
+    org: Annotated[str, typer.Option(help="The org it belongs to.")],
+    role: Annotated[str, typer.Option(help="operator, owner or member.")] = "member",
+    unix_name: Annotated[
+        str | None, typer.Option(help="Who its workloads run as on the nodes.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a user of an org."""
+    from parkade.cli.screen import say, show
+    from parkade.wire.people import CreateUser
+    from parkade.wire.yaml import check
+
+    with calling(as_json=as_json) as client:
+        request = check(
+            {"user": user, "org": org, "role": role, "unix_name": unix_name}, CreateUser
+        )
+        show(
+            client.create_user(request),
+            lambda made: say(f"{made.user}: {made.role} of {made.org}"),
+            as_json=as_json,
+        )
+
+
+@users.command("list")
+def list_users(as_json: AsJson = False) -> None:
+    """The users you may see."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.users(), _users, as_json=as_json)
+
+
+@tokens.command("create")
+def create_token(
+    user: str,
+    name: Annotated[str | None, typer.Option(help="The token's public name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a token. It is printed once, on stdout, and kept nowhere."""
+    import sys
+
+    from parkade.cli.screen import show
+
+    def once(made: "wire.NewToken") -> None:
+        print(f"{made.token} for {made.user}; shown only now:", file=sys.stderr)
+        print(made.secret)
+
+    with calling(as_json=as_json) as client:
+        show(client.create_token(user, token=name), once, as_json=as_json)
+
+
+@tokens.command("revoke")
+def revoke_token(token: str, as_json: AsJson = False) -> None:
+    """Refuse a token from now on."""
+    from parkade.cli.screen import say, show
+
+    with calling(as_json=as_json) as client:
+        show(
+            client.revoke_token(token),
+            lambda gone: say(f"{gone.token} is revoked"),
+            as_json=as_json,
+        )
+
+
+@tokens.command("list")
+def list_tokens(as_json: AsJson = False) -> None:
+    """The tokens you may see, never their secrets."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.tokens(), _tokens, as_json=as_json)
+
+
+def _balance(org: "wire.Org") -> None:
+    from parkade.cli.screen import say
+    from parkade.wire.scalars import format_amount
+
+    say(f"{org.org}: balance {format_amount(org.balance)}")
+
+
+def _orgs(told: "wire.Orgs") -> None:
+    from parkade.cli.screen import table
+
+    rows = [(org.org, org.balance, org.created) for org in told.orgs]
+    table(("ORG", "BALANCE", "CREATED"), rows, empty="No orgs yet.", right="BALANCE")
+
+
+def _users(told: "wire.Users") -> None:
+    from parkade.cli.screen import table
+
+    rows = [(user.user, user.org, user.role, user.unix_name) for user in told.users]
+    table(("USER", "ORG", "ROLE", "UNIX NAME"), rows, empty="No users yet.")
+
+
+def _tokens(told: "wire.Tokens") -> None:
+    from parkade.cli.screen import table
+
+    rows = [(each.token, each.user, "revoked" if each.is_revoked else "") for each in told.tokens]
+    table(("TOKEN", "USER", ""), rows, empty="No tokens yet.")

@@ -1,0 +1,97 @@
+"""Prices: what everything costs now, and the operator's sheet."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkade.cli.calling import AsJson, calling
+
+if TYPE_CHECKING:
+    from parkade.wire import pools as wire
+
+price = typer.Typer(help="The price sheet.", no_args_is_help=True)
+sheet = typer.Typer(help="Posted prices of a market.", no_args_is_help=True)
+price.add_typer(sheet, name="sheet")
+Amount = Annotated[str | None, typer.Option(help="Per GPU-hour.")]
+
+
+def prices(as_json: AsJson = False) -> None:
+    """What capacity costs, and what would win nodes now."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.prices(), _ladders, as_json=as_json)
+
+
+@sheet.command("show")
+def show_sheet(as_json: AsJson = False) -> None:
+    """The posted prices."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.prices(), _sheets, as_json=as_json)
+
+
+@sheet.command("set")
+def set_sheet(
+    market: str,
+    pay_as_you_go: Amount = None,
+    reservation_rate: Amount = None,
+    public_floor: Amount = None,
+    as_json: AsJson = False,
+) -> None:
+    """Post new prices; what is left out stays, and sold reservations keep their rate."""
+    from parkade.cli.screen import show
+    from parkade.wire.pools import Prices, SetPrices
+    from parkade.wire.yaml import check
+
+    given = {
+        "pay_as_you_go": pay_as_you_go,
+        "reservation_rate": reservation_rate,
+        "public_floor": public_floor,
+    }
+    with calling(as_json=as_json) as client:
+        request = check({k: v for k, v in given.items() if v is not None}, SetPrices)
+        show(
+            client.set_prices(market, request),
+            lambda told: _sheets(Prices(prices=(told,))),
+            as_json=as_json,
+        )
+
+
+def _sheets(told: "wire.Prices") -> None:
+    from parkade.cli.screen import table
+
+    table(
+        ("MARKET", "INSTANCE TYPE", "ON-DEMAND", "RESERVED", "FLOOR", "NOTICE"),
+        [
+            (
+                each.market,
+                each.instance_type,
+                each.pay_as_you_go,
+                each.reservation_rate,
+                each.public_floor,
+                each.notice,
+            )
+            for each in told.prices
+        ],
+        empty="No markets yet.",
+        right="ON-DEMAND RESERVED FLOOR NOTICE",
+    )
+
+
+def _ladders(told: "wire.Prices") -> None:
+    from parkade.cli.screen import console, say, table
+
+    _sheets(told)
+    for each in told.prices:
+        if not each.ladder:
+            continue
+        console.print()
+        say(f"{each.market}: a limit that would win n whole nodes now, per GPU-hour")
+        table(
+            tuple(f"{step.nodes}" for step in each.ladder),
+            [tuple(step.price for step in each.ladder)],
+            empty="",
+            right=" ".join(f"{step.nodes}" for step in each.ladder),
+        )

@@ -1,0 +1,178 @@
+"""Reservations, lending and claims."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkade.cli.calling import AsJson, calling
+
+if TYPE_CHECKING:
+    from parkade.wire import reservations as wire
+
+
+def reserve(
+    nodes: Annotated[int, typer.Argument(help="Whole nodes.")],
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    market: Annotated[str | None, typer.Option(help="Where; needed if there are several.")] = None,
+    org: Annotated[str | None, typer.Option(help="Whose; operators only.")] = None,
+    start: Annotated[str, typer.Option(help="now, +2h, or 2026-01-31T12:00:00Z.")] = "now",
+    end: Annotated[str | None, typer.Option(help="As start; left out: open-ended.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Reserve nodes for a window, owed for all of it."""
+    from parkade.cli.screen import show
+    from parkade.wire.reservations import Reserve
+    from parkade.wire.yaml import check
+
+    given = {"nodes": nodes, "name": name, "market": market, "org": org, "start": start}
+    with calling(as_json=as_json) as client:
+        request = check({**given, "end": end}, Reserve)
+        show(client.reserve(request), _one, as_json=as_json)
+
+
+def reservations(as_json: AsJson = False) -> None:
+    """List reservations and what they lend."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.list_reservations(), _table, as_json=as_json)
+
+
+def end(reservation: str, as_json: AsJson = False) -> None:
+    """End an open-ended one with the period that is paid."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.end_reservation(reservation), _one, as_json=as_json)
+
+
+def lend(
+    reservation: str,
+    floor: Annotated[str | None, typer.Option(help="The least you receive per GPU-hour.")] = None,
+    keep: Annotated[int, typer.Option(help="Nodes you never lend.", min=0)] = 0,
+    stop: Annotated[bool, typer.Option("--stop", help="Lend nothing any more.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Lend what stands idle, until you need it yourself."""
+    from parkade.cli.screen import show
+
+    if stop is (floor is not None):
+        raise typer.BadParameter("say either --floor or --stop")
+    with calling(as_json=as_json) as client:
+        if floor is not None:
+            from parkade.wire.reservations import Lend
+            from parkade.wire.yaml import check
+
+            check({"floor": floor, "keep": keep}, Lend)
+        show(client.lend(reservation, floor=floor, keep=keep), _one, as_json=as_json)
+
+
+def claim(
+    reservation: str,
+    nodes: Annotated[int, typer.Argument(help="Whole nodes.", min=1)],
+    as_json: AsJson = False,
+) -> None:
+    """Take nodes of your reservation for yourself.
+
+    Guests there get the market's notice."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.claim(reservation, nodes=nodes), _claim, as_json=as_json)
+
+
+def unclaim(claim: str, as_json: AsJson = False) -> None:
+    """Give claimed nodes back to your reservation."""
+    from parkade.cli.screen import say, show
+
+    with calling(as_json=as_json) as client:
+        show(client.unclaim(claim), lambda told: say(f"{told.claim}: given up"), as_json=as_json)
+
+
+def claims(as_json: AsJson = False) -> None:
+    """List claims and their nodes."""
+    from parkade.cli.screen import show, table
+
+    def render(told: "wire.Claims") -> None:
+        table(
+            ("CLAIM", "RESERVATION", "ORG", "NODES", "STATE", "SEATS"),
+            [
+                (
+                    each.claim,
+                    each.reservation,
+                    each.org,
+                    each.nodes,
+                    "yours" if each.seated else each.why or "waits",
+                    " ".join(each.seats),
+                )
+                for each in told.claims
+            ],
+            empty="No claims.",
+            right="NODES",
+        )
+
+    with calling(as_json=as_json) as client:
+        show(client.claims(), render, as_json=as_json)
+
+
+def _claim(claim: "wire.Claim") -> None:
+    from parkade.cli.screen import say
+
+    state = f"yours: {' '.join(claim.seats)}" if claim.seated else "waits for its nodes"
+    say(f"{claim.claim}: {claim.nodes} nodes of {claim.reservation}, {state}")
+
+
+def _lending(lending: "wire.Lending | None") -> str | None:
+    from parkade.wire.scalars import format_amount
+
+    if lending is None:
+        return None
+    keeps = f", keeps {lending.keep}" if lending.keep else ""
+    return f"from {format_amount(lending.floor)}{keeps}"
+
+
+def _one(told: "wire.Reservation") -> None:
+    from parkade.cli.screen import fields
+
+    shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in told.shape.items())
+    fields(
+        [
+            ("reservation", told.reservation),
+            ("org", told.org),
+            ("state", told.state),
+            ("nodes", f"{told.nodes} × {told.gpus_per_node} GPUs: {shape}"),
+            ("market", told.market),
+            ("window", _window(told)),
+            ("paid until", told.paid_until),
+            ("lending", _lending(told.lending) or "nothing"),
+            ("cost", told.cost.says),
+        ]
+    )
+
+
+def _window(told: "wire.Reservation") -> str:
+    end = f"{told.end:%Y-%m-%d %H:%M:%S}" if told.end else "open"
+    return f"{told.start:%Y-%m-%d %H:%M:%S} – {end}"
+
+
+def _table(told: "wire.Reservations") -> None:
+    from parkade.cli.screen import table
+
+    table(
+        ("RESERVATION", "ORG", "STATE", "NODES", "USED", "RATE", "WINDOW", "LENDS"),
+        [
+            (
+                each.reservation,
+                each.org,
+                each.state,
+                each.nodes,
+                each.nodes_used,
+                each.rate,
+                _window(each),
+                _lending(each.lending),
+            )
+            for each in told.reservations
+        ],
+        empty="No reservations.",
+        right="NODES USED RATE",
+    )

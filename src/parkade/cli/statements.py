@@ -1,0 +1,77 @@
+"""Statements: every movement of an account."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkade.cli.calling import AsJson, calling
+
+if TYPE_CHECKING:
+    from parkade.wire import money as wire
+
+KINDS = {"minimum_charge": "minimum charge"}
+
+
+def statement(
+    account: Annotated[
+        str | None, typer.Option(help="Default: your org's. Operators: any, like org/acme.")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Like 2026-01-31T00:00:00Z.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="As --from; exclusive.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every charge and payout: what for, price, window."""
+    from parkade.cli.screen import show
+
+    first, last = _instant(start, "--from"), _instant(end, "--to")
+    with calling(as_json=as_json) as client:
+        told = client.statement(account=account, start=first, end=last)
+        show(told, _render, as_json=as_json)
+
+
+def _instant(text: str | None, option: str) -> datetime | None:
+    from parkade.wire.scalars import parse_when
+
+    try:
+        return None if text is None else parse_when(text, now=datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def _render(told: "wire.Statement") -> None:
+    from parkade.cli.screen import fields, table
+
+    table(
+        ("AT", "KIND", "AMOUNT", "FOR", "GPUS", "PRICE", "WINDOW"),
+        [
+            (
+                each.at,
+                KINDS.get(each.kind, each.kind),
+                each.amount,
+                each.attempt or each.workload or each.reservation or each.other,
+                each.gpus or None,
+                each.price,
+                _window(each),
+            )
+            for each in told.transfers
+        ],
+        empty="Nothing moved.",
+        right="AMOUNT GPUS PRICE",
+    )
+    fields(
+        [
+            ("account", told.account),
+            ("received", told.received),
+            ("paid", told.paid),
+            ("balance", told.balance),
+        ]
+    )
+
+
+def _window(each: "wire.Transfer") -> str | None:
+    if each.start is None or each.end is None:
+        return None
+    same_day = each.start.date() == each.end.date()
+    end = f"{each.end:%H:%M:%S}" if same_day else f"{each.end:%m-%d %H:%M:%S}"
+    return f"{each.start:%m-%d %H:%M:%S} – {end}"

@@ -1,0 +1,179 @@
+"""`parkade submit` and `parkade plan`: the same words, with and without consequences."""
+
+import shlex
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from parkade.cli.calling import AsJson, calling, fail
+
+if TYPE_CHECKING:
+    from parkade.wire import workloads as wire
+
+SHAPE, MONEY, RUN = "Shape", "Money", "Run"
+
+
+def submit(
+    ctx: typer.Context,
+    command: Annotated[
+        list[str] | None, typer.Argument(help="After --: what to run.", metavar="[-- COMMAND]")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", help="A workload in YAML; - is stdin.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Default: from the command.")] = None,
+    nodes: Annotated[int | None, typer.Option(rich_help_panel=SHAPE)] = None,
+    gpus: Annotated[int | None, typer.Option(help="Per node.", rich_help_panel=SHAPE)] = None,
+    instance_type: Annotated[str | None, typer.Option(rich_help_panel=SHAPE)] = None,
+    interconnect: Annotated[
+        str | None, typer.Option(help="fabric or any.", rich_help_panel=SHAPE)
+    ] = None,
+    market: Annotated[str | None, typer.Option(rich_help_panel=SHAPE)] = None,
+    capacity: Annotated[
+        str | None,
+        typer.Option(help="spot, on-demand or reservation/NAME.", rich_help_panel=MONEY),
+    ] = None,
+    limit: Annotated[
+        str | None, typer.Option(help="Most per GPU-hour, for spot.", rich_help_panel=MONEY)
+    ] = None,
+    max_spend: Annotated[
+        str | None, typer.Option(help="Most in all.", rich_help_panel=MONEY)
+    ] = None,
+    max_duration: Annotated[
+        str | None, typer.Option(help="Like 24h.", rich_help_panel=MONEY)
+    ] = None,
+    org: Annotated[
+        str | None, typer.Option(help="Who pays; operators only.", rich_help_panel=MONEY)
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE; public.", rich_help_panel=RUN)
+    ] = None,
+    env_file: Annotated[
+        str | None, typer.Option(help="On the node; for secrets.", rich_help_panel=RUN)
+    ] = None,
+    workdir: Annotated[str | None, typer.Option(help="Default: here.", rich_help_panel=RUN)] = None,
+    checkpoint_signal: Annotated[str | None, typer.Option(rich_help_panel=RUN)] = None,
+    checkpoint_needs: Annotated[
+        str | None, typer.Option(help="Like 60s.", rich_help_panel=RUN)
+    ] = None,
+    failures: Annotated[
+        int | None, typer.Option(help="Retries after failing.", rich_help_panel=RUN)
+    ] = None,
+    priority: Annotated[int | None, typer.Option(rich_help_panel=RUN)] = None,
+    hold: Annotated[bool, typer.Option(help="Keep it from starting.", rich_help_panel=RUN)] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a workload: from a file, from flags, or both (flags win)."""
+    from parkade.cli.screen import show
+    from parkade.wire.spec import WorkloadSpec
+    from parkade.wire.yaml import check
+
+    flags = {
+        "name": name,
+        "command": _command(command),
+        "nodes": nodes,
+        "gpus": gpus,
+        "instance_type": instance_type,
+        "interconnect": interconnect,
+        "capacity": capacity,
+        "limit_price": limit,
+        "max_spend": max_spend,
+        "max_duration": max_duration,
+        "env": _env(env),
+        "env_file": env_file,
+        "workdir": workdir,
+        "checkpoint": _together(signal=checkpoint_signal, needs=checkpoint_needs),
+        "retry": _together(failures=failures),
+        "priority": priority,
+    }
+    with calling(as_json=as_json) as client:
+        value = {**_document(file, command), **{k: v for k, v in flags.items() if v is not None}}
+        spec = check(value, WorkloadSpec)
+        if ctx.info_name == "plan":
+            show(client.plan(spec, market=market, org=org), _planned, as_json=as_json)
+        else:
+            told = client.submit(spec, market=market, org=org, hold=hold)
+            show(told, _submitted, as_json=as_json)
+
+
+def _command(words: list[str] | None) -> str | None:
+    """One word is a shell line as it stands; several are quoted as they were given."""
+    if not words:
+        return None
+    return words[0] if len(words) == 1 else shlex.join(words)
+
+
+def _document(file: Path | None, command: list[str] | None) -> dict[str, Any]:
+    if file is not None:
+        from parkade.cli.files import read_text
+        from parkade.wire.yaml import load
+
+        return load(read_text(file))
+    if not command:
+        fail("say what to run: -f FILE, or -- COMMAND", exit_code=2)
+    program = next((word for word in command[1:] if word.endswith((".py", ".sh"))), command[0])
+    stem = PurePath(shlex.split(program)[0] if program.strip() else "job").stem
+    kept = "".join(each if each.isascii() and each.isalnum() else "-" for each in stem)
+    return {"name": kept.strip("-")[:63].strip("-") or "job"}
+
+
+def _env(pairs: list[str] | None) -> dict[str, str] | None:
+    if not pairs:
+        return None
+    wrong = [pair.partition("=")[0] for pair in pairs if "=" not in pair]
+    if wrong:
+        raise typer.BadParameter(f"{wrong[0]}: write NAME=VALUE", param_hint="--env")
+    return {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}
+
+
+def _together(**parts: object) -> dict[str, object] | None:
+    given = {name: value for name, value in parts.items() if value is not None}
+    return given or None
+
+
+def _submitted(told: "wire.Workload") -> None:
+    from parkade.cli.screen import fields, say
+
+    say(f"{told.workload} {told.name}: {told.phase} in {told.market}")
+    fields(
+        [
+            ("shape", f"{told.nodes} × {told.gpus} GPUs, {told.capacity}"),
+            ("price", _per_gpu_hour(told)),
+            ("cost", told.cost.says),
+        ]
+    )
+
+
+def _per_gpu_hour(told: "wire.Workload") -> str:
+    from parkade.wire.scalars import format_amount
+
+    price = format_amount(told.cost.price_per_gpu_hour)
+    return (
+        f"at most {price} per GPU-hour"
+        if told.limit_price is not None
+        else (f"{price} per GPU-hour")
+    )
+
+
+def _planned(told: "wire.Plan") -> None:
+    from parkade.cli.screen import fields, say, seats
+
+    say(told.says[0].upper() + told.says[1:] + ".")
+    fields(
+        [
+            ("market", told.market),
+            ("seats", seats(told.seats)),
+            ("price now", _price_now(told)),
+            ("price to win", told.price_to_win),
+            ("cost", told.cost.says),
+        ]
+    )
+
+
+def _price_now(told: "wire.Plan") -> str | None:
+    from parkade.wire.scalars import format_amount
+
+    if told.price is None or told.per_hour is None:
+        return None
+    return f"{format_amount(told.price)} per GPU-hour, {format_amount(told.per_hour)} per hour"

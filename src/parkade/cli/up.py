@@ -1,0 +1,52 @@
+"""`parkade up`: the server, and an agent for the pools of this machine."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from parkade.cli.calling import fail
+
+LogFormat = Literal["console", "json"]
+
+
+def up(
+    data_folder: Annotated[
+        Path | None, typer.Option(help="Where the journal is; default: the user's data folder.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Default: 8300; 0: any.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Of money; default: USD.")] = None,
+    log_format: Annotated[LogFormat | None, typer.Option(help="Default: console.")] = None,
+    allow_remote: Annotated[
+        bool | None, typer.Option("--allow-remote", help="Listen beyond this machine, no TLS.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Write a new operator's token here, not to the screen.")
+    ] = None,
+    new_token: Annotated[
+        bool, typer.Option("--new-token", help="Make another operator's token.")
+    ] = False,
+) -> None:
+    """Run the marketplace: server, journal, local agent."""
+    try:
+        from parkade.control.leader import AlreadyLed
+        from parkade.ports import StoreError
+        from parkade.service.settings import BadSettings, read_settings
+        from parkade.service.up import UpOptions
+        from parkade.service.up import up as run
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
+    given = {
+        "data_folder": data_folder,
+        "host": host,
+        "port": port,
+        "unit": unit,
+        "log_format": log_format,
+        "allow_remote": allow_remote,
+    }
+    options = UpOptions(token_file=token_file, is_new_token_wanted=new_token)
+    try:
+        run(read_settings(given), options)
+    except (AlreadyLed, BadSettings, StoreError) as error:
+        fail(str(error), exit_code=2)
