@@ -7,6 +7,7 @@ an older version live on across an upgrade: a field added later has a default.
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import msgspec
@@ -110,7 +111,7 @@ def write(path: Path, value: object, *, mode: int = 0o600, owner: Account | None
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
-        content = msgspec.json.encode(value)
+        content = msgspec.json.encode(value) + b"\n"
         if os.write(descriptor, content) != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(beside))
         if owner is not None:
@@ -120,18 +121,21 @@ def write(path: Path, value: object, *, mode: int = 0o600, owner: Account | None
     beside.replace(path)
 
 
-def read_bounded(path: Path) -> bytes | None:
-    """The content of a regular file of at most MOST_BYTES, or None; never follows a link."""
+def read_bounded(path: Path, *, most_bytes: int = MOST_BYTES) -> bytes | None:
+    """The content of a regular file of bounded size, or None; never follows a link, never waits."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
-        with os.fdopen(descriptor, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
+            return None
+        return os.read(descriptor, most_bytes)
     except OSError:
         return None
-    return content if len(content) <= MOST_BYTES else None
+    finally:
+        os.close(descriptor)
 
 
 def read_launch(folder: Path) -> Launch | None:

@@ -14,8 +14,9 @@ from parkade.engines.local import records
 from parkade.ports import Checkpoint
 
 NAME = ".parkade.json"
+MOST_BYTES = 64 * 1024
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-Whole = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Whole = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -26,12 +27,13 @@ class _Report(msgspec.Struct, frozen=True):
 
 def read(checkpoint_dir: Path) -> Checkpoint | None:
     """The checkpoint reported last, or None where there is none that can be understood."""
-    content = records.read_bounded(checkpoint_dir / NAME)
+    content = records.read_bounded(checkpoint_dir / NAME, most_bytes=MOST_BYTES)
     if content is None:
         return None
     try:
         told = msgspec.json.decode(content, type=_Report)
-    except msgspec.DecodeError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # Whatever a user may write, it is no report: also bad UTF-8, also brackets without end.
         return None
     at_us = (told.at - EPOCH) // timedelta(microseconds=1)
     return Checkpoint(step=told.step, at_us=at_us) if at_us >= 0 else None

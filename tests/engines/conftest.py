@@ -1,0 +1,80 @@
+"""A place for the local engine, which must be empty of processes when a test has left it."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from parkade.engines.local import processes, records
+from parkade.engines.local.engine import LocalEngine
+from parkade.ports import DesiredAttempt, NodeShape
+
+NODES = (NodeShape(node="n0", gpus=4), NodeShape(node="n1", gpus=4))
+
+
+class WallClock:
+    """The real time, in its proper unit."""
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000
+
+
+class LocalPlace:
+    """A data folder on this machine, and the engines made on it."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.made: list[LocalEngine] = []
+
+    def engine(self) -> LocalEngine:
+        made = LocalEngine(pool="here", data=self.data, nodes=NODES, clock=WallClock())
+        self.made.append(made)
+        return made
+
+    def folder(self, attempt: DesiredAttempt) -> Path:
+        return self.engine().folders.home(attempt)
+
+    def checkpoints(self, attempt: DesiredAttempt) -> Path:
+        return self.engine().folders.checkpoints(attempt)
+
+    def ours(self) -> list[processes.Process]:
+        """Keepers and ranks of this place that live, by their arguments and environment."""
+        mark = os.fsencode(self.data) + b"/"
+        found = []
+        for pid, process in processes.everyone().items():
+            try:
+                text = Path(f"/proc/{pid}/environ").read_bytes()
+                text += Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if mark in text and pid != os.getpid():
+                found.append(process)
+        return found
+
+    def state(self, attempt: DesiredAttempt) -> records.State:
+        state = records.read_state(self.folder(attempt))
+        assert state is not None
+        return state
+
+    def close(self) -> None:
+        for engine in self.made:
+            asyncio.run(engine.close())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[LocalPlace]:
+    made = LocalPlace(tmp_path / "pool")
+    made.engine()
+    yield made
+    ends_at = time.monotonic() + 5
+    # A keeper that just wrote 'released' needs a moment to leave.
+    while (left := made.ours()) and time.monotonic() < ends_at:
+        time.sleep(0.02)
+    for process in left:
+        processes.send(process.pid, process.start_ticks, signal.SIGKILL)
+    made.close()
+    assert not left, f"processes were left behind: {left}"

@@ -1,0 +1,541 @@
+"""What is particular to processes on this machine: keepers, faults, files, users."""
+
+import asyncio
+import json
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from parkade.engines.local import accounts, folders, keepers, processes, records
+from parkade.engines.local.gang import number_of
+from parkade.ports import Conflict, DesiredAttempt, Phase, RankExit, Unsupported
+from tests.engines.conftest import LocalPlace
+from tests.engines.contract import (
+    FOR_EVER,
+    NEVER_LEAVES,
+    UNTIL_TERM,
+    attempt_of,
+    of,
+    order_in,
+    output_of,
+    read,
+    released,
+    run,
+    until,
+    until_seen,
+)
+
+LAUNCHER = """
+import asyncio, os, sys, msgspec
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from tests.engines.conftest import LocalPlace
+from parkade.ports import DesiredAttempt
+attempt = msgspec.json.decode(sys.argv[2], type=DesiredAttempt)
+engine = LocalPlace(Path(sys.argv[1])).engine()
+asyncio.run(engine.launch(attempt))
+print("launched", flush=True)
+sys.stdin.read()
+"""
+ROOT = Path(__file__).parents[2]
+
+
+async def up(place: LocalPlace, attempt: DesiredAttempt) -> None:
+    await until((place.checkpoints(attempt) / "up.0").exists)
+
+
+def told_by(pid: int, name: str) -> bytes:
+    return Path(f"/proc/{pid}/{name}").read_bytes()
+
+
+def kill_keeper(place: LocalPlace, attempt: DesiredAttempt) -> None:
+    state = place.state(attempt)
+    assert processes.send(state.keeper_pid, state.keeper_start_ticks, signal.SIGKILL)
+
+
+# ---------------------------------------------------------------- survival
+
+
+def test_an_attempt_survives_kill_9_of_the_servers_whole_process_group(place: LocalPlace) -> None:
+    async def body() -> None:
+        attempt = attempt_of(UNTIL_TERM + FOR_EVER)
+        server = subprocess.Popen(  # noqa: ASYNC220
+            [
+                sys.executable,
+                "-c",
+                LAUNCHER,
+                str(place.data),
+                msgspec.json.encode(attempt).decode(),
+                str(ROOT),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert server.stdout is not None and server.stdin is not None
+        assert await asyncio.to_thread(server.stdout.readline) == b"launched\n"
+        await up(place, attempt)
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        server.stdout.close()
+        server.stdin.close()
+        engine = place.engine()
+        assert attempt.attempt in await engine.adopt()
+        order = order_in(0.3, 10)
+        await engine.stop(attempt.attempt, order)
+        seen = await released(engine, attempt)
+        assert seen.exits == (RankExit(rank=0, code=0, signal=None),)
+        assert read(place.checkpoints(attempt) / "termed") // 1000 >= order.deadline_us
+
+    run(body())
+
+
+def test_a_keeper_is_nobodys_child_and_in_its_own_session(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        keeper = processes.look(place.state(attempt).keeper_pid)
+        assert keeper is not None
+        assert keeper.parent != os.getpid()
+        assert keeper.session == keeper.group == keeper.pid
+        rank = processes.look(place.state(attempt).ranks[0].pid)
+        assert rank is not None
+        assert rank.session == rank.group == rank.pid != keeper.pid
+        await engine.stop(attempt.attempt, order_in(0, 0))
+        await released(engine, attempt)
+
+    run(body())
+
+
+# ---------------------------------------------------------------- faults
+
+
+def test_after_kill_9_of_the_keeper_another_adopts_and_carries_out_the_order(
+    place: LocalPlace,
+) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(NEVER_LEAVES + FOR_EVER, nodes=2)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        order = order_in(0.8, 1.6)
+        await engine.stop(attempt.attempt, order)
+        before = await until_seen(engine, attempt, lambda one: "notice" in one.engine_state)
+        kill_keeper(place, attempt)
+        seen = await released(engine, attempt)
+        assert (seen.released_us or 0) >= order.kill_at_us
+        assert seen.started_us == before.started_us
+        assert all(one.code is None and one.signal is None for one in seen.exits)
+        assert "unknown" in seen.engine_state
+
+    run(body())
+
+
+def test_output_goes_on_after_the_keeper_was_lost(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        go, wait = "$PARKADE_CHECKPOINT_DIR/go", "do sleep 0.02; done"
+        attempt = attempt_of(
+            f"echo one; until [ -f {go}1 ]; {wait}; echo two; until [ -f {go}2 ]; {wait}; exit 0"
+        )
+        await engine.launch(attempt)
+        await until_seen(engine, attempt, lambda one: one.phase is Phase.RUNNING)
+        kill_keeper(place, attempt)
+        (place.checkpoints(attempt) / "go1").touch()
+        following = asyncio.create_task(output_of(engine, attempt))
+        await until_seen(engine, attempt, lambda one: one.engine_state == "adopted")
+        (place.checkpoints(attempt) / "go2").touch()
+        await released(engine, attempt)
+        assert await following == b"one\ntwo\n"
+
+    run(body())
+
+
+def test_keeper_and_ranks_lost_together_are_released_with_unknown_exits(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of("(setsid sleep 60 &) ; " + FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        kill_keeper(place, attempt)
+        rank = place.state(attempt).ranks[0]
+        assert processes.send(rank.pid, rank.start_ticks, signal.SIGKILL)
+        seen = await released(engine, attempt)
+        assert seen.exits == (RankExit(rank=0, code=None, signal=None),)
+
+    run(body())
+
+
+def test_a_stranger_with_a_recycled_pid_is_never_taken_for_a_rank(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        kill_keeper(place, attempt)
+        rank = place.state(attempt).ranks[0]
+        assert processes.send(rank.pid, rank.start_ticks, signal.SIGKILL)
+        stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)  # noqa: ASYNC220
+        try:
+            forged = msgspec.structs.replace(rank, pid=stranger.pid)
+            state = msgspec.structs.replace(place.state(attempt), ranks=(forged,))
+            records.write(place.folder(attempt) / records.STATE, state)
+            await engine.stop(attempt.attempt, order_in(0, 0))
+            await released(engine, attempt)
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+            stranger.wait()
+
+    run(body())
+
+
+def test_a_torn_order_is_ignored_until_a_whole_one_comes(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(UNTIL_TERM + FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        (place.folder(attempt) / records.ORDER).write_text('{"noticed_at_us": 1, "dead')
+        state = place.state(attempt)
+        processes.send(state.keeper_pid, state.keeper_start_ticks, number_of("SIGUSR1"))
+        order = order_in(0.5, 10)
+        await engine.stop(attempt.attempt, order)
+        await released(engine, attempt)
+        assert read(place.checkpoints(attempt) / "termed") // 1000 >= order.deadline_us
+
+    run(body())
+
+
+def test_an_order_is_seen_without_a_poke(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        records.write(place.folder(attempt) / records.ORDER, order_in(0, 0))
+        await released(engine, attempt)
+
+    run(body())
+
+
+def test_a_launch_cut_off_before_its_keeper_is_completed_by_the_next(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of("echo ran >> $PARKADE_CHECKPOINT_DIR/runs")
+        folder = engine._make_known(attempt)
+        assert not keepers.has_keeper(folder)
+        successor = place.engine()
+        assert of(await successor.observe(), attempt) is not None
+        await successor.launch(attempt)
+        await released(successor, attempt)
+        assert (place.checkpoints(attempt) / "runs").read_text() == "ran\n"
+
+    run(body())
+
+
+def test_a_folder_that_no_index_names_is_made_anew(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of("exit 0", gpus=4)
+        folder = engine._make_known(attempt)
+        (engine.folders.live / folder.name).unlink()
+        other = attempt_of(FOR_EVER, gpus=1)
+        await engine.launch(other)
+        smaller = msgspec.structs.replace(attempt, ranks=other.ranks)
+        await engine.launch(smaller)
+        await released(engine, smaller)
+        held = [one.devices for one in (await engine.observe()).attempts]
+        assert sorted(held) == [(("n0", (0,)),), (("n0", (1,)),)]
+        await engine.stop(other.attempt, order_in(0, 0))
+        await released(engine, other)
+
+    run(body())
+
+
+def test_there_is_never_a_second_keeper(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        before = place.state(attempt).keeper_pid
+        many = [asyncio.to_thread(keepers.start_keeper, place.folder(attempt)) for _ in range(4)]
+        await asyncio.gather(*many)
+        module = b"-m\0" + keepers.MODULE.encode()
+        left = await until(lambda: _with_argument(place, module) == [before])
+        assert left
+        await engine.stop(attempt.attempt, order_in(0, 0))
+        await released(engine, attempt)
+
+    run(body())
+
+
+def test_what_ran_before_a_reboot_is_released(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(FOR_EVER)
+        folder = engine._make_known(attempt)
+        launch = records.read_launch(folder)
+        assert launch is not None
+        old = msgspec.structs.replace(launch, boot_id="another boot")
+        records.write(folder / records.LAUNCH, old)
+        state = records.nothing_yet(launch)
+        running = msgspec.structs.replace(state, phase=Phase.RUNNING, started_us=1, written_us=2)
+        records.write(folder / records.STATE, running)
+        seen = await released(place.engine(), attempt)
+        assert seen.engine_state == "lost at reboot"
+        assert seen.started_us == 1
+        assert not keepers.has_keeper(folder)
+
+    run(body())
+
+
+def test_an_unreadable_state_never_starts_a_gang_twice(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        attempt = attempt_of("echo ran >> $PARKADE_CHECKPOINT_DIR/runs; " + FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        kill_keeper(place, attempt)
+        (place.folder(attempt) / records.STATE).write_bytes(b"")
+        await released(engine, attempt)
+        assert (place.checkpoints(attempt) / "runs").read_text() == "ran\n"
+
+    run(body())
+
+
+# ---------------------------------------------------------------- processes
+
+
+@pytest.mark.parametrize("end", ["exit 0", "kill -9 $$"])
+def test_grandchildren_in_sessions_of_their_own_are_ended_too(place: LocalPlace, end: str) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        hide = "env -i setsid bash -c 'trap \"\" TERM; echo $$ > $0; while :; do sleep 1; done' "
+        hidden = "$PARKADE_CHECKPOINT_DIR/hidden"
+        wait = f"until [ -s {hidden} ]; do sleep 0.02; done; "
+        attempt = attempt_of(f"({hide}{hidden} &); {wait}{end}")
+        await engine.launch(attempt)
+        await until_seen(engine, attempt, lambda one: bool(one.exits))
+        pid = read(place.checkpoints(attempt) / "hidden")
+        assert of(await engine.observe(), attempt) is not None
+        assert processes.look(pid) is not None
+        await engine.stop(attempt.attempt, order_in(0, 0.1))
+        await released(engine, attempt)
+        assert processes.look(pid) is None
+
+    run(body())
+
+
+def test_a_flood_of_output_delays_neither_deadline_nor_release(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of("trap '' TERM; yes 0123456789")
+        await engine.launch(attempt)
+        folder = place.folder(attempt)
+        await until(lambda: list(folder.glob("rank-0.log.1*")))
+        order = order_in(0.3, 0.8)
+        await engine.stop(attempt.attempt, order)
+        seen = await released(engine, attempt)
+        assert order.kill_at_us <= (seen.released_us or 0) < order.kill_at_us + 5_000_000
+        kept = list(folder.glob("rank-0.log.*"))
+        assert sum(path.stat().st_size for path in kept) <= 31 * 1024 * 1024
+        last = max(int(path.suffix[1:]) for path in kept)
+        text = await output_of(engine, attempt, offset=last, follow=False)
+        assert set(text) <= set(b"0123456789\n")
+
+    run(body())
+
+
+def test_a_shell_without_a_trap_passes_the_signal_to_its_program(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        program = (
+            "import os, pathlib, signal, sys, time; "
+            "signal.signal(signal.SIGUSR1, lambda *_: sys.exit(85)); "
+            "pathlib.Path(os.environ['PARKADE_CHECKPOINT_DIR'], 'up.0').touch(); "
+            "[time.sleep(0.05) for _ in range(1000)]"
+        )
+        attempt = attempt_of(
+            f'{sys.executable} -c "{program}"; exit $?', checkpoint_signal="SIGUSR1"
+        )
+        await engine.launch(attempt)
+        await up(place, attempt)
+        await engine.stop(attempt.attempt, order_in(20, 25))
+        seen = await released(engine, attempt)
+        assert seen.exits == (RankExit(rank=0, code=85, signal=None),)
+
+    run(body())
+
+
+# ---------------------------------------------------------------- secrets, users
+
+
+def test_a_secret_reaches_the_program_and_no_file_nor_argument(
+    place: LocalPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        monkeypatch.setenv("PARKADE_TOKEN", "server-token-77")
+        secret = tmp_path / "secret.env"
+        secret.write_text("# a comment\n\nexport QUOTED='a b'\nTOKEN=hunter2-77\n")
+        engine = place.engine()
+        check = '[ "$TOKEN" = hunter2-77 ] && [ "$QUOTED" = "a b" ] && [ -z "$PARKADE_TOKEN" ]'
+        attempt = attempt_of(
+            f"{check.replace('hunter2-77', '$(cat expected)')} || exit 9; " + FOR_EVER,
+            env_file=str(secret),
+            workdir=str(tmp_path),
+        )
+        (tmp_path / "expected").write_text("hunter2-77")
+        await engine.launch(attempt)
+        await up(place, attempt)
+        for path in place.data.rglob("*"):
+            if path.is_file():
+                assert b"hunter2-77" not in path.read_bytes(), path
+        for process in place.ours():
+            assert b"hunter2-77" not in told_by(process.pid, "cmdline")
+        keeper = told_by(place.state(attempt).keeper_pid, "environ")
+        assert b"hunter2-77" not in keeper
+        assert b"server-token-77" not in keeper
+        await engine.stop(attempt.attempt, order_in(0, 0))
+        await released(engine, attempt)
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [("A=1\nhunter2 77\n", "line 2"), (None, "secret.env")]
+)
+def test_a_bad_env_file_starts_nothing_and_is_not_quoted(
+    place: LocalPlace, tmp_path: Path, content: str | None, why: str
+) -> None:
+    async def body() -> None:
+        secret = tmp_path / "secret.env"
+        if content is not None:
+            secret.write_text(content)
+        engine, attempt = place.engine(), attempt_of("exit 0", env_file=str(secret))
+        await engine.launch(attempt)
+        seen = await released(engine, attempt)
+        assert why in (seen.launch_error or "")
+        assert "hunter2" not in (seen.launch_error or "")
+
+    run(body())
+
+
+def _person() -> str | None:
+    for entry in pwd.getpwall():
+        if 1000 <= entry.pw_uid < 60_000:
+            return entry.pw_name
+    return None
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or _person() is None, reason="needs root and a person")
+def test_ranks_run_as_their_user_with_nothing_of_root() -> None:
+    async def body(place: LocalPlace, person: str) -> None:
+        engine = place.engine()
+        shows = "id -un; id -u; echo note > /dev/stderr; cat $PARKADE_NOTICE_FILE; "
+        tries = "ls $(dirname $PARKADE_NOTICE_FILE) || echo closed; "
+        waits = "until [ -f $PARKADE_NOTICE_FILE ]; do sleep 0.02; done; "
+        attempt = attempt_of(
+            f"{waits}{shows}{tries}touch $PARKADE_CHECKPOINT_DIR/mine",
+            unix_user=person,
+            workdir="/",
+        )
+        await engine.launch(attempt)
+        await engine.stop(attempt.attempt, order_in(10, 20))
+        seen = await released(engine, attempt)
+        text = (await output_of(engine, attempt)).decode()
+        assert seen.exits == (RankExit(rank=0, code=0, signal=None),), text
+        lines = text.splitlines()
+        assert lines[:3] == [person, str(pwd.getpwnam(person).pw_uid), "note"]
+        assert json.loads(lines[3])["cause"] == "outbid"
+        assert lines[-1] == "closed"
+        made = place.checkpoints(attempt) / "mine"
+        assert made.owner() == person
+        assert made.parent.stat().st_mode & 0o777 == 0o700
+
+    person = _person()
+    assert person is not None
+    # pytest's own folders are closed to everybody else.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        place = LocalPlace(Path(name) / "pool")
+        try:
+            run(body(place, person))
+        finally:
+            place.close()
+
+
+def test_who_is_not_root_runs_attempts_only_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    someone = pwd.getpwall()[1]
+    monkeypatch.setattr(os, "geteuid", lambda: someone.pw_uid)
+    own, is_other = accounts.resolve(someone.pw_name)
+    assert (own.name, is_other) == (someone.pw_name, False)
+    with pytest.raises(Unsupported, match="unix_user"):
+        accounts.resolve("root")
+
+
+# ---------------------------------------------------------------- the rest
+
+
+def test_the_engine_says_when_something_changed(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of("exit 0")
+        waiting = asyncio.create_task(engine.wait_changed(20))
+        before = time.monotonic()
+        await engine.launch(attempt)
+        await waiting
+        assert time.monotonic() - before < 15
+        await released(engine, attempt)
+
+    run(body())
+
+
+def test_names_that_are_no_file_names_stay_inside_the_data_folder(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        attempt = attempt_of("exit 0", attempt="../../a/b#1", workload="..", org=".hidden/x")
+        await engine.launch(attempt)
+        await released(engine, attempt)
+        assert place.folder(attempt).resolve().is_relative_to(place.data.resolve())
+
+    run(body())
+
+
+def test_the_oldest_forgotten_are_dropped(
+    place: LocalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        some = [attempt_of("exit 0") for _ in range(3)]
+        for attempt in some:
+            await engine.launch(attempt)
+            await released(engine, attempt)
+            await engine.forget(attempt.attempt)
+        assert not place.folder(some[0]).exists()
+        assert place.folder(some[2]).exists()
+        with pytest.raises(Conflict):
+            await engine.launch(some[1])
+
+    monkeypatch.setattr(folders, "KEPT_ENDED", 2)
+    run(body())
+
+
+def test_starting_a_keeper_loads_nothing_heavy() -> None:
+    asked = "import sys, parkade.engines.local.keeper; print(*sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-s", "-P", "-c", asked], capture_output=True, text=True, check=True
+    )
+    heavy = {"asyncio", "httpx", "pydantic", "subprocess", "logging", "sqlalchemy", "ssl"}
+    assert heavy.isdisjoint(answer.stdout.split())
+
+
+def _with_argument(place: LocalPlace, argument: bytes) -> list[int]:
+    found = []
+    for process in place.ours():
+        try:
+            arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if argument in arguments:
+            found.append(process.pid)
+    return found
