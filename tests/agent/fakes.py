@@ -1,0 +1,148 @@
+"""A control plane in memory that can go away, and an engine in memory that can refuse."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from parkade.agent.control_plane import ControlPlaneError, LogRequest, NobodyListens
+from parkade.ports import (
+    Capabilities,
+    DesiredAttempt,
+    DesiredState,
+    Observation,
+    ObservedAttempt,
+    Phase,
+    StopOrder,
+)
+
+
+class FakeControlPlane:
+    """Keeps what it was told; `is_down` makes each call fail."""
+
+    def __init__(self) -> None:
+        self.state: DesiredState | None = None
+        self.is_down = False
+        self.failures = 0
+        self.turned_away = 0
+        self.reports: list[Observation] = []
+        self.asked: deque[LogRequest] = deque()
+        self.sent: dict[str, list[bytes]] = {}
+        self.ended: set[str] = set()
+        self.gone: set[str] = set()
+
+    def desire(self, *attempts: DesiredAttempt, epoch: int = 1, sequence: int) -> None:
+        self.state = DesiredState(pool="here", epoch=epoch, sequence=sequence, attempts=attempts)
+
+    async def desired(self, after: tuple[int, int] | None, wait_s: float) -> DesiredState | None:
+        for _ in range(int(wait_s / 0.01)):
+            self._check()
+            if self.state and (self.state.epoch, self.state.sequence) != after:
+                return self.state
+            await asyncio.sleep(0.01)
+        return None
+
+    async def report(self, observation: Observation) -> None:
+        self._check()
+        self.reports.append(observation)
+
+    async def log_requests(self, wait_s: float) -> list[LogRequest]:
+        for _ in range(int(wait_s / 0.01)):
+            self._check()
+            if self.asked:
+                return [self.asked.popleft()]
+            await asyncio.sleep(0.01)
+        return []
+
+    async def send_log(self, request_id: str, chunk: bytes, is_last: bool) -> None:
+        self._check()
+        if request_id in self.gone:
+            self.turned_away += 1
+            raise NobodyListens("gone")
+        self.sent.setdefault(request_id, []).append(chunk)
+        if is_last:
+            self.ended.add(request_id)
+
+    def last(self, attempt: str) -> ObservedAttempt | None:
+        """As last reported."""
+        found = self.reports[-1].attempts if self.reports else ()
+        return next((one for one in found if one.attempt == attempt), None)
+
+    def _check(self) -> None:
+        if self.is_down:
+            self.failures += 1
+            raise ControlPlaneError("down")
+
+
+class FakeEngine:
+    """Attempts run until stopped; `troubles` are raised by the next launches of an attempt."""
+
+    def __init__(self) -> None:
+        self.attempts: dict[str, ObservedAttempt] = {}
+        self.launches: list[str] = []
+        self.orders: list[tuple[str, StopOrder]] = []
+        self.forgotten: list[str] = []
+        self.troubles: dict[str, list[Exception]] = {}
+        self.is_complete = True
+
+    def capabilities(self) -> Capabilities:
+        raise NotImplementedError
+
+    def validate(self, attempt: DesiredAttempt) -> None:
+        return
+
+    def render(self, attempt: DesiredAttempt) -> str:
+        return attempt.command
+
+    async def launch(self, attempt: DesiredAttempt) -> None:
+        self.launches.append(attempt.attempt)
+        if self.troubles.get(attempt.attempt):
+            raise self.troubles[attempt.attempt].pop(0)
+        self.attempts[attempt.attempt] = ObservedAttempt(
+            attempt=attempt.attempt,
+            generation=attempt.generation,
+            phase=Phase.RUNNING,
+            started_us=1,
+            released_us=None,
+            exits=(),
+            checkpoint=None,
+            devices=(),
+            launch_error=None,
+            engine_state="running",
+        )
+
+    async def observe(self) -> Observation:
+        return Observation(
+            pool="here",
+            at_us=1,
+            is_complete=self.is_complete,
+            attempts=tuple(self.attempts.values()),
+        )
+
+    async def stop(self, attempt: str, order: StopOrder) -> None:
+        self.orders.append((attempt, order))
+        self.attempts[attempt] = msgspec.structs.replace(
+            self.attempts[attempt], phase=Phase.RELEASED, released_us=2
+        )
+
+    async def signal(self, attempt: str, name: str) -> None:
+        raise NotImplementedError
+
+    async def adopt(self) -> Sequence[str]:
+        return tuple(self.attempts)
+
+    async def forget(self, attempt: str) -> None:
+        self.forgotten.append(attempt)
+        del self.attempts[attempt]
+
+    async def logs(
+        self, attempt: str, rank: int, *, offset: int, follow: bool
+    ) -> AsyncIterator[bytes]:
+        for chunk in (b"one\n", b"two\n"):
+            yield chunk
+        if follow:
+            await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        return

@@ -1,0 +1,216 @@
+"""The agent between a control plane that comes and goes and an engine."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from parkade.agent import backoff, logs
+from parkade.agent.agent import run_agent
+from parkade.agent.control_plane import LogRequest
+from parkade.engines.local.engine import LocalEngine
+from parkade.ports import Engine, InvalidSpec, NodeShape, Phase, Transient
+from tests.agent.fakes import FakeControlPlane, FakeEngine
+from tests.agent.test_plan import ORDER, wanted
+
+PATIENCE_S = 20.0
+
+
+class WallClock:
+    """The real time, in its proper unit."""
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000
+
+
+@asynccontextmanager
+async def running(
+    engine: Engine, control_plane: FakeControlPlane, folder: Path
+) -> AsyncIterator[None]:
+    """An agent that runs inside the block."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(
+        run_agent(
+            engine,
+            control_plane,
+            pool="here",
+            data_folder=folder,
+            clock=WallClock(),
+            stop=stop,
+            tick_s=0.02,
+            heartbeat_s=0.1,
+        )
+    )
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, PATIENCE_S)
+
+
+async def until(holds: Callable[[], Any]) -> Any:
+    ends_at = time.monotonic() + PATIENCE_S
+    while not (found := holds()):
+        assert time.monotonic() < ends_at, "it never came to be"
+        await asyncio.sleep(0.005)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "MOST_S", 0.05)
+    monkeypatch.setattr(backoff, "FIRST_S", 0.01)
+    monkeypatch.setattr(logs, "IDLE_S", 0.05)
+
+
+def test_what_is_desired_runs_is_reported_stopped_and_forgotten(tmp_path: Path) -> None:
+    async def body() -> None:
+        engine, control = FakeEngine(), FakeControlPlane()
+        async with running(engine, control, tmp_path):
+            control.desire(wanted("a"), sequence=1)
+            await until(lambda: (one := control.last("a")) and one.phase is Phase.RUNNING)
+            control.desire(wanted("a", stop=ORDER), sequence=2)
+            await until(lambda: (one := control.last("a")) and one.phase is Phase.RELEASED)
+            assert engine.orders[0] == ("a", ORDER)
+            control.desire(sequence=3)
+            await until(lambda: engine.forgotten == ["a"])
+            await until(lambda: control.last("a") is None)
+        assert engine.launches == ["a"]
+
+    asyncio.run(body())
+
+
+def test_an_older_state_is_refused_also_after_a_restart(tmp_path: Path) -> None:
+    async def body() -> None:
+        engine, control = FakeEngine(), FakeControlPlane()
+        async with running(engine, control, tmp_path):
+            control.desire(wanted("a"), epoch=2, sequence=1)
+            await until(lambda: control.last("a"))
+        control.desire(wanted("b"), epoch=1, sequence=99)
+        async with running(engine, control, tmp_path):
+            heard = len(control.reports)
+            await until(lambda: len(control.reports) > heard + 2)
+            assert control.last("a") is not None
+            control.desire(wanted("a"), wanted("c"), epoch=2, sequence=2)
+            await until(lambda: control.last("c"))
+        assert engine.launches == ["a", "c"]
+        assert engine.orders == []
+
+    asyncio.run(body())
+
+
+def test_while_nobody_is_heard_everything_goes_on_and_nothing_is_stopped(tmp_path: Path) -> None:
+    async def body() -> None:
+        engine, control = FakeEngine(), FakeControlPlane()
+        async with running(engine, control, tmp_path):
+            control.desire(wanted("a"), sequence=1)
+            await until(lambda: control.last("a"))
+            control.is_down = True
+            heard = len(control.reports)
+            await until(lambda: control.failures > 10)
+            assert len(control.reports) == heard
+            control.is_down = False
+            await until(lambda: len(control.reports) > heard)
+            control.desire(wanted("a"), wanted("b"), sequence=2)
+            await until(lambda: control.last("b"))
+        assert engine.orders == []
+
+    asyncio.run(body())
+
+
+def test_a_launch_that_can_never_work_is_reported_and_not_repeated(tmp_path: Path) -> None:
+    async def body() -> None:
+        engine, control = FakeEngine(), FakeControlPlane()
+        engine.troubles["a"] = [InvalidSpec("gpus: too many")]
+        control.desire(wanted("a"), sequence=1)
+        for _ in range(2):
+            async with running(engine, control, tmp_path):
+                control.reports.clear()
+                await until(lambda: len(control.reports) > 2 and control.last("a"))
+                refused = control.last("a")
+                assert refused is not None
+                assert refused.phase is Phase.RELEASED
+                assert refused.launch_error == "gpus: too many"
+        assert engine.launches == ["a"]
+
+    asyncio.run(body())
+
+
+def test_a_launch_that_may_work_later_is_repeated(tmp_path: Path) -> None:
+    async def body() -> None:
+        engine, control = FakeEngine(), FakeControlPlane()
+        engine.troubles["a"] = [Transient("seats are not free"), Transient("still not")]
+        control.desire(wanted("a"), sequence=1)
+        async with running(engine, control, tmp_path):
+            await until(lambda: (one := control.last("a")) and one.launch_error is None)
+        assert engine.launches == ["a"] * 3
+
+    asyncio.run(body())
+
+
+def test_what_nobody_desires_any_more_is_stopped_once(tmp_path: Path) -> None:
+    async def body() -> None:
+        engine, control = FakeEngine(), FakeControlPlane()
+        await engine.launch(wanted("old"))
+        async with running(engine, control, tmp_path):
+            await until(lambda: len(control.reports) > 2)
+            assert engine.orders == [], "nothing was heard yet"
+            control.desire(sequence=1)
+            await until(lambda: engine.forgotten == ["old"])
+        assert [name for name, _ in engine.orders] == ["old"]
+        released = [one for told in control.reports for one in told.attempts if one.released_us]
+        assert released, "its release was reported before it was forgotten"
+
+    asyncio.run(body())
+
+
+def test_output_is_sent_once_to_its_end_and_not_where_nobody_listens(tmp_path: Path) -> None:
+    async def body() -> None:
+        engine, control = FakeEngine(), FakeControlPlane()
+
+        def ask(name: str, *, follow: bool) -> LogRequest:
+            return LogRequest(request=name, attempt="a", rank=0, offset=0, follow=follow)
+
+        async with running(engine, control, tmp_path):
+            control.asked.append(ask("r1", follow=False))
+            await until(lambda: "r1" in control.ended)
+            assert b"".join(control.sent["r1"]) == b"one\ntwo\n"
+            control.asked.append(ask("r2", follow=True))
+            await until(lambda: b"" in control.sent.get("r2", []))
+            control.gone.add("r2")
+            await until(lambda: control.turned_away)
+        assert (control.turned_away, "r2" in control.ended) == (1, False)
+
+    asyncio.run(body())
+
+
+def test_with_the_local_engine_an_attempt_outlives_its_agent(tmp_path: Path) -> None:
+    def engine() -> LocalEngine:
+        nodes = (NodeShape(node="n0", gpus=1),)
+        return LocalEngine(pool="here", data=tmp_path / "pool", nodes=nodes, clock=WallClock())
+
+    async def body() -> None:
+        control = FakeControlPlane()
+        command = "until [ -f $PARKADE_CHECKPOINT_DIR/go ]; do sleep 0.02; done; exit 7"
+        attempt = msgspec.structs.replace(wanted("a"), command=command)
+        first = engine()
+        async with running(first, control, tmp_path / "agent"):
+            control.desire(attempt, sequence=1)
+            await until(lambda: (one := control.last("a")) and one.phase is Phase.RUNNING)
+        await first.close()
+        control.reports.clear()
+        second = engine()
+        (second.folders.checkpoints(attempt) / "go").touch()
+        async with running(second, control, tmp_path / "agent"):
+            await until(lambda: (one := control.last("a")) and one.phase is Phase.RELEASED)
+        await second.close()
+        last = control.last("a")
+        assert last is not None
+        assert last.exits[0].code == 7
+
+    asyncio.run(body())

@@ -1,0 +1,147 @@
+"""What an agent does next, case by case."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from parkade.agent.memory import Memory, load, save
+from parkade.agent.plan import (
+    STOPPED_BEFORE,
+    Forget,
+    Launch,
+    Refuse,
+    Stop,
+    plan,
+    with_refusals,
+)
+from parkade.ports import (
+    DesiredAttempt,
+    DesiredState,
+    Observation,
+    ObservedAttempt,
+    Phase,
+    Rank,
+    StopOrder,
+)
+
+ORDER = StopOrder(noticed_at_us=1, deadline_us=2, kill_at_us=3, cause="outbid")
+
+
+def wanted(name: str, *, stop: StopOrder | None = None, generation: int = 1) -> DesiredAttempt:
+    return DesiredAttempt(
+        attempt=name,
+        workload="w",
+        generation=generation,
+        name="trial",
+        org="acme",
+        unix_user=None,
+        command="true",
+        workdir="/",
+        env=(),
+        env_file=None,
+        ranks=(Rank(node="n0", gpus=1),),
+        checkpoint_signal=None,
+        stop=stop,
+    )
+
+
+def seen(name: str, phase: Phase = Phase.RUNNING) -> ObservedAttempt:
+    return ObservedAttempt(
+        attempt=name,
+        generation=1,
+        phase=phase,
+        started_us=1,
+        released_us=2 if phase is Phase.RELEASED else None,
+        exits=(),
+        checkpoint=None,
+        devices=(),
+        launch_error=None,
+        engine_state="",
+    )
+
+
+def state(*attempts: DesiredAttempt) -> DesiredState:
+    return DesiredState(pool="here", epoch=1, sequence=1, attempts=attempts)
+
+
+def observation(*attempts: ObservedAttempt, is_complete: bool = True) -> Observation:
+    return Observation(pool="here", at_us=9, is_complete=is_complete, attempts=attempts)
+
+
+def planned(desired: DesiredState, observed: Observation, **changes: Any) -> list[Any]:
+    given: dict[str, Any] = {"launching": set(), "reported": set(), "now_us": 100}
+    memory = changes.pop("memory", Memory())
+    return list(plan(desired, observed, memory, **(given | changes)))
+
+
+def test_what_is_missing_is_launched_once() -> None:
+    desired = state(wanted("a"), wanted("b"), wanted("c"), wanted("d"))
+    memory = Memory(refused={"b": "why"})
+    actions = planned(desired, observation(seen("a")), memory=memory, launching={"c"})
+    assert actions == [Launch(attempt=wanted("d"))]
+
+
+def test_what_was_stopped_before_it_started_never_starts() -> None:
+    actions = planned(state(wanted("a", stop=ORDER)), observation())
+    assert actions == [Refuse(attempt="a", why=STOPPED_BEFORE)]
+
+
+def test_an_order_is_handed_over_until_release() -> None:
+    desired = state(wanted("a", stop=ORDER))
+    assert planned(desired, observation(seen("a"))) == [Stop(attempt="a", order=ORDER)]
+    assert planned(desired, observation(seen("a", Phase.RELEASED))) == []
+
+
+def test_another_generation_is_not_touched() -> None:
+    desired = state(wanted("a", stop=ORDER, generation=2))
+    assert planned(desired, observation(seen("a"))) == []
+
+
+def test_a_stranger_is_stopped_once_and_keeps_the_order_that_it_has() -> None:
+    (action,) = planned(state(), observation(seen("a")))
+    assert isinstance(action, Stop)
+    assert action.order.deadline_us == 100 < action.order.kill_at_us
+    assert planned(state(), observation(seen("a")), memory=Memory(ordered={"a"})) == []
+
+
+def test_a_stranger_is_forgotten_only_after_its_release_was_reported() -> None:
+    observed = observation(seen("a", Phase.RELEASED))
+    assert planned(state(), observed) == []
+    assert planned(state(), observed, reported={"a"}) == [Forget(attempt="a")]
+    assert planned(state(wanted("a")), observed, reported={"a"}) == []
+
+
+def test_from_an_incomplete_observation_only_orders_follow() -> None:
+    desired = state(wanted("a", stop=ORDER), wanted("b"))
+    observed = observation(seen("a"), seen("c"), is_complete=False)
+    assert planned(desired, observed) == [Stop(attempt="a", order=ORDER)]
+
+
+def test_a_refusal_is_reported_as_released_while_it_is_desired() -> None:
+    memory = Memory(refused={"a": "no such node", "b": "old", "c": "seen all the same"})
+    observed = observation(seen("c"))
+    told = with_refusals(observed, state(wanted("a"), wanted("c")), memory)
+    assert [one.attempt for one in told.attempts] == ["c", "a"]
+    refused = told.attempts[1]
+    assert refused.phase is Phase.RELEASED
+    assert refused.launch_error == "no such node"
+    assert with_refusals(observed, None, memory) == observed
+
+
+@pytest.mark.parametrize(
+    ("epoch", "sequence", "is_stale"), [(1, 9, True), (2, 4, True), (2, 5, False), (3, 0, False)]
+)
+def test_order_is_epoch_then_sequence(epoch: int, sequence: int, is_stale: bool) -> None:
+    assert Memory(last=(2, 5)).is_stale(epoch, sequence) is is_stale
+    assert not Memory().is_stale(epoch, sequence)
+
+
+def test_memory_survives(tmp_path: Any) -> None:
+    memory = Memory(last=(2, 5), refused={"a": "why"}, ordered={"b", "c"})
+    assert load(tmp_path / "new") == Memory()
+    save(tmp_path, memory)
+    assert load(tmp_path) == memory
+    memory.keep_only({"c"})
+    assert (memory.refused, memory.ordered) == ({}, {"c"})
+    assert msgspec.json.encode(memory)
