@@ -44,7 +44,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     node's count opens a node for its org only.
     `limit_micros` is per GPU-hour, None unless SPOT. `stays_put`: one of its nodes is suspect or
     unreachable, so it is neither moved, healed nor preempted: it keeps all its seats and comes
-    before everybody, at the price its turn gives (its own floor draw at least).
+    before everybody, at the price its turn gives (its own floor draw at least). `only_fabric`: the
+    fabric whose calendar sold it an on-demand window; it is seated nowhere else.
     """
 
     demand: str
@@ -60,6 +61,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     submitted_us: int
     seats: tuple[Seat, ...]
     stays_put: bool
+    only_fabric: str | None = None
 
 
 class ReservedRoom(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,10 +61,7 @@ def _seat(book: Book, passed: Pass, prices: Prices) -> tuple[dict[str, Seats], b
         if demand.demand in passed.parts
     ]
     ground = passed.ground
-    kept = [0] * len(ground.fabrics)
-    for holding in passed.rights.holdings.values():
-        for fabric, nodes in holding.kept.items():
-            kept[fabric] += nodes
+    kept = passed.rights.kept()
     ladders = passed.supply.ladders
     beyond = _highest_floor(book)
     seats = seat_settled(winners, ground, kept, ladders, beyond)
@@ -99,13 +96,14 @@ def _stands_as_passed(winners: list[Winner], seats: dict[str, Seats], ground: Gr
 
 
 def _is_repeatable(book: Book, passed: Pass, seats: dict[str, Seats]) -> bool:
-    """Whether the pass repeated with these seats chooses the same winners."""
+    """Whether the pass repeated with these seats chooses the same winners and idle room."""
     demands = tuple(
         msgspec.structs.replace(demand, seats=seats.get(demand.demand, ()))
         for demand in book.demands
     )
     again = run_pass(msgspec.structs.replace(book, demands=demands))
-    return again.parts.keys() == passed.parts.keys()
+    same_room = again.rights.kept() == passed.rights.kept()
+    return same_room and again.parts.keys() == passed.parts.keys()
 
 
 def _won(

@@ -4,6 +4,9 @@ Own fabrics come before overflow. A reservation's idle room that is not lent is 
 other, after its owner's workloads and claims and before anybody's overflow. `keep` is taken from
 the fabrics with the least idle room first, so that what is lent lies together.
 
+A demand takes the fabric it stands in, then one where enough nodes are idle this very moment (so
+that the seats an owner keeps come without a wait), then the tightest.
+
 The one surprising rule: a demand that overflows gives up as much of its reservation's idle room
 as it takes elsewhere, so a reservation never holds more than its shape.
 """
@@ -47,21 +50,31 @@ class Holding:
 
 
 class Rights:
-    """Outcome of this stage, and the room it leaves to spot."""
+    """Outcome of this stage, and the room it leaves to spot; `kept()` is by fabric."""
 
-    __slots__ = ("holdings", "lost", "parts", "room", "tokens")
+    __slots__ = ("holdings", "idle", "lost", "parts", "room", "tokens")
 
-    def __init__(self, room: Room, holdings: dict[str, Holding]) -> None:
+    def __init__(self, room: Room, holdings: dict[str, Holding], idle: list[int]) -> None:
         self.room = room
+        self.idle = idle
         self.holdings = holdings
         self.parts: dict[str, Parts] = {}
         self.lost: dict[str, WaitReason] = {}
         self.tokens: dict[str, int] = {}
 
+    def kept(self) -> list[int]:
+        """Nodes of each fabric that stay empty for their owners."""
+        total = [0] * len(self.room.free)
+        for holding in self.holdings.values():
+            for fabric, nodes in holding.kept.items():
+                total[fabric] += nodes
+        return total
+
 
 def exercise(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Rights:
     """Give reservations and on-demand their room; cost grows with their demands x fabrics."""
-    rights = Rights(_open_room(book, ground, ordered), _holdings(book, ground))
+    room = _open_room(book, ground, ordered)
+    rights = Rights(room, _holdings(book, ground), _idle_now(ground, ordered))
     for demand in ordered:
         if demand.stays_put and demand.right is not Right.SPOT:
             _stay(demand, ground, rights)
@@ -76,11 +89,19 @@ def exercise(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Rights:
     for demand in ordered:
         if demand.right is Right.ON_DEMAND and not demand.stays_put:
             shape = shape_of(demand, ground)
-            if not _seat(demand, shape, ground, rights, list(rights.room.free)):
+            if not _seat(demand, shape, ground, rights, _sold_room(demand, ground, rights)):
                 too_large = is_too_large(demand, ground)
                 reason = WaitReason.TOO_LARGE if too_large else WaitReason.NO_ROOM
                 rights.lost[demand.demand] = reason
     return rights
+
+
+def _sold_room(demand: Demand, ground: Ground, rights: Rights) -> list[int]:
+    """Nodes it may open in each fabric: -1, so not even a gap, where its window was not sold."""
+    return [
+        free if demand.only_fabric in (None, name) else -1
+        for name, free in zip(ground.fabrics, rights.room.free, strict=True)
+    ]
 
 
 def _open_room(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Room:
@@ -93,6 +114,15 @@ def _open_room(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Room:
     }
     sizes = [sum(it.node not in taken for it in nodes) for nodes in ground.open_nodes]
     return Room([[0] * size for size in sizes], book.gpus_per_node)
+
+
+def _idle_now(ground: Ground, ordered: tuple[Demand, ...]) -> list[int]:
+    """Open nodes of each fabric on which nobody sits and from which nobody is leaving."""
+    held = {seat.node for demand in ordered for seat in demand.seats}
+    return [
+        sum(it.free_from_us <= 0 and it.node not in held for it in nodes)
+        for nodes in ground.open_nodes
+    ]
 
 
 def _holdings(book: Book, ground: Ground) -> dict[str, Holding]:
@@ -137,17 +167,18 @@ def _seat(
     at_most: int | None = None,
     holding: Holding | None = None,
 ) -> bool:
-    """Seat a demand where it opens at most `limits[f]` nodes: its own fabric, then the tightest."""
+    """Seat a demand where it opens at most `limits[f]` nodes."""
     room = rights.room
     own = own_fabrics(demand, ground)
-    best: tuple[bool, int, int, int] | None = None
+    best: tuple[bool, bool, int, int, int] | None = None
     for fabric, limit in enumerate(limits):
         offer = room.offer(fabric, shape)
         if offer is not None and offer.opened <= limit:
-            rank = (fabric not in own, offer.opened, limit - offer.opened, fabric)
+            waits = rights.idle[fabric] < offer.opened
+            rank = (fabric not in own, waits, offer.opened, limit - offer.opened, fabric)
             best = rank if best is None else min(best, rank)
     if best is not None:
-        shares = [(best[3], shape.nodes)]
+        shares = [(best[4], shape.nodes)]
     elif shape.any_fabric:
         capacities = []
         for fabric, limit in enumerate(limits):
@@ -163,8 +194,10 @@ def _seat(
     if at_most is not None and sum(opened) > at_most:
         return False
     rights.parts[demand.demand] = tuple(room.take(fabric, shape, nodes) for fabric, nodes in shares)
-    if holding is not None:
-        for (fabric, _), nodes in zip(shares, opened, strict=True):
+    for (fabric, _), nodes in zip(shares, opened, strict=True):
+        if fabric not in own:
+            rights.idle[fabric] -= nodes
+        if holding is not None:
             holding.spend(fabric, nodes)
     return True
 

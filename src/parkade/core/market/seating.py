@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from parkade.core.fleet.seat import Seat
-from parkade.core.market.book import Demand
+from parkade.core.market.book import Demand, Right
 from parkade.core.market.ground import Ground, Parts, own_fabrics, shape_of
 from parkade.core.placement.nodes import NamedNode, Nodes
 from parkade.core.placement.room import Shape, spread
@@ -157,20 +157,28 @@ def _heal(
 def _newcomer(
     winner: Winner, shape: Shape, ground: Ground, nodes: Nodes, floors: Floors
 ) -> list[str] | None:
-    """By floors its price covers, then the wait, the pass's fabric, its own, the tightest."""
+    """By floors its price covers, then the wait, the pass's fabric, its own, the tightest.
+
+    Owners take the pass's fabric first: the room they leave idle is counted on it.
+    """
     passed = {part.fabric for part in winner.parts}
     own = own_fabrics(winner.demand, ground)
-    best: tuple[tuple[bool, int, bool, bool, int, int], list[str]] | None = None
+    is_owner = winner.demand.right is Right.RESERVED
+    best: tuple[tuple[bool, bool, int, bool, bool, int, int], list[str]] | None = None
     for fabric in [*sorted(passed), *(it for it in range(len(ground.fabrics)) if it not in passed)]:
+        if winner.demand.only_fabric not in (None, ground.fabrics[fabric]):
+            continue
         found = nodes.best(fabric, shape, shape.nodes, set())
         if found is None:
             continue
         is_dear = winner.price is not None and floors.highest(fabric, found) > winner.price
         wait = nodes.free_from(found)
-        rank = (is_dear, wait, fabric not in passed, fabric not in own, nodes.room(fabric), fabric)
+        foreign = fabric not in passed
+        tightness = nodes.room(fabric)
+        rank = (is_owner and foreign, is_dear, wait, foreign, fabric not in own, tightness, fabric)
         if best is None or rank < best[0]:
             best = (rank, found)
-        if rank[:3] == (False, 0, False) and len(passed) == 1:
+        if rank[1:4] == (False, 0, False) and len(passed) == 1:
             return found
     if best is not None:
         return best[1]
