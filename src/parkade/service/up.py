@@ -4,9 +4,11 @@ Only one server runs on a data folder: the lock is taken before anything is read
 """
 
 import asyncio
+import signal
 import socket
 import sys
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 import structlog
@@ -31,22 +33,38 @@ class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
     is_new_token_wanted: bool = False
 
 
+class Goodbye:
+    """A signal to stop: heard here before uvicorn listens for it, and again when it is done."""
+
+    def __init__(self) -> None:
+        self.was_heard = False
+
+    def hear(self, _number: int, _frame: FrameType | None) -> None:
+        """A signal handler."""
+        self.was_heard = True
+
+
 def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None) -> None:
     """Starts the server and returns when it has stopped. AlreadyLed, BadSettings, StoreError."""
     logs.configure(settings.log_format)
     settings.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = Lock.take(settings.data_folder / "writer.lock")
+    goodbye = Goodbye()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, goodbye.hear)
     try:
         server = build(settings, wires or Wires())
         try:
-            asyncio.run(_run(server, settings, options))
+            asyncio.run(_run(server, settings, options, goodbye))
         finally:
             server.store.close()
     finally:
         lock.release()
 
 
-async def _run(server: Server, settings: ServiceSettings, options: UpOptions) -> None:
+async def _run(
+    server: Server, settings: ServiceSettings, options: UpOptions, goodbye: Goodbye
+) -> None:
     tell = print_token if options.token_file is None else write_token(options.token_file)
     server.plane.start()
     stop = asyncio.Event()
@@ -57,7 +75,7 @@ async def _run(server: Server, settings: ServiceSettings, options: UpOptions) ->
         async with asyncio.TaskGroup() as group:
             group.create_task(server.embedded.run(stop))
             try:
-                await _serve(server, settings)
+                await _serve(server, settings, goodbye)
             finally:
                 stop.set()
     finally:
@@ -65,7 +83,7 @@ async def _run(server: Server, settings: ServiceSettings, options: UpOptions) ->
     _log.info("stopped", note="what runs on the nodes goes on")
 
 
-async def _serve(server: Server, settings: ServiceSettings) -> None:
+async def _serve(server: Server, settings: ServiceSettings, goodbye: Goodbye) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,7 +98,9 @@ async def _serve(server: Server, settings: ServiceSettings) -> None:
         )
         (settings.data_folder / "port").write_text(f"{port}\n")
         _log.info("listening", url=f"http://{settings.host}:{port}")
-        await uvicorn.Server(config).serve(sockets=[listening])
+        serving = uvicorn.Server(config)
+        serving.should_exit = goodbye.was_heard
+        await serving.serve(sockets=[listening])
 
 
 def print_token(secret: str) -> None:
