@@ -6,7 +6,7 @@ Cost grows with nodes, live workloads and reservations: each is looked at once.
 import msgspec
 
 from parkade.core.fleet.market import Market
-from parkade.core.fleet.node import Health, Node
+from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import OPERATOR, org_account
 from parkade.core.market.book import Book, Demand, NodeInPlay, ReservedRoom, Right, Terms
@@ -14,7 +14,7 @@ from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.units.time import DAY_US
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import CapacityKind, Interconnect
-from parkade.core.workloads.workload import Attempt, Workload
+from parkade.core.workloads.workload import Workload
 from parkade.core.world.money import (
     accrued_micros,
     committed_micros,
@@ -54,7 +54,7 @@ def build_roll(
                     fabric=node.fabric,
                     gpus=node.gpus,
                     is_open=is_open,
-                    free_from_us=_free_from_us(world, node),
+                    free_from_us=_free_from_us(world, market, node, now_us),
                 )
             )
     candidates = [
@@ -64,7 +64,7 @@ def build_roll(
     ]
     candidates.extend(extra)
     excluded = _excluded(world, market, candidates, now_us)
-    demands = [_claim_demand(world, claim, open_nodes) for claim in _claims(world, market)]
+    demands = [_claim_demand(world, market, claim, open_nodes) for claim in _claims(world, market)]
     demands.extend(
         _demand(world, market, workload, open_nodes, now_us)
         for workload in candidates
@@ -92,15 +92,15 @@ def _terms(market: Market) -> Terms:
     )
 
 
-def _free_from_us(world: World, node: Node) -> int:
-    kills = [
-        workload.attempt.stop.kill_us
-        for holder in world.held_on[node.node]
-        if (workload := world.records.workloads.get(holder)) is not None
-        and workload.attempt is not None
-        and workload.attempt.stop is not None
-    ]
-    return max(kills, default=0)
+def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
+    """When the node could be free at the latest, were everybody there told to leave now."""
+    told_us = now_us + market.terms.notice_us + market.terms.kill_us
+    gone = [0]
+    for holder in world.held_on[node.node]:
+        workload = world.records.workloads.get(holder)
+        stop = workload.attempt.stop if workload is not None and workload.attempt else None
+        gone.append(stop.kill_us if stop is not None else told_us)
+    return max(gone)
 
 
 def _reserved(world: World, market: Market) -> tuple[ReservedRoom, ...]:
@@ -130,8 +130,11 @@ def _claims(world: World, market: Market) -> list[Claim]:
     ]
 
 
-def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> Demand:
-    seats = claim.seats if claim.seated_us is not None else _kept(claim.seats, open_nodes)
+def _claim_demand(
+    world: World, market: Market, claim: Claim, open_nodes: dict[str, bool]
+) -> Demand:
+    is_seated = claim.seated_us is not None or not market.is_reachable
+    seats = claim.seats if is_seated else _kept(claim.seats, open_nodes)
     reservation = world.records.reservations[claim.reservation]
     return Demand(
         demand=claim.claim,
@@ -146,7 +149,7 @@ def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> De
         use_7_days=0,
         submitted_us=claim.claimed_us,
         seats=seats,
-        stays_put=False,
+        stays_put=is_seated and any(open_nodes.get(seat.node) is False for seat in seats),
     )
 
 
@@ -158,21 +161,15 @@ def _kept(seats: tuple[Seat, ...], open_nodes: dict[str, bool]) -> tuple[Seat, .
 def _demand(
     world: World, market: Market, workload: Workload, open_nodes: dict[str, bool], now_us: int
 ) -> Demand:
-    attempt, promise = workload.attempt, workload.promise
-    seats: tuple[Seat, ...] = ()
-    stays_put = False
-    if promise is not None:
-        seats = _kept(promise.seats, open_nodes) if market.is_reachable else promise.seats
-    elif attempt is not None and attempt.stop is None:
-        seats = attempt.seats
-        stays_put = attempt.broken_us is None and _is_unknown(world, market, attempt)
+    seats, stays_put = _standing(market, workload, open_nodes)
+    is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
     return Demand(
         demand=workload.workload,
         org=workload.org,
         right=RIGHTS[workload.spec.capacity.kind],
         nodes=workload.spec.nodes,
         gpus=workload.spec.gpus,
-        any_fabric=workload.spec.interconnect is Interconnect.ANY,
+        any_fabric=workload.spec.interconnect is Interconnect.ANY and not is_on_demand,
         reservation=workload.spec.capacity.reservation,
         priority=workload.spec.priority,
         limit_micros=workload.spec.limit_price_micros,
@@ -180,13 +177,26 @@ def _demand(
         submitted_us=workload.submitted_us,
         seats=seats,
         stays_put=stays_put,
+        only_fabric=workload.fabric,
     )
 
 
-def _is_unknown(world: World, market: Market, attempt: Attempt) -> bool:
-    return not market.is_reachable or any(
-        world.records.nodes[seat.node].health is Health.SUSPECT for seat in attempt.seats
-    )
+def _standing(
+    market: Market, workload: Workload, open_nodes: dict[str, bool]
+) -> tuple[tuple[Seat, ...], bool]:
+    """The seats a workload holds and keeps or is promised, and whether it stays there whatever
+    happens: who sits on a node that takes no work is left alone."""
+    attempt, promise = workload.attempt, workload.promise
+    if promise is not None:
+        if not market.is_reachable:
+            return promise.seats, True
+        return _kept(promise.seats, open_nodes), False
+    if attempt is None or attempt.stop is not None:
+        return (), False
+    closed = [seat for seat in attempt.seats if open_nodes.get(seat.node) is False]
+    if attempt.broken_us is None:
+        return attempt.seats, bool(closed)
+    return tuple(seat for seat in attempt.seats if seat not in closed), False
 
 
 def _use(world: World, org: str, now_us: int) -> int:

@@ -1,0 +1,330 @@
+"""A vocabulary for tests of the world: a parkade with a clock, an obedient engine, and people.
+
+Every command is decided, evolved and checked as the control cycle does it; the engine here starts
+and stops at once unless told otherwise. Times are seconds, money is in whole units.
+"""
+
+from msgspec.structs import replace
+
+from parkade.core.fleet.market import InstanceType, MarketTerms
+from parkade.core.units.fraction import Fraction
+from parkade.core.units.money import MICROS
+from parkade.core.units.refusal import Refusal
+from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.life import Phase
+from parkade.core.workloads.observed import (
+    Checkpoint,
+    EnginePhase,
+    ObservedAttempt,
+    RankExit,
+)
+from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
+from parkade.core.workloads.workload import Workload
+from parkade.core.world import commands as asked
+from parkade.core.world import events as happened
+from parkade.core.world.check import check
+from parkade.core.world.clearing import urgent_markets
+from parkade.core.world.codec import decode_event, encode_event, encode_snapshot
+from parkade.core.world.deadlines import next_deadline_us, take_deadline
+from parkade.core.world.decide import decide
+from parkade.core.world.evolve import evolve
+from parkade.core.world.world import Records, World
+
+START_US = 1_700_000_000 * SECOND_US
+
+TERMS = MarketTerms(
+    pay_as_you_go_micros=12 * MICROS,
+    reservation_rate_micros=4 * MICROS,
+    public_floor_micros=8 * MICROS,
+    fee=Fraction(numerator=2, denominator=7),
+    switching_credit=Fraction(numerator=1, denominator=20),
+    notice_us=30 * SECOND_US,
+    heal_notice_us=10 * SECOND_US,
+    kill_us=5 * SECOND_US,
+    turnaround_us=0,
+    start_grace_us=120 * SECOND_US,
+    minimum_charge_us=30 * SECOND_US,
+    release_grace_us=60 * SECOND_US,
+    clearing_interval_us=30 * SECOND_US,
+    clearing_pause_us=SECOND_US,
+    billing_period_us=HOUR_US,
+    backoff_us=60 * SECOND_US,
+    retention_us=24 * HOUR_US,
+    buffer_nodes=1,
+)
+
+
+class Parkade:
+    """One world and everything that happened to it; `journal` holds each event in order."""
+
+    def __init__(self, *, fabrics: dict[str, int] | None = None, gpus: int = 2, **terms: object):
+        self.world = World(Records())
+        self.journal: list[happened.Event] = []
+        self.now_us = START_US
+        self._do(asked.OpenEpoch(by=None))
+        shape = fabrics if fabrics is not None else {"a": 3, "b": 3}
+        self._do(
+            asked.OpenPool(
+                by=None,
+                pool="pool",
+                site="site",
+                instance_type=InstanceType(
+                    name="kind", gpu_model="H100", gpus_per_node=gpus, memory_gib=8, cpus=4
+                ),
+                fabrics=tuple(
+                    (name, tuple(f"{name}{n}" for n in range(1, count + 1)))
+                    for name, count in shape.items()
+                ),
+                terms=replace(TERMS, **terms),
+            )
+        )
+
+    def org(self, name: str, *, deposit: int = 1_000_000) -> str:
+        """An org with money."""
+        self._do(asked.CreateOrg(by=None, org=name))
+        if deposit:
+            self._do(asked.Deposit(by=None, org=name, micros=deposit * MICROS))
+        return name
+
+    def reserve(self, org: str, nodes: int, *, hours: int | None = None, name: str | None = None) -> str:
+        """A reservation that begins now."""
+        if org not in self.world.records.orgs:
+            self.org(org)
+        end_us = None if hours is None else self.now_us + hours * HOUR_US
+        command = asked.Reserve(
+            by=None, org=org, market=None, name=name, nodes=nodes, start_us=None, end_us=end_us
+        )
+        events = self.do(command)
+        self.tick()
+        return next(e.reservation.reservation for e in events if isinstance(e, happened.Reserved))
+
+    def lend(self, reservation: str, floor: int, *, keep: int = 0) -> None:
+        """The standing offer."""
+        self.do(
+            asked.Lend(by=None, reservation=reservation, floor_micros=floor * MICROS, keep=keep)
+        )
+
+    def claim(self, reservation: str, nodes: int) -> str:
+        """The owner takes nodes for itself."""
+        events = self.do(asked.MakeClaim(by=None, reservation=reservation, nodes=nodes))
+        return next(e.claim.claim for e in events if isinstance(e, happened.Claimed))
+
+    def bid(self, org: str, limit: float, *, nodes: int = 1, gpus: int = 2, **rest: object) -> str:
+        """A spot workload."""
+        capacity = Capacity(kind=CapacityKind.SPOT)
+        return self.submit(org, capacity, limit=limit, nodes=nodes, gpus=gpus, **rest)
+
+    def on_reservation(self, org: str, reservation: str, *, nodes: int = 1, gpus: int = 2, **rest: object) -> str:
+        """The owner's own workload."""
+        capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation)
+        return self.submit(org, capacity, nodes=nodes, gpus=gpus, **rest)
+
+    def on_demand(self, org: str, *, hours: int = 1, nodes: int = 1, gpus: int = 2, **rest: object) -> str:
+        """A short window at the posted price."""
+        capacity = Capacity(kind=CapacityKind.ON_DEMAND)
+        return self.submit(
+            org, capacity, nodes=nodes, gpus=gpus, max_duration_us=hours * HOUR_US, **rest
+        )
+
+    def submit(self, org: str, capacity: Capacity, **shape: object) -> str:
+        """A workload's id; fails the test where it is refused."""
+        if org not in self.world.records.orgs:
+            self.org(org)
+        spec = replace(self.spec(**shape), capacity=capacity)
+        command = asked.Submit(by=None, org=org, market=None, spec=spec, is_held=False)
+        events = self.do(command)
+        return next(e.workload.workload for e in events if isinstance(e, happened.Submitted))
+
+    def spec(
+        self,
+        *,
+        limit: float | None = None,
+        reservation: str | None = None,
+        on_demand_hours: int | None = None,
+        nodes: int = 1,
+        gpus: int = 2,
+        max_duration_us: int | None = None,
+        max_spend: int | None = None,
+        failures: int = 0,
+        any_fabric: bool = False,
+    ) -> Spec:
+        """What someone wants run; spot with a limit, else the reservation's or on-demand."""
+        capacity = Capacity(kind=CapacityKind.SPOT)
+        if reservation is not None:
+            capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation)
+        if on_demand_hours is not None:
+            capacity = Capacity(kind=CapacityKind.ON_DEMAND)
+            max_duration_us = on_demand_hours * HOUR_US
+        return Spec(
+            name="job",
+            command="true",
+            workdir="/",
+            env=(),
+            env_file=None,
+            storage=(),
+            nodes=nodes,
+            gpus=gpus,
+            instance_type=None,
+            interconnect=Interconnect.ANY if any_fabric else Interconnect.FABRIC,
+            capacity=capacity,
+            limit_price_micros=None if limit is None else round(limit * MICROS),
+            max_spend_micros=None if max_spend is None else max_spend * MICROS,
+            checkpoint=None,
+            priority=0,
+            retry_failures=failures,
+            max_duration_us=max_duration_us,
+        )
+
+    def clear(self) -> None:
+        """A clearing now, and what it launches."""
+        self._do(asked.RunClearing(by=None, market="pool"))
+        self.tick()
+
+    def tick(self, seconds: float = 0) -> None:
+        """Time passes: deadlines in order of their time."""
+        until_us = self.now_us + round(seconds * SECOND_US)
+        while (due_us := next_deadline_us(self.world)) is not None and due_us <= until_us:
+            self.now_us = max(self.now_us, due_us)
+            before = len(self.journal)
+            self._happen(take_deadline(self.world))
+            assert len(self.journal) > before, "a deadline that changes nothing"
+        self.now_us = until_us
+
+    def run(self, seconds: float, *, obey: bool = True) -> None:
+        """Time passes with an obedient engine and a clearing each interval."""
+        left = seconds
+        while left > 0:
+            step = min(left, 30.0)
+            if obey:
+                self.start_all()
+            self.tick(step)
+            if obey:
+                self.stop_all()
+            self.clear()
+            left -= step
+        if obey:
+            self.start_all()
+
+    def start_all(self) -> None:
+        """The engine reports the first process of everything ordered."""
+        for name in list(self.world.live):
+            workload = self.workload(name)
+            if workload.attempt is not None and workload.attempt.started_us is None:
+                self.started(name)
+
+    def stop_all(self) -> None:
+        """Whatever was told to leave is gone."""
+        for name in list(self.world.live):
+            attempt = self.workload(name).attempt
+            if attempt is not None and attempt.stop is not None:
+                self.ended(name, code=85)
+
+    def started(self, name: str) -> None:
+        """The first process of an attempt runs."""
+        self._report(name, EnginePhase.RUNNING)
+
+    def saved(self, name: str, step: int) -> None:
+        """The program reports a checkpoint."""
+        saved = Checkpoint(step=step, at_us=self.now_us)
+        self._report(name, EnginePhase.RUNNING, checkpoint=saved)
+
+    def ended(self, name: str, *, code: int | None = 0, signal: int | None = None) -> None:
+        """All ranks ended so, and the seats are free."""
+        code = None if signal is not None else code
+        self._report(name, EnginePhase.RELEASED, code=code, signal=signal)
+
+    def _report(
+        self,
+        name: str,
+        phase: EnginePhase,
+        *,
+        code: int | None = None,
+        signal: int | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        attempt = self.workload(name).attempt
+        assert attempt is not None, f"{name} has no attempt"
+        is_over = phase is EnginePhase.RELEASED
+        started_us = self.now_us if attempt.started_us is None else attempt.started_us
+        seen = ObservedAttempt(
+            attempt=attempt.attempt,
+            generation=attempt.generation,
+            phase=phase,
+            started_us=started_us,
+            released_us=self.now_us if is_over else None,
+            exits=tuple(
+                RankExit(rank=rank, code=code, signal=signal)
+                for rank in range(len(attempt.seats) if is_over else 0)
+            ),
+            checkpoint=checkpoint,
+            devices=(),
+            launch_error=None,
+            engine_state=phase.value,
+        )
+        self.do(asked.ReportAttempts(by=None, pool="pool", attempts=(seen,)))
+
+    def fail(self, node: str) -> None:
+        """The operator reports a node broken."""
+        self.do(asked.FailNode(by=None, node=node, reason="test"))
+
+    def workload(self, name: str) -> Workload:
+        """Its record."""
+        return self.world.records.workloads[name]
+
+    def phase(self, name: str) -> Phase:
+        """Where it is."""
+        return self.workload(name).phase
+
+    def nodes_of(self, name: str) -> tuple[str, ...]:
+        """Nodes it is promised, else those it holds."""
+        workload = self.workload(name)
+        seats = workload.promise.seats if workload.promise else ()
+        if not seats and workload.attempt is not None:
+            seats = workload.attempt.seats
+        return tuple(seat.node for seat in seats)
+
+    def price(self, name: str) -> int:
+        """Micro-units per GPU-hour in force."""
+        workload = self.workload(name)
+        holder = workload.promise or workload.attempt
+        assert holder is not None
+        return holder.rates[-1].price_micros
+
+    def balance(self, account: str) -> int:
+        """Micro-units."""
+        return self.world.ledger.balance(account)
+
+    def do(self, command: asked.Command) -> tuple[happened.Event, ...]:
+        """Decides and evolves; a clearing follows where the events ask for one."""
+        events = self._do(command)
+        self.tick()
+        if urgent_markets(self.world, events):
+            self.clear()
+        return events
+
+    def refused(self, command: asked.Command) -> Refusal:
+        """The refusal of a command that must be refused."""
+        outcome = decide(self.world, command, self.now_us)
+        assert isinstance(outcome, Refusal), f"not refused: {outcome}"
+        return outcome
+
+    def _do(self, command: asked.Command) -> tuple[happened.Event, ...]:
+        before = encode_snapshot(self.world)
+        outcome = decide(self.world, command, max(self.now_us, self.world.records.now_us))
+        assert encode_snapshot(self.world) == before, "decide changed the world"
+        assert not isinstance(outcome, Refusal), f"refused: {outcome}"
+        self._happen(outcome)
+        return outcome
+
+    def _happen(self, events: tuple[happened.Event, ...]) -> None:
+        for event in events:
+            self.journal.append(event)
+            evolve(self.world, event)
+        check(self.world)
+
+    def replayed(self) -> bytes:
+        """The snapshot of a world rebuilt from the journal's bytes."""
+        world = World(Records())
+        for event in self.journal:
+            evolve(world, decode_event(encode_event(event)))
+        return encode_snapshot(world)
