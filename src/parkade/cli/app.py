@@ -1,5 +1,7 @@
 """Every command by its name."""
 
+from collections.abc import Callable
+
 import typer
 
 from parkade.cli import (
@@ -16,7 +18,7 @@ from parkade.cli import (
     workloads,
 )
 
-PANELS = {
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Work": (
         workloads.ps,
         workloads.why,

@@ -89,4 +89,5 @@ def _table(told: "wire.Nodes") -> None:
         ],
         empty="No nodes yet.",
         right="HELD PROMISED",
+        folds="SEATED",
     )

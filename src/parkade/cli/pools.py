@@ -54,22 +54,22 @@ def overview(told: "wire.Pools") -> None:
     from parkade.cli.screen import table
 
     table(
-        ("POOL", "SITE", "INSTANCE TYPE", "NODES", "IN PLAY", "FABRICS", "NOTICE", "AGENT"),
+        ("POOL", "SITE", "INSTANCE TYPE", "FABRICS", "NODES", "IN PLAY", "NOTICE", "AGENT"),
         [
             (
                 each.pool,
                 each.site,
                 each.instance_type.name,
+                len(each.fabrics),
                 each.nodes,
                 each.nodes_in_play,
-                len(each.fabrics),
                 each.terms.notice,
                 "heard" if each.is_reachable else "silent",
             )
             for each in told.pools
         ],
         empty="No pools yet; open one with `parkade pool create -f pool.yaml`.",
-        right="NODES FABRICS NOTICE",
+        right="FABRICS NODES NOTICE",
     )
 
 

@@ -116,10 +116,10 @@ def claims(as_json: AsJson = False) -> None:
 
 
 def _claim(claim: "wire.Claim") -> None:
-    from parkade.cli.screen import say
+    from parkade.cli.screen import count, say
 
     state = f"yours: {' '.join(claim.seats)}" if claim.seated else "waits for its nodes"
-    say(f"{claim.claim}: {claim.nodes} nodes of {claim.reservation}, {state}")
+    say(f"{claim.claim}: {count(claim.nodes, 'node')} of {claim.reservation}, {state}")
 
 
 def _lending(lending: "wire.Lending | None") -> str | None:
@@ -156,10 +156,10 @@ def _window(told: "wire.Reservation") -> str:
 
 
 def _table(told: "wire.Reservations") -> None:
-    from parkade.cli.screen import table
+    from parkade.cli.screen import minute, table
 
     table(
-        ("RESERVATION", "ORG", "STATE", "NODES", "USED", "RATE", "WINDOW", "LENDS"),
+        ("RESERVATION", "ORG", "STATE", "NODES", "USED", "RATE", "START", "END", "LENDS"),
         [
             (
                 each.reservation,
@@ -168,11 +168,13 @@ def _table(told: "wire.Reservations") -> None:
                 each.nodes,
                 each.nodes_used,
                 each.rate,
-                _window(each),
+                minute(each.start),
+                minute(each.end) or "open",
                 _lending(each.lending),
             )
             for each in told.reservations
         ],
         empty="No reservations.",
         right="NODES USED RATE",
+        folds="LENDS",
     )

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -43,20 +42,25 @@ def show(answer: M, render: Callable[[M], None], *, as_json: bool) -> None:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str, right: str = ""
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    empty: str,
+    right: str = "",
+    folds: str = "",
 ) -> None:
-    """A table; `right` names the columns of numbers, separated by spaces."""
+    """A table; `right` names the columns of numbers, `folds` those that may take several lines
+    where the screen is narrow, separated by spaces."""
     lines = [[cell(value) for value in row] for row in rows]
     if not lines:
         console.print(Text(empty, style="dim"))
         return
-    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    numbers = right.split()
+    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        is_number = column in numbers
-        grid.add_column(
-            column, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold"
-        )
+        is_whole = column not in folds.split()
+        justify: JustifyMethod = "right" if column in right.split() else "left"
+        least = None if is_whole else 8
+        grid.add_column(column, justify=justify, no_wrap=is_whole, overflow="fold", min_width=least)
     for line in lines:
         grid.add_row(*line)
     console.print(grid)
@@ -102,14 +106,29 @@ def cell(value: object) -> Text:
 
 
 def brief(span: timedelta) -> str:
-    """A span in its two largest units: `3d 4h`, `12m 5s`."""
+    """A span in its two largest units: `3d4h`, `12m5s`."""
     seconds = max(0, round(span.total_seconds()))
     parts: list[str] = []
     for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
         count, seconds = divmod(seconds, length)
         if count or parts:
             parts.append(f"{count}{unit}" if count else "")
-    return " ".join(part for part in parts[:2] if part) or "0s"
+    return "".join(parts[:2]) or "0s"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 node`, `2 nodes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def short(text: str, most: int = 24) -> str:
+    """A text that fits a column."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def minute(instant: datetime | None) -> str | None:
+    """An instant to the minute, in UTC."""
+    return None if instant is None else f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def since(instant: datetime | None) -> timedelta | None:
@@ -121,3 +140,9 @@ def seats(seats: Sequence[Any]) -> str:
     """Nodes and GPUs: `n1:8 n2:8`."""
     shown = " ".join(f"{seat.node}:{seat.gpus}" for seat in seats[:6])
     return f"{shown} +{len(seats) - 6}" if len(seats) > 6 else shown
+
+
+def nodes(seats: Sequence[Any]) -> str:
+    """The nodes alone, a few of many."""
+    shown = " ".join(seat.node for seat in seats[:4])
+    return f"{shown} +{len(seats) - 4}" if len(seats) > 4 else shown

@@ -8,6 +8,8 @@ import typer
 from parkade.cli.calling import AsJson, calling
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from parkade.wire import workloads as wire
 
 Id = Annotated[str, typer.Argument(help="Such as w12.", metavar="WORKLOAD")]
@@ -34,7 +36,7 @@ def why(workload: Id, as_json: AsJson = False) -> None:
     from parkade.wire.scalars import format_amount
 
     def render(told: "wire.Why") -> None:
-        say(told.says[0].upper() + told.says[1:] + ".")
+        say(f"{told.says}.")
         if told.price_to_win is not None:
             say(f"  parkade bid {told.workload} {format_amount(told.price_to_win)}")
 
@@ -109,45 +111,48 @@ def _line(told: "wire.Workload") -> None:
 
 
 def _table(told: "wire.Workloads") -> None:
-    from parkade.cli.screen import say, seats, since, table
+    from parkade.cli.screen import nodes, say, short, since, table
 
+    has_orgs = len({each.org for each in told.workloads}) > 1
     table(
         (
-            "ID",
-            "NAME",
-            "ORG",
-            "PHASE",
-            "WHY",
-            "GPUS",
-            "CAPACITY",
-            "LIMIT",
-            "PRICE",
-            "SPENT",
-            "AGE",
-            "SEATS",
+            *("ID", "NAME", *(["ORG"] if has_orgs else []), "PHASE", "GPUS", "CAPACITY"),
+            *("PRICE", "SPENT", "AGE", "SEATS"),
         ),
         [
             (
-                each.workload,
-                each.name,
-                each.org,
-                each.phase,
-                each.why,
-                f"{each.nodes}×{each.gpus}",
-                each.capacity,
-                each.limit_price,
-                each.price,
-                each.spent,
-                since(each.submitted),
-                seats(each.attempt.seats if each.attempt else each.promised),
+                *(each.workload, short(each.name), *([each.org] if has_orgs else [])),
+                *(_phase(each), f"{each.nodes}×{each.gpus}", _capacity(each)),
+                *(each.price, each.spent, since(each.submitted)),
+                nodes(each.attempt.seats if each.attempt else each.promised),
             )
             for each in told.workloads
         ],
         empty="No workloads; submit one with `parkade submit`.",
-        right="GPUS LIMIT PRICE SPENT AGE",
+        right="GPUS PRICE SPENT AGE",
+        folds="SEATS",
     )
     if told.next is not None:
         say(f"More: parkade ps --after {told.next}")
+
+
+def _phase(told: "wire.Workload") -> "Text":
+    """The phase, and why, where it waits or leaves."""
+    from rich.text import Text
+
+    from parkade.cli.screen import COLOURS
+
+    text = Text(told.phase, style=COLOURS.get(told.phase, ""))
+    stop = told.attempt.stop if told.attempt else None
+    why = stop.cause if stop else told.why if told.phase == "queued" else ""
+    return text.append(f": {why.replace('_', ' ')}", style="dim") if why else text
+
+
+def _capacity(told: "wire.Workload") -> str:
+    from parkade.wire.scalars import format_amount
+
+    limit = "" if told.limit_price is None else f" ≤ {format_amount(told.limit_price)}"
+    return told.capacity + limit
 
 
 def one(told: "wire.Workload") -> None:

@@ -74,15 +74,16 @@ async def log_requests(pool: Pool, door: Asking, wait: Wait = 0) -> Response:
     return _json(await door.plane.log_requests(pool, wait_s=wait))
 
 
-@router.post("/pools/{pool}/log-chunks/{log_request}")
+@router.post("/pools/{pool}/log-chunks/{log_request}", status_code=204)
 async def log_chunk(
     pool: Pool,
     log_request: Annotated[str, Path(max_length=100)],
     request: Request,
     door: Asking,
     last: bool = False,
-) -> dict[str, bool]:
-    """A part of it; `is_wanted` false where nobody waits for more."""
+) -> None:
+    """A part of it; `not_found` where nobody waits for more."""
     await _agent_of(pool, door)
     chunk = await request.body()
-    return {"is_wanted": await door.plane.log_chunk(pool, log_request, chunk, last)}
+    if not await door.plane.log_chunk(pool, log_request, chunk, last):
+        door.not_found(f"reader of {log_request}")

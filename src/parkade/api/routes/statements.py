@@ -41,7 +41,7 @@ async def statement(
         from_us=None if start is None else microseconds(start),
         to_us=None if end is None else microseconds(end),
     )
-    balance = await door.read(lambda world, _: world.records.balances.get(named, 0))
+    balance = await door.read(lambda world, _: world.ledger.balance(named))
     return view_of(named, stated, balance_micros=balance, is_operator=viewer.is_operator)
 
 

@@ -150,7 +150,7 @@ def _reserved(event: happened.Event) -> Told:
             says = f"{name}: lends its idle nodes from {floor}, keeps {lending.keep}"
             return says, {"floor": floor, "keep": lending.keep}
         case happened.Claimed(claim=claim):
-            says = f"{claim.claim}: {claim.nodes} nodes of {claim.reservation} claimed"
+            says = f"{claim.claim}: claims {claim.nodes} of {claim.reservation}'s nodes"
             return says, {"nodes": claim.nodes}
         case happened.ClaimSeated(claim=name):
             return f"{name}: all its nodes are free and the owner's", {}
@@ -186,7 +186,7 @@ def _workload(event: happened.Event) -> Told:
         case happened.Broken(workload=name, attempt=attempt_id):
             return f"{name}: a node of it failed", {"attempt": attempt_id}
         case happened.Ended(workload=name, phase=phase, why=why, summary=summary):
-            because = ", ".join(filter(None, (why, summary)))
+            because = ", ".join(filter(None, (why if why != phase.value else "", summary)))
             says = f"{name}: {phase}" + (f" ({because})" if because else "")
             cause = event.cause.value if event.cause else None
             return says, {"phase": phase.value, "why": why, "exit": summary, "cause": cause}
@@ -210,5 +210,5 @@ def _moved(transfers: tuple[Transfer, ...], org: str | None) -> Told:
                 "to": transfer.credit,
             }
         )
-    says = ", ".join(f"{line['kind']} {line['amount']}" for line in lines[:6])
+    says = ", ".join(f"{line['kind'].replace('_', ' ')} {line['amount']}" for line in lines[:6])
     return says, {"transfers": lines}

@@ -9,7 +9,7 @@ from parkade.wire import people as wire
 
 def org(world: World, org: Org) -> wire.Org:
     """An org and its balance."""
-    balance = world.records.balances.get(org_account(org.org), 0)
+    balance = world.ledger.balance(org_account(org.org))
     return wire.Org(org=org.org, created=instant(org.created_us), balance=amount(balance))
 
 
