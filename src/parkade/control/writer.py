@@ -5,7 +5,7 @@ turn is not cured: `on_fatal` ends the process, and a restart rebuilds the world
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -13,7 +13,7 @@ import structlog
 from parkade.control.answers import Health, PlaneStopped
 from parkade.control.bell import Bell
 from parkade.control.clock import ClockGuard, SteadyClock
-from parkade.control.cycle import Asked, Committed, Cycle
+from parkade.control.cycle import Asked, Committed, Cycle, Outcome
 from parkade.control.feed import Feed
 from parkade.control.inbox import Inbox, Waiting, WaitingCommand, WaitingView, settle
 from parkade.control.outbox import Outbox
@@ -37,6 +37,13 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rules
     on_fatal: Callable[[BaseException], None]
     point: Callable[[str], None]
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """`outcomes` of the driver's own commands; nothing will be due for `idle_us`."""
+
+    outcomes: tuple[Outcome, ...]
+    idle_us: int
 
 
 class Writer:
@@ -85,8 +92,8 @@ class Writer:
             self._thread.join()
         self.feed.close()
 
-    def turn(self) -> int:
-        """One step; returns how long nothing will be due, in microseconds."""
+    def turn(self, asked: Sequence[Asked] = ()) -> Turn:
+        """One step. `asked` is for who drives it without a thread; it comes before the inbox."""
         settings, cycle = self._settings, self._cycle
         now_us, doubted = self._read_clock()
         self._now_us = now_us
@@ -94,12 +101,12 @@ class Writer:
         is_sure = not cycle.world.records.is_clock_doubted
         while committed := cycle.take_deadlines(now_us, limit=settings.deadlines_limit):
             self._publish(committed)
-        self._take_commands(now_us)
+        outcomes = self._take_commands(now_us, asked)
         self._show(self.inbox.take_views(settings.batch_limit))
         if is_sure:
             self._clear_one(now_us)
         self._snapshots.follow(cycle.world, cycle.sequence, now_us)
-        return self._idle_us(now_us)
+        return Turn(outcomes=outcomes, idle_us=self._idle_us(now_us))
 
     def health(self) -> Health:
         """How it is doing."""
@@ -124,7 +131,7 @@ class Writer:
     def _run(self) -> None:
         try:
             while not self.inbox.is_closed:
-                self.inbox.wait(self.turn())
+                self.inbox.wait(self.turn().idle_us)
             self._snapshots.keep(self._cycle.world, self._cycle.sequence, self._now_us)
         except BaseException as error:  # noqa: BLE001 - whatever it was, the process ends
             _log.critical("writer_stopped", exc_info=True, done="the process ends; restart it")
@@ -145,23 +152,26 @@ class Writer:
             from_us=reading.jumped_from_us, now_us=reading.now_us
         )
 
-    def _take_commands(self, now_us: int) -> None:
+    def _take_commands(self, now_us: int, driven: Sequence[Asked]) -> tuple[Outcome, ...]:
         waiting = self._in_hand = self.inbox.take_commands(self._settings.batch_limit)
         markets = self._cycle.world.records.markets.values()
         news = self.reach.news(markets, self._clock.steady_us())
         asked = [Asked(command=command, idempotency=None) for command in news]
-        told = len(asked)
+        first = len(asked)
+        asked += driven
+        last = len(asked)
         asked += [one.asked for one in waiting]
         if not asked:
-            return
+            return ()
         started_us = self._clock.steady_us()
         outcomes, committed = self._cycle.take_commands(now_us, asked)
         self._commit_us = self._clock.steady_us() - started_us
         self._commits += 1
         self._commands += len(asked)
         self._doors.point("before_answer")
-        settle(zip(waiting, outcomes[told:], strict=True))
+        settle(zip(waiting, outcomes[last:], strict=True))
         self._publish(committed)
+        return outcomes[first:last]
 
     def _show(self, views: list[WaitingView]) -> None:
         answers: list[tuple[Waiting, object]] = []
