@@ -89,5 +89,5 @@ def _table(told: "wire.Nodes") -> None:
         ],
         empty="No nodes yet.",
         right="HELD PROMISED",
-        folds="SEATED",
+        drops="PROMISED FABRIC MARKET",
     )

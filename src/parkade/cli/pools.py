@@ -70,6 +70,7 @@ def overview(told: "wire.Pools") -> None:
         ],
         empty="No pools yet; open one with `parkade pool create -f pool.yaml`.",
         right="FABRICS NODES NOTICE",
+        drops="FABRICS NOTICE SITE",
     )
 
 

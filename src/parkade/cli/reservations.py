@@ -176,5 +176,5 @@ def _table(told: "wire.Reservations") -> None:
         ],
         empty="No reservations.",
         right="NODES USED RATE",
-        folds="LENDS",
+        drops="START RATE ORG USED",
     )

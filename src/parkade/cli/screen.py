@@ -1,5 +1,7 @@
 """How answers look: tables without lines, numbers to the right, colour only where it tells."""
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,7 +32,11 @@ COLOURS = {
     "placed": "cyan",
     "lapsed": "red",
 }
-console = Console(highlight=False, soft_wrap=False)
+GAP = 2
+# Into a pipe nothing is left out, unless COLUMNS says how wide it is.
+PIPE_WIDTH = 200
+_width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+console = Console(highlight=False, width=_width)
 
 
 def show(answer: M, render: Callable[[M], None], *, as_json: bool) -> None:
@@ -47,22 +53,27 @@ def table(
     *,
     empty: str,
     right: str = "",
-    folds: str = "",
+    drops: str = "",
 ) -> None:
-    """A table; `right` names the columns of numbers, `folds` those that may take several lines
-    where the screen is narrow, separated by spaces."""
+    """A table; `right` names the columns of numbers, `drops` those that a narrow screen can do
+    without, the first to go first. Names are separated by spaces."""
     lines = [[cell(value) for value in row] for row in rows]
     if not lines:
         console.print(Text(empty, style="dim"))
         return
-    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        is_whole = column not in folds.split()
+    widths = {
+        column: max(len(column), *(line[index].cell_len for line in lines)) + GAP
+        for index, column in enumerate(columns)
+    }
+    for column in drops.split():
+        if sum(widths.values()) - GAP > console.width:
+            widths.pop(column, None)
+    grid = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+    for column in widths:
         justify: JustifyMethod = "right" if column in right.split() else "left"
-        least = None if is_whole else 8
-        grid.add_column(column, justify=justify, no_wrap=is_whole, overflow="fold", min_width=least)
+        grid.add_column(column, justify=justify, overflow="fold")
     for line in lines:
-        grid.add_row(*line)
+        grid.add_row(*(line[columns.index(column)] for column in widths))
     console.print(grid)
 
 

@@ -58,7 +58,7 @@ def _render(told: "wire.Statement") -> None:
         ],
         empty="Nothing moved.",
         right="AMOUNT GPUS PRICE",
-        folds="FOR WINDOW",
+        drops="GPUS WINDOW",
     )
     fields(
         [

@@ -130,7 +130,7 @@ def _table(told: "wire.Workloads") -> None:
         ],
         empty="No workloads; submit one with `parkade submit`.",
         right="GPUS PRICE SPENT AGE",
-        folds="SEATS",
+        drops="AGE SEATS SPENT CAPACITY",
     )
     if told.next is not None:
         say(f"More: parkade ps --after {told.next}")

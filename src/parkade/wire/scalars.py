@@ -22,6 +22,7 @@ UNITS = {
     "ms": timedelta(milliseconds=1),
 }
 LONGEST = timedelta(days=36_500)
+MOST_OF_A_UNIT = 10_000
 LARGEST = 1_000_000_000_000
 SHARE = re.compile(r"([0-9]{1,9})(?:/([1-9][0-9]{0,8}))?")
 
@@ -58,11 +59,15 @@ def parse_span(value: object) -> timedelta:
 
 
 def format_span(span: timedelta) -> str:
-    """The text that `parse_span` reads back, in the largest unit that is exact."""
+    """The text that `parse_span` reads back: `90s`, `2h`; several units where one is too long."""
     for unit, length in UNITS.items():
-        if span and span % length == timedelta():
+        if span and span % length == timedelta() and span // length < MOST_OF_A_UNIT:
             return f"{span // length}{unit}"
-    return f"{round(span / UNITS['ms'])}ms" if span else "0s"
+    parts = []
+    for unit, length in UNITS.items():
+        count, span = divmod(span, length)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
 
 
 def parse_instant(value: object) -> datetime:

@@ -1,0 +1,161 @@
+import json
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+import yaml as plain_yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parkade.wire.problems import Fault
+from parkade.wire.schema import workload_schema, workload_schema_text
+from parkade.wire.spec import WorkloadSpec
+from parkade.wire.yaml import Unreadable, load, parse
+
+KEPT = sorted((Path(__file__).parent / "kept").glob("*.yaml"))
+SCHEMA = Path(__file__).parents[2] / "docs" / "schema" / "workload-v1.json"
+GOOD = "name: a\ncommand: b\nlimit_price: 2.50\n"
+
+
+def faults(text: str) -> dict[str, Fault]:
+    with pytest.raises(Unreadable) as caught:
+        parse(text, WorkloadSpec)
+    return {fault.place: fault for fault in caught.value.problem.errors}
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.stem)
+def test_what_could_be_submitted_once_can_be_submitted_again(kept: Path) -> None:
+    spec = parse(kept.read_text("utf-8"), WorkloadSpec)
+    assert WorkloadSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.stem)
+def test_the_schema_agrees_with_the_parser_on_kept_specs(kept: Path) -> None:
+    jsonschema_rs.validate(workload_schema(), load(kept.read_text("utf-8")))
+
+
+def test_the_published_schema_is_the_one_that_is_checked() -> None:
+    assert SCHEMA.read_text("utf-8") == workload_schema_text(), (
+        "run: python -m parkade.wire.schema > docs/schema/workload-v1.json"
+    )
+
+
+def test_every_value_is_read_as_it_was_written() -> None:
+    spec = parse(KEPT[0].read_text("utf-8"), WorkloadSpec)
+    assert spec.limit_price == Decimal("2.50")
+    assert spec.max_spend == 400
+    assert spec.max_duration == timedelta(hours=24)
+    assert spec.checkpoint is not None and spec.checkpoint.needs == timedelta(minutes=1)
+    assert spec.env == {"EPOCHS": "3", "LEARNING_RATE": "3e-4", "VERSION": "1.10"}
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "code"),
+    [
+        ("nodes: {min: 2, max: 16}", "nodes", "not_yet"),
+        ("gpus: H100:8", "gpus", "not_yet"),
+        ("array: 0-199%20", "array", "not_yet"),
+        ("resize: live", "resize", "not_yet"),
+        ("resize: restart", "resize", "not_yet"),
+        ("image: pytorch.sqsh", "image", "not_yet"),
+        ("storage: [home]", "storage", "not_yet"),
+        ("suppliers: [lab]", "suppliers", "not_yet"),
+        ("cpus_per_gpu: 12", "cpus_per_gpu", "not_yet"),
+        ("memory_per_gpu: 64GiB", "memory_per_gpu", "not_yet"),
+        ("capacity: [reservation/acme, spot]", "capacity", "not_yet"),
+        ("instance_type: [a, b]", "instance_type", "not_yet"),
+        ("instance_type: {a: 2.50}", "instance_type", "not_yet"),
+        ("limt: 3", "limt", "invalid"),
+        ("nodes: 0", "nodes", "invalid"),
+        ("nodes: 1.0", "nodes", "invalid"),
+        ("nodes: true", "nodes", "invalid"),
+        ("gpus: 0x8", "gpus", "invalid"),
+        ("capacity: cheap", "capacity", "invalid"),
+        ("capacity: reservation/", "capacity", "invalid"),
+        ("max_spend: -1", "max_spend", "invalid"),
+        ("max_spend: 0", "max_spend", "invalid"),
+        ("max_spend: 0.0000001", "max_spend", "invalid"),
+        ("max_spend: 1e3", "max_spend", "invalid"),
+        ("max_spend: .inf", "max_spend", "invalid"),
+        ("max_duration: 24", "max_duration", "invalid"),
+        ("max_duration: 0s", "max_duration", "invalid"),
+        ("max_duration: 1:30", "max_duration", "invalid"),
+        ("workdir: train", "workdir", "invalid"),
+        ("env: {A-B: x}", "env.A-B", "invalid"),
+        ("env: {PARKADE_NODES: '4'}", "env", "invalid"),
+        ("env: {A: 3}", "env.A", "invalid"),
+        ("checkpoint: {signal: SIGKILL, needs: 1m}", "checkpoint.signal", "invalid"),
+        ("checkpoint: {signal: SIGUSR1}", "checkpoint.needs", "invalid"),
+        ("retry: {failures: -1}", "retry.failures", "invalid"),
+        ('interconnect: "all"', "interconnect", "invalid"),
+    ],
+)
+def test_what_is_wrong_is_refused_by_name(line: str, place: str, code: str) -> None:
+    found = faults(GOOD + line)
+    assert {name.removesuffix(".[key]"): fault.code for name, fault in found.items()} == {
+        place: code
+    }
+
+
+def test_every_error_is_told_at_once_with_its_place() -> None:
+    found = faults("comand: x\nnodes: {min: 1}\ngpus: 0\nmax_duration: soon\narray: 0-3\n")
+    assert {place: fault.code for place, fault in found.items()} == {
+        "name": "invalid",
+        "command": "invalid",
+        "nodes": "not_yet",
+        "gpus": "invalid",
+        "limit_price": "limit_required",
+        "max_duration": "invalid",
+        "comand": "invalid",
+        "array": "not_yet",
+    }
+    assert "did you mean `command`" in found["comand"].message
+
+
+def test_spot_without_a_limit_is_refused_and_nothing_dearer_is_taken_instead() -> None:
+    assert faults("name: a\ncommand: b")["limit_price"].code == "limit_required"
+    assert "limit_price" in faults(GOOD + "capacity: on-demand\nmax_duration: 1h")
+    assert "max_duration" in faults("name: a\ncommand: b\ncapacity: on-demand")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("a: [", "line 1, column 5"),
+        ("name: a\nname: b", "line 1, column 1"),
+        ("- a", "document"),
+        ("", "document"),
+        ("? [a, b]\n: c", "line 1, column 3"),
+        ("!!python/object:os.system x", "line 1, column 1"),
+        ("a: " + "[" * 5000, "document"),
+    ],
+)
+def test_what_is_no_document_is_refused_with_its_place(text: str, place: str) -> None:
+    assert list(faults(text)) == [place]
+
+
+@given(st.text(max_size=60))
+def test_no_text_makes_the_parser_fail_otherwise(text: str) -> None:
+    try:
+        parse(text, WorkloadSpec)
+    except Unreadable as error:
+        assert error.problem.errors
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "name": st.from_regex(r"[a-z0-9]{1,9}", fullmatch=True),
+            "command": st.text(min_size=1, max_size=40).filter(lambda text: "\0" not in text),
+            "nodes": st.integers(1, 100_000),
+            "gpus": st.integers(1, 1024),
+            "limit_price": st.decimals("0", "999999", places=6).map(str),
+        }
+    )
+)
+def test_json_and_yaml_of_a_spec_read_alike(value: dict[str, object]) -> None:
+    by_json = WorkloadSpec.model_validate_json(json.dumps(value))
+    assert parse(plain_yaml.safe_dump(value), WorkloadSpec) == by_json
+    jsonschema_rs.validate(workload_schema(), value)
