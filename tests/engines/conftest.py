@@ -12,6 +12,7 @@ import pytest
 from parkade.engines.local import processes, records
 from parkade.engines.local.engine import LocalEngine
 from parkade.ports import DesiredAttempt, NodeShape
+from tests.engines.trial import until
 
 NODES = (NodeShape(node="n0", gpus=4), NodeShape(node="n1", gpus=4))
 
@@ -78,3 +79,16 @@ def place(tmp_path: Path) -> Iterator[LocalPlace]:
         processes.send(process.pid, process.start_ticks, signal.SIGKILL)
     made.close()
     assert not left, f"processes were left behind: {left}"
+
+
+async def up(place: LocalPlace, attempt: DesiredAttempt) -> None:
+    await until((place.checkpoints(attempt) / "up.0").exists)
+
+
+def told_by(pid: int, name: str) -> bytes:
+    return Path(f"/proc/{pid}/{name}").read_bytes()
+
+
+def kill_keeper(place: LocalPlace, attempt: DesiredAttempt) -> None:
+    state = place.state(attempt)
+    assert processes.send(state.keeper_pid, state.keeper_start_ticks, signal.SIGKILL)

@@ -1,135 +1,30 @@
-"""What every engine must do, written once. Each engine subclasses EngineContract with its place.
-
-Programs leave their evidence in the workload's checkpoint folder, which outlives the attempt.
-"""
+"""What every engine must do, written once. Each engine subclasses EngineContract with its place."""
 
 import asyncio
-import itertools
-import json
-import time
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import pytest
 
-from parkade.ports import (
-    Conflict,
-    DesiredAttempt,
-    Engine,
-    InvalidSpec,
-    Observation,
-    ObservedAttempt,
-    Phase,
-    Rank,
-    RankExit,
-    StopOrder,
-    Transient,
+from parkade.ports import Conflict, InvalidSpec, Phase, Rank, RankExit, Transient
+from tests.engines.contract_stop import StopContract
+from tests.engines.trial import (
+    FOR_EVER,
+    Place,
+    attempt_of,
+    now_us,
+    of,
+    order_in,
+    output_of,
+    released,
+    run,
+    until,
+    until_seen,
 )
 
-PATIENCE_S = 20.0
-POLL_S = 0.02
-SECOND_US = 1_000_000
-UNTIL_TERM = "trap 'date +%s%N > $PARKADE_CHECKPOINT_DIR/termed; exit 0' TERM; "
-NEVER_LEAVES = "trap '' TERM; "
-FOR_EVER = "touch $PARKADE_CHECKPOINT_DIR/up.$PARKADE_NODE_RANK; while :; do sleep 0.05; done"
 
-_numbers = itertools.count(1)
-
-
-class Place(Protocol):
-    """Where one engine is tried: two nodes, `n0` and `n1`, of four GPUs each."""
-
-    def engine(self) -> Engine:
-        """Another engine object on the same place, as after a restart of the agent."""
-        ...
-
-    def checkpoints(self, attempt: DesiredAttempt) -> Path:
-        """The workload's checkpoint folder, as the test can read it."""
-        ...
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
-
-
-def attempt_of(command: str, *, nodes: int = 1, gpus: int = 1, **changes: Any) -> DesiredAttempt:
-    """A new attempt; `changes` are fields of DesiredAttempt."""
-    number = next(_numbers)
-    made = DesiredAttempt(
-        attempt=f"w{number}.1",
-        workload=f"w{number}",
-        generation=1,
-        name="trial",
-        org="acme",
-        unix_user=None,
-        command=command,
-        workdir="/tmp",
-        env=(),
-        env_file=None,
-        ranks=tuple(Rank(node=f"n{index}", gpus=gpus) for index in range(nodes)),
-        checkpoint_signal=None,
-        stop=None,
-    )
-    return msgspec.structs.replace(made, **changes)
-
-
-def order_in(term_s: float, kill_s: float, cause: str = "outbid") -> StopOrder:
-    """TERM and KILL that many seconds from now."""
-    now = now_us()
-    return StopOrder(
-        noticed_at_us=now,
-        deadline_us=now + int(term_s * SECOND_US),
-        kill_at_us=now + int(kill_s * SECOND_US),
-        cause=cause,
-    )
-
-
-def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(coroutine, 3 * PATIENCE_S))
-
-
-async def until(holds: Callable[[], Any]) -> Any:
-    """What `holds` returns as soon as it is true."""
-    ends_at = time.monotonic() + PATIENCE_S
-    while not (found := holds()):
-        assert time.monotonic() < ends_at, "it never came to be"
-        await asyncio.sleep(POLL_S)
-    return found
-
-
-def of(observation: Observation, attempt: DesiredAttempt) -> ObservedAttempt | None:
-    found = [one for one in observation.attempts if one.attempt == attempt.attempt]
-    assert len(found) <= 1, "an attempt is observed once"
-    return found[0] if found else None
-
-
-async def until_seen(
-    engine: Engine, attempt: DesiredAttempt, holds: Callable[[ObservedAttempt], bool]
-) -> ObservedAttempt:
-    """The first observation of the attempt for which it holds."""
-    ends_at = time.monotonic() + PATIENCE_S
-    while True:
-        seen = of(await engine.observe(), attempt)
-        if seen is not None and holds(seen):
-            return seen
-        assert time.monotonic() < ends_at, f"it never came to be; last: {seen}"
-        await asyncio.sleep(POLL_S)
-
-
-async def released(engine: Engine, attempt: DesiredAttempt) -> ObservedAttempt:
-    seen = await until_seen(engine, attempt, lambda one: one.phase is Phase.RELEASED)
-    assert seen.released_us is not None
-    return seen
-
-
-async def output_of(engine: Engine, attempt: DesiredAttempt, *, rank: int = 0, **how: Any) -> bytes:
-    how = {"offset": 0, "follow": True} | how
-    return b"".join([chunk async for chunk in engine.logs(attempt.attempt, rank, **how)])
-
-
-class EngineContract:
+class EngineContract(StopContract):
     """Subclasses give a fixture `place`."""
 
     # ------------------------------------------------------------ launch
@@ -290,128 +185,6 @@ class EngineContract:
 
         run(body())
 
-    # ------------------------------------------------------------ stop
-
-    def test_notice_comes_at_once_and_nobody_is_stopped_early(self, place: Place) -> None:
-        async def body() -> None:
-            engine = place.engine()
-            saving = "trap 'date +%s%N > $PARKADE_CHECKPOINT_DIR/signalled' USR1; "
-            attempt = attempt_of(saving + UNTIL_TERM + FOR_EVER, checkpoint_signal="SIGUSR1")
-            await engine.launch(attempt)
-            folder = place.checkpoints(attempt)
-            await until((folder / "up.0").exists)
-            order = order_in(1.5, 10)
-            await engine.stop(attempt.attempt, order)
-            await until(lambda: (folder / "signalled").exists() and read(folder / "signalled"))
-            assert read(folder / "signalled") // 1000 < order.deadline_us
-            assert not (folder / "termed").exists()
-            seen = await released(engine, attempt)
-            assert read(folder / "termed") // 1000 >= order.deadline_us
-            assert seen.exits == (RankExit(rank=0, code=0, signal=None),)
-
-        run(body())
-
-    def test_the_notice_file_says_cause_and_deadline(self, place: Place) -> None:
-        async def body() -> None:
-            engine = place.engine()
-            attempt = attempt_of(
-                "until [ -f $PARKADE_NOTICE_FILE ]; do sleep 0.02; done; cat $PARKADE_NOTICE_FILE"
-            )
-            await engine.launch(attempt)
-            order = order_in(30, 40, "reclaimed")
-            await engine.stop(attempt.attempt, order)
-            notice = json.loads(await output_of(engine, attempt))
-            assert notice["cause"] == "reclaimed"
-            assert notice["deadline_us"] == order.deadline_us
-            assert notice["kill_at_us"] == order.kill_at_us
-            assert notice["deadline"].endswith("Z")
-            seen = await released(engine, attempt)
-            assert (seen.released_us or 0) < order.deadline_us, "who leaves early is not held"
-
-        run(body())
-
-    def test_stop_escalates_by_itself_and_never_early(self, place: Place) -> None:
-        async def body() -> None:
-            engine = place.engine()
-            attempt = attempt_of(NEVER_LEAVES + FOR_EVER)
-            await engine.launch(attempt)
-            await until((place.checkpoints(attempt) / "up.0").exists)
-            order = order_in(0.2, 1.0)
-            await engine.stop(attempt.attempt, order)
-            await engine.close()
-            seen = await released(place.engine(), attempt)
-            assert seen.exits == (RankExit(rank=0, code=None, signal=9),)
-            assert (seen.released_us or 0) >= order.kill_at_us
-
-        run(body())
-
-    def test_a_later_order_comes_forward_and_never_back(self, place: Place) -> None:
-        async def body() -> None:
-            engine = place.engine()
-            attempt = attempt_of(UNTIL_TERM + FOR_EVER)
-            await engine.launch(attempt)
-            await until((place.checkpoints(attempt) / "up.0").exists)
-            await engine.stop(attempt.attempt, order_in(60, 70))
-            soon = order_in(0.5, 20, "healed")
-            await engine.stop(attempt.attempt, soon)
-            await engine.stop(attempt.attempt, order_in(60, 70))
-            seen = await released(engine, attempt)
-            assert soon.deadline_us <= (seen.released_us or 0) < soon.kill_at_us
-
-        run(body())
-
-    def test_during_notice_a_failing_rank_leaves_the_others_their_time(self, place: Place) -> None:
-        async def body() -> None:
-            engine = place.engine()
-            leaves = "until [ -f $PARKADE_NOTICE_FILE ]; do sleep 0.02; done; exit 1"
-            attempt = attempt_of(
-                f"if [ $PARKADE_NODE_RANK = 0 ]; then {leaves}; fi; {UNTIL_TERM}{FOR_EVER}", nodes=2
-            )
-            await engine.launch(attempt)
-            folder = place.checkpoints(attempt)
-            await until((folder / "up.1").exists)
-            order = order_in(1.0, 10)
-            await engine.stop(attempt.attempt, order)
-            await released(engine, attempt)
-            assert read(folder / "termed") // 1000 >= order.deadline_us
-
-        run(body())
-
-    def test_an_order_given_with_the_launch_is_kept(self, place: Place) -> None:
-        async def body() -> None:
-            engine, order = place.engine(), order_in(0.3, 1.5)
-            attempt = attempt_of(FOR_EVER, stop=order)
-            await engine.launch(attempt)
-            seen = await released(engine, attempt)
-            assert (seen.released_us or 0) >= order.deadline_us
-
-        run(body())
-
-    def test_orders_and_signals_for_what_has_ended_change_nothing(self, place: Place) -> None:
-        async def body() -> None:
-            engine, attempt = place.engine(), attempt_of("exit 0")
-            await engine.stop("never-seen", order_in(0, 0))
-            await engine.launch(attempt)
-            before = await released(engine, attempt)
-            await engine.stop(attempt.attempt, order_in(0, 0))
-            await engine.signal(attempt.attempt, "SIGUSR1")
-            assert of(await engine.observe(), attempt) == before
-
-        run(body())
-
-    def test_a_signal_reaches_each_rank(self, place: Place) -> None:
-        async def body() -> None:
-            engine = place.engine()
-            attempt = attempt_of(f"trap 'exit 85' USR2; {FOR_EVER}", nodes=2)
-            await engine.launch(attempt)
-            folder = place.checkpoints(attempt)
-            await until(lambda: (folder / "up.0").exists() and (folder / "up.1").exists())
-            await engine.signal(attempt.attempt, "SIGUSR2")
-            seen = await released(engine, attempt)
-            assert [one.code for one in seen.exits] == [85, 85]
-
-        run(body())
-
     # ------------------------------------------------------------ memory
 
     def test_a_new_engine_adopts_what_runs_and_learns_how_it_ended(self, place: Place) -> None:
@@ -488,6 +261,9 @@ class EngineContract:
             assert await output_of(engine, attempt, offset=2, follow=False) == b"e\ntwo\n"
             await engine.forget(attempt.attempt)
             assert await output_of(engine, attempt) == b"one\ntwo\n"
+            for name, rank in (("never-seen", 0), (attempt.attempt, 1)):
+                with pytest.raises(InvalidSpec):
+                    await anext(engine.logs(name, rank, offset=0, follow=False))
 
         run(body())
 
@@ -521,9 +297,3 @@ class EngineContract:
         assert "python train.py" in text
         assert "EPOCHS=3" in text
         assert "hunter2" not in text
-
-
-def read(path: Path) -> int:
-    """A number that a program wrote; 0 while it is not there whole."""
-    text = path.read_text()
-    return int(text) if text.endswith("\n") else 0

@@ -58,7 +58,11 @@ async def run_agent(
 ) -> None:
     """Until `stop` is set; then what runs goes on running. The engine's life is the caller's."""
     agent = Agent(engine, control_plane, pool=pool, data_folder=data_folder, clock=clock)
-    await engine.adopt()
+    try:
+        await engine.adopt()
+    except EngineError as error:
+        # It is looked at in every round anyway.
+        logger.warning("the engine cannot be adopted yet: %s", error)
     parts = (
         agent.listen(),
         agent.work(tick_s),
@@ -70,6 +74,7 @@ async def run_agent(
         await stop.wait()
         for task in [*tasks, *agent.launching.values()]:
             task.cancel()
+    await asyncio.gather(*agent.launching.values(), return_exceptions=True)
 
 
 class Agent:

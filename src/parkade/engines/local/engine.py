@@ -170,8 +170,11 @@ class LocalEngine:
     async def logs(
         self, attempt: str, rank: int, *, offset: int, follow: bool
     ) -> AsyncIterator[bytes]:
-        """Raises InvalidSpec for an unknown attempt. Bytes already dropped are skipped."""
+        """Raises InvalidSpec for an unknown attempt or rank. Bytes already dropped are skipped."""
         folder = self.folders.find_ended(attempt) or self._known(attempt)
+        launch = records.read_launch(folder)
+        if launch is not None and not 0 <= rank < len(launch.attempt.ranks):
+            raise InvalidSpec(f"rank: attempt {attempt} has no rank {rank}")
         while True:
             is_over = not follow or self.view.is_released(folder)
             while True:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import select
 import struct
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def start_keeper(folder: Path) -> None:
     environment = {"PYTHONPATH": source, "PATH": os.defpath, "LANG": "C.UTF-8"}
     log = os.open(folder / records.KEEPER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        done = subprocess.run(
+        first = subprocess.Popen(
             [sys.executable, "-s", "-P", "-m", MODULE, str(folder)],
             env=environment,
             cwd="/",
@@ -49,12 +50,22 @@ def start_keeper(folder: Path) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            timeout=START_S,
-            check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         raise Transient(f"no keeper could be started for {folder}: {error}") from error
     finally:
         os.close(log)
-    if done.returncode != 0:
+    if _wait(first) != 0:
         raise Transient(f"the keeper of {folder} left at once; see its {records.KEEPER_LOG}")
+
+
+def _wait(first: subprocess.Popen[bytes]) -> int:
+    """The exit code of the process that the keeper forks from, which is ended after START_S."""
+    # Popen's own timeout looks only every 50 ms.
+    descriptor = os.pidfd_open(first.pid)
+    try:
+        if not select.select([descriptor], [], [], START_S)[0]:
+            first.kill()
+    finally:
+        os.close(descriptor)
+    return first.wait()

@@ -1,0 +1,129 @@
+"""How an engine is tried: places, attempts, orders, and waiting with a bound.
+
+Programs leave their evidence in the workload's checkpoint folder, which outlives the attempt.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from parkade.ports import (
+    DesiredAttempt,
+    Engine,
+    Observation,
+    ObservedAttempt,
+    Phase,
+    Rank,
+    StopOrder,
+)
+
+PATIENCE_S = 20.0
+POLL_S = 0.02
+SECOND_US = 1_000_000
+UNTIL_TERM = "trap 'date +%s%N > $PARKADE_CHECKPOINT_DIR/termed; exit 0' TERM; "
+NEVER_LEAVES = "trap '' TERM; "
+FOR_EVER = "touch $PARKADE_CHECKPOINT_DIR/up.$PARKADE_NODE_RANK; while :; do sleep 0.05; done"
+
+_numbers = itertools.count(1)
+
+
+class Place(Protocol):
+    """Where one engine is tried: two nodes, `n0` and `n1`, of four GPUs each."""
+
+    def engine(self) -> Engine:
+        """Another engine object on the same place, as after a restart of the agent."""
+        ...
+
+    def checkpoints(self, attempt: DesiredAttempt) -> Path:
+        """The workload's checkpoint folder, as the test can read it."""
+        ...
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def attempt_of(command: str, *, nodes: int = 1, gpus: int = 1, **changes: Any) -> DesiredAttempt:
+    """A new attempt; `changes` are fields of DesiredAttempt."""
+    number = next(_numbers)
+    made = DesiredAttempt(
+        attempt=f"w{number}.1",
+        workload=f"w{number}",
+        generation=1,
+        name="trial",
+        org="acme",
+        unix_user=None,
+        command=command,
+        workdir="/tmp",
+        env=(),
+        env_file=None,
+        ranks=tuple(Rank(node=f"n{index}", gpus=gpus) for index in range(nodes)),
+        checkpoint_signal=None,
+        stop=None,
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def order_in(term_s: float, kill_s: float, cause: str = "outbid") -> StopOrder:
+    """TERM and KILL that many seconds from now."""
+    now = now_us()
+    return StopOrder(
+        noticed_at_us=now,
+        deadline_us=now + int(term_s * SECOND_US),
+        kill_at_us=now + int(kill_s * SECOND_US),
+        cause=cause,
+    )
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(coroutine, 3 * PATIENCE_S))
+
+
+async def until(holds: Callable[[], Any]) -> Any:
+    """What `holds` returns as soon as it is true."""
+    ends_at = time.monotonic() + PATIENCE_S
+    while not (found := holds()):
+        assert time.monotonic() < ends_at, "it never came to be"
+        await asyncio.sleep(POLL_S)
+    return found
+
+
+def of(observation: Observation, attempt: DesiredAttempt) -> ObservedAttempt | None:
+    found = [one for one in observation.attempts if one.attempt == attempt.attempt]
+    assert len(found) <= 1, "an attempt is observed once"
+    return found[0] if found else None
+
+
+async def until_seen(
+    engine: Engine, attempt: DesiredAttempt, holds: Callable[[ObservedAttempt], bool]
+) -> ObservedAttempt:
+    """The first observation of the attempt for which it holds."""
+    ends_at = time.monotonic() + PATIENCE_S
+    while True:
+        seen = of(await engine.observe(), attempt)
+        if seen is not None and holds(seen):
+            return seen
+        assert time.monotonic() < ends_at, f"it never came to be; last: {seen}"
+        await asyncio.sleep(POLL_S)
+
+
+async def released(engine: Engine, attempt: DesiredAttempt) -> ObservedAttempt:
+    seen = await until_seen(engine, attempt, lambda one: one.phase is Phase.RELEASED)
+    assert seen.released_us is not None
+    return seen
+
+
+async def output_of(engine: Engine, attempt: DesiredAttempt, *, rank: int = 0, **how: Any) -> bytes:
+    how = {"offset": 0, "follow": True} | how
+    return b"".join([chunk async for chunk in engine.logs(attempt.attempt, rank, **how)])
+
+
+def read(path: Path) -> int:
+    """A number that a program wrote; 0 while it is not there whole."""
+    text = path.read_text()
+    return int(text) if text.endswith("\n") else 0
