@@ -155,7 +155,9 @@ def _change(demand: Demand, seats: Seats, ground: Ground) -> Change:
 
 def _lost(demand: Demand, passed: Pass, prices: Prices) -> Line:
     reason = passed.rights.lost.get(demand.demand)
-    if reason is None:
+    if reason is None and is_too_large(demand, passed.ground):
+        reason = WaitReason.TOO_LARGE
+    elif reason is None:
         reason = _why_outbid(demand, passed)
     return Line(
         demand=demand.demand,
@@ -174,8 +176,6 @@ def _lost(demand: Demand, passed: Pass, prices: Prices) -> Line:
 def _why_outbid(demand: Demand, passed: Pass) -> WaitReason:
     """Would it have had room, and at a floor within its limit, if it had been alone in spot?"""
     assert demand.limit_micros is not None
-    if is_too_large(demand, passed.ground):
-        return WaitReason.TOO_LARGE
     floor = least_floor(passed.start, shape_of(demand, passed.ground))
     if floor >= NEVER:
         return WaitReason.NO_ROOM

@@ -22,7 +22,11 @@ def key_of(demand: Demand, terms: Terms) -> int:
 
 
 def in_order_of_right(book: Book) -> tuple[Demand, ...]:
-    """All demands, strongest first; the order they came in does not matter."""
+    """All demands, strongest first; the order they came in does not matter.
+
+    On-demand is displaced by nobody, so who is whole comes before who is to be healed.
+    """
+    in_play = {node.node for node in book.nodes}
     created = {room.reservation: room.created_us for room in book.reservations}
 
     def rank(demand: Demand) -> tuple[bool, int, Place, str]:
@@ -32,7 +36,8 @@ def in_order_of_right(book: Book) -> tuple[Demand, ...]:
             since = created.get(demand.reservation or "", 0)
             place = (newcomer, -demand.priority, since, demand.submitted_us)
         elif demand.right is Right.ON_DEMAND:
-            place = (newcomer, demand.submitted_us)
+            is_broken = any(seat.node not in in_play for seat in demand.seats)
+            place = (newcomer, is_broken, demand.submitted_us)
         else:
             key = key_of(demand, book.terms)
             place = (-key, newcomer, demand.use_7_days, demand.submitted_us)

@@ -16,7 +16,9 @@ from parkade.core.market.book import Book, Demand, Right
 from parkade.core.market.ground import Parts, shape_of
 from parkade.core.market.order import factor_of
 from parkade.core.market.spot import NEVER, Bid, Weights, choose, least_floor
+from parkade.core.market.sweep import Sweep
 from parkade.core.market.turns import Pass
+from parkade.core.market.worlds import Asker
 from parkade.core.placement.room import Room, Shape
 from parkade.core.units.money import ceil_div
 
@@ -42,34 +44,66 @@ class Prices(NamedTuple):
 
 
 def price_all(book: Book, passed: Pass) -> Prices:
-    """Prices of all winners, what losers would need, and the ladder."""
-    paid: dict[str, tuple[int, str | None]] = {}
+    """Prices of all winners, what losers would need, and the ladder.
+
+    One sweep; winners that may use any fabrics or stay put, and each shape of losers that may use
+    any fabrics, cost a re-run of the pass each.
+    """
+    sweep = Sweep(passed.start, passed.weights)
+    newcomer = book.terms.switching_credit.denominator
+    sizes = _ladder_sizes(passed)
+    for shape, factor in [*((shape, newcomer) for shape in sizes), *_losing(passed)]:
+        if not shape.any_fabric:
+            sweep.ask({}, shape, Asker(factor, True, (shape, factor)))
+    reruns = []
     for at, (bid, parts) in enumerate(zip(passed.bids, passed.outcome, strict=True)):
+        taken = sweep.put(bid, parts)
+        if parts is None:
+            continue
+        if bid.shape.any_fabric:
+            reruns.append(at)
+            continue
+        without = {key: -count for key, count in taken.items()}
+        sweep.ask(without, bid.shape, Asker(bid.factor, False, bid.name))
+    answers = sweep.close()
+    for shape, factor in _losing(passed):
+        if shape.any_fabric:
+            answers[shape, factor] = price_newcomer(passed, shape, factor)
+    paid: dict[str, tuple[int, str | None]] = {}
+    to_win: dict[str, int] = {}
+    for at in reruns:
+        answers[passed.bids[at].name] = price_winner(passed, at)
+    for bid, parts in zip(passed.bids, passed.outcome, strict=True):
         if parts is not None:
-            price = price_winner(passed, at)
-            paid[bid.name] = settle_price(price, bid.limit, parts)
+            paid[bid.name] = settle_price(Price(*answers[bid.name]), bid.limit, parts)
+            continue
+        found = answers[bid.shape, bid.factor][0]
+        if found is not None:
+            to_win[bid.name] = found
     for demand in passed.ordered:
         if demand.stays_put and demand.right is Right.SPOT:
             paid[demand.demand] = price_who_stays(book, passed, demand)
-    asked: dict[tuple[Shape, int], Price] = {}
-    to_win: dict[str, int] = {}
-    for bid, parts in zip(passed.bids, passed.outcome, strict=True):
-        if parts is None:
-            question = (bid.shape, bid.factor)
-            if question not in asked:
-                asked[question] = price_newcomer(passed, *question)
-            found = asked[question].micros
-            if found is not None and bid.shape.gpus <= passed.ground.node_gpus:
-                to_win[bid.name] = found
+    ladder = tuple((shape.nodes, answers[shape, newcomer][0]) for shape in sizes)
+    return Prices(paid, to_win, ladder)
+
+
+def _ladder_sizes(passed: Pass) -> list[Shape]:
     largest = max(passed.ground.size, default=0)
-    ladder = []
-    nodes = 1
-    while nodes <= largest:
-        shape = Shape(nodes, passed.ground.node_gpus, None, any_fabric=False)
-        found = price_newcomer(passed, shape, book.terms.switching_credit.denominator).micros
-        ladder.append((nodes, found))
-        nodes *= 2
-    return Prices(paid, to_win, tuple(ladder))
+    return [
+        Shape(1 << power, passed.ground.node_gpus, None, any_fabric=False)
+        for power in range(largest.bit_length())
+    ]
+
+
+def _losing(passed: Pass) -> list[tuple[Shape, int]]:
+    """The different questions of the losers: their shapes and what their limits count."""
+    return list(
+        dict.fromkeys(
+            (bid.shape, bid.factor)
+            for bid, parts in zip(passed.bids, passed.outcome, strict=True)
+            if parts is None and bid.shape.gpus <= passed.ground.node_gpus
+        )
+    )
 
 
 def settle_price(price: Price, limit: int, parts: Parts) -> tuple[int, str | None]:

@@ -170,6 +170,7 @@ def _seat(
     """Seat a demand where it opens at most `limits[f]` nodes."""
     room = rights.room
     own = own_fabrics(demand, ground)
+    stands = shape.any_fabric and sum(own.values()) == shape.nodes
     best: tuple[bool, bool, int, int, int] | None = None
     for fabric, limit in enumerate(limits):
         offer = room.offer(fabric, shape)
@@ -177,7 +178,9 @@ def _seat(
             waits = rights.idle[fabric] < offer.opened
             rank = (fabric not in own, waits, offer.opened, limit - offer.opened, fabric)
             best = rank if best is None else min(best, rank)
-    if best is not None:
+    if stands and all(_fits(room, shape, *it, limits) for it in own.items()):
+        shares = sorted(own.items())
+    elif best is not None:
         shares = [(best[4], shape.nodes)]
     elif shape.any_fabric:
         capacities = []
@@ -200,6 +203,11 @@ def _seat(
         if holding is not None:
             holding.spend(fabric, nodes)
     return True
+
+
+def _fits(room: Room, shape: Shape, fabric: int, nodes: int, limits: list[int]) -> bool:
+    offer = room.offer(fabric, shape._replace(nodes=nodes))
+    return offer is not None and offer.opened <= limits[fabric]
 
 
 def _opened(room: Room, shape: Shape, fabric: int, nodes: int) -> int:

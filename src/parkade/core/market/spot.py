@@ -12,13 +12,17 @@ from typing import NamedTuple
 from parkade.core.market.book import Demand, Terms
 from parkade.core.market.ground import Ground, Parts, own_fabrics, shape_of
 from parkade.core.market.order import factor_of, key_of
-from parkade.core.placement.room import Room, Shape, spread
+from parkade.core.placement.room import Offer, Room, Shape, spread
 from parkade.core.units.fraction import Fraction
 
 NEVER = 1 << 100
 """A floor nobody's limit reaches: the shape fits nowhere."""
 
 Shares = list[tuple[int, int]]
+Rank = tuple[int, bool, int, int, int]
+"""Cost, is not its own, nodes opened, nodes left, fabric: the least is taken."""
+
+NOWHERE: Rank = (NEVER * NEVER, True, 0, 0, -1)
 
 
 class Bid(NamedTuple):
@@ -96,17 +100,19 @@ def choose(room: Room, bid: Bid, weights: Weights, cheapest: int) -> Shares | No
             and len(bid.own) == 1
         ):
             return [(fabric, shape.nodes)]
-    best: tuple[int, bool, int, int, int] | None = None
+    best = NOWHERE
     for fabric, free in enumerate(room.free):
         offer = room.offer(fabric, shape)
-        if offer is None or offer.level > bid.limit:
-            continue
-        foreign = fabric not in bid.own
-        cost = offer.level * (weights.other if foreign else weights.own)
-        rank = (cost, foreign, offer.opened, free - offer.opened, fabric)
-        if best is None or rank < best:
-            best = rank
-    return None if best is None else [(best[4], shape.nodes)]
+        if offer is not None and offer.level <= bid.limit:
+            best = min(best, rank_of(bid, fabric, offer, free, weights))
+    return None if best is NOWHERE else [(best[4], shape.nodes)]
+
+
+def rank_of(bid: Bid, fabric: int, offer: Offer, free: int, weights: Weights) -> Rank:
+    """How a bid likes a fabric's offer."""
+    foreign = fabric not in bid.own
+    cost = offer.level * (weights.other if foreign else weights.own)
+    return cost, foreign, offer.opened, free - offer.opened, fabric
 
 
 def least_floor(room: Room, shape: Shape) -> int:

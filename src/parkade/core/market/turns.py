@@ -39,9 +39,10 @@ def run_pass(book: Book) -> Pass:
     ground = survey(book)
     ordered = in_order_of_right(book)
     _check_seats(ordered, ground)
-    rights = exercise(book, ground, ordered)
+    possible = tuple(demand for demand in ordered if demand.gpus <= ground.node_gpus)
+    rights = exercise(book, ground, possible)
     supply = stack_floors(book, ground, rights)
-    spot = [demand for demand in ordered if demand.right is Right.SPOT]
+    spot = [demand for demand in possible if demand.right is Right.SPOT]
     staying = [demand for demand in spot if demand.stays_put]
     tokens: dict[str, int] = {}
     start = Room(supply.ladders, book.gpus_per_node)

@@ -1,0 +1,144 @@
+"""A second opinion on prices: the spot market played with single nodes, again for every limit.
+
+Written apart from what it checks: it knows nodes where the pass counts room, and it searches the
+least winning limit where the sweep derives it. Only the room at the start is taken over.
+"""
+
+from dataclasses import dataclass
+
+from parkade.core.market.book import Terms
+from parkade.core.market.spot import Bid
+from parkade.core.market.turns import Pass
+
+
+@dataclass
+class Node:
+    fabric: int
+    level: int
+    tenant: object
+    left: int
+
+
+def start_of(passed: Pass) -> list[Node]:
+    """Every node spot may use, as it stands before the first bid."""
+    gpus = passed.ground.node_gpus
+    nodes = [
+        Node(fabric, level, None, gpus)
+        for fabric, ladder in enumerate(passed.start.levels)
+        for level in ladder[len(ladder) - passed.start.free[fabric] :]
+    ]
+    for (fabric, tenant), gaps in passed.start.gaps.items():
+        nodes += [Node(fabric, level, tenant, left) for level, left, _ in gaps]
+    return nodes
+
+
+def seats_for(nodes: list[Node], bid: Bid, fabrics: set[int]) -> list[Node] | None:
+    """The cheapest nodes for all ranks in these fabrics together."""
+    shape = bid.shape
+    shared = [it for it in nodes if it.tenant is not None and it.tenant == shape.tenant]
+    fits = [it for it in shared if it.fabric in fabrics and it.left >= shape.gpus]
+    fits.sort(key=lambda it: (it.level, it.left))
+    empty = [it for it in nodes if it.tenant is None and it.fabric in fabrics]
+    empty.sort(key=lambda it: it.level)
+    found = (fits + empty)[: shape.nodes]
+    return found if len(found) == shape.nodes else None
+
+
+def choose(nodes: list[Node], bid: Bid, terms: Terms) -> list[Node] | None:
+    """Where a bid goes in its turn."""
+    everywhere = sorted({node.fabric for node in nodes})
+    credit = terms.switching_credit
+
+    def effective(level: int, own: bool) -> int:
+        return level * (credit.denominator + (0 if own else credit.numerator))
+
+    if bid.shape.any_fabric:
+        return _choose_any(nodes, bid, everywhere, effective)
+    options = []
+    for fabric in everywhere:
+        found = seats_for(nodes, bid, {fabric})
+        if found and max(it.level for it in found) <= bid.limit:
+            opened = sum(it.tenant is None for it in found)
+            left = sum(it.tenant is None and it.fabric == fabric for it in nodes) - opened
+            own = fabric in bid.own
+            cost = effective(max(it.level for it in found), own)
+            options.append(((cost, not own, opened, left, fabric), found))
+    return min(options, key=lambda it: it[0])[1] if options else None
+
+
+def _choose_any(nodes, bid, everywhere, effective):
+    cheapest = {f: _slots(nodes, bid, f) for f in everywhere}
+    levels = sorted(it.level for slots in cheapest.values() for it in slots)
+    if len(levels) < bid.shape.nodes or levels[bid.shape.nodes - 1] > bid.limit:
+        return None
+    least = levels[bid.shape.nodes - 1]
+    if sum(bid.own.values()) == bid.shape.nodes:
+        mine = [cheapest.get(f, [])[:n] for f, n in bid.own.items()]
+        flat = [it for part in mine for it in part]
+        if len(flat) == bid.shape.nodes:
+            highest = max(it.level for it in flat)
+            if highest <= bid.limit and effective(highest, True) <= effective(least, False):
+                return flat
+    within = {f: [it for it in slots if it.level <= least] for f, slots in cheapest.items()}
+    alone = [f for f in everywhere if len(within[f]) >= bid.shape.nodes]
+    if alone:
+
+        def tightness(f):
+            empty = sum(it.tenant is None and it.fabric == f for it in nodes)
+            return (f not in bid.own, empty, f)
+
+        return within[min(alone, key=tightness)][: bid.shape.nodes]
+    found = []
+    for f in sorted(everywhere, key=lambda f: (f not in bid.own, -len(within[f]), f)):
+        found += within[f][: bid.shape.nodes - len(found)]
+    return found
+
+
+def _slots(nodes: list[Node], bid: Bid, fabric: int) -> list[Node]:
+    for count in range(len(nodes), 0, -1):
+        found = seats_for(nodes, bid._replace(shape=bid.shape._replace(nodes=count)), {fabric})
+        if found:
+            return found
+    return []
+
+
+def play(nodes: list[Node], bids: list[Bid], terms: Terms) -> set[str]:
+    """Let bids take their turns: who wins."""
+    won = set()
+    for bid in bids:
+        found = choose(nodes, bid, terms)
+        if found is not None:
+            won.add(bid.name)
+            for node in found:
+                if bid.shape.tenant is None:
+                    nodes.remove(node)
+                else:
+                    node.tenant = bid.shape.tenant
+                    node.left -= bid.shape.gpus
+    return won
+
+
+def wins_at(passed: Pass, terms: Terms, bid: Bid, limit: int, *, loses_ties: bool) -> bool:
+    """Whether somebody with this limit would find room in its turn."""
+    nodes = start_of(passed)
+    key = limit * bid.factor
+    stronger = [
+        it
+        for it in passed.bids
+        if it.name != bid.name and (it.key > key or (loses_ties and it.key == key))
+    ]
+    play(nodes, stronger, terms)
+    return choose(nodes, bid._replace(limit=limit, key=key, own={}), terms) is not None
+
+
+def least_winning_limit(
+    passed: Pass, terms: Terms, bid: Bid, *, loses_ties: bool = False
+) -> int | None:
+    """The smallest of all limits that could matter with which this bid would win."""
+    levels = {level for ladder in passed.start.levels for level in ladder}
+    reached = {-(-it.key // bid.factor) for it in passed.bids if it.name != bid.name}
+    candidates = sorted({0} | levels | reached | {limit + 1 for limit in levels | reached | {0}})
+    for limit in candidates:
+        if wins_at(passed, terms, bid, limit, loses_ties=loses_ties):
+            return limit
+    return None
