@@ -41,7 +41,7 @@ test-long: $(STAMP) ## every test but those marked gpu, properties at length
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(JOBS) -m "not gpu" --timeout 1800
 
 demo: $(STAMP) ## a day in a small marketplace
-	$(BIN)/python demo/day.py
+	$(BIN)/python -m demo.day
 
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py
