@@ -18,6 +18,8 @@ from parkade.wire.scalars import (
 )
 
 NOW = datetime(2026, 2, 28, 23, 0, tzinfo=UTC)
+FIRST = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+LAST = FIRST.replace(year=9000)
 MICROS = st.integers(-(10**18) + 1, 10**18 - 1)
 
 
@@ -30,10 +32,10 @@ def test_money_is_the_same_text_on_the_wire_and_in_the_core(micros: int) -> None
 
 
 @pytest.mark.parametrize(
-    "value", [2.5, True, None, "", "2.5.0", "1e3", "NaN", "0.1234567", " 1", "１", "1" * 13]
+    "value", [2.5, True, None, "", "2.5.0", "1e3", "NaN", "0.1234567", " 1", "\uff11", "1" * 13]
 )
 def test_what_is_not_exact_money_is_refused(value: object) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse_amount(value)
 
 
@@ -52,11 +54,11 @@ def test_spans_are_what_people_mean(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "5", "5 m", "-5m", "1.5h", "m", "9" * 10 + "s", "99999999d"])
 def test_what_is_no_span_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse_span(text)
 
 
-@given(st.datetimes(datetime(1970, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC)))
+@given(st.datetimes(FIRST, LAST, timezones=st.just(UTC)))
 def test_an_instant_is_read_back_to_the_microsecond(instant: datetime) -> None:
     assert parse_instant(format_instant(instant)) == instant
 
@@ -78,5 +80,5 @@ def test_when_is_now_from_now_or_an_instant(text: str, instant: datetime) -> Non
     "text", ["", "later", "+", "+2", "2026-01-31T12:00:00", "20260131", "0001-01-01T00:00:00+23:00"]
 )
 def test_an_instant_without_a_zone_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse_when(text, now=NOW)

@@ -71,8 +71,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> Response:
         code = BY_STATUS.get(error.status_code, "invalid")
-        told = problem(code, str(error.detail)).model_copy(update={"status": error.status_code})
-        reply = answer(told)
+        reply = answer(problem(code, str(error.detail)))
         reply.headers.update(error.headers or {})
         return reply
 

@@ -141,12 +141,12 @@ class AsyncClient:
                     "GET",
                     log_path(workload),
                     params={"rank": rank, "offset": offset, "follow": str(follow).lower()},
-                    timeout=stream_timeout(),
+                    timeout=stream_timeout(is_quiet=follow),
                 ) as response:
                     if not response.is_success:
                         await response.aread()
                         raise error_of(response)
-                    async for chunk in response.aiter_raw():
+                    async for chunk in response.aiter_bytes():
                         offset += len(chunk)
                         failures = 0
                         yield chunk

@@ -13,9 +13,9 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 SILENCE_S = 45.0
 
 
-def stream_timeout() -> httpx.Timeout:
-    """A stream that is silent for longer is broken."""
-    return httpx.Timeout(SILENCE_S, connect=5.0)
+def stream_timeout(*, is_quiet: bool = False) -> httpx.Timeout:
+    """A stream that is silent for longer is broken, unless it may be quiet for ever."""
+    return httpx.Timeout(None if is_quiet else SILENCE_S, connect=5.0)
 
 
 def headers_of(token: str | None) -> dict[str, str]:

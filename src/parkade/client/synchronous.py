@@ -132,12 +132,12 @@ class Client:
                     "GET",
                     log_path(workload),
                     params={"rank": rank, "offset": offset, "follow": str(follow).lower()},
-                    timeout=stream_timeout(),
+                    timeout=stream_timeout(is_quiet=follow),
                 ) as response:
                     if not response.is_success:
                         response.read()
                         raise error_of(response)
-                    for chunk in response.iter_raw():
+                    for chunk in response.iter_bytes():
                         offset += len(chunk)
                         failures = 0
                         yield chunk

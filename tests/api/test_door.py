@@ -1,0 +1,173 @@
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from parkade.api.door import digest_of, new_token
+from parkade.wire.problems import PROBLEM_JSON
+from tests.api.town import Town
+
+
+def code(response: httpx.Response) -> str:
+    assert response.headers["content-type"] == PROBLEM_JSON
+    told = response.json()
+    assert told["status"] == response.status_code
+    return str(told["code"])
+
+
+def test_a_token_is_256_random_bits_and_no_two_are_alike() -> None:
+    assert len({new_token() for _ in range(100)}) == 100
+    assert new_token().startswith("pk_") and len(new_token()) == 3 + 43
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic x"},
+        {"Authorization": "Bearer pk_wrong"},
+        {"Authorization": "Bearer " + "x" * 5000},
+    ],
+)
+def test_without_a_good_token_nothing_is_told(town: Town, header: dict[str, str]) -> None:
+    response = town.http.get("/v1/whoami", headers=header)
+    assert (response.status_code, code(response)) == (401, "unauthenticated")
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_revoked_token_is_refused_from_then_on(town: Town) -> None:
+    org, owner = town.org()
+    name = town.name("user")
+    town.done(town.post("/users", {"user": name, "org": org}))
+    made = town.done(town.post("/tokens", {"user": name, "token": f"{name}-laptop"}))
+    assert town.get("/whoami", made["secret"]).json()["user"] == name
+    assert town.done(town.post(f"/tokens/{name}-laptop/revoke", token=owner))["is_revoked"]
+    assert town.get("/whoami", made["secret"]).status_code == 401
+
+
+def test_no_token_reaches_the_journal(town: Town) -> None:
+    _, owner = town.org()
+    files = [path.read_bytes() for path in town.folder.iterdir() if path.is_file()]
+    assert not any(owner.encode() in file for file in files)
+    assert any(digest_of(owner).encode() in file for file in files)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/orgs", {"org": "mine"}),
+        ("/orgs/operator/deposits", {"amount": "1"}),
+        ("/pools", None),
+        ("/prices/lab", {"public_floor": "1"}),
+        ("/nodes/n1/fail", {"reason": "x"}),
+        ("/nodes/n1/cordon", {"reason": "x"}),
+        ("/nodes/n1/restore", {}),
+        ("/clock/confirm", {}),
+    ],
+)
+def test_what_is_the_operators_is_denied_to_owners(
+    town: Town, path: str, body: dict[str, str] | None
+) -> None:
+    _, owner = town.org()
+    if body is None:
+        body = {"pool": "p"}
+        assert town.post(path, body, owner).status_code in (403, 422)
+        return
+    response = town.post(path, body, owner)
+    assert (response.status_code, code(response)) == (403, "denied")
+
+
+def test_a_member_makes_no_users_and_no_tokens_for_others(town: Town) -> None:
+    org, _ = town.org()
+    member = town.user(org)
+    boss = {"user": town.name("user"), "org": org, "role": "owner"}
+    assert code(town.post("/users", boss, member)) == "denied"
+    assert code(town.post("/tokens", {"user": "operator"}, member)) == "denied"
+
+
+def test_an_owner_cannot_make_an_operator(town: Town) -> None:
+    org, owner = town.org()
+    body = {"user": town.name("user"), "org": org, "role": "operator"}
+    assert code(town.post("/users", body, owner)) == "denied"
+
+
+def test_all_errors_of_a_request_are_told_at_once_with_their_places(town: Town) -> None:
+    body = {"spec": {"name": "a b", "nodes": {"min": 1}, "gpus": 0, "limit": 3}, "markt": "x"}
+    response = town.post("/workloads", body)
+    assert (response.status_code, code(response)) == (422, "invalid")
+    assert {fault["place"]: fault["code"] for fault in response.json()["errors"]} == {
+        "spec.name": "invalid",
+        "spec.command": "invalid",
+        "spec.nodes": "not_yet",
+        "spec.gpus": "invalid",
+        "spec.limit_price": "limit_required",
+        "spec.limit": "invalid",
+        "markt": "invalid",
+    }
+
+
+def test_money_as_a_float_is_refused(town: Town) -> None:
+    response = town.post("/orgs/operator/deposits", {"amount": 1.5})
+    assert code(response) == "invalid"
+    assert response.json()["errors"][0]["place"] == "amount"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"null", b"\xff", b"[" * 90_000])
+def test_what_is_no_request_is_a_problem_and_not_a_failure(town: Town, body: bytes) -> None:
+    headers = {**town.headers(None), "Content-Type": "application/json"}
+    response = town.http.post("/v1/orgs", content=body, headers=headers)
+    assert (response.status_code, code(response)) == (422, "invalid")
+
+
+def test_a_body_beyond_the_bound_is_refused_said_or_not(town: Town) -> None:
+    large = b" " * 150_000
+
+    def pieces() -> Iterator[bytes]:
+        yield from (large[:10_000] for _ in range(15))
+
+    for content in (large, pieces()):
+        response = town.http.post("/v1/orgs", content=content, headers=town.headers(None))
+        assert (response.status_code, code(response)) == (413, "body_too_large")
+
+
+def test_what_is_not_there_is_a_problem_too(town: Town) -> None:
+    assert code(town.get("/nothing")) == "not_found"
+    assert code(town.http.put("/v1/orgs")) == "method_not_allowed"
+
+
+def test_a_repeated_request_happens_once(town: Town) -> None:
+    pool, (_, owner) = town.pool(), town.org()
+    body = {"spec": town.spec(), "market": pool, "hold": True}
+    first = town.done(town.post("/workloads", body, owner, key="k1"))
+    again = town.done(town.post("/workloads", body, owner, key="k1"))
+    assert first["workload"] == again["workload"]
+    assert len(town.get("/workloads", owner).json()["workloads"]) == 1
+
+
+def test_a_key_is_for_one_request_of_one_user(town: Town) -> None:
+    pool, (_, ann), (_, ben) = town.pool(), town.org(), town.org()
+    body = {"spec": town.spec(), "market": pool, "hold": True}
+    town.done(town.post("/workloads", body, ann, key="k2"))
+    other = town.post("/workloads", {**body, "hold": False}, ann, key="k2")
+    assert (other.status_code, code(other)) == (409, "conflict")
+    town.done(town.post("/workloads", body, ben, key="k2"))
+
+
+def test_a_tokens_secret_is_told_once_even_if_the_request_is_repeated(town: Town) -> None:
+    org, owner = town.org()
+    name = town.name("user")
+    town.done(town.post("/users", {"user": name, "org": org}, owner))
+    body = {"user": name, "token": f"{name}-1"}
+    secret = town.done(town.post("/tokens", body, owner, key="k3"))["secret"]
+    again = town.post("/tokens", body, owner, key="k3")
+    assert code(again) == "conflict" and secret not in again.text
+    assert len(town.get("/tokens", secret).json()["tokens"]) == 1
+
+
+def test_health_and_metrics_name_no_customer(town: Town) -> None:
+    org, _ = town.org()
+    assert town.http.get("/healthz").json() == {"is_running": True}
+    metrics = town.http.get("/metrics").text
+    assert "parkade_up 1.0" in metrics and "parkade_commands_total" in metrics
+    assert org not in metrics

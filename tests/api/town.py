@@ -1,0 +1,230 @@
+"""A whole server on a free loopback port: real plane, real store, and agents that tests play."""
+
+import asyncio
+import itertools
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import uvicorn
+
+from parkade.api import ApiSettings, create_app
+from parkade.control.clock import SystemClock
+from parkade.control.core import RULES
+from parkade.control.plane import Plane
+from parkade.control.settings import PlaneSettings
+from parkade.control.writer import Doors
+from parkade.ports import DesiredState, Observation, ObservedAttempt, Phase
+from parkade.service.first import make_operator
+from parkade.store import open_sqlite
+
+TERMS = {
+    "pay_as_you_go": "12",
+    "reservation_rate": "4",
+    "public_floor": "1.00",
+    "fee": "2/7",
+    "notice": "1s",
+    "heal_notice": "1s",
+    "kill": "1s",
+    "turnaround": "0s",
+    "clearing_interval": "1s",
+    "clearing_pause": "50ms",
+    "buffer_nodes": 0,
+}
+
+
+class Town:
+    """A server and its operator's token; names are new for each test."""
+
+    def __init__(self, url: str, operator: str, folder: Path) -> None:
+        self.url = url
+        self.operator = operator
+        self.folder = folder
+        self.http = httpx.Client(base_url=url, timeout=20)
+        self.has_pool = False
+        self._names = itertools.count(1)
+
+    def name(self, kind: str) -> str:
+        """A name that nobody has."""
+        return f"{kind}-{next(self._names)}"
+
+    def get(self, path: str, token: str | None = None, **params: Any) -> httpx.Response:
+        """A question, as the operator where no token is given."""
+        return self.http.get(f"/v1{path}", params=params, headers=self.headers(token))
+
+    def post(
+        self, path: str, body: object = None, token: str | None = None, key: str | None = None
+    ) -> httpx.Response:
+        """A change."""
+        headers = self.headers(token) | ({"Idempotency-Key": key} if key else {})
+        return self.http.post(f"/v1{path}", json=body or {}, headers=headers)
+
+    def headers(self, token: str | None) -> dict[str, str]:
+        """Of a token, the operator's where it is None."""
+        return {"Authorization": f"Bearer {self.operator if token is None else token}"}
+
+    def done(self, response: httpx.Response) -> Any:
+        """The answer of a call that must succeed."""
+        assert response.is_success, response.text
+        return response.json()
+
+    def user(self, org: str, role: str = "member") -> str:
+        """A new user's token."""
+        name = self.name("user")
+        self.done(self.post("/users", {"user": name, "org": org, "role": role}))
+        return str(self.done(self.post("/tokens", {"user": name}))["secret"])
+
+    def org(self, money: str = "1000") -> tuple[str, str]:
+        """(a new org with money, its owner's token)."""
+        org = self.name("org")
+        self.done(self.post("/orgs", {"org": org}))
+        self.done(self.post(f"/orgs/{org}/deposits", {"amount": money}))
+        return org, self.user(org, "owner")
+
+    def pool(self, nodes: int = 8, **terms: object) -> str:
+        """The one pool, of nodes with two GPUs each; nobody runs it but the test."""
+        pool = "lab"
+        if self.has_pool:
+            return pool
+        self.has_pool = True
+        body = {
+            "pool": pool,
+            "site": "elsewhere",
+            "instance_type": {
+                "name": "tiny",
+                "gpu_model": "T1",
+                "gpus_per_node": 2,
+                "memory_gib": 8,
+                "cpus": 2,
+            },
+            "fabrics": {"f1": [f"{pool}-{number}" for number in range(1, nodes + 1)]},
+            "terms": {**TERMS, **terms},
+        }
+        self.done(self.post("/pools", body))
+        return pool
+
+    def spec(self, **keys: object) -> dict[str, object]:
+        """A spot workload of one GPU."""
+        return {
+            "name": "job",
+            "command": "python train.py",
+            "workdir": "/tmp",
+            "limit_price": "2.50",
+            **keys,
+        }
+
+    def submit(self, pool: str, token: str, **keys: object) -> str:
+        """A new workload's id."""
+        body = {"spec": self.spec(**keys), "market": pool}
+        return str(self.done(self.post("/workloads", body, token))["workload"])
+
+    def desired(self, pool: str) -> DesiredState:
+        """What the pool's agent is told now."""
+        response = self.get(f"/pools/{pool}/desired")
+        assert response.status_code == 200, response.text
+        return msgspec.json.decode(response.content, type=DesiredState)
+
+    def wait_for_attempt(self, pool: str, workload: str) -> str:
+        """The attempt that the agent is told to run, once there is one."""
+        after: dict[str, Any] = {}
+        for _ in range(20):
+            response = self.get(f"/pools/{pool}/desired", wait=1, **after)
+            if response.status_code == 200:
+                state = msgspec.json.decode(response.content, type=DesiredState)
+                after = {"after_epoch": state.epoch, "after_sequence": state.sequence}
+                for attempt in state.attempts:
+                    if attempt.workload == workload:
+                        return attempt.attempt
+        raise AssertionError(f"{workload} was not launched in {pool}")
+
+    def observe(self, pool: str, *attempts: ObservedAttempt) -> httpx.Response:
+        """What the pool's agent says that it sees."""
+        observation = Observation(
+            pool=pool, at_us=SystemClock().now_us(), is_complete=True, attempts=attempts
+        )
+        return self.http.post(
+            f"/v1/pools/{pool}/observation",
+            content=msgspec.json.encode(observation),
+            headers=self.headers(None),
+        )
+
+    def running(self, attempt: str) -> ObservedAttempt:
+        """A first attempt that runs since now."""
+        return ObservedAttempt(
+            attempt=attempt,
+            generation=1,
+            phase=Phase.RUNNING,
+            started_us=SystemClock().now_us(),
+            released_us=None,
+            exits=(),
+            checkpoint=None,
+            devices=(),
+            launch_error=None,
+            engine_state="running",
+        )
+
+    def events(
+        self, token: str, *, after: int = 0, last_event_id: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Everything that a token may see after a position."""
+        resumed = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
+        response = self.http.get(
+            "/v1/events",
+            params={"after": after, "follow": "false"},
+            headers=self.headers(token) | resumed,
+        )
+        assert response.status_code == 200, response.text
+        lines = response.text.splitlines()
+        return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+
+
+@contextmanager
+def town(folder: Path) -> Iterator[Town]:
+    """A server that runs while the context is open."""
+    ready = threading.Event()
+    told: dict[str, Any] = {}
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(folder, told, ready)))
+    thread.start()
+    assert ready.wait(20), "the server did not start"
+    try:
+        found = Town(f"http://127.0.0.1:{told['port']}", told["token"], folder)
+        yield found
+        found.http.close()
+    finally:
+        told["server"].should_exit = True
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+async def _serve(folder: Path, told: dict[str, Any], ready: threading.Event) -> None:
+    def fatal(error: BaseException) -> None:
+        raise error
+
+    store = open_sqlite(folder / "parkade.sqlite3", point=lambda _: None)
+    doors = Doors(
+        store=store, clock=SystemClock(), rules=RULES, on_fatal=fatal, point=lambda _: None
+    )
+    plane = Plane(doors, PlaneSettings(check_every=1, unreachable_after_us=3_600_000_000))
+    plane.start()
+
+    def tell(secret: str) -> None:
+        told["token"] = secret
+
+    await make_operator(plane, tell=tell, is_new_token_wanted=False)
+    app = create_app(plane, ApiSettings(keep_alive_s=0.2, most_body_bytes=100_000))
+    config = uvicorn.Config(
+        app, log_config=None, timeout_graceful_shutdown=1, ws="none", lifespan="off"
+    )
+    told["server"] = server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        told["port"] = listening.getsockname()[1]
+        ready.set()
+        await server.serve(sockets=[listening])
+    await plane.close()
+    store.close()
