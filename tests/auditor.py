@@ -8,6 +8,7 @@ does not add up, and returns what it found. The rules it holds:
   from its first process (or the end of the start grace, where it made others leave) to its release,
   never before it was ordered nor after its kill, its node's failure, or, where nobody knows how it
   ended, the last checkpoint within the hour.
+- Who was given notice keeps its rate: a later one is for the seats that it moves to.
 - Who made others leave owes at least the minimum charge, unless the platform or a stronger right
   ended it.
 - Reservations owe their rate for the whole window, paid ahead and without a gap.
@@ -188,7 +189,7 @@ def _clear(books: Books, event: Record) -> None:
         _order_stop(books, leaving["workload"], leaving["stop"])
     for repriced in event["repriced"]:
         attempt = books.live.get(repriced["workload"])
-        if attempt is not None:
+        if attempt is not None and books.runs[attempt].kill_us is None:
             books.runs[attempt].rates.append(repriced["rate"])
 
 
