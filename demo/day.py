@@ -164,6 +164,9 @@ class Day:
     def _phase(self, workload: str) -> str:
         return self._look(workload).phase
 
+    def _step(self, workload: str) -> int | None:
+        return self._look(workload).checkpoint_step
+
     def _generation(self, workload: str) -> int:
         attempt = self._look(workload).attempt
         return attempt.generation if attempt is not None else 0

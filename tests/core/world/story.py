@@ -4,6 +4,8 @@ Every command is decided, evolved and checked as the control cycle does it; the 
 and stops at once unless told otherwise. Times are seconds, money is in whole units.
 """
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from parkade.core.fleet.market import InstanceType, MarketTerms
@@ -19,7 +21,7 @@ from parkade.core.workloads.observed import (
     RankExit,
 )
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
-from parkade.core.workloads.workload import Workload
+from parkade.core.workloads.workload import Attempt, Stop, Workload
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
 from parkade.core.world.check import check
@@ -57,7 +59,9 @@ TERMS = MarketTerms(
 class Parkade:
     """One world and everything that happened to it; `journal` holds each event in order."""
 
-    def __init__(self, *, fabrics: dict[str, int] | None = None, gpus: int = 2, **terms: object):
+    def __init__(
+        self, *, fabrics: dict[str, int] | None = None, gpus: int = 2, **terms: Any
+    ) -> None:
         self.world = World(Records())
         self.journal: list[happened.Event] = []
         self.now_us = START_US
@@ -86,7 +90,9 @@ class Parkade:
             self._do(asked.Deposit(by=None, org=name, micros=deposit * MICROS))
         return name
 
-    def reserve(self, org: str, nodes: int, *, hours: int | None = None, name: str | None = None) -> str:
+    def reserve(
+        self, org: str, nodes: int, *, hours: int | None = None, name: str | None = None
+    ) -> str:
         """A reservation that begins now."""
         if org not in self.world.records.orgs:
             self.org(org)
@@ -109,24 +115,27 @@ class Parkade:
         events = self.do(asked.MakeClaim(by=None, reservation=reservation, nodes=nodes))
         return next(e.claim.claim for e in events if isinstance(e, happened.Claimed))
 
-    def bid(self, org: str, limit: float, *, nodes: int = 1, gpus: int = 2, **rest: object) -> str:
+    def bid(self, org: str, limit: float, **shape: Any) -> str:
         """A spot workload."""
-        capacity = Capacity(kind=CapacityKind.SPOT)
-        return self.submit(org, capacity, limit=limit, nodes=nodes, gpus=gpus, **rest)
+        return self.submit(org, Capacity(kind=CapacityKind.SPOT), limit=limit, **shape)
 
-    def on_reservation(self, org: str, reservation: str, *, nodes: int = 1, gpus: int = 2, **rest: object) -> str:
+    def on_reservation(
+        self, org: str, reservation: str, *, nodes: int = 1, gpus: int = 2, **rest: Any
+    ) -> str:
         """The owner's own workload."""
         capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation)
         return self.submit(org, capacity, nodes=nodes, gpus=gpus, **rest)
 
-    def on_demand(self, org: str, *, hours: int = 1, nodes: int = 1, gpus: int = 2, **rest: object) -> str:
+    def on_demand(
+        self, org: str, *, hours: int = 1, nodes: int = 1, gpus: int = 2, **rest: Any
+    ) -> str:
         """A short window at the posted price."""
         capacity = Capacity(kind=CapacityKind.ON_DEMAND)
         return self.submit(
             org, capacity, nodes=nodes, gpus=gpus, max_duration_us=hours * HOUR_US, **rest
         )
 
-    def submit(self, org: str, capacity: Capacity, **shape: object) -> str:
+    def submit(self, org: str, capacity: Capacity, **shape: Any) -> str:
         """A workload's id; fails the test where it is refused."""
         if org not in self.world.records.orgs:
             self.org(org)
@@ -242,8 +251,7 @@ class Parkade:
         signal: int | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
-        attempt = self.workload(name).attempt
-        assert attempt is not None, f"{name} has no attempt"
+        attempt = self.attempt(name)
         is_over = phase is EnginePhase.RELEASED
         started_us = self.now_us if attempt.started_us is None else attempt.started_us
         seen = ObservedAttempt(
@@ -270,6 +278,18 @@ class Parkade:
     def workload(self, name: str) -> Workload:
         """Its record."""
         return self.world.records.workloads[name]
+
+    def attempt(self, name: str) -> Attempt:
+        """Its run; fails the test where it has none."""
+        attempt = self.workload(name).attempt
+        assert attempt is not None, f"{name} has no attempt"
+        return attempt
+
+    def stop(self, name: str) -> Stop:
+        """The notice its run was given; fails the test where it has none."""
+        stop = self.attempt(name).stop
+        assert stop is not None, f"{name} was not told to leave"
+        return stop
 
     def phase(self, name: str) -> Phase:
         """Where it is."""

@@ -3,9 +3,11 @@
 from fractions import Fraction
 
 from parkade.core.units.money import MICROS
+from parkade.core.workloads.life import Phase
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
-from tests.core.world.story import Parkade, Phase
+from parkade.core.world.codec import encode_snapshot
+from tests.core.world.story import Parkade
 
 
 def given_lent_parkade(*, fabrics: dict[str, int] | None = None) -> Parkade:
@@ -50,10 +52,8 @@ def test_an_owner_comes_back_within_the_notice_and_the_gang_resumes_elsewhere() 
     assert parkade.nodes_of(gang) == ("a1", "a2")
     parkade.tick(100)
     own = parkade.on_reservation("acme", "acme", nodes=2)
-    attempt = parkade.workload(gang).attempt
-    assert attempt is not None and attempt.stop is not None
-    assert attempt.stop.cause == "reclaimed"
-    assert attempt.stop.deadline_us - parkade.now_us == 30_000_000
+    assert parkade.stop(gang).cause == "reclaimed"
+    assert parkade.stop(gang).deadline_us - parkade.now_us == 30_000_000
     assert all(node.startswith("a") for node in parkade.nodes_of(own))
     assert parkade.phase(own) is Phase.PLACED
     parkade.tick(20)
@@ -78,9 +78,7 @@ def test_a_failed_node_is_healed_on_the_buffer_and_displaces_the_guest_there() -
     parkade.tick(60)
     parkade.fail("a1")
     assert set(parkade.nodes_of(own)) == {"a2", "a3"}
-    attempt = parkade.workload(student).attempt
-    assert attempt is not None and attempt.stop is not None
-    assert attempt.stop.deadline_us - parkade.now_us == 10_000_000
+    assert parkade.stop(student).deadline_us - parkade.now_us == 10_000_000
     assert parkade.phase(own) is Phase.HEALING
     parkade.ended(own, signal=9)
     assert parkade.phase(own) is Phase.PLACED
@@ -109,7 +107,7 @@ def test_who_makes_others_leave_and_cancels_pays_the_minimum_charge() -> None:
     parkade.started(first)
     second = parkade.bid("second", 20)
     parkade.clear()
-    assert parkade.workload(first).attempt.stop is not None
+    assert parkade.stop(first).cause == "outbid"
     price = parkade.price(second)
     before = parkade.balance("org/second")
     parkade.do(asked.Cancel(by=None, workload=second, now=False))
@@ -189,12 +187,12 @@ def test_a_node_not_seen_free_in_time_is_suspect_and_the_promise_moves() -> None
     top = parkade.bid("top", 20)
     parkade.clear()
     (node,) = parkade.nodes_of(top)
-    stuck = first if parkade.workload(first).attempt.stop else second
+    stuck = first if parkade.attempt(first).stop else second
     other = second if stuck == first else first
     parkade.tick(30 + 5 + 60)
     assert parkade.world.records.nodes[node].health == "suspect"
     parkade.clear()
-    assert parkade.workload(other).attempt.stop is not None
+    assert parkade.stop(other).cause == "outbid"
     assert parkade.nodes_of(top) != (node,)
     parkade.ended(stuck, signal=9)
     assert parkade.world.records.nodes[node].health == "healthy"
@@ -315,6 +313,4 @@ def test_the_journal_replays_to_the_same_world_byte_for_byte() -> None:
     parkade.run(200)
     parkade.fail("a1")
     parkade.run(3600)
-    from parkade.core.world.codec import encode_snapshot
-
     assert parkade.replayed() == encode_snapshot(parkade.world)

@@ -6,6 +6,8 @@ the cycle does it. What a journey cannot do (a refusal) it skips.
 
 import os
 import random
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -58,7 +60,7 @@ class Journey:
         if not isinstance(outcome, Refusal):
             parkade.do(command)
 
-    def _submit(self, **capacity: object) -> None:
+    def _submit(self, **capacity: Any) -> None:
         org = self.chance.choice(ORGS)
         shape = self.chance.choice(((1, 2), (2, 2), (1, 1), (2, 1), (3, 2)))
         spec = self.parkade.spec(nodes=shape[0], gpus=shape[1], **capacity)
@@ -82,12 +84,17 @@ class Journey:
         end_us = self.chance.choice((None, now_us + 5000 * 10**6))
         self.ask(
             asked.Reserve(
-                by=None, org=self.chance.choice(ORGS), market=None, name=None,
-                nodes=self.chance.choice((1, 2)), start_us=start_us, end_us=end_us,
-            )  # fmt: skip
+                by=None,
+                org=self.chance.choice(ORGS),
+                market=None,
+                name=None,
+                nodes=self.chance.choice((1, 2)),
+                start_us=start_us,
+                end_us=end_us,
+            )
         )
 
-    def _some(self, names: dict[str, object]) -> str:
+    def _some(self, names: Mapping[str, object]) -> str:
         return self.chance.choice(tuple(names) or ("nobody",))
 
     def _lend(self) -> None:
@@ -135,9 +142,7 @@ class Journey:
 
     def _silence(self) -> None:
         for is_reachable in (False, True):
-            self.ask(
-                asked.ReportReachability(by=None, pool="pool", is_reachable=is_reachable)
-            )
+            self.ask(asked.ReportReachability(by=None, pool="pool", is_reachable=is_reachable))
             self.parkade.clear()
 
     def _pass(self) -> None:

@@ -1,0 +1,107 @@
+"""Effects at the desk: epochs, people, tokens, money, prices."""
+
+from msgspec.structs import replace
+
+from parkade.core.ledger.accounts import Transfer, TransferKind
+from parkade.core.units.time import DAY_US
+from parkade.core.workloads.workload import Rate, Workload
+from parkade.core.world import events as happened
+from parkade.core.world.world import World
+
+
+def open_epoch(world: World, event: happened.EpochOpened) -> None:
+    assert event.epoch == world.records.epoch + 1
+    world.records.epoch = event.epoch
+
+
+def doubt_clock(world: World, _event: happened.ClockJumped) -> None:
+    world.records.is_clock_doubted = True
+
+
+def trust_clock(world: World, _event: happened.ClockConfirmed) -> None:
+    world.records.is_clock_doubted = False
+
+
+def create_org(world: World, event: happened.OrgCreated) -> None:
+    assert event.org.org not in world.records.orgs
+    world.records.orgs[event.org.org] = event.org
+
+
+def create_user(world: World, event: happened.UserCreated) -> None:
+    assert event.user.user not in world.records.users
+    world.records.users[event.user.user] = event.user
+
+
+def add_token(world: World, event: happened.TokenAdded) -> None:
+    world.records.tokens[event.token.token] = event.token
+    world.tokens_by_digest[event.token.digest] = event.token.token
+
+
+def revoke_token(world: World, event: happened.TokenRevoked) -> None:
+    token = world.records.tokens[event.token]
+    world.records.tokens[event.token] = replace(token, is_revoked=True)
+
+
+def set_prices(world: World, event: happened.PricesSet) -> None:
+    market = world.records.markets[event.market]
+    terms = replace(
+        market.terms,
+        pay_as_you_go_micros=event.pay_as_you_go_micros,
+        reservation_rate_micros=event.reservation_rate_micros,
+        public_floor_micros=event.public_floor_micros,
+    )
+    world.records.markets[event.market] = replace(market, terms=terms)
+
+
+def move_money(world: World, event: happened.MoneyMoved) -> None:
+    post(world, event.transfers)
+    if event.market is not None:
+        owed = world.records.owed.setdefault(event.market, {})
+        owed.update(event.owed)
+    if event.workload is None:
+        return
+    workload = world.records.workloads[event.workload]
+    paid = sum(transfer.micros for transfer in event.transfers if _is_paid_by_user(transfer))
+    attempt = workload.attempt
+    if attempt is not None:
+        _note_use(world, workload, event)
+        attempt = replace(
+            attempt,
+            charged_until_us=event.charged_until_us,
+            charged_numerator=event.charged_numerator,
+            billed_us=attempt.billed_us + event.billed_us,
+            posted_us=event.at_us,
+            rates=rates_from(attempt.rates, event.charged_until_us),
+        )
+    world.put_workload(
+        replace(workload, attempt=attempt, spent_micros=workload.spent_micros + paid)
+    )
+
+
+def rates_from(rates: tuple[Rate, ...], from_us: int) -> tuple[Rate, ...]:
+    """The rates that still matter from an instant on: the one in force then, and all later."""
+    first = 0
+    for place, rate in enumerate(rates):
+        if rate.from_us <= from_us:
+            first = place
+    return rates[first:]
+
+
+def _is_paid_by_user(transfer: Transfer) -> bool:
+    return transfer.kind in (TransferKind.USAGE, TransferKind.MINIMUM_CHARGE)
+
+
+def _note_use(world: World, workload: Workload, event: happened.MoneyMoved) -> None:
+    """Counts spot GPU time by day, for a week: the tie-break of the order of right."""
+    if workload.spec.limit_price_micros is None or event.billed_us == 0:
+        return
+    days = world.records.use_by_day.setdefault(workload.org, {})
+    today = event.at_us // DAY_US
+    days[today] = days.get(today, 0) + workload.gpus * event.billed_us
+    for day in [day for day in days if day <= today - 7]:
+        del days[day]
+
+
+def post(world: World, transfers: tuple[Transfer, ...]) -> None:
+    for transfer in transfers:
+        world.ledger.post(transfer)

@@ -1,0 +1,101 @@
+"""The effect of a clearing."""
+
+from msgspec.structs import replace
+
+from parkade.core.workloads.life import Phase
+from parkade.core.world import events as happened
+from parkade.core.world.effects.steps import put_market, step
+from parkade.core.world.world import World
+
+
+def clear(world: World, event: happened.Cleared) -> None:
+    """Notices and withdrawals first, so that what they free can be promised."""
+    for leaving in event.left:
+        _leave(world, leaving)
+    for won in event.won:
+        _win(world, won)
+    for repriced in event.repriced:
+        _reprice(world, repriced)
+    for waiting in event.waiting:
+        _wait(world, waiting)
+    market = world.records.markets[event.market]
+    put_market(
+        world,
+        event.market,
+        ladder=event.ladder,
+        cleared_us=event.at_us,
+        clearings=market.clearings + 1,
+    )
+
+
+def _leave(world: World, leaving: happened.Leaving) -> None:
+    if leaving.workload in world.records.claims:
+        claim = world.records.claims[leaving.workload]
+        world.put_claim(replace(claim, seats=(), promised_us=None, seated_us=None, why=leaving.why))
+        return
+    workload = world.records.workloads[leaving.workload]
+    attempt = workload.attempt
+    if leaving.stop is not None:
+        assert attempt is not None
+        before = attempt.stop
+        assert before is None or leaving.stop.deadline_us <= before.deadline_us
+        attempt = replace(attempt, stop=leaving.stop)
+    step(
+        world,
+        workload,
+        replace(
+            workload,
+            phase=leaving.phase,
+            why=leaving.why,
+            price_to_win_micros=leaving.price_to_win_micros,
+            attempt=attempt,
+            promise=None,
+        ),
+    )
+
+
+def _win(world: World, won: happened.Won) -> None:
+    if won.workload in world.records.claims:
+        claim = world.records.claims[won.workload]
+        seats, promised_us = won.promise.seats, won.promise.promised_us
+        world.put_claim(
+            replace(claim, seats=seats, promised_us=promised_us, seated_us=None, why="placed")
+        )
+        return
+    workload = world.records.workloads[won.workload]
+    phase = workload.phase if workload.attempt is not None else Phase.PLACED
+    step(
+        world,
+        workload,
+        replace(
+            workload,
+            phase=phase,
+            why=workload.why if workload.attempt is not None else "placed",
+            promise=won.promise,
+            price_set_by=won.price_set_by,
+            price_to_win_micros=None,
+        ),
+    )
+
+
+def _reprice(world: World, repriced: happened.Repriced) -> None:
+    workload = world.records.workloads[repriced.workload]
+    attempt, promise = workload.attempt, workload.promise
+    if promise is not None:
+        promise = replace(promise, rates=(repriced.rate,))
+    else:
+        assert attempt is not None and attempt.stop is None
+        attempt = replace(attempt, rates=(*attempt.rates, repriced.rate))
+    world.put_workload(
+        replace(workload, attempt=attempt, promise=promise, price_set_by=repriced.price_set_by)
+    )
+
+
+def _wait(world: World, waiting: happened.Waiting) -> None:
+    if waiting.workload in world.records.claims:
+        world.put_claim(replace(world.records.claims[waiting.workload], why=waiting.why))
+        return
+    workload = world.records.workloads[waiting.workload]
+    world.put_workload(
+        replace(workload, why=waiting.why, price_to_win_micros=waiting.price_to_win_micros)
+    )
