@@ -5,9 +5,11 @@ import os
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
 from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    negative_data_rejection,
     response_schema_conformance,
     status_code_conformance,
 )
@@ -18,6 +20,7 @@ CHECKS: list[CheckFunction] = [
     schemathesis.checks.not_a_server_error,
     status_code_conformance,
     content_type_conformance,
+    negative_data_rejection,
     response_schema_conformance,
 ]
 # These stream, or wait as long as they are told to.
@@ -25,7 +28,8 @@ STREAMS = {"/v1/events", "/v1/pools/{pool}/desired", "/v1/pools/{pool}/log-reque
 EXAMPLES = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 5
 
 
-def test_every_answer_is_one_that_the_schema_tells(town: Town) -> None:
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_every_answer_is_one_that_the_schema_tells(town: Town, mode: GenerationMode) -> None:
     town.pool()
     schema = schemathesis.openapi.from_url(f"{town.url}/v1/openapi.json")
     tried = 0
@@ -40,7 +44,7 @@ def test_every_answer_is_one_that_the_schema_tells(town: Town) -> None:
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @given(case=operation.as_strategy())
+        @given(case=operation.as_strategy(generation_mode=mode))
         def holds(case: schemathesis.Case) -> None:
             case.call_and_validate(checks=CHECKS, headers=town.headers(None), timeout=20)
 

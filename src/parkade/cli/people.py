@@ -41,17 +41,7 @@ def deposit(
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
-        show(client.deposit(org, _amount(amount)), _balance, as_json=as_json)
-
-
-def _amount(text: str) -> str:
-    from parkade.wire.scalars import parse_amount
-
-    try:
-        parse_amount(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    return text
+        show(client.deposit(org, amount), _balance, as_json=as_json)
 
 
 @users.command("create")

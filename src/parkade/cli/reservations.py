@@ -59,11 +59,6 @@ def lend(
     if stop is (floor is not None):
         raise typer.BadParameter("say either --floor or --stop")
     with calling(as_json=as_json) as client:
-        if floor is not None:
-            from parkade.wire.reservations import Lend
-            from parkade.wire.yaml import check
-
-            check({"floor": floor, "keep": keep}, Lend)
         show(client.lend(reservation, floor=floor, keep=keep), _one, as_json=as_json)
 
 
@@ -133,6 +128,7 @@ def _lending(lending: "wire.Lending | None") -> str | None:
 
 def _one(told: "wire.Reservation") -> None:
     from parkade.cli.screen import fields
+    from parkade.wire.scalars import format_amount
 
     shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in told.shape.items())
     fields(
@@ -143,6 +139,7 @@ def _one(told: "wire.Reservation") -> None:
             ("nodes", f"{told.nodes} × {told.gpus_per_node} GPUs: {shape}"),
             ("market", told.market),
             ("window", _window(told)),
+            ("rate", f"{format_amount(told.rate)} per GPU-hour"),
             ("paid until", told.paid_until),
             ("lending", _lending(told.lending) or "nothing"),
             ("cost", told.cost.says),

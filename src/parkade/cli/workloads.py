@@ -92,11 +92,8 @@ def bid(
 ) -> None:
     """Change its limit, from the next clearing on."""
     from parkade.cli.screen import show
-    from parkade.wire.workloads import Bid
-    from parkade.wire.yaml import check
 
     with calling(as_json=as_json) as client:
-        check({"limit_price": limit}, Bid)
         show(client.bid(workload, limit_price=limit), _line, as_json=as_json)
 
 

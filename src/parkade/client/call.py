@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from parkade.client.errors import Failed, error_of
-from parkade.wire.problems import problem
+from parkade.client.errors import Failed, Invalid, error_of
+from parkade.wire.problems import faults, invalid, problem
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -43,6 +43,14 @@ class Call(Generic[M]):
         except ValidationError as error:
             detail = f"{self.path} answered something else than this client knows"
             raise Failed(problem("internal", detail)) from error
+
+
+def checked(model: type[M], **values: object) -> M:
+    """A request's body; raises Invalid with every fault, before anything is sent."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise Invalid(invalid(faults(error.errors()))) from None
 
 
 def get(path: str, answer: type[M], **params: object) -> Call[M]:

@@ -5,9 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from urllib.parse import quote
 
-from parkade.client.call import Call, get, post
+from parkade.client.call import Call, checked, get, post
 from parkade.wire import feed, money, people, pools, reservations, workloads
-from parkade.wire.scalars import format_instant, parse_amount
+from parkade.wire.scalars import format_instant
 from parkade.wire.spec import WorkloadSpec
 
 
@@ -22,7 +22,7 @@ def whoami() -> Call[feed.Caller]:
 
 def create_org(org: str) -> Call[people.Org]:
     """A new customer."""
-    return post("/orgs", people.Org, people.CreateOrg(org=org))
+    return post("/orgs", people.Org, checked(people.CreateOrg, org=org))
 
 
 def orgs() -> Call[people.Orgs]:
@@ -32,7 +32,7 @@ def orgs() -> Call[people.Orgs]:
 
 def deposit(org: str, amount: Decimal | str) -> Call[people.Org]:
     """Money from outside for an org."""
-    body = people.Deposit(amount=parse_amount(amount))
+    body = checked(people.Deposit, amount=amount)
     return post(f"/orgs/{_id(org)}/deposits", people.Org, body)
 
 
@@ -48,7 +48,7 @@ def users() -> Call[people.Users]:
 
 def create_token(user: str, *, token: str | None = None) -> Call[people.NewToken]:
     """A new token; its secret is told in this answer only."""
-    return post("/tokens", people.NewToken, people.CreateToken(user=user, token=token))
+    return post("/tokens", people.NewToken, checked(people.CreateToken, user=user, token=token))
 
 
 def tokens() -> Call[people.Tokens]:
@@ -78,7 +78,7 @@ def nodes(*, market: str | None = None) -> Call[pools.Nodes]:
 
 def cordon(node: str, *, reason: str) -> Call[pools.Node]:
     """No new work on a node."""
-    return post(f"/nodes/{_id(node)}/cordon", pools.Node, pools.NodeReason(reason=reason))
+    return post(f"/nodes/{_id(node)}/cordon", pools.Node, checked(pools.NodeReason, reason=reason))
 
 
 def uncordon(node: str) -> Call[pools.Node]:
@@ -88,7 +88,7 @@ def uncordon(node: str) -> Call[pools.Node]:
 
 def fail(node: str, *, reason: str) -> Call[pools.Node]:
     """The node is broken: whoever sits there is healed."""
-    return post(f"/nodes/{_id(node)}/fail", pools.Node, pools.NodeReason(reason=reason))
+    return post(f"/nodes/{_id(node)}/fail", pools.Node, checked(pools.NodeReason, reason=reason))
 
 
 def restore(node: str) -> Call[pools.Node]:
@@ -125,13 +125,13 @@ def lend(
     reservation: str, *, floor: Decimal | str | None, keep: int = 0
 ) -> Call[reservations.Reservation]:
     """The standing offer of a reservation; no floor stops lending."""
-    body = reservations.Lend(floor=None if floor is None else parse_amount(floor), keep=keep)
+    body = checked(reservations.Lend, floor=floor, keep=keep)
     return post(f"/reservations/{_id(reservation)}/lend", reservations.Reservation, body)
 
 
 def claim(reservation: str, *, nodes: int) -> Call[reservations.Claim]:
     """The owner keeps nodes of its reservation for itself."""
-    body = reservations.MakeClaim(nodes=nodes)
+    body = checked(reservations.MakeClaim, nodes=nodes)
     return post(f"/reservations/{_id(reservation)}/claims", reservations.Claim, body)
 
 
@@ -164,7 +164,7 @@ def _submit(
 ) -> workloads.Submit:
     if spec.workdir is None:
         spec = spec.model_copy(update={"workdir": os.getcwd()})  # noqa: PTH109
-    return workloads.Submit(spec=spec, market=market, org=org, hold=hold)
+    return checked(workloads.Submit, spec=spec, market=market, org=org, hold=hold)
 
 
 def list_workloads(
@@ -196,12 +196,14 @@ def release(workload: str) -> Call[workloads.Workload]:
 
 def cancel(workload: str, *, now: bool = False) -> Call[workloads.Workload]:
     """End it, with the market's notice unless `now`."""
-    return post(f"/workloads/{_id(workload)}/cancel", workloads.Workload, workloads.Cancel(now=now))
+    return post(
+        f"/workloads/{_id(workload)}/cancel", workloads.Workload, checked(workloads.Cancel, now=now)
+    )
 
 
 def bid(workload: str, *, limit_price: Decimal | str) -> Call[workloads.Workload]:
     """A new limit per GPU-hour."""
-    body = workloads.Bid(limit_price=parse_amount(limit_price))
+    body = checked(workloads.Bid, limit_price=limit_price)
     return post(f"/workloads/{_id(workload)}/bid", workloads.Workload, body)
 
 
