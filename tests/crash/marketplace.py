@@ -3,6 +3,7 @@ until it is answered, and remembers what it was told."""
 
 import os
 import secrets
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -101,9 +102,12 @@ class Marketplace:
         assert self.process.wait(15) == 0, self.last_words()
 
     def close(self) -> None:
-        """Leaves no server behind."""
+        """Leaves no server behind, nor what it ran."""
         if self.process is not None and self.process.poll() is None:
             self.kill()
+        for _, process in self.started():
+            if is_alive(process) and b"sleep" in Path(f"/proc/{process}/cmdline").read_bytes():
+                os.kill(process, signal.SIGKILL)
         self._client.close()
         self.log.close()
 

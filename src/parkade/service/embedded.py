@@ -4,6 +4,7 @@ It speaks to the plane through the same door as an agent elsewhere, in memory: n
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def make_local_engine(local: LocalPool, clock: Clock) -> Engine:
     return LocalEngine(
         pool=local.pool, data=local.folder / "engine", nodes=local.nodes, clock=clock
     )
+
+
+def make_passage(folder: Path) -> None:
+    """A folder that nobody else may list; as root, one that users pass to reach what is theirs."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
 
 class PlaneDoor:
@@ -119,7 +126,9 @@ class Embedded:
         ]
 
     async def _run_pool(self, local: LocalPool, stop: asyncio.Event) -> None:
-        (local.folder / "agent").mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_passage(local.folder.parent)
+        make_passage(local.folder)
+        (local.folder / "agent").mkdir(mode=0o700, exist_ok=True)
         while not stop.is_set():
             engine = self._make_engine(local, self._clock)
             try:

@@ -16,6 +16,7 @@ import uvicorn
 
 from parkade.control.leader import Lock
 from parkade.service import logs
+from parkade.service.embedded import make_passage
 from parkade.service.first import make_operator, write_token
 from parkade.service.settings import ServiceSettings
 from parkade.service.wiring import Server, Wires, build
@@ -47,7 +48,7 @@ class Goodbye:
 def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None) -> None:
     """Starts the server and returns when it has stopped. AlreadyLed, BadSettings, StoreError."""
     logs.configure(settings.log_format)
-    settings.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_passage(settings.data_folder)
     lock = Lock.take(settings.data_folder / "writer.lock")
     goodbye = Goodbye()
     for number in (signal.SIGINT, signal.SIGTERM):

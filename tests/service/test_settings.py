@@ -1,0 +1,51 @@
+"""Settings from flags and the environment, and logs without secrets."""
+
+from pathlib import Path
+
+import pytest
+
+from parkade.service.logs import strike_secrets
+from parkade.service.settings import BadSettings, read_settings
+
+
+def test_flags_come_before_the_environment_and_both_before_what_is_built_in() -> None:
+    environment = {
+        "PARKADE_SERVER_PORT": "1",
+        "PARKADE_SERVER_UNIT": "EUR",
+        "PARKADE_SERVER_DATA_FOLDER": "/srv/parkade",
+        "PARKADE_SERVER_LOCAL_SITES": "here,there",
+    }
+    settings = read_settings({"port": 2, "unit": None}, environment)
+    assert (settings.port, settings.unit, settings.host) == (2, "EUR", "127.0.0.1")
+    assert settings.data_folder == Path("/srv/parkade")
+    assert settings.local_sites == ("here", "there")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("PORT", "x", "port"),
+        ("PORT", "70000", "port"),
+        ("HOST", "0.0.0.0", "proxy"),
+        ("HOST", "example.org", "proxy"),
+        ("LOG_FORMAT", "xml", "console"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name(name: str, value: str, text: str) -> None:
+    with pytest.raises(BadSettings, match=text):
+        read_settings({}, {f"PARKADE_SERVER_{name}": value})
+
+
+def test_a_remote_address_is_taken_when_it_is_meant() -> None:
+    environment = {"PARKADE_SERVER_HOST": "0.0.0.0", "PARKADE_SERVER_ALLOW_REMOTE": "true"}
+    assert read_settings({}, environment).host == "0.0.0.0"
+
+
+def test_what_looks_like_a_token_never_reaches_a_log() -> None:
+    entry = {"event": "asked with pk_abcdefgh12345", "token": "x", "Authorization": "y", "n": 1}
+    assert strike_secrets(None, "info", entry) == {
+        "event": "asked with pk_…",
+        "token": "…",
+        "Authorization": "…",
+        "n": 1,
+    }

@@ -1,0 +1,187 @@
+"""The server as an operator runs it: a process, its data folder, its output."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.crash.marketplace import POOL, is_alive
+
+WAIT_S = 30.0
+
+
+class Served:
+    """A data folder and the process on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.process: subprocess.Popen[str] | None = None
+        self.errors = folder / "errors"
+        self.token = ""
+
+    def start(self, *flags: str) -> None:
+        with self.errors.open("a") as errors:
+            self.process = self.spawn(errors, *flags)
+        until = time.monotonic() + WAIT_S
+        while time.monotonic() < until:
+            assert self.process.poll() is None, self.errors.read_text()
+            try:
+                if httpx.get(f"http://127.0.0.1:{self.port}/healthz").is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.02)
+        raise AssertionError("it did not come up")
+
+    def spawn(self, errors: Any, *flags: str) -> subprocess.Popen[str]:
+        program = [sys.executable, "-m", "parkade.service", "--log-format", "json"]
+        place = ["--data-folder", str(self.data), "--port", str(self.port)]
+        return subprocess.Popen(
+            [*program, *place, *flags], stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+
+    def stop(self) -> str:
+        """Everything it printed."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        printed, _ = self.process.communicate(timeout=15)
+        assert self.process.returncode == 0, self.errors.read_text()
+        return printed
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        answer = httpx.request(
+            method,
+            f"http://127.0.0.1:{self.port}/v1{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=20,
+        )
+        assert answer.is_success, answer.text
+        return answer.json() if "json" in answer.headers["content-type"] else answer.text
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    made = Served(tmp_path)
+    yield made
+    if made.process is not None:
+        if made.process.poll() is None:
+            made.process.kill()
+        made.process.communicate()
+
+
+def token_in(printed: str) -> str:
+    return next((word for word in printed.split() if word.startswith("pk_")), "")
+
+
+def test_the_first_operator_token_is_told_once_and_kept_nowhere(served: Served) -> None:
+    served.start()
+    printed = served.stop()
+    served.token = token_in(printed)
+    assert served.token
+    served.start()
+    assert served.ask("GET", "/whoami")["role"] == "operator"
+    assert served.stop() == ""
+    kept = [file for file in served.data.rglob("*") if file.is_file()]
+    assert not any(served.token.encode() in file.read_bytes() for file in [*kept, served.errors])
+
+
+def test_another_token_is_made_when_asked_for(served: Served) -> None:
+    served.start()
+    first = token_in(served.stop())
+    served.start("--new-token")
+    second = token_in(served.stop())
+    served.start()
+    for served.token in (first, second):
+        assert served.ask("GET", "/whoami")["user"] == "operator"
+    served.stop()
+
+
+def test_a_token_file_is_for_its_owner_only(served: Served) -> None:
+    path = served.folder / "token"
+    path.touch(0o644)
+    served.start("--token-file", str(path))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    served.token = path.read_text().strip()
+    assert served.ask("GET", "/whoami")["role"] == "operator"
+    assert served.stop() == ""
+
+
+def test_others_can_list_nothing_and_read_no_file_of_the_data_folder(served: Served) -> None:
+    served.start()
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    assert stat.S_IMODE(served.data.stat().st_mode) == mode
+    files = [path for path in served.data.iterdir() if path.is_file() and path.name != "port"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    served.stop()
+
+
+def test_a_second_server_on_a_data_folder_is_refused(served: Served) -> None:
+    served.start()
+    assert served.process is not None
+    with served.spawn(subprocess.PIPE) as second:
+        _, errors = second.communicate(timeout=20)
+    assert second.returncode == 2
+    assert f"process {served.process.pid}" in errors
+    assert served.process.poll() is None
+    served.stop()
+
+
+def test_what_runs_goes_on_while_the_server_is_stopped_and_is_adopted(served: Served) -> None:
+    served.start("--token-file", str(served.folder / "token"))
+    served.token = (served.folder / "token").read_text().strip()
+    served.ask("POST", "/pools", POOL)
+    served.ask("POST", "/orgs", {"org": "acme"})
+    served.ask("POST", "/orgs/acme/deposits", {"amount": "100"})
+    script = "echo process $$; while [ ! -e go ]; do sleep 0.05; done; echo done"
+    spec = {"name": "w", "command": script, "workdir": str(served.folder), "limit_price": "2"}
+    workload = served.ask("POST", "/workloads", {"org": "acme", "spec": spec})["workload"]
+    process = wait_for_process(served, workload)
+    served.stop()
+    assert is_alive(process)
+    (served.folder / "go").touch()
+    served.start()
+    until = time.monotonic() + WAIT_S
+    while served.ask("GET", f"/workloads/{workload}")["phase"] != "succeeded":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    shown = served.ask("GET", f"/workloads/{workload}")
+    assert (shown["failures"], shown["preemptions"]) == (0, 0)
+    served.stop()
+
+
+def wait_for_process(served: Served, workload: str) -> int:
+    """Until its output is relayed; the process that wrote it."""
+    until = time.monotonic() + WAIT_S
+    while time.monotonic() < until:
+        if served.ask("GET", f"/workloads/{workload}")["phase"] == "running":
+            text = served.ask("GET", f"/workloads/{workload}/logs")
+            if text.startswith("process "):
+                return int(text.split()[1])
+        time.sleep(0.05)
+    raise AssertionError("it never ran")
+
+
+def test_an_address_that_others_reach_is_refused_without_a_word_for_it(tmp_path: Path) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "parkade.service", "--host", "0.0.0.0"],
+        env={**os.environ, "PARKADE_SERVER_DATA_FOLDER": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert refused.returncode == 2
+    assert "proxy" in refused.stderr
+    assert not (tmp_path / "data").exists()
