@@ -208,7 +208,7 @@ def test_a_workload_is_led_through_its_life(
     ).stdout
     told = json.loads(said)
     assert told["spec"]["command"] == "python 'a b.py'" and told["spec"]["env"] == {"A": "b=c"}
-    assert told["name"] == "python"
+    assert told["name"] == "a-b"
     lines = run("events", "--json").stdout.splitlines()
     assert {"Submitted", "MoneyMoved"} <= {json.loads(line)["type"] for line in lines}
     assert "submitted, 2 × 2 GPUs" in run("events").output

@@ -1,5 +1,6 @@
 """One call of a command: the client is made, and whatever goes wrong becomes an exit code."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ def calling(*, as_json: bool = False) -> Iterator["Client"]:
     except ValueError as error:
         fail(str(error), exit_code=2)
     if settings.warning and not as_json:
-        print(f"parkade: {settings.warning}", file=sys.stderr)
+        warn(settings.warning)
     if settings.token is None:
         fail("no token; run `parkade login`, or set PARKADE_TOKEN", exit_code=2)
     from parkade.client import Client
@@ -38,6 +39,8 @@ def calling(*, as_json: bool = False) -> Iterator["Client"]:
 @contextmanager
 def explaining(*, as_json: bool = False) -> Iterator[None]:
     """Turns what the client and the parsers raise into words and an exit code."""
+    import httpx
+
     from parkade.client.errors import ParkadeError
     from parkade.wire.yaml import Unreadable
 
@@ -48,7 +51,11 @@ def explaining(*, as_json: bool = False) -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except BrokenPipeError:
+        # Nobody reads any more; what is left to be written must not complain at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
+    except httpx.InvalidURL as error:
+        fail(f"the server's address cannot be read: {error}", exit_code=2)
 
 
 def refuse(problem: "Problem", *, as_json: bool) -> NoReturn:
@@ -66,7 +73,12 @@ def refuse(problem: "Problem", *, as_json: bool) -> NoReturn:
     raise typer.Exit(CODES.get(problem.code, UNKNOWN).exit)
 
 
+def warn(text: str) -> None:
+    """A sentence on stderr."""
+    print(f"parkade: {text}", file=sys.stderr)
+
+
 def fail(text: str, *, exit_code: int) -> NoReturn:
     """Ends with a sentence on stderr."""
-    print(f"parkade: {text}", file=sys.stderr)
+    warn(text)
     raise typer.Exit(exit_code)

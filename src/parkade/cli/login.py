@@ -1,5 +1,6 @@
 """`parkade login` and `parkade status`; the clock."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +8,9 @@ from typing import Annotated
 import typer
 
 from parkade.cli import config
-from parkade.cli.calling import AsJson, calling, explaining, fail
+from parkade.cli.calling import AsJson, calling, explaining, fail, warn
 
+LOOPBACK = re.compile(r"http://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?(/|$)")
 clock = typer.Typer(help="Confirm a jump of the server's clock.", no_args_is_help=True)
 
 
@@ -27,6 +29,8 @@ def login(
         fail(str(error), exit_code=2)
     if "://" not in address:
         fail(f"{address} is no address; write it like https://parkade.example", exit_code=2)
+    if address.startswith("http://") and not LOOPBACK.match(address):
+        warn(f"{address} has no TLS: whoever listens on the way reads the token")
     token = _read_token(token_file)
     if not token:
         fail("no token was given", exit_code=2)

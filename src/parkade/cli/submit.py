@@ -112,10 +112,16 @@ def _document(file: Path | None, command: list[str] | None) -> dict[str, Any]:
         return load(read_text(file))
     if not command:
         fail("say what to run: -f FILE, or -- COMMAND", exit_code=2)
-    program = next((word for word in command[1:] if word.endswith((".py", ".sh"))), command[0])
-    stem = PurePath(shlex.split(program)[0] if program.strip() else "job").stem
+    return {"name": _name(command)}
+
+
+def _name(command: list[str]) -> str:
+    """The script's name, else the program's, in letters that a name may have."""
+    words = command if len(command) > 1 else command[0].split()
+    script = next((word for word in words[1:] if word.endswith((".py", ".sh"))), None)
+    stem = PurePath(script or next(iter(words), "")).stem
     kept = "".join(each if each.isascii() and each.isalnum() else "-" for each in stem)
-    return {"name": kept.strip("-")[:63].strip("-") or "job"}
+    return kept[:63].strip("-") or "job"
 
 
 def _env(pairs: list[str] | None) -> dict[str, str] | None:

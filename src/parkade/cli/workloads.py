@@ -58,7 +58,7 @@ def logs(
 
 
 def hold(workload: Id, as_json: AsJson = False) -> None:
-    """Keep it from starting; held after it, if it runs."""
+    """Keep it from starting until it is released."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:

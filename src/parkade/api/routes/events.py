@@ -51,19 +51,23 @@ async def _stream(
 ) -> AsyncIterator[str]:
     if until is not None and after >= until:
         return
+    seen, clock = after, asyncio.get_running_loop().time
+    rest_s = door.settings.keep_alive_s
+    spoke_at = clock()
     source = door.plane.events(after=after)
-    told = seen = after
     waiting: asyncio.Future[tuple[int, Event] | None] | None = None
     try:
-        while True:
-            waiting = waiting or asyncio.ensure_future(anext(source, None))
-            done, _ = await asyncio.wait([waiting], timeout=door.settings.keep_alive_s)
-            if not done:
+        while until is None or seen < until:
+            if clock() - spoke_at >= rest_s:
                 # Also tells how far was looked, so that nothing is looked at twice.
                 if not await is_valid(door.plane, door.viewer):
                     return
-                yield f"event: position\nid: {seen}\ndata: \n\n" if seen > told else ": alive\n\n"
-                told = seen
+                yield f"event: position\nid: {seen}\ndata: \n\n"
+                spoke_at = clock()
+            waiting = waiting or asyncio.ensure_future(anext(source, None))
+            silent_s = max(0.0, rest_s - (clock() - spoke_at))
+            done, _ = await asyncio.wait([waiting], timeout=silent_s)
+            if not done:
                 continue
             arrived, waiting = waiting.result(), None
             if arrived is None:
@@ -71,10 +75,7 @@ async def _stream(
             seen, event = arrived
             text = await _frame(door, owners, seen, event)
             if text is not None:
-                told = seen
                 yield text
-            if until is not None and seen >= until:
-                return
     finally:
         if waiting is not None:
             waiting.cancel()

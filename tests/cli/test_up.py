@@ -1,0 +1,81 @@
+"""`parkade up` on this machine, as somebody would try it: a pool, a workload, its output."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+POOL = """
+pool: lab
+site: local
+instance_type: {name: cpu, gpu_model: none, gpus_per_node: 2, memory_gib: 1, cpus: 1}
+fabrics: {f1: [n1, n2]}
+terms:
+  pay_as_you_go: 12
+  reservation_rate: 4
+  public_floor: 1
+  fee: 2/7
+  notice: 1s
+  kill: 1s
+  clearing_interval: 1s
+  clearing_pause: 100ms
+"""
+PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
+PATIENCE_S = 30
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A server on a free port and the environment of whoever uses it."""
+    environment = {**os.environ, "PARKADE_CONFIG": str(tmp_path / "config.toml"), "COLUMNS": "120"}
+    data, token = tmp_path / "data", tmp_path / "token"
+    options = ["--data-folder", str(data), "--port", "0", "--token-file", str(token)]
+    server = subprocess.Popen(
+        [*PARKADE, "up", *options], env=environment, stdout=subprocess.DEVNULL, stderr=None
+    )
+    try:
+        wait_for(data / "port")
+        address = f"http://127.0.0.1:{(data / 'port').read_text().strip()}"
+        run(environment, "login", address, "--token-file", str(token))
+        yield environment
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(PATIENCE_S) == 0
+
+
+def wait_for(file: Path) -> None:
+    """Until a file has something in it."""
+    end = time.monotonic() + PATIENCE_S
+    while not (file.exists() and file.read_text()):
+        assert time.monotonic() < end, f"{file} does not come"
+        time.sleep(0.05)
+
+
+def run(environment: dict[str, str], *words: str, stdin: str = "") -> str:
+    """What a command prints."""
+    done = subprocess.run(
+        [*PARKADE, *words],
+        env=environment, input=stdin, capture_output=True, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_workload_is_run_on_this_machine_and_billed(environment: dict[str, str]) -> None:
+    run(environment, "pool", "create", "-f", "-", stdin=POOL)
+    run(environment, "org", "create", "acme")
+    run(environment, "deposit", "acme", "10")
+    run(environment, "submit", "--org", "acme", "--limit", "3", "--workdir", "/tmp",
+        "--", "echo hello; sleep 1; echo done")  # fmt: skip
+    end = time.monotonic() + PATIENCE_S
+    while "succeeded" not in run(environment, "ps", "-a"):
+        assert time.monotonic() < end
+    assert run(environment, "logs", "w1") == "hello\ndone\n"
+    said = run(environment, "statement", "--account", "org/acme")
+    assert "usage" in said and "w1.1" in said
+    assert "w1: running" in run(environment, "events")
