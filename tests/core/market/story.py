@@ -185,16 +185,23 @@ def chance_market(
     any_fabric: bool = True,
     stays_put: bool = True,
     closer_than_credit: bool = False,
+    crowd: int = 1,
+    shared: bool = True,
 ) -> Book:
     """A small random market in its second clearing: incumbents, newcomers, failures, lenders.
 
-    `levels` bounds the different floors, `closer_than_credit` puts some of them a credit apart.
+    `levels` bounds the floors at which owners lend, `closer_than_credit` puts some of them less
+    than a credit apart, `crowd` multiplies workloads and nodes;
+    without `shared` nobody wants less than a node.
     """
     chance = random.Random(seed)
-    fabrics = {name: chance.randint(1, 5) for name in FABRICS[: chance.randint(1, 4)]}
+    fabrics = {name: chance.randint(1, 5 * crowd) for name in FABRICS[: chance.randint(1, 4)]}
     reservations = _chance_reservations(chance, fabrics, levels, closer_than_credit)
     first = given_market(
-        *(_chance_demand(chance, n, reservations, any_fabric) for n in range(chance.randint(1, 9))),
+        *(
+            _chance_demand(chance, n, reservations, any_fabric, shared)
+            for n in range(chance.randint(1, 9 * crowd))
+        ),
         fabrics=fabrics,
         reservations=reservations,
         on=terms(floor=chance.choice((0, 1, 2)), fee=chance.choice(("2/7", "0/1", "1/10"))),
@@ -224,8 +231,8 @@ def chance_market(
             limit = chance.randint(0, 12) * MICROS
         demands.append(msgspec.structs.replace(demand, stays_put=sits_closed, limit_micros=limit))
     demands += [
-        _chance_demand(chance, n, reservations, any_fabric)
-        for n in range(100, 100 + chance.randint(0, 7))
+        _chance_demand(chance, n, reservations, any_fabric, shared)
+        for n in range(100, 100 + chance.randint(0, 7 * crowd))
     ]
     return msgspec.structs.replace(first, nodes=nodes, demands=tuple(demands))
 
@@ -258,10 +265,14 @@ def _chance_reservations(
 
 
 def _chance_demand(
-    chance: random.Random, n: int, reservations: tuple[ReservedRoom, ...], any_fabric: bool
+    chance: random.Random,
+    n: int,
+    reservations: tuple[ReservedRoom, ...],
+    any_fabric: bool,
+    shared: bool,
 ) -> Demand:
     kind = chance.random()
-    gpus = chance.choice((8, 8, 8, 2, 4, 5))
+    gpus = chance.choice((8, 8, 8, 2, 4, 5) if shared else (8,))
     changes: dict[str, Any] = {
         "gpus": gpus,
         "org": chance.choice(("ant", "bee", "org-r0", "org-r1")),

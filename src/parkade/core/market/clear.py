@@ -35,7 +35,7 @@ def clear(book: Book) -> Clearing:
     """
     passed = run_pass(book)
     prices = price_all(book, passed)
-    seats, is_settled = _seat(book, passed, prices)
+    seats, is_settled = seat(book, passed, prices)
     settlement = Settlement(book, passed.supply.offered)
     orgs = {demand.demand: demand.org for demand in passed.ordered}
     lines = []
@@ -53,7 +53,7 @@ def clear(book: Book) -> Clearing:
     )
 
 
-def _seat(book: Book, passed: Pass, prices: Prices) -> tuple[dict[str, Seats], bool]:
+def seat(book: Book, passed: Pass, prices: Prices) -> tuple[dict[str, Seats], bool]:
     """Seats of all winners, and whether the settled seating held."""
     winners = [
         Winner(demand, passed.parts[demand.demand], prices.paid_micros(demand.demand))

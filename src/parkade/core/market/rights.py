@@ -27,10 +27,10 @@ class Holding:
     """What is left of one reservation during a pass, in nodes.
 
     `entitled[f]`: of its shape in fabric f; `left`: of its whole shape; `kept[f]`: idle and not
-    lent; `offered[f]`: lent.
+    lent; `offered[f]`: lent; `stayed`: nodes on which its demands stay put.
     """
 
-    __slots__ = ("entitled", "kept", "left", "offered", "terms", "used")
+    __slots__ = ("entitled", "kept", "left", "offered", "stayed", "terms", "used")
 
     def __init__(self, terms: ReservedRoom, ground: Ground) -> None:
         self.terms = terms
@@ -41,6 +41,7 @@ class Holding:
         }
         self.kept: dict[int, int] = {}
         self.offered: dict[int, int] = {}
+        self.stayed: set[str] = set()
 
     def spend(self, fabric: int, nodes: int) -> None:
         """Use `nodes` of the right in this fabric."""
@@ -79,12 +80,20 @@ def exercise(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Rights:
         if demand.stays_put and demand.right is not Right.SPOT:
             _stay(demand, ground, rights)
     reserved = [it for it in ordered if it.right is Right.RESERVED and not it.stays_put]
-    overflowing = [it for it in reserved if not _seat_in_own_fabrics(it, ground, rights)]
-    for holding in rights.holdings.values():
-        _keep_idle(holding, rights.room)
+    at_home = [it for it in reserved if _seat_in_own_fabrics(it, ground, rights, at_home=True)]
+    settled = {it.demand for it in at_home}
+    overflowing = [
+        it
+        for it in reserved
+        if it.demand not in settled and not _seat_in_own_fabrics(it, ground, rights, at_home=False)
+    ]
+    for name, holding in rights.holdings.items():
+        elsewhere = sum(it.nodes for it in overflowing if it.reservation == name)
+        _keep_idle(holding, rights.room, elsewhere)
     for demand in overflowing:
         _overflow(demand, ground, rights)
     for holding in rights.holdings.values():
+        _keep_idle(holding, rights.room, 0)
         _offer_rest(holding)
     for demand in ordered:
         if demand.right is Right.ON_DEMAND and not demand.stays_put:
@@ -131,27 +140,30 @@ def _holdings(book: Book, ground: Ground) -> dict[str, Holding]:
 
 
 def _stay(demand: Demand, ground: Ground, rights: Rights) -> None:
-    seen = set(rights.tokens)
     parts = seat_who_stays(rights.room, ground, demand, rights.tokens, count_closed=False)
     rights.parts[demand.demand] = parts
     holding = rights.holdings.get(demand.reservation or "")
     if demand.right is Right.RESERVED and holding is not None:
-        for fabric, nodes in own_fabrics(demand, ground).items():
-            shared = sum(
-                seat.node in seen and ground.fabric_of.get(seat.node) == fabric
-                for seat in demand.seats
-            )
-            holding.spend(fabric, nodes - shared)
+        for seat in demand.seats:
+            fabric = ground.fabric_of.get(seat.node)
+            if fabric is not None and seat.node not in holding.stayed:
+                holding.stayed.add(seat.node)
+                holding.spend(fabric, 1)
 
 
-def _seat_in_own_fabrics(demand: Demand, ground: Ground, rights: Rights) -> bool:
-    """Whether the demand found room of its own reservation's shape."""
+def _seat_in_own_fabrics(demand: Demand, ground: Ground, rights: Rights, *, at_home: bool) -> bool:
+    """Whether the demand found room of its own reservation's shape.
+
+    `at_home` seats only who stands there already, so that others do not push it out.
+    """
     holding = rights.holdings.get(demand.reservation or "")
     if holding is None:
         rights.lost[demand.demand] = WaitReason.RESERVATION_FULL
         return True
+    own = own_fabrics(demand, ground)
     limits = [
-        min(holding.entitled.get(fabric, 0), holding.left) for fabric in range(len(ground.fabrics))
+        -1 if at_home and fabric not in own else min(holding.entitled.get(fabric, 0), holding.left)
+        for fabric in range(len(ground.fabrics))
     ]
     shape = shape_of(demand, ground)
     return _seat(demand, shape, ground, rights, limits, at_most=holding.left, holding=holding)
@@ -186,7 +198,8 @@ def _seat(
         capacities = []
         for fabric, limit in enumerate(limits):
             shared = len(room.slots(fabric, shape)) - room.free[fabric]
-            capacities.append((fabric in own, shared + min(limit, room.free[fabric]), fabric))
+            most = 0 if limit < 0 else shared + min(limit, room.free[fabric])
+            capacities.append((fabric in own, most, fabric))
         found = spread(capacities, shape.nodes)
         if found is None:
             return False
@@ -216,22 +229,26 @@ def _opened(room: Room, shape: Shape, fabric: int, nodes: int) -> int:
     return offer.opened
 
 
-def _keep_idle(holding: Holding, room: Room) -> None:
-    """Take idle room that is not lent out of the room of all others."""
+def _keep_idle(holding: Holding, room: Room, elsewhere: int) -> None:
+    """Take idle room that is not lent out of the room of all others, besides what is kept.
+
+    `elsewhere`: nodes of this right that its demands may yet use outside its own fabrics.
+    """
     idle = {
-        fabric: min(nodes, room.free[fabric])
+        fabric: min(nodes - holding.kept.get(fabric, 0), room.free[fabric])
         for fabric, nodes in holding.entitled.items()
-        if nodes and room.free[fabric]
     }
+    idle = {fabric: nodes for fabric, nodes in idle.items() if nodes > 0}
     terms = holding.terms
-    wanted = min(sum(idle.values()), holding.left)
+    kept = sum(holding.kept.values())
+    wanted = min(sum(idle.values()), holding.left - elsewhere - kept)
     if terms.floor_micros is not None:
-        wanted = min(wanted, terms.keep)
+        wanted = min(wanted, terms.keep - kept)
     for fabric, nodes in sorted(idle.items(), key=lambda it: (it[1], it[0])):
         taken = min(nodes, wanted)
-        if taken:
+        if taken > 0:
             room.open(fabric, taken)
-            holding.kept[fabric] = taken
+            holding.kept[fabric] = holding.kept.get(fabric, 0) + taken
             wanted -= taken
 
 

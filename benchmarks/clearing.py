@@ -1,0 +1,193 @@
+"""How long a clearing takes, and how that grows; decision only, nothing is stored or launched.
+
+    python benchmarks/clearing.py [--full]
+
+Markets are drawn from a seed: fabrics of 125 nodes, gangs of 1 to 16 nodes and one workload in ten
+below a node, about 1.7 times the capacity in demand, a quarter of the nodes lent at a second floor.
+`--full` adds the market of 12,544 nodes and 10,000 workloads.
+"""
+
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from parkade.core.market.book import (
+    Book,
+    Demand,
+    NodeInPlay,
+    ReservedRoom,
+    Right,
+    Terms,
+)
+from parkade.core.market.clear import clear, seat
+from parkade.core.market.price import price_all, price_winner
+from parkade.core.market.turns import run_pass
+from parkade.core.units.fraction import Fraction
+
+FABRIC_NODES = 125
+GPUS = 8
+
+
+class Row(NamedTuple):
+    """One measurement: medians in milliseconds."""
+
+    nodes: int
+    workloads: int
+    market: str
+    pass_ms: float
+    pass_seating_ms: float
+    pass_seating_prices_ms: float
+    whole_clearing_ms: float
+    rerun_ms: float
+
+
+def draw_market(nodes: int, workloads: int, seed: int = 7) -> Book:
+    """A market in which nobody sits yet."""
+    chance = random.Random(seed)
+    names = [(f"fabric-{n // FABRIC_NODES:03}", f"node-{n:05}") for n in range(nodes)]
+    lent: dict[str, int] = {}
+    for fabric, _ in names:
+        lent[fabric] = lent.get(fabric, 0) + 1
+    shape = tuple((fabric, count // 4) for fabric, count in sorted(lent.items()) if count >= 4)
+    return Book(
+        at_us=0,
+        gpus_per_node=GPUS,
+        terms=Terms(
+            public_floor_micros=500_000,
+            pay_as_you_go_micros=4_000_000,
+            fee=Fraction(numerator=1, denominator=10),
+            switching_credit=Fraction(numerator=1, denominator=20),
+            supplier_account="supplier",
+            operator_account="operator",
+        ),
+        nodes=tuple(
+            NodeInPlay(node=node, fabric=fabric, gpus=GPUS, is_open=True, free_from_us=0)
+            for fabric, node in names
+        ),
+        reservations=(
+            ReservedRoom(
+                reservation="lender",
+                org="lender",
+                account="lender",
+                created_us=0,
+                shape=shape,
+                floor_micros=700_000,
+                keep=0,
+            ),
+        ),
+        demands=tuple(_draw_demand(chance, n, nodes / workloads) for n in range(workloads)),
+    )
+
+
+def _draw_demand(chance: random.Random, number: int, size: float) -> Demand:
+    sizes = (1, 1, 1, 1, 2, 2, 4, 4) if size <= 1.2 else (1, 1, 1, 2, 2, 4, 8, 16)
+    nodes, gpus = chance.choice(sizes), GPUS
+    if chance.random() < 0.1:
+        nodes, gpus = 1, chance.choice((1, 2, 4))
+    return Demand(
+        demand=f"workload-{number:05}",
+        org=f"org-{chance.randrange(40):02}",
+        right=Right.SPOT,
+        nodes=nodes,
+        gpus=gpus,
+        any_fabric=False,
+        reservation=None,
+        priority=0,
+        limit_micros=chance.randint(400_000, 3_000_000),
+        use_7_days=0,
+        submitted_us=number,
+        seats=(),
+        stays_put=False,
+    )
+
+
+def seated(book: Book) -> Book:
+    """The market once its clearing was carried out."""
+    seats = {line.demand: line.seats for line in clear(book).lines}
+    demands = (msgspec.structs.replace(it, seats=seats[it.demand]) for it in book.demands)
+    return msgspec.structs.replace(book, demands=tuple(demands))
+
+
+def replaced(book: Book, share: float = 0.01, seed: int = 8) -> Book:
+    """The market with this share of its workloads gone and as many newcomers."""
+    chance = random.Random(seed)
+    count = max(1, int(len(book.demands) * share))
+    gone = set(chance.sample(range(len(book.demands)), count))
+    demands = [it for at, it in enumerate(book.demands) if at not in gone]
+    size = len(book.nodes) / len(book.demands)
+    demands += [_draw_demand(chance, 90_000 + n, size) for n in range(count)]
+    return msgspec.structs.replace(book, demands=tuple(demands))
+
+
+def median_ms(work: Callable[[], object], repeat: int) -> float:
+    """Median time of a call."""
+    found = []
+    for _ in range(repeat):
+        before = time.perf_counter()
+        work()
+        found.append((time.perf_counter() - before) * 1000)
+    return statistics.median(found)
+
+
+def measure(book: Book, market: str, repeat: int = 5) -> Row:
+    """Time the stages of one clearing, and estimate the re-run for each winner from a sample."""
+    passed = run_pass(book)
+    prices = price_all(book, passed)
+    won = [at for at, parts in enumerate(passed.outcome) if parts is not None]
+    sample = won[:: max(1, len(won) // 12)]
+    rerun = median_ms(lambda: [price_winner(passed, at) for at in sample], 1)
+    passing = median_ms(lambda: run_pass(book), repeat)
+    seating = median_ms(lambda: seat(book, passed, prices), repeat)
+    pricing = median_ms(lambda: price_all(book, passed), repeat)
+    return Row(
+        nodes=len(book.nodes),
+        workloads=len(book.demands),
+        market=market,
+        pass_ms=passing,
+        pass_seating_ms=passing + seating,
+        pass_seating_prices_ms=passing + seating + pricing,
+        whole_clearing_ms=median_ms(lambda: clear(book), repeat),
+        rerun_ms=rerun / len(sample) * len(won),
+    )
+
+
+def rows(*, sizes: tuple[tuple[int, int], ...], repeat: int = 5) -> list[Row]:
+    """Measurements of markets all new, all seated and with one in a hundred replaced."""
+    found = []
+    for nodes, workloads in sizes:
+        new = draw_market(nodes, workloads)
+        settled = seated(seated(new))
+        found.append(measure(new, "all new", repeat))
+        found.append(measure(settled, "all seated", repeat))
+        found.append(measure(replaced(settled), "1 % replaced", repeat))
+    return found
+
+
+GROWTH = tuple((size, size) for size in (250, 500, 1000, 2000, 4000))
+
+
+def main() -> None:
+    """Print the table."""
+    sizes = (*GROWTH, (12_544, 10_000)) if "--full" in sys.argv else GROWTH
+    print(
+        f"{'nodes':>6} {'work':>6} {'market':>13} {'pass':>9} {'+ seating':>10} {'+ prices':>10} "
+        f"{'clearing':>10} {'re-run':>10} {'ratio':>7}   (medians, ms)"
+    )
+    for size in sizes:
+        for row in rows(sizes=(size,), repeat=5 if size[0] <= 2000 else 3):
+            priced = row.pass_seating_prices_ms - row.pass_seating_ms
+            print(
+                f"{row.nodes:>6} {row.workloads:>6} {row.market:>13} {row.pass_ms:>9.1f} "
+                f"{row.pass_seating_ms:>10.1f} {row.pass_seating_prices_ms:>10.1f} "
+                f"{row.whole_clearing_ms:>10.1f} {row.rerun_ms:>10.0f} "
+                f"{row.rerun_ms / priced:>6.0f}x"
+            )
+
+
+if __name__ == "__main__":
+    main()

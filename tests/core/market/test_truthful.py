@@ -1,0 +1,271 @@
+"""What we claim of prices: no misreported limit gains, and all that follows from it.
+
+Chance markets have fabrics, incumbents, failed and closed nodes, sub-node work, reservations that
+lend at up to two floors, on-demand, and workloads that stay put. `PARKADE_LONG=1` searches at
+length.
+"""
+
+import os
+import random
+from collections import Counter
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parkade.core.market.book import Book, Change, Clearing, Demand, Right
+from parkade.core.market.clear import clear
+from parkade.core.market.price import price_all
+from parkade.core.market.spot import Bid
+from parkade.core.market.turns import run_pass
+from parkade.core.placement.room import Shape
+from tests.core.market.oracle import least_winning_limit, play, start_of
+from tests.core.market.story import (
+    MICROS,
+    bid,
+    chance_market,
+    changes,
+    given_market,
+    incumbents,
+    line_of,
+    on,
+    rebid,
+    reserved,
+    terms,
+)
+
+LONG = bool(os.environ.get("PARKADE_LONG")) or os.environ.get("HYPOTHESIS_PROFILE") == "long"
+seeds = st.integers(min_value=0, max_value=1 << 40)
+
+
+def tried(times: int):
+    return settings(max_examples=times * 40 if LONG else times)
+
+
+def spot_of(book: Book) -> list[Demand]:
+    return [it for it in book.demands if it.right is Right.SPOT and not it.stays_put]
+
+
+def gain(book: Book, clearing: Clearing, demand: Demand) -> int:
+    line = line_of(clearing, demand.demand)
+    assert demand.limit_micros is not None
+    return demand.limit_micros - line.price_micros if line.seats else 0
+
+
+def misreports(book: Book, seed: int) -> list[tuple[Demand, int]]:
+    chance = random.Random(seed)
+    limits = (chance.randint(0, 13) * MICROS + chance.choice((-1, 0, 1)) for _ in range(10_000))
+    return [(it, max(0, next(limits))) for it in spot_of(book) for _ in range(2)]
+
+
+@tried(600)
+@given(seeds)
+def test_no_misreported_limit_gains(seed):
+    book = chance_market(seed)
+    truthful = clear(book)
+    for demand, limit in misreports(book, seed):
+        told = clear(rebid(book, demand.demand, limit))
+        assert gain(book, told, demand) <= gain(book, truthful, demand)
+
+
+@tried(300)
+@given(seeds)
+def test_floors_within_a_credit_of_each_other_bound_what_a_misreport_gains(seed):
+    book = chance_market(seed, closer_than_credit=True)
+    credit = book.terms.switching_credit
+    highest = max(level for ladder in [*run_pass(book).supply.ladders, [0]] for level in ladder)
+    truthful = clear(book)
+    for demand, limit in misreports(book, seed):
+        told = clear(rebid(book, demand.demand, limit))
+        excess = gain(book, told, demand) - gain(book, truthful, demand)
+        assert excess * credit.denominator <= highest * credit.numerator
+
+
+@tried(300)
+@given(seeds)
+def test_bidding_higher_never_loses_seats(seed):
+    book = chance_market(seed, closer_than_credit=True)
+    truthful = clear(book)
+    for demand, limit in misreports(book, seed):
+        before = bool(line_of(truthful, demand.demand).seats)
+        after = bool(line_of(clear(rebid(book, demand.demand, limit)), demand.demand).seats)
+        assert demand.limit_micros is not None
+        assert after or not before if limit > demand.limit_micros else before or not after
+
+
+@tried(600)
+@given(seeds)
+def test_nobody_pays_above_its_limit_nor_below_the_floors_it_draws(seed):
+    book = chance_market(seed, closer_than_credit=True)
+    clearing = clear(book)
+    for demand in book.demands:
+        line = line_of(clearing, demand.demand)
+        if demand.right is Right.SPOT and line.seats:
+            assert demand.limit_micros is not None
+            assert line.price_micros <= demand.limit_micros
+            assert demand.stays_put or line.floor_micros <= line.price_micros
+
+
+@tried(600)
+@given(seeds, st.booleans(), st.integers(min_value=1, max_value=4))
+def test_one_sweep_gives_the_prices_of_playing_the_market_again(seed, any_fabric, crowd):
+    book = chance_market(seed, any_fabric=any_fabric, closer_than_credit=True, crowd=crowd)
+    passed = run_pass(book)
+    prices = price_all(book, passed)
+    won = {it.name for it, parts in zip(passed.bids, passed.outcome, strict=True) if parts}
+    assert play(start_of(passed), passed.bids, book.terms) == won
+    chance = random.Random(seed)
+    for at in chance.sample(range(len(passed.bids)), min(len(passed.bids), 6)):
+        asked, parts = passed.bids[at], passed.outcome[at]
+        if parts is None:
+            least = least_winning_limit(passed, book.terms, asked, loses_ties=True)
+            assert prices.to_win.get(asked.name) == least
+            continue
+        least = least_winning_limit(passed, book.terms, asked)
+        assert least is not None
+        drawn = max(level for part in parts for level in part.levels)
+        assert prices.paid[asked.name][0] == min(asked.limit, max(least, drawn))
+    for nodes, price in prices.ladder:
+        factor = book.terms.switching_credit.denominator
+        phantom = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {})
+        assert price == least_winning_limit(passed, book.terms, phantom, loses_ties=True)
+
+
+@tried(300)
+@given(seeds)
+def test_the_price_to_win_wins_and_two_micro_units_less_does_not(seed):
+    book = chance_market(seed)
+    for line in clear(book).lines:
+        if line.price_to_win_micros is not None:
+            name, price = line.demand, line.price_to_win_micros
+            assert line_of(clear(rebid(book, name, price)), name).seats
+            if price >= 2:
+                assert not line_of(clear(rebid(book, name, price - 2)), name).seats
+
+
+@tried(600)
+@given(seeds)
+def test_shares_add_up_to_what_is_paid(seed):
+    book = chance_market(seed, closer_than_credit=True)
+    clearing = clear(book)
+    for demand in book.demands:
+        line = line_of(clearing, demand.demand)
+        paid = line.price_micros * sum(seat.gpus for seat in line.seats)
+        assert sum(amount for _, amount in line.shares) == paid
+        assert list(line.shares) == sorted(line.shares)
+        assert all(amount > 0 for _, amount in line.shares)
+
+
+@tried(600)
+@given(seeds)
+def test_seats_hold_what_nodes_have_and_gangs_stand_together(seed):
+    book = chance_market(seed)
+    clearing = clear(book)
+    fabric = {node.node: node.fabric for node in book.nodes}
+    held: Counter[str] = Counter()
+    tenant: dict[str, str] = {}
+    for demand in book.demands:
+        seats = line_of(clearing, demand.demand).seats
+        for seat in seats:
+            held[seat.node] += seat.gpus
+            assert tenant.setdefault(seat.node, demand.org) == demand.org
+        if seats and not demand.stays_put:
+            assert len({seat.node for seat in seats}) == len(seats) == demand.nodes
+            assert {seat.gpus for seat in seats} == {demand.gpus}
+            assert demand.any_fabric or len({fabric[seat.node] for seat in seats}) == 1
+    assert all(gpus <= book.gpus_per_node for gpus in held.values())
+
+
+@tried(300)
+@given(seeds)
+def test_closed_nodes_gain_nobody_and_lose_nobody(seed):
+    book = chance_market(seed)
+    clearing = clear(book)
+    closed = {node.node for node in book.nodes if not node.is_open}
+    for demand in book.demands:
+        before = {seat.node for seat in demand.seats} & closed
+        after = {seat.node for seat in line_of(clearing, demand.demand).seats} & closed
+        assert before == after
+
+
+def moved(clearing: Clearing) -> list[str]:
+    quiet = (Change.KEEP, Change.WAIT)
+    return [name for name, change in changes(clearing).items() if change not in quiet]
+
+
+@tried(600)
+@given(seeds)
+def test_repeating_a_clearing_of_whole_nodes_at_one_floor_changes_no_seat(seed):
+    book = chance_market(seed, levels=0, shared=False)
+    assert moved(clear(incumbents(book))) == []
+
+
+@tried(600)
+@given(seeds)
+def test_repeating_a_clearing_of_two_floors_and_shared_nodes_settles_one_pass_later(seed):
+    book = incumbents(chance_market(seed))
+    assert moved(clear(incumbents(book))) == []
+
+
+@tried(300)
+@given(seeds)
+def test_the_order_in_which_a_book_is_written_is_irrelevant(seed):
+    book = chance_market(seed)
+    chance = random.Random(seed)
+    parts = {
+        name: tuple(chance.sample(values, len(values)))
+        for name, values in (
+            ("nodes", book.nodes),
+            ("demands", book.demands),
+            ("reservations", book.reservations),
+        )
+    }
+    assert clear(msgspec.structs.replace(book, **parts)) == clear(book)
+
+
+@tried(300)
+@given(seeds)
+def test_every_loser_has_a_reason_and_no_winner_has(seed):
+    for line in clear(chance_market(seed)).lines:
+        assert (line.reason is None) == (line.change not in (Change.WAIT, Change.PREEMPT))
+
+
+@tried(300)
+@given(seeds)
+def test_a_reservation_never_holds_more_than_its_shape(seed):
+    book = chance_market(seed)
+    rooms = {room.reservation: room for room in book.reservations}
+    for lent in clear(book).lent:
+        size = sum(nodes for _, nodes in rooms[lent.reservation].shape)
+        assert lent.used + lent.kept + lent.offered <= size
+        assert lent.lent <= lent.offered
+
+
+def test_a_floor_within_a_credit_lets_a_runner_trade_its_seat_for_less():
+    """Own floors count the credit cheaper, so telling a limit between two close floors moves.
+
+    The gain is bounded by the credit; it is what keeps a workload from moving for a trifle.
+    """
+    book = given_market(
+        on(bid("runner", 9), "amber-0"),
+        fabrics={"amber": 1, "birch": 1},
+        reservations=(reserved("acme", {"amber": 1}, lends_at=3.03),),
+        on=terms(floor=3, fee="0/1"),
+    )
+    stays = line_of(clear(book), "runner")
+    assert (stays.change, stays.price_micros) == (Change.KEEP, 3_030_000)
+    moves = line_of(clear(rebid(book, "runner", 3_010_000)), "runner")
+    assert (moves.change, moves.price_micros) == (Change.MOVE, 3_000_000)
+
+
+@pytest.mark.parametrize("limit", [1, 7, 50])
+def test_who_stays_put_pays_its_floor_or_what_its_open_nodes_would_cost(limit):
+    book = given_market(
+        on(bid("stays", limit, 2, stays_put=True), "amber-0", "amber-1"),
+        bid("rival", 6),
+        fabrics={"amber": 2},
+        closed=("amber-0",),
+    )
+    line = line_of(clear(book), "stays")
+    assert line.price_micros == min(limit * MICROS, 5_714_286)
