@@ -48,7 +48,10 @@ def open_pool(name: str) -> OpenPool:
 
 
 def stored(store: Store) -> list[Event]:
-    return [SMALL.decode_event(entry.body, entry.version) for entry in store.entries(after=0, limit=1000)]
+    return [
+        SMALL.decode_event(entry.body, entry.version)
+        for entry in store.entries(after=0, limit=1000)
+    ]
 
 
 def created(store: Store) -> list[tuple[str, int]]:
