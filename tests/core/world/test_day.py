@@ -237,6 +237,20 @@ def test_a_workload_stops_before_it_spends_more_than_its_most() -> None:
     assert any(isinstance(event, happened.BudgetNoted) for event in parkade.journal)
 
 
+def test_a_clearing_that_comes_late_takes_no_more_than_there_is() -> None:
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    parkade.org("poor", deposit=1)
+    poor = parkade.bid("poor", 9)
+    bounded = parkade.bid("lab", 9, max_spend=1)
+    parkade.clear()
+    parkade.start_all()
+    parkade.tick(10 * 3600)
+    parkade.ended(poor)
+    parkade.ended(bounded)
+    assert parkade.balance("org/poor") == 0
+    assert parkade.workload(bounded).spent_micros == MICROS
+
+
 def test_on_demand_is_displaced_by_nobody_and_gone_at_its_end() -> None:
     parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
     sure = parkade.on_demand("lab", hours=1)

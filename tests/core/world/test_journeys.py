@@ -19,8 +19,9 @@ from parkade.core.workloads.life import Phase
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
 from parkade.core.world.clearing import urgent_markets
-from parkade.core.world.codec import decode_snapshot, encode_snapshot
+from parkade.core.world.codec import decode_snapshot, encode_event, encode_snapshot
 from parkade.core.world.decide import decide
+from tests.auditor import audit
 from tests.core.world.story import Parkade
 
 ORGS = ("acme", "lab", "student", "studio")
@@ -146,8 +147,7 @@ class Journey:
             self.parkade.clear()
 
     def _pass(self) -> None:
-        self.parkade.tick(self.chance.choice((1, 20, 31, 600)))
-        self.parkade.clear()
+        self.parkade.pass_time(self.chance.choice((1, 20, 31, 600)))
 
     def _engine(self) -> None:
         """Reports come in: most obey, some fail, some let go late."""
@@ -173,6 +173,7 @@ def test_every_invariant_holds_after_every_event_of_a_random_day(seed: int) -> N
     for _ in range(60):
         journey.act()
     parkade = journey.parkade
+    assert parkade.world.records.balances
     snapshot = encode_snapshot(parkade.world)
     assert parkade.replayed() == snapshot
     assert encode_snapshot(decode_snapshot(snapshot)) == snapshot
@@ -230,3 +231,17 @@ def test_everything_ends_where_everybody_is_cancelled(seed: int) -> None:
         for workload in parkade.world.records.workloads.values()
     )
     assert urgent_markets(parkade.world, ()) == ()
+
+
+@settings(max_examples=JOURNEYS // 4)
+@given(seed=st.integers(min_value=0, max_value=2**32))
+def test_the_ledger_of_a_random_day_agrees_with_the_auditor(seed: int) -> None:
+    journey = Journey(seed)
+    for _ in range(80):
+        journey.act()
+    journey.parkade.pass_time(3700)
+    books = audit(encode_event(event) for event in journey.parkade.journal)
+    balances = journey.parkade.world.records.balances
+    assert {name: held for name, held in books.balances.items() if held} == {
+        name: held for name, held in balances.items() if held
+    }

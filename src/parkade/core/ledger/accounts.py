@@ -57,7 +57,7 @@ class Ledger:
     """Balances by account. Mutable, changed by `evolve` alone."""
 
     def __init__(self, balances: dict[str, int] | None = None) -> None:
-        self.balances: dict[str, int] = balances or {}
+        self.balances: dict[str, int] = {} if balances is None else balances
 
     def balance(self, account: str) -> int:
         """Micro-units; an account that never moved has none."""

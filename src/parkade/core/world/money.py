@@ -89,8 +89,8 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
 class Teller:
     """The postings of one decision: each sees what those before it moved.
 
-    A charge never exceeds the org's balance: what a late clearing let grow beyond the earmark is
-    not billed.
+    A charge never exceeds the org's balance nor `max_spend`: what a late clearing let grow beyond
+    the earmark is not billed.
     """
 
     def __init__(self, world: World) -> None:
@@ -144,7 +144,10 @@ class Teller:
         account, pot = org_account(workload.org), clearing_account(workload.market)
         rate = span.rate.price_micros * workload.gpus
         length_us = span.end_us - span.start_us
-        most = self._balance(account) * MICROSECONDS_PER_HOUR + MICROSECONDS_PER_HOUR - 1
+        left = self._balance(account)
+        if workload.spec.max_spend_micros is not None:
+            left = min(left, workload.spec.max_spend_micros - posting.spent)
+        most = left * MICROSECONDS_PER_HOUR + MICROSECONDS_PER_HOUR - 1
         if posting.numerator + rate * length_us > most:
             length_us = max(0, (most - posting.numerator) // rate)
         micros, posting.numerator = divmod(
@@ -157,6 +160,7 @@ class Teller:
             posting.earners[earner] = None
         if micros > 0:
             self._move(account, pot, micros)
+            posting.spent += micros
             posting.transfers.append(
                 Transfer(
                     kind=kind,
@@ -211,6 +215,7 @@ class _Posting:
     def __init__(self, workload: Workload, *, numerator: int) -> None:
         self.workload = workload
         self.numerator = numerator
+        self.spent = workload.spent_micros
         self.transfers: list[Transfer] = []
         self.earners: dict[str, None] = {}
         self.owed: list[tuple[str, int]] = []
