@@ -7,6 +7,7 @@ from typing import Any, cast
 from parkade.api.problems import Said
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.units.fraction import parse_fraction
+from parkade.core.units.money import format_amount
 from parkade.core.workloads.spec import (
     Capacity,
     CapacityKind,
@@ -37,8 +38,8 @@ def micros_or_none(amount: Decimal | None) -> int | None:
 
 
 def amount(micro_units: int) -> Decimal:
-    """A decimal amount of micro-units."""
-    return Decimal(micro_units).scaleb(-6)
+    """A decimal amount of micro-units, exact however large: a context would round it."""
+    return Decimal(format_amount(micro_units))
 
 
 def amount_or_none(micro_units: int | None) -> Decimal | None:

@@ -13,6 +13,8 @@ from pydantic import BeforeValidator, Field, PlainSerializer, Strict, WithJsonSc
 from pydantic_core import PydanticCustomError
 
 AMOUNT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
+# What an answer works out (a price x GPUs x hours) may be larger than what anyone may send.
+SUM = re.compile(r"-?[0-9]{1,90}(\.[0-9]{1,6})?")
 SPAN = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 UNITS = {
     "d": timedelta(days=1),
@@ -27,14 +29,14 @@ LARGEST = 1_000_000_000_000
 SHARE = re.compile(r"([0-9]{1,9})(?:/([1-9][0-9]{0,8}))?")
 
 
-def parse_amount(value: object) -> Decimal:
+def parse_amount(value: object, *, form: re.Pattern[str] = AMOUNT) -> Decimal:
     """An amount from text, a whole number or a Decimal; ValueError for everything else."""
     if isinstance(value, float):
         raise ValueError('a float is never exact money; write it as text, like "2.50"')
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise ValueError('not an amount; write it as text, like "2.50"')
     text = format(value, "f") if isinstance(value, Decimal) else str(value)
-    if not AMOUNT.fullmatch(text):
+    if not form.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is not an amount of at most six decimals, like 2.50")
     return Decimal(text)
 
@@ -134,7 +136,7 @@ def not_yet(what: str) -> PydanticCustomError:
     return PydanticCustomError("not_yet", "{what} is not carried out yet", {"what": what})
 
 
-_AMOUNT_TEXT = {"type": "string", "pattern": rf"^{AMOUNT.pattern}$", "examples": ["2.50"]}
+_AMOUNT_TEXT = {"type": "string", "pattern": rf"^{SUM.pattern}$", "examples": ["2.50"]}
 _PRICE_TEXT = {"type": "string", "pattern": rf"^{AMOUNT.pattern[2:]}$", "examples": ["2.50"]}
 _WHOLE = {"type": "integer", "minimum": 0, "maximum": LARGEST - 1}
 _SPAN_TEXT = {"type": "string", "pattern": "^([0-9]{1,5}(ms|s|m|h|d)){1,2}$", "examples": ["90s"]}
@@ -142,7 +144,7 @@ _INSTANT_TEXT = {"type": "string", "format": "date-time"}
 
 Amount = Annotated[
     Decimal,
-    BeforeValidator(parse_amount),
+    BeforeValidator(lambda value: parse_amount(value, form=SUM)),
     PlainSerializer(format_amount, return_type=str),
     WithJsonSchema(_AMOUNT_TEXT),
 ]

@@ -1,0 +1,160 @@
+"""Views are pure: whatever a record holds, it can be told, and told to those it concerns only."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parkade.api.translate import amount, instant, micros, microseconds, spec_of, spec_told
+from parkade.api.views import events as views
+from parkade.api.views import reservations, workloads
+from parkade.api.views.audience import Owners, audience, named_in
+from parkade.api.views.costs import workload_cost
+from parkade.core.fleet.market import MarketTerms
+from parkade.core.reservations.reservation import Claim, Reservation
+from parkade.core.units.fraction import Fraction
+from parkade.core.units.money import MICROSECONDS_PER_HOUR
+from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
+from parkade.core.workloads.workload import Workload
+from parkade.core.world import events as happened
+from parkade.wire.spec import WorkloadSpec
+
+NATURAL = st.integers(0, 10**15)
+st.register_type_strategy(int, NATURAL)
+st.register_type_strategy(str, st.sampled_from(["a", "w1", "org/acme", "acme", "xyzzy"]))
+st.register_type_strategy(
+    Fraction, st.builds(Fraction, numerator=NATURAL, denominator=st.integers(1, 1000))
+)
+# Records are large; the long run tries as many as its profile says.
+FEW = settings() if settings.get_current_profile_name() == "long" else settings(max_examples=15)
+EVENTS = sorted(happened.Event.__subclasses__(), key=lambda kind: kind.__name__)
+
+
+def owners(event: happened.Event, org: str) -> Owners:
+    """Everything that the event names is an org's."""
+    known = Owners()
+    known.learn(dict.fromkeys(named_in(event), org))
+    return known
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
+def test_every_event_is_told_in_words(kind: type[happened.Event]) -> None:
+    @FEW
+    @given(st.from_type(kind))
+    def holds(event: happened.Event) -> None:
+        told = views.event(7, event, owners(event, "acme"), org="nobody", is_operator=True)
+        assert told is not None and told.sequence == 7
+        assert told.says != kind.__name__, "say it in views/events.py"
+        assert told.model_dump_json()
+
+    holds()
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
+def test_a_stranger_is_told_what_is_public_and_no_names(kind: type[happened.Event]) -> None:
+    @FEW
+    @given(st.from_type(kind))
+    def holds(event: happened.Event) -> None:
+        known = owners(event, "acme")
+        told = views.event(7, event, known, org="stranger", is_operator=False)
+        if not audience(event, known).is_public:
+            assert told is None
+        elif isinstance(event, happened.Cleared):
+            assert told is not None and told.detail["lines"] == [] and told.org is None
+
+    holds()
+
+
+def test_what_is_forgotten_is_told_to_operators_only() -> None:
+    event = happened.Started(at_us=1, workload="w1", attempt="w1.1")
+    assert views.event(1, event, Owners(), org="acme", is_operator=False) is None
+    assert views.event(1, event, Owners(), org="operator", is_operator=True) is not None
+
+
+@FEW
+@given(st.from_type(Workload), st.none() | st.from_type(MarketTerms), NATURAL)
+def test_every_workload_can_be_told(
+    workload: Workload, terms: MarketTerms | None, now_us: int
+) -> None:
+    known = workloads.Known(workload=workload, terms=terms, now_us=now_us)
+    assert workloads.workload(known).model_dump_json()
+    assert workloads.why(workload).says.startswith(workload.workload)
+
+
+@FEW
+@given(st.from_type(Reservation), st.from_type(Claim))
+def test_every_reservation_and_claim_can_be_told(reservation: Reservation, claim: Claim) -> None:
+    assert reservations.reservation(reservation, nodes_used=0).model_dump_json()
+    assert reservations.claim(claim).model_dump_json()
+
+
+@given(st.integers(-(10**17), 10**17))
+def test_micro_units_survive_the_wire(value: int) -> None:
+    assert micros(amount(value)) == value
+
+
+@given(NATURAL)
+def test_instants_survive_the_wire(value: int) -> None:
+    assert microseconds(instant(value)) == value
+
+
+def specs() -> Iterator[WorkloadSpec]:
+    """Specs with every key, and with the fewest."""
+    yield WorkloadSpec.model_validate(
+        {"name": "a", "command": "b", "workdir": "/", "limit_price": "1"}
+    )
+    yield WorkloadSpec.model_validate(
+        {
+            "name": "a",
+            "command": "b",
+            "workdir": "/home",
+            "env": {"A": "1"},
+            "env_file": "~/x",
+            "nodes": 4,
+            "gpus": 8,
+            "instance_type": "h100",
+            "interconnect": "any",
+            "capacity": "reservation/acme",
+            "max_spend": "400",
+            "checkpoint": {"signal": "SIGUSR1", "needs": "60s"},
+            "priority": -3,
+            "retry": {"failures": 3},
+            "max_duration": "24h",
+        }
+    )
+
+
+@pytest.mark.parametrize("spec", list(specs()), ids=["fewest", "every"])
+def test_a_spec_is_told_as_it_was_written(spec: WorkloadSpec) -> None:
+    assert spec_told(spec_of(spec)).model_dump() == spec.model_dump()
+
+
+@given(
+    limit=st.integers(0, 10**9),
+    gpus=st.integers(1, 1024),
+    nodes=st.integers(1, 1000),
+    most=st.none() | st.integers(1, 10**12),
+    duration_us=st.none() | st.integers(1, 10**13),
+    terms=st.from_type(MarketTerms),
+)
+def test_the_most_it_can_cost_is_no_less_than_its_whole_time_at_its_limit(
+    limit: int, gpus: int, nodes: int, most: int | None, duration_us: int | None, terms: MarketTerms
+) -> None:
+    spec = Spec(
+        name="a", command="b", workdir="/", env=(), env_file=None, storage=(), nodes=nodes,
+        gpus=gpus, instance_type=None, interconnect=Interconnect.FABRIC,
+        capacity=Capacity(kind=CapacityKind.SPOT), limit_price_micros=limit,
+        max_spend_micros=most, checkpoint=None, priority=0, retry_failures=0,
+        max_duration_us=duration_us,
+    )  # fmt: skip
+    cost = workload_cost(spec, terms)
+    assert micros(cost.per_hour) == limit * gpus * nodes
+    if most is None and duration_us is None:
+        assert cost.at_most is None and "no bound" in cost.says
+        return
+    assert cost.at_most is not None
+    whole = limit * gpus * nodes * (duration_us or 0) // MICROSECONDS_PER_HOUR
+    bounds = [bound for bound in (most, whole if duration_us else None) if bound is not None]
+    assert micros(cost.at_most) >= min(bounds)
+    assert most is None or micros(cost.at_most) <= most
