@@ -12,6 +12,7 @@ has. A gang that may use any fabrics is put to every world by running its choice
 
 from heapq import heappop, heappush
 
+from parkade.core.market.cheapest import Cheapest
 from parkade.core.market.ground import Parts
 from parkade.core.market.spot import NEVER, NOWHERE, Bid, Rank, Weights, choose, rank_of
 from parkade.core.market.worlds import Asker, Difference, Entry, GapKey, Name, World, shifted
@@ -28,6 +29,7 @@ class Sweep:
     __slots__ = (
         "_at",
         "_by_tenant",
+        "_cheapest",
         "_lowest",
         "_room",
         "_tick",
@@ -39,6 +41,7 @@ class Sweep:
 
     def __init__(self, start: Room, weights: Weights) -> None:
         self._room = start.copy()
+        self._cheapest = Cheapest(self._room)
         self._weights = weights
         self._lowest = min((ladder[0] for ladder in start.levels if ladder), default=NEVER)
         self._worlds: dict[frozenset[tuple[int | GapKey, int]], World] = {}
@@ -54,7 +57,7 @@ class Sweep:
         entry = world.entries.get(shape)
         if entry is None:
             entry = Entry(world, shape)
-            world.locate(self._room, entry)
+            world.locate(self._room, self._cheapest, entry)
             if entry.floor >= NEVER:
                 self.answers[asker.name] = (None, None)
                 self._drop_if_empty(world)
@@ -156,7 +159,7 @@ class Sweep:
         for shape, old in source.entries.items():
             entry = Entry(target, shape)
             entry.askers = old.askers
-            target.locate(self._room, entry)
+            target.locate(self._room, self._cheapest, entry)
             self._price(entry, old.floor, bid)
             if not entry.askers:
                 continue
@@ -182,7 +185,7 @@ class Sweep:
             world = entry.world
             assert world is not None
             before = entry.floor
-            world.locate(self._room, entry)
+            world.locate(self._room, self._cheapest, entry)
             if entry.floor != before:
                 self._price(entry, before, bid)
             if entry.askers:

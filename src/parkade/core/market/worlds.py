@@ -9,6 +9,7 @@ other choices cost anything (`sweep`).
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from parkade.core.market.cheapest import Cheapest
 from parkade.core.market.spot import NEVER
 from parkade.core.placement.room import Offer, Room, Shape, Tenant
 from parkade.core.units.money import ceil_div
@@ -120,17 +121,26 @@ class World:
                 _count(change, (fabric, shape.tenant, level, gap - shape.gpus), 1)
         return change
 
-    def locate(self, room: Room, entry: Entry) -> None:
-        """Find the least floor at which an entry's shape fits, and until when that holds."""
+    def locate(self, room: Room, cheapest: Cheapest, entry: Entry) -> None:
+        """Find the least floor at which an entry's shape fits, and until when that holds.
+
+        Grows with the fabrics in which this world or the shape's tenant is special.
+        """
         entry.floor, entry.witness, entry.need = NEVER, -1, 0
         shape = entry.shape
-        for fabric in range(len(room.free)):
+        special = dict.fromkeys(self.fabrics)
+        if shape.tenant is not None:
+            special.update(dict.fromkeys(room.fabrics_of(shape.tenant)))
+        for fabric in special:
             offer = self.offer(room, fabric, shape)
-            if offer is None or offer.level > entry.floor:
-                continue
-            need = self._need(room, fabric, offer)
-            if offer.level < entry.floor or need < entry.need:
-                entry.floor, entry.witness, entry.need = offer.level, fabric, need
+            if offer is not None and offer.level < entry.floor:
+                entry.floor, entry.witness = offer.level, fabric
+                entry.need = self._need(room, cheapest, fabric, offer)
+        found = cheapest.find(shape.nodes, entry.floor, special)
+        if found is not None:
+            entry.floor, entry.witness = found
+            offer = Offer(entry.floor, shape.nodes)
+            entry.need = self._need(room, cheapest, entry.witness, offer)
 
     def room(self, base: Room) -> Room:
         """This world as a room of its own; grows with the fabrics."""
@@ -143,18 +153,13 @@ class World:
             ]
         return twin
 
-    def _need(self, room: Room, fabric: int, offer: Offer) -> int:
+    def _need(self, room: Room, cheapest: Cheapest, fabric: int, offer: Offer) -> int:
         """How many nodes must stay free in the base for this offer to stand."""
         if not offer.opened:
             return 0
-        ladder = room.levels[fabric]
         drawn = self.drawn.get(fabric, 0)
-        last = len(ladder) - room.free[fabric] + drawn + offer.opened - 1
-        if ladder[-1] == offer.level:
-            end = len(ladder)
-        else:
-            end = next(at for at in range(last, len(ladder)) if ladder[at] > offer.level)
-        return len(ladder) + drawn + offer.opened - end
+        end = cheapest.end(fabric, offer.level)
+        return len(room.levels[fabric]) + drawn + offer.opened - end
 
     def _gaps(self, room: Room, fabric: int, tenant: Tenant) -> Iterator[tuple[int, int]]:
         base = room.gaps.get((fabric, tenant), ())

@@ -49,12 +49,13 @@ class Room:
     the tenant's open nodes, ascending; a token names an open node for the rest of the pass.
     """
 
-    __slots__ = ("free", "gaps", "levels", "node_gpus", "tokens")
+    __slots__ = ("_tenants", "free", "gaps", "levels", "node_gpus", "tokens")
 
     def __init__(self, levels: Sequence[Sequence[int]], node_gpus: int) -> None:
         self.levels = levels
         self.free = [len(ladder) for ladder in levels]
         self.gaps: dict[tuple[int, Tenant], list[tuple[int, int, int]]] = {}
+        self._tenants: dict[Tenant, dict[int, None]] = {}
         self.node_gpus = node_gpus
         self.tokens = 0
 
@@ -63,8 +64,17 @@ class Room:
         twin = Room(self.levels, self.node_gpus)
         twin.free = self.free.copy()
         twin.gaps = {key: gaps.copy() for key, gaps in self.gaps.items()}
+        twin._tenants = {tenant: known.copy() for tenant, known in self._tenants.items()}
         twin.tokens = self.tokens
         return twin
+
+    def fabrics_of(self, tenant: Tenant) -> dict[int, None]:
+        """Fabrics in which this tenant has or had open nodes."""
+        return self._tenants.get(tenant, {})
+
+    def _gaps_of(self, fabric: int, tenant: Tenant) -> list[tuple[int, int, int]]:
+        self._tenants.setdefault(tenant, {})[fabric] = None
+        return self.gaps.setdefault((fabric, tenant), [])
 
     def offer(self, fabric: int, shape: Shape) -> Offer | None:
         """The cheapest way to hold the whole shape in this fabric, None where it does not fit."""
@@ -98,7 +108,7 @@ class Room:
         """Seat `nodes` ranks of the shape in this fabric; they must fit."""
         if shape.tenant is None:
             return Part(fabric, self.open(fabric, nodes), ())
-        gaps = self.gaps.setdefault((fabric, shape.tenant), [])
+        gaps = self._gaps_of(fabric, shape.tenant)
         chosen = [entry for entry in gaps if entry[1] >= shape.gpus][:nodes]
         for entry in chosen:
             gaps.remove(entry)
@@ -117,7 +127,7 @@ class Room:
     def pin(self, fabric: int, shape: Shape, token: int | None) -> tuple[int, int]:
         """Seat one rank on a given shared node, or open one (None): its (level, token)."""
         assert shape.tenant is not None
-        gaps = self.gaps.setdefault((fabric, shape.tenant), [])
+        gaps = self._gaps_of(fabric, shape.tenant)
         if token is None:
             level, gap, token = self.open(fabric, 1)[0], self.node_gpus, self.tokens
             self.tokens += 1
