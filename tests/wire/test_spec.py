@@ -114,6 +114,22 @@ def test_every_error_is_told_at_once_with_its_place() -> None:
     assert "did you mean `command`" in found["comand"].message
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("workdir: train", "an absolute path"),
+        ("env_file: train", "begins with / or ~"),
+        ("env: {A-B: x}", "the name of a variable"),
+        ("instance_type: H 100", "lower-case letters"),
+        ('name: "a b"', "letters, digits"),
+    ],
+)
+def test_nobody_has_to_read_a_pattern(line: str, words: str) -> None:
+    text = line if line.startswith("name") else f"name: a\n{line}"
+    (fault,) = faults(f"{text}\ncommand: b\nlimit_price: 1").values()
+    assert words in fault.message
+
+
 def test_spot_without_a_limit_is_refused_and_nothing_dearer_is_taken_instead() -> None:
     assert faults("name: a\ncommand: b")["limit_price"].code == "limit_required"
     assert "limit_price" in faults(GOOD + "capacity: on-demand\nmax_duration: 1h")

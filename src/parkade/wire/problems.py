@@ -96,7 +96,7 @@ def faults(errors: Iterable[Any], *, prefix: str = "") -> list[Fault]:
 
 
 def _fault(error: Any, *, prefix: str) -> Fault:
-    from parkade.wire.spelling import explain_unknown_key
+    from parkade.wire.spelling import explain_pattern, explain_unknown_key
 
     place = _place(error["loc"], prefix=prefix)
     kind = str(error["type"])
@@ -106,6 +106,8 @@ def _fault(error: Any, *, prefix: str) -> Fault:
     message = str(error["msg"]).removeprefix("Value error, ")
     if kind == "missing":
         message = "is missing"
+    if kind == "string_pattern_mismatch":
+        message = explain_pattern(str(error["ctx"]["pattern"]), message)
     return Fault(place=place, message=message, code=kind if kind in CODES else "invalid")
 
 

@@ -16,6 +16,17 @@ LATER = {
     "shared_nodes": "orgs that share a node",
 }
 KNOWN_KEYS: set[str] = set()
+# What a pattern wants, in words, by a piece of it that no other has; the first that fits.
+PATTERNS = {
+    "^[a-z_][a-z0-9_-]{0,31}$": "write the name of a Unix user",
+    "^[a-z0-9](": "write lower-case letters, digits, dots and dashes, at most 63",
+    "[A-Za-z0-9._-]{0,61}": "write letters, digits, dots, dashes and underscores, at most 63",
+    "[A-Za-z0-9._-]{0,251}": "write the name of a node: letters, digits, dots and dashes",
+    "^[A-Za-z_]": "write the name of a variable: letters, digits and underscores",
+    "^/": "write an absolute path, in one line",
+    "^[~/]": "write a path that begins with / or ~, in one line",
+    "\\x00": "write text without zero bytes",
+}
 
 
 def explain_unknown_key(location: tuple[int | str, ...]) -> tuple[str, str]:
@@ -25,3 +36,8 @@ def explain_unknown_key(location: tuple[int | str, ...]) -> tuple[str, str]:
         return "not_yet", f"{LATER[key]} (`{key}`) is not carried out yet"
     close = difflib.get_close_matches(key, sorted(KNOWN_KEYS), n=1, cutoff=0.75)
     return "invalid", f"no such key; did you mean `{close[0]}`?" if close else "no such key"
+
+
+def explain_pattern(pattern: str, message: str) -> str:
+    """What would fit a pattern, or pydantic's own message."""
+    return next((words for piece, words in PATTERNS.items() if piece in pattern), message)

@@ -167,7 +167,7 @@ def _workload(event: happened.Event) -> Told:
             says = f"{workload.workload} {spec.name}: submitted, {shape}, {spec.capacity}"
             return says, {"name": spec.name, "phase": workload.phase.value}
         case happened.PhaseChanged(workload=name, phase=phase, why=why):
-            because = f" ({why})" if why else ""
+            because = f" ({why})" if why not in ("", phase.value) else ""
             return f"{name}: {phase}{because}", {"phase": phase.value, "why": why}
         case happened.BidChanged(workload=name, limit_price_micros=limit):
             return f"{name}: limit now {money(limit)}", {"limit_price": money(limit)}
