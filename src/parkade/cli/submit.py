@@ -2,66 +2,62 @@
 
 import shlex
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from parkade.cli.calling import AsJson, calling, fail
+from parkade.cli.flags import (
+    Capacity,
+    CheckpointNeeds,
+    CheckpointSignal,
+    Command,
+    Env,
+    EnvFile,
+    Failures,
+    File,
+    Gpus,
+    Hold,
+    InstanceType,
+    Interconnect,
+    Limit,
+    Market,
+    MaxDuration,
+    MaxSpend,
+    Name,
+    Nodes,
+    Org,
+    Priority,
+    Workdir,
+)
 
 if TYPE_CHECKING:
     from parkade.wire import workloads as wire
 
-SHAPE, MONEY, RUN = "Shape", "Money", "Run"
-
 
 def submit(
     ctx: typer.Context,
-    command: Annotated[
-        list[str] | None, typer.Argument(help="After --: what to run.", metavar="[-- COMMAND]")
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option("-f", "--file", help="A workload in YAML; - is stdin.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Default: from the command.")] = None,
-    nodes: Annotated[int | None, typer.Option(rich_help_panel=SHAPE)] = None,
-    gpus: Annotated[int | None, typer.Option(help="Per node.", rich_help_panel=SHAPE)] = None,
-    instance_type: Annotated[str | None, typer.Option(rich_help_panel=SHAPE)] = None,
-    interconnect: Annotated[
-        str | None, typer.Option(help="fabric or any.", rich_help_panel=SHAPE)
-    ] = None,
-    market: Annotated[str | None, typer.Option(rich_help_panel=SHAPE)] = None,
-    capacity: Annotated[
-        str | None,
-        typer.Option(help="spot, on-demand or reservation/NAME.", rich_help_panel=MONEY),
-    ] = None,
-    limit: Annotated[
-        str | None, typer.Option(help="Most per GPU-hour, for spot.", rich_help_panel=MONEY)
-    ] = None,
-    max_spend: Annotated[
-        str | None, typer.Option(help="Most in all.", rich_help_panel=MONEY)
-    ] = None,
-    max_duration: Annotated[
-        str | None, typer.Option(help="Like 24h.", rich_help_panel=MONEY)
-    ] = None,
-    org: Annotated[
-        str | None, typer.Option(help="Who pays; operators only.", rich_help_panel=MONEY)
-    ] = None,
-    env: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE; public.", rich_help_panel=RUN)
-    ] = None,
-    env_file: Annotated[
-        str | None, typer.Option(help="On the node; for secrets.", rich_help_panel=RUN)
-    ] = None,
-    workdir: Annotated[str | None, typer.Option(help="Default: here.", rich_help_panel=RUN)] = None,
-    checkpoint_signal: Annotated[str | None, typer.Option(rich_help_panel=RUN)] = None,
-    checkpoint_needs: Annotated[
-        str | None, typer.Option(help="Like 60s.", rich_help_panel=RUN)
-    ] = None,
-    failures: Annotated[
-        int | None, typer.Option(help="Retries after failing.", rich_help_panel=RUN)
-    ] = None,
-    priority: Annotated[int | None, typer.Option(rich_help_panel=RUN)] = None,
-    hold: Annotated[bool, typer.Option(help="Keep it from starting.", rich_help_panel=RUN)] = False,
+    command: Command = None,
+    file: File = None,
+    name: Name = None,
+    nodes: Nodes = None,
+    gpus: Gpus = None,
+    instance_type: InstanceType = None,
+    interconnect: Interconnect = None,
+    market: Market = None,
+    capacity: Capacity = None,
+    limit: Limit = None,
+    max_spend: MaxSpend = None,
+    max_duration: MaxDuration = None,
+    org: Org = None,
+    env: Env = None,
+    env_file: EnvFile = None,
+    workdir: Workdir = None,
+    checkpoint_signal: CheckpointSignal = None,
+    checkpoint_needs: CheckpointNeeds = None,
+    failures: Failures = None,
+    priority: Priority = None,
+    hold: Hold = False,
     as_json: AsJson = False,
 ) -> None:
     """Submit a workload: from a file, from flags, or both (flags win)."""

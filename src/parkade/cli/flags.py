@@ -1,0 +1,36 @@
+"""The options of `parkade submit` and `parkade plan`: the spec's keys as flags."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SHAPE, MONEY, RUN = "Shape", "Money", "Run"
+
+Command = Annotated[
+    list[str] | None, typer.Argument(help="After --: what to run.", metavar="[-- COMMAND]")
+]
+File = Annotated[Path | None, typer.Option("-f", "--file", help="A workload in YAML; - is stdin.")]
+Name = Annotated[str | None, typer.Option(help="Default: from the command.")]
+Nodes = Annotated[int | None, typer.Option(rich_help_panel=SHAPE)]
+Gpus = Annotated[int | None, typer.Option(help="Per node.", rich_help_panel=SHAPE)]
+InstanceType = Annotated[str | None, typer.Option(rich_help_panel=SHAPE)]
+Interconnect = Annotated[str | None, typer.Option(help="fabric or any.", rich_help_panel=SHAPE)]
+Market = Annotated[str | None, typer.Option(rich_help_panel=SHAPE)]
+Capacity = Annotated[
+    str | None, typer.Option(help="spot, on-demand or reservation/NAME.", rich_help_panel=MONEY)
+]
+Limit = Annotated[
+    str | None, typer.Option(help="Most per GPU-hour, for spot.", rich_help_panel=MONEY)
+]
+MaxSpend = Annotated[str | None, typer.Option(help="Most in all.", rich_help_panel=MONEY)]
+MaxDuration = Annotated[str | None, typer.Option(help="Like 24h.", rich_help_panel=MONEY)]
+Org = Annotated[str | None, typer.Option(help="Who pays; operators only.", rich_help_panel=MONEY)]
+Env = Annotated[list[str] | None, typer.Option(help="NAME=VALUE; public.", rich_help_panel=RUN)]
+EnvFile = Annotated[str | None, typer.Option(help="On the node; for secrets.", rich_help_panel=RUN)]
+Workdir = Annotated[str | None, typer.Option(help="Default: here.", rich_help_panel=RUN)]
+CheckpointSignal = Annotated[str | None, typer.Option(rich_help_panel=RUN)]
+CheckpointNeeds = Annotated[str | None, typer.Option(help="Like 60s.", rich_help_panel=RUN)]
+Failures = Annotated[int | None, typer.Option(help="Retries after failing.", rich_help_panel=RUN)]
+Priority = Annotated[int | None, typer.Option(rich_help_panel=RUN)]
+Hold = Annotated[bool, typer.Option("--hold", help="Keep it from starting.", rich_help_panel=RUN)]
