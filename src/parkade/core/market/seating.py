@@ -19,6 +19,9 @@ from parkade.core.placement.room import Shape, spread
 
 Seats = tuple[Seat, ...]
 
+SEATINGS = 3
+"""How often a seating is tried anew without those whose price does not cover their floor."""
+
 
 class Winner(NamedTuple):
     """A winner of the pass, in order of right; `price` is None where no floor bears on it."""
@@ -31,9 +34,10 @@ class Winner(NamedTuple):
 class Floors:
     """Which floors a seating draws, fabric by fabric; `beyond` is that of nodes past a ladder."""
 
-    __slots__ = ("_beyond", "_ladders", "_level", "_next")
+    __slots__ = ("_beyond", "_ladders", "_level", "_next", "is_one")
 
     def __init__(self, ladders: list[list[int]], beyond: int) -> None:
+        self.is_one = all(not it or it[0] == it[-1] == beyond for it in ladders)
         self._ladders = ladders
         self._beyond = beyond
         self._next = [0] * len(ladders)
@@ -64,19 +68,39 @@ def seat_settled(
 ) -> dict[str, Seats] | None:
     """Runners keep, newcomers take what is left; None where that does not hold for all.
 
+    Who sits on a floor its price does not cover is seated as a newcomer, and the others stay.
     Grows with seats, and newcomers x fabrics where no seat is free at once.
     """
+    unseated: set[str] = set()
+    for _ in range(SEATINGS):
+        seats = _try(winners, ground, kept, Floors(ladders, beyond), unseated)
+        if seats is None:
+            return None
+        uncovered = _uncovered(winners, seats, ground, Floors(ladders, beyond))
+        if not uncovered:
+            return seats
+        if uncovered <= unseated:
+            return None
+        unseated |= uncovered
+    return None
+
+
+def _try(
+    winners: list[Winner], ground: Ground, kept: list[int], floors: Floors, unseated: set[str]
+) -> dict[str, Seats] | None:
+    """One seating in which `unseated` are newcomers; floors are not checked."""
     nodes = named_nodes(ground, kept)
     for winner in winners:
         if winner.demand.stays_put:
             _hold_open(winner.demand, ground, nodes)
     seats: dict[str, Seats] = {}
     coming: list[tuple[Winner, Shape, list[str]]] = []
-    floors = Floors(ladders, beyond)
     for winner in winners:
         demand = winner.demand
         shape = shape_of(demand, ground)
-        surviving = [] if demand.stays_put else _surviving(demand, shape, ground, nodes)
+        surviving = []
+        if not demand.stays_put and demand.demand not in unseated:
+            surviving = _surviving(demand, shape, ground, nodes)
         for node in surviving:
             nodes.hold(node, shape)
         if demand.stays_put or len(surviving) == demand.nodes:
@@ -100,7 +124,7 @@ def seat_settled(
         taken = ranked(winner.demand, surviving + found)
         seats[winner.demand.demand] = taken
         _draw(floors, winner, taken, ground)
-    return seats if _is_covered(winners, seats, ground, ladders, beyond) else None
+    return seats
 
 
 def named_nodes(ground: Ground, spare: list[int]) -> Nodes:
@@ -214,20 +238,15 @@ def _draw(floors: Floors, winner: Winner, seats: Seats, ground: Ground) -> int:
     return highest
 
 
-def _is_covered(
-    winners: list[Winner],
-    seats: dict[str, Seats],
-    ground: Ground,
-    ladders: list[list[int]],
-    beyond: int,
-) -> bool:
-    """Whether each price covers the floors that a pass in order of right would draw here."""
-    levels = {level for ladder in ladders for level in ladder}
-    if len(levels | {beyond}) == 1:
-        return True
-    floors = Floors(ladders, beyond)
+def _uncovered(
+    winners: list[Winner], seats: dict[str, Seats], ground: Ground, floors: Floors
+) -> set[str]:
+    """Whose price does not cover the floors that a pass in order of right would draw here."""
+    if floors.is_one:
+        return set()
+    found = set()
     for winner in winners:
         drawn = _draw(floors, winner, seats[winner.demand.demand], ground)
         if winner.price is not None and not winner.demand.stays_put and drawn > winner.price:
-            return False
-    return True
+            found.add(winner.demand.demand)
+    return found

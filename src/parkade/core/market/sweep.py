@@ -97,42 +97,44 @@ class Sweep:
 
     def _candidates(self, bid: Bid, parts: Parts | None, ranks: "_Ranks") -> list[World]:
         """Worlds in which this rival could choose other than in the base pass."""
-        shape = bid.shape
-        if shape.any_fabric:
+        if bid.shape.any_fabric:
             return list(self._worlds.values())
-        if parts is None:
-            return self._roomier(bid, NEVER)
-        chosen = parts[0].fabric
-        if chosen not in bid.own or len(bid.own) > 1:
-            return list(self._worlds.values())
-        cost = ranks.best[0]
         found: dict[World, None] = {}
+        if parts is None:
+            self._add_better(found, bid, NOWHERE, -1)
+            return list(found)
+        chosen = parts[0].fabric
+        stays = chosen in bid.own and len(bid.own) == 1
         for drawn, worlds in self._at[chosen].items():
-            if drawn > 0 or shape.tenant is not None:
+            if drawn > 0 or not stays or bid.shape.tenant is not None:
                 found.update(worlds)
-        if self._lowest * self._weights.other < cost:
-            found.update(dict.fromkeys(self._roomier(bid, cost)))
+        if not stays or self._lowest * self._weights.other < ranks.best[0]:
+            self._add_better(found, bid, ranks.best, chosen)
         return list(found)
 
-    def _roomier(self, bid: Bid, cost: int) -> list[World]:
-        """Worlds with a fabric that could offer the shape cheaper than the base does."""
-        shape = bid.shape
-        found: dict[World, None] = {}
+    def _add_better(self, found: dict[World, None], bid: Bid, best: Rank, chosen: int) -> None:
+        """Worlds in which a fabric that differs offers the shape better than the base's best."""
+        nodes, is_shared = bid.shape.nodes, bid.shape.tenant is not None
+        weights, room = self._weights, self._room
         # Grows with fabrics x the different counts of nodes by which worlds differ there.
         for fabric, buckets in enumerate(self._at):
-            if not buckets:
+            if not buckets or fabric == chosen:
                 continue
-            ladder = self._room.levels[fabric]
+            ladder = room.levels[fabric]
+            foreign = fabric not in bid.own
+            weight = weights.other if foreign else weights.own
             for drawn, worlds in buckets.items():
-                if shape.tenant is not None:
+                if is_shared:
                     found.update(worlds)
                     continue
-                free = self._room.free[fabric] - drawn
-                if drawn < 0 and free >= shape.nodes:
-                    level = ladder[len(ladder) - free + shape.nodes - 1]
-                    if level <= bid.limit and level * self._weights.own < cost:
+                free = room.free[fabric] - drawn
+                if free < nodes or not drawn:
+                    continue
+                level = ladder[len(ladder) - free + nodes - 1]
+                if level <= bid.limit and level * weight <= best[0]:
+                    rank = (level * weight, foreign, nodes, free - nodes, fabric)
+                    if rank < best:
                         found.update(worlds)
-        return list(found)
 
     def _choice(self, world: World, bid: Bid, ranks: "_Ranks") -> Difference:
         """What this rival's turn changes in a world."""
