@@ -23,7 +23,7 @@ from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US
 from parkade.core.world.commands import ConfirmClock, CreateOrg, Deposit, OpenPool
 from parkade.core.world.events import ClockJumped, OrgCreated, ReachabilityChanged
-from parkade.ports import Observation, Store
+from parkade.ports import Fenced, Observation, Store
 from parkade.store import open_sqlite
 from tests.control.small import SMALL, TERMS, HandClock, market
 
@@ -155,6 +155,18 @@ async def test_a_fatal_fault_fails_who_waits_and_stops(tmp_path: Path) -> None:
         with pytest.raises(PlaneStopped):
             await made.plane.execute(org("later"))
         assert made.store.last_sequence() == 1
+
+
+async def test_a_writer_that_another_overtook_stops_without_answering(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        await made.plane.execute(org("a"))
+        other = Bench(tmp_path, SMALL, SETTINGS)
+        with pytest.raises(PlaneStopped):
+            await made.plane.execute(org("b"))
+        assert isinstance(made.fatal[0], Fenced)
+        assert not made.plane.health().is_running
+        await other.plane.close()
+        other.store.close()
 
 
 async def test_a_frozen_market_is_visible_and_commands_go_on(tmp_path: Path) -> None:

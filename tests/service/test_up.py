@@ -1,5 +1,6 @@
 """The server as an operator runs it: a process, its data folder, its output."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from parkade.service.up import listen_on
 from tests.crash.marketplace import POOL, is_alive
 
 WAIT_S = 30.0
@@ -172,6 +174,27 @@ def wait_for_process(served: Served, workload: str) -> int:
                 return int(text.split()[1])
         time.sleep(0.05)
     raise AssertionError("it never ran")
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    async def accepted_delay() -> int:
+        seen: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted = writer.get_extra_info("socket")
+            seen.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with listen_on("127.0.0.1", 0) as listening:
+            server = await asyncio.start_server(accept, sock=listening)
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            async with server:
+                is_nodelay = await seen
+            writer.close()
+            await writer.wait_closed()
+            return is_nodelay
+
+    assert asyncio.run(accepted_delay()) == 1
 
 
 def test_an_address_that_others_reach_is_refused_without_a_word_for_it(tmp_path: Path) -> None:
