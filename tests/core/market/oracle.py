@@ -4,6 +4,7 @@ Written apart from what it checks: it knows nodes where the pass counts room, an
 least winning limit where the sweep derives it. Only the room at the start is taken over.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from parkade.core.market.book import Terms
@@ -66,7 +67,9 @@ def choose(nodes: list[Node], bid: Bid, terms: Terms) -> list[Node] | None:
     return min(options, key=lambda it: it[0])[1] if options else None
 
 
-def _choose_any(nodes, bid, everywhere, effective):
+def _choose_any(
+    nodes: list[Node], bid: Bid, everywhere: list[int], effective: Callable[[int, bool], int]
+) -> list[Node] | None:
     cheapest = {f: _slots(nodes, bid, f) for f in everywhere}
     levels = sorted(it.level for slots in cheapest.values() for it in slots)
     if len(levels) < bid.shape.nodes or levels[bid.shape.nodes - 1] > bid.limit:
@@ -83,12 +86,12 @@ def _choose_any(nodes, bid, everywhere, effective):
     alone = [f for f in everywhere if len(within[f]) >= bid.shape.nodes]
     if alone:
 
-        def tightness(f):
+        def tightness(f: int) -> tuple[bool, int, int]:
             empty = sum(it.tenant is None and it.fabric == f for it in nodes)
             return (f not in bid.own, empty, f)
 
         return within[min(alone, key=tightness)][: bid.shape.nodes]
-    found = []
+    found: list[Node] = []
     for f in sorted(everywhere, key=lambda f: (f not in bid.own, -len(within[f]), f)):
         found += within[f][: bid.shape.nodes - len(found)]
     return found

@@ -22,18 +22,18 @@ from tests.core.market.story import (
 SIX = tuple(bid(f"w{n}", limit) for n, limit in enumerate((23, 21, 16, 13, 12, 8)))
 
 
-def test_single_nodes_pay_the_highest_rejected_bid():
+def test_single_nodes_pay_the_highest_rejected_bid() -> None:
     clearing = clear(given_market(*SIX, fabrics={"amber": 3}, gpus=8))
     assert winners(clearing) == {"w0": 13_000_000, "w1": 13_000_000, "w2": 13_000_000}
     assert {line.price_set_by for line in clearing.lines[:3]} == {"w3"}
 
 
-def test_runners_pay_less_by_the_credit_from_the_next_clearing_on():
+def test_runners_pay_less_by_the_credit_from_the_next_clearing_on() -> None:
     clearing = clear(incumbents(given_market(*SIX, fabrics={"amber": 3})))
     assert winners(clearing) == {"w0": 12_380_953, "w1": 12_380_953, "w2": 12_380_953}
 
 
-def test_a_loser_is_told_the_price_that_would_win():
+def test_a_loser_is_told_the_price_that_would_win() -> None:
     book = given_market(*SIX, fabrics={"amber": 3})
     line = line_of(clear(book), "w5")
     assert (line.reason, line.price_to_win_micros) == (WaitReason.OUTBID, 16_000_001)
@@ -41,7 +41,7 @@ def test_a_loser_is_told_the_price_that_would_win():
     assert "w5" not in winners(clear(rebid(book, "w5", 15_999_999)))
 
 
-def test_the_ladder_prices_gangs_of_powers_of_two():
+def test_the_ladder_prices_gangs_of_powers_of_two() -> None:
     assert clear(given_market(*SIX, fabrics={"amber": 4, "birch": 1})).ladder == (
         (1, 12_000_001),
         (2, 13_000_001),
@@ -49,7 +49,7 @@ def test_the_ladder_prices_gangs_of_powers_of_two():
     )
 
 
-def test_the_ladder_of_an_empty_market_is_its_floors():
+def test_the_ladder_of_an_empty_market_is_its_floors() -> None:
     book = given_market(
         fabrics={"amber": 2},
         on=terms(floor=1),
@@ -58,7 +58,7 @@ def test_the_ladder_of_an_empty_market_is_its_floors():
     assert clear(book).ladder == ((1, 1_000_000), (2, 7_000_000))
 
 
-def test_a_gang_that_does_not_fit_is_skipped_and_no_node_idles_for_it():
+def test_a_gang_that_does_not_fit_is_skipped_and_no_node_idles_for_it() -> None:
     clearing = clear(
         given_market(bid("big", 20, 3), bid("small", 5), fabrics={"amber": 2, "birch": 2})
     )
@@ -66,12 +66,12 @@ def test_a_gang_that_does_not_fit_is_skipped_and_no_node_idles_for_it():
     assert nodes_of(clearing, "small")
 
 
-def test_a_gang_over_any_fabrics_stands_where_no_one_fabric_holds_it():
+def test_a_gang_over_any_fabrics_stands_where_no_one_fabric_holds_it() -> None:
     book = given_market(bid("big", 20, 3, any_fabric=True), fabrics={"amber": 2, "birch": 2})
     assert nodes_of(clear(book), "big") == ("amber-0", "amber-1", "birch-0")
 
 
-def test_on_demand_displaces_spot_and_pays_as_you_go():
+def test_on_demand_displaces_spot_and_pays_as_you_go() -> None:
     book = given_market(on(bid("guest", 50), "amber-0"), on_demand("now"), fabrics={"amber": 1})
     clearing = clear(book)
     assert winners(clearing) == {"now": 12_000_000}
@@ -79,7 +79,7 @@ def test_on_demand_displaces_spot_and_pays_as_you_go():
     assert line_of(clearing, "guest").reason is WaitReason.NO_ROOM
 
 
-def test_an_owner_regains_its_shape():
+def test_an_owner_regains_its_shape() -> None:
     guests = [on(bid(f"g{n}", 30), f"amber-{n}") for n in range(3)]
     strangers = [on(bid(f"s{n}", 40), f"birch-{n}") for n in range(3)]
     book = given_market(
@@ -94,7 +94,7 @@ def test_an_owner_regains_its_shape():
     assert len(nodes_of(clearing, "mine")) == 3
 
 
-def test_idle_room_that_is_not_lent_stays_empty():
+def test_idle_room_that_is_not_lent_stays_empty() -> None:
     book = given_market(
         bid("guest", 30, 2),
         fabrics={"amber": 3},
@@ -105,7 +105,7 @@ def test_idle_room_that_is_not_lent_stays_empty():
     assert clearing.lent[0].kept == 2
 
 
-def test_kept_seats_stay_empty_and_the_rest_is_lent():
+def test_kept_seats_stay_empty_and_the_rest_is_lent() -> None:
     book = given_market(
         *(bid(f"g{n}", 30) for n in range(3)),
         fabrics={"amber": 3},
@@ -117,7 +117,7 @@ def test_kept_seats_stay_empty_and_the_rest_is_lent():
     assert (lent.used, lent.kept, lent.offered, lent.lent) == (0, 1, 2, 2)
 
 
-def test_kept_seats_leave_the_lent_room_together():
+def test_kept_seats_leave_the_lent_room_together() -> None:
     book = given_market(
         bid("gang", 30, 3),
         fabrics={"amber": 3, "birch": 2},
@@ -126,7 +126,7 @@ def test_kept_seats_leave_the_lent_room_together():
     assert nodes_of(clear(book), "gang") == ("amber-0", "amber-1", "amber-2")
 
 
-def test_demand_beyond_a_reservation_is_told_so():
+def test_demand_beyond_a_reservation_is_told_so() -> None:
     book = given_market(
         claim("a", "acme", 2),
         claim("b", "acme", 1),
@@ -137,7 +137,7 @@ def test_demand_beyond_a_reservation_is_told_so():
     assert line_of(clearing, "b").reason is WaitReason.RESERVATION_FULL
 
 
-def test_an_owner_whose_nodes_failed_overflows_to_another_fabric():
+def test_an_owner_whose_nodes_failed_overflows_to_another_fabric() -> None:
     book = given_market(
         claim("mine", "acme", 2),
         bid("guest", 30, 2),
@@ -150,7 +150,7 @@ def test_an_owner_whose_nodes_failed_overflows_to_another_fabric():
     assert not nodes_of(clearing, "guest")
 
 
-def test_lent_steps_shrink_only_after_the_unreserved_one():
+def test_lent_steps_shrink_only_after_the_unreserved_one() -> None:
     rooms = (
         reserved("one", {"amber": 2}, lends_at=5),
         reserved("two", {"amber": 2}, lends_at=5),
@@ -168,7 +168,7 @@ def test_lent_steps_shrink_only_after_the_unreserved_one():
     assert [lent.offered for lent in clear(book).lent] == [2, 1]
 
 
-def test_orgs_never_share_a_node():
+def test_orgs_never_share_a_node() -> None:
     book = given_market(
         bid("ant-1", 9, gpus=2, org="ant"),
         bid("ant-2", 9, gpus=4, org="ant"),
@@ -180,7 +180,7 @@ def test_orgs_never_share_a_node():
     assert nodes_of(clearing, "bee-1") != nodes_of(clearing, "ant-1")
 
 
-def test_a_broken_gang_keeps_its_surviving_seats():
+def test_a_broken_gang_keeps_its_surviving_seats() -> None:
     book = given_market(
         on(bid("gang", 9, 2), "amber-0", "amber-1"),
         fabrics={"amber": 3, "birch": 2},
@@ -191,7 +191,7 @@ def test_a_broken_gang_keeps_its_surviving_seats():
     assert nodes_of(clearing, "gang") == ("amber-2", "amber-1")
 
 
-def test_a_broken_gang_moves_whole_where_its_fabric_has_no_spare():
+def test_a_broken_gang_moves_whole_where_its_fabric_has_no_spare() -> None:
     book = given_market(
         on(bid("gang", 9, 2), "amber-0", "amber-1"),
         fabrics={"amber": 2, "birch": 2},
@@ -202,7 +202,7 @@ def test_a_broken_gang_moves_whole_where_its_fabric_has_no_spare():
     assert nodes_of(clearing, "gang") == ("birch-0", "birch-1")
 
 
-def test_who_sits_on_a_closed_node_stays_and_nobody_joins():
+def test_who_sits_on_a_closed_node_stays_and_nobody_joins() -> None:
     book = given_market(
         on(bid("stays", 1, stays_put=True), "amber-0"),
         bid("rich", 50),
@@ -214,12 +214,12 @@ def test_who_sits_on_a_closed_node_stays_and_nobody_joins():
     assert line_of(clearing, "rich").reason is WaitReason.NO_ROOM
 
 
-def test_newcomers_take_nodes_that_are_free_now():
+def test_newcomers_take_nodes_that_are_free_now() -> None:
     book = given_market(bid("new", 9), fabrics={"amber": 2}, free_from={"amber-0": 99})
     assert nodes_of(clear(book), "new") == ("amber-1",)
 
 
-def test_one_arrival_in_a_full_market_moves_nobody():
+def test_one_arrival_in_a_full_market_moves_nobody() -> None:
     book = incumbents(
         given_market(
             *(bid(f"w{n:02}", 10 + n) for n in range(16)), fabrics={"amber": 8, "birch": 8}
@@ -232,7 +232,7 @@ def test_one_arrival_in_a_full_market_moves_nobody():
     assert set(found.values()) == {Change.KEEP}
 
 
-def test_one_reclaim_in_a_full_market_moves_nobody():
+def test_one_reclaim_in_a_full_market_moves_nobody() -> None:
     book = incumbents(
         given_market(
             *(bid(f"w{n:02}", 10 + n) for n in range(16)),
@@ -247,7 +247,7 @@ def test_one_reclaim_in_a_full_market_moves_nobody():
     assert set(found.values()) == {Change.KEEP}
 
 
-def test_spot_takes_the_cheapest_highest_floor_before_the_tightest_fit():
+def test_spot_takes_the_cheapest_highest_floor_before_the_tightest_fit() -> None:
     book = given_market(
         bid("new", 9),
         fabrics={"amber": 1, "birch": 3},
@@ -258,7 +258,7 @@ def test_spot_takes_the_cheapest_highest_floor_before_the_tightest_fit():
     assert (line.fabric, line.price_micros, line.floor_micros) == ("birch", 1_000_000, 1_000_000)
 
 
-def test_a_bid_under_every_floor_is_told_so():
+def test_a_bid_under_every_floor_is_told_so() -> None:
     book = given_market(bid("poor", 1), fabrics={"amber": 1}, on=terms(floor=2))
     line = line_of(clear(book), "poor")
     assert (line.reason, line.price_to_win_micros) == (WaitReason.BELOW_FLOOR, 2_000_000)

@@ -14,7 +14,9 @@ from tests.core.market.story import (
 
 
 @pytest.mark.parametrize("limit", [7, 9, 40])
-def test_a_lone_guest_pays_seven_of_which_the_owner_gets_five_and_the_operator_two(limit):
+def test_a_lone_guest_pays_seven_of_which_the_owner_gets_five_and_the_operator_two(
+    limit: int,
+) -> None:
     book = given_market(
         bid("guest", limit, gpus=8),
         fabrics={"amber": 1},
@@ -26,7 +28,7 @@ def test_a_lone_guest_pays_seven_of_which_the_owner_gets_five_and_the_operator_t
     assert line.shares == (("operator", 8 * 2_000_000), ("owner-acme", 8 * 5_000_000))
 
 
-def test_equal_floors_share_their_revenue_by_what_they_offered():
+def test_equal_floors_share_their_revenue_by_what_they_offered() -> None:
     book = given_market(
         bid("guest", 7),
         fabrics={"amber": 1, "birch": 3},
@@ -44,7 +46,7 @@ def test_equal_floors_share_their_revenue_by_what_they_offered():
     )
 
 
-def test_a_lender_earns_only_its_floor_where_its_own_bid_set_the_price():
+def test_a_lender_earns_only_its_floor_where_its_own_bid_set_the_price() -> None:
     def shares(org: str) -> dict[str, int]:
         book = given_market(
             bid("guest", 20),
@@ -60,7 +62,7 @@ def test_a_lender_earns_only_its_floor_where_its_own_bid_set_the_price():
     assert shares("org-acme") == {"owner-acme": 40_000_000, "operator": 72_000_000}
 
 
-def test_on_demand_is_the_supplier_s_less_the_fee():
+def test_on_demand_is_the_supplier_s_less_the_fee() -> None:
     line = line_of(clear(given_market(on_demand("now"), fabrics={"amber": 1})), "now")
     assert line.shares == (
         ("operator", 12_000_000 * 8 - 68_571_428),

@@ -39,7 +39,7 @@ LONG = bool(os.environ.get("PARKADE_LONG")) or os.environ.get("HYPOTHESIS_PROFIL
 seeds = st.integers(min_value=0, max_value=1 << 40)
 
 
-def tried(times: int):
+def tried(times: int) -> settings:
     return settings(max_examples=times * 40 if LONG else times)
 
 
@@ -61,7 +61,7 @@ def misreports(book: Book, seed: int) -> list[tuple[Demand, int]]:
 
 @tried(600)
 @given(seeds)
-def test_no_misreported_limit_gains(seed):
+def test_no_misreported_limit_gains(seed: int) -> None:
     book = chance_market(seed)
     truthful = clear(book)
     for demand, limit in misreports(book, seed):
@@ -71,7 +71,7 @@ def test_no_misreported_limit_gains(seed):
 
 @tried(300)
 @given(seeds)
-def test_floors_within_a_credit_of_each_other_bound_what_a_misreport_gains(seed):
+def test_floors_within_a_credit_of_each_other_bound_what_a_misreport_gains(seed: int) -> None:
     book = chance_market(seed, closer_than_credit=True)
     credit = book.terms.switching_credit
     highest = max(level for ladder in [*run_pass(book).supply.ladders, [0]] for level in ladder)
@@ -84,7 +84,7 @@ def test_floors_within_a_credit_of_each_other_bound_what_a_misreport_gains(seed)
 
 @tried(300)
 @given(seeds)
-def test_bidding_higher_never_loses_seats(seed):
+def test_bidding_higher_never_loses_seats(seed: int) -> None:
     book = chance_market(seed, closer_than_credit=True)
     truthful = clear(book)
     for demand, limit in misreports(book, seed):
@@ -96,7 +96,7 @@ def test_bidding_higher_never_loses_seats(seed):
 
 @tried(600)
 @given(seeds)
-def test_nobody_pays_above_its_limit_nor_below_the_floors_it_draws(seed):
+def test_nobody_pays_above_its_limit_nor_below_the_floors_it_draws(seed: int) -> None:
     book = chance_market(seed, closer_than_credit=True)
     clearing = clear(book)
     for demand in book.demands:
@@ -109,7 +109,9 @@ def test_nobody_pays_above_its_limit_nor_below_the_floors_it_draws(seed):
 
 @tried(600)
 @given(seeds, st.booleans(), st.integers(min_value=1, max_value=4))
-def test_one_sweep_gives_the_prices_of_playing_the_market_again(seed, any_fabric, crowd):
+def test_one_sweep_gives_the_prices_of_playing_the_market_again(
+    seed: int, any_fabric: bool, crowd: int
+) -> None:
     book = chance_market(seed, any_fabric=any_fabric, closer_than_credit=True, crowd=crowd)
     passed = run_pass(book)
     prices = price_all(book, passed)
@@ -134,7 +136,7 @@ def test_one_sweep_gives_the_prices_of_playing_the_market_again(seed, any_fabric
 
 @tried(300)
 @given(seeds)
-def test_the_price_to_win_wins_and_two_micro_units_less_does_not(seed):
+def test_the_price_to_win_wins_and_two_micro_units_less_does_not(seed: int) -> None:
     book = chance_market(seed)
     for line in clear(book).lines:
         if line.price_to_win_micros is not None:
@@ -146,7 +148,7 @@ def test_the_price_to_win_wins_and_two_micro_units_less_does_not(seed):
 
 @tried(600)
 @given(seeds)
-def test_shares_add_up_to_what_is_paid(seed):
+def test_shares_add_up_to_what_is_paid(seed: int) -> None:
     book = chance_market(seed, closer_than_credit=True)
     clearing = clear(book)
     for demand in book.demands:
@@ -159,7 +161,7 @@ def test_shares_add_up_to_what_is_paid(seed):
 
 @tried(600)
 @given(seeds)
-def test_seats_hold_what_nodes_have_and_gangs_stand_together(seed):
+def test_seats_hold_what_nodes_have_and_gangs_stand_together(seed: int) -> None:
     book = chance_market(seed)
     clearing = clear(book)
     fabric = {node.node: node.fabric for node in book.nodes}
@@ -179,7 +181,7 @@ def test_seats_hold_what_nodes_have_and_gangs_stand_together(seed):
 
 @tried(300)
 @given(seeds)
-def test_closed_nodes_gain_nobody_and_lose_nobody(seed):
+def test_closed_nodes_gain_nobody_and_lose_nobody(seed: int) -> None:
     book = chance_market(seed)
     clearing = clear(book)
     closed = {node.node for node in book.nodes if not node.is_open}
@@ -196,21 +198,23 @@ def moved(clearing: Clearing) -> list[str]:
 
 @tried(600)
 @given(seeds)
-def test_repeating_a_clearing_of_whole_nodes_at_one_floor_changes_no_seat(seed):
+def test_repeating_a_clearing_of_whole_nodes_at_one_floor_changes_no_seat(seed: int) -> None:
     book = chance_market(seed, levels=0, shared=False)
     assert moved(clear(incumbents(book))) == []
 
 
 @tried(600)
 @given(seeds)
-def test_repeating_a_clearing_of_two_floors_and_shared_nodes_settles_one_pass_later(seed):
+def test_two_floors_and_shared_nodes_settle_one_pass_later(
+    seed: int,
+) -> None:
     book = incumbents(chance_market(seed))
     assert moved(clear(incumbents(book))) == []
 
 
 @tried(300)
 @given(seeds)
-def test_the_order_in_which_a_book_is_written_is_irrelevant(seed):
+def test_the_order_in_which_a_book_is_written_is_irrelevant(seed: int) -> None:
     book = chance_market(seed)
     chance = random.Random(seed)
     parts = {
@@ -226,14 +230,14 @@ def test_the_order_in_which_a_book_is_written_is_irrelevant(seed):
 
 @tried(300)
 @given(seeds)
-def test_every_loser_has_a_reason_and_no_winner_has(seed):
+def test_every_loser_has_a_reason_and_no_winner_has(seed: int) -> None:
     for line in clear(chance_market(seed)).lines:
         assert (line.reason is None) == (line.change not in (Change.WAIT, Change.PREEMPT))
 
 
 @tried(300)
 @given(seeds)
-def test_a_reservation_never_holds_more_than_its_shape(seed):
+def test_a_reservation_never_holds_more_than_its_shape(seed: int) -> None:
     book = chance_market(seed)
     rooms = {room.reservation: room for room in book.reservations}
     for lent in clear(book).lent:
@@ -242,7 +246,7 @@ def test_a_reservation_never_holds_more_than_its_shape(seed):
         assert lent.lent <= lent.offered
 
 
-def test_a_floor_within_a_credit_lets_a_runner_trade_its_seat_for_less():
+def test_a_floor_within_a_credit_lets_a_runner_trade_its_seat_for_less() -> None:
     """Own floors count the credit cheaper, so telling a limit between two close floors moves.
 
     The gain is bounded by the credit; it is what keeps a workload from moving for a trifle.
@@ -260,7 +264,7 @@ def test_a_floor_within_a_credit_lets_a_runner_trade_its_seat_for_less():
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50])
-def test_who_stays_put_pays_its_floor_or_what_its_open_nodes_would_cost(limit):
+def test_who_stays_put_pays_its_floor_or_what_its_open_nodes_would_cost(limit: int) -> None:
     book = given_market(
         on(bid("stays", limit, 2, stays_put=True), "amber-0", "amber-1"),
         bid("rival", 6),
