@@ -262,3 +262,39 @@ def test_a_bid_under_every_floor_is_told_so() -> None:
     book = given_market(bid("poor", 1), fabrics={"amber": 1}, on=terms(floor=2))
     line = line_of(clear(book), "poor")
     assert (line.reason, line.price_to_win_micros) == (WaitReason.BELOW_FLOOR, 2_000_000)
+
+
+def test_kept_seats_come_without_a_wait_and_are_kept_anew_elsewhere() -> None:
+    guests = [on(bid(f"g{n}", 30 + n), f"amber-{n}") for n in range(3)]
+    book = given_market(
+        *guests,
+        claim("owner", "acme"),
+        fabrics={"amber": 3, "birch": 1},
+        reservations=(reserved("acme", {"amber": 3, "birch": 1}, lends_at=5, keep=1),),
+    )
+    clearing = clear(book)
+    assert nodes_of(clearing, "owner") == ("birch-0",)
+    assert [name for name, change in changes(clearing).items() if change is Change.PREEMPT] == [
+        "g0"
+    ]
+
+
+def test_a_running_on_demand_gang_is_displaced_by_no_other() -> None:
+    book = given_market(
+        on(on_demand("older", 2, submitted_us=1), "amber-0", "amber-1"),
+        on(on_demand("younger", 2, submitted_us=2), "birch-0", "birch-1"),
+        fabrics={"amber": 2, "birch": 2},
+        failed=("amber-0",),
+    )
+    assert changes(clear(book)) == {"younger": Change.KEEP, "older": Change.PREEMPT}
+
+
+def test_an_empty_market_clears() -> None:
+    clearing = clear(given_market(bid("alone", 5), fabrics={}))
+    assert line_of(clearing, "alone").reason is WaitReason.TOO_LARGE
+    assert clearing.ladder == ()
+
+
+def test_ranks_larger_than_a_node_are_too_large() -> None:
+    clearing = clear(given_market(bid("fat", 5, gpus=16), fabrics={"amber": 4}))
+    assert line_of(clearing, "fat").reason is WaitReason.TOO_LARGE

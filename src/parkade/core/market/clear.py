@@ -37,11 +37,10 @@ def clear(book: Book) -> Clearing:
     prices = price_all(book, passed)
     seats, is_settled = seat(book, passed, prices)
     settlement = Settlement(book, passed.supply.offered)
-    orgs = {demand.demand: demand.org for demand in passed.ordered}
     lines = []
     for demand in passed.ordered:
         if demand.demand in passed.parts:
-            line = _won(demand, seats[demand.demand], book, passed, prices, settlement, orgs)
+            line = _won(demand, seats[demand.demand], book, passed, prices, settlement)
         else:
             line = _lost(demand, passed, prices)
         lines.append(line)
@@ -113,7 +112,6 @@ def _won(
     passed: Pass,
     prices: Prices,
     settlement: Settlement,
-    orgs: dict[str, str],
 ) -> Line:
     parts = passed.parts[demand.demand]
     drawn = tuple(level for part in parts for level in part.levels)
@@ -125,7 +123,6 @@ def _won(
     elif is_spot:
         price, rival = prices.paid[demand.demand]
     floors = drawn + (highest,) * (len(seats) - len(drawn))
-    rival_org = orgs[rival] if rival is not None else None
     return Line(
         demand=demand.demand,
         change=_change(demand, seats, passed.ground),
@@ -134,7 +131,7 @@ def _won(
         price_micros=price,
         floor_micros=highest,
         price_set_by=rival,
-        shares=settlement.shares(demand.right, price, demand.gpus, floors, rival_org),
+        shares=settlement.shares(demand.right, price, demand.gpus, floors, rival),
         reason=None,
         price_to_win_micros=None,
     )

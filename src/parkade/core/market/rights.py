@@ -166,7 +166,7 @@ def _seat_in_own_fabrics(demand: Demand, ground: Ground, rights: Rights, *, at_h
         for fabric in range(len(ground.fabrics))
     ]
     shape = shape_of(demand, ground)
-    return _seat(demand, shape, ground, rights, limits, at_most=holding.left, holding=holding)
+    return _seat(demand, shape, ground, rights, limits, holding=holding)
 
 
 def _seat(
@@ -176,10 +176,9 @@ def _seat(
     rights: Rights,
     limits: list[int],
     *,
-    at_most: int | None = None,
     holding: Holding | None = None,
 ) -> bool:
-    """Seat a demand where it opens at most `limits[f]` nodes."""
+    """Seat a demand where it opens at most `limits[f]` nodes, and spend them of its right."""
     room = rights.room
     own = own_fabrics(demand, ground)
     stands = shape.any_fabric and sum(own.values()) == shape.nodes
@@ -207,7 +206,7 @@ def _seat(
     else:
         return False
     opened = [_opened(room, shape, fabric, nodes) for fabric, nodes in shares]
-    if at_most is not None and sum(opened) > at_most:
+    if holding is not None and sum(opened) > holding.left:
         return False
     rights.parts[demand.demand] = tuple(room.take(fabric, shape, nodes) for fabric, nodes in shares)
     for (fabric, _), nodes in zip(shares, opened, strict=True):
@@ -265,7 +264,7 @@ def _overflow(demand: Demand, ground: Ground, rights: Rights) -> None:
         room.free[fabric] += nodes
     holding.kept = {}
     limits = [min(free, holding.left) for free in room.free]
-    seated = _seat(demand, shape, ground, rights, limits, at_most=holding.left, holding=holding)
+    seated = _seat(demand, shape, ground, rights, limits, holding=holding)
     if not seated:
         full = holding.left < shape.nodes
         reason = WaitReason.RESERVATION_FULL if full else WaitReason.NO_ROOM

@@ -19,10 +19,11 @@ Shares = tuple[tuple[str, int], ...]
 class Settlement:
     """Shares of the winners of one clearing; remembers how the offers of each floor divide."""
 
-    __slots__ = ("_known", "_lenders", "_offered", "_terms")
+    __slots__ = ("_known", "_lenders", "_offered", "_orgs", "_terms")
 
     def __init__(self, book: Book, offered: dict[tuple[int, str], int]) -> None:
         self._terms: Terms = book.terms
+        self._orgs = {demand.demand: demand.org for demand in book.demands}
         self._lenders = {room.reservation: room for room in book.reservations}
         self._offered: dict[int, list[tuple[str, int]]] = {}
         for (floor, source), nodes in sorted(offered.items()):
@@ -30,15 +31,16 @@ class Settlement:
         self._known: dict[tuple[object, ...], Shares] = {}
 
     def shares(
-        self, right: Right, price: int, gpus: int, floors: tuple[int, ...], rival_org: str | None
+        self, right: Right, price: int, gpus: int, floors: tuple[int, ...], rival: str | None
     ) -> Shares:
         """What each account earns per hour of a winner with `gpus` on each of its nodes.
 
-        `floors` are those drawn, one a node; `rival_org` is whose bid set the price, if one did.
+        `floors` are those drawn, one a node; `rival` is the demand that set the price, if one did.
         Grows with the different questions asked, not with winners.
         """
         if right is Right.RESERVED or price == 0:
             return ()
+        rival_org = None if rival is None else self._orgs[rival]
         question = (right, price, gpus, floors, rival_org)
         known = self._known.get(question)
         if known is None:
