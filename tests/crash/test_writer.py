@@ -1,11 +1,12 @@
 """The writer and the real core through months of simulated time, dying at every seam of a commit.
 
 Power fails at a drawn point; what was in memory is gone, the journal is opened again, and every
-command that was not answered is asked again under its key. A story that never failed is run beside
-it. The auditor reads the journal after each failure.
+command that was not answered is asked again under its key; at times the newest snapshot is torn as
+well. The auditor reads the journal after each failure.
 """
 
 import random
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,7 +136,18 @@ class Story:
             except PowerLoss:
                 self.store.close()
                 self._audit()
+                if self._fate.random() < 0.3:
+                    self._tear_newest_snapshot()
                 self.writer = self._live()
+
+    def _tear_newest_snapshot(self) -> None:
+        connection = sqlite3.connect(self.path)
+        with connection:
+            connection.execute(
+                "UPDATE snapshots SET body = substr(body, 1, length(body) / 2)"
+                " WHERE sequence = (SELECT max(sequence) FROM snapshots)"
+            )
+        connection.close()
 
     def _audit(self) -> None:
         store = open_sqlite(self.path)
