@@ -91,14 +91,15 @@ class Parkade:
         return name
 
     def reserve(
-        self, org: str, nodes: int, *, hours: int | None = None, name: str | None = None
+        self, org: str, nodes: int, *, hours: int | None = None, in_hours: int | None = None
     ) -> str:
-        """A reservation that begins now."""
+        """A reservation that begins now, or later, for some hours or with an open end."""
         if org not in self.world.records.orgs:
             self.org(org)
-        end_us = None if hours is None else self.now_us + hours * HOUR_US
+        start_us = None if in_hours is None else self.now_us + in_hours * HOUR_US
+        end_us = None if hours is None else (start_us or self.now_us) + hours * HOUR_US
         command = asked.Reserve(
-            by=None, org=org, market=None, name=name, nodes=nodes, start_us=None, end_us=end_us
+            by=None, org=org, market=None, name=None, nodes=nodes, start_us=start_us, end_us=end_us
         )
         events = self.do(command)
         self.tick()

@@ -31,6 +31,8 @@ class TransferKind(enum.StrEnum):
     MINIMUM_CHARGE = "minimum_charge"
     PAYOUT = "payout"
     FEE = "fee"
+    CREDIT = "credit"
+    GRANT = "grant"
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):

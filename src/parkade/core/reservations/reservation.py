@@ -30,7 +30,8 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """Whole nodes that an owner keeps for whatever it does with them.
 
-    `seats` are promised by a clearing and the owner's from `seated_us` on.
+    `seats` are promised by a clearing and the owner's from `seated_us` on; `busy` of them were
+    still somebody else's then. `short_us`: since when there is no room for it at all.
     """
 
     claim: str
@@ -42,6 +43,18 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     promised_us: int | None
     seated_us: int | None
     why: str
+    busy: int = 0
+    short_us: int | None = None
+
+
+class Waits(msgspec.Struct, frozen=True, kw_only=True):
+    """How often its owner waited for promised seats to be free, and how long; `for_one`: times
+    that one more kept node would have spared the wait."""
+
+    times: int = 0
+    total_us: int = 0
+    longest_us: int = 0
+    for_one: int = 0
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +72,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     state: ReservationState
     created_us: int
     paid_until_us: int
+    waits: Waits = Waits()
 
     @property
     def nodes(self) -> int:

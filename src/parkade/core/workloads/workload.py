@@ -29,11 +29,13 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
-    """Seats that a workload will have once they are free; `displaces`: others leave for it."""
+    """Seats that a workload will have once they are free; `displaces`: others leave for it;
+    `busy`: how many of them somebody else still holds."""
 
     seats: tuple[Seat, ...]
     promised_us: int
     displaces: bool
+    busy: int
     rates: tuple[Rate, ...]
 
 
@@ -70,7 +72,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     `why` is the one machine-readable reason while it waits, `price_to_win_micros` the cheapest
     limit that would win; `not_before_us` the back-off after repeated preemption. `must_end_us`:
     when its seats must be free again (`max_duration` after its first start; the end of the window
-    of on-demand, set when accepted, whose calendar entry stands in `fabric`).
+    of on-demand, set when accepted, whose calendar entry stands in `fabric` and whose price per
+    GPU-hour stays `agreed_price_micros` whatever becomes of the price sheet). `short_us`: since
+    when a reservation's own workload waits because too many nodes failed.
     """
 
     workload: str
@@ -90,8 +94,10 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     spent_micros: int
     not_before_us: int
     must_end_us: int | None
+    agreed_price_micros: int | None
     fabric: str | None
     is_budget_noted: bool
+    short_us: int | None
     ended_us: int | None
     checkpoint_step: int | None
     price_set_by: str | None

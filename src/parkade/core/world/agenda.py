@@ -18,6 +18,7 @@ class Entry(enum.IntEnum):
     OVERDUE = 3
     LAUNCH = 4
     FORGET = 5
+    GRANT = 6
 
 
 class Agenda:

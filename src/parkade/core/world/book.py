@@ -17,6 +17,7 @@ from parkade.core.workloads.spec import CapacityKind, Interconnect
 from parkade.core.workloads.workload import Workload
 from parkade.core.world.money import (
     accrued_micros,
+    allowance_micros,
     committed_micros,
     earmark_micros,
     leaving_micros,
@@ -240,6 +241,7 @@ def _unfunded(world: World, market: Market, bidders: list[Workload], now_us: int
     """Bidders whose org cannot set aside their limit until they could be gone, best bids first."""
     excluded: dict[str, str] = {}
     free: dict[str, int] = {}
+    allowances: dict[str, int] = {}
     for workload in sorted(bidders, key=_earmark_order):
         if workload.org not in free:
             free[workload.org] = _purse(world, workload.org, now_us)
@@ -248,9 +250,19 @@ def _unfunded(world: World, market: Market, bidders: list[Workload], now_us: int
             excluded[workload.workload] = "max_spend"
         elif free[workload.org] < earmark:
             excluded[workload.workload] = "insufficient_funds"
+        elif (allowed := _allowed(world, allowances, workload.user, now_us)) < earmark:
+            excluded[workload.workload] = "user_cap"
         else:
             free[workload.org] -= earmark
+            allowances[workload.user] = allowed - earmark
     return excluded
+
+
+def _allowed(world: World, allowances: dict[str, int], user: str, now_us: int) -> int:
+    """What a user's cap leaves, less what its workloads owe and may still cost."""
+    if user not in allowances:
+        allowances[user] = allowance_micros(world, user, now_us, cost=committed_without_earmark)
+    return allowances[user]
 
 
 def _earmark_order(workload: Workload) -> tuple[bool, int, int, str]:

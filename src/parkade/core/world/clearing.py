@@ -8,9 +8,11 @@ import msgspec
 
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat
+from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.market.book import Change, Clearing, Demand, Line, Right, WaitReason
 from parkade.core.market.clear import clear
 from parkade.core.reservations.reservation import ReservationState
+from parkade.core.units.money import amount_of
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import CapacityKind
@@ -24,6 +26,8 @@ from parkade.core.world.notices import FINAL_CAUSES, notice
 from parkade.core.world.permits import denied, not_found
 from parkade.core.world.promises import withdrawal_charge
 from parkade.core.world.world import World
+
+OWN_FAULT = frozenset({"insufficient_funds", "user_cap", "max_spend"})
 
 
 def run_clearing(world: World, command: asked.RunClearing, now_us: int) -> Decision:
@@ -99,6 +103,7 @@ class _Changes:
         self._repriced: list[happened.Repriced] = []
         self._waiting: list[happened.Waiting] = []
         self._takers = self._who_takes_what()
+        self._size = sum(node.market == market.market for node in world.records.nodes.values())
 
     def events(self) -> tuple[happened.Event, ...]:
         """Charges of given-up promises first, then the clearing; nothing if nothing changed."""
@@ -157,16 +162,20 @@ class _Changes:
             case Change.KEEP:
                 return
             case Change.START | Change.MOVE | Change.HEAL:
-                self._won.append(
-                    self._win(line, Rate(from_us=self._now_us, price_micros=0, shares=()))
-                )
+                self._credit(claim.reservation, claim.short_us, claim.nodes)
+                self._won.append(self._win(line, self._rate(line)))
             case Change.PREEMPT | Change.WAIT:
                 why = _reason(line)
                 if claim.seats:
                     self._left.append(_leaving(line.demand, None, Phase.QUEUED, why, line))
                 elif claim.why != why:
                     self._waiting.append(
-                        happened.Waiting(workload=line.demand, why=why, price_to_win_micros=None)
+                        happened.Waiting(
+                            workload=line.demand,
+                            why=why,
+                            price_to_win_micros=None,
+                            is_short=self._is_short(why),
+                        )
                     )
 
     def _keep(self, workload: Workload, line: Line) -> None:
@@ -186,12 +195,26 @@ class _Changes:
     def _seat(self, workload: Workload, line: Line) -> None:
         """New seats: what runs gets its notice and a promise in the same event."""
         attempt = workload.attempt
+        reservation = workload.spec.capacity.reservation
+        if reservation is not None:
+            self._credit(reservation, workload.short_us, workload.spec.nodes)
         if attempt is not None and attempt.stop is None:
             cause = Cause.HEALED if attempt.broken_us is not None else Cause.MOVED
             phase = Phase.HEALING if cause is Cause.HEALED else Phase.PREEMPTING
             stop = self._notice(attempt, cause)
             self._left.append(_leaving(workload.workload, stop, phase, cause.value, line))
         self._won.append(self._win(line, self._rate(line)))
+
+    def _credit(self, reservation: str, short_us: int | None, nodes: int) -> None:
+        """The owner's money back for the time that failures beyond the buffer left it without."""
+        if short_us is None:
+            return
+        record = self._world.records.reservations[reservation]
+        missed_us = self._now_us - max(short_us, record.window.start_us)
+        rate = record.rate_micros * nodes * record.gpus_per_node
+        event = self._teller.credit(record, amount_of(rate, max(0, missed_us)), at_us=self._now_us)
+        if event is not None:
+            self._charges.append(event)
 
     def _lose(self, workload: Workload, line: Line) -> None:
         """Seats lost: notice for what runs, withdrawal of what was only promised."""
@@ -205,7 +228,12 @@ class _Changes:
         self._withdraw(workload, _reason(line), line)
 
     def _withdraw(self, workload: Workload, why: str, line: Line | None) -> None:
-        self._charges.extend(withdrawal_charge(self._world, workload, self._teller, self._now_us))
+        """A promise falls away; who cannot pay any more pays for having made others leave, who
+        loses it to another's right does not."""
+        if why in OWN_FAULT:
+            self._charges.extend(
+                withdrawal_charge(self._world, workload, self._teller, self._now_us)
+            )
         phase = Phase.QUEUED if workload.attempt is None else workload.phase
         self._left.append(_leaving(workload.workload, None, phase, why, line))
 
@@ -220,8 +248,21 @@ class _Changes:
         is_leaving = workload.attempt is not None
         if is_leaving or (workload.why, workload.price_to_win_micros) == (why, price_micros):
             return
+        is_reserved = workload.spec.capacity.kind is CapacityKind.RESERVATION
         self._waiting.append(
-            happened.Waiting(workload=workload.workload, why=why, price_to_win_micros=price_micros)
+            happened.Waiting(
+                workload=workload.workload,
+                why=why,
+                price_to_win_micros=price_micros,
+                is_short=is_reserved and self._is_short(why),
+            )
+        )
+
+    def _is_short(self, why: str) -> bool:
+        """Whether there is no room for a right because nodes are out of play or closed."""
+        nodes = self._roll.book.nodes
+        return why == WaitReason.NO_ROOM and (
+            len(nodes) < self._size or not all(node.is_open for node in nodes)
         )
 
     def _exclude(self, workload: Workload, why: str) -> None:
@@ -279,11 +320,21 @@ class _Changes:
 
     def _win(self, line: Line, rate: Rate) -> happened.Won:
         promise = Promise(
-            seats=line.seats, promised_us=self._now_us, displaces=False, rates=(rate,)
+            seats=line.seats,
+            promised_us=self._now_us,
+            displaces=False,
+            busy=sum(self._is_busy(line.demand, seat) for seat in line.seats),
+            rates=(rate,),
         )
         return happened.Won(workload=line.demand, promise=promise, price_set_by=line.price_set_by)
 
     def _rate(self, line: Line) -> Rate:
+        """What it pays from now on: on-demand as agreed, others as cleared."""
+        workload = self._world.records.workloads.get(line.demand)
+        agreed = workload.agreed_price_micros if workload is not None else None
+        if workload is not None and agreed is not None:
+            shares = ((OPERATOR, agreed * workload.gpus),) if agreed else ()
+            return Rate(from_us=self._now_us, price_micros=agreed, shares=shares)
         return Rate(from_us=self._now_us, price_micros=line.price_micros, shares=line.shares)
 
     def _mark_displacing(self) -> None:
@@ -304,14 +355,15 @@ class _Changes:
         ]
 
     def _displaces(self, won: happened.Won, told: set[str]) -> bool:
-        for seat in won.promise.seats:
-            if seat.node not in told:
-                continue
-            held = self._world.held_on[seat.node]
-            others = sum(gpus for holder, gpus in held.items() if holder != won.workload)
-            if others + seat.gpus > self._world.records.nodes[seat.node].gpus:
-                return True
-        return False
+        return any(
+            seat.node in told and self._is_busy(won.workload, seat) for seat in won.promise.seats
+        )
+
+    def _is_busy(self, holder: str, seat: Seat) -> bool:
+        """Whether others hold so much of the node that the seat is not free yet."""
+        held = self._world.held_on[seat.node]
+        others = sum(gpus for name, gpus in held.items() if name != holder)
+        return others + seat.gpus > self._world.records.nodes[seat.node].gpus
 
 
 def _seats(workload: Workload) -> tuple[Seat, ...]:
@@ -327,7 +379,10 @@ def _present_rate(workload: Workload) -> Rate | None:
 
 
 def _reason(line: Line) -> str:
-    return (line.reason or WaitReason.NO_ROOM).value
+    """What was accepted fits when all nodes are well: too large means that some are not."""
+    if line.reason in (None, WaitReason.TOO_LARGE):
+        return WaitReason.NO_ROOM.value
+    return line.reason.value
 
 
 def _leaving(

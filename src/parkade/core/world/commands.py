@@ -77,6 +77,21 @@ class Deposit(Command, frozen=True, kw_only=True):
     micros: int
 
 
+class SetGrant(Command, frozen=True, kw_only=True):
+    """An org gets `micros` now and every `every_us` again; `micros` 0 ends it."""
+
+    org: str
+    micros: int
+    every_us: int
+
+
+class SetCap(Command, frozen=True, kw_only=True):
+    """The most that all workloads of a user may cost; None: what its org has."""
+
+    user: str
+    cap_micros: int | None
+
+
 class Reserve(Command, frozen=True, kw_only=True):
     """`nodes` of a market for a window, at the price sheet's rate; `start_us` None is now."""
 
@@ -125,7 +140,7 @@ class Submit(Command, frozen=True, kw_only=True):
 
 
 class Hold(Command, frozen=True, kw_only=True):
-    """Keep a workload from starting; one that runs is left alone and held afterwards."""
+    """Keep a workload from starting; one that runs is refused."""
 
     workload: str
 

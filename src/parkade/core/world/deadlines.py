@@ -11,6 +11,7 @@ from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.workload import Attempt, Workload
 from parkade.core.world import events as happened
 from parkade.core.world.agenda import Entry
+from parkade.core.world.desk import pay_grant
 from parkade.core.world.money import Teller, settled_until_us
 from parkade.core.world.notices import FINAL_CAUSES, order_stop
 from parkade.core.world.periods import period_due_us, take_period
@@ -40,6 +41,8 @@ def take_deadline(world: World) -> tuple[happened.Event, ...]:
             return suspect(world, key, at_us)
         case Entry.LAUNCH:
             return launch(world, key, at_us)
+        case Entry.GRANT:
+            return pay_grant(world, key, at_us)
         case Entry.FORGET:
             return (happened.Forgotten(at_us=at_us, workloads=(key,), reservations=()),)
     assert_never(kind)
@@ -50,6 +53,9 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
         case Entry.RESERVATION:
             reservation = world.records.reservations.get(key)
             return None if reservation is None else period_due_us(world, reservation)
+        case Entry.GRANT:
+            grant = world.records.orgs[key].grant
+            return None if grant is None else grant.next_us
         case Entry.LAUNCH:
             return launch_due_us(world, key)
         case Entry.OVERDUE:

@@ -24,6 +24,8 @@ DECISIONS: dict[type[asked.Command], Callable[[World, Any, int], desk.Decision]]
     asked.AddToken: desk.add_token,
     asked.RevokeToken: desk.revoke_token,
     asked.Deposit: desk.deposit,
+    asked.SetGrant: desk.set_grant,
+    asked.SetCap: desk.set_cap,
     asked.SetPrices: desk.set_prices,
     asked.OpenPool: floor.open_pool,
     asked.FailNode: floor.fail_node,

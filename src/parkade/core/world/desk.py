@@ -2,11 +2,14 @@
 
 import re
 
+from msgspec.structs import replace
+
 from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, org_account
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import MINUTE_US
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
-from parkade.core.world.people import Org, Role, Token, User
+from parkade.core.world.people import Grant, Org, Role, Token, User
 from parkade.core.world.permits import denied, is_operator, may_own_for, not_found
 from parkade.core.world.world import World
 
@@ -15,6 +18,8 @@ Decision = tuple[happened.Event, ...] | Refusal
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,38}[a-z0-9])?")
 RESERVED_UNIX_NAMES = frozenset({"root", "daemon", "nobody", "bin", "sys"})
 MOST_MICROS = 10**18
+MOST_PRICE_MICROS = 10**12
+SHORTEST_GRANT_US = MINUTE_US
 
 
 def invalid(field: str, detail: str) -> Refusal:
@@ -122,6 +127,48 @@ def deposit(world: World, command: asked.Deposit, now_us: int) -> Decision:
     return (happened.MoneyMoved(at_us=now_us, transfers=(transfer,)),)
 
 
+def set_grant(world: World, command: asked.SetGrant, now_us: int) -> Decision:
+    """Money again and again, the first time now."""
+    if not is_operator(world, command.by):
+        return denied("only an operator grants money")
+    if command.org not in world.records.orgs:
+        return not_found("org", command.org)
+    if not 0 <= command.micros <= MOST_MICROS:
+        return invalid("amount", "a grant is 0 (to end it) or more")
+    if command.micros == 0:
+        return (happened.GrantSet(at_us=now_us, org=command.org, grant=None),)
+    if command.every_us < SHORTEST_GRANT_US:
+        return invalid("every", "a grant recurs at most once a minute")
+    grant = Grant(micros=command.micros, every_us=command.every_us, next_us=now_us)
+    return (happened.GrantSet(at_us=now_us, org=command.org, grant=grant),)
+
+
+def pay_grant(world: World, org: str, at_us: int) -> tuple[happened.Event, ...]:
+    """A grant came due: the money, and when it comes again."""
+    grant = world.records.orgs[org].grant
+    assert grant is not None
+    transfer = Transfer(
+        kind=TransferKind.GRANT, debit=EXTERNAL, credit=org_account(org), micros=grant.micros
+    )
+    again = replace(grant, next_us=grant.next_us + grant.every_us)
+    return (
+        happened.MoneyMoved(at_us=at_us, transfers=(transfer,)),
+        happened.GrantSet(at_us=at_us, org=org, grant=again),
+    )
+
+
+def set_cap(world: World, command: asked.SetCap, now_us: int) -> Decision:
+    """What a user's workloads may cost; what runs beyond it gets its notice."""
+    user = world.records.users.get(command.user)
+    if user is None:
+        return not_found("user", command.user)
+    if not may_own_for(world, command.by, user.org):
+        return denied("only an owner of the org, or an operator, caps its users")
+    if command.cap_micros is not None and not 0 <= command.cap_micros <= MOST_MICROS:
+        return invalid("cap", "a cap is 0 or more")
+    return (happened.CapSet(at_us=now_us, user=command.user, cap_micros=command.cap_micros),)
+
+
 def set_prices(world: World, command: asked.SetPrices, now_us: int) -> Decision:
     """A new price sheet, for what is sold and cleared from now on."""
     if not is_operator(world, command.by):
@@ -136,8 +183,8 @@ def set_prices(world: World, command: asked.SetPrices, now_us: int) -> Decision:
         "public_floor": command.public_floor_micros,
     }
     for field, micros in given.items():
-        if micros is not None and not 0 <= micros <= MOST_MICROS:
-            return invalid(field, "a price is 0 or more per GPU-hour")
+        if micros is not None and not 0 <= micros <= MOST_PRICE_MICROS:
+            return invalid(field, "a price is 0 to 1,000,000 per GPU-hour")
     event = happened.PricesSet(
         at_us=now_us,
         market=market.market,

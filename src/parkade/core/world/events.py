@@ -18,7 +18,7 @@ from parkade.core.reservations.reservation import (
 )
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.workload import Attempt, Promise, Rate, Stop, Workload
-from parkade.core.world.people import Org, Token, User
+from parkade.core.world.people import Grant, Org, Token, User
 
 EVENT_VERSION = 1
 
@@ -98,6 +98,20 @@ class MoneyMoved(Event, frozen=True, kw_only=True):
     charged_numerator: int = 0
     billed_us: int = 0
     owed: tuple[tuple[str, int], ...] = ()
+
+
+class GrantSet(Event, frozen=True, kw_only=True):
+    """What an org gets again and again changed, or came due and is next due later."""
+
+    org: str
+    grant: Grant | None
+
+
+class CapSet(Event, frozen=True, kw_only=True):
+    """The most that a user's workloads may cost changed."""
+
+    user: str
+    cap_micros: int | None
 
 
 class Reserved(Event, frozen=True, kw_only=True):
@@ -232,11 +246,13 @@ class Repriced(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a demand without seats waits; only where it changed."""
+    """Why a demand without seats waits; only where it changed. `is_short`: a reservation's own
+    demand finds no room because nodes failed; its owner is credited for the time."""
 
     workload: str
     why: str
     price_to_win_micros: int | None
+    is_short: bool
 
 
 class Cleared(Event, frozen=True, kw_only=True):

@@ -29,6 +29,8 @@ EFFECTS: dict[type[happened.Event], Callable[[World, Any], None]] = {
     happened.TokenAdded: desk.add_token,
     happened.TokenRevoked: desk.revoke_token,
     happened.MoneyMoved: desk.move_money,
+    happened.GrantSet: desk.set_grant,
+    happened.CapSet: desk.set_cap,
     happened.Reserved: selling.reserve,
     happened.ReservationPaid: selling.pay_reservation,
     happened.ReservationChanged: selling.change_reservation,

@@ -5,7 +5,7 @@ from parkade.core.fleet.node import Cordon, Health, Node
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
-from parkade.core.world.desk import Decision, bad_name, invalid
+from parkade.core.world.desk import MOST_PRICE_MICROS, Decision, bad_name, invalid
 from parkade.core.world.permits import denied, is_operator, not_found
 from parkade.core.world.world import World
 
@@ -86,6 +86,8 @@ def _bad_terms(terms: MarketTerms) -> Refusal | None:
         value = getattr(terms, field)
         if isinstance(value, int) and value < 0:
             return invalid(f"terms.{field}", "this may not be negative")
+        if field.endswith("_micros") and value > MOST_PRICE_MICROS:
+            return invalid(f"terms.{field}", "a price is 0 to 1,000,000 per GPU-hour")
     for field in ("clearing_interval_us", "billing_period_us", "kill_us"):
         if getattr(terms, field) == 0:
             return invalid(f"terms.{field}", "this must be longer than 0")

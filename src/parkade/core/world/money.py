@@ -6,6 +6,8 @@ receives each charge and pays what is owed in whole micro-units, in order of acc
 waits there (DESIGN.md 4.5).
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from parkade.core.fleet.market import Market
@@ -16,12 +18,15 @@ from parkade.core.ledger.accounts import (
     clearing_account,
     org_account,
 )
+from parkade.core.reservations.reservation import Reservation
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Rate, Workload
 from parkade.core.world import events as happened
 from parkade.core.world.world import World
+
+UNCAPPED_MICROS = 2**62
 
 
 def transfers_of(event: happened.Event) -> tuple[Transfer, ...]:
@@ -132,6 +137,24 @@ class Teller:
         self._charge_minimum(posting, rate, minimum_us, at_us)
         self._pay(posting)
         return posting.event(at_us=at_us, charged_until_us=0, billed_us=0)
+
+    def credit(
+        self, reservation: Reservation, micros: int, *, at_us: int
+    ) -> happened.MoneyMoved | None:
+        """Pays an owner back, as far as the operator's account reaches."""
+        paid = min(micros, self._balance(OPERATOR))
+        if paid <= 0:
+            return None
+        account = org_account(reservation.org)
+        self._move(OPERATOR, account, paid)
+        transfer = Transfer(
+            kind=TransferKind.CREDIT,
+            debit=OPERATOR,
+            credit=account,
+            micros=paid,
+            reservation=reservation.reservation,
+        )
+        return happened.MoneyMoved(at_us=at_us, transfers=(transfer,))
 
     def _charge_minimum(
         self, posting: "_Posting", rate: Rate, missing_us: int, from_us: int
@@ -274,7 +297,8 @@ def leaving_micros(workload: Workload, now_us: int) -> int:
 def _rest_of_window(market: Market, workload: Workload, now_us: int) -> int:
     assert workload.must_end_us is not None
     rest_us = max(0, workload.must_end_us + market.terms.leave_us - now_us)
-    rate = market.terms.pay_as_you_go_micros * workload.gpus
+    assert workload.agreed_price_micros is not None
+    rate = workload.agreed_price_micros * workload.gpus
     return ceil_div(rate * rest_us, MICROSECONDS_PER_HOUR)
 
 
@@ -285,6 +309,22 @@ def available_micros(world: World, org: str, now_us: int) -> int:
         for name in world.live_of_org.get(org, {})
     )
     return world.ledger.balance(org_account(org)) - committed
+
+
+def allowance_micros(
+    world: World, user: str, now_us: int, *, cost: Callable[[World, Workload, int], int]
+) -> int:
+    """What a user's cap leaves: less what was spent, and the `cost` of its live workloads."""
+    record = world.records.users.get(user)
+    if record is None or record.cap_micros is None:
+        return UNCAPPED_MICROS
+    live = [
+        world.records.workloads[name]
+        for name in world.live_of_org.get(record.org, {})
+        if world.records.workloads[name].user == user
+    ]
+    spent = world.records.spent_by_user.get(user, 0)
+    return record.cap_micros - spent - sum(cost(world, workload, now_us) for workload in live)
 
 
 def settled_until_us(attempt: Attempt, at_us: int) -> int:

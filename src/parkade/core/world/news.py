@@ -6,6 +6,7 @@ Nothing follows from an attempt that is not in a report, and a stale generation 
 from msgspec.structs import replace
 
 from parkade.core.fleet.node import Health
+from parkade.core.reservations.reservation import ReservationState
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt
@@ -139,7 +140,7 @@ def _judge(
     elif cause is Cause.CANCELLED:
         phase, why = Phase.CANCELLED, "cancelled"
     elif cause is Cause.EXPIRED:
-        phase, why = Phase.EXPIRED, workload.why if workload.why != "expired" else "max_duration"
+        phase, why = Phase.EXPIRED, _why_expired(world, workload)
     elif cause is Cause.BUDGET and workload.why == "max_spend":
         phase, why = Phase.EXPIRED, "max_spend"
     elif cause is not None:
@@ -160,6 +161,13 @@ def _judge(
         preemptions=preemptions,
         not_before_us=_not_before_us(world, workload, cause, at_us),
     )
+
+
+def _why_expired(world: World, workload: Workload) -> str:
+    reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")
+    if reservation is not None and reservation.state is not ReservationState.IN_FORCE:
+        return "reservation_ended"
+    return "max_duration"
 
 
 def summary_of(seen: ObservedAttempt) -> str:

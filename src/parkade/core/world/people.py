@@ -13,20 +13,31 @@ class Role(enum.StrEnum):
     MEMBER = "member"
 
 
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that an org gets again and again, next at `next_us`."""
+
+    micros: int
+    every_us: int
+    next_us: int
+
+
 class Org(msgspec.Struct, frozen=True, kw_only=True):
     """A customer."""
 
     org: str
     created_us: int
+    grant: Grant | None = None
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """Someone with tokens; `unix_name` is who its workloads run as on the nodes."""
+    """Someone with tokens; `unix_name` is who its workloads run as on the nodes; `cap_micros` the
+    most that they may cost in all, None: what its org has."""
 
     user: str
     org: str
     role: Role
     unix_name: str | None
+    cap_micros: int | None = None
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):

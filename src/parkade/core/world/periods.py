@@ -3,10 +3,13 @@
 from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, org_account
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.units.money import amount_of
-from parkade.core.workloads.life import Phase
+from parkade.core.workloads.life import Cause, Phase
 from parkade.core.world import events as happened
 from parkade.core.world.money import available_micros
+from parkade.core.world.notices import order_stop
 from parkade.core.world.world import World
+
+OVER = frozenset({ReservationState.ENDED, ReservationState.LAPSED})
 
 
 def period_due_us(world: World, reservation: Reservation) -> int | None:
@@ -25,19 +28,34 @@ def period_due_us(world: World, reservation: Reservation) -> int | None:
             assert end_us is not None
             return min(end_us, reservation.paid_until_us)
         case ReservationState.ENDED | ReservationState.LAPSED:
-            return None
+            return _forget_due_us(world, reservation)
 
 
 def take_period(world: World, reservation: Reservation, at_us: int) -> tuple[happened.Event, ...]:
     """What happens to the reservation at this instant."""
     end_us = reservation.window.end_us
+    if reservation.state in OVER:
+        name = reservation.reservation
+        return (happened.Forgotten(at_us=at_us, workloads=(), reservations=(name,)),)
     if reservation.state is ReservationState.SOLD:
         return (_change(reservation, ReservationState.IN_FORCE, at_us),)
     if end_us is not None and at_us >= end_us:
         return _end(world, reservation, ReservationState.ENDED, at_us)
     if at_us == reservation.paid_until_us:
         return _charge(world, reservation, at_us)
-    return (_change(reservation, ReservationState.CLOSING, at_us),)
+    change = _change(reservation, ReservationState.CLOSING, at_us)
+    return (change, *_notices(world, reservation, at_us))
+
+
+def _forget_due_us(world: World, reservation: Reservation) -> int | None:
+    """When nothing needs its record any more; None while something of it still lives."""
+    for name in world.live_of_org.get(reservation.org, {}):
+        spec = world.records.workloads[name].spec
+        if spec.capacity.reservation == reservation.reservation:
+            return None
+    assert reservation.window.end_us is not None
+    retention_us = world.records.markets[reservation.market].terms.retention_us
+    return reservation.window.end_us + retention_us
 
 
 def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
@@ -84,6 +102,19 @@ def _change(
         reservation=reservation.reservation,
         state=state,
         end_us=reservation.window.end_us,
+    )
+
+
+def _notices(
+    world: World, reservation: Reservation, at_us: int
+) -> tuple[happened.StopOrdered, ...]:
+    """Its own workloads are told in time to be gone at the end. Cost grows with the org's."""
+    return tuple(
+        order_stop(world, workload, Cause.EXPIRED, at_us=at_us)
+        for name in world.live_of_org.get(reservation.org, {})
+        if (workload := world.records.workloads[name]).attempt is not None
+        and workload.spec.capacity.reservation == reservation.reservation
+        and workload.phase is not Phase.STOPPING
     )
 
 

@@ -9,12 +9,19 @@ from parkade.core.workloads.spec import CapacityKind, Interconnect, Spec
 from parkade.core.workloads.workload import Workload
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
-from parkade.core.world.desk import MOST_MICROS, Decision, invalid
-from parkade.core.world.money import Teller, available_micros, earmark_span_us
+from parkade.core.world.desk import MOST_PRICE_MICROS, Decision, invalid
+from parkade.core.world.money import (
+    Teller,
+    allowance_micros,
+    available_micros,
+    committed_micros,
+    earmark_span_us,
+)
 from parkade.core.world.notices import FINAL_CAUSES, order_stop
+from parkade.core.world.periods import OVER
 from parkade.core.world.permits import denied, may_act_for, may_change, not_found
 from parkade.core.world.promises import withdrawal_charge
-from parkade.core.world.selling import OVER, sellable, the_market
+from parkade.core.world.selling import sellable, the_market
 from parkade.core.world.world import World
 
 
@@ -40,7 +47,7 @@ def accept(world: World, command: asked.Submit, now_us: int) -> Workload | Refus
         return refusal
     if (refusal := _bad_terms(market, spec)) is not None:
         return refusal
-    must_end_us = fabric = None
+    must_end_us = fabric = agreed_price_micros = None
     match spec.capacity.kind:
         case CapacityKind.RESERVATION:
             if (refusal := _bad_reservation(world, command, market)) is not None:
@@ -50,7 +57,7 @@ def accept(world: World, command: asked.Submit, now_us: int) -> Workload | Refus
             found = _on_demand_fabric(world, command, market, now_us, must_end_us)
             if isinstance(found, Refusal):
                 return found
-            fabric = found
+            fabric, agreed_price_micros = found, market.terms.pay_as_you_go_micros
         case CapacityKind.SPOT:
             if (refusal := _bad_bid(market, spec, spec.limit_price_micros)) is not None:
                 return refusal
@@ -72,8 +79,10 @@ def accept(world: World, command: asked.Submit, now_us: int) -> Workload | Refus
         spent_micros=0,
         not_before_us=0,
         must_end_us=must_end_us,
+        agreed_price_micros=agreed_price_micros,
         fabric=fabric,
         is_budget_noted=False,
+        short_us=None,
         ended_us=None,
         checkpoint_step=None,
         price_set_by=None,
@@ -137,10 +146,14 @@ def _bad_reservation(world: World, command: asked.Submit, market: Market) -> Ref
         return Refusal(
             reason=Reason.RESERVATION_ENDED, detail=f"reservation {name!r} is {reservation.state}"
         )
-    if command.spec.nodes > reservation.nodes:
+    spec = command.spec
+    largest = max(nodes for _, nodes in reservation.shape)
+    most = largest if spec.interconnect is Interconnect.FABRIC else reservation.nodes
+    if spec.nodes > most:
         return Refusal(
             reason=Reason.TOO_LARGE,
-            detail=f"reservation {name!r} has {reservation.nodes} nodes",
+            detail=f"reservation {name!r} has {most} nodes together; ask for fewer, or for"
+            " interconnect: any",
             field="nodes",
         )
     return None
@@ -170,6 +183,11 @@ def _on_demand_fabric(
             detail=f"the whole window costs up to {format_amount(cost)}, {command.org} can commit"
             f" {format_amount(available)}",
         )
+    if allowance_micros(world, command.by or "", now_us, cost=committed_micros) < cost:
+        return Refusal(
+            reason=Reason.INSUFFICIENT_FUNDS,
+            detail=f"the whole window costs up to {format_amount(cost)}, more than your cap leaves",
+        )
     return min(fitting)[1]
 
 
@@ -180,8 +198,8 @@ def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | 
             detail="spot needs limit_price, the most you pay per GPU-hour",
             field="limit_price",
         )
-    if not 0 < limit_micros <= MOST_MICROS:
-        return invalid("limit_price", "a limit is more than 0 per GPU-hour")
+    if not 0 < limit_micros <= MOST_PRICE_MICROS:
+        return invalid("limit_price", "a limit is more than 0 and at most 1,000,000 per GPU-hour")
     most = spec.max_spend_micros
     if most is None:
         return None
@@ -266,8 +284,17 @@ def change_bid(world: World, command: asked.ChangeBid, now_us: int) -> Decision:
     refusal = _bad_bid(market, workload.spec, command.limit_price_micros)
     if refusal is not None:
         return refusal
-    if command.limit_price_micros == workload.spec.limit_price_micros:
+    limit_micros = workload.spec.limit_price_micros
+    if command.limit_price_micros == limit_micros:
         return ()
+    promise = workload.promise
+    is_lower = limit_micros is not None and command.limit_price_micros < limit_micros
+    if is_lower and promise is not None and promise.displaces:
+        return Refusal(
+            reason=Reason.CONFLICT,
+            detail="others were told to leave for this bid; it can be lowered once it has started,"
+            " or cancelled for the minimum charge",
+        )
     return (
         happened.BidChanged(
             at_us=now_us,

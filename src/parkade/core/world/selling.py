@@ -9,13 +9,12 @@ from parkade.core.units.time import Window
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
-from parkade.core.world.desk import MOST_MICROS, Decision, bad_name, invalid
+from parkade.core.world.desk import MOST_PRICE_MICROS, Decision, bad_name, invalid
 from parkade.core.world.money import available_micros
-from parkade.core.world.periods import next_period
+from parkade.core.world.periods import OVER, next_period
 from parkade.core.world.permits import denied, may_own_for, not_found
 from parkade.core.world.world import World
 
-OVER = (ReservationState.ENDED, ReservationState.LAPSED)
 START_SLACK_US = 5_000_000
 
 
@@ -171,8 +170,8 @@ def lend(world: World, command: asked.Lend, now_us: int) -> Decision:
         return (
             happened.LendingSet(at_us=now_us, reservation=reservation.reservation, lending=None),
         )
-    if not 0 <= command.floor_micros <= MOST_MICROS:
-        return invalid("floor", "a floor is 0 or more per GPU-hour")
+    if not 0 <= command.floor_micros <= MOST_PRICE_MICROS:
+        return invalid("floor", "a floor is 0 to 1,000,000 per GPU-hour")
     if not 0 <= command.keep <= reservation.nodes:
         return invalid("keep", f"keep 0 to {reservation.nodes} nodes, as many as are reserved")
     lending = Lending(floor_micros=command.floor_micros, keep=command.keep)

@@ -38,6 +38,7 @@ class Records(msgspec.Struct, kw_only=True):
     tokens: dict[str, Token] = msgspec.field(default_factory=dict)
     balances: dict[str, int] = msgspec.field(default_factory=dict)
     owed: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    spent_by_user: dict[str, int] = msgspec.field(default_factory=dict)
     use_by_day: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
     reservations: dict[str, Reservation] = msgspec.field(default_factory=dict)
     claims: dict[str, Claim] = msgspec.field(default_factory=dict)
@@ -60,6 +61,8 @@ class World:
         self.held_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
         self.promised_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
         self.agenda = Agenda()
+        for org in records.orgs:
+            self.agenda.add(Entry.GRANT, org)
         for reservation in records.reservations.values():
             self.agenda.add(Entry.RESERVATION, reservation.reservation)
         for claim in records.claims.values():
@@ -110,6 +113,8 @@ class World:
             self.live.pop(name, None)
             self.live_of_org.get(workload.org, {}).pop(name, None)
             self.agenda.add(Entry.FORGET, name)
+            if workload.spec.capacity.reservation is not None:
+                self.agenda.add(Entry.RESERVATION, workload.spec.capacity.reservation)
             return
         self.live[name] = None
         self.live_of_org.setdefault(workload.org, {})[name] = None

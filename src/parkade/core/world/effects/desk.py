@@ -6,6 +6,7 @@ from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.units.time import DAY_US
 from parkade.core.workloads.workload import Rate, Workload
 from parkade.core.world import events as happened
+from parkade.core.world.agenda import Entry
 from parkade.core.world.world import World
 
 
@@ -53,6 +54,17 @@ def set_prices(world: World, event: happened.PricesSet) -> None:
     world.records.markets[event.market] = replace(market, terms=terms)
 
 
+def set_grant(world: World, event: happened.GrantSet) -> None:
+    org = world.records.orgs[event.org]
+    world.records.orgs[event.org] = replace(org, grant=event.grant)
+    world.agenda.add(Entry.GRANT, event.org)
+
+
+def set_cap(world: World, event: happened.CapSet) -> None:
+    user = world.records.users[event.user]
+    world.records.users[event.user] = replace(user, cap_micros=event.cap_micros)
+
+
 def move_money(world: World, event: happened.MoneyMoved) -> None:
     post(world, event.transfers)
     if event.market is not None:
@@ -62,6 +74,8 @@ def move_money(world: World, event: happened.MoneyMoved) -> None:
         return
     workload = world.records.workloads[event.workload]
     paid = sum(transfer.micros for transfer in event.transfers if _is_paid_by_user(transfer))
+    spent = world.records.spent_by_user
+    spent[workload.user] = spent.get(workload.user, 0) + paid
     attempt = workload.attempt
     if attempt is not None:
         _note_use(world, workload, event)

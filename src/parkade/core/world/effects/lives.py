@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from parkade.core.workloads.life import Phase
 from parkade.core.world import events as happened
-from parkade.core.world.effects.steps import count, live_attempt, occupy, step, vacate
+from parkade.core.world.effects.steps import count, live_attempt, note_wait, occupy, step, vacate
 from parkade.core.world.world import World
 
 
@@ -57,6 +57,9 @@ def launch(world: World, event: happened.Launched) -> None:
     assert workload.attempt is None and promise is not None and promise.seats == attempt.seats
     assert attempt.generation == workload.generation + 1
     occupy(world, workload.org, attempt.seats)
+    reservation = workload.spec.capacity.reservation
+    if reservation is not None:
+        note_wait(world, reservation, promise.promised_us, promise.busy, event.at_us)
     step(
         world,
         workload,

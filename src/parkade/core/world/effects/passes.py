@@ -17,7 +17,7 @@ def clear(world: World, event: happened.Cleared) -> None:
     for repriced in event.repriced:
         _reprice(world, repriced)
     for waiting in event.waiting:
-        _wait(world, waiting)
+        _wait(world, waiting, event.at_us)
     market = world.records.markets[event.market]
     put_market(
         world,
@@ -59,7 +59,15 @@ def _win(world: World, won: happened.Won) -> None:
         claim = world.records.claims[won.workload]
         seats, promised_us = won.promise.seats, won.promise.promised_us
         world.put_claim(
-            replace(claim, seats=seats, promised_us=promised_us, seated_us=None, why="placed")
+            replace(
+                claim,
+                seats=seats,
+                promised_us=promised_us,
+                seated_us=None,
+                why="placed",
+                busy=won.promise.busy,
+                short_us=None,
+            )
         )
         return
     workload = world.records.workloads[won.workload]
@@ -74,6 +82,7 @@ def _win(world: World, won: happened.Won) -> None:
             promise=won.promise,
             price_set_by=won.price_set_by,
             price_to_win_micros=None,
+            short_us=None,
         ),
     )
 
@@ -91,11 +100,18 @@ def _reprice(world: World, repriced: happened.Repriced) -> None:
     )
 
 
-def _wait(world: World, waiting: happened.Waiting) -> None:
+def _wait(world: World, waiting: happened.Waiting, at_us: int) -> None:
+    since_us = at_us if waiting.is_short else None
     if waiting.workload in world.records.claims:
-        world.put_claim(replace(world.records.claims[waiting.workload], why=waiting.why))
+        claim = world.records.claims[waiting.workload]
+        world.put_claim(replace(claim, why=waiting.why, short_us=claim.short_us or since_us))
         return
     workload = world.records.workloads[waiting.workload]
     world.put_workload(
-        replace(workload, why=waiting.why, price_to_win_micros=waiting.price_to_win_micros)
+        replace(
+            workload,
+            why=waiting.why,
+            price_to_win_micros=waiting.price_to_win_micros,
+            short_us=workload.short_us or since_us,
+        )
     )

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from parkade.core.world import events as happened
 from parkade.core.world.effects.desk import post
-from parkade.core.world.effects.steps import count, occupy, vacate
+from parkade.core.world.effects.steps import count, note_wait, occupy, vacate
 from parkade.core.world.world import World
 
 
@@ -41,6 +41,8 @@ def seat_claim(world: World, event: happened.ClaimSeated) -> None:
     claim = world.records.claims[event.claim]
     assert claim.seats and claim.seated_us is None
     occupy(world, claim.org, claim.seats)
+    assert claim.promised_us is not None
+    note_wait(world, claim.reservation, claim.promised_us, claim.busy, event.at_us)
     world.put_claim(replace(claim, seated_us=event.at_us, why=""))
 
 

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from parkade.core.fleet.seat import Seat
+from parkade.core.reservations.reservation import Waits
 from parkade.core.workloads.life import is_allowed
 from parkade.core.workloads.workload import Attempt, Workload
 from parkade.core.world.world import World
@@ -24,6 +25,25 @@ def step(world: World, before: Workload, after: Workload) -> None:
 def occupy(world: World, org: str, seats: tuple[Seat, ...]) -> None:
     for seat in seats:
         put_node(world, seat.node, last_org=org)
+
+
+def note_wait(world: World, reservation: str, promised_us: int, busy: int, at_us: int) -> None:
+    """Counts how long an owner waited for promised seats to be free, if at all."""
+    if busy == 0:
+        return
+    record = world.records.reservations[reservation]
+    waits, waited_us = record.waits, at_us - promised_us
+    world.put_reservation(
+        replace(
+            record,
+            waits=Waits(
+                times=waits.times + 1,
+                total_us=waits.total_us + waited_us,
+                longest_us=max(waits.longest_us, waited_us),
+                for_one=waits.for_one + (busy == 1),
+            ),
+        )
+    )
 
 
 def vacate(world: World, seats: tuple[Seat, ...], at_us: int) -> None:
