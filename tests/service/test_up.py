@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from parkade.service.up import listen_on
+from parkade.service.wiring import EXIT_SOFTWARE
 from tests.crash.marketplace import POOL, is_alive
 
 WAIT_S = 30.0
@@ -174,6 +176,32 @@ def wait_for_process(served: Served, workload: str) -> int:
                 return int(text.split()[1])
         time.sleep(0.05)
     raise AssertionError("it never ran")
+
+
+INTRUDER = (
+    "INSERT INTO journal SELECT max(sequence) + 1, max(epoch), max(at_us), 'OrgCreated', 1, ?"
+    " FROM journal"
+)
+
+
+def test_a_server_whose_journal_another_wrote_to_ends_without_answering(served: Served) -> None:
+    served.start("--token-file", str(served.folder / "token"))
+    served.token = (served.folder / "token").read_text().strip()
+    body = b'{"type":"OrgCreated","at_us":1,"org":{"org":"theirs","created_us":1}}'
+    connection = sqlite3.connect(served.data / "parkade.sqlite3")
+    with connection:
+        connection.execute(INTRUDER, [body])
+    connection.close()
+    with pytest.raises(httpx.TransportError):
+        served.ask("POST", "/orgs", {"org": "mine"})
+    assert served.process is not None
+    served.process.communicate(timeout=20)
+    assert served.process.returncode == EXIT_SOFTWARE
+    assert "another server writes to it" in served.errors.read_text()
+    served.start()
+    orgs = [org["org"] for org in served.ask("GET", "/orgs")["orgs"]]
+    assert orgs == ["operator", "theirs"]
+    served.stop()
 
 
 def test_small_answers_are_sent_at_once() -> None:

@@ -1,7 +1,6 @@
 """The production rules: those of `core.world`."""
 
 from parkade.control.rules import Rules
-from parkade.core.ledger.accounts import EXTERNAL
 from parkade.core.world.check import check
 from parkade.core.world.clearing import urgent_markets
 from parkade.core.world.codec import (
@@ -18,8 +17,7 @@ from parkade.core.world.plan import plan
 from parkade.core.world.world import Records, World
 
 RULES = Rules(
-    # The ledger posts into the records' own balances only where there are some.
-    empty=lambda: World(Records(balances={EXTERNAL: 0})),
+    empty=lambda: World(Records()),
     decide=decide,
     plan=plan,
     evolve=evolve,
