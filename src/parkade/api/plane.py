@@ -30,6 +30,10 @@ class Plane(Protocol):
         """What a pure function makes of the committed world and the present instant."""
         ...
 
+    async def rendered(self, plan: Plan) -> str | None:
+        """The exact command of a planned attempt, where its engine is at hand."""
+        ...
+
     async def plan(self, command: Submit) -> Plan | Refusal:
         """What the next clearing would do with it."""
         ...

@@ -33,6 +33,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         reservations.reservations,
         reservations.end,
         reservations.lend,
+        reservations.waits,
         reservations.claim,
         reservations.unclaim,
         reservations.claims,

@@ -44,6 +44,39 @@ def deposit(
         show(client.deposit(org, amount), _balance, as_json=as_json)
 
 
+@orgs.command("grant")
+def grant(
+    org: str,
+    amount: Annotated[str, typer.Argument(help="Like 500; 0 ends the grant.")],
+    every: Annotated[str, typer.Option(help="Like 24h.")] = "24h",
+    as_json: AsJson = False,
+) -> None:
+    """Give an org money now and again and again."""
+    from parkade.cli.screen import show
+    from parkade.wire.people import SetGrant
+    from parkade.wire.yaml import check
+
+    with calling(as_json=as_json) as client:
+        request = check({"amount": amount, "every": every}, SetGrant)
+        told = client.set_grant(org, amount=request.amount, every=request.every)
+        show(told, _balance, as_json=as_json)
+
+
+@users.command("cap")
+def cap(
+    user: str,
+    amount: Annotated[
+        str | None, typer.Argument(help="The most its workloads may cost; none: no cap.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bound what all workloads of a user may cost."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.set_cap(user, cap=amount), _user, as_json=as_json)
+
+
 @users.command("create")
 def create_user(
     user: str,
@@ -122,9 +155,21 @@ def list_tokens(as_json: AsJson = False) -> None:
 
 def _balance(org: "wire.Org") -> None:
     from parkade.cli.screen import say
+    from parkade.wire.scalars import format_amount, format_instant
+
+    granted = ""
+    if org.grant is not None:
+        upcoming = format_instant(org.grant.next)
+        granted = f", granted {format_amount(org.grant.amount)} next at {upcoming}"
+    say(f"{org.org}: balance {format_amount(org.balance)}{granted}")
+
+
+def _user(user: "wire.User") -> None:
+    from parkade.cli.screen import say
     from parkade.wire.scalars import format_amount
 
-    say(f"{org.org}: balance {format_amount(org.balance)}")
+    cap = "no cap" if user.cap is None else f"cap {format_amount(user.cap)}"
+    say(f"{user.user}: {cap}, spent {format_amount(user.spent)}")
 
 
 def _orgs(told: "wire.Orgs") -> None:
@@ -137,8 +182,11 @@ def _orgs(told: "wire.Orgs") -> None:
 def _users(told: "wire.Users") -> None:
     from parkade.cli.screen import table
 
-    rows = [(user.user, user.org, user.role, user.unix_name) for user in told.users]
-    table(("USER", "ORG", "ROLE", "UNIX NAME"), rows, empty="No users yet.")
+    rows = [
+        (user.user, user.org, user.role, user.spent, user.cap, user.unix_name)
+        for user in told.users
+    ]
+    table(("USER", "ORG", "ROLE", "SPENT", "CAP", "UNIX NAME"), rows, empty="No users yet.")
 
 
 def _tokens(told: "wire.Tokens") -> None:

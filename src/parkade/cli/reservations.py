@@ -62,6 +62,30 @@ def lend(
         show(client.lend(reservation, floor=floor, keep=keep), _one, as_json=as_json)
 
 
+def waits(as_json: AsJson = False) -> None:
+    """See how often you waited for seats that guests held, and what keeping one more would do."""
+    from parkade.cli.screen import show, table
+
+    def render(told: "wire.Reservations") -> None:
+        table(
+            ("RESERVATION", "WAITS", "LONGEST", "IN ALL", "SPARED BY ONE MORE KEPT"),
+            [
+                (
+                    each.reservation,
+                    each.waits.times,
+                    f"{each.waits.longest.total_seconds():.1f}s",
+                    f"{each.waits.total.total_seconds():.1f}s",
+                    each.waits.times_one_more_kept,
+                )
+                for each in told.reservations
+            ],
+            empty="No reservations.",
+        )
+
+    with calling(as_json=as_json) as client:
+        show(client.list_reservations(), render, as_json=as_json)
+
+
 def claim(
     reservation: str,
     nodes: Annotated[int, typer.Argument(help="Whole nodes.", min=1)],

@@ -171,6 +171,9 @@ def _planned(told: "wire.Plan") -> None:
             ("cost", told.cost.says),
         ]
     )
+    if told.rendered is not None:
+        say("")
+        say(told.rendered.rstrip())
 
 
 def _price_now(told: "wire.Plan") -> str | None:

@@ -162,6 +162,8 @@ class AsyncClient:
     orgs = Method(calls.orgs)
     deposit = Method(calls.deposit)
     create_user = Method(calls.create_user)
+    set_grant = Method(calls.set_grant)
+    set_cap = Method(calls.set_cap)
     users = Method(calls.users)
     create_token = Method(calls.create_token)
     tokens = Method(calls.tokens)

@@ -1,7 +1,7 @@
 """Every call of the API by its name; `Client` and `AsyncClient` offer them as methods."""
 
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from urllib.parse import quote
 
@@ -34,6 +34,18 @@ def deposit(org: str, amount: Decimal | str) -> Call[people.Org]:
     """Money from outside for an org."""
     body = checked(people.Deposit, amount=amount)
     return post(f"/orgs/{_id(org)}/deposits", people.Org, body)
+
+
+def set_grant(org: str, *, amount: Decimal | str, every: timedelta) -> Call[people.Org]:
+    """Money now and again and again; 0 ends it."""
+    body = checked(people.SetGrant, amount=amount, every=every)
+    return post(f"/orgs/{_id(org)}/grant", people.Org, body)
+
+
+def set_cap(user: str, *, cap: Decimal | str | None) -> Call[people.User]:
+    """The most that a user's workloads may cost; None: what its org has."""
+    body = checked(people.SetCap, cap=cap)
+    return post(f"/users/{_id(user)}/cap", people.User, body)
 
 
 def create_user(request: people.CreateUser) -> Call[people.User]:

@@ -22,6 +22,7 @@ from parkade.control.cycle import Asked
 from parkade.control.inbox import WaitingCommand, WaitingView
 from parkade.control.logs import Relay
 from parkade.control.observed import Observed
+from parkade.control.outbox import desired_attempt
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Doors, Writer
 from parkade.core.units.refusal import Reason, Refusal
@@ -29,7 +30,7 @@ from parkade.core.world.commands import Command, ReportAttempts, Submit
 from parkade.core.world.events import Event
 from parkade.core.world.plan import Plan
 from parkade.core.world.world import World
-from parkade.ports import DesiredState, Observation, StatedTransfer
+from parkade.ports import DesiredAttempt, DesiredState, Observation, StatedTransfer
 
 __all__ = [
     "Decided",
@@ -54,6 +55,7 @@ class Plane:
         self._doors = doors
         self._writer = Writer(doors, settings)
         self._observed = Observed(repeat_us=settings.observation_repeat_us)
+        self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._observing: dict[str, asyncio.Lock] = {}
         self._relay = Relay(
             prefix=f"logs-{self._writer.health().epoch}",
@@ -101,6 +103,23 @@ class Plane:
         """What a submission would come to, without submitting."""
         rules = self._doors.rules
         return await self.read(lambda world, now_us: rules.plan(world, command, now_us))
+
+    def render_with(self, pool: str, render: Callable[[DesiredAttempt], str]) -> None:
+        """The engine of a pool says how it would launch; asked by `rendered`."""
+        self._renderers[pool] = render
+
+    async def rendered(self, plan: Plan) -> str | None:
+        """The exact command that a planned attempt would be launched with; None where the pool's
+        engine is elsewhere. EngineError where it would refuse."""
+
+        def view(world: World, _now_us: int) -> tuple[str, DesiredAttempt]:
+            workload = plan.workload
+            pool = world.records.markets[workload.market].pool
+            return pool, desired_attempt(world, workload, plan.attempt)
+
+        pool, attempt = await self.read(view)
+        render = self._renderers.get(pool)
+        return None if render is None else await asyncio.to_thread(render, attempt)
 
     async def statement(
         self, account: str, *, from_us: int | None, to_us: int | None

@@ -131,6 +131,7 @@ class Embedded:
         (local.folder / "agent").mkdir(mode=0o700, exist_ok=True)
         while not stop.is_set():
             engine = self._make_engine(local, self._clock)
+            self._plane.render_with(local.pool, engine.render)
             try:
                 await run_agent(
                     engine,

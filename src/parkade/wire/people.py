@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, Strict
 
 from parkade.wire.model import Answer, Request
-from parkade.wire.scalars import Amount, Instant, Name, Price
+from parkade.wire.scalars import Amount, Instant, Name, PositiveSpan, Price, Span
 
 Role = Literal["operator", "owner", "member"]
 UnixName = Annotated[str, Strict(), Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
@@ -39,12 +39,34 @@ class Deposit(Request):
     amount: Price
 
 
+class SetGrant(Request):
+    """Money now and again every `every`; an amount of 0 ends it."""
+
+    amount: Price
+    every: PositiveSpan
+
+
+class SetCap(Request):
+    """The most that all workloads of a user may cost; null: what its org has."""
+
+    cap: Price | None
+
+
+class Grant(Answer):
+    """What an org gets again and again."""
+
+    amount: Amount
+    every: Span
+    next: Instant
+
+
 class Org(Answer):
-    """A customer and what its account holds."""
+    """A customer, what its account holds and what it is granted."""
 
     org: str
     created: Instant
     balance: Amount
+    grant: Grant | None = None
 
 
 class Orgs(Answer):
@@ -59,6 +81,8 @@ class User(Answer):
     user: str
     org: str
     role: Role
+    cap: Amount | None
+    spent: Amount
     unix_name: str | None
 
 

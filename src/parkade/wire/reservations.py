@@ -6,7 +6,7 @@ from pydantic import Field
 
 from parkade.wire.model import Answer, Request
 from parkade.wire.money import Cost
-from parkade.wire.scalars import Amount, Instant, Name, Price, When, Whole
+from parkade.wire.scalars import Amount, Instant, Name, Price, Span, When, Whole
 
 Count = Annotated[Whole, Field(ge=1, le=100_000)]
 
@@ -43,6 +43,16 @@ class Lending(Answer):
     keep: int
 
 
+class Waits(Answer):
+    """How often the owner waited for seats that guests still held; `times_one_more_kept`: waits
+    that one more kept node would have spared."""
+
+    times: int
+    total: Span
+    longest: Span
+    times_one_more_kept: int
+
+
 class Reservation(Answer):
     """A right to nodes for a window; `shape` is the number of nodes in each fabric."""
 
@@ -59,6 +69,7 @@ class Reservation(Answer):
     paid_until: Instant | None
     lending: Lending | None
     nodes_used: int
+    waits: Waits
     cost: Cost
 
 

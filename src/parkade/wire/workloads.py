@@ -109,7 +109,8 @@ class Why(Answer):
 class Plan(Answer):
     """What the next clearing would do with a workload, if nothing else changed.
 
-    `displaces`: how many attempts would be told to leave for it.
+    `displaces`: how many attempts would be told to leave for it. `rendered`: the exact command
+    and surroundings that its engine would launch; null where the engine is not at the server.
     """
 
     market: str
@@ -121,4 +122,5 @@ class Plan(Answer):
     why: str | None
     price_to_win: Amount | None
     says: str
+    rendered: str | None
     cost: Cost

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from parkade.api import door as doors
 from parkade.api.door import Asking, Door
 from parkade.api.problems import said
-from parkade.api.translate import micros
+from parkade.api.translate import micros, span_us
 from parkade.api.views import people as views
 from parkade.core.world import commands, events
 from parkade.core.world.people import Role
@@ -54,6 +54,21 @@ async def deposit(org: str, body: wire.Deposit, door: Asking) -> wire.Org:
     return await _org(door, org)
 
 
+@router.post("/orgs/{org}/grant")
+async def set_grant(org: str, body: wire.SetGrant, door: Asking) -> wire.Org:
+    """Money now and again and again; operators only."""
+    door.require_operator()
+    await door.execute(
+        commands.SetGrant(
+            by=door.viewer.user,
+            org=org,
+            micros=micros(body.amount),
+            every_us=span_us(body.every),
+        )
+    )
+    return await _org(door, org)
+
+
 async def _org(door: Door, name: str) -> wire.Org:
     def view(world: World, _: int) -> wire.Org | None:
         org = world.records.orgs.get(name)
@@ -75,9 +90,26 @@ async def create_user(body: wire.CreateUser, door: Asking) -> wire.User:
             unix_name=body.unix_name,
         )
     )
-    created = doors.find(decided, events.UserCreated)
-    assert created is not None
-    return views.user(created.user)
+    assert doors.find(decided, events.UserCreated) is not None
+    return await _user(door, body.user)
+
+
+async def _user(door: Door, name: str) -> wire.User:
+    def view(world: World, _: int) -> wire.User | None:
+        user = world.records.users.get(name)
+        seen = user is not None and door.viewer.may_see(user.org)
+        return views.user(world, user) if user is not None and seen else None
+
+    return await door.read(view, f"user {name}")
+
+
+@router.post("/users/{user}/cap")
+async def set_cap(user: str, body: wire.SetCap, door: Asking) -> wire.User:
+    """The most that a user's workloads may cost; operators, and owners within their org."""
+    await _user(door, user)
+    cap = None if body.cap is None else micros(body.cap)
+    await door.execute(commands.SetCap(by=door.viewer.user, user=user, cap_micros=cap))
+    return await _user(door, user)
 
 
 @router.get("/users")
@@ -86,7 +118,7 @@ async def list_users(door: Asking) -> wire.Users:
 
     def view(world: World, _: int) -> wire.Users:
         seen = [user for user in world.records.users.values() if door.viewer.may_see(user.org)]
-        return wire.Users(users=tuple(map(views.user, seen)))
+        return wire.Users(users=tuple(views.user(world, user) for user in seen))
 
     return await door.read(view)
 

@@ -16,6 +16,7 @@ from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.workload import Workload
 from parkade.core.world import commands, events
 from parkade.core.world.world import World
+from parkade.ports import EngineError
 from parkade.wire import workloads as wire
 
 router = APIRouter(tags=["workloads"])
@@ -50,7 +51,11 @@ async def plan_workload(body: wire.Submit, door: Asking) -> wire.Plan:
         raise refused(plan)
     market = plan.workload.market
     terms = await door.read(lambda world, _: world.records.markets[market].terms)
-    return views.plan(plan, terms)
+    try:
+        rendered = await door.plane.rendered(plan)
+    except EngineError as error:
+        raise said("unsupported", str(error)) from None
+    return views.plan(plan, terms, rendered=rendered)
 
 
 @router.get("/workloads")

@@ -95,6 +95,8 @@ def named_in(event: happened.Event) -> Iterator[tuple[str, str]]:
                 yield "claim", line.workload
         case happened.TokenAdded(token=token):
             yield "user", token.user
+        case happened.CapSet(user=name):
+            yield "user", name
         case happened.TokenRevoked(token=name):
             yield "token", name
         case happened.ClaimSeated(claim=name) | happened.Unclaimed(claim=name):
@@ -118,6 +120,8 @@ def audience(event: happened.Event, owners: Owners) -> Audience:
             return PUBLIC
         case happened.OrgCreated(org=org):
             return _of(org.org)
+        case happened.GrantSet(org=granted):
+            return _of(granted)
         case happened.UserCreated(user=user):
             return _of(user.org)
         case (

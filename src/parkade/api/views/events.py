@@ -65,7 +65,9 @@ def _tell(event: happened.Event, owners: Owners, org: str | None) -> Told:
             | happened.PoolOpened()
             | happened.PricesSet()
             | happened.OrgCreated()
+            | happened.GrantSet()
             | happened.UserCreated()
+            | happened.CapSet()
             | happened.TokenAdded()
             | happened.TokenRevoked()
             | happened.NodeHealthSet()
@@ -108,6 +110,15 @@ def _house(event: happened.Event) -> Told:
             return f"{event.market}: new prices: {says}", {k: money(v) for k, v in sheet.items()}
         case happened.OrgCreated(org=org):
             return f"org {org.org} created", {}
+        case happened.GrantSet(org=org_name, grant=None):
+            return f"{org_name}: is granted nothing any more", {}
+        case happened.GrantSet(org=org_name, grant=grant) if grant is not None:
+            upcoming = format_instant(instant(grant.next_us))
+            says = f"{org_name}: is granted {money(grant.micros)}, next at {upcoming}"
+            return says, {"amount": money(grant.micros), "next": upcoming}
+        case happened.CapSet(user=name, cap_micros=cap):
+            cap_text = None if cap is None else money(cap)
+            return f"user {name}: cap {cap_text or 'lifted'}", {"user": name, "cap": cap_text}
         case happened.UserCreated(user=user):
             return f"user {user.user} created in {user.org} as {user.role}", {"user": user.user}
         case happened.TokenAdded(token=token):

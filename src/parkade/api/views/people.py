@@ -1,6 +1,8 @@
 """Orgs, users and tokens as told."""
 
-from parkade.api.translate import amount, instant
+from datetime import timedelta
+
+from parkade.api.translate import amount, amount_or_none, instant
 from parkade.core.ledger.accounts import org_account
 from parkade.core.world.people import Org, Token, User
 from parkade.core.world.world import World
@@ -10,12 +12,26 @@ from parkade.wire import people as wire
 def org(world: World, org: Org) -> wire.Org:
     """An org and its balance."""
     balance = world.ledger.balance(org_account(org.org))
-    return wire.Org(org=org.org, created=instant(org.created_us), balance=amount(balance))
+    grant = org.grant and wire.Grant(
+        amount=amount(org.grant.micros),
+        every=timedelta(microseconds=org.grant.every_us),
+        next=instant(org.grant.next_us),
+    )
+    return wire.Org(
+        org=org.org, created=instant(org.created_us), balance=amount(balance), grant=grant
+    )
 
 
-def user(user: User) -> wire.User:
-    """A user."""
-    return wire.User(user=user.user, org=user.org, role=user.role.value, unix_name=user.unix_name)
+def user(world: World, user: User) -> wire.User:
+    """A user, its cap and what its workloads have cost."""
+    return wire.User(
+        user=user.user,
+        org=user.org,
+        role=user.role.value,
+        cap=amount_or_none(user.cap_micros),
+        spent=amount(world.records.spent_by_user.get(user.user, 0)),
+        unix_name=user.unix_name,
+    )
 
 
 def token(token: Token) -> wire.Token:

@@ -1,10 +1,11 @@
 """Reservations and claims as told."""
 
 from collections import defaultdict
+from datetime import timedelta
 
 from parkade.api.translate import amount, instant, instant_or_none
 from parkade.api.views.costs import reservation_cost
-from parkade.core.reservations.reservation import Claim, Reservation
+from parkade.core.reservations.reservation import Claim, Reservation, Waits
 from parkade.core.world.world import World
 from parkade.wire import reservations as wire
 
@@ -26,7 +27,17 @@ def reservation(reservation: Reservation, *, nodes_used: int) -> wire.Reservatio
         paid_until=instant_or_none(reservation.paid_until_us),
         lending=lending and wire.Lending(floor=amount(lending.floor_micros), keep=lending.keep),
         nodes_used=nodes_used,
+        waits=_waits(reservation.waits),
         cost=reservation_cost(reservation),
+    )
+
+
+def _waits(waits: Waits) -> wire.Waits:
+    return wire.Waits(
+        times=waits.times,
+        total=timedelta(microseconds=waits.total_us),
+        longest=timedelta(microseconds=waits.longest_us),
+        times_one_more_kept=waits.for_one,
     )
 
 

@@ -144,7 +144,7 @@ def _advice(price_micros: int | None) -> str:
     return "" if price_micros is None else f"; a limit of {format_amount(price_micros)} would win"
 
 
-def plan(plan: Plan, terms: MarketTerms) -> wire.Plan:
+def plan(plan: Plan, terms: MarketTerms, *, rendered: str | None) -> wire.Plan:
     """What the next clearing would do."""
     wins = bool(plan.seats)
     if wins:
@@ -165,5 +165,6 @@ def plan(plan: Plan, terms: MarketTerms) -> wire.Plan:
         why=None if wins else plan.why,
         price_to_win=amount_or_none(plan.price_to_win_micros),
         says=says,
+        rendered=rendered,
         cost=workload_cost(plan.workload.spec, terms),
     )

@@ -6,9 +6,10 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.market.book import Line
 from parkade.core.market.clear import clear
 from parkade.core.units.refusal import Refusal
-from parkade.core.workloads.workload import Workload
+from parkade.core.workloads.workload import Attempt, Promise, Workload
 from parkade.core.world import commands as asked
 from parkade.core.world.book import build_roll
+from parkade.core.world.promises import attempt_of
 from parkade.core.world.requests import accept
 from parkade.core.world.world import World
 
@@ -17,7 +18,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`change` is start or wait; prices are micro-units per GPU-hour, `rate` per hour for all.
 
     `displaces` names how many attempts would be told to leave; `why` and `price_to_win_micros`
-    where it would wait.
+    where it would wait. `attempt` is what it would be launched as; where it would wait, on seats
+    that it could have.
     """
 
     workload: Workload
@@ -28,6 +30,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     displaces: int
     why: str
     price_to_win_micros: int | None
+    attempt: Attempt
 
 
 def plan(world: World, command: asked.Submit, now_us: int) -> Plan | Refusal:
@@ -39,15 +42,19 @@ def plan(world: World, command: asked.Submit, now_us: int) -> Plan | Refusal:
     roll = build_roll(world, market, now_us, extra=(workload,))
     why = roll.excluded.get(workload.workload)
     if why is not None:
-        return _plan(workload, None, 0, why)
+        return _plan(world, workload, None, 0, why)
     lines = clear(roll.book).lines
     line = next(line for line in lines if line.demand == workload.workload)
     displaced = sum(1 for other in lines if other.change in ("preempt", "move"))
-    return _plan(workload, line, displaced, line.reason.value if line.reason else "")
+    return _plan(world, workload, line, displaced, line.reason.value if line.reason else "")
 
 
-def _plan(workload: Workload, line: Line | None, displaces: int, why: str) -> Plan:
+def _plan(world: World, workload: Workload, line: Line | None, displaces: int, why: str) -> Plan:
     price = line.price_micros if line is not None else 0
+    seats = line.seats if line is not None and line.seats else _some_seats(world, workload)
+    promise = Promise(
+        seats=seats, promised_us=workload.submitted_us, displaces=False, busy=0, rates=()
+    )
     return Plan(
         workload=workload,
         change=line.change.value if line is not None else "wait",
@@ -57,4 +64,10 @@ def _plan(workload: Workload, line: Line | None, displaces: int, why: str) -> Pl
         displaces=displaces,
         why=why,
         price_to_win_micros=line.price_to_win_micros if line is not None else None,
+        attempt=attempt_of(workload, promise, workload.submitted_us),
     )
+
+
+def _some_seats(world: World, workload: Workload) -> tuple[Seat, ...]:
+    nodes = [it.node for it in world.records.nodes.values() if it.market == workload.market]
+    return tuple(Seat(node=node, gpus=workload.spec.gpus) for node in nodes[: workload.spec.nodes])
