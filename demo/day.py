@@ -51,6 +51,9 @@ POOL = {
 }
 
 
+WELL_UNDER_WAY = 120
+
+
 class Day:
     """The story, act by act."""
 
@@ -84,12 +87,12 @@ class Day:
 
     def guests_park(self) -> tuple[str, Training]:
         self._picture.act("lab's gang trains; a student and a studio park beside it")
-        training = self._training("gang", nodes=2, gpus=2, steps=600, pace=0.06)
+        training = self._training("gang", nodes=2, gpus=2, steps=850, pace=0.06)
         gang = self._submit("lab", training, capacity="spot", limit="9")
         self._until_running(gang)
-        small = self._training("thesis", nodes=1, gpus=1, steps=600, pace=0.06)
+        small = self._training("thesis", nodes=1, gpus=1, steps=900, pace=0.06)
         student = self._submit("student", small, capacity="spot", limit="8.50")
-        render = self._training("render", nodes=2, gpus=2, steps=160, pace=0.1)
+        render = self._training("render", nodes=2, gpus=2, steps=240, pace=0.1)
         studio = self._submit("studio", render, capacity="on-demand")
         self._until_running(student)
         self._until_running(studio)
@@ -101,7 +104,7 @@ class Day:
 
     def owner_comes_back(self, gang: str) -> str:
         self._picture.act("acme comes back: its seats within the notice, the gang saves and leaves")
-        training = self._training("own", nodes=2, gpus=2, steps=300, pace=0.08)
+        training = self._training("own", nodes=2, gpus=2, steps=450, pace=0.08)
         own = self._submit("acme", training, capacity="reservation/acme")
         waited = self._stage.until("acme runs", lambda: self._phase(own) == "running", seconds=20)
         self._picture.act(f"acme runs {waited:.1f} s after it asked (notice 8 s, kill 2 s)")

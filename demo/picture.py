@@ -19,7 +19,18 @@ from parkade.wire.workloads import Workload, Workloads
 COLOURS = {"acme": "green", "lab": "cyan", "student": "magenta", "studio": "yellow"}
 REFRESH_SECONDS = 0.5
 EVENTS_SHOWN = 9
-QUIET = frozenset({"EpochOpened", "OrgCreated", "UserCreated", "TokenAdded", "MoneyMoved"})
+QUIET = frozenset(
+    {
+        "EpochOpened",
+        "OrgCreated",
+        "UserCreated",
+        "TokenAdded",
+        "MoneyMoved",
+        "ReservationPaid",
+        "Checkpointed",
+    }
+)
+NOTHING_NEW = "0 won, 0 left, 0 repriced"
 
 
 class Picture:
@@ -80,7 +91,7 @@ class Picture:
             for event in self._operator.events(after=0):
                 if self._is_over.is_set():
                     return
-                if event.type not in QUIET and event.says:
+                if event.type not in QUIET and not event.says.endswith(NOTHING_NEW):
                     self._say(Text(event.says, style=COLOURS.get(event.org or "", "")))
         except (ParkadeError, RuntimeError):
             # RuntimeError: the client was closed under it when the day was over.

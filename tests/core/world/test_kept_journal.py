@@ -1,0 +1,121 @@
+"""The journal of each landed version must replay for ever: old files are read, never rewritten.
+
+`python -m tests.core.world.test_kept_journal` writes the file of the present version where there
+is none yet.
+"""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from parkade.core.units.money import MICROS
+from parkade.core.units.time import HOUR_US
+from parkade.core.world import commands as asked
+from parkade.core.world import events as happened
+from parkade.core.world.check import check
+from parkade.core.world.codec import decode_event, encode_event
+from parkade.core.world.events import EVENT_VERSION
+from parkade.core.world.evolve import EFFECTS, evolve
+from parkade.core.world.people import Role
+from parkade.core.world.world import Records, World
+from tests.core.world.story import Parkade
+
+KEPT = Path(__file__).parent / "kept"
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A journal and what its world must come to."""
+
+    version: int
+    balances: dict[str, int]
+    phases: dict[str, str]
+    events: tuple[msgspec.Raw, ...]
+
+
+def a_year() -> Parkade:
+    """A story in which nearly everything happens."""
+    parkade = Parkade(retention_us=2 * HOUR_US)
+    parkade.org("lab")
+    parkade.do(asked.SetGrant(by=None, org="lab", micros=MICROS, every_us=HOUR_US))
+    parkade.do(asked.CreateUser(by=None, user="eve", org="lab", role=Role.OWNER, unix_name="eve"))
+    parkade.do(asked.SetCap(by=None, user="eve", cap_micros=9 * MICROS))
+    parkade.do(asked.AddToken(by=None, token="t", user="eve", digest="ab" * 32))
+    parkade.do(asked.RevokeToken(by=None, token="t"))
+    parkade.reserve("acme", 2, hours=3)
+    parkade.lend("acme", 5, keep=1)
+    gang = parkade.bid("lab", 9, nodes=2, max_spend=30)
+    sure = parkade.on_demand("studio", nodes=2)
+    parkade.run(900)
+    parkade.saved(gang, 7)
+    claim = parkade.claim("acme", 1)
+    own = parkade.on_reservation("acme", "acme")
+    parkade.run(300)
+    parkade.do(asked.Unclaim(by=None, claim=claim))
+    parkade.do(asked.CordonNode(by=None, node="b3", reason="look"))
+    parkade.do(asked.UncordonNode(by=None, node="b3"))
+    parkade.fail(parkade.nodes_of(own)[0])
+    parkade.run(300)
+    held = parkade.bid("late", 3)
+    parkade.do(asked.Hold(by=None, workload=held))
+    parkade.do(asked.Release(by=None, workload=held))
+    parkade.do(asked.ChangeBid(by=None, workload=held, limit_price_micros=20 * MICROS))
+    parkade.run(60)
+    parkade.do(asked.Cancel(by=None, workload=held, now=False))
+    parkade.do(asked.ReportReachability(by=None, pool="pool", is_reachable=False))
+    parkade.do(asked.ReportReachability(by=None, pool="pool", is_reachable=True))
+    parkade.do(
+        asked.SetPrices(
+            by=None,
+            market="pool",
+            pay_as_you_go_micros=13 * MICROS,
+            reservation_rate_micros=None,
+            public_floor_micros=None,
+        )
+    )
+    parkade.run(7200)
+    if parkade.workload(sure).attempt is not None:
+        parkade.ended(sure)
+    parkade.run(6 * 3600)
+    return parkade
+
+
+def keep(parkade: Parkade) -> bytes:
+    """The file's bytes: one event a line, so that differences can be read."""
+    records = parkade.world.records
+    head = {
+        "version": EVENT_VERSION,
+        "balances": records.balances,
+        "phases": {name: it.phase.value for name, it in records.workloads.items()},
+    }
+    lines = [encode_event(event).decode() for event in parkade.journal]
+    opening = json.dumps(head, indent=1)[:-2]
+    joined = ",\n".join(lines)
+    return f'{opening},\n "events": [\n{joined}\n]}}\n'.encode()
+
+
+@pytest.mark.parametrize("path", sorted(KEPT.glob("journal-v*.json")), ids=lambda it: it.stem)
+def test_a_kept_journal_replays_to_the_balances_it_had(path: Path) -> None:
+    kept = msgspec.json.decode(path.read_bytes(), type=Kept)
+    world = World(Records())
+    for raw in kept.events:
+        evolve(world, decode_event(bytes(raw), kept.version))
+        check(world)
+    assert world.records.balances == kept.balances
+    assert {name: it.phase for name, it in world.records.workloads.items()} == kept.phases
+
+
+def test_the_present_version_has_a_kept_journal_with_nearly_every_event() -> None:
+    path = KEPT / f"journal-v{EVENT_VERSION}.json"
+    kept = msgspec.json.decode(path.read_bytes(), type=Kept)
+    told = {json.loads(bytes(raw))["type"] for raw in kept.events}
+    rare = {happened.ClockJumped, happened.ClockConfirmed}
+    assert {kind.__name__ for kind in EFFECTS if kind not in rare} - told == set()
+
+
+if __name__ == "__main__":
+    target = KEPT / f"journal-v{EVENT_VERSION}.json"
+    assert not target.exists(), f"{target} is kept as it is"
+    KEPT.mkdir(exist_ok=True)
+    target.write_bytes(keep(a_year()))
