@@ -2,14 +2,20 @@
 
 import re
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from typer.main import get_command
 
 from parkade.api import create_app
+from parkade.api.metrics import exposition
 from parkade.api.plane import Plane
+from parkade.cli.app import app
+from parkade.control.answers import Health
 from parkade.core.units.refusal import Reason
 from parkade.core.workloads.life import Cause, Phase
+from parkade.service.settings import ServiceSettings, read_settings
+from parkade.wire.pools import Terms
 from parkade.wire.problems import CODES
 from tests.docs.drawing import draw
 from tests.docs.pages import ROOT, documents, headings, links, table
@@ -101,6 +107,66 @@ def test_words_that_have_another_word_here_are_not_used() -> None:
     for document in documents():
         if "decisions" in document.parts:
             continue
-        text = document.read_text("utf-8")
+        text = re.sub(r"`[^`\n]*`", "", document.read_text("utf-8"))
         for word in OTHERS:
             assert not re.search(rf"\b{word}s?\b", text), f"{document.name}: {word}"
+
+
+def test_what_a_rank_finds_is_what_the_engine_says() -> None:
+    page = [row[0].strip("`") for row in table(DOCS / "programs.md", "Environment")]
+    source = (ROOT / "src/parkade/engines/local/environment.py").read_text("utf-8")
+    said = re.findall(r'^ +"([A-Z_]+)": ', source.partition("def told")[2], re.MULTILINE)
+    assert page == said
+
+
+def test_the_settings_are_those_of_the_server() -> None:
+    rows = table(DOCS / "operate.md", "Settings")
+    settings = read_settings({"data_folder": "."}, {})
+    assert [row[0].strip("`") for row in rows] == list(ServiceSettings.__struct_fields__)
+    for name, variable, built_in, _ in rows:
+        assert variable.strip("`") == f"PARKADE_SERVER_{name.strip('`').upper()}"
+        value = getattr(settings, name.strip("`"))
+        told = ",".join(value) if isinstance(value, tuple) else str(value)
+        assert name == "`data_folder`" or built_in.strip("`") == told
+
+
+def test_the_terms_are_those_of_a_pool() -> None:
+    rows = table(DOCS / "operate.md", "Terms of a pool")
+    prices = dict.fromkeys(("pay_as_you_go", "reservation_rate", "public_floor"), "1")
+    terms = Terms.model_validate({**prices, "fee": "2/7"}).model_dump(mode="json")
+    assert [row[0].strip("`") for row in rows] == list(terms)
+    for name, default, _ in rows:
+        if default not in ("–", "the notice"):
+            assert default == str(terms[name.strip("`")]), name
+
+
+def test_the_metrics_are_those_that_are_scraped() -> None:
+    told = [row[0].strip("`") for row in table(DOCS / "operate.md", "Watching")]
+    health = Health(
+        is_running=True,
+        epoch=1,
+        sequence=1,
+        is_clock_doubted=False,
+        frozen_markets=(),
+        silent_pools=(),
+        waiting=0,
+        commits=0,
+        commands=0,
+        refused_internal=0,
+        commit_us=0,
+        clearing_us=0,
+    )
+    shown = re.findall(r"^(parkade_\w+) ", exposition(health).decode(), re.MULTILINE)
+    assert told == shown
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda document: document.name)
+def test_commands_named_in_passing_are_commands(document: Path) -> None:
+    for text in re.findall(r"`parkade ([a-z][^`]*)`", document.read_text("utf-8")):
+        command: Any = get_command(app)
+        words = text.split()
+        while words and hasattr(command, "commands"):
+            assert words[0] in command.commands, f"{document.name}: parkade {text}"
+            command = command.commands[words.pop(0)]
+        known = {option for each in command.params for option in each.opts}
+        assert {word for word in words if word.startswith("-")} <= known, text
