@@ -4,10 +4,8 @@ Written apart from what it checks: it knows nodes where the pass counts room, an
 least winning limit where the sweep derives it. Only the room at the start is taken over.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from parkade.core.market.book import Terms
 from parkade.core.market.spot import Bid
 from parkade.core.market.turns import Pass
 
@@ -45,16 +43,11 @@ def seats_for(nodes: list[Node], bid: Bid, fabrics: set[int]) -> list[Node] | No
     return found if len(found) == shape.nodes else None
 
 
-def choose(nodes: list[Node], bid: Bid, terms: Terms) -> list[Node] | None:
+def choose(nodes: list[Node], bid: Bid) -> list[Node] | None:
     """Where a bid goes in its turn."""
     everywhere = sorted({node.fabric for node in nodes})
-    credit = terms.switching_credit
-
-    def effective(level: int, own: bool) -> int:
-        return level * (credit.denominator + (0 if own else credit.numerator))
-
     if bid.shape.any_fabric:
-        return _choose_any(nodes, bid, everywhere, effective)
+        return _choose_any(nodes, bid, everywhere)
     options = []
     for fabric in everywhere:
         found = seats_for(nodes, bid, {fabric})
@@ -62,14 +55,12 @@ def choose(nodes: list[Node], bid: Bid, terms: Terms) -> list[Node] | None:
             opened = sum(it.tenant is None for it in found)
             left = sum(it.tenant is None and it.fabric == fabric for it in nodes) - opened
             own = fabric in bid.own
-            cost = effective(max(it.level for it in found), own)
-            options.append(((cost, not own, opened, left, fabric), found))
+            highest = max(it.level for it in found)
+            options.append(((highest, not own, opened, left, fabric), found))
     return min(options, key=lambda it: it[0])[1] if options else None
 
 
-def _choose_any(
-    nodes: list[Node], bid: Bid, everywhere: list[int], effective: Callable[[int, bool], int]
-) -> list[Node] | None:
+def _choose_any(nodes: list[Node], bid: Bid, everywhere: list[int]) -> list[Node] | None:
     cheapest = {f: _slots(nodes, bid, f) for f in everywhere}
     levels = sorted(it.level for slots in cheapest.values() for it in slots)
     if len(levels) < bid.shape.nodes or levels[bid.shape.nodes - 1] > bid.limit:
@@ -78,10 +69,8 @@ def _choose_any(
     if sum(bid.own.values()) == bid.shape.nodes:
         mine = [cheapest.get(f, [])[:n] for f, n in bid.own.items()]
         flat = [it for part in mine for it in part]
-        if len(flat) == bid.shape.nodes:
-            highest = max(it.level for it in flat)
-            if highest <= bid.limit and effective(highest, True) <= effective(least, False):
-                return flat
+        if len(flat) == bid.shape.nodes and max(it.level for it in flat) <= least:
+            return flat
     within = {f: [it for it in slots if it.level <= least] for f, slots in cheapest.items()}
     alone = [f for f in everywhere if len(within[f]) >= bid.shape.nodes]
     if alone:
@@ -105,11 +94,11 @@ def _slots(nodes: list[Node], bid: Bid, fabric: int) -> list[Node]:
     return []
 
 
-def play(nodes: list[Node], bids: list[Bid], terms: Terms) -> set[str]:
+def play(nodes: list[Node], bids: list[Bid]) -> set[str]:
     """Let bids take their turns: who wins."""
     won = set()
     for bid in bids:
-        found = choose(nodes, bid, terms)
+        found = choose(nodes, bid)
         if found is not None:
             won.add(bid.name)
             for node in found:
@@ -121,7 +110,7 @@ def play(nodes: list[Node], bids: list[Bid], terms: Terms) -> set[str]:
     return won
 
 
-def wins_at(passed: Pass, terms: Terms, bid: Bid, limit: int, *, loses_ties: bool) -> bool:
+def wins_at(passed: Pass, bid: Bid, limit: int, *, loses_ties: bool) -> bool:
     """Whether somebody with this limit would find room in its turn."""
     nodes = start_of(passed)
     key = limit * bid.factor
@@ -130,18 +119,16 @@ def wins_at(passed: Pass, terms: Terms, bid: Bid, limit: int, *, loses_ties: boo
         for it in passed.bids
         if it.name != bid.name and (it.key > key or (loses_ties and it.key == key))
     ]
-    play(nodes, stronger, terms)
-    return choose(nodes, bid._replace(limit=limit, key=key, own={}), terms) is not None
+    play(nodes, stronger)
+    return choose(nodes, bid._replace(limit=limit, key=key, own={})) is not None
 
 
-def least_winning_limit(
-    passed: Pass, terms: Terms, bid: Bid, *, loses_ties: bool = False
-) -> int | None:
+def least_winning_limit(passed: Pass, bid: Bid, *, loses_ties: bool = False) -> int | None:
     """The smallest of all limits that could matter with which this bid would win."""
     levels = {level for ladder in passed.start.levels for level in ladder}
     reached = {-(-it.key // bid.factor) for it in passed.bids if it.name != bid.name}
     candidates = sorted({0} | levels | reached | {limit + 1 for limit in levels | reached | {0}})
     for limit in candidates:
-        if wins_at(passed, terms, bid, limit, loses_ties=loses_ties):
+        if wins_at(passed, bid, limit, loses_ties=loses_ties):
             return limit
     return None

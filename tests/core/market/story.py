@@ -181,22 +181,20 @@ def nodes_of(clearing: Clearing, name: str) -> tuple[str, ...]:
 def chance_market(
     seed: int,
     *,
-    levels: int = 2,
+    lends: bool = True,
     any_fabric: bool = True,
     stays_put: bool = True,
-    closer_than_credit: bool = False,
     crowd: int = 1,
     shared: bool = True,
 ) -> Book:
     """A small random market in its second clearing: incumbents, newcomers, failures, lenders.
 
-    `levels` bounds the floors at which owners lend, `closer_than_credit` puts some of them less
-    than a credit apart, `crowd` multiplies workloads and nodes;
-    without `shared` nobody wants less than a node.
+    Owners lend at floors less and more than a credit apart, or nothing at all unless
+    `lends`; `crowd` multiplies workloads and nodes; without `shared` nobody wants less than a node.
     """
     chance = random.Random(seed)
     fabrics = {name: chance.randint(1, 5 * crowd) for name in FABRICS[: chance.randint(1, 4)]}
-    reservations = _chance_reservations(chance, fabrics, levels, closer_than_credit)
+    reservations = _chance_reservations(chance, fabrics, lends)
     first = given_market(
         *(
             _chance_demand(chance, n, reservations, any_fabric, shared)
@@ -238,11 +236,9 @@ def chance_market(
 
 
 def _chance_reservations(
-    chance: random.Random, fabrics: dict[str, int], levels: int, closer_than_credit: bool
+    chance: random.Random, fabrics: dict[str, int], lends: bool
 ) -> tuple[ReservedRoom, ...]:
-    floors: list[float | None] = [None, 3.0, 5.0, 1.0][: 1 + levels]
-    if closer_than_credit:
-        floors += [3.03, 5.1]
+    floors = (None, 3.0, 5.0, 3.03, 5.1) if lends else (None,)
     left = dict(fabrics)
     found = []
     for n in range(chance.randint(0, 3)):

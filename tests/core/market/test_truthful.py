@@ -1,8 +1,8 @@
 """What we claim of prices: no misreported limit gains, and all that follows from it.
 
 Chance markets have fabrics, incumbents, failed and closed nodes, sub-node work, reservations that
-lend at up to two floors, on-demand, and workloads that stay put. `PARKADE_LONG=1` searches at
-length.
+lend at floors less and more than a credit apart, on-demand, and workloads that stay put.
+`PARKADE_LONG=1` searches at length.
 """
 
 import os
@@ -33,6 +33,7 @@ from tests.core.market.story import (
     rebid,
     reserved,
     terms,
+    with_demands,
 )
 
 LONG = bool(os.environ.get("PARKADE_LONG")) or os.environ.get("HYPOTHESIS_PROFILE") == "long"
@@ -71,21 +72,8 @@ def test_no_misreported_limit_gains(seed: int) -> None:
 
 @tried(300)
 @given(seeds)
-def test_floors_within_a_credit_of_each_other_bound_what_a_misreport_gains(seed: int) -> None:
-    book = chance_market(seed, closer_than_credit=True)
-    credit = book.terms.switching_credit
-    highest = max(level for ladder in [*run_pass(book).supply.ladders, [0]] for level in ladder)
-    truthful = clear(book)
-    for demand, limit in misreports(book, seed):
-        told = clear(rebid(book, demand.demand, limit))
-        excess = gain(book, told, demand) - gain(book, truthful, demand)
-        assert excess * credit.denominator <= highest * credit.numerator
-
-
-@tried(300)
-@given(seeds)
 def test_bidding_higher_never_loses_seats(seed: int) -> None:
-    book = chance_market(seed, closer_than_credit=True)
+    book = chance_market(seed)
     truthful = clear(book)
     for demand, limit in misreports(book, seed):
         before = bool(line_of(truthful, demand.demand).seats)
@@ -97,7 +85,7 @@ def test_bidding_higher_never_loses_seats(seed: int) -> None:
 @tried(600)
 @given(seeds)
 def test_nobody_pays_above_its_limit_nor_below_the_floors_it_draws(seed: int) -> None:
-    book = chance_market(seed, closer_than_credit=True)
+    book = chance_market(seed)
     clearing = clear(book)
     for demand in book.demands:
         line = line_of(clearing, demand.demand)
@@ -112,26 +100,26 @@ def test_nobody_pays_above_its_limit_nor_below_the_floors_it_draws(seed: int) ->
 def test_one_sweep_gives_the_prices_of_playing_the_market_again(
     seed: int, any_fabric: bool, crowd: int
 ) -> None:
-    book = chance_market(seed, any_fabric=any_fabric, closer_than_credit=True, crowd=crowd)
+    book = chance_market(seed, any_fabric=any_fabric, crowd=crowd)
     passed = run_pass(book)
     prices = price_all(book, passed)
     won = {it.name for it, parts in zip(passed.bids, passed.outcome, strict=True) if parts}
-    assert play(start_of(passed), passed.bids, book.terms) == won
+    assert play(start_of(passed), passed.bids) == won
     chance = random.Random(seed)
     for at in chance.sample(range(len(passed.bids)), min(len(passed.bids), 6)):
         asked, parts = passed.bids[at], passed.outcome[at]
         if parts is None:
-            least = least_winning_limit(passed, book.terms, asked, loses_ties=True)
+            least = least_winning_limit(passed, asked, loses_ties=True)
             assert prices.to_win.get(asked.name) == least
             continue
-        least = least_winning_limit(passed, book.terms, asked)
+        least = least_winning_limit(passed, asked)
         assert least is not None
         drawn = max(level for part in parts for level in part.levels)
         assert prices.paid[asked.name][0] == min(asked.limit, max(least, drawn))
     for nodes, price in prices.ladder:
         factor = book.terms.switching_credit.denominator
         phantom = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {})
-        assert price == least_winning_limit(passed, book.terms, phantom, loses_ties=True)
+        assert price == least_winning_limit(passed, phantom, loses_ties=True)
 
 
 @tried(300)
@@ -149,7 +137,7 @@ def test_the_price_to_win_wins_and_two_micro_units_less_does_not(seed: int) -> N
 @tried(600)
 @given(seeds)
 def test_shares_add_up_to_what_is_paid(seed: int) -> None:
-    book = chance_market(seed, closer_than_credit=True)
+    book = chance_market(seed)
     clearing = clear(book)
     for demand in book.demands:
         line = line_of(clearing, demand.demand)
@@ -199,7 +187,7 @@ def moved(clearing: Clearing) -> list[str]:
 @tried(600)
 @given(seeds)
 def test_repeating_a_clearing_of_whole_nodes_at_one_floor_changes_no_seat(seed: int) -> None:
-    book = chance_market(seed, levels=0, shared=False)
+    book = chance_market(seed, lends=False, shared=False)
     assert moved(clear(incumbents(book))) == []
 
 
@@ -246,21 +234,36 @@ def test_a_reservation_never_holds_more_than_its_shape(seed: int) -> None:
         assert lent.lent <= lent.offered
 
 
-def test_a_floor_within_a_credit_lets_a_runner_trade_its_seat_for_less() -> None:
-    """Own floors count the credit cheaper, so telling a limit between two close floors moves.
-
-    The gain is bounded by the credit; it is what keeps a workload from moving for a trifle.
-    """
-    book = given_market(
-        on(bid("runner", 9), "amber-0"),
+def test_a_runner_priced_at_a_cheaper_floor_elsewhere_keeps_its_seat() -> None:
+    """Its fabric is the cheaper one's, its seat its own, as long as its price covers that floor."""
+    runner = on(bid("runner", 9), "amber-0")
+    market = given_market(
+        runner,
+        bid("newcomer", 8),
+        bid("loser", 5),
         fabrics={"amber": 1, "birch": 1},
         reservations=(reserved("acme", {"amber": 1}, lends_at=3.03),),
         on=terms(floor=3, fee="0/1"),
     )
-    stays = line_of(clear(book), "runner")
-    assert (stays.change, stays.price_micros) == (Change.KEEP, 3_030_000)
-    moves = line_of(clear(rebid(book, "runner", 3_010_000)), "runner")
-    assert (moves.change, moves.price_micros) == (Change.MOVE, 3_000_000)
+    line = line_of(clear(market), "runner")
+    assert (line.change, line.fabric) == (Change.KEEP, "birch")
+    assert (line.floor_micros, line.price_micros) == (3_000_000, 4_761_905)
+    alone = line_of(clear(with_demands(market, runner)), "runner")
+    assert (alone.change, alone.price_micros) == (Change.MOVE, 3_000_000)
+
+
+@pytest.mark.parametrize("limit", [3.0, 3.01, 3.03, 9])
+def test_between_floors_less_than_a_credit_apart_no_limit_is_better_than_another(
+    limit: float,
+) -> None:
+    book = given_market(
+        on(bid("runner", limit), "amber-0"),
+        fabrics={"amber": 1, "birch": 1},
+        reservations=(reserved("acme", {"amber": 1}, lends_at=3.03),),
+        on=terms(floor=3, fee="0/1"),
+    )
+    line = line_of(clear(book), "runner")
+    assert (line.change, line.price_micros) == (Change.MOVE, 3_000_000)
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50])

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from parkade.core.market.book import Book, Demand, Right
 from parkade.core.market.ground import Parts, shape_of
 from parkade.core.market.order import factor_of
-from parkade.core.market.spot import NEVER, Bid, Weights, choose, least_floor
+from parkade.core.market.spot import NEVER, Bid, choose, least_floor
 from parkade.core.market.sweep import Sweep
 from parkade.core.market.turns import Pass
 from parkade.core.market.worlds import Asker
@@ -49,7 +49,7 @@ def price_all(book: Book, passed: Pass) -> Prices:
     One sweep; winners that may use any fabrics or stay put, and each shape of losers that may use
     any fabrics, cost a re-run of the pass each.
     """
-    sweep = Sweep(passed.start, passed.weights)
+    sweep = Sweep(passed.start)
     newcomer = book.terms.switching_credit.denominator
     sizes = _ladder_sizes(passed)
     for shape, factor in [*((shape, newcomer) for shape in sizes), *_losing(passed)]:
@@ -117,7 +117,6 @@ def settle_price(price: Price, limit: int, parts: Parts) -> tuple[int, str | Non
 def price_by_rerun(
     room: Room,
     rivals: list[Bid],
-    weights: Weights,
     *,
     floor: Callable[[Room], int],
     asking: Callable[[int], int],
@@ -134,7 +133,7 @@ def price_by_rerun(
         asked = asking(rival.key)
         if current >= asked:
             break
-        shares = choose(room, rival, weights, 0)
+        shares = choose(room, rival, 0)
         if shares is None:
             continue
         for fabric, nodes in shares:
@@ -156,7 +155,6 @@ def price_winner(passed: Pass, at: int) -> Price:
     return price_by_rerun(
         room,
         passed.bids[at + 1 :],
-        passed.weights,
         floor=lambda state: least_floor(state, me.shape),
         asking=lambda key: ceil_div(key, me.factor),
     )
@@ -167,7 +165,6 @@ def price_newcomer(passed: Pass, shape: Shape, factor: int) -> Price:
     return price_by_rerun(
         passed.start.copy(),
         passed.bids,
-        passed.weights,
         floor=lambda state: least_floor(state, shape),
         asking=lambda key: key // factor + 1,
     )
@@ -201,7 +198,6 @@ def price_who_stays(book: Book, passed: Pass, demand: Demand) -> tuple[int, str 
     price = price_by_rerun(
         room,
         passed.bids,
-        passed.weights,
         floor=lambda state: _floor_of(state, wanted),
         asking=lambda key: ceil_div(key, factor_of(demand, book.terms)),
     )

@@ -1,10 +1,13 @@
 """The spot part of the pass: each bid in turn takes the cheapest room that holds it whole.
 
 Among the fabrics where its gang fits at floors within its limit a bid takes the one with the
-cheapest highest floor (the fabric it runs in counts the switching credit cheaper), then its own,
-then the one where fewest nodes are opened, then the tightest. A gang that may use any fabrics is
-first given the least highest floor any placement of it could have, then, at that floor, one
-fabric if one holds it, else few. Who does not fit is skipped.
+cheapest highest floor, then its own, then the one where fewest nodes are opened, then the tightest.
+A gang that may use any fabrics is given the least highest floor any placement of it could have; at
+that floor it stays where it stands, or takes one fabric if one holds it, else few. Who does not fit
+is skipped.
+
+The one surprising rule: own fabrics only break ties. Were they counted any cheaper, a runner could
+be led to a cheaper fabric by telling a lower limit.
 """
 
 from typing import NamedTuple
@@ -13,16 +16,15 @@ from parkade.core.market.book import Demand, Terms
 from parkade.core.market.ground import Ground, Parts, own_fabrics, shape_of
 from parkade.core.market.order import factor_of, key_of
 from parkade.core.placement.room import Offer, Room, Shape, spread
-from parkade.core.units.fraction import Fraction
 
 NEVER = 1 << 100
 """A floor nobody's limit reaches: the shape fits nowhere."""
 
 Shares = list[tuple[int, int]]
 Rank = tuple[int, bool, int, int, int]
-"""Cost, is not its own, nodes opened, nodes left, fabric: the least is taken."""
+"""Highest floor, is not its own, nodes opened, nodes left, fabric: the least is taken."""
 
-NOWHERE: Rank = (NEVER * NEVER, True, 0, 0, -1)
+NOWHERE: Rank = (NEVER, True, 0, 0, -1)
 
 
 class Bid(NamedTuple):
@@ -35,18 +37,6 @@ class Bid(NamedTuple):
     key: int
     factor: int
     own: dict[int, int]
-
-
-class Weights(NamedTuple):
-    """What floors are multiplied with to compare a bid's own fabric with others, exactly."""
-
-    own: int
-    other: int
-
-
-def weights_of(credit: Fraction) -> Weights:
-    """Own floors count the credit cheaper."""
-    return Weights(credit.denominator, credit.denominator + credit.numerator)
 
 
 def bid_of(demand: Demand, ground: Ground, terms: Terms) -> Bid:
@@ -63,7 +53,7 @@ def bid_of(demand: Demand, ground: Ground, terms: Terms) -> Bid:
     )
 
 
-def spot_pass(room: Room, bids: list[Bid], weights: Weights) -> list[Parts | None]:
+def spot_pass(room: Room, bids: list[Bid]) -> list[Parts | None]:
     """Who wins and where, in the order given; changes `room`.
 
     Grows with winners x fabrics in the worst case. Rooms only shrink and floors only rise, so the
@@ -77,7 +67,7 @@ def spot_pass(room: Room, bids: list[Bid], weights: Weights) -> list[Parts | Non
         if bound.get(bid.shape, 0) > bid.limit:
             outcome.append(None)
             continue
-        shares = choose(room, bid, weights, cheapest)
+        shares = choose(room, bid, cheapest)
         if shares is None:
             bound[bid.shape] = least_floor(room, bid.shape)
             outcome.append(None)
@@ -86,33 +76,26 @@ def spot_pass(room: Room, bids: list[Bid], weights: Weights) -> list[Parts | Non
     return outcome
 
 
-def choose(room: Room, bid: Bid, weights: Weights, cheapest: int) -> Shares | None:
+def choose(room: Room, bid: Bid, cheapest: int) -> Shares | None:
     """The fabrics a bid takes in its turn; `cheapest` is a lower bound of every floor left."""
     shape = bid.shape
     if shape.any_fabric:
-        return _choose_any(room, bid, weights)
+        return _choose_any(room, bid)
     for fabric in bid.own:
         offer = room.offer(fabric, shape)
-        if (
-            offer is not None
-            and offer.level <= bid.limit
-            and offer.level * weights.own <= cheapest * weights.other
-            and len(bid.own) == 1
-        ):
+        if offer is not None and offer.level <= min(bid.limit, cheapest) and len(bid.own) == 1:
             return [(fabric, shape.nodes)]
     best = NOWHERE
     for fabric, free in enumerate(room.free):
         offer = room.offer(fabric, shape)
         if offer is not None and offer.level <= bid.limit:
-            best = min(best, rank_of(bid, fabric, offer, free, weights))
+            best = min(best, rank_of(bid, fabric, offer, free))
     return None if best is NOWHERE else [(best[4], shape.nodes)]
 
 
-def rank_of(bid: Bid, fabric: int, offer: Offer, free: int, weights: Weights) -> Rank:
+def rank_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Rank:
     """How a bid likes a fabric's offer."""
-    foreign = fabric not in bid.own
-    cost = offer.level * (weights.other if foreign else weights.own)
-    return cost, foreign, offer.opened, free - offer.opened, fabric
+    return offer.level, fabric not in bid.own, offer.opened, free - offer.opened, fabric
 
 
 def least_floor(room: Room, shape: Shape) -> int:
@@ -126,7 +109,7 @@ def least_floor(room: Room, shape: Shape) -> int:
     return min((offer.level for offer in offers if offer is not None), default=NEVER)
 
 
-def _choose_any(room: Room, bid: Bid, weights: Weights) -> Shares | None:
+def _choose_any(room: Room, bid: Bid) -> Shares | None:
     shape = bid.shape
     slots = [room.slots(fabric, shape) for fabric in range(len(room.free))]
     least = least_floor(room, shape)
@@ -136,7 +119,7 @@ def _choose_any(room: Room, bid: Bid, weights: Weights) -> Shares | None:
         len(slots[fabric]) >= nodes for fabric, nodes in bid.own.items()
     ):
         highest = max(slots[fabric][nodes - 1] for fabric, nodes in bid.own.items())
-        if highest <= bid.limit and highest * weights.own <= least * weights.other:
+        if highest <= least:
             return sorted(bid.own.items())
     capacities = [
         (fabric in bid.own, sum(level <= least for level in levels), fabric)

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 
 from parkade.core.market.cheapest import Cheapest
 from parkade.core.market.ground import Parts
-from parkade.core.market.spot import NEVER, NOWHERE, Bid, Rank, Weights, choose, rank_of
+from parkade.core.market.spot import NEVER, NOWHERE, Bid, Rank, choose, rank_of
 from parkade.core.market.worlds import Asker, Difference, Entry, GapKey, Name, World, shifted
 from parkade.core.placement.room import Room, Shape, Tenant
 
@@ -34,15 +34,13 @@ class Sweep:
         "_room",
         "_tick",
         "_timers",
-        "_weights",
         "_worlds",
         "answers",
     )
 
-    def __init__(self, start: Room, weights: Weights) -> None:
+    def __init__(self, start: Room) -> None:
         self._room = start.copy()
         self._cheapest = Cheapest(self._room)
-        self._weights = weights
         self._lowest = min((ladder[0] for ladder in start.levels if ladder), default=NEVER)
         self._worlds: dict[frozenset[tuple[int | GapKey, int]], World] = {}
         self._at: list[dict[int, dict[World, None]]] = [{} for _ in start.free]
@@ -71,7 +69,7 @@ class Sweep:
         base: Difference = {}
         for part in parts or ():
             base |= _BASE.taking(room, part.fabric, bid.shape, len(part.levels))
-        ranks = _Ranks(room, bid, parts, self._weights)
+        ranks = _Ranks(room, bid, parts)
         changed = []
         for world in self._candidates(bid, parts, ranks):
             there = self._choice(world, bid, ranks)
@@ -108,21 +106,19 @@ class Sweep:
         for drawn, worlds in self._at[chosen].items():
             if drawn > 0 or not stays or bid.shape.tenant is not None:
                 found.update(worlds)
-        if not stays or self._lowest * self._weights.other < ranks.best[0]:
+        if not stays or self._lowest < ranks.best[0]:
             self._add_better(found, bid, ranks.best, chosen)
         return list(found)
 
     def _add_better(self, found: dict[World, None], bid: Bid, best: Rank, chosen: int) -> None:
         """Worlds in which a fabric that differs offers the shape better than the base's best."""
         nodes, is_shared = bid.shape.nodes, bid.shape.tenant is not None
-        weights, room = self._weights, self._room
+        room = self._room
         # Grows with fabrics x the different counts of nodes by which worlds differ there.
         for fabric, buckets in enumerate(self._at):
             if not buckets or fabric == chosen:
                 continue
             ladder = room.levels[fabric]
-            foreign = fabric not in bid.own
-            weight = weights.other if foreign else weights.own
             for drawn, worlds in buckets.items():
                 if is_shared:
                     found.update(worlds)
@@ -131,16 +127,15 @@ class Sweep:
                 if free < nodes or not drawn:
                     continue
                 level = ladder[len(ladder) - free + nodes - 1]
-                if level <= bid.limit and level * weight <= best[0]:
-                    rank = (level * weight, foreign, nodes, free - nodes, fabric)
-                    if rank < best:
-                        found.update(worlds)
+                rank = (level, fabric not in bid.own, nodes, free - nodes, fabric)
+                if level <= bid.limit and rank < best:
+                    found.update(worlds)
 
     def _choice(self, world: World, bid: Bid, ranks: "_Ranks") -> Difference:
         """What this rival's turn changes in a world."""
         shape = bid.shape
         if shape.any_fabric:
-            shares = choose(world.room(self._room), bid, self._weights, 0)
+            shares = choose(world.room(self._room), bid, 0)
             change: Difference = {}
             for fabric, nodes in shares or ():
                 change |= world.taking(self._room, fabric, shape, nodes)
@@ -151,7 +146,7 @@ class Sweep:
                 offer = world.offer(self._room, fabric, shape)
                 if offer is not None and offer.level <= bid.limit:
                     free = self._room.free[fabric] - world.drawn.get(fabric, 0)
-                    best = min(best, rank_of(bid, fabric, offer, free, self._weights))
+                    best = min(best, rank_of(bid, fabric, offer, free))
         if best is NOWHERE:
             return {}
         return world.taking(self._room, best[4], shape, shape.nodes)
@@ -259,12 +254,11 @@ class Sweep:
 class _Ranks:
     """How a bid ranks the base pass's fabrics; all of them only if a world asks."""
 
-    __slots__ = ("_bid", "_ranked", "_room", "_weights", "best")
+    __slots__ = ("_bid", "_ranked", "_room", "best")
 
-    def __init__(self, room: Room, bid: Bid, parts: Parts | None, weights: Weights) -> None:
+    def __init__(self, room: Room, bid: Bid, parts: Parts | None) -> None:
         self._room = room
         self._bid = bid
-        self._weights = weights
         self._ranked: list[Rank] | None = None
         self.best = NOWHERE
         if parts is None:
@@ -289,4 +283,4 @@ class _Ranks:
         offer = self._room.offer(fabric, self._bid.shape)
         if offer is None or offer.level > self._bid.limit:
             return NOWHERE
-        return rank_of(self._bid, fabric, offer, self._room.free[fabric], self._weights)
+        return rank_of(self._bid, fabric, offer, self._room.free[fabric])

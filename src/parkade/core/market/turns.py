@@ -10,7 +10,7 @@ from parkade.core.market.book import Book, Demand, Right
 from parkade.core.market.ground import Ground, Parts, seat_who_stays, survey
 from parkade.core.market.order import in_order_of_right
 from parkade.core.market.rights import Rights, exercise
-from parkade.core.market.spot import Bid, Weights, bid_of, spot_pass, weights_of
+from parkade.core.market.spot import Bid, bid_of, spot_pass
 from parkade.core.market.supply import Supply, stack_floors
 from parkade.core.placement.room import Room
 
@@ -29,7 +29,6 @@ class Pass(NamedTuple):
     room: Room
     bids: list[Bid]
     outcome: list[Parts | None]
-    weights: Weights
     parts: dict[str, Parts]
     pinned: dict[int, str]
 
@@ -54,14 +53,13 @@ def run_pass(book: Book) -> Pass:
         if node in ground.closed:
             start.close(token)
     bids = [bid_of(demand, ground, book.terms) for demand in spot if not demand.stays_put]
-    weights = weights_of(book.terms.switching_credit)
     room = start.copy()
-    outcome = spot_pass(room, bids, weights)
+    outcome = spot_pass(room, bids)
     for bid, taken in zip(bids, outcome, strict=True):
         if taken is not None:
             parts[bid.name] = taken
     pinned = {token: node for node, token in (rights.tokens | tokens).items()}
-    return Pass(ground, ordered, rights, supply, start, room, bids, outcome, weights, parts, pinned)
+    return Pass(ground, ordered, rights, supply, start, room, bids, outcome, parts, pinned)
 
 
 def _check_seats(ordered: tuple[Demand, ...], ground: Ground) -> None:
