@@ -77,7 +77,7 @@ def test_what_is_forgotten_is_told_to_operators_only() -> None:
 def test_every_workload_can_be_told(
     workload: Workload, terms: MarketTerms | None, now_us: int
 ) -> None:
-    known = workloads.Known(workload=workload, terms=terms, now_us=now_us)
+    known = workloads.Known(workload=workload, terms=terms, is_reachable=True, now_us=now_us)
     assert workloads.workload(known).model_dump_json()
     assert workloads.why(workload).says.startswith(workload.workload)
 
@@ -148,7 +148,7 @@ def test_the_most_it_can_cost_is_no_less_than_its_whole_time_at_its_limit(
         max_spend_micros=most, checkpoint=None, priority=0, retry_failures=0,
         max_duration_us=duration_us,
     )  # fmt: skip
-    cost = workload_cost(spec, terms)
+    cost = workload_cost(spec, terms, None)
     assert micros(cost.per_hour) == limit * gpus * nodes
     if most is None and duration_us is None:
         assert cost.at_most is None and "no bound" in cost.says

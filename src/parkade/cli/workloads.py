@@ -139,6 +139,8 @@ def _phase(told: "wire.Workload") -> "Text":
 
     from parkade.cli.screen import COLOURS
 
+    if told.attempt is not None and not told.is_reachable:
+        return Text(f"unknown, last {told.phase}: its agent is not heard", style="yellow")
     text = Text(told.phase, style=COLOURS.get(told.phase, ""))
     stop = told.attempt.stop if told.attempt else None
     why = stop.cause if stop else told.why if told.phase == "queued" else ""

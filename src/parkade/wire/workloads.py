@@ -59,7 +59,10 @@ class Attempt(Answer):
 
 
 class Workload(Answer):
-    """Everything told of a workload. `price` is per GPU-hour, null while it holds no seats."""
+    """Everything told of a workload. `price` is per GPU-hour, null while it holds no seats.
+
+    `is_reachable` false: its pool's agent is not heard, so what runs there is unknown, not failed.
+    """
 
     workload: str
     name: str
@@ -67,6 +70,7 @@ class Workload(Answer):
     user: str
     market: str
     phase: str
+    is_reachable: bool
     why: str
     nodes: int
     gpus: int

@@ -9,8 +9,8 @@ from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.wire.money import Cost
 
 
-def workload_cost(spec: Spec, terms: MarketTerms | None) -> Cost:
-    """The bound of a workload: its limit or the sheet's price, its budget, its duration.
+def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | None) -> Cost:
+    """The bound of a workload: its limit or the agreed price, its budget, its duration.
 
     `terms` None: not known yet in which market it runs.
     """
@@ -20,7 +20,7 @@ def workload_cost(spec: Spec, terms: MarketTerms | None) -> Cost:
         case CapacityKind.SPOT:
             price = spec.limit_price_micros or 0
         case CapacityKind.ON_DEMAND:
-            price = terms.pay_as_you_go_micros if terms else 0
+            price = agreed_micros or 0
     bounds = []
     if spec.max_duration_us is not None and terms is not None:
         # Who makes others leave pays the minimum charge however short its run is.

@@ -32,13 +32,19 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
     workload: Workload
     terms: MarketTerms | None
+    is_reachable: bool
     now_us: int
 
 
 def known(world: World, workload: Workload, now_us: int) -> Known:
     """Cheap enough for the writer's thread; the answer is made elsewhere."""
     market = world.records.markets.get(workload.market)
-    return Known(workload=workload, terms=market.terms if market else None, now_us=now_us)
+    return Known(
+        workload=workload,
+        terms=market.terms if market else None,
+        is_reachable=market is None or market.is_reachable,
+        now_us=now_us,
+    )
 
 
 def workload(known: Known) -> wire.Workload:
@@ -51,6 +57,7 @@ def workload(known: Known) -> wire.Workload:
         user=workload.user,
         market=workload.market,
         phase=workload.phase.value,
+        is_reachable=known.is_reachable,
         why=workload.why,
         nodes=spec.nodes,
         gpus=spec.gpus,
@@ -68,7 +75,7 @@ def workload(known: Known) -> wire.Workload:
         exit=workload.exit_summary,
         attempt=workload.attempt and _attempt(workload.attempt),
         promised=seats(workload.promise.seats) if workload.promise else (),
-        cost=workload_cost(spec, known.terms),
+        cost=workload_cost(spec, known.terms, workload.agreed_price_micros),
         spec=spec_told(spec),
     )
 
@@ -166,5 +173,5 @@ def plan(plan: Plan, terms: MarketTerms, *, rendered: str | None) -> wire.Plan:
         price_to_win=amount_or_none(plan.price_to_win_micros),
         says=says,
         rendered=rendered,
-        cost=workload_cost(plan.workload.spec, terms),
+        cost=workload_cost(plan.workload.spec, terms, plan.workload.agreed_price_micros),
     )
