@@ -32,7 +32,8 @@ from parkade.wire.spec import WorkloadSpec
 
 NODES, SLOTS = 6, 2
 PATIENCE_S = 30.0
-QUIET_S = (1.5, 2.5)
+QUIET_S = (2.2, 3.2)
+"""Later than the clearing that follows the guests' leaving, and the pause after that one."""
 BUSY_S = (0.0, 0.5)
 GUEST = """
 leave() {
@@ -192,11 +193,12 @@ def figures(*, quick: bool) -> list[Figure]:
         stage.close()
         instants = read_journal()
     return [
-        *_summary("quiet", quiet, "one node at a time, 1.5-2.5 s after the last one"),
+        *_summary("quiet", quiet, "one node at a time, 2.2-3.2 s after the last one"),
         *_summary("busy", busy, "one node at a time, 0-0.5 s after the last one"),
         *_summary("burst", bursts, "all six nodes with one claim"),
         *_stations("quiet", quiet, instants),
         *_stations("busy", busy, instants),
+        *_stations("burst", bursts, instants),
     ]
 
 

@@ -85,10 +85,10 @@ def table(figures: list[Figure], out_of_range: dict[str, str]) -> str:
 
 def _line(figure: Figure, out_of_range: dict[str, str]) -> str:
     spread = f"{_number(figure.low)} – {_number(figure.high)}" if len(figure.values) > 1 else ""
-    remark = f"   <- {out_of_range[figure.name]}" if figure.name in out_of_range else ""
+    remark = f"({out_of_range[figure.name]}) " if figure.name in out_of_range else ""
     return (
         f"  {figure.name:<34} {_number(figure.median):>9} {figure.unit:<8} {spread:>19}"
-        f"  {figure.what}{remark}"
+        f"  {remark}{figure.what}"
     )
 
 

@@ -107,18 +107,18 @@ def evolving(size: Size, small: Town, large: Town) -> list[Figure]:
             "world.evolve",
             "µs",
             found[1],
-            f"a bid changed and the next deadline found, {size.large:,} workloads",
+            f"a running workload's bid changed, next deadline found, {size.large:,} workloads",
         ),
         _growth("world.evolve_growth_workloads", found[0], found[1], _times(size)),
     ]
 
 
 def _evolve(town: Town, batch: int) -> Callable[[], None]:
-    live = list(town.world.live)
+    running = [attempt.attempt.rpartition(".")[0] for attempt in town.attempts()]
     events = [
         happened.BidChanged(
             at_us=town.now_us,
-            workload=live[number * 7919 % len(live)],
+            workload=running[number * 7919 % len(running)],
             limit_price_micros=900_000 + number,
         )
         for number in range(batch)

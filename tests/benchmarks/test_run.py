@@ -1,5 +1,6 @@
 """That the benchmarks run and say something; what they measure is nobody's test."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ def test_a_quick_run_gives_figures_of_its_name(name: str) -> None:
         assert one.what and one.unit
     names = [one.name for one in figures]
     assert len(set(names)) == len(names)
+    if name != "reclaim":  # Its quick run leaves waves out.
+        assert {each for each in read_ranges() if each.startswith(f"{name}.")} <= set(names)
 
 
 def test_the_program_runs_as_the_makefile_runs_it() -> None:
@@ -41,6 +44,11 @@ def test_only_known_benchmarks_are_run() -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["--only", "weather"])
     assert stopped.value.code == 2
+
+
+def test_the_page_on_speed_names_only_benchmarks_that_there_are() -> None:
+    page = (ROOT / "docs" / "speed.md").read_text("utf-8")
+    assert set(re.findall(r"run\.py --only (\w+)", page)) == set(BENCHMARKS)
 
 
 def test_every_range_belongs_to_a_benchmark_and_has_an_end() -> None:
