@@ -6,7 +6,7 @@ denominator, so keys of one market compare as whole numbers. Its *factor* turns 
 
 from parkade.core.market.book import Book, Demand, Right, Terms
 
-Place = tuple[int, ...]
+Place = tuple[int | str, ...]
 
 
 def factor_of(demand: Demand, terms: Terms) -> int:
@@ -24,7 +24,9 @@ def key_of(demand: Demand, terms: Terms) -> int:
 def in_order_of_right(book: Book) -> tuple[Demand, ...]:
     """All demands, strongest first; the order they came in does not matter.
 
-    On-demand is displaced by nobody, so who is whole comes before who is to be healed.
+    Older reservations come first, and priority orders the demands of one: an org's priority never
+    bears on another's right. On-demand is displaced by nobody, so who is whole comes before who is
+    to be healed.
     """
     in_play = {node.node for node in book.nodes}
     created = {room.reservation: room.created_us for room in book.reservations}
@@ -33,8 +35,9 @@ def in_order_of_right(book: Book) -> tuple[Demand, ...]:
         newcomer = not demand.seats
         place: Place
         if demand.right is Right.RESERVED:
-            since = created.get(demand.reservation or "", 0)
-            place = (newcomer, -demand.priority, since, demand.submitted_us)
+            reservation = demand.reservation or ""
+            since = created.get(reservation, 0)
+            place = (newcomer, since, reservation, -demand.priority, demand.submitted_us)
         elif demand.right is Right.ON_DEMAND:
             is_broken = any(seat.node not in in_play for seat in demand.seats)
             place = (newcomer, is_broken, demand.submitted_us)
