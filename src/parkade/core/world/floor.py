@@ -94,13 +94,17 @@ def _bad_terms(terms: MarketTerms) -> Refusal | None:
     return None
 
 
+def _operators_node(world: World, by: str | None, name: str, doing: str) -> Node | Refusal:
+    if not is_operator(world, by):
+        return denied(f"only an operator {doing}")
+    return world.records.nodes.get(name) or not_found("node", name)
+
+
 def fail_node(world: World, command: asked.FailNode, now_us: int) -> Decision:
     """Out of play at once; every attempt with a seat there is broken and will be healed."""
-    if not is_operator(world, command.by):
-        return denied("only an operator declares nodes broken")
-    node = world.records.nodes.get(command.node)
-    if node is None:
-        return not_found("node", command.node)
+    node = _operators_node(world, command.by, command.node, "declares nodes broken")
+    if isinstance(node, Refusal):
+        return node
     if node.health is Health.FAILED:
         return ()
     events: list[happened.Event] = [
@@ -122,11 +126,9 @@ def fail_node(world: World, command: asked.FailNode, now_us: int) -> Decision:
 
 def restore_node(world: World, command: asked.RestoreNode, now_us: int) -> Decision:
     """Back in play; refused while something of a broken attempt still runs there."""
-    if not is_operator(world, command.by):
-        return denied("only an operator returns nodes to service")
-    node = world.records.nodes.get(command.node)
-    if node is None:
-        return not_found("node", command.node)
+    node = _operators_node(world, command.by, command.node, "returns nodes to service")
+    if isinstance(node, Refusal):
+        return node
     if node.health is Health.HEALTHY:
         return ()
     still = [holder for holder in world.held_on[node.node] if holder in world.records.workloads]
@@ -140,11 +142,9 @@ def restore_node(world: World, command: asked.RestoreNode, now_us: int) -> Decis
 
 def cordon_node(world: World, command: asked.CordonNode, now_us: int) -> Decision:
     """No new work there, in the asker's name; twice is once."""
-    if not is_operator(world, command.by):
-        return denied("only an operator cordons nodes")
-    node = world.records.nodes.get(command.node)
-    if node is None:
-        return not_found("node", command.node)
+    node = _operators_node(world, command.by, command.node, "cordons nodes")
+    if isinstance(node, Refusal):
+        return node
     holder = command.by or "server"
     if any(cordon.holder == holder for cordon in node.cordons):
         return ()
@@ -154,11 +154,9 @@ def cordon_node(world: World, command: asked.CordonNode, now_us: int) -> Decisio
 
 def uncordon_node(world: World, command: asked.UncordonNode, now_us: int) -> Decision:
     """The asker's own cordon is lifted; another holder's stays."""
-    if not is_operator(world, command.by):
-        return denied("only an operator uncordons nodes")
-    node = world.records.nodes.get(command.node)
-    if node is None:
-        return not_found("node", command.node)
+    node = _operators_node(world, command.by, command.node, "uncordons nodes")
+    if isinstance(node, Refusal):
+        return node
     holder = command.by or "server"
     if any(cordon.holder == holder for cordon in node.cordons):
         return (happened.NodeUncordoned(at_us=now_us, node=node.node, holder=holder),)
