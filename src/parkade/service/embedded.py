@@ -129,6 +129,12 @@ class Embedded:
         make_passage(local.folder.parent)
         make_passage(local.folder)
         (local.folder / "agent").mkdir(mode=0o700, exist_ok=True)
+        if os.geteuid() == 0:
+            _log.warning(
+                "runs_as_root",
+                pool=local.pool,
+                note="workloads of users without a Unix name run as root; give each user one",
+            )
         while not stop.is_set():
             engine = self._make_engine(local, self._clock)
             self._plane.render_with(local.pool, engine.render)
