@@ -14,7 +14,7 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,8 +46,9 @@ leave() {
 }
 trap leave USR1
 : > "NOTES/ready-$PARKADE_ATTEMPT"
-while :; do sleep 600 & wait $!; done
+sleep 300 & wait $!
 """
+"""Bounded: it ends by itself where nobody is left to end it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +93,9 @@ class Street:
         self._notes.mkdir()
         script = stage.folder / "guest.sh"
         script.write_text(GUEST.replace("NOTES", str(self._notes)))
-        for number in range(NODES * SLOTS):
-            guests.submit(_guest(f"guest-{number}", script))
+        self._guests = guests
+        specs = [_guest(f"guest-{number}", script) for number in range(NODES * SLOTS)]
+        self._names = [guests.submit(spec).workload for spec in specs]
         self._read: set[str] = set()
         self._claims: list[str] = []
 
@@ -128,6 +130,16 @@ class Street:
             self._owner.unclaim(claim)
         self._claims.clear()
         self.await_full()
+
+    def send_away(self) -> None:
+        """Ends the guests: a server that stops leaves what runs on its nodes."""
+        for guest in self._names:
+            self._guests.cancel(guest, now=True)
+        self._stage.until(
+            "the guests are gone",
+            lambda: not self._guests.list_workloads().workloads,
+            seconds=PATIENCE_S,
+        )
 
     def _is_full(self) -> bool:
         left = {path.name.removeprefix("left-") for path in self._notes.glob("left-*")}
@@ -176,22 +188,13 @@ def figures(*, quick: bool) -> list[Figure]:
     """Everything of this file."""
     plan = QUICK if quick else FULL
     chance = random.Random(7)
-    with kept_journal() as (stage, read_journal):
-        fabrics = {name: [f"{name}{n}" for n in range(1, NODES // 2 + 1)] for name in ("a", "b")}
-        stage.operator.open_pool(pool(site="local", fabrics=fabrics, gpus=SLOTS))
-        people = stage.admit(deposit="100000")
-        people["acme"].reserve(Reserve(nodes=NODES))
-        street = Street(stage, people["acme"], people["lab"])
-        # Lending asks for a clearing; newcomers on spot would wait for the next interval.
-        people["acme"].lend("acme", floor="1")
-        street.await_full()
-        quiet = [
-            one for _ in range(plan.quiet) for one in wave(street, plan.claims, QUIET_S, chance)
-        ]
-        busy = [one for _ in range(plan.busy) for one in wave(street, plan.claims, BUSY_S, chance)]
-        bursts = [one for _ in range(plan.bursts) for one in burst(street)]
+    with served() as stage:
+        with parked(stage) as street:
+            quiet = waves(street, plan.quiet, plan.claims, QUIET_S, chance)
+            busy = waves(street, plan.busy, plan.claims, BUSY_S, chance)
+            bursts = [one for _ in range(plan.bursts) for one in burst(street)]
         stage.close()
-        instants = read_journal()
+        instants = read_instants(stage.folder / "data" / "parkade.sqlite3")
     return [
         *_summary("quiet", quiet, "one node at a time, 2.2-3.2 s after the last one"),
         *_summary("busy", busy, "one node at a time, 0-0.5 s after the last one"),
@@ -203,14 +206,25 @@ def figures(*, quick: bool) -> list[Figure]:
 
 
 @contextlib.contextmanager
-def kept_journal() -> Iterator[tuple[Stage, Callable[[], dict[str, tuple[float, float]]]]]:
-    """A server, and what to call once it is closed: by claim, when it was decided and when the
-    clearing that seated it began."""
-    with served() as stage:
-        yield stage, lambda: _instants(stage.folder / "data" / "parkade.sqlite3")
+def parked(stage: Stage) -> Iterator[Street]:
+    """A full street; whoever is still there at the end is sent away."""
+    fabrics = {name: [f"{name}{n}" for n in range(1, NODES // 2 + 1)] for name in ("a", "b")}
+    stage.operator.open_pool(pool(site="local", fabrics=fabrics, gpus=SLOTS))
+    people = stage.admit(deposit="100000")
+    people["acme"].reserve(Reserve(nodes=NODES))
+    street = Street(stage, people["acme"], people["lab"])
+    # Lending asks for a clearing; newcomers on spot would wait for the next interval.
+    people["acme"].lend("acme", floor="1")
+    try:
+        street.await_full()
+        yield street
+    finally:
+        street.send_away()
 
 
-def _instants(path: Path) -> dict[str, tuple[float, float]]:
+def read_instants(path: Path) -> dict[str, tuple[float, float]]:
+    """By claim, when it was decided and when the clearing that seated it began, from the journal
+    of a server that has stopped."""
     claimed: dict[str, float] = {}
     found: dict[str, tuple[float, float]] = {}
     with contextlib.closing(open_sqlite(path)) as store:
@@ -225,15 +239,16 @@ def _instants(path: Path) -> dict[str, tuple[float, float]]:
     return found
 
 
-def wave(
-    street: Street, claims: int, pause_s: tuple[float, float], chance: random.Random
+def waves(
+    street: Street, count: int, claims: int, pause_s: tuple[float, float], chance: random.Random
 ) -> list[Notice]:
-    """Node after node, then all back."""
+    """Each time node after node, then all back."""
     found = []
-    for _ in range(claims):
-        time.sleep(chance.uniform(*pause_s))
-        found += street.reclaim(1)
-    street.give_back()
+    for _ in range(count):
+        for _ in range(claims):
+            time.sleep(chance.uniform(*pause_s))
+            found += street.reclaim(1)
+        street.give_back()
     return found
 
 
