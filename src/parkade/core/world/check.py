@@ -66,11 +66,7 @@ def _check_calendar(world: World) -> None:
     for market in world.records.markets.values():
         entries = sold(world, market)
         for fabric in market.fabrics:
-            nodes = sum(
-                1
-                for node in world.records.nodes.values()
-                if node.market == market.market and node.fabric == fabric
-            )
+            nodes = world.sizes[market.market][fabric]
             peak = peak_nodes(entries, fabric, always)
             assert peak <= max(0, nodes - market.terms.buffer_nodes), f"{fabric} is oversold"
 

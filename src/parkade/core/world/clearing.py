@@ -103,7 +103,9 @@ class _Changes:
         self._repriced: list[happened.Repriced] = []
         self._waiting: list[happened.Waiting] = []
         self._takers = self._who_takes_what()
-        self._size = sum(node.market == market.market for node in world.records.nodes.values())
+        self._is_whole = len(roll.book.nodes) == sum(world.sizes[market.market].values()) and all(
+            node.is_open for node in roll.book.nodes
+        )
 
     def events(self) -> tuple[happened.Event, ...]:
         """Charges of given-up promises first, then the clearing; nothing if nothing changed."""
@@ -260,10 +262,7 @@ class _Changes:
 
     def _is_short(self, why: str) -> bool:
         """Whether there is no room for a right because nodes are out of play or closed."""
-        nodes = self._roll.book.nodes
-        return why == WaitReason.NO_ROOM and (
-            len(nodes) < self._size or not all(node.is_open for node in nodes)
-        )
+        return why == WaitReason.NO_ROOM and not self._is_whole
 
     def _exclude(self, workload: Workload, why: str) -> None:
         """Who is not in the pass leaves its seats, with the notice."""

@@ -64,14 +64,18 @@ def billed_to_us(attempt: Attempt, now_us: int) -> int:
 
 
 def spans(attempt: Attempt, start_us: int, end_us: int) -> tuple[Span, ...]:
-    """The attempt's rates cut to [start, end), in order."""
+    """The attempt's rates cut to [start, end), in order; the first also holds before it began.
+
+    Cost grows with the rates since the last posting: at most one a clearing for an hour.
+    """
     found = []
-    for place, rate in enumerate(attempt.rates):
-        later = attempt.rates[place + 1 :]
-        begins = max(start_us, rate.from_us if place else start_us)
-        ends = min(end_us, later[0].from_us) if later else end_us
-        if begins < ends:
-            found.append(Span(rate=rate, start_us=begins, end_us=ends))
+    ends = [rate.from_us for rate in attempt.rates[1:]]
+    begins_us = start_us
+    for rate, rate_ends_us in zip(attempt.rates, [*ends, end_us], strict=True):
+        ends_us = min(rate_ends_us, end_us)
+        if begins_us < ends_us:
+            found.append(Span(rate=rate, start_us=begins_us, end_us=ends_us))
+            begins_us = ends_us
     return tuple(found)
 
 
@@ -84,11 +88,12 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
     starts_us = billed_from_us(attempt, terms.start_grace_us)
     if starts_us is None:
         return 0
-    numerator = attempt.charged_numerator
     start_us = max(attempt.charged_until_us, starts_us)
-    for span in spans(attempt, start_us, billed_to_us(attempt, now_us)):
-        numerator += span.rate.price_micros * workload.gpus * (span.end_us - span.start_us)
-    return ceil_div(numerator, MICROSECONDS_PER_HOUR)
+    owed = sum(
+        span.rate.price_micros * (span.end_us - span.start_us)
+        for span in spans(attempt, start_us, billed_to_us(attempt, now_us))
+    )
+    return ceil_div(attempt.charged_numerator + owed * workload.gpus, MICROSECONDS_PER_HOUR)
 
 
 class Teller:

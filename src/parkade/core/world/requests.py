@@ -104,10 +104,7 @@ def _bad_shape(world: World, market: Market, spec: Spec) -> Refusal | None:
             detail=f"a node of {kind.name!r} has {kind.gpus_per_node} GPUs",
             field="gpus",
         )
-    sizes = dict.fromkeys(market.fabrics, 0)
-    for node in world.records.nodes.values():
-        if node.market == market.market:
-            sizes[node.fabric] += 1
+    sizes = world.sizes[market.market]
     is_one_fabric = spec.interconnect is Interconnect.FABRIC
     most = max(sizes.values()) if is_one_fabric else sum(sizes.values())
     if not 1 <= spec.nodes <= most:

@@ -51,12 +51,11 @@ def sold(world: World, market: Market) -> tuple[Sold, ...]:
 
 def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
     """Nodes of each fabric that may still be sold over a whole window."""
-    capacity = dict.fromkeys(market.fabrics, 0)
-    for node in world.records.nodes.values():
-        if node.market == market.market:
-            capacity[node.fabric] += 1
     return room(
-        sold(world, market), capacity, buffer_nodes=market.terms.buffer_nodes, window=window
+        sold(world, market),
+        world.sizes[market.market],
+        buffer_nodes=market.terms.buffer_nodes,
+        window=window,
     )
 
 

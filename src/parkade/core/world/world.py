@@ -49,13 +49,17 @@ class World:
     """Records and the indexes that follow from them. Only `evolve` may change either.
 
     `held_on` and `promised_on`: by node, GPUs by holder (a workload's or claim's id); `live`:
-    workloads that have not ended, by org and in all, in order of submission.
+    workloads that have not ended, by org and in all, in order of submission; `sizes`: by market,
+    nodes of each fabric.
     """
 
     def __init__(self, records: Records) -> None:
         self.records = records
         self.ledger = Ledger(records.balances)
         self.tokens_by_digest = {token.digest: token.token for token in records.tokens.values()}
+        self.sizes: dict[str, dict[str, int]] = {}
+        for node in records.nodes.values():
+            self.count_node(node)
         self.live: dict[str, None] = {}
         self.live_of_org: dict[str, dict[str, None]] = {}
         self.held_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
@@ -69,6 +73,11 @@ class World:
             self._index_claim(claim)
         for workload in records.workloads.values():
             self._index_workload(workload)
+
+    def count_node(self, node: Node) -> None:
+        """A node of a market's fabric, whatever its state; they are never taken away."""
+        fabrics = self.sizes.setdefault(node.market, {})
+        fabrics[node.fabric] = fabrics.get(node.fabric, 0) + 1
 
     def put_workload(self, workload: Workload) -> None:
         """Stores a record. Cost grows with its seats and those it had."""

@@ -14,6 +14,7 @@ def open_pool(world: World, event: happened.PoolOpened) -> None:
         records.nodes[node.node] = node
         world.held_on[node.node] = {}
         world.promised_on[node.node] = {}
+        world.count_node(node)
 
 
 def set_health(world: World, event: happened.NodeHealthSet) -> None:
