@@ -8,17 +8,20 @@ HALF = Shape(1, 4, ("ant", 2, ""), any_fabric=False)
 OTHER = Shape(1, 4, ("bee", 2, ""), any_fabric=False)
 
 
-def given_nodes(*free_from: int, spare: int = 0) -> Nodes:
+def given_nodes(*free_from: int) -> Nodes:
     named = (NamedNode(time, f"n{at}", 0) for at, time in enumerate(free_from))
-    return Nodes(named, 1, 8, [spare])
+    return Nodes(named, 1, 8)
 
 
 def test_nodes_that_are_free_now_come_first() -> None:
     assert given_nodes(5, 0, 3).best(0, WHOLE, 2, set()) == ["n1", "n2"]
 
 
-def test_spare_nodes_stay_empty() -> None:
-    assert given_nodes(0, 0, spare=1).best(0, WHOLE, 2, set()) is None
+def test_what_is_held_is_no_room() -> None:
+    nodes = given_nodes(0, 0)
+    nodes.hold("n1", WHOLE)
+    assert nodes.room(0) == 1
+    assert nodes.best(0, WHOLE, 2, set()) is None
 
 
 def test_a_shared_node_is_preferred_to_an_empty_one() -> None:

@@ -20,7 +20,7 @@ from parkade.core.market.book import (
 from parkade.core.market.follow import seat_as_passed
 from parkade.core.market.ground import Ground, is_too_large, shape_of
 from parkade.core.market.price import Prices, price_all
-from parkade.core.market.seating import Seats, Winner, seat_settled
+from parkade.core.market.seating import Seats, Winner, leaves_room, seat_settled
 from parkade.core.market.settle import Settlement
 from parkade.core.market.spot import NEVER, least_floor
 from parkade.core.market.supply import guest_floor
@@ -60,15 +60,15 @@ def seat(book: Book, passed: Pass, prices: Prices) -> tuple[dict[str, Seats], bo
         if demand.demand in passed.parts
     ]
     ground = passed.ground
-    kept = passed.rights.kept()
+    idle = passed.rights.idle_room()
     ladders = passed.supply.ladders
     beyond = _highest_floor(book)
-    seats = seat_settled(winners, ground, kept, ladders, beyond)
+    seats = seat_settled(winners, ground, idle, ladders, beyond)
     if seats is not None and (
         _stands_as_passed(winners, seats, ground) or _is_repeatable(book, passed, seats)
     ):
         return seats, True
-    return seat_as_passed(winners, ground, passed.pinned), False
+    return seat_as_passed(winners, ground, passed.pinned, idle), False
 
 
 def _highest_floor(book: Book) -> int:
@@ -95,14 +95,22 @@ def _stands_as_passed(winners: list[Winner], seats: dict[str, Seats], ground: Gr
 
 
 def _is_repeatable(book: Book, passed: Pass, seats: dict[str, Seats]) -> bool:
-    """Whether the pass repeated with these seats chooses the same winners and idle room."""
+    """Whether the pass repeated with these seats would choose so again, and move nobody.
+
+    The same winners, as much idle room of each reservation, and that in fabrics which let it stay
+    empty beside these seats.
+    """
     demands = tuple(
         msgspec.structs.replace(demand, seats=seats.get(demand.demand, ()))
         for demand in book.demands
     )
     again = run_pass(msgspec.structs.replace(book, demands=demands))
-    same_room = again.rights.kept() == passed.rights.kept()
-    return same_room and again.parts.keys() == passed.parts.keys()
+    idle = again.rights.idle_room()
+    return (
+        again.parts.keys() == passed.parts.keys()
+        and idle.totals() == passed.rights.idle_room().totals()
+        and leaves_room(book.demands, seats, passed.ground, idle)
+    )
 
 
 def _won(

@@ -1,18 +1,20 @@
 """Seats in the very fabrics of the pass, for where the settled seating does not hold.
 
 What the pass counted is given names: each whole node, and each shared node (a token) with all who
-share it, so it always fits. Inside a fabric own nodes are kept where they can be.
+share it, so it always fits. Inside a fabric own nodes are kept where they can be; owners choose
+before the idle room that is kept for them, and that before everybody else.
 """
 
 from collections.abc import Iterator
 
-from parkade.core.market.book import NodeInPlay
+from parkade.core.market.book import NodeInPlay, Right
 from parkade.core.market.ground import Ground
+from parkade.core.market.rights import Idle
 from parkade.core.market.seating import Seats, Winner, ranked
 
 
 def seat_as_passed(
-    winners: list[Winner], ground: Ground, pinned: dict[int, str]
+    winners: list[Winner], ground: Ground, pinned: dict[int, str], idle: Idle
 ) -> dict[str, Seats]:
     """Name the nodes of every winner; `pinned` are those of tokens of who stays put.
 
@@ -33,16 +35,32 @@ def seat_as_passed(
         iter([it.node for it in sorted(nodes, key=_by_time) if it.node not in taken])
         for nodes in ground.open_nodes
     ]
-    for winner in moving:
-        found: list[str] = []
-        for part, kept in zip(winner.parts, own[winner.demand.demand], strict=True):
-            if part.tokens:
-                found.extend(_name(token, node_of, empty[part.fabric]) for token in part.tokens)
-                continue
-            found.extend(kept)
-            found.extend(next(empty[part.fabric]) for _ in range(len(part.levels) - len(kept)))
-        seats[winner.demand.demand] = ranked(winner.demand, found)
+    owners = [it for it in moving if it.demand.right is Right.RESERVED]
+    others = [it for it in moving if it.demand.right is not Right.RESERVED]
+    for winner in owners:
+        seats[winner.demand.demand] = _follow(winner, own[winner.demand.demand], node_of, empty)
+    for block in idle.blocks:
+        for _ in range(block.nodes):
+            next(empty[block.fabric])
+    for winner in others:
+        seats[winner.demand.demand] = _follow(winner, own[winner.demand.demand], node_of, empty)
     return seats
+
+
+def _follow(
+    winner: Winner,
+    own: list[list[str]],
+    node_of: dict[int, str],
+    empty: list[Iterator[str]],
+) -> Seats:
+    found: list[str] = []
+    for part, kept in zip(winner.parts, own, strict=True):
+        if part.tokens:
+            found.extend(_name(token, node_of, empty[part.fabric]) for token in part.tokens)
+            continue
+        found.extend(kept)
+        found.extend(next(empty[part.fabric]) for _ in range(len(part.levels) - len(kept)))
+    return ranked(winner.demand, found)
 
 
 def _by_time(node: NodeInPlay) -> tuple[int, str]:

@@ -11,6 +11,8 @@ The one surprising rule: a demand that overflows gives up as much of its reserva
 as it takes elsewhere, so a reservation never holds more than its shape.
 """
 
+from typing import NamedTuple
+
 from parkade.core.market.book import Book, Demand, ReservedRoom, Right, WaitReason
 from parkade.core.market.ground import (
     Ground,
@@ -50,8 +52,30 @@ class Holding:
         self.used += nodes
 
 
+class Block(NamedTuple):
+    """Nodes of a reservation that stay empty, side by side in one fabric; the pass counts here."""
+
+    reservation: str
+    fabric: int
+    nodes: int
+
+
+class Idle(NamedTuple):
+    """Idle room that is not lent; `at_once`: nodes by reservation that come without any wait."""
+
+    blocks: tuple[Block, ...]
+    at_once: dict[str, int]
+
+    def totals(self) -> dict[str, int]:
+        """Idle nodes of each reservation."""
+        found: dict[str, int] = {}
+        for block in self.blocks:
+            found[block.reservation] = found.get(block.reservation, 0) + block.nodes
+        return found
+
+
 class Rights:
-    """Outcome of this stage, and the room it leaves to spot; `kept()` is by fabric."""
+    """Outcome of this stage, and the room it leaves to spot."""
 
     __slots__ = ("holdings", "idle", "lost", "parts", "room", "tokens")
 
@@ -63,13 +87,23 @@ class Rights:
         self.lost: dict[str, WaitReason] = {}
         self.tokens: dict[str, int] = {}
 
-    def kept(self) -> list[int]:
-        """Nodes of each fabric that stay empty for their owners."""
-        total = [0] * len(self.room.free)
-        for holding in self.holdings.values():
-            for fabric, nodes in holding.kept.items():
-                total[fabric] += nodes
-        return total
+    def idle_room(self) -> Idle:
+        """What stays empty for its owners, the oldest reservation first."""
+        blocks = tuple(
+            Block(name, fabric, nodes)
+            for name, holding in self.holdings.items()
+            for fabric, nodes in sorted(holding.kept.items())
+        )
+        terms = [holding.terms for holding in self.holdings.values()]
+        return Idle(
+            blocks,
+            {
+                it.reservation: it.keep
+                if it.floor_micros is not None
+                else sum(nodes for _, nodes in it.shape)
+                for it in terms
+            },
+        )
 
 
 def exercise(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Rights:

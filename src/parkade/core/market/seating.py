@@ -4,6 +4,10 @@ The seating knows nothing of losers and sets no price. It fails, with None, wher
 fit so, where idle room that must stay empty would not, or where a price would not cover a floor;
 then the pass's own fabrics are followed (`follow.py`), which always fit.
 
+Owners come before the room that is to stay empty, so that what they kept is theirs at once; and
+that room is named, soonest free first, before anybody else chooses, so that it is free when they
+ask again.
+
 The one surprising rule: a gang that lost a node keeps its surviving seats only if its fabric has a
 replacement; otherwise the whole gang moves.
 """
@@ -14,6 +18,7 @@ from typing import NamedTuple
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.book import Demand, Right
 from parkade.core.market.ground import Ground, Parts, own_fabrics, shape_of
+from parkade.core.market.rights import Block, Idle
 from parkade.core.placement.nodes import NamedNode, Nodes
 from parkade.core.placement.room import Shape, spread
 
@@ -29,6 +34,14 @@ class Winner(NamedTuple):
     demand: Demand
     parts: Parts
     price: int | None
+
+
+class Coming(NamedTuple):
+    """A winner that needs seats, besides those of its own that `survive`."""
+
+    winner: Winner
+    shape: Shape
+    surviving: list[str]
 
 
 class Floors:
@@ -64,7 +77,7 @@ class Floors:
 
 
 def seat_settled(
-    winners: list[Winner], ground: Ground, kept: list[int], ladders: list[list[int]], beyond: int
+    winners: list[Winner], ground: Ground, idle: Idle, ladders: list[list[int]], beyond: int
 ) -> dict[str, Seats] | None:
     """Runners keep, newcomers take what is left; None where that does not hold for all.
 
@@ -73,7 +86,7 @@ def seat_settled(
     """
     unseated: set[str] = set()
     for _ in range(SEATINGS):
-        seats = _try(winners, ground, kept, Floors(ladders, beyond), unseated)
+        seats = _try(winners, ground, idle, Floors(ladders, beyond), unseated)
         if seats is None:
             return None
         uncovered = _uncovered(winners, seats, ground, Floors(ladders, beyond))
@@ -85,16 +98,26 @@ def seat_settled(
     return None
 
 
+def leaves_room(
+    demands: Iterable[Demand], seats: dict[str, Seats], ground: Ground, idle: Idle
+) -> bool:
+    """Whether idle room fits beside these seats, with nobody moved."""
+    nodes = named_nodes(ground)
+    for demand in demands:
+        _hold_open(demand, seats.get(demand.demand, ()), ground, nodes)
+    return all(_set_aside(block, ground, nodes) for block in idle.blocks)
+
+
 def _try(
-    winners: list[Winner], ground: Ground, kept: list[int], floors: Floors, unseated: set[str]
+    winners: list[Winner], ground: Ground, idle: Idle, floors: Floors, unseated: set[str]
 ) -> dict[str, Seats] | None:
     """One seating in which `unseated` are newcomers; floors are not checked."""
-    nodes = named_nodes(ground, kept)
+    nodes = named_nodes(ground)
     for winner in winners:
         if winner.demand.stays_put:
-            _hold_open(winner.demand, ground, nodes)
+            _hold_open(winner.demand, winner.demand.seats, ground, nodes)
     seats: dict[str, Seats] = {}
-    coming: list[tuple[Winner, Shape, list[str]]] = []
+    coming: list[Coming] = []
     for winner in winners:
         demand = winner.demand
         shape = shape_of(demand, ground)
@@ -107,34 +130,91 @@ def _try(
             seats[demand.demand] = demand.seats
             _draw(floors, winner, demand.seats, ground)
         else:
-            coming.append((winner, shape, surviving))
-    if any(nodes.room(fabric) < 0 for fabric in range(len(ground.fabrics))):
-        return None
-    for winner, shape, surviving in coming:
-        found = _heal(winner.demand, shape, surviving, ground, nodes)
-        if found is None:
-            for node in surviving:
-                nodes.leave(node, shape)
-            found = surviving = _newcomer(winner, shape, ground, nodes, floors) or []
-            if not found:
+            coming.append(Coming(winner, shape, surviving))
+    for turn in _turns(coming, idle):
+        if isinstance(turn, Block):
+            if not _set_aside(turn, ground, nodes):
                 return None
-            surviving = []
-        for node in found:
-            nodes.hold(node, shape)
-        taken = ranked(winner.demand, surviving + found)
-        seats[winner.demand.demand] = taken
-        _draw(floors, winner, taken, ground)
+            continue
+        taken = _seat(turn, ground, nodes, floors)
+        if taken is None:
+            return None
+        seats[turn.winner.demand.demand] = taken
+        _draw(floors, turn.winner, taken, ground)
     return seats
 
 
-def named_nodes(ground: Ground, spare: list[int]) -> Nodes:
+def _turns(coming: list[Coming], idle: Idle) -> list[Coming | Block]:
+    """Who chooses before whom, where seats are short.
+
+    First owners within what comes to them at once, then the idle room of those who ask for no
+    more (nobody's greater demand takes it), then who asks for more and the idle room it has left,
+    then everybody else.
+    """
+    asked: dict[str, int] = {}
+    at_once: list[Coming | Block] = []
+    beyond: list[Coming | Block] = []
+    others: list[Coming | Block] = []
+    waiting = set()
+    for it in coming:
+        demand = it.winner.demand
+        if demand.right is not Right.RESERVED:
+            others.append(it)
+            continue
+        name = demand.reservation or ""
+        asked[name] = asked.get(name, 0) + demand.nodes - len(it.surviving)
+        if asked[name] <= idle.at_once.get(name, 0):
+            at_once.append(it)
+        else:
+            beyond.append(it)
+            waiting.add(name)
+    untouched = [block for block in idle.blocks if block.reservation not in waiting]
+    touched = [block for block in idle.blocks if block.reservation in waiting]
+    return [*at_once, *untouched, *beyond, *touched, *others]
+
+
+def _seat(coming: Coming, ground: Ground, nodes: Nodes, floors: Floors) -> Seats | None:
+    """Heal it where its fabric has a replacement, else seat it whole; None: no room."""
+    winner, shape, surviving = coming
+    found = _heal(winner.demand, shape, surviving, ground, nodes)
+    if found is None:
+        for node in surviving:
+            nodes.leave(node, shape)
+        surviving = []
+        found = _newcomer(winner, shape, ground, nodes, floors)
+        if found is None:
+            return None
+    for node in found:
+        nodes.hold(node, shape)
+    return ranked(winner.demand, surviving + found)
+
+
+def _set_aside(block: Block, ground: Ground, nodes: Nodes) -> bool:
+    """Hold a block in its own fabric, else whole in the one where it is soonest free."""
+    shape = Shape(block.nodes, ground.node_gpus, None, any_fabric=False)
+    found = nodes.best(block.fabric, shape, block.nodes, set())
+    if found is None:
+        elsewhere = [
+            (nodes.free_from(names), nodes.room(fabric), fabric, names)
+            for fabric in range(len(ground.fabrics))
+            if (names := nodes.best(fabric, shape, block.nodes, set())) is not None
+        ]
+        if not elsewhere:
+            return False
+        found = min(elsewhere)[3]
+    for node in found:
+        nodes.hold(node, shape)
+    return True
+
+
+def named_nodes(ground: Ground) -> Nodes:
     """All open nodes, empty."""
     named = (
         NamedNode(it.free_from_us, it.node, fabric)
         for fabric, nodes in enumerate(ground.open_nodes)
         for it in nodes
     )
-    return Nodes(named, len(ground.fabrics), ground.node_gpus, spare.copy())
+    return Nodes(named, len(ground.fabrics), ground.node_gpus)
 
 
 def ranked(demand: Demand, nodes: list[str]) -> Seats:
@@ -149,9 +229,9 @@ def ranked(demand: Demand, nodes: list[str]) -> Seats:
     return tuple(Seat(node=place or next(rest), gpus=demand.gpus) for place in places)
 
 
-def _hold_open(demand: Demand, ground: Ground, nodes: Nodes) -> None:
+def _hold_open(demand: Demand, seats: Seats, ground: Ground, nodes: Nodes) -> None:
     shape = shape_of(demand, ground)
-    for seat in demand.seats:
+    for seat in seats:
         if seat.node in ground.fabric_of and seat.node not in ground.closed:
             nodes.hold(seat.node, shape)
 
@@ -183,12 +263,12 @@ def _newcomer(
 ) -> list[str] | None:
     """By floors its price covers, then the wait, the pass's fabric, its own, the tightest.
 
-    Owners take the pass's fabric first: the room they leave idle is counted on it.
+    Owners leave the pass's fabric only for one that is free now: others are counted on its room.
     """
     passed = {part.fabric for part in winner.parts}
     own = own_fabrics(winner.demand, ground)
     is_owner = winner.demand.right is Right.RESERVED
-    best: tuple[tuple[bool, bool, int, bool, bool, int, int], list[str]] | None = None
+    best: tuple[tuple[bool, bool, bool, int, bool, bool, int, int], list[str]] | None = None
     for fabric in [*sorted(passed), *(it for it in range(len(ground.fabrics)) if it not in passed)]:
         if winner.demand.only_fabric not in (None, ground.fabrics[fabric]):
             continue
@@ -199,10 +279,12 @@ def _newcomer(
         wait = nodes.free_from(found)
         foreign = fabric not in passed
         tightness = nodes.room(fabric)
-        rank = (is_owner and foreign, is_dear, wait, foreign, fabric not in own, tightness, fabric)
+        is_late = is_owner and wait > 0
+        order = (wait, foreign, fabric not in own, tightness, fabric)
+        rank = (is_dear, is_late, is_owner and foreign, *order)
         if best is None or rank < best[0]:
             best = (rank, found)
-        if rank[1:4] == (False, 0, False) and len(passed) == 1:
+        if (is_dear, wait, foreign) == (False, 0, False) and len(passed) == 1:
             return found
     if best is not None:
         return best[1]

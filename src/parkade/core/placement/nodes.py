@@ -1,7 +1,6 @@
 """Named nodes and what is free on them: the room of a seating, where the pass only counts.
 
-A node is empty, whole, or shared by one tenant. `spare[f]` nodes of a fabric must stay empty for
-others, whichever they are, so what a shape may take of a fabric is its empty nodes less those.
+A node is empty, held whole, or shared by one tenant.
 """
 
 from collections.abc import Iterable
@@ -21,11 +20,9 @@ class NamedNode(NamedTuple):
 class Nodes:
     """Working state of one seating: `empty[f]` ascending by time and name."""
 
-    __slots__ = ("_empty", "_left", "_node_gpus", "_nodes", "_tenants", "spare")
+    __slots__ = ("_empty", "_left", "_node_gpus", "_nodes", "_tenants")
 
-    def __init__(
-        self, nodes: Iterable[NamedNode], fabrics: int, node_gpus: int, spare: list[int]
-    ) -> None:
+    def __init__(self, nodes: Iterable[NamedNode], fabrics: int, node_gpus: int) -> None:
         self._nodes = {node.node: node for node in nodes}
         self._empty: list[dict[str, NamedNode]] = [{} for _ in range(fabrics)]
         for node in sorted(self._nodes.values()):
@@ -33,11 +30,10 @@ class Nodes:
         self._node_gpus = node_gpus
         self._left: dict[str, int] = {}
         self._tenants: dict[tuple[int, Tenant], dict[str, None]] = {}
-        self.spare = spare
 
     def room(self, fabric: int) -> int:
-        """Nodes of this fabric a newcomer may open; negative where too few stayed empty."""
-        return len(self._empty[fabric]) - self.spare[fabric]
+        """Nodes of this fabric a newcomer may open."""
+        return len(self._empty[fabric])
 
     def can_hold(self, node: str, shape: Shape) -> bool:
         """Whether one rank of the shape fits on this very node."""
