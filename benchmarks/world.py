@@ -183,7 +183,7 @@ def _parts_of_clearing(town: Town, size: Size, markets: str) -> list[Figure]:
 
 
 def repricing(size: Size) -> list[Figure]:
-    """What an hour of changing prices adds to the roll, and to the hour's postings."""
+    """What an hour of changing prices adds to the roll, and to the deadlines of the full hour."""
     calm = running(size.nodes, size.small)
     moved = running(size.nodes, size.small)
     for _ in range(REPRICINGS):
@@ -195,8 +195,10 @@ def repricing(size: Size) -> list[Figure]:
     return [
         _figure("world.roll_repriced", "ms", tuple(after), f"the roll, {what}"),
         _growth("world.roll_repriced_growth", tuple(before), tuple(after), f"the roll, {what}"),
-        _figure("world.hour_repriced", "ms", (hours[1],), f"the hour's postings, {what}"),
-        _growth("world.hour_repriced_growth", (hours[0],), (hours[1],), f"postings, {what}"),
+        _figure(
+            "world.hour_repriced", "ms", (hours[1],), f"the deadlines of the full hour, {what}"
+        ),
+        _growth("world.hour_repriced_growth", (hours[0],), (hours[1],), f"the full hour, {what}"),
     ]
 
 
