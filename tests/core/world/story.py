@@ -204,6 +204,7 @@ class Parkade:
         """Time passes with a clearing each interval, whatever the engine does."""
         for left in range(seconds, 0, -30):
             self.tick(min(30, left))
+            self.heard()
             self.clear()
 
     def run(self, seconds: float, *, obey: bool = True) -> None:
@@ -215,6 +216,7 @@ class Parkade:
                 self.start_all()
             self.tick(step)
             if obey:
+                self.heard()
                 self.stop_all()
             self.clear()
             left -= step
@@ -227,6 +229,13 @@ class Parkade:
             workload = self.workload(name)
             if workload.attempt is not None and workload.attempt.started_us is None:
                 self.started(name)
+
+    def heard(self) -> None:
+        """The engine reports that everything runs on."""
+        for name in list(self.world.live):
+            attempt = self.workload(name).attempt
+            if attempt is not None and attempt.started_us is not None and attempt.stop is None:
+                self._report(name, EnginePhase.RUNNING)
 
     def stop_all(self) -> None:
         """Whatever was told to leave is gone."""
@@ -244,10 +253,17 @@ class Parkade:
         saved = Checkpoint(step=step, at_us=self.now_us)
         self._report(name, EnginePhase.RUNNING, checkpoint=saved)
 
-    def ended(self, name: str, *, code: int | None = 0, signal: int | None = None) -> None:
-        """All ranks ended so, and the seats are free."""
+    def ended(
+        self,
+        name: str,
+        *,
+        code: int | None = 0,
+        signal: int | None = None,
+        at_us: int | None = None,
+    ) -> None:
+        """All ranks ended so, and the seats are free, now or as of an earlier instant."""
         code = None if signal is not None else code
-        self._report(name, EnginePhase.RELEASED, code=code, signal=signal)
+        self._report(name, EnginePhase.RELEASED, code=code, signal=signal, at_us=at_us)
 
     def _report(
         self,
@@ -257,6 +273,7 @@ class Parkade:
         code: int | None = None,
         signal: int | None = None,
         checkpoint: Checkpoint | None = None,
+        at_us: int | None = None,
     ) -> None:
         attempt = self.attempt(name)
         is_over = phase is EnginePhase.RELEASED
@@ -266,7 +283,7 @@ class Parkade:
             generation=attempt.generation,
             phase=phase,
             started_us=started_us,
-            released_us=self.now_us if is_over else None,
+            released_us=(at_us or self.now_us) if is_over else None,
             exits=tuple(
                 RankExit(rank=rank, code=code, signal=signal)
                 for rank in range(len(attempt.seats) if is_over else 0)

@@ -311,12 +311,27 @@ def test_use_is_posted_each_full_hour_and_its_sum_is_exact() -> None:
     parkade.clear()
     parkade.started(job)
     before = parkade.balance("org/lab")
-    parkade.tick(3 * 3600)
-    assert before - parkade.balance("org/lab") > 0
+    for _ in range(3):
+        parkade.tick(3600)
+        parkade.heard()
+    assert before - parkade.balance("org/lab") > 16 * MICROS
     parkade.tick(1234.567891)
     parkade.ended(job)
     span_us = 3 * 3600 * 10**6 + 1234567891
     assert before - parkade.balance("org/lab") == int(Fraction(16 * span_us, 3600))
+
+
+def test_hours_in_which_nothing_was_heard_are_not_billed_beyond_the_end() -> None:
+    parkade = Parkade()
+    job = parkade.bid("lab", 9)
+    parkade.clear()
+    parkade.started(job)
+    before = parkade.balance("org/lab")
+    ended_us = parkade.now_us + 300_000_000
+    parkade.tick(10 * 3600)
+    assert parkade.balance("org/lab") == before
+    parkade.ended(job, at_us=ended_us)
+    assert before - parkade.balance("org/lab") == 16 * MICROS * 300 // 3600
 
 
 def test_the_journal_replays_to_the_same_world_byte_for_byte() -> None:

@@ -37,7 +37,6 @@ class Cause(enum.StrEnum):
     OPERATOR = "operator"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
-    HELD = "held"
 
 
 ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED})
@@ -89,7 +88,7 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.HEALING: frozenset(
         {Phase.QUEUED, Phase.PLACED, Phase.STOPPING, Phase.SUCCEEDED, Phase.FAILED}
     ),
-    Phase.STOPPING: frozenset({Phase.HELD, Phase.CANCELLED, Phase.EXPIRED, Phase.SUCCEEDED}),
+    Phase.STOPPING: frozenset({Phase.CANCELLED, Phase.EXPIRED, Phase.SUCCEEDED}),
     Phase.SUCCEEDED: frozenset(),
     Phase.FAILED: frozenset(),
     Phase.CANCELLED: frozenset(),

@@ -12,13 +12,12 @@ from collections.abc import Callable
 class Entry(enum.IntEnum):
     """Kinds of deadline, in the order they are taken at the same instant."""
 
-    POST = 0
-    EXPIRY = 1
-    RESERVATION = 2
-    OVERDUE = 3
-    LAUNCH = 4
-    FORGET = 5
-    GRANT = 6
+    EXPIRY = 0
+    RESERVATION = 1
+    OVERDUE = 2
+    LAUNCH = 3
+    FORGET = 4
+    GRANT = 5
 
 
 class Agenda:

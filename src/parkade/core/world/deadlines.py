@@ -6,13 +6,11 @@ was due, however late it is taken.
 
 from typing import assert_never
 
-from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Cause, Phase
-from parkade.core.workloads.workload import Attempt, Workload
+from parkade.core.workloads.workload import Workload
 from parkade.core.world import events as happened
 from parkade.core.world.agenda import Entry
 from parkade.core.world.desk import pay_grant
-from parkade.core.world.money import Teller, settled_until_us
 from parkade.core.world.notices import FINAL_CAUSES, order_stop
 from parkade.core.world.periods import period_due_us, take_period
 from parkade.core.world.promises import launch, launch_due_us, overdue_due_us, suspect
@@ -31,8 +29,6 @@ def take_deadline(world: World) -> tuple[happened.Event, ...]:
     assert first is not None
     at_us, kind, key = first
     match kind:
-        case Entry.POST:
-            return _post(world, world.records.workloads[key], at_us)
         case Entry.EXPIRY:
             return _expire(world, world.records.workloads[key], at_us)
         case Entry.RESERVATION:
@@ -60,63 +56,18 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
             return launch_due_us(world, key)
         case Entry.OVERDUE:
             return overdue_due_us(world, key)
-        case Entry.POST | Entry.EXPIRY | Entry.FORGET:
+        case Entry.EXPIRY | Entry.FORGET:
             workload = world.records.workloads.get(key)
             return None if workload is None else _workload_due_us(world, kind, workload)
     assert_never(kind)
 
 
 def _workload_due_us(world: World, kind: Entry, workload: Workload) -> int | None:
-    if kind is Entry.POST:
-        return _post_due_us(workload)
     if kind is Entry.EXPIRY:
         return _expiry_due_us(world, workload)
     if workload.ended_us is None:
         return None
     return workload.ended_us + world.records.markets[workload.market].terms.retention_us
-
-
-def _post_due_us(workload: Workload) -> int | None:
-    """The next full hour after the last posting."""
-    attempt = workload.attempt
-    if attempt is None or attempt.started_us is None or _is_free(attempt):
-        return None
-    return (attempt.posted_us // HOUR_US + 1) * HOUR_US
-
-
-def _is_free(attempt: Attempt) -> bool:
-    return all(rate.price_micros == 0 for rate in attempt.rates)
-
-
-def _post(world: World, workload: Workload, at_us: int) -> tuple[happened.Event, ...]:
-    attempt = workload.attempt
-    assert attempt is not None
-    until_us = min(at_us, settled_until_us(attempt, at_us))
-    event = Teller(world).post_use(workload, until_us=until_us, at_us=at_us)
-    if event is not None:
-        return (event, *note_budget(workload, event))
-    return (
-        happened.MoneyMoved(
-            at_us=at_us,
-            transfers=(),
-            workload=workload.workload,
-            charged_until_us=attempt.charged_until_us,
-            charged_numerator=attempt.charged_numerator,
-        ),
-    )
-
-
-def note_budget(workload: Workload, event: happened.MoneyMoved) -> tuple[happened.BudgetNoted, ...]:
-    """The event that tells that four fifths of `max_spend` are spent, once."""
-    most = workload.spec.max_spend_micros
-    if most is None or workload.is_budget_noted:
-        return ()
-    spent = workload.spent_micros + sum(
-        transfer.micros for transfer in event.transfers if transfer.credit.startswith("clearing/")
-    )
-    if spent * 5 < most * 4:
-        return ()
-    return (happened.BudgetNoted(at_us=event.at_us, workload=workload.workload),)
 
 
 def _expiry_due_us(world: World, workload: Workload) -> int | None:

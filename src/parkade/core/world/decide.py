@@ -7,6 +7,8 @@ that command alone.
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from parkade.core.units.refusal import Refusal
 from parkade.core.world import commands as asked
 from parkade.core.world import desk, floor, news, requests, selling
@@ -53,4 +55,7 @@ def decide(
 ) -> tuple[happened.Event, ...] | Refusal:
     """Events in order, or a refusal; `now_us` is never before the world's last instant."""
     assert now_us >= world.records.now_us, "the present never runs back"
-    return DECISIONS[type(command)](world, command, now_us)
+    outcome = DECISIONS[type(command)](world, command, now_us)
+    if isinstance(outcome, Refusal) or command.by is None:
+        return outcome
+    return tuple(replace(event, by=command.by) for event in outcome)

@@ -23,10 +23,13 @@ from parkade.core.world.people import Grant, Org, Token, User
 EVENT_VERSION = 1
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True):
-    """Something that happened at an instant."""
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True, omit_defaults=True
+):
+    """Something that happened at an instant; `by`: the user who asked for it, if one did."""
 
     at_us: int
+    by: str | None = None
 
 
 class EpochOpened(Event, frozen=True, kw_only=True):

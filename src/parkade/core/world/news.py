@@ -1,4 +1,4 @@
-"""What an agent saw, as events: started, checkpointed, ended; each judged once.
+"""What an agent saw, as events: started, checkpointed, charged, ended; each judged once.
 
 Nothing follows from an attempt that is not in a report, and a stale generation is ignored.
 """
@@ -13,9 +13,8 @@ from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAtt
 from parkade.core.workloads.workload import Attempt, Workload
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
-from parkade.core.world.deadlines import note_budget
 from parkade.core.world.desk import Decision
-from parkade.core.world.money import Teller, billed_to_us
+from parkade.core.world.money import Teller, billed_to_us, settled_until_us
 from parkade.core.world.permits import denied, not_found
 from parkade.core.world.promises import OVERDUE
 from parkade.core.world.world import World
@@ -62,9 +61,41 @@ def _news(
                 at_us=saved_us, workload=name, attempt=seen.attempt, step=saved.step
             )
         )
+    if seen.phase is EnginePhase.RUNNING:
+        events.extend(_posted(teller, replace(workload, attempt=attempt), now_us))
     if seen.phase is EnginePhase.RELEASED:
         events.extend(_ended(world, teller, replace(workload, attempt=attempt), seen, now_us))
     return events
+
+
+def _posted(
+    teller: Teller, workload: Workload, now_us: int
+) -> tuple[happened.MoneyMoved | happened.BudgetNoted, ...]:
+    """The charges of the full hours since the last posting, of what is seen to run: nobody pays
+    for hours in which nothing was heard before the end is known."""
+    attempt = workload.attempt
+    assert attempt is not None
+    hour_us = now_us // HOUR_US * HOUR_US
+    if attempt.posted_us >= hour_us:
+        return ()
+    until_us = min(hour_us, settled_until_us(attempt, hour_us))
+    event = teller.post_use(workload, until_us=until_us, at_us=hour_us)
+    return () if event is None else (event, *_note_budget(workload, event))
+
+
+def _note_budget(
+    workload: Workload, event: happened.MoneyMoved
+) -> tuple[happened.BudgetNoted, ...]:
+    """The event that tells that four fifths of `max_spend` are spent, once."""
+    most = workload.spec.max_spend_micros
+    if most is None or workload.is_budget_noted:
+        return ()
+    spent = workload.spent_micros + sum(
+        transfer.micros for transfer in event.transfers if transfer.credit.startswith("clearing/")
+    )
+    if spent * 5 < most * 4:
+        return ()
+    return (happened.BudgetNoted(at_us=event.at_us, workload=workload.workload),)
 
 
 def _is_new(saved: Checkpoint, attempt: Attempt) -> bool:
@@ -90,7 +121,7 @@ def _ended(
         minimum_us=_minimum_us(world, workload, is_lost=is_lost),
     )
     if used is not None:
-        events.extend((used, *note_budget(workload, used)))
+        events.extend((used, *_note_budget(workload, used)))
     events.append(_judge(world, workload, seen, is_lost=is_lost, at_us=at_us))
     events.extend(_seen_free(world, workload, at_us))
     return events
