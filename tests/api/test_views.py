@@ -15,6 +15,7 @@ from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROSECONDS_PER_HOUR
+from parkade.core.workloads.life import Cause, Why
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 from parkade.core.workloads.workload import Workload
 from parkade.core.world import events as happened
@@ -72,12 +73,18 @@ def test_what_is_forgotten_is_told_to_operators_only() -> None:
     assert views.event(1, event, Owners(), org="operator", is_operator=True) is not None
 
 
+def test_every_reason_has_a_sentence() -> None:
+    assert {*Why, *Cause} <= set(workloads.SENTENCES)
+
+
 @FEW
 @given(st.from_type(Workload), st.none() | st.from_type(MarketTerms), NATURAL)
 def test_every_workload_can_be_told(
     workload: Workload, terms: MarketTerms | None, now_us: int
 ) -> None:
-    known = workloads.Known(workload=workload, terms=terms, is_reachable=True, now_us=now_us)
+    known = workloads.Known(
+        workload=workload, terms=terms, is_reachable=True, accrued_micros=5, now_us=now_us
+    )
     assert workloads.workload(known).model_dump_json()
     assert workloads.why(workload).says.startswith(workload.workload)
 

@@ -191,12 +191,16 @@ class Agent:
             reported=self.reported,
             now_us=self.clock.now_us(),
         )
+        ordered = set(self.memory.ordered)
         for action in actions:
             try:
                 await self._do(action)
             except (EngineError, OSError) as error:
                 # The next round sees what is still to be done.
                 logger.warning("%s: %s", type(action).__name__, error)
+        if self.memory.ordered != ordered:
+            # Once a round: a sync to disk for each guest would keep the last one waiting.
+            memories.save(self.data_folder, self.memory)
 
     async def _do(self, action: Action) -> None:
         match action:
@@ -205,9 +209,7 @@ class Agent:
                 self.launching[attempt.attempt] = task
             case Stop(attempt=name, order=order):
                 await self.engine.stop(name, order)
-                if name not in self.memory.ordered:
-                    self.memory.ordered.add(name)
-                    memories.save(self.data_folder, self.memory)
+                self.memory.ordered.add(name)
             case Refuse(attempt=name, why=why):
                 self._refuse(name, why)
             case Forget(attempt=name):

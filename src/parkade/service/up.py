@@ -18,7 +18,7 @@ from parkade.control.leader import Lock
 from parkade.service import logs
 from parkade.service.embedded import make_passage
 from parkade.service.first import make_operator, write_token
-from parkade.service.settings import ServiceSettings
+from parkade.service.settings import BadSettings, ServiceSettings
 from parkade.service.wiring import Server, Wires, build
 
 _log = structlog.get_logger(__name__)
@@ -50,21 +50,32 @@ def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None
     logs.configure(settings.log_format)
     make_passage(settings.data_folder)
     lock = Lock.take(settings.data_folder / "writer.lock")
-    goodbye = Goodbye()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, goodbye.hear)
     try:
-        server = build(settings, wires or Wires())
-        try:
-            asyncio.run(_run(server, settings, options, goodbye))
-        finally:
-            server.store.close()
+        with listen_on(settings.host, settings.port) as listening:
+            _serve_with(listening, settings, options, wires or Wires())
     finally:
         lock.release()
 
 
+def _serve_with(
+    listening: socket.socket, settings: ServiceSettings, options: UpOptions, wires: Wires
+) -> None:
+    goodbye = Goodbye()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, goodbye.hear)
+    server = build(settings, wires)
+    try:
+        asyncio.run(_run(server, settings, options, goodbye, listening))
+    finally:
+        server.store.close()
+
+
 async def _run(
-    server: Server, settings: ServiceSettings, options: UpOptions, goodbye: Goodbye
+    server: Server,
+    settings: ServiceSettings,
+    options: UpOptions,
+    goodbye: Goodbye,
+    listening: socket.socket,
 ) -> None:
     tell = print_token if options.token_file is None else write_token(options.token_file)
     server.plane.start()
@@ -76,7 +87,7 @@ async def _run(
         async with asyncio.TaskGroup() as group:
             group.create_task(server.embedded.run(stop))
             try:
-                await _serve(server, settings, goodbye)
+                await _serve(server, settings, goodbye, listening)
             finally:
                 stop.set()
     finally:
@@ -84,30 +95,41 @@ async def _run(
     _log.info("stopped", note="what runs on the nodes goes on")
 
 
-async def _serve(server: Server, settings: ServiceSettings, goodbye: Goodbye) -> None:
-    with listen_on(settings.host, settings.port) as listening:
-        port = listening.getsockname()[1]
-        config = uvicorn.Config(
-            server.app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_S,
-        )
-        (settings.data_folder / "port").write_text(f"{port}\n")
-        _log.info("listening", url=f"http://{settings.host}:{port}")
-        serving = uvicorn.Server(config)
-        serving.should_exit = goodbye.was_heard
-        await serving.serve(sockets=[listening])
+async def _serve(
+    server: Server, settings: ServiceSettings, goodbye: Goodbye, listening: socket.socket
+) -> None:
+    port = listening.getsockname()[1]
+    config = uvicorn.Config(
+        server.app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    (settings.data_folder / "port").write_text(f"{port}\n")
+    _log.info("listening", url=f"http://{settings.host}:{port}")
+    serving = uvicorn.Server(config)
+    serving.should_exit = goodbye.was_heard
+    await serving.serve(sockets=[listening])
 
 
 def listen_on(host: str, port: int) -> socket.socket:
-    """A bound socket. It names its protocol, because only where asyncio sees TCP does it switch off
-    the delay that would cost small answers 40 ms each."""
+    """A bound socket, taken before anything is made or told. BadSettings where it is not to be had.
+
+    It names its protocol, because only where asyncio sees TCP does it switch off the delay that
+    would cost small answers 40 ms each.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise BadSettings(
+            f"{host}:{port} cannot be had ({error.strerror}): end what listens there, or choose"
+            " another --port"
+        ) from error
     return listening
 
 

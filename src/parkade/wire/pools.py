@@ -62,7 +62,9 @@ class Terms(Request):
         _seconds(60), description="not seen free so long after KILL: the node is suspect"
     )
     clearing_interval: PositiveSpan = Field(_seconds(30), description="at least one clearing in it")
-    clearing_pause: PositiveSpan = Field(_seconds(1), description="at most one clearing in it")
+    clearing_pause: PositiveSpan = Field(
+        timedelta(milliseconds=500), description="at most one clearing in it"
+    )
     billing_period: PositiveSpan = Field(
         _seconds(3600), description="reservations are charged ahead by it"
     )

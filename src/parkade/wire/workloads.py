@@ -61,7 +61,8 @@ class Attempt(Answer):
 class Workload(Answer):
     """Everything told of a workload. `price` is per GPU-hour, null while it holds no seats.
 
-    `is_reachable` false: its pool's agent is not heard, so what runs there is unknown, not failed.
+    `spent` is what was charged and what has accrued since. `is_reachable` false: its pool's agent
+    is not heard, so what runs there is unknown, not failed.
     """
 
     workload: str

@@ -8,14 +8,25 @@ from parkade.api.door import Asking
 from parkade.api.problems import said
 from parkade.api.translate import microseconds
 from parkade.api.views.statements import statement as view_of
-from parkade.core.ledger.accounts import org_account
+from parkade.core.ledger.accounts import EXTERNAL, OPERATOR, clearing_account, org_account
 from parkade.core.world import commands
 from parkade.core.world.people import Role
+from parkade.core.world.world import World
 from parkade.wire.feed import Confirmed
 from parkade.wire.money import Statement
 from parkade.wire.scalars import Instant
 
 router = APIRouter(tags=["money"])
+
+
+def accounts_of(world: World) -> set[str]:
+    """Every account that exists: the house's, each market's, each org's."""
+    return {
+        OPERATOR,
+        EXTERNAL,
+        *map(clearing_account, world.records.markets),
+        *map(org_account, world.records.orgs),
+    }
 
 
 @router.get("/statement")
@@ -25,9 +36,10 @@ async def statement(
     start: Instant | None = None,
     end: Instant | None = None,
 ) -> Statement:
-    """An account's movements in [start, end); the caller's org's where none is named."""
+    """An account's movements in [start, end); the caller's org's, or the operator's, where none is
+    named."""
     viewer = door.viewer
-    own = org_account(viewer.org)
+    own = OPERATOR if viewer.is_operator else org_account(viewer.org)
     named = account or own
     if viewer.role is Role.MEMBER or (named != own and not viewer.is_operator):
         raise said(
@@ -36,6 +48,9 @@ async def statement(
             if named == own
             else f"{named} is not your org's account",
         )
+    is_known = await door.read(lambda world, _: named in accounts_of(world))
+    if not is_known:
+        raise said("not_found", f"there is no account {named!r}; an org's is org/NAME")
     stated = await door.plane.statement(
         named,
         from_us=None if start is None else microseconds(start),

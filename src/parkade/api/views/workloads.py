@@ -8,22 +8,39 @@ from parkade.api.views.costs import workload_cost
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import Seat
 from parkade.core.units.money import format_amount
-from parkade.core.workloads.life import Phase
+from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
+from parkade.core.world.money import accrued_micros
 from parkade.core.world.plan import Plan
 from parkade.core.world.world import World
 from parkade.wire import workloads as wire
 
 # One sentence for each `why` that somebody waits for; others are told as they stand.
-SENTENCES = {
-    "no_room": "no fabric has room for its whole shape",
-    "outbid": "others bid more for the room that there is",
-    "below_floor": "its limit is below what the capacity goes for at least",
-    "reservation_full": "its org uses all of the reservation already",
-    "too_large": "no fabric of the market could ever hold its shape",
-    "insufficient_funds": "its account cannot set aside what the next minutes may cost",
-    "held": "it is held; release it",
-    "backoff": "it was preempted repeatedly and waits a while before it is tried again",
+SENTENCES: dict[str, str] = {
+    Why.NEXT_CLEARING: "the next clearing decides",
+    Why.PLACED: "its seats are promised and not free yet",
+    Why.HELD: "it is held; release it",
+    Why.BACK_OFF: "it was preempted repeatedly and waits a while before it is tried again",
+    Why.NO_ROOM: "no fabric has room for its whole shape",
+    Why.OUTBID: "others bid more for the room that there is",
+    Why.BELOW_FLOOR: "its limit is below what the capacity goes for at least",
+    Why.RESERVATION_FULL: "its org uses all of the reservation already",
+    Why.RESERVATION_NOT_IN_FORCE: "its reservation has not begun, or is over",
+    Why.INSUFFICIENT_FUNDS: "its account cannot set aside what the next minutes may cost",
+    Why.USER_CAP: "its user's cap leaves less than the next minutes may cost",
+    Why.MAX_SPEND: "its max_spend leaves less than the next minutes may cost",
+    Why.MAX_DURATION: "it reached its max_duration",
+    Why.RESERVATION_ENDED: "its reservation ended",
+    Why.CANCELLED: "it was cancelled",
+    Why.FAILED: "it failed",
+    Why.SUCCEEDED: "it is done",
+    Cause.OUTBID: "others bid more for the room that there is",
+    Cause.RECLAIMED: "the owner of its seats came back",
+    Cause.MOVED: "it is moved to other seats",
+    Cause.HEALED: "a node of it broke",
+    Cause.BUDGET: "it cannot pay for the next minutes",
+    Cause.OPERATOR: "the operator told it to leave",
+    Cause.EXPIRED: "its time is over",
 }
 
 
@@ -33,6 +50,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     workload: Workload
     terms: MarketTerms | None
     is_reachable: bool
+    accrued_micros: int
     now_us: int
 
 
@@ -43,6 +61,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         workload=workload,
         terms=market.terms if market else None,
         is_reachable=market is None or market.is_reachable,
+        accrued_micros=accrued_micros(world, workload, now_us),
         now_us=now_us,
     )
 
@@ -65,7 +84,7 @@ def workload(known: Known) -> wire.Workload:
         limit_price=amount_or_none(spec.limit_price_micros),
         price=amount_or_none(_price(workload, known.now_us)),
         price_to_win=amount_or_none(workload.price_to_win_micros),
-        spent=amount(workload.spent_micros),
+        spent=amount(workload.spent_micros + known.accrued_micros),
         submitted=instant(workload.submitted_us),
         not_before=instant_or_none(workload.not_before_us),
         ended=instant_or_none(workload.ended_us),
@@ -142,8 +161,10 @@ def _says(workload: Workload) -> str:
         return f"{name} is {workload.phase} on {', '.join(seat.node for seat in attempt.seats)}"
     if workload.promise is not None:
         return f"{name} has its seats promised and waits until they are free"
-    key = "held" if workload.phase is Phase.HELD else workload.why
-    sentence = SENTENCES.get(key, key or "it waits for the next clearing")
+    key = Why.HELD if workload.phase is Phase.HELD else workload.why
+    sentence = SENTENCES.get(key, key)
+    if key == Why.BACK_OFF:
+        sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
     return f"{name} waits: {sentence}{_advice(workload.price_to_win_micros)}"
 
 
@@ -160,7 +181,7 @@ def plan(plan: Plan, terms: MarketTerms, *, rendered: str | None) -> wire.Plan:
         price = format_amount(plan.price_micros)
         says = f"would run on {nodes} at {price} per GPU-hour{displaced}"
     else:
-        sentence = SENTENCES.get(plan.why, plan.why or "no room")
+        sentence = SENTENCES.get(plan.why, SENTENCES[Why.NO_ROOM])
         says = f"would wait: {sentence}{_advice(plan.price_to_win_micros)}"
     return wire.Plan(
         market=plan.workload.market,

@@ -39,6 +39,31 @@ class Cause(enum.StrEnum):
     EXPIRED = "expired"
 
 
+class Why(enum.StrEnum):
+    """Why a workload or claim waits or ended: one machine-readable word, told as it stands.
+
+    What a clearing refuses has the words of its `WaitReason`, what must leave those of its `Cause`.
+    """
+
+    NEXT_CLEARING = "next_clearing"
+    PLACED = "placed"
+    HELD = "held"
+    BACK_OFF = "back_off"
+    NO_ROOM = "no_room"
+    OUTBID = "outbid"
+    BELOW_FLOOR = "below_floor"
+    RESERVATION_FULL = "reservation_full"
+    RESERVATION_NOT_IN_FORCE = "reservation_not_in_force"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    USER_CAP = "user_cap"
+    MAX_SPEND = "max_spend"
+    MAX_DURATION = "max_duration"
+    RESERVATION_ENDED = "reservation_ended"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    SUCCEEDED = "succeeded"
+
+
 ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED})
 
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {

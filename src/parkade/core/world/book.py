@@ -12,7 +12,7 @@ from parkade.core.ledger.accounts import OPERATOR, org_account
 from parkade.core.market.book import Book, Demand, NodeInPlay, ReservedRoom, Right, Terms
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.units.time import DAY_US
-from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect
 from parkade.core.workloads.workload import Workload
 from parkade.core.world.money import (
@@ -223,17 +223,17 @@ def _excluded(
 
 def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
     if workload.phase is Phase.HELD:
-        return "held"
+        return Why.HELD
     attempt = workload.attempt
     stop = attempt.stop if attempt is not None else None
     if stop is not None and stop.cause not in REQUEUED:
         return stop.cause.value
     if workload.not_before_us > now_us and workload.promise is None and attempt is None:
-        return "back_off"
+        return Why.BACK_OFF
     if workload.spec.capacity.kind is CapacityKind.RESERVATION:
         reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")
         if reservation is None or reservation.state is not ReservationState.IN_FORCE:
-            return "reservation_not_in_force"
+            return Why.RESERVATION_NOT_IN_FORCE
     return None
 
 
@@ -247,11 +247,11 @@ def _unfunded(world: World, market: Market, bidders: list[Workload], now_us: int
             free[workload.org] = _purse(world, workload.org, now_us)
         earmark = earmark_micros(market, workload)
         if _is_over_budget(world, workload, earmark, now_us):
-            excluded[workload.workload] = "max_spend"
+            excluded[workload.workload] = Why.MAX_SPEND
         elif free[workload.org] < earmark:
-            excluded[workload.workload] = "insufficient_funds"
+            excluded[workload.workload] = Why.INSUFFICIENT_FUNDS
         elif (allowed := _allowed(world, allowances, workload.user, now_us)) < earmark:
-            excluded[workload.workload] = "user_cap"
+            excluded[workload.workload] = Why.USER_CAP
         else:
             free[workload.org] -= earmark
             allowances[workload.user] = allowed - earmark

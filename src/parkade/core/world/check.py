@@ -7,10 +7,12 @@ from parkade.core.ledger.accounts import EXTERNAL
 from parkade.core.reservations.calendar import peak_nodes
 from parkade.core.units.money import MICROSECONDS_PER_HOUR
 from parkade.core.units.time import Window
-from parkade.core.workloads.life import Phase
+from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.workload import Workload
 from parkade.core.world.selling import sold
 from parkade.core.world.world import World
+
+WHYS = frozenset({*Why, *Cause})
 
 
 def check(world: World) -> None:
@@ -76,7 +78,7 @@ def _check_workload(workload: Workload) -> None:
     waits = phase in (Phase.QUEUED, Phase.PLACED, Phase.HELD)
     assert waits == (attempt is None), f"{workload.workload} is {phase} with {attempt}"
     assert (phase is Phase.PLACED) == (attempt is None and promise is not None)
-    assert not waits or workload.why, f"{workload.workload} waits without a reason"
+    assert not waits or workload.why in WHYS, f"{workload.workload} waits for {workload.why!r}"
     for seats in (attempt.seats if attempt else (), promise.seats if promise else ()):
         assert len(seats) in (0, workload.spec.nodes), "a gang starts whole"
         assert len({seat.node for seat in seats}) == len(seats)

@@ -14,7 +14,7 @@ from parkade.core.market.clear import clear
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.units.money import amount_of
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Promise, Rate, Stop, Workload
 from parkade.core.world import commands as asked
@@ -27,7 +27,7 @@ from parkade.core.world.permits import denied, not_found
 from parkade.core.world.promises import withdrawal_charge
 from parkade.core.world.world import World
 
-OWN_FAULT = frozenset({"insufficient_funds", "user_cap", "max_spend"})
+OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
 
 
 def run_clearing(world: World, command: asked.RunClearing, now_us: int) -> Decision:
@@ -268,10 +268,10 @@ class _Changes:
         """Who is not in the pass leaves its seats, with the notice."""
         attempt = workload.attempt
         if attempt is not None and attempt.stop is None:
-            is_over = why == "reservation_not_in_force" and self._is_over(workload)
+            is_over = why == Why.RESERVATION_NOT_IN_FORCE and self._is_over(workload)
             cause = Cause.EXPIRED if is_over else Cause.BUDGET
             phase = Phase.STOPPING if cause in FINAL_CAUSES else Phase.PREEMPTING
-            why = "reservation_ended" if is_over else why
+            why = Why.RESERVATION_ENDED.value if is_over else why
             stop = self._notice(attempt, cause)
             self._left.append(_leaving(workload.workload, stop, phase, why, None))
         elif workload.promise is not None:

@@ -6,7 +6,7 @@ was due, however late it is taken.
 
 from typing import assert_never
 
-from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.workload import Workload
 from parkade.core.world import events as happened
 from parkade.core.world.agenda import Entry
@@ -92,7 +92,7 @@ def _expire(world: World, workload: Workload, at_us: int) -> tuple[happened.Even
                 at_us=at_us,
                 workload=workload.workload,
                 phase=Phase.EXPIRED,
-                why="max_duration",
+                why=Why.MAX_DURATION,
             ),
         )
     return (order_stop(world, workload, Cause.EXPIRED, at_us=at_us),)

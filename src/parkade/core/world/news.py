@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from parkade.core.fleet.node import Health
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.units.time import HOUR_US
-from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt
 from parkade.core.workloads.workload import Attempt, Workload
 from parkade.core.world import commands as asked
@@ -165,21 +165,21 @@ def _judge(
     codes = [exit.code for exit in seen.exits]
     is_saved = SAVED in codes and all(code in (0, SAVED) for code in codes)
     again = Phase.PLACED if workload.promise is not None else Phase.QUEUED
-    phase, why = again, "placed" if again is Phase.PLACED else "next_clearing"
+    phase, why = again, Why.PLACED if again is Phase.PLACED else Why.NEXT_CLEARING
     if codes and all(code == 0 for code in codes):
-        phase, why = Phase.SUCCEEDED, "succeeded"
+        phase, why = Phase.SUCCEEDED, Why.SUCCEEDED
     elif cause is Cause.CANCELLED:
-        phase, why = Phase.CANCELLED, "cancelled"
+        phase, why = Phase.CANCELLED, Why.CANCELLED
     elif cause is Cause.EXPIRED:
         phase, why = Phase.EXPIRED, _why_expired(world, workload)
-    elif cause is Cause.BUDGET and workload.why == "max_spend":
-        phase, why = Phase.EXPIRED, "max_spend"
+    elif cause is Cause.BUDGET and workload.why == Why.MAX_SPEND:
+        phase, why = Phase.EXPIRED, Why.MAX_SPEND
     elif cause is not None:
         preemptions += 1
     elif not is_lost and not (is_saved and attempt.checkpoint_us is not None):
         failures += 1
         if failures > workload.spec.retry_failures:
-            phase, why = Phase.FAILED, "failed"
+            phase, why = Phase.FAILED, Why.FAILED
     return happened.Ended(
         at_us=at_us,
         workload=workload.workload,
@@ -194,11 +194,11 @@ def _judge(
     )
 
 
-def _why_expired(world: World, workload: Workload) -> str:
+def _why_expired(world: World, workload: Workload) -> Why:
     reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")
     if reservation is not None and reservation.state is not ReservationState.IN_FORCE:
-        return "reservation_ended"
-    return "max_duration"
+        return Why.RESERVATION_ENDED
+    return Why.MAX_DURATION
 
 
 def summary_of(seen: ObservedAttempt) -> str:

@@ -3,7 +3,7 @@
 from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, org_account
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.units.money import amount_of
-from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.world import events as happened
 from parkade.core.world.money import available_micros
 from parkade.core.world.notices import order_stop
@@ -140,7 +140,7 @@ def _end(
                     at_us=at_us,
                     workload=workload_id,
                     phase=Phase.EXPIRED,
-                    why="reservation_ended",
+                    why=Why.RESERVATION_ENDED,
                 )
             )
     return tuple(events)

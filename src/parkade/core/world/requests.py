@@ -4,7 +4,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
-from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Spec
 from parkade.core.workloads.workload import Workload
 from parkade.core.world import commands as asked
@@ -68,7 +68,7 @@ def accept(world: World, command: asked.Submit, now_us: int) -> Workload | Refus
         market=market.market,
         spec=spec,
         phase=Phase.HELD if command.is_held else Phase.QUEUED,
-        why="held" if command.is_held else "next_clearing",
+        why=Why.HELD if command.is_held else Why.NEXT_CLEARING,
         price_to_win_micros=None,
         submitted_us=now_us,
         generation=0,
@@ -234,7 +234,7 @@ def hold(world: World, command: asked.Hold, now_us: int) -> Decision:
             reason=Reason.CONFLICT, detail=f"{workload.workload} runs; cancel it or let it end"
         )
     change = happened.PhaseChanged(
-        at_us=now_us, workload=workload.workload, phase=Phase.HELD, why="held"
+        at_us=now_us, workload=workload.workload, phase=Phase.HELD, why=Why.HELD
     )
     return (*withdrawal_charge(world, workload, Teller(world), now_us), change)
 
@@ -248,7 +248,7 @@ def release(world: World, command: asked.Release, now_us: int) -> Decision:
         return ()
     return (
         happened.PhaseChanged(
-            at_us=now_us, workload=workload.workload, phase=Phase.QUEUED, why="next_clearing"
+            at_us=now_us, workload=workload.workload, phase=Phase.QUEUED, why=Why.NEXT_CLEARING
         ),
     )
 
@@ -261,7 +261,7 @@ def cancel(world: World, command: asked.Cancel, now_us: int) -> Decision:
     attempt = workload.attempt
     if attempt is None:
         change = happened.PhaseChanged(
-            at_us=now_us, workload=workload.workload, phase=Phase.CANCELLED, why="cancelled"
+            at_us=now_us, workload=workload.workload, phase=Phase.CANCELLED, why=Why.CANCELLED
         )
         return (*withdrawal_charge(world, workload, Teller(world), now_us), change)
     is_final = attempt.stop is not None and attempt.stop.cause in FINAL_CAUSES

@@ -6,6 +6,7 @@ from parkade.core.reservations.reservation import Claim, Lending, Reservation, R
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
+from parkade.core.workloads.life import Why
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
@@ -205,7 +206,7 @@ def make_claim(world: World, command: asked.MakeClaim, now_us: int) -> Decision:
         seats=(),
         promised_us=None,
         seated_us=None,
-        why="queued",
+        why=Why.NEXT_CLEARING,
     )
     return (happened.Claimed(at_us=now_us, claim=claim),)
 

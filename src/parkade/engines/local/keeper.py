@@ -83,7 +83,7 @@ class Keeper:
             self._say("adopted")
         while self.state.phase is not Phase.RELEASED:
             self.turn()
-        while self.is_unwritten:
+        while self.is_unwritten and self.folder.exists():
             time.sleep(1)
             self._say(self.state.engine_state)
 

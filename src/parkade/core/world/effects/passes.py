@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from parkade.core.workloads.life import Phase
+from parkade.core.workloads.life import Phase, Why
 from parkade.core.world import events as happened
 from parkade.core.world.effects.steps import put_market, step
 from parkade.core.world.world import World
@@ -64,7 +64,7 @@ def _win(world: World, won: happened.Won) -> None:
                 seats=seats,
                 promised_us=promised_us,
                 seated_us=None,
-                why="placed",
+                why=Why.PLACED,
                 busy=won.promise.busy,
                 short_us=None,
             )
@@ -78,7 +78,7 @@ def _win(world: World, won: happened.Won) -> None:
         replace(
             workload,
             phase=phase,
-            why=workload.why if workload.attempt is not None else "placed",
+            why=workload.why if workload.attempt is not None else Why.PLACED,
             promise=won.promise,
             price_set_by=won.price_set_by,
             price_to_win_micros=None,
