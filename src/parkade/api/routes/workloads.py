@@ -109,7 +109,14 @@ async def get_workload(workload: str, door: Asking) -> wire.Workload:
 @router.get("/workloads/{workload}/why")
 async def why(workload: str, door: Asking) -> wire.Why:
     """Why it is where it is, and the cheapest change that would win."""
-    return views.why(await _find(door, workload))
+    health = door.plane.health()
+    found = await _find(door, workload)
+    standstill = None
+    if found.market in health.frozen_markets:
+        standstill = "its market stands still after an internal error; its operator was told"
+    elif health.is_clock_doubted:
+        standstill = "the clock jumped, and no clearing runs until an operator confirms it"
+    return views.why(found, standstill=standstill)
 
 
 @router.post("/workloads/{workload}/hold")

@@ -137,13 +137,16 @@ def _stop(stop: Stop) -> wire.Stop:
     )
 
 
-def why(workload: Workload) -> wire.Why:
-    """Why it is where it is, and what would change it."""
+def why(workload: Workload, *, standstill: str | None) -> wire.Why:
+    """Why it is where it is, and what would change it; `standstill`: why nothing is cleared now."""
+    says = _says(workload)
+    if standstill is not None and not workload.phase.is_ended:
+        says = f"{says}; {standstill}"
     return wire.Why(
         workload=workload.workload,
         phase=workload.phase.value,
         why=workload.why,
-        says=_says(workload),
+        says=says,
         price_to_win=amount_or_none(workload.price_to_win_micros),
         not_before=instant_or_none(workload.not_before_us),
     )
