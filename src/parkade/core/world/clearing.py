@@ -11,9 +11,9 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.market.book import Change, Clearing, Demand, Line, Right, WaitReason
 from parkade.core.market.clear import clear
-from parkade.core.reservations.reservation import ReservationState
-from parkade.core.units.money import amount_of
+from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import Window
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Promise, Rate, Stop, Workload
@@ -24,7 +24,8 @@ from parkade.core.world.desk import Decision
 from parkade.core.world.money import Teller
 from parkade.core.world.notices import FINAL_CAUSES, notice
 from parkade.core.world.permits import denied, not_found
-from parkade.core.world.promises import withdrawal_charge
+from parkade.core.world.promises import has_room, withdrawal_charge
+from parkade.core.world.shortfall import credit_shortfall, short_demands
 from parkade.core.world.world import World
 
 OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
@@ -103,9 +104,7 @@ class _Changes:
         self._repriced: list[happened.Repriced] = []
         self._waiting: list[happened.Waiting] = []
         self._takers = self._who_takes_what()
-        self._is_whole = len(roll.book.nodes) == sum(world.sizes[market.market].values()) and all(
-            node.is_open for node in roll.book.nodes
-        )
+        self._short = short_demands(world, market, roll.book, outcome)
 
     def events(self) -> tuple[happened.Event, ...]:
         """Charges of given-up promises first, then the clearing; nothing if nothing changed."""
@@ -170,15 +169,20 @@ class _Changes:
                 why = _reason(line)
                 if claim.seats:
                     self._left.append(_leaving(line.demand, None, Phase.QUEUED, why, line))
-                elif claim.why != why:
-                    self._waiting.append(
-                        happened.Waiting(
-                            workload=line.demand,
-                            why=why,
-                            price_to_win_micros=None,
-                            is_short=self._is_short(why),
-                        )
-                    )
+                else:
+                    self._wait_claim(claim, why)
+
+    def _wait_claim(self, claim: Claim, why: str) -> None:
+        is_short = claim.claim in self._short
+        was_short = claim.short_us is not None
+        if was_short and not is_short:
+            self._credit(claim.reservation, claim.short_us, claim.nodes)
+        if claim.why != why or is_short != was_short:
+            self._waiting.append(
+                happened.Waiting(
+                    workload=claim.claim, why=why, price_to_win_micros=None, is_short=is_short
+                )
+            )
 
     def _keep(self, workload: Workload, line: Line) -> None:
         rate = self._rate(line)
@@ -208,13 +212,8 @@ class _Changes:
         self._won.append(self._win(line, self._rate(line)))
 
     def _credit(self, reservation: str, short_us: int | None, nodes: int) -> None:
-        """The owner's money back for the time that failures beyond the buffer left it without."""
-        if short_us is None:
-            return
-        record = self._world.records.reservations[reservation]
-        missed_us = self._now_us - max(short_us, record.window.start_us)
-        rate = record.rate_micros * nodes * record.gpus_per_node
-        event = self._teller.credit(record, amount_of(rate, max(0, missed_us)), at_us=self._now_us)
+        span = Window(start_us=short_us or self._now_us, end_us=self._now_us)
+        event = credit_shortfall(self._world, self._teller, reservation, nodes, span)
         if event is not None:
             self._charges.append(event)
 
@@ -247,22 +246,23 @@ class _Changes:
         self._wait(workload, _reason(line), line.price_to_win_micros)
 
     def _wait(self, workload: Workload, why: str, price_micros: int | None) -> None:
-        is_leaving = workload.attempt is not None
-        if is_leaving or (workload.why, workload.price_to_win_micros) == (why, price_micros):
+        if workload.attempt is not None:
             return
-        is_reserved = workload.spec.capacity.kind is CapacityKind.RESERVATION
+        is_short = workload.workload in self._short
+        was_short, reservation = workload.short_us is not None, workload.spec.capacity.reservation
+        if was_short and not is_short and reservation is not None:
+            self._credit(reservation, workload.short_us, workload.spec.nodes)
+        has_same_words = (workload.why, workload.price_to_win_micros) == (why, price_micros)
+        if has_same_words and is_short == was_short:
+            return
         self._waiting.append(
             happened.Waiting(
                 workload=workload.workload,
                 why=why,
                 price_to_win_micros=price_micros,
-                is_short=is_reserved and self._is_short(why),
+                is_short=is_short,
             )
         )
-
-    def _is_short(self, why: str) -> bool:
-        """Whether there is no room for a right because nodes are out of play or closed."""
-        return why == WaitReason.NO_ROOM and not self._is_whole
 
     def _exclude(self, workload: Workload, why: str) -> None:
         """Who is not in the pass leaves its seats, with the notice."""
@@ -339,9 +339,9 @@ class _Changes:
     def _mark_displacing(self) -> None:
         """A winner displaces where its seats do not fit beside what was told to leave just now."""
         told = {
-            seat.node
+            (seat.node, leaving.stop.cause)
             for leaving in self._left
-            if leaving.stop is not None and leaving.stop.cause in (Cause.OUTBID, Cause.MOVED)
+            if leaving.stop is not None
             for seat in _seats(self._world.records.workloads[leaving.workload])
         }
         self._won = [
@@ -353,16 +353,19 @@ class _Changes:
             for won in self._won
         ]
 
-    def _displaces(self, won: happened.Won, told: set[str]) -> bool:
+    def _displaces(self, won: happened.Won, told: set[tuple[str, Cause]]) -> bool:
+        is_on_demand = self._demands[won.workload].right is Right.ON_DEMAND
+        causes = (Cause.OUTBID, Cause.MOVED, *((Cause.RECLAIMED,) if is_on_demand else ()))
         return any(
-            seat.node in told and self._is_busy(won.workload, seat) for seat in won.promise.seats
+            self._is_busy(won.workload, seat)
+            and any((seat.node, cause) in told for cause in causes)
+            for seat in won.promise.seats
         )
 
     def _is_busy(self, holder: str, seat: Seat) -> bool:
         """Whether others hold so much of the node that the seat is not free yet."""
-        held = self._world.held_on[seat.node]
-        others = sum(gpus for name, gpus in held.items() if name != holder)
-        return others + seat.gpus > self._world.records.nodes[seat.node].gpus
+        org = self._demands[holder].org
+        return not has_room(self._world, org, seat, besides=holder)
 
 
 def _seats(workload: Workload) -> tuple[Seat, ...]:

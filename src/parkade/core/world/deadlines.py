@@ -11,9 +11,16 @@ from parkade.core.workloads.workload import Workload
 from parkade.core.world import events as happened
 from parkade.core.world.agenda import Entry
 from parkade.core.world.desk import pay_grant
+from parkade.core.world.money import Teller
 from parkade.core.world.notices import FINAL_CAUSES, order_stop
 from parkade.core.world.periods import period_due_us, take_period
-from parkade.core.world.promises import launch, launch_due_us, overdue_due_us, suspect
+from parkade.core.world.promises import (
+    launch,
+    launch_due_us,
+    overdue_due_us,
+    suspect,
+    withdrawal_charge,
+)
 from parkade.core.world.world import World
 
 
@@ -86,13 +93,10 @@ def _expiry_due_us(world: World, workload: Workload) -> int | None:
 
 
 def _expire(world: World, workload: Workload, at_us: int) -> tuple[happened.Event, ...]:
-    if workload.attempt is None:
-        return (
-            happened.PhaseChanged(
-                at_us=at_us,
-                workload=workload.workload,
-                phase=Phase.EXPIRED,
-                why=Why.MAX_DURATION,
-            ),
-        )
-    return (order_stop(world, workload, Cause.EXPIRED, at_us=at_us),)
+    charge = withdrawal_charge(world, workload, Teller(world), at_us)
+    if workload.attempt is not None:
+        return (*charge, order_stop(world, workload, Cause.EXPIRED, at_us=at_us))
+    change = happened.PhaseChanged(
+        at_us=at_us, workload=workload.workload, phase=Phase.EXPIRED, why=Why.MAX_DURATION
+    )
+    return (*charge, change)

@@ -91,7 +91,8 @@ class TokenRevoked(Event, frozen=True, kw_only=True):
 class MoneyMoved(Event, frozen=True, kw_only=True):
     """Transfers that belong together; `workload` and the fields after it where use was posted.
 
-    `owed` is what the market still owes below one micro-unit: (account, numerator) after this.
+    `charged_until_us` is 0 where no use of an attempt is among them. `owed` is what the market
+    still owes below one micro-unit: (account, numerator) after this.
     """
 
     transfers: tuple[Transfer, ...]

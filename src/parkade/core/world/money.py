@@ -135,10 +135,11 @@ class Teller:
     def post_withdrawal(
         self, workload: Workload, *, rate: Rate, minimum_us: int, at_us: int
     ) -> happened.MoneyMoved | None:
-        """Charges the minimum for a promise that made others leave and is given up."""
+        """Charges the minimum for a promise that made others leave and is given up; the use of an
+        attempt that still runs elsewhere is another matter."""
         if minimum_us <= 0 or rate.price_micros == 0:
             return None
-        posting = _Posting(workload, numerator=0)
+        posting = _Posting(msgspec.structs.replace(workload, attempt=None), numerator=0)
         self._charge_minimum(posting, rate, minimum_us, at_us)
         self._pay(posting)
         return posting.event(at_us=at_us, charged_until_us=0, billed_us=0)

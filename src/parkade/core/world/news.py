@@ -16,7 +16,7 @@ from parkade.core.world import events as happened
 from parkade.core.world.desk import Decision
 from parkade.core.world.money import Teller, billed_to_us, settled_until_us
 from parkade.core.world.permits import denied, not_found
-from parkade.core.world.promises import OVERDUE
+from parkade.core.world.promises import OVERDUE, withdrawal_charge
 from parkade.core.world.world import World
 
 SAVED = 85
@@ -26,14 +26,15 @@ MOST_BACKOFF_DOUBLINGS = 6
 
 
 def report_attempts(world: World, command: asked.ReportAttempts, now_us: int) -> Decision:
-    """Everything new in a report. Cost grows with the attempts reported."""
+    """Everything new in a report; of an attempt named twice, the last word holds. Cost grows with
+    the attempts reported."""
     if command.by is not None:
         return denied("only the server passes on what agents see")
     if command.pool not in world.records.markets:
         return not_found("pool", command.pool)
     events: list[happened.Event] = []
     teller = Teller(world)
-    for seen in command.attempts:
+    for seen in {seen.attempt: seen for seen in command.attempts}.values():
         workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
         attempt = workload.attempt if workload is not None else None
         if workload is None or attempt is None or attempt.attempt != seen.attempt:
@@ -53,7 +54,7 @@ def _news(
         attempt = replace(attempt, started_us=started_us)
         events.append(happened.Started(at_us=started_us, workload=name, attempt=seen.attempt))
     saved = seen.checkpoint
-    if saved is not None and _is_new(saved, attempt):
+    if saved is not None and _is_new(saved, attempt, now_us):
         saved_us = min(saved.at_us, now_us)
         attempt = replace(attempt, checkpoint_us=saved_us, checkpoint_step=saved.step)
         events.append(
@@ -83,6 +84,13 @@ def _posted(
     return () if event is None else (event, *_note_budget(workload, event))
 
 
+def _after(workload: Workload, event: happened.MoneyMoved | None) -> Workload:
+    """The workload with what an event charges it counted as spent."""
+    transfers = () if event is None else event.transfers
+    paid = sum(it.micros for it in transfers if it.credit.startswith("clearing/"))
+    return replace(workload, spent_micros=workload.spent_micros + paid)
+
+
 def _note_budget(
     workload: Workload, event: happened.MoneyMoved
 ) -> tuple[happened.BudgetNoted, ...]:
@@ -90,16 +98,17 @@ def _note_budget(
     most = workload.spec.max_spend_micros
     if most is None or workload.is_budget_noted:
         return ()
-    spent = workload.spent_micros + sum(
-        transfer.micros for transfer in event.transfers if transfer.credit.startswith("clearing/")
-    )
-    if spent * 5 < most * 4:
+    if _after(workload, event).spent_micros * 5 < most * 4:
         return ()
     return (happened.BudgetNoted(at_us=event.at_us, workload=workload.workload),)
 
 
-def _is_new(saved: Checkpoint, attempt: Attempt) -> bool:
+def _is_new(saved: Checkpoint, attempt: Attempt, now_us: int) -> bool:
+    """Whether it tells of more than was known: a date before the start or that goes back does not,
+    nor does the same step again under a date that has not come yet."""
     if attempt.started_us is None or saved.at_us < attempt.started_us:
+        return False
+    if saved.at_us > now_us and saved.step == attempt.checkpoint_step:
         return False
     return attempt.checkpoint_us is None or saved.at_us > attempt.checkpoint_us
 
@@ -122,7 +131,10 @@ def _ended(
     )
     if used is not None:
         events.extend((used, *_note_budget(workload, used)))
-    events.append(_judge(world, workload, seen, is_lost=is_lost, at_us=at_us))
+    judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
+    if judged.phase is not Phase.PLACED:
+        events.extend(withdrawal_charge(world, _after(workload, used), teller, at_us))
+    events.append(judged)
     events.extend(_seen_free(world, workload, at_us))
     return events
 
@@ -231,16 +243,26 @@ def _not_before_us(world: World, workload: Workload, cause: Cause | None, at_us:
 
 
 def _seen_free(world: World, workload: Workload, at_us: int) -> list[happened.Event]:
-    """Nodes that were suspect only because this attempt was overdue are well again."""
+    """Nodes that were suspect only because this attempt was overdue are well again, unless
+    another that was told to leave is still there."""
     assert workload.attempt is not None
     events: list[happened.Event] = []
     for seat in workload.attempt.seats:
         node = world.records.nodes[seat.node]
-        others = [name for name in world.held_on[seat.node] if name != workload.workload]
-        if node.health is Health.SUSPECT and node.health_reason == OVERDUE and not others:
+        is_overdue = node.health is Health.SUSPECT and node.health_reason == OVERDUE
+        if is_overdue and not _are_leaving(world, seat.node, workload):
             events.append(
                 happened.NodeHealthSet(
                     at_us=at_us, node=node.node, health=Health.HEALTHY, reason=""
                 )
             )
     return events
+
+
+def _are_leaving(world: World, node: str, gone: Workload) -> bool:
+    others = (
+        world.records.workloads[name]
+        for name in world.held_on[node]
+        if name != gone.workload and name in world.records.workloads
+    )
+    return any(other.attempt is not None and other.attempt.stop is not None for other in others)

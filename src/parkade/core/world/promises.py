@@ -42,13 +42,26 @@ def _seats_free_us(
         free_us = max(free_us, world.records.reservations[reservation].window.start_us)
     for seat in seats:
         node = world.records.nodes[seat.node]
-        held = sum(world.held_on[seat.node].values())
-        if held + seat.gpus > node.gpus or not node.is_open:
+        if not node.is_open or not has_room(world, org, seat):
             return None
         if node.last_org not in (None, org):
             turnaround_us = world.records.markets[node.market].terms.turnaround_us
             free_us = max(free_us, node.vacated_us + turnaround_us)
     return free_us
+
+
+def has_room(world: World, org: str, seat: Seat, *, besides: str = "") -> bool:
+    """Whether an org's seat fits with what others than `besides` hold there; two orgs never sit on
+    one node, not even while one of them leaves."""
+    held = [it for it in world.held_on[seat.node].items() if it[0] != besides]
+    if sum(gpus for _, gpus in held) + seat.gpus > world.records.nodes[seat.node].gpus:
+        return False
+    return all(_org_of(world, holder) == org for holder, _ in held)
+
+
+def _org_of(world: World, holder: str) -> str:
+    claim = world.records.claims.get(holder)
+    return claim.org if claim is not None else world.records.workloads[holder].org
 
 
 def launch(world: World, holder: str, at_us: int) -> tuple[happened.Event, ...]:
@@ -130,9 +143,12 @@ def _node_overdue_us(world: World, node: str) -> int | None:
 def withdrawal_charge(
     world: World, workload: Workload, teller: Teller, at_us: int
 ) -> tuple[happened.MoneyMoved, ...]:
-    """What is owed where a promise that made others leave is given up before it started."""
-    promise = workload.promise
-    if promise is None or not promise.displaces or workload.attempt is not None:
+    """What is owed where a promise that made others leave is given up before it started, also by
+    who still leaves other seats; not by who needed it because a node broke."""
+    promise, attempt = workload.promise, workload.attempt
+    if promise is None or not promise.displaces:
+        return ()
+    if attempt is not None and attempt.broken_us is not None:
         return ()
     event = teller.post_withdrawal(
         workload,

@@ -267,7 +267,8 @@ def cancel(world: World, command: asked.Cancel, now_us: int) -> Decision:
     is_final = attempt.stop is not None and attempt.stop.cause in FINAL_CAUSES
     if is_final and not command.now:
         return ()
-    return (order_stop(world, workload, Cause.CANCELLED, at_us=now_us, is_immediate=command.now),)
+    stop = order_stop(world, workload, Cause.CANCELLED, at_us=now_us, is_immediate=command.now)
+    return (*withdrawal_charge(world, workload, Teller(world), now_us), stop)
 
 
 def change_bid(world: World, command: asked.ChangeBid, now_us: int) -> Decision:

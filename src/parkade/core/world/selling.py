@@ -197,6 +197,7 @@ def make_claim(world: World, command: asked.MakeClaim, now_us: int) -> Decision:
             " not claimed yet",
             field="nodes",
         )
+    is_early = reservation.state is ReservationState.SOLD
     claim = Claim(
         claim=f"c{world.records.counters.get('claim', 0) + 1}",
         reservation=reservation.reservation,
@@ -206,7 +207,7 @@ def make_claim(world: World, command: asked.MakeClaim, now_us: int) -> Decision:
         seats=(),
         promised_us=None,
         seated_us=None,
-        why=Why.NEXT_CLEARING,
+        why=Why.RESERVATION_NOT_IN_FORCE if is_early else Why.NEXT_CLEARING,
     )
     return (happened.Claimed(at_us=now_us, claim=claim),)
 

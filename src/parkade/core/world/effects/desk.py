@@ -77,7 +77,7 @@ def move_money(world: World, event: happened.MoneyMoved) -> None:
     spent = world.records.spent_by_user
     spent[workload.user] = spent.get(workload.user, 0) + paid
     attempt = workload.attempt
-    if attempt is not None:
+    if attempt is not None and event.charged_until_us > 0:
         _note_use(world, workload, event)
         attempt = replace(
             attempt,

@@ -21,7 +21,14 @@ def change_phase(world: World, event: happened.PhaseChanged) -> None:
     step(
         world,
         workload,
-        replace(workload, phase=event.phase, why=event.why, promise=None, ended_us=ended_us),
+        replace(
+            workload,
+            phase=event.phase,
+            why=event.why,
+            promise=None,
+            short_us=None,
+            ended_us=ended_us,
+        ),
     )
 
 

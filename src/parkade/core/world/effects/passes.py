@@ -2,18 +2,19 @@
 
 from msgspec.structs import replace
 
+from parkade.core.reservations.reservation import Claim
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.world import events as happened
-from parkade.core.world.effects.steps import put_market, step
+from parkade.core.world.effects.steps import put_market, step, vacate
 from parkade.core.world.world import World
 
 
 def clear(world: World, event: happened.Cleared) -> None:
     """Notices and withdrawals first, so that what they free can be promised."""
     for leaving in event.left:
-        _leave(world, leaving)
+        _leave(world, leaving, event.at_us)
     for won in event.won:
-        _win(world, won)
+        _win(world, won, event.at_us)
     for repriced in event.repriced:
         _reprice(world, repriced)
     for waiting in event.waiting:
@@ -28,9 +29,9 @@ def clear(world: World, event: happened.Cleared) -> None:
     )
 
 
-def _leave(world: World, leaving: happened.Leaving) -> None:
+def _leave(world: World, leaving: happened.Leaving, at_us: int) -> None:
     if leaving.workload in world.records.claims:
-        claim = world.records.claims[leaving.workload]
+        claim = _vacated(world, leaving.workload, at_us)
         world.put_claim(replace(claim, seats=(), promised_us=None, seated_us=None, why=leaving.why))
         return
     workload = world.records.workloads[leaving.workload]
@@ -54,9 +55,17 @@ def _leave(world: World, leaving: happened.Leaving) -> None:
     )
 
 
-def _win(world: World, won: happened.Won) -> None:
+def _vacated(world: World, name: str, at_us: int) -> Claim:
+    """A claim whose seats, if it had them, are left to the next tenant."""
+    claim = world.records.claims[name]
+    if claim.seated_us is not None:
+        vacate(world, claim.seats, at_us)
+    return claim
+
+
+def _win(world: World, won: happened.Won, at_us: int) -> None:
     if won.workload in world.records.claims:
-        claim = world.records.claims[won.workload]
+        claim = _vacated(world, won.workload, at_us)
         seats, promised_us = won.promise.seats, won.promise.promised_us
         world.put_claim(
             replace(
@@ -101,10 +110,11 @@ def _reprice(world: World, repriced: happened.Repriced) -> None:
 
 
 def _wait(world: World, waiting: happened.Waiting, at_us: int) -> None:
-    since_us = at_us if waiting.is_short else None
     if waiting.workload in world.records.claims:
         claim = world.records.claims[waiting.workload]
-        world.put_claim(replace(claim, why=waiting.why, short_us=claim.short_us or since_us))
+        world.put_claim(
+            replace(claim, why=waiting.why, short_us=_short_us(claim.short_us, waiting, at_us))
+        )
         return
     workload = world.records.workloads[waiting.workload]
     world.put_workload(
@@ -112,6 +122,12 @@ def _wait(world: World, waiting: happened.Waiting, at_us: int) -> None:
             workload,
             why=waiting.why,
             price_to_win_micros=waiting.price_to_win_micros,
-            short_us=workload.short_us or since_us,
+            short_us=_short_us(workload.short_us, waiting, at_us),
         )
     )
+
+
+def _short_us(before_us: int | None, waiting: happened.Waiting, at_us: int) -> int | None:
+    if not waiting.is_short:
+        return None
+    return at_us if before_us is None else before_us

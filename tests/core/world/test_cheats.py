@@ -1,0 +1,482 @@
+"""Ways to cheat, and what each costs: none pays, or no more than the test says."""
+
+from collections.abc import Callable
+
+import pytest
+
+from parkade.core.units.money import MICROS
+from parkade.core.units.time import SECOND_US
+from parkade.core.workloads.life import Phase
+from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
+from parkade.core.world import commands as asked
+from parkade.core.world import events as happened
+from parkade.core.world.codec import encode_event
+from parkade.core.world.people import Role
+from tests.auditor import audit
+from tests.core.world.story import Parkade
+from tests.core.world.test_journeys import Journey
+
+MINIMUM_S = 30
+
+
+def given_a_guest(*, limit: float = 5, nodes: int = 1) -> tuple[Parkade, str]:
+    """One node a guest, all free of a floor, each running."""
+    parkade = Parkade(fabrics={"a": nodes}, buffer_nodes=0, public_floor_micros=0)
+    guest = parkade.bid("guest", limit)
+    parkade.clear()
+    parkade.started(guest)
+    return parkade, guest
+
+
+def report(
+    parkade: Parkade,
+    name: str,
+    *,
+    started_us: int | None = None,
+    released_us: int | None = None,
+    checkpoint: Checkpoint | None = None,
+    times: int = 1,
+) -> tuple[happened.Event, ...]:
+    """What an agent says of an attempt, whatever is true."""
+    attempt = parkade.attempt(name)
+    is_over = released_us is not None
+    seen = ObservedAttempt(
+        attempt=attempt.attempt,
+        generation=attempt.generation,
+        phase=EnginePhase.RELEASED if is_over else EnginePhase.RUNNING,
+        started_us=started_us,
+        released_us=released_us,
+        exits=(RankExit(rank=0, code=0, signal=None),) if is_over else (),
+        checkpoint=checkpoint,
+        devices=(),
+        launch_error=None,
+        engine_state="",
+    )
+    return parkade.do(asked.ReportAttempts(by=None, pool="pool", attempts=(seen,) * times))
+
+
+def cancelled(parkade: Parkade, name: str) -> None:
+    parkade.do(asked.Cancel(by=None, workload=name, now=True))
+
+
+def lowered(parkade: Parkade, name: str) -> None:
+    lower = asked.ChangeBid(by=None, workload=name, limit_price_micros=1)
+    assert parkade.refused(lower).reason == "conflict"
+    cancelled(parkade, name)
+
+
+def held(parkade: Parkade, name: str) -> None:
+    parkade.do(asked.Hold(by=None, workload=name))
+
+
+def out_of_funds(parkade: Parkade, name: str) -> None:
+    """The owner caps the user below what the bid may cost."""
+    parkade.do(asked.SetCap(by=None, user="eve", cap_micros=MICROS // 100))
+    parkade.clear()
+
+
+def launched_and(parkade: Parkade, name: str, code: int) -> None:
+    parkade.stop_all()
+    parkade.started(name)
+    parkade.ended(name, code=code)
+
+
+def failed_at_once(parkade: Parkade, name: str) -> None:
+    launched_and(parkade, name, 1)
+
+
+def succeeded_at_once(parkade: Parkade, name: str) -> None:
+    launched_and(parkade, name, 0)
+
+
+def cancelled_before_it_started(parkade: Parkade, name: str) -> None:
+    parkade.stop_all()
+    cancelled(parkade, name)
+    parkade.ended(name, code=1)
+
+
+WAYS_OUT = (
+    cancelled,
+    lowered,
+    held,
+    out_of_funds,
+    failed_at_once,
+    succeeded_at_once,
+    cancelled_before_it_started,
+)
+
+
+def given_eve(parkade: Parkade) -> None:
+    parkade.org("cheat")
+    parkade.do(asked.CreateUser(by=None, user="eve", org="cheat", role=Role.OWNER, unix_name=None))
+
+
+def eves_bid(parkade: Parkade, limit: float, **shape: int) -> str:
+    spec = parkade.spec(limit=limit, **shape)
+    command = asked.Submit(by="eve", org="cheat", market=None, spec=spec, is_held=False)
+    events = parkade.do(command)
+    return next(e.workload.workload for e in events if isinstance(e, happened.Submitted))
+
+
+@pytest.mark.parametrize("leave", WAYS_OUT)
+def test_a_cheap_sweep_costs_the_minimum_charge_whatever_way_it_is_given_up(
+    leave: Callable[[Parkade, str], None],
+) -> None:
+    parkade, guest = given_a_guest()
+    given_eve(parkade)
+    sweep = eves_bid(parkade, 20)
+    parkade.clear()
+    assert parkade.stop(guest).cause == "outbid"
+    price = parkade.price(sweep)
+    before = parkade.balance("org/cheat")
+    leave(parkade, sweep)
+    paid = before - parkade.balance("org/cheat")
+    without_credits = price * 20**2 // 21**2
+    assert without_credits * 2 * MINIMUM_S // 3600 <= paid <= price * 2 * MINIMUM_S // 3600
+
+
+def test_on_demand_that_makes_guests_leave_and_cancels_pays_the_minimum_charge() -> None:
+    parkade, guest = given_a_guest()
+    before = parkade.balance("org/guest")
+    parkade.org("cheat")
+    had = parkade.balance("org/cheat")
+    sure = parkade.on_demand("cheat")
+    assert parkade.stop(guest).cause == "reclaimed"
+    cancelled(parkade, sure)
+    assert had - parkade.balance("org/cheat") == 12 * MICROS * 2 * MINIMUM_S // 3600
+    assert parkade.balance("org/guest") == before
+
+
+def given_an_outbid_cheat() -> tuple[Parkade, str, str]:
+    """The cheat was outbid and, before it left, raised its bid so that another must leave."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, public_floor_micros=0)
+    cheat, guest = parkade.bid("cheat", 4), parkade.bid("guest", 6)
+    parkade.clear()
+    parkade.start_all()
+    rich = parkade.bid("rich", 20)
+    parkade.clear()
+    assert parkade.stop(cheat).cause == "outbid"
+    assert parkade.phase(rich) is Phase.PLACED
+    parkade.do(asked.ChangeBid(by=None, workload=cheat, limit_price_micros=50 * MICROS))
+    parkade.clear()
+    return parkade, cheat, guest
+
+
+@pytest.mark.parametrize("way", ["cancel", "succeed"])
+def test_who_is_leaving_and_makes_others_leave_pays_for_giving_it_up(way: str) -> None:
+    parkade, cheat, guest = given_an_outbid_cheat()
+    assert parkade.stop(guest).cause == "outbid"
+    price = parkade.price(cheat)
+    before = parkade.balance("org/cheat")
+    if way == "cancel":
+        cancelled(parkade, cheat)
+        parkade.ended(cheat, code=1)
+    else:
+        parkade.ended(cheat, code=0)
+    assert before - parkade.balance("org/cheat") >= price * 2 * MINIMUM_S // 3600 > 0
+    audit(encode_event(event) for event in parkade.journal)
+
+
+def test_alternating_bids_change_no_price_and_a_bid_that_others_leave_for_is_not_lowered() -> None:
+    parkade, _ = given_a_guest()
+    parkade.org("cheat")
+    sweep = parkade.bid("cheat", 20)
+    parkade.clear()
+    parkade.clear()
+    price = parkade.price(sweep)
+    for limit in (30, 1000, 21):
+        change = asked.ChangeBid(by=None, workload=sweep, limit_price_micros=limit * MICROS)
+        if limit == 21:
+            assert parkade.refused(change).reason == "conflict"
+        else:
+            parkade.do(change)
+        parkade.clear()
+        assert parkade.price(sweep) == price
+
+
+def test_a_seat_kept_free_in_starting_is_billed_after_the_grace_however_late_it_is_seen() -> None:
+    parkade, _ = given_a_guest()
+    parkade.org("cheat")
+    sweep = parkade.bid("cheat", 20)
+    parkade.clear()
+    parkade.stop_all()
+    ordered_us = parkade.attempt(sweep).ordered_us
+    parkade.tick(1800)
+    before = parkade.balance("org/cheat")
+    report(parkade, sweep, started_us=parkade.now_us)
+    price = parkade.price(sweep)
+    report(parkade, sweep, released_us=parkade.now_us)
+    assert parkade.now_us - ordered_us == 1800 * SECOND_US
+    assert before - parkade.balance("org/cheat") == price * 2 * (1800 - 120) // 3600
+
+
+def test_a_free_seat_kept_in_starting_costs_nothing_while_no_process_is_reported() -> None:
+    """Bounded by the agent's word alone: nobody had to leave for it, but others may wait."""
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
+    parkade.org("cheat")
+    before = parkade.balance("org/cheat")
+    job = parkade.bid("cheat", 9)
+    parkade.clear()
+    parkade.pass_time(1800)
+    cancelled(parkade, job)
+    parkade.ended(job, code=1, at_us=parkade.now_us)
+    assert before == parkade.balance("org/cheat")
+
+
+SKEWS_S = (-(10**9), -7200, 0, 7200, 10**9)
+
+
+@pytest.mark.parametrize("started_s", SKEWS_S)
+@pytest.mark.parametrize("released_s", SKEWS_S)
+def test_an_agents_dates_never_bill_outside_the_order_and_the_kill(
+    started_s: int, released_s: int
+) -> None:
+    parkade = Parkade(public_floor_micros=8 * MICROS)
+    job = parkade.bid("lab", 9)
+    parkade.clear()
+    before = parkade.balance("org/lab")
+    parkade.tick(600)
+    report(parkade, job, started_us=parkade.now_us + started_s * SECOND_US)
+    parkade.tick(300)
+    parkade.do(asked.Cancel(by=None, workload=job, now=False))
+    parkade.tick(3000)
+    report(parkade, job, released_us=parkade.now_us + released_s * SECOND_US)
+    most_s = 600 + 300 + 30 + 5
+    assert 0 <= before - parkade.balance("org/lab") <= 8 * MICROS * 2 * most_s // 3600
+    assert parkade.phase(job).is_ended
+    audit(encode_event(event) for event in parkade.journal)
+
+
+def test_an_attempt_named_twice_in_a_report_is_charged_and_ended_once() -> None:
+    parkade = Parkade()
+    job = parkade.bid("lab", 9)
+    parkade.clear()
+    parkade.started(job)
+    parkade.tick(3600)
+    before = parkade.balance("org/lab")
+    events = report(parkade, job, released_us=parkade.now_us, times=2)
+    assert sum(isinstance(event, happened.Ended) for event in events) == 1
+    assert before - parkade.balance("org/lab") == 16 * MICROS
+
+
+def test_an_invented_checkpoint_is_told_once_and_never_makes_use_cheaper() -> None:
+    parkade = Parkade()
+    job = parkade.bid("lab", 9)
+    parkade.clear()
+    parkade.started(job)
+    started_us = parkade.now_us
+    parkade.tick(60)
+    early = Checkpoint(step=1, at_us=started_us - 1)
+    assert not report(parkade, job, checkpoint=early)
+    future = Checkpoint(step=2, at_us=started_us + 10**15)
+    assert len(report(parkade, job, checkpoint=future)) == 1
+    parkade.tick(60)
+    assert not report(parkade, job, checkpoint=future)
+    parkade.tick(480)
+    before = parkade.balance("org/lab")
+    parkade.fail(parkade.nodes_of(job)[0])
+    parkade.ended(job, signal=9)
+    assert before - parkade.balance("org/lab") == 8 * MICROS * 2 * 60 // 3600
+
+
+def test_hiding_checkpoints_saves_at_most_an_hour_and_only_where_a_node_breaks() -> None:
+    parkade = Parkade()
+    open_, hidden = parkade.bid("open", 9), parkade.bid("hidden", 9)
+    parkade.clear()
+    parkade.start_all()
+    had = {name: parkade.balance(f"org/{name}") for name in ("open", "hidden")}
+    for _ in range(3):
+        parkade.tick(3600)
+        parkade.saved(open_, 1)
+        parkade.heard()
+    for job in (open_, hidden):
+        parkade.fail(parkade.nodes_of(job)[0])
+        parkade.ended(job, signal=9)
+    paid = {name: had[name] - parkade.balance(f"org/{name}") for name in had}
+    assert paid["open"] - paid["hidden"] == 16 * MICROS
+
+
+def credited(parkade: Parkade) -> int:
+    """Micro-units paid back to owners."""
+    return sum(
+        transfer.micros
+        for event in parkade.journal
+        if isinstance(event, happened.MoneyMoved)
+        for transfer in event.transfers
+        if transfer.kind == "credit"
+    )
+
+
+def given_a_short_owner() -> Parkade:
+    """acme reserved both nodes; one of them is broken, and the other is claimed."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    parkade.reserve("acme", 2)
+    parkade.fail("a1")
+    parkade.claim("acme", 1)
+    return parkade
+
+
+def test_many_short_workloads_of_one_reservation_are_credited_for_its_nodes_once() -> None:
+    parkade = given_a_short_owner()
+    owns = [parkade.on_reservation("acme", "acme") for _ in range(5)]
+    parkade.tick(1800)
+    parkade.do(asked.RestoreNode(by=None, node="a1"))
+    for own in owns:
+        parkade.start_all()
+        if parkade.workload(own).attempt is not None:
+            parkade.ended(own)
+    assert credited(parkade) == 4 * 2 * MICROS // 2
+
+
+def test_claims_and_workloads_that_are_short_are_not_credited_for_the_same_node() -> None:
+    parkade = given_a_short_owner()
+    own = parkade.on_reservation("acme", "acme")
+    claim = parkade.claim("acme", 1)
+    parkade.tick(1800)
+    parkade.do(asked.RestoreNode(by=None, node="a1"))
+    cancelled(parkade, own)
+    parkade.do(asked.Unclaim(by=None, claim=claim))
+    parkade.clear()
+    assert credited(parkade) == 4 * 2 * MICROS // 2
+
+
+def test_who_holds_its_own_workload_back_is_not_credited_for_the_time() -> None:
+    parkade = given_a_short_owner()
+    own = parkade.on_reservation("acme", "acme")
+    parkade.tick(600)
+    parkade.do(asked.Hold(by=None, workload=own))
+    parkade.do(asked.RestoreNode(by=None, node="a1"))
+    parkade.tick(3600)
+    parkade.do(asked.Release(by=None, workload=own))
+    parkade.clear()
+    assert parkade.phase(own) is Phase.STARTING
+    assert credited(parkade) == 0
+
+
+def test_a_node_that_fails_and_comes_back_again_and_again_is_credited_for_its_time_once() -> None:
+    parkade = given_a_short_owner()
+    own = parkade.on_reservation("acme", "acme")
+    for _ in range(3):
+        parkade.tick(600)
+        parkade.do(asked.RestoreNode(by=None, node="a1"))
+        parkade.start_all()
+        parkade.fail("a1")
+        parkade.ended(own, signal=9)
+        parkade.clear()
+    assert parkade.workload(own).why == "no_room"
+    assert credited(parkade) == 3 * (4 * 2 * MICROS * 600 // 3600)
+
+
+def test_a_reservation_is_never_credited_more_than_it_paid_for_the_time() -> None:
+    parkade = given_a_short_owner()
+    before = parkade.balance("org/acme")
+    for _ in range(10):
+        own = parkade.on_reservation("acme", "acme")
+        parkade.tick(60)
+        parkade.do(asked.RestoreNode(by=None, node="a1"))
+        parkade.start_all()
+        parkade.ended(own)
+        parkade.fail("a1")
+    parkade.do(asked.EndReservation(by=None, reservation="acme"))
+    parkade.tick(3600)
+    assert credited(parkade) == 10 * (4 * 2 * MICROS * 60 // 3600)
+    assert parkade.balance("org/acme") - before == credited(parkade)
+
+
+def test_an_open_end_is_owed_to_the_end_of_the_period_that_is_paid() -> None:
+    parkade = Parkade()
+    parkade.reserve("acme", 2)
+    parkade.tick(1)
+    paid = 1_000_000 * MICROS - parkade.balance("org/acme")
+    assert paid == 4 * 4 * MICROS
+    parkade.do(asked.EndReservation(by=None, reservation="acme"))
+    again = asked.EndReservation(by=None, reservation="acme")
+    assert parkade.refused(again).reason == "conflict"
+    parkade.tick(3600)
+    assert 1_000_000 * MICROS - parkade.balance("org/acme") == paid
+
+
+def test_a_claim_that_loses_its_node_leaves_it_unsanitised_for_the_next_org() -> None:
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=1, turnaround_us=7 * SECOND_US)
+    parkade.reserve("acme", 1)
+    parkade.lend("acme", 0)
+    claim = parkade.claim("acme", 1)
+    (seat,) = parkade.world.records.claims[claim].seats
+    parkade.tick(100)
+    parkade.fail(seat.node)
+    (new,) = parkade.world.records.claims[claim].seats
+    assert new.node != seat.node
+    parkade.do(asked.RestoreNode(by=None, node=seat.node))
+    guest = parkade.bid("guest", 20)
+    parkade.clear()
+    assert parkade.nodes_of(guest) == (seat.node,)
+    assert parkade.phase(guest) is Phase.PLACED
+    parkade.tick(7)
+    assert parkade.phase(guest) is Phase.STARTING
+
+
+def test_a_part_of_a_node_is_had_only_once_the_other_org_has_left_and_its_seat_is_clean() -> None:
+    parkade = Parkade(
+        fabrics={"a": 1}, buffer_nodes=0, public_floor_micros=0, turnaround_us=7 * SECOND_US
+    )
+    guest = parkade.bid("guest", 5, gpus=1)
+    parkade.clear()
+    parkade.started(guest)
+    rich = parkade.bid("rich", 20, gpus=1)
+    parkade.clear()
+    assert parkade.stop(guest).cause == "outbid"
+    assert parkade.phase(rich) is Phase.PLACED
+    parkade.tick(20)
+    parkade.ended(guest, code=85)
+    assert parkade.phase(rich) is Phase.PLACED
+    parkade.tick(7)
+    assert parkade.phase(rich) is Phase.STARTING
+
+
+def test_a_sweep_with_parts_of_nodes_costs_the_minimum_charge_too() -> None:
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, public_floor_micros=0)
+    parkade.bid("guest", 5, gpus=1)
+    parkade.clear()
+    parkade.start_all()
+    parkade.org("cheat")
+    before = parkade.balance("org/cheat")
+    sweep = parkade.bid("cheat", 20, gpus=1)
+    parkade.clear()
+    price = parkade.price(sweep)
+    cancelled(parkade, sweep)
+    assert before - parkade.balance("org/cheat") == price * MINIMUM_S // 3600 > 0
+
+
+def test_a_suspect_node_is_well_again_once_whoever_was_overdue_has_left() -> None:
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, public_floor_micros=0)
+    stays, leaves = (parkade.bid("lab", limit, gpus=1) for limit in (9, 5))
+    parkade.clear()
+    parkade.start_all()
+    parkade.bid("lab", 8, gpus=1)
+    parkade.clear()
+    assert parkade.stop(leaves).cause == "outbid"
+    parkade.tick(30 + 5 + 60)
+    assert parkade.world.records.nodes["a1"].health == "suspect"
+    parkade.ended(leaves, signal=9)
+    assert parkade.phase(stays) is Phase.RUNNING
+    assert parkade.world.records.nodes["a1"].health == "healthy"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_two_orgs_never_sit_on_one_node(seed: int) -> None:
+    journey = Journey(seed)
+    for _ in range(60):
+        journey.act()
+        records = journey.parkade.world.records
+        for node, held in journey.parkade.world.held_on.items():
+            orgs = {(records.claims.get(it) or records.workloads[it]).org for it in held}
+            assert len(orgs) <= 1, f"{node} holds {held}"
+
+
+def test_a_claim_made_before_its_window_says_why_it_waits() -> None:
+    parkade = Parkade()
+    parkade.reserve("acme", 1, in_hours=1, hours=1)
+    claim = parkade.claim("acme", 1)
+    assert parkade.world.records.claims[claim].why == "reservation_not_in_force"
+    parkade.run(3700)
+    assert parkade.world.records.claims[claim].seated_us is not None
