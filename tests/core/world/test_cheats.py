@@ -111,8 +111,8 @@ def given_eve(parkade: Parkade) -> None:
     parkade.do(asked.CreateUser(by=None, user="eve", org="cheat", role=Role.OWNER, unix_name=None))
 
 
-def eves_bid(parkade: Parkade, limit: float, **shape: int) -> str:
-    spec = parkade.spec(limit=limit, **shape)
+def eves_bid(parkade: Parkade, limit: float) -> str:
+    spec = parkade.spec(limit=limit)
     command = asked.Submit(by="eve", org="cheat", market=None, spec=spec, is_held=False)
     events = parkade.do(command)
     return next(e.workload.workload for e in events if isinstance(e, happened.Submitted))
@@ -480,3 +480,157 @@ def test_a_claim_made_before_its_window_says_why_it_waits() -> None:
     assert parkade.world.records.claims[claim].why == "reservation_not_in_force"
     parkade.run(3700)
     assert parkade.world.records.claims[claim].seated_us is not None
+
+
+@pytest.mark.parametrize("rival", [None, "acme"])
+def test_an_owners_own_bid_does_not_push_up_what_it_is_paid(rival: str | None) -> None:
+    """A shill under another org's name does, up to the guest's limit: orgs are admitted."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    parkade.reserve("acme", 2)
+    parkade.lend("acme", 5)
+    guests = [parkade.bid("lab", 20) for _ in range(2)]
+    if rival is not None:
+        parkade.bid(rival, 15)
+    parkade.clear()
+    parkade.start_all()
+    parkade.clear()
+    before = parkade.balance("org/acme")
+    parkade.tick(1800)
+    for guest in guests:
+        parkade.ended(guest)
+    assert parkade.balance("org/acme") - before == 5 * 4 * MICROS // 2
+
+
+def test_reserving_only_to_lend_gains_no_more_than_guests_paid_less_fee_and_rate() -> None:
+    """It pays where guests pay more than the rate, until payouts are capped."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    parkade.reserve("acme", 2, hours=1)
+    parkade.lend("acme", 5)
+    guests = [parkade.bid("lab", 20) for _ in range(2)]
+    parkade.clear()
+    parkade.start_all()
+    parkade.tick(1800)
+    for guest in guests:
+        parkade.ended(guest)
+    paid = 1_000_000 * MICROS - parkade.balance("org/lab")
+    received = parkade.balance("org/acme") - (1_000_000 - 4 * 4) * MICROS
+    assert received <= paid * 5 // 7
+
+
+def test_guests_pay_for_their_notice_only_however_often_an_owner_claims_and_gives_up() -> None:
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
+    parkade.reserve("acme", 1)
+    parkade.lend("acme", 5)
+    guest = parkade.bid("lab", 9)
+    parkade.clear()
+    parkade.started(guest)
+    had, owner = parkade.balance("org/lab"), parkade.balance("org/acme")
+    for _ in range(5):
+        claim = parkade.claim("acme", 1)
+        parkade.do(asked.Unclaim(by=None, claim=claim))
+        parkade.tick(5)
+    assert parkade.stop(guest).cause == "reclaimed"
+    parkade.tick(60)
+    parkade.ended(guest, code=85)
+    paid = had - parkade.balance("org/lab")
+    assert paid == 7 * MICROS * 2 * 35 // 3600
+    assert parkade.balance("org/acme") - owner <= paid * 5 // 7
+
+
+def test_a_window_kept_back_or_ended_before_it_begins_costs_nothing_but_binds_its_price() -> None:
+    """Bounded: nobody else is sold the nodes, but the money for the window is bound as long, and
+    guests go on using them."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    parkade.org("cheat", deposit=49)
+    spec = parkade.spec(on_demand_hours=1, nodes=2)
+    window = asked.Submit(by=None, org="cheat", market=None, spec=spec, is_held=True)
+    parkade.do(window)
+    assert parkade.refused(window).reason == "no_capacity"
+    guest = parkade.bid("guest", 9, nodes=2)
+    parkade.clear()
+    assert parkade.phase(guest) is Phase.STARTING
+    bid = parkade.bid("cheat", 9)
+    parkade.clear()
+    assert parkade.workload(bid).why == "insufficient_funds"
+    parkade.tick(3700)
+    assert parkade.phase("w1") is Phase.EXPIRED
+    assert parkade.balance("org/cheat") == 49 * MICROS
+
+
+def test_a_users_cap_holds_over_all_its_workloads_together() -> None:
+    parkade = Parkade(fabrics={"a": 3, "b": 3}, buffer_nodes=0)
+    given_eve(parkade)
+    parkade.do(asked.SetCap(by=None, user="eve", cap_micros=2 * MICROS))
+    for _ in range(6):
+        eves_bid(parkade, 9)
+    parkade.run(3600)
+    assert 0 < 1_000_000 * MICROS - parkade.balance("org/cheat") <= 2 * MICROS
+
+
+def test_a_grant_that_comes_late_pays_each_period_once() -> None:
+    parkade = Parkade()
+    parkade.org("lab", deposit=0)
+    grant = asked.SetGrant(by=None, org="lab", micros=MICROS, every_us=60 * SECOND_US)
+    parkade.do(grant)
+    parkade.tick(600)
+    assert parkade.balance("org/lab") == 11 * MICROS
+    parkade.do(asked.SetGrant(by=None, org="lab", micros=0, every_us=0))
+    parkade.tick(600)
+    assert parkade.balance("org/lab") == 11 * MICROS
+
+
+def test_a_cancel_while_being_healed_is_billed_to_the_failure_and_blocks_nobody() -> None:
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, public_floor_micros=0)
+    strong, weak = parkade.bid("strong", 9), parkade.bid("weak", 5)
+    parkade.clear()
+    parkade.start_all()
+    parkade.tick(60)
+    before = parkade.balance("org/strong")
+    parkade.fail(parkade.nodes_of(strong)[0])
+    assert parkade.stop(weak).cause == "outbid"
+    cancelled(parkade, strong)
+    parkade.tick(5)
+    parkade.ended(strong, signal=9)
+    parkade.ended(weak, code=85)
+    assert parkade.phase(strong) is Phase.CANCELLED
+    assert parkade.balance("org/strong") == before
+    parkade.tick(120)
+    parkade.clear()
+    assert parkade.phase(weak) is Phase.STARTING
+
+
+def test_max_duration_runs_on_while_a_workload_is_healed_and_gives_up_its_seats() -> None:
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    job = parkade.bid("lab", 9, max_duration_us=600 * SECOND_US)
+    parkade.clear()
+    parkade.started(job)
+    parkade.fail(parkade.nodes_of(job)[0])
+    parkade.tick(700)
+    assert parkade.workload(job).promise is None
+    assert parkade.stop(job).cause in ("healed", "expired")
+    parkade.ended(job, signal=9)
+    assert parkade.phase(job) is Phase.EXPIRED
+    assert not any(parkade.world.held_on.values()) and not any(parkade.world.promised_on.values())
+
+
+@pytest.mark.parametrize("end", ["kill", "failure"])
+def test_an_agent_that_goes_on_reporting_and_releases_late_is_not_paid_past_the_end(
+    end: str,
+) -> None:
+    parkade = Parkade()
+    job = parkade.bid("lab", 9)
+    parkade.clear()
+    parkade.started(job)
+    before = parkade.balance("org/lab")
+    parkade.tick(600)
+    if end == "kill":
+        parkade.do(asked.Cancel(by=None, workload=job, now=True))
+    else:
+        parkade.fail(parkade.nodes_of(job)[0])
+    for _ in range(5):
+        parkade.tick(3600)
+        parkade.saved(job, parkade.now_us)
+    parkade.ended(job, code=1)
+    seconds = 605 if end == "kill" else 600
+    assert before - parkade.balance("org/lab") == 8 * MICROS * 2 * seconds // 3600
+    audit(encode_event(event) for event in parkade.journal)

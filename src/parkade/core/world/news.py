@@ -79,7 +79,7 @@ def _posted(
     hour_us = now_us // HOUR_US * HOUR_US
     if attempt.posted_us >= hour_us:
         return ()
-    until_us = min(hour_us, settled_until_us(attempt, hour_us))
+    until_us = min(billed_to_us(attempt, hour_us), settled_until_us(attempt, hour_us))
     event = teller.post_use(workload, until_us=until_us, at_us=hour_us)
     return () if event is None else (event, *_note_budget(workload, event))
 
@@ -116,11 +116,13 @@ def _is_new(saved: Checkpoint, attempt: Attempt, now_us: int) -> bool:
 def _ended(
     world: World, teller: Teller, workload: Workload, seen: ObservedAttempt, now_us: int
 ) -> list[happened.Event]:
-    """The attempt's last charges, and what becomes of the workload."""
+    """The attempt's last charges, and what becomes of the workload. It ended no earlier than it
+    was reported to run and charged for."""
     attempt = workload.attempt
     assert attempt is not None
     released_us = seen.released_us if seen.released_us is not None else now_us
-    at_us = min(max(released_us, attempt.started_us or attempt.ordered_us), now_us)
+    began_us = max(attempt.started_us or attempt.ordered_us, attempt.charged_until_us)
+    at_us = min(max(released_us, began_us), now_us)
     is_lost = attempt.broken_us is not None or _is_lost(seen)
     events: list[happened.Event] = []
     used = teller.post_use(
