@@ -1,4 +1,4 @@
-"""Agents that say anything at any date: the world holds, nobody pays too much, all comes to rest."""
+"""Agents that say anything at any date: nobody pays too much, and all comes to rest."""
 
 import re
 
@@ -13,10 +13,21 @@ from parkade.core.world import commands as asked
 from parkade.core.world.codec import decode_snapshot, encode_event, encode_snapshot
 from parkade.core.world.deadlines import next_deadline_us
 from tests.auditor import Discrepancy, audit
+from tests.core.world.story import Parkade
 from tests.core.world.test_journeys import JOURNEYS, ORGS, Journey
 
 CHARGED = re.compile(r"was charged (\d+) and owed (\d+)")
 """Less than owed is right where the balance or `max_spend` was used up; more never is."""
+
+
+def is_agreed(parkade: Parkade) -> bool:
+    """Whether the auditor finds nothing, or nothing but less charged than owed."""
+    try:
+        audit(encode_event(event) for event in parkade.journal)
+    except Discrepancy as found:
+        charged = CHARGED.search(str(found))
+        return charged is not None and int(charged[1]) < int(charged[2])
+    return True
 
 
 class LyingAgents(Journey):
@@ -92,11 +103,7 @@ def test_whatever_agents_say_the_world_holds_replays_and_comes_to_rest(seed: int
     for _ in range(60):
         day.act()
     parkade = day.parkade
-    try:
-        audit(encode_event(event) for event in parkade.journal)
-    except Discrepancy as found:
-        charged = CHARGED.search(str(found))
-        assert charged is not None and int(charged[1]) < int(charged[2]), found
+    assert is_agreed(parkade)
     snapshot = encode_snapshot(parkade.world)
     assert parkade.replayed() == snapshot
     rebuilt = decode_snapshot(snapshot)
