@@ -50,3 +50,5 @@ def up(
         run(read_settings(given), options)
     except (AlreadyLed, BadSettings, StoreError) as error:
         fail(str(error), exit_code=2)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}; choose another path", exit_code=2)

@@ -1,6 +1,7 @@
 """Workloads: look at them, change them, read what they print."""
 
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,8 +11,10 @@ from parkade.cli.calling import AsJson, calling
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from parkade.client import Client
     from parkade.wire import workloads as wire
 
+NEXT_ATTEMPT_S = 0.5
 Id = Annotated[str, typer.Argument(help="Such as w12.", metavar="WORKLOAD")]
 
 
@@ -47,14 +50,39 @@ def why(workload: Id, as_json: AsJson = False) -> None:
 def logs(
     workload: Id,
     rank: Annotated[int, typer.Option(help="Which of its nodes.", min=0)] = 0,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Until it ends.")] = False,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Through all its attempts, until it ends.")
+    ] = False,
     offset: Annotated[int, typer.Option(help="Bytes to leave out.", min=0)] = 0,
 ) -> None:
-    """Print what a workload printed."""
+    """Print what a workload printed: its present or last attempt."""
     with calling() as client:
-        for chunk in client.logs(workload, rank=rank, offset=offset, follow=follow):
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+        while True:
+            attempt = _attempt_of(client, workload)
+            for chunk in client.logs(workload, rank=rank, offset=offset, follow=follow):
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+            if not follow or not _goes_on(client, workload, attempt):
+                return
+            offset = 0
+
+
+def _attempt_of(client: "Client", workload: str) -> str | None:
+    attempt = client.workload(workload).attempt
+    return None if attempt is None else attempt.attempt
+
+
+def _goes_on(client: "Client", workload: str, before: str | None) -> bool:
+    """Waits for the next attempt of a workload that was stopped; false once it has ended."""
+    while True:
+        told = client.workload(workload)
+        if told.ended is not None:
+            return False
+        attempt = told.attempt
+        if attempt is not None and attempt.started is not None and attempt.attempt != before:
+            print(f"-- {attempt.attempt} --", file=sys.stderr)
+            return True
+        time.sleep(NEXT_ATTEMPT_S)
 
 
 def hold(workload: Id, as_json: AsJson = False) -> None:
@@ -167,7 +195,7 @@ def one(told: "wire.Workload") -> None:
             ("org", f"{told.org}, submitted by {told.user}"),
             ("phase", told.phase),
             ("why", told.why),
-            ("exit", told.exit),
+            ("exit" if attempt is None else "last exit", told.exit),
             ("shape", f"{told.nodes} × {told.gpus} GPUs in {told.market}"),
             ("capacity", told.capacity),
             ("limit", told.limit_price),

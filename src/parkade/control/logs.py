@@ -32,6 +32,13 @@ class Relay:
         await self._bell.wait_until(lambda: bool(self._unsent.get(pool)), timeout_s=wait_s)
         return self._unsent.pop(pool, [])
 
+    def close(self) -> None:
+        """Ends every stream after what was sent: the server goes, whatever runs does not."""
+        for queue in self._open.values():
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
+
     async def chunk(self, pool: str, request: str, chunk: bytes, *, is_last: bool) -> bool:
         """Hands a chunk on as soon as the reader has room; false where nobody reads any more."""
         queue = self._open.get((pool, request))

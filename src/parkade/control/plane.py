@@ -67,6 +67,10 @@ class Plane:
         """Begins to answer."""
         self._writer.start()
 
+    def end_streams(self) -> None:
+        """Ends the relayed outputs, so that a server that stops waits for no reader."""
+        self._relay.close()
+
     async def close(self) -> None:
         """Ends after the present turn; whatever runs on the nodes goes on."""
         await asyncio.to_thread(self._writer.stop)

@@ -28,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (AlreadyLed, BadSettings, StoreError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except OSError as error:
+        sys.stderr.write(f"{error.filename}: {error.strerror}; choose another path\n")
+        return 2
     return 0
 
 

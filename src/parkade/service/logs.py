@@ -51,6 +51,7 @@ def configure(log_format: str) -> None:
 
 def strike_secrets(_logger: Any, _method: str, entry: EventDict) -> EventDict:
     """A log entry without anything secret."""
+    entry.pop("color_message", None)
     return {
         key: "…" if key.lower() in _SECRET_KEYS else _struck(value) for key, value in entry.items()
     }

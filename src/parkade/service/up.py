@@ -15,6 +15,7 @@ import structlog
 import uvicorn
 
 from parkade.control.leader import Lock
+from parkade.control.plane import Plane
 from parkade.service import logs
 from parkade.service.embedded import make_passage
 from parkade.service.first import make_operator, write_token
@@ -43,6 +44,19 @@ class Goodbye:
     def hear(self, _number: int, _frame: FrameType | None) -> None:
         """A signal handler."""
         self.was_heard = True
+
+
+class Serving(uvicorn.Server):
+    """Ends the streams it relays before it waits for its answers to be finished."""
+
+    def __init__(self, config: uvicorn.Config, plane: Plane) -> None:
+        super().__init__(config)
+        self._plane = plane
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn when it was told to stop."""
+        self._plane.end_streams()
+        await super().shutdown(sockets)
 
 
 def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None) -> None:
@@ -108,7 +122,7 @@ async def _serve(
     )
     (settings.data_folder / "port").write_text(f"{port}\n")
     _log.info("listening", url=f"http://{settings.host}:{port}")
-    serving = uvicorn.Server(config)
+    serving = Serving(config, server.plane)
     serving.should_exit = goodbye.was_heard
     await serving.serve(sockets=[listening])
 

@@ -34,7 +34,7 @@ def explain_unknown_key(location: tuple[int | str, ...]) -> tuple[str, str]:
     key = str(location[-1]) if location else ""
     if key in LATER:
         return "not_yet", f"{LATER[key]} (`{key}`) is not carried out yet"
-    close = difflib.get_close_matches(key, sorted(KNOWN_KEYS), n=1, cutoff=0.75)
+    close = difflib.get_close_matches(key, sorted(KNOWN_KEYS - {key}), n=1, cutoff=0.75)
     return "invalid", f"no such key; did you mean `{close[0]}`?" if close else "no such key"
 
 

@@ -13,6 +13,7 @@ from parkade.wire import reservations as wire
 def reservation(reservation: Reservation, *, nodes_used: int) -> wire.Reservation:
     """A reservation."""
     lending = reservation.lending
+    has_paid = reservation.paid_until_us > reservation.window.start_us
     return wire.Reservation(
         reservation=reservation.reservation,
         org=reservation.org,
@@ -24,7 +25,7 @@ def reservation(reservation: Reservation, *, nodes_used: int) -> wire.Reservatio
         start=instant(reservation.window.start_us),
         end=instant_or_none(reservation.window.end_us),
         rate=amount(reservation.rate_micros),
-        paid_until=instant_or_none(reservation.paid_until_us),
+        paid_until=instant_or_none(reservation.paid_until_us) if has_paid else None,
         lending=lending and wire.Lending(floor=amount(lending.floor_micros), keep=lending.keep),
         nodes_used=nodes_used,
         waits=_waits(reservation.waits),

@@ -1,5 +1,7 @@
 """Workloads as told to their org: never who set a price, only what it was."""
 
+from decimal import Decimal
+
 import msgspec
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, spec_told
@@ -83,7 +85,7 @@ def workload(known: Known) -> wire.Workload:
         capacity=str(spec.capacity),
         limit_price=amount_or_none(spec.limit_price_micros),
         price=amount_or_none(_price(workload, known.now_us)),
-        price_to_win=amount_or_none(workload.price_to_win_micros),
+        price_to_win=_hint(workload),
         spent=amount(workload.spent_micros + known.accrued_micros),
         submitted=instant(workload.submitted_us),
         not_before=instant_or_none(workload.not_before_us),
@@ -147,7 +149,7 @@ def why(workload: Workload, *, standstill: str | None) -> wire.Why:
         phase=workload.phase.value,
         why=workload.why,
         says=says,
-        price_to_win=amount_or_none(workload.price_to_win_micros),
+        price_to_win=_hint(workload),
         not_before=instant_or_none(workload.not_before_us),
     )
 
@@ -155,8 +157,8 @@ def why(workload: Workload, *, standstill: str | None) -> wire.Why:
 def _says(workload: Workload) -> str:
     name, attempt = workload.workload, workload.attempt
     if workload.phase.is_ended:
-        reason = workload.exit_summary or workload.why
-        return f"{name} {workload.phase}: {reason}" if reason else f"{name} {workload.phase}"
+        reasons = (SENTENCES.get(workload.why, workload.why), workload.exit_summary)
+        return f"{name} {workload.phase}: " + "; ".join(reason for reason in reasons if reason)
     if attempt is not None and attempt.stop is not None:
         deadline = f"{instant(attempt.stop.deadline_us):%H:%M:%S} UTC"
         return f"{name} was told to leave by {deadline}: {attempt.stop.cause}"
@@ -169,6 +171,11 @@ def _says(workload: Workload) -> str:
     if key == Why.BACK_OFF:
         sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
     return f"{name} waits: {sentence}{_advice(workload.price_to_win_micros)}"
+
+
+def _hint(workload: Workload) -> Decimal | None:
+    """The cheapest limit that would win, while that may still help."""
+    return None if workload.phase.is_ended else amount_or_none(workload.price_to_win_micros)
 
 
 def _advice(price_micros: int | None) -> str:
