@@ -203,3 +203,10 @@ def test_an_agent_is_told_what_changed_and_only_then(fresh: Town) -> None:
         f"/v1/pools/{pool}/log-chunks/none", content=b"x", headers=fresh.headers(None)
     )
     assert gone.status_code == 404
+
+
+def test_a_misspelt_query_parameter_is_refused_by_name(town: Town) -> None:
+    _, owner = town.org()
+    refused = town.get("/workloads", owner, limt=3)
+    assert refused.status_code == 422
+    assert "'limt'" in refused.json()["detail"] and "limit" in refused.json()["detail"]

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn, TypeVar, cast
 
 import msgspec
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from parkade.api.plane import Plane
@@ -127,7 +128,19 @@ async def door(
     viewer = await plane.read(find_viewer(digest_of(token)))
     if viewer is None:
         raise said("unauthenticated", "the token is unknown or revoked; log in again")
+    _refuse_unknown_parameters(request)
     return Door(plane, settings, viewer, await _idempotency(request, viewer))
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    """A misspelt parameter is refused, never taken for one that was not given."""
+    route = cast(APIRoute, request.scope["route"])
+    known = {field.alias for field in route.dependant.query_params}
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        names = ", ".join(repr(name[:40]) for name in unknown[:5])
+        knows = ", ".join(sorted(known)) or "none"
+        raise said("invalid", f"no such query parameter: {names}; this route knows: {knows}")
 
 
 async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
