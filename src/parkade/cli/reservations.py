@@ -49,7 +49,9 @@ def end(reservation: str, as_json: AsJson = False) -> None:
 def lend(
     reservation: str,
     floor: Annotated[str | None, typer.Option(help="The least you receive per GPU-hour.")] = None,
-    keep: Annotated[int, typer.Option(help="Nodes you never lend.", min=0)] = 0,
+    keep: Annotated[
+        int | None, typer.Option(help="Nodes you never lend; default: as before.", min=0)
+    ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Lend nothing any more.")] = False,
     as_json: AsJson = False,
 ) -> None:

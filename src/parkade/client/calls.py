@@ -134,7 +134,7 @@ def end_reservation(reservation: str) -> Call[reservations.Reservation]:
 
 
 def lend(
-    reservation: str, *, floor: Decimal | str | None, keep: int = 0
+    reservation: str, *, floor: Decimal | str | None, keep: int | None = None
 ) -> Call[reservations.Reservation]:
     """The standing offer of a reservation; no floor stops lending."""
     body = checked(reservations.Lend, floor=floor, keep=keep)

@@ -24,10 +24,10 @@ class Reserve(Request):
 
 class Lend(Request):
     """The standing offer of a reservation: at least `floor` per GPU-hour for its owner, all but
-    `keep` of its idle nodes; `floor` null stops lending."""
+    `keep` of its idle nodes (null: as many as before); `floor` null stops lending."""
 
     floor: Price | None
-    keep: Annotated[Whole, Field(ge=0, le=100_000)] = 0
+    keep: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
 
 
 class MakeClaim(Request):

@@ -167,3 +167,38 @@ def test_what_ended_is_forgotten_after_its_retention() -> None:
     parkade.tick(3 * 3600)
     assert not parkade.world.records.workloads
     assert not parkade.world.records.reservations
+
+
+def test_a_future_window_is_paid_for_when_it_is_sold_and_can_be_given_up_for_that() -> None:
+    parkade = Parkade()
+    parkade.org("acme", deposit=100)
+    parkade.reserve("acme", 2, in_hours=5, hours=3)
+    assert parkade.balance("org/acme") == 84 * MICROS
+    parkade.do(asked.EndReservation(by=None, reservation="acme"))
+    assert parkade.world.records.reservations["acme"].state == "ended"
+    parkade.tick(9 * 3600)
+    assert parkade.balance("org/acme") == 84 * MICROS
+
+
+def test_a_new_floor_leaves_what_is_kept_as_it_is() -> None:
+    parkade = Parkade()
+    parkade.reserve("acme", 2)
+    parkade.lend("acme", 5, keep=1)
+    parkade.do(asked.Lend(by=None, reservation="acme", floor_micros=6 * MICROS, keep=None))
+    lending = parkade.world.records.reservations["acme"].lending
+    assert lending is not None and lending.keep == 1
+
+
+def test_the_limit_that_would_win_counts_no_credit_once_it_was_told_to_leave() -> None:
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, public_floor_micros=0)
+    low = parkade.bid("low", 5)
+    parkade.clear()
+    parkade.started(low)
+    parkade.bid("high", 10)
+    parkade.clear()
+    hint = parkade.workload(low).price_to_win_micros
+    assert hint is not None
+    parkade.do(asked.ChangeBid(by=None, workload=low, limit_price_micros=round(hint * 1.05) + 1))
+    parkade.ended(low, code=85)
+    parkade.clear()
+    assert parkade.phase(low) in (Phase.PLACED, Phase.STARTING)

@@ -12,6 +12,7 @@ from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.market.book import Change, Clearing, Demand, Line, Right, WaitReason
 from parkade.core.market.clear import clear
 from parkade.core.reservations.reservation import Claim, ReservationState
+from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
 from parkade.core.workloads.life import Cause, Phase, Why
@@ -224,9 +225,20 @@ class _Changes:
             cause = self._why_it_lost(workload, attempt)
             phase = Phase.HEALING if attempt.broken_us is not None else Phase.PREEMPTING
             stop = self._notice(attempt, cause)
+            line = self._without_credit(line)
             self._left.append(_leaving(workload.workload, stop, phase, cause.value, line))
             return
         self._withdraw(workload, _reason(line), line)
+
+    def _without_credit(self, line: Line) -> Line:
+        """The price to win as a newcomer, which is what it will be when it has left."""
+        if line.price_to_win_micros is None:
+            return line
+        credit = self._market.terms.switching_credit
+        price = line.price_to_win_micros * (credit.denominator + credit.numerator)
+        return msgspec.structs.replace(
+            line, price_to_win_micros=ceil_div(price, credit.denominator)
+        )
 
     def _withdraw(self, workload: Workload, why: str, line: Line | None) -> None:
         """A promise falls away; who cannot pay any more pays for having made others leave, who

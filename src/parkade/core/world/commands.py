@@ -110,11 +110,12 @@ class EndReservation(Command, frozen=True, kw_only=True):
 
 
 class Lend(Command, frozen=True, kw_only=True):
-    """The standing offer of a reservation; `floor_micros` None stops lending."""
+    """The standing offer of a reservation; `floor_micros` None stops lending, `keep` None leaves it
+    as it is."""
 
     reservation: str
     floor_micros: int | None
-    keep: int
+    keep: int | None
 
 
 class MakeClaim(Command, frozen=True, kw_only=True):

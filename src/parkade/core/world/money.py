@@ -264,10 +264,15 @@ class _Posting:
 
 def earmark_micros(market: Market, workload: Workload) -> int:
     """What must be set aside for a spot workload to be in the pass: its limit, until it could be
-    gone at the latest after the next clearing (DESIGN.md 4.5)."""
+    gone at the latest after the next clearing (DESIGN.md 4.5); without the start grace once it has
+    started and keeps its seats."""
     limit = workload.spec.limit_price_micros
     assert limit is not None
-    return ceil_div(limit * workload.gpus * earmark_span_us(market), MICROSECONDS_PER_HOUR)
+    span_us = earmark_span_us(market)
+    attempt = workload.attempt
+    if attempt is not None and attempt.started_us is not None and attempt.stop is None:
+        span_us -= market.terms.start_grace_us
+    return ceil_div(limit * workload.gpus * span_us, MICROSECONDS_PER_HOUR)
 
 
 def earmark_span_us(market: Market) -> int:

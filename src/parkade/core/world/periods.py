@@ -18,7 +18,8 @@ def period_due_us(world: World, reservation: Reservation) -> int | None:
     end_us = reservation.window.end_us
     match reservation.state:
         case ReservationState.SOLD:
-            return reservation.window.start_us - leave_us
+            enters_us = reservation.window.start_us - leave_us
+            return enters_us if _has_paid(reservation) else min(reservation.created_us, enters_us)
         case ReservationState.IN_FORCE:
             if end_us is None:
                 return reservation.paid_until_us
@@ -37,10 +38,12 @@ def take_period(world: World, reservation: Reservation, at_us: int) -> tuple[hap
     if reservation.state in OVER:
         name = reservation.reservation
         return (happened.Forgotten(at_us=at_us, workloads=(), reservations=(name,)),)
+    if reservation.state is ReservationState.SOLD and not _has_paid(reservation):
+        return _charge(world, reservation, at_us)
     if reservation.state is ReservationState.SOLD:
         return (_change(reservation, ReservationState.IN_FORCE, at_us),)
     if end_us is not None and at_us >= end_us:
-        return _end(world, reservation, ReservationState.ENDED, at_us)
+        return end_right(world, reservation, ReservationState.ENDED, at_us)
     if at_us == reservation.paid_until_us:
         return _charge(world, reservation, at_us)
     change = _change(reservation, ReservationState.CLOSING, at_us)
@@ -58,6 +61,12 @@ def _forget_due_us(world: World, reservation: Reservation) -> int | None:
     return reservation.window.end_us + retention_us
 
 
+def _has_paid(reservation: Reservation) -> bool:
+    """The first period of a window is paid when it is sold, so that nobody blocks the calendar for
+    nothing."""
+    return reservation.paid_until_us > reservation.window.start_us
+
+
 def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
     """(end of the next period, its charge in micro-units); exact over all periods together."""
     period_us = world.records.markets[reservation.market].terms.billing_period_us
@@ -72,7 +81,7 @@ def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
 def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[happened.Event, ...]:
     until_us, micros = next_period(world, reservation)
     if available_micros(world, reservation.org, at_us) < micros:
-        return _end(world, reservation, ReservationState.LAPSED, at_us)
+        return end_right(world, reservation, ReservationState.LAPSED, at_us)
     transfer = Transfer(
         kind=TransferKind.RESERVATION,
         debit=org_account(reservation.org),
@@ -118,14 +127,15 @@ def _notices(
     )
 
 
-def _end(
+def end_right(
     world: World, reservation: Reservation, state: ReservationState, at_us: int
 ) -> tuple[happened.Event, ...]:
     """The right ends: claims are idle, what waits for it expires; what still runs on it loses its
     seats in the next clearing. Cost grows with live claims and workloads."""
     name = reservation.reservation
+    ended_us = max(at_us, reservation.window.start_us)
     events: list[happened.Event] = [
-        happened.ReservationChanged(at_us=at_us, reservation=name, state=state, end_us=at_us)
+        happened.ReservationChanged(at_us=at_us, reservation=name, state=state, end_us=ended_us)
     ]
     events.extend(
         happened.Unclaimed(at_us=at_us, claim=claim.claim)

@@ -12,7 +12,7 @@ from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
 from parkade.core.world.desk import MOST_PRICE_MICROS, Decision, bad_name, invalid
 from parkade.core.world.money import available_micros
-from parkade.core.world.periods import OVER, next_period
+from parkade.core.world.periods import OVER, end_right, next_period
 from parkade.core.world.permits import denied, may_own_for, not_found
 from parkade.core.world.world import World
 
@@ -145,10 +145,13 @@ def _owned(world: World, by: str | None, name: str) -> Reservation | Refusal:
 
 
 def end_reservation(world: World, command: asked.EndReservation, now_us: int) -> Decision:
-    """An open end becomes the end of the period that is paid; a window is owed as a whole."""
+    """An open end becomes the end of the period that is paid; a window that has begun is owed as a
+    whole, one that has not is given up for its first period."""
     reservation = _owned(world, command.by, command.reservation)
     if isinstance(reservation, Refusal):
         return reservation
+    if reservation.state is ReservationState.SOLD:
+        return end_right(world, reservation, ReservationState.ENDED, now_us)
     if reservation.window.end_us is not None:
         return Refusal(reason=Reason.CONFLICT, detail="its end is agreed; the whole window is owed")
     return (
@@ -172,9 +175,11 @@ def lend(world: World, command: asked.Lend, now_us: int) -> Decision:
         )
     if not 0 <= command.floor_micros <= MOST_PRICE_MICROS:
         return invalid("floor", "a floor is 0 to 1,000,000 per GPU-hour")
-    if not 0 <= command.keep <= reservation.nodes:
+    present = reservation.lending.keep if reservation.lending is not None else 0
+    keep = present if command.keep is None else command.keep
+    if not 0 <= keep <= reservation.nodes:
         return invalid("keep", f"keep 0 to {reservation.nodes} nodes, as many as are reserved")
-    lending = Lending(floor_micros=command.floor_micros, keep=command.keep)
+    lending = Lending(floor_micros=command.floor_micros, keep=keep)
     return (
         happened.LendingSet(at_us=now_us, reservation=reservation.reservation, lending=lending),
     )
