@@ -2,7 +2,6 @@
 
 from parkade.control.rules import Rules
 from parkade.core.world.check import check
-from parkade.core.world.clearing import urgent_markets
 from parkade.core.world.codec import (
     decode_event,
     decode_snapshot,
@@ -14,6 +13,7 @@ from parkade.core.world.decide import decide
 from parkade.core.world.evolve import evolve
 from parkade.core.world.money import transfers_of
 from parkade.core.world.plan import plan
+from parkade.core.world.urgency import urgent_markets
 from parkade.core.world.world import Records, World
 
 RULES = Rules(

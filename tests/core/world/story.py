@@ -25,11 +25,11 @@ from parkade.core.workloads.workload import Attempt, Stop, Workload
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
 from parkade.core.world.check import check
-from parkade.core.world.clearing import urgent_markets
 from parkade.core.world.codec import decode_event, encode_event, encode_snapshot
 from parkade.core.world.deadlines import next_deadline_us, take_deadline
 from parkade.core.world.decide import decide
 from parkade.core.world.evolve import evolve
+from parkade.core.world.urgency import urgent_markets
 from parkade.core.world.world import Records, World
 
 START_US = 1_700_000_000 * SECOND_US

@@ -18,9 +18,9 @@ from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.life import Phase
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
-from parkade.core.world.clearing import urgent_markets
 from parkade.core.world.codec import decode_snapshot, encode_event, encode_snapshot
 from parkade.core.world.decide import decide
+from parkade.core.world.urgency import urgent_markets
 from tests.auditor import audit
 from tests.core.world.story import Parkade
 
