@@ -37,11 +37,9 @@ CODES: dict[str, Code] = {
     "reservation_full": Code(409, EXIT_REFUSED),
     "reservation_ended": Code(409, EXIT_REFUSED),
     "too_large": Code(409, EXIT_REFUSED),
-    "below_floor": Code(409, EXIT_REFUSED),
     "notice_too_short": Code(409, EXIT_REFUSED),
     "busy": Code(503, EXIT_TRY_AGAIN),
     "clock_jumped": Code(503, EXIT_TRY_AGAIN),
-    "stale": Code(409, EXIT_TRY_AGAIN),
     "internal": Code(500, EXIT_OTHER),
     # Only the door says these.
     "unauthenticated": Code(401, EXIT_USAGE),

@@ -59,7 +59,7 @@ def test_an_owner_waits_at_most_notice_kill_and_turnaround_and_not_for_kept_node
     name = parkade.claim("acme", nodes) if is_claim else ""
     name = name or parkade.on_reservation("acme", "acme", nodes=nodes)
     if nodes <= keep:
-        assert seated_us(parkade, name) == asked_us + parkade_turnaround(parkade, name)
+        assert seated_us(parkade, name) == asked_us
     for _ in range(50):
         parkade.tick(1)
         for guest in list(parkade.world.live):
@@ -83,12 +83,6 @@ def seated_us(parkade: Parkade, name: str) -> int | None:
             case _:
                 pass
     return None
-
-
-def parkade_turnaround(parkade: Parkade, name: str) -> int:
-    """0: nodes that nobody used need none; kept nodes are such nodes here."""
-    assert name
-    return 0 * len(parkade.journal)
 
 
 def test_an_owner_sees_how_often_it_waited_and_what_one_more_kept_node_would_change() -> None:

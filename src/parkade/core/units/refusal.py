@@ -20,14 +20,12 @@ class Reason(enum.StrEnum):
     RESERVATION_ENDED = "reservation_ended"
     TOO_LARGE = "too_large"
     LIMIT_REQUIRED = "limit_required"
-    BELOW_FLOOR = "below_floor"
     NOTICE_TOO_SHORT = "notice_too_short"
     ALREADY_ENDED = "already_ended"
     CORDONED_BY_ANOTHER = "cordoned_by_another"
     BUSY = "busy"
     CONFLICT = "conflict"
     CLOCK_JUMPED = "clock_jumped"
-    STALE = "stale"
     INTERNAL = "internal"
 
 
