@@ -9,8 +9,8 @@ import msgspec
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import OPERATOR
-from parkade.core.market.book import Change, Clearing, Demand, Line, Right, WaitReason
 from parkade.core.market.clear import clear
+from parkade.core.market.market_state import Change, Clearing, Demand, Line, Right, WaitReason
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal

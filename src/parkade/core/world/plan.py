@@ -3,8 +3,8 @@
 import msgspec
 
 from parkade.core.fleet.seat import Seat
-from parkade.core.market.book import Line
 from parkade.core.market.clear import clear
+from parkade.core.market.market_state import Line
 from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.workload import Attempt, Promise, Workload
 from parkade.core.world import commands as asked

@@ -5,7 +5,7 @@ of it is owed for twice at one instant.
 """
 
 from parkade.core.fleet.market import Market
-from parkade.core.market.book import Book, Clearing, WaitReason
+from parkade.core.market.market_state import Book, Clearing, WaitReason
 from parkade.core.units.money import amount_of
 from parkade.core.units.time import Window
 from parkade.core.world import events as happened
