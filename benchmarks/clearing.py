@@ -16,7 +16,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from parkade.core.market.book import (
+from parkade.core.market.allocation import run_pass
+from parkade.core.market.clear import clear, seat
+from parkade.core.market.critical_values import price_all, price_winner
+from parkade.core.market.market_state import (
     Book,
     Demand,
     NodeInPlay,
@@ -24,9 +27,6 @@ from parkade.core.market.book import (
     Right,
     Terms,
 )
-from parkade.core.market.clear import clear, seat
-from parkade.core.market.price import price_all, price_winner
-from parkade.core.market.turns import run_pass
 from parkade.core.units.fraction import Fraction
 
 FABRIC_NODES = 125

@@ -6,8 +6,8 @@ least winning limit where the sweep derives it. Only the room at the start is ta
 
 from dataclasses import dataclass
 
+from parkade.core.market.allocation import Pass
 from parkade.core.market.spot import Bid
-from parkade.core.market.turns import Pass
 
 
 @dataclass

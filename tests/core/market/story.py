@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from parkade.core.fleet.seat import Seat
-from parkade.core.market.book import (
+from parkade.core.market.clear import clear
+from parkade.core.market.market_state import (
     Book,
     Change,
     Clearing,
@@ -17,7 +18,6 @@ from parkade.core.market.book import (
     Right,
     Terms,
 )
-from parkade.core.market.clear import clear
 from parkade.core.units.fraction import Fraction
 
 MICROS = 1_000_000

@@ -1,7 +1,7 @@
 """Who wins, where it sits, and what moves when the world changes."""
 
-from parkade.core.market.book import Change, WaitReason
 from parkade.core.market.clear import clear
+from parkade.core.market.market_state import Change, WaitReason
 from tests.core.market.story import (
     bid,
     changes,

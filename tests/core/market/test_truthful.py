@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parkade.core.market.book import Book, Change, Clearing, Demand, Right
+from parkade.core.market.allocation import run_pass
 from parkade.core.market.clear import clear
-from parkade.core.market.price import price_all
+from parkade.core.market.critical_values import price_all
+from parkade.core.market.market_state import Book, Change, Clearing, Demand, Right
 from parkade.core.market.spot import Bid
-from parkade.core.market.turns import run_pass
 from parkade.core.placement.room import Shape
 from tests.core.market.oracle import least_winning_limit, play, start_of
 from tests.core.market.story import (

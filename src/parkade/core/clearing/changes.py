@@ -12,8 +12,8 @@ from parkade.core.clearing.shortfall import credit_shortfall, short_demands
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import OPERATOR
-from parkade.core.market.book import Change, Clearing, Demand, Line, Right, WaitReason
 from parkade.core.market.clear import clear
+from parkade.core.market.market_state import Change, Clearing, Demand, Line, Right, WaitReason
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.running.promises import has_room, withdrawal_charge
 from parkade.core.state import commands, events

@@ -16,7 +16,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import OPERATOR, org_account
-from parkade.core.market.book import Book, Demand, NodeInPlay, ReservedRoom, Right, Terms
+from parkade.core.market.market_state import Book, Demand, NodeInPlay, ReservedRoom, Right, Terms
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.state.world import World
 from parkade.core.units.time import DAY_US

@@ -4,8 +4,8 @@ import msgspec
 
 from parkade.core.clearing.input import build_roll
 from parkade.core.fleet.seat import Seat
-from parkade.core.market.book import Line
 from parkade.core.market.clear import clear
+from parkade.core.market.market_state import Line
 from parkade.core.running.decisions import accept
 from parkade.core.running.promises import attempt_of
 from parkade.core.state import commands

@@ -6,7 +6,7 @@ of it is owed for twice at one instant.
 
 from parkade.core.billing.charges import Teller
 from parkade.core.fleet.market import Market
-from parkade.core.market.book import Book, Clearing, WaitReason
+from parkade.core.market.market_state import Book, Clearing, WaitReason
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.money import amount_of

@@ -7,7 +7,10 @@ fabrics are.
 
 import msgspec
 
-from parkade.core.market.book import (
+from parkade.core.market.allocation import Pass, run_pass
+from parkade.core.market.critical_values import Prices, price_all
+from parkade.core.market.layout import Ground, is_too_large, shape_of
+from parkade.core.market.market_state import (
     Book,
     Change,
     Clearing,
@@ -17,14 +20,11 @@ from parkade.core.market.book import (
     Right,
     WaitReason,
 )
-from parkade.core.market.follow import seat_as_passed
-from parkade.core.market.ground import Ground, is_too_large, shape_of
-from parkade.core.market.price import Prices, price_all
-from parkade.core.market.seating import Seats, Winner, leaves_room, seat_settled
-from parkade.core.market.settle import Settlement
+from parkade.core.market.revenue_shares import Settlement
+from parkade.core.market.seating import seat_as_passed
 from parkade.core.market.spot import NEVER, least_floor
+from parkade.core.market.stable_seating import Seats, Winner, leaves_room, seat_settled
 from parkade.core.market.supply import guest_floor
-from parkade.core.market.turns import Pass, run_pass
 
 
 def clear(book: Book) -> Clearing:

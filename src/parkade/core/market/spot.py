@@ -12,9 +12,9 @@ be led to a cheaper fabric by telling a lower limit.
 
 from typing import NamedTuple
 
-from parkade.core.market.book import Demand, Terms
-from parkade.core.market.ground import Ground, Parts, own_fabrics, shape_of
-from parkade.core.market.order import factor_of, key_of
+from parkade.core.market.layout import Ground, Parts, own_fabrics, shape_of
+from parkade.core.market.market_state import Demand, Terms
+from parkade.core.market.priority import factor_of, key_of
 from parkade.core.placement.room import Offer, Room, Shape, spread
 
 NEVER = 1 << 100

@@ -7,9 +7,9 @@ first, then the lent steps in proportion, by largest remainder.
 
 from typing import NamedTuple
 
-from parkade.core.market.book import Book
-from parkade.core.market.ground import Ground
-from parkade.core.market.rights import Holding, Rights
+from parkade.core.market.layout import Ground
+from parkade.core.market.market_state import Book
+from parkade.core.market.reserved import Holding, Rights
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import ceil_div
 

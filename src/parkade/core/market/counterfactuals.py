@@ -9,7 +9,7 @@ other choices cost anything (`sweep`).
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from parkade.core.market.cheapest import Cheapest
+from parkade.core.market.floor_index import Cheapest
 from parkade.core.market.spot import NEVER
 from parkade.core.placement.room import Offer, Room, Shape, Tenant
 from parkade.core.units.money import ceil_div

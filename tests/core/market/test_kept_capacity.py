@@ -4,9 +4,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parkade.core.market.book import Book, Change, Clearing, Right
+from parkade.core.market.allocation import run_pass
 from parkade.core.market.clear import clear
-from parkade.core.market.turns import run_pass
+from parkade.core.market.market_state import Book, Change, Clearing, Right
 from tests.core.market.story import (
     bid,
     chance_market,

@@ -1,7 +1,7 @@
 """The order of right: who takes its turn before whom."""
 
 from parkade.core.market.clear import clear
-from parkade.core.market.order import in_order_of_right
+from parkade.core.market.priority import in_order_of_right
 from tests.core.market.story import (
     bid,
     claim,

@@ -10,7 +10,7 @@ always add up to what it pays.
 from collections.abc import Iterable
 from fractions import Fraction as Exact
 
-from parkade.core.market.book import Book, Right, Terms
+from parkade.core.market.market_state import Book, Right, Terms
 from parkade.core.market.supply import PUBLIC
 
 Shares = tuple[tuple[str, int], ...]

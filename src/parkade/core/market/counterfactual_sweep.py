@@ -12,10 +12,18 @@ has. A gang that may use any fabrics is put to every world by running its choice
 
 from heapq import heappop, heappush
 
-from parkade.core.market.cheapest import Cheapest
-from parkade.core.market.ground import Parts
+from parkade.core.market.counterfactuals import (
+    Asker,
+    Difference,
+    Entry,
+    GapKey,
+    Name,
+    World,
+    shifted,
+)
+from parkade.core.market.floor_index import Cheapest
+from parkade.core.market.layout import Parts
 from parkade.core.market.spot import NEVER, NOWHERE, Bid, Rank, choose, rank_of
-from parkade.core.market.worlds import Asker, Difference, Entry, GapKey, Name, World, shifted
 from parkade.core.placement.room import Room, Shape, Tenant
 
 Answer = tuple[int | None, str | None]

@@ -6,10 +6,10 @@ leave is stacked by floors (`supply`), and spot takes its turns on it (`spot`).
 
 from typing import NamedTuple
 
-from parkade.core.market.book import Book, Demand, Right
-from parkade.core.market.ground import Ground, Parts, seat_who_stays, survey
-from parkade.core.market.order import in_order_of_right
-from parkade.core.market.rights import Rights, exercise
+from parkade.core.market.layout import Ground, Parts, seat_who_stays, survey
+from parkade.core.market.market_state import Book, Demand, Right
+from parkade.core.market.priority import in_order_of_right
+from parkade.core.market.reserved import Rights, exercise
 from parkade.core.market.spot import Bid, bid_of, spot_pass
 from parkade.core.market.supply import Supply, stack_floors
 from parkade.core.placement.room import Room

@@ -13,8 +13,7 @@ as it takes elsewhere, so a reservation never holds more than its shape.
 
 from typing import NamedTuple
 
-from parkade.core.market.book import Book, Demand, ReservedRoom, Right, WaitReason
-from parkade.core.market.ground import (
+from parkade.core.market.layout import (
     Ground,
     Parts,
     is_too_large,
@@ -22,6 +21,7 @@ from parkade.core.market.ground import (
     seat_who_stays,
     shape_of,
 )
+from parkade.core.market.market_state import Book, Demand, ReservedRoom, Right, WaitReason
 from parkade.core.placement.room import Room, Shape, spread
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from parkade.core.market.book import Book, Demand, NodeInPlay
+from parkade.core.market.market_state import Book, Demand, NodeInPlay
 from parkade.core.placement.room import Part, Room, Shape
 
 Parts = tuple[Part, ...]

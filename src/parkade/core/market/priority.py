@@ -4,7 +4,7 @@ A spot demand's *key* is limit x (1 + switching credit if it has seats), scaled 
 denominator, so keys of one market compare as whole numbers. Its *factor* turns a limit into a key.
 """
 
-from parkade.core.market.book import Book, Demand, Right, Terms
+from parkade.core.market.market_state import Book, Demand, Right, Terms
 
 Place = tuple[int | str, ...]
 

@@ -12,13 +12,13 @@ have cost it in its turn, and its limit where that is less.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from parkade.core.market.book import Book, Demand, Right
-from parkade.core.market.ground import Parts, shape_of
-from parkade.core.market.order import factor_of
+from parkade.core.market.allocation import Pass
+from parkade.core.market.counterfactual_sweep import Sweep
+from parkade.core.market.counterfactuals import Asker
+from parkade.core.market.layout import Parts, shape_of
+from parkade.core.market.market_state import Book, Demand, Right
+from parkade.core.market.priority import factor_of
 from parkade.core.market.spot import NEVER, Bid, choose, least_floor
-from parkade.core.market.sweep import Sweep
-from parkade.core.market.turns import Pass
-from parkade.core.market.worlds import Asker
 from parkade.core.placement.room import Room, Shape
 from parkade.core.units.money import ceil_div
 
