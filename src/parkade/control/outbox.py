@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 
 from parkade.control.cycle import Committed
-from parkade.core.state.events import AnyEvent, Cleared, Forgotten
+from parkade.core.state.events import AnyEvent, Cleared, Forgotten, name_of
 from parkade.core.state.world import World
 from parkade.core.workloads.workload import Attempt, Stop, Workload
 from parkade.ports import DesiredAttempt, DesiredState, Rank, StopOrder
@@ -56,17 +56,19 @@ class Outbox:
             return self._whole[pool]
 
     def _open_pools(self, world: World, sequence: int) -> bool:
-        opened = [m for m in world.records.markets.values() if m.pool not in self._sequences]
-        for market in opened:
-            self._attempts[market.pool] = {}
-            self._sequences[market.pool] = sequence
+        opened = [pool for pool in world.records.pools if pool not in self._sequences]
+        for pool in opened:
+            self._attempts[pool] = {}
+            self._sequences[pool] = sequence
         return bool(opened)
 
     def _look_at(self, world: World, name: str, sequence: int) -> bool:
         workload = world.records.workloads.get(name)
         pool = self._pool_of.get(name)
         if workload is not None and workload.attempt is not None:
-            pool = world.records.markets[workload.market].pool
+            found = world.pool_of(workload.attempt.seats)
+            assert found is not None, "an attempt has seats"
+            pool = found.pool
         if pool is None:
             return False
         before = self._attempts[pool].get(name)
@@ -89,8 +91,8 @@ def touched_workloads(event: AnyEvent) -> Iterator[str]:
     """The workloads whose attempt an event may have changed."""
     match event:
         case Cleared(left=left, won=won):
-            yield from (leaving.workload for leaving in left)
-            yield from (winner.workload for winner in won)
+            yield from (name_of(leaving.demand) for leaving in left)
+            yield from (name_of(winner.demand) for winner in won)
         case Forgotten(workloads=workloads):
             yield from workloads
         case _:

@@ -118,8 +118,9 @@ class Plane:
 
         def view(world: World, _now_us: int) -> tuple[str, DesiredAttempt]:
             workload = plan.workload
-            pool = world.records.markets[workload.market].pool
-            return pool, desired_attempt(world, workload, plan.attempt)
+            pool = world.pool_of(plan.attempt.seats)
+            attempt = desired_attempt(world, workload, plan.attempt)
+            return (pool.pool if pool is not None else ""), attempt
 
         pool, attempt = await self.read(view)
         render = self._renderers.get(pool)
@@ -210,4 +211,4 @@ def pool_of_attempt(world: World, attempt: str) -> str | None:
     """The pool where an attempt runs or ran; its id begins with its workload's."""
     workloads = world.records.workloads
     found = workloads.get(attempt.rpartition(".")[0])
-    return world.records.markets[found.market].pool if found else None
+    return found.pool if found else None

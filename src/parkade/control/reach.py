@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from parkade.core.fleet.market import Market
+from parkade.core.fleet.pool import Pool
 from parkade.core.state.commands import ReportReachability
 
 
@@ -22,11 +22,13 @@ class Reach:
         """Whether it was not heard for too long."""
         return steady_us - self._heard_us.get(pool, self._started_us) > self._silence_us
 
-    def news(self, markets: Iterable[Market], steady_us: int) -> Iterator[ReportReachability]:
+    def news(self, pools: Iterable[Pool], steady_us: int) -> Iterator[ReportReachability]:
         """A report for each pool that is otherwise than the world has it."""
-        for market in markets:
-            is_reachable = not self.is_silent(market.pool, steady_us)
-            if is_reachable is not market.is_reachable and (
-                not is_reachable or market.pool in self._heard_us
+        for pool in pools:
+            is_heard = pool.pool in self._heard_us
+            is_reachable = not self.is_silent(pool.pool, steady_us)
+            is_first = is_heard and pool.first_heard_us is None
+            if is_first or (
+                is_reachable is not pool.is_reachable and (is_heard or not is_reachable)
             ):
-                yield ReportReachability(by=None, pool=market.pool, is_reachable=is_reachable)
+                yield ReportReachability(by=None, pool=pool.pool, is_reachable=is_reachable)

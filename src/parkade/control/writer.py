@@ -4,6 +4,7 @@ Runs turns in a thread of its own, or is driven turn by turn by a simulator. Wha
 turn is not cured: `on_fatal` ends the process, and a restart rebuilds the world from the journal.
 """
 
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 
@@ -65,7 +66,10 @@ class Writer:
         )
         self._schedule = Schedule(part=settings.clearing_part)
         self._now_us, _ = self._read_clock()
-        self._cycle.open(OpenEpoch(by=None), self._now_us)
+        self._cycle.open(
+            OpenEpoch(by=None, installation=secrets.token_hex(16), lineage=secrets.token_hex(16)),
+            self._now_us,
+        )
         sequence = self._cycle.sequence
         self.inbox = Inbox(limit=settings.inbox_limit)
         self.feed = Feed(doors.store, doors.rules, sequence=sequence, length=settings.feed_length)
@@ -112,7 +116,7 @@ class Writer:
         """How it is doing."""
         records = self._cycle.world.records
         steady_us = self._clock.steady_us()
-        pools = [market.pool for market in list(records.markets.values())]
+        pools = list(records.pools)
         return Health(
             is_running=self._is_running,
             epoch=records.epoch,
@@ -154,8 +158,8 @@ class Writer:
 
     def _take_commands(self, now_us: int, driven: Sequence[Asked]) -> tuple[Outcome, ...]:
         waiting = self._in_hand = self.inbox.take_commands(self._settings.batch_limit)
-        markets = self._cycle.world.records.markets.values()
-        news = self.reach.news(markets, self._clock.steady_us())
+        pools = self._cycle.world.records.pools.values()
+        news = self.reach.news(pools, self._clock.steady_us())
         asked = [Asked(command=command, idempotency=None) for command in news]
         first = len(asked)
         asked += driven

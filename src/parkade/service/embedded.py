@@ -14,6 +14,7 @@ import structlog
 from parkade.agent.agent import run_agent
 from parkade.agent.control_plane import ControlPlaneError, LogRequest, NobodyListens
 from parkade.control.plane import Plane, PlaneStopped
+from parkade.core.fleet.pool import LOCAL_ENGINE
 from parkade.core.state.events import PoolOpened
 from parkade.core.state.world import World
 from parkade.engines.local.engine import LocalEngine
@@ -113,16 +114,16 @@ class Embedded:
     def _local_pools(self, world: World) -> list[LocalPool]:
         return [
             LocalPool(
-                pool=market.pool,
+                pool=pool.pool,
                 nodes=tuple(
                     NodeShape(node=node.node, gpus=node.gpus)
                     for node in world.records.nodes.values()
-                    if node.market == market.market
+                    if node.pool == pool.pool
                 ),
-                folder=self._settings.data_folder / "pools" / market.pool,
+                folder=self._settings.data_folder / "pools" / pool.pool,
             )
-            for market in world.records.markets.values()
-            if market.site in self._settings.local_sites
+            for pool in world.records.pools.values()
+            if pool.site in self._settings.local_sites and pool.engine == LOCAL_ENGINE
         ]
 
     async def _run_pool(self, local: LocalPool, stop: asyncio.Event) -> None:

@@ -1,9 +1,9 @@
 """Pools, markets, price sheets and nodes on the wire; `pool.yaml` is an `OpenPool`."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, Strict, field_validator
+from pydantic import Field, Strict, field_validator, model_validator
 
 from parkade.wire.model import Answer, Request
 from parkade.wire.scalars import (
@@ -80,14 +80,16 @@ class Terms(Request):
     )
 
 
-class OpenPool(Request):
-    """Nodes of one supplier at one site; `fabrics` names the nodes with full interconnect."""
+class Supply(Request):
+    """Nodes for a market: `fabrics` names the nodes with full interconnect. `instance_type` and
+    `terms` open the market; where it is open already they are left out."""
 
-    pool: Name
-    site: Name
-    instance_type: InstanceType
+    market: Name | None = Field(
+        None, description="the market that sells the nodes; default: the one named like the pool"
+    )
+    instance_type: InstanceType | None = None
     fabrics: Annotated[Fabrics, Field(min_length=1, max_length=10_000)]
-    terms: Terms
+    terms: Terms | None = None
 
     @field_validator("fabrics")
     @classmethod
@@ -104,6 +106,50 @@ class OpenPool(Request):
         if empty:
             raise ValueError(f"{', '.join(empty[:5])}: a fabric has nodes")
         return fabrics
+
+    @model_validator(mode="after")
+    def _opens_with_both(self) -> Self:
+        if (self.instance_type is None) is not (self.terms is None):
+            raise ValueError("instance_type and terms stand together: they open a market")
+        return self
+
+
+class OpenPool(Supply):
+    """Nodes of one supplier at one site behind one engine."""
+
+    pool: Name
+    site: Name
+    engine: Name = Field("local", description="what runs attempts there")
+    supplier: Name | None = Field(
+        None, description="the org whose nodes they are; default: the operator"
+    )
+
+
+class AddNodes(Supply):
+    """More nodes of a pool."""
+
+
+class ChangeTerms(Request):
+    """New terms of a market; what is left out stays. Prices are set by `prices set`."""
+
+    from_: Instant | None = Field(
+        None, alias="from", description="when they come into force; default: now"
+    )
+    fee: Share | None = None
+    switching_credit: Share | None = None
+    notice: PositiveSpan | None = None
+    heal_notice: PositiveSpan | None = None
+    kill: PositiveSpan | None = None
+    turnaround: Span | None = None
+    start_grace: Span | None = None
+    minimum_charge: Span | None = None
+    release_grace: PositiveSpan | None = None
+    clearing_interval: PositiveSpan | None = None
+    clearing_pause: PositiveSpan | None = None
+    billing_period: PositiveSpan | None = None
+    backoff: Span | None = None
+    retention: PositiveSpan | None = None
+    buffer_nodes: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
 
 
 class SetPrices(Request):
@@ -150,24 +196,46 @@ class Prices(Answer):
     prices: tuple[Sheet, ...]
 
 
-class Pool(Answer):
-    """A pool and its market: terms as published, and how many nodes of it are in play."""
+class Market(Answer):
+    """A market: its terms as published, and those that will replace them."""
 
-    pool: str
     market: str
     site: str
     instance_type: InstanceType
     terms: Terms
+    announced: Terms | None
+    announced_from: Instant | None
+
+
+class Supplied(Answer):
+    """What a pool supplies of one market."""
+
+    market: str
     fabrics: dict[str, tuple[str, ...]]
     nodes: int
     nodes_in_play: int
-    is_reachable: bool
+
+
+class Pool(Answer):
+    """A pool and what it supplies. `agent` is heard, silent, or never heard; `supplier` null: the
+    operator."""
+
+    pool: str
+    site: str
+    engine: str
+    supplier: str | None
+    agent: Literal["heard", "silent", "never heard"]
+    nodes: int
+    nodes_in_play: int
+    nodes_draining: int
+    supplies: tuple[Supplied, ...]
 
 
 class Pools(Answer):
-    """Every pool."""
+    """Every pool, and the markets that they supply."""
 
     pools: tuple[Pool, ...]
+    markets: tuple[Market, ...]
 
 
 class Cordon(Answer):
@@ -182,11 +250,13 @@ class Node(Answer):
     """A node and who sits there."""
 
     node: str
+    pool: str
     market: str
     fabric: str
     gpus: int
     gpus_held: int
     gpus_promised: int
+    drain: Literal["draining", "drained"] | None
     health: str
     health_reason: str
     cordons: tuple[Cordon, ...]

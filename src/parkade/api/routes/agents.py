@@ -27,12 +27,7 @@ def _json(value: object) -> Response:
 
 async def _agent_of(pool: str, door: Asking) -> None:
     door.require_operator()
-    await door.read(
-        lambda world, _: (
-            True if any(market.pool == pool for market in world.records.markets.values()) else None
-        ),
-        f"pool {pool}",
-    )
+    await door.read(lambda world, _: world.records.pools.get(pool), f"pool {pool}")
 
 
 @router.get("/pools/{pool}/desired", response_class=Response)

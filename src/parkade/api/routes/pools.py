@@ -4,10 +4,8 @@ from fastapi import APIRouter
 
 from parkade.api.door import Asking, Door
 from parkade.api.problems import said
-from parkade.api.translate import micros_or_none, open_pool
+from parkade.api.translate import change_terms, micros_or_none, open_pool, supply_of
 from parkade.api.views import pools as views
-from parkade.core.fleet.market import Market
-from parkade.core.fleet.node import Node
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.wire import pools as wire
@@ -21,8 +19,40 @@ async def create_pool(body: wire.OpenPool, door: Asking) -> wire.Pool:
     door.require_operator()
     await door.execute(open_pool(body, by=door.viewer.user))
 
+    return await _pool(door, body.pool)
+
+
+@router.post("/pools/{pool}/nodes")
+async def add_nodes(pool: str, body: wire.AddNodes, door: Asking) -> wire.Pool:
+    """More nodes of a pool; operators only."""
+    door.require_operator()
+    supply = supply_of(body, pool=pool)
+    await door.execute(commands.AddNodes(by=door.viewer.user, pool=pool, supply=supply))
+    return await _pool(door, pool)
+
+
+@router.post("/pools/{pool}/close")
+async def close_pool(pool: str, door: Asking) -> wire.Pools:
+    """Close a pool whose nodes are drained; the pools that remain."""
+    door.require_operator()
+    await door.execute(commands.ClosePool(by=door.viewer.user, pool=pool))
+    return await _pools(door)
+
+
+@router.post("/markets/{market}/terms")
+async def change_market_terms(market: str, body: wire.ChangeTerms, door: Asking) -> wire.Market:
+    """New terms of a market, now or from a date on; operators only."""
+    door.require_operator()
+    if body == wire.ChangeTerms.model_validate({"from": body.from_}):
+        raise said("invalid", "name at least one term")
+    await door.execute(change_terms(body, by=door.viewer.user, market=market))
     told = await _pools(door)
-    return next(pool for pool in told.pools if pool.pool == body.pool)
+    return next(each for each in told.markets if each.market == market)
+
+
+async def _pool(door: Door, name: str) -> wire.Pool:
+    told = await _pools(door)
+    return next(pool for pool in told.pools if pool.pool == name)
 
 
 @router.get("/pools")
@@ -32,10 +62,7 @@ async def list_pools(door: Asking) -> wire.Pools:
 
 
 async def _pools(door: Door) -> wire.Pools:
-    def view(world: World, _: int) -> tuple[list[Market], list[Node]]:
-        return list(world.records.markets.values()), list(world.records.nodes.values())
-
-    return views.pools(*await door.read(view))
+    return views.pools(await door.read(lambda world, _: views.fleet(world)))
 
 
 @router.get("/prices")
@@ -90,6 +117,27 @@ async def cordon(node: str, body: wire.NodeReason, door: Asking) -> wire.Node:
 async def uncordon(node: str, door: Asking) -> wire.Node:
     """The caller's cordon is lifted."""
     return await _change(door, commands.UncordonNode(by=door.viewer.user, node=node), node)
+
+
+@router.post("/nodes/{node}/drain")
+async def drain(node: str, body: wire.NodeReason, door: Asking) -> wire.Node:
+    """Empty a node: its workloads get the market's notice and are moved."""
+    command = commands.DrainNode(by=door.viewer.user, node=node, reason=body.reason)
+    return await _change(door, command, node)
+
+
+@router.post("/nodes/{node}/undrain")
+async def undrain(node: str, door: Asking) -> wire.Node:
+    """The node takes work again."""
+    return await _change(door, commands.UndrainNode(by=door.viewer.user, node=node), node)
+
+
+@router.post("/nodes/{node}/remove")
+async def remove(node: str, door: Asking) -> wire.Pools:
+    """Remove a drained node from its pool; the pools as they are then."""
+    door.require_operator()
+    await door.execute(commands.RemoveNode(by=door.viewer.user, node=node))
+    return await _pools(door)
 
 
 @router.post("/nodes/{node}/fail")

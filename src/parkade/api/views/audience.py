@@ -47,9 +47,9 @@ class Owners:
         """The org, None where the world has forgotten it: then only operators see it."""
         return self._org_of.get((kind, name))
 
-    def is_of(self, org: str, name: str) -> bool:
-        """Whether a workload or claim is an org's."""
-        return org in (self.org_of("workload", name), self.org_of("claim", name))
+    def is_of(self, org: str, key: tuple[str, str]) -> bool:
+        """Whether a thing is an org's."""
+        return self.org_of(*key) == org
 
 
 def look_up(world: World, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
@@ -82,6 +82,20 @@ def lines_of(event: happened.Cleared) -> tuple[Line, ...]:
     return (*event.won, *event.left, *event.repriced, *event.waiting)
 
 
+def key_of(line: Line) -> tuple[str, str]:
+    """(kind, name) of the workload or claim that a line of a clearing is about."""
+    match line:
+        case happened.Repriced(workload=name):
+            return "workload", name
+        case _:
+            return kind_of(line.demand), happened.name_of(line.demand)
+
+
+def kind_of(demand: happened.Demand) -> str:
+    """`workload` or `claim`."""
+    return "claim" if isinstance(demand, happened.ClaimDemand) else "workload"
+
+
 def named_in(event: happened.AnyEvent) -> Iterator[tuple[str, str]]:
     """What an event names whose org it does not tell itself."""
     match event:
@@ -91,8 +105,7 @@ def named_in(event: happened.AnyEvent) -> Iterator[tuple[str, str]]:
             ]
             lines = (*event.left, *event.won, *event.repriced, *event.waiting)
             for line in lines:
-                yield "workload", line.workload
-                yield "claim", line.workload
+                yield key_of(line)
         case happened.TokenAdded(token=token):
             yield "user", token.user
         case happened.CapSet(user=name):
@@ -113,6 +126,10 @@ def audience(event: happened.AnyEvent, owners: Owners) -> Audience:
     match event:
         case (
             happened.PoolOpened()
+            | happened.NodesAdded()
+            | happened.PoolClosed()
+            | happened.TermsAnnounced()
+            | happened.TermsChanged()
             | happened.PricesSet()
             | happened.Cleared()
             | happened.ReachabilityChanged()
@@ -125,7 +142,10 @@ def audience(event: happened.AnyEvent, owners: Owners) -> Audience:
         case happened.UserCreated(user=user):
             return _of(user.org)
         case (
-            happened.MoneyMoved(transfers=transfers) | happened.ReservationPaid(transfers=transfers)
+            happened.MoneyMoved(transfers=transfers)
+            | happened.UsePosted(transfers=transfers)
+            | happened.WithdrawalCharged(transfers=transfers)
+            | happened.ReservationPaid(transfers=transfers)
         ):
             return Audience(orgs=frozenset(orgs_of(transfers)))
         case happened.Reserved(reservation=reservation):

@@ -55,7 +55,10 @@ def _tell(event: happened.AnyEvent, owners: Owners, org: str | None) -> Told:
         case happened.Cleared():
             return cleared(event, owners, org)
         case (
-            happened.MoneyMoved(transfers=transfers) | happened.ReservationPaid(transfers=transfers)
+            happened.MoneyMoved(transfers=transfers)
+            | happened.UsePosted(transfers=transfers)
+            | happened.WithdrawalCharged(transfers=transfers)
+            | happened.ReservationPaid(transfers=transfers)
         ):
             return _moved(transfers, org)
         case (
@@ -98,8 +101,23 @@ def _house(event: happened.AnyEvent) -> Told:
             return "the clock jumped; clearing stops until it is confirmed", {}
         case happened.ClockConfirmed():
             return "the clock is confirmed; clearing goes on", {}
-        case happened.PoolOpened(market=market, nodes=nodes):
-            return f"pool {market.pool} opened with {len(nodes)} nodes", {"nodes": len(nodes)}
+        case happened.PoolOpened(pool=pool, nodes=nodes):
+            return f"pool {pool.pool} opened with {len(nodes)} nodes", {"nodes": len(nodes)}
+        case happened.NodesAdded(pool=pool_name, nodes=nodes):
+            return f"{len(nodes)} nodes added to pool {pool_name}", {"nodes": len(nodes)}
+        case happened.PoolClosed(pool=pool_name, markets=markets):
+            return f"pool {pool_name} closed", {"markets": list(markets)}
+        case happened.TermsAnnounced(market=name, announced=announced):
+            begins = format_instant(instant(announced.from_us))
+            return f"{name}: new terms from {begins}", {"from": begins}
+        case happened.TermsChanged(market=name):
+            return f"{name}: new terms are in force", {}
+        case happened.NodeDraining(node=node, reason=reason):
+            return f"node {node} is draining: {reason}", {"reason": reason}
+        case happened.NodeUndrained(node=node):
+            return f"node {node} takes work again", {}
+        case happened.NodeRemoved(node=node):
+            return f"node {node} removed", {}
         case happened.PricesSet():
             sheet = {
                 "pay_as_you_go": event.pay_as_you_go_micros,
@@ -132,9 +150,9 @@ def _house(event: happened.AnyEvent) -> Told:
             return f"node {node} cordoned by {cordon.holder}: {cordon.reason}", detail
         case happened.NodeUncordoned(node=node, holder=holder):
             return f"node {node} uncordoned by {holder}", {"holder": holder}
-        case happened.ReachabilityChanged(market=market, is_reachable=is_reachable):
-            says = "is heard again" if is_reachable else "fell silent"
-            return f"the agent of {market} {says}", {"is_reachable": is_reachable}
+        case happened.ReachabilityChanged(pool=pool_name, is_reachable=is_reachable):
+            says = "is heard" if is_reachable else "fell silent"
+            return f"the agent of pool {pool_name} {says}", {"is_reachable": is_reachable}
         case happened.Forgotten(workloads=workloads, reservations=reservations):
             count = len(workloads) + len(reservations)
             return f"{count} records that ended long ago left", {"count": count}

@@ -28,6 +28,11 @@ def already_exists(kind: str, name: str) -> Refusal:
     return Refusal(reason=Reason.ALREADY_EXISTS, detail=f"{kind} {name!r} exists")
 
 
+def conflict(detail: str) -> Refusal:
+    """The refusal of what the present state does not allow."""
+    return Refusal(reason=Reason.CONFLICT, detail=detail)
+
+
 def invalid(field: str, detail: str) -> Refusal:
     """The refusal of a value, with its place."""
     return Refusal(reason=Reason.INVALID, detail=detail, field=field)
