@@ -1,12 +1,11 @@
 """Orgs, users, tokens, money and the price sheet: the operator's desk."""
 
-import re
-
 from msgspec.structs import replace
 
 from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, org_account
+from parkade.core.units import bounds
+from parkade.core.units.names import NAME, SYSTEM_UNIX_NAMES, UNIX_NAME, Grammar
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.units.time import MINUTE_US
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
 from parkade.core.world.people import Grant, Org, Role, Token, User
@@ -15,25 +14,17 @@ from parkade.core.world.world import World
 
 Decision = tuple[happened.Event, ...] | Refusal
 
-NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,38}[a-z0-9])?")
-RESERVED_UNIX_NAMES = frozenset({"root", "daemon", "nobody", "bin", "sys"})
-MOST_MICROS = 10**18
-MOST_PRICE_MICROS = 10**12
-SHORTEST_GRANT_US = MINUTE_US
-
 
 def invalid(field: str, detail: str) -> Refusal:
     """The refusal of a value, with its place."""
     return Refusal(reason=Reason.INVALID, detail=detail, field=field)
 
 
-def bad_name(field: str, name: str) -> Refusal | None:
-    """A refusal unless the name can stand in paths, ids and accounts."""
-    if NAME.fullmatch(name):
+def bad_name(field: str, name: str, grammar: Grammar = NAME) -> Refusal | None:
+    """A refusal unless the name is one of the grammar."""
+    if grammar.accepts(name):
         return None
-    return invalid(
-        field, f"{name!r} is not a name: use up to 40 lower-case letters, digits, - and _"
-    )
+    return invalid(field, f"{name[:80]!r} is not a name here: {grammar.words}")
 
 
 def open_epoch(world: World, _command: asked.OpenEpoch, now_us: int) -> Decision:
@@ -76,7 +67,9 @@ def create_user(world: World, command: asked.CreateUser, now_us: int) -> Decisio
         return refusal
     if command.user in world.records.users:
         return Refusal(reason=Reason.ALREADY_EXISTS, detail=f"user {command.user!r} exists")
-    if command.unix_name in RESERVED_UNIX_NAMES:
+    if command.unix_name is not None and not UNIX_NAME.accepts(command.unix_name):
+        return invalid("unix_name", UNIX_NAME.words)
+    if command.unix_name in SYSTEM_UNIX_NAMES:
         return invalid("unix_name", f"{command.unix_name!r} is a system user; name a person's")
     user = User(user=command.user, org=command.org, role=command.role, unix_name=command.unix_name)
     return (happened.UserCreated(at_us=now_us, user=user),)
@@ -91,6 +84,8 @@ def add_token(world: World, command: asked.AddToken, now_us: int) -> Decision:
         return denied("tokens are made by their user, an owner of the org or an operator")
     if user.role is Role.OPERATOR and not is_operator(world, command.by):
         return denied("only an operator makes an operator's tokens")
+    if (refusal := bad_name("token", command.token)) is not None:
+        return refusal
     if command.token in world.records.tokens or command.digest in world.tokens_by_digest:
         return Refusal(reason=Reason.ALREADY_EXISTS, detail=f"token {command.token!r} exists")
     token = Token(token=command.token, user=command.user, digest=command.digest, is_revoked=False)
@@ -116,8 +111,8 @@ def deposit(world: World, command: asked.Deposit, now_us: int) -> Decision:
         return denied("only an operator takes deposits")
     if command.org not in world.records.orgs:
         return not_found("org", command.org)
-    if not 0 < command.micros <= MOST_MICROS:
-        return invalid("amount", "a deposit is more than 0 and at most 1,000,000,000,000")
+    if not bounds.PAYMENT_MICROS.holds(command.micros):
+        return invalid("amount", "a deposit is more than 0 and less than 1,000,000,000,000")
     transfer = Transfer(
         kind=TransferKind.DEPOSIT,
         debit=EXTERNAL,
@@ -133,12 +128,12 @@ def set_grant(world: World, command: asked.SetGrant, now_us: int) -> Decision:
         return denied("only an operator grants money")
     if command.org not in world.records.orgs:
         return not_found("org", command.org)
-    if not 0 <= command.micros <= MOST_MICROS:
+    if not bounds.BALANCE_MICROS.holds(command.micros):
         return invalid("amount", "a grant is 0 (to end it) or more")
     if command.micros == 0:
         return (happened.GrantSet(at_us=now_us, org=command.org, grant=None),)
-    if command.every_us < SHORTEST_GRANT_US:
-        return invalid("every", "a grant recurs at most once a minute")
+    if not bounds.GRANT_INTERVAL_US.holds(command.every_us):
+        return invalid("every", "a grant recurs at most once a minute, at least in a hundred years")
     grant = Grant(micros=command.micros, every_us=command.every_us, next_us=now_us)
     return (happened.GrantSet(at_us=now_us, org=command.org, grant=grant),)
 
@@ -164,7 +159,7 @@ def set_cap(world: World, command: asked.SetCap, now_us: int) -> Decision:
         return not_found("user", command.user)
     if not may_own_for(world, command.by, user.org):
         return denied("only an owner of the org, or an operator, caps its users")
-    if command.cap_micros is not None and not 0 <= command.cap_micros <= MOST_MICROS:
+    if command.cap_micros is not None and not bounds.BALANCE_MICROS.holds(command.cap_micros):
         return invalid("cap", "a cap is 0 or more")
     return (happened.CapSet(at_us=now_us, user=command.user, cap_micros=command.cap_micros),)
 
@@ -183,7 +178,7 @@ def set_prices(world: World, command: asked.SetPrices, now_us: int) -> Decision:
         "public_floor": command.public_floor_micros,
     }
     for field, micros in given.items():
-        if micros is not None and not 0 <= micros <= MOST_PRICE_MICROS:
+        if micros is not None and not bounds.PRICE_MICROS.holds(micros):
             return invalid(field, "a price is 0 to 1,000,000 per GPU-hour")
     event = happened.PricesSet(
         at_us=now_us,

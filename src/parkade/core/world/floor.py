@@ -2,15 +2,14 @@
 
 from parkade.core.fleet.market import Market, MarketTerms
 from parkade.core.fleet.node import Cordon, Health, Node
+from parkade.core.units import bounds
+from parkade.core.units.names import GPU_MODEL, NODE_NAME, same_host
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
-from parkade.core.world.desk import MOST_PRICE_MICROS, Decision, bad_name, invalid
+from parkade.core.world.desk import Decision, bad_name, invalid
 from parkade.core.world.permits import denied, is_operator, not_found
 from parkade.core.world.world import World
-
-MOST_NODES = 100_000
-MOST_GPUS_PER_NODE = 64
 
 
 def open_pool(world: World, command: asked.OpenPool, now_us: int) -> Decision:
@@ -64,33 +63,45 @@ def _new_node(node: str, fabric: str, command: asked.OpenPool) -> Node:
 def _bad_pool(command: asked.OpenPool) -> Refusal | None:
     fabrics = [fabric for fabric, _ in command.fabrics]
     nodes = [node for _, fabric_nodes in command.fabrics for node in fabric_nodes]
-    for field, name in [("pool", command.pool), *(("fabrics", name) for name in fabrics + nodes)]:
+    kind = command.instance_type
+    named = [("pool", command.pool), ("site", command.site), ("instance_type.name", kind.name)]
+    for field, name in [*named, *(("fabrics", name) for name in fabrics)]:
         if (refusal := bad_name(field, name)) is not None:
             return refusal
-    if len(set(fabrics)) < len(fabrics) or len(set(nodes)) < len(nodes):
+    if (refusal := bad_name("instance_type.gpu_model", kind.gpu_model, GPU_MODEL)) is not None:
+        return refusal
+    for name in nodes:
+        if (refusal := bad_name("fabrics", name, NODE_NAME)) is not None:
+            return refusal
+    if len(set(fabrics)) < len(fabrics) or len(set(map(same_host, nodes))) < len(nodes):
         return invalid("fabrics", "a fabric or a node is named twice; give each its own name")
-    if not 0 < len(nodes) <= MOST_NODES:
-        return invalid("fabrics", f"a pool has 1 to {MOST_NODES} nodes")
-    if not 0 < command.instance_type.gpus_per_node <= MOST_GPUS_PER_NODE:
-        return invalid("instance_type.gpus_per_node", f"1 to {MOST_GPUS_PER_NODE} GPUs a node")
+    counts = {
+        "fabrics": (len(nodes), bounds.NODES, "nodes in a pool"),
+        "instance_type.gpus_per_node": (kind.gpus_per_node, bounds.GPUS_PER_NODE, "GPUs a node"),
+        "instance_type.memory_gib": (kind.memory_gib, bounds.MEMORY_GIB_PER_NODE, "GiB a node"),
+        "instance_type.cpus": (kind.cpus, bounds.CPUS_PER_NODE, "CPUs a node"),
+        "terms.buffer_nodes": (command.terms.buffer_nodes, bounds.NODES_KEPT, "nodes a fabric"),
+    }
+    for field, (count, within, what) in counts.items():
+        if not within.holds(count):
+            return invalid(field, f"{within.least} to {within.most} {what}")
+    if not bounds.FABRICS.holds(len(fabrics)) or not all(each for _, each in command.fabrics):
+        return invalid("fabrics", f"1 to {bounds.FABRICS.most} fabrics, each with nodes")
     return _bad_terms(command.terms)
 
 
 def _bad_terms(terms: MarketTerms) -> Refusal | None:
-    fee = terms.fee
-    if not 0 <= fee.numerator < fee.denominator:
+    if not terms.fee.is_fee:
         return invalid("terms.fee", "the fee is at least 0 and less than 1, such as 2/7")
-    if terms.switching_credit.numerator < 0:
-        return invalid("terms.switching_credit", "the switching credit is 0 or more, such as 1/20")
-    for field in terms.__struct_fields__:
-        value = getattr(terms, field)
-        if isinstance(value, int) and value < 0:
-            return invalid(f"terms.{field}", "this may not be negative")
-        if field.endswith("_micros") and value > MOST_PRICE_MICROS:
-            return invalid(f"terms.{field}", "a price is 0 to 1,000,000 per GPU-hour")
-    for field in ("clearing_interval_us", "billing_period_us", "kill_us"):
-        if getattr(terms, field) == 0:
-            return invalid(f"terms.{field}", "this must be longer than 0")
+    if not terms.switching_credit.is_share:
+        return invalid("terms.switching_credit", "the switching credit is 0 to 1, such as 1/20")
+    for field in ("pay_as_you_go", "reservation_rate", "public_floor"):
+        if not bounds.PRICE_MICROS.holds(getattr(terms, f"{field}_micros")):
+            return invalid(f"terms.{field}_micros", "a price is 0 to 1,000,000 per GPU-hour")
+    for field, within in bounds.TERMS_US.items():
+        if not within.holds(getattr(terms, f"{field}_us")):
+            least = "longer than 0" if within.least else "0 or longer"
+            return invalid(f"terms.{field}_us", f"this must be {least}, and at most 100 years")
     return None
 
 

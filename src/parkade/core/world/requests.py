@@ -1,6 +1,7 @@
 """Workloads as their users ask for them: submit, hold, release, bid, cancel."""
 
 from parkade.core.fleet.market import Market
+from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
@@ -9,7 +10,7 @@ from parkade.core.workloads.spec import CapacityKind, Interconnect, Spec
 from parkade.core.workloads.workload import Workload
 from parkade.core.world import commands as asked
 from parkade.core.world import events as happened
-from parkade.core.world.desk import MOST_PRICE_MICROS, Decision, invalid
+from parkade.core.world.desk import Decision, invalid
 from parkade.core.world.money import (
     Teller,
     allowance_micros,
@@ -195,7 +196,7 @@ def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | 
             detail="spot needs limit_price, the most you pay per GPU-hour",
             field="limit_price",
         )
-    if not 0 < limit_micros <= MOST_PRICE_MICROS:
+    if not bounds.LIMIT_PRICE_MICROS.holds(limit_micros):
         return invalid("limit_price", "a limit is more than 0 and at most 1,000,000 per GPU-hour")
     most = spec.max_spend_micros
     if most is None:
