@@ -22,7 +22,8 @@ from parkade.core.world.world import Records, World
 from parkade.wire import people, pools, reservations, workloads
 from parkade.wire.scalars import SPAN
 from parkade.wire.spec import WorkloadSpec
-from tests.core.world.story import START_US, TERMS, Parkade
+from tests import builders
+from tests.core.world.story import START_US, Parkade
 
 Value = Any
 LABEL = "a" * 63
@@ -42,15 +43,7 @@ SPANS = ["0s", "1ms", "1s", "59s", "60s", "2h", "36500d", "36501d", "36500d1ms"]
 FRACTIONS = ["0", "1", "2", "0/1", "1/20", "2/7", "6/7", "7/7", "8/7", "1/999999999",
              "999999998/999999999", "999999999/999999999", "1/1000000000", "-1/20"]  # fmt: skip
 
-POOL: dict[str, Any] = {
-    "pool": "lab",
-    "site": "berlin",
-    "instance_type": {
-        "name": "h100", "gpu_model": "H100", "gpus_per_node": 2, "memory_gib": 8, "cpus": 4,
-    },
-    "fabrics": {"f1": ["n1", "n2"]},
-    "terms": {"pay_as_you_go": 12, "reservation_rate": 4, "public_floor": 8, "fee": "2/7"},
-}  # fmt: skip
+POOL = builders.pool_body(gpus=2)
 
 
 def with_value(tree: dict[str, Any], path: str, value: Value) -> dict[str, Any]:
@@ -89,14 +82,8 @@ def fraction(text: str) -> Fraction:
     return Fraction(numerator=int(top), denominator=int(bottom or 1))
 
 
-OPEN_POOL = asked.OpenPool(
-    by=None,
-    pool="lab",
-    site="berlin",
-    instance_type=Parkade().world.records.markets["pool"].instance_type,
-    fabrics=(("f1", ("n1", "n2")),),
-    terms=TERMS,
-)
+OPEN_POOL = builders.open_pool("lab", {"f1": 2})
+TERMS = OPEN_POOL.terms
 
 
 def opens(**change: Any) -> bool:

@@ -11,11 +11,12 @@ from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
 from parkade.control.rules import Rules
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.world.commands import Command, CreateOrg, Deposit, OpenEpoch, OpenPool
+from parkade.core.world.commands import Command, CreateOrg, Deposit, OpenEpoch
 from parkade.core.world.events import Event, OrgCreated
 from parkade.ports import Fenced, Store
 from parkade.store import open_sqlite
-from tests.control.small import SMALL, TERMS, market
+from tests import builders
+from tests.control.small import SMALL
 
 ANN = Idempotency(principal="ann", key="k", request_digest="d")
 
@@ -40,11 +41,6 @@ def ask(command: Command, name: Idempotency | None = None) -> Asked:
 
 def org(name: str, by: str | None = "ann") -> CreateOrg:
     return CreateOrg(by=by, org=name)
-
-
-def open_pool(name: str) -> OpenPool:
-    kind = market(name).instance_type
-    return OpenPool(by=None, pool=name, site="here", instance_type=kind, fabrics=(), terms=TERMS)
 
 
 def stored(store: Store) -> list[Event]:
@@ -187,7 +183,7 @@ def test_a_stale_writer_cannot_commit(store: Store, tmp_path: Path) -> None:
 
 def test_replaying_the_journal_gives_the_same_world_byte_for_byte(store: Store) -> None:
     cycle = begun(store)
-    cycle.take_commands(2, [ask(open_pool("m")), ask(org("a")), ask(org("due-5"))])
+    cycle.take_commands(2, [ask(builders.open_pool("m")), ask(org("a")), ask(org("due-5"))])
     cycle.take_commands(3, [ask(Deposit(by=None, org="a", micros=9))])
     cycle.take_deadlines(8, limit=10)
     cycle.clear("m", 9)

@@ -12,9 +12,11 @@ from parkade.control.observed import Observed
 from parkade.control.reach import Reach
 from parkade.control.schedule import Schedule
 from parkade.core.units.time import DAY_US, HOUR_US, SECOND_US
-from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
+from parkade.core.workloads.observed import ObservedAttempt
 from parkade.ports import Observation
-from tests.control.small import HandClock, market
+from tests import builders
+from tests.builders import market
+from tests.clocks import HandClock
 
 
 def guard(clock: HandClock, *, floor_us: int = 0) -> ClockGuard:
@@ -114,18 +116,7 @@ def observation(at_us: int, *attempts: ObservedAttempt, is_complete: bool = True
     return Observation(pool="m", at_us=at_us, is_complete=is_complete, attempts=attempts)
 
 
-RUNNING = ObservedAttempt(
-    attempt="w.1",
-    generation=1,
-    phase=EnginePhase.RUNNING,
-    started_us=1,
-    released_us=None,
-    exits=(),
-    checkpoint=None,
-    devices=(),
-    launch_error=None,
-    engine_state="running",
-)
+RUNNING = builders.observed()
 
 
 def test_nothing_follows_from_a_partial_or_a_straggling_observation() -> None:
