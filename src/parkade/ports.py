@@ -171,7 +171,8 @@ class Engine(Protocol):
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as it is kept for ever: `version` is the encoding's, `body` the encoded event."""
+    """One event as it is kept for ever: `version` is the encoding's, `body` the encoded event,
+    `digest` that of the chain up to it (`core.state.chain`)."""
 
     sequence: int
     epoch: int
@@ -179,6 +180,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     version: int
     body: bytes
+    digest: str
 
 
 class StatedTransfer(msgspec.Struct, frozen=True, kw_only=True):

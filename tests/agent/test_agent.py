@@ -17,15 +17,9 @@ from parkade.engines.local.engine import LocalEngine
 from parkade.ports import Engine, InvalidSpec, NodeShape, Phase, Transient
 from tests.agent.fakes import FakeControlPlane, FakeEngine
 from tests.agent.test_plan import ORDER, wanted
+from tests.clocks import WallClock
 
 PATIENCE_S = 20.0
-
-
-class WallClock:
-    """The real time, in its proper unit."""
-
-    def now_us(self) -> int:
-        return time.time_ns() // 1000
 
 
 @asynccontextmanager

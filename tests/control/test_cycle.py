@@ -10,12 +10,13 @@ from parkade.control.answers import Decided, Idempotency
 from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
 from parkade.control.rules import Rules
-from parkade.core.state.commands import AnyCommand, CreateOrg, Deposit, OpenEpoch, OpenPool
+from parkade.core.state.commands import AnyCommand, CreateOrg, Deposit
 from parkade.core.state.events import AnyEvent, OrgCreated
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.ports import Fenced, Store
 from parkade.store import open_sqlite
-from tests.control.small import SMALL, TERMS, market
+from tests import builders
+from tests.control.small import SMALL
 
 ANN = Idempotency(principal="ann", key="k", request_digest="d")
 
@@ -28,9 +29,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def begun(store: Store, rules: Rules = SMALL, *, now_us: int = 1, check_every: int = 1) -> Cycle:
-    world, sequence = recover(store, rules)
-    cycle = Cycle(world, store, rules, sequence=sequence, check_every=check_every)
-    cycle.open(OpenEpoch(by=None), now_us)
+    cycle = Cycle(recover(store, rules), store, rules, check_every=check_every)
+    cycle.open(builders.open_epoch(), now_us)
     return cycle
 
 
@@ -40,11 +40,6 @@ def ask(command: AnyCommand, name: Idempotency | None = None) -> Asked:
 
 def org(name: str, by: str | None = "ann") -> CreateOrg:
     return CreateOrg(by=by, org=name)
-
-
-def open_pool(name: str) -> OpenPool:
-    kind = market(name).instance_type
-    return OpenPool(by=None, pool=name, site="here", instance_type=kind, fabrics=(), terms=TERMS)
 
 
 def stored(store: Store) -> list[AnyEvent]:
@@ -187,11 +182,12 @@ def test_a_stale_writer_cannot_commit(store: Store, tmp_path: Path) -> None:
 
 def test_replaying_the_journal_gives_the_same_world_byte_for_byte(store: Store) -> None:
     cycle = begun(store)
-    cycle.take_commands(2, [ask(open_pool("m")), ask(org("a")), ask(org("due-5"))])
+    cycle.take_commands(2, [ask(builders.open_pool("m")), ask(org("a")), ask(org("due-5"))])
     cycle.take_commands(3, [ask(Deposit(by=None, org="a", micros=9))])
     cycle.take_deadlines(8, limit=10)
     cycle.clear("m", 9)
-    world, sequence = recover(store, SMALL)
+    recovered = recover(store, SMALL)
+    world, sequence = recovered.world, recovered.sequence
     assert sequence == cycle.sequence
     assert SMALL.encode_snapshot(world) == SMALL.encode_snapshot(cycle.world)
 

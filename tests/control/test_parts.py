@@ -12,9 +12,11 @@ from parkade.control.observed import Observed
 from parkade.control.reach import Reach
 from parkade.control.schedule import Schedule
 from parkade.core.units.time import DAY_US, HOUR_US, SECOND_US
-from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
+from parkade.core.workloads.observed import ObservedAttempt
 from parkade.ports import Observation
-from tests.control.small import HandClock, market
+from tests import builders
+from tests.builders import market
+from tests.clocks import HandClock
 
 
 def guard(clock: HandClock, *, floor_us: int = 0) -> ClockGuard:
@@ -103,29 +105,25 @@ def test_a_frozen_market_is_not_cleared_and_others_are() -> None:
 
 def test_a_silent_agent_is_told_once_it_was_silent_for_long() -> None:
     reach = Reach(silence_us=15, started_us=100)
-    assert list(reach.news([market("m")], 115)) == []
-    (news,) = reach.news([market("m")], 116)
+    assert list(reach.news([builders.pool("m")], 115)) == []
+    (news,) = reach.news([builders.pool("m")], 116)
     assert (news.pool, news.is_reachable) == ("m", False)
     reach.heard("m", 120)
-    assert list(reach.news([market("m")], 121)) == []
+    assert list(reach.news([builders.pool("m", first_heard_us=1)], 121)) == []
+
+
+def test_the_first_word_of_an_agent_is_told_though_its_pool_counted_as_reachable() -> None:
+    reach = Reach(silence_us=15, started_us=100)
+    reach.heard("m", 101)
+    (news,) = reach.news([builders.pool("m")], 102)
+    assert (news.pool, news.is_reachable) == ("m", True)
 
 
 def observation(at_us: int, *attempts: ObservedAttempt, is_complete: bool = True) -> Observation:
     return Observation(pool="m", at_us=at_us, is_complete=is_complete, attempts=attempts)
 
 
-RUNNING = ObservedAttempt(
-    attempt="w.1",
-    generation=1,
-    phase=EnginePhase.RUNNING,
-    started_us=1,
-    released_us=None,
-    exits=(),
-    checkpoint=None,
-    devices=(),
-    launch_error=None,
-    engine_state="running",
-)
+RUNNING = builders.observed()
 
 
 def test_nothing_follows_from_a_partial_or_a_straggling_observation() -> None:

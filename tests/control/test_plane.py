@@ -18,14 +18,15 @@ from parkade.control.plane import (
 )
 from parkade.control.rules import Rules
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors
-from parkade.core.state.commands import ConfirmClock, CreateOrg, Deposit, OpenPool
+from parkade.core.state.commands import ConfirmClock, CreateOrg, Deposit
 from parkade.core.state.events import ClockJumped, OrgCreated, ReachabilityChanged
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US
 from parkade.ports import Fenced, Observation, Store
 from parkade.store import open_sqlite
-from tests.control.small import SMALL, TERMS, HandClock, market
+from tests import builders
+from tests.clocks import HandClock
+from tests.control.small import SMALL
 
 Kind = TypeVar("Kind")
 
@@ -39,13 +40,7 @@ class Bench:
         self.clock = HandClock()
         self.fatal: list[BaseException] = []
         self.store: Store = open_sqlite(folder / "parkade.sqlite3")
-        self.doors = Doors(
-            store=self.store,
-            clock=self.clock,
-            rules=rules,
-            on_fatal=self.fatal.append,
-            point=lambda _: None,
-        )
+        self.doors = builders.doors(self.store, self.clock, rules=rules, on_fatal=self.fatal.append)
         self.plane = Plane(self.doors, settings)
 
 
@@ -64,11 +59,6 @@ async def bench(
 
 def org(name: str) -> CreateOrg:
     return CreateOrg(by="ann", org=name)
-
-
-def open_pool(name: str) -> OpenPool:
-    kind = market(name).instance_type
-    return OpenPool(by=None, pool=name, site="here", instance_type=kind, fabrics=(), terms=TERMS)
 
 
 async def next_of(
@@ -175,7 +165,7 @@ async def test_a_frozen_market_is_visible_and_commands_go_on(tmp_path: Path) -> 
         return SMALL.decide(world, command, now_us)
 
     async with bench(tmp_path, msgspec.structs.replace(SMALL, decide=decide)) as made:
-        await made.plane.execute(open_pool("m"))
+        await made.plane.execute(builders.open_pool("m"))
         while not made.plane.health().frozen_markets:
             await made.plane.execute(org("a"))
         assert made.plane.health().frozen_markets == ("m",)
@@ -187,7 +177,7 @@ async def test_a_jump_of_the_clock_stops_clearing_until_confirmed(tmp_path: Path
         await made.plane.read(lambda world, now_us: now_us)
         made.clock.wall += 99 * 24 * 3600 * SECOND_US
         await next_of(made.plane, ClockJumped)
-        await made.plane.execute(open_pool("m"))
+        await made.plane.execute(builders.open_pool("m"))
         await made.plane.execute(org("a"))
         assert not await made.plane.read(lambda world, _: "cleared-1" in world.records.orgs)
         await made.plane.execute(ConfirmClock(by=None))
@@ -203,7 +193,7 @@ def observation(at_us: int, *, is_complete: bool = True) -> Observation:
 
 async def test_a_silent_pool_is_unreachable_until_it_is_heard(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
-        await made.plane.execute(open_pool("m"))
+        await made.plane.execute(builders.open_pool("m"))
         made.clock.pass_us(16 * SECOND_US)
         gone = await next_of(made.plane, ReachabilityChanged)
         assert not gone.is_reachable
@@ -217,7 +207,7 @@ async def test_desired_state_is_told_at_once_and_then_only_when_it_changed(tmp_p
     async with bench(tmp_path) as made:
         assert await made.plane.desired("m", after=None, wait_s=0.01) is None
         waiting = asyncio.create_task(made.plane.desired("m", after=None, wait_s=20))
-        await made.plane.execute(open_pool("m"))
+        await made.plane.execute(builders.open_pool("m"))
         state = await waiting
         assert state is not None
         assert (state.epoch, state.attempts) == (1, ())

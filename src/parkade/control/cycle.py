@@ -11,10 +11,10 @@ import msgspec
 import structlog
 
 from parkade.control.answers import Decided, Idempotency, KeptOutcome
+from parkade.control.recover import Recovered, link_of
 from parkade.control.rules import Rules
 from parkade.core.state.commands import AnyCommand, RunClearing
 from parkade.core.state.events import EVENT_VERSION, AnyEvent, ClockJumped, EpochOpened
-from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.ports import Batch, JournalEntry, StatedTransfer, Store, StoredAnswer
 
@@ -44,15 +44,16 @@ class Cycle:
     """
 
     def __init__(
-        self, world: World, store: Store, rules: Rules, *, sequence: int, check_every: int
+        self, recovered: Recovered, store: Store, rules: Rules, *, check_every: int
     ) -> None:
-        self.world = world
-        self.sequence = sequence
+        self.world = recovered.world
+        self.sequence = recovered.sequence
         self.refused_internal = 0
         self._store = store
         self._rules = rules
         self._check_every = check_every
-        self._committed_sequence = sequence
+        self._committed_sequence = recovered.sequence
+        self._digest = recovered.digest
         self._events: list[tuple[int, AnyEvent]] = []
         self._answers: dict[tuple[str, str], StoredAnswer] = {}
 
@@ -174,10 +175,11 @@ class Cycle:
         if not self._events and not self._answers:
             return ()
         events = tuple(self._events)
+        entries = tuple(self._entry(number, event) for number, event in events)
         self._store.commit(
             Batch(
                 after=self._committed_sequence,
-                entries=tuple(self._entry(number, event) for number, event in events),
+                entries=entries,
                 transfers=tuple(
                     StatedTransfer(
                         sequence=number, position=position, at_us=event.at_us, transfer=transfer
@@ -194,11 +196,15 @@ class Cycle:
         return events
 
     def _entry(self, sequence: int, event: AnyEvent) -> JournalEntry:
-        return JournalEntry(
+        """The next link of the chain: called once for each event, in order."""
+        entry = JournalEntry(
             sequence=sequence,
             epoch=self.world.records.epoch,
             at_us=event.at_us,
             type=type(event).__name__,
             version=EVENT_VERSION,
             body=self._rules.encode_event(event),
+            digest="",
         )
+        self._digest = link_of(entry, self._digest)
+        return msgspec.structs.replace(entry, digest=self._digest)

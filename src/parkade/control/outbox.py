@@ -7,9 +7,22 @@ agent can refuse an older one.
 
 import threading
 from collections.abc import Iterator
+from typing import assert_never
 
 from parkade.control.cycle import Committed
-from parkade.core.state.events import AnyEvent, Cleared, Forgotten, name_of
+from parkade.core.state.events import (
+    AccountEvent,
+    AnyEvent,
+    Cleared,
+    FleetEvent,
+    Forgotten,
+    LeasingEvent,
+    MoneyEvent,
+    ServerEvent,
+    Submitted,
+    WorkloadEvent,
+    name_of,
+)
 from parkade.core.state.world import World
 from parkade.core.workloads.workload import Attempt, Stop, Workload
 from parkade.ports import DesiredAttempt, DesiredState, Rank, StopOrder
@@ -89,16 +102,17 @@ class Outbox:
 
 def touched_workloads(event: AnyEvent) -> Iterator[str]:
     """The workloads whose attempt an event may have changed."""
-    match event:
-        case Cleared(left=left, won=won):
-            yield from (name_of(leaving.demand) for leaving in left)
-            yield from (name_of(winner.demand) for winner in won)
-        case Forgotten(workloads=workloads):
-            yield from workloads
-        case _:
-            name = getattr(event, "workload", None)
-            if isinstance(name, str):
-                yield name
+    if isinstance(event, Cleared):
+        yield from (name_of(leaving.demand) for leaving in event.left)
+        yield from (name_of(winner.demand) for winner in event.won)
+    elif isinstance(event, Forgotten):
+        yield from event.workloads
+    elif isinstance(event, Submitted):
+        yield event.workload.workload
+    elif isinstance(event, WorkloadEvent):
+        yield event.workload
+    elif not isinstance(event, ServerEvent | FleetEvent | AccountEvent | MoneyEvent | LeasingEvent):
+        assert_never(event)
 
 
 def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> DesiredAttempt:

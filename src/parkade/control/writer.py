@@ -54,16 +54,15 @@ class Writer:
         self._doors = doors
         self._settings = settings
         self._clock = doors.clock
-        world, sequence = recover(doors.store, doors.rules)
+        recovered = recover(doors.store, doors.rules)
+        world = recovered.world
         self._guard = ClockGuard(
             doors.clock,
             floor_us=world.records.now_us,
             jump_us=settings.jump_us,
             restart_us=settings.restart_jump_us,
         )
-        self._cycle = Cycle(
-            world, doors.store, doors.rules, sequence=sequence, check_every=settings.check_every
-        )
+        self._cycle = Cycle(recovered, doors.store, doors.rules, check_every=settings.check_every)
         self._schedule = Schedule(part=settings.clearing_part)
         self._now_us, _ = self._read_clock()
         self._cycle.open(

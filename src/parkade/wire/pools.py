@@ -1,28 +1,35 @@
 """Pools, markets, price sheets and nodes on the wire; `pool.yaml` is an `OpenPool`."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, field_validator, model_validator
 
+from parkade.core.units import bounds
+from parkade.core.units.names import GPU_MODEL, NODE_NAME, same_host
 from parkade.wire.model import Answer, Request
 from parkade.wire.scalars import (
-    NAME,
     Amount,
+    Fee,
+    Gpus,
     Instant,
     Name,
+    NodesKept,
     PositiveSpan,
     Price,
     Reasoning,
     Share,
     Span,
     Whole,
+    whole,
 )
 
-NodeName = Annotated[
-    str, Strict(), Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$")
+NodeName = Annotated[str, Strict(), Field(pattern=whole(NODE_NAME), max_length=NODE_NAME.longest)]
+Fabrics = Annotated[
+    dict[Name, tuple[NodeName, ...]],
+    Field(min_length=bounds.FABRICS.least, max_length=bounds.FABRICS.most),
 ]
-Fabrics = dict[Annotated[str, Field(pattern=f"^{NAME}$")], tuple[NodeName, ...]]
 
 
 def _seconds(count: int) -> timedelta:
@@ -33,10 +40,14 @@ class InstanceType(Request):
     """A kind of node; memory and CPUs are the whole node's."""
 
     name: Name
-    gpu_model: Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$")]
-    gpus_per_node: Annotated[Whole, Field(ge=1, le=1024)]
-    memory_gib: Annotated[Whole, Field(ge=1, le=1_048_576)]
-    cpus: Annotated[Whole, Field(ge=1, le=65_536)]
+    gpu_model: Annotated[
+        str, Strict(), Field(pattern=whole(GPU_MODEL), max_length=GPU_MODEL.longest)
+    ]
+    gpus_per_node: Gpus
+    memory_gib: Annotated[
+        Whole, Field(ge=bounds.MEMORY_GIB_PER_NODE.least, le=bounds.MEMORY_GIB_PER_NODE.most)
+    ]
+    cpus: Annotated[Whole, Field(ge=bounds.CPUS_PER_NODE.least, le=bounds.CPUS_PER_NODE.most)]
 
 
 class Terms(Request):
@@ -45,7 +56,7 @@ class Terms(Request):
     pay_as_you_go: Price = Field(description="on-demand's price")
     reservation_rate: Price = Field(description="what a reservation costs")
     public_floor: Price = Field(description="the least that unreserved capacity goes for")
-    fee: Share = Field(description="the operator's share of what lent capacity earns")
+    fee: Fee = Field(description="the operator's share of what lent capacity earns")
     notice: PositiveSpan = Field(_seconds(120), description="from 'you must leave' to TERM")
     heal_notice: PositiveSpan = Field(
         _seconds(30), description="the notice where a broken gang of higher right must be healed"
@@ -72,7 +83,7 @@ class Terms(Request):
     retention: PositiveSpan = Field(
         timedelta(days=7), description="what ended is shown so long, and kept in the read models"
     )
-    buffer_nodes: Annotated[Whole, Field(ge=0, le=100_000)] = Field(
+    buffer_nodes: NodesKept = Field(
         1, description="kept out of reservation sales in each fabric, lent as spot meanwhile"
     )
     switching_credit: Share = Field(
@@ -88,18 +99,17 @@ class Supply(Request):
         None, description="the market that sells the nodes; default: the one named like the pool"
     )
     instance_type: InstanceType | None = None
-    fabrics: Annotated[Fabrics, Field(min_length=1, max_length=10_000)]
+    fabrics: Fabrics
     terms: Terms | None = None
 
     @field_validator("fabrics")
     @classmethod
     def _each_node_once(cls, fabrics: Fabrics) -> Fabrics:
         nodes = [node for names in fabrics.values() for node in names]
-        twice = (
-            sorted({node for node in nodes if nodes.count(node) > 1})
-            if len(set(nodes)) < len(nodes)
-            else []
-        )
+        if not bounds.NODES.holds(len(nodes)):
+            raise ValueError(f"a pool has 1 to {bounds.NODES.most:,} nodes")
+        count = Counter(same_host(node) for node in nodes)
+        twice = sorted({node for node in nodes if count[same_host(node)] > 1})
         if twice:
             raise ValueError(f"{', '.join(twice[:5])}: a node stands in one fabric, once")
         empty = sorted(fabric for fabric, names in fabrics.items() if not names)
@@ -135,7 +145,7 @@ class ChangeTerms(Request):
     from_: Instant | None = Field(
         None, alias="from", description="when they come into force; default: now"
     )
-    fee: Share | None = None
+    fee: Fee | None = None
     switching_credit: Share | None = None
     notice: PositiveSpan | None = None
     heal_notice: PositiveSpan | None = None
@@ -149,7 +159,7 @@ class ChangeTerms(Request):
     billing_period: PositiveSpan | None = None
     backoff: Span | None = None
     retention: PositiveSpan | None = None
-    buffer_nodes: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
+    buffer_nodes: NodesKept | None = None
 
 
 class SetPrices(Request):

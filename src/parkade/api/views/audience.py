@@ -1,6 +1,7 @@
 """Who may see an event: everybody, operators only, or the orgs it concerns."""
 
 from collections.abc import Iterable, Iterator
+from typing import assert_never
 
 import msgspec
 
@@ -21,6 +22,15 @@ class Audience(msgspec.Struct, frozen=True, kw_only=True):
 
 PUBLIC = Audience(is_public=True)
 OPERATORS = Audience()
+# Events of single nodes name them and say why; guests learn what becomes of their own work.
+OF_OPERATORS = (
+    happened.NodeHealthSet,
+    happened.NodeCordoned,
+    happened.NodeUncordoned,
+    happened.NodeDraining,
+    happened.NodeUndrained,
+    happened.NodeRemoved,
+)
 
 
 class Owners:
@@ -100,11 +110,7 @@ def named_in(event: happened.AnyEvent) -> Iterator[tuple[str, str]]:
     """What an event names whose org it does not tell itself."""
     match event:
         case happened.Cleared():
-            lines: tuple[
-                happened.Won | happened.Leaving | happened.Repriced | happened.Waiting, ...
-            ]
-            lines = (*event.left, *event.won, *event.repriced, *event.waiting)
-            for line in lines:
+            for line in lines_of(event):
                 yield key_of(line)
         case happened.TokenAdded(token=token):
             yield "user", token.user
@@ -114,26 +120,41 @@ def named_in(event: happened.AnyEvent) -> Iterator[tuple[str, str]]:
             yield "token", name
         case happened.ClaimSeated(claim=name) | happened.Unclaimed(claim=name):
             yield "claim", name
+        case happened.ReservationChanged(reservation=name) | happened.LendingSet(reservation=name):
+            yield "reservation", name
+        case (
+            happened.PhaseChanged(workload=name)
+            | happened.BidChanged(workload=name)
+            | happened.StopOrdered(workload=name)
+            | happened.Launched(workload=name)
+            | happened.Started(workload=name)
+            | happened.Checkpointed(workload=name)
+            | happened.Broken(workload=name)
+            | happened.Ended(workload=name)
+            | happened.BudgetNoted(workload=name)
+        ):
+            yield "workload", name
+        case happened.MoneyMoved() | happened.UsePosted() | happened.WithdrawalCharged():
+            pass
+        case happened.ReservationPaid() | happened.Reserved() | happened.Claimed():
+            pass
+        case happened.Submitted() | happened.Forgotten() | happened.OrgCreated():
+            pass
+        case happened.UserCreated() | happened.GrantSet():
+            pass
         case _:
-            for kind in ("workload", "reservation"):
-                value = getattr(event, kind, None)
-                if isinstance(value, str):
-                    yield kind, value
+            if not isinstance(event, happened.FleetEvent | happened.ServerEvent):
+                assert_never(event)
 
 
 def audience(event: happened.AnyEvent, owners: Owners) -> Audience:
     """Who may see it at all; what it tells them may still differ."""
+    if isinstance(event, happened.MoneyEvent):
+        return Audience(orgs=frozenset(orgs_of(event.transfers)))
+    if isinstance(event, happened.FleetEvent):
+        return OPERATORS if isinstance(event, OF_OPERATORS) else PUBLIC
     match event:
-        case (
-            happened.PoolOpened()
-            | happened.NodesAdded()
-            | happened.PoolClosed()
-            | happened.TermsAnnounced()
-            | happened.TermsChanged()
-            | happened.PricesSet()
-            | happened.Cleared()
-            | happened.ReachabilityChanged()
-        ):
+        case happened.Cleared():
             return PUBLIC
         case happened.OrgCreated(org=org):
             return _of(org.org)
@@ -141,13 +162,6 @@ def audience(event: happened.AnyEvent, owners: Owners) -> Audience:
             return _of(granted)
         case happened.UserCreated(user=user):
             return _of(user.org)
-        case (
-            happened.MoneyMoved(transfers=transfers)
-            | happened.UsePosted(transfers=transfers)
-            | happened.WithdrawalCharged(transfers=transfers)
-            | happened.ReservationPaid(transfers=transfers)
-        ):
-            return Audience(orgs=frozenset(orgs_of(transfers)))
         case happened.Reserved(reservation=reservation):
             return _of(reservation.org)
         case happened.Claimed(claim=claim):

@@ -8,17 +8,14 @@ from parkade.core.state.people import Grant, Org, Role, Token, User
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import is_operator
 from parkade.core.steps.refusals import (
-    MOST_MICROS,
     Decision,
     already_exists,
     bad_name,
     denied,
     invalid,
 )
-from parkade.core.units.time import MINUTE_US
-
-RESERVED_UNIX_NAMES = frozenset({"root", "daemon", "nobody", "bin", "sys"})
-SHORTEST_GRANT_US = MINUTE_US
+from parkade.core.units import bounds
+from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
 
 
 def open_epoch(world: World, command: commands.OpenEpoch, now_us: int) -> Decision:
@@ -61,7 +58,9 @@ def create_user(world: World, command: commands.CreateUser, now_us: int) -> Deci
         return refusal
     if command.user in world.records.users:
         return already_exists("user", command.user)
-    if command.unix_name in RESERVED_UNIX_NAMES:
+    if command.unix_name is not None and not UNIX_NAME.accepts(command.unix_name):
+        return invalid("unix_name", UNIX_NAME.words)
+    if command.unix_name in SYSTEM_UNIX_NAMES:
         return invalid("unix_name", f"{command.unix_name!r} is a system user; name a person's")
     user = User(user=command.user, org=command.org, role=command.role, unix_name=command.unix_name)
     return (events.UserCreated(at_us=now_us, user=user),)
@@ -69,6 +68,8 @@ def create_user(world: World, command: commands.CreateUser, now_us: int) -> Deci
 
 def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision:
     """A token for a user: one's own, or anybody's of one's org for an owner."""
+    if (refusal := bad_name("token", command.token)) is not None:
+        return refusal
     user = world.records.users[command.user]
     if user.role is Role.OPERATOR and not is_operator(world, command.by):
         return denied("only an operator makes an operator's tokens")
@@ -87,8 +88,8 @@ def revoke_token(world: World, command: commands.RevokeToken, now_us: int) -> De
 
 def deposit(command: commands.Deposit, now_us: int) -> Decision:
     """Money from outside."""
-    if not 0 < command.micros <= MOST_MICROS:
-        return invalid("amount", "a deposit is more than 0 and at most 1,000,000,000,000")
+    if not bounds.PAYMENT_MICROS.holds(command.micros):
+        return invalid("amount", "a deposit is more than 0 and less than 1,000,000,000,000")
     transfer = Transfer(
         kind=TransferKind.DEPOSIT,
         debit=EXTERNAL,
@@ -100,12 +101,12 @@ def deposit(command: commands.Deposit, now_us: int) -> Decision:
 
 def set_grant(command: commands.SetGrant, now_us: int) -> Decision:
     """Money again and again, the first time now."""
-    if not 0 <= command.micros <= MOST_MICROS:
+    if not bounds.BALANCE_MICROS.holds(command.micros):
         return invalid("amount", "a grant is 0 (to end it) or more")
     if command.micros == 0:
         return (events.GrantSet(at_us=now_us, org=command.org, grant=None),)
-    if command.every_us < SHORTEST_GRANT_US:
-        return invalid("every", "a grant recurs at most once a minute")
+    if not bounds.GRANT_INTERVAL_US.holds(command.every_us):
+        return invalid("every", "a grant recurs at most once a minute, at least in a hundred years")
     grant = Grant(micros=command.micros, every_us=command.every_us, next_us=now_us)
     return (events.GrantSet(at_us=now_us, org=command.org, grant=grant),)
 
@@ -126,6 +127,6 @@ def pay_grant(world: World, org: str, at_us: int) -> tuple[events.AnyEvent, ...]
 
 def set_cap(command: commands.SetCap, now_us: int) -> Decision:
     """What a user's workloads may cost; what runs beyond it gets its notice."""
-    if command.cap_micros is not None and not 0 <= command.cap_micros <= MOST_MICROS:
+    if command.cap_micros is not None and not bounds.BALANCE_MICROS.holds(command.cap_micros):
         return invalid("cap", "a cap is 0 or more")
     return (events.CapSet(at_us=now_us, user=command.user, cap_micros=command.cap_micros),)

@@ -32,16 +32,7 @@ UNCAPPED_MICROS = 2**62
 
 def transfers_of(event: events.AnyEvent) -> tuple[Transfer, ...]:
     """The transfers an event carries, for the read model and the ledger alike."""
-    match event:
-        case (
-            events.MoneyMoved(transfers=transfers)
-            | events.UsePosted(transfers=transfers)
-            | events.WithdrawalCharged(transfers=transfers)
-            | events.ReservationPaid(transfers=transfers)
-        ):
-            return transfers
-        case _:
-            return ()
+    return event.transfers if isinstance(event, events.MoneyEvent) else ()
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,8 @@ def charge_withdrawal(world: World, event: events.WithdrawalCharged) -> None:
 def _spend(world: World, event: events.UsePosted | events.WithdrawalCharged) -> Workload:
     """Posts the transfers and counts what the workload and its user paid."""
     post(world, event.transfers)
-    world.records.owed.setdefault(event.market, {}).update(event.owed)
+    if event.market is not None:
+        world.records.owed.setdefault(event.market, {}).update(event.owed)
     workload = world.records.workloads[event.workload]
     paid = sum(transfer.micros for transfer in event.transfers if _is_paid_by_user(transfer))
     spent = world.records.spent_by_user

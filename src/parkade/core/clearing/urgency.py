@@ -55,38 +55,27 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
         case events.TermsChanged(market=market):
             return (market,)
         case (
-            events.EpochOpened()
-            | events.ClockJumped()
-            | events.ClockConfirmed()
-            | events.NodeRemoved()
+            events.NodeRemoved()
             | events.PoolClosed()
             | events.TermsAnnounced()
             | events.PricesSet()
-            | events.OrgCreated()
-            | events.UserCreated()
-            | events.TokenAdded()
-            | events.TokenRevoked()
-            | events.MoneyMoved()
-            | events.UsePosted()
-            | events.WithdrawalCharged()
-            | events.GrantSet()
-            | events.CapSet()
+            | events.NodeCordoned()
             | events.Reserved()
-            | events.ReservationPaid()
             | events.ClaimSeated()
             | events.Unclaimed()
             | events.BidChanged()
-            | events.NodeCordoned()
-            | events.Cleared()
             | events.Launched()
             | events.Started()
             | events.Checkpointed()
             | events.Broken()
             | events.BudgetNoted()
+            | events.Cleared()
             | events.Forgotten()
         ):
             return ()
         case _:
+            if isinstance(event, events.ServerEvent | events.AccountEvent | events.MoneyEvent):
+                return ()
             assert_never(event)
 
 

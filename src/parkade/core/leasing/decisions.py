@@ -8,13 +8,14 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import sellable, the_market
 from parkade.core.steps.refusals import (
-    MOST_PRICE_MICROS,
     Decision,
     already_exists,
     bad_name,
     invalid,
 )
+from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
+from parkade.core.units.names import numbered
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
 from parkade.core.workloads.life import Why
@@ -27,7 +28,7 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
     market = the_market(world, command.market)
     if isinstance(market, Refusal):
         return market
-    name = command.name or _free_name(world, command.org)
+    name = _free_name(world, command.org) if command.name is None else command.name
     if (refusal := _bad_reservation(world, command, name, now_us)) is not None:
         return refusal
     start_us = now_us if command.start_us is None else max(now_us, command.start_us)
@@ -69,7 +70,7 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
 def _free_name(world: World, org: str) -> str:
     if org not in world.records.reservations:
         return org
-    return f"{org}-{world.records.counters.get('reservation', 0) + 1}"
+    return numbered(org, world.records.counters.get("reservation", 0) + 1)
 
 
 def _bad_reservation(
@@ -79,8 +80,8 @@ def _bad_reservation(
         return refusal
     if name in world.records.reservations:
         return already_exists("reservation", name)
-    if command.nodes <= 0:
-        return invalid("nodes", "reserve at least one node")
+    if not bounds.NODES.holds(command.nodes):
+        return invalid("nodes", f"reserve 1 to {bounds.NODES.most} nodes")
     if command.start_us is not None and command.start_us < now_us - START_SLACK_US:
         return invalid("start", "the start lies in the past; leave it out to start now")
     start_us = now_us if command.start_us is None else max(now_us, command.start_us)
@@ -125,7 +126,7 @@ def lend(world: World, command: commands.Lend, now_us: int) -> Decision:
         return reservation
     if command.floor_micros is None:
         return (events.LendingSet(at_us=now_us, reservation=reservation.reservation, lending=None),)
-    if not 0 <= command.floor_micros <= MOST_PRICE_MICROS:
+    if not bounds.PRICE_MICROS.holds(command.floor_micros):
         return invalid("floor", "a floor is 0 to 1,000,000 per GPU-hour")
     present = reservation.lending.keep if reservation.lending is not None else 0
     keep = present if command.keep is None else command.keep

@@ -13,7 +13,6 @@ from parkade.core.state.world import World
 from parkade.core.steps.capacity import sold
 from parkade.core.steps.notices import order_stop
 from parkade.core.steps.refusals import (
-    MOST_PRICE_MICROS,
     Decision,
     already_exists,
     bad_name,
@@ -21,12 +20,11 @@ from parkade.core.steps.refusals import (
     invalid,
     not_found,
 )
+from parkade.core.units import bounds
+from parkade.core.units.names import GPU_MODEL, NAME, NODE_NAME, same_host
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
 from parkade.core.workloads.life import Cause, Phase
-
-MOST_NODES = 100_000
-MOST_GPUS_PER_NODE = 64
 
 
 def open_pool(world: World, command: commands.OpenPool, now_us: int) -> Decision:
@@ -125,10 +123,7 @@ def _bad_supply(
                 f"market {supply.market!r} is not open; give instance_type and terms to open it"
             )
             return Refusal(reason=Reason.NOT_FOUND, detail=detail, field="market")
-        kind = supply.opens.instance_type
-        if not 0 < kind.gpus_per_node <= MOST_GPUS_PER_NODE:
-            return invalid("instance_type.gpus_per_node", f"1 to {MOST_GPUS_PER_NODE} GPUs a node")
-        return _bad_terms(supply.opens.terms)
+        return _bad_instance_type(supply.opens.instance_type) or _bad_terms(supply.opens.terms)
     if supply.opens is not None:
         detail = f"market {supply.market!r} is open; leave out instance_type and terms to supply it"
         return Refusal(reason=Reason.ALREADY_EXISTS, detail=detail, field="market")
@@ -137,17 +132,36 @@ def _bad_supply(
     return _fabric_of_another(world, pool, supply)
 
 
+def _bad_instance_type(kind: InstanceType) -> Refusal | None:
+    for field, grammar in (("name", NAME), ("gpu_model", GPU_MODEL)):
+        refusal = bad_name(f"instance_type.{field}", getattr(kind, field), grammar)
+        if refusal is not None:
+            return refusal
+    counts = {
+        "gpus_per_node": (bounds.GPUS_PER_NODE, "GPUs a node"),
+        "memory_gib": (bounds.MEMORY_GIB_PER_NODE, "GiB a node"),
+        "cpus": (bounds.CPUS_PER_NODE, "CPUs a node"),
+    }
+    for field, (within, what) in counts.items():
+        if not within.holds(getattr(kind, field)):
+            return invalid(f"instance_type.{field}", f"{within.least} to {within.most} {what}")
+    return None
+
+
 def _bad_fabrics(world: World, supply: commands.Supply) -> Refusal | None:
     fabrics = [fabric for fabric, _ in supply.fabrics]
     nodes = [node for _, fabric_nodes in supply.fabrics for node in fabric_nodes]
-    for name in fabrics + nodes:
-        if (refusal := bad_name("fabrics", name)) is not None:
+    for name, grammar in [*((it, NAME) for it in fabrics), *((it, NODE_NAME) for it in nodes)]:
+        if (refusal := bad_name("fabrics", name, grammar)) is not None:
             return refusal
-    if len(set(fabrics)) < len(fabrics) or len(set(nodes)) < len(nodes):
+    hosts = set(map(same_host, nodes))
+    if len(set(fabrics)) < len(fabrics) or len(hosts) < len(nodes):
         return invalid("fabrics", "a fabric or a node is named twice; give each its own name")
-    if not 0 < len(nodes) <= MOST_NODES - len(world.records.nodes):
-        return invalid("fabrics", f"a marketplace has 1 to {MOST_NODES} nodes in all")
-    taken = next((node for node in nodes if node in world.records.nodes), None)
+    if not bounds.NODES.holds(len(nodes) + len(world.records.nodes)):
+        return invalid("fabrics", f"a marketplace has 1 to {bounds.NODES.most} nodes in all")
+    if not bounds.FABRICS.holds(len(fabrics)) or not all(each for _, each in supply.fabrics):
+        return invalid("fabrics", f"1 to {bounds.FABRICS.most} fabrics, each with nodes")
+    taken = next((node for node in world.records.nodes if same_host(node) in hosts), None)
     return None if taken is None else already_exists("node", taken)
 
 
@@ -321,20 +335,20 @@ def take_terms(market: Market, at_us: int) -> tuple[events.TermsChanged, ...]:
 
 
 def _bad_terms(terms: MarketTerms) -> Refusal | None:
-    fee = terms.fee
-    if not 0 <= fee.numerator < fee.denominator:
+    if not terms.fee.is_fee:
         return invalid("terms.fee", "the fee is at least 0 and less than 1, such as 2/7")
-    if terms.switching_credit.numerator < 0:
-        return invalid("terms.switching_credit", "the switching credit is 0 or more, such as 1/20")
-    for field in terms.__struct_fields__:
-        value = getattr(terms, field)
-        if isinstance(value, int) and value < 0:
-            return invalid(f"terms.{field}", "this may not be negative")
-        if field.endswith("_micros") and value > MOST_PRICE_MICROS:
-            return invalid(f"terms.{field}", "a price is 0 to 1,000,000 per GPU-hour")
-    for field in ("clearing_interval_us", "billing_period_us", "kill_us"):
-        if getattr(terms, field) == 0:
-            return invalid(f"terms.{field}", "this must be longer than 0")
+    if not terms.switching_credit.is_share:
+        return invalid("terms.switching_credit", "the switching credit is 0 to 1, such as 1/20")
+    if not bounds.NODES_KEPT.holds(terms.buffer_nodes):
+        most = bounds.NODES_KEPT.most
+        return invalid("terms.buffer_nodes", f"0 to {most} nodes a fabric")
+    for field in ("pay_as_you_go", "reservation_rate", "public_floor"):
+        if not bounds.PRICE_MICROS.holds(getattr(terms, f"{field}_micros")):
+            return invalid(f"terms.{field}_micros", "a price is 0 to 1,000,000 per GPU-hour")
+    for field, within in bounds.TERMS_US.items():
+        if not within.holds(getattr(terms, f"{field}_us")):
+            least = "longer than 0" if within.least else "0 or longer"
+            return invalid(f"terms.{field}_us", f"this must be {least}, and at most 100 years")
     return None
 
 
@@ -434,7 +448,7 @@ def set_prices(world: World, command: commands.SetPrices, now_us: int) -> Decisi
         "public_floor": command.public_floor_micros,
     }
     for field, micros in given.items():
-        if micros is not None and not 0 <= micros <= MOST_PRICE_MICROS:
+        if micros is not None and not bounds.PRICE_MICROS.holds(micros):
             return invalid(field, "a price is 0 to 1,000,000 per GPU-hour")
     event = events.PricesSet(
         at_us=now_us,

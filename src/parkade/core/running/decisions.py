@@ -13,7 +13,8 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import sellable, the_market
 from parkade.core.steps.notices import FINAL_CAUSES, order_stop
-from parkade.core.steps.refusals import MOST_PRICE_MICROS, Decision, denied, invalid, not_found
+from parkade.core.steps.refusals import Decision, denied, invalid, not_found
+from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
@@ -188,7 +189,7 @@ def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | 
             detail="spot needs limit_price, the most you pay per GPU-hour",
             field="limit_price",
         )
-    if not 0 < limit_micros <= MOST_PRICE_MICROS:
+    if not bounds.LIMIT_PRICE_MICROS.holds(limit_micros):
         return invalid("limit_price", "a limit is more than 0 and at most 1,000,000 per GPU-hour")
     most = spec.max_spend_micros
     if most is None:

@@ -155,12 +155,12 @@ class UsePosted(Event, frozen=True, kw_only=True):
     """Use of an attempt up to `charged_until_us` was charged and paid out.
 
     `charged_numerator`: what is accrued below one micro-unit (micro-units per hour x
-    microseconds); `billed_us`: the time that these transfers cover; `attempt` is None
-    in journals of version 1; `owed`: what the market owes
+    microseconds); `billed_us`: the time that these transfers cover; `attempt`, and
+    `market` where nothing is owed, are None in journals of version 1; `owed`: what the market owes
     below one micro-unit, (account, numerator) after this.
     """
 
-    market: str
+    market: str | None
     workload: str
     attempt: str | None
     transfers: tuple[Transfer, ...]
@@ -428,11 +428,11 @@ class Forgotten(Event, frozen=True, kw_only=True):
     reservations: tuple[str, ...]
 
 
-AnyEvent = (
-    EpochOpened
-    | ClockJumped
-    | ClockConfirmed
-    | PoolOpened
+ServerEvent = EpochOpened | ClockJumped | ClockConfirmed
+"""About the writer and its clock."""
+
+FleetEvent = (
+    PoolOpened
     | NodesAdded
     | NodeDraining
     | NodeUndrained
@@ -441,37 +441,44 @@ AnyEvent = (
     | TermsAnnounced
     | TermsChanged
     | PricesSet
-    | OrgCreated
-    | UserCreated
-    | TokenAdded
-    | TokenRevoked
-    | MoneyMoved
-    | UsePosted
-    | WithdrawalCharged
-    | GrantSet
-    | CapSet
-    | Reserved
-    | ReservationPaid
-    | ReservationChanged
-    | LendingSet
-    | Claimed
-    | ClaimSeated
-    | Unclaimed
-    | Submitted
-    | PhaseChanged
-    | BidChanged
-    | StopOrdered
     | NodeHealthSet
     | NodeCordoned
     | NodeUncordoned
     | ReachabilityChanged
-    | Cleared
+)
+"""About pools, markets' terms and nodes."""
+
+AccountEvent = OrgCreated | UserCreated | TokenAdded | TokenRevoked | GrantSet | CapSet
+"""About orgs, users and tokens."""
+
+MoneyEvent = MoneyMoved | UsePosted | WithdrawalCharged | ReservationPaid
+"""Those with transfers."""
+
+LeasingEvent = Reserved | ReservationChanged | LendingSet | Claimed | ClaimSeated | Unclaimed
+"""About reservations, lending and claims."""
+
+WorkloadEvent = (
+    Submitted
+    | PhaseChanged
+    | BidChanged
+    | StopOrdered
     | Launched
     | Started
     | Checkpointed
     | Broken
     | Ended
     | BudgetNoted
+)
+"""About one workload, outside a clearing."""
+
+AnyEvent = (
+    ServerEvent
+    | FleetEvent
+    | AccountEvent
+    | MoneyEvent
+    | LeasingEvent
+    | WorkloadEvent
+    | Cleared
     | Forgotten
 )
 """Every event. A new one is a type error until each `match` over the union handles it."""
