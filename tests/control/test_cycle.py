@@ -7,12 +7,24 @@ import msgspec
 import pytest
 
 from parkade.control.answers import Decided, Idempotency
+from parkade.control.core import RULES
 from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
 from parkade.control.rules import Rules
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.world.commands import Command, CreateOrg, Deposit, OpenEpoch, OpenPool
+from parkade.core.world.commands import (
+    AddToken,
+    Command,
+    CreateOrg,
+    CreateUser,
+    Deposit,
+    OpenEpoch,
+    OpenPool,
+    RevokeToken,
+    SetCap,
+)
 from parkade.core.world.events import Event, OrgCreated
+from parkade.core.world.people import Role
 from parkade.ports import Fenced, Store
 from parkade.store import open_sqlite
 from tests.control.small import SMALL, TERMS, market
@@ -65,6 +77,19 @@ def test_after_a_pause_deadlines_come_before_commands_each_at_its_own_time(store
     cycle.take_deadlines(50, limit=10)
     cycle.take_commands(50, [ask(org("late"))])
     assert created(store)[3:] == [("took-20", 20), ("took-30", 30), ("late", 50)]
+
+
+def test_a_revoked_token_decides_nothing_even_in_the_batch_that_revokes_it(store: Store) -> None:
+    cycle = begun(store, RULES)
+    user = CreateUser(by=None, user="ann", org="a", role=Role.OWNER, unix_name=None)
+    token = AddToken(by=None, token="t", user="ann", digest="d" * 64)
+    cycle.take_commands(2, [ask(org("a", by=None)), ask(user), ask(token)])
+    cap = SetCap(by="ann", user="ann", cap_micros=1)
+    sent = Asked(command=cap, token="t", idempotency=ANN)
+    revoke = RevokeToken(by="ann", token="t")
+    outcomes, _ = cycle.take_commands(3, [sent, ask(revoke), sent])
+    assert isinstance(outcomes[0], Decided) and isinstance(outcomes[1], Decided)
+    assert isinstance(outcomes[2], Refusal) and outcomes[2].reason is Reason.UNAUTHENTICATED
 
 
 def test_many_deadlines_are_committed_in_pieces(store: Store) -> None:

@@ -23,6 +23,7 @@ from parkade.control.rules import Rules
 from parkade.control.schedule import Schedule
 from parkade.control.settings import PlaneSettings
 from parkade.control.snapshots import Snapshots
+from parkade.control.viewers import Viewers
 from parkade.core.world.commands import OpenEpoch
 from parkade.ports import Store
 
@@ -47,7 +48,11 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Writer:
-    """Owns the world. `inbox`, `feed`, `outbox`, `reach` and `health` are for other threads too."""
+    """Owns the world.
+
+    `inbox`, `feed`, `outbox`, `viewers`, `reach`, `health` and `present_us` are for other threads
+    too.
+    """
 
     def __init__(self, doors: Doors, settings: PlaneSettings) -> None:
         self._doors = doors
@@ -65,11 +70,13 @@ class Writer:
         )
         self._schedule = Schedule(part=settings.clearing_part)
         self._now_us, _ = self._read_clock()
+        self._read_at = (self._now_us, self._clock.steady_us())
         self._cycle.open(OpenEpoch(by=None), self._now_us)
         sequence = self._cycle.sequence
         self.inbox = Inbox(limit=settings.inbox_limit)
         self.feed = Feed(doors.store, doors.rules, sequence=sequence, length=settings.feed_length)
         self.outbox = Outbox(world, sequence=sequence)
+        self.viewers = Viewers(world)
         self.desired_bell = Bell()
         started_us = self._clock.steady_us()
         self.reach = Reach(silence_us=settings.unreachable_after_us, started_us=started_us)
@@ -97,6 +104,7 @@ class Writer:
         settings, cycle = self._settings, self._cycle
         now_us, doubted = self._read_clock()
         self._now_us = now_us
+        self._read_at = (now_us, self._clock.steady_us())
         self._publish(doubted)
         is_sure = not cycle.world.records.is_clock_doubted
         while committed := cycle.take_deadlines(now_us, limit=settings.deadlines_limit):
@@ -107,6 +115,11 @@ class Writer:
             self._clear_one(now_us)
         self._snapshots.follow(cycle.world, cycle.sequence, now_us)
         return Turn(outcomes=outcomes, idle_us=self._idle_us(now_us))
+
+    def present_us(self) -> int:
+        """The present without a turn: the last turn's, and the steady clock's time since."""
+        now_us, steady_us = self._read_at
+        return now_us + self._clock.steady_us() - steady_us
 
     def health(self) -> Health:
         """How it is doing."""
@@ -121,6 +134,7 @@ class Writer:
             frozen_markets=self._schedule.frozen,
             silent_pools=tuple(p for p in pools if self.reach.is_silent(p, steady_us)),
             waiting=len(self.inbox),
+            entered=self.inbox.entered,
             commits=self._commits,
             commands=self._commands,
             refused_internal=self._cycle.refused_internal,
@@ -169,8 +183,8 @@ class Writer:
         self._commits += 1
         self._commands += len(asked)
         self._doors.point("before_answer")
-        settle(zip(waiting, outcomes[last:], strict=True))
         self._publish(committed)
+        settle(zip(waiting, outcomes[last:], strict=True))
         return outcomes[first:last]
 
     def _show(self, views: list[WaitingView]) -> None:
@@ -200,6 +214,7 @@ class Writer:
         if not committed:
             return
         events = tuple(event for _, event in committed)
+        self.viewers.publish(self._cycle.world, committed)
         self._schedule.ask(self._doors.rules.urgent_markets(self._cycle.world, events))
         if self.outbox.follow(self._cycle.world, committed):
             self.desired_bell.ring()

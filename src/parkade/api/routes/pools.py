@@ -19,23 +19,19 @@ router = APIRouter(tags=["pools"])
 async def create_pool(body: wire.OpenPool, door: Asking) -> wire.Pool:
     """A new pool and its market; operators only."""
     door.require_operator()
-    await door.execute(open_pool(body, by=door.viewer.user))
-
-    told = await _pools(door)
-    return next(pool for pool in told.pools if pool.pool == body.pool)
+    command = open_pool(body, by=door.viewer.user)
+    shown = await door.execute(command, lambda world, _, __: _records(world))
+    return next(pool for pool in views.pools(*shown).pools if pool.pool == body.pool)
 
 
 @router.get("/pools")
 async def list_pools(door: Asking) -> wire.Pools:
     """All pools and their published terms."""
-    return await _pools(door)
+    return views.pools(*await door.read(lambda world, _: _records(world)))
 
 
-async def _pools(door: Door) -> wire.Pools:
-    def view(world: World, _: int) -> tuple[list[Market], list[Node]]:
-        return list(world.records.markets.values()), list(world.records.nodes.values())
-
-    return views.pools(*await door.read(view))
+def _records(world: World) -> tuple[list[Market], list[Node]]:
+    return list(world.records.markets.values()), list(world.records.nodes.values())
 
 
 @router.get("/prices")
@@ -51,18 +47,16 @@ async def set_prices(market: str, body: wire.SetPrices, door: Asking) -> wire.Sh
     door.require_operator()
     if body == wire.SetPrices():
         raise said("invalid", "name at least one price")
-    await door.execute(
-        commands.SetPrices(
-            by=door.viewer.user,
-            market=market,
-            pay_as_you_go_micros=micros_or_none(body.pay_as_you_go),
-            reservation_rate_micros=micros_or_none(body.reservation_rate),
-            public_floor_micros=micros_or_none(body.public_floor),
-        )
+    command = commands.SetPrices(
+        by=door.viewer.user,
+        market=market,
+        pay_as_you_go_micros=micros_or_none(body.pay_as_you_go),
+        reservation_rate_micros=micros_or_none(body.reservation_rate),
+        public_floor_micros=micros_or_none(body.public_floor),
     )
-
-    found = await door.read(lambda world, _: world.records.markets.get(market), f"market {market}")
-    return views.sheet(found)
+    return views.sheet(
+        await door.execute(command, lambda world, _, __: world.records.markets[market])
+    )
 
 
 @router.get("/nodes")
@@ -107,10 +101,8 @@ async def restore(node: str, door: Asking) -> wire.Node:
 
 async def _change(door: Door, command: commands.Command, name: str) -> wire.Node:
     door.require_operator()
-    await door.execute(command)
-
-    def view(world: World, _: int) -> views.Seated | None:
-        node = world.records.nodes.get(name)
-        return None if node is None else views.seated(world, node)
-
-    return views.node(await door.read(view, f"node {name}"))
+    return views.node(
+        await door.execute(
+            command, lambda world, _, __: views.seated(world, world.records.nodes[name])
+        )
+    )
