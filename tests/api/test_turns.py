@@ -27,6 +27,7 @@ from parkade.core.world.world import World
 from parkade.store import open_sqlite
 from parkade.wire.pools import OpenPool
 from tests.api.town import TERMS, Town
+from tests.control.small import Leading
 from tests.crash.marketplace import POOL
 
 # What each route costs the writer: commands and views that enter it. An observation enters where
@@ -154,7 +155,12 @@ def made_plane(store: Any, rules: Rules) -> Plane:
         raise error
 
     doors = Doors(
-        store=store, clock=SystemClock(), rules=rules, on_fatal=fatal, point=lambda _: None
+        store=store,
+        clock=SystemClock(),
+        rules=rules,
+        on_fatal=fatal,
+        point=lambda _: None,
+        leadership=Leading(),
     )
     return Plane(doors, PlaneSettings(check_every=1))
 

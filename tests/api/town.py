@@ -23,6 +23,7 @@ from parkade.control.writer import Doors
 from parkade.ports import DesiredState, Observation, ObservedAttempt, Phase
 from parkade.service.first import make_operator
 from parkade.store import open_sqlite
+from tests.control.small import Leading
 
 TERMS = {
     "pay_as_you_go": "12",
@@ -208,7 +209,12 @@ async def _serve(folder: Path, told: dict[str, Any], ready: threading.Event) -> 
 
     store = open_sqlite(folder / "parkade.sqlite3", point=lambda _: None)
     doors = Doors(
-        store=store, clock=SystemClock(), rules=RULES, on_fatal=fatal, point=lambda _: None
+        store=store,
+        clock=SystemClock(),
+        rules=RULES,
+        on_fatal=fatal,
+        point=lambda _: None,
+        leadership=Leading(),
     )
     plane = Plane(doors, PlaneSettings(check_every=1, unreachable_after_us=3_600_000_000))
     plane.start()

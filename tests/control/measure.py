@@ -20,6 +20,7 @@ from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Doors
 from parkade.core.world.commands import CreateOrg, Deposit
 from parkade.store import open_sqlite
+from tests.control.small import Leading
 
 ONE_BY_ONE = 1_000
 TOGETHER = 20_000
@@ -44,6 +45,7 @@ async def measure(folder: Path) -> list[str]:
         rules=RULES,
         on_fatal=lambda error: None,
         point=lambda point: None,
+        leadership=Leading(),
     )
     plane = Plane(doors, PlaneSettings(check_every=1000))
     plane.start()

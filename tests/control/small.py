@@ -149,6 +149,22 @@ SMALL = Rules(
 )
 
 
+class Leading:
+    """Leadership in a test's hand."""
+
+    def __init__(self) -> None:
+        self.is_lost = False
+
+    def acquire(self) -> None:
+        return
+
+    def is_held(self) -> bool:
+        return not self.is_lost
+
+    def release(self) -> None:
+        return
+
+
 class HandClock:
     """A clock that a test moves; both hands together, unless only the wall's is set."""
 

@@ -24,7 +24,7 @@ from parkade.core.world import commands as asked
 from parkade.core.world.people import Role
 from parkade.ports import DesiredState, Rank, Store
 from parkade.store import open_sqlite
-from tests.control.small import TERMS, HandClock
+from tests.control.small import TERMS, HandClock, Leading
 
 SPEC = Spec(
     name="train",
@@ -74,6 +74,7 @@ class Driven:
             rules=RULES,
             on_fatal=lambda error: None,
             point=lambda point: None,
+            leadership=Leading(),
         )
         return Writer(doors, PlaneSettings(check_every=1))
 
@@ -84,7 +85,7 @@ class Driven:
 
     def pass_seconds(self, seconds: int) -> None:
         self.clock.pass_us(seconds * SECOND_US)
-        self.writer.reach.heard("box", self.clock.steady_us())
+        self.writer.intake.heard("box", self.clock.steady_us())
         self.writer.turn()
         self.writer.turn()
 

@@ -18,14 +18,14 @@ from parkade.control.plane import (
 )
 from parkade.control.rules import Rules
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors
+from parkade.control.writer import Doors, LeadershipLost
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US
 from parkade.core.world.commands import ConfirmClock, CreateOrg, Deposit, OpenPool
 from parkade.core.world.events import ClockJumped, OrgCreated, ReachabilityChanged
 from parkade.ports import Fenced, Observation, Store
 from parkade.store import open_sqlite
-from tests.control.small import SMALL, TERMS, HandClock, market
+from tests.control.small import SMALL, TERMS, HandClock, Leading, market
 
 Kind = TypeVar("Kind")
 
@@ -38,6 +38,7 @@ class Bench:
     def __init__(self, folder: Path, rules: Rules, settings: PlaneSettings) -> None:
         self.clock = HandClock()
         self.fatal: list[BaseException] = []
+        self.leadership = Leading()
         self.store: Store = open_sqlite(folder / "parkade.sqlite3")
         self.doors = Doors(
             store=self.store,
@@ -45,6 +46,7 @@ class Bench:
             rules=rules,
             on_fatal=self.fatal.append,
             point=lambda _: None,
+            leadership=self.leadership,
         )
         self.plane = Plane(self.doors, settings)
 
@@ -167,6 +169,16 @@ async def test_a_writer_that_another_overtook_stops_without_answering(tmp_path: 
         assert not made.plane.health().is_running
         await other.plane.close()
         other.store.close()
+
+
+async def test_a_writer_that_lost_its_leadership_stops_without_deciding(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        await made.plane.execute(org("a"))
+        made.leadership.is_lost = True
+        with pytest.raises(PlaneStopped):
+            await made.plane.execute(org("b"))
+        assert isinstance(made.fatal[0], LeadershipLost)
+        assert made.store.last_sequence() == 2
 
 
 async def test_a_frozen_market_is_visible_and_commands_go_on(tmp_path: Path) -> None:

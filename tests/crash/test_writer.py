@@ -28,7 +28,7 @@ from parkade.core.world.people import Role
 from parkade.ports import DesiredAttempt
 from parkade.store import open_sqlite
 from tests.auditor import audit
-from tests.control.small import TERMS, HandClock
+from tests.control.small import TERMS, HandClock, Leading
 
 POINTS = ("before_commit", "inside_commit", "after_commit", "before_answer")
 SETTINGS = PlaneSettings(check_every=1, snapshot_every_events=40)
@@ -117,6 +117,7 @@ class Story:
             rules=RULES,
             on_fatal=lambda error: None,
             point=self._point,
+            leadership=Leading(),
         )
         return Writer(doors, SETTINGS)
 
@@ -174,7 +175,7 @@ class Story:
         self.node.hear(state.attempts, self.clock.wall)
         self.node.live(self.clock.wall)
         report = asked.ReportAttempts(by=None, pool="box", attempts=tuple(self.node.seen.values()))
-        self.writer.reach.heard("box", self.clock.steady_us())
+        self.writer.intake.heard("box", self.clock.steady_us())
         one = Asked(command=report, idempotency=None)
         self._surviving(lambda: self.writer.turn((one,)).outcomes[0])
         health = self.writer.health()

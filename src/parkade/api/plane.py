@@ -49,6 +49,10 @@ class Plane(Protocol):
         """A view: what the next clearing would do with it, and what would be launched."""
         ...
 
+    def unsupported(self, world: World, command: Submit) -> Refusal | None:
+        """A view: the refusal of a spec that no engine of the market can carry out."""
+        ...
+
     async def rendered(self, planned: Planned) -> str | None:
         """The exact command of a planned attempt, where its engine is at hand."""
         ...

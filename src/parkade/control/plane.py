@@ -22,13 +22,12 @@ from parkade.control.answers import (
 from parkade.control.cycle import Asked
 from parkade.control.inbox import WaitingCommand, WaitingView
 from parkade.control.logs import Relay
-from parkade.control.observed import Observed
 from parkade.control.outbox import desired_attempt
 from parkade.control.settings import PlaneSettings
 from parkade.control.viewers import Viewer
 from parkade.control.writer import Doors, Writer
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.world.commands import Command, ReportAttempts, Submit
+from parkade.core.world.commands import Command, Submit
 from parkade.core.world.events import Event
 from parkade.core.world.plan import Plan
 from parkade.core.world.world import World
@@ -57,7 +56,7 @@ class Plane:
     def __init__(self, doors: Doors, settings: PlaneSettings) -> None:
         self._doors = doors
         self._writer = Writer(doors, settings)
-        self._observed = Observed(repeat_us=settings.observation_repeat_us)
+        self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._observing: dict[str, asyncio.Lock] = {}
         self._relay = Relay(
@@ -127,7 +126,7 @@ class Plane:
 
     def plan(self, world: World, command: Submit, now_us: int) -> tuple[Plan, Planned] | Refusal:
         """A view: what a submission would come to, and what would be launched; nothing changes."""
-        plan = self._doors.rules.plan(world, command, now_us)
+        plan = self.unsupported(world, command) or self._doors.rules.plan(world, command, now_us)
         if isinstance(plan, Refusal):
             return plan
         market = world.records.markets[plan.workload.market]
@@ -170,26 +169,30 @@ class Plane:
         return outbox.state(pool) if is_new() else None
 
     async def observe(self, pool: str, observation: Observation) -> None:
-        """An agent's look at its whole pool. Nothing follows from a partial or older one."""
+        """An agent's look at its whole pool; `Intake` says what follows from it."""
         assert observation.pool == pool
         async with self._observing.setdefault(pool, asyncio.Lock()):
             state = self._writer.outbox.state(pool)
-            if state is None or not self._observed.is_usable(observation):
-                return
+            desired = None if state is None else state.sequence
             steady_us = self._doors.clock.steady_us()
-            was_silent = self._writer.reach.is_silent(pool, steady_us)
-            self._writer.reach.heard(pool, steady_us)
-            if was_silent:
+            taken = self._intake.take(observation, desired=desired, steady_us=steady_us)
+            if taken.is_heard_again:
                 self._writer.inbox.nudge()
-            desired = state.sequence
-            if not self._observed.is_news(observation, desired=desired, steady_us=steady_us):
+            if taken.command is None or desired is None:
                 return
-            command = ReportAttempts(by=None, pool=pool, attempts=observation.attempts)
-            outcome = await self.execute(command)
+            outcome = await self.execute(taken.command)
+            self._intake.decided(observation, outcome, desired=desired, steady_us=steady_us)
             if isinstance(outcome, Refusal):
                 _log.warning("observation_refused", pool=pool, reason=outcome.reason)
-                return
-            self._observed.tell(observation, desired=desired, steady_us=steady_us)
+
+    def unsupported(self, world: World, command: Submit) -> Refusal | None:
+        """A view: the refusal of a spec that no engine of the market can carry out."""
+        pools = [
+            market.pool
+            for market in world.records.markets.values()
+            if command.market in (None, market.market)
+        ]
+        return self._intake.unsupported(command.spec, pools)
 
     def logs(
         self, pool: str, attempt: str, rank: int, *, offset: int, follow: bool
@@ -213,7 +216,7 @@ class Plane:
         return await self._relay.chunk(pool, request, chunk, is_last=is_last)
 
     def _is_silent(self, pool: str) -> bool:
-        return self._writer.reach.is_silent(pool, self._doors.clock.steady_us())
+        return self._intake.is_silent(pool, self._doors.clock.steady_us())
 
     def _refuse_if_stopped(self) -> None:
         if self._writer.inbox.is_closed:

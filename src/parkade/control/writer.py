@@ -16,8 +16,8 @@ from parkade.control.clock import ClockGuard, SteadyClock
 from parkade.control.cycle import Asked, Committed, Cycle, Outcome
 from parkade.control.feed import Feed
 from parkade.control.inbox import Inbox, Waiting, WaitingCommand, WaitingView, settle
+from parkade.control.intake import Intake
 from parkade.control.outbox import Outbox
-from parkade.control.reach import Reach
 from parkade.control.recover import recover
 from parkade.control.rules import Rules
 from parkade.control.schedule import Schedule
@@ -25,19 +25,27 @@ from parkade.control.settings import PlaneSettings
 from parkade.control.snapshots import Snapshots
 from parkade.control.viewers import Viewers
 from parkade.core.world.commands import OpenEpoch
-from parkade.ports import Store
+from parkade.ports import Leadership, Store
 
 _log = structlog.get_logger(__name__)
 
 
 class Doors(msgspec.Struct, frozen=True, kw_only=True):
-    """What the writer is given: `on_fatal` must not return in production, `point` is a test's."""
+    """What the writer is given: `on_fatal` must not return in production, `point` is a test's.
+
+    `leadership` was acquired before; the writer stops where it is lost.
+    """
 
     store: Store
     clock: SteadyClock
     rules: Rules
     on_fatal: Callable[[BaseException], None]
     point: Callable[[str], None]
+    leadership: Leadership
+
+
+class LeadershipLost(Exception):
+    """Another process may write to the journal by now; this one must stop."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +58,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 class Writer:
     """Owns the world.
 
-    `inbox`, `feed`, `outbox`, `viewers`, `reach`, `health` and `present_us` are for other threads
+    `inbox`, `feed`, `outbox`, `viewers`, `intake`, `health` and `present_us` are for other threads
     too.
     """
 
@@ -79,7 +87,11 @@ class Writer:
         self.viewers = Viewers(world)
         self.desired_bell = Bell()
         started_us = self._clock.steady_us()
-        self.reach = Reach(silence_us=settings.unreachable_after_us, started_us=started_us)
+        self.intake = Intake(
+            repeat_us=settings.observation_repeat_us,
+            silence_us=settings.unreachable_after_us,
+            started_us=started_us,
+        )
         self._snapshots = Snapshots(doors.store, doors.rules, settings, sequence, self._now_us)
         self._commits = self._commands = self._commit_us = self._clearing_us = 0
         self._in_hand: list[WaitingCommand] = []
@@ -102,6 +114,8 @@ class Writer:
     def turn(self, asked: Sequence[Asked] = ()) -> Turn:
         """One step. `asked` is for who drives it without a thread; it comes before the inbox."""
         settings, cycle = self._settings, self._cycle
+        if not self._doors.leadership.is_held():
+            raise LeadershipLost("the lock beside the journal is gone: another server may write")
         now_us, doubted = self._read_clock()
         self._now_us = now_us
         self._read_at = (now_us, self._clock.steady_us())
@@ -132,7 +146,7 @@ class Writer:
             sequence=self.feed.sequence,
             is_clock_doubted=records.is_clock_doubted,
             frozen_markets=self._schedule.frozen,
-            silent_pools=tuple(p for p in pools if self.reach.is_silent(p, steady_us)),
+            silent_pools=tuple(p for p in pools if self.intake.is_silent(p, steady_us)),
             waiting=len(self.inbox),
             entered=self.inbox.entered,
             commits=self._commits,
@@ -169,8 +183,8 @@ class Writer:
     def _take_commands(self, now_us: int, driven: Sequence[Asked]) -> tuple[Outcome, ...]:
         waiting = self._in_hand = self.inbox.take_commands(self._settings.batch_limit)
         markets = self._cycle.world.records.markets.values()
-        news = self.reach.news(markets, self._clock.steady_us())
-        asked = [Asked(command=command, idempotency=None) for command in news]
+        reported = self.intake.reachability(markets, self._clock.steady_us())
+        asked = [Asked(command=command) for command in reported]
         first = len(asked)
         asked += driven
         last = len(asked)

@@ -41,12 +41,17 @@ def _command(body: wire.Submit, door: Door) -> commands.Submit:
 async def submit(body: wire.Submit, door: Asking) -> wire.Workload:
     """A workload to be run; the answer echoes what it may cost."""
 
-    def show(world: World, now_us: int, decided: Decided) -> views.Known:
+    command = _command(body, door)
+
+    def look(world: World, _: int) -> Refusal | None:
+        return door.plane.unsupported(world, command)
+
+    def show(world: World, now_us: int, decided: Decided, _: None) -> views.Known:
         submitted = doors.find(decided, events.Submitted)
         assert submitted is not None
         return _known(world, submitted.workload, now_us)
 
-    return views.workload(await door.execute(_command(body, door), show))
+    return views.workload(await door.change(command, show, look=look))
 
 
 @router.post("/workloads/plan")
