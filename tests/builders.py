@@ -20,7 +20,7 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
-from parkade.ports import DesiredAttempt, Rank, StopOrder, Store
+from parkade.ports import DesiredAttempt, Leadership, Rank, StopOrder, Store
 
 
 def terms(**changes: Any) -> MarketTerms:
@@ -243,6 +243,23 @@ def no_fatal(_error: BaseException) -> None:
     """What stopped the writer is not looked at."""
 
 
+class Leading:
+    """Leadership in a test's hand."""
+
+    def __init__(self) -> None:
+        self.is_lost = False
+
+    def acquire(self) -> None:
+        """Nothing to wait for."""
+
+    def is_held(self) -> bool:
+        """Until the test says otherwise."""
+        return not self.is_lost
+
+    def release(self) -> None:
+        """Nothing to let go of."""
+
+
 def doors(
     store: Store,
     clock: Any,
@@ -250,6 +267,14 @@ def doors(
     rules: Rules = RULES,
     on_fatal: Callable[[BaseException], None] = no_fatal,
     point: Callable[[str], None] = no_point,
+    leadership: Leadership | None = None,
 ) -> Doors:
     """A writer's doors."""
-    return Doors(store=store, clock=clock, rules=rules, on_fatal=on_fatal, point=point)
+    return Doors(
+        store=store,
+        clock=clock,
+        rules=rules,
+        on_fatal=on_fatal,
+        point=point,
+        leadership=leadership or Leading(),
+    )

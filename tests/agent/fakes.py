@@ -88,7 +88,13 @@ class FakeEngine:
         self.is_complete = True
 
     def capabilities(self) -> Capabilities:
-        raise NotImplementedError
+        return Capabilities(
+            engine="fake",
+            version="1",
+            isolates_users=False,
+            has_containers=False,
+            keeps_memory_limits=False,
+        )
 
     def validate(self, attempt: DesiredAttempt) -> None:
         return

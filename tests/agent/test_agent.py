@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from parkade.agent import backoff, logs
-from parkade.agent.agent import run_agent
+from parkade.agent.agent import Time, run_agent
 from parkade.agent.control_plane import LogRequest
+from parkade.agent.timer import LoopTimer
 from parkade.engines.local.engine import LocalEngine
 from parkade.ports import Engine, InvalidSpec, NodeShape, Phase, Transient
 from tests.agent.fakes import FakeControlPlane, FakeEngine
@@ -34,7 +35,7 @@ async def running(
             control_plane,
             pool="here",
             data_folder=folder,
-            clock=WallClock(),
+            time=Time(clock=WallClock(), timer=LoopTimer()),
             stop=stop,
             tick_s=0.02,
             heartbeat_s=0.1,

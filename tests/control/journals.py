@@ -18,7 +18,7 @@ def a_journal(path: Path, *, org: str = "acme") -> Path:
         now_us = cycle.world.records.now_us + 1
         cycle.open(builders.open_epoch(), now_us)
         number = cycle.sequence
-        asked = [
+        asked: list[commands.AnyCommand] = [
             builders.open_pool(f"p{number}", {f"f{number}": 2}),
             commands.CreateOrg(by=None, org=f"{org}-{number}"),
             commands.Deposit(by=None, org=f"{org}-{number}", micros=5_000_000),

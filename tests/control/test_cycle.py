@@ -7,11 +7,21 @@ import msgspec
 import pytest
 
 from parkade.control.answers import Decided, Idempotency
+from parkade.control.core import RULES
 from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
 from parkade.control.rules import Rules
-from parkade.core.state.commands import AnyCommand, CreateOrg, Deposit
+from parkade.core.state.commands import (
+    AddToken,
+    AnyCommand,
+    CreateOrg,
+    CreateUser,
+    Deposit,
+    RevokeToken,
+    SetCap,
+)
 from parkade.core.state.events import AnyEvent, OrgCreated
+from parkade.core.state.people import Role
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.ports import Fenced, Store
 from parkade.store import open_sqlite
@@ -51,6 +61,19 @@ def stored(store: Store) -> list[AnyEvent]:
 
 def created(store: Store) -> list[tuple[str, int]]:
     return [(e.org.org, e.at_us) for e in stored(store) if isinstance(e, OrgCreated)]
+
+
+def test_a_revoked_token_decides_nothing_even_in_the_batch_that_revokes_it(store: Store) -> None:
+    cycle = begun(store, RULES)
+    user = CreateUser(by=None, user="ann", org="a", role=Role.OWNER, unix_name=None)
+    token = AddToken(by=None, token="t", user="ann", digest="d" * 64)
+    cycle.take_commands(2, [ask(org("a", by=None)), ask(user), ask(token)])
+    cap = SetCap(by="ann", user="ann", cap_micros=1)
+    sent = Asked(command=cap, token="t", idempotency=ANN)
+    revoke = RevokeToken(by="ann", token="t")
+    outcomes, _ = cycle.take_commands(3, [sent, ask(revoke), sent])
+    assert isinstance(outcomes[0], Decided) and isinstance(outcomes[1], Decided)
+    assert isinstance(outcomes[2], Refusal) and outcomes[2].reason is Reason.UNAUTHENTICATED
 
 
 def test_after_a_pause_deadlines_come_before_commands_each_at_its_own_time(store: Store) -> None:

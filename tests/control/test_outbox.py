@@ -58,7 +58,7 @@ class Driven:
 
     def pass_seconds(self, seconds: int) -> None:
         self.clock.pass_us(seconds * SECOND_US)
-        self.writer.reach.heard("box", self.clock.steady_us())
+        self.writer.intake.heard("box", self.clock.steady_us())
         self.writer.turn()
         self.writer.turn()
 

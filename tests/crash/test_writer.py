@@ -157,7 +157,7 @@ class Story:
         self.node.hear(state.attempts, self.clock.wall)
         self.node.live(self.clock.wall)
         report = asked.ReportAttempts(by=None, pool="box", attempts=tuple(self.node.seen.values()))
-        self.writer.reach.heard("box", self.clock.steady_us())
+        self.writer.intake.heard("box", self.clock.steady_us())
         one = Asked(command=report, idempotency=None)
         self._surviving(lambda: self.writer.turn((one,)).outcomes[0])
         health = self.writer.health()

@@ -158,6 +158,7 @@ def test_the_metrics_are_those_that_are_scraped() -> None:
         frozen_markets=(),
         silent_pools=(),
         waiting=0,
+        entered=0,
         commits=0,
         commands=0,
         refused_internal=0,

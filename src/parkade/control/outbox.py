@@ -31,7 +31,7 @@ from parkade.ports import DesiredAttempt, DesiredState, Rank, StopOrder
 class Outbox:
     """Desired states by pool. Built from the world once, then kept up with each commit.
 
-    `follow` is for the writer's thread, `state` for any.
+    `follow` is for the writer's thread, `has_pool` and `state` for any.
     """
 
     def __init__(self, world: World, *, sequence: int) -> None:
@@ -53,6 +53,10 @@ class Outbox:
                 for name in touched_workloads(event):
                     has_changed = self._look_at(world, name, sequence) or has_changed
             return has_changed
+
+    def has_pool(self, pool: str) -> bool:
+        """Whether there is such a pool."""
+        return pool in self._sequences
 
     def state(self, pool: str) -> DesiredState | None:
         """All of a pool, None if there is no such pool."""

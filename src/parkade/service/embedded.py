@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from parkade.agent.agent import run_agent
+from parkade.agent.agent import Time, run_agent
 from parkade.agent.control_plane import ControlPlaneError, LogRequest, NobodyListens
+from parkade.agent.timer import LoopTimer
 from parkade.control.plane import Plane, PlaneStopped
 from parkade.core.fleet.pool import LOCAL_ENGINE
 from parkade.core.state.events import PoolOpened
@@ -145,7 +146,7 @@ class Embedded:
                     PlaneDoor(self._plane, local.pool),
                     pool=local.pool,
                     data_folder=local.folder / "agent",
-                    clock=self._clock,
+                    time=Time(clock=self._clock, timer=LoopTimer()),
                     tick_s=self._settings.agent_tick_s,
                     heartbeat_s=self._settings.agent_heartbeat_s,
                     stop=stop,

@@ -59,7 +59,7 @@ def pools(fleet: Fleet) -> wire.Pools:
         nodes[node.pool].append(node)
     return wire.Pools(
         pools=tuple(_pool(pool, nodes[pool.pool]) for pool in fleet.pools),
-        markets=tuple(map(_market, fleet.markets)),
+        markets=tuple(map(market, fleet.markets)),
     )
 
 
@@ -99,7 +99,8 @@ def _supplied(market: str, nodes: list[Node]) -> wire.Supplied:
     )
 
 
-def _market(market: Market) -> wire.Market:
+def market(market: Market) -> wire.Market:
+    """A market with its terms."""
     kind = market.instance_type
     announced = market.announced[0] if market.announced else None
     return wire.Market(
