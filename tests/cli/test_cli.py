@@ -199,7 +199,7 @@ def test_a_workload_is_led_through_its_life(
     assert told["spec"]["command"] == "python 'a b.py'" and told["spec"]["env"] == {"A": "b=c"}
     assert told["name"] == "a-b"
     lines = run("events", "--json").stdout.splitlines()
-    assert {"Submitted", "UsePosted"} <= {json.loads(line)["type"] for line in lines}
+    assert {"Submitted", "MoneyMoved"} <= {json.loads(line)["type"] for line in lines}
     assert "submitted, 2 × 2 GPUs" in run("events").output
     run("logs", "w1", exit_code=4)
 
