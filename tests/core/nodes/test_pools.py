@@ -10,6 +10,7 @@ from parkade.core.state import commands, events
 from parkade.core.state.commands import NewMarket, Supply, TermsChange
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.spec import Interconnect
 from tests import builders
 from tests.core.world.story import TERMS, Parkade
 
@@ -54,6 +55,16 @@ def test_a_pool_supplies_several_markets_and_a_workload_without_a_name_finds_its
     refusal = parkade.refused(builders.submit("lab"))
     assert (refusal.reason, refusal.field) == ("invalid", "market")
     assert "old, pool" in refusal.detail
+
+
+def test_a_gang_over_any_fabrics_is_refused_where_several_pools_supply_the_market() -> None:
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
+    parkade.org("lab")
+    gang = builders.submit("lab", nodes=2, interconnect=Interconnect.ANY)
+    assert parkade.refused(gang).reason == "too_large"
+    open_second(parkade)
+    refusal = parkade.refused(gang)
+    assert (refusal.reason, refusal.field) == ("unsupported", "interconnect")
 
 
 def test_a_report_of_another_pool_changes_nothing() -> None:

@@ -11,7 +11,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import sellable, the_market
+from parkade.core.steps.capacity import has_one_pool, sellable, the_market
 from parkade.core.steps.notices import FINAL_CAUSES, order_stop
 from parkade.core.steps.refusals import Decision, denied, invalid, not_found
 from parkade.core.units import bounds
@@ -97,6 +97,14 @@ def _bad_shape(world: World, market: Market, spec: Spec) -> Refusal | None:
             reason=Reason.TOO_LARGE,
             detail=f"a node of {kind.name!r} has {kind.gpus_per_node} GPUs",
             field="gpus",
+        )
+    is_any = spec.interconnect is Interconnect.ANY and spec.nodes > 1
+    if is_any and not has_one_pool(world, market.market):
+        return Refusal(
+            reason=Reason.UNSUPPORTED,
+            detail="several pools supply this market, and a gang stays in one of them: leave"
+            " interconnect out",
+            field="interconnect",
         )
     sizes = world.sizes[market.market]
     is_one_fabric = spec.interconnect is Interconnect.FABRIC
