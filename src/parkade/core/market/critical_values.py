@@ -12,22 +12,22 @@ have cost it in its turn, and its limit where that is less.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from parkade.core.market.allocation import Pass
-from parkade.core.market.counterfactual_sweep import Sweep
-from parkade.core.market.counterfactuals import Asker
+from parkade.core.market.allocation import Allocation
+from parkade.core.market.counterfactual_sweep import CounterfactualSweep
+from parkade.core.market.counterfactuals import PriceQuery
 from parkade.core.market.layout import Parts, shape_of
-from parkade.core.market.market_state import Book, Demand, Right
+from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.priority import factor_of
-from parkade.core.market.spot import NEVER, Bid, choose, least_floor
+from parkade.core.market.spot import FITS_NOWHERE, Bid, choose, least_floor
 from parkade.core.placement.room import Room, Shape
 from parkade.core.units.money import ceil_div
 
 
-class Price(NamedTuple):
+class CriticalValue(NamedTuple):
     """Micro-units per GPU-hour, None where none would do, and the rival whose key set it."""
 
     micros: int | None
-    rival: str | None
+    set_by: str | None
 
 
 class Prices(NamedTuple):
@@ -43,75 +43,75 @@ class Prices(NamedTuple):
         return None if found is None else found[0]
 
 
-def price_all(book: Book, passed: Pass) -> Prices:
+def price_all(state: MarketState, allocation: Allocation) -> Prices:
     """Prices of all winners, what losers would need, and the ladder.
 
     One sweep; winners that may use any fabrics or stay put, and each shape of losers that may use
     any fabrics, cost a re-run of the pass each.
     """
-    sweep = Sweep(passed.start)
-    newcomer = book.terms.switching_credit.denominator
-    sizes = _ladder_sizes(passed)
-    for shape, factor in [*((shape, newcomer) for shape in sizes), *_losing(passed)]:
+    sweep = CounterfactualSweep(allocation.start)
+    newcomer = state.terms.switching_credit.denominator
+    sizes = _ladder_sizes(allocation)
+    for shape, factor in [*((shape, newcomer) for shape in sizes), *_losing(allocation)]:
         if not shape.any_fabric:
-            sweep.ask({}, shape, Asker(factor, True, (shape, factor)))
+            sweep.add_query({}, shape, PriceQuery(factor, True, (shape, factor)))
     reruns = []
-    for at, (bid, parts) in enumerate(zip(passed.bids, passed.outcome, strict=True)):
-        taken = sweep.put(bid, parts)
+    for at, (bid, parts) in enumerate(zip(allocation.bids, allocation.bid_parts, strict=True)):
+        taken = sweep.take_turn(bid, parts)
         if parts is None:
             continue
         if bid.shape.any_fabric:
             reruns.append(at)
             continue
         without = {key: -count for key, count in taken.items()}
-        sweep.ask(without, bid.shape, Asker(bid.factor, False, bid.name))
-    answers = sweep.close()
-    for shape, factor in _losing(passed):
+        sweep.add_query(without, bid.shape, PriceQuery(bid.factor, False, bid.name))
+    answers = sweep.finish()
+    for shape, factor in _losing(allocation):
         if shape.any_fabric:
-            answers[shape, factor] = price_newcomer(passed, shape, factor)
+            answers[shape, factor] = price_newcomer(allocation, shape, factor)
     paid: dict[str, tuple[int, str | None]] = {}
     to_win: dict[str, int] = {}
     for at in reruns:
-        answers[passed.bids[at].name] = price_winner(passed, at)
-    for bid, parts in zip(passed.bids, passed.outcome, strict=True):
+        answers[allocation.bids[at].name] = price_winner(allocation, at)
+    for bid, parts in zip(allocation.bids, allocation.bid_parts, strict=True):
         if parts is not None:
-            paid[bid.name] = settle_price(Price(*answers[bid.name]), bid.limit, parts)
+            paid[bid.name] = bound_price(CriticalValue(*answers[bid.name]), bid.limit, parts)
             continue
         found = answers[bid.shape, bid.factor][0]
         if found is not None:
             to_win[bid.name] = found
-    for demand in passed.ordered:
-        if demand.stays_put and demand.right is Right.SPOT:
-            paid[demand.demand] = price_who_stays(book, passed, demand)
+    for demand in allocation.ordered:
+        if demand.is_pinned and demand.tier is PriorityTier.SPOT:
+            paid[demand.demand] = price_pinned(state, allocation, demand)
     ladder = tuple((shape.nodes, answers[shape, newcomer][0]) for shape in sizes)
     return Prices(paid, to_win, ladder)
 
 
-def _ladder_sizes(passed: Pass) -> list[Shape]:
-    largest = max(passed.ground.size, default=0)
+def _ladder_sizes(allocation: Allocation) -> list[Shape]:
+    largest = max(allocation.layout.size, default=0)
     return [
-        Shape(1 << power, passed.ground.node_gpus, None, any_fabric=False)
+        Shape(1 << power, allocation.layout.node_gpus, None, any_fabric=False)
         for power in range(largest.bit_length())
     ]
 
 
-def _losing(passed: Pass) -> list[tuple[Shape, int]]:
+def _losing(allocation: Allocation) -> list[tuple[Shape, int]]:
     """The different questions of the losers: their shapes and what their limits count."""
     return list(
         dict.fromkeys(
             (bid.shape, bid.factor)
-            for bid, parts in zip(passed.bids, passed.outcome, strict=True)
-            if parts is None and bid.shape.gpus <= passed.ground.node_gpus
+            for bid, parts in zip(allocation.bids, allocation.bid_parts, strict=True)
+            if parts is None and bid.shape.gpus <= allocation.layout.node_gpus
         )
     )
 
 
-def settle_price(price: Price, limit: int, parts: Parts) -> tuple[int, str | None]:
+def bound_price(price: CriticalValue, limit: int, parts: Parts) -> tuple[int, str | None]:
     """The critical value bounded by the floors drawn and the limit."""
     assert price.micros is not None, "a winner's shape fits without it"
     drawn = max((level for part in parts for level in part.levels), default=0)
     micros = max(price.micros, drawn)
-    return min(micros, limit), price.rival if price.micros >= drawn else None
+    return min(micros, limit), price.set_by if price.micros >= drawn else None
 
 
 def price_by_rerun(
@@ -119,98 +119,100 @@ def price_by_rerun(
     rivals: list[Bid],
     *,
     floor: Callable[[Room], int],
-    asking: Callable[[int], int],
-) -> Price:
+    limit_to_reach: Callable[[int], int],
+) -> CriticalValue:
     """Run the rest of the pass without somebody, whose least floor and price to beat are given.
 
-    `room` is consumed. `floor(room)` is the least floor at which the shape fits; `asking(key)` the
-    least limit that reaches a rival's key. Grows with rivals x fabrics.
+    `room` is consumed. `floor(room)` is the least floor at which the shape fits;
+    `limit_to_reach(key)` the least limit that reaches a rival's key. Grows with rivals x fabrics.
     """
     current = floor(room)
-    if current >= NEVER:
-        return Price(None, None)
+    if current >= FITS_NOWHERE:
+        return CriticalValue(None, None)
     for rival in rivals:
-        asked = asking(rival.key)
+        asked = limit_to_reach(rival.key)
         if current >= asked:
             break
-        shares = choose(room, rival, 0)
-        if shares is None:
+        division = choose(room, rival, 0)
+        if division is None:
             continue
-        for fabric, nodes in shares:
+        for fabric, nodes in division:
             room.take(fabric, rival.shape, nodes)
         after = floor(room)
         if after > asked:
-            return Price(asked, rival.name)
+            return CriticalValue(asked, rival.name)
         current = after
-    return Price(current, None)
+    return CriticalValue(current, None)
 
 
-def price_winner(passed: Pass, at: int) -> Price:
+def price_winner(allocation: Allocation, at: int) -> CriticalValue:
     """The critical value of one winner by re-running the pass below it."""
-    room = passed.start.copy()
-    for bid, parts in zip(passed.bids[:at], passed.outcome[:at], strict=True):
+    room = allocation.start.copy()
+    for bid, parts in zip(allocation.bids[:at], allocation.bid_parts[:at], strict=True):
         for part in parts or ():
             room.take(part.fabric, bid.shape, len(part.levels))
-    me = passed.bids[at]
+    me = allocation.bids[at]
     return price_by_rerun(
         room,
-        passed.bids[at + 1 :],
-        floor=lambda state: least_floor(state, me.shape),
-        asking=lambda key: ceil_div(key, me.factor),
+        allocation.bids[at + 1 :],
+        floor=lambda room: least_floor(room, me.shape),
+        limit_to_reach=lambda key: ceil_div(key, me.factor),
     )
 
 
-def price_newcomer(passed: Pass, shape: Shape, factor: int) -> Price:
+def price_newcomer(allocation: Allocation, shape: Shape, factor: int) -> CriticalValue:
     """The least limit that wins now, whatever the ties, for somebody who is not in the pass."""
     return price_by_rerun(
-        passed.start.copy(),
-        passed.bids,
-        floor=lambda state: least_floor(state, shape),
-        asking=lambda key: key // factor + 1,
+        allocation.start.copy(),
+        allocation.bids,
+        floor=lambda room: least_floor(room, shape),
+        limit_to_reach=lambda key: key // factor + 1,
     )
 
 
-def price_who_stays(book: Book, passed: Pass, demand: Demand) -> tuple[int, str | None]:
+def price_pinned(
+    state: MarketState, allocation: Allocation, demand: Demand
+) -> tuple[int, str | None]:
     """What the open nodes it alone holds would have cost in its turn; never above its limit."""
     assert demand.limit_micros is not None
-    ground = passed.ground
-    parts = passed.parts[demand.demand]
+    layout = allocation.layout
+    parts = allocation.parts[demand.demand]
     shared = {
         seat.node
-        for other in passed.ordered
-        if other.stays_put and other.demand != demand.demand
+        for other in allocation.ordered
+        if other.is_pinned and other.demand != demand.demand
         for seat in other.seats
     }
     wanted: dict[int, int] = {}
     for seat in demand.seats:
-        fabric = ground.fabric_of.get(seat.node)
-        if fabric is not None and seat.node not in ground.closed and seat.node not in shared:
+        fabric = layout.fabric_of.get(seat.node)
+        if fabric is not None and seat.node not in layout.closed and seat.node not in shared:
             wanted[fabric] = wanted.get(fabric, 0) + 1
-    room = passed.start.copy()
-    tenant = shape_of(demand, ground).tenant
+    room = allocation.start.copy()
+    tenant = shape_of(demand, layout).tenant
     for part in parts:
         room.free[part.fabric] += wanted.get(part.fabric, 0)
         mine = set(part.tokens) if tenant is not None else set()
         gaps = room.gaps.get((part.fabric, tenant)) if tenant is not None else None
         if gaps is not None:
-            alone = {token for token in mine if passed.pinned[token] not in shared}
+            alone = {token for token in mine if allocation.pinned_nodes[token] not in shared}
             gaps[:] = [entry for entry in gaps if entry[2] not in alone]
     price = price_by_rerun(
         room,
-        passed.bids,
-        floor=lambda state: _floor_of(state, wanted),
-        asking=lambda key: ceil_div(key, factor_of(demand, book.terms)),
+        allocation.bids,
+        floor=lambda room: _floor_of(room, wanted),
+        limit_to_reach=lambda key: ceil_div(key, factor_of(demand, state.terms)),
     )
-    return settle_price(price, demand.limit_micros, parts)
+    return bound_price(price, demand.limit_micros, parts)
 
 
 def _floor_of(room: Room, wanted: dict[int, int]) -> int:
-    """The highest floor of these whole nodes, NEVER where one fabric has too few."""
+    """The highest floor of these whole nodes, FITS_NOWHERE where one fabric has too few."""
     highest = 0
     for fabric, nodes in wanted.items():
         free = room.free[fabric]
         if nodes > free:
-            return NEVER
-        ladder = room.levels[fabric]
-        highest = max(highest, ladder[len(ladder) - free + nodes - 1])
+            return FITS_NOWHERE
+        levels = room.levels[fabric]
+        highest = max(highest, levels[len(levels) - free + nodes - 1])
     return highest

@@ -11,16 +11,16 @@ from heapq import heapify, heapreplace
 from parkade.core.placement.room import Room
 
 
-class Cheapest:
+class FloorIndex:
     """Reads `room` as it changes; rooms must never grow."""
 
     __slots__ = ("_ends", "_heaps", "_levels", "_room")
 
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._levels = sorted({level for ladder in room.levels for level in ladder})
+        self._levels = sorted({level for levels in room.levels for level in levels})
         self._ends = [
-            [bisect_right(ladder, level) for ladder in room.levels] for level in self._levels
+            [bisect_right(levels, level) for levels in room.levels] for level in self._levels
         ]
         self._heaps = [
             [(-self._left(at, fabric), fabric) for fabric in range(len(room.levels))]
@@ -44,8 +44,8 @@ class Cheapest:
                     return level, other
         return None
 
-    def end(self, fabric: int, level: int) -> int:
-        """How many nodes of a fabric's ladder are at or under this floor."""
+    def nodes_at_or_under(self, fabric: int, level: int) -> int:
+        """How many nodes of a fabric's levels are at or under this floor."""
         return bisect_right(self._room.levels[fabric], level)
 
     def _left(self, at: int, fabric: int) -> int:

@@ -1,6 +1,6 @@
-"""The book of one market at one instant: everything a clearing may look at, as plain values.
+"""The state of one market at one instant: everything a clearing may look at, as plain values.
 
-Built by `world`, read by the pass, the seating, the prices and the settlement. The order of
+Built by `world`, read by the pass, the seating, the prices and the revenue. The order of
 `demands` is irrelevant: the order of right is derived from their fields alone.
 """
 
@@ -27,7 +27,7 @@ class NodeInPlay(msgspec.Struct, frozen=True, kw_only=True):
     free_from_us: int
 
 
-class Right(enum.IntEnum):
+class PriorityTier(enum.IntEnum):
     """Classes of the order of right, strongest first."""
 
     RESERVED = 0
@@ -42,7 +42,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     may name nodes that left play (then the gang is to be healed). Empty: a newcomer. A demand
     with seats counts as running. Ranks of one gang stand on different nodes. `gpus` below the
     node's count opens a node for its org only.
-    `limit_micros` is per GPU-hour, None unless SPOT. `stays_put`: one of its nodes is suspect or
+    `limit_micros` is per GPU-hour, None unless SPOT. `is_pinned`: one of its nodes is suspect or
     unreachable, so it is neither moved, healed nor preempted: it keeps all its seats and comes
     before everybody, at the price its turn gives (its own floor draw at least). `only_fabric`: the
     fabric whose calendar sold it an on-demand window; it is seated nowhere else.
@@ -50,7 +50,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 
     demand: str
     org: str
-    right: Right
+    tier: PriorityTier
     nodes: int
     gpus: int
     any_fabric: bool
@@ -60,11 +60,11 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     use_7_days: int
     submitted_us: int
     seats: tuple[Seat, ...]
-    stays_put: bool
+    is_pinned: bool
     only_fabric: str | None = None
 
 
-class ReservedRoom(msgspec.Struct, frozen=True, kw_only=True):
+class ReservationInForce(msgspec.Struct, frozen=True, kw_only=True):
     """A reservation in force: its shape by fabric, and what its owner lends.
 
     `floor_micros` is what the owner receives per GPU-hour, None where it lends nothing; `keep`
@@ -80,7 +80,7 @@ class ReservedRoom(msgspec.Struct, frozen=True, kw_only=True):
     keep: int
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class ClearingTerms(msgspec.Struct, frozen=True, kw_only=True):
     """The terms of a market that bear on who wins and what it pays."""
 
     public_floor_micros: int
@@ -91,80 +91,12 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     operator_account: str
 
 
-class Book(msgspec.Struct, frozen=True, kw_only=True):
+class MarketState(msgspec.Struct, frozen=True, kw_only=True):
     """All of one market: nodes in play, reservations in force, and every demand in the pass."""
 
     at_us: int
     gpus_per_node: int
-    terms: Terms
+    terms: ClearingTerms
     nodes: tuple[NodeInPlay, ...]
-    reservations: tuple[ReservedRoom, ...]
+    reservations: tuple[ReservationInForce, ...]
     demands: tuple[Demand, ...]
-
-
-class Change(enum.StrEnum):
-    """What a clearing does with a demand, compared with the seats it has."""
-
-    KEEP = "keep"
-    START = "start"
-    MOVE = "move"
-    HEAL = "heal"
-    PREEMPT = "preempt"
-    WAIT = "wait"
-
-
-class WaitReason(enum.StrEnum):
-    """Why a demand has no seats after this clearing; the API shows it as it stands."""
-
-    NO_ROOM = "no_room"
-    OUTBID = "outbid"
-    BELOW_FLOOR = "below_floor"
-    RESERVATION_FULL = "reservation_full"
-    TOO_LARGE = "too_large"
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One demand's outcome.
-
-    Winners: `seats`, `fabric` (of the pass), `price_micros` per GPU-hour (0 for RESERVED, which
-    is paid by the reservation), `floor_micros` the highest floor it draws, `price_set_by` the
-    rival whose key set the price or None where the floor did, and `shares`: micro-units per hour
-    that each account earns of it, ascending by account, whose sum is price x all its GPUs.
-    Losers: `reason`, and `price_to_win_micros`: the smallest limit that would have won here, if
-    any (the cheapest change that would win).
-    """
-
-    demand: str
-    change: Change
-    seats: tuple[Seat, ...]
-    fabric: str | None
-    price_micros: int
-    floor_micros: int
-    price_set_by: str | None
-    shares: tuple[tuple[str, int], ...]
-    reason: WaitReason | None
-    price_to_win_micros: int | None
-
-
-class Lent(msgspec.Struct, frozen=True, kw_only=True):
-    """How a reservation's room was used in this clearing, in nodes."""
-
-    reservation: str
-    used: int
-    kept: int
-    offered: int
-    lent: int
-
-
-class Clearing(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of one clearing: a line for each demand in order of right, and the ladder.
-
-    `ladder`: (n, micro-units or None) for n = 1, 2, 4, 8, …: the price with which a newcomer of
-    one whole-node gang of n would win now; None where no price would.
-    `used_pass_fabrics` is true where the seating had to fall back to the pass's own fabrics.
-    """
-
-    lines: tuple[Line, ...]
-    lent: tuple[Lent, ...]
-    ladder: tuple[tuple[int, int | None], ...]
-    used_pass_fabrics: bool

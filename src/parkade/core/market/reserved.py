@@ -14,45 +14,46 @@ as it takes elsewhere, so a reservation never holds more than its shape.
 from typing import NamedTuple
 
 from parkade.core.market.layout import (
-    Ground,
+    Layout,
     Parts,
     is_too_large,
     own_fabrics,
-    seat_who_stays,
     shape_of,
+    take_pinned_seats,
 )
-from parkade.core.market.market_state import Book, Demand, ReservedRoom, Right, WaitReason
+from parkade.core.market.market_state import Demand, MarketState, PriorityTier, ReservationInForce
+from parkade.core.market.outcome import WaitReason
 from parkade.core.placement.room import Room, Shape, spread
 
 
-class Holding:
+class ReservationQuota:
     """What is left of one reservation during a pass, in nodes.
 
-    `entitled[f]`: of its shape in fabric f; `left`: of its whole shape; `kept[f]`: idle and not
-    lent; `offered[f]`: lent; `stayed`: nodes on which its demands stay put.
+    `left_in[f]`: of its shape in fabric f; `left`: of its whole shape; `kept[f]`: idle and not
+    lent; `offered[f]`: lent; `pinned_nodes`: nodes on which its demands stay put.
     """
 
-    __slots__ = ("entitled", "kept", "left", "offered", "stayed", "terms", "used")
+    __slots__ = ("kept", "left", "left_in", "offered", "pinned_nodes", "terms", "used")
 
-    def __init__(self, terms: ReservedRoom, ground: Ground) -> None:
+    def __init__(self, terms: ReservationInForce, layout: Layout) -> None:
         self.terms = terms
         self.left = sum(nodes for _, nodes in terms.shape)
         self.used = 0
-        self.entitled = {
-            ground.number[name]: nodes for name, nodes in terms.shape if name in ground.number
+        self.left_in = {
+            layout.number[name]: nodes for name, nodes in terms.shape if name in layout.number
         }
         self.kept: dict[int, int] = {}
         self.offered: dict[int, int] = {}
-        self.stayed: set[str] = set()
+        self.pinned_nodes: set[str] = set()
 
-    def spend(self, fabric: int, nodes: int) -> None:
+    def use(self, fabric: int, nodes: int) -> None:
         """Use `nodes` of the right in this fabric."""
-        self.entitled[fabric] = max(0, self.entitled.get(fabric, 0) - nodes)
+        self.left_in[fabric] = max(0, self.left_in.get(fabric, 0) - nodes)
         self.left = max(0, self.left - nodes)
         self.used += nodes
 
 
-class Block(NamedTuple):
+class KeptBlock(NamedTuple):
     """Nodes of a reservation that stay empty, side by side in one fabric; the pass counts here."""
 
     reservation: str
@@ -60,11 +61,11 @@ class Block(NamedTuple):
     nodes: int
 
 
-class Idle(NamedTuple):
-    """Idle room that is not lent; `at_once`: nodes by reservation that come without any wait."""
+class KeptRoom(NamedTuple):
+    """Idle room that is not lent; `without_wait`: nodes by reservation that come at once."""
 
-    blocks: tuple[Block, ...]
-    at_once: dict[str, int]
+    blocks: tuple[KeptBlock, ...]
+    without_wait: dict[str, int]
 
     def totals(self) -> dict[str, int]:
         """Idle nodes of each reservation."""
@@ -74,28 +75,30 @@ class Idle(NamedTuple):
         return found
 
 
-class Rights:
+class ReservedStage:
     """Outcome of this stage, and the room it leaves to spot."""
 
-    __slots__ = ("holdings", "idle", "lost", "parts", "room", "tokens")
+    __slots__ = ("free_now", "parts", "quotas", "refused", "room", "tokens")
 
-    def __init__(self, room: Room, holdings: dict[str, Holding], idle: list[int]) -> None:
+    def __init__(
+        self, room: Room, quotas: dict[str, ReservationQuota], free_now: list[int]
+    ) -> None:
         self.room = room
-        self.idle = idle
-        self.holdings = holdings
+        self.free_now = free_now
+        self.quotas = quotas
         self.parts: dict[str, Parts] = {}
-        self.lost: dict[str, WaitReason] = {}
+        self.refused: dict[str, WaitReason] = {}
         self.tokens: dict[str, int] = {}
 
-    def idle_room(self) -> Idle:
+    def kept_room(self) -> KeptRoom:
         """What stays empty for its owners, the oldest reservation first."""
         blocks = tuple(
-            Block(name, fabric, nodes)
-            for name, holding in self.holdings.items()
-            for fabric, nodes in sorted(holding.kept.items())
+            KeptBlock(name, fabric, nodes)
+            for name, quota in self.quotas.items()
+            for fabric, nodes in sorted(quota.kept.items())
         )
-        terms = [holding.terms for holding in self.holdings.values()]
-        return Idle(
+        terms = [quota.terms for quota in self.quotas.values()]
+        return KeptRoom(
             blocks,
             {
                 it.reservation: it.keep
@@ -106,127 +109,134 @@ class Rights:
         )
 
 
-def exercise(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Rights:
+def allocate_reserved(
+    state: MarketState, layout: Layout, ordered: tuple[Demand, ...]
+) -> ReservedStage:
     """Give reservations and on-demand their room; cost grows with their demands x fabrics."""
-    room = _open_room(book, ground, ordered)
-    rights = Rights(room, _holdings(book, ground), _idle_now(ground, ordered))
+    room = _open_room(state, layout, ordered)
+    stage = ReservedStage(room, _quotas(state, layout), _free_now(layout, ordered))
     for demand in ordered:
-        if demand.stays_put and demand.right is not Right.SPOT:
-            _stay(demand, ground, rights)
-    reserved = [it for it in ordered if it.right is Right.RESERVED and not it.stays_put]
-    at_home = [it for it in reserved if _seat_in_own_fabrics(it, ground, rights, at_home=True)]
-    settled = {it.demand for it in at_home}
+        if demand.is_pinned and demand.tier is not PriorityTier.SPOT:
+            _take_pinned(demand, layout, stage)
+    reserved = [it for it in ordered if it.tier is PriorityTier.RESERVED and not it.is_pinned]
+    runs_there = [
+        it for it in reserved if _allocate_in_own_fabrics(it, layout, stage, runs_there=True)
+    ]
+    allocated = {it.demand for it in runs_there}
     overflowing = [
         it
         for it in reserved
-        if it.demand not in settled and not _seat_in_own_fabrics(it, ground, rights, at_home=False)
+        if it.demand not in allocated
+        and not _allocate_in_own_fabrics(it, layout, stage, runs_there=False)
     ]
-    for name, holding in rights.holdings.items():
+    for name, quota in stage.quotas.items():
         elsewhere = sum(it.nodes for it in overflowing if it.reservation == name)
-        _keep_idle(holding, rights.room, elsewhere)
+        _keep(quota, stage.room, elsewhere)
     for demand in overflowing:
-        _overflow(demand, ground, rights)
-    for holding in rights.holdings.values():
-        _keep_idle(holding, rights.room, 0)
-        _offer_rest(holding)
+        _allocate_overflow(demand, layout, stage)
+    for quota in stage.quotas.values():
+        _keep(quota, stage.room, 0)
+        _lend_rest(quota)
     for demand in ordered:
-        if demand.right is Right.ON_DEMAND and not demand.stays_put:
-            shape = shape_of(demand, ground)
-            if not _seat(demand, shape, ground, rights, _sold_room(demand, ground, rights)):
-                too_large = is_too_large(demand, ground)
+        if demand.tier is PriorityTier.ON_DEMAND and not demand.is_pinned:
+            shape = shape_of(demand, layout)
+            if not _allocate(demand, shape, layout, stage, _sold_limits(demand, layout, stage)):
+                too_large = is_too_large(demand, layout)
                 reason = WaitReason.TOO_LARGE if too_large else WaitReason.NO_ROOM
-                rights.lost[demand.demand] = reason
-    return rights
+                stage.refused[demand.demand] = reason
+    return stage
 
 
-def _sold_room(demand: Demand, ground: Ground, rights: Rights) -> list[int]:
+def _sold_limits(demand: Demand, layout: Layout, stage: ReservedStage) -> list[int]:
     """Nodes it may open in each fabric: -1, so not even a gap, where its window was not sold."""
     return [
         free if demand.only_fabric in (None, name) else -1
-        for name, free in zip(ground.fabrics, rights.room.free, strict=True)
+        for name, free in zip(layout.fabrics, stage.room.free, strict=True)
     ]
 
 
-def _open_room(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Room:
+def _open_room(state: MarketState, layout: Layout, ordered: tuple[Demand, ...]) -> Room:
     """Open nodes, less those on which a spot demand stays put."""
     taken = {
         seat.node
         for demand in ordered
-        if demand.stays_put and demand.right is Right.SPOT
+        if demand.is_pinned and demand.tier is PriorityTier.SPOT
         for seat in demand.seats
     }
-    sizes = [sum(it.node not in taken for it in nodes) for nodes in ground.open_nodes]
-    return Room([[0] * size for size in sizes], book.gpus_per_node)
+    sizes = [sum(it.node not in taken for it in nodes) for nodes in layout.open_nodes]
+    return Room([[0] * size for size in sizes], state.gpus_per_node)
 
 
-def _idle_now(ground: Ground, ordered: tuple[Demand, ...]) -> list[int]:
+def _free_now(layout: Layout, ordered: tuple[Demand, ...]) -> list[int]:
     """Open nodes of each fabric on which nobody sits and from which nobody is leaving."""
     held = {seat.node for demand in ordered for seat in demand.seats}
     return [
         sum(it.free_from_us <= 0 and it.node not in held for it in nodes)
-        for nodes in ground.open_nodes
+        for nodes in layout.open_nodes
     ]
 
 
-def _holdings(book: Book, ground: Ground) -> dict[str, Holding]:
-    older = sorted(book.reservations, key=lambda it: (it.created_us, it.reservation))
-    return {terms.reservation: Holding(terms, ground) for terms in older}
+def _quotas(state: MarketState, layout: Layout) -> dict[str, ReservationQuota]:
+    older = sorted(state.reservations, key=lambda it: (it.created_us, it.reservation))
+    return {terms.reservation: ReservationQuota(terms, layout) for terms in older}
 
 
-def _stay(demand: Demand, ground: Ground, rights: Rights) -> None:
-    parts = seat_who_stays(rights.room, ground, demand, rights.tokens, count_closed=False)
-    rights.parts[demand.demand] = parts
-    holding = rights.holdings.get(demand.reservation or "")
-    if demand.right is Right.RESERVED and holding is not None:
+def _take_pinned(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
+    parts = take_pinned_seats(stage.room, layout, demand, stage.tokens, count_closed=False)
+    stage.parts[demand.demand] = parts
+    quota = stage.quotas.get(demand.reservation or "")
+    if demand.tier is PriorityTier.RESERVED and quota is not None:
         for seat in demand.seats:
-            fabric = ground.fabric_of.get(seat.node)
-            if fabric is not None and seat.node not in holding.stayed:
-                holding.stayed.add(seat.node)
-                holding.spend(fabric, 1)
+            fabric = layout.fabric_of.get(seat.node)
+            if fabric is not None and seat.node not in quota.pinned_nodes:
+                quota.pinned_nodes.add(seat.node)
+                quota.use(fabric, 1)
 
 
-def _seat_in_own_fabrics(demand: Demand, ground: Ground, rights: Rights, *, at_home: bool) -> bool:
+def _allocate_in_own_fabrics(
+    demand: Demand, layout: Layout, stage: ReservedStage, *, runs_there: bool
+) -> bool:
     """Whether the demand found room of its own reservation's shape.
 
-    `at_home` seats only who stands there already, so that others do not push it out.
+    `runs_there` seats only who stands there already, so that others do not push it out.
     """
-    holding = rights.holdings.get(demand.reservation or "")
-    if holding is None:
-        rights.lost[demand.demand] = WaitReason.RESERVATION_FULL
+    quota = stage.quotas.get(demand.reservation or "")
+    if quota is None:
+        stage.refused[demand.demand] = WaitReason.RESERVATION_FULL
         return True
-    own = own_fabrics(demand, ground)
+    own = own_fabrics(demand, layout)
     limits = [
-        -1 if at_home and fabric not in own else min(holding.entitled.get(fabric, 0), holding.left)
-        for fabric in range(len(ground.fabrics))
+        -1 if runs_there and fabric not in own else min(quota.left_in.get(fabric, 0), quota.left)
+        for fabric in range(len(layout.fabrics))
     ]
-    shape = shape_of(demand, ground)
-    return _seat(demand, shape, ground, rights, limits, holding=holding)
+    shape = shape_of(demand, layout)
+    return _allocate(demand, shape, layout, stage, limits, quota=quota)
 
 
-def _seat(
+def _allocate(
     demand: Demand,
     shape: Shape,
-    ground: Ground,
-    rights: Rights,
+    layout: Layout,
+    stage: ReservedStage,
     limits: list[int],
     *,
-    holding: Holding | None = None,
+    quota: ReservationQuota | None = None,
 ) -> bool:
-    """Seat a demand where it opens at most `limits[f]` nodes, and spend them of its right."""
-    room = rights.room
-    own = own_fabrics(demand, ground)
+    """Seat a demand where it opens at most `limits[f]` nodes, and use them of its right."""
+    room = stage.room
+    own = own_fabrics(demand, layout)
     stands = shape.any_fabric and sum(own.values()) == shape.nodes
     best: tuple[bool, bool, int, int, int] | None = None
     for fabric, limit in enumerate(limits):
         offer = room.offer(fabric, shape)
         if offer is not None and offer.opened <= limit:
-            waits = rights.idle[fabric] < offer.opened
+            waits = stage.free_now[fabric] < offer.opened
             rank = (fabric not in own, waits, offer.opened, limit - offer.opened, fabric)
             best = rank if best is None else min(best, rank)
     if stands and all(_fits(room, shape, *it, limits) for it in own.items()):
-        shares = sorted(own.items())
+        division = sorted(own.items())
     elif best is not None:
-        shares = [(best[4], shape.nodes)]
+        division = [(best[4], shape.nodes)]
     elif shape.any_fabric:
         capacities = []
         for fabric, limit in enumerate(limits):
@@ -236,18 +246,20 @@ def _seat(
         found = spread(capacities, shape.nodes)
         if found is None:
             return False
-        shares = found
+        division = found
     else:
         return False
-    opened = [_opened(room, shape, fabric, nodes) for fabric, nodes in shares]
-    if holding is not None and sum(opened) > holding.left:
+    opened = [_opened(room, shape, fabric, nodes) for fabric, nodes in division]
+    if quota is not None and sum(opened) > quota.left:
         return False
-    rights.parts[demand.demand] = tuple(room.take(fabric, shape, nodes) for fabric, nodes in shares)
-    for (fabric, _), nodes in zip(shares, opened, strict=True):
+    stage.parts[demand.demand] = tuple(
+        room.take(fabric, shape, nodes) for fabric, nodes in division
+    )
+    for (fabric, _), nodes in zip(division, opened, strict=True):
         if fabric not in own:
-            rights.idle[fabric] -= nodes
-        if holding is not None:
-            holding.spend(fabric, nodes)
+            stage.free_now[fabric] -= nodes
+        if quota is not None:
+            quota.use(fabric, nodes)
     return True
 
 
@@ -262,68 +274,66 @@ def _opened(room: Room, shape: Shape, fabric: int, nodes: int) -> int:
     return offer.opened
 
 
-def _keep_idle(holding: Holding, room: Room, elsewhere: int) -> None:
+def _keep(quota: ReservationQuota, room: Room, elsewhere: int) -> None:
     """Take idle room that is not lent out of the room of all others, besides what is kept.
 
     `elsewhere`: nodes of this right that its demands may yet use outside its own fabrics.
     """
     idle = {
-        fabric: min(nodes - holding.kept.get(fabric, 0), room.free[fabric])
-        for fabric, nodes in holding.entitled.items()
+        fabric: min(nodes - quota.kept.get(fabric, 0), room.free[fabric])
+        for fabric, nodes in quota.left_in.items()
     }
     idle = {fabric: nodes for fabric, nodes in idle.items() if nodes > 0}
-    terms = holding.terms
-    kept = sum(holding.kept.values())
-    wanted = min(sum(idle.values()), holding.left - elsewhere - kept)
+    terms = quota.terms
+    kept = sum(quota.kept.values())
+    wanted = min(sum(idle.values()), quota.left - elsewhere - kept)
     if terms.floor_micros is not None:
         wanted = min(wanted, terms.keep - kept)
     for fabric, nodes in sorted(idle.items(), key=lambda it: (it[1], it[0])):
         taken = min(nodes, wanted)
         if taken > 0:
             room.open(fabric, taken)
-            holding.kept[fabric] = holding.kept.get(fabric, 0) + taken
+            quota.kept[fabric] = quota.kept.get(fabric, 0) + taken
             wanted -= taken
 
 
-def _overflow(demand: Demand, ground: Ground, rights: Rights) -> None:
+def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
     """Seat a demand that found no room in its own fabrics wherever its whole shape fits."""
-    holding = rights.holdings[demand.reservation or ""]
-    room = rights.room
-    shape = shape_of(demand, ground)
-    if shape.tenant is None and holding.left < shape.nodes:
-        rights.lost[demand.demand] = WaitReason.RESERVATION_FULL
+    quota = stage.quotas[demand.reservation or ""]
+    room = stage.room
+    shape = shape_of(demand, layout)
+    if shape.tenant is None and quota.left < shape.nodes:
+        stage.refused[demand.demand] = WaitReason.RESERVATION_FULL
         return
-    kept = holding.kept
+    kept = quota.kept
     for fabric, nodes in kept.items():
         room.free[fabric] += nodes
-    holding.kept = {}
-    limits = [min(free, holding.left) for free in room.free]
-    seated = _seat(demand, shape, ground, rights, limits, holding=holding)
-    if not seated:
-        full = holding.left < shape.nodes
+    quota.kept = {}
+    limits = [min(free, quota.left) for free in room.free]
+    is_allocated = _allocate(demand, shape, layout, stage, limits, quota=quota)
+    if not is_allocated:
+        full = quota.left < shape.nodes
         reason = WaitReason.RESERVATION_FULL if full else WaitReason.NO_ROOM
-        if is_too_large(demand, ground):
+        if is_too_large(demand, layout):
             reason = WaitReason.TOO_LARGE
-        rights.lost[demand.demand] = reason
-    allowed = min(sum(kept.values()), holding.left)
+        stage.refused[demand.demand] = reason
+    allowed = min(sum(kept.values()), quota.left)
     for fabric, nodes in sorted(kept.items(), key=lambda it: (-it[1], it[0])):
         again = min(nodes, room.free[fabric], allowed)
         if again:
             room.free[fabric] -= again
-            holding.kept[fabric] = again
+            quota.kept[fabric] = again
             allowed -= again
 
 
-def _offer_rest(holding: Holding) -> None:
+def _lend_rest(quota: ReservationQuota) -> None:
     """Lend what is neither used nor kept; never more than is left of the right."""
-    if holding.terms.floor_micros is None:
+    if quota.terms.floor_micros is None:
         return
-    left = holding.left - sum(holding.kept.values())
-    rest = {
-        fabric: nodes - holding.kept.get(fabric, 0) for fabric, nodes in holding.entitled.items()
-    }
+    left = quota.left - sum(quota.kept.values())
+    rest = {fabric: nodes - quota.kept.get(fabric, 0) for fabric, nodes in quota.left_in.items()}
     for fabric, nodes in sorted(rest.items(), key=lambda it: (-it[1], it[0])):
         offered = min(nodes, left)
         if offered > 0:
-            holding.offered[fabric] = offered
+            quota.offered[fabric] = offered
             left -= offered

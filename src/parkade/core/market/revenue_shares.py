@@ -10,56 +10,61 @@ always add up to what it pays.
 from collections.abc import Iterable
 from fractions import Fraction as Exact
 
-from parkade.core.market.market_state import Book, Right, Terms
+from parkade.core.market.market_state import ClearingTerms, MarketState, PriorityTier
 from parkade.core.market.supply import PUBLIC
 
 Shares = tuple[tuple[str, int], ...]
 
 
-class Settlement:
+class RevenueShares:
     """Shares of the winners of one clearing; remembers how the offers of each floor divide."""
 
     __slots__ = ("_known", "_lenders", "_offered", "_orgs", "_terms")
 
-    def __init__(self, book: Book, offered: dict[tuple[int, str], int]) -> None:
-        self._terms: Terms = book.terms
-        self._orgs = {demand.demand: demand.org for demand in book.demands}
-        self._lenders = {room.reservation: room for room in book.reservations}
+    def __init__(self, state: MarketState, offered: dict[tuple[int, str], int]) -> None:
+        self._terms: ClearingTerms = state.terms
+        self._orgs = {demand.demand: demand.org for demand in state.demands}
+        self._lenders = {room.reservation: room for room in state.reservations}
         self._offered: dict[int, list[tuple[str, int]]] = {}
         for (floor, source), nodes in sorted(offered.items()):
             self._offered.setdefault(floor, []).append((source, nodes))
         self._known: dict[tuple[object, ...], Shares] = {}
 
     def shares(
-        self, right: Right, price: int, gpus: int, floors: tuple[int, ...], rival: str | None
+        self, tier: PriorityTier, price: int, gpus: int, floors: tuple[int, ...], set_by: str | None
     ) -> Shares:
         """What each account earns per hour of a winner with `gpus` on each of its nodes.
 
-        `floors` are those drawn, one a node; `rival` is the demand that set the price, if one did.
+        `floors` are those drawn, one a node; `set_by` is the demand that set the price, if one did.
         Grows with the different questions asked, not with winners.
         """
-        if right is Right.RESERVED or price == 0:
+        if tier is PriorityTier.RESERVED or price == 0:
             return ()
-        rival_org = None if rival is None else self._orgs[rival]
-        question = (right, price, gpus, floors, rival_org)
+        setter_org = None if set_by is None else self._orgs[set_by]
+        question = (tier, price, gpus, floors, setter_org)
         known = self._known.get(question)
         if known is None:
-            known = self._divide(right, price, gpus, floors, rival_org)
+            known = self._divide(tier, price, gpus, floors, setter_org)
             self._known[question] = known
         return known
 
     def _divide(
-        self, right: Right, price: int, gpus: int, floors: tuple[int, ...], rival_org: str | None
+        self,
+        tier: PriorityTier,
+        price: int,
+        gpus: int,
+        floors: tuple[int, ...],
+        setter_org: str | None,
     ) -> Shares:
         fee = self._terms.fee
         owners = Exact(price * (fee.denominator - fee.numerator), fee.denominator)
         earned: dict[str, Exact] = {}
-        if right is Right.ON_DEMAND:
+        if tier is PriorityTier.ON_DEMAND:
             earned[self._terms.supplier_account] = owners * gpus * len(floors)
         else:
             for floor in sorted(set(floors)):
                 held = gpus * floors.count(floor)
-                for account, part in self._parts(floor, owners, rival_org):
+                for account, part in self._owner_shares(floor, owners, setter_org):
                     earned[account] = earned.get(account, Exact(0)) + part * held
         whole = {account: int(amount) for account, amount in earned.items()}
         rest = price * gpus * len(floors) - sum(whole.values())
@@ -68,8 +73,8 @@ class Settlement:
         whole[operator] = whole.get(operator, 0) + rest
         return tuple(sorted((account, amount) for account, amount in whole.items() if amount))
 
-    def _parts(
-        self, floor: int, owners: Exact, rival_org: str | None
+    def _owner_shares(
+        self, floor: int, owners: Exact, setter_org: str | None
     ) -> Iterable[tuple[str, Exact]]:
         """Each owner's part of a GPU-hour drawn at this guest floor."""
         offers = self._offered.get(floor)
@@ -83,6 +88,6 @@ class Settlement:
                 continue
             lender = self._lenders[source]
             part = owners
-            if rival_org == lender.org and lender.floor_micros is not None:
+            if setter_org == lender.org and lender.floor_micros is not None:
                 part = min(owners, Exact(lender.floor_micros))
             yield lender.account, part * nodes / total

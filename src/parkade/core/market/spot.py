@@ -12,19 +12,19 @@ be led to a cheaper fabric by telling a lower limit.
 
 from typing import NamedTuple
 
-from parkade.core.market.layout import Ground, Parts, own_fabrics, shape_of
-from parkade.core.market.market_state import Demand, Terms
+from parkade.core.market.layout import Layout, Parts, own_fabrics, shape_of
+from parkade.core.market.market_state import ClearingTerms, Demand
 from parkade.core.market.priority import factor_of, key_of
 from parkade.core.placement.room import Offer, Room, Shape, spread
 
-NEVER = 1 << 100
+FITS_NOWHERE = 1 << 100
 """A floor nobody's limit reaches: the shape fits nowhere."""
 
-Shares = list[tuple[int, int]]
-Rank = tuple[int, bool, int, int, int]
+Division = list[tuple[int, int]]
+Preference = tuple[int, bool, int, int, int]
 """Highest floor, is not its own, nodes opened, nodes left, fabric: the least is taken."""
 
-NOWHERE: Rank = (NEVER, True, 0, 0, -1)
+NO_FABRIC: Preference = (FITS_NOWHERE, True, 0, 0, -1)
 
 
 class Bid(NamedTuple):
@@ -39,21 +39,21 @@ class Bid(NamedTuple):
     own: dict[int, int]
 
 
-def bid_of(demand: Demand, ground: Ground, terms: Terms) -> Bid:
+def bid_of(demand: Demand, layout: Layout, terms: ClearingTerms) -> Bid:
     """A spot demand in numbers."""
     assert demand.limit_micros is not None
     return Bid(
         demand.demand,
         demand.org,
-        shape_of(demand, ground),
+        shape_of(demand, layout),
         demand.limit_micros,
         key_of(demand, terms),
         factor_of(demand, terms),
-        own_fabrics(demand, ground),
+        own_fabrics(demand, layout),
     )
 
 
-def spot_pass(room: Room, bids: list[Bid]) -> list[Parts | None]:
+def allocate_spot(room: Room, bids: list[Bid]) -> list[Parts | None]:
     """Who wins and where, in the order given; changes `room`.
 
     Grows with winners x fabrics in the worst case. Rooms only shrink and floors only rise, so the
@@ -61,55 +61,55 @@ def spot_pass(room: Room, bids: list[Bid]) -> list[Parts | None]:
     after the first of a shape is refused, the others cost one look.
     """
     bound: dict[Shape, int] = {}
-    cheapest = min((ladder[0] for ladder in room.levels if ladder), default=NEVER)
-    outcome: list[Parts | None] = []
+    lowest_floor = min((levels[0] for levels in room.levels if levels), default=FITS_NOWHERE)
+    found: list[Parts | None] = []
     for bid in bids:
         if bound.get(bid.shape, 0) > bid.limit:
-            outcome.append(None)
+            found.append(None)
             continue
-        shares = choose(room, bid, cheapest)
-        if shares is None:
+        division = choose(room, bid, lowest_floor)
+        if division is None:
             bound[bid.shape] = least_floor(room, bid.shape)
-            outcome.append(None)
+            found.append(None)
             continue
-        outcome.append(tuple(room.take(fabric, bid.shape, nodes) for fabric, nodes in shares))
-    return outcome
+        found.append(tuple(room.take(fabric, bid.shape, nodes) for fabric, nodes in division))
+    return found
 
 
-def choose(room: Room, bid: Bid, cheapest: int) -> Shares | None:
-    """The fabrics a bid takes in its turn; `cheapest` is a lower bound of every floor left."""
+def choose(room: Room, bid: Bid, lowest_floor: int) -> Division | None:
+    """The fabrics a bid takes in its turn; `lowest_floor` is a lower bound of every floor left."""
     shape = bid.shape
     if shape.any_fabric:
         return _choose_any(room, bid)
     for fabric in bid.own:
         offer = room.offer(fabric, shape)
-        if offer is not None and offer.level <= min(bid.limit, cheapest) and len(bid.own) == 1:
+        if offer is not None and offer.level <= min(bid.limit, lowest_floor) and len(bid.own) == 1:
             return [(fabric, shape.nodes)]
-    best = NOWHERE
+    best = NO_FABRIC
     for fabric, free in enumerate(room.free):
         offer = room.offer(fabric, shape)
         if offer is not None and offer.level <= bid.limit:
-            best = min(best, rank_of(bid, fabric, offer, free))
-    return None if best is NOWHERE else [(best[4], shape.nodes)]
+            best = min(best, preference_of(bid, fabric, offer, free))
+    return None if best is NO_FABRIC else [(best[4], shape.nodes)]
 
 
-def rank_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Rank:
+def preference_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Preference:
     """How a bid likes a fabric's offer."""
     return offer.level, fabric not in bid.own, offer.opened, free - offer.opened, fabric
 
 
 def least_floor(room: Room, shape: Shape) -> int:
-    """The least highest floor any placement of the shape would draw now; NEVER if none holds it."""
+    """The least highest floor of any placement of the shape; FITS_NOWHERE if none holds it."""
     if shape.any_fabric:
         slots = sorted(
             level for fabric in range(len(room.free)) for level in room.slots(fabric, shape)
         )
-        return slots[shape.nodes - 1] if len(slots) >= shape.nodes else NEVER
+        return slots[shape.nodes - 1] if len(slots) >= shape.nodes else FITS_NOWHERE
     offers = (room.offer(fabric, shape) for fabric in range(len(room.free)))
-    return min((offer.level for offer in offers if offer is not None), default=NEVER)
+    return min((offer.level for offer in offers if offer is not None), default=FITS_NOWHERE)
 
 
-def _choose_any(room: Room, bid: Bid) -> Shares | None:
+def _choose_any(room: Room, bid: Bid) -> Division | None:
     shape = bid.shape
     slots = [room.slots(fabric, shape) for fabric in range(len(room.free))]
     least = least_floor(room, shape)

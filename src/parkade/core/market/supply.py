@@ -7,9 +7,9 @@ first, then the lent steps in proportion, by largest remainder.
 
 from typing import NamedTuple
 
-from parkade.core.market.layout import Ground
-from parkade.core.market.market_state import Book
-from parkade.core.market.reserved import Holding, Rights
+from parkade.core.market.layout import Layout
+from parkade.core.market.market_state import MarketState
+from parkade.core.market.reserved import ReservationQuota, ReservedStage
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import ceil_div
 
@@ -17,12 +17,12 @@ PUBLIC = ""
 
 
 class Supply(NamedTuple):
-    """`ladders[f]`: the guest floor of each node of a fabric, ascending.
+    """`floors[f]`: the guest floor of each node of a fabric, ascending.
 
     `offered`: nodes by (guest floor, reservation or PUBLIC) in the whole market.
     """
 
-    ladders: list[list[int]]
+    floors: list[list[int]]
     offered: dict[tuple[int, str], int]
 
 
@@ -33,39 +33,39 @@ def guest_floor(floor_micros: int, fee: Fraction) -> int:
     return ceil_div(floor_micros * fee.denominator, kept)
 
 
-def stack_floors(book: Book, ground: Ground, rights: Rights) -> Supply:
-    """The steps of each fabric, adding up to what stronger rights leave in play there."""
-    stayed: dict[int, set[str]] = {}
-    for demand in book.demands:
-        if demand.stays_put and demand.limit_micros is not None:
+def stack_supply(state: MarketState, layout: Layout, reserved: ReservedStage) -> Supply:
+    """The steps of each fabric, adding up to what stronger reserved leave in play there."""
+    pinned: dict[int, set[str]] = {}
+    for demand in state.demands:
+        if demand.is_pinned and demand.limit_micros is not None:
             for seat in demand.seats:
-                if seat.node in ground.fabric_of:
-                    stayed.setdefault(ground.fabric_of[seat.node], set()).add(seat.node)
-    ladders = []
+                if seat.node in layout.fabric_of:
+                    pinned.setdefault(layout.fabric_of[seat.node], set()).add(seat.node)
+    floors = []
     offered: dict[tuple[int, str], int] = {}
-    for fabric in range(len(ground.fabrics)):
-        nodes = rights.room.free[fabric] + len(stayed.get(fabric, ()))
-        steps = _lent_steps(rights.holdings, fabric, nodes, book.terms.fee)
-        public = nodes - sum(count for _, _, count in steps)
-        steps.append((book.terms.public_floor_micros, PUBLIC, public))
-        ladder: list[int] = []
-        for floor, source, count in sorted(steps):
-            ladder.extend([floor] * count)
+    for fabric in range(len(layout.fabrics)):
+        nodes = reserved.room.free[fabric] + len(pinned.get(fabric, ()))
+        offers = _lent_offers(reserved.quotas, fabric, nodes, state.terms.fee)
+        public = nodes - sum(count for _, _, count in offers)
+        offers.append((state.terms.public_floor_micros, PUBLIC, public))
+        floors_here: list[int] = []
+        for floor, source, count in sorted(offers):
+            floors_here.extend([floor] * count)
             if count:
                 offered[floor, source] = offered.get((floor, source), 0) + count
-        ladders.append(ladder)
-    return Supply(ladders, offered)
+        floors.append(floors_here)
+    return Supply(floors, offered)
 
 
-def _lent_steps(
-    holdings: dict[str, Holding], fabric: int, nodes: int, fee: Fraction
+def _lent_offers(
+    quotas: dict[str, ReservationQuota], fabric: int, nodes: int, fee: Fraction
 ) -> list[tuple[int, str, int]]:
     """(guest floor, reservation, nodes) of what is lent in this fabric, `nodes` in all at most."""
     wanted = []
-    for name, holding in sorted(holdings.items()):
-        floor = holding.terms.floor_micros
-        if floor is not None and holding.offered.get(fabric):
-            wanted.append((guest_floor(floor, fee), name, holding.offered[fabric]))
+    for name, quota in sorted(quotas.items()):
+        floor = quota.terms.floor_micros
+        if floor is not None and quota.offered.get(fabric):
+            wanted.append((guest_floor(floor, fee), name, quota.offered[fabric]))
     total = sum(count for _, _, count in wanted)
     if total <= nodes:
         return wanted

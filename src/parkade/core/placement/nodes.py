@@ -9,7 +9,7 @@ from typing import NamedTuple
 from parkade.core.placement.room import Shape, Tenant
 
 
-class NamedNode(NamedTuple):
+class OpenNode(NamedTuple):
     """An open node; `free_from_us` is when who is leaving will be gone, 0 where it is free."""
 
     free_from_us: int
@@ -17,25 +17,25 @@ class NamedNode(NamedTuple):
     fabric: int
 
 
-class Nodes:
+class OpenNodes:
     """Working state of one seating: `empty[f]` ascending by time and name."""
 
     __slots__ = ("_empty", "_left", "_node_gpus", "_nodes", "_tenants")
 
-    def __init__(self, nodes: Iterable[NamedNode], fabrics: int, node_gpus: int) -> None:
+    def __init__(self, nodes: Iterable[OpenNode], fabrics: int, node_gpus: int) -> None:
         self._nodes = {node.node: node for node in nodes}
-        self._empty: list[dict[str, NamedNode]] = [{} for _ in range(fabrics)]
+        self._empty: list[dict[str, OpenNode]] = [{} for _ in range(fabrics)]
         for node in sorted(self._nodes.values()):
             self._empty[node.fabric][node.node] = node
         self._node_gpus = node_gpus
         self._left: dict[str, int] = {}
         self._tenants: dict[tuple[int, Tenant], dict[str, None]] = {}
 
-    def room(self, fabric: int) -> int:
+    def empty(self, fabric: int) -> int:
         """Nodes of this fabric a newcomer may open."""
         return len(self._empty[fabric])
 
-    def can_hold(self, node: str, shape: Shape) -> bool:
+    def can_seat(self, node: str, shape: Shape) -> bool:
         """Whether one rank of the shape fits on this very node."""
         named = self._nodes.get(node)
         if named is None:
@@ -47,9 +47,9 @@ class Nodes:
         sharing = self._tenants.get((named.fabric, shape.tenant), {})
         return node in sharing and self._left[node] >= shape.gpus
 
-    def hold(self, node: str, shape: Shape) -> None:
+    def seat(self, node: str, shape: Shape) -> None:
         """Seat one rank on this node; it must fit."""
-        assert self.can_hold(node, shape), f"{node} would be held beyond its GPUs"
+        assert self.can_seat(node, shape), f"{node} would be held beyond its GPUs"
         fabric = self._nodes[node].fabric
         if node in self._empty[fabric]:
             del self._empty[fabric][node]
@@ -59,8 +59,8 @@ class Nodes:
             self._tenants.setdefault((fabric, shape.tenant), {})[node] = None
         self._left[node] -= shape.gpus
 
-    def leave(self, node: str, shape: Shape) -> None:
-        """Undo one `hold`."""
+    def unseat(self, node: str, shape: Shape) -> None:
+        """Undo one `seat`."""
         named = self._nodes[node]
         if shape.tenant is not None:
             self._left[node] += shape.gpus
@@ -72,7 +72,7 @@ class Nodes:
         empty[node] = named
         self._empty[named.fabric] = {it.node: it for it in sorted(empty.values())}
 
-    def best(self, fabric: int, shape: Shape, nodes: int, without: set[str]) -> list[str] | None:
+    def choose(self, fabric: int, shape: Shape, nodes: int, without: set[str]) -> list[str] | None:
         """Nodes for `nodes` ranks besides `without`: fullest shared first, then soonest empty."""
         chosen: list[str] = []
         if shape.tenant is not None:
@@ -84,7 +84,7 @@ class Nodes:
             ]
             chosen = [node for _, _, node in sorted(fits)[:nodes]]
         missing = nodes - len(chosen)
-        if missing > self.room(fabric):
+        if missing > self.empty(fabric):
             return None
         if missing:
             # Grows with the nodes taken: `empty` is ordered by time.

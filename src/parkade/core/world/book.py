@@ -9,7 +9,14 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import OPERATOR, org_account
-from parkade.core.market.market_state import Book, Demand, NodeInPlay, ReservedRoom, Right, Terms
+from parkade.core.market.market_state import (
+    ClearingTerms,
+    Demand,
+    MarketState,
+    NodeInPlay,
+    PriorityTier,
+    ReservationInForce,
+)
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.units.time import DAY_US
 from parkade.core.workloads.life import Cause, Phase, Why
@@ -24,10 +31,10 @@ from parkade.core.world.money import (
 )
 from parkade.core.world.world import World
 
-RIGHTS = {
-    CapacityKind.RESERVATION: Right.RESERVED,
-    CapacityKind.ON_DEMAND: Right.ON_DEMAND,
-    CapacityKind.SPOT: Right.SPOT,
+TIERS = {
+    CapacityKind.RESERVATION: PriorityTier.RESERVED,
+    CapacityKind.ON_DEMAND: PriorityTier.ON_DEMAND,
+    CapacityKind.SPOT: PriorityTier.SPOT,
 }
 REQUEUED = frozenset({Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.BUDGET})
 
@@ -35,7 +42,7 @@ REQUEUED = frozenset({Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, 
 class Roll(msgspec.Struct, frozen=True, kw_only=True):
     """Who is in the pass; `excluded`: live workloads that are not, and why."""
 
-    book: Book
+    book: MarketState
     excluded: dict[str, str]
 
 
@@ -71,7 +78,7 @@ def build_roll(
         for workload in candidates
         if workload.workload not in excluded
     )
-    book = Book(
+    book = MarketState(
         at_us=now_us,
         gpus_per_node=market.instance_type.gpus_per_node,
         terms=_terms(market),
@@ -82,8 +89,8 @@ def build_roll(
     return Roll(book=book, excluded=excluded)
 
 
-def _terms(market: Market) -> Terms:
-    return Terms(
+def _terms(market: Market) -> ClearingTerms:
+    return ClearingTerms(
         public_floor_micros=market.terms.public_floor_micros,
         pay_as_you_go_micros=market.terms.pay_as_you_go_micros,
         fee=market.terms.fee,
@@ -104,10 +111,10 @@ def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
     return max(gone)
 
 
-def _reserved(world: World, market: Market) -> tuple[ReservedRoom, ...]:
+def _reserved(world: World, market: Market) -> tuple[ReservationInForce, ...]:
     in_force = (ReservationState.IN_FORCE, ReservationState.CLOSING)
     return tuple(
-        ReservedRoom(
+        ReservationInForce(
             reservation=reservation.reservation,
             org=reservation.org,
             account=org_account(reservation.org),
@@ -140,7 +147,7 @@ def _claim_demand(
     return Demand(
         demand=claim.claim,
         org=claim.org,
-        right=Right.RESERVED,
+        tier=PriorityTier.RESERVED,
         nodes=claim.nodes,
         gpus=reservation.gpus_per_node,
         any_fabric=len(reservation.shape) > 1,
@@ -150,7 +157,7 @@ def _claim_demand(
         use_7_days=0,
         submitted_us=claim.claimed_us,
         seats=seats,
-        stays_put=is_seated and any(open_nodes.get(seat.node) is False for seat in seats),
+        is_pinned=is_seated and any(open_nodes.get(seat.node) is False for seat in seats),
     )
 
 
@@ -162,12 +169,12 @@ def _kept(seats: tuple[Seat, ...], open_nodes: dict[str, bool]) -> tuple[Seat, .
 def _demand(
     world: World, market: Market, workload: Workload, open_nodes: dict[str, bool], now_us: int
 ) -> Demand:
-    seats, stays_put = _standing(market, workload, open_nodes)
+    seats, is_pinned = _standing(market, workload, open_nodes)
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
     return Demand(
         demand=workload.workload,
         org=workload.org,
-        right=RIGHTS[workload.spec.capacity.kind],
+        tier=TIERS[workload.spec.capacity.kind],
         nodes=workload.spec.nodes,
         gpus=workload.spec.gpus,
         any_fabric=workload.spec.interconnect is Interconnect.ANY and not is_on_demand,
@@ -177,7 +184,7 @@ def _demand(
         use_7_days=_use(world, workload.org, now_us),
         submitted_us=workload.submitted_us,
         seats=seats,
-        stays_put=stays_put,
+        is_pinned=is_pinned,
         only_fabric=workload.fabric,
     )
 

@@ -10,7 +10,8 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.market.clear import clear
-from parkade.core.market.market_state import Change, Clearing, Demand, Line, Right, WaitReason
+from parkade.core.market.market_state import Demand, PriorityTier
+from parkade.core.market.outcome import Change, Clearing, ClearingLine, WaitReason
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
@@ -91,9 +92,9 @@ class _Changes:
         )
         return (*self._charges, cleared)
 
-    def _who_takes_what(self) -> dict[str, list[tuple[Demand, Line]]]:
+    def _who_takes_what(self) -> dict[str, list[tuple[Demand, ClearingLine]]]:
         """By node, the demands that get seats there which they do not have now."""
-        takers: dict[str, list[tuple[Demand, Line]]] = {}
+        takers: dict[str, list[tuple[Demand, ClearingLine]]] = {}
         for line in self._outcome.lines:
             demand = self._demands.get(line.demand)
             if demand is None or line.change in (Change.KEEP, Change.WAIT, Change.PREEMPT):
@@ -104,7 +105,7 @@ class _Changes:
                     takers.setdefault(seat.node, []).append((demand, line))
         return takers
 
-    def _weigh(self, line: Line) -> None:
+    def _weigh(self, line: ClearingLine) -> None:
         if line.demand in self._world.records.claims:
             self._weigh_claim(line)
             return
@@ -121,7 +122,7 @@ class _Changes:
             case Change.WAIT:
                 self._refuse(workload, line)
 
-    def _weigh_claim(self, line: Line) -> None:
+    def _weigh_claim(self, line: ClearingLine) -> None:
         claim = self._world.records.claims[line.demand]
         match line.change:
             case Change.KEEP:
@@ -148,7 +149,7 @@ class _Changes:
                 )
             )
 
-    def _keep(self, workload: Workload, line: Line) -> None:
+    def _keep(self, workload: Workload, line: ClearingLine) -> None:
         rate = self._rate(line)
         present = _present_rate(workload)
         has_same_terms = (
@@ -162,7 +163,7 @@ class _Changes:
             happened.Repriced(workload=workload.workload, rate=rate, price_set_by=line.price_set_by)
         )
 
-    def _seat(self, workload: Workload, line: Line) -> None:
+    def _seat(self, workload: Workload, line: ClearingLine) -> None:
         """New seats: what runs gets its notice and a promise in the same event."""
         attempt = workload.attempt
         reservation = workload.spec.capacity.reservation
@@ -181,7 +182,7 @@ class _Changes:
         if event is not None:
             self._charges.append(event)
 
-    def _lose(self, workload: Workload, line: Line) -> None:
+    def _lose(self, workload: Workload, line: ClearingLine) -> None:
         """Seats lost: notice for what runs, withdrawal of what was only promised."""
         attempt = workload.attempt
         if attempt is not None and attempt.stop is None:
@@ -193,7 +194,7 @@ class _Changes:
             return
         self._withdraw(workload, _reason(line), line)
 
-    def _without_credit(self, line: Line) -> Line:
+    def _without_credit(self, line: ClearingLine) -> ClearingLine:
         """The price to win as a newcomer, which is what it will be when it has left."""
         if line.price_to_win_micros is None:
             return line
@@ -203,7 +204,7 @@ class _Changes:
             line, price_to_win_micros=ceil_div(price, credit.denominator)
         )
 
-    def _withdraw(self, workload: Workload, why: str, line: Line | None) -> None:
+    def _withdraw(self, workload: Workload, why: str, line: ClearingLine | None) -> None:
         """A promise falls away; who cannot pay any more pays for having made others leave, who
         loses it to another's right does not."""
         if why in OWN_FAULT:
@@ -213,7 +214,7 @@ class _Changes:
         phase = Phase.QUEUED if workload.attempt is None else workload.phase
         self._left.append(_leaving(workload.workload, None, phase, why, line))
 
-    def _refuse(self, workload: Workload, line: Line) -> None:
+    def _refuse(self, workload: Workload, line: ClearingLine) -> None:
         """A demand without seats; one whose promise fell away loses it."""
         if workload.promise is not None:
             self._withdraw(workload, _reason(line), line)
@@ -263,7 +264,7 @@ class _Changes:
             return Cause.HEALED
         takers = [taker for seat in attempt.seats for taker in self._takers.get(seat.node, [])]
         is_spot = workload.spec.capacity.kind is CapacityKind.SPOT
-        if any(demand.right is Right.SPOT for demand, _ in takers) and is_spot:
+        if any(demand.tier is PriorityTier.SPOT for demand, _ in takers) and is_spot:
             return Cause.OUTBID
         return Cause.RECLAIMED
 
@@ -292,7 +293,7 @@ class _Changes:
             and workload.attempt.broken_us is not None
         )
 
-    def _win(self, line: Line, rate: Rate) -> happened.Won:
+    def _win(self, line: ClearingLine, rate: Rate) -> happened.Won:
         promise = Promise(
             seats=line.seats,
             promised_us=self._now_us,
@@ -302,7 +303,7 @@ class _Changes:
         )
         return happened.Won(workload=line.demand, promise=promise, price_set_by=line.price_set_by)
 
-    def _rate(self, line: Line) -> Rate:
+    def _rate(self, line: ClearingLine) -> Rate:
         """What it pays from now on: on-demand as agreed, others as cleared."""
         workload = self._world.records.workloads.get(line.demand)
         agreed = workload.agreed_price_micros if workload is not None else None
@@ -329,7 +330,7 @@ class _Changes:
         ]
 
     def _displaces(self, won: happened.Won, told: set[tuple[str, Cause]]) -> bool:
-        is_on_demand = self._demands[won.workload].right is Right.ON_DEMAND
+        is_on_demand = self._demands[won.workload].tier is PriorityTier.ON_DEMAND
         causes = (Cause.OUTBID, Cause.MOVED, *((Cause.RECLAIMED,) if is_on_demand else ()))
         return any(
             self._is_busy(won.workload, seat)
@@ -355,7 +356,7 @@ def _present_rate(workload: Workload) -> Rate | None:
     return None
 
 
-def _reason(line: Line) -> str:
+def _reason(line: ClearingLine) -> str:
     """What was accepted fits when all nodes are well: too large means that some are not."""
     if line.reason in (None, WaitReason.TOO_LARGE):
         return WaitReason.NO_ROOM.value
@@ -363,7 +364,7 @@ def _reason(line: Line) -> str:
 
 
 def _leaving(
-    workload: str, stop: Stop | None, phase: Phase, why: str, line: Line | None
+    workload: str, stop: Stop | None, phase: Phase, why: str, line: ClearingLine | None
 ) -> happened.Leaving:
     return happened.Leaving(
         workload=workload,

@@ -4,7 +4,7 @@ import msgspec
 
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.clear import clear
-from parkade.core.market.market_state import Line
+from parkade.core.market.outcome import ClearingLine
 from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.workload import Attempt, Promise, Workload
 from parkade.core.world import commands as asked
@@ -49,7 +49,9 @@ def plan(world: World, command: asked.Submit, now_us: int) -> Plan | Refusal:
     return _plan(world, workload, line, displaced, line.reason.value if line.reason else "")
 
 
-def _plan(world: World, workload: Workload, line: Line | None, displaces: int, why: str) -> Plan:
+def _plan(
+    world: World, workload: Workload, line: ClearingLine | None, displaces: int, why: str
+) -> Plan:
     price = line.price_micros if line is not None else 0
     seats = line.seats if line is not None and line.seats else _some_seats(world, workload)
     promise = Promise(
