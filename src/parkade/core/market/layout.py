@@ -1,4 +1,8 @@
-"""A state seen by number: fabrics and nodes indexed, and what each demand asks of them."""
+"""The layout of a market: its fabrics and nodes by number, and what a demand asks of them.
+
+The allocation counts nodes and does not name them, so it needs each fabric as a small whole number,
+ascending by name: of two equal choices the smaller number is taken, and every run chooses alike.
+"""
 
 from typing import NamedTuple
 
@@ -9,22 +13,31 @@ Parts = tuple[Part, ...]
 
 
 class Layout(NamedTuple):
-    """Fabrics by number, ascending by name; `open_nodes[f]` ascending by name.
-
-    `size[f]` counts all nodes in play of a fabric, open or closed.
-    """
+    """An index of the nodes in play."""
 
     fabrics: tuple[str, ...]
+    """Names, ascending; a fabric's number is its place here."""
+
     number: dict[str, int]
+    """The number of each fabric, by name."""
+
     fabric_of: dict[str, int]
+    """The fabric of each node in play, open or closed, by node."""
+
     open_nodes: tuple[tuple[NodeInPlay, ...], ...]
+    """The open nodes of each fabric, ascending by name."""
+
     closed: frozenset[str]
+    """Nodes that only their holders keep."""
+
     size: tuple[int, ...]
+    """Nodes in play of each fabric, open or closed."""
+
     node_gpus: int
 
 
 def build_layout(state: MarketState) -> Layout:
-    """Index a state; grows with N log N of its nodes."""
+    """Index the nodes of a state; grows with N log N of them."""
     fabrics = tuple(sorted({node.fabric for node in state.nodes}))
     number = {name: index for index, name in enumerate(fabrics)}
     open_nodes: list[list[NodeInPlay]] = [[] for _ in fabrics]
@@ -41,6 +54,7 @@ def build_layout(state: MarketState) -> Layout:
         else:
             closed.add(node.node)
     assert len(fabric_of) == len(state.nodes), "a node is in play twice"
+    assert sum(size) == sum(map(len, open_nodes)) + len(closed), "a node is neither open nor closed"
     return Layout(
         fabrics,
         number,
@@ -55,9 +69,10 @@ def build_layout(state: MarketState) -> Layout:
 def shape_of(demand: Demand, layout: Layout) -> Shape:
     """What a demand asks of fabrics.
 
-    Work below a node shares nodes with its org's work of the same right (and reservation) only,
-    so whose floor an open node draws is never in doubt.
+    Work below a node shares nodes only with work of its org in the same tier (and reservation), so
+    the floor that a shared node draws is never in doubt.
     """
+    assert demand.nodes > 0 and demand.gpus > 0, f"{demand.demand} asks for nothing"
     tenant = None
     if demand.gpus < layout.node_gpus:
         tenant = (demand.org, int(demand.tier), demand.reservation or "")
@@ -71,7 +86,7 @@ def is_too_large(demand: Demand, layout: Layout) -> bool:
 
 
 def own_fabrics(demand: Demand, layout: Layout) -> dict[int, int]:
-    """How many of its seats stand in each fabric, of those on nodes still in play."""
+    """How many of its seats stand in each fabric; seats on nodes that left play do not count."""
     found: dict[int, int] = {}
     for seat in demand.seats:
         fabric = layout.fabric_of.get(seat.node)
@@ -83,10 +98,13 @@ def own_fabrics(demand: Demand, layout: Layout) -> dict[int, int]:
 def take_pinned_seats(
     room: Room, layout: Layout, demand: Demand, tokens: dict[str, int], *, count_closed: bool
 ) -> Parts:
-    """Count the seats of a demand that stays put; `tokens` names shared nodes opened so far.
+    """Take the seats of a pinned demand out of the room, wherever they are.
 
-    Closed nodes take room only where `count_closed`, and never offer a gap to others.
+    `tokens`: the token of each shared node opened so far, by node; added to here. Closed nodes take
+    room only where `count_closed` (the room of the reserved stage holds open nodes only), and the
+    caller closes their gaps to others.
     """
+    assert demand.is_pinned, f"{demand.demand} is not pinned"
     shape = shape_of(demand, layout)
     levels: dict[int, list[int]] = {}
     held: dict[int, list[int]] = {}

@@ -1,7 +1,8 @@
 """The state of one market at one instant: everything a clearing may look at, as plain values.
 
-Built by `world`, read by the pass, the seating, the prices and the revenue. The order of
-`demands` is irrelevant: the order of right is derived from their fields alone.
+The world builds it; the allocation, the prices, the seating and the revenue shares read it. The
+order of `nodes`, `reservations` and `demands` is irrelevant: the priority order is derived from
+fields alone.
 """
 
 import enum
@@ -13,22 +14,24 @@ from parkade.core.units.fraction import Fraction
 
 
 class NodeInPlay(msgspec.Struct, frozen=True, kw_only=True):
-    """A node whose GPUs count in this clearing.
-
-    `is_open` is false for suspect and unreachable nodes: who sits there stays, nobody is added.
-    `free_from_us` is when what still runs there and is leaving will be gone (0: free now); it
-    only orders the seating's choice among nodes, never a price.
-    """
+    """A node whose GPUs count in this clearing: healthy, or closed."""
 
     node: str
     fabric: str
+
     gpus: int
+    """All GPUs of the node; the same for every node of a market."""
+
     is_open: bool
+    """False for a suspect, cordoned or unreachable node: its holder stays, no demand is added."""
+
     free_from_us: int
+    """When what still runs there would be gone, were it told to leave now; 0: free now. Orders the
+    seating's choice among nodes, never a price."""
 
 
 class PriorityTier(enum.IntEnum):
-    """Classes of the order of right, strongest first."""
+    """Classes of the priority order, strongest first."""
 
     RESERVED = 0
     ON_DEMAND = 1
@@ -38,61 +41,95 @@ class PriorityTier(enum.IntEnum):
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """A workload or a claim that wants `nodes` nodes with `gpus` GPUs on each, whole or nothing.
 
-    `seats` are those it holds and keeps or is promised, of its present or promised attempt; they
-    may name nodes that left play (then the gang is to be healed). Empty: a newcomer. A demand
-    with seats counts as running. Ranks of one gang stand on different nodes. `gpus` below the
-    node's count opens a node for its org only.
-    `limit_micros` is per GPU-hour, None unless SPOT. `is_pinned`: one of its nodes is suspect or
-    unreachable, so it is neither moved, healed nor preempted: it keeps all its seats and comes
-    before everybody, at the price its turn gives (its own floor draw at least). `only_fabric`: the
-    fabric whose calendar sold it an on-demand window; it is seated nowhere else.
+    A demand with seats counts as running, one without as a newcomer.
     """
 
     demand: str
     org: str
     tier: PriorityTier
+
     nodes: int
+    """Ranks of the gang; each stands on another node."""
+
     gpus: int
+    """GPUs of each rank. Fewer than a node has: the rank opens a node for its org only."""
+
     any_fabric: bool
+    """Whether the gang may be divided over fabrics."""
+
     reservation: str | None
+    """The reservation it uses; None unless RESERVED."""
+
     priority: int
+    """Orders the demands of one reservation, the greatest first."""
+
     limit_micros: int | None
+    """The most it pays, in micro-units per GPU-hour; None unless SPOT."""
+
     use_7_days: int
+    """Spot use of its org in the last seven days, GPUs x microseconds; breaks ties."""
+
     submitted_us: int
+    """Breaks ties, the older first."""
+
     seats: tuple[Seat, ...]
+    """Seats that it holds and keeps, or is promised, in order of rank. They may name nodes that
+    left play: then the gang is to be healed."""
+
     is_pinned: bool
+    """One of its nodes is closed, so it is neither moved, healed nor preempted: it keeps all its
+    seats and comes before every other demand."""
+
     only_fabric: str | None = None
+    """The fabric whose calendar sold it an on-demand window; it is seated nowhere else."""
 
 
 class ReservationInForce(msgspec.Struct, frozen=True, kw_only=True):
-    """A reservation in force: its shape by fabric, and what its owner lends.
-
-    `floor_micros` is what the owner receives per GPU-hour, None where it lends nothing; `keep`
-    nodes are never lent.
-    """
+    """A reservation that counts in this clearing, and what its owner lends."""
 
     reservation: str
     org: str
+
     account: str
+    """Where the owner's share of what guests pay goes."""
+
     created_us: int
+    """The older reservation comes first."""
+
     shape: tuple[tuple[str, int], ...]
+    """Nodes by fabric."""
+
     floor_micros: int | None
+    """What the owner receives at least, micro-units per GPU-hour; None: it lends nothing."""
+
     keep: int
+    """Nodes that are never lent."""
 
 
 class ClearingTerms(msgspec.Struct, frozen=True, kw_only=True):
     """The terms of a market that bear on who wins and what it pays."""
 
     public_floor_micros: int
+    """The floor of capacity that no owner lends, micro-units per GPU-hour."""
+
     pay_as_you_go_micros: int
+    """The posted price of on-demand, micro-units per GPU-hour."""
+
     fee: Fraction
+    """The operator's part of every price."""
+
     switching_credit: Fraction
+    """By how much more a running bid's limit counts."""
+
     supplier_account: str
+    """Earns the owner's part of capacity that no owner lends."""
+
     operator_account: str
+    """Earns the fee and what rounding leaves."""
 
 
 class MarketState(msgspec.Struct, frozen=True, kw_only=True):
-    """All of one market: nodes in play, reservations in force, and every demand in the pass."""
+    """All of one market: nodes in play, reservations in force, and every demand that takes part."""
 
     at_us: int
     gpus_per_node: int

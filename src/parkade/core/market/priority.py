@@ -1,17 +1,23 @@
-"""The order of right: who takes its turn before whom, in exact integers.
+"""The priority order: which demand takes its turn before which, in exact integers.
 
 A spot demand's *key* is limit x (1 + switching credit if it has seats), scaled by the credit's
-denominator, so keys of one market compare as whole numbers. Its *factor* turns a limit into a key.
+denominator, so that keys of one market compare as whole numbers. Its *factor* turns a limit into
+a key.
+
+Example, credit 1/20: a newcomer with limit 10 has the key 10 x 20 = 200, a running demand with
+limit 9.6 the key 9.6 x 21 = 201.6, so the running one goes first (limits in micro-units in fact).
 """
 
 from parkade.core.market.market_state import ClearingTerms, Demand, MarketState, PriorityTier
 
 Place = tuple[int | str, ...]
+"""Where a demand stands within its tier: the least first."""
 
 
 def factor_of(demand: Demand, terms: ClearingTerms) -> int:
     """What one micro-unit of this demand's limit counts in its key."""
     credit = terms.switching_credit
+    assert credit.numerator >= 0, "a running demand would count less than a newcomer"
     return credit.denominator + (credit.numerator if demand.seats else 0)
 
 
@@ -22,11 +28,12 @@ def key_of(demand: Demand, terms: ClearingTerms) -> int:
 
 
 def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
-    """All demands, strongest first; the order they came in does not matter.
+    """All demands, strongest first. Grows with N log N of the demands.
 
-    Older reservations come first, and priority orders the demands of one: an org's priority never
-    bears on another's right. On-demand is displaced by nobody, so who is whole comes before who is
-    to be healed.
+    Pinned demands come first, then tier by tier. RESERVED: running before idle, then the older
+    reservation, then priority: an org's priority never bears on another org. ON_DEMAND: running
+    first, whole gangs before gangs to be healed, because no on-demand displaces another. SPOT: the
+    greatest key, then the one running, the org that used less in the last seven days, the older.
     """
     in_play = {node.node for node in state.nodes}
     created = {room.reservation: room.created_us for room in state.reservations}
@@ -46,4 +53,6 @@ def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
             place = (-key, newcomer, demand.use_7_days, demand.submitted_us)
         return (not demand.is_pinned, demand.tier, place, demand.demand)
 
-    return tuple(sorted(state.demands, key=rank))
+    ordered = tuple(sorted(state.demands, key=rank))
+    assert len({it.demand for it in ordered}) == len(ordered), "two demands share a name"
+    return ordered

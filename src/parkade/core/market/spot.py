@@ -1,15 +1,16 @@
-"""The spot part of the pass: each bid in turn takes the cheapest room that holds it whole.
+"""The spot tier of the allocation: each bid in turn takes the cheapest room that holds it whole.
 
 Among the fabrics where its gang fits at floors within its limit a bid takes the one with the
 cheapest highest floor, then its own, then the one where fewest nodes are opened, then the tightest.
-A gang that may use any fabrics is given the least highest floor any placement of it could have; at
-that floor it stays where it stands, or takes one fabric if one holds it, else few. Who does not fit
-is skipped.
+A gang that may use any fabrics draws the least highest floor that any placement of it could have;
+at that floor it stays where it stands, or takes one fabric if one holds it, else few. A bid that
+does not fit is skipped.
 
-The one surprising rule: own fabrics only break ties. Were they counted any cheaper, a runner could
-be led to a cheaper fabric by telling a lower limit.
+The one surprising rule: own fabrics only break ties (decision record 6). Were they counted any
+cheaper, a running bid could be led to a cheaper fabric by naming a lower limit.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from parkade.core.market.layout import Layout, Parts, own_fabrics, shape_of
@@ -18,30 +19,40 @@ from parkade.core.market.priority import factor_of, key_of
 from parkade.core.placement.room import Offer, Room, Shape, spread
 
 FITS_NOWHERE = 1 << 100
-"""A floor nobody's limit reaches: the shape fits nowhere."""
+"""A floor that no limit reaches: the shape fits nowhere."""
 
 Division = list[tuple[int, int]]
+"""(fabric, ranks) of one gang."""
+
 Preference = tuple[int, bool, int, int, int]
 """Highest floor, is not its own, nodes opened, nodes left, fabric: the least is taken."""
 
 NO_FABRIC: Preference = (FITS_NOWHERE, True, 0, 0, -1)
+"""Worse than every fabric."""
 
 
 class Bid(NamedTuple):
-    """A spot demand as the pass sees it; `own` counts its seats by fabric."""
+    """A spot demand in numbers."""
 
     name: str
     org: str
     shape: Shape
+
     limit: int
+    """Micro-units per GPU-hour."""
+
     key: int
+    """Limit x factor: its place in the priority order (`priority`)."""
+
     factor: int
+
     own: dict[int, int]
+    """Its seats in each fabric; empty for a newcomer."""
 
 
 def bid_of(demand: Demand, layout: Layout, terms: ClearingTerms) -> Bid:
     """A spot demand in numbers."""
-    assert demand.limit_micros is not None
+    assert demand.limit_micros is not None, "a spot demand without a limit"
     return Bid(
         demand.demand,
         demand.org,
@@ -54,12 +65,13 @@ def bid_of(demand: Demand, layout: Layout, terms: ClearingTerms) -> Bid:
 
 
 def allocate_spot(room: Room, bids: list[Bid]) -> list[Parts | None]:
-    """Who wins and where, in the order given; changes `room`.
+    """What each bid takes, in the order given, None where it loses; changes `room`.
 
     Grows with winners x fabrics in the worst case. Rooms only shrink and floors only rise, so the
-    least floor at which a shape was last seen to fit is a bound for all who ask for it later:
+    least floor at which a shape was last seen to fit is a bound for all bids of that shape later:
     after the first of a shape is refused, the others cost one look.
     """
+    assert all(a.key >= b.key for a, b in pairwise(bids)), "bids are not in priority order"
     bound: dict[Shape, int] = {}
     lowest_floor = min((levels[0] for levels in room.levels if levels), default=FITS_NOWHERE)
     found: list[Parts | None] = []
@@ -72,12 +84,18 @@ def allocate_spot(room: Room, bids: list[Bid]) -> list[Parts | None]:
             bound[bid.shape] = least_floor(room, bid.shape)
             found.append(None)
             continue
-        found.append(tuple(room.take(fabric, bid.shape, nodes) for fabric, nodes in division))
+        taken = tuple(room.take(fabric, bid.shape, nodes) for fabric, nodes in division)
+        assert max(part.levels[-1] for part in taken) <= bid.limit, "a floor above the limit"
+        found.append(taken)
     return found
 
 
 def choose(room: Room, bid: Bid, lowest_floor: int) -> Division | None:
-    """The fabrics a bid takes in its turn; `lowest_floor` is a lower bound of every floor left."""
+    """The fabrics that a bid takes in its turn; None where it loses.
+
+    `lowest_floor` is a lower bound of every floor left: a bid that has its own fabric at that floor
+    need not look at others. Grows with fabrics.
+    """
     shape = bid.shape
     if shape.any_fabric:
         return _choose_any(room, bid)
@@ -94,7 +112,7 @@ def choose(room: Room, bid: Bid, lowest_floor: int) -> Division | None:
 
 
 def preference_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Preference:
-    """How a bid likes a fabric's offer."""
+    """How a bid ranks a fabric's offer, of which `free` nodes are free."""
     return offer.level, fabric not in bid.own, offer.opened, free - offer.opened, fabric
 
 
@@ -110,6 +128,7 @@ def least_floor(room: Room, shape: Shape) -> int:
 
 
 def _choose_any(room: Room, bid: Bid) -> Division | None:
+    """As `choose`, for a gang that may use any fabrics: few, at the least highest floor."""
     shape = bid.shape
     slots = [room.slots(fabric, shape) for fabric in range(len(room.free))]
     least = least_floor(room, shape)

@@ -3,6 +3,10 @@
 A floor is what its owner receives; here every floor is the guest's, fee included. What is not
 lent by a reservation is offered at the public floor. If nodes failed, the public step shrinks
 first, then the lent steps in proportion, by largest remainder.
+
+Example, public floor 1, fee 2/7: a fabric of which the reserved stage left 5 nodes, where acme
+lends 2 nodes at floor 5, has the guest floors [1, 1, 1, 7, 7]. With one node left it has [7]; with
+one left and two owners that lend 2 and 1 nodes, the first lends it (2/3 of a node against 1/3).
 """
 
 from typing import NamedTuple
@@ -14,27 +18,36 @@ from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import ceil_div
 
 PUBLIC = ""
+"""The source of what no reservation lends; sorts before every reservation."""
 
 
 class Supply(NamedTuple):
-    """`floors[f]`: the guest floor of each node of a fabric, ascending.
-
-    `offered`: nodes by (guest floor, reservation or PUBLIC) in the whole market.
-    """
+    """What spot may draw; floors in micro-units per GPU-hour."""
 
     floors: list[list[int]]
+    """The guest floor of each node of each fabric, ascending."""
+
     offered: dict[tuple[int, str], int]
+    """Nodes by (guest floor, reservation or PUBLIC) in the whole market."""
 
 
 def guest_floor(floor_micros: int, fee: Fraction) -> int:
-    """What a guest pays at least so that the owner receives its floor: floor / (1 - fee)."""
+    """The least price at which the owner receives its floor: floor / (1 - fee), rounded up.
+
+    Micro-units per GPU-hour, both.
+    """
     kept = fee.denominator - fee.numerator
     assert kept > 0, "a fee of all leaves no owner anything"
+    assert floor_micros >= 0, "a floor below zero"
     return ceil_div(floor_micros * fee.denominator, kept)
 
 
 def stack_supply(state: MarketState, layout: Layout, reserved: ReservedStage) -> Supply:
-    """The steps of each fabric, adding up to what stronger reserved leave in play there."""
+    """The floors of each fabric, one for each node that the reserved stage left in play there.
+
+    Nodes of pinned bids are part of the supply: their bids draw floors like all others. Grows with
+    nodes, and fabrics x reservations.
+    """
     pinned: dict[int, set[str]] = {}
     for demand in state.demands:
         if demand.is_pinned and demand.limit_micros is not None:
@@ -53,6 +66,7 @@ def stack_supply(state: MarketState, layout: Layout, reserved: ReservedStage) ->
             floors_here.extend([floor] * count)
             if count:
                 offered[floor, source] = offered.get((floor, source), 0) + count
+        assert len(floors_here) == nodes, "the steps do not add up to the nodes in play"
         floors.append(floors_here)
     return Supply(floors, offered)
 
@@ -60,7 +74,10 @@ def stack_supply(state: MarketState, layout: Layout, reserved: ReservedStage) ->
 def _lent_offers(
     quotas: dict[str, ReservationQuota], fabric: int, nodes: int, fee: Fraction
 ) -> list[tuple[int, str, int]]:
-    """(guest floor, reservation, nodes) of what is lent in this fabric, `nodes` in all at most."""
+    """(guest floor, reservation, nodes) of what is lent in this fabric, `nodes` in all at most.
+
+    Where more is lent than there is, nodes are divided pro rata by largest remainder, ties by name.
+    """
     wanted = []
     for name, quota in sorted(quotas.items()):
         floor = quota.terms.floor_micros
