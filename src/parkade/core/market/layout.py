@@ -10,6 +10,10 @@ from parkade.core.market.market_state import Demand, MarketState, NodeInPlay
 from parkade.core.placement.room import Part, Room, Shape
 
 Parts = tuple[Part, ...]
+"""What a winner takes, one part for each fabric."""
+
+Division = list[tuple[int, int]]
+"""(fabric, ranks) of one gang."""
 
 
 class Layout(NamedTuple):

@@ -1,19 +1,49 @@
-"""Who stands before the spot market: reservations, what they keep, and on-demand.
+"""The reserved stage of the allocation: owners' demands, what they keep idle, and on-demand.
 
-Own fabrics come before overflow. A reservation's idle room that is not lent is a demand like any
-other, after its owner's workloads and claims and before anybody's overflow. `keep` is taken from
-the fabrics with the least idle room first, so that what is lent lies together.
+Theory of operation
+-------------------
+A reservation is a shape: nodes by fabric. Its *quota* is what of the shape is not used yet. The
+stage counts room without floors, in this order:
 
-A demand takes the fabric it stands in, then one where enough nodes are idle this very moment (so
-that the seats an owner keeps come without a wait), then the tightest.
+1. Pinned demands of both tiers take their seats; a reserved one uses quota where it stands.
+2. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
+   already, so that no other demand of a reservation pushes them out, then the others.
+3. Keep: idle nodes of the shape that are not lent are taken out of everybody's room. That is `keep`
+   nodes of a reservation that lends, and all its idle nodes of one that does not. They come from
+   the fabrics with the least idle room first, so that what is lent lies together.
+4. Overflow: a demand that found no room in its own fabrics takes any fabric that holds it, and its
+   reservation keeps as much less. So one node of quota is never used twice.
+5. Lend: what is neither used nor kept is offered to spot, at the owner's floor (`supply`).
+6. On-demand takes what steps 1 to 4 left. What it leaves is spot's.
 
-The one surprising rule: a demand that overflows gives up as much of its reservation's idle room
-as it takes elsewhere, so a reservation never holds more than its shape.
+In each step a demand takes the fabric it stands in, then one where enough nodes are free at this
+moment (so that nodes an owner keeps come without a wait), then the tightest, then the first by
+name. Keep comes before overflow: no owner's overflow takes what another owner keeps.
+
+Invariants: a reservation never uses, keeps and lends more nodes than its shape; kept nodes are in
+its own fabrics; no demand overflows while its own fabrics hold it.
+
+The one surprising rule: a demand that overflows spends the quota of the whole reservation, so as
+much is no longer lent, although the nodes it left in its own fabrics may be in play.
+
+Example: amber and birch have 3 nodes each; acme has 2 nodes of amber and 1 of birch, lends, and
+keeps 1. On the left all nodes are in play and it asks for y (1 node). On the right two nodes of
+amber failed, and it asks for x (2 nodes) as well.
+
+| step | all in play: y | amber has one node: x and y |
+|---|---|---|
+| own fabrics | y takes birch: 1 left of 1 is tighter than of 2 | x fits nowhere; y takes birch |
+| quota left | 2, both in amber | 2, both in amber |
+| keep | 1 node of amber | nothing: x may use the 2 yet |
+| overflow | | x takes 2 nodes of birch; quota left 0 |
+| lend | 1 node of amber | nothing |
+| left to on-demand, then spot | amber 2, birch 2 | amber 1, birch 0 |
+
+`test_reserved.py` computes it. Decision record 14 says why this order.
 """
 
-from typing import NamedTuple
-
 from parkade.core.market.layout import (
+    Division,
     Layout,
     Parts,
     is_too_large,
@@ -21,62 +51,19 @@ from parkade.core.market.layout import (
     shape_of,
     take_pinned_seats,
 )
-from parkade.core.market.market_state import Demand, MarketState, PriorityTier, ReservationInForce
+from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import WaitReason
+from parkade.core.market.quota import KeptBlock, KeptRoom, ReservationQuota
 from parkade.core.placement.room import Room, Shape, spread
 
 
-class ReservationQuota:
-    """What is left of one reservation during a pass, in nodes.
-
-    `left_in[f]`: of its shape in fabric f; `left`: of its whole shape; `kept[f]`: idle and not
-    lent; `offered[f]`: lent; `pinned_nodes`: nodes on which its demands stay put.
-    """
-
-    __slots__ = ("kept", "left", "left_in", "offered", "pinned_nodes", "terms", "used")
-
-    def __init__(self, terms: ReservationInForce, layout: Layout) -> None:
-        self.terms = terms
-        self.left = sum(nodes for _, nodes in terms.shape)
-        self.used = 0
-        self.left_in = {
-            layout.number[name]: nodes for name, nodes in terms.shape if name in layout.number
-        }
-        self.kept: dict[int, int] = {}
-        self.offered: dict[int, int] = {}
-        self.pinned_nodes: set[str] = set()
-
-    def use(self, fabric: int, nodes: int) -> None:
-        """Use `nodes` of the right in this fabric."""
-        self.left_in[fabric] = max(0, self.left_in.get(fabric, 0) - nodes)
-        self.left = max(0, self.left - nodes)
-        self.used += nodes
-
-
-class KeptBlock(NamedTuple):
-    """Nodes of a reservation that stay empty, side by side in one fabric; the pass counts here."""
-
-    reservation: str
-    fabric: int
-    nodes: int
-
-
-class KeptRoom(NamedTuple):
-    """Idle room that is not lent; `without_wait`: nodes by reservation that come at once."""
-
-    blocks: tuple[KeptBlock, ...]
-    without_wait: dict[str, int]
-
-    def totals(self) -> dict[str, int]:
-        """Idle nodes of each reservation."""
-        found: dict[str, int] = {}
-        for block in self.blocks:
-            found[block.reservation] = found.get(block.reservation, 0) + block.nodes
-        return found
-
-
 class ReservedStage:
-    """Outcome of this stage, and the room it leaves to spot."""
+    """Working state of this stage, then its outcome.
+
+    `room`: open nodes not taken yet. `free_now[f]`: nodes of fabric f that are free at this moment.
+    `parts`: what each winner took. `refused`: why the others lost. `tokens`: the token of each
+    shared node that a pinned demand holds, by node.
+    """
 
     __slots__ = ("free_now", "parts", "quotas", "refused", "room", "tokens")
 
@@ -91,7 +78,7 @@ class ReservedStage:
         self.tokens: dict[str, int] = {}
 
     def kept_room(self) -> KeptRoom:
-        """What stays empty for its owners, the oldest reservation first."""
+        """What stays empty for its owners."""
         blocks = tuple(
             KeptBlock(name, fabric, nodes)
             for name, quota in self.quotas.items()
@@ -112,7 +99,10 @@ class ReservedStage:
 def allocate_reserved(
     state: MarketState, layout: Layout, ordered: tuple[Demand, ...]
 ) -> ReservedStage:
-    """Give reservations and on-demand their room; cost grows with their demands x fabrics."""
+    """Give reservations and on-demand their room; grows with their demands x fabrics.
+
+    `ordered` is in priority order and holds no demand whose ranks are larger than a node.
+    """
     room = _open_room(state, layout, ordered)
     stage = ReservedStage(room, _quotas(state, layout), _free_now(layout, ordered))
     for demand in ordered:
@@ -131,16 +121,17 @@ def allocate_reserved(
     ]
     for name, quota in stage.quotas.items():
         elsewhere = sum(it.nodes for it in overflowing if it.reservation == name)
-        _keep(quota, stage.room, elsewhere)
+        quota.keep(stage.room, elsewhere)
     for demand in overflowing:
         _allocate_overflow(demand, layout, stage)
     for quota in stage.quotas.values():
-        _keep(quota, stage.room, 0)
-        _lend_rest(quota)
+        # What a demand that overflowed left of its quota after all is kept now.
+        quota.keep(stage.room, 0)
+        quota.lend_rest()
+        assert quota.kept_and_lent() <= quota.left, "a reservation holds more than its shape"
     for demand in ordered:
         if demand.tier is PriorityTier.ON_DEMAND and not demand.is_pinned:
-            shape = shape_of(demand, layout)
-            if not _allocate(demand, shape, layout, stage, _sold_limits(demand, layout, stage)):
+            if not _allocate(demand, layout, stage, _sold_limits(demand, layout, stage)):
                 too_large = is_too_large(demand, layout)
                 reason = WaitReason.TOO_LARGE if too_large else WaitReason.NO_ROOM
                 stage.refused[demand.demand] = reason
@@ -148,7 +139,8 @@ def allocate_reserved(
 
 
 def _sold_limits(demand: Demand, layout: Layout, stage: ReservedStage) -> list[int]:
-    """Nodes it may open in each fabric: -1, so not even a gap, where its window was not sold."""
+    """Nodes that an on-demand may open in each fabric; -1, so not even a gap, where its window was
+    not sold."""
     return [
         free if demand.only_fabric in (None, name) else -1
         for name, free in zip(layout.fabrics, stage.room.free, strict=True)
@@ -156,7 +148,7 @@ def _sold_limits(demand: Demand, layout: Layout, stage: ReservedStage) -> list[i
 
 
 def _open_room(state: MarketState, layout: Layout, ordered: tuple[Demand, ...]) -> Room:
-    """Open nodes, less those on which a spot demand stays put."""
+    """Open nodes, less those that a pinned spot demand holds."""
     taken = {
         seat.node
         for demand in ordered
@@ -168,7 +160,7 @@ def _open_room(state: MarketState, layout: Layout, ordered: tuple[Demand, ...]) 
 
 
 def _free_now(layout: Layout, ordered: tuple[Demand, ...]) -> list[int]:
-    """Open nodes of each fabric on which nobody sits and from which nobody is leaving."""
+    """Open nodes of each fabric that no demand holds and that no attempt is leaving."""
     held = {seat.node for demand in ordered for seat in demand.seats}
     return [
         sum(it.free_from_us <= 0 and it.node not in held for it in nodes)
@@ -177,11 +169,13 @@ def _free_now(layout: Layout, ordered: tuple[Demand, ...]) -> list[int]:
 
 
 def _quotas(state: MarketState, layout: Layout) -> dict[str, ReservationQuota]:
+    """The whole shape of each reservation, the oldest first."""
     older = sorted(state.reservations, key=lambda it: (it.created_us, it.reservation))
     return {terms.reservation: ReservationQuota(terms, layout) for terms in older}
 
 
 def _take_pinned(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
+    """Take a pinned demand's seats; each node uses one node of quota, however many share it."""
     parts = take_pinned_seats(stage.room, layout, demand, stage.tokens, count_closed=False)
     stage.parts[demand.demand] = parts
     quota = stage.quotas.get(demand.reservation or "")
@@ -196,9 +190,9 @@ def _take_pinned(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
 def _allocate_in_own_fabrics(
     demand: Demand, layout: Layout, stage: ReservedStage, *, runs_there: bool
 ) -> bool:
-    """Whether the demand found room of its own reservation's shape.
+    """Whether the demand needs no overflow: it took room of its own fabrics, or was refused.
 
-    `runs_there` seats only who stands there already, so that others do not push it out.
+    `runs_there`: only fabrics in which it stands already count.
     """
     quota = stage.quotas.get(demand.reservation or "")
     if quota is None:
@@ -209,45 +203,27 @@ def _allocate_in_own_fabrics(
         -1 if runs_there and fabric not in own else min(quota.left_in.get(fabric, 0), quota.left)
         for fabric in range(len(layout.fabrics))
     ]
-    shape = shape_of(demand, layout)
-    return _allocate(demand, shape, layout, stage, limits, quota=quota)
+    return _allocate(demand, layout, stage, limits, quota=quota)
 
 
 def _allocate(
     demand: Demand,
-    shape: Shape,
     layout: Layout,
     stage: ReservedStage,
     limits: list[int],
     *,
     quota: ReservationQuota | None = None,
 ) -> bool:
-    """Seat a demand where it opens at most `limits[f]` nodes, and use them of its right."""
+    """Whether the demand found room where it opens at most `limits[f]` nodes; takes it if so.
+
+    A limit of -1 shuts the fabric. What the demand opens is used of `quota`. Grows with fabrics.
+    """
+    assert len(limits) == len(layout.fabrics), "a limit for each fabric"
     room = stage.room
     own = own_fabrics(demand, layout)
-    stands = shape.any_fabric and sum(own.values()) == shape.nodes
-    best: tuple[bool, bool, int, int, int] | None = None
-    for fabric, limit in enumerate(limits):
-        offer = room.offer(fabric, shape)
-        if offer is not None and offer.opened <= limit:
-            waits = stage.free_now[fabric] < offer.opened
-            rank = (fabric not in own, waits, offer.opened, limit - offer.opened, fabric)
-            best = rank if best is None else min(best, rank)
-    if stands and all(_fits(room, shape, *it, limits) for it in own.items()):
-        division = sorted(own.items())
-    elif best is not None:
-        division = [(best[4], shape.nodes)]
-    elif shape.any_fabric:
-        capacities = []
-        for fabric, limit in enumerate(limits):
-            shared = len(room.slots(fabric, shape)) - room.free[fabric]
-            most = 0 if limit < 0 else shared + min(limit, room.free[fabric])
-            capacities.append((fabric in own, most, fabric))
-        found = spread(capacities, shape.nodes)
-        if found is None:
-            return False
-        division = found
-    else:
+    shape = shape_of(demand, layout)
+    division = _choose(stage, shape, own, limits)
+    if division is None:
         return False
     opened = [_opened(room, shape, fabric, nodes) for fabric, nodes in division]
     if quota is not None and sum(opened) > quota.left:
@@ -263,42 +239,55 @@ def _allocate(
     return True
 
 
+def _choose(
+    stage: ReservedStage, shape: Shape, own: dict[int, int], limits: list[int]
+) -> Division | None:
+    """The fabrics that a demand takes; None where none hold it within the limits.
+
+    A gang that may use any fabrics keeps its own division if all of it fits, else takes one fabric,
+    else few.
+    """
+    room = stage.room
+    stands = shape.any_fabric and sum(own.values()) == shape.nodes
+    best: tuple[bool, bool, int, int, int] | None = None
+    for fabric, limit in enumerate(limits):
+        offer = room.offer(fabric, shape)
+        if offer is not None and offer.opened <= limit:
+            waits = stage.free_now[fabric] < offer.opened
+            rank = (fabric not in own, waits, offer.opened, limit - offer.opened, fabric)
+            best = rank if best is None else min(best, rank)
+    if stands and all(_fits(room, shape, *it, limits) for it in own.items()):
+        return sorted(own.items())
+    if best is not None:
+        return [(best[4], shape.nodes)]
+    if not shape.any_fabric:
+        return None
+    capacities = []
+    for fabric, limit in enumerate(limits):
+        shared = len(room.slots(fabric, shape)) - room.free[fabric]
+        most = 0 if limit < 0 else shared + min(limit, room.free[fabric])
+        capacities.append((fabric in own, most, fabric))
+    return spread(capacities, shape.nodes)
+
+
 def _fits(room: Room, shape: Shape, fabric: int, nodes: int, limits: list[int]) -> bool:
+    """Whether `nodes` ranks of the shape fit in this fabric within its limit."""
     offer = room.offer(fabric, shape._replace(nodes=nodes))
     return offer is not None and offer.opened <= limits[fabric]
 
 
 def _opened(room: Room, shape: Shape, fabric: int, nodes: int) -> int:
+    """How many nodes the ranks would open there; they must fit."""
     offer = room.offer(fabric, shape._replace(nodes=nodes))
-    assert offer is not None
+    assert offer is not None, "a gang was divided over fabrics that do not hold it"
     return offer.opened
 
 
-def _keep(quota: ReservationQuota, room: Room, elsewhere: int) -> None:
-    """Take idle room that is not lent out of the room of all others, besides what is kept.
-
-    `elsewhere`: nodes of this right that its demands may yet use outside its own fabrics.
-    """
-    idle = {
-        fabric: min(nodes - quota.kept.get(fabric, 0), room.free[fabric])
-        for fabric, nodes in quota.left_in.items()
-    }
-    idle = {fabric: nodes for fabric, nodes in idle.items() if nodes > 0}
-    terms = quota.terms
-    kept = sum(quota.kept.values())
-    wanted = min(sum(idle.values()), quota.left - elsewhere - kept)
-    if terms.floor_micros is not None:
-        wanted = min(wanted, terms.keep - kept)
-    for fabric, nodes in sorted(idle.items(), key=lambda it: (it[1], it[0])):
-        taken = min(nodes, wanted)
-        if taken > 0:
-            room.open(fabric, taken)
-            quota.kept[fabric] = quota.kept.get(fabric, 0) + taken
-            wanted -= taken
-
-
 def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
-    """Seat a demand that found no room in its own fabrics wherever its whole shape fits."""
+    """Seat a demand that found no room in its own fabrics wherever its whole shape fits.
+
+    What its reservation keeps counts as room for it, and is kept again as far as quota is left.
+    """
     quota = stage.quotas[demand.reservation or ""]
     room = stage.room
     shape = shape_of(demand, layout)
@@ -310,13 +299,14 @@ def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> 
         room.free[fabric] += nodes
     quota.kept = {}
     limits = [min(free, quota.left) for free in room.free]
-    is_allocated = _allocate(demand, shape, layout, stage, limits, quota=quota)
+    is_allocated = _allocate(demand, layout, stage, limits, quota=quota)
     if not is_allocated:
         full = quota.left < shape.nodes
         reason = WaitReason.RESERVATION_FULL if full else WaitReason.NO_ROOM
         if is_too_large(demand, layout):
             reason = WaitReason.TOO_LARGE
         stage.refused[demand.demand] = reason
+    # What it took elsewhere is kept no longer: fabrics with the most kept nodes keep theirs first.
     allowed = min(sum(kept.values()), quota.left)
     for fabric, nodes in sorted(kept.items(), key=lambda it: (-it[1], it[0])):
         again = min(nodes, room.free[fabric], allowed)
@@ -324,16 +314,3 @@ def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> 
             room.free[fabric] -= again
             quota.kept[fabric] = again
             allowed -= again
-
-
-def _lend_rest(quota: ReservationQuota) -> None:
-    """Lend what is neither used nor kept; never more than is left of the right."""
-    if quota.terms.floor_micros is None:
-        return
-    left = quota.left - sum(quota.kept.values())
-    rest = {fabric: nodes - quota.kept.get(fabric, 0) for fabric, nodes in quota.left_in.items()}
-    for fabric, nodes in sorted(rest.items(), key=lambda it: (-it[1], it[0])):
-        offered = min(nodes, left)
-        if offered > 0:
-            quota.offered[fabric] = offered
-            left -= offered

@@ -13,16 +13,13 @@ cheaper, a running bid could be led to a cheaper fabric by naming a lower limit.
 from itertools import pairwise
 from typing import NamedTuple
 
-from parkade.core.market.layout import Layout, Parts, own_fabrics, shape_of
+from parkade.core.market.layout import Division, Layout, Parts, own_fabrics, shape_of
 from parkade.core.market.market_state import ClearingTerms, Demand
 from parkade.core.market.priority import factor_of, key_of
 from parkade.core.placement.room import Offer, Room, Shape, spread
 
 FITS_NOWHERE = 1 << 100
 """A floor that no limit reaches: the shape fits nowhere."""
-
-Division = list[tuple[int, int]]
-"""(fabric, ranks) of one gang."""
 
 Preference = tuple[int, bool, int, int, int]
 """Highest floor, is not its own, nodes opened, nodes left, fabric: the least is taken."""

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from parkade.core.market.layout import Layout
 from parkade.core.market.market_state import MarketState
-from parkade.core.market.reserved import ReservationQuota, ReservedStage
+from parkade.core.market.quota import ReservationQuota
+from parkade.core.market.reserved import ReservedStage
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import ceil_div
 
