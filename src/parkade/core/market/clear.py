@@ -1,8 +1,8 @@
-"""The clearing of one market: one pass decides who wins and what it pays, one seating where.
+"""The clearing of one market: who wins, what it pays, where it sits, and who earns it.
 
-No price depends on the seating. The settled seating, in which runners keep their seats, is used
-unless it does not hold or the pass repeated on it would choose other winners; then the pass's own
-fabrics are.
+Each question has its own module and they are asked in this order, each knowing the answers before:
+`allocation` (who wins), `critical_values` (prices), `seating` (where), `revenue_shares` (who earns
+it). No price depends on the seating. This module puts the answers together, a line for each demand.
 """
 
 from parkade.core.market.allocation import Allocation, allocate
@@ -17,10 +17,11 @@ from parkade.core.market.stable_seating import Seats
 
 
 def clear(state: MarketState) -> Clearing:
-    """Who wins, where it sits, what it pays, who earns it, and what others would have to bid.
+    """The outcome of one clearing; changes nothing.
 
-    The order of the state's demands and nodes is irrelevant. Asserts on a state that contradicts
-    itself: a node held beyond its GPUs, or a closed one by somebody who does not stay put.
+    The order of the state's demands, nodes and reservations is irrelevant. Asserts on a state that
+    contradicts itself: a node held beyond its GPUs, or a closed one held by a demand that is not
+    pinned. Cost: decision record 3.
     """
     allocation = allocate(state)
     prices = price_all(state, allocation)
@@ -49,6 +50,7 @@ def _won(
     prices: Prices,
     revenue: RevenueShares,
 ) -> ClearingLine:
+    """The line of a winner."""
     parts = allocation.parts[demand.demand]
     drawn = tuple(level for part in parts for level in part.levels)
     is_spot = demand.tier is PriorityTier.SPOT
@@ -58,7 +60,9 @@ def _won(
         price = state.terms.pay_as_you_go_micros
     elif is_spot:
         price, set_by = prices.paid[demand.demand]
+    # A pinned demand drew no floor for seats that left play; they count at its highest.
     floors = drawn + (highest,) * (len(seats) - len(drawn))
+    assert not is_spot or demand.limit_micros is None or price <= demand.limit_micros
     return ClearingLine(
         demand=demand.demand,
         change=_change(demand, seats, allocation.layout),
@@ -74,7 +78,7 @@ def _won(
 
 
 def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:
-    """What this is, seen from the seats it has."""
+    """What these seats are, seen from those that a demand has now."""
     if not demand.seats:
         return Change.START
     now = {seat.node for seat in seats}
@@ -87,6 +91,8 @@ def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:
 
 
 def _lost(demand: Demand, allocation: Allocation, prices: Prices) -> ClearingLine:
+    """The line of a loser."""
+    assert not demand.is_pinned, f"{demand.demand} is pinned and lost its seats"
     reason = allocation.reserved.refused.get(demand.demand)
     if reason is None and is_too_large(demand, allocation.layout):
         reason = WaitReason.TOO_LARGE
@@ -107,8 +113,8 @@ def _lost(demand: Demand, allocation: Allocation, prices: Prices) -> ClearingLin
 
 
 def _why_outbid(demand: Demand, allocation: Allocation) -> WaitReason:
-    """Would it have had room, and at a floor within its limit, if it had been alone in spot?"""
-    assert demand.limit_micros is not None
+    """Why a bid lost: NO_ROOM or BELOW_FLOOR if it would have lost as the only bid, else OUTBID."""
+    assert demand.limit_micros is not None, "a spot demand without a limit"
     floor = least_floor(allocation.start, shape_of(demand, allocation.layout))
     if floor >= FITS_NOWHERE:
         return WaitReason.NO_ROOM
@@ -116,7 +122,11 @@ def _why_outbid(demand: Demand, allocation: Allocation) -> WaitReason:
 
 
 def _reservation_use(state: MarketState, allocation: Allocation) -> tuple[ReservationUse, ...]:
-    """Nodes of each reservation; what spot drew of a floor counts pro rata of its offers."""
+    """How the nodes of each reservation are used.
+
+    What spot drew at a floor counts as lent by all that offered at it, pro rata of their offers, in
+    order of reservation, rounded so that the parts add up.
+    """
     drawn: dict[int, int] = {}
     for floors, free in zip(allocation.supply.floors, allocation.room.free, strict=True):
         for level in floors[: len(floors) - free]:

@@ -1,14 +1,48 @@
-"""Exact critical values of all winners in one sweep down the order of right.
+"""Exact critical values of all winners, in one sweep down the priority order.
 
-Each bid whose price is sought waits in the counterfactual without it (`counterfactuals`). Each
-rival in turn is put to the counterfactuals in which it could choose other than in the base
-allocation; then those whose shape fits only at a higher floor, or nowhere any more, are priced by
-the rival's key. A bid that is never priced pays the floor its shape draws at the end.
+Theory of operation
+-------------------
+By definition a winner's price needs the allocation without it: one re-run for each winner, hours a
+day in a large market. The sweep runs all of them side by side and computes only what differs.
 
-Cost: N log N, plus newcomers x counterfactuals, plus the changes of counterfactuals. A runner that
-keeps its fabric looks at counterfactuals with less room there only, a rejected demand at those with
-more room than the base has. A gang that may use any fabrics is put to every counterfactual by
-running its choice there.
+1. A *counterfactual* is the room as it would be without one winner, kept as a difference to the
+   base allocation: nodes drawn more or less in a fabric, gaps on shared nodes. Winners of one shape
+   in one fabric leave the same difference, so there are about fabrics x shapes of them.
+2. All bids take their turns once more, strongest first. After a winner's turn a price query for it
+   waits in the counterfactual without it (`add_query`). Losers and the ladder are newcomers that
+   wait from the start in the counterfactual without a difference.
+3. Each turn (`take_turn`) is put only to the counterfactuals in which the rival could choose
+   otherwise than in the base. Where it chooses the same, the difference stands. Where not, the
+   difference changes, and equal ones merge.
+4. For each shape that waits in a counterfactual the least floor at which it fits there is known
+   (`ShapeFit`), with a fabric that offers it and how many nodes must stay free in that fabric. When
+   a turn draws more, the fit is computed anew.
+5. Let a turn raise that floor from `before` to `after`, and let `asked` be the least limit that
+   comes before the rival's key. If before >= asked, the shape's own floor was the price already. If
+   after > asked, the rival's key is the price: with any less the bid comes after the rival and does
+   not fit. Else the query goes on waiting.
+6. A query that is left at the end pays the floor at which its shape fits then (`finish`).
+
+Invariants: base difference + counterfactual = the room that a re-run would have; the floor of a fit
+never falls; each query is answered once. The tests compare every answer with an oracle that plays
+single nodes and searches the least winning limit.
+
+Example: that of `allocation`: floors amber [7] and birch [1, 1]; turns a (2 nodes, limit 10),
+b (1 node, 8), c (1 node, 6). Queries from the start: newcomers of 1 and of 2 nodes.
+
+| turn | base | without a | without b | answers |
+|---|---|---|---|---|
+| start | 1 node fits at 1, 2 nodes at 1 | | | |
+| a | birch +2 | starts as {birch: -2}; 2 nodes fit at 1 | | newcomer of 2: 10.000001 |
+| b | amber +1 | b takes birch: {birch: -1, amber: -1}; no fit | {amber: -1}; fits at 7 | a: 8 |
+| | | | | newcomer of 1: 8.000001 |
+| c | loses | | 6 is below 7: the same | |
+| end | | | fits at 7 | b: 7 |
+
+Cost: N log N, plus newcomers x counterfactuals, plus the changes of counterfactuals. A running bid
+that keeps its fabric looks only at counterfactuals with less room there, a loser only at those with
+more room than the base. A gang that may use any fabrics is put to every counterfactual by running
+its choice there. Decision record 3 has the figures and what was weighed instead.
 """
 
 from heapq import heappop, heappush
@@ -33,7 +67,12 @@ _BASE = Counterfactual({})
 
 
 class CounterfactualSweep:
-    """The state of one sweep; `answers` by query: price (None: nowhere) and who set it."""
+    """The state of one sweep; `answers` by query: micro-units per GPU-hour and the rival.
+
+    `_by_drawn[f][n]`: counterfactuals that differ by n drawn nodes in fabric f. `_thresholds[f]`: a
+    heap of fits to compute anew once fewer nodes are free in fabric f. `_serial` breaks its ties.
+    `_lowest_floor`: a lower bound of every floor.
+    """
 
     __slots__ = (
         "_by_drawn",
@@ -61,7 +100,8 @@ class CounterfactualSweep:
         self.answers: dict[Name, Answer] = {}
 
     def add_query(self, difference: Difference, shape: Shape, query: PriceQuery) -> None:
-        """Somebody waits in the counterfactual that differs so from the base as it is now."""
+        """Let a query wait in the counterfactual that differs so from the base as it is now."""
+        assert query.name not in self.answers, "a query is asked twice"
         counterfactual = self._at(difference)
         fit = counterfactual.fits.get(shape)
         if fit is None:
@@ -75,7 +115,8 @@ class CounterfactualSweep:
         fit.queries.append(query)
 
     def take_turn(self, bid: Bid, parts: Parts | None) -> Difference:
-        """The next rival takes its turn in the base and all counterfactuals: what it changed."""
+        """Let a bid take its turn in the base and in all counterfactuals; returns its change to the
+        base. `parts`: what it took there, None where it lost. Bids come in priority order."""
         room = self._room
         base: Difference = {}
         for part in parts or ():
@@ -97,7 +138,7 @@ class CounterfactualSweep:
         return base
 
     def finish(self) -> dict[Name, Answer]:
-        """Who is left pays the floor its shape draws."""
+        """Answer the queries that are left with their floors; all answers."""
         for counterfactual in self._counterfactuals.values():
             for fit in counterfactual.fits.values():
                 for query in fit.queries:
@@ -107,7 +148,7 @@ class CounterfactualSweep:
     def _candidates(
         self, bid: Bid, parts: Parts | None, preferences: "_Preferences"
     ) -> list[Counterfactual]:
-        """Worlds in which this rival could choose other than in the base pass."""
+        """Counterfactuals in which this rival could choose otherwise than in the base."""
         if bid.shape.any_fabric:
             return list(self._counterfactuals.values())
         found: dict[Counterfactual, None] = {}
@@ -126,7 +167,7 @@ class CounterfactualSweep:
     def _add_better(
         self, found: dict[Counterfactual, None], bid: Bid, best: Preference, chosen: int
     ) -> None:
-        """Worlds in which a fabric that differs offers the shape better than the base's best."""
+        """Add counterfactuals where a fabric that differs offers more than the base's best."""
         nodes, is_shared = bid.shape.nodes, bid.shape.tenant is not None
         room = self._room
         # Grows with fabrics x the different counts of nodes by which counterfactuals differ there.
@@ -185,7 +226,7 @@ class CounterfactualSweep:
         self._drop_if_empty(target)
 
     def _recheck(self, bid: Bid, fabrics: list[int]) -> None:
-        """Look again at those whose floor may have risen by what the base pass just took."""
+        """Compute fits anew whose floor may have risen by what the base just took."""
         due: dict[ShapeFit, None] = {}
         for fabric in fabrics:
             thresholds = self._thresholds[fabric]
@@ -213,7 +254,8 @@ class CounterfactualSweep:
                 self._drop_if_empty(counterfactual)
 
     def _price(self, fit: ShapeFit, before: int, bid: Bid) -> None:
-        """Who cannot go below this rival's key, as the floor was `before` it and is after."""
+        """Answer the queries that this rival's turn decides; the floor was `before` it."""
+        assert fit.floor >= before, "a floor fell as room was taken"
         waiting = []
         for query in fit.queries:
             asked = query.limit_to_reach(bid.key)
@@ -272,7 +314,7 @@ class CounterfactualSweep:
 
 
 class _Preferences:
-    """How a bid preferences the base pass's fabrics; all of them only if a counterfactual asks."""
+    """How a bid ranks the base's fabrics; all of them only if a counterfactual needs it."""
 
     __slots__ = ("_bid", "_ordered", "_room", "best")
 

@@ -1,9 +1,13 @@
-"""Worlds without a winner: how the room would differ had somebody not been in the pass.
+"""Counterfactuals: how the room would differ if one winner had not taken part.
 
 A counterfactual is a difference to the base allocation: nodes drawn more or less by fabric, and
 gaps on shared nodes. Winners of one shape in one fabric leave the same difference and share one
 counterfactual. As long as a rival chooses the same in a counterfactual and in the base, the
 difference stands as it is, so only other choices cost anything (`counterfactual_sweep`).
+
+Example: a gang of 2 whole nodes won in fabric 1. Without it the room differs by {1: -2}. A rival
+that took a node of fabric 0 in the base takes one of fabric 1 there: then it differs by
+{1: -1, 0: -1}.
 """
 
 from collections.abc import Iterator
@@ -15,8 +19,10 @@ from parkade.core.placement.room import Offer, Room, Shape, Tenant
 from parkade.core.units.money import ceil_div
 
 GapKey = tuple[int, Tenant, int, int]
+"""Open shared nodes by (fabric, tenant, floor, free GPUs)."""
+
 Difference = dict[int | GapKey, int]
-"""Nodes drawn by fabric, and open nodes by (fabric, tenant, level, free GPUs)."""
+"""Whole nodes drawn more (or less, negative) by fabric; shared nodes more or less by gap."""
 
 
 Name = str | tuple[Shape, int]
@@ -24,21 +30,27 @@ Name = str | tuple[Shape, int]
 
 
 class PriceQuery(NamedTuple):
-    """Whose price is sought: `factor` turns a limit into a key; strict queries lose every tie."""
+    """A bid whose price is sought."""
 
     factor: int
+    """What one micro-unit of its limit counts in its key."""
+
     loses_ties: bool
+    """True for a newcomer, which is told a price that wins whatever the ties."""
+
     name: Name
 
     def limit_to_reach(self, key: int) -> int:
-        """The least limit with which this one reaches a rival's key."""
+        """The least limit with which this bid comes before a rival of this key."""
         return key // self.factor + 1 if self.loses_ties else ceil_div(key, self.factor)
 
 
 class ShapeFit:
-    """Queries for one shape in a counterfactual; `floor` is the least at which it fits there.
+    """Where a shape fits in a counterfactual, for the queries that wait for it there.
 
-    `fabric` is a fabric that offers it at that floor, while at least `nodes_needed` nodes are free.
+    `floor`: the least at which it fits. `fabric`: one that offers it at that floor, as long as at
+    least `nodes_needed` nodes are free there in the base; 0: always. `counterfactual`: None once
+    the fit is outdated.
     """
 
     __slots__ = ("counterfactual", "fabric", "floor", "nodes_needed", "queries", "shape")
@@ -53,7 +65,11 @@ class ShapeFit:
 
 
 class Counterfactual:
-    """One difference and those for whom it is the room without them."""
+    """One difference to the base, and the fits of the shapes that wait in it.
+
+    `drawn[f]`: nodes drawn more in fabric f. `gaps`: by (fabric, tenant), shared nodes more by
+    (floor, free GPUs). `fabrics`: those that differ, ascending.
+    """
 
     __slots__ = ("drawn", "fabrics", "fits", "gaps")
 
@@ -70,7 +86,7 @@ class Counterfactual:
         self.fits: dict[Shape, ShapeFit] = {}
 
     def difference(self) -> Difference:
-        """What this counterfactual differs in."""
+        """As one value, for comparing and merging."""
         found: Difference = {}
         found.update(self.drawn.items())
         for (fabric, tenant), counts in self.gaps.items():
@@ -102,7 +118,8 @@ class Counterfactual:
         return Offer(levels[len(levels) - free + opened - 1], opened)
 
     def change_of_taking(self, room: Room, fabric: int, shape: Shape, nodes: int) -> Difference:
-        """What seating `nodes` ranks here changes, in this counterfactual."""
+        """What taking room for `nodes` ranks in this fabric changes; they must fit."""
+        assert nodes > 0, "a turn that takes nothing"
         if shape.tenant is None:
             return {fabric: nodes}
         fits = [it for it in self._gaps(room, fabric, shape.tenant) if it[1] >= shape.gpus][:nodes]
@@ -122,9 +139,9 @@ class Counterfactual:
         return change
 
     def refit(self, room: Room, floor_index: FloorIndex, fit: ShapeFit) -> None:
-        """Find the least floor at which an fit's shape fits, and until when that holds.
+        """Find the least floor at which the shape fits now, and until when that holds.
 
-        Grows with the fabrics in which this counterfactual or the shape's tenant is special.
+        Grows with the fabrics in which this counterfactual differs or the tenant has open nodes.
         """
         fit.floor, fit.fabric, fit.nodes_needed = FITS_NOWHERE, -1, 0
         shape = fit.shape
@@ -143,7 +160,7 @@ class Counterfactual:
             fit.nodes_needed = self._nodes_needed(room, floor_index, fit.fabric, offer)
 
     def as_room(self, base: Room) -> Room:
-        """This counterfactual as a room of its own; grows with the fabrics."""
+        """As a room of its own, for a choice over all fabrics; grows with the fabrics."""
         twin = base.copy()
         for fabric, drawn in self.drawn.items():
             twin.free[fabric] -= drawn
@@ -154,7 +171,7 @@ class Counterfactual:
         return twin
 
     def _nodes_needed(self, room: Room, floor_index: FloorIndex, fabric: int, offer: Offer) -> int:
-        """How many nodes must stay free in the base for this offer to stand."""
+        """How many nodes must stay free in the base for this offer to stand; 0: it opens none."""
         if not offer.opened:
             return 0
         drawn = self.drawn.get(fabric, 0)

@@ -1,12 +1,28 @@
-"""What a winner pays: the least it could have bid and still have won (its critical value).
+"""What a winner pays: its critical value, the least it could have bid and still have won.
 
-With the winner taken out, the pass goes on below its turn. Its price is the key of the rival at
-which its shape no longer fits at a floor within that price, divided by its own credit and rounded
-up to a micro-unit; at least the highest floor it draws; never above its limit. Winning a tie is
-not charged; who would have to bid more is told a price that wins whatever the ties.
+With the winner taken out, the allocation goes on below its turn. Its price is the key of the rival
+at whose turn its shape no longer fits at a floor within that price, divided by its own factor and
+rounded up to a micro-unit; at least the highest floor that it draws; never above its limit. Winning
+a tie is not charged. A loser, which would have to bid more, is told a price that wins whatever the
+ties.
 
-The one surprising rule: who stays put wins at any limit, so its price is what its open nodes would
-have cost it in its turn, and its limit where that is less.
+`counterfactual_sweep` answers that for all bids of one fabric at once and explains how. A bid that
+the sweep does not hold (a gang that may use any fabrics, a pinned demand) is priced by running the
+rest of the allocation again (`price_by_rerun`), which is the definition written out.
+
+In the example of `allocation` (a: 2 nodes, limit 10; b: 1 node, 8; c: 1 node, 6):
+
+| bid | without it | price |
+|---|---|---|
+| a | b takes a node of birch, and 2 nodes fit nowhere any more | 8, set by b |
+| b | c does not reach the floor 7 of amber, so b's node stays free | 7, its floor |
+| c | (lost) amber's node at 7 was left until b took it | would win with 8.000001 |
+
+Once they run, their factors are 21 and not 20, so that a rival's key of 8 x 20 is reached by
+7.619048: the price falls by the switching credit (`test_critical_values.py`).
+
+The one surprising rule: a pinned demand wins at any limit, so its price is what the open nodes that
+it alone holds would have cost in its turn, and its limit where that is less.
 """
 
 from collections.abc import Callable
@@ -24,18 +40,26 @@ from parkade.core.units.money import ceil_div
 
 
 class CriticalValue(NamedTuple):
-    """Micro-units per GPU-hour, None where none would do, and the rival whose key set it."""
+    """The least limit that wins, before floors drawn and the own limit bound it."""
 
     micros: int | None
+    """Per GPU-hour; None where no limit would win."""
+
     set_by: str | None
+    """The rival whose key set it; None where a floor did."""
 
 
 class Prices(NamedTuple):
-    """`paid` by spot winner: price and rival; `to_win` by spot loser; `ladder` by gang size."""
+    """All prices of one clearing, in micro-units per GPU-hour."""
 
     paid: dict[str, tuple[int, str | None]]
+    """By spot winner: its price, and the rival that set it."""
+
     to_win: dict[str, int]
+    """By spot loser: the least limit that would have won; losers that no limit helps are absent."""
+
     ladder: tuple[tuple[int, int | None], ...]
+    """(nodes, price) for newcomers of 1, 2, 4, 8, … whole nodes in one fabric."""
 
     def paid_micros(self, demand: str) -> int | None:
         """A spot winner's price; None for others."""
@@ -46,13 +70,14 @@ class Prices(NamedTuple):
 def price_all(state: MarketState, allocation: Allocation) -> Prices:
     """Prices of all winners, what losers would need, and the ladder.
 
-    One sweep; winners that may use any fabrics or stay put, and each shape of losers that may use
-    any fabrics, cost a re-run of the pass each.
+    Costs one sweep, and a re-run of the allocation for each winner that may use any fabrics, each
+    pinned bid, and each shape of losers that may use any fabrics.
     """
     sweep = CounterfactualSweep(allocation.start)
     newcomer = state.terms.switching_credit.denominator
     sizes = _ladder_sizes(allocation)
-    for shape, factor in [*((shape, newcomer) for shape in sizes), *_losing(allocation)]:
+    losing = _losing(allocation)
+    for shape, factor in dict.fromkeys([*((shape, newcomer) for shape in sizes), *losing]):
         if not shape.any_fabric:
             sweep.add_query({}, shape, PriceQuery(factor, True, (shape, factor)))
     reruns = []
@@ -66,7 +91,7 @@ def price_all(state: MarketState, allocation: Allocation) -> Prices:
         without = {key: -count for key, count in taken.items()}
         sweep.add_query(without, bid.shape, PriceQuery(bid.factor, False, bid.name))
     answers = sweep.finish()
-    for shape, factor in _losing(allocation):
+    for shape, factor in losing:
         if shape.any_fabric:
             answers[shape, factor] = price_newcomer(allocation, shape, factor)
     paid: dict[str, tuple[int, str | None]] = {}
@@ -83,11 +108,13 @@ def price_all(state: MarketState, allocation: Allocation) -> Prices:
     for demand in allocation.ordered:
         if demand.is_pinned and demand.tier is PriorityTier.SPOT:
             paid[demand.demand] = price_pinned(state, allocation, demand)
+    assert all(name in allocation.parts for name in paid), "a loser pays"
     ladder = tuple((shape.nodes, answers[shape, newcomer][0]) for shape in sizes)
     return Prices(paid, to_win, ladder)
 
 
 def _ladder_sizes(allocation: Allocation) -> list[Shape]:
+    """Whole-node gangs of 1, 2, 4, 8, … nodes, up to the largest fabric."""
     largest = max(allocation.layout.size, default=0)
     return [
         Shape(1 << power, allocation.layout.node_gpus, None, any_fabric=False)
@@ -96,7 +123,7 @@ def _ladder_sizes(allocation: Allocation) -> list[Shape]:
 
 
 def _losing(allocation: Allocation) -> list[tuple[Shape, int]]:
-    """The different questions of the losers: their shapes and what their limits count."""
+    """The different (shape, factor) of the losers: all of one pair have one price to win."""
     return list(
         dict.fromkeys(
             (bid.shape, bid.factor)
@@ -107,7 +134,10 @@ def _losing(allocation: Allocation) -> list[tuple[Shape, int]]:
 
 
 def bound_price(price: CriticalValue, limit: int, parts: Parts) -> tuple[int, str | None]:
-    """The critical value bounded by the floors drawn and the limit."""
+    """(price, rival) of a winner: its critical value bounded by floors drawn and by its limit.
+
+    The rival is None where a floor is the greater.
+    """
     assert price.micros is not None, "a winner's shape fits without it"
     drawn = max((level for part in parts for level in part.levels), default=0)
     micros = max(price.micros, drawn)
@@ -121,10 +151,10 @@ def price_by_rerun(
     floor: Callable[[Room], int],
     limit_to_reach: Callable[[int], int],
 ) -> CriticalValue:
-    """Run the rest of the pass without somebody, whose least floor and price to beat are given.
+    """Let `rivals` take their turns in `room`, which is consumed, until the shape fits no more.
 
-    `room` is consumed. `floor(room)` is the least floor at which the shape fits;
-    `limit_to_reach(key)` the least limit that reaches a rival's key. Grows with rivals x fabrics.
+    `floor(room)` is the least floor at which the shape fits; `limit_to_reach(key)` the least limit
+    that comes before a rival's key. Grows with rivals x fabrics.
     """
     current = floor(room)
     if current >= FITS_NOWHERE:
@@ -139,6 +169,7 @@ def price_by_rerun(
         for fabric, nodes in division:
             room.take(fabric, rival.shape, nodes)
         after = floor(room)
+        assert after >= current, "a floor fell as room was taken"
         if after > asked:
             return CriticalValue(asked, rival.name)
         current = after
@@ -146,7 +177,8 @@ def price_by_rerun(
 
 
 def price_winner(allocation: Allocation, at: int) -> CriticalValue:
-    """The critical value of one winner by re-running the pass below it."""
+    """The critical value of the bid at this place, by running again the turns below it."""
+    assert allocation.bid_parts[at] is not None, "only winners have a critical value"
     room = allocation.start.copy()
     for bid, parts in zip(allocation.bids[:at], allocation.bid_parts[:at], strict=True):
         for part in parts or ():
@@ -161,7 +193,7 @@ def price_winner(allocation: Allocation, at: int) -> CriticalValue:
 
 
 def price_newcomer(allocation: Allocation, shape: Shape, factor: int) -> CriticalValue:
-    """The least limit that wins now, whatever the ties, for somebody who is not in the pass."""
+    """The least limit with which a bid that is not there would win, whatever the ties."""
     return price_by_rerun(
         allocation.start.copy(),
         allocation.bids,
@@ -173,8 +205,12 @@ def price_newcomer(allocation: Allocation, shape: Shape, factor: int) -> Critica
 def price_pinned(
     state: MarketState, allocation: Allocation, demand: Demand
 ) -> tuple[int, str | None]:
-    """What the open nodes it alone holds would have cost in its turn; never above its limit."""
-    assert demand.limit_micros is not None
+    """(price, rival): what the open nodes that it alone holds would have cost in its turn.
+
+    Never above its limit. Its turn comes before every bid, so the rivals are all of them.
+    """
+    assert demand.is_pinned, f"{demand.demand} is not pinned"
+    assert demand.limit_micros is not None, "a spot demand without a limit"
     layout = allocation.layout
     parts = allocation.parts[demand.demand]
     shared = {

@@ -1,8 +1,12 @@
-"""Where whole nodes are to be had at each floor, kept up while a pass draws them.
+"""Which fabric has n whole nodes at the least floor, kept up while an allocation draws nodes.
 
-Floors are few and rooms only shrink, so for each floor a heap of fabrics by the nodes they still
+Floors are few and room only shrinks, so for each floor a heap of fabrics by the nodes they still
 offer at or under it answers 'is there a fabric for n more' without looking at all fabrics. An
 outdated top is corrected when it is read.
+
+Example: floors amber [7], birch [1, 1]. At floor 1 the heap has birch with 2 nodes on top, at
+floor 7 birch with 2 before amber with 1. Two nodes are found at floor 1 in birch; once one of birch
+is drawn, they are found nowhere.
 """
 
 from bisect import bisect_right
@@ -12,7 +16,11 @@ from parkade.core.placement.room import Room
 
 
 class FloorIndex:
-    """Reads `room` as it changes; rooms must never grow."""
+    """An index of a room, which must never grow.
+
+    For each place `at` of the ascending `_levels` (all floors of the market): `_ends[at][f]` is how
+    many nodes of fabric f stand at or under it, drawn or not, and `_heaps[at]` the heap.
+    """
 
     __slots__ = ("_ends", "_heaps", "_levels", "_room")
 
@@ -30,7 +38,12 @@ class FloorIndex:
             heapify(heap)
 
     def find(self, nodes: int, below: int, avoid: dict[int, None]) -> tuple[int, int] | None:
-        """(floor, fabric) with that many nodes at the least floor under `below`, if any."""
+        """(floor, fabric) with that many nodes at the least floor under `below`, if any.
+
+        Fabrics in `avoid` do not count. Grows with floors, and with fabrics where one of `avoid`
+        is on top.
+        """
+        assert nodes > 0, "a gang of no nodes fits everywhere"
         for at, level in enumerate(self._levels):
             if level >= below:
                 return None
@@ -49,14 +62,17 @@ class FloorIndex:
         return bisect_right(self._room.levels[fabric], level)
 
     def _left(self, at: int, fabric: int) -> int:
+        """Free nodes of a fabric at or under this floor; negative where dearer ones are drawn."""
         drawn = len(self._room.levels[fabric]) - self._room.free[fabric]
         return self._ends[at][fabric] - drawn
 
     def _top(self, at: int) -> tuple[int, int]:
+        """(nodes, fabric) of the fabric with most nodes at or under this floor."""
         heap = self._heaps[at]
         while True:
             left, fabric = heap[0]
             now = self._left(at, fabric)
+            assert now <= -left, "a room grew under its index"
             if now == -left:
                 return now, fabric
             heapreplace(heap, (-now, fabric))

@@ -8,8 +8,8 @@ stage counts room without floors, in this order:
 1. Pinned demands of both tiers take their seats; a reserved one uses quota where it stands.
 2. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
    already, so that no other demand of a reservation pushes them out, then the others.
-3. Keep: idle nodes of the shape that are not lent are taken out of everybody's room. That is `keep`
-   nodes of a reservation that lends, and all its idle nodes of one that does not. They come from
+3. Keep: idle nodes of the shape that are not lent are taken out of the room of all others. That is
+   `keep` nodes of a reservation that lends, and all idle nodes of one that does not. They come from
    the fabrics with the least idle room first, so that what is lent lies together.
 4. Overflow: a demand that found no room in its own fabrics takes any fabric that holds it, and its
    reservation keeps as much less. So one node of quota is never used twice.
@@ -131,11 +131,16 @@ def allocate_reserved(
         assert quota.kept_and_lent() <= quota.left, "a reservation holds more than its shape"
     for demand in ordered:
         if demand.tier is PriorityTier.ON_DEMAND and not demand.is_pinned:
-            if not _allocate(demand, layout, stage, _sold_limits(demand, layout, stage)):
-                too_large = is_too_large(demand, layout)
-                reason = WaitReason.TOO_LARGE if too_large else WaitReason.NO_ROOM
-                stage.refused[demand.demand] = reason
+            _allocate_on_demand(demand, layout, stage)
     return stage
+
+
+def _allocate_on_demand(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
+    """Seat an on-demand where its window was sold, or refuse it."""
+    if not _allocate(demand, layout, stage, _sold_limits(demand, layout, stage)):
+        too_large = is_too_large(demand, layout)
+        reason = WaitReason.TOO_LARGE if too_large else WaitReason.NO_ROOM
+        stage.refused[demand.demand] = reason
 
 
 def _sold_limits(demand: Demand, layout: Layout, stage: ReservedStage) -> list[int]:

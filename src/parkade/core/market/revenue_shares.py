@@ -1,10 +1,14 @@
-"""Who earns what a winner pays, in whole micro-units per hour.
+"""What owners are owed: the shares of what each winner pays, in whole micro-units per hour.
 
 The owner's part of a price is price x (1 - fee), whoever owns the floor drawn. Revenue of equal
 floors is shared in the whole market pro rata of what was offered at that floor, so no owner
 depends on luck. Where a bid of a lender's own org set the price, that lender receives its floor
 only. Each account is rounded down once; the rest is the operator's, so the shares of a winner
 always add up to what it pays.
+
+Example, fee 2/7: bid b of the example in `allocation` holds 8 GPUs on one node that acme lends at
+floor 5, and pays 7 per GPU-hour, 56 an hour. Acme earns 8 x 7 x 5/7 = 40, the operator 16. Had the
+price been 14, acme would earn 80 of 112; had a bid of acme's own org set it, 40 of 112.
 """
 
 from collections.abc import Iterable
@@ -17,7 +21,10 @@ Shares = tuple[tuple[str, int], ...]
 
 
 class RevenueShares:
-    """Shares of the winners of one clearing; remembers how the offers of each floor divide."""
+    """Shares of the winners of one clearing.
+
+    `_offered`: by guest floor, (reservation or PUBLIC, nodes). `_known`: answers given so far.
+    """
 
     __slots__ = ("_known", "_lenders", "_offered", "_orgs", "_terms")
 
@@ -33,11 +40,13 @@ class RevenueShares:
     def shares(
         self, tier: PriorityTier, price: int, gpus: int, floors: tuple[int, ...], set_by: str | None
     ) -> Shares:
-        """What each account earns per hour of a winner with `gpus` on each of its nodes.
+        """(account, micro-units per hour) of a winner with `gpus` on each of its nodes.
 
-        `floors` are those drawn, one a node; `set_by` is the demand that set the price, if one did.
-        Grows with the different questions asked, not with winners.
+        `price`: micro-units per GPU-hour. `floors`: guest floors drawn, one a node. `set_by`: the
+        demand that set the price, if one did. Grows with the different questions asked, not with
+        winners.
         """
+        assert price >= 0, "a price below zero"
         if tier is PriorityTier.RESERVED or price == 0:
             return ()
         setter_org = None if set_by is None else self._orgs[set_by]
@@ -76,7 +85,7 @@ class RevenueShares:
     def _owner_shares(
         self, floor: int, owners: Exact, setter_org: str | None
     ) -> Iterable[tuple[str, Exact]]:
-        """Each owner's part of a GPU-hour drawn at this guest floor."""
+        """(account, micro-units) of a GPU-hour drawn at this guest floor, of `owners` in all."""
         offers = self._offered.get(floor)
         if not offers:
             yield self._terms.supplier_account, owners

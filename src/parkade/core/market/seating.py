@@ -1,8 +1,35 @@
-"""Seats in the very fabrics of the pass, for where the settled seating does not hold.
+"""The seating: where the winners of an allocation sit. No price depends on it.
 
-What the pass counted is given names: each whole node, and each shared node (a token) with all who
-share it, so it always fits. Inside a fabric own nodes are kept where they can be; owners choose
-before the kept room that is kept for them, and that before everybody else.
+Theory of operation
+-------------------
+The allocation counted room and named no node. A seating gives names, among the winners only, and
+has one aim: a demand that runs stays where it is. Two seatings are tried:
+
+1. The *stable seating* (`stable_seating`): running winners keep their seats, wherever the
+   allocation counted them; winners without seats then choose in priority order.
+2. It is accepted if every winner sits in the fabrics in which it was counted, or if it is
+   *repeatable*: the allocation run again with these seats has the same winners and keeps as many
+   nodes idle for each reservation, and those fit beside these seats. So a second clearing of an
+   unchanged market moves no demand.
+3. Else the *fallback*: the fabrics of the allocation. Inside each, demands keep own nodes where
+   they can. What was counted is there, so it always fits.
+
+Invariants: a winner has a seat for each rank, on different nodes; only pinned demands sit on closed
+nodes; in a stable seating a price covers the floors that its seats draw.
+
+Example: the winners of the example in `allocation`, then the next clearing, in which acme asks for
+`own`, 1 node.
+
+| turn | first clearing | turn | next clearing |
+|---|---|---|---|
+| kept block | amber-0 | od, a | keep amber-1; birch-0 and birch-1 |
+| od | amber-1 | own | amber-0: acme kept it, so there is no wait |
+| a | birch-0, birch-1 | kept block | amber-2, which b must leave |
+| b | amber-2 | b | lost: preempted, price to win 10.000001 |
+
+Were amber-1 to fail under a gang on amber-0 and amber-1, the gang would keep amber-0 and be healed
+with amber-2; with no node left in amber it would move whole to another fabric. `test_seating.py`
+computes this. Decision record 3 has the reasons.
 """
 
 from collections.abc import Iterator
@@ -21,13 +48,17 @@ from parkade.core.market.stable_seating import (
     leaves_room,
     seat_stably,
 )
-from parkade.core.market.supply import guest_floor
+from parkade.core.market.supply import highest_floor
 
 
 def seat(
     state: MarketState, allocation: Allocation, prices: Prices
 ) -> tuple[dict[str, Seats], bool]:
-    """Seats of all winners, and whether the settled seating held."""
+    """Seats of all winners, and whether the stable seating held.
+
+    Grows with seats, winners x fabrics, and one more allocation where the stable seating departs
+    from the allocation's fabrics.
+    """
     winners = [
         Winner(demand, allocation.parts[demand.demand], prices.paid_micros(demand.demand))
         for demand in allocation.ordered
@@ -36,26 +67,27 @@ def seat(
     layout = allocation.layout
     kept = allocation.reserved.kept_room()
     floors = allocation.supply.floors
-    floor_beyond = _highest_floor(state)
+    floor_beyond = highest_floor(state)
     seats = seat_stably(winners, layout, kept, floors, floor_beyond)
     if seats is not None and (
         _is_seated_as_allocated(winners, seats, layout) or _is_repeatable(state, allocation, seats)
     ):
-        return seats, True
-    return seat_as_allocated(winners, layout, allocation.pinned_nodes, kept), False
+        return _whole(winners, seats), True
+    seats = seat_as_allocated(winners, layout, allocation.pinned_nodes, kept)
+    return _whole(winners, seats), False
 
 
-def _highest_floor(state: MarketState) -> int:
-    floors = [
-        guest_floor(room.floor_micros, state.terms.fee)
-        for room in state.reservations
-        if room.floor_micros is not None
-    ]
-    return max([state.terms.public_floor_micros, *floors])
+def _whole(winners: list[Winner], seats: dict[str, Seats]) -> dict[str, Seats]:
+    """The same seats; asserts that every winner has one for each rank."""
+    for winner in winners:
+        demand = winner.demand
+        is_whole = demand.is_pinned or len(seats[demand.demand]) == demand.nodes
+        assert is_whole, f"{demand.demand} is not seated whole"
+    return seats
 
 
 def _is_seated_as_allocated(winners: list[Winner], seats: dict[str, Seats], layout: Layout) -> bool:
-    """Whether the seating uses the very fabrics of the pass."""
+    """Whether every winner sits in the fabrics in which the allocation counted it."""
     for winner in winners:
         allocated = {part.fabric: len(part.levels) for part in winner.parts}
         seated: dict[int, int] = {}
@@ -69,10 +101,10 @@ def _is_seated_as_allocated(winners: list[Winner], seats: dict[str, Seats], layo
 
 
 def _is_repeatable(state: MarketState, allocation: Allocation, seats: dict[str, Seats]) -> bool:
-    """Whether the pass repeated with these seats would choose so again, and move nobody.
+    """Whether the allocation repeated with these seats would choose so again, and move no demand.
 
-    The same winners, as much kept room of each reservation, and that in fabrics which let it stay
-    empty beside these seats.
+    That is: the same winners, as many kept nodes of each reservation, and those in fabrics where
+    they fit beside these seats.
     """
     demands = tuple(
         msgspec.structs.replace(demand, seats=seats.get(demand.demand, ()))
@@ -90,9 +122,12 @@ def _is_repeatable(state: MarketState, allocation: Allocation, seats: dict[str, 
 def seat_as_allocated(
     winners: list[Winner], layout: Layout, pinned_nodes: dict[int, str], kept: KeptRoom
 ) -> dict[str, Seats]:
-    """Name the nodes of every winner; `pinned` are those of tokens of who stays put.
+    """The fallback: nodes in the very fabrics of the allocation for every winner.
 
-    Tokens of all winners must be distinct over the stages of the pass. Grows with seats.
+    What was counted is given names: each whole node, and each shared node (a token) with all that
+    share it. Owners choose before their kept nodes, and those before other winners.
+    `pinned_nodes`: the node of each token that a pinned demand holds. Tokens are distinct over both
+    stages of the allocation. Grows with seats.
     """
     seats: dict[str, Seats] = {}
     taken: set[str] = set(pinned_nodes.values())
@@ -127,6 +162,7 @@ def _name_nodes(
     node_of: dict[int, str],
     empty: list[Iterator[str]],
 ) -> Seats:
+    """Seats of one winner: own nodes first, then the soonest free of each fabric."""
     found: list[str] = []
     for part, kept in zip(winner.parts, own, strict=True):
         if part.tokens:
@@ -140,13 +176,14 @@ def _name_nodes(
 
 
 def _by_time(node: NodeInPlay) -> tuple[int, str]:
+    """The order in which nodes are taken: the soonest free, then by name."""
     return node.free_from_us, node.node
 
 
 def _keep_own(
     winner: Winner, layout: Layout, taken: set[str], node_of: dict[int, str]
 ) -> list[list[str]]:
-    """For each part the own whole nodes that are kept; own shared ones name their tokens."""
+    """For each part the own whole nodes that are kept; own shared nodes name their tokens."""
     kept = []
     for part in winner.parts:
         mine = [
@@ -166,6 +203,7 @@ def _keep_own(
 
 
 def _node_of_token(token: int, node_of: dict[int, str], empty: Iterator[str]) -> str:
+    """The node of a shared node's token; the first to ask opens one."""
     if token not in node_of:
         node_of[token] = next(empty)
     return node_of[token]

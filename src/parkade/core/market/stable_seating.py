@@ -1,12 +1,12 @@
-"""Where the winners of a pass sit: who runs keeps its seats, newcomers take what is left.
+"""The stable seating: running winners keep their seats, newcomers take what is left.
 
-The seating knows nothing of losers and sets no price. It fails, with None, where a shape would not
-fit so, where kept room that must stay empty would not, or where a price would not cover a floor;
-then the pass's own fabrics are followed (`follow.py`), which always fit.
+It knows nothing of losers and sets no price. It returns None where a gang would not fit so, where
+nodes that are to stay empty would not, or where a price would not cover a floor; then `seating`
+uses the fabrics of the allocation, which always fit.
 
-Owners come before the room that is to stay empty, so that what they kept is theirs at once; and
-that room is named, soonest free first, before anybody else chooses, so that it is free when they
-ask again.
+Where seats are short, owners choose before the nodes that are to stay empty, so that what an owner
+kept is its own at once; and those nodes are named, the soonest free first, before other winners
+choose, so that they are free when their owner asks again.
 
 The one surprising rule: a gang that lost a node keeps its surviving seats only if its fabric has a
 replacement; otherwise the whole gang moves.
@@ -19,61 +19,35 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.market.layout import Layout, Parts, own_fabrics, shape_of
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.quota import KeptBlock, KeptRoom
+from parkade.core.market.supply import DrawnFloors
 from parkade.core.placement.nodes import OpenNode, OpenNodes
 from parkade.core.placement.room import Shape, spread
 
 Seats = tuple[Seat, ...]
+"""In order of rank."""
 
 MAX_TRIES = 3
 """How often a seating is tried anew without those whose price does not cover their floor."""
 
 
 class Winner(NamedTuple):
-    """A winner of the pass, in order of right; `price` is None where no floor bears on it."""
+    """A winner of the allocation."""
 
     demand: Demand
+
     parts: Parts
+    """What the allocation counted for it."""
+
     price: int | None
+    """Micro-units per GPU-hour; None where no floor bears on it (reserved, on-demand)."""
 
 
 class Unseated(NamedTuple):
-    """A winner that needs seats, besides those of its own that `survive`."""
+    """A winner that needs seats; `surviving` are nodes of its own that it keeps if it can heal."""
 
     winner: Winner
     shape: Shape
     surviving: list[str]
-
-
-class DrawnFloors:
-    """Which floors a seating draws, fabric by fabric; `beyond` is that of nodes past a levels."""
-
-    __slots__ = ("_beyond", "_ladders", "_level", "_next", "is_one")
-
-    def __init__(self, floors_of: list[list[int]], floor_beyond: int) -> None:
-        self.is_one = all(not it or it[0] == it[-1] == floor_beyond for it in floors_of)
-        self._ladders = floors_of
-        self._beyond = floor_beyond
-        self._next = [0] * len(floors_of)
-        self._level: dict[str, int] = {}
-
-    def highest(self, fabric: int, nodes: Iterable[str]) -> int:
-        """The highest floor these nodes would draw if they were seated next."""
-        opened = [node for node in nodes if node not in self._level]
-        if not opened:
-            return max((self._level[node] for node in nodes), default=0)
-        position = self._next[fabric] + len(opened) - 1
-        levels = self._ladders[fabric]
-        return levels[position] if position < len(levels) else self._beyond
-
-    def draw(self, fabric: int, nodes: Iterable[str]) -> int:
-        """Seat them: the highest floor drawn."""
-        highest = 0
-        for node in nodes:
-            if node not in self._level:
-                self._level[node] = self.highest(fabric, (node,))
-                self._next[fabric] += 1
-            highest = max(highest, self._level[node])
-        return highest
 
 
 def seat_stably(
@@ -83,10 +57,11 @@ def seat_stably(
     floors_of: list[list[int]],
     floor_beyond: int,
 ) -> dict[str, Seats] | None:
-    """Runners keep, newcomers take what is left; None where that does not hold for all.
+    """Seats of all winners, in priority order given; None where the stable seating does not hold.
 
-    Who sits on a floor its price does not cover is seated as a newcomer, and the others stay.
-    Grows with seats, and newcomers x fabrics where no seat is free at once.
+    `floors_of[f]`: the guest floors of fabric f, ascending; `floor_beyond`: of nodes past them. A
+    winner on a floor that its price does not cover is seated anew as a newcomer, and the others
+    stay. Grows with seats, and newcomers x fabrics where no seat is free at once.
     """
     as_newcomers: set[str] = set()
     for _ in range(MAX_TRIES):
@@ -95,6 +70,7 @@ def seat_stably(
             return None
         uncovered = _uncovered(winners, seats, layout, DrawnFloors(floors_of, floor_beyond))
         if not uncovered:
+            assert len(seats) == len(winners), "a winner has no seats"
             return seats
         if uncovered <= as_newcomers:
             return None
@@ -105,7 +81,7 @@ def seat_stably(
 def leaves_room(
     demands: Iterable[Demand], seats: dict[str, Seats], layout: Layout, kept: KeptRoom
 ) -> bool:
-    """Whether kept room fits beside these seats, with nobody moved."""
+    """Whether the kept nodes fit beside these seats, with no demand moved."""
     nodes = empty_open_nodes(layout)
     for demand in demands:
         _hold_open(demand, seats.get(demand.demand, ()), layout, nodes)
@@ -119,7 +95,7 @@ def _seat_all(
     floors: DrawnFloors,
     as_newcomers: set[str],
 ) -> dict[str, Seats] | None:
-    """One seating in which `as_newcomers` are newcomers; floors are not checked."""
+    """One seating in which `as_newcomers` give up their seats; floors are not checked."""
     nodes = empty_open_nodes(layout)
     for winner in winners:
         if winner.demand.is_pinned:
@@ -153,11 +129,11 @@ def _seat_all(
 
 
 def _seating_order(unseated: list[Unseated], kept: KeptRoom) -> list[Unseated | KeptBlock]:
-    """Who chooses before whom, where seats are short.
+    """In which order winners and kept blocks choose, where seats are short.
 
-    First owners within what comes to them at once, then the kept room of those who ask for no
-    more (nobody's greater demand takes it), then who asks for more and the kept room it has left,
-    then everybody else.
+    First owners within what comes to them without a wait, then the kept blocks of owners that ask
+    for no more (so that no other owner takes them), then owners that ask for more and the blocks
+    that these have left, then all other winners.
     """
     asked: dict[str, int] = {}
     without_wait: list[Unseated | KeptBlock] = []
@@ -178,13 +154,15 @@ def _seating_order(unseated: list[Unseated], kept: KeptRoom) -> list[Unseated | 
             waiting.add(name)
     untouched = [block for block in kept.blocks if block.reservation not in waiting]
     touched = [block for block in kept.blocks if block.reservation in waiting]
-    return [*without_wait, *untouched, *beyond, *touched, *others]
+    order = [*without_wait, *untouched, *beyond, *touched, *others]
+    assert len(order) == len(unseated) + len(kept.blocks), "a turn is missing"
+    return order
 
 
 def _seat(
     unseated: Unseated, layout: Layout, nodes: OpenNodes, floors: DrawnFloors
 ) -> Seats | None:
-    """Heal it where its fabric has a replacement, else seat it whole; None: no room."""
+    """Heal a gang where its fabric has a replacement, else seat it whole; None: no room."""
     winner, shape, surviving = unseated
     found = _heal(winner.demand, shape, surviving, layout, nodes)
     if found is None:
@@ -200,7 +178,11 @@ def _seat(
 
 
 def _set_aside(block: KeptBlock, layout: Layout, nodes: OpenNodes) -> bool:
-    """Hold a block in its own fabric, else whole in the one where it is soonest free."""
+    """Whether a kept block fits: in its own fabric, else whole in the one where it is soonest free.
+
+    Its nodes are taken, so that no later winner has them.
+    """
+    assert block.nodes > 0, "a kept block of no nodes"
     shape = Shape(block.nodes, layout.node_gpus, None, any_fabric=False)
     found = nodes.choose(block.fabric, shape, block.nodes, set())
     if found is None:
@@ -218,7 +200,7 @@ def _set_aside(block: KeptBlock, layout: Layout, nodes: OpenNodes) -> bool:
 
 
 def empty_open_nodes(layout: Layout) -> OpenNodes:
-    """All open nodes, empty."""
+    """All open nodes of a market, empty."""
     named = (
         OpenNode(it.free_from_us, it.node, fabric)
         for fabric, nodes in enumerate(layout.open_nodes)
@@ -228,7 +210,8 @@ def empty_open_nodes(layout: Layout) -> OpenNodes:
 
 
 def in_rank_order(demand: Demand, nodes: list[str]) -> Seats:
-    """Seats on these nodes in order of rank: who has a node keeps its rank."""
+    """Seats on these nodes in order of rank: a rank whose node is among them keeps it."""
+    assert len(set(nodes)) == len(nodes), f"two ranks of {demand.demand} on one node"
     left = set(nodes)
     places: list[str | None] = [None] * len(nodes)
     for rank, seat in enumerate(demand.seats[: len(nodes)]):
@@ -240,6 +223,7 @@ def in_rank_order(demand: Demand, nodes: list[str]) -> Seats:
 
 
 def _hold_open(demand: Demand, seats: Seats, layout: Layout, nodes: OpenNodes) -> None:
+    """Take those of the seats that are on open nodes."""
     shape = shape_of(demand, layout)
     for seat in seats:
         if seat.node in layout.fabric_of and seat.node not in layout.closed:
@@ -247,7 +231,7 @@ def _hold_open(demand: Demand, seats: Seats, layout: Layout, nodes: OpenNodes) -
 
 
 def _surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) -> list[str]:
-    """Own nodes a runner can keep; none if a gang of one fabric would stand in two."""
+    """Own nodes that a running demand can keep; none if a gang of one fabric would stand in two."""
     found = [seat.node for seat in demand.seats if nodes.can_seat(seat.node, shape)]
     if not demand.any_fabric and len({layout.fabric_of[node] for node in found}) > 1:
         return []
@@ -257,7 +241,7 @@ def _surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) -
 def _heal(
     demand: Demand, shape: Shape, surviving: list[str], layout: Layout, nodes: OpenNodes
 ) -> list[str] | None:
-    """Replacements in the gang's own fabrics for the seats it lost."""
+    """Replacements in one of the gang's own fabrics for the seats it lost; None: it cannot heal."""
     missing = demand.nodes - len(surviving)
     if not surviving:
         return None
@@ -271,9 +255,11 @@ def _heal(
 def _newcomer(
     winner: Winner, shape: Shape, layout: Layout, nodes: OpenNodes, floors: DrawnFloors
 ) -> list[str] | None:
-    """By floors its price covers, then the wait, the pass's fabric, its own, the tightest.
+    """Nodes for a whole gang: by floors its price covers, then the wait, then the fabric.
 
-    Owners leave the pass's fabric only for one that is free now: others are counted on its room.
+    Of fabrics alike, the allocation's comes first, then its own, then the tightest. An owner leaves
+    the allocation's fabric only for one that is free now, because others are counted on its room.
+    Grows with fabrics.
     """
     allocated = {part.fabric for part in winner.parts}
     own = own_fabrics(winner.demand, layout)
@@ -305,6 +291,7 @@ def _newcomer(
 
 
 def _spread(winner: Winner, shape: Shape, layout: Layout, nodes: OpenNodes) -> list[str] | None:
+    """Nodes for a gang over few fabrics, the allocation's first; None where all are too small."""
     allocated = {part.fabric for part in winner.parts}
     capacities = []
     for fabric in range(len(layout.fabrics)):
@@ -313,16 +300,17 @@ def _spread(winner: Winner, shape: Shape, layout: Layout, nodes: OpenNodes) -> l
         while most and nodes.choose(fabric, shape, most, set()) is None:
             most -= 1
         capacities.append((fabric in allocated, most, fabric))
-    shares = spread(capacities, shape.nodes)
-    if shares is None:
+    division = spread(capacities, shape.nodes)
+    if division is None:
         return None
     found: list[str] = []
-    for fabric, count in shares:
+    for fabric, count in division:
         found.extend(nodes.choose(fabric, shape, count, set()) or [])
     return found
 
 
 def _draw(floors: DrawnFloors, winner: Winner, seats: Seats, layout: Layout) -> int:
+    """The highest floor that a spot winner draws with these seats; 0 for others."""
     if winner.price is None:
         return 0
     highest = 0
@@ -336,7 +324,7 @@ def _draw(floors: DrawnFloors, winner: Winner, seats: Seats, layout: Layout) -> 
 def _uncovered(
     winners: list[Winner], seats: dict[str, Seats], layout: Layout, floors: DrawnFloors
 ) -> set[str]:
-    """Whose price does not cover the floors that a pass in order of right would draw here."""
+    """Winners whose price does not cover the floors that they would draw in priority order here."""
     if floors.is_one:
         return set()
     found = set()

@@ -9,6 +9,7 @@ lends 2 nodes at floor 5, has the guest floors [1, 1, 1, 7, 7]. With one node le
 one left and two owners that lend 2 and 1 nodes, the first lends it (2/3 of a node against 1/3).
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from parkade.core.market.layout import Layout
@@ -94,3 +95,47 @@ def _lent_offers(
     return [
         (floor, name, exact[at][0] + (at in raised)) for at, (floor, name, _) in enumerate(wanted)
     ]
+
+
+def highest_floor(state: MarketState) -> int:
+    """The highest guest floor of a market, whether drawn or not."""
+    lent = (it.floor_micros for it in state.reservations if it.floor_micros is not None)
+    floors = (guest_floor(floor, state.terms.fee) for floor in lent)
+    return max([state.terms.public_floor_micros, *floors])
+
+
+class DrawnFloors:
+    """Which floors the named nodes of a seating draw: in each fabric the lowest first.
+
+    `floor_beyond`: that of a node past the floors of a fabric (the seating may fill a fabric that
+    the allocation left room in). `is_one`: whether one floor holds everywhere, so that every price
+    covers it.
+    """
+
+    __slots__ = ("_beyond", "_floors", "_level", "_next", "is_one")
+
+    def __init__(self, floors: list[list[int]], floor_beyond: int) -> None:
+        self.is_one = all(not it or it[0] == it[-1] == floor_beyond for it in floors)
+        self._floors = floors
+        self._beyond = floor_beyond
+        self._next = [0] * len(floors)
+        self._level: dict[str, int] = {}
+
+    def highest(self, fabric: int, nodes: Iterable[str]) -> int:
+        """The highest floor these nodes would draw if they were seated next."""
+        opened = [node for node in nodes if node not in self._level]
+        if not opened:
+            return max((self._level[node] for node in nodes), default=0)
+        position = self._next[fabric] + len(opened) - 1
+        here = self._floors[fabric]
+        return here[position] if position < len(here) else self._beyond
+
+    def draw(self, fabric: int, nodes: Iterable[str]) -> int:
+        """Draw a floor for each node that has none yet: the highest of them all."""
+        highest = 0
+        for node in nodes:
+            if node not in self._level:
+                self._level[node] = self.highest(fabric, (node,))
+                self._next[fabric] += 1
+            highest = max(highest, self._level[node])
+        return highest

@@ -1,6 +1,11 @@
-"""Named nodes and what is free on them: the room of a seating, where the pass only counts.
+"""Named nodes and what is free on them: the room of a seating, where an allocation only counts.
 
-A node is empty, held whole, or shared by one tenant.
+A node is empty, held whole, or shared by one tenant. Of the nodes that suit a rank, shared ones
+come before empty ones and the fullest first, so that few nodes are opened; of empty ones the
+soonest free comes first, then the first by name.
+
+Example: fabric 0 has x (free now) and y (free at 5), 8 GPUs each. A gang of 1 x 2 GPUs opens x and
+leaves 6; the next rank of that tenant takes x again; a whole node is y.
 """
 
 from collections.abc import Iterable
@@ -10,7 +15,7 @@ from parkade.core.placement.room import Shape, Tenant
 
 
 class OpenNode(NamedTuple):
-    """An open node; `free_from_us` is when who is leaving will be gone, 0 where it is free."""
+    """An open node; `free_from_us`: when what runs there would be gone, 0 where it is free now."""
 
     free_from_us: int
     node: str
@@ -18,7 +23,11 @@ class OpenNode(NamedTuple):
 
 
 class OpenNodes:
-    """Working state of one seating: `empty[f]` ascending by time and name."""
+    """Working state of one seating.
+
+    `_empty[f]`: empty nodes of fabric f, the soonest free first, then by name. `_left`: free GPUs
+    of each shared node. `_tenants`: shared nodes of each (fabric, tenant), in the order of opening.
+    """
 
     __slots__ = ("_empty", "_left", "_node_gpus", "_nodes", "_tenants")
 
@@ -32,7 +41,7 @@ class OpenNodes:
         self._tenants: dict[tuple[int, Tenant], dict[str, None]] = {}
 
     def empty(self, fabric: int) -> int:
-        """Nodes of this fabric a newcomer may open."""
+        """How many nodes of this fabric are empty."""
         return len(self._empty[fabric])
 
     def can_seat(self, node: str, shape: Shape) -> bool:
@@ -58,12 +67,15 @@ class OpenNodes:
             self._left[node] = self._node_gpus
             self._tenants.setdefault((fabric, shape.tenant), {})[node] = None
         self._left[node] -= shape.gpus
+        assert self._left[node] >= 0, f"{node} is held beyond its GPUs"
 
     def unseat(self, node: str, shape: Shape) -> None:
-        """Undo one `seat`."""
+        """Undo one `seat`; grows with the fabric's empty nodes."""
         named = self._nodes[node]
+        assert node not in self._empty[named.fabric], f"{node} is not held"
         if shape.tenant is not None:
             self._left[node] += shape.gpus
+            assert self._left[node] <= self._node_gpus, f"{node} would have more GPUs than it has"
             if self._left[node] < self._node_gpus:
                 return
             del self._left[node]
@@ -73,7 +85,11 @@ class OpenNodes:
         self._empty[named.fabric] = {it.node: it for it in sorted(empty.values())}
 
     def choose(self, fabric: int, shape: Shape, nodes: int, without: set[str]) -> list[str] | None:
-        """Nodes for `nodes` ranks besides `without`: fullest shared first, then soonest empty."""
+        """Nodes for `nodes` ranks, none of `without`; None where the fabric has too few.
+
+        Grows with the tenant's shared nodes there and the nodes chosen.
+        """
+        assert nodes > 0, "a gang of no nodes needs none"
         chosen: list[str] = []
         if shape.tenant is not None:
             sharing = self._tenants.get((fabric, shape.tenant), {})
@@ -97,5 +113,5 @@ class OpenNodes:
         return None if missing else chosen
 
     def free_from(self, nodes: Iterable[str]) -> int:
-        """When the last of these nodes is free."""
+        """When the last of these nodes is free (us); 0 where all are free now."""
         return max((self._nodes[node].free_from_us for node in nodes), default=0)
