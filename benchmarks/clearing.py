@@ -40,15 +40,15 @@ class Row(NamedTuple):
     nodes: int
     workloads: int
     market: str
-    pass_ms: float
-    pass_seating_ms: float
-    pass_seating_prices_ms: float
+    allocation_ms: float
+    with_seating_ms: float
+    with_prices_ms: float
     whole_clearing_ms: float
     rerun_ms: float
 
 
 def draw_market(nodes: int, workloads: int, seed: int = 7) -> MarketState:
-    """A market in which nobody sits yet."""
+    """A market in which no demand has seats."""
     chance = random.Random(seed)
     names = [(f"fabric-{n // FABRIC_NODES:03}", f"node-{n:05}") for n in range(nodes)]
     lent: dict[str, int] = {}
@@ -142,16 +142,16 @@ def measure(state: MarketState, market: str, repeat: int = 5) -> Row:
     won = [at for at, parts in enumerate(allocation.bid_parts) if parts is not None]
     sample = won[:: max(1, len(won) // 12)]
     rerun = median_ms(lambda: [price_winner(allocation, at) for at in sample], 1)
-    passing = median_ms(lambda: allocate(state), repeat)
+    allocating = median_ms(lambda: allocate(state), repeat)
     seating = median_ms(lambda: seat(state, allocation, prices), repeat)
     pricing = median_ms(lambda: price_all(state, allocation), repeat)
     return Row(
         nodes=len(state.nodes),
         workloads=len(state.demands),
         market=market,
-        pass_ms=passing,
-        pass_seating_ms=passing + seating,
-        pass_seating_prices_ms=passing + seating + pricing,
+        allocation_ms=allocating,
+        with_seating_ms=allocating + seating,
+        with_prices_ms=allocating + seating + pricing,
         whole_clearing_ms=median_ms(lambda: clear(state), repeat),
         rerun_ms=rerun / len(sample) * len(won),
     )
@@ -162,10 +162,10 @@ def rows(*, sizes: tuple[tuple[int, int], ...], repeat: int = 5) -> list[Row]:
     found = []
     for nodes, workloads in sizes:
         new = draw_market(nodes, workloads)
-        settled = seated(seated(new))
+        running = seated(seated(new))
         found.append(measure(new, "all new", repeat))
-        found.append(measure(settled, "all seated", repeat))
-        found.append(measure(replaced(settled), "1 % replaced", repeat))
+        found.append(measure(running, "all seated", repeat))
+        found.append(measure(replaced(running), "1 % replaced", repeat))
     return found
 
 
@@ -176,15 +176,15 @@ def main() -> None:
     """Print the table."""
     sizes = (*GROWTH, (12_544, 10_000)) if "--full" in sys.argv else GROWTH
     print(
-        f"{'nodes':>6} {'work':>6} {'market':>13} {'pass':>9} {'+ seating':>10} {'+ prices':>10} "
+        f"{'nodes':>6} {'work':>6} {'market':>13} {'alloc.':>9} {'+ seating':>10} {'+ prices':>10} "
         f"{'clearing':>10} {'re-run':>10} {'ratio':>7}   (medians, ms)"
     )
     for size in sizes:
         for row in rows(sizes=(size,), repeat=5 if size[0] <= 2000 else 3):
-            priced = row.pass_seating_prices_ms - row.pass_seating_ms
+            priced = row.with_prices_ms - row.with_seating_ms
             print(
-                f"{row.nodes:>6} {row.workloads:>6} {row.market:>13} {row.pass_ms:>9.1f} "
-                f"{row.pass_seating_ms:>10.1f} {row.pass_seating_prices_ms:>10.1f} "
+                f"{row.nodes:>6} {row.workloads:>6} {row.market:>13} {row.allocation_ms:>9.1f} "
+                f"{row.with_seating_ms:>10.1f} {row.with_prices_ms:>10.1f} "
                 f"{row.whole_clearing_ms:>10.1f} {row.rerun_ms:>10.0f} "
                 f"{row.rerun_ms / priced:>6.0f}x"
             )

@@ -1,7 +1,7 @@
 """A second opinion on prices: the spot market played with single nodes, again for every limit.
 
-Written apart from what it checks: it knows nodes where the pass counts room, and it searches the
-least winning limit where the sweep derives it. Only the room at the start is taken over.
+Written apart from what it checks: it knows nodes where the allocation counts room, and it searches
+the least winning limit where the sweep derives it. Only the room at the start is taken over.
 """
 
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ def play(nodes: list[Node], bids: list[Bid]) -> set[str]:
 
 
 def wins_at(allocation: Allocation, bid: Bid, limit: int, *, loses_ties: bool) -> bool:
-    """Whether somebody with this limit would find room in its turn."""
+    """Whether the bid with this limit would find room in its turn."""
     nodes = start_of(allocation)
     key = limit * bid.factor
     stronger = [

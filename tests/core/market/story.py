@@ -1,4 +1,4 @@
-"""The vocabulary of the market's tests: books that read like the story, and chance markets."""
+"""Builders of the market's tests: markets by hand, and chance markets."""
 
 import random
 from typing import Any
@@ -126,6 +126,20 @@ def reserved(
     )
 
 
+def worked_example(*more: Demand) -> MarketState:
+    """The market that the docstrings of the market's modules compute by hand."""
+    return given_market(
+        on_demand("od"),
+        bid("a", 10, 2),
+        bid("b", 8),
+        bid("c", 6),
+        *more,
+        fabrics={"amber": 3, "birch": 2},
+        reservations=(reserved("acme", {"amber": 2}, lends_at=5, keep=1),),
+        on=terms(floor=1),
+    )
+
+
 def on(demand: Demand, *nodes: str) -> Demand:
     """The demand, running on these nodes."""
     seats = tuple(Seat(node=node, gpus=demand.gpus) for node in nodes)
@@ -188,7 +202,7 @@ def chance_market(
     """A small random market in its second clearing: incumbents, newcomers, failures, lenders.
 
     Owners lend at floors less and more than a credit apart, or nothing at all unless
-    `lends`; `crowd` multiplies workloads and nodes; without `shared` nobody wants less than a node.
+    `lends`; `crowd` multiplies workloads and nodes; without `shared` every rank wants a whole node.
     """
     chance = random.Random(seed)
     fabrics = {name: chance.randint(1, 5 * crowd) for name in FABRICS[: chance.randint(1, 4)]}
@@ -204,7 +218,7 @@ def chance_market(
     )
     if chance.random() < 0.25:
         return first
-    settled = incumbents(first)
+    running = incumbents(first)
     names = [node.node for node in first.nodes]
     failed = set(chance.sample(names, k=chance.choice((0, 0, 0, 1, min(2, len(names))))))
     closed: set[str] = set()
@@ -218,7 +232,7 @@ def chance_market(
         if node.node not in failed
     )
     demands = []
-    for demand in settled.demands:
+    for demand in running.demands:
         if chance.random() < 0.15:
             continue
         sits_closed = any(seat.node in closed for seat in demand.seats)

@@ -1,4 +1,4 @@
-"""Who wins, where it sits, and what moves when the world changes."""
+"""Whole clearings: who wins, where it sits, and what moves when the market changes."""
 
 from parkade.core.market.clear import clear
 from parkade.core.market.outcome import Change, WaitReason
@@ -202,7 +202,7 @@ def test_a_broken_gang_moves_whole_where_its_fabric_has_no_spare() -> None:
     assert nodes_of(clearing, "gang") == ("birch-0", "birch-1")
 
 
-def test_who_sits_on_a_closed_node_stays_and_nobody_joins() -> None:
+def test_a_demand_on_a_closed_node_stays_and_no_other_joins() -> None:
     state = given_market(
         on(bid("stays", 1, is_pinned=True), "amber-0"),
         bid("rich", 50),
@@ -219,7 +219,7 @@ def test_newcomers_take_nodes_that_are_free_now() -> None:
     assert nodes_of(clear(state), "new") == ("amber-1",)
 
 
-def test_one_arrival_in_a_full_market_moves_nobody() -> None:
+def test_one_arrival_in_a_full_market_moves_no_winner() -> None:
     state = incumbents(
         given_market(
             *(bid(f"w{n:02}", 10 + n) for n in range(16)), fabrics={"amber": 8, "birch": 8}
@@ -232,7 +232,7 @@ def test_one_arrival_in_a_full_market_moves_nobody() -> None:
     assert set(found.values()) == {Change.KEEP}
 
 
-def test_one_reclaim_in_a_full_market_moves_nobody() -> None:
+def test_one_reclaim_in_a_full_market_moves_no_winner() -> None:
     state = incumbents(
         given_market(
             *(bid(f"w{n:02}", 10 + n) for n in range(16)),

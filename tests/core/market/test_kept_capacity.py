@@ -26,7 +26,7 @@ LATER = 35
 KEEPS_ONE = reserved("acme", {"amber": 2}, lends_at=5, keep=1)
 
 
-def with_runners_to_be_told(state: MarketState) -> MarketState:
+def with_runners_to_be_stopped(state: MarketState) -> MarketState:
     """Nodes that are held now are free only after a notice; all others are free."""
     held = {seat.node for demand in state.demands for seat in demand.seats}
     nodes = tuple(
@@ -43,7 +43,7 @@ def is_free_now(state: MarketState, clearing: Clearing, name: str) -> bool:
 
 
 def test_a_kept_node_is_its_owners_at_once_though_a_guest_fills_the_rest_of_the_fabric() -> None:
-    state = with_runners_to_be_told(
+    state = with_runners_to_be_stopped(
         given_market(
             on(bid("single", 9), "birch-2"),
             on(bid("weak", 10, 2), "birch-0", "birch-1"),
@@ -67,7 +67,7 @@ def test_a_kept_node_is_its_owners_at_once_though_a_guest_fills_the_rest_of_the_
     assert set(changes(again).values()) <= {Change.KEEP, Change.WAIT}
 
 
-def test_guests_leave_the_nodes_that_are_free_now_to_who_keeps_them() -> None:
+def test_guests_leave_the_nodes_that_are_free_now_to_the_owner_that_keeps_them() -> None:
     state = given_market(
         bid("guest", 9),
         fabrics={"amber": 2},
@@ -78,7 +78,7 @@ def test_guests_leave_the_nodes_that_are_free_now_to_who_keeps_them() -> None:
 
 
 def test_an_owner_that_keeps_nothing_does_not_take_what_another_keeps() -> None:
-    state = with_runners_to_be_told(
+    state = with_runners_to_be_stopped(
         given_market(
             on(bid("guest", 9), "amber-0"),
             claim("needy", "bare"),
@@ -95,7 +95,7 @@ def test_an_owner_that_keeps_nothing_does_not_take_what_another_keeps() -> None:
 
 
 def test_kept_room_is_named_whole_in_another_fabric_where_its_own_is_full() -> None:
-    state = with_runners_to_be_told(
+    state = with_runners_to_be_stopped(
         given_market(
             on(bid("one", 9), "amber-0"),
             on(bid("two", 9), "amber-1"),
@@ -114,8 +114,8 @@ def test_kept_room_is_named_whole_in_another_fabric_where_its_own_is_full() -> N
 @given(st.integers(min_value=0, max_value=1 << 40), st.integers(min_value=1, max_value=2))
 def test_nodes_kept_empty_in_one_fabric_come_without_a_wait(seed: int, crowd: int) -> None:
     state = incumbents(incumbents(chance_market(seed, crowd=crowd)))
-    settled = [it for it in state.demands if it.tier is not PriorityTier.RESERVED or it.seats]
-    state = with_runners_to_be_told(with_demands(state, *settled))
+    asked = [it for it in state.demands if it.tier is not PriorityTier.RESERVED or it.seats]
+    state = with_runners_to_be_stopped(with_demands(state, *asked))
     if set(changes(clear(state)).values()) & {Change.START, Change.MOVE, Change.HEAL}:
         return
     held = {seat.node for demand in state.demands for seat in demand.seats}

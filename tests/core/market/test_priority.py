@@ -1,8 +1,9 @@
-"""The order of right: who takes its turn before whom."""
+"""The priority order: which demand takes its turn before which."""
 
 from parkade.core.market.clear import clear
-from parkade.core.market.priority import in_priority_order
+from parkade.core.market.priority import in_priority_order, key_of
 from tests.core.market.story import (
+    MICROS,
     bid,
     claim,
     given_market,
@@ -62,7 +63,7 @@ def test_reservations_of_one_moment_are_not_mixed() -> None:
     assert [it.demand for it in in_priority_order(state)] == ["b", "c", "a"]
 
 
-def test_who_runs_comes_before_newcomers_of_older_reservations() -> None:
+def test_running_demands_come_before_newcomers_of_older_reservations() -> None:
     state = given_market(
         claim("newcomer", "old", priority=5),
         on(claim("runs", "young"), "amber-0"),
@@ -70,3 +71,10 @@ def test_who_runs_comes_before_newcomers_of_older_reservations() -> None:
         reservations=(OLD, YOUNG),
     )
     assert [it.demand for it in in_priority_order(state)] == ["runs", "newcomer"]
+
+
+def test_a_running_bid_counts_more_by_the_switching_credit() -> None:
+    runs = on(bid("runs", 9.6), "amber-0")
+    market = given_market(bid("new", 10), runs, fabrics={"amber": 1})
+    assert [key_of(it, market.terms) for it in (market.demands)] == [200 * MICROS, 201_600_000]
+    assert [it.demand for it in in_priority_order(market)] == ["runs", "new"]

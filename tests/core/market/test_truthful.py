@@ -85,7 +85,7 @@ def test_bidding_higher_never_loses_seats(seed: int) -> None:
 
 @tried(600)
 @given(seeds)
-def test_nobody_pays_above_its_limit_nor_below_the_floors_it_draws(seed: int) -> None:
+def test_no_winner_pays_above_its_limit_nor_below_the_floors_it_draws(seed: int) -> None:
     state = chance_market(seed)
     clearing = clear(state)
     for demand in state.demands:
@@ -121,8 +121,8 @@ def test_one_sweep_gives_the_prices_of_playing_the_market_again(
         assert prices.paid[asked.name][0] == min(asked.limit, max(least, drawn))
     for nodes, price in prices.ladder:
         factor = state.terms.switching_credit.denominator
-        phantom = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {})
-        assert price == least_winning_limit(allocation, phantom, loses_ties=True)
+        newcomer = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {})
+        assert price == least_winning_limit(allocation, newcomer, loses_ties=True)
 
 
 @tried(300)
@@ -172,7 +172,7 @@ def test_seats_hold_what_nodes_have_and_gangs_stand_together(seed: int) -> None:
 
 @tried(300)
 @given(seeds)
-def test_closed_nodes_gain_nobody_and_lose_nobody(seed: int) -> None:
+def test_closed_nodes_keep_their_holders_and_get_no_others(seed: int) -> None:
     state = chance_market(seed)
     clearing = clear(state)
     closed = {node.node for node in state.nodes if not node.is_open}
@@ -196,16 +196,14 @@ def test_repeating_a_clearing_of_whole_nodes_at_one_floor_changes_no_seat(seed: 
 
 @tried(600)
 @given(seeds)
-def test_two_floors_and_shared_nodes_settle_one_pass_later(
-    seed: int,
-) -> None:
+def test_two_floors_and_shared_nodes_are_stable_one_clearing_later(seed: int) -> None:
     state = incumbents(chance_market(seed))
     assert moved(clear(incumbents(state))) == []
 
 
 @tried(300)
 @given(seeds)
-def test_the_order_in_which_a_book_is_written_is_irrelevant(seed: int) -> None:
+def test_the_order_in_which_a_state_is_written_is_irrelevant(seed: int) -> None:
     state = chance_market(seed)
     chance = random.Random(seed)
     parts = {
@@ -270,7 +268,7 @@ def test_between_floors_less_than_a_credit_apart_no_limit_is_better_than_another
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50])
-def test_who_stays_put_pays_its_floor_or_what_its_open_nodes_would_cost(limit: int) -> None:
+def test_a_pinned_bid_pays_its_floor_or_what_its_open_nodes_would_cost(limit: int) -> None:
     state = given_market(
         on(bid("stays", limit, 2, is_pinned=True), "amber-0", "amber-1"),
         bid("rival", 6),

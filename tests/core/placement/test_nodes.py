@@ -1,4 +1,6 @@
-"""Named nodes in a seating: what is held, what must stay empty, and who waits least."""
+"""Named nodes in a seating: what is held, what is empty, and which nodes are chosen first."""
+
+import pytest
 
 from parkade.core.placement.nodes import OpenNode, OpenNodes
 from parkade.core.placement.room import Shape
@@ -32,8 +34,37 @@ def test_a_shared_node_is_preferred_to_an_empty_one() -> None:
     assert not nodes.can_seat("n1", WHOLE)
 
 
-def test_leaving_undoes_holding() -> None:
+def test_unseating_undoes_seating() -> None:
     nodes = given_nodes(0, 1)
     nodes.seat("n0", HALF)
     nodes.unseat("n0", HALF)
     assert nodes.choose(0, WHOLE, 2, set()) == ["n0", "n1"]
+
+
+def test_a_shared_node_is_opened_once_and_then_filled() -> None:
+    quarter = Shape(1, 2, ("ant", 2, ""), any_fabric=False)
+    nodes = OpenNodes((OpenNode(0, "x", 0), OpenNode(5, "y", 0)), 1, 8)
+    for _ in range(2):
+        assert nodes.choose(0, quarter, 1, set()) == ["x"]
+        nodes.seat("x", quarter)
+    assert nodes.choose(0, WHOLE, 1, set()) == ["y"]
+    assert nodes.free_from(["x", "y"]) == 5
+
+
+def test_the_fullest_node_that_suffices_comes_first() -> None:
+    nodes = given_nodes(0, 0, 0)
+    nodes.seat("n1", HALF)
+    nodes.seat("n2", Shape(1, 5, ("ant", 2, ""), any_fabric=False))
+    assert nodes.choose(0, Shape(1, 3, ("ant", 2, ""), any_fabric=False), 3, set()) == [
+        "n2",
+        "n1",
+        "n0",
+    ]
+    assert nodes.choose(0, HALF, 1, {"n1"}) == ["n0"]
+
+
+def test_a_node_is_never_held_beyond_its_gpus() -> None:
+    nodes = given_nodes(0)
+    nodes.seat("n0", WHOLE)
+    with pytest.raises(AssertionError, match="n0 would be held beyond its GPUs"):
+        nodes.seat("n0", WHOLE)

@@ -33,7 +33,7 @@ floor 5; the fee is 2/7 and the public floor 1. There come od (on-demand, 1 node
 | b, limit 8 | 1 node of amber at 7 | [] | [] |
 | c, limit 6 | nothing: outbid | [] | [] |
 
-`critical_values` and `seating` go on with this example, and `test_worked_example.py` computes it.
+`critical_values` and `seating` go on with this example, and `test_allocation.py` computes it.
 Decision records: 3 (counting instead of naming), 6 (ties between fabrics), 13 (names).
 """
 

@@ -4,9 +4,9 @@ A floor is what its owner receives; here every floor is the guest's, fee include
 lent by a reservation is offered at the public floor. If nodes failed, the public step shrinks
 first, then the lent steps in proportion, by largest remainder.
 
-Example, public floor 1, fee 2/7: a fabric of which the reserved stage left 5 nodes, where acme
-lends 2 nodes at floor 5, has the guest floors [1, 1, 1, 7, 7]. With one node left it has [7]; with
-one left and two owners that lend 2 and 1 nodes, the first lends it (2/3 of a node against 1/3).
+Example: public floor 1, fee 2/7; owner one lends 2 nodes of a fabric at floor 5, owner two lends 1
+at floor 3. With 6 nodes left by the reserved stage its guest floors are [1, 1, 1, 4.2, 7, 7], with
+3 left [4.2, 7, 7]. With one left, one's part is 2/3 of it and two's 1/3: it is one's, [7].
 """
 
 from collections.abc import Iterable
