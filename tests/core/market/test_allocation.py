@@ -15,8 +15,8 @@ from tests.core.market.story import MICROS, bid, given_market, on, worked_exampl
 def test_the_worked_example_is_allocated_as_the_module_says() -> None:
     allocation = allocate(worked_example())
     amber, birch = range(2)
-    quota = allocation.reserved.quotas["acme"]
-    assert (quota.kept, quota.offered) == ({amber: 1}, {amber: 1})
+    entitlement = allocation.reserved.entitlements["acme"]
+    assert (entitlement.kept, entitlement.offered) == ({amber: 1}, {amber: 1})
     assert allocation.reserved.room.free == [1, 2]
     assert allocation.supply.floors == [[7 * MICROS], [MICROS, MICROS]]
     assert [it.name for it in allocation.bids] == ["a", "b", "c"]

@@ -165,7 +165,7 @@ CASES = {
         refused={"x": WaitReason.RESERVATION_FULL},
         left={"amber": 1},
     ),
-    "work below a node shares a node and uses one node of quota": Case(
+    "work below a node shares a node and uses one node of the shape": Case(
         given_market(
             claim("a", "acme", gpus=2),
             claim("b", "acme", gpus=4),
@@ -176,7 +176,7 @@ CASES = {
         lent={"acme": {"amber": 1}},
         left={"amber": 1},
     ),
-    "a pinned demand uses quota where it stands and takes no open node": Case(
+    "a pinned demand uses the shape where it stands and takes no open node": Case(
         given_market(
             on(claim("x", "acme", is_pinned=True), "amber-0"),
             fabrics={"amber": 2},
@@ -264,10 +264,10 @@ def test_the_reserved_stage_gives_room_in_its_order(case: Case) -> None:
     def counted(parts: Parts) -> dict[str, int]:
         return {names[part.fabric]: len(part.levels) for part in parts}
 
-    quotas = stage.quotas.items()
+    entitlements = stage.entitlements.items()
     assert {name: counted(parts) for name, parts in stage.parts.items()} == case.taken
-    assert {name: named(it.kept) for name, it in quotas if named(it.kept)} == case.kept
-    assert {name: named(it.offered) for name, it in quotas if named(it.offered)} == case.lent
+    assert {name: named(it.kept) for name, it in entitlements if named(it.kept)} == case.kept
+    assert {name: named(it.offered) for name, it in entitlements if named(it.offered)} == case.lent
     assert stage.refused == case.refused
     assert dict(zip(names, stage.room.free, strict=True)) == case.left
 

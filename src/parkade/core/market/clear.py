@@ -144,12 +144,12 @@ def _reservation_use(state: MarketState, allocation: Allocation) -> tuple[Reserv
             lent[source] = (before + nodes) * count // total - before * count // total
             before += nodes
     offered = {source: nodes for (_, source), nodes in allocation.supply.offered.items()}
-    quotas = allocation.reserved.quotas
+    entitlements = allocation.reserved.entitlements
     return tuple(
         ReservationUse(
             reservation=room.reservation,
-            used=quotas[room.reservation].used,
-            kept=sum(quotas[room.reservation].kept.values()),
+            used=entitlements[room.reservation].used,
+            kept=sum(entitlements[room.reservation].kept.values()),
             offered=offered.get(room.reservation, 0),
             lent=lent.get(room.reservation, 0),
         )

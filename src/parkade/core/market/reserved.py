@@ -2,17 +2,18 @@
 
 Theory of operation
 -------------------
-A reservation is a shape: nodes by fabric. Its *quota* is what of the shape is not used yet. The
-stage counts room without floors, in this order:
+A reservation is a shape: nodes by fabric. Its *entitlement* is what of the shape is not used yet.
+The stage counts room without floors, in this order:
 
-1. Pinned demands of both tiers take their seats; a reserved one uses quota where it stands.
+1. Pinned demands of both tiers take their seats; a reserved one uses its reservation's
+   entitlement where it stands.
 2. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
    already, so that no other demand of a reservation pushes them out, then the others.
 3. Keep: idle nodes of the shape that are not lent are taken out of the room of all others. That is
    `keep` nodes of a reservation that lends, and all idle nodes of one that does not. They come from
    the fabrics with the least idle room first, so that what is lent lies together.
 4. Overflow: a demand that found no room in its own fabrics takes any fabric that holds it, and its
-   reservation keeps as much less. So one node of quota is never used twice.
+   reservation keeps as much less. So no node of the shape is used twice.
 5. Lend: what is neither used nor kept is offered to spot, at the owner's floor (`supply`).
 6. On-demand takes what steps 1 to 4 left. What it leaves is spot's.
 
@@ -23,8 +24,8 @@ name. Keep comes before overflow: no owner's overflow takes what another owner k
 Invariants: a reservation never uses, keeps and lends more nodes than its shape; kept nodes are in
 its own fabrics; no demand overflows while its own fabrics hold it.
 
-The one surprising rule: a demand that overflows spends the quota of the whole reservation, so as
-much is no longer lent, although the nodes it left in its own fabrics may be in play.
+The one surprising rule: a demand that overflows uses the entitlement of the whole reservation, so
+as much is no longer lent, although the nodes that it left in its own fabrics may be in play.
 
 Example: amber and birch have 3 nodes each; acme has 2 nodes of amber and 1 of birch, lends, and
 keeps 1. On the left all nodes are in play and it asks for y (1 node). On the right two nodes of
@@ -33,15 +34,16 @@ amber failed, and it asks for x (2 nodes) as well.
 | step | all in play: y | amber has one node: x and y |
 |---|---|---|
 | own fabrics | y takes birch: 1 left of 1 is tighter than of 2 | x fits nowhere; y takes birch |
-| quota left | 2, both in amber | 2, both in amber |
+| entitlement left | 2, both in amber | 2, both in amber |
 | keep | 1 node of amber | nothing: x may use the 2 yet |
-| overflow | | x takes 2 nodes of birch; quota left 0 |
+| overflow | | x takes 2 nodes of birch; entitlement left 0 |
 | lend | 1 node of amber | nothing |
 | left to on-demand, then spot | amber 2, birch 2 | amber 1, birch 0 |
 
 `test_reserved.py` computes it. Decision record 14 says why this order.
 """
 
+from parkade.core.market.entitlement import Entitlement, KeptBlock, KeptRoom
 from parkade.core.market.layout import (
     Division,
     Layout,
@@ -53,7 +55,6 @@ from parkade.core.market.layout import (
 )
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import WaitReason
-from parkade.core.market.quota import KeptBlock, KeptRoom, ReservationQuota
 from parkade.core.placement.room import Room, Shape, spread
 
 
@@ -65,14 +66,14 @@ class ReservedStage:
     shared node that a pinned demand holds, by node.
     """
 
-    __slots__ = ("free_now", "parts", "quotas", "refused", "room", "tokens")
+    __slots__ = ("entitlements", "free_now", "parts", "refused", "room", "tokens")
 
     def __init__(
-        self, room: Room, quotas: dict[str, ReservationQuota], free_now: list[int]
+        self, room: Room, entitlements: dict[str, Entitlement], free_now: list[int]
     ) -> None:
         self.room = room
         self.free_now = free_now
-        self.quotas = quotas
+        self.entitlements = entitlements
         self.parts: dict[str, Parts] = {}
         self.refused: dict[str, WaitReason] = {}
         self.tokens: dict[str, int] = {}
@@ -81,10 +82,10 @@ class ReservedStage:
         """What stays empty for its owners."""
         blocks = tuple(
             KeptBlock(name, fabric, nodes)
-            for name, quota in self.quotas.items()
-            for fabric, nodes in sorted(quota.kept.items())
+            for name, entitlement in self.entitlements.items()
+            for fabric, nodes in sorted(entitlement.kept.items())
         )
-        terms = [quota.terms for quota in self.quotas.values()]
+        terms = [entitlement.terms for entitlement in self.entitlements.values()]
         return KeptRoom(
             blocks,
             {
@@ -104,7 +105,7 @@ def allocate_reserved(
     `ordered` is in priority order and holds no demand whose ranks are larger than a node.
     """
     room = _open_room(state, layout, ordered)
-    stage = ReservedStage(room, _quotas(state, layout), _free_now(layout, ordered))
+    stage = ReservedStage(room, _entitlements(state, layout), _free_now(layout, ordered))
     for demand in ordered:
         if demand.is_pinned and demand.tier is not PriorityTier.SPOT:
             _take_pinned(demand, layout, stage)
@@ -119,16 +120,18 @@ def allocate_reserved(
         if it.demand not in allocated
         and not _allocate_in_own_fabrics(it, layout, stage, runs_there=False)
     ]
-    for name, quota in stage.quotas.items():
+    for name, entitlement in stage.entitlements.items():
         elsewhere = sum(it.nodes for it in overflowing if it.reservation == name)
-        quota.keep(stage.room, elsewhere)
+        entitlement.keep(stage.room, elsewhere)
     for demand in overflowing:
         _allocate_overflow(demand, layout, stage)
-    for quota in stage.quotas.values():
-        # What a demand that overflowed left of its quota after all is kept now.
-        quota.keep(stage.room, 0)
-        quota.lend_rest()
-        assert quota.kept_and_lent() <= quota.left, "a reservation holds more than its shape"
+    for entitlement in stage.entitlements.values():
+        # What a demand that overflowed left of its entitlement after all is kept now.
+        entitlement.keep(stage.room, 0)
+        entitlement.lend_rest()
+        assert entitlement.kept_and_lent() <= entitlement.left, (
+            "a reservation holds more than its shape"
+        )
     for demand in ordered:
         if demand.tier is PriorityTier.ON_DEMAND and not demand.is_pinned:
             _allocate_on_demand(demand, layout, stage)
@@ -173,23 +176,23 @@ def _free_now(layout: Layout, ordered: tuple[Demand, ...]) -> list[int]:
     ]
 
 
-def _quotas(state: MarketState, layout: Layout) -> dict[str, ReservationQuota]:
+def _entitlements(state: MarketState, layout: Layout) -> dict[str, Entitlement]:
     """The whole shape of each reservation, the oldest first."""
     older = sorted(state.reservations, key=lambda it: (it.created_us, it.reservation))
-    return {terms.reservation: ReservationQuota(terms, layout) for terms in older}
+    return {terms.reservation: Entitlement(terms, layout) for terms in older}
 
 
 def _take_pinned(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
-    """Take a pinned demand's seats; each node uses one node of quota, however many share it."""
+    """Take a pinned demand's seats; a node counts as used once, however many share it."""
     parts = take_pinned_seats(stage.room, layout, demand, stage.tokens, count_closed=False)
     stage.parts[demand.demand] = parts
-    quota = stage.quotas.get(demand.reservation or "")
-    if demand.tier is PriorityTier.RESERVED and quota is not None:
+    entitlement = stage.entitlements.get(demand.reservation or "")
+    if demand.tier is PriorityTier.RESERVED and entitlement is not None:
         for seat in demand.seats:
             fabric = layout.fabric_of.get(seat.node)
-            if fabric is not None and seat.node not in quota.pinned_nodes:
-                quota.pinned_nodes.add(seat.node)
-                quota.use(fabric, 1)
+            if fabric is not None and seat.node not in entitlement.pinned_nodes:
+                entitlement.pinned_nodes.add(seat.node)
+                entitlement.use(fabric, 1)
 
 
 def _allocate_in_own_fabrics(
@@ -199,16 +202,18 @@ def _allocate_in_own_fabrics(
 
     `runs_there`: only fabrics in which it stands already count.
     """
-    quota = stage.quotas.get(demand.reservation or "")
-    if quota is None:
+    entitlement = stage.entitlements.get(demand.reservation or "")
+    if entitlement is None:
         stage.refused[demand.demand] = WaitReason.RESERVATION_FULL
         return True
     own = own_fabrics(demand, layout)
     limits = [
-        -1 if runs_there and fabric not in own else min(quota.left_in.get(fabric, 0), quota.left)
+        -1
+        if runs_there and fabric not in own
+        else min(entitlement.left_in.get(fabric, 0), entitlement.left)
         for fabric in range(len(layout.fabrics))
     ]
-    return _allocate(demand, layout, stage, limits, quota=quota)
+    return _allocate(demand, layout, stage, limits, entitlement=entitlement)
 
 
 def _allocate(
@@ -217,11 +222,12 @@ def _allocate(
     stage: ReservedStage,
     limits: list[int],
     *,
-    quota: ReservationQuota | None = None,
+    entitlement: Entitlement | None = None,
 ) -> bool:
     """Whether the demand found room where it opens at most `limits[f]` nodes; takes it if so.
 
-    A limit of -1 shuts the fabric. What the demand opens is used of `quota`. Grows with fabrics.
+    A limit of -1 shuts the fabric. What the demand opens counts as used of
+    `entitlement`. Grows with fabrics.
     """
     assert len(limits) == len(layout.fabrics), "a limit for each fabric"
     room = stage.room
@@ -231,7 +237,7 @@ def _allocate(
     if division is None:
         return False
     opened = [_opened(room, shape, fabric, nodes) for fabric, nodes in division]
-    if quota is not None and sum(opened) > quota.left:
+    if entitlement is not None and sum(opened) > entitlement.left:
         return False
     stage.parts[demand.demand] = tuple(
         room.take(fabric, shape, nodes) for fabric, nodes in division
@@ -239,8 +245,8 @@ def _allocate(
     for (fabric, _), nodes in zip(division, opened, strict=True):
         if fabric not in own:
             stage.free_now[fabric] -= nodes
-        if quota is not None:
-            quota.use(fabric, nodes)
+        if entitlement is not None:
+            entitlement.use(fabric, nodes)
     return True
 
 
@@ -291,31 +297,31 @@ def _opened(room: Room, shape: Shape, fabric: int, nodes: int) -> int:
 def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
     """Seat a demand that found no room in its own fabrics wherever its whole shape fits.
 
-    What its reservation keeps counts as room for it, and is kept again as far as quota is left.
+    What its reservation keeps counts as room for it, and is kept again as far as it may.
     """
-    quota = stage.quotas[demand.reservation or ""]
+    entitlement = stage.entitlements[demand.reservation or ""]
     room = stage.room
     shape = shape_of(demand, layout)
-    if shape.tenant is None and quota.left < shape.nodes:
+    if shape.tenant is None and entitlement.left < shape.nodes:
         stage.refused[demand.demand] = WaitReason.RESERVATION_FULL
         return
-    kept = quota.kept
+    kept = entitlement.kept
     for fabric, nodes in kept.items():
         room.free[fabric] += nodes
-    quota.kept = {}
-    limits = [min(free, quota.left) for free in room.free]
-    is_allocated = _allocate(demand, layout, stage, limits, quota=quota)
+    entitlement.kept = {}
+    limits = [min(free, entitlement.left) for free in room.free]
+    is_allocated = _allocate(demand, layout, stage, limits, entitlement=entitlement)
     if not is_allocated:
-        full = quota.left < shape.nodes
+        full = entitlement.left < shape.nodes
         reason = WaitReason.RESERVATION_FULL if full else WaitReason.NO_ROOM
         if is_too_large(demand, layout):
             reason = WaitReason.TOO_LARGE
         stage.refused[demand.demand] = reason
     # What it took elsewhere is kept no longer: fabrics with the most kept nodes keep theirs first.
-    allowed = min(sum(kept.values()), quota.left)
+    allowed = min(sum(kept.values()), entitlement.left)
     for fabric, nodes in sorted(kept.items(), key=lambda it: (-it[1], it[0])):
         again = min(nodes, room.free[fabric], allowed)
         if again:
             room.free[fabric] -= again
-            quota.kept[fabric] = again
+            entitlement.kept[fabric] = again
             allowed -= again

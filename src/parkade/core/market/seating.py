@@ -38,9 +38,9 @@ import msgspec
 
 from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.critical_values import Prices
+from parkade.core.market.entitlement import KeptRoom
 from parkade.core.market.layout import Layout
 from parkade.core.market.market_state import MarketState, NodeInPlay, PriorityTier
-from parkade.core.market.quota import KeptRoom
 from parkade.core.market.stable_seating import (
     Seats,
     Winner,

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from parkade.core.fleet.seat import Seat
+from parkade.core.market.entitlement import KeptBlock, KeptRoom
 from parkade.core.market.layout import Layout, Parts, own_fabrics, shape_of
 from parkade.core.market.market_state import Demand, PriorityTier
-from parkade.core.market.quota import KeptBlock, KeptRoom
 from parkade.core.market.supply import DrawnFloors
 from parkade.core.placement.nodes import OpenNode, OpenNodes
 from parkade.core.placement.room import Shape, spread

@@ -12,9 +12,9 @@ at floor 3. With 6 nodes left by the reserved stage its guest floors are [1, 1, 
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from parkade.core.market.entitlement import Entitlement
 from parkade.core.market.layout import Layout
 from parkade.core.market.market_state import MarketState
-from parkade.core.market.quota import ReservationQuota
 from parkade.core.market.reserved import ReservedStage
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import ceil_div
@@ -60,7 +60,7 @@ def stack_supply(state: MarketState, layout: Layout, reserved: ReservedStage) ->
     offered: dict[tuple[int, str], int] = {}
     for fabric in range(len(layout.fabrics)):
         nodes = reserved.room.free[fabric] + len(pinned.get(fabric, ()))
-        offers = _lent_offers(reserved.quotas, fabric, nodes, state.terms.fee)
+        offers = _lent_offers(reserved.entitlements, fabric, nodes, state.terms.fee)
         public = nodes - sum(count for _, _, count in offers)
         offers.append((state.terms.public_floor_micros, PUBLIC, public))
         floors_here: list[int] = []
@@ -74,17 +74,17 @@ def stack_supply(state: MarketState, layout: Layout, reserved: ReservedStage) ->
 
 
 def _lent_offers(
-    quotas: dict[str, ReservationQuota], fabric: int, nodes: int, fee: Fraction
+    entitlements: dict[str, Entitlement], fabric: int, nodes: int, fee: Fraction
 ) -> list[tuple[int, str, int]]:
     """(guest floor, reservation, nodes) of what is lent in this fabric, `nodes` in all at most.
 
     Where more is lent than there is, nodes are divided pro rata by largest remainder, ties by name.
     """
     wanted = []
-    for name, quota in sorted(quotas.items()):
-        floor = quota.terms.floor_micros
-        if floor is not None and quota.offered.get(fabric):
-            wanted.append((guest_floor(floor, fee), name, quota.offered[fabric]))
+    for name, entitlement in sorted(entitlements.items()):
+        floor = entitlement.terms.floor_micros
+        if floor is not None and entitlement.offered.get(fabric):
+            wanted.append((guest_floor(floor, fee), name, entitlement.offered[fabric]))
     total = sum(count for _, _, count in wanted)
     if total <= nodes:
         return wanted

@@ -1,7 +1,7 @@
-"""The quota of a reservation: what of its shape is used, kept idle, and lent.
+"""The entitlement of a reservation: what of its shape is used, kept idle, and lent.
 
 A reservation never uses, keeps and lends more nodes than its shape, and never keeps or lends
-outside its own fabrics. `reserved` decides in which order quotas are used.
+outside its own fabrics. `reserved` decides in which order entitlements are used.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from parkade.core.market.market_state import ReservationInForce
 from parkade.core.placement.room import Room
 
 
-class ReservationQuota:
+class Entitlement:
     """What of one reservation's shape is not used yet, in whole nodes.
 
     `left_in[f]`: of its shape in fabric f. `left`: of its whole shape. `used`: by its demands.
@@ -33,8 +33,8 @@ class ReservationQuota:
         self.pinned_nodes: set[str] = set()
 
     def use(self, fabric: int, nodes: int) -> None:
-        """Use `nodes` of the quota in this fabric; overflow uses quota of the whole only."""
-        assert nodes >= 0, "a demand cannot give quota back"
+        """Use `nodes` of the whole, and of what is left in this fabric if anything is."""
+        assert nodes >= 0, "a demand cannot give nodes back"
         self.left_in[fabric] = max(0, self.left_in.get(fabric, 0) - nodes)
         self.left = max(0, self.left - nodes)
         self.used += nodes
@@ -46,7 +46,7 @@ class ReservationQuota:
     def keep(self, room: Room, elsewhere: int) -> None:
         """Take idle nodes that are not lent out of the room of others, as many as it is to keep.
 
-        `elsewhere`: nodes of quota that demands may yet use outside the own fabrics.
+        `elsewhere`: nodes that demands may yet use outside the own fabrics.
         """
         assert elsewhere >= 0, "demands cannot use less than nothing"
         idle = {
@@ -67,7 +67,7 @@ class ReservationQuota:
                 wanted -= taken
 
     def lend_rest(self) -> None:
-        """Lend what is neither used nor kept; never more than is left of the quota.
+        """Lend what is neither used nor kept; never more than is left of the entitlement.
 
         The fabrics with the most such nodes lend first.
         """
@@ -80,7 +80,7 @@ class ReservationQuota:
             if offered > 0:
                 self.offered[fabric] = offered
                 left -= offered
-        assert left >= 0, "a reservation lends more than its quota"
+        assert left >= 0, "a reservation lends more than its entitlement"
 
 
 class KeptBlock(NamedTuple):
