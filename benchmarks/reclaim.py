@@ -25,7 +25,7 @@ from benchmarks.service import pool, served
 from demo.stage import Stage
 from parkade.client import Client
 from parkade.control.core import RULES
-from parkade.core.world.events import Claimed, Cleared
+from parkade.core.state.events import Claimed, Cleared
 from parkade.store import open_sqlite
 from parkade.wire.reservations import Reserve
 from parkade.wire.spec import WorkloadSpec

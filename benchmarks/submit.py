@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from demo.stage import Stage
 from parkade.client.asynchronous import AsyncClient
 from parkade.control.core import RULES
 from parkade.control.cycle import Asked, Cycle
-from parkade.core.world import commands as asked
+from parkade.core.state import commands as asked
 from parkade.store import open_sqlite
 from parkade.wire.spec import WorkloadSpec
 
@@ -87,7 +87,7 @@ def _commit_ms(cycle: Cycle, town: Town, count: int) -> float:
     return seconds(lambda: _take(cycle, town, commands)) * 1000
 
 
-def _take(cycle: Cycle, town: Town, commands: list[asked.Command] | list[asked.Submit]) -> None:
+def _take(cycle: Cycle, town: Town, commands: Sequence[asked.AnyCommand]) -> None:
     given = [Asked(command=command, idempotency=None) for command in commands]
     outcomes, _ = cycle.take_commands(town.now_us, given)
     assert len(outcomes) == len(commands)

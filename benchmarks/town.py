@@ -11,6 +11,12 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from parkade.core.fleet.market import InstanceType, MarketTerms
+from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
+from parkade.core.kernel.decide import decide
+from parkade.core.kernel.evolve import evolve
+from parkade.core.state import commands as asked
+from parkade.core.state import events as happened
+from parkade.core.state.world import Records, World
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Refusal
@@ -18,12 +24,6 @@ from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 from parkade.core.workloads.workload import Attempt
-from parkade.core.world import commands as asked
-from parkade.core.world import events as happened
-from parkade.core.world.deadlines import next_deadline_us, take_deadline
-from parkade.core.world.decide import decide
-from parkade.core.world.evolve import evolve
-from parkade.core.world.world import Records, World
 
 START_US = 1_700_000_000 * SECOND_US
 FABRIC_NODES = 125
@@ -57,7 +57,7 @@ class Town:
 
     def __init__(self, *, nodes: int, seed: int = 7) -> None:
         self.world = World(Records(balances={"external": 0}))
-        self.journal: list[happened.Event] = []
+        self.journal: list[happened.AnyEvent] = []
         self.now_us = START_US
         self._chance = random.Random(seed)
         self._submitted = 0
@@ -68,14 +68,14 @@ class Town:
             self.do(asked.Deposit(by=None, org=f"org-{number:02}", micros=10**9 * MICROS))
         self._lend(nodes // 4)
 
-    def do(self, command: asked.Command) -> tuple[happened.Event, ...]:
+    def do(self, command: asked.AnyCommand) -> tuple[happened.AnyEvent, ...]:
         """Decides and evolves; a refusal is a fault of the benchmark."""
         events = decide(self.world, command, self.now_us)
         assert not isinstance(events, Refusal), events
         self.happen(events)
         return events
 
-    def happen(self, events: Iterable[happened.Event]) -> None:
+    def happen(self, events: Iterable[happened.AnyEvent]) -> None:
         """Evolves and remembers."""
         for event in events:
             self.journal.append(event)

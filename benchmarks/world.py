@@ -11,21 +11,21 @@ from functools import partial
 
 from benchmarks.figures import Figure, Kind, repeated_ms, seconds
 from benchmarks.town import POOL, Town
+from parkade.core.clearing.input import build_roll
+from parkade.core.kernel.deadlines import next_deadline_us
+from parkade.core.kernel.decide import decide
+from parkade.core.kernel.evolve import evolve
 from parkade.core.market.clear import clear
-from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
-from parkade.core.world import commands as asked
-from parkade.core.world import events as happened
-from parkade.core.world.book import build_roll
-from parkade.core.world.codec import (
+from parkade.core.state import commands as asked
+from parkade.core.state import events as happened
+from parkade.core.state.codec import (
     decode_event,
     decode_snapshot,
     encode_event,
     encode_snapshot,
 )
-from parkade.core.world.deadlines import next_deadline_us
-from parkade.core.world.decide import decide
-from parkade.core.world.evolve import evolve
-from parkade.core.world.world import Records, World
+from parkade.core.state.world import Records, World
+from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from parkade.control.core import RULES
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Doors
-from parkade.core.world.commands import CreateOrg, Deposit
+from parkade.core.state.commands import CreateOrg, Deposit
 from parkade.store import open_sqlite
 
 ONE_BY_ONE = 1_000

@@ -4,26 +4,21 @@ An org named `due-<us>` is a deadline at that instant; taking it creates the org
 A command by `bug` breaks in `decide`.
 """
 
-import functools
-import operator
-from typing import Any
-
 import msgspec
 
 from parkade.control.rules import Rules
 from parkade.core.fleet.market import InstanceType, Market, MarketTerms
+from parkade.core.kernel.evolve import evolve
 from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, org_account
+from parkade.core.state import commands as asked
+from parkade.core.state import events as happened
+from parkade.core.state.people import Org
+from parkade.core.state.world import Records, World
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import DAY_US, HOUR_US, SECOND_US
-from parkade.core.world import commands as asked
-from parkade.core.world import events as happened
-from parkade.core.world.evolve import evolve
-from parkade.core.world.people import Org
-from parkade.core.world.world import Records, World
 
-_EVENTS: Any = functools.reduce(operator.or_, happened.Event.__subclasses__())
-_event_decoder = msgspec.json.Decoder(_EVENTS)
+_event_decoder: msgspec.json.Decoder[happened.AnyEvent] = msgspec.json.Decoder(happened.AnyEvent)
 _records_decoder = msgspec.json.Decoder(Records)
 
 TERMS = MarketTerms(
@@ -69,8 +64,8 @@ def org_created(name: str, at_us: int) -> happened.OrgCreated:
 
 
 def decide(
-    world: World, command: asked.Command, now_us: int
-) -> tuple[happened.Event, ...] | Refusal:
+    world: World, command: asked.AnyCommand, now_us: int
+) -> tuple[happened.AnyEvent, ...] | Refusal:
     records = world.records
     assert command.by != "bug", "a bug in decide"
     match command:
@@ -105,17 +100,17 @@ def next_deadline_us(world: World) -> int | None:
     return min(left, default=None)
 
 
-def take_deadline(world: World) -> tuple[happened.Event, ...]:
+def take_deadline(world: World) -> tuple[happened.AnyEvent, ...]:
     at_us = next_deadline_us(world)
     assert at_us is not None
     return (org_created(f"took-{at_us}", at_us),)
 
 
-def urgent_markets(world: World, events: tuple[happened.Event, ...]) -> tuple[str, ...]:
+def urgent_markets(world: World, events: tuple[happened.AnyEvent, ...]) -> tuple[str, ...]:
     return tuple(world.records.markets) if any(_is_urgent(event) for event in events) else ()
 
 
-def _is_urgent(event: happened.Event) -> bool:
+def _is_urgent(event: happened.AnyEvent) -> bool:
     return isinstance(event, happened.OrgCreated) and event.org.org.startswith("urgent")
 
 
@@ -124,7 +119,7 @@ def check(world: World) -> None:
     assert "broken" not in world.records.orgs
 
 
-def transfers_of(event: happened.Event) -> tuple[Transfer, ...]:
+def transfers_of(event: happened.AnyEvent) -> tuple[Transfer, ...]:
     return event.transfers if isinstance(event, happened.MoneyMoved) else ()
 
 

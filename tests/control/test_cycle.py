@@ -10,9 +10,9 @@ from parkade.control.answers import Decided, Idempotency
 from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
 from parkade.control.rules import Rules
+from parkade.core.state.commands import AnyCommand, CreateOrg, Deposit, OpenEpoch, OpenPool
+from parkade.core.state.events import AnyEvent, OrgCreated
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.world.commands import Command, CreateOrg, Deposit, OpenEpoch, OpenPool
-from parkade.core.world.events import Event, OrgCreated
 from parkade.ports import Fenced, Store
 from parkade.store import open_sqlite
 from tests.control.small import SMALL, TERMS, market
@@ -34,7 +34,7 @@ def begun(store: Store, rules: Rules = SMALL, *, now_us: int = 1, check_every: i
     return cycle
 
 
-def ask(command: Command, name: Idempotency | None = None) -> Asked:
+def ask(command: AnyCommand, name: Idempotency | None = None) -> Asked:
     return Asked(command=command, idempotency=name)
 
 
@@ -47,7 +47,7 @@ def open_pool(name: str) -> OpenPool:
     return OpenPool(by=None, pool=name, site="here", instance_type=kind, fabrics=(), terms=TERMS)
 
 
-def stored(store: Store) -> list[Event]:
+def stored(store: Store) -> list[AnyEvent]:
     return [
         SMALL.decode_event(entry.body, entry.version)
         for entry in store.entries(after=0, limit=1000)
@@ -150,7 +150,7 @@ def test_a_bug_in_decide_refuses_that_command_and_changes_nothing(store: Store) 
 
 
 def test_a_bug_in_a_clearing_is_told_and_changes_nothing(store: Store) -> None:
-    def decide(*args: object) -> tuple[Event, ...]:
+    def decide(*args: object) -> tuple[AnyEvent, ...]:
         raise AssertionError("a bug in the pass")
 
     cycle = begun(store)

@@ -11,6 +11,8 @@ from parkade.control.cycle import Asked
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Doors, Writer
 from parkade.core.fleet.market import InstanceType
+from parkade.core.state import commands as asked
+from parkade.core.state.people import Role
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.spec import (
@@ -20,8 +22,6 @@ from parkade.core.workloads.spec import (
     Interconnect,
     Spec,
 )
-from parkade.core.world import commands as asked
-from parkade.core.world.people import Role
 from parkade.ports import DesiredState, Rank, Store
 from parkade.store import open_sqlite
 from tests.control.small import TERMS, HandClock
@@ -77,7 +77,7 @@ class Driven:
         )
         return Writer(doors, PlaneSettings(check_every=1))
 
-    def ask(self, command: asked.Command) -> None:
+    def ask(self, command: asked.AnyCommand) -> None:
         one = Asked(command=command, idempotency=None)
         (outcome,) = self.writer.turn((one,)).outcomes
         assert isinstance(outcome, Decided), outcome

@@ -19,10 +19,10 @@ from parkade.control.plane import (
 from parkade.control.rules import Rules
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Doors
+from parkade.core.state.commands import ConfirmClock, CreateOrg, Deposit, OpenPool
+from parkade.core.state.events import ClockJumped, OrgCreated, ReachabilityChanged
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US
-from parkade.core.world.commands import ConfirmClock, CreateOrg, Deposit, OpenPool
-from parkade.core.world.events import ClockJumped, OrgCreated, ReachabilityChanged
 from parkade.ports import Fenced, Observation, Store
 from parkade.store import open_sqlite
 from tests.control.small import SMALL, TERMS, HandClock, market

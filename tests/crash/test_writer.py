@@ -20,11 +20,11 @@ from parkade.control.recover import recover
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Doors, Writer
 from parkade.core.fleet.market import InstanceType
+from parkade.core.state import commands as asked
+from parkade.core.state.people import Role
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
-from parkade.core.world import commands as asked
-from parkade.core.world.people import Role
 from parkade.ports import DesiredAttempt
 from parkade.store import open_sqlite
 from tests.auditor import audit
@@ -105,7 +105,7 @@ class Story:
         self.clock = HandClock()
         self.node = Node(random.Random(seed + 1000))
         self.lives = self.keys = 0
-        self.told: list[tuple[asked.Command, Outcome]] = []
+        self.told: list[tuple[asked.AnyCommand, Outcome]] = []
         self.writer = self._live()
 
     def _live(self) -> Writer:
@@ -154,7 +154,7 @@ class Story:
         audit(entry.body for entry in store.entries(after=0, limit=10**9))
         store.close()
 
-    def ask(self, command: asked.Command) -> None:
+    def ask(self, command: asked.AnyCommand) -> None:
         """Until it is answered, under one key."""
         self.keys += 1
         name = Idempotency(principal="x", key=str(self.keys), request_digest=str(command))
@@ -196,7 +196,7 @@ class Story:
         ):
             self.ask(command)
 
-    def draw(self) -> asked.Command:
+    def draw(self) -> asked.AnyCommand:
         """Something that somebody may want."""
         org = self.chance.choice("ab")
         number = self.chance.randint(1, max(1, len(self.told) // 3))

@@ -15,14 +15,14 @@ from parkade.api.plane import Plane
 from parkade.api.problems import refused, said
 from parkade.api.settings import ApiSettings
 from parkade.control.answers import Decided, Idempotency
+from parkade.core.state.commands import AnyCommand
+from parkade.core.state.events import AnyEvent
+from parkade.core.state.people import Role
+from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
-from parkade.core.world.commands import Command
-from parkade.core.world.events import Event
-from parkade.core.world.people import Role
-from parkade.core.world.world import World
 
 T = TypeVar("T")
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=AnyEvent)
 PREFIX = "pk_"
 LONGEST_TOKEN = 200
 LONGEST_KEY = 255
@@ -81,7 +81,7 @@ class Door:
         self.viewer = viewer
         self._key = key
 
-    async def execute(self, command: Command) -> Decided:
+    async def execute(self, command: AnyCommand) -> Decided:
         """Carries out a command, once for each idempotency key; raises what was refused."""
         outcome = await self.plane.execute(command, idempotency=self._key)
         if isinstance(outcome, Refusal):

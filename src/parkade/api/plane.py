@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from parkade.control.answers import Decided, Health, Idempotency, LogRequest
+from parkade.core.clearing.plan import Plan
+from parkade.core.state.commands import AnyCommand, Submit
+from parkade.core.state.events import AnyEvent
+from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
-from parkade.core.world.commands import Command, Submit
-from parkade.core.world.events import Event
-from parkade.core.world.plan import Plan
-from parkade.core.world.world import World
 from parkade.ports import DesiredState, Observation, StatedTransfer
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ class Plane(Protocol):
     """Every method answers from, or after, what is committed."""
 
     async def execute(
-        self, command: Command, *, idempotency: Idempotency | None = None
+        self, command: AnyCommand, *, idempotency: Idempotency | None = None
     ) -> Decided | Refusal:
         """Returns after the batch is committed; a repeated request gets the stored outcome."""
         ...
@@ -44,7 +44,7 @@ class Plane(Protocol):
         """The transfers of an account in [from_us, to_us)."""
         ...
 
-    def events(self, *, after: int) -> AsyncIterator[tuple[int, Event]]:
+    def events(self, *, after: int) -> AsyncIterator[tuple[int, AnyEvent]]:
         """Committed events, in order, then as they come."""
         ...
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from parkade.api.problems import Said
 from parkade.core.fleet.market import InstanceType, MarketTerms
+from parkade.core.state import commands
 from parkade.core.units.fraction import parse_fraction
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.spec import (
@@ -15,7 +16,6 @@ from parkade.core.workloads.spec import (
     Interconnect,
     Spec,
 )
-from parkade.core.world import commands
 from parkade.wire import pools as wire
 from parkade.wire.problems import Fault, invalid
 from parkade.wire.spec import CheckpointTerms as WireCheckpointTerms

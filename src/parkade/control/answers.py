@@ -2,8 +2,8 @@
 
 import msgspec
 
+from parkade.core.state.events import AnyEvent
 from parkade.core.units.refusal import Refusal
-from parkade.core.world.events import Event
 
 
 class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """A command's events are committed; `sequence` is the journal's position after the last."""
 
     sequence: int
-    events: tuple[Event, ...]
+    events: tuple[AnyEvent, ...]
 
 
 class KeptOutcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,20 +1,20 @@
-"""The production rules: those of `core.world`."""
+"""The production rules: those of `core.kernel`."""
 
 from parkade.control.rules import Rules
-from parkade.core.world.check import check
-from parkade.core.world.codec import (
+from parkade.core.billing.charges import transfers_of
+from parkade.core.clearing.plan import plan
+from parkade.core.clearing.urgency import urgent_markets
+from parkade.core.kernel.check import check
+from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
+from parkade.core.kernel.decide import decide
+from parkade.core.kernel.evolve import evolve
+from parkade.core.state.codec import (
     decode_event,
     decode_snapshot,
     encode_event,
     encode_snapshot,
 )
-from parkade.core.world.deadlines import next_deadline_us, take_deadline
-from parkade.core.world.decide import decide
-from parkade.core.world.evolve import evolve
-from parkade.core.world.money import transfers_of
-from parkade.core.world.plan import plan
-from parkade.core.world.urgency import urgent_markets
-from parkade.core.world.world import Records, World
+from parkade.core.state.world import Records, World
 
 RULES = Rules(
     empty=lambda: World(Records()),

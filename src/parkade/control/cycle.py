@@ -12,10 +12,10 @@ import structlog
 
 from parkade.control.answers import Decided, Idempotency, KeptOutcome
 from parkade.control.rules import Rules
+from parkade.core.state.commands import AnyCommand, RunClearing
+from parkade.core.state.events import EVENT_VERSION, AnyEvent, ClockJumped, EpochOpened
+from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.world.commands import Command, RunClearing
-from parkade.core.world.events import EVENT_VERSION, ClockJumped, EpochOpened, Event
-from parkade.core.world.world import World
 from parkade.ports import Batch, JournalEntry, StatedTransfer, Store, StoredAnswer
 
 _log = structlog.get_logger(__name__)
@@ -26,14 +26,14 @@ _decode_outcome = msgspec.json.Decoder(KeptOutcome).decode
 # Passing troubles of the server: the same request may fare better, so they are not remembered.
 _NOT_KEPT = frozenset({Reason.INTERNAL, Reason.BUSY})
 
-Committed = tuple[tuple[int, Event], ...]
+Committed = tuple[tuple[int, AnyEvent], ...]
 Outcome = Decided | Refusal
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A command and, where the asker wants it once only, its name."""
 
-    command: Command
+    command: AnyCommand
     idempotency: Idempotency | None
 
 
@@ -53,10 +53,10 @@ class Cycle:
         self._rules = rules
         self._check_every = check_every
         self._committed_sequence = sequence
-        self._events: list[tuple[int, Event]] = []
+        self._events: list[tuple[int, AnyEvent]] = []
         self._answers: dict[tuple[str, str], StoredAnswer] = {}
 
-    def open(self, command: Command, now_us: int) -> Committed:
+    def open(self, command: AnyCommand, now_us: int) -> Committed:
         """The writer's first events, which begin its epoch."""
         events = self._rules.decide(self.world, command, now_us)
         assert not isinstance(events, Refusal) and any(isinstance(e, EpochOpened) for e in events)
@@ -115,7 +115,7 @@ class Cycle:
             self._remember(name, outcome, before, now_us)
         return outcome
 
-    def _decide(self, command: Command, now_us: int) -> Outcome:
+    def _decide(self, command: AnyCommand, now_us: int) -> Outcome:
         try:
             events = self._rules.decide(self.world, command, now_us)
         except Exception:  # noqa: BLE001 - a bug in a pure decision changed nothing
@@ -128,7 +128,7 @@ class Cycle:
         self._evolve(events)
         return Decided(sequence=self.sequence, events=events)
 
-    def _evolve(self, events: tuple[Event, ...]) -> None:
+    def _evolve(self, events: tuple[AnyEvent, ...]) -> None:
         for event in events:
             self._rules.evolve(self.world, event)
             self.sequence += 1
@@ -149,7 +149,7 @@ class Cycle:
             return kept.refusal
         return Decided(sequence=kept.sequence, events=self._between(kept.after, kept.sequence))
 
-    def _between(self, after: int, sequence: int) -> tuple[Event, ...]:
+    def _between(self, after: int, sequence: int) -> tuple[AnyEvent, ...]:
         waiting = dict(self._events)
         if after >= self._committed_sequence:
             return tuple(waiting[number] for number in range(after + 1, sequence + 1))
@@ -193,7 +193,7 @@ class Cycle:
         self._answers.clear()
         return events
 
-    def _entry(self, sequence: int, event: Event) -> JournalEntry:
+    def _entry(self, sequence: int, event: AnyEvent) -> JournalEntry:
         return JournalEntry(
             sequence=sequence,
             epoch=self.world.records.epoch,

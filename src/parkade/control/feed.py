@@ -13,7 +13,7 @@ from functools import partial
 from parkade.control.bell import Bell
 from parkade.control.cycle import Committed
 from parkade.control.rules import Rules
-from parkade.core.world.events import Event
+from parkade.core.state.events import AnyEvent
 from parkade.ports import Store
 
 _PAGE = 500
@@ -26,7 +26,7 @@ class Feed:
         self.sequence = sequence
         self._store = store
         self._rules = rules
-        self._newest: deque[tuple[int, Event]] = deque(maxlen=length)
+        self._newest: deque[tuple[int, AnyEvent]] = deque(maxlen=length)
         self._lock = threading.Lock()
         self._bell = Bell()
         self._is_closed = False
@@ -45,7 +45,7 @@ class Feed:
         self._is_closed = True
         self._bell.ring()
 
-    async def follow(self, *, after: int) -> AsyncIterator[tuple[int, Event]]:
+    async def follow(self, *, after: int) -> AsyncIterator[tuple[int, AnyEvent]]:
         """Everything after a sequence, without end until the feed is closed."""
         while True:
             await self._bell.wait_until(partial(self._has_after, after), timeout_s=None)
@@ -62,7 +62,7 @@ class Feed:
     def _has_after(self, after: int) -> bool:
         return self.sequence > after or self._is_closed
 
-    def _held(self, after: int) -> Sequence[tuple[int, Event]] | None:
+    def _held(self, after: int) -> Sequence[tuple[int, AnyEvent]] | None:
         with self._lock:
             if not self._newest or self._newest[0][0] > after + 1:
                 return None
@@ -70,7 +70,7 @@ class Feed:
             end = min(skipped + _PAGE, len(self._newest))
             return [self._newest[index] for index in range(skipped, end)]
 
-    def _stored(self, after: int) -> Sequence[tuple[int, Event]]:
+    def _stored(self, after: int) -> Sequence[tuple[int, AnyEvent]]:
         limit = min(_PAGE, self.sequence - after)
         return [
             (entry.sequence, self._rules.decode_event(entry.body, entry.version))

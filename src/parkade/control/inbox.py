@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from parkade.control.cycle import Asked
-from parkade.core.world.world import World
+from parkade.core.state.world import World
 
 _T = TypeVar("_T")
 

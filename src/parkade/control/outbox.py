@@ -9,9 +9,9 @@ import threading
 from collections.abc import Iterator
 
 from parkade.control.cycle import Committed
+from parkade.core.state.events import AnyEvent, Cleared, Forgotten
+from parkade.core.state.world import World
 from parkade.core.workloads.workload import Attempt, Stop, Workload
-from parkade.core.world.events import Cleared, Event, Forgotten
-from parkade.core.world.world import World
 from parkade.ports import DesiredAttempt, DesiredState, Rank, StopOrder
 
 
@@ -85,7 +85,7 @@ class Outbox:
         return True
 
 
-def touched_workloads(event: Event) -> Iterator[str]:
+def touched_workloads(event: AnyEvent) -> Iterator[str]:
     """The workloads whose attempt an event may have changed."""
     match event:
         case Cleared(left=left, won=won):

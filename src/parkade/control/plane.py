@@ -25,11 +25,11 @@ from parkade.control.observed import Observed
 from parkade.control.outbox import desired_attempt
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Doors, Writer
+from parkade.core.clearing.plan import Plan
+from parkade.core.state.commands import AnyCommand, ReportAttempts, Submit
+from parkade.core.state.events import AnyEvent
+from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.world.commands import Command, ReportAttempts, Submit
-from parkade.core.world.events import Event
-from parkade.core.world.plan import Plan
-from parkade.core.world.world import World
 from parkade.ports import DesiredAttempt, DesiredState, Observation, StatedTransfer
 
 __all__ = [
@@ -80,7 +80,7 @@ class Plane:
         return self._writer.health()
 
     async def execute(
-        self, command: Command, *, idempotency: Idempotency | None = None
+        self, command: AnyCommand, *, idempotency: Idempotency | None = None
     ) -> Decided | Refusal:
         """The outcome, once it is committed. BUSY where too much waits already."""
         loop = asyncio.get_running_loop()
@@ -132,7 +132,7 @@ class Plane:
         read = self._doors.store.statement
         return list(await asyncio.to_thread(read, account, from_us=from_us, to_us=to_us))
 
-    def events(self, *, after: int) -> AsyncIterator[tuple[int, Event]]:
+    def events(self, *, after: int) -> AsyncIterator[tuple[int, AnyEvent]]:
         """Committed events after a sequence, in order, then as they come."""
         return self._writer.feed.follow(after=after)
 

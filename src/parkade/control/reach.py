@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from parkade.core.fleet.market import Market
-from parkade.core.world.commands import ReportReachability
+from parkade.core.state.commands import ReportReachability
 
 
 class Reach:

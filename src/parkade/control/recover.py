@@ -7,7 +7,7 @@ the whole journal; an event that cannot be read stops the start.
 import structlog
 
 from parkade.control.rules import Rules
-from parkade.core.world.world import World
+from parkade.core.state.world import World
 from parkade.ports import Store
 
 _log = structlog.get_logger(__name__)

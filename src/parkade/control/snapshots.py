@@ -4,7 +4,7 @@ import structlog
 
 from parkade.control.rules import Rules
 from parkade.control.settings import PlaneSettings
-from parkade.core.world.world import SNAPSHOT_VERSION, World
+from parkade.core.state.world import SNAPSHOT_VERSION, World
 from parkade.ports import Store, StoredSnapshot
 
 _log = structlog.get_logger(__name__)

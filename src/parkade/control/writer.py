@@ -23,7 +23,7 @@ from parkade.control.rules import Rules
 from parkade.control.schedule import Schedule
 from parkade.control.settings import PlaneSettings
 from parkade.control.snapshots import Snapshots
-from parkade.core.world.commands import OpenEpoch
+from parkade.core.state.commands import OpenEpoch
 from parkade.ports import Store
 
 _log = structlog.get_logger(__name__)

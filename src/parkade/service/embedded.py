@@ -14,8 +14,8 @@ import structlog
 from parkade.agent.agent import run_agent
 from parkade.agent.control_plane import ControlPlaneError, LogRequest, NobodyListens
 from parkade.control.plane import Plane, PlaneStopped
-from parkade.core.world.events import PoolOpened
-from parkade.core.world.world import World
+from parkade.core.state.events import PoolOpened
+from parkade.core.state.world import World
 from parkade.engines.local.engine import LocalEngine
 from parkade.ports import Clock, DesiredState, Engine, NodeShape, Observation
 from parkade.service.settings import ServiceSettings

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from parkade.api.door import digest_of, new_token
 from parkade.control.plane import Plane
+from parkade.core.state.commands import AddToken, AnyCommand, CreateOrg, CreateUser
+from parkade.core.state.people import Role
+from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.world.commands import AddToken, Command, CreateOrg, CreateUser
-from parkade.core.world.people import Role
-from parkade.core.world.world import World
 
 OPERATOR = "operator"
 
@@ -55,7 +55,7 @@ def _tokens(world: World) -> int:
     return sum(1 for token in world.records.tokens.values() if token.user == OPERATOR)
 
 
-async def _once(plane: Plane, command: Command) -> None:
+async def _once(plane: Plane, command: AnyCommand) -> None:
     outcome = await plane.execute(command)
     is_there = isinstance(outcome, Refusal) and outcome.reason is Reason.ALREADY_EXISTS
     assert is_there or not isinstance(outcome, Refusal), outcome

@@ -8,7 +8,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from parkade.core.clearing.urgency import urgent_markets
 from parkade.core.fleet.market import InstanceType, MarketTerms
+from parkade.core.kernel.check import check
+from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
+from parkade.core.kernel.decide import decide
+from parkade.core.kernel.evolve import evolve
+from parkade.core.state import commands as asked
+from parkade.core.state import events as happened
+from parkade.core.state.codec import decode_event, encode_event, encode_snapshot
+from parkade.core.state.world import Records, World
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Refusal
@@ -22,15 +31,6 @@ from parkade.core.workloads.observed import (
 )
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 from parkade.core.workloads.workload import Attempt, Stop, Workload
-from parkade.core.world import commands as asked
-from parkade.core.world import events as happened
-from parkade.core.world.check import check
-from parkade.core.world.codec import decode_event, encode_event, encode_snapshot
-from parkade.core.world.deadlines import next_deadline_us, take_deadline
-from parkade.core.world.decide import decide
-from parkade.core.world.evolve import evolve
-from parkade.core.world.urgency import urgent_markets
-from parkade.core.world.world import Records, World
 
 START_US = 1_700_000_000 * SECOND_US
 
@@ -63,7 +63,7 @@ class Parkade:
         self, *, fabrics: dict[str, int] | None = None, gpus: int = 2, **terms: Any
     ) -> None:
         self.world = World(Records())
-        self.journal: list[happened.Event] = []
+        self.journal: list[happened.AnyEvent] = []
         self.now_us = START_US
         self._do(asked.OpenEpoch(by=None))
         shape = fabrics if fabrics is not None else {"a": 3, "b": 3}
@@ -338,7 +338,7 @@ class Parkade:
         """Micro-units."""
         return self.world.ledger.balance(account)
 
-    def do(self, command: asked.Command) -> tuple[happened.Event, ...]:
+    def do(self, command: asked.AnyCommand) -> tuple[happened.AnyEvent, ...]:
         """Decides and evolves; a clearing follows where the events ask for one."""
         events = self._do(command)
         self.tick()
@@ -346,13 +346,13 @@ class Parkade:
             self.clear()
         return events
 
-    def refused(self, command: asked.Command) -> Refusal:
+    def refused(self, command: asked.AnyCommand) -> Refusal:
         """The refusal of a command that must be refused."""
         outcome = decide(self.world, command, self.now_us)
         assert isinstance(outcome, Refusal), f"not refused: {outcome}"
         return outcome
 
-    def _do(self, command: asked.Command) -> tuple[happened.Event, ...]:
+    def _do(self, command: asked.AnyCommand) -> tuple[happened.AnyEvent, ...]:
         before = encode_snapshot(self.world)
         outcome = decide(self.world, command, max(self.now_us, self.world.records.now_us))
         assert encode_snapshot(self.world) == before, "decide changed the world"
@@ -360,7 +360,7 @@ class Parkade:
         self._happen(outcome)
         return outcome
 
-    def _happen(self, events: tuple[happened.Event, ...]) -> None:
+    def _happen(self, events: tuple[happened.AnyEvent, ...]) -> None:
         for event in events:
             self.journal.append(event)
             evolve(self.world, event)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
+from parkade.core.state import commands as asked
+from parkade.core.state import events as happened
+from parkade.core.state.codec import encode_event
+from parkade.core.state.people import Role
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Phase
-from parkade.core.world import commands as asked
-from parkade.core.world import events as happened
-from parkade.core.world.codec import encode_event
-from parkade.core.world.people import Role
 from tests.auditor import audit
 from tests.core.world.story import Parkade
 from tests.core.world.test_journeys import Journey

@@ -1,9 +1,9 @@
 """Credits for what failed: each node of a reservation once, and only while its owner wants it."""
 
+from parkade.core.state import commands as asked
+from parkade.core.state import events as happened
 from parkade.core.units.money import MICROS
 from parkade.core.workloads.life import Phase
-from parkade.core.world import commands as asked
-from parkade.core.world import events as happened
 from tests.core.world.story import Parkade
 
 

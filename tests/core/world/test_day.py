@@ -2,11 +2,11 @@
 
 from fractions import Fraction
 
+from parkade.core.state import commands as asked
+from parkade.core.state import events as happened
+from parkade.core.state.codec import encode_snapshot
 from parkade.core.units.money import MICROS
 from parkade.core.workloads.life import Phase
-from parkade.core.world import commands as asked
-from parkade.core.world import events as happened
-from parkade.core.world.codec import encode_snapshot
 from tests.core.world.story import Parkade
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
+from parkade.core.state import commands as asked
+from parkade.core.state import events as happened
+from parkade.core.state.codec import encode_event
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
-from parkade.core.world import commands as asked
-from parkade.core.world import events as happened
-from parkade.core.world.codec import encode_event
 from tests.auditor import audit
 from tests.core.world.story import Parkade
 from tests.core.world.test_cheats import cancelled, given_a_guest
@@ -21,7 +21,7 @@ def report(
     released_us: int | None = None,
     checkpoint: Checkpoint | None = None,
     times: int = 1,
-) -> tuple[happened.Event, ...]:
+) -> tuple[happened.AnyEvent, ...]:
     """What an agent says of an attempt, whatever is true."""
     attempt = parkade.attempt(name)
     is_over = released_us is not None

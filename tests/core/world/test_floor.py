@@ -4,10 +4,10 @@ import pytest
 from msgspec.structs import replace
 
 from parkade.core.fleet.market import InstanceType
+from parkade.core.state import commands as asked
+from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
 from parkade.core.workloads.life import Phase
-from parkade.core.world import commands as asked
-from parkade.core.world.people import Role
 from tests.core.world.story import TERMS, Parkade
 
 

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parkade.core.kernel.decide import decide
+from parkade.core.state import commands as asked
+from parkade.core.state import events as happened
+from parkade.core.state.codec import decode_snapshot, encode_event, encode_snapshot
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.life import Phase
-from parkade.core.world import commands as asked
-from parkade.core.world import events as happened
-from parkade.core.world.codec import decode_snapshot, encode_event, encode_snapshot
-from parkade.core.world.decide import decide
 from tests.auditor import audit
 from tests.core.world.story import Parkade
 
@@ -53,7 +53,7 @@ class Journey:
         )  # fmt: skip
         self.chance.choice(acts)()
 
-    def ask(self, command: asked.Command) -> None:
+    def ask(self, command: asked.AnyCommand) -> None:
         """Does it, unless it is refused."""
         parkade = self.parkade
         outcome = decide(parkade.world, command, parkade.now_us)

@@ -5,13 +5,13 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parkade.core.kernel.deadlines import next_deadline_us
+from parkade.core.state import commands as asked
+from parkade.core.state.codec import decode_snapshot, encode_event, encode_snapshot
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.workload import Attempt
-from parkade.core.world import commands as asked
-from parkade.core.world.codec import decode_snapshot, encode_event, encode_snapshot
-from parkade.core.world.deadlines import next_deadline_us
 from tests.auditor import Discrepancy, audit
 from tests.core.world.story import Parkade
 from tests.core.world.test_journeys import JOURNEYS, ORGS, Journey

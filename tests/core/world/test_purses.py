@@ -1,10 +1,10 @@
 """Grants come again by themselves, and a user's cap holds like its org's balance."""
 
+from parkade.core.state import commands as asked
+from parkade.core.state.people import Role
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Phase
-from parkade.core.world import commands as asked
-from parkade.core.world.people import Role
 from tests.core.world.story import Parkade
 
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from parkade.core.state import commands as asked
+from parkade.core.state.people import Role
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import MINUTE_US
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.spec import CheckpointTerms
-from parkade.core.world import commands as asked
-from parkade.core.world.people import Role
 from tests.core.world.story import Parkade
 
 

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parkade.core.state import commands as asked
+from parkade.core.state import events as happened
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Phase
-from parkade.core.world import commands as asked
-from parkade.core.world import events as happened
 from tests.core.world.story import Parkade
 
 

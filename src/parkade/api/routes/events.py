@@ -11,7 +11,7 @@ from parkade.api.door import Asking, Door, is_valid
 from parkade.api.problems import said
 from parkade.api.views import events as views
 from parkade.api.views.audience import Owners, look_up
-from parkade.core.world.events import Event
+from parkade.core.state.events import AnyEvent
 
 router = APIRouter(tags=["events"])
 Number = Annotated[int | None, Query(ge=0, le=2**62)]
@@ -55,7 +55,7 @@ async def _stream(
     rest_s = door.settings.keep_alive_s
     spoke_at = clock()
     source = door.plane.events(after=after)
-    waiting: asyncio.Future[tuple[int, Event] | None] | None = None
+    waiting: asyncio.Future[tuple[int, AnyEvent] | None] | None = None
     try:
         while until is None or seen < until:
             if clock() - spoke_at >= rest_s:
@@ -81,7 +81,7 @@ async def _stream(
             waiting.cancel()
 
 
-async def _frame(door: Door, owners: Owners, sequence: int, event: Event) -> str | None:
+async def _frame(door: Door, owners: Owners, sequence: int, event: AnyEvent) -> str | None:
     unknown = owners.unknown([event])
     if unknown:
         owners.learn(await door.plane.read(lambda world, _: look_up(world, unknown)))

@@ -9,9 +9,9 @@ from parkade.api.door import Asking, Door
 from parkade.api.problems import said
 from parkade.api.translate import micros, span_us
 from parkade.api.views import people as views
-from parkade.core.world import commands, events
-from parkade.core.world.people import Role
-from parkade.core.world.world import World
+from parkade.core.state import commands, events
+from parkade.core.state.people import Role
+from parkade.core.state.world import World
 from parkade.wire import people as wire
 from parkade.wire.feed import Caller
 

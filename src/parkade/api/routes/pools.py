@@ -8,8 +8,8 @@ from parkade.api.translate import micros_or_none, open_pool
 from parkade.api.views import pools as views
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
-from parkade.core.world import commands
-from parkade.core.world.world import World
+from parkade.core.state import commands
+from parkade.core.state.world import World
 from parkade.wire import pools as wire
 
 router = APIRouter(tags=["pools"])
@@ -105,7 +105,7 @@ async def restore(node: str, door: Asking) -> wire.Node:
     return await _change(door, commands.RestoreNode(by=door.viewer.user, node=node), node)
 
 
-async def _change(door: Door, command: commands.Command, name: str) -> wire.Node:
+async def _change(door: Door, command: commands.AnyCommand, name: str) -> wire.Node:
     door.require_operator()
     await door.execute(command)
 

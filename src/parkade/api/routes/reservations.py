@@ -7,8 +7,8 @@ from parkade.api.door import Asking, Door
 from parkade.api.problems import said
 from parkade.api.translate import instant, micros_or_none, microseconds
 from parkade.api.views import reservations as views
-from parkade.core.world import commands, events
-from parkade.core.world.world import World
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
 from parkade.wire import reservations as wire
 from parkade.wire.scalars import parse_when
 

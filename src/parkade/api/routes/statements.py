@@ -9,9 +9,9 @@ from parkade.api.problems import said
 from parkade.api.translate import microseconds
 from parkade.api.views.statements import statement as view_of
 from parkade.core.ledger.accounts import EXTERNAL, OPERATOR, clearing_account, org_account
-from parkade.core.world import commands
-from parkade.core.world.people import Role
-from parkade.core.world.world import World
+from parkade.core.state import commands
+from parkade.core.state.people import Role
+from parkade.core.state.world import World
 from parkade.wire.feed import Confirmed
 from parkade.wire.money import Statement
 from parkade.wire.scalars import Instant

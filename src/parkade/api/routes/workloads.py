@@ -12,10 +12,10 @@ from parkade.api.door import Asking, Door
 from parkade.api.problems import refused, said
 from parkade.api.translate import micros, spec_of
 from parkade.api.views import workloads as views
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.workload import Workload
-from parkade.core.world import commands, events
-from parkade.core.world.world import World
 from parkade.ports import EngineError
 from parkade.wire import workloads as wire
 
@@ -149,7 +149,7 @@ async def bid(workload: str, body: wire.Bid, door: Asking) -> wire.Workload:
     return await _change(door, command, workload)
 
 
-async def _change(door: Door, command: commands.Command, name: str) -> wire.Workload:
+async def _change(door: Door, command: commands.AnyCommand, name: str) -> wire.Workload:
     before = await _find(door, name)
     await door.execute(command)
     return await _told(door, before)

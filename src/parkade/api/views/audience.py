@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from parkade.core.ledger.accounts import Transfer
-from parkade.core.world import events as happened
-from parkade.core.world.world import World
+from parkade.core.state import events as happened
+from parkade.core.state.world import World
 
 MOST_KNOWN = 200_000
 Line = happened.Won | happened.Leaving | happened.Repriced | happened.Waiting
@@ -32,7 +32,7 @@ class Owners:
     def __init__(self) -> None:
         self._org_of: dict[tuple[str, str], str | None] = {}
 
-    def unknown(self, events: Iterable[happened.Event]) -> tuple[tuple[str, str], ...]:
+    def unknown(self, events: Iterable[happened.AnyEvent]) -> tuple[tuple[str, str], ...]:
         """What must be looked up before these events can be told."""
         named = dict.fromkeys(key for event in events for key in named_in(event))
         return tuple(key for key in named if key not in self._org_of)
@@ -82,7 +82,7 @@ def lines_of(event: happened.Cleared) -> tuple[Line, ...]:
     return (*event.won, *event.left, *event.repriced, *event.waiting)
 
 
-def named_in(event: happened.Event) -> Iterator[tuple[str, str]]:
+def named_in(event: happened.AnyEvent) -> Iterator[tuple[str, str]]:
     """What an event names whose org it does not tell itself."""
     match event:
         case happened.Cleared():
@@ -108,7 +108,7 @@ def named_in(event: happened.Event) -> Iterator[tuple[str, str]]:
                     yield kind, value
 
 
-def audience(event: happened.Event, owners: Owners) -> Audience:
+def audience(event: happened.AnyEvent, owners: Owners) -> Audience:
     """Who may see it at all; what it tells them may still differ."""
     match event:
         case (

@@ -5,9 +5,9 @@ from typing import Any
 from parkade.api.translate import instant
 from parkade.api.views.audience import Line, Owners, lines_of
 from parkade.core.fleet.seat import Seat
+from parkade.core.state.events import Cleared, Leaving, Repriced, Waiting, Won
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.workload import Stop
-from parkade.core.world.events import Cleared, Leaving, Repriced, Waiting, Won
 from parkade.wire.scalars import format_instant
 
 Told = dict[str, Any]

@@ -10,8 +10,8 @@ from parkade.api.translate import amount, instant
 from parkade.api.views.audience import Owners, audience
 from parkade.api.views.clearings import cleared, leave, nodes_told, seats_told, stop_told
 from parkade.core.ledger.accounts import Transfer, org_account
+from parkade.core.state import events as happened
 from parkade.core.units.money import format_amount as money
-from parkade.core.world import events as happened
 from parkade.wire.feed import Event
 from parkade.wire.scalars import format_amount, format_instant
 
@@ -19,7 +19,7 @@ Told = tuple[str, dict[str, Any]]
 
 
 def event(
-    sequence: int, event: happened.Event, owners: Owners, *, org: str, is_operator: bool
+    sequence: int, event: happened.AnyEvent, owners: Owners, *, org: str, is_operator: bool
 ) -> Event | None:
     """The event as this viewer may see it, None where it may not."""
     seen_by = audience(event, owners)
@@ -39,7 +39,7 @@ def event(
     )
 
 
-def _names(event: happened.Event) -> dict[str, str]:
+def _names(event: happened.AnyEvent) -> dict[str, str]:
     names = {}
     for kind in ("market", "workload", "reservation", "claim", "node"):
         value = getattr(event, kind, None)
@@ -49,7 +49,7 @@ def _names(event: happened.Event) -> dict[str, str]:
     return names
 
 
-def _tell(event: happened.Event, owners: Owners, org: str | None) -> Told:
+def _tell(event: happened.AnyEvent, owners: Owners, org: str | None) -> Told:
     """`org` None: an operator, who sees all of it."""
     match event:
         case happened.Cleared():
@@ -90,7 +90,7 @@ def _tell(event: happened.Event, owners: Owners, org: str | None) -> Told:
             return _workload(event)
 
 
-def _house(event: happened.Event) -> Told:
+def _house(event: happened.AnyEvent) -> Told:
     match event:
         case happened.EpochOpened(epoch=epoch):
             return f"the server began epoch {epoch}", {"epoch": epoch}
@@ -141,7 +141,7 @@ def _house(event: happened.Event) -> Told:
     return type(event).__name__, {}
 
 
-def _reserved(event: happened.Event) -> Told:
+def _reserved(event: happened.AnyEvent) -> Told:
     match event:
         case happened.Reserved(reservation=sold):
             shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in sold.shape)
@@ -170,7 +170,7 @@ def _reserved(event: happened.Event) -> Told:
     return type(event).__name__, {}
 
 
-def _workload(event: happened.Event) -> Told:
+def _workload(event: happened.AnyEvent) -> Told:
     match event:
         case happened.Submitted(workload=workload):
             spec = workload.spec

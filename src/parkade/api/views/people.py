@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from parkade.api.translate import amount, amount_or_none, instant
 from parkade.core.ledger.accounts import org_account
-from parkade.core.world.people import Org, Token, User
-from parkade.core.world.world import World
+from parkade.core.state.people import Org, Token, User
+from parkade.core.state.world import World
 from parkade.wire import people as wire
 
 

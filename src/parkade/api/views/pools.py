@@ -8,7 +8,7 @@ import msgspec
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span, terms_told
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
-from parkade.core.world.world import World
+from parkade.core.state.world import World
 from parkade.wire import pools as wire
 
 

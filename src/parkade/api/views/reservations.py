@@ -6,7 +6,7 @@ from datetime import timedelta
 from parkade.api.translate import amount, instant, instant_or_none
 from parkade.api.views.costs import reservation_cost
 from parkade.core.reservations.reservation import Claim, Reservation, Waits
-from parkade.core.world.world import World
+from parkade.core.state.world import World
 from parkade.wire import reservations as wire
 
 

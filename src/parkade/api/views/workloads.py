@@ -7,14 +7,14 @@ import msgspec
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, spec_told
 from parkade.api.views.clearings import nodes_told
 from parkade.api.views.costs import workload_cost
+from parkade.core.billing.charges import accrued_micros
+from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import Seat
+from parkade.core.state.world import World
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
-from parkade.core.world.money import accrued_micros
-from parkade.core.world.plan import Plan
-from parkade.core.world.world import World
 from parkade.wire import workloads as wire
 
 # One sentence for each `why` that somebody waits for; others are told as they stand.

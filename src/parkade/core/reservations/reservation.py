@@ -18,6 +18,11 @@ class ReservationState(enum.StrEnum):
     ENDED = "ended"
     LAPSED = "lapsed"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the right has ended for ever."""
+        return self in (ReservationState.ENDED, ReservationState.LAPSED)
+
 
 class Lending(msgspec.Struct, frozen=True, kw_only=True):
     """An owner's standing offer: it receives at least `floor_micros` per GPU-hour, lends all but

@@ -1,0 +1,1 @@
+"""Orgs, users, tokens, money from outside, grants and caps."""

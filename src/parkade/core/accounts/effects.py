@@ -1,0 +1,38 @@
+"""Effects at the desk: epochs, people, tokens, money, prices."""
+
+from msgspec.structs import replace
+
+from parkade.core.state import events
+from parkade.core.state.agenda import Entry
+from parkade.core.state.world import World
+
+
+def create_org(world: World, event: events.OrgCreated) -> None:
+    assert event.org.org not in world.records.orgs
+    world.records.orgs[event.org.org] = event.org
+
+
+def create_user(world: World, event: events.UserCreated) -> None:
+    assert event.user.user not in world.records.users
+    world.records.users[event.user.user] = event.user
+
+
+def add_token(world: World, event: events.TokenAdded) -> None:
+    world.records.tokens[event.token.token] = event.token
+    world.tokens_by_digest[event.token.digest] = event.token.token
+
+
+def revoke_token(world: World, event: events.TokenRevoked) -> None:
+    token = world.records.tokens[event.token]
+    world.records.tokens[event.token] = replace(token, is_revoked=True)
+
+
+def set_grant(world: World, event: events.GrantSet) -> None:
+    org = world.records.orgs[event.org]
+    world.records.orgs[event.org] = replace(org, grant=event.grant)
+    world.agenda.add(Entry.GRANT, event.org)
+
+
+def set_cap(world: World, event: events.CapSet) -> None:
+    user = world.records.users[event.user]
+    world.records.users[event.user] = replace(user, cap_micros=event.cap_micros)

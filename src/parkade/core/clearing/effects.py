@@ -1,0 +1,133 @@
+"""The effect of a clearing."""
+
+from msgspec.structs import replace
+
+from parkade.core.reservations.reservation import Claim
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.steps.changes import put_market, step, vacate
+from parkade.core.workloads.life import Phase, Why
+
+
+def clear(world: World, event: events.Cleared) -> None:
+    """Notices and withdrawals first, so that what they free can be promised."""
+    for leaving in event.left:
+        _leave(world, leaving, event.at_us)
+    for won in event.won:
+        _win(world, won, event.at_us)
+    for repriced in event.repriced:
+        _reprice(world, repriced)
+    for waiting in event.waiting:
+        _wait(world, waiting, event.at_us)
+    market = world.records.markets[event.market]
+    put_market(
+        world,
+        event.market,
+        ladder=event.ladder,
+        cleared_us=event.at_us,
+        clearings=market.clearings + 1,
+    )
+
+
+def _leave(world: World, leaving: events.Leaving, at_us: int) -> None:
+    if leaving.workload in world.records.claims:
+        claim = _vacated(world, leaving.workload, at_us)
+        world.put_claim(replace(claim, seats=(), promised_us=None, seated_us=None, why=leaving.why))
+        return
+    workload = world.records.workloads[leaving.workload]
+    attempt = workload.attempt
+    if leaving.stop is not None:
+        assert attempt is not None
+        before = attempt.stop
+        assert before is None or leaving.stop.deadline_us <= before.deadline_us
+        attempt = replace(attempt, stop=leaving.stop)
+    step(
+        world,
+        workload,
+        replace(
+            workload,
+            phase=leaving.phase,
+            why=leaving.why,
+            price_to_win_micros=leaving.price_to_win_micros,
+            attempt=attempt,
+            promise=None,
+        ),
+    )
+
+
+def _vacated(world: World, name: str, at_us: int) -> Claim:
+    """A claim whose seats, if it had them, are left to the next tenant."""
+    claim = world.records.claims[name]
+    if claim.seated_us is not None:
+        vacate(world, claim.seats, at_us)
+    return claim
+
+
+def _win(world: World, won: events.Won, at_us: int) -> None:
+    if won.workload in world.records.claims:
+        claim = _vacated(world, won.workload, at_us)
+        seats, promised_us = won.promise.seats, won.promise.promised_us
+        world.put_claim(
+            replace(
+                claim,
+                seats=seats,
+                promised_us=promised_us,
+                seated_us=None,
+                why=Why.PLACED,
+                busy=won.promise.busy,
+                short_us=None,
+            )
+        )
+        return
+    workload = world.records.workloads[won.workload]
+    phase = workload.phase if workload.attempt is not None else Phase.PLACED
+    step(
+        world,
+        workload,
+        replace(
+            workload,
+            phase=phase,
+            why=workload.why if workload.attempt is not None else Why.PLACED,
+            promise=won.promise,
+            price_set_by=won.price_set_by,
+            price_to_win_micros=None,
+            short_us=None,
+        ),
+    )
+
+
+def _reprice(world: World, repriced: events.Repriced) -> None:
+    workload = world.records.workloads[repriced.workload]
+    attempt, promise = workload.attempt, workload.promise
+    if promise is not None:
+        promise = replace(promise, rates=(repriced.rate,))
+    else:
+        assert attempt is not None and attempt.stop is None
+        attempt = replace(attempt, rates=(*attempt.rates, repriced.rate))
+    world.put_workload(
+        replace(workload, attempt=attempt, promise=promise, price_set_by=repriced.price_set_by)
+    )
+
+
+def _wait(world: World, waiting: events.Waiting, at_us: int) -> None:
+    if waiting.workload in world.records.claims:
+        claim = world.records.claims[waiting.workload]
+        world.put_claim(
+            replace(claim, why=waiting.why, short_us=_short_us(claim.short_us, waiting, at_us))
+        )
+        return
+    workload = world.records.workloads[waiting.workload]
+    world.put_workload(
+        replace(
+            workload,
+            why=waiting.why,
+            price_to_win_micros=waiting.price_to_win_micros,
+            short_us=_short_us(workload.short_us, waiting, at_us),
+        )
+    )
+
+
+def _short_us(before_us: int | None, waiting: events.Waiting, at_us: int) -> int | None:
+    if not waiting.is_short:
+        return None
+    return at_us if before_us is None else before_us

@@ -1,0 +1,302 @@
+"""The market's book from the world: who is in the pass, with which seats, and why others are not.
+
+Cost grows with nodes, live workloads and reservations: each is looked at once.
+"""
+
+import msgspec
+
+from parkade.core.billing.charges import (
+    accrued_micros,
+    allowance_micros,
+    committed_micros,
+    earmark_micros,
+    leaving_micros,
+)
+from parkade.core.fleet.market import Market
+from parkade.core.fleet.node import Node
+from parkade.core.fleet.seat import Seat
+from parkade.core.ledger.accounts import OPERATOR, org_account
+from parkade.core.market.market_state import (
+    ClearingTerms,
+    Demand,
+    MarketState,
+    NodeInPlay,
+    PriorityTier,
+    ReservationInForce,
+)
+from parkade.core.reservations.reservation import Claim, ReservationState
+from parkade.core.state.world import World
+from parkade.core.units.time import DAY_US
+from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.spec import CapacityKind, Interconnect
+from parkade.core.workloads.workload import Workload
+
+TIERS = {
+    CapacityKind.RESERVATION: PriorityTier.RESERVED,
+    CapacityKind.ON_DEMAND: PriorityTier.ON_DEMAND,
+    CapacityKind.SPOT: PriorityTier.SPOT,
+}
+REQUEUED = frozenset({Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.BUDGET})
+
+
+class Roll(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is in the pass; `excluded`: live workloads that are not, and why."""
+
+    book: MarketState
+    excluded: dict[str, str]
+
+
+def build_roll(
+    world: World, market: Market, now_us: int, *, extra: tuple[Workload, ...] = ()
+) -> Roll:
+    """The book of a market now; `extra` are workloads that do not exist yet (a dry run)."""
+    open_nodes: dict[str, bool] = {}
+    nodes = []
+    for node in world.records.nodes.values():
+        if node.market == market.market and node.is_in_play:
+            is_open = node.is_open and market.is_reachable
+            open_nodes[node.node] = is_open
+            nodes.append(
+                NodeInPlay(
+                    node=node.node,
+                    fabric=node.fabric,
+                    gpus=node.gpus,
+                    is_open=is_open,
+                    free_from_us=_free_from_us(world, market, node, now_us),
+                )
+            )
+    candidates = [
+        world.records.workloads[name]
+        for name in world.live
+        if world.records.workloads[name].market == market.market
+    ]
+    candidates.extend(extra)
+    excluded = _excluded(world, market, candidates, now_us)
+    demands = [_claim_demand(world, market, claim, open_nodes) for claim in _claims(world, market)]
+    demands.extend(
+        _demand(world, market, workload, open_nodes, now_us)
+        for workload in candidates
+        if workload.workload not in excluded
+    )
+    book = MarketState(
+        at_us=now_us,
+        gpus_per_node=market.instance_type.gpus_per_node,
+        terms=_terms(market),
+        nodes=tuple(nodes),
+        reservations=_reserved(world, market),
+        demands=tuple(demands),
+    )
+    return Roll(book=book, excluded=excluded)
+
+
+def _terms(market: Market) -> ClearingTerms:
+    return ClearingTerms(
+        public_floor_micros=market.terms.public_floor_micros,
+        pay_as_you_go_micros=market.terms.pay_as_you_go_micros,
+        fee=market.terms.fee,
+        switching_credit=market.terms.switching_credit,
+        supplier_account=OPERATOR,
+        operator_account=OPERATOR,
+    )
+
+
+def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
+    """When the node could be free at the latest, were everybody there told to leave now."""
+    told_us = now_us + market.terms.notice_us + market.terms.kill_us
+    gone = [0]
+    for holder in world.held_on[node.node]:
+        workload = world.records.workloads.get(holder)
+        stop = workload.attempt.stop if workload is not None and workload.attempt else None
+        gone.append(stop.kill_us if stop is not None else told_us)
+    return max(gone)
+
+
+def _reserved(world: World, market: Market) -> tuple[ReservationInForce, ...]:
+    in_force = (ReservationState.IN_FORCE, ReservationState.CLOSING)
+    return tuple(
+        ReservationInForce(
+            reservation=reservation.reservation,
+            org=reservation.org,
+            account=org_account(reservation.org),
+            created_us=reservation.created_us,
+            shape=reservation.shape,
+            floor_micros=reservation.lending.floor_micros if reservation.lending else None,
+            keep=reservation.lending.keep if reservation.lending else 0,
+        )
+        for reservation in world.records.reservations.values()
+        if reservation.market == market.market and reservation.state in in_force
+    )
+
+
+def _claims(world: World, market: Market) -> list[Claim]:
+    in_force = (ReservationState.IN_FORCE, ReservationState.CLOSING)
+    return [
+        claim
+        for claim in world.records.claims.values()
+        if world.records.reservations[claim.reservation].market == market.market
+        and world.records.reservations[claim.reservation].state in in_force
+    ]
+
+
+def _claim_demand(
+    world: World, market: Market, claim: Claim, open_nodes: dict[str, bool]
+) -> Demand:
+    is_seated = claim.seated_us is not None or not market.is_reachable
+    seats = claim.seats if is_seated else _kept(claim.seats, open_nodes)
+    reservation = world.records.reservations[claim.reservation]
+    return Demand(
+        demand=claim.claim,
+        org=claim.org,
+        tier=PriorityTier.RESERVED,
+        nodes=claim.nodes,
+        gpus=reservation.gpus_per_node,
+        any_fabric=len(reservation.shape) > 1,
+        reservation=claim.reservation,
+        priority=0,
+        limit_micros=None,
+        use_7_days=0,
+        submitted_us=claim.claimed_us,
+        seats=seats,
+        is_pinned=is_seated and any(open_nodes.get(seat.node) is False for seat in seats),
+    )
+
+
+def _kept(seats: tuple[Seat, ...], open_nodes: dict[str, bool]) -> tuple[Seat, ...]:
+    """Promised seats, unless a node of them takes no work any more: then all are chosen anew."""
+    return seats if all(open_nodes.get(seat.node, False) for seat in seats) else ()
+
+
+def _demand(
+    world: World, market: Market, workload: Workload, open_nodes: dict[str, bool], now_us: int
+) -> Demand:
+    seats, is_pinned = _standing(market, workload, open_nodes)
+    is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
+    return Demand(
+        demand=workload.workload,
+        org=workload.org,
+        tier=TIERS[workload.spec.capacity.kind],
+        nodes=workload.spec.nodes,
+        gpus=workload.spec.gpus,
+        any_fabric=workload.spec.interconnect is Interconnect.ANY and not is_on_demand,
+        reservation=workload.spec.capacity.reservation,
+        priority=workload.spec.priority,
+        limit_micros=workload.spec.limit_price_micros,
+        use_7_days=_use(world, workload.org, now_us),
+        submitted_us=workload.submitted_us,
+        seats=seats,
+        is_pinned=is_pinned,
+        only_fabric=workload.fabric,
+    )
+
+
+def _standing(
+    market: Market, workload: Workload, open_nodes: dict[str, bool]
+) -> tuple[tuple[Seat, ...], bool]:
+    """The seats a workload holds and keeps or is promised, and whether it stays there whatever
+    happens: who sits on a node that takes no work is left alone."""
+    attempt, promise = workload.attempt, workload.promise
+    if promise is not None:
+        if not market.is_reachable:
+            return promise.seats, True
+        return _kept(promise.seats, open_nodes), False
+    if attempt is None or attempt.stop is not None:
+        return (), False
+    closed = [seat for seat in attempt.seats if open_nodes.get(seat.node) is False]
+    if attempt.broken_us is None:
+        return attempt.seats, bool(closed)
+    return tuple(seat for seat in attempt.seats if seat not in closed), False
+
+
+def _use(world: World, org: str, now_us: int) -> int:
+    days = world.records.use_by_day.get(org, {})
+    return sum(use for day, use in days.items() if day > now_us // DAY_US - 7)
+
+
+def _excluded(
+    world: World, market: Market, candidates: list[Workload], now_us: int
+) -> dict[str, str]:
+    """Workloads that are not in the pass, and the one reason why."""
+    excluded: dict[str, str] = {}
+    bidders: list[Workload] = []
+    for workload in candidates:
+        why = _why_not(world, workload, now_us)
+        if why is not None:
+            excluded[workload.workload] = why
+        elif workload.spec.capacity.kind is CapacityKind.SPOT:
+            bidders.append(workload)
+    excluded.update(_unfunded(world, market, bidders, now_us))
+    return excluded
+
+
+def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
+    if workload.phase is Phase.HELD:
+        return Why.HELD
+    attempt = workload.attempt
+    stop = attempt.stop if attempt is not None else None
+    if stop is not None and stop.cause not in REQUEUED:
+        return stop.cause.value
+    if workload.not_before_us > now_us and workload.promise is None and attempt is None:
+        return Why.BACK_OFF
+    if workload.spec.capacity.kind is CapacityKind.RESERVATION:
+        reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")
+        if reservation is None or reservation.state is not ReservationState.IN_FORCE:
+            return Why.RESERVATION_NOT_IN_FORCE
+    return None
+
+
+def _unfunded(world: World, market: Market, bidders: list[Workload], now_us: int) -> dict[str, str]:
+    """Bidders whose org cannot set aside their limit until they could be gone, best bids first."""
+    excluded: dict[str, str] = {}
+    free: dict[str, int] = {}
+    allowances: dict[str, int] = {}
+    for workload in sorted(bidders, key=_earmark_order):
+        if workload.org not in free:
+            free[workload.org] = _purse(world, workload.org, now_us)
+        earmark = earmark_micros(market, workload)
+        if _is_over_budget(world, workload, earmark, now_us):
+            excluded[workload.workload] = Why.MAX_SPEND
+        elif free[workload.org] < earmark:
+            excluded[workload.workload] = Why.INSUFFICIENT_FUNDS
+        elif (allowed := _allowed(world, allowances, workload.user, now_us)) < earmark:
+            excluded[workload.workload] = Why.USER_CAP
+        else:
+            free[workload.org] -= earmark
+            allowances[workload.user] = allowed - earmark
+    return excluded
+
+
+def _allowed(world: World, allowances: dict[str, int], user: str, now_us: int) -> int:
+    """What a user's cap leaves, less what its workloads owe and may still cost."""
+    if user not in allowances:
+        allowances[user] = allowance_micros(world, user, now_us, cost=committed_without_earmark)
+    return allowances[user]
+
+
+def _earmark_order(workload: Workload) -> tuple[bool, int, int, str]:
+    is_seated = workload.promise is not None or (
+        workload.attempt is not None and workload.attempt.stop is None
+    )
+    limit = workload.spec.limit_price_micros or 0
+    return (not is_seated, -limit, workload.submitted_us, workload.workload)
+
+
+def _purse(world: World, org: str, now_us: int) -> int:
+    """The org's balance less what it owes and what its other workloads may still cost."""
+    return world.ledger.balance(org_account(org)) - sum(
+        committed_without_earmark(world, world.records.workloads[name], now_us)
+        for name in world.live_of_org.get(org, {})
+    )
+
+
+def committed_without_earmark(world: World, workload: Workload, now_us: int) -> int:
+    """As `committed_micros`, where the earmark of a bid is taken by the caller."""
+    if workload.spec.capacity.kind is CapacityKind.SPOT:
+        return accrued_micros(world, workload, now_us) + leaving_micros(workload, now_us)
+    return committed_micros(world, workload, now_us)
+
+
+def _is_over_budget(world: World, workload: Workload, earmark: int, now_us: int) -> bool:
+    most = workload.spec.max_spend_micros
+    if most is None:
+        return False
+    return workload.spent_micros + accrued_micros(world, workload, now_us) + earmark > most

@@ -1,0 +1,75 @@
+"""A dry run: what a submission would get and pay in the next clearing."""
+
+import msgspec
+
+from parkade.core.clearing.input import build_roll
+from parkade.core.fleet.seat import Seat
+from parkade.core.market.clear import clear
+from parkade.core.market.outcome import ClearingLine
+from parkade.core.running.decisions import accept
+from parkade.core.running.promises import attempt_of
+from parkade.core.state import commands
+from parkade.core.state.world import World
+from parkade.core.units.refusal import Refusal
+from parkade.core.workloads.workload import Attempt, Promise, Workload
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """`change` is start or wait; prices are micro-units per GPU-hour, `rate` per hour for all.
+
+    `displaces` names how many attempts would be told to leave; `why` and `price_to_win_micros`
+    where it would wait. `attempt` is what it would be launched as; where it would wait, on seats
+    that it could have.
+    """
+
+    workload: Workload
+    change: str
+    seats: tuple[Seat, ...]
+    price_micros: int
+    rate_micros_per_hour: int
+    displaces: int
+    why: str
+    price_to_win_micros: int | None
+    attempt: Attempt
+
+
+def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
+    """What the next clearing would do with it, were it run now; changes nothing."""
+    workload = accept(world, command, now_us)
+    if isinstance(workload, Refusal):
+        return workload
+    market = world.records.markets[workload.market]
+    roll = build_roll(world, market, now_us, extra=(workload,))
+    why = roll.excluded.get(workload.workload)
+    if why is not None:
+        return _plan(world, workload, None, 0, why)
+    lines = clear(roll.book).lines
+    line = next(line for line in lines if line.demand == workload.workload)
+    displaced = sum(1 for other in lines if other.change in ("preempt", "move"))
+    return _plan(world, workload, line, displaced, line.reason.value if line.reason else "")
+
+
+def _plan(
+    world: World, workload: Workload, line: ClearingLine | None, displaces: int, why: str
+) -> Plan:
+    price = line.price_micros if line is not None else 0
+    seats = line.seats if line is not None and line.seats else _some_seats(world, workload)
+    promise = Promise(
+        seats=seats, promised_us=workload.submitted_us, displaces=False, busy=0, rates=()
+    )
+    return Plan(
+        workload=workload,
+        change=line.change.value if line is not None else "wait",
+        seats=line.seats if line is not None else (),
+        price_micros=price,
+        rate_micros_per_hour=price * workload.gpus,
+        displaces=displaces,
+        why=why,
+        price_to_win_micros=line.price_to_win_micros if line is not None else None,
+        attempt=attempt_of(workload, promise, workload.submitted_us),
+    )
+
+
+def _some_seats(world: World, workload: Workload) -> tuple[Seat, ...]:
+    nodes = [it.node for it in world.records.nodes.values() if it.market == workload.market]
+    return tuple(Seat(node=node, gpus=workload.spec.gpus) for node in nodes[: workload.spec.nodes])

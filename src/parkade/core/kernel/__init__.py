@@ -1,0 +1,1 @@
+"""Dispatch only: commands to decisions, events to effects, deadlines, and the invariants."""

@@ -1,0 +1,95 @@
+"""The invariants of the world, asserted after every event in tests and now and then in service.
+
+The numbers are those of the list in docs/invariants.md.
+"""
+
+from parkade.core.ledger.accounts import EXTERNAL
+from parkade.core.reservations.calendar import peak_nodes
+from parkade.core.state.world import World
+from parkade.core.steps.capacity import sold
+from parkade.core.units.money import MICROSECONDS_PER_HOUR
+from parkade.core.units.time import Window
+from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.workload import Workload
+
+WHYS = frozenset({*Why, *Cause})
+
+
+def check(world: World) -> None:
+    """Raises AssertionError where the world is impossible. Cost grows with the world."""
+    _check_money(world)
+    _check_seats(world)
+    _check_calendar(world)
+    for name in world.live:
+        _check_workload(world.records.workloads[name])
+
+
+def _check_money(world: World) -> None:
+    balances = world.records.balances
+    assert sum(balances.values()) == 0, "the ledger does not sum to zero"
+    for account, micros in balances.items():
+        assert micros >= 0 or account == EXTERNAL, f"{account} holds {micros}"
+    for market, owed in world.records.owed.items():
+        assert all(numerator >= 0 for numerator in owed.values())
+        pot = balances.get(f"clearing/{market}", 0)
+        waiting = sum(owed.values())
+        assert pot * MICROSECONDS_PER_HOUR <= waiting, "the market holds what it owes to nobody"
+
+
+def _check_seats(world: World) -> None:
+    """What is held, and what stays and is promised, never exceeds a node's GPUs."""
+    held: dict[str, int] = {}
+    kept: dict[str, int] = {}
+    for name in world.live:
+        workload = world.records.workloads[name]
+        attempt, promise = workload.attempt, workload.promise
+        if attempt is not None:
+            for seat in attempt.seats:
+                held[seat.node] = held.get(seat.node, 0) + seat.gpus
+                if attempt.stop is None and attempt.broken_us is None:
+                    kept[seat.node] = kept.get(seat.node, 0) + seat.gpus
+        if promise is not None:
+            for seat in promise.seats:
+                kept[seat.node] = kept.get(seat.node, 0) + seat.gpus
+    for claim in world.records.claims.values():
+        for seat in claim.seats:
+            kept[seat.node] = kept.get(seat.node, 0) + seat.gpus
+            if claim.seated_us is not None:
+                held[seat.node] = held.get(seat.node, 0) + seat.gpus
+    for node, gpus in held.items():
+        assert gpus <= world.records.nodes[node].gpus, f"{node} holds {gpus} GPUs"
+    for node, gpus in kept.items():
+        assert gpus <= world.records.nodes[node].gpus, f"{node} keeps and promises {gpus} GPUs"
+
+
+def _check_calendar(world: World) -> None:
+    """No fabric is ever sold beyond its nodes less the buffer."""
+    always = Window(start_us=0, end_us=None)
+    for market in world.records.markets.values():
+        entries = sold(world, market)
+        for fabric in market.fabrics:
+            nodes = world.sizes[market.market][fabric]
+            peak = peak_nodes(entries, fabric, always)
+            assert peak <= max(0, nodes - market.terms.buffer_nodes), f"{fabric} is oversold"
+
+
+def _check_workload(workload: Workload) -> None:
+    attempt, promise, phase = workload.attempt, workload.promise, workload.phase
+    waits = phase in (Phase.QUEUED, Phase.PLACED, Phase.HELD)
+    assert waits == (attempt is None), f"{workload.workload} is {phase} with {attempt}"
+    assert (phase is Phase.PLACED) == (attempt is None and promise is not None)
+    assert not waits or workload.why in WHYS, f"{workload.workload} waits for {workload.why!r}"
+    for seats in (attempt.seats if attempt else (), promise.seats if promise else ()):
+        assert len(seats) in (0, workload.spec.nodes), "a gang starts whole"
+        assert len({seat.node for seat in seats}) == len(seats)
+        assert all(seat.gpus == workload.spec.gpus for seat in seats)
+    limit = workload.spec.limit_price_micros
+    if promise is not None and attempt is None and limit is not None:
+        assert all(rate.price_micros >= 0 for rate in promise.rates)
+    if attempt is not None:
+        assert attempt.generation == workload.generation
+        assert (attempt.stop is None) == (
+            phase in (Phase.STARTING, Phase.RUNNING, Phase.DEGRADED)
+        ), f"{workload.workload} is {phase} with {attempt.stop}"
+    if workload.spec.max_spend_micros is not None:
+        assert workload.spent_micros <= workload.spec.max_spend_micros

@@ -1,0 +1,91 @@
+"""`decide(world, command, now)`: what follows from a command, as events, or why not.
+
+It never changes the world. A user's refusal is a value; an assertion here is our bug and refuses
+that command alone.
+"""
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from parkade.core.accounts import decisions as accounts
+from parkade.core.clearing.changes import run_clearing
+from parkade.core.leasing import decisions as leasing
+from parkade.core.nodes import decisions as nodes
+from parkade.core.running import decisions as running
+from parkade.core.running.observations import report_attempts
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.steps.refusals import Decision
+from parkade.core.units.refusal import Refusal
+
+
+def decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision:
+    """Events in order, or a refusal; `now_us` is never before the world's last instant."""
+    assert now_us >= world.records.now_us, "the present never runs back"
+    outcome = _decide(world, command, now_us)
+    if isinstance(outcome, Refusal) or command.by is None:
+        return outcome
+    return tuple(replace(event, by=command.by) for event in outcome)
+
+
+def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision:
+    match command:
+        case commands.OpenEpoch():
+            return (events.EpochOpened(at_us=now_us, epoch=world.records.epoch + 1),)
+        case commands.ConfirmClock():
+            return accounts.confirm_clock(world, command, now_us)
+        case commands.CreateOrg():
+            return accounts.create_org(world, command, now_us)
+        case commands.CreateUser():
+            return accounts.create_user(world, command, now_us)
+        case commands.AddToken():
+            return accounts.add_token(world, command, now_us)
+        case commands.RevokeToken():
+            return accounts.revoke_token(world, command, now_us)
+        case commands.Deposit():
+            return accounts.deposit(world, command, now_us)
+        case commands.SetGrant():
+            return accounts.set_grant(world, command, now_us)
+        case commands.SetCap():
+            return accounts.set_cap(world, command, now_us)
+        case commands.SetPrices():
+            return nodes.set_prices(world, command, now_us)
+        case commands.OpenPool():
+            return nodes.open_pool(world, command, now_us)
+        case commands.FailNode():
+            return nodes.fail_node(world, command, now_us)
+        case commands.RestoreNode():
+            return nodes.restore_node(world, command, now_us)
+        case commands.CordonNode():
+            return nodes.cordon_node(world, command, now_us)
+        case commands.UncordonNode():
+            return nodes.uncordon_node(world, command, now_us)
+        case commands.ReportReachability():
+            return nodes.report_reachability(world, command, now_us)
+        case commands.Reserve():
+            return leasing.reserve(world, command, now_us)
+        case commands.EndReservation():
+            return leasing.end_reservation(world, command, now_us)
+        case commands.Lend():
+            return leasing.lend(world, command, now_us)
+        case commands.MakeClaim():
+            return leasing.make_claim(world, command, now_us)
+        case commands.Unclaim():
+            return leasing.unclaim(world, command, now_us)
+        case commands.Submit():
+            return running.submit(world, command, now_us)
+        case commands.Hold():
+            return running.hold(world, command, now_us)
+        case commands.Release():
+            return running.release(world, command, now_us)
+        case commands.ChangeBid():
+            return running.change_bid(world, command, now_us)
+        case commands.Cancel():
+            return running.cancel(world, command, now_us)
+        case commands.ReportAttempts():
+            return report_attempts(world, command, now_us)
+        case commands.RunClearing():
+            return run_clearing(world, command, now_us)
+        case _:
+            assert_never(command)

@@ -1,0 +1,91 @@
+"""The only code that changes the world: each event's effect, at a cost set by the event."""
+
+from typing import assert_never
+
+from parkade.core.accounts import effects as accounts
+from parkade.core.billing import effects as billing
+from parkade.core.clearing import effects as clearing
+from parkade.core.leasing import effects as leasing
+from parkade.core.nodes import effects as nodes
+from parkade.core.running import effects as running
+from parkade.core.state import events
+from parkade.core.state.world import World
+
+
+def evolve(world: World, event: events.AnyEvent) -> None:
+    """Applies one event. An assertion here is a bug that stops the process."""
+    world.records.now_us = max(world.records.now_us, event.at_us)
+    match event:
+        case events.EpochOpened():
+            assert event.epoch == world.records.epoch + 1
+            world.records.epoch = event.epoch
+        case events.ClockJumped():
+            world.records.is_clock_doubted = True
+        case events.ClockConfirmed():
+            world.records.is_clock_doubted = False
+        case events.PoolOpened():
+            nodes.open_pool(world, event)
+        case events.PricesSet():
+            nodes.set_prices(world, event)
+        case events.OrgCreated():
+            accounts.create_org(world, event)
+        case events.UserCreated():
+            accounts.create_user(world, event)
+        case events.TokenAdded():
+            accounts.add_token(world, event)
+        case events.TokenRevoked():
+            accounts.revoke_token(world, event)
+        case events.MoneyMoved():
+            billing.move_money(world, event)
+        case events.GrantSet():
+            accounts.set_grant(world, event)
+        case events.CapSet():
+            accounts.set_cap(world, event)
+        case events.Reserved():
+            leasing.reserve(world, event)
+        case events.ReservationPaid():
+            leasing.pay_reservation(world, event)
+        case events.ReservationChanged():
+            leasing.change_reservation(world, event)
+        case events.LendingSet():
+            leasing.set_lending(world, event)
+        case events.Claimed():
+            leasing.claim(world, event)
+        case events.ClaimSeated():
+            leasing.seat_claim(world, event)
+        case events.Unclaimed():
+            leasing.unclaim(world, event)
+        case events.Submitted():
+            running.submit(world, event)
+        case events.PhaseChanged():
+            running.change_phase(world, event)
+        case events.BidChanged():
+            running.change_bid(world, event)
+        case events.StopOrdered():
+            running.order_stop(world, event)
+        case events.NodeHealthSet():
+            nodes.set_health(world, event)
+        case events.NodeCordoned():
+            nodes.cordon(world, event)
+        case events.NodeUncordoned():
+            nodes.uncordon(world, event)
+        case events.ReachabilityChanged():
+            nodes.change_reachability(world, event)
+        case events.Cleared():
+            clearing.clear(world, event)
+        case events.Launched():
+            running.launch(world, event)
+        case events.Started():
+            running.start(world, event)
+        case events.Checkpointed():
+            running.note_checkpoint(world, event)
+        case events.Broken():
+            running.break_attempt(world, event)
+        case events.Ended():
+            running.end(world, event)
+        case events.BudgetNoted():
+            running.note_budget(world, event)
+        case events.Forgotten():
+            running.forget(world, event)
+        case _:
+            assert_never(event)

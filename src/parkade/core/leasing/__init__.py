@@ -1,0 +1,1 @@
+"""Reservations, lending and claims."""

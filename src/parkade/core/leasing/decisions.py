@@ -1,0 +1,187 @@
+"""Reservations, lending and claims: what owners hold and offer."""
+
+from parkade.core.billing.charges import available_micros
+from parkade.core.leasing.periods import end_right, next_period
+from parkade.core.reservations.calendar import shape_for
+from parkade.core.reservations.reservation import Claim, Lending, Reservation, ReservationState
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.steps.capacity import sellable, the_market
+from parkade.core.steps.permissions import may_own_for
+from parkade.core.steps.refusals import (
+    MOST_PRICE_MICROS,
+    Decision,
+    bad_name,
+    denied,
+    invalid,
+    not_found,
+)
+from parkade.core.units.money import format_amount
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import Window
+from parkade.core.workloads.life import Why
+
+START_SLACK_US = 5_000_000
+
+
+def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
+    """Sold only if every moment of the window has room beside the buffer, fabric by fabric."""
+    if not may_own_for(world, command.by, command.org):
+        return denied("only an owner of the org, or an operator, reserves for it")
+    if command.org not in world.records.orgs:
+        return not_found("org", command.org)
+    market = the_market(world, command.market)
+    if isinstance(market, Refusal):
+        return market
+    name = command.name or _free_name(world, command.org)
+    if (refusal := _bad_reservation(world, command, name, now_us)) is not None:
+        return refusal
+    start_us = now_us if command.start_us is None else max(now_us, command.start_us)
+    window = Window(start_us=start_us, end_us=command.end_us)
+    free = sellable(world, market, window)
+    shape = shape_for(free, command.nodes)
+    if shape is None:
+        left = ", ".join(f"{fabric} {nodes}" for fabric, nodes in free.items())
+        return Refusal(
+            reason=Reason.NO_CAPACITY,
+            detail=f"nodes that can be sold over the whole window: {left}; ask for fewer,"
+            " or for another window",
+            field="nodes",
+        )
+    reservation = Reservation(
+        reservation=name,
+        org=command.org,
+        market=market.market,
+        window=window,
+        shape=shape,
+        gpus_per_node=market.instance_type.gpus_per_node,
+        rate_micros=market.terms.reservation_rate_micros,
+        lending=None,
+        state=ReservationState.IN_FORCE if start_us <= now_us else ReservationState.SOLD,
+        created_us=now_us,
+        paid_until_us=start_us,
+    )
+    _, first = next_period(world, reservation)
+    available = available_micros(world, command.org, now_us)
+    if available < first:
+        return Refusal(
+            reason=Reason.INSUFFICIENT_FUNDS,
+            detail=f"the first period costs {format_amount(first)}, {command.org} can commit"
+            f" {format_amount(available)}; deposit the difference",
+        )
+    return (events.Reserved(at_us=now_us, reservation=reservation),)
+
+
+def _free_name(world: World, org: str) -> str:
+    if org not in world.records.reservations:
+        return org
+    return f"{org}-{world.records.counters.get('reservation', 0) + 1}"
+
+
+def _bad_reservation(
+    world: World, command: commands.Reserve, name: str, now_us: int
+) -> Refusal | None:
+    if (refusal := bad_name("name", name)) is not None:
+        return refusal
+    if name in world.records.reservations:
+        return Refusal(reason=Reason.ALREADY_EXISTS, detail=f"reservation {name!r} exists")
+    if command.nodes <= 0:
+        return invalid("nodes", "reserve at least one node")
+    if command.start_us is not None and command.start_us < now_us - START_SLACK_US:
+        return invalid("start", "the start lies in the past; leave it out to start now")
+    start_us = now_us if command.start_us is None else max(now_us, command.start_us)
+    if command.end_us is not None and command.end_us <= start_us:
+        return invalid("end", "the end lies before the start")
+    return None
+
+
+def _owned(world: World, by: str | None, name: str) -> Reservation | Refusal:
+    reservation = world.records.reservations.get(name)
+    if reservation is None:
+        return not_found("reservation", name)
+    if not may_own_for(world, by, reservation.org):
+        return denied("only an owner of its org, or an operator, disposes of a reservation")
+    if reservation.state.is_over:
+        return Refusal(
+            reason=Reason.RESERVATION_ENDED, detail=f"reservation {name!r} is {reservation.state}"
+        )
+    return reservation
+
+
+def end_reservation(world: World, command: commands.EndReservation, now_us: int) -> Decision:
+    """An open end becomes the end of the period that is paid; a window that has begun is owed as a
+    whole, one that has not is given up for its first period."""
+    reservation = _owned(world, command.by, command.reservation)
+    if isinstance(reservation, Refusal):
+        return reservation
+    if reservation.state is ReservationState.SOLD:
+        return end_right(world, reservation, ReservationState.ENDED, now_us)
+    if reservation.window.end_us is not None:
+        return Refusal(reason=Reason.CONFLICT, detail="its end is agreed; the whole window is owed")
+    return (
+        events.ReservationChanged(
+            at_us=now_us,
+            reservation=reservation.reservation,
+            state=reservation.state,
+            end_us=max(now_us, reservation.paid_until_us, reservation.window.start_us + 1),
+        ),
+    )
+
+
+def lend(world: World, command: commands.Lend, now_us: int) -> Decision:
+    """The standing offer, in force from the next clearing on."""
+    reservation = _owned(world, command.by, command.reservation)
+    if isinstance(reservation, Refusal):
+        return reservation
+    if command.floor_micros is None:
+        return (events.LendingSet(at_us=now_us, reservation=reservation.reservation, lending=None),)
+    if not 0 <= command.floor_micros <= MOST_PRICE_MICROS:
+        return invalid("floor", "a floor is 0 to 1,000,000 per GPU-hour")
+    present = reservation.lending.keep if reservation.lending is not None else 0
+    keep = present if command.keep is None else command.keep
+    if not 0 <= keep <= reservation.nodes:
+        return invalid("keep", f"keep 0 to {reservation.nodes} nodes, as many as are reserved")
+    lending = Lending(floor_micros=command.floor_micros, keep=keep)
+    return (events.LendingSet(at_us=now_us, reservation=reservation.reservation, lending=lending),)
+
+
+def make_claim(world: World, command: commands.MakeClaim, now_us: int) -> Decision:
+    """The next clearing gives the owner its nodes; guests get the notice."""
+    reservation = _owned(world, command.by, command.reservation)
+    if isinstance(reservation, Refusal):
+        return reservation
+    claimed = sum(
+        claim.nodes
+        for claim in world.records.claims.values()
+        if claim.reservation == reservation.reservation
+    )
+    if not 0 < command.nodes <= reservation.nodes - claimed:
+        return Refusal(
+            reason=Reason.RESERVATION_FULL,
+            detail=f"{reservation.nodes - claimed} nodes of {reservation.reservation!r} are"
+            " not claimed yet",
+            field="nodes",
+        )
+    is_early = reservation.state is ReservationState.SOLD
+    claim = Claim(
+        claim=f"c{world.records.counters.get('claim', 0) + 1}",
+        reservation=reservation.reservation,
+        org=reservation.org,
+        nodes=command.nodes,
+        claimed_us=now_us,
+        seats=(),
+        promised_us=None,
+        seated_us=None,
+        why=Why.RESERVATION_NOT_IN_FORCE if is_early else Why.NEXT_CLEARING,
+    )
+    return (events.Claimed(at_us=now_us, claim=claim),)
+
+
+def unclaim(world: World, command: commands.Unclaim, now_us: int) -> Decision:
+    """The nodes are idle again, and lent if the owner lends."""
+    claim = world.records.claims.get(command.claim)
+    if claim is None:
+        return not_found("claim", command.claim)
+    if not may_own_for(world, command.by, claim.org):
+        return denied("only an owner of its org, or an operator, gives up a claim")
+    return (events.Unclaimed(at_us=now_us, claim=command.claim),)

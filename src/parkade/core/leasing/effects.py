@@ -1,0 +1,53 @@
+"""Effects on reservations, lending and claims."""
+
+from msgspec.structs import replace
+
+from parkade.core.billing.effects import post
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.steps.changes import count, note_wait, occupy, vacate
+
+
+def reserve(world: World, event: events.Reserved) -> None:
+    reservation = event.reservation
+    assert reservation.reservation not in world.records.reservations
+    count(world, "reservation")
+    world.put_reservation(reservation)
+
+
+def pay_reservation(world: World, event: events.ReservationPaid) -> None:
+    post(world, event.transfers)
+    reservation = world.records.reservations[event.reservation]
+    world.put_reservation(replace(reservation, paid_until_us=event.paid_until_us))
+
+
+def change_reservation(world: World, event: events.ReservationChanged) -> None:
+    reservation = world.records.reservations[event.reservation]
+    window = replace(reservation.window, end_us=event.end_us)
+    world.put_reservation(replace(reservation, state=event.state, window=window))
+
+
+def set_lending(world: World, event: events.LendingSet) -> None:
+    reservation = world.records.reservations[event.reservation]
+    world.put_reservation(replace(reservation, lending=event.lending))
+
+
+def claim(world: World, event: events.Claimed) -> None:
+    count(world, "claim")
+    world.put_claim(event.claim)
+
+
+def seat_claim(world: World, event: events.ClaimSeated) -> None:
+    claim = world.records.claims[event.claim]
+    assert claim.seats and claim.seated_us is None
+    occupy(world, claim.org, claim.seats)
+    assert claim.promised_us is not None
+    note_wait(world, claim.reservation, claim.promised_us, claim.busy, event.at_us)
+    world.put_claim(replace(claim, seated_us=event.at_us, why=""))
+
+
+def unclaim(world: World, event: events.Unclaimed) -> None:
+    claim = world.records.claims[event.claim]
+    if claim.seated_us is not None:
+        vacate(world, claim.seats, event.at_us)
+    world.drop_claim(event.claim)

@@ -1,0 +1,152 @@
+"""The life of a reservation over its window: into force, paid by period, closing, ended."""
+
+from parkade.core.billing.charges import available_micros
+from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, org_account
+from parkade.core.reservations.reservation import Reservation, ReservationState
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.steps.notices import order_stop
+from parkade.core.units.money import amount_of
+from parkade.core.workloads.life import Cause, Phase, Why
+
+
+def period_due_us(world: World, reservation: Reservation) -> int | None:
+    """When something next happens to the reservation by itself."""
+    leave_us = world.records.markets[reservation.market].terms.leave_us
+    end_us = reservation.window.end_us
+    match reservation.state:
+        case ReservationState.SOLD:
+            enters_us = reservation.window.start_us - leave_us
+            return enters_us if _has_paid(reservation) else min(reservation.created_us, enters_us)
+        case ReservationState.IN_FORCE:
+            if end_us is None:
+                return reservation.paid_until_us
+            closing_us = max(reservation.window.start_us, end_us - leave_us)
+            return min(closing_us, reservation.paid_until_us)
+        case ReservationState.CLOSING:
+            assert end_us is not None
+            return min(end_us, reservation.paid_until_us)
+        case ReservationState.ENDED | ReservationState.LAPSED:
+            return _forget_due_us(world, reservation)
+
+
+def take_period(world: World, reservation: Reservation, at_us: int) -> tuple[events.AnyEvent, ...]:
+    """What happens to the reservation at this instant."""
+    end_us = reservation.window.end_us
+    if reservation.state.is_over:
+        name = reservation.reservation
+        return (events.Forgotten(at_us=at_us, workloads=(), reservations=(name,)),)
+    if reservation.state is ReservationState.SOLD and not _has_paid(reservation):
+        return _charge(world, reservation, at_us)
+    if reservation.state is ReservationState.SOLD:
+        return (_change(reservation, ReservationState.IN_FORCE, at_us),)
+    if end_us is not None and at_us >= end_us:
+        return end_right(world, reservation, ReservationState.ENDED, at_us)
+    if at_us == reservation.paid_until_us:
+        return _charge(world, reservation, at_us)
+    change = _change(reservation, ReservationState.CLOSING, at_us)
+    return (change, *_notices(world, reservation, at_us))
+
+
+def _forget_due_us(world: World, reservation: Reservation) -> int | None:
+    """When nothing needs its record any more; None while something of it still lives."""
+    for name in world.live_of_org.get(reservation.org, {}):
+        spec = world.records.workloads[name].spec
+        if spec.capacity.reservation == reservation.reservation:
+            return None
+    assert reservation.window.end_us is not None
+    retention_us = world.records.markets[reservation.market].terms.retention_us
+    return reservation.window.end_us + retention_us
+
+
+def _has_paid(reservation: Reservation) -> bool:
+    """The first period of a window is paid when it is sold, so that nobody blocks the calendar for
+    nothing."""
+    return reservation.paid_until_us > reservation.window.start_us
+
+
+def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
+    """(end of the next period, its charge in micro-units); exact over all periods together."""
+    period_us = world.records.markets[reservation.market].terms.billing_period_us
+    start_us, paid_us = reservation.window.start_us, reservation.paid_until_us
+    until_us = paid_us + period_us
+    if reservation.window.end_us is not None:
+        until_us = min(until_us, reservation.window.end_us)
+    rate = reservation.rate_micros_per_hour
+    return until_us, amount_of(rate, until_us - start_us) - amount_of(rate, paid_us - start_us)
+
+
+def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[events.AnyEvent, ...]:
+    until_us, micros = next_period(world, reservation)
+    if available_micros(world, reservation.org, at_us) < micros:
+        return end_right(world, reservation, ReservationState.LAPSED, at_us)
+    transfer = Transfer(
+        kind=TransferKind.RESERVATION,
+        debit=org_account(reservation.org),
+        credit=OPERATOR,
+        micros=micros,
+        reservation=reservation.reservation,
+        gpus=reservation.nodes * reservation.gpus_per_node,
+        price_micros=reservation.rate_micros,
+        start_us=reservation.paid_until_us,
+        end_us=until_us,
+    )
+    return (
+        events.ReservationPaid(
+            at_us=at_us,
+            reservation=reservation.reservation,
+            paid_until_us=until_us,
+            transfers=(transfer,) if micros > 0 else (),
+        ),
+    )
+
+
+def _change(
+    reservation: Reservation, state: ReservationState, at_us: int
+) -> events.ReservationChanged:
+    return events.ReservationChanged(
+        at_us=at_us,
+        reservation=reservation.reservation,
+        state=state,
+        end_us=reservation.window.end_us,
+    )
+
+
+def _notices(world: World, reservation: Reservation, at_us: int) -> tuple[events.StopOrdered, ...]:
+    """Its own workloads are told in time to be gone at the end. Cost grows with the org's."""
+    return tuple(
+        order_stop(world, workload, Cause.EXPIRED, at_us=at_us)
+        for name in world.live_of_org.get(reservation.org, {})
+        if (workload := world.records.workloads[name]).attempt is not None
+        and workload.spec.capacity.reservation == reservation.reservation
+        and workload.phase is not Phase.STOPPING
+    )
+
+
+def end_right(
+    world: World, reservation: Reservation, state: ReservationState, at_us: int
+) -> tuple[events.AnyEvent, ...]:
+    """The right ends: claims are idle, what waits for it expires; what still runs on it loses its
+    seats in the next clearing. Cost grows with live claims and workloads."""
+    name = reservation.reservation
+    ended_us = max(at_us, reservation.window.start_us)
+    found: list[events.AnyEvent] = [
+        events.ReservationChanged(at_us=at_us, reservation=name, state=state, end_us=ended_us)
+    ]
+    found.extend(
+        events.Unclaimed(at_us=at_us, claim=claim.claim)
+        for claim in world.records.claims.values()
+        if claim.reservation == name
+    )
+    for workload_id in world.live_of_org.get(reservation.org, {}):
+        workload = world.records.workloads[workload_id]
+        if workload.spec.capacity.reservation == name and workload.attempt is None:
+            found.append(
+                events.PhaseChanged(
+                    at_us=at_us,
+                    workload=workload_id,
+                    phase=Phase.EXPIRED,
+                    why=Why.RESERVATION_ENDED,
+                )
+            )
+    return tuple(found)

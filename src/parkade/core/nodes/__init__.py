@@ -1,0 +1,1 @@
+"""Pools, markets and their terms, nodes, their health and cordons."""

@@ -1,0 +1,1 @@
+"""The life of a workload: submitted, promised, launched, observed, ended."""

@@ -1,0 +1,300 @@
+"""Workloads as their users ask for them: submit, hold, release, bid, cancel."""
+
+from parkade.core.billing.charges import (
+    Teller,
+    allowance_micros,
+    available_micros,
+    committed_micros,
+    earmark_span_us,
+)
+from parkade.core.fleet.market import Market
+from parkade.core.running.promises import withdrawal_charge
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.steps.capacity import sellable, the_market
+from parkade.core.steps.notices import FINAL_CAUSES, order_stop
+from parkade.core.steps.permissions import may_act_for, may_change
+from parkade.core.steps.refusals import MOST_PRICE_MICROS, Decision, denied, invalid, not_found
+from parkade.core.units.money import format_amount
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import SECOND_US, Window
+from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.spec import CapacityKind, Interconnect, Spec
+from parkade.core.workloads.workload import Workload
+
+
+def submit(world: World, command: commands.Submit, now_us: int) -> Decision:
+    """Accepted workloads wait for a clearing; what could never run is refused now."""
+    accepted = accept(world, command, now_us)
+    if isinstance(accepted, Refusal):
+        return accepted
+    return (events.Submitted(at_us=now_us, workload=accepted),)
+
+
+def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Refusal:
+    """The record that a submission becomes, or why not."""
+    if not may_act_for(world, command.by, command.org):
+        return denied(f"you may not submit for {command.org!r}")
+    if command.org not in world.records.orgs:
+        return not_found("org", command.org)
+    market = the_market(world, command.market)
+    if isinstance(market, Refusal):
+        return market
+    spec = command.spec
+    if (refusal := _bad_shape(world, market, spec)) is not None:
+        return refusal
+    if (refusal := _bad_terms(market, spec)) is not None:
+        return refusal
+    must_end_us = fabric = agreed_price_micros = None
+    match spec.capacity.kind:
+        case CapacityKind.RESERVATION:
+            if (refusal := _bad_reservation(world, command, market)) is not None:
+                return refusal
+        case CapacityKind.ON_DEMAND:
+            must_end_us = now_us + market.terms.leave_us + (spec.max_duration_us or 0)
+            found = _on_demand_fabric(world, command, market, now_us, must_end_us)
+            if isinstance(found, Refusal):
+                return found
+            fabric, agreed_price_micros = found, market.terms.pay_as_you_go_micros
+        case CapacityKind.SPOT:
+            if (refusal := _bad_bid(market, spec, spec.limit_price_micros)) is not None:
+                return refusal
+    return Workload(
+        workload=f"w{world.records.counters.get('workload', 0) + 1}",
+        org=command.org,
+        user=command.by or "server",
+        market=market.market,
+        spec=spec,
+        phase=Phase.HELD if command.is_held else Phase.QUEUED,
+        why=Why.HELD if command.is_held else Why.NEXT_CLEARING,
+        price_to_win_micros=None,
+        submitted_us=now_us,
+        generation=0,
+        attempt=None,
+        promise=None,
+        failures=0,
+        preemptions=0,
+        spent_micros=0,
+        not_before_us=0,
+        must_end_us=must_end_us,
+        agreed_price_micros=agreed_price_micros,
+        fabric=fabric,
+        is_budget_noted=False,
+        short_us=None,
+        ended_us=None,
+        checkpoint_step=None,
+        price_set_by=None,
+        exit_summary="",
+    )
+
+
+def _bad_shape(world: World, market: Market, spec: Spec) -> Refusal | None:
+    kind = market.instance_type
+    if spec.instance_type not in (None, kind.name, kind.gpu_model):
+        return Refusal(
+            reason=Reason.UNSUPPORTED,
+            detail=f"no {spec.instance_type!r} here; this market has {kind.name!r}",
+            field="instance_type",
+        )
+    if not 1 <= spec.gpus <= kind.gpus_per_node:
+        return Refusal(
+            reason=Reason.TOO_LARGE,
+            detail=f"a node of {kind.name!r} has {kind.gpus_per_node} GPUs",
+            field="gpus",
+        )
+    sizes = world.sizes[market.market]
+    is_one_fabric = spec.interconnect is Interconnect.FABRIC
+    most = max(sizes.values()) if is_one_fabric else sum(sizes.values())
+    if not 1 <= spec.nodes <= most:
+        return Refusal(
+            reason=Reason.TOO_LARGE,
+            detail=f"at most {most} nodes can be had together here",
+            field="nodes",
+        )
+    return None
+
+
+def _bad_terms(market: Market, spec: Spec) -> Refusal | None:
+    notice_us = market.terms.notice_us
+    if spec.checkpoint is not None and spec.checkpoint.needs_us > notice_us:
+        return Refusal(
+            reason=Reason.NOTICE_TOO_SHORT,
+            detail=f"the notice here is {notice_us / SECOND_US:g} s; a checkpoint that needs"
+            " longer would not be finished",
+            field="checkpoint.needs",
+        )
+    if spec.limit_price_micros is not None and spec.capacity.kind is not CapacityKind.SPOT:
+        return invalid("limit_price", "a limit is for spot; this capacity has a fixed price")
+    if spec.max_duration_us is None and spec.capacity.kind is CapacityKind.ON_DEMAND:
+        return invalid("max_duration", "on-demand is a window: say how long at most, such as 2h")
+    return None
+
+
+def _bad_reservation(world: World, command: commands.Submit, market: Market) -> Refusal | None:
+    name = command.spec.capacity.reservation or ""
+    reservation = world.records.reservations.get(name)
+    if reservation is None or reservation.market != market.market:
+        return not_found("reservation", name)
+    if reservation.org != command.org:
+        return denied(f"reservation {name!r} is not {command.org}'s")
+    if reservation.state.is_over:
+        return Refusal(
+            reason=Reason.RESERVATION_ENDED, detail=f"reservation {name!r} is {reservation.state}"
+        )
+    spec = command.spec
+    largest = max(nodes for _, nodes in reservation.shape)
+    most = largest if spec.interconnect is Interconnect.FABRIC else reservation.nodes
+    if spec.nodes > most:
+        return Refusal(
+            reason=Reason.TOO_LARGE,
+            detail=f"reservation {name!r} has {most} nodes together; ask for fewer, or for"
+            " interconnect: any",
+            field="nodes",
+        )
+    return None
+
+
+def _on_demand_fabric(
+    world: World, command: commands.Submit, market: Market, now_us: int, must_end_us: int
+) -> str | Refusal:
+    """The fabric whose calendar takes the window: the tightest that has room for all of it."""
+    spec = command.spec
+    window = Window(start_us=now_us, end_us=must_end_us)
+    free = sellable(world, market, window)
+    fitting = [(left, fabric) for fabric, left in free.items() if left >= spec.nodes]
+    if not fitting:
+        return Refusal(
+            reason=Reason.NO_CAPACITY,
+            detail="no fabric has that many unsold nodes for the whole window; bid for spot, or"
+            " ask for fewer or for a shorter max_duration",
+            field="nodes",
+        )
+    rate = market.terms.pay_as_you_go_micros * spec.total_gpus
+    cost = rate * (must_end_us + market.terms.leave_us - now_us) // 3_600_000_000 + 1
+    available = available_micros(world, command.org, now_us)
+    if available < cost:
+        return Refusal(
+            reason=Reason.INSUFFICIENT_FUNDS,
+            detail=f"the whole window costs up to {format_amount(cost)}, {command.org} can commit"
+            f" {format_amount(available)}",
+        )
+    if allowance_micros(world, command.by or "", now_us, cost=committed_micros) < cost:
+        return Refusal(
+            reason=Reason.INSUFFICIENT_FUNDS,
+            detail=f"the whole window costs up to {format_amount(cost)}, more than your cap leaves",
+        )
+    return min(fitting)[1]
+
+
+def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | None:
+    if limit_micros is None:
+        return Refusal(
+            reason=Reason.LIMIT_REQUIRED,
+            detail="spot needs limit_price, the most you pay per GPU-hour",
+            field="limit_price",
+        )
+    if not 0 < limit_micros <= MOST_PRICE_MICROS:
+        return invalid("limit_price", "a limit is more than 0 and at most 1,000,000 per GPU-hour")
+    most = spec.max_spend_micros
+    if most is None:
+        return None
+    rate = limit_micros * spec.total_gpus
+    least = rate * earmark_span_us(market) // 3_600_000_000 + 1
+    if most < least:
+        return invalid(
+            "max_spend",
+            f"less than one clearing could cost at this limit; give at least"
+            f" {format_amount(least)}",
+        )
+    return None
+
+
+def _find(world: World, by: str | None, name: str) -> Workload | Refusal:
+    workload = world.records.workloads.get(name)
+    if workload is None or not may_act_for(world, by, workload.org):
+        return not_found("workload", name)
+    if not may_change(world, by, workload.org, workload.user):
+        return denied(f"{name} is {workload.user}'s; its user or an owner of the org changes it")
+    if workload.phase.is_ended:
+        return Refusal(reason=Reason.ALREADY_ENDED, detail=f"{name} is {workload.phase}")
+    return workload
+
+
+def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
+    """Keeps what waits from starting; what runs is not touched."""
+    workload = _find(world, command.by, command.workload)
+    if isinstance(workload, Refusal):
+        return workload
+    if workload.phase is Phase.HELD:
+        return ()
+    if workload.attempt is not None:
+        return Refusal(
+            reason=Reason.CONFLICT, detail=f"{workload.workload} runs; cancel it or let it end"
+        )
+    change = events.PhaseChanged(
+        at_us=now_us, workload=workload.workload, phase=Phase.HELD, why=Why.HELD
+    )
+    return (*withdrawal_charge(world, workload, Teller(world), now_us), change)
+
+
+def release(world: World, command: commands.Release, now_us: int) -> Decision:
+    """Waits for the next clearing again."""
+    workload = _find(world, command.by, command.workload)
+    if isinstance(workload, Refusal):
+        return workload
+    if workload.phase is not Phase.HELD:
+        return ()
+    return (
+        events.PhaseChanged(
+            at_us=now_us, workload=workload.workload, phase=Phase.QUEUED, why=Why.NEXT_CLEARING
+        ),
+    )
+
+
+def cancel(world: World, command: commands.Cancel, now_us: int) -> Decision:
+    """Ends it: at once where nothing runs, else after its notice or, if asked, without one."""
+    workload = _find(world, command.by, command.workload)
+    if isinstance(workload, Refusal):
+        return workload
+    attempt = workload.attempt
+    if attempt is None:
+        change = events.PhaseChanged(
+            at_us=now_us, workload=workload.workload, phase=Phase.CANCELLED, why=Why.CANCELLED
+        )
+        return (*withdrawal_charge(world, workload, Teller(world), now_us), change)
+    is_final = attempt.stop is not None and attempt.stop.cause in FINAL_CAUSES
+    if is_final and not command.now:
+        return ()
+    stop = order_stop(world, workload, Cause.CANCELLED, at_us=now_us, is_immediate=command.now)
+    return (*withdrawal_charge(world, workload, Teller(world), now_us), stop)
+
+
+def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decision:
+    """A new limit, from the next clearing on."""
+    workload = _find(world, command.by, command.workload)
+    if isinstance(workload, Refusal):
+        return workload
+    if workload.spec.capacity.kind is not CapacityKind.SPOT:
+        return invalid("limit_price", "only spot workloads bid")
+    market = world.records.markets[workload.market]
+    refusal = _bad_bid(market, workload.spec, command.limit_price_micros)
+    if refusal is not None:
+        return refusal
+    limit_micros = workload.spec.limit_price_micros
+    if command.limit_price_micros == limit_micros:
+        return ()
+    promise = workload.promise
+    is_lower = limit_micros is not None and command.limit_price_micros < limit_micros
+    if is_lower and promise is not None and promise.displaces:
+        return Refusal(
+            reason=Reason.CONFLICT,
+            detail="others were told to leave for this bid; it can be lowered once it has started,"
+            " or cancelled for the minimum charge",
+        )
+    return (
+        events.BidChanged(
+            at_us=now_us,
+            workload=workload.workload,
+            limit_price_micros=command.limit_price_micros,
+        ),
+    )

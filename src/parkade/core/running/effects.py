@@ -1,0 +1,148 @@
+"""Effects on workloads and their attempts."""
+
+from msgspec.structs import replace
+
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.steps.changes import count, live_attempt, note_wait, occupy, step, vacate
+from parkade.core.workloads.life import Phase
+
+
+def submit(world: World, event: events.Submitted) -> None:
+    assert event.workload.workload not in world.records.workloads
+    count(world, "workload")
+    world.put_workload(event.workload)
+
+
+def change_phase(world: World, event: events.PhaseChanged) -> None:
+    workload = world.records.workloads[event.workload]
+    assert workload.attempt is None, "a workload with an attempt ends by its release"
+    ended_us = event.at_us if event.phase.is_ended else None
+    step(
+        world,
+        workload,
+        replace(
+            workload,
+            phase=event.phase,
+            why=event.why,
+            promise=None,
+            short_us=None,
+            ended_us=ended_us,
+        ),
+    )
+
+
+def change_bid(world: World, event: events.BidChanged) -> None:
+    workload = world.records.workloads[event.workload]
+    spec = replace(workload.spec, limit_price_micros=event.limit_price_micros)
+    world.put_workload(replace(workload, spec=spec))
+
+
+def order_stop(world: World, event: events.StopOrdered) -> None:
+    workload = world.records.workloads[event.workload]
+    attempt = workload.attempt
+    assert attempt is not None
+    before = attempt.stop
+    assert before is None or event.stop.deadline_us <= before.deadline_us
+    step(
+        world,
+        workload,
+        replace(
+            workload,
+            phase=event.phase,
+            why=event.stop.cause.value,
+            promise=None,
+            attempt=replace(attempt, stop=event.stop),
+        ),
+    )
+
+
+def launch(world: World, event: events.Launched) -> None:
+    workload = world.records.workloads[event.workload]
+    attempt = event.attempt
+    promise = workload.promise
+    assert workload.attempt is None and promise is not None and promise.seats == attempt.seats
+    assert attempt.generation == workload.generation + 1
+    occupy(world, workload.org, attempt.seats)
+    reservation = workload.spec.capacity.reservation
+    if reservation is not None:
+        note_wait(world, reservation, promise.promised_us, promise.busy, event.at_us)
+    step(
+        world,
+        workload,
+        replace(
+            workload,
+            phase=Phase.STARTING,
+            why="",
+            generation=attempt.generation,
+            attempt=attempt,
+            promise=None,
+        ),
+    )
+
+
+def start(world: World, event: events.Started) -> None:
+    workload = world.records.workloads[event.workload]
+    attempt = live_attempt(workload, event.attempt)
+    must_end_us = workload.must_end_us
+    if must_end_us is None and workload.spec.max_duration_us is not None:
+        must_end_us = event.at_us + workload.spec.max_duration_us
+    phase = Phase.RUNNING if workload.phase is Phase.STARTING else workload.phase
+    attempt = replace(attempt, started_us=event.at_us)
+    step(
+        world,
+        workload,
+        replace(workload, phase=phase, attempt=attempt, must_end_us=must_end_us),
+    )
+
+
+def note_checkpoint(world: World, event: events.Checkpointed) -> None:
+    workload = world.records.workloads[event.workload]
+    attempt = live_attempt(workload, event.attempt)
+    attempt = replace(attempt, checkpoint_step=event.step, checkpoint_us=event.at_us)
+    world.put_workload(replace(workload, attempt=attempt, checkpoint_step=event.step))
+
+
+def break_attempt(world: World, event: events.Broken) -> None:
+    workload = world.records.workloads[event.workload]
+    attempt = replace(live_attempt(workload, event.attempt), broken_us=event.at_us)
+    is_leaving = attempt.stop is not None
+    phase = workload.phase if is_leaving else Phase.DEGRADED
+    step(world, workload, replace(workload, phase=phase, attempt=attempt))
+
+
+def end(world: World, event: events.Ended) -> None:
+    workload = world.records.workloads[event.workload]
+    attempt = live_attempt(workload, event.attempt)
+    vacate(world, attempt.seats, event.at_us)
+    promise = workload.promise
+    if event.phase is not Phase.PLACED:
+        promise = None
+    step(
+        world,
+        workload,
+        replace(
+            workload,
+            phase=event.phase,
+            why=event.why,
+            attempt=None,
+            promise=promise,
+            failures=event.failures,
+            preemptions=event.preemptions,
+            not_before_us=event.not_before_us,
+            exit_summary=event.summary,
+            ended_us=event.at_us if event.phase.is_ended else None,
+        ),
+    )
+
+
+def note_budget(world: World, event: events.BudgetNoted) -> None:
+    workload = world.records.workloads[event.workload]
+    world.put_workload(replace(workload, is_budget_noted=True))
+
+
+def forget(world: World, event: events.Forgotten) -> None:
+    for workload in event.workloads:
+        world.forget_workload(workload)
+    for reservation in event.reservations:
+        del world.records.reservations[reservation]

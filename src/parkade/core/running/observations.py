@@ -1,0 +1,264 @@
+"""What an agent saw, as events: started, checkpointed, charged, ended; each judged once.
+
+Nothing follows from an attempt that is not in a report, and a stale generation is ignored.
+"""
+
+from msgspec.structs import replace
+
+from parkade.core.billing.charges import Teller, billed_to_us, settled_until_us
+from parkade.core.fleet.node import Health
+from parkade.core.reservations.reservation import ReservationState
+from parkade.core.running.promises import OVERDUE, withdrawal_charge
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.steps.refusals import Decision, denied, not_found
+from parkade.core.units.time import HOUR_US
+from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt
+from parkade.core.workloads.workload import Attempt, Workload
+
+SAVED = 85
+BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR)
+QUICK_RUNS = 10
+MOST_BACKOFF_DOUBLINGS = 6
+
+
+def report_attempts(world: World, command: commands.ReportAttempts, now_us: int) -> Decision:
+    """Everything new in a report; of an attempt named twice, the last word holds. Cost grows with
+    the attempts reported."""
+    if command.by is not None:
+        return denied("only the server passes on what agents see")
+    if command.pool not in world.records.markets:
+        return not_found("pool", command.pool)
+    found: list[events.AnyEvent] = []
+    teller = Teller(world)
+    for seen in {seen.attempt: seen for seen in command.attempts}.values():
+        workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
+        attempt = workload.attempt if workload is not None else None
+        if workload is None or attempt is None or attempt.attempt != seen.attempt:
+            continue
+        found.extend(_news(world, teller, workload, seen, now_us))
+    return tuple(found)
+
+
+def _news(
+    world: World, teller: Teller, workload: Workload, seen: ObservedAttempt, now_us: int
+) -> list[events.AnyEvent]:
+    found: list[events.AnyEvent] = []
+    name, attempt = workload.workload, workload.attempt
+    assert attempt is not None
+    if attempt.started_us is None and seen.started_us is not None:
+        started_us = min(max(seen.started_us, attempt.ordered_us), now_us)
+        attempt = replace(attempt, started_us=started_us)
+        found.append(events.Started(at_us=started_us, workload=name, attempt=seen.attempt))
+    saved = seen.checkpoint
+    if saved is not None and _is_new(saved, attempt, now_us):
+        saved_us = min(saved.at_us, now_us)
+        attempt = replace(attempt, checkpoint_us=saved_us, checkpoint_step=saved.step)
+        found.append(
+            events.Checkpointed(
+                at_us=saved_us, workload=name, attempt=seen.attempt, step=saved.step
+            )
+        )
+    if seen.phase is EnginePhase.RUNNING:
+        found.extend(_posted(teller, replace(workload, attempt=attempt), now_us))
+    if seen.phase is EnginePhase.RELEASED:
+        found.extend(_ended(world, teller, replace(workload, attempt=attempt), seen, now_us))
+    return found
+
+
+def _posted(
+    teller: Teller, workload: Workload, now_us: int
+) -> tuple[events.MoneyMoved | events.BudgetNoted, ...]:
+    """The charges of the full hours since the last posting, of what is seen to run: nobody pays
+    for hours in which nothing was heard before the end is known."""
+    attempt = workload.attempt
+    assert attempt is not None
+    hour_us = now_us // HOUR_US * HOUR_US
+    if attempt.posted_us >= hour_us:
+        return ()
+    until_us = min(billed_to_us(attempt, hour_us), settled_until_us(attempt, hour_us))
+    event = teller.post_use(workload, until_us=until_us, at_us=hour_us)
+    return () if event is None else (event, *_note_budget(workload, event))
+
+
+def _after(workload: Workload, event: events.MoneyMoved | None) -> Workload:
+    """The workload with what an event charges it counted as spent."""
+    transfers = () if event is None else event.transfers
+    paid = sum(it.micros for it in transfers if it.credit.startswith("clearing/"))
+    return replace(workload, spent_micros=workload.spent_micros + paid)
+
+
+def _note_budget(workload: Workload, event: events.MoneyMoved) -> tuple[events.BudgetNoted, ...]:
+    """The event that tells that four fifths of `max_spend` are spent, once."""
+    most = workload.spec.max_spend_micros
+    if most is None or workload.is_budget_noted:
+        return ()
+    if _after(workload, event).spent_micros * 5 < most * 4:
+        return ()
+    return (events.BudgetNoted(at_us=event.at_us, workload=workload.workload),)
+
+
+def _is_new(saved: Checkpoint, attempt: Attempt, now_us: int) -> bool:
+    """Whether it tells of more than was known: a date before the start or that goes back does not,
+    nor does the same step again under a date that has not come yet."""
+    if attempt.started_us is None or saved.at_us < attempt.started_us:
+        return False
+    if saved.at_us > now_us and saved.step == attempt.checkpoint_step:
+        return False
+    return attempt.checkpoint_us is None or saved.at_us > attempt.checkpoint_us
+
+
+def _ended(
+    world: World, teller: Teller, workload: Workload, seen: ObservedAttempt, now_us: int
+) -> list[events.AnyEvent]:
+    """The attempt's last charges, and what becomes of the workload. It ended no earlier than it
+    was reported to run and charged for."""
+    attempt = workload.attempt
+    assert attempt is not None
+    released_us = seen.released_us if seen.released_us is not None else now_us
+    began_us = max(attempt.started_us or attempt.ordered_us, attempt.charged_until_us)
+    at_us = min(max(released_us, began_us), now_us)
+    is_lost = attempt.broken_us is not None or _is_lost(seen)
+    found: list[events.AnyEvent] = []
+    used = teller.post_use(
+        workload,
+        until_us=_billed_until_us(attempt, at_us, is_lost),
+        at_us=at_us,
+        minimum_us=_minimum_us(world, workload, is_lost=is_lost),
+    )
+    if used is not None:
+        found.extend((used, *_note_budget(workload, used)))
+    judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
+    if judged.phase is not Phase.PLACED:
+        found.extend(withdrawal_charge(world, _after(workload, used), teller, at_us))
+    found.append(judged)
+    found.extend(_seen_free(world, workload, at_us))
+    return found
+
+
+def _is_lost(seen: ObservedAttempt) -> bool:
+    """Whether nobody knows how a rank ended: the platform's doing, not the program's."""
+    return seen.launch_error is None and (
+        not seen.exits or any(exit.code is None and exit.signal is None for exit in seen.exits)
+    )
+
+
+def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
+    """Its end; where it was stopped without the notice it was promised, its last checkpoint, at
+    most an hour before."""
+    until_us = billed_to_us(attempt, at_us)
+    if not is_lost:
+        return until_us
+    return min(until_us, max(attempt.checkpoint_us or 0, until_us - HOUR_US))
+
+
+def _minimum_us(world: World, workload: Workload, *, is_lost: bool) -> int:
+    """What an attempt that made others leave is billed at least, unless others' right or a broken
+    node ended it."""
+    attempt = workload.attempt
+    assert attempt is not None
+    is_blameless = attempt.stop is not None and attempt.stop.cause in BLAMELESS
+    if not attempt.displaced or is_lost or is_blameless:
+        return 0
+    return world.records.markets[workload.market].terms.minimum_charge_us
+
+
+def _judge(
+    world: World, workload: Workload, seen: ObservedAttempt, *, is_lost: bool, at_us: int
+) -> events.Ended:
+    """PREEMPTED is never a failure; 0 means done; 85 means saved, run me again."""
+    attempt = workload.attempt
+    assert attempt is not None
+    cause = attempt.stop.cause if attempt.stop is not None else None
+    failures, preemptions = workload.failures, workload.preemptions
+    codes = [exit.code for exit in seen.exits]
+    is_saved = SAVED in codes and all(code in (0, SAVED) for code in codes)
+    again = Phase.PLACED if workload.promise is not None else Phase.QUEUED
+    phase, why = again, Why.PLACED if again is Phase.PLACED else Why.NEXT_CLEARING
+    if codes and all(code == 0 for code in codes):
+        phase, why = Phase.SUCCEEDED, Why.SUCCEEDED
+    elif cause is Cause.CANCELLED:
+        phase, why = Phase.CANCELLED, Why.CANCELLED
+    elif cause is Cause.EXPIRED:
+        phase, why = Phase.EXPIRED, _why_expired(world, workload)
+    elif cause is Cause.BUDGET and workload.why == Why.MAX_SPEND:
+        phase, why = Phase.EXPIRED, Why.MAX_SPEND
+    elif cause is not None:
+        preemptions += 1
+    elif not is_lost and not (is_saved and attempt.checkpoint_us is not None):
+        failures += 1
+        if failures > workload.spec.retry_failures:
+            phase, why = Phase.FAILED, Why.FAILED
+    return events.Ended(
+        at_us=at_us,
+        workload=workload.workload,
+        attempt=attempt.attempt,
+        phase=phase,
+        why=why,
+        cause=cause,
+        summary=summary_of(seen),
+        failures=failures,
+        preemptions=preemptions,
+        not_before_us=_not_before_us(world, workload, cause, at_us),
+    )
+
+
+def _why_expired(world: World, workload: Workload) -> Why:
+    reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")
+    if reservation is not None and reservation.state is not ReservationState.IN_FORCE:
+        return Why.RESERVATION_ENDED
+    return Why.MAX_DURATION
+
+
+def summary_of(seen: ObservedAttempt) -> str:
+    """How every rank ended, in one line."""
+    if seen.launch_error is not None:
+        return f"could not be launched: {seen.launch_error}"
+    ends = []
+    for rank in seen.exits:
+        if rank.code is not None:
+            ends.append(f"rank {rank.rank}: exit {rank.code}")
+        elif rank.signal is not None:
+            ends.append(f"rank {rank.rank}: signal {rank.signal}")
+        else:
+            ends.append(f"rank {rank.rank}: unknown")
+    return "; ".join(ends) or "lost"
+
+
+def _not_before_us(world: World, workload: Workload, cause: Cause | None, at_us: int) -> int:
+    """Back-off of who is preempted again and again soon after it started: doubled each time."""
+    attempt = workload.attempt
+    assert attempt is not None
+    if cause not in (Cause.OUTBID, Cause.RECLAIMED) or workload.preemptions < 1:
+        return 0
+    terms = world.records.markets[workload.market].terms
+    ran_us = at_us - (attempt.started_us or attempt.ordered_us)
+    if ran_us > QUICK_RUNS * (terms.notice_us + terms.kill_us):
+        return 0
+    doublings = min(workload.preemptions - 1, MOST_BACKOFF_DOUBLINGS)
+    return at_us + (terms.backoff_us << doublings)
+
+
+def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyEvent]:
+    """Nodes that were suspect only because this attempt was overdue are well again, unless
+    another that was told to leave is still there."""
+    assert workload.attempt is not None
+    found: list[events.AnyEvent] = []
+    for seat in workload.attempt.seats:
+        node = world.records.nodes[seat.node]
+        is_overdue = node.health is Health.SUSPECT and node.health_reason == OVERDUE
+        if is_overdue and not _are_leaving(world, seat.node, workload):
+            found.append(
+                events.NodeHealthSet(at_us=at_us, node=node.node, health=Health.HEALTHY, reason="")
+            )
+    return found
+
+
+def _are_leaving(world: World, node: str, gone: Workload) -> bool:
+    others = (
+        world.records.workloads[name]
+        for name in world.held_on[node]
+        if name != gone.workload and name in world.records.workloads
+    )
+    return any(other.attempt is not None and other.attempt.stop is not None for other in others)

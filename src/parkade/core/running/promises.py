@@ -1,0 +1,159 @@
+"""Promised seats: launched when all are free, chosen anew when a leaver does not let go."""
+
+from msgspec.structs import replace
+
+from parkade.core.billing.charges import Teller
+from parkade.core.fleet.node import Health
+from parkade.core.fleet.seat import Seat
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.workloads.workload import Attempt, Promise, Workload
+
+OVERDUE = "not seen free after its deadline"
+
+
+def launch_due_us(world: World, holder: str) -> int | None:
+    """From when all promised seats are free, turned around and inside the window; None while
+    something else holds one or the node takes no work."""
+    claim = world.records.claims.get(holder)
+    if claim is not None:
+        if claim.seated_us is not None or claim.promised_us is None:
+            return None
+        return _seats_free_us(world, claim.org, claim.seats, claim.promised_us, claim.reservation)
+    workload = world.records.workloads.get(holder)
+    if workload is None or workload.promise is None or workload.attempt is not None:
+        return None
+    if not world.records.markets[workload.market].is_reachable:
+        return None
+    return _seats_free_us(
+        world,
+        workload.org,
+        workload.promise.seats,
+        workload.promise.promised_us,
+        workload.spec.capacity.reservation,
+    )
+
+
+def _seats_free_us(
+    world: World, org: str, seats: tuple[Seat, ...], promised_us: int, reservation: str | None
+) -> int | None:
+    free_us = promised_us
+    if reservation is not None:
+        free_us = max(free_us, world.records.reservations[reservation].window.start_us)
+    for seat in seats:
+        node = world.records.nodes[seat.node]
+        if not node.is_open or not has_room(world, org, seat):
+            return None
+        if node.last_org not in (None, org):
+            turnaround_us = world.records.markets[node.market].terms.turnaround_us
+            free_us = max(free_us, node.vacated_us + turnaround_us)
+    return free_us
+
+
+def has_room(world: World, org: str, seat: Seat, *, besides: str = "") -> bool:
+    """Whether an org's seat fits with what others than `besides` hold there; two orgs never sit on
+    one node, not even while one of them leaves."""
+    held = [it for it in world.held_on[seat.node].items() if it[0] != besides]
+    if sum(gpus for _, gpus in held) + seat.gpus > world.records.nodes[seat.node].gpus:
+        return False
+    return all(_org_of(world, holder) == org for holder, _ in held)
+
+
+def _org_of(world: World, holder: str) -> str:
+    claim = world.records.claims.get(holder)
+    return claim.org if claim is not None else world.records.workloads[holder].org
+
+
+def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]:
+    """The order to run, or a claim's seats handed over, no earlier than the present."""
+    at_us = max(at_us, world.records.now_us)
+    if holder in world.records.claims:
+        return (events.ClaimSeated(at_us=at_us, claim=holder),)
+    workload = world.records.workloads[holder]
+    assert workload.promise is not None
+    attempt = attempt_of(workload, workload.promise, at_us)
+    return (events.Launched(at_us=at_us, workload=holder, attempt=attempt),)
+
+
+def attempt_of(workload: Workload, promise: Promise, at_us: int) -> Attempt:
+    """The attempt that a kept promise becomes."""
+    generation = workload.generation + 1
+    return Attempt(
+        attempt=f"{workload.workload}.{generation}",
+        generation=generation,
+        seats=promise.seats,
+        ordered_us=at_us,
+        displaced=promise.displaces,
+        started_us=None,
+        stop=None,
+        broken_us=None,
+        rates=tuple(replace(rate, from_us=at_us) for rate in promise.rates[-1:]),
+        charged_until_us=at_us,
+        charged_numerator=0,
+        posted_us=at_us,
+        billed_us=0,
+        checkpoint_step=None,
+        checkpoint_us=None,
+    )
+
+
+def overdue_due_us(world: World, holder: str) -> int | None:
+    """When a promised node whose leaver should be gone by then becomes suspect."""
+    due = [
+        due_us
+        for seat in _promised_seats(world, holder)
+        if (due_us := _node_overdue_us(world, seat.node)) is not None
+    ]
+    return min(due) if due else None
+
+
+def suspect(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]:
+    """The overdue nodes leave play; the next clearing moves the promise."""
+    return tuple(
+        events.NodeHealthSet(at_us=at_us, node=seat.node, health=Health.SUSPECT, reason=OVERDUE)
+        for seat in _promised_seats(world, holder)
+        if (due_us := _node_overdue_us(world, seat.node)) is not None and due_us <= at_us
+    )
+
+
+def _promised_seats(world: World, holder: str) -> tuple[Seat, ...]:
+    claim = world.records.claims.get(holder)
+    if claim is not None:
+        return claim.seats if claim.seated_us is None else ()
+    workload = world.records.workloads.get(holder)
+    return workload.promise.seats if workload is not None and workload.promise is not None else ()
+
+
+def _node_overdue_us(world: World, node: str) -> int | None:
+    record = world.records.nodes[node]
+    if record.health is not Health.HEALTHY:
+        return None
+    kills = [
+        workload.attempt.stop.kill_us
+        for holder in world.held_on[node]
+        if (workload := world.records.workloads.get(holder)) is not None
+        and workload.attempt is not None
+        and workload.attempt.stop is not None
+    ]
+    if not kills:
+        return None
+    return max(kills) + world.records.markets[record.market].terms.release_grace_us
+
+
+def withdrawal_charge(
+    world: World, workload: Workload, teller: Teller, at_us: int
+) -> tuple[events.MoneyMoved, ...]:
+    """What is owed where a promise that made others leave is given up before it started, also by
+    who still leaves other seats; not by who needed it because a node broke."""
+    promise, attempt = workload.promise, workload.attempt
+    if promise is None or not promise.displaces:
+        return ()
+    if attempt is not None and attempt.broken_us is not None:
+        return ()
+    event = teller.post_withdrawal(
+        workload,
+        rate=promise.rates[-1],
+        minimum_us=world.records.markets[workload.market].terms.minimum_charge_us,
+        at_us=at_us,
+    )
+    return () if event is None else (event,)

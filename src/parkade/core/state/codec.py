@@ -1,0 +1,42 @@
+"""Events and snapshots as bytes: JSON, tagged and versioned, readable for ever.
+
+The journal keeps the version beside each event; old ones are lifted on reading, never edited.
+"""
+
+import msgspec
+
+from parkade.core.state import events
+from parkade.core.state.world import SNAPSHOT_VERSION, Records, World
+
+_encoder = msgspec.json.Encoder()
+_event_decoder: msgspec.json.Decoder[events.AnyEvent] = msgspec.json.Decoder(events.AnyEvent)
+_snapshot_decoder = msgspec.json.Decoder(Records)
+
+
+def encode_event(event: events.AnyEvent) -> bytes:
+    """One event as JSON with its type."""
+    return _encoder.encode(event)
+
+
+def decode_event(body: bytes, version: int = events.EVENT_VERSION) -> events.AnyEvent:
+    """The event of a journal row; ValueError where the version is newer than this program."""
+    if version > events.EVENT_VERSION:
+        raise ValueError(
+            f"event version {version} was written by a newer Parkade; install that one"
+        )
+    return _event_decoder.decode(body)
+
+
+def encode_snapshot(world: World) -> bytes:
+    """All records; equal worlds give equal bytes."""
+    return _encoder.encode(world.records)
+
+
+def decode_snapshot(body: bytes) -> World:
+    """The world of a snapshot, its indexes rebuilt; ValueError where it is a newer version."""
+    records = _snapshot_decoder.decode(body)
+    if records.version > SNAPSHOT_VERSION:
+        raise ValueError(
+            f"snapshot version {records.version} was written by a newer Parkade; install that one"
+        )
+    return World(records)

@@ -1,0 +1,249 @@
+"""What people, agents and the clock ask of the world; `decide` answers with events or a refusal.
+
+`by` is the user who asks; None is the server itself. Whether they may is decided with the rest.
+"""
+
+import msgspec
+
+from parkade.core.fleet.market import InstanceType, MarketTerms
+from parkade.core.state.people import Role
+from parkade.core.workloads.observed import ObservedAttempt
+from parkade.core.workloads.spec import Spec
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Something asked for."""
+
+    by: str | None
+
+
+class OpenEpoch(Command, frozen=True, kw_only=True):
+    """A writer took over."""
+
+
+class OpenPool(Command, frozen=True, kw_only=True):
+    """Nodes of one supplier at one site; `fabrics` is (fabric, its nodes)."""
+
+    pool: str
+    site: str
+    instance_type: InstanceType
+    fabrics: tuple[tuple[str, tuple[str, ...]], ...]
+    terms: MarketTerms
+
+
+class SetPrices(Command, frozen=True, kw_only=True):
+    """A new price sheet; None leaves a price as it is. Sold reservations keep their rate."""
+
+    market: str
+    pay_as_you_go_micros: int | None
+    reservation_rate_micros: int | None
+    public_floor_micros: int | None
+
+
+class CreateOrg(Command, frozen=True, kw_only=True):
+    """A customer."""
+
+    org: str
+
+
+class CreateUser(Command, frozen=True, kw_only=True):
+    """A person or program of an org; `unix_name` is who its workloads run as, None: the agent's
+    own user."""
+
+    user: str
+    org: str
+    role: Role
+    unix_name: str | None
+
+
+class AddToken(Command, frozen=True, kw_only=True):
+    """A token's digest (SHA-256 of 256 random bits, hexadecimal); the token is never stored."""
+
+    token: str
+    user: str
+    digest: str
+
+
+class RevokeToken(Command, frozen=True, kw_only=True):
+    """The token is refused from now on."""
+
+    token: str
+
+
+class Deposit(Command, frozen=True, kw_only=True):
+    """Money from outside for an org."""
+
+    org: str
+    micros: int
+
+
+class SetGrant(Command, frozen=True, kw_only=True):
+    """An org gets `micros` now and every `every_us` again; `micros` 0 ends it."""
+
+    org: str
+    micros: int
+    every_us: int
+
+
+class SetCap(Command, frozen=True, kw_only=True):
+    """The most that all workloads of a user may cost; None: what its org has."""
+
+    user: str
+    cap_micros: int | None
+
+
+class Reserve(Command, frozen=True, kw_only=True):
+    """`nodes` of a market for a window, at the price sheet's rate; `start_us` None is now."""
+
+    org: str
+    market: str | None
+    name: str | None
+    nodes: int
+    start_us: int | None
+    end_us: int | None
+
+
+class EndReservation(Command, frozen=True, kw_only=True):
+    """An open-ended reservation ends with the period that is paid."""
+
+    reservation: str
+
+
+class Lend(Command, frozen=True, kw_only=True):
+    """The standing offer of a reservation; `floor_micros` None stops lending, `keep` None leaves it
+    as it is."""
+
+    reservation: str
+    floor_micros: int | None
+    keep: int | None
+
+
+class MakeClaim(Command, frozen=True, kw_only=True):
+    """The owner keeps nodes of its reservation for whatever it does with them."""
+
+    reservation: str
+    nodes: int
+
+
+class Unclaim(Command, frozen=True, kw_only=True):
+    """The claimed nodes are idle again."""
+
+    claim: str
+
+
+class Submit(Command, frozen=True, kw_only=True):
+    """A workload to be run; `is_held` keeps it from starting."""
+
+    org: str
+    market: str | None
+    spec: Spec
+    is_held: bool
+
+
+class Hold(Command, frozen=True, kw_only=True):
+    """Keep a workload from starting; one that runs is refused."""
+
+    workload: str
+
+
+class Release(Command, frozen=True, kw_only=True):
+    """The opposite of hold."""
+
+    workload: str
+
+
+class Cancel(Command, frozen=True, kw_only=True):
+    """End a workload; one that runs gets the market's notice unless `now`."""
+
+    workload: str
+    now: bool
+
+
+class ChangeBid(Command, frozen=True, kw_only=True):
+    """A new limit per GPU-hour, from the next clearing on."""
+
+    workload: str
+    limit_price_micros: int
+
+
+class CordonNode(Command, frozen=True, kw_only=True):
+    """No new work on a node, says the asking user."""
+
+    node: str
+    reason: str
+
+
+class UncordonNode(Command, frozen=True, kw_only=True):
+    """The asking user's cordon is lifted."""
+
+    node: str
+
+
+class FailNode(Command, frozen=True, kw_only=True):
+    """The node is broken: out of play, whoever sits there is healed."""
+
+    node: str
+    reason: str
+
+
+class RestoreNode(Command, frozen=True, kw_only=True):
+    """The node is well again and back in play."""
+
+    node: str
+
+
+class ReportAttempts(Command, frozen=True, kw_only=True):
+    """What an agent sees of its whole pool; incomplete reports are not passed on."""
+
+    pool: str
+    attempts: tuple[ObservedAttempt, ...]
+
+
+class ReportReachability(Command, frozen=True, kw_only=True):
+    """An agent was not heard for a while, or is heard again."""
+
+    pool: str
+    is_reachable: bool
+
+
+class RunClearing(Command, frozen=True, kw_only=True):
+    """Time for a market's pass."""
+
+    market: str
+
+
+class ConfirmClock(Command, frozen=True, kw_only=True):
+    """A person says that the clock's jump was right; clearing goes on."""
+
+
+AnyCommand = (
+    OpenEpoch
+    | OpenPool
+    | SetPrices
+    | CreateOrg
+    | CreateUser
+    | AddToken
+    | RevokeToken
+    | Deposit
+    | SetGrant
+    | SetCap
+    | Reserve
+    | EndReservation
+    | Lend
+    | MakeClaim
+    | Unclaim
+    | Submit
+    | Hold
+    | Release
+    | Cancel
+    | ChangeBid
+    | CordonNode
+    | UncordonNode
+    | FailNode
+    | RestoreNode
+    | ReportAttempts
+    | ReportReachability
+    | RunClearing
+    | ConfirmClock
+)
+"""Every command. A new one is a type error until each `match` over the union handles it."""

@@ -1,0 +1,369 @@
+"""What happened, for ever: the journal is a sequence of these, each with the instant it tells.
+
+`at_us` is when the thing took effect (a deadline's own time, not when it was noticed). Records
+that an event creates travel whole, so that `evolve` computes nothing that `decide` already did.
+A kept journal of each landed version must replay: fields are added with defaults, never changed.
+"""
+
+import msgspec
+
+from parkade.core.fleet.market import Market
+from parkade.core.fleet.node import Cordon, Health, Node
+from parkade.core.ledger.accounts import Transfer
+from parkade.core.reservations.reservation import (
+    Claim,
+    Lending,
+    Reservation,
+    ReservationState,
+)
+from parkade.core.state.people import Grant, Org, Token, User
+from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.workload import Attempt, Promise, Rate, Stop, Workload
+
+EVENT_VERSION = 1
+
+
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True, omit_defaults=True
+):
+    """Something that happened at an instant; `by`: the user who asked for it, if one did."""
+
+    at_us: int
+    by: str | None = None
+
+
+class EpochOpened(Event, frozen=True, kw_only=True):
+    """A writer began; desired states of older epochs are refused."""
+
+    epoch: int
+
+
+class ClockJumped(Event, frozen=True, kw_only=True):
+    """The clock went ahead by more than a pause explains; clearing stops until confirmed."""
+
+    from_us: int
+
+
+class ClockConfirmed(Event, frozen=True, kw_only=True):
+    """A person confirmed the clock."""
+
+
+class PoolOpened(Event, frozen=True, kw_only=True):
+    """A market with its nodes."""
+
+    market: Market
+    nodes: tuple[Node, ...]
+
+
+class PricesSet(Event, frozen=True, kw_only=True):
+    """A new price sheet."""
+
+    market: str
+    pay_as_you_go_micros: int
+    reservation_rate_micros: int
+    public_floor_micros: int
+
+
+class OrgCreated(Event, frozen=True, kw_only=True):
+    """A customer."""
+
+    org: Org
+
+
+class UserCreated(Event, frozen=True, kw_only=True):
+    """A user."""
+
+    user: User
+
+
+class TokenAdded(Event, frozen=True, kw_only=True):
+    """A token's digest."""
+
+    token: Token
+
+
+class TokenRevoked(Event, frozen=True, kw_only=True):
+    """The token is refused from now on."""
+
+    token: str
+
+
+class MoneyMoved(Event, frozen=True, kw_only=True):
+    """Transfers that belong together; `workload` and the fields after it where use was posted.
+
+    `charged_until_us` is 0 where no use of an attempt is among them. `owed` is what the market
+    still owes below one micro-unit: (account, numerator) after this.
+    """
+
+    transfers: tuple[Transfer, ...]
+    market: str | None = None
+    workload: str | None = None
+    charged_until_us: int = 0
+    charged_numerator: int = 0
+    billed_us: int = 0
+    owed: tuple[tuple[str, int], ...] = ()
+
+
+class GrantSet(Event, frozen=True, kw_only=True):
+    """What an org gets again and again changed, or came due and is next due later."""
+
+    org: str
+    grant: Grant | None
+
+
+class CapSet(Event, frozen=True, kw_only=True):
+    """The most that a user's workloads may cost changed."""
+
+    user: str
+    cap_micros: int | None
+
+
+class Reserved(Event, frozen=True, kw_only=True):
+    """A reservation was sold."""
+
+    reservation: Reservation
+
+
+class ReservationPaid(Event, frozen=True, kw_only=True):
+    """A billing period was charged."""
+
+    reservation: str
+    paid_until_us: int
+    transfers: tuple[Transfer, ...]
+
+
+class ReservationChanged(Event, frozen=True, kw_only=True):
+    """It came into force, ended or lapsed; `end_us` where the end became known."""
+
+    reservation: str
+    state: ReservationState
+    end_us: int | None
+
+
+class LendingSet(Event, frozen=True, kw_only=True):
+    """The standing offer changed."""
+
+    reservation: str
+    lending: Lending | None
+
+
+class Claimed(Event, frozen=True, kw_only=True):
+    """The owner wants nodes for itself: queued like a workload, seated by the next clearing."""
+
+    claim: Claim
+
+
+class ClaimSeated(Event, frozen=True, kw_only=True):
+    """All nodes of a claim are free and the owner's."""
+
+    claim: str
+
+
+class Unclaimed(Event, frozen=True, kw_only=True):
+    """The claimed nodes are idle again."""
+
+    claim: str
+
+
+class Submitted(Event, frozen=True, kw_only=True):
+    """A workload was accepted."""
+
+    workload: Workload
+
+
+class PhaseChanged(Event, frozen=True, kw_only=True):
+    """A workload was held, released, or ended without an attempt to stop."""
+
+    workload: str
+    phase: Phase
+    why: str
+
+
+class BidChanged(Event, frozen=True, kw_only=True):
+    """A new limit per GPU-hour."""
+
+    workload: str
+    limit_price_micros: int
+
+
+class StopOrdered(Event, frozen=True, kw_only=True):
+    """An attempt must leave, decided outside a clearing; `phase` is what its workload becomes."""
+
+    workload: str
+    stop: Stop
+    phase: Phase
+
+
+class NodeHealthSet(Event, frozen=True, kw_only=True):
+    """What is known of a node changed."""
+
+    node: str
+    health: Health
+    reason: str
+
+
+class NodeCordoned(Event, frozen=True, kw_only=True):
+    """A holder wants no new work there."""
+
+    node: str
+    cordon: Cordon
+
+
+class NodeUncordoned(Event, frozen=True, kw_only=True):
+    """The holder's cordon is lifted."""
+
+    node: str
+    holder: str
+
+
+class ReachabilityChanged(Event, frozen=True, kw_only=True):
+    """A pool's agent fell silent, or is heard again."""
+
+    market: str
+    is_reachable: bool
+
+
+class Won(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload or claim got seats in a clearing, at the rate that begins with it."""
+
+    workload: str
+    promise: Promise
+    price_set_by: str | None
+
+
+class Leaving(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt was given notice (or a promise withdrawn: `stop` None)."""
+
+    workload: str
+    stop: Stop | None
+    phase: Phase
+    why: str
+    price_to_win_micros: int | None
+
+
+class Repriced(msgspec.Struct, frozen=True, kw_only=True):
+    """A holder of seats pays another rate from now on."""
+
+    workload: str
+    rate: Rate
+    price_set_by: str | None
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a demand without seats waits; only where it changed. `is_short`: a reservation's own
+    demand finds no room because nodes failed; its owner is credited for the time."""
+
+    workload: str
+    why: str
+    price_to_win_micros: int | None
+    is_short: bool
+
+
+class Cleared(Event, frozen=True, kw_only=True):
+    """One clearing: everything that changed, and nothing that did not."""
+
+    market: str
+    left: tuple[Leaving, ...]
+    won: tuple[Won, ...]
+    repriced: tuple[Repriced, ...]
+    waiting: tuple[Waiting, ...]
+    ladder: tuple[tuple[int, int | None], ...]
+
+
+class Launched(Event, frozen=True, kw_only=True):
+    """All promised seats were free: the attempt is ordered."""
+
+    workload: str
+    attempt: Attempt
+
+
+class Started(Event, frozen=True, kw_only=True):
+    """The engine reported the first process, at `at_us`."""
+
+    workload: str
+    attempt: str
+
+
+class Checkpointed(Event, frozen=True, kw_only=True):
+    """The program reported a finished checkpoint."""
+
+    workload: str
+    attempt: str
+    step: int
+
+
+class Broken(Event, frozen=True, kw_only=True):
+    """A node of the attempt failed; nothing after this is billed."""
+
+    workload: str
+    attempt: str
+
+
+class Ended(Event, frozen=True, kw_only=True):
+    """The seats were seen free. `phase` is what the workload becomes, `summary` how it exited.
+
+    `failures` and `preemptions` are the counts after it.
+    """
+
+    workload: str
+    attempt: str
+    phase: Phase
+    why: str
+    cause: Cause | None
+    summary: str
+    failures: int
+    preemptions: int
+    not_before_us: int
+
+
+class BudgetNoted(Event, frozen=True, kw_only=True):
+    """80 % of `max_spend` is spent."""
+
+    workload: str
+
+
+class Forgotten(Event, frozen=True, kw_only=True):
+    """What ended long ago leaves the world; read models keep it."""
+
+    workloads: tuple[str, ...]
+    reservations: tuple[str, ...]
+
+
+AnyEvent = (
+    EpochOpened
+    | ClockJumped
+    | ClockConfirmed
+    | PoolOpened
+    | PricesSet
+    | OrgCreated
+    | UserCreated
+    | TokenAdded
+    | TokenRevoked
+    | MoneyMoved
+    | GrantSet
+    | CapSet
+    | Reserved
+    | ReservationPaid
+    | ReservationChanged
+    | LendingSet
+    | Claimed
+    | ClaimSeated
+    | Unclaimed
+    | Submitted
+    | PhaseChanged
+    | BidChanged
+    | StopOrdered
+    | NodeHealthSet
+    | NodeCordoned
+    | NodeUncordoned
+    | ReachabilityChanged
+    | Cleared
+    | Launched
+    | Started
+    | Checkpointed
+    | Broken
+    | Ended
+    | BudgetNoted
+    | Forgotten
+)
+"""Every event. A new one is a type error until each `match` over the union handles it."""

@@ -1,0 +1,164 @@
+"""The world: one mutable container of frozen records, changed by `evolve` alone.
+
+`Records` is everything a snapshot holds. The rest of `World` are indexes that follow from the
+records: they are rebuilt on reading a snapshot and are no part of it.
+"""
+
+import msgspec
+
+from parkade.core.fleet.market import Market
+from parkade.core.fleet.node import Node
+from parkade.core.fleet.seat import Seat
+from parkade.core.ledger.accounts import Ledger
+from parkade.core.reservations.reservation import Claim, Reservation
+from parkade.core.state.agenda import Agenda, Entry
+from parkade.core.state.people import Org, Token, User
+from parkade.core.workloads.workload import Workload
+
+SNAPSHOT_VERSION = 1
+
+
+class Records(msgspec.Struct, kw_only=True):
+    """Everything that a snapshot holds, by id; the order is the order of creation.
+
+    `counters`: the last number given to each kind of id. `owed`: by market, what each account has
+    earned below what it was paid (micro-units per hour x microseconds). `use_by_day`: GPU x
+    microseconds of spot use by org and day since 1970, for a week.
+    """
+
+    version: int = SNAPSHOT_VERSION
+    now_us: int = 0
+    epoch: int = 0
+    is_clock_doubted: bool = False
+    counters: dict[str, int] = msgspec.field(default_factory=dict)
+    markets: dict[str, Market] = msgspec.field(default_factory=dict)
+    nodes: dict[str, Node] = msgspec.field(default_factory=dict)
+    orgs: dict[str, Org] = msgspec.field(default_factory=dict)
+    users: dict[str, User] = msgspec.field(default_factory=dict)
+    tokens: dict[str, Token] = msgspec.field(default_factory=dict)
+    balances: dict[str, int] = msgspec.field(default_factory=dict)
+    owed: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    spent_by_user: dict[str, int] = msgspec.field(default_factory=dict)
+    use_by_day: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
+    reservations: dict[str, Reservation] = msgspec.field(default_factory=dict)
+    claims: dict[str, Claim] = msgspec.field(default_factory=dict)
+    workloads: dict[str, Workload] = msgspec.field(default_factory=dict)
+
+
+class World:
+    """Records and the indexes that follow from them. Only `evolve` may change either.
+
+    `held_on` and `promised_on`: by node, GPUs by holder (a workload's or claim's id); `live`:
+    workloads that have not ended, by org and in all, in order of submission; `sizes`: by market,
+    nodes of each fabric.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self.ledger = Ledger(records.balances)
+        self.tokens_by_digest = {token.digest: token.token for token in records.tokens.values()}
+        self.sizes: dict[str, dict[str, int]] = {}
+        for node in records.nodes.values():
+            self.count_node(node)
+        self.live: dict[str, None] = {}
+        self.live_of_org: dict[str, dict[str, None]] = {}
+        self.held_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
+        self.promised_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
+        self.agenda = Agenda()
+        for org in records.orgs:
+            self.agenda.add(Entry.GRANT, org)
+        for reservation in records.reservations.values():
+            self.agenda.add(Entry.RESERVATION, reservation.reservation)
+        for claim in records.claims.values():
+            self._index_claim(claim)
+        for workload in records.workloads.values():
+            self._index_workload(workload)
+
+    def count_node(self, node: Node) -> None:
+        """A node of a market's fabric, whatever its state; they are never taken away."""
+        fabrics = self.sizes.setdefault(node.market, {})
+        fabrics[node.fabric] = fabrics.get(node.fabric, 0) + 1
+
+    def put_workload(self, workload: Workload) -> None:
+        """Stores a record. Cost grows with its seats and those it had."""
+        before = self.records.workloads.get(workload.workload)
+        if before is not None:
+            self._unindex_workload(before)
+        self.records.workloads[workload.workload] = workload
+        self._index_workload(workload)
+
+    def forget_workload(self, workload: str) -> None:
+        """Drops the record of a workload that ended."""
+        record = self.records.workloads.pop(workload)
+        assert record.phase.is_ended and record.attempt is None and record.promise is None
+
+    def put_claim(self, claim: Claim) -> None:
+        """Stores a record."""
+        self.drop_claim(claim.claim)
+        self.records.claims[claim.claim] = claim
+        self._index_claim(claim)
+
+    def drop_claim(self, claim: str) -> None:
+        """Drops a claim and frees its seats; nothing happens if there is none."""
+        before = self.records.claims.pop(claim, None)
+        if before is not None:
+            self._take_seats(self.held_on, claim, before.seats)
+            self._take_seats(self.promised_on, claim, before.seats)
+
+    def put_reservation(self, reservation: Reservation) -> None:
+        """Stores a record."""
+        self.records.reservations[reservation.reservation] = reservation
+        self.agenda.add(Entry.RESERVATION, reservation.reservation)
+
+    def wake_promises(self, node: str) -> None:
+        """Something about a node changed that its promises wait for."""
+        for holder in self.promised_on[node]:
+            self.agenda.add(Entry.LAUNCH, holder)
+            self.agenda.add(Entry.OVERDUE, holder)
+
+    def _index_workload(self, workload: Workload) -> None:
+        name = workload.workload
+        if workload.phase.is_ended:
+            self.live.pop(name, None)
+            self.live_of_org.get(workload.org, {}).pop(name, None)
+            self.agenda.add(Entry.FORGET, name)
+            if workload.spec.capacity.reservation is not None:
+                self.agenda.add(Entry.RESERVATION, workload.spec.capacity.reservation)
+            return
+        self.live[name] = None
+        self.live_of_org.setdefault(workload.org, {})[name] = None
+        if workload.attempt is not None:
+            self._give_seats(self.held_on, name, workload.attempt.seats)
+        if workload.promise is not None:
+            self._give_seats(self.promised_on, name, workload.promise.seats)
+            self.agenda.add(Entry.LAUNCH, name)
+            self.agenda.add(Entry.OVERDUE, name)
+        if workload.must_end_us is not None:
+            self.agenda.add(Entry.EXPIRY, name)
+
+    def _unindex_workload(self, workload: Workload) -> None:
+        name = workload.workload
+        if workload.attempt is not None:
+            self._take_seats(self.held_on, name, workload.attempt.seats)
+        if workload.promise is not None:
+            self._take_seats(self.promised_on, name, workload.promise.seats)
+
+    def _index_claim(self, claim: Claim) -> None:
+        index = self.promised_on if claim.seated_us is None else self.held_on
+        self._give_seats(index, claim.claim, claim.seats)
+        if claim.seats and claim.seated_us is None:
+            self.agenda.add(Entry.LAUNCH, claim.claim)
+            self.agenda.add(Entry.OVERDUE, claim.claim)
+
+    def _give_seats(
+        self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
+    ) -> None:
+        for seat in seats:
+            index[seat.node][holder] = seat.gpus
+
+    def _take_seats(
+        self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
+    ) -> None:
+        for seat in seats:
+            if index[seat.node].pop(holder, None) is not None:
+                self.wake_promises(seat.node)

@@ -1,0 +1,1 @@
+"""Steps that several domains share: permissions, notices, changes of records."""

@@ -1,0 +1,50 @@
+"""What of a market is sold over time, and what may still be sold."""
+
+from parkade.core.fleet.market import Market
+from parkade.core.reservations.calendar import Sold, room
+from parkade.core.state.world import World
+from parkade.core.steps.refusals import not_found
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import Window
+from parkade.core.workloads.spec import CapacityKind
+
+
+def the_market(world: World, name: str | None) -> Market | Refusal:
+    """The market of that name; the only one where none is named."""
+    markets = world.records.markets
+    if name is None and len(markets) == 1:
+        return next(iter(markets.values()))
+    if name is None:
+        return Refusal(reason=Reason.NO_CAPACITY, detail="no pool is open yet", field="market")
+    return markets.get(name) or not_found("market", name)
+
+
+def sold(world: World, market: Market) -> tuple[Sold, ...]:
+    """Everything of a market that is someone's over a window: reservations and on-demand.
+
+    Cost grows with its reservations and live workloads.
+    """
+    entries = [
+        Sold(fabric=fabric, nodes=nodes, window=reservation.window)
+        for reservation in world.records.reservations.values()
+        if reservation.market == market.market and not reservation.state.is_over
+        for fabric, nodes in reservation.shape
+    ]
+    for name in world.live:
+        workload = world.records.workloads[name]
+        if workload.spec.capacity.kind is not CapacityKind.ON_DEMAND or workload.fabric is None:
+            continue
+        assert workload.must_end_us is not None
+        window = Window(start_us=workload.submitted_us, end_us=workload.must_end_us)
+        entries.append(Sold(fabric=workload.fabric, nodes=workload.spec.nodes, window=window))
+    return tuple(entries)
+
+
+def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
+    """Nodes of each fabric that may still be sold over a whole window."""
+    return room(
+        sold(world, market),
+        world.sizes[market.market],
+        buffer_nodes=market.terms.buffer_nodes,
+        window=window,
+    )

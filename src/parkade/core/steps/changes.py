@@ -1,0 +1,64 @@
+"""What several effects share: steps of the life table, who sits where, counters."""
+
+from msgspec.structs import replace
+
+from parkade.core.fleet.seat import Seat
+from parkade.core.reservations.reservation import Waits
+from parkade.core.state.world import World
+from parkade.core.workloads.life import is_allowed
+from parkade.core.workloads.workload import Attempt, Workload
+
+
+def live_attempt(workload: Workload, attempt: str) -> Attempt:
+    found = workload.attempt
+    assert found is not None and found.attempt == attempt
+    return found
+
+
+def step(world: World, before: Workload, after: Workload) -> None:
+    assert is_allowed(before.phase, after.phase), (
+        f"{before.workload}: {before.phase} > {after.phase}"
+    )
+    world.put_workload(after)
+
+
+def occupy(world: World, org: str, seats: tuple[Seat, ...]) -> None:
+    for seat in seats:
+        put_node(world, seat.node, last_org=org)
+
+
+def note_wait(world: World, reservation: str, promised_us: int, busy: int, at_us: int) -> None:
+    """Counts how long an owner waited for promised seats to be free, if at all."""
+    if busy == 0:
+        return
+    record = world.records.reservations[reservation]
+    waits, waited_us = record.waits, at_us - promised_us
+    world.put_reservation(
+        replace(
+            record,
+            waits=Waits(
+                times=waits.times + 1,
+                total_us=waits.total_us + waited_us,
+                longest_us=max(waits.longest_us, waited_us),
+                for_one=waits.for_one + (busy == 1),
+            ),
+        )
+    )
+
+
+def vacate(world: World, seats: tuple[Seat, ...], at_us: int) -> None:
+    for seat in seats:
+        put_node(world, seat.node, vacated_us=at_us)
+
+
+def count(world: World, kind: str) -> None:
+    world.records.counters[kind] = world.records.counters.get(kind, 0) + 1
+
+
+def put_node(world: World, node: str, **changes: object) -> None:
+    world.records.nodes[node] = replace(world.records.nodes[node], **changes)
+    world.wake_promises(node)
+
+
+def put_market(world: World, market: str, **changes: object) -> None:
+    world.records.markets[market] = replace(world.records.markets[market], **changes)

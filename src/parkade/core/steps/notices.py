@@ -1,0 +1,43 @@
+"""Notices: who must leave, and by when. A notice once given is only ever brought forward."""
+
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.workload import Attempt, Stop, Workload
+
+FINAL_CAUSES = frozenset({Cause.EXPIRED, Cause.CANCELLED})
+
+
+def notice(attempt: Attempt, cause: Cause, *, at_us: int, notice_us: int, kill_us: int) -> Stop:
+    """The stop of an attempt that is told to leave now."""
+    deadline_us = at_us + notice_us
+    before = attempt.stop
+    if before is None:
+        return Stop(
+            noticed_us=at_us, deadline_us=deadline_us, kill_us=deadline_us + kill_us, cause=cause
+        )
+    return Stop(
+        noticed_us=before.noticed_us,
+        deadline_us=min(before.deadline_us, deadline_us),
+        kill_us=min(before.kill_us, deadline_us + kill_us),
+        cause=cause,
+    )
+
+
+def order_stop(
+    world: World, workload: Workload, cause: Cause, *, at_us: int, is_immediate: bool = False
+) -> events.StopOrdered:
+    """A stop outside a clearing, with the market's notice unless `is_immediate`."""
+    attempt = workload.attempt
+    assert attempt is not None
+    terms = world.records.markets[workload.market].terms
+    stop = notice(
+        attempt,
+        cause,
+        at_us=at_us,
+        notice_us=0 if is_immediate else terms.notice_us,
+        kill_us=terms.kill_us,
+    )
+    return events.StopOrdered(
+        at_us=at_us, workload=workload.workload, stop=stop, phase=Phase.STOPPING
+    )

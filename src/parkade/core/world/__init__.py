@@ -1,1 +1,0 @@
-"""The one mutable container, its commands, events and invariants."""

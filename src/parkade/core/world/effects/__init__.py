@@ -1,1 +1,0 @@
-"""What each event does to the world: called by `evolve` alone."""
