@@ -34,6 +34,7 @@ def clear(state: MarketState) -> Clearing:
         else:
             line = _lost(demand, allocation, prices)
         lines.append(line)
+    assert len(lines) == len(state.demands), "a demand has no outcome"
     return Clearing(
         lines=tuple(lines),
         reservations=_reservation_use(state, allocation),
@@ -79,6 +80,7 @@ def _won(
 
 def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:
     """What these seats are, seen from those that a demand has now."""
+    assert seats or demand.is_pinned, f"{demand.demand} won no seats"
     if not demand.seats:
         return Change.START
     now = {seat.node for seat in seats}
@@ -145,7 +147,7 @@ def _reservation_use(state: MarketState, allocation: Allocation) -> tuple[Reserv
             before += nodes
     offered = {source: nodes for (_, source), nodes in allocation.supply.offered.items()}
     entitlements = allocation.reserved.entitlements
-    return tuple(
+    found = tuple(
         ReservationUse(
             reservation=room.reservation,
             used=entitlements[room.reservation].used,
@@ -155,3 +157,5 @@ def _reservation_use(state: MarketState, allocation: Allocation) -> tuple[Reserv
         )
         for room in sorted(state.reservations, key=lambda it: it.reservation)
     )
+    assert all(it.lent <= it.offered for it in found), "more was drawn than an owner offered"
+    return found

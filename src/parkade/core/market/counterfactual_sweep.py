@@ -117,6 +117,9 @@ class CounterfactualSweep:
     def take_turn(self, bid: Bid, parts: Parts | None) -> Difference:
         """Let a bid take its turn in the base and in all counterfactuals; returns its change to the
         base. `parts`: what it took there, None where it lost. Bids come in priority order."""
+        assert not parts or len(parts) == 1 or bid.shape.any_fabric, (
+            "a gang of one fabric is divided"
+        )
         room = self._room
         base: Difference = {}
         for part in parts or ():
@@ -157,9 +160,11 @@ class CounterfactualSweep:
             return list(found)
         chosen = parts[0].fabric
         stays = chosen in bid.own and len(bid.own) == 1
+        # A whole-node bid that keeps its own fabric keeps it too where that has more room.
         for drawn, counterfactuals in self._by_drawn[chosen].items():
             if drawn > 0 or not stays or bid.shape.tenant is not None:
                 found.update(counterfactuals)
+        # It leaves its own fabric only for a lower floor, and there may be none in the market.
         if not stays or self._lowest_floor < preferences.best[0]:
             self._add_better(found, bid, preferences.best, chosen)
         return list(found)
@@ -168,6 +173,7 @@ class CounterfactualSweep:
         self, found: dict[Counterfactual, None], bid: Bid, best: Preference, chosen: int
     ) -> None:
         """Add counterfactuals where a fabric that differs offers more than the base's best."""
+        assert (best is NO_FABRIC) == (chosen < 0), "a bid has a best fabric exactly if it won"
         nodes, is_shared = bid.shape.nodes, bid.shape.tenant is not None
         room = self._room
         # Grows with fabrics x the different counts of nodes by which counterfactuals differ there.
@@ -211,6 +217,7 @@ class CounterfactualSweep:
 
     def _merge(self, source: Counterfactual, target: Counterfactual, bid: Bid) -> None:
         """Queries of a counterfactual that changed go on in another, or are priced."""
+        assert source is not target, "a counterfactual that changed is still filed"
         for shape, old in source.fits.items():
             fit = ShapeFit(target, shape)
             fit.queries = old.queries
@@ -241,7 +248,7 @@ class CounterfactualSweep:
             due.update(self._by_tenant.get(bid.shape.tenant, {}))
         for fit in due:
             counterfactual = fit.counterfactual
-            assert counterfactual is not None
+            assert counterfactual is not None, "an outdated fit is watched"
             before = fit.floor
             counterfactual.refit(self._room, self._floor_index, fit)
             if fit.floor != before:
@@ -268,6 +275,8 @@ class CounterfactualSweep:
         fit.queries = waiting
 
     def _at(self, difference: Difference) -> Counterfactual:
+        """The counterfactual of this difference, filed anew if there is none."""
+        assert all(difference.values()), "equal differences must be equal values"
         key = frozenset(difference.items())
         counterfactual = self._counterfactuals.get(key)
         if counterfactual is None:
@@ -279,12 +288,14 @@ class CounterfactualSweep:
         return counterfactual
 
     def _detach(self, counterfactual: Counterfactual) -> None:
+        """Take one that changed, with its fits, out of all files."""
         for fit in counterfactual.fits.values():
             self._leave(fit)
         self._remove(counterfactual)
 
     def _remove(self, counterfactual: Counterfactual) -> None:
-        del self._counterfactuals[frozenset(counterfactual.difference().items())]
+        removed = self._counterfactuals.pop(frozenset(counterfactual.difference().items()))
+        assert removed is counterfactual, "two counterfactuals of one difference"
         for fabric in counterfactual.fabrics:
             drawn = counterfactual.drawn.get(fabric, 0)
             bucket = self._by_drawn[fabric][drawn]
@@ -297,17 +308,23 @@ class CounterfactualSweep:
             self._remove(counterfactual)
 
     def _enter(self, counterfactual: Counterfactual, fit: ShapeFit) -> None:
+        """Let a shape wait in a counterfactual."""
+        assert fit.shape not in counterfactual.fits, "a shape waits twice"
         counterfactual.fits[fit.shape] = fit
         if fit.shape.tenant is not None:
             self._by_tenant.setdefault(fit.shape.tenant, {})[fit] = None
         self._watch(fit)
 
     def _leave(self, fit: ShapeFit) -> None:
+        """Mark a fit as outdated; its threshold is passed over when it comes up."""
+        assert fit.counterfactual is not None, "a fit is left twice"
         fit.counterfactual = None
         if fit.shape.tenant is not None:
             del self._by_tenant[fit.shape.tenant][fit]
 
     def _watch(self, fit: ShapeFit) -> None:
+        """Have a fit computed anew once its fabric has fewer free nodes than it needs."""
+        assert fit.counterfactual is not None, "an outdated fit is watched"
         if fit.nodes_needed > 0:
             self._serial += 1
             heappush(self._thresholds[fit.fabric], (-fit.nodes_needed, self._serial, fit))

@@ -42,6 +42,7 @@ class PriceQuery(NamedTuple):
 
     def limit_to_reach(self, key: int) -> int:
         """The least limit with which this bid comes before a rival of this key."""
+        assert self.factor > 0, "a limit that counts nothing"
         return key // self.factor + 1 if self.loses_ties else ceil_div(key, self.factor)
 
 
@@ -112,6 +113,7 @@ class Counterfactual:
                         return Offer(level, 0)
         opened = shape.nodes - shared
         free = room.free[fabric] - self.drawn.get(fabric, 0)
+        assert free >= 0, "a counterfactual draws more nodes than a fabric has"
         if opened > free:
             return None
         levels = room.levels[fabric]
@@ -129,6 +131,7 @@ class Counterfactual:
         opened = nodes - len(fits)
         if opened:
             free = room.free[fabric] - self.drawn.get(fabric, 0)
+            assert opened <= free, "a rival takes more nodes than a fabric has"
             levels = room.levels[fabric]
             position = len(levels) - free
             fits += [(level, room.node_gpus) for level in levels[position : position + opened]]
@@ -158,6 +161,7 @@ class Counterfactual:
             fit.floor, fit.fabric = found
             offer = Offer(fit.floor, shape.nodes)
             fit.nodes_needed = self._nodes_needed(room, floor_index, fit.fabric, offer)
+        assert (fit.floor >= FITS_NOWHERE) == (fit.fabric < 0), "a shape fits in no fabric"
 
     def as_room(self, base: Room) -> Room:
         """As a room of its own, for a choice over all fabrics; grows with the fabrics."""
@@ -176,7 +180,9 @@ class Counterfactual:
             return 0
         drawn = self.drawn.get(fabric, 0)
         end = floor_index.nodes_at_or_under(fabric, offer.level)
-        return len(room.levels[fabric]) + drawn + offer.opened - end
+        needed = len(room.levels[fabric]) + drawn + offer.opened - end
+        assert needed <= room.free[fabric], "an offer that does not stand now"
+        return needed
 
     def _gaps(self, room: Room, fabric: int, tenant: Tenant) -> Iterator[tuple[int, int]]:
         base = room.gaps.get((fabric, tenant), ())

@@ -194,6 +194,7 @@ def price_winner(allocation: Allocation, at: int) -> CriticalValue:
 
 def price_newcomer(allocation: Allocation, shape: Shape, factor: int) -> CriticalValue:
     """The least limit with which a bid that is not there would win, whatever the ties."""
+    assert factor > 0, "a limit that counts nothing"
     return price_by_rerun(
         allocation.start.copy(),
         allocation.bids,

@@ -22,6 +22,7 @@ class Entitlement:
     __slots__ = ("kept", "left", "left_in", "offered", "pinned_nodes", "terms", "used")
 
     def __init__(self, terms: ReservationInForce, layout: Layout) -> None:
+        assert all(nodes >= 0 for _, nodes in terms.shape), f"{terms.reservation} has no shape"
         self.terms = terms
         self.left = sum(nodes for _, nodes in terms.shape)
         self.used = 0

@@ -104,6 +104,7 @@ def allocate_reserved(
 
     `ordered` is in priority order and holds no demand whose ranks are larger than a node.
     """
+    assert all(it.gpus <= layout.node_gpus for it in ordered), "a rank larger than a node"
     room = _open_room(state, layout, ordered)
     stage = ReservedStage(room, _entitlements(state, layout), _free_now(layout, ordered))
     for demand in ordered:
@@ -140,6 +141,7 @@ def allocate_reserved(
 
 def _allocate_on_demand(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
     """Seat an on-demand where its window was sold, or refuse it."""
+    assert demand.tier is PriorityTier.ON_DEMAND, f"{demand.demand} is not on-demand"
     if not _allocate(demand, layout, stage, _sold_limits(demand, layout, stage)):
         too_large = is_too_large(demand, layout)
         reason = WaitReason.TOO_LARGE if too_large else WaitReason.NO_ROOM
@@ -179,11 +181,13 @@ def _free_now(layout: Layout, ordered: tuple[Demand, ...]) -> list[int]:
 def _entitlements(state: MarketState, layout: Layout) -> dict[str, Entitlement]:
     """The whole shape of each reservation, the oldest first."""
     older = sorted(state.reservations, key=lambda it: (it.created_us, it.reservation))
+    assert len({it.reservation for it in older}) == len(older), "two reservations share a name"
     return {terms.reservation: Entitlement(terms, layout) for terms in older}
 
 
 def _take_pinned(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
     """Take a pinned demand's seats; a node counts as used once, however many share it."""
+    assert demand.tier is not PriorityTier.SPOT, f"{demand.demand} takes its turn in spot"
     parts = take_pinned_seats(stage.room, layout, demand, stage.tokens, count_closed=False)
     stage.parts[demand.demand] = parts
     entitlement = stage.entitlements.get(demand.reservation or "")
@@ -299,6 +303,7 @@ def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> 
 
     What its reservation keeps counts as room for it, and is kept again as far as it may.
     """
+    assert demand.demand not in stage.parts, f"{demand.demand} has room already"
     entitlement = stage.entitlements[demand.reservation or ""]
     room = stage.room
     shape = shape_of(demand, layout)
@@ -325,3 +330,4 @@ def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> 
             room.free[fabric] -= again
             entitlement.kept[fabric] = again
             allowed -= again
+    assert all(left >= 0 for left in room.free), "more is kept than a fabric has"

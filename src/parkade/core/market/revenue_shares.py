@@ -91,6 +91,7 @@ class RevenueShares:
             yield self._terms.supplier_account, owners
             return
         total = sum(nodes for _, nodes in offers)
+        assert total > 0, "a floor was drawn that no owner offered"
         for source, nodes in offers:
             if source == PUBLIC:
                 yield self._terms.supplier_account, owners * nodes / total

@@ -150,7 +150,7 @@ def seat_as_allocated(
         seats[winner.demand.demand] = _name_nodes(winner, own[winner.demand.demand], node_of, empty)
     for block in kept.blocks:
         for _ in range(block.nodes):
-            next(empty[block.fabric])
+            _take(empty[block.fabric])
     for winner in others:
         seats[winner.demand.demand] = _name_nodes(winner, own[winner.demand.demand], node_of, empty)
     return seats
@@ -171,7 +171,7 @@ def _name_nodes(
             )
             continue
         found.extend(kept)
-        found.extend(next(empty[part.fabric]) for _ in range(len(part.levels) - len(kept)))
+        found.extend(_take(empty[part.fabric]) for _ in range(len(part.levels) - len(kept)))
     return in_rank_order(winner.demand, found)
 
 
@@ -205,5 +205,12 @@ def _keep_own(
 def _node_of_token(token: int, node_of: dict[int, str], empty: Iterator[str]) -> str:
     """The node of a shared node's token; the first to ask opens one."""
     if token not in node_of:
-        node_of[token] = next(empty)
+        node_of[token] = _take(empty)
     return node_of[token]
+
+
+def _take(empty: Iterator[str]) -> str:
+    """The next node of a fabric; there is one, because it was counted."""
+    node = next(empty, None)
+    assert node is not None, "a fabric has fewer nodes than were counted"
+    return node

@@ -148,4 +148,6 @@ def _choose_any(room: Room, bid: Bid) -> Division | None:
     ]
     if whole:
         return [(min(whole)[2], shape.nodes)]
-    return spread(capacities, shape.nodes)
+    division = spread(capacities, shape.nodes)
+    assert division is not None, "all fabrics together hold the gang at its least floor"
+    return division

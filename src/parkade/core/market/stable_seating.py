@@ -70,7 +70,6 @@ def seat_stably(
             return None
         uncovered = _uncovered(winners, seats, layout, DrawnFloors(floors_of, floor_beyond))
         if not uncovered:
-            assert len(seats) == len(winners), "a winner has no seats"
             return seats
         if uncovered <= as_newcomers:
             return None
@@ -125,6 +124,7 @@ def _seat_all(
             return None
         seats[turn.winner.demand.demand] = taken
         _draw(floors, turn.winner, taken, layout)
+    assert len(seats) == len(winners), "a winner has no seats"
     return seats
 
 
@@ -243,6 +243,7 @@ def _heal(
 ) -> list[str] | None:
     """Replacements in one of the gang's own fabrics for the seats it lost; None: it cannot heal."""
     missing = demand.nodes - len(surviving)
+    assert missing > 0, f"{demand.demand} lost no seat"
     if not surviving:
         return None
     for fabric in sorted({layout.fabric_of[node] for node in surviving}):
@@ -306,6 +307,7 @@ def _spread(winner: Winner, shape: Shape, layout: Layout, nodes: OpenNodes) -> l
     found: list[str] = []
     for fabric, count in division:
         found.extend(nodes.choose(fabric, shape, count, set()) or [])
+    assert len(found) == shape.nodes, "a fabric holds fewer ranks than it said"
     return found
 
 

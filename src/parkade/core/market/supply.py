@@ -91,6 +91,7 @@ def _lent_offers(
     exact = [(count * nodes // total, count * nodes % total) for _, _, count in wanted]
     missing = nodes - sum(whole for whole, _ in exact)
     by_remainder = sorted(range(len(wanted)), key=lambda at: (-exact[at][1], wanted[at][1]))
+    assert 0 <= missing < len(wanted), "remainders do not add up"
     raised = set(by_remainder[:missing])
     return [
         (floor, name, exact[at][0] + (at in raised)) for at, (floor, name, _) in enumerate(wanted)
@@ -136,6 +137,7 @@ class DrawnFloors:
         for node in nodes:
             if node not in self._level:
                 self._level[node] = self.highest(fabric, (node,))
+                assert self._level[node] <= self._beyond, "a floor above the highest"
                 self._next[fabric] += 1
             highest = max(highest, self._level[node])
         return highest

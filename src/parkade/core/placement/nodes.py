@@ -110,6 +110,7 @@ class OpenNodes:
                     missing -= 1
                     if not missing:
                         break
+        assert not missing or len(without) > 0, "an empty node was counted and not found"
         return None if missing else chosen
 
     def free_from(self, nodes: Iterable[str]) -> int:
