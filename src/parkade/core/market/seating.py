@@ -10,7 +10,7 @@ has one aim: a demand that runs stays where it is. Two seatings are tried:
 2. It is accepted if every winner sits in the fabrics in which it was counted, or if it is
    *repeatable*: the allocation run again with these seats has the same winners and keeps as many
    nodes idle for each reservation, and those fit beside these seats. So a second clearing of an
-   unchanged market moves no demand.
+   unchanged market moves no demand (where several floors bind, a third).
 3. Else the *fallback*: the fabrics of the allocation. Inside each, demands keep own nodes where
    they can. What was counted is there, so it always fits.
 
