@@ -25,7 +25,7 @@ from benchmarks.service import pool, served
 from demo.stage import Stage
 from parkade.client import Client
 from parkade.control.core import RULES
-from parkade.core.state.events import Claimed, Cleared
+from parkade.core.state.events import Claimed, Cleared, name_of
 from parkade.store import open_sqlite
 from parkade.wire.reservations import Reserve
 from parkade.wire.spec import WorkloadSpec
@@ -234,8 +234,9 @@ def read_instants(path: Path) -> dict[str, tuple[float, float]]:
                 claimed[event.claim.claim] = event.at_us / 1e6
             elif isinstance(event, Cleared):
                 for won in event.won:
-                    if won.workload in claimed and won.workload not in found:
-                        found[won.workload] = (claimed[won.workload], event.at_us / 1e6)
+                    name = name_of(won.demand)
+                    if name in claimed and name not in found:
+                        found[name] = (claimed[name], event.at_us / 1e6)
     return found
 
 

@@ -24,6 +24,7 @@ from demo.stage import Stage
 from parkade.client.asynchronous import AsyncClient
 from parkade.control.core import RULES
 from parkade.control.cycle import Asked, Cycle
+from parkade.control.recover import recover
 from parkade.core.state import commands as asked
 from parkade.store import open_sqlite
 from parkade.wire.spec import WorkloadSpec
@@ -58,8 +59,10 @@ def committing(load: Load) -> list[Figure]:
         store = open_sqlite(Path(folder) / "journal.sqlite3")
         with contextlib.closing(store):
             town = Town(nodes=load.nodes)
-            cycle = Cycle(RULES.empty(), store, RULES, sequence=0, check_every=0)
-            cycle.open(asked.OpenEpoch(by=None), town.now_us)
+            cycle = Cycle(recover(store, RULES), store, RULES, check_every=0)
+            cycle.open(
+                asked.OpenEpoch(by=None, installation="i" * 32, lineage="l" * 32), town.now_us
+            )
             orgs = [asked.CreateOrg(by=None, org=name) for name in town.world.records.orgs]
             _take(cycle, town, [open_pool(load.nodes), *orgs])
             alone = [_commit_ms(cycle, town, 1) for _ in range(load.commits)]

@@ -61,7 +61,7 @@ class Town:
         self.now_us = START_US
         self._chance = random.Random(seed)
         self._submitted = 0
-        self.do(asked.OpenEpoch(by=None))
+        self.do(asked.OpenEpoch(by=None, installation="i" * 32, lineage="l" * 32))
         self.do(open_pool(nodes))
         for number in range(ORGS):
             self.do(asked.CreateOrg(by=None, org=f"org-{number:02}"))
@@ -196,11 +196,18 @@ def open_pool(nodes: int) -> asked.OpenPool:
         by=None,
         pool=POOL,
         site="site",
-        instance_type=InstanceType(
-            name="h100", gpu_model="H100", gpus_per_node=GPUS, memory_gib=1024, cpus=96
+        supplier=None,
+        engine="local",
+        supply=asked.Supply(
+            market=POOL,
+            opens=asked.NewMarket(
+                instance_type=InstanceType(
+                    name="h100", gpu_model="H100", gpus_per_node=GPUS, memory_gib=1024, cpus=96
+                ),
+                terms=TERMS,
+            ),
+            fabrics=tuple((fabric, tuple(names)) for fabric, names in fabrics.items()),
         ),
-        fabrics=tuple((fabric, tuple(names)) for fabric, names in fabrics.items()),
-        terms=TERMS,
     )
 
 

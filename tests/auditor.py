@@ -128,14 +128,20 @@ def _read_reservation_charge(books: Books, transfer: Record) -> None:
     nodes = sum(nodes for _, nodes in reservation["shape"])
     rate = reservation["rate_micros"] * nodes * reservation["gpus_per_node"]
     paid += transfer["micros"]
-    _require(transfer["start_us"] == until_us, f"{name} was charged with a gap or twice")
-    due = rate * (transfer["end_us"] - start_us) // HOUR_US
+    use = transfer["use"]
+    _require(use["start_us"] == until_us, f"{name} was charged with a gap or twice")
+    due = rate * (use["end_us"] - start_us) // HOUR_US
     _require(paid == due, f"{name} paid {paid} and owed {due}")
-    books.reservation_paid[name] = (transfer["end_us"], paid)
+    books.reservation_paid[name] = (use["end_us"], paid)
 
 
-def _open_pool(books: Books, event: Record) -> None:
-    books.terms[event["market"]["market"]] = event["market"]["terms"]
+def _open_market(books: Books, event: Record) -> None:
+    if event["market"] is not None:
+        books.terms[event["market"]["market"]] = event["market"]["terms"]
+
+
+def _change_terms(books: Books, event: Record) -> None:
+    books.terms[event["market"]] = event["terms"]
 
 
 def _submit(books: Books, event: Record) -> None:
@@ -186,7 +192,8 @@ def _order_stop(books: Books, workload: str, stop: Record | None) -> None:
 
 def _clear(books: Books, event: Record) -> None:
     for leaving in event["left"]:
-        _order_stop(books, leaving["workload"], leaving["stop"])
+        if leaving["demand"]["kind"] == "workload":
+            _order_stop(books, leaving["demand"]["workload"], leaving["stop"])
     for repriced in event["repriced"]:
         attempt = books.live.get(repriced["workload"])
         if attempt is not None and books.runs[attempt].kill_us is None:
@@ -201,7 +208,9 @@ def _end(books: Books, event: Record) -> None:
 
 
 READERS = {
-    "PoolOpened": _open_pool,
+    "PoolOpened": _open_market,
+    "NodesAdded": _open_market,
+    "TermsChanged": _change_terms,
     "Submitted": _submit,
     "Reserved": _reserve,
     "Launched": _launch,

@@ -1,12 +1,20 @@
-"""How properties are tried: the same examples on every run, unless asked to search.
+"""How properties are tried, how logs look, and the servers that tests share.
 
-`HYPOTHESIS_PROFILE=long` searches at length with fresh randomness; a failing example it finds
-becomes a named case in the test it broke.
+Properties try the same examples on every run, unless asked to search: `HYPOTHESIS_PROFILE=long`
+searches at length with fresh randomness; a failing example it finds becomes a named case in the
+test it broke.
 """
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
+
+from tests.api.town import Town
+from tests.api.town import town as running
 
 settings.register_profile("default", derandomize=True, deadline=None, database=None)
 settings.register_profile(
@@ -18,3 +26,29 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plain_logs() -> None:
+    """Logs in plain lines, without colours or times."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ]
+    )
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """One server for all tests of a process."""
+    with running(tmp_path_factory.mktemp("town")) as found:
+        yield found
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Town]:
+    """A new server, for tests that need the market alone."""
+    with running(tmp_path) as found:
+        yield found

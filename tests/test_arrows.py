@@ -87,9 +87,11 @@ def test_pure_code_is_left_alone() -> None:
 
 @pytest.mark.parametrize("package", ["wire", "client", "compound"])
 def test_what_a_plain_install_gives_loads_no_server(package: str) -> None:
-    server = {"fastapi", "sqlalchemy", "uvicorn", "parkade.core", "parkade.control"}
+    server = {"fastapi", "sqlalchemy", "uvicorn", "parkade.control"}
     program = f"import parkade.{package}, sys; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     ).stdout.split()
     assert server.isdisjoint(loaded)
+    core = {name for name in loaded if name.startswith("parkade.core.")}
+    assert all(name.split(".")[2] == "units" for name in core), core

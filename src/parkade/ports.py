@@ -5,6 +5,7 @@ reports a whole, dated observation. Every call may be repeated harmlessly; ident
 id, order is (epoch, sequence). Times are microseconds since 1970-01-01 UTC.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Protocol
 
@@ -22,6 +23,38 @@ class Clock(Protocol):
 
     def now_us(self) -> int:
         """The present instant."""
+        ...
+
+
+class Timer(Protocol):
+    """How time is let pass: the server's and agent's by their event loop, a simulator's by hand."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Returns after the time given."""
+        ...
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+        """Returns true once the event is set, or false after the time given."""
+        ...
+
+
+class AlreadyLed(Exception):
+    """Another process has the leadership; the message says which, and what to do."""
+
+
+class Leadership(Protocol):
+    """The right to be the only one that writes a journal, or runs a pool, held by one process."""
+
+    def acquire(self) -> None:
+        """Takes it at once, or raises AlreadyLed. Whoever dies with it gives it back."""
+        ...
+
+    def is_held(self) -> bool:
+        """Whether it still is this process's; false for ever once it was lost."""
+        ...
+
+    def release(self) -> None:
+        """Lets the next one in."""
         ...
 
 
@@ -72,23 +105,31 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[DesiredAttempt, ...]
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """All of a pool at `at_us`. Nothing follows from an incomplete one."""
-
-    pool: str
-    at_us: int
-    is_complete: bool
-    attempts: tuple[ObservedAttempt, ...]
-
-
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine can do; a spec that needs more is refused when validated, by name."""
+    """What an engine can do; a spec that needs more is refused when validated, by name.
+
+    `unsupported_keys`: keys of the workload spec that it cannot carry out, like `env_file`.
+    """
 
     engine: str
     version: str
     isolates_users: bool
     has_containers: bool
     keeps_memory_limits: bool
+    unsupported_keys: tuple[str, ...] = ()
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a pool at `at_us`. Nothing follows from an incomplete one.
+
+    `capabilities` are added by the agent; an engine leaves them out.
+    """
+
+    pool: str
+    at_us: int
+    is_complete: bool
+    attempts: tuple[ObservedAttempt, ...]
+    capabilities: Capabilities | None = None
 
 
 class NodeShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +212,8 @@ class Engine(Protocol):
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as it is kept for ever: `version` is the encoding's, `body` the encoded event."""
+    """One event as it is kept for ever: `version` is the encoding's, `body` the encoded event,
+    `digest` that of the chain up to it (`core.state.chain`)."""
 
     sequence: int
     epoch: int
@@ -179,6 +221,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     version: int
     body: bytes
+    digest: str
 
 
 class StatedTransfer(msgspec.Struct, frozen=True, kw_only=True):

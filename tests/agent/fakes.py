@@ -16,6 +16,7 @@ from parkade.ports import (
     Phase,
     StopOrder,
 )
+from tests import builders
 
 
 class FakeControlPlane:
@@ -87,7 +88,13 @@ class FakeEngine:
         self.is_complete = True
 
     def capabilities(self) -> Capabilities:
-        raise NotImplementedError
+        return Capabilities(
+            engine="fake",
+            version="1",
+            isolates_users=False,
+            has_containers=False,
+            keeps_memory_limits=False,
+        )
 
     def validate(self, attempt: DesiredAttempt) -> None:
         return
@@ -99,17 +106,8 @@ class FakeEngine:
         self.launches.append(attempt.attempt)
         if self.troubles.get(attempt.attempt):
             raise self.troubles[attempt.attempt].pop(0)
-        self.attempts[attempt.attempt] = ObservedAttempt(
-            attempt=attempt.attempt,
-            generation=attempt.generation,
-            phase=Phase.RUNNING,
-            started_us=1,
-            released_us=None,
-            exits=(),
-            checkpoint=None,
-            devices=(),
-            launch_error=None,
-            engine_state="running",
+        self.attempts[attempt.attempt] = builders.observed(
+            attempt.attempt, generation=attempt.generation
         )
 
     async def observe(self) -> Observation:

@@ -11,21 +11,16 @@ import msgspec
 import pytest
 
 from parkade.agent import backoff, logs
-from parkade.agent.agent import run_agent
+from parkade.agent.agent import Time, run_agent
 from parkade.agent.control_plane import LogRequest
+from parkade.agent.timer import LoopTimer
 from parkade.engines.local.engine import LocalEngine
 from parkade.ports import Engine, InvalidSpec, NodeShape, Phase, Transient
 from tests.agent.fakes import FakeControlPlane, FakeEngine
 from tests.agent.test_plan import ORDER, wanted
+from tests.clocks import WallClock
 
 PATIENCE_S = 20.0
-
-
-class WallClock:
-    """The real time, in its proper unit."""
-
-    def now_us(self) -> int:
-        return time.time_ns() // 1000
 
 
 @asynccontextmanager
@@ -40,7 +35,7 @@ async def running(
             control_plane,
             pool="here",
             data_folder=folder,
-            clock=WallClock(),
+            time=Time(clock=WallClock(), timer=LoopTimer()),
             stop=stop,
             tick_s=0.02,
             heartbeat_s=0.1,

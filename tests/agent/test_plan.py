@@ -21,44 +21,19 @@ from parkade.ports import (
     Observation,
     ObservedAttempt,
     Phase,
-    Rank,
     StopOrder,
 )
+from tests import builders
 
 ORDER = StopOrder(noticed_at_us=1, deadline_us=2, kill_at_us=3, cause="outbid")
 
 
 def wanted(name: str, *, stop: StopOrder | None = None, generation: int = 1) -> DesiredAttempt:
-    return DesiredAttempt(
-        attempt=name,
-        workload="w",
-        generation=generation,
-        name="trial",
-        org="acme",
-        unix_user=None,
-        command="true",
-        workdir="/",
-        env=(),
-        env_file=None,
-        ranks=(Rank(node="n0", gpus=1),),
-        checkpoint_signal=None,
-        stop=stop,
-    )
+    return builders.desired(name, stop=stop, generation=generation)
 
 
 def seen(name: str, phase: Phase = Phase.RUNNING) -> ObservedAttempt:
-    return ObservedAttempt(
-        attempt=name,
-        generation=1,
-        phase=phase,
-        started_us=1,
-        released_us=2 if phase is Phase.RELEASED else None,
-        exits=(),
-        checkpoint=None,
-        devices=(),
-        launch_error=None,
-        engine_state="",
-    )
+    return builders.observed(name, phase=phase, released_us=2 if phase is Phase.RELEASED else None)
 
 
 def state(*attempts: DesiredAttempt) -> DesiredState:

@@ -12,9 +12,12 @@ from tests.api.town import Town
 def test_a_pool_is_told_as_it_was_opened_and_its_prices_are_public(fresh: Town) -> None:
     pool = fresh.pool(nodes=3, notice="8s")
     _, buyer = fresh.org()
-    (told,) = fresh.done(fresh.get("/pools", buyer))["pools"]
-    assert told["fabrics"] == {"f1": [f"{pool}-{n}" for n in (1, 2, 3)]}
-    assert told["terms"]["minimum_charge"] == told["terms"]["notice"] == "8s"
+    fleet = fresh.done(fresh.get("/pools", buyer))
+    ((told,), (market,)) = fleet["pools"], fleet["markets"]
+    (supply,) = told["supplies"]
+    assert supply["fabrics"] == {"f1": [f"{pool}-{n}" for n in (1, 2, 3)]}
+    assert (told["agent"], told["supplier"], told["engine"]) == ("never heard", None, "local")
+    assert market["terms"]["minimum_charge"] == market["terms"]["notice"] == "8s"
     (sheet,) = fresh.done(fresh.get("/prices", buyer))["prices"]
     assert (sheet["public_floor"], sheet["pay_as_you_go"]) == ("1.00", "12.00")
     fresh.done(fresh.post(f"/prices/{pool}", {"public_floor": "1.5"}))

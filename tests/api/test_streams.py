@@ -13,7 +13,7 @@ def test_everyone_sees_its_own_events_and_nobody_a_strangers(fresh: Town) -> Non
     workload = fresh.submit(pool, ann)
     fresh.wait_for_attempt(pool, workload)
     own = fresh.events(ann)
-    assert {"Submitted", "Cleared", "Launched", "MoneyMoved"} <= {each["type"] for each in own}
+    assert {"Submitted", "Cleared", "Launched", "UsePosted"} <= {each["type"] for each in own}
     strangers = fresh.events(ben)
     assert "Cleared" in {each["type"] for each in strangers}
     assert workload not in json.dumps(strangers) and ann_org not in json.dumps(strangers)

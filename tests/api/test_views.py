@@ -18,9 +18,9 @@ from parkade.core.state import events as happened
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROSECONDS_PER_HOUR
 from parkade.core.workloads.life import Cause, Why
-from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 from parkade.core.workloads.workload import Workload
 from parkade.wire.spec import WorkloadSpec
+from tests import builders
 
 NATURAL = st.integers(0, 10**15)
 st.register_type_strategy(int, NATURAL)
@@ -151,13 +151,13 @@ def test_a_spec_is_told_as_it_was_written(spec: WorkloadSpec) -> None:
 def test_the_most_it_can_cost_is_no_less_than_its_whole_time_at_its_limit(
     limit: int, gpus: int, nodes: int, most: int | None, duration_us: int | None, terms: MarketTerms
 ) -> None:
-    spec = Spec(
-        name="a", command="b", workdir="/", env=(), env_file=None, storage=(), nodes=nodes,
-        gpus=gpus, instance_type=None, interconnect=Interconnect.FABRIC,
-        capacity=Capacity(kind=CapacityKind.SPOT), limit_price_micros=limit,
-        max_spend_micros=most, checkpoint=None, priority=0, retry_failures=0,
+    spec = builders.spec(
+        nodes=nodes,
+        gpus=gpus,
+        limit_price_micros=limit,
+        max_spend_micros=most,
         max_duration_us=duration_us,
-    )  # fmt: skip
+    )
     cost = workload_cost(spec, terms, None)
     assert micros(cost.per_hour) == limit * gpus * nodes
     if most is None and duration_us is None:

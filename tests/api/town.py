@@ -16,27 +16,12 @@ import uvicorn
 
 from parkade.api import ApiSettings, create_app
 from parkade.control.clock import SystemClock
-from parkade.control.core import RULES
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors
-from parkade.ports import DesiredState, Observation, ObservedAttempt, Phase
+from parkade.ports import DesiredState, Observation, ObservedAttempt
 from parkade.service.first import make_operator
 from parkade.store import open_sqlite
-
-TERMS = {
-    "pay_as_you_go": "12",
-    "reservation_rate": "4",
-    "public_floor": "1.00",
-    "fee": "2/7",
-    "notice": "1s",
-    "heal_notice": "1s",
-    "kill": "1s",
-    "turnaround": "0s",
-    "clearing_interval": "1s",
-    "clearing_pause": "50ms",
-    "buffer_nodes": 0,
-}
+from tests import builders
 
 
 class Town:
@@ -93,19 +78,8 @@ class Town:
         if self.has_pool:
             return pool
         self.has_pool = True
-        body = {
-            "pool": pool,
-            "site": "elsewhere",
-            "instance_type": {
-                "name": "tiny",
-                "gpu_model": "T1",
-                "gpus_per_node": 2,
-                "memory_gib": 8,
-                "cpus": 2,
-            },
-            "fabrics": {"f1": [f"{pool}-{number}" for number in range(1, nodes + 1)]},
-            "terms": {**TERMS, **terms},
-        }
+        names = [f"{pool}-{number}" for number in range(1, nodes + 1)]
+        body = builders.pool_body(names, pool=pool, terms=builders.terms_body(**terms))
         self.done(self.post("/pools", body))
         return pool
 
@@ -156,18 +130,7 @@ class Town:
 
     def running(self, attempt: str) -> ObservedAttempt:
         """A first attempt that runs since now."""
-        return ObservedAttempt(
-            attempt=attempt,
-            generation=1,
-            phase=Phase.RUNNING,
-            started_us=SystemClock().now_us(),
-            released_us=None,
-            exits=(),
-            checkpoint=None,
-            devices=(),
-            launch_error=None,
-            engine_state="running",
-        )
+        return builders.observed(attempt, started_us=SystemClock().now_us())
 
     def events(
         self, token: str, *, after: int = 0, last_event_id: str | None = None
@@ -207,9 +170,7 @@ async def _serve(folder: Path, told: dict[str, Any], ready: threading.Event) -> 
         raise error
 
     store = open_sqlite(folder / "parkade.sqlite3", point=lambda _: None)
-    doors = Doors(
-        store=store, clock=SystemClock(), rules=RULES, on_fatal=fatal, point=lambda _: None
-    )
+    doors = builders.doors(store, SystemClock(), on_fatal=fatal)
     plane = Plane(doors, PlaneSettings(check_every=1, unreachable_after_us=3_600_000_000))
     plane.start()
 

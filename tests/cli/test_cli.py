@@ -10,7 +10,8 @@ from typer.testing import CliRunner, Result
 
 from parkade.cli import config, screen
 from parkade.cli.app import app
-from tests.api.town import TERMS, Town
+from tests import builders
+from tests.api.town import Town
 
 Run = Callable[..., Result]
 
@@ -123,19 +124,7 @@ def test_a_server_that_does_not_answer_is_worth_another_try(
     assert "does not answer" in run("ps", exit_code=6).stderr
 
 
-POOL = {
-    "pool": "lab",
-    "site": "elsewhere",
-    "instance_type": {
-        "name": "tiny",
-        "gpu_model": "T1",
-        "gpus_per_node": 2,
-        "memory_gib": 8,
-        "cpus": 2,
-    },
-    "fabrics": {"f1": ["n1", "n2", "n3"]},
-    "terms": TERMS,
-}
+POOL = builders.pool_body(("n1", "n2", "n3"))
 
 
 def test_a_market_is_run_from_the_command_line(
@@ -210,7 +199,7 @@ def test_a_workload_is_led_through_its_life(
     assert told["spec"]["command"] == "python 'a b.py'" and told["spec"]["env"] == {"A": "b=c"}
     assert told["name"] == "a-b"
     lines = run("events", "--json").stdout.splitlines()
-    assert {"Submitted", "MoneyMoved"} <= {json.loads(line)["type"] for line in lines}
+    assert {"Submitted", "UsePosted"} <= {json.loads(line)["type"] for line in lines}
     assert "submitted, 2 × 2 GPUs" in run("events").output
     run("logs", "w1", exit_code=4)
 

@@ -1,5 +1,6 @@
 """`parkade up` on this machine, as somebody would try it: a pool, a workload, its output."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ POOL = """
 pool: lab
 site: local
 instance_type: {name: cpu, gpu_model: none, gpus_per_node: 2, memory_gib: 1, cpus: 1}
-fabrics: {f1: [n1, n2]}
+fabrics: {f1: [GPU-01.cluster.local, GPU-02.cluster.local]}
 terms:
   pay_as_you_go: 12
   reservation_rate: 4
@@ -25,6 +26,7 @@ terms:
   clearing_interval: 1s
   clearing_pause: 100ms
 """
+NODES = ("GPU-01.cluster.local", "GPU-02.cluster.local")
 PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
 PATIENCE_S = 30
 
@@ -71,11 +73,20 @@ def test_a_workload_is_run_on_this_machine_and_billed(environment: dict[str, str
     run(environment, "org", "create", "acme")
     run(environment, "deposit", "acme", "10")
     run(environment, "submit", "--org", "acme", "--limit", "3", "--workdir", "/tmp",
-        "--", "echo hello; sleep 1; echo done")  # fmt: skip
+        "--", "echo hello on $PARKADE_SEATS; sleep 1; echo done")  # fmt: skip
     end = time.monotonic() + PATIENCE_S
     while "succeeded" not in run(environment, "ps", "-a"):
         assert time.monotonic() < end
-    assert run(environment, "logs", "w1") == "hello\ndone\n"
+    said = run(environment, "logs", "w1")
+    assert said in {f"hello on {node}:1\ndone\n" for node in NODES}
     said = run(environment, "statement", "--account", "org/acme")
     assert "usage" in said and "w1.1" in said
     assert "w1: running" in run(environment, "events")
+
+
+def test_real_host_names_are_names_of_nodes(environment: dict[str, str]) -> None:
+    run(environment, "pool", "create", "-f", "-", stdin=POOL)
+    run(environment, "node", "cordon", NODES[0], "-r", "fan")
+    shown = json.loads(run(environment, "node", "list", "--json"))["nodes"]
+    told = [(node["node"], len(node["cordons"])) for node in shown]
+    assert told == [(NODES[0], 1), (NODES[1], 0)]

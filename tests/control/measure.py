@@ -14,12 +14,11 @@ from pathlib import Path
 import structlog
 
 from parkade.control.clock import SystemClock
-from parkade.control.core import RULES
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors
 from parkade.core.state.commands import CreateOrg, Deposit
 from parkade.store import open_sqlite
+from tests import builders
 
 ONE_BY_ONE = 1_000
 TOGETHER = 20_000
@@ -38,13 +37,7 @@ async def deposit(plane: Plane, times: int) -> list[float]:
 async def measure(folder: Path) -> list[str]:
     """One line for each way of asking."""
     store = open_sqlite(folder / "parkade.sqlite3")
-    doors = Doors(
-        store=store,
-        clock=SystemClock(),
-        rules=RULES,
-        on_fatal=lambda error: None,
-        point=lambda point: None,
-    )
+    doors = builders.doors(store, SystemClock())
     plane = Plane(doors, PlaneSettings(check_every=1000))
     plane.start()
     await plane.execute(CreateOrg(by=None, org="a"))

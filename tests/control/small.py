@@ -7,56 +7,17 @@ A command by `bug` breaks in `decide`.
 import msgspec
 
 from parkade.control.rules import Rules
-from parkade.core.fleet.market import InstanceType, Market, MarketTerms
 from parkade.core.kernel.evolve import evolve
 from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, org_account
 from parkade.core.state import commands as asked
 from parkade.core.state import events as happened
 from parkade.core.state.people import Org
 from parkade.core.state.world import Records, World
-from parkade.core.units.fraction import Fraction
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.units.time import DAY_US, HOUR_US, SECOND_US
+from tests import builders
 
 _event_decoder: msgspec.json.Decoder[happened.AnyEvent] = msgspec.json.Decoder(happened.AnyEvent)
 _records_decoder = msgspec.json.Decoder(Records)
-
-TERMS = MarketTerms(
-    pay_as_you_go_micros=12_000_000,
-    reservation_rate_micros=4_000_000,
-    public_floor_micros=1_000_000,
-    fee=Fraction(numerator=2, denominator=7),
-    switching_credit=Fraction(numerator=1, denominator=20),
-    notice_us=30 * SECOND_US,
-    heal_notice_us=10 * SECOND_US,
-    kill_us=5 * SECOND_US,
-    turnaround_us=0,
-    start_grace_us=120 * SECOND_US,
-    minimum_charge_us=30 * SECOND_US,
-    release_grace_us=30 * SECOND_US,
-    clearing_interval_us=30 * SECOND_US,
-    clearing_pause_us=1 * SECOND_US,
-    billing_period_us=HOUR_US,
-    backoff_us=60 * SECOND_US,
-    retention_us=24 * HOUR_US,
-    buffer_nodes=0,
-)
-
-
-def market(name: str) -> Market:
-    kind = InstanceType(name="small", gpu_model="T", gpus_per_node=8, memory_gib=64, cpus=8)
-    return Market(
-        market=name,
-        pool=name,
-        site="here",
-        instance_type=kind,
-        terms=TERMS,
-        fabrics=("f",),
-        is_reachable=True,
-        ladder=(),
-        cleared_us=0,
-        clearings=0,
-    )
 
 
 def org_created(name: str, at_us: int) -> happened.OrgCreated:
@@ -81,10 +42,15 @@ def decide(
             )
             return (happened.MoneyMoved(at_us=now_us, transfers=(money,)),)
         case asked.OpenPool(pool=pool):
-            return (happened.PoolOpened(at_us=now_us, market=market(pool), nodes=()),)
+            market = builders.market(pool)
+            return (
+                happened.PoolOpened(
+                    at_us=now_us, pool=builders.pool(pool), market=market, nodes=()
+                ),
+            )
         case asked.ReportReachability(pool=pool, is_reachable=is_reachable):
             return (
-                happened.ReachabilityChanged(at_us=now_us, market=pool, is_reachable=is_reachable),
+                happened.ReachabilityChanged(at_us=now_us, pool=pool, is_reachable=is_reachable),
             )
         case asked.RunClearing():
             return (org_created(f"cleared-{len(records.orgs)}", now_us),)
@@ -142,21 +108,3 @@ SMALL = Rules(
     encode_snapshot=lambda world: msgspec.json.encode(world.records),
     decode_snapshot=lambda body: World(_records_decoder.decode(body)),
 )
-
-
-class HandClock:
-    """A clock that a test moves; both hands together, unless only the wall's is set."""
-
-    def __init__(self, now_us: int = 1_000 * DAY_US) -> None:
-        self.wall = now_us
-        self.steady = 0
-
-    def now_us(self) -> int:
-        return self.wall
-
-    def steady_us(self) -> int:
-        return self.steady
-
-    def pass_us(self, span_us: int) -> None:
-        self.wall += span_us
-        self.steady += span_us

@@ -7,15 +7,26 @@ import msgspec
 import pytest
 
 from parkade.control.answers import Decided, Idempotency
+from parkade.control.core import RULES
 from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
 from parkade.control.rules import Rules
-from parkade.core.state.commands import AnyCommand, CreateOrg, Deposit, OpenEpoch, OpenPool
+from parkade.core.state.commands import (
+    AddToken,
+    AnyCommand,
+    CreateOrg,
+    CreateUser,
+    Deposit,
+    RevokeToken,
+    SetCap,
+)
 from parkade.core.state.events import AnyEvent, OrgCreated
+from parkade.core.state.people import Role
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.ports import Fenced, Store
 from parkade.store import open_sqlite
-from tests.control.small import SMALL, TERMS, market
+from tests import builders
+from tests.control.small import SMALL
 
 ANN = Idempotency(principal="ann", key="k", request_digest="d")
 
@@ -28,9 +39,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def begun(store: Store, rules: Rules = SMALL, *, now_us: int = 1, check_every: int = 1) -> Cycle:
-    world, sequence = recover(store, rules)
-    cycle = Cycle(world, store, rules, sequence=sequence, check_every=check_every)
-    cycle.open(OpenEpoch(by=None), now_us)
+    cycle = Cycle(recover(store, rules), store, rules, check_every=check_every)
+    cycle.open(builders.open_epoch(), now_us)
     return cycle
 
 
@@ -42,11 +52,6 @@ def org(name: str, by: str | None = "ann") -> CreateOrg:
     return CreateOrg(by=by, org=name)
 
 
-def open_pool(name: str) -> OpenPool:
-    kind = market(name).instance_type
-    return OpenPool(by=None, pool=name, site="here", instance_type=kind, fabrics=(), terms=TERMS)
-
-
 def stored(store: Store) -> list[AnyEvent]:
     return [
         SMALL.decode_event(entry.body, entry.version)
@@ -56,6 +61,19 @@ def stored(store: Store) -> list[AnyEvent]:
 
 def created(store: Store) -> list[tuple[str, int]]:
     return [(e.org.org, e.at_us) for e in stored(store) if isinstance(e, OrgCreated)]
+
+
+def test_a_revoked_token_decides_nothing_even_in_the_batch_that_revokes_it(store: Store) -> None:
+    cycle = begun(store, RULES)
+    user = CreateUser(by=None, user="ann", org="a", role=Role.OWNER, unix_name=None)
+    token = AddToken(by=None, token="t", user="ann", digest="d" * 64)
+    cycle.take_commands(2, [ask(org("a", by=None)), ask(user), ask(token)])
+    cap = SetCap(by="ann", user="ann", cap_micros=1)
+    sent = Asked(command=cap, token="t", idempotency=ANN)
+    revoke = RevokeToken(by="ann", token="t")
+    outcomes, _ = cycle.take_commands(3, [sent, ask(revoke), sent])
+    assert isinstance(outcomes[0], Decided) and isinstance(outcomes[1], Decided)
+    assert isinstance(outcomes[2], Refusal) and outcomes[2].reason is Reason.UNAUTHENTICATED
 
 
 def test_after_a_pause_deadlines_come_before_commands_each_at_its_own_time(store: Store) -> None:
@@ -187,11 +205,12 @@ def test_a_stale_writer_cannot_commit(store: Store, tmp_path: Path) -> None:
 
 def test_replaying_the_journal_gives_the_same_world_byte_for_byte(store: Store) -> None:
     cycle = begun(store)
-    cycle.take_commands(2, [ask(open_pool("m")), ask(org("a")), ask(org("due-5"))])
+    cycle.take_commands(2, [ask(builders.open_pool("m")), ask(org("a")), ask(org("due-5"))])
     cycle.take_commands(3, [ask(Deposit(by=None, org="a", micros=9))])
     cycle.take_deadlines(8, limit=10)
     cycle.clear("m", 9)
-    world, sequence = recover(store, SMALL)
+    recovered = recover(store, SMALL)
+    world, sequence = recovered.world, recovered.sequence
     assert sequence == cycle.sequence
     assert SMALL.encode_snapshot(world) == SMALL.encode_snapshot(cycle.world)
 

@@ -2,50 +2,35 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from parkade.control.answers import Decided
-from parkade.control.core import RULES
 from parkade.control.cycle import Asked
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors, Writer
-from parkade.core.fleet.market import InstanceType
+from parkade.control.writer import Writer
 from parkade.core.state import commands as asked
 from parkade.core.state.people import Role
 from parkade.core.units.time import SECOND_US
-from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
-from parkade.core.workloads.spec import (
-    Capacity,
-    CapacityKind,
-    CheckpointTerms,
-    Interconnect,
-    Spec,
-)
+from parkade.core.workloads.observed import EnginePhase, RankExit
+from parkade.core.workloads.spec import CheckpointTerms
 from parkade.ports import DesiredState, Rank, Store
 from parkade.store import open_sqlite
-from tests.control.small import TERMS, HandClock
+from tests import builders
+from tests.clocks import HandClock
 
-SPEC = Spec(
-    name="train",
-    command="python train.py",
-    workdir="/home/ann",
-    env=(("EPOCHS", "3"),),
-    env_file="~/secrets",
-    storage=(),
-    nodes=2,
-    gpus=3,
-    instance_type=None,
-    interconnect=Interconnect.FABRIC,
-    capacity=Capacity(kind=CapacityKind.SPOT),
-    limit_price_micros=2_000_000,
-    max_spend_micros=None,
-    checkpoint=CheckpointTerms(signal="SIGUSR1", needs_us=SECOND_US),
-    priority=0,
-    retry_failures=0,
-    max_duration_us=None,
-)
-TYPE = InstanceType(name="small", gpu_model="T4", gpus_per_node=4, memory_gib=8, cpus=4)
+SPEC: dict[str, Any] = {
+    "name": "train",
+    "command": "python train.py",
+    "workdir": "/home/ann",
+    "env": (("EPOCHS", "3"),),
+    "env_file": "~/secrets",
+    "nodes": 2,
+    "gpus": 3,
+    "checkpoint": CheckpointTerms(signal="SIGUSR1", needs_us=SECOND_US),
+}
+TERMS = builders.terms()
 
 
 class Driven:
@@ -55,12 +40,7 @@ class Driven:
         self.store = store
         self.clock = HandClock()
         self.writer = self.restarted()
-        fabrics = (("a", ("n1", "n2")),)
-        self.ask(
-            asked.OpenPool(
-                by=None, pool="box", site="s", instance_type=TYPE, fabrics=fabrics, terms=TERMS
-            )
-        )
+        self.ask(builders.open_pool("box", {"a": 2}))
         self.ask(asked.CreateOrg(by=None, org="lab"))
         self.ask(
             asked.CreateUser(by=None, user="ann", org="lab", role=Role.MEMBER, unix_name="ann1")
@@ -68,13 +48,7 @@ class Driven:
         self.ask(asked.Deposit(by=None, org="lab", micros=10**9))
 
     def restarted(self) -> Writer:
-        doors = Doors(
-            store=self.store,
-            clock=self.clock,
-            rules=RULES,
-            on_fatal=lambda error: None,
-            point=lambda point: None,
-        )
+        doors = builders.doors(self.store, self.clock)
         return Writer(doors, PlaneSettings(check_every=1))
 
     def ask(self, command: asked.AnyCommand) -> None:
@@ -84,7 +58,7 @@ class Driven:
 
     def pass_seconds(self, seconds: int) -> None:
         self.clock.pass_us(seconds * SECOND_US)
-        self.writer.reach.heard("box", self.clock.steady_us())
+        self.writer.intake.heard("box", self.clock.steady_us())
         self.writer.turn()
         self.writer.turn()
 
@@ -94,7 +68,7 @@ class Driven:
         return state
 
     def submit(self) -> None:
-        self.ask(asked.Submit(by="ann", org="lab", market="box", spec=SPEC, is_held=False))
+        self.ask(builders.submit("lab", "ann", **SPEC))
         self.pass_seconds(31)
 
 
@@ -116,7 +90,7 @@ def test_an_attempt_is_told_with_all_that_its_engine_needs(driven: Driven) -> No
     assert (attempt.name, attempt.org, attempt.unix_user) == ("train", "lab", "ann1")
     assert (attempt.command, attempt.workdir) == ("python train.py", "/home/ann")
     assert (attempt.env, attempt.env_file) == ((("EPOCHS", "3"),), "~/secrets")
-    assert attempt.ranks == (Rank(node="n1", gpus=3), Rank(node="n2", gpus=3))
+    assert attempt.ranks == (Rank(node="a1", gpus=3), Rank(node="a2", gpus=3))
     assert (attempt.checkpoint_signal, attempt.stop) == ("SIGUSR1", None)
 
 
@@ -130,17 +104,11 @@ def test_a_stop_is_told_with_its_deadlines_until_the_release_is_seen(driven: Dri
     assert attempt.stop.deadline_us == now_us + TERMS.notice_us
     assert attempt.stop.kill_at_us == now_us + TERMS.notice_us + TERMS.kill_us
     assert attempt.stop.cause == "cancelled"
-    seen = ObservedAttempt(
-        attempt="w1.1",
-        generation=1,
+    seen = builders.observed(
         phase=EnginePhase.RELEASED,
         started_us=now_us - SECOND_US,
         released_us=now_us,
         exits=(RankExit(rank=0, code=None, signal=15), RankExit(rank=1, code=None, signal=15)),
-        checkpoint=None,
-        devices=(),
-        launch_error=None,
-        engine_state="gone",
     )
     driven.ask(asked.ReportAttempts(by=None, pool="box", attempts=(seen,)))
     assert driven.state().attempts == ()

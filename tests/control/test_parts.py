@@ -1,4 +1,4 @@
-"""The small parts of the control plane: clock, schedule, reach, observed, leader."""
+"""The small parts of the control plane: clock, schedule, leadership."""
 
 import subprocess
 import sys
@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 
 from parkade.control.clock import ClockGuard
-from parkade.control.leader import AlreadyLed, Lock
-from parkade.control.observed import Observed
-from parkade.control.reach import Reach
+from parkade.control.leadership import FileLeadership
 from parkade.control.schedule import Schedule
 from parkade.core.units.time import DAY_US, HOUR_US, SECOND_US
-from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
-from parkade.ports import Observation
-from tests.control.small import HandClock, market
+from parkade.ports import AlreadyLed
+from tests.builders import market
+from tests.clocks import HandClock
 
 
 def guard(clock: HandClock, *, floor_us: int = 0) -> ClockGuard:
@@ -101,63 +99,17 @@ def test_a_frozen_market_is_not_cleared_and_others_are() -> None:
     assert schedule.frozen == ("m",)
 
 
-def test_a_silent_agent_is_told_once_it_was_silent_for_long() -> None:
-    reach = Reach(silence_us=15, started_us=100)
-    assert list(reach.news([market("m")], 115)) == []
-    (news,) = reach.news([market("m")], 116)
-    assert (news.pool, news.is_reachable) == ("m", False)
-    reach.heard("m", 120)
-    assert list(reach.news([market("m")], 121)) == []
-
-
-def observation(at_us: int, *attempts: ObservedAttempt, is_complete: bool = True) -> Observation:
-    return Observation(pool="m", at_us=at_us, is_complete=is_complete, attempts=attempts)
-
-
-RUNNING = ObservedAttempt(
-    attempt="w.1",
-    generation=1,
-    phase=EnginePhase.RUNNING,
-    started_us=1,
-    released_us=None,
-    exits=(),
-    checkpoint=None,
-    devices=(),
-    launch_error=None,
-    engine_state="running",
-)
-
-
-def test_nothing_follows_from_a_partial_or_a_straggling_observation() -> None:
-    observed = Observed(repeat_us=10)
-    assert not observed.is_usable(observation(5, is_complete=False))
-    assert observed.is_usable(observation(5))
-    assert not observed.is_usable(observation(4))
-    assert observed.is_usable(observation(5))
-
-
-def test_an_observation_is_news_when_it_or_what_is_desired_changed_or_after_a_while() -> None:
-    observed = Observed(repeat_us=10)
-    same = observation(5, RUNNING)
-    assert observed.is_news(same, desired=1, steady_us=0)
-    observed.tell(same, desired=1, steady_us=0)
-    assert not observed.is_news(same, desired=1, steady_us=9)
-    assert observed.is_news(same, desired=2, steady_us=9)
-    assert observed.is_news(observation(6), desired=1, steady_us=9)
-    assert observed.is_news(same, desired=1, steady_us=10)
-
-
 HOLD = """
 import sys
 from pathlib import Path
-from parkade.control.leader import Lock
-lock = Lock.take(Path(sys.argv[1]))
+from parkade.control.leadership import FileLeadership
+FileLeadership(Path(sys.argv[1]), holder="server").acquire()
 print("taken", flush=True)
 sys.stdin.read()
 """
 
 
-def test_a_second_writer_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
+def test_a_second_holder_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
     path = tmp_path / "data" / "writer.lock"
     first = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)],
@@ -165,10 +117,27 @@ def test_a_second_writer_is_refused_with_the_name_of_the_first(tmp_path: Path) -
         stdout=subprocess.PIPE,
         text=True,
     )
+    mine = FileLeadership(path, holder="server")
     with first:
         assert first.stdout is not None
         assert first.stdout.readline() == "taken\n"
-        with pytest.raises(AlreadyLed, match=f"process {first.pid}"):
-            Lock.take(path)
+        with pytest.raises(AlreadyLed, match=f"another server .process {first.pid}."):
+            mine.acquire()
+        assert not mine.is_held()
         first.kill()
-    Lock.take(path).release()
+    mine.acquire()
+    assert mine.is_held()
+    mine.release()
+    assert not mine.is_held()
+
+
+def test_leadership_is_lost_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "writer.lock"
+    first, second = (FileLeadership(path, holder="server") for _ in range(2))
+    first.acquire()
+    path.unlink()
+    assert not first.is_held()
+    second.acquire()
+    assert second.is_held() and not first.is_held()
+    first.release()
+    second.release()

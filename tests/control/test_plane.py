@@ -9,23 +9,25 @@ from typing import TypeVar
 import msgspec
 import pytest
 
+from parkade.control.cycle import Asked
 from parkade.control.plane import (
     Decided,
     Idempotency,
-    LogsUnavailable,
     Plane,
     PlaneStopped,
 )
 from parkade.control.rules import Rules
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors
-from parkade.core.state.commands import ConfirmClock, CreateOrg, Deposit, OpenPool
+from parkade.control.writer import LeadershipLost
+from parkade.core.state.commands import ConfirmClock, CreateOrg, Deposit
 from parkade.core.state.events import ClockJumped, OrgCreated, ReachabilityChanged
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US
 from parkade.ports import Fenced, Observation, Store
 from parkade.store import open_sqlite
-from tests.control.small import SMALL, TERMS, HandClock, market
+from tests import builders
+from tests.clocks import HandClock
+from tests.control.small import SMALL
 
 Kind = TypeVar("Kind")
 
@@ -38,13 +40,14 @@ class Bench:
     def __init__(self, folder: Path, rules: Rules, settings: PlaneSettings) -> None:
         self.clock = HandClock()
         self.fatal: list[BaseException] = []
+        self.leadership = builders.Leading()
         self.store: Store = open_sqlite(folder / "parkade.sqlite3")
-        self.doors = Doors(
-            store=self.store,
-            clock=self.clock,
+        self.doors = builders.doors(
+            self.store,
+            self.clock,
             rules=rules,
             on_fatal=self.fatal.append,
-            point=lambda _: None,
+            leadership=self.leadership,
         )
         self.plane = Plane(self.doors, settings)
 
@@ -64,11 +67,6 @@ async def bench(
 
 def org(name: str) -> CreateOrg:
     return CreateOrg(by="ann", org=name)
-
-
-def open_pool(name: str) -> OpenPool:
-    kind = market(name).instance_type
-    return OpenPool(by=None, pool=name, site="here", instance_type=kind, fabrics=(), terms=TERMS)
 
 
 async def next_of(
@@ -169,13 +167,23 @@ async def test_a_writer_that_another_overtook_stops_without_answering(tmp_path: 
         other.store.close()
 
 
+async def test_a_writer_that_lost_its_leadership_stops_without_deciding(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        await made.plane.execute(org("a"))
+        made.leadership.is_lost = True
+        with pytest.raises(PlaneStopped):
+            await made.plane.execute(org("b"))
+        assert isinstance(made.fatal[0], LeadershipLost)
+        assert made.store.last_sequence() == 2
+
+
 async def test_a_frozen_market_is_visible_and_commands_go_on(tmp_path: Path) -> None:
     def decide(world, command, now_us):  # type: ignore[no-untyped-def]
         assert type(command).__name__ != "RunClearing"
         return SMALL.decide(world, command, now_us)
 
     async with bench(tmp_path, msgspec.structs.replace(SMALL, decide=decide)) as made:
-        await made.plane.execute(open_pool("m"))
+        await made.plane.execute(builders.open_pool("m"))
         while not made.plane.health().frozen_markets:
             await made.plane.execute(org("a"))
         assert made.plane.health().frozen_markets == ("m",)
@@ -187,7 +195,7 @@ async def test_a_jump_of_the_clock_stops_clearing_until_confirmed(tmp_path: Path
         await made.plane.read(lambda world, now_us: now_us)
         made.clock.wall += 99 * 24 * 3600 * SECOND_US
         await next_of(made.plane, ClockJumped)
-        await made.plane.execute(open_pool("m"))
+        await made.plane.execute(builders.open_pool("m"))
         await made.plane.execute(org("a"))
         assert not await made.plane.read(lambda world, _: "cleared-1" in world.records.orgs)
         await made.plane.execute(ConfirmClock(by=None))
@@ -203,7 +211,7 @@ def observation(at_us: int, *, is_complete: bool = True) -> Observation:
 
 async def test_a_silent_pool_is_unreachable_until_it_is_heard(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
-        await made.plane.execute(open_pool("m"))
+        await made.plane.execute(builders.open_pool("m"))
         made.clock.pass_us(16 * SECOND_US)
         gone = await next_of(made.plane, ReachabilityChanged)
         assert not gone.is_reachable
@@ -217,7 +225,7 @@ async def test_desired_state_is_told_at_once_and_then_only_when_it_changed(tmp_p
     async with bench(tmp_path) as made:
         assert await made.plane.desired("m", after=None, wait_s=0.01) is None
         waiting = asyncio.create_task(made.plane.desired("m", after=None, wait_s=20))
-        await made.plane.execute(open_pool("m"))
+        await made.plane.execute(builders.open_pool("m"))
         state = await waiting
         assert state is not None
         assert (state.epoch, state.attempts) == (1, ())
@@ -238,7 +246,36 @@ async def test_a_restart_begins_from_a_snapshot_or_without_it(tmp_path: Path) ->
         assert made.plane.health().epoch == 3
 
 
-async def test_logs_of_an_unknown_attempt_are_unavailable(tmp_path: Path) -> None:
+async def test_an_answer_is_the_state_that_its_command_made(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
-        with pytest.raises(LogsUnavailable):
-            await anext(made.plane.logs("w.1", 0, offset=0, follow=False))
+        asks = [
+            made.plane.ask(
+                Asked(
+                    command=Deposit(by=None, org="a", micros=micros),
+                    look=lambda world, _: world.ledger.balance("org/a"),
+                    show=lambda world, _, __, before: (before, world.ledger.balance("org/a")),
+                )
+            )
+            for micros in (1, 2, 3)
+        ]
+        outcomes = await asyncio.gather(*asks)
+        shown = [outcome.shown for outcome in outcomes if isinstance(outcome, Decided)]
+        assert shown == [(0, 1), (1, 3), (3, 6)]
+
+
+async def test_a_show_that_fails_is_its_askers_trouble_and_the_decision_stands(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as made:
+        with pytest.raises(ZeroDivisionError):
+            await made.plane.ask(Asked(command=org("a"), show=lambda *_: 1 // 0))
+        assert await made.plane.read(lambda world, _: "a" in world.records.orgs)
+
+
+async def test_a_look_that_refuses_decides_nothing(tmp_path: Path) -> None:
+    refusal = Refusal(reason=Reason.NOT_FOUND, detail="not theirs")
+    async with bench(tmp_path) as made:
+        assert await made.plane.ask(Asked(command=org("a"), look=lambda *_: refusal)) == refusal
+        failed = await made.plane.ask(Asked(command=org("b"), look=lambda *_: 1 // 0))
+        assert isinstance(failed, Refusal) and failed.reason is Reason.INTERNAL
+        assert not await made.plane.read(lambda world, _: world.records.orgs.keys() & {"a", "b"})

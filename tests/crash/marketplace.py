@@ -14,21 +14,17 @@ from typing import Any
 
 import httpx
 
+from tests import builders
+
 ROOT = Path(__file__).parents[2]
 START_S = 20.0
-POOL = {
-    "pool": "box",
-    "site": "local",
-    "instance_type": {
-        "name": "small", "gpu_model": "T4", "gpus_per_node": 4, "memory_gib": 8, "cpus": 4
-    },
-    "fabrics": {"a": ["n1", "n2", "n3"]},
-    "terms": {
-        "pay_as_you_go": "12", "reservation_rate": "4", "public_floor": "1", "fee": "2/7",
-        "notice": "1s", "heal_notice": "1s", "kill": "1s", "turnaround": "0s",
-        "clearing_interval": "300ms", "clearing_pause": "50ms", "backoff": "0s",
-    },
-}  # fmt: skip
+POOL = builders.pool_body(
+    ("n1", "n2", "n3"),
+    gpus=4,
+    pool="box",
+    site="local",
+    terms=builders.terms_body(clearing_interval="300ms", backoff="0s"),
+)
 
 
 class Died(Exception):

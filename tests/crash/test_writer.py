@@ -18,21 +18,19 @@ from parkade.control.core import RULES
 from parkade.control.cycle import Asked, Outcome
 from parkade.control.recover import recover
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors, Writer
-from parkade.core.fleet.market import InstanceType
+from parkade.control.writer import Writer
 from parkade.core.state import commands as asked
 from parkade.core.state.people import Role
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
-from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 from parkade.ports import DesiredAttempt
 from parkade.store import open_sqlite
+from tests import builders
 from tests.auditor import audit
-from tests.control.small import TERMS, HandClock
+from tests.clocks import HandClock
 
 POINTS = ("before_commit", "inside_commit", "after_commit", "before_answer")
 SETTINGS = PlaneSettings(check_every=1, snapshot_every_events=40)
-TYPE = InstanceType(name="small", gpu_model="T4", gpus_per_node=4, memory_gib=8, cpus=4)
 
 
 class PowerLoss(BaseException):
@@ -63,17 +61,8 @@ class Node:
     def _launch(self, one: DesiredAttempt, now_us: int) -> None:
         self.launches.append(one.attempt)
         self._ends_us[one.attempt] = now_us + self._chance.randint(1, 5 * HOUR_US)
-        self.seen[one.attempt] = ObservedAttempt(
-            attempt=one.attempt,
-            generation=one.generation,
-            phase=EnginePhase.RUNNING,
-            started_us=now_us,
-            released_us=None,
-            exits=(),
-            checkpoint=None,
-            devices=(),
-            launch_error=None,
-            engine_state="running",
+        self.seen[one.attempt] = builders.observed(
+            one.attempt, generation=one.generation, started_us=now_us
         )
 
     def live(self, now_us: int) -> None:
@@ -111,13 +100,7 @@ class Story:
     def _live(self) -> Writer:
         self.lives += 1
         self.store = open_sqlite(self.path, point=self._point)
-        doors = Doors(
-            store=self.store,
-            clock=self.clock,
-            rules=RULES,
-            on_fatal=lambda error: None,
-            point=self._point,
-        )
+        doors = builders.doors(self.store, self.clock, point=self._point)
         return Writer(doors, SETTINGS)
 
     def _point(self, point: str) -> None:
@@ -174,7 +157,7 @@ class Story:
         self.node.hear(state.attempts, self.clock.wall)
         self.node.live(self.clock.wall)
         report = asked.ReportAttempts(by=None, pool="box", attempts=tuple(self.node.seen.values()))
-        self.writer.reach.heard("box", self.clock.steady_us())
+        self.writer.intake.heard("box", self.clock.steady_us())
         one = Asked(command=report, idempotency=None)
         self._surviving(lambda: self.writer.turn((one,)).outcomes[0])
         health = self.writer.health()
@@ -182,11 +165,8 @@ class Story:
 
     def begin(self) -> None:
         """A pool, an org, money."""
-        fabrics = (("a", ("n1", "n2", "n3")), ("b", ("n4", "n5")))
         for command in (
-            asked.OpenPool(
-                by=None, pool="box", site="s", instance_type=TYPE, fabrics=fabrics, terms=TERMS
-            ),
+            builders.open_pool("box", {"a": 3, "b": 2}),
             asked.CreateOrg(by=None, org="a"),
             asked.CreateOrg(by=None, org="b"),
             asked.CreateUser(by=None, user="ua", org="a", role=Role.OWNER, unix_name=None),
@@ -231,26 +211,14 @@ class Story:
         return self._submit(org)
 
     def _submit(self, org: str) -> asked.Submit:
-        spec = Spec(
-            name="x",
-            command="true",
-            workdir="/",
-            env=(),
-            env_file=None,
-            storage=(),
+        return builders.submit(
+            org,
+            f"u{org}",
             nodes=self.chance.randint(1, 2),
             gpus=self.chance.choice((1, 2, 4, 4)),
-            instance_type=None,
-            interconnect=Interconnect.FABRIC,
-            capacity=Capacity(kind=CapacityKind.SPOT),
             limit_price_micros=self.chance.randint(10**6, 10**7),
-            max_spend_micros=None,
-            checkpoint=None,
-            priority=0,
             retry_failures=3,
-            max_duration_us=None,
         )
-        return asked.Submit(by=f"u{org}", org=org, market="box", spec=spec, is_held=False)
 
     def run(self, steps: int) -> None:
         """Commands with time between them."""
@@ -273,5 +241,5 @@ def test_power_may_fail_at_any_seam_of_a_commit(tmp_path: Path, seed: int) -> No
     deposited = sum(c.micros for c, _ in story.told if isinstance(c, asked.Deposit))
     assert -books.balances["external"] == deposited
     live = RULES.encode_snapshot(story.writer._cycle.world)
-    assert RULES.encode_snapshot(recover(story.store, RULES)[0]) == live
+    assert RULES.encode_snapshot(recover(story.store, RULES).world) == live
     story.store.close()

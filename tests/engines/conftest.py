@@ -12,16 +12,10 @@ import pytest
 from parkade.engines.local import processes, records
 from parkade.engines.local.engine import LocalEngine
 from parkade.ports import DesiredAttempt, NodeShape
+from tests.clocks import WallClock
 from tests.engines.trial import until
 
 NODES = (NodeShape(node="n0", gpus=4), NodeShape(node="n1", gpus=4))
-
-
-class WallClock:
-    """The real time, in its proper unit."""
-
-    def now_us(self) -> int:
-        return time.time_ns() // 1000
 
 
 class LocalPlace:

@@ -21,10 +21,10 @@ from parkade.ports import (
     Rank,
     StopOrder,
 )
+from tests import builders
 
 PATIENCE_S = 20.0
 POLL_S = 0.02
-SECOND_US = 1_000_000
 UNTIL_TERM = "trap 'date +%s%N > $PARKADE_CHECKPOINT_DIR/termed; exit 0' TERM; "
 NEVER_LEAVES = "trap '' TERM; "
 FOR_EVER = "touch $PARKADE_CHECKPOINT_DIR/up.$PARKADE_NODE_RANK; while :; do sleep 0.05; done"
@@ -50,34 +50,14 @@ def now_us() -> int:
 
 def attempt_of(command: str, *, nodes: int = 1, gpus: int = 1, **changes: Any) -> DesiredAttempt:
     """A new attempt; `changes` are fields of DesiredAttempt."""
-    number = next(_numbers)
-    made = DesiredAttempt(
-        attempt=f"w{number}.1",
-        workload=f"w{number}",
-        generation=1,
-        name="trial",
-        org="acme",
-        unix_user=None,
-        command=command,
-        workdir="/tmp",
-        env=(),
-        env_file=None,
-        ranks=tuple(Rank(node=f"n{index}", gpus=gpus) for index in range(nodes)),
-        checkpoint_signal=None,
-        stop=None,
-    )
+    ranks = tuple(Rank(node=f"n{index}", gpus=gpus) for index in range(nodes))
+    made = builders.desired(f"w{next(_numbers)}.1", command=command, workdir="/tmp", ranks=ranks)
     return msgspec.structs.replace(made, **changes)
 
 
 def order_in(term_s: float, kill_s: float, cause: str = "outbid") -> StopOrder:
     """TERM and KILL that many seconds from now."""
-    now = now_us()
-    return StopOrder(
-        noticed_at_us=now,
-        deadline_us=now + int(term_s * SECOND_US),
-        kill_at_us=now + int(kill_s * SECOND_US),
-        cause=cause,
-    )
+    return builders.stop_order(now_us(), term_s=term_s, kill_s=kill_s, cause=cause)
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:

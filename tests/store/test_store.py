@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind
+from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, Use
 from parkade.ports import (
     Batch,
     Fenced,
@@ -34,11 +34,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def entry(sequence: int, *, at_us: int = 5) -> JournalEntry:
     body = b"%d" % sequence
-    return JournalEntry(sequence=sequence, epoch=1, at_us=at_us, type="Thing", version=1, body=body)
+    return JournalEntry(
+        sequence=sequence, epoch=1, at_us=at_us, type="Thing", version=1, body=body, digest="d"
+    )
+
+
+USE = Use(gpus=3, price_micros=2, start_us=1, end_us=4)
 
 
 def paid(sequence: int, debit: str, credit: str, *, at_us: int = 5) -> StatedTransfer:
-    transfer = Transfer(kind=TransferKind.USAGE, debit=debit, credit=credit, micros=7, gpus=3)
+    transfer = Transfer(kind=TransferKind.USAGE, debit=debit, credit=credit, micros=7, use=USE)
     return StatedTransfer(sequence=sequence, position=0, at_us=at_us, transfer=transfer)
 
 
@@ -103,7 +108,7 @@ def test_the_primary_key_refuses_a_second_event_of_one_sequence(tmp_path: Path) 
     store = open_sqlite(path)
     store.commit(batch(entry(1)))
     with sqlite3.connect(path) as connection, pytest.raises(sqlite3.IntegrityError):
-        connection.execute("INSERT INTO journal VALUES (1, 2, 3, 'Thing', 1, x'00')")
+        connection.execute("INSERT INTO journal VALUES (1, 2, 3, 'Thing', 1, x'00', 'd')")
     connection.close()
     store.close()
 
@@ -218,7 +223,20 @@ def test_the_migrations_lead_to_the_tables_that_are_used(tmp_path: Path) -> None
     wanted.dispose()
 
 
-def schema_of(engine: sa.Engine) -> set[tuple[str, str]]:
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL")
-        return {(row[0], row[1]) for row in rows}
+def schema_of(engine: sa.Engine) -> dict[str, tuple[object, ...]]:
+    """Columns, primary key and indexes of each table: a column added later is written otherwise
+    in SQLite's own text, and is the same column."""
+    found = sa.inspect(engine)
+    return {
+        table: (
+            [
+                (column["name"], str(column["type"]), column["nullable"], column["default"])
+                for column in found.get_columns(table)
+            ],
+            found.get_pk_constraint(table)["constrained_columns"],
+            sorted(
+                (it["name"] or "", tuple(it["column_names"])) for it in found.get_indexes(table)
+            ),
+        )
+        for table in found.get_table_names()
+    }

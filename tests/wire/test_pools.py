@@ -16,6 +16,7 @@ terms: {pay_as_you_go: 12, reservation_rate: 4, public_floor: 8, fee: 2/7, notic
 
 def test_a_pool_needs_only_prices_and_has_documented_terms_for_the_rest() -> None:
     terms = parse(POOL, OpenPool).terms
+    assert terms is not None
     assert terms.notice == timedelta(seconds=8)
     assert terms.minimum_charge is None and terms.switching_credit == "1/20"
 

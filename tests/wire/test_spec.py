@@ -9,6 +9,7 @@ import yaml as plain_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parkade.core.units import bounds
 from parkade.wire.problems import Fault
 from parkade.wire.schema import workload_schema, workload_schema_text
 from parkade.wire.spec import WorkloadSpec
@@ -164,9 +165,9 @@ def test_whatever_the_text_is_the_parser_says_what_is_wrong(text: str) -> None:
         {
             "name": st.from_regex(r"[a-z0-9]{1,9}", fullmatch=True),
             "command": st.text(min_size=1, max_size=40).filter(lambda text: "\0" not in text),
-            "nodes": st.integers(1, 100_000),
-            "gpus": st.integers(1, 1024),
-            "limit_price": st.decimals("0", "999999", places=6).map(str),
+            "nodes": st.integers(bounds.NODES.least, bounds.NODES.most),
+            "gpus": st.integers(bounds.GPUS_PER_NODE.least, bounds.GPUS_PER_NODE.most),
+            "limit_price": st.decimals("0.000001", "1000000", places=6).map(str),
         }
     )
 )

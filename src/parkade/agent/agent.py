@@ -10,6 +10,9 @@ import logging
 from pathlib import Path
 from typing import Protocol, assert_never, runtime_checkable
 
+import msgspec
+from msgspec.structs import replace
+
 from parkade.agent import memory as memories
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError
@@ -25,6 +28,7 @@ from parkade.ports import (
     InvalidSpec,
     Observation,
     Phase,
+    Timer,
     Unsupported,
 )
 
@@ -45,19 +49,26 @@ class TellsChanges(Protocol):
         ...
 
 
+class Time(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the present comes from, and how it passes."""
+
+    clock: Clock
+    timer: Timer
+
+
 async def run_agent(
     engine: Engine,
     control_plane: ControlPlane,
     *,
     pool: str,
     data_folder: Path,
-    clock: Clock,
+    time: Time,
     stop: asyncio.Event,
     tick_s: float = 0.5,
     heartbeat_s: float = 2.0,
 ) -> None:
     """Until `stop` is set; then what runs goes on running. The engine's life is the caller's."""
-    agent = Agent(engine, control_plane, pool=pool, data_folder=data_folder, clock=clock)
+    agent = Agent(engine, control_plane, pool=pool, data_folder=data_folder, time=time)
     try:
         await engine.adopt()
     except EngineError as error:
@@ -67,7 +78,7 @@ async def run_agent(
         agent.listen(),
         agent.work(tick_s),
         agent.report(heartbeat_s),
-        LogServer(engine, control_plane).run(),
+        LogServer(engine, control_plane, time.timer).run(),
     )
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(part) for part in parts]
@@ -87,13 +98,15 @@ class Agent:
         *,
         pool: str,
         data_folder: Path,
-        clock: Clock,
+        time: Time,
     ) -> None:
         self.engine = engine
         self.control_plane = control_plane
         self.pool = pool
         self.data_folder = data_folder
-        self.clock = clock
+        self.clock = time.clock
+        self.timer = time.timer
+        self.capabilities = engine.capabilities()
         self.memory = memories.load(data_folder)
         self.desired: DesiredState | None = None
         self.seen: Observation | None = None
@@ -105,7 +118,7 @@ class Agent:
 
     async def listen(self) -> None:
         """Takes each newer desired state; an older one than was ever accepted is refused."""
-        backoff = Backoff()
+        backoff = Backoff(self.timer)
         while True:
             after = None
             if self.desired is not None:
@@ -118,7 +131,7 @@ class Agent:
                 await backoff.wait("desired state", error)
                 continue
             backoff.reset()
-            await asyncio.sleep(PAUSE_S)
+            await self.timer.sleep(PAUSE_S)
 
     def accept(self, state: DesiredState) -> None:
         """Remembers, on disk, that it was told; only then may anything follow from it."""
@@ -155,12 +168,9 @@ class Agent:
 
     async def report(self, heartbeat_s: float) -> None:
         """Sends the newest observation at each change, and at least each heartbeat."""
-        backoff = Backoff()
+        backoff = Backoff(self.timer)
         while True:
-            try:
-                await asyncio.wait_for(self.to_report.wait(), heartbeat_s)
-            except TimeoutError:
-                pass
+            await self.timer.wait(self.to_report, heartbeat_s)
             self.to_report.clear()
             observation = self.seen
             if observation is None:
@@ -235,6 +245,7 @@ class Agent:
 
     def _publish(self, observation: Observation) -> None:
         observation = with_refusals(observation, self.desired, self.memory)
+        observation = replace(observation, capabilities=self.capabilities)
         old, self.seen = self.seen, observation
         if (
             old is None
@@ -244,11 +255,11 @@ class Agent:
             self.to_report.set()
 
     async def _wait(self, tick_s: float) -> None:
+        if not isinstance(self.engine, TellsChanges):
+            await self.timer.wait(self.news, tick_s)
+            return
         news = asyncio.ensure_future(self.news.wait())
-        if isinstance(self.engine, TellsChanges):
-            changed = asyncio.ensure_future(self.engine.wait_changed(tick_s))
-        else:
-            changed = asyncio.ensure_future(asyncio.sleep(tick_s))
+        changed = asyncio.ensure_future(self.engine.wait_changed(tick_s))
         try:
             await asyncio.wait({news, changed}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -1,7 +1,8 @@
 """Waits longer after each failure in a row, up to a bound."""
 
-import asyncio
 import logging
+
+from parkade.ports import Timer
 
 FIRST_S = 0.2
 MOST_S = 10.0
@@ -12,7 +13,8 @@ logger = logging.getLogger("parkade.agent")
 class Backoff:
     """Of one kind of call; `reset` after a success."""
 
-    def __init__(self) -> None:
+    def __init__(self, timer: Timer) -> None:
+        self._timer = timer
         self.next_s = FIRST_S
 
     def reset(self) -> None:
@@ -23,4 +25,4 @@ class Backoff:
         """Says what failed and waits."""
         logger.warning("%s failed, again in %.1f s: %s", what, self.next_s, error)
         now_s, self.next_s = self.next_s, min(MOST_S, 2 * self.next_s)
-        await asyncio.sleep(now_s)
+        await self._timer.sleep(now_s)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import (
@@ -11,7 +12,7 @@ from parkade.agent.control_plane import (
     LogRequest,
     NobodyListens,
 )
-from parkade.ports import Engine, EngineError
+from parkade.ports import Engine, EngineError, Timer
 
 MOST_STREAMS = 16
 POLL_S = 20.0
@@ -26,14 +27,15 @@ logger = logging.getLogger("parkade.agent")
 class LogServer:
     """Asks for requests and sends what they want."""
 
-    def __init__(self, engine: Engine, control_plane: ControlPlane) -> None:
+    def __init__(self, engine: Engine, control_plane: ControlPlane, timer: Timer) -> None:
         self.engine = engine
         self.control_plane = control_plane
+        self.timer = timer
         self.streams: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Until cancelled; its streams end with it."""
-        backoff = Backoff()
+        backoff = Backoff(self.timer)
         try:
             while True:
                 try:
@@ -43,7 +45,7 @@ class LogServer:
                     continue
                 backoff.reset()
                 self._take(requests)
-                await asyncio.sleep(PAUSE_S)
+                await self.timer.sleep(PAUSE_S)
         finally:
             for task in self.streams.values():
                 task.cancel()
@@ -74,7 +76,7 @@ class LogServer:
         while True:
             following = asyncio.ensure_future(anext(chunks, None))
             try:
-                while not (await asyncio.wait({following}, timeout=IDLE_S))[0]:
+                while not await self._comes(following):
                     await self._send(name, b"", is_last=False)
                 chunk = following.result()
             finally:
@@ -83,8 +85,18 @@ class LogServer:
                 return
             await self._send(name, chunk, is_last=False)
 
+    async def _comes(self, following: asyncio.Future[bytes | None]) -> bool:
+        """Whether the next chunk is there before the stream has been idle for too long."""
+        idle = asyncio.ensure_future(self.timer.sleep(IDLE_S))
+        either: set[asyncio.Future[Any]] = {following, idle}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            idle.cancel()
+        return following.done()
+
     async def _send(self, name: str, chunk: bytes, *, is_last: bool) -> None:
-        backoff = Backoff()
+        backoff = Backoff(self.timer)
         for _ in range(TRIES - 1):
             try:
                 return await self.control_plane.send_log(name, chunk, is_last)

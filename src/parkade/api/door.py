@@ -1,12 +1,10 @@
 """Who asks: the token's user, found by the token's digest; and what every route does with them."""
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Callable
-from typing import Annotated, NoReturn, TypeVar, cast
+from typing import Annotated, NoReturn, Protocol, TypeVar, cast
 
-import msgspec
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -15,36 +13,21 @@ from parkade.api.plane import Plane
 from parkade.api.problems import refused, said
 from parkade.api.settings import ApiSettings
 from parkade.control.answers import Decided, Idempotency
+from parkade.control.cycle import Asked
+from parkade.control.viewers import Viewer
 from parkade.core.state.commands import AnyCommand
 from parkade.core.state.events import AnyEvent
-from parkade.core.state.people import Role
 from parkade.core.state.world import World
-from parkade.core.units.refusal import Refusal
+from parkade.core.units.refusal import Reason, Refusal
 
 T = TypeVar("T")
+B = TypeVar("B")
+Owned = TypeVar("Owned", bound="OfAnOrg")
 E = TypeVar("E", bound=AnyEvent)
 PREFIX = "pk_"
 LONGEST_TOKEN = 200
 LONGEST_KEY = 255
 bearer = HTTPBearer(auto_error=False, description="a token that begins with pk_")
-
-
-class Viewer(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks. `token` is the token's public name."""
-
-    user: str
-    org: str
-    role: Role
-    token: str
-
-    @property
-    def is_operator(self) -> bool:
-        """Whether it may see and do everything."""
-        return self.role is Role.OPERATOR
-
-    def may_see(self, org: str) -> bool:
-        """Whether an org's things are its to see."""
-        return self.is_operator or self.org == org
 
 
 def new_token() -> str:
@@ -57,41 +40,76 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def find_viewer(digest: str) -> Callable[[World, int], Viewer | None]:
-    """A view: the user of a token that is not revoked."""
+class OfAnOrg(Protocol):
+    """Something that an org has."""
 
-    def view(world: World, _: int) -> Viewer | None:
-        token = world.records.tokens.get(world.tokens_by_digest.get(digest, ""))
-        if token is None or token.is_revoked or not hmac.compare_digest(token.digest, digest):
-            return None
-        user = world.records.users[token.user]
-        return Viewer(user=user.user, org=user.org, role=user.role, token=token.token)
-
-    return view
+    @property
+    def org(self) -> str:
+        """The org's name."""
+        ...
 
 
 class Door:
     """One authenticated request: its viewer, and the plane as that viewer may use it."""
 
-    def __init__(
-        self, plane: Plane, settings: ApiSettings, viewer: Viewer, key: Idempotency | None
-    ) -> None:
+    def __init__(self, plane: Plane, settings: ApiSettings, digest: str, viewer: Viewer) -> None:
         self.plane = plane
         self.settings = settings
         self.viewer = viewer
-        self._key = key
+        self._digest = digest
+        self.key: Idempotency | None = None
 
-    async def execute(self, command: AnyCommand) -> Decided:
-        """Carries out a command, once for each idempotency key; raises what was refused."""
-        outcome = await self.plane.execute(command, idempotency=self._key)
+    async def change(
+        self,
+        command: AnyCommand,
+        show: Callable[[World, int, Decided, B], T],
+        *,
+        look: Callable[[World, int], B | Refusal],
+    ) -> T:
+        """Carries out a command, once for each idempotency key; raises what was refused.
+
+        `look` finds what it is about before, `show` makes the answer after; all is one turn.
+        """
+        outcome = await self.plane.ask(
+            Asked(
+                command=command,
+                idempotency=self.key,
+                token=self.viewer.token,
+                look=look,
+                show=show,
+            )
+        )
         if isinstance(outcome, Refusal):
             raise refused(outcome)
-        return outcome
+        return cast(T, outcome.shown)
+
+    async def execute(self, command: AnyCommand, show: Callable[[World, int, Decided], T]) -> T:
+        """The same for a command that names nothing to be found first."""
+        return await self.change(
+            command, lambda world, now_us, decided, _: show(world, now_us, decided), look=_nothing
+        )
 
     async def read(self, view: Callable[[World, int], T | None], what: str = "") -> T:
         """A view of one thing; what is not there, or another org's, is not found."""
         value = await self.plane.read(view)
         return self.not_found(what) if value is None else value
+
+    async def see(self, view: Callable[[World, int], T | Refusal]) -> T:
+        """A view that may refuse; raises what was refused."""
+        seen = await self.plane.read(view)
+        if isinstance(seen, Refusal):
+            raise refused(seen)
+        return seen
+
+    def visible(self, found: Owned | None, what: str) -> Owned | Refusal:
+        """What was found, where it is the viewer's to see: for `look`."""
+        if found is None or not self.viewer.may_see(found.org):
+            return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no {what}")
+        return found
+
+    def is_current(self) -> bool:
+        """Whether the token still is what it was, for answers that take long."""
+        return self.plane.viewer(self._digest) == self.viewer
 
     def not_found(self, what: str) -> NoReturn:
         """The same words whether it is not there or not theirs."""
@@ -110,6 +128,10 @@ class Door:
         return org
 
 
+def _nothing(_world: World, _now_us: int) -> None:
+    return None
+
+
 def find(decided: Decided, kind: type[E]) -> E | None:
     """The first event of a kind among those decided."""
     return next((event for event in decided.events if isinstance(event, kind)), None)
@@ -125,11 +147,14 @@ async def door(
     token = credentials.credentials if credentials else ""
     if not token or len(token) > LONGEST_TOKEN:
         raise said("unauthenticated", "send a token: Authorization: Bearer pk_…")
-    viewer = await plane.read(find_viewer(digest_of(token)))
+    digest = digest_of(token)
+    viewer = plane.viewer(digest)
     if viewer is None:
         raise said("unauthenticated", "the token is unknown or revoked; log in again")
     _refuse_unknown_parameters(request)
-    return Door(plane, settings, viewer, await _idempotency(request, viewer))
+    made = Door(plane, settings, digest, viewer)
+    made.key = await _idempotency(request, viewer)
+    return made
 
 
 def _refuse_unknown_parameters(request: Request) -> None:
@@ -157,13 +182,3 @@ async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
 
 
 Asking = Annotated[Door, Depends(door)]
-
-
-async def is_valid(plane: Plane, viewer: Viewer) -> bool:
-    """Whether a viewer's token still is what it was, for answers that take long."""
-
-    def view(world: World, _: int) -> bool:
-        token = world.records.tokens.get(viewer.token)
-        return token is not None and not token.is_revoked
-
-    return await plane.read(view)

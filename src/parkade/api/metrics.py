@@ -29,6 +29,7 @@ class _Collector:
         counters = {
             "parkade_commits": ("Batches committed", health.commits),
             "parkade_commands": ("Commands decided", health.commands),
+            "parkade_writer_entries": ("Commands and views taken in", health.entered),
             "parkade_internal_refusals": ("Commands that hit a bug", health.refused_internal),
         }
         return [

@@ -6,9 +6,11 @@ A protocol, so that tests may put something small in its place; `control.plane.P
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from parkade.control.answers import Decided, Health, Idempotency, LogRequest
+from parkade.control.answers import Decided, Health, LogRequest, Planned
+from parkade.control.cycle import Asked
+from parkade.control.viewers import Viewer
 from parkade.core.clearing.plan import Plan
-from parkade.core.state.commands import AnyCommand, Submit
+from parkade.core.state.commands import Submit
 from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
@@ -18,11 +20,24 @@ T = TypeVar("T")
 
 
 class Plane(Protocol):
-    """Every method answers from, or after, what is committed."""
+    """Every method answers from, or after, what is committed.
 
-    async def execute(
-        self, command: AnyCommand, *, idempotency: Idempotency | None = None
-    ) -> Decided | Refusal:
+    `viewer`, `present_us`, `has_pool`, `health`, `events` and `desired` never wait for the writer.
+    """
+
+    def viewer(self, digest: str) -> Viewer | None:
+        """The user of a token that is not revoked, by the token's digest."""
+        ...
+
+    def present_us(self) -> int:
+        """The writer's present."""
+        ...
+
+    def has_pool(self, pool: str) -> bool:
+        """Whether there is such a pool."""
+        ...
+
+    async def ask(self, asked: Asked) -> Decided | Refusal:
         """Returns after the batch is committed; a repeated request gets the stored outcome."""
         ...
 
@@ -30,12 +45,16 @@ class Plane(Protocol):
         """What a pure function makes of the committed world and the present instant."""
         ...
 
-    async def rendered(self, plan: Plan) -> str | None:
-        """The exact command of a planned attempt, where its engine is at hand."""
+    def plan(self, world: World, command: Submit, now_us: int) -> tuple[Plan, Planned] | Refusal:
+        """A view: what the next clearing would do with it, and what would be launched."""
         ...
 
-    async def plan(self, command: Submit) -> Plan | Refusal:
-        """What the next clearing would do with it."""
+    def unsupported(self, world: World, command: Submit) -> Refusal | None:
+        """A view: the refusal of a spec that no engine of the market can carry out."""
+        ...
+
+    async def rendered(self, planned: Planned) -> str | None:
+        """The exact command of a planned attempt, where its engine is at hand."""
         ...
 
     async def statement(
@@ -62,7 +81,9 @@ class Plane(Protocol):
         """An agent's observation."""
         ...
 
-    def logs(self, attempt: str, rank: int, *, offset: int, follow: bool) -> AsyncIterator[bytes]:
+    def logs(
+        self, pool: str, attempt: str, rank: int, *, offset: int, follow: bool
+    ) -> AsyncIterator[bytes]:
         """The output of a rank, relayed from its agent."""
         ...
 

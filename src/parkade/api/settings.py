@@ -2,12 +2,14 @@
 
 import msgspec
 
+from parkade.core.units.bounds import MOST_DOCUMENT_BYTES
+
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of requests, and how long streams may be silent."""
 
     unit: str = "USD"
-    most_body_bytes: int = 1_048_576
+    most_body_bytes: int = MOST_DOCUMENT_BYTES
     most_agent_body_bytes: int = 16_777_216
     keep_alive_s: float = 15.0
     longest_wait_s: float = 60.0

@@ -7,7 +7,7 @@ from typing import Any, cast
 from parkade.api.problems import Said
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.state import commands
-from parkade.core.units.fraction import parse_fraction
+from parkade.core.units.fraction import Fraction, parse_fraction
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.spec import (
     Capacity,
@@ -136,10 +136,56 @@ def open_pool(pool: wire.OpenPool, *, by: str) -> commands.OpenPool:
         by=by,
         pool=pool.pool,
         site=pool.site,
-        instance_type=InstanceType(**pool.instance_type.model_dump()),
-        fabrics=tuple(sorted((fabric, tuple(nodes)) for fabric, nodes in pool.fabrics.items())),
-        terms=terms_of(pool.terms),
+        supplier=pool.supplier,
+        engine=pool.engine,
+        supply=supply_of(pool, pool=pool.pool),
     )
+
+
+def supply_of(supply: wire.Supply, *, pool: str) -> commands.Supply:
+    """The core's supply of the wire's."""
+    opens = None
+    if supply.instance_type is not None and supply.terms is not None:
+        opens = commands.NewMarket(
+            instance_type=InstanceType(**supply.instance_type.model_dump()),
+            terms=terms_of(supply.terms),
+        )
+    fabrics = sorted((fabric, tuple(nodes)) for fabric, nodes in supply.fabrics.items())
+    return commands.Supply(market=supply.market or pool, opens=opens, fabrics=tuple(fabrics))
+
+
+def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.ChangeTerms:
+    """The command that changes a market's terms."""
+    return commands.ChangeTerms(
+        by=by,
+        market=market,
+        from_us=None if body.from_ is None else microseconds(body.from_),
+        change=commands.TermsChange(
+            fee=_fraction_or_none(body.fee),
+            switching_credit=_fraction_or_none(body.switching_credit),
+            notice_us=_span_us_or_none(body.notice),
+            heal_notice_us=_span_us_or_none(body.heal_notice),
+            kill_us=_span_us_or_none(body.kill),
+            turnaround_us=_span_us_or_none(body.turnaround),
+            start_grace_us=_span_us_or_none(body.start_grace),
+            minimum_charge_us=_span_us_or_none(body.minimum_charge),
+            release_grace_us=_span_us_or_none(body.release_grace),
+            clearing_interval_us=_span_us_or_none(body.clearing_interval),
+            clearing_pause_us=_span_us_or_none(body.clearing_pause),
+            billing_period_us=_span_us_or_none(body.billing_period),
+            backoff_us=_span_us_or_none(body.backoff),
+            retention_us=_span_us_or_none(body.retention),
+            buffer_nodes=body.buffer_nodes,
+        ),
+    )
+
+
+def _span_us_or_none(span: timedelta | None) -> int | None:
+    return None if span is None else span_us(span)
+
+
+def _fraction_or_none(share: str | None) -> Fraction | None:
+    return None if share is None else parse_fraction(share)
 
 
 def terms_of(terms: wire.Terms) -> MarketTerms:

@@ -7,7 +7,8 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from parkade.cli.calling import fail
-from parkade.wire.yaml import MOST_BYTES, parse
+from parkade.core.units.bounds import MOST_DOCUMENT_BYTES
+from parkade.wire.yaml import parse
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -16,9 +17,9 @@ def read_text(file: Path) -> str:
     """The text of a file; ends the program where it cannot be read."""
     try:
         if str(file) == "-":
-            return sys.stdin.read(MOST_BYTES + 1)
+            return sys.stdin.read(MOST_DOCUMENT_BYTES + 1)
         with file.open(encoding="utf-8") as handle:
-            return handle.read(MOST_BYTES + 1)
+            return handle.read(MOST_DOCUMENT_BYTES + 1)
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{file} cannot be read: {error}", exit_code=3)
 

@@ -61,27 +61,57 @@ def uncordon(node: str, as_json: AsJson = False) -> None:
         show(client.uncordon(node), _line, as_json=as_json)
 
 
+@nodes.command()
+def drain(node: str, reason: Reason, as_json: AsJson = False) -> None:
+    """Empty a node: its workloads get their notice and are moved."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.drain(node, reason=reason), _line, as_json=as_json)
+
+
+@nodes.command()
+def undrain(node: str, as_json: AsJson = False) -> None:
+    """Let a draining node take work again."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.undrain(node), _line, as_json=as_json)
+
+
+@nodes.command()
+def remove(node: str, as_json: AsJson = False) -> None:
+    """Remove a drained node from its pool."""
+    from parkade.cli.pools import overview
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.remove_node(node), overview, as_json=as_json)
+
+
 def _line(node: "wire.Node") -> None:
     from parkade.cli.screen import say
 
     cordons = ", ".join(f"cordoned by {each.holder}: {each.reason}" for each in node.cordons)
     reason = f" ({node.health_reason})" if node.health_reason else ""
-    say(f"{node.node}: {node.health}{reason}" + (f"; {cordons}" if cordons else ""))
+    states = [f"{node.health}{reason}", node.drain, cordons]
+    say(f"{node.node}: " + "; ".join(filter(None, states)))
 
 
 def _table(told: "wire.Nodes") -> None:
     from parkade.cli.screen import table
 
     table(
-        ("NODE", "MARKET", "FABRIC", "HELD", "PROMISED", "HEALTH", "CORDONED BY", "SEATED"),
+        ("NODE", "POOL", "MARKET", "FABRIC", "HELD", "PROMISED", "HEALTH", "CORDONED BY", "SEATED"),
         [
             (
                 node.node,
+                node.pool,
                 node.market,
                 node.fabric,
                 f"{node.gpus_held}/{node.gpus}",
                 node.gpus_promised or None,
-                node.health,
+                node.drain or node.health,
                 ", ".join(cordon.holder for cordon in node.cordons),
                 " ".join(node.seated),
             )
@@ -89,5 +119,5 @@ def _table(told: "wire.Nodes") -> None:
         ],
         empty="No nodes yet.",
         right="HELD PROMISED",
-        drops="PROMISED FABRIC MARKET",
+        drops="PROMISED FABRIC MARKET POOL",
     )

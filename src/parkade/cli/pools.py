@@ -43,10 +43,71 @@ def show_(pool: str, as_json: AsJson = False) -> None:
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
-        found = [each for each in client.list_pools().pools if each.pool == pool]
+        told = client.list_pools()
+    found = [each for each in told.pools if each.pool == pool]
     if not found:
         fail(f"there is no pool {pool}", exit_code=4)
     show(found[0], _one, as_json=as_json)
+    supplied = {each.market for each in found[0].supplies}
+    if not as_json:
+        for market in told.markets:
+            if market.market in supplied:
+                _market(market)
+
+
+@pools.command("add-nodes")
+def add_nodes(
+    pool: str,
+    file: Annotated[Path, typer.Option("-f", "--file", help="nodes.yaml; - is stdin.")],
+    as_json: AsJson = False,
+) -> None:
+    """Add nodes to a pool, for its market or another of its site."""
+    from parkade.cli.files import read
+    from parkade.cli.screen import show
+    from parkade.wire.pools import AddNodes
+
+    with calling(as_json=as_json) as client:
+        show(client.add_nodes(pool, read(file, AddNodes)), _one, as_json=as_json)
+
+
+@pools.command("drain")
+def drain(
+    pool: str,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Shown beside each node.")],
+    as_json: AsJson = False,
+) -> None:
+    """Drain every node of a pool: workloads get their notice and are moved."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        for node in client.nodes().nodes:
+            if node.pool == pool and node.drain is None:
+                client.drain(node.node, reason=reason)
+        show(client.list_pools(), overview, as_json=as_json)
+
+
+@pools.command("close")
+def close(pool: str, as_json: AsJson = False) -> None:
+    """Close a pool whose nodes are drained, and the markets that only it supplied."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(client.close_pool(pool), overview, as_json=as_json)
+
+
+@pools.command("terms")
+def terms(
+    market: str,
+    file: Annotated[Path, typer.Option("-f", "--file", help="terms.yaml; - is stdin.")],
+    as_json: AsJson = False,
+) -> None:
+    """Change the terms of a market, now or from a date on; what the file leaves out stays."""
+    from parkade.cli.files import read
+    from parkade.cli.screen import show
+    from parkade.wire.pools import ChangeTerms
+
+    with calling(as_json=as_json) as client:
+        show(client.change_terms(market, read(file, ChangeTerms)), _market, as_json=as_json)
 
 
 def overview(told: "wire.Pools") -> None:
@@ -54,42 +115,64 @@ def overview(told: "wire.Pools") -> None:
     from parkade.cli.screen import table
 
     table(
-        ("POOL", "SITE", "INSTANCE TYPE", "FABRICS", "NODES", "IN PLAY", "NOTICE", "AGENT"),
+        ("POOL", "SITE", "ENGINE", "SUPPLIER", "MARKETS", "NODES", "IN PLAY", "DRAINING", "AGENT"),
         [
             (
                 each.pool,
                 each.site,
-                each.instance_type.name,
-                len(each.fabrics),
+                each.engine,
+                each.supplier or "operator",
+                ", ".join(supply.market for supply in each.supplies),
                 each.nodes,
                 each.nodes_in_play,
-                each.terms.notice,
-                "heard" if each.is_reachable else "silent",
+                each.nodes_draining or None,
+                each.agent,
             )
             for each in told.pools
         ],
         empty="No pools yet; open one with `parkade pool create -f pool.yaml`.",
-        right="FABRICS NODES NOTICE",
-        drops="FABRICS NOTICE SITE",
+        right="NODES DRAINING",
+        drops="SITE SUPPLIER ENGINE",
     )
 
 
 def _one(pool: "wire.Pool") -> None:
     from parkade.cli.screen import fields
 
-    kind = pool.instance_type
-    shape = f"{kind.gpus_per_node} × {kind.gpu_model}, {kind.memory_gib} GiB, {kind.cpus} CPUs"
     fields(
         [
             ("pool", pool.pool),
-            ("market", pool.market),
             ("site", pool.site),
-            ("instance type", f"{kind.name} ({shape})"),
+            ("engine", pool.engine),
+            ("supplier", pool.supplier or "operator"),
+            ("agent", pool.agent),
             ("nodes", f"{pool.nodes_in_play} of {pool.nodes} in play"),
-            *((f"fabric {name}", " ".join(nodes)) for name, nodes in pool.fabrics.items()),
             *(
-                (name.replace("_", " "), value)
-                for name, value in pool.terms.model_dump(mode="json").items()
+                (f"{supply.market}, fabric {name}", " ".join(nodes))
+                for supply in pool.supplies
+                for name, nodes in supply.fabrics.items()
+            ),
+        ]
+    )
+
+
+def _market(market: "wire.Market") -> None:
+    from parkade.cli.screen import fields
+
+    kind = market.instance_type
+    shape = f"{kind.gpus_per_node} × {kind.gpu_model}, {kind.memory_gib} GiB, {kind.cpus} CPUs"
+    announced = market.announced.model_dump(mode="json") if market.announced else {}
+    present = market.terms.model_dump(mode="json")
+    changed = {name: value for name, value in announced.items() if value != present[name]}
+    fields(
+        [
+            ("market", market.market),
+            ("site", market.site),
+            ("instance type", f"{kind.name} ({shape})"),
+            *((name.replace("_", " "), value) for name, value in present.items()),
+            *(
+                (f"{name.replace('_', ' ')} from {market.announced_from}", value)
+                for name, value in changed.items()
             ),
         ]
     )

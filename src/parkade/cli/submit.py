@@ -113,11 +113,13 @@ def _document(file: Path | None, command: list[str] | None) -> dict[str, Any]:
 
 def _name(command: list[str]) -> str:
     """The script's name, else the program's, in letters that a name may have."""
+    from parkade.core.units.names import WORKLOAD_NAME
+
     words = command if len(command) > 1 else command[0].split()
     script = next((word for word in words[1:] if word.endswith((".py", ".sh"))), None)
     stem = PurePath(script or next(iter(words), "")).stem
     kept = "".join(each if each.isascii() and each.isalnum() else "-" for each in stem)
-    return kept[:63].strip("-") or "job"
+    return kept[: WORKLOAD_NAME.longest].strip("-") or "job"
 
 
 def _env(pairs: list[str] | None) -> dict[str, str] | None:

@@ -30,8 +30,7 @@ def up(
 ) -> None:
     """Run the marketplace: server, journal, local agent."""
     try:
-        from parkade.control.leader import AlreadyLed
-        from parkade.ports import StoreError
+        from parkade.ports import AlreadyLed, StoreError
         from parkade.service.settings import BadSettings, read_settings
         from parkade.service.up import UpOptions
         from parkade.service.up import up as run

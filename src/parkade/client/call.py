@@ -60,7 +60,11 @@ def get(path: str, answer: type[M], **params: object) -> Call[M]:
 
 def post(path: str, answer: type[M], body: BaseModel | None = None) -> Call[M]:
     """A change, with a key of its own."""
-    content = body.model_dump_json(exclude_unset=True).encode() if body is not None else b"{}"
+    content = (
+        body.model_dump_json(exclude_unset=True, by_alias=True).encode()
+        if body is not None
+        else b"{}"
+    )
     key = secrets.token_urlsafe(18)
     return Call(method="POST", path=f"/v1{path}", answer=answer, body=content, key=key)
 

@@ -83,6 +83,36 @@ def list_pools() -> Call[pools.Pools]:
     return get("/pools", pools.Pools)
 
 
+def add_nodes(pool: str, nodes: pools.AddNodes) -> Call[pools.Pool]:
+    """More nodes of a pool."""
+    return post(f"/pools/{_id(pool)}/nodes", pools.Pool, nodes)
+
+
+def close_pool(pool: str) -> Call[pools.Pools]:
+    """A pool whose nodes are drained is closed; the pools that remain."""
+    return post(f"/pools/{_id(pool)}/close", pools.Pools)
+
+
+def change_terms(market: str, change: pools.ChangeTerms) -> Call[pools.Market]:
+    """New terms of a market, now or from a date on."""
+    return post(f"/markets/{_id(market)}/terms", pools.Market, change)
+
+
+def drain(node: str, *, reason: str) -> Call[pools.Node]:
+    """The node is emptied: its workloads get their notice and are moved."""
+    return post(f"/nodes/{_id(node)}/drain", pools.Node, checked(pools.NodeReason, reason=reason))
+
+
+def undrain(node: str) -> Call[pools.Node]:
+    """The node takes work again."""
+    return post(f"/nodes/{_id(node)}/undrain", pools.Node)
+
+
+def remove_node(node: str) -> Call[pools.Pools]:
+    """A drained node is removed from its pool; the pools as they are then."""
+    return post(f"/nodes/{_id(node)}/remove", pools.Pools)
+
+
 def nodes(*, market: str | None = None) -> Call[pools.Nodes]:
     """All nodes, or those of a market."""
     return get("/nodes", pools.Nodes, market=market)

@@ -1,9 +1,12 @@
 """What the control plane hands out and takes in beside commands and events."""
 
+from typing import Any
+
 import msgspec
 
 from parkade.core.state.events import AnyEvent
 from parkade.core.units.refusal import Refusal
+from parkade.ports import DesiredAttempt
 
 
 class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,10 +18,15 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """A command's events are committed; `sequence` is the journal's position after the last."""
+    """A command's events are committed; `sequence` is the journal's position after the last.
+
+    `shown` is what the asker's `show` made of the world right after the command, or the exception
+    that it raised.
+    """
 
     sequence: int
     events: tuple[AnyEvent, ...]
+    shown: Any = None
 
 
 class KeptOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +47,18 @@ class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
     follow: bool
 
 
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a planned submission would be launched as, and by which pool's engine."""
+
+    pool: str | None
+    attempt: DesiredAttempt
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How the writer is doing. `frozen_markets`: their clearing failed an assertion.
 
-    `commit_us` and `turn_us` are the last ones measured, `waiting` the commands in the inbox.
+    `commit_us` and `clearing_us` are the last ones measured, `waiting` the commands in the inbox,
+    `entered` the commands and views that ever entered it.
     """
 
     is_running: bool
@@ -52,6 +68,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     frozen_markets: tuple[str, ...]
     silent_pools: tuple[str, ...]
     waiting: int
+    entered: int
     commits: int
     commands: int
     refused_internal: int

@@ -5,12 +5,15 @@ It keeps no thread and reads no clock, so that the simulator runs the very same 
 escapes from here but a refusal means that memory and journal may differ: the process must stop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from parkade.control.answers import Decided, Idempotency, KeptOutcome
+from parkade.control.recover import Recovered, link_of
 from parkade.control.rules import Rules
 from parkade.core.state.commands import AnyCommand, RunClearing
 from parkade.core.state.events import EVENT_VERSION, AnyEvent, ClockJumped, EpochOpened
@@ -28,13 +31,25 @@ _NOT_KEPT = frozenset({Reason.INTERNAL, Reason.BUSY})
 
 Committed = tuple[tuple[int, AnyEvent], ...]
 Outcome = Decided | Refusal
+Look = Callable[[World, int], Any]
+Show = Callable[[World, int, Decided, Any], Any]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A command and, where the asker wants it once only, its name."""
+    """A command and what belongs to the request that brought it; all of it is one turn.
+
+    `idempotency`: the request's name, where it shall have its effect once only. `token`: the name
+    of the token it was sent with, refused where that was revoked meanwhile. `look` finds what the
+    command is about before it is decided, or refuses; `show` makes the answer of the world right
+    after the command, the decision, and what `look` found. Both must be short and take nothing
+    mutable along.
+    """
 
     command: AnyCommand
-    idempotency: Idempotency | None
+    idempotency: Idempotency | None = None
+    token: str | None = None
+    look: Look | None = None
+    show: Show | None = None
 
 
 class Cycle:
@@ -44,15 +59,16 @@ class Cycle:
     """
 
     def __init__(
-        self, world: World, store: Store, rules: Rules, *, sequence: int, check_every: int
+        self, recovered: Recovered, store: Store, rules: Rules, *, check_every: int
     ) -> None:
-        self.world = world
-        self.sequence = sequence
+        self.world = recovered.world
+        self.sequence = recovered.sequence
         self.refused_internal = 0
         self._store = store
         self._rules = rules
         self._check_every = check_every
-        self._committed_sequence = sequence
+        self._committed_sequence = recovered.sequence
+        self._digest = recovered.digest
         self._events: list[tuple[int, AnyEvent]] = []
         self._answers: dict[tuple[str, str], StoredAnswer] = {}
 
@@ -106,6 +122,31 @@ class Cycle:
         return self._commit(), True
 
     def _execute(self, asked: Asked, now_us: int) -> Outcome:
+        if asked.token is not None and self._is_revoked(asked.token):
+            detail = "the token was revoked meanwhile; log in again"
+            return Refusal(reason=Reason.UNAUTHENTICATED, detail=detail)
+        found = self._look(asked, now_us)
+        if isinstance(found, Refusal):
+            return found
+        outcome = self._decide_once(asked, now_us)
+        if asked.show is None or isinstance(outcome, Refusal):
+            return outcome
+        try:
+            return replace(outcome, shown=asked.show(self.world, now_us, outcome, found))
+        except Exception as error:  # noqa: BLE001 - what was decided stands; the asker gets it
+            return replace(outcome, shown=error)
+
+    def _look(self, asked: Asked, now_us: int) -> Any:
+        try:
+            return None if asked.look is None else asked.look(self.world, now_us)
+        except Exception:  # noqa: BLE001 - a bug in a view changed nothing
+            return self._internal(asked.command)
+
+    def _is_revoked(self, token: str) -> bool:
+        record = self.world.records.tokens.get(token)
+        return record is None or record.is_revoked
+
+    def _decide_once(self, asked: Asked, now_us: int) -> Outcome:
         name = asked.idempotency
         if name is not None and (kept := self._recall(name)) is not None:
             return kept
@@ -119,14 +160,17 @@ class Cycle:
         try:
             events = self._rules.decide(self.world, command, now_us)
         except Exception:  # noqa: BLE001 - a bug in a pure decision changed nothing
-            self.refused_internal += 1
-            _log.exception("command_failed", command=type(command).__name__, by=command.by)
-            detail = "a fault of the server; nothing was changed, its operators have been told"
-            return Refusal(reason=Reason.INTERNAL, detail=detail)
+            return self._internal(command)
         if isinstance(events, Refusal):
             return events
         self._evolve(events)
         return Decided(sequence=self.sequence, events=events)
+
+    def _internal(self, command: AnyCommand) -> Refusal:
+        self.refused_internal += 1
+        _log.exception("command_failed", command=type(command).__name__, by=command.by)
+        detail = "a fault of the server; nothing was changed, its operators have been told"
+        return Refusal(reason=Reason.INTERNAL, detail=detail)
 
     def _evolve(self, events: tuple[AnyEvent, ...]) -> None:
         for event in events:
@@ -174,10 +218,11 @@ class Cycle:
         if not self._events and not self._answers:
             return ()
         events = tuple(self._events)
+        entries = tuple(self._entry(number, event) for number, event in events)
         self._store.commit(
             Batch(
                 after=self._committed_sequence,
-                entries=tuple(self._entry(number, event) for number, event in events),
+                entries=entries,
                 transfers=tuple(
                     StatedTransfer(
                         sequence=number, position=position, at_us=event.at_us, transfer=transfer
@@ -194,11 +239,15 @@ class Cycle:
         return events
 
     def _entry(self, sequence: int, event: AnyEvent) -> JournalEntry:
-        return JournalEntry(
+        """The next link of the chain: called once for each event, in order."""
+        entry = JournalEntry(
             sequence=sequence,
             epoch=self.world.records.epoch,
             at_us=event.at_us,
             type=type(event).__name__,
             version=EVENT_VERSION,
             body=self._rules.encode_event(event),
+            digest="",
         )
+        self._digest = link_of(entry, self._digest)
+        return msgspec.structs.replace(entry, digest=self._digest)

@@ -43,6 +43,12 @@ class Inbox:
         self._news = threading.Condition()
         self._is_nudged = False
         self._is_closed = False
+        self._entered = 0
+
+    @property
+    def entered(self) -> int:
+        """Commands and views that were ever taken in."""
+        return self._entered
 
     def __len__(self) -> int:
         return len(self._commands)
@@ -61,6 +67,7 @@ class Inbox:
             if len(queue) >= self._limit or self._is_closed:
                 return False
             queue.append(waiting)
+            self._entered += 1
             self._news.notify()
             return True
 

@@ -7,9 +7,22 @@ agent can refuse an older one.
 
 import threading
 from collections.abc import Iterator
+from typing import assert_never
 
 from parkade.control.cycle import Committed
-from parkade.core.state.events import AnyEvent, Cleared, Forgotten
+from parkade.core.state.events import (
+    AccountEvent,
+    AnyEvent,
+    Cleared,
+    FleetEvent,
+    Forgotten,
+    LeasingEvent,
+    MoneyEvent,
+    ServerEvent,
+    Submitted,
+    WorkloadEvent,
+    name_of,
+)
 from parkade.core.state.world import World
 from parkade.core.workloads.workload import Attempt, Stop, Workload
 from parkade.ports import DesiredAttempt, DesiredState, Rank, StopOrder
@@ -18,7 +31,7 @@ from parkade.ports import DesiredAttempt, DesiredState, Rank, StopOrder
 class Outbox:
     """Desired states by pool. Built from the world once, then kept up with each commit.
 
-    `follow` is for the writer's thread, `state` for any.
+    `follow` is for the writer's thread, `has_pool` and `state` for any.
     """
 
     def __init__(self, world: World, *, sequence: int) -> None:
@@ -41,6 +54,10 @@ class Outbox:
                     has_changed = self._look_at(world, name, sequence) or has_changed
             return has_changed
 
+    def has_pool(self, pool: str) -> bool:
+        """Whether there is such a pool."""
+        return pool in self._sequences
+
     def state(self, pool: str) -> DesiredState | None:
         """All of a pool, None if there is no such pool."""
         with self._lock:
@@ -56,17 +73,19 @@ class Outbox:
             return self._whole[pool]
 
     def _open_pools(self, world: World, sequence: int) -> bool:
-        opened = [m for m in world.records.markets.values() if m.pool not in self._sequences]
-        for market in opened:
-            self._attempts[market.pool] = {}
-            self._sequences[market.pool] = sequence
+        opened = [pool for pool in world.records.pools if pool not in self._sequences]
+        for pool in opened:
+            self._attempts[pool] = {}
+            self._sequences[pool] = sequence
         return bool(opened)
 
     def _look_at(self, world: World, name: str, sequence: int) -> bool:
         workload = world.records.workloads.get(name)
         pool = self._pool_of.get(name)
         if workload is not None and workload.attempt is not None:
-            pool = world.records.markets[workload.market].pool
+            found = world.pool_of(workload.attempt.seats)
+            assert found is not None, "an attempt has seats"
+            pool = found.pool
         if pool is None:
             return False
         before = self._attempts[pool].get(name)
@@ -87,16 +106,17 @@ class Outbox:
 
 def touched_workloads(event: AnyEvent) -> Iterator[str]:
     """The workloads whose attempt an event may have changed."""
-    match event:
-        case Cleared(left=left, won=won):
-            yield from (leaving.workload for leaving in left)
-            yield from (winner.workload for winner in won)
-        case Forgotten(workloads=workloads):
-            yield from workloads
-        case _:
-            name = getattr(event, "workload", None)
-            if isinstance(name, str):
-                yield name
+    if isinstance(event, Cleared):
+        yield from (name_of(leaving.demand) for leaving in event.left)
+        yield from (name_of(winner.demand) for winner in event.won)
+    elif isinstance(event, Forgotten):
+        yield from event.workloads
+    elif isinstance(event, Submitted):
+        yield event.workload.workload
+    elif isinstance(event, WorkloadEvent):
+        yield event.workload
+    elif not isinstance(event, ServerEvent | FleetEvent | AccountEvent | MoneyEvent | LeasingEvent):
+        assert_never(event)
 
 
 def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> DesiredAttempt:

@@ -17,16 +17,17 @@ from parkade.control.answers import (
     LogRequest,
     LogsUnavailable,
     PlaneStopped,
+    Planned,
 )
 from parkade.control.cycle import Asked
 from parkade.control.inbox import WaitingCommand, WaitingView
 from parkade.control.logs import Relay
-from parkade.control.observed import Observed
 from parkade.control.outbox import desired_attempt
 from parkade.control.settings import PlaneSettings
+from parkade.control.viewers import Viewer
 from parkade.control.writer import Doors, Writer
 from parkade.core.clearing.plan import Plan
-from parkade.core.state.commands import AnyCommand, ReportAttempts, Submit
+from parkade.core.state.commands import AnyCommand, Submit
 from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
@@ -40,6 +41,7 @@ __all__ = [
     "LogsUnavailable",
     "Plane",
     "PlaneStopped",
+    "Planned",
     "StatedTransfer",
 ]
 
@@ -54,7 +56,7 @@ class Plane:
     def __init__(self, doors: Doors, settings: PlaneSettings) -> None:
         self._doors = doors
         self._writer = Writer(doors, settings)
-        self._observed = Observed(repeat_us=settings.observation_repeat_us)
+        self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._observing: dict[str, asyncio.Lock] = {}
         self._relay = Relay(
@@ -79,19 +81,38 @@ class Plane:
         """How the writer is doing."""
         return self._writer.health()
 
+    def viewer(self, digest: str) -> Viewer | None:
+        """The user of a token, by the token's digest; None where it is unknown or revoked. As of
+        the last commit, and without waiting for the writer."""
+        return self._writer.viewers.find(digest)
+
+    def present_us(self) -> int:
+        """The writer's present, without waiting for it."""
+        return self._writer.present_us()
+
+    def has_pool(self, pool: str) -> bool:
+        """Whether there is such a pool, as of the last commit."""
+        return self._writer.outbox.has_pool(pool)
+
     async def execute(
         self, command: AnyCommand, *, idempotency: Idempotency | None = None
     ) -> Decided | Refusal:
         """The outcome, once it is committed. BUSY where too much waits already."""
+        return await self.ask(Asked(command=command, idempotency=idempotency))
+
+    async def ask(self, asked: Asked) -> Decided | Refusal:
+        """The same for a command with what belongs to its request: all of it is one turn."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Decided | Refusal] = loop.create_future()
-        asked = Asked(command=command, idempotency=idempotency)
         waiting = WaitingCommand(loop=loop, future=future, asked=asked)
         if not self._writer.inbox.put(waiting):
             self._refuse_if_stopped()
             detail = "too many commands wait already; try again in a moment"
             return Refusal(reason=Reason.BUSY, detail=detail)
-        return await future
+        outcome = await future
+        if isinstance(outcome, Decided) and isinstance(outcome.shown, Exception):
+            raise outcome.shown
+        return outcome
 
     async def read(self, view: Callable[[World, int], _T]) -> _T:
         """What a view sees of committed state and the present; it runs in the writer's thread and
@@ -103,27 +124,24 @@ class Plane:
             raise PlaneStopped("too many views wait already; try again in a moment")
         return await future
 
-    async def plan(self, command: Submit) -> Plan | Refusal:
-        """What a submission would come to, without submitting."""
-        rules = self._doors.rules
-        return await self.read(lambda world, now_us: rules.plan(world, command, now_us))
+    def plan(self, world: World, command: Submit, now_us: int) -> tuple[Plan, Planned] | Refusal:
+        """A view: what a submission would come to, and what would be launched; nothing changes."""
+        plan = self.unsupported(world, command) or self._doors.rules.plan(world, command, now_us)
+        if isinstance(plan, Refusal):
+            return plan
+        pool = world.pool_of(plan.attempt.seats)
+        attempt = desired_attempt(world, plan.workload, plan.attempt)
+        return plan, Planned(pool=None if pool is None else pool.pool, attempt=attempt)
 
     def render_with(self, pool: str, render: Callable[[DesiredAttempt], str]) -> None:
         """The engine of a pool says how it would launch; asked by `rendered`."""
         self._renderers[pool] = render
 
-    async def rendered(self, plan: Plan) -> str | None:
+    async def rendered(self, planned: Planned) -> str | None:
         """The exact command that a planned attempt would be launched with; None where the pool's
         engine is elsewhere. EngineError where it would refuse."""
-
-        def view(world: World, _now_us: int) -> tuple[str, DesiredAttempt]:
-            workload = plan.workload
-            pool = world.records.markets[workload.market].pool
-            return pool, desired_attempt(world, workload, plan.attempt)
-
-        pool, attempt = await self.read(view)
-        render = self._renderers.get(pool)
-        return None if render is None else await asyncio.to_thread(render, attempt)
+        render = self._renderers.get(planned.pool or "")
+        return None if render is None else await asyncio.to_thread(render, planned.attempt)
 
     async def statement(
         self, account: str, *, from_us: int | None, to_us: int | None
@@ -151,35 +169,37 @@ class Plane:
         return outbox.state(pool) if is_new() else None
 
     async def observe(self, pool: str, observation: Observation) -> None:
-        """An agent's look at its whole pool. Nothing follows from a partial or older one."""
+        """An agent's look at its whole pool; `Intake` says what follows from it."""
         assert observation.pool == pool
         async with self._observing.setdefault(pool, asyncio.Lock()):
             state = self._writer.outbox.state(pool)
-            if state is None or not self._observed.is_usable(observation):
-                return
+            desired = None if state is None else state.sequence
             steady_us = self._doors.clock.steady_us()
-            was_silent = self._writer.reach.is_silent(pool, steady_us)
-            self._writer.reach.heard(pool, steady_us)
-            if was_silent:
+            taken = self._intake.take(observation, desired=desired, steady_us=steady_us)
+            if taken.is_heard_again:
                 self._writer.inbox.nudge()
-            desired = state.sequence
-            if not self._observed.is_news(observation, desired=desired, steady_us=steady_us):
+            if taken.command is None or desired is None:
                 return
-            command = ReportAttempts(by=None, pool=pool, attempts=observation.attempts)
-            outcome = await self.execute(command)
+            outcome = await self.execute(taken.command)
+            self._intake.decided(observation, outcome, desired=desired, steady_us=steady_us)
             if isinstance(outcome, Refusal):
                 _log.warning("observation_refused", pool=pool, reason=outcome.reason)
-                return
-            self._observed.tell(observation, desired=desired, steady_us=steady_us)
 
-    async def logs(
-        self, attempt: str, rank: int, *, offset: int, follow: bool
+    def unsupported(self, world: World, command: Submit) -> Refusal | None:
+        """A view: the refusal of a spec that no engine of the market can carry out. Cost grows with
+        the nodes of the marketplace."""
+        pools = {
+            node.pool: None
+            for node in world.records.nodes.values()
+            if command.market in (None, node.market)
+        }
+        return self._intake.unsupported(command.spec, pools)
+
+    def logs(
+        self, pool: str, attempt: str, rank: int, *, offset: int, follow: bool
     ) -> AsyncIterator[bytes]:
-        """A rank's output, relayed from the pool's agent."""
-        pool = await self.read(lambda world, _: pool_of_attempt(world, attempt))
-        if pool is None:
-            raise LogsUnavailable(f"there is no attempt {attempt}, or it ended long ago")
-        chunks = self._relay.read(
+        """A rank's output, relayed from the pool's agent; LogsUnavailable where it is silent."""
+        return self._relay.read(
             pool,
             attempt,
             rank,
@@ -187,8 +207,6 @@ class Plane:
             follow=follow,
             is_heard=lambda: not self._is_silent(pool),
         )
-        async for chunk in chunks:
-            yield chunk
 
     async def log_requests(self, pool: str, *, wait_s: float) -> list[LogRequest]:
         """For the pool's agent: whose output it shall send."""
@@ -199,15 +217,8 @@ class Plane:
         return await self._relay.chunk(pool, request, chunk, is_last=is_last)
 
     def _is_silent(self, pool: str) -> bool:
-        return self._writer.reach.is_silent(pool, self._doors.clock.steady_us())
+        return self._intake.is_silent(pool, self._doors.clock.steady_us())
 
     def _refuse_if_stopped(self) -> None:
         if self._writer.inbox.is_closed:
             raise PlaneStopped("the server is stopping; ask again after its restart")
-
-
-def pool_of_attempt(world: World, attempt: str) -> str | None:
-    """The pool where an attempt runs or ran; its id begins with its workload's."""
-    workloads = world.records.workloads
-    found = workloads.get(attempt.rpartition(".")[0])
-    return world.records.markets[found.market].pool if found else None

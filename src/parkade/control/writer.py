@@ -4,6 +4,7 @@ Runs turns in a thread of its own, or is driven turn by turn by a simulator. Wha
 turn is not cured: `on_fatal` ends the process, and a restart rebuilds the world from the journal.
 """
 
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 
@@ -16,27 +17,36 @@ from parkade.control.clock import ClockGuard, SteadyClock
 from parkade.control.cycle import Asked, Committed, Cycle, Outcome
 from parkade.control.feed import Feed
 from parkade.control.inbox import Inbox, Waiting, WaitingCommand, WaitingView, settle
+from parkade.control.intake import Intake
 from parkade.control.outbox import Outbox
-from parkade.control.reach import Reach
 from parkade.control.recover import recover
 from parkade.control.rules import Rules
 from parkade.control.schedule import Schedule
 from parkade.control.settings import PlaneSettings
 from parkade.control.snapshots import Snapshots
+from parkade.control.viewers import Viewers
 from parkade.core.state.commands import OpenEpoch
-from parkade.ports import Store
+from parkade.ports import Leadership, Store
 
 _log = structlog.get_logger(__name__)
 
 
 class Doors(msgspec.Struct, frozen=True, kw_only=True):
-    """What the writer is given: `on_fatal` must not return in production, `point` is a test's."""
+    """What the writer is given: `on_fatal` must not return in production, `point` is a test's.
+
+    `leadership` was acquired before; the writer stops where it is lost.
+    """
 
     store: Store
     clock: SteadyClock
     rules: Rules
     on_fatal: Callable[[BaseException], None]
     point: Callable[[str], None]
+    leadership: Leadership
+
+
+class LeadershipLost(Exception):
+    """Another process may write to the journal by now; this one must stop."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,32 +57,44 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Writer:
-    """Owns the world. `inbox`, `feed`, `outbox`, `reach` and `health` are for other threads too."""
+    """Owns the world.
+
+    `inbox`, `feed`, `outbox`, `viewers`, `intake`, `health` and `present_us` are for other threads
+    too.
+    """
 
     def __init__(self, doors: Doors, settings: PlaneSettings) -> None:
         self._doors = doors
         self._settings = settings
         self._clock = doors.clock
-        world, sequence = recover(doors.store, doors.rules)
+        recovered = recover(doors.store, doors.rules)
+        world = recovered.world
         self._guard = ClockGuard(
             doors.clock,
             floor_us=world.records.now_us,
             jump_us=settings.jump_us,
             restart_us=settings.restart_jump_us,
         )
-        self._cycle = Cycle(
-            world, doors.store, doors.rules, sequence=sequence, check_every=settings.check_every
-        )
+        self._cycle = Cycle(recovered, doors.store, doors.rules, check_every=settings.check_every)
         self._schedule = Schedule(part=settings.clearing_part)
         self._now_us, _ = self._read_clock()
-        self._cycle.open(OpenEpoch(by=None), self._now_us)
+        self._read_at = (self._now_us, self._clock.steady_us())
+        self._cycle.open(
+            OpenEpoch(by=None, installation=secrets.token_hex(16), lineage=secrets.token_hex(16)),
+            self._now_us,
+        )
         sequence = self._cycle.sequence
         self.inbox = Inbox(limit=settings.inbox_limit)
         self.feed = Feed(doors.store, doors.rules, sequence=sequence, length=settings.feed_length)
         self.outbox = Outbox(world, sequence=sequence)
+        self.viewers = Viewers(world)
         self.desired_bell = Bell()
         started_us = self._clock.steady_us()
-        self.reach = Reach(silence_us=settings.unreachable_after_us, started_us=started_us)
+        self.intake = Intake(
+            repeat_us=settings.observation_repeat_us,
+            silence_us=settings.unreachable_after_us,
+            started_us=started_us,
+        )
         self._snapshots = Snapshots(doors.store, doors.rules, settings, sequence, self._now_us)
         self._commits = self._commands = self._commit_us = self._clearing_us = 0
         self._in_hand: list[WaitingCommand] = []
@@ -95,8 +117,11 @@ class Writer:
     def turn(self, asked: Sequence[Asked] = ()) -> Turn:
         """One step. `asked` is for who drives it without a thread; it comes before the inbox."""
         settings, cycle = self._settings, self._cycle
+        if not self._doors.leadership.is_held():
+            raise LeadershipLost("the lock beside the journal is gone: another server may write")
         now_us, doubted = self._read_clock()
         self._now_us = now_us
+        self._read_at = (now_us, self._clock.steady_us())
         self._publish(doubted)
         is_sure = not cycle.world.records.is_clock_doubted
         while committed := cycle.take_deadlines(now_us, limit=settings.deadlines_limit):
@@ -108,19 +133,25 @@ class Writer:
         self._snapshots.follow(cycle.world, cycle.sequence, now_us)
         return Turn(outcomes=outcomes, idle_us=self._idle_us(now_us))
 
+    def present_us(self) -> int:
+        """The present without a turn: the last turn's, and the steady clock's time since."""
+        now_us, steady_us = self._read_at
+        return now_us + self._clock.steady_us() - steady_us
+
     def health(self) -> Health:
         """How it is doing."""
         records = self._cycle.world.records
         steady_us = self._clock.steady_us()
-        pools = [market.pool for market in list(records.markets.values())]
+        pools = list(records.pools)
         return Health(
             is_running=self._is_running,
             epoch=records.epoch,
             sequence=self.feed.sequence,
             is_clock_doubted=records.is_clock_doubted,
             frozen_markets=self._schedule.frozen,
-            silent_pools=tuple(p for p in pools if self.reach.is_silent(p, steady_us)),
+            silent_pools=tuple(p for p in pools if self.intake.is_silent(p, steady_us)),
             waiting=len(self.inbox),
+            entered=self.inbox.entered,
             commits=self._commits,
             commands=self._commands,
             refused_internal=self._cycle.refused_internal,
@@ -154,9 +185,9 @@ class Writer:
 
     def _take_commands(self, now_us: int, driven: Sequence[Asked]) -> tuple[Outcome, ...]:
         waiting = self._in_hand = self.inbox.take_commands(self._settings.batch_limit)
-        markets = self._cycle.world.records.markets.values()
-        news = self.reach.news(markets, self._clock.steady_us())
-        asked = [Asked(command=command, idempotency=None) for command in news]
+        pools = self._cycle.world.records.pools.values()
+        reported = self.intake.reachability(pools, self._clock.steady_us())
+        asked = [Asked(command=command) for command in reported]
         first = len(asked)
         asked += driven
         last = len(asked)
@@ -169,8 +200,8 @@ class Writer:
         self._commits += 1
         self._commands += len(asked)
         self._doors.point("before_answer")
-        settle(zip(waiting, outcomes[last:], strict=True))
         self._publish(committed)
+        settle(zip(waiting, outcomes[last:], strict=True))
         return outcomes[first:last]
 
     def _show(self, views: list[WaitingView]) -> None:
@@ -200,6 +231,7 @@ class Writer:
         if not committed:
             return
         events = tuple(event for _, event in committed)
+        self.viewers.publish(self._cycle.world, committed)
         self._schedule.ask(self._doors.rules.urgent_markets(self._cycle.world, events))
         if self.outbox.follow(self._cycle.world, committed):
             self.desired_bell.ring()

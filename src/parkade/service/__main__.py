@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from parkade.control.leader import AlreadyLed
-from parkade.ports import StoreError
+from parkade.ports import AlreadyLed, StoreError
 from parkade.service.settings import BadSettings, read_settings
 from parkade.service.up import UpOptions, up
 

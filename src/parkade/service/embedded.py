@@ -11,9 +11,11 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from parkade.agent.agent import run_agent
+from parkade.agent.agent import Time, run_agent
 from parkade.agent.control_plane import ControlPlaneError, LogRequest, NobodyListens
+from parkade.agent.timer import LoopTimer
 from parkade.control.plane import Plane, PlaneStopped
+from parkade.core.fleet.pool import LOCAL_ENGINE
 from parkade.core.state.events import PoolOpened
 from parkade.core.state.world import World
 from parkade.engines.local.engine import LocalEngine
@@ -113,16 +115,16 @@ class Embedded:
     def _local_pools(self, world: World) -> list[LocalPool]:
         return [
             LocalPool(
-                pool=market.pool,
+                pool=pool.pool,
                 nodes=tuple(
                     NodeShape(node=node.node, gpus=node.gpus)
                     for node in world.records.nodes.values()
-                    if node.market == market.market
+                    if node.pool == pool.pool
                 ),
-                folder=self._settings.data_folder / "pools" / market.pool,
+                folder=self._settings.data_folder / "pools" / pool.pool,
             )
-            for market in world.records.markets.values()
-            if market.site in self._settings.local_sites
+            for pool in world.records.pools.values()
+            if pool.site in self._settings.local_sites and pool.engine == LOCAL_ENGINE
         ]
 
     async def _run_pool(self, local: LocalPool, stop: asyncio.Event) -> None:
@@ -144,7 +146,7 @@ class Embedded:
                     PlaneDoor(self._plane, local.pool),
                     pool=local.pool,
                     data_folder=local.folder / "agent",
-                    clock=self._clock,
+                    time=Time(clock=self._clock, timer=LoopTimer()),
                     tick_s=self._settings.agent_tick_s,
                     heartbeat_s=self._settings.agent_heartbeat_s,
                     stop=stop,

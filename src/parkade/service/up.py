@@ -14,7 +14,6 @@ import msgspec
 import structlog
 import uvicorn
 
-from parkade.control.leader import Lock
 from parkade.control.plane import Plane
 from parkade.service import logs
 from parkade.service.embedded import make_passage
@@ -63,21 +62,22 @@ def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None
     """Starts the server and returns when it has stopped. AlreadyLed, BadSettings, StoreError."""
     logs.configure(settings.log_format)
     make_passage(settings.data_folder)
-    lock = Lock.take(settings.data_folder / "writer.lock")
+    wires = wires or Wires()
+    leadership = wires.make_leadership(settings.data_folder / "writer.lock")
+    leadership.acquire()
     try:
         with listen_on(settings.host, settings.port) as listening:
-            _serve_with(listening, settings, options, wires or Wires())
+            _serve_with(listening, settings, options, build(settings, wires, leadership))
     finally:
-        lock.release()
+        leadership.release()
 
 
 def _serve_with(
-    listening: socket.socket, settings: ServiceSettings, options: UpOptions, wires: Wires
+    listening: socket.socket, settings: ServiceSettings, options: UpOptions, server: Server
 ) -> None:
     goodbye = Goodbye()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, goodbye.hear)
-    server = build(settings, wires)
     try:
         asyncio.run(_run(server, settings, options, goodbye, listening))
     finally:

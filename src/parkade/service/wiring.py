@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -10,10 +11,11 @@ from fastapi import FastAPI
 from parkade.api import ApiSettings, create_app
 from parkade.control.clock import SteadyClock, SystemClock
 from parkade.control.core import RULES
+from parkade.control.leadership import FileLeadership
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Doors
-from parkade.ports import Store
+from parkade.ports import Leadership, Store
 from parkade.service.embedded import Embedded, MakeEngine, make_local_engine
 from parkade.service.settings import ServiceSettings
 from parkade.store import open_sqlite
@@ -34,11 +36,17 @@ def end_process(error: BaseException) -> None:
     os._exit(EXIT_SOFTWARE)
 
 
+def file_leadership(path: Path) -> Leadership:
+    """A lock on a file of this machine."""
+    return FileLeadership(path, holder="Parkade server")
+
+
 class Wires(msgspec.Struct, frozen=True, kw_only=True):
     """The doors that a test may exchange."""
 
     clock: SteadyClock = SystemClock()
     make_engine: MakeEngine = make_local_engine
+    make_leadership: Callable[[Path], Leadership] = file_leadership
     on_fatal: Callable[[BaseException], None] = end_process
     point: Callable[[str], None] = nothing
 
@@ -52,8 +60,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     embedded: Embedded
 
 
-def build(settings: ServiceSettings, wires: Wires) -> Server:
-    """A server over the data folder, whose lock the caller holds."""
+def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
+    """A server over the data folder; the caller holds the leadership."""
     store = open_sqlite(settings.data_folder / "parkade.sqlite3", point=wires.point)
     doors = Doors(
         store=store,
@@ -61,6 +69,7 @@ def build(settings: ServiceSettings, wires: Wires) -> Server:
         rules=RULES,
         on_fatal=wires.on_fatal,
         point=wires.point,
+        leadership=leadership,
     )
     plane = Plane(doors, PlaneSettings(check_every=settings.check_every))
     return Server(

@@ -5,10 +5,12 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from parkade.core.ledger.accounts import Transfer, TransferKind
+from parkade.core.ledger.accounts import Transfer, TransferKind, Use
 from parkade.ports import JournalEntry, StatedTransfer, StoredAnswer
 
 _PLACE = ("sequence", "position", "at_us")
+# The columns of a transfer that is not for use: they came before it could be told by None.
+_NO_USE = {"gpus": 0, "price_micros": 0, "start_us": 0, "end_us": 0}
 
 
 def row_of(value: JournalEntry | StoredAnswer) -> dict[str, Any]:
@@ -19,7 +21,9 @@ def row_of(value: JournalEntry | StoredAnswer) -> dict[str, Any]:
 def row_of_transfer(stated: StatedTransfer) -> dict[str, Any]:
     """The transfer's fields beside its place in the journal."""
     place = {name: getattr(stated, name) for name in _PLACE}
-    return place | msgspec.structs.asdict(stated.transfer) | {"kind": stated.transfer.kind.value}
+    fields = msgspec.structs.asdict(stated.transfer) | {"kind": stated.transfer.kind.value}
+    use = fields.pop("use")
+    return place | fields | (_NO_USE if use is None else msgspec.structs.asdict(use))
 
 
 def entry_of(row: sa.RowMapping) -> JournalEntry:
@@ -34,8 +38,9 @@ def answer_of(row: sa.RowMapping) -> StoredAnswer:
 
 def stated_of(row: sa.RowMapping) -> StatedTransfer:
     """A row of `transfers`."""
-    fields = {name: value for name, value in row.items() if name not in _PLACE}
-    transfer = Transfer(**fields | {"kind": TransferKind(row["kind"])})
+    fields = {name: value for name, value in row.items() if name not in (*_PLACE, *_NO_USE)}
+    use = Use(**{name: row[name] for name in _NO_USE}) if row["gpus"] else None
+    transfer = Transfer(**fields | {"kind": TransferKind(row["kind"]), "use": use})
     return StatedTransfer(
         sequence=row["sequence"], position=row["position"], at_us=row["at_us"], transfer=transfer
     )

@@ -19,6 +19,7 @@ from parkade.ports import (
     StoredSnapshot,
     StoreError,
 )
+from parkade.store.head import Head, HeadFile, refuse_broken
 from parkade.store.migrations import migrate
 from parkade.store.rows import answer_of, entry_of, row_of, row_of_transfer, stated_of
 from parkade.store.tables import answers, journal, snapshots, transfers
@@ -32,12 +33,21 @@ WRITES = {"parkade_writes": True}
 class SqlStore:
     """A store in an SQL database. `point` is called at named places of a commit, for tests."""
 
-    def __init__(self, engine: sa.Engine, *, point: Callable[[str], None]) -> None:
+    def __init__(self, engine: sa.Engine, *, head: HeadFile, point: Callable[[str], None]) -> None:
         self._readers = engine
         self._writer = engine.execution_options(**WRITES)
+        self._head = head
         self._point = point
         with self._writer.begin() as connection:
             migrate(connection)
+        self._check_head()
+
+    def _check_head(self) -> None:
+        """StoreError where the journal's end is not what was committed last."""
+        head, last = self._head.read(), self.last_sequence()
+        at_head = self.entries(after=head.sequence - 1, limit=1) if head is not None else ()
+        digest = at_head[0].digest if at_head else None
+        refuse_broken(head, last=last, digest_at_head=digest, path=self._head.path)
 
     def commit(self, batch: Batch) -> None:
         """Adds all of it durably, or nothing. Fenced where `after` is not the journal's end."""
@@ -50,6 +60,9 @@ class SqlStore:
             raise _fenced(batch.after, None) from error
         except sa.exc.OperationalError as error:
             raise StoreError(f"the journal could not be written: {error.orig}") from error
+        if batch.entries:
+            last = batch.entries[-1]
+            self._head.write(Head(sequence=last.sequence, digest=last.digest))
         self._point("after_commit")
 
     def _add(self, connection: sa.Connection, batch: Batch) -> None:
@@ -141,6 +154,7 @@ class SqlStore:
     def close(self) -> None:
         """Lets go of the files."""
         self._readers.dispose()
+        self._head.close()
 
 
 def row_of_snapshot(snapshot: StoredSnapshot) -> dict[str, int | bytes]:

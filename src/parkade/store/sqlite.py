@@ -14,6 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from parkade.ports import StoreError
+from parkade.store.head import HeadFile
 from parkade.store.sql import SqlStore
 
 _BUSY_TIMEOUT_MS = 5_000
@@ -37,10 +38,13 @@ def open_sqlite(path: Path, *, point: Callable[[str], None] = _nothing) -> SqlSt
     sa.event.listen(engine, "connect", _on_connect)
     sa.event.listen(engine, "begin", _on_begin)
     try:
-        return SqlStore(engine, point=point)
+        return SqlStore(engine, head=HeadFile(path.with_name(f"{path.name}.head")), point=point)
     except sa.exc.DatabaseError as error:
         engine.dispose()
         raise StoreError(f"{path} could not be opened as a journal: {error.orig}") from error
+    except StoreError:
+        engine.dispose()
+        raise
 
 
 def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

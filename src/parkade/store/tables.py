@@ -28,6 +28,7 @@ journal = sa.Table(
     sa.Column("type", sa.String, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("digest", sa.String, nullable=False, server_default=""),
 )
 
 snapshots = sa.Table(

@@ -2,13 +2,36 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict
+from pydantic import AfterValidator, Field, Strict
 
+from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
 from parkade.wire.model import Answer, Request
-from parkade.wire.scalars import Amount, Instant, Name, PositiveSpan, Price, Span
+from parkade.wire.scalars import (
+    Amount,
+    GrantInterval,
+    Instant,
+    Money,
+    Name,
+    Payment,
+    Span,
+    whole,
+)
 
 Role = Literal["operator", "owner", "member"]
-UnixName = Annotated[str, Strict(), Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+
+
+def _no_system_user(name: str) -> str:
+    if name in SYSTEM_UNIX_NAMES:
+        raise ValueError(f"{name!r} is a system user; name a person's")
+    return name
+
+
+UnixName = Annotated[
+    str,
+    Strict(),
+    Field(pattern=whole(UNIX_NAME), max_length=UNIX_NAME.longest),
+    AfterValidator(_no_system_user),
+]
 
 
 class CreateOrg(Request):
@@ -36,20 +59,20 @@ class CreateToken(Request):
 class Deposit(Request):
     """Money from outside for an org."""
 
-    amount: Price
+    amount: Payment
 
 
 class SetGrant(Request):
     """Money now and again every `every`; an amount of 0 ends it."""
 
-    amount: Price
-    every: PositiveSpan
+    amount: Money
+    every: GrantInterval
 
 
 class SetCap(Request):
     """The most that all workloads of a user may cost; null: what its org has."""
 
-    cap: Price | None
+    cap: Money | None
 
 
 class Grant(Answer):

@@ -1,28 +1,35 @@
 """Pools, markets, price sheets and nodes on the wire; `pool.yaml` is an `OpenPool`."""
 
+from collections import Counter
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, Strict, field_validator
+from pydantic import Field, Strict, field_validator, model_validator
 
+from parkade.core.units import bounds
+from parkade.core.units.names import GPU_MODEL, NODE_NAME, same_host
 from parkade.wire.model import Answer, Request
 from parkade.wire.scalars import (
-    NAME,
     Amount,
+    Fee,
+    Gpus,
     Instant,
     Name,
+    NodesKept,
     PositiveSpan,
     Price,
     Reasoning,
     Share,
     Span,
     Whole,
+    whole,
 )
 
-NodeName = Annotated[
-    str, Strict(), Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$")
+NodeName = Annotated[str, Strict(), Field(pattern=whole(NODE_NAME), max_length=NODE_NAME.longest)]
+Fabrics = Annotated[
+    dict[Name, tuple[NodeName, ...]],
+    Field(min_length=bounds.FABRICS.least, max_length=bounds.FABRICS.most),
 ]
-Fabrics = dict[Annotated[str, Field(pattern=f"^{NAME}$")], tuple[NodeName, ...]]
 
 
 def _seconds(count: int) -> timedelta:
@@ -33,10 +40,14 @@ class InstanceType(Request):
     """A kind of node; memory and CPUs are the whole node's."""
 
     name: Name
-    gpu_model: Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$")]
-    gpus_per_node: Annotated[Whole, Field(ge=1, le=1024)]
-    memory_gib: Annotated[Whole, Field(ge=1, le=1_048_576)]
-    cpus: Annotated[Whole, Field(ge=1, le=65_536)]
+    gpu_model: Annotated[
+        str, Strict(), Field(pattern=whole(GPU_MODEL), max_length=GPU_MODEL.longest)
+    ]
+    gpus_per_node: Gpus
+    memory_gib: Annotated[
+        Whole, Field(ge=bounds.MEMORY_GIB_PER_NODE.least, le=bounds.MEMORY_GIB_PER_NODE.most)
+    ]
+    cpus: Annotated[Whole, Field(ge=bounds.CPUS_PER_NODE.least, le=bounds.CPUS_PER_NODE.most)]
 
 
 class Terms(Request):
@@ -45,7 +56,7 @@ class Terms(Request):
     pay_as_you_go: Price = Field(description="on-demand's price")
     reservation_rate: Price = Field(description="what a reservation costs")
     public_floor: Price = Field(description="the least that unreserved capacity goes for")
-    fee: Share = Field(description="the operator's share of what lent capacity earns")
+    fee: Fee = Field(description="the operator's share of what lent capacity earns")
     notice: PositiveSpan = Field(_seconds(120), description="from 'you must leave' to TERM")
     heal_notice: PositiveSpan = Field(
         _seconds(30), description="the notice where a broken gang of higher right must be healed"
@@ -72,7 +83,7 @@ class Terms(Request):
     retention: PositiveSpan = Field(
         timedelta(days=7), description="what ended is shown so long, and kept in the read models"
     )
-    buffer_nodes: Annotated[Whole, Field(ge=0, le=100_000)] = Field(
+    buffer_nodes: NodesKept = Field(
         1, description="kept out of reservation sales in each fabric, lent as spot meanwhile"
     )
     switching_credit: Share = Field(
@@ -80,30 +91,75 @@ class Terms(Request):
     )
 
 
-class OpenPool(Request):
-    """Nodes of one supplier at one site; `fabrics` names the nodes with full interconnect."""
+class Supply(Request):
+    """Nodes for a market: `fabrics` names the nodes with full interconnect. `instance_type` and
+    `terms` open the market; where it is open already they are left out."""
 
-    pool: Name
-    site: Name
-    instance_type: InstanceType
-    fabrics: Annotated[Fabrics, Field(min_length=1, max_length=10_000)]
-    terms: Terms
+    market: Name | None = Field(
+        None, description="the market that sells the nodes; default: the one named like the pool"
+    )
+    instance_type: InstanceType | None = None
+    fabrics: Fabrics
+    terms: Terms | None = None
 
     @field_validator("fabrics")
     @classmethod
     def _each_node_once(cls, fabrics: Fabrics) -> Fabrics:
         nodes = [node for names in fabrics.values() for node in names]
-        twice = (
-            sorted({node for node in nodes if nodes.count(node) > 1})
-            if len(set(nodes)) < len(nodes)
-            else []
-        )
+        if not bounds.NODES.holds(len(nodes)):
+            raise ValueError(f"a pool has 1 to {bounds.NODES.most:,} nodes")
+        count = Counter(same_host(node) for node in nodes)
+        twice = sorted({node for node in nodes if count[same_host(node)] > 1})
         if twice:
             raise ValueError(f"{', '.join(twice[:5])}: a node stands in one fabric, once")
         empty = sorted(fabric for fabric, names in fabrics.items() if not names)
         if empty:
             raise ValueError(f"{', '.join(empty[:5])}: a fabric has nodes")
         return fabrics
+
+    @model_validator(mode="after")
+    def _opens_with_both(self) -> Self:
+        if (self.instance_type is None) is not (self.terms is None):
+            raise ValueError("instance_type and terms stand together: they open a market")
+        return self
+
+
+class OpenPool(Supply):
+    """Nodes of one supplier at one site behind one engine."""
+
+    pool: Name
+    site: Name
+    engine: Name = Field("local", description="what runs attempts there")
+    supplier: Name | None = Field(
+        None, description="the org whose nodes they are; default: the operator"
+    )
+
+
+class AddNodes(Supply):
+    """More nodes of a pool."""
+
+
+class ChangeTerms(Request):
+    """New terms of a market; what is left out stays. Prices are set by `prices set`."""
+
+    from_: Instant | None = Field(
+        None, alias="from", description="when they come into force; default: now"
+    )
+    fee: Fee | None = None
+    switching_credit: Share | None = None
+    notice: PositiveSpan | None = None
+    heal_notice: PositiveSpan | None = None
+    kill: PositiveSpan | None = None
+    turnaround: Span | None = None
+    start_grace: Span | None = None
+    minimum_charge: Span | None = None
+    release_grace: PositiveSpan | None = None
+    clearing_interval: PositiveSpan | None = None
+    clearing_pause: PositiveSpan | None = None
+    billing_period: PositiveSpan | None = None
+    backoff: Span | None = None
+    retention: PositiveSpan | None = None
+    buffer_nodes: NodesKept | None = None
 
 
 class SetPrices(Request):
@@ -150,24 +206,46 @@ class Prices(Answer):
     prices: tuple[Sheet, ...]
 
 
-class Pool(Answer):
-    """A pool and its market: terms as published, and how many nodes of it are in play."""
+class Market(Answer):
+    """A market: its terms as published, and those that will replace them."""
 
-    pool: str
     market: str
     site: str
     instance_type: InstanceType
     terms: Terms
+    announced: Terms | None
+    announced_from: Instant | None
+
+
+class Supplied(Answer):
+    """What a pool supplies of one market."""
+
+    market: str
     fabrics: dict[str, tuple[str, ...]]
     nodes: int
     nodes_in_play: int
-    is_reachable: bool
+
+
+class Pool(Answer):
+    """A pool and what it supplies. `agent` is heard, silent, or never heard; `supplier` null: the
+    operator."""
+
+    pool: str
+    site: str
+    engine: str
+    supplier: str | None
+    agent: Literal["heard", "silent", "never heard"]
+    nodes: int
+    nodes_in_play: int
+    nodes_draining: int
+    supplies: tuple[Supplied, ...]
 
 
 class Pools(Answer):
-    """Every pool."""
+    """Every pool, and the markets that they supply."""
 
     pools: tuple[Pool, ...]
+    markets: tuple[Market, ...]
 
 
 class Cordon(Answer):
@@ -182,11 +260,13 @@ class Node(Answer):
     """A node and who sits there."""
 
     node: str
+    pool: str
     market: str
     fabric: str
     gpus: int
     gpus_held: int
     gpus_promised: int
+    drain: Literal["draining", "drained"] | None
     health: str
     health_reason: str
     cordons: tuple[Cordon, ...]

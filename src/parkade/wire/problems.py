@@ -1,6 +1,6 @@
 """How the API says no (RFC 9457): one table from a refusal's code to HTTP status and exit code.
 
-The codes are those of the core's `Reason`, and four that only the door can say.
+The codes are those of the core's `Reason`, and three that only the door can say.
 """
 
 from collections.abc import Iterable
@@ -30,6 +30,7 @@ CODES: dict[str, Code] = {
     "already_ended": Code(409, EXIT_INVALID),
     "conflict": Code(409, EXIT_INVALID),
     "not_found": Code(404, EXIT_NOT_FOUND),
+    "unauthenticated": Code(401, EXIT_USAGE),
     "denied": Code(403, EXIT_DENIED),
     "cordoned_by_another": Code(409, EXIT_DENIED),
     "insufficient_funds": Code(402, EXIT_REFUSED),
@@ -42,7 +43,6 @@ CODES: dict[str, Code] = {
     "clock_jumped": Code(503, EXIT_TRY_AGAIN),
     "internal": Code(500, EXIT_OTHER),
     # Only the door says these.
-    "unauthenticated": Code(401, EXIT_USAGE),
     "method_not_allowed": Code(405, EXIT_OTHER),
     "body_too_large": Code(413, EXIT_INVALID),
     "unreachable": Code(503, EXIT_TRY_AGAIN),

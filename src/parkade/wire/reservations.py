@@ -1,20 +1,16 @@
 """Reservations, lending and claims on the wire."""
 
-from typing import Annotated
-
 from pydantic import Field
 
 from parkade.wire.model import Answer, Request
 from parkade.wire.money import Cost
-from parkade.wire.scalars import Amount, Instant, Name, Price, Span, When, Whole
-
-Count = Annotated[Whole, Field(ge=1, le=100_000)]
+from parkade.wire.scalars import Amount, Instant, Name, Nodes, NodesKept, Price, Span, When
 
 
 class Reserve(Request):
     """`nodes` of a market for a window, at the price sheet's rate; `org` is the caller's own."""
 
-    nodes: Count
+    nodes: Nodes
     market: Name | None = None
     name: Name | None = None
     org: Name | None = None
@@ -27,13 +23,13 @@ class Lend(Request):
     `keep` of its idle nodes (null: as many as before); `floor` null stops lending."""
 
     floor: Price | None
-    keep: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
+    keep: NodesKept | None = None
 
 
 class MakeClaim(Request):
     """The owner wants nodes of its reservation for itself."""
 
-    nodes: Count
+    nodes: Nodes
 
 
 class Lending(Answer):

@@ -9,8 +9,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from parkade.core.units import bounds
+from parkade.core.units.bounds import Range
+from parkade.core.units.fraction import PATTERN as FRACTION
+from parkade.core.units.fraction import Fraction, parse_fraction
+from parkade.core.units.money import MICROS
+from parkade.core.units.names import NAME, Grammar
 
 AMOUNT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
 # What an answer works out (a price x GPUs x hours) may be larger than what anyone may send.
@@ -23,10 +30,9 @@ UNITS = {
     "s": timedelta(seconds=1),
     "ms": timedelta(milliseconds=1),
 }
-LONGEST = timedelta(days=36_500)
+MICROSECOND = timedelta(microseconds=1)
+LONGEST = bounds.SPAN_US.most * MICROSECOND
 MOST_OF_A_UNIT = 10_000
-LARGEST = 1_000_000_000_000
-SHARE = re.compile(r"([0-9]{1,9})(?:/([1-9][0-9]{0,8}))?")
 
 
 def parse_amount(value: object, *, form: re.Pattern[str] = AMOUNT) -> Decimal:
@@ -110,25 +116,52 @@ def _when(value: object) -> str:
     return text if text == "now" or text.startswith("+") else format_instant(instant)
 
 
+def _fraction(value: object) -> Fraction:
+    if not isinstance(value, str):
+        raise ValueError(f"{str(value)[:40]!r} is not a fraction; write it like 2/7")
+    return parse_fraction(value)
+
+
 def _share(value: object) -> str:
-    match = SHARE.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{str(value)[:40]!r} is not a share; write it like 2/7")
-    if int(match[1]) > int(match[2] or 1):
+    if not _fraction(value).is_share:
         raise ValueError("a share is at most 1")
-    return match[0]
+    return str(value)
 
 
-def _not_negative(amount: Decimal) -> Decimal:
-    if amount < 0:
-        raise ValueError("less than nothing")
-    return amount
+def _fee(value: object) -> str:
+    if not _fraction(value).is_fee:
+        raise ValueError("a fee is less than 1, like 2/7")
+    return str(value)
 
 
-def _positive(span: timedelta) -> timedelta:
-    if span <= timedelta():
-        raise ValueError("must be longer than nothing")
-    return span
+def _holds_money(within: Range) -> AfterValidator:
+    """Refuses an amount outside a bound of micro-units."""
+
+    def check(amount: Decimal) -> Decimal:
+        if not within.holds(int(amount.scaleb(6))):
+            least = "more than 0" if within.least else "0 or more"
+            raise ValueError(f"must be {least}, and at most {within.most / MICROS:,.0f}")
+        return amount
+
+    return AfterValidator(check)
+
+
+def _holds_span(within: Range) -> AfterValidator:
+    """Refuses a span outside a bound of microseconds."""
+    least = within.least * MICROSECOND
+
+    def check(span: timedelta) -> timedelta:
+        if not within.holds(span // MICROSECOND):
+            words = "longer than 0" if least == MICROSECOND else f"{format_span(least)} or longer"
+            raise ValueError(f"must be {words}")
+        return span
+
+    return AfterValidator(check)
+
+
+def whole(grammar: Grammar) -> str:
+    """The grammar's pattern with anchors, as pydantic and JSON Schema want it."""
+    return f"^{grammar.pattern}$"
 
 
 def not_yet(what: str) -> PydanticCustomError:
@@ -136,9 +169,17 @@ def not_yet(what: str) -> PydanticCustomError:
     return PydanticCustomError("not_yet", "{what} is not carried out yet", {"what": what})
 
 
+def _text_or_whole(pattern: str, within: Range) -> WithJsonSchema:
+    """An amount as text, or as a whole number of units."""
+    text = {"type": "string", "pattern": pattern, "examples": ["2.50"]}
+    least, most = -(-within.least // MICROS), within.most // MICROS
+    units = {"type": "integer", "minimum": least, "maximum": most}
+    return WithJsonSchema({"anyOf": [text, units]}, mode="validation")
+
+
 _AMOUNT_TEXT = {"type": "string", "pattern": rf"^{SUM.pattern}$", "examples": ["2.50"]}
-_PRICE_TEXT = {"type": "string", "pattern": rf"^{AMOUNT.pattern[2:]}$", "examples": ["2.50"]}
-_WHOLE = {"type": "integer", "minimum": 0, "maximum": LARGEST - 1}
+_MONEY = rf"^{AMOUNT.pattern[2:]}$"
+_PRICE = r"^[0-9]{1,7}(\.[0-9]{1,6})?$"
 _SPAN_TEXT = {"type": "string", "pattern": "^([0-9]{1,5}(ms|s|m|h|d)){1,2}$", "examples": ["90s"]}
 _INSTANT_TEXT = {"type": "string", "format": "date-time"}
 
@@ -148,12 +189,28 @@ Amount = Annotated[
     PlainSerializer(format_amount, return_type=str),
     WithJsonSchema(_AMOUNT_TEXT),
 ]
+_Given = Annotated[
+    Decimal, BeforeValidator(parse_amount), PlainSerializer(format_amount, return_type=str)
+]
+Money = Annotated[
+    _Given,
+    _holds_money(bounds.BALANCE_MICROS),
+    _text_or_whole(_MONEY, bounds.BALANCE_MICROS),
+]
+Payment = Annotated[
+    _Given,
+    _holds_money(bounds.PAYMENT_MICROS),
+    _text_or_whole(_MONEY, bounds.PAYMENT_MICROS),
+]
 Price = Annotated[
-    Decimal,
-    BeforeValidator(lambda value: _not_negative(parse_amount(value))),
-    PlainSerializer(format_amount, return_type=str),
-    WithJsonSchema({"anyOf": [_PRICE_TEXT, _WHOLE]}, mode="validation"),
-    WithJsonSchema(_PRICE_TEXT, mode="serialization"),
+    _Given,
+    _holds_money(bounds.PRICE_MICROS),
+    _text_or_whole(_PRICE, bounds.PRICE_MICROS),
+]
+LimitPrice = Annotated[
+    _Given,
+    _holds_money(bounds.LIMIT_PRICE_MICROS),
+    _text_or_whole(_PRICE, bounds.LIMIT_PRICE_MICROS),
 ]
 Span = Annotated[
     timedelta,
@@ -162,10 +219,14 @@ Span = Annotated[
     WithJsonSchema(_SPAN_TEXT),
 ]
 PositiveSpan = Annotated[
-    timedelta,
-    BeforeValidator(lambda value: _positive(parse_span(value))),
-    PlainSerializer(format_span, return_type=str),
+    Span,
+    _holds_span(bounds.POSITIVE_SPAN_US),
     WithJsonSchema({**_SPAN_TEXT, "pattern": "^[1-9][0-9]{0,4}(ms|s|m|h|d)$"}),
+]
+GrantInterval = Annotated[
+    Span,
+    _holds_span(bounds.GRANT_INTERVAL_US),
+    WithJsonSchema({**_SPAN_TEXT, "pattern": "^[1-9][0-9]{0,4}(m|h|d)$"}),
 ]
 Instant = Annotated[
     datetime,
@@ -186,15 +247,23 @@ When = Annotated[
         }
     ),
 ]
-Share = Annotated[
-    str,
-    BeforeValidator(_share),
-    WithJsonSchema({"type": "string", "pattern": f"^{SHARE.pattern}$", "examples": ["2/7"]}),
-]
+_FRACTION_TEXT = {"type": "string", "pattern": f"^{FRACTION}$", "examples": ["2/7"]}
+Share = Annotated[str, BeforeValidator(_share), WithJsonSchema(_FRACTION_TEXT)]
+Fee = Annotated[str, BeforeValidator(_fee), WithJsonSchema(_FRACTION_TEXT)]
 Whole = Annotated[int, Strict()]
-NAME = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
-Name = Annotated[str, Strict(), Field(pattern=f"^{NAME}$")]
-Reasoning = Annotated[str, Strict(), Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+Nodes = Annotated[Whole, Field(ge=bounds.NODES.least, le=bounds.NODES.most)]
+NodesKept = Annotated[Whole, Field(ge=bounds.NODES_KEPT.least, le=bounds.NODES_KEPT.most)]
+Gpus = Annotated[Whole, Field(ge=bounds.GPUS_PER_NODE.least, le=bounds.GPUS_PER_NODE.most)]
+Name = Annotated[str, Strict(), Field(pattern=whole(NAME), max_length=NAME.longest)]
+Reasoning = Annotated[
+    str,
+    Strict(),
+    Field(
+        min_length=bounds.REASON_CHARACTERS.least,
+        max_length=bounds.REASON_CHARACTERS.most,
+        pattern=r"^[^\x00]*$",
+    ),
+]
 
 
 def as_text(value: Any) -> Any:

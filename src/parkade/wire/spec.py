@@ -19,12 +19,24 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from parkade.core.units import bounds
+from parkade.core.units.names import ENV_KEY, ENV_PREFIX, NAME, WORKLOAD_NAME
 from parkade.wire.model import Request
-from parkade.wire.scalars import NAME, PositiveSpan, Price, Whole, as_text, not_yet
+from parkade.wire.scalars import (
+    Gpus,
+    LimitPrice,
+    Name,
+    Nodes,
+    Payment,
+    PositiveSpan,
+    Whole,
+    as_text,
+    not_yet,
+    whole,
+)
 
 SPOT, ON_DEMAND = "spot", "on-demand"
-CAPACITY = re.compile(f"{SPOT}|{ON_DEMAND}|reservation/{NAME}")
-_ONE_LINE = r"^[^\x00\r\n]*$"
+CAPACITY = re.compile(f"{SPOT}|{ON_DEMAND}|reservation/{NAME.pattern}")
 
 
 def _nodes(value: Any) -> Any:
@@ -60,19 +72,33 @@ def _one_of(text: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [text, lone]}, mode="validation")
 
 
-Line = Annotated[str, Strict(), Field(max_length=4096, pattern=_ONE_LINE)]
-Path = Annotated[str, Strict(), Field(max_length=4096, pattern=r"^/[^\x00\r\n]*$")]
-UserPath = Annotated[str, Strict(), Field(max_length=4096, pattern=r"^[~/][^\x00\r\n]*$")]
-EnvName = Annotated[str, Field(max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-EnvText = Annotated[str, Strict(), Field(max_length=32_768, pattern=r"^[^\x00]*$")]
+Path = Annotated[
+    str, Strict(), Field(max_length=bounds.PATH_CHARACTERS.most, pattern=r"^/[^\x00\r\n]*$")
+]
+UserPath = Annotated[
+    str, Strict(), Field(max_length=bounds.PATH_CHARACTERS.most, pattern=r"^[~/][^\x00\r\n]*$")
+]
+EnvName = Annotated[str, Field(max_length=ENV_KEY.longest, pattern=whole(ENV_KEY))]
+EnvText = Annotated[
+    str, Strict(), Field(max_length=bounds.ENV_VALUE_CHARACTERS.most, pattern=r"^[^\x00]*$")
+]
 WorkloadName = Annotated[
-    str, Strict(), Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
+    str, Strict(), Field(pattern=whole(WORKLOAD_NAME), max_length=WORKLOAD_NAME.longest)
+]
+CommandText = Annotated[
+    str,
+    Strict(),
+    Field(
+        min_length=bounds.COMMAND_CHARACTERS.least,
+        max_length=bounds.COMMAND_CHARACTERS.most,
+        pattern=r"^[^\x00]*$",
+    ),
 ]
 Signal = Literal["SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGHUP"]
 TypeName = Annotated[
-    Annotated[str, Strict(), Field(pattern=f"^{NAME}$")],
+    Name,
     BeforeValidator(_instance_type),
-    _one_of({"type": "string", "pattern": f"^{NAME}$"}),
+    _one_of({"type": "string", "pattern": whole(NAME)}),
 ]
 Capacity = Annotated[
     str,
@@ -91,44 +117,46 @@ class CheckpointTerms(Request):
 class Retry(Request):
     """How many failures of its own a workload survives; preemptions are unlimited and free."""
 
-    failures: Annotated[Whole, Field(ge=0, le=1000)]
+    failures: Annotated[Whole, Field(ge=bounds.FAILURES.least, le=bounds.FAILURES.most)]
 
 
 class WorkloadSpec(Request):
     """A workload as its author writes it."""
 
     name: WorkloadName
-    command: Annotated[str, Strict(), Field(min_length=1, max_length=65_536, pattern=r"^[^\x00]*$")]
+    command: CommandText
     workdir: Path | None = Field(None, description="where it starts; default: where submit ran")
     env: dict[EnvName, EnvText] = Field(
-        default_factory=dict, max_length=1000, description="public: journaled and shown"
+        default_factory=dict,
+        max_length=bounds.ENV_ENTRIES.most,
+        description="public: journaled and shown",
     )
     env_file: UserPath | None = Field(
         None, description="read on the node as the user; never sent, never stored"
     )
-    nodes: Annotated[Whole, BeforeValidator(_nodes), Field(ge=1, le=100_000)] = 1
-    gpus: Annotated[Whole, BeforeValidator(_gpus), Field(ge=1, le=1024)] = Field(
-        1, description="per node"
-    )
+    nodes: Annotated[Nodes, BeforeValidator(_nodes)] = 1
+    gpus: Annotated[Gpus, BeforeValidator(_gpus)] = Field(1, description="per node")
     instance_type: TypeName | None = None
     interconnect: Literal["fabric", "any"] = "fabric"
     capacity: Capacity = SPOT
-    limit_price: Price | None = Field(
+    limit_price: LimitPrice | None = Field(
         None, validate_default=True, description="per GPU-hour; spot without one is refused"
     )
-    max_spend: Price | None = Field(None, description="all attempts together")
+    max_spend: Payment | None = Field(None, description="all attempts together")
     checkpoint: CheckpointTerms | None = None
-    priority: Annotated[Whole, Field(ge=-1000, le=1000)] = 0
+    priority: Annotated[Whole, Field(ge=bounds.PRIORITY.least, le=bounds.PRIORITY.most)] = 0
     retry: Retry = Field(default_factory=lambda: Retry(failures=0))
     max_duration: PositiveSpan | None = Field(None, validate_default=True)
 
     @field_validator("env")
     @classmethod
     def _env_leaves_our_names(cls, env: dict[str, str]) -> dict[str, str]:
-        ours = sorted(name for name in env if name.startswith("PARKADE_"))
+        ours = sorted(name for name in env if name.startswith(ENV_PREFIX))
         if ours:
-            raise ValueError(f"{', '.join(ours[:5])}: names that begin with PARKADE_ are set by us")
-        if sum(len(name) + len(text) for name, text in env.items()) > 131_072:
+            raise ValueError(
+                f"{', '.join(ours[:5])}: names that begin with {ENV_PREFIX} are set by us"
+            )
+        if sum(len(name) + len(text) for name, text in env.items()) > bounds.MOST_ENV_CHARACTERS:
             raise ValueError("more than 128 KiB in all; put it into a file")
         return env
 
@@ -143,13 +171,6 @@ class WorkloadSpec(Request):
         if capacity not in (SPOT, None) and limit is not None:
             raise ValueError(f"only spot has a limit; {capacity} has the price sheet's price")
         return limit
-
-    @field_validator("max_spend")
-    @classmethod
-    def _budget_is_something(cls, most: Decimal | None) -> Decimal | None:
-        if most == 0:
-            raise ValueError("a budget of nothing runs nothing; leave it out for none")
-        return most
 
     @field_validator("max_duration")
     @classmethod

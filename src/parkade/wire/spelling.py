@@ -2,6 +2,8 @@
 
 import difflib
 
+from parkade.core.units.names import GRAMMARS
+
 # Keys that the design has and this version does not carry out; refused by name.
 LATER = {
     "image": "a container image",
@@ -16,13 +18,8 @@ LATER = {
     "shared_nodes": "orgs that share a node",
 }
 KNOWN_KEYS: set[str] = set()
-# What a pattern wants, in words, by a piece of it that no other has; the first that fits.
+# What a pattern of the wire wants, in words, by a piece of it that no other has.
 PATTERNS = {
-    "^[a-z_][a-z0-9_-]{0,31}$": "write the name of a Unix user",
-    "^[a-z0-9](": "write lower-case letters, digits, dots and dashes, at most 63",
-    "[A-Za-z0-9._-]{0,61}": "write letters, digits, dots, dashes and underscores, at most 63",
-    "[A-Za-z0-9._-]{0,251}": "write the name of a node: letters, digits, dots and dashes",
-    "^[A-Za-z_]": "write the name of a variable: letters, digits and underscores",
     "^/": "write an absolute path, in one line",
     "^[~/]": "write a path that begins with / or ~, in one line",
     "\\x00": "write text without zero bytes",
@@ -40,4 +37,7 @@ def explain_unknown_key(location: tuple[int | str, ...]) -> tuple[str, str]:
 
 def explain_pattern(pattern: str, message: str) -> str:
     """What would fit a pattern, or pydantic's own message."""
+    for grammar in GRAMMARS:
+        if pattern == f"^{grammar.pattern}$":
+            return grammar.words
     return next((words for piece, words in PATTERNS.items() if piece in pattern), message)

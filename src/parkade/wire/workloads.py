@@ -4,7 +4,7 @@ from pydantic import Field
 
 from parkade.wire.model import Answer, Request
 from parkade.wire.money import Cost
-from parkade.wire.scalars import Amount, Instant, Name, Price
+from parkade.wire.scalars import Amount, Instant, LimitPrice, Name
 from parkade.wire.spec import WorkloadSpec
 
 
@@ -26,7 +26,7 @@ class Cancel(Request):
 class Bid(Request):
     """A new limit per GPU-hour, from the next clearing on."""
 
-    limit_price: Price
+    limit_price: LimitPrice
 
 
 class Seat(Answer):

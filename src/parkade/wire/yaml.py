@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from parkade.core.units.bounds import MOST_DOCUMENT_BYTES
 from parkade.wire.problems import Fault, Problem, faults, invalid
 
 T = TypeVar("T", bound=BaseModel)
-MOST_BYTES = 1_048_576
 
 
 class Unreadable(Exception):
@@ -55,7 +55,7 @@ def parse(text: str, model: type[T]) -> T:
 
 def load(text: str) -> dict[str, Any]:
     """The document's keys and values, unchecked; raises Unreadable where it is no mapping."""
-    if len(text) > MOST_BYTES:
+    if len(text) > MOST_DOCUMENT_BYTES:
         raise Unreadable(invalid([Fault(place="document", message="larger than 1 MiB")]))
     try:
         value = yaml.load(text, Loader=_Loader)

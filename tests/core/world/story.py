@@ -9,7 +9,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from parkade.core.clearing.urgency import urgent_markets
-from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.kernel.check import check
 from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
@@ -18,7 +17,6 @@ from parkade.core.state import commands as asked
 from parkade.core.state import events as happened
 from parkade.core.state.codec import decode_event, encode_event, encode_snapshot
 from parkade.core.state.world import Records, World
-from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import HOUR_US, SECOND_US
@@ -26,34 +24,15 @@ from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import (
     Checkpoint,
     EnginePhase,
-    ObservedAttempt,
     RankExit,
 )
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 from parkade.core.workloads.workload import Attempt, Stop, Workload
+from tests import builders
 
 START_US = 1_700_000_000 * SECOND_US
 
-TERMS = MarketTerms(
-    pay_as_you_go_micros=12 * MICROS,
-    reservation_rate_micros=4 * MICROS,
-    public_floor_micros=8 * MICROS,
-    fee=Fraction(numerator=2, denominator=7),
-    switching_credit=Fraction(numerator=1, denominator=20),
-    notice_us=30 * SECOND_US,
-    heal_notice_us=10 * SECOND_US,
-    kill_us=5 * SECOND_US,
-    turnaround_us=0,
-    start_grace_us=120 * SECOND_US,
-    minimum_charge_us=30 * SECOND_US,
-    release_grace_us=60 * SECOND_US,
-    clearing_interval_us=30 * SECOND_US,
-    clearing_pause_us=SECOND_US,
-    billing_period_us=HOUR_US,
-    backoff_us=60 * SECOND_US,
-    retention_us=24 * HOUR_US,
-    buffer_nodes=1,
-)
+TERMS = builders.terms(public_floor_micros=8 * MICROS, buffer_nodes=1)
 
 
 class Parkade:
@@ -65,20 +44,12 @@ class Parkade:
         self.world = World(Records())
         self.journal: list[happened.AnyEvent] = []
         self.now_us = START_US
-        self._do(asked.OpenEpoch(by=None))
-        shape = fabrics if fabrics is not None else {"a": 3, "b": 3}
+        self._do(builders.open_epoch())
         self._do(
-            asked.OpenPool(
-                by=None,
-                pool="pool",
-                site="site",
-                instance_type=InstanceType(
-                    name="kind", gpu_model="H100", gpus_per_node=gpus, memory_gib=8, cpus=4
-                ),
-                fabrics=tuple(
-                    (name, tuple(f"{name}{n}" for n in range(1, count + 1)))
-                    for name, count in shape.items()
-                ),
+            builders.open_pool(
+                "pool",
+                {"a": 3, "b": 3} if fabrics is None else fabrics,
+                gpus=gpus,
                 terms=replace(TERMS, **terms),
             )
         )
@@ -165,22 +136,13 @@ class Parkade:
         if on_demand_hours is not None:
             capacity = Capacity(kind=CapacityKind.ON_DEMAND)
             max_duration_us = on_demand_hours * HOUR_US
-        return Spec(
-            name="job",
-            command="true",
-            workdir="/",
-            env=(),
-            env_file=None,
-            storage=(),
+        return builders.spec(
             nodes=nodes,
             gpus=gpus,
-            instance_type=None,
             interconnect=Interconnect.ANY if any_fabric else Interconnect.FABRIC,
             capacity=capacity,
             limit_price_micros=None if limit is None else round(limit * MICROS),
             max_spend_micros=None if max_spend is None else max_spend * MICROS,
-            checkpoint=None,
-            priority=0,
             retry_failures=failures,
             max_duration_us=max_duration_us,
         )
@@ -278,8 +240,8 @@ class Parkade:
         attempt = self.attempt(name)
         is_over = phase is EnginePhase.RELEASED
         started_us = self.now_us if attempt.started_us is None else attempt.started_us
-        seen = ObservedAttempt(
-            attempt=attempt.attempt,
+        seen = builders.observed(
+            attempt.attempt,
             generation=attempt.generation,
             phase=phase,
             started_us=started_us,
@@ -289,8 +251,6 @@ class Parkade:
                 for rank in range(len(attempt.seats) if is_over else 0)
             ),
             checkpoint=checkpoint,
-            devices=(),
-            launch_error=None,
             engine_state=phase.value,
         )
         self.do(asked.ReportAttempts(by=None, pool="pool", attempts=(seen,)))

@@ -1,13 +1,15 @@
 """Pools, nodes, cordons: who may close what, and what follows for who sits there."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
-from parkade.core.fleet.market import InstanceType
 from parkade.core.state import commands as asked
 from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
 from parkade.core.workloads.life import Phase
+from tests import builders
 from tests.core.world.story import TERMS, Parkade
 
 
@@ -64,17 +66,8 @@ def test_a_node_is_not_restored_while_something_may_still_run_there() -> None:
     assert parkade.world.records.nodes[node].is_open
 
 
-def pool(**changes: object) -> asked.OpenPool:
-    kind = InstanceType(name="kind", gpu_model="H100", gpus_per_node=2, memory_gib=8, cpus=4)
-    command = asked.OpenPool(
-        by=None,
-        pool="other",
-        site="site",
-        instance_type=kind,
-        fabrics=(("a", ("n1", "n2")),),
-        terms=TERMS,
-    )
-    return replace(command, **changes)
+def pool(**changes: Any) -> asked.OpenPool:
+    return builders.open_pool("other", gpus=2, **{"fabrics": {"n": 2}, "terms": TERMS, **changes})
 
 
 @pytest.mark.parametrize(
@@ -96,10 +89,6 @@ def test_a_pool_that_cannot_be_is_refused_with_its_place(
     parkade.world.records.markets.clear()
     refusal = parkade.refused(pool(**changes))
     assert (refusal.reason, refusal.field) == ("invalid", field)
-
-
-def test_a_second_pool_comes_later_and_is_refused_by_name() -> None:
-    assert Parkade().refused(pool()).reason == "not_yet"
 
 
 def test_who_is_preempted_again_and_again_backs_off_longer_each_time() -> None:

@@ -207,10 +207,11 @@ def test_nobody_is_charged_above_any_limit_it_ever_named(seed: int) -> None:
                 limits[workload.workload] = [workload.spec.limit_price_micros]
             case happened.BidChanged(workload=name, limit_price_micros=limit):
                 limits[name].append(limit)
-            case happened.MoneyMoved(transfers=transfers):
+            case happened.UsePosted(transfers=transfers):
                 for transfer in transfers:
                     if transfer.kind == "usage" and transfer.workload in limits:
-                        assert transfer.price_micros <= max(limits[transfer.workload])
+                        assert transfer.use is not None
+                        assert transfer.use.price_micros <= max(limits[transfer.workload])
             case _:
                 pass
 

@@ -20,7 +20,8 @@ from parkade.core.state.events import EVENT_VERSION
 from parkade.core.state.people import Role
 from parkade.core.state.world import Records, World
 from parkade.core.units.money import MICROS
-from parkade.core.units.time import HOUR_US
+from parkade.core.units.time import HOUR_US, SECOND_US
+from tests import builders
 from tests.core.world.story import Parkade
 
 KEPT = Path(__file__).parent / "kept"
@@ -79,7 +80,33 @@ def a_year() -> Parkade:
     if parkade.workload(sure).attempt is not None:
         parkade.ended(sure)
     parkade.run(6 * 3600)
+    change_the_fleet(parkade)
     return parkade
+
+
+def change_the_fleet(parkade: Parkade) -> None:
+    """Nodes come and go, a second pool opens and closes, terms change with a date."""
+    second = builders.open_pool("second", {"x": 1}, market="pool", opens=None)
+    parkade.do(second)
+    more = asked.Supply(market="pool", opens=None, fabrics=(("x", ("x2",)),))
+    parkade.do(asked.AddNodes(by=None, pool="second", supply=more))
+    for node in ("x1", "x2"):
+        parkade.do(asked.DrainNode(by=None, node=node, reason="sold"))
+    parkade.do(asked.UndrainNode(by=None, node="x1"))
+    parkade.do(asked.DrainNode(by=None, node="x1", reason="sold"))
+    parkade.do(asked.RemoveNode(by=None, node="x2"))
+    parkade.do(asked.ClosePool(by=None, pool="second"))
+    change = asked.TermsChange(backoff_us=9 * SECOND_US)
+    later_us = parkade.now_us + HOUR_US
+    parkade.do(asked.ChangeTerms(by=None, market="pool", change=change, from_us=later_us))
+    for _ in range(2):
+        parkade.bid("poor", 20, nodes=3)
+    parkade.clear()
+    parkade.start_all()
+    rich = parkade.bid("rich", 90, nodes=3)
+    parkade.clear()
+    parkade.do(asked.Hold(by=None, workload=rich))
+    parkade.run(2 * 3600)
 
 
 def keep(parkade: Parkade) -> bytes:

@@ -46,6 +46,6 @@ def test_an_owner_caps_its_own_users_and_no_one_elses() -> None:
         )
     parkade.do(asked.SetCap(by="lab-boss", user="lab-boss", cap_micros=MICROS))
     refusal = parkade.refused(asked.SetCap(by="lab-boss", user="acme-boss", cap_micros=MICROS))
-    assert refusal.reason == "denied"
+    assert refusal.reason == "not_found"
     refusal = parkade.refused(asked.SetGrant(by="lab-boss", org="lab", micros=1, every_us=HOUR_US))
     assert refusal.reason == "denied"

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from parkade.api.door import Asking
+from parkade.api.door import Asking, Door
 from parkade.api.problems import said
 from parkade.ports import Observation
 
@@ -25,14 +25,10 @@ def _json(value: object) -> Response:
     return Response(_encode(value), media_type="application/json")
 
 
-async def _agent_of(pool: str, door: Asking) -> None:
+def _agent_of(pool: str, door: Door) -> None:
     door.require_operator()
-    await door.read(
-        lambda world, _: (
-            True if any(market.pool == pool for market in world.records.markets.values()) else None
-        ),
-        f"pool {pool}",
-    )
+    if not door.plane.has_pool(pool):
+        door.not_found(f"pool {pool}")
 
 
 @router.get("/pools/{pool}/desired", response_class=Response)
@@ -44,7 +40,7 @@ async def desired(
     wait: Wait = 0,
 ) -> Response:
     """All that shall run in a pool, once it is newer than `after`; 204 if it is not in time."""
-    await _agent_of(pool, door)
+    _agent_of(pool, door)
     if (after_epoch is None) is not (after_sequence is None):
         raise said("invalid", "after_epoch and after_sequence stand together")
     after = None
@@ -57,7 +53,7 @@ async def desired(
 @router.post("/pools/{pool}/observation", status_code=204)
 async def observe(pool: Pool, request: Request, door: Asking) -> None:
     """What runs in a pool, dated."""
-    await _agent_of(pool, door)
+    _agent_of(pool, door)
     try:
         observation = _observation.decode(await request.body())
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -70,7 +66,7 @@ async def observe(pool: Pool, request: Request, door: Asking) -> None:
 @router.get("/pools/{pool}/log-requests", response_class=Response)
 async def log_requests(pool: Pool, door: Asking, wait: Wait = 0) -> Response:
     """Output that somebody waits for."""
-    await _agent_of(pool, door)
+    _agent_of(pool, door)
     return _json(await door.plane.log_requests(pool, wait_s=wait))
 
 
@@ -83,7 +79,7 @@ async def log_chunk(
     last: bool = False,
 ) -> None:
     """A part of it; `not_found` where nobody waits for more."""
-    await _agent_of(pool, door)
+    _agent_of(pool, door)
     chunk = await request.body()
     if not await door.plane.log_chunk(pool, log_request, chunk, last):
         door.not_found(f"reader of {log_request}")

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from parkade.api.door import Asking, Door, is_valid
+from parkade.api.door import Asking, Door
 from parkade.api.problems import said
 from parkade.api.views import events as views
 from parkade.api.views.audience import Owners, look_up
@@ -60,7 +60,7 @@ async def _stream(
         while until is None or seen < until:
             if clock() - spoke_at >= rest_s:
                 # Also tells how far was looked, so that nothing is looked at twice.
-                if not await is_valid(door.plane, door.viewer):
+                if not door.is_current():
                     return
                 yield f"event: position\nid: {seen}\ndata: \n\n"
                 spoke_at = clock()

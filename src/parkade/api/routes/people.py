@@ -1,6 +1,7 @@
 """Orgs, users and tokens; deposits."""
 
 import secrets
+from collections.abc import Callable
 
 from fastapi import APIRouter
 
@@ -9,9 +10,11 @@ from parkade.api.door import Asking, Door
 from parkade.api.problems import said
 from parkade.api.translate import micros, span_us
 from parkade.api.views import people as views
+from parkade.control.answers import Decided
 from parkade.core.state import commands, events
-from parkade.core.state.people import Role
+from parkade.core.state.people import Role, Token, User
 from parkade.core.state.world import World
+from parkade.core.units.refusal import Reason, Refusal
 from parkade.wire import people as wire
 from parkade.wire.feed import Caller
 
@@ -31,8 +34,8 @@ async def whoami(door: Asking) -> Caller:
 async def create_org(body: wire.CreateOrg, door: Asking) -> wire.Org:
     """A new customer; operators only."""
     door.require_operator()
-    await door.execute(commands.CreateOrg(by=door.viewer.user, org=body.org))
-    return await _org(door, body.org)
+    command = commands.CreateOrg(by=door.viewer.user, org=body.org)
+    return await door.execute(command, _org(body.org))
 
 
 @router.get("/orgs")
@@ -50,66 +53,56 @@ async def list_orgs(door: Asking) -> wire.Orgs:
 async def deposit(org: str, body: wire.Deposit, door: Asking) -> wire.Org:
     """Money from outside; operators only."""
     door.require_operator()
-    await door.execute(commands.Deposit(by=door.viewer.user, org=org, micros=micros(body.amount)))
-    return await _org(door, org)
+    command = commands.Deposit(by=door.viewer.user, org=org, micros=micros(body.amount))
+    return await door.execute(command, _org(org))
 
 
 @router.post("/orgs/{org}/grant")
 async def set_grant(org: str, body: wire.SetGrant, door: Asking) -> wire.Org:
     """Money now and again and again; operators only."""
     door.require_operator()
-    await door.execute(
-        commands.SetGrant(
-            by=door.viewer.user,
-            org=org,
-            micros=micros(body.amount),
-            every_us=span_us(body.every),
-        )
+    command = commands.SetGrant(
+        by=door.viewer.user,
+        org=org,
+        micros=micros(body.amount),
+        every_us=span_us(body.every),
     )
-    return await _org(door, org)
+    return await door.execute(command, _org(org))
 
 
-async def _org(door: Door, name: str) -> wire.Org:
-    def view(world: World, _: int) -> wire.Org | None:
-        org = world.records.orgs.get(name)
-        return None if org is None else views.org(world, org)
-
-    return await door.read(view, f"org {name}")
+def _org(name: str) -> Callable[[World, int, Decided], wire.Org]:
+    return lambda world, _, __: views.org(world, world.records.orgs[name])
 
 
 @router.post("/users", status_code=201)
 async def create_user(body: wire.CreateUser, door: Asking) -> wire.User:
     """A new user; operators, and owners within their org."""
     door.own_org(body.org)
-    decided = await door.execute(
-        commands.CreateUser(
-            by=door.viewer.user,
-            user=body.user,
-            org=body.org,
-            role=Role(body.role),
-            unix_name=body.unix_name,
-        )
+    command = commands.CreateUser(
+        by=door.viewer.user,
+        user=body.user,
+        org=body.org,
+        role=Role(body.role),
+        unix_name=body.unix_name,
     )
-    assert doors.find(decided, events.UserCreated) is not None
-    return await _user(door, body.user)
-
-
-async def _user(door: Door, name: str) -> wire.User:
-    def view(world: World, _: int) -> wire.User | None:
-        user = world.records.users.get(name)
-        seen = user is not None and door.viewer.may_see(user.org)
-        return views.user(world, user) if user is not None and seen else None
-
-    return await door.read(view, f"user {name}")
+    return await door.execute(
+        command, lambda world, _, __: views.user(world, world.records.users[body.user])
+    )
 
 
 @router.post("/users/{user}/cap")
 async def set_cap(user: str, body: wire.SetCap, door: Asking) -> wire.User:
     """The most that a user's workloads may cost; operators, and owners within their org."""
-    await _user(door, user)
+
+    def look(world: World, _: int) -> User | Refusal:
+        return door.visible(world.records.users.get(user), f"user {user}")
+
+    def show(world: World, _: int, _decided: Decided, _before: User) -> wire.User:
+        return views.user(world, world.records.users[user])
+
     cap = None if body.cap is None else micros(body.cap)
-    await door.execute(commands.SetCap(by=door.viewer.user, user=user, cap_micros=cap))
-    return await _user(door, user)
+    command = commands.SetCap(by=door.viewer.user, user=user, cap_micros=cap)
+    return await door.change(command, show, look=look)
 
 
 @router.get("/users")
@@ -128,14 +121,13 @@ async def create_token(body: wire.CreateToken, door: Asking) -> wire.NewToken:
     """A new token. Its secret is told here and kept nowhere, so a repeated request cannot have
     it again: it is refused with `conflict`."""
     secret = doors.new_token()
-    decided = await door.execute(
-        commands.AddToken(
-            by=door.viewer.user,
-            token=body.token or f"{body.user[:40]}-{secrets.token_hex(4)}",
-            user=body.user,
-            digest=doors.digest_of(secret),
-        )
+    command = commands.AddToken(
+        by=door.viewer.user,
+        token=body.token or f"{body.user[:40]}-{secrets.token_hex(4)}",
+        user=body.user,
+        digest=doors.digest_of(secret),
     )
+    decided = await door.execute(command, lambda _, __, decided: decided)
     added = doors.find(decided, events.TokenAdded)
     assert added is not None
     if added.token.digest != doors.digest_of(secret):
@@ -168,16 +160,17 @@ async def list_tokens(door: Asking) -> wire.Tokens:
 async def revoke_token(token: str, door: Asking) -> wire.Token:
     """The token is refused from now on."""
 
-    def view(world: World, _: int) -> wire.Token | None:
+    def look(world: World, _: int) -> Token | Refusal:
         found = world.records.tokens.get(token)
-        if found is None:
-            return None
-        org = world.records.users[found.user].org
-        return views.token(found) if may_manage(door, found.user, org) else None
+        if found is None or not may_manage(door, found.user, world.records.users[found.user].org):
+            return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no token {token}")
+        return found
 
-    await door.read(view, f"token {token}")
-    await door.execute(commands.RevokeToken(by=door.viewer.user, token=token))
-    return await door.read(view, f"token {token}")
+    def show(world: World, _: int, _decided: Decided, _before: Token) -> wire.Token:
+        return views.token(world.records.tokens[token])
+
+    command = commands.RevokeToken(by=door.viewer.user, token=token)
+    return await door.change(command, show, look=look)
 
 
 def may_manage(door: Door, user: str, org: str) -> bool:

@@ -1,5 +1,7 @@
 """Reservations, lending and claims."""
 
+from collections.abc import Callable
+
 from fastapi import APIRouter
 
 from parkade.api import door as doors
@@ -7,8 +9,11 @@ from parkade.api.door import Asking, Door
 from parkade.api.problems import said
 from parkade.api.translate import instant, micros_or_none, microseconds
 from parkade.api.views import reservations as views
+from parkade.control.answers import Decided
+from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
+from parkade.core.units.refusal import Refusal
 from parkade.wire import reservations as wire
 from parkade.wire.scalars import parse_when
 
@@ -18,23 +23,26 @@ router = APIRouter(tags=["reservations"])
 @router.post("/reservations", status_code=201)
 async def reserve(body: wire.Reserve, door: Asking) -> wire.Reservation:
     """Nodes for a window, or open-ended, at the price sheet's rate."""
-    now_us = await door.read(lambda _, now_us: now_us)
+    now_us = door.plane.present_us()
     start_us = None if body.start == "now" else _when(body.start, now_us)
     end_us = None if body.end is None else _when(body.end, now_us)
-    decided = await door.execute(
-        commands.Reserve(
-            by=door.viewer.user,
-            org=door.own_org(body.org),
-            market=body.market,
-            name=body.name,
-            nodes=body.nodes,
-            start_us=start_us,
-            end_us=end_us,
-        )
+
+    def show(world: World, _: int, decided: Decided) -> wire.Reservation:
+        reserved = doors.find(decided, events.Reserved)
+        assert reserved is not None
+        sold = reserved.reservation
+        return _shown(door, world, world.records.reservations.get(sold.reservation, sold))
+
+    command = commands.Reserve(
+        by=door.viewer.user,
+        org=door.own_org(body.org),
+        market=body.market,
+        name=body.name,
+        nodes=body.nodes,
+        start_us=start_us,
+        end_us=end_us,
     )
-    reserved = doors.find(decided, events.Reserved)
-    assert reserved is not None
-    return await _reservation(door, reserved.reservation.reservation)
+    return await door.execute(command, show)
 
 
 def _when(text: str, now_us: int) -> int:
@@ -64,42 +72,44 @@ async def list_reservations(door: Asking) -> wire.Reservations:
 @router.get("/reservations/{reservation}")
 async def get_reservation(reservation: str, door: Asking) -> wire.Reservation:
     """One reservation."""
-    return await _reservation(door, reservation)
+
+    def view(world: World, now_us: int) -> wire.Reservation | Refusal:
+        found = _look(door, reservation)(world, now_us)
+        return found if isinstance(found, Refusal) else _shown(door, world, found)
+
+    return await door.see(view)
 
 
 @router.post("/reservations/{reservation}/end")
 async def end(reservation: str, door: Asking) -> wire.Reservation:
     """An open-ended reservation ends with the period that is paid."""
-    await _reservation(door, reservation)
-    await door.execute(commands.EndReservation(by=door.viewer.user, reservation=reservation))
-    return await _reservation(door, reservation)
+    command = commands.EndReservation(by=door.viewer.user, reservation=reservation)
+    return await _change(door, command, reservation)
 
 
 @router.post("/reservations/{reservation}/lend")
 async def lend(reservation: str, body: wire.Lend, door: Asking) -> wire.Reservation:
     """The standing offer: lend what is idle, at least at this floor, all but `keep` nodes."""
-    await _reservation(door, reservation)
-    await door.execute(
-        commands.Lend(
-            by=door.viewer.user,
-            reservation=reservation,
-            floor_micros=micros_or_none(body.floor),
-            keep=body.keep,
-        )
+    command = commands.Lend(
+        by=door.viewer.user,
+        reservation=reservation,
+        floor_micros=micros_or_none(body.floor),
+        keep=body.keep,
     )
-    return await _reservation(door, reservation)
+    return await _change(door, command, reservation)
 
 
 @router.post("/reservations/{reservation}/claims", status_code=201)
 async def claim(reservation: str, body: wire.MakeClaim, door: Asking) -> wire.Claim:
     """The owner wants nodes for itself; guests get the market's notice."""
-    await _reservation(door, reservation)
-    decided = await door.execute(
-        commands.MakeClaim(by=door.viewer.user, reservation=reservation, nodes=body.nodes)
-    )
-    claimed = doors.find(decided, events.Claimed)
-    assert claimed is not None
-    return views.claim(claimed.claim)
+
+    def show(_world: World, _now_us: int, decided: Decided, _: Reservation) -> wire.Claim:
+        claimed = doors.find(decided, events.Claimed)
+        assert claimed is not None
+        return views.claim(claimed.claim)
+
+    command = commands.MakeClaim(by=door.viewer.user, reservation=reservation, nodes=body.nodes)
+    return await door.change(command, show, look=_look(door, reservation))
 
 
 @router.get("/claims")
@@ -120,23 +130,32 @@ async def list_claims(door: Asking) -> wire.Claims:
 async def unclaim(claim: str, door: Asking) -> wire.Claim:
     """The claimed nodes are idle again; the answer is the claim as it was."""
 
-    def view(world: World, _: int) -> wire.Claim | None:
-        found = world.records.claims.get(claim)
-        return views.claim(found) if found and door.viewer.may_see(found.org) else None
+    def look(world: World, _: int) -> Claim | Refusal:
+        return door.visible(world.records.claims.get(claim), f"claim {claim}")
 
-    before = await door.read(view, f"claim {claim}")
-    await door.execute(commands.Unclaim(by=door.viewer.user, claim=claim))
-    return before
+    def show(_world: World, _now_us: int, _: Decided, before: Claim) -> wire.Claim:
+        return views.claim(before)
+
+    command = commands.Unclaim(by=door.viewer.user, claim=claim)
+    return await door.change(command, show, look=look)
 
 
-async def _reservation(door: Door, name: str) -> wire.Reservation:
-    def view(world: World, _: int) -> wire.Reservation | None:
-        found = world.records.reservations.get(name)
-        if found is None or not door.viewer.may_see(found.org):
-            return None
-        return views.reservation(found, nodes_used=_used(door, world).get(name, 0))
+async def _change(door: Door, command: commands.AnyCommand, name: str) -> wire.Reservation:
+    def show(world: World, _: int, _decided: Decided, before: Reservation) -> wire.Reservation:
+        return _shown(door, world, world.records.reservations.get(name, before))
 
-    return await door.read(view, f"reservation {name}")
+    return await door.change(command, show, look=_look(door, name))
+
+
+def _look(door: Door, name: str) -> Callable[[World, int], Reservation | Refusal]:
+    return lambda world, _: door.visible(
+        world.records.reservations.get(name), f"reservation {name}"
+    )
+
+
+def _shown(door: Door, world: World, found: Reservation) -> wire.Reservation:
+    used = _used(door, world).get(found.reservation, 0)
+    return views.reservation(found, nodes_used=used)
 
 
 def _used(door: Door, world: World) -> dict[str, int]:

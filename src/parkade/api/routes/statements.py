@@ -48,15 +48,18 @@ async def statement(
             if named == own
             else f"{named} is not your org's account",
         )
-    is_known = await door.read(lambda world, _: named in accounts_of(world))
-    if not is_known:
-        raise said("not_found", f"there is no account {named!r}; an org's is org/NAME")
     stated = await door.plane.statement(
         named,
         from_us=None if start is None else microseconds(start),
         to_us=None if end is None else microseconds(end),
     )
-    balance = await door.read(lambda world, _: world.ledger.balance(named))
+
+    def view(world: World, _: int) -> int | None:
+        return world.ledger.balance(named) if named in accounts_of(world) else None
+
+    balance = await door.plane.read(view)
+    if balance is None:
+        raise said("not_found", f"there is no account {named!r}; an org's is org/NAME")
     return view_of(named, stated, balance_micros=balance, is_operator=viewer.is_operator)
 
 
@@ -64,5 +67,5 @@ async def statement(
 async def confirm_clock(door: Asking) -> Confirmed:
     """The clock's jump was right; clearing goes on. Operators only."""
     door.require_operator()
-    decided = await door.execute(commands.ConfirmClock(by=door.viewer.user))
-    return Confirmed(sequence=decided.sequence)
+    command = commands.ConfirmClock(by=door.viewer.user)
+    return await door.execute(command, lambda _, __, decided: Confirmed(sequence=decided.sequence))

@@ -1,7 +1,8 @@
 """Workloads: submit, plan, look, change, and read what they print."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,9 +10,12 @@ from fastapi.responses import StreamingResponse
 
 from parkade.api import door as doors
 from parkade.api.door import Asking, Door
-from parkade.api.problems import refused, said
+from parkade.api.problems import said
 from parkade.api.translate import micros, spec_of
 from parkade.api.views import workloads as views
+from parkade.control.answers import Decided, Planned
+from parkade.core.clearing.plan import Plan
+from parkade.core.fleet.market import MarketTerms
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
@@ -36,23 +40,34 @@ def _command(body: wire.Submit, door: Door) -> commands.Submit:
 @router.post("/workloads", status_code=201)
 async def submit(body: wire.Submit, door: Asking) -> wire.Workload:
     """A workload to be run; the answer echoes what it may cost."""
-    decided = await door.execute(_command(body, door))
-    submitted = doors.find(decided, events.Submitted)
-    assert submitted is not None
-    return await _told(door, submitted.workload)
+
+    command = _command(body, door)
+
+    def look(world: World, _: int) -> Refusal | None:
+        return door.plane.unsupported(world, command)
+
+    def show(world: World, now_us: int, decided: Decided, _: None) -> views.Known:
+        submitted = doors.find(decided, events.Submitted)
+        assert submitted is not None
+        return _known(world, submitted.workload, now_us)
+
+    return views.workload(await door.change(command, show, look=look))
 
 
 @router.post("/workloads/plan")
 async def plan_workload(body: wire.Submit, door: Asking) -> wire.Plan:
     """What the next clearing would do with it; nothing is submitted."""
     command = _command(body, door)
-    plan = await door.plane.plan(command)
-    if isinstance(plan, Refusal):
-        raise refused(plan)
-    market = plan.workload.market
-    terms = await door.read(lambda world, _: world.records.markets[market].terms)
+
+    def view(world: World, now_us: int) -> tuple[Plan, Planned, MarketTerms] | Refusal:
+        made = door.plane.plan(world, command, now_us)
+        if isinstance(made, Refusal):
+            return made
+        return *made, world.records.markets[made[0].workload.market].terms
+
+    plan, planned, terms = await door.see(view)
     try:
-        rendered = await door.plane.rendered(plan)
+        rendered = await door.plane.rendered(planned)
     except EngineError as error:
         raise said("unsupported", str(error)) from None
     return views.plan(plan, terms, rendered=rendered)
@@ -71,28 +86,29 @@ async def list_workloads(
         door.own_org(org)
     seen = org or (None if door.viewer.is_operator else door.viewer.org)
 
-    # Sorting is done here: a view takes the writer's time.
-    names = await door.read(lambda world, _: _names(world, seen, all=all))
-    names.sort(key=_number, reverse=True)
-    rest = [name for name in names if after is None or _number(name) < _number(after)]
-    page = rest[:limit]
+    def view(world: World, now_us: int) -> tuple[list[views.Known], str | None]:
+        names = _newest(world, seen, all=all, after=after)
+        page = list(islice(names, limit))
+        found = [views.known(world, each, now_us) for each in page]
+        has_more = next(names, None) is not None
+        return found, page[-1].workload if has_more else None
 
-    def view(world: World, now_us: int) -> list[views.Known]:
-        found = (world.records.workloads.get(name) for name in page)
-        return [views.known(world, each, now_us) for each in found if each is not None]
-
-    return wire.Workloads(
-        workloads=tuple(map(views.workload, await door.read(view))),
-        next=page[-1] if len(rest) > limit else None,
-    )
+    page, upcoming = await door.read(view)
+    return wire.Workloads(workloads=tuple(map(views.workload, page)), next=upcoming)
 
 
-def _names(world: World, org: str | None, *, all: bool) -> list[str]:
-    """Grows with the org's live workloads; with all of the world's if ended ones are asked for."""
-    if not all:
-        return list(world.live if org is None else world.live_of_org.get(org, ()))
+def _newest(world: World, org: str | None, *, all: bool, after: str | None) -> Iterator[Workload]:
+    """Newest first. Grows with what is passed over: newer ones than `after`, with `all` also other
+    orgs'."""
     workloads = world.records.workloads
-    return [name for name, each in workloads.items() if org in (None, each.org)]
+    names: dict[str, None] | dict[str, Workload] = workloads
+    if not all:
+        names = world.live if org is None else world.live_of_org.get(org, {})
+    before = None if after is None else _number(after)
+    for name in reversed(names):
+        workload = workloads[name]
+        if org in (None, workload.org) and (before is None or _number(name) < before):
+            yield workload
 
 
 def _number(name: str) -> int:
@@ -103,14 +119,19 @@ def _number(name: str) -> int:
 @router.get("/workloads/{workload}")
 async def get_workload(workload: str, door: Asking) -> wire.Workload:
     """One workload."""
-    return await _told(door, await _find(door, workload))
+
+    def view(world: World, now_us: int) -> views.Known | Refusal:
+        found = _look(door, workload)(world, now_us)
+        return found if isinstance(found, Refusal) else views.known(world, found, now_us)
+
+    return views.workload(await door.see(view))
 
 
 @router.get("/workloads/{workload}/why")
 async def why(workload: str, door: Asking) -> wire.Why:
     """Why it is where it is, and the cheapest change that would win."""
     health = door.plane.health()
-    found = await _find(door, workload)
+    found = await door.see(_look(door, workload))
     standstill = None
     if found.market in health.frozen_markets:
         standstill = "its market stands still after an internal error; its operator was told"
@@ -150,27 +171,19 @@ async def bid(workload: str, body: wire.Bid, door: Asking) -> wire.Workload:
 
 
 async def _change(door: Door, command: commands.AnyCommand, name: str) -> wire.Workload:
-    before = await _find(door, name)
-    await door.execute(command)
-    return await _told(door, before)
+    def show(world: World, now_us: int, _: Decided, before: Workload) -> views.Known:
+        return _known(world, before, now_us)
+
+    return views.workload(await door.change(command, show, look=_look(door, name)))
 
 
-async def _find(door: Door, name: str) -> Workload:
-    def view(world: World, _: int) -> Workload | None:
-        found = world.records.workloads.get(name)
-        return found if found and door.viewer.may_see(found.org) else None
-
-    return await door.read(view, f"workload {name}")
+def _look(door: Door, name: str) -> Callable[[World, int], Workload | Refusal]:
+    return lambda world, _: door.visible(world.records.workloads.get(name), f"workload {name}")
 
 
-async def _told(door: Door, known: Workload) -> wire.Workload:
+def _known(world: World, before: Workload, now_us: int) -> views.Known:
     """As it stands now, or as it was known where the world has forgotten it."""
-
-    def view(world: World, now_us: int) -> views.Known:
-        now = world.records.workloads.get(known.workload, known)
-        return views.known(world, now, now_us)
-
-    return views.workload(await door.read(view))
+    return views.known(world, world.records.workloads.get(before.workload, before), now_us)
 
 
 @router.get("/workloads/{workload}/logs", response_class=StreamingResponse)
@@ -183,7 +196,14 @@ async def logs(
     attempt: str | None = None,
 ) -> StreamingResponse:
     """The output of a rank from a byte offset on, of the present or last attempt."""
-    found = await _find(door, workload)
+
+    def view(world: World, now_us: int) -> tuple[Workload, str] | Refusal:
+        found = _look(door, workload)(world, now_us)
+        if isinstance(found, Refusal):
+            return found
+        return found, found.pool or ""
+
+    found, pool = await door.see(view)
     if rank >= found.spec.nodes:
         raise said("invalid", f"rank: {workload} has ranks 0 to {found.spec.nodes - 1}")
     name = attempt or (found.attempt.attempt if found.attempt else None)
@@ -191,7 +211,7 @@ async def logs(
         name = f"{workload}.{found.generation}"
     if name is None or not name.startswith(f"{workload}."):
         raise said("not_found", f"{workload} has no attempt yet, so nothing was printed")
-    chunks = door.plane.logs(name, rank, offset=offset, follow=follow)
+    chunks = door.plane.logs(pool, name, rank, offset=offset, follow=follow)
     # Waited for a moment, so that what cannot be had is a problem and not half an answer.
     first = asyncio.ensure_future(anext(chunks, None))
     await asyncio.wait([first], timeout=PATIENCE_S if follow else None)

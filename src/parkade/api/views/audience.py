@@ -1,6 +1,7 @@
 """Who may see an event: everybody, operators only, or the orgs it concerns."""
 
 from collections.abc import Iterable, Iterator
+from typing import assert_never
 
 import msgspec
 
@@ -21,6 +22,15 @@ class Audience(msgspec.Struct, frozen=True, kw_only=True):
 
 PUBLIC = Audience(is_public=True)
 OPERATORS = Audience()
+# Events of single nodes name them and say why; guests learn what becomes of their own work.
+OF_OPERATORS = (
+    happened.NodeHealthSet,
+    happened.NodeCordoned,
+    happened.NodeUncordoned,
+    happened.NodeDraining,
+    happened.NodeUndrained,
+    happened.NodeRemoved,
+)
 
 
 class Owners:
@@ -47,9 +57,9 @@ class Owners:
         """The org, None where the world has forgotten it: then only operators see it."""
         return self._org_of.get((kind, name))
 
-    def is_of(self, org: str, name: str) -> bool:
-        """Whether a workload or claim is an org's."""
-        return org in (self.org_of("workload", name), self.org_of("claim", name))
+    def is_of(self, org: str, key: tuple[str, str]) -> bool:
+        """Whether a thing is an org's."""
+        return self.org_of(*key) == org
 
 
 def look_up(world: World, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
@@ -82,17 +92,26 @@ def lines_of(event: happened.Cleared) -> tuple[Line, ...]:
     return (*event.won, *event.left, *event.repriced, *event.waiting)
 
 
+def key_of(line: Line) -> tuple[str, str]:
+    """(kind, name) of the workload or claim that a line of a clearing is about."""
+    match line:
+        case happened.Repriced(workload=name):
+            return "workload", name
+        case _:
+            return kind_of(line.demand), happened.name_of(line.demand)
+
+
+def kind_of(demand: happened.Demand) -> str:
+    """`workload` or `claim`."""
+    return "claim" if isinstance(demand, happened.ClaimDemand) else "workload"
+
+
 def named_in(event: happened.AnyEvent) -> Iterator[tuple[str, str]]:
     """What an event names whose org it does not tell itself."""
     match event:
         case happened.Cleared():
-            lines: tuple[
-                happened.Won | happened.Leaving | happened.Repriced | happened.Waiting, ...
-            ]
-            lines = (*event.left, *event.won, *event.repriced, *event.waiting)
-            for line in lines:
-                yield "workload", line.workload
-                yield "claim", line.workload
+            for line in lines_of(event):
+                yield key_of(line)
         case happened.TokenAdded(token=token):
             yield "user", token.user
         case happened.CapSet(user=name):
@@ -101,22 +120,41 @@ def named_in(event: happened.AnyEvent) -> Iterator[tuple[str, str]]:
             yield "token", name
         case happened.ClaimSeated(claim=name) | happened.Unclaimed(claim=name):
             yield "claim", name
+        case happened.ReservationChanged(reservation=name) | happened.LendingSet(reservation=name):
+            yield "reservation", name
+        case (
+            happened.PhaseChanged(workload=name)
+            | happened.BidChanged(workload=name)
+            | happened.StopOrdered(workload=name)
+            | happened.Launched(workload=name)
+            | happened.Started(workload=name)
+            | happened.Checkpointed(workload=name)
+            | happened.Broken(workload=name)
+            | happened.Ended(workload=name)
+            | happened.BudgetNoted(workload=name)
+        ):
+            yield "workload", name
+        case happened.MoneyMoved() | happened.UsePosted() | happened.WithdrawalCharged():
+            pass
+        case happened.ReservationPaid() | happened.Reserved() | happened.Claimed():
+            pass
+        case happened.Submitted() | happened.Forgotten() | happened.OrgCreated():
+            pass
+        case happened.UserCreated() | happened.GrantSet():
+            pass
         case _:
-            for kind in ("workload", "reservation"):
-                value = getattr(event, kind, None)
-                if isinstance(value, str):
-                    yield kind, value
+            if not isinstance(event, happened.FleetEvent | happened.ServerEvent):
+                assert_never(event)
 
 
 def audience(event: happened.AnyEvent, owners: Owners) -> Audience:
     """Who may see it at all; what it tells them may still differ."""
+    if isinstance(event, happened.MoneyEvent):
+        return Audience(orgs=frozenset(orgs_of(event.transfers)))
+    if isinstance(event, happened.FleetEvent):
+        return OPERATORS if isinstance(event, OF_OPERATORS) else PUBLIC
     match event:
-        case (
-            happened.PoolOpened()
-            | happened.PricesSet()
-            | happened.Cleared()
-            | happened.ReachabilityChanged()
-        ):
+        case happened.Cleared():
             return PUBLIC
         case happened.OrgCreated(org=org):
             return _of(org.org)
@@ -124,10 +162,6 @@ def audience(event: happened.AnyEvent, owners: Owners) -> Audience:
             return _of(granted)
         case happened.UserCreated(user=user):
             return _of(user.org)
-        case (
-            happened.MoneyMoved(transfers=transfers) | happened.ReservationPaid(transfers=transfers)
-        ):
-            return Audience(orgs=frozenset(orgs_of(transfers)))
         case happened.Reserved(reservation=reservation):
             return _of(reservation.org)
         case happened.Claimed(claim=claim):

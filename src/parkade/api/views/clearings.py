@@ -3,7 +3,7 @@
 from typing import Any
 
 from parkade.api.translate import instant
-from parkade.api.views.audience import Line, Owners, lines_of
+from parkade.api.views.audience import Line, Owners, key_of, lines_of
 from parkade.core.fleet.seat import Seat
 from parkade.core.state.events import Cleared, Leaving, Repriced, Waiting, Won
 from parkade.core.units.money import format_amount
@@ -17,7 +17,7 @@ MOST_SAID = 8
 def cleared(event: Cleared, owners: Owners, org: str | None) -> tuple[str, Told]:
     """(what to say, detail) for an org; None is an operator, who sees every line."""
     lines = [
-        _line(each) for each in lines_of(event) if org is None or owners.is_of(org, each.workload)
+        _line(each) for each in lines_of(event) if org is None or owners.is_of(org, key_of(each))
     ]
     own = "; ".join(_says(line) for line in lines[:MOST_SAID])
     rest = f"; and {len(lines) - MOST_SAID} more" if len(lines) > MOST_SAID else ""
@@ -33,7 +33,8 @@ def cleared(event: Cleared, owners: Owners, org: str | None) -> tuple[str, Told]
 
 
 def _line(each: Line) -> Told:
-    name = {"workload": each.workload}
+    kind, of = key_of(each)
+    name = {kind: of}
     match each:
         case Won(promise=promise):
             price = promise.rates[0].price_micros if promise.rates else 0
@@ -51,15 +52,16 @@ def _line(each: Line) -> Told:
 
 
 def _says(line: Told) -> str:
+    name = line.get("workload") or line["claim"]
     match line["change"]:
         case "won":
-            return f"{line['workload']} won at {line['price']}"
+            return f"{name} won at {line['price']}"
         case "repriced":
-            return f"{line['workload']} pays {line['price']}"
+            return f"{name} pays {line['price']}"
         case "left":
-            return f"{line['workload']} leaves ({line['why']})"
+            return f"{name} leaves ({line['why']})"
         case _:
-            return f"{line['workload']} waits ({line['why']})"
+            return f"{name} waits ({line['why']})"
 
 
 def _money(micros: int | None) -> str | None:

@@ -4,13 +4,15 @@ Of a clearing everybody sees the public part, an org also its own lines; nobody 
 learns who else won, and no one a token's digest.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 from parkade.api.translate import amount, instant
 from parkade.api.views.audience import Owners, audience
 from parkade.api.views.clearings import cleared, leave, nodes_told, seats_told, stop_told
 from parkade.core.ledger.accounts import Transfer, org_account
+from parkade.core.reservations.reservation import Lending
 from parkade.core.state import events as happened
+from parkade.core.state.people import Grant
 from parkade.core.units.money import format_amount as money
 from parkade.wire.feed import Event
 from parkade.wire.scalars import format_amount, format_instant
@@ -51,46 +53,25 @@ def _names(event: happened.AnyEvent) -> dict[str, str]:
 
 def _tell(event: happened.AnyEvent, owners: Owners, org: str | None) -> Told:
     """`org` None: an operator, who sees all of it."""
-    match event:
-        case happened.Cleared():
-            return cleared(event, owners, org)
-        case (
-            happened.MoneyMoved(transfers=transfers) | happened.ReservationPaid(transfers=transfers)
-        ):
-            return _moved(transfers, org)
-        case (
-            happened.EpochOpened()
-            | happened.ClockJumped()
-            | happened.ClockConfirmed()
-            | happened.PoolOpened()
-            | happened.PricesSet()
-            | happened.OrgCreated()
-            | happened.GrantSet()
-            | happened.UserCreated()
-            | happened.CapSet()
-            | happened.TokenAdded()
-            | happened.TokenRevoked()
-            | happened.NodeHealthSet()
-            | happened.NodeCordoned()
-            | happened.NodeUncordoned()
-            | happened.ReachabilityChanged()
-            | happened.Forgotten()
-        ):
-            return _house(event)
-        case (
-            happened.Reserved()
-            | happened.ReservationChanged()
-            | happened.LendingSet()
-            | happened.Claimed()
-            | happened.ClaimSeated()
-            | happened.Unclaimed()
-        ):
-            return _reserved(event)
-        case _:
-            return _workload(event)
+    if isinstance(event, happened.Cleared):
+        return cleared(event, owners, org)
+    if isinstance(event, happened.MoneyEvent):
+        return _moved(event.transfers, org)
+    if isinstance(event, happened.ServerEvent):
+        return _server(event)
+    if isinstance(event, happened.FleetEvent):
+        return _fleet(event)
+    if isinstance(event, happened.AccountEvent):
+        return _account(event)
+    if isinstance(event, happened.LeasingEvent):
+        return _reserved(event)
+    if isinstance(event, happened.WorkloadEvent):
+        return _workload(event)
+    count = len(event.workloads) + len(event.reservations)
+    return f"{count} records that ended long ago left", {"count": count}
 
 
-def _house(event: happened.AnyEvent) -> Told:
+def _server(event: happened.ServerEvent) -> Told:
     match event:
         case happened.EpochOpened(epoch=epoch):
             return f"the server began epoch {epoch}", {"epoch": epoch}
@@ -98,8 +79,29 @@ def _house(event: happened.AnyEvent) -> Told:
             return "the clock jumped; clearing stops until it is confirmed", {}
         case happened.ClockConfirmed():
             return "the clock is confirmed; clearing goes on", {}
-        case happened.PoolOpened(market=market, nodes=nodes):
-            return f"pool {market.pool} opened with {len(nodes)} nodes", {"nodes": len(nodes)}
+        case _:
+            assert_never(event)
+
+
+def _fleet(event: happened.FleetEvent) -> Told:
+    match event:
+        case happened.PoolOpened(pool=pool, nodes=nodes):
+            return f"pool {pool.pool} opened with {len(nodes)} nodes", {"nodes": len(nodes)}
+        case happened.NodesAdded(pool=pool_name, nodes=nodes):
+            return f"{len(nodes)} nodes added to pool {pool_name}", {"nodes": len(nodes)}
+        case happened.PoolClosed(pool=pool_name, markets=markets):
+            return f"pool {pool_name} closed", {"markets": list(markets)}
+        case happened.TermsAnnounced(market=name, announced=announced):
+            begins = format_instant(instant(announced.from_us))
+            return f"{name}: new terms from {begins}", {"from": begins}
+        case happened.TermsChanged(market=name):
+            return f"{name}: new terms are in force", {}
+        case happened.NodeDraining(node=node, reason=reason):
+            return f"node {node} is draining: {reason}", {"reason": reason}
+        case happened.NodeUndrained(node=node):
+            return f"node {node} takes work again", {}
+        case happened.NodeRemoved(node=node):
+            return f"node {node} removed", {}
         case happened.PricesSet():
             sheet = {
                 "pay_as_you_go": event.pay_as_you_go_micros,
@@ -108,14 +110,30 @@ def _house(event: happened.AnyEvent) -> Told:
             }
             says = ", ".join(f"{name} {money(price)}" for name, price in sheet.items())
             return f"{event.market}: new prices: {says}", {k: money(v) for k, v in sheet.items()}
+        case happened.NodeHealthSet(node=node, health=health, reason=reason):
+            return f"node {node} is {health}: {reason}", {"health": health.value, "reason": reason}
+        case happened.NodeCordoned(node=node, cordon=cordon):
+            detail = {"holder": cordon.holder, "reason": cordon.reason}
+            return f"node {node} cordoned by {cordon.holder}: {cordon.reason}", detail
+        case happened.NodeUncordoned(node=node, holder=holder):
+            return f"node {node} uncordoned by {holder}", {"holder": holder}
+        case happened.ReachabilityChanged(pool=pool_name, is_reachable=is_reachable):
+            says = "is heard" if is_reachable else "fell silent"
+            return f"the agent of pool {pool_name} {says}", {"is_reachable": is_reachable}
+        case _:
+            assert_never(event)
+
+
+def _account(event: happened.AccountEvent) -> Told:
+    match event:
         case happened.OrgCreated(org=org):
             return f"org {org.org} created", {}
-        case happened.GrantSet(org=org_name, grant=None):
-            return f"{org_name}: is granted nothing any more", {}
-        case happened.GrantSet(org=org_name, grant=grant) if grant is not None:
+        case happened.GrantSet(org=org_name, grant=Grant() as grant):
             upcoming = format_instant(instant(grant.next_us))
             says = f"{org_name}: is granted {money(grant.micros)}, next at {upcoming}"
             return says, {"amount": money(grant.micros), "next": upcoming}
+        case happened.GrantSet(org=org_name):
+            return f"{org_name}: is granted nothing any more", {}
         case happened.CapSet(user=name, cap_micros=cap):
             cap_text = None if cap is None else money(cap)
             return f"user {name}: cap {cap_text or 'lifted'}", {"user": name, "cap": cap_text}
@@ -125,23 +143,11 @@ def _house(event: happened.AnyEvent) -> Told:
             return f"token {token.token} made for {token.user}", {"token": token.token}
         case happened.TokenRevoked(token=name):
             return f"token {name} revoked", {"token": name}
-        case happened.NodeHealthSet(node=node, health=health, reason=reason):
-            return f"node {node} is {health}: {reason}", {"health": health.value, "reason": reason}
-        case happened.NodeCordoned(node=node, cordon=cordon):
-            detail = {"holder": cordon.holder, "reason": cordon.reason}
-            return f"node {node} cordoned by {cordon.holder}: {cordon.reason}", detail
-        case happened.NodeUncordoned(node=node, holder=holder):
-            return f"node {node} uncordoned by {holder}", {"holder": holder}
-        case happened.ReachabilityChanged(market=market, is_reachable=is_reachable):
-            says = "is heard again" if is_reachable else "fell silent"
-            return f"the agent of {market} {says}", {"is_reachable": is_reachable}
-        case happened.Forgotten(workloads=workloads, reservations=reservations):
-            count = len(workloads) + len(reservations)
-            return f"{count} records that ended long ago left", {"count": count}
-    return type(event).__name__, {}
+        case _:
+            assert_never(event)
 
 
-def _reserved(event: happened.AnyEvent) -> Told:
+def _reserved(event: happened.LeasingEvent) -> Told:
     match event:
         case happened.Reserved(reservation=sold):
             shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in sold.shape)
@@ -154,12 +160,12 @@ def _reserved(event: happened.AnyEvent) -> Told:
                 "state": state.value,
                 "end": end,
             }
-        case happened.LendingSet(reservation=name, lending=None):
-            return f"{name}: lends nothing any more", {}
-        case happened.LendingSet(reservation=name, lending=lending) if lending is not None:
+        case happened.LendingSet(reservation=name, lending=Lending() as lending):
             floor = money(lending.floor_micros)
             says = f"{name}: lends its idle nodes from {floor}, keeps {lending.keep}"
             return says, {"floor": floor, "keep": lending.keep}
+        case happened.LendingSet(reservation=name):
+            return f"{name}: lends nothing any more", {}
         case happened.Claimed(claim=claim):
             says = f"{claim.claim}: claims {claim.nodes} of {claim.reservation}'s nodes"
             return says, {"nodes": claim.nodes}
@@ -167,10 +173,11 @@ def _reserved(event: happened.AnyEvent) -> Told:
             return f"{name}: all its nodes are free and the owner's", {}
         case happened.Unclaimed(claim=name):
             return f"{name}: given up, its nodes are idle", {}
-    return type(event).__name__, {}
+        case _:
+            assert_never(event)
 
 
-def _workload(event: happened.AnyEvent) -> Told:
+def _workload(event: happened.WorkloadEvent) -> Told:
     match event:
         case happened.Submitted(workload=workload):
             spec = workload.spec
@@ -203,7 +210,8 @@ def _workload(event: happened.AnyEvent) -> Told:
             return says, {"phase": phase.value, "why": why, "exit": summary, "cause": cause}
         case happened.BudgetNoted(workload=name):
             return f"{name}: four fifths of max_spend are spent", {}
-    return type(event).__name__, {}
+        case _:
+            assert_never(event)
 
 
 def _moved(transfers: tuple[Transfer, ...], org: str | None) -> Told:

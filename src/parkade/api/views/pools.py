@@ -1,13 +1,14 @@
 """Pools, price sheets and nodes as told."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span, terms_told
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
+from parkade.core.fleet.pool import Pool
 from parkade.core.state.world import World
 from parkade.wire import pools as wire
 
@@ -33,24 +34,76 @@ def sheet(market: Market) -> wire.Sheet:
     )
 
 
-def pools(markets: Sequence[Market], nodes: Sequence[Node]) -> wire.Pools:
-    """Every pool; grows with the number of nodes."""
-    fabrics: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    in_play: dict[str, int] = defaultdict(int)
-    for node in nodes:
-        fabrics[node.market][node.fabric].append(node.node)
-        in_play[node.market] += node.is_in_play
-    return wire.Pools(
-        pools=tuple(
-            _pool(market, fabrics[market.market], in_play[market.market]) for market in markets
-        )
+class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+    """Frozen records of pools, markets and nodes: what the answer is made of."""
+
+    pools: tuple[Pool, ...]
+    markets: tuple[Market, ...]
+    nodes: tuple[Node, ...]
+
+
+def fleet(world: World) -> Fleet:
+    """Cheap enough for the writer's thread; the answer is made elsewhere."""
+    records = world.records
+    return Fleet(
+        pools=tuple(records.pools.values()),
+        markets=tuple(records.markets.values()),
+        nodes=tuple(records.nodes.values()),
     )
 
 
-def _pool(market: Market, fabrics: dict[str, list[str]], in_play: int) -> wire.Pool:
-    kind = market.instance_type
+def pools(fleet: Fleet) -> wire.Pools:
+    """Every pool and market; grows with the number of nodes."""
+    nodes: dict[str, list[Node]] = defaultdict(list)
+    for node in fleet.nodes:
+        nodes[node.pool].append(node)
+    return wire.Pools(
+        pools=tuple(_pool(pool, nodes[pool.pool]) for pool in fleet.pools),
+        markets=tuple(map(market, fleet.markets)),
+    )
+
+
+def _pool(pool: Pool, nodes: list[Node]) -> wire.Pool:
+    by_market: dict[str, list[Node]] = defaultdict(list)
+    for node in nodes:
+        by_market[node.market].append(node)
     return wire.Pool(
-        pool=market.pool,
+        pool=pool.pool,
+        site=pool.site,
+        engine=pool.engine,
+        supplier=pool.supplier,
+        agent=agent_state(pool),
+        nodes=len(nodes),
+        nodes_in_play=sum(node.is_in_play for node in nodes),
+        nodes_draining=sum(node.draining_us is not None for node in nodes),
+        supplies=tuple(_supplied(market, part) for market, part in by_market.items()),
+    )
+
+
+def agent_state(pool: Pool) -> Literal["heard", "silent", "never heard"]:
+    """What is known of a pool's agent."""
+    if pool.first_heard_us is None:
+        return "never heard"
+    return "heard" if pool.is_reachable else "silent"
+
+
+def _supplied(market: str, nodes: list[Node]) -> wire.Supplied:
+    fabrics: dict[str, list[str]] = defaultdict(list)
+    for node in nodes:
+        fabrics[node.fabric].append(node.node)
+    return wire.Supplied(
+        market=market,
+        fabrics={fabric: tuple(names) for fabric, names in fabrics.items()},
+        nodes=len(nodes),
+        nodes_in_play=sum(node.is_in_play for node in nodes),
+    )
+
+
+def market(market: Market) -> wire.Market:
+    """A market with its terms."""
+    kind = market.instance_type
+    announced = market.announced[0] if market.announced else None
+    return wire.Market(
         market=market.market,
         site=market.site,
         instance_type=wire.InstanceType.model_construct(
@@ -61,10 +114,8 @@ def _pool(market: Market, fabrics: dict[str, list[str]], in_play: int) -> wire.P
             cpus=kind.cpus,
         ),
         terms=terms_told(market.terms),
-        fabrics={fabric: tuple(nodes) for fabric, nodes in fabrics.items()},
-        nodes=sum(map(len, fabrics.values())),
-        nodes_in_play=in_play,
-        is_reachable=market.is_reachable,
+        announced=terms_told(announced.terms) if announced else None,
+        announced_from=instant(announced.from_us) if announced else None,
     )
 
 
@@ -90,11 +141,13 @@ def node(seated: Seated) -> wire.Node:
     node = seated.node
     return wire.Node(
         node=node.node,
+        pool=node.pool,
         market=node.market,
         fabric=node.fabric,
         gpus=node.gpus,
         gpus_held=sum(gpus for _, gpus in seated.held),
         gpus_promised=sum(gpus for _, gpus in seated.promised),
+        drain=_drain(seated),
         health=node.health.value,
         health_reason=node.health_reason,
         cordons=tuple(
@@ -103,3 +156,9 @@ def node(seated: Seated) -> wire.Node:
         ),
         seated=tuple(name for name, _ in seated.held),
     )
+
+
+def _drain(seated: Seated) -> Literal["draining", "drained"] | None:
+    if seated.node.draining_us is None:
+        return None
+    return "draining" if seated.held or seated.promised else "drained"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from parkade.api.translate import amount, instant, instant_or_none
+from parkade.api.translate import amount, instant
 from parkade.core.ledger.accounts import TransferKind
 from parkade.ports import StatedTransfer
 from parkade.wire import money as wire
@@ -30,7 +30,7 @@ def _line(line: StatedTransfer, account: str, *, is_operator: bool) -> wire.Tran
     transfer = line.transfer
     is_paid = transfer.debit == account
     is_told = is_operator or transfer.kind not in OF_GUESTS or is_paid
-    is_use = transfer.gpus > 0
+    use = transfer.use
     return wire.Transfer(
         sequence=line.sequence,
         at=instant(line.at_us),
@@ -40,8 +40,8 @@ def _line(line: StatedTransfer, account: str, *, is_operator: bool) -> wire.Tran
         reservation=transfer.reservation,
         workload=transfer.workload if is_told else None,
         attempt=transfer.attempt if is_told else None,
-        gpus=transfer.gpus,
-        price=amount(transfer.price_micros) if is_use else None,
-        start=instant_or_none(transfer.start_us),
-        end=instant_or_none(transfer.end_us),
+        gpus=use.gpus if use else 0,
+        price=amount(use.price_micros) if use else None,
+        start=instant(use.start_us) if use else None,
+        end=instant(use.end_us) if use else None,
     )

@@ -59,10 +59,12 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 def known(world: World, workload: Workload, now_us: int) -> Known:
     """Cheap enough for the writer's thread; the answer is made elsewhere."""
     market = world.records.markets.get(workload.market)
+    held = workload.attempt or workload.promise
+    pool = world.pool_of(held.seats) if held is not None else None
     return Known(
         workload=workload,
         terms=market.terms if market else None,
-        is_reachable=market is None or market.is_reachable,
+        is_reachable=pool is None or pool.is_reachable,
         accrued_micros=accrued_micros(world, workload, now_us),
         now_us=now_us,
     )

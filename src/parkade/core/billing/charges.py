@@ -15,6 +15,7 @@ from parkade.core.ledger.accounts import (
     OPERATOR,
     Transfer,
     TransferKind,
+    Use,
     clearing_account,
     org_account,
 )
@@ -31,9 +32,7 @@ UNCAPPED_MICROS = 2**62
 
 def transfers_of(event: events.AnyEvent) -> tuple[Transfer, ...]:
     """The transfers an event carries, for the read model and the ledger alike."""
-    if isinstance(event, events.MoneyMoved | events.ReservationPaid):
-        return event.transfers
-    return ()
+    return event.transfers if isinstance(event, events.MoneyEvent) else ()
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +92,7 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
         span.rate.price_micros * (span.end_us - span.start_us)
         for span in spans(attempt, start_us, billed_to_us(attempt, now_us))
     )
-    return ceil_div(attempt.charged_numerator + owed * workload.gpus, MICROSECONDS_PER_HOUR)
+    return ceil_div(attempt.charged_numerator + owed * attempt.gpus, MICROSECONDS_PER_HOUR)
 
 
 class Teller:
@@ -110,7 +109,7 @@ class Teller:
 
     def post_use(
         self, workload: Workload, *, until_us: int, at_us: int, minimum_us: int = 0
-    ) -> events.MoneyMoved | None:
+    ) -> events.UsePosted | None:
         """Charges the attempt's use up to an instant, and what is missing to `minimum_us` of it,
         and pays who earned it; None if nothing is billed."""
         attempt = workload.attempt
@@ -124,25 +123,49 @@ class Teller:
         missing_us = minimum_us - attempt.billed_us - (until_us - start_us)
         if until_us == start_us and missing_us <= 0:
             return None
-        posting = _Posting(workload, numerator=attempt.charged_numerator)
+        posting = _Posting(
+            workload,
+            gpus=attempt.gpus,
+            attempt=attempt.attempt,
+            numerator=attempt.charged_numerator,
+        )
         for span in spans(attempt, start_us, until_us):
             self._charge(posting, span, TransferKind.USAGE)
         if missing_us > 0:
             self._charge_minimum(posting, attempt.rates[-1], missing_us, until_us)
         self._pay(posting)
-        return posting.event(at_us=at_us, charged_until_us=until_us, billed_us=until_us - start_us)
+        return events.UsePosted(
+            at_us=at_us,
+            market=workload.market,
+            workload=workload.workload,
+            attempt=attempt.attempt,
+            transfers=tuple(posting.transfers),
+            charged_until_us=until_us,
+            charged_numerator=posting.numerator,
+            billed_us=until_us - start_us,
+            owed=tuple(posting.owed),
+        )
 
     def post_withdrawal(
-        self, workload: Workload, *, rate: Rate, minimum_us: int, at_us: int
-    ) -> events.MoneyMoved | None:
-        """Charges the minimum for a promise that made others leave and is given up; the use of an
-        attempt that still runs elsewhere is another matter."""
+        self, workload: Workload, *, minimum_us: int, at_us: int
+    ) -> events.WithdrawalCharged | None:
+        """Charges the minimum for a promise for which others had to leave and that is given up;
+        the use of an attempt that still runs elsewhere is another matter."""
+        promise = workload.promise
+        assert promise is not None
+        rate = promise.rates[-1]
         if minimum_us <= 0 or rate.price_micros == 0:
             return None
-        posting = _Posting(msgspec.structs.replace(workload, attempt=None), numerator=0)
+        posting = _Posting(workload, gpus=promise.gpus, attempt=None, numerator=0)
         self._charge_minimum(posting, rate, minimum_us, at_us)
         self._pay(posting)
-        return posting.event(at_us=at_us, charged_until_us=0, billed_us=0)
+        return events.WithdrawalCharged(
+            at_us=at_us,
+            market=workload.market,
+            workload=workload.workload,
+            transfers=tuple(posting.transfers),
+            owed=tuple(posting.owed),
+        )
 
     def credit(
         self, reservation: Reservation, micros: int, *, at_us: int
@@ -171,7 +194,7 @@ class Teller:
     def _charge(self, posting: "_Posting", span: Span, kind: TransferKind) -> None:
         workload = posting.workload
         account, pot = org_account(workload.org), clearing_account(workload.market)
-        rate = span.rate.price_micros * workload.gpus
+        rate = span.rate.price_micros * posting.gpus
         length_us = span.end_us - span.start_us
         left = self._balance(account)
         if workload.spec.max_spend_micros is not None:
@@ -197,11 +220,13 @@ class Teller:
                     credit=pot,
                     micros=micros,
                     workload=workload.workload,
-                    attempt=workload.attempt.attempt if workload.attempt is not None else None,
-                    gpus=workload.gpus,
-                    price_micros=span.rate.price_micros,
-                    start_us=span.start_us,
-                    end_us=span.start_us + length_us,
+                    attempt=posting.attempt,
+                    use=Use(
+                        gpus=posting.gpus,
+                        price_micros=span.rate.price_micros,
+                        start_us=span.start_us,
+                        end_us=span.start_us + length_us,
+                    ),
                 )
             )
 
@@ -239,27 +264,19 @@ class Teller:
 
 
 class _Posting:
-    """One workload's event in the making."""
+    """One workload's charges in the making; `attempt` None: for a promise that is given up."""
 
-    def __init__(self, workload: Workload, *, numerator: int) -> None:
+    def __init__(
+        self, workload: Workload, *, gpus: int, attempt: str | None, numerator: int
+    ) -> None:
         self.workload = workload
+        self.gpus = gpus
+        self.attempt = attempt
         self.numerator = numerator
         self.spent = workload.spent_micros
         self.transfers: list[Transfer] = []
         self.earners: dict[str, None] = {}
         self.owed: list[tuple[str, int]] = []
-
-    def event(self, *, at_us: int, charged_until_us: int, billed_us: int) -> events.MoneyMoved:
-        return events.MoneyMoved(
-            at_us=at_us,
-            transfers=tuple(self.transfers),
-            market=self.workload.market,
-            workload=self.workload.workload,
-            charged_until_us=charged_until_us,
-            charged_numerator=self.numerator,
-            billed_us=billed_us,
-            owed=tuple(self.owed),
-        )
 
 
 def earmark_micros(market: Market, workload: Workload) -> int:
@@ -301,7 +318,7 @@ def leaving_micros(workload: Workload, now_us: int) -> int:
     attempt = workload.attempt
     if attempt is None or attempt.stop is None or not attempt.rates:
         return 0
-    rate = attempt.rates[-1].price_micros * workload.gpus
+    rate = attempt.rates[-1].price_micros * attempt.gpus
     return ceil_div(rate * max(0, attempt.stop.kill_us - now_us), MICROSECONDS_PER_HOUR)
 
 

@@ -6,34 +6,43 @@ from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import DAY_US
-from parkade.core.workloads.workload import Rate, Workload
+from parkade.core.workloads.workload import Attempt, Rate, Workload
 
 
 def move_money(world: World, event: events.MoneyMoved) -> None:
     post(world, event.transfers)
+
+
+def post_use(world: World, event: events.UsePosted) -> None:
+    workload = _spend(world, event)
+    attempt = workload.attempt
+    assert attempt is not None and event.attempt in (None, attempt.attempt)
+    _note_use(world, workload, attempt, event)
+    attempt = replace(
+        attempt,
+        charged_until_us=event.charged_until_us,
+        charged_numerator=event.charged_numerator,
+        billed_us=attempt.billed_us + event.billed_us,
+        posted_us=event.at_us,
+        rates=rates_from(attempt.rates, event.charged_until_us),
+    )
+    world.put_workload(replace(workload, attempt=attempt))
+
+
+def charge_withdrawal(world: World, event: events.WithdrawalCharged) -> None:
+    world.put_workload(_spend(world, event))
+
+
+def _spend(world: World, event: events.UsePosted | events.WithdrawalCharged) -> Workload:
+    """Posts the transfers and counts what the workload and its user paid."""
+    post(world, event.transfers)
     if event.market is not None:
-        owed = world.records.owed.setdefault(event.market, {})
-        owed.update(event.owed)
-    if event.workload is None:
-        return
+        world.records.owed.setdefault(event.market, {}).update(event.owed)
     workload = world.records.workloads[event.workload]
     paid = sum(transfer.micros for transfer in event.transfers if _is_paid_by_user(transfer))
     spent = world.records.spent_by_user
     spent[workload.user] = spent.get(workload.user, 0) + paid
-    attempt = workload.attempt
-    if attempt is not None and event.charged_until_us > 0:
-        _note_use(world, workload, event)
-        attempt = replace(
-            attempt,
-            charged_until_us=event.charged_until_us,
-            charged_numerator=event.charged_numerator,
-            billed_us=attempt.billed_us + event.billed_us,
-            posted_us=event.at_us,
-            rates=rates_from(attempt.rates, event.charged_until_us),
-        )
-    world.put_workload(
-        replace(workload, attempt=attempt, spent_micros=workload.spent_micros + paid)
-    )
+    return replace(workload, spent_micros=workload.spent_micros + paid)
 
 
 def rates_from(rates: tuple[Rate, ...], from_us: int) -> tuple[Rate, ...]:
@@ -49,13 +58,13 @@ def _is_paid_by_user(transfer: Transfer) -> bool:
     return transfer.kind in (TransferKind.USAGE, TransferKind.MINIMUM_CHARGE)
 
 
-def _note_use(world: World, workload: Workload, event: events.MoneyMoved) -> None:
+def _note_use(world: World, workload: Workload, attempt: Attempt, event: events.UsePosted) -> None:
     """Counts spot GPU time by day, for a week: the tie-break of the order of right."""
     if workload.spec.limit_price_micros is None or event.billed_us == 0:
         return
     days = world.records.use_by_day.setdefault(workload.org, {})
     today = event.at_us // DAY_US
-    days[today] = days.get(today, 0) + workload.gpus * event.billed_us
+    days[today] = days.get(today, 0) + attempt.gpus * event.billed_us
     for day in [day for day in days if day <= today - 7]:
         del days[day]
 

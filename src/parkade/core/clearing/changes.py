@@ -20,7 +20,7 @@ from parkade.core.running.promises import has_room, withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.notices import FINAL_CAUSES, notice
-from parkade.core.steps.refusals import Decision, denied, not_found
+from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
@@ -33,8 +33,6 @@ OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
 
 def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> Decision:
     """Everything that the pass changes; no event where it changes nothing."""
-    if command.by is not None:
-        return denied("clearings run by themselves")
     market = world.records.markets.get(command.market)
     if market is None:
         return not_found("market", command.market)
@@ -61,7 +59,7 @@ class _Changes:
         self._now_us = now_us
         self._demands = {demand.demand: demand for demand in roll.book.demands}
         self._teller = Teller(world)
-        self._charges: list[events.MoneyMoved] = []
+        self._charges: list[events.MoneyMoved | events.WithdrawalCharged] = []
         self._left: list[events.Leaving] = []
         self._won: list[events.Won] = []
         self._repriced: list[events.Repriced] = []
@@ -131,7 +129,11 @@ class _Changes:
             case Change.PREEMPT | Change.WAIT:
                 why = _reason(line)
                 if claim.seats:
-                    self._left.append(_leaving(line.demand, None, Phase.QUEUED, why, line))
+                    self._left.append(
+                        _leaving(
+                            events.ClaimDemand(claim=line.demand), None, Phase.QUEUED, why, line
+                        )
+                    )
                 else:
                     self._wait_claim(claim, why)
 
@@ -143,7 +145,10 @@ class _Changes:
         if claim.why != why or is_short != was_short:
             self._waiting.append(
                 events.Waiting(
-                    workload=claim.claim, why=why, price_to_win_micros=None, is_short=is_short
+                    demand=events.ClaimDemand(claim=claim.claim),
+                    why=why,
+                    price_to_win_micros=None,
+                    is_short=is_short,
                 )
             )
 
@@ -171,7 +176,7 @@ class _Changes:
             cause = Cause.HEALED if attempt.broken_us is not None else Cause.MOVED
             phase = Phase.HEALING if cause is Cause.HEALED else Phase.PREEMPTING
             stop = self._notice(attempt, cause)
-            self._left.append(_leaving(workload.workload, stop, phase, cause.value, line))
+            self._left.append(_leaving(_demand(workload), stop, phase, cause.value, line))
         self._won.append(self._win(line, self._rate(line)))
 
     def _credit(self, reservation: str, short_us: int | None, nodes: int) -> None:
@@ -188,7 +193,7 @@ class _Changes:
             phase = Phase.HEALING if attempt.broken_us is not None else Phase.PREEMPTING
             stop = self._notice(attempt, cause)
             line = self._without_credit(line)
-            self._left.append(_leaving(workload.workload, stop, phase, cause.value, line))
+            self._left.append(_leaving(_demand(workload), stop, phase, cause.value, line))
             return
         self._withdraw(workload, _reason(line), line)
 
@@ -210,7 +215,7 @@ class _Changes:
                 withdrawal_charge(self._world, workload, self._teller, self._now_us)
             )
         phase = Phase.QUEUED if workload.attempt is None else workload.phase
-        self._left.append(_leaving(workload.workload, None, phase, why, line))
+        self._left.append(_leaving(_demand(workload), None, phase, why, line))
 
     def _refuse(self, workload: Workload, line: ClearingLine) -> None:
         """A demand without seats; one whose promise fell away loses it."""
@@ -231,7 +236,7 @@ class _Changes:
             return
         self._waiting.append(
             events.Waiting(
-                workload=workload.workload,
+                demand=_demand(workload),
                 why=why,
                 price_to_win_micros=price_micros,
                 is_short=is_short,
@@ -247,7 +252,7 @@ class _Changes:
             phase = Phase.STOPPING if cause in FINAL_CAUSES else Phase.PREEMPTING
             why = Why.RESERVATION_ENDED.value if is_over else why
             stop = self._notice(attempt, cause)
-            self._left.append(_leaving(workload.workload, stop, phase, why, None))
+            self._left.append(_leaving(_demand(workload), stop, phase, why, None))
         elif workload.promise is not None:
             self._withdraw(workload, why, None)
         else:
@@ -299,7 +304,14 @@ class _Changes:
             busy=sum(self._is_busy(line.demand, seat) for seat in line.seats),
             rates=(rate,),
         )
-        return events.Won(workload=line.demand, promise=promise, price_set_by=line.price_set_by)
+        return events.Won(
+            demand=self._tagged(line.demand), promise=promise, price_set_by=line.price_set_by
+        )
+
+    def _tagged(self, name: str) -> events.Demand:
+        if name in self._world.records.claims:
+            return events.ClaimDemand(claim=name)
+        return events.WorkloadDemand(workload=name)
 
     def _rate(self, line: ClearingLine) -> Rate:
         """What it pays from now on: on-demand as agreed, others as cleared."""
@@ -316,7 +328,7 @@ class _Changes:
             (seat.node, leaving.stop.cause)
             for leaving in self._left
             if leaving.stop is not None
-            for seat in _seats(self._world.records.workloads[leaving.workload])
+            for seat in _seats(self._world.records.workloads[events.name_of(leaving.demand)])
         }
         self._won = [
             msgspec.structs.replace(
@@ -328,10 +340,10 @@ class _Changes:
         ]
 
     def _displaces(self, won: events.Won, told: set[tuple[str, Cause]]) -> bool:
-        is_on_demand = self._demands[won.workload].tier is PriorityTier.ON_DEMAND
+        is_on_demand = self._demands[events.name_of(won.demand)].tier is PriorityTier.ON_DEMAND
         causes = (Cause.OUTBID, Cause.MOVED, *((Cause.RECLAIMED,) if is_on_demand else ()))
         return any(
-            self._is_busy(won.workload, seat)
+            self._is_busy(events.name_of(won.demand), seat)
             and any((seat.node, cause) in told for cause in causes)
             for seat in won.promise.seats
         )
@@ -340,6 +352,10 @@ class _Changes:
         """Whether others hold so much of the node that the seat is not free yet."""
         org = self._demands[holder].org
         return not has_room(self._world, org, seat, besides=holder)
+
+
+def _demand(workload: Workload) -> events.WorkloadDemand:
+    return events.WorkloadDemand(workload=workload.workload)
 
 
 def _seats(workload: Workload) -> tuple[Seat, ...]:
@@ -362,10 +378,10 @@ def _reason(line: ClearingLine) -> str:
 
 
 def _leaving(
-    workload: str, stop: Stop | None, phase: Phase, why: str, line: ClearingLine | None
+    demand: events.Demand, stop: Stop | None, phase: Phase, why: str, line: ClearingLine | None
 ) -> events.Leaving:
     return events.Leaving(
-        workload=workload,
+        demand=demand,
         stop=stop,
         phase=phase,
         why=why,

@@ -30,11 +30,11 @@ def clear(world: World, event: events.Cleared) -> None:
 
 
 def _leave(world: World, leaving: events.Leaving, at_us: int) -> None:
-    if leaving.workload in world.records.claims:
-        claim = _vacated(world, leaving.workload, at_us)
+    if isinstance(leaving.demand, events.ClaimDemand):
+        claim = _vacated(world, leaving.demand.claim, at_us)
         world.put_claim(replace(claim, seats=(), promised_us=None, seated_us=None, why=leaving.why))
         return
-    workload = world.records.workloads[leaving.workload]
+    workload = world.records.workloads[leaving.demand.workload]
     attempt = workload.attempt
     if leaving.stop is not None:
         assert attempt is not None
@@ -64,8 +64,8 @@ def _vacated(world: World, name: str, at_us: int) -> Claim:
 
 
 def _win(world: World, won: events.Won, at_us: int) -> None:
-    if won.workload in world.records.claims:
-        claim = _vacated(world, won.workload, at_us)
+    if isinstance(won.demand, events.ClaimDemand):
+        claim = _vacated(world, won.demand.claim, at_us)
         seats, promised_us = won.promise.seats, won.promise.promised_us
         world.put_claim(
             replace(
@@ -79,7 +79,7 @@ def _win(world: World, won: events.Won, at_us: int) -> None:
             )
         )
         return
-    workload = world.records.workloads[won.workload]
+    workload = world.records.workloads[won.demand.workload]
     phase = workload.phase if workload.attempt is not None else Phase.PLACED
     step(
         world,
@@ -110,13 +110,13 @@ def _reprice(world: World, repriced: events.Repriced) -> None:
 
 
 def _wait(world: World, waiting: events.Waiting, at_us: int) -> None:
-    if waiting.workload in world.records.claims:
-        claim = world.records.claims[waiting.workload]
+    if isinstance(waiting.demand, events.ClaimDemand):
+        claim = world.records.claims[waiting.demand.claim]
         world.put_claim(
             replace(claim, why=waiting.why, short_us=_short_us(claim.short_us, waiting, at_us))
         )
         return
-    workload = world.records.workloads[waiting.workload]
+    workload = world.records.workloads[waiting.demand.workload]
     world.put_workload(
         replace(
             workload,

@@ -26,6 +26,7 @@ from parkade.core.market.market_state import (
 )
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.state.world import World
+from parkade.core.steps.capacity import has_one_pool
 from parkade.core.units.time import DAY_US
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect
@@ -36,7 +37,16 @@ TIERS = {
     CapacityKind.ON_DEMAND: PriorityTier.ON_DEMAND,
     CapacityKind.SPOT: PriorityTier.SPOT,
 }
-REQUEUED = frozenset({Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.BUDGET})
+REQUEUED = frozenset(
+    {
+        Cause.OUTBID,
+        Cause.RECLAIMED,
+        Cause.MOVED,
+        Cause.HEALED,
+        Cause.BUDGET,
+        Cause.OPERATOR,
+    }
+)
 
 
 class Roll(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +64,7 @@ def build_roll(
     nodes = []
     for node in world.records.nodes.values():
         if node.market == market.market and node.is_in_play:
-            is_open = node.is_open and market.is_reachable
+            is_open = node.is_open and world.records.pools[node.pool].is_reachable
             open_nodes[node.node] = is_open
             nodes.append(
                 NodeInPlay(
@@ -72,9 +82,10 @@ def build_roll(
     ]
     candidates.extend(extra)
     excluded = _excluded(world, market, candidates, now_us)
-    demands = [_claim_demand(world, market, claim, open_nodes) for claim in _claims(world, market)]
+    is_one_pool = has_one_pool(world, market.market)
+    demands = [_claim_demand(world, claim, open_nodes) for claim in _claims(world, market)]
     demands.extend(
-        _demand(world, market, workload, open_nodes, now_us)
+        _demand(world, workload, open_nodes, now_us, is_one_pool=is_one_pool)
         for workload in candidates
         if workload.workload not in excluded
     )
@@ -138,10 +149,8 @@ def _claims(world: World, market: Market) -> list[Claim]:
     ]
 
 
-def _claim_demand(
-    world: World, market: Market, claim: Claim, open_nodes: dict[str, bool]
-) -> Demand:
-    is_seated = claim.seated_us is not None or not market.is_reachable
+def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> Demand:
+    is_seated = claim.seated_us is not None or not _are_reachable(world, claim.seats)
     seats = claim.seats if is_seated else _kept(claim.seats, open_nodes)
     reservation = world.records.reservations[claim.reservation]
     return Demand(
@@ -161,15 +170,26 @@ def _claim_demand(
     )
 
 
+def _are_reachable(world: World, seats: tuple[Seat, ...]) -> bool:
+    """Whether the agents of all these seats are heard; a claim's may be of several pools."""
+    pools = {world.records.nodes[seat.node].pool: None for seat in seats}
+    return all(world.records.pools[pool].is_reachable for pool in pools)
+
+
 def _kept(seats: tuple[Seat, ...], open_nodes: dict[str, bool]) -> tuple[Seat, ...]:
     """Promised seats, unless a node of them takes no work any more: then all are chosen anew."""
     return seats if all(open_nodes.get(seat.node, False) for seat in seats) else ()
 
 
 def _demand(
-    world: World, market: Market, workload: Workload, open_nodes: dict[str, bool], now_us: int
+    world: World,
+    workload: Workload,
+    open_nodes: dict[str, bool],
+    now_us: int,
+    *,
+    is_one_pool: bool,
 ) -> Demand:
-    seats, is_pinned = _standing(market, workload, open_nodes)
+    seats, is_pinned = _standing(world, workload, open_nodes)
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
     return Demand(
         demand=workload.workload,
@@ -177,7 +197,9 @@ def _demand(
         tier=TIERS[workload.spec.capacity.kind],
         nodes=workload.spec.nodes,
         gpus=workload.spec.gpus,
-        any_fabric=workload.spec.interconnect is Interconnect.ANY and not is_on_demand,
+        any_fabric=workload.spec.interconnect is Interconnect.ANY
+        and not is_on_demand
+        and is_one_pool,
         reservation=workload.spec.capacity.reservation,
         priority=workload.spec.priority,
         limit_micros=workload.spec.limit_price_micros,
@@ -190,13 +212,13 @@ def _demand(
 
 
 def _standing(
-    market: Market, workload: Workload, open_nodes: dict[str, bool]
+    world: World, workload: Workload, open_nodes: dict[str, bool]
 ) -> tuple[tuple[Seat, ...], bool]:
     """The seats a workload holds and keeps or is promised, and whether it stays there whatever
     happens: who sits on a node that takes no work is left alone."""
     attempt, promise = workload.attempt, workload.promise
     if promise is not None:
-        if not market.is_reachable:
+        if not _are_reachable(world, promise.seats):
             return promise.seats, True
         return _kept(promise.seats, open_nodes), False
     if attempt is None or attempt.stop is not None:

@@ -66,7 +66,7 @@ def _plan(
         displaces=displaces,
         why=why,
         price_to_win_micros=line.price_to_win_micros if line is not None else None,
-        attempt=attempt_of(workload, promise, workload.submitted_us),
+        attempt=attempt_of(workload, promise, world.records.sequence + 1, workload.submitted_us),
     )
 
 

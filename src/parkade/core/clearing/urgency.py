@@ -1,5 +1,6 @@
 """Events that cannot wait for the next interval: they ask for a clearing in the next cycle."""
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from parkade.core.state import events
@@ -9,62 +10,75 @@ from parkade.core.workloads.spec import CapacityKind
 
 def urgent_markets(world: World, committed: tuple[events.AnyEvent, ...]) -> tuple[str, ...]:
     """Markets for which these events ask for a clearing in the next cycle: after a reclaim, a
-    failure, a release, an on-demand request or the cancel of something seated."""
-    found = {
-        market
-        for event in committed
-        if (market := _urgent_market(world, event)) is not None and market in world.records.markets
-    }
-    return tuple(sorted(found))
+    failure, a release, an on-demand request or the cancel of something seated.
+
+    The world already has the events; what they name may be gone again.
+    """
+    found = {market for event in committed for market in _urgent(world, event)}
+    return tuple(sorted(found & world.records.markets.keys()))
 
 
-def _urgent_market(world: World, event: events.AnyEvent) -> str | None:
-    records = world.records
+def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
     match event:
         case events.Submitted(workload=workload):
             is_spot = workload.spec.capacity.kind is CapacityKind.SPOT
-            return None if is_spot else workload.market
+            return () if is_spot else (workload.market,)
         case events.Claimed(claim=claim):
-            return records.reservations[claim.reservation].market
-        case events.NodeHealthSet(node=node) | events.NodeUncordoned(node=node):
-            return records.nodes[node].market
-        case events.ReservationChanged(reservation=name) | events.LendingSet(reservation=name):
-            return records.reservations[name].market
-        case events.Ended(workload=name) | events.StopOrdered(workload=name):
-            return records.workloads[name].market
-        case events.PhaseChanged(workload=name):
-            return records.workloads[name].market if name in records.workloads else None
-        case events.PoolOpened(market=opened):
-            return opened.market
-        case events.ReachabilityChanged(market=market):
-            return market
-        case events.Unclaimed():
-            return next(iter(records.markets), None)
+            return _of_reservation(world, claim.reservation)
+        case events.Unclaimed(reservation=None):
+            return world.records.markets
         case (
-            events.EpochOpened()
-            | events.ClockJumped()
-            | events.ClockConfirmed()
+            events.Unclaimed(reservation=str(name))
+            | events.ReservationChanged(reservation=name)
+            | events.LendingSet(reservation=name)
+        ):
+            return _of_reservation(world, name)
+        case (
+            events.NodeHealthSet(node=node)
+            | events.NodeUncordoned(node=node)
+            | events.NodeDraining(node=node)
+            | events.NodeUndrained(node=node)
+        ):
+            record = world.records.nodes.get(node)
+            return () if record is None else (record.market,)
+        case (
+            events.Ended(workload=name)
+            | events.StopOrdered(workload=name)
+            | events.PhaseChanged(workload=name)
+        ):
+            workload_or_none = world.records.workloads.get(name)
+            return () if workload_or_none is None else (workload_or_none.market,)
+        case events.PoolOpened(nodes=nodes) | events.NodesAdded(nodes=nodes):
+            return {node.market for node in nodes}
+        case events.ReachabilityChanged(pool=pool):
+            return {node.market for node in world.records.nodes.values() if node.pool == pool}
+        case events.TermsChanged(market=market):
+            return (market,)
+        case (
+            events.NodeRemoved()
+            | events.PoolClosed()
+            | events.TermsAnnounced()
             | events.PricesSet()
-            | events.OrgCreated()
-            | events.UserCreated()
-            | events.TokenAdded()
-            | events.TokenRevoked()
-            | events.MoneyMoved()
-            | events.GrantSet()
-            | events.CapSet()
-            | events.Reserved()
-            | events.ReservationPaid()
-            | events.ClaimSeated()
-            | events.BidChanged()
             | events.NodeCordoned()
-            | events.Cleared()
+            | events.Reserved()
+            | events.ClaimSeated()
+            | events.Unclaimed()
+            | events.BidChanged()
             | events.Launched()
             | events.Started()
             | events.Checkpointed()
             | events.Broken()
             | events.BudgetNoted()
+            | events.Cleared()
             | events.Forgotten()
         ):
-            return None
+            return ()
         case _:
+            if isinstance(event, events.ServerEvent | events.AccountEvent | events.MoneyEvent):
+                return ()
             assert_never(event)
+
+
+def _of_reservation(world: World, name: str) -> tuple[str, ...]:
+    reservation = world.records.reservations.get(name)
+    return () if reservation is None else (reservation.market,)

@@ -1,4 +1,4 @@
-"""What a market promises: one set of prices, one notice, for one instance type at one site."""
+"""A market's terms: one set of prices and one notice for one instance type at one site."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from parkade.core.units.fraction import Fraction
 
 
 class InstanceType(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of node."""
+    """A kind of node; `memory_gib` and `cpus` are the whole node's."""
 
     name: str
     gpu_model: str
@@ -19,9 +19,9 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     """The published terms. Prices are micro-units per GPU-hour, spans are microseconds.
 
     `notice_us`: from 'you must leave' to TERM; `kill_us`: from TERM to KILL; `heal_notice_us`
-    replaces the notice for who makes room for a broken gang of higher right; `turnaround_us`:
+    replaces the notice where a broken gang of a higher tier must be healed; `turnaround_us`:
     between two orgs on one seat; `start_grace_us` and `minimum_charge_us`: what a winner that
-    made others leave pays at least; `buffer_nodes`: kept out of reservation sales in each fabric.
+    displaced others pays at least; `buffer_nodes`: kept out of reservation sales in each fabric.
     """
 
     pay_as_you_go_micros: int
@@ -49,19 +49,28 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
         return self.notice_us + self.kill_us + self.turnaround_us
 
 
-class Market(msgspec.Struct, frozen=True, kw_only=True):
-    """A market and its pool; `ladder` is (n nodes, price to win now or None) of the last clearing.
+class AnnouncedTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """Terms that replace the present ones at `from_us`. Prices are set apart and at once, so the
+    price fields of `terms` are those of the day they were announced and are not applied."""
 
-    `sequence` counts clearings that changed something; `is_reachable` is the agent's.
+    from_us: int
+    terms: MarketTerms
+
+
+class Market(msgspec.Struct, frozen=True, kw_only=True):
+    """A market; its nodes say which pools supply it.
+
+    `ladder` is (n nodes, price to win now or None) of the last clearing; `clearings` counts those
+    that changed something; `fabrics` in the order in which they were opened; `announced` in order
+    of their dates.
     """
 
     market: str
-    pool: str
     site: str
     instance_type: InstanceType
     terms: MarketTerms
     fabrics: tuple[str, ...]
-    is_reachable: bool
     ladder: tuple[tuple[int, int | None], ...]
     cleared_us: int
     clearings: int
+    announced: tuple[AnnouncedTerms, ...] = ()

@@ -22,9 +22,11 @@ class Cordon(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A node of a pool. `last_org` sat here last, until `vacated_us`."""
+    """A node of a pool, sold in a market. `last_org` sat here last, until `vacated_us`;
+    `draining_us`: since when it is being emptied for an operator, who then may remove it."""
 
     node: str
+    pool: str
     market: str
     fabric: str
     gpus: int
@@ -33,13 +35,14 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     cordons: tuple[Cordon, ...]
     last_org: str | None
     vacated_us: int
+    draining_us: int | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether newcomers may be seated here."""
-        return self.health is Health.HEALTHY and not self.cordons
+        return self.health is Health.HEALTHY and not self.cordons and self.draining_us is None
 
     @property
     def is_in_play(self) -> bool:
-        """Whether its GPUs count at all; who sits on a cordoned or suspect node stays."""
+        """Whether its GPUs count at all; the holders of a cordoned or suspect node stay."""
         return self.health is not Health.FAILED

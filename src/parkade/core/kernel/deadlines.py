@@ -9,6 +9,7 @@ from typing import assert_never
 from parkade.core.accounts.decisions import pay_grant
 from parkade.core.billing.charges import Teller
 from parkade.core.leasing.periods import period_due_us, take_period
+from parkade.core.nodes.decisions import take_terms, terms_due_us
 from parkade.core.running.promises import (
     launch,
     launch_due_us,
@@ -46,6 +47,8 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
             return launch(world, key, at_us)
         case Entry.GRANT:
             return pay_grant(world, key, at_us)
+        case Entry.TERMS:
+            return take_terms(world.records.markets[key], at_us)
         case Entry.FORGET:
             return (events.Forgotten(at_us=at_us, workloads=(key,), reservations=()),)
     assert_never(kind)
@@ -59,6 +62,9 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
         case Entry.GRANT:
             grant = world.records.orgs[key].grant
             return None if grant is None else grant.next_us
+        case Entry.TERMS:
+            market = world.records.markets.get(key)
+            return None if market is None else terms_due_us(market)
         case Entry.LAUNCH:
             return launch_due_us(world, key)
         case Entry.OVERDUE:

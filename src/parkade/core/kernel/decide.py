@@ -14,8 +14,9 @@ from parkade.core.leasing import decisions as leasing
 from parkade.core.nodes import decisions as nodes
 from parkade.core.running import decisions as running
 from parkade.core.running.observations import report_attempts
-from parkade.core.state import commands, events
+from parkade.core.state import commands
 from parkade.core.state.world import World
+from parkade.core.steps.permissions import authorize
 from parkade.core.steps.refusals import Decision
 from parkade.core.units.refusal import Refusal
 
@@ -23,7 +24,7 @@ from parkade.core.units.refusal import Refusal
 def decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision:
     """Events in order, or a refusal; `now_us` is never before the world's last instant."""
     assert now_us >= world.records.now_us, "the present never runs back"
-    outcome = _decide(world, command, now_us)
+    outcome = authorize(world, command) or _decide(world, command, now_us)
     if isinstance(outcome, Refusal) or command.by is None:
         return outcome
     return tuple(replace(event, by=command.by) for event in outcome)
@@ -32,9 +33,9 @@ def decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision:
 def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision:
     match command:
         case commands.OpenEpoch():
-            return (events.EpochOpened(at_us=now_us, epoch=world.records.epoch + 1),)
+            return accounts.open_epoch(world, command, now_us)
         case commands.ConfirmClock():
-            return accounts.confirm_clock(world, command, now_us)
+            return accounts.confirm_clock(world, now_us)
         case commands.CreateOrg():
             return accounts.create_org(world, command, now_us)
         case commands.CreateUser():
@@ -44,15 +45,27 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
         case commands.RevokeToken():
             return accounts.revoke_token(world, command, now_us)
         case commands.Deposit():
-            return accounts.deposit(world, command, now_us)
+            return accounts.deposit(command, now_us)
         case commands.SetGrant():
-            return accounts.set_grant(world, command, now_us)
+            return accounts.set_grant(command, now_us)
         case commands.SetCap():
-            return accounts.set_cap(world, command, now_us)
+            return accounts.set_cap(command, now_us)
         case commands.SetPrices():
             return nodes.set_prices(world, command, now_us)
         case commands.OpenPool():
             return nodes.open_pool(world, command, now_us)
+        case commands.AddNodes():
+            return nodes.add_nodes(world, command, now_us)
+        case commands.DrainNode():
+            return nodes.drain_node(world, command, now_us)
+        case commands.UndrainNode():
+            return nodes.undrain_node(world, command, now_us)
+        case commands.RemoveNode():
+            return nodes.remove_node(world, command, now_us)
+        case commands.ClosePool():
+            return nodes.close_pool(world, command, now_us)
+        case commands.ChangeTerms():
+            return nodes.change_terms(world, command, now_us)
         case commands.FailNode():
             return nodes.fail_node(world, command, now_us)
         case commands.RestoreNode():

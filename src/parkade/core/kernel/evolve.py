@@ -14,17 +14,35 @@ from parkade.core.state.world import World
 
 def evolve(world: World, event: events.AnyEvent) -> None:
     """Applies one event. An assertion here is a bug that stops the process."""
+    world.records.sequence += 1
     world.records.now_us = max(world.records.now_us, event.at_us)
     match event:
         case events.EpochOpened():
             assert event.epoch == world.records.epoch + 1
             world.records.epoch = event.epoch
+            world.records.lineage = event.lineage
+            if world.records.installation is None:
+                world.records.installation = event.installation
         case events.ClockJumped():
             world.records.is_clock_doubted = True
         case events.ClockConfirmed():
             world.records.is_clock_doubted = False
         case events.PoolOpened():
             nodes.open_pool(world, event)
+        case events.NodesAdded():
+            nodes.add_nodes(world, event)
+        case events.NodeDraining():
+            nodes.drain_node(world, event)
+        case events.NodeUndrained():
+            nodes.undrain_node(world, event)
+        case events.NodeRemoved():
+            nodes.remove_node(world, event)
+        case events.PoolClosed():
+            nodes.close_pool(world, event)
+        case events.TermsAnnounced():
+            nodes.announce_terms(world, event)
+        case events.TermsChanged():
+            nodes.change_terms(world, event)
         case events.PricesSet():
             nodes.set_prices(world, event)
         case events.OrgCreated():
@@ -37,6 +55,10 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             accounts.revoke_token(world, event)
         case events.MoneyMoved():
             billing.move_money(world, event)
+        case events.UsePosted():
+            billing.post_use(world, event)
+        case events.WithdrawalCharged():
+            billing.charge_withdrawal(world, event)
         case events.GrantSet():
             accounts.set_grant(world, event)
         case events.CapSet():

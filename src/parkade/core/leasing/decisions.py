@@ -7,16 +7,15 @@ from parkade.core.reservations.reservation import Claim, Lending, Reservation, R
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import sellable, the_market
-from parkade.core.steps.permissions import may_own_for
 from parkade.core.steps.refusals import (
-    MOST_PRICE_MICROS,
     Decision,
+    already_exists,
     bad_name,
-    denied,
     invalid,
-    not_found,
 )
+from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
+from parkade.core.units.names import numbered
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
 from parkade.core.workloads.life import Why
@@ -26,14 +25,10 @@ START_SLACK_US = 5_000_000
 
 def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
     """Sold only if every moment of the window has room beside the buffer, fabric by fabric."""
-    if not may_own_for(world, command.by, command.org):
-        return denied("only an owner of the org, or an operator, reserves for it")
-    if command.org not in world.records.orgs:
-        return not_found("org", command.org)
     market = the_market(world, command.market)
     if isinstance(market, Refusal):
         return market
-    name = command.name or _free_name(world, command.org)
+    name = _free_name(world, command.org) if command.name is None else command.name
     if (refusal := _bad_reservation(world, command, name, now_us)) is not None:
         return refusal
     start_us = now_us if command.start_us is None else max(now_us, command.start_us)
@@ -75,7 +70,7 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
 def _free_name(world: World, org: str) -> str:
     if org not in world.records.reservations:
         return org
-    return f"{org}-{world.records.counters.get('reservation', 0) + 1}"
+    return numbered(org, world.records.counters.get("reservation", 0) + 1)
 
 
 def _bad_reservation(
@@ -84,9 +79,9 @@ def _bad_reservation(
     if (refusal := bad_name("name", name)) is not None:
         return refusal
     if name in world.records.reservations:
-        return Refusal(reason=Reason.ALREADY_EXISTS, detail=f"reservation {name!r} exists")
-    if command.nodes <= 0:
-        return invalid("nodes", "reserve at least one node")
+        return already_exists("reservation", name)
+    if not bounds.NODES.holds(command.nodes):
+        return invalid("nodes", f"reserve 1 to {bounds.NODES.most} nodes")
     if command.start_us is not None and command.start_us < now_us - START_SLACK_US:
         return invalid("start", "the start lies in the past; leave it out to start now")
     start_us = now_us if command.start_us is None else max(now_us, command.start_us)
@@ -95,12 +90,8 @@ def _bad_reservation(
     return None
 
 
-def _owned(world: World, by: str | None, name: str) -> Reservation | Refusal:
-    reservation = world.records.reservations.get(name)
-    if reservation is None:
-        return not_found("reservation", name)
-    if not may_own_for(world, by, reservation.org):
-        return denied("only an owner of its org, or an operator, disposes of a reservation")
+def _in_force(world: World, name: str) -> Reservation | Refusal:
+    reservation = world.records.reservations[name]
     if reservation.state.is_over:
         return Refusal(
             reason=Reason.RESERVATION_ENDED, detail=f"reservation {name!r} is {reservation.state}"
@@ -111,7 +102,7 @@ def _owned(world: World, by: str | None, name: str) -> Reservation | Refusal:
 def end_reservation(world: World, command: commands.EndReservation, now_us: int) -> Decision:
     """An open end becomes the end of the period that is paid; a window that has begun is owed as a
     whole, one that has not is given up for its first period."""
-    reservation = _owned(world, command.by, command.reservation)
+    reservation = _in_force(world, command.reservation)
     if isinstance(reservation, Refusal):
         return reservation
     if reservation.state is ReservationState.SOLD:
@@ -130,12 +121,12 @@ def end_reservation(world: World, command: commands.EndReservation, now_us: int)
 
 def lend(world: World, command: commands.Lend, now_us: int) -> Decision:
     """The standing offer, in force from the next clearing on."""
-    reservation = _owned(world, command.by, command.reservation)
+    reservation = _in_force(world, command.reservation)
     if isinstance(reservation, Refusal):
         return reservation
     if command.floor_micros is None:
         return (events.LendingSet(at_us=now_us, reservation=reservation.reservation, lending=None),)
-    if not 0 <= command.floor_micros <= MOST_PRICE_MICROS:
+    if not bounds.PRICE_MICROS.holds(command.floor_micros):
         return invalid("floor", "a floor is 0 to 1,000,000 per GPU-hour")
     present = reservation.lending.keep if reservation.lending is not None else 0
     keep = present if command.keep is None else command.keep
@@ -147,7 +138,7 @@ def lend(world: World, command: commands.Lend, now_us: int) -> Decision:
 
 def make_claim(world: World, command: commands.MakeClaim, now_us: int) -> Decision:
     """The next clearing gives the owner its nodes; guests get the notice."""
-    reservation = _owned(world, command.by, command.reservation)
+    reservation = _in_force(world, command.reservation)
     if isinstance(reservation, Refusal):
         return reservation
     claimed = sum(
@@ -179,9 +170,5 @@ def make_claim(world: World, command: commands.MakeClaim, now_us: int) -> Decisi
 
 def unclaim(world: World, command: commands.Unclaim, now_us: int) -> Decision:
     """The nodes are idle again, and lent if the owner lends."""
-    claim = world.records.claims.get(command.claim)
-    if claim is None:
-        return not_found("claim", command.claim)
-    if not may_own_for(world, command.by, claim.org):
-        return denied("only an owner of its org, or an operator, gives up a claim")
-    return (events.Unclaimed(at_us=now_us, claim=command.claim),)
+    reservation = world.records.claims[command.claim].reservation
+    return (events.Unclaimed(at_us=now_us, claim=command.claim, reservation=reservation),)

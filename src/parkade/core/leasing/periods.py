@@ -1,7 +1,7 @@
 """The life of a reservation over its window: into force, paid by period, closing, ended."""
 
 from parkade.core.billing.charges import available_micros
-from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, org_account
+from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, Use, org_account
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -86,10 +86,12 @@ def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[events.
         credit=OPERATOR,
         micros=micros,
         reservation=reservation.reservation,
-        gpus=reservation.nodes * reservation.gpus_per_node,
-        price_micros=reservation.rate_micros,
-        start_us=reservation.paid_until_us,
-        end_us=until_us,
+        use=Use(
+            gpus=reservation.nodes * reservation.gpus_per_node,
+            price_micros=reservation.rate_micros,
+            start_us=reservation.paid_until_us,
+            end_us=until_us,
+        ),
     )
     return (
         events.ReservationPaid(
@@ -134,7 +136,7 @@ def end_right(
         events.ReservationChanged(at_us=at_us, reservation=name, state=state, end_us=ended_us)
     ]
     found.extend(
-        events.Unclaimed(at_us=at_us, claim=claim.claim)
+        events.Unclaimed(at_us=at_us, claim=claim.claim, reservation=name)
         for claim in world.records.claims.values()
         if claim.reservation == name
     )

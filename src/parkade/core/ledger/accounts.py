@@ -35,12 +35,17 @@ class TransferKind(enum.StrEnum):
     GRANT = "grant"
 
 
-class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """One movement of money and everything that explains it.
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """`gpus` GPUs at `price_micros` per GPU-hour over [start_us, end_us)."""
 
-    `price_micros` is per GPU-hour over [start_us, end_us) for `gpus` GPUs where the transfer is
-    for use; zeros elsewhere.
-    """
+    gpus: int
+    price_micros: int
+    start_us: int
+    end_us: int
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """One movement of money and everything that explains it; `use` where it pays for time."""
 
     kind: TransferKind
     debit: str
@@ -49,10 +54,7 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     reservation: str | None = None
     workload: str | None = None
     attempt: str | None = None
-    gpus: int = 0
-    price_micros: int = 0
-    start_us: int = 0
-    end_us: int = 0
+    use: Use | None = None
 
 
 class Ledger:

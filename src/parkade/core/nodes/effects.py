@@ -1,22 +1,82 @@
-"""Effects on the floor: pools, nodes, cordons, reach."""
+"""Effects on pools, markets' terms and nodes."""
 
 from msgspec.structs import replace
 
+from parkade.core.fleet.market import Market, MarketTerms
+from parkade.core.fleet.node import Node
 from parkade.core.state import events
+from parkade.core.state.agenda import Entry
 from parkade.core.state.world import World
 from parkade.core.steps.changes import put_market, put_node
 
 
 def open_pool(world: World, event: events.PoolOpened) -> None:
-    records = world.records
-    assert event.market.market not in records.markets
-    records.markets[event.market.market] = event.market
-    for node in event.nodes:
-        assert node.node not in records.nodes
-        records.nodes[node.node] = node
-        world.held_on[node.node] = {}
-        world.promised_on[node.node] = {}
-        world.count_node(node)
+    assert event.pool.pool not in world.records.pools
+    world.records.pools[event.pool.pool] = event.pool
+    _take_nodes(world, event.market, event.nodes)
+
+
+def add_nodes(world: World, event: events.NodesAdded) -> None:
+    assert event.pool in world.records.pools
+    _take_nodes(world, event.market, event.nodes)
+
+
+def _take_nodes(world: World, opened: Market | None, nodes: tuple[Node, ...]) -> None:
+    if opened is not None:
+        assert opened.market not in world.records.markets
+        world.records.markets[opened.market] = opened
+    for node in nodes:
+        world.put_new_node(node)
+        market = world.records.markets[node.market]
+        if node.fabric not in market.fabrics:
+            put_market(world, node.market, fabrics=(*market.fabrics, node.fabric))
+
+
+def drain_node(world: World, event: events.NodeDraining) -> None:
+    put_node(world, event.node, draining_us=event.at_us)
+
+
+def undrain_node(world: World, event: events.NodeUndrained) -> None:
+    put_node(world, event.node, draining_us=None)
+
+
+def remove_node(world: World, event: events.NodeRemoved) -> None:
+    world.drop_node(event.node)
+
+
+def close_pool(world: World, event: events.PoolClosed) -> None:
+    """Cost grows with the nodes of all pools."""
+    for node in [it.node for it in world.records.nodes.values() if it.pool == event.pool]:
+        world.drop_node(node)
+    for market in event.markets:
+        del world.records.markets[market]
+        world.sizes.pop(market, None)
+    del world.records.pools[event.pool]
+
+
+def announce_terms(world: World, event: events.TermsAnnounced) -> None:
+    market = world.records.markets[event.market]
+    announced = sorted((*market.announced, event.announced), key=lambda it: it.from_us)
+    put_market(world, event.market, announced=tuple(announced))
+    world.agenda.add(Entry.TERMS, event.market)
+
+
+def change_terms(world: World, event: events.TermsChanged) -> None:
+    market = world.records.markets[event.market]
+    later = tuple(it for it in market.announced if it.from_us > event.at_us)
+    terms = with_prices_of(event.terms, market.terms)
+    put_market(world, event.market, terms=terms, announced=later)
+    world.agenda.add(Entry.TERMS, event.market)
+
+
+def with_prices_of(terms: MarketTerms, priced: MarketTerms) -> MarketTerms:
+    """The terms of the one at the prices of the other."""
+    return replace(
+        terms,
+        pay_as_you_go_micros=priced.pay_as_you_go_micros,
+        reservation_rate_micros=priced.reservation_rate_micros,
+        public_floor_micros=priced.public_floor_micros,
+    )
 
 
 def set_health(world: World, event: events.NodeHealthSet) -> None:
@@ -35,18 +95,24 @@ def uncordon(world: World, event: events.NodeUncordoned) -> None:
 
 
 def change_reachability(world: World, event: events.ReachabilityChanged) -> None:
-    put_market(world, event.market, is_reachable=event.is_reachable)
+    """Cost grows with the pool's nodes."""
+    pool = world.records.pools[event.pool]
+    first_heard_us = pool.first_heard_us
+    if first_heard_us is None and event.is_reachable:
+        first_heard_us = event.at_us
+    world.records.pools[event.pool] = replace(
+        pool, is_reachable=event.is_reachable, first_heard_us=first_heard_us
+    )
     for node, promised in world.promised_on.items():
-        if promised:
+        if promised and world.records.nodes[node].pool == event.pool:
             world.wake_promises(node)
 
 
 def set_prices(world: World, event: events.PricesSet) -> None:
-    market = world.records.markets[event.market]
     terms = replace(
-        market.terms,
+        world.records.markets[event.market].terms,
         pay_as_you_go_micros=event.pay_as_you_go_micros,
         reservation_rate_micros=event.reservation_rate_micros,
         public_floor_micros=event.public_floor_micros,
     )
-    world.records.markets[event.market] = replace(market, terms=terms)
+    put_market(world, event.market, terms=terms)

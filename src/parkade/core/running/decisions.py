@@ -13,8 +13,8 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import sellable, the_market
 from parkade.core.steps.notices import FINAL_CAUSES, order_stop
-from parkade.core.steps.permissions import may_act_for, may_change
-from parkade.core.steps.refusals import MOST_PRICE_MICROS, Decision, denied, invalid, not_found
+from parkade.core.steps.refusals import Decision, denied, invalid, not_found
+from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
@@ -33,11 +33,7 @@ def submit(world: World, command: commands.Submit, now_us: int) -> Decision:
 
 def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Refusal:
     """The record that a submission becomes, or why not."""
-    if not may_act_for(world, command.by, command.org):
-        return denied(f"you may not submit for {command.org!r}")
-    if command.org not in world.records.orgs:
-        return not_found("org", command.org)
-    market = the_market(world, command.market)
+    market = the_market(world, command.market, instance_type=command.spec.instance_type)
     if isinstance(market, Refusal):
         return market
     spec = command.spec
@@ -193,7 +189,7 @@ def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | 
             detail="spot needs limit_price, the most you pay per GPU-hour",
             field="limit_price",
         )
-    if not 0 < limit_micros <= MOST_PRICE_MICROS:
+    if not bounds.LIMIT_PRICE_MICROS.holds(limit_micros):
         return invalid("limit_price", "a limit is more than 0 and at most 1,000,000 per GPU-hour")
     most = spec.max_spend_micros
     if most is None:
@@ -209,12 +205,8 @@ def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | 
     return None
 
 
-def _find(world: World, by: str | None, name: str) -> Workload | Refusal:
-    workload = world.records.workloads.get(name)
-    if workload is None or not may_act_for(world, by, workload.org):
-        return not_found("workload", name)
-    if not may_change(world, by, workload.org, workload.user):
-        return denied(f"{name} is {workload.user}'s; its user or an owner of the org changes it")
+def _live(world: World, name: str) -> Workload | Refusal:
+    workload = world.records.workloads[name]
     if workload.phase.is_ended:
         return Refusal(reason=Reason.ALREADY_ENDED, detail=f"{name} is {workload.phase}")
     return workload
@@ -222,7 +214,7 @@ def _find(world: World, by: str | None, name: str) -> Workload | Refusal:
 
 def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
     """Keeps what waits from starting; what runs is not touched."""
-    workload = _find(world, command.by, command.workload)
+    workload = _live(world, command.workload)
     if isinstance(workload, Refusal):
         return workload
     if workload.phase is Phase.HELD:
@@ -239,7 +231,7 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
 
 def release(world: World, command: commands.Release, now_us: int) -> Decision:
     """Waits for the next clearing again."""
-    workload = _find(world, command.by, command.workload)
+    workload = _live(world, command.workload)
     if isinstance(workload, Refusal):
         return workload
     if workload.phase is not Phase.HELD:
@@ -253,7 +245,7 @@ def release(world: World, command: commands.Release, now_us: int) -> Decision:
 
 def cancel(world: World, command: commands.Cancel, now_us: int) -> Decision:
     """Ends it: at once where nothing runs, else after its notice or, if asked, without one."""
-    workload = _find(world, command.by, command.workload)
+    workload = _live(world, command.workload)
     if isinstance(workload, Refusal):
         return workload
     attempt = workload.attempt
@@ -271,7 +263,7 @@ def cancel(world: World, command: commands.Cancel, now_us: int) -> Decision:
 
 def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decision:
     """A new limit, from the next clearing on."""
-    workload = _find(world, command.by, command.workload)
+    workload = _live(world, command.workload)
     if isinstance(workload, Refusal):
         return workload
     if workload.spec.capacity.kind is not CapacityKind.SPOT:

@@ -63,6 +63,7 @@ def launch(world: World, event: events.Launched) -> None:
     promise = workload.promise
     assert workload.attempt is None and promise is not None and promise.seats == attempt.seats
     assert attempt.generation == workload.generation + 1
+    assert attempt.launch_sequence in (None, world.records.sequence)
     occupy(world, workload.org, attempt.seats)
     reservation = workload.spec.capacity.reservation
     if reservation is not None:
@@ -77,6 +78,7 @@ def launch(world: World, event: events.Launched) -> None:
             generation=attempt.generation,
             attempt=attempt,
             promise=None,
+            pool=world.records.nodes[attempt.seats[0].node].pool,
         ),
     )
 

@@ -11,7 +11,7 @@ from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.promises import OVERDUE, withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.refusals import Decision, denied, not_found
+from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt
@@ -26,9 +26,7 @@ MOST_BACKOFF_DOUBLINGS = 6
 def report_attempts(world: World, command: commands.ReportAttempts, now_us: int) -> Decision:
     """Everything new in a report; of an attempt named twice, the last word holds. Cost grows with
     the attempts reported."""
-    if command.by is not None:
-        return denied("only the server passes on what agents see")
-    if command.pool not in world.records.markets:
+    if command.pool not in world.records.pools:
         return not_found("pool", command.pool)
     found: list[events.AnyEvent] = []
     teller = Teller(world)
@@ -36,6 +34,9 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
         workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
         attempt = workload.attempt if workload is not None else None
         if workload is None or attempt is None or attempt.attempt != seen.attempt:
+            continue
+        pool = world.pool_of(attempt.seats)
+        if pool is None or pool.pool != command.pool:
             continue
         found.extend(_news(world, teller, workload, seen, now_us))
     return tuple(found)
@@ -69,7 +70,7 @@ def _news(
 
 def _posted(
     teller: Teller, workload: Workload, now_us: int
-) -> tuple[events.MoneyMoved | events.BudgetNoted, ...]:
+) -> tuple[events.UsePosted | events.BudgetNoted, ...]:
     """The charges of the full hours since the last posting, of what is seen to run: nobody pays
     for hours in which nothing was heard before the end is known."""
     attempt = workload.attempt
@@ -82,14 +83,14 @@ def _posted(
     return () if event is None else (event, *_note_budget(workload, event))
 
 
-def _after(workload: Workload, event: events.MoneyMoved | None) -> Workload:
+def _after(workload: Workload, event: events.UsePosted | None) -> Workload:
     """The workload with what an event charges it counted as spent."""
     transfers = () if event is None else event.transfers
     paid = sum(it.micros for it in transfers if it.credit.startswith("clearing/"))
     return replace(workload, spent_micros=workload.spent_micros + paid)
 
 
-def _note_budget(workload: Workload, event: events.MoneyMoved) -> tuple[events.BudgetNoted, ...]:
+def _note_budget(workload: Workload, event: events.UsePosted) -> tuple[events.BudgetNoted, ...]:
     """The event that tells that four fifths of `max_spend` are spent, once."""
     most = workload.spec.max_spend_micros
     if most is None or workload.is_budget_noted:

@@ -23,7 +23,8 @@ def launch_due_us(world: World, holder: str) -> int | None:
     workload = world.records.workloads.get(holder)
     if workload is None or workload.promise is None or workload.attempt is not None:
         return None
-    if not world.records.markets[workload.market].is_reachable:
+    pool = world.pool_of(workload.promise.seats)
+    if pool is None or not pool.is_reachable:
         return None
     return _seats_free_us(
         world,
@@ -71,12 +72,12 @@ def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]
         return (events.ClaimSeated(at_us=at_us, claim=holder),)
     workload = world.records.workloads[holder]
     assert workload.promise is not None
-    attempt = attempt_of(workload, workload.promise, at_us)
+    attempt = attempt_of(workload, workload.promise, world.records.sequence + 1, at_us)
     return (events.Launched(at_us=at_us, workload=holder, attempt=attempt),)
 
 
-def attempt_of(workload: Workload, promise: Promise, at_us: int) -> Attempt:
-    """The attempt that a kept promise becomes."""
+def attempt_of(workload: Workload, promise: Promise, launch_sequence: int, at_us: int) -> Attempt:
+    """The attempt that a kept promise becomes by the event of that sequence."""
     generation = workload.generation + 1
     return Attempt(
         attempt=f"{workload.workload}.{generation}",
@@ -94,6 +95,7 @@ def attempt_of(workload: Workload, promise: Promise, at_us: int) -> Attempt:
         billed_us=0,
         checkpoint_step=None,
         checkpoint_us=None,
+        launch_sequence=launch_sequence,
     )
 
 
@@ -142,7 +144,7 @@ def _node_overdue_us(world: World, node: str) -> int | None:
 
 def withdrawal_charge(
     world: World, workload: Workload, teller: Teller, at_us: int
-) -> tuple[events.MoneyMoved, ...]:
+) -> tuple[events.WithdrawalCharged, ...]:
     """What is owed where a promise that made others leave is given up before it started, also by
     who still leaves other seats; not by who needed it because a node broke."""
     promise, attempt = workload.promise, workload.attempt
@@ -152,7 +154,6 @@ def withdrawal_charge(
         return ()
     event = teller.post_withdrawal(
         workload,
-        rate=promise.rates[-1],
         minimum_us=world.records.markets[workload.market].terms.minimum_charge_us,
         at_us=at_us,
     )

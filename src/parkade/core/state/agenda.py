@@ -18,6 +18,7 @@ class Entry(enum.IntEnum):
     LAUNCH = 3
     FORGET = 4
     GRANT = 5
+    TERMS = 6
 
 
 class Agenda:

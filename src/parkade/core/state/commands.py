@@ -7,6 +7,7 @@ import msgspec
 
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.state.people import Role
+from parkade.core.units.fraction import Fraction
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import Spec
 
@@ -18,17 +19,96 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class OpenEpoch(Command, frozen=True, kw_only=True):
-    """A writer took over."""
+    """A writer took over. Both are random: `lineage` is this epoch's, `installation` becomes the
+    marketplace's for ever where it has none yet."""
+
+    installation: str
+    lineage: str
+
+
+class NewMarket(msgspec.Struct, frozen=True, kw_only=True):
+    """What a market that is not open yet is opened with."""
+
+    instance_type: InstanceType
+    terms: MarketTerms
+
+
+class Supply(msgspec.Struct, frozen=True, kw_only=True):
+    """Nodes for a market; `fabrics` is (fabric, its nodes). `opens` None: the market is open."""
+
+    market: str
+    opens: NewMarket | None
+    fabrics: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class OpenPool(Command, frozen=True, kw_only=True):
-    """Nodes of one supplier at one site; `fabrics` is (fabric, its nodes)."""
+    """Nodes of one supplier (an org; None: the operator) at one site behind one engine."""
 
     pool: str
     site: str
-    instance_type: InstanceType
-    fabrics: tuple[tuple[str, tuple[str, ...]], ...]
-    terms: MarketTerms
+    supplier: str | None
+    engine: str
+    supply: Supply
+
+
+class AddNodes(Command, frozen=True, kw_only=True):
+    """More nodes of a pool, for a market of its own site."""
+
+    pool: str
+    supply: Supply
+
+
+class DrainNode(Command, frozen=True, kw_only=True):
+    """Empty a node: no new work, and the workloads there get the market's notice and are moved."""
+
+    node: str
+    reason: str
+
+
+class UndrainNode(Command, frozen=True, kw_only=True):
+    """The node takes work again."""
+
+    node: str
+
+
+class RemoveNode(Command, frozen=True, kw_only=True):
+    """A drained node leaves its pool."""
+
+    node: str
+
+
+class ClosePool(Command, frozen=True, kw_only=True):
+    """A pool whose nodes are all drained is closed, and the markets that only it supplied."""
+
+    pool: str
+
+
+class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
+    """New terms of a market; None leaves a term as it is. Prices have a command of their own."""
+
+    fee: Fraction | None = None
+    switching_credit: Fraction | None = None
+    notice_us: int | None = None
+    heal_notice_us: int | None = None
+    kill_us: int | None = None
+    turnaround_us: int | None = None
+    start_grace_us: int | None = None
+    minimum_charge_us: int | None = None
+    release_grace_us: int | None = None
+    clearing_interval_us: int | None = None
+    clearing_pause_us: int | None = None
+    billing_period_us: int | None = None
+    backoff_us: int | None = None
+    retention_us: int | None = None
+    buffer_nodes: int | None = None
+
+
+class ChangeTerms(Command, frozen=True, kw_only=True):
+    """New terms from an instant on; `from_us` None is now."""
+
+    market: str
+    change: TermsChange
+    from_us: int | None
 
 
 class SetPrices(Command, frozen=True, kw_only=True):
@@ -219,6 +299,12 @@ class ConfirmClock(Command, frozen=True, kw_only=True):
 AnyCommand = (
     OpenEpoch
     | OpenPool
+    | AddNodes
+    | DrainNode
+    | UndrainNode
+    | RemoveNode
+    | ClosePool
+    | ChangeTerms
     | SetPrices
     | CreateOrg
     | CreateUser

@@ -2,13 +2,15 @@
 
 `at_us` is when the thing took effect (a deadline's own time, not when it was noticed). Records
 that an event creates travel whole, so that `evolve` computes nothing that `decide` already did.
-A kept journal of each landed version must replay: fields are added with defaults, never changed.
+A kept journal of each landed version must replay: fields are added with defaults; a version that
+changes more is lifted on reading (`lift`), never edited.
 """
 
 import msgspec
 
-from parkade.core.fleet.market import Market
+from parkade.core.fleet.market import AnnouncedTerms, Market, MarketTerms
 from parkade.core.fleet.node import Cordon, Health, Node
+from parkade.core.fleet.pool import Pool
 from parkade.core.ledger.accounts import Transfer
 from parkade.core.reservations.reservation import (
     Claim,
@@ -20,7 +22,7 @@ from parkade.core.state.people import Grant, Org, Token, User
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.workload import Attempt, Promise, Rate, Stop, Workload
 
-EVENT_VERSION = 1
+EVENT_VERSION = 2
 
 
 class Event(
@@ -33,9 +35,15 @@ class Event(
 
 
 class EpochOpened(Event, frozen=True, kw_only=True):
-    """A writer began; desired states of older epochs are refused."""
+    """A writer began; desired states of older epochs are refused.
+
+    `lineage` is random for each epoch, `installation` the marketplace's own since its first;
+    both None in journals of version 1.
+    """
 
     epoch: int
+    installation: str | None = None
+    lineage: str | None = None
 
 
 class ClockJumped(Event, frozen=True, kw_only=True):
@@ -49,10 +57,59 @@ class ClockConfirmed(Event, frozen=True, kw_only=True):
 
 
 class PoolOpened(Event, frozen=True, kw_only=True):
-    """A market with its nodes."""
+    """A pool with its first nodes, and the market that is opened with it, if one is."""
 
-    market: Market
+    pool: Pool
+    market: Market | None
     nodes: tuple[Node, ...]
+
+
+class NodesAdded(Event, frozen=True, kw_only=True):
+    """More nodes of a pool, and the market that is opened with them, if one is."""
+
+    pool: str
+    market: Market | None
+    nodes: tuple[Node, ...]
+
+
+class NodeDraining(Event, frozen=True, kw_only=True):
+    """The node takes no new work and is being emptied."""
+
+    node: str
+    reason: str
+
+
+class NodeUndrained(Event, frozen=True, kw_only=True):
+    """The node takes work again."""
+
+    node: str
+
+
+class NodeRemoved(Event, frozen=True, kw_only=True):
+    """The node left its pool."""
+
+    node: str
+
+
+class PoolClosed(Event, frozen=True, kw_only=True):
+    """The pool left with its nodes, and with the markets that only it supplied."""
+
+    pool: str
+    markets: tuple[str, ...]
+
+
+class TermsAnnounced(Event, frozen=True, kw_only=True):
+    """New terms will hold from a date on."""
+
+    market: str
+    announced: AnnouncedTerms
+
+
+class TermsChanged(Event, frozen=True, kw_only=True):
+    """The terms but for the prices are these from now on."""
+
+    market: str
+    terms: MarketTerms
 
 
 class PricesSet(Event, frozen=True, kw_only=True):
@@ -89,19 +146,37 @@ class TokenRevoked(Event, frozen=True, kw_only=True):
 
 
 class MoneyMoved(Event, frozen=True, kw_only=True):
-    """Transfers that belong together; `workload` and the fields after it where use was posted.
-
-    `charged_until_us` is 0 where no use of an attempt is among them. `owed` is what the market
-    still owes below one micro-unit: (account, numerator) after this.
-    """
+    """Transfers from or to the outside, and what the operator credits."""
 
     transfers: tuple[Transfer, ...]
-    market: str | None = None
-    workload: str | None = None
-    charged_until_us: int = 0
-    charged_numerator: int = 0
-    billed_us: int = 0
-    owed: tuple[tuple[str, int], ...] = ()
+
+
+class UsePosted(Event, frozen=True, kw_only=True):
+    """Use of an attempt up to `charged_until_us` was charged and paid out.
+
+    `charged_numerator`: what is accrued below one micro-unit (micro-units per hour x
+    microseconds); `billed_us`: the time that these transfers cover; `attempt`, and
+    `market` where nothing is owed, are None in journals of version 1; `owed`: what the market owes
+    below one micro-unit, (account, numerator) after this.
+    """
+
+    market: str | None
+    workload: str
+    attempt: str | None
+    transfers: tuple[Transfer, ...]
+    charged_until_us: int
+    charged_numerator: int
+    billed_us: int
+    owed: tuple[tuple[str, int], ...]
+
+
+class WithdrawalCharged(Event, frozen=True, kw_only=True):
+    """A workload gave up a promise for which others had to leave; `owed` as in `UsePosted`."""
+
+    market: str
+    workload: str
+    transfers: tuple[Transfer, ...]
+    owed: tuple[tuple[str, int], ...]
 
 
 class GrantSet(Event, frozen=True, kw_only=True):
@@ -160,9 +235,10 @@ class ClaimSeated(Event, frozen=True, kw_only=True):
 
 
 class Unclaimed(Event, frozen=True, kw_only=True):
-    """The claimed nodes are idle again."""
+    """The claimed nodes are idle again; `reservation` is None in journals of version 1."""
 
     claim: str
+    reservation: str | None = None
 
 
 class Submitted(Event, frozen=True, kw_only=True):
@@ -217,16 +293,39 @@ class NodeUncordoned(Event, frozen=True, kw_only=True):
 
 
 class ReachabilityChanged(Event, frozen=True, kw_only=True):
-    """A pool's agent fell silent, or is heard again."""
+    """A pool's agent fell silent, or is heard (again)."""
 
-    market: str
+    pool: str
     is_reachable: bool
 
 
-class Won(msgspec.Struct, frozen=True, kw_only=True):
-    """A workload or claim got seats in a clearing, at the rate that begins with it."""
+class WorkloadDemand(msgspec.Struct, frozen=True, kw_only=True, tag="workload", tag_field="kind"):
+    """A workload in a clearing."""
 
     workload: str
+
+
+class ClaimDemand(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="kind"):
+    """A claim in a clearing."""
+
+    claim: str
+
+
+Demand = WorkloadDemand | ClaimDemand
+"""What takes part in a clearing."""
+
+
+def name_of(demand: Demand) -> str:
+    """The id of the workload or claim."""
+    match demand:
+        case WorkloadDemand(workload=name) | ClaimDemand(claim=name):
+            return name
+
+
+class Won(msgspec.Struct, frozen=True, kw_only=True):
+    """A demand got seats in a clearing, at the rate that begins with it."""
+
+    demand: Demand
     promise: Promise
     price_set_by: str | None
 
@@ -234,7 +333,7 @@ class Won(msgspec.Struct, frozen=True, kw_only=True):
 class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt was given notice (or a promise withdrawn: `stop` None)."""
 
-    workload: str
+    demand: Demand
     stop: Stop | None
     phase: Phase
     why: str
@@ -253,7 +352,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """Why a demand without seats waits; only where it changed. `is_short`: a reservation's own
     demand finds no room because nodes failed; its owner is credited for the time."""
 
-    workload: str
+    demand: Demand
     why: str
     price_to_win_micros: int | None
     is_short: bool
@@ -329,41 +428,57 @@ class Forgotten(Event, frozen=True, kw_only=True):
     reservations: tuple[str, ...]
 
 
-AnyEvent = (
-    EpochOpened
-    | ClockJumped
-    | ClockConfirmed
-    | PoolOpened
+ServerEvent = EpochOpened | ClockJumped | ClockConfirmed
+"""About the writer and its clock."""
+
+FleetEvent = (
+    PoolOpened
+    | NodesAdded
+    | NodeDraining
+    | NodeUndrained
+    | NodeRemoved
+    | PoolClosed
+    | TermsAnnounced
+    | TermsChanged
     | PricesSet
-    | OrgCreated
-    | UserCreated
-    | TokenAdded
-    | TokenRevoked
-    | MoneyMoved
-    | GrantSet
-    | CapSet
-    | Reserved
-    | ReservationPaid
-    | ReservationChanged
-    | LendingSet
-    | Claimed
-    | ClaimSeated
-    | Unclaimed
-    | Submitted
-    | PhaseChanged
-    | BidChanged
-    | StopOrdered
     | NodeHealthSet
     | NodeCordoned
     | NodeUncordoned
     | ReachabilityChanged
-    | Cleared
+)
+"""About pools, markets' terms and nodes."""
+
+AccountEvent = OrgCreated | UserCreated | TokenAdded | TokenRevoked | GrantSet | CapSet
+"""About orgs, users and tokens."""
+
+MoneyEvent = MoneyMoved | UsePosted | WithdrawalCharged | ReservationPaid
+"""Those with transfers."""
+
+LeasingEvent = Reserved | ReservationChanged | LendingSet | Claimed | ClaimSeated | Unclaimed
+"""About reservations, lending and claims."""
+
+WorkloadEvent = (
+    Submitted
+    | PhaseChanged
+    | BidChanged
+    | StopOrdered
     | Launched
     | Started
     | Checkpointed
     | Broken
     | Ended
     | BudgetNoted
+)
+"""About one workload, outside a clearing."""
+
+AnyEvent = (
+    ServerEvent
+    | FleetEvent
+    | AccountEvent
+    | MoneyEvent
+    | LeasingEvent
+    | WorkloadEvent
+    | Cleared
     | Forgotten
 )
 """Every event. A new one is a type error until each `match` over the union handles it."""

@@ -8,6 +8,7 @@ import msgspec
 
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
+from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import Ledger
 from parkade.core.reservations.reservation import Claim, Reservation
@@ -15,12 +16,13 @@ from parkade.core.state.agenda import Agenda, Entry
 from parkade.core.state.people import Org, Token, User
 from parkade.core.workloads.workload import Workload
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 class Records(msgspec.Struct, kw_only=True):
     """Everything that a snapshot holds, by id; the order is the order of creation.
 
+    `sequence`: events evolved so far, which is the journal's sequence.
     `counters`: the last number given to each kind of id. `owed`: by market, what each account has
     earned below what it was paid (micro-units per hour x microseconds). `use_by_day`: GPU x
     microseconds of spot use by org and day since 1970, for a week.
@@ -28,9 +30,13 @@ class Records(msgspec.Struct, kw_only=True):
 
     version: int = SNAPSHOT_VERSION
     now_us: int = 0
+    sequence: int = 0
+    installation: str | None = None
+    lineage: str | None = None
     epoch: int = 0
     is_clock_doubted: bool = False
     counters: dict[str, int] = msgspec.field(default_factory=dict)
+    pools: dict[str, Pool] = msgspec.field(default_factory=dict)
     markets: dict[str, Market] = msgspec.field(default_factory=dict)
     nodes: dict[str, Node] = msgspec.field(default_factory=dict)
     orgs: dict[str, Org] = msgspec.field(default_factory=dict)
@@ -59,7 +65,7 @@ class World:
         self.tokens_by_digest = {token.digest: token.token for token in records.tokens.values()}
         self.sizes: dict[str, dict[str, int]] = {}
         for node in records.nodes.values():
-            self.count_node(node)
+            self._count_node(node)
         self.live: dict[str, None] = {}
         self.live_of_org: dict[str, dict[str, None]] = {}
         self.held_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
@@ -67,6 +73,8 @@ class World:
         self.agenda = Agenda()
         for org in records.orgs:
             self.agenda.add(Entry.GRANT, org)
+        for market in records.markets:
+            self.agenda.add(Entry.TERMS, market)
         for reservation in records.reservations.values():
             self.agenda.add(Entry.RESERVATION, reservation.reservation)
         for claim in records.claims.values():
@@ -74,8 +82,29 @@ class World:
         for workload in records.workloads.values():
             self._index_workload(workload)
 
-    def count_node(self, node: Node) -> None:
-        """A node of a market's fabric, whatever its state; they are never taken away."""
+    def put_new_node(self, node: Node) -> None:
+        """Stores the record of a node that did not exist."""
+        assert node.node not in self.records.nodes
+        self.records.nodes[node.node] = node
+        self.held_on[node.node] = {}
+        self.promised_on[node.node] = {}
+        self._count_node(node)
+
+    def drop_node(self, name: str) -> None:
+        """Drops the record of a node on which nothing is held or promised."""
+        assert not self.held_on[name] and not self.promised_on[name]
+        node = self.records.nodes.pop(name)
+        del self.held_on[name], self.promised_on[name]
+        self.sizes[node.market][node.fabric] -= 1
+
+    def pool_of(self, seats: tuple[Seat, ...]) -> Pool | None:
+        """The pool of an attempt's or a promise's seats, which are all in one; None without."""
+        if not seats:
+            return None
+        return self.records.pools[self.records.nodes[seats[0].node].pool]
+
+    def _count_node(self, node: Node) -> None:
+        """A node of a market's fabric, whatever its state."""
         fabrics = self.sizes.setdefault(node.market, {})
         fabrics[node.fabric] = fabrics.get(node.fabric, 0) + 1
 

@@ -8,15 +8,36 @@ from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
 from parkade.core.workloads.spec import CapacityKind
 
+MOST_NAMED = 10
 
-def the_market(world: World, name: str | None) -> Market | Refusal:
-    """The market of that name; the only one where none is named."""
+
+def the_market(
+    world: World, name: str | None, *, instance_type: str | None = None
+) -> Market | Refusal:
+    """The market of that name; where none is named, the only one that has the instance type (or
+    GPU model) asked for."""
     markets = world.records.markets
-    if name is None and len(markets) == 1:
-        return next(iter(markets.values()))
-    if name is None:
+    if name is not None:
+        return markets.get(name) or not_found("market", name)
+    if not markets:
         return Refusal(reason=Reason.NO_CAPACITY, detail="no pool is open yet", field="market")
-    return markets.get(name) or not_found("market", name)
+    if len(markets) == 1:
+        return next(iter(markets.values()))
+    kinds = ((market, market.instance_type) for market in markets.values())
+    fitting = [
+        market for market, kind in kinds if instance_type in (None, kind.name, kind.gpu_model)
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(sorted(market.market for market in fitting or markets.values())[:MOST_NAMED])
+    what = "have this instance type" if fitting else "are open"
+    detail = f"several markets {what}; name one of them: {names}"
+    return Refusal(reason=Reason.INVALID, detail=detail, field="market")
+
+
+def has_one_pool(world: World, market: str) -> bool:
+    """Whether all nodes of a market are one pool's. Cost grows with the nodes."""
+    return len({node.pool for node in world.records.nodes.values() if node.market == market}) <= 1
 
 
 def sold(world: World, market: Market) -> tuple[Sold, ...]:

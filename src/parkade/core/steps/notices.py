@@ -25,7 +25,13 @@ def notice(attempt: Attempt, cause: Cause, *, at_us: int, notice_us: int, kill_u
 
 
 def order_stop(
-    world: World, workload: Workload, cause: Cause, *, at_us: int, is_immediate: bool = False
+    world: World,
+    workload: Workload,
+    cause: Cause,
+    *,
+    at_us: int,
+    is_immediate: bool = False,
+    becomes: Phase = Phase.STOPPING,
 ) -> events.StopOrdered:
     """A stop outside a clearing, with the market's notice unless `is_immediate`."""
     attempt = workload.attempt
@@ -38,6 +44,4 @@ def order_stop(
         notice_us=0 if is_immediate else terms.notice_us,
         kill_us=terms.kill_us,
     )
-    return events.StopOrdered(
-        at_us=at_us, workload=workload.workload, stop=stop, phase=Phase.STOPPING
-    )
+    return events.StopOrdered(at_us=at_us, workload=workload.workload, stop=stop, phase=becomes)

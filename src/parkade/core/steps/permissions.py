@@ -1,32 +1,193 @@
-"""Who may ask for what: the server itself everything, others by role."""
+"""Authorization: one table of commands and the permission that each needs.
 
-from parkade.core.state.people import Role, User
+`authorize` is asked once, before a command is decided. The server itself (`by` None) may do
+everything that is not refused for other reasons. A name that belongs to another org is answered
+like a name that does not exist, so that no org learns what others have. The documentation prints
+the same table (docs/security.md).
+"""
+
+import enum
+from typing import assert_never
+
+import msgspec
+
+from parkade.core.state import commands
+from parkade.core.state.people import Role
 from parkade.core.state.world import World
+from parkade.core.steps.refusals import denied, not_found
+from parkade.core.units.refusal import Refusal
+
+
+class Permission(enum.StrEnum):
+    """What a command needs; each includes those after it, and an operator has all but the first."""
+
+    SERVER = "server"
+    OPERATOR = "operator"
+    OWNER = "owner"
+    SELF = "self"
+    MEMBER = "member"
+
+
+HOLDERS = {
+    Permission.SERVER: "only the server itself does this",
+    Permission.OPERATOR: "only an operator may do this",
+    Permission.OWNER: "only an owner of its org, or an operator, may do this",
+    Permission.SELF: "only its user, an owner of its org, or an operator, may do this",
+    Permission.MEMBER: "only members of the org, or an operator, may do this",
+}
+
+PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
+    commands.OpenEpoch: Permission.SERVER,
+    commands.ReportAttempts: Permission.SERVER,
+    commands.ReportReachability: Permission.SERVER,
+    commands.RunClearing: Permission.SERVER,
+    commands.ConfirmClock: Permission.OPERATOR,
+    commands.OpenPool: Permission.OPERATOR,
+    commands.ClosePool: Permission.OPERATOR,
+    commands.ChangeTerms: Permission.OPERATOR,
+    commands.SetPrices: Permission.OPERATOR,
+    commands.AddNodes: Permission.OPERATOR,
+    commands.DrainNode: Permission.OPERATOR,
+    commands.UndrainNode: Permission.OPERATOR,
+    commands.RemoveNode: Permission.OPERATOR,
+    commands.CordonNode: Permission.OPERATOR,
+    commands.UncordonNode: Permission.OPERATOR,
+    commands.FailNode: Permission.OPERATOR,
+    commands.RestoreNode: Permission.OPERATOR,
+    commands.CreateOrg: Permission.OPERATOR,
+    commands.Deposit: Permission.OPERATOR,
+    commands.SetGrant: Permission.OPERATOR,
+    commands.CreateUser: Permission.OWNER,
+    commands.SetCap: Permission.OWNER,
+    commands.Reserve: Permission.OWNER,
+    commands.EndReservation: Permission.OWNER,
+    commands.Lend: Permission.OWNER,
+    commands.MakeClaim: Permission.OWNER,
+    commands.Unclaim: Permission.OWNER,
+    commands.AddToken: Permission.SELF,
+    commands.RevokeToken: Permission.SELF,
+    commands.Hold: Permission.SELF,
+    commands.Release: Permission.SELF,
+    commands.ChangeBid: Permission.SELF,
+    commands.Cancel: Permission.SELF,
+    commands.Submit: Permission.MEMBER,
+}
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """The org that a command concerns and, where it concerns a user's own thing, that user.
+
+    `hidden`: the refusal for outsiders, in the words used where the thing does not exist.
+    """
+
+    org: str | None = None
+    user: str | None = None
+    hidden: Refusal | None = None
 
 
 def is_operator(world: World, by: str | None) -> bool:
-    """Whether the asker may do everything."""
-    return by is None or _user(world, by).role is Role.OPERATOR
+    """Whether the user is an operator, or the server itself."""
+    return by is None or world.records.users[by].role is Role.OPERATOR
 
 
-def may_act_for(world: World, by: str | None, org: str) -> bool:
-    """Whether the asker belongs to the org, in any role."""
-    return is_operator(world, by) or (by is not None and _user(world, by).org == org)
+def authorize(world: World, command: commands.AnyCommand) -> Refusal | None:
+    """The refusal of a command that its user may not give, or that names nothing it may see."""
+    subject = _subject(world, command)
+    if isinstance(subject, Refusal):
+        return subject
+    if command.by is None:
+        return None
+    needed = PERMISSIONS[type(command)]
+    user = world.records.users[command.by]
+    match needed:
+        case Permission.SERVER:
+            is_allowed = False
+        case Permission.OPERATOR:
+            is_allowed = user.role is Role.OPERATOR
+        case Permission.OWNER | Permission.SELF | Permission.MEMBER if user.role is Role.OPERATOR:
+            is_allowed = True
+        case Permission.OWNER | Permission.SELF | Permission.MEMBER if user.org != subject.org:
+            return subject.hidden or denied(f"you belong to {user.org}, not to {subject.org}")
+        case Permission.OWNER:
+            is_allowed = user.role is Role.OWNER
+        case Permission.SELF:
+            is_allowed = user.role is Role.OWNER or user.user == subject.user
+        case Permission.MEMBER:
+            is_allowed = True
+        case _:
+            assert_never(needed)
+    return None if is_allowed else denied(HOLDERS[needed])
 
 
-def may_own_for(world: World, by: str | None, org: str) -> bool:
-    """Whether the asker may dispose of the org's reservations and money."""
-    if is_operator(world, by):
-        return True
-    return by is not None and _user(world, by).org == org and _user(world, by).role is Role.OWNER
+def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
+    """Whom a command concerns; not found where it names nothing that exists."""
+    match command:
+        case (
+            commands.CreateUser(org=org)
+            | commands.Reserve(org=org)
+            | commands.Submit(org=org)
+            | commands.Deposit(org=org)
+            | commands.SetGrant(org=org)
+        ):
+            is_own = command.by is not None and world.records.users[command.by].org == org
+            is_visible = is_own or is_operator(world, command.by)
+            if is_visible and org not in world.records.orgs:
+                return not_found("org", org)
+            return Subject(org=org)
+        case commands.SetCap(user=name) | commands.AddToken(user=name):
+            return _user(world, name, not_found("user", name))
+        case commands.RevokeToken(token=name):
+            token = world.records.tokens.get(name)
+            missing = not_found("token", name)
+            return missing if token is None else _user(world, token.user, missing)
+        case (
+            commands.EndReservation(reservation=name)
+            | commands.Lend(reservation=name)
+            | commands.MakeClaim(reservation=name)
+        ):
+            reservation = world.records.reservations.get(name)
+            missing = not_found("reservation", name)
+            return missing if reservation is None else Subject(org=reservation.org, hidden=missing)
+        case commands.Unclaim(claim=name):
+            claim = world.records.claims.get(name)
+            missing = not_found("claim", name)
+            return missing if claim is None else Subject(org=claim.org, hidden=missing)
+        case (
+            commands.Hold(workload=name)
+            | commands.Release(workload=name)
+            | commands.ChangeBid(workload=name)
+            | commands.Cancel(workload=name)
+        ):
+            workload = world.records.workloads.get(name)
+            missing = not_found("workload", name)
+            if workload is None:
+                return missing
+            return Subject(org=workload.org, user=workload.user, hidden=missing)
+        case (
+            commands.OpenEpoch()
+            | commands.ReportAttempts()
+            | commands.ReportReachability()
+            | commands.RunClearing()
+            | commands.ConfirmClock()
+            | commands.OpenPool()
+            | commands.ClosePool()
+            | commands.ChangeTerms()
+            | commands.SetPrices()
+            | commands.AddNodes()
+            | commands.DrainNode()
+            | commands.UndrainNode()
+            | commands.RemoveNode()
+            | commands.CordonNode()
+            | commands.UncordonNode()
+            | commands.FailNode()
+            | commands.RestoreNode()
+            | commands.CreateOrg()
+        ):
+            return Subject()
+        case _:
+            assert_never(command)
 
 
-def may_change(world: World, by: str | None, org: str, user: str) -> bool:
-    """Whether the asker may change a workload of this org and user."""
-    return may_own_for(world, by, org) or by == user
-
-
-def _user(world: World, by: str) -> User:
-    user = world.records.users.get(by)
-    assert user is not None, f"unknown user {by}"
-    return user
+def _user(world: World, name: str, missing: Refusal) -> Subject | Refusal:
+    user = world.records.users.get(name)
+    return missing if user is None else Subject(org=user.org, user=name, hidden=missing)

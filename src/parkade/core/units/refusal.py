@@ -12,6 +12,7 @@ class Reason(enum.StrEnum):
     NOT_FOUND = "not_found"
     ALREADY_EXISTS = "already_exists"
     DENIED = "denied"
+    UNAUTHENTICATED = "unauthenticated"
     NOT_YET = "not_yet"
     UNSUPPORTED = "unsupported"
     INSUFFICIENT_FUNDS = "insufficient_funds"

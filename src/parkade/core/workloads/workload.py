@@ -38,10 +38,16 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     busy: int
     rates: tuple[Rate, ...]
 
+    @property
+    def gpus(self) -> int:
+        """GPUs of all its seats."""
+        return sum(seat.gpus for seat in self.seats)
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One run on given seats, fenced by its generation.
 
+    `launch_sequence` is the journal's sequence of its launch, None in journals of version 1.
     `rates` begin with the one in force when it was ordered and hold what is not yet posted;
     `charged_until_us` is where posting stands, `charged_numerator` what is accrued below one
     micro-unit (micro-units per hour x microseconds), `billed_us` the time posted so far.
@@ -64,6 +70,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     billed_us: int
     checkpoint_step: int | None
     checkpoint_us: int | None
+    launch_sequence: int | None = None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all its seats: what is charged for."""
+        return sum(seat.gpus for seat in self.seats)
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +86,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     when its seats must be free again (`max_duration` after its first start; the end of the window
     of on-demand, set when accepted, whose calendar entry stands in `fabric` and whose price per
     GPU-hour stays `agreed_price_micros` whatever becomes of the price sheet). `short_us`: since
-    when a reservation's own workload waits because too many nodes failed.
+    when a reservation's own workload waits because too many nodes failed. `pool`: of its latest
+    attempt.
     """
 
     workload: str
@@ -102,6 +115,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_step: int | None
     price_set_by: str | None
     exit_summary: str
+    pool: str | None = None
 
     @property
     def gpus(self) -> int:

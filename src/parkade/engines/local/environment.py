@@ -4,14 +4,13 @@ From the weakest to the strongest: a minimal base, the spec's `env`, the user's 
 what Parkade says. Nothing of the server's own environment is handed on.
 """
 
-import re
 from pathlib import Path
 
+from parkade.core.units.names import ENV_KEY
 from parkade.engines.local import records
 from parkade.engines.local.records import Launch
 
 LOOPBACK = "127.0.0.1"
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ENV_FILE_MOST_BYTES = 1024 * 1024
 
 
@@ -82,7 +81,7 @@ def read_env_file(path: str) -> dict[str, str]:
             continue
         key, equals, value = line.removeprefix("export ").partition("=")
         key, value = key.strip(), value.strip()
-        if not equals or NAME.fullmatch(key) is None or "\0" in value:
+        if not equals or not ENV_KEY.accepts(key) or "\0" in value:
             raise BadEnvFile(f"env_file line {number} is not KEY=VALUE")
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1]

@@ -4,8 +4,8 @@ import signal
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from parkade.core.units.names import ENV_KEY
 from parkade.engines.local import accounts
-from parkade.engines.local.environment import NAME
 from parkade.ports import DesiredAttempt, InvalidSpec, NodeShape
 
 MOST_NAME_BYTES = 200
@@ -23,7 +23,7 @@ def validate(attempt: DesiredAttempt, nodes: Sequence[NodeShape]) -> None:
         if "\0" in (getattr(attempt, key) or ""):
             raise InvalidSpec(f"{key}: it holds a NUL character")
     for name, value in attempt.env:
-        if NAME.fullmatch(name) is None or "\0" in value:
+        if not ENV_KEY.accepts(name) or "\0" in value:
             raise InvalidSpec(f"env: {name!r} cannot be an environment variable")
     _check_signal(attempt.checkpoint_signal)
     _check_ranks(attempt, nodes)

@@ -1,0 +1,148 @@
+"""Decides what an agent's observations, and its silence, mean for the core: as commands.
+
+Synchronous and without a clock of its own, so that server and simulator call the same rules.
+Nothing follows from an observation that is partial, or a straggler. One that is whole says that
+the pool is heard. It is passed on where it differs from the last that the core took in, where the
+pool's desired state has changed since (what is missing from it may mean something else by then),
+and otherwise now and then.
+
+The caller keeps the observations of one pool apart: `take`, then the command's decision, then
+`decided`, and only then the next `take`.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from parkade.core.fleet.pool import Pool
+from parkade.core.state.commands import ReportAttempts, ReportReachability
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.workloads.observed import ObservedAttempt
+from parkade.core.workloads.spec import Spec
+from parkade.ports import Capabilities, Observation
+
+# An observation this much older than the last is no straggler: the agent's clock was set back.
+_STRAGGLER_US = 600_000_000
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows from an observation: `command` is for the core, None where it knows already.
+
+    `is_heard_again`: the pool was silent until now, so its reachability should be looked at soon.
+    """
+
+    command: ReportAttempts | None
+    is_heard_again: bool
+
+
+_NOTHING = Taken(command=None, is_heard_again=False)
+
+
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What the core last took in of a pool; `desired` is the desired state's sequence then."""
+
+    attempts: tuple[ObservedAttempt, ...]
+    desired: int
+    steady_us: int
+
+
+class Intake:
+    """What was seen of each pool, when, and by which kind of engine.
+
+    `repeat_us`: an unchanged observation is passed on again after it. `silence_us`: a pool that was
+    not heard for it is unreachable, which is not failed. `started_us`: the steady clock at the
+    start; silence before it counts for nothing.
+    """
+
+    def __init__(self, *, repeat_us: int, silence_us: int, started_us: int) -> None:
+        self._repeat_us = repeat_us
+        self._silence_us = silence_us
+        self._started_us = started_us
+        self._seen_us: dict[str, int] = {}
+        self._heard_us: dict[str, int] = {}
+        self._known: dict[str, _Known] = {}
+        self._capabilities: dict[str, Capabilities] = {}
+
+    def take(self, observation: Observation, *, desired: int | None, steady_us: int) -> Taken:
+        """What follows; `desired` is the pool's desired sequence, None for an unknown pool."""
+        pool = observation.pool
+        if desired is None or not self._is_usable(observation):
+            return _NOTHING
+        was_silent = self.is_silent(pool, steady_us)
+        self.heard(pool, steady_us)
+        if observation.capabilities is not None:
+            self._capabilities[pool] = observation.capabilities
+        command = None
+        if self._is_new(observation, desired, steady_us):
+            command = ReportAttempts(by=None, pool=pool, attempts=observation.attempts)
+        return Taken(command=command, is_heard_again=was_silent)
+
+    def decided(
+        self, observation: Observation, outcome: object, *, desired: int, steady_us: int
+    ) -> None:
+        """The core answered the command of `take`; a refused observation is passed on again."""
+        if not isinstance(outcome, Refusal):
+            self._known[observation.pool] = _Known(
+                attempts=observation.attempts, desired=desired, steady_us=steady_us
+            )
+
+    def heard(self, pool: str, steady_us: int) -> None:
+        """A whole observation of it came."""
+        self._heard_us[pool] = max(steady_us, self._heard_us.get(pool, steady_us))
+
+    def is_silent(self, pool: str, steady_us: int) -> bool:
+        """Whether it was not heard for too long."""
+        return steady_us - self._heard_us.get(pool, self._started_us) > self._silence_us
+
+    def reachability(self, pools: Iterable[Pool], steady_us: int) -> Iterator[ReportReachability]:
+        """A command for each pool that is otherwise than the world has it, and for an agent's first
+        word. One that was not heard since the start is not yet said to be reachable."""
+        for pool in pools:
+            is_heard = pool.pool in self._heard_us
+            is_reachable = not self.is_silent(pool.pool, steady_us)
+            is_first = is_heard and pool.first_heard_us is None
+            has_changed = is_reachable is not pool.is_reachable and (is_heard or not is_reachable)
+            if is_first or has_changed:
+                yield ReportReachability(by=None, pool=pool.pool, is_reachable=is_reachable)
+
+    def unsupported(self, spec: Spec, pools: Iterable[str]) -> Refusal | None:
+        """A refusal that names the first key which no engine of these pools can honour; pools whose
+        engine has not reported yet count as able."""
+        known = [self._capabilities.get(pool) for pool in pools]
+        engines = [each for each in known if each is not None]
+        if not engines or len(engines) < len(known):
+            return None
+        for key in keys_used(spec):
+            if all(key in each.unsupported_keys for each in engines):
+                names = ", ".join(sorted({each.engine for each in engines}))
+                detail = f"{key}: the engine ({names}) cannot carry this out; leave it out"
+                return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field=f"spec.{key}")
+        return None
+
+    def _is_usable(self, observation: Observation) -> bool:
+        seen_us = self._seen_us.get(observation.pool, 0)
+        is_straggler = seen_us - _STRAGGLER_US < observation.at_us < seen_us
+        if not observation.is_complete or is_straggler:
+            return False
+        self._seen_us[observation.pool] = observation.at_us
+        return True
+
+    def _is_new(self, observation: Observation, desired: int, steady_us: int) -> bool:
+        known = self._known.get(observation.pool)
+        return (
+            known is None
+            or known.desired != desired
+            or steady_us - known.steady_us >= self._repeat_us
+            or known.attempts != observation.attempts
+        )
+
+
+def keys_used(spec: Spec) -> Iterator[str]:
+    """The keys of a spec that ask something of the engine, beyond running a command."""
+    uses = {
+        "env_file": spec.env_file is not None,
+        "storage": bool(spec.storage),
+        "nodes": spec.nodes > 1,
+        "checkpoint": spec.checkpoint is not None,
+    }
+    yield from (key for key, is_used in uses.items() if is_used)

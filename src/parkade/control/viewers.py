@@ -1,0 +1,66 @@
+"""Whose each token is: a map that the writer publishes after each commit, for any thread to read.
+
+So a request is authenticated without waiting for the writer. Between that and its turn the token
+may be revoked: the turn looks again (`cycle.Asked.token`).
+"""
+
+import msgspec
+
+from parkade.control.cycle import Committed
+from parkade.core.state.events import TokenAdded, TokenRevoked
+from parkade.core.state.people import Role, Token
+from parkade.core.state.world import World
+
+
+class Viewer(msgspec.Struct, frozen=True, kw_only=True):
+    """The user of a token. `token` is the token's public name."""
+
+    user: str
+    org: str
+    role: Role
+    token: str
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it may see and do everything."""
+        return self.role is Role.OPERATOR
+
+    def may_see(self, org: str) -> bool:
+        """Whether an org's things are its to see."""
+        return self.is_operator or self.org == org
+
+
+class Viewers:
+    """Viewers by their token's digest, revoked ones left out.
+
+    Built from the world once, then kept up at the cost of the tokens that a commit changed. The
+    writer replaces one entry at a time, and entries are immutable, so a reader in another thread
+    sees each token as it was before or after a commit, never between.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._by_digest: dict[str, Viewer] = {}
+        for token in world.records.tokens.values():
+            self._look_at(world, token)
+
+    def find(self, digest: str) -> Viewer | None:
+        """The viewer of a token's digest, None for an unknown or revoked one."""
+        return self._by_digest.get(digest)
+
+    def publish(self, world: World, committed: Committed) -> None:
+        """Takes in what was committed; for the writer's thread."""
+        for _, event in committed:
+            match event:
+                case TokenAdded(token=token):
+                    self._look_at(world, world.records.tokens[token.token])
+                case TokenRevoked(token=name):
+                    self._look_at(world, world.records.tokens[name])
+
+    def _look_at(self, world: World, token: Token) -> None:
+        if token.is_revoked:
+            self._by_digest.pop(token.digest, None)
+            return
+        user = world.records.users[token.user]
+        self._by_digest[token.digest] = Viewer(
+            user=user.user, org=user.org, role=user.role, token=token.token
+        )

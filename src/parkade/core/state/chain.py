@@ -1,0 +1,21 @@
+"""The chain of digests through the journal: each entry carries that of all before it.
+
+A flipped bit, an edited transfer or an entry that was left out changes every digest after it, so
+one digest kept apart from the journal vouches for the whole of it.
+"""
+
+import hashlib
+
+GENESIS = "0" * 64
+"""The digest before the first entry."""
+
+
+def link(
+    before: str, *, sequence: int, epoch: int, at_us: int, type: str, version: int, body: bytes
+) -> str:
+    """The digest of an entry whose predecessor has the digest `before`: SHA-256, hexadecimal.
+
+    Every field is bound, each on a place of its own, the encoded event last.
+    """
+    head = f"{before}\n{sequence}\n{epoch}\n{at_us}\n{type}\n{version}\n"
+    return hashlib.sha256(head.encode() + body).hexdigest()

@@ -1,0 +1,262 @@
+"""One turn a request: what enters the writer, and what is answered while it is busy."""
+
+import asyncio
+import contextlib
+import re
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from parkade.api import create_app
+from parkade.api.door import digest_of
+from parkade.api.translate import open_pool
+from parkade.control.clock import SystemClock
+from parkade.control.core import RULES
+from parkade.control.plane import Plane
+from parkade.control.rules import Rules
+from parkade.control.settings import PlaneSettings
+from parkade.control.writer import Doors
+from parkade.core.state import commands as asked
+from parkade.core.state.people import Role
+from parkade.core.state.world import World
+from parkade.store import open_sqlite
+from parkade.wire.pools import OpenPool
+from tests import builders
+from tests.api.town import Town
+from tests.builders import Leading
+from tests.crash.marketplace import POOL
+
+# What each route costs the writer: commands and views that enter it. An observation enters where
+# it is news; events enter for the owner of what an event names, once for each name.
+ENTRIES = {
+    "GET /v1/whoami": 0,
+    "POST /v1/orgs": 1,
+    "GET /v1/orgs": 1,
+    "POST /v1/orgs/{org}/deposits": 1,
+    "POST /v1/orgs/{org}/grant": 1,
+    "POST /v1/users": 1,
+    "GET /v1/users": 1,
+    "POST /v1/users/{user}/cap": 1,
+    "POST /v1/tokens": 1,
+    "GET /v1/tokens": 1,
+    "POST /v1/tokens/{token}/revoke": 1,
+    "POST /v1/pools": 1,
+    "GET /v1/pools": 1,
+    "GET /v1/prices": 1,
+    "POST /v1/prices/{market}": 1,
+    "GET /v1/nodes": 1,
+    "POST /v1/nodes/{node}/cordon": 1,
+    "POST /v1/nodes/{node}/uncordon": 1,
+    "POST /v1/nodes/{node}/fail": 1,
+    "POST /v1/nodes/{node}/restore": 1,
+    "POST /v1/reservations": 1,
+    "GET /v1/reservations": 1,
+    "GET /v1/reservations/{reservation}": 1,
+    "POST /v1/reservations/{reservation}/lend": 1,
+    "POST /v1/reservations/{reservation}/claims": 1,
+    "GET /v1/claims": 1,
+    "POST /v1/claims/{claim}/unclaim": 1,
+    "POST /v1/reservations/{reservation}/end": 1,
+    "POST /v1/workloads": 1,
+    "POST /v1/workloads/plan": 1,
+    "GET /v1/workloads": 1,
+    "GET /v1/workloads/{workload}": 1,
+    "GET /v1/workloads/{workload}/why": 1,
+    "POST /v1/workloads/{workload}/hold": 1,
+    "POST /v1/workloads/{workload}/release": 1,
+    "POST /v1/workloads/{workload}/bid": 1,
+    "GET /v1/workloads/{workload}/logs": 1,
+    "POST /v1/workloads/{workload}/cancel": 1,
+    "GET /v1/statement": 1,
+    "POST /v1/clock/confirm": 1,
+    "GET /v1/events": 0,
+    "GET /v1/pools/{pool}/desired": 0,
+    "POST /v1/pools/{pool}/observation": 1,
+    "GET /v1/pools/{pool}/log-requests": 0,
+    "POST /v1/pools/{pool}/log-chunks/{log_request}": 0,
+}
+NAMES = {
+    "org": "o1", "user": "u1", "token": "t1", "pool": "lab", "market": "lab", "node": "lab-1",
+    "reservation": "r", "claim": "c1", "workload": "w1", "log_request": "none",
+}  # fmt: skip
+
+
+def bodies(town: Town) -> dict[str, object]:
+    pool = {
+        "pool": "lab",
+        "site": "elsewhere",
+        "instance_type": {
+            "name": "tiny", "gpu_model": "T1", "gpus_per_node": 2, "memory_gib": 8, "cpus": 2
+        },
+        "fabrics": {"f": ["lab-1", "lab-2"]},
+        "terms": {**builders.terms_body(), "clearing_interval": "1h"},
+    }  # fmt: skip
+    spec = {"org": "o1", "market": "lab", "spec": town.spec(limit_price="0.10")}
+    return {
+        "POST /v1/orgs": {"org": "o1"},
+        "POST /v1/orgs/{org}/deposits": {"amount": "10000"},
+        "POST /v1/orgs/{org}/grant": {"amount": "1", "every": "24h"},
+        "POST /v1/users": {"user": "u1", "org": "o1", "role": "owner"},
+        "POST /v1/users/{user}/cap": {"cap": "5"},
+        "POST /v1/tokens": {"user": "u1", "token": "t1"},
+        "POST /v1/pools": pool,
+        "POST /v1/prices/{market}": {"public_floor": "1.5"},
+        "POST /v1/nodes/{node}/cordon": {"reason": "x"},
+        "POST /v1/nodes/{node}/fail": {"reason": "x"},
+        "POST /v1/reservations": {"org": "o1", "market": "lab", "name": "r", "nodes": 1},
+        "POST /v1/reservations/{reservation}/lend": {"floor": "1"},
+        "POST /v1/reservations/{reservation}/claims": {"nodes": 1},
+        "POST /v1/workloads": spec,
+        "POST /v1/workloads/plan": spec,
+        "POST /v1/workloads/{workload}/bid": {"limit_price": "0.20"},
+    }
+
+
+def entered(town: Town) -> int:
+    text = town.http.get("/metrics").text
+    found = re.search(r"^parkade_writer_entries_total (\S+)$", text, re.MULTILINE)
+    assert found is not None, text
+    return int(float(found[1]))
+
+
+def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
+    sent = bodies(fresh)
+    found = {}
+    for route in ENTRIES:
+        method, path = route.split()
+        url = path.format(**NAMES).removeprefix("/v1")
+        before = entered(fresh)
+        if route == "POST /v1/pools/{pool}/observation":
+            response = fresh.observe("lab")
+        elif route == "GET /v1/events":
+            response = fresh.get(url, follow=False)
+        elif method == "GET":
+            response = fresh.get(url)
+        else:
+            response = fresh.post(url, sent.get(route), key=fresh.name("key"))
+        is_absent = route.endswith(("/logs", "/log-chunks/{log_request}"))
+        assert response.is_success or (is_absent and response.status_code == 404), response.text
+        found[route] = entered(fresh) - before
+    assert found == ENTRIES
+
+
+def test_the_table_names_every_route(fresh: Town) -> None:
+    paths = fresh.done(fresh.get("/openapi.json"))["paths"]
+    routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    assert routes == set(ENTRIES)
+
+
+def made_plane(store: Any, rules: Rules) -> Plane:
+    def fatal(error: BaseException) -> None:
+        raise error
+
+    doors = Doors(
+        store=store,
+        clock=SystemClock(),
+        rules=rules,
+        on_fatal=fatal,
+        point=lambda _: None,
+        leadership=Leading(),
+    )
+    return Plane(doors, PlaneSettings(check_every=1))
+
+
+class Busy:
+    """A plane in a clearing that lasts until the test lets it end, and a client of it."""
+
+    def __init__(self, plane: Plane, http: httpx.AsyncClient) -> None:
+        self.plane = plane
+        self.http = http
+
+    def headers(self, token: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token}"}
+
+
+@contextlib.asynccontextmanager
+async def busy(folder: Path) -> AsyncIterator[tuple[Busy, threading.Event]]:
+    """A server with a user `ann` (token `ann-secret`) and an operator, in a long clearing."""
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def decide(world: World, command: asked.AnyCommand, now_us: int) -> Any:
+        if isinstance(command, asked.RunClearing):
+            has_begun.set()
+            assert may_end.wait(60)
+        return RULES.decide(world, command, now_us)
+
+    store = open_sqlite(folder / "journal.sqlite3")
+    plane = made_plane(store, msgspec.structs.replace(RULES, decide=decide))
+    plane.start()
+    transport = httpx.ASGITransport(create_app(plane))
+    try:
+        await plane.execute(asked.CreateOrg(by=None, org="a"))
+        for user, role in (("ann", Role.OWNER), ("root", Role.OPERATOR)):
+            await plane.execute(
+                asked.CreateUser(by=None, user=user, org="a", role=role, unix_name=None)
+            )
+            digest = digest_of(f"{user}-secret")
+            await plane.execute(asked.AddToken(by=None, token=user, user=user, digest=digest))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+            made = Busy(plane, http)
+            await plane.execute(open_pool(OpenPool.model_validate(POOL), by="root"))
+            assert await asyncio.to_thread(has_begun.wait, 60)
+            yield made, may_end
+    finally:
+        may_end.set()
+        await plane.close()
+        store.close()
+
+
+@pytest.mark.parametrize(("token", "status"), [("ann-secret", 200), ("wrong", 401), ("", 401)])
+def test_authentication_never_waits_behind_a_clearing(
+    tmp_path: Path, token: str, status: int
+) -> None:
+    async def story() -> None:
+        async with busy(tmp_path) as (server, _):
+            async with asyncio.timeout(60):
+                response = await server.http.get("/v1/whoami", headers=server.headers(token))
+            assert response.status_code == status
+
+    asyncio.run(story())
+
+
+def test_an_agent_is_answered_while_the_writer_clears(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with busy(tmp_path) as (server, _):
+            async with asyncio.timeout(60):
+                response = await server.http.get(
+                    "/v1/pools/box/desired", headers=server.headers("root-secret")
+                )
+            assert response.status_code == 200
+
+    asyncio.run(story())
+
+
+def test_a_token_revoked_after_authentication_is_refused_when_decided(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with busy(tmp_path) as (server, may_end):
+            revoke = asked.RevokeToken(by=None, token="ann")
+            revoking = asyncio.create_task(server.plane.execute(revoke))
+            await waiting(server.plane, 1)
+            body, headers = {"user": "bob", "org": "a"}, server.headers("ann-secret")
+            request = server.http.post("/v1/users", json=body, headers=headers)
+            posting = asyncio.create_task(request)
+            await waiting(server.plane, 2)
+            may_end.set()
+            await revoking
+            response = await posting
+            assert (response.status_code, response.json()["code"]) == (401, "unauthenticated")
+            assert not await server.plane.read(lambda world, _: "bob" in world.records.users)
+
+    asyncio.run(story())
+
+
+async def waiting(plane: Plane, commands: int) -> None:
+    """Until so many commands wait for the writer, which is busy."""
+    async with asyncio.timeout(60):
+        while plane.health().waiting < commands:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.001)

@@ -1,0 +1,168 @@
+"""What observations and silence mean for the core."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from parkade.control.answers import Decided
+from parkade.control.intake import Intake
+from parkade.core.state.commands import ReportAttempts
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
+from parkade.core.workloads.spec import Capacity, CapacityKind, CheckpointTerms, Interconnect, Spec
+from parkade.ports import Capabilities, Observation
+from tests import builders
+
+RUNNING = ObservedAttempt(
+    attempt="w.1",
+    generation=1,
+    phase=EnginePhase.RUNNING,
+    started_us=1,
+    released_us=None,
+    exits=(),
+    checkpoint=None,
+    devices=(),
+    launch_error=None,
+    engine_state="running",
+)
+SPEC = Spec(
+    name="x",
+    command="true",
+    workdir="/",
+    env=(),
+    env_file=None,
+    storage=(),
+    nodes=1,
+    gpus=1,
+    instance_type=None,
+    interconnect=Interconnect.FABRIC,
+    capacity=Capacity(kind=CapacityKind.ON_DEMAND),
+    limit_price_micros=None,
+    max_spend_micros=None,
+    checkpoint=None,
+    priority=0,
+    retry_failures=0,
+    max_duration_us=None,
+)
+DECIDED = Decided(sequence=1, events=())
+
+
+def intake() -> Intake:
+    return Intake(repeat_us=10, silence_us=15, started_us=100)
+
+
+def observation(at_us: int, *attempts: ObservedAttempt, **changes: Any) -> Observation:
+    whole = Observation(pool="m", at_us=at_us, is_complete=True, attempts=attempts)
+    return msgspec.structs.replace(whole, **changes)
+
+
+def test_a_pool_is_silent_once_it_was_not_heard_for_long_and_until_it_is_heard() -> None:
+    found = intake()
+    assert list(found.reachability([builders.pool("m")], 115)) == []
+    (silent,) = found.reachability([builders.pool("m")], 116)
+    assert (silent.pool, silent.is_reachable) == ("m", False)
+    assert found.take(observation(5), desired=1, steady_us=120).is_heard_again
+    known = builders.pool("m", first_heard_us=1)
+    assert list(found.reachability([known], 121)) == []
+    (heard,) = found.reachability([msgspec.structs.replace(known, is_reachable=False)], 121)
+    assert heard.is_reachable
+
+
+def test_the_first_word_of_an_agent_is_told_though_its_pool_counted_as_reachable() -> None:
+    found = intake()
+    found.heard("m", 101)
+    (first,) = found.reachability([builders.pool("m")], 102)
+    assert (first.pool, first.is_reachable) == ("m", True)
+
+
+@pytest.mark.parametrize(
+    ("later", "desired"),
+    [(observation(4), 1), (observation(9, is_complete=False), 1), (observation(9), None)],
+    ids=["straggler", "partial", "unknown pool"],
+)
+def test_nothing_follows_from_it(later: Observation, desired: int | None) -> None:
+    found = intake()
+    found.take(observation(5), desired=1, steady_us=100)
+    taken = found.take(later, desired=desired, steady_us=200)
+    assert (taken.command, taken.is_heard_again) == (None, False)
+    assert found.is_silent("m", 200)
+
+
+def test_an_agent_whose_clock_was_set_far_back_is_heard() -> None:
+    found = intake()
+    found.take(observation(10**9), desired=1, steady_us=100)
+    assert found.take(observation(5), desired=1, steady_us=200).is_heard_again
+
+
+@pytest.mark.parametrize(
+    ("later", "desired", "steady_us", "is_passed_on"),
+    [
+        (observation(6, RUNNING), 1, 109, False),
+        (observation(6, RUNNING), 2, 109, True),
+        (observation(6), 1, 109, True),
+        (observation(6, RUNNING), 1, 110, True),
+    ],
+    ids=["unchanged", "desired changed", "other attempts", "after a while"],
+)
+def test_an_observation_is_passed_on_where_it_may_say_something_new(
+    later: Observation, desired: int, steady_us: int, is_passed_on: bool
+) -> None:
+    found, first = intake(), observation(5, RUNNING)
+    command = found.take(first, desired=1, steady_us=100).command
+    assert command == ReportAttempts(by=None, pool="m", attempts=(RUNNING,))
+    found.decided(first, DECIDED, desired=1, steady_us=100)
+    taken = found.take(later, desired=desired, steady_us=steady_us)
+    assert (taken.command is not None) is is_passed_on
+
+
+def test_an_observation_that_the_core_refused_is_passed_on_again() -> None:
+    found, same = intake(), observation(5, RUNNING)
+    found.take(same, desired=1, steady_us=100)
+    refusal = Refusal(reason=Reason.INTERNAL, detail="a bug")
+    found.decided(same, refusal, desired=1, steady_us=100)
+    assert found.take(same, desired=1, steady_us=101).command is not None
+
+
+def engine(*unsupported: str) -> Capabilities:
+    return Capabilities(
+        engine="tiny",
+        version="1",
+        isolates_users=False,
+        has_containers=False,
+        keeps_memory_limits=False,
+        unsupported_keys=unsupported,
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("env_file", {"env_file": "~/x"}),
+        ("storage", {"storage": ("home",)}),
+        ("nodes", {"nodes": 2}),
+        ("checkpoint", {"checkpoint": CheckpointTerms(signal="SIGUSR1", needs_us=1)}),
+    ],
+)
+def test_a_key_that_the_engine_cannot_honour_is_refused_by_name(
+    key: str, changes: dict[str, Any]
+) -> None:
+    found = intake()
+    asks = msgspec.structs.replace(SPEC, **changes)
+    assert found.unsupported(asks, ["m"]) is None, "the engine was not heard yet"
+    found.take(observation(5, capabilities=engine(key)), desired=1, steady_us=100)
+    refusal = found.unsupported(asks, ["m"])
+    assert refusal is not None
+    assert (refusal.reason, refusal.field) == (Reason.UNSUPPORTED, f"spec.{key}")
+    assert key in refusal.detail and "tiny" in refusal.detail
+    assert found.unsupported(SPEC, ["m"]) is None
+
+
+def test_one_able_engine_is_enough() -> None:
+    found = intake()
+    asks = msgspec.structs.replace(SPEC, nodes=2)
+    found.take(observation(5, capabilities=engine("nodes")), desired=1, steady_us=100)
+    able = observation(5, capabilities=engine(), pool="n")
+    found.take(able, desired=1, steady_us=100)
+    assert found.unsupported(asks, ["m", "n"]) is None
+    assert found.unsupported(asks, ["m"]) is not None

@@ -1,0 +1,68 @@
+"""The page of names and limits says what the authority says."""
+
+from decimal import Decimal
+
+from parkade.core.units import bounds, names
+from parkade.core.units.bounds import Range
+from parkade.core.units.money import MICROS
+from parkade.wire.scalars import MICROSECOND, parse_span
+from tests.docs.pages import ROOT, table
+
+PAGE = ROOT / "docs" / "limits.md"
+GRAMMARS = {
+    "org": names.NAME,
+    "node": names.NODE_NAME,
+    "workload": names.WORKLOAD_NAME,
+    "GPU model": names.GPU_MODEL,
+    "Unix user": names.UNIX_NAME,
+    "environment variable": names.ENV_KEY,
+}
+COUNTS = {
+    "GPUs per node": bounds.GPUS_PER_NODE,
+    "memory per node, GiB": bounds.MEMORY_GIB_PER_NODE,
+    "CPUs per node": bounds.CPUS_PER_NODE,
+    "nodes of a pool, a workload, a reservation, a claim": bounds.NODES,
+    "nodes kept from lending, buffer nodes of a fabric": bounds.NODES_KEPT,
+    "fabrics of a pool": bounds.FABRICS,
+    "priority": bounds.PRIORITY,
+    "failures that are retried": bounds.FAILURES,
+    "variables of a workload": bounds.ENV_ENTRIES,
+    "value of a variable, characters": bounds.ENV_VALUE_CHARACTERS,
+    "all variables together, characters": Range(least=0, most=bounds.MOST_ENV_CHARACTERS),
+    "command, characters": bounds.COMMAND_CHARACTERS,
+    "path, characters": bounds.PATH_CHARACTERS,
+    "reason for a cordon or a failure, characters": bounds.REASON_CHARACTERS,
+    "document or request, bytes": Range(least=0, most=bounds.MOST_DOCUMENT_BYTES),
+}
+MONEY = {
+    "price or floor, per GPU-hour": bounds.PRICE_MICROS,
+    "limit price, per GPU-hour": bounds.LIMIT_PRICE_MICROS,
+    "deposit, `max_spend`": bounds.PAYMENT_MICROS,
+    "grant, cap of a user": bounds.BALANCE_MICROS,
+}
+SPANS = {"interval of a grant": bounds.GRANT_INTERVAL_US, "span": bounds.SPAN_US}
+
+
+def test_the_page_names_each_grammar_with_its_length() -> None:
+    told = {row[0].split(",")[0]: int(row[2]) for row in table(PAGE, "Names")}
+    assert told == {what: grammar.longest for what, grammar in GRAMMARS.items()}
+    assert set(GRAMMARS.values()) == set(names.GRAMMARS)
+
+
+def test_the_page_names_each_limit() -> None:
+    told = {row[0]: (row[1], row[2]) for row in table(PAGE, "Limits")}
+    assert set(told) == {*COUNTS, *MONEY, *SPANS}
+    for what, (least, most) in told.items():
+        numbers = (least.replace(",", ""), most.replace(",", ""))
+        if what in MONEY:
+            read = [int(Decimal(text) * MICROS) for text in numbers]
+        elif what in SPANS:
+            read = [parse_span(text) // MICROSECOND for text in numbers]
+        else:
+            read = [int(text) for text in numbers]
+        within = COUNTS.get(what) or MONEY.get(what) or SPANS[what]
+        assert read == [within.least, within.most], what
+
+
+def test_a_span_of_the_terms_is_any_span_or_a_positive_one() -> None:
+    assert set(bounds.TERMS_US.values()) == {bounds.SPAN_US, bounds.POSITIVE_SPAN_US}
