@@ -16,17 +16,18 @@ from typing import NamedTuple
 
 import msgspec
 
-from parkade.core.market.allocation import run_pass
-from parkade.core.market.clear import clear, seat
+from parkade.core.market.allocation import allocate
+from parkade.core.market.clear import clear
 from parkade.core.market.critical_values import price_all, price_winner
 from parkade.core.market.market_state import (
-    Book,
+    ClearingTerms,
     Demand,
+    MarketState,
     NodeInPlay,
-    ReservedRoom,
-    Right,
-    Terms,
+    PriorityTier,
+    ReservationInForce,
 )
+from parkade.core.market.seating import seat
 from parkade.core.units.fraction import Fraction
 
 FABRIC_NODES = 125
@@ -39,25 +40,25 @@ class Row(NamedTuple):
     nodes: int
     workloads: int
     market: str
-    pass_ms: float
-    pass_seating_ms: float
-    pass_seating_prices_ms: float
+    allocation_ms: float
+    with_seating_ms: float
+    with_prices_ms: float
     whole_clearing_ms: float
     rerun_ms: float
 
 
-def draw_market(nodes: int, workloads: int, seed: int = 7) -> Book:
-    """A market in which nobody sits yet."""
+def draw_market(nodes: int, workloads: int, seed: int = 7) -> MarketState:
+    """A market in which no demand has seats."""
     chance = random.Random(seed)
     names = [(f"fabric-{n // FABRIC_NODES:03}", f"node-{n:05}") for n in range(nodes)]
     lent: dict[str, int] = {}
     for fabric, _ in names:
         lent[fabric] = lent.get(fabric, 0) + 1
     shape = tuple((fabric, count // 4) for fabric, count in sorted(lent.items()) if count >= 4)
-    return Book(
+    return MarketState(
         at_us=0,
         gpus_per_node=GPUS,
-        terms=Terms(
+        terms=ClearingTerms(
             public_floor_micros=500_000,
             pay_as_you_go_micros=4_000_000,
             fee=Fraction(numerator=1, denominator=10),
@@ -70,7 +71,7 @@ def draw_market(nodes: int, workloads: int, seed: int = 7) -> Book:
             for fabric, node in names
         ),
         reservations=(
-            ReservedRoom(
+            ReservationInForce(
                 reservation="lender",
                 org="lender",
                 account="lender",
@@ -92,7 +93,7 @@ def _draw_demand(chance: random.Random, number: int, size: float) -> Demand:
     return Demand(
         demand=f"workload-{number:05}",
         org=f"org-{chance.randrange(40):02}",
-        right=Right.SPOT,
+        tier=PriorityTier.SPOT,
         nodes=nodes,
         gpus=gpus,
         any_fabric=False,
@@ -102,26 +103,26 @@ def _draw_demand(chance: random.Random, number: int, size: float) -> Demand:
         use_7_days=0,
         submitted_us=number,
         seats=(),
-        stays_put=False,
+        is_pinned=False,
     )
 
 
-def seated(book: Book) -> Book:
+def seated(state: MarketState) -> MarketState:
     """The market once its clearing was carried out."""
-    seats = {line.demand: line.seats for line in clear(book).lines}
-    demands = (msgspec.structs.replace(it, seats=seats[it.demand]) for it in book.demands)
-    return msgspec.structs.replace(book, demands=tuple(demands))
+    seats = {line.demand: line.seats for line in clear(state).lines}
+    demands = (msgspec.structs.replace(it, seats=seats[it.demand]) for it in state.demands)
+    return msgspec.structs.replace(state, demands=tuple(demands))
 
 
-def replaced(book: Book, share: float = 0.01, seed: int = 8) -> Book:
+def replaced(state: MarketState, share: float = 0.01, seed: int = 8) -> MarketState:
     """The market with this share of its workloads gone and as many newcomers."""
     chance = random.Random(seed)
-    count = max(1, int(len(book.demands) * share))
-    gone = set(chance.sample(range(len(book.demands)), count))
-    demands = [it for at, it in enumerate(book.demands) if at not in gone]
-    size = len(book.nodes) / len(book.demands)
+    count = max(1, int(len(state.demands) * share))
+    gone = set(chance.sample(range(len(state.demands)), count))
+    demands = [it for at, it in enumerate(state.demands) if at not in gone]
+    size = len(state.nodes) / len(state.demands)
     demands += [_draw_demand(chance, 90_000 + n, size) for n in range(count)]
-    return msgspec.structs.replace(book, demands=tuple(demands))
+    return msgspec.structs.replace(state, demands=tuple(demands))
 
 
 def median_ms(work: Callable[[], object], repeat: int) -> float:
@@ -134,24 +135,24 @@ def median_ms(work: Callable[[], object], repeat: int) -> float:
     return statistics.median(found)
 
 
-def measure(book: Book, market: str, repeat: int = 5) -> Row:
+def measure(state: MarketState, market: str, repeat: int = 5) -> Row:
     """Time the stages of one clearing, and estimate the re-run for each winner from a sample."""
-    passed = run_pass(book)
-    prices = price_all(book, passed)
-    won = [at for at, parts in enumerate(passed.outcome) if parts is not None]
+    allocation = allocate(state)
+    prices = price_all(state, allocation)
+    won = [at for at, parts in enumerate(allocation.bid_parts) if parts is not None]
     sample = won[:: max(1, len(won) // 12)]
-    rerun = median_ms(lambda: [price_winner(passed, at) for at in sample], 1)
-    passing = median_ms(lambda: run_pass(book), repeat)
-    seating = median_ms(lambda: seat(book, passed, prices), repeat)
-    pricing = median_ms(lambda: price_all(book, passed), repeat)
+    rerun = median_ms(lambda: [price_winner(allocation, at) for at in sample], 1)
+    allocating = median_ms(lambda: allocate(state), repeat)
+    seating = median_ms(lambda: seat(state, allocation, prices), repeat)
+    pricing = median_ms(lambda: price_all(state, allocation), repeat)
     return Row(
-        nodes=len(book.nodes),
-        workloads=len(book.demands),
+        nodes=len(state.nodes),
+        workloads=len(state.demands),
         market=market,
-        pass_ms=passing,
-        pass_seating_ms=passing + seating,
-        pass_seating_prices_ms=passing + seating + pricing,
-        whole_clearing_ms=median_ms(lambda: clear(book), repeat),
+        allocation_ms=allocating,
+        with_seating_ms=allocating + seating,
+        with_prices_ms=allocating + seating + pricing,
+        whole_clearing_ms=median_ms(lambda: clear(state), repeat),
         rerun_ms=rerun / len(sample) * len(won),
     )
 
@@ -161,10 +162,10 @@ def rows(*, sizes: tuple[tuple[int, int], ...], repeat: int = 5) -> list[Row]:
     found = []
     for nodes, workloads in sizes:
         new = draw_market(nodes, workloads)
-        settled = seated(seated(new))
+        running = seated(seated(new))
         found.append(measure(new, "all new", repeat))
-        found.append(measure(settled, "all seated", repeat))
-        found.append(measure(replaced(settled), "1 % replaced", repeat))
+        found.append(measure(running, "all seated", repeat))
+        found.append(measure(replaced(running), "1 % replaced", repeat))
     return found
 
 
@@ -175,15 +176,15 @@ def main() -> None:
     """Print the table."""
     sizes = (*GROWTH, (12_544, 10_000)) if "--full" in sys.argv else GROWTH
     print(
-        f"{'nodes':>6} {'work':>6} {'market':>13} {'pass':>9} {'+ seating':>10} {'+ prices':>10} "
+        f"{'nodes':>6} {'work':>6} {'market':>13} {'alloc.':>9} {'+ seating':>10} {'+ prices':>10} "
         f"{'clearing':>10} {'re-run':>10} {'ratio':>7}   (medians, ms)"
     )
     for size in sizes:
         for row in rows(sizes=(size,), repeat=5 if size[0] <= 2000 else 3):
-            priced = row.pass_seating_prices_ms - row.pass_seating_ms
+            priced = row.with_prices_ms - row.with_seating_ms
             print(
-                f"{row.nodes:>6} {row.workloads:>6} {row.market:>13} {row.pass_ms:>9.1f} "
-                f"{row.pass_seating_ms:>10.1f} {row.pass_seating_prices_ms:>10.1f} "
+                f"{row.nodes:>6} {row.workloads:>6} {row.market:>13} {row.allocation_ms:>9.1f} "
+                f"{row.with_seating_ms:>10.1f} {row.with_prices_ms:>10.1f} "
                 f"{row.whole_clearing_ms:>10.1f} {row.rerun_ms:>10.0f} "
                 f"{row.rerun_ms / priced:>6.0f}x"
             )

@@ -25,7 +25,7 @@ def figures(*, quick: bool) -> list[Figure]:
 
 def _whole(row: Row) -> Figure:
     what = (
-        f"the market's pass, prices and seating: {row.market}, {row.nodes:,} nodes,"
+        f"the market's allocation, prices and seating: {row.market}, {row.nodes:,} nodes,"
         f" {row.workloads:,} workloads (its median of 5)"
     )
     return _figure(f"clearing.whole_{_word(row)}", "ms", row.whole_clearing_ms, what)
@@ -38,8 +38,8 @@ def _growth(before: Row, after: Row) -> Figure:
 
 
 def _rerun(row: Row) -> Figure:
-    pricing = max(row.pass_seating_prices_ms - row.pass_seating_ms, 1e-6)
-    what = f"running the pass again without each winner, beside one sweep: {row.market}"
+    pricing = max(row.with_prices_ms - row.with_seating_ms, 1e-6)
+    what = f"running the allocation again without each winner, beside one sweep: {row.market}"
     return _figure(f"clearing.rerun_{_word(row)}", "times", row.rerun_ms / pricing, what)
 
 

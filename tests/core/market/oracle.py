@@ -1,12 +1,12 @@
 """A second opinion on prices: the spot market played with single nodes, again for every limit.
 
-Written apart from what it checks: it knows nodes where the pass counts room, and it searches the
-least winning limit where the sweep derives it. Only the room at the start is taken over.
+Written apart from what it checks: it knows nodes where the allocation counts room, and it searches
+the least winning limit where the sweep derives it. Only the room at the start is taken over.
 """
 
 from dataclasses import dataclass
 
-from parkade.core.market.allocation import Pass
+from parkade.core.market.allocation import Allocation
 from parkade.core.market.spot import Bid
 
 
@@ -18,15 +18,15 @@ class Node:
     left: int
 
 
-def start_of(passed: Pass) -> list[Node]:
+def start_of(allocation: Allocation) -> list[Node]:
     """Every node spot may use, as it stands before the first bid."""
-    gpus = passed.ground.node_gpus
+    gpus = allocation.layout.node_gpus
     nodes = [
         Node(fabric, level, None, gpus)
-        for fabric, ladder in enumerate(passed.start.levels)
-        for level in ladder[len(ladder) - passed.start.free[fabric] :]
+        for fabric, ladder in enumerate(allocation.start.levels)
+        for level in ladder[len(ladder) - allocation.start.free[fabric] :]
     ]
-    for (fabric, tenant), gaps in passed.start.gaps.items():
+    for (fabric, tenant), gaps in allocation.start.gaps.items():
         nodes += [Node(fabric, level, tenant, left) for level, left, _ in gaps]
     return nodes
 
@@ -110,25 +110,27 @@ def play(nodes: list[Node], bids: list[Bid]) -> set[str]:
     return won
 
 
-def wins_at(passed: Pass, bid: Bid, limit: int, *, loses_ties: bool) -> bool:
-    """Whether somebody with this limit would find room in its turn."""
-    nodes = start_of(passed)
+def wins_at(allocation: Allocation, bid: Bid, limit: int, *, loses_ties: bool) -> bool:
+    """Whether the bid with this limit would find room in its turn."""
+    nodes = start_of(allocation)
     key = limit * bid.factor
     stronger = [
         it
-        for it in passed.bids
+        for it in allocation.bids
         if it.name != bid.name and (it.key > key or (loses_ties and it.key == key))
     ]
     play(nodes, stronger)
     return choose(nodes, bid._replace(limit=limit, key=key, own={})) is not None
 
 
-def least_winning_limit(passed: Pass, bid: Bid, *, loses_ties: bool = False) -> int | None:
+def least_winning_limit(
+    allocation: Allocation, bid: Bid, *, loses_ties: bool = False
+) -> int | None:
     """The smallest of all limits that could matter with which this bid would win."""
-    levels = {level for ladder in passed.start.levels for level in ladder}
-    reached = {-(-it.key // bid.factor) for it in passed.bids if it.name != bid.name}
+    levels = {level for ladder in allocation.start.levels for level in ladder}
+    reached = {-(-it.key // bid.factor) for it in allocation.bids if it.name != bid.name}
     candidates = sorted({0} | levels | reached | {limit + 1 for limit in levels | reached | {0}})
     for limit in candidates:
-        if wins_at(passed, bid, limit, loses_ties=loses_ties):
+        if wins_at(allocation, bid, limit, loses_ties=loses_ties):
             return limit
     return None

@@ -1,4 +1,4 @@
-"""The vocabulary of the market's tests: books that read like the story, and chance markets."""
+"""Builders of the market's tests: markets by hand, and chance markets."""
 
 import random
 from typing import Any
@@ -8,16 +8,14 @@ import msgspec
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.clear import clear
 from parkade.core.market.market_state import (
-    Book,
-    Change,
-    Clearing,
+    ClearingTerms,
     Demand,
-    Line,
+    MarketState,
     NodeInPlay,
-    ReservedRoom,
-    Right,
-    Terms,
+    PriorityTier,
+    ReservationInForce,
 )
+from parkade.core.market.outcome import Change, Clearing, ClearingLine
 from parkade.core.units.fraction import Fraction
 
 MICROS = 1_000_000
@@ -26,11 +24,11 @@ FABRICS = ("amber", "birch", "cedar", "delta")
 
 def terms(
     *, floor: float = 0, pay_as_you_go: float = 12, fee: str = "2/7", credit: str = "1/20"
-) -> Terms:
-    """Terms of a market; amounts in whole units."""
+) -> ClearingTerms:
+    """ClearingTerms of a market; amounts in whole units."""
     top, bottom = fee.split("/")
     credit_top, credit_bottom = credit.split("/")
-    return Terms(
+    return ClearingTerms(
         public_floor_micros=int(floor * MICROS),
         pay_as_you_go_micros=int(pay_as_you_go * MICROS),
         fee=Fraction(numerator=int(top), denominator=int(bottom)),
@@ -47,9 +45,9 @@ def given_market(
     closed: tuple[str, ...] = (),
     failed: tuple[str, ...] = (),
     free_from: dict[str, int] | None = None,
-    reservations: tuple[ReservedRoom, ...] = (),
-    on: Terms | None = None,
-) -> Book:
+    reservations: tuple[ReservationInForce, ...] = (),
+    on: ClearingTerms | None = None,
+) -> MarketState:
     """A market whose nodes are named amber-0, amber-1, …; failed ones are out of play."""
     names = [(fabric, f"{fabric}-{n}") for fabric, size in fabrics.items() for n in range(size)]
     nodes = tuple(
@@ -63,7 +61,7 @@ def given_market(
         for fabric, node in names
         if node not in failed
     )
-    return Book(
+    return MarketState(
         at_us=0,
         gpus_per_node=gpus,
         terms=on or terms(),
@@ -78,7 +76,7 @@ def bid(name: str, limit: float, nodes: int = 1, *, gpus: int = 8, **changes: An
     demand = Demand(
         demand=name,
         org=name,
-        right=Right.SPOT,
+        tier=PriorityTier.SPOT,
         nodes=nodes,
         gpus=gpus,
         any_fabric=False,
@@ -88,14 +86,14 @@ def bid(name: str, limit: float, nodes: int = 1, *, gpus: int = 8, **changes: An
         use_7_days=0,
         submitted_us=0,
         seats=(),
-        stays_put=False,
+        is_pinned=False,
     )
     return msgspec.structs.replace(demand, **changes)
 
 
 def on_demand(name: str, nodes: int = 1, *, gpus: int = 8, **changes: Any) -> Demand:
     """An on-demand workload."""
-    return bid(name, 0, nodes, gpus=gpus, right=Right.ON_DEMAND, limit_micros=None, **changes)
+    return bid(name, 0, nodes, gpus=gpus, tier=PriorityTier.ON_DEMAND, limit_micros=None, **changes)
 
 
 def claim(name: str, reservation: str, nodes: int = 1, *, gpus: int = 8, **changes: Any) -> Demand:
@@ -106,7 +104,7 @@ def claim(name: str, reservation: str, nodes: int = 1, *, gpus: int = 8, **chang
         0,
         nodes,
         gpus=gpus,
-        right=Right.RESERVED,
+        tier=PriorityTier.RESERVED,
         limit_micros=None,
         reservation=reservation,
         **changes,
@@ -115,9 +113,9 @@ def claim(name: str, reservation: str, nodes: int = 1, *, gpus: int = 8, **chang
 
 def reserved(
     name: str, shape: dict[str, int], *, lends_at: float | None = None, keep: int = 0, age: int = 0
-) -> ReservedRoom:
+) -> ReservationInForce:
     """A reservation of org-NAME, paid to account owner-NAME."""
-    return ReservedRoom(
+    return ReservationInForce(
         reservation=name,
         org=f"org-{name}",
         account=f"owner-{name}",
@@ -128,43 +126,57 @@ def reserved(
     )
 
 
+def worked_example(*more: Demand) -> MarketState:
+    """The market that the docstrings of the market's modules compute by hand."""
+    return given_market(
+        on_demand("od"),
+        bid("a", 10, 2),
+        bid("b", 8),
+        bid("c", 6),
+        *more,
+        fabrics={"amber": 3, "birch": 2},
+        reservations=(reserved("acme", {"amber": 2}, lends_at=5, keep=1),),
+        on=terms(floor=1),
+    )
+
+
 def on(demand: Demand, *nodes: str) -> Demand:
     """The demand, running on these nodes."""
     seats = tuple(Seat(node=node, gpus=demand.gpus) for node in nodes)
     return msgspec.structs.replace(demand, seats=seats)
 
 
-def incumbents(book: Book, clearing: Clearing | None = None) -> Book:
+def incumbents(state: MarketState, clearing: Clearing | None = None) -> MarketState:
     """The same market once the clearing was carried out: winners sit, losers wait."""
-    seats = {line.demand: line.seats for line in (clearing or clear(book)).lines}
+    seats = {line.demand: line.seats for line in (clearing or clear(state)).lines}
     return with_demands(
-        book, *(msgspec.structs.replace(it, seats=seats[it.demand]) for it in book.demands)
+        state, *(msgspec.structs.replace(it, seats=seats[it.demand]) for it in state.demands)
     )
 
 
-def with_demands(book: Book, *demands: Demand) -> Book:
+def with_demands(state: MarketState, *demands: Demand) -> MarketState:
     """The market with other demands."""
-    return msgspec.structs.replace(book, demands=demands)
+    return msgspec.structs.replace(state, demands=demands)
 
 
-def rebid(book: Book, name: str, limit_micros: int) -> Book:
+def rebid(state: MarketState, name: str, limit_micros: int) -> MarketState:
     """The market in which one workload names another limit."""
     return with_demands(
-        book,
+        state,
         *(
             msgspec.structs.replace(it, limit_micros=limit_micros) if it.demand == name else it
-            for it in book.demands
+            for it in state.demands
         ),
     )
 
 
-def line_of(clearing: Clearing, name: str) -> Line:
+def line_of(clearing: Clearing, name: str) -> ClearingLine:
     """The line of one demand."""
     return next(line for line in clearing.lines if line.demand == name)
 
 
 def winners(clearing: Clearing) -> dict[str, int]:
-    """Price of each winner."""
+    """CriticalValue of each winner."""
     return {line.demand: line.price_micros for line in clearing.lines if line.seats}
 
 
@@ -183,14 +195,14 @@ def chance_market(
     *,
     lends: bool = True,
     any_fabric: bool = True,
-    stays_put: bool = True,
+    has_pinned: bool = True,
     crowd: int = 1,
     shared: bool = True,
-) -> Book:
+) -> MarketState:
     """A small random market in its second clearing: incumbents, newcomers, failures, lenders.
 
     Owners lend at floors less and more than a credit apart, or nothing at all unless
-    `lends`; `crowd` multiplies workloads and nodes; without `shared` nobody wants less than a node.
+    `lends`; `crowd` multiplies workloads and nodes; without `shared` every rank wants a whole node.
     """
     chance = random.Random(seed)
     fabrics = {name: chance.randint(1, 5 * crowd) for name in FABRICS[: chance.randint(1, 4)]}
@@ -206,11 +218,11 @@ def chance_market(
     )
     if chance.random() < 0.25:
         return first
-    settled = incumbents(first)
+    running = incumbents(first)
     names = [node.node for node in first.nodes]
     failed = set(chance.sample(names, k=chance.choice((0, 0, 0, 1, min(2, len(names))))))
     closed: set[str] = set()
-    if stays_put:
+    if has_pinned:
         closed = set(chance.sample(names, k=chance.choice((0, 0, 1)))) - failed
     nodes = tuple(
         msgspec.structs.replace(
@@ -220,14 +232,14 @@ def chance_market(
         if node.node not in failed
     )
     demands = []
-    for demand in settled.demands:
+    for demand in running.demands:
         if chance.random() < 0.15:
             continue
         sits_closed = any(seat.node in closed for seat in demand.seats)
         limit = demand.limit_micros
         if limit is not None and chance.random() < 0.3:
             limit = chance.randint(0, 12) * MICROS
-        demands.append(msgspec.structs.replace(demand, stays_put=sits_closed, limit_micros=limit))
+        demands.append(msgspec.structs.replace(demand, is_pinned=sits_closed, limit_micros=limit))
     demands += [
         _chance_demand(chance, n, reservations, any_fabric, shared)
         for n in range(100, 100 + chance.randint(0, 7 * crowd))
@@ -237,7 +249,7 @@ def chance_market(
 
 def _chance_reservations(
     chance: random.Random, fabrics: dict[str, int], lends: bool
-) -> tuple[ReservedRoom, ...]:
+) -> tuple[ReservationInForce, ...]:
     floors = (None, 3.0, 5.0, 3.03, 5.1) if lends else (None,)
     left = dict(fabrics)
     found = []
@@ -263,7 +275,7 @@ def _chance_reservations(
 def _chance_demand(
     chance: random.Random,
     n: int,
-    reservations: tuple[ReservedRoom, ...],
+    reservations: tuple[ReservationInForce, ...],
     any_fabric: bool,
     shared: bool,
 ) -> Demand:

@@ -17,19 +17,19 @@ from tests.core.market.story import (
 def test_a_lone_guest_pays_seven_of_which_the_owner_gets_five_and_the_operator_two(
     limit: int,
 ) -> None:
-    book = given_market(
+    state = given_market(
         bid("guest", limit, gpus=8),
         fabrics={"amber": 1},
         reservations=(reserved("acme", {"amber": 1}, lends_at=5),),
         on=terms(floor=1, fee="2/7"),
     )
-    line = line_of(clear(book), "guest")
+    line = line_of(clear(state), "guest")
     assert line.price_micros == 7_000_000
     assert line.shares == (("operator", 8 * 2_000_000), ("owner-acme", 8 * 5_000_000))
 
 
 def test_equal_floors_share_their_revenue_by_what_they_offered() -> None:
-    book = given_market(
+    state = given_market(
         bid("guest", 7),
         fabrics={"amber": 1, "birch": 3},
         reservations=(
@@ -38,7 +38,7 @@ def test_equal_floors_share_their_revenue_by_what_they_offered() -> None:
         ),
         on=terms(floor=1),
     )
-    line = line_of(clear(book), "guest")
+    line = line_of(clear(state), "guest")
     assert line.shares == (
         ("operator", 16_000_000),
         ("owner-one", 10_000_000),
@@ -48,13 +48,13 @@ def test_equal_floors_share_their_revenue_by_what_they_offered() -> None:
 
 def test_a_lender_earns_only_its_floor_where_its_own_bid_set_the_price() -> None:
     def shares(org: str) -> dict[str, int]:
-        book = given_market(
+        state = given_market(
             bid("guest", 20),
             bid("rival", 14, org=org),
             fabrics={"amber": 1},
             reservations=(reserved("acme", {"amber": 1}, lends_at=5),),
         )
-        line = line_of(clear(book), "guest")
+        line = line_of(clear(state), "guest")
         assert line.price_micros == 14_000_000
         return dict(line.shares)
 

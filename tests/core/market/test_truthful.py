@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parkade.core.market.allocation import run_pass
+from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
 from parkade.core.market.critical_values import price_all
-from parkade.core.market.market_state import Book, Change, Clearing, Demand, Right
+from parkade.core.market.market_state import Demand, MarketState, PriorityTier
+from parkade.core.market.outcome import Change, Clearing
 from parkade.core.market.spot import Bid
 from parkade.core.placement.room import Shape
 from tests.core.market.oracle import least_winning_limit, play, start_of
@@ -44,55 +45,55 @@ def tried(times: int) -> settings:
     return settings(max_examples=times * 40 if LONG else times)
 
 
-def spot_of(book: Book) -> list[Demand]:
-    return [it for it in book.demands if it.right is Right.SPOT and not it.stays_put]
+def spot_of(state: MarketState) -> list[Demand]:
+    return [it for it in state.demands if it.tier is PriorityTier.SPOT and not it.is_pinned]
 
 
-def gain(book: Book, clearing: Clearing, demand: Demand) -> int:
+def gain(state: MarketState, clearing: Clearing, demand: Demand) -> int:
     line = line_of(clearing, demand.demand)
     assert demand.limit_micros is not None
     return demand.limit_micros - line.price_micros if line.seats else 0
 
 
-def misreports(book: Book, seed: int) -> list[tuple[Demand, int]]:
+def misreports(state: MarketState, seed: int) -> list[tuple[Demand, int]]:
     chance = random.Random(seed)
     limits = (chance.randint(0, 13) * MICROS + chance.choice((-1, 0, 1)) for _ in range(10_000))
-    return [(it, max(0, next(limits))) for it in spot_of(book) for _ in range(2)]
+    return [(it, max(0, next(limits))) for it in spot_of(state) for _ in range(2)]
 
 
 @tried(600)
 @given(seeds)
 def test_no_misreported_limit_gains(seed: int) -> None:
-    book = chance_market(seed)
-    truthful = clear(book)
-    for demand, limit in misreports(book, seed):
-        told = clear(rebid(book, demand.demand, limit))
-        assert gain(book, told, demand) <= gain(book, truthful, demand)
+    state = chance_market(seed)
+    truthful = clear(state)
+    for demand, limit in misreports(state, seed):
+        told = clear(rebid(state, demand.demand, limit))
+        assert gain(state, told, demand) <= gain(state, truthful, demand)
 
 
 @tried(300)
 @given(seeds)
 def test_bidding_higher_never_loses_seats(seed: int) -> None:
-    book = chance_market(seed)
-    truthful = clear(book)
-    for demand, limit in misreports(book, seed):
+    state = chance_market(seed)
+    truthful = clear(state)
+    for demand, limit in misreports(state, seed):
         before = bool(line_of(truthful, demand.demand).seats)
-        after = bool(line_of(clear(rebid(book, demand.demand, limit)), demand.demand).seats)
+        after = bool(line_of(clear(rebid(state, demand.demand, limit)), demand.demand).seats)
         assert demand.limit_micros is not None
         assert after or not before if limit > demand.limit_micros else before or not after
 
 
 @tried(600)
 @given(seeds)
-def test_nobody_pays_above_its_limit_nor_below_the_floors_it_draws(seed: int) -> None:
-    book = chance_market(seed)
-    clearing = clear(book)
-    for demand in book.demands:
+def test_no_winner_pays_above_its_limit_nor_below_the_floors_it_draws(seed: int) -> None:
+    state = chance_market(seed)
+    clearing = clear(state)
+    for demand in state.demands:
         line = line_of(clearing, demand.demand)
-        if demand.right is Right.SPOT and line.seats:
+        if demand.tier is PriorityTier.SPOT and line.seats:
             assert demand.limit_micros is not None
             assert line.price_micros <= demand.limit_micros
-            assert demand.stays_put or line.floor_micros <= line.price_micros
+            assert demand.is_pinned or line.floor_micros <= line.price_micros
 
 
 @tried(600)
@@ -100,46 +101,48 @@ def test_nobody_pays_above_its_limit_nor_below_the_floors_it_draws(seed: int) ->
 def test_one_sweep_gives_the_prices_of_playing_the_market_again(
     seed: int, any_fabric: bool, crowd: int
 ) -> None:
-    book = chance_market(seed, any_fabric=any_fabric, crowd=crowd)
-    passed = run_pass(book)
-    prices = price_all(book, passed)
-    won = {it.name for it, parts in zip(passed.bids, passed.outcome, strict=True) if parts}
-    assert play(start_of(passed), passed.bids) == won
+    state = chance_market(seed, any_fabric=any_fabric, crowd=crowd)
+    allocation = allocate(state)
+    prices = price_all(state, allocation)
+    won = {
+        it.name for it, parts in zip(allocation.bids, allocation.bid_parts, strict=True) if parts
+    }
+    assert play(start_of(allocation), allocation.bids) == won
     chance = random.Random(seed)
-    for at in chance.sample(range(len(passed.bids)), min(len(passed.bids), 6)):
-        asked, parts = passed.bids[at], passed.outcome[at]
+    for at in chance.sample(range(len(allocation.bids)), min(len(allocation.bids), 6)):
+        asked, parts = allocation.bids[at], allocation.bid_parts[at]
         if parts is None:
-            least = least_winning_limit(passed, asked, loses_ties=True)
+            least = least_winning_limit(allocation, asked, loses_ties=True)
             assert prices.to_win.get(asked.name) == least
             continue
-        least = least_winning_limit(passed, asked)
+        least = least_winning_limit(allocation, asked)
         assert least is not None
         drawn = max(level for part in parts for level in part.levels)
         assert prices.paid[asked.name][0] == min(asked.limit, max(least, drawn))
     for nodes, price in prices.ladder:
-        factor = book.terms.switching_credit.denominator
-        phantom = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {})
-        assert price == least_winning_limit(passed, phantom, loses_ties=True)
+        factor = state.terms.switching_credit.denominator
+        newcomer = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {})
+        assert price == least_winning_limit(allocation, newcomer, loses_ties=True)
 
 
 @tried(300)
 @given(seeds)
 def test_the_price_to_win_wins_and_two_micro_units_less_does_not(seed: int) -> None:
-    book = chance_market(seed)
-    for line in clear(book).lines:
+    state = chance_market(seed)
+    for line in clear(state).lines:
         if line.price_to_win_micros is not None:
             name, price = line.demand, line.price_to_win_micros
-            assert line_of(clear(rebid(book, name, price)), name).seats
+            assert line_of(clear(rebid(state, name, price)), name).seats
             if price >= 2:
-                assert not line_of(clear(rebid(book, name, price - 2)), name).seats
+                assert not line_of(clear(rebid(state, name, price - 2)), name).seats
 
 
 @tried(600)
 @given(seeds)
 def test_shares_add_up_to_what_is_paid(seed: int) -> None:
-    book = chance_market(seed)
-    clearing = clear(book)
-    for demand in book.demands:
+    state = chance_market(seed)
+    clearing = clear(state)
+    for demand in state.demands:
         line = line_of(clearing, demand.demand)
         paid = line.price_micros * sum(seat.gpus for seat in line.seats)
         assert sum(amount for _, amount in line.shares) == paid
@@ -150,30 +153,30 @@ def test_shares_add_up_to_what_is_paid(seed: int) -> None:
 @tried(600)
 @given(seeds)
 def test_seats_hold_what_nodes_have_and_gangs_stand_together(seed: int) -> None:
-    book = chance_market(seed)
-    clearing = clear(book)
-    fabric = {node.node: node.fabric for node in book.nodes}
+    state = chance_market(seed)
+    clearing = clear(state)
+    fabric = {node.node: node.fabric for node in state.nodes}
     held: Counter[str] = Counter()
     tenant: dict[str, str] = {}
-    for demand in book.demands:
+    for demand in state.demands:
         seats = line_of(clearing, demand.demand).seats
         for seat in seats:
             held[seat.node] += seat.gpus
             assert tenant.setdefault(seat.node, demand.org) == demand.org
-        if seats and not demand.stays_put:
+        if seats and not demand.is_pinned:
             assert len({seat.node for seat in seats}) == len(seats) == demand.nodes
             assert {seat.gpus for seat in seats} == {demand.gpus}
             assert demand.any_fabric or len({fabric[seat.node] for seat in seats}) == 1
-    assert all(gpus <= book.gpus_per_node for gpus in held.values())
+    assert all(gpus <= state.gpus_per_node for gpus in held.values())
 
 
 @tried(300)
 @given(seeds)
-def test_closed_nodes_gain_nobody_and_lose_nobody(seed: int) -> None:
-    book = chance_market(seed)
-    clearing = clear(book)
-    closed = {node.node for node in book.nodes if not node.is_open}
-    for demand in book.demands:
+def test_closed_nodes_keep_their_holders_and_get_no_others(seed: int) -> None:
+    state = chance_market(seed)
+    clearing = clear(state)
+    closed = {node.node for node in state.nodes if not node.is_open}
+    for demand in state.demands:
         before = {seat.node for seat in demand.seats} & closed
         after = {seat.node for seat in line_of(clearing, demand.demand).seats} & closed
         assert before == after
@@ -187,33 +190,31 @@ def moved(clearing: Clearing) -> list[str]:
 @tried(600)
 @given(seeds)
 def test_repeating_a_clearing_of_whole_nodes_at_one_floor_changes_no_seat(seed: int) -> None:
-    book = chance_market(seed, lends=False, shared=False)
-    assert moved(clear(incumbents(book))) == []
+    state = chance_market(seed, lends=False, shared=False)
+    assert moved(clear(incumbents(state))) == []
 
 
 @tried(600)
 @given(seeds)
-def test_two_floors_and_shared_nodes_settle_one_pass_later(
-    seed: int,
-) -> None:
-    book = incumbents(chance_market(seed))
-    assert moved(clear(incumbents(book))) == []
+def test_two_floors_and_shared_nodes_are_stable_one_clearing_later(seed: int) -> None:
+    state = incumbents(chance_market(seed))
+    assert moved(clear(incumbents(state))) == []
 
 
 @tried(300)
 @given(seeds)
-def test_the_order_in_which_a_book_is_written_is_irrelevant(seed: int) -> None:
-    book = chance_market(seed)
+def test_the_order_in_which_a_state_is_written_is_irrelevant(seed: int) -> None:
+    state = chance_market(seed)
     chance = random.Random(seed)
     parts = {
         name: tuple(chance.sample(values, len(values)))
         for name, values in (
-            ("nodes", book.nodes),
-            ("demands", book.demands),
-            ("reservations", book.reservations),
+            ("nodes", state.nodes),
+            ("demands", state.demands),
+            ("reservations", state.reservations),
         )
     }
-    assert clear(msgspec.structs.replace(book, **parts)) == clear(book)
+    assert clear(msgspec.structs.replace(state, **parts)) == clear(state)
 
 
 @tried(300)
@@ -226,9 +227,9 @@ def test_every_loser_has_a_reason_and_no_winner_has(seed: int) -> None:
 @tried(300)
 @given(seeds)
 def test_a_reservation_never_holds_more_than_its_shape(seed: int) -> None:
-    book = chance_market(seed)
-    rooms = {room.reservation: room for room in book.reservations}
-    for lent in clear(book).lent:
+    state = chance_market(seed)
+    rooms = {room.reservation: room for room in state.reservations}
+    for lent in clear(state).reservations:
         size = sum(nodes for _, nodes in rooms[lent.reservation].shape)
         assert lent.used + lent.kept + lent.offered <= size
         assert lent.lent <= lent.offered
@@ -256,23 +257,23 @@ def test_a_runner_priced_at_a_cheaper_floor_elsewhere_keeps_its_seat() -> None:
 def test_between_floors_less_than_a_credit_apart_no_limit_is_better_than_another(
     limit: float,
 ) -> None:
-    book = given_market(
+    state = given_market(
         on(bid("runner", limit), "amber-0"),
         fabrics={"amber": 1, "birch": 1},
         reservations=(reserved("acme", {"amber": 1}, lends_at=3.03),),
         on=terms(floor=3, fee="0/1"),
     )
-    line = line_of(clear(book), "runner")
+    line = line_of(clear(state), "runner")
     assert (line.change, line.price_micros) == (Change.MOVE, 3_000_000)
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50])
-def test_who_stays_put_pays_its_floor_or_what_its_open_nodes_would_cost(limit: int) -> None:
-    book = given_market(
-        on(bid("stays", limit, 2, stays_put=True), "amber-0", "amber-1"),
+def test_a_pinned_bid_pays_its_floor_or_what_its_open_nodes_would_cost(limit: int) -> None:
+    state = given_market(
+        on(bid("stays", limit, 2, is_pinned=True), "amber-0", "amber-1"),
         bid("rival", 6),
         fabrics={"amber": 2},
         closed=("amber-0",),
     )
-    line = line_of(clear(book), "stays")
+    line = line_of(clear(state), "stays")
     assert line.price_micros == min(limit * MICROS, 5_714_286)

@@ -1,6 +1,8 @@
-"""Named nodes in a seating: what is held, what must stay empty, and who waits least."""
+"""Named nodes in a seating: what is held, what is empty, and which nodes are chosen first."""
 
-from parkade.core.placement.nodes import NamedNode, Nodes
+import pytest
+
+from parkade.core.placement.nodes import OpenNode, OpenNodes
 from parkade.core.placement.room import Shape
 
 WHOLE = Shape(1, 8, None, any_fabric=False)
@@ -8,32 +10,61 @@ HALF = Shape(1, 4, ("ant", 2, ""), any_fabric=False)
 OTHER = Shape(1, 4, ("bee", 2, ""), any_fabric=False)
 
 
-def given_nodes(*free_from: int) -> Nodes:
-    named = (NamedNode(time, f"n{at}", 0) for at, time in enumerate(free_from))
-    return Nodes(named, 1, 8)
+def given_nodes(*free_from: int) -> OpenNodes:
+    named = (OpenNode(time, f"n{at}", 0) for at, time in enumerate(free_from))
+    return OpenNodes(named, 1, 8)
 
 
 def test_nodes_that_are_free_now_come_first() -> None:
-    assert given_nodes(5, 0, 3).best(0, WHOLE, 2, set()) == ["n1", "n2"]
+    assert given_nodes(5, 0, 3).choose(0, WHOLE, 2, set()) == ["n1", "n2"]
 
 
 def test_what_is_held_is_no_room() -> None:
     nodes = given_nodes(0, 0)
-    nodes.hold("n1", WHOLE)
-    assert nodes.room(0) == 1
-    assert nodes.best(0, WHOLE, 2, set()) is None
+    nodes.seat("n1", WHOLE)
+    assert nodes.empty(0) == 1
+    assert nodes.choose(0, WHOLE, 2, set()) is None
 
 
 def test_a_shared_node_is_preferred_to_an_empty_one() -> None:
     nodes = given_nodes(0, 0)
-    nodes.hold("n1", HALF)
-    assert nodes.best(0, HALF, 1, set()) == ["n1"]
-    assert nodes.best(0, OTHER, 1, set()) == ["n0"]
-    assert not nodes.can_hold("n1", WHOLE)
+    nodes.seat("n1", HALF)
+    assert nodes.choose(0, HALF, 1, set()) == ["n1"]
+    assert nodes.choose(0, OTHER, 1, set()) == ["n0"]
+    assert not nodes.can_seat("n1", WHOLE)
 
 
-def test_leaving_undoes_holding() -> None:
+def test_unseating_undoes_seating() -> None:
     nodes = given_nodes(0, 1)
-    nodes.hold("n0", HALF)
-    nodes.leave("n0", HALF)
-    assert nodes.best(0, WHOLE, 2, set()) == ["n0", "n1"]
+    nodes.seat("n0", HALF)
+    nodes.unseat("n0", HALF)
+    assert nodes.choose(0, WHOLE, 2, set()) == ["n0", "n1"]
+
+
+def test_a_shared_node_is_opened_once_and_then_filled() -> None:
+    quarter = Shape(1, 2, ("ant", 2, ""), any_fabric=False)
+    nodes = OpenNodes((OpenNode(0, "x", 0), OpenNode(5, "y", 0)), 1, 8)
+    for _ in range(2):
+        assert nodes.choose(0, quarter, 1, set()) == ["x"]
+        nodes.seat("x", quarter)
+    assert nodes.choose(0, WHOLE, 1, set()) == ["y"]
+    assert nodes.free_from(["x", "y"]) == 5
+
+
+def test_the_fullest_node_that_suffices_comes_first() -> None:
+    nodes = given_nodes(0, 0, 0)
+    nodes.seat("n1", HALF)
+    nodes.seat("n2", Shape(1, 5, ("ant", 2, ""), any_fabric=False))
+    assert nodes.choose(0, Shape(1, 3, ("ant", 2, ""), any_fabric=False), 3, set()) == [
+        "n2",
+        "n1",
+        "n0",
+    ]
+    assert nodes.choose(0, HALF, 1, {"n1"}) == ["n0"]
+
+
+def test_a_node_is_never_held_beyond_its_gpus() -> None:
+    nodes = given_nodes(0)
+    nodes.seat("n0", WHOLE)
+    with pytest.raises(AssertionError, match="n0 would be held beyond its GPUs"):
+        nodes.seat("n0", WHOLE)

@@ -13,7 +13,8 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.market.clear import clear
-from parkade.core.market.market_state import Change, Clearing, Demand, Line, Right, WaitReason
+from parkade.core.market.market_state import Demand, PriorityTier
+from parkade.core.market.outcome import Change, Clearing, ClearingLine, WaitReason
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.running.promises import has_room, withdrawal_charge
 from parkade.core.state import commands, events
@@ -87,9 +88,9 @@ class _Changes:
         )
         return (*self._charges, cleared)
 
-    def _who_takes_what(self) -> dict[str, list[tuple[Demand, Line]]]:
+    def _who_takes_what(self) -> dict[str, list[tuple[Demand, ClearingLine]]]:
         """By node, the demands that get seats there which they do not have now."""
-        takers: dict[str, list[tuple[Demand, Line]]] = {}
+        takers: dict[str, list[tuple[Demand, ClearingLine]]] = {}
         for line in self._outcome.lines:
             demand = self._demands.get(line.demand)
             if demand is None or line.change in (Change.KEEP, Change.WAIT, Change.PREEMPT):
@@ -100,7 +101,7 @@ class _Changes:
                     takers.setdefault(seat.node, []).append((demand, line))
         return takers
 
-    def _weigh(self, line: Line) -> None:
+    def _weigh(self, line: ClearingLine) -> None:
         if line.demand in self._world.records.claims:
             self._weigh_claim(line)
             return
@@ -117,7 +118,7 @@ class _Changes:
             case Change.WAIT:
                 self._refuse(workload, line)
 
-    def _weigh_claim(self, line: Line) -> None:
+    def _weigh_claim(self, line: ClearingLine) -> None:
         claim = self._world.records.claims[line.demand]
         match line.change:
             case Change.KEEP:
@@ -151,7 +152,7 @@ class _Changes:
                 )
             )
 
-    def _keep(self, workload: Workload, line: Line) -> None:
+    def _keep(self, workload: Workload, line: ClearingLine) -> None:
         rate = self._rate(line)
         present = _present_rate(workload)
         has_same_terms = (
@@ -165,7 +166,7 @@ class _Changes:
             events.Repriced(workload=workload.workload, rate=rate, price_set_by=line.price_set_by)
         )
 
-    def _seat(self, workload: Workload, line: Line) -> None:
+    def _seat(self, workload: Workload, line: ClearingLine) -> None:
         """New seats: what runs gets its notice and a promise in the same event."""
         attempt = workload.attempt
         reservation = workload.spec.capacity.reservation
@@ -184,7 +185,7 @@ class _Changes:
         if event is not None:
             self._charges.append(event)
 
-    def _lose(self, workload: Workload, line: Line) -> None:
+    def _lose(self, workload: Workload, line: ClearingLine) -> None:
         """Seats lost: notice for what runs, withdrawal of what was only promised."""
         attempt = workload.attempt
         if attempt is not None and attempt.stop is None:
@@ -196,7 +197,7 @@ class _Changes:
             return
         self._withdraw(workload, _reason(line), line)
 
-    def _without_credit(self, line: Line) -> Line:
+    def _without_credit(self, line: ClearingLine) -> ClearingLine:
         """The price to win as a newcomer, which is what it will be when it has left."""
         if line.price_to_win_micros is None:
             return line
@@ -206,7 +207,7 @@ class _Changes:
             line, price_to_win_micros=ceil_div(price, credit.denominator)
         )
 
-    def _withdraw(self, workload: Workload, why: str, line: Line | None) -> None:
+    def _withdraw(self, workload: Workload, why: str, line: ClearingLine | None) -> None:
         """A promise falls away; who cannot pay any more pays for having made others leave, who
         loses it to another's right does not."""
         if why in OWN_FAULT:
@@ -216,7 +217,7 @@ class _Changes:
         phase = Phase.QUEUED if workload.attempt is None else workload.phase
         self._left.append(_leaving(_demand(workload), None, phase, why, line))
 
-    def _refuse(self, workload: Workload, line: Line) -> None:
+    def _refuse(self, workload: Workload, line: ClearingLine) -> None:
         """A demand without seats; one whose promise fell away loses it."""
         if workload.promise is not None:
             self._withdraw(workload, _reason(line), line)
@@ -266,7 +267,7 @@ class _Changes:
             return Cause.HEALED
         takers = [taker for seat in attempt.seats for taker in self._takers.get(seat.node, [])]
         is_spot = workload.spec.capacity.kind is CapacityKind.SPOT
-        if any(demand.right is Right.SPOT for demand, _ in takers) and is_spot:
+        if any(demand.tier is PriorityTier.SPOT for demand, _ in takers) and is_spot:
             return Cause.OUTBID
         return Cause.RECLAIMED
 
@@ -295,7 +296,7 @@ class _Changes:
             and workload.attempt.broken_us is not None
         )
 
-    def _win(self, line: Line, rate: Rate) -> events.Won:
+    def _win(self, line: ClearingLine, rate: Rate) -> events.Won:
         promise = Promise(
             seats=line.seats,
             promised_us=self._now_us,
@@ -312,7 +313,7 @@ class _Changes:
             return events.ClaimDemand(claim=name)
         return events.WorkloadDemand(workload=name)
 
-    def _rate(self, line: Line) -> Rate:
+    def _rate(self, line: ClearingLine) -> Rate:
         """What it pays from now on: on-demand as agreed, others as cleared."""
         workload = self._world.records.workloads.get(line.demand)
         agreed = workload.agreed_price_micros if workload is not None else None
@@ -339,7 +340,7 @@ class _Changes:
         ]
 
     def _displaces(self, won: events.Won, told: set[tuple[str, Cause]]) -> bool:
-        is_on_demand = self._demands[events.name_of(won.demand)].right is Right.ON_DEMAND
+        is_on_demand = self._demands[events.name_of(won.demand)].tier is PriorityTier.ON_DEMAND
         causes = (Cause.OUTBID, Cause.MOVED, *((Cause.RECLAIMED,) if is_on_demand else ()))
         return any(
             self._is_busy(events.name_of(won.demand), seat)
@@ -369,7 +370,7 @@ def _present_rate(workload: Workload) -> Rate | None:
     return None
 
 
-def _reason(line: Line) -> str:
+def _reason(line: ClearingLine) -> str:
     """What was accepted fits when all nodes are well: too large means that some are not."""
     if line.reason in (None, WaitReason.TOO_LARGE):
         return WaitReason.NO_ROOM.value
@@ -377,7 +378,7 @@ def _reason(line: Line) -> str:
 
 
 def _leaving(
-    demand: events.Demand, stop: Stop | None, phase: Phase, why: str, line: Line | None
+    demand: events.Demand, stop: Stop | None, phase: Phase, why: str, line: ClearingLine | None
 ) -> events.Leaving:
     return events.Leaving(
         demand=demand,

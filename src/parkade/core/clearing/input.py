@@ -16,7 +16,14 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import OPERATOR, org_account
-from parkade.core.market.market_state import Book, Demand, NodeInPlay, ReservedRoom, Right, Terms
+from parkade.core.market.market_state import (
+    ClearingTerms,
+    Demand,
+    MarketState,
+    NodeInPlay,
+    PriorityTier,
+    ReservationInForce,
+)
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
@@ -25,10 +32,10 @@ from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect
 from parkade.core.workloads.workload import Workload
 
-RIGHTS = {
-    CapacityKind.RESERVATION: Right.RESERVED,
-    CapacityKind.ON_DEMAND: Right.ON_DEMAND,
-    CapacityKind.SPOT: Right.SPOT,
+TIERS = {
+    CapacityKind.RESERVATION: PriorityTier.RESERVED,
+    CapacityKind.ON_DEMAND: PriorityTier.ON_DEMAND,
+    CapacityKind.SPOT: PriorityTier.SPOT,
 }
 REQUEUED = frozenset(
     {
@@ -45,7 +52,7 @@ REQUEUED = frozenset(
 class Roll(msgspec.Struct, frozen=True, kw_only=True):
     """Who is in the pass; `excluded`: live workloads that are not, and why."""
 
-    book: Book
+    book: MarketState
     excluded: dict[str, str]
 
 
@@ -82,7 +89,7 @@ def build_roll(
         for workload in candidates
         if workload.workload not in excluded
     )
-    book = Book(
+    book = MarketState(
         at_us=now_us,
         gpus_per_node=market.instance_type.gpus_per_node,
         terms=_terms(market),
@@ -93,8 +100,8 @@ def build_roll(
     return Roll(book=book, excluded=excluded)
 
 
-def _terms(market: Market) -> Terms:
-    return Terms(
+def _terms(market: Market) -> ClearingTerms:
+    return ClearingTerms(
         public_floor_micros=market.terms.public_floor_micros,
         pay_as_you_go_micros=market.terms.pay_as_you_go_micros,
         fee=market.terms.fee,
@@ -115,10 +122,10 @@ def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
     return max(gone)
 
 
-def _reserved(world: World, market: Market) -> tuple[ReservedRoom, ...]:
+def _reserved(world: World, market: Market) -> tuple[ReservationInForce, ...]:
     in_force = (ReservationState.IN_FORCE, ReservationState.CLOSING)
     return tuple(
-        ReservedRoom(
+        ReservationInForce(
             reservation=reservation.reservation,
             org=reservation.org,
             account=org_account(reservation.org),
@@ -149,7 +156,7 @@ def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> De
     return Demand(
         demand=claim.claim,
         org=claim.org,
-        right=Right.RESERVED,
+        tier=PriorityTier.RESERVED,
         nodes=claim.nodes,
         gpus=reservation.gpus_per_node,
         any_fabric=len(reservation.shape) > 1,
@@ -159,7 +166,7 @@ def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> De
         use_7_days=0,
         submitted_us=claim.claimed_us,
         seats=seats,
-        stays_put=is_seated and any(open_nodes.get(seat.node) is False for seat in seats),
+        is_pinned=is_seated and any(open_nodes.get(seat.node) is False for seat in seats),
     )
 
 
@@ -182,12 +189,12 @@ def _demand(
     *,
     is_one_pool: bool,
 ) -> Demand:
-    seats, stays_put = _standing(world, workload, open_nodes)
+    seats, is_pinned = _standing(world, workload, open_nodes)
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
     return Demand(
         demand=workload.workload,
         org=workload.org,
-        right=RIGHTS[workload.spec.capacity.kind],
+        tier=TIERS[workload.spec.capacity.kind],
         nodes=workload.spec.nodes,
         gpus=workload.spec.gpus,
         any_fabric=workload.spec.interconnect is Interconnect.ANY
@@ -199,7 +206,7 @@ def _demand(
         use_7_days=_use(world, workload.org, now_us),
         submitted_us=workload.submitted_us,
         seats=seats,
-        stays_put=stays_put,
+        is_pinned=is_pinned,
         only_fabric=workload.fabric,
     )
 

@@ -5,7 +5,7 @@ import msgspec
 from parkade.core.clearing.input import build_roll
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.clear import clear
-from parkade.core.market.market_state import Line
+from parkade.core.market.outcome import ClearingLine
 from parkade.core.running.decisions import accept
 from parkade.core.running.promises import attempt_of
 from parkade.core.state import commands
@@ -49,7 +49,9 @@ def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
     return _plan(world, workload, line, displaced, line.reason.value if line.reason else "")
 
 
-def _plan(world: World, workload: Workload, line: Line | None, displaces: int, why: str) -> Plan:
+def _plan(
+    world: World, workload: Workload, line: ClearingLine | None, displaces: int, why: str
+) -> Plan:
     price = line.price_micros if line is not None else 0
     seats = line.seats if line is not None and line.seats else _some_seats(world, workload)
     promise = Promise(

@@ -6,7 +6,8 @@ of it is owed for twice at one instant.
 
 from parkade.core.billing.charges import Teller
 from parkade.core.fleet.market import Market
-from parkade.core.market.market_state import Book, Clearing, WaitReason
+from parkade.core.market.market_state import MarketState
+from parkade.core.market.outcome import Clearing, WaitReason
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.money import amount_of
@@ -15,13 +16,15 @@ from parkade.core.units.time import Window
 NO_ROOM = frozenset({None, WaitReason.NO_ROOM, WaitReason.TOO_LARGE})
 
 
-def short_demands(world: World, market: Market, book: Book, outcome: Clearing) -> frozenset[str]:
+def short_demands(
+    world: World, market: Market, state: MarketState, outcome: Clearing
+) -> frozenset[str]:
     """Claims and workloads that wait only because nodes are out of play or closed, in the order
     of the clearing's lines. Cost grows with nodes and demands, and only while some node is."""
-    is_whole = len(book.nodes) == sum(world.sizes[market.market].values())
-    if is_whole and all(node.is_open for node in book.nodes):
+    is_whole = len(state.nodes) == sum(world.sizes[market.market].values())
+    if is_whole and all(node.is_open for node in state.nodes):
         return frozenset()
-    demands = {demand.demand: demand for demand in book.demands}
+    demands = {demand.demand: demand for demand in state.demands}
     left = {name: record.nodes for name, record in world.records.reservations.items()}
     waiting = []
     for line in outcome.lines:

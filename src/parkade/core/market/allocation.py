@@ -1,76 +1,129 @@
-"""The pass: every demand's turn in the order of right, by count of room and without names.
+"""The allocation: who wins, by counting the room of each fabric. No node is named.
 
-Who stays put is seated first, wherever it is; then reservations and on-demand (`rights`); what they
-leave is stacked by floors (`supply`), and spot takes its turns on it (`spot`).
+Theory of operation
+-------------------
+The nodes of one fabric are alike, so a fabric is one number of free nodes beside the floor of each
+(`placement.room.Room`). All demands take one turn each, in priority order:
+
+1. Pinned demands (`is_pinned`) keep their seats, wherever they are.
+2. The reserved stage (`reserved`): owners' demands, what they keep idle, then on-demand. Floors do
+   not matter here.
+3. What stage 2 left is the supply of spot: a stack of floors in each fabric (`supply`).
+4. Spot bids take their turns on it (`spot`): a bid takes the cheapest fabric that holds its whole
+   gang at floors within its limit. A bid that does not fit is skipped and the next one tries, so no
+   node idles for the sake of the order.
+
+Nothing else decides who has seats: reclaim, preemption, moving and healing are the difference
+between this allocation and the seats that demands have now.
+
+Invariants: what is taken in a fabric never exceeds its nodes; a demand wins whole or not at all; a
+demand takes its turn once, on room that only shrinks; the order of the input does not matter.
+
+Example: amber has 3 nodes, birch 2. Reservation acme has 2 nodes of amber, keeps 1 and lends at
+floor 5; the fee is 2/7 and the public floor 1. There come od (on-demand, 1 node) and three bids: a
+(2 nodes, limit 10), b (1 node, 8), c (1 node, 6).
+
+| turn | takes | left in amber | left in birch |
+|---|---|---|---|
+| acme keeps | 1 node of amber | 2 | 2 |
+| acme lends | (supply, not room) | 2, of which 1 lent | 2 |
+| od | 1 node of amber: as tight as birch, and first by name | 1 | 2 |
+| supply | | floors [7] = 5 / (1 - 2/7) | floors [1, 1] |
+| a, limit 10 | 2 nodes of birch at 1: the only fabric that holds it | [7] | [] |
+| b, limit 8 | 1 node of amber at 7 | [] | [] |
+| c, limit 6 | nothing: outbid | [] | [] |
+
+`critical_values` and `seating` go on with this example, and `test_allocation.py` computes it.
+Decision records: 3 (counting instead of naming), 6 (ties between fabrics), 13 (names).
 """
 
 from typing import NamedTuple
 
-from parkade.core.market.layout import Ground, Parts, seat_who_stays, survey
-from parkade.core.market.market_state import Book, Demand, Right
-from parkade.core.market.priority import in_order_of_right
-from parkade.core.market.reserved import Rights, exercise
-from parkade.core.market.spot import Bid, bid_of, spot_pass
-from parkade.core.market.supply import Supply, stack_floors
+from parkade.core.market.layout import Layout, Parts, build_layout, take_pinned_seats
+from parkade.core.market.market_state import Demand, MarketState, PriorityTier
+from parkade.core.market.priority import in_priority_order
+from parkade.core.market.reserved import ReservedStage, allocate_reserved
+from parkade.core.market.spot import Bid, allocate_spot, bid_of
+from parkade.core.market.supply import Supply, stack_supply
 from parkade.core.placement.room import Room
 
 
-class Pass(NamedTuple):
-    """One pass over a book: `start` is spot's room before the first bid, `room` what is left.
+class Allocation(NamedTuple):
+    """The outcome of all turns."""
 
-    `bids` are those that took a turn, with their `outcome`; `parts` holds every winner's.
-    """
+    layout: Layout
 
-    ground: Ground
     ordered: tuple[Demand, ...]
-    rights: Rights
+    """All demands, in priority order."""
+
+    reserved: ReservedStage
     supply: Supply
+
     start: Room
+    """Spot's room before the first bid took its turn; pinned seats are taken."""
+
     room: Room
+    """Spot's room after the last bid."""
+
     bids: list[Bid]
-    outcome: list[Parts | None]
+    """The spot demands that took a turn, strongest first; pinned ones did not."""
+
+    bid_parts: list[Parts | None]
+    """What each bid took; None where it lost."""
+
     parts: dict[str, Parts]
-    pinned: dict[int, str]
+    """What each winner of any tier took, by demand."""
+
+    pinned_nodes: dict[int, str]
+    """The node of each token of a shared node that a pinned demand holds."""
 
 
-def run_pass(book: Book) -> Pass:
-    """All turns; grows with N log N of the demands, and those that do not stay x fabrics."""
-    ground = survey(book)
-    ordered = in_order_of_right(book)
-    _check_seats(ordered, ground)
-    possible = tuple(demand for demand in ordered if demand.gpus <= ground.node_gpus)
-    rights = exercise(book, ground, possible)
-    supply = stack_floors(book, ground, rights)
-    spot = [demand for demand in possible if demand.right is Right.SPOT]
-    staying = [demand for demand in spot if demand.stays_put]
+def allocate(state: MarketState) -> Allocation:
+    """Give every demand its turn.
+
+    Grows with N log N of the demands, and with fabrics x the demands that do not stay where they
+    are. Asserts on a state that contradicts itself.
+    """
+    layout = build_layout(state)
+    ordered = in_priority_order(state)
+    _check_seats(ordered, layout)
+    possible = tuple(demand for demand in ordered if demand.gpus <= layout.node_gpus)
+    reserved = allocate_reserved(state, layout, possible)
+    supply = stack_supply(state, layout, reserved)
+    spot = [demand for demand in possible if demand.tier is PriorityTier.SPOT]
+    pinned = [demand for demand in spot if demand.is_pinned]
     tokens: dict[str, int] = {}
-    start = Room(supply.ladders, book.gpus_per_node)
-    start.tokens = rights.room.tokens
-    parts = dict(rights.parts)
-    for demand in staying:
-        parts[demand.demand] = seat_who_stays(start, ground, demand, tokens, count_closed=True)
+    start = Room(supply.floors, state.gpus_per_node)
+    start.tokens = reserved.room.tokens
+    parts = dict(reserved.parts)
+    for demand in pinned:
+        parts[demand.demand] = take_pinned_seats(start, layout, demand, tokens, count_closed=True)
     for node, token in tokens.items():
-        if node in ground.closed:
+        if node in layout.closed:
+            # No demand is added to a closed node, so its gap is no room.
             start.close(token)
-    bids = [bid_of(demand, ground, book.terms) for demand in spot if not demand.stays_put]
+    bids = [bid_of(demand, layout, state.terms) for demand in spot if not demand.is_pinned]
     room = start.copy()
-    outcome = spot_pass(room, bids)
-    for bid, taken in zip(bids, outcome, strict=True):
+    bid_parts = allocate_spot(room, bids)
+    for bid, taken in zip(bids, bid_parts, strict=True):
         if taken is not None:
             parts[bid.name] = taken
-    pinned = {token: node for node, token in (rights.tokens | tokens).items()}
-    return Pass(ground, ordered, rights, supply, start, room, bids, outcome, parts, pinned)
+    assert all(left >= 0 for left in room.free), "more nodes were taken than a fabric has"
+    pinned_nodes = {token: node for node, token in (reserved.tokens | tokens).items()}
+    return Allocation(
+        layout, ordered, reserved, supply, start, room, bids, bid_parts, parts, pinned_nodes
+    )
 
 
-def _check_seats(ordered: tuple[Demand, ...], ground: Ground) -> None:
-    """What must be true of a book: no node held beyond its GPUs, closed ones by who stays only."""
+def _check_seats(ordered: tuple[Demand, ...], layout: Layout) -> None:
+    """Assert that no node is held beyond its GPUs, and closed nodes by pinned demands only."""
     held: dict[str, int] = {}
     for demand in ordered:
         assert demand.nodes > 0 and demand.gpus > 0, f"{demand.demand} asks for nothing"
         for seat in demand.seats:
             held[seat.node] = held.get(seat.node, 0) + seat.gpus
-            assert demand.stays_put or seat.node not in ground.closed, (
-                f"{demand.demand} sits on closed {seat.node} and does not stay put"
+            assert demand.is_pinned or seat.node not in layout.closed, (
+                f"{demand.demand} sits on closed {seat.node} and is not pinned"
             )
     for node, gpus in held.items():
-        assert gpus <= ground.node_gpus, f"{node} is held beyond its GPUs"
+        assert gpus <= layout.node_gpus, f"{node} is held beyond its GPUs"

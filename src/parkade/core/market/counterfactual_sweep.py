@@ -1,294 +1,367 @@
-"""Exact critical values of all winners in one sweep down the order of right.
+"""Exact critical values of all winners, in one sweep down the priority order.
 
-Everyone whose price is sought waits in the world without it (`worlds`). Each rival in turn is put
-to the worlds in which it could choose other than in the base pass; then those whose shape fits
-only at a higher floor, or nowhere any more, are priced by the rival's key. Who is never priced
-pays the floor its shape draws at the end.
+Theory of operation
+-------------------
+By definition a winner's price needs the allocation without it: one re-run for each winner, hours a
+day in a large market. The sweep runs all of them side by side and computes only what differs.
 
-Cost: N log N, plus newcomers x worlds, plus the changes of worlds. A runner that keeps its fabric
-looks at worlds with less room there only, a rejected demand at those with more room than the base
-has. A gang that may use any fabrics is put to every world by running its choice there.
+1. A *counterfactual* is the room as it would be without one winner, kept as a difference to the
+   base allocation: nodes drawn more or less in a fabric, gaps on shared nodes. Winners of one shape
+   in one fabric leave the same difference, so there are about fabrics x shapes of them.
+2. All bids take their turns once more, strongest first. After a winner's turn a price query for it
+   waits in the counterfactual without it (`add_query`). Losers and the ladder are newcomers that
+   wait from the start in the counterfactual without a difference.
+3. Each turn (`take_turn`) is put only to the counterfactuals in which the rival could choose
+   otherwise than in the base. Where it chooses the same, the difference stands. Where not, the
+   difference changes, and equal ones merge.
+4. For each shape that waits in a counterfactual the least floor at which it fits there is known
+   (`ShapeFit`), with a fabric that offers it and how many nodes must stay free in that fabric. When
+   a turn draws more, the fit is computed anew.
+5. Let a turn raise that floor from `before` to `after`, and let `asked` be the least limit that
+   comes before the rival's key. If before >= asked, the shape's own floor was the price already. If
+   after > asked, the rival's key is the price: with any less the bid comes after the rival and does
+   not fit. Else the query goes on waiting.
+6. A query that is left at the end pays the floor at which its shape fits then (`finish`).
+
+Invariants: base difference + counterfactual = the room that a re-run would have; the floor of a fit
+never falls; each query is answered once. The tests compare every answer with an oracle that plays
+single nodes and searches the least winning limit.
+
+Example: that of `allocation`: floors amber [7] and birch [1, 1]; turns a (2 nodes, limit 10),
+b (1 node, 8), c (1 node, 6). Queries from the start: newcomers of 1 and of 2 nodes.
+
+| turn | base | without a | without b | answers |
+|---|---|---|---|---|
+| start | 1 node fits at 1, 2 nodes at 1 | | | |
+| a | birch +2 | starts as {birch: -2}; 2 nodes fit at 1 | | newcomer of 2: 10.000001 |
+| b | amber +1 | b takes birch: {birch: -1, amber: -1}; no fit | {amber: -1}; fits at 7 | a: 8 |
+| | | | | newcomer of 1: 8.000001 |
+| c | loses | | 6 is below 7: the same | |
+| end | | | fits at 7 | b: 7 |
+
+Cost: N log N, plus newcomers x counterfactuals, plus the changes of counterfactuals. A running bid
+that keeps its fabric looks only at counterfactuals with less room there, a loser only at those with
+more room than the base. A gang that may use any fabrics is put to every counterfactual by running
+its choice there. Decision record 3 has the figures and what was weighed instead.
 """
 
 from heapq import heappop, heappush
 
 from parkade.core.market.counterfactuals import (
-    Asker,
+    Counterfactual,
     Difference,
-    Entry,
     GapKey,
     Name,
-    World,
+    PriceQuery,
+    ShapeFit,
     shifted,
 )
-from parkade.core.market.floor_index import Cheapest
+from parkade.core.market.floor_index import FloorIndex
 from parkade.core.market.layout import Parts
-from parkade.core.market.spot import NEVER, NOWHERE, Bid, Rank, choose, rank_of
+from parkade.core.market.spot import FITS_NOWHERE, NO_FABRIC, Bid, Preference, choose, preference_of
 from parkade.core.placement.room import Room, Shape, Tenant
 
 Answer = tuple[int | None, str | None]
 
-_BASE = World({})
+_BASE = Counterfactual({})
 
 
-class Sweep:
-    """The state of one sweep; `answers` by asker: price (None: nowhere) and who set it."""
+class CounterfactualSweep:
+    """The state of one sweep; `answers` by query: micro-units per GPU-hour and the rival.
+
+    `_by_drawn[f][n]`: counterfactuals that differ by n drawn nodes in fabric f. `_thresholds[f]`: a
+    heap of fits to compute anew once fewer nodes are free in fabric f. `_serial` breaks its ties.
+    `_lowest_floor`: a lower bound of every floor.
+    """
 
     __slots__ = (
-        "_at",
+        "_by_drawn",
         "_by_tenant",
-        "_cheapest",
-        "_lowest",
+        "_counterfactuals",
+        "_floor_index",
+        "_lowest_floor",
         "_room",
-        "_tick",
-        "_timers",
-        "_worlds",
+        "_serial",
+        "_thresholds",
         "answers",
     )
 
     def __init__(self, start: Room) -> None:
         self._room = start.copy()
-        self._cheapest = Cheapest(self._room)
-        self._lowest = min((ladder[0] for ladder in start.levels if ladder), default=NEVER)
-        self._worlds: dict[frozenset[tuple[int | GapKey, int]], World] = {}
-        self._at: list[dict[int, dict[World, None]]] = [{} for _ in start.free]
-        self._timers: list[list[tuple[int, int, Entry]]] = [[] for _ in start.free]
-        self._by_tenant: dict[Tenant, dict[Entry, None]] = {}
-        self._tick = 0
+        self._floor_index = FloorIndex(self._room)
+        self._lowest_floor = min(
+            (levels[0] for levels in start.levels if levels), default=FITS_NOWHERE
+        )
+        self._counterfactuals: dict[frozenset[tuple[int | GapKey, int]], Counterfactual] = {}
+        self._by_drawn: list[dict[int, dict[Counterfactual, None]]] = [{} for _ in start.free]
+        self._thresholds: list[list[tuple[int, int, ShapeFit]]] = [[] for _ in start.free]
+        self._by_tenant: dict[Tenant, dict[ShapeFit, None]] = {}
+        self._serial = 0
         self.answers: dict[Name, Answer] = {}
 
-    def ask(self, difference: Difference, shape: Shape, asker: Asker) -> None:
-        """Somebody waits in the world that differs so from the base as it is now."""
-        world = self._world(difference)
-        entry = world.entries.get(shape)
-        if entry is None:
-            entry = Entry(world, shape)
-            world.locate(self._room, self._cheapest, entry)
-            if entry.floor >= NEVER:
-                self.answers[asker.name] = (None, None)
-                self._drop_if_empty(world)
+    def add_query(self, difference: Difference, shape: Shape, query: PriceQuery) -> None:
+        """Let a query wait in the counterfactual that differs so from the base as it is now."""
+        assert query.name not in self.answers, "a query is asked twice"
+        counterfactual = self._at(difference)
+        fit = counterfactual.fits.get(shape)
+        if fit is None:
+            fit = ShapeFit(counterfactual, shape)
+            counterfactual.refit(self._room, self._floor_index, fit)
+            if fit.floor >= FITS_NOWHERE:
+                self.answers[query.name] = (None, None)
+                self._drop_if_empty(counterfactual)
                 return
-            self._enter(world, entry)
-        entry.askers.append(asker)
+            self._enter(counterfactual, fit)
+        fit.queries.append(query)
 
-    def put(self, bid: Bid, parts: Parts | None) -> Difference:
-        """The next rival takes its turn in the base pass and in all worlds: what it changed."""
+    def take_turn(self, bid: Bid, parts: Parts | None) -> Difference:
+        """Let a bid take its turn in the base and in all counterfactuals; returns its change to the
+        base. `parts`: what it took there, None where it lost. Bids come in priority order."""
+        assert not parts or len(parts) == 1 or bid.shape.any_fabric, (
+            "a gang of one fabric is divided"
+        )
         room = self._room
         base: Difference = {}
         for part in parts or ():
-            base |= _BASE.taking(room, part.fabric, bid.shape, len(part.levels))
-        ranks = _Ranks(room, bid, parts)
+            base |= _BASE.change_of_taking(room, part.fabric, bid.shape, len(part.levels))
+        preferences = _Preferences(room, bid, parts)
         changed = []
-        for world in self._candidates(bid, parts, ranks):
-            there = self._choice(world, bid, ranks)
+        for counterfactual in self._candidates(bid, parts, preferences):
+            there = self._choice(counterfactual, bid, preferences)
             if there != base:
-                changed.append((world, shifted(world.difference(), there, base)))
+                changed.append((counterfactual, shifted(counterfactual.difference(), there, base)))
         for part in parts or ():
             room.take(part.fabric, bid.shape, len(part.levels))
-        for world, _ in changed:
-            self._detach(world)
-        for world, difference in changed:
-            self._merge(world, self._world(difference), bid)
+        for counterfactual, _ in changed:
+            self._detach(counterfactual)
+        for counterfactual, difference in changed:
+            self._merge(counterfactual, self._at(difference), bid)
         if parts is not None:
             self._recheck(bid, [part.fabric for part in parts])
         return base
 
-    def close(self) -> dict[Name, Answer]:
-        """Who is left pays the floor its shape draws."""
-        for world in self._worlds.values():
-            for entry in world.entries.values():
-                for asker in entry.askers:
-                    self.answers[asker.name] = (entry.floor, None)
+    def finish(self) -> dict[Name, Answer]:
+        """Answer the queries that are left with their floors; all answers."""
+        for counterfactual in self._counterfactuals.values():
+            for fit in counterfactual.fits.values():
+                for query in fit.queries:
+                    self.answers[query.name] = (fit.floor, None)
         return self.answers
 
-    def _candidates(self, bid: Bid, parts: Parts | None, ranks: "_Ranks") -> list[World]:
-        """Worlds in which this rival could choose other than in the base pass."""
+    def _candidates(
+        self, bid: Bid, parts: Parts | None, preferences: "_Preferences"
+    ) -> list[Counterfactual]:
+        """Counterfactuals in which this rival could choose otherwise than in the base."""
         if bid.shape.any_fabric:
-            return list(self._worlds.values())
-        found: dict[World, None] = {}
+            return list(self._counterfactuals.values())
+        found: dict[Counterfactual, None] = {}
         if parts is None:
-            self._add_better(found, bid, NOWHERE, -1)
+            self._add_better(found, bid, NO_FABRIC, -1)
             return list(found)
         chosen = parts[0].fabric
         stays = chosen in bid.own and len(bid.own) == 1
-        for drawn, worlds in self._at[chosen].items():
+        # A whole-node bid that keeps its own fabric keeps it too where that has more room.
+        for drawn, counterfactuals in self._by_drawn[chosen].items():
             if drawn > 0 or not stays or bid.shape.tenant is not None:
-                found.update(worlds)
-        if not stays or self._lowest < ranks.best[0]:
-            self._add_better(found, bid, ranks.best, chosen)
+                found.update(counterfactuals)
+        # It leaves its own fabric only for a lower floor, and there may be none in the market.
+        if not stays or self._lowest_floor < preferences.best[0]:
+            self._add_better(found, bid, preferences.best, chosen)
         return list(found)
 
-    def _add_better(self, found: dict[World, None], bid: Bid, best: Rank, chosen: int) -> None:
-        """Worlds in which a fabric that differs offers the shape better than the base's best."""
+    def _add_better(
+        self, found: dict[Counterfactual, None], bid: Bid, best: Preference, chosen: int
+    ) -> None:
+        """Add counterfactuals where a fabric that differs offers more than the base's best."""
+        assert (best is NO_FABRIC) == (chosen < 0), "a bid has a best fabric exactly if it won"
         nodes, is_shared = bid.shape.nodes, bid.shape.tenant is not None
         room = self._room
-        # Grows with fabrics x the different counts of nodes by which worlds differ there.
-        for fabric, buckets in enumerate(self._at):
+        # Grows with fabrics x the different counts of nodes by which counterfactuals differ there.
+        for fabric, buckets in enumerate(self._by_drawn):
             if not buckets or fabric == chosen:
                 continue
-            ladder = room.levels[fabric]
-            for drawn, worlds in buckets.items():
+            levels = room.levels[fabric]
+            for drawn, counterfactuals in buckets.items():
                 if is_shared:
-                    found.update(worlds)
+                    found.update(counterfactuals)
                     continue
                 free = room.free[fabric] - drawn
                 if free < nodes or not drawn:
                     continue
-                level = ladder[len(ladder) - free + nodes - 1]
-                rank = (level, fabric not in bid.own, nodes, free - nodes, fabric)
-                if level <= bid.limit and rank < best:
-                    found.update(worlds)
+                level = levels[len(levels) - free + nodes - 1]
+                preference = (level, fabric not in bid.own, nodes, free - nodes, fabric)
+                if level <= bid.limit and preference < best:
+                    found.update(counterfactuals)
 
-    def _choice(self, world: World, bid: Bid, ranks: "_Ranks") -> Difference:
-        """What this rival's turn changes in a world."""
+    def _choice(
+        self, counterfactual: Counterfactual, bid: Bid, preferences: "_Preferences"
+    ) -> Difference:
+        """What this rival's turn changes in a counterfactual."""
         shape = bid.shape
         if shape.any_fabric:
-            shares = choose(world.room(self._room), bid, 0)
+            division = choose(counterfactual.as_room(self._room), bid, 0)
             change: Difference = {}
-            for fabric, nodes in shares or ():
-                change |= world.taking(self._room, fabric, shape, nodes)
+            for fabric, nodes in division or ():
+                change |= counterfactual.change_of_taking(self._room, fabric, shape, nodes)
             return change
-        best = ranks.best_outside(world)
-        for fabric in world.fabrics:
-            if world.touches(fabric, shape):
-                offer = world.offer(self._room, fabric, shape)
+        best = preferences.best_outside(counterfactual)
+        for fabric in counterfactual.fabrics:
+            if counterfactual.differs_at(fabric, shape):
+                offer = counterfactual.offer(self._room, fabric, shape)
                 if offer is not None and offer.level <= bid.limit:
-                    free = self._room.free[fabric] - world.drawn.get(fabric, 0)
-                    best = min(best, rank_of(bid, fabric, offer, free))
-        if best is NOWHERE:
+                    free = self._room.free[fabric] - counterfactual.drawn.get(fabric, 0)
+                    best = min(best, preference_of(bid, fabric, offer, free))
+        if best is NO_FABRIC:
             return {}
-        return world.taking(self._room, best[4], shape, shape.nodes)
+        return counterfactual.change_of_taking(self._room, best[4], shape, shape.nodes)
 
-    def _merge(self, source: World, target: World, bid: Bid) -> None:
-        """Those who waited in a world whose difference changed go on in another, or are priced."""
-        for shape, old in source.entries.items():
-            entry = Entry(target, shape)
-            entry.askers = old.askers
-            target.locate(self._room, self._cheapest, entry)
-            self._price(entry, old.floor, bid)
-            if not entry.askers:
+    def _merge(self, source: Counterfactual, target: Counterfactual, bid: Bid) -> None:
+        """Queries of a counterfactual that changed go on in another, or are priced."""
+        assert source is not target, "a counterfactual that changed is still filed"
+        for shape, old in source.fits.items():
+            fit = ShapeFit(target, shape)
+            fit.queries = old.queries
+            target.refit(self._room, self._floor_index, fit)
+            self._price(fit, old.floor, bid)
+            if not fit.queries:
                 continue
-            there = target.entries.get(shape)
+            there = target.fits.get(shape)
             if there is None:
-                self._enter(target, entry)
+                self._enter(target, fit)
             else:
-                there.askers.extend(entry.askers)
+                there.queries.extend(fit.queries)
         self._drop_if_empty(target)
 
     def _recheck(self, bid: Bid, fabrics: list[int]) -> None:
-        """Look again at those whose floor may have risen by what the base pass just took."""
-        due: dict[Entry, None] = {}
+        """Compute fits anew whose floor may have risen by what the base just took."""
+        due: dict[ShapeFit, None] = {}
         for fabric in fabrics:
-            timers = self._timers[fabric]
-            while timers and -timers[0][0] > self._room.free[fabric]:
-                need, _, entry = heappop(timers)
-                if entry.world is not None and (entry.need, entry.witness) == (-need, fabric):
-                    due[entry] = None
+            thresholds = self._thresholds[fabric]
+            while thresholds and -thresholds[0][0] > self._room.free[fabric]:
+                nodes_needed, _, fit = heappop(thresholds)
+                if fit.counterfactual is not None and (fit.nodes_needed, fit.fabric) == (
+                    -nodes_needed,
+                    fabric,
+                ):
+                    due[fit] = None
         if bid.shape.tenant is not None:
             due.update(self._by_tenant.get(bid.shape.tenant, {}))
-        for entry in due:
-            world = entry.world
-            assert world is not None
-            before = entry.floor
-            world.locate(self._room, self._cheapest, entry)
-            if entry.floor != before:
-                self._price(entry, before, bid)
-            if entry.askers:
-                self._set_timer(entry)
+        for fit in due:
+            counterfactual = fit.counterfactual
+            assert counterfactual is not None, "an outdated fit is watched"
+            before = fit.floor
+            counterfactual.refit(self._room, self._floor_index, fit)
+            if fit.floor != before:
+                self._price(fit, before, bid)
+            if fit.queries:
+                self._watch(fit)
             else:
-                self._leave(entry)
-                del world.entries[entry.shape]
-                self._drop_if_empty(world)
+                self._leave(fit)
+                del counterfactual.fits[fit.shape]
+                self._drop_if_empty(counterfactual)
 
-    def _price(self, entry: Entry, before: int, bid: Bid) -> None:
-        """Who cannot go below this rival's key, as the floor was `before` it and is after."""
+    def _price(self, fit: ShapeFit, before: int, bid: Bid) -> None:
+        """Answer the queries that this rival's turn decides; the floor was `before` it."""
+        assert fit.floor >= before, "a floor fell as room was taken"
         waiting = []
-        for asker in entry.askers:
-            asked = asker.asking(bid.key)
+        for query in fit.queries:
+            asked = query.limit_to_reach(bid.key)
             if before >= asked:
-                self.answers[asker.name] = (before, None)
-            elif entry.floor > asked:
-                self.answers[asker.name] = (asked, bid.name)
+                self.answers[query.name] = (before, None)
+            elif fit.floor > asked:
+                self.answers[query.name] = (asked, bid.name)
             else:
-                waiting.append(asker)
-        entry.askers = waiting
+                waiting.append(query)
+        fit.queries = waiting
 
-    def _world(self, difference: Difference) -> World:
+    def _at(self, difference: Difference) -> Counterfactual:
+        """The counterfactual of this difference, filed anew if there is none."""
+        assert all(difference.values()), "equal differences must be equal values"
         key = frozenset(difference.items())
-        world = self._worlds.get(key)
-        if world is None:
-            world = World(difference)
-            self._worlds[key] = world
-            for fabric in world.fabrics:
-                drawn = world.drawn.get(fabric, 0)
-                self._at[fabric].setdefault(drawn, {})[world] = None
-        return world
+        counterfactual = self._counterfactuals.get(key)
+        if counterfactual is None:
+            counterfactual = Counterfactual(difference)
+            self._counterfactuals[key] = counterfactual
+            for fabric in counterfactual.fabrics:
+                drawn = counterfactual.drawn.get(fabric, 0)
+                self._by_drawn[fabric].setdefault(drawn, {})[counterfactual] = None
+        return counterfactual
 
-    def _detach(self, world: World) -> None:
-        for entry in world.entries.values():
-            self._leave(entry)
-        self._remove(world)
+    def _detach(self, counterfactual: Counterfactual) -> None:
+        """Take one that changed, with its fits, out of all files."""
+        for fit in counterfactual.fits.values():
+            self._leave(fit)
+        self._remove(counterfactual)
 
-    def _remove(self, world: World) -> None:
-        del self._worlds[frozenset(world.difference().items())]
-        for fabric in world.fabrics:
-            drawn = world.drawn.get(fabric, 0)
-            bucket = self._at[fabric][drawn]
-            del bucket[world]
+    def _remove(self, counterfactual: Counterfactual) -> None:
+        removed = self._counterfactuals.pop(frozenset(counterfactual.difference().items()))
+        assert removed is counterfactual, "two counterfactuals of one difference"
+        for fabric in counterfactual.fabrics:
+            drawn = counterfactual.drawn.get(fabric, 0)
+            bucket = self._by_drawn[fabric][drawn]
+            del bucket[counterfactual]
             if not bucket:
-                del self._at[fabric][drawn]
+                del self._by_drawn[fabric][drawn]
 
-    def _drop_if_empty(self, world: World) -> None:
-        if not world.entries:
-            self._remove(world)
+    def _drop_if_empty(self, counterfactual: Counterfactual) -> None:
+        if not counterfactual.fits:
+            self._remove(counterfactual)
 
-    def _enter(self, world: World, entry: Entry) -> None:
-        world.entries[entry.shape] = entry
-        if entry.shape.tenant is not None:
-            self._by_tenant.setdefault(entry.shape.tenant, {})[entry] = None
-        self._set_timer(entry)
+    def _enter(self, counterfactual: Counterfactual, fit: ShapeFit) -> None:
+        """Let a shape wait in a counterfactual."""
+        assert fit.shape not in counterfactual.fits, "a shape waits twice"
+        counterfactual.fits[fit.shape] = fit
+        if fit.shape.tenant is not None:
+            self._by_tenant.setdefault(fit.shape.tenant, {})[fit] = None
+        self._watch(fit)
 
-    def _leave(self, entry: Entry) -> None:
-        entry.world = None
-        if entry.shape.tenant is not None:
-            del self._by_tenant[entry.shape.tenant][entry]
+    def _leave(self, fit: ShapeFit) -> None:
+        """Mark a fit as outdated; its threshold is passed over when it comes up."""
+        assert fit.counterfactual is not None, "a fit is left twice"
+        fit.counterfactual = None
+        if fit.shape.tenant is not None:
+            del self._by_tenant[fit.shape.tenant][fit]
 
-    def _set_timer(self, entry: Entry) -> None:
-        if entry.need > 0:
-            self._tick += 1
-            heappush(self._timers[entry.witness], (-entry.need, self._tick, entry))
+    def _watch(self, fit: ShapeFit) -> None:
+        """Have a fit computed anew once its fabric has fewer free nodes than it needs."""
+        assert fit.counterfactual is not None, "an outdated fit is watched"
+        if fit.nodes_needed > 0:
+            self._serial += 1
+            heappush(self._thresholds[fit.fabric], (-fit.nodes_needed, self._serial, fit))
 
 
-class _Ranks:
-    """How a bid ranks the base pass's fabrics; all of them only if a world asks."""
+class _Preferences:
+    """How a bid ranks the base's fabrics; all of them only if a counterfactual needs it."""
 
-    __slots__ = ("_bid", "_ranked", "_room", "best")
+    __slots__ = ("_bid", "_ordered", "_room", "best")
 
     def __init__(self, room: Room, bid: Bid, parts: Parts | None) -> None:
         self._room = room
         self._bid = bid
-        self._ranked: list[Rank] | None = None
-        self.best = NOWHERE
+        self._ordered: list[Preference] | None = None
+        self.best = NO_FABRIC
         if parts is None:
-            self._ranked = []
+            self._ordered = []
         elif not bid.shape.any_fabric:
-            self.best = self._rank(parts[0].fabric)
+            self.best = self._preference(parts[0].fabric)
 
-    def best_outside(self, world: World) -> Rank:
-        """The best fabric whose offer is the same in this world as in the base."""
-        if self.best is NOWHERE or not world.touches(self.best[4], self._bid.shape):
+    def best_outside(self, counterfactual: Counterfactual) -> Preference:
+        """The best fabric whose offer is the same in this counterfactual as in the base."""
+        if self.best is NO_FABRIC or not counterfactual.differs_at(self.best[4], self._bid.shape):
             return self.best
-        if self._ranked is None:
+        if self._ordered is None:
             everywhere = range(len(self._room.free))
-            ranks = [self._rank(fabric) for fabric in everywhere]
-            self._ranked = sorted(rank for rank in ranks if rank is not NOWHERE)
-        for rank in self._ranked:
-            if not world.touches(rank[4], self._bid.shape):
-                return rank
-        return NOWHERE
+            preferences = [self._preference(fabric) for fabric in everywhere]
+            self._ordered = sorted(
+                preference for preference in preferences if preference is not NO_FABRIC
+            )
+        for preference in self._ordered:
+            if not counterfactual.differs_at(preference[4], self._bid.shape):
+                return preference
+        return NO_FABRIC
 
-    def _rank(self, fabric: int) -> Rank:
+    def _preference(self, fabric: int) -> Preference:
         offer = self._room.offer(fabric, self._bid.shape)
         if offer is None or offer.level > self._bid.limit:
-            return NOWHERE
-        return rank_of(self._bid, fabric, offer, self._room.free[fabric])
+            return NO_FABRIC
+        return preference_of(self._bid, fabric, offer, self._room.free[fabric])

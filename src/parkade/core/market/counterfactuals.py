@@ -1,61 +1,78 @@
-"""Worlds without a winner: how the room would differ had somebody not been in the pass.
+"""Counterfactuals: how the room would differ if one winner had not taken part.
 
-A world is a difference to the base pass: nodes drawn more or less by fabric, and gaps on shared
-nodes. Winners of one shape in one fabric leave the same difference and share one world. As long
-as a rival chooses the same in a world and in the base, the difference stands as it is, so only
-other choices cost anything (`sweep`).
+A counterfactual is a difference to the base allocation: nodes drawn more or less by fabric, and
+gaps on shared nodes. Winners of one shape in one fabric leave the same difference and share one
+counterfactual. As long as a rival chooses the same in a counterfactual and in the base, the
+difference stands as it is, so only other choices cost anything (`counterfactual_sweep`).
+
+Example: a gang of 2 whole nodes won in fabric 1. Without it the room differs by {1: -2}. A rival
+that took a node of fabric 0 in the base takes one of fabric 1 there: then it differs by
+{1: -1, 0: -1}.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from parkade.core.market.floor_index import Cheapest
-from parkade.core.market.spot import NEVER
+from parkade.core.market.floor_index import FloorIndex
+from parkade.core.market.spot import FITS_NOWHERE
 from parkade.core.placement.room import Offer, Room, Shape, Tenant
 from parkade.core.units.money import ceil_div
 
 GapKey = tuple[int, Tenant, int, int]
+"""Open shared nodes by (fabric, tenant, floor, free GPUs)."""
+
 Difference = dict[int | GapKey, int]
-"""Nodes drawn by fabric, and open nodes by (fabric, tenant, level, free GPUs)."""
+"""Whole nodes drawn more (or less, negative) by fabric; shared nodes more or less by gap."""
 
 
 Name = str | tuple[Shape, int]
 """A winner, or a newcomer's shape and factor."""
 
 
-class Asker(NamedTuple):
-    """Whose price is sought: `factor` turns a limit into a key; strict askers lose every tie."""
+class PriceQuery(NamedTuple):
+    """A bid whose price is sought."""
 
     factor: int
-    is_strict: bool
+    """What one micro-unit of its limit counts in its key."""
+
+    loses_ties: bool
+    """True for a newcomer, which is told a price that wins whatever the ties."""
+
     name: Name
 
-    def asking(self, key: int) -> int:
-        """The least limit with which this one reaches a rival's key."""
-        return key // self.factor + 1 if self.is_strict else ceil_div(key, self.factor)
+    def limit_to_reach(self, key: int) -> int:
+        """The least limit with which this bid comes before a rival of this key."""
+        assert self.factor > 0, "a limit that counts nothing"
+        return key // self.factor + 1 if self.loses_ties else ceil_div(key, self.factor)
 
 
-class Entry:
-    """All who would ask a world for one shape; `floor` is the least at which it fits there.
+class ShapeFit:
+    """Where a shape fits in a counterfactual, for the queries that wait for it there.
 
-    `witness` is a fabric that offers it at that floor, while at least `need` nodes are free.
+    `floor`: the least at which it fits. `fabric`: one that offers it at that floor, as long as at
+    least `nodes_needed` nodes are free there in the base; 0: always. `counterfactual`: None once
+    the fit is outdated.
     """
 
-    __slots__ = ("askers", "floor", "need", "shape", "witness", "world")
+    __slots__ = ("counterfactual", "fabric", "floor", "nodes_needed", "queries", "shape")
 
-    def __init__(self, world: "World", shape: Shape) -> None:
-        self.world: World | None = world
+    def __init__(self, counterfactual: "Counterfactual", shape: Shape) -> None:
+        self.counterfactual: Counterfactual | None = counterfactual
         self.shape = shape
-        self.askers: list[Asker] = []
+        self.queries: list[PriceQuery] = []
         self.floor = 0
-        self.witness = -1
-        self.need = 0
+        self.fabric = -1
+        self.nodes_needed = 0
 
 
-class World:
-    """One difference and those for whom it is the room without them."""
+class Counterfactual:
+    """One difference to the base, and the fits of the shapes that wait in it.
 
-    __slots__ = ("drawn", "entries", "fabrics", "gaps")
+    `drawn[f]`: nodes drawn more in fabric f. `gaps`: by (fabric, tenant), shared nodes more by
+    (floor, free GPUs). `fabrics`: those that differ, ascending.
+    """
+
+    __slots__ = ("drawn", "fabrics", "fits", "gaps")
 
     def __init__(self, difference: Difference) -> None:
         self.drawn: dict[int, int] = {}
@@ -67,10 +84,10 @@ class World:
                 fabric, tenant, level, gap = key
                 self.gaps.setdefault((fabric, tenant), {})[level, gap] = count
         self.fabrics = sorted({*self.drawn, *(fabric for fabric, _ in self.gaps)})
-        self.entries: dict[Shape, Entry] = {}
+        self.fits: dict[Shape, ShapeFit] = {}
 
     def difference(self) -> Difference:
-        """What this world differs in."""
+        """As one value, for comparing and merging."""
         found: Difference = {}
         found.update(self.drawn.items())
         for (fabric, tenant), counts in self.gaps.items():
@@ -78,14 +95,14 @@ class World:
                 found[fabric, tenant, level, gap] = count
         return found
 
-    def touches(self, fabric: int, shape: Shape) -> bool:
+    def differs_at(self, fabric: int, shape: Shape) -> bool:
         """Whether this fabric's offer for the shape may differ from the base's."""
         return fabric in self.drawn or (
             shape.tenant is not None and (fabric, shape.tenant) in self.gaps
         )
 
     def offer(self, room: Room, fabric: int, shape: Shape) -> Offer | None:
-        """As `Room.offer`, in this world."""
+        """As `Room.offer`, in this counterfactual."""
         shared = 0
         tenant = shape.tenant
         if tenant is not None:
@@ -96,13 +113,15 @@ class World:
                         return Offer(level, 0)
         opened = shape.nodes - shared
         free = room.free[fabric] - self.drawn.get(fabric, 0)
+        assert free >= 0, "a counterfactual draws more nodes than a fabric has"
         if opened > free:
             return None
-        ladder = room.levels[fabric]
-        return Offer(ladder[len(ladder) - free + opened - 1], opened)
+        levels = room.levels[fabric]
+        return Offer(levels[len(levels) - free + opened - 1], opened)
 
-    def taking(self, room: Room, fabric: int, shape: Shape, nodes: int) -> Difference:
-        """What seating `nodes` ranks here changes, in this world."""
+    def change_of_taking(self, room: Room, fabric: int, shape: Shape, nodes: int) -> Difference:
+        """What taking room for `nodes` ranks in this fabric changes; they must fit."""
+        assert nodes > 0, "a turn that takes nothing"
         if shape.tenant is None:
             return {fabric: nodes}
         fits = [it for it in self._gaps(room, fabric, shape.tenant) if it[1] >= shape.gpus][:nodes]
@@ -112,38 +131,40 @@ class World:
         opened = nodes - len(fits)
         if opened:
             free = room.free[fabric] - self.drawn.get(fabric, 0)
-            ladder = room.levels[fabric]
-            position = len(ladder) - free
-            fits += [(level, room.node_gpus) for level in ladder[position : position + opened]]
+            assert opened <= free, "a rival takes more nodes than a fabric has"
+            levels = room.levels[fabric]
+            position = len(levels) - free
+            fits += [(level, room.node_gpus) for level in levels[position : position + opened]]
             change[fabric] = opened
         for level, gap in fits:
             if gap > shape.gpus:
                 _count(change, (fabric, shape.tenant, level, gap - shape.gpus), 1)
         return change
 
-    def locate(self, room: Room, cheapest: Cheapest, entry: Entry) -> None:
-        """Find the least floor at which an entry's shape fits, and until when that holds.
+    def refit(self, room: Room, floor_index: FloorIndex, fit: ShapeFit) -> None:
+        """Find the least floor at which the shape fits now, and until when that holds.
 
-        Grows with the fabrics in which this world or the shape's tenant is special.
+        Grows with the fabrics in which this counterfactual differs or the tenant has open nodes.
         """
-        entry.floor, entry.witness, entry.need = NEVER, -1, 0
-        shape = entry.shape
+        fit.floor, fit.fabric, fit.nodes_needed = FITS_NOWHERE, -1, 0
+        shape = fit.shape
         special = dict.fromkeys(self.fabrics)
         if shape.tenant is not None:
             special.update(dict.fromkeys(room.fabrics_of(shape.tenant)))
         for fabric in special:
             offer = self.offer(room, fabric, shape)
-            if offer is not None and offer.level < entry.floor:
-                entry.floor, entry.witness = offer.level, fabric
-                entry.need = self._need(room, cheapest, fabric, offer)
-        found = cheapest.find(shape.nodes, entry.floor, special)
+            if offer is not None and offer.level < fit.floor:
+                fit.floor, fit.fabric = offer.level, fabric
+                fit.nodes_needed = self._nodes_needed(room, floor_index, fabric, offer)
+        found = floor_index.find(shape.nodes, fit.floor, special)
         if found is not None:
-            entry.floor, entry.witness = found
-            offer = Offer(entry.floor, shape.nodes)
-            entry.need = self._need(room, cheapest, entry.witness, offer)
+            fit.floor, fit.fabric = found
+            offer = Offer(fit.floor, shape.nodes)
+            fit.nodes_needed = self._nodes_needed(room, floor_index, fit.fabric, offer)
+        assert (fit.floor >= FITS_NOWHERE) == (fit.fabric < 0), "a shape fits in no fabric"
 
-    def room(self, base: Room) -> Room:
-        """This world as a room of its own; grows with the fabrics."""
+    def as_room(self, base: Room) -> Room:
+        """As a room of its own, for a choice over all fabrics; grows with the fabrics."""
         twin = base.copy()
         for fabric, drawn in self.drawn.items():
             twin.free[fabric] -= drawn
@@ -153,13 +174,15 @@ class World:
             ]
         return twin
 
-    def _need(self, room: Room, cheapest: Cheapest, fabric: int, offer: Offer) -> int:
-        """How many nodes must stay free in the base for this offer to stand."""
+    def _nodes_needed(self, room: Room, floor_index: FloorIndex, fabric: int, offer: Offer) -> int:
+        """How many nodes must stay free in the base for this offer to stand; 0: it opens none."""
         if not offer.opened:
             return 0
         drawn = self.drawn.get(fabric, 0)
-        end = cheapest.end(fabric, offer.level)
-        return len(room.levels[fabric]) + drawn + offer.opened - end
+        end = floor_index.nodes_at_or_under(fabric, offer.level)
+        needed = len(room.levels[fabric]) + drawn + offer.opened - end
+        assert needed <= room.free[fabric], "an offer that does not stand now"
+        return needed
 
     def _gaps(self, room: Room, fabric: int, tenant: Tenant) -> Iterator[tuple[int, int]]:
         base = room.gaps.get((fabric, tenant), ())
@@ -173,7 +196,7 @@ class World:
 
 
 def shifted(difference: Difference, there: Difference, base: Difference) -> Difference:
-    """The difference after a rival changed `there` in the world and `base` in the base pass."""
+    """The difference after a rival changed `there` in the counterfactual and `base` in the base."""
     found = dict(difference)
     for key, count in there.items():
         _count(found, key, count)

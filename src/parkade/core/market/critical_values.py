@@ -1,41 +1,65 @@
-"""What a winner pays: the least it could have bid and still have won (its critical value).
+"""What a winner pays: its critical value, the least it could have bid and still have won.
 
-With the winner taken out, the pass goes on below its turn. Its price is the key of the rival at
-which its shape no longer fits at a floor within that price, divided by its own credit and rounded
-up to a micro-unit; at least the highest floor it draws; never above its limit. Winning a tie is
-not charged; who would have to bid more is told a price that wins whatever the ties.
+With the winner taken out, the allocation goes on below its turn. Its price is the key of the rival
+at whose turn its shape no longer fits at a floor within that price, divided by its own factor and
+rounded up to a micro-unit; at least the highest floor that it draws; never above its limit. Winning
+a tie is not charged. A loser, which would have to bid more, is told a price that wins whatever the
+ties.
 
-The one surprising rule: who stays put wins at any limit, so its price is what its open nodes would
-have cost it in its turn, and its limit where that is less.
+`counterfactual_sweep` answers that for all bids of one fabric at once and explains how. A bid that
+the sweep does not hold (a gang that may use any fabrics, a pinned demand) is priced by running the
+rest of the allocation again (`price_by_rerun`), which is the definition written out.
+
+In the example of `allocation` (a: 2 nodes, limit 10; b: 1 node, 8; c: 1 node, 6):
+
+| bid | without it | price |
+|---|---|---|
+| a | b takes a node of birch, and 2 nodes fit nowhere any more | 8, set by b |
+| b | c does not reach the floor 7 of amber, so b's node stays free | 7, its floor |
+| c | (lost) amber's node at 7 was left until b took it | would win with 8.000001 |
+
+Once they run, their factors are 21 and not 20, so that a rival's key of 8 x 20 is reached by
+7.619048: the price falls by the switching credit (`test_critical_values.py`).
+
+The one surprising rule: a pinned demand wins at any limit, so its price is what the open nodes that
+it alone holds would have cost in its turn, and its limit where that is less.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from parkade.core.market.allocation import Pass
-from parkade.core.market.counterfactual_sweep import Sweep
-from parkade.core.market.counterfactuals import Asker
+from parkade.core.market.allocation import Allocation
+from parkade.core.market.counterfactual_sweep import CounterfactualSweep
+from parkade.core.market.counterfactuals import PriceQuery
 from parkade.core.market.layout import Parts, shape_of
-from parkade.core.market.market_state import Book, Demand, Right
+from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.priority import factor_of
-from parkade.core.market.spot import NEVER, Bid, choose, least_floor
+from parkade.core.market.spot import FITS_NOWHERE, Bid, choose, least_floor
 from parkade.core.placement.room import Room, Shape
 from parkade.core.units.money import ceil_div
 
 
-class Price(NamedTuple):
-    """Micro-units per GPU-hour, None where none would do, and the rival whose key set it."""
+class CriticalValue(NamedTuple):
+    """The least limit that wins, before floors drawn and the own limit bound it."""
 
     micros: int | None
-    rival: str | None
+    """Per GPU-hour; None where no limit would win."""
+
+    set_by: str | None
+    """The rival whose key set it; None where a floor did."""
 
 
 class Prices(NamedTuple):
-    """`paid` by spot winner: price and rival; `to_win` by spot loser; `ladder` by gang size."""
+    """All prices of one clearing, in micro-units per GPU-hour."""
 
     paid: dict[str, tuple[int, str | None]]
+    """By spot winner: its price, and the rival that set it."""
+
     to_win: dict[str, int]
+    """By spot loser: the least limit that would have won; losers that no limit helps are absent."""
+
     ladder: tuple[tuple[int, int | None], ...]
+    """(nodes, price) for newcomers of 1, 2, 4, 8, … whole nodes in one fabric."""
 
     def paid_micros(self, demand: str) -> int | None:
         """A spot winner's price; None for others."""
@@ -43,75 +67,81 @@ class Prices(NamedTuple):
         return None if found is None else found[0]
 
 
-def price_all(book: Book, passed: Pass) -> Prices:
+def price_all(state: MarketState, allocation: Allocation) -> Prices:
     """Prices of all winners, what losers would need, and the ladder.
 
-    One sweep; winners that may use any fabrics or stay put, and each shape of losers that may use
-    any fabrics, cost a re-run of the pass each.
+    Costs one sweep, and a re-run of the allocation for each winner that may use any fabrics, each
+    pinned bid, and each shape of losers that may use any fabrics.
     """
-    sweep = Sweep(passed.start)
-    newcomer = book.terms.switching_credit.denominator
-    sizes = _ladder_sizes(passed)
-    for shape, factor in [*((shape, newcomer) for shape in sizes), *_losing(passed)]:
+    sweep = CounterfactualSweep(allocation.start)
+    newcomer = state.terms.switching_credit.denominator
+    sizes = _ladder_sizes(allocation)
+    losing = _losing(allocation)
+    for shape, factor in dict.fromkeys([*((shape, newcomer) for shape in sizes), *losing]):
         if not shape.any_fabric:
-            sweep.ask({}, shape, Asker(factor, True, (shape, factor)))
+            sweep.add_query({}, shape, PriceQuery(factor, True, (shape, factor)))
     reruns = []
-    for at, (bid, parts) in enumerate(zip(passed.bids, passed.outcome, strict=True)):
-        taken = sweep.put(bid, parts)
+    for at, (bid, parts) in enumerate(zip(allocation.bids, allocation.bid_parts, strict=True)):
+        taken = sweep.take_turn(bid, parts)
         if parts is None:
             continue
         if bid.shape.any_fabric:
             reruns.append(at)
             continue
         without = {key: -count for key, count in taken.items()}
-        sweep.ask(without, bid.shape, Asker(bid.factor, False, bid.name))
-    answers = sweep.close()
-    for shape, factor in _losing(passed):
+        sweep.add_query(without, bid.shape, PriceQuery(bid.factor, False, bid.name))
+    answers = sweep.finish()
+    for shape, factor in losing:
         if shape.any_fabric:
-            answers[shape, factor] = price_newcomer(passed, shape, factor)
+            answers[shape, factor] = price_newcomer(allocation, shape, factor)
     paid: dict[str, tuple[int, str | None]] = {}
     to_win: dict[str, int] = {}
     for at in reruns:
-        answers[passed.bids[at].name] = price_winner(passed, at)
-    for bid, parts in zip(passed.bids, passed.outcome, strict=True):
+        answers[allocation.bids[at].name] = price_winner(allocation, at)
+    for bid, parts in zip(allocation.bids, allocation.bid_parts, strict=True):
         if parts is not None:
-            paid[bid.name] = settle_price(Price(*answers[bid.name]), bid.limit, parts)
+            paid[bid.name] = bound_price(CriticalValue(*answers[bid.name]), bid.limit, parts)
             continue
         found = answers[bid.shape, bid.factor][0]
         if found is not None:
             to_win[bid.name] = found
-    for demand in passed.ordered:
-        if demand.stays_put and demand.right is Right.SPOT:
-            paid[demand.demand] = price_who_stays(book, passed, demand)
+    for demand in allocation.ordered:
+        if demand.is_pinned and demand.tier is PriorityTier.SPOT:
+            paid[demand.demand] = price_pinned(state, allocation, demand)
+    assert all(name in allocation.parts for name in paid), "a loser pays"
     ladder = tuple((shape.nodes, answers[shape, newcomer][0]) for shape in sizes)
     return Prices(paid, to_win, ladder)
 
 
-def _ladder_sizes(passed: Pass) -> list[Shape]:
-    largest = max(passed.ground.size, default=0)
+def _ladder_sizes(allocation: Allocation) -> list[Shape]:
+    """Whole-node gangs of 1, 2, 4, 8, … nodes, up to the largest fabric."""
+    largest = max(allocation.layout.size, default=0)
     return [
-        Shape(1 << power, passed.ground.node_gpus, None, any_fabric=False)
+        Shape(1 << power, allocation.layout.node_gpus, None, any_fabric=False)
         for power in range(largest.bit_length())
     ]
 
 
-def _losing(passed: Pass) -> list[tuple[Shape, int]]:
-    """The different questions of the losers: their shapes and what their limits count."""
+def _losing(allocation: Allocation) -> list[tuple[Shape, int]]:
+    """The different (shape, factor) of the losers: all of one pair have one price to win."""
     return list(
         dict.fromkeys(
             (bid.shape, bid.factor)
-            for bid, parts in zip(passed.bids, passed.outcome, strict=True)
-            if parts is None and bid.shape.gpus <= passed.ground.node_gpus
+            for bid, parts in zip(allocation.bids, allocation.bid_parts, strict=True)
+            if parts is None and bid.shape.gpus <= allocation.layout.node_gpus
         )
     )
 
 
-def settle_price(price: Price, limit: int, parts: Parts) -> tuple[int, str | None]:
-    """The critical value bounded by the floors drawn and the limit."""
+def bound_price(price: CriticalValue, limit: int, parts: Parts) -> tuple[int, str | None]:
+    """(price, rival) of a winner: its critical value bounded by floors drawn and by its limit.
+
+    The rival is None where a floor is the greater.
+    """
     assert price.micros is not None, "a winner's shape fits without it"
     drawn = max((level for part in parts for level in part.levels), default=0)
     micros = max(price.micros, drawn)
-    return min(micros, limit), price.rival if price.micros >= drawn else None
+    return min(micros, limit), price.set_by if price.micros >= drawn else None
 
 
 def price_by_rerun(
@@ -119,98 +149,107 @@ def price_by_rerun(
     rivals: list[Bid],
     *,
     floor: Callable[[Room], int],
-    asking: Callable[[int], int],
-) -> Price:
-    """Run the rest of the pass without somebody, whose least floor and price to beat are given.
+    limit_to_reach: Callable[[int], int],
+) -> CriticalValue:
+    """Let `rivals` take their turns in `room`, which is consumed, until the shape fits no more.
 
-    `room` is consumed. `floor(room)` is the least floor at which the shape fits; `asking(key)` the
-    least limit that reaches a rival's key. Grows with rivals x fabrics.
+    `floor(room)` is the least floor at which the shape fits; `limit_to_reach(key)` the least limit
+    that comes before a rival's key. Grows with rivals x fabrics.
     """
     current = floor(room)
-    if current >= NEVER:
-        return Price(None, None)
+    if current >= FITS_NOWHERE:
+        return CriticalValue(None, None)
     for rival in rivals:
-        asked = asking(rival.key)
+        asked = limit_to_reach(rival.key)
         if current >= asked:
             break
-        shares = choose(room, rival, 0)
-        if shares is None:
+        division = choose(room, rival, 0)
+        if division is None:
             continue
-        for fabric, nodes in shares:
+        for fabric, nodes in division:
             room.take(fabric, rival.shape, nodes)
         after = floor(room)
+        assert after >= current, "a floor fell as room was taken"
         if after > asked:
-            return Price(asked, rival.name)
+            return CriticalValue(asked, rival.name)
         current = after
-    return Price(current, None)
+    return CriticalValue(current, None)
 
 
-def price_winner(passed: Pass, at: int) -> Price:
-    """The critical value of one winner by re-running the pass below it."""
-    room = passed.start.copy()
-    for bid, parts in zip(passed.bids[:at], passed.outcome[:at], strict=True):
+def price_winner(allocation: Allocation, at: int) -> CriticalValue:
+    """The critical value of the bid at this place, by running again the turns below it."""
+    assert allocation.bid_parts[at] is not None, "only winners have a critical value"
+    room = allocation.start.copy()
+    for bid, parts in zip(allocation.bids[:at], allocation.bid_parts[:at], strict=True):
         for part in parts or ():
             room.take(part.fabric, bid.shape, len(part.levels))
-    me = passed.bids[at]
+    me = allocation.bids[at]
     return price_by_rerun(
         room,
-        passed.bids[at + 1 :],
-        floor=lambda state: least_floor(state, me.shape),
-        asking=lambda key: ceil_div(key, me.factor),
+        allocation.bids[at + 1 :],
+        floor=lambda room: least_floor(room, me.shape),
+        limit_to_reach=lambda key: ceil_div(key, me.factor),
     )
 
 
-def price_newcomer(passed: Pass, shape: Shape, factor: int) -> Price:
-    """The least limit that wins now, whatever the ties, for somebody who is not in the pass."""
+def price_newcomer(allocation: Allocation, shape: Shape, factor: int) -> CriticalValue:
+    """The least limit with which a bid that is not there would win, whatever the ties."""
+    assert factor > 0, "a limit that counts nothing"
     return price_by_rerun(
-        passed.start.copy(),
-        passed.bids,
-        floor=lambda state: least_floor(state, shape),
-        asking=lambda key: key // factor + 1,
+        allocation.start.copy(),
+        allocation.bids,
+        floor=lambda room: least_floor(room, shape),
+        limit_to_reach=lambda key: key // factor + 1,
     )
 
 
-def price_who_stays(book: Book, passed: Pass, demand: Demand) -> tuple[int, str | None]:
-    """What the open nodes it alone holds would have cost in its turn; never above its limit."""
-    assert demand.limit_micros is not None
-    ground = passed.ground
-    parts = passed.parts[demand.demand]
+def price_pinned(
+    state: MarketState, allocation: Allocation, demand: Demand
+) -> tuple[int, str | None]:
+    """(price, rival): what the open nodes that it alone holds would have cost in its turn.
+
+    Never above its limit. Its turn comes before every bid, so the rivals are all of them.
+    """
+    assert demand.is_pinned, f"{demand.demand} is not pinned"
+    assert demand.limit_micros is not None, "a spot demand without a limit"
+    layout = allocation.layout
+    parts = allocation.parts[demand.demand]
     shared = {
         seat.node
-        for other in passed.ordered
-        if other.stays_put and other.demand != demand.demand
+        for other in allocation.ordered
+        if other.is_pinned and other.demand != demand.demand
         for seat in other.seats
     }
     wanted: dict[int, int] = {}
     for seat in demand.seats:
-        fabric = ground.fabric_of.get(seat.node)
-        if fabric is not None and seat.node not in ground.closed and seat.node not in shared:
+        fabric = layout.fabric_of.get(seat.node)
+        if fabric is not None and seat.node not in layout.closed and seat.node not in shared:
             wanted[fabric] = wanted.get(fabric, 0) + 1
-    room = passed.start.copy()
-    tenant = shape_of(demand, ground).tenant
+    room = allocation.start.copy()
+    tenant = shape_of(demand, layout).tenant
     for part in parts:
         room.free[part.fabric] += wanted.get(part.fabric, 0)
         mine = set(part.tokens) if tenant is not None else set()
         gaps = room.gaps.get((part.fabric, tenant)) if tenant is not None else None
         if gaps is not None:
-            alone = {token for token in mine if passed.pinned[token] not in shared}
+            alone = {token for token in mine if allocation.pinned_nodes[token] not in shared}
             gaps[:] = [entry for entry in gaps if entry[2] not in alone]
     price = price_by_rerun(
         room,
-        passed.bids,
-        floor=lambda state: _floor_of(state, wanted),
-        asking=lambda key: ceil_div(key, factor_of(demand, book.terms)),
+        allocation.bids,
+        floor=lambda room: _floor_of(room, wanted),
+        limit_to_reach=lambda key: ceil_div(key, factor_of(demand, state.terms)),
     )
-    return settle_price(price, demand.limit_micros, parts)
+    return bound_price(price, demand.limit_micros, parts)
 
 
 def _floor_of(room: Room, wanted: dict[int, int]) -> int:
-    """The highest floor of these whole nodes, NEVER where one fabric has too few."""
+    """The highest floor of these whole nodes, FITS_NOWHERE where one fabric has too few."""
     highest = 0
     for fabric, nodes in wanted.items():
         free = room.free[fabric]
         if nodes > free:
-            return NEVER
-        ladder = room.levels[fabric]
-        highest = max(highest, ladder[len(ladder) - free + nodes - 1])
+            return FITS_NOWHERE
+        levels = room.levels[fabric]
+        highest = max(highest, levels[len(levels) - free + nodes - 1])
     return highest

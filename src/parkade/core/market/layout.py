@@ -1,38 +1,55 @@
-"""A book seen by number: fabrics and nodes indexed, and what each demand asks of them."""
+"""The layout of a market: its fabrics and nodes by number, and what a demand asks of them.
+
+The allocation counts nodes and does not name them, so it needs each fabric as a small whole number,
+ascending by name: of two equal choices the smaller number is taken, and every run chooses alike.
+"""
 
 from typing import NamedTuple
 
-from parkade.core.market.market_state import Book, Demand, NodeInPlay
+from parkade.core.market.market_state import Demand, MarketState, NodeInPlay
 from parkade.core.placement.room import Part, Room, Shape
 
 Parts = tuple[Part, ...]
+"""What a winner takes, one part for each fabric."""
+
+Division = list[tuple[int, int]]
+"""(fabric, ranks) of one gang."""
 
 
-class Ground(NamedTuple):
-    """Fabrics by number, ascending by name; `open_nodes[f]` ascending by name.
-
-    `size[f]` counts all nodes in play of a fabric, open or closed.
-    """
+class Layout(NamedTuple):
+    """An index of the nodes in play."""
 
     fabrics: tuple[str, ...]
+    """Names, ascending; a fabric's number is its place here."""
+
     number: dict[str, int]
+    """The number of each fabric, by name."""
+
     fabric_of: dict[str, int]
+    """The fabric of each node in play, open or closed, by node."""
+
     open_nodes: tuple[tuple[NodeInPlay, ...], ...]
+    """The open nodes of each fabric, ascending by name."""
+
     closed: frozenset[str]
+    """Nodes that only their holders keep."""
+
     size: tuple[int, ...]
+    """Nodes in play of each fabric, open or closed."""
+
     node_gpus: int
 
 
-def survey(book: Book) -> Ground:
-    """Index a book; grows with N log N of its nodes."""
-    fabrics = tuple(sorted({node.fabric for node in book.nodes}))
+def build_layout(state: MarketState) -> Layout:
+    """Index the nodes of a state; grows with N log N of them."""
+    fabrics = tuple(sorted({node.fabric for node in state.nodes}))
     number = {name: index for index, name in enumerate(fabrics)}
     open_nodes: list[list[NodeInPlay]] = [[] for _ in fabrics]
     size = [0] * len(fabrics)
     fabric_of = {}
     closed = set()
-    for node in sorted(book.nodes, key=lambda node: node.node):
-        assert node.gpus == book.gpus_per_node, f"{node.node} is not of this market's shape"
+    for node in sorted(state.nodes, key=lambda node: node.node):
+        assert node.gpus == state.gpus_per_node, f"{node.node} is not of this market's shape"
         fabric = number[node.fabric]
         fabric_of[node.node] = fabric
         size[fabric] += 1
@@ -40,71 +57,76 @@ def survey(book: Book) -> Ground:
             open_nodes[fabric].append(node)
         else:
             closed.add(node.node)
-    assert len(fabric_of) == len(book.nodes), "a node is in play twice"
-    return Ground(
+    assert len(fabric_of) == len(state.nodes), "a node is in play twice"
+    assert sum(size) == sum(map(len, open_nodes)) + len(closed), "a node is neither open nor closed"
+    return Layout(
         fabrics,
         number,
         fabric_of,
         tuple(tuple(nodes) for nodes in open_nodes),
         frozenset(closed),
         tuple(size),
-        book.gpus_per_node,
+        state.gpus_per_node,
     )
 
 
-def shape_of(demand: Demand, ground: Ground) -> Shape:
+def shape_of(demand: Demand, layout: Layout) -> Shape:
     """What a demand asks of fabrics.
 
-    Work below a node shares nodes with its org's work of the same right (and reservation) only,
-    so whose floor an open node draws is never in doubt.
+    Work below a node shares nodes only with work of its org in the same tier (and reservation), so
+    the floor that a shared node draws is never in doubt.
     """
+    assert demand.nodes > 0 and demand.gpus > 0, f"{demand.demand} asks for nothing"
     tenant = None
-    if demand.gpus < ground.node_gpus:
-        tenant = (demand.org, int(demand.right), demand.reservation or "")
+    if demand.gpus < layout.node_gpus:
+        tenant = (demand.org, int(demand.tier), demand.reservation or "")
     return Shape(demand.nodes, demand.gpus, tenant, demand.any_fabric and demand.nodes > 1)
 
 
-def is_too_large(demand: Demand, ground: Ground) -> bool:
+def is_too_large(demand: Demand, layout: Layout) -> bool:
     """Whether no set of fabrics could ever hold the shape."""
-    most = sum(ground.size) if demand.any_fabric else max(ground.size, default=0)
-    return demand.gpus > ground.node_gpus or demand.nodes > most
+    most = sum(layout.size) if demand.any_fabric else max(layout.size, default=0)
+    return demand.gpus > layout.node_gpus or demand.nodes > most
 
 
-def own_fabrics(demand: Demand, ground: Ground) -> dict[int, int]:
-    """How many of its seats stand in each fabric, of those on nodes still in play."""
+def own_fabrics(demand: Demand, layout: Layout) -> dict[int, int]:
+    """How many of its seats stand in each fabric; seats on nodes that left play do not count."""
     found: dict[int, int] = {}
     for seat in demand.seats:
-        fabric = ground.fabric_of.get(seat.node)
+        fabric = layout.fabric_of.get(seat.node)
         if fabric is not None:
             found[fabric] = found.get(fabric, 0) + 1
     return found
 
 
-def seat_who_stays(
-    room: Room, ground: Ground, demand: Demand, tokens: dict[str, int], *, count_closed: bool
+def take_pinned_seats(
+    room: Room, layout: Layout, demand: Demand, tokens: dict[str, int], *, count_closed: bool
 ) -> Parts:
-    """Count the seats of a demand that stays put; `tokens` names shared nodes opened so far.
+    """Take the seats of a pinned demand out of the room, wherever they are.
 
-    Closed nodes take room only where `count_closed`, and never offer a gap to others.
+    `tokens`: the token of each shared node opened so far, by node; added to here. Closed nodes take
+    room only where `count_closed` (the room of the reserved stage holds open nodes only), and the
+    caller closes their gaps to others.
     """
-    shape = shape_of(demand, ground)
+    assert demand.is_pinned, f"{demand.demand} is not pinned"
+    shape = shape_of(demand, layout)
     levels: dict[int, list[int]] = {}
     held: dict[int, list[int]] = {}
     for seat in demand.seats:
-        fabric = ground.fabric_of.get(seat.node)
+        fabric = layout.fabric_of.get(seat.node)
         if fabric is None:
             continue
-        tier = levels.setdefault(fabric, [])
-        if seat.node in ground.closed and not count_closed:
-            tier.append(0)
+        drawn = levels.setdefault(fabric, [])
+        if seat.node in layout.closed and not count_closed:
+            drawn.append(0)
         elif shape.tenant is None:
-            tier.extend(room.open(fabric, 1))
+            drawn.extend(room.open(fabric, 1))
         else:
             level, token = room.pin(fabric, shape, tokens.get(seat.node))
             tokens[seat.node] = token
-            tier.append(level)
+            drawn.append(level)
             held.setdefault(fabric, []).append(token)
     return tuple(
-        Part(fabric, tuple(tier), tuple(held.get(fabric, ())))
-        for fabric, tier in sorted(levels.items())
+        Part(fabric, tuple(drawn), tuple(held.get(fabric, ())))
+        for fabric, drawn in sorted(levels.items())
     )

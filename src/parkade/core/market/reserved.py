@@ -1,101 +1,92 @@
-"""Who stands before the spot market: reservations, what they keep, and on-demand.
+"""The reserved stage of the allocation: owners' demands, what they keep idle, and on-demand.
 
-Own fabrics come before overflow. A reservation's idle room that is not lent is a demand like any
-other, after its owner's workloads and claims and before anybody's overflow. `keep` is taken from
-the fabrics with the least idle room first, so that what is lent lies together.
+Theory of operation
+-------------------
+A reservation is a shape: nodes by fabric. Its *entitlement* is what of the shape is not used yet.
+The stage counts room without floors, in this order:
 
-A demand takes the fabric it stands in, then one where enough nodes are idle this very moment (so
-that the seats an owner keeps come without a wait), then the tightest.
+1. Pinned demands of both tiers take their seats; a reserved one uses its reservation's
+   entitlement where it stands.
+2. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
+   already, so that no other demand of a reservation pushes them out, then the others.
+3. Keep: idle nodes of the shape that are not lent are taken out of the room of all others. That is
+   `keep` nodes of a reservation that lends, and all idle nodes of one that does not. They come from
+   the fabrics with the least idle room first, so that what is lent lies together.
+4. Overflow: a demand that found no room in its own fabrics takes any fabric that holds it, and its
+   reservation keeps as much less. So no node of the shape is used twice.
+5. Lend: what is neither used nor kept is offered to spot, at the owner's floor (`supply`).
+6. On-demand takes what steps 1 to 4 left. What it leaves is spot's.
 
-The one surprising rule: a demand that overflows gives up as much of its reservation's idle room
-as it takes elsewhere, so a reservation never holds more than its shape.
+In each step a demand takes the fabric it stands in, then one where enough nodes are free at this
+moment (so that nodes an owner keeps come without a wait), then the tightest, then the first by
+name. Keep comes before overflow: no owner's overflow takes what another owner keeps.
+
+Invariants: a reservation never uses, keeps and lends more nodes than its shape; kept nodes are in
+its own fabrics; no demand overflows while its own fabrics hold it.
+
+The one surprising rule: a demand that overflows uses the entitlement of the whole reservation, so
+as much is no longer lent, although the nodes that it left in its own fabrics may be in play.
+
+Example: amber and birch have 3 nodes each; acme has 2 nodes of amber and 1 of birch, lends, and
+keeps 1. On the left all nodes are in play and it asks for y (1 node). On the right two nodes of
+amber failed, and it asks for x (2 nodes) as well.
+
+| step | all in play: y | amber has one node: x and y |
+|---|---|---|
+| own fabrics | y takes birch: 1 left of 1 is tighter than of 2 | x fits nowhere; y takes birch |
+| entitlement left | 2, both in amber | 2, both in amber |
+| keep | 1 node of amber | nothing: x may use the 2 yet |
+| overflow | | x takes 2 nodes of birch; entitlement left 0 |
+| lend | 1 node of amber | nothing |
+| left to on-demand, then spot | amber 2, birch 2 | amber 1, birch 0 |
+
+`test_reserved.py` computes it. Decision record 14 says why this order.
 """
 
-from typing import NamedTuple
-
+from parkade.core.market.entitlement import Entitlement, KeptBlock, KeptRoom
 from parkade.core.market.layout import (
-    Ground,
+    Division,
+    Layout,
     Parts,
     is_too_large,
     own_fabrics,
-    seat_who_stays,
     shape_of,
+    take_pinned_seats,
 )
-from parkade.core.market.market_state import Book, Demand, ReservedRoom, Right, WaitReason
+from parkade.core.market.market_state import Demand, MarketState, PriorityTier
+from parkade.core.market.outcome import WaitReason
 from parkade.core.placement.room import Room, Shape, spread
 
 
-class Holding:
-    """What is left of one reservation during a pass, in nodes.
+class ReservedStage:
+    """Working state of this stage, then its outcome.
 
-    `entitled[f]`: of its shape in fabric f; `left`: of its whole shape; `kept[f]`: idle and not
-    lent; `offered[f]`: lent; `stayed`: nodes on which its demands stay put.
+    `room`: open nodes not taken yet. `free_now[f]`: nodes of fabric f that are free at this moment.
+    `parts`: what each winner took. `refused`: why the others lost. `tokens`: the token of each
+    shared node that a pinned demand holds, by node.
     """
 
-    __slots__ = ("entitled", "kept", "left", "offered", "stayed", "terms", "used")
+    __slots__ = ("entitlements", "free_now", "parts", "refused", "room", "tokens")
 
-    def __init__(self, terms: ReservedRoom, ground: Ground) -> None:
-        self.terms = terms
-        self.left = sum(nodes for _, nodes in terms.shape)
-        self.used = 0
-        self.entitled = {
-            ground.number[name]: nodes for name, nodes in terms.shape if name in ground.number
-        }
-        self.kept: dict[int, int] = {}
-        self.offered: dict[int, int] = {}
-        self.stayed: set[str] = set()
-
-    def spend(self, fabric: int, nodes: int) -> None:
-        """Use `nodes` of the right in this fabric."""
-        self.entitled[fabric] = max(0, self.entitled.get(fabric, 0) - nodes)
-        self.left = max(0, self.left - nodes)
-        self.used += nodes
-
-
-class Block(NamedTuple):
-    """Nodes of a reservation that stay empty, side by side in one fabric; the pass counts here."""
-
-    reservation: str
-    fabric: int
-    nodes: int
-
-
-class Idle(NamedTuple):
-    """Idle room that is not lent; `at_once`: nodes by reservation that come without any wait."""
-
-    blocks: tuple[Block, ...]
-    at_once: dict[str, int]
-
-    def totals(self) -> dict[str, int]:
-        """Idle nodes of each reservation."""
-        found: dict[str, int] = {}
-        for block in self.blocks:
-            found[block.reservation] = found.get(block.reservation, 0) + block.nodes
-        return found
-
-
-class Rights:
-    """Outcome of this stage, and the room it leaves to spot."""
-
-    __slots__ = ("holdings", "idle", "lost", "parts", "room", "tokens")
-
-    def __init__(self, room: Room, holdings: dict[str, Holding], idle: list[int]) -> None:
+    def __init__(
+        self, room: Room, entitlements: dict[str, Entitlement], free_now: list[int]
+    ) -> None:
         self.room = room
-        self.idle = idle
-        self.holdings = holdings
+        self.free_now = free_now
+        self.entitlements = entitlements
         self.parts: dict[str, Parts] = {}
-        self.lost: dict[str, WaitReason] = {}
+        self.refused: dict[str, WaitReason] = {}
         self.tokens: dict[str, int] = {}
 
-    def idle_room(self) -> Idle:
-        """What stays empty for its owners, the oldest reservation first."""
+    def kept_room(self) -> KeptRoom:
+        """What stays empty for its owners."""
         blocks = tuple(
-            Block(name, fabric, nodes)
-            for name, holding in self.holdings.items()
-            for fabric, nodes in sorted(holding.kept.items())
+            KeptBlock(name, fabric, nodes)
+            for name, entitlement in self.entitlements.items()
+            for fabric, nodes in sorted(entitlement.kept.items())
         )
-        terms = [holding.terms for holding in self.holdings.values()]
-        return Idle(
+        terms = [entitlement.terms for entitlement in self.entitlements.values()]
+        return KeptRoom(
             blocks,
             {
                 it.reservation: it.keep
@@ -106,224 +97,237 @@ class Rights:
         )
 
 
-def exercise(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Rights:
-    """Give reservations and on-demand their room; cost grows with their demands x fabrics."""
-    room = _open_room(book, ground, ordered)
-    rights = Rights(room, _holdings(book, ground), _idle_now(ground, ordered))
+def allocate_reserved(
+    state: MarketState, layout: Layout, ordered: tuple[Demand, ...]
+) -> ReservedStage:
+    """Give reservations and on-demand their room; grows with their demands x fabrics.
+
+    `ordered` is in priority order and holds no demand whose ranks are larger than a node.
+    """
+    assert all(it.gpus <= layout.node_gpus for it in ordered), "a rank larger than a node"
+    room = _open_room(state, layout, ordered)
+    stage = ReservedStage(room, _entitlements(state, layout), _free_now(layout, ordered))
     for demand in ordered:
-        if demand.stays_put and demand.right is not Right.SPOT:
-            _stay(demand, ground, rights)
-    reserved = [it for it in ordered if it.right is Right.RESERVED and not it.stays_put]
-    at_home = [it for it in reserved if _seat_in_own_fabrics(it, ground, rights, at_home=True)]
-    settled = {it.demand for it in at_home}
+        if demand.is_pinned and demand.tier is not PriorityTier.SPOT:
+            _take_pinned(demand, layout, stage)
+    reserved = [it for it in ordered if it.tier is PriorityTier.RESERVED and not it.is_pinned]
+    runs_there = [
+        it for it in reserved if _allocate_in_own_fabrics(it, layout, stage, runs_there=True)
+    ]
+    allocated = {it.demand for it in runs_there}
     overflowing = [
         it
         for it in reserved
-        if it.demand not in settled and not _seat_in_own_fabrics(it, ground, rights, at_home=False)
+        if it.demand not in allocated
+        and not _allocate_in_own_fabrics(it, layout, stage, runs_there=False)
     ]
-    for name, holding in rights.holdings.items():
+    for name, entitlement in stage.entitlements.items():
         elsewhere = sum(it.nodes for it in overflowing if it.reservation == name)
-        _keep_idle(holding, rights.room, elsewhere)
+        entitlement.keep(stage.room, elsewhere)
     for demand in overflowing:
-        _overflow(demand, ground, rights)
-    for holding in rights.holdings.values():
-        _keep_idle(holding, rights.room, 0)
-        _offer_rest(holding)
+        _allocate_overflow(demand, layout, stage)
+    for entitlement in stage.entitlements.values():
+        # What a demand that overflowed left of its entitlement after all is kept now.
+        entitlement.keep(stage.room, 0)
+        entitlement.lend_rest()
+        assert entitlement.kept_and_lent() <= entitlement.left, (
+            "a reservation holds more than its shape"
+        )
     for demand in ordered:
-        if demand.right is Right.ON_DEMAND and not demand.stays_put:
-            shape = shape_of(demand, ground)
-            if not _seat(demand, shape, ground, rights, _sold_room(demand, ground, rights)):
-                too_large = is_too_large(demand, ground)
-                reason = WaitReason.TOO_LARGE if too_large else WaitReason.NO_ROOM
-                rights.lost[demand.demand] = reason
-    return rights
+        if demand.tier is PriorityTier.ON_DEMAND and not demand.is_pinned:
+            _allocate_on_demand(demand, layout, stage)
+    return stage
 
 
-def _sold_room(demand: Demand, ground: Ground, rights: Rights) -> list[int]:
-    """Nodes it may open in each fabric: -1, so not even a gap, where its window was not sold."""
+def _allocate_on_demand(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
+    """Seat an on-demand where its window was sold, or refuse it."""
+    assert demand.tier is PriorityTier.ON_DEMAND, f"{demand.demand} is not on-demand"
+    if not _allocate(demand, layout, stage, _sold_limits(demand, layout, stage)):
+        too_large = is_too_large(demand, layout)
+        reason = WaitReason.TOO_LARGE if too_large else WaitReason.NO_ROOM
+        stage.refused[demand.demand] = reason
+
+
+def _sold_limits(demand: Demand, layout: Layout, stage: ReservedStage) -> list[int]:
+    """Nodes that an on-demand may open in each fabric; -1, so not even a gap, where its window was
+    not sold."""
     return [
         free if demand.only_fabric in (None, name) else -1
-        for name, free in zip(ground.fabrics, rights.room.free, strict=True)
+        for name, free in zip(layout.fabrics, stage.room.free, strict=True)
     ]
 
 
-def _open_room(book: Book, ground: Ground, ordered: tuple[Demand, ...]) -> Room:
-    """Open nodes, less those on which a spot demand stays put."""
+def _open_room(state: MarketState, layout: Layout, ordered: tuple[Demand, ...]) -> Room:
+    """Open nodes, less those that a pinned spot demand holds."""
     taken = {
         seat.node
         for demand in ordered
-        if demand.stays_put and demand.right is Right.SPOT
+        if demand.is_pinned and demand.tier is PriorityTier.SPOT
         for seat in demand.seats
     }
-    sizes = [sum(it.node not in taken for it in nodes) for nodes in ground.open_nodes]
-    return Room([[0] * size for size in sizes], book.gpus_per_node)
+    sizes = [sum(it.node not in taken for it in nodes) for nodes in layout.open_nodes]
+    return Room([[0] * size for size in sizes], state.gpus_per_node)
 
 
-def _idle_now(ground: Ground, ordered: tuple[Demand, ...]) -> list[int]:
-    """Open nodes of each fabric on which nobody sits and from which nobody is leaving."""
+def _free_now(layout: Layout, ordered: tuple[Demand, ...]) -> list[int]:
+    """Open nodes of each fabric that no demand holds and that no attempt is leaving."""
     held = {seat.node for demand in ordered for seat in demand.seats}
     return [
         sum(it.free_from_us <= 0 and it.node not in held for it in nodes)
-        for nodes in ground.open_nodes
+        for nodes in layout.open_nodes
     ]
 
 
-def _holdings(book: Book, ground: Ground) -> dict[str, Holding]:
-    older = sorted(book.reservations, key=lambda it: (it.created_us, it.reservation))
-    return {terms.reservation: Holding(terms, ground) for terms in older}
+def _entitlements(state: MarketState, layout: Layout) -> dict[str, Entitlement]:
+    """The whole shape of each reservation, the oldest first."""
+    older = sorted(state.reservations, key=lambda it: (it.created_us, it.reservation))
+    assert len({it.reservation for it in older}) == len(older), "two reservations share a name"
+    return {terms.reservation: Entitlement(terms, layout) for terms in older}
 
 
-def _stay(demand: Demand, ground: Ground, rights: Rights) -> None:
-    parts = seat_who_stays(rights.room, ground, demand, rights.tokens, count_closed=False)
-    rights.parts[demand.demand] = parts
-    holding = rights.holdings.get(demand.reservation or "")
-    if demand.right is Right.RESERVED and holding is not None:
+def _take_pinned(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
+    """Take a pinned demand's seats; a node counts as used once, however many share it."""
+    assert demand.tier is not PriorityTier.SPOT, f"{demand.demand} takes its turn in spot"
+    parts = take_pinned_seats(stage.room, layout, demand, stage.tokens, count_closed=False)
+    stage.parts[demand.demand] = parts
+    entitlement = stage.entitlements.get(demand.reservation or "")
+    if demand.tier is PriorityTier.RESERVED and entitlement is not None:
         for seat in demand.seats:
-            fabric = ground.fabric_of.get(seat.node)
-            if fabric is not None and seat.node not in holding.stayed:
-                holding.stayed.add(seat.node)
-                holding.spend(fabric, 1)
+            fabric = layout.fabric_of.get(seat.node)
+            if fabric is not None and seat.node not in entitlement.pinned_nodes:
+                entitlement.pinned_nodes.add(seat.node)
+                entitlement.use(fabric, 1)
 
 
-def _seat_in_own_fabrics(demand: Demand, ground: Ground, rights: Rights, *, at_home: bool) -> bool:
-    """Whether the demand found room of its own reservation's shape.
+def _allocate_in_own_fabrics(
+    demand: Demand, layout: Layout, stage: ReservedStage, *, runs_there: bool
+) -> bool:
+    """Whether the demand needs no overflow: it took room of its own fabrics, or was refused.
 
-    `at_home` seats only who stands there already, so that others do not push it out.
+    `runs_there`: only fabrics in which it stands already count.
     """
-    holding = rights.holdings.get(demand.reservation or "")
-    if holding is None:
-        rights.lost[demand.demand] = WaitReason.RESERVATION_FULL
+    entitlement = stage.entitlements.get(demand.reservation or "")
+    if entitlement is None:
+        stage.refused[demand.demand] = WaitReason.RESERVATION_FULL
         return True
-    own = own_fabrics(demand, ground)
+    own = own_fabrics(demand, layout)
     limits = [
-        -1 if at_home and fabric not in own else min(holding.entitled.get(fabric, 0), holding.left)
-        for fabric in range(len(ground.fabrics))
+        -1
+        if runs_there and fabric not in own
+        else min(entitlement.left_in.get(fabric, 0), entitlement.left)
+        for fabric in range(len(layout.fabrics))
     ]
-    shape = shape_of(demand, ground)
-    return _seat(demand, shape, ground, rights, limits, holding=holding)
+    return _allocate(demand, layout, stage, limits, entitlement=entitlement)
 
 
-def _seat(
+def _allocate(
     demand: Demand,
-    shape: Shape,
-    ground: Ground,
-    rights: Rights,
+    layout: Layout,
+    stage: ReservedStage,
     limits: list[int],
     *,
-    holding: Holding | None = None,
+    entitlement: Entitlement | None = None,
 ) -> bool:
-    """Seat a demand where it opens at most `limits[f]` nodes, and spend them of its right."""
-    room = rights.room
-    own = own_fabrics(demand, ground)
+    """Whether the demand found room where it opens at most `limits[f]` nodes; takes it if so.
+
+    A limit of -1 shuts the fabric. What the demand opens counts as used of
+    `entitlement`. Grows with fabrics.
+    """
+    assert len(limits) == len(layout.fabrics), "a limit for each fabric"
+    room = stage.room
+    own = own_fabrics(demand, layout)
+    shape = shape_of(demand, layout)
+    division = _choose(stage, shape, own, limits)
+    if division is None:
+        return False
+    opened = [_opened(room, shape, fabric, nodes) for fabric, nodes in division]
+    if entitlement is not None and sum(opened) > entitlement.left:
+        return False
+    stage.parts[demand.demand] = tuple(
+        room.take(fabric, shape, nodes) for fabric, nodes in division
+    )
+    for (fabric, _), nodes in zip(division, opened, strict=True):
+        if fabric not in own:
+            stage.free_now[fabric] -= nodes
+        if entitlement is not None:
+            entitlement.use(fabric, nodes)
+    return True
+
+
+def _choose(
+    stage: ReservedStage, shape: Shape, own: dict[int, int], limits: list[int]
+) -> Division | None:
+    """The fabrics that a demand takes; None where none hold it within the limits.
+
+    A gang that may use any fabrics keeps its own division if all of it fits, else takes one fabric,
+    else few.
+    """
+    room = stage.room
     stands = shape.any_fabric and sum(own.values()) == shape.nodes
     best: tuple[bool, bool, int, int, int] | None = None
     for fabric, limit in enumerate(limits):
         offer = room.offer(fabric, shape)
         if offer is not None and offer.opened <= limit:
-            waits = rights.idle[fabric] < offer.opened
+            waits = stage.free_now[fabric] < offer.opened
             rank = (fabric not in own, waits, offer.opened, limit - offer.opened, fabric)
             best = rank if best is None else min(best, rank)
     if stands and all(_fits(room, shape, *it, limits) for it in own.items()):
-        shares = sorted(own.items())
-    elif best is not None:
-        shares = [(best[4], shape.nodes)]
-    elif shape.any_fabric:
-        capacities = []
-        for fabric, limit in enumerate(limits):
-            shared = len(room.slots(fabric, shape)) - room.free[fabric]
-            most = 0 if limit < 0 else shared + min(limit, room.free[fabric])
-            capacities.append((fabric in own, most, fabric))
-        found = spread(capacities, shape.nodes)
-        if found is None:
-            return False
-        shares = found
-    else:
-        return False
-    opened = [_opened(room, shape, fabric, nodes) for fabric, nodes in shares]
-    if holding is not None and sum(opened) > holding.left:
-        return False
-    rights.parts[demand.demand] = tuple(room.take(fabric, shape, nodes) for fabric, nodes in shares)
-    for (fabric, _), nodes in zip(shares, opened, strict=True):
-        if fabric not in own:
-            rights.idle[fabric] -= nodes
-        if holding is not None:
-            holding.spend(fabric, nodes)
-    return True
+        return sorted(own.items())
+    if best is not None:
+        return [(best[4], shape.nodes)]
+    if not shape.any_fabric:
+        return None
+    capacities = []
+    for fabric, limit in enumerate(limits):
+        shared = len(room.slots(fabric, shape)) - room.free[fabric]
+        most = 0 if limit < 0 else shared + min(limit, room.free[fabric])
+        capacities.append((fabric in own, most, fabric))
+    return spread(capacities, shape.nodes)
 
 
 def _fits(room: Room, shape: Shape, fabric: int, nodes: int, limits: list[int]) -> bool:
+    """Whether `nodes` ranks of the shape fit in this fabric within its limit."""
     offer = room.offer(fabric, shape._replace(nodes=nodes))
     return offer is not None and offer.opened <= limits[fabric]
 
 
 def _opened(room: Room, shape: Shape, fabric: int, nodes: int) -> int:
+    """How many nodes the ranks would open there; they must fit."""
     offer = room.offer(fabric, shape._replace(nodes=nodes))
-    assert offer is not None
+    assert offer is not None, "a gang was divided over fabrics that do not hold it"
     return offer.opened
 
 
-def _keep_idle(holding: Holding, room: Room, elsewhere: int) -> None:
-    """Take idle room that is not lent out of the room of all others, besides what is kept.
+def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
+    """Seat a demand that found no room in its own fabrics wherever its whole shape fits.
 
-    `elsewhere`: nodes of this right that its demands may yet use outside its own fabrics.
+    What its reservation keeps counts as room for it, and is kept again as far as it may.
     """
-    idle = {
-        fabric: min(nodes - holding.kept.get(fabric, 0), room.free[fabric])
-        for fabric, nodes in holding.entitled.items()
-    }
-    idle = {fabric: nodes for fabric, nodes in idle.items() if nodes > 0}
-    terms = holding.terms
-    kept = sum(holding.kept.values())
-    wanted = min(sum(idle.values()), holding.left - elsewhere - kept)
-    if terms.floor_micros is not None:
-        wanted = min(wanted, terms.keep - kept)
-    for fabric, nodes in sorted(idle.items(), key=lambda it: (it[1], it[0])):
-        taken = min(nodes, wanted)
-        if taken > 0:
-            room.open(fabric, taken)
-            holding.kept[fabric] = holding.kept.get(fabric, 0) + taken
-            wanted -= taken
-
-
-def _overflow(demand: Demand, ground: Ground, rights: Rights) -> None:
-    """Seat a demand that found no room in its own fabrics wherever its whole shape fits."""
-    holding = rights.holdings[demand.reservation or ""]
-    room = rights.room
-    shape = shape_of(demand, ground)
-    if shape.tenant is None and holding.left < shape.nodes:
-        rights.lost[demand.demand] = WaitReason.RESERVATION_FULL
+    assert demand.demand not in stage.parts, f"{demand.demand} has room already"
+    entitlement = stage.entitlements[demand.reservation or ""]
+    room = stage.room
+    shape = shape_of(demand, layout)
+    if shape.tenant is None and entitlement.left < shape.nodes:
+        stage.refused[demand.demand] = WaitReason.RESERVATION_FULL
         return
-    kept = holding.kept
+    kept = entitlement.kept
     for fabric, nodes in kept.items():
         room.free[fabric] += nodes
-    holding.kept = {}
-    limits = [min(free, holding.left) for free in room.free]
-    seated = _seat(demand, shape, ground, rights, limits, holding=holding)
-    if not seated:
-        full = holding.left < shape.nodes
+    entitlement.kept = {}
+    limits = [min(free, entitlement.left) for free in room.free]
+    is_allocated = _allocate(demand, layout, stage, limits, entitlement=entitlement)
+    if not is_allocated:
+        full = entitlement.left < shape.nodes
         reason = WaitReason.RESERVATION_FULL if full else WaitReason.NO_ROOM
-        if is_too_large(demand, ground):
+        if is_too_large(demand, layout):
             reason = WaitReason.TOO_LARGE
-        rights.lost[demand.demand] = reason
-    allowed = min(sum(kept.values()), holding.left)
+        stage.refused[demand.demand] = reason
+    # What it took elsewhere is kept no longer: fabrics with the most kept nodes keep theirs first.
+    allowed = min(sum(kept.values()), entitlement.left)
     for fabric, nodes in sorted(kept.items(), key=lambda it: (-it[1], it[0])):
         again = min(nodes, room.free[fabric], allowed)
         if again:
             room.free[fabric] -= again
-            holding.kept[fabric] = again
+            entitlement.kept[fabric] = again
             allowed -= again
-
-
-def _offer_rest(holding: Holding) -> None:
-    """Lend what is neither used nor kept; never more than is left of the right."""
-    if holding.terms.floor_micros is None:
-        return
-    left = holding.left - sum(holding.kept.values())
-    rest = {
-        fabric: nodes - holding.kept.get(fabric, 0) for fabric, nodes in holding.entitled.items()
-    }
-    for fabric, nodes in sorted(rest.items(), key=lambda it: (-it[1], it[0])):
-        offered = min(nodes, left)
-        if offered > 0:
-            holding.offered[fabric] = offered
-            left -= offered
+    assert all(left >= 0 for left in room.free), "more is kept than a fabric has"

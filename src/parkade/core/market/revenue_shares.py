@@ -1,65 +1,79 @@
-"""Who earns what a winner pays, in whole micro-units per hour.
+"""What owners are owed: the shares of what each winner pays, in whole micro-units per hour.
 
 The owner's part of a price is price x (1 - fee), whoever owns the floor drawn. Revenue of equal
 floors is shared in the whole market pro rata of what was offered at that floor, so no owner
 depends on luck. Where a bid of a lender's own org set the price, that lender receives its floor
 only. Each account is rounded down once; the rest is the operator's, so the shares of a winner
 always add up to what it pays.
+
+Example, fee 2/7: bid b of the example in `allocation` holds 8 GPUs on one node that acme lends at
+floor 5, and pays 7 per GPU-hour, 56 an hour. Acme earns 8 x 7 x 5/7 = 40, the operator 16. Had the
+price been 14, acme would earn 80 of 112; had a bid of acme's own org set it, 40 of 112.
 """
 
 from collections.abc import Iterable
 from fractions import Fraction as Exact
 
-from parkade.core.market.market_state import Book, Right, Terms
+from parkade.core.market.market_state import ClearingTerms, MarketState, PriorityTier
 from parkade.core.market.supply import PUBLIC
 
 Shares = tuple[tuple[str, int], ...]
 
 
-class Settlement:
-    """Shares of the winners of one clearing; remembers how the offers of each floor divide."""
+class RevenueShares:
+    """Shares of the winners of one clearing.
+
+    `_offered`: by guest floor, (reservation or PUBLIC, nodes). `_known`: answers given so far.
+    """
 
     __slots__ = ("_known", "_lenders", "_offered", "_orgs", "_terms")
 
-    def __init__(self, book: Book, offered: dict[tuple[int, str], int]) -> None:
-        self._terms: Terms = book.terms
-        self._orgs = {demand.demand: demand.org for demand in book.demands}
-        self._lenders = {room.reservation: room for room in book.reservations}
+    def __init__(self, state: MarketState, offered: dict[tuple[int, str], int]) -> None:
+        self._terms: ClearingTerms = state.terms
+        self._orgs = {demand.demand: demand.org for demand in state.demands}
+        self._lenders = {room.reservation: room for room in state.reservations}
         self._offered: dict[int, list[tuple[str, int]]] = {}
         for (floor, source), nodes in sorted(offered.items()):
             self._offered.setdefault(floor, []).append((source, nodes))
         self._known: dict[tuple[object, ...], Shares] = {}
 
     def shares(
-        self, right: Right, price: int, gpus: int, floors: tuple[int, ...], rival: str | None
+        self, tier: PriorityTier, price: int, gpus: int, floors: tuple[int, ...], set_by: str | None
     ) -> Shares:
-        """What each account earns per hour of a winner with `gpus` on each of its nodes.
+        """(account, micro-units per hour) of a winner with `gpus` on each of its nodes.
 
-        `floors` are those drawn, one a node; `rival` is the demand that set the price, if one did.
-        Grows with the different questions asked, not with winners.
+        `price`: micro-units per GPU-hour. `floors`: guest floors drawn, one a node. `set_by`: the
+        demand that set the price, if one did. Grows with the different questions asked, not with
+        winners.
         """
-        if right is Right.RESERVED or price == 0:
+        assert price >= 0, "a price below zero"
+        if tier is PriorityTier.RESERVED or price == 0:
             return ()
-        rival_org = None if rival is None else self._orgs[rival]
-        question = (right, price, gpus, floors, rival_org)
+        setter_org = None if set_by is None else self._orgs[set_by]
+        question = (tier, price, gpus, floors, setter_org)
         known = self._known.get(question)
         if known is None:
-            known = self._divide(right, price, gpus, floors, rival_org)
+            known = self._divide(tier, price, gpus, floors, setter_org)
             self._known[question] = known
         return known
 
     def _divide(
-        self, right: Right, price: int, gpus: int, floors: tuple[int, ...], rival_org: str | None
+        self,
+        tier: PriorityTier,
+        price: int,
+        gpus: int,
+        floors: tuple[int, ...],
+        setter_org: str | None,
     ) -> Shares:
         fee = self._terms.fee
         owners = Exact(price * (fee.denominator - fee.numerator), fee.denominator)
         earned: dict[str, Exact] = {}
-        if right is Right.ON_DEMAND:
+        if tier is PriorityTier.ON_DEMAND:
             earned[self._terms.supplier_account] = owners * gpus * len(floors)
         else:
             for floor in sorted(set(floors)):
                 held = gpus * floors.count(floor)
-                for account, part in self._parts(floor, owners, rival_org):
+                for account, part in self._owner_shares(floor, owners, setter_org):
                     earned[account] = earned.get(account, Exact(0)) + part * held
         whole = {account: int(amount) for account, amount in earned.items()}
         rest = price * gpus * len(floors) - sum(whole.values())
@@ -68,21 +82,22 @@ class Settlement:
         whole[operator] = whole.get(operator, 0) + rest
         return tuple(sorted((account, amount) for account, amount in whole.items() if amount))
 
-    def _parts(
-        self, floor: int, owners: Exact, rival_org: str | None
+    def _owner_shares(
+        self, floor: int, owners: Exact, setter_org: str | None
     ) -> Iterable[tuple[str, Exact]]:
-        """Each owner's part of a GPU-hour drawn at this guest floor."""
+        """(account, micro-units) of a GPU-hour drawn at this guest floor, of `owners` in all."""
         offers = self._offered.get(floor)
         if not offers:
             yield self._terms.supplier_account, owners
             return
         total = sum(nodes for _, nodes in offers)
+        assert total > 0, "a floor was drawn that no owner offered"
         for source, nodes in offers:
             if source == PUBLIC:
                 yield self._terms.supplier_account, owners * nodes / total
                 continue
             lender = self._lenders[source]
             part = owners
-            if rival_org == lender.org and lender.floor_micros is not None:
+            if setter_org == lender.org and lender.floor_micros is not None:
                 part = min(owners, Exact(lender.floor_micros))
             yield lender.account, part * nodes / total

@@ -1,115 +1,131 @@
-"""The spot part of the pass: each bid in turn takes the cheapest room that holds it whole.
+"""The spot tier of the allocation: each bid in turn takes the cheapest room that holds it whole.
 
 Among the fabrics where its gang fits at floors within its limit a bid takes the one with the
 cheapest highest floor, then its own, then the one where fewest nodes are opened, then the tightest.
-A gang that may use any fabrics is given the least highest floor any placement of it could have; at
-that floor it stays where it stands, or takes one fabric if one holds it, else few. Who does not fit
-is skipped.
+A gang that may use any fabrics draws the least highest floor that any placement of it could have;
+at that floor it stays where it stands, or takes one fabric if one holds it, else few. A bid that
+does not fit is skipped.
 
-The one surprising rule: own fabrics only break ties. Were they counted any cheaper, a runner could
-be led to a cheaper fabric by telling a lower limit.
+The one surprising rule: own fabrics only break ties (decision record 6). Were they counted any
+cheaper, a running bid could be led to a cheaper fabric by naming a lower limit.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
-from parkade.core.market.layout import Ground, Parts, own_fabrics, shape_of
-from parkade.core.market.market_state import Demand, Terms
+from parkade.core.market.layout import Division, Layout, Parts, own_fabrics, shape_of
+from parkade.core.market.market_state import ClearingTerms, Demand
 from parkade.core.market.priority import factor_of, key_of
 from parkade.core.placement.room import Offer, Room, Shape, spread
 
-NEVER = 1 << 100
-"""A floor nobody's limit reaches: the shape fits nowhere."""
+FITS_NOWHERE = 1 << 100
+"""A floor that no limit reaches: the shape fits nowhere."""
 
-Shares = list[tuple[int, int]]
-Rank = tuple[int, bool, int, int, int]
+Preference = tuple[int, bool, int, int, int]
 """Highest floor, is not its own, nodes opened, nodes left, fabric: the least is taken."""
 
-NOWHERE: Rank = (NEVER, True, 0, 0, -1)
+NO_FABRIC: Preference = (FITS_NOWHERE, True, 0, 0, -1)
+"""Worse than every fabric."""
 
 
 class Bid(NamedTuple):
-    """A spot demand as the pass sees it; `own` counts its seats by fabric."""
+    """A spot demand in numbers."""
 
     name: str
     org: str
     shape: Shape
+
     limit: int
+    """Micro-units per GPU-hour."""
+
     key: int
+    """Limit x factor: its place in the priority order (`priority`)."""
+
     factor: int
+
     own: dict[int, int]
+    """Its seats in each fabric; empty for a newcomer."""
 
 
-def bid_of(demand: Demand, ground: Ground, terms: Terms) -> Bid:
+def bid_of(demand: Demand, layout: Layout, terms: ClearingTerms) -> Bid:
     """A spot demand in numbers."""
-    assert demand.limit_micros is not None
+    assert demand.limit_micros is not None, "a spot demand without a limit"
     return Bid(
         demand.demand,
         demand.org,
-        shape_of(demand, ground),
+        shape_of(demand, layout),
         demand.limit_micros,
         key_of(demand, terms),
         factor_of(demand, terms),
-        own_fabrics(demand, ground),
+        own_fabrics(demand, layout),
     )
 
 
-def spot_pass(room: Room, bids: list[Bid]) -> list[Parts | None]:
-    """Who wins and where, in the order given; changes `room`.
+def allocate_spot(room: Room, bids: list[Bid]) -> list[Parts | None]:
+    """What each bid takes, in the order given, None where it loses; changes `room`.
 
     Grows with winners x fabrics in the worst case. Rooms only shrink and floors only rise, so the
-    least floor at which a shape was last seen to fit is a bound for all who ask for it later:
+    least floor at which a shape was last seen to fit is a bound for all bids of that shape later:
     after the first of a shape is refused, the others cost one look.
     """
+    assert all(a.key >= b.key for a, b in pairwise(bids)), "bids are not in priority order"
     bound: dict[Shape, int] = {}
-    cheapest = min((ladder[0] for ladder in room.levels if ladder), default=NEVER)
-    outcome: list[Parts | None] = []
+    lowest_floor = min((levels[0] for levels in room.levels if levels), default=FITS_NOWHERE)
+    found: list[Parts | None] = []
     for bid in bids:
         if bound.get(bid.shape, 0) > bid.limit:
-            outcome.append(None)
+            found.append(None)
             continue
-        shares = choose(room, bid, cheapest)
-        if shares is None:
+        division = choose(room, bid, lowest_floor)
+        if division is None:
             bound[bid.shape] = least_floor(room, bid.shape)
-            outcome.append(None)
+            found.append(None)
             continue
-        outcome.append(tuple(room.take(fabric, bid.shape, nodes) for fabric, nodes in shares))
-    return outcome
+        taken = tuple(room.take(fabric, bid.shape, nodes) for fabric, nodes in division)
+        assert max(part.levels[-1] for part in taken) <= bid.limit, "a floor above the limit"
+        found.append(taken)
+    return found
 
 
-def choose(room: Room, bid: Bid, cheapest: int) -> Shares | None:
-    """The fabrics a bid takes in its turn; `cheapest` is a lower bound of every floor left."""
+def choose(room: Room, bid: Bid, lowest_floor: int) -> Division | None:
+    """The fabrics that a bid takes in its turn; None where it loses.
+
+    `lowest_floor` is a lower bound of every floor left: a bid that has its own fabric at that floor
+    need not look at others. Grows with fabrics.
+    """
     shape = bid.shape
     if shape.any_fabric:
         return _choose_any(room, bid)
     for fabric in bid.own:
         offer = room.offer(fabric, shape)
-        if offer is not None and offer.level <= min(bid.limit, cheapest) and len(bid.own) == 1:
+        if offer is not None and offer.level <= min(bid.limit, lowest_floor) and len(bid.own) == 1:
             return [(fabric, shape.nodes)]
-    best = NOWHERE
+    best = NO_FABRIC
     for fabric, free in enumerate(room.free):
         offer = room.offer(fabric, shape)
         if offer is not None and offer.level <= bid.limit:
-            best = min(best, rank_of(bid, fabric, offer, free))
-    return None if best is NOWHERE else [(best[4], shape.nodes)]
+            best = min(best, preference_of(bid, fabric, offer, free))
+    return None if best is NO_FABRIC else [(best[4], shape.nodes)]
 
 
-def rank_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Rank:
-    """How a bid likes a fabric's offer."""
+def preference_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Preference:
+    """How a bid ranks a fabric's offer, of which `free` nodes are free."""
     return offer.level, fabric not in bid.own, offer.opened, free - offer.opened, fabric
 
 
 def least_floor(room: Room, shape: Shape) -> int:
-    """The least highest floor any placement of the shape would draw now; NEVER if none holds it."""
+    """The least highest floor of any placement of the shape; FITS_NOWHERE if none holds it."""
     if shape.any_fabric:
         slots = sorted(
             level for fabric in range(len(room.free)) for level in room.slots(fabric, shape)
         )
-        return slots[shape.nodes - 1] if len(slots) >= shape.nodes else NEVER
+        return slots[shape.nodes - 1] if len(slots) >= shape.nodes else FITS_NOWHERE
     offers = (room.offer(fabric, shape) for fabric in range(len(room.free)))
-    return min((offer.level for offer in offers if offer is not None), default=NEVER)
+    return min((offer.level for offer in offers if offer is not None), default=FITS_NOWHERE)
 
 
-def _choose_any(room: Room, bid: Bid) -> Shares | None:
+def _choose_any(room: Room, bid: Bid) -> Division | None:
+    """As `choose`, for a gang that may use any fabrics: few, at the least highest floor."""
     shape = bid.shape
     slots = [room.slots(fabric, shape) for fabric in range(len(room.free))]
     least = least_floor(room, shape)
@@ -132,4 +148,6 @@ def _choose_any(room: Room, bid: Bid) -> Shares | None:
     ]
     if whole:
         return [(min(whole)[2], shape.nodes)]
-    return spread(capacities, shape.nodes)
+    division = spread(capacities, shape.nodes)
+    assert division is not None, "all fabrics together hold the gang at its least floor"
+    return division

@@ -3,76 +3,141 @@
 A floor is what its owner receives; here every floor is the guest's, fee included. What is not
 lent by a reservation is offered at the public floor. If nodes failed, the public step shrinks
 first, then the lent steps in proportion, by largest remainder.
+
+Example: public floor 1, fee 2/7; owner one lends 2 nodes of a fabric at floor 5, owner two lends 1
+at floor 3. With 6 nodes left by the reserved stage its guest floors are [1, 1, 1, 4.2, 7, 7], with
+3 left [4.2, 7, 7]. With one left, one's part is 2/3 of it and two's 1/3: it is one's, [7].
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from parkade.core.market.layout import Ground
-from parkade.core.market.market_state import Book
-from parkade.core.market.reserved import Holding, Rights
+from parkade.core.market.entitlement import Entitlement
+from parkade.core.market.layout import Layout
+from parkade.core.market.market_state import MarketState
+from parkade.core.market.reserved import ReservedStage
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import ceil_div
 
 PUBLIC = ""
+"""The source of what no reservation lends; sorts before every reservation."""
 
 
 class Supply(NamedTuple):
-    """`ladders[f]`: the guest floor of each node of a fabric, ascending.
+    """What spot may draw; floors in micro-units per GPU-hour."""
 
-    `offered`: nodes by (guest floor, reservation or PUBLIC) in the whole market.
-    """
+    floors: list[list[int]]
+    """The guest floor of each node of each fabric, ascending."""
 
-    ladders: list[list[int]]
     offered: dict[tuple[int, str], int]
+    """Nodes by (guest floor, reservation or PUBLIC) in the whole market."""
 
 
 def guest_floor(floor_micros: int, fee: Fraction) -> int:
-    """What a guest pays at least so that the owner receives its floor: floor / (1 - fee)."""
+    """The least price at which the owner receives its floor: floor / (1 - fee), rounded up.
+
+    Micro-units per GPU-hour, both.
+    """
     kept = fee.denominator - fee.numerator
     assert kept > 0, "a fee of all leaves no owner anything"
+    assert floor_micros >= 0, "a floor below zero"
     return ceil_div(floor_micros * fee.denominator, kept)
 
 
-def stack_floors(book: Book, ground: Ground, rights: Rights) -> Supply:
-    """The steps of each fabric, adding up to what stronger rights leave in play there."""
-    stayed: dict[int, set[str]] = {}
-    for demand in book.demands:
-        if demand.stays_put and demand.limit_micros is not None:
+def stack_supply(state: MarketState, layout: Layout, reserved: ReservedStage) -> Supply:
+    """The floors of each fabric, one for each node that the reserved stage left in play there.
+
+    Nodes of pinned bids are part of the supply: their bids draw floors like all others. Grows with
+    nodes, and fabrics x reservations.
+    """
+    pinned: dict[int, set[str]] = {}
+    for demand in state.demands:
+        if demand.is_pinned and demand.limit_micros is not None:
             for seat in demand.seats:
-                if seat.node in ground.fabric_of:
-                    stayed.setdefault(ground.fabric_of[seat.node], set()).add(seat.node)
-    ladders = []
+                if seat.node in layout.fabric_of:
+                    pinned.setdefault(layout.fabric_of[seat.node], set()).add(seat.node)
+    floors = []
     offered: dict[tuple[int, str], int] = {}
-    for fabric in range(len(ground.fabrics)):
-        nodes = rights.room.free[fabric] + len(stayed.get(fabric, ()))
-        steps = _lent_steps(rights.holdings, fabric, nodes, book.terms.fee)
-        public = nodes - sum(count for _, _, count in steps)
-        steps.append((book.terms.public_floor_micros, PUBLIC, public))
-        ladder: list[int] = []
-        for floor, source, count in sorted(steps):
-            ladder.extend([floor] * count)
+    for fabric in range(len(layout.fabrics)):
+        nodes = reserved.room.free[fabric] + len(pinned.get(fabric, ()))
+        offers = _lent_offers(reserved.entitlements, fabric, nodes, state.terms.fee)
+        public = nodes - sum(count for _, _, count in offers)
+        offers.append((state.terms.public_floor_micros, PUBLIC, public))
+        floors_here: list[int] = []
+        for floor, source, count in sorted(offers):
+            floors_here.extend([floor] * count)
             if count:
                 offered[floor, source] = offered.get((floor, source), 0) + count
-        ladders.append(ladder)
-    return Supply(ladders, offered)
+        assert len(floors_here) == nodes, "the steps do not add up to the nodes in play"
+        floors.append(floors_here)
+    return Supply(floors, offered)
 
 
-def _lent_steps(
-    holdings: dict[str, Holding], fabric: int, nodes: int, fee: Fraction
+def _lent_offers(
+    entitlements: dict[str, Entitlement], fabric: int, nodes: int, fee: Fraction
 ) -> list[tuple[int, str, int]]:
-    """(guest floor, reservation, nodes) of what is lent in this fabric, `nodes` in all at most."""
+    """(guest floor, reservation, nodes) of what is lent in this fabric, `nodes` in all at most.
+
+    Where more is lent than there is, nodes are divided pro rata by largest remainder, ties by name.
+    """
     wanted = []
-    for name, holding in sorted(holdings.items()):
-        floor = holding.terms.floor_micros
-        if floor is not None and holding.offered.get(fabric):
-            wanted.append((guest_floor(floor, fee), name, holding.offered[fabric]))
+    for name, entitlement in sorted(entitlements.items()):
+        floor = entitlement.terms.floor_micros
+        if floor is not None and entitlement.offered.get(fabric):
+            wanted.append((guest_floor(floor, fee), name, entitlement.offered[fabric]))
     total = sum(count for _, _, count in wanted)
     if total <= nodes:
         return wanted
     exact = [(count * nodes // total, count * nodes % total) for _, _, count in wanted]
     missing = nodes - sum(whole for whole, _ in exact)
     by_remainder = sorted(range(len(wanted)), key=lambda at: (-exact[at][1], wanted[at][1]))
+    assert 0 <= missing < len(wanted), "remainders do not add up"
     raised = set(by_remainder[:missing])
     return [
         (floor, name, exact[at][0] + (at in raised)) for at, (floor, name, _) in enumerate(wanted)
     ]
+
+
+def highest_floor(state: MarketState) -> int:
+    """The highest guest floor of a market, whether drawn or not."""
+    lent = (it.floor_micros for it in state.reservations if it.floor_micros is not None)
+    floors = (guest_floor(floor, state.terms.fee) for floor in lent)
+    return max([state.terms.public_floor_micros, *floors])
+
+
+class DrawnFloors:
+    """Which floors the named nodes of a seating draw: in each fabric the lowest first.
+
+    `floor_beyond`: that of a node past the floors of a fabric (the seating may fill a fabric that
+    the allocation left room in). `is_one`: whether one floor holds everywhere, so that every price
+    covers it.
+    """
+
+    __slots__ = ("_beyond", "_floors", "_level", "_next", "is_one")
+
+    def __init__(self, floors: list[list[int]], floor_beyond: int) -> None:
+        self.is_one = all(not it or it[0] == it[-1] == floor_beyond for it in floors)
+        self._floors = floors
+        self._beyond = floor_beyond
+        self._next = [0] * len(floors)
+        self._level: dict[str, int] = {}
+
+    def highest(self, fabric: int, nodes: Iterable[str]) -> int:
+        """The highest floor these nodes would draw if they were seated next."""
+        opened = [node for node in nodes if node not in self._level]
+        if not opened:
+            return max((self._level[node] for node in nodes), default=0)
+        position = self._next[fabric] + len(opened) - 1
+        here = self._floors[fabric]
+        return here[position] if position < len(here) else self._beyond
+
+    def draw(self, fabric: int, nodes: Iterable[str]) -> int:
+        """Draw a floor for each node that has none yet: the highest of them all."""
+        highest = 0
+        for node in nodes:
+            if node not in self._level:
+                self._level[node] = self.highest(fabric, (node,))
+                assert self._level[node] <= self._beyond, "a floor above the highest"
+                self._next[fabric] += 1
+            highest = max(highest, self._level[node])
+        return highest

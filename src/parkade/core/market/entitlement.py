@@ -1,0 +1,110 @@
+"""The entitlement of a reservation: what of its shape is used, kept idle, and lent.
+
+A reservation never uses, keeps and lends more nodes than its shape, and never keeps or lends
+outside its own fabrics. `reserved` decides in which order entitlements are used.
+"""
+
+from typing import NamedTuple
+
+from parkade.core.market.layout import Layout
+from parkade.core.market.market_state import ReservationInForce
+from parkade.core.placement.room import Room
+
+
+class Entitlement:
+    """What of one reservation's shape is not used yet, in whole nodes.
+
+    `left_in[f]`: of its shape in fabric f. `left`: of its whole shape. `used`: by its demands.
+    `kept[f]`: idle and not lent. `offered[f]`: lent. `pinned_nodes`: nodes that its pinned demands
+    hold, each counted as used once.
+    """
+
+    __slots__ = ("kept", "left", "left_in", "offered", "pinned_nodes", "terms", "used")
+
+    def __init__(self, terms: ReservationInForce, layout: Layout) -> None:
+        assert all(nodes >= 0 for _, nodes in terms.shape), f"{terms.reservation} has no shape"
+        self.terms = terms
+        self.left = sum(nodes for _, nodes in terms.shape)
+        self.used = 0
+        self.left_in = {
+            layout.number[name]: nodes for name, nodes in terms.shape if name in layout.number
+        }
+        self.kept: dict[int, int] = {}
+        self.offered: dict[int, int] = {}
+        self.pinned_nodes: set[str] = set()
+
+    def use(self, fabric: int, nodes: int) -> None:
+        """Use `nodes` of the whole, and of what is left in this fabric if anything is."""
+        assert nodes >= 0, "a demand cannot give nodes back"
+        self.left_in[fabric] = max(0, self.left_in.get(fabric, 0) - nodes)
+        self.left = max(0, self.left - nodes)
+        self.used += nodes
+
+    def kept_and_lent(self) -> int:
+        """Nodes that are not used by its own demands."""
+        return sum(self.kept.values()) + sum(self.offered.values())
+
+    def keep(self, room: Room, elsewhere: int) -> None:
+        """Take idle nodes that are not lent out of the room of others, as many as it is to keep.
+
+        `elsewhere`: nodes that demands may yet use outside the own fabrics.
+        """
+        assert elsewhere >= 0, "demands cannot use less than nothing"
+        idle = {
+            fabric: min(nodes - self.kept.get(fabric, 0), room.free[fabric])
+            for fabric, nodes in self.left_in.items()
+        }
+        idle = {fabric: nodes for fabric, nodes in idle.items() if nodes > 0}
+        terms = self.terms
+        kept = sum(self.kept.values())
+        wanted = min(sum(idle.values()), self.left - elsewhere - kept)
+        if terms.floor_micros is not None:
+            wanted = min(wanted, terms.keep - kept)
+        for fabric, nodes in sorted(idle.items(), key=lambda it: (it[1], it[0])):
+            taken = min(nodes, wanted)
+            if taken > 0:
+                room.open(fabric, taken)
+                self.kept[fabric] = self.kept.get(fabric, 0) + taken
+                wanted -= taken
+
+    def lend_rest(self) -> None:
+        """Lend what is neither used nor kept; never more than is left of the entitlement.
+
+        The fabrics with the most such nodes lend first.
+        """
+        if self.terms.floor_micros is None:
+            return
+        left = self.left - sum(self.kept.values())
+        rest = {fabric: nodes - self.kept.get(fabric, 0) for fabric, nodes in self.left_in.items()}
+        for fabric, nodes in sorted(rest.items(), key=lambda it: (-it[1], it[0])):
+            offered = min(nodes, left)
+            if offered > 0:
+                self.offered[fabric] = offered
+                left -= offered
+        assert left >= 0, "a reservation lends more than its entitlement"
+
+
+class KeptBlock(NamedTuple):
+    """Nodes of a reservation that stay empty, side by side; the allocation counts them here."""
+
+    reservation: str
+    fabric: int
+    nodes: int
+
+
+class KeptRoom(NamedTuple):
+    """Idle nodes that are not lent."""
+
+    blocks: tuple[KeptBlock, ...]
+    """Of the oldest reservation first."""
+
+    without_wait: dict[str, int]
+    """By reservation, how many nodes its owner may ask for without a wait: `keep`, or the whole
+    shape of a reservation that lends nothing."""
+
+    def totals(self) -> dict[str, int]:
+        """Idle nodes of each reservation."""
+        found: dict[str, int] = {}
+        for block in self.blocks:
+            found[block.reservation] = found.get(block.reservation, 0) + block.nodes
+        return found

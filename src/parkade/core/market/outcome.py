@@ -1,0 +1,95 @@
+"""What a clearing decides: a line for each demand, the use of each reservation, and the ladder."""
+
+import enum
+
+import msgspec
+
+from parkade.core.fleet.seat import Seat
+
+
+class Change(enum.StrEnum):
+    """What a clearing does with a demand, compared with the seats it has."""
+
+    KEEP = "keep"
+    START = "start"
+    MOVE = "move"
+    HEAL = "heal"
+    PREEMPT = "preempt"
+    WAIT = "wait"
+
+
+class WaitReason(enum.StrEnum):
+    """Why a demand has no seats after this clearing; the API shows it as it stands."""
+
+    NO_ROOM = "no_room"
+    OUTBID = "outbid"
+    BELOW_FLOOR = "below_floor"
+    RESERVATION_FULL = "reservation_full"
+    TOO_LARGE = "too_large"
+
+
+class ClearingLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of one demand. A winner has seats; a loser has a reason."""
+
+    demand: str
+    change: Change
+
+    seats: tuple[Seat, ...]
+    """In order of rank; empty for a loser."""
+
+    fabric: str | None
+    """The first fabric in which the allocation counted a winner; it may sit in another."""
+
+    price_micros: int
+    """Micro-units per GPU-hour; 0 for RESERVED, which the reservation pays, and for a loser."""
+
+    floor_micros: int
+    """The highest floor that a spot winner draws, else 0."""
+
+    price_set_by: str | None
+    """The rival whose key set the price; None where the floor or the posted price did."""
+
+    shares: tuple[tuple[str, int], ...]
+    """Micro-units per hour that each account earns, ascending by account; they add up to the
+    price x all GPUs."""
+
+    reason: WaitReason | None
+    """Why a loser has no seats."""
+
+    price_to_win_micros: int | None
+    """The smallest limit with which a spot loser would have won here; None where none would."""
+
+
+class ReservationUse(msgspec.Struct, frozen=True, kw_only=True):
+    """How a reservation's nodes were used in this clearing."""
+
+    reservation: str
+
+    used: int
+    """By its owner's demands, in its own fabrics or elsewhere."""
+
+    kept: int
+    """Idle and not lent."""
+
+    offered: int
+    """Lent: they stand in the supply of spot at the owner's floor."""
+
+    lent: int
+    """Of those offered, drawn by spot."""
+
+
+class Clearing(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of one clearing."""
+
+    lines: tuple[ClearingLine, ...]
+    """One for each demand, in priority order."""
+
+    reservations: tuple[ReservationUse, ...]
+    """Ascending by reservation."""
+
+    ladder: tuple[tuple[int, int | None], ...]
+    """(n, micro-units per GPU-hour) for n = 1, 2, 4, 8, …: the price with which a newcomer of one
+    whole-node gang of n would win now; None where no price would."""
+
+    used_fallback_seating: bool
+    """True where the stable seating did not hold, so that the allocation's fabrics are used."""

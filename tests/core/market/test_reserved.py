@@ -1,0 +1,285 @@
+"""The reserved stage, case by case: who gets room of which fabric, what is kept, what is lent."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from parkade.core.market.allocation import allocate
+from parkade.core.market.layout import Parts
+from parkade.core.market.market_state import MarketState
+from parkade.core.market.outcome import WaitReason
+from tests.core.market.story import bid, claim, given_market, on, on_demand, reserved
+
+LATER = 35
+ACME = reserved("acme", {"amber": 2, "birch": 1}, lends_at=5, keep=1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A market, and by hand what the stage makes of it, in nodes by fabric."""
+
+    market: MarketState
+    taken: dict[str, dict[str, int]]
+    kept: dict[str, dict[str, int]] = field(default_factory=dict)
+    lent: dict[str, dict[str, int]] = field(default_factory=dict)
+    refused: dict[str, WaitReason] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+
+
+CASES = {
+    "the example of the module: all nodes in play": Case(
+        given_market(
+            claim("y", "acme"),
+            fabrics={"amber": 3, "birch": 3},
+            reservations=(ACME,),
+        ),
+        taken={"y": {"birch": 1}},
+        kept={"acme": {"amber": 1}},
+        lent={"acme": {"amber": 1}},
+        left={"amber": 2, "birch": 2},
+    ),
+    "the example of the module: two nodes of amber failed": Case(
+        given_market(
+            claim("x", "acme", 2, submitted_us=1),
+            claim("y", "acme", submitted_us=2),
+            fabrics={"amber": 3, "birch": 3},
+            failed=("amber-1", "amber-2"),
+            reservations=(ACME,),
+        ),
+        taken={"x": {"birch": 2}, "y": {"birch": 1}},
+        left={"amber": 1, "birch": 0},
+    ),
+    "a demand takes nodes that are free now before a tighter fabric": Case(
+        given_market(
+            claim("x", "acme"),
+            fabrics={"amber": 2, "birch": 1},
+            free_from={"birch-0": LATER},
+            reservations=(ACME,),
+        ),
+        taken={"x": {"amber": 1}},
+        kept={"acme": {"amber": 1}},
+        lent={"acme": {"birch": 1}},
+        left={"amber": 0, "birch": 1},
+    ),
+    "a running demand keeps its fabric though another is tighter": Case(
+        given_market(
+            on(claim("x", "acme"), "amber-0"),
+            fabrics={"amber": 2, "birch": 1},
+            reservations=(ACME,),
+        ),
+        taken={"x": {"amber": 1}},
+        kept={"acme": {"amber": 1}},
+        lent={"acme": {"birch": 1}},
+        left={"amber": 0, "birch": 1},
+    ),
+    "a demand that runs in its own fabrics comes before a newcomer of an older reservation": Case(
+        given_market(
+            claim("new", "older"),
+            on(claim("runs", "younger"), "amber-0"),
+            fabrics={"amber": 1, "birch": 1},
+            reservations=(
+                reserved("older", {"amber": 1}, age=1),
+                reserved("younger", {"amber": 1}, age=2),
+            ),
+        ),
+        taken={"runs": {"amber": 1}, "new": {"birch": 1}},
+        left={"amber": 0, "birch": 0},
+    ),
+    "the older reservation comes before the priority of another": Case(
+        given_market(
+            claim("old", "older"),
+            claim("urgent", "younger", priority=9),
+            fabrics={"amber": 1},
+            reservations=(
+                reserved("older", {"amber": 1}, age=1),
+                reserved("younger", {"amber": 1}, age=2),
+            ),
+        ),
+        taken={"old": {"amber": 1}},
+        refused={"urgent": WaitReason.NO_ROOM},
+        left={"amber": 0},
+    ),
+    "a reservation that lends nothing keeps all its idle nodes": Case(
+        given_market(
+            claim("x", "acme"),
+            fabrics={"amber": 4},
+            reservations=(reserved("acme", {"amber": 3}),),
+        ),
+        taken={"x": {"amber": 1}},
+        kept={"acme": {"amber": 2}},
+        left={"amber": 1},
+    ),
+    "keep comes from the fabric with the least idle nodes": Case(
+        given_market(
+            fabrics={"amber": 3, "birch": 2},
+            reservations=(reserved("acme", {"amber": 3, "birch": 2}, lends_at=5, keep=2),),
+        ),
+        taken={},
+        kept={"acme": {"birch": 2}},
+        lent={"acme": {"amber": 3}},
+        left={"amber": 3, "birch": 0},
+    ),
+    "no overflow takes what another owner keeps": Case(
+        given_market(
+            claim("x", "acme"),
+            fabrics={"amber": 1, "birch": 2},
+            failed=("amber-0",),
+            reservations=(
+                reserved("acme", {"amber": 1}),
+                reserved("careful", {"birch": 2}, lends_at=5, keep=2),
+            ),
+        ),
+        taken={},
+        kept={"careful": {"birch": 2}},
+        refused={"x": WaitReason.NO_ROOM},
+        left={"birch": 0},
+    ),
+    "an overflow takes what another owner lends, and its own reservation lends as much less": Case(
+        given_market(
+            claim("x", "acme", 2),
+            fabrics={"amber": 2, "birch": 2},
+            failed=("amber-0",),
+            reservations=(
+                reserved("acme", {"amber": 2}, lends_at=5),
+                reserved("lender", {"birch": 2}, lends_at=5),
+            ),
+        ),
+        taken={"x": {"birch": 2}},
+        lent={"lender": {"birch": 2}},
+        left={"amber": 1, "birch": 0},
+    ),
+    "a demand beyond the shape is refused though nodes are free": Case(
+        given_market(
+            claim("a", "acme", 2),
+            claim("b", "acme", 1),
+            fabrics={"amber": 4},
+            reservations=(reserved("acme", {"amber": 2}),),
+        ),
+        taken={"a": {"amber": 2}},
+        refused={"b": WaitReason.RESERVATION_FULL},
+        left={"amber": 2},
+    ),
+    "a demand of a reservation that is not in force is refused": Case(
+        given_market(claim("x", "gone"), fabrics={"amber": 1}),
+        taken={},
+        refused={"x": WaitReason.RESERVATION_FULL},
+        left={"amber": 1},
+    ),
+    "work below a node shares a node and uses one node of the shape": Case(
+        given_market(
+            claim("a", "acme", gpus=2),
+            claim("b", "acme", gpus=4),
+            fabrics={"amber": 2},
+            reservations=(reserved("acme", {"amber": 2}, lends_at=5),),
+        ),
+        taken={"a": {"amber": 1}, "b": {"amber": 1}},
+        lent={"acme": {"amber": 1}},
+        left={"amber": 1},
+    ),
+    "a pinned demand uses the shape where it stands and takes no open node": Case(
+        given_market(
+            on(claim("x", "acme", is_pinned=True), "amber-0"),
+            fabrics={"amber": 2},
+            closed=("amber-0",),
+            reservations=(reserved("acme", {"amber": 2}),),
+        ),
+        taken={"x": {"amber": 1}},
+        kept={"acme": {"amber": 1}},
+        left={"amber": 0},
+    ),
+    "a gang over any fabrics keeps its own division": Case(
+        given_market(
+            on(claim("x", "acme", 2, any_fabric=True), "amber-0", "birch-0"),
+            fabrics={"amber": 2, "birch": 1},
+            reservations=(reserved("acme", {"amber": 2, "birch": 1}, lends_at=5),),
+        ),
+        taken={"x": {"amber": 1, "birch": 1}},
+        lent={"acme": {"amber": 1}},
+        left={"amber": 1, "birch": 0},
+    ),
+    "a new gang over any fabrics takes one fabric where one holds it": Case(
+        given_market(
+            claim("x", "acme", 2, any_fabric=True),
+            fabrics={"amber": 2, "birch": 1},
+            reservations=(reserved("acme", {"amber": 2, "birch": 1}, lends_at=5),),
+        ),
+        taken={"x": {"amber": 2}},
+        lent={"acme": {"birch": 1}},
+        left={"amber": 0, "birch": 1},
+    ),
+    "on-demand takes only the fabric whose calendar sold it": Case(
+        given_market(
+            on_demand("sold", only_fabric="birch"),
+            on_demand("unsold", only_fabric="cedar"),
+            fabrics={"amber": 1, "birch": 2, "cedar": 1},
+            failed=("cedar-0",),
+        ),
+        taken={"sold": {"birch": 1}},
+        refused={"unsold": WaitReason.NO_ROOM},
+        left={"amber": 1, "birch": 1},
+    ),
+    "on-demand takes what is lent and not what is kept": Case(
+        given_market(
+            on_demand("now", submitted_us=1),
+            on_demand("late", submitted_us=2),
+            fabrics={"amber": 2},
+            reservations=(reserved("acme", {"amber": 2}, lends_at=5, keep=1),),
+        ),
+        taken={"now": {"amber": 1}},
+        kept={"acme": {"amber": 1}},
+        lent={"acme": {"amber": 1}},
+        refused={"late": WaitReason.NO_ROOM},
+        left={"amber": 0},
+    ),
+    "on-demand larger than every fabric is too large": Case(
+        given_market(on_demand("huge", 3), fabrics={"amber": 2}),
+        taken={},
+        refused={"huge": WaitReason.TOO_LARGE},
+        left={"amber": 2},
+    ),
+    "nodes of a pinned bid are no room for owners": Case(
+        given_market(
+            on(bid("guest", 9, is_pinned=True), "amber-0"),
+            claim("x", "acme", 2),
+            fabrics={"amber": 2},
+            closed=("amber-0",),
+            reservations=(reserved("acme", {"amber": 2}),),
+        ),
+        taken={},
+        kept={"acme": {"amber": 1}},
+        refused={"x": WaitReason.NO_ROOM},
+        left={"amber": 0},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_reserved_stage_gives_room_in_its_order(case: Case) -> None:
+    allocation = allocate(case.market)
+    stage, names = allocation.reserved, allocation.layout.fabrics
+
+    def named(counts: dict[int, int]) -> dict[str, int]:
+        return {names[fabric]: nodes for fabric, nodes in counts.items() if nodes}
+
+    def counted(parts: Parts) -> dict[str, int]:
+        return {names[part.fabric]: len(part.levels) for part in parts}
+
+    entitlements = stage.entitlements.items()
+    assert {name: counted(parts) for name, parts in stage.parts.items()} == case.taken
+    assert {name: named(it.kept) for name, it in entitlements if named(it.kept)} == case.kept
+    assert {name: named(it.offered) for name, it in entitlements if named(it.offered)} == case.lent
+    assert stage.refused == case.refused
+    assert dict(zip(names, stage.room.free, strict=True)) == case.left
+
+
+def test_an_owner_gets_at_once_what_it_keeps_or_all_of_what_it_lends_nothing_of() -> None:
+    market = given_market(
+        fabrics={"amber": 4},
+        reservations=(
+            reserved("lends", {"amber": 2}, lends_at=5, keep=1),
+            reserved("lends-nothing", {"amber": 2}),
+        ),
+    )
+    kept = allocate(market).reserved.kept_room()
+    assert kept.without_wait == {"lends": 1, "lends-nothing": 2}
+    assert kept.totals() == {"lends": 1, "lends-nothing": 2}

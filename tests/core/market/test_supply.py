@@ -1,0 +1,73 @@
+"""The supply of spot: guest floors, and how steps shrink when nodes failed."""
+
+import pytest
+
+from parkade.core.market.allocation import allocate
+from parkade.core.market.supply import DrawnFloors, guest_floor
+from parkade.core.units.fraction import Fraction
+from tests.core.market.story import MICROS, bid, given_market, on, reserved, terms
+
+ONE = reserved("one", {"amber": 2}, lends_at=5)
+TWO = reserved("two", {"amber": 1}, lends_at=3)
+
+
+@pytest.mark.parametrize(
+    ("floor", "fee", "guest"),
+    [
+        (5 * MICROS, Fraction(numerator=2, denominator=7), 7 * MICROS),
+        (3 * MICROS, Fraction(numerator=0, denominator=1), 3 * MICROS),
+        (0, Fraction(numerator=2, denominator=7), 0),
+        (1, Fraction(numerator=1, denominator=3), 2),
+        (MICROS, Fraction(numerator=1, denominator=10), 1_111_112),
+    ],
+)
+def test_a_guest_floor_leaves_the_owner_its_floor(floor: int, fee: Fraction, guest: int) -> None:
+    assert guest_floor(floor, fee) == guest
+    assert guest * (fee.denominator - fee.numerator) >= floor * fee.denominator
+
+
+@pytest.mark.parametrize(
+    ("failed", "floors", "offered"),
+    [
+        (0, [1, 1, 1, 4.2, 7, 7], {"": 3, "two": 1, "one": 2}),
+        (3, [4.2, 7, 7], {"two": 1, "one": 2}),
+        (4, [4.2, 7], {"two": 1, "one": 1}),
+        (5, [7], {"one": 1}),
+        (6, [], {}),
+    ],
+)
+def test_the_public_step_shrinks_first_then_lent_steps_by_largest_remainder(
+    failed: int, floors: list[float], offered: dict[str, int]
+) -> None:
+    market = given_market(
+        fabrics={"amber": 6, "birch": 1},
+        failed=tuple(f"amber-{n}" for n in range(failed)),
+        reservations=(ONE, TWO),
+        on=terms(floor=1),
+    )
+    supply = allocate(market).supply
+    assert supply.floors[:-1] == ([[round(it * MICROS) for it in floors]] if floors else [])
+    amber = {source: nodes for (_, source), nodes in supply.offered.items()}
+    amber[""] -= 1
+    assert {source: nodes for source, nodes in amber.items() if nodes} == offered
+
+
+def test_nodes_of_a_pinned_bid_are_part_of_the_supply() -> None:
+    market = given_market(
+        on(bid("stays", 9, is_pinned=True), "amber-0"),
+        fabrics={"amber": 2},
+        closed=("amber-0",),
+        on=terms(floor=1),
+    )
+    assert allocate(market).supply.floors == [[MICROS, MICROS]]
+
+
+def test_named_nodes_draw_floors_in_the_order_of_seating() -> None:
+    floors = DrawnFloors([[1, 1, 7], [3]], 7)
+    assert not floors.is_one
+    assert floors.highest(0, ("amber-0", "amber-1", "amber-2")) == 7
+    assert floors.draw(0, ("amber-2", "amber-0")) == 1
+    assert floors.draw(0, ("amber-0",)) == 1
+    assert floors.highest(0, ("amber-1",)) == 7
+    assert floors.draw(1, ("birch-0", "birch-1")) == 7
+    assert DrawnFloors([[3, 3], [], [3]], 3).is_one
