@@ -96,6 +96,13 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     stop: StopOrder | None
 
 
+class NodeShape(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as an engine knows it."""
+
+    node: str
+    gpus: int
+
+
 class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     """All of a pool. An agent refuses one whose (epoch, sequence) is older than the last."""
 
@@ -103,6 +110,7 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     sequence: int
     attempts: tuple[DesiredAttempt, ...]
+    nodes: tuple[NodeShape, ...] = ()
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,11 +140,15 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Capabilities | None = None
 
 
-class NodeShape(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as an engine knows it."""
+class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A reader wants a rank's output from a byte offset on; the pool's agent sends it chunk by
+    chunk. `follow`: it goes on until the attempt has released its seats."""
 
-    node: str
-    gpus: int
+    request: str
+    attempt: str
+    rank: int
+    offset: int
+    follow: bool
 
 
 class EngineError(Exception):

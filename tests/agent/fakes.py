@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from parkade.agent.control_plane import ControlPlaneError, LogRequest, NobodyListens
+from parkade.agent.control_plane import ControlPlaneError, NobodyListens
 from parkade.ports import (
     Capabilities,
     DesiredAttempt,
     DesiredState,
+    LogRequest,
     Observation,
     ObservedAttempt,
     Phase,

@@ -8,9 +8,9 @@ import httpx
 import msgspec
 import pytest
 
-from parkade.agent.control_plane import ControlPlaneError, LogRequest, NobodyListens
+from parkade.agent.control_plane import ControlPlaneError, NobodyListens
 from parkade.agent.http import HttpControlPlane
-from parkade.ports import DesiredState
+from parkade.ports import DesiredState, LogRequest
 from tests.agent.test_plan import observation, seen, wanted
 
 Handler = Callable[[httpx.Request], httpx.Response]

@@ -74,6 +74,7 @@ ENTRIES = {
     "GET /v1/statement": 1,
     "POST /v1/clock/confirm": 1,
     "GET /v1/events": 0,
+    "POST /v1/pools/{pool}/agent-tokens": 1,
     "GET /v1/pools/{pool}/desired": 0,
     "POST /v1/pools/{pool}/observation": 1,
     "GET /v1/pools/{pool}/log-requests": 0,

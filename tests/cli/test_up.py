@@ -26,7 +26,7 @@ terms:
   clearing_pause: 100ms
 """
 PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 @pytest.fixture

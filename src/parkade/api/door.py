@@ -137,7 +137,7 @@ def find(decided: Decided, kind: type[E]) -> E | None:
     return next((event for event in decided.events if isinstance(event, kind)), None)
 
 
-async def door(
+async def agent_door(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Door:
@@ -179,6 +179,17 @@ async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
     return Idempotency(
         principal=viewer.user, key=key, request_digest=hashlib.sha256(whole).hexdigest()
     )
+
+
+Agent = Annotated[Door, Depends(agent_door)]
+
+
+async def door(authenticated: Agent) -> Door:
+    """Authenticates a person or a program; the token of an agent is refused."""
+    pool = authenticated.viewer.pool
+    if pool is not None:
+        raise said("denied", f"this token is for the agent of pool {pool} and nothing else")
+    return authenticated
 
 
 Asking = Annotated[Door, Depends(door)]

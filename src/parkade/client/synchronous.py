@@ -159,6 +159,7 @@ class Client:
     create_token = Method(calls.create_token)
     tokens = Method(calls.tokens)
     revoke_token = Method(calls.revoke_token)
+    create_agent_token = Method(calls.create_agent_token)
     open_pool = Method(calls.open_pool)
     list_pools = Method(calls.list_pools)
     nodes = Method(calls.nodes)

@@ -9,10 +9,11 @@ import threading
 from collections.abc import Iterator
 
 from parkade.control.cycle import Committed
+from parkade.core.fleet.market import Market
 from parkade.core.workloads.workload import Attempt, Stop, Workload
 from parkade.core.world.events import Cleared, Event, Forgotten
 from parkade.core.world.world import World
-from parkade.ports import DesiredAttempt, DesiredState, Rank, StopOrder
+from parkade.ports import DesiredAttempt, DesiredState, NodeShape, Rank, StopOrder
 
 
 class Outbox:
@@ -26,6 +27,7 @@ class Outbox:
         self._epoch = world.records.epoch
         self._pool_of: dict[str, str] = {}
         self._attempts: dict[str, dict[str, DesiredAttempt]] = {}
+        self._nodes: dict[str, tuple[NodeShape, ...]] = {}
         self._sequences: dict[str, int] = {}
         self._whole: dict[str, DesiredState] = {}
         self._open_pools(world, sequence)
@@ -56,6 +58,7 @@ class Outbox:
                     epoch=self._epoch,
                     sequence=self._sequences[pool],
                     attempts=tuple(self._attempts[pool].values()),
+                    nodes=self._nodes[pool],
                 )
             return self._whole[pool]
 
@@ -63,6 +66,7 @@ class Outbox:
         opened = [m for m in world.records.markets.values() if m.pool not in self._sequences]
         for market in opened:
             self._attempts[market.pool] = {}
+            self._nodes[market.pool] = nodes_of(world, market)
             self._sequences[market.pool] = sequence
         return bool(opened)
 
@@ -87,6 +91,15 @@ class Outbox:
         self._sequences[pool] = sequence
         self._whole.pop(pool, None)
         return True
+
+
+def nodes_of(world: World, market: Market) -> tuple[NodeShape, ...]:
+    """The nodes of a pool, in order of their creation."""
+    return tuple(
+        NodeShape(node=node.node, gpus=node.gpus)
+        for node in world.records.nodes.values()
+        if node.market == market.market
+    )
 
 
 def touched_workloads(event: Event) -> Iterator[str]:

@@ -14,7 +14,6 @@ from parkade.control.answers import (
     Decided,
     Health,
     Idempotency,
-    LogRequest,
     LogsUnavailable,
     PlaneStopped,
     Planned,
@@ -31,7 +30,14 @@ from parkade.core.world.commands import Command, Submit
 from parkade.core.world.events import Event
 from parkade.core.world.plan import Plan
 from parkade.core.world.world import World
-from parkade.ports import DesiredAttempt, DesiredState, Observation, StatedTransfer
+from parkade.ports import (
+    DesiredAttempt,
+    DesiredState,
+    LogRequest,
+    NodeShape,
+    Observation,
+    StatedTransfer,
+)
 
 __all__ = [
     "Decided",
@@ -58,6 +64,7 @@ class Plane:
         self._writer = Writer(doors, settings)
         self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
+        self._is_ending = False
         self._observing: dict[str, asyncio.Lock] = {}
         self._relay = Relay(
             prefix=f"logs-{self._writer.health().epoch}",
@@ -70,8 +77,11 @@ class Plane:
         self._writer.start()
 
     def end_streams(self) -> None:
-        """Ends the relayed outputs, so that a server that stops waits for no reader."""
+        """Ends the relayed outputs and the long polls, so that a server that stops waits for no
+        reader and no agent."""
+        self._is_ending = True
         self._relay.close()
+        self._writer.desired_bell.ring()
 
     async def close(self) -> None:
         """Ends after the present turn; whatever runs on the nodes goes on."""
@@ -93,6 +103,12 @@ class Plane:
     def has_pool(self, pool: str) -> bool:
         """Whether there is such a pool, as of the last commit."""
         return self._writer.outbox.has_pool(pool)
+
+    def nodes(self, pool: str) -> tuple[NodeShape, ...]:
+        """The nodes of a pool that there is, as of the last commit."""
+        state = self._writer.outbox.state(pool)
+        assert state is not None, f"there is no pool {pool}"
+        return state.nodes
 
     async def execute(
         self, command: Command, *, idempotency: Idempotency | None = None
@@ -165,7 +181,10 @@ class Plane:
             state = outbox.state(pool)
             return state is not None and (state.epoch, state.sequence) != after
 
-        await self._writer.desired_bell.wait_until(is_new, timeout_s=wait_s)
+        def is_over() -> bool:
+            return self._is_ending or is_new()
+
+        await self._writer.desired_bell.wait_until(is_over, timeout_s=wait_s)
         return outbox.state(pool) if is_new() else None
 
     async def observe(self, pool: str, observation: Observation) -> None:

@@ -1,7 +1,7 @@
-"""Puts the server together: store, plane, API, embedded agent. Nothing is started here."""
+"""Puts the server together: store, plane, API, local agents. Nothing is started here."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,8 @@ from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Doors
 from parkade.ports import Leadership, Store
-from parkade.service.embedded import Embedded, MakeEngine, make_local_engine
+from parkade.service.agents import PROGRAM, Agents
+from parkade.service.first import OPERATOR
 from parkade.service.settings import ServiceSettings
 from parkade.store import open_sqlite
 
@@ -45,7 +46,7 @@ class Wires(msgspec.Struct, frozen=True, kw_only=True):
     """The doors that a test may exchange."""
 
     clock: SteadyClock = SystemClock()
-    make_engine: MakeEngine = make_local_engine
+    agent_program: Sequence[str] = PROGRAM
     make_leadership: Callable[[Path], Leadership] = file_leadership
     on_fatal: Callable[[BaseException], None] = end_process
     point: Callable[[str], None] = nothing
@@ -57,7 +58,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     plane: Plane
     app: FastAPI
-    embedded: Embedded
+    agents: Agents
 
 
 def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
@@ -76,5 +77,5 @@ def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Se
         store=store,
         plane=plane,
         app=create_app(plane, ApiSettings(unit=settings.unit)),
-        embedded=Embedded(plane, settings, wires.clock, wires.make_engine),
+        agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
     )

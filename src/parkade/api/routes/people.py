@@ -127,6 +127,11 @@ async def create_token(body: wire.CreateToken, door: Asking) -> wire.NewToken:
         user=body.user,
         digest=doors.digest_of(secret),
     )
+    return await add_token(door, command, secret)
+
+
+async def add_token(door: Door, command: commands.AddToken, secret: str) -> wire.NewToken:
+    """The new token; `conflict` where an earlier try of the same request made it."""
     decided = await door.execute(command, lambda _, __, decided: decided)
     added = doors.find(decided, events.TokenAdded)
     assert added is not None

@@ -91,9 +91,21 @@ def add_token(world: World, command: asked.AddToken, now_us: int) -> Decision:
         return denied("tokens are made by their user, an owner of the org or an operator")
     if user.role is Role.OPERATOR and not is_operator(world, command.by):
         return denied("only an operator makes an operator's tokens")
+    if command.pool is not None and not is_operator(world, command.by):
+        return denied("only an operator makes an agent's tokens")
+    if command.pool is not None and command.pool not in {
+        market.pool for market in world.records.markets.values()
+    }:
+        return not_found("pool", command.pool)
     if command.token in world.records.tokens or command.digest in world.tokens_by_digest:
         return Refusal(reason=Reason.ALREADY_EXISTS, detail=f"token {command.token!r} exists")
-    token = Token(token=command.token, user=command.user, digest=command.digest, is_revoked=False)
+    token = Token(
+        token=command.token,
+        user=command.user,
+        digest=command.digest,
+        is_revoked=False,
+        pool=command.pool,
+    )
     return (happened.TokenAdded(at_us=now_us, token=token),)
 
 
