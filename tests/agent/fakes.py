@@ -15,7 +15,7 @@ from parkade.ports import (
     Observation,
     ObservedAttempt,
     Phase,
-    StopOrder,
+    Stop,
 )
 
 
@@ -82,7 +82,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.attempts: dict[str, ObservedAttempt] = {}
         self.launches: list[str] = []
-        self.orders: list[tuple[str, StopOrder]] = []
+        self.orders: list[tuple[str, Stop]] = []
         self.forgotten: list[str] = []
         self.troubles: dict[str, list[Exception]] = {}
         self.is_complete = True
@@ -127,7 +127,7 @@ class FakeEngine:
             attempts=tuple(self.attempts.values()),
         )
 
-    async def stop(self, attempt: str, order: StopOrder) -> None:
+    async def stop(self, attempt: str, order: Stop) -> None:
         self.orders.append((attempt, order))
         self.attempts[attempt] = msgspec.structs.replace(
             self.attempts[attempt], phase=Phase.RELEASED, released_us=2

@@ -22,7 +22,7 @@ from parkade.core.workloads.spec import (
 )
 from parkade.core.world import commands as asked
 from parkade.core.world.people import Role
-from parkade.ports import DesiredState, Rank, Store
+from parkade.ports import DesiredState, Seat, Store
 from parkade.store import open_sqlite
 from tests.control.small import TERMS, HandClock, Leading
 
@@ -117,7 +117,7 @@ def test_an_attempt_is_told_with_all_that_its_engine_needs(driven: Driven) -> No
     assert (attempt.name, attempt.org, attempt.unix_user) == ("train", "lab", "ann1")
     assert (attempt.command, attempt.workdir) == ("python train.py", "/home/ann")
     assert (attempt.env, attempt.env_file) == ((("EPOCHS", "3"),), "~/secrets")
-    assert attempt.ranks == (Rank(node="n1", gpus=3), Rank(node="n2", gpus=3))
+    assert attempt.ranks == (Seat(node="n1", gpus=3), Seat(node="n2", gpus=3))
     assert (attempt.checkpoint_signal, attempt.stop) == ("SIGUSR1", None)
 
 
@@ -127,9 +127,9 @@ def test_a_stop_is_told_with_its_deadlines_until_the_release_is_seen(driven: Dri
     (attempt,) = driven.state().attempts
     assert attempt.stop is not None
     now_us = driven.clock.wall
-    assert attempt.stop.noticed_at_us == now_us
+    assert attempt.stop.noticed_us == now_us
     assert attempt.stop.deadline_us == now_us + TERMS.notice_us
-    assert attempt.stop.kill_at_us == now_us + TERMS.notice_us + TERMS.kill_us
+    assert attempt.stop.kill_us == now_us + TERMS.notice_us + TERMS.kill_us
     assert attempt.stop.cause == "cancelled"
     seen = ObservedAttempt(
         attempt="w1.1",

@@ -12,14 +12,15 @@ from typing import Any, Protocol
 
 import msgspec
 
+from parkade.core.workloads.life import Cause
 from parkade.ports import (
     DesiredAttempt,
     Engine,
     Observation,
     ObservedAttempt,
     Phase,
-    Rank,
-    StopOrder,
+    Seat,
+    Stop,
 )
 
 PATIENCE_S = 20.0
@@ -62,21 +63,21 @@ def attempt_of(command: str, *, nodes: int = 1, gpus: int = 1, **changes: Any) -
         workdir="/tmp",
         env=(),
         env_file=None,
-        ranks=tuple(Rank(node=f"n{index}", gpus=gpus) for index in range(nodes)),
+        ranks=tuple(Seat(node=f"n{index}", gpus=gpus) for index in range(nodes)),
         checkpoint_signal=None,
         stop=None,
     )
     return msgspec.structs.replace(made, **changes)
 
 
-def order_in(term_s: float, kill_s: float, cause: str = "outbid") -> StopOrder:
+def order_in(term_s: float, kill_s: float, cause: str = "outbid") -> Stop:
     """TERM and KILL that many seconds from now."""
     now = now_us()
-    return StopOrder(
-        noticed_at_us=now,
+    return Stop(
+        noticed_us=now,
         deadline_us=now + int(term_s * SECOND_US),
-        kill_at_us=now + int(kill_s * SECOND_US),
-        cause=cause,
+        kill_us=now + int(kill_s * SECOND_US),
+        cause=Cause(cause),
     )
 
 

@@ -17,7 +17,7 @@ from parkade.agent import memory as memories
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError
 from parkade.agent.logs import LogServer
-from parkade.agent.plan import Action, Forget, Launch, Refuse, Stop, plan, with_refusals
+from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
 from parkade.ports import (
     Clock,
     Conflict,
@@ -236,7 +236,7 @@ class Agent:
             case Launch(attempt=attempt):
                 task = asyncio.create_task(self._launch(attempt))
                 self.launching[attempt.attempt] = task
-            case Stop(attempt=name, order=order):
+            case HandOver(attempt=name, order=order):
                 await self.engine.stop(name, order)
                 self.memory.ordered.add(name)
             case Refuse(attempt=name, why=why):

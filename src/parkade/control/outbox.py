@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from parkade.control.cycle import Committed
 from parkade.core.fleet.market import Market
-from parkade.core.workloads.workload import Attempt, Stop, Workload
+from parkade.core.workloads.workload import Attempt, Workload
 from parkade.core.world.events import Cleared, Event, Forgotten
 from parkade.core.world.world import World
-from parkade.ports import DesiredAttempt, DesiredState, NodeShape, Rank, StopOrder
+from parkade.ports import DesiredAttempt, DesiredState, NodeShape
 
 
 class Outbox:
@@ -130,18 +130,7 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         workdir=spec.workdir,
         env=spec.env,
         env_file=spec.env_file,
-        ranks=tuple(Rank(node=seat.node, gpus=seat.gpus) for seat in attempt.seats),
+        ranks=attempt.seats,
         checkpoint_signal=spec.checkpoint.signal if spec.checkpoint else None,
-        stop=_stop_order(attempt.stop),
-    )
-
-
-def _stop_order(stop: Stop | None) -> StopOrder | None:
-    if stop is None:
-        return None
-    return StopOrder(
-        noticed_at_us=stop.noticed_us,
-        deadline_us=stop.deadline_us,
-        kill_at_us=stop.kill_us,
-        cause=stop.cause.value,
+        stop=attempt.stop,
     )
