@@ -19,7 +19,7 @@ from parkade.control.clock import SystemClock
 from parkade.control.core import RULES
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors
+from parkade.control.writer import Dependencies
 from parkade.ports import DesiredState, Observation, ObservedAttempt, Phase
 from parkade.service.first import make_operator
 from parkade.store import open_sqlite
@@ -208,15 +208,15 @@ async def _serve(folder: Path, told: dict[str, Any], ready: threading.Event) -> 
         raise error
 
     store = open_sqlite(folder / "parkade.sqlite3", point=lambda _: None)
-    doors = Doors(
+    dependencies = Dependencies(
         store=store,
         clock=SystemClock(),
         rules=RULES,
         on_fatal=fatal,
-        point=lambda _: None,
+        crash_point=lambda _: None,
         leadership=Leading(),
     )
-    plane = Plane(doors, PlaneSettings(check_every=1, unreachable_after_us=3_600_000_000))
+    plane = Plane(dependencies, PlaneSettings(check_every=1, unreachable_after_us=3_600_000_000))
     plane.start()
 
     def tell(secret: str) -> None:

@@ -17,7 +17,7 @@ from parkade.control.clock import SystemClock
 from parkade.control.core import RULES
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors
+from parkade.control.writer import Dependencies
 from parkade.core.world.commands import CreateOrg, Deposit
 from parkade.store import open_sqlite
 from tests.control.small import Leading
@@ -39,15 +39,15 @@ async def deposit(plane: Plane, times: int) -> list[float]:
 async def measure(folder: Path) -> list[str]:
     """One line for each way of asking."""
     store = open_sqlite(folder / "parkade.sqlite3")
-    doors = Doors(
+    dependencies = Dependencies(
         store=store,
         clock=SystemClock(),
         rules=RULES,
         on_fatal=lambda error: None,
-        point=lambda point: None,
+        crash_point=lambda _: None,
         leadership=Leading(),
     )
-    plane = Plane(doors, PlaneSettings(check_every=1000))
+    plane = Plane(dependencies, PlaneSettings(check_every=1000))
     plane.start()
     await plane.execute(CreateOrg(by=None, org="a"))
     took = await deposit(plane, ONE_BY_ONE)

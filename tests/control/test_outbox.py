@@ -9,7 +9,7 @@ from parkade.control.answers import Decided
 from parkade.control.core import RULES
 from parkade.control.cycle import Asked
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors, Writer
+from parkade.control.writer import Dependencies, Writer
 from parkade.core.fleet.market import InstanceType
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
@@ -68,15 +68,15 @@ class Driven:
         self.ask(asked.Deposit(by=None, org="lab", micros=10**9))
 
     def restarted(self) -> Writer:
-        doors = Doors(
+        dependencies = Dependencies(
             store=self.store,
             clock=self.clock,
             rules=RULES,
             on_fatal=lambda error: None,
-            point=lambda point: None,
+            crash_point=lambda _: None,
             leadership=Leading(),
         )
-        return Writer(doors, PlaneSettings(check_every=1))
+        return Writer(dependencies, PlaneSettings(check_every=1))
 
     def ask(self, command: asked.Command) -> None:
         one = Asked(command=command, idempotency=None)

@@ -18,7 +18,7 @@ from parkade.control.plane import (
 )
 from parkade.control.rules import Rules
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors, LeadershipLost
+from parkade.control.writer import Dependencies, LeadershipLost
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US
 from parkade.core.world.commands import ConfirmClock, CreateOrg, Deposit, OpenPool
@@ -40,15 +40,15 @@ class Bench:
         self.fatal: list[BaseException] = []
         self.leadership = Leading()
         self.store: Store = open_sqlite(folder / "parkade.sqlite3")
-        self.doors = Doors(
+        self.dependencies = Dependencies(
             store=self.store,
             clock=self.clock,
             rules=rules,
             on_fatal=self.fatal.append,
-            point=lambda _: None,
+            crash_point=lambda _: None,
             leadership=self.leadership,
         )
-        self.plane = Plane(self.doors, settings)
+        self.plane = Plane(self.dependencies, settings)
 
 
 @contextlib.asynccontextmanager

@@ -44,7 +44,9 @@ def main(data_folder: str, port: str, token_file: str) -> None:
         agent_tick_s=0.1,
         agent_heartbeat_s=0.3,
     )
-    wires = Wires(point=trap.pass_point, agent_program=(sys.executable, "-m", "tests.crash.agent"))
+    wires = Wires(
+        crash_point=trap.pass_point, agent_program=(sys.executable, "-m", "tests.crash.agent")
+    )
     up(settings, UpOptions(token_file=Path(token_file)), wires)
 
 

@@ -18,7 +18,7 @@ from parkade.control.core import RULES
 from parkade.control.cycle import Asked, Outcome
 from parkade.control.recover import recover
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors, Writer
+from parkade.control.writer import Dependencies, Writer
 from parkade.core.fleet.market import InstanceType
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
@@ -111,15 +111,15 @@ class Story:
     def _live(self) -> Writer:
         self.lives += 1
         self.store = open_sqlite(self.path, point=self._point)
-        doors = Doors(
+        dependencies = Dependencies(
             store=self.store,
             clock=self.clock,
             rules=RULES,
             on_fatal=lambda error: None,
-            point=self._point,
+            crash_point=self._point,
             leadership=Leading(),
         )
-        return Writer(doors, SETTINGS)
+        return Writer(dependencies, SETTINGS)
 
     def _point(self, point: str) -> None:
         if self._fuse is None or self._fuse[0] != point:

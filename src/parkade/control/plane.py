@@ -24,7 +24,7 @@ from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
 from parkade.control.settings import PlaneSettings
 from parkade.control.viewers import Viewer
-from parkade.control.writer import Doors, Writer
+from parkade.control.writer import Dependencies, Writer
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.world.commands import Command, Submit
 from parkade.core.world.events import Event
@@ -59,9 +59,9 @@ _T = TypeVar("_T")
 class Plane:
     """Opening one recovers the world and begins an epoch; `start` begins to answer."""
 
-    def __init__(self, doors: Doors, settings: PlaneSettings) -> None:
-        self._doors = doors
-        self._writer = Writer(doors, settings)
+    def __init__(self, dependencies: Dependencies, settings: PlaneSettings) -> None:
+        self._dependencies = dependencies
+        self._writer = Writer(dependencies, settings)
         self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._is_ending = False
@@ -142,7 +142,8 @@ class Plane:
 
     def plan(self, world: World, command: Submit, now_us: int) -> tuple[Plan, Planned] | Refusal:
         """A view: what a submission would come to, and what would be launched; nothing changes."""
-        plan = self.unsupported(world, command) or self._doors.rules.plan(world, command, now_us)
+        rules = self._dependencies.rules
+        plan = self.unsupported(world, command) or rules.plan(world, command, now_us)
         if isinstance(plan, Refusal):
             return plan
         market = world.records.markets[plan.workload.market]
@@ -163,7 +164,7 @@ class Plane:
         self, account: str, *, from_us: int | None, to_us: int | None
     ) -> list[StatedTransfer]:
         """Every transfer of an account in [from_us, to_us), in order."""
-        read = self._doors.store.statement
+        read = self._dependencies.store.statement
         return list(await asyncio.to_thread(read, account, from_us=from_us, to_us=to_us))
 
     def events(self, *, after: int) -> AsyncIterator[tuple[int, Event]]:
@@ -193,7 +194,7 @@ class Plane:
         async with self._observing.setdefault(pool, asyncio.Lock()):
             state = self._writer.outbox.state(pool)
             desired = None if state is None else state.sequence
-            steady_us = self._doors.clock.steady_us()
+            steady_us = self._dependencies.clock.steady_us()
             taken = self._intake.take(observation, desired=desired, steady_us=steady_us)
             if taken.is_heard_again:
                 self._writer.inbox.nudge()
@@ -235,7 +236,7 @@ class Plane:
         return await self._relay.chunk(pool, request, chunk, is_last=is_last)
 
     def _is_silent(self, pool: str) -> bool:
-        return self._intake.is_silent(pool, self._doors.clock.steady_us())
+        return self._intake.is_silent(pool, self._dependencies.clock.steady_us())
 
     def _refuse_if_stopped(self) -> None:
         if self._writer.inbox.is_closed:

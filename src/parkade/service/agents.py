@@ -18,7 +18,7 @@ import structlog
 
 from parkade.agent.backoff import Backoff
 from parkade.agent.timer import LoopTimer
-from parkade.api.door import digest_of, new_token
+from parkade.api.context import digest_of, new_token
 from parkade.control.clock import SystemClock
 from parkade.control.plane import Plane
 from parkade.core.units.refusal import Refusal

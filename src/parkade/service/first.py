@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from parkade.api.door import digest_of, new_token
+from parkade.api.context import digest_of, new_token
 from parkade.control.plane import Plane
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.world.commands import AddToken, Command, CreateOrg, CreateUser

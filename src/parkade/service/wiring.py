@@ -14,7 +14,7 @@ from parkade.control.core import RULES
 from parkade.control.leadership import FileLeadership
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors
+from parkade.control.writer import Dependencies
 from parkade.ports import Leadership, Store
 from parkade.service.agents import PROGRAM, Agents
 from parkade.service.first import OPERATOR
@@ -43,13 +43,13 @@ def file_leadership(path: Path) -> Leadership:
 
 
 class Wires(msgspec.Struct, frozen=True, kw_only=True):
-    """The doors that a test may exchange."""
+    """What a test may exchange."""
 
     clock: SteadyClock = SystemClock()
     agent_program: Sequence[str] = PROGRAM
     make_leadership: Callable[[Path], Leadership] = file_leadership
     on_fatal: Callable[[BaseException], None] = end_process
-    point: Callable[[str], None] = nothing
+    crash_point: Callable[[str], None] = nothing
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,16 +63,16 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
     """A server over the data folder; the caller holds the leadership."""
-    store = open_sqlite(settings.data_folder / "parkade.sqlite3", point=wires.point)
-    doors = Doors(
+    store = open_sqlite(settings.data_folder / "parkade.sqlite3", point=wires.crash_point)
+    dependencies = Dependencies(
         store=store,
         clock=wires.clock,
         rules=RULES,
         on_fatal=wires.on_fatal,
-        point=wires.point,
+        crash_point=wires.crash_point,
         leadership=leadership,
     )
-    plane = Plane(doors, PlaneSettings(check_every=settings.check_every))
+    plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
     return Server(
         store=store,
         plane=plane,

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from parkade.api.door import Asking, Door
-from parkade.api.problems import said
+from parkade.api.context import Authenticated, RequestContext
+from parkade.api.problems import problem
 from parkade.api.translate import micros_or_none, open_pool
 from parkade.api.views import pools as views
 from parkade.core.fleet.market import Market
@@ -16,18 +16,18 @@ router = APIRouter(tags=["pools"])
 
 
 @router.post("/pools", status_code=201)
-async def create_pool(body: wire.OpenPool, door: Asking) -> wire.Pool:
+async def create_pool(body: wire.OpenPool, context: Authenticated) -> wire.Pool:
     """A new pool and its market; operators only."""
-    door.require_operator()
-    command = open_pool(body, by=door.viewer.user)
-    shown = await door.execute(command, lambda world, _, __: _records(world))
+    context.require_operator()
+    command = open_pool(body, by=context.viewer.user)
+    shown = await context.execute(command, lambda world, _, __: _records(world))
     return next(pool for pool in views.pools(*shown).pools if pool.pool == body.pool)
 
 
 @router.get("/pools")
-async def list_pools(door: Asking) -> wire.Pools:
+async def list_pools(context: Authenticated) -> wire.Pools:
     """All pools and their published terms."""
-    return views.pools(*await door.read(lambda world, _: _records(world)))
+    return views.pools(*await context.read(lambda world, _: _records(world)))
 
 
 def _records(world: World) -> tuple[list[Market], list[Node]]:
@@ -35,35 +35,35 @@ def _records(world: World) -> tuple[list[Market], list[Node]]:
 
 
 @router.get("/prices")
-async def list_prices(door: Asking) -> wire.Prices:
+async def list_prices(context: Authenticated) -> wire.Prices:
     """Every market's prices, and what would win there now."""
-    markets = await door.read(lambda world, _: list(world.records.markets.values()))
+    markets = await context.read(lambda world, _: list(world.records.markets.values()))
     return wire.Prices(prices=tuple(map(views.sheet, markets)))
 
 
 @router.post("/prices/{market}")
-async def set_prices(market: str, body: wire.SetPrices, door: Asking) -> wire.Sheet:
+async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) -> wire.Sheet:
     """A new price sheet; operators only. Sold reservations keep their rate."""
-    door.require_operator()
+    context.require_operator()
     if body == wire.SetPrices():
-        raise said("invalid", "name at least one price")
+        raise problem("invalid", "name at least one price")
     command = commands.SetPrices(
-        by=door.viewer.user,
+        by=context.viewer.user,
         market=market,
         pay_as_you_go_micros=micros_or_none(body.pay_as_you_go),
         reservation_rate_micros=micros_or_none(body.reservation_rate),
         public_floor_micros=micros_or_none(body.public_floor),
     )
     return views.sheet(
-        await door.execute(command, lambda world, _, __: world.records.markets[market])
+        await context.execute(command, lambda world, _, __: world.records.markets[market])
     )
 
 
 @router.get("/nodes")
-async def list_nodes(door: Asking, market: str | None = None) -> wire.Nodes:
+async def list_nodes(context: Authenticated, market: str | None = None) -> wire.Nodes:
     """All nodes, or a market's; operators only."""
-    door.require_operator()
-    found = await door.read(
+    context.require_operator()
+    found = await context.read(
         lambda world, _: [
             views.seated(world, node)
             for node in world.records.nodes.values()
@@ -74,35 +74,35 @@ async def list_nodes(door: Asking, market: str | None = None) -> wire.Nodes:
 
 
 @router.post("/nodes/{node}/cordon")
-async def cordon(node: str, body: wire.NodeReason, door: Asking) -> wire.Node:
+async def cordon(node: str, body: wire.NodeReason, context: Authenticated) -> wire.Node:
     """No new work on a node; who sits there stays."""
-    command = commands.CordonNode(by=door.viewer.user, node=node, reason=body.reason)
-    return await _change(door, command, node)
+    command = commands.CordonNode(by=context.viewer.user, node=node, reason=body.reason)
+    return await _change(context, command, node)
 
 
 @router.post("/nodes/{node}/uncordon")
-async def uncordon(node: str, door: Asking) -> wire.Node:
+async def uncordon(node: str, context: Authenticated) -> wire.Node:
     """The caller's cordon is lifted."""
-    return await _change(door, commands.UncordonNode(by=door.viewer.user, node=node), node)
+    return await _change(context, commands.UncordonNode(by=context.viewer.user, node=node), node)
 
 
 @router.post("/nodes/{node}/fail")
-async def fail(node: str, body: wire.NodeReason, door: Asking) -> wire.Node:
+async def fail(node: str, body: wire.NodeReason, context: Authenticated) -> wire.Node:
     """The node is broken: out of play, and whoever sits there is healed."""
-    command = commands.FailNode(by=door.viewer.user, node=node, reason=body.reason)
-    return await _change(door, command, node)
+    command = commands.FailNode(by=context.viewer.user, node=node, reason=body.reason)
+    return await _change(context, command, node)
 
 
 @router.post("/nodes/{node}/restore")
-async def restore(node: str, door: Asking) -> wire.Node:
+async def restore(node: str, context: Authenticated) -> wire.Node:
     """The node is well again."""
-    return await _change(door, commands.RestoreNode(by=door.viewer.user, node=node), node)
+    return await _change(context, commands.RestoreNode(by=context.viewer.user, node=node), node)
 
 
-async def _change(door: Door, command: commands.Command, name: str) -> wire.Node:
-    door.require_operator()
+async def _change(context: RequestContext, command: commands.Command, name: str) -> wire.Node:
+    context.require_operator()
     return views.node(
-        await door.execute(
+        await context.execute(
             command, lambda world, _, __: views.seated(world, world.records.nodes[name])
         )
     )
