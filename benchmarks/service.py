@@ -24,7 +24,7 @@ TERMS = {
 
 @contextlib.contextmanager
 def served() -> Iterator[Stage]:
-    """A running server as `parkade up` starts it, agent and local engine inside."""
+    """A running server as `parkade up` starts it, which starts the agent of a local pool."""
     with tempfile.TemporaryDirectory(prefix="parkade-bench-") as folder, Stage(Path(folder)) as it:
         yield it
 

@@ -11,16 +11,19 @@ from msgspec.structs import replace
 
 from parkade.control.core import RULES
 from parkade.control.rules import Rules
-from parkade.control.writer import Doors
+from parkade.control.writer import Dependencies
 from parkade.core.fleet.market import InstanceType, Market, MarketTerms
 from parkade.core.fleet.pool import Pool
+from parkade.core.fleet.seat import Seat
 from parkade.core.state import commands
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
-from parkade.ports import DesiredAttempt, Leadership, Rank, StopOrder, Store
+from parkade.core.workloads.workload import Stop
+from parkade.ports import DesiredAttempt, DesiredState, Leadership, Store
 
 
 def terms(**changes: Any) -> MarketTerms:
@@ -161,6 +164,7 @@ def desired(attempt: str = "w1.1", **changes: Any) -> DesiredAttempt:
         attempt=attempt,
         workload=attempt.partition(".")[0],
         generation=1,
+        launch_sequence=1,
         name="job",
         org="acme",
         unix_user=None,
@@ -168,9 +172,17 @@ def desired(attempt: str = "w1.1", **changes: Any) -> DesiredAttempt:
         workdir="/",
         env=(),
         env_file=None,
-        ranks=(Rank(node="n0", gpus=1),),
+        ranks=(Seat(node="n0", gpus=1),),
         checkpoint_signal=None,
         stop=None,
+    )
+    return replace(made, **changes)
+
+
+def desired_state(pool: str, *attempts: DesiredAttempt, **changes: Any) -> DesiredState:
+    """All that shall run in a pool."""
+    made = DesiredState(
+        pool=pool, epoch=1, installation="i" * 32, lineage="l" * 32, sequence=1, attempts=attempts
     )
     return replace(made, **changes)
 
@@ -192,13 +204,13 @@ def observed(attempt: str = "w1.1", **changes: Any) -> ObservedAttempt:
     return replace(made, **changes)
 
 
-def stop_order(now_us: int, *, term_s: float, kill_s: float, cause: str = "outbid") -> StopOrder:
+def stop_order(now_us: int, *, term_s: float, kill_s: float, cause: str = "outbid") -> Stop:
     """TERM and KILL that many seconds from now."""
-    return StopOrder(
-        noticed_at_us=now_us,
+    return Stop(
+        noticed_us=now_us,
         deadline_us=now_us + int(term_s * SECOND_US),
-        kill_at_us=now_us + int(kill_s * SECOND_US),
-        cause=cause,
+        kill_us=now_us + int(kill_s * SECOND_US),
+        cause=Cause(cause),
     )
 
 
@@ -260,21 +272,21 @@ class Leading:
         """Nothing to let go of."""
 
 
-def doors(
+def dependencies(
     store: Store,
     clock: Any,
     *,
     rules: Rules = RULES,
     on_fatal: Callable[[BaseException], None] = no_fatal,
-    point: Callable[[str], None] = no_point,
+    crash_point: Callable[[str], None] = no_point,
     leadership: Leadership | None = None,
-) -> Doors:
-    """A writer's doors."""
-    return Doors(
+) -> Dependencies:
+    """What a writer is given."""
+    return Dependencies(
         store=store,
         clock=clock,
         rules=rules,
         on_fatal=on_fatal,
-        point=point,
+        crash_point=crash_point,
         leadership=leadership or Leading(),
     )

@@ -5,17 +5,18 @@ reports a whole, dated observation. Every call may be repeated harmlessly; ident
 id, order is (epoch, sequence). Times are microseconds since 1970-01-01 UTC.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
 
+from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import Transfer
 from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit
 from parkade.core.workloads.observed import EnginePhase as Phase
+from parkade.core.workloads.workload import Stop
 
-__all__ = ["Checkpoint", "ObservedAttempt", "Phase", "RankExit"]
+__all__ = ["Checkpoint", "ObservedAttempt", "Phase", "RankExit", "Seat", "Stop"]
 
 
 class Clock(Protocol):
@@ -26,6 +27,19 @@ class Clock(Protocol):
         ...
 
 
+class Flag(Protocol):
+    """Something that is set once, like `asyncio.Event`, which is too heavy for this module: it is
+    loaded by every keeper."""
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        ...
+
+    async def wait(self) -> object:
+        """Returns once it is set."""
+        ...
+
+
 class Timer(Protocol):
     """How time is let pass: the server's and agent's by their event loop, a simulator's by hand."""
 
@@ -33,8 +47,8 @@ class Timer(Protocol):
         """Returns after the time given."""
         ...
 
-    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
-        """Returns true once the event is set, or false after the time given."""
+    async def wait(self, flag: Flag, seconds: float) -> bool:
+        """Returns true once the flag is set, or false after the time given."""
         ...
 
 
@@ -58,32 +72,16 @@ class Leadership(Protocol):
         ...
 
 
-class Rank(msgspec.Struct, frozen=True, kw_only=True):
-    """One rank of an attempt: its index is its place in the tuple."""
-
-    node: str
-    gpus: int
-
-
-class StopOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """Leave: the notice starts at once, TERM comes at `deadline_us`, KILL at `kill_at_us`.
-
-    A later order for the same attempt may bring both forward, never back. `cause` is one of
-    outbid, reclaimed, moved, healed, budget, operator, cancelled, expired, failed.
-    """
-
-    noticed_at_us: int
-    deadline_us: int
-    kill_at_us: int
-    cause: str
-
-
 class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that shall run on these ranks until it ends or `stop` says otherwise."""
+    """An attempt that shall run, a rank on each of these seats, until it ends or `stop` says
+    otherwise: the notice starts at once, TERM comes at its deadline, KILL at its `kill_us`. A later
+    stop of the same attempt may bring both forward, never back. `launch_sequence`: the journal's
+    sequence of its launch, None for one launched by a version that did not keep it."""
 
     attempt: str
     workload: str
     generation: int
+    launch_sequence: int | None
     name: str
     org: str
     unix_user: str | None
@@ -91,18 +89,31 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     workdir: str
     env: tuple[tuple[str, str], ...]
     env_file: str | None
-    ranks: tuple[Rank, ...]
+    ranks: tuple[Seat, ...]
     checkpoint_signal: str | None
-    stop: StopOrder | None
+    stop: Stop | None
+
+
+class NodeShape(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as an engine knows it."""
+
+    node: str
+    gpus: int
 
 
 class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
-    """All of a pool. An agent refuses one whose (epoch, sequence) is older than the last."""
+    """All of a pool. An agent refuses one whose (epoch, sequence) is older than the last.
+
+    `installation` names the marketplace and `lineage` the epoch's writer; both are random.
+    """
 
     pool: str
     epoch: int
+    installation: str | None
+    lineage: str | None
     sequence: int
     attempts: tuple[DesiredAttempt, ...]
+    nodes: tuple[NodeShape, ...] = ()
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,11 +143,15 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Capabilities | None = None
 
 
-class NodeShape(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as an engine knows it."""
+class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A reader wants a rank's output from a byte offset on; the pool's agent sends it chunk by
+    chunk. `follow`: it goes on until the attempt has released its seats."""
 
-    node: str
-    gpus: int
+    request: str
+    attempt: str
+    rank: int
+    offset: int
+    follow: bool
 
 
 class EngineError(Exception):
@@ -186,7 +201,7 @@ class Engine(Protocol):
         """One look at everything."""
         ...
 
-    async def stop(self, attempt: str, order: StopOrder) -> None:
+    async def stop(self, attempt: str, order: Stop) -> None:
         """Hands over the order and returns at once; the engine escalates by itself."""
         ...
 

@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from parkade.agent.control_plane import ControlPlaneError, LogRequest, NobodyListens
+from parkade.agent.control_plane import ControlPlaneError, NobodyListens
 from parkade.ports import (
     Capabilities,
     DesiredAttempt,
     DesiredState,
+    LogRequest,
     Observation,
     ObservedAttempt,
     Phase,
-    StopOrder,
+    Stop,
 )
 from tests import builders
 
@@ -34,7 +35,7 @@ class FakeControlPlane:
         self.gone: set[str] = set()
 
     def desire(self, *attempts: DesiredAttempt, epoch: int = 1, sequence: int) -> None:
-        self.state = DesiredState(pool="here", epoch=epoch, sequence=sequence, attempts=attempts)
+        self.state = builders.desired_state("here", *attempts, epoch=epoch, sequence=sequence)
 
     async def desired(self, after: tuple[int, int] | None, wait_s: float) -> DesiredState | None:
         for _ in range(int(wait_s / 0.01)):
@@ -82,7 +83,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.attempts: dict[str, ObservedAttempt] = {}
         self.launches: list[str] = []
-        self.orders: list[tuple[str, StopOrder]] = []
+        self.orders: list[tuple[str, Stop]] = []
         self.forgotten: list[str] = []
         self.troubles: dict[str, list[Exception]] = {}
         self.is_complete = True
@@ -118,7 +119,7 @@ class FakeEngine:
             attempts=tuple(self.attempts.values()),
         )
 
-    async def stop(self, attempt: str, order: StopOrder) -> None:
+    async def stop(self, attempt: str, order: Stop) -> None:
         self.orders.append((attempt, order))
         self.attempts[attempt] = msgspec.structs.replace(
             self.attempts[attempt], phase=Phase.RELEASED, released_us=2

@@ -11,11 +11,10 @@ import msgspec
 import pytest
 
 from parkade.agent import backoff, logs
-from parkade.agent.agent import Time, run_agent
-from parkade.agent.control_plane import LogRequest
+from parkade.agent.agent import Pace, Place, Time, run_agent
 from parkade.agent.timer import LoopTimer
 from parkade.engines.local.engine import LocalEngine
-from parkade.ports import Engine, InvalidSpec, NodeShape, Phase, Transient
+from parkade.ports import Engine, InvalidSpec, LogRequest, NodeShape, Phase, Transient
 from tests.agent.fakes import FakeControlPlane, FakeEngine
 from tests.agent.test_plan import ORDER, wanted
 from tests.clocks import WallClock
@@ -33,12 +32,10 @@ async def running(
         run_agent(
             engine,
             control_plane,
-            pool="here",
-            data_folder=folder,
-            time=Time(clock=WallClock(), timer=LoopTimer()),
+            Place(pool="here", nodes=(), data_folder=folder),
+            Time(clock=WallClock(), timer=LoopTimer()),
             stop=stop,
-            tick_s=0.02,
-            heartbeat_s=0.1,
+            pace=Pace(tick_s=0.02, heartbeat_s=0.1),
         )
     )
     try:

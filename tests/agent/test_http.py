@@ -8,9 +8,10 @@ import httpx
 import msgspec
 import pytest
 
-from parkade.agent.control_plane import ControlPlaneError, LogRequest, NobodyListens
+from parkade.agent.control_plane import ControlPlaneError, NobodyListens
 from parkade.agent.http import HttpControlPlane
-from parkade.ports import DesiredState
+from parkade.ports import LogRequest
+from tests import builders
 from tests.agent.test_plan import observation, seen, wanted
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -26,7 +27,7 @@ def ask(handler: Handler, body: Callable[[HttpControlPlane], Coroutine[Any, Any,
 
 
 def test_the_desired_state_is_asked_for_after_what_is_known() -> None:
-    state = DesiredState(pool="east 1", epoch=2, sequence=7, attempts=(wanted("a"),))
+    state = builders.desired_state("east 1", wanted("a"), epoch=2, sequence=7)
 
     def handler(request: httpx.Request) -> httpx.Response:
         assert request.url.raw_path.startswith(b"/v1/pools/east%201/desired?")

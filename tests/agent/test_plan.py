@@ -9,26 +9,27 @@ from parkade.agent.memory import Memory, load, save
 from parkade.agent.plan import (
     STOPPED_BEFORE,
     Forget,
+    HandOver,
     Launch,
     Refuse,
-    Stop,
     plan,
     with_refusals,
 )
+from parkade.core.workloads.life import Cause
 from parkade.ports import (
     DesiredAttempt,
     DesiredState,
     Observation,
     ObservedAttempt,
     Phase,
-    StopOrder,
+    Stop,
 )
 from tests import builders
 
-ORDER = StopOrder(noticed_at_us=1, deadline_us=2, kill_at_us=3, cause="outbid")
+ORDER = Stop(noticed_us=1, deadline_us=2, kill_us=3, cause=Cause.OUTBID)
 
 
-def wanted(name: str, *, stop: StopOrder | None = None, generation: int = 1) -> DesiredAttempt:
+def wanted(name: str, *, stop: Stop | None = None, generation: int = 1) -> DesiredAttempt:
     return builders.desired(name, stop=stop, generation=generation)
 
 
@@ -37,7 +38,7 @@ def seen(name: str, phase: Phase = Phase.RUNNING) -> ObservedAttempt:
 
 
 def state(*attempts: DesiredAttempt) -> DesiredState:
-    return DesiredState(pool="here", epoch=1, sequence=1, attempts=attempts)
+    return builders.desired_state("here", *attempts)
 
 
 def observation(*attempts: ObservedAttempt, is_complete: bool = True) -> Observation:
@@ -64,7 +65,7 @@ def test_what_was_stopped_before_it_started_never_starts() -> None:
 
 def test_an_order_is_handed_over_until_release() -> None:
     desired = state(wanted("a", stop=ORDER))
-    assert planned(desired, observation(seen("a"))) == [Stop(attempt="a", order=ORDER)]
+    assert planned(desired, observation(seen("a"))) == [HandOver(attempt="a", order=ORDER)]
     assert planned(desired, observation(seen("a", Phase.RELEASED))) == []
 
 
@@ -75,8 +76,8 @@ def test_another_generation_is_not_touched() -> None:
 
 def test_a_stranger_is_stopped_once_and_keeps_the_order_that_it_has() -> None:
     (action,) = planned(state(), observation(seen("a")))
-    assert isinstance(action, Stop)
-    assert action.order.deadline_us == 100 < action.order.kill_at_us
+    assert isinstance(action, HandOver)
+    assert action.order.deadline_us == 100 < action.order.kill_us
     assert planned(state(), observation(seen("a")), memory=Memory(ordered={"a"})) == []
 
 
@@ -90,7 +91,7 @@ def test_a_stranger_is_forgotten_only_after_its_release_was_reported() -> None:
 def test_from_an_incomplete_observation_only_orders_follow() -> None:
     desired = state(wanted("a", stop=ORDER), wanted("b"))
     observed = observation(seen("a"), seen("c"), is_complete=False)
-    assert planned(desired, observed) == [Stop(attempt="a", order=ORDER)]
+    assert planned(desired, observed) == [HandOver(attempt="a", order=ORDER)]
 
 
 def test_a_refusal_is_reported_as_released_while_it_is_desired() -> None:

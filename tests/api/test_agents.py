@@ -1,9 +1,11 @@
 """What an agent tells of its engine, and what only an agent may do."""
 
 import msgspec
+import pytest
 
 from parkade.control.clock import SystemClock
 from parkade.ports import Capabilities, Observation
+from tests.api.test_turns import ENTRIES, NAMES, bodies
 from tests.api.town import Town
 
 
@@ -34,3 +36,52 @@ def test_a_spec_that_the_pools_engine_cannot_carry_out_is_refused_by_name(fresh:
         assert (refused.status_code, problem["code"]) == (422, "unsupported")
         assert problem["errors"][0]["place"] == "spec.env_file"
     fresh.done(fresh.post("/workloads", {"spec": fresh.spec()}, owner))
+
+
+AGENTS = (
+    "GET /v1/pools/{pool}/desired",
+    "POST /v1/pools/{pool}/observation",
+    "GET /v1/pools/{pool}/log-requests",
+    "POST /v1/pools/{pool}/log-chunks/{log_request}",
+)
+
+
+def test_an_agents_token_runs_its_pool_and_sees_nothing_else(fresh: Town) -> None:
+    pool, sent = fresh.pool(), bodies(fresh)
+    token = fresh.done(fresh.post(f"/pools/{pool}/agent-tokens"))["secret"]
+    state = fresh.done(fresh.get(f"/pools/{pool}/desired", token))
+    assert [node["node"] for node in state["nodes"]] == [f"lab-{n}" for n in range(1, 9)]
+    for route in ENTRIES.keys() - set(AGENTS):
+        method, path = route.split()
+        url = path.format(**NAMES).removeprefix("/v1")
+        answer = (
+            fresh.get(url, token) if method == "GET" else fresh.post(url, sent.get(route), token)
+        )
+        assert (answer.status_code, answer.json()["code"]) == (403, "denied"), route
+        assert "agent of pool lab" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("route", AGENTS)
+def test_an_agents_token_is_denied_another_pool(fresh: Town, route: str) -> None:
+    token = fresh.done(fresh.post(f"/pools/{fresh.pool()}/agent-tokens"))["secret"]
+    method, path = route.split()
+    url = path.format(pool="other", log_request="x").removeprefix("/v1")
+    answer = fresh.get(url, token) if method == "GET" else fresh.post(url, {}, token)
+    assert (answer.status_code, answer.json()["code"]) == (403, "denied")
+
+
+def test_only_an_operator_makes_an_agents_token_and_only_for_a_pool_that_there_is(
+    fresh: Town,
+) -> None:
+    _, owner = fresh.org()
+    assert fresh.post(f"/pools/{fresh.pool()}/agent-tokens", token=owner).status_code == 403
+    assert fresh.post("/pools/none/agent-tokens").status_code == 404
+
+
+def test_an_agents_token_is_shown_with_its_pool_and_can_be_revoked(fresh: Town) -> None:
+    pool = fresh.pool()
+    made = fresh.done(fresh.post(f"/pools/{pool}/agent-tokens"))
+    shown = {each["token"]: each for each in fresh.done(fresh.get("/tokens"))["tokens"]}
+    assert shown[made["token"]]["pool"] == pool
+    fresh.done(fresh.post(f"/tokens/{made['token']}/revoke"))
+    assert fresh.get(f"/pools/{pool}/desired", made["secret"]).status_code == 401

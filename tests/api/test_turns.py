@@ -13,14 +13,14 @@ import msgspec
 import pytest
 
 from parkade.api import create_app
-from parkade.api.door import digest_of
+from parkade.api.context import digest_of
 from parkade.api.translate import open_pool
 from parkade.control.clock import SystemClock
 from parkade.control.core import RULES
 from parkade.control.plane import Plane
 from parkade.control.rules import Rules
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors
+from parkade.control.writer import Dependencies
 from parkade.core.state import commands as asked
 from parkade.core.state.people import Role
 from parkade.core.state.world import World
@@ -81,6 +81,7 @@ ENTRIES = {
     "GET /v1/statement": 1,
     "POST /v1/clock/confirm": 1,
     "GET /v1/events": 0,
+    "POST /v1/pools/{pool}/agent-tokens": 1,
     "GET /v1/pools/{pool}/desired": 0,
     "POST /v1/pools/{pool}/observation": 1,
     "GET /v1/pools/{pool}/log-requests": 0,
@@ -171,15 +172,15 @@ def made_plane(store: Any, rules: Rules) -> Plane:
     def fatal(error: BaseException) -> None:
         raise error
 
-    doors = Doors(
+    dependencies = Dependencies(
         store=store,
         clock=SystemClock(),
         rules=rules,
         on_fatal=fatal,
-        point=lambda _: None,
+        crash_point=lambda _: None,
         leadership=Leading(),
     )
-    return Plane(doors, PlaneSettings(check_every=1))
+    return Plane(dependencies, PlaneSettings(check_every=1))
 
 
 class Busy:

@@ -170,8 +170,8 @@ async def _serve(folder: Path, told: dict[str, Any], ready: threading.Event) -> 
         raise error
 
     store = open_sqlite(folder / "parkade.sqlite3", point=lambda _: None)
-    doors = builders.doors(store, SystemClock(), on_fatal=fatal)
-    plane = Plane(doors, PlaneSettings(check_every=1, unreachable_after_us=3_600_000_000))
+    dependencies = builders.dependencies(store, SystemClock(), on_fatal=fatal)
+    plane = Plane(dependencies, PlaneSettings(check_every=1, unreachable_after_us=3_600_000_000))
     plane.start()
 
     def tell(secret: str) -> None:

@@ -28,7 +28,7 @@ terms:
 """
 NODES = ("GPU-01.cluster.local", "GPU-02.cluster.local")
 PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 @pytest.fixture

@@ -2,13 +2,15 @@ import asyncio
 import inspect
 import json
 from collections.abc import Iterator
+from typing import assert_type
 
 import httpx
 import pytest
 
 from parkade.client import AsyncClient, Client, NotFound, Unauthenticated, calls
 from parkade.client.call import Call
-from parkade.client.synchronous import Method
+from parkade.client.methods import Method, Methods
+from parkade.wire.feed import Caller
 from parkade.wire.spec import WorkloadSpec
 from tests.api.town import Town
 
@@ -25,8 +27,31 @@ def names() -> set[str]:
 
 
 def test_both_clients_offer_every_call() -> None:
-    assert names() == {name for name, value in vars(Client).items() if isinstance(value, Method)}
-    assert names() <= set(vars(AsyncClient))
+    assert names() == {name for name, value in vars(Methods).items() if isinstance(value, Method)}
+
+
+def test_a_method_has_the_parameters_and_the_words_of_its_call() -> None:
+    for kind in (Client, AsyncClient):
+        for name in names():
+            call, method = getattr(calls, name), getattr(kind, name)
+            signature = inspect.signature(method)
+            assert list(signature.parameters) == ["self", *inspect.signature(call).parameters]
+            assert method.__doc__ == call.__doc__
+            assert inspect.isfunction(method), "help() lists it as a method"
+    assert inspect.signature(Client.whoami).return_annotation is Caller
+
+
+def test_answers_have_their_types(town: Town) -> None:
+    with Client(town.url, token=town.operator) as client:
+        assert_type(client.whoami(), Caller)
+        assert isinstance(client.whoami(), Caller)
+
+    async def same() -> None:
+        async with AsyncClient(town.url, token=town.operator) as client:
+            assert_type(await client.whoami(), Caller)
+            assert isinstance(await client.whoami(), Caller)
+
+    asyncio.run(same())
 
 
 def test_the_two_clients_speak_alike(town: Town) -> None:

@@ -37,8 +37,8 @@ async def deposit(plane: Plane, times: int) -> list[float]:
 async def measure(folder: Path) -> list[str]:
     """One line for each way of asking."""
     store = open_sqlite(folder / "parkade.sqlite3")
-    doors = builders.doors(store, SystemClock())
-    plane = Plane(doors, PlaneSettings(check_every=1000))
+    dependencies = builders.dependencies(store, SystemClock())
+    plane = Plane(dependencies, PlaneSettings(check_every=1000))
     plane.start()
     await plane.execute(CreateOrg(by=None, org="a"))
     took = await deposit(plane, ONE_BY_ONE)

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from parkade.control.answers import LogRequest, LogsUnavailable
+from parkade.control.answers import LogsUnavailable
 from parkade.control.logs import Relay
+from parkade.ports import LogRequest
 
 
 def relay(*, answer_timeout_s: float = 20, chunks_held: int = 2) -> Relay:

@@ -14,8 +14,10 @@ from parkade.core.state import commands as asked
 from parkade.core.state.people import Role
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import EnginePhase, RankExit
-from parkade.core.workloads.spec import CheckpointTerms
-from parkade.ports import DesiredState, Rank, Store
+from parkade.core.workloads.spec import (
+    CheckpointTerms,
+)
+from parkade.ports import DesiredState, Seat, Store
 from parkade.store import open_sqlite
 from tests import builders
 from tests.clocks import HandClock
@@ -48,8 +50,8 @@ class Driven:
         self.ask(asked.Deposit(by=None, org="lab", micros=10**9))
 
     def restarted(self) -> Writer:
-        doors = builders.doors(self.store, self.clock)
-        return Writer(doors, PlaneSettings(check_every=1))
+        dependencies = builders.dependencies(self.store, self.clock)
+        return Writer(dependencies, PlaneSettings(check_every=1))
 
     def ask(self, command: asked.AnyCommand) -> None:
         one = Asked(command=command, idempotency=None)
@@ -90,7 +92,7 @@ def test_an_attempt_is_told_with_all_that_its_engine_needs(driven: Driven) -> No
     assert (attempt.name, attempt.org, attempt.unix_user) == ("train", "lab", "ann1")
     assert (attempt.command, attempt.workdir) == ("python train.py", "/home/ann")
     assert (attempt.env, attempt.env_file) == ((("EPOCHS", "3"),), "~/secrets")
-    assert attempt.ranks == (Rank(node="a1", gpus=3), Rank(node="a2", gpus=3))
+    assert attempt.ranks == (Seat(node="a1", gpus=3), Seat(node="a2", gpus=3))
     assert (attempt.checkpoint_signal, attempt.stop) == ("SIGUSR1", None)
 
 
@@ -100,9 +102,9 @@ def test_a_stop_is_told_with_its_deadlines_until_the_release_is_seen(driven: Dri
     (attempt,) = driven.state().attempts
     assert attempt.stop is not None
     now_us = driven.clock.wall
-    assert attempt.stop.noticed_at_us == now_us
+    assert attempt.stop.noticed_us == now_us
     assert attempt.stop.deadline_us == now_us + TERMS.notice_us
-    assert attempt.stop.kill_at_us == now_us + TERMS.notice_us + TERMS.kill_us
+    assert attempt.stop.kill_us == now_us + TERMS.notice_us + TERMS.kill_us
     assert attempt.stop.cause == "cancelled"
     seen = builders.observed(
         phase=EnginePhase.RELEASED,

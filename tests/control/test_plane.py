@@ -42,14 +42,14 @@ class Bench:
         self.fatal: list[BaseException] = []
         self.leadership = builders.Leading()
         self.store: Store = open_sqlite(folder / "parkade.sqlite3")
-        self.doors = builders.doors(
+        self.dependencies = builders.dependencies(
             self.store,
             self.clock,
             rules=rules,
             on_fatal=self.fatal.append,
             leadership=self.leadership,
         )
-        self.plane = Plane(self.doors, settings)
+        self.plane = Plane(self.dependencies, settings)
 
 
 @contextlib.asynccontextmanager

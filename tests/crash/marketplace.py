@@ -17,7 +17,7 @@ import httpx
 from tests import builders
 
 ROOT = Path(__file__).parents[2]
-START_S = 20.0
+START_S = 120.0
 POOL = builders.pool_body(
     ("n1", "n2", "n3"),
     gpus=4,
@@ -79,7 +79,16 @@ class Marketplace:
         """As if the power had gone."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
+
+    def kill_agent(self) -> None:
+        """Its agent, a child of the server, as if it had been killed from outside."""
+        lock = self.data / "pools" / str(POOL["pool"]) / "agent" / "agent.lock"
+        holder = int(lock.read_text() or 0) if lock.exists() else 0
+        assert self.process is not None
+        # Only a child of this server: a number may have been used again.
+        if holder and is_alive(holder) and _parent(holder) == self.process.pid:
+            os.kill(holder, signal.SIGKILL)
 
     def wait_death(self, timeout_s: float) -> bool:
         """Whether its trap got it in time."""
@@ -95,7 +104,7 @@ class Marketplace:
         """Asks it to stop, and waits for it."""
         assert self.process is not None
         self.process.terminate()
-        assert self.process.wait(15) == 0, self.last_words()
+        assert self.process.wait(120) == 0, self.last_words()
 
     def close(self) -> None:
         """Leaves no server behind, nor what it ran."""
@@ -170,6 +179,11 @@ class Marketplace:
 def new_key() -> str:
     """A name for a request, never used before."""
     return secrets.token_hex(8)
+
+
+def _parent(process: int) -> int:
+    stat = Path(f"/proc/{process}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 def is_alive(process: int) -> bool:

@@ -1,4 +1,4 @@
-"""Kills the real server at its worst moments, again and again, and holds what must hold.
+"""Kills the real server and its agent at their worst moments, and holds what must hold.
 
 After each kill the journal is read by an independent auditor, and compared with what the client
 was told and with the processes on this machine: nothing acknowledged is lost, nothing is done or
@@ -18,9 +18,19 @@ import pytest
 from tests.auditor import Books, audit
 from tests.crash.marketplace import POOL, Died, Marketplace, is_alive, new_key
 
-POINTS = ("before_commit", "inside_commit", "after_commit", "before_answer", "after_launch")
+POINTS = (
+    "before_commit",
+    "inside_commit",
+    "after_commit",
+    "before_answer",
+    "after_launch",
+    "agent",
+)
+"""`after_launch` kills the agent behind a launch, `agent` kills it from outside at any moment; the
+others kill the server."""
 LONGEST_LIFE_S = 2.5
-WAIT_S = 30.0
+AGENT_LIFE_S = 0.5
+WAIT_S = 120.0
 
 
 @pytest.fixture
@@ -85,17 +95,25 @@ class Client:
 
 
 def live_until_it_dies(marketplace: Marketplace, client: Client, crash_at: str) -> bool:
-    """One life of the server; where its trap is not sprung, it is killed from outside: false."""
+    """One life of the server; where its trap is not sprung, it is killed from outside: false.
+
+    `crash_at` is `point:number`: the passing at which it dies, or for `agent`, how long that lives.
+    """
     marketplace.start(crash_at)
-    until = time.monotonic() + LONGEST_LIFE_S
+    point, _, number = crash_at.partition(":")
     try:
         marketplace.wait_ready()
-        while time.monotonic() < until:
+        began = time.monotonic()
+        kill_at = began + AGENT_LIFE_S * int(number) if point == "agent" else None
+        while (now := time.monotonic()) < began + LONGEST_LIFE_S:
             client.act()
+            if kill_at is not None and now > kill_at:
+                marketplace.kill_agent()
+                kill_at = None
             if marketplace.wait_death(0.02):
                 return True
     except Died:
-        assert marketplace.wait_death(5)
+        assert marketplace.wait_death(WAIT_S)
         return True
     marketplace.kill()
     return False
@@ -154,16 +172,19 @@ def end_everything(marketplace: Marketplace, client: Client) -> None:
     marketplace.stop()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_nothing_is_lost_or_done_twice_however_the_server_dies(
-    marketplace: Marketplace, seed: int
+@pytest.mark.parametrize(
+    ("seed", "rounds"),
+    [(1, 1), *(pytest.param(seed, 2, marks=pytest.mark.slow) for seed in (2, 3, 4, 5))],
+)
+def test_nothing_is_lost_or_done_twice_however_server_and_agent_die(
+    marketplace: Marketplace, seed: int, rounds: int
 ) -> None:
     chance = random.Random(seed)
     client = Client(marketplace, chance)
-    points = [*POINTS, *POINTS]
+    points = [*POINTS] * rounds
     chance.shuffle(points)
     for point in points:
-        number = chance.randint(1, 3 if point == "after_launch" else 12)
+        number = chance.randint(1, 3 if point in ("after_launch", "agent") else 12)
         live_until_it_dies(marketplace, client, f"{point}:{number}")
         check_who_runs(marketplace, check_after_death(marketplace, client))
     end_everything(marketplace, client)

@@ -100,8 +100,8 @@ class Story:
     def _live(self) -> Writer:
         self.lives += 1
         self.store = open_sqlite(self.path, point=self._point)
-        doors = builders.doors(self.store, self.clock, point=self._point)
-        return Writer(doors, SETTINGS)
+        dependencies = builders.dependencies(self.store, self.clock, crash_point=self._point)
+        return Writer(dependencies, SETTINGS)
 
     def _point(self, point: str) -> None:
         if self._fuse is None or self._fuse[0] != point:

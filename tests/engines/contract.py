@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from parkade.ports import Conflict, InvalidSpec, Phase, Rank, RankExit, Transient, Unsupported
+from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Seat, Transient, Unsupported
 from tests.engines.contract_stop import StopContract
 from tests.engines.trial import (
     FOR_EVER,
@@ -61,7 +61,7 @@ class EngineContract(StopContract):
         async def body() -> None:
             engine, attempt = place.engine(), attempt_of("exit 0")
             await engine.launch(attempt)
-            for change in ({"generation": 2}, {"ranks": (Rank(node="n1", gpus=1),)}):
+            for change in ({"generation": 2}, {"ranks": (Seat(node="n1", gpus=1),)}):
                 with pytest.raises(Conflict):
                     await engine.launch(msgspec.structs.replace(attempt, **change))
             await released(engine, attempt)
@@ -272,8 +272,8 @@ class EngineContract(StopContract):
         [
             ({"command": " "}, "command"),
             ({"ranks": ()}, "nodes"),
-            ({"ranks": (Rank(node="n9", gpus=1),)}, "nodes"),
-            ({"ranks": (Rank(node="n0", gpus=5),)}, "gpus"),
+            ({"ranks": (Seat(node="n9", gpus=1),)}, "nodes"),
+            ({"ranks": (Seat(node="n0", gpus=5),)}, "gpus"),
             ({"env": (("a b", "c"),)}, "env"),
             ({"checkpoint_signal": "SIGKILL"}, "checkpoint.signal"),
             ({"checkpoint_signal": "SIGNOTHING"}, "checkpoint.signal"),

@@ -53,7 +53,7 @@ class StopContract:
             notice = json.loads(await output_of(engine, attempt))
             assert notice["cause"] == "reclaimed"
             assert notice["deadline_us"] == order.deadline_us
-            assert notice["kill_at_us"] == order.kill_at_us
+            assert notice["kill_at_us"] == order.kill_us
             assert notice["deadline"].endswith("Z")
             seen = await released(engine, attempt)
             assert (seen.released_us or 0) < order.deadline_us, "who leaves early is not held"
@@ -71,7 +71,7 @@ class StopContract:
             await engine.close()
             seen = await released(place.engine(), attempt)
             assert seen.exits == (RankExit(rank=0, code=None, signal=9),)
-            assert (seen.released_us or 0) >= order.kill_at_us
+            assert (seen.released_us or 0) >= order.kill_us
 
         run(body())
 
@@ -86,7 +86,7 @@ class StopContract:
             await engine.stop(attempt.attempt, soon)
             await engine.stop(attempt.attempt, order_in(60, 70))
             seen = await released(engine, attempt)
-            assert soon.deadline_us <= (seen.released_us or 0) < soon.kill_at_us
+            assert soon.deadline_us <= (seen.released_us or 0) < soon.kill_us
 
         run(body())
 

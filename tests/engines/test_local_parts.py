@@ -8,43 +8,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from parkade.core.workloads.life import Cause
 from parkade.engines.local import output, seats
 from parkade.engines.local.environment import BadEnvFile, at_home, read_env_file
 from parkade.engines.local.escalation import Escalation, merge
 from parkade.engines.local.records import Account, Launch
-from parkade.ports import DesiredAttempt, NodeShape, Rank, StopOrder, Transient
+from parkade.ports import DesiredAttempt, NodeShape, Seat, Stop, Transient
 from tests.engines.trial import attempt_of
 
 instants = some.integers(min_value=0, max_value=10**9)
 orders = some.builds(
-    StopOrder,
-    noticed_at_us=instants,
+    Stop,
+    noticed_us=instants,
     deadline_us=instants,
-    kill_at_us=instants,
-    cause=some.sampled_from(["outbid", "reclaimed", "healed"]),
+    kill_us=instants,
+    cause=some.sampled_from(list(Cause)),
 )
 
 
 @given(some.lists(orders, min_size=1, max_size=6), instants, instants)
 def test_nothing_is_due_before_the_earliest_order_says_so(
-    given_orders: list[StopOrder], wall_us: int, now_us: int
+    given_orders: list[Stop], wall_us: int, now_us: int
 ) -> None:
     escalation = Escalation()
     for order in given_orders:
         # The monotonic clock stands 1 s behind the wall clock.
         escalation.take(order, wall_us=wall_us, monotonic_us=wall_us - 1_000_000)
     term_us = min(order.deadline_us for order in given_orders)
-    kill_us = min(max(order.kill_at_us, order.deadline_us) for order in given_orders)
+    kill_us = min(max(order.kill_us, order.deadline_us) for order in given_orders)
     at_us = now_us - 1_000_000
     assert escalation.is_term_due(at_us) == (now_us >= term_us)
     assert escalation.is_kill_due(at_us) == (now_us >= kill_us)
 
 
 @given(orders, orders)
-def test_merging_only_brings_forward(old: StopOrder, new: StopOrder) -> None:
+def test_merging_only_brings_forward(old: Stop, new: Stop) -> None:
     merged = merge(old, new)
     assert merged.deadline_us == min(old.deadline_us, new.deadline_us)
-    assert merged.kill_at_us == min(old.kill_at_us, new.kill_at_us)
+    assert merged.kill_us == min(old.kill_us, new.kill_us)
     assert merge(merged, new) == merged
     assert merge(merged, old) == merged
 
@@ -71,7 +72,7 @@ def test_no_device_is_chosen_twice(wishes: list[tuple[str, int]]) -> None:
     live: list[Launch] = []
     held: dict[str, list[int]] = {"n0": [], "n1": []}
     for node, gpus in wishes:
-        attempt = attempt_of("x", ranks=(Rank(node=node, gpus=gpus),))
+        attempt = attempt_of("x", ranks=(Seat(node=node, gpus=gpus),))
         if len(held[node]) + gpus > 4:
             with pytest.raises(Transient):
                 seats.choose_devices(attempt, nodes, live)

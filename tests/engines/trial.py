@@ -18,8 +18,8 @@ from parkade.ports import (
     Observation,
     ObservedAttempt,
     Phase,
-    Rank,
-    StopOrder,
+    Seat,
+    Stop,
 )
 from tests import builders
 
@@ -50,12 +50,12 @@ def now_us() -> int:
 
 def attempt_of(command: str, *, nodes: int = 1, gpus: int = 1, **changes: Any) -> DesiredAttempt:
     """A new attempt; `changes` are fields of DesiredAttempt."""
-    ranks = tuple(Rank(node=f"n{index}", gpus=gpus) for index in range(nodes))
+    ranks = tuple(Seat(node=f"n{index}", gpus=gpus) for index in range(nodes))
     made = builders.desired(f"w{next(_numbers)}.1", command=command, workdir="/tmp", ranks=ranks)
     return msgspec.structs.replace(made, **changes)
 
 
-def order_in(term_s: float, kill_s: float, cause: str = "outbid") -> StopOrder:
+def order_in(term_s: float, kill_s: float, cause: str = "outbid") -> Stop:
     """TERM and KILL that many seconds from now."""
     return builders.stop_order(now_us(), term_s=term_s, kill_s=kill_s, cause=cause)
 

@@ -20,7 +20,7 @@ from parkade.service.up import listen_on
 from parkade.service.wiring import EXIT_SOFTWARE
 from tests.crash.marketplace import POOL, is_alive
 
-WAIT_S = 30.0
+WAIT_S = 120.0
 
 
 class Served:
@@ -60,7 +60,7 @@ class Served:
         """Everything it printed."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        printed, _ = self.process.communicate(timeout=15)
+        printed, _ = self.process.communicate(timeout=120)
         assert self.process.returncode == 0, self.errors.read_text()
         return printed
 
@@ -136,7 +136,7 @@ def test_a_second_server_on_a_data_folder_is_refused(served: Served) -> None:
     served.start()
     assert served.process is not None
     with served.spawn(subprocess.PIPE) as second:
-        _, errors = second.communicate(timeout=20)
+        _, errors = second.communicate(timeout=120)
     assert second.returncode == 2
     assert f"process {served.process.pid}" in errors
     assert served.process.poll() is None
@@ -195,7 +195,7 @@ def test_a_server_whose_journal_another_wrote_to_ends_without_answering(served: 
     with pytest.raises(httpx.TransportError):
         served.ask("POST", "/orgs", {"org": "mine"})
     assert served.process is not None
-    served.process.communicate(timeout=20)
+    served.process.communicate(timeout=120)
     assert served.process.returncode == EXIT_SOFTWARE
     assert "another server writes to it" in served.errors.read_text()
     served.start()

@@ -17,7 +17,7 @@ from parkade.agent import memory as memories
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError
 from parkade.agent.logs import LogServer
-from parkade.agent.plan import Action, Forget, Launch, Refuse, Stop, plan, with_refusals
+from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
 from parkade.ports import (
     Clock,
     Conflict,
@@ -26,6 +26,7 @@ from parkade.ports import (
     Engine,
     EngineError,
     InvalidSpec,
+    NodeShape,
     Observation,
     Phase,
     Timer,
@@ -56,19 +57,33 @@ class Time(msgspec.Struct, frozen=True, kw_only=True):
     timer: Timer
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """The pool, the nodes that its engine was made with, and the folder of the agent's memory."""
+
+    pool: str
+    nodes: tuple[NodeShape, ...]
+    data_folder: Path
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds: between two looks where nothing happens, and between two reports at most."""
+
+    tick_s: float = 0.5
+    heartbeat_s: float = 2.0
+
+
 async def run_agent(
     engine: Engine,
     control_plane: ControlPlane,
-    *,
-    pool: str,
-    data_folder: Path,
+    place: Place,
     time: Time,
+    *,
     stop: asyncio.Event,
-    tick_s: float = 0.5,
-    heartbeat_s: float = 2.0,
+    pace: Pace,
 ) -> None:
-    """Until `stop` is set; then what runs goes on running. The engine's life is the caller's."""
-    agent = Agent(engine, control_plane, pool=pool, data_folder=data_folder, time=time)
+    """Until `stop` is set, or the pool has other nodes than the engine was made with; what runs
+    goes on running. The engine's life is the caller's."""
+    agent = Agent(engine, control_plane, place, time)
     try:
         await engine.adopt()
     except EngineError as error:
@@ -76,14 +91,15 @@ async def run_agent(
         logger.warning("the engine cannot be adopted yet: %s", error)
     parts = (
         agent.listen(),
-        agent.work(tick_s),
-        agent.report(heartbeat_s),
+        agent.work(pace.tick_s),
+        agent.report(pace.heartbeat_s),
         LogServer(engine, control_plane, time.timer).run(),
     )
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(part) for part in parts]
-        await stop.wait()
-        for task in [*tasks, *agent.launching.values()]:
+        ends = [group.create_task(event.wait()) for event in (stop, agent.has_other_nodes)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in [*tasks, *ends, *agent.launching.values()]:
             task.cancel()
     await asyncio.gather(*agent.launching.values(), return_exceptions=True)
 
@@ -95,25 +111,25 @@ class Agent:
         self,
         engine: Engine,
         control_plane: ControlPlane,
-        *,
-        pool: str,
-        data_folder: Path,
+        place: Place,
         time: Time,
     ) -> None:
         self.engine = engine
         self.control_plane = control_plane
-        self.pool = pool
-        self.data_folder = data_folder
+        self.pool = place.pool
+        self.nodes = place.nodes
+        self.data_folder = place.data_folder
         self.clock = time.clock
         self.timer = time.timer
         self.capabilities = engine.capabilities()
-        self.memory = memories.load(data_folder)
+        self.memory = memories.load(place.data_folder)
         self.desired: DesiredState | None = None
         self.seen: Observation | None = None
         self.launching: dict[str, asyncio.Task[None]] = {}
         self.reported: set[str] = set()
         self.news = asyncio.Event()
         self.to_report = asyncio.Event()
+        self.has_other_nodes = asyncio.Event()
         self._places = asyncio.Semaphore(MOST_LAUNCHES)
 
     async def listen(self) -> None:
@@ -148,6 +164,9 @@ class Agent:
         if self.seen is not None and self.seen.is_complete:
             self.memory.keep_only(known)
         memories.save(self.data_folder, self.memory)
+        if state.nodes != self.nodes:
+            self.has_other_nodes.set()
+            return
         self.desired = state
         self.news.set()
 
@@ -217,7 +236,7 @@ class Agent:
             case Launch(attempt=attempt):
                 task = asyncio.create_task(self._launch(attempt))
                 self.launching[attempt.attempt] = task
-            case Stop(attempt=name, order=order):
+            case HandOver(attempt=name, order=order):
                 await self.engine.stop(name, order)
                 self.memory.ordered.add(name)
             case Refuse(attempt=name, why=why):

@@ -24,5 +24,9 @@ class Backoff:
     async def wait(self, what: str, error: Exception) -> None:
         """Says what failed and waits."""
         logger.warning("%s failed, again in %.1f s: %s", what, self.next_s, error)
+        await self._timer.sleep(self.next_after_failure())
+
+    def next_after_failure(self) -> float:
+        """Seconds to wait now; the next failure waits longer."""
         now_s, self.next_s = self.next_s, min(MOST_S, 2 * self.next_s)
-        await self._timer.sleep(now_s)
+        return now_s

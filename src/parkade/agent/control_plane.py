@@ -5,19 +5,7 @@ Every call may be repeated harmlessly. The agent never assumes that it is heard.
 
 from typing import Protocol
 
-import msgspec
-
-from parkade.ports import DesiredState, Observation
-
-
-class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Someone wants to read a rank's output from a byte offset."""
-
-    request: str
-    attempt: str
-    rank: int
-    offset: int
-    follow: bool
+from parkade.ports import DesiredState, LogRequest, Observation
 
 
 class ControlPlaneError(Exception):

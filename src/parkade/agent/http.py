@@ -6,13 +6,19 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from parkade.agent.control_plane import ControlPlaneError, LogRequest, NobodyListens
-from parkade.ports import DesiredState, Observation
+from parkade.agent.control_plane import ControlPlaneError, NobodyListens
+from parkade.ports import DesiredState, LogRequest, Observation
 
 ANSWER_S = 15.0
 """How long an answer may take beyond the wait that was asked for."""
 JSON = {"Content-Type": "application/json"}
+MOST_WORDS = 300
+MOST_WORDS_BYTES = 65_536
 BYTES = {"Content-Type": "application/octet-stream"}
+
+
+class _Problem(msgspec.Struct):
+    detail: str = ""
 
 
 class HttpControlPlane:
@@ -84,5 +90,14 @@ class HttpControlPlane:
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise gone(f"{method} {path}: not found")
         if not answer.is_success:
-            raise ControlPlaneError(f"{method} {path}: status {answer.status_code}")
+            raise ControlPlaneError(f"{method} {path}: {answer.status_code} {_why(answer)}")
         return answer
+
+
+def _why(answer: httpx.Response) -> str:
+    """What the server says, at a bounded length."""
+    try:
+        problem = msgspec.json.decode(answer.content[:MOST_WORDS_BYTES], type=_Problem)
+    except msgspec.DecodeError:
+        return ""
+    return problem.detail[:MOST_WORDS]

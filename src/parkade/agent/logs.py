@@ -9,10 +9,9 @@ from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import (
     ControlPlane,
     ControlPlaneError,
-    LogRequest,
     NobodyListens,
 )
-from parkade.ports import Engine, EngineError, Timer
+from parkade.ports import Engine, EngineError, LogRequest, Timer
 
 MOST_STREAMS = 16
 POLL_S = 20.0

@@ -9,13 +9,14 @@ from collections.abc import Set as AbstractSet
 import msgspec
 
 from parkade.agent.memory import Memory
+from parkade.core.workloads.life import Cause
 from parkade.ports import (
     DesiredAttempt,
     DesiredState,
     Observation,
     ObservedAttempt,
     Phase,
-    StopOrder,
+    Stop,
 )
 
 UNDESIRED_GRACE_US = 30_000_000
@@ -29,11 +30,11 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     attempt: DesiredAttempt
 
 
-class Stop(msgspec.Struct, frozen=True, kw_only=True):
+class HandOver(msgspec.Struct, frozen=True, kw_only=True):
     """Hand over the order, again in every round: that is harmless and heals a lost one."""
 
     attempt: str
-    order: StopOrder
+    order: Stop
 
 
 class Refuse(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +50,7 @@ class Forget(msgspec.Struct, frozen=True, kw_only=True):
     attempt: str
 
 
-Action = Launch | Stop | Refuse | Forget
+Action = Launch | HandOver | Refuse | Forget
 
 
 def plan(
@@ -68,23 +69,23 @@ def plan(
     seen = {one.attempt: one for one in observation.attempts}
     wanted = {one.attempt: one for one in desired.attempts}
     actions = [
-        Stop(attempt=one.attempt, order=one.stop)
+        HandOver(attempt=one.attempt, order=one.stop)
         for one in desired.attempts
         if one.stop is not None and _is_running(seen.get(one.attempt), one.generation)
     ]
     if not observation.is_complete:
         return list[Action](actions)
-    order = StopOrder(
-        noticed_at_us=now_us,
+    order = Stop(
+        noticed_us=now_us,
         deadline_us=now_us,
-        kill_at_us=now_us + UNDESIRED_GRACE_US,
-        cause="operator",
+        kill_us=now_us + UNDESIRED_GRACE_US,
+        cause=Cause.OPERATOR,
     )
     strangers = [one for name, one in seen.items() if name not in wanted]
     return [
         *actions,
         *(
-            Stop(attempt=one.attempt, order=order)
+            HandOver(attempt=one.attempt, order=order)
             for one in strangers
             if one.phase is not Phase.RELEASED and one.attempt not in memory.ordered
         ),

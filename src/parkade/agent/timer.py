@@ -2,6 +2,8 @@
 
 import asyncio
 
+from parkade.ports import Flag
+
 
 class LoopTimer:
     """Implements `ports.Timer`."""
@@ -10,11 +12,11 @@ class LoopTimer:
         """See `ports.Timer`."""
         await asyncio.sleep(seconds)
 
-    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+    async def wait(self, flag: Flag, seconds: float) -> bool:
         """See `ports.Timer`."""
         try:
             async with asyncio.timeout(seconds):
-                await event.wait()
+                await flag.wait()
         except TimeoutError:
-            return event.is_set()
+            return flag.is_set()
         return True

@@ -6,7 +6,7 @@ A protocol, so that tests may put something small in its place; `control.plane.P
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from parkade.control.answers import Decided, Health, LogRequest, Planned
+from parkade.control.answers import Decided, Health, Planned
 from parkade.control.cycle import Asked
 from parkade.control.viewers import Viewer
 from parkade.core.clearing.plan import Plan
@@ -14,7 +14,7 @@ from parkade.core.state.commands import Submit
 from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
-from parkade.ports import DesiredState, Observation, StatedTransfer
+from parkade.ports import DesiredState, LogRequest, Observation, StatedTransfer
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Every way of saying no as problem+json: refusals, faults in a request, and our own failures."""
+"""Every refusal as problem+json: the core's, faults in a request, and our own failures."""
 
 import re
 
@@ -10,13 +10,14 @@ from starlette.exceptions import HTTPException
 
 from parkade.control.answers import LogsUnavailable, PlaneStopped
 from parkade.core.units.refusal import Refusal
-from parkade.wire.problems import PROBLEM_JSON, Fault, Problem, faults, invalid, problem
+from parkade.wire import problems as wire
+from parkade.wire.problems import PROBLEM_JSON, Fault, Problem, faults, invalid
 
 log = structlog.get_logger(__name__)
 BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
-class Said(Exception):
+class ProblemError(Exception):
     """The answer is this problem."""
 
     def __init__(self, problem: Problem) -> None:
@@ -24,36 +25,36 @@ class Said(Exception):
         self.problem = problem
 
 
-def refused(refusal: Refusal) -> Said:
+def refused(refusal: Refusal) -> ProblemError:
     """The core's refusal, as it stands."""
     place = (
         []
         if refusal.field is None
         else [Fault(place=refusal.field, message=refusal.detail, code=refusal.reason.value)]
     )
-    return Said(problem(refusal.reason.value, refusal.detail, place))
+    return ProblemError(wire.problem(refusal.reason.value, refusal.detail, place))
 
 
-def said(code: str, detail: str) -> Said:
-    """The door's own refusal."""
-    return Said(problem(code, detail))
+def problem(code: str, detail: str) -> ProblemError:
+    """The API's own refusal, to be raised."""
+    return ProblemError(wire.problem(code, detail))
 
 
-def answer(told: Problem) -> JSONResponse:
+def answer(problem: Problem) -> JSONResponse:
     """A problem as a response."""
-    headers = {"Retry-After": "1"} if told.status == 503 else {}
-    if told.status == 401:
+    headers = {"Retry-After": "1"} if problem.status == 503 else {}
+    if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(
-        told.model_dump(mode="json"), told.status, headers=headers, media_type=PROBLEM_JSON
+        problem.model_dump(mode="json"), problem.status, headers=headers, media_type=PROBLEM_JSON
     )
 
 
 def install(app: FastAPI) -> None:
     """Every exception that may leave a route gets its problem."""
 
-    @app.exception_handler(Said)
-    async def on_said(_: Request, error: Said) -> Response:
+    @app.exception_handler(ProblemError)
+    async def on_problem(_: Request, error: ProblemError) -> Response:
         return answer(error.problem)
 
     @app.exception_handler(RequestValidationError)
@@ -71,20 +72,20 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> Response:
         code = BY_STATUS.get(error.status_code, "invalid")
-        reply = answer(problem(code, str(error.detail)))
+        reply = answer(wire.problem(code, str(error.detail)))
         reply.headers.update(error.headers or {})
         return reply
 
     @app.exception_handler(PlaneStopped)
     async def on_stop(_: Request, __: PlaneStopped) -> Response:
-        return answer(problem("busy", "the control plane is restarting; ask again"))
+        return answer(wire.problem("busy", "the control plane is restarting; ask again"))
 
     @app.exception_handler(LogsUnavailable)
     async def on_no_logs(_: Request, error: LogsUnavailable) -> Response:
-        return answer(problem("busy", str(error)))
+        return answer(wire.problem("busy", str(error)))
 
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> Response:
         path = re.sub(r"[^\x20-\x7e]", "?", request.url.path)
         log.error("request failed", path=path, kind=type(error).__name__, exc_info=error)
-        return answer(problem("internal", "the server failed; its log says where"))
+        return answer(wire.problem("internal", "the server failed; its log says where"))

@@ -1,4 +1,4 @@
-"""The door's own knobs, with the values that an installation begins with."""
+"""The API's settings, with the values that an installation begins with."""
 
 import msgspec
 

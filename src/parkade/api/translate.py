@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
-from parkade.api.problems import Said
+from parkade.api.problems import ProblemError
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.state import commands
 from parkade.core.units.fraction import Fraction, parse_fraction
@@ -76,7 +76,7 @@ def spec_of(spec: WorkloadSpec) -> Spec:
     """The core's spec of the wire's."""
     if spec.workdir is None:
         fault = Fault(place="spec.workdir", message="say where it starts, an absolute path")
-        raise Said(invalid([fault]))
+        raise ProblemError(invalid([fault]))
     kind, _, name = spec.capacity.partition("/")
     checkpoint = None
     if spec.checkpoint is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from parkade.cli import (
+    agent,
     events,
     login,
     nodes,
@@ -47,6 +48,7 @@ GROUPS = {
         "user": people.users,
         "token": people.tokens,
         "pool": pools.pools,
+        "agent": agent.agent,
         "node": nodes.nodes,
         "price": prices.price,
         "clock": login.clock,

@@ -1,5 +1,6 @@
-"""Files that commands read, with `-` for stdin."""
+"""Files that commands read, with `-` for stdin, and secrets that they write."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,16 @@ def read_text(file: Path) -> str:
             return handle.read(MOST_DOCUMENT_BYTES + 1)
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{file} cannot be read: {error}", exit_code=3)
+
+
+def write_secret(file: Path, secret: str) -> None:
+    """A new file that only its owner reads; ends the program where there is one already."""
+    try:
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except OSError as error:
+        fail(f"{file} cannot be written: {error.strerror}", exit_code=3)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(secret + "\n")
 
 
 def read(file: Path, model: type[M]) -> M:

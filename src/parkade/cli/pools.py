@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, calling
+from parkade.cli.calling import AsJson, calling, fail
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
+    from parkade.wire.people import NewToken
 
 pools = typer.Typer(help="Pools of nodes and their terms.", no_args_is_help=True)
 
@@ -39,7 +40,6 @@ def list_(as_json: AsJson = False) -> None:
 @pools.command("show")
 def show_(pool: str, as_json: AsJson = False) -> None:
     """A pool's published terms."""
-    from parkade.cli.calling import fail
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -108,6 +108,35 @@ def terms(
 
     with calling(as_json=as_json) as client:
         show(client.change_terms(market, read(file, ChangeTerms)), _market, as_json=as_json)
+
+
+@pools.command("agent-token")
+def agent_token(
+    pool: str,
+    out: Annotated[
+        Path | None, typer.Option(help="Write it here, readable by you alone; else it is printed.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token for the pool's agent, good for nothing else. It is shown once."""
+    import sys
+
+    from parkade.cli.files import write_secret
+    from parkade.cli.screen import show
+
+    def once(made: "NewToken") -> None:
+        print(f"{made.token} for the agent of {pool}; shown only now:", file=sys.stderr)
+        print(made.secret)
+
+    if out is not None and out.exists():
+        fail(f"{out} is there already; remove it, or choose another name", exit_code=3)
+    with calling(as_json=as_json) as client:
+        made = client.create_agent_token(pool)
+        if out is None:
+            show(made, once, as_json=as_json)
+            return
+        write_secret(out, made.secret)
+        print(f"{made.token} for the agent of {pool} is in {out}", file=sys.stderr)
 
 
 def overview(told: "wire.Pools") -> None:

@@ -1,4 +1,4 @@
-"""`parkade up`: the server, and an agent for the pools of this machine."""
+"""`parkade up`: the server, and an agent for each pool of this machine."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -28,7 +28,7 @@ def up(
         bool, typer.Option("--new-token", help="Make another operator's token.")
     ] = False,
 ) -> None:
-    """Run the marketplace: server, journal, local agent."""
+    """Run the marketplace: server, journal, and an agent for each local pool."""
     try:
         from parkade.ports import AlreadyLed, StoreError
         from parkade.service.settings import BadSettings, read_settings

@@ -73,6 +73,11 @@ def revoke_token(token: str) -> Call[people.Token]:
     return post(f"/tokens/{_id(token)}/revoke", people.Token)
 
 
+def create_agent_token(pool: str) -> Call[people.NewToken]:
+    """A token with which an agent may run this pool and do nothing else."""
+    return post(f"/pools/{_id(pool)}/agent-tokens", people.NewToken)
+
+
 def open_pool(pool: pools.OpenPool) -> Call[pools.Pool]:
     """A new pool."""
     return post("/pools", pools.Pool, pool)

@@ -1,11 +1,14 @@
-"""What both clients share about streams: positions, time limits, addresses."""
+"""What both clients share about streams: where they stand, what to ask for, when to give up."""
 
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import httpx_sse
 
 from parkade import __version__
+from parkade.client.errors import unreachable
+from parkade.client.flow import MOST_TRIES, pause
 from parkade.wire.feed import Event
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
@@ -24,31 +27,78 @@ def headers_of(token: str | None) -> dict[str, str]:
     return headers if token is None else {**headers, "Authorization": f"Bearer {token}"}
 
 
-def log_path(workload: str) -> str:
-    """Where the output of a workload is."""
-    return f"/v1/workloads/{quote(workload, safe='')}/logs"
+class _Resumed:
+    """A stream that goes on where its connection was lost: how often that happened in a row."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._failures = 0
+
+    def lost(self, error: httpx.TransportError) -> None:
+        """Counts a lost connection; raises Unreachable after the last try."""
+        if self._failures >= MOST_TRIES - 1:
+            raise unreachable(error, server=self._server) from error
+
+    def pause_s(self) -> float:
+        """Seconds until the next try."""
+        self._failures += 1
+        return pause(self._failures)
 
 
-class Position:
-    """How far the events were read, and how often in a row the connection failed."""
+class EventStream(_Resumed):
+    """Where the reading of events stands; `after` None is now."""
 
-    def __init__(self, after: int | None) -> None:
+    def __init__(self, server: str, *, after: int | None, follow: bool) -> None:
+        super().__init__(server)
         self.after = after
-        self.failures = 0
+        self.follow = follow
 
-    def params(self, *, follow: bool) -> dict[str, str]:
-        """What to ask for."""
-        params = {"follow": str(follow).lower()}
-        return params if self.after is None else {**params, "after": str(self.after)}
+    def request(self) -> dict[str, Any]:
+        """What to ask for next, as arguments of `connect_sse`."""
+        params = {"follow": str(self.follow).lower()}
+        if self.after is not None:
+            params["after"] = str(self.after)
+        return {
+            "method": "GET",
+            "url": "/v1/events",
+            "params": params,
+            "timeout": stream_timeout(),
+        }
 
     def take(self, received: httpx_sse.ServerSentEvent) -> Event | None:
         """The event that was received, if it is one; remembers where to go on."""
-        self.failures = 0
+        self._failures = 0
         if received.id.isdecimal():
             self.after = int(received.id)
         return Event.model_validate_json(received.data) if received.event == "event" else None
 
-    def failed(self) -> int:
-        """Counts a lost connection."""
-        self.failures += 1
-        return self.failures
+
+class LogStream(_Resumed):
+    """Where the reading of a rank's output stands, in bytes."""
+
+    def __init__(self, server: str, workload: str, *, rank: int, offset: int, follow: bool) -> None:
+        super().__init__(server)
+        self._path = f"/v1/workloads/{quote(workload, safe='')}/logs"
+        self._rank = rank
+        self._offset = offset
+        self._follow = follow
+
+    def request(self) -> dict[str, Any]:
+        """What to ask for next, as arguments of `stream`."""
+        params = {
+            "rank": self._rank,
+            "offset": self._offset,
+            "follow": str(self._follow).lower(),
+        }
+        return {
+            "method": "GET",
+            "url": self._path,
+            "params": params,
+            "timeout": stream_timeout(is_quiet=self._follow),
+        }
+
+    def take(self, chunk: bytes) -> bytes:
+        """What was received; remembers where to go on."""
+        self._failures = 0
+        self._offset += len(chunk)
+        return chunk

@@ -1,48 +1,25 @@
 """The client that waits."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Generic, ParamSpec, Self, TypeVar, overload
+from typing import Self, TypeVar
 
 import httpx
 import httpx_sse
 from pydantic import BaseModel
 
-from parkade.client import calls
 from parkade.client.call import Call
-from parkade.client.errors import error_of, unreachable
-from parkade.client.flow import MOST_TRIES, Outcome, Wait, flow, pause
-from parkade.client.streams import TIMEOUT, Position, headers_of, log_path, stream_timeout
+from parkade.client.errors import error_of
+from parkade.client.flow import Outcome, Wait, flow
+from parkade.client.methods import Methods
+from parkade.client.streams import TIMEOUT, EventStream, LogStream, headers_of
 from parkade.wire.feed import Event
 
-P = ParamSpec("P")
 M = TypeVar("M", bound=BaseModel)
 
 
-class Method(Generic[P, M]):
-    """A call as a method of `Client`."""
-
-    def __init__(self, describe: Callable[P, Call[M]]) -> None:
-        self.describe = describe
-        self.__doc__ = describe.__doc__
-
-    @overload
-    def __get__(self, client: None, owner: type["Client"]) -> Self: ...
-    @overload
-    def __get__(self, client: "Client", owner: type["Client"]) -> Callable[P, M]: ...
-    def __get__(self, client: "Client | None", owner: type["Client"]) -> Self | Callable[P, M]:
-        if client is None:
-            return self
-
-        def method(*args: P.args, **kwargs: P.kwargs) -> M:
-            return client.send(self.describe(*args, **kwargs))
-
-        method.__doc__ = self.__doc__
-        return method
-
-
-class Client:
+class Client(Methods):
     """A server and a token. `transport` is for tests and for servers in the same process."""
 
     def __init__(
@@ -100,95 +77,33 @@ class Client:
 
         From `after` on, or from now on where it is None. Without `follow`, ends with the last.
         """
-        position = Position(after)
+        stream = EventStream(self.server, after=after, follow=follow)
         while True:
             try:
-                with httpx_sse.connect_sse(
-                    self._http,
-                    "GET",
-                    "/v1/events",
-                    params=position.params(follow=follow),
-                    timeout=stream_timeout(),
-                ) as source:
+                with httpx_sse.connect_sse(self._http, **stream.request()) as source:
                     if not source.response.is_success:
                         source.response.read()
                         raise error_of(source.response)
-                    yield from filter(None, map(position.take, source.iter_sse()))
+                    yield from filter(None, map(stream.take, source.iter_sse()))
                 if not follow:
                     return
             except httpx.TransportError as error:
-                if position.failures >= MOST_TRIES:
-                    raise unreachable(error, server=self.server) from error
-            time.sleep(pause(position.failed()))
+                stream.lost(error)
+            time.sleep(stream.pause_s())
 
     def logs(
         self, workload: str, *, rank: int = 0, offset: int = 0, follow: bool = False
     ) -> Iterator[bytes]:
         """The output of a rank from a byte offset on; a lost connection goes on where it was."""
-        failures = 0
+        stream = LogStream(self.server, workload, rank=rank, offset=offset, follow=follow)
         while True:
             try:
-                with self._http.stream(
-                    "GET",
-                    log_path(workload),
-                    params={"rank": rank, "offset": offset, "follow": str(follow).lower()},
-                    timeout=stream_timeout(is_quiet=follow),
-                ) as response:
+                with self._http.stream(**stream.request()) as response:
                     if not response.is_success:
                         response.read()
                         raise error_of(response)
-                    for chunk in response.iter_bytes():
-                        offset += len(chunk)
-                        failures = 0
-                        yield chunk
+                    yield from map(stream.take, response.iter_bytes())
                 return
             except httpx.TransportError as error:
-                failures += 1
-                if failures >= MOST_TRIES:
-                    raise unreachable(error, server=self.server) from error
-            time.sleep(pause(failures))
-
-    whoami = Method(calls.whoami)
-    create_org = Method(calls.create_org)
-    orgs = Method(calls.orgs)
-    deposit = Method(calls.deposit)
-    create_user = Method(calls.create_user)
-    set_grant = Method(calls.set_grant)
-    set_cap = Method(calls.set_cap)
-    users = Method(calls.users)
-    create_token = Method(calls.create_token)
-    tokens = Method(calls.tokens)
-    revoke_token = Method(calls.revoke_token)
-    open_pool = Method(calls.open_pool)
-    list_pools = Method(calls.list_pools)
-    add_nodes = Method(calls.add_nodes)
-    close_pool = Method(calls.close_pool)
-    change_terms = Method(calls.change_terms)
-    nodes = Method(calls.nodes)
-    drain = Method(calls.drain)
-    undrain = Method(calls.undrain)
-    remove_node = Method(calls.remove_node)
-    cordon = Method(calls.cordon)
-    uncordon = Method(calls.uncordon)
-    fail = Method(calls.fail)
-    restore = Method(calls.restore)
-    prices = Method(calls.prices)
-    set_prices = Method(calls.set_prices)
-    reserve = Method(calls.reserve)
-    list_reservations = Method(calls.list_reservations)
-    end_reservation = Method(calls.end_reservation)
-    lend = Method(calls.lend)
-    claim = Method(calls.claim)
-    unclaim = Method(calls.unclaim)
-    claims = Method(calls.claims)
-    submit = Method(calls.submit)
-    plan = Method(calls.plan)
-    list_workloads = Method(calls.list_workloads)
-    workload = Method(calls.workload)
-    why = Method(calls.why)
-    hold = Method(calls.hold)
-    release = Method(calls.release)
-    cancel = Method(calls.cancel)
-    bid = Method(calls.bid)
-    statement = Method(calls.statement)
-    confirm_clock = Method(calls.confirm_clock)
+                stream.lost(error)
+            time.sleep(stream.pause_s())

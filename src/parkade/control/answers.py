@@ -37,16 +37,6 @@ class KeptOutcome(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None
 
 
-class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody wants to read a rank's output; the pool's agent sends it chunk by chunk."""
-
-    request: str
-    attempt: str
-    rank: int
-    offset: int
-    follow: bool
-
-
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What a planned submission would be launched as, and by which pool's engine."""
 

@@ -40,7 +40,7 @@ class Inbox:
         self._limit = limit
         self._commands: deque[WaitingCommand] = deque()
         self._views: deque[WaitingView] = deque()
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._is_nudged = False
         self._is_closed = False
         self._entered = 0
@@ -60,7 +60,7 @@ class Inbox:
 
     def put(self, waiting: WaitingCommand | WaitingView) -> bool:
         """False where too many wait already."""
-        with self._news:
+        with self._changed:
             queue: deque[Any] = (
                 self._commands if isinstance(waiting, WaitingCommand) else self._views
             )
@@ -68,7 +68,7 @@ class Inbox:
                 return False
             queue.append(waiting)
             self._entered += 1
-            self._news.notify()
+            self._changed.notify()
             return True
 
     def take_commands(self, limit: int) -> list[WaitingCommand]:
@@ -80,46 +80,46 @@ class Inbox:
         return [one for one in self._take(self._views, limit) if not one.future.cancelled()]
 
     def _take(self, queue: deque[_T], limit: int) -> list[_T]:
-        with self._news:
+        with self._changed:
             return [queue.popleft() for _ in range(min(limit, len(queue)))]
 
     def nudge(self) -> None:
         """Ends the writer's present wait."""
-        with self._news:
+        with self._changed:
             self._is_nudged = True
-            self._news.notify()
+            self._changed.notify()
 
     def wait(self, timeout_us: int) -> None:
         """Returns at once when something waits, or was nudged, and after the timeout."""
-        with self._news:
+        with self._changed:
             if not (self._commands or self._views or self._is_nudged or self._is_closed):
-                self._news.wait(max(timeout_us, 0) / 1e6)
+                self._changed.wait(max(timeout_us, 0) / 1e6)
             self._is_nudged = False
 
     def close(self) -> list[Waiting]:
         """Takes nothing in any more; who still waits is handed back."""
-        with self._news:
+        with self._changed:
             self._is_closed = True
             left: list[Waiting] = [*self._commands, *self._views]
             self._commands.clear()
             self._views.clear()
-            self._news.notify()
+            self._changed.notify()
             return left
 
 
-def settle(answers: Iterable[tuple[Waiting, Any]]) -> None:
+def resolve(answers: Iterable[tuple[Waiting, Any]]) -> None:
     """Hands each its value, an exception raised; each loop is woken once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
     for waiting, value in answers:
         by_loop.setdefault(waiting.loop, []).append((waiting.future, value))
     for loop, pairs in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_settle_here, pairs)
+            loop.call_soon_threadsafe(_resolve_here, pairs)
         except RuntimeError:
             continue  # That loop was closed with its waiters.
 
 
-def _settle_here(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
+def _resolve_here(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
     for future, value in pairs:
         if future.done():
             continue

@@ -6,8 +6,9 @@ Nothing is kept: a reader that is slow holds its agent back, one that left makes
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from parkade.control.answers import LogRequest, LogsUnavailable
+from parkade.control.answers import LogsUnavailable
 from parkade.control.bell import Bell
+from parkade.ports import LogRequest
 
 _SEND_TIMEOUT_S = 30.0
 
@@ -23,17 +24,23 @@ class Relay:
         self._chunks_held = chunks_held
         self._answer_timeout_s = answer_timeout_s
         self._count = 0
+        self._is_closed = False
         self._unsent: dict[str, list[LogRequest]] = {}
         self._open: dict[tuple[str, str], asyncio.Queue[bytes | None]] = {}
         self._bell = Bell()
 
     async def requests(self, pool: str, *, wait_s: float) -> list[LogRequest]:
         """What the pool's agent shall send, each told once; waits where there is nothing."""
-        await self._bell.wait_until(lambda: bool(self._unsent.get(pool)), timeout_s=wait_s)
+        await self._bell.wait_until(
+            lambda: self._is_closed or bool(self._unsent.get(pool)), timeout_s=wait_s
+        )
         return self._unsent.pop(pool, [])
 
     def close(self) -> None:
-        """Ends every stream after what was sent: the server goes, whatever runs does not."""
+        """Ends every stream after what was sent, and every wait for requests: the server goes,
+        whatever runs does not."""
+        self._is_closed = True
+        self._bell.ring()
         for queue in self._open.values():
             if queue.full():
                 queue.get_nowait()

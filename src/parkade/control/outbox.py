@@ -18,14 +18,17 @@ from parkade.core.state.events import (
     Forgotten,
     LeasingEvent,
     MoneyEvent,
+    NodeRemoved,
+    NodesAdded,
+    PoolClosed,
     ServerEvent,
     Submitted,
     WorkloadEvent,
     name_of,
 )
 from parkade.core.state.world import World
-from parkade.core.workloads.workload import Attempt, Stop, Workload
-from parkade.ports import DesiredAttempt, DesiredState, Rank, StopOrder
+from parkade.core.workloads.workload import Attempt, Workload
+from parkade.ports import DesiredAttempt, DesiredState, NodeShape
 
 
 class Outbox:
@@ -37,8 +40,11 @@ class Outbox:
     def __init__(self, world: World, *, sequence: int) -> None:
         self._lock = threading.Lock()
         self._epoch = world.records.epoch
+        self._installation = world.records.installation
+        self._lineage = world.records.lineage
         self._pool_of: dict[str, str] = {}
         self._attempts: dict[str, dict[str, DesiredAttempt]] = {}
+        self._nodes: dict[str, tuple[NodeShape, ...]] = {}
         self._sequences: dict[str, int] = {}
         self._whole: dict[str, DesiredState] = {}
         self._open_pools(world, sequence)
@@ -50,6 +56,7 @@ class Outbox:
         with self._lock:
             has_changed = self._open_pools(world, committed[-1][0])
             for sequence, event in committed:
+                has_changed = self._follow_nodes(world, event, sequence) or has_changed
                 for name in touched_workloads(event):
                     has_changed = self._look_at(world, name, sequence) or has_changed
             return has_changed
@@ -67,8 +74,11 @@ class Outbox:
                 self._whole[pool] = DesiredState(
                     pool=pool,
                     epoch=self._epoch,
+                    installation=self._installation,
+                    lineage=self._lineage,
                     sequence=self._sequences[pool],
                     attempts=tuple(self._attempts[pool].values()),
+                    nodes=self._nodes[pool],
                 )
             return self._whole[pool]
 
@@ -77,7 +87,23 @@ class Outbox:
         for pool in opened:
             self._attempts[pool] = {}
             self._sequences[pool] = sequence
+            self._nodes[pool] = nodes_of(world, pool)
         return bool(opened)
+
+    def _follow_nodes(self, world: World, event: AnyEvent, sequence: int) -> bool:
+        """The nodes of a pool changed, or it was closed."""
+        match event:
+            case NodesAdded(pool=pool) | NodeRemoved(pool=pool):
+                self._nodes[pool] = nodes_of(world, pool)
+            case PoolClosed(pool=pool):
+                del self._attempts[pool], self._nodes[pool], self._sequences[pool]
+                self._whole.pop(pool, None)
+                return True
+            case _:
+                return False
+        self._sequences[pool] = sequence
+        self._whole.pop(pool, None)
+        return True
 
     def _look_at(self, world: World, name: str, sequence: int) -> bool:
         workload = world.records.workloads.get(name)
@@ -104,6 +130,15 @@ class Outbox:
         return True
 
 
+def nodes_of(world: World, pool: str) -> tuple[NodeShape, ...]:
+    """The nodes of a pool, in order of their creation. Cost grows with all nodes."""
+    return tuple(
+        NodeShape(node=node.node, gpus=node.gpus)
+        for node in world.records.nodes.values()
+        if node.pool == pool
+    )
+
+
 def touched_workloads(event: AnyEvent) -> Iterator[str]:
     """The workloads whose attempt an event may have changed."""
     if isinstance(event, Cleared):
@@ -126,6 +161,7 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         attempt=attempt.attempt,
         workload=workload.workload,
         generation=attempt.generation,
+        launch_sequence=attempt.launch_sequence,
         name=spec.name,
         org=workload.org,
         unix_user=world.records.users[workload.user].unix_name,
@@ -133,18 +169,7 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         workdir=spec.workdir,
         env=spec.env,
         env_file=spec.env_file,
-        ranks=tuple(Rank(node=seat.node, gpus=seat.gpus) for seat in attempt.seats),
+        ranks=attempt.seats,
         checkpoint_signal=spec.checkpoint.signal if spec.checkpoint else None,
-        stop=_stop_order(attempt.stop),
-    )
-
-
-def _stop_order(stop: Stop | None) -> StopOrder | None:
-    if stop is None:
-        return None
-    return StopOrder(
-        noticed_at_us=stop.noticed_us,
-        deadline_us=stop.deadline_us,
-        kill_at_us=stop.kill_us,
-        cause=stop.cause.value,
+        stop=attempt.stop,
     )

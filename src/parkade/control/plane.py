@@ -14,7 +14,6 @@ from parkade.control.answers import (
     Decided,
     Health,
     Idempotency,
-    LogRequest,
     LogsUnavailable,
     PlaneStopped,
     Planned,
@@ -25,13 +24,20 @@ from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
 from parkade.control.settings import PlaneSettings
 from parkade.control.viewers import Viewer
-from parkade.control.writer import Doors, Writer
+from parkade.control.writer import Dependencies, Writer
 from parkade.core.clearing.plan import Plan
 from parkade.core.state.commands import AnyCommand, Submit
 from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.ports import DesiredAttempt, DesiredState, Observation, StatedTransfer
+from parkade.ports import (
+    DesiredAttempt,
+    DesiredState,
+    LogRequest,
+    NodeShape,
+    Observation,
+    StatedTransfer,
+)
 
 __all__ = [
     "Decided",
@@ -53,11 +59,12 @@ _T = TypeVar("_T")
 class Plane:
     """Opening one recovers the world and begins an epoch; `start` begins to answer."""
 
-    def __init__(self, doors: Doors, settings: PlaneSettings) -> None:
-        self._doors = doors
-        self._writer = Writer(doors, settings)
+    def __init__(self, dependencies: Dependencies, settings: PlaneSettings) -> None:
+        self._dependencies = dependencies
+        self._writer = Writer(dependencies, settings)
         self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
+        self._is_ending = False
         self._observing: dict[str, asyncio.Lock] = {}
         self._relay = Relay(
             prefix=f"logs-{self._writer.health().epoch}",
@@ -70,8 +77,11 @@ class Plane:
         self._writer.start()
 
     def end_streams(self) -> None:
-        """Ends the relayed outputs, so that a server that stops waits for no reader."""
+        """Ends the relayed outputs and the long polls, so that a server that stops waits for no
+        reader and no agent."""
+        self._is_ending = True
         self._relay.close()
+        self._writer.desired_bell.ring()
 
     async def close(self) -> None:
         """Ends after the present turn; whatever runs on the nodes goes on."""
@@ -93,6 +103,12 @@ class Plane:
     def has_pool(self, pool: str) -> bool:
         """Whether there is such a pool, as of the last commit."""
         return self._writer.outbox.has_pool(pool)
+
+    def nodes(self, pool: str) -> tuple[NodeShape, ...]:
+        """The nodes of a pool that there is, as of the last commit."""
+        state = self._writer.outbox.state(pool)
+        assert state is not None, f"there is no pool {pool}"
+        return state.nodes
 
     async def execute(
         self, command: AnyCommand, *, idempotency: Idempotency | None = None
@@ -126,7 +142,8 @@ class Plane:
 
     def plan(self, world: World, command: Submit, now_us: int) -> tuple[Plan, Planned] | Refusal:
         """A view: what a submission would come to, and what would be launched; nothing changes."""
-        plan = self.unsupported(world, command) or self._doors.rules.plan(world, command, now_us)
+        rules = self._dependencies.rules
+        plan = self.unsupported(world, command) or rules.plan(world, command, now_us)
         if isinstance(plan, Refusal):
             return plan
         pool = world.pool_of(plan.attempt.seats)
@@ -147,7 +164,7 @@ class Plane:
         self, account: str, *, from_us: int | None, to_us: int | None
     ) -> list[StatedTransfer]:
         """Every transfer of an account in [from_us, to_us), in order."""
-        read = self._doors.store.statement
+        read = self._dependencies.store.statement
         return list(await asyncio.to_thread(read, account, from_us=from_us, to_us=to_us))
 
     def events(self, *, after: int) -> AsyncIterator[tuple[int, AnyEvent]]:
@@ -165,7 +182,10 @@ class Plane:
             state = outbox.state(pool)
             return state is not None and (state.epoch, state.sequence) != after
 
-        await self._writer.desired_bell.wait_until(is_new, timeout_s=wait_s)
+        def is_over() -> bool:
+            return self._is_ending or is_new()
+
+        await self._writer.desired_bell.wait_until(is_over, timeout_s=wait_s)
         return outbox.state(pool) if is_new() else None
 
     async def observe(self, pool: str, observation: Observation) -> None:
@@ -174,7 +194,7 @@ class Plane:
         async with self._observing.setdefault(pool, asyncio.Lock()):
             state = self._writer.outbox.state(pool)
             desired = None if state is None else state.sequence
-            steady_us = self._doors.clock.steady_us()
+            steady_us = self._dependencies.clock.steady_us()
             taken = self._intake.take(observation, desired=desired, steady_us=steady_us)
             if taken.is_heard_again:
                 self._writer.inbox.nudge()
@@ -217,7 +237,7 @@ class Plane:
         return await self._relay.chunk(pool, request, chunk, is_last=is_last)
 
     def _is_silent(self, pool: str) -> bool:
-        return self._intake.is_silent(pool, self._doors.clock.steady_us())
+        return self._intake.is_silent(pool, self._dependencies.clock.steady_us())
 
     def _refuse_if_stopped(self) -> None:
         if self._writer.inbox.is_closed:

@@ -1,4 +1,4 @@
-"""The control plane's own knobs, with the values that an installation begins with."""
+"""The control plane's settings, with the values that an installation begins with."""
 
 import msgspec
 

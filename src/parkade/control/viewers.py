@@ -13,21 +13,23 @@ from parkade.core.state.world import World
 
 
 class Viewer(msgspec.Struct, frozen=True, kw_only=True):
-    """The user of a token. `token` is the token's public name."""
+    """The user of a token. `token` is the token's public name; `pool` is set for an agent's, which
+    may run that pool and see nothing else."""
 
     user: str
     org: str
     role: Role
     token: str
+    pool: str | None
 
     @property
     def is_operator(self) -> bool:
         """Whether it may see and do everything."""
-        return self.role is Role.OPERATOR
+        return self.role is Role.OPERATOR and self.pool is None
 
     def may_see(self, org: str) -> bool:
         """Whether an org's things are its to see."""
-        return self.is_operator or self.org == org
+        return self.is_operator or (self.org == org and self.pool is None)
 
 
 class Viewers:
@@ -62,5 +64,5 @@ class Viewers:
             return
         user = world.records.users[token.user]
         self._by_digest[token.digest] = Viewer(
-            user=user.user, org=user.org, role=user.role, token=token.token
+            user=user.user, org=user.org, role=user.role, token=token.token, pool=token.pool
         )

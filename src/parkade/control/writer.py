@@ -16,7 +16,7 @@ from parkade.control.bell import Bell
 from parkade.control.clock import ClockGuard, SteadyClock
 from parkade.control.cycle import Asked, Committed, Cycle, Outcome
 from parkade.control.feed import Feed
-from parkade.control.inbox import Inbox, Waiting, WaitingCommand, WaitingView, settle
+from parkade.control.inbox import Inbox, Waiting, WaitingCommand, WaitingView, resolve
 from parkade.control.intake import Intake
 from parkade.control.outbox import Outbox
 from parkade.control.recover import recover
@@ -31,17 +31,18 @@ from parkade.ports import Leadership, Store
 _log = structlog.get_logger(__name__)
 
 
-class Doors(msgspec.Struct, frozen=True, kw_only=True):
-    """What the writer is given: `on_fatal` must not return in production, `point` is a test's.
+class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
+    """What the writer is given.
 
-    `leadership` was acquired before; the writer stops where it is lost.
+    `on_fatal` must not return in production, and `crash_point` does nothing there. `leadership` was
+    acquired before; the writer stops where it is lost.
     """
 
     store: Store
     clock: SteadyClock
     rules: Rules
     on_fatal: Callable[[BaseException], None]
-    point: Callable[[str], None]
+    crash_point: Callable[[str], None]
     leadership: Leadership
 
 
@@ -63,19 +64,20 @@ class Writer:
     too.
     """
 
-    def __init__(self, doors: Doors, settings: PlaneSettings) -> None:
-        self._doors = doors
+    def __init__(self, dependencies: Dependencies, settings: PlaneSettings) -> None:
+        self._dependencies = dependencies
         self._settings = settings
-        self._clock = doors.clock
-        recovered = recover(doors.store, doors.rules)
+        self._clock = dependencies.clock
+        store, rules = dependencies.store, dependencies.rules
+        recovered = recover(store, rules)
         world = recovered.world
         self._guard = ClockGuard(
-            doors.clock,
+            dependencies.clock,
             floor_us=world.records.now_us,
             jump_us=settings.jump_us,
             restart_us=settings.restart_jump_us,
         )
-        self._cycle = Cycle(recovered, doors.store, doors.rules, check_every=settings.check_every)
+        self._cycle = Cycle(recovered, store, rules, check_every=settings.check_every)
         self._schedule = Schedule(part=settings.clearing_part)
         self._now_us, _ = self._read_clock()
         self._read_at = (self._now_us, self._clock.steady_us())
@@ -85,7 +87,7 @@ class Writer:
         )
         sequence = self._cycle.sequence
         self.inbox = Inbox(limit=settings.inbox_limit)
-        self.feed = Feed(doors.store, doors.rules, sequence=sequence, length=settings.feed_length)
+        self.feed = Feed(store, rules, sequence=sequence, length=settings.feed_length)
         self.outbox = Outbox(world, sequence=sequence)
         self.viewers = Viewers(world)
         self.desired_bell = Bell()
@@ -95,7 +97,7 @@ class Writer:
             silence_us=settings.unreachable_after_us,
             started_us=started_us,
         )
-        self._snapshots = Snapshots(doors.store, doors.rules, settings, sequence, self._now_us)
+        self._snapshots = Snapshots(store, rules, settings, sequence, self._now_us)
         self._commits = self._commands = self._commit_us = self._clearing_us = 0
         self._in_hand: list[WaitingCommand] = []
         self._is_running = False
@@ -109,7 +111,7 @@ class Writer:
     def stop(self) -> None:
         """Ends after the present turn, with a snapshot; who still waits is told."""
         left = self.inbox.close()
-        settle((waiting, PlaneStopped("the server is stopping")) for waiting in left)
+        resolve((waiting, PlaneStopped("the server is stopping")) for waiting in left)
         if self._thread.is_alive():
             self._thread.join()
         self.feed.close()
@@ -117,7 +119,7 @@ class Writer:
     def turn(self, asked: Sequence[Asked] = ()) -> Turn:
         """One step. `asked` is for who drives it without a thread; it comes before the inbox."""
         settings, cycle = self._settings, self._cycle
-        if not self._doors.leadership.is_held():
+        if not self._dependencies.leadership.is_held():
             raise LeadershipLost("the lock beside the journal is gone: another server may write")
         now_us, doubted = self._read_clock()
         self._now_us = now_us
@@ -167,9 +169,9 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - whatever it was, the process ends
             _log.critical("writer_stopped", exc_info=True, done="the process ends; restart it")
             self._is_running = False
-            self._doors.on_fatal(error)
+            self._dependencies.on_fatal(error)
             left = [*self._in_hand, *self.inbox.close()]
-            settle((one, PlaneStopped("the server has stopped: see its log")) for one in left)
+            resolve((one, PlaneStopped("the server has stopped: see its log")) for one in left)
             self.feed.close()
         self._is_running = False
 
@@ -199,9 +201,9 @@ class Writer:
         self._commit_us = self._clock.steady_us() - started_us
         self._commits += 1
         self._commands += len(asked)
-        self._doors.point("before_answer")
+        self._dependencies.crash_point("before_answer")
         self._publish(committed)
-        settle(zip(waiting, outcomes[last:], strict=True))
+        resolve(zip(waiting, outcomes[last:], strict=True))
         return outcomes[first:last]
 
     def _show(self, views: list[WaitingView]) -> None:
@@ -211,7 +213,7 @@ class Writer:
                 answers.append((waiting, waiting.view(self._cycle.world, self._now_us)))
             except Exception as error:  # noqa: BLE001 - it is the asker's, who gets it
                 answers.append((waiting, error))
-        settle(answers)
+        resolve(answers)
 
     def _clear_one(self, now_us: int) -> None:
         started_us = self._clock.steady_us()
@@ -232,14 +234,14 @@ class Writer:
             return
         events = tuple(event for _, event in committed)
         self.viewers.publish(self._cycle.world, committed)
-        self._schedule.ask(self._doors.rules.urgent_markets(self._cycle.world, events))
+        self._schedule.ask(self._dependencies.rules.urgent_markets(self._cycle.world, events))
         if self.outbox.follow(self._cycle.world, committed):
             self.desired_bell.ring()
         self.feed.publish(committed)
 
     def _idle_us(self, now_us: int) -> int:
         idle_us = self._settings.longest_wait_us
-        due_us = self._doors.rules.next_deadline_us(self._cycle.world)
+        due_us = self._dependencies.rules.next_deadline_us(self._cycle.world)
         if due_us is not None:
             idle_us = min(idle_us, due_us - now_us)
         records = self._cycle.world.records

@@ -1,2 +1,4 @@
-"""Settings and wiring: the one place where doors are chosen. `python -m parkade.service` starts
-the server, as `parkade up` does."""
+"""Settings and wiring: the one place where implementations are chosen.
+
+`python -m parkade.service` starts the server, as `parkade up` does.
+"""

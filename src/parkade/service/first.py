@@ -4,16 +4,17 @@ The token is told before its digest is committed. Should the server die in betwe
 is worth nothing and the next start tells another; nobody is ever locked out.
 """
 
-import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from parkade.api.door import digest_of, new_token
+from parkade.api.context import digest_of, new_token
 from parkade.control.plane import Plane
 from parkade.core.state.commands import AddToken, AnyCommand, CreateOrg, CreateUser
 from parkade.core.state.people import Role
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.service.folders import write_secret
 
 OPERATOR = "operator"
 
@@ -39,16 +40,7 @@ async def make_operator(plane: Plane, *, tell: Tell, is_new_token_wanted: bool) 
 
 def write_token(path: Path) -> Tell:
     """Tells a token to a file that only its owner reads; the file is new or replaced."""
-
-    def tell(secret: str) -> None:
-        beside = path.with_name(path.name + ".new")
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secret + "\n")
-        beside.replace(path)
-
-    return tell
+    return partial(write_secret, path)
 
 
 def _tokens(world: World) -> int:

@@ -16,14 +16,17 @@ import uvicorn
 
 from parkade.control.plane import Plane
 from parkade.service import logs
-from parkade.service.embedded import make_passage
+from parkade.service.engines import engine_maker
 from parkade.service.first import make_operator, write_token
+from parkade.service.folders import make_passage
 from parkade.service.settings import BadSettings, ServiceSettings
 from parkade.service.wiring import Server, Wires, build
 
 _log = structlog.get_logger(__name__)
 
 _GRACE_S = 3
+# Longer than clients keep an idle connection, so that none is closed under a request.
+_KEEP_ALIVE_S = 30
 
 
 class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +64,7 @@ class Serving(uvicorn.Server):
 def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None) -> None:
     """Starts the server and returns when it has stopped. AlreadyLed, BadSettings, StoreError."""
     logs.configure(settings.log_format)
+    engine_maker(settings.local_engine, {})
     make_passage(settings.data_folder)
     wires = wires or Wires()
     leadership = wires.make_leadership(settings.data_folder / "writer.lock")
@@ -99,7 +103,7 @@ async def _run(
             server.plane, tell=tell, is_new_token_wanted=options.is_new_token_wanted
         )
         async with asyncio.TaskGroup() as group:
-            group.create_task(server.embedded.run(stop))
+            group.create_task(server.agents.run(local_url(settings.host, listening), stop))
             try:
                 await _serve(server, settings, goodbye, listening)
             finally:
@@ -119,12 +123,21 @@ async def _serve(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
+        timeout_keep_alive=_KEEP_ALIVE_S,
     )
     (settings.data_folder / "port").write_text(f"{port}\n")
     _log.info("listening", url=f"http://{settings.host}:{port}")
     serving = Serving(config, server.plane)
     serving.should_exit = goodbye.was_heard
     await serving.serve(sockets=[listening])
+
+
+def local_url(host: str, listening: socket.socket) -> str:
+    """Where a process of this machine reaches the server."""
+    port = listening.getsockname()[1]
+    is_any = host in ("", "0.0.0.0", "::")
+    name = "127.0.0.1" if is_any else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}"
 
 
 def listen_on(host: str, port: int) -> socket.socket:

@@ -1,7 +1,7 @@
-"""Puts the server together: store, plane, API, embedded agent. Nothing is started here."""
+"""Puts the server together: store, plane, API, local agents. Nothing is started here."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,9 +14,10 @@ from parkade.control.core import RULES
 from parkade.control.leadership import FileLeadership
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
-from parkade.control.writer import Doors
+from parkade.control.writer import Dependencies
 from parkade.ports import Leadership, Store
-from parkade.service.embedded import Embedded, MakeEngine, make_local_engine
+from parkade.service.agents import PROGRAM, Agents
+from parkade.service.first import OPERATOR
 from parkade.service.settings import ServiceSettings
 from parkade.store import open_sqlite
 
@@ -42,13 +43,13 @@ def file_leadership(path: Path) -> Leadership:
 
 
 class Wires(msgspec.Struct, frozen=True, kw_only=True):
-    """The doors that a test may exchange."""
+    """What a test may exchange."""
 
     clock: SteadyClock = SystemClock()
-    make_engine: MakeEngine = make_local_engine
+    agent_program: Sequence[str] = PROGRAM
     make_leadership: Callable[[Path], Leadership] = file_leadership
     on_fatal: Callable[[BaseException], None] = end_process
-    point: Callable[[str], None] = nothing
+    crash_point: Callable[[str], None] = nothing
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,24 +58,24 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     plane: Plane
     app: FastAPI
-    embedded: Embedded
+    agents: Agents
 
 
 def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
     """A server over the data folder; the caller holds the leadership."""
-    store = open_sqlite(settings.data_folder / "parkade.sqlite3", point=wires.point)
-    doors = Doors(
+    store = open_sqlite(settings.data_folder / "parkade.sqlite3", point=wires.crash_point)
+    dependencies = Dependencies(
         store=store,
         clock=wires.clock,
         rules=RULES,
         on_fatal=wires.on_fatal,
-        point=wires.point,
+        crash_point=wires.crash_point,
         leadership=leadership,
     )
-    plane = Plane(doors, PlaneSettings(check_every=settings.check_every))
+    plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
     return Server(
         store=store,
         plane=plane,
         app=create_app(plane, ApiSettings(unit=settings.unit)),
-        embedded=Embedded(plane, settings, wires.clock, wires.make_engine),
+        agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
     )

@@ -116,11 +116,12 @@ class Users(Answer):
 
 
 class Token(Answer):
-    """What may be told of a token: never the token."""
+    """What may be shown of a token: never the token. `pool`: it is for that pool's agent only."""
 
     token: str
     user: str
     is_revoked: bool
+    pool: str | None = None
 
 
 class Tokens(Answer):

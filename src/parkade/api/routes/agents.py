@@ -1,17 +1,22 @@
-"""What agents ask and tell: desired states, observations, output. Operators' tokens only.
+"""What agents ask and report: desired states, observations, output. With a token of the pool's
+agent, or an operator's.
 
-These speak the doors' own structs as msgspec encodes them, not the models of the wire.
+These are the structs of `ports` as msgspec encodes them, not the models of the wire.
 """
 
+import secrets
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from parkade.api.door import Asking, Door
-from parkade.api.problems import said
+from parkade.api.context import Agent, Authenticated, RequestContext, digest_of, new_token
+from parkade.api.problems import problem
+from parkade.api.routes.people import add_token
+from parkade.core.state.commands import AddToken
 from parkade.ports import Observation
+from parkade.wire.people import NewToken
 
 router = APIRouter(tags=["agents"])
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds")]
@@ -25,49 +30,70 @@ def _json(value: object) -> Response:
     return Response(_encode(value), media_type="application/json")
 
 
-def _agent_of(pool: str, door: Door) -> None:
-    door.require_operator()
-    if not door.plane.has_pool(pool):
-        door.not_found(f"pool {pool}")
+def _agent_of(pool: str, context: RequestContext) -> None:
+    own = context.viewer.pool
+    if own is None:
+        context.require_operator()
+    elif own != pool:
+        raise problem("denied", f"this token is for the agent of pool {own}, not of {pool}")
+    if not context.plane.has_pool(pool):
+        context.not_found(f"pool {pool}")
+
+
+@router.post("/pools/{pool}/agent-tokens", status_code=201)
+async def create_agent_token(pool: Pool, context: Authenticated) -> NewToken:
+    """A token with which an agent may run this pool and do nothing else; operators only. Its
+    secret is in this answer only, so a repeated request is refused with `conflict`."""
+    context.require_operator()
+    secret = new_token()
+    user = context.viewer.user
+    command = AddToken(
+        by=user,
+        token=f"agent-{pool}-{secrets.token_hex(4)}",
+        user=user,
+        digest=digest_of(secret),
+        pool=pool,
+    )
+    return await add_token(context, command, secret)
 
 
 @router.get("/pools/{pool}/desired", response_class=Response)
 async def desired(
     pool: Pool,
-    door: Asking,
+    context: Agent,
     after_epoch: Number = None,
     after_sequence: Number = None,
     wait: Wait = 0,
 ) -> Response:
     """All that shall run in a pool, once it is newer than `after`; 204 if it is not in time."""
-    _agent_of(pool, door)
+    _agent_of(pool, context)
     if (after_epoch is None) is not (after_sequence is None):
-        raise said("invalid", "after_epoch and after_sequence stand together")
+        raise problem("invalid", "after_epoch and after_sequence stand together")
     after = None
     if after_epoch is not None and after_sequence is not None:
         after = (after_epoch, after_sequence)
-    state = await door.plane.desired(pool, after=after, wait_s=wait)
+    state = await context.plane.desired(pool, after=after, wait_s=wait)
     return Response(status_code=204) if state is None else _json(state)
 
 
 @router.post("/pools/{pool}/observation", status_code=204)
-async def observe(pool: Pool, request: Request, door: Asking) -> None:
+async def observe(pool: Pool, request: Request, context: Agent) -> None:
     """What runs in a pool, dated."""
-    _agent_of(pool, door)
+    _agent_of(pool, context)
     try:
         observation = _observation.decode(await request.body())
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise said("invalid", f"not an observation: {error}") from None
+        raise problem("invalid", f"not an observation: {error}") from None
     if observation.pool != pool:
-        raise said("invalid", f"pool: this is an observation of {observation.pool}")
-    await door.plane.observe(pool, observation)
+        raise problem("invalid", f"pool: this is an observation of {observation.pool}")
+    await context.plane.observe(pool, observation)
 
 
 @router.get("/pools/{pool}/log-requests", response_class=Response)
-async def log_requests(pool: Pool, door: Asking, wait: Wait = 0) -> Response:
+async def log_requests(pool: Pool, context: Agent, wait: Wait = 0) -> Response:
     """Output that somebody waits for."""
-    _agent_of(pool, door)
-    return _json(await door.plane.log_requests(pool, wait_s=wait))
+    _agent_of(pool, context)
+    return _json(await context.plane.log_requests(pool, wait_s=wait))
 
 
 @router.post("/pools/{pool}/log-chunks/{log_request}", status_code=204)
@@ -75,11 +101,11 @@ async def log_chunk(
     pool: Pool,
     log_request: Annotated[str, Path(max_length=100)],
     request: Request,
-    door: Asking,
+    context: Agent,
     last: bool = False,
 ) -> None:
     """A part of it; `not_found` where nobody waits for more."""
-    _agent_of(pool, door)
+    _agent_of(pool, context)
     chunk = await request.body()
-    if not await door.plane.log_chunk(pool, log_request, chunk, last):
-        door.not_found(f"reader of {log_request}")
+    if not await context.plane.log_chunk(pool, log_request, chunk, last):
+        context.not_found(f"reader of {log_request}")

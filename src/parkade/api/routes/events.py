@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from parkade.api.door import Asking, Door
-from parkade.api.problems import said
+from parkade.api.context import Authenticated, RequestContext
+from parkade.api.problems import problem
 from parkade.api.views import events as views
 from parkade.api.views.audience import Owners, look_up
 from parkade.core.state.events import AnyEvent
@@ -26,7 +26,7 @@ class EventStream(StreamingResponse):
 @router.get("/events", response_class=EventStream)
 async def events(
     request: Request,
-    door: Asking,
+    context: Authenticated,
     after: Number = None,
     follow: bool = True,
     last_event_id: Annotated[str | None, Header()] = None,
@@ -35,32 +35,32 @@ async def events(
 
     Without `follow` it ends with what is committed now.
     """
-    now = door.plane.health().sequence
+    now = context.plane.health().sequence
     if last_event_id is not None:
         if not (last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) < 19):
-            raise said("invalid", "Last-Event-ID: not a position of this journal")
+            raise problem("invalid", "Last-Event-ID: not a position of this journal")
         after = int(last_event_id)
     start = now if after is None else after
     owners: Owners = request.app.state.owners
-    stream = _stream(door, owners, start, until=None if follow else now)
+    stream = _stream(context, owners, start, until=None if follow else now)
     return EventStream(stream, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 async def _stream(
-    door: Door, owners: Owners, after: int, *, until: int | None
+    context: RequestContext, owners: Owners, after: int, *, until: int | None
 ) -> AsyncIterator[str]:
     if until is not None and after >= until:
         return
     seen, clock = after, asyncio.get_running_loop().time
-    rest_s = door.settings.keep_alive_s
+    rest_s = context.settings.keep_alive_s
     spoke_at = clock()
-    source = door.plane.events(after=after)
+    source = context.plane.events(after=after)
     waiting: asyncio.Future[tuple[int, AnyEvent] | None] | None = None
     try:
         while until is None or seen < until:
             if clock() - spoke_at >= rest_s:
                 # Also tells how far was looked, so that nothing is looked at twice.
-                if not door.is_current():
+                if not context.is_current():
                     return
                 yield f"event: position\nid: {seen}\ndata: \n\n"
                 spoke_at = clock()
@@ -73,7 +73,7 @@ async def _stream(
             if arrived is None:
                 return
             seen, event = arrived
-            text = await _frame(door, owners, seen, event)
+            text = await _frame(context, owners, seen, event)
             if text is not None:
                 yield text
     finally:
@@ -81,11 +81,13 @@ async def _stream(
             waiting.cancel()
 
 
-async def _frame(door: Door, owners: Owners, sequence: int, event: AnyEvent) -> str | None:
+async def _frame(
+    context: RequestContext, owners: Owners, sequence: int, event: AnyEvent
+) -> str | None:
     unknown = owners.unknown([event])
     if unknown:
-        owners.learn(await door.plane.read(lambda world, _: look_up(world, unknown)))
-    viewer = door.viewer
+        owners.learn(await context.plane.read(lambda world, _: look_up(world, unknown)))
+    viewer = context.viewer
     seen = views.event(sequence, event, owners, org=viewer.org, is_operator=viewer.is_operator)
     if seen is None:
         return None

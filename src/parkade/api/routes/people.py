@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from parkade.api import door as doors
-from parkade.api.door import Asking, Door
-from parkade.api.problems import said
+from parkade.api import context as contexts
+from parkade.api.context import Authenticated, RequestContext
+from parkade.api.problems import problem
 from parkade.api.translate import micros, span_us
 from parkade.api.views import people as views
 from parkade.control.answers import Decided
@@ -22,52 +22,52 @@ router = APIRouter(tags=["people"])
 
 
 @router.get("/whoami")
-async def whoami(door: Asking) -> Caller:
+async def whoami(context: Authenticated) -> Caller:
     """Who the token speaks for."""
     from parkade import __version__
 
-    viewer = door.viewer
+    viewer = context.viewer
     return Caller(user=viewer.user, org=viewer.org, role=viewer.role.value, server=__version__)
 
 
 @router.post("/orgs", status_code=201)
-async def create_org(body: wire.CreateOrg, door: Asking) -> wire.Org:
+async def create_org(body: wire.CreateOrg, context: Authenticated) -> wire.Org:
     """A new customer; operators only."""
-    door.require_operator()
-    command = commands.CreateOrg(by=door.viewer.user, org=body.org)
-    return await door.execute(command, _org(body.org))
+    context.require_operator()
+    command = commands.CreateOrg(by=context.viewer.user, org=body.org)
+    return await context.execute(command, _org(body.org))
 
 
 @router.get("/orgs")
-async def list_orgs(door: Asking) -> wire.Orgs:
+async def list_orgs(context: Authenticated) -> wire.Orgs:
     """The caller's own, or all for an operator."""
 
     def view(world: World, _: int) -> wire.Orgs:
-        seen = [org for org in world.records.orgs.values() if door.viewer.may_see(org.org)]
+        seen = [org for org in world.records.orgs.values() if context.viewer.may_see(org.org)]
         return wire.Orgs(orgs=tuple(views.org(world, org) for org in seen))
 
-    return await door.read(view)
+    return await context.read(view)
 
 
 @router.post("/orgs/{org}/deposits", status_code=201)
-async def deposit(org: str, body: wire.Deposit, door: Asking) -> wire.Org:
+async def deposit(org: str, body: wire.Deposit, context: Authenticated) -> wire.Org:
     """Money from outside; operators only."""
-    door.require_operator()
-    command = commands.Deposit(by=door.viewer.user, org=org, micros=micros(body.amount))
-    return await door.execute(command, _org(org))
+    context.require_operator()
+    command = commands.Deposit(by=context.viewer.user, org=org, micros=micros(body.amount))
+    return await context.execute(command, _org(org))
 
 
 @router.post("/orgs/{org}/grant")
-async def set_grant(org: str, body: wire.SetGrant, door: Asking) -> wire.Org:
+async def set_grant(org: str, body: wire.SetGrant, context: Authenticated) -> wire.Org:
     """Money now and again and again; operators only."""
-    door.require_operator()
+    context.require_operator()
     command = commands.SetGrant(
-        by=door.viewer.user,
+        by=context.viewer.user,
         org=org,
         micros=micros(body.amount),
         every_us=span_us(body.every),
     )
-    return await door.execute(command, _org(org))
+    return await context.execute(command, _org(org))
 
 
 def _org(name: str) -> Callable[[World, int, Decided], wire.Org]:
@@ -75,63 +75,70 @@ def _org(name: str) -> Callable[[World, int, Decided], wire.Org]:
 
 
 @router.post("/users", status_code=201)
-async def create_user(body: wire.CreateUser, door: Asking) -> wire.User:
+async def create_user(body: wire.CreateUser, context: Authenticated) -> wire.User:
     """A new user; operators, and owners within their org."""
-    door.own_org(body.org)
+    context.own_org(body.org)
     command = commands.CreateUser(
-        by=door.viewer.user,
+        by=context.viewer.user,
         user=body.user,
         org=body.org,
         role=Role(body.role),
         unix_name=body.unix_name,
     )
-    return await door.execute(
+    return await context.execute(
         command, lambda world, _, __: views.user(world, world.records.users[body.user])
     )
 
 
 @router.post("/users/{user}/cap")
-async def set_cap(user: str, body: wire.SetCap, door: Asking) -> wire.User:
+async def set_cap(user: str, body: wire.SetCap, context: Authenticated) -> wire.User:
     """The most that a user's workloads may cost; operators, and owners within their org."""
 
     def look(world: World, _: int) -> User | Refusal:
-        return door.visible(world.records.users.get(user), f"user {user}")
+        return context.visible(world.records.users.get(user), f"user {user}")
 
     def show(world: World, _: int, _decided: Decided, _before: User) -> wire.User:
         return views.user(world, world.records.users[user])
 
     cap = None if body.cap is None else micros(body.cap)
-    command = commands.SetCap(by=door.viewer.user, user=user, cap_micros=cap)
-    return await door.change(command, show, look=look)
+    command = commands.SetCap(by=context.viewer.user, user=user, cap_micros=cap)
+    return await context.change(command, show, look=look)
 
 
 @router.get("/users")
-async def list_users(door: Asking) -> wire.Users:
+async def list_users(context: Authenticated) -> wire.Users:
     """Those of the caller's org, or all for an operator."""
 
     def view(world: World, _: int) -> wire.Users:
-        seen = [user for user in world.records.users.values() if door.viewer.may_see(user.org)]
+        seen = [user for user in world.records.users.values() if context.viewer.may_see(user.org)]
         return wire.Users(users=tuple(views.user(world, user) for user in seen))
 
-    return await door.read(view)
+    return await context.read(view)
 
 
 @router.post("/tokens", status_code=201)
-async def create_token(body: wire.CreateToken, door: Asking) -> wire.NewToken:
+async def create_token(body: wire.CreateToken, context: Authenticated) -> wire.NewToken:
     """A new token. Its secret is told here and kept nowhere, so a repeated request cannot have
     it again: it is refused with `conflict`."""
-    secret = doors.new_token()
+    secret = contexts.new_token()
     command = commands.AddToken(
-        by=door.viewer.user,
+        by=context.viewer.user,
         token=body.token or f"{body.user[:40]}-{secrets.token_hex(4)}",
         user=body.user,
-        digest=doors.digest_of(secret),
+        digest=contexts.digest_of(secret),
     )
-    decided = await door.execute(command, lambda _, __, decided: decided)
-    added = doors.find(decided, events.TokenAdded)
+    return await add_token(context, command, secret)
+
+
+async def add_token(
+    context: RequestContext, command: commands.AddToken, secret: str
+) -> wire.NewToken:
+    """The new token; `conflict` where an earlier try of the same request made it."""
+    decided = await context.execute(command, lambda _, __, decided: decided)
+    added = contexts.find(decided, events.TokenAdded)
     assert added is not None
-    if added.token.digest != doors.digest_of(secret):
-        raise said(
+    if added.token.digest != contexts.digest_of(secret):
+        raise problem(
             "conflict",
             f"the token {added.token.token} was made by an earlier try, and its secret was told "
             "only there; revoke it and make another",
@@ -140,7 +147,7 @@ async def create_token(body: wire.CreateToken, door: Asking) -> wire.NewToken:
 
 
 @router.get("/tokens")
-async def list_tokens(door: Asking) -> wire.Tokens:
+async def list_tokens(context: Authenticated) -> wire.Tokens:
     """The caller's own; those of its org for an owner, all for an operator."""
 
     def view(world: World, _: int) -> wire.Tokens:
@@ -149,31 +156,33 @@ async def list_tokens(door: Asking) -> wire.Tokens:
             tokens=tuple(
                 views.token(token)
                 for token in world.records.tokens.values()
-                if may_manage(door, token.user, users[token.user].org)
+                if may_manage(context, token.user, users[token.user].org)
             )
         )
 
-    return await door.read(view)
+    return await context.read(view)
 
 
 @router.post("/tokens/{token}/revoke")
-async def revoke_token(token: str, door: Asking) -> wire.Token:
+async def revoke_token(token: str, context: Authenticated) -> wire.Token:
     """The token is refused from now on."""
 
     def look(world: World, _: int) -> Token | Refusal:
         found = world.records.tokens.get(token)
-        if found is None or not may_manage(door, found.user, world.records.users[found.user].org):
+        if found is None or not may_manage(
+            context, found.user, world.records.users[found.user].org
+        ):
             return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no token {token}")
         return found
 
     def show(world: World, _: int, _decided: Decided, _before: Token) -> wire.Token:
         return views.token(world.records.tokens[token])
 
-    command = commands.RevokeToken(by=door.viewer.user, token=token)
-    return await door.change(command, show, look=look)
+    command = commands.RevokeToken(by=context.viewer.user, token=token)
+    return await context.change(command, show, look=look)
 
 
-def may_manage(door: Door, user: str, org: str) -> bool:
+def may_manage(context: RequestContext, user: str, org: str) -> bool:
     """Whether a user's tokens are the caller's to see and revoke."""
-    viewer = door.viewer
+    viewer = context.viewer
     return user == viewer.user or (viewer.role is not Role.MEMBER and viewer.may_see(org))

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from parkade.api.door import Asking, Door
-from parkade.api.problems import said
+from parkade.api.context import Authenticated, RequestContext
+from parkade.api.problems import problem
 from parkade.api.translate import change_terms, micros_or_none, open_pool, supply_of
 from parkade.api.views import pools as views
 from parkade.core.state import commands
@@ -13,86 +13,90 @@ router = APIRouter(tags=["pools"])
 
 
 @router.post("/pools", status_code=201)
-async def create_pool(body: wire.OpenPool, door: Asking) -> wire.Pool:
+async def create_pool(body: wire.OpenPool, context: Authenticated) -> wire.Pool:
     """A new pool and its market; operators only."""
-    door.require_operator()
-    command = open_pool(body, by=door.viewer.user)
-    return await _changed_pool(door, command, body.pool)
+    context.require_operator()
+    command = open_pool(body, by=context.viewer.user)
+    return await _changed_pool(context, command, body.pool)
 
 
 @router.get("/pools")
-async def list_pools(door: Asking) -> wire.Pools:
+async def list_pools(context: Authenticated) -> wire.Pools:
     """All pools, and the markets that they supply with their published terms."""
-    return views.pools(await door.read(lambda world, _: views.fleet(world)))
+    return views.pools(await context.read(lambda world, _: views.fleet(world)))
 
 
 @router.post("/pools/{pool}/nodes")
-async def add_nodes(pool: str, body: wire.AddNodes, door: Asking) -> wire.Pool:
+async def add_nodes(pool: str, body: wire.AddNodes, context: Authenticated) -> wire.Pool:
     """More nodes of a pool; operators only."""
-    door.require_operator()
+    context.require_operator()
     supply = supply_of(body, pool=pool)
-    command = commands.AddNodes(by=door.viewer.user, pool=pool, supply=supply)
-    return await _changed_pool(door, command, pool)
+    command = commands.AddNodes(by=context.viewer.user, pool=pool, supply=supply)
+    return await _changed_pool(context, command, pool)
 
 
 @router.post("/pools/{pool}/close")
-async def close_pool(pool: str, door: Asking) -> wire.Pools:
+async def close_pool(pool: str, context: Authenticated) -> wire.Pools:
     """Close a pool whose nodes are drained; the pools that remain."""
-    door.require_operator()
-    return await _changed_fleet(door, commands.ClosePool(by=door.viewer.user, pool=pool))
+    context.require_operator()
+    return await _changed_fleet(context, commands.ClosePool(by=context.viewer.user, pool=pool))
 
 
 @router.post("/markets/{market}/terms")
-async def change_market_terms(market: str, body: wire.ChangeTerms, door: Asking) -> wire.Market:
+async def change_market_terms(
+    market: str, body: wire.ChangeTerms, context: Authenticated
+) -> wire.Market:
     """New terms of a market, now or from a date on; operators only."""
-    door.require_operator()
+    context.require_operator()
     if body == wire.ChangeTerms.model_validate({"from": body.from_}):
-        raise said("invalid", "name at least one term")
-    command = change_terms(body, by=door.viewer.user, market=market)
+        raise problem("invalid", "name at least one term")
+    command = change_terms(body, by=context.viewer.user, market=market)
     return views.market(
-        await door.execute(command, lambda world, _, __: world.records.markets[market])
+        await context.execute(command, lambda world, _, __: world.records.markets[market])
     )
 
 
-async def _changed_pool(door: Door, command: commands.AnyCommand, name: str) -> wire.Pool:
-    told = await _changed_fleet(door, command)
+async def _changed_pool(
+    context: RequestContext, command: commands.AnyCommand, name: str
+) -> wire.Pool:
+    told = await _changed_fleet(context, command)
     return next(pool for pool in told.pools if pool.pool == name)
 
 
-async def _changed_fleet(door: Door, command: commands.AnyCommand) -> wire.Pools:
-    return views.pools(await door.execute(command, lambda world, _, __: views.fleet(world)))
+async def _changed_fleet(context: RequestContext, command: commands.AnyCommand) -> wire.Pools:
+    return views.pools(await context.execute(command, lambda world, _, __: views.fleet(world)))
 
 
 @router.get("/prices")
-async def list_prices(door: Asking) -> wire.Prices:
+async def list_prices(context: Authenticated) -> wire.Prices:
     """Every market's prices, and what would win there now."""
-    markets = await door.read(lambda world, _: list(world.records.markets.values()))
+    markets = await context.read(lambda world, _: list(world.records.markets.values()))
     return wire.Prices(prices=tuple(map(views.sheet, markets)))
 
 
 @router.post("/prices/{market}")
-async def set_prices(market: str, body: wire.SetPrices, door: Asking) -> wire.Sheet:
+async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) -> wire.Sheet:
     """A new price sheet; operators only. Sold reservations keep their rate."""
-    door.require_operator()
+    context.require_operator()
     if body == wire.SetPrices():
-        raise said("invalid", "name at least one price")
+        raise problem("invalid", "name at least one price")
     command = commands.SetPrices(
-        by=door.viewer.user,
+        by=context.viewer.user,
         market=market,
         pay_as_you_go_micros=micros_or_none(body.pay_as_you_go),
         reservation_rate_micros=micros_or_none(body.reservation_rate),
         public_floor_micros=micros_or_none(body.public_floor),
     )
     return views.sheet(
-        await door.execute(command, lambda world, _, __: world.records.markets[market])
+        await context.execute(command, lambda world, _, __: world.records.markets[market])
     )
 
 
 @router.get("/nodes")
-async def list_nodes(door: Asking, market: str | None = None) -> wire.Nodes:
+async def list_nodes(context: Authenticated, market: str | None = None) -> wire.Nodes:
     """All nodes, or a market's; operators only."""
-    door.require_operator()
-    found = await door.read(
+    context.require_operator()
+    found = await context.read(
         lambda world, _: [
             views.seated(world, node)
             for node in world.records.nodes.values()
@@ -103,55 +107,55 @@ async def list_nodes(door: Asking, market: str | None = None) -> wire.Nodes:
 
 
 @router.post("/nodes/{node}/cordon")
-async def cordon(node: str, body: wire.NodeReason, door: Asking) -> wire.Node:
+async def cordon(node: str, body: wire.NodeReason, context: Authenticated) -> wire.Node:
     """No new work on a node; who sits there stays."""
-    command = commands.CordonNode(by=door.viewer.user, node=node, reason=body.reason)
-    return await _change(door, command, node)
+    command = commands.CordonNode(by=context.viewer.user, node=node, reason=body.reason)
+    return await _change(context, command, node)
 
 
 @router.post("/nodes/{node}/uncordon")
-async def uncordon(node: str, door: Asking) -> wire.Node:
+async def uncordon(node: str, context: Authenticated) -> wire.Node:
     """The caller's cordon is lifted."""
-    return await _change(door, commands.UncordonNode(by=door.viewer.user, node=node), node)
+    return await _change(context, commands.UncordonNode(by=context.viewer.user, node=node), node)
 
 
 @router.post("/nodes/{node}/drain")
-async def drain(node: str, body: wire.NodeReason, door: Asking) -> wire.Node:
+async def drain(node: str, body: wire.NodeReason, context: Authenticated) -> wire.Node:
     """Empty a node: its workloads get the market's notice and are moved."""
-    command = commands.DrainNode(by=door.viewer.user, node=node, reason=body.reason)
-    return await _change(door, command, node)
+    command = commands.DrainNode(by=context.viewer.user, node=node, reason=body.reason)
+    return await _change(context, command, node)
 
 
 @router.post("/nodes/{node}/undrain")
-async def undrain(node: str, door: Asking) -> wire.Node:
+async def undrain(node: str, context: Authenticated) -> wire.Node:
     """The node takes work again."""
-    return await _change(door, commands.UndrainNode(by=door.viewer.user, node=node), node)
+    return await _change(context, commands.UndrainNode(by=context.viewer.user, node=node), node)
 
 
 @router.post("/nodes/{node}/remove")
-async def remove(node: str, door: Asking) -> wire.Pools:
+async def remove(node: str, context: Authenticated) -> wire.Pools:
     """Remove a drained node from its pool; the pools as they are then."""
-    door.require_operator()
-    return await _changed_fleet(door, commands.RemoveNode(by=door.viewer.user, node=node))
+    context.require_operator()
+    return await _changed_fleet(context, commands.RemoveNode(by=context.viewer.user, node=node))
 
 
 @router.post("/nodes/{node}/fail")
-async def fail(node: str, body: wire.NodeReason, door: Asking) -> wire.Node:
+async def fail(node: str, body: wire.NodeReason, context: Authenticated) -> wire.Node:
     """The node is broken: out of play, and whoever sits there is healed."""
-    command = commands.FailNode(by=door.viewer.user, node=node, reason=body.reason)
-    return await _change(door, command, node)
+    command = commands.FailNode(by=context.viewer.user, node=node, reason=body.reason)
+    return await _change(context, command, node)
 
 
 @router.post("/nodes/{node}/restore")
-async def restore(node: str, door: Asking) -> wire.Node:
+async def restore(node: str, context: Authenticated) -> wire.Node:
     """The node is well again."""
-    return await _change(door, commands.RestoreNode(by=door.viewer.user, node=node), node)
+    return await _change(context, commands.RestoreNode(by=context.viewer.user, node=node), node)
 
 
-async def _change(door: Door, command: commands.AnyCommand, name: str) -> wire.Node:
-    door.require_operator()
+async def _change(context: RequestContext, command: commands.AnyCommand, name: str) -> wire.Node:
+    context.require_operator()
     return views.node(
-        await door.execute(
+        await context.execute(
             command, lambda world, _, __: views.seated(world, world.records.nodes[name])
         )
     )

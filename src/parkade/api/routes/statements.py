@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from parkade.api.door import Asking
-from parkade.api.problems import said
+from parkade.api.context import Authenticated
+from parkade.api.problems import problem
 from parkade.api.translate import microseconds
 from parkade.api.views.statements import statement as view_of
 from parkade.core.ledger.accounts import EXTERNAL, OPERATOR, clearing_account, org_account
@@ -31,24 +31,24 @@ def accounts_of(world: World) -> set[str]:
 
 @router.get("/statement")
 async def statement(
-    door: Asking,
+    context: Authenticated,
     account: Annotated[str | None, Query(max_length=200)] = None,
     start: Instant | None = None,
     end: Instant | None = None,
 ) -> Statement:
     """An account's movements in [start, end); the caller's org's, or the operator's, where none is
     named."""
-    viewer = door.viewer
+    viewer = context.viewer
     own = OPERATOR if viewer.is_operator else org_account(viewer.org)
     named = account or own
     if viewer.role is Role.MEMBER or (named != own and not viewer.is_operator):
-        raise said(
+        raise problem(
             "denied",
             "members do not see statements"
             if named == own
             else f"{named} is not your org's account",
         )
-    stated = await door.plane.statement(
+    stated = await context.plane.statement(
         named,
         from_us=None if start is None else microseconds(start),
         to_us=None if end is None else microseconds(end),
@@ -57,15 +57,17 @@ async def statement(
     def view(world: World, _: int) -> int | None:
         return world.ledger.balance(named) if named in accounts_of(world) else None
 
-    balance = await door.plane.read(view)
+    balance = await context.plane.read(view)
     if balance is None:
-        raise said("not_found", f"there is no account {named!r}; an org's is org/NAME")
+        raise problem("not_found", f"there is no account {named!r}; an org's is org/NAME")
     return view_of(named, stated, balance_micros=balance, is_operator=viewer.is_operator)
 
 
 @router.post("/clock/confirm")
-async def confirm_clock(door: Asking) -> Confirmed:
+async def confirm_clock(context: Authenticated) -> Confirmed:
     """The clock's jump was right; clearing goes on. Operators only."""
-    door.require_operator()
-    command = commands.ConfirmClock(by=door.viewer.user)
-    return await door.execute(command, lambda _, __, decided: Confirmed(sequence=decided.sequence))
+    context.require_operator()
+    command = commands.ConfirmClock(by=context.viewer.user)
+    return await context.execute(
+        command, lambda _, __, decided: Confirmed(sequence=decided.sequence)
+    )

@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from parkade.api import door as doors
-from parkade.api.door import Asking, Door
-from parkade.api.problems import said
+from parkade.api import context as contexts
+from parkade.api.context import Authenticated, RequestContext
+from parkade.api.problems import problem
 from parkade.api.translate import micros, spec_of
 from parkade.api.views import workloads as views
 from parkade.control.answers import Decided, Planned
@@ -27,10 +27,10 @@ router = APIRouter(tags=["workloads"])
 PATIENCE_S = 1.0
 
 
-def _command(body: wire.Submit, door: Door) -> commands.Submit:
+def _command(body: wire.Submit, context: RequestContext) -> commands.Submit:
     return commands.Submit(
-        by=door.viewer.user,
-        org=door.own_org(body.org),
+        by=context.viewer.user,
+        org=context.own_org(body.org),
         market=body.market,
         spec=spec_of(body.spec),
         is_held=body.hold,
@@ -38,44 +38,44 @@ def _command(body: wire.Submit, door: Door) -> commands.Submit:
 
 
 @router.post("/workloads", status_code=201)
-async def submit(body: wire.Submit, door: Asking) -> wire.Workload:
+async def submit(body: wire.Submit, context: Authenticated) -> wire.Workload:
     """A workload to be run; the answer echoes what it may cost."""
 
-    command = _command(body, door)
+    command = _command(body, context)
 
     def look(world: World, _: int) -> Refusal | None:
-        return door.plane.unsupported(world, command)
+        return context.plane.unsupported(world, command)
 
     def show(world: World, now_us: int, decided: Decided, _: None) -> views.Known:
-        submitted = doors.find(decided, events.Submitted)
+        submitted = contexts.find(decided, events.Submitted)
         assert submitted is not None
         return _known(world, submitted.workload, now_us)
 
-    return views.workload(await door.change(command, show, look=look))
+    return views.workload(await context.change(command, show, look=look))
 
 
 @router.post("/workloads/plan")
-async def plan_workload(body: wire.Submit, door: Asking) -> wire.Plan:
+async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
     """What the next clearing would do with it; nothing is submitted."""
-    command = _command(body, door)
+    command = _command(body, context)
 
     def view(world: World, now_us: int) -> tuple[Plan, Planned, MarketTerms] | Refusal:
-        made = door.plane.plan(world, command, now_us)
+        made = context.plane.plan(world, command, now_us)
         if isinstance(made, Refusal):
             return made
         return *made, world.records.markets[made[0].workload.market].terms
 
-    plan, planned, terms = await door.see(view)
+    plan, planned, terms = await context.see(view)
     try:
-        rendered = await door.plane.rendered(planned)
+        rendered = await context.plane.rendered(planned)
     except EngineError as error:
-        raise said("unsupported", str(error)) from None
+        raise problem("unsupported", str(error)) from None
     return views.plan(plan, terms, rendered=rendered)
 
 
 @router.get("/workloads")
 async def list_workloads(
-    door: Asking,
+    context: Authenticated,
     all: bool = False,
     org: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -83,8 +83,8 @@ async def list_workloads(
 ) -> wire.Workloads:
     """Newest first; the ended ones too with `all`. `after` is the last page's `next`."""
     if org is not None:
-        door.own_org(org)
-    seen = org or (None if door.viewer.is_operator else door.viewer.org)
+        context.own_org(org)
+    seen = org or (None if context.viewer.is_operator else context.viewer.org)
 
     def view(world: World, now_us: int) -> tuple[list[views.Known], str | None]:
         names = _newest(world, seen, all=all, after=after)
@@ -93,7 +93,7 @@ async def list_workloads(
         has_more = next(names, None) is not None
         return found, page[-1].workload if has_more else None
 
-    page, upcoming = await door.read(view)
+    page, upcoming = await context.read(view)
     return wire.Workloads(workloads=tuple(map(views.workload, page)), next=upcoming)
 
 
@@ -117,21 +117,21 @@ def _number(name: str) -> int:
 
 
 @router.get("/workloads/{workload}")
-async def get_workload(workload: str, door: Asking) -> wire.Workload:
+async def get_workload(workload: str, context: Authenticated) -> wire.Workload:
     """One workload."""
 
     def view(world: World, now_us: int) -> views.Known | Refusal:
-        found = _look(door, workload)(world, now_us)
+        found = _look(context, workload)(world, now_us)
         return found if isinstance(found, Refusal) else views.known(world, found, now_us)
 
-    return views.workload(await door.see(view))
+    return views.workload(await context.see(view))
 
 
 @router.get("/workloads/{workload}/why")
-async def why(workload: str, door: Asking) -> wire.Why:
+async def why(workload: str, context: Authenticated) -> wire.Why:
     """Why it is where it is, and the cheapest change that would win."""
-    health = door.plane.health()
-    found = await door.see(_look(door, workload))
+    health = context.plane.health()
+    found = await context.see(_look(context, workload))
     standstill = None
     if found.market in health.frozen_markets:
         standstill = "its market stands still after an internal error; its operator was told"
@@ -141,44 +141,50 @@ async def why(workload: str, door: Asking) -> wire.Why:
 
 
 @router.post("/workloads/{workload}/hold")
-async def hold(workload: str, door: Asking) -> wire.Workload:
+async def hold(workload: str, context: Authenticated) -> wire.Workload:
     """Keep it from starting until it is released."""
-    return await _change(door, commands.Hold(by=door.viewer.user, workload=workload), workload)
+    return await _change(
+        context, commands.Hold(by=context.viewer.user, workload=workload), workload
+    )
 
 
 @router.post("/workloads/{workload}/release")
-async def release(workload: str, door: Asking) -> wire.Workload:
+async def release(workload: str, context: Authenticated) -> wire.Workload:
     """The opposite of hold."""
-    return await _change(door, commands.Release(by=door.viewer.user, workload=workload), workload)
+    return await _change(
+        context, commands.Release(by=context.viewer.user, workload=workload), workload
+    )
 
 
 @router.post("/workloads/{workload}/cancel")
-async def cancel(workload: str, body: wire.Cancel, door: Asking) -> wire.Workload:
+async def cancel(workload: str, body: wire.Cancel, context: Authenticated) -> wire.Workload:
     """End it; one that runs gets the market's notice unless `now`."""
-    command = commands.Cancel(by=door.viewer.user, workload=workload, now=body.now)
-    return await _change(door, command, workload)
+    command = commands.Cancel(by=context.viewer.user, workload=workload, now=body.now)
+    return await _change(context, command, workload)
 
 
 @router.post("/workloads/{workload}/bid")
-async def bid(workload: str, body: wire.Bid, door: Asking) -> wire.Workload:
+async def bid(workload: str, body: wire.Bid, context: Authenticated) -> wire.Workload:
     """A new limit per GPU-hour, from the next clearing on."""
     command = commands.ChangeBid(
-        by=door.viewer.user,
+        by=context.viewer.user,
         workload=workload,
         limit_price_micros=micros(body.limit_price),
     )
-    return await _change(door, command, workload)
+    return await _change(context, command, workload)
 
 
-async def _change(door: Door, command: commands.AnyCommand, name: str) -> wire.Workload:
+async def _change(
+    context: RequestContext, command: commands.AnyCommand, name: str
+) -> wire.Workload:
     def show(world: World, now_us: int, _: Decided, before: Workload) -> views.Known:
         return _known(world, before, now_us)
 
-    return views.workload(await door.change(command, show, look=_look(door, name)))
+    return views.workload(await context.change(command, show, look=_look(context, name)))
 
 
-def _look(door: Door, name: str) -> Callable[[World, int], Workload | Refusal]:
-    return lambda world, _: door.visible(world.records.workloads.get(name), f"workload {name}")
+def _look(context: RequestContext, name: str) -> Callable[[World, int], Workload | Refusal]:
+    return lambda world, _: context.visible(world.records.workloads.get(name), f"workload {name}")
 
 
 def _known(world: World, before: Workload, now_us: int) -> views.Known:
@@ -189,7 +195,7 @@ def _known(world: World, before: Workload, now_us: int) -> views.Known:
 @router.get("/workloads/{workload}/logs", response_class=StreamingResponse)
 async def logs(
     workload: str,
-    door: Asking,
+    context: Authenticated,
     rank: Annotated[int, Query(ge=0, le=100_000)] = 0,
     offset: Annotated[int, Query(ge=0, le=2**62)] = 0,
     follow: bool = False,
@@ -198,20 +204,20 @@ async def logs(
     """The output of a rank from a byte offset on, of the present or last attempt."""
 
     def view(world: World, now_us: int) -> tuple[Workload, str] | Refusal:
-        found = _look(door, workload)(world, now_us)
+        found = _look(context, workload)(world, now_us)
         if isinstance(found, Refusal):
             return found
         return found, found.pool or ""
 
-    found, pool = await door.see(view)
+    found, pool = await context.see(view)
     if rank >= found.spec.nodes:
-        raise said("invalid", f"rank: {workload} has ranks 0 to {found.spec.nodes - 1}")
+        raise problem("invalid", f"rank: {workload} has ranks 0 to {found.spec.nodes - 1}")
     name = attempt or (found.attempt.attempt if found.attempt else None)
     if name is None and found.generation > 0:
         name = f"{workload}.{found.generation}"
     if name is None or not name.startswith(f"{workload}."):
-        raise said("not_found", f"{workload} has no attempt yet, so nothing was printed")
-    chunks = door.plane.logs(pool, name, rank, offset=offset, follow=follow)
+        raise problem("not_found", f"{workload} has no attempt yet, so nothing was printed")
+    chunks = context.plane.logs(pool, name, rank, offset=offset, follow=follow)
     # Waited for a moment, so that what cannot be had is a problem and not half an answer.
     first = asyncio.ensure_future(anext(chunks, None))
     await asyncio.wait([first], timeout=PATIENCE_S if follow else None)

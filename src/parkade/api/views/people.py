@@ -36,4 +36,6 @@ def user(world: World, user: User) -> wire.User:
 
 def token(token: Token) -> wire.Token:
     """A token's public side."""
-    return wire.Token(token=token.token, user=token.user, is_revoked=token.is_revoked)
+    return wire.Token(
+        token=token.token, user=token.user, is_revoked=token.is_revoked, pool=token.pool
+    )

@@ -13,6 +13,7 @@ from parkade.core.steps.refusals import (
     bad_name,
     denied,
     invalid,
+    not_found,
 )
 from parkade.core.units import bounds
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
@@ -73,9 +74,19 @@ def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision
     user = world.records.users[command.user]
     if user.role is Role.OPERATOR and not is_operator(world, command.by):
         return denied("only an operator makes an operator's tokens")
+    if command.pool is not None and not is_operator(world, command.by):
+        return denied("only an operator makes an agent's tokens")
+    if command.pool is not None and command.pool not in world.records.pools:
+        return not_found("pool", command.pool)
     if command.token in world.records.tokens or command.digest in world.tokens_by_digest:
         return already_exists("token", command.token)
-    token = Token(token=command.token, user=command.user, digest=command.digest, is_revoked=False)
+    token = Token(
+        token=command.token,
+        user=command.user,
+        digest=command.digest,
+        is_revoked=False,
+        pool=command.pool,
+    )
     return (events.TokenAdded(at_us=now_us, token=token),)
 
 

@@ -261,7 +261,7 @@ def remove_node(world: World, command: commands.RemoveNode, now_us: int) -> Deci
         return conflict(f"{node.node} is {state}; it is removed once it is drained")
     if (refusal := _needed_by_calendar(world, [node], now_us)) is not None:
         return refusal
-    return (events.NodeRemoved(at_us=now_us, node=node.node),)
+    return (events.NodeRemoved(at_us=now_us, node=node.node, pool=node.pool),)
 
 
 def _needed_by_calendar(world: World, leaving: list[Node], now_us: int) -> Refusal | None:

@@ -137,11 +137,13 @@ class CreateUser(Command, frozen=True, kw_only=True):
 
 
 class AddToken(Command, frozen=True, kw_only=True):
-    """A token's digest (SHA-256 of 256 random bits, hexadecimal); the token is never stored."""
+    """A token's digest (SHA-256 of 256 random bits, hexadecimal); the token is never stored.
+    `pool`: it is for that pool's agent only."""
 
     token: str
     user: str
     digest: str
+    pool: str | None = None
 
 
 class RevokeToken(Command, frozen=True, kw_only=True):

@@ -89,6 +89,7 @@ class NodeRemoved(Event, frozen=True, kw_only=True):
     """The node left its pool."""
 
     node: str
+    pool: str
 
 
 class PoolClosed(Event, frozen=True, kw_only=True):

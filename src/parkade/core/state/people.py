@@ -41,9 +41,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored of a token: the digest of 256 random bits."""
+    """What is stored of a token: the digest of 256 random bits. `pool`: it is the agent's of that
+    pool, and good for nothing else."""
 
     token: str
     user: str
     digest: str
     is_revoked: bool
+    pool: str | None = None

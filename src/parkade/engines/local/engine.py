@@ -38,7 +38,7 @@ from parkade.ports import (
     NodeShape,
     Observation,
     Phase,
-    StopOrder,
+    Stop,
     Transient,
 )
 
@@ -135,7 +135,7 @@ class LocalEngine:
             attempts=observed,
         )
 
-    async def stop(self, attempt: str, order: StopOrder) -> None:
+    async def stop(self, attempt: str, order: Stop) -> None:
         """Writes the order where it brings anything forward, and pokes the keeper."""
         folder = self.folders.find(attempt)
         if folder is None or self.view.is_released(folder):
@@ -260,9 +260,9 @@ def _check_same(known: DesiredAttempt, asked: DesiredAttempt) -> None:
             raise Conflict(f"attempt {asked.attempt} is known with {key} {was!r}, not {now!r}")
 
 
-def _read_order(path: Path) -> StopOrder | None:
+def _read_order(path: Path) -> Stop | None:
     content = records.read_bounded(path)
     try:
-        return None if content is None else msgspec.json.decode(content, type=StopOrder)
+        return None if content is None else msgspec.json.decode(content, type=Stop)
     except msgspec.DecodeError:
         return None

@@ -4,7 +4,7 @@ An order's instants are on the wall clock; they are translated once, when read, 
 the wall clock afterwards neither shortens nor lengthens what was promised.
 """
 
-from parkade.ports import StopOrder
+from parkade.ports import Stop
 
 
 class Escalation:
@@ -12,20 +12,20 @@ class Escalation:
 
     def __init__(self) -> None:
         self.term_at_us: int | None = None
-        self.kill_at_us: int | None = None
+        self.kill_us: int | None = None
         self.is_termed = False
 
-    def bring_forward(self, *, term_at_us: int, kill_at_us: int) -> None:
+    def bring_forward(self, *, term_at_us: int, kill_us: int) -> None:
         """Takes another reason to end, on the monotonic clock; later instants change nothing."""
-        kill_at_us = max(kill_at_us, term_at_us)
+        kill_us = max(kill_us, term_at_us)
         self.term_at_us = _earlier(self.term_at_us, term_at_us)
-        self.kill_at_us = _earlier(self.kill_at_us, kill_at_us)
+        self.kill_us = _earlier(self.kill_us, kill_us)
 
-    def take(self, order: StopOrder, *, wall_us: int, monotonic_us: int) -> None:
+    def take(self, order: Stop, *, wall_us: int, monotonic_us: int) -> None:
         """Takes an order whose instants are on the wall clock."""
         self.bring_forward(
             term_at_us=monotonic_us + order.deadline_us - wall_us,
-            kill_at_us=monotonic_us + order.kill_at_us - wall_us,
+            kill_us=monotonic_us + order.kill_us - wall_us,
         )
 
     def is_term_due(self, now_us: int) -> bool:
@@ -34,21 +34,21 @@ class Escalation:
 
     def is_kill_due(self, now_us: int) -> bool:
         """Whether whatever lives is to be killed."""
-        return self.kill_at_us is not None and now_us >= self.kill_at_us
+        return self.kill_us is not None and now_us >= self.kill_us
 
     def next_us(self) -> int | None:
         """When something is due next; None where nothing is ordered."""
-        return self.kill_at_us if self.is_termed else self.term_at_us
+        return self.kill_us if self.is_termed else self.term_at_us
 
 
-def merge(old: StopOrder | None, new: StopOrder) -> StopOrder:
+def merge(old: Stop | None, new: Stop) -> Stop:
     """Both instants at their earlier one; the cause of whichever comes first."""
     if old is None:
         return new
-    return StopOrder(
-        noticed_at_us=min(old.noticed_at_us, new.noticed_at_us),
+    return Stop(
+        noticed_us=min(old.noticed_us, new.noticed_us),
         deadline_us=min(old.deadline_us, new.deadline_us),
-        kill_at_us=min(old.kill_at_us, new.kill_at_us),
+        kill_us=min(old.kill_us, new.kill_us),
         cause=new.cause if new.deadline_us < old.deadline_us else old.cause,
     )
 

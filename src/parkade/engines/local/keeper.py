@@ -20,7 +20,7 @@ from parkade.engines.local import environment, output, processes, records, repor
 from parkade.engines.local.escalation import Escalation, merge
 from parkade.engines.local.gang import Gang, number_of
 from parkade.engines.local.records import Launch, RankState, State
-from parkade.ports import Phase, StopOrder
+from parkade.ports import Phase, Stop
 
 ORDER_POLL_US = 100_000
 KILL_AGAIN_US = 50_000
@@ -52,7 +52,7 @@ class Keeper:
         self.poller.register(wake, select.POLLIN)
         self.outputs: dict[int, output.Output] = {}
         self.escalation = Escalation()
-        self.order: StopOrder | None = None
+        self.order: Stop | None = None
         self.order_seen: tuple[int, int] | None = None
         self.look_at_us = 0
         self.kill_again_us = 0
@@ -177,7 +177,7 @@ class Keeper:
             return
         content = records.read_bounded(self.folder / records.ORDER)
         try:
-            order = msgspec.json.decode(content or b"", type=StopOrder)
+            order = msgspec.json.decode(content or b"", type=Stop)
         except msgspec.DecodeError:
             return
         self.order_seen = seen
@@ -188,14 +188,14 @@ class Keeper:
         self.escalation.take(merged, wall_us=wall_us(), monotonic_us=monotonic_us())
         self._give_notice(merged)
 
-    def _give_notice(self, order: StopOrder) -> None:
+    def _give_notice(self, order: Stop) -> None:
         owner = self.launch.account if self.launch.is_other_user else None
         notice = {
             "version": records.VERSION,
             "cause": order.cause,
             "deadline": report.moment(order.deadline_us),
             "deadline_us": order.deadline_us,
-            "kill_at_us": order.kill_at_us,
+            "kill_at_us": order.kill_us,
         }
         try:
             records.write(self.folder / records.NOTICE, notice, owner=owner)
@@ -215,9 +215,7 @@ class Keeper:
             if self.gang.is_gone():
                 self._release()
             else:
-                self.escalation.bring_forward(
-                    term_at_us=now_us, kill_at_us=now_us + REMAINS_GRACE_US
-                )
+                self.escalation.bring_forward(term_at_us=now_us, kill_us=now_us + REMAINS_GRACE_US)
 
     def _carry_out(self, now_us: int) -> None:
         if self.state.phase is Phase.RELEASED:
@@ -239,7 +237,7 @@ class Keeper:
 
     def _break_gang(self) -> None:
         now_us = monotonic_us()
-        self.escalation.bring_forward(term_at_us=now_us, kill_at_us=now_us + GANG_GRACE_US)
+        self.escalation.bring_forward(term_at_us=now_us, kill_us=now_us + GANG_GRACE_US)
 
     def _release(self) -> None:
         for opened in self.outputs.values():

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from parkade.api.plane import Plane
-from parkade.api.problems import refused, said
+from parkade.api.problems import problem, refused
 from parkade.api.settings import ApiSettings
 from parkade.control.answers import Decided, Idempotency
 from parkade.control.cycle import Asked
@@ -49,7 +49,7 @@ class OfAnOrg(Protocol):
         ...
 
 
-class Door:
+class RequestContext:
     """One authenticated request: its viewer, and the plane as that viewer may use it."""
 
     def __init__(self, plane: Plane, settings: ApiSettings, digest: str, viewer: Viewer) -> None:
@@ -113,18 +113,18 @@ class Door:
 
     def not_found(self, what: str) -> NoReturn:
         """The same words whether it is not there or not theirs."""
-        raise said("not_found", f"there is no {what}" if what else "there is no such thing")
+        raise problem("not_found", f"there is no {what}" if what else "there is no such thing")
 
     def require_operator(self) -> None:
         """Some things only the operator sees."""
         if not self.viewer.is_operator:
-            raise said("denied", "only an operator may do this")
+            raise problem("denied", "only an operator may do this")
 
     def own_org(self, named: str | None) -> str:
         """The org a request is for: the viewer's own, unless an operator names another."""
         org = named or self.viewer.org
         if not self.viewer.may_see(org):
-            raise said("denied", f"you belong to {self.viewer.org}, not to {org}")
+            raise problem("denied", f"you belong to {self.viewer.org}, not to {org}")
         return org
 
 
@@ -137,22 +137,22 @@ def find(decided: Decided, kind: type[E]) -> E | None:
     return next((event for event in decided.events if isinstance(event, kind)), None)
 
 
-async def door(
+async def agent_context(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
-) -> Door:
+) -> RequestContext:
     """Authenticates; the idempotency key is bound to the user and to all of the request."""
     plane = cast(Plane, request.app.state.plane)
     settings = cast(ApiSettings, request.app.state.settings)
     token = credentials.credentials if credentials else ""
     if not token or len(token) > LONGEST_TOKEN:
-        raise said("unauthenticated", "send a token: Authorization: Bearer pk_…")
+        raise problem("unauthenticated", "send a token: Authorization: Bearer pk_…")
     digest = digest_of(token)
     viewer = plane.viewer(digest)
     if viewer is None:
-        raise said("unauthenticated", "the token is unknown or revoked; log in again")
+        raise problem("unauthenticated", "the token is unknown or revoked; log in again")
     _refuse_unknown_parameters(request)
-    made = Door(plane, settings, digest, viewer)
+    made = RequestContext(plane, settings, digest, viewer)
     made.key = await _idempotency(request, viewer)
     return made
 
@@ -165,7 +165,7 @@ def _refuse_unknown_parameters(request: Request) -> None:
     if unknown:
         names = ", ".join(repr(name[:40]) for name in unknown[:5])
         knows = ", ".join(sorted(known)) or "none"
-        raise said("invalid", f"no such query parameter: {names}; this route knows: {knows}")
+        raise problem("invalid", f"no such query parameter: {names}; this route knows: {knows}")
 
 
 async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
@@ -173,7 +173,7 @@ async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
     if key is None or request.method != "POST":
         return None
     if not 0 < len(key) <= LONGEST_KEY:
-        raise said("invalid", f"Idempotency-Key: at most {LONGEST_KEY} characters")
+        raise problem("invalid", f"Idempotency-Key: at most {LONGEST_KEY} characters")
     body = await request.body()
     whole = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + body
     return Idempotency(
@@ -181,4 +181,15 @@ async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
     )
 
 
-Asking = Annotated[Door, Depends(door)]
+Agent = Annotated[RequestContext, Depends(agent_context)]
+
+
+async def context(authenticated: Agent) -> RequestContext:
+    """Authenticates a person or a program; the token of an agent is refused."""
+    pool = authenticated.viewer.pool
+    if pool is not None:
+        raise problem("denied", f"this token is for the agent of pool {pool} and nothing else")
+    return authenticated
+
+
+Authenticated = Annotated[RequestContext, Depends(context)]

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from parkade.api.door import digest_of, new_token
+from parkade.api.context import digest_of, new_token
 from parkade.wire.problems import PROBLEM_JSON
 from tests.api.town import Town
 

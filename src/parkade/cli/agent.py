@@ -1,0 +1,52 @@
+"""`parkade agent run`: the agent of one pool, beside its engine."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from parkade.cli.calling import fail
+
+agent = typer.Typer(help="Agents, which run a pool's engine.", no_args_is_help=True)
+LogFormat = Literal["console", "json"]
+
+
+@agent.command()
+def run(
+    pool: Annotated[str, typer.Option(help="The pool whose nodes it runs.")],
+    server: Annotated[str, typer.Option(help="The server's address, like https://parkade.lab.")],
+    token_file: Annotated[
+        Path, typer.Option(help="From `parkade pool agent-token`; for its owner's eyes only.")
+    ],
+    data_folder: Annotated[
+        Path, typer.Option(help="Its memory, and the engine's; one agent at a time.")
+    ],
+    engine: Annotated[str, typer.Option(help="What runs the workloads.")] = "local",
+    engine_option: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE for the engine; may be repeated.")
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option()] = "console",
+) -> None:
+    """Run a pool's agent until it is told to stop; what runs on the nodes goes on without it."""
+    try:
+        from parkade.ports import AlreadyLed
+        from parkade.service.agent import AgentSettings, read_options
+        from parkade.service.agent import run as run_agent
+        from parkade.service.settings import BadSettings
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
+    try:
+        settings = AgentSettings(
+            pool=pool,
+            server=server,
+            token_file=token_file,
+            data_folder=data_folder,
+            engine=engine,
+            options=read_options(engine_option or []),
+            log_format=log_format,
+        )
+        run_agent(settings)
+    except (AlreadyLed, BadSettings) as error:
+        fail(str(error), exit_code=2)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}; choose another path", exit_code=2)

@@ -1,0 +1,239 @@
+"""Runs the agent of one pool as a process of its own, until it is told to stop.
+
+    parkade agent run --pool NAME --server URL --token-file FILE --data-folder FOLDER
+
+It asks the server for the pool's nodes, makes the engine, and keeps it as the server desires; it
+makes the engine anew when the pool's nodes change. What runs on the nodes does not need it: it goes
+on while the agent is away, and is adopted by the next one. A lock in the data folder keeps a second
+agent out.
+
+As a child of a server (`is_child`) it also ends when its input ends, which is when the server is
+gone however it died, and waits for the lock while the agent of an earlier server still leaves.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from parkade.agent.agent import Pace, Place, Time, run_agent
+from parkade.agent.backoff import Backoff
+from parkade.agent.control_plane import ControlPlane, ControlPlaneError
+from parkade.agent.http import HttpControlPlane
+from parkade.agent.timer import LoopTimer
+from parkade.control.clock import SystemClock
+from parkade.control.leadership import FileLeadership
+from parkade.ports import AlreadyLed, Leadership, NodeShape, Timer
+from parkade.service import logs
+from parkade.service.engines import EnginePlace, MakeEngine, engine_maker
+from parkade.service.folders import make_passage
+from parkade.service.settings import BadSettings
+
+T = TypeVar("T")
+LOCK_WAIT_S = 0.1
+POLL_S = 20.0
+EXIT_USAGE = 2
+
+_log = logging.getLogger("parkade.agent")
+
+
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One agent. `options` are the engine's own; `is_child`: it belongs to the server that started
+    it."""
+
+    pool: str
+    server: str
+    token_file: Path
+    data_folder: Path
+    engine: str = "local"
+    options: Mapping[str, str] = {}
+    log_format: str = "console"
+    pace: Pace = Pace()
+    is_child: bool = False
+
+
+def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
+    """Returns when it was told to stop. AlreadyLed, BadSettings; `make_engine` is a test's."""
+    logs.configure(settings.log_format)
+    make = make_engine or engine_maker(settings.engine, settings.options)
+    token = read_token(settings.token_file)
+    make_passage(settings.data_folder)
+    leadership = FileLeadership(
+        settings.data_folder / "agent" / "agent.lock", holder=f"agent of pool {settings.pool}"
+    )
+    if not settings.is_child:
+        leadership.acquire()
+    asyncio.run(_main(settings, make, token, leadership))
+    leadership.release()
+
+
+def read_token(path: Path) -> str:
+    """The token in a file. BadSettings where there is none, or others may read it."""
+    try:
+        if path.stat().st_mode & 0o077:
+            raise BadSettings(f"{path}: others may read this token; chmod 600 {path}")
+        token = path.read_text().strip()
+    except OSError as error:
+        raise BadSettings(
+            f"{path}: {error.strerror}; make one with `parkade pool agent-token`"
+        ) from error
+    if not token:
+        raise BadSettings(f"{path} is empty; make one with `parkade pool agent-token`")
+    return token
+
+
+async def _main(
+    settings: AgentSettings, make: MakeEngine, token: str, leadership: Leadership
+) -> None:
+    stop, timer = asyncio.Event(), LoopTimer()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if settings.is_child:
+        loop.add_reader(sys.stdin.fileno(), _end_with_parent, stop)
+        await _acquire(leadership, timer, stop)
+    if os.geteuid() == 0:
+        _log.warning(
+            "the agent runs as root: workloads of users without a Unix name run as root too; give"
+            " each user one"
+        )
+    async with httpx.AsyncClient(base_url=settings.server) as client:
+        control_plane = HttpControlPlane(client, pool=settings.pool, token=token)
+        await serve(settings, make, control_plane, timer, stop)
+    _log.info("the agent of %s stops; what runs on its nodes goes on", settings.pool)
+
+
+def _end_with_parent(stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 1024):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
+async def _acquire(leadership: Leadership, timer: Timer, stop: asyncio.Event) -> None:
+    is_told = False
+    while not stop.is_set():
+        try:
+            leadership.acquire()
+            return
+        except AlreadyLed as error:
+            if not is_told:
+                _log.warning("waiting: %s", error)
+            is_told = True
+        await timer.wait(stop, LOCK_WAIT_S)
+
+
+async def serve(
+    settings: AgentSettings,
+    make: MakeEngine,
+    control_plane: ControlPlane,
+    timer: Timer,
+    stop: asyncio.Event,
+) -> None:
+    """Runs the agent, with another engine whenever the nodes change or it failed, until `stop`."""
+    backoff, clock = Backoff(timer), SystemClock()
+    while not stop.is_set():
+        nodes = await _unless(stop, lambda: _nodes(control_plane, Backoff(timer)))
+        if nodes is None:
+            return
+        engine = make(
+            EnginePlace(
+                pool=settings.pool,
+                nodes=nodes,
+                folder=settings.data_folder / "engine",
+                clock=clock,
+            )
+        )
+        place = Place(pool=settings.pool, nodes=nodes, data_folder=settings.data_folder / "agent")
+        failed: Exception | None = None
+        try:
+            time = Time(clock=clock, timer=timer)
+            await run_agent(engine, control_plane, place, time, stop=stop, pace=settings.pace)
+        except Exception as error:  # noqa: BLE001 - it starts again, as a new process would
+            failed = error
+        else:
+            backoff.reset()
+        finally:
+            await engine.close()
+        if failed is not None:
+            _log.error("the agent failed", exc_info=failed)
+            await timer.wait(stop, backoff.next_after_failure())
+
+
+async def _nodes(control_plane: ControlPlane, backoff: Backoff) -> tuple[NodeShape, ...]:
+    """The pool's nodes, once the server says them."""
+    while True:
+        try:
+            state = await control_plane.desired(None, POLL_S)
+        except ControlPlaneError as error:
+            await backoff.wait("desired state", error)
+            continue
+        if state is not None:
+            return state.nodes
+
+
+async def _unless(stop: asyncio.Event, make: Callable[[], Awaitable[T]]) -> T | None:
+    """What is awaited, or None where it is told to stop meanwhile."""
+    stopping = asyncio.ensure_future(stop.wait())
+    working = asyncio.ensure_future(make())
+    tasks: set[asyncio.Future[Any]] = {stopping, working}
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return working.result() if not working.cancelled() else None
+
+
+def main(arguments: list[str] | None = None, make_engine: MakeEngine | None = None) -> int:
+    """The agent from flags; 2 where it cannot run as it was told to."""
+    parser = argparse.ArgumentParser(prog="python -m parkade.service.agent")
+    parser.add_argument("--pool", required=True)
+    parser.add_argument("--server", required=True)
+    parser.add_argument("--token-file", type=Path, required=True)
+    parser.add_argument("--data-folder", type=Path, required=True)
+    parser.add_argument("--engine", default="local")
+    parser.add_argument("--engine-option", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--log-format", choices=("console", "json"), default="console")
+    parser.add_argument("--tick-s", type=float, default=Pace().tick_s)
+    parser.add_argument("--heartbeat-s", type=float, default=Pace().heartbeat_s)
+    parser.add_argument("--child", action="store_true", help="end when the input ends")
+    given = parser.parse_args(arguments)
+    try:
+        settings = AgentSettings(
+            pool=given.pool,
+            server=given.server,
+            token_file=given.token_file,
+            data_folder=given.data_folder,
+            engine=given.engine,
+            options=read_options(given.engine_option),
+            log_format=given.log_format,
+            pace=Pace(tick_s=given.tick_s, heartbeat_s=given.heartbeat_s),
+            is_child=given.child,
+        )
+        run(settings, make_engine)
+    except (AlreadyLed, BadSettings) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_USAGE
+    return 0
+
+
+def read_options(pairs: list[str]) -> dict[str, str]:
+    """Options of an engine from `key=value`. BadSettings where one is neither."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise BadSettings(f"engine option {pair!r}: write KEY=VALUE")
+        found[key] = value
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

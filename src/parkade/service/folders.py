@@ -1,0 +1,20 @@
+"""Folders of an installation: nobody else lists them, and users reach what is theirs."""
+
+import os
+from pathlib import Path
+
+
+def make_passage(folder: Path) -> None:
+    """A folder that nobody else may list; as root, one that users pass to reach what is theirs."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
+def write_secret(path: Path, secret: str) -> None:
+    """A line in a file that only its owner reads; the file is new or replaced."""
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret + "\n")
+    beside.replace(path)

@@ -1,0 +1,236 @@
+"""Agents in processes of their own: children of the server, and one that an operator starts."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.crash.marketplace import POOL, is_alive
+from tests.service.test_up import Served, wait_for_process
+
+PATIENCE_S = 120.0
+PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
+
+
+def until(holds: Callable[[], Any]) -> Any:
+    """What `holds` returns as soon as it is true."""
+    ends_at = time.monotonic() + PATIENCE_S
+    while not (found := holds()):
+        assert time.monotonic() < ends_at, "it never came to be"
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    made = Served(tmp_path)
+    made.start("--token-file", str(tmp_path / "token"))
+    made.token = (tmp_path / "token").read_text().strip()
+    yield made
+    if made.process is not None:
+        if made.process.poll() is None:
+            made.process.kill()
+        made.process.communicate()
+
+
+def lock_of(data: Path, pool: str = "box") -> Path:
+    return data / "pools" / pool / "agent" / "agent.lock"
+
+
+def agent_of(served: Served) -> int:
+    """The process that holds the pool's lock, once there is one."""
+
+    def holder() -> int:
+        try:
+            process = int(lock_of(served.data).read_text() or 0)
+        except FileNotFoundError:
+            return 0
+        return process if process and is_alive(process) else 0
+
+    return int(until(holder))
+
+
+def submit(served: Served, command: str, **keys: Any) -> str:
+    """A workload of an org with money."""
+    served.ask("POST", "/orgs", {"org": "acme"})
+    served.ask("POST", "/orgs/acme/deposits", {"amount": "100"})
+    spec = {
+        "name": "w",
+        "command": command,
+        "workdir": str(served.folder),
+        "limit_price": "2",
+        **keys,
+    }
+    return str(served.ask("POST", "/workloads", {"org": "acme", "spec": spec})["workload"])
+
+
+def phase_of(served: Served, workload: str) -> str:
+    return str(served.ask("GET", f"/workloads/{workload}")["phase"])
+
+
+WAITS = "echo process $$; while [ ! -e go ]; do sleep 0.05; done; echo done"
+
+
+def test_a_killed_agent_is_started_again_and_adopts_what_runs(served: Served) -> None:
+    served.ask("POST", "/pools", POOL)
+    workload = submit(served, WAITS)
+    process = wait_for_process(served, workload)
+    first = agent_of(served)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: agent_of(served) != first)
+    assert is_alive(process)
+    (served.folder / "go").touch()
+    until(lambda: phase_of(served, workload) == "succeeded")
+    shown = served.ask("GET", f"/workloads/{workload}")
+    assert (shown["failures"], shown["preemptions"]) == (0, 0)
+    served.stop()
+
+
+def test_an_agent_ends_with_its_server_however_that_ends(served: Served) -> None:
+    served.ask("POST", "/pools", POOL)
+    agent = agent_of(served)
+    assert served.process is not None
+    served.process.kill()
+    served.process.communicate()
+    until(lambda: not is_alive(agent))
+    served.start()
+    agent = agent_of(served)
+    served.stop()
+    assert not is_alive(agent)
+
+
+def test_no_process_list_shows_the_agents_token(served: Served) -> None:
+    served.ask("POST", "/pools", POOL)
+    agent = agent_of(served)
+    token = lock_of(served.data).with_name("token").read_bytes().strip()
+    assert token.startswith(b"pk_")
+    for name in ("cmdline", "environ"):
+        assert token not in Path(f"/proc/{agent}/{name}").read_bytes()
+    served.stop()
+
+
+def test_the_agents_token_is_kept_over_restarts_and_made_anew_where_it_is_revoked(
+    served: Served,
+) -> None:
+    served.ask("POST", "/pools", POOL)
+    file = lock_of(served.data).with_name("token")
+    agent_of(served)
+    first = file.read_text()
+    served.stop()
+    served.start()
+    agent_of(served)
+    assert file.read_text() == first
+    (name,) = [t["token"] for t in served.ask("GET", "/tokens")["tokens"] if t["pool"] == "box"]
+    served.ask("POST", f"/tokens/{name}/revoke")
+    served.stop()
+    served.start()
+    until(lambda: file.read_text() != first)
+    until(lambda: served.ask("GET", "/pools")["pools"][0]["is_reachable"])
+    served.stop()
+
+
+def flags(served: Served, pool: str, token_file: Path, data_folder: Path) -> list[str]:
+    return [
+        *("--pool", pool, "--server", f"http://127.0.0.1:{served.port}"),
+        *("--token-file", str(token_file), "--data-folder", str(data_folder)),
+    ]
+
+
+def test_a_second_agent_on_a_data_folder_is_refused(served: Served) -> None:
+    served.ask("POST", "/pools", POOL)
+    first = agent_of(served)
+    folder = served.data / "pools" / "box"
+    second = subprocess.run(
+        [*PARKADE, "agent", "run", *flags(served, "box", folder / "agent" / "token", folder)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert second.returncode == 2
+    assert f"process {first}" in second.stderr
+    assert is_alive(first)
+    served.stop()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--engine", "cloud"], "choose one of: local"),
+        (["--engine-option", "speed=fast"], "its options: none"),
+        (["--engine-option", "fast"], "write KEY=VALUE"),
+        (["--token-file", "/nowhere/token"], "parkade pool agent-token"),
+    ],
+)
+def test_an_agent_that_cannot_run_says_what_to_do(
+    tmp_path: Path, more: list[str], says: str
+) -> None:
+    token = tmp_path / "token"
+    token.touch(0o600)
+    token.write_text("pk_x\n")
+    place = ["--token-file", str(token), "--data-folder", str(tmp_path / "data")]
+    refused = subprocess.run(
+        [*PARKADE, "agent", "run", "--pool", "p", "--server", "http://127.0.0.1:1", *place, *more],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert refused.returncode == 2
+    assert says in refused.stderr
+
+
+def test_a_token_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("pk_x\n")
+    token.chmod(0o644)
+    place = ["--token-file", str(token), "--data-folder", str(tmp_path / "data")]
+    refused = subprocess.run(
+        [*PARKADE, "agent", "run", "--pool", "p", "--server", "http://127.0.0.1:1", *place],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert refused.returncode == 2
+    assert "chmod 600" in refused.stderr
+
+
+def test_an_agent_that_an_operator_starts_runs_a_pool_elsewhere(served: Served) -> None:
+    served.ask("POST", "/pools", {**POOL, "site": "elsewhere"})
+    environment = {
+        **os.environ,
+        "PARKADE_SERVER": f"http://127.0.0.1:{served.port}",
+        "PARKADE_TOKEN": served.token,
+        "PARKADE_CONFIG": str(served.folder / "config.toml"),
+    }
+    token = served.folder / "agent.token"
+    subprocess.run(
+        [*PARKADE, "pool", "agent-token", "box", "--out", str(token)],
+        env=environment,
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    assert token.stat().st_mode & 0o777 == 0o600
+    errors = served.folder / "agent-errors"
+    with errors.open("wb") as log:
+        agent = subprocess.Popen(
+            [*PARKADE, "agent", "run", *flags(served, "box", token, served.folder / "node")],
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+        )
+    try:
+        workload = submit(served, "echo hello")
+        until(lambda: phase_of(served, workload) == "succeeded")
+        assert served.ask("GET", f"/workloads/{workload}/logs") == "hello\n"
+    finally:
+        agent.send_signal(signal.SIGTERM)
+        assert agent.wait(PATIENCE_S) == 0, errors.read_text()
+    assert not (served.data / "pools").exists()
+    kept = msgspec.json.decode((served.folder / "node" / "agent" / "agent.json").read_bytes())
+    assert kept["last"] is not None
+    served.stop()
