@@ -12,6 +12,7 @@ from parkade.cli import config, screen
 from parkade.cli.app import app
 from tests import builders
 from tests.api.town import Town
+from tests.waits import PATIENCE_S
 
 Run = Callable[..., Result]
 
@@ -230,7 +231,11 @@ def test_json_is_the_apis_own(town: Town, run: Run, monkeypatch: pytest.MonkeyPa
 def test_the_program_starts_without_loading_what_it_does_not_need() -> None:
     program = "import parkade.cli.app, sys; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     loaded = set(done.stdout.split())
     heavy = {"httpx", "pydantic", "fastapi", "sqlalchemy", "yaml", "parkade.core", "uvicorn"}
