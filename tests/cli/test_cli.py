@@ -76,7 +76,7 @@ def test_no_command_takes_a_token_as_an_argument() -> None:
         (["status", "w999999"], 4, "no workload w999999"),
         (["submit", "--gpus", "1", "--", "sleep 1"], 3, "limit_price: spot needs"),
         (["submit", "--limit", "2,50", "--nodes", "0", "--", "x"], 3, "nodes: "),
-        (["submit"], 2, "say what to run"),
+        (["submit"], 2, "nothing to run"),
         (["submit", "--limit", "5", "-f", "/nowhere.yaml"], 3, "cannot be read"),
         (["lend", "acme"], 2, "--floor"),
         (["deposit", "acme", "1,5"], 3, "amount: "),

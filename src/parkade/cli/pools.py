@@ -29,7 +29,7 @@ def create(
 
 @pools.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """All pools."""
+    """List pools."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -38,7 +38,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @pools.command("show")
 def show_(pool: str, as_json: AsJson = False) -> None:
-    """A pool's published terms."""
+    """Show a pool and its terms."""
     from parkade.cli.calling import fail
     from parkade.cli.screen import show
 
@@ -49,7 +49,7 @@ def show_(pool: str, as_json: AsJson = False) -> None:
     show(found[0], _one, as_json=as_json)
 
 
-def overview(told: "wire.Pools") -> None:
+def overview(answer: "wire.Pools") -> None:
     """Pools as a table."""
     from parkade.cli.screen import table
 
@@ -66,7 +66,7 @@ def overview(told: "wire.Pools") -> None:
                 each.terms.notice,
                 "heard" if each.is_reachable else "silent",
             )
-            for each in told.pools
+            for each in answer.pools
         ],
         empty="No pools yet; open one with `parkade pool create -f pool.yaml`.",
         right="FABRICS NODES NOTICE",
