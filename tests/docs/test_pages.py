@@ -25,16 +25,6 @@ MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 GLOSSARY = {
     word for row in table(DOCS / "glossary.md", "Words") for word in re.split(r", ", row[0])
 }
-# What others call things that have a word here; nobody would know which one to trust.
-OTHERS = (
-    "customer account",
-    "host(?! name)",
-    "preemptible",
-    "quota",
-    "spot instance",
-    "tenant",
-    "wallet",
-)
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda document: document.name)
@@ -109,15 +99,6 @@ def test_every_noun_of_the_api_is_in_the_glossary() -> None:
     paths = create_app(cast(Plane, None)).openapi()["paths"]
     nouns = {re.split(r"/", path)[2] for path in paths} - {"whoami", "clock"}
     assert {noun.removesuffix("s") for noun in nouns} <= GLOSSARY
-
-
-def test_words_that_have_another_word_here_are_not_used() -> None:
-    for document in documents():
-        if "decisions" in document.parts:
-            continue
-        text = re.sub(r"`[^`\n]*`", "", document.read_text("utf-8"))
-        for word in OTHERS:
-            assert not re.search(rf"\b{word}s?\b", text), f"{document.name}: {word}"
 
 
 def test_what_a_rank_finds_is_what_the_engine_says() -> None:
