@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waits import PATIENCE_S
+
 CORE = Path(__file__).parents[1] / "src" / "parkade" / "core"
 
 # Modules that compute and hold; none reads a clock, draws a number, does I/O or keeps state.
@@ -90,7 +92,11 @@ def test_what_a_plain_install_gives_loads_no_server(package: str) -> None:
     server = {"fastapi", "sqlalchemy", "uvicorn", "parkade.control"}
     program = f"import parkade.{package}, sys; print(*sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     ).stdout.split()
     assert server.isdisjoint(loaded)
     core = {name for name in loaded if name.startswith("parkade.core.")}

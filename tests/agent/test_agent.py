@@ -18,8 +18,7 @@ from parkade.ports import Engine, InvalidSpec, LogRequest, NodeShape, Phase, Tra
 from tests.agent.fakes import FakeControlPlane, FakeEngine
 from tests.agent.test_plan import ORDER, wanted
 from tests.clocks import WallClock
-
-PATIENCE_S = 20.0
+from tests.waits import PATIENCE_S
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.api.town import Town
+from tests.waits import PATIENCE_S
 
 CHECKS: list[CheckFunction] = [
     schemathesis.checks.not_a_server_error,
@@ -46,7 +47,7 @@ def test_every_answer_is_one_that_the_schema_tells(town: Town, mode: GenerationM
         )
         @given(case=operation.as_strategy(generation_mode=mode))
         def holds(case: schemathesis.Case) -> None:
-            case.call_and_validate(checks=CHECKS, headers=town.headers(None), timeout=20)
+            case.call_and_validate(checks=CHECKS, headers=town.headers(None), timeout=PATIENCE_S)
 
         holds()
     assert tried > 35

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.api.town import Town
+from tests.waits import PATIENCE_S
 
 
 def test_everyone_sees_its_own_events_and_nobody_a_strangers(fresh: Town) -> None:
@@ -72,8 +73,8 @@ def test_output_is_relayed_from_the_agent(fresh: Town) -> None:
 
     def agent() -> None:
         headers = fresh.headers(None)
-        with httpx.Client(base_url=fresh.url, headers=headers, timeout=20) as http:
-            (asked,) = http.get(f"/v1/pools/{pool}/log-requests", params={"wait": 10}).json()
+        with httpx.Client(base_url=fresh.url, headers=headers, timeout=PATIENCE_S) as http:
+            (asked,) = http.get(f"/v1/pools/{pool}/log-requests", params={"wait": 60}).json()
             told.update(asked)
             path = f"/v1/pools/{pool}/log-chunks/{asked['request']}"
             http.post(path, content=b"hello ")
@@ -82,7 +83,7 @@ def test_output_is_relayed_from_the_agent(fresh: Town) -> None:
     thread = threading.Thread(target=agent)
     thread.start()
     response = fresh.get(f"/workloads/{workload}/logs", owner, offset=3)
-    thread.join(20)
+    thread.join(PATIENCE_S)
     assert response.content == b"hello world\n"
     assert (told["attempt"], told["rank"], told["offset"], told["follow"]) == (attempt, 0, 3, False)
 

@@ -22,6 +22,7 @@ from parkade.ports import DesiredState, Observation, ObservedAttempt
 from parkade.service.first import make_operator
 from parkade.store import open_sqlite
 from tests import builders
+from tests.waits import PATIENCE_S
 
 
 class Town:
@@ -31,7 +32,7 @@ class Town:
         self.url = url
         self.operator = operator
         self.folder = folder
-        self.http = httpx.Client(base_url=url, timeout=20)
+        self.http = httpx.Client(base_url=url, timeout=PATIENCE_S)
         self.has_pool = False
         self._names = itertools.count(1)
 
@@ -107,7 +108,7 @@ class Town:
     def wait_for_attempt(self, pool: str, workload: str) -> str:
         """The attempt that the agent is told to run, once there is one."""
         after: dict[str, Any] = {}
-        for _ in range(20):
+        for _ in range(int(PATIENCE_S)):
             response = self.get(f"/pools/{pool}/desired", wait=1, **after)
             if response.status_code == 200:
                 state = msgspec.json.decode(response.content, type=DesiredState)
@@ -154,14 +155,14 @@ def town(folder: Path) -> Iterator[Town]:
     told: dict[str, Any] = {}
     thread = threading.Thread(target=lambda: asyncio.run(_serve(folder, told, ready)))
     thread.start()
-    assert ready.wait(20), "the server did not start"
+    assert ready.wait(PATIENCE_S), "the server did not start"
     try:
         found = Town(f"http://127.0.0.1:{told['port']}", told["token"], folder)
         yield found
         found.http.close()
     finally:
         told["server"].should_exit = True
-        thread.join(20)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 

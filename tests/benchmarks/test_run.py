@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.figures import Figure, Kind, percentile
 from benchmarks.run import BENCHMARKS, Range, load, main, read_ranges, remarks
+from tests.waits import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,7 +35,7 @@ def test_a_quick_run_gives_figures_of_its_name(name: str) -> None:
 def test_the_program_runs_as_the_makefile_runs_it() -> None:
     command = [sys.executable, "benchmarks/run.py", "--quick", "--only", "clearing", "--strict"]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "decision only" in done.stdout and "clearing.whole_all_new" in done.stdout

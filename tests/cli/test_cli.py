@@ -12,6 +12,7 @@ from parkade.cli import config, screen
 from parkade.cli.app import app
 from tests import builders
 from tests.api.town import Town
+from tests.waits import PATIENCE_S
 
 Run = Callable[..., Result]
 
@@ -75,7 +76,7 @@ def test_no_command_takes_a_token_as_an_argument() -> None:
         (["status", "w999999"], 4, "no workload w999999"),
         (["submit", "--gpus", "1", "--", "sleep 1"], 3, "limit_price: spot needs"),
         (["submit", "--limit", "2,50", "--nodes", "0", "--", "x"], 3, "nodes: "),
-        (["submit"], 2, "say what to run"),
+        (["submit"], 2, "nothing to run"),
         (["submit", "--limit", "5", "-f", "/nowhere.yaml"], 3, "cannot be read"),
         (["lend", "acme"], 2, "--floor"),
         (["deposit", "acme", "1,5"], 3, "amount: "),
@@ -230,7 +231,11 @@ def test_json_is_the_apis_own(town: Town, run: Run, monkeypatch: pytest.MonkeyPa
 def test_the_program_starts_without_loading_what_it_does_not_need() -> None:
     program = "import parkade.cli.app, sys; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     loaded = set(done.stdout.split())
     heavy = {"httpx", "pydantic", "fastapi", "sqlalchemy", "yaml", "parkade.core", "uvicorn"}

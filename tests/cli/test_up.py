@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.waits import PATIENCE_S, until
 
 POOL = """
 pool: lab
@@ -28,7 +29,6 @@ terms:
 """
 NODES = ("GPU-01.cluster.local", "GPU-02.cluster.local")
 PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
-PATIENCE_S = 120
 
 
 @pytest.fixture
@@ -52,10 +52,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 def wait_for(file: Path) -> None:
     """Until a file has something in it."""
-    end = time.monotonic() + PATIENCE_S
-    while not (file.exists() and file.read_text()):
-        assert time.monotonic() < end, f"{file} does not come"
-        time.sleep(0.05)
+    until(lambda: file.exists() and file.read_text(), lambda: f"{file} does not come")
 
 
 def run(environment: dict[str, str], *words: str, stdin: str = "") -> str:
@@ -74,9 +71,7 @@ def test_a_workload_is_run_on_this_machine_and_billed(environment: dict[str, str
     run(environment, "deposit", "acme", "10")
     run(environment, "submit", "--org", "acme", "--limit", "3", "--workdir", "/tmp",
         "--", "echo hello on $PARKADE_SEATS; sleep 1; echo done")  # fmt: skip
-    end = time.monotonic() + PATIENCE_S
-    while "succeeded" not in run(environment, "ps", "-a"):
-        assert time.monotonic() < end
+    until(lambda: "succeeded" in run(environment, "ps", "-a"))
     said = run(environment, "logs", "w1")
     assert said in {f"hello on {node}:1\ndone\n" for node in NODES}
     said = run(environment, "statement", "--account", "org/acme")

@@ -28,6 +28,7 @@ from parkade.store import open_sqlite
 from tests import builders
 from tests.clocks import HandClock
 from tests.control.small import SMALL
+from tests.waits import PATIENCE_S
 
 Kind = TypeVar("Kind")
 
@@ -72,7 +73,7 @@ def org(name: str) -> CreateOrg:
 async def next_of(
     plane: Plane, kind: type[Kind], *, where: Callable[[Kind], bool] = lambda _: True
 ) -> Kind:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         async for _, event in plane.events(after=0):
             if isinstance(event, kind) and where(event):
                 return event
@@ -123,7 +124,7 @@ async def test_events_are_followed_from_the_journal_and_then_live(tmp_path: Path
         for number in range(10):
             await made.plane.execute(org(f"before-{number}"))
         seen: list[int] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             async for sequence, event in made.plane.events(after=0):
                 seen.append(sequence)
                 if sequence == 11:

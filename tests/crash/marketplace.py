@@ -8,16 +8,15 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests import builders
+from tests.waits import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
-START_S = 120.0
 POOL = builders.pool_body(
     ("n1", "n2", "n3"),
     gpus=4,
@@ -45,7 +44,7 @@ class Marketplace:
         self.process: subprocess.Popen[bytes] | None = None
         self.log = (folder / "log").open("ab")
         self.lives = 0
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE_S)
 
     def start(self, crash_at: str = "") -> None:
         """A new life; with `crash_at` it ends by itself at that point."""
@@ -65,21 +64,20 @@ class Marketplace:
 
     def wait_ready(self) -> None:
         """Returns when it answers; Died if it never will."""
-        until = time.monotonic() + START_S
-        while time.monotonic() < until:
-            self._died_already()
-            try:
-                if self._client.get("/healthz").is_success:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.02)
-        raise AssertionError("the server did not come up; see its log")
+        until(self._is_ready, lambda: f"the server did not come up\n{self.last_words()}")
+
+    def _is_ready(self) -> bool:
+        self._died_already()
+        try:
+            return self._client.get("/healthz").is_success
+        except httpx.TransportError:
+            return False
 
     def kill(self) -> None:
         """As if the power had gone."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(60)
+        self.process.wait(PATIENCE_S)
 
     def kill_agent(self) -> None:
         """Its agent, a child of the server, as if it had been killed from outside."""
@@ -104,7 +102,7 @@ class Marketplace:
         """Asks it to stop, and waits for it."""
         assert self.process is not None
         self.process.terminate()
-        assert self.process.wait(120) == 0, self.last_words()
+        assert self.process.wait(PATIENCE_S) == 0, self.last_words()
 
     def close(self) -> None:
         """Leaves no server behind, nor what it ran."""

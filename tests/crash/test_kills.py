@@ -17,6 +17,7 @@ import pytest
 
 from tests.auditor import Books, audit
 from tests.crash.marketplace import POOL, Died, Marketplace, is_alive, new_key
+from tests.waits import PATIENCE_S, until
 
 POINTS = (
     "before_commit",
@@ -30,7 +31,6 @@ POINTS = (
 others kill the server."""
 LONGEST_LIFE_S = 2.5
 AGENT_LIFE_S = 0.5
-WAIT_S = 120.0
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def live_until_it_dies(marketplace: Marketplace, client: Client, crash_at: str) 
             if marketplace.wait_death(0.02):
                 return True
     except Died:
-        assert marketplace.wait_death(WAIT_S)
+        assert marketplace.wait_death(PATIENCE_S)
         return True
     marketplace.kill()
     return False
@@ -162,14 +162,17 @@ def end_everything(marketplace: Marketplace, client: Client) -> None:
     marketplace.start()
     marketplace.wait_ready()
     client.act()
-    until = time.monotonic() + WAIT_S
-    while live := marketplace.get("/workloads?limit=1000")["workloads"]:
-        for workload in live:
-            path = f"/workloads/{workload['workload']}/cancel"
-            marketplace.post(path, {"now": True}, new_key())
-        assert time.monotonic() < until, live
-        time.sleep(0.1)
+    until(lambda: not cancel_all(marketplace), marketplace.last_words)
     marketplace.stop()
+
+
+def cancel_all(marketplace: Marketplace) -> list[Any]:
+    """Cancels what lives, and returns it."""
+    live: list[Any] = marketplace.get("/workloads?limit=1000")["workloads"]
+    for workload in live:
+        path = f"/workloads/{workload['workload']}/cancel"
+        marketplace.post(path, {"now": True}, new_key())
+    return live
 
 
 @pytest.mark.parametrize(

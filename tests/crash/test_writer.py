@@ -228,7 +228,9 @@ class Story:
             self.pass_time()
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 30))]
+)
 def test_power_may_fail_at_any_seam_of_a_commit(tmp_path: Path, seed: int) -> None:
     story = Story(seed, tmp_path / "parkade.sqlite3", deaths=True)
     story.run(60)

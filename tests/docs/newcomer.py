@@ -12,10 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from tests.docs.pages import Step
+from tests.waits import PATIENCE_S
 
-PATIENCE_S = 30.0
 BETWEEN_S = 0.2
-STOP_S = 20.0
 # They change nothing: asked too early they are asked again.
 QUESTIONS = frozenset(
     {"ps", "why", "prices", "status", "statement", "claims", "reservations", "logs", "node list"}
@@ -79,7 +78,7 @@ class Newcomer:
             return
         self._server.send_signal(signal.SIGINT)
         try:
-            self._server.wait(STOP_S)
+            self._server.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
@@ -133,7 +132,7 @@ class Newcomer:
             raise AssertionError(f"$ {step.text}\n{out.read_text()}{self._server_says()}")
         finally:
             shell.send_signal(signal.SIGINT)
-            shell.wait(STOP_S)
+            shell.wait(PATIENCE_S)
 
     def _start_server(self, step: Step) -> None:
         with self._log.open("ab") as log:

@@ -14,6 +14,7 @@ from parkade.engines.local.engine import LocalEngine
 from parkade.ports import DesiredAttempt, NodeShape
 from tests.clocks import WallClock
 from tests.engines.trial import until
+from tests.waits import PATIENCE_S, POLL_S
 
 NODES = (NodeShape(node="n0", gpus=4), NodeShape(node="n1", gpus=4))
 
@@ -65,10 +66,10 @@ def place(tmp_path: Path) -> Iterator[LocalPlace]:
     made = LocalPlace(tmp_path / "pool")
     made.engine()
     yield made
-    ends_at = time.monotonic() + 5
+    ends_at = time.monotonic() + PATIENCE_S
     # A keeper that just wrote 'released' needs a moment to leave.
     while (left := made.ours()) and time.monotonic() < ends_at:
-        time.sleep(0.02)
+        time.sleep(POLL_S)
     for process in left:
         processes.send(process.pid, process.start_ticks, signal.SIGKILL)
     made.close()

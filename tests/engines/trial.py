@@ -22,9 +22,8 @@ from parkade.ports import (
     Stop,
 )
 from tests import builders
+from tests.waits import PATIENCE_S, POLL_S
 
-PATIENCE_S = 20.0
-POLL_S = 0.02
 UNTIL_TERM = "trap 'date +%s%N > $PARKADE_CHECKPOINT_DIR/termed; exit 0' TERM; "
 NEVER_LEAVES = "trap '' TERM; "
 FOR_EVER = "touch $PARKADE_CHECKPOINT_DIR/up.$PARKADE_NODE_RANK; while :; do sleep 0.05; done"

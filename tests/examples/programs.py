@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.waits import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = ROOT / "examples" / "factoring" / "train.py"
 SAMPLE = ROOT / "examples" / "factoring" / "sample.py"
-PATIENCE_SECONDS = 30.0
 
 SHORT = ("--steps", "12", "--batch", "64", "--checkpoint-every", "3", "--print-every", "1")
 
@@ -41,14 +42,14 @@ class Running:
 
     def read_until(self, pattern: str) -> str:
         """Wait for a match in what it prints; fail if it ends or PATIENCE passes first."""
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + PATIENCE_S
         while (match := re.search(pattern, self.output)) is None:
             assert self._read(end), f"no {pattern!r} in:\n{self.output}"
         return match.group()
 
     def finish(self) -> int:
         """Read to the end; the exit status."""
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + PATIENCE_S
         while self._read(end):
             pass
         return self.process.wait(max(0.1, end - time.monotonic()))
@@ -61,7 +62,7 @@ class Running:
     def _read(self, end: float) -> bool:
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
-        assert ready, f"no end within {PATIENCE_SECONDS} s of:\n{self.output}"
+        assert ready, f"no end within {PATIENCE_S} s of:\n{self.output}"
         chunk = os.read(self.process.stdout.fileno(), 65536)
         self.output += chunk.decode()
         return bool(chunk)

@@ -15,6 +15,7 @@ from examples.factoring import checkpoint
 from examples.factoring.archive import Unreadable
 from examples.factoring.optimizer import State, fresh_state
 from tests.examples.programs import ROOT, clean_environment
+from tests.waits import PATIENCE_S
 
 SETTINGS = '{"seed": 1}'
 WHOLE = checkpoint.encode(fresh_state(1)._replace(step=4), SETTINGS)
@@ -63,7 +64,7 @@ def test_a_process_killed_at_any_instant_of_a_save_leaves_a_whole_checkpoint(
         env=clean_environment() | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ import pytest
 from parkade.service.up import listen_on
 from parkade.service.wiring import EXIT_SOFTWARE
 from tests.crash.marketplace import POOL, is_alive
-
-WAIT_S = 120.0
+from tests.waits import PATIENCE_S, until
 
 
 class Served:
@@ -39,15 +37,15 @@ class Served:
     def start(self, *flags: str) -> None:
         with self.errors.open("a") as errors:
             self.process = self.spawn(errors, *flags)
-        until = time.monotonic() + WAIT_S
-        while time.monotonic() < until:
-            assert self.process.poll() is None, self.errors.read_text()
-            try:
-                if httpx.get(f"http://127.0.0.1:{self.port}/healthz").is_success:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.02)
-        raise AssertionError("it did not come up")
+        until(self._is_up, self.errors.read_text)
+
+    def _is_up(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.errors.read_text()
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/healthz").is_success
+        except httpx.TransportError:
+            return False
 
     def spawn(self, errors: Any, *flags: str) -> subprocess.Popen[str]:
         program = [sys.executable, "-m", "parkade.service", "--log-format", "json"]
@@ -60,7 +58,7 @@ class Served:
         """Everything it printed."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        printed, _ = self.process.communicate(timeout=120)
+        printed, _ = self.process.communicate(timeout=PATIENCE_S)
         assert self.process.returncode == 0, self.errors.read_text()
         return printed
 
@@ -70,7 +68,7 @@ class Served:
             f"http://127.0.0.1:{self.port}/v1{path}",
             json=body,
             headers={"Authorization": f"Bearer {self.token}"},
-            timeout=20,
+            timeout=PATIENCE_S,
         )
         assert answer.is_success, answer.text
         return answer.json() if "json" in answer.headers["content-type"] else answer.text
@@ -136,7 +134,7 @@ def test_a_second_server_on_a_data_folder_is_refused(served: Served) -> None:
     served.start()
     assert served.process is not None
     with served.spawn(subprocess.PIPE) as second:
-        _, errors = second.communicate(timeout=120)
+        _, errors = second.communicate(timeout=PATIENCE_S)
     assert second.returncode == 2
     assert f"process {served.process.pid}" in errors
     assert served.process.poll() is None
@@ -157,10 +155,7 @@ def test_what_runs_goes_on_while_the_server_is_stopped_and_is_adopted(served: Se
     assert is_alive(process)
     (served.folder / "go").touch()
     served.start()
-    until = time.monotonic() + WAIT_S
-    while served.ask("GET", f"/workloads/{workload}")["phase"] != "succeeded":
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until(lambda: served.ask("GET", f"/workloads/{workload}")["phase"] == "succeeded")
     shown = served.ask("GET", f"/workloads/{workload}")
     assert (shown["failures"], shown["preemptions"]) == (0, 0)
     served.stop()
@@ -168,14 +163,16 @@ def test_what_runs_goes_on_while_the_server_is_stopped_and_is_adopted(served: Se
 
 def wait_for_process(served: Served, workload: str) -> int:
     """Until its output is relayed; the process that wrote it."""
-    until = time.monotonic() + WAIT_S
-    while time.monotonic() < until:
-        if served.ask("GET", f"/workloads/{workload}")["phase"] == "running":
-            text = served.ask("GET", f"/workloads/{workload}/logs")
-            if text.startswith("process "):
-                return int(text.split()[1])
-        time.sleep(0.05)
-    raise AssertionError("it never ran")
+
+    def process() -> int | None:
+        if served.ask("GET", f"/workloads/{workload}")["phase"] != "running":
+            return None
+        text = served.ask("GET", f"/workloads/{workload}/logs")
+        return int(text.split()[1]) if text.startswith("process ") else None
+
+    found = until(process)
+    assert found is not None
+    return found
 
 
 INTRUDER = (
@@ -195,7 +192,7 @@ def test_a_server_whose_journal_another_wrote_to_ends_without_answering(served: 
     with pytest.raises(httpx.TransportError):
         served.ask("POST", "/orgs", {"org": "mine"})
     assert served.process is not None
-    served.process.communicate(timeout=120)
+    served.process.communicate(timeout=PATIENCE_S)
     assert served.process.returncode == EXIT_SOFTWARE
     assert "another server writes to it" in served.errors.read_text()
     served.start()
@@ -231,7 +228,7 @@ def test_an_address_that_others_reach_is_refused_without_a_word_for_it(tmp_path:
         env={**os.environ, "PARKADE_SERVER_DATA_FOLDER": str(tmp_path / "data")},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     assert refused.returncode == 2
     assert "proxy" in refused.stderr

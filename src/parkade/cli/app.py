@@ -67,7 +67,7 @@ def _build() -> typer.Typer:
     )
     for name, text in (
         ("submit", "Submit a workload from a file, flags, or both."),
-        ("plan", "What it would get and pay in the next clearing."),
+        ("plan", "Show what a workload would get and pay in the next clearing."),
     ):
         app.command(name, help=text, rich_help_panel="Work")(submit.submit)
     for panel, commands in PANELS.items():

@@ -1,4 +1,4 @@
-"""One call of a command: the client is made, and whatever goes wrong becomes an exit code."""
+"""One call of a command: makes the client, and turns each error into an exit code."""
 
 import os
 import sys
@@ -51,7 +51,7 @@ def explaining(*, as_json: bool = False) -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except BrokenPipeError:
-        # Nobody reads any more; what is left to be written must not complain at the end.
+        # The reader closed the pipe; what is still to be written must not fail at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except httpx.InvalidURL as error:

@@ -1,4 +1,4 @@
-"""Where the server is and who we are: the environment first, then a file that only we can read."""
+"""Server address and token: from the environment, else from a file that only its user reads."""
 
 import json
 import os

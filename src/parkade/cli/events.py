@@ -8,13 +8,13 @@ from parkade.cli.calling import AsJson, calling
 
 
 def events(
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as they come.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new events.")] = False,
     after: Annotated[
         int | None, typer.Option(help="From this position on; default: all, with -f from now.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What happened, one line an event."""
+    """Print what happened, one event a line."""
     from rich.text import Text
 
     from parkade.cli.screen import console

@@ -8,7 +8,7 @@ import typer
 SHAPE, MONEY, RUN = "Shape", "Money", "Run"
 
 Command = Annotated[
-    list[str] | None, typer.Argument(help="After --: what to run.", metavar="[-- COMMAND]")
+    list[str] | None, typer.Argument(help="After --: the command to run.", metavar="[-- COMMAND]")
 ]
 File = Annotated[Path | None, typer.Option("-f", "--file", help="A workload in YAML; - is stdin.")]
 Name = Annotated[str | None, typer.Option(help="Default: from the command.")]
@@ -23,14 +23,14 @@ Capacity = Annotated[
 Limit = Annotated[
     str | None, typer.Option(help="Most per GPU-hour, for spot.", rich_help_panel=MONEY)
 ]
-MaxSpend = Annotated[str | None, typer.Option(help="Most in all.", rich_help_panel=MONEY)]
+MaxSpend = Annotated[str | None, typer.Option(help="Over all attempts.", rich_help_panel=MONEY)]
 MaxDuration = Annotated[str | None, typer.Option(help="Like 24h.", rich_help_panel=MONEY)]
-Org = Annotated[str | None, typer.Option(help="Who pays; operators only.", rich_help_panel=MONEY)]
+Org = Annotated[str | None, typer.Option(help="It pays; operators only.", rich_help_panel=MONEY)]
 Env = Annotated[list[str] | None, typer.Option(help="NAME=VALUE; public.", rich_help_panel=RUN)]
 EnvFile = Annotated[str | None, typer.Option(help="On the node; for secrets.", rich_help_panel=RUN)]
 Workdir = Annotated[str | None, typer.Option(help="Default: here.", rich_help_panel=RUN)]
 CheckpointSignal = Annotated[str | None, typer.Option(rich_help_panel=RUN)]
 CheckpointNeeds = Annotated[str | None, typer.Option(help="Like 60s.", rich_help_panel=RUN)]
-Failures = Annotated[int | None, typer.Option(help="Retries after failing.", rich_help_panel=RUN)]
+Failures = Annotated[int | None, typer.Option(help="Failures to retry.", rich_help_panel=RUN)]
 Priority = Annotated[int | None, typer.Option(rich_help_panel=RUN)]
 Hold = Annotated[bool, typer.Option("--hold", help="Keep it from starting.", rich_help_panel=RUN)]

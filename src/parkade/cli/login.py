@@ -28,9 +28,9 @@ def login(
     except ValueError as error:
         fail(str(error), exit_code=2)
     if "://" not in address:
-        fail(f"{address} is no address; write it like https://parkade.example", exit_code=2)
+        fail(f"{address} is not an address; write it like https://parkade.example", exit_code=2)
     if address.startswith("http://") and not LOOPBACK.match(address):
-        warn(f"{address} has no TLS: whoever listens on the way reads the token")
+        warn(f"{address} has no TLS: the token can be read on its way")
     token = _read_token(token_file)
     if not token:
         fail("no token was given", exit_code=2)
@@ -64,7 +64,7 @@ def status(
     workload: Annotated[str | None, typer.Argument(help="A workload, such as w12.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """One workload in full, or who you are and what runs."""
+    """Show one workload in full, or the caller and what runs."""
     from parkade.cli.screen import fields, show
 
     with calling(as_json=as_json) as client:
@@ -96,7 +96,7 @@ def status(
 
 @clock.command()
 def confirm(as_json: AsJson = False) -> None:
-    """The clock's jump was right; clearing goes on."""
+    """Confirm that the clock's jump was right; clearing goes on."""
     from parkade.cli.screen import say, show
 
     with calling(as_json=as_json) as client:

@@ -1,4 +1,4 @@
-"""Nodes: their health, their cordons, who sits there."""
+"""Nodes: their health, their cordons, and the work on them."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from parkade.wire import pools as wire
 
 nodes = typer.Typer(help="Nodes and their health.", no_args_is_help=True)
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; shown to whoever asks.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Shown with the node.")]
 
 
 @nodes.command("list")
@@ -18,7 +18,7 @@ def list_(
     market: Annotated[str | None, typer.Option(help="Only this market's.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """All nodes and who sits there."""
+    """List nodes and the work on them."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -27,7 +27,7 @@ def list_(
 
 @nodes.command()
 def fail(node: str, reason: Reason, as_json: AsJson = False) -> None:
-    """Take a broken node out of play; whoever sits there is healed."""
+    """Take a broken node out of play; its workloads are healed."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -36,7 +36,7 @@ def fail(node: str, reason: Reason, as_json: AsJson = False) -> None:
 
 @nodes.command()
 def restore(node: str, as_json: AsJson = False) -> None:
-    """Put a node that is well again back in play."""
+    """Put a repaired node back in play."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -45,7 +45,7 @@ def restore(node: str, as_json: AsJson = False) -> None:
 
 @nodes.command()
 def cordon(node: str, reason: Reason, as_json: AsJson = False) -> None:
-    """Let no new work onto a node; who sits there stays."""
+    """Let no new work onto a node; what runs there stays."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -98,7 +98,7 @@ def _line(node: "wire.Node") -> None:
     say(f"{node.node}: " + "; ".join(filter(None, states)))
 
 
-def _table(told: "wire.Nodes") -> None:
+def _table(answer: "wire.Nodes") -> None:
     from parkade.cli.screen import table
 
     table(
@@ -115,7 +115,7 @@ def _table(told: "wire.Nodes") -> None:
                 ", ".join(cordon.holder for cordon in node.cordons),
                 " ".join(node.seated),
             )
-            for node in told.nodes
+            for node in answer.nodes
         ],
         empty="No nodes yet.",
         right="HELD PROMISED",

@@ -58,8 +58,8 @@ def grant(
 
     with calling(as_json=as_json) as client:
         request = check({"amount": amount, "every": every}, SetGrant)
-        told = client.set_grant(org, amount=request.amount, every=request.every)
-        show(told, _balance, as_json=as_json)
+        answer = client.set_grant(org, amount=request.amount, every=request.every)
+        show(answer, _balance, as_json=as_json)
 
 
 @users.command("cap")
@@ -83,7 +83,7 @@ def create_user(
     org: Annotated[str, typer.Option(help="The org it belongs to.")],
     role: Annotated[str, typer.Option(help="operator, owner or member.")] = "member",
     unix_name: Annotated[
-        str | None, typer.Option(help="Who its workloads run as on the nodes.")
+        str | None, typer.Option(help="Unix user that its workloads run as.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -172,25 +172,25 @@ def _user(user: "wire.User") -> None:
     say(f"{user.user}: {cap}, spent {format_amount(user.spent)}")
 
 
-def _orgs(told: "wire.Orgs") -> None:
+def _orgs(answer: "wire.Orgs") -> None:
     from parkade.cli.screen import table
 
-    rows = [(org.org, org.balance, org.created) for org in told.orgs]
+    rows = [(org.org, org.balance, org.created) for org in answer.orgs]
     table(("ORG", "BALANCE", "CREATED"), rows, empty="No orgs yet.", right="BALANCE")
 
 
-def _users(told: "wire.Users") -> None:
+def _users(answer: "wire.Users") -> None:
     from parkade.cli.screen import table
 
     rows = [
         (user.user, user.org, user.role, user.spent, user.cap, user.unix_name)
-        for user in told.users
+        for user in answer.users
     ]
     table(("USER", "ORG", "ROLE", "SPENT", "CAP", "UNIX NAME"), rows, empty="No users yet.")
 
 
-def _tokens(told: "wire.Tokens") -> None:
+def _tokens(answer: "wire.Tokens") -> None:
     from parkade.cli.screen import table
 
-    rows = [(each.token, each.user, "revoked" if each.is_revoked else "") for each in told.tokens]
+    rows = [(each.token, each.user, "revoked" if each.is_revoked else "") for each in answer.tokens]
     table(("TOKEN", "USER", ""), rows, empty="No tokens yet.")

@@ -30,7 +30,7 @@ def create(
 
 @pools.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """All pools."""
+    """List pools."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -39,7 +39,8 @@ def list_(as_json: AsJson = False) -> None:
 
 @pools.command("show")
 def show_(pool: str, as_json: AsJson = False) -> None:
-    """A pool's published terms."""
+    """Show a pool, the markets it supplies, and their terms."""
+    from parkade.cli.calling import fail
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -139,7 +140,7 @@ def agent_token(
         print(f"{made.token} for the agent of {pool} is in {out}", file=sys.stderr)
 
 
-def overview(told: "wire.Pools") -> None:
+def overview(answer: "wire.Pools") -> None:
     """Pools as a table."""
     from parkade.cli.screen import table
 
@@ -157,7 +158,7 @@ def overview(told: "wire.Pools") -> None:
                 each.nodes_draining or None,
                 each.agent,
             )
-            for each in told.pools
+            for each in answer.pools
         ],
         empty="No pools yet; open one with `parkade pool create -f pool.yaml`.",
         right="NODES DRAINING",

@@ -1,4 +1,4 @@
-"""Prices: what everything costs now, and the operator's sheet."""
+"""Prices: the present cost of capacity, and the operator's price sheet."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ Amount = Annotated[str | None, typer.Option(help="Per GPU-hour.")]
 
 
 def prices(as_json: AsJson = False) -> None:
-    """What capacity costs, and what would win nodes now."""
+    """Show what capacity costs, and which limit would win nodes now."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -25,7 +25,7 @@ def prices(as_json: AsJson = False) -> None:
 
 @sheet.command("show")
 def show_sheet(as_json: AsJson = False) -> None:
-    """The posted prices."""
+    """Show the posted prices."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -54,12 +54,12 @@ def set_sheet(
         request = check({k: v for k, v in given.items() if v is not None}, SetPrices)
         show(
             client.set_prices(market, request),
-            lambda told: _sheets(Prices(prices=(told,))),
+            lambda answer: _sheets(Prices(prices=(answer,))),
             as_json=as_json,
         )
 
 
-def _sheets(told: "wire.Prices") -> None:
+def _sheets(answer: "wire.Prices") -> None:
     from parkade.cli.screen import table
 
     table(
@@ -73,18 +73,18 @@ def _sheets(told: "wire.Prices") -> None:
                 each.public_floor,
                 each.notice,
             )
-            for each in told.prices
+            for each in answer.prices
         ],
         empty="No markets yet.",
         right="ON-DEMAND RESERVED FLOOR NOTICE",
     )
 
 
-def _ladders(told: "wire.Prices") -> None:
+def _ladders(answer: "wire.Prices") -> None:
     from parkade.cli.screen import console, say, table
 
-    _sheets(told)
-    for each in told.prices:
+    _sheets(answer)
+    for each in answer.prices:
         if not each.ladder:
             continue
         console.print()

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 def reserve(
     nodes: Annotated[int, typer.Argument(help="Whole nodes.")],
-    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
-    market: Annotated[str | None, typer.Option(help="Where; needed if there are several.")] = None,
-    org: Annotated[str | None, typer.Option(help="Whose; operators only.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the reservation.")] = None,
+    market: Annotated[str | None, typer.Option(help="Needed if there are several.")] = None,
+    org: Annotated[str | None, typer.Option(help="Its owner; operators only.")] = None,
     start: Annotated[str, typer.Option(help="now, +2h, or 2026-01-31T12:00:00Z.")] = "now",
-    end: Annotated[str | None, typer.Option(help="As start; left out: open-ended.")] = None,
+    end: Annotated[str | None, typer.Option(help="Like --start; default: open-ended.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Reserve nodes for a window, owed for all of it."""
+    """Reserve nodes for a window; the whole window is charged."""
     from parkade.cli.screen import show
     from parkade.wire.reservations import Reserve
     from parkade.wire.yaml import check
@@ -39,7 +39,7 @@ def reservations(as_json: AsJson = False) -> None:
 
 
 def end(reservation: str, as_json: AsJson = False) -> None:
-    """End an open-ended one with the period that is paid."""
+    """End an open-ended reservation with the period that is paid."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -52,23 +52,23 @@ def lend(
     keep: Annotated[
         int | None, typer.Option(help="Nodes you never lend; default: as before.", min=0)
     ] = None,
-    stop: Annotated[bool, typer.Option("--stop", help="Lend nothing any more.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop lending.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Lend what stands idle, until you need it yourself."""
+    """Lend idle nodes of a reservation until you need them."""
     from parkade.cli.screen import show
 
     if stop is (floor is not None):
-        raise typer.BadParameter("say either --floor or --stop")
+        raise typer.BadParameter("give either --floor or --stop")
     with calling(as_json=as_json) as client:
         show(client.lend(reservation, floor=floor, keep=keep), _one, as_json=as_json)
 
 
 def waits(as_json: AsJson = False) -> None:
-    """See how often you waited for seats that guests held, and what keeping one more would do."""
+    """Show waits for seats that guests held, and what one more kept node would change."""
     from parkade.cli.screen import show, table
 
-    def render(told: "wire.Reservations") -> None:
+    def render(answer: "wire.Reservations") -> None:
         table(
             ("RESERVATION", "WAITS", "LONGEST", "IN ALL", "SPARED BY ONE MORE KEPT"),
             [
@@ -79,7 +79,7 @@ def waits(as_json: AsJson = False) -> None:
                     f"{each.waits.total.total_seconds():.1f}s",
                     each.waits.times_one_more_kept,
                 )
-                for each in told.reservations
+                for each in answer.reservations
             ],
             empty="No reservations.",
         )
@@ -107,14 +107,14 @@ def unclaim(claim: str, as_json: AsJson = False) -> None:
     from parkade.cli.screen import say, show
 
     with calling(as_json=as_json) as client:
-        show(client.unclaim(claim), lambda told: say(f"{told.claim}: given up"), as_json=as_json)
+        show(client.unclaim(claim), lambda gone: say(f"{gone.claim}: given up"), as_json=as_json)
 
 
 def claims(as_json: AsJson = False) -> None:
     """List claims and their nodes."""
     from parkade.cli.screen import show, table
 
-    def render(told: "wire.Claims") -> None:
+    def render(answer: "wire.Claims") -> None:
         table(
             ("CLAIM", "RESERVATION", "ORG", "NODES", "STATE", "SEATS"),
             [
@@ -126,7 +126,7 @@ def claims(as_json: AsJson = False) -> None:
                     "yours" if each.seated else each.why or "waits",
                     " ".join(each.seats),
                 )
-                for each in told.claims
+                for each in answer.claims
             ],
             empty="No claims.",
             right="NODES",
@@ -152,33 +152,33 @@ def _lending(lending: "wire.Lending | None") -> str | None:
     return f"from {format_amount(lending.floor)}{keeps}"
 
 
-def _one(told: "wire.Reservation") -> None:
+def _one(answer: "wire.Reservation") -> None:
     from parkade.cli.screen import fields
     from parkade.wire.scalars import format_amount
 
-    shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in told.shape.items())
+    shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in answer.shape.items())
     fields(
         [
-            ("reservation", told.reservation),
-            ("org", told.org),
-            ("state", told.state),
-            ("nodes", f"{told.nodes} × {told.gpus_per_node} GPUs: {shape}"),
-            ("market", told.market),
-            ("window", _window(told)),
-            ("rate", f"{format_amount(told.rate)} per GPU-hour"),
-            ("paid until", told.paid_until),
-            ("lending", _lending(told.lending) or "nothing"),
-            ("cost", told.cost.says),
+            ("reservation", answer.reservation),
+            ("org", answer.org),
+            ("state", answer.state),
+            ("nodes", f"{answer.nodes} × {answer.gpus_per_node} GPUs: {shape}"),
+            ("market", answer.market),
+            ("window", _window(answer)),
+            ("rate", f"{format_amount(answer.rate)} per GPU-hour"),
+            ("paid until", answer.paid_until),
+            ("lending", _lending(answer.lending) or "nothing"),
+            ("cost", answer.cost.says),
         ]
     )
 
 
-def _window(told: "wire.Reservation") -> str:
-    end = f"{told.end:%Y-%m-%d %H:%M:%S}" if told.end else "open"
-    return f"{told.start:%Y-%m-%d %H:%M:%S} – {end}"
+def _window(answer: "wire.Reservation") -> str:
+    end = f"{answer.end:%Y-%m-%d %H:%M:%S}" if answer.end else "open"
+    return f"{answer.start:%Y-%m-%d %H:%M:%S} – {end}"
 
 
-def _table(told: "wire.Reservations") -> None:
+def _table(answer: "wire.Reservations") -> None:
     from parkade.cli.screen import minute, table
 
     table(
@@ -195,7 +195,7 @@ def _table(told: "wire.Reservations") -> None:
                 minute(each.end) or "open",
                 _lending(each.lending),
             )
-            for each in told.reservations
+            for each in answer.reservations
         ],
         empty="No reservations.",
         right="NODES USED RATE",

@@ -1,4 +1,4 @@
-"""How answers look: tables without lines, numbers to the right, colour only where it tells."""
+"""How answers look: tables without lines, numbers to the right, colour only for states."""
 
 import os
 import sys

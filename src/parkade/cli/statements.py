@@ -21,13 +21,13 @@ def statement(
     end: Annotated[str | None, typer.Option("--to", help="As --from; exclusive.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every charge and payout: what for, price, window."""
+    """List every charge and payout with its purpose, price and window."""
     from parkade.cli.screen import show
 
     first, last = _instant(start, "--from"), _instant(end, "--to")
     with calling(as_json=as_json) as client:
-        told = client.statement(account=account, start=first, end=last)
-        show(told, _render, as_json=as_json)
+        answer = client.statement(account=account, start=first, end=last)
+        show(answer, _render, as_json=as_json)
 
 
 def _instant(text: str | None, option: str) -> datetime | None:
@@ -39,7 +39,7 @@ def _instant(text: str | None, option: str) -> datetime | None:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
-def _render(told: "wire.Statement") -> None:
+def _render(answer: "wire.Statement") -> None:
     from parkade.cli.screen import fields, table
 
     table(
@@ -54,7 +54,7 @@ def _render(told: "wire.Statement") -> None:
                 each.price,
                 _window(each),
             )
-            for each in told.transfers
+            for each in answer.transfers
         ],
         empty="Nothing moved.",
         right="AMOUNT GPUS PRICE",
@@ -62,10 +62,10 @@ def _render(told: "wire.Statement") -> None:
     )
     fields(
         [
-            ("account", told.account),
-            ("received", told.received),
-            ("paid", told.paid),
-            ("balance", told.balance),
+            ("account", answer.account),
+            ("received", answer.received),
+            ("paid", answer.paid),
+            ("balance", answer.balance),
         ]
     )
 

@@ -1,4 +1,4 @@
-"""`parkade submit` and `parkade plan`: the same words, with and without consequences."""
+"""`parkade submit` and its dry run, `parkade plan`: the same options for both."""
 
 import shlex
 from pathlib import Path, PurePath
@@ -89,8 +89,8 @@ def submit(
         if ctx.info_name == "plan":
             show(client.plan(spec, market=market, org=org), _planned, as_json=as_json)
         else:
-            told = client.submit(spec, market=market, org=org, hold=hold)
-            show(told, _submitted, as_json=as_json)
+            answer = client.submit(spec, market=market, org=org, hold=hold)
+            show(answer, _submitted, as_json=as_json)
 
 
 def _command(words: list[str] | None) -> str | None:
@@ -107,7 +107,7 @@ def _document(file: Path | None, command: list[str] | None) -> dict[str, Any]:
 
         return load(read_text(file))
     if not command:
-        fail("say what to run: -f FILE, or -- COMMAND", exit_code=2)
+        fail("nothing to run; give -f FILE or -- COMMAND", exit_code=2)
     return {"name": _name(command)}
 
 
@@ -136,51 +136,51 @@ def _together(**parts: object) -> dict[str, object] | None:
     return given or None
 
 
-def _submitted(told: "wire.Workload") -> None:
+def _submitted(answer: "wire.Workload") -> None:
     from parkade.cli.screen import fields, say
 
-    say(f"{told.workload} {told.name}: {told.phase} in {told.market}")
+    say(f"{answer.workload} {answer.name}: {answer.phase} in {answer.market}")
     fields(
         [
-            ("shape", f"{told.nodes} × {told.gpus} GPUs, {told.capacity}"),
-            ("price", _per_gpu_hour(told)),
-            ("cost", told.cost.says),
+            ("shape", f"{answer.nodes} × {answer.gpus} GPUs, {answer.capacity}"),
+            ("price", _per_gpu_hour(answer)),
+            ("cost", answer.cost.says),
         ]
     )
 
 
-def _per_gpu_hour(told: "wire.Workload") -> str:
+def _per_gpu_hour(answer: "wire.Workload") -> str:
     from parkade.wire.scalars import format_amount
 
-    price = format_amount(told.cost.price_per_gpu_hour)
+    price = format_amount(answer.cost.price_per_gpu_hour)
     return (
         f"at most {price} per GPU-hour"
-        if told.limit_price is not None
+        if answer.limit_price is not None
         else (f"{price} per GPU-hour")
     )
 
 
-def _planned(told: "wire.Plan") -> None:
+def _planned(answer: "wire.Plan") -> None:
     from parkade.cli.screen import fields, say, seats
 
-    say(told.says[0].upper() + told.says[1:] + ".")
+    say(answer.says[0].upper() + answer.says[1:] + ".")
     fields(
         [
-            ("market", told.market),
-            ("seats", seats(told.seats)),
-            ("price now", _price_now(told)),
-            ("price to win", told.price_to_win),
-            ("cost", told.cost.says),
+            ("market", answer.market),
+            ("seats", seats(answer.seats)),
+            ("price now", _price_now(answer)),
+            ("price to win", answer.price_to_win),
+            ("cost", answer.cost.says),
         ]
     )
-    if told.rendered is not None:
+    if answer.rendered is not None:
         say("")
-        say(told.rendered.rstrip())
+        say(answer.rendered.rstrip())
 
 
-def _price_now(told: "wire.Plan") -> str | None:
+def _price_now(answer: "wire.Plan") -> str | None:
     from parkade.wire.scalars import format_amount
 
-    if told.price is None or told.per_hour is None:
+    if answer.price is None or answer.per_hour is None:
         return None
-    return f"{format_amount(told.price)} per GPU-hour, {format_amount(told.per_hour)} per hour"
+    return f"{format_amount(answer.price)} per GPU-hour, {format_amount(answer.per_hour)} per hour"

@@ -1,4 +1,4 @@
-"""Workloads: look at them, change them, read what they print."""
+"""Workloads: list them, change them, read their output."""
 
 import sys
 import time
@@ -19,29 +19,29 @@ Id = Annotated[str, typer.Argument(help="Such as w12.", metavar="WORKLOAD")]
 
 
 def ps(
-    all: Annotated[bool, typer.Option("-a", "--all", help="The ended ones too.")] = False,
+    all: Annotated[bool, typer.Option("-a", "--all", help="Also those that ended.")] = False,
     org: Annotated[str | None, typer.Option(help="Only this org's; operators only.")] = None,
-    limit: Annotated[int, typer.Option("-n", help="At most so many.", min=1, max=1000)] = 100,
-    after: Annotated[str | None, typer.Option(help="Go on after this one.")] = None,
+    limit: Annotated[int, typer.Option("-n", help="At most this many.", min=1, max=1000)] = 100,
+    after: Annotated[str | None, typer.Option(help="Start after this workload.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List workloads, newest first."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
-        told = client.list_workloads(all=all, org=org, limit=limit, after=after)
-        show(told, _table, as_json=as_json)
+        answer = client.list_workloads(all=all, org=org, limit=limit, after=after)
+        show(answer, _table, as_json=as_json)
 
 
 def why(workload: Id, as_json: AsJson = False) -> None:
-    """Why it is where it is, and what would win."""
+    """Show why a workload is in its state, and what would win."""
     from parkade.cli.screen import say, show
     from parkade.wire.scalars import format_amount
 
-    def render(told: "wire.Why") -> None:
-        say(f"{told.says}.")
-        if told.price_to_win is not None:
-            say(f"  parkade bid {told.workload} {format_amount(told.price_to_win)}")
+    def render(answer: "wire.Why") -> None:
+        say(f"{answer.says}.")
+        if answer.price_to_win is not None:
+            say(f"  parkade bid {answer.workload} {format_amount(answer.price_to_win)}")
 
     with calling(as_json=as_json) as client:
         show(client.why(workload), render, as_json=as_json)
@@ -49,13 +49,14 @@ def why(workload: Id, as_json: AsJson = False) -> None:
 
 def logs(
     workload: Id,
-    rank: Annotated[int, typer.Option(help="Which of its nodes.", min=0)] = 0,
+    rank: Annotated[int, typer.Option(help="Number of the rank.", min=0)] = 0,
     follow: Annotated[
-        bool, typer.Option("-f", "--follow", help="Through all its attempts, until it ends.")
+        bool,
+        typer.Option("-f", "--follow", help="Through all attempts, until it ends."),
     ] = False,
-    offset: Annotated[int, typer.Option(help="Bytes to leave out.", min=0)] = 0,
+    offset: Annotated[int, typer.Option(help="Skip so many bytes.", min=0)] = 0,
 ) -> None:
-    """Print what a workload printed: its present or last attempt."""
+    """Print the output of a workload's present or last attempt."""
     with calling() as client:
         while True:
             attempt = _attempt_of(client, workload)
@@ -75,10 +76,10 @@ def _attempt_of(client: "Client", workload: str) -> str | None:
 def _goes_on(client: "Client", workload: str, before: str | None) -> bool:
     """Waits for the next attempt of a workload that was stopped; false once it has ended."""
     while True:
-        told = client.workload(workload)
-        if told.ended is not None:
+        answer = client.workload(workload)
+        if answer.ended is not None:
             return False
-        attempt = told.attempt
+        attempt = answer.attempt
         if attempt is not None and attempt.started is not None and attempt.attempt != before:
             print(f"-- {attempt.attempt} --", file=sys.stderr)
             return True
@@ -86,7 +87,7 @@ def _goes_on(client: "Client", workload: str, before: str | None) -> bool:
 
 
 def hold(workload: Id, as_json: AsJson = False) -> None:
-    """Keep it from starting until it is released."""
+    """Keep a workload from starting until it is released."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -106,7 +107,7 @@ def cancel(
     now: Annotated[bool, typer.Option("--now", help="Without the market's notice.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """End it, with the market's notice if it runs."""
+    """End a workload, with the market's notice if it runs."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
@@ -118,27 +119,27 @@ def bid(
     limit: Annotated[str, typer.Argument(help="Most per GPU-hour, like 2.50.")],
     as_json: AsJson = False,
 ) -> None:
-    """Change its limit, from the next clearing on."""
+    """Change a workload's limit, from the next clearing on."""
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
         show(client.bid(workload, limit_price=limit), _line, as_json=as_json)
 
 
-def _line(told: "wire.Workload") -> None:
+def _line(answer: "wire.Workload") -> None:
     from parkade.cli.screen import say
 
-    stop = told.attempt.stop if told.attempt else None
+    stop = answer.attempt.stop if answer.attempt else None
     until = f", gone by {stop.kill:%H:%M:%S} UTC" if stop else ""
-    say(f"{told.workload} {told.name}: {told.phase}{until}")
-    if not told.phase.startswith(("cancelled", "stopping", "succeeded", "failed", "expired")):
-        say(f"  {told.cost.says}")
+    say(f"{answer.workload} {answer.name}: {answer.phase}{until}")
+    if not answer.phase.startswith(("cancelled", "stopping", "succeeded", "failed", "expired")):
+        say(f"  {answer.cost.says}")
 
 
-def _table(told: "wire.Workloads") -> None:
+def _table(answer: "wire.Workloads") -> None:
     from parkade.cli.screen import nodes, say, short, since, table
 
-    has_orgs = len({each.org for each in told.workloads}) > 1
+    has_orgs = len({each.org for each in answer.workloads}) > 1
     table(
         (
             *("ID", "NAME", *(["ORG"] if has_orgs else []), "PHASE", "GPUS", "CAPACITY"),
@@ -151,69 +152,69 @@ def _table(told: "wire.Workloads") -> None:
                 *(each.price, each.spent, since(each.submitted)),
                 nodes(each.attempt.seats if each.attempt else each.promised),
             )
-            for each in told.workloads
+            for each in answer.workloads
         ],
         empty="No workloads; submit one with `parkade submit`.",
         right="GPUS PRICE SPENT AGE",
         drops="AGE SEATS SPENT CAPACITY",
     )
-    if told.next is not None:
-        say(f"More: parkade ps --after {told.next}")
+    if answer.next is not None:
+        say(f"More: parkade ps --after {answer.next}")
 
 
-def _phase(told: "wire.Workload") -> "Text":
+def _phase(answer: "wire.Workload") -> "Text":
     """The phase, and why, where it waits or leaves."""
     from rich.text import Text
 
     from parkade.cli.screen import COLOURS
 
-    if told.attempt is not None and not told.is_reachable:
-        return Text(f"unknown, last {told.phase}: its agent is not heard", style="yellow")
-    text = Text(told.phase, style=COLOURS.get(told.phase, ""))
-    stop = told.attempt.stop if told.attempt else None
-    why = stop.cause if stop else told.why if told.phase == "queued" else ""
+    if answer.attempt is not None and not answer.is_reachable:
+        return Text(f"unknown, last {answer.phase}: its agent is not heard", style="yellow")
+    text = Text(answer.phase, style=COLOURS.get(answer.phase, ""))
+    stop = answer.attempt.stop if answer.attempt else None
+    why = stop.cause if stop else answer.why if answer.phase == "queued" else ""
     return text.append(f": {why.replace('_', ' ')}", style="dim") if why else text
 
 
-def _capacity(told: "wire.Workload") -> str:
+def _capacity(answer: "wire.Workload") -> str:
     from parkade.wire.scalars import format_amount
 
-    limit = "" if told.limit_price is None else f" ≤ {format_amount(told.limit_price)}"
-    return told.capacity + limit
+    limit = "" if answer.limit_price is None else f" ≤ {format_amount(answer.limit_price)}"
+    return answer.capacity + limit
 
 
-def one(told: "wire.Workload") -> None:
+def one(answer: "wire.Workload") -> None:
     """A workload in full."""
     from parkade.cli.screen import fields, seats
 
-    attempt = told.attempt
+    attempt = answer.attempt
     stop = attempt.stop if attempt else None
-    checkpoint = None if told.checkpoint_step is None else f"step {told.checkpoint_step}"
+    checkpoint = None if answer.checkpoint_step is None else f"step {answer.checkpoint_step}"
     fields(
         [
-            ("workload", f"{told.workload} {told.name}"),
-            ("org", f"{told.org}, submitted by {told.user}"),
-            ("phase", told.phase),
-            ("why", told.why),
-            ("exit" if attempt is None else "last exit", told.exit),
-            ("shape", f"{told.nodes} × {told.gpus} GPUs in {told.market}"),
-            ("capacity", told.capacity),
-            ("limit", told.limit_price),
-            ("price", told.price),
-            ("price to win", told.price_to_win),
-            ("spent", told.spent),
-            ("cost", told.cost.says),
+            ("workload", f"{answer.workload} {answer.name}"),
+            ("org", f"{answer.org}, submitted by {answer.user}"),
+            ("phase", answer.phase),
+            ("why", answer.why),
+            ("exit" if attempt is None else "last exit", answer.exit),
+            ("shape", f"{answer.nodes} × {answer.gpus} GPUs in {answer.market}"),
+            ("capacity", answer.capacity),
+            ("limit", answer.limit_price),
+            ("price", answer.price),
+            ("price to win", answer.price_to_win),
+            ("spent", answer.spent),
+            ("cost", answer.cost.says),
             ("attempt", attempt and f"{attempt.attempt} on {seats(attempt.seats)}"),
-            ("promised", seats(told.promised)),
+            ("promised", seats(answer.promised)),
             ("started", attempt and attempt.started),
             ("leaves by", stop and f"{stop.deadline:%Y-%m-%d %H:%M:%S} ({stop.cause})"),
             ("checkpoint", checkpoint),
-            ("preemptions", told.preemptions or None),
-            ("failures", told.failures or None),
-            ("submitted", told.submitted),
-            ("not before", told.not_before),
-            ("ended", told.ended),
-            ("command", told.spec.command),
-            ("workdir", told.spec.workdir),
+            ("preemptions", answer.preemptions or None),
+            ("failures", answer.failures or None),
+            ("submitted", answer.submitted),
+            ("not before", answer.not_before),
+            ("ended", answer.ended),
+            ("command", answer.spec.command),
+            ("workdir", answer.spec.workdir),
         ]
     )

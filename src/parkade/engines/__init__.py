@@ -1,1 +1,1 @@
-"""Engines run attempts where they are told to: one package each, one contract (`ports.Engine`)."""
+"""Engines run attempts on given nodes: one package each, one contract (`ports.Engine`)."""

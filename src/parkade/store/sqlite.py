@@ -27,11 +27,11 @@ _PRAGMAS = (
 
 
 def _nothing(_name: str) -> None:
-    """No test is watching."""
+    """The default: nothing is called at the seams of a commit."""
 
 
 def open_sqlite(path: Path, *, point: Callable[[str], None] = _nothing) -> SqlStore:
-    """The store in this file, made if it is missing: for its owner's eyes only."""
+    """The store in this file, made if it is missing; only its owner can read it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))

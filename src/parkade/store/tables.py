@@ -1,7 +1,7 @@
 """The tables as they stand after every migration; what they hold is what the journal says.
 
 The journal alone is the truth. `transfers` repeats the money of its events so that a statement is
-one query, `answers` what was told under an idempotency key; both are written in the transaction
+one query, `answers` the answer given under an idempotency key; both are written in the transaction
 of their events.
 """
 

@@ -1,4 +1,4 @@
-"""Events on the wire: what happened, told to those it concerns."""
+"""Events on the wire, as the caller may see them."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class Event(Answer):
 
 
 class Caller(Answer):
-    """Who a token speaks for."""
+    """The user of the token."""
 
     user: str
     org: str

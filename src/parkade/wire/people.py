@@ -41,7 +41,7 @@ class CreateOrg(Request):
 
 
 class CreateUser(Request):
-    """A new person or program of an org; `unix_name` is who its workloads run as."""
+    """A new person or program of an org; `unix_name`: the Unix user of its workloads."""
 
     user: Name
     org: Name
@@ -99,7 +99,7 @@ class Orgs(Answer):
 
 
 class User(Answer):
-    """Someone with tokens."""
+    """A person or a program with tokens."""
 
     user: str
     org: str
@@ -116,7 +116,8 @@ class Users(Answer):
 
 
 class Token(Answer):
-    """What may be shown of a token: never the token. `pool`: it is for that pool's agent only."""
+    """A token by its public name; its secret is never shown. `pool`: it is for that pool's agent
+    only."""
 
     token: str
     user: str
@@ -131,7 +132,7 @@ class Tokens(Answer):
 
 
 class NewToken(Answer):
-    """`secret` is told once, here, and kept nowhere."""
+    """`secret` is shown once, here, and stored nowhere."""
 
     token: str
     user: str

@@ -64,10 +64,10 @@ class Terms(Request):
     kill: PositiveSpan = Field(_seconds(30), description="from TERM to KILL")
     turnaround: Span = Field(_seconds(30), description="between two orgs on one seat")
     start_grace: Span = Field(
-        _seconds(120), description="who made others leave is billed from then on, started or not"
+        _seconds(120), description="billed from then on, started or not, where others left for it"
     )
     minimum_charge: Span | None = Field(
-        None, description="what it is billed for at least; default: the notice"
+        None, description="billed at least, where others left for it; default: the notice"
     )
     release_grace: PositiveSpan = Field(
         _seconds(60), description="not seen free so long after KILL: the node is suspect"
@@ -111,10 +111,10 @@ class Supply(Request):
         count = Counter(same_host(node) for node in nodes)
         twice = sorted({node for node in nodes if count[same_host(node)] > 1})
         if twice:
-            raise ValueError(f"{', '.join(twice[:5])}: a node stands in one fabric, once")
+            raise ValueError(f"{', '.join(twice[:5])}: name each node once, in one fabric")
         empty = sorted(fabric for fabric, names in fabrics.items() if not names)
         if empty:
-            raise ValueError(f"{', '.join(empty[:5])}: a fabric has nodes")
+            raise ValueError(f"{', '.join(empty[:5])}: an empty fabric; name its nodes")
         return fabrics
 
     @model_validator(mode="after")
@@ -171,7 +171,7 @@ class SetPrices(Request):
 
 
 class NodeReason(Request):
-    """Why a node is cordoned or failed; shown to whoever asks about it."""
+    """The reason for a cordon or a failure, shown with the node."""
 
     reason: Reasoning
 
@@ -257,7 +257,7 @@ class Cordon(Answer):
 
 
 class Node(Answer):
-    """A node and who sits there."""
+    """A node and the workloads on it."""
 
     node: str
     pool: str

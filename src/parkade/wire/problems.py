@@ -1,6 +1,6 @@
-"""How the API says no (RFC 9457): one table from a refusal's code to HTTP status and exit code.
+"""Refusals of the API (RFC 9457): one table from a code to HTTP status and exit code.
 
-The codes are those of the core's `Reason`, and three that only the door can say.
+The codes are those of the core's `Reason`, and four of the API's own.
 """
 
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ CODES: dict[str, Code] = {
     "busy": Code(503, EXIT_TRY_AGAIN),
     "clock_jumped": Code(503, EXIT_TRY_AGAIN),
     "internal": Code(500, EXIT_OTHER),
-    # Only the door says these.
+    # The API's own.
     "method_not_allowed": Code(405, EXIT_OTHER),
     "body_too_large": Code(413, EXIT_INVALID),
     "unreachable": Code(503, EXIT_TRY_AGAIN),

@@ -1,7 +1,7 @@
 """The scalars of the wire: money, spans, instants, names and whole numbers, each parsed once.
 
-Money is decimal text (`2.50`) of at most six decimals; a float is refused, since it was rounded
-before anyone could look. Spans are `500ms`, `60s`, `5m`, `2h`, `1d`. Instants carry a zone.
+Money is decimal text (`2.50`) of at most six decimals; a float is refused, because it is
+rounded already. Spans are `500ms`, `60s`, `5m`, `2h`, `1d`. Instants carry a zone.
 """
 
 import re
@@ -20,7 +20,7 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.names import NAME, Grammar
 
 AMOUNT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
-# What an answer works out (a price x GPUs x hours) may be larger than what anyone may send.
+# A computed amount (a price x GPUs x hours) may be larger than the largest of a request.
 SUM = re.compile(r"-?[0-9]{1,90}(\.[0-9]{1,6})?")
 SPAN = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 UNITS = {
@@ -84,7 +84,7 @@ def parse_instant(value: object) -> datetime:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise ValueError(f"{str(value)[:40]!r} is no instant") from None
+            raise ValueError(f"{str(value)[:40]!r} is not an instant") from None
     if not isinstance(value, datetime):
         raise ValueError("not an instant; write it like 2026-01-31T12:00:00Z")
     if value.tzinfo is None:
@@ -92,7 +92,7 @@ def parse_instant(value: object) -> datetime:
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        raise ValueError("out of the calendar") from None
+        raise ValueError("outside the calendar") from None
 
 
 def format_instant(instant: datetime) -> str:

@@ -13,7 +13,7 @@ VERSION = 1
 
 
 def workload_schema() -> dict[str, Any]:
-    """Version 1, as it is checked at the door."""
+    """Version 1, as the API checks it."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:parkade:workload:v{VERSION}",

@@ -1,7 +1,7 @@
-"""The workload spec, version 1: what someone writes to have something run.
+"""The workload spec, version 1: what a user writes to run a workload.
 
-Every key is checked, all errors are told at once with their places, and a key that comes later is
-refused by name (`not_yet`). The JSON Schema is kept in `docs/schema/workload-v1.json`.
+Every key is checked, all errors are reported at once with their places, and a key that is not
+carried out yet is refused by name (`not_yet`). `docs/schema/workload-v1.json` is its JSON Schema.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What to say of a key that is not known: that it comes later, or what was probably meant."""
+"""Messages for unknown keys (not carried out yet, or misspelt) and for text that does not fit."""
 
 import difflib
 

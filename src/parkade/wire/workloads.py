@@ -1,4 +1,4 @@
-"""Workloads on the wire: what is asked about one, and what is told."""
+"""Workloads on the wire: requests and answers."""
 
 from pydantic import Field
 
@@ -59,7 +59,7 @@ class Attempt(Answer):
 
 
 class Workload(Answer):
-    """Everything told of a workload. `price` is per GPU-hour, null while it holds no seats.
+    """A workload in full. `price` is per GPU-hour, null while it holds no seats.
 
     `spent` is what was charged and what has accrued since. `is_reachable` false: its pool's agent
     is not heard, so what runs there is unknown, not failed.
@@ -114,7 +114,7 @@ class Why(Answer):
 class Plan(Answer):
     """What the next clearing would do with a workload, if nothing else changed.
 
-    `displaces`: how many attempts would be told to leave for it. `rendered`: the exact command
+    `displaces`: how many attempts would get notice for it. `rendered`: the exact command
     and surroundings that its engine would launch; null where the engine is not at the server.
     """
 

@@ -1,4 +1,4 @@
-"""Why a user may be told no: a closed list that is also the API code and the docs' entry."""
+"""Reasons for refusing a request: a closed list that is also the API code and the docs' entry."""
 
 import enum
 

@@ -13,7 +13,7 @@ NOBODY_UID = 65_534
 def resolve(unix_user: str | None) -> tuple[Account, bool]:
     """The account, and whether it is another than ours.
 
-    None means: as the agent itself. Raises InvalidSpec for a name that nobody may run as, and
+    None means: as the agent itself. Raises InvalidSpec for an account that runs no workloads, and
     Unsupported where taking on another user would need rights that we do not have.
     """
     ours = os.geteuid()

@@ -45,8 +45,8 @@ from parkade.ports import (
 STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLLOW_S = 0.2
 NOTES = (
-    "Processes of one Unix user are not isolated from each other: whoever runs as the same user "
-    "can read, signal and trace them. GPUs are assigned by CUDA_VISIBLE_DEVICES, which a program "
+    "Processes of one Unix user are not isolated from each other: they can read, signal and "
+    "trace one another. GPUs are assigned by CUDA_VISIBLE_DEVICES, which a program "
     "can overrule; memory limits are not kept."
 )
 
@@ -101,7 +101,7 @@ class LocalEngine:
         base = environment.base(launch)
         for index, rank in enumerate(attempt.ranks):
             lines.append(f"rank {index} on {rank.node}:")
-            variables = base | environment.told(launch, home, index)
+            variables = base | environment.rank_variables(launch, home, index)
             lines += [f"  {key}={value}" for key, value in sorted(variables.items())]
         return "\n".join(lines) + "\n"
 
@@ -253,11 +253,11 @@ class LocalEngine:
             self.folders.forget(attempt)
 
 
-def _check_same(known: DesiredAttempt, asked: DesiredAttempt) -> None:
+def _check_same(known: DesiredAttempt, wanted: DesiredAttempt) -> None:
     for key in ("attempt", "workload", "org", "generation", "ranks"):
-        was, now = getattr(known, key), getattr(asked, key)
+        was, now = getattr(known, key), getattr(wanted, key)
         if was != now:
-            raise Conflict(f"attempt {asked.attempt} is known with {key} {was!r}, not {now!r}")
+            raise Conflict(f"attempt {wanted.attempt} is known with {key} {was!r}, not {now!r}")
 
 
 def _read_order(path: Path) -> Stop | None:

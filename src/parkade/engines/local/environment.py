@@ -1,7 +1,7 @@
 """What each rank finds in its environment, and the reading of `env_file`.
 
 From the weakest to the strongest: a minimal base, the spec's `env`, the user's `env_file`, then
-what Parkade says. Nothing of the server's own environment is handed on.
+what Parkade sets. Nothing of the server's own environment is handed on.
 """
 
 from pathlib import Path
@@ -31,8 +31,8 @@ def base(launch: Launch) -> dict[str, str]:
     return found | dict(launch.attempt.env)
 
 
-def told(launch: Launch, folder: Path, rank: int) -> dict[str, str]:
-    """The strongest part: what Parkade says to this rank."""
+def rank_variables(launch: Launch, folder: Path, rank: int) -> dict[str, str]:
+    """The strongest part: what Parkade sets for this rank."""
     attempt = launch.attempt
     return {
         "PARKADE_WORKLOAD": attempt.workload,
@@ -51,10 +51,10 @@ def told(launch: Launch, folder: Path, rank: int) -> dict[str, str]:
 
 
 def marks(launch: Launch, folder: Path) -> tuple[bytes, ...]:
-    """By these variables a process of the attempt is known, whoever its parent became."""
-    said = told(launch, folder, 0)
+    """Variables that identify a process of the attempt, whatever its parent became."""
+    variables = rank_variables(launch, folder, 0)
     return tuple(
-        f"{key}={said[key]}".encode() for key in ("PARKADE_ATTEMPT", "PARKADE_NOTICE_FILE")
+        f"{key}={variables[key]}".encode() for key in ("PARKADE_ATTEMPT", "PARKADE_NOTICE_FILE")
     )
 
 

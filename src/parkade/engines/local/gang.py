@@ -1,4 +1,4 @@
-"""The processes of one attempt as its keeper sees them: who lives, how each ended, how to end them.
+"""The processes of one attempt as its keeper sees them: which live, how each ended, and their end.
 
 As parent the keeper is their subreaper, so 'no child left' means that nothing is left, wherever a
 process moved. Adopted processes are other people's children: they are known by pid and start time,

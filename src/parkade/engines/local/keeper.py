@@ -2,8 +2,8 @@
 
 `python -m parkade.engines.local.keeper FOLDER`. It leaves its parent's session before it does
 anything, holds a record lock in the folder for its life so that there is never a second one, and
-ends when no process of the attempt is left. It talks to nobody: orders are a file, so is its
-state. If it is killed, the next one adopts the ranks; only their exit codes are lost.
+ends when no process of the attempt is left. It opens no connection: orders are a file, so is
+its state. If it is killed, the next one adopts the ranks; only their exit codes are lost.
 """
 
 import fcntl
@@ -27,12 +27,12 @@ KILL_AGAIN_US = 50_000
 GANG_GRACE_US = 5_000_000
 REMAINS_GRACE_US = 5_000_000
 SAVED = 85
-"""Exit code 'saved, run me again': no failure, so it stops nobody else."""
+"""Exit code 'saved, run me again': no failure, so the other ranks go on."""
 EXIT_UNKNOWN = "exit status unknown: the keeper was lost"
 
 
 def monotonic_us() -> int:
-    """A clock that nobody sets."""
+    """The monotonic clock, which is never set."""
     return time.monotonic_ns() // 1000
 
 
@@ -59,7 +59,7 @@ class Keeper:
         self.is_unwritten = False
         me = processes.look(os.getpid())
         assert me is not None
-        old = _last_word(folder, launch)
+        old = _last_state(folder, launch)
         self.gang = Gang(
             old.ranks if old is not None else (),
             marks=environment.marks(launch, folder),
@@ -75,20 +75,20 @@ class Keeper:
         for index in range(len(self.launch.attempt.ranks)):
             self._open_output(index)
         if self.gang.is_parent:
-            self._say("starting")
+            self._write_state("starting")
             processes.become_subreaper()
             self._start()
         else:
             self._watch()
-            self._say("adopted")
+            self._write_state("adopted")
         while self.state.phase is not Phase.RELEASED:
             self.turn()
         while self.is_unwritten and self.folder.exists():
             time.sleep(1)
-            self._say(self.state.engine_state)
+            self._write_state(self.state.engine_state)
 
     def turn(self) -> None:
-        """Waits for whatever comes next and does what is due."""
+        """Waits for the next wake-up and does what is due."""
         now_us = monotonic_us()
         until_us = self.look_at_us
         due_us = self.escalation.next_us()
@@ -104,7 +104,7 @@ class Keeper:
             self.look_at_us = now_us + ORDER_POLL_US
             self._take_order()
             if self.gang.reap() or self.is_unwritten:
-                self._say(self.state.engine_state)
+                self._write_state(self.state.engine_state)
             self._see_ends(monotonic_us())
         self._carry_out(monotonic_us())
 
@@ -122,7 +122,7 @@ class Keeper:
 
     def _start(self) -> None:
         """A gang starts whole: the pids are on record before any rank runs its command."""
-        starting = spawn.Gang(self.launch, self.folder)
+        starting = spawn.StartingGang(self.launch, self.folder)
         trouble = starting.wait_ready()
         if trouble is not None:
             starting.dismiss()
@@ -138,17 +138,17 @@ class Keeper:
             if one is not None
         )
         assert len(self.gang.ranks) == len(starting.ranks), "an unreaped child has a record"
-        self._say("starting")
+        self._write_state("starting")
         while self.is_unwritten:
             time.sleep(1)
-            self._say("starting")
+            self._write_state("starting")
         trouble = starting.let_go()
         self.state = msgspec.structs.replace(
             self.state, phase=Phase.RUNNING, started_us=wall_us(), launch_error=trouble
         )
         if trouble is not None:
             self._break_gang()
-        self._say("running")
+        self._write_state("running")
 
     def _watch(self) -> None:
         for rank in self.gang.ranks:
@@ -205,7 +205,7 @@ class Keeper:
         if not self.state.is_noticed and name is not None:
             self.gang.program(number_of(name))
         self.state = msgspec.structs.replace(self.state, is_noticed=True)
-        self._say(f"noticed: {order.cause}")
+        self._write_state(f"noticed: {order.cause}")
 
     def _see_ends(self, now_us: int) -> None:
         """A gang stops whole; what remains after its ranks is ended; nothing left is release."""
@@ -223,14 +223,14 @@ class Keeper:
         if self.escalation.is_term_due(now_us):
             self.escalation.is_termed = True
             self.gang.everyone(signal.SIGTERM)
-            self._say("terminating")
+            self._write_state("terminating")
         if self.escalation.is_kill_due(now_us) and now_us >= self.kill_again_us:
             self.kill_again_us = now_us + KILL_AGAIN_US
             self.look_at_us = min(self.look_at_us, self.kill_again_us)
             self.gang.everyone(signal.SIGKILL)
 
     def _is_broken(self) -> bool:
-        """Whether a rank failed while nobody was told to leave."""
+        """Whether a rank failed without a stop order."""
         return self.order is None and any(
             rank.signal is not None or rank.code not in (None, 0, SAVED) for rank in self.gang.ranks
         )
@@ -250,9 +250,9 @@ class Keeper:
             checkpoint=report.read(Path(self.launch.checkpoint_dir)),
         )
         never = self.state.started_us is None and self.gang.is_parent
-        self._say("never started" if never else word)
+        self._write_state("never started" if never else word)
 
-    def _say(self, engine_state: str) -> None:
+    def _write_state(self, engine_state: str) -> None:
         """Writes the state; a full disk is tried again with the next turn."""
         self.state = msgspec.structs.replace(
             self.state,
@@ -269,7 +269,7 @@ class Keeper:
         records.poke(self.launch.changes)
 
 
-def _last_word(folder: Path, launch: Launch) -> State | None:
+def _last_state(folder: Path, launch: Launch) -> State | None:
     """What an earlier keeper knew of ranks that may run; None where none can.
 
     A state that is there and cannot be read might hide a running gang: it is never started twice,

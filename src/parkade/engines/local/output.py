@@ -3,8 +3,8 @@
 A segment is named by the offset of its first byte (`rank-0.log.10485760`), so an offset means the
 same byte for ever and nothing is renamed under a reader. The pipe is a FIFO that rank and keeper
 both open for reading and writing: a rank outlives its keeper without ever meeting a broken pipe,
-waits when nobody drains, and the next keeper goes on reading. Lost is only what stood in the pipe
-of a rank that ended while it had no keeper.
+waits while it is not drained, and the next keeper goes on reading. What the pipe holds when a rank
+ends without a keeper is lost.
 """
 
 import os

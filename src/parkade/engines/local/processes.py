@@ -1,4 +1,4 @@
-"""What /proc says about processes, and signals that cannot hit a stranger.
+"""What /proc says about processes, and signals that cannot reach another process.
 
 A process is its pid and its start time together: a pid alone may have been given to another.
 """

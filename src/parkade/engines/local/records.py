@@ -157,7 +157,7 @@ def read_state(folder: Path) -> State | None:
 
 
 def poke(changes: str) -> None:
-    """Tells an engine that listens that something changed; nobody listening is no error."""
+    """Notifies a listening engine of a change; without a listener it does nothing."""
     try:
         descriptor = os.open(changes, os.O_WRONLY | os.O_NONBLOCK)
     except OSError:

@@ -31,12 +31,12 @@ def read(checkpoint_dir: Path) -> Checkpoint | None:
     if content is None:
         return None
     try:
-        told = msgspec.json.decode(content, type=_Report)
+        report = msgspec.json.decode(content, type=_Report)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         # Whatever a user may write, it is no report: also bad UTF-8, also brackets without end.
         return None
-    at_us = (told.at - EPOCH) // timedelta(microseconds=1)
-    return Checkpoint(step=told.step, at_us=at_us) if at_us >= 0 else None
+    at_us = (report.at - EPOCH) // timedelta(microseconds=1)
+    return Checkpoint(step=report.step, at_us=at_us) if at_us >= 0 else None
 
 
 def moment(at_us: int) -> str:

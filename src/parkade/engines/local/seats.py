@@ -1,6 +1,6 @@
 """Chooses devices and a port for a launch, among what live attempts leave free.
 
-Pure, but for asking the machine whether anybody listens on a port.
+Pure but for probing whether a port is in use.
 """
 
 import errno
@@ -42,7 +42,7 @@ def choose_devices(
 
 
 def choose_port(attempt: str, live: Iterable[Launch]) -> int:
-    """A loopback port that no live attempt has and nobody listens on now."""
+    """A loopback port that no live attempt has and no process listens on."""
     taken = {other.master_port for other in live}
     start = zlib.crc32(attempt.encode())
     for step in range(PORTS):

@@ -24,7 +24,7 @@ PREPARE_S = 30.0
 REASON_BYTES = 1024
 
 
-class Rank(msgspec.Struct, kw_only=True):
+class StartingRank(msgspec.Struct, kw_only=True):
     """A forked rank; `report` is where it says that it is ready, or why it is not."""
 
     index: int
@@ -32,12 +32,12 @@ class Rank(msgspec.Struct, kw_only=True):
     report: int
 
 
-class Gang:
+class StartingGang:
     """The ranks between fork and command."""
 
     def __init__(self, launch: Launch, folder: Path) -> None:
         gate, self._open_gate = os.pipe()
-        self.ranks: list[Rank] = []
+        self.ranks: list[StartingRank] = []
         for index in range(len(launch.attempt.ranks)):
             report, write_report = os.pipe()
             pid = os.fork()
@@ -45,7 +45,7 @@ class Gang:
                 os.close(self._open_gate)
                 _become(launch, folder, index, gate=gate, report=write_report)
             os.close(write_report)
-            self.ranks.append(Rank(index=index, pid=pid, report=report))
+            self.ranks.append(StartingRank(index=index, pid=pid, report=report))
         os.close(gate)
 
     def wait_ready(self) -> str | None:
@@ -55,9 +55,9 @@ class Gang:
             left = max(0.0, ends_at - time.monotonic())
             if not select.select([rank.report], [], [], left)[0]:
                 return f"rank {rank.index}: not ready within {PREPARE_S:.0f} s"
-            said = os.read(rank.report, REASON_BYTES)
-            if said != READY:
-                return f"rank {rank.index}: {said.decode(errors='replace') or 'died early'}"
+            found = os.read(rank.report, REASON_BYTES)
+            if found != READY:
+                return f"rank {rank.index}: {found.decode(errors='replace') or 'died early'}"
         return None
 
     def let_go(self) -> str | None:
@@ -66,10 +66,10 @@ class Gang:
         os.close(self._open_gate)
         trouble = None
         for rank in self.ranks:
-            said = os.read(rank.report, REASON_BYTES)
+            found = os.read(rank.report, REASON_BYTES)
             os.close(rank.report)
-            if said and trouble is None:
-                trouble = f"rank {rank.index}: {said.decode(errors='replace')}"
+            if found and trouble is None:
+                trouble = f"rank {rank.index}: {found.decode(errors='replace')}"
         return trouble
 
     def dismiss(self) -> None:
@@ -136,4 +136,4 @@ def _prepare(launch: Launch, folder: Path, index: int) -> dict[str, str]:
     secret = {}
     if attempt.env_file is not None:
         secret = environment.read_env_file(environment.at_home(attempt.env_file, home))
-    return environment.base(launch) | secret | environment.told(launch, folder, index)
+    return environment.base(launch) | secret | environment.rank_variables(launch, folder, index)
