@@ -176,7 +176,7 @@ def wait_for_process(served: Served, workload: str) -> int:
 
 
 INTRUDER = (
-    "INSERT INTO journal SELECT max(sequence) + 1, max(epoch), max(at_us), 'OrgCreated', 1, ?"
+    "INSERT INTO journal SELECT max(sequence) + 1, max(epoch), max(at_us), 'OrgCreated', 1, ?, 'd'"
     " FROM journal"
 )
 
