@@ -24,7 +24,7 @@ from benchmarks.figures import Figure, Kind, percentile
 from benchmarks.service import pool, served
 from demo.stage import Stage
 from parkade.client import Client
-from parkade.control.core import RULES
+from parkade.core.state.codec import decode_event
 from parkade.core.state.events import Claimed, Cleared, name_of
 from parkade.store import open_sqlite
 from parkade.wire.reservations import Reserve
@@ -229,7 +229,7 @@ def read_instants(path: Path) -> dict[str, tuple[float, float]]:
     found: dict[str, tuple[float, float]] = {}
     with contextlib.closing(open_sqlite(path)) as store:
         for entry in store.entries(after=0, limit=store.last_sequence()):
-            event = RULES.decode_event(entry.body, entry.version)
+            event = decode_event(entry.body, entry.version)
             if isinstance(event, Claimed):
                 claimed[event.claim.claim] = event.at_us / 1e6
             elif isinstance(event, Cleared):

@@ -22,9 +22,9 @@ from benchmarks.service import pool, served
 from benchmarks.town import Town, open_pool
 from demo.stage import Stage
 from parkade.client.asynchronous import AsyncClient
-from parkade.control.core import RULES
 from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
+from parkade.control.rules import RULES
 from parkade.core.state import commands as asked
 from parkade.store import open_sqlite
 from parkade.wire.spec import WorkloadSpec

@@ -9,8 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from parkade.control.core import RULES
-from parkade.control.rules import Rules
+from parkade.control.rules import RULES, Rules
 from parkade.control.writer import Dependencies
 from parkade.core.fleet.market import InstanceType, Market, MarketTerms
 from parkade.core.fleet.pool import Pool

@@ -16,9 +16,8 @@ from parkade.api import create_app
 from parkade.api.context import digest_of
 from parkade.api.translate import open_pool
 from parkade.control.clock import SystemClock
-from parkade.control.core import RULES
 from parkade.control.plane import Plane
-from parkade.control.rules import Rules
+from parkade.control.rules import RULES, Rules
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Dependencies
 from parkade.core.state import commands as asked

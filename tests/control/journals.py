@@ -3,9 +3,9 @@
 import contextlib
 from pathlib import Path
 
-from parkade.control.core import RULES
 from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
+from parkade.control.rules import RULES
 from parkade.core.state import commands
 from parkade.store import open_sqlite
 from tests import builders

@@ -4,20 +4,14 @@ An org named `due-<us>` is a deadline at that instant; taking it creates the org
 A command by `bug` breaks in `decide`.
 """
 
-import msgspec
-
 from parkade.control.rules import Rules
-from parkade.core.kernel.evolve import evolve
 from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, org_account
 from parkade.core.state import commands as asked
 from parkade.core.state import events as happened
 from parkade.core.state.people import Org
-from parkade.core.state.world import Records, World
+from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from tests import builders
-
-_event_decoder: msgspec.json.Decoder[happened.AnyEvent] = msgspec.json.Decoder(happened.AnyEvent)
-_records_decoder = msgspec.json.Decoder(Records)
 
 
 def org_created(name: str, at_us: int) -> happened.OrgCreated:
@@ -85,26 +79,15 @@ def check(world: World) -> None:
     assert "broken" not in world.records.orgs
 
 
-def transfers_of(event: happened.AnyEvent) -> tuple[Transfer, ...]:
-    return event.transfers if isinstance(event, happened.MoneyMoved) else ()
-
-
 def no_plan(world: World, command: asked.Submit, now_us: int) -> Refusal:
     return Refusal(reason=Reason.UNSUPPORTED, detail="no plans in a small market")
 
 
 SMALL = Rules(
-    empty=lambda: World(Records()),
     decide=decide,
     plan=no_plan,
-    evolve=evolve,
     next_deadline_us=next_deadline_us,
     take_deadline=take_deadline,
     urgent_markets=urgent_markets,
     check=check,
-    transfers_of=transfers_of,
-    encode_event=msgspec.json.encode,
-    decode_event=lambda body, version: _event_decoder.decode(body),
-    encode_snapshot=lambda world: msgspec.json.encode(world.records),
-    decode_snapshot=lambda body: World(_records_decoder.decode(body)),
 )

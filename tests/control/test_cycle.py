@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from parkade.control.answers import Decided, Idempotency
-from parkade.control.core import RULES
 from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
-from parkade.control.rules import Rules
+from parkade.control.rules import RULES, Rules
+from parkade.core.state.codec import decode_event, encode_snapshot
 from parkade.core.state.commands import (
     AddToken,
     AnyCommand,
@@ -53,10 +53,7 @@ def org(name: str, by: str | None = "ann") -> CreateOrg:
 
 
 def stored(store: Store) -> list[AnyEvent]:
-    return [
-        SMALL.decode_event(entry.body, entry.version)
-        for entry in store.entries(after=0, limit=1000)
-    ]
+    return [decode_event(entry.body, entry.version) for entry in store.entries(after=0, limit=1000)]
 
 
 def created(store: Store) -> list[tuple[str, int]]:
@@ -159,11 +156,11 @@ def test_a_refusal_is_remembered_but_a_fault_is_not(store: Store) -> None:
 
 def test_a_bug_in_decide_refuses_that_command_and_changes_nothing(store: Store) -> None:
     cycle = begun(store)
-    before = SMALL.encode_snapshot(cycle.world)
+    before = encode_snapshot(cycle.world)
     (fault,), committed = cycle.take_commands(9, [ask(org("c", by="bug"))])
     assert isinstance(fault, Refusal) and fault.reason is Reason.INTERNAL
     assert committed == ()
-    assert SMALL.encode_snapshot(cycle.world) == before
+    assert encode_snapshot(cycle.world) == before
     assert cycle.refused_internal == 1
 
 
@@ -212,7 +209,7 @@ def test_replaying_the_journal_gives_the_same_world_byte_for_byte(store: Store) 
     recovered = recover(store, SMALL)
     world, sequence = recovered.world, recovered.sequence
     assert sequence == cycle.sequence
-    assert SMALL.encode_snapshot(world) == SMALL.encode_snapshot(cycle.world)
+    assert encode_snapshot(world) == encode_snapshot(cycle.world)
 
 
 def test_each_writer_opens_its_own_epoch(store: Store) -> None:

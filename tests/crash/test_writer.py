@@ -14,12 +14,13 @@ import msgspec
 import pytest
 
 from parkade.control.answers import Decided, Idempotency
-from parkade.control.core import RULES
 from parkade.control.cycle import Asked, Outcome
 from parkade.control.recover import recover
+from parkade.control.rules import RULES
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Writer
 from parkade.core.state import commands as asked
+from parkade.core.state.codec import encode_snapshot
 from parkade.core.state.people import Role
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
@@ -242,6 +243,6 @@ def test_power_may_fail_at_any_seam_of_a_commit(tmp_path: Path, seed: int) -> No
     assert len(books.workloads) == len(accepted)
     deposited = sum(c.micros for c, _ in story.told if isinstance(c, asked.Deposit))
     assert -books.balances["external"] == deposited
-    live = RULES.encode_snapshot(story.writer._cycle.world)
-    assert RULES.encode_snapshot(recover(story.store, RULES).world) == live
+    live = encode_snapshot(story.writer._cycle.world)
+    assert encode_snapshot(recover(story.store, RULES).world) == live
     story.store.close()

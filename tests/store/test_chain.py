@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from parkade.control.core import RULES
 from parkade.control.recover import recover
+from parkade.control.rules import RULES
 from parkade.core.state.chain import GENESIS, link
 from parkade.ports import StoreError
 from parkade.store import open_sqlite

@@ -18,6 +18,7 @@ from parkade.control.viewers import Viewer
 from parkade.core.state.commands import AnyCommand
 from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import World
+from parkade.core.steps.permissions import HOLDERS, READS, Read
 from parkade.core.units.refusal import Reason, Refusal
 
 T = TypeVar("T")
@@ -115,10 +116,10 @@ class RequestContext:
         """The same words whether it is not there or not theirs."""
         raise problem("not_found", f"there is no {what}" if what else "there is no such thing")
 
-    def require_operator(self) -> None:
-        """Some things only the operator sees."""
-        if not self.viewer.is_operator:
-            raise problem("denied", "only an operator may do this")
+    def require(self, read: Read) -> None:
+        """Refused where the permission for it is missing."""
+        if not self.viewer.may_read(read):
+            raise problem("denied", HOLDERS[READS[read]])
 
     def own_org(self, named: str | None) -> str:
         """The org a request is for: the viewer's own, unless an operator names another."""

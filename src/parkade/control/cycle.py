@@ -15,6 +15,9 @@ from msgspec.structs import replace
 from parkade.control.answers import Decided, Idempotency, KeptOutcome
 from parkade.control.recover import Recovered, link_of
 from parkade.control.rules import Rules
+from parkade.core.billing.charges import transfers_of
+from parkade.core.kernel.evolve import evolve
+from parkade.core.state.codec import decode_event, encode_event
 from parkade.core.state.commands import AnyCommand, RunClearing
 from parkade.core.state.events import EVENT_VERSION, AnyEvent, ClockJumped, EpochOpened
 from parkade.core.state.world import World
@@ -174,7 +177,7 @@ class Cycle:
 
     def _evolve(self, events: tuple[AnyEvent, ...]) -> None:
         for event in events:
-            self._rules.evolve(self.world, event)
+            evolve(self.world, event)
             self.sequence += 1
             self._events.append((self.sequence, event))
             if self._check_every and self.sequence % self._check_every == 0:
@@ -200,7 +203,7 @@ class Cycle:
         if after == sequence:
             return ()
         entries = self._store.entries(after=after, limit=sequence - after)
-        return tuple(self._rules.decode_event(entry.body, entry.version) for entry in entries)
+        return tuple(decode_event(entry.body, entry.version) for entry in entries)
 
     def _remember(self, name: Idempotency, outcome: Outcome, before: int, now_us: int) -> None:
         refusal = outcome if isinstance(outcome, Refusal) else None
@@ -228,7 +231,7 @@ class Cycle:
                         sequence=number, position=position, at_us=event.at_us, transfer=transfer
                     )
                     for number, event in events
-                    for position, transfer in enumerate(self._rules.transfers_of(event))
+                    for position, transfer in enumerate(transfers_of(event))
                 ),
                 answers=tuple(self._answers.values()),
             )
@@ -246,7 +249,7 @@ class Cycle:
             at_us=event.at_us,
             type=type(event).__name__,
             version=EVENT_VERSION,
-            body=self._rules.encode_event(event),
+            body=encode_event(event),
             digest="",
         )
         self._digest = link_of(entry, self._digest)

@@ -12,7 +12,7 @@ from functools import partial
 
 from parkade.control.bell import Bell
 from parkade.control.cycle import Committed
-from parkade.control.rules import Rules
+from parkade.core.state.codec import decode_event
 from parkade.core.state.events import AnyEvent
 from parkade.ports import Store
 
@@ -22,10 +22,9 @@ _PAGE = 500
 class Feed:
     """`length` events are held; `sequence` is the last one committed."""
 
-    def __init__(self, store: Store, rules: Rules, *, sequence: int, length: int) -> None:
+    def __init__(self, store: Store, *, sequence: int, length: int) -> None:
         self.sequence = sequence
         self._store = store
-        self._rules = rules
         self._newest: deque[tuple[int, AnyEvent]] = deque(maxlen=length)
         self._lock = threading.Lock()
         self._bell = Bell()
@@ -73,6 +72,6 @@ class Feed:
     def _stored(self, after: int) -> Sequence[tuple[int, AnyEvent]]:
         limit = min(_PAGE, self.sequence - after)
         return [
-            (entry.sequence, self._rules.decode_event(entry.body, entry.version))
+            (entry.sequence, decode_event(entry.body, entry.version))
             for entry in self._store.entries(after=after, limit=limit)
         ]

@@ -8,8 +8,10 @@ import msgspec
 import structlog
 
 from parkade.control.rules import Rules
+from parkade.core.kernel.evolve import evolve
 from parkade.core.state.chain import GENESIS, link
-from parkade.core.state.world import World
+from parkade.core.state.codec import decode_event, decode_snapshot
+from parkade.core.state.world import Records, World
 from parkade.ports import JournalEntry, Store, StoreError
 
 _log = structlog.get_logger(__name__)
@@ -28,13 +30,13 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
 def recover(store: Store, rules: Rules) -> Recovered:
     """Costs the snapshot and the events after it, whose digests are checked. StoreError where one
     does not follow from those before."""
-    world, sequence = _newest_snapshot(store, rules)
+    world, sequence = _newest_snapshot(store)
     started_at = sequence
     digest = _digest_at(store, sequence)
     while entries := store.entries(after=sequence, limit=_PAGE):
         for entry in entries:
             digest = _checked(entry, sequence, digest)
-            rules.evolve(world, rules.decode_event(entry.body, entry.version))
+            evolve(world, decode_event(entry.body, entry.version))
             sequence = entry.sequence
     rules.check(world)
     _log.info("world_recovered", snapshot=started_at, sequence=sequence)
@@ -76,10 +78,10 @@ def _digest_at(store: Store, sequence: int) -> str:
     return entries[0].digest
 
 
-def _newest_snapshot(store: Store, rules: Rules) -> tuple[World, int]:
+def _newest_snapshot(store: Store) -> tuple[World, int]:
     for snapshot in store.snapshots():
         try:
-            return rules.decode_snapshot(snapshot.body), snapshot.sequence
+            return decode_snapshot(snapshot.body), snapshot.sequence
         except Exception:  # noqa: BLE001 - an older one, or the journal, tells the same
             _log.exception("snapshot_unreadable", sequence=snapshot.sequence)
-    return rules.empty(), 0
+    return World(Records()), 0

@@ -1,11 +1,14 @@
-"""The core as the cycle calls it: one value, so that a test may give a rule that fails."""
+"""What the cycle decides by: one value, so that a test may give a rule that fails."""
 
 from collections.abc import Callable
 
 import msgspec
 
-from parkade.core.clearing.plan import Plan
-from parkade.core.ledger.accounts import Transfer
+from parkade.core.clearing.plan import Plan, plan
+from parkade.core.clearing.urgency import urgent_markets
+from parkade.core.kernel.check import check
+from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
+from parkade.core.kernel.decide import decide
 from parkade.core.state.commands import AnyCommand, Submit
 from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import World
@@ -13,18 +16,23 @@ from parkade.core.units.refusal import Refusal
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """Decisions, the one mutation, and the codec of what is written for ever."""
+    """What is decided, and when: a test may replace these by rules that fail, or by a small market.
+    What an event does and how it is written is the core's alone."""
 
-    empty: Callable[[], World]
     decide: Callable[[World, AnyCommand, int], tuple[AnyEvent, ...] | Refusal]
     plan: Callable[[World, Submit, int], Plan | Refusal]
-    evolve: Callable[[World, AnyEvent], None]
     next_deadline_us: Callable[[World], int | None]
     take_deadline: Callable[[World], tuple[AnyEvent, ...]]
     urgent_markets: Callable[[World, tuple[AnyEvent, ...]], tuple[str, ...]]
     check: Callable[[World], None]
-    transfers_of: Callable[[AnyEvent], tuple[Transfer, ...]]
-    encode_event: Callable[[AnyEvent], bytes]
-    decode_event: Callable[[bytes, int], AnyEvent]
-    encode_snapshot: Callable[[World], bytes]
-    decode_snapshot: Callable[[bytes], World]
+
+
+RULES = Rules(
+    decide=decide,
+    plan=plan,
+    next_deadline_us=next_deadline_us,
+    take_deadline=take_deadline,
+    urgent_markets=urgent_markets,
+    check=check,
+)
+"""Those of the product."""

@@ -2,8 +2,8 @@
 
 import structlog
 
-from parkade.control.rules import Rules
 from parkade.control.settings import PlaneSettings
+from parkade.core.state.codec import encode_snapshot
 from parkade.core.state.world import SNAPSHOT_VERSION, World
 from parkade.ports import Store, StoredSnapshot
 
@@ -13,11 +13,8 @@ _log = structlog.get_logger(__name__)
 class Snapshots:
     """Remembers when the last one was kept. Keeping one costs as much as the world is large."""
 
-    def __init__(
-        self, store: Store, rules: Rules, settings: PlaneSettings, sequence: int, now_us: int
-    ) -> None:
+    def __init__(self, store: Store, settings: PlaneSettings, sequence: int, now_us: int) -> None:
         self._store = store
-        self._rules = rules
         self._settings = settings
         self._sequence = sequence
         self._at_us = now_us
@@ -31,7 +28,7 @@ class Snapshots:
 
     def keep(self, world: World, sequence: int, now_us: int) -> None:
         """Keeps one now, and drops the answers that have grown old."""
-        body = self._rules.encode_snapshot(world)
+        body = encode_snapshot(world)
         snapshot = StoredSnapshot(sequence=sequence, version=SNAPSHOT_VERSION, body=body)
         self._store.keep_snapshot(snapshot, keep=self._settings.snapshots_kept)
         self._store.forget_answers(before_us=now_us - self._settings.answers_kept_us)

@@ -10,6 +10,7 @@ from parkade.control.cycle import Committed
 from parkade.core.state.events import TokenAdded, TokenRevoked
 from parkade.core.state.people import Role, Token
 from parkade.core.state.world import World
+from parkade.core.steps.permissions import READS, Read, is_allowed
 
 
 class Viewer(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,12 +25,20 @@ class Viewer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_operator(self) -> bool:
-        """Whether it may see and do everything."""
+        """Whether it may see everything."""
         return self.role is Role.OPERATOR and self.pool is None
+
+    def may_read(self, read: Read, *, org: str | None = None, user: str | None = None) -> bool:
+        """Whether it has the permission for it; `org` and `user`: whose it is. An agent's token has
+        none but for its own pool."""
+        if self.pool is not None:
+            return False
+        is_own, is_self = self.org == org, self.user == user
+        return is_allowed(READS[read], self.role, is_own_org=is_own, is_self=is_self)
 
     def may_see(self, org: str) -> bool:
         """Whether an org's things are its to see."""
-        return self.is_operator or (self.org == org and self.pool is None)
+        return self.may_read(Read.ORG, org=org)
 
 
 class Viewers:

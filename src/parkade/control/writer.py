@@ -87,7 +87,7 @@ class Writer:
         )
         sequence = self._cycle.sequence
         self.inbox = Inbox(limit=settings.inbox_limit)
-        self.feed = Feed(store, rules, sequence=sequence, length=settings.feed_length)
+        self.feed = Feed(store, sequence=sequence, length=settings.feed_length)
         self.outbox = Outbox(world, sequence=sequence)
         self.viewers = Viewers(world)
         self.desired_bell = Bell()
@@ -97,7 +97,7 @@ class Writer:
             silence_us=settings.unreachable_after_us,
             started_us=started_us,
         )
-        self._snapshots = Snapshots(store, rules, settings, sequence, self._now_us)
+        self._snapshots = Snapshots(store, settings, sequence, self._now_us)
         self._commits = self._commands = self._commit_us = self._clearing_us = 0
         self._in_hand: list[WaitingCommand] = []
         self._is_running = False

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 
 from parkade.api import ApiSettings, create_app
 from parkade.control.clock import SteadyClock, SystemClock
-from parkade.control.core import RULES
 from parkade.control.leadership import FileLeadership
 from parkade.control.plane import Plane
+from parkade.control.rules import RULES
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Dependencies
 from parkade.ports import Leadership, Store

@@ -1,5 +1,6 @@
 """The table of permissions: each command by each role, in its own org and in another."""
 
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from parkade.core.kernel.decide import decide
 from parkade.core.state import commands
 from parkade.core.state.people import Role
-from parkade.core.steps.permissions import PERMISSIONS, Permission
+from parkade.core.steps.permissions import HOLDERS, PERMISSIONS, READS, Permission
 from parkade.core.units.refusal import Reason, Refusal
 from tests import builders
 from tests.core.world.story import Parkade
@@ -55,6 +56,8 @@ def example(kind: type[commands.AnyCommand], by: str) -> commands.AnyCommand:
     }  # fmt: skip
     fields = kind.__struct_fields__
     given = {name: values.get(name, 1) for name in fields if name != "by"}
+    if kind is commands.AddToken:
+        given["pool"] = None
     return kind(by=by, **given)
 
 
@@ -96,3 +99,19 @@ def test_another_orgs_names_are_answered_like_names_that_do_not_exist(
 ) -> None:
     hidden = decide(parkade.world, command, parkade.now_us)
     assert isinstance(hidden, Refusal) and hidden.reason is Reason.NOT_FOUND
+
+
+def test_the_documentation_prints_the_table() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "security.md").read_text()
+    assert drawn() in page, f"docs/security.md lacks this table:\n\n{drawn()}"
+
+
+def drawn() -> str:
+    """The table of permissions as Markdown: who may, and what."""
+    verbs: dict[Permission, list[str]] = {permission: [] for permission in Permission}
+    for command, permission in PERMISSIONS.items():
+        verbs[permission].append(command.__name__)
+    for read, permission in READS.items():
+        verbs[permission].append(f"read: {read}")
+    rows = [f"| {HOLDERS[it]} | {', '.join(sorted(verbs[it]))} |" for it in Permission]
+    return "\n".join(["| permission | for |", "|---|---|", *rows])

@@ -15,6 +15,7 @@ from parkade.api.context import Agent, Authenticated, RequestContext, digest_of,
 from parkade.api.problems import problem
 from parkade.api.routes.people import add_token
 from parkade.core.state.commands import AddToken
+from parkade.core.steps.permissions import Read
 from parkade.ports import Observation
 from parkade.wire.people import NewToken
 
@@ -33,7 +34,7 @@ def _json(value: object) -> Response:
 def _agent_of(pool: str, context: RequestContext) -> None:
     own = context.viewer.pool
     if own is None:
-        context.require_operator()
+        context.require(Read.AGENT_PROTOCOL)
     elif own != pool:
         raise problem("denied", f"this token is for the agent of pool {own}, not of {pool}")
     if not context.plane.has_pool(pool):
@@ -44,7 +45,6 @@ def _agent_of(pool: str, context: RequestContext) -> None:
 async def create_agent_token(pool: Pool, context: Authenticated) -> NewToken:
     """A token with which an agent may run this pool and do nothing else; operators only. Its
     secret is in this answer only, so a repeated request is refused with `conflict`."""
-    context.require_operator()
     secret = new_token()
     user = context.viewer.user
     command = AddToken(

@@ -7,6 +7,7 @@ from parkade.api.problems import problem
 from parkade.api.translate import change_terms, micros_or_none, open_pool, supply_of
 from parkade.api.views import pools as views
 from parkade.core.state import commands
+from parkade.core.steps.permissions import Read
 from parkade.wire import pools as wire
 
 router = APIRouter(tags=["pools"])
@@ -15,7 +16,6 @@ router = APIRouter(tags=["pools"])
 @router.post("/pools", status_code=201)
 async def create_pool(body: wire.OpenPool, context: Authenticated) -> wire.Pool:
     """A new pool and its market; operators only."""
-    context.require_operator()
     command = open_pool(body, by=context.viewer.user)
     return await _changed_pool(context, command, body.pool)
 
@@ -29,7 +29,6 @@ async def list_pools(context: Authenticated) -> wire.Pools:
 @router.post("/pools/{pool}/nodes")
 async def add_nodes(pool: str, body: wire.AddNodes, context: Authenticated) -> wire.Pool:
     """More nodes of a pool; operators only."""
-    context.require_operator()
     supply = supply_of(body, pool=pool)
     command = commands.AddNodes(by=context.viewer.user, pool=pool, supply=supply)
     return await _changed_pool(context, command, pool)
@@ -38,7 +37,6 @@ async def add_nodes(pool: str, body: wire.AddNodes, context: Authenticated) -> w
 @router.post("/pools/{pool}/close")
 async def close_pool(pool: str, context: Authenticated) -> wire.Pools:
     """Close a pool whose nodes are drained; the pools that remain."""
-    context.require_operator()
     return await _changed_fleet(context, commands.ClosePool(by=context.viewer.user, pool=pool))
 
 
@@ -47,7 +45,6 @@ async def change_market_terms(
     market: str, body: wire.ChangeTerms, context: Authenticated
 ) -> wire.Market:
     """New terms of a market, now or from a date on; operators only."""
-    context.require_operator()
     if body == wire.ChangeTerms.model_validate({"from": body.from_}):
         raise problem("invalid", "name at least one term")
     command = change_terms(body, by=context.viewer.user, market=market)
@@ -77,7 +74,6 @@ async def list_prices(context: Authenticated) -> wire.Prices:
 @router.post("/prices/{market}")
 async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) -> wire.Sheet:
     """A new price sheet; operators only. Sold reservations keep their rate."""
-    context.require_operator()
     if body == wire.SetPrices():
         raise problem("invalid", "name at least one price")
     command = commands.SetPrices(
@@ -95,7 +91,7 @@ async def set_prices(market: str, body: wire.SetPrices, context: Authenticated) 
 @router.get("/nodes")
 async def list_nodes(context: Authenticated, market: str | None = None) -> wire.Nodes:
     """All nodes, or a market's; operators only."""
-    context.require_operator()
+    context.require(Read.NODES)
     found = await context.read(
         lambda world, _: [
             views.seated(world, node)
@@ -135,7 +131,6 @@ async def undrain(node: str, context: Authenticated) -> wire.Node:
 @router.post("/nodes/{node}/remove")
 async def remove(node: str, context: Authenticated) -> wire.Pools:
     """Remove a drained node from its pool; the pools as they are then."""
-    context.require_operator()
     return await _changed_fleet(context, commands.RemoveNode(by=context.viewer.user, node=node))
 
 
@@ -153,7 +148,6 @@ async def restore(node: str, context: Authenticated) -> wire.Node:
 
 
 async def _change(context: RequestContext, command: commands.AnyCommand, name: str) -> wire.Node:
-    context.require_operator()
     return views.node(
         await context.execute(
             command, lambda world, _, __: views.seated(world, world.records.nodes[name])

@@ -10,8 +10,8 @@ from parkade.api.translate import microseconds
 from parkade.api.views.statements import statement as view_of
 from parkade.core.ledger.accounts import EXTERNAL, OPERATOR, clearing_account, org_account
 from parkade.core.state import commands
-from parkade.core.state.people import Role
 from parkade.core.state.world import World
+from parkade.core.steps.permissions import HOLDERS, READS, Read
 from parkade.wire.feed import Confirmed
 from parkade.wire.money import Statement
 from parkade.wire.scalars import Instant
@@ -41,13 +41,10 @@ async def statement(
     viewer = context.viewer
     own = OPERATOR if viewer.is_operator else org_account(viewer.org)
     named = account or own
-    if viewer.role is Role.MEMBER or (named != own and not viewer.is_operator):
-        raise problem(
-            "denied",
-            "members do not see statements"
-            if named == own
-            else f"{named} is not your org's account",
-        )
+    if named != own:
+        context.require(Read.HOUSE_STATEMENT)
+    elif not viewer.may_read(Read.STATEMENT, org=viewer.org):
+        raise problem("denied", HOLDERS[READS[Read.STATEMENT]])
     stated = await context.plane.statement(
         named,
         from_us=None if start is None else microseconds(start),
@@ -66,7 +63,6 @@ async def statement(
 @router.post("/clock/confirm")
 async def confirm_clock(context: Authenticated) -> Confirmed:
     """The clock's jump was right; clearing goes on. Operators only."""
-    context.require_operator()
     command = commands.ConfirmClock(by=context.viewer.user)
     return await context.execute(
         command, lambda _, __, decided: Confirmed(sequence=decided.sequence)

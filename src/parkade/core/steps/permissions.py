@@ -1,9 +1,9 @@
-"""Authorization: one table of commands and the permission that each needs.
+"""Authorization: one table of what commands and reads need, and one function that reads it.
 
-`authorize` is asked once, before a command is decided. The server itself (`by` None) may do
-everything that is not refused for other reasons. A name that belongs to another org is answered
-like a name that does not exist, so that no org learns what others have. The documentation prints
-the same table (docs/security.md).
+`authorize` is asked once, before a command is decided; the API asks `is_allowed` for what it shows.
+The server itself (`by` None) may do everything that is not refused for other reasons. A name that
+belongs to another org is answered like a name that does not exist, so that no org learns what
+others have. docs/security.md prints the same table.
 """
 
 import enum
@@ -74,6 +74,47 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
 }
 
 
+class Read(enum.StrEnum):
+    """What the API shows. Prices, pools and markets are shown to every user."""
+
+    NODES = "nodes"
+    HOUSE_STATEMENT = "the operator's statement"
+    AGENT_PROTOCOL = "desired state, observation, output of a pool"
+    STATEMENT = "statement of an org"
+    TOKENS = "tokens of a user"
+    ORG = "its org, users, reservations, claims, workloads, output, events"
+
+
+READS: dict[Read, Permission] = {
+    Read.NODES: Permission.OPERATOR,
+    Read.HOUSE_STATEMENT: Permission.OPERATOR,
+    Read.AGENT_PROTOCOL: Permission.OPERATOR,
+    Read.STATEMENT: Permission.OWNER,
+    Read.TOKENS: Permission.SELF,
+    Read.ORG: Permission.MEMBER,
+}
+
+
+def is_allowed(needed: Permission, role: Role, *, is_own_org: bool, is_self: bool) -> bool:
+    """Whether a user of this role has a permission; `is_own_org`: what it is for belongs to its
+    org, `is_self`: to itself."""
+    if needed is Permission.SERVER:
+        return False
+    if role is Role.OPERATOR:
+        return True
+    match needed:
+        case Permission.OPERATOR:
+            return False
+        case Permission.OWNER:
+            return is_own_org and role is Role.OWNER
+        case Permission.SELF:
+            return is_own_org and (role is Role.OWNER or is_self)
+        case Permission.MEMBER:
+            return is_own_org
+        case _:
+            assert_never(needed)
+
+
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """The org that a command concerns and, where it concerns a user's own thing, that user.
 
@@ -99,24 +140,13 @@ def authorize(world: World, command: commands.AnyCommand) -> Refusal | None:
         return None
     needed = PERMISSIONS[type(command)]
     user = world.records.users[command.by]
-    match needed:
-        case Permission.SERVER:
-            is_allowed = False
-        case Permission.OPERATOR:
-            is_allowed = user.role is Role.OPERATOR
-        case Permission.OWNER | Permission.SELF | Permission.MEMBER if user.role is Role.OPERATOR:
-            is_allowed = True
-        case Permission.OWNER | Permission.SELF | Permission.MEMBER if user.org != subject.org:
-            return subject.hidden or denied(f"you belong to {user.org}, not to {subject.org}")
-        case Permission.OWNER:
-            is_allowed = user.role is Role.OWNER
-        case Permission.SELF:
-            is_allowed = user.role is Role.OWNER or user.user == subject.user
-        case Permission.MEMBER:
-            is_allowed = True
-        case _:
-            assert_never(needed)
-    return None if is_allowed else denied(HOLDERS[needed])
+    is_own_org = user.org == subject.org
+    is_self = user.user == subject.user
+    if is_allowed(needed, user.role, is_own_org=is_own_org, is_self=is_self):
+        return None
+    if subject.org is None or is_own_org:
+        return denied(HOLDERS[needed])
+    return subject.hidden or denied(f"you belong to {user.org}, not to {subject.org}")
 
 
 def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
