@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, calling, fail
+from parkade.cli.calling import AsJson, call, calling, fail
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
@@ -21,26 +21,20 @@ def create(
 ) -> None:
     """Open a pool and its market from a file."""
     from parkade.cli.files import read
-    from parkade.cli.screen import show
     from parkade.wire.pools import OpenPool
 
-    with calling(as_json=as_json) as client:
-        show(client.open_pool(read(file, OpenPool)), _one, as_json=as_json)
+    call(lambda client: client.open_pool(read(file, OpenPool)), _one, as_json=as_json)
 
 
 @pools.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List pools."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.list_pools(), overview, as_json=as_json)
+    call(lambda client: client.list_pools(), overview, as_json=as_json)
 
 
 @pools.command("show")
 def show_(pool: str, as_json: AsJson = False) -> None:
     """Show a pool, the markets it supplies, and their terms."""
-    from parkade.cli.calling import fail
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
