@@ -49,29 +49,21 @@ def uncordon(node: str, as_json: AsJson = False) -> None:
 @nodes.command()
 def drain(node: str, reason: Reason, as_json: AsJson = False) -> None:
     """Empty a node: its workloads get their notice and are moved."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.drain(node, reason=reason), _line, as_json=as_json)
+    call(lambda client: client.drain(node, reason=reason), _line, as_json=as_json)
 
 
 @nodes.command()
 def undrain(node: str, as_json: AsJson = False) -> None:
     """Let a draining node take work again."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.undrain(node), _line, as_json=as_json)
+    call(lambda client: client.undrain(node), _line, as_json=as_json)
 
 
 @nodes.command()
 def remove(node: str, as_json: AsJson = False) -> None:
     """Remove a drained node from its pool."""
     from parkade.cli.pools import overview
-    from parkade.cli.screen import show
 
-    with calling(as_json=as_json) as client:
-        show(client.remove_node(node), overview, as_json=as_json)
+    call(lambda client: client.remove_node(node), overview, as_json=as_json)
 
 
 def _line(node: "wire.Node") -> None:

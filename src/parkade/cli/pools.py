@@ -38,14 +38,14 @@ def show_(pool: str, as_json: AsJson = False) -> None:
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
-        told = client.list_pools()
-    found = [each for each in told.pools if each.pool == pool]
+        answer = client.list_pools()
+    found = [each for each in answer.pools if each.pool == pool]
     if not found:
         fail(f"there is no pool {pool}", exit_code=4)
     show(found[0], _one, as_json=as_json)
     supplied = {each.market for each in found[0].supplies}
     if not as_json:
-        for market in told.markets:
+        for market in answer.markets:
             if market.market in supplied:
                 _market(market)
 
@@ -58,11 +58,9 @@ def add_nodes(
 ) -> None:
     """Add nodes to a pool, for its market or another of its site."""
     from parkade.cli.files import read
-    from parkade.cli.screen import show
     from parkade.wire.pools import AddNodes
 
-    with calling(as_json=as_json) as client:
-        show(client.add_nodes(pool, read(file, AddNodes)), _one, as_json=as_json)
+    call(lambda client: client.add_nodes(pool, read(file, AddNodes)), _one, as_json=as_json)
 
 
 @pools.command("drain")
@@ -84,10 +82,7 @@ def drain(
 @pools.command("close")
 def close(pool: str, as_json: AsJson = False) -> None:
     """Close a pool whose nodes are drained, and the markets that only it supplied."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.close_pool(pool), overview, as_json=as_json)
+    call(lambda client: client.close_pool(pool), overview, as_json=as_json)
 
 
 @pools.command("terms")
@@ -98,11 +93,13 @@ def terms(
 ) -> None:
     """Change the terms of a market, now or from a date on; what the file leaves out stays."""
     from parkade.cli.files import read
-    from parkade.cli.screen import show
     from parkade.wire.pools import ChangeTerms
 
-    with calling(as_json=as_json) as client:
-        show(client.change_terms(market, read(file, ChangeTerms)), _market, as_json=as_json)
+    call(
+        lambda client: client.change_terms(market, read(file, ChangeTerms)),
+        _market,
+        as_json=as_json,
+    )
 
 
 @pools.command("agent-token")
