@@ -60,7 +60,7 @@ class Leadership(Protocol):
     """The right to be the only one that writes a journal, or runs a pool, held by one process."""
 
     def acquire(self) -> None:
-        """Takes it at once, or raises AlreadyLed. Whoever dies with it gives it back."""
+        """Takes it at once, or raises AlreadyLed. A process that dies gives it back."""
         ...
 
     def is_held(self) -> bool:

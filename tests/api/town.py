@@ -170,7 +170,7 @@ async def _serve(folder: Path, told: dict[str, Any], ready: threading.Event) -> 
     def fatal(error: BaseException) -> None:
         raise error
 
-    store = open_sqlite(folder / "parkade.sqlite3", point=lambda _: None)
+    store = open_sqlite(folder / "parkade.sqlite3", crash_point=lambda _: None)
     dependencies = builders.dependencies(store, SystemClock(), on_fatal=fatal)
     plane = Plane(dependencies, PlaneSettings(check_every=1, unreachable_after_us=3_600_000_000))
     plane.start()

@@ -49,7 +49,11 @@ class Marketplace:
     def start(self, crash_at: str = "") -> None:
         """A new life; with `crash_at` it ends by itself at that point."""
         self.lives += 1
-        environment = {**os.environ, "PARKADE_CRASH_AT": crash_at, "PYTHONPATH": str(ROOT)}
+        environment = {
+            **os.environ,
+            "PARKADE_CRASH_AT": crash_at,
+            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+        }
         self.process = subprocess.Popen(
             [
                 sys.executable, "-m", "tests.crash.server",

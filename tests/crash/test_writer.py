@@ -100,7 +100,7 @@ class Story:
 
     def _live(self) -> Writer:
         self.lives += 1
-        self.store = open_sqlite(self.path, point=self._point)
+        self.store = open_sqlite(self.path, crash_point=self._point)
         dependencies = builders.dependencies(self.store, self.clock, crash_point=self._point)
         return Writer(dependencies, SETTINGS)
 

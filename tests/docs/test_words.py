@@ -23,19 +23,11 @@ NAMELESS = re.compile(
     r"\b(whoever|somebody|someone|nobody|anybody|anyone|everybody|everyone)\b", re.I
 )
 NAMES_TO_AVOID = frozenset(
-    {"told", "said", "desk", "turns", "worlds", "roll", "teller", "door", "doors", "point"}
+    {"told", "said", "desk", "turns", "worlds", "roll", "teller", "door", "doors"}
 )
 # Docstrings with a nameless subject, and identifiers to avoid, by folder: none elsewhere.
-LEFT_DOCSTRINGS = {"agent": 7, "api": 16, "client": 2, "control": 9, "core": 45, "service": 2}
-LEFT_IDENTIFIERS = {
-    "agent": 1,
-    "api": 26,
-    "client": 2,
-    "control": 12,
-    "core": 26,
-    "service": 4,
-    "store": 3,
-}
+LEFT_DOCSTRINGS = {"api": 15, "control": 9, "core": 21}
+LEFT_IDENTIFIERS = {"agent": 1, "api": 12, "client": 2, "core": 13, "service": 1}
 
 DO_NOT_SAY = [
     word
@@ -104,7 +96,7 @@ def test_identifiers_are_no_words_that_were_replaced() -> None:
         folder
         for folder, tree in modules()
         for name in set(identifiers(tree))
-        if words_of(name) & NOT_IN_CODE
+        if words_of(name) & NOT_IN_CODE or name.strip("_") == "point"
     )
     assert over(found, LEFT_IDENTIFIERS) == {}
 

@@ -13,7 +13,7 @@ class ControlPlaneError(Exception):
 
 
 class NobodyListens(ControlPlaneError):
-    """Whoever asked for the output has gone; stop sending."""
+    """The reader of the output has gone; stop sending."""
 
 
 class ControlPlane(Protocol):
@@ -28,7 +28,7 @@ class ControlPlane(Protocol):
         ...
 
     async def log_requests(self, wait_s: float) -> list[LogRequest]:
-        """Requests that nobody serves yet, after at most `wait_s`."""
+        """Requests that are not served yet, after at most `wait_s`."""
         ...
 
     async def send_log(self, request_id: str, chunk: bytes, is_last: bool) -> None:

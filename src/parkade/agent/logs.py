@@ -1,4 +1,4 @@
-"""Serves requests for output: a bounded number of streams, each ending when nobody listens."""
+"""Serves requests for output: a bounded number of streams, each ending with its reader."""
 
 import asyncio
 import logging

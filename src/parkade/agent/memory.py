@@ -40,7 +40,7 @@ def load(folder: Path) -> Memory:
 
 
 def save(folder: Path, memory: Memory) -> None:
-    """On disk before it returns; whoever acts on a memory saves it first."""
+    """On disk before it returns; a memory is saved before it is acted on."""
     beside = folder / f".{FILE}.{os.getpid()}"
     with beside.open("wb") as file:
         file.write(msgspec.json.encode(memory))

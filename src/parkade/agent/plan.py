@@ -1,7 +1,7 @@
 """Decides what an agent does next, from what is desired and what is seen. Pure.
 
 Nothing follows from an incomplete observation but what is harmless to repeat. What is not desired
-any more is stopped, but an order that stands keeps its deadline: nobody is killed early.
+any more is stopped, but an order that stands keeps its deadline: no attempt is killed early.
 """
 
 from collections.abc import Set as AbstractSet
@@ -45,7 +45,7 @@ class Refuse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forget(msgspec.Struct, frozen=True, kw_only=True):
-    """Drop it: it is released, that was reported, and nobody desires it."""
+    """Drop it: it is released, that was reported, and it is not desired."""
 
     attempt: str
 

@@ -27,7 +27,7 @@ def run(
     ] = None,
     log_format: Annotated[LogFormat, typer.Option()] = "console",
 ) -> None:
-    """Run a pool's agent until it is told to stop; what runs on the nodes goes on without it."""
+    """Run a pool's agent until it is stopped; what runs on the nodes goes on without it."""
     try:
         from parkade.ports import AlreadyLed
         from parkade.service.agent import AgentSettings, read_options

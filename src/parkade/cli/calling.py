@@ -2,18 +2,21 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
 from parkade.cli import config
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from parkade.client import Client
     from parkade.wire.problems import Problem
 
+Answer = TypeVar("Answer", bound="BaseModel")
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the API's JSON.", rich_help_panel="Output")
 ]
@@ -34,6 +37,16 @@ def calling(*, as_json: bool = False) -> Iterator["Client"]:
 
     with explaining(as_json=as_json), Client(settings.server, token=settings.token) as client:
         yield client
+
+
+def call(
+    function: Callable[["Client"], Answer], render: Callable[[Answer], None], *, as_json: bool
+) -> None:
+    """Makes one call and prints its answer, rendered for people or as the API's JSON."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        show(function(client), render, as_json=as_json)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from parkade.cli import config
-from parkade.cli.calling import AsJson, calling, explaining, fail, warn
+from parkade.cli.calling import AsJson, call, calling, explaining, fail, warn
 
 LOOPBACK = re.compile(r"http://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?(/|$)")
 clock = typer.Typer(help="Confirm a jump of the server's clock.", no_args_is_help=True)
@@ -97,7 +97,6 @@ def status(
 @clock.command()
 def confirm(as_json: AsJson = False) -> None:
     """Confirm that the clock's jump was right; clearing goes on."""
-    from parkade.cli.screen import say, show
+    from parkade.cli.screen import say
 
-    with calling(as_json=as_json) as client:
-        show(client.confirm_clock(), lambda _: say("Confirmed."), as_json=as_json)
+    call(lambda client: client.confirm_clock(), lambda _: say("Confirmed."), as_json=as_json)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, calling
+from parkade.cli.calling import AsJson, call
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
@@ -19,74 +19,51 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List nodes and the work on them."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.nodes(market=market), _table, as_json=as_json)
+    call(lambda client: client.nodes(market=market), _table, as_json=as_json)
 
 
 @nodes.command()
 def fail(node: str, reason: Reason, as_json: AsJson = False) -> None:
     """Take a broken node out of play; its workloads are healed."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.fail(node, reason=reason), _line, as_json=as_json)
+    call(lambda client: client.fail(node, reason=reason), _line, as_json=as_json)
 
 
 @nodes.command()
 def restore(node: str, as_json: AsJson = False) -> None:
     """Put a repaired node back in play."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.restore(node), _line, as_json=as_json)
+    call(lambda client: client.restore(node), _line, as_json=as_json)
 
 
 @nodes.command()
 def cordon(node: str, reason: Reason, as_json: AsJson = False) -> None:
     """Let no new work onto a node; what runs there stays."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.cordon(node, reason=reason), _line, as_json=as_json)
+    call(lambda client: client.cordon(node, reason=reason), _line, as_json=as_json)
 
 
 @nodes.command()
 def uncordon(node: str, as_json: AsJson = False) -> None:
     """Lift your cordon."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.uncordon(node), _line, as_json=as_json)
+    call(lambda client: client.uncordon(node), _line, as_json=as_json)
 
 
 @nodes.command()
 def drain(node: str, reason: Reason, as_json: AsJson = False) -> None:
     """Empty a node: its workloads get their notice and are moved."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.drain(node, reason=reason), _line, as_json=as_json)
+    call(lambda client: client.drain(node, reason=reason), _line, as_json=as_json)
 
 
 @nodes.command()
 def undrain(node: str, as_json: AsJson = False) -> None:
     """Let a draining node take work again."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.undrain(node), _line, as_json=as_json)
+    call(lambda client: client.undrain(node), _line, as_json=as_json)
 
 
 @nodes.command()
 def remove(node: str, as_json: AsJson = False) -> None:
     """Remove a drained node from its pool."""
     from parkade.cli.pools import overview
-    from parkade.cli.screen import show
 
-    with calling(as_json=as_json) as client:
-        show(client.remove_node(node), overview, as_json=as_json)
+    call(lambda client: client.remove_node(node), overview, as_json=as_json)
 
 
 def _line(node: "wire.Node") -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, calling
+from parkade.cli.calling import AsJson, call, calling
 
 if TYPE_CHECKING:
     from parkade.wire import people as wire
@@ -17,19 +17,13 @@ tokens = typer.Typer(help="What users and agents log in with.", no_args_is_help=
 @orgs.command("create")
 def create_org(org: str, as_json: AsJson = False) -> None:
     """Create a customer."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.create_org(org), _balance, as_json=as_json)
+    call(lambda client: client.create_org(org), _balance, as_json=as_json)
 
 
 @orgs.command("list")
 def list_orgs(as_json: AsJson = False) -> None:
     """The orgs you may see and what they hold."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.orgs(), _orgs, as_json=as_json)
+    call(lambda client: client.orgs(), _orgs, as_json=as_json)
 
 
 def deposit(
@@ -38,10 +32,7 @@ def deposit(
     as_json: AsJson = False,
 ) -> None:
     """Credit an org with money from outside."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.deposit(org, amount), _balance, as_json=as_json)
+    call(lambda client: client.deposit(org, amount), _balance, as_json=as_json)
 
 
 @orgs.command("grant")
@@ -71,10 +62,7 @@ def cap(
     as_json: AsJson = False,
 ) -> None:
     """Bound what all workloads of a user may cost."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.set_cap(user, cap=amount), _user, as_json=as_json)
+    call(lambda client: client.set_cap(user, cap=amount), _user, as_json=as_json)
 
 
 @users.command("create")
@@ -106,10 +94,7 @@ def create_user(
 @users.command("list")
 def list_users(as_json: AsJson = False) -> None:
     """The users you may see."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.users(), _users, as_json=as_json)
+    call(lambda client: client.users(), _users, as_json=as_json)
 
 
 @tokens.command("create")
@@ -121,36 +106,29 @@ def create_token(
     """Create a token. It is printed once, on stdout, and kept nowhere."""
     import sys
 
-    from parkade.cli.screen import show
-
     def once(made: "wire.NewToken") -> None:
         print(f"{made.token} for {made.user}; shown only now:", file=sys.stderr)
         print(made.secret)
 
-    with calling(as_json=as_json) as client:
-        show(client.create_token(user, token=name), once, as_json=as_json)
+    call(lambda client: client.create_token(user, token=name), once, as_json=as_json)
 
 
 @tokens.command("revoke")
 def revoke_token(token: str, as_json: AsJson = False) -> None:
     """Refuse a token from now on."""
-    from parkade.cli.screen import say, show
+    from parkade.cli.screen import say
 
-    with calling(as_json=as_json) as client:
-        show(
-            client.revoke_token(token),
-            lambda gone: say(f"{gone.token} is revoked"),
-            as_json=as_json,
-        )
+    call(
+        lambda client: client.revoke_token(token),
+        lambda gone: say(f"{gone.token} is revoked"),
+        as_json=as_json,
+    )
 
 
 @tokens.command("list")
 def list_tokens(as_json: AsJson = False) -> None:
     """The tokens you may see, never their secrets."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.tokens(), _tokens, as_json=as_json)
+    call(lambda client: client.tokens(), _tokens, as_json=as_json)
 
 
 def _balance(org: "wire.Org") -> None:

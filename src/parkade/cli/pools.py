@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, calling, fail
+from parkade.cli.calling import AsJson, call, calling, fail
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
@@ -21,37 +21,31 @@ def create(
 ) -> None:
     """Open a pool and its market from a file."""
     from parkade.cli.files import read
-    from parkade.cli.screen import show
     from parkade.wire.pools import OpenPool
 
-    with calling(as_json=as_json) as client:
-        show(client.open_pool(read(file, OpenPool)), _one, as_json=as_json)
+    call(lambda client: client.open_pool(read(file, OpenPool)), _one, as_json=as_json)
 
 
 @pools.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List pools."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.list_pools(), overview, as_json=as_json)
+    call(lambda client: client.list_pools(), overview, as_json=as_json)
 
 
 @pools.command("show")
 def show_(pool: str, as_json: AsJson = False) -> None:
     """Show a pool, the markets it supplies, and their terms."""
-    from parkade.cli.calling import fail
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
-        told = client.list_pools()
-    found = [each for each in told.pools if each.pool == pool]
+        answer = client.list_pools()
+    found = [each for each in answer.pools if each.pool == pool]
     if not found:
         fail(f"there is no pool {pool}", exit_code=4)
     show(found[0], _one, as_json=as_json)
     supplied = {each.market for each in found[0].supplies}
     if not as_json:
-        for market in told.markets:
+        for market in answer.markets:
             if market.market in supplied:
                 _market(market)
 
@@ -64,11 +58,9 @@ def add_nodes(
 ) -> None:
     """Add nodes to a pool, for its market or another of its site."""
     from parkade.cli.files import read
-    from parkade.cli.screen import show
     from parkade.wire.pools import AddNodes
 
-    with calling(as_json=as_json) as client:
-        show(client.add_nodes(pool, read(file, AddNodes)), _one, as_json=as_json)
+    call(lambda client: client.add_nodes(pool, read(file, AddNodes)), _one, as_json=as_json)
 
 
 @pools.command("drain")
@@ -90,10 +82,7 @@ def drain(
 @pools.command("close")
 def close(pool: str, as_json: AsJson = False) -> None:
     """Close a pool whose nodes are drained, and the markets that only it supplied."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.close_pool(pool), overview, as_json=as_json)
+    call(lambda client: client.close_pool(pool), overview, as_json=as_json)
 
 
 @pools.command("terms")
@@ -104,11 +93,13 @@ def terms(
 ) -> None:
     """Change the terms of a market, now or from a date on; what the file leaves out stays."""
     from parkade.cli.files import read
-    from parkade.cli.screen import show
     from parkade.wire.pools import ChangeTerms
 
-    with calling(as_json=as_json) as client:
-        show(client.change_terms(market, read(file, ChangeTerms)), _market, as_json=as_json)
+    call(
+        lambda client: client.change_terms(market, read(file, ChangeTerms)),
+        _market,
+        as_json=as_json,
+    )
 
 
 @pools.command("agent-token")

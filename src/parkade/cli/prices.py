@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, calling
+from parkade.cli.calling import AsJson, call, calling
 
 if TYPE_CHECKING:
     from parkade.wire import pools as wire
@@ -17,19 +17,13 @@ Amount = Annotated[str | None, typer.Option(help="Per GPU-hour.")]
 
 def prices(as_json: AsJson = False) -> None:
     """Show what capacity costs, and which limit would win nodes now."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.prices(), _ladders, as_json=as_json)
+    call(lambda client: client.prices(), _ladders, as_json=as_json)
 
 
 @sheet.command("show")
 def show_sheet(as_json: AsJson = False) -> None:
     """Show the posted prices."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.prices(), _sheets, as_json=as_json)
+    call(lambda client: client.prices(), _sheets, as_json=as_json)
 
 
 @sheet.command("set")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, calling
+from parkade.cli.calling import AsJson, call, calling
 
 if TYPE_CHECKING:
     from parkade.wire import reservations as wire
@@ -32,18 +32,12 @@ def reserve(
 
 def reservations(as_json: AsJson = False) -> None:
     """List reservations and what they lend."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.list_reservations(), _table, as_json=as_json)
+    call(lambda client: client.list_reservations(), _table, as_json=as_json)
 
 
 def end(reservation: str, as_json: AsJson = False) -> None:
     """End an open-ended reservation with the period that is paid."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.end_reservation(reservation), _one, as_json=as_json)
+    call(lambda client: client.end_reservation(reservation), _one, as_json=as_json)
 
 
 def lend(
@@ -56,17 +50,14 @@ def lend(
     as_json: AsJson = False,
 ) -> None:
     """Lend idle nodes of a reservation until you need them."""
-    from parkade.cli.screen import show
-
     if stop is (floor is not None):
         raise typer.BadParameter("give either --floor or --stop")
-    with calling(as_json=as_json) as client:
-        show(client.lend(reservation, floor=floor, keep=keep), _one, as_json=as_json)
+    call(lambda client: client.lend(reservation, floor=floor, keep=keep), _one, as_json=as_json)
 
 
 def waits(as_json: AsJson = False) -> None:
     """Show waits for seats that guests held, and what one more kept node would change."""
-    from parkade.cli.screen import show, table
+    from parkade.cli.screen import table
 
     def render(answer: "wire.Reservations") -> None:
         table(
@@ -84,8 +75,7 @@ def waits(as_json: AsJson = False) -> None:
             empty="No reservations.",
         )
 
-    with calling(as_json=as_json) as client:
-        show(client.list_reservations(), render, as_json=as_json)
+    call(lambda client: client.list_reservations(), render, as_json=as_json)
 
 
 def claim(
@@ -96,23 +86,23 @@ def claim(
     """Take nodes of your reservation for yourself.
 
     Guests there get the market's notice."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.claim(reservation, nodes=nodes), _claim, as_json=as_json)
+    call(lambda client: client.claim(reservation, nodes=nodes), _claim, as_json=as_json)
 
 
 def unclaim(claim: str, as_json: AsJson = False) -> None:
     """Give claimed nodes back to your reservation."""
-    from parkade.cli.screen import say, show
+    from parkade.cli.screen import say
 
-    with calling(as_json=as_json) as client:
-        show(client.unclaim(claim), lambda gone: say(f"{gone.claim}: given up"), as_json=as_json)
+    call(
+        lambda client: client.unclaim(claim),
+        lambda gone: say(f"{gone.claim}: given up"),
+        as_json=as_json,
+    )
 
 
 def claims(as_json: AsJson = False) -> None:
     """List claims and their nodes."""
-    from parkade.cli.screen import show, table
+    from parkade.cli.screen import table
 
     def render(answer: "wire.Claims") -> None:
         table(
@@ -132,8 +122,7 @@ def claims(as_json: AsJson = False) -> None:
             right="NODES",
         )
 
-    with calling(as_json=as_json) as client:
-        show(client.claims(), render, as_json=as_json)
+    call(lambda client: client.claims(), render, as_json=as_json)
 
 
 def _claim(claim: "wire.Claim") -> None:

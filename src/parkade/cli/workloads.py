@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, calling
+from parkade.cli.calling import AsJson, call, calling
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -35,7 +35,7 @@ def ps(
 
 def why(workload: Id, as_json: AsJson = False) -> None:
     """Show why a workload is in its state, and what would win."""
-    from parkade.cli.screen import say, show
+    from parkade.cli.screen import say
     from parkade.wire.scalars import format_amount
 
     def render(answer: "wire.Why") -> None:
@@ -43,8 +43,7 @@ def why(workload: Id, as_json: AsJson = False) -> None:
         if answer.price_to_win is not None:
             say(f"  parkade bid {answer.workload} {format_amount(answer.price_to_win)}")
 
-    with calling(as_json=as_json) as client:
-        show(client.why(workload), render, as_json=as_json)
+    call(lambda client: client.why(workload), render, as_json=as_json)
 
 
 def logs(
@@ -88,18 +87,12 @@ def _goes_on(client: "Client", workload: str, before: str | None) -> bool:
 
 def hold(workload: Id, as_json: AsJson = False) -> None:
     """Keep a workload from starting until it is released."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.hold(workload), _line, as_json=as_json)
+    call(lambda client: client.hold(workload), _line, as_json=as_json)
 
 
 def release(workload: Id, as_json: AsJson = False) -> None:
     """Let a held workload start."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.release(workload), _line, as_json=as_json)
+    call(lambda client: client.release(workload), _line, as_json=as_json)
 
 
 def cancel(
@@ -108,10 +101,7 @@ def cancel(
     as_json: AsJson = False,
 ) -> None:
     """End a workload, with the market's notice if it runs."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.cancel(workload, now=now), _line, as_json=as_json)
+    call(lambda client: client.cancel(workload, now=now), _line, as_json=as_json)
 
 
 def bid(
@@ -120,10 +110,7 @@ def bid(
     as_json: AsJson = False,
 ) -> None:
     """Change a workload's limit, from the next clearing on."""
-    from parkade.cli.screen import show
-
-    with calling(as_json=as_json) as client:
-        show(client.bid(workload, limit_price=limit), _line, as_json=as_json)
+    call(lambda client: client.bid(workload, limit_price=limit), _line, as_json=as_json)
 
 
 def _line(answer: "wire.Workload") -> None:

@@ -16,7 +16,7 @@ def _id(text: str) -> str:
 
 
 def whoami() -> Call[feed.Caller]:
-    """Who the token speaks for."""
+    """The user of the token."""
     return get("/whoami", feed.Caller)
 
 
@@ -134,7 +134,7 @@ def uncordon(node: str) -> Call[pools.Node]:
 
 
 def fail(node: str, *, reason: str) -> Call[pools.Node]:
-    """The node is broken: whoever sits there is healed."""
+    """The node is broken: its workloads are healed."""
     return post(f"/nodes/{_id(node)}/fail", pools.Node, checked(pools.NodeReason, reason=reason))
 
 

@@ -1,7 +1,7 @@
 """The first start: an operator and its token, told once and kept nowhere.
 
 The token is told before its digest is committed. Should the server die in between, the told token
-is worth nothing and the next start tells another; nobody is ever locked out.
+is worth nothing and the next start tells another, so the operator is never locked out.
 """
 
 from collections.abc import Callable

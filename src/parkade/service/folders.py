@@ -1,11 +1,11 @@
-"""Folders of an installation: nobody else lists them, and users reach what is theirs."""
+"""Folders of an installation: other users list none, and reach what is theirs."""
 
 import os
 from pathlib import Path
 
 
 def make_passage(folder: Path) -> None:
-    """A folder that nobody else may list; as root, one that users pass to reach what is theirs."""
+    """A folder that others cannot list; as root, one that users pass to reach their own."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
 

@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 EXIT_SOFTWARE = 70
 
 
-def nothing(_point: str) -> None:
+def nothing(_name: str) -> None:
     """No test is watching."""
 
 
@@ -63,7 +63,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
     """A server over the data folder; the caller holds the leadership."""
-    store = open_sqlite(settings.data_folder / "parkade.sqlite3", point=wires.crash_point)
+    store = open_sqlite(settings.data_folder / "parkade.sqlite3", crash_point=wires.crash_point)
     dependencies = Dependencies(
         store=store,
         clock=wires.clock,

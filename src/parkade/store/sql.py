@@ -31,13 +31,15 @@ WRITES = {"parkade_writes": True}
 
 
 class SqlStore:
-    """A store in an SQL database. `point` is called at named places of a commit, for tests."""
+    """A store in an SQL database; tests hear of each place of a commit by `crash_point`."""
 
-    def __init__(self, engine: sa.Engine, *, head: HeadFile, point: Callable[[str], None]) -> None:
+    def __init__(
+        self, engine: sa.Engine, *, head: HeadFile, crash_point: Callable[[str], None]
+    ) -> None:
         self._readers = engine
         self._writer = engine.execution_options(**WRITES)
         self._head = head
-        self._point = point
+        self._crash_point = crash_point
         with self._writer.begin() as connection:
             migrate(connection)
         self._check_head()
@@ -51,11 +53,11 @@ class SqlStore:
 
     def commit(self, batch: Batch) -> None:
         """Adds all of it durably, or nothing. Fenced where `after` is not the journal's end."""
-        self._point("before_commit")
+        self._crash_point("before_commit")
         try:
             with self._writer.begin() as connection:
                 self._add(connection, batch)
-                self._point("inside_commit")
+                self._crash_point("inside_commit")
         except sa.exc.IntegrityError as error:
             raise _fenced(batch.after, None) from error
         except sa.exc.OperationalError as error:
@@ -63,7 +65,7 @@ class SqlStore:
         if batch.entries:
             last = batch.entries[-1]
             self._head.write(Head(sequence=last.sequence, digest=last.digest))
-        self._point("after_commit")
+        self._crash_point("after_commit")
 
     def _add(self, connection: sa.Connection, batch: Batch) -> None:
         last = connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar() or 0

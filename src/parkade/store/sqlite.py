@@ -30,7 +30,7 @@ def _nothing(_name: str) -> None:
     """The default: nothing is called at the seams of a commit."""
 
 
-def open_sqlite(path: Path, *, point: Callable[[str], None] = _nothing) -> SqlStore:
+def open_sqlite(path: Path, *, crash_point: Callable[[str], None] = _nothing) -> SqlStore:
     """The store in this file, made if it is missing; only its owner can read it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -38,7 +38,9 @@ def open_sqlite(path: Path, *, point: Callable[[str], None] = _nothing) -> SqlSt
     sa.event.listen(engine, "connect", _on_connect)
     sa.event.listen(engine, "begin", _on_begin)
     try:
-        return SqlStore(engine, head=HeadFile(path.with_name(f"{path.name}.head")), point=point)
+        return SqlStore(
+            engine, head=HeadFile(path.with_name(f"{path.name}.head")), crash_point=crash_point
+        )
     except sa.exc.DatabaseError as error:
         engine.dispose()
         raise StoreError(f"{path} could not be opened as a journal: {error.orig}") from error

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, Strict
+from pydantic import AfterValidator, Strict
 
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
 from parkade.wire.model import Answer, Request
@@ -14,7 +14,7 @@ from parkade.wire.scalars import (
     Name,
     Payment,
     Span,
-    whole,
+    named,
 )
 
 Role = Literal["operator", "owner", "member"]
@@ -29,7 +29,7 @@ def _no_system_user(name: str) -> str:
 UnixName = Annotated[
     str,
     Strict(),
-    Field(pattern=whole(UNIX_NAME), max_length=UNIX_NAME.longest),
+    named(UNIX_NAME),
     AfterValidator(_no_system_user),
 ]
 

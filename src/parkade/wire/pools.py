@@ -22,10 +22,11 @@ from parkade.wire.scalars import (
     Share,
     Span,
     Whole,
-    whole,
+    counted,
+    named,
 )
 
-NodeName = Annotated[str, Strict(), Field(pattern=whole(NODE_NAME), max_length=NODE_NAME.longest)]
+NodeName = Annotated[str, Strict(), named(NODE_NAME)]
 Fabrics = Annotated[
     dict[Name, tuple[NodeName, ...]],
     Field(min_length=bounds.FABRICS.least, max_length=bounds.FABRICS.most),
@@ -40,14 +41,10 @@ class InstanceType(Request):
     """A kind of node; memory and CPUs are the whole node's."""
 
     name: Name
-    gpu_model: Annotated[
-        str, Strict(), Field(pattern=whole(GPU_MODEL), max_length=GPU_MODEL.longest)
-    ]
+    gpu_model: Annotated[str, Strict(), named(GPU_MODEL)]
     gpus_per_node: Gpus
-    memory_gib: Annotated[
-        Whole, Field(ge=bounds.MEMORY_GIB_PER_NODE.least, le=bounds.MEMORY_GIB_PER_NODE.most)
-    ]
-    cpus: Annotated[Whole, Field(ge=bounds.CPUS_PER_NODE.least, le=bounds.CPUS_PER_NODE.most)]
+    memory_gib: Annotated[Whole, counted(bounds.MEMORY_GIB_PER_NODE)]
+    cpus: Annotated[Whole, counted(bounds.CPUS_PER_NODE)]
 
 
 class Terms(Request):

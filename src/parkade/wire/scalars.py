@@ -164,6 +164,21 @@ def whole(grammar: Grammar) -> str:
     return f"^{grammar.pattern}$"
 
 
+def named(grammar: Grammar) -> Any:
+    """A field that holds a name of the grammar."""
+    return Field(pattern=whole(grammar), max_length=grammar.longest)
+
+
+def counted(within: Range) -> Any:
+    """A field that holds a whole number within a bound."""
+    return Field(ge=within.least, le=within.most)
+
+
+def written(within: Range, pattern: str = r"^[^\x00]*$") -> Any:
+    """A field that holds a text of so many characters."""
+    return Field(min_length=within.least or None, max_length=within.most, pattern=pattern)
+
+
 def not_yet(what: str) -> PydanticCustomError:
     """The refusal of something that the spec has a word for and this version does not carry out."""
     return PydanticCustomError("not_yet", "{what} is not carried out yet", {"what": what})
@@ -251,19 +266,11 @@ _FRACTION_TEXT = {"type": "string", "pattern": f"^{FRACTION}$", "examples": ["2/
 Share = Annotated[str, BeforeValidator(_share), WithJsonSchema(_FRACTION_TEXT)]
 Fee = Annotated[str, BeforeValidator(_fee), WithJsonSchema(_FRACTION_TEXT)]
 Whole = Annotated[int, Strict()]
-Nodes = Annotated[Whole, Field(ge=bounds.NODES.least, le=bounds.NODES.most)]
-NodesKept = Annotated[Whole, Field(ge=bounds.NODES_KEPT.least, le=bounds.NODES_KEPT.most)]
-Gpus = Annotated[Whole, Field(ge=bounds.GPUS_PER_NODE.least, le=bounds.GPUS_PER_NODE.most)]
-Name = Annotated[str, Strict(), Field(pattern=whole(NAME), max_length=NAME.longest)]
-Reasoning = Annotated[
-    str,
-    Strict(),
-    Field(
-        min_length=bounds.REASON_CHARACTERS.least,
-        max_length=bounds.REASON_CHARACTERS.most,
-        pattern=r"^[^\x00]*$",
-    ),
-]
+Nodes = Annotated[Whole, counted(bounds.NODES)]
+NodesKept = Annotated[Whole, counted(bounds.NODES_KEPT)]
+Gpus = Annotated[Whole, counted(bounds.GPUS_PER_NODE)]
+Name = Annotated[str, Strict(), named(NAME)]
+Reasoning = Annotated[str, Strict(), written(bounds.REASON_CHARACTERS)]
 
 
 def as_text(value: Any) -> Any:

@@ -31,8 +31,11 @@ from parkade.wire.scalars import (
     PositiveSpan,
     Whole,
     as_text,
+    counted,
+    named,
     not_yet,
     whole,
+    written,
 )
 
 SPOT, ON_DEMAND = "spot", "on-demand"
@@ -72,28 +75,11 @@ def _one_of(text: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [text, lone]}, mode="validation")
 
 
-Path = Annotated[
-    str, Strict(), Field(max_length=bounds.PATH_CHARACTERS.most, pattern=r"^/[^\x00\r\n]*$")
-]
-UserPath = Annotated[
-    str, Strict(), Field(max_length=bounds.PATH_CHARACTERS.most, pattern=r"^[~/][^\x00\r\n]*$")
-]
-EnvName = Annotated[str, Field(max_length=ENV_KEY.longest, pattern=whole(ENV_KEY))]
-EnvText = Annotated[
-    str, Strict(), Field(max_length=bounds.ENV_VALUE_CHARACTERS.most, pattern=r"^[^\x00]*$")
-]
-WorkloadName = Annotated[
-    str, Strict(), Field(pattern=whole(WORKLOAD_NAME), max_length=WORKLOAD_NAME.longest)
-]
-CommandText = Annotated[
-    str,
-    Strict(),
-    Field(
-        min_length=bounds.COMMAND_CHARACTERS.least,
-        max_length=bounds.COMMAND_CHARACTERS.most,
-        pattern=r"^[^\x00]*$",
-    ),
-]
+Path = Annotated[str, Strict(), written(bounds.PATH_CHARACTERS, r"^/[^\x00\r\n]*$")]
+UserPath = Annotated[str, Strict(), written(bounds.PATH_CHARACTERS, r"^[~/][^\x00\r\n]*$")]
+EnvName = Annotated[str, named(ENV_KEY)]
+EnvText = Annotated[str, Strict(), written(bounds.ENV_VALUE_CHARACTERS)]
+CommandText = Annotated[str, Strict(), written(bounds.COMMAND_CHARACTERS)]
 Signal = Literal["SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGHUP"]
 TypeName = Annotated[
     Name,
@@ -117,13 +103,13 @@ class CheckpointTerms(Request):
 class Retry(Request):
     """How many failures of its own a workload survives; preemptions are unlimited and free."""
 
-    failures: Annotated[Whole, Field(ge=bounds.FAILURES.least, le=bounds.FAILURES.most)]
+    failures: Annotated[Whole, counted(bounds.FAILURES)]
 
 
 class WorkloadSpec(Request):
     """A workload as its author writes it."""
 
-    name: WorkloadName
+    name: Annotated[str, Strict(), named(WORKLOAD_NAME)]
     command: CommandText
     workdir: Path | None = Field(None, description="where it starts; default: where submit ran")
     env: dict[EnvName, EnvText] = Field(
@@ -144,7 +130,7 @@ class WorkloadSpec(Request):
     )
     max_spend: Payment | None = Field(None, description="all attempts together")
     checkpoint: CheckpointTerms | None = None
-    priority: Annotated[Whole, Field(ge=bounds.PRIORITY.least, le=bounds.PRIORITY.most)] = 0
+    priority: Annotated[Whole, counted(bounds.PRIORITY)] = 0
     retry: Retry = Field(default_factory=lambda: Retry(failures=0))
     max_duration: PositiveSpan | None = Field(None, validate_default=True)
 

@@ -5,21 +5,8 @@ GPU-hour. An amount over a span is floor(rate x microseconds / 3.6e9): one micro
 hourly rate is kept exactly as a *numerator* until it is posted.
 """
 
-from decimal import Decimal, InvalidOperation
-
 MICROS = 1_000_000
 MICROSECONDS_PER_HOUR = 3_600_000_000
-
-
-def parse_amount(text: str) -> int:
-    """Micro-units of a decimal amount such as `2.50`; ValueError if it is not one exactly."""
-    try:
-        amount = Decimal(text) * MICROS
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not an amount; write it like 2.50") from None
-    if not amount.is_finite() or amount != amount.to_integral_value():
-        raise ValueError(f"{text!r} has more than six decimals; the smallest unit is 0.000001")
-    return int(amount)
 
 
 def format_amount(micros: int, *, decimals: int = 2) -> str:
