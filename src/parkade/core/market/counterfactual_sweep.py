@@ -101,6 +101,7 @@ class CounterfactualSweep:
 
     def add_query(self, difference: Difference, shape: Shape, query: PriceQuery) -> None:
         """Let a query wait in the counterfactual that differs so from the base as it is now."""
+        assert query.factor > 0, "a limit that counts nothing"
         assert query.name not in self.answers, "a query is asked twice"
         counterfactual = self._at(difference)
         fit = counterfactual.fits.get(shape)

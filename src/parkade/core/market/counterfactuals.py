@@ -42,7 +42,6 @@ class PriceQuery(NamedTuple):
 
     def limit_to_reach(self, key: int) -> int:
         """The least limit with which this bid comes before a rival of this key."""
-        assert self.factor > 0, "a limit that counts nothing"
         return key // self.factor + 1 if self.loses_ties else ceil_div(key, self.factor)
 
 

@@ -76,7 +76,6 @@ def shape_of(demand: Demand, layout: Layout) -> Shape:
     Work below a node shares nodes only with work of its org in the same tier (and reservation), so
     the floor that a shared node draws is never in doubt.
     """
-    assert demand.nodes > 0 and demand.gpus > 0, f"{demand.demand} asks for nothing"
     tenant = None
     if demand.gpus < layout.node_gpus:
         tenant = (demand.org, int(demand.tier), demand.reservation or "")

@@ -17,7 +17,6 @@ Place = tuple[int | str, ...]
 def factor_of(demand: Demand, terms: ClearingTerms) -> int:
     """What one micro-unit of this demand's limit counts in its key."""
     credit = terms.switching_credit
-    assert credit.numerator >= 0, "a running demand would count less than a newcomer"
     return credit.denominator + (credit.numerator if demand.seats else 0)
 
 
@@ -35,6 +34,8 @@ def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
     first, whole gangs before gangs to be healed, because no on-demand displaces another. SPOT: the
     greatest key, then the one running, the org that used less in the last seven days, the older.
     """
+    credit = state.terms.switching_credit
+    assert credit.numerator >= 0, "a running demand would count less than a newcomer"
     in_play = {node.node for node in state.nodes}
     created = {room.reservation: room.created_us for room in state.reservations}
 
