@@ -29,6 +29,7 @@ from tests import builders
 from tests.api.town import Town
 from tests.builders import Leading
 from tests.crash.marketplace import POOL
+from tests.waits import PATIENCE_S
 
 # What each route costs the writer: commands and views that enter it. An observation enters where
 # it is news; events enter for the owner of what an event names, once for each name.
@@ -233,7 +234,7 @@ def test_authentication_never_waits_behind_a_clearing(
 ) -> None:
     async def story() -> None:
         async with busy(tmp_path) as (server, _):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 response = await server.http.get("/v1/whoami", headers=server.headers(token))
             assert response.status_code == status
 
@@ -243,7 +244,7 @@ def test_authentication_never_waits_behind_a_clearing(
 def test_an_agent_is_answered_while_the_writer_clears(tmp_path: Path) -> None:
     async def story() -> None:
         async with busy(tmp_path) as (server, _):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 response = await server.http.get(
                     "/v1/pools/box/desired", headers=server.headers("root-secret")
                 )
@@ -273,6 +274,6 @@ def test_a_token_revoked_after_authentication_is_refused_when_decided(tmp_path: 
 
 async def waiting(plane: Plane, commands: int) -> None:
     """Until so many commands wait for the writer, which is busy."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while plane.health().waiting < commands:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.001)

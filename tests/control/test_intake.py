@@ -9,42 +9,13 @@ from parkade.control.answers import Decided
 from parkade.control.intake import Intake
 from parkade.core.state.commands import ReportAttempts
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
-from parkade.core.workloads.spec import Capacity, CapacityKind, CheckpointTerms, Interconnect, Spec
+from parkade.core.workloads.observed import ObservedAttempt
+from parkade.core.workloads.spec import Capacity, CapacityKind, CheckpointTerms
 from parkade.ports import Capabilities, Observation
 from tests import builders
 
-RUNNING = ObservedAttempt(
-    attempt="w.1",
-    generation=1,
-    phase=EnginePhase.RUNNING,
-    started_us=1,
-    released_us=None,
-    exits=(),
-    checkpoint=None,
-    devices=(),
-    launch_error=None,
-    engine_state="running",
-)
-SPEC = Spec(
-    name="x",
-    command="true",
-    workdir="/",
-    env=(),
-    env_file=None,
-    storage=(),
-    nodes=1,
-    gpus=1,
-    instance_type=None,
-    interconnect=Interconnect.FABRIC,
-    capacity=Capacity(kind=CapacityKind.ON_DEMAND),
-    limit_price_micros=None,
-    max_spend_micros=None,
-    checkpoint=None,
-    priority=0,
-    retry_failures=0,
-    max_duration_us=None,
-)
+RUNNING = builders.observed("w.1")
+SPEC = builders.spec(capacity=Capacity(kind=CapacityKind.ON_DEMAND), limit_price_micros=None)
 DECIDED = Decided(sequence=1, events=())
 
 

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,9 @@ import pytest
 
 from tests.crash.marketplace import POOL, is_alive
 from tests.service.test_up import Served, wait_for_process
+from tests.waits import PATIENCE_S, until
 
-PATIENCE_S = 120.0
 PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
-
-
-def until(holds: Callable[[], Any]) -> Any:
-    """What `holds` returns as soon as it is true."""
-    ends_at = time.monotonic() + PATIENCE_S
-    while not (found := holds()):
-        assert time.monotonic() < ends_at, "it never came to be"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture
