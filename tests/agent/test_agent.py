@@ -171,6 +171,11 @@ def test_output_is_sent_once_to_its_end_and_not_where_nobody_listens(tmp_path: P
             control.asked.append(ask("r1", follow=False))
             await until(lambda: "r1" in control.ended)
             assert b"".join(control.sent["r1"]) == b"one\ntwo\n"
+            chunks = len(control.sent["r1"])
+            control.asked.append(ask("r1", follow=False))
+            control.asked.append(ask("r3", follow=False))
+            await until(lambda: "r3" in control.ended)
+            assert len(control.sent["r1"]) == chunks, "a request that comes again is taken once"
             control.asked.append(ask("r2", follow=True))
             await until(lambda: b"" in control.sent.get("r2", []))
             control.gone.add("r2")

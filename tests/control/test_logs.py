@@ -18,15 +18,15 @@ async def collected(made: Relay, *, follow: bool = False, is_heard: bool = True)
     return [chunk async for chunk in chunks]
 
 
-async def test_a_request_reaches_the_agent_of_its_pool_once_and_chunks_the_reader() -> None:
+async def test_a_request_reaches_the_agent_of_its_pool_and_chunks_the_reader() -> None:
     made = relay()
     reading = asyncio.create_task(collected(made))
     (request,) = await made.requests("m", wait_s=20)
     assert request == LogRequest(request="logs-1-1", attempt="w.1", rank=0, offset=3, follow=False)
-    assert await made.requests("m", wait_s=0) == []
     assert await made.requests("n", wait_s=0) == []
     for chunk in (b"a", b"b", b"c", b"d"):
         assert await made.chunk("m", request.request, chunk, is_last=False)
+    assert await made.requests("m", wait_s=0) == []
     await made.chunk("m", request.request, b"e", is_last=True)
     assert await reading == [b"a", b"b", b"c", b"d", b"e"]
     assert not await made.chunk("m", request.request, b"f", is_last=False)
@@ -63,11 +63,34 @@ async def test_a_reader_whose_agent_does_not_answer_is_told() -> None:
     assert await made.requests("m", wait_s=0) == []
 
 
-async def test_a_follower_of_a_silent_program_waits_as_long_as_its_agent_is_heard() -> None:
+async def test_an_answer_that_is_lost_loses_no_request() -> None:
+    made = relay()
+    reading = asyncio.create_task(collected(made))
+    lost = await made.requests("m", wait_s=20)
+    (request,) = await made.requests("m", wait_s=20)
+    assert [request] == lost
+    await made.chunk("m", request.request, b"", is_last=False)
+    assert await made.requests("m", wait_s=0) == []
+    await made.chunk("m", request.request, b"a", is_last=True)
+    assert await reading == [b"a"]
+
+
+async def test_a_follower_of_a_silent_program_waits_as_long_as_its_agent_sends() -> None:
+    made = relay(answer_timeout_s=1)
+    reading = asyncio.create_task(collected(made, follow=True))
+    (request,) = await made.requests("m", wait_s=20)
+    for _ in range(4):
+        assert await made.chunk("m", request.request, b"", is_last=False)
+        done, _ = await asyncio.wait({reading}, timeout=0.4)
+        assert not done
+    await made.chunk("m", request.request, b"at last", is_last=True)
+    assert await reading == [b"at last"]
+
+
+async def test_a_follower_whose_agent_was_lost_gets_an_error() -> None:
     made = relay(answer_timeout_s=0.01)
     reading = asyncio.create_task(collected(made, follow=True))
     (request,) = await made.requests("m", wait_s=20)
-    done, _ = await asyncio.wait({reading}, timeout=0.1)
-    assert not done
-    await made.chunk("m", request.request, b"at last", is_last=True)
-    assert await reading == [b"at last"]
+    assert await made.chunk("m", request.request, b"a", is_last=False)
+    with pytest.raises(LogsUnavailable, match="does not answer"):
+        await reading

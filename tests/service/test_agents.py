@@ -96,6 +96,28 @@ def test_an_agent_ends_with_its_server_however_that_ends(served: Served) -> None
     assert not is_alive(agent)
 
 
+def test_an_agent_runs_nodes_that_are_added_and_ends_when_its_pool_is_closed(
+    served: Served,
+) -> None:
+    body = {**POOL, "fabrics": {"a": ["n1"]}}
+    served.ask("POST", "/pools", body)
+    agent = agent_of(served)
+    served.ask("POST", "/pools/box/nodes", {"fabrics": {"b": ["n2"]}})
+    served.ask("POST", "/nodes/n1/drain", {"reason": "old"})
+    workload = submit(served, "echo on another node")
+    until(lambda: phase_of(served, workload) == "succeeded")
+    assert served.ask("GET", f"/workloads/{workload}/logs") == "on another node\n"
+    served.ask("POST", "/nodes/n2/drain", {"reason": "old"})
+
+    def closes() -> bool:
+        answer = served.attempt_to("POST", "/pools/box/close")
+        return answer.is_success
+
+    until(closes)
+    until(lambda: not is_alive(agent))
+    served.stop()
+
+
 def test_no_process_list_shows_the_agents_token(served: Served) -> None:
     served.ask("POST", "/pools", POOL)
     agent = agent_of(served)

@@ -62,14 +62,17 @@ class Served:
         assert self.process.returncode == 0, self.errors.read_text()
         return printed
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
-        answer = httpx.request(
+    def attempt_to(self, method: str, path: str, body: object = None) -> httpx.Response:
+        return httpx.request(
             method,
             f"http://127.0.0.1:{self.port}/v1{path}",
             json=body,
             headers={"Authorization": f"Bearer {self.token}"},
             timeout=PATIENCE_S,
         )
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        answer = self.attempt_to(method, path, body)
         assert answer.is_success, answer.text
         return answer.json() if "json" in answer.headers["content-type"] else answer.text
 

@@ -14,6 +14,8 @@ from parkade.agent.control_plane import (
 from parkade.ports import Engine, EngineError, LogRequest, Timer
 
 MOST_STREAMS = 16
+MOST_REMEMBERED = 1000
+"""Requests that are not taken again; they come with every poll until their first chunk."""
 POLL_S = 20.0
 PAUSE_S = 0.2
 IDLE_S = 10.0
@@ -31,6 +33,7 @@ class LogServer:
         self.control_plane = control_plane
         self.timer = timer
         self.streams: dict[str, asyncio.Task[None]] = {}
+        self.taken: dict[str, None] = {}
 
     async def run(self) -> None:
         """Until cancelled; its streams end with it."""
@@ -54,15 +57,20 @@ class LogServer:
         for name in [name for name, task in self.streams.items() if task.done()]:
             self.streams.pop(name).result()
         for request in requests:
-            # Who finds no room is asked for again by the next poll.
-            if request.request not in self.streams and len(self.streams) < MOST_STREAMS:
+            # A request that finds no room is in the next answer again.
+            if request.request not in self.taken and len(self.streams) < MOST_STREAMS:
+                self.taken[request.request] = None
                 self.streams[request.request] = asyncio.create_task(self._serve(request))
+        while len(self.taken) > MOST_REMEMBERED:
+            del self.taken[next(iter(self.taken))]
 
     async def _serve(self, request: LogRequest) -> None:
         chunks = self.engine.logs(
             request.attempt, request.rank, offset=request.offset, follow=request.follow
         )
         try:
+            # Says at once that the request is taken.
+            await self._send(request.request, b"", is_last=False)
             try:
                 await self._send_all(request.request, chunks)
             except (EngineError, OSError) as error:

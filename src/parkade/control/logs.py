@@ -11,6 +11,8 @@ from parkade.control.bell import Bell
 from parkade.ports import LogRequest
 
 _SEND_TIMEOUT_S = 30.0
+# So many times the answer's timeout without a chunk, and a followed stream has lost its agent.
+_SILENT_TIMEOUTS = 3
 
 
 class Relay:
@@ -25,16 +27,21 @@ class Relay:
         self._answer_timeout_s = answer_timeout_s
         self._count = 0
         self._is_closed = False
-        self._unsent: dict[str, list[LogRequest]] = {}
+        self._unsent: dict[str, dict[str, LogRequest]] = {}
+        self._chunk_at: dict[tuple[str, str], float] = {}
         self._open: dict[tuple[str, str], asyncio.Queue[bytes | None]] = {}
         self._bell = Bell()
 
     async def requests(self, pool: str, *, wait_s: float) -> list[LogRequest]:
-        """What the pool's agent shall send, each told once; waits where there is nothing."""
+        """What the pool's agent shall send; waits where there is nothing.
+
+        A request is in every answer until its first chunk comes, because an answer may go to an
+        agent that has left: the agent takes each request once.
+        """
         await self._bell.wait_until(
             lambda: self._is_closed or bool(self._unsent.get(pool)), timeout_s=wait_s
         )
-        return self._unsent.pop(pool, [])
+        return list(self._unsent.get(pool, {}).values())
 
     def close(self) -> None:
         """Ends every stream after what was sent, and every wait for requests: the server goes,
@@ -51,6 +58,8 @@ class Relay:
         queue = self._open.get((pool, request))
         if queue is None:
             return False
+        self._unsent.get(pool, {}).pop(request, None)
+        self._chunk_at[pool, request] = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(_SEND_TIMEOUT_S):
                 if chunk:
@@ -82,7 +91,7 @@ class Relay:
         )
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(self._chunks_held)
         self._open[pool, request.request] = queue
-        self._unsent.setdefault(pool, []).append(request)
+        self._unsent.setdefault(pool, {})[request.request] = request
         self._bell.ring()
         try:
             while True:
@@ -90,8 +99,7 @@ class Relay:
                     async with asyncio.timeout(self._answer_timeout_s):
                         chunk = await queue.get()
                 except TimeoutError:
-                    is_taken = request not in self._unsent.get(pool, [])
-                    if follow and is_taken and is_heard():
+                    if follow and is_heard() and self._is_sent(pool, request.request):
                         continue
                     detail = f"the agent of pool {pool} does not answer; ask again later"
                     raise LogsUnavailable(detail) from None
@@ -100,6 +108,11 @@ class Relay:
                 yield chunk
         finally:
             del self._open[pool, request.request]
-            unsent = self._unsent.get(pool, [])
-            if request in unsent:
-                unsent.remove(request)
+            self._unsent.get(pool, {}).pop(request.request, None)
+            self._chunk_at.pop((pool, request.request), None)
+
+    def _is_sent(self, pool: str, request: str) -> bool:
+        """Whether the agent still works on it: it sends an empty chunk where there is no output."""
+        at = self._chunk_at.get((pool, request))
+        silent_s = _SILENT_TIMEOUTS * self._answer_timeout_s
+        return at is not None and asyncio.get_running_loop().time() - at < silent_s

@@ -21,13 +21,12 @@ from parkade.agent.timer import LoopTimer
 from parkade.api.context import digest_of, new_token
 from parkade.control.clock import SystemClock
 from parkade.control.plane import Plane
-from parkade.core.fleet.pool import LOCAL_ENGINE
 from parkade.core.state.commands import AddToken
 from parkade.core.state.events import PoolClosed, PoolOpened
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.ports import DesiredAttempt
-from parkade.service.engines import EnginePlace, engine_maker
+from parkade.service.engines import ENGINES, EnginePlace, engine_maker
 from parkade.service.folders import make_passage, write_secret
 from parkade.service.settings import ServiceSettings
 
@@ -44,6 +43,7 @@ class LocalPool(msgspec.Struct, frozen=True, kw_only=True):
     """A pool whose nodes are slots of this machine; `folder` is its engine's and agent's."""
 
     pool: str
+    engine: str
     folder: Path
 
     @property
@@ -84,15 +84,28 @@ class Agents:
 
     async def _start_new(self, group: asyncio.TaskGroup, server: str) -> None:
         for local in await self._plane.read(lambda world, _: self._local_pools(world)):
-            if local.pool not in self._stops:
-                stop = self._stops[local.pool] = asyncio.Event()
+            if local.pool in self._stops:
+                continue
+            stop = self._stops[local.pool] = asyncio.Event()
+            if local.engine in ENGINES:
                 group.create_task(self._keep(local, server, stop))
+            else:
+                _log.error(
+                    "no_such_engine",
+                    pool=local.pool,
+                    engine=local.engine,
+                    done=f"no agent is started; there are: {', '.join(ENGINES)}",
+                )
 
     def _local_pools(self, world: World) -> list[LocalPool]:
         return [
-            LocalPool(pool=pool.pool, folder=self._settings.data_folder / "pools" / pool.pool)
+            LocalPool(
+                pool=pool.pool,
+                engine=pool.engine,
+                folder=self._settings.data_folder / "pools" / pool.pool,
+            )
             for pool in world.records.pools.values()
-            if pool.site in self._settings.local_sites and pool.engine == LOCAL_ENGINE
+            if pool.site in self._settings.local_sites
         ]
 
     async def _keep(self, local: LocalPool, server: str, stop: asyncio.Event) -> None:
@@ -121,7 +134,7 @@ class Agents:
             *self._program,
             *("--pool", local.pool, "--server", server, "--child"),
             *("--token-file", str(local.token_file), "--data-folder", str(local.folder)),
-            *("--engine", settings.local_engine, "--log-format", settings.log_format),
+            *("--engine", local.engine, "--log-format", settings.log_format),
             *("--tick-s", str(settings.agent_tick_s)),
             *("--heartbeat-s", str(settings.agent_heartbeat_s)),
             stdin=asyncio.subprocess.PIPE,
@@ -137,7 +150,7 @@ class Agents:
             folder=local.folder / "engine",
             clock=SystemClock(),
         )
-        engine = engine_maker(self._settings.local_engine, {})(place)
+        engine = engine_maker(local.engine, {})(place)
         try:
             return engine.render(attempt)
         finally:
@@ -152,7 +165,7 @@ class Agents:
         write_secret(local.token_file, secret)
         command = AddToken(
             by=None,
-            token=f"agent-{local.pool}-{secrets.token_hex(4)}",
+            token=f"agent-{local.pool[:40]}-{secrets.token_hex(4)}",
             user=self._operator,
             digest=digest_of(secret),
             pool=local.pool,

@@ -16,8 +16,7 @@ class BadSettings(Exception):
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`local_sites`: pools there are run on this machine, by an agent of their own with the engine
-    `local_engine`. `check_every`:
+    """`local_sites`: pools there are run on this machine, by an agent of their own. `check_every`:
     invariants are checked after every n-th event, 0 for at the start only. `allow_remote`: bind
     to an address that others reach, without TLS."""
 
@@ -26,7 +25,6 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8300
     unit: str = "USD"
     local_sites: tuple[str, ...] = ("local",)
-    local_engine: str = "local"
     log_format: str = "console"
     check_every: int = 1000
     allow_remote: bool = False

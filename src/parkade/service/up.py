@@ -16,7 +16,6 @@ import uvicorn
 
 from parkade.control.plane import Plane
 from parkade.service import logs
-from parkade.service.engines import engine_maker
 from parkade.service.first import make_operator, write_token
 from parkade.service.folders import make_passage
 from parkade.service.settings import BadSettings, ServiceSettings
@@ -64,7 +63,6 @@ class Serving(uvicorn.Server):
 def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None) -> None:
     """Starts the server and returns when it has stopped. AlreadyLed, BadSettings, StoreError."""
     logs.configure(settings.log_format)
-    engine_maker(settings.local_engine, {})
     make_passage(settings.data_folder)
     wires = wires or Wires()
     leadership = wires.make_leadership(settings.data_folder / "writer.lock")

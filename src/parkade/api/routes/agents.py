@@ -49,7 +49,7 @@ async def create_agent_token(pool: Pool, context: Authenticated) -> NewToken:
     user = context.viewer.user
     command = AddToken(
         by=user,
-        token=f"agent-{pool}-{secrets.token_hex(4)}",
+        token=f"agent-{pool[:40]}-{secrets.token_hex(4)}",
         user=user,
         digest=digest_of(secret),
         pool=pool,

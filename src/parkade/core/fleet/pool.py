@@ -2,8 +2,6 @@
 
 import msgspec
 
-LOCAL_ENGINE = "local"
-
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """A pool. A node names its pool and the market that sells it: a pool may supply several
