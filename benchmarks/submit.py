@@ -25,7 +25,7 @@ from parkade.client.asynchronous import AsyncClient
 from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
 from parkade.control.rules import RULES
-from parkade.core.state import commands as asked
+from parkade.core.state import commands
 from parkade.store import open_sqlite
 from parkade.wire.spec import WorkloadSpec
 
@@ -61,9 +61,9 @@ def committing(load: Load) -> list[Figure]:
             town = Town(nodes=load.nodes)
             cycle = Cycle(recover(store, RULES), store, RULES, check_every=0)
             cycle.open(
-                asked.OpenEpoch(by=None, installation="i" * 32, lineage="l" * 32), town.now_us
+                commands.OpenEpoch(by=None, installation="i" * 32, lineage="l" * 32), town.now_us
             )
-            orgs = [asked.CreateOrg(by=None, org=name) for name in town.world.records.orgs]
+            orgs = [commands.CreateOrg(by=None, org=name) for name in town.world.records.orgs]
             _take(cycle, town, [open_pool(load.nodes), *orgs])
             alone = [_commit_ms(cycle, town, 1) for _ in range(load.commits)]
             shared = [_commit_ms(cycle, town, 64) for _ in range(max(3, load.commits // 10))]
@@ -86,14 +86,14 @@ def committing(load: Load) -> list[Figure]:
 
 
 def _commit_ms(cycle: Cycle, town: Town, count: int) -> float:
-    commands = [town.submission() for _ in range(count)]
-    return seconds(lambda: _take(cycle, town, commands)) * 1000
+    submissions = [town.submission() for _ in range(count)]
+    return seconds(lambda: _take(cycle, town, submissions)) * 1000
 
 
-def _take(cycle: Cycle, town: Town, commands: Sequence[asked.AnyCommand]) -> None:
-    given = [Asked(command=command, idempotency=None) for command in commands]
+def _take(cycle: Cycle, town: Town, submissions: Sequence[commands.AnyCommand]) -> None:
+    given = [Asked(command=command, idempotency=None) for command in submissions]
     outcomes, _ = cycle.take_commands(town.now_us, given)
-    assert len(outcomes) == len(commands)
+    assert len(outcomes) == len(submissions)
 
 
 def serving(load: Load) -> list[Figure]:

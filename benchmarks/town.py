@@ -14,8 +14,7 @@ from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
-from parkade.core.state import commands as asked
-from parkade.core.state import events as happened
+from parkade.core.state import commands, events
 from parkade.core.state.world import Records, World
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
@@ -57,27 +56,27 @@ class Town:
 
     def __init__(self, *, nodes: int, seed: int = 7) -> None:
         self.world = World(Records(balances={"external": 0}))
-        self.journal: list[happened.AnyEvent] = []
+        self.journal: list[events.AnyEvent] = []
         self.now_us = START_US
         self._chance = random.Random(seed)
         self._submitted = 0
-        self.do(asked.OpenEpoch(by=None, installation="i" * 32, lineage="l" * 32))
+        self.do(commands.OpenEpoch(by=None, installation="i" * 32, lineage="l" * 32))
         self.do(open_pool(nodes))
         for number in range(ORGS):
-            self.do(asked.CreateOrg(by=None, org=f"org-{number:02}"))
-            self.do(asked.Deposit(by=None, org=f"org-{number:02}", micros=10**9 * MICROS))
+            self.do(commands.CreateOrg(by=None, org=f"org-{number:02}"))
+            self.do(commands.Deposit(by=None, org=f"org-{number:02}", micros=10**9 * MICROS))
         self._lend(nodes // 4)
 
-    def do(self, command: asked.AnyCommand) -> tuple[happened.AnyEvent, ...]:
+    def do(self, command: commands.AnyCommand) -> tuple[events.AnyEvent, ...]:
         """Decides and evolves; a refusal is a fault of the benchmark."""
-        events = decide(self.world, command, self.now_us)
-        assert not isinstance(events, Refusal), events
-        self.happen(events)
-        return events
+        made = decide(self.world, command, self.now_us)
+        assert not isinstance(made, Refusal), events
+        self.happen(made)
+        return made
 
-    def happen(self, events: Iterable[happened.AnyEvent]) -> None:
+    def happen(self, made: Iterable[events.AnyEvent]) -> None:
         """Evolves and remembers."""
-        for event in events:
+        for event in made:
             self.journal.append(event)
             evolve(self.world, event)
 
@@ -85,13 +84,11 @@ class Town:
         """So many new workloads; their ids."""
         found = []
         for _ in range(count):
-            events = self.do(self.submission())
-            found += [
-                one.workload.workload for one in events if isinstance(one, happened.Submitted)
-            ]
+            made = self.do(self.submission())
+            found += [one.workload.workload for one in made if isinstance(one, events.Submitted)]
         return found
 
-    def submission(self) -> asked.Submit:
+    def submission(self) -> commands.Submit:
         """The next workload that somebody wants run."""
         self._submitted += 1
         nodes, gpus = self._chance.choice((1, 1, 1, 1, 2, 2, 4)), GPUS
@@ -100,11 +97,11 @@ class Town:
         limit_micros = self._chance.randint(400_000, 3_000_000)
         spec = spot(nodes=nodes, gpus=gpus, limit_micros=limit_micros)
         org = f"org-{self._submitted % ORGS:02}"
-        return asked.Submit(by=None, org=org, market=None, spec=spec, is_held=False)
+        return commands.Submit(by=None, org=org, market=None, spec=spec, is_held=False)
 
     def clear(self) -> None:
         """A clearing; what it seated is launched and started at once."""
-        self.do(asked.RunClearing(by=None, market=POOL))
+        self.do(commands.RunClearing(by=None, market=POOL))
         self.take_deadlines()
         self.report(EnginePhase.RUNNING, [a for a in self.attempts() if a.started_us is None])
 
@@ -135,7 +132,7 @@ class Town:
         self.now_us += 30
         live = (self.world.records.workloads[name] for name in self.world.live)
         repriced = tuple(
-            happened.Repriced(
+            events.Repriced(
                 workload=workload.workload,
                 rate=replace(attempt.rates[-1], from_us=self.now_us),
                 price_set_by=None,
@@ -143,7 +140,7 @@ class Town:
             for workload in live
             if (attempt := workload.attempt) is not None and attempt.stop is None
         )
-        cleared = happened.Cleared(
+        cleared = events.Cleared(
             at_us=self.now_us,
             market=POOL,
             left=(),
@@ -158,7 +155,7 @@ class Town:
     def report(self, phase: EnginePhase, attempts: list[Attempt], code: int = 0) -> None:
         """What an agent would say of these attempts."""
         seen = tuple(self._observed(attempt, phase, code) for attempt in attempts)
-        self.do(asked.ReportAttempts(by=None, pool=POOL, attempts=seen))
+        self.do(commands.ReportAttempts(by=None, pool=POOL, attempts=seen))
         self.take_deadlines()
 
     def _observed(self, attempt: Attempt, phase: EnginePhase, code: int) -> ObservedAttempt:
@@ -178,29 +175,29 @@ class Town:
         )
 
     def _lend(self, nodes: int) -> None:
-        reserve = asked.Reserve(
+        reserve = commands.Reserve(
             by=None, org="org-00", market=None, name="lent", nodes=nodes, start_us=None, end_us=None
         )
         self.do(reserve)
         self.take_deadlines()
-        self.do(asked.Lend(by=None, reservation="lent", floor_micros=700_000, keep=0))
+        self.do(commands.Lend(by=None, reservation="lent", floor_micros=700_000, keep=0))
 
 
-def open_pool(nodes: int) -> asked.OpenPool:
+def open_pool(nodes: int) -> commands.OpenPool:
     """One pool of so many nodes."""
     fabrics: dict[str, list[str]] = {}
     for number in range(nodes):
         fabric = f"fabric-{number // FABRIC_NODES:03}"
         fabrics.setdefault(fabric, []).append(f"node-{number:05}")
-    return asked.OpenPool(
+    return commands.OpenPool(
         by=None,
         pool=POOL,
         site="site",
         supplier=None,
         engine="local",
-        supply=asked.Supply(
+        supply=commands.Supply(
             market=POOL,
-            opens=asked.NewMarket(
+            opens=commands.NewMarket(
                 instance_type=InstanceType(
                     name="h100", gpu_model="H100", gpus_per_node=GPUS, memory_gib=1024, cpus=96
                 ),

@@ -11,13 +11,12 @@ from functools import partial
 
 from benchmarks.figures import Figure, Kind, repeated_ms, seconds
 from benchmarks.town import POOL, Town
-from parkade.core.clearing.input import build_roll
+from parkade.core.clearing.input import build_input
 from parkade.core.kernel.deadlines import next_deadline_us
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
 from parkade.core.market.clear import clear
-from parkade.core.state import commands as asked
-from parkade.core.state import events as happened
+from parkade.core.state import commands, events
 from parkade.core.state.codec import (
     decode_event,
     decode_snapshot,
@@ -90,10 +89,10 @@ def submitting(size: Size, small: Town, large: Town) -> list[Figure]:
 
 
 def _submit(town: Town, batch: int) -> Callable[[], None]:
-    commands = [town.submission() for _ in range(batch)]
+    submissions = [town.submission() for _ in range(batch)]
 
     def work() -> None:
-        for command in commands:
+        for command in submissions:
             town.do(command)
 
     return work
@@ -115,8 +114,8 @@ def evolving(size: Size, small: Town, large: Town) -> list[Figure]:
 
 def _evolve(town: Town, batch: int) -> Callable[[], None]:
     running = [attempt.attempt.rpartition(".")[0] for attempt in town.attempts()]
-    events = [
-        happened.BidChanged(
+    changes = [
+        events.BidChanged(
             at_us=town.now_us,
             workload=running[number * 7919 % len(running)],
             limit_price_micros=900_000 + number,
@@ -125,7 +124,7 @@ def _evolve(town: Town, batch: int) -> Callable[[], None]:
     ]
 
     def work() -> None:
-        for event in events:
+        for event in changes:
             evolve(town.world, event)
             next_deadline_us(town.world)
 
@@ -133,7 +132,7 @@ def _evolve(town: Town, batch: int) -> Callable[[], None]:
 
 
 def clearing(size: Size) -> list[Figure]:
-    """A whole clearing as the cycle runs it: roll, pass with prices and seating, difference."""
+    """A whole clearing as the cycle runs it: input, pass with prices and seating, difference."""
     new = Town(nodes=size.nodes)
     new.submit(size.small)
     seated = running(size.nodes, size.small)
@@ -154,8 +153,8 @@ def clearing(size: Size) -> list[Figure]:
     ]
 
 
-def _clearing() -> asked.RunClearing:
-    return asked.RunClearing(by=None, market=POOL)
+def _clearing() -> commands.RunClearing:
+    return commands.RunClearing(by=None, market=POOL)
 
 
 def _whole_clearing(name: str, town: Town, size: Size, what: str) -> list[Figure]:
@@ -165,7 +164,7 @@ def _whole_clearing(name: str, town: Town, size: Size, what: str) -> list[Figure
 
 def _parts_of_clearing(town: Town, size: Size, markets: str) -> list[Figure]:
     market = town.world.records.markets[POOL]
-    roll = build_roll(town.world, market, town.now_us)
+    given = build_input(town.world, market, town.now_us)
     return [
         _figure(
             "world.clearing_roll",
@@ -176,14 +175,14 @@ def _parts_of_clearing(town: Town, size: Size, markets: str) -> list[Figure]:
         _figure(
             "world.clearing_market",
             "ms",
-            repeated_ms(lambda: clear(roll.book), size.repeat),
+            repeated_ms(lambda: clear(given.book), size.repeat),
             f"of it, who wins where at what price: {markets}, all seated",
         ),
     ]
 
 
 def repricing(size: Size) -> list[Figure]:
-    """What an hour of changing prices adds to the roll, and to the deadlines of the full hour."""
+    """What an hour of changing prices adds to the input, and to the full hour's deadlines."""
     calm = running(size.nodes, size.small)
     moved = running(size.nodes, size.small)
     for _ in range(REPRICINGS):
@@ -193,8 +192,8 @@ def repricing(size: Size) -> list[Figure]:
     hours = [seconds(partial(town.wait, HOUR_US)) * 1000 for town in (calm, moved)]
     what = f"{REPRICINGS} prices since the last posting, {size.small:,} workloads"
     return [
-        _figure("world.roll_repriced", "ms", tuple(after), f"the roll, {what}"),
-        _growth("world.roll_repriced_growth", tuple(before), tuple(after), f"the roll, {what}"),
+        _figure("world.input_repriced", "ms", tuple(after), f"the input, {what}"),
+        _growth("world.input_repriced_growth", tuple(before), tuple(after), f"the input, {what}"),
         _figure(
             "world.hour_repriced", "ms", (hours[1],), f"the deadlines of the full hour, {what}"
         ),
@@ -204,7 +203,7 @@ def repricing(size: Size) -> list[Figure]:
 
 def _roll_ms(town: Town) -> float:
     market = town.world.records.markets[POOL]
-    return seconds(lambda: build_roll(town.world, market, town.now_us)) * 1000
+    return seconds(lambda: build_input(town.world, market, town.now_us)) * 1000
 
 
 def _effect_of_clearing(size: Size, markets: str) -> list[Figure]:
@@ -212,9 +211,9 @@ def _effect_of_clearing(size: Size, markets: str) -> list[Figure]:
     for _ in range(min(size.repeat, 5)):
         town = Town(nodes=size.nodes)
         town.submit(size.small)
-        events = decide(town.world, _clearing(), town.now_us)
-        assert isinstance(events, tuple)
-        taken.append(seconds(partial(town.happen, events)) * 1000)
+        made = decide(town.world, _clearing(), town.now_us)
+        assert isinstance(made, tuple)
+        taken.append(seconds(partial(town.happen, made)) * 1000)
     what = f"effect of a clearing that seats everybody: {markets}"
     return [_figure("world.clearing_evolve", "ms", tuple(taken), what)]
 

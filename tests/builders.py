@@ -15,6 +15,7 @@ from parkade.core.fleet.market import InstanceType, Market, MarketTerms
 from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat
 from parkade.core.state import commands
+from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
@@ -150,6 +151,13 @@ def spec(**changes: Any) -> Spec:
         max_duration_us=None,
     )
     return replace(made, **changes)
+
+
+def create_user(
+    user: str, org: str, *, role: Role = Role.MEMBER, unix_name: str | None = None
+) -> commands.CreateUser:
+    """The command that adds a user."""
+    return commands.CreateUser(by=None, user=user, org=org, role=role, unix_name=unix_name)
 
 
 def submit(org: str, by: str | None = None, **changes: Any) -> commands.Submit:

@@ -13,8 +13,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel, ValidationError
 
 from parkade.core.kernel.decide import decide
-from parkade.core.state import commands as asked
-from parkade.core.state.people import Role
+from parkade.core.state import commands
 from parkade.core.state.world import Records, World
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
@@ -23,7 +22,7 @@ from parkade.wire import people, pools, reservations, workloads
 from parkade.wire.scalars import SPAN
 from parkade.wire.spec import WorkloadSpec
 from tests import builders
-from tests.core.world.story import START_US, Parkade
+from tests.core.kernel.story import START_US, Parkade
 
 Value = Any
 LABEL = "a" * 63
@@ -61,7 +60,7 @@ def is_valid(model: type[BaseModel], value: dict[str, Any]) -> bool:
     return True
 
 
-def is_decided(command: asked.AnyCommand, world: World | None = None) -> bool:
+def is_decided(command: commands.AnyCommand, world: World | None = None) -> bool:
     """Whether the core finds no invalid value; it may refuse for other reasons."""
     outcome = decide(world or Parkade().world, command, START_US)
     return not (isinstance(outcome, Refusal) and outcome.reason is Reason.INVALID)
@@ -108,7 +107,7 @@ def opens_span(span: str) -> Callable[[Value], bool]:
 
 
 def sets_price(price: str) -> Callable[[Value], bool]:
-    nothing = asked.SetPrices(
+    nothing = commands.SetPrices(
         by=None,
         market="pool",
         pay_as_you_go_micros=None,
@@ -131,33 +130,31 @@ def submits(**change: Any) -> bool:
     parkade = Parkade()
     parkade.org("lab")
     spec = replace(parkade.spec(limit=9), **change)
-    command = asked.Submit(by=None, org="lab", market=None, spec=spec, is_held=False)
+    command = commands.Submit(by=None, org="lab", market=None, spec=spec, is_held=False)
     return is_decided(command, parkade.world)
 
 
 def user_with(name: str = "ann", unix_name: str | None = None) -> bool:
     parkade = Parkade()
     parkade.org("lab")
-    command = asked.CreateUser(by=None, user=name, org="lab", role=Role.MEMBER, unix_name=unix_name)
+    command = builders.create_user(name, "lab", unix_name=unix_name)
     return is_decided(command, parkade.world)
 
 
 def token_named(name: str) -> bool:
     parkade = Parkade()
     parkade.org("lab")
-    parkade.do(asked.CreateUser(by=None, user="ann", org="lab", role=Role.MEMBER, unix_name=None))
-    return is_decided(asked.AddToken(by=None, token=name, user="ann", digest="d"), parkade.world)
+    parkade.do(builders.create_user("ann", "lab"))
+    return is_decided(commands.AddToken(by=None, token=name, user="ann", digest="d"), parkade.world)
 
 
-def for_lab(make: Callable[[Value], asked.AnyCommand]) -> Callable[[Value], bool]:
+def for_lab(make: Callable[[Value], commands.AnyCommand]) -> Callable[[Value], bool]:
     """Whether the core decides a command about the org `lab`, which exists and has a user."""
 
     def decided(value: Value) -> bool:
         parkade = Parkade()
         parkade.org("lab")
-        parkade.do(
-            asked.CreateUser(by=None, user="ann", org="lab", role=Role.MEMBER, unix_name=None)
-        )
+        parkade.do(builders.create_user("ann", "lab"))
         return is_decided(make(value), parkade.world)
 
     return decided
@@ -166,7 +163,7 @@ def for_lab(make: Callable[[Value], asked.AnyCommand]) -> Callable[[Value], bool
 def reserves(value: Value, field: str) -> bool:
     parkade = Parkade()
     parkade.org("lab")
-    command = asked.Reserve(
+    command = commands.Reserve(
         by=None, org="lab", market=None, name=None, nodes=1, start_us=None, end_us=None
     )
     return is_decided(replace(command, **{field: value}), parkade.world)
@@ -175,14 +172,14 @@ def reserves(value: Value, field: str) -> bool:
 def lends(**change: Any) -> bool:
     parkade = Parkade()
     parkade.reserve("lab", 2)
-    command = asked.Lend(by=None, reservation="lab", floor_micros=1, keep=0)
+    command = commands.Lend(by=None, reservation="lab", floor_micros=1, keep=0)
     return is_decided(replace(command, **change), parkade.world)
 
 
 SPEC = {"name": "a", "command": "b", "limit_price": "9", "workdir": "/"}
 CASES: dict[str, tuple[Callable[[Value], bool], Callable[[Value], bool], Iterable[Value]]] = {
     "org": (asks(people.CreateOrg, "org"),
-            lambda v: is_decided(asked.CreateOrg(by=None, org=v)), NAMES),
+            lambda v: is_decided(commands.CreateOrg(by=None, org=v)), NAMES),
     "user": (asks(people.CreateUser, "user", org="lab"), lambda v: user_with(v), NAMES),
     "unix_name": (asks(people.CreateUser, "unix_name", user="ann", org="lab"),
                   lambda v: user_with(unix_name=v), NAMES),
@@ -229,15 +226,15 @@ CASES: dict[str, tuple[Callable[[Value], bool], Callable[[Value], bool], Iterabl
         sets_price(price), AMOUNTS)
        for price in ("pay_as_you_go", "reservation_rate", "public_floor")},
     "deposit": (asks(people.Deposit, "amount"),
-                for_lab(lambda v: asked.Deposit(by=None, org="lab", micros=micros(v))), AMOUNTS),
+                for_lab(lambda v: commands.Deposit(by=None, org="lab", micros=micros(v))), AMOUNTS),
     "grant": (asks(people.SetGrant, "amount", every="1h"),
-              for_lab(lambda v: asked.SetGrant(by=None, org="lab", micros=micros(v),
+              for_lab(lambda v: commands.SetGrant(by=None, org="lab", micros=micros(v),
                                                every_us=3_600_000_000)), AMOUNTS),
     "grant.every": (asks(people.SetGrant, "every", amount="1"),
-                    for_lab(lambda v: asked.SetGrant(by=None, org="lab", micros=1,
+                    for_lab(lambda v: commands.SetGrant(by=None, org="lab", micros=1,
                                                      every_us=span_us(v))), SPANS),
     "cap": (asks(people.SetCap, "cap"),
-            for_lab(lambda v: asked.SetCap(by=None, user="ann", cap_micros=micros(v))), AMOUNTS),
+            for_lab(lambda v: commands.SetCap(by=None, user="ann", cap_micros=micros(v))), AMOUNTS),
     "reserved nodes": (asks(reservations.Reserve, "nodes"), lambda v: reserves(v, "nodes"), COUNTS),
     "lending.floor": (asks(reservations.Lend, "floor"),
                       lambda v: lends(floor_micros=micros(v)), AMOUNTS),

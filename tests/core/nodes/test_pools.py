@@ -12,7 +12,7 @@ from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import Interconnect
 from tests import builders
-from tests.core.world.story import TERMS, Parkade
+from tests.core.kernel.story import TERMS, Parkade
 
 OPENS = NewMarket(instance_type=builders.instance_type(2), terms=TERMS)
 

@@ -11,7 +11,7 @@ from parkade.core.state.people import Role
 from parkade.core.steps.permissions import HOLDERS, PERMISSIONS, READS, Permission
 from parkade.core.units.refusal import Reason, Refusal
 from tests import builders
-from tests.core.world.story import Parkade
+from tests.core.kernel.story import Parkade
 
 EVERY = get_args(commands.AnyCommand)
 ALLOWED = {
@@ -37,7 +37,7 @@ def parkade() -> Parkade:
         ("member", "own", Role.MEMBER),
         ("stranger", "other", Role.OWNER),
     ):
-        made.do(commands.CreateUser(by=None, user=user, org=org, role=role, unix_name=None))
+        made.do(builders.create_user(user, org, role=role))
     made.do(commands.AddToken(by=None, token="t", user="self", digest="ab" * 32))
     made.reserve("own", 2, hours=9)
     made.do(commands.MakeClaim(by=None, reservation="own", nodes=1))

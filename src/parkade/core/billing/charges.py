@@ -95,7 +95,7 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
     return ceil_div(attempt.charged_numerator + owed * attempt.gpus, MICROSECONDS_PER_HOUR)
 
 
-class Teller:
+class Postings:
     """The postings of one decision: each sees what those before it moved.
 
     A charge never exceeds the org's balance nor `max_spend`: what a late clearing let grow beyond

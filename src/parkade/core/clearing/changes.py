@@ -6,8 +6,8 @@ changed; there is no second way to lose or to get a seat.
 
 import msgspec
 
-from parkade.core.billing.charges import Teller
-from parkade.core.clearing.input import Roll, build_roll
+from parkade.core.billing.charges import Postings
+from parkade.core.clearing.input import ClearingInput, build_input
 from parkade.core.clearing.shortfall import credit_shortfall, short_demands
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat
@@ -41,37 +41,37 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             reason=Reason.CLOCK_JUMPED,
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
-    roll = build_roll(world, market, now_us)
-    outcome = clear(roll.book)
-    return _Changes(world, market, roll, outcome, now_us).decided()
+    given = build_input(world, market, now_us)
+    outcome = clear(given.book)
+    return _Changes(world, market, given, outcome, now_us).decided()
 
 
 class _Changes:
     """The difference between a clearing's outcome and the world, in making."""
 
     def __init__(
-        self, world: World, market: Market, roll: Roll, outcome: Clearing, now_us: int
+        self, world: World, market: Market, given: ClearingInput, outcome: Clearing, now_us: int
     ) -> None:
         self._world = world
         self._market = market
-        self._roll = roll
+        self._given = given
         self._outcome = outcome
         self._now_us = now_us
-        self._demands = {demand.demand: demand for demand in roll.book.demands}
-        self._teller = Teller(world)
+        self._demands = {demand.demand: demand for demand in given.book.demands}
+        self._postings = Postings(world)
         self._charges: list[events.MoneyMoved | events.WithdrawalCharged] = []
         self._left: list[events.Leaving] = []
         self._won: list[events.Won] = []
         self._repriced: list[events.Repriced] = []
         self._waiting: list[events.Waiting] = []
         self._takers = self._who_takes_what()
-        self._short = short_demands(world, market, roll.book, outcome)
+        self._short = short_demands(world, market, given.book, outcome)
 
     def decided(self) -> tuple[events.AnyEvent, ...]:
         """Charges of given-up promises first, then the clearing; nothing if nothing changed."""
         for line in self._outcome.lines:
             self._weigh(line)
-        for name, why in self._roll.excluded.items():
+        for name, why in self._given.excluded.items():
             self._exclude(self._world.records.workloads[name], why)
         self._mark_displacing()
         has_changed = self._left or self._won or self._repriced or self._waiting
@@ -181,7 +181,7 @@ class _Changes:
 
     def _credit(self, reservation: str, short_us: int | None, nodes: int) -> None:
         span = Window(start_us=short_us or self._now_us, end_us=self._now_us)
-        event = credit_shortfall(self._world, self._teller, reservation, nodes, span)
+        event = credit_shortfall(self._world, self._postings, reservation, nodes, span)
         if event is not None:
             self._charges.append(event)
 
@@ -212,7 +212,7 @@ class _Changes:
         loses it to another's right does not."""
         if why in OWN_FAULT:
             self._charges.extend(
-                withdrawal_charge(self._world, workload, self._teller, self._now_us)
+                withdrawal_charge(self._world, workload, self._postings, self._now_us)
             )
         phase = Phase.QUEUED if workload.attempt is None else workload.phase
         self._left.append(_leaving(_demand(workload), None, phase, why, line))

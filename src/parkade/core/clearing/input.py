@@ -49,16 +49,16 @@ REQUEUED = frozenset(
 )
 
 
-class Roll(msgspec.Struct, frozen=True, kw_only=True):
+class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
     """Who is in the pass; `excluded`: live workloads that are not, and why."""
 
     book: MarketState
     excluded: dict[str, str]
 
 
-def build_roll(
+def build_input(
     world: World, market: Market, now_us: int, *, extra: tuple[Workload, ...] = ()
-) -> Roll:
+) -> ClearingInput:
     """The book of a market now; `extra` are workloads that do not exist yet (a dry run)."""
     open_nodes: dict[str, bool] = {}
     nodes = []
@@ -97,7 +97,7 @@ def build_roll(
         reservations=_reserved(world, market),
         demands=tuple(demands),
     )
-    return Roll(book=book, excluded=excluded)
+    return ClearingInput(book=book, excluded=excluded)
 
 
 def _terms(market: Market) -> ClearingTerms:

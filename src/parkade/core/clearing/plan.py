@@ -2,7 +2,7 @@
 
 import msgspec
 
-from parkade.core.clearing.input import build_roll
+from parkade.core.clearing.input import build_input
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.clear import clear
 from parkade.core.market.outcome import ClearingLine
@@ -39,11 +39,11 @@ def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
     if isinstance(workload, Refusal):
         return workload
     market = world.records.markets[workload.market]
-    roll = build_roll(world, market, now_us, extra=(workload,))
-    why = roll.excluded.get(workload.workload)
+    given = build_input(world, market, now_us, extra=(workload,))
+    why = given.excluded.get(workload.workload)
     if why is not None:
         return _plan(world, workload, None, 0, why)
-    lines = clear(roll.book).lines
+    lines = clear(given.book).lines
     line = next(line for line in lines if line.demand == workload.workload)
     displaced = sum(1 for other in lines if other.change in ("preempt", "move"))
     return _plan(world, workload, line, displaced, line.reason.value if line.reason else "")

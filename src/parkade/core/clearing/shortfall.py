@@ -4,7 +4,7 @@ Of each reservation no more is short than the nodes that its other demands leave
 of it is owed for twice at one instant.
 """
 
-from parkade.core.billing.charges import Teller
+from parkade.core.billing.charges import Postings
 from parkade.core.fleet.market import Market
 from parkade.core.market.market_state import MarketState
 from parkade.core.market.outcome import Clearing, WaitReason
@@ -44,11 +44,11 @@ def short_demands(
 
 
 def credit_shortfall(
-    world: World, teller: Teller, reservation: str, nodes: int, span: Window
+    world: World, postings: Postings, reservation: str, nodes: int, span: Window
 ) -> events.MoneyMoved | None:
     """The owner's money back for the time that failures beyond the buffer left it without."""
     assert span.end_us is not None
     record = world.records.reservations[reservation]
     missed_us = span.end_us - max(span.start_us, record.window.start_us)
     rate = record.rate_micros * nodes * record.gpus_per_node
-    return teller.credit(record, amount_of(rate, max(0, missed_us)), at_us=span.end_us)
+    return postings.credit(record, amount_of(rate, max(0, missed_us)), at_us=span.end_us)

@@ -7,7 +7,7 @@ was due, however late it is taken.
 from typing import assert_never
 
 from parkade.core.accounts.decisions import pay_grant
-from parkade.core.billing.charges import Teller
+from parkade.core.billing.charges import Postings
 from parkade.core.leasing.periods import period_due_us, take_period
 from parkade.core.nodes.decisions import take_terms, terms_due_us
 from parkade.core.running.promises import (
@@ -99,7 +99,7 @@ def _expiry_due_us(world: World, workload: Workload) -> int | None:
 
 
 def _expire(world: World, workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:
-    charge = withdrawal_charge(world, workload, Teller(world), at_us)
+    charge = withdrawal_charge(world, workload, Postings(world), at_us)
     if workload.attempt is not None:
         return (*charge, order_stop(world, workload, Cause.EXPIRED, at_us=at_us))
     change = events.PhaseChanged(

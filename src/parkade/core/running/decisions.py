@@ -1,7 +1,7 @@
 """Workloads as their users ask for them: submit, hold, release, bid, cancel."""
 
 from parkade.core.billing.charges import (
-    Teller,
+    Postings,
     allowance_micros,
     available_micros,
     committed_micros,
@@ -234,7 +234,7 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
     change = events.PhaseChanged(
         at_us=now_us, workload=workload.workload, phase=Phase.HELD, why=Why.HELD
     )
-    return (*withdrawal_charge(world, workload, Teller(world), now_us), change)
+    return (*withdrawal_charge(world, workload, Postings(world), now_us), change)
 
 
 def release(world: World, command: commands.Release, now_us: int) -> Decision:
@@ -261,12 +261,12 @@ def cancel(world: World, command: commands.Cancel, now_us: int) -> Decision:
         change = events.PhaseChanged(
             at_us=now_us, workload=workload.workload, phase=Phase.CANCELLED, why=Why.CANCELLED
         )
-        return (*withdrawal_charge(world, workload, Teller(world), now_us), change)
+        return (*withdrawal_charge(world, workload, Postings(world), now_us), change)
     is_final = attempt.stop is not None and attempt.stop.cause in FINAL_CAUSES
     if is_final and not command.now:
         return ()
     stop = order_stop(world, workload, Cause.CANCELLED, at_us=now_us, is_immediate=command.now)
-    return (*withdrawal_charge(world, workload, Teller(world), now_us), stop)
+    return (*withdrawal_charge(world, workload, Postings(world), now_us), stop)
 
 
 def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decision:

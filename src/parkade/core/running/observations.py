@@ -5,7 +5,7 @@ Nothing follows from an attempt that is not in a report, and a stale generation 
 
 from msgspec.structs import replace
 
-from parkade.core.billing.charges import Teller, billed_to_us, settled_until_us
+from parkade.core.billing.charges import Postings, billed_to_us, settled_until_us
 from parkade.core.fleet.node import Health
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.promises import OVERDUE, withdrawal_charge
@@ -29,7 +29,7 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
     if command.pool not in world.records.pools:
         return not_found("pool", command.pool)
     found: list[events.AnyEvent] = []
-    teller = Teller(world)
+    postings = Postings(world)
     for seen in {seen.attempt: seen for seen in command.attempts}.values():
         workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
         attempt = workload.attempt if workload is not None else None
@@ -38,12 +38,12 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
         pool = world.pool_of(attempt.seats)
         if pool is None or pool.pool != command.pool:
             continue
-        found.extend(_news(world, teller, workload, seen, now_us))
+        found.extend(_news(world, postings, workload, seen, now_us))
     return tuple(found)
 
 
 def _news(
-    world: World, teller: Teller, workload: Workload, seen: ObservedAttempt, now_us: int
+    world: World, postings: Postings, workload: Workload, seen: ObservedAttempt, now_us: int
 ) -> list[events.AnyEvent]:
     found: list[events.AnyEvent] = []
     name, attempt = workload.workload, workload.attempt
@@ -62,14 +62,14 @@ def _news(
             )
         )
     if seen.phase is EnginePhase.RUNNING:
-        found.extend(_posted(teller, replace(workload, attempt=attempt), now_us))
+        found.extend(_posted(postings, replace(workload, attempt=attempt), now_us))
     if seen.phase is EnginePhase.RELEASED:
-        found.extend(_ended(world, teller, replace(workload, attempt=attempt), seen, now_us))
+        found.extend(_ended(world, postings, replace(workload, attempt=attempt), seen, now_us))
     return found
 
 
 def _posted(
-    teller: Teller, workload: Workload, now_us: int
+    postings: Postings, workload: Workload, now_us: int
 ) -> tuple[events.UsePosted | events.BudgetNoted, ...]:
     """The charges of the full hours since the last posting, of what is seen to run: nobody pays
     for hours in which nothing was heard before the end is known."""
@@ -79,7 +79,7 @@ def _posted(
     if attempt.posted_us >= hour_us:
         return ()
     until_us = min(billed_to_us(attempt, hour_us), settled_until_us(attempt, hour_us))
-    event = teller.post_use(workload, until_us=until_us, at_us=hour_us)
+    event = postings.post_use(workload, until_us=until_us, at_us=hour_us)
     return () if event is None else (event, *_note_budget(workload, event))
 
 
@@ -111,7 +111,7 @@ def _is_new(saved: Checkpoint, attempt: Attempt, now_us: int) -> bool:
 
 
 def _ended(
-    world: World, teller: Teller, workload: Workload, seen: ObservedAttempt, now_us: int
+    world: World, postings: Postings, workload: Workload, seen: ObservedAttempt, now_us: int
 ) -> list[events.AnyEvent]:
     """The attempt's last charges, and what becomes of the workload. It ended no earlier than it
     was reported to run and charged for."""
@@ -122,7 +122,7 @@ def _ended(
     at_us = min(max(released_us, began_us), now_us)
     is_lost = attempt.broken_us is not None or _is_lost(seen)
     found: list[events.AnyEvent] = []
-    used = teller.post_use(
+    used = postings.post_use(
         workload,
         until_us=_billed_until_us(attempt, at_us, is_lost),
         at_us=at_us,
@@ -132,7 +132,7 @@ def _ended(
         found.extend((used, *_note_budget(workload, used)))
     judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
     if judged.phase is not Phase.PLACED:
-        found.extend(withdrawal_charge(world, _after(workload, used), teller, at_us))
+        found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
     found.append(judged)
     found.extend(_seen_free(world, workload, at_us))
     return found

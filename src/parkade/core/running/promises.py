@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from parkade.core.billing.charges import Teller
+from parkade.core.billing.charges import Postings
 from parkade.core.fleet.node import Health
 from parkade.core.fleet.seat import Seat
 from parkade.core.state import events
@@ -143,7 +143,7 @@ def _node_overdue_us(world: World, node: str) -> int | None:
 
 
 def withdrawal_charge(
-    world: World, workload: Workload, teller: Teller, at_us: int
+    world: World, workload: Workload, postings: Postings, at_us: int
 ) -> tuple[events.WithdrawalCharged, ...]:
     """What is owed where a promise that made others leave is given up before it started, also by
     who still leaves other seats; not by who needed it because a node broke."""
@@ -152,7 +152,7 @@ def withdrawal_charge(
         return ()
     if attempt is not None and attempt.broken_us is not None:
         return ()
-    event = teller.post_withdrawal(
+    event = postings.post_withdrawal(
         workload,
         minimum_us=world.records.markets[workload.market].terms.minimum_charge_us,
         at_us=at_us,

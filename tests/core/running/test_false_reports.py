@@ -2,15 +2,14 @@
 
 import pytest
 
-from parkade.core.state import commands as asked
-from parkade.core.state import events as happened
+from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_event
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
 from tests.auditor import audit
-from tests.core.world.story import Parkade
-from tests.core.world.test_cheats import cancelled, given_a_guest
+from tests.core.kernel.story import Parkade
+from tests.core.kernel.test_manipulation import cancelled, given_a_guest
 
 
 def report(
@@ -21,7 +20,7 @@ def report(
     released_us: int | None = None,
     checkpoint: Checkpoint | None = None,
     times: int = 1,
-) -> tuple[happened.AnyEvent, ...]:
+) -> tuple[events.AnyEvent, ...]:
     """What an agent says of an attempt, whatever is true."""
     attempt = parkade.attempt(name)
     is_over = released_us is not None
@@ -37,7 +36,7 @@ def report(
         launch_error=None,
         engine_state="",
     )
-    return parkade.do(asked.ReportAttempts(by=None, pool="pool", attempts=(seen,) * times))
+    return parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(seen,) * times))
 
 
 def test_a_seat_kept_free_in_starting_is_billed_after_the_grace_however_late_it_is_seen() -> None:
@@ -84,7 +83,7 @@ def test_an_agents_dates_never_bill_outside_the_order_and_the_kill(
     parkade.tick(600)
     report(parkade, job, started_us=parkade.now_us + started_s * SECOND_US)
     parkade.tick(300)
-    parkade.do(asked.Cancel(by=None, workload=job, now=False))
+    parkade.do(commands.Cancel(by=None, workload=job, now=False))
     parkade.tick(3000)
     report(parkade, job, released_us=parkade.now_us + released_s * SECOND_US)
     most_s = 600 + 300 + 30 + 5
@@ -100,8 +99,8 @@ def test_an_attempt_named_twice_in_a_report_is_charged_and_ended_once() -> None:
     parkade.started(job)
     parkade.tick(3600)
     before = parkade.balance("org/lab")
-    events = report(parkade, job, released_us=parkade.now_us, times=2)
-    assert sum(isinstance(event, happened.Ended) for event in events) == 1
+    journaled = report(parkade, job, released_us=parkade.now_us, times=2)
+    assert sum(isinstance(event, events.Ended) for event in journaled) == 1
     assert before - parkade.balance("org/lab") == 16 * MICROS
 
 
@@ -153,7 +152,7 @@ def test_an_agent_that_goes_on_reporting_and_releases_late_is_not_paid_past_the_
     before = parkade.balance("org/lab")
     parkade.tick(600)
     if end == "kill":
-        parkade.do(asked.Cancel(by=None, workload=job, now=True))
+        parkade.do(commands.Cancel(by=None, workload=job, now=True))
     else:
         parkade.fail(parkade.nodes_of(job)[0])
     for _ in range(5):

@@ -13,8 +13,7 @@ from parkade.core.kernel.check import check
 from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
-from parkade.core.state import commands as asked
-from parkade.core.state import events as happened
+from parkade.core.state import commands, events
 from parkade.core.state.codec import decode_event, encode_event, encode_snapshot
 from parkade.core.state.world import Records, World
 from parkade.core.units.money import MICROS
@@ -42,7 +41,7 @@ class Parkade:
         self, *, fabrics: dict[str, int] | None = None, gpus: int = 2, **terms: Any
     ) -> None:
         self.world = World(Records())
-        self.journal: list[happened.AnyEvent] = []
+        self.journal: list[events.AnyEvent] = []
         self.now_us = START_US
         self._do(builders.open_epoch())
         self._do(
@@ -56,9 +55,9 @@ class Parkade:
 
     def org(self, name: str, *, deposit: int = 1_000_000) -> str:
         """An org with money."""
-        self._do(asked.CreateOrg(by=None, org=name))
+        self._do(commands.CreateOrg(by=None, org=name))
         if deposit:
-            self._do(asked.Deposit(by=None, org=name, micros=deposit * MICROS))
+            self._do(commands.Deposit(by=None, org=name, micros=deposit * MICROS))
         return name
 
     def reserve(
@@ -69,23 +68,23 @@ class Parkade:
             self.org(org)
         start_us = None if in_hours is None else self.now_us + in_hours * HOUR_US
         end_us = None if hours is None else (start_us or self.now_us) + hours * HOUR_US
-        command = asked.Reserve(
+        command = commands.Reserve(
             by=None, org=org, market=None, name=None, nodes=nodes, start_us=start_us, end_us=end_us
         )
-        events = self.do(command)
+        made = self.do(command)
         self.tick()
-        return next(e.reservation.reservation for e in events if isinstance(e, happened.Reserved))
+        return next(e.reservation.reservation for e in made if isinstance(e, events.Reserved))
 
     def lend(self, reservation: str, floor: int, *, keep: int = 0) -> None:
         """The standing offer."""
         self.do(
-            asked.Lend(by=None, reservation=reservation, floor_micros=floor * MICROS, keep=keep)
+            commands.Lend(by=None, reservation=reservation, floor_micros=floor * MICROS, keep=keep)
         )
 
     def claim(self, reservation: str, nodes: int) -> str:
         """The owner takes nodes for itself."""
-        events = self.do(asked.MakeClaim(by=None, reservation=reservation, nodes=nodes))
-        return next(e.claim.claim for e in events if isinstance(e, happened.Claimed))
+        made = self.do(commands.MakeClaim(by=None, reservation=reservation, nodes=nodes))
+        return next(e.claim.claim for e in made if isinstance(e, events.Claimed))
 
     def bid(self, org: str, limit: float, **shape: Any) -> str:
         """A spot workload."""
@@ -112,9 +111,9 @@ class Parkade:
         if org not in self.world.records.orgs:
             self.org(org)
         spec = replace(self.spec(**shape), capacity=capacity)
-        command = asked.Submit(by=None, org=org, market=None, spec=spec, is_held=False)
-        events = self.do(command)
-        return next(e.workload.workload for e in events if isinstance(e, happened.Submitted))
+        command = commands.Submit(by=None, org=org, market=None, spec=spec, is_held=False)
+        made = self.do(command)
+        return next(e.workload.workload for e in made if isinstance(e, events.Submitted))
 
     def spec(
         self,
@@ -149,7 +148,7 @@ class Parkade:
 
     def clear(self) -> None:
         """A clearing now, and what it launches."""
-        self._do(asked.RunClearing(by=None, market="pool"))
+        self._do(commands.RunClearing(by=None, market="pool"))
         self.tick()
 
     def tick(self, seconds: float = 0) -> None:
@@ -253,11 +252,11 @@ class Parkade:
             checkpoint=checkpoint,
             engine_state=phase.value,
         )
-        self.do(asked.ReportAttempts(by=None, pool="pool", attempts=(seen,)))
+        self.do(commands.ReportAttempts(by=None, pool="pool", attempts=(seen,)))
 
     def fail(self, node: str) -> None:
         """The operator reports a node broken."""
-        self.do(asked.FailNode(by=None, node=node, reason="test"))
+        self.do(commands.FailNode(by=None, node=node, reason="test"))
 
     def workload(self, name: str) -> Workload:
         """Its record."""
@@ -298,21 +297,21 @@ class Parkade:
         """Micro-units."""
         return self.world.ledger.balance(account)
 
-    def do(self, command: asked.AnyCommand) -> tuple[happened.AnyEvent, ...]:
+    def do(self, command: commands.AnyCommand) -> tuple[events.AnyEvent, ...]:
         """Decides and evolves; a clearing follows where the events ask for one."""
-        events = self._do(command)
+        made = self._do(command)
         self.tick()
-        if urgent_markets(self.world, events):
+        if urgent_markets(self.world, made):
             self.clear()
-        return events
+        return made
 
-    def refused(self, command: asked.AnyCommand) -> Refusal:
+    def refused(self, command: commands.AnyCommand) -> Refusal:
         """The refusal of a command that must be refused."""
         outcome = decide(self.world, command, self.now_us)
         assert isinstance(outcome, Refusal), f"not refused: {outcome}"
         return outcome
 
-    def _do(self, command: asked.AnyCommand) -> tuple[happened.AnyEvent, ...]:
+    def _do(self, command: commands.AnyCommand) -> tuple[events.AnyEvent, ...]:
         before = encode_snapshot(self.world)
         outcome = decide(self.world, command, max(self.now_us, self.world.records.now_us))
         assert encode_snapshot(self.world) == before, "decide changed the world"
@@ -320,8 +319,8 @@ class Parkade:
         self._happen(outcome)
         return outcome
 
-    def _happen(self, events: tuple[happened.AnyEvent, ...]) -> None:
-        for event in events:
+    def _happen(self, made: tuple[events.AnyEvent, ...]) -> None:
+        for event in made:
             self.journal.append(event)
             evolve(self.world, event)
         check(self.world)

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from parkade.core.state import commands as asked
+from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
 from parkade.core.workloads.life import Phase
 from tests import builders
-from tests.core.world.story import TERMS, Parkade
+from tests.core.kernel.story import TERMS, Parkade
 
 
 def given_two_operators() -> Parkade:
@@ -18,22 +18,22 @@ def given_two_operators() -> Parkade:
     parkade.org("house")
     for name in ("ann", "bob"):
         parkade.do(
-            asked.CreateUser(by=None, user=name, org="house", role=Role.OPERATOR, unix_name=None)
+            commands.CreateUser(by=None, user=name, org="house", role=Role.OPERATOR, unix_name=None)
         )
     return parkade
 
 
 def test_only_the_holder_lifts_a_cordon_and_the_servers_never_lifts_a_persons() -> None:
     parkade = given_two_operators()
-    parkade.do(asked.CordonNode(by="ann", node="a1", reason="fan"))
+    parkade.do(commands.CordonNode(by="ann", node="a1", reason="fan"))
     for other in ("bob", None):
-        refusal = parkade.refused(asked.UncordonNode(by=other, node="a1"))
+        refusal = parkade.refused(commands.UncordonNode(by=other, node="a1"))
         assert refusal.reason == "cordoned_by_another"
         assert "ann" in refusal.detail
-    parkade.do(asked.CordonNode(by="bob", node="a1", reason="disk"))
-    parkade.do(asked.UncordonNode(by="ann", node="a1"))
+    parkade.do(commands.CordonNode(by="bob", node="a1", reason="disk"))
+    parkade.do(commands.UncordonNode(by="ann", node="a1"))
     assert not parkade.world.records.nodes["a1"].is_open
-    parkade.do(asked.UncordonNode(by="bob", node="a1"))
+    parkade.do(commands.UncordonNode(by="bob", node="a1"))
     assert parkade.world.records.nodes["a1"].is_open
 
 
@@ -43,7 +43,7 @@ def test_a_cordoned_node_takes_nobody_new_and_keeps_who_is_there() -> None:
     parkade.clear()
     parkade.started(there)
     (node,) = parkade.nodes_of(there)
-    parkade.do(asked.CordonNode(by=None, node=node, reason="look"))
+    parkade.do(commands.CordonNode(by=None, node=node, reason="look"))
     for _ in range(2):
         parkade.bid("rich", 90)
     parkade.clear()
@@ -60,13 +60,13 @@ def test_a_node_is_not_restored_while_something_may_still_run_there() -> None:
     parkade.started(job)
     (node,) = parkade.nodes_of(job)
     parkade.fail(node)
-    assert parkade.refused(asked.RestoreNode(by=None, node=node)).reason == "busy"
+    assert parkade.refused(commands.RestoreNode(by=None, node=node)).reason == "busy"
     parkade.ended(job, signal=9)
-    parkade.do(asked.RestoreNode(by=None, node=node))
+    parkade.do(commands.RestoreNode(by=None, node=node))
     assert parkade.world.records.nodes[node].is_open
 
 
-def pool(**changes: Any) -> asked.OpenPool:
+def pool(**changes: Any) -> commands.OpenPool:
     return builders.open_pool("other", gpus=2, **{"fabrics": {"n": 2}, "terms": TERMS, **changes})
 
 

@@ -14,14 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parkade.core.kernel.decide import decide
-from parkade.core.state import commands as asked
-from parkade.core.state import events as happened
+from parkade.core.state import commands, events
 from parkade.core.state.codec import decode_snapshot, encode_event, encode_snapshot
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.life import Phase
 from tests.auditor import audit
-from tests.core.world.story import Parkade
+from tests.core.kernel.story import Parkade
 
 ORGS = ("acme", "lab", "student", "studio")
 JOURNEYS = 400 if os.environ.get("PARKADE_LONG") else 40
@@ -53,7 +52,7 @@ class Journey:
         )  # fmt: skip
         self.chance.choice(acts)()
 
-    def ask(self, command: asked.AnyCommand) -> None:
+    def ask(self, command: commands.AnyCommand) -> None:
         """Does it, unless it is refused."""
         parkade = self.parkade
         outcome = decide(parkade.world, command, parkade.now_us)
@@ -64,7 +63,7 @@ class Journey:
         org = self.chance.choice(ORGS)
         shape = self.chance.choice(((1, 2), (2, 2), (1, 1), (2, 1), (3, 2)))
         spec = self.parkade.spec(nodes=shape[0], gpus=shape[1], **capacity)
-        self.ask(asked.Submit(by=None, org=org, market=None, spec=spec, is_held=False))
+        self.ask(commands.Submit(by=None, org=org, market=None, spec=spec, is_held=False))
 
     def _bid(self) -> None:
         most = self.chance.choice((None, None, 2))
@@ -83,7 +82,7 @@ class Journey:
         start_us = self.chance.choice((None, now_us + 1800 * 10**6))
         end_us = self.chance.choice((None, now_us + 5000 * 10**6))
         self.ask(
-            asked.Reserve(
+            commands.Reserve(
                 by=None,
                 org=self.chance.choice(ORGS),
                 market=None,
@@ -101,48 +100,48 @@ class Journey:
         name = self._some(self.parkade.world.records.reservations)
         floor = self.chance.choice((None, 0, 5 * MICROS))
         keep = self.chance.choice((0, 1))
-        self.ask(asked.Lend(by=None, reservation=name, floor_micros=floor, keep=keep))
+        self.ask(commands.Lend(by=None, reservation=name, floor_micros=floor, keep=keep))
 
     def _claim(self) -> None:
         name = self._some(self.parkade.world.records.reservations)
-        self.ask(asked.MakeClaim(by=None, reservation=name, nodes=1))
+        self.ask(commands.MakeClaim(by=None, reservation=name, nodes=1))
 
     def _unclaim(self) -> None:
-        self.ask(asked.Unclaim(by=None, claim=self._some(self.parkade.world.records.claims)))
+        self.ask(commands.Unclaim(by=None, claim=self._some(self.parkade.world.records.claims)))
 
     def _cancel(self) -> None:
         is_now = self.chance.random() < 0.3
-        self.ask(asked.Cancel(by=None, workload=self._some(self.parkade.world.live), now=is_now))
+        self.ask(commands.Cancel(by=None, workload=self._some(self.parkade.world.live), now=is_now))
 
     def _rebid(self) -> None:
         limit = self.chance.choice((2, 8, 12)) * MICROS
         name = self._some(self.parkade.world.live)
-        self.ask(asked.ChangeBid(by=None, workload=name, limit_price_micros=limit))
+        self.ask(commands.ChangeBid(by=None, workload=name, limit_price_micros=limit))
 
     def _hold(self) -> None:
         name = self._some(self.parkade.world.live)
-        self.ask(asked.Hold(by=None, workload=name))
+        self.ask(commands.Hold(by=None, workload=name))
         if self.chance.random() < 0.7:
-            self.ask(asked.Release(by=None, workload=name))
+            self.ask(commands.Release(by=None, workload=name))
 
     def _fail(self) -> None:
         if self.chance.random() < 0.4:
-            self.ask(asked.FailNode(by=None, node=self._node(), reason="broken"))
+            self.ask(commands.FailNode(by=None, node=self._node(), reason="broken"))
 
     def _restore(self) -> None:
-        self.ask(asked.RestoreNode(by=None, node=self._node()))
+        self.ask(commands.RestoreNode(by=None, node=self._node()))
 
     def _cordon(self) -> None:
-        self.ask(asked.CordonNode(by=None, node=self._node(), reason="look"))
+        self.ask(commands.CordonNode(by=None, node=self._node(), reason="look"))
         if self.chance.random() < 0.8:
-            self.ask(asked.UncordonNode(by=None, node=self._node()))
+            self.ask(commands.UncordonNode(by=None, node=self._node()))
 
     def _node(self) -> str:
         return self._some(self.parkade.world.records.nodes)
 
     def _silence(self) -> None:
         for is_reachable in (False, True):
-            self.ask(asked.ReportReachability(by=None, pool="pool", is_reachable=is_reachable))
+            self.ask(commands.ReportReachability(by=None, pool="pool", is_reachable=is_reachable))
             self.parkade.clear()
 
     def _pass(self) -> None:
@@ -190,7 +189,7 @@ def test_repeating_a_clearing_moves_nobody(seed: int) -> None:
     before = len(parkade.journal)
     parkade.clear()
     for event in parkade.journal[before:]:
-        if isinstance(event, happened.Cleared):
+        if isinstance(event, events.Cleared):
             assert not event.left and not event.won
 
 
@@ -203,11 +202,11 @@ def test_nobody_is_charged_above_any_limit_it_ever_named(seed: int) -> None:
     limits: dict[str, list[int]] = {}
     for event in journey.parkade.journal:
         match event:
-            case happened.Submitted(workload=workload) if workload.spec.limit_price_micros:
+            case events.Submitted(workload=workload) if workload.spec.limit_price_micros:
                 limits[workload.workload] = [workload.spec.limit_price_micros]
-            case happened.BidChanged(workload=name, limit_price_micros=limit):
+            case events.BidChanged(workload=name, limit_price_micros=limit):
                 limits[name].append(limit)
-            case happened.UsePosted(transfers=transfers):
+            case events.UsePosted(transfers=transfers):
                 for transfer in transfers:
                     if transfer.kind == "usage" and transfer.workload in limits:
                         assert transfer.use is not None
@@ -223,7 +222,7 @@ def test_everything_ends_where_everybody_is_cancelled(seed: int) -> None:
         journey.act()
     parkade = journey.parkade
     for name in tuple(parkade.world.live):
-        journey.ask(asked.Cancel(by=None, workload=name, now=True))
+        journey.ask(commands.Cancel(by=None, workload=name, now=True))
     parkade.stop_all()
     assert not parkade.world.live
     assert all(

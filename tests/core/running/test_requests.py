@@ -5,19 +5,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from parkade.core.state import commands as asked
+from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import MINUTE_US
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.spec import CheckpointTerms
-from tests.core.world.story import Parkade
+from tests import builders
+from tests.core.kernel.story import Parkade
 
 
 def submit(
     parkade: Parkade, *, by: str | None = None, org: str = "lab", **spec: Any
-) -> asked.Submit:
-    return asked.Submit(by=by, org=org, market=None, spec=parkade.spec(**spec), is_held=False)
+) -> commands.Submit:
+    return commands.Submit(by=by, org=org, market=None, spec=parkade.spec(**spec), is_held=False)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_bid_without_money_waits_and_runs_when_there_is_some() -> None:
     job = parkade.bid("lab", 9)
     parkade.clear()
     assert parkade.workload(job).why == "insufficient_funds"
-    parkade.do(asked.Deposit(by=None, org="lab", micros=10 * MICROS))
+    parkade.do(commands.Deposit(by=None, org="lab", micros=10 * MICROS))
     parkade.clear()
     assert parkade.phase(job) is Phase.STARTING
 
@@ -74,11 +75,9 @@ def test_a_member_changes_its_own_work_and_no_one_elses() -> None:
     parkade = Parkade()
     parkade.org("lab")
     for user in ("ann", "bob"):
-        parkade.do(
-            asked.CreateUser(by=None, user=user, org="lab", role=Role.MEMBER, unix_name=None)
-        )
+        parkade.do(builders.create_user(user, "lab"))
     parkade.do(submit(parkade, by="ann", limit=9))
-    cancel = asked.Cancel(by="bob", workload="w1", now=True)
+    cancel = commands.Cancel(by="bob", workload="w1", now=True)
     assert parkade.refused(cancel).reason == "denied"
     assert parkade.refused(submit(parkade, by="ann", org="acme", limit=9)).reason == "denied"
     parkade.do(replace(cancel, by="ann"))
@@ -89,9 +88,9 @@ def test_strangers_cannot_tell_whether_a_workload_exists() -> None:
     parkade = Parkade()
     parkade.org("acme")
     job = parkade.bid("lab", 9)
-    parkade.do(asked.CreateUser(by=None, user="eve", org="acme", role=Role.OWNER, unix_name=None))
-    real = parkade.refused(asked.Cancel(by="eve", workload=job, now=False))
-    unreal = parkade.refused(asked.Cancel(by="eve", workload="w99", now=False))
+    parkade.do(builders.create_user("eve", "acme", role=Role.OWNER))
+    real = parkade.refused(commands.Cancel(by="eve", workload=job, now=False))
+    unreal = parkade.refused(commands.Cancel(by="eve", workload="w99", now=False))
     assert real.reason == unreal.reason == "not_found"
     assert real.detail.replace(job, "w99") == unreal.detail
 
@@ -104,7 +103,7 @@ def test_a_raised_bid_takes_its_seats_back_in_the_next_clearing() -> None:
     parkade.start_all()
     parkade.clear()
     assert parkade.workload(low).price_to_win_micros == 10_500_001
-    parkade.do(asked.ChangeBid(by=None, workload=low, limit_price_micros=12 * MICROS))
+    parkade.do(commands.ChangeBid(by=None, workload=low, limit_price_micros=12 * MICROS))
     assert parkade.phase(high) is Phase.RUNNING
     parkade.clear()
     assert parkade.stop(high).cause == "outbid"

@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from parkade.core.state import commands as asked
-from parkade.core.state import events as happened
+from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_event
 from parkade.core.state.people import Role
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Phase
+from tests import builders
 from tests.auditor import audit
-from tests.core.world.story import Parkade
-from tests.core.world.test_journeys import Journey
+from tests.core.kernel.story import Parkade
+from tests.core.kernel.test_random_days import Journey
 
 MINIMUM_S = 30
 
@@ -28,22 +28,22 @@ def given_a_guest(*, limit: float = 5, nodes: int = 1) -> tuple[Parkade, str]:
 
 
 def cancelled(parkade: Parkade, name: str) -> None:
-    parkade.do(asked.Cancel(by=None, workload=name, now=True))
+    parkade.do(commands.Cancel(by=None, workload=name, now=True))
 
 
 def lowered(parkade: Parkade, name: str) -> None:
-    lower = asked.ChangeBid(by=None, workload=name, limit_price_micros=1)
+    lower = commands.ChangeBid(by=None, workload=name, limit_price_micros=1)
     assert parkade.refused(lower).reason == "conflict"
     cancelled(parkade, name)
 
 
 def held(parkade: Parkade, name: str) -> None:
-    parkade.do(asked.Hold(by=None, workload=name))
+    parkade.do(commands.Hold(by=None, workload=name))
 
 
 def out_of_funds(parkade: Parkade, name: str) -> None:
     """The owner caps the user below what the bid may cost."""
-    parkade.do(asked.SetCap(by=None, user="eve", cap_micros=MICROS // 100))
+    parkade.do(commands.SetCap(by=None, user="eve", cap_micros=MICROS // 100))
     parkade.clear()
 
 
@@ -80,14 +80,14 @@ WAYS_OUT = (
 
 def given_eve(parkade: Parkade) -> None:
     parkade.org("cheat")
-    parkade.do(asked.CreateUser(by=None, user="eve", org="cheat", role=Role.OWNER, unix_name=None))
+    parkade.do(builders.create_user("eve", "cheat", role=Role.OWNER))
 
 
 def eves_bid(parkade: Parkade, limit: float) -> str:
     spec = parkade.spec(limit=limit)
-    command = asked.Submit(by="eve", org="cheat", market=None, spec=spec, is_held=False)
-    events = parkade.do(command)
-    return next(e.workload.workload for e in events if isinstance(e, happened.Submitted))
+    command = commands.Submit(by="eve", org="cheat", market=None, spec=spec, is_held=False)
+    made = parkade.do(command)
+    return next(e.workload.workload for e in made if isinstance(e, events.Submitted))
 
 
 @pytest.mark.parametrize("leave", WAYS_OUT)
@@ -129,7 +129,7 @@ def given_an_outbid_cheat() -> tuple[Parkade, str, str]:
     parkade.clear()
     assert parkade.stop(cheat).cause == "outbid"
     assert parkade.phase(rich) is Phase.PLACED
-    parkade.do(asked.ChangeBid(by=None, workload=cheat, limit_price_micros=50 * MICROS))
+    parkade.do(commands.ChangeBid(by=None, workload=cheat, limit_price_micros=50 * MICROS))
     parkade.clear()
     return parkade, cheat, guest
 
@@ -157,7 +157,7 @@ def test_alternating_bids_change_no_price_and_a_bid_that_others_leave_for_is_not
     parkade.clear()
     price = parkade.price(sweep)
     for limit in (30, 1000, 21):
-        change = asked.ChangeBid(by=None, workload=sweep, limit_price_micros=limit * MICROS)
+        change = commands.ChangeBid(by=None, workload=sweep, limit_price_micros=limit * MICROS)
         if limit == 21:
             assert parkade.refused(change).reason == "conflict"
         else:
@@ -176,7 +176,7 @@ def test_a_claim_that_loses_its_node_leaves_it_unsanitised_for_the_next_org() ->
     parkade.fail(seat.node)
     (new,) = parkade.world.records.claims[claim].seats
     assert new.node != seat.node
-    parkade.do(asked.RestoreNode(by=None, node=seat.node))
+    parkade.do(commands.RestoreNode(by=None, node=seat.node))
     guest = parkade.bid("guest", 20)
     parkade.clear()
     assert parkade.nodes_of(guest) == (seat.node,)
@@ -297,7 +297,7 @@ def test_guests_pay_for_their_notice_only_however_often_an_owner_claims_and_give
     had, owner = parkade.balance("org/lab"), parkade.balance("org/acme")
     for _ in range(5):
         claim = parkade.claim("acme", 1)
-        parkade.do(asked.Unclaim(by=None, claim=claim))
+        parkade.do(commands.Unclaim(by=None, claim=claim))
         parkade.tick(5)
     assert parkade.stop(guest).cause == "reclaimed"
     parkade.tick(60)
@@ -313,7 +313,7 @@ def test_an_on_demand_window_kept_back_costs_nothing_but_binds_its_price() -> No
     parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
     parkade.org("cheat", deposit=49)
     spec = parkade.spec(on_demand_hours=1, nodes=2)
-    window = asked.Submit(by=None, org="cheat", market=None, spec=spec, is_held=True)
+    window = commands.Submit(by=None, org="cheat", market=None, spec=spec, is_held=True)
     parkade.do(window)
     assert parkade.refused(window).reason == "no_capacity"
     guest = parkade.bid("guest", 9, nodes=2)
@@ -330,7 +330,7 @@ def test_an_on_demand_window_kept_back_costs_nothing_but_binds_its_price() -> No
 def test_a_users_cap_holds_over_all_its_workloads_together() -> None:
     parkade = Parkade(fabrics={"a": 3, "b": 3}, buffer_nodes=0)
     given_eve(parkade)
-    parkade.do(asked.SetCap(by=None, user="eve", cap_micros=2 * MICROS))
+    parkade.do(commands.SetCap(by=None, user="eve", cap_micros=2 * MICROS))
     for _ in range(6):
         eves_bid(parkade, 9)
     parkade.run(3600)
@@ -340,11 +340,11 @@ def test_a_users_cap_holds_over_all_its_workloads_together() -> None:
 def test_a_grant_that_comes_late_pays_each_period_once() -> None:
     parkade = Parkade()
     parkade.org("lab", deposit=0)
-    grant = asked.SetGrant(by=None, org="lab", micros=MICROS, every_us=60 * SECOND_US)
+    grant = commands.SetGrant(by=None, org="lab", micros=MICROS, every_us=60 * SECOND_US)
     parkade.do(grant)
     parkade.tick(600)
     assert parkade.balance("org/lab") == 11 * MICROS
-    parkade.do(asked.SetGrant(by=None, org="lab", micros=0, every_us=0))
+    parkade.do(commands.SetGrant(by=None, org="lab", micros=0, every_us=0))
     parkade.tick(600)
     assert parkade.balance("org/lab") == 11 * MICROS
 

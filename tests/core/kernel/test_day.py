@@ -2,12 +2,11 @@
 
 from fractions import Fraction
 
-from parkade.core.state import commands as asked
-from parkade.core.state import events as happened
+from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_snapshot
 from parkade.core.units.money import MICROS
 from parkade.core.workloads.life import Phase
-from tests.core.world.story import Parkade
+from tests.core.kernel.story import Parkade
 
 
 def given_lent_parkade(*, fabrics: dict[str, int] | None = None) -> Parkade:
@@ -110,7 +109,7 @@ def test_who_makes_others_leave_and_cancels_pays_the_minimum_charge() -> None:
     assert parkade.stop(first).cause == "outbid"
     price = parkade.price(second)
     before = parkade.balance("org/second")
-    parkade.do(asked.Cancel(by=None, workload=second, now=False))
+    parkade.do(commands.Cancel(by=None, workload=second, now=False))
     assert parkade.phase(second) is Phase.CANCELLED
     assert before - parkade.balance("org/second") == price * 2 * 30 // 3600
 
@@ -161,7 +160,7 @@ def test_a_claim_takes_seats_like_a_workload_and_gives_them_back() -> None:
     assert parkade.world.records.claims[claim].seated_us is None
     parkade.ended(gang, code=85)
     assert parkade.world.records.claims[claim].seated_us is not None
-    parkade.do(asked.Unclaim(by=None, claim=claim))
+    parkade.do(commands.Unclaim(by=None, claim=claim))
     assert not parkade.world.records.claims
 
 
@@ -170,11 +169,11 @@ def test_an_unreachable_pool_moves_and_fails_nobody() -> None:
     gang = parkade.bid("lab", 9, nodes=2)
     parkade.clear()
     parkade.started(gang)
-    parkade.do(asked.ReportReachability(by=None, pool="pool", is_reachable=False))
+    parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=False))
     own = parkade.on_reservation("acme", "acme", nodes=2)
     assert parkade.phase(gang) is Phase.RUNNING
     assert parkade.phase(own) is Phase.QUEUED
-    parkade.do(asked.ReportReachability(by=None, pool="pool", is_reachable=True))
+    parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=True))
     assert parkade.phase(gang) is Phase.PREEMPTING
     assert parkade.phase(own) is Phase.PLACED
 
@@ -219,7 +218,7 @@ def test_eighty_five_without_a_new_checkpoint_outside_a_notice_is_a_failure() ->
 def test_a_bid_that_cannot_be_renewed_gets_its_notice_before_the_balance_is_gone() -> None:
     parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
     parkade.org("poor", deposit=0)
-    parkade.do(asked.Deposit(by=None, org="poor", micros=20 * 2 * MICROS // 10))
+    parkade.do(commands.Deposit(by=None, org="poor", micros=20 * 2 * MICROS // 10))
     job = parkade.bid("poor", 20)
     parkade.run(3600)
     assert parkade.phase(job) is Phase.QUEUED
@@ -234,7 +233,7 @@ def test_a_workload_stops_before_it_spends_more_than_its_most() -> None:
     workload = parkade.workload(job)
     assert workload.phase is Phase.EXPIRED and workload.why == "max_spend"
     assert 4 * MICROS < workload.spent_micros <= 5 * MICROS
-    assert any(isinstance(event, happened.BudgetNoted) for event in parkade.journal)
+    assert any(isinstance(event, events.BudgetNoted) for event in parkade.journal)
 
 
 def test_a_clearing_that_comes_late_takes_no_more_than_there_is() -> None:
@@ -267,7 +266,7 @@ def test_a_reservation_is_never_oversold_and_its_end_frees_its_guests_seats() ->
     parkade = Parkade(fabrics={"a": 3}, buffer_nodes=1)
     parkade.reserve("acme", 2, hours=1)
     refusal = parkade.refused(
-        asked.Reserve(
+        commands.Reserve(
             by=None, org="acme", market=None, name="more", nodes=1, start_us=None, end_us=None
         )
     )

@@ -3,12 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.core.state import commands as asked
-from parkade.core.state import events as happened
+from parkade.core.state import commands, events
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Phase
-from tests.core.world.story import Parkade
+from tests.core.kernel.story import Parkade
 
 
 def test_a_window_is_free_when_it_begins_and_its_own_are_gone_when_it_ends() -> None:
@@ -76,9 +75,9 @@ def seated_us(parkade: Parkade, name: str) -> int | None:
     """When a claim or workload had its seats."""
     for event in parkade.journal:
         match event:
-            case happened.ClaimSeated(at_us=at_us, claim=claim) if claim == name:
+            case events.ClaimSeated(at_us=at_us, claim=claim) if claim == name:
                 return at_us
-            case happened.Launched(at_us=at_us, workload=workload) if workload == name:
+            case events.Launched(at_us=at_us, workload=workload) if workload == name:
                 return at_us
             case _:
                 pass
@@ -111,7 +110,7 @@ def test_when_failures_exceed_the_buffer_the_loser_is_credited_for_the_time() ->
     assert parkade.workload(own).why == "no_room"
     parkade.tick(1800)
     before = parkade.balance("org/acme")
-    parkade.do(asked.RestoreNode(by=None, node="a1"))
+    parkade.do(commands.RestoreNode(by=None, node="a1"))
     assert parkade.phase(own) is Phase.STARTING
     assert parkade.balance("org/acme") - before == 4 * 4 * MICROS // 2
 
@@ -124,7 +123,7 @@ def test_a_promise_lost_to_anothers_right_costs_nothing() -> None:
     second = parkade.bid("second", 20)
     parkade.clear()
     before = parkade.balance("org/second")
-    lower = asked.ChangeBid(by=None, workload=second, limit_price_micros=MICROS)
+    lower = commands.ChangeBid(by=None, workload=second, limit_price_micros=MICROS)
     assert parkade.refused(lower).reason == "conflict"
     parkade.reserve("acme", 1)
     parkade.clear()
@@ -138,7 +137,7 @@ def test_on_demand_keeps_the_price_it_was_accepted_at() -> None:
     parkade.started(sure)
     before = parkade.balance("org/lab")
     parkade.do(
-        asked.SetPrices(
+        commands.SetPrices(
             by=None,
             market="pool",
             pay_as_you_go_micros=99 * MICROS,
@@ -168,7 +167,7 @@ def test_a_future_window_is_paid_for_when_it_is_sold_and_can_be_given_up_for_tha
     parkade.org("acme", deposit=100)
     parkade.reserve("acme", 2, in_hours=5, hours=3)
     assert parkade.balance("org/acme") == 84 * MICROS
-    parkade.do(asked.EndReservation(by=None, reservation="acme"))
+    parkade.do(commands.EndReservation(by=None, reservation="acme"))
     assert parkade.world.records.reservations["acme"].state == "ended"
     parkade.tick(9 * 3600)
     assert parkade.balance("org/acme") == 84 * MICROS
@@ -178,7 +177,7 @@ def test_a_new_floor_leaves_what_is_kept_as_it_is() -> None:
     parkade = Parkade()
     parkade.reserve("acme", 2)
     parkade.lend("acme", 5, keep=1)
-    parkade.do(asked.Lend(by=None, reservation="acme", floor_micros=6 * MICROS, keep=None))
+    parkade.do(commands.Lend(by=None, reservation="acme", floor_micros=6 * MICROS, keep=None))
     lending = parkade.world.records.reservations["acme"].lending
     assert lending is not None and lending.keep == 1
 
@@ -192,7 +191,7 @@ def test_the_limit_that_would_win_counts_no_credit_once_it_was_told_to_leave() -
     parkade.clear()
     hint = parkade.workload(low).price_to_win_micros
     assert hint is not None
-    parkade.do(asked.ChangeBid(by=None, workload=low, limit_price_micros=round(hint * 1.05) + 1))
+    parkade.do(commands.ChangeBid(by=None, workload=low, limit_price_micros=round(hint * 1.05) + 1))
     parkade.ended(low, code=85)
     parkade.clear()
     assert parkade.phase(low) in (Phase.PLACED, Phase.STARTING)

@@ -1,22 +1,23 @@
 """Grants come again by themselves, and a user's cap holds like its org's balance."""
 
-from parkade.core.state import commands as asked
+from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Phase
-from tests.core.world.story import Parkade
+from tests import builders
+from tests.core.kernel.story import Parkade
 
 
 def test_a_grant_comes_at_its_own_times_however_late_they_are_taken() -> None:
     parkade = Parkade()
     parkade.org("lab", deposit=0)
-    grant = asked.SetGrant(by=None, org="lab", micros=5 * MICROS, every_us=HOUR_US)
+    grant = commands.SetGrant(by=None, org="lab", micros=5 * MICROS, every_us=HOUR_US)
     parkade.do(grant)
     assert parkade.balance("org/lab") == 5 * MICROS
     parkade.tick(3 * 3600 + 60)
     assert parkade.balance("org/lab") == 20 * MICROS
-    parkade.do(asked.SetGrant(by=None, org="lab", micros=0, every_us=0))
+    parkade.do(commands.SetGrant(by=None, org="lab", micros=0, every_us=0))
     parkade.tick(5 * 3600)
     assert parkade.balance("org/lab") == 20 * MICROS
 
@@ -24,11 +25,11 @@ def test_a_grant_comes_at_its_own_times_however_late_they_are_taken() -> None:
 def test_a_user_never_spends_more_than_its_cap() -> None:
     parkade = Parkade()
     parkade.org("lab")
-    parkade.do(asked.CreateUser(by=None, user="eve", org="lab", role=Role.MEMBER, unix_name=None))
-    parkade.do(asked.SetCap(by=None, user="eve", cap_micros=3 * MICROS))
+    parkade.do(builders.create_user("eve", "lab"))
+    parkade.do(commands.SetCap(by=None, user="eve", cap_micros=3 * MICROS))
     spec = parkade.spec(limit=9)
     for _ in range(3):
-        parkade.do(asked.Submit(by="eve", org="lab", market=None, spec=spec, is_held=False))
+        parkade.do(commands.Submit(by="eve", org="lab", market=None, spec=spec, is_held=False))
     others = parkade.bid("lab", 9)
     parkade.run(3600)
     assert 2 * MICROS < parkade.world.records.spent_by_user["eve"] <= 3 * MICROS
@@ -41,11 +42,11 @@ def test_an_owner_caps_its_own_users_and_no_one_elses() -> None:
     parkade = Parkade()
     for org in ("lab", "acme"):
         parkade.org(org)
-        parkade.do(
-            asked.CreateUser(by=None, user=f"{org}-boss", org=org, role=Role.OWNER, unix_name=None)
-        )
-    parkade.do(asked.SetCap(by="lab-boss", user="lab-boss", cap_micros=MICROS))
-    refusal = parkade.refused(asked.SetCap(by="lab-boss", user="acme-boss", cap_micros=MICROS))
+        parkade.do(builders.create_user(f"{org}-boss", org, role=Role.OWNER))
+    parkade.do(commands.SetCap(by="lab-boss", user="lab-boss", cap_micros=MICROS))
+    refusal = parkade.refused(commands.SetCap(by="lab-boss", user="acme-boss", cap_micros=MICROS))
     assert refusal.reason == "not_found"
-    refusal = parkade.refused(asked.SetGrant(by="lab-boss", org="lab", micros=1, every_us=HOUR_US))
+    refusal = parkade.refused(
+        commands.SetGrant(by="lab-boss", org="lab", micros=1, every_us=HOUR_US)
+    )
     assert refusal.reason == "denied"

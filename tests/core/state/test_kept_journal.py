@@ -1,6 +1,6 @@
 """The journal of each landed version must replay for ever: old files are read, never rewritten.
 
-`python -m tests.core.world.test_kept_journal` writes the file of the present version where there
+`python -m tests.core.state.test_kept_journal` writes the file of the present version where there
 is none yet.
 """
 
@@ -13,8 +13,7 @@ import pytest
 
 from parkade.core.kernel.check import check
 from parkade.core.kernel.evolve import evolve
-from parkade.core.state import commands as asked
-from parkade.core.state import events as happened
+from parkade.core.state import commands, events
 from parkade.core.state.codec import decode_event, encode_event
 from parkade.core.state.events import EVENT_VERSION
 from parkade.core.state.people import Role
@@ -22,7 +21,7 @@ from parkade.core.state.world import Records, World
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
 from tests import builders
-from tests.core.world.story import Parkade
+from tests.core.kernel.story import Parkade
 
 KEPT = Path(__file__).parent / "kept"
 
@@ -40,11 +39,11 @@ def a_year() -> Parkade:
     """A story in which nearly everything happens."""
     parkade = Parkade(retention_us=2 * HOUR_US)
     parkade.org("lab")
-    parkade.do(asked.SetGrant(by=None, org="lab", micros=MICROS, every_us=HOUR_US))
-    parkade.do(asked.CreateUser(by=None, user="eve", org="lab", role=Role.OWNER, unix_name="eve"))
-    parkade.do(asked.SetCap(by=None, user="eve", cap_micros=9 * MICROS))
-    parkade.do(asked.AddToken(by=None, token="t", user="eve", digest="ab" * 32))
-    parkade.do(asked.RevokeToken(by=None, token="t"))
+    parkade.do(commands.SetGrant(by=None, org="lab", micros=MICROS, every_us=HOUR_US))
+    parkade.do(builders.create_user("eve", "lab", role=Role.OWNER, unix_name="eve"))
+    parkade.do(commands.SetCap(by=None, user="eve", cap_micros=9 * MICROS))
+    parkade.do(commands.AddToken(by=None, token="t", user="eve", digest="ab" * 32))
+    parkade.do(commands.RevokeToken(by=None, token="t"))
     parkade.reserve("acme", 2, hours=3)
     parkade.lend("acme", 5, keep=1)
     gang = parkade.bid("lab", 9, nodes=2, max_spend=30)
@@ -54,21 +53,21 @@ def a_year() -> Parkade:
     claim = parkade.claim("acme", 1)
     own = parkade.on_reservation("acme", "acme")
     parkade.run(300)
-    parkade.do(asked.Unclaim(by=None, claim=claim))
-    parkade.do(asked.CordonNode(by=None, node="b3", reason="look"))
-    parkade.do(asked.UncordonNode(by=None, node="b3"))
+    parkade.do(commands.Unclaim(by=None, claim=claim))
+    parkade.do(commands.CordonNode(by=None, node="b3", reason="look"))
+    parkade.do(commands.UncordonNode(by=None, node="b3"))
     parkade.fail(parkade.nodes_of(own)[0])
     parkade.run(300)
     held = parkade.bid("late", 3)
-    parkade.do(asked.Hold(by=None, workload=held))
-    parkade.do(asked.Release(by=None, workload=held))
-    parkade.do(asked.ChangeBid(by=None, workload=held, limit_price_micros=20 * MICROS))
+    parkade.do(commands.Hold(by=None, workload=held))
+    parkade.do(commands.Release(by=None, workload=held))
+    parkade.do(commands.ChangeBid(by=None, workload=held, limit_price_micros=20 * MICROS))
     parkade.run(60)
-    parkade.do(asked.Cancel(by=None, workload=held, now=False))
-    parkade.do(asked.ReportReachability(by=None, pool="pool", is_reachable=False))
-    parkade.do(asked.ReportReachability(by=None, pool="pool", is_reachable=True))
+    parkade.do(commands.Cancel(by=None, workload=held, now=False))
+    parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=False))
+    parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=True))
     parkade.do(
-        asked.SetPrices(
+        commands.SetPrices(
             by=None,
             market="pool",
             pay_as_you_go_micros=13 * MICROS,
@@ -88,24 +87,24 @@ def change_the_fleet(parkade: Parkade) -> None:
     """Nodes come and go, a second pool opens and closes, terms change with a date."""
     second = builders.open_pool("second", {"x": 1}, market="pool", opens=None)
     parkade.do(second)
-    more = asked.Supply(market="pool", opens=None, fabrics=(("x", ("x2",)),))
-    parkade.do(asked.AddNodes(by=None, pool="second", supply=more))
+    more = commands.Supply(market="pool", opens=None, fabrics=(("x", ("x2",)),))
+    parkade.do(commands.AddNodes(by=None, pool="second", supply=more))
     for node in ("x1", "x2"):
-        parkade.do(asked.DrainNode(by=None, node=node, reason="sold"))
-    parkade.do(asked.UndrainNode(by=None, node="x1"))
-    parkade.do(asked.DrainNode(by=None, node="x1", reason="sold"))
-    parkade.do(asked.RemoveNode(by=None, node="x2"))
-    parkade.do(asked.ClosePool(by=None, pool="second"))
-    change = asked.TermsChange(backoff_us=9 * SECOND_US)
+        parkade.do(commands.DrainNode(by=None, node=node, reason="sold"))
+    parkade.do(commands.UndrainNode(by=None, node="x1"))
+    parkade.do(commands.DrainNode(by=None, node="x1", reason="sold"))
+    parkade.do(commands.RemoveNode(by=None, node="x2"))
+    parkade.do(commands.ClosePool(by=None, pool="second"))
+    change = commands.TermsChange(backoff_us=9 * SECOND_US)
     later_us = parkade.now_us + HOUR_US
-    parkade.do(asked.ChangeTerms(by=None, market="pool", change=change, from_us=later_us))
+    parkade.do(commands.ChangeTerms(by=None, market="pool", change=change, from_us=later_us))
     for _ in range(2):
         parkade.bid("poor", 20, nodes=3)
     parkade.clear()
     parkade.start_all()
     rich = parkade.bid("rich", 90, nodes=3)
     parkade.clear()
-    parkade.do(asked.Hold(by=None, workload=rich))
+    parkade.do(commands.Hold(by=None, workload=rich))
     parkade.run(2 * 3600)
 
 
@@ -138,10 +137,8 @@ def test_the_present_version_has_a_kept_journal_with_nearly_every_event() -> Non
     path = KEPT / f"journal-v{EVENT_VERSION}.json"
     kept = msgspec.json.decode(path.read_bytes(), type=Kept)
     told = {json.loads(bytes(raw))["type"] for raw in kept.events}
-    rare = {happened.ClockJumped, happened.ClockConfirmed}
-    assert {
-        kind.__name__ for kind in get_args(happened.AnyEvent) if kind not in rare
-    } - told == set()
+    rare = {events.ClockJumped, events.ClockConfirmed}
+    assert {kind.__name__ for kind in get_args(events.AnyEvent) if kind not in rare} - told == set()
 
 
 if __name__ == "__main__":

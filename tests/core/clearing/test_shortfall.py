@@ -1,14 +1,13 @@
 """Credits for what failed: each node of a reservation once, and only while its owner wants it."""
 
-from parkade.core.state import commands as asked
-from parkade.core.state import events as happened
+from parkade.core.state import commands, events
 from parkade.core.units.money import MICROS
 from parkade.core.workloads.life import Phase
-from tests.core.world.story import Parkade
+from tests.core.kernel.story import Parkade
 
 
 def cancelled(parkade: Parkade, name: str) -> None:
-    parkade.do(asked.Cancel(by=None, workload=name, now=True))
+    parkade.do(commands.Cancel(by=None, workload=name, now=True))
 
 
 def credited(parkade: Parkade) -> int:
@@ -16,7 +15,7 @@ def credited(parkade: Parkade) -> int:
     return sum(
         transfer.micros
         for event in parkade.journal
-        if isinstance(event, happened.MoneyMoved)
+        if isinstance(event, events.MoneyMoved)
         for transfer in event.transfers
         if transfer.kind == "credit"
     )
@@ -35,7 +34,7 @@ def test_many_short_workloads_of_one_reservation_are_credited_for_its_nodes_once
     parkade = given_a_short_owner()
     owns = [parkade.on_reservation("acme", "acme") for _ in range(5)]
     parkade.tick(1800)
-    parkade.do(asked.RestoreNode(by=None, node="a1"))
+    parkade.do(commands.RestoreNode(by=None, node="a1"))
     for own in owns:
         parkade.start_all()
         if parkade.workload(own).attempt is not None:
@@ -48,9 +47,9 @@ def test_claims_and_workloads_that_are_short_are_not_credited_for_the_same_node(
     own = parkade.on_reservation("acme", "acme")
     claim = parkade.claim("acme", 1)
     parkade.tick(1800)
-    parkade.do(asked.RestoreNode(by=None, node="a1"))
+    parkade.do(commands.RestoreNode(by=None, node="a1"))
     cancelled(parkade, own)
-    parkade.do(asked.Unclaim(by=None, claim=claim))
+    parkade.do(commands.Unclaim(by=None, claim=claim))
     parkade.clear()
     assert credited(parkade) == 4 * 2 * MICROS // 2
 
@@ -59,10 +58,10 @@ def test_who_holds_its_own_workload_back_is_not_credited_for_the_time() -> None:
     parkade = given_a_short_owner()
     own = parkade.on_reservation("acme", "acme")
     parkade.tick(600)
-    parkade.do(asked.Hold(by=None, workload=own))
-    parkade.do(asked.RestoreNode(by=None, node="a1"))
+    parkade.do(commands.Hold(by=None, workload=own))
+    parkade.do(commands.RestoreNode(by=None, node="a1"))
     parkade.tick(3600)
-    parkade.do(asked.Release(by=None, workload=own))
+    parkade.do(commands.Release(by=None, workload=own))
     parkade.clear()
     assert parkade.phase(own) is Phase.STARTING
     assert credited(parkade) == 0
@@ -73,7 +72,7 @@ def test_a_node_that_fails_and_comes_back_again_and_again_is_credited_for_its_ti
     own = parkade.on_reservation("acme", "acme")
     for _ in range(3):
         parkade.tick(600)
-        parkade.do(asked.RestoreNode(by=None, node="a1"))
+        parkade.do(commands.RestoreNode(by=None, node="a1"))
         parkade.start_all()
         parkade.fail("a1")
         parkade.ended(own, signal=9)
@@ -88,11 +87,11 @@ def test_a_reservation_is_never_credited_more_than_it_paid_for_the_time() -> Non
     for _ in range(10):
         own = parkade.on_reservation("acme", "acme")
         parkade.tick(60)
-        parkade.do(asked.RestoreNode(by=None, node="a1"))
+        parkade.do(commands.RestoreNode(by=None, node="a1"))
         parkade.start_all()
         parkade.ended(own)
         parkade.fail("a1")
-    parkade.do(asked.EndReservation(by=None, reservation="acme"))
+    parkade.do(commands.EndReservation(by=None, reservation="acme"))
     parkade.tick(3600)
     assert credited(parkade) == 10 * (4 * 2 * MICROS * 60 // 3600)
     assert parkade.balance("org/acme") - before == credited(parkade)
@@ -104,8 +103,8 @@ def test_an_open_end_is_owed_to_the_end_of_the_period_that_is_paid() -> None:
     parkade.tick(1)
     paid = 1_000_000 * MICROS - parkade.balance("org/acme")
     assert paid == 4 * 4 * MICROS
-    parkade.do(asked.EndReservation(by=None, reservation="acme"))
-    again = asked.EndReservation(by=None, reservation="acme")
+    parkade.do(commands.EndReservation(by=None, reservation="acme"))
+    again = commands.EndReservation(by=None, reservation="acme")
     assert parkade.refused(again).reason == "conflict"
     parkade.tick(3600)
     assert 1_000_000 * MICROS - parkade.balance("org/acme") == paid

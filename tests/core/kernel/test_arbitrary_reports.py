@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parkade.core.kernel.deadlines import next_deadline_us
-from parkade.core.state import commands as asked
+from parkade.core.state import commands
 from parkade.core.state.codec import decode_snapshot, encode_event, encode_snapshot
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.workload import Attempt
 from tests.auditor import Discrepancy, audit
-from tests.core.world.story import Parkade
-from tests.core.world.test_journeys import JOURNEYS, ORGS, Journey
+from tests.core.kernel.story import Parkade
+from tests.core.kernel.test_random_days import JOURNEYS, ORGS, Journey
 
 CHARGED = re.compile(r"was charged (\d+) and owed (\d+)")
 """Less than owed is right where the balance or `max_spend` was used up; more never is."""
@@ -51,7 +51,7 @@ class LyingAgents(Journey):
             if (attempt := self.parkade.workload(name).attempt) is not None
         ]
         twice = (*seen, *seen[:1])
-        self.parkade.do(asked.ReportAttempts(by=None, pool="pool", attempts=twice))
+        self.parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=twice))
 
     def _seen(self, attempt: Attempt) -> ObservedAttempt:
         choice = self.chance.choice
@@ -77,16 +77,16 @@ class LyingAgents(Journey):
     def _grant(self) -> None:
         micros = self.chance.choice((0, 5 * MICROS))
         org = self.chance.choice(ORGS)
-        self.ask(asked.SetGrant(by=None, org=org, micros=micros, every_us=600 * SECOND_US))
+        self.ask(commands.SetGrant(by=None, org=org, micros=micros, every_us=600 * SECOND_US))
 
     def _end(self) -> None:
         name = self._some(self.parkade.world.records.reservations)
-        self.ask(asked.EndReservation(by=None, reservation=name))
+        self.ask(commands.EndReservation(by=None, reservation=name))
 
     def _reprice(self) -> None:
         price = self.chance.choice((None, 0, 9 * MICROS))
         self.ask(
-            asked.SetPrices(
+            commands.SetPrices(
                 by=None,
                 market="pool",
                 pay_as_you_go_micros=price,
@@ -111,7 +111,7 @@ def test_whatever_agents_say_the_world_holds_replays_and_comes_to_rest(seed: int
     assert rebuilt.held_on == parkade.world.held_on
     assert rebuilt.promised_on == parkade.world.promised_on
     for name in tuple(parkade.world.live):
-        day.ask(asked.Cancel(by=None, workload=name, now=True))
+        day.ask(commands.Cancel(by=None, workload=name, now=True))
     parkade.stop_all()
     assert not parkade.world.live
     assert all(node.health != "suspect" for node in parkade.world.records.nodes.values())
