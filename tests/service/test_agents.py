@@ -144,7 +144,7 @@ def test_the_agents_token_is_kept_over_restarts_and_made_anew_where_it_is_revoke
     served.stop()
     served.start()
     until(lambda: file.read_text() != first)
-    until(lambda: served.ask("GET", "/pools")["pools"][0]["is_reachable"])
+    until(lambda: served.ask("GET", "/pools")["pools"][0]["agent"] == "heard")
     served.stop()
 
 

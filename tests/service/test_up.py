@@ -18,6 +18,8 @@ import pytest
 from parkade.service.up import listen_on
 from parkade.service.wiring import EXIT_SOFTWARE
 from tests.crash.marketplace import POOL, is_alive
+from parkade.core.state.chain import link
+from parkade.core.state.events import EVENT_VERSION
 from tests.waits import PATIENCE_S, until
 
 
@@ -178,20 +180,23 @@ def wait_for_process(served: Served, workload: str) -> int:
     return found
 
 
-INTRUDER = (
-    "INSERT INTO journal SELECT max(sequence) + 1, max(epoch), max(at_us), 'OrgCreated', 1, ?, 'd'"
-    " FROM journal"
-)
+def intrude(journal: Path, body: bytes) -> None:
+    """Adds an entry as another writer would, its digest included."""
+    with sqlite3.connect(journal) as connection:
+        last = "SELECT sequence, epoch, at_us, digest FROM journal ORDER BY sequence DESC LIMIT 1"
+        sequence, epoch, at_us, before = connection.execute(last).fetchone()
+        entry = (sequence + 1, epoch, at_us, "OrgCreated", EVENT_VERSION, body)
+        names = ("sequence", "epoch", "at_us", "type", "version", "body")
+        digest = link(before, **dict(zip(names, entry, strict=True)))
+        connection.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", (*entry, digest))
+    connection.close()
 
 
 def test_a_server_whose_journal_another_wrote_to_ends_without_answering(served: Served) -> None:
     served.start("--token-file", str(served.folder / "token"))
     served.token = (served.folder / "token").read_text().strip()
     body = b'{"type":"OrgCreated","at_us":1,"org":{"org":"theirs","created_us":1}}'
-    connection = sqlite3.connect(served.data / "parkade.sqlite3")
-    with connection:
-        connection.execute(INTRUDER, [body])
-    connection.close()
+    intrude(served.data / "parkade.sqlite3", body)
     with pytest.raises(httpx.TransportError):
         served.ask("POST", "/orgs", {"org": "mine"})
     assert served.process is not None
