@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
+from parkade.core.state.chain import link
+from parkade.core.state.events import EVENT_VERSION
 from parkade.service.up import listen_on
 from parkade.service.wiring import EXIT_SOFTWARE
 from tests.crash.marketplace import POOL, is_alive
-from parkade.core.state.chain import link
-from parkade.core.state.events import EVENT_VERSION
 from tests.waits import PATIENCE_S, until
 
 

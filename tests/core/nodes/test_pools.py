@@ -195,6 +195,17 @@ def test_a_drained_pool_closes_and_its_market_with_it_unless_another_supplies_it
     assert parkade.world.records.markets == {} and parkade.world.records.nodes == {}
 
 
+def test_a_market_closes_with_its_last_pool_once_its_workloads_are_over() -> None:
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
+    job = parkade.bid("lab", 20, nodes=1)
+    parkade.do(commands.DrainNode(by=None, node="a1", reason="sold"))
+    close = commands.ClosePool(by=None, pool="pool")
+    assert job in parkade.refused(close).detail
+    parkade.do(commands.Cancel(by=None, workload=job, now=True))
+    parkade.do(close)
+    assert parkade.world.records.workloads == {} and parkade.world.records.markets == {}
+
+
 def change(
     parkade: Parkade, *, from_us: int | None = None, **terms: Any
 ) -> tuple[events.AnyEvent, ...]:

@@ -191,22 +191,33 @@ def close_pool(world: World, command: commands.ClosePool, now_us: int) -> Decisi
         return refusal
     left = {node.market for node in world.records.nodes.values() if node.pool != command.pool}
     markets = tuple(sorted({node.market for node in nodes} - left))
-    for market in markets:
-        if (refusal := _is_market_in_use(world, market)) is not None:
-            return refusal
-    return (events.PoolClosed(at_us=now_us, pool=command.pool, markets=markets),)
+    forgotten = _forgotten_with(world, markets)
+    if isinstance(forgotten, Refusal):
+        return forgotten
+    workloads, reservations = forgotten
+    found: list[events.AnyEvent] = []
+    if workloads or reservations:
+        found.append(events.Forgotten(at_us=now_us, workloads=workloads, reservations=reservations))
+    found.append(events.PoolClosed(at_us=now_us, pool=command.pool, markets=markets))
+    return tuple(found)
 
 
-def _is_market_in_use(world: World, market: str) -> Refusal | None:
-    """A market that loses its last node must have no workloads and no reservations left."""
-    workloads = [it for it in world.records.workloads.values() if it.market == market]
-    rights = [it for it in world.records.reservations.values() if it.market == market]
-    if not workloads and not rights:
-        return None
-    return conflict(
-        f"market {market!r} still has {len(workloads)} workloads and {len(rights)} reservations,"
-        " those of the last days included; close the pool when they are over and forgotten"
-    )
+def _forgotten_with(
+    world: World, markets: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]] | Refusal:
+    """(workloads, reservations) of markets that lose their last nodes: all of them must be over,
+    and leave the world with their market. Cost grows with all workloads and reservations."""
+    workloads = [it for it in world.records.workloads.values() if it.market in markets]
+    rights = [it for it in world.records.reservations.values() if it.market in markets]
+    live = [it.workload for it in workloads if not it.phase.is_ended]
+    owed = [it.reservation for it in rights if not it.state.is_over]
+    if live or owed:
+        named = ", ".join([*live, *owed][:3])
+        return conflict(
+            f"{len(live)} workloads and {len(owed)} reservations of this market are not over"
+            f" ({named}, …); cancel or end them first"
+        )
+    return tuple(it.workload for it in workloads), tuple(it.reservation for it in rights)
 
 
 def is_drained(world: World, node: Node) -> bool:
