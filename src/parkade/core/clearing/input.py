@@ -1,5 +1,9 @@
-"""The market's book from the world: who is in the pass, with which seats, and why others are not.
+"""A market's state from the world: the demands that take part in a clearing, with the seats they
+hold, and why other workloads do not take part.
 
+A demand has seats here if it holds them and may keep them, or is promised them: what has had its
+notice comes as a newcomer, so that its next seats are promised while it leaves. Money is looked at
+here and nowhere in the clearing: a bid whose org cannot set its earmark aside does not take part.
 Cost grows with nodes, live workloads and reservations: each is looked at once.
 """
 
@@ -50,16 +54,19 @@ REQUEUED = frozenset(
 
 
 class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is in the pass; `excluded`: live workloads that are not, and why."""
+    """What a clearing is given."""
 
-    book: MarketState
+    state: MarketState
+
     excluded: dict[str, str]
+    """Live workloads of the market that do not take part, and why: a `Why`, or the `Cause` of the
+    stop that ends them."""
 
 
 def build_input(
     world: World, market: Market, now_us: int, *, extra: tuple[Workload, ...] = ()
 ) -> ClearingInput:
-    """The book of a market now; `extra` are workloads that do not exist yet (a dry run)."""
+    """The state of a market now; `extra` are workloads that do not exist yet (a dry run)."""
     open_nodes: dict[str, bool] = {}
     nodes = []
     for node in world.records.nodes.values():
@@ -89,7 +96,7 @@ def build_input(
         for workload in candidates
         if workload.workload not in excluded
     )
-    book = MarketState(
+    state = MarketState(
         at_us=now_us,
         gpus_per_node=market.instance_type.gpus_per_node,
         terms=_terms(market),
@@ -97,7 +104,8 @@ def build_input(
         reservations=_reserved(world, market),
         demands=tuple(demands),
     )
-    return ClearingInput(book=book, excluded=excluded)
+    assert excluded.keys().isdisjoint(demand.demand for demand in demands)
+    return ClearingInput(state=state, excluded=excluded)
 
 
 def _terms(market: Market) -> ClearingTerms:

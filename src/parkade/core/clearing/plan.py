@@ -43,7 +43,7 @@ def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
     why = given.excluded.get(workload.workload)
     if why is not None:
         return _plan(world, workload, None, 0, why)
-    lines = clear(given.book).lines
+    lines = clear(given.state).lines
     line = next(line for line in lines if line.demand == workload.workload)
     displaced = sum(1 for other in lines if other.change in ("preempt", "move"))
     return _plan(world, workload, line, displaced, line.reason.value if line.reason else "")
