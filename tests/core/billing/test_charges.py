@@ -1,4 +1,4 @@
-"""What is billed, from when and until when, who earns it, and what is set aside: by hand.
+"""What is billed, from when and until when, and what it earns: by hand.
 
 At 3600 micro-units per GPU-hour a GPU costs one micro-unit a second, so the expected amounts are
 seconds times GPUs.
@@ -16,7 +16,6 @@ from parkade.core.billing.charges import Postings, Span
 from parkade.core.billing.effects import post_use, rates_from
 from parkade.core.ledger.accounts import OPERATOR, TransferKind, clearing_account
 from parkade.core.state import events
-from parkade.core.state.people import Role, User
 from parkade.core.state.world import World
 from parkade.core.units.money import MICROSECONDS_PER_HOUR
 from parkade.core.units.time import HOUR_US, SECOND_US
@@ -289,93 +288,15 @@ def test_a_credit_reaches_as_far_as_the_operators_account(
         assert (transfer.kind, transfer.reservation) == (TransferKind.CREDIT, "acme")
 
 
-EARMARK_S = 30 + 30 + 5 + 120
-"""Clearing interval, notice, kill and start grace of `builders.terms`."""
-
-
-@pytest.mark.parametrize(
-    ("made", "expected"),
-    [
-        (None, EARMARK_S),
-        (attempt(started_us=None), EARMARK_S),
-        (attempt(started_us=3), EARMARK_S - 120),
-        (attempt(started_us=3, stop=stop()), EARMARK_S),
-    ],
-    ids=["waiting", "starting", "running", "leaving"],
-)
-def test_the_earmark_is_the_limit_until_it_could_be_gone(
-    made: Attempt | None, expected: int
-) -> None:
-    one = workload(attempt=made, spec=builders.spec(gpus=2, limit_price_micros=3600))
-    assert charges.earmark_micros(builders.market("market"), one) == 2 * expected
-
-
-ON_DEMAND = builders.spec(
-    capacity=Capacity(kind=CapacityKind.ON_DEMAND), limit_price_micros=None, max_duration_us=HOUR_US
-)
 ON_RESERVATION = builders.spec(
     capacity=Capacity(kind=CapacityKind.RESERVATION, reservation="acme"), limit_price_micros=None
 )
-SPOT = builders.spec(limit_price_micros=7200)
 
 
-@pytest.mark.parametrize(
-    ("one", "committed"),
-    [
-        (workload(spec=SPOT), 0),
-        (workload(spec=SPOT, promise=promise()), 2 * EARMARK_S),
-        # At 100 s it owes 100 at one a second, and its limit is two a second.
-        (running(attempt(), spec=SPOT), 100 + 2 * (EARMARK_S - 120)),
-        # Killed at 130: 100 owed, and 30 more at its rate.
-        (running(attempt(stop=stop(kill_us=130 * S)), spec=SPOT), 100 + 30),
-        (running(attempt(stop=stop(kill_us=90 * S)), spec=SPOT), 90),
-        (
-            running(attempt(stop=stop(kill_us=130 * S)), spec=SPOT, promise=promise()),
-            100 + 2 * EARMARK_S,
-        ),
-        (running(attempt(rates=(rate(0),)), spec=ON_RESERVATION), 0),
-        # To its end at 3600 and the longest that leaving takes (35 s), at the agreed price.
-        (
-            workload(spec=ON_DEMAND, must_end_us=HOUR_US, agreed_price_micros=3600),
-            3600 + 35 - 100,
-        ),
-        (
-            running(spec=ON_DEMAND, must_end_us=HOUR_US, agreed_price_micros=3600, made=attempt()),
-            100 + 3600 + 35 - 100,
-        ),
-        (workload(spec=ON_DEMAND, must_end_us=S, agreed_price_micros=3600), 0),
-    ],
-    ids=[
-        "spot waits", "spot placed", "spot runs", "spot leaves", "spot past its kill",
-        "spot moves", "on a reservation", "on-demand waits", "on-demand runs", "window over",
-    ],
-)  # fmt: skip
-def test_what_a_live_workload_commits_of_the_balance(one: Workload, committed: int) -> None:
-    made = world(one, balances={"org/lab": 10_000})
-    assert charges.committed_micros(made, one, 100 * S) == committed
-    assert charges.available_micros(made, "lab", 100 * S) == 10_000 - committed
-
-
-def test_accrued_use_is_rounded_up_and_a_leaver_owes_nothing_past_its_kill() -> None:
+def test_accrued_use_is_rounded_up_and_ends_with_the_kill() -> None:
     one = running(attempt(stop=stop(kill_us=1_500_000)))
     assert charges.accrued_micros(world(one), one, 1) == 1
     assert charges.accrued_micros(world(one), one, 9 * S) == 2
-    assert charges.leaving_micros(one, 500_000) == 1
-    assert charges.leaving_micros(one, 9 * S) == 0
-
-
-@pytest.mark.parametrize(
-    ("cap", "spent", "left"), [(None, 5, charges.UNCAPPED_MICROS), (500, 0, 400), (500, 70, 330)]
-)
-def test_a_cap_leaves_what_was_neither_spent_nor_is_owed_by_live_workloads(
-    cap: int | None, spent: int, left: int
-) -> None:
-    users = {
-        "ann": User(user="ann", org="lab", role=Role.MEMBER, unix_name=None, cap_micros=cap),
-    }
-    others = workload("w2", user="bob", attempt=attempt(attempt="w2.1", seats=seats(a2=1)))
-    made = world(running(attempt()), others, users=users, spent_by_user={"ann": spent})
-    assert charges.allowance_micros(made, "ann", 100 * S, cost=charges.accrued_micros) == left
 
 
 @pytest.mark.parametrize(

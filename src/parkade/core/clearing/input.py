@@ -9,12 +9,11 @@ Cost grows with nodes, live workloads and reservations: each is looked at once.
 
 import msgspec
 
-from parkade.core.billing.charges import (
-    accrued_micros,
+from parkade.core.billing.charges import accrued_micros
+from parkade.core.billing.commitments import (
     allowance_micros,
-    committed_micros,
+    committed_without_earmark,
     earmark_micros,
-    leaving_micros,
 )
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
@@ -316,13 +315,6 @@ def _purse(world: World, org: str, now_us: int) -> int:
         committed_without_earmark(world, world.records.workloads[name], now_us)
         for name in world.live_of_org.get(org, {})
     )
-
-
-def committed_without_earmark(world: World, workload: Workload, now_us: int) -> int:
-    """As `committed_micros`, where the earmark of a bid is taken by the caller."""
-    if workload.spec.capacity.kind is CapacityKind.SPOT:
-        return accrued_micros(world, workload, now_us) + leaving_micros(workload, now_us)
-    return committed_micros(world, workload, now_us)
 
 
 def _is_over_budget(world: World, workload: Workload, earmark: int, now_us: int) -> bool:

@@ -1,6 +1,6 @@
 """Reservations, lending and claims: what owners hold and offer."""
 
-from parkade.core.billing.charges import available_micros
+from parkade.core.billing.commitments import available_micros
 from parkade.core.leasing.periods import end_right, next_period
 from parkade.core.reservations.calendar import shape_for
 from parkade.core.reservations.reservation import Claim, Lending, Reservation, ReservationState

@@ -1,6 +1,6 @@
 """The life of a reservation over its window: into force, paid by period, closing, ended."""
 
-from parkade.core.billing.charges import available_micros
+from parkade.core.billing.commitments import available_micros
 from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, Use, org_account
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.state import events

@@ -1,7 +1,7 @@
 """Workloads as their users ask for them: submit, hold, release, bid, cancel."""
 
-from parkade.core.billing.charges import (
-    Postings,
+from parkade.core.billing.charges import Postings
+from parkade.core.billing.commitments import (
     allowance_micros,
     available_micros,
     committed_micros,
