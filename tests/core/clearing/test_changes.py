@@ -196,7 +196,7 @@ def test_only_a_workload_that_cannot_pay_owes_for_the_promise_it_loses(
     changes: dict[str, Any], why: str, charged: bool
 ) -> None:
     limit = 2 if charged else 0.5
-    one = bid("w1", limit, promise=promised(displaces=True, rates=(rate(3600),)))
+    one = bid("w1", limit, promise=promised(displaces=True, busy=1, rates=(rate(3600),)))
     made = records.world(one, nodes=(A1,), **{"balances": RICH} | changes)
     found = clearing(made)
     assert [type(event).__name__ for event in found] == (

@@ -136,7 +136,7 @@ def test_what_runs_to_its_end_is_stopped_and_what_waits_expires() -> None:
 
 
 def test_an_end_that_comes_before_the_start_costs_the_promise_its_minimum_charge() -> None:
-    displacing = promise(seats=seats(a1=1), displaces=True, promised_us=2 * ENDS_S * S)
+    displacing = promise(seats=seats(a1=1), displaces=True, busy=1, promised_us=2 * ENDS_S * S)
     made = world(workload(must_end_us=ENDS_S * S, promise=displacing), balances={"org/lab": 10**6})
     charge, change = take_deadline(made)
     assert isinstance(charge, events.WithdrawalCharged) and charge.at_us == ENDS_S * S

@@ -209,7 +209,7 @@ def test_nothing_is_overdue_where_nothing_is_promised() -> None:
     assert overdue_due_us(made, "gone") is None
 
 
-DISPLACING = promise(seats=seats(a2=2), displaces=True)
+DISPLACING = promise(seats=seats(a2=2), displaces=True, busy=1)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ DISPLACING = promise(seats=seats(a2=2), displaces=True)
             ),
             None,
         ),
-        (workload(promise=promise(displaces=True, rates=(rate(0),))), None),
+        (workload(promise=promise(displaces=True, busy=1, rates=(rate(0),))), None),
     ],
     ids=["no promise", "displaces none", "placed", "still leaves", "healed", "pays nothing"],
 )

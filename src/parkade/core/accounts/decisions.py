@@ -22,6 +22,7 @@ from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
 def open_epoch(world: World, command: commands.OpenEpoch, now_us: int) -> Decision:
     """A new writer's first event; the installation keeps the id of its first."""
     installation = world.records.installation or command.installation
+    assert installation and command.lineage, "a journal's ids are drawn before it is opened"
     return (
         events.EpochOpened(
             at_us=now_us,
@@ -72,6 +73,7 @@ def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision
     if (refusal := bad_name("token", command.token)) is not None:
         return refusal
     user = world.records.users[command.user]
+    assert user.org in world.records.orgs
     if user.role is Role.OPERATOR and not is_operator(world, command.by):
         return denied("only an operator makes an operator's tokens")
     if command.pool is not None and not is_operator(world, command.by):
@@ -94,6 +96,7 @@ def revoke_token(world: World, command: commands.RevokeToken, now_us: int) -> De
     """The token is refused from now on; twice is once."""
     if world.records.tokens[command.token].is_revoked:
         return ()
+    assert world.records.tokens[command.token].user in world.records.users
     return (events.TokenRevoked(at_us=now_us, token=command.token),)
 
 

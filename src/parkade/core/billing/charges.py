@@ -13,7 +13,8 @@ what was accrued, whole micro-units are charged, and the rest is carried by the 
 (`charged_numerator`). So a charge is floor(sum over all spans / 3.6e9) less what was charged
 before, however often use is posted. In the same way the market carries what it owes each account
 below one micro-unit (`Records.owed`), pays whole micro-units in order of account id, and keeps
-the rest in the pot. Shares add up to the rate, so the pot never owes more than it was paid.
+the rest in the pot. Shares add up to the rate, so every micro-unit in the pot is owed to an
+account.
 
     billed from   the first process; where others had to leave for the attempt, the end of the
                   start grace if that comes first
@@ -117,6 +118,7 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
     starts_us = billed_from_us(attempt, terms.start_grace_us)
     if starts_us is None:
         return 0
+    assert 0 <= attempt.charged_numerator < MICROSECONDS_PER_HOUR
     start_us = max(attempt.charged_until_us, starts_us)
     owed = sum(
         span.rate.price_micros * (span.end_us - span.start_us)

@@ -77,6 +77,7 @@ def leaving_micros(workload: Workload, now_us: int) -> int:
     attempt = workload.attempt
     if attempt is None or attempt.stop is None or not attempt.rates:
         return 0
+    assert attempt.stop.kill_us >= attempt.stop.deadline_us
     rate = attempt.rates[-1].price_micros * attempt.gpus
     return ceil_div(rate * max(0, attempt.stop.kill_us - now_us), MICROSECONDS_PER_HOUR)
 

@@ -73,6 +73,7 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
         )
     given = build_input(world, market, now_us)
     outcome = clear(given.state)
+    assert len(outcome.lines) == len(given.state.demands), "each demand has one line"
     return _Changes(world, market, given, outcome, now_us).decided()
 
 
@@ -103,6 +104,7 @@ class _Changes:
             self._compare(line)
         for name, why in self._given.excluded.items():
             self._exclude(self._world.records.workloads[name], why)
+        assert len({events.name_of(it.demand) for it in self._left}) == len(self._left)
         has_changed = self._left or self._won or self._repriced or self._waiting
         if not has_changed and self._outcome.ladder == self._market.ladder:
             return ()
@@ -209,6 +211,7 @@ class _Changes:
 
     def _lose(self, workload: Workload, line: ClearingLine) -> None:
         """Seats lost: notice for what runs, withdrawal of what was only promised."""
+        assert not line.seats, "a loser has no seats"
         attempt = workload.attempt
         if attempt is not None and attempt.stop is None:
             cause = self._displacement.cause_of(workload, attempt)
@@ -223,6 +226,7 @@ class _Changes:
         """The price to win as a newcomer, which is what it will be when it has left."""
         if line.price_to_win_micros is None:
             return line
+        assert line.price_to_win_micros > 0
         credit = self._market.terms.switching_credit
         price = line.price_to_win_micros * (credit.denominator + credit.numerator)
         return msgspec.structs.replace(
@@ -242,6 +246,7 @@ class _Changes:
 
     def _refuse(self, workload: Workload, line: ClearingLine) -> None:
         """A demand without seats; a promise that it still has falls away."""
+        assert not line.seats
         if workload.promise is not None:
             self._withdraw(workload, _reason(line), line)
             return
@@ -329,6 +334,7 @@ def _present_rate(workload: Workload) -> Rate | None:
 
 def _reason(line: ClearingLine) -> str:
     """What was accepted fits when all nodes are well: too large means that some are not."""
+    assert not line.seats, "a winner has no reason to wait"
     if line.reason in (None, WaitReason.TOO_LARGE):
         return WaitReason.NO_ROOM.value
     return line.reason.value

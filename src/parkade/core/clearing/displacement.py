@@ -43,6 +43,7 @@ class Displacement:
 
     def cause_of(self, workload: Workload, attempt: Attempt) -> Cause:
         """Why an attempt that lost its seats leaves."""
+        assert attempt.stop is None, "an attempt that leaves already has its cause"
         if attempt.broken_us is not None:
             return Cause.HEALED
         takers = [taker for seat in attempt.seats for taker in self._takers.get(seat.node, [])]
@@ -71,6 +72,7 @@ class Displacement:
 
     def busy(self, line: ClearingLine) -> int:
         """How many of a winner's seats others still hold."""
+        assert line.demand in self._demands
         return sum(self._is_busy(line.demand, seat) for seat in line.seats)
 
     def marked(

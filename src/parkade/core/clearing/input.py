@@ -119,13 +119,14 @@ def _terms(market: Market) -> ClearingTerms:
 
 
 def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
-    """When the node could be free at the latest, were everybody there told to leave now."""
-    told_us = now_us + market.terms.notice_us + market.terms.kill_us
+    """When the node could be free at the latest, were all its holders given notice now."""
+    assert node.market == market.market
+    noticed_us = now_us + market.terms.notice_us + market.terms.kill_us
     gone = [0]
     for holder in world.held_on[node.node]:
         workload = world.records.workloads.get(holder)
         stop = workload.attempt.stop if workload is not None and workload.attempt else None
-        gone.append(stop.kill_us if stop is not None else told_us)
+        gone.append(stop.kill_us if stop is not None else noticed_us)
     return max(gone)
 
 
@@ -160,6 +161,7 @@ def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> De
     is_seated = claim.seated_us is not None or not _are_reachable(world, claim.seats)
     seats = claim.seats if is_seated else _kept(claim.seats, open_nodes)
     reservation = world.records.reservations[claim.reservation]
+    assert not reservation.state.is_over, "a claim ends with its reservation"
     return Demand(
         demand=claim.claim,
         org=claim.org,
@@ -198,6 +200,7 @@ def _demand(
 ) -> Demand:
     seats, is_pinned = _standing(world, workload, open_nodes)
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
+    assert is_on_demand == (workload.fabric is not None)
     return Demand(
         demand=workload.workload,
         org=workload.org,
@@ -222,8 +225,9 @@ def _standing(
     world: World, workload: Workload, open_nodes: dict[str, bool]
 ) -> tuple[tuple[Seat, ...], bool]:
     """The seats a workload holds and keeps or is promised, and whether it stays there whatever
-    happens: who sits on a node that takes no work is left alone."""
+    happens: the holder of a node that takes no work is left alone."""
     attempt, promise = workload.attempt, workload.promise
+    assert promise is None or attempt is None or attempt.stop is not None
     if promise is not None:
         if not _are_reachable(world, promise.seats):
             return promise.seats, True
@@ -244,7 +248,7 @@ def _use(world: World, org: str, now_us: int) -> int:
 def _excluded(
     world: World, market: Market, candidates: list[Workload], now_us: int
 ) -> dict[str, str]:
-    """Workloads that are not in the pass, and the one reason why."""
+    """Workloads that take no part, and the one reason why."""
     excluded: dict[str, str] = {}
     bidders: list[Workload] = []
     for workload in candidates:
@@ -253,11 +257,13 @@ def _excluded(
             excluded[workload.workload] = why
         elif workload.spec.capacity.kind is CapacityKind.SPOT:
             bidders.append(workload)
-    excluded.update(_unfunded(world, market, bidders, now_us))
-    return excluded
+    unfunded = _unfunded(world, market, bidders, now_us)
+    assert excluded.keys().isdisjoint(unfunded)
+    return excluded | unfunded
 
 
 def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
+    assert not workload.phase.is_ended
     if workload.phase is Phase.HELD:
         return Why.HELD
     attempt = workload.attempt
@@ -274,7 +280,7 @@ def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
 
 
 def _unfunded(world: World, market: Market, bidders: list[Workload], now_us: int) -> dict[str, str]:
-    """Bidders whose org cannot set aside their limit until they could be gone, best bids first."""
+    """Bids that cannot set aside their limit until they could be gone, best bids first."""
     excluded: dict[str, str] = {}
     free: dict[str, int] = {}
     allowances: dict[str, int] = {}
@@ -289,6 +295,7 @@ def _unfunded(world: World, market: Market, bidders: list[Workload], now_us: int
         elif (allowed := _allowed(world, allowances, workload.user, now_us)) < earmark:
             excluded[workload.workload] = Why.USER_CAP
         else:
+            assert earmark <= allowed
             free[workload.org] -= earmark
             allowances[workload.user] = allowed - earmark
     return excluded
@@ -302,6 +309,7 @@ def _allowed(world: World, allowances: dict[str, int], user: str, now_us: int) -
 
 
 def _earmark_order(workload: Workload) -> tuple[bool, int, int, str]:
+    """Bids that have seats come first, then the highest limit, then the older."""
     is_seated = workload.promise is not None or (
         workload.attempt is not None and workload.attempt.stop is None
     )
@@ -321,4 +329,5 @@ def _is_over_budget(world: World, workload: Workload, earmark: int, now_us: int)
     most = workload.spec.max_spend_micros
     if most is None:
         return False
+    assert workload.spent_micros <= most
     return workload.spent_micros + accrued_micros(world, workload, now_us) + earmark > most

@@ -39,6 +39,7 @@ def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
     if isinstance(workload, Refusal):
         return workload
     market = world.records.markets[workload.market]
+    assert workload.workload not in world.records.workloads, "a dry run of what exists"
     given = build_input(world, market, now_us, extra=(workload,))
     why = given.excluded.get(workload.workload)
     if why is not None:

@@ -32,6 +32,7 @@ def period_due_us(world: World, reservation: Reservation) -> int | None:
 
 def take_period(world: World, reservation: Reservation, at_us: int) -> tuple[events.AnyEvent, ...]:
     """What happens to the reservation at this instant."""
+    assert period_due_us(world, reservation) is not None
     end_us = reservation.window.end_us
     if reservation.state.is_over:
         name = reservation.reservation
@@ -60,8 +61,8 @@ def _forget_due_us(world: World, reservation: Reservation) -> int | None:
 
 
 def _has_paid(reservation: Reservation) -> bool:
-    """The first period of a window is paid when it is sold, so that nobody blocks the calendar for
-    nothing."""
+    """Whether the first period is paid: it is when a window is sold, so that none blocks the
+    calendar for nothing."""
     return reservation.paid_until_us > reservation.window.start_us
 
 
@@ -72,12 +73,14 @@ def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
     until_us = paid_us + period_us
     if reservation.window.end_us is not None:
         until_us = min(until_us, reservation.window.end_us)
+    assert start_us <= paid_us < until_us, "a window that is paid has no next period"
     rate = reservation.rate_micros_per_hour
     return until_us, amount_of(rate, until_us - start_us) - amount_of(rate, paid_us - start_us)
 
 
 def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[events.AnyEvent, ...]:
     until_us, micros = next_period(world, reservation)
+    assert micros >= 0
     if available_micros(world, reservation.org, at_us) < micros:
         return end_right(world, reservation, ReservationState.LAPSED, at_us)
     transfer = Transfer(
@@ -115,7 +118,9 @@ def _change(
 
 
 def _notices(world: World, reservation: Reservation, at_us: int) -> tuple[events.StopOrdered, ...]:
-    """Its own workloads are told in time to be gone at the end. Cost grows with the org's."""
+    """Notices for its own workloads, in time to be gone at the end. Cost grows with the org's
+    workloads."""
+    assert reservation.window.end_us is not None
     return tuple(
         order_stop(world, workload, Cause.EXPIRED, at_us=at_us)
         for name in world.live_of_org.get(reservation.org, {})
@@ -130,6 +135,7 @@ def end_right(
 ) -> tuple[events.AnyEvent, ...]:
     """The right ends: claims are idle, what waits for it expires; what still runs on it loses its
     seats in the next clearing. Cost grows with live claims and workloads."""
+    assert state.is_over and not reservation.state.is_over
     name = reservation.reservation
     ended_us = max(at_us, reservation.window.start_us)
     found: list[events.AnyEvent] = [

@@ -19,6 +19,7 @@ def org_account(org: str) -> str:
 
 def clearing_account(market: str) -> str:
     """Where a market's charges wait until they are split."""
+    assert market
     return f"clearing/{market}"
 
 
@@ -68,7 +69,7 @@ class Ledger:
         return self.balances.get(account, 0)
 
     def post(self, transfer: Transfer) -> None:
-        """Moves the money; asserts that nobody but the world outside falls below zero."""
+        """Moves the money; asserts that no account but the world outside falls below zero."""
         assert transfer.micros > 0 and transfer.debit != transfer.credit
         left = self.balance(transfer.debit) - transfer.micros
         assert transfer.debit == EXTERNAL or left >= 0, f"{transfer.debit} would hold {left}"

@@ -85,6 +85,7 @@ def _posted(
 
 def _after(workload: Workload, event: events.UsePosted | None) -> Workload:
     """The workload with what an event charges it counted as spent."""
+    assert event is None or event.workload == workload.workload
     transfers = () if event is None else event.transfers
     paid = sum(it.micros for it in transfers if it.credit.startswith("clearing/"))
     return replace(workload, spent_micros=workload.spent_micros + paid)
@@ -139,7 +140,8 @@ def _ended(
 
 
 def _is_lost(seen: ObservedAttempt) -> bool:
-    """Whether nobody knows how a rank ended: the platform's doing, not the program's."""
+    """Whether it is unknown how a rank ended: the platform's doing, not the program's."""
+    assert seen.phase is EnginePhase.RELEASED, "what still runs has no end to judge"
     return seen.launch_error is None and (
         not seen.exits or any(exit.code is None and exit.signal is None for exit in seen.exits)
     )
@@ -149,6 +151,7 @@ def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
     """Its end; where it was stopped without the notice it was promised, its last checkpoint, at
     most an hour before."""
     until_us = billed_to_us(attempt, at_us)
+    assert until_us <= at_us, "nothing after the end is billed"
     if not is_lost:
         return until_us
     return min(until_us, max(attempt.checkpoint_us or 0, until_us - HOUR_US))
@@ -206,6 +209,7 @@ def _judge(
 
 
 def _why_expired(world: World, workload: Workload) -> Why:
+    assert workload.attempt is not None and workload.attempt.stop is not None
     reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")
     if reservation is not None and reservation.state is not ReservationState.IN_FORCE:
         return Why.RESERVATION_ENDED

@@ -17,5 +17,7 @@ def link(
 
     Every field is bound, each on a place of its own, the encoded event last.
     """
+    assert len(before) == len(GENESIS) and sequence > 0
+    assert "\n" not in type, "fields are told apart by line breaks"
     head = f"{before}\n{sequence}\n{epoch}\n{at_us}\n{type}\n{version}\n"
     return hashlib.sha256(head.encode() + body).hexdigest()

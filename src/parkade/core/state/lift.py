@@ -12,6 +12,7 @@ Fields = dict[str, Any]
 
 def lift(event: Fields, version: int) -> Fields:
     """The event, as JSON decodes it, in the form of the present version."""
+    assert version >= 1
     if version < 2:
         event = _LIFTS_1.get(event["type"], _unchanged)(event)
     return event
