@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from parkade.core.kernel.evolve import evolve
 from parkade.core.leasing.periods import end_right, next_period, period_due_us, take_period
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.state import events
@@ -179,3 +180,29 @@ def test_what_is_over_is_forgotten() -> None:
     assert take_period(world(record), record, 33 * H) == (
         events.Forgotten(at_us=33 * H, workloads=(), reservations=("acme",)),
     )
+
+
+def test_the_worked_example_of_the_theory_of_operation() -> None:
+    record = made(SOLD, 5, 9, paid_until_us=5 * H)
+    it = world(record, balances={"org/acme": 1000 * MICROS})
+    found: list[tuple[int, str, int]] = []
+    while not it.records.reservations["acme"].state.is_over:
+        now = it.records.reservations["acme"]
+        due_us = period_due_us(it, now)
+        assert due_us is not None
+        for event in take_period(it, now, due_us):
+            evolve(it, event)
+            match event:
+                case events.ReservationPaid(transfers=(transfer,)):
+                    found.append((due_us // S, "paid", transfer.micros // MICROS))
+                case events.ReservationChanged(state=state):
+                    found.append((due_us // S, state.value, 0))
+    assert found == [
+        (0, "paid", 32),
+        (5 * 3600 - 35, "in_force", 0),
+        (6 * 3600, "paid", 32),
+        (7 * 3600, "paid", 32),
+        (8 * 3600, "paid", 32),
+        (9 * 3600 - 35, "closing", 0),
+        (9 * 3600, "ended", 0),
+    ]

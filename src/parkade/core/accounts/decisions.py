@@ -55,7 +55,7 @@ def create_user(world: World, command: commands.CreateUser, now_us: int) -> Deci
     if command.role is Role.OPERATOR and not is_for_all:
         return denied("only an operator makes operators")
     if command.unix_name is not None and not is_for_all:
-        return denied("only an operator says as which Unix user somebody's workloads run")
+        return denied("only an operator says as which Unix user a person's workloads run")
     if (refusal := bad_name("user", command.user)) is not None:
         return refusal
     if command.user in world.records.users:
@@ -69,7 +69,7 @@ def create_user(world: World, command: commands.CreateUser, now_us: int) -> Deci
 
 
 def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision:
-    """A token for a user: one's own, or anybody's of one's org for an owner."""
+    """A token for a user: for oneself, or, as an owner, for a user of the own org."""
     if (refusal := bad_name("token", command.token)) is not None:
         return refusal
     user = world.records.users[command.user]

@@ -1,4 +1,4 @@
-"""Effects at the desk: epochs, people, tokens, money, prices."""
+"""Effects on orgs, users, tokens, grants and caps."""
 
 from msgspec.structs import replace
 

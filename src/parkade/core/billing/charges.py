@@ -2,11 +2,11 @@
 
 Theory of operation
 -------------------
-An attempt has *rates*: from which instant it pays which price per GPU-hour, and who earns how
-much of it. A clearing appends a rate where the price changed; nothing is charged then. Use is
-*posted* later, each full hour and when the attempt ends: the stretch since the last posting is
-cut into *spans* of one rate each, and each span is one transfer from the org to the market's
-clearing account (the *pot*), with its GPUs, price and window.
+An attempt has *rates*: from which instant it pays which price per GPU-hour, and how much of it
+each account earns. A clearing appends a rate where the price changed; nothing is charged then.
+Use is *posted* later, each full hour and when the attempt ends: the stretch since the last
+posting is cut into *spans* of one rate each, and each span is one transfer from the org to the
+market's clearing account (the *pot*), with its GPUs, price and window.
 
 Amounts are numerators over 3.6e9, the microseconds of an hour: price x GPUs x microseconds. Of
 what was accrued, whole micro-units are charged, and the rest is carried by the attempt

@@ -2,8 +2,9 @@
 
 Theory of operation
 -------------------
-The market answers who has which seats at which price, whatever it was before. This module compares
-that answer with the world, demand by demand, and writes one `Cleared` event of what differs:
+The market answers which demand has which seats at which price, whatever it was before. This
+module compares that answer with the world, demand by demand, and writes one `Cleared` event of
+what differs:
 
     line            the demand has           what follows                       part of the event
     keep            seats                    nothing, or another price          repriced
@@ -14,9 +15,9 @@ that answer with the world, demand by demand, and writes one `Cleared` event of 
     preempt, wait   a promise                the promise falls away             left
     wait            none                     the reason, where it changed       waiting
 
-Reclaim, preemption, moving, healing and backfilling are lines of this table; there is no second way
-to lose or to get a seat. A workload that takes no part (`ClearingInput.excluded`) is treated as one
-that lost, with that reason.
+Reclaim, preemption, moving, healing and backfilling are lines of this table; there is no second
+way to lose or to get a seat. A workload that takes no part (`ClearingInput.excluded`) is treated
+as one that lost, with that reason.
 
 Invariants. A clearing of an unchanged world makes no event. What frees seats and what is promised
 there is one event, so that no third demand comes between. A notice is given once: an attempt that

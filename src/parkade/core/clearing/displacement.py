@@ -1,10 +1,10 @@
 """What leaves for what: the cause and the notice of each attempt that a clearing ends, and which
 winners displace others.
 
-A winner *takes* a node where it gets seats that it does not have now. An attempt with seats on such
-a node leaves for it. The winner *displaces* if its seats do not fit beside what still leaves there
-because it was outbid or moved: then it owes the minimum charge (`billing.charges`). An owner that
-reclaims displaces nothing in this sense, because that is its right.
+A winner *takes* a node where it gets seats that it does not have now. An attempt with seats on
+such a node leaves for it. The winner *displaces* if its seats do not fit beside what still leaves
+there because it was outbid or moved: then it owes the minimum charge (`billing.charges`). An
+owner that reclaims displaces nothing in this sense, because that is its right.
 """
 
 from collections.abc import Iterable
@@ -78,7 +78,7 @@ class Displacement:
     def marked(
         self, won: Iterable[events.Won], left: Iterable[events.Leaving]
     ) -> tuple[events.Won, ...]:
-        """The winners, those marked as displacing whose seats do not fit beside what leaves."""
+        """The winners; those are marked as displacing that do not fit beside what still leaves."""
         leaving = {
             (seat.node, each.stop.cause)
             for each in left

@@ -57,7 +57,7 @@ def _leave(world: World, leaving: events.Leaving, at_us: int) -> None:
 
 
 def _vacated(world: World, name: str, at_us: int) -> Claim:
-    """A claim whose seats, if it had them, are left to the next tenant."""
+    """A claim that leaves the seats it had, if any, to the next tenant."""
     claim = world.records.claims[name]
     if claim.seated_us is not None:
         vacate(world, claim.seats, at_us)

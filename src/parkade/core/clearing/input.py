@@ -3,7 +3,8 @@ hold, and why other workloads do not take part.
 
 A demand has seats here if it holds them and may keep them, or is promised them: what has had its
 notice comes as a newcomer, so that its next seats are promised while it leaves. Money is looked at
-here and nowhere in the clearing: a bid whose org cannot set its earmark aside does not take part.
+here and nowhere in the clearing: a bid does not take part where its org
+cannot set its earmark aside.
 Cost grows with nodes, live workloads and reservations: each is looked at once.
 """
 

@@ -17,7 +17,7 @@ from parkade.core.workloads.workload import Attempt, Promise, Workload
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`change` is start or wait; prices are micro-units per GPU-hour, `rate` per hour for all.
 
-    `displaces` names how many attempts would be told to leave; `why` and `price_to_win_micros`
+    `displaces` names how many attempts would get their notice; `why` and `price_to_win_micros`
     where it would wait. `attempt` is what it would be launched as; where it would wait, on seats
     that it could have.
     """

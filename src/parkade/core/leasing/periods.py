@@ -1,4 +1,40 @@
-"""The life of a reservation over its window: into force, paid by period, closing, ended."""
+"""The life of a reservation over its window: into force, paid by period, closing, ended.
+
+Theory of operation
+-------------------
+A reservation is a right over a window that is owed whether it is used or not. Nothing in it waits
+for a command: what happens next, and when, follows from its record alone (`period_due_us`), and
+`take_period` says what that is, at its own instant, however late it is taken.
+
+    sold        the first period is charged at once; `leave_us` (notice + kill + turnaround) before
+                the window begins it comes into force, so that guests are gone in time
+    in force    it takes part in clearings; each period is charged when the last one is used up
+    closing     `leave_us` before the end its own workloads get their notice
+    ended       claims are given up, what waits for it expires, what still runs loses its seats in
+                the next clearing; a retention later it is forgotten
+    lapsed      the same, at the instant at which a period could not be paid
+
+Charges are differences of one exact amount: the period from `paid_until_us` to the next instant
+costs floor(rate x time since the start) at that instant less the same at `paid_until_us`. So all
+periods together cost the window exactly, whatever each was rounded to.
+
+Invariants
+  - `paid_until_us` only grows, and it is in the same event as the transfer.
+  - A window that begins later has paid its first period, so none blocks the calendar for nothing.
+  - A right that is over does not come back.
+
+Example (computed by `tests/core/leasing/test_periods.py`). Two nodes of four GPUs at 4 per
+GPU-hour cost 32 an hour, and the billing period is an hour. Sold now for the hours from 5 to 9,
+with 35 s to leave:
+
+    0:00:00   sold; the hour from 5 to 6 is charged: 32
+    4:59:25   in force: guests of its nodes get their notice in this clearing
+    6:00:00   the next hour is charged, and again at 7 and 8: 128 in all
+    8:59:25   closing: its own workloads get their notice
+    9:00:00   ended
+
+Decision record 2: lapsing, and why the first period is paid at the sale.
+"""
 
 from parkade.core.billing.commitments import available_micros
 from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, Use, org_account

@@ -46,16 +46,30 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """One movement of money and everything that explains it; `use` where it pays for time."""
+    """One movement of money and everything that explains it."""
 
     kind: TransferKind
+
     debit: str
+    """The account that pays."""
+
     credit: str
+    """The account that receives."""
+
     micros: int
+    """More than 0."""
+
     reservation: str | None = None
+    """Where it was for one."""
+
     workload: str | None = None
+    """Where it was for one."""
+
     attempt: str | None = None
+    """None where it was for a promise that was given up."""
+
     use: Use | None = None
+    """The time that it pays for; None where it pays for none."""
 
 
 class Ledger:

@@ -13,7 +13,7 @@ from parkade.core.units.time import Window
 
 
 class Sold(msgspec.Struct, frozen=True, kw_only=True):
-    """Nodes of a fabric that are someone's over a window."""
+    """Nodes of a fabric that are sold over a window."""
 
     fabric: str
     nodes: int

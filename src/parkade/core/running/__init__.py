@@ -37,7 +37,7 @@ Example (computed by `tests/core/running/test_life_of_an_attempt.py`). w1 runs o
 the node a1 when w2, of another org, outbids it. Notice 30 s, kill 5 s, turnaround 20 s, in
 seconds:
 
-    1000   clearing: w1 is told to be gone by 1030, killed at 1035; w2 is placed on a1
+    1000   clearing: w1 has its notice until 1030, its kill at 1035; w2 is placed on a1
     1012   w1 exits 85: released, queued again, one preemption and no failure
     1032   a1 is clean: w2.1 is launched, generation 1; w2 is starting
     1034   its first process is reported: w2 is running, and billed from here

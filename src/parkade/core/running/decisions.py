@@ -163,7 +163,7 @@ def _bad_reservation(world: World, command: commands.Submit, market: Market) -> 
 def _on_demand_fabric(
     world: World, command: commands.Submit, market: Market, now_us: int, must_end_us: int
 ) -> str | Refusal:
-    """The fabric whose calendar takes the window: the tightest that has room for all of it."""
+    """The tightest fabric that has room in its calendar for all of the window."""
     spec = command.spec
     assert now_us < must_end_us and spec.max_duration_us is not None
     window = Window(start_us=now_us, end_us=must_end_us)
@@ -294,7 +294,7 @@ def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decisi
     if is_lower and promise is not None and promise.displaces:
         return Refusal(
             reason=Reason.CONFLICT,
-            detail="others were told to leave for this bid; it can be lowered once it has started,"
+            detail="others got their notice for this bid; it can be lowered once it has started,"
             " or cancelled for the minimum charge",
         )
     return (

@@ -38,11 +38,11 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
         pool = world.pool_of(attempt.seats)
         if pool is None or pool.pool != command.pool:
             continue
-        found.extend(_news(world, postings, workload, seen, now_us))
+        found.extend(_observed(world, postings, workload, seen, now_us))
     return tuple(found)
 
 
-def _news(
+def _observed(
     world: World, postings: Postings, workload: Workload, seen: ObservedAttempt, now_us: int
 ) -> list[events.AnyEvent]:
     found: list[events.AnyEvent] = []
@@ -71,8 +71,8 @@ def _news(
 def _posted(
     postings: Postings, workload: Workload, now_us: int
 ) -> tuple[events.UsePosted | events.BudgetNoted, ...]:
-    """The charges of the full hours since the last posting, of what is seen to run: nobody pays
-    for hours in which nothing was heard before the end is known."""
+    """The charges of the full hours since the last posting, while the attempt is seen to run: hours
+    in which nothing was heard are not charged before the end is known."""
     attempt = workload.attempt
     assert attempt is not None
     hour_us = now_us // HOUR_US * HOUR_US
@@ -232,7 +232,7 @@ def summary_of(seen: ObservedAttempt) -> str:
 
 
 def _not_before_us(world: World, workload: Workload, cause: Cause | None, at_us: int) -> int:
-    """Back-off of who is preempted again and again soon after it started: doubled each time."""
+    """Until when it waits: exponential back-off after repeated early preemption; 0: it does not."""
     attempt = workload.attempt
     assert attempt is not None
     if cause not in (Cause.OUTBID, Cause.RECLAIMED) or workload.preemptions < 1:
@@ -247,7 +247,7 @@ def _not_before_us(world: World, workload: Workload, cause: Cause | None, at_us:
 
 def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyEvent]:
     """Nodes that were suspect only because this attempt was overdue are well again, unless
-    another that was told to leave is still there."""
+    another under notice is still there."""
     assert workload.attempt is not None
     found: list[events.AnyEvent] = []
     for seat in workload.attempt.seats:

@@ -151,7 +151,7 @@ def withdrawal_charge(
     world: World, workload: Workload, postings: Postings, at_us: int
 ) -> tuple[events.WithdrawalCharged, ...]:
     """What is owed where a promise for which others had to leave is given up before it started,
-    also by a workload that still leaves other seats; not by one whose node broke."""
+    also by a workload that still leaves other seats; not by one with a broken node."""
     promise, attempt = workload.promise, workload.attempt
     if promise is None or not promise.displaces:
         return ()

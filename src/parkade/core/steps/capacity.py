@@ -41,7 +41,7 @@ def has_one_pool(world: World, market: str) -> bool:
 
 
 def sold(world: World, market: Market) -> tuple[Sold, ...]:
-    """Everything of a market that is someone's over a window: reservations and on-demand.
+    """Everything of a market that is sold over a window: reservations and on-demand.
 
     Cost grows with its reservations and live workloads.
     """
