@@ -175,7 +175,7 @@ def _parts_of_clearing(town: Town, size: Size, markets: str) -> list[Figure]:
         _figure(
             "world.clearing_market",
             "ms",
-            repeated_ms(lambda: clear(given.book), size.repeat),
+            repeated_ms(lambda: clear(given.state), size.repeat),
             f"of it, who wins where at what price: {markets}, all seated",
         ),
     ]

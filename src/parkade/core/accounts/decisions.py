@@ -22,6 +22,7 @@ from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
 def open_epoch(world: World, command: commands.OpenEpoch, now_us: int) -> Decision:
     """A new writer's first event; the installation keeps the id of its first."""
     installation = world.records.installation or command.installation
+    assert installation and command.lineage, "a journal's ids are drawn before it is opened"
     return (
         events.EpochOpened(
             at_us=now_us,
@@ -54,7 +55,7 @@ def create_user(world: World, command: commands.CreateUser, now_us: int) -> Deci
     if command.role is Role.OPERATOR and not is_for_all:
         return denied("only an operator makes operators")
     if command.unix_name is not None and not is_for_all:
-        return denied("only an operator says as which Unix user somebody's workloads run")
+        return denied("only an operator says as which Unix user a person's workloads run")
     if (refusal := bad_name("user", command.user)) is not None:
         return refusal
     if command.user in world.records.users:
@@ -68,10 +69,11 @@ def create_user(world: World, command: commands.CreateUser, now_us: int) -> Deci
 
 
 def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision:
-    """A token for a user: one's own, or anybody's of one's org for an owner."""
+    """A token for a user: for oneself, or, as an owner, for a user of the own org."""
     if (refusal := bad_name("token", command.token)) is not None:
         return refusal
     user = world.records.users[command.user]
+    assert user.org in world.records.orgs
     if user.role is Role.OPERATOR and not is_operator(world, command.by):
         return denied("only an operator makes an operator's tokens")
     if command.pool is not None and not is_operator(world, command.by):
@@ -94,6 +96,7 @@ def revoke_token(world: World, command: commands.RevokeToken, now_us: int) -> De
     """The token is refused from now on; twice is once."""
     if world.records.tokens[command.token].is_revoked:
         return ()
+    assert world.records.tokens[command.token].user in world.records.users
     return (events.TokenRevoked(at_us=now_us, token=command.token),)
 
 

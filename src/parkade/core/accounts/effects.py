@@ -1,4 +1,4 @@
-"""Effects at the desk: epochs, people, tokens, money, prices."""
+"""Effects on orgs, users, tokens, grants and caps."""
 
 from msgspec.structs import replace
 
@@ -18,21 +18,26 @@ def create_user(world: World, event: events.UserCreated) -> None:
 
 
 def add_token(world: World, event: events.TokenAdded) -> None:
+    assert event.token.token not in world.records.tokens and not event.token.is_revoked
+    assert event.token.user in world.records.users
     world.records.tokens[event.token.token] = event.token
     world.tokens_by_digest[event.token.digest] = event.token.token
 
 
 def revoke_token(world: World, event: events.TokenRevoked) -> None:
     token = world.records.tokens[event.token]
+    assert not token.is_revoked
     world.records.tokens[event.token] = replace(token, is_revoked=True)
 
 
 def set_grant(world: World, event: events.GrantSet) -> None:
     org = world.records.orgs[event.org]
+    assert event.grant is None or (event.grant.micros > 0 and event.grant.every_us > 0)
     world.records.orgs[event.org] = replace(org, grant=event.grant)
     world.agenda.add(Entry.GRANT, event.org)
 
 
 def set_cap(world: World, event: events.CapSet) -> None:
+    assert event.cap_micros is None or event.cap_micros >= 0
     user = world.records.users[event.user]
     world.records.users[event.user] = replace(user, cap_micros=event.cap_micros)

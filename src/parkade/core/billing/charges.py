@@ -1,16 +1,47 @@
-"""What use costs, who earns it, and what is set aside: charges, payouts, earmarks.
+"""What use costs and what it earns: charges and payouts, exact to a fraction of a micro-unit.
 
-A charge over rates is floor(sum of price x GPUs x microseconds / 3.6e9) less what was charged
-before: what stays below one micro-unit is carried as a numerator. The market's clearing account
-receives each charge and pays what is owed in whole micro-units, in order of account id; the rest
-waits there (DESIGN.md 4.5).
+Theory of operation
+-------------------
+An attempt has *rates*: from which instant it pays which price per GPU-hour, and how much of it
+each account earns. A clearing appends a rate where the price changed; nothing is charged then.
+Use is *posted* later, each full hour and when the attempt ends: the stretch since the last
+posting is cut into *spans* of one rate each, and each span is one transfer from the org to the
+market's clearing account (the *pot*), with its GPUs, price and window.
+
+Amounts are numerators over 3.6e9, the microseconds of an hour: price x GPUs x microseconds. Of
+what was accrued, whole micro-units are charged, and the rest is carried by the attempt
+(`charged_numerator`). So a charge is floor(sum over all spans / 3.6e9) less what was charged
+before, however often use is posted. In the same way the market carries what it owes each account
+below one micro-unit (`Records.owed`), pays whole micro-units in order of account id, and keeps
+the rest in the pot. Shares add up to the rate, so every micro-unit in the pot is owed to an
+account.
+
+    billed from   the first process; where others had to leave for the attempt, the end of the
+                  start grace if that comes first
+    billed to     the end of the last process, at most the kill or the failure of a node
+    posted to     what is beyond dispute: the last checkpoint or an hour ago, the later of both
+
+Invariants
+  - No charge twice: `charged_until_us` is in the same event as the transfers.
+  - No balance falls below zero and no workload pays above `max_spend`: what a late clearing let
+    grow beyond that is cut off and never charged.
+  - Every charge says which GPUs, at which price, over which window.
+  - pot x 3.6e9 <= sum of what the market owes below one micro-unit (`kernel.check`).
+
+Example (computed by `tests/core/billing/test_charges.py`). An attempt has two GPUs at 1800 a
+GPU-hour: 3600 an hour, one micro-unit a second, of which acme earns 2400 and the operator 1200.
+
+    at      accrued      charged  carried   pot owes acme      pot owes operator   pot holds
+    2.5 s   2.5 x 3.6e9  2        1.8e9     6.0e9: pays 1      3.0e9: pays 0       1
+    3.0 s   0.5 x 3.6e9  1        0         3.6e9: pays 1      3.6e9: pays 1       0
+
+At 2.5 s the pot receives 2 and pays acme 1; 2.4e9 stay owed to acme and 3.0e9 to the operator.
+
+Decision record 2 says why posting lags, and why charges are cut at the balance.
 """
-
-from collections.abc import Callable
 
 import msgspec
 
-from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import (
     OPERATOR,
     Transfer,
@@ -24,10 +55,7 @@ from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
 from parkade.core.units.time import HOUR_US
-from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Rate, Workload
-
-UNCAPPED_MICROS = 2**62
 
 
 def transfers_of(event: events.AnyEvent) -> tuple[Transfer, ...]:
@@ -36,7 +64,7 @@ def transfers_of(event: events.AnyEvent) -> tuple[Transfer, ...]:
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of use at one rate."""
+    """A stretch of use at one rate: [start_us, end_us)."""
 
     rate: Rate
     start_us: int
@@ -46,6 +74,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 def billed_from_us(attempt: Attempt, start_grace_us: int) -> int | None:
     """From when an attempt is billed: its first process, or, where others had to leave for it,
     the end of the start grace if that comes first; None while neither is known."""
+    assert start_grace_us >= 0
     if not attempt.displaced:
         return attempt.started_us
     grace_ends_us = attempt.ordered_us + start_grace_us
@@ -67,7 +96,8 @@ def spans(attempt: Attempt, start_us: int, end_us: int) -> tuple[Span, ...]:
 
     Cost grows with the rates since the last posting: at most one a clearing for an hour.
     """
-    found = []
+    assert attempt.rates, "an attempt always has the rate in force"
+    found: list[Span] = []
     ends = [rate.from_us for rate in attempt.rates[1:]]
     begins_us = start_us
     for rate, rate_ends_us in zip(attempt.rates, [*ends, end_us], strict=True):
@@ -75,6 +105,7 @@ def spans(attempt: Attempt, start_us: int, end_us: int) -> tuple[Span, ...]:
         if begins_us < ends_us:
             found.append(Span(rate=rate, start_us=begins_us, end_us=ends_us))
             begins_us = ends_us
+    assert sum(it.end_us - it.start_us for it in found) == max(0, end_us - start_us)
     return tuple(found)
 
 
@@ -87,6 +118,7 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
     starts_us = billed_from_us(attempt, terms.start_grace_us)
     if starts_us is None:
         return 0
+    assert 0 <= attempt.charged_numerator < MICROSECONDS_PER_HOUR
     start_us = max(attempt.charged_until_us, starts_us)
     owed = sum(
         span.rate.price_micros * (span.end_us - span.start_us)
@@ -111,9 +143,9 @@ class Postings:
         self, workload: Workload, *, until_us: int, at_us: int, minimum_us: int = 0
     ) -> events.UsePosted | None:
         """Charges the attempt's use up to an instant, and what is missing to `minimum_us` of it,
-        and pays who earned it; None if nothing is billed."""
+        and pays the accounts that earned it; None if nothing is billed."""
         attempt = workload.attempt
-        assert attempt is not None
+        assert attempt is not None and minimum_us >= 0
         if all(rate.price_micros == 0 for rate in attempt.rates):
             return None
         terms = self._world.records.markets[workload.market].terms
@@ -171,6 +203,7 @@ class Postings:
         self, reservation: Reservation, micros: int, *, at_us: int
     ) -> events.MoneyMoved | None:
         """Pays an owner back, as far as the operator's account reaches."""
+        assert micros >= 0, "a credit is never taken back"
         paid = min(micros, self._balance(OPERATOR))
         if paid <= 0:
             return None
@@ -192,6 +225,7 @@ class Postings:
         self._charge(posting, span, TransferKind.MINIMUM_CHARGE)
 
     def _charge(self, posting: "_Posting", span: Span, kind: TransferKind) -> None:
+        assert span.start_us < span.end_us, "an empty span is no charge"
         workload = posting.workload
         account, pot = org_account(workload.org), clearing_account(workload.market)
         rate = span.rate.price_micros * posting.gpus
@@ -205,6 +239,7 @@ class Postings:
         micros, posting.numerator = divmod(
             posting.numerator + rate * length_us, MICROSECONDS_PER_HOUR
         )
+        assert 0 <= posting.numerator < MICROSECONDS_PER_HOUR and 0 <= micros <= left
         for earner, share in span.rate.shares:
             self._owed[(workload.market, earner)] = (
                 self._owed_to(workload.market, earner) + share * length_us
@@ -237,6 +272,7 @@ class Postings:
         for earner in sorted(posting.earners):
             owed = self._owed_to(market, earner)
             micros = min(owed // MICROSECONDS_PER_HOUR, self._balance(pot))
+            assert micros >= 0
             self._owed[(market, earner)] = owed - micros * MICROSECONDS_PER_HOUR
             posting.owed.append((earner, self._owed[(market, earner)]))
             if micros > 0:
@@ -259,7 +295,9 @@ class Postings:
         return self._owed.get((market, account), recorded)
 
     def _move(self, debit: str, credit: str, micros: int) -> None:
+        assert micros > 0 and debit != credit
         self._balances[debit] = self._balance(debit) - micros
+        assert self._balances[debit] >= 0, f"{debit} would hold {self._balances[debit]}"
         self._balances[credit] = self._balance(credit) + micros
 
 
@@ -279,83 +317,7 @@ class _Posting:
         self.owed: list[tuple[str, int]] = []
 
 
-def earmark_micros(market: Market, workload: Workload) -> int:
-    """What must be set aside for a spot workload to be in the pass: its limit, until it could be
-    gone at the latest after the next clearing (DESIGN.md 4.5); without the start grace once it has
-    started and keeps its seats."""
-    limit = workload.spec.limit_price_micros
-    assert limit is not None
-    span_us = earmark_span_us(market)
-    attempt = workload.attempt
-    if attempt is not None and attempt.started_us is not None and attempt.stop is None:
-        span_us -= market.terms.start_grace_us
-    return ceil_div(limit * workload.gpus * span_us, MICROSECONDS_PER_HOUR)
-
-
-def earmark_span_us(market: Market) -> int:
-    """Clearing interval + notice + kill + start grace."""
-    terms = market.terms
-    return terms.clearing_interval_us + terms.notice_us + terms.kill_us + terms.start_grace_us
-
-
-def committed_micros(world: World, workload: Workload, now_us: int) -> int:
-    """What of its org's balance a live workload has a claim on: what it owes, and what it may
-    still cost before it could be stopped."""
-    market = world.records.markets[workload.market]
-    accrued = accrued_micros(world, workload, now_us)
-    attempt, promise = workload.attempt, workload.promise
-    if workload.spec.capacity.kind is CapacityKind.RESERVATION:
-        return accrued
-    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
-        return accrued + _rest_of_window(market, workload, now_us)
-    if promise is not None or (attempt is not None and attempt.stop is None):
-        return accrued + earmark_micros(market, workload)
-    return accrued + leaving_micros(workload, now_us)
-
-
-def leaving_micros(workload: Workload, now_us: int) -> int:
-    """What an attempt that has its notice may still cost until it is killed."""
-    attempt = workload.attempt
-    if attempt is None or attempt.stop is None or not attempt.rates:
-        return 0
-    rate = attempt.rates[-1].price_micros * attempt.gpus
-    return ceil_div(rate * max(0, attempt.stop.kill_us - now_us), MICROSECONDS_PER_HOUR)
-
-
-def _rest_of_window(market: Market, workload: Workload, now_us: int) -> int:
-    assert workload.must_end_us is not None
-    rest_us = max(0, workload.must_end_us + market.terms.leave_us - now_us)
-    assert workload.agreed_price_micros is not None
-    rate = workload.agreed_price_micros * workload.gpus
-    return ceil_div(rate * rest_us, MICROSECONDS_PER_HOUR)
-
-
-def available_micros(world: World, org: str, now_us: int) -> int:
-    """What an org may still commit. Cost grows with its live workloads."""
-    committed = sum(
-        committed_micros(world, world.records.workloads[name], now_us)
-        for name in world.live_of_org.get(org, {})
-    )
-    return world.ledger.balance(org_account(org)) - committed
-
-
-def allowance_micros(
-    world: World, user: str, now_us: int, *, cost: Callable[[World, Workload, int], int]
-) -> int:
-    """What a user's cap leaves: less what was spent, and the `cost` of its live workloads."""
-    record = world.records.users.get(user)
-    if record is None or record.cap_micros is None:
-        return UNCAPPED_MICROS
-    live = [
-        world.records.workloads[name]
-        for name in world.live_of_org.get(record.org, {})
-        if world.records.workloads[name].user == user
-    ]
-    spent = world.records.spent_by_user.get(user, 0)
-    return record.cap_micros - spent - sum(cost(world, workload, now_us) for workload in live)
-
-
 def settled_until_us(attempt: Attempt, at_us: int) -> int:
-    """Up to when use is beyond dispute: who is stopped with less time than promised is not billed
-    since its last reported checkpoint, at most an hour; so that much is posted late."""
+    """Up to when use is beyond dispute. An attempt that is stopped with less time than promised is
+    not billed since its last reported checkpoint, at most an hour; so that much is posted late."""
     return max(attempt.checkpoint_us or 0, at_us - HOUR_US)

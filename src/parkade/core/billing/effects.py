@@ -10,6 +10,7 @@ from parkade.core.workloads.workload import Attempt, Rate, Workload
 
 
 def move_money(world: World, event: events.MoneyMoved) -> None:
+    assert not any(map(_is_paid_by_user, event.transfers)), "use is posted with its workload"
     post(world, event.transfers)
 
 
@@ -35,6 +36,7 @@ def charge_withdrawal(world: World, event: events.WithdrawalCharged) -> None:
 
 def _spend(world: World, event: events.UsePosted | events.WithdrawalCharged) -> Workload:
     """Posts the transfers and counts what the workload and its user paid."""
+    assert all(numerator >= 0 for _, numerator in event.owed)
     post(world, event.transfers)
     if event.market is not None:
         world.records.owed.setdefault(event.market, {}).update(event.owed)
@@ -51,6 +53,7 @@ def rates_from(rates: tuple[Rate, ...], from_us: int) -> tuple[Rate, ...]:
     for place, rate in enumerate(rates):
         if rate.from_us <= from_us:
             first = place
+    assert rates[first:] or not rates, "the rate in force is always kept"
     return rates[first:]
 
 
@@ -62,6 +65,7 @@ def _note_use(world: World, workload: Workload, attempt: Attempt, event: events.
     """Counts spot GPU time by day, for a week: the tie-break of the order of right."""
     if workload.spec.limit_price_micros is None or event.billed_us == 0:
         return
+    assert event.billed_us > 0, "time is billed once"
     days = world.records.use_by_day.setdefault(workload.org, {})
     today = event.at_us // DAY_US
     days[today] = days.get(today, 0) + attempt.gpus * event.billed_us

@@ -1,38 +1,69 @@
-"""A market's clearing against what runs: notices, promises, prices and reasons as one event.
+"""How a clearing's outcome becomes an event: its difference from the world, and nothing else.
 
-Reclaim, preemption, moving, healing and backfilling are what the pass yields when the world
-changed; there is no second way to lose or to get a seat.
+Theory of operation
+-------------------
+The market answers which demand has which seats at which price, whatever it was before. This
+module compares that answer with the world, demand by demand, and writes one `Cleared` event of
+what differs:
+
+    line            the demand has           what follows                       part of the event
+    keep            seats                    nothing, or another price          repriced
+    start           none                     a promise of seats                 won
+    move, heal      seats of an attempt      notice, and the next promise       left and won
+    move            a promise                the promise is replaced            won
+    preempt         seats of an attempt      notice                             left
+    preempt, wait   a promise                the promise falls away             left
+    wait            none                     the reason, where it changed       waiting
+
+Reclaim, preemption, moving, healing and backfilling are lines of this table; there is no second
+way to lose or to get a seat. A workload that takes no part (`ClearingInput.excluded`) is treated
+as one that lost, with that reason.
+
+Invariants. A clearing of an unchanged world makes no event. What frees seats and what is promised
+there is one event, so that no third demand comes between. A notice is given once: an attempt that
+leaves already gets at most its next promise. Withdrawals and credits are charged before the
+clearing, at the instant of the clearing.
+
+Example (computed by `tests/core/clearing/test_changes.py`). The node a1 has four GPUs. w1 runs on
+all of them with a limit of 2 and pays the floor of 1. w2, of another org, bids 5. With its credit
+of 5 % w1 counts 2.10, so w2 wins and pays 2.10. The event has `left`: w1, outbid, with 30 s of
+notice; as a newcomer it would win with 5.000001. It has `won`: w2, promised a1, with one seat
+busy, marked as displacing. `waiting` and `repriced` are empty. 35 s later a1 is free at the
+latest, and w2 is launched (`running.promises`).
+
+Decision records 2 (notices, displacement and its debt) and 9 (the event's form).
 """
+
+from typing import assert_never
 
 import msgspec
 
 from parkade.core.billing.charges import Postings
+from parkade.core.clearing.displacement import Displacement
 from parkade.core.clearing.input import ClearingInput, build_input
 from parkade.core.clearing.shortfall import credit_shortfall, short_demands
 from parkade.core.fleet.market import Market
-from parkade.core.fleet.seat import Seat
 from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.market.clear import clear
-from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, WaitReason
 from parkade.core.reservations.reservation import Claim, ReservationState
-from parkade.core.running.promises import has_room, withdrawal_charge
+from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.notices import FINAL_CAUSES, notice
+from parkade.core.steps.notices import FINAL_CAUSES
 from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
 from parkade.core.workloads.life import Cause, Phase, Why
-from parkade.core.workloads.spec import CapacityKind
-from parkade.core.workloads.workload import Attempt, Promise, Rate, Stop, Workload
+from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
 
+# Reasons of its own for which a workload leaves the market: it pays for having displaced others.
 OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
 
 
 def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> Decision:
-    """Everything that the pass changes; no event where it changes nothing."""
+    """Everything that a clearing changes; no event where it changes nothing."""
     market = world.records.markets.get(command.market)
     if market is None:
         return not_found("market", command.market)
@@ -42,7 +73,8 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
     given = build_input(world, market, now_us)
-    outcome = clear(given.book)
+    outcome = clear(given.state)
+    assert len(outcome.lines) == len(given.state.demands), "each demand has one line"
     return _Changes(world, market, given, outcome, now_us).decided()
 
 
@@ -57,23 +89,23 @@ class _Changes:
         self._given = given
         self._outcome = outcome
         self._now_us = now_us
-        self._demands = {demand.demand: demand for demand in given.book.demands}
         self._postings = Postings(world)
         self._charges: list[events.MoneyMoved | events.WithdrawalCharged] = []
         self._left: list[events.Leaving] = []
         self._won: list[events.Won] = []
         self._repriced: list[events.Repriced] = []
         self._waiting: list[events.Waiting] = []
-        self._takers = self._who_takes_what()
-        self._short = short_demands(world, market, given.book, outcome)
+        demands = {demand.demand: demand for demand in given.state.demands}
+        self._displacement = Displacement(world, market, demands, outcome, now_us)
+        self._short = short_demands(world, market, given.state, outcome)
 
     def decided(self) -> tuple[events.AnyEvent, ...]:
         """Charges of given-up promises first, then the clearing; nothing if nothing changed."""
         for line in self._outcome.lines:
-            self._weigh(line)
+            self._compare(line)
         for name, why in self._given.excluded.items():
             self._exclude(self._world.records.workloads[name], why)
-        self._mark_displacing()
+        assert len({events.name_of(it.demand) for it in self._left}) == len(self._left)
         has_changed = self._left or self._won or self._repriced or self._waiting
         if not has_changed and self._outcome.ladder == self._market.ladder:
             return ()
@@ -81,33 +113,19 @@ class _Changes:
             at_us=self._now_us,
             market=self._market.market,
             left=tuple(self._left),
-            won=tuple(self._won),
+            won=self._displacement.marked(self._won, self._left),
             repriced=tuple(self._repriced),
             waiting=tuple(self._waiting),
             ladder=self._outcome.ladder,
         )
         return (*self._charges, cleared)
 
-    def _who_takes_what(self) -> dict[str, list[tuple[Demand, ClearingLine]]]:
-        """By node, the demands that get seats there which they do not have now."""
-        takers: dict[str, list[tuple[Demand, ClearingLine]]] = {}
-        for line in self._outcome.lines:
-            demand = self._demands.get(line.demand)
-            if demand is None or line.change in (Change.KEEP, Change.WAIT, Change.PREEMPT):
-                continue
-            had = {seat.node for seat in demand.seats}
-            for seat in line.seats:
-                if seat.node not in had:
-                    takers.setdefault(seat.node, []).append((demand, line))
-        return takers
-
-    def _weigh(self, line: ClearingLine) -> None:
+    def _compare(self, line: ClearingLine) -> None:
         if line.demand in self._world.records.claims:
-            self._weigh_claim(line)
+            self._compare_claim(line)
             return
-        workload = self._world.records.workloads.get(line.demand)
-        if workload is None:
-            return
+        workload = self._world.records.workloads[line.demand]
+        assert not workload.phase.is_ended, f"{line.demand} took part in a clearing after its end"
         match line.change:
             case Change.KEEP:
                 self._keep(workload, line)
@@ -117,8 +135,10 @@ class _Changes:
                 self._lose(workload, line)
             case Change.WAIT:
                 self._refuse(workload, line)
+            case _:
+                assert_never(line.change)
 
-    def _weigh_claim(self, line: ClearingLine) -> None:
+    def _compare_claim(self, line: ClearingLine) -> None:
         claim = self._world.records.claims[line.demand]
         match line.change:
             case Change.KEEP:
@@ -136,8 +156,11 @@ class _Changes:
                     )
                 else:
                     self._wait_claim(claim, why)
+            case _:
+                assert_never(line.change)
 
     def _wait_claim(self, claim: Claim, why: str) -> None:
+        assert not claim.seats
         is_short = claim.claim in self._short
         was_short = claim.short_us is not None
         if was_short and not is_short:
@@ -153,6 +176,7 @@ class _Changes:
             )
 
     def _keep(self, workload: Workload, line: ClearingLine) -> None:
+        assert workload.attempt is not None or workload.promise is not None
         rate = self._rate(line)
         present = _present_rate(workload)
         has_same_terms = (
@@ -175,11 +199,12 @@ class _Changes:
         if attempt is not None and attempt.stop is None:
             cause = Cause.HEALED if attempt.broken_us is not None else Cause.MOVED
             phase = Phase.HEALING if cause is Cause.HEALED else Phase.PREEMPTING
-            stop = self._notice(attempt, cause)
+            stop = self._displacement.notice(attempt, cause)
             self._left.append(_leaving(_demand(workload), stop, phase, cause.value, line))
         self._won.append(self._win(line, self._rate(line)))
 
     def _credit(self, reservation: str, short_us: int | None, nodes: int) -> None:
+        assert short_us is None or short_us <= self._now_us
         span = Window(start_us=short_us or self._now_us, end_us=self._now_us)
         event = credit_shortfall(self._world, self._postings, reservation, nodes, span)
         if event is not None:
@@ -187,11 +212,12 @@ class _Changes:
 
     def _lose(self, workload: Workload, line: ClearingLine) -> None:
         """Seats lost: notice for what runs, withdrawal of what was only promised."""
+        assert not line.seats, "a loser has no seats"
         attempt = workload.attempt
         if attempt is not None and attempt.stop is None:
-            cause = self._why_it_lost(workload, attempt)
+            cause = self._displacement.cause_of(workload, attempt)
             phase = Phase.HEALING if attempt.broken_us is not None else Phase.PREEMPTING
-            stop = self._notice(attempt, cause)
+            stop = self._displacement.notice(attempt, cause)
             line = self._without_credit(line)
             self._left.append(_leaving(_demand(workload), stop, phase, cause.value, line))
             return
@@ -201,6 +227,7 @@ class _Changes:
         """The price to win as a newcomer, which is what it will be when it has left."""
         if line.price_to_win_micros is None:
             return line
+        assert line.price_to_win_micros > 0
         credit = self._market.terms.switching_credit
         price = line.price_to_win_micros * (credit.denominator + credit.numerator)
         return msgspec.structs.replace(
@@ -208,8 +235,9 @@ class _Changes:
         )
 
     def _withdraw(self, workload: Workload, why: str, line: ClearingLine | None) -> None:
-        """A promise falls away; who cannot pay any more pays for having made others leave, who
-        loses it to another's right does not."""
+        """A promise falls away. A workload that cannot pay any more owes for having displaced
+        others; one that loses its promise to another's right does not."""
+        assert workload.promise is not None
         if why in OWN_FAULT:
             self._charges.extend(
                 withdrawal_charge(self._world, workload, self._postings, self._now_us)
@@ -218,7 +246,8 @@ class _Changes:
         self._left.append(_leaving(_demand(workload), None, phase, why, line))
 
     def _refuse(self, workload: Workload, line: ClearingLine) -> None:
-        """A demand without seats; one whose promise fell away loses it."""
+        """A demand without seats; a promise that it still has falls away."""
+        assert not line.seats
         if workload.promise is not None:
             self._withdraw(workload, _reason(line), line)
             return
@@ -231,8 +260,8 @@ class _Changes:
         was_short, reservation = workload.short_us is not None, workload.spec.capacity.reservation
         if was_short and not is_short and reservation is not None:
             self._credit(reservation, workload.short_us, workload.spec.nodes)
-        has_same_words = (workload.why, workload.price_to_win_micros) == (why, price_micros)
-        if has_same_words and is_short == was_short:
+        is_same = (workload.why, workload.price_to_win_micros) == (why, price_micros)
+        if is_same and is_short == was_short:
             return
         self._waiting.append(
             events.Waiting(
@@ -244,14 +273,15 @@ class _Changes:
         )
 
     def _exclude(self, workload: Workload, why: str) -> None:
-        """Who is not in the pass leaves its seats, with the notice."""
+        """A workload that takes no part leaves its seats, with the notice."""
+        assert not workload.phase.is_ended
         attempt = workload.attempt
         if attempt is not None and attempt.stop is None:
             is_over = why == Why.RESERVATION_NOT_IN_FORCE and self._is_over(workload)
             cause = Cause.EXPIRED if is_over else Cause.BUDGET
             phase = Phase.STOPPING if cause in FINAL_CAUSES else Phase.PREEMPTING
             why = Why.RESERVATION_ENDED.value if is_over else why
-            stop = self._notice(attempt, cause)
+            stop = self._displacement.notice(attempt, cause)
             self._left.append(_leaving(_demand(workload), stop, phase, why, None))
         elif workload.promise is not None:
             self._withdraw(workload, why, None)
@@ -262,46 +292,13 @@ class _Changes:
         reservation = self._world.records.reservations.get(workload.spec.capacity.reservation or "")
         return reservation is None or reservation.state is not ReservationState.SOLD
 
-    def _why_it_lost(self, workload: Workload, attempt: Attempt) -> Cause:
-        if attempt.broken_us is not None:
-            return Cause.HEALED
-        takers = [taker for seat in attempt.seats for taker in self._takers.get(seat.node, [])]
-        is_spot = workload.spec.capacity.kind is CapacityKind.SPOT
-        if any(demand.tier is PriorityTier.SPOT for demand, _ in takers) and is_spot:
-            return Cause.OUTBID
-        return Cause.RECLAIMED
-
-    def _notice(self, attempt: Attempt, cause: Cause) -> Stop:
-        """The market's notice; a shorter one where a broken gang of higher right needs the seats;
-        none for who is broken itself."""
-        terms = self._market.terms
-        notice_us = terms.notice_us
-        if attempt.broken_us is not None:
-            notice_us = 0
-        elif any(
-            line.change is Change.HEAL or self._is_broken(demand)
-            for seat in attempt.seats
-            for demand, line in self._takers.get(seat.node, [])
-        ):
-            notice_us = min(terms.heal_notice_us, terms.notice_us)
-        return notice(
-            attempt, cause, at_us=self._now_us, notice_us=notice_us, kill_us=terms.kill_us
-        )
-
-    def _is_broken(self, demand: Demand) -> bool:
-        workload = self._world.records.workloads.get(demand.demand)
-        return (
-            workload is not None
-            and workload.attempt is not None
-            and workload.attempt.broken_us is not None
-        )
-
     def _win(self, line: ClearingLine, rate: Rate) -> events.Won:
+        assert line.seats, "a winner without seats"
         promise = Promise(
             seats=line.seats,
             promised_us=self._now_us,
             displaces=False,
-            busy=sum(self._is_busy(line.demand, seat) for seat in line.seats),
+            busy=self._displacement.busy(line),
             rates=(rate,),
         )
         return events.Won(
@@ -318,48 +315,14 @@ class _Changes:
         workload = self._world.records.workloads.get(line.demand)
         agreed = workload.agreed_price_micros if workload is not None else None
         if workload is not None and agreed is not None:
+            assert workload.spec.limit_price_micros is None, "a bid has no agreed price"
             shares = ((OPERATOR, agreed * workload.gpus),) if agreed else ()
             return Rate(from_us=self._now_us, price_micros=agreed, shares=shares)
         return Rate(from_us=self._now_us, price_micros=line.price_micros, shares=line.shares)
 
-    def _mark_displacing(self) -> None:
-        """A winner displaces where its seats do not fit beside what was told to leave just now."""
-        told = {
-            (seat.node, leaving.stop.cause)
-            for leaving in self._left
-            if leaving.stop is not None
-            for seat in _seats(self._world.records.workloads[events.name_of(leaving.demand)])
-        }
-        self._won = [
-            msgspec.structs.replace(
-                won, promise=msgspec.structs.replace(won.promise, displaces=True)
-            )
-            if self._displaces(won, told)
-            else won
-            for won in self._won
-        ]
-
-    def _displaces(self, won: events.Won, told: set[tuple[str, Cause]]) -> bool:
-        is_on_demand = self._demands[events.name_of(won.demand)].tier is PriorityTier.ON_DEMAND
-        causes = (Cause.OUTBID, Cause.MOVED, *((Cause.RECLAIMED,) if is_on_demand else ()))
-        return any(
-            self._is_busy(events.name_of(won.demand), seat)
-            and any((seat.node, cause) in told for cause in causes)
-            for seat in won.promise.seats
-        )
-
-    def _is_busy(self, holder: str, seat: Seat) -> bool:
-        """Whether others hold so much of the node that the seat is not free yet."""
-        org = self._demands[holder].org
-        return not has_room(self._world, org, seat, besides=holder)
-
 
 def _demand(workload: Workload) -> events.WorkloadDemand:
     return events.WorkloadDemand(workload=workload.workload)
-
-
-def _seats(workload: Workload) -> tuple[Seat, ...]:
-    return workload.attempt.seats if workload.attempt is not None else ()
 
 
 def _present_rate(workload: Workload) -> Rate | None:
@@ -372,6 +335,7 @@ def _present_rate(workload: Workload) -> Rate | None:
 
 def _reason(line: ClearingLine) -> str:
     """What was accepted fits when all nodes are well: too large means that some are not."""
+    assert not line.seats, "a winner has no reason to wait"
     if line.reason in (None, WaitReason.TOO_LARGE):
         return WaitReason.NO_ROOM.value
     return line.reason.value

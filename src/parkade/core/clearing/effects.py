@@ -11,6 +11,7 @@ from parkade.core.workloads.life import Phase, Why
 
 def clear(world: World, event: events.Cleared) -> None:
     """Notices and withdrawals first, so that what they free can be promised."""
+    assert event.at_us >= world.records.markets[event.market].cleared_us
     for leaving in event.left:
         _leave(world, leaving, event.at_us)
     for won in event.won:
@@ -56,7 +57,7 @@ def _leave(world: World, leaving: events.Leaving, at_us: int) -> None:
 
 
 def _vacated(world: World, name: str, at_us: int) -> Claim:
-    """A claim whose seats, if it had them, are left to the next tenant."""
+    """A claim that leaves the seats it had, if any, to the next tenant."""
     claim = world.records.claims[name]
     if claim.seated_us is not None:
         vacate(world, claim.seats, at_us)
@@ -64,6 +65,7 @@ def _vacated(world: World, name: str, at_us: int) -> Claim:
 
 
 def _win(world: World, won: events.Won, at_us: int) -> None:
+    assert won.promise.seats and won.promise.busy <= len(won.promise.seats)
     if isinstance(won.demand, events.ClaimDemand):
         claim = _vacated(world, won.demand.claim, at_us)
         seats, promised_us = won.promise.seats, won.promise.promised_us
@@ -117,6 +119,7 @@ def _wait(world: World, waiting: events.Waiting, at_us: int) -> None:
         )
         return
     workload = world.records.workloads[waiting.demand.workload]
+    assert workload.attempt is None and workload.promise is None
     world.put_workload(
         replace(
             workload,

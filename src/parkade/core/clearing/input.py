@@ -1,16 +1,20 @@
-"""The market's book from the world: who is in the pass, with which seats, and why others are not.
+"""A market's state from the world: the demands that take part in a clearing, with the seats they
+hold, and why other workloads do not take part.
 
+A demand has seats here if it holds them and may keep them, or is promised them: what has had its
+notice comes as a newcomer, so that its next seats are promised while it leaves. Money is looked at
+here and nowhere in the clearing: a bid does not take part where its org
+cannot set its earmark aside.
 Cost grows with nodes, live workloads and reservations: each is looked at once.
 """
 
 import msgspec
 
-from parkade.core.billing.charges import (
-    accrued_micros,
+from parkade.core.billing.charges import accrued_micros
+from parkade.core.billing.commitments import (
     allowance_micros,
-    committed_micros,
+    committed_without_earmark,
     earmark_micros,
-    leaving_micros,
 )
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
@@ -50,16 +54,19 @@ REQUEUED = frozenset(
 
 
 class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is in the pass; `excluded`: live workloads that are not, and why."""
+    """What a clearing is given."""
 
-    book: MarketState
+    state: MarketState
+
     excluded: dict[str, str]
+    """Live workloads of the market that do not take part, and why: a `Why`, or the `Cause` of the
+    stop that ends them."""
 
 
 def build_input(
     world: World, market: Market, now_us: int, *, extra: tuple[Workload, ...] = ()
 ) -> ClearingInput:
-    """The book of a market now; `extra` are workloads that do not exist yet (a dry run)."""
+    """The state of a market now; `extra` are workloads that do not exist yet (a dry run)."""
     open_nodes: dict[str, bool] = {}
     nodes = []
     for node in world.records.nodes.values():
@@ -89,7 +96,7 @@ def build_input(
         for workload in candidates
         if workload.workload not in excluded
     )
-    book = MarketState(
+    state = MarketState(
         at_us=now_us,
         gpus_per_node=market.instance_type.gpus_per_node,
         terms=_terms(market),
@@ -97,7 +104,8 @@ def build_input(
         reservations=_reserved(world, market),
         demands=tuple(demands),
     )
-    return ClearingInput(book=book, excluded=excluded)
+    assert excluded.keys().isdisjoint(demand.demand for demand in demands)
+    return ClearingInput(state=state, excluded=excluded)
 
 
 def _terms(market: Market) -> ClearingTerms:
@@ -112,13 +120,14 @@ def _terms(market: Market) -> ClearingTerms:
 
 
 def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
-    """When the node could be free at the latest, were everybody there told to leave now."""
-    told_us = now_us + market.terms.notice_us + market.terms.kill_us
+    """When the node could be free at the latest, were all its holders given notice now."""
+    assert node.market == market.market
+    noticed_us = now_us + market.terms.notice_us + market.terms.kill_us
     gone = [0]
     for holder in world.held_on[node.node]:
         workload = world.records.workloads.get(holder)
         stop = workload.attempt.stop if workload is not None and workload.attempt else None
-        gone.append(stop.kill_us if stop is not None else told_us)
+        gone.append(stop.kill_us if stop is not None else noticed_us)
     return max(gone)
 
 
@@ -153,6 +162,7 @@ def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> De
     is_seated = claim.seated_us is not None or not _are_reachable(world, claim.seats)
     seats = claim.seats if is_seated else _kept(claim.seats, open_nodes)
     reservation = world.records.reservations[claim.reservation]
+    assert not reservation.state.is_over, "a claim ends with its reservation"
     return Demand(
         demand=claim.claim,
         org=claim.org,
@@ -191,6 +201,7 @@ def _demand(
 ) -> Demand:
     seats, is_pinned = _standing(world, workload, open_nodes)
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
+    assert is_on_demand == (workload.fabric is not None)
     return Demand(
         demand=workload.workload,
         org=workload.org,
@@ -215,8 +226,9 @@ def _standing(
     world: World, workload: Workload, open_nodes: dict[str, bool]
 ) -> tuple[tuple[Seat, ...], bool]:
     """The seats a workload holds and keeps or is promised, and whether it stays there whatever
-    happens: who sits on a node that takes no work is left alone."""
+    happens: the holder of a node that takes no work is left alone."""
     attempt, promise = workload.attempt, workload.promise
+    assert promise is None or attempt is None or attempt.stop is not None
     if promise is not None:
         if not _are_reachable(world, promise.seats):
             return promise.seats, True
@@ -237,7 +249,7 @@ def _use(world: World, org: str, now_us: int) -> int:
 def _excluded(
     world: World, market: Market, candidates: list[Workload], now_us: int
 ) -> dict[str, str]:
-    """Workloads that are not in the pass, and the one reason why."""
+    """Workloads that take no part, and the one reason why."""
     excluded: dict[str, str] = {}
     bidders: list[Workload] = []
     for workload in candidates:
@@ -246,11 +258,13 @@ def _excluded(
             excluded[workload.workload] = why
         elif workload.spec.capacity.kind is CapacityKind.SPOT:
             bidders.append(workload)
-    excluded.update(_unfunded(world, market, bidders, now_us))
-    return excluded
+    unfunded = _unfunded(world, market, bidders, now_us)
+    assert excluded.keys().isdisjoint(unfunded)
+    return excluded | unfunded
 
 
 def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
+    assert not workload.phase.is_ended
     if workload.phase is Phase.HELD:
         return Why.HELD
     attempt = workload.attempt
@@ -267,7 +281,7 @@ def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
 
 
 def _unfunded(world: World, market: Market, bidders: list[Workload], now_us: int) -> dict[str, str]:
-    """Bidders whose org cannot set aside their limit until they could be gone, best bids first."""
+    """Bids that cannot set aside their limit until they could be gone, best bids first."""
     excluded: dict[str, str] = {}
     free: dict[str, int] = {}
     allowances: dict[str, int] = {}
@@ -282,6 +296,7 @@ def _unfunded(world: World, market: Market, bidders: list[Workload], now_us: int
         elif (allowed := _allowed(world, allowances, workload.user, now_us)) < earmark:
             excluded[workload.workload] = Why.USER_CAP
         else:
+            assert earmark <= allowed
             free[workload.org] -= earmark
             allowances[workload.user] = allowed - earmark
     return excluded
@@ -295,6 +310,7 @@ def _allowed(world: World, allowances: dict[str, int], user: str, now_us: int) -
 
 
 def _earmark_order(workload: Workload) -> tuple[bool, int, int, str]:
+    """Bids that have seats come first, then the highest limit, then the older."""
     is_seated = workload.promise is not None or (
         workload.attempt is not None and workload.attempt.stop is None
     )
@@ -310,15 +326,9 @@ def _purse(world: World, org: str, now_us: int) -> int:
     )
 
 
-def committed_without_earmark(world: World, workload: Workload, now_us: int) -> int:
-    """As `committed_micros`, where the earmark of a bid is taken by the caller."""
-    if workload.spec.capacity.kind is CapacityKind.SPOT:
-        return accrued_micros(world, workload, now_us) + leaving_micros(workload, now_us)
-    return committed_micros(world, workload, now_us)
-
-
 def _is_over_budget(world: World, workload: Workload, earmark: int, now_us: int) -> bool:
     most = workload.spec.max_spend_micros
     if most is None:
         return False
+    assert workload.spent_micros <= most
     return workload.spent_micros + accrued_micros(world, workload, now_us) + earmark > most

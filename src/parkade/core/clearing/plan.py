@@ -17,7 +17,7 @@ from parkade.core.workloads.workload import Attempt, Promise, Workload
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`change` is start or wait; prices are micro-units per GPU-hour, `rate` per hour for all.
 
-    `displaces` names how many attempts would be told to leave; `why` and `price_to_win_micros`
+    `displaces` names how many attempts would get their notice; `why` and `price_to_win_micros`
     where it would wait. `attempt` is what it would be launched as; where it would wait, on seats
     that it could have.
     """
@@ -39,11 +39,12 @@ def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
     if isinstance(workload, Refusal):
         return workload
     market = world.records.markets[workload.market]
+    assert workload.workload not in world.records.workloads, "a dry run of what exists"
     given = build_input(world, market, now_us, extra=(workload,))
     why = given.excluded.get(workload.workload)
     if why is not None:
         return _plan(world, workload, None, 0, why)
-    lines = clear(given.book).lines
+    lines = clear(given.state).lines
     line = next(line for line in lines if line.demand == workload.workload)
     displaced = sum(1 for other in lines if other.change in ("preempt", "move"))
     return _plan(world, workload, line, displaced, line.reason.value if line.reason else "")

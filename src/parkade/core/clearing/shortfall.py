@@ -1,4 +1,4 @@
-"""Whose right finds no room because nodes failed: its owner is credited for the time.
+"""Rights that find no room because nodes failed: their owner is credited for the time.
 
 Of each reservation no more is short than the nodes that its other demands leave, so that no node
 of it is owed for twice at one instant.
@@ -39,6 +39,7 @@ def short_demands(
     for name, reservation, nodes in waiting:
         if nodes <= left[reservation]:
             left[reservation] -= nodes
+            assert left[reservation] >= 0
             short.append(name)
     return frozenset(short)
 

@@ -16,32 +16,61 @@ class InstanceType(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """The published terms. Prices are micro-units per GPU-hour, spans are microseconds.
-
-    `notice_us`: from 'you must leave' to TERM; `kill_us`: from TERM to KILL; `heal_notice_us`
-    replaces the notice where a broken gang of a higher tier must be healed; `turnaround_us`:
-    between two orgs on one seat; `start_grace_us` and `minimum_charge_us`: what a winner that
-    displaced others pays at least; `buffer_nodes`: kept out of reservation sales in each fabric.
-    """
+    """The published terms. Prices are micro-units per GPU-hour, spans are microseconds."""
 
     pay_as_you_go_micros: int
+    """The posted price of on-demand."""
+
     reservation_rate_micros: int
+    """What a reservation sold now costs; those sold before keep theirs."""
+
     public_floor_micros: int
+    """What guests of nodes that no owner lends pay at least."""
+
     fee: Fraction
+    """The operator's part of what lent nodes earn."""
+
     switching_credit: Fraction
+    """By how much more a running bid's limit counts."""
+
     notice_us: int
+    """From the notice to TERM."""
+
     heal_notice_us: int
+    """In place of the notice where a broken gang of a higher tier must be healed."""
+
     kill_us: int
+    """From TERM to KILL."""
+
     turnaround_us: int
+    """Between two orgs on one seat."""
+
     start_grace_us: int
+    """How long a winner that displaced others has its seats before they are billed anyway."""
+
     minimum_charge_us: int
+    """How much time a winner that displaced others pays at least."""
+
     release_grace_us: int
+    """How long after the kill a node that was not seen free becomes suspect."""
+
     clearing_interval_us: int
+    """The longest time between two clearings."""
+
     clearing_pause_us: int
+    """The shortest time between two clearings."""
+
     billing_period_us: int
+    """How much of a reservation is charged in advance."""
+
     backoff_us: int
+    """The first wait after repeated early preemption; doubled each time."""
+
     retention_us: int
+    """How long what ended is kept in the world."""
+
     buffer_nodes: int
+    """Nodes of each fabric that are not sold as reservations or on-demand."""
 
     @property
     def leave_us(self) -> int:
@@ -58,19 +87,24 @@ class AnnouncedTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Market(msgspec.Struct, frozen=True, kw_only=True):
-    """A market; its nodes say which pools supply it.
-
-    `ladder` is (n nodes, price to win now or None) of the last clearing; `clearings` counts those
-    that changed something; `fabrics` in the order in which they were opened; `announced` in order
-    of their dates.
-    """
+    """A market; its nodes say which pools supply it."""
 
     market: str
     site: str
     instance_type: InstanceType
     terms: MarketTerms
+
     fabrics: tuple[str, ...]
+    """In the order in which they were opened."""
+
     ladder: tuple[tuple[int, int | None], ...]
+    """(nodes, price per GPU-hour that would have won them, or None) of the last clearing."""
+
     cleared_us: int
+    """When a clearing last changed something; 0: never."""
+
     clearings: int
+    """How many changed something."""
+
     announced: tuple[AnnouncedTerms, ...] = ()
+    """In order of their dates."""

@@ -1,4 +1,4 @@
-"""Nodes and their life: health is what is known of the machine, cordons are what people said."""
+"""Nodes and their life: health is what is known of the machine, cordons are what people set."""
 
 import enum
 
@@ -22,20 +22,31 @@ class Cordon(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A node of a pool, sold in a market. `last_org` sat here last, until `vacated_us`;
-    `draining_us`: since when it is being emptied for an operator, who then may remove it."""
+    """A node of a pool, sold in a market."""
 
     node: str
+    """Its host name."""
+
     pool: str
     market: str
     fabric: str
     gpus: int
     health: Health
+
     health_reason: str
+    """Why it is not healthy, in words for a person; empty where it is."""
+
     cordons: tuple[Cordon, ...]
+    """At most one of each holder."""
+
     last_org: str | None
+    """The org that sat here last; None: none has."""
+
     vacated_us: int
+    """When it was last seen free; turnaround counts from here. 0: never held."""
+
     draining_us: int | None = None
+    """Since when an operator empties it; once it is empty it may be removed. None: in use."""
 
     @property
     def is_open(self) -> bool:

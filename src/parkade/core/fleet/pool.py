@@ -4,17 +4,22 @@ import msgspec
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool. A node names its pool and the market that sells it: a pool may supply several
-    markets, a market may have several pools.
-
-    `supplier` is the org whose nodes they are, None: the operator. `is_reachable` is false while
-    the agent is silent for too long; `first_heard_us` is None until it was heard at all.
-    """
+    """A pool. Its nodes name the markets that sell them: a pool may supply several markets, and a
+    market may have several pools."""
 
     pool: str
     site: str
+
     supplier: str | None
+    """The org that owns the nodes; None: the operator."""
+
     engine: str
+    """What runs attempts there, such as `local`."""
+
     opened_us: int
+
     is_reachable: bool
+    """False while the agent is silent for too long: unreachable is not failed."""
+
     first_heard_us: int | None
+    """None until the agent was heard at all."""

@@ -33,7 +33,7 @@ def _check_money(world: World) -> None:
         assert all(numerator >= 0 for numerator in owed.values())
         pot = balances.get(f"clearing/{market}", 0)
         waiting = sum(owed.values())
-        assert pot * MICROSECONDS_PER_HOUR <= waiting, "the market holds what it owes to nobody"
+        assert pot * MICROSECONDS_PER_HOUR <= waiting, "the market holds money that it does not owe"
 
 
 def _check_seats(world: World) -> None:

@@ -80,6 +80,7 @@ def _workload_due_us(world: World, kind: Entry, workload: Workload) -> int | Non
         return _expiry_due_us(world, workload)
     if workload.ended_us is None:
         return None
+    assert workload.phase.is_ended
     return workload.ended_us + world.records.markets[workload.market].terms.retention_us
 
 
@@ -99,6 +100,7 @@ def _expiry_due_us(world: World, workload: Workload) -> int | None:
 
 
 def _expire(world: World, workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:
+    assert workload.must_end_us is not None and at_us <= workload.must_end_us
     charge = withdrawal_charge(world, workload, Postings(world), at_us)
     if workload.attempt is not None:
         return (*charge, order_stop(world, workload, Cause.EXPIRED, at_us=at_us))

@@ -1,6 +1,6 @@
 """Reservations, lending and claims: what owners hold and offer."""
 
-from parkade.core.billing.charges import available_micros
+from parkade.core.billing.commitments import available_micros
 from parkade.core.leasing.periods import end_right, next_period
 from parkade.core.reservations.calendar import shape_for
 from parkade.core.reservations.reservation import Claim, Lending, Reservation, ReservationState
@@ -56,6 +56,7 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
         created_us=now_us,
         paid_until_us=start_us,
     )
+    assert reservation.nodes == command.nodes, "a shape has all its nodes"
     _, first = next_period(world, reservation)
     available = available_micros(world, command.org, now_us)
     if available < first:
@@ -70,7 +71,8 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
 def _free_name(world: World, org: str) -> str:
     if org not in world.records.reservations:
         return org
-    return numbered(org, world.records.counters.get("reservation", 0) + 1)
+    assert world.records.counters["reservation"] > 0
+    return numbered(org, world.records.counters["reservation"] + 1)
 
 
 def _bad_reservation(
@@ -107,6 +109,7 @@ def end_reservation(world: World, command: commands.EndReservation, now_us: int)
         return reservation
     if reservation.state is ReservationState.SOLD:
         return end_right(world, reservation, ReservationState.ENDED, now_us)
+    assert reservation.window.start_us <= reservation.paid_until_us
     if reservation.window.end_us is not None:
         return Refusal(reason=Reason.CONFLICT, detail="its end is agreed; the whole window is owed")
     return (
@@ -132,6 +135,7 @@ def lend(world: World, command: commands.Lend, now_us: int) -> Decision:
     keep = present if command.keep is None else command.keep
     if not 0 <= keep <= reservation.nodes:
         return invalid("keep", f"keep 0 to {reservation.nodes} nodes, as many as are reserved")
+    assert reservation.market in world.records.markets
     lending = Lending(floor_micros=command.floor_micros, keep=keep)
     return (events.LendingSet(at_us=now_us, reservation=reservation.reservation, lending=lending),)
 
@@ -153,6 +157,7 @@ def make_claim(world: World, command: commands.MakeClaim, now_us: int) -> Decisi
             " not claimed yet",
             field="nodes",
         )
+    assert claimed + command.nodes <= reservation.nodes
     is_early = reservation.state is ReservationState.SOLD
     claim = Claim(
         claim=f"c{world.records.counters.get('claim', 0) + 1}",

@@ -18,21 +18,26 @@ def reserve(world: World, event: events.Reserved) -> None:
 def pay_reservation(world: World, event: events.ReservationPaid) -> None:
     post(world, event.transfers)
     reservation = world.records.reservations[event.reservation]
+    assert event.paid_until_us > reservation.paid_until_us, "a period is paid once"
     world.put_reservation(replace(reservation, paid_until_us=event.paid_until_us))
 
 
 def change_reservation(world: World, event: events.ReservationChanged) -> None:
     reservation = world.records.reservations[event.reservation]
+    assert not reservation.state.is_over, "a right that ended does not come back"
+    assert event.end_us is None or event.end_us >= reservation.window.start_us
     window = replace(reservation.window, end_us=event.end_us)
     world.put_reservation(replace(reservation, state=event.state, window=window))
 
 
 def set_lending(world: World, event: events.LendingSet) -> None:
     reservation = world.records.reservations[event.reservation]
+    assert event.lending is None or 0 <= event.lending.keep <= reservation.nodes
     world.put_reservation(replace(reservation, lending=event.lending))
 
 
 def claim(world: World, event: events.Claimed) -> None:
+    assert event.claim.claim not in world.records.claims and not event.claim.seats
     count(world, "claim")
     world.put_claim(event.claim)
 
@@ -48,6 +53,7 @@ def seat_claim(world: World, event: events.ClaimSeated) -> None:
 
 def unclaim(world: World, event: events.Unclaimed) -> None:
     claim = world.records.claims[event.claim]
+    assert event.reservation in (None, claim.reservation)
     if claim.seated_us is not None:
         vacate(world, claim.seats, event.at_us)
     world.drop_claim(event.claim)

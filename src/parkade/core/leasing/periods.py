@@ -1,6 +1,42 @@
-"""The life of a reservation over its window: into force, paid by period, closing, ended."""
+"""The life of a reservation over its window: into force, paid by period, closing, ended.
 
-from parkade.core.billing.charges import available_micros
+Theory of operation
+-------------------
+A reservation is a right over a window that is owed whether it is used or not. Nothing in it waits
+for a command: what happens next, and when, follows from its record alone (`period_due_us`), and
+`take_period` says what that is, at its own instant, however late it is taken.
+
+    sold        the first period is charged at once; `leave_us` (notice + kill + turnaround) before
+                the window begins it comes into force, so that guests are gone in time
+    in force    it takes part in clearings; each period is charged when the last one is used up
+    closing     `leave_us` before the end its own workloads get their notice
+    ended       claims are given up, what waits for it expires, what still runs loses its seats in
+                the next clearing; a retention later it is forgotten
+    lapsed      the same, at the instant at which a period could not be paid
+
+Charges are differences of one exact amount: the period from `paid_until_us` to the next instant
+costs floor(rate x time since the start) at that instant less the same at `paid_until_us`. So all
+periods together cost the window exactly, whatever each was rounded to.
+
+Invariants
+  - `paid_until_us` only grows, and it is in the same event as the transfer.
+  - A window that begins later has paid its first period, so none blocks the calendar for nothing.
+  - A right that is over does not come back.
+
+Example (computed by `tests/core/leasing/test_periods.py`). Two nodes of four GPUs at 4 per
+GPU-hour cost 32 an hour, and the billing period is an hour. Sold now for the hours from 5 to 9,
+with 35 s to leave:
+
+    0:00:00   sold; the hour from 5 to 6 is charged: 32
+    4:59:25   in force: guests of its nodes get their notice in this clearing
+    6:00:00   the next hour is charged, and again at 7 and 8: 128 in all
+    8:59:25   closing: its own workloads get their notice
+    9:00:00   ended
+
+Decision record 2: lapsing, and why the first period is paid at the sale.
+"""
+
+from parkade.core.billing.commitments import available_micros
 from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, Use, org_account
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.state import events
@@ -32,6 +68,7 @@ def period_due_us(world: World, reservation: Reservation) -> int | None:
 
 def take_period(world: World, reservation: Reservation, at_us: int) -> tuple[events.AnyEvent, ...]:
     """What happens to the reservation at this instant."""
+    assert period_due_us(world, reservation) is not None
     end_us = reservation.window.end_us
     if reservation.state.is_over:
         name = reservation.reservation
@@ -60,8 +97,8 @@ def _forget_due_us(world: World, reservation: Reservation) -> int | None:
 
 
 def _has_paid(reservation: Reservation) -> bool:
-    """The first period of a window is paid when it is sold, so that nobody blocks the calendar for
-    nothing."""
+    """Whether the first period is paid: it is when a window is sold, so that none blocks the
+    calendar for nothing."""
     return reservation.paid_until_us > reservation.window.start_us
 
 
@@ -72,12 +109,14 @@ def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
     until_us = paid_us + period_us
     if reservation.window.end_us is not None:
         until_us = min(until_us, reservation.window.end_us)
+    assert start_us <= paid_us < until_us, "a window that is paid has no next period"
     rate = reservation.rate_micros_per_hour
     return until_us, amount_of(rate, until_us - start_us) - amount_of(rate, paid_us - start_us)
 
 
 def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[events.AnyEvent, ...]:
     until_us, micros = next_period(world, reservation)
+    assert micros >= 0
     if available_micros(world, reservation.org, at_us) < micros:
         return end_right(world, reservation, ReservationState.LAPSED, at_us)
     transfer = Transfer(
@@ -115,7 +154,9 @@ def _change(
 
 
 def _notices(world: World, reservation: Reservation, at_us: int) -> tuple[events.StopOrdered, ...]:
-    """Its own workloads are told in time to be gone at the end. Cost grows with the org's."""
+    """Notices for its own workloads, in time to be gone at the end. Cost grows with the org's
+    workloads."""
+    assert reservation.window.end_us is not None
     return tuple(
         order_stop(world, workload, Cause.EXPIRED, at_us=at_us)
         for name in world.live_of_org.get(reservation.org, {})
@@ -130,6 +171,7 @@ def end_right(
 ) -> tuple[events.AnyEvent, ...]:
     """The right ends: claims are idle, what waits for it expires; what still runs on it loses its
     seats in the next clearing. Cost grows with live claims and workloads."""
+    assert state.is_over and not reservation.state.is_over
     name = reservation.reservation
     ended_us = max(at_us, reservation.window.start_us)
     found: list[events.AnyEvent] = [

@@ -19,6 +19,7 @@ def org_account(org: str) -> str:
 
 def clearing_account(market: str) -> str:
     """Where a market's charges wait until they are split."""
+    assert market
     return f"clearing/{market}"
 
 
@@ -45,16 +46,30 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """One movement of money and everything that explains it; `use` where it pays for time."""
+    """One movement of money and everything that explains it."""
 
     kind: TransferKind
+
     debit: str
+    """The account that pays."""
+
     credit: str
+    """The account that receives."""
+
     micros: int
+    """More than 0."""
+
     reservation: str | None = None
+    """Where it was for one."""
+
     workload: str | None = None
+    """Where it was for one."""
+
     attempt: str | None = None
+    """None where it was for a promise that was given up."""
+
     use: Use | None = None
+    """The time that it pays for; None where it pays for none."""
 
 
 class Ledger:
@@ -68,7 +83,7 @@ class Ledger:
         return self.balances.get(account, 0)
 
     def post(self, transfer: Transfer) -> None:
-        """Moves the money; asserts that nobody but the world outside falls below zero."""
+        """Moves the money; asserts that no account but the world outside falls below zero."""
         assert transfer.micros > 0 and transfer.debit != transfer.credit
         left = self.balance(transfer.debit) - transfer.micros
         assert transfer.debit == EXTERNAL or left >= 0, f"{transfer.debit} would hold {left}"

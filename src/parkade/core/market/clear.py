@@ -1,8 +1,9 @@
 """The clearing of one market: who wins, what it pays, where it sits, and who earns it.
 
-Each question has its own module and they are asked in this order, each knowing the answers before:
-`allocation` (who wins), `critical_values` (prices), `seating` (where), `revenue_shares` (who earns
-it). No price depends on the seating. This module puts the answers together, a line for each demand.
+Each question has its own module and they are asked in this order, each knowing the answers
+before: `allocation` (who wins), `critical_values` (prices), `seating` (where), `revenue_shares`
+(who earns it). No price depends on the seating. This module puts the answers together, a line for
+each demand.
 """
 
 from parkade.core.market.allocation import Allocation, allocate

@@ -23,9 +23,9 @@ day in a large market. The sweep runs all of them side by side and computes only
    not fit. Else the query goes on waiting.
 6. A query that is left at the end pays the floor at which its shape fits then (`finish`).
 
-Invariants: base difference + counterfactual = the room that a re-run would have; the floor of a fit
-never falls; each query is answered once. The tests compare every answer with an oracle that plays
-single nodes and searches the least winning limit.
+Invariants: base difference + counterfactual = the room that a re-run would have; the floor of a
+fit never falls; each query is answered once. The tests compare every answer with an oracle that
+plays single nodes and searches the least winning limit.
 
 Example: that of `allocation`: floors amber [7] and birch [1, 1]; turns a (2 nodes, limit 10),
 b (1 node, 8), c (1 node, 6). Queries from the start: newcomers of 1 and of 2 nodes.
@@ -39,10 +39,10 @@ b (1 node, 8), c (1 node, 6). Queries from the start: newcomers of 1 and of 2 no
 | c | loses | | 6 is below 7: the same | |
 | end | | | fits at 7 | b: 7 |
 
-Cost: N log N, plus newcomers x counterfactuals, plus the changes of counterfactuals. A running bid
-that keeps its fabric looks only at counterfactuals with less room there, a loser only at those with
-more room than the base. A gang that may use any fabrics is put to every counterfactual by running
-its choice there. Decision record 3 has the figures and what was weighed instead.
+Cost: N log N, plus newcomers x counterfactuals, plus the changes of counterfactuals. A running
+bid that keeps its fabric looks only at counterfactuals with less room there, a loser only at
+those with more room than the base. A gang that may use any fabrics is put to every counterfactual
+by running its choice there. Decision record 3 has the figures and what was weighed instead.
 """
 
 from heapq import heappop, heappush

@@ -1,10 +1,10 @@
 """What a winner pays: its critical value, the least it could have bid and still have won.
 
-With the winner taken out, the allocation goes on below its turn. Its price is the key of the rival
-at whose turn its shape no longer fits at a floor within that price, divided by its own factor and
-rounded up to a micro-unit; at least the highest floor that it draws; never above its limit. Winning
-a tie is not charged. A loser, which would have to bid more, is told a price that wins whatever the
-ties.
+With the winner taken out, the allocation goes on below its turn. Its price is the key of the
+rival at whose turn its shape no longer fits at a floor within that price, divided by its own
+factor and rounded up to a micro-unit; at least the highest floor that it draws; never above its
+limit. Winning a tie is not charged. A loser, which would have to bid more, is told a price that
+wins whatever the ties.
 
 `counterfactual_sweep` answers that for all bids of one fabric at once and explains how. A bid that
 the sweep does not hold (a gang that may use any fabrics, a pinned demand) is priced by running the
@@ -21,8 +21,8 @@ In the example of `allocation` (a: 2 nodes, limit 10; b: 1 node, 8; c: 1 node, 6
 Once they run, their factors are 21 and not 20, so that a rival's key of 8 x 20 is reached by
 7.619048: the price falls by the switching credit (`test_critical_values.py`).
 
-The one surprising rule: a pinned demand wins at any limit, so its price is what the open nodes that
-it alone holds would have cost in its turn, and its limit where that is less.
+The one surprising rule: a pinned demand wins at any limit, so its price is what the open nodes
+that it alone holds would have cost in its turn, and its limit where that is less.
 """
 
 from collections.abc import Callable

@@ -5,8 +5,8 @@ offer at or under it answers 'is there a fabric for n more' without looking at a
 outdated top is corrected when it is read.
 
 Example: floors amber [7], birch [1, 1]. At floor 1 the heap has birch with 2 nodes on top, at
-floor 7 birch with 2 before amber with 1. Two nodes are found at floor 1 in birch; once one of birch
-is drawn, they are found nowhere.
+floor 7 birch with 2 before amber with 1. Two nodes are found at floor 1 in birch; once one of
+birch is drawn, they are found nowhere.
 """
 
 from bisect import bisect_right

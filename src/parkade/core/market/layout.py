@@ -1,7 +1,8 @@
 """The layout of a market: its fabrics and nodes by number, and what a demand asks of them.
 
-The allocation counts nodes and does not name them, so it needs each fabric as a small whole number,
-ascending by name: of two equal choices the smaller number is taken, and every run chooses alike.
+The allocation counts nodes and does not name them, so it needs each fabric as a small whole
+number, ascending by name: of two equal choices the smaller number is taken, and every run chooses
+alike.
 """
 
 from typing import NamedTuple

@@ -14,8 +14,8 @@ has one aim: a demand that runs stays where it is. Two seatings are tried:
 3. Else the *fallback*: the fabrics of the allocation. Inside each, demands keep own nodes where
    they can. What was counted is there, so it always fits.
 
-Invariants: a winner has a seat for each rank, on different nodes; only pinned demands sit on closed
-nodes; in a stable seating a price covers the floors that its seats draw.
+Invariants: a winner has a seat for each rank, on different nodes; only pinned demands sit on
+closed nodes; in a stable seating a price covers the floors that its seats draw.
 
 Example: the winners of the example in `allocation`, then the next clearing, in which acme asks for
 `own`, 1 node.

@@ -1,10 +1,10 @@
 """The spot tier of the allocation: each bid in turn takes the cheapest room that holds it whole.
 
 Among the fabrics where its gang fits at floors within its limit a bid takes the one with the
-cheapest highest floor, then its own, then the one where fewest nodes are opened, then the tightest.
-A gang that may use any fabrics draws the least highest floor that any placement of it could have;
-at that floor it stays where it stands, or takes one fabric if one holds it, else few. A bid that
-does not fit is skipped.
+cheapest highest floor, then its own, then the one where fewest nodes are opened, then the
+tightest. A gang that may use any fabrics draws the least highest floor that any placement of it
+could have; at that floor it stays where it stands, or takes one fabric if one holds it, else few.
+A bid that does not fit is skipped.
 
 The one surprising rule: own fabrics only break ties (decision record 6). Were they counted any
 cheaper, a running bid could be led to a cheaper fabric by naming a lower limit.

@@ -84,6 +84,7 @@ def _supplied(
             cleared_us=0,
             clearings=0,
         )
+    assert (kind is None) == (open_market is not None)
     if kind is None:
         assert open_market is not None
         kind = open_market.instance_type
@@ -277,6 +278,7 @@ def remove_node(world: World, command: commands.RemoveNode, now_us: int) -> Deci
 
 def _needed_by_calendar(world: World, leaving: list[Node], now_us: int) -> Refusal | None:
     """Reservations and on-demand that were sold keep their nodes."""
+    assert all(is_drained(world, node) for node in leaving), "only drained nodes leave"
     ahead = Window(start_us=now_us, end_us=None)
     for market in {node.market: None for node in leaving}:
         entries = sold(world, world.records.markets[market])
@@ -324,6 +326,7 @@ def change_terms(world: World, command: commands.ChangeTerms, now_us: int) -> De
 
 
 def _is_buffer_sold(world: World, market: Market, buffer_nodes: int) -> Refusal | None:
+    assert buffer_nodes >= 0
     if buffer_nodes <= market.terms.buffer_nodes:
         return None
     always = Window(start_us=0, end_us=None)
@@ -341,6 +344,7 @@ def terms_due_us(market: Market) -> int | None:
 
 def take_terms(market: Market, at_us: int) -> tuple[events.TermsChanged, ...]:
     """The announced terms come into force, at the prices of the day."""
+    assert market.announced and market.announced[0].from_us <= at_us
     terms = with_prices_of(market.announced[0].terms, market.terms)
     return (events.TermsChanged(at_us=at_us, market=market.market, terms=terms),)
 

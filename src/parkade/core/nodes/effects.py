@@ -33,14 +33,17 @@ def _take_nodes(world: World, opened: Market | None, nodes: tuple[Node, ...]) ->
 
 
 def drain_node(world: World, event: events.NodeDraining) -> None:
+    assert world.records.nodes[event.node].draining_us is None
     put_node(world, event.node, draining_us=event.at_us)
 
 
 def undrain_node(world: World, event: events.NodeUndrained) -> None:
+    assert world.records.nodes[event.node].draining_us is not None
     put_node(world, event.node, draining_us=None)
 
 
 def remove_node(world: World, event: events.NodeRemoved) -> None:
+    assert world.records.nodes[event.node].draining_us is not None, "drained first, then removed"
     world.drop_node(event.node)
 
 
@@ -56,6 +59,7 @@ def close_pool(world: World, event: events.PoolClosed) -> None:
 
 def announce_terms(world: World, event: events.TermsAnnounced) -> None:
     market = world.records.markets[event.market]
+    assert event.announced.from_us > event.at_us, "terms that hold now are changed, not announced"
     announced = sorted((*market.announced, event.announced), key=lambda it: it.from_us)
     put_market(world, event.market, announced=tuple(announced))
     world.agenda.add(Entry.TERMS, event.market)
@@ -64,6 +68,7 @@ def announce_terms(world: World, event: events.TermsAnnounced) -> None:
 def change_terms(world: World, event: events.TermsChanged) -> None:
     market = world.records.markets[event.market]
     later = tuple(it for it in market.announced if it.from_us > event.at_us)
+    assert len(later) >= len(market.announced) - 1, "announced terms come into force one by one"
     terms = with_prices_of(event.terms, market.terms)
     put_market(world, event.market, terms=terms, announced=later)
     world.agenda.add(Entry.TERMS, event.market)
@@ -80,17 +85,20 @@ def with_prices_of(terms: MarketTerms, priced: MarketTerms) -> MarketTerms:
 
 
 def set_health(world: World, event: events.NodeHealthSet) -> None:
+    assert event.node in world.held_on, "every node has its index of holders"
     put_node(world, event.node, health=event.health, health_reason=event.reason)
 
 
 def cordon(world: World, event: events.NodeCordoned) -> None:
     node = world.records.nodes[event.node]
+    assert all(it.holder != event.cordon.holder for it in node.cordons), "one cordon a holder"
     put_node(world, event.node, cordons=(*node.cordons, event.cordon))
 
 
 def uncordon(world: World, event: events.NodeUncordoned) -> None:
     node = world.records.nodes[event.node]
     cordons = tuple(cordon for cordon in node.cordons if cordon.holder != event.holder)
+    assert len(cordons) == len(node.cordons) - 1, "only the holder's own cordon is lifted"
     put_node(world, event.node, cordons=cordons)
 
 

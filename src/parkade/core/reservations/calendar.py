@@ -13,7 +13,7 @@ from parkade.core.units.time import Window
 
 
 class Sold(msgspec.Struct, frozen=True, kw_only=True):
-    """Nodes of a fabric that are someone's over a window."""
+    """Nodes of a fabric that are sold over a window."""
 
     fabric: str
     nodes: int
@@ -36,6 +36,7 @@ def peak_nodes(sold: Iterable[Sold], fabric: str, window: Window) -> int:
     for _, change in sorted(changes):
         level += change
         peak = max(peak, level)
+        assert level >= 0, "more nodes came back than were sold"
     return peak
 
 
@@ -43,6 +44,7 @@ def room(
     sold: Iterable[Sold], capacity: Mapping[str, int], *, buffer_nodes: int, window: Window
 ) -> dict[str, int]:
     """Nodes of each fabric that can still be sold over a whole window; `capacity` by fabric."""
+    assert buffer_nodes >= 0
     entries = tuple(sold)
     return {
         fabric: max(0, nodes - buffer_nodes - peak_nodes(entries, fabric, window))

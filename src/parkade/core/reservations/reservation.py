@@ -9,8 +9,8 @@ from parkade.core.units.time import Window
 
 
 class ReservationState(enum.StrEnum):
-    """Where a reservation is in its window. It enters the pass a notice + kill + turnaround early
-    and is CLOSING as long before its end; LAPSED: a period could not be paid."""
+    """Where a reservation is in its window. It takes part in clearings a notice + kill +
+    turnaround early and is CLOSING as long before its end; LAPSED: a period could not be paid."""
 
     SOLD = "sold"
     IN_FORCE = "in_force"
@@ -25,58 +25,81 @@ class ReservationState(enum.StrEnum):
 
 
 class Lending(msgspec.Struct, frozen=True, kw_only=True):
-    """An owner's standing offer: it receives at least `floor_micros` per GPU-hour, lends all but
-    `keep` of its idle nodes."""
+    """An owner's standing offer of its idle nodes."""
 
     floor_micros: int
+    """What it receives at least, per GPU-hour."""
+
     keep: int
+    """Nodes that it never lends."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Whole nodes that an owner keeps for whatever it does with them.
-
-    `seats` are promised by a clearing and the owner's from `seated_us` on; `busy` of them were
-    still somebody else's then. `short_us`: since when there is no room for it at all.
-    """
+    """Whole nodes that an owner keeps for whatever it does with them."""
 
     claim: str
+    """`c1`."""
+
     reservation: str
     org: str
     nodes: int
     claimed_us: int
+
     seats: tuple[Seat, ...]
+    """Promised by a clearing, the owner's from `seated_us` on; empty while it waits."""
+
     promised_us: int | None
+    """When they were promised; None while it waits."""
+
     seated_us: int | None
+    """When all were free and handed over; None before."""
+
     why: str
+    """Why it waits; empty once it is seated."""
+
     busy: int = 0
+    """How many of the seats others still held when they were promised."""
+
     short_us: int | None = None
+    """Since when it waits because too many nodes failed; None: it does not."""
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
-    """How often its owner waited for promised seats to be free, and how long; `for_one`: times
-    that one more kept node would have spared the wait."""
+    """How often its owner waited for promised seats to be free, and how long."""
 
     times: int = 0
     total_us: int = 0
     longest_us: int = 0
+
     for_one: int = 0
+    """Waits that one more kept node would have spared."""
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
-    """`shape` is (fabric, nodes) ascending; `rate_micros` is per GPU-hour, owed for the whole
-    window in advance by billing period; `paid_until_us` is what has been charged."""
+    """A right to whole nodes over a window, owed whether used or not."""
 
     reservation: str
     org: str
     market: str
     window: Window
+
     shape: tuple[tuple[str, int], ...]
+    """(fabric, nodes), ascending by fabric."""
+
     gpus_per_node: int
+
     rate_micros: int
+    """Per GPU-hour, as it was when it was sold."""
+
     lending: Lending | None
+    """The standing offer of what is idle; None: it stays empty."""
+
     state: ReservationState
     created_us: int
+
     paid_until_us: int
+    """Up to when it was charged; the window's start before the first period."""
+
     waits: Waits = Waits()
 
     @property

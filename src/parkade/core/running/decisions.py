@@ -1,7 +1,7 @@
 """Workloads as their users ask for them: submit, hold, release, bid, cancel."""
 
-from parkade.core.billing.charges import (
-    Postings,
+from parkade.core.billing.charges import Postings
+from parkade.core.billing.commitments import (
     allowance_micros,
     available_micros,
     committed_micros,
@@ -28,6 +28,7 @@ def submit(world: World, command: commands.Submit, now_us: int) -> Decision:
     accepted = accept(world, command, now_us)
     if isinstance(accepted, Refusal):
         return accepted
+    assert accepted.workload not in world.records.workloads
     return (events.Submitted(at_us=now_us, workload=accepted),)
 
 
@@ -86,6 +87,7 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
 
 def _bad_shape(world: World, market: Market, spec: Spec) -> Refusal | None:
     kind = market.instance_type
+    assert kind.gpus_per_node > 0
     if spec.instance_type not in (None, kind.name, kind.gpu_model):
         return Refusal(
             reason=Reason.UNSUPPORTED,
@@ -161,8 +163,9 @@ def _bad_reservation(world: World, command: commands.Submit, market: Market) -> 
 def _on_demand_fabric(
     world: World, command: commands.Submit, market: Market, now_us: int, must_end_us: int
 ) -> str | Refusal:
-    """The fabric whose calendar takes the window: the tightest that has room for all of it."""
+    """The tightest fabric that has room in its calendar for all of the window."""
     spec = command.spec
+    assert now_us < must_end_us and spec.max_duration_us is not None
     window = Window(start_us=now_us, end_us=must_end_us)
     free = sellable(world, market, window)
     fitting = [(left, fabric) for fabric, left in free.items() if left >= spec.nodes]
@@ -231,6 +234,7 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
         return Refusal(
             reason=Reason.CONFLICT, detail=f"{workload.workload} runs; cancel it or let it end"
         )
+    assert workload.phase in (Phase.QUEUED, Phase.PLACED)
     change = events.PhaseChanged(
         at_us=now_us, workload=workload.workload, phase=Phase.HELD, why=Why.HELD
     )
@@ -244,6 +248,7 @@ def release(world: World, command: commands.Release, now_us: int) -> Decision:
         return workload
     if workload.phase is not Phase.HELD:
         return ()
+    assert workload.attempt is None and workload.promise is None
     return (
         events.PhaseChanged(
             at_us=now_us, workload=workload.workload, phase=Phase.QUEUED, why=Why.NEXT_CLEARING
@@ -276,19 +281,20 @@ def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decisi
         return workload
     if workload.spec.capacity.kind is not CapacityKind.SPOT:
         return invalid("limit_price", "only spot workloads bid")
+    limit_micros = workload.spec.limit_price_micros
+    assert limit_micros is not None, "every bid has a limit"
     market = world.records.markets[workload.market]
     refusal = _bad_bid(market, workload.spec, command.limit_price_micros)
     if refusal is not None:
         return refusal
-    limit_micros = workload.spec.limit_price_micros
     if command.limit_price_micros == limit_micros:
         return ()
     promise = workload.promise
-    is_lower = limit_micros is not None and command.limit_price_micros < limit_micros
+    is_lower = command.limit_price_micros < limit_micros
     if is_lower and promise is not None and promise.displaces:
         return Refusal(
             reason=Reason.CONFLICT,
-            detail="others were told to leave for this bid; it can be lowered once it has started,"
+            detail="others got their notice for this bid; it can be lowered once it has started,"
             " or cancelled for the minimum charge",
         )
     return (

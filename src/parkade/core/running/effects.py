@@ -34,6 +34,7 @@ def change_phase(world: World, event: events.PhaseChanged) -> None:
 
 def change_bid(world: World, event: events.BidChanged) -> None:
     workload = world.records.workloads[event.workload]
+    assert not workload.phase.is_ended and workload.spec.limit_price_micros is not None
     spec = replace(workload.spec, limit_price_micros=event.limit_price_micros)
     world.put_workload(replace(workload, spec=spec))
 
@@ -86,6 +87,7 @@ def launch(world: World, event: events.Launched) -> None:
 def start(world: World, event: events.Started) -> None:
     workload = world.records.workloads[event.workload]
     attempt = live_attempt(workload, event.attempt)
+    assert attempt.started_us is None, "an attempt starts once"
     must_end_us = workload.must_end_us
     if must_end_us is None and workload.spec.max_duration_us is not None:
         must_end_us = event.at_us + workload.spec.max_duration_us
@@ -101,13 +103,16 @@ def start(world: World, event: events.Started) -> None:
 def note_checkpoint(world: World, event: events.Checkpointed) -> None:
     workload = world.records.workloads[event.workload]
     attempt = live_attempt(workload, event.attempt)
+    assert attempt.checkpoint_us is None or attempt.checkpoint_us <= event.at_us
     attempt = replace(attempt, checkpoint_step=event.step, checkpoint_us=event.at_us)
     world.put_workload(replace(workload, attempt=attempt, checkpoint_step=event.step))
 
 
 def break_attempt(world: World, event: events.Broken) -> None:
     workload = world.records.workloads[event.workload]
-    attempt = replace(live_attempt(workload, event.attempt), broken_us=event.at_us)
+    attempt = live_attempt(workload, event.attempt)
+    assert attempt.broken_us is None, "an attempt is broken once"
+    attempt = replace(attempt, broken_us=event.at_us)
     is_leaving = attempt.stop is not None
     phase = workload.phase if is_leaving else Phase.DEGRADED
     step(world, workload, replace(workload, phase=phase, attempt=attempt))
@@ -118,6 +123,7 @@ def end(world: World, event: events.Ended) -> None:
     attempt = live_attempt(workload, event.attempt)
     vacate(world, attempt.seats, event.at_us)
     promise = workload.promise
+    assert event.failures >= workload.failures and event.preemptions >= workload.preemptions
     if event.phase is not Phase.PLACED:
         promise = None
     step(
@@ -140,6 +146,7 @@ def end(world: World, event: events.Ended) -> None:
 
 def note_budget(world: World, event: events.BudgetNoted) -> None:
     workload = world.records.workloads[event.workload]
+    assert not workload.is_budget_noted
     world.put_workload(replace(workload, is_budget_noted=True))
 
 
@@ -147,4 +154,5 @@ def forget(world: World, event: events.Forgotten) -> None:
     for workload in event.workloads:
         world.forget_workload(workload)
     for reservation in event.reservations:
+        assert world.records.reservations[reservation].state.is_over
         del world.records.reservations[reservation]

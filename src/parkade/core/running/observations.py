@@ -38,11 +38,11 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
         pool = world.pool_of(attempt.seats)
         if pool is None or pool.pool != command.pool:
             continue
-        found.extend(_news(world, postings, workload, seen, now_us))
+        found.extend(_observed(world, postings, workload, seen, now_us))
     return tuple(found)
 
 
-def _news(
+def _observed(
     world: World, postings: Postings, workload: Workload, seen: ObservedAttempt, now_us: int
 ) -> list[events.AnyEvent]:
     found: list[events.AnyEvent] = []
@@ -71,8 +71,8 @@ def _news(
 def _posted(
     postings: Postings, workload: Workload, now_us: int
 ) -> tuple[events.UsePosted | events.BudgetNoted, ...]:
-    """The charges of the full hours since the last posting, of what is seen to run: nobody pays
-    for hours in which nothing was heard before the end is known."""
+    """The charges of the full hours since the last posting, while the attempt is seen to run: hours
+    in which nothing was heard are not charged before the end is known."""
     attempt = workload.attempt
     assert attempt is not None
     hour_us = now_us // HOUR_US * HOUR_US
@@ -85,6 +85,7 @@ def _posted(
 
 def _after(workload: Workload, event: events.UsePosted | None) -> Workload:
     """The workload with what an event charges it counted as spent."""
+    assert event is None or event.workload == workload.workload
     transfers = () if event is None else event.transfers
     paid = sum(it.micros for it in transfers if it.credit.startswith("clearing/"))
     return replace(workload, spent_micros=workload.spent_micros + paid)
@@ -139,7 +140,8 @@ def _ended(
 
 
 def _is_lost(seen: ObservedAttempt) -> bool:
-    """Whether nobody knows how a rank ended: the platform's doing, not the program's."""
+    """Whether it is unknown how a rank ended: the platform's doing, not the program's."""
+    assert seen.phase is EnginePhase.RELEASED, "what still runs has no end to judge"
     return seen.launch_error is None and (
         not seen.exits or any(exit.code is None and exit.signal is None for exit in seen.exits)
     )
@@ -149,6 +151,7 @@ def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
     """Its end; where it was stopped without the notice it was promised, its last checkpoint, at
     most an hour before."""
     until_us = billed_to_us(attempt, at_us)
+    assert until_us <= at_us, "nothing after the end is billed"
     if not is_lost:
         return until_us
     return min(until_us, max(attempt.checkpoint_us or 0, until_us - HOUR_US))
@@ -206,6 +209,7 @@ def _judge(
 
 
 def _why_expired(world: World, workload: Workload) -> Why:
+    assert workload.attempt is not None and workload.attempt.stop is not None
     reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")
     if reservation is not None and reservation.state is not ReservationState.IN_FORCE:
         return Why.RESERVATION_ENDED
@@ -228,7 +232,7 @@ def summary_of(seen: ObservedAttempt) -> str:
 
 
 def _not_before_us(world: World, workload: Workload, cause: Cause | None, at_us: int) -> int:
-    """Back-off of who is preempted again and again soon after it started: doubled each time."""
+    """Until when it waits: exponential back-off after repeated early preemption; 0: it does not."""
     attempt = workload.attempt
     assert attempt is not None
     if cause not in (Cause.OUTBID, Cause.RECLAIMED) or workload.preemptions < 1:
@@ -243,7 +247,7 @@ def _not_before_us(world: World, workload: Workload, cause: Cause | None, at_us:
 
 def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyEvent]:
     """Nodes that were suspect only because this attempt was overdue are well again, unless
-    another that was told to leave is still there."""
+    another under notice is still there."""
     assert workload.attempt is not None
     found: list[events.AnyEvent] = []
     for seat in workload.attempt.seats:

@@ -38,6 +38,7 @@ def launch_due_us(world: World, holder: str) -> int | None:
 def _seats_free_us(
     world: World, org: str, seats: tuple[Seat, ...], promised_us: int, reservation: str | None
 ) -> int | None:
+    assert seats, "a promise has seats"
     free_us = promised_us
     if reservation is not None:
         free_us = max(free_us, world.records.reservations[reservation].window.start_us)
@@ -54,6 +55,7 @@ def _seats_free_us(
 def has_room(world: World, org: str, seat: Seat, *, besides: str = "") -> bool:
     """Whether an org's seat fits with what others than `besides` hold there; two orgs never sit on
     one node, not even while one of them leaves."""
+    assert 0 < seat.gpus <= world.records.nodes[seat.node].gpus
     held = [it for it in world.held_on[seat.node].items() if it[0] != besides]
     if sum(gpus for _, gpus in held) + seat.gpus > world.records.nodes[seat.node].gpus:
         return False
@@ -78,6 +80,7 @@ def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]
 
 def attempt_of(workload: Workload, promise: Promise, launch_sequence: int, at_us: int) -> Attempt:
     """The attempt that a kept promise becomes by the event of that sequence."""
+    assert workload.attempt is None, "one attempt at a time"
     generation = workload.generation + 1
     return Attempt(
         attempt=f"{workload.workload}.{generation}",
@@ -100,7 +103,7 @@ def attempt_of(workload: Workload, promise: Promise, launch_sequence: int, at_us
 
 
 def overdue_due_us(world: World, holder: str) -> int | None:
-    """When a promised node whose leaver should be gone by then becomes suspect."""
+    """When a promised node becomes suspect, because what leaves it should be gone by then."""
     due = [
         due_us
         for seat in _promised_seats(world, holder)
@@ -111,11 +114,13 @@ def overdue_due_us(world: World, holder: str) -> int | None:
 
 def suspect(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]:
     """The overdue nodes leave play; the next clearing moves the promise."""
-    return tuple(
+    found = tuple(
         events.NodeHealthSet(at_us=at_us, node=seat.node, health=Health.SUSPECT, reason=OVERDUE)
         for seat in _promised_seats(world, holder)
         if (due_us := _node_overdue_us(world, seat.node)) is not None and due_us <= at_us
     )
+    assert found, "a deadline that changes nothing"
+    return found
 
 
 def _promised_seats(world: World, holder: str) -> tuple[Seat, ...]:
@@ -145,13 +150,14 @@ def _node_overdue_us(world: World, node: str) -> int | None:
 def withdrawal_charge(
     world: World, workload: Workload, postings: Postings, at_us: int
 ) -> tuple[events.WithdrawalCharged, ...]:
-    """What is owed where a promise that made others leave is given up before it started, also by
-    who still leaves other seats; not by who needed it because a node broke."""
+    """What is owed where a promise for which others had to leave is given up before it started,
+    also by a workload that still leaves other seats; not by one with a broken node."""
     promise, attempt = workload.promise, workload.attempt
     if promise is None or not promise.displaces:
         return ()
     if attempt is not None and attempt.broken_us is not None:
         return ()
+    assert promise.busy > 0, "a winner that displaced others found its seats busy"
     event = postings.post_withdrawal(
         workload,
         minimum_us=world.records.markets[workload.market].terms.minimum_charge_us,

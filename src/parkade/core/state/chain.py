@@ -1,7 +1,8 @@
 """The chain of digests through the journal: each entry carries that of all before it.
 
 A flipped bit, an edited transfer or an entry that was left out changes every digest after it, so
-one digest kept apart from the journal vouches for the whole of it.
+one digest kept apart from the journal (`store.head`) vouches for the whole of it. The first entry
+is chained to `GENESIS`. Decision record 9.
 """
 
 import hashlib
@@ -13,9 +14,11 @@ GENESIS = "0" * 64
 def link(
     before: str, *, sequence: int, epoch: int, at_us: int, type: str, version: int, body: bytes
 ) -> str:
-    """The digest of an entry whose predecessor has the digest `before`: SHA-256, hexadecimal.
+    """The digest of the entry after the one with the digest `before`: SHA-256, hexadecimal.
 
     Every field is bound, each on a place of its own, the encoded event last.
     """
+    assert len(before) == len(GENESIS) and sequence > 0
+    assert "\n" not in type, "line breaks separate the fields"
     head = f"{before}\n{sequence}\n{epoch}\n{at_us}\n{type}\n{version}\n"
     return hashlib.sha256(head.encode() + body).hexdigest()

@@ -1,6 +1,6 @@
 """What people, agents and the clock ask of the world; `decide` answers with events or a refusal.
 
-`by` is the user who asks; None is the server itself. Whether they may is decided with the rest.
+`by` is the asking user, None the server itself. Permissions are one table (`steps.permissions`).
 """
 
 import msgspec
@@ -78,7 +78,7 @@ class RemoveNode(Command, frozen=True, kw_only=True):
 
 
 class ClosePool(Command, frozen=True, kw_only=True):
-    """A pool whose nodes are all drained is closed, and the markets that only it supplied."""
+    """Close a pool when all its nodes are drained, and the markets that only it supplied."""
 
     pool: str
 
@@ -127,8 +127,8 @@ class CreateOrg(Command, frozen=True, kw_only=True):
 
 
 class CreateUser(Command, frozen=True, kw_only=True):
-    """A person or program of an org; `unix_name` is who its workloads run as, None: the agent's
-    own user."""
+    """A person or program of an org; its workloads run as `unix_name`, None: as the agent's own
+    user."""
 
     user: str
     org: str
@@ -262,7 +262,7 @@ class UncordonNode(Command, frozen=True, kw_only=True):
 
 
 class FailNode(Command, frozen=True, kw_only=True):
-    """The node is broken: out of play, whoever sits there is healed."""
+    """The node is broken: out of play, and what runs there is healed."""
 
     node: str
     reason: str

@@ -28,7 +28,7 @@ EVENT_VERSION = 2
 class Event(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True, omit_defaults=True
 ):
-    """Something that happened at an instant; `by`: the user who asked for it, if one did."""
+    """Something that happened at an instant; `by`: the user that asked for it, if one did."""
 
     at_us: int
     by: str | None = None

@@ -1,7 +1,17 @@
 """Events of older versions, lifted to the present one on reading; the journal is never edited.
 
-Version 1 had one pool, which was its market; told workloads from claims by the first letter of
-their ids; kept use and other money in one event, and wrote zeros where a transfer was not for use.
+A journal is read for ever, so each version that was ever written must become the present one. An
+old event is lifted as JSON, before it is decoded: one function for each type that changed, from
+one version to the next, so that no old type has to be kept. What an old version did not know is
+None, and the field's documentation says so. The digest of an entry is of the bytes as they were
+written.
+
+Version 1 had one pool, which was its market; the first letter of an id separated workloads from
+claims; use and other money were one event, with zeros where a transfer was not for use.
+
+Example (`tests/core/state/test_lift.py`): version 1 wrote `{"type": "ReachabilityChanged",
+"market": "pool", ...}`; lifted, it is `{"type": "ReachabilityChanged", "pool": "pool", ...}`.
+Decision record 9.
 """
 
 from collections.abc import Callable
@@ -12,6 +22,7 @@ Fields = dict[str, Any]
 
 def lift(event: Fields, version: int) -> Fields:
     """The event, as JSON decodes it, in the form of the present version."""
+    assert version >= 1
     if version < 2:
         event = _LIFTS_1.get(event["type"], _unchanged)(event)
     return event
@@ -41,7 +52,8 @@ def _pool_opened(event: Fields) -> Fields:
 
 def _reachability_changed(event: Fields) -> Fields:
     fields = dict(event)
-    return {**fields, "pool": fields.pop("market")}
+    pool = fields.pop("market")
+    return {**fields, "pool": pool}
 
 
 def _money_moved(event: Fields) -> Fields:

@@ -30,14 +30,17 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """Someone with tokens; `unix_name` is who its workloads run as on the nodes; `cap_micros` the
-    most that they may cost in all, None: what its org has."""
+    """A person or program of an org; it has tokens."""
 
     user: str
     org: str
     role: Role
+
     unix_name: str | None
+    """Its workloads run as this user on the nodes; None: as the agent's own."""
+
     cap_micros: int | None = None
+    """The most that its workloads may cost in all; None: what its org has."""
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):

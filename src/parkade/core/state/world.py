@@ -101,15 +101,18 @@ class World:
         """The pool of an attempt's or a promise's seats, which are all in one; None without."""
         if not seats:
             return None
+        assert seats[0].node in self.records.nodes
         return self.records.pools[self.records.nodes[seats[0].node].pool]
 
     def _count_node(self, node: Node) -> None:
         """A node of a market's fabric, whatever its state."""
+        assert node.market in self.records.markets and node.pool in self.records.pools
         fabrics = self.sizes.setdefault(node.market, {})
         fabrics[node.fabric] = fabrics.get(node.fabric, 0) + 1
 
     def put_workload(self, workload: Workload) -> None:
         """Stores a record. Cost grows with its seats and those it had."""
+        assert not workload.phase.is_ended or workload.attempt is None
         before = self.records.workloads.get(workload.workload)
         if before is not None:
             self._unindex_workload(before)
@@ -173,6 +176,7 @@ class World:
             self._take_seats(self.promised_on, name, workload.promise.seats)
 
     def _index_claim(self, claim: Claim) -> None:
+        assert claim.seated_us is None or claim.seats, "seated without seats"
         index = self.promised_on if claim.seated_us is None else self.held_on
         self._give_seats(index, claim.claim, claim.seats)
         if claim.seats and claim.seated_us is None:
@@ -183,6 +187,7 @@ class World:
         self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
     ) -> None:
         for seat in seats:
+            assert holder not in index[seat.node], f"{holder} has two seats on {seat.node}"
             index[seat.node][holder] = seat.gpus
 
     def _take_seats(

@@ -41,7 +41,7 @@ def has_one_pool(world: World, market: str) -> bool:
 
 
 def sold(world: World, market: Market) -> tuple[Sold, ...]:
-    """Everything of a market that is someone's over a window: reservations and on-demand.
+    """Everything of a market that is sold over a window: reservations and on-demand.
 
     Cost grows with its reservations and live workloads.
     """
@@ -63,6 +63,7 @@ def sold(world: World, market: Market) -> tuple[Sold, ...]:
 
 def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
     """Nodes of each fabric that may still be sold over a whole window."""
+    assert window.end_us is None or window.start_us < window.end_us
     return room(
         sold(world, market),
         world.sizes[market.market],

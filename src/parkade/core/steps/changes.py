@@ -1,4 +1,4 @@
-"""What several effects share: steps of the life table, who sits where, counters."""
+"""What several effects share: steps of the life table, changes of nodes and markets, counters."""
 
 from msgspec.structs import replace
 
@@ -29,6 +29,7 @@ def occupy(world: World, org: str, seats: tuple[Seat, ...]) -> None:
 
 def note_wait(world: World, reservation: str, promised_us: int, busy: int, at_us: int) -> None:
     """Counts how long an owner waited for promised seats to be free, if at all."""
+    assert busy >= 0 and promised_us <= at_us
     if busy == 0:
         return
     record = world.records.reservations[reservation]
@@ -52,6 +53,7 @@ def vacate(world: World, seats: tuple[Seat, ...], at_us: int) -> None:
 
 
 def count(world: World, kind: str) -> None:
+    assert kind in ("workload", "claim", "reservation")
     world.records.counters[kind] = world.records.counters.get(kind, 0) + 1
 
 

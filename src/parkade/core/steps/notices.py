@@ -1,4 +1,4 @@
-"""Notices: who must leave, and by when. A notice once given is only ever brought forward."""
+"""Notices: what must leave, and by when. A notice once given is only ever brought forward."""
 
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -9,7 +9,8 @@ FINAL_CAUSES = frozenset({Cause.EXPIRED, Cause.CANCELLED})
 
 
 def notice(attempt: Attempt, cause: Cause, *, at_us: int, notice_us: int, kill_us: int) -> Stop:
-    """The stop of an attempt that is told to leave now."""
+    """The stop of an attempt that must leave from now on."""
+    assert notice_us >= 0 and kill_us >= 0
     deadline_us = at_us + notice_us
     before = attempt.stop
     if before is None:

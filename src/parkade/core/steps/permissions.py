@@ -1,9 +1,9 @@
 """Authorization: one table of what commands and reads need, and one function that reads it.
 
-`authorize` is asked once, before a command is decided; the API asks `is_allowed` for what it shows.
-The server itself (`by` None) may do everything that is not refused for other reasons. A name that
-belongs to another org is answered like a name that does not exist, so that no org learns what
-others have. docs/security.md prints the same table.
+`authorize` is asked once, before a command is decided; the API asks `is_allowed` for what it
+shows. The server itself (`by` None) may do everything that is not refused for other reasons. A
+name that belongs to another org is answered like a name that does not exist, so that no org
+learns what others have. docs/security.md prints the same table.
 """
 
 import enum
@@ -150,7 +150,7 @@ def authorize(world: World, command: commands.AnyCommand) -> Refusal | None:
 
 
 def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
-    """Whom a command concerns; not found where it names nothing that exists."""
+    """The org and user that a command concerns; not found where it names nothing that exists."""
     match command:
         case (
             commands.CreateUser(org=org)

@@ -25,11 +25,13 @@ def already_exists(kind: str, name: str) -> Refusal:
 
 def conflict(detail: str) -> Refusal:
     """The refusal of what the present state does not allow."""
+    assert detail, "a refusal says what to do"
     return Refusal(reason=Reason.CONFLICT, detail=detail)
 
 
 def invalid(field: str, detail: str) -> Refusal:
     """The refusal of a value, with its place."""
+    assert field and detail
     return Refusal(reason=Reason.INVALID, detail=detail, field=field)
 
 

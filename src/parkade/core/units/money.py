@@ -11,6 +11,7 @@ MICROSECONDS_PER_HOUR = 3_600_000_000
 
 def format_amount(micros: int, *, decimals: int = 2) -> str:
     """Decimal text of micro-units, at least `decimals` places, more only if they are not zero."""
+    assert 0 <= decimals <= 6
     sign = "-" if micros < 0 else ""
     whole, part = divmod(abs(micros), MICROS)
     digits = f"{part:06d}".rstrip("0").ljust(decimals, "0")

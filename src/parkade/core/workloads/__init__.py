@@ -1,1 +1,1 @@
-"""What someone wants run, its life cycle and its attempts."""
+"""A workload: its spec, its life cycle, its attempts and promises."""

@@ -40,7 +40,7 @@ class Cause(enum.StrEnum):
 
 
 class Why(enum.StrEnum):
-    """Why a workload or claim waits or ended: one machine-readable word, told as it stands.
+    """Why a workload or claim waits or ended: one machine-readable word, shown as it is.
 
     What a clearing refuses has the words of its `WaitReason`, what must leave those of its `Cause`.
     """

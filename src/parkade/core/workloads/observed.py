@@ -6,7 +6,7 @@ import msgspec
 
 
 class EnginePhase(enum.StrEnum):
-    """Where an attempt is; how it ended is told by its exits, not by its phase."""
+    """Where an attempt is; how it ended follows from its exits, not from its phase."""
 
     STARTING = "starting"
     RUNNING = "running"

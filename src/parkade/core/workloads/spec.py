@@ -1,4 +1,4 @@
-"""What someone wants run, as the core sees it: checked, whole, with every unit in its name.
+"""A workload as submitted, as the core sees it: checked, whole, with every unit in its name.
 
 The user's YAML is checked by `wire`; this is the value it becomes. It is written for ever in the
 journal, so `env` is public and secrets stay in `env_file`, which only the node reads.
@@ -17,7 +17,7 @@ class Interconnect(enum.StrEnum):
 
 
 class CapacityKind(enum.StrEnum):
-    """Whose capacity a workload may use."""
+    """The kind of capacity that a workload may use."""
 
     RESERVATION = "reservation"
     ON_DEMAND = "on-demand"
@@ -35,32 +35,62 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckpointTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """The signal a program wants on notice (`SIGUSR1`), and how long it needs to save."""
+    """How a program is asked to save when it must leave."""
 
     signal: str
+    """Sent at the notice, such as `SIGUSR1`."""
+
     needs_us: int
+    """How long it needs to save; at most the market's notice."""
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """A workload as submitted. `limit_price_micros` is per GPU-hour and set only for spot."""
+    """A workload as submitted; only a spot workload's limit may change later."""
 
     name: str
+    """Shown beside the id; two workloads may share one."""
+
     command: str
     workdir: str
+
     env: tuple[tuple[str, str], ...]
+    """Public: journaled and shown."""
+
     env_file: str | None
+    """A path that is read on the node, as the user; None: no file."""
+
     storage: tuple[str, ...]
+    """Names of the file systems it needs."""
+
     nodes: int
+    """Ranks of the gang, each on another node."""
+
     gpus: int
+    """GPUs of each rank."""
+
     instance_type: str | None
+    """The instance type or GPU model it needs; None: whatever the market has."""
+
     interconnect: Interconnect
     capacity: Capacity
+
     limit_price_micros: int | None
+    """The most it pays, per GPU-hour; None unless spot."""
+
     max_spend_micros: int | None
+    """The most that all its attempts cost together; None: no bound of its own."""
+
     checkpoint: CheckpointTerms | None
+    """None: it gets no signal of its own at a notice."""
+
     priority: int
+    """Orders the workloads of one reservation, the greatest first."""
+
     retry_failures: int
+    """How many failures are followed by another attempt."""
+
     max_duration_us: int | None
+    """Wall time from its first start over all attempts; for on-demand, the window. None: no end."""
 
     @property
     def total_gpus(self) -> int:

@@ -8,35 +8,50 @@ from parkade.core.workloads.spec import Spec
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a workload pays from `from_us` on, until the next rate.
-
-    `price_micros` per GPU-hour, 0 where a reservation pays; `shares`: micro-units per hour that
-    each account earns of it, their sum the whole.
-    """
+    """What a workload pays from `from_us` on, until the next rate."""
 
     from_us: int
+
     price_micros: int
+    """Per GPU-hour; 0 where a reservation pays."""
+
     shares: tuple[tuple[str, int], ...]
+    """(account, micro-units per hour) that it earns; all together the price of all GPUs."""
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """A notice that was given; never withdrawn, only brought forward."""
 
     noticed_us: int
+    """When the first notice was given."""
+
     deadline_us: int
+    """When what is still there gets TERM."""
+
     kill_us: int
+    """When what is still there gets KILL; nothing is billed after it."""
+
     cause: Cause
+    """Of the latest notice."""
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
-    """Seats that a workload will have once they are free; `displaces`: others leave for it;
-    `busy`: how many of them somebody else still holds."""
+    """Seats that a workload will have once they are free."""
 
     seats: tuple[Seat, ...]
+    """In order of rank, all in one pool."""
+
     promised_us: int
+    """When a clearing promised them."""
+
     displaces: bool
+    """Whether others were given notice for it; giving it up then costs the minimum charge."""
+
     busy: int
+    """How many of the seats others still held when they were promised."""
+
     rates: tuple[Rate, ...]
+    """One rate: what it pays once it runs."""
 
     @property
     def gpus(self) -> int:
@@ -45,32 +60,55 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One run on given seats, fenced by its generation.
-
-    `launch_sequence` is the journal's sequence of its launch, None in journals of version 1.
-    `rates` begin with the one in force when it was ordered and hold what is not yet posted;
-    `charged_until_us` is where posting stands, `charged_numerator` what is accrued below one
-    micro-unit (micro-units per hour x microseconds), `billed_us` the time posted so far.
-    `posted_us` is when it was last posted. `broken_us`: when a node of it failed. `displaced`:
-    others had to leave for it.
-    """
+    """One run on given seats, fenced by its generation."""
 
     attempt: str
+    """`w1.2`: the workload's id and the generation."""
+
     generation: int
+    """Counts the workload's attempts from 1; orders of an older one are refused."""
+
     seats: tuple[Seat, ...]
+    """In order of rank, all in one pool."""
+
     ordered_us: int
+    """When it was launched; nothing before it is billed."""
+
     displaced: bool
+    """Whether others had to leave for it."""
+
     started_us: int | None
+    """When its agent saw the first process; None before."""
+
     stop: Stop | None
+    """The notice it has; None: it stays."""
+
     broken_us: int | None
+    """When a node of it failed; nothing after it is billed. None: all its nodes are well."""
+
     rates: tuple[Rate, ...]
+    """From the one in force where posting stands, in order of time; at least one."""
+
     charged_until_us: int
+    """Where posting stands: use before it was charged or cut off."""
+
     charged_numerator: int
+    """What is accrued below one micro-unit: micro-units per hour x microseconds, below 3.6e9."""
+
     posted_us: int
+    """When use was last posted; at first, when it was launched."""
+
     billed_us: int
+    """The time posted so far."""
+
     checkpoint_step: int | None
+    """Of the last checkpoint that this attempt reported; None: none yet."""
+
     checkpoint_us: int | None
+    """When that checkpoint was finished."""
+
     launch_sequence: int | None = None
+    """The journal's sequence of its launch; None in journals of version 1."""
 
     @property
     def gpus(self) -> int:
@@ -79,43 +117,80 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything known of a workload that has not been forgotten.
-
-    `why` is the one machine-readable reason while it waits, `price_to_win_micros` the cheapest
-    limit that would win; `not_before_us` the back-off after repeated preemption. `must_end_us`:
-    when its seats must be free again (`max_duration` after its first start; the end of the window
-    of on-demand, set when accepted, whose calendar entry stands in `fabric` and whose price per
-    GPU-hour stays `agreed_price_micros` whatever becomes of the price sheet). `short_us`: since
-    when a reservation's own workload waits because too many nodes failed. `pool`: of its latest
-    attempt.
-    """
+    """Everything known of a workload that has not been forgotten."""
 
     workload: str
+    """`w1`."""
+
     org: str
+    """Pays for it."""
+
     user: str
+    """Submitted it."""
+
     market: str
     spec: Spec
     phase: Phase
+
     why: str
+    """Why it waits, leaves or ended: a `Why`, `WaitReason` or `Cause`; empty while it runs."""
+
     price_to_win_micros: int | None
+    """The cheapest limit that would win in the last clearing; None: none would, or it has won."""
+
     submitted_us: int
+
     generation: int
+    """Of its latest attempt; 0 before the first."""
+
     attempt: Attempt | None
+    """None while nothing of it is known to run."""
+
     promise: Promise | None
+    """None: no seats are promised. Beside an attempt, those it goes on to."""
+
     failures: int
+    """Ends that were its own doing, over all attempts."""
+
     preemptions: int
+    """Ends under a notice, over all attempts; never failures."""
+
     spent_micros: int
+    """What was posted for it, over all attempts."""
+
     not_before_us: int
+    """The end of its back-off after repeated early preemption; 0: none."""
+
     must_end_us: int | None
+    """When its seats must be free again: `max_duration` after its first start, or the end of its
+    on-demand window. None: no end, or not started."""
+
     agreed_price_micros: int | None
+    """On-demand: the price per GPU-hour at which it was accepted; None for other capacity."""
+
     fabric: str | None
+    """On-demand: the fabric with its window in the calendar; None for other capacity."""
+
     is_budget_noted: bool
+    """Whether the event at 80 % of `max_spend` was made."""
+
     short_us: int | None
+    """Since when it waits because too many nodes of its reservation failed; None: it does not."""
+
     ended_us: int | None
+    """When it ended; it is forgotten a retention later. None: it lives."""
+
     checkpoint_step: int | None
+    """Of the last checkpoint of any attempt; None: none yet."""
+
     price_set_by: str | None
+    """The rival that set its price; None where a floor or an agreed price did."""
+
     exit_summary: str
+    """How the ranks of its last ended attempt exited, in one line; empty before."""
+
     pool: str | None = None
+    """Of its latest attempt; None before the first."""
 
     @property
     def gpus(self) -> int:

@@ -1,0 +1,115 @@
+"""What is set aside before it is spent: earmarks of bids, windows that were sold, and what is owed.
+
+A workload takes part in a clearing only while its org, its user's cap and its `max_spend` can
+bear what it may cost until it could be gone after the *next* clearing. That is why a balance
+never falls below zero: whatever a bid is charged in that time was set aside before.
+
+    earmark = limit x GPUs x (clearing interval + notice + kill + start grace until it has started)
+
+Example (`tests/core/billing/test_commitments.py`): two GPUs, a limit of one micro-unit a second,
+and terms of 30 + 30 + 5 + 120 s: 370 micro-units are set aside, and 130 once the workload has
+started.
+
+    commits   on a reservation: what it owes · on-demand: and the rest of its window at the agreed
+              price · spot: and its earmark, or, while it leaves, its rate until the kill
+"""
+
+from collections.abc import Callable
+
+from parkade.core.billing.charges import accrued_micros
+from parkade.core.fleet.market import Market
+from parkade.core.ledger.accounts import org_account
+from parkade.core.state.world import World
+from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
+from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.workload import Workload
+
+UNCAPPED_MICROS = 2**62
+"""What a user without a cap may still cost: more than any balance."""
+
+
+def earmark_micros(market: Market, workload: Workload) -> int:
+    """What must be set aside for a spot workload to take part in a clearing: its limit, until it
+    could be gone at the latest after the next one; without the start grace once it has started and
+    keeps its seats."""
+    limit = workload.spec.limit_price_micros
+    assert limit is not None, "only spot workloads have an earmark"
+    span_us = earmark_span_us(market)
+    attempt = workload.attempt
+    if attempt is not None and attempt.started_us is not None and attempt.stop is None:
+        span_us -= market.terms.start_grace_us
+    assert span_us > 0
+    return ceil_div(limit * workload.gpus * span_us, MICROSECONDS_PER_HOUR)
+
+
+def earmark_span_us(market: Market) -> int:
+    """Clearing interval + notice + kill + start grace."""
+    terms = market.terms
+    return terms.clearing_interval_us + terms.notice_us + terms.kill_us + terms.start_grace_us
+
+
+def committed_micros(world: World, workload: Workload, now_us: int) -> int:
+    """What of its org's balance a live workload has a claim on: what it owes, and what it may
+    still cost before it could be stopped."""
+    assert not workload.phase.is_ended
+    market = world.records.markets[workload.market]
+    accrued = accrued_micros(world, workload, now_us)
+    attempt, promise = workload.attempt, workload.promise
+    if workload.spec.capacity.kind is CapacityKind.RESERVATION:
+        return accrued
+    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
+        return accrued + _rest_of_window(market, workload, now_us)
+    if promise is not None or (attempt is not None and attempt.stop is None):
+        return accrued + earmark_micros(market, workload)
+    return accrued + leaving_micros(workload, now_us)
+
+
+def committed_without_earmark(world: World, workload: Workload, now_us: int) -> int:
+    """As `committed_micros`, where the caller takes the earmark of a bid apart."""
+    assert not workload.phase.is_ended
+    if workload.spec.capacity.kind is CapacityKind.SPOT:
+        return accrued_micros(world, workload, now_us) + leaving_micros(workload, now_us)
+    return committed_micros(world, workload, now_us)
+
+
+def leaving_micros(workload: Workload, now_us: int) -> int:
+    """What an attempt that has its notice may still cost until it is killed."""
+    attempt = workload.attempt
+    if attempt is None or attempt.stop is None or not attempt.rates:
+        return 0
+    assert attempt.stop.kill_us >= attempt.stop.deadline_us
+    rate = attempt.rates[-1].price_micros * attempt.gpus
+    return ceil_div(rate * max(0, attempt.stop.kill_us - now_us), MICROSECONDS_PER_HOUR)
+
+
+def _rest_of_window(market: Market, workload: Workload, now_us: int) -> int:
+    assert workload.must_end_us is not None and workload.agreed_price_micros is not None
+    rest_us = max(0, workload.must_end_us + market.terms.leave_us - now_us)
+    rate = workload.agreed_price_micros * workload.gpus
+    return ceil_div(rate * rest_us, MICROSECONDS_PER_HOUR)
+
+
+def available_micros(world: World, org: str, now_us: int) -> int:
+    """What an org may still commit. Cost grows with its live workloads."""
+    committed = sum(
+        committed_micros(world, world.records.workloads[name], now_us)
+        for name in world.live_of_org.get(org, {})
+    )
+    return world.ledger.balance(org_account(org)) - committed
+
+
+def allowance_micros(
+    world: World, user: str, now_us: int, *, cost: Callable[[World, Workload, int], int]
+) -> int:
+    """What a user's cap leaves: less what was spent, and the `cost` of its live workloads."""
+    record = world.records.users.get(user)
+    if record is None or record.cap_micros is None:
+        return UNCAPPED_MICROS
+    live = [
+        world.records.workloads[name]
+        for name in world.live_of_org.get(record.org, {})
+        if world.records.workloads[name].user == user
+    ]
+    spent = world.records.spent_by_user.get(user, 0)
+    assert spent >= 0
+    return record.cap_micros - spent - sum(cost(world, workload, now_us) for workload in live)

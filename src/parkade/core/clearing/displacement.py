@@ -1,0 +1,131 @@
+"""What leaves for what: the cause and the notice of each attempt that a clearing ends, and which
+winners displace others.
+
+A winner *takes* a node where it gets seats that it does not have now. An attempt with seats on
+such a node leaves for it. The winner *displaces* if its seats do not fit beside what still leaves
+there because it was outbid or moved: then it owes the minimum charge (`billing.charges`). An
+owner that reclaims displaces nothing in this sense, because that is its right.
+"""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from parkade.core.fleet.market import Market
+from parkade.core.fleet.seat import Seat
+from parkade.core.market.market_state import Demand, PriorityTier
+from parkade.core.market.outcome import Change, Clearing, ClearingLine
+from parkade.core.running.promises import has_room
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.steps.notices import notice
+from parkade.core.workloads.life import Cause
+from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.workload import Attempt, Stop, Workload
+
+
+class Displacement:
+    """The takers of one clearing's outcome, by node; it answers for each attempt and winner."""
+
+    def __init__(
+        self,
+        world: World,
+        market: Market,
+        demands: dict[str, Demand],
+        outcome: Clearing,
+        now_us: int,
+    ) -> None:
+        self._world = world
+        self._market = market
+        self._demands = demands
+        self._now_us = now_us
+        self._takers = self._takers_by_node(outcome)
+
+    def cause_of(self, workload: Workload, attempt: Attempt) -> Cause:
+        """Why an attempt that lost its seats leaves."""
+        assert attempt.stop is None, "an attempt that leaves already has its cause"
+        if attempt.broken_us is not None:
+            return Cause.HEALED
+        takers = [taker for seat in attempt.seats for taker in self._takers.get(seat.node, [])]
+        is_spot = workload.spec.capacity.kind is CapacityKind.SPOT
+        if any(demand.tier is PriorityTier.SPOT for demand, _ in takers) and is_spot:
+            return Cause.OUTBID
+        return Cause.RECLAIMED
+
+    def notice(self, attempt: Attempt, cause: Cause) -> Stop:
+        """The market's notice; a shorter one where a broken gang of higher right needs the seats;
+        none for an attempt that is broken itself."""
+        assert attempt.stop is None, "an attempt that leaves already has its notice"
+        terms = self._market.terms
+        notice_us = terms.notice_us
+        if attempt.broken_us is not None:
+            notice_us = 0
+        elif any(
+            line.change is Change.HEAL or self._is_broken(demand)
+            for seat in attempt.seats
+            for demand, line in self._takers.get(seat.node, [])
+        ):
+            notice_us = min(terms.heal_notice_us, terms.notice_us)
+        return notice(
+            attempt, cause, at_us=self._now_us, notice_us=notice_us, kill_us=terms.kill_us
+        )
+
+    def busy(self, line: ClearingLine) -> int:
+        """How many of a winner's seats others still hold."""
+        assert line.demand in self._demands
+        return sum(self._is_busy(line.demand, seat) for seat in line.seats)
+
+    def marked(
+        self, won: Iterable[events.Won], left: Iterable[events.Leaving]
+    ) -> tuple[events.Won, ...]:
+        """The winners; those are marked as displacing that do not fit beside what still leaves."""
+        leaving = {
+            (seat.node, each.stop.cause)
+            for each in left
+            if each.stop is not None
+            for seat in _seats(self._world.records.workloads[events.name_of(each.demand)])
+        }
+        return tuple(
+            replace(each, promise=replace(each.promise, displaces=True))
+            if self._displaces(each, leaving)
+            else each
+            for each in won
+        )
+
+    def _takers_by_node(self, outcome: Clearing) -> dict[str, list[tuple[Demand, ClearingLine]]]:
+        """By node, the demands that get seats there which they do not have now."""
+        takers: dict[str, list[tuple[Demand, ClearingLine]]] = {}
+        for line in outcome.lines:
+            demand = self._demands.get(line.demand)
+            if demand is None or line.change in (Change.KEEP, Change.WAIT, Change.PREEMPT):
+                continue
+            had = {seat.node for seat in demand.seats}
+            for seat in line.seats:
+                if seat.node not in had:
+                    takers.setdefault(seat.node, []).append((demand, line))
+        return takers
+
+    def _is_broken(self, demand: Demand) -> bool:
+        workload = self._world.records.workloads.get(demand.demand)
+        return (
+            workload is not None
+            and workload.attempt is not None
+            and workload.attempt.broken_us is not None
+        )
+
+    def _displaces(self, won: events.Won, leaving: set[tuple[str, Cause]]) -> bool:
+        is_on_demand = self._demands[events.name_of(won.demand)].tier is PriorityTier.ON_DEMAND
+        causes = (Cause.OUTBID, Cause.MOVED, *((Cause.RECLAIMED,) if is_on_demand else ()))
+        return any(
+            self._is_busy(events.name_of(won.demand), seat)
+            and any((seat.node, cause) in leaving for cause in causes)
+            for seat in won.promise.seats
+        )
+
+    def _is_busy(self, holder: str, seat: Seat) -> bool:
+        """Whether others hold so much of the node that the seat is not free yet."""
+        return not has_room(self._world, self._demands[holder].org, seat, besides=holder)
+
+
+def _seats(workload: Workload) -> tuple[Seat, ...]:
+    return workload.attempt.seats if workload.attempt is not None else ()

@@ -1,0 +1,120 @@
+"""From when new terms hold, and which notices a draining node gives: each case by hand."""
+
+from typing import Any
+
+import pytest
+
+from parkade.core.fleet.market import AnnouncedTerms
+from parkade.core.kernel.decide import decide
+from parkade.core.nodes.decisions import is_drained, take_terms, terms_due_us
+from parkade.core.state import commands, events
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import SECOND_US
+from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.workload import Workload
+from tests import builders
+from tests.core.records import attempt, claim, node, promise, reservation, seats, stop, workload
+from tests.core.records import world as world_of
+
+S = SECOND_US
+
+
+@pytest.mark.parametrize(
+    ("change", "from_s", "outcome"),
+    [
+        # Notice 30 s and kill 5 s hold now; the present is 1000 s.
+        ({"notice_us": 60 * S}, None, "now"),
+        ({"notice_us": 60 * S}, 900, "now"),
+        ({"notice_us": 60 * S}, 1001, "announced"),
+        ({"notice_us": 20 * S}, None, "refused"),
+        ({"notice_us": 20 * S}, 1034, "refused"),
+        ({"notice_us": 20 * S}, 1035, "announced"),
+        ({"kill_us": 4 * S}, 1034, "refused"),
+        ({"kill_us": 4 * S}, 1035, "announced"),
+        # Half of it is longer, and half is shorter.
+        ({"notice_us": 60 * S, "kill_us": 4 * S}, None, "refused"),
+        ({"backoff_us": 0}, None, "now"),
+        ({"notice_us": 30 * S}, None, "nothing"),
+        ({}, 2000, "nothing"),
+    ],
+)
+def test_time_to_leave_is_shortened_only_after_the_time_to_leave(
+    change: dict[str, Any], from_s: int | None, outcome: str
+) -> None:
+    command = commands.ChangeTerms(
+        by=None,
+        market="market",
+        change=commands.TermsChange(**change),
+        from_us=None if from_s is None else from_s * S,
+    )
+    found = decide(world_of(), command, 1000 * S)
+    if outcome == "refused":
+        assert isinstance(found, Refusal) and found.field == "from"
+        return
+    expected = builders.terms(**change)
+    match found:
+        case ():
+            assert outcome == "nothing"
+        case (events.TermsChanged(terms=terms),):
+            assert outcome == "now" and terms == expected
+        case (events.TermsAnnounced(announced=announced),):
+            assert outcome == "announced" and announced.terms == expected
+            assert from_s is not None and announced.from_us == from_s * S
+        case _:
+            raise AssertionError(found)
+
+
+def test_announced_terms_come_at_their_date_with_the_prices_of_that_day() -> None:
+    then = builders.terms(notice_us=60 * S, public_floor_micros=1)
+    today = builders.terms(public_floor_micros=7)
+    market = builders.market(
+        "market", terms=today, announced=(AnnouncedTerms(from_us=50, terms=then),)
+    )
+    assert terms_due_us(market) == 50
+    (event,) = take_terms(market, 50)
+    assert event.terms == builders.terms(notice_us=60 * S, public_floor_micros=7)
+    assert terms_due_us(builders.market("market")) is None
+
+
+def runs(name: str, **changes: Any) -> Workload:
+    made = attempt(attempt=f"{name}.1", seats=seats(a1=1), **changes)
+    phase = Phase.RUNNING if changes.get("stop") is None else Phase.PREEMPTING
+    return workload(name, attempt=made, phase=phase)
+
+
+def test_draining_gives_the_markets_notice_to_each_workload_that_has_none_yet() -> None:
+    seated = claim(seats=seats(a1=1), promised_us=0, seated_us=0)
+    elsewhere = workload("w3", attempt=attempt(attempt="w3.1", seats=seats(a2=1)))
+    made = world_of(
+        reservation(), seated, runs("w1"), runs("w2", stop=stop(Cause.OUTBID)), elsewhere
+    )
+    found = decide(made, commands.DrainNode(by=None, node="a1", reason="fan"), 1000 * S)
+    assert not isinstance(found, Refusal)
+    drained, order = found
+    assert drained == events.NodeDraining(at_us=1000 * S, node="a1", reason="fan")
+    assert isinstance(order, events.StopOrdered) and order.workload == "w1"
+    assert (order.stop.cause, order.phase) == (Cause.OPERATOR, Phase.PREEMPTING)
+    assert order.stop.deadline_us == 1030 * S and order.stop.kill_us == 1035 * S
+
+
+@pytest.mark.parametrize(
+    ("draining_us", "records", "is_empty"),
+    [
+        (None, (), False),
+        (5, (), True),
+        (5, (runs("w1"),), False),
+        (5, (workload(promise=promise()),), False),
+    ],
+    ids=["in use", "empty", "held", "promised"],
+)
+def test_draining_is_not_drained(
+    draining_us: int | None, records: tuple[Workload, ...], is_empty: bool
+) -> None:
+    a1 = node("a1", draining_us=draining_us)
+    made = world_of(*records, nodes=[a1, node("a2")])
+    assert is_drained(made, a1) == is_empty
+    outcome = decide(made, commands.RemoveNode(by=None, node="a1"), 10)
+    if is_empty:
+        assert outcome == (events.NodeRemoved(at_us=10, node="a1", pool="pool"),)
+    else:
+        assert isinstance(outcome, Refusal) and outcome.reason is Reason.CONFLICT
