@@ -157,7 +157,7 @@ class Agent:
             )
         if self.memory.is_stale(state.epoch, state.sequence):
             raise ControlPlaneError(
-                f"desired state {state.epoch}.{state.sequence} came after {self.memory.last}: refused; "
+                f"desired state {state.epoch}.{state.sequence} after {self.memory.last}: refused; "
                 f"an older control plane is still running"
             )
         self.memory.last = (state.epoch, state.sequence)

@@ -139,7 +139,7 @@ def local_url(host: str, listening: socket.socket) -> str:
 
 
 def listen_on(host: str, port: int) -> socket.socket:
-    """A bound socket, taken before anything is made or shown. BadSettings where it is not to be had.
+    """A bound socket, taken before anything is made or shown. BadSettings where it is taken.
 
     It names its protocol, because only where asyncio sees TCP does it switch off the delay that
     would cost small answers 40 ms each.

@@ -116,8 +116,8 @@ async def list_users(context: Authenticated) -> wire.Users:
 
 @router.post("/tokens", status_code=201)
 async def create_token(body: wire.CreateToken, context: Authenticated) -> wire.NewToken:
-    """A new token. Its secret is in this answer only and kept nowhere, so a repeated request cannot have
-    it again: it is refused with `conflict`."""
+    """A new token. Its secret is in this answer only and kept nowhere, so a repeated request cannot
+    have it again: it is refused with `conflict`."""
     secret = contexts.new_token()
     command = commands.AddToken(
         by=context.viewer.user,
