@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from parkade.agent.control_plane import ControlPlaneError, NobodyListens
+from parkade.agent.control_plane import ControlPlaneError, ReaderGone
 from parkade.ports import (
     Capabilities,
     DesiredAttempt,
@@ -61,7 +61,7 @@ class FakeControlPlane:
         self._check()
         if request_id in self.gone:
             self.turned_away += 1
-            raise NobodyListens("gone")
+            raise ReaderGone("gone")
         self.sent.setdefault(request_id, []).append(chunk)
         if is_last:
             self.ended.add(request_id)

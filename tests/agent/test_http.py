@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from parkade.agent.control_plane import ControlPlaneError, NobodyListens
+from parkade.agent.control_plane import ControlPlaneError, ReaderGone
 from parkade.agent.http import HttpControlPlane
 from parkade.ports import LogRequest
 from tests import builders
@@ -68,7 +68,7 @@ def test_log_requests_and_chunks() -> None:
 
     assert ask(handler, lambda control: control.log_requests(1.5)) == [wish]
     ask(handler, lambda control: control.send_log("r/1", b"\x00bytes", False))
-    with pytest.raises(NobodyListens):
+    with pytest.raises(ReaderGone):
         ask(handler, lambda control: control.send_log("r/1", b"", True))
 
 

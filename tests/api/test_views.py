@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parkade.api.translate import amount, instant, micros, microseconds, spec_of, spec_told
+from parkade.api.translate import amount, instant, micros, microseconds, spec_of, wire_spec
 from parkade.api.views import events as views
 from parkade.api.views import reservations, workloads
 from parkade.api.views.audience import Owners, audience, named_in
@@ -137,7 +137,7 @@ def specs() -> Iterator[WorkloadSpec]:
 
 @pytest.mark.parametrize("spec", list(specs()), ids=["fewest", "every"])
 def test_a_spec_is_told_as_it_was_written(spec: WorkloadSpec) -> None:
-    assert spec_told(spec_of(spec)).model_dump() == spec.model_dump()
+    assert wire_spec(spec_of(spec)).model_dump() == spec.model_dump()
 
 
 @given(

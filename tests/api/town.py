@@ -175,10 +175,10 @@ async def _serve(folder: Path, told: dict[str, Any], ready: threading.Event) -> 
     plane = Plane(dependencies, PlaneSettings(check_every=1, unreachable_after_us=3_600_000_000))
     plane.start()
 
-    def tell(secret: str) -> None:
+    def show_secret(secret: str) -> None:
         told["token"] = secret
 
-    await make_operator(plane, tell=tell, is_new_token_wanted=False)
+    await make_operator(plane, show_secret=show_secret, is_new_token_wanted=False)
     app = create_app(plane, ApiSettings(keep_alive_s=0.2, most_body_bytes=100_000))
     config = uvicorn.Config(
         app, log_config=None, timeout_graceful_shutdown=1, ws="none", lifespan="off"

@@ -9,9 +9,9 @@ from typer.main import get_command
 
 from parkade.api import create_app
 from parkade.api.metrics import exposition
-from parkade.api.plane import Plane
 from parkade.cli.app import app
 from parkade.control.answers import Health
+from parkade.control.plane import Plane
 from parkade.core.units.refusal import Reason
 from parkade.core.workloads.life import Cause, Phase
 from parkade.service.settings import ServiceSettings, read_settings

@@ -96,24 +96,24 @@ def test_an_agent_ends_with_its_server_however_that_ends(served: Served) -> None
     assert not is_alive(agent)
 
 
-def test_an_agent_runs_nodes_that_are_added_and_ends_when_its_pool_is_closed(
-    served: Served,
-) -> None:
-    body = {**POOL, "fabrics": {"a": ["n1"]}}
-    served.ask("POST", "/pools", body)
+def test_an_agent_runs_nodes_that_are_added_while_it_runs(served: Served) -> None:
+    served.ask("POST", "/pools", {**POOL, "fabrics": {"a": ["n1"]}})
     agent = agent_of(served)
     served.ask("POST", "/pools/box/nodes", {"fabrics": {"b": ["n2"]}})
     served.ask("POST", "/nodes/n1/drain", {"reason": "old"})
     workload = submit(served, "echo on another node")
     until(lambda: phase_of(served, workload) == "succeeded")
     assert served.ask("GET", f"/workloads/{workload}/logs") == "on another node\n"
-    served.ask("POST", "/nodes/n2/drain", {"reason": "old"})
+    assert agent_of(served) == agent
+    served.stop()
 
-    def closes() -> bool:
-        answer = served.attempt_to("POST", "/pools/box/close")
-        return answer.is_success
 
-    until(closes)
+def test_an_agent_ends_when_its_pool_is_closed(served: Served) -> None:
+    served.ask("POST", "/pools", POOL)
+    agent = agent_of(served)
+    for node in ("n1", "n2", "n3"):
+        served.ask("POST", f"/nodes/{node}/drain", {"reason": "old"})
+    served.ask("POST", "/pools/box/close")
     until(lambda: not is_alive(agent))
     served.stop()
 

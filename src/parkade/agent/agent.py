@@ -127,7 +127,7 @@ class Agent:
         self.seen: Observation | None = None
         self.launching: dict[str, asyncio.Task[None]] = {}
         self.reported: set[str] = set()
-        self.news = asyncio.Event()
+        self.changed = asyncio.Event()
         self.to_report = asyncio.Event()
         self.has_other_nodes = asyncio.Event()
         self._places = asyncio.Semaphore(MOST_LAUNCHES)
@@ -150,12 +150,14 @@ class Agent:
             await self.timer.sleep(PAUSE_S)
 
     def accept(self, state: DesiredState) -> None:
-        """Remembers, on disk, that it was told; only then may anything follow from it."""
+        """Remembers the state on disk; only then may anything follow from it."""
         if state.pool != self.pool:
-            raise ControlPlaneError(f"told of pool {state.pool}, but this is {self.pool}")
+            raise ControlPlaneError(
+                f"the desired state is of pool {state.pool}, but this agent runs {self.pool}"
+            )
         if self.memory.is_stale(state.epoch, state.sequence):
             raise ControlPlaneError(
-                f"told of state {state.epoch}.{state.sequence} after {self.memory.last}: refused; "
+                f"desired state {state.epoch}.{state.sequence} after {self.memory.last}: refused; "
                 f"an older control plane is still running"
             )
         self.memory.last = (state.epoch, state.sequence)
@@ -168,12 +170,12 @@ class Agent:
             self.has_other_nodes.set()
             return
         self.desired = state
-        self.news.set()
+        self.changed.set()
 
     async def work(self, tick_s: float) -> None:
         """Looks, acts, and waits for the next reason to look."""
         while True:
-            self.news.clear()
+            self.changed.clear()
             # Before looking: who landed before the look must be in it, or was never started.
             self._settle_launches()
             try:
@@ -255,7 +257,7 @@ class Agent:
             except (EngineError, OSError) as error:
                 logger.warning("launch of %s, again soon: %s", attempt.attempt, error)
                 return
-            self.news.set()
+            self.changed.set()
 
     def _refuse(self, attempt: str, why: str) -> None:
         logger.warning("attempt %s is not started: %s", attempt, why)
@@ -275,13 +277,13 @@ class Agent:
 
     async def _wait(self, tick_s: float) -> None:
         if not isinstance(self.engine, TellsChanges):
-            await self.timer.wait(self.news, tick_s)
+            await self.timer.wait(self.changed, tick_s)
             return
-        news = asyncio.ensure_future(self.news.wait())
+        awaited = asyncio.ensure_future(self.changed.wait())
         changed = asyncio.ensure_future(self.engine.wait_changed(tick_s))
         try:
-            await asyncio.wait({news, changed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({awaited, changed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (news, changed):
+            for task in (awaited, changed):
                 task.cancel()
-            await asyncio.gather(news, changed, return_exceptions=True)
+            await asyncio.gather(awaited, changed, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The agent's door to the control plane: what it is told, what it tells.
+"""The control plane as an agent sees it: what it asks for, and what it reports.
 
 Every call may be repeated harmlessly. The agent never assumes that it is heard.
 """
@@ -12,7 +12,7 @@ class ControlPlaneError(Exception):
     """The control plane could not be reached or did not understand; repeat it later."""
 
 
-class NobodyListens(ControlPlaneError):
+class ReaderGone(ControlPlaneError):
     """The reader of the output has gone; stop sending."""
 
 
@@ -32,5 +32,5 @@ class ControlPlane(Protocol):
         ...
 
     async def send_log(self, request_id: str, chunk: bytes, is_last: bool) -> None:
-        """A piece of output; raises NobodyListens when it is no longer wanted."""
+        """A piece of output; raises ReaderGone when it is no longer wanted."""
         ...

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from parkade.agent.control_plane import ControlPlaneError, NobodyListens
+from parkade.agent.control_plane import ControlPlaneError, ReaderGone
 from parkade.ports import DesiredState, LogRequest, Observation
 
 ANSWER_S = 15.0
@@ -62,7 +62,7 @@ class HttpControlPlane:
         """See `ControlPlane`."""
         query = {"last": "true" if is_last else "false"}
         path = f"log-chunks/{quote(request_id, safe='')}"
-        await self._ask("POST", path, query=query, content=chunk, headers=BYTES, gone=NobodyListens)
+        await self._ask("POST", path, query=query, content=chunk, headers=BYTES, gone=ReaderGone)
 
     async def _ask(
         self,

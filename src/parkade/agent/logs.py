@@ -9,7 +9,7 @@ from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import (
     ControlPlane,
     ControlPlaneError,
-    NobodyListens,
+    ReaderGone,
 )
 from parkade.ports import Engine, EngineError, LogRequest, Timer
 
@@ -107,7 +107,7 @@ class LogServer:
         for _ in range(TRIES - 1):
             try:
                 return await self.control_plane.send_log(name, chunk, is_last)
-            except NobodyListens:
+            except ReaderGone:
                 raise
             except ControlPlaneError as error:
                 await backoff.wait("send output", error)

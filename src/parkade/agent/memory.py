@@ -1,4 +1,4 @@
-"""What the agent must not forget when it restarts: the newest state it was told, and its refusals.
+"""What the agent must not forget when it restarts: the newest state accepted, and its refusals.
 
 Without the first it could obey a control plane that was replaced; without the second it could start
 an attempt that it had already reported as never started.

@@ -22,8 +22,8 @@ class BodyBound:
         most = self._settings.most_body_bytes
         if scope["path"].startswith("/v1/pools/"):
             most = self._settings.most_agent_body_bytes
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        if not told.isdigit() or int(told) > most:
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > most:
             await _too_large(most)(scope, receive, send)
             return
         taken = 0

@@ -9,11 +9,11 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from parkade.api.plane import Plane
 from parkade.api.problems import problem, refused
 from parkade.api.settings import ApiSettings
 from parkade.control.answers import Decided, Idempotency
 from parkade.control.cycle import Asked
+from parkade.control.plane import Plane
 from parkade.control.viewers import Viewer
 from parkade.core.state.commands import AnyCommand
 from parkade.core.state.events import AnyEvent

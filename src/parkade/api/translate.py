@@ -103,7 +103,7 @@ def spec_of(spec: WorkloadSpec) -> Spec:
     )
 
 
-def spec_told(spec: Spec) -> WorkloadSpec:
+def wire_spec(spec: Spec) -> WorkloadSpec:
     """The wire's spec of the core's; it was checked when it came in."""
     checkpoint = None
     if spec.checkpoint is not None:
@@ -213,7 +213,7 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
     )
 
 
-def terms_told(terms: MarketTerms) -> wire.Terms:
+def wire_terms(terms: MarketTerms) -> wire.Terms:
     """The wire's terms of the core's."""
     return wire.Terms.model_construct(
         pay_as_you_go=amount(terms.pay_as_you_go_micros),

@@ -59,7 +59,7 @@ def users() -> Call[people.Users]:
 
 
 def create_token(user: str, *, token: str | None = None) -> Call[people.NewToken]:
-    """A new token; its secret is told in this answer only."""
+    """A new token; its secret is in this answer only."""
     return post("/tokens", people.NewToken, checked(people.CreateToken, user=user, token=token))
 
 

@@ -77,11 +77,11 @@ BY_EXIT: dict[int, type[ParkadeError]] = {
 def error_of(response: httpx.Response) -> ParkadeError:
     """The error of an answer that is not a success."""
     try:
-        told = Problem.model_validate_json(response.content)
+        found = Problem.model_validate_json(response.content)
     except ValidationError:
         code = "busy" if response.status_code in (429, 502, 503, 504) else "internal"
-        told = problem(code, f"the server answered {response.status_code} without saying why")
-    return BY_EXIT[CODES.get(told.code, UNKNOWN).exit](told)
+        found = problem(code, f"the server answered {response.status_code} without saying why")
+    return BY_EXIT[CODES.get(found.code, UNKNOWN).exit](found)
 
 
 def unreachable(error: httpx.TransportError, *, server: str) -> Unreachable:

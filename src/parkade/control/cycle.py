@@ -172,7 +172,7 @@ class Cycle:
     def _internal(self, command: AnyCommand) -> Refusal:
         self.refused_internal += 1
         _log.exception("command_failed", command=type(command).__name__, by=command.by)
-        detail = "a fault of the server; nothing was changed, its operators have been told"
+        detail = "a fault of the server; nothing was changed, the server's log says more"
         return Refusal(reason=Reason.INTERNAL, detail=detail)
 
     def _evolve(self, events: tuple[AnyEvent, ...]) -> None:

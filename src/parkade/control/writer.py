@@ -109,7 +109,7 @@ class Writer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends after the present turn, with a snapshot; who still waits is told."""
+        """Ends after the present turn, with a snapshot; what still waits gets PlaneStopped."""
         left = self.inbox.close()
         resolve((waiting, PlaneStopped("the server is stopping")) for waiting in left)
         if self._thread.is_alive():

@@ -118,15 +118,15 @@ def _end_with_parent(stop: asyncio.Event) -> None:
 
 
 async def _acquire(leadership: Leadership, timer: Timer, stop: asyncio.Event) -> None:
-    is_told = False
+    is_logged = False
     while not stop.is_set():
         try:
             leadership.acquire()
             return
         except AlreadyLed as error:
-            if not is_told:
+            if not is_logged:
                 _log.warning("waiting: %s", error)
-            is_told = True
+            is_logged = True
         await timer.wait(stop, LOCK_WAIT_S)
 
 
@@ -168,7 +168,7 @@ async def serve(
 
 
 async def _nodes(control_plane: ControlPlane, backoff: Backoff) -> tuple[NodeShape, ...]:
-    """The pool's nodes, once the server says them."""
+    """The pool's nodes, once the server sends them."""
     while True:
         try:
             state = await control_plane.desired(None, POLL_S)

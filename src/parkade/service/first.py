@@ -1,7 +1,7 @@
-"""The first start: an operator and its token, told once and kept nowhere.
+"""The first start: an operator and its token, shown once and kept nowhere.
 
-The token is told before its digest is committed. Should the server die in between, the told token
-is worth nothing and the next start tells another, so the operator is never locked out.
+The token is shown before its digest is committed. Should the server die in between, that token
+is worth nothing and the next start shows another, so the operator is never locked out.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,13 @@ from parkade.service.folders import write_secret
 
 OPERATOR = "operator"
 
-Tell = Callable[[str], None]
+ShowSecret = Callable[[str], None]
 
 
-async def make_operator(plane: Plane, *, tell: Tell, is_new_token_wanted: bool) -> None:
-    """Makes sure that there is an operator with a token; tells a token that it makes."""
+async def make_operator(
+    plane: Plane, *, show_secret: ShowSecret, is_new_token_wanted: bool
+) -> None:
+    """Makes sure that there is an operator with a token; shows a token that it makes."""
     tokens = await plane.read(lambda world, _: _tokens(world))
     if tokens and not is_new_token_wanted:
         return
@@ -32,14 +34,14 @@ async def make_operator(plane: Plane, *, tell: Tell, is_new_token_wanted: bool) 
         CreateUser(by=None, user=OPERATOR, org=OPERATOR, role=Role.OPERATOR, unix_name=None),
     )
     secret = new_token()
-    tell(secret)
+    show_secret(secret)
     name = f"{OPERATOR}-{tokens + 1}"
     digest = digest_of(secret)
     await _once(plane, AddToken(by=None, token=name, user=OPERATOR, digest=digest))
 
 
-def write_token(path: Path) -> Tell:
-    """Tells a token to a file that only its owner reads; the file is new or replaced."""
+def write_token(path: Path) -> ShowSecret:
+    """Writes a token to a file that only its owner reads; the file is new or replaced."""
     return partial(write_secret, path)
 
 

@@ -93,12 +93,12 @@ async def _run(
     goodbye: Goodbye,
     listening: socket.socket,
 ) -> None:
-    tell = print_token if options.token_file is None else write_token(options.token_file)
+    show_secret = print_token if options.token_file is None else write_token(options.token_file)
     server.plane.start()
     stop = asyncio.Event()
     try:
         await make_operator(
-            server.plane, tell=tell, is_new_token_wanted=options.is_new_token_wanted
+            server.plane, show_secret=show_secret, is_new_token_wanted=options.is_new_token_wanted
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(server.agents.run(local_url(settings.host, listening), stop))
@@ -139,7 +139,7 @@ def local_url(host: str, listening: socket.socket) -> str:
 
 
 def listen_on(host: str, port: int) -> socket.socket:
-    """A bound socket, taken before anything is made or told. BadSettings where it is not to be had.
+    """A bound socket, taken before anything is made or shown. BadSettings where it is taken.
 
     It names its protocol, because only where asyncio sees TCP does it switch off the delay that
     would cost small answers 40 ms each.

@@ -116,8 +116,8 @@ async def list_users(context: Authenticated) -> wire.Users:
 
 @router.post("/tokens", status_code=201)
 async def create_token(body: wire.CreateToken, context: Authenticated) -> wire.NewToken:
-    """A new token. Its secret is told here and kept nowhere, so a repeated request cannot have
-    it again: it is refused with `conflict`."""
+    """A new token. Its secret is in this answer only and kept nowhere, so a repeated request cannot
+    have it again: it is refused with `conflict`."""
     secret = contexts.new_token()
     command = commands.AddToken(
         by=context.viewer.user,
@@ -138,7 +138,7 @@ async def add_token(
     if added.token.digest != contexts.digest_of(secret):
         raise problem(
             "conflict",
-            f"the token {added.token.token} was made by an earlier try, and its secret was told "
+            f"the token {added.token.token} was made by an earlier try, and its secret was shown "
             "only there; revoke it and make another",
         )
     return wire.NewToken(token=added.token.token, user=added.token.user, secret=secret)

@@ -56,8 +56,8 @@ async def change_market_terms(
 async def _changed_pool(
     context: RequestContext, command: commands.AnyCommand, name: str
 ) -> wire.Pool:
-    told = await _changed_fleet(context, command)
-    return next(pool for pool in told.pools if pool.pool == name)
+    fleet = await _changed_fleet(context, command)
+    return next(pool for pool in fleet.pools if pool.pool == name)
 
 
 async def _changed_fleet(context: RequestContext, command: commands.AnyCommand) -> wire.Pools:

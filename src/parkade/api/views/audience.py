@@ -43,7 +43,7 @@ class Owners:
         self._org_of: dict[tuple[str, str], str | None] = {}
 
     def unknown(self, events: Iterable[happened.AnyEvent]) -> tuple[tuple[str, str], ...]:
-        """What must be looked up before these events can be told."""
+        """What must be looked up before these events can be shown."""
         named = dict.fromkeys(key for event in events for key in named_in(event))
         return tuple(key for key in named if key not in self._org_of)
 

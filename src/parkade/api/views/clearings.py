@@ -1,4 +1,4 @@
-"""A clearing as told: its public part to all, its lines to those whose they are."""
+"""A clearing as shown: its public part to all, its lines to those whose they are."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from parkade.core.units.money import format_amount
 from parkade.core.workloads.workload import Stop
 from parkade.wire.scalars import format_instant
 
-Told = dict[str, Any]
+Detail = dict[str, Any]
 MOST_SAID = 8
 
 
-def cleared(event: Cleared, owners: Owners, org: str | None) -> tuple[str, Told]:
+def cleared(event: Cleared, owners: Owners, org: str | None) -> tuple[str, Detail]:
     """(what to say, detail) for an org; None is an operator, who sees every line."""
     lines = [
         _line(each) for each in lines_of(event) if org is None or owners.is_of(org, key_of(each))
@@ -32,18 +32,18 @@ def cleared(event: Cleared, owners: Owners, org: str | None) -> tuple[str, Told]
     return f"{event.market} cleared: {own + rest or counts}", detail
 
 
-def _line(each: Line) -> Told:
+def _line(each: Line) -> Detail:
     kind, of = key_of(each)
     name = {kind: of}
     match each:
         case Won(promise=promise):
             price = promise.rates[0].price_micros if promise.rates else 0
-            seats = seats_told(promise.seats)
+            seats = seat_details(promise.seats)
             return {**name, "change": "won", "price": _money(price), "seats": seats}
         case Leaving(stop=stop, why=why):
             price_to_win = _money(each.price_to_win_micros)
-            told = stop_told(stop) if stop else {}
-            return {**name, "change": "left", "why": why, "price_to_win": price_to_win, **told}
+            details = stop_details(stop) if stop else {}
+            return {**name, "change": "left", "why": why, "price_to_win": price_to_win, **details}
         case Repriced(rate=rate):
             return {**name, "change": "repriced", "price": _money(rate.price_micros)}
         case Waiting(why=why):
@@ -51,7 +51,7 @@ def _line(each: Line) -> Told:
             return {**name, "change": "waits", "why": why, "price_to_win": price_to_win}
 
 
-def _says(line: Told) -> str:
+def _says(line: Detail) -> str:
     name = line.get("workload") or line["claim"]
     match line["change"]:
         case "won":
@@ -68,7 +68,7 @@ def _money(micros: int | None) -> str | None:
     return None if micros is None else format_amount(micros)
 
 
-def stop_told(stop: Stop) -> dict[str, str]:
+def stop_details(stop: Stop) -> dict[str, str]:
     """A notice's instants and its cause."""
     return {
         "cause": stop.cause.value,
@@ -82,12 +82,12 @@ def leave(stop: Stop) -> str:
     return f"{stop.cause}, by {instant(stop.deadline_us):%H:%M:%S} UTC"
 
 
-def seats_told(seats: tuple[Seat, ...]) -> list[Told]:
+def seat_details(seats: tuple[Seat, ...]) -> list[Detail]:
     """Seats."""
     return [{"node": seat.node, "gpus": seat.gpus} for seat in seats]
 
 
-def nodes_told(seats: tuple[Seat, ...]) -> str:
+def node_names(seats: tuple[Seat, ...]) -> str:
     """The nodes by name, the first few of many."""
     names = [seat.node for seat in seats]
     rest = f" and {len(names) - 6} more" if len(names) > 6 else ""

@@ -1,4 +1,4 @@
-"""Events as told: one line for people, and what belongs to the type, for those it concerns.
+"""Events as shown: one line for people, and what belongs to the type, for those it concerns.
 
 Of a clearing everybody sees the public part, an org also its own lines; nobody but an operator
 learns who else won, and no one a token's digest.
@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from parkade.api.translate import amount, instant
 from parkade.api.views.audience import Owners, audience
-from parkade.api.views.clearings import cleared, leave, nodes_told, seats_told, stop_told
+from parkade.api.views.clearings import cleared, leave, node_names, seat_details, stop_details
 from parkade.core.ledger.accounts import Transfer, org_account
 from parkade.core.reservations.reservation import Lending
 from parkade.core.state import events as happened
@@ -17,7 +17,7 @@ from parkade.core.units.money import format_amount as money
 from parkade.wire.feed import Event
 from parkade.wire.scalars import format_amount, format_instant
 
-Told = tuple[str, dict[str, Any]]
+Shown = tuple[str, dict[str, Any]]
 
 
 def event(
@@ -27,7 +27,7 @@ def event(
     seen_by = audience(event, owners)
     if not (is_operator or seen_by.is_public or org in seen_by.orgs):
         return None
-    says, detail = _tell(event, owners, None if is_operator else org)
+    says, detail = _show(event, owners, None if is_operator else org)
     return Event(
         sequence=sequence,
         type=type(event).__name__,
@@ -51,7 +51,7 @@ def _names(event: happened.AnyEvent) -> dict[str, str]:
     return names
 
 
-def _tell(event: happened.AnyEvent, owners: Owners, org: str | None) -> Told:
+def _show(event: happened.AnyEvent, owners: Owners, org: str | None) -> Shown:
     """`org` None: an operator, who sees all of it."""
     if isinstance(event, happened.Cleared):
         return cleared(event, owners, org)
@@ -71,7 +71,7 @@ def _tell(event: happened.AnyEvent, owners: Owners, org: str | None) -> Told:
     return f"{count} records that ended long ago left", {"count": count}
 
 
-def _server(event: happened.ServerEvent) -> Told:
+def _server(event: happened.ServerEvent) -> Shown:
     match event:
         case happened.EpochOpened(epoch=epoch):
             return f"the server began epoch {epoch}", {"epoch": epoch}
@@ -83,7 +83,7 @@ def _server(event: happened.ServerEvent) -> Told:
             assert_never(event)
 
 
-def _fleet(event: happened.FleetEvent) -> Told:
+def _fleet(event: happened.FleetEvent) -> Shown:
     match event:
         case happened.PoolOpened(pool=pool, nodes=nodes):
             return f"pool {pool.pool} opened with {len(nodes)} nodes", {"nodes": len(nodes)}
@@ -124,7 +124,7 @@ def _fleet(event: happened.FleetEvent) -> Told:
             assert_never(event)
 
 
-def _account(event: happened.AccountEvent) -> Told:
+def _account(event: happened.AccountEvent) -> Shown:
     match event:
         case happened.OrgCreated(org=org):
             return f"org {org.org} created", {}
@@ -147,7 +147,7 @@ def _account(event: happened.AccountEvent) -> Told:
             assert_never(event)
 
 
-def _reserved(event: happened.LeasingEvent) -> Told:
+def _reserved(event: happened.LeasingEvent) -> Shown:
     match event:
         case happened.Reserved(reservation=sold):
             shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in sold.shape)
@@ -177,7 +177,7 @@ def _reserved(event: happened.LeasingEvent) -> Told:
             assert_never(event)
 
 
-def _workload(event: happened.WorkloadEvent) -> Told:
+def _workload(event: happened.WorkloadEvent) -> Shown:
     match event:
         case happened.Submitted(workload=workload):
             spec = workload.spec
@@ -192,11 +192,11 @@ def _workload(event: happened.WorkloadEvent) -> Told:
         case happened.StopOrdered(workload=name, stop=stop, phase=phase):
             return f"{name}: told to leave, {leave(stop)}", {
                 "phase": phase.value,
-                **stop_told(stop),
+                **stop_details(stop),
             }
         case happened.Launched(workload=name, attempt=attempt):
-            detail = {"attempt": attempt.attempt, "seats": seats_told(attempt.seats)}
-            return f"{name}: starting on {nodes_told(attempt.seats)}", detail
+            detail = {"attempt": attempt.attempt, "seats": seat_details(attempt.seats)}
+            return f"{name}: starting on {node_names(attempt.seats)}", detail
         case happened.Started(workload=name, attempt=attempt_id):
             return f"{name}: running", {"attempt": attempt_id}
         case happened.Checkpointed(workload=name, step=step):
@@ -214,7 +214,7 @@ def _workload(event: happened.WorkloadEvent) -> Told:
             assert_never(event)
 
 
-def _moved(transfers: tuple[Transfer, ...], org: str | None) -> Told:
+def _moved(transfers: tuple[Transfer, ...], org: str | None) -> Shown:
     own = None if org is None else org_account(org)
     lines = []
     for transfer in transfers:

@@ -1,4 +1,4 @@
-"""Orgs, users and tokens as told."""
+"""Orgs, users and tokens as shown."""
 
 from datetime import timedelta
 

@@ -1,11 +1,11 @@
-"""Pools, price sheets and nodes as told."""
+"""Pools, price sheets and nodes as shown."""
 
 from collections import defaultdict
 from typing import Literal
 
 import msgspec
 
-from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span, terms_told
+from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, span, wire_terms
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool
@@ -113,8 +113,8 @@ def market(market: Market) -> wire.Market:
             memory_gib=kind.memory_gib,
             cpus=kind.cpus,
         ),
-        terms=terms_told(market.terms),
-        announced=terms_told(announced.terms) if announced else None,
+        terms=wire_terms(market.terms),
+        announced=wire_terms(announced.terms) if announced else None,
         announced_from=instant(announced.from_us) if announced else None,
     )
 

@@ -1,4 +1,4 @@
-"""Reservations and claims as told."""
+"""Reservations and claims as shown."""
 
 from collections import defaultdict
 from datetime import timedelta

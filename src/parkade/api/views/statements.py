@@ -1,4 +1,4 @@
-"""Statements as told: each transfer from the account's side."""
+"""Statements as shown: each transfer from the account's side."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from parkade.core.ledger.accounts import TransferKind
 from parkade.ports import StatedTransfer
 from parkade.wire import money as wire
 
-# An owner is told what its capacity earned, not who the guest was.
+# An owner sees what its capacity earned, not who the guest was.
 OF_GUESTS = frozenset({TransferKind.PAYOUT})
 
 
@@ -29,7 +29,7 @@ def statement(
 def _line(line: StatedTransfer, account: str, *, is_operator: bool) -> wire.Transfer:
     transfer = line.transfer
     is_paid = transfer.debit == account
-    is_told = is_operator or transfer.kind not in OF_GUESTS or is_paid
+    is_shown = is_operator or transfer.kind not in OF_GUESTS or is_paid
     use = transfer.use
     return wire.Transfer(
         sequence=line.sequence,
@@ -38,8 +38,8 @@ def _line(line: StatedTransfer, account: str, *, is_operator: bool) -> wire.Tran
         amount=amount(-transfer.micros if is_paid else transfer.micros),
         other=transfer.credit if is_paid else transfer.debit,
         reservation=transfer.reservation,
-        workload=transfer.workload if is_told else None,
-        attempt=transfer.attempt if is_told else None,
+        workload=transfer.workload if is_shown else None,
+        attempt=transfer.attempt if is_shown else None,
         gpus=use.gpus if use else 0,
         price=amount(use.price_micros) if use else None,
         start=instant(use.start_us) if use else None,

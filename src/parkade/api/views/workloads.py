@@ -1,11 +1,11 @@
-"""Workloads as told to their org: never who set a price, only what it was."""
+"""Workloads as their org sees them: never who set a price, only what it was."""
 
 from decimal import Decimal
 
 import msgspec
 
-from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, spec_told
-from parkade.api.views.clearings import nodes_told
+from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, wire_spec
+from parkade.api.views.clearings import node_names
 from parkade.api.views.costs import workload_cost
 from parkade.core.billing.charges import accrued_micros
 from parkade.core.clearing.plan import Plan
@@ -17,7 +17,7 @@ from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
 from parkade.wire import workloads as wire
 
-# One sentence for each `why` that somebody waits for; others are told as they stand.
+# One sentence for each `why` that somebody waits for; others are shown as they stand.
 SENTENCES: dict[str, str] = {
     Why.NEXT_CLEARING: "the next clearing decides",
     Why.PLACED: "its seats are promised and not free yet",
@@ -71,7 +71,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
 
 
 def workload(known: Known) -> wire.Workload:
-    """Everything told of a workload."""
+    """Everything shown of a workload."""
     workload, spec = known.workload, known.workload.spec
     return wire.Workload(
         workload=workload.workload,
@@ -99,7 +99,7 @@ def workload(known: Known) -> wire.Workload:
         attempt=workload.attempt and _attempt(workload.attempt),
         promised=seats(workload.promise.seats) if workload.promise else (),
         cost=workload_cost(spec, known.terms, workload.agreed_price_micros),
-        spec=spec_told(spec),
+        spec=wire_spec(spec),
     )
 
 
@@ -188,7 +188,7 @@ def plan(plan: Plan, terms: MarketTerms, *, rendered: str | None) -> wire.Plan:
     """What the next clearing would do."""
     wins = bool(plan.seats)
     if wins:
-        nodes = nodes_told(plan.seats)
+        nodes = node_names(plan.seats)
         displaced = f"; {plan.displaces} others would be told to leave" if plan.displaces else ""
         price = format_amount(plan.price_micros)
         says = f"would run on {nodes} at {price} per GPU-hour{displaced}"
