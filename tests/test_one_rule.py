@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from parkade.core.kernel.decide import decide
 from parkade.core.state import commands
 from parkade.core.state.world import Records, World
+from parkade.core.units import bounds
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Reason, Refusal
@@ -117,6 +118,23 @@ def sets_price(price: str) -> Callable[[Value], bool]:
     return lambda value: is_decided(replace(nothing, **{f"{price}_micros": micros(value)}))
 
 
+def supplies_market(name: str) -> bool:
+    command = builders.open_pool("lab", fabrics={"f1": 2})
+    command = replace(command, supply=replace(command.supply, market=name))
+    return is_decided(command, World(Records()))
+
+
+def changes_terms(**change: Any) -> bool:
+    change_of = asked.TermsChange(**change)
+    return is_decided(
+        asked.ChangeTerms(by=None, market="pool", change=change_of, from_us=2 * START_US)
+    )
+
+
+def changes_span(span: str) -> Callable[[Value], bool]:
+    return lambda value: changes_terms(**{f"{span}_us": span_us(value)})
+
+
 def pool_wire(path: str) -> Callable[[Value], bool]:
     return lambda value: is_valid(pools.OpenPool, with_value(POOL, path, value))
 
@@ -188,6 +206,16 @@ CASES: dict[str, tuple[Callable[[Value], bool], Callable[[Value], bool], Iterabl
                     lambda v: reserves(v, "name"), NAMES),
     "pool": (pool_wire("pool"), lambda v: opens(pool=v), NAMES),
     "site": (pool_wire("site"), lambda v: opens(site=v), NAMES),
+    "engine": (pool_wire("engine"), lambda v: opens(engine=v), NAMES),
+    "market": (pool_wire("market"), supplies_market, NAMES),
+    "changed fee": (asks(pools.ChangeTerms, "fee"),
+                    lambda v: changes_terms(fee=fraction(v)), FRACTIONS),
+    "changed credit": (asks(pools.ChangeTerms, "switching_credit"),
+                       lambda v: changes_terms(switching_credit=fraction(v)), FRACTIONS),
+    "changed buffer": (asks(pools.ChangeTerms, "buffer_nodes"),
+                       lambda v: changes_terms(buffer_nodes=v), COUNTS),
+    **{f"changed {span}": (asks(pools.ChangeTerms, span), changes_span(span), SPANS)
+       for span in bounds.TERMS_US},
     "fabric": (lambda v: pool_wire("fabrics")({v: ["n1"]}),
                lambda v: opens(fabrics=((v, ("n1",)),)), NAMES),
     "node": (lambda v: pool_wire("fabrics")({"f1": [v]}),

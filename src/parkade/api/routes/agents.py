@@ -16,13 +16,14 @@ from parkade.api.problems import problem
 from parkade.api.routes.people import add_token
 from parkade.core.state.commands import AddToken
 from parkade.core.steps.permissions import Read
+from parkade.core.units.names import NAME
 from parkade.ports import Observation
 from parkade.wire.people import NewToken
 
 router = APIRouter(tags=["agents"])
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds")]
 Number = Annotated[int | None, Query(ge=0, le=2**62)]
-Pool = Annotated[str, Path(max_length=63)]
+Pool = Annotated[str, Path(max_length=NAME.longest)]
 _encode = msgspec.json.Encoder().encode
 _observation = msgspec.json.Decoder(Observation)
 
