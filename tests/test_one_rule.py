@@ -125,9 +125,9 @@ def supplies_market(name: str) -> bool:
 
 
 def changes_terms(**change: Any) -> bool:
-    change_of = asked.TermsChange(**change)
+    change_of = commands.TermsChange(**change)
     return is_decided(
-        asked.ChangeTerms(by=None, market="pool", change=change_of, from_us=2 * START_US)
+        commands.ChangeTerms(by=None, market="pool", change=change_of, from_us=2 * START_US)
     )
 
 

@@ -10,8 +10,7 @@ from parkade.core.state.lift import lift
 TRANSFER = {"kind": "deposit", "debit": "external", "credit": "org/lab", "micros": 5}
 NOT_FOR_USE = TRANSFER | {"use": None}
 USE = {"gpus": 2, "price_micros": 3, "start_us": 4, "end_us": 9}
-NO_NOT_FOR_USE = TRANSFER | {"use": None}
-USE = {"gpus": 0, "price_micros": 0, "start_us": 0, "end_us": 0}
+NO_USE = {"gpus": 0, "price_micros": 0, "start_us": 0, "end_us": 0}
 
 
 @pytest.mark.parametrize(
