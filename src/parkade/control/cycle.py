@@ -13,10 +13,11 @@ import structlog
 from msgspec.structs import replace
 
 from parkade.control.answers import Decided, Idempotency, KeptOutcome
-from parkade.control.recover import Recovered, link_of
+from parkade.control.recover import Recovered
 from parkade.control.rules import Rules
 from parkade.core.billing.charges import transfers_of
 from parkade.core.kernel.evolve import evolve
+from parkade.core.state.chain import link
 from parkade.core.state.codec import decode_event, encode_event
 from parkade.core.state.commands import AnyCommand, RunClearing
 from parkade.core.state.events import EVENT_VERSION, AnyEvent, ClockJumped, EpochOpened
@@ -243,14 +244,23 @@ class Cycle:
 
     def _entry(self, sequence: int, event: AnyEvent) -> JournalEntry:
         """The next link of the chain: called once for each event, in order."""
-        entry = JournalEntry(
+        kind, body = type(event).__name__, encode_event(event)
+        epoch = self.world.records.epoch
+        self._digest = link(
+            self._digest,
             sequence=sequence,
-            epoch=self.world.records.epoch,
+            epoch=epoch,
             at_us=event.at_us,
-            type=type(event).__name__,
+            type=kind,
             version=EVENT_VERSION,
-            body=encode_event(event),
-            digest="",
+            body=body,
         )
-        self._digest = link_of(entry, self._digest)
-        return msgspec.structs.replace(entry, digest=self._digest)
+        return JournalEntry(
+            sequence=sequence,
+            epoch=epoch,
+            at_us=event.at_us,
+            type=kind,
+            version=EVENT_VERSION,
+            body=body,
+            digest=self._digest,
+        )

@@ -31,7 +31,22 @@ def decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision:
 
 
 def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision:
+    # The frequent ones first: a match tries its cases in turn.
     match command:
+        case commands.Submit():
+            return running.submit(world, command, now_us)
+        case commands.ReportAttempts():
+            return report_attempts(world, command, now_us)
+        case commands.RunClearing():
+            return run_clearing(world, command, now_us)
+        case commands.ChangeBid():
+            return running.change_bid(world, command, now_us)
+        case commands.Cancel():
+            return running.cancel(world, command, now_us)
+        case commands.Hold():
+            return running.hold(world, command, now_us)
+        case commands.Release():
+            return running.release(world, command, now_us)
         case commands.OpenEpoch():
             return accounts.open_epoch(world, command, now_us)
         case commands.ConfirmClock():
@@ -86,19 +101,5 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return leasing.make_claim(world, command, now_us)
         case commands.Unclaim():
             return leasing.unclaim(world, command, now_us)
-        case commands.Submit():
-            return running.submit(world, command, now_us)
-        case commands.Hold():
-            return running.hold(world, command, now_us)
-        case commands.Release():
-            return running.release(world, command, now_us)
-        case commands.ChangeBid():
-            return running.change_bid(world, command, now_us)
-        case commands.Cancel():
-            return running.cancel(world, command, now_us)
-        case commands.ReportAttempts():
-            return report_attempts(world, command, now_us)
-        case commands.RunClearing():
-            return run_clearing(world, command, now_us)
         case _:
             assert_never(command)

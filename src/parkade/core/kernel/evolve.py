@@ -16,7 +16,30 @@ def evolve(world: World, event: events.AnyEvent) -> None:
     """Applies one event. An assertion here is a bug that stops the process."""
     world.records.sequence += 1
     world.records.now_us = max(world.records.now_us, event.at_us)
+    # The frequent ones first: a match tries its cases in turn.
     match event:
+        case events.Submitted():
+            running.submit(world, event)
+        case events.Cleared():
+            clearing.clear(world, event)
+        case events.Launched():
+            running.launch(world, event)
+        case events.Started():
+            running.start(world, event)
+        case events.Checkpointed():
+            running.note_checkpoint(world, event)
+        case events.UsePosted():
+            billing.post_use(world, event)
+        case events.Ended():
+            running.end(world, event)
+        case events.PhaseChanged():
+            running.change_phase(world, event)
+        case events.StopOrdered():
+            running.order_stop(world, event)
+        case events.Forgotten():
+            running.forget(world, event)
+        case events.BidChanged():
+            running.change_bid(world, event)
         case events.EpochOpened():
             assert event.epoch == world.records.epoch + 1
             world.records.epoch = event.epoch
@@ -55,8 +78,6 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             accounts.revoke_token(world, event)
         case events.MoneyMoved():
             billing.move_money(world, event)
-        case events.UsePosted():
-            billing.post_use(world, event)
         case events.WithdrawalCharged():
             billing.charge_withdrawal(world, event)
         case events.GrantSet():
@@ -77,14 +98,6 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             leasing.seat_claim(world, event)
         case events.Unclaimed():
             leasing.unclaim(world, event)
-        case events.Submitted():
-            running.submit(world, event)
-        case events.PhaseChanged():
-            running.change_phase(world, event)
-        case events.BidChanged():
-            running.change_bid(world, event)
-        case events.StopOrdered():
-            running.order_stop(world, event)
         case events.NodeHealthSet():
             nodes.set_health(world, event)
         case events.NodeCordoned():
@@ -93,21 +106,9 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             nodes.uncordon(world, event)
         case events.ReachabilityChanged():
             nodes.change_reachability(world, event)
-        case events.Cleared():
-            clearing.clear(world, event)
-        case events.Launched():
-            running.launch(world, event)
-        case events.Started():
-            running.start(world, event)
-        case events.Checkpointed():
-            running.note_checkpoint(world, event)
         case events.Broken():
             running.break_attempt(world, event)
-        case events.Ended():
-            running.end(world, event)
         case events.BudgetNoted():
             running.note_budget(world, event)
-        case events.Forgotten():
-            running.forget(world, event)
         case _:
             assert_never(event)
