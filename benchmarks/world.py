@@ -144,7 +144,7 @@ def clearing(size: Size) -> list[Figure]:
     whole = repeated_ms(lambda: decide(seated.world, _clearing(), seated.now_us), size.repeat)
     fewer = repeated_ms(lambda: decide(quarter.world, _clearing(), quarter.now_us), size.repeat)
     return [
-        *_whole_clearing("all_new", new, size, f"{markets}, nobody seated yet"),
+        *_whole_clearing("all_new", new, size, f"{markets}, none seated yet"),
         *_whole_clearing("seated", seated, size, f"{markets}, all seated"),
         *_whole_clearing("replaced", replaced, size, f"{markets}, one in ten gone, newcomers"),
         *_parts_of_clearing(seated, size, markets),
@@ -167,10 +167,10 @@ def _parts_of_clearing(town: Town, size: Size, markets: str) -> list[Figure]:
     given = build_input(town.world, market, town.now_us)
     return [
         _figure(
-            "world.clearing_roll",
+            "world.clearing_input",
             "ms",
             tuple(_roll_ms(town) for _ in range(size.repeat)),
-            f"of it, who is in the pass and with what: {markets}, all seated",
+            f"of it, the input: what takes part, with which seats: {markets}, all seated",
         ),
         _figure(
             "world.clearing_market",
@@ -214,7 +214,7 @@ def _effect_of_clearing(size: Size, markets: str) -> list[Figure]:
         made = decide(town.world, _clearing(), town.now_us)
         assert isinstance(made, tuple)
         taken.append(seconds(partial(town.happen, made)) * 1000)
-    what = f"effect of a clearing that seats everybody: {markets}"
+    what = f"effect of a clearing that seats all: {markets}"
     return [_figure("world.clearing_evolve", "ms", tuple(taken), what)]
 
 
