@@ -1,0 +1,8 @@
+"""The commands of `parkade compound` by name."""
+
+import typer
+
+from parkade.cli.compound import run
+
+compound = typer.Typer(help="Networks of model calls.", no_args_is_help=True)
+compound.command("run")(run.run)
