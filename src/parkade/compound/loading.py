@@ -72,7 +72,7 @@ def from_sections(plain: Any, *, folder: Path, where: str) -> Loaded:
     if unknown:
         raise NetworkError(f"{where}: no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
     models = {
-        name: model_from(name, given, lambda named: function_at(named, folder))
+        name: model_from(name, given, lambda named: function_at(named, folder), folder)
         for name, given in _section(plain, "models", where).items()
     }
     verifiers = {

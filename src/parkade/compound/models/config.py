@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
+from parkade.compound.models.batch import BatchModel
 from parkade.compound.models.door import FREE, Limits, Model, Price
 from parkade.compound.models.local import LocalModel
+from parkade.compound.models.openai import OpenAIModel
+from parkade.compound.models.recorded import RecordedModel
 from parkade.compound.network.errors import NetworkError
 from parkade.core.units.money import parse_amount
 
@@ -38,7 +43,38 @@ class FunctionGiven(_Given, frozen=True, kw_only=True):
     version: str = "1"
 
 
-GIVEN: dict[str, type[_Given]] = {"function": FunctionGiven}
+class ServerGiven(_Given, frozen=True, kw_only=True):
+    """An OpenAI-compatible server, or several."""
+
+    url: str | list[str]
+    model: str
+    key_env: str | None = None
+    timeout: float = 600.0
+    headers: dict[str, str] = {}
+
+
+class RecordedGiven(_Given, frozen=True, kw_only=True):
+    """Answers from a file."""
+
+    recorded: str
+    wraps: bool = False
+
+
+class BatchGiven(_Given, frozen=True, kw_only=True):
+    """OpenAI batch files: requests go to `batch`, answers come from `answers`."""
+
+    batch: str
+    model: str
+    answers: list[str] = []
+
+
+GIVEN: dict[str, type[_Given]] = {
+    "url": ServerGiven,
+    "recorded": RecordedGiven,
+    "batch": BatchGiven,
+    "function": FunctionGiven,
+}
+SECRETS = ("key", "api_key", "token", "authorization")
 
 
 def model_from(name: str, given: Any, function_at: Callable[[str], Callable[..., Any]]) -> Model:
@@ -49,17 +85,67 @@ def model_from(name: str, given: Any, function_at: Callable[[str], Callable[...,
     kinds = [kind for kind in GIVEN if kind in given]
     if len(kinds) != 1:
         raise NetworkError(f"{where}: needs one of {', '.join(GIVEN)}")
+    for secret in SECRETS:
+        if secret in given or secret in {str(name).lower() for name in given.get("headers") or {}}:
+            raise NetworkError(
+                f"{where}: keys never stand in files; put the name of a variable under key_env"
+            )
     try:
         told = msgspec.convert(given, GIVEN[kinds[0]])
     except msgspec.ValidationError as error:
         raise NetworkError(f"{where}: {error}") from None
-    assert isinstance(told, FunctionGiven)
-    return LocalModel(
-        name,
-        function_at(told.function),
-        version=told.version,
-        price=price_from(told.price, where) or FREE,
-        limits=limits_from(told),
+    match told:
+        case ServerGiven():
+            return _server(told, where)
+        case FunctionGiven():
+            return LocalModel(
+                name,
+                function_at(told.function),
+                version=told.version,
+                price=price_from(told.price, where) or FREE,
+                limits=limits_from(told),
+            )
+        case RecordedGiven(recorded=path):
+            return _recorded(told, folder / path, where)
+        case BatchGiven(batch=path):
+            return BatchModel(
+                told.model,
+                folder / path,
+                tuple(folder / answers for answers in told.answers),
+                price=price_from(told.price, where),
+                max_output_tokens=told.max_tokens,
+            )
+        case _:
+            raise AssertionError(f"no model is made of {type(told).__name__}")
+
+
+def _recorded(given: RecordedGiven, path: Path, where: str) -> Model:
+    try:
+        return RecordedModel(path, wraps=given.wraps, price=price_from(given.price, where) or FREE)
+    except (OSError, ValueError) as error:
+        raise NetworkError(f"{where}: {error}") from None
+
+
+def _server(given: ServerGiven, where: str) -> Model:
+    urls = (given.url,) if isinstance(given.url, str) else tuple(given.url)
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise NetworkError(f"{where}: {url!r} is no URL such as http://host:8000/v1")
+        if parts.password:
+            raise NetworkError(f"{where}: a URL may not hold a password; use key_env")
+    if not urls:
+        raise NetworkError(f"{where}: needs a URL")
+    return OpenAIModel(
+        given.model,
+        urls,
+        key_env=given.key_env,
+        price=price_from(given.price, where),
+        max_output_tokens=given.max_tokens,
+        attachment_tokens=given.attachment_tokens,
+        limits=limits_from(given),
+        timeout_s=given.timeout,
+        headers=given.headers,
     )
 
 

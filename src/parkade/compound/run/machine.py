@@ -37,7 +37,6 @@ from parkade.compound.models.door import Failure, FailureKind, bounded
 from parkade.compound.network.binding import Bound, Node
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.network.operators import Chain
-from parkade.compound.network.request import Request
 from parkade.compound.values import Call, Candidate, Question, Verdict
 
 MAX_ITEMS = 10_000
@@ -174,10 +173,10 @@ class Frame:
 
     # ------------------------------------------------------------ what steps do
 
-    def ask(self, request: Request, sample: int) -> int:
-        """Ask for one sample; `Told` brings a Completion or a Failure."""
+    def ask(self, call: Call) -> int:
+        """Make a call; `Told` brings a Completion or a Failure."""
         ticket = self._ticket()
-        self.machine.orders.append(Ask(ticket, request.call(sample), self.node.index))
+        self.machine.orders.append(Ask(ticket, call, self.node.index))
         return ticket
 
     def check(self, checker: Any, candidate: Candidate) -> int:
@@ -291,8 +290,8 @@ class Machine:
 
     def start(self) -> None:
         """Pull the network for the first time."""
-        for _ in range(self.width):
-            self.pull(self._root)
+        self._root.demand = self.width - 1
+        self.pull(self._root)
         self._drain()
 
     def tell(self, ticket: int, value: Any) -> None:

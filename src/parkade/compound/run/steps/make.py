@@ -9,7 +9,7 @@ from parkade.compound.network.operators import Generate
 from parkade.compound.network.request import Request
 from parkade.compound.run.machine import Frame, Item, Steps, Told
 from parkade.compound.run.steps.parts import collect
-from parkade.compound.values import Candidate, Completion
+from parkade.compound.values import Call, Candidate, Completion
 
 
 def generate(frame: Frame) -> Steps:
@@ -19,27 +19,30 @@ def generate(frame: Frame) -> Steps:
     request = frame.node.writer.write(frame.values())
     first = frame.node.offset + frame.draw * frame.node.stride
     asked = 0
-    waiting: dict[int, tuple[int, int, Request]] = {}
+    waiting: dict[int, tuple[Call, int, Request]] = {}
     while True:
         while asked < operator.n and len(waiting) < frame.demand:
             sample = first + asked
             asked += 1
-            waiting[frame.ask(request, sample)] = (sample, 0, request)
+            call = request.call(sample)
+            waiting[frame.ask(call)] = (call, 0, request)
         if not waiting and asked == operator.n:
             return
         event = yield
         if not isinstance(event, Told):
             continue
-        sample, repairs, written = waiting.pop(event.ticket)
+        call, repairs, written = waiting.pop(event.ticket)
         if not isinstance(event.value, Completion):
             continue
         text, error = _read(operator, event.value.text)
         if error and repairs < operator.repairs and operator.kind == "chat":
             again = written.followed_by(text, wording.REPAIR.format(reason=error))
-            waiting[frame.ask(again, sample)] = (sample, repairs + 1, again)
+            call = again.call(call.sample)
+            waiting[frame.ask(call)] = (call, repairs + 1, again)
         elif not error:
-            key = written.call(sample).key
-            frame.emit(Item(Candidate(text=text, model=operator.model, sample=sample, key=key)))
+            frame.emit(
+                Item(Candidate(text=text, model=operator.model, sample=call.sample, key=call.key))
+            )
 
 
 def _read(operator: Generate, text: str) -> tuple[str, str]:

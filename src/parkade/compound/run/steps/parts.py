@@ -38,7 +38,7 @@ def ask_all(
     while begun < len(asks) or waiting:
         while begun < len(asks) and len(waiting) < frame.width:
             request, sample = asks[begun]
-            waiting[frame.ask(request, sample)] = begun
+            waiting[frame.ask(request.call(sample))] = begun
             begun += 1
         event = yield
         if isinstance(event, Told) and event.ticket in waiting:
