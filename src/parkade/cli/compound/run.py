@@ -1,12 +1,9 @@
 """`parkade compound run`: a network over a file of questions, resumable and within a budget."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from parkade.compound.run.budget import Budget
 
 AsJson = Annotated[bool, typer.Option("--json", help="The summary as JSON, on one line.")]
 
@@ -25,6 +22,7 @@ def run(
     """Answer questions with a network; killed at any moment, the same command goes on."""
     from itertools import islice
 
+    from parkade.cli.compound.budgets import budget_of
     from parkade.cli.compound.failing import EXIT_BUDGET, failing
     from parkade.cli.compound.progress import display, print_summary
     from parkade.compound.loading import load
@@ -33,7 +31,7 @@ def run(
     from parkade.compound.run.running import run as run_network
 
     with failing(as_json=as_json):
-        settings = Settings(budget=_budget(budget, max_tokens, max_calls), width=width)
+        settings = Settings(budget=budget_of(budget, max_tokens, max_calls), width=width)
         loaded = load(network)
         total = count_questions(questions)
         if total is not None and limit is not None:
@@ -50,15 +48,3 @@ def run(
     print_summary(summary, out, as_json=as_json)
     if summary.is_budget_spent:
         raise SystemExit(EXIT_BUDGET)
-
-
-def _budget(money: str | None, tokens: int | None, calls: int | None) -> "Budget":
-    from parkade.compound.network import NetworkError
-    from parkade.compound.run.budget import Budget
-    from parkade.core.units.money import parse_amount
-
-    try:
-        micros = None if money is None else parse_amount(money)
-    except ValueError as error:
-        raise NetworkError(f"--budget: {error}") from None
-    return Budget(micros=micros, tokens=tokens, calls=calls)

@@ -90,12 +90,12 @@ def read_answers(path: Path) -> Iterator[tuple[str, msgspec.Raw | None, int, str
             except msgspec.DecodeError as error:
                 raise BatchError(f"{path}, line {number}: {error}") from None
             response = answer.response
-            error = "" if answer.error is None else str(answer.error)
+            told = "" if answer.error is None else str(answer.error)
             if response is None:
-                yield answer.custom_id, None, 0, error
+                yield answer.custom_id, None, 0, told
             else:
                 body = msgspec.Raw(bytes(response.body))
-                yield answer.custom_id, body, response.status_code, error
+                yield answer.custom_id, body, response.status_code, told
 
 
 class BatchModel:

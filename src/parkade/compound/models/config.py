@@ -77,7 +77,9 @@ GIVEN: dict[str, type[_Given]] = {
 SECRETS = ("key", "api_key", "token", "authorization")
 
 
-def model_from(name: str, given: Any, function_at: Callable[[str], Callable[..., Any]]) -> Model:
+def model_from(
+    name: str, given: Any, function_at: Callable[[str], Callable[..., Any]], folder: Path
+) -> Model:
     """The model that a network file describes; NetworkError says what is wrong."""
     where = f"models.{name}"
     if not isinstance(given, dict):

@@ -79,8 +79,7 @@ class RecordedModel:
 
     def _read(self, path: Path) -> None:
         decoder = msgspec.json.Decoder(_Row)
-        opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-        with cast(IO[bytes], opened) as file:
+        with _opened(path) as file:
             for number, line in enumerate(file, start=1):
                 try:
                     row = decoder.decode(line)
@@ -90,6 +89,10 @@ class RecordedModel:
                     self._by_prompt.setdefault(row.prompt, []).extend(row.answers)
                 elif row.key:
                     self._by_key[row.key] = row
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
 def _nothing() -> None:

@@ -15,7 +15,9 @@ from parkade.compound.network.operators import Asking, Generate
 from parkade.compound.network.template import Template
 from parkade.compound.values import KEY_BYTES, Call, canonical
 
-ATTACHMENTS = ("image_url", "input_audio", "file")
+#: Parts of messages whose tokens their length does not bound. Quotes inside texts are escaped, so
+#: that a text cannot look like one.
+ATTACHMENTS = (b'"image_url"', b'"input_audio"', b'"file"')
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +65,12 @@ class Writer:
         self._system = None if operator.system is None else Template(operator.system)
         given = operator.messages if isinstance(operator, Generate) else None
         self._messages = None if given is None else [_compiled(message) for message in given]
-        self._has_attachments = any(
-            b'"%s"' % name.encode() in msgspec.json.encode(given) for name in ATTACHMENTS
+        #: Where the operator says nothing itself, a question's own conversation goes through.
+        self._passes_messages = (
+            isinstance(operator, Generate)
+            and given is None
+            and not operator.prompt
+            and operator.system is None
         )
         self._fixed = _fixed(operator, model, self.most_output_tokens)
         self.signature = canonical(
@@ -89,16 +95,18 @@ class Writer:
     def most_input_tokens(self, encoded: bytes) -> int | None:
         """A token is at least one byte of text, and the JSON around each message is longer than
         what a chat template adds to it, so the body's length bounds its tokens."""
-        if not self._has_attachments:
+        found = sum(encoded.count(name) for name in ATTACHMENTS)
+        if not found:
             return len(encoded)
         if self._attachment_tokens is None:
             return None
-        found = sum(encoded.count(b'"%s"' % name.encode()) for name in ATTACHMENTS)
         return len(encoded) + found * self._attachment_tokens
 
     def _turns(self, values: Mapping[str, object]) -> list[dict[str, Any]]:
         if self._messages is not None:
             return [_rendered(message, values) for message in self._messages]
+        if self._passes_messages and isinstance(values.get("messages"), list):
+            return list(values["messages"])  # type: ignore[call-overload,no-any-return]
         user = {"role": "user", "content": self._prompt.render(values)}
         if self._system is None:
             return [user]

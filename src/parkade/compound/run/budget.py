@@ -7,9 +7,10 @@ case as *doubtful*: the server may bill it. What a server bills beyond the worst
 longer than asked, or reports wrong usage) is that server's *overrun*; it is counted, reported, and
 the only way past a limit.
 
-After a kill the calls in flight are unknown. The journal therefore holds a *promise*: the sum of
-worst cases that may be in flight. It is written before calls are started beyond it, and a resumed
-run counts the last promise as doubtful.
+After a kill the calls in flight are unknown, and so are finished ones whose lines were still in the
+process. The journal therefore holds a *promise*: the most that both together may come to. Before
+they could come to more, the lines are written, and if that is not enough a larger promise is. A
+resumed run counts the last promise as doubtful.
 
 Example, limit 100: three calls of worst case 30 start (reserved 90), a fourth waits. One ends at a
 cost of 8: spent 8, reserved 60, and the fourth starts, since 8 + 60 + 30 is not above 100.
@@ -28,6 +29,12 @@ class Amounts(msgspec.Struct, frozen=True):
     def __add__(self, other: "Amounts") -> "Amounts":
         return Amounts(
             self.micros + other.micros, self.tokens + other.tokens, self.calls + other.calls
+        )
+
+    def is_within(self, most: "Amounts") -> bool:
+        """Whether no amount is above the other's."""
+        return (
+            self.micros <= most.micros and self.tokens <= most.tokens and self.calls <= most.calls
         )
 
     def __sub__(self, other: "Amounts") -> "Amounts":

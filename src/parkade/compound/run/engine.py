@@ -118,6 +118,7 @@ class Engine:
         self._open: set[Progressing] = set()
         self._retries = RetryBudget()
         self._is_scheduled = False
+        self._stays_open = False
         self._timer: asyncio.TimerHandle | None = None
         self._questions: Iterator[Question] | None = None
         self._room = sum(lane.limiter.most for lane in self.lanes.values()) or 64
@@ -132,6 +133,36 @@ class Engine:
             await self._over
         finally:
             self._stop()
+
+    def open(self) -> "asyncio.Future[None]":
+        """Wait for questions that `ask` brings; the future ends only if the engine cannot go on."""
+        self._loop = asyncio.get_running_loop()
+        self._over = self._loop.create_future()
+        self._stays_open = True
+        return self._over
+
+    def ask(self, question: Question) -> Progressing:
+        """Begin a question of an open engine; its answer comes through the callback, later."""
+        run = self.begin(question)
+        self._schedule()
+        return run
+
+    def abandon(self, run: Progressing) -> None:
+        """The answer is not wanted any more: cancel what runs for it."""
+        if run in self._open:
+            run.machine.abandon()
+            self._take_orders(run)
+            self._schedule()
+
+    def close(self) -> None:
+        """End an open engine."""
+        if not self._over.done():
+            self._over.set_result(None)
+        self._stop()
+
+    def open_questions(self) -> int:
+        """How many questions have begun and have no answer."""
+        return len(self._open)
 
     def begin(self, question: Question) -> Progressing:
         """Start one question; its answer comes through the callback."""
@@ -168,7 +199,8 @@ class Engine:
             if time.monotonic() > until:
                 self._schedule()
                 return
-        if not self._open and self._questions is None and not self._over.done():
+        is_done = not self._open and self._questions is None and not self._stays_open
+        if is_done and not self._over.done():
             self._over.set_result(None)
 
     def _tell_all(self) -> bool:
@@ -290,16 +322,15 @@ class Engine:
         return True
 
     def _promise(self) -> None:
-        """Before more is in flight than the journal says, the journal says more."""
+        """Before a kill could lose more than the journal promises, write, and promise more."""
         if self.account.budget.is_unlimited:
             return
-        reserved, promised = self.account.reserved, self._journal.promised
-        if (
-            reserved.micros > promised.micros
-            or reserved.tokens > promised.tokens
-            or reserved.calls > promised.calls
-        ):
-            self._journal.promise(self._rounded_up(reserved))
+        journal, reserved = self._journal, self.account.reserved
+        if (reserved + journal.unwritten).is_within(journal.promised):
+            return
+        journal.flush()
+        if not reserved.is_within(journal.promised):
+            journal.promise(self._rounded_up(reserved))
 
     def _rounded_up(self, reserved: Amounts) -> Amounts:
         """Half as much again, so that few promises are written, but never past the budget."""

@@ -54,6 +54,8 @@ class Journal:
         self.spent = NOTHING
         self.doubtful = NOTHING
         self.promised = NOTHING
+        #: What lines cost that are still in this process and would be lost with it.
+        self.unwritten = NOTHING
         self.calls = 0
         self.verdicts = 0
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,12 +113,16 @@ class Journal:
         """A call ended: from now on it is in the cache and on the bill."""
         self.index.put(address_of(line.key), self._end)
         self.calls += 1
-        self.spent = self.spent + Amounts(line.cost, line.input + line.output, 1)
+        amounts = Amounts(line.cost, line.input + line.output, 1)
+        self.spent = self.spent + amounts
+        self.unwritten = self.unwritten + amounts
         self._append(_encoder.encode(line))
 
     def failed(self, line: FailedLine) -> None:
         """A call gave no completion."""
-        self.doubtful = self.doubtful + Amounts(line.cost, line.tokens, line.calls)
+        amounts = Amounts(line.cost, line.tokens, line.calls)
+        self.doubtful = self.doubtful + amounts
+        self.unwritten = self.unwritten + amounts
         self._append(_encoder.encode(line))
 
     def verdict_given(self, line: VerdictLine) -> None:
@@ -150,6 +156,7 @@ class Journal:
         data = b"".join(self._pending)
         self._pending.clear()
         self._pending_bytes = 0
+        self.unwritten = NOTHING
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]

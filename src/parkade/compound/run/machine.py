@@ -294,6 +294,13 @@ class Machine:
         self.pull(self._root)
         self._drain()
 
+    def abandon(self) -> None:
+        """End without an answer; what runs is dropped."""
+        if self.answer is None:
+            self.close(self._root)
+            self._is_cut_short = True
+            self._finish()
+
     def tell(self, ticket: int, value: Any) -> None:
         """What came of an order; of no effect if the order was dropped meanwhile."""
         frame = self.waiting.pop(ticket, None)
