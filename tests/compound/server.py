@@ -29,6 +29,12 @@ class ScriptedServer:
         self.closed_early = asyncio.Event()
         self.url = ""
         self.piece: int | None = None
+        self._arrived = asyncio.Condition()
+
+    async def reached(self, count: int) -> None:
+        """Wait until so many requests have come."""
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: len(self.asked) >= count)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -48,6 +54,8 @@ class ScriptedServer:
         body = await reader.readexactly(int(headers["content-length"]))
         asked = Asked(head[0].split(" ")[1], headers, body, len(self.asked))
         self.asked.append(asked)
+        async with self._arrived:
+            self._arrived.notify_all()
         answering = asyncio.ensure_future(self.script(asked))
         gone = asyncio.ensure_future(reader.read(1))
         await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)

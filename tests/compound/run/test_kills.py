@@ -11,7 +11,7 @@ import pytest
 
 from parkade.compound.run.journal import Journal
 from tests.compound.run.killed import QUESTIONS
-from tests.compound.server import Asked, completion, reply, scripted
+from tests.compound.server import Asked, ScriptedServer, completion, reply, scripted
 
 SCRIPT = Path(__file__).with_name("killed.py")
 IN_FLIGHT = 8
@@ -21,20 +21,20 @@ BATCH = 200
 COST = 9
 
 
-async def run_until(
-    url: str, out: Path, budget: int, kill_after: int | None, asked: list[Asked]
-) -> int:
+async def run_until(server: ScriptedServer, out: Path, budget: int, kill_after: int | None) -> int:
     """Start the run, kill it after so many more requests; its exit status."""
-    began = len(asked)
+    began = len(server.asked)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(SCRIPT), url, str(out), str(budget)
+        sys.executable, str(SCRIPT), server.url, str(out), str(budget)
     )
+    ended = asyncio.ensure_future(process.wait())
     if kill_after is not None:
-        while process.returncode is None and len(asked) - began < kill_after:
-            await asyncio.sleep(0.002)
-        if process.returncode is None:
+        reached = asyncio.ensure_future(server.reached(began + kill_after))
+        await asyncio.wait((ended, reached), return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
             process.send_signal(signal.SIGKILL)
-    return await process.wait()
+        reached.cancel()
+    return await ended
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -57,9 +57,9 @@ def test_killed_again_and_again_it_finishes_repeats_little_and_keeps_the_budget(
         async with scripted(script) as server:
             for _ in range(4):
                 after = chance.randrange(50, 500)
-                status = await run_until(server.url, tmp_path, 10**9, after, server.asked)
+                status = await run_until(server, tmp_path, 10**9, after)
                 kills += status == -signal.SIGKILL
-            assert await run_until(server.url, tmp_path, 10**9, None, server.asked) == 0
+            assert await run_until(server, tmp_path, 10**9, None) == 0
             return kills, len(server.asked)
 
     kills, requests = asyncio.run(go())
@@ -91,8 +91,8 @@ def test_the_budget_holds_over_kills_also_for_what_was_lost(tmp_path: Path) -> N
     async def go() -> None:
         async with scripted(script) as server:
             for after in (60, 55, 40, 70, 65):
-                await run_until(server.url, tmp_path, budget, after, server.asked)
-            await run_until(server.url, tmp_path, budget, None, server.asked)
+                await run_until(server, tmp_path, budget, after)
+            await run_until(server, tmp_path, budget, None)
 
     asyncio.run(go())
     assert 0.5 * budget < sum(billed) <= budget

@@ -9,16 +9,16 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from parkade.compound.models.door import Model
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Bound, Names, bind
 from parkade.compound.network.digest import network_digest
+from parkade.compound.network.drawing import label
 from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.engine import Counts, Engine, Progressing
 from parkade.compound.run.journal import Journal
@@ -263,18 +263,12 @@ def _describe(path: Path, bound: Bound, digest: str) -> None:
     told: dict[str, Any] = {
         "version": 1,
         "network": digest,
-        "nodes": [_label(node.operator) for node in bound.nodes],
+        "nodes": [label(node.operator) for node in bound.nodes],
         "parents": _parents(bound),
         "models": {name: model.identity for name, model in bound.models.items()},
     }
     path.with_suffix(".new").write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2))
     path.with_suffix(".new").replace(path)
-
-
-def _label(operator: Operator) -> str:
-    from parkade.compound.network.drawing import label
-
-    return label(operator)
 
 
 def _parents(bound: Bound) -> list[int | None]:
@@ -285,8 +279,3 @@ def _parents(bound: Bound) -> list[int | None]:
         if hasattr(node.checker, "index"):
             parents[node.checker.index] = node.index
     return parents
-
-
-def mapping(models: Mapping[str, Model]) -> Names:
-    """Names with models alone."""
-    return Names(models=models)
