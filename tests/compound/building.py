@@ -1,13 +1,13 @@
 """Questions, models and runs for the tests of compound."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from parkade.compound.models.door import FREE, Limits, Model, Price
+from parkade.compound.models.door import Limits, Model, Price
 from parkade.compound.models.local import LocalModel
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Names, bind
@@ -52,7 +52,7 @@ def priced(
     return LocalModel("priced", complete, price=price, limits=Limits(**limits))
 
 
-def names(models: dict[str, Model], **more: Any) -> Names:
+def names(models: Mapping[str, Model], **more: Any) -> Names:
     return Names(models=models, **more)
 
 
@@ -137,6 +137,3 @@ def texts(answer: Answer) -> list[str]:
 
 def prompt(call: Call) -> str:
     return str(msgspec.json.decode(call.body)["messages"][-1]["content"])
-
-
-__all__ = ["FREE"]

@@ -1,7 +1,8 @@
 """How the compound commands end when something is wrong: one line that says what to do.
 
-Exit codes: 0 done; 2 the command or a file is wrong; 6 a model or the disk refused; 3 the budget is
-spent and questions are left; 130 interrupted.
+Exit codes are those of all commands (`parkade.cli`): 0 done; 3 a file is wrong; 4 no such run or
+question; 5 a model refuses every call; 7 the budget is spent and questions are left; 1 the journal
+or the disk; 130 interrupted.
 """
 
 import sys
@@ -9,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-EXIT_WRONG = 2
-EXIT_BUDGET = 3
-EXIT_STOPPED = 6
+EXIT_BROKEN = 1
+EXIT_WRONG = 3
+EXIT_NOT_FOUND = 4
+EXIT_DENIED = 5
+EXIT_BUDGET = 7
 EXIT_INTERRUPTED = 130
 
 
@@ -28,8 +31,10 @@ def failing(*, as_json: bool) -> Iterator[None]:
         yield
     except (NetworkError, QuestionError) as error:
         fail("invalid", str(error), EXIT_WRONG, as_json=as_json)
-    except (RunStopped, JournalError, ResultError, OSError) as error:
-        fail("stopped", str(error), EXIT_STOPPED, as_json=as_json)
+    except RunStopped as error:
+        fail("denied", str(error), EXIT_DENIED, as_json=as_json)
+    except (JournalError, ResultError, OSError) as error:
+        fail("broken", str(error), EXIT_BROKEN, as_json=as_json)
     except KeyboardInterrupt:
         fail(
             "interrupted",

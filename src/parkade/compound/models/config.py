@@ -40,7 +40,7 @@ class FunctionGiven(_Given, frozen=True, kw_only=True):
     """A Python function."""
 
     function: str
-    version: str = "1"
+    version: str | int = "1"
 
 
 class ServerGiven(_Given, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ def model_from(
             return LocalModel(
                 name,
                 function_at(told.function),
-                version=told.version,
+                version=str(told.version),
                 price=price_from(told.price, where) or FREE,
                 limits=limits_from(told),
             )

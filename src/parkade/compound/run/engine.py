@@ -21,6 +21,7 @@ import msgspec
 
 from parkade.compound.models.door import RETRIED, Failure, FailureKind, Outcome, bounded
 from parkade.compound.network.binding import Bound
+from parkade.compound.network.digest import name_of
 from parkade.compound.run.budget import NOTHING, Account, Amounts
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.lane import Flight, Lane, worst_case
@@ -462,25 +463,29 @@ class Engine:
 
     def _check(self, run: Progressing, order: Check) -> None:
         question, verifier = run.machine.question, order.verifier
-        if not hasattr(verifier, "verify"):
-            self._call(run, order.ticket, verifier, (question, order.candidate), _as_verdict)
-            return
-        key = verdict_key(verifier.name, verifier.version(), question, order.candidate)
-        line = self._journal.verdict(key)
-        if line is not None:
-            verdict = Verdict(is_accepted=line.accepted, score=line.score, reason=line.reason)
-            self._inbox.append((run, order.ticket, verdict))
-            return
+        began = time.perf_counter_ns()
+        function, key = verifier, ""
+        if hasattr(verifier, "verify"):
+            function = verifier.verify
+            key = verdict_key(verifier.name, verifier.version(), question, order.candidate)
+            line = self._journal.verdict(key)
+            if line is not None:
+                verdict = Verdict(is_accepted=line.accepted, score=line.score, reason=line.reason)
+                self._inbox.append((run, order.ticket, verdict))
+                return
 
         def given(value: Any) -> Any:
             verdict = _as_verdict(value)
             if isinstance(verdict, Verdict):
-                self._journal_verdict(run, order, key, verdict)
+                took_us = (time.perf_counter_ns() - began) // 1_000
+                self._journal_verdict(run, order, key, verdict, took_us)
             return verdict
 
-        self._call(run, order.ticket, verifier.verify, (question, order.candidate), given)
+        self._call(run, order.ticket, function, (question, order.candidate), given)
 
-    def _journal_verdict(self, run: Progressing, order: Check, key: str, verdict: Verdict) -> None:
+    def _journal_verdict(
+        self, run: Progressing, order: Check, key: str, verdict: Verdict, took_us: int
+    ) -> None:
         self.counts.verdicts += 1
         self.counts.accepted += verdict.is_accepted
         self._journal.verdict_given(
@@ -489,9 +494,9 @@ class Engine:
                 question=run.machine.question.id,
                 node=order.node,
                 of=order.candidate.key,
-                verifier=order.verifier.name,
+                verifier=name_of(order.verifier),
                 accepted=verdict.is_accepted,
-                us=0,
+                us=took_us,
                 score=verdict.score,
                 reason=verdict.reason,
             )

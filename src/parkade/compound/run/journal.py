@@ -127,7 +127,8 @@ class Journal:
 
     def verdict_given(self, line: VerdictLine) -> None:
         """A verifier said something."""
-        self.index.put(address_of(line.key), self._end)
+        if line.key:
+            self.index.put(address_of(line.key), self._end)
         self.verdicts += 1
         self._append(_encoder.encode(line))
 
@@ -236,7 +237,8 @@ class Journal:
                 self.calls += 1
                 self.spent = self.spent + Amounts(head.cost, head.input + head.output, 1)
             case VerdictHead(key=key):
-                self.index.put(int(key[:16], 16), place)
+                if key:
+                    self.index.put(int(key[:16], 16), place)
                 self.verdicts += 1
             case FailedLine():
                 self.doubtful = self.doubtful + Amounts(head.cost, head.tokens, head.calls)

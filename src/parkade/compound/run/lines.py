@@ -64,7 +64,10 @@ class FailedLine(_Line, frozen=True, kw_only=True, gc=False, tag="failed"):
 
 
 class VerdictLine(_Line, frozen=True, kw_only=True, gc=False, tag="verdict"):
-    """A verdict; `of` is the key of the call that made the candidate, "" for a function's."""
+    """A verdict; `of` is the key of the call that made the candidate, "" for a function's.
+
+    A plain function's verdict has no key: it is told, and given anew when it is needed again.
+    """
 
     key: str
     question: str
