@@ -12,6 +12,7 @@ import openai
 import pytest
 
 PARKADE = (sys.executable, "-c", "from parkade.cli import main; main()", "compound")
+SERVE = (*PARKADE, *"serve net.yaml --out s --port 0 --key-env NET_KEY --model net".split())  # noqa: SIM905
 NETWORK = """
 models:
   m: {function: "rules.py:answer", price: {input: 1, output: 1, as_of: 2026-01-01}, max_tokens: 5}
@@ -95,8 +96,13 @@ def test_draw_show_and_distil(folder: Path) -> None:
     assert "flowchart" in parkade(folder, "draw", "net.yaml", "--as", "mermaid").stdout
     assert told(parkade(folder, "draw", "net.yaml", "--as", "json"))["v"] == 1
     assert "→✓ m#3" in parkade(folder, "show", "o", "q3").stdout
-    assert parkade(folder, "show", "o", "q3", "--html", "p.html").returncode == 0
-    assert (folder / "p.html").read_text().startswith("<!doctype html>")
+    assert (
+        parkade(folder, "show", "o", "q3", "--html", "p.html", "--questions", "q.jsonl").returncode
+        == 0
+    )
+    page = (folder / "p.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "what is 3" in page
     counts = told(parkade(folder, "distil", "o", "q.jsonl", "--to", "t.jsonl", "--json"))
     assert counts["written"] == 10
     rows = [json.loads(line) for line in (folder / "t.jsonl").read_text().splitlines()]

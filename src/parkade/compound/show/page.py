@@ -52,11 +52,15 @@ def as_page(trace: Trace) -> str:
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'\">"
         f"<title>{title}</title><style>{STYLE}</style></head><body><main>"
-        f"<h1>{title}</h1>{_answer(trace)}{_facts(trace)}"
+        f"<h1>{title}</h1>{_prompt(trace)}{_answer(trace)}{_facts(trace)}"
         f"{''.join(_part(part, trace) for part in trace.parts)}"
         f"{'<p class=soft>The rest of a long trace is left out.</p>' if trace.is_cut else ''}"
         "</main></body></html>\n"
     )
+
+
+def _prompt(trace: Trace) -> str:
+    return f"<pre>{_text(trace.prompt)}</pre>" if trace.prompt else ""
 
 
 def _answer(trace: Trace) -> str:

@@ -16,6 +16,8 @@ def as_text(trace: Trace) -> str:
 
 def _lines(trace: Trace) -> Iterator[str]:
     yield f"question {trace.question}"
+    if trace.prompt:
+        yield f"asked    {_short(trace.prompt)}"
     result = trace.result
     if result is None:
         yield "no answer yet"

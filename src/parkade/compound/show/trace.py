@@ -15,6 +15,8 @@ from parkade.compound.run.results import Result
 from parkade.compound.run.running import JOURNAL, RESULTS, RUN
 
 MAX_LINES = 20_000
+#: Nodes that only hold others together are not shown.
+PLUMBING = ("chain", "ensemble")
 
 
 class TraceError(ValueError):
@@ -47,6 +49,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """All of one question."""
 
     question: str
+    #: What was asked; "" where the file of questions is not at hand.
+    prompt: str
     #: None if it has no answer yet.
     result: Result | None
     parts: tuple[Part, ...]
@@ -70,7 +74,7 @@ class _Described(msgspec.Struct, frozen=True):
     parents: list[int | None]
 
 
-def read_trace(out: Path, question: str) -> Trace:
+def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
     """The trace of a question by its id; TraceError if the run does not know it."""
     try:
         described = msgspec.json.decode((out / RUN).read_bytes(), type=_Described)
@@ -82,7 +86,13 @@ def read_trace(out: Path, question: str) -> Trace:
         raise TraceError(f"{out} holds a file that cannot be read: {error}") from None
     if result is None and not lines:
         raise TraceError(f"the run in {out} has nothing of a question {question!r}")
-    return Trace(question=question, result=result, parts=_parts(described, lines), is_cut=is_cut)
+    return Trace(
+        question=question,
+        prompt=prompt,
+        result=result,
+        parts=_parts(described, lines),
+        is_cut=is_cut,
+    )
 
 
 def _result(path: Path, question: str) -> Result | None:
@@ -120,6 +130,8 @@ def _parts(described: _Described, lines: list[Any]) -> tuple[Part, ...]:
             verdicts.setdefault(line.of, []).append(line)
     parts = []
     for node, label in enumerate(described.nodes):
+        if label in PLUMBING:
+            continue
         calls = sorted(
             (line for line in lines if isinstance(line, CallLine) and line.node == node),
             key=lambda line: line.sample,
@@ -128,7 +140,7 @@ def _parts(described: _Described, lines: list[Any]) -> tuple[Part, ...]:
             Part(
                 node=node,
                 label=label,
-                depth=_depth(described.parents, node),
+                depth=_depth(described, node),
                 candidates=tuple(
                     Candidate(call=call, verdicts=tuple(verdicts.get(call.key, ())))
                     for call in calls
@@ -141,10 +153,13 @@ def _parts(described: _Described, lines: list[Any]) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _depth(parents: list[int | None], node: int) -> int:
+def _depth(described: _Described, node: int) -> int:
+    """How many operators that are shown stand above it."""
     depth = 0
-    above = parents[node]
-    while above is not None and depth < len(parents):
-        depth += 1
-        above = parents[above]
+    above = described.parents[node]
+    for _ in described.nodes:
+        if above is None:
+            break
+        depth += described.nodes[above] not in PLUMBING
+        above = described.parents[above]
     return depth
