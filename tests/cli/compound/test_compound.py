@@ -145,3 +145,29 @@ def test_serve_answers_openai_s_client_and_ends_on_a_signal(folder: Path) -> Non
             server.send_signal(signal.SIGTERM)
             assert server.wait(timeout=60) == 0
     assert b"sesame" not in (folder / "s" / "journal.jsonl").read_bytes()
+
+
+def test_a_notice_ends_a_run_with_everything_written(folder: Path) -> None:
+    (folder / "rules.py").write_text(
+        "import asyncio\n"
+        "async def answer(call):\n"
+        "    if call.sample == 3:\n"
+        "        print('waiting', flush=True)\n"
+        "        await asyncio.Event().wait()\n"
+        "    return str(call.sample)\n"
+        "def is_right(question, candidate): return candidate.text == '9'\n"
+    )
+    command = ["run", "net.yaml", "q.jsonl", "--out", "o", "--budget", "1"]
+    with subprocess.Popen(
+        [*PARKADE, *command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "waiting\n"
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "goes on where it was" in said
+    lines = [json.loads(line) for line in (folder / "o" / "journal.jsonl").read_text().splitlines()]
+    assert sum(line["is"] == "call" for line in lines) >= 3
+    assert [line for line in lines if line["is"] == "promise"][-1]["calls"] == 0
+    assert any(line["is"] == "failed" and "stopped" in line["why"] for line in lines)

@@ -20,6 +20,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Answer questions with a network; killed at any moment, the same command goes on."""
+    import signal
     from itertools import islice
 
     from parkade.cli.compound.budgets import budget_of
@@ -30,6 +31,8 @@ def run(
     from parkade.compound.run.running import Settings, Watch
     from parkade.compound.run.running import run as run_network
 
+    # A notice ends a run as Ctrl-C does: everything is written, and nothing stays promised.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with failing(as_json=as_json):
         settings = Settings(budget=budget_of(budget, max_tokens, max_calls), width=width)
         loaded = load(network)

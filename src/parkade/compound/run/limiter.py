@@ -8,6 +8,7 @@ in microseconds, and never read here.
 """
 
 from parkade.compound.models.door import Limits
+from parkade.core.units.money import ceil_div
 
 FIRST_LIMIT = 8
 CUT = 0.6
@@ -64,30 +65,31 @@ class Limiter:
 
 class Bucket:
     """At most so many units a minute, evenly: a token bucket that holds a second's worth, and at
-    least one call's."""
+    least one unit. It counts in units x microseconds, exactly."""
 
-    __slots__ = ("_at_us", "_held", "_holds", "_per_us")
+    __slots__ = ("_at_us", "_held", "_holds", "_per_minute")
 
     def __init__(self, per_minute: int | None) -> None:
-        self._per_us = None if per_minute is None else per_minute / MINUTE_US
-        self._holds = 0.0 if per_minute is None else max(1.0, per_minute / 60)
+        self._per_minute = per_minute
+        self._holds = 0 if per_minute is None else max(1, per_minute // 60) * MINUTE_US
         self._held = self._holds
         self._at_us: int | None = None
 
     def wait_us(self, units: int, now_us: int) -> int:
         """How long until `units` may be taken; 0 if now. A large unit waits for a full bucket."""
-        if self._per_us is None:
+        if self._per_minute is None:
             return 0
         if self._at_us is not None:
-            self._held = min(self._holds, self._held + (now_us - self._at_us) * self._per_us)
+            gained = (now_us - self._at_us) * self._per_minute
+            self._held = min(self._holds, self._held + gained)
         self._at_us = now_us
-        lacking = min(float(units), self._holds) - self._held
-        return 0 if lacking <= 0 else int(lacking / self._per_us) + 1
+        lacking = min(units * MINUTE_US, self._holds) - self._held
+        return max(0, ceil_div(lacking, self._per_minute))
 
     def take(self, units: int) -> None:
-        """Take after `wait_us` said 0; may go below zero for a unit larger than the bucket."""
-        if self._per_us is not None:
-            self._held -= units
+        """Take after `wait_us` said 0; what is larger than the bucket leaves it in debt."""
+        if self._per_minute is not None:
+            self._held -= units * MINUTE_US
 
 
 class RetryBudget:
