@@ -37,7 +37,7 @@ FULL = (
     ("aiohttp", 15_000, 64),
     ("openai", 1_500, 64),
 )
-QUICK = (("journal", 200, 8), ("posts", 200, 8), ("httpx", 50, 8))
+QUICK = (("journal", 200, 64), ("journal", 200, 512), ("posts", 200, 64), ("httpx", 100, 64))
 
 
 @contextmanager

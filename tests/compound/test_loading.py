@@ -25,12 +25,20 @@ models:
   later: {batch: requests.jsonl, model: x}
 verifiers:
   even: {function: "rules.py:is_even"}
+  ends: {make: "rules.py:Ends", letter: "2"}
   judge: {model_verifier: {model: small, votes: 3}}
 functions: {normal: "rules.py:normal"}
 network: "2E@rule >> V@even >> M@normal"
 """
 RULES = """
 def answer(call): return str(call.sample)
+class Ends:
+    name = "ends"
+    def __init__(self, letter): self.letter = letter
+    def version(self): return "1"
+    async def verify(self, question, candidate):
+        from parkade.compound.values import Verdict
+        return Verdict(is_accepted=candidate.text.endswith(self.letter))
 def is_even(question, candidate): return int(candidate.text) % 2 == 0
 def normal(question, candidate): return candidate.text
 """
@@ -57,6 +65,16 @@ def test_a_file_with_everything_loads_and_runs(folder: Path) -> None:
     questions = read_questions(folder / "q.jsonl")
     _, results = run_network(loaded.network, questions, loaded.names, folder / "out")
     assert results["1"].answer == "0"
+
+
+def test_a_verifier_object_is_made_with_its_fields(folder: Path) -> None:
+    text = FULL.replace("2E@rule >> V@even >> M@normal", "9B(E@rule)@ends(parallel=1)")
+    (folder / "net.yaml").write_text(text)
+    (folder / "q.jsonl").write_text('{"prompt": "x"}\n')
+    loaded = load(folder / "net.yaml")
+    questions = read_questions(folder / "q.jsonl")
+    _, results = run_network(loaded.network, questions, loaded.names, folder / "out")
+    assert results["1"].answer == "2"
 
 
 def test_a_python_file_is_a_network_too(tmp_path: Path) -> None:
@@ -92,6 +110,7 @@ def test_a_python_file_is_a_network_too(tmp_path: Path) -> None:
         ("network: E@a\nmodels: {a: {function: rules.py}}", "file.py:function"),
         ("network: E@a\nmodels: {a: {recorded: nothing.jsonl}}", "nothing.jsonl"),
         ("network: E@a\nverifiers: {v: {exact: 1}}", "verifiers.v"),
+        ("network: E@a\nverifiers: {v: {make: 'rules.py:Ends', oops: 1}}", "oops"),
     ],
 )
 def test_a_wrong_file_says_where(folder: Path, text: str, says: str) -> None:

@@ -11,6 +11,7 @@
       past: {recorded: answers.jsonl}
     verifiers:
       tests: {function: "checks.py:passes"}
+      number: {make: "package.module:Class", field: answer}   # a verifier object, with its fields
     functions:
       normal: "checks.py:normal"
     network: "5E@small + 1E@big >> V@tests >> M@normal"
@@ -120,9 +121,23 @@ def _verifier(name: str, given: Any, folder: Path) -> Any:
         return function_at(given["function"], folder)
     if isinstance(given, dict) and set(given) == {"model_verifier"}:
         return from_plain(given, where=f"verifiers.{name}")
+    if isinstance(given, dict) and "make" in given:
+        return _made(name, given, folder)
     raise NetworkError(
-        f"verifiers.{name}: write {{function: file.py:name}} or {{model_verifier: {{model: …}}}}"
+        f"verifiers.{name}: write {{function: file.py:name}}, {{model_verifier: {{model: …}}}}, "
+        "or {make: package.module:Class, …} with the fields of the class"
     )
+
+
+def _made(name: str, given: dict[str, Any], folder: Path) -> Any:
+    fields = {str(field): value for field, value in given.items() if field != "make"}
+    try:
+        verifier = function_at(given["make"], folder)(**fields)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"verifiers.{name}: {error}") from None
+    if not hasattr(verifier, "verify") and not callable(verifier):
+        raise NetworkError(f"verifiers.{name}: {given['make']} makes no verifier")
+    return verifier
 
 
 def _from_python(path: Path) -> Loaded:
