@@ -93,8 +93,8 @@ def _figures(client: str, connections: int, told: dict[str, float]) -> list[Figu
 
 def journal(url: str, calls: int, connections: int) -> None:
     """A question a call, a journal line a call, a result a question."""
-    from parkade.compound.models.door import Limits, Price
     from parkade.compound.models.openai import OpenAIModel
+    from parkade.compound.models.protocol import Limits, Price
     from parkade.compound.network import Generate
     from parkade.compound.network.binding import Names
     from parkade.compound.run.running import run
@@ -121,7 +121,7 @@ def posts(url: str, calls: int, connections: int) -> None:
 
 
 def httpx(url: str, calls: int, connections: int) -> None:
-    """httpx behind the same door."""
+    """httpx behind the same interface."""
     from parkade.compound.models.library import LibraryExchange
 
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))

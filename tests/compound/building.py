@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from parkade.compound.models.door import Limits, Model, Price
 from parkade.compound.models.local import LocalModel
+from parkade.compound.models.protocol import Limits, Model, Price
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Names, bind
 from parkade.compound.run.machine import Answer, Apply, Ask, Check, Drop, Machine

@@ -31,7 +31,7 @@ import msgspec
 import yaml
 
 from parkade.compound.models.config import model_from
-from parkade.compound.models.door import Model
+from parkade.compound.models.protocol import Model
 from parkade.compound.network import NetworkError, Operator
 from parkade.compound.network.binding import Names
 from parkade.compound.network.notation import parse

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from parkade.compound.models.door import Failure, FailureKind, Outcome, Price
 from parkade.compound.models.openai import OpenAIModel
+from parkade.compound.models.protocol import Failure, FailureKind, Outcome, Price
 from parkade.compound.values import Call, Completion, Usage, call_key, canonical
 from tests.compound.server import Asked, Script, ScriptedServer, completion, reply, scripted
 

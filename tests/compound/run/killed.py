@@ -6,8 +6,8 @@ python killed.py URL OUT BUDGET
 import sys
 from pathlib import Path
 
-from parkade.compound.models.door import Limits, Price
 from parkade.compound.models.openai import OpenAIModel
+from parkade.compound.models.protocol import Limits, Price
 from parkade.compound.network import BestOf, Generate
 from parkade.compound.network.binding import Names
 from parkade.compound.run.budget import Budget

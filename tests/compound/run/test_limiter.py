@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.compound.models.door import Limits
+from parkade.compound.models.protocol import Limits
 from parkade.compound.run.limiter import FIRST_LIMIT, Bucket, Limiter, RetryBudget, backoff_us
 
 SECOND = 1_000_000

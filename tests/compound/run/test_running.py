@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from parkade.compound.models.door import Failure, FailureKind
 from parkade.compound.models.local import LocalModel
+from parkade.compound.models.protocol import Failure, FailureKind
 from parkade.compound.network import BestOf, Generate, Verify, Vote
 from parkade.compound.run.budget import Amounts, Budget
 from parkade.compound.run.engine import RunStopped

@@ -8,12 +8,12 @@ if TYPE_CHECKING:
 
 def budget_of(money: str | None, tokens: int | None, calls: int | None) -> "Budget":
     """The budget that the options name; NetworkError if the money is not an amount."""
+    from parkade.compound.amounts import micros_of
     from parkade.compound.network import NetworkError
     from parkade.compound.run.budget import Budget
-    from parkade.core.units.money import parse_amount
 
     try:
-        micros = None if money is None else parse_amount(money)
+        micros = None if money is None else micros_of(money)
     except ValueError as error:
         raise NetworkError(f"--budget: {error}") from None
     return Budget(micros=micros, tokens=tokens, calls=calls)

@@ -47,9 +47,9 @@ def distil(
             raise
         except (WritingError, ValueError) as error:
             fail("invalid", str(error), EXIT_WRONG, as_json=as_json)
-    told = msgspec.to_builtins(counted)
+    counts = msgspec.to_builtins(counted)
     if as_json:
-        print(msgspec.json.encode({"v": 1, **told, "file": str(to)}).decode())
+        print(msgspec.json.encode({"v": 1, **counts, "file": str(to)}).decode())
     else:
-        shown = {name.replace("_", " "): count for name, count in told.items() if count}
+        shown = {name.replace("_", " "): count for name, count in counts.items() if count}
         fields((*shown.items(), ("file", to)))

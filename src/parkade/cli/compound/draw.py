@@ -37,7 +37,7 @@ def draw(
     with failing(as_json=form is Form.JSON):
         loaded = load(network)
         bound = bind(loaded.network, loaded.names)
-    told = estimate(bound, Question(id="", prompt="x" * prompt_bytes))
+    estimated = estimate(bound, Question(id="", prompt="x" * prompt_bytes))
     match form:
         case Form.MERMAID:
             print(as_mermaid(loaded.network), end="")
@@ -46,20 +46,20 @@ def draw(
         case Form.JSON:
             import msgspec
 
-            print(msgspec.json.encode({"v": 1, **msgspec.to_builtins(told)}).decode())
+            print(msgspec.json.encode({"v": 1, **msgspec.to_builtins(estimated)}).decode())
         case Form.TEXT:
             print(as_text(loaded.network))
-            _print_estimate(told)
+            _print_estimate(estimated)
 
 
-def _print_estimate(told: "Estimate") -> None:
+def _print_estimate(estimated: "Estimate") -> None:
     from parkade.cli.screen import fields
     from parkade.core.units.money import format_amount
 
     def spanned(least: object, most: object) -> str:
         return f"{least}" if least == most else f"{least} to {most}"
 
-    least, most = told.least, told.most
+    least, most = estimated.least, estimated.most
     money = None
     if most.micros is not None and least.micros is not None:
         money = spanned(format_amount(least.micros), format_amount(most.micros))

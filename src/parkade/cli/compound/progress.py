@@ -106,8 +106,8 @@ def display(
 def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:
     """What the run did."""
     if as_json:
-        told = {"v": 1, **msgspec.to_builtins(summary), "out": str(out)}
-        print(msgspec.json.encode(told).decode())
+        summary_fields = {"v": 1, **msgspec.to_builtins(summary), "out": str(out)}
+        print(msgspec.json.encode(summary_fields).decode())
         return
     rate = summary.calls / max(summary.wall_us / 1e6, 1e-6)
     fields(

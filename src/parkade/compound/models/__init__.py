@@ -1,4 +1,4 @@
 """What answers a call: OpenAI-compatible servers, batch files, recorded answers, functions.
 
-`door` is the one interface; everything else implements it or helps to.
+`protocol` is the one interface; everything else implements it or helps to.
 """

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from parkade.compound.models.door import Failure, FailureKind, Price, bounded
+from parkade.compound.models.protocol import Failure, FailureKind, Price, bounded
 from parkade.compound.values import Call, Completion, Usage
 
 TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -96,20 +96,21 @@ def _completion(answer: _Answer, call: Call, price: Price | None, latency_us: in
     )
 
 
-def _usage(told: _Usage | None, call: Call) -> Usage:
+def _usage(reported: _Usage | None, call: Call) -> Usage:
     """What the server says; where it says nothing, the most that was asked for."""
-    if told is None:
+    if reported is None:
         return Usage(
             input_tokens=call.most_input_tokens or 0, output_tokens=call.most_output_tokens or 0
         )
     return Usage(
-        input_tokens=max(0, told.prompt_tokens), output_tokens=max(0, told.completion_tokens or 0)
+        input_tokens=max(0, reported.prompt_tokens),
+        output_tokens=max(0, reported.completion_tokens or 0),
     )
 
 
 def failure_from(status: int, headers: Any, body: bytes, secret: str) -> Failure:
     """What an answer with an error status means."""
-    message, code = _told(body)
+    message, code = _error_text(body)
     text = bounded(f"{status}: {message.replace(secret, '***') if secret else message}")
     if status == 429 and code not in OUT_OF_MONEY:
         kind = FailureKind.RATE_LIMITED
@@ -131,12 +132,12 @@ def _retry_after_us(headers: Any) -> int | None:
     return None
 
 
-def _told(body: bytes) -> tuple[str, str]:
+def _error_text(body: bytes) -> tuple[str, str]:
     try:
-        told = msgspec.json.decode(body)
+        reported = msgspec.json.decode(body)
     except msgspec.DecodeError:
         return body[:200].decode("utf-8", "replace"), ""
-    error = told.get("error", told) if isinstance(told, dict) else told
+    error = reported.get("error", reported) if isinstance(reported, dict) else reported
     if isinstance(error, dict):
         return str(error.get("message") or error.get("detail") or error), str(error.get("code"))
     return str(error), ""

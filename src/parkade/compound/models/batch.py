@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from parkade.compound.models.answers import completion_from, failure_from
-from parkade.compound.models.door import (
+from parkade.compound.models.protocol import (
     Cancel,
     Done,
     Failure,
@@ -67,8 +67,8 @@ def request_line(call: Call) -> bytes:
     """One line of a batch's input; samples beyond the first get a seed if the body has none."""
     body = msgspec.Raw(call.body)
     if call.sample and b'"seed":' not in call.body:
-        told = msgspec.json.decode(call.body)
-        body = msgspec.Raw(msgspec.json.encode({**told, "seed": call.sample}, order="sorted"))
+        content = msgspec.json.decode(call.body)
+        body = msgspec.Raw(msgspec.json.encode({**content, "seed": call.sample}, order="sorted"))
     request = _Request(custom_id=custom_id(call), method="POST", url=URLS[call.kind], body=body)
     return _encode(request) + b"\n"
 
@@ -90,12 +90,12 @@ def read_answers(path: Path) -> Iterator[tuple[str, msgspec.Raw | None, int, str
             except msgspec.DecodeError as error:
                 raise BatchError(f"{path}, line {number}: {error}") from None
             response = answer.response
-            told = "" if answer.error is None else str(answer.error)
+            content = "" if answer.error is None else str(answer.error)
             if response is None:
-                yield answer.custom_id, None, 0, told
+                yield answer.custom_id, None, 0, content
             else:
                 body = msgspec.Raw(bytes(response.body))
-                yield answer.custom_id, body, response.status_code, told
+                yield answer.custom_id, body, response.status_code, content
 
 
 class BatchModel:

@@ -1,20 +1,19 @@
 """A model out of a network file: which kind it is, its limits and its price."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from parkade.compound.amounts import micros_of
 from parkade.compound.models.batch import BatchModel
-from parkade.compound.models.door import FREE, Limits, Model, Price
 from parkade.compound.models.local import LocalModel
 from parkade.compound.models.openai import OpenAIModel
+from parkade.compound.models.protocol import FREE, Limits, Model, Price
 from parkade.compound.models.recorded import RecordedModel
 from parkade.compound.network.errors import NetworkError
-from parkade.core.units.money import parse_amount
 
 
 class PriceGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,32 +92,32 @@ def model_from(
                 f"{where}: keys never stand in files; put the name of a variable under key_env"
             )
     try:
-        told = msgspec.convert(given, GIVEN[kinds[0]])
+        parsed = msgspec.convert(given, GIVEN[kinds[0]])
     except msgspec.ValidationError as error:
         raise NetworkError(f"{where}: {error}") from None
-    match told:
+    match parsed:
         case ServerGiven():
-            return _server(told, where)
+            return _server(parsed, where)
         case FunctionGiven():
             return LocalModel(
                 name,
-                function_at(told.function),
-                version=str(told.version),
-                price=price_from(told.price, where) or FREE,
-                limits=limits_from(told),
+                function_at(parsed.function),
+                version=str(parsed.version),
+                price=price_from(parsed.price, where) or FREE,
+                limits=limits_from(parsed),
             )
         case RecordedGiven(recorded=path):
-            return _recorded(told, folder / path, where)
+            return _recorded(parsed, folder / path, where)
         case BatchGiven(batch=path):
             return BatchModel(
-                told.model,
+                parsed.model,
                 folder / path,
-                tuple(folder / answers for answers in told.answers),
-                price=price_from(told.price, where),
-                max_output_tokens=told.max_tokens,
+                tuple(folder / answers for answers in parsed.answers),
+                price=price_from(parsed.price, where),
+                max_output_tokens=parsed.max_tokens,
             )
         case _:
-            raise AssertionError(f"no model is made of {type(told).__name__}")
+            raise AssertionError(f"no model is made of {type(parsed).__name__}")
 
 
 def _recorded(given: RecordedGiven, path: Path, where: str) -> Model:
@@ -157,11 +156,11 @@ def price_from(given: PriceGiven | None, where: str) -> Price | None:
         return None
     try:
         return Price(
-            input_micros_per_million=parse_amount(str(Decimal(str(given.input)))),
-            output_micros_per_million=parse_amount(str(Decimal(str(given.output)))),
+            input_micros_per_million=micros_of(str(given.input)),
+            output_micros_per_million=micros_of(str(given.output)),
             as_of=str(given.as_of),
         )
-    except (ValueError, ArithmeticError) as error:
+    except ValueError as error:
         raise NetworkError(f"{where}.price: {error}") from None
 
 

@@ -1,4 +1,4 @@
-"""The small door to HTTP: post a body, hear of the reply once, cancel.
+"""The small interface to HTTP: post a body, hear of the reply once, cancel.
 
 Two implementations: `http` (own protocol over asyncio, for direct connections) and `library`
 (httpx, where a proxy stands between). Decision 20 says why there are two.

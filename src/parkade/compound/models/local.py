@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from parkade.compound.models.door import (
+from parkade.compound.models.protocol import (
     FREE,
     Cancel,
     Done,

@@ -13,7 +13,9 @@ from urllib.request import getproxies, proxy_bypass
 from zlib import crc32
 
 from parkade.compound.models.answers import completion_from, failure_from
-from parkade.compound.models.door import (
+from parkade.compound.models.exchange import Broken, Exchange, Reply
+from parkade.compound.models.http import HttpExchange
+from parkade.compound.models.protocol import (
     Cancel,
     Done,
     Failure,
@@ -23,8 +25,6 @@ from parkade.compound.models.door import (
     Price,
     bounded,
 )
-from parkade.compound.models.exchange import Broken, Exchange, Reply
-from parkade.compound.models.http import HttpExchange
 from parkade.compound.values import Call
 
 PATHS = {"chat": "/chat/completions", "completion": "/completions"}

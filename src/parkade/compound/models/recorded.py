@@ -15,7 +15,8 @@ from typing import IO, cast
 
 import msgspec
 
-from parkade.compound.models.door import (
+from parkade.compound.models.local import prompt_of
+from parkade.compound.models.protocol import (
     FREE,
     Cancel,
     Done,
@@ -25,7 +26,6 @@ from parkade.compound.models.door import (
     Price,
     bounded,
 )
-from parkade.compound.models.local import prompt_of
 from parkade.compound.values import Call, Completion, Usage
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from parkade.compound.models.door import Model
+from parkade.compound.models.protocol import Model
 from parkade.compound.network import wording
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.network.operators import (

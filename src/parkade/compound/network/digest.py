@@ -15,12 +15,12 @@ from parkade.compound.values import KEY_BYTES
 
 def network_digest(bound: Bound) -> str:
     """Of the network with what its names stand for."""
-    told = {
+    content = {
         "network": bound.network,
         "models": {name: model.identity for name, model in sorted(bound.models.items())},
         "nodes": [(name_of(node.checker), name_of(node.function)) for node in bound.nodes],
     }
-    body = msgspec.json.encode(told, enc_hook=name_of, order="sorted")
+    body = msgspec.json.encode(content, enc_hook=name_of, order="sorted")
     return blake2b(body, digest_size=KEY_BYTES).hexdigest()
 
 

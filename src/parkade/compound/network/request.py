@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from parkade.compound.models.door import Model
+from parkade.compound.models.protocol import Model
 from parkade.compound.network.operators import Asking, Generate
 from parkade.compound.network.template import Template
 from parkade.compound.values import KEY_BYTES, Call, canonical
@@ -44,12 +44,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def followed_by(self, answer: str, then: str) -> "Request":
         """The same conversation with an answer and one more message of the user."""
-        turns = [
+        messages = [
             *self.body["messages"],
             {"role": "assistant", "content": answer},
             {"role": "user", "content": then},
         ]
-        body = {**self.body, "messages": turns}
+        body = {**self.body, "messages": messages}
         return Request(writer=self.writer, body=body, encoded=canonical(body))
 
 
@@ -89,7 +89,7 @@ class Writer:
         if self.kind == "completion":
             body["prompt"] = self._prompt.render(values)
         else:
-            body["messages"] = self._turns(values)
+            body["messages"] = self._conversation(values)
         return Request(writer=self, body=body, encoded=canonical(body))
 
     def most_input_tokens(self, encoded: bytes) -> int | None:
@@ -102,7 +102,7 @@ class Writer:
             return None
         return len(encoded) + found * self._attachment_tokens
 
-    def _turns(self, values: Mapping[str, object]) -> list[dict[str, Any]]:
+    def _conversation(self, values: Mapping[str, object]) -> list[dict[str, Any]]:
         if self._messages is not None:
             return [_rendered(message, values) for message in self._messages]
         if self._passes_messages and isinstance(values.get("messages"), list):

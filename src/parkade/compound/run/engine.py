@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from parkade.compound.models.door import RETRIED, Failure, FailureKind, Outcome, bounded
+from parkade.compound.models.protocol import RETRIED, Failure, FailureKind, Outcome, bounded
 from parkade.compound.network.binding import Bound
 from parkade.compound.network.digest import name_of
 from parkade.compound.run.budget import NOTHING, Account, Amounts
@@ -547,10 +547,10 @@ class Engine:
         function: Callable[..., Any],
     ) -> None:
         try:
-            told = read(await value)
+            outcome_read = read(await value)
         except Exception as error:  # noqa: BLE001 - the function is the user's
-            told = _raised(function, error)
-        self._inbox.append((run, ticket, told))
+            outcome_read = _raised(function, error)
+        self._inbox.append((run, ticket, outcome_read))
 
     def _checked(self, run: Progressing, ticket: int) -> None:
         run.tasks.pop(ticket, None)

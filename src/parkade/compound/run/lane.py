@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from parkade.compound.models.door import Cancel, Model
+from parkade.compound.models.protocol import Cancel, Model
 from parkade.compound.run.budget import NOTHING, Amounts
 from parkade.compound.run.limiter import Bucket, Limiter
 from parkade.compound.values import Call, Usage

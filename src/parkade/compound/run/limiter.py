@@ -7,7 +7,7 @@ it cut nothing more. Latency far above its long-run mean cuts gently. Times are 
 in microseconds, and never read here.
 """
 
-from parkade.compound.models.door import Limits
+from parkade.compound.models.protocol import Limits
 from parkade.core.units.money import ceil_div
 
 FIRST_LIMIT = 8

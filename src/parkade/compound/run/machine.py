@@ -9,7 +9,7 @@ zero. What is in flight is therefore bounded by what the outermost consumer has 
 samples the network has; a million candidates that a filter drops are never in memory together.
 
 A frame can `ask` a model, `check` a candidate, `apply` a function: each gives a ticket at once and
-the event `Told(ticket, value)` later. It can `open` a source, `pull` it (event `Came(source, item)`
+the event `Finished(ticket, value)` later. It can `open` a source, `pull` it (event `Came(source, item)`
 or, when there is no more, `Over(source)` once for all outstanding pulls) and `close` it. When its
 generator returns, the frame is over and all that it opened is closed: tickets that still run become
 `Drop` orders. That is how the siblings of a verified answer are cancelled.
@@ -33,7 +33,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from parkade.compound.models.door import Failure, FailureKind, bounded
+from parkade.compound.models.protocol import Failure, FailureKind, bounded
 from parkade.compound.network.binding import Bound, Node
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.network.operators import Chain
@@ -85,7 +85,7 @@ class Drop(msgspec.Struct, frozen=True, gc=False):
 Order: TypeAlias = Ask | Check | Apply | Drop
 
 
-class Told(msgspec.Struct, frozen=True, gc=False):
+class Finished(msgspec.Struct, frozen=True, gc=False):
     """What came of an order."""
 
     ticket: int
@@ -112,7 +112,7 @@ class Pulled(msgspec.Struct, frozen=True, gc=False):
 PULLED = Pulled()
 #: The first event of a frame: its generator runs to its first yield and does not see it.
 START = Pulled()
-Event: TypeAlias = Told | Came | Over | Pulled
+Event: TypeAlias = Finished | Came | Over | Pulled
 Steps: TypeAlias = Generator[None, Event, None]
 
 
@@ -138,8 +138,8 @@ class Frame:
         "draw",
         "given",
         "hears_pulls",
+        "is_end_sent",
         "is_over",
-        "is_told_over",
         "machine",
         "node",
         "parent",
@@ -169,18 +169,18 @@ class Frame:
         self.steps: Steps | None = None
         self.hears_pulls = False
         self.is_over = False
-        self.is_told_over = False
+        self.is_end_sent = False
 
     # ------------------------------------------------------------ what steps do
 
     def ask(self, call: Call) -> int:
-        """Make a call; `Told` brings a Completion or a Failure."""
+        """Make a call; `Finished` brings a Completion or a Failure."""
         ticket = self._ticket()
         self.machine.orders.append(Ask(ticket, call, self.node.index))
         return ticket
 
     def check(self, checker: Any, candidate: Candidate) -> int:
-        """Have a candidate verified; `Told` brings a Verdict or a Failure."""
+        """Have a candidate verified; `Finished` brings a Verdict or a Failure."""
         if isinstance(checker, Node):
             child = self.open(checker, self.draw)
             child.given = Item(candidate)
@@ -192,7 +192,7 @@ class Frame:
         return ticket
 
     def apply(self, function: Callable[..., Any], *arguments: Any) -> int:
-        """Call a function; `Told` brings what it gave or a Failure."""
+        """Call a function; `Finished` brings what it gave or a Failure."""
         ticket = self._ticket()
         self.machine.orders.append(Apply(ticket, function, arguments, self.node.index))
         return ticket
@@ -313,7 +313,7 @@ class Machine:
                 self.close(self._root)
                 self._finish()
                 return
-        self._queue.append((frame, Told(ticket, value)))
+        self._queue.append((frame, Finished(ticket, value)))
         self._drain()
 
     # ------------------------------------------------------------ what frames do
@@ -367,7 +367,7 @@ class Machine:
         if parent is None:
             self._arrived(item)
         elif source.reply is not None:
-            self._queue.append((parent, Told(source.reply, item.verdict)))
+            self._queue.append((parent, Finished(source.reply, item.verdict)))
         else:
             self._queue.append((parent, Came(source, item)))
 
@@ -422,14 +422,14 @@ class Machine:
 
     def _tell_over(self, frame: Frame) -> None:
         """Once: it stands for all pulls that are outstanding and still to come."""
-        if frame.parent is None or frame.is_told_over:
+        if frame.parent is None or frame.is_end_sent:
             return
-        frame.is_told_over = True
+        frame.is_end_sent = True
         if frame.reply is None:
             self._queue.append((frame.parent, Over(frame)))
         else:
             verdict = Verdict(is_accepted=False, reason="the verifier gave no verdict")
-            self._queue.append((frame.parent, Told(frame.reply, verdict)))
+            self._queue.append((frame.parent, Finished(frame.reply, verdict)))
 
     def _arrived(self, item: Item) -> None:
         self._count += 1

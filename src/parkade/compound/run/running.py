@@ -102,7 +102,7 @@ class Progress:
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """Who hears what while a run goes on."""
+    """Callbacks of a run: its progress once, and each result."""
 
     on_start: Callable[[Progress], None] | None = None
     on_result: Callable[[Result], None] | None = None
@@ -260,14 +260,16 @@ def result_of(run: Progressing, answer: Answer, network: str) -> Result:
 
 def _describe(path: Path, bound: Bound, digest: str) -> None:
     """What the nodes in the journal are, for `show`; replaced whole at each start."""
-    told: dict[str, Any] = {
+    description: dict[str, Any] = {
         "version": 1,
         "network": digest,
         "nodes": [label(node.operator) for node in bound.nodes],
         "parents": _parents(bound),
         "models": {name: model.identity for name, model in bound.models.items()},
     }
-    path.with_suffix(".new").write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2))
+    path.with_suffix(".new").write_bytes(
+        msgspec.json.format(msgspec.json.encode(description), indent=2)
+    )
     path.with_suffix(".new").replace(path)
 
 

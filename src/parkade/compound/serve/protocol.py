@@ -174,9 +174,9 @@ def usage(result: Result) -> dict[str, int]:
     }
 
 
-def event(told: dict[str, Any]) -> bytes:
+def event(content: dict[str, Any]) -> bytes:
     """One server-sent event."""
-    return b"data: " + msgspec.json.encode(told) + b"\n\n"
+    return b"data: " + msgspec.json.encode(content) + b"\n\n"
 
 
 def models(model: str, created: int) -> dict[str, Any]:

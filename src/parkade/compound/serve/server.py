@@ -168,10 +168,10 @@ class _Connection:
     async def _chat(self, request: ChatRequest) -> None:
         identity, created = _identity(), int(time.time())
         result = await self._while_connected(request, identity, streams=False)
-        told = protocol.completion(
+        content = protocol.completion(
             result, identity=identity, model=self.server.model, created=created
         )
-        await self._whole(200, JSON, msgspec.json.encode(told))
+        await self._whole(200, JSON, msgspec.json.encode(content))
 
     async def _stream(self, request: ChatRequest) -> None:
         identity, created = _identity(), int(time.time())

@@ -97,9 +97,9 @@ def _facts(trace: Trace) -> str:
 
 
 def _part(part: Part, trace: Trace) -> str:
-    told = ""
+    summary = ""
     if part.candidates:
-        told = f"{len(part.candidates):,} calls · {format_amount(part.cost)}"
+        summary = f"{len(part.candidates):,} calls · {format_amount(part.cost)}"
     answer = "" if trace.result is None else trace.result.key
     ordered = sorted(part.candidates, key=lambda each: each.call.key != answer)
     calls = "".join(_call(each, answer) for each in ordered[:MAX_SHOWN])
@@ -118,7 +118,7 @@ def _part(part: Part, trace: Trace) -> str:
     )
     return (
         f'<section class="part" style="margin-left:{18 * part.depth}px"><header>'
-        f'<h2>{escape(part.label)}</h2><span class="soft num">{told}</span></header>'
+        f'<h2>{escape(part.label)}</h2><span class="soft num">{summary}</span></header>'
         f"{calls}{failed}</section>"
     )
 

@@ -22,8 +22,8 @@ def _lines(trace: Trace) -> Iterator[str]:
     if result is None:
         yield "no answer yet"
     else:
-        said = "" if result.accepted is None else (" ✓" if result.accepted else " ✗ not accepted")
-        yield f"answer   {_short(result.answer or 'none: it abstained')}{said}"
+        mark = "" if result.accepted is None else (" ✓" if result.accepted else " ✗ not accepted")
+        yield f"answer   {_short(result.answer or 'none: it abstained')}{mark}"
     yield f"cost     {format_amount(trace.cost)} for {trace.calls:,} calls"
     yield ""
     for part in trace.parts:
@@ -55,8 +55,8 @@ def _candidate(candidate: Candidate, *, is_answer: bool) -> str:
     call = candidate.call
     marks = "".join("✓" if verdict.accepted else "✗" for verdict in candidate.verdicts) or "·"
     arrow = "→" if is_answer else " "
-    told = f"{format_amount(call.cost)} {call.us / 1e6:.1f}s"
-    return f"{arrow}{marks} {call.model}#{call.sample}  {_short(call.text, 60)}  [{told}]"
+    figures = f"{format_amount(call.cost)} {call.us / 1e6:.1f}s"
+    return f"{arrow}{marks} {call.model}#{call.sample}  {_short(call.text, 60)}  [{figures}]"
 
 
 def _short(text: str, most: int = MAX_WIDTH) -> str:

@@ -115,11 +115,11 @@ def _lines(path: Path, question: str) -> tuple[list[Any], bool]:
     with path.open("rb") as file:
         for line in file:
             if needle in line and line.endswith(b"\n"):
-                told = decode(line)
-                if getattr(told, "question", None) == question:
+                decoded = decode(line)
+                if getattr(decoded, "question", None) == question:
                     if len(kept) == MAX_LINES:
                         return kept, True
-                    kept.append(told)
+                    kept.append(decoded)
     return kept, False
 
 

@@ -7,8 +7,8 @@ cost the memory of a few.
 from collections.abc import Generator
 from typing import Any
 
-from parkade.compound.models.door import Failure
-from parkade.compound.run.machine import Came, Event, Frame, Item, Over, Steps, Told
+from parkade.compound.models.protocol import Failure
+from parkade.compound.run.machine import Came, Event, Finished, Frame, Item, Over, Steps
 
 MAX_GROUPS = 1_000_000
 
@@ -64,7 +64,7 @@ def _groups(frame: Frame) -> Generator[None, Event, list[tuple[int, Item]]]:
                     order[ticket] = arrival
             case Over(source=ended) if ended is source:
                 is_dry = True
-            case Told(ticket=ticket, value=value):
+            case Finished(ticket=ticket, value=value):
                 item = keyed.pop(ticket)
                 place = order.pop(ticket)
                 if not isinstance(value, Failure):

@@ -3,11 +3,11 @@
 from collections import deque
 from collections.abc import Iterator
 
-from parkade.compound.run.machine import Came, Frame, Item, Over, Pulled, Steps, Told
+from parkade.compound.run.machine import Came, Finished, Frame, Item, Over, Pulled, Steps
 from parkade.compound.run.steps.parts import verdict_of
 
 
-class _Turns:
+class _Sources:
     """Open sources and the pulls outstanding at each; the begun come before new ones."""
 
     def __init__(self, frame: Frame) -> None:
@@ -59,10 +59,10 @@ class _Turns:
 
 def ensemble(frame: Frame) -> Steps:
     """All parts side by side; what is wanted goes round among them."""
-    turns = _Turns(frame)
+    sources = _Sources(frame)
     for child in frame.node.children:
-        turns.add(frame.open(child, frame.draw, frame.given))
-    return _merge(frame, turns, iter(()))
+        sources.add(frame.open(child, frame.draw, frame.given))
+    return _merge(frame, sources, iter(()))
 
 
 def repeat(frame: Frame) -> Steps:
@@ -70,27 +70,27 @@ def repeat(frame: Frame) -> Steps:
     times = frame.node.operator.times
     child = frame.node.children[0]
     draws = (frame.open(child, frame.draw * times + turn, frame.given) for turn in range(times))
-    return _merge(frame, _Turns(frame), draws)
+    return _merge(frame, _Sources(frame), draws)
 
 
-def _merge(frame: Frame, turns: _Turns, fresh: Iterator[Frame]) -> Steps:
+def _merge(frame: Frame, sources: _Sources, fresh: Iterator[Frame]) -> Steps:
     """Emit what open sources give; begin a fresh one when all open ones are busy."""
     while True:
-        while turns.outstanding < frame.demand:
-            if turns.pull_idle():
+        while sources.outstanding < frame.demand:
+            if sources.pull_idle():
                 continue
             begun = next(fresh, None)
             if begun is not None:
-                turns.add(begun)
-            elif not turns.pull_next():
+                sources.add(begun)
+            elif not sources.pull_next():
                 return
         event = yield
         match event:
             case Came(source=source, item=item):
-                turns.came(source)
+                sources.came(source)
                 frame.emit(item)
             case Over(source=source):
-                turns.over(source)
+                sources.over(source)
             case _:
                 pass
 
@@ -99,31 +99,31 @@ def for_each(frame: Frame) -> Steps:
     """A source behind another operator: one run of it for each candidate that arrives."""
     upstream = frame.upstream
     assert upstream is not None
-    turns = _Turns(frame)
+    sources = _Sources(frame)
     pulled = 0
     is_dry = False
     while True:
-        while turns.outstanding + pulled < frame.demand:
-            if turns.pull_idle():
+        while sources.outstanding + pulled < frame.demand:
+            if sources.pull_idle():
                 continue
             if not is_dry:
                 frame.pull(upstream)
                 pulled += 1
-            elif not turns.pull_next():
+            elif not sources.pull_next():
                 return
         event = yield
         match event:
             case Came(source=source, item=item) if source is upstream:
                 pulled -= 1
-                turns.add(frame.open(frame.node, frame.draw, item))
+                sources.add(frame.open(frame.node, frame.draw, item))
             case Came(source=source, item=item):
-                turns.came(source)
+                sources.came(source)
                 frame.emit(item)
             case Over(source=source) if source is upstream:
                 is_dry = True
                 pulled = 0
             case Over(source=source):
-                turns.over(source)
+                sources.over(source)
             case _:
                 pass
 
@@ -142,7 +142,7 @@ def race(frame: Frame) -> Steps:
                 return
             case Over():
                 running -= 1
-            case Told() | Pulled():
+            case Finished() | Pulled():
                 pass
 
 
@@ -158,11 +158,11 @@ def cascade(frame: Frame) -> Steps:
                 break
             assert isinstance(event, Came)
             ticket = frame.check(frame.node.checker, event.item.candidate)
-            told = yield
-            assert isinstance(told, Told)
-            assert told.ticket == ticket
-            last = Item(event.item.candidate, verdict_of(told.value))
-            if verdict_of(told.value).is_accepted:
+            finished = yield
+            assert isinstance(finished, Finished)
+            assert finished.ticket == ticket
+            last = Item(event.item.candidate, verdict_of(finished.value))
+            if verdict_of(finished.value).is_accepted:
                 frame.emit(last)
                 return
     if last is not None:
@@ -174,7 +174,7 @@ def route(frame: Frame) -> Steps:
     assert frame.node.function is not None
     frame.apply(frame.node.function, frame.question)
     event = yield
-    assert isinstance(event, Told)
+    assert isinstance(event, Finished)
     child = frame.node.routes.get(event.value) if isinstance(event.value, str) else None
     if child is None:
         return

@@ -7,7 +7,7 @@ from parkade.compound.models import structured
 from parkade.compound.network import wording
 from parkade.compound.network.operators import Generate
 from parkade.compound.network.request import Request
-from parkade.compound.run.machine import Frame, Item, Steps, Told
+from parkade.compound.run.machine import Finished, Frame, Item, Steps
 from parkade.compound.run.steps.parts import collect
 from parkade.compound.values import Call, Candidate, Completion
 
@@ -29,7 +29,7 @@ def generate(frame: Frame) -> Steps:
         if not waiting and asked == operator.n:
             return
         event = yield
-        if not isinstance(event, Told):
+        if not isinstance(event, Finished):
             continue
         call, repairs, written = waiting.pop(event.ticket)
         if not isinstance(event.value, Completion):
@@ -61,7 +61,7 @@ def function(frame: Frame) -> Steps:
         items = yield from collect(frame, frame.upstream)
         ticket = frame.apply(node.function, frame.question, tuple(i.candidate for i in items))
     event = yield
-    assert isinstance(event, Told)
+    assert isinstance(event, Finished)
     assert event.ticket == ticket
     name = getattr(node.function, "__name__", "function")
     for sample, made in enumerate(_made(event.value)):

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from parkade.compound.network import wording
 from parkade.compound.network.request import Request
-from parkade.compound.run.machine import Event, Frame, Item, Steps, Told
+from parkade.compound.run.machine import Event, Finished, Frame, Item, Steps
 from parkade.compound.run.steps.parts import ask_all, collect, verdict_of
 from parkade.compound.values import MAX_REASON, Candidate, Verdict
 
@@ -111,10 +111,10 @@ def refine(frame: Frame) -> Steps:
     for turn in range(node.operator.rounds + 1):
         if node.checker is not None:
             ticket = frame.check(node.checker, current.candidate)
-            told = yield
-            assert isinstance(told, Told)
-            assert told.ticket == ticket
-            current = Item(current.candidate, verdict_of(told.value))
+            finished = yield
+            assert isinstance(finished, Finished)
+            assert finished.ticket == ticket
+            current = Item(current.candidate, verdict_of(finished.value))
             if current.verdict is not None and current.verdict.is_accepted:
                 break
         if turn == node.operator.rounds:
@@ -131,8 +131,8 @@ def _improved(frame: Frame, current: Item) -> Generator[None, Event, Item | None
     text = current.candidate.text
     if frame.node.critic is not None:
         critique = frame.node.critic.write(frame.values(candidate=text, reason=reason))
-        (told,) = yield from ask_all(frame, [(critique, frame.draw)])
-        reason = told or reason
+        (finished,) = yield from ask_all(frame, [(critique, frame.draw)])
+        reason = finished or reason
     request = _write(frame, candidate=text, reason=reason)
     (written,) = yield from ask_all(frame, [(request, frame.draw)])
     return None if written is None else Item(_candidate(frame, written, request))

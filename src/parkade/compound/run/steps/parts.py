@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from parkade.compound.network.request import Request
-from parkade.compound.run.machine import Came, Event, Frame, Item, Over, Told
+from parkade.compound.run.machine import Came, Event, Finished, Frame, Item, Over
 from parkade.compound.values import Completion, Verdict
 
 MAX_COLLECTED = 100_000
@@ -41,7 +41,7 @@ def ask_all(
             waiting[frame.ask(request.call(sample))] = begun
             begun += 1
         event = yield
-        if isinstance(event, Told) and event.ticket in waiting:
+        if isinstance(event, Finished) and event.ticket in waiting:
             place = waiting.pop(event.ticket)
             if isinstance(event.value, Completion):
                 texts[place] = event.value.text
@@ -59,7 +59,7 @@ def apply_all(
     values: list[Any] = [None] * len(items)
     while waiting:
         event = yield
-        if isinstance(event, Told) and event.ticket in waiting:
+        if isinstance(event, Finished) and event.ticket in waiting:
             place = waiting.pop(event.ticket)
             values[place] = event.value
     return values

@@ -3,9 +3,9 @@
 import random
 from collections.abc import Callable
 
-from parkade.compound.models.door import Failure
+from parkade.compound.models.protocol import Failure
 from parkade.compound.network.operators import BestOf
-from parkade.compound.run.machine import Came, Frame, Item, Over, Steps, Told
+from parkade.compound.run.machine import Came, Finished, Frame, Item, Over, Steps
 from parkade.compound.run.steps.parts import verdict_of
 from parkade.compound.values import Verdict
 
@@ -64,7 +64,7 @@ def _sieve(
             case Over(source=ended) if ended is source:
                 is_dry = True
                 pulled = 0
-            case Told(ticket=ticket, value=value):
+            case Finished(ticket=ticket, value=value):
                 through = passed(running.pop(ticket), value)
                 if through is not None:
                     frame.emit(through)
@@ -124,7 +124,7 @@ def best_of(frame: Frame) -> Steps:
             case Over():
                 is_dry = True
                 pulled = 0
-            case Told(ticket=ticket, value=value):
+            case Finished(ticket=ticket, value=value):
                 verdict = verdict_of(value)
                 seen = Item(checking.pop(ticket).candidate, verdict)
                 if not verdict.is_accepted:

@@ -1,4 +1,4 @@
-"""The door to a model: start a call, hear of it once, cancel it.
+"""The interface of a model: start a call, hear of it once, cancel it.
 
 An answer comes through a callback, so that a call in flight costs no task. `start` may call back
 before it returns. After `cancel` nothing is called back.
