@@ -42,7 +42,7 @@ def test_each_of_money_tokens_and_calls_is_a_limit() -> None:
 
 
 def test_what_a_server_bills_beyond_what_was_asked_is_its_overrun() -> None:
-    account = Account(Budget(micros=100), NOTHING, NOTHING)
+    account = Account(Budget(micros=100, tokens=100), NOTHING, NOTHING)
     assert account.reserve(Amounts(60, 60, 1))
     account.settle(Amounts(60, 60, 1), Amounts(90, 70, 1))
     assert account.overrun == Amounts(30, 10, 0)

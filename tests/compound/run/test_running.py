@@ -197,6 +197,18 @@ def test_a_wrong_key_stops_the_run_at_once(tmp_path: Path) -> None:
         run_network(Generate("m"), [ask(n) for n in range(99)], names({"m": flaky}), tmp_path)
 
 
+def test_a_dead_server_stops_the_run_and_a_living_one_goes_on(tmp_path: Path) -> None:
+    flaky = Flaky(FailureKind.UNAVAILABLE, 10**9)
+    known = names({"m": flaky})
+    questions = [ask(n) for n in range(5_000)]
+    with pytest.raises(RunStopped, match="goes on"):
+        run_network(Generate("m"), questions, known, tmp_path)
+    assert 10**9 - flaky.left < 1_000
+    flaky.left = 0
+    summary, _ = run_network(Generate("m"), questions, known, tmp_path)
+    assert summary.answered == 5_000
+
+
 class Slow:
     """An async verifier with a version, which counts."""
 

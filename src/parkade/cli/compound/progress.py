@@ -45,7 +45,7 @@ class _Display:
         grid.add_row(
             ProgressBar(total=self.total or max(done, 1), completed=done, width=30),
             Text(f"{done:,}{'' if self.total is None else f' of {self.total:,}'} questions"),
-            Text(f"{summary.accepted:,} verified" if progress.verified else ""),
+            Text(_verified(progress)),
             Text(f"{summary.calls:,} calls"),
             Text(f"{self._per_second(summary.calls):,.0f}/s"),
             Text(self._money(summary)),
@@ -123,6 +123,13 @@ def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:
             ("results", out / "results.jsonl"),
         )
     )
+
+
+def _verified(progress: Progress) -> str:
+    """How many answers a verifier accepted, and their share of those it saw."""
+    if not progress.verified:
+        return ""
+    return f"{progress.accepted:,} verified ({progress.accepted / progress.verified:.0%})"
 
 
 def _questions(summary: Summary) -> str:

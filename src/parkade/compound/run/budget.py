@@ -95,8 +95,10 @@ class Account:
         self.release(worst)
         self.spent = self.spent + cost
         over = cost - worst
-        if not self.budget.is_unlimited and (over.micros > 0 or over.tokens > 0):
-            self.overrun = self.overrun + Amounts(max(0, over.micros), max(0, over.tokens), 0)
+        micros = 0 if self.budget.micros is None else max(0, over.micros)
+        tokens = 0 if self.budget.tokens is None else max(0, over.tokens)
+        if micros or tokens:
+            self.overrun = self.overrun + Amounts(micros, tokens, 0)
 
     def doubt(self, worst: Amounts) -> None:
         """A call ended and its cost is not known: it stays counted at its worst case."""

@@ -40,12 +40,14 @@ from parkade.compound.values import (
 
 SLICE_S = 0.01
 MAX_ATTEMPTS = 8
+#: Calls that end without an answer, one after the other and after their retries, until a run stops.
+MAX_FAILED_IN_A_ROW = 20
 #: Machines that may be open at once for each call that may be in flight.
 OPEN_PER_CALL = 4
 
 
 class RunStopped(Exception):
-    """A model refuses every call (a wrong key, an unknown model); the message says what to do."""
+    """A model refuses or answers no call (a wrong key, a dead server); the message says which."""
 
 
 class Progressing:
@@ -295,7 +297,10 @@ class Engine:
                 kind=FailureKind.REFUSED,
                 message=f"a budget in money needs a price for model {call.model!r}",
             )
-        return worst or Amounts(0, 0, 1)
+        if worst is not None:
+            return worst
+        # Nothing limits the output, and no budget needs a bound: limits per minute count the rest.
+        return Amounts(0, (call.most_input_tokens or 0) + (call.most_output_tokens or 0), 1)
 
     def _start_calls(self) -> None:
         now_us = time.monotonic_ns() // 1_000
@@ -363,6 +368,7 @@ class Engine:
         now_us = time.monotonic_ns() // 1_000
         if isinstance(outcome, Completion):
             lane.limiter.answered(now_us - flight.began_us, now_us)
+            lane.failed_in_a_row = 0
             self._retries.succeeded()
             self._complete(flight, outcome)
         else:
@@ -414,7 +420,20 @@ class Engine:
             lane.later(flight, now_us + backoff_us(flight.attempt - 1, flight.call.key))
             return
         self.counts.failed += 1
+        lane.failed_in_a_row += failure.kind in RETRIED
+        if lane.failed_in_a_row >= MAX_FAILED_IN_A_ROW and not self._stays_open:
+            self._give_up(flight, failure)
         self._finish(flight, failure)
+
+    def _give_up(self, flight: Flight, failure: Failure) -> None:
+        """A server that answers no call any more would fail every question that is left."""
+        if not self._over.done():
+            self._over.set_exception(
+                RunStopped(
+                    f"model {flight.call.model!r} answers no more ({failure.message}); "
+                    "when it does, the same run goes on"
+                )
+            )
 
     def _doubt(self, flight: Flight, why: str) -> None:
         """A call that may be billed and told no usage stays on the bill at its worst case."""

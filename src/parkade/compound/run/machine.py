@@ -9,10 +9,11 @@ zero. What is in flight is therefore bounded by what the outermost consumer has 
 samples the network has; a million candidates that a filter drops are never in memory together.
 
 A frame can `ask` a model, `check` a candidate, `apply` a function: each gives a ticket at once and
-the event `Finished(ticket, value)` later. It can `open` a source, `pull` it (event `Came(source, item)`
-or, when there is no more, `Over(source)` once for all outstanding pulls) and `close` it. When its
-generator returns, the frame is over and all that it opened is closed: tickets that still run become
-`Drop` orders. That is how the siblings of a verified answer are cancelled.
+the event `Finished(ticket, value)` later. It can `open` a source, `pull` it and `close` it: a pull
+brings the event `Came(source, item)` or, when there is no more, `Over(source)` once for all
+outstanding pulls. When its generator returns, the frame is over and all that it opened is closed:
+tickets that still run become `Drop` orders. That is how the siblings of a verified answer are
+cancelled.
 
 The machine collects orders in `orders`; the engine takes them, carries them out, and answers with
 `tell(ticket, value)`. Events wait in one queue, so a generator is never entered twice.
