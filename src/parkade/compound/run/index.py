@@ -31,8 +31,11 @@ class _Shard:
 class KeyIndex:
     """Places by 64-bit address; a later place replaces an earlier one."""
 
-    def __init__(self) -> None:
-        self._shards = [_Shard(FIRST_SLOTS) for _ in range(SHARDS)]
+    def __init__(self, expected: int = 0) -> None:
+        """Room for `expected` places at once, so that filling it copies nothing."""
+        needed = expected // SHARDS * LOAD_DENOMINATOR // LOAD_NUMERATOR
+        slots = max(FIRST_SLOTS, 1 << needed.bit_length())
+        self._shards = [_Shard(slots) for _ in range(SHARDS)]
 
     def __len__(self) -> int:
         return sum(shard.used for shard in self._shards)

@@ -35,6 +35,7 @@ from parkade.compound.run.lines import (
 FLUSH_BYTES = 256 * 1024
 FLUSH_S = 0.05
 READ_BYTES = 64 * 1024
+SAMPLE_BYTES = 256 * 1024
 
 _encoder = msgspec.json.Encoder()
 _heads = msgspec.json.Decoder(Head)
@@ -50,7 +51,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.index = KeyIndex()
+        self.index = KeyIndex(_expected_lines(path))
         self.spent = NOTHING
         self.doubtful = NOTHING
         self.promised = NOTHING
@@ -281,6 +282,17 @@ class Journal:
             )
         )
         self.promise(NOTHING)
+
+
+def _expected_lines(path: Path) -> int:
+    """About how many lines a journal has, by its size and its first lines."""
+    try:
+        with path.open("rb") as file:
+            sample = file.read(SAMPLE_BYTES)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return 0
+    return size * sample.count(b"\n") // max(1, len(sample))
 
 
 def _lock(file: int, path: Path) -> None:
