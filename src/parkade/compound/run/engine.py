@@ -454,6 +454,8 @@ class Engine:
 
     def _finish(self, flight: Flight, outcome: Outcome) -> None:
         flight.is_over = True
+        # It refers back to the flight.
+        flight.cancel = None
         self._flights.pop(flight.call.key, None)
         for run, ticket in flight.waiters:
             run.flights.pop(ticket, None)

@@ -1,8 +1,9 @@
 """An index from content addresses to places in a file, small enough for tens of millions.
 
-A dict of a million keys takes 180 MB; this takes 12 bytes a slot, 24 MB for a million. It is a hash
-table with linear probing in 64 shards, so that growing one copies little. 62 bits of the address
-are compared here (6 choose the shard, 56 are stored); the reader of the file compares all 128.
+A dict of a million keys takes 180 MB; this takes 12 bytes a slot, 16 to 20 MB for a million. It is a
+hash table with linear probing in 64 shards, so that growing one copies little and adds a quarter. 62
+bits of the address are compared here (6 choose the shard, 56 are stored); the reader of the file
+compares all 128.
 
 A slot is one word and one half word: `(place << 24 | bits 40-63)` and bits 8-39 of the address. A
 word of zero is free, so no place is zero. Cost of an insertion and a look-up: constant on average,
@@ -19,12 +20,12 @@ MAX_PLACE = 1 << 40
 
 
 class _Shard:
-    __slots__ = ("halves", "mask", "used", "words")
+    __slots__ = ("halves", "slots", "used", "words")
 
     def __init__(self, slots: int) -> None:
         self.words = array("Q", bytes(8 * slots))
         self.halves = array("I", bytes(4 * slots))
-        self.mask = slots - 1
+        self.slots = slots
         self.used = 0
 
 
@@ -33,8 +34,7 @@ class KeyIndex:
 
     def __init__(self, expected: int = 0) -> None:
         """Room for `expected` places at once, so that filling it copies nothing."""
-        needed = expected // SHARDS * LOAD_DENOMINATOR // LOAD_NUMERATOR
-        slots = max(FIRST_SLOTS, 1 << needed.bit_length())
+        slots = FIRST_SLOTS + expected // SHARDS * LOAD_DENOMINATOR // LOAD_NUMERATOR
         self._shards = [_Shard(slots) for _ in range(SHARDS)]
 
     def __len__(self) -> int:
@@ -46,17 +46,17 @@ class KeyIndex:
         shard = self._shards[address & 63]
         half = (address >> 8) & 0xFFFFFFFF
         top = address >> 40
-        words, halves, mask = shard.words, shard.halves, shard.mask
-        slot = half & mask
+        words, halves, slots = shard.words, shard.halves, shard.slots
+        slot = half % slots
         while word := words[slot]:
             if halves[slot] == half and word & 0xFFFFFF == top:
                 words[slot] = place << 24 | top
                 return
-            slot = (slot + 1) & mask
+            slot = slot + 1 if slot + 1 < slots else 0
         words[slot] = place << 24 | top
         halves[slot] = half
         shard.used += 1
-        if shard.used * LOAD_DENOMINATOR > (mask + 1) * LOAD_NUMERATOR:
+        if shard.used * LOAD_DENOMINATOR > slots * LOAD_NUMERATOR:
             _grow(shard)
 
     def get(self, address: int) -> int:
@@ -64,28 +64,27 @@ class KeyIndex:
         shard = self._shards[address & 63]
         half = (address >> 8) & 0xFFFFFFFF
         top = address >> 40
-        words, halves, mask = shard.words, shard.halves, shard.mask
-        slot = half & mask
+        words, halves, slots = shard.words, shard.halves, shard.slots
+        slot = half % slots
         while word := words[slot]:
             if halves[slot] == half and word & 0xFFFFFF == top:
                 return word >> 24
-            slot = (slot + 1) & mask
+            slot = slot + 1 if slot + 1 < slots else 0
         return 0
 
 
 def _grow(shard: _Shard) -> None:
     old_words, old_halves = shard.words, shard.halves
-    slots = 2 * len(old_words)
+    slots = len(old_words) * 5 // 4
     words, halves = array("Q", bytes(8 * slots)), array("I", bytes(4 * slots))
-    mask = slots - 1
     for word, half in zip(old_words, old_halves, strict=True):
         if word:
-            slot = half & mask
+            slot = half % slots
             while words[slot]:
-                slot = (slot + 1) & mask
+                slot = slot + 1 if slot + 1 < slots else 0
             words[slot] = word
             halves[slot] = half
-    shard.words, shard.halves, shard.mask = words, halves, mask
+    shard.words, shard.halves, shard.slots = words, halves, slots
 
 
 def address_of(key: str) -> int:

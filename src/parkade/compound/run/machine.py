@@ -285,19 +285,20 @@ class Machine:
         self._count = 0
         self._failures: list[Failure] = []
         self._is_cut_short = False
-        self._root = self.open(bound.root, None, 0, None)
+        self._root: Frame | None = self.open(bound.root, None, 0, None)
 
     # ------------------------------------------------------------ what the engine does
 
     def start(self) -> None:
         """Pull the network for the first time."""
+        assert self._root is not None
         self._root.demand = self.width - 1
         self.pull(self._root)
         self._drain()
 
     def abandon(self) -> None:
         """End without an answer; what runs is dropped."""
-        if self.answer is None:
+        if self._root is not None:
             self.close(self._root)
             self._is_cut_short = True
             self._finish()
@@ -310,7 +311,7 @@ class Machine:
         frame.tickets.discard(ticket)
         if isinstance(value, Failure):
             self._note(value)
-            if value.kind is FailureKind.BUDGET:
+            if value.kind is FailureKind.BUDGET and self._root is not None:
                 self.close(self._root)
                 self._finish()
                 return
@@ -378,6 +379,8 @@ class Machine:
         frame.demand = 0
         if frame.steps is not None:
             frame.steps.close()
+            # The generator holds its frame: without this both would wait for the collector.
+            frame.steps = None
         for ticket in sorted(frame.tickets):
             del self.waiting[ticket]
             self.orders.append(Drop(ticket))
@@ -436,6 +439,7 @@ class Machine:
         self._count += 1
         if len(self._came) < MAX_ITEMS:
             self._came.append(item)
+        assert self._root is not None
         self.pull(self._root)
 
     def _note(self, failure: Failure) -> None:
@@ -452,3 +456,6 @@ class Machine:
             failures=tuple(self._failures),
             is_cut_short=self._is_cut_short,
         )
+        # A finished machine holds no frame, and so is freed as soon as it is let go.
+        self._root = None
+        self._came.clear()
