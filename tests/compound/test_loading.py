@@ -77,6 +77,18 @@ def test_a_verifier_object_is_made_with_its_fields(folder: Path) -> None:
     assert results["1"].answer == "2"
 
 
+def test_a_price_may_be_named_and_has_its_date(tmp_path: Path) -> None:
+    text = "network: E@a\nmodels: {a: {url: 'http://x/v1', model: m, price: %s}}"
+    (tmp_path / "net.yaml").write_text(text % "gpt-4o-mini")
+    price = load(tmp_path / "net.yaml").names.models["a"].price
+    assert price is not None
+    assert (price.input_micros_per_million, price.output_micros_per_million) == (150_000, 600_000)
+    assert price.as_of == "2024-07-18"
+    (tmp_path / "net.yaml").write_text(text % "unheard-of")
+    with pytest.raises(NetworkError, match="no price of 'unheard-of'"):
+        load(tmp_path / "net.yaml")
+
+
 def test_a_python_file_is_a_network_too(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(
         "from parkade.compound.models.local import LocalModel\n"

@@ -1,11 +1,13 @@
 """A model out of a network file: which kind it is, its limits and its price."""
 
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+import yaml
 
 from parkade.compound.amounts import micros_of
 from parkade.compound.models.batch import BatchModel
@@ -27,7 +29,8 @@ class PriceGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class _Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What all kinds of models may have."""
 
-    price: PriceGiven | None = None
+    #: Per million tokens, or the name of a model in `prices.yaml`.
+    price: PriceGiven | str | None = None
     max_tokens: int | None = None
     attachment_tokens: int | None = None
     concurrency: int = 64
@@ -150,10 +153,12 @@ def _server(given: ServerGiven, where: str) -> Model:
     )
 
 
-def price_from(given: PriceGiven | None, where: str) -> Price | None:
+def price_from(given: PriceGiven | str | None, where: str) -> Price | None:
     """Micro-units per million tokens."""
     if given is None:
         return None
+    if isinstance(given, str):
+        return _listed(given, where)
     try:
         return Price(
             input_micros_per_million=micros_of(str(given.input)),
@@ -162,6 +167,18 @@ def price_from(given: PriceGiven | None, where: str) -> Price | None:
         )
     except ValueError as error:
         raise NetworkError(f"{where}.price: {error}") from None
+
+
+def _listed(model: str, where: str) -> Price | None:
+    """A price out of the table that comes with the package."""
+    text = resources.files("parkade.compound.models").joinpath("prices.yaml").read_text("utf-8")
+    table = msgspec.convert(yaml.safe_load(text), dict[str, PriceGiven])
+    if model not in table:
+        raise NetworkError(
+            f"{where}.price: no price of {model!r} is listed; give {{input, output, as_of}}, or "
+            f"one of {', '.join(table)}"
+        )
+    return price_from(table[model], where)
 
 
 def limits_from(given: _Given) -> Limits:

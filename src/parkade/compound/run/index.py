@@ -1,8 +1,8 @@
 """An index from content addresses to places in a file, small enough for tens of millions.
 
-A dict of a million keys takes 180 MB; this takes 12 bytes a slot, 16 to 20 MB for a million. It is a
-hash table with linear probing in 64 shards, so that growing one copies little and adds a quarter. 62
-bits of the address are compared here (6 choose the shard, 56 are stored); the reader of the file
+A dict of a million keys takes 180 MB; this takes 12 bytes a slot, 16 to 20 MB for a million. It is
+a hash table with linear probing in 64 shards, so that growing one copies little and adds a quarter.
+Of the address 62 bits are compared here (6 choose the shard, 56 are stored); the reader of the file
 compares all 128.
 
 A slot is one word and one half word: `(place << 24 | bits 40-63)` and bits 8-39 of the address. A
