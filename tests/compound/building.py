@@ -11,7 +11,8 @@ from parkade.compound.models.local import LocalModel
 from parkade.compound.models.protocol import Limits, Model, Price
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Names, bind
-from parkade.compound.run.machine import Answer, Apply, Ask, Check, Drop, Machine
+from parkade.compound.run.machine import Machine
+from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import Settings, Summary, Watch, run_async
 from parkade.compound.run.steps import steps_of

@@ -9,7 +9,7 @@ from parkade.compound.models.local import LocalModel
 from parkade.compound.models.protocol import Failure, FailureKind
 from parkade.compound.network import BestOf, Generate, Verify, Vote
 from parkade.compound.run.budget import Amounts, Budget
-from parkade.compound.run.engine import RunStopped
+from parkade.compound.run.progressing import RunStopped
 from parkade.compound.run.running import Settings
 from parkade.compound.values import Call, Candidate, Question, Verdict
 from tests.compound.building import ask, names, priced, prompt, run_network

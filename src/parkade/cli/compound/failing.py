@@ -23,8 +23,8 @@ def failing(*, as_json: bool) -> Iterator[None]:
     """Turn what a run raises into a message and an exit code."""
     from parkade.compound.network import NetworkError
     from parkade.compound.questions import QuestionError
-    from parkade.compound.run.engine import RunStopped
     from parkade.compound.run.journal import JournalError
+    from parkade.compound.run.progressing import RunStopped
     from parkade.compound.run.results import ResultError
 
     try:

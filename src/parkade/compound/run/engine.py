@@ -11,85 +11,35 @@ begun, which begin only while fewer calls wait than could be in flight; verifica
 """
 
 import asyncio
-import inspect
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
-
-from parkade.compound.models.protocol import RETRIED, Failure, FailureKind, Outcome, bounded
+from parkade.compound.models.protocol import RETRIED, Failure, FailureKind, Outcome
 from parkade.compound.network.binding import Bound
-from parkade.compound.network.digest import name_of
 from parkade.compound.run.budget import NOTHING, Account, Amounts
-from parkade.compound.run.journal import Journal
-from parkade.compound.run.lane import Flight, Lane, worst_case
+from parkade.compound.run.checking import Checking
+from parkade.compound.run.journal import Journal, completion_of
+from parkade.compound.run.lane import Flight, Lane
 from parkade.compound.run.limiter import RetryBudget, backoff_us
-from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine, VerdictLine
-from parkade.compound.run.machine import Answer, Apply, Ask, Check, Drop, Machine
+from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine
+from parkade.compound.run.machine import Machine
+from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop
+from parkade.compound.run.progressing import Counts, Progressing, RunStopped
+from parkade.compound.run.reserving import Reserving
 from parkade.compound.run.steps import steps_of
 from parkade.compound.values import (
-    MAX_REASON,
     Completion,
     Question,
-    Usage,
-    Verdict,
-    verdict_key,
 )
 
 SLICE_S = 0.01
 MAX_ATTEMPTS = 8
-#: Calls that end without an answer, one after the other and after their retries, until a run stops.
+#: Calls that fail after their retries, one after the other, until a run stops.
 MAX_FAILED_IN_A_ROW = 20
 #: Machines that may be open at once for each call that may be in flight.
 OPEN_PER_CALL = 4
-
-
-class RunStopped(Exception):
-    """A model refuses or answers no call (a wrong key, a dead server); the message says which."""
-
-
-class Progressing:
-    """A question that has begun, and what it has used."""
-
-    __slots__ = (
-        "began",
-        "cached",
-        "calls",
-        "cost_micros",
-        "flights",
-        "input",
-        "machine",
-        "output",
-        "tasks",
-    )
-
-    def __init__(self, machine: Machine, began: float) -> None:
-        self.machine = machine
-        self.began = began
-        self.flights: dict[int, Flight] = {}
-        self.tasks: dict[int, asyncio.Task[None]] = {}
-        self.calls = 0
-        #: Calls that the journal answered, or another question's.
-        self.cached = 0
-        self.cost_micros = 0
-        self.input = 0
-        self.output = 0
-
-
-class Counts(msgspec.Struct):
-    """What the engine has done so far; read it while it runs."""
-
-    questions: int = 0
-    calls: int = 0
-    cached: int = 0
-    retries: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    verdicts: int = 0
-    accepted: int = 0
-    is_budget_spent: bool = False
 
 
 class Engine:
@@ -115,9 +65,8 @@ class Engine:
         self._flights: dict[str, Flight] = {}
         self._inbox: deque[tuple[Progressing, int, Any]] = deque()
         self._ended: deque[tuple[Flight, Outcome]] = deque()
-        self._checks: deque[Callable[[], None]] = deque()
-        self._checking = 0
-        self._most_checks = most_checks
+        self._reserving = Reserving(account, journal)
+        self._checking = Checking(journal, self.counts, most_checks, self._heard, self._schedule)
         self._open: set[Progressing] = set()
         self._retries = RetryBudget()
         self._is_scheduled = False
@@ -164,7 +113,7 @@ class Engine:
         self._stop()
 
     def open_questions(self) -> int:
-        """How many questions have begun and have no answer."""
+        """Questions that have begun and have no answer."""
         return len(self._open)
 
     def begin(self, question: Question) -> Progressing:
@@ -175,6 +124,9 @@ class Engine:
         machine.start()
         self._take_orders(run)
         return run
+
+    def _heard(self, run: Progressing, ticket: int, value: Any) -> None:
+        self._inbox.append((run, ticket, value))
 
     # ------------------------------------------------------------ turns
 
@@ -207,8 +159,7 @@ class Engine:
             self._over.set_result(None)
 
     def _tell_all(self) -> bool:
-        moved = False
-        for _ in range(256):
+        for count in range(256):
             if self._ended:
                 self._end(*self._ended.popleft())
             elif self._inbox:
@@ -216,9 +167,8 @@ class Engine:
                 run.machine.tell(ticket, value)
                 self._take_orders(run)
             else:
-                break
-            moved = True
-        return moved
+                return count > 0
+        return True
 
     def _begin_more(self) -> bool:
         if self._questions is None:
@@ -227,7 +177,7 @@ class Engine:
         if (
             waiting >= self._room
             or len(self._open) >= OPEN_PER_CALL * self._room
-            or len(self._checks) > self._most_checks
+            or self._checking.is_full()
         ):
             return False
         question = None if self.counts.is_budget_spent else next(self._questions, None)
@@ -247,9 +197,9 @@ class Engine:
                 case Ask():
                     self._ask(run, order)
                 case Check():
-                    self._check(run, order)
+                    self._checking.check(run, order)
                 case Apply():
-                    self._apply(run, order)
+                    self._checking.apply(run, order)
                 case Drop(ticket=ticket):
                     self._drop(run, ticket)
         orders.clear()
@@ -271,7 +221,7 @@ class Engine:
                 self._inbox.append((run, order.ticket, completion_of(line)))
                 return
             lane = self.lanes[call.model]
-            worst = self._worst(call, lane)
+            worst = self._reserving.worst(call, lane.model)
             if isinstance(worst, Failure):
                 self._inbox.append((run, order.ticket, worst))
                 return
@@ -282,25 +232,6 @@ class Engine:
             run.cached += 1
         flight.waiters.append((run, order.ticket))
         run.flights[order.ticket] = flight
-
-    def _worst(self, call: Any, lane: Lane) -> Amounts | Failure:
-        worst = worst_case(call, lane.model)
-        budget = self.account.budget
-        if worst is None and (budget.micros is not None or budget.tokens is not None):
-            return Failure(
-                kind=FailureKind.REFUSED,
-                message=f"a budget in money or tokens needs max_tokens for model {call.model!r}, "
-                "and attachment_tokens where the prompt has images",
-            )
-        if budget.micros is not None and lane.model.price is None:
-            return Failure(
-                kind=FailureKind.REFUSED,
-                message=f"a budget in money needs a price for model {call.model!r}",
-            )
-        if worst is not None:
-            return worst
-        # Nothing limits the output, and no budget needs a bound: limits per minute count the rest.
-        return Amounts(0, (call.most_input_tokens or 0) + (call.most_output_tokens or 0), 1)
 
     def _start_calls(self) -> None:
         now_us = time.monotonic_ns() // 1_000
@@ -319,34 +250,13 @@ class Engine:
     def _may_start(self, flight: Flight) -> bool:
         account = self.account
         if account.reserve(flight.worst):
-            self._promise()
+            self._reserving.promise()
             return True
         if account.can_ever(flight.worst) and account.reserved != NOTHING:
             return False
         self.counts.is_budget_spent = True
         self._finish(flight, Failure(kind=FailureKind.BUDGET, message="the budget is spent"))
         return True
-
-    def _promise(self) -> None:
-        """Before a kill could lose more than the journal promises, write, and promise more."""
-        if self.account.budget.is_unlimited:
-            return
-        journal, reserved = self._journal, self.account.reserved
-        if (reserved + journal.unwritten).is_within(journal.promised):
-            return
-        journal.flush()
-        if not reserved.is_within(journal.promised):
-            journal.promise(self._rounded_up(reserved))
-
-    def _rounded_up(self, reserved: Amounts) -> Amounts:
-        """Half as much again, so that few promises are written, but never past the budget."""
-        account = self.account
-        budget, used = account.budget, account.spent + account.doubtful
-        return Amounts(
-            _more(reserved.micros, budget.micros, used.micros),
-            _more(reserved.tokens, budget.tokens, used.tokens),
-            _more(reserved.calls, budget.calls, used.calls),
-        )
 
     def _start(self, lane: Lane, flight: Flight) -> None:
         flight.attempt += 1
@@ -414,8 +324,8 @@ class Engine:
             self._over.set_exception(RunStopped(f"model {flight.call.model!r}: {failure.message}"))
         if failure.retry_after_us is not None:
             lane.closed_until_us = max(lane.closed_until_us, now_us + failure.retry_after_us)
-        is_worth_it = failure.kind in RETRIED and flight.attempt < MAX_ATTEMPTS
-        if is_worth_it and self._retries.take():
+        may_retry = failure.kind in RETRIED and flight.attempt < MAX_ATTEMPTS
+        if may_retry and self._retries.take():
             self.counts.retries += 1
             lane.later(flight, now_us + backoff_us(flight.attempt - 1, flight.call.key))
             return
@@ -427,13 +337,9 @@ class Engine:
 
     def _give_up(self, flight: Flight, failure: Failure) -> None:
         """A server that answers no call any more would fail every question that is left."""
+        why = f"model {flight.call.model!r} answers no more ({failure.message}); "
         if not self._over.done():
-            self._over.set_exception(
-                RunStopped(
-                    f"model {flight.call.model!r} answers no more ({failure.message}); "
-                    "when it does, the same run goes on"
-                )
-            )
+            self._over.set_exception(RunStopped(why + "when it does, the same run goes on"))
 
     def _doubt(self, flight: Flight, why: str) -> None:
         """A call that may be billed and told no usage stays on the bill at its worst case."""
@@ -480,106 +386,6 @@ class Engine:
         flight.is_over = True
         self._flights.pop(flight.call.key, None)
 
-    # ------------------------------------------------------------ verifiers and functions
-
-    def _check(self, run: Progressing, order: Check) -> None:
-        question, verifier = run.machine.question, order.verifier
-        began = time.perf_counter_ns()
-        function, key = verifier, ""
-        if hasattr(verifier, "verify"):
-            function = verifier.verify
-            key = verdict_key(verifier.name, verifier.version(), question, order.candidate)
-            line = self._journal.verdict(key)
-            if line is not None:
-                verdict = Verdict(is_accepted=line.accepted, score=line.score, reason=line.reason)
-                self._inbox.append((run, order.ticket, verdict))
-                return
-
-        def given(value: Any) -> Any:
-            verdict = _as_verdict(value)
-            if isinstance(verdict, Verdict):
-                took_us = (time.perf_counter_ns() - began) // 1_000
-                self._journal_verdict(run, order, key, verdict, took_us)
-            return verdict
-
-        self._call(run, order.ticket, function, (question, order.candidate), given)
-
-    def _journal_verdict(
-        self, run: Progressing, order: Check, key: str, verdict: Verdict, took_us: int
-    ) -> None:
-        self.counts.verdicts += 1
-        self.counts.accepted += verdict.is_accepted
-        self._journal.verdict_given(
-            VerdictLine(
-                key=key,
-                question=run.machine.question.id,
-                node=order.node,
-                of=order.candidate.key,
-                verifier=name_of(order.verifier),
-                accepted=verdict.is_accepted,
-                us=took_us,
-                score=verdict.score,
-                reason=verdict.reason,
-            )
-        )
-
-    def _apply(self, run: Progressing, order: Apply) -> None:
-        self._call(run, order.ticket, order.function, order.arguments, _as_it_is)
-
-    def _call(
-        self,
-        run: Progressing,
-        ticket: int,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        read: Callable[[Any], Any],
-    ) -> None:
-        """Call a user's function; a coroutine becomes a task when there is room for it."""
-        try:
-            value = function(*arguments)
-            if not inspect.isawaitable(value):
-                self._inbox.append((run, ticket, read(value)))
-                return
-        except Exception as error:  # noqa: BLE001 - the function is the user's
-            self._inbox.append((run, ticket, _raised(function, error)))
-            return
-
-        def begin() -> None:
-            if ticket not in run.machine.waiting:
-                if inspect.iscoroutine(value):
-                    value.close()
-                return
-            self._checking += 1
-            task = self._loop.create_task(self._wait(run, ticket, value, read, function))
-            run.tasks[ticket] = task
-            task.add_done_callback(lambda _: self._checked(run, ticket))
-
-        if self._checking < self._most_checks:
-            begin()
-        else:
-            self._checks.append(begin)
-
-    async def _wait(
-        self,
-        run: Progressing,
-        ticket: int,
-        value: Any,
-        read: Callable[[Any], Any],
-        function: Callable[..., Any],
-    ) -> None:
-        try:
-            outcome_read = read(await value)
-        except Exception as error:  # noqa: BLE001 - the function is the user's
-            outcome_read = _raised(function, error)
-        self._inbox.append((run, ticket, outcome_read))
-
-    def _checked(self, run: Progressing, ticket: int) -> None:
-        run.tasks.pop(ticket, None)
-        self._checking -= 1
-        while self._checks and self._checking < self._most_checks:
-            self._checks.popleft()()
-        self._schedule()
-
     def _stop(self) -> None:
         """Cancel what still runs; calls in flight stay on the bill as doubtful."""
         if self._timer is not None:
@@ -593,42 +399,3 @@ class Engine:
                 task.cancel()
         for lane in self.lanes.values():
             lane.limiter.in_flight = 0
-
-
-def completion_of(line: CallLine) -> Completion:
-    """A completion out of the journal; it costs nothing again."""
-    return Completion(
-        text=line.text,
-        usage=Usage(input_tokens=line.input, output_tokens=line.output),
-        cost_micros=line.cost,
-        finish=line.finish,
-        latency_us=line.us,
-        message=line.message if bytes(line.message) else None,
-    )
-
-
-def _more(reserved: int, limit: int | None, used: int) -> int:
-    wanted = reserved + reserved // 2
-    return wanted if limit is None else max(reserved, min(wanted, limit - used))
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _as_verdict(value: Any) -> Verdict | Failure:
-    """What a verifier or a plain function said."""
-    if isinstance(value, Verdict):
-        return value
-    if isinstance(value, bool):
-        return Verdict(is_accepted=value)
-    return Failure(
-        kind=FailureKind.BROKEN,
-        message=f"a verifier gave {type(value).__name__}; it must give a Verdict, True or False",
-    )
-
-
-def _raised(function: Any, error: Exception) -> Failure:
-    name = getattr(function, "__qualname__", type(function).__name__)
-    message = f"{name} raised {type(error).__name__}: {error}"
-    return Failure(kind=FailureKind.BROKEN, message=bounded(message[:MAX_REASON]))

@@ -31,6 +31,7 @@ from parkade.compound.run.lines import (
     VerdictHead,
     VerdictLine,
 )
+from parkade.compound.values import Completion, Usage
 
 FLUSH_BYTES = 256 * 1024
 FLUSH_S = 0.05
@@ -282,6 +283,18 @@ class Journal:
             )
         )
         self.promise(NOTHING)
+
+
+def completion_of(line: CallLine) -> Completion:
+    """A completion out of the journal; it costs nothing again."""
+    return Completion(
+        text=line.text,
+        usage=Usage(input_tokens=line.input, output_tokens=line.output),
+        cost_micros=line.cost,
+        finish=line.finish,
+        latency_us=line.us,
+        message=line.message if bytes(line.message) else None,
+    )
 
 
 def _expected_lines(path: Path) -> int:

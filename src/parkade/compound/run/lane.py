@@ -11,7 +11,7 @@ from parkade.compound.run.limiter import Bucket, Limiter
 from parkade.compound.values import Call, Usage
 
 if TYPE_CHECKING:
-    from parkade.compound.run.engine import Progressing
+    from parkade.compound.run.progressing import Progressing
 
 
 class Flight:

@@ -20,9 +20,10 @@ from parkade.compound.network.binding import Bound, Names, bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.network.drawing import label
 from parkade.compound.run.budget import Account, Amounts, Budget
-from parkade.compound.run.engine import Counts, Engine, Progressing
+from parkade.compound.run.engine import Engine
 from parkade.compound.run.journal import Journal
-from parkade.compound.run.machine import Answer
+from parkade.compound.run.orders import Answer
+from parkade.compound.run.progressing import Counts, Progressing
 from parkade.compound.run.results import VERSION, Result, Results
 from parkade.compound.values import Question, question_digest
 

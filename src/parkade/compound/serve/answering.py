@@ -8,9 +8,10 @@ from parkade.compound.network import Operator
 from parkade.compound.network.binding import Names, bind
 from parkade.compound.network.digest import network_digest
 from parkade.compound.run.budget import Account
-from parkade.compound.run.engine import Engine, Progressing
+from parkade.compound.run.engine import Engine
 from parkade.compound.run.journal import Journal
-from parkade.compound.run.machine import Answer
+from parkade.compound.run.orders import Answer
+from parkade.compound.run.progressing import Progressing
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import JOURNAL, Settings, result_of
 from parkade.compound.values import Question

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 import h11
 import msgspec
 
-from parkade.compound.run.engine import RunStopped
+from parkade.compound.run.progressing import RunStopped
 from parkade.compound.run.results import Result
 from parkade.compound.serve import protocol
 from parkade.compound.serve.answering import Answering, CutShort, Failed

@@ -3,7 +3,8 @@
 from collections import deque
 from collections.abc import Iterator
 
-from parkade.compound.run.machine import Came, Finished, Frame, Item, Over, Pulled, Steps
+from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.orders import Came, Finished, Item, Over, Pulled
 from parkade.compound.run.steps.parts import verdict_of
 
 

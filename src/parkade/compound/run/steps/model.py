@@ -6,7 +6,8 @@ from statistics import fmean
 
 from parkade.compound.network import wording
 from parkade.compound.network.request import Request
-from parkade.compound.run.machine import Event, Finished, Frame, Item, Steps
+from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.orders import Event, Finished, Item
 from parkade.compound.run.steps.parts import ask_all, collect, verdict_of
 from parkade.compound.values import MAX_REASON, Candidate, Verdict
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from parkade.compound.models.protocol import Failure
 from parkade.compound.network.operators import BestOf
-from parkade.compound.run.machine import Came, Finished, Frame, Item, Over, Steps
+from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.orders import Came, Finished, Item, Over
 from parkade.compound.run.steps.parts import verdict_of
 from parkade.compound.values import Verdict
 
