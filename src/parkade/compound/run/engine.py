@@ -77,19 +77,19 @@ class Engine:
 
     async def run(self, questions: Iterator[Question]) -> None:
         """All questions; returns when each has its answer or the budget is spent."""
-        self._loop = asyncio.get_running_loop()
-        self._over: asyncio.Future[None] = self._loop.create_future()
+        over = self.open()
+        self._stays_open = False
         self._questions = questions
         self._schedule()
         try:
-            await self._over
+            await over
         finally:
             self._stop()
 
     def open(self) -> "asyncio.Future[None]":
         """Wait for questions that `ask` brings; the future ends only if the engine cannot go on."""
         self._loop = asyncio.get_running_loop()
-        self._over = self._loop.create_future()
+        self._over: asyncio.Future[None] = self._loop.create_future()
         self._stays_open = True
         return self._over
 
