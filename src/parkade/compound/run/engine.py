@@ -78,8 +78,7 @@ class Engine:
     async def run(self, questions: Iterator[Question]) -> None:
         """All questions; returns when each has its answer or the budget is spent."""
         over = self.open()
-        self._stays_open = False
-        self._questions = questions
+        self._stays_open, self._questions = False, questions
         self._schedule()
         try:
             await over
