@@ -11,7 +11,7 @@ JOBS ?= 2
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
-.PHONY: help setup check format test test-long demo bench constraints clean
+.PHONY: help setup check format test test-long demo bench compound-clients constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,11 @@ demo: $(STAMP) ## a day in a small marketplace
 
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py
+
+compound-clients: $(STAMP) ## DSPy and Inspect ask a served network, in an environment of their own
+	tools/make-venv build/clients
+	build/clients/bin/python -m pip install --quiet --disable-pip-version-check dspy inspect-ai openai
+	$(BIN)/python tools/clients/check.py build/clients/bin/python
 
 constraints: ## resolve the dependencies anew into constraints.txt
 	tools/make-venv build/resolve

@@ -1,0 +1,238 @@
+"""How many model calls a second one core makes, and what a call costs, against a server at once.
+
+The server (`compound_server`) runs in a process of its own and answers without delay. Each client
+runs in a process of its own too, so that its memory is its own. `journal` is the whole of `parkade
+compound run`: state machines, content addresses, budget, journal and results. The others only post:
+our two ways of HTTP, and, where they are installed, aiohttp and the openai package.
+
+    python benchmarks/run.py --only compound_calls
+    python benchmarks/compound_calls.py journal 100000 512
+"""
+
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.figures import Figure, Kind
+
+BODY = b'{"messages":[{"content":"What is 6 times 7?","role":"user"}],"model":"mock"}'
+#: Client, calls, connections.
+FULL = (
+    ("journal", 100_000, 64),
+    ("journal", 100_000, 512),
+    ("posts", 60_000, 64),
+    ("httpx", 3_000, 64),
+    ("aiohttp", 15_000, 64),
+    ("openai", 1_500, 64),
+)
+QUICK = (("journal", 200, 64), ("journal", 200, 512), ("posts", 200, 64), ("httpx", 100, 64))
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """The URL of a server that lives as long as the block."""
+    script = Path(__file__).with_name("compound_server.py")
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.stdin.close()
+
+
+def figures(*, quick: bool) -> list[Figure]:
+    """Everything of this file; clients that are not installed are left out."""
+    made: list[Figure] = []
+    with serving() as url:
+        for client, calls, connections in QUICK if quick else FULL:
+            told = measured(url, client, calls, connections)
+            if told is not None:
+                made += _figures(client, connections, told)
+    return made
+
+
+def measured(url: str, client: str, calls: int, connections: int) -> dict[str, float] | None:
+    """One client in a process of its own."""
+    command = [sys.executable, __file__, client, str(calls), str(connections), url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode == 3:
+        return None
+    assert done.returncode == 0, done.stderr
+    told: dict[str, float] = json.loads(done.stdout)
+    return told
+
+
+def _figures(client: str, connections: int, told: dict[str, float]) -> list[Figure]:
+    kind = Kind.DURABLE if client == "journal" else Kind.END_TO_END
+    name = f"compound_calls.{client}_{connections}"
+    what = f"{client}, {connections} connections, {told['calls']:.0f} calls"
+    return [
+        Figure(name=f"{name}_rate", kind=kind, unit="/s", values=(told["rate"],), what=what),
+        Figure(name=f"{name}_cpu", kind=kind, unit="µs", values=(told["cpu_us"],), what=what),
+        Figure(name=f"{name}_peak", kind=kind, unit="MB", values=(told["peak_mb"],), what=what),
+    ]
+
+
+# ---------------------------------------------------------------- clients
+
+
+def journal(url: str, calls: int, connections: int) -> None:
+    """A question a call, a journal line a call, a result a question."""
+    from parkade.compound.models.openai import OpenAIModel
+    from parkade.compound.models.protocol import Limits, Price
+    from parkade.compound.network import Generate
+    from parkade.compound.network.binding import Names
+    from parkade.compound.run.running import run
+    from parkade.compound.values import Question
+
+    model = OpenAIModel(
+        "mock",
+        (url,),
+        price=Price(input_micros_per_million=150_000, output_micros_per_million=600_000),
+        limits=Limits(concurrency=connections, initial=connections),
+    )
+    questions = (Question(id=str(n), prompt=f"What is {n} times 7?") for n in range(calls))
+    with tempfile.TemporaryDirectory(prefix="parkade-bench-") as folder:
+        names = Names(models={"m": model})
+        summary = run(Generate("m"), questions, names=names, out=Path(folder))
+    assert summary.answered == calls
+
+
+def posts(url: str, calls: int, connections: int) -> None:
+    """Our own HTTP without anything around it."""
+    from parkade.compound.models.http import HttpExchange
+
+    _exchange(lambda: HttpExchange(urlsplit(url), {}, 60.0), calls, connections)
+
+
+def httpx(url: str, calls: int, connections: int) -> None:
+    """httpx behind the same interface."""
+    from parkade.compound.models.library import LibraryExchange
+
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+    _exchange(lambda: LibraryExchange(origin, {}, 60.0), calls, connections)
+
+
+def _exchange(open_exchange: Callable[[], Any], calls: int, connections: int) -> None:
+    async def work() -> None:
+        exchange = open_exchange()
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+        left = [calls, calls]
+
+        def begin() -> None:
+            left[0] -= 1
+            exchange.post("/v1/chat/completions", BODY, heard)
+
+        def heard(outcome: Any) -> None:
+            assert outcome.status == 200
+            left[1] -= 1
+            if left[0]:
+                begin()
+            elif not left[1]:
+                over.set_result(None)
+
+        for _ in range(min(calls, connections)):
+            begin()
+        await over
+        await exchange.close()
+
+    _fast(work())
+
+
+def aiohttp(url: str, calls: int, connections: int) -> None:
+    """aiohttp with its own tasks."""
+    import aiohttp as library
+
+    async def work() -> None:
+        connector = library.TCPConnector(limit=connections)
+        async with library.ClientSession(connector=connector) as session:
+
+            async def one() -> None:
+                async with session.post(f"{url}/chat/completions", data=BODY) as response:
+                    await response.read()
+
+            await _many(one, calls, connections)
+
+    _fast(work())
+
+
+def openai(url: str, calls: int, connections: int) -> None:
+    """The openai package as it is."""
+    import openai as library
+
+    async def work() -> None:
+        async with library.AsyncOpenAI(base_url=url, api_key="none") as client:
+
+            async def one() -> None:
+                await client.chat.completions.create(
+                    model="mock", messages=[{"role": "user", "content": "What is 6 times 7?"}]
+                )
+
+            await _many(one, calls, connections)
+
+    _fast(work())
+
+
+async def _many(one: Callable[[], Any], calls: int, connections: int) -> None:
+    async def worker(count: int) -> None:
+        for _ in range(count):
+            await one()
+
+    each, more = divmod(calls, connections)
+    await asyncio.gather(*(worker(each + (n < more)) for n in range(connections)))
+
+
+def _fast(work: Any) -> None:
+    from parkade.compound.run.running import fast_loop
+
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
+        runner.run(work)
+
+
+CLIENTS: dict[str, Callable[[str, int, int], None]] = {
+    "journal": journal,
+    "posts": posts,
+    "httpx": httpx,
+    "aiohttp": aiohttp,
+    "openai": openai,
+}
+
+
+def main() -> None:
+    client, calls, connections = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    if len(sys.argv) < 5:
+        with serving() as url:
+            print(measured(url, client, calls, connections))
+        return
+    began, used = time.perf_counter(), time.process_time()
+    try:
+        CLIENTS[client](sys.argv[4], calls, connections)
+    except ImportError:
+        raise SystemExit(3) from None
+    told = {
+        "calls": calls,
+        "rate": calls / (time.perf_counter() - began),
+        "cpu_us": (time.process_time() - used) / calls * 1e6,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+"""The commands of `parkade compound` by name."""
+
+import typer
+
+from parkade.cli.compound import distil, draw, run, serve, show
+
+compound = typer.Typer(help="Networks of model calls.", no_args_is_help=True)
+compound.command("draw")(draw.draw)
+compound.command("run")(run.run)
+compound.command("serve")(serve.serve)
+compound.command("show")(show.show)
+compound.command("distil")(distil.distil)

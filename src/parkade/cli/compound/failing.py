@@ -1,0 +1,55 @@
+"""How the compound commands end when something is wrong: one line that says what to do.
+
+Exit codes are those of all commands (`parkade.cli`): 0 done; 3 a file is wrong; 4 no such run or
+question; 5 a model refuses every call; 7 the budget is spent and questions are left; 1 the journal
+or the disk; 130 interrupted.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+EXIT_BROKEN = 1
+EXIT_WRONG = 3
+EXIT_NOT_FOUND = 4
+EXIT_DENIED = 5
+EXIT_BUDGET = 7
+EXIT_INTERRUPTED = 130
+
+
+@contextmanager
+def failing(*, as_json: bool) -> Iterator[None]:
+    """Turn what a run raises into a message and an exit code."""
+    from parkade.compound.network import NetworkError
+    from parkade.compound.questions import QuestionError
+    from parkade.compound.run.journal import JournalError
+    from parkade.compound.run.progressing import RunStopped
+    from parkade.compound.run.results import ResultError
+
+    try:
+        yield
+    except (NetworkError, QuestionError) as error:
+        fail("invalid", str(error), EXIT_WRONG, as_json=as_json)
+    except RunStopped as error:
+        fail("denied", str(error), EXIT_DENIED, as_json=as_json)
+    except (JournalError, ResultError, OSError) as error:
+        fail("broken", str(error), EXIT_BROKEN, as_json=as_json)
+    except KeyboardInterrupt:
+        fail(
+            "interrupted",
+            "stopped; the same command goes on where it was",
+            EXIT_INTERRUPTED,
+            as_json=as_json,
+        )
+
+
+def fail(code: str, detail: str, status: int, *, as_json: bool) -> NoReturn:
+    """Say what is wrong and end."""
+    if as_json:
+        import msgspec
+
+        print(msgspec.json.encode({"v": 1, "error": code, "detail": detail}).decode())
+    else:
+        print(f"error: {detail}", file=sys.stderr)
+    raise SystemExit(status)

@@ -1,0 +1,159 @@
+"""What `parkade compound run` shows while it runs, and what it says at the end."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from parkade.cli.screen import brief, console, fields
+from parkade.compound.run.budget import Budget
+from parkade.compound.run.running import Progress, Summary
+from parkade.core.units.money import format_amount
+
+REFRESH_S = 0.25
+
+
+class _Display:
+    """Reads the progress from a thread of its own; the run never waits for the screen."""
+
+    def __init__(self, total: int | None, budget: Budget) -> None:
+        self.total = total
+        self.budget = budget
+        self.progress: Progress | None = None
+        self._last = (time.monotonic(), 0)
+        self._rate = 0.0
+
+    def started(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def __rich__(self) -> Table:
+        grid = Table.grid(padding=(0, 2))
+        progress = self.progress
+        if progress is None:
+            grid.add_row(Text("reading the journal…", style="dim"))
+            return grid
+        summary = progress.summary()
+        done = summary.questions + summary.skipped
+        grid.add_row(
+            ProgressBar(total=self.total or max(done, 1), completed=done, width=30),
+            Text(f"{done:,}{'' if self.total is None else f' of {self.total:,}'} questions"),
+            Text(_verified(progress)),
+            Text(f"{summary.calls:,} calls"),
+            Text(f"{self._per_second(summary.calls):,.0f}/s"),
+            Text(self._money(summary)),
+            Text(self._left(summary, done), style="dim"),
+        )
+        return grid
+
+    def _per_second(self, calls: int) -> float:
+        now = time.monotonic()
+        then, before = self._last
+        if now - then >= 1.0:
+            self._rate = (calls - before) / (now - then)
+            self._last = (now, calls)
+        elif self._rate == 0.0 and now > then:
+            return calls / (now - then)
+        return self._rate
+
+    def _money(self, summary: Summary) -> str:
+        used = summary.spent.micros + summary.doubtful.micros
+        if self.budget.micros is None:
+            return format_amount(used) if used else ""
+        return f"{format_amount(used)} of {format_amount(self.budget.micros)}"
+
+    def _left(self, summary: Summary, done: int) -> str:
+        fresh = done - summary.skipped
+        if self.total is None or fresh <= 0:
+            return ""
+        seconds = summary.wall_us / 1e6 * (self.total - done) / fresh
+        return f"{brief(timedelta(seconds=seconds))} left"
+
+
+@contextmanager
+def display(
+    total: int | None, budget: Budget, *, is_shown: bool
+) -> Iterator[Callable[[Progress], None]]:
+    """A line that moves, on a terminal; nothing where the output is not one."""
+    shown = _Display(total, budget)
+    if not is_shown or not console.is_terminal:
+        yield shown.started
+        return
+    stop = threading.Event()
+    with Live(shown, console=console, auto_refresh=False) as live:
+
+        def refresh() -> None:
+            while not stop.wait(REFRESH_S):
+                live.refresh()
+
+        thread = threading.Thread(target=refresh, daemon=True)
+        thread.start()
+        try:
+            yield shown.started
+        finally:
+            stop.set()
+            thread.join()
+            live.refresh()
+
+
+def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:
+    """What the run did."""
+    if as_json:
+        summary_fields = {"v": 1, **msgspec.to_builtins(summary), "out": str(out)}
+        print(msgspec.json.encode(summary_fields).decode())
+        return
+    rate = summary.calls / max(summary.wall_us / 1e6, 1e-6)
+    fields(
+        (
+            ("questions", _questions(summary)),
+            ("verified", f"{summary.accepted:,}" if summary.accepted else None),
+            ("calls", f"{summary.calls:,} ({rate:,.0f}/s), {summary.cached:,} from the journal"),
+            ("retries", summary.retries or None),
+            ("cancelled", summary.cancelled or None),
+            ("spent", _amounts(summary)),
+            ("overrun", _overrun(summary)),
+            ("budget", "spent: raise it and run again" if summary.is_budget_spent else None),
+            ("results", out / "results.jsonl"),
+        )
+    )
+
+
+def _verified(progress: Progress) -> str:
+    """How many answers a verifier accepted, and their share of those it saw."""
+    if not progress.verified:
+        return ""
+    return f"{progress.accepted:,} verified ({progress.accepted / progress.verified:.0%})"
+
+
+def _questions(summary: Summary) -> str:
+    parts = [f"{summary.answered:,} answered"]
+    for count, what in (
+        (summary.skipped, "done before"),
+        (summary.failed, "failed"),
+        (summary.cut_short, "cut short"),
+        (summary.questions - summary.answered - summary.failed - summary.cut_short, "abstained"),
+    ):
+        if count:
+            parts.append(f"{count:,} {what}")
+    return ", ".join(parts)
+
+
+def _amounts(summary: Summary) -> str:
+    spent, doubtful = summary.spent, summary.doubtful
+    text = f"{format_amount(spent.micros)}, {spent.tokens:,} tokens, {spent.calls:,} calls in all"
+    if doubtful.calls or doubtful.micros:
+        text += f"; at most {format_amount(doubtful.micros)} more for calls without an answer"
+    return text
+
+
+def _overrun(summary: Summary) -> str | None:
+    if not (summary.overrun.micros or summary.overrun.tokens):
+        return None
+    return f"{format_amount(summary.overrun.micros)} billed beyond what was asked for"

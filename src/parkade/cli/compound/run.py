@@ -1,0 +1,53 @@
+"""`parkade compound run`: a network over a file of questions, resumable and within a budget."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="The summary as JSON, on one line.")]
+
+
+def run(
+    network: Annotated[Path, typer.Argument(help="YAML or Python; see `parkade compound`.")],
+    questions: Annotated[Path, typer.Argument(help="JSON lines, .gz or plain; - is stdin.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; the same one goes on.")],
+    budget: Annotated[str | None, typer.Option(help="Most money in all, like 5.00.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Most tokens in all.")] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Most calls in all.")] = None,
+    width: Annotated[int, typer.Option(help="Most in flight for one question.", min=1)] = 16,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many.", min=1)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer questions with a network; killed at any moment, the same command goes on."""
+    import signal
+    from itertools import islice
+
+    from parkade.cli.compound.budgets import budget_of
+    from parkade.cli.compound.failing import EXIT_BUDGET, failing
+    from parkade.cli.compound.progress import display, print_summary
+    from parkade.compound.loading import load
+    from parkade.compound.questions import count_questions, read_questions
+    from parkade.compound.run.running import Settings, Watch
+    from parkade.compound.run.running import run as run_network
+
+    # A notice ends a run as Ctrl-C does: everything is written, and nothing stays promised.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with failing(as_json=as_json):
+        settings = Settings(budget=budget_of(budget, max_tokens, max_calls), width=width)
+        loaded = load(network)
+        total = count_questions(questions)
+        if total is not None and limit is not None:
+            total = min(total, limit)
+        with display(total, settings.budget, is_shown=not as_json) as on_start:
+            summary = run_network(
+                loaded.network,
+                islice(read_questions(questions), limit),
+                names=loaded.names,
+                out=out,
+                settings=settings,
+                watch=Watch(on_start=on_start),
+            )
+    print_summary(summary, out, as_json=as_json)
+    if summary.is_budget_spent:
+        raise SystemExit(EXIT_BUDGET)

@@ -1,0 +1,70 @@
+"""`parkade compound serve`: a network as one OpenAI-compatible model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from parkade.compound.loading import Loaded
+    from parkade.compound.run.running import Settings
+
+
+def serve(
+    network: Annotated[Path, typer.Argument(help="YAML or Python; see `parkade compound`.")],
+    out: Annotated[Path, typer.Option(help="Folder of the journal; the same one goes on.")],
+    model: Annotated[str, typer.Option(help="The name that clients ask for.")] = "parkade",
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8400,
+    key_env: Annotated[
+        str | None, typer.Option(help="Name of the variable with the key that clients must send.")
+    ] = None,
+    budget: Annotated[str | None, typer.Option(help="Most money in all, like 5.00.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Most tokens in all.")] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Most calls in all.")] = None,
+    width: Annotated[int, typer.Option(help="Most in flight for one question.", min=1)] = 16,
+) -> None:
+    """Serve a network as if it were one model, until it is interrupted."""
+    import asyncio
+    import os
+
+    from parkade.cli.compound.budgets import budget_of
+    from parkade.cli.compound.failing import failing
+    from parkade.compound.loading import load
+    from parkade.compound.network import NetworkError
+    from parkade.compound.run.running import Settings, fast_loop
+
+    with failing(as_json=False):
+        settings = Settings(budget=budget_of(budget, max_tokens, max_calls), width=width)
+        key = None if key_env is None else os.environ.get(key_env)
+        if key_env is not None and not key:
+            raise NetworkError(f"the environment variable {key_env} with the key is not set")
+        if key is None and host not in ("127.0.0.1", "::1", "localhost"):
+            raise NetworkError("beyond this machine it needs a key: --key-env NAME")
+        loaded = load(network)
+        with asyncio.Runner(loop_factory=fast_loop()) as runner:
+            runner.run(_serve(loaded, out, settings, model=model, at=(host, port), key=key))
+
+
+async def _serve(
+    loaded: "Loaded",
+    out: Path,
+    settings: "Settings",
+    *,
+    model: str,
+    at: tuple[str, int],
+    key: str | None,
+) -> None:
+    import asyncio
+    import signal
+
+    from parkade.compound.serve.answering import Answering
+    from parkade.compound.serve.server import NetworkServer, serving
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    answering = Answering(loaded.network, loaded.names, out, settings)
+    async with serving(NetworkServer(answering, model, key), *at) as url:
+        print(f"Serving {model} at {url}", flush=True)
+        await stop.wait()

@@ -1,0 +1,1 @@
+"""Training data out of runs: kept, deduplicated, decontaminated, in the trainers' formats."""

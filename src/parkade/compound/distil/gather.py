@@ -1,0 +1,76 @@
+"""What a run says about its candidates: which were accepted, which rejected, with what score.
+
+Two passes over the journal: verdicts first, then the texts they are about. Kept in memory are the
+verdicts and the texts that were judged, at most `MAX_PER_QUESTION` of each kind for a question.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from parkade.compound.run.lines import CallLine, VerdictLine
+from parkade.compound.run.results import Result
+from parkade.compound.run.running import JOURNAL, RESULTS
+
+L = TypeVar("L", CallLine, VerdictLine)
+MAX_PER_QUESTION = 64
+
+
+class Judged(msgspec.Struct, frozen=True, gc=False):
+    """A text and its score; None if nothing scored it."""
+
+    text: str
+    score: float | None
+    model: str
+
+
+class Kept(msgspec.Struct):
+    """The candidates of one question."""
+
+    accepted: list[Judged] = []
+    rejected: list[Judged] = []
+    #: The network's own answer, if it was accepted.
+    answer: Judged | None = None
+
+
+def gather(out: Path) -> dict[str, Kept]:
+    """By question id. A candidate is accepted if all verdicts on it accept."""
+    verdicts: dict[str, tuple[bool, float | None]] = {}
+    for line in _lines(out / JOURNAL, VerdictLine, b'{"is":"verdict"'):
+        was, _ = verdicts.get(line.of, (True, None))
+        verdicts[line.of] = (was and line.accepted, line.score)
+    kept: dict[str, Kept] = {}
+    for call in _lines(out / JOURNAL, CallLine, b'{"is":"call"'):
+        verdict = verdicts.get(call.key)
+        if verdict is None:
+            continue
+        judged = Judged(call.text, verdict[1], call.model)
+        of_question = kept.setdefault(call.question, Kept())
+        side = of_question.accepted if verdict[0] else of_question.rejected
+        if len(side) < MAX_PER_QUESTION:
+            side.append(judged)
+    _answers(out / RESULTS, kept)
+    return kept
+
+
+def _answers(path: Path, kept: dict[str, Kept]) -> None:
+    decode = msgspec.json.Decoder(Result).decode
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            result = decode(line)
+            if result.accepted and result.answer is not None:
+                answer = Judged(result.answer, result.score, result.model)
+                kept.setdefault(result.id, Kept()).answer = answer
+
+
+def _lines(path: Path, kind: type[L], tag: bytes) -> Iterator[L]:
+    """The lines of one kind; the others are not decoded."""
+    decode = msgspec.json.Decoder(kind).decode
+    with path.open("rb") as file:
+        for line in file:
+            if line.startswith(tag) and line.endswith(b"\n"):
+                yield decode(line)

@@ -1,0 +1,181 @@
+"""A network file: models, verifiers, functions and the network, as YAML or as Python.
+
+    models:
+      small: {url: "http://127.0.0.1:8000/v1", model: qwen-7b, max_tokens: 512}
+      big:
+        url: https://api.openai.com/v1
+        model: gpt-4o
+        key_env: OPENAI_API_KEY          # the name of a variable; keys never stand in files
+        price: {input: "2.50", output: "10.00", as_of: 2026-01-15}   # per million tokens
+      rule: {function: "rules.py:answer"}
+      past: {recorded: answers.jsonl}
+    verifiers:
+      tests: {function: "checks.py:passes"}
+      number: {make: "package.module:Class", field: answer}   # a verifier object, with its fields
+    functions:
+      normal: "checks.py:normal"
+    network: "5E@small + 1E@big >> V@tests >> M@normal"
+
+Paths are relative to the file. A Python file defines `network` (an operator or a text) and, as it
+needs them, `models`, `verifiers` and `functions`; it runs with the rights of who starts it.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from parkade.compound.models.config import model_from
+from parkade.compound.models.protocol import Model
+from parkade.compound.network import NetworkError, Operator
+from parkade.compound.network.binding import Names
+from parkade.compound.network.notation import parse
+from parkade.compound.network.yaml import from_plain
+
+MAX_BYTES = 1_000_000
+SECTIONS = ("models", "verifiers", "functions", "network")
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A network and what its names mean."""
+
+    network: Operator
+    names: Names
+
+
+def load(path: Path) -> Loaded:
+    """Read a network file; NetworkError says what is wrong with it."""
+    if path.suffix == ".py":
+        return _from_python(path)
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NetworkError(f"cannot read {path}: {error}") from None
+    if len(text) > MAX_BYTES:
+        raise NetworkError(f"{path} is larger than {MAX_BYTES} bytes")
+    try:
+        plain = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise NetworkError(f"{path} is not YAML: {error}") from None
+    return from_sections(plain, folder=path.parent, where=str(path))
+
+
+def from_sections(plain: Any, *, folder: Path, where: str) -> Loaded:
+    """The sections of a YAML file."""
+    if not isinstance(plain, dict) or "network" not in plain:
+        raise NetworkError(f"{where}: needs the sections models and network")
+    unknown = sorted(set(plain) - set(SECTIONS))
+    if unknown:
+        raise NetworkError(f"{where}: no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
+    models = {
+        name: model_from(name, given, lambda named: function_at(named, folder), folder)
+        for name, given in _section(plain, "models", where).items()
+    }
+    verifiers = {
+        name: _verifier(name, given, folder)
+        for name, given in _section(plain, "verifiers", where).items()
+    }
+    functions = {
+        name: function_at(given, folder)
+        for name, given in _section(plain, "functions", where).items()
+    }
+    return Loaded(
+        network=from_plain(plain["network"]),
+        names=Names(models=models, verifiers=verifiers, functions=functions),
+    )
+
+
+def function_at(named: Any, folder: Path) -> Callable[..., Any]:
+    """The function at `file.py:name` or `package.module:name`."""
+    module, _, attribute = str(named).partition(":")
+    if not attribute:
+        raise NetworkError(f"{named!r} names no function; write file.py:function")
+    try:
+        found: Any = _module(module, folder)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, OSError, AttributeError) as error:
+        raise NetworkError(f"there is no function {named!r}: {error}") from None
+    if not callable(found):
+        raise NetworkError(f"{named!r} is no function")
+    function: Callable[..., Any] = found
+    return function
+
+
+def _section(plain: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+    section = plain.get(name) or {}
+    if not isinstance(section, dict):
+        raise NetworkError(f"{where}: {name} must be a map from names")
+    return {str(key): value for key, value in section.items()}
+
+
+def _verifier(name: str, given: Any, folder: Path) -> Any:
+    if isinstance(given, str):
+        return function_at(given, folder)
+    if isinstance(given, dict) and set(given) == {"function"}:
+        return function_at(given["function"], folder)
+    if isinstance(given, dict) and set(given) == {"model_verifier"}:
+        return from_plain(given, where=f"verifiers.{name}")
+    if isinstance(given, dict) and "make" in given:
+        return _made(name, given, folder)
+    raise NetworkError(
+        f"verifiers.{name}: write {{function: file.py:name}}, {{model_verifier: {{model: …}}}}, "
+        "or {make: package.module:Class, …} with the fields of the class"
+    )
+
+
+def _made(name: str, given: dict[str, Any], folder: Path) -> Any:
+    fields = {str(field): value for field, value in given.items() if field != "make"}
+    try:
+        verifier = function_at(given["make"], folder)(**fields)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"verifiers.{name}: {error}") from None
+    if not hasattr(verifier, "verify") and not callable(verifier):
+        raise NetworkError(f"verifiers.{name}: {given['make']} makes no verifier")
+    return verifier
+
+
+def _from_python(path: Path) -> Loaded:
+    try:
+        module = _module(path.name, path.parent)
+    except (ImportError, OSError) as error:
+        raise NetworkError(f"cannot read {path}: {error}") from None
+    network = getattr(module, "network", None)
+    if isinstance(network, str):
+        network = parse(network)
+    if not isinstance(network, Operator):
+        raise NetworkError(f"{path} defines no `network`")
+    models: dict[str, Model] = getattr(module, "models", {})
+    return Loaded(
+        network=network,
+        names=Names(
+            models=models,
+            verifiers=getattr(module, "verifiers", {}),
+            functions=getattr(module, "functions", {}),
+        ),
+    )
+
+
+def _module(name: str, folder: Path) -> Any:
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    path = (folder / name).resolve()
+    unique = f"_parkade_network_{path.stem}_{abs(hash(str(path)))}"
+    if unique in sys.modules:
+        return sys.modules[unique]
+    spec = importlib.util.spec_from_file_location(unique, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot import {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[unique] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[unique]
+        raise
+    return module

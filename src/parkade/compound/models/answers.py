@@ -1,0 +1,156 @@
+"""OpenAI's answers, read into completions and failures: one place for HTTP and for batch files.
+
+An error object is a failure whatever the status. What an answer holds beyond its text (tool calls,
+refusals, reasoning) is kept as the server wrote it.
+"""
+
+from typing import Any
+
+import msgspec
+
+from parkade.compound.models.protocol import Failure, FailureKind, Price, bounded
+from parkade.compound.values import Call, Completion, Usage
+
+TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529})
+DENIED = frozenset({401, 403, 404})
+#: Codes under which a provider says with 429 that waiting does not help.
+OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
+
+NO_MESSAGE = msgspec.Raw()
+
+
+class _Usage(msgspec.Struct, frozen=True, gc=False):
+    prompt_tokens: int = 0
+    completion_tokens: int | None = None
+
+
+class _Message(msgspec.Struct, frozen=True, gc=False):
+    content: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    refusal: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    audio: Any = None
+
+    def has_more(self) -> bool:
+        """Whether it holds more than text."""
+        return bool(
+            self.tool_calls
+            or self.function_call
+            or self.refusal
+            or self.reasoning_content
+            or self.reasoning
+            or self.audio
+            or not isinstance(self.content, str | None)
+        )
+
+
+class _Choice(msgspec.Struct, frozen=True, gc=False):
+    message: msgspec.Raw = NO_MESSAGE
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Answer(msgspec.Struct, frozen=True, gc=False):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
+
+
+def completion_from(
+    body: bytes, call: Call, price: Price | None, latency_us: int
+) -> Completion | Failure:
+    """The completion in the body of a success; a Failure if it is not one."""
+    try:
+        answer = _decode(body)
+        if answer.error is not None:
+            return _error(answer.error)
+        if not answer.choices:
+            return _unusable("it has no choices")
+        return _completion(answer, call, price, latency_us)
+    except msgspec.DecodeError as error:
+        return _unusable(str(error))
+
+
+def _completion(answer: _Answer, call: Call, price: Price | None, latency_us: int) -> Completion:
+    choice = answer.choices[0]
+    text, kept = choice.text or "", None
+    if choice.message is not NO_MESSAGE:
+        message = _decode_message(choice.message)
+        text = message.content if isinstance(message.content, str) else ""
+        if message.has_more():
+            kept = msgspec.Raw(bytes(choice.message))
+    usage = _usage(answer.usage, call)
+    return Completion(
+        text=text,
+        usage=usage,
+        cost_micros=0 if price is None else price.cost_micros(usage),
+        finish=choice.finish_reason or "stop",
+        latency_us=latency_us,
+        message=kept,
+    )
+
+
+def _usage(reported: _Usage | None, call: Call) -> Usage:
+    """What the server says; where it says nothing, the most that was asked for."""
+    if reported is None:
+        return Usage(
+            input_tokens=call.most_input_tokens or 0, output_tokens=call.most_output_tokens or 0
+        )
+    return Usage(
+        input_tokens=max(0, reported.prompt_tokens),
+        output_tokens=max(0, reported.completion_tokens or 0),
+    )
+
+
+def failure_from(status: int, headers: Any, body: bytes, secret: str) -> Failure:
+    """What an answer with an error status means."""
+    message, code = _error_text(body)
+    text = bounded(f"{status}: {message.replace(secret, '***') if secret else message}")
+    if status == 429 and code not in OUT_OF_MONEY:
+        kind = FailureKind.RATE_LIMITED
+    elif status in DENIED or status == 429:
+        kind = FailureKind.DENIED
+    elif status in TRANSIENT:
+        kind = FailureKind.UNAVAILABLE
+    else:
+        kind = FailureKind.REFUSED
+    return Failure(kind=kind, message=text, retry_after_us=_retry_after_us(headers))
+
+
+def _retry_after_us(headers: Any) -> int | None:
+    for name, unit in (("retry-after-ms", 1_000), ("retry-after", 1_000_000)):
+        try:
+            return max(0, int(float(headers[name]) * unit))
+        except (KeyError, ValueError, OverflowError):
+            continue
+    return None
+
+
+def _error_text(body: bytes) -> tuple[str, str]:
+    try:
+        reported = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return body[:200].decode("utf-8", "replace"), ""
+    error = reported.get("error", reported) if isinstance(reported, dict) else reported
+    if isinstance(error, dict):
+        return str(error.get("message") or error.get("detail") or error), str(error.get("code"))
+    return str(error), ""
+
+
+def _error(error: Any) -> Failure:
+    message = error.get("message", error) if isinstance(error, dict) else error
+    return Failure(kind=FailureKind.UNAVAILABLE, message=bounded(f"an error: {message}"))
+
+
+def _unusable(why: str) -> Failure:
+    return Failure(
+        kind=FailureKind.UNAVAILABLE,
+        message=bounded(f"the answer is not a completion: {why}"),
+        may_be_billed=True,
+    )

@@ -1,0 +1,190 @@
+"""A model out of a network file: which kind it is, its limits and its price."""
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from parkade.compound.amounts import micros_of
+from parkade.compound.models.batch import BatchModel
+from parkade.compound.models.local import LocalModel
+from parkade.compound.models.openai import OpenAIModel
+from parkade.compound.models.protocol import FREE, Limits, Model, Price
+from parkade.compound.models.recorded import RecordedModel
+from parkade.compound.network.errors import NetworkError
+
+
+class PriceGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Per million tokens, decimal."""
+
+    input: str | float | int
+    output: str | float | int
+    as_of: Any = ""
+
+
+class _Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all kinds of models may have."""
+
+    #: Per million tokens, or the name of a model in `prices.yaml`.
+    price: PriceGiven | str | None = None
+    max_tokens: int | None = None
+    attachment_tokens: int | None = None
+    concurrency: int = 64
+    calls_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+
+class FunctionGiven(_Given, frozen=True, kw_only=True):
+    """A Python function."""
+
+    function: str
+    version: str | int = "1"
+
+
+class ServerGiven(_Given, frozen=True, kw_only=True):
+    """An OpenAI-compatible server, or several."""
+
+    url: str | list[str]
+    model: str
+    key_env: str | None = None
+    timeout: float = 600.0
+    headers: dict[str, str] = {}
+
+
+class RecordedGiven(_Given, frozen=True, kw_only=True):
+    """Answers from a file."""
+
+    recorded: str
+    wraps: bool = False
+
+
+class BatchGiven(_Given, frozen=True, kw_only=True):
+    """OpenAI batch files: requests go to `batch`, answers come from `answers`."""
+
+    batch: str
+    model: str
+    answers: list[str] = []
+
+
+GIVEN: dict[str, type[_Given]] = {
+    "url": ServerGiven,
+    "recorded": RecordedGiven,
+    "batch": BatchGiven,
+    "function": FunctionGiven,
+}
+SECRETS = ("key", "api_key", "token", "authorization")
+
+
+def model_from(
+    name: str, given: Any, function_at: Callable[[str], Callable[..., Any]], folder: Path
+) -> Model:
+    """The model that a network file describes; NetworkError says what is wrong."""
+    where = f"models.{name}"
+    if not isinstance(given, dict):
+        raise NetworkError(f"{where}: must be a map with one of {', '.join(GIVEN)}")
+    kinds = [kind for kind in GIVEN if kind in given]
+    if len(kinds) != 1:
+        raise NetworkError(f"{where}: needs one of {', '.join(GIVEN)}")
+    for secret in SECRETS:
+        if secret in given or secret in {str(name).lower() for name in given.get("headers") or {}}:
+            raise NetworkError(
+                f"{where}: keys never stand in files; put the name of a variable under key_env"
+            )
+    try:
+        parsed = msgspec.convert(given, GIVEN[kinds[0]])
+    except msgspec.ValidationError as error:
+        raise NetworkError(f"{where}: {error}") from None
+    match parsed:
+        case ServerGiven():
+            return _server(parsed, where)
+        case FunctionGiven():
+            return LocalModel(
+                name,
+                function_at(parsed.function),
+                version=str(parsed.version),
+                price=price_from(parsed.price, where) or FREE,
+                limits=limits_from(parsed),
+            )
+        case RecordedGiven(recorded=path):
+            return _recorded(parsed, folder / path, where)
+        case BatchGiven(batch=path):
+            return BatchModel(
+                parsed.model,
+                folder / path,
+                tuple(folder / answers for answers in parsed.answers),
+                price=price_from(parsed.price, where),
+                max_output_tokens=parsed.max_tokens,
+            )
+        case _:
+            raise AssertionError(f"no model is made of {type(parsed).__name__}")
+
+
+def _recorded(given: RecordedGiven, path: Path, where: str) -> Model:
+    try:
+        return RecordedModel(path, wraps=given.wraps, price=price_from(given.price, where) or FREE)
+    except (OSError, ValueError) as error:
+        raise NetworkError(f"{where}: {error}") from None
+
+
+def _server(given: ServerGiven, where: str) -> Model:
+    urls = (given.url,) if isinstance(given.url, str) else tuple(given.url)
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise NetworkError(f"{where}: {url!r} is no URL such as http://host:8000/v1")
+        if parts.password:
+            raise NetworkError(f"{where}: a URL may not hold a password; use key_env")
+    if not urls:
+        raise NetworkError(f"{where}: needs a URL")
+    return OpenAIModel(
+        given.model,
+        urls,
+        key_env=given.key_env,
+        price=price_from(given.price, where),
+        max_output_tokens=given.max_tokens,
+        attachment_tokens=given.attachment_tokens,
+        limits=limits_from(given),
+        timeout_s=given.timeout,
+        headers=given.headers,
+    )
+
+
+def price_from(given: PriceGiven | str | None, where: str) -> Price | None:
+    """Micro-units per million tokens."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        return _listed(given, where)
+    try:
+        return Price(
+            input_micros_per_million=micros_of(str(given.input)),
+            output_micros_per_million=micros_of(str(given.output)),
+            as_of=str(given.as_of),
+        )
+    except ValueError as error:
+        raise NetworkError(f"{where}.price: {error}") from None
+
+
+def _listed(model: str, where: str) -> Price | None:
+    """A price out of the table that comes with the package."""
+    text = resources.files("parkade.compound.models").joinpath("prices.yaml").read_text("utf-8")
+    table = msgspec.convert(yaml.safe_load(text), dict[str, PriceGiven])
+    if model not in table:
+        raise NetworkError(
+            f"{where}.price: no price of {model!r} is listed; give {{input, output, as_of}}, or "
+            f"one of {', '.join(table)}"
+        )
+    return price_from(table[model], where)
+
+
+def limits_from(given: _Given) -> Limits:
+    """The limits of a model."""
+    return Limits(
+        concurrency=given.concurrency,
+        calls_per_minute=given.calls_per_minute,
+        tokens_per_minute=given.tokens_per_minute,
+    )

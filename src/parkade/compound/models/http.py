@@ -1,0 +1,390 @@
+"""HTTP/1.1 posts over asyncio, for the hot path: one object a connection, no task a request.
+
+It speaks what servers of models speak: keep-alive, bodies with a length, chunked or until the end,
+TLS by the standard library. A connection carries one request at a time, so what waits to be written
+is one body at most; a reply larger than `MAX_REPLY_BYTES` ends the connection. It sends no
+`Accept-Encoding`, follows no redirect and knows no proxy: `library` does where one is set.
+
+A kept connection that the server closes before the first byte of a reply was closed while idle:
+the request was not read, and the failure says so. Time-outs are looked for by one timer a second
+for all connections together.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from typing import cast
+from urllib.parse import SplitResult
+
+from parkade.compound.models.exchange import (
+    MAX_HEAD_BYTES,
+    MAX_REPLY_BYTES,
+    Broken,
+    Heard,
+    Reply,
+)
+
+SWEEP_S = 1.0
+CONNECT_S = 30.0
+#: Idle connections beyond this are closed.
+MAX_IDLE = 1_024
+
+
+class _BadReply(Exception):
+    """The bytes are no HTTP response."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection; carries one exchange at a time."""
+
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_headers",
+        "_left",
+        "_pool",
+        "_status",
+        "_transport",
+        "deadline",
+        "heard",
+        "is_reused",
+        "keeps",
+    )
+
+    def __init__(self, pool: "HttpExchange") -> None:
+        self._pool = pool
+        self._transport: asyncio.Transport | None = None
+        self.heard: Heard | None = None
+        self.deadline = 0.0
+        self.is_reused = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._buffer = b""
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        #: Bytes of body that are to come; -1 chunked, -2 until the end.
+        self._left = 0
+        self._chunks: list[bytes] | None = None
+        self.keeps = True
+
+    # ------------------------------------------------------------ asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are not asyncio's by type.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.heard is None:
+            # Nothing was asked: the server says something out of turn, and is not trusted further.
+            self.abort()
+            return
+        self._buffer = self._buffer + data if self._buffer else data
+        try:
+            self._advance()
+        except _BadReply as error:
+            self._fail(str(error))
+
+    def eof_received(self) -> bool:
+        if self.heard is not None and self._left == -2:
+            self.keeps = False
+            self._complete(self._buffer)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.lost(self)
+        if self.heard is not None:
+            was_idle = self.is_reused and not self._status and not self._buffer
+            self._end(
+                Broken(
+                    f"the connection was lost{'' if exc is None else f': {exc}'}",
+                    is_timeout=False,
+                    was_sent=not was_idle,
+                )
+            )
+
+    # ------------------------------------------------------------ exchanges
+
+    def send(self, request: bytes, heard: Heard, deadline: float) -> None:
+        assert self._transport is not None
+        assert self.heard is None
+        self.heard = heard
+        self.deadline = deadline
+        self._transport.write(request)
+
+    def abort(self) -> None:
+        """Drop the connection; nothing is heard."""
+        self.heard = None
+        self.keeps = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def time_out(self) -> None:
+        self._fail("no answer in time", is_timeout=True)
+
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def _fail(self, why: str, *, is_timeout: bool = False) -> None:
+        self.keeps = False
+        self._end(Broken(why, is_timeout=is_timeout, was_sent=True))
+        self.abort()
+
+    def _end(self, outcome: Reply | Broken) -> None:
+        heard, self.heard = self.heard, None
+        assert heard is not None
+        self._pool.ended(self)
+        heard(outcome)
+
+    # ------------------------------------------------------------ parsing
+
+    def _advance(self) -> None:
+        if not self._status and not self._head():
+            return
+        if self._left == -1:
+            self._read_chunks()
+        elif self._left >= 0 and len(self._buffer) >= self._left:
+            body, rest = self._buffer[: self._left], self._buffer[self._left :]
+            if rest:
+                self.keeps = False
+            self._complete(body)
+        elif len(self._buffer) > MAX_REPLY_BYTES:
+            raise _BadReply(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
+
+    def _head(self) -> bool:
+        """Read the head of a response; whether it is whole."""
+        while True:
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                if len(self._buffer) > MAX_HEAD_BYTES:
+                    raise _BadReply("the head of the reply has no end")
+                return False
+            lines = self._buffer[:end].split(b"\r\n")
+            self._buffer = self._buffer[end + 4 :]
+            status = _status(lines[0])
+            # 1xx answers come before the real one.
+            if status >= 200:
+                break
+        self._status = status
+        self._headers = _headers(lines[1:])
+        self._frame(lines[0])
+        return True
+
+    def _frame(self, status_line: bytes) -> None:
+        headers = self._headers
+        tokens = headers.get("connection", "").lower()
+        self.keeps = "close" not in tokens and (
+            not status_line.startswith(b"HTTP/1.0") or "keep-alive" in tokens
+        )
+        if self._status in (204, 304):
+            self._left = 0
+        elif "chunked" in headers.get("transfer-encoding", "").lower():
+            self._left = -1
+            self._chunks = []
+        elif "content-length" in headers:
+            length = headers["content-length"]
+            if not length.isdigit() or int(length) > MAX_REPLY_BYTES:
+                raise _BadReply(f"a reply of {length[:20]} bytes is not read")
+            self._left = int(length)
+        else:
+            self._left = -2
+            self.keeps = False
+
+    def _read_chunks(self) -> None:
+        assert self._chunks is not None
+        while True:
+            end = self._buffer.find(b"\r\n")
+            if end < 0:
+                if len(self._buffer) > 1_024:
+                    raise _BadReply("a chunk has no size")
+                return
+            try:
+                size = int(self._buffer[:end].split(b";")[0], 16)
+            except ValueError:
+                raise _BadReply("a chunk has no size") from None
+            if size < 0 or size > MAX_REPLY_BYTES:
+                raise _BadReply(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
+            if size == 0:
+                # Trailers may follow; an empty line ends them.
+                if self._buffer.startswith(b"\r\n", end + 2):
+                    self._complete(b"".join(self._chunks))
+                elif (last := self._buffer.find(b"\r\n\r\n", end)) >= 0:
+                    self._buffer = self._buffer[last + 4 :]
+                    self._complete(b"".join(self._chunks))
+                return
+            after = end + 2 + size
+            if len(self._buffer) < after + 2:
+                return
+            self._chunks.append(self._buffer[end + 2 : after])
+            self._buffer = self._buffer[after + 2 :]
+            if sum(map(len, self._chunks)) > MAX_REPLY_BYTES:
+                raise _BadReply(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
+
+    def _complete(self, body: bytes) -> None:
+        reply = Reply(self._status, self._headers, body)
+        keeps = self.keeps
+        self._reset()
+        self.keeps = keeps
+        self._end(reply)
+
+
+def _status(line: bytes) -> int:
+    parts = line.split(b" ", 2)
+    if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():
+        raise _BadReply("the server does not speak HTTP/1.1")
+    return int(parts[1])
+
+
+def _headers(lines: list[bytes]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon:
+            raise _BadReply("a header has no colon")
+        headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
+    return headers
+
+
+class HttpExchange:
+    """Posts to one origin over connections of its own."""
+
+    def __init__(self, url: SplitResult, headers: dict[str, str], timeout_s: float) -> None:
+        assert url.hostname is not None
+        self.in_flight = 0
+        self._host = url.hostname
+        self._is_tls = url.scheme == "https"
+        self._port = url.port or (443 if self._is_tls else 80)
+        self._timeout_s = timeout_s
+        self._heads: dict[str, bytes] = {}
+        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._netloc = url.netloc.rpartition("@")[2]
+        self._tls: ssl.SSLContext | None = None
+        self._idle: list[Connection] = []
+        self._busy: dict[Connection, None] = {}
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def post(self, path: str, body: bytes, heard: Heard) -> Callable[[], None]:
+        """See `Exchange`."""
+        request = b"%b%d\r\n\r\n%b" % (self._head(path), len(body), body)
+        self.in_flight += 1
+        deadline = time.monotonic() + self._timeout_s
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open():
+                connection.is_reused = True
+                return self._send(connection, request, heard, deadline)
+        return self._connect(request, heard, deadline)
+
+    async def close(self) -> None:
+        """See `Exchange`."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for task in tuple(self._connecting):
+            task.cancel()
+        for connection in (*self._idle, *self._busy):
+            connection.abort()
+        self._idle.clear()
+        self._busy.clear()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        # Transports close in the turn of the loop after this one.
+        await asyncio.sleep(0)
+
+    # ------------------------------------------------------------ what connections tell
+
+    def ended(self, connection: Connection) -> None:
+        """An exchange is over; the connection may carry the next one."""
+        if self._busy.pop(connection, _ABSENT) is not _ABSENT:
+            self.in_flight -= 1
+        if connection.keeps and connection.is_open() and len(self._idle) < MAX_IDLE:
+            self._idle.append(connection)
+        elif connection.is_open():
+            connection.abort()
+
+    def lost(self, connection: Connection) -> None:
+        """A connection is gone."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    # ------------------------------------------------------------ inside
+
+    def _head(self, path: str) -> bytes:
+        head = self._heads.get(path)
+        if head is None:
+            head = (
+                f"POST {path} HTTP/1.1\r\nHost: {self._netloc}\r\n{self._fixed}"
+                "Content-Type: application/json\r\nAccept: application/json\r\nContent-Length: "
+            ).encode("latin-1")
+            self._heads[path] = head
+        return head
+
+    def _send(
+        self, connection: Connection, request: bytes, heard: Heard, deadline: float
+    ) -> Callable[[], None]:
+        self._busy[connection] = None
+        connection.send(request, heard, deadline)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+
+        def cancel() -> None:
+            if connection.heard is heard:
+                if self._busy.pop(connection, _ABSENT) is not _ABSENT:
+                    self.in_flight -= 1
+                connection.abort()
+
+        return cancel
+
+    def _connect(self, request: bytes, heard: Heard, deadline: float) -> Callable[[], None]:
+        cancels: list[Callable[[], None]] = []
+
+        async def connect() -> None:
+            try:
+                connection = await self._opened()
+            except (OSError, TimeoutError, ssl.SSLError) as error:
+                self.in_flight -= 1
+                heard(_unreachable(self._netloc, error))
+                return
+            cancels.append(self._send(connection, request, heard, deadline))
+
+        task = asyncio.get_running_loop().create_task(connect())
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+        def cancel() -> None:
+            if cancels:
+                cancels[0]()
+            elif not task.done():
+                self.in_flight -= 1
+                task.cancel()
+
+        return cancel
+
+    async def _opened(self) -> Connection:
+        if self._is_tls and self._tls is None:
+            self._tls = ssl.create_default_context()
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_S):
+            _, connection = await loop.create_connection(
+                lambda: Connection(self), self._host, self._port, ssl=self._tls
+            )
+        return connection
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        late = [connection for connection in self._busy if connection.deadline < now]
+        for connection in late:
+            connection.time_out()
+        self._sweeper = (
+            asyncio.get_running_loop().call_later(SWEEP_S, self._sweep) if self._busy else None
+        )
+
+
+_ABSENT = object()
+
+
+def _unreachable(netloc: str, error: Exception) -> Broken:
+    is_timeout = isinstance(error, TimeoutError) and not str(error)
+    why = "it did not accept a connection in time" if is_timeout else str(error)
+    return Broken(f"cannot connect to {netloc}: {why}", is_timeout=False, was_sent=False)

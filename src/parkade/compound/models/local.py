@@ -1,0 +1,119 @@
+"""A Python function as a model: for generators of one's own, heuristics, and tests.
+
+The function gets the call and gives a text or a whole Completion; it may be async. Its version is
+part of its identity, so that a changed function does not answer from an old journal.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from parkade.compound.models.protocol import (
+    FREE,
+    Cancel,
+    Done,
+    Failure,
+    FailureKind,
+    Limits,
+    Price,
+    bounded,
+)
+from parkade.compound.values import Call, Completion, Usage
+
+Answer = str | Completion
+
+
+def prompt_of(call: Call) -> str:
+    """The text of the last message, or the prompt of a completion."""
+    body = msgspec.json.decode(call.body)
+    if call.kind == "completion":
+        return str(body["prompt"])
+    content = body["messages"][-1]["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content)
+
+
+class LocalModel:
+    """Answers with `function(call)`. Counts words as tokens where the function gives a text."""
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[[Call], Answer | Awaitable[Answer]],
+        *,
+        version: str = "1",
+        price: Price = FREE,
+        limits: Limits | None = None,
+    ) -> None:
+        self.identity = f"local/{name}@{version}"
+        self.price: Price | None = price
+        self.max_output_tokens: int | None = None
+        self.attachment_tokens: int | None = None
+        self.limits = limits or Limits()
+        self._function = function
+        self._price = price
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, call: Call, done: Done) -> Cancel:
+        """A plain function is called at once; an async one runs as a task."""
+        began = time.perf_counter_ns()
+        try:
+            answer = self._function(call)
+        except Exception as error:  # noqa: BLE001 - the function is the user's
+            done(_broken(error))
+            return _nothing
+        if not inspect.isawaitable(answer):
+            done(self._completion(call, answer, began))
+            return _nothing
+        task = asyncio.ensure_future(self._wait(call, answer, began, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return lambda: _cancel(task)
+
+    async def close(self) -> None:
+        """Cancel what still runs."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _wait(self, call: Call, answer: Awaitable[Any], began: int, done: Done) -> None:
+        try:
+            outcome: Completion | Failure = self._completion(call, await answer, began)
+        except Exception as error:  # noqa: BLE001 - the function is the user's
+            outcome = _broken(error)
+        done(outcome)
+
+    def _completion(self, call: Call, answer: Answer, began: int) -> Completion:
+        if isinstance(answer, Completion):
+            return answer
+        usage = Usage(
+            input_tokens=len(prompt_of(call).split()) if self._price is not FREE else 0,
+            output_tokens=len(answer.split()) if self._price is not FREE else 0,
+        )
+        return Completion(
+            text=answer,
+            usage=usage,
+            cost_micros=self._price.cost_micros(usage),
+            finish="stop",
+            latency_us=(time.perf_counter_ns() - began) // 1_000,
+        )
+
+
+def _broken(error: Exception) -> Failure:
+    return Failure(
+        kind=FailureKind.BROKEN,
+        message=bounded(f"it raised {type(error).__name__}: {error}"),
+    )
+
+
+def _nothing() -> None:
+    """A call that has ended already needs no cancelling."""
+
+
+def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()

@@ -1,0 +1,110 @@
+"""The interface of a model: start a call, hear of it once, cancel it.
+
+An answer comes through a callback, so that a call in flight costs no task. `start` may call back
+before it returns. After `cancel` nothing is called back.
+"""
+
+import enum
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from parkade.compound.values import Call, Completion, Usage
+from parkade.core.units.money import ceil_div
+
+MAX_MESSAGE = 500
+TOKENS_PER_PRICE = 1_000_000
+
+
+class FailureKind(enum.StrEnum):
+    """Why a call gave no completion; only the first three are worth another try."""
+
+    RATE_LIMITED = "rate_limited"
+    TIMEOUT = "timeout"
+    UNAVAILABLE = "unavailable"
+    #: The request itself is wrong.
+    REFUSED = "refused"
+    #: No request will do: the key is wrong, or the model is unknown.
+    DENIED = "denied"
+    BUDGET = "budget"
+    BROKEN = "broken"
+
+
+RETRIED = frozenset({FailureKind.RATE_LIMITED, FailureKind.TIMEOUT, FailureKind.UNAVAILABLE})
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that gave no completion."""
+
+    kind: FailureKind
+    #: At most MAX_MESSAGE characters, without any secret.
+    message: str
+    #: How long the server wants to be left alone; None if it does not say.
+    retry_after_us: int | None = None
+    #: The request was sent and no answer came, so that the server may bill it.
+    may_be_billed: bool = False
+
+
+Outcome: TypeAlias = Completion | Failure
+Done: TypeAlias = Callable[[Outcome], None]
+Cancel: TypeAlias = Callable[[], None]
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """What tokens cost, in micro-units per million tokens."""
+
+    input_micros_per_million: int
+    output_micros_per_million: int
+    #: The day on which the provider published it, YYYY-MM-DD; "" for a price of one's own.
+    as_of: str = ""
+
+    def cost_micros(self, usage: Usage) -> int:
+        """Of one call, rounded up to a whole micro-unit."""
+        return ceil_div(
+            usage.input_tokens * self.input_micros_per_million
+            + usage.output_tokens * self.output_micros_per_million,
+            TOKENS_PER_PRICE,
+        )
+
+
+FREE = Price(input_micros_per_million=0, output_micros_per_million=0)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a model may be used at once."""
+
+    #: Most calls in flight; the adaptive limit moves below it.
+    concurrency: int = 64
+    #: Where the adaptive limit starts; None starts at `concurrency`.
+    initial: int | None = None
+    calls_per_minute: int | None = None
+    #: Input and output tokens together, counted at their worst case when a call starts.
+    tokens_per_minute: int | None = None
+
+
+class Model(Protocol):
+    """Answers calls."""
+
+    #: Stands under "model" in the request body, and so in every content address.
+    identity: str
+    #: None if unknown: then a budget in money is refused.
+    price: Price | None
+    #: Asked for where an operator names no `max_tokens`; None asks for no limit.
+    max_output_tokens: int | None
+    #: Most tokens that one image or other attachment may be billed as; None if unknown.
+    attachment_tokens: int | None
+    limits: Limits
+
+    def start(self, call: Call, done: Done) -> Cancel:
+        """Begin; `done` is called once, unless the call is cancelled first."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections and processes."""
+        ...
+
+
+def bounded(message: str) -> str:
+    """A message short enough for a Failure."""
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"

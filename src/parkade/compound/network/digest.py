@@ -1,0 +1,39 @@
+"""A digest of a bound network: equal digests ask equal calls and choose alike.
+
+Functions and verifiers count by their name and version; a function whose code changes and whose
+name does not is not noticed, so give it a version (`function.version = "2"`).
+"""
+
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from parkade.compound.network.binding import Bound, Node
+from parkade.compound.values import KEY_BYTES
+
+
+def network_digest(bound: Bound) -> str:
+    """Of the network with what its names stand for."""
+    content = {
+        "network": bound.network,
+        "models": {name: model.identity for name, model in sorted(bound.models.items())},
+        "nodes": [(name_of(node.checker), name_of(node.function)) for node in bound.nodes],
+    }
+    body = msgspec.json.encode(content, enc_hook=name_of, order="sorted")
+    return blake2b(body, digest_size=KEY_BYTES).hexdigest()
+
+
+def name_of(value: Any) -> str:
+    """What stands for a function or verifier in a digest or a drawing."""
+    if value is None:
+        return ""
+    if isinstance(value, Node):
+        return f"node {value.index}"
+    if isinstance(value, str):
+        return value
+    version = getattr(value, "version", "")
+    if callable(version):
+        version = version()
+    name = getattr(value, "name", None) or getattr(value, "__qualname__", type(value).__name__)
+    return f"{name}@{version}" if version else str(name)

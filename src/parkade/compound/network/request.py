@@ -1,0 +1,164 @@
+"""From an operator and values to a request body: prompts are rendered, sampling is added.
+
+`Writer` is made once for each operator that asks a model. Its `signature` names the body before any
+value is put in: operators with equal signatures may write equal bodies.
+"""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from parkade.compound.models.protocol import Model
+from parkade.compound.network.operators import Asking, Generate
+from parkade.compound.network.template import Template
+from parkade.compound.values import KEY_BYTES, Call, canonical
+
+#: Parts of messages whose tokens their length does not bound. Quotes inside texts are escaped, so
+#: that a text cannot look like one.
+ATTACHMENTS = (b'"image_url"', b'"input_audio"', b'"file"')
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A request body whose samples may be asked for."""
+
+    writer: "Writer"
+    body: dict[str, Any]
+    encoded: bytes
+
+    def call(self, sample: int) -> Call:
+        """The call for one sample; its key is `values.call_key` of the body and the sample."""
+        digest = blake2b(self.encoded, digest_size=KEY_BYTES)
+        digest.update(b"\n%d" % sample)
+        writer = self.writer
+        return Call(
+            model=writer.model_name,
+            kind=writer.kind,
+            body=self.encoded,
+            sample=sample,
+            key=digest.hexdigest(),
+            most_input_tokens=writer.most_input_tokens(self.encoded),
+            most_output_tokens=writer.most_output_tokens,
+        )
+
+    def followed_by(self, answer: str, then: str) -> "Request":
+        """The same conversation with an answer and one more message of the user."""
+        messages = [
+            *self.body["messages"],
+            {"role": "assistant", "content": answer},
+            {"role": "user", "content": then},
+        ]
+        body = {**self.body, "messages": messages}
+        return Request(writer=self.writer, body=body, encoded=canonical(body))
+
+
+class Writer:
+    """Writes the requests of one operator."""
+
+    def __init__(self, operator: Asking, prompt: str, model: Model) -> None:
+        self.model_name = operator.model
+        self.kind = operator.kind if isinstance(operator, Generate) else "chat"
+        self.most_output_tokens = _most_output(operator, model)
+        self._attachment_tokens = model.attachment_tokens
+        self._prompt = Template(prompt)
+        self._system = None if operator.system is None else Template(operator.system)
+        given = operator.messages if isinstance(operator, Generate) else None
+        self._messages = None if given is None else [_compiled(message) for message in given]
+        #: Where the operator says nothing itself, a question's own conversation goes through.
+        self._passes_messages = (
+            isinstance(operator, Generate)
+            and given is None
+            and not operator.prompt
+            and operator.system is None
+        )
+        self._fixed = _fixed(operator, model, self.most_output_tokens)
+        self.signature = canonical(
+            {
+                **self._fixed,
+                "kind": self.kind,
+                "prompt": prompt,
+                "system": operator.system,
+                "messages": given,
+            }
+        )
+
+    def write(self, values: Mapping[str, object]) -> Request:
+        """The request for one question; NetworkError if a variable is missing."""
+        body = dict(self._fixed)
+        if self.kind == "completion":
+            body["prompt"] = self._prompt.render(values)
+        else:
+            body["messages"] = self._conversation(values)
+        return Request(writer=self, body=body, encoded=canonical(body))
+
+    def most_input_tokens(self, encoded: bytes) -> int | None:
+        """A token is at least one byte of text, and the JSON around each message is longer than
+        what a chat template adds to it, so the body's length bounds its tokens."""
+        found = sum(encoded.count(name) for name in ATTACHMENTS)
+        if not found:
+            return len(encoded)
+        if self._attachment_tokens is None:
+            return None
+        return len(encoded) + found * self._attachment_tokens
+
+    def _conversation(self, values: Mapping[str, object]) -> list[dict[str, Any]]:
+        if self._messages is not None:
+            return [_rendered(message, values) for message in self._messages]
+        if self._passes_messages and isinstance(values.get("messages"), list):
+            return list(values["messages"])  # type: ignore[call-overload,no-any-return]
+        user = {"role": "user", "content": self._prompt.render(values)}
+        if self._system is None:
+            return [user]
+        return [{"role": "system", "content": self._system.render(values)}, user]
+
+
+def _most_output(operator: Asking, model: Model) -> int | None:
+    if operator.max_tokens is not None:
+        return operator.max_tokens
+    for name in ("max_completion_tokens", "max_tokens"):
+        if name in operator.options:
+            return int(operator.options[name])
+    return model.max_output_tokens
+
+
+def _fixed(operator: Asking, model: Model, most_output: int | None) -> dict[str, Any]:
+    body: dict[str, Any] = {**operator.options, "model": model.identity}
+    if operator.temperature is not None:
+        body["temperature"] = operator.temperature
+    if most_output is not None and "max_completion_tokens" not in body:
+        body["max_tokens"] = most_output
+    if isinstance(operator, Generate) and operator.schema is not None:
+        body.setdefault(
+            "response_format",
+            {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "schema": operator.schema, "strict": True},
+            },
+        )
+    return body
+
+
+def _compiled(value: Any) -> Any:
+    """The same structure with a Template in place of each text under `content` or `text`."""
+    if not isinstance(value, dict):
+        return value
+    made: dict[str, Any] = {}
+    for name, part in value.items():
+        if name in ("content", "text") and isinstance(part, str):
+            made[name] = Template(part)
+        elif name == "content" and isinstance(part, (list, tuple)):
+            made[name] = [_compiled(each) for each in part]
+        else:
+            made[name] = part
+    return made
+
+
+def _rendered(value: Any, values: Mapping[str, object]) -> Any:
+    if isinstance(value, Template):
+        return value.render(values)
+    if isinstance(value, dict):
+        return {name: _rendered(part, values) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_rendered(part, values) for part in value]
+    return value

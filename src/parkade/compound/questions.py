@@ -1,0 +1,71 @@
+"""Questions out of a file: JSON lines, plain or gzipped, read one by one.
+
+Each line is an object. `prompt` (or `question`, `problem`, `input`) is the prompt, `id` (or
+`task_id`) the id, by default the number of the line; all other keys are fields that templates and
+verifiers may use. A bad line is an error that names its number.
+"""
+
+import gzip
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+import msgspec
+
+from parkade.compound.values import Question
+
+PROMPTS = ("prompt", "question", "problem", "input")
+IDS = ("id", "task_id")
+MAX_LINE = 16 * 1024 * 1024
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class QuestionError(ValueError):
+    """A line is no question; the message names the file, the line and what is wrong."""
+
+
+def read_questions(path: Path) -> Iterator[Question]:
+    """The questions of a file; `-` is standard input."""
+    with _open(path) as file:
+        number = 0
+        while line := file.readline(MAX_LINE):
+            number += 1
+            if line.strip():
+                yield _question(line, path, number)
+
+
+def count_questions(path: Path) -> int | None:
+    """How many there are; None where the file can be read only once."""
+    if str(path) == "-":
+        return None
+    with _open(path) as file:
+        return sum(1 for line in file if line.strip())
+
+
+def question_of(row: dict[str, Any], number: int) -> Question:
+    """The question of one row; ValueError if it has no prompt."""
+    fields = dict(row)
+    prompt = next((fields.pop(name) for name in PROMPTS if name in fields), None)
+    if not isinstance(prompt, str):
+        raise ValueError(f"it needs a text under one of {', '.join(PROMPTS)}")
+    identity = next((fields.pop(name) for name in IDS if name in fields), number)
+    return Question(id=str(identity), prompt=prompt, fields=fields)
+
+
+def _question(line: bytes, path: Path, number: int) -> Question:
+    if not line.endswith(b"\n") and len(line) >= MAX_LINE:
+        raise QuestionError(f"{path}, line {number}: longer than {MAX_LINE} bytes")
+    try:
+        return question_of(_decode(line), number)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise QuestionError(f"{path}, line {number}: {error}") from None
+
+
+def _open(path: Path) -> IO[bytes]:
+    if str(path) == "-":
+        return sys.stdin.buffer
+    if path.suffix == ".gz":
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    return path.open("rb")

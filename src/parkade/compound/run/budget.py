@@ -1,0 +1,112 @@
+"""The budget of a run: money, tokens and calls, reserved at the worst case before a call starts.
+
+**Why it cannot be exceeded.** `spent + doubtful + reserved` never passes a limit: a call starts
+only if its worst case still fits, and ends by replacing its worst case with what it did cost. A
+call that was sent and gave no usage (a time-out, a cancelled sibling) stays counted at its worst
+case as *doubtful*: the server may bill it. What a server bills beyond the worst case (it answered
+longer than asked, or reports wrong usage) is that server's *overrun*; it is counted, reported, and
+the only way past a limit.
+
+After a kill the calls in flight are unknown, and so are finished ones whose lines were still in the
+process. The journal therefore holds a *promise*: the most that both together may come to. Before
+they could come to more, the lines are written, and if that is not enough a larger promise is. A
+resumed run counts the last promise as doubtful.
+
+Example, limit 100: three calls of worst case 30 start (reserved 90), a fourth waits. One ends at a
+cost of 8: spent 8, reserved 60, and the fourth starts, since 8 + 60 + 30 is not above 100.
+"""
+
+import msgspec
+
+
+class Amounts(msgspec.Struct, frozen=True):
+    """Money in micro-units, tokens of input and output together, and calls."""
+
+    micros: int = 0
+    tokens: int = 0
+    calls: int = 0
+
+    def __add__(self, other: "Amounts") -> "Amounts":
+        return Amounts(
+            self.micros + other.micros, self.tokens + other.tokens, self.calls + other.calls
+        )
+
+    def is_within(self, most: "Amounts") -> bool:
+        """Whether no amount is above the other's."""
+        return (
+            self.micros <= most.micros and self.tokens <= most.tokens and self.calls <= most.calls
+        )
+
+    def __sub__(self, other: "Amounts") -> "Amounts":
+        return Amounts(
+            self.micros - other.micros, self.tokens - other.tokens, self.calls - other.calls
+        )
+
+
+NOTHING = Amounts()
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that a run may use, over all its restarts; None is no limit."""
+
+    micros: int | None = None
+    tokens: int | None = None
+    calls: int | None = None
+
+    def holds(self, amounts: Amounts) -> bool:
+        """Whether so much is within every limit."""
+        return (
+            (self.micros is None or amounts.micros <= self.micros)
+            and (self.tokens is None or amounts.tokens <= self.tokens)
+            and (self.calls is None or amounts.calls <= self.calls)
+        )
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether nothing needs to be reserved."""
+        return self.micros is None and self.tokens is None and self.calls is None
+
+
+class Account:
+    """What a run has used of its budget."""
+
+    __slots__ = ("budget", "doubtful", "overrun", "reserved", "spent")
+
+    def __init__(self, budget: Budget, spent: Amounts, doubtful: Amounts) -> None:
+        self.budget = budget
+        self.spent = spent
+        self.doubtful = doubtful
+        self.reserved = NOTHING
+        self.overrun = NOTHING
+
+    def reserve(self, worst: Amounts) -> bool:
+        """Set the worst case of a call aside; False, and nothing done, if it does not fit."""
+        if not self.budget.holds(self.spent + self.doubtful + self.reserved + worst):
+            return False
+        self.reserved = self.reserved + worst
+        return True
+
+    def can_ever(self, worst: Amounts) -> bool:
+        """Whether the call would fit if all that is in flight cost nothing."""
+        return self.budget.holds(self.spent + self.doubtful + worst)
+
+    def settle(self, worst: Amounts, cost: Amounts) -> None:
+        """A call ended with known cost."""
+        self.release(worst)
+        self.spent = self.spent + cost
+        over = cost - worst
+        micros = 0 if self.budget.micros is None else max(0, over.micros)
+        tokens = 0 if self.budget.tokens is None else max(0, over.tokens)
+        if micros or tokens:
+            self.overrun = self.overrun + Amounts(micros, tokens, 0)
+
+    def doubt(self, worst: Amounts) -> None:
+        """A call ended and its cost is not known: it stays counted at its worst case."""
+        self.release(worst)
+        self.doubtful = self.doubtful + worst
+
+    def release(self, worst: Amounts) -> None:
+        """A call ended without cost."""
+        self.reserved = self.reserved - worst
+        assert self.reserved.micros >= 0
+        assert self.reserved.calls >= 0

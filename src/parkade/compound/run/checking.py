@@ -1,0 +1,166 @@
+"""Verifiers and functions: called at once, or as tasks where they are coroutines.
+
+At most `most` coroutines run at once; the others wait their turn. A Verifier's verdict is looked up
+in the journal first and written there; a plain function's is only written. What a user's code
+raises becomes a Failure of its order.
+"""
+
+import asyncio
+import inspect
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from parkade.compound.models.protocol import Failure, FailureKind, bounded
+from parkade.compound.network.digest import name_of
+from parkade.compound.run.journal import Journal
+from parkade.compound.run.lines import VerdictLine
+from parkade.compound.run.orders import Apply, Check
+from parkade.compound.run.progressing import Counts, Progressing
+from parkade.compound.values import MAX_REASON, Verdict, verdict_key
+
+
+class Checking:
+    """Carries out `Check` and `Apply` orders; `heard` gets what came of each."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        counts: Counts,
+        most: int,
+        heard: Callable[[Progressing, int, Any], None],
+        schedule: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._counts = counts
+        self._most = most
+        self._heard = heard
+        self._schedule = schedule
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._running = 0
+
+    def is_full(self) -> bool:
+        """Whether more waits than may run."""
+        return len(self._waiting) > self._most
+
+    def check(self, run: Progressing, order: Check) -> None:
+        question, verifier = run.machine.question, order.verifier
+        began = time.perf_counter_ns()
+        function, key = verifier, ""
+        if hasattr(verifier, "verify"):
+            function = verifier.verify
+            key = verdict_key(verifier.name, verifier.version(), question, order.candidate)
+            line = self._journal.verdict(key)
+            if line is not None:
+                verdict = Verdict(is_accepted=line.accepted, score=line.score, reason=line.reason)
+                self._heard(run, order.ticket, verdict)
+                return
+
+        def given(value: Any) -> Any:
+            verdict = _as_verdict(value)
+            if isinstance(verdict, Verdict):
+                took_us = (time.perf_counter_ns() - began) // 1_000
+                self._journal_verdict(run, order, key, verdict, took_us)
+            return verdict
+
+        self._call(run, order.ticket, function, (question, order.candidate), given)
+
+    def _journal_verdict(
+        self, run: Progressing, order: Check, key: str, verdict: Verdict, took_us: int
+    ) -> None:
+        self._counts.verdicts += 1
+        self._counts.accepted += verdict.is_accepted
+        self._journal.verdict_given(
+            VerdictLine(
+                key=key,
+                question=run.machine.question.id,
+                node=order.node,
+                of=order.candidate.key,
+                verifier=name_of(order.verifier),
+                accepted=verdict.is_accepted,
+                us=took_us,
+                score=verdict.score,
+                reason=verdict.reason,
+            )
+        )
+
+    def apply(self, run: Progressing, order: Apply) -> None:
+        self._call(run, order.ticket, order.function, order.arguments, _as_it_is)
+
+    def _call(
+        self,
+        run: Progressing,
+        ticket: int,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        read: Callable[[Any], Any],
+    ) -> None:
+        """Call a user's function; a coroutine becomes a task when there is room for it."""
+        try:
+            value = function(*arguments)
+            if not inspect.isawaitable(value):
+                self._heard(run, ticket, read(value))
+                return
+        except Exception as error:  # noqa: BLE001 - the function is the user's
+            self._heard(run, ticket, _raised(function, error))
+            return
+
+        def begin() -> None:
+            if ticket not in run.machine.waiting:
+                if inspect.iscoroutine(value):
+                    value.close()
+                return
+            self._running += 1
+            waiting = self._wait(run, ticket, value, read, function)
+            task = asyncio.get_running_loop().create_task(waiting)
+            run.tasks[ticket] = task
+            task.add_done_callback(lambda _: self._checked(run, ticket))
+
+        if self._running < self._most:
+            begin()
+        else:
+            self._waiting.append(begin)
+
+    async def _wait(
+        self,
+        run: Progressing,
+        ticket: int,
+        value: Any,
+        read: Callable[[Any], Any],
+        function: Callable[..., Any],
+    ) -> None:
+        try:
+            outcome_read = read(await value)
+        except Exception as error:  # noqa: BLE001 - the function is the user's
+            outcome_read = _raised(function, error)
+        self._heard(run, ticket, outcome_read)
+
+    def _checked(self, run: Progressing, ticket: int) -> None:
+        run.tasks.pop(ticket, None)
+        self._running -= 1
+        while self._waiting and self._running < self._most:
+            self._waiting.popleft()()
+        self._schedule()
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _as_verdict(value: Any) -> Verdict | Failure:
+    """What a verifier or a plain function said."""
+    if isinstance(value, Verdict):
+        return value
+    if isinstance(value, bool):
+        return Verdict(is_accepted=value)
+    return Failure(
+        kind=FailureKind.BROKEN,
+        message=f"a verifier gave {type(value).__name__}; it must give a Verdict, True or False",
+    )
+
+
+def _raised(function: Any, error: Exception) -> Failure:
+    name = getattr(function, "__qualname__", type(function).__name__)
+    message = f"{name} raised {type(error).__name__}: {error}"
+    return Failure(kind=FailureKind.BROKEN, message=bounded(message[:MAX_REASON]))

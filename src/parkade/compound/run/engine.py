@@ -1,0 +1,400 @@
+"""The engine: carries out the orders of many questions' machines on one event loop.
+
+It owns what the machines must not know: models, time, the journal, the budget. One pass (`_turn`)
+tells machines what came in, takes their orders, starts what may start, and begins new questions
+while there is room; it runs again when something comes in, and yields to the loop after `SLICE_S`.
+A call in flight costs one small object, not a task.
+
+What is bounded: calls in flight by each model's limit; calls that wait by the questions that have
+begun, which begin only while fewer calls wait than could be in flight; verifications by
+`most_checks`. Memory therefore does not grow with the number of questions or calls.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from parkade.compound.models.protocol import RETRIED, Failure, FailureKind, Outcome
+from parkade.compound.network.binding import Bound
+from parkade.compound.run.budget import NOTHING, Account, Amounts
+from parkade.compound.run.checking import Checking
+from parkade.compound.run.journal import Journal, completion_of
+from parkade.compound.run.lane import Flight, Lane
+from parkade.compound.run.limiter import RetryBudget, backoff_us
+from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine
+from parkade.compound.run.machine import Machine
+from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop
+from parkade.compound.run.progressing import Counts, Progressing, RunStopped
+from parkade.compound.run.reserving import Reserving
+from parkade.compound.run.steps import steps_of
+from parkade.compound.values import (
+    Completion,
+    Question,
+)
+
+SLICE_S = 0.01
+MAX_ATTEMPTS = 8
+#: Calls that fail after their retries, one after the other, until a run stops.
+MAX_FAILED_IN_A_ROW = 20
+#: Machines that may be open at once for each call that may be in flight.
+OPEN_PER_CALL = 4
+
+
+class Engine:
+    """Runs questions through a bound network; `run` once."""
+
+    def __init__(
+        self,
+        bound: Bound,
+        journal: Journal,
+        account: Account,
+        *,
+        width: int,
+        most_checks: int,
+        answered: Callable[[Progressing, Answer], None],
+    ) -> None:
+        self.counts = Counts()
+        self.lanes = {name: Lane(model) for name, model in bound.models.items()}
+        self.account = account
+        self._bound = bound
+        self._journal = journal
+        self._width = width
+        self._answered = answered
+        self._flights: dict[str, Flight] = {}
+        self._inbox: deque[tuple[Progressing, int, Any]] = deque()
+        self._ended: deque[tuple[Flight, Outcome]] = deque()
+        self._reserving = Reserving(account, journal)
+        self._checking = Checking(journal, self.counts, most_checks, self._heard, self._schedule)
+        self._open: set[Progressing] = set()
+        self._retries = RetryBudget()
+        self._is_scheduled = False
+        self._stays_open = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._questions: Iterator[Question] | None = None
+        self._room = sum(lane.limiter.most for lane in self.lanes.values()) or 64
+
+    async def run(self, questions: Iterator[Question]) -> None:
+        """All questions; returns when each has its answer or the budget is spent."""
+        over = self.open()
+        self._stays_open, self._questions = False, questions
+        self._schedule()
+        try:
+            await over
+        finally:
+            self._stop()
+
+    def open(self) -> "asyncio.Future[None]":
+        """Wait for questions that `ask` brings; the future ends only if the engine cannot go on."""
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._stays_open = True
+        return self._over
+
+    def ask(self, question: Question) -> Progressing:
+        """Begin a question of an open engine; its answer comes through the callback, later."""
+        run = self.begin(question)
+        self._schedule()
+        return run
+
+    def abandon(self, run: Progressing) -> None:
+        """The answer is not wanted any more: cancel what runs for it."""
+        if run in self._open:
+            run.machine.abandon()
+            self._take_orders(run)
+            self._schedule()
+
+    def close(self) -> None:
+        """End an open engine."""
+        if not self._over.done():
+            self._over.set_result(None)
+        self._stop()
+
+    def open_questions(self) -> int:
+        """Questions that have begun and have no answer."""
+        return len(self._open)
+
+    def begin(self, question: Question) -> Progressing:
+        """Start one question; its answer comes through the callback."""
+        machine = Machine(self._bound, question, steps_of, self._width)
+        run = Progressing(machine, time.monotonic())
+        self._open.add(run)
+        machine.start()
+        self._take_orders(run)
+        return run
+
+    def _heard(self, run: Progressing, ticket: int, value: Any) -> None:
+        self._inbox.append((run, ticket, value))
+
+    # ------------------------------------------------------------ turns
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._is_scheduled = False
+        if self._over.done():
+            return
+        try:
+            self._work(time.monotonic() + SLICE_S)
+        except BaseException as error:  # noqa: BLE001 - a bug must end the run, not hang it
+            if not self._over.done():
+                self._over.set_exception(error)
+
+    def _work(self, until: float) -> None:
+        while True:
+            moved = self._tell_all() | self._begin_more()
+            self._start_calls()
+            if not (moved or self._ended or self._inbox):
+                break
+            if time.monotonic() > until:
+                self._schedule()
+                return
+        is_done = not self._open and self._questions is None and not self._stays_open
+        if is_done and not self._over.done():
+            self._over.set_result(None)
+
+    def _tell_all(self) -> bool:
+        for count in range(256):
+            if self._ended:
+                self._end(*self._ended.popleft())
+            elif self._inbox:
+                run, ticket, value = self._inbox.popleft()
+                run.machine.tell(ticket, value)
+                self._take_orders(run)
+            else:
+                return count > 0
+        return True
+
+    def _begin_more(self) -> bool:
+        if self._questions is None:
+            return False
+        waiting = sum(lane.waiting() for lane in self.lanes.values())
+        if (
+            waiting >= self._room
+            or len(self._open) >= OPEN_PER_CALL * self._room
+            or self._checking.is_full()
+        ):
+            return False
+        question = None if self.counts.is_budget_spent else next(self._questions, None)
+        if question is None:
+            self._questions = None
+            return False
+        self.begin(question)
+        return True
+
+    def _take_orders(self, run: Progressing) -> None:
+        orders = run.machine.orders
+        place = 0
+        while place < len(orders):
+            order = orders[place]
+            place += 1
+            match order:
+                case Ask():
+                    self._ask(run, order)
+                case Check():
+                    self._checking.check(run, order)
+                case Apply():
+                    self._checking.apply(run, order)
+                case Drop(ticket=ticket):
+                    self._drop(run, ticket)
+        orders.clear()
+        if run.machine.answer is not None and run in self._open:
+            self._open.remove(run)
+            self.counts.questions += 1
+            self._answered(run, run.machine.answer)
+
+    # ------------------------------------------------------------ calls
+
+    def _ask(self, run: Progressing, order: Ask) -> None:
+        call = order.call
+        flight = self._flights.get(call.key)
+        if flight is None:
+            line = self._journal.completion(call.key)
+            if line is not None:
+                self.counts.cached += 1
+                run.cached += 1
+                self._inbox.append((run, order.ticket, completion_of(line)))
+                return
+            lane = self.lanes[call.model]
+            worst = self._reserving.worst(call, lane.model)
+            if isinstance(worst, Failure):
+                self._inbox.append((run, order.ticket, worst))
+                return
+            flight = Flight(call, order.node, worst, run)
+            self._flights[call.key] = flight
+            lane.queue.append(flight)
+        else:
+            run.cached += 1
+        flight.waiters.append((run, order.ticket))
+        run.flights[order.ticket] = flight
+
+    def _start_calls(self) -> None:
+        now_us = time.monotonic_ns() // 1_000
+        soonest = 0
+        for lane in self.lanes.values():
+            begun, wait = lane.start(now_us, self._may_start)
+            for flight in begun:
+                self._start(lane, flight)
+            if wait and lane.waiting():
+                soonest = wait if soonest == 0 else min(soonest, wait)
+        if soonest and not self._is_scheduled:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(soonest / 1e6, self._schedule)
+
+    def _may_start(self, flight: Flight) -> bool:
+        account = self.account
+        if account.reserve(flight.worst):
+            self._reserving.promise()
+            return True
+        if account.can_ever(flight.worst) and account.reserved != NOTHING:
+            return False
+        self.counts.is_budget_spent = True
+        self._finish(flight, Failure(kind=FailureKind.BUDGET, message="the budget is spent"))
+        return True
+
+    def _start(self, lane: Lane, flight: Flight) -> None:
+        flight.attempt += 1
+        flight.has_arrived = False
+
+        def done(outcome: Outcome) -> None:
+            flight.has_arrived = True
+            self._ended.append((flight, outcome))
+            self._schedule()
+
+        flight.cancel = lane.model.start(flight.call, done)
+
+    def _end(self, flight: Flight, outcome: Outcome) -> None:
+        if flight.is_over:
+            return
+        lane = self.lanes[flight.call.model]
+        lane.limiter.in_flight -= 1
+        flight.is_flying = False
+        now_us = time.monotonic_ns() // 1_000
+        if isinstance(outcome, Completion):
+            lane.limiter.answered(now_us - flight.began_us, now_us)
+            lane.failed_in_a_row = 0
+            self._retries.succeeded()
+            self._complete(flight, outcome)
+        else:
+            self._failed(lane, flight, outcome, now_us)
+
+    def _complete(self, flight: Flight, completion: Completion) -> None:
+        usage = completion.usage
+        cost = Amounts(completion.cost_micros, usage.input_tokens + usage.output_tokens, 1)
+        self.account.settle(flight.worst, cost)
+        run = flight.owner
+        run.calls += 1
+        run.cost_micros += completion.cost_micros
+        run.input += usage.input_tokens
+        run.output += usage.output_tokens
+        self.counts.calls += 1
+        call = flight.call
+        self._journal.call(
+            CallLine(
+                key=call.key,
+                question=run.machine.question.id,
+                node=flight.node,
+                model=call.model,
+                sample=call.sample,
+                input=usage.input_tokens,
+                output=usage.output_tokens,
+                cost=completion.cost_micros,
+                us=completion.latency_us,
+                finish=completion.finish,
+                text=completion.text,
+                message=NO_MESSAGE if completion.message is None else completion.message,
+            )
+        )
+        self._finish(flight, completion)
+
+    def _failed(self, lane: Lane, flight: Flight, failure: Failure, now_us: int) -> None:
+        if failure.kind in RETRIED:
+            lane.limiter.overloaded(flight.began_us, now_us)
+        if failure.may_be_billed:
+            self._doubt(flight, failure.message)
+        else:
+            self.account.release(flight.worst)
+        if failure.kind is FailureKind.DENIED and not self._over.done():
+            self._over.set_exception(RunStopped(f"model {flight.call.model!r}: {failure.message}"))
+        if failure.retry_after_us is not None:
+            lane.closed_until_us = max(lane.closed_until_us, now_us + failure.retry_after_us)
+        may_retry = failure.kind in RETRIED and flight.attempt < MAX_ATTEMPTS
+        if may_retry and self._retries.take():
+            self.counts.retries += 1
+            lane.later(flight, now_us + backoff_us(flight.attempt - 1, flight.call.key))
+            return
+        self.counts.failed += 1
+        lane.failed_in_a_row += failure.kind in RETRIED
+        if lane.failed_in_a_row >= MAX_FAILED_IN_A_ROW and not self._stays_open:
+            self._give_up(flight, failure)
+        self._finish(flight, failure)
+
+    def _give_up(self, flight: Flight, failure: Failure) -> None:
+        """A server that answers no call any more would fail every question that is left."""
+        why = f"model {flight.call.model!r} answers no more ({failure.message}); "
+        if not self._over.done():
+            self._over.set_exception(RunStopped(why + "when it does, the same run goes on"))
+
+    def _doubt(self, flight: Flight, why: str) -> None:
+        """A call that may be billed and told no usage stays on the bill at its worst case."""
+        worst = flight.worst
+        self.account.doubt(worst)
+        self._journal.failed(
+            FailedLine(
+                key=flight.call.key,
+                question=flight.owner.machine.question.id,
+                node=flight.node,
+                model=flight.call.model,
+                why=why,
+                cost=worst.micros,
+                tokens=worst.tokens,
+                calls=worst.calls,
+            )
+        )
+
+    def _finish(self, flight: Flight, outcome: Outcome) -> None:
+        flight.is_over = True
+        # It refers back to the flight.
+        flight.cancel = None
+        self._flights.pop(flight.call.key, None)
+        for run, ticket in flight.waiters:
+            run.flights.pop(ticket, None)
+            self._inbox.append((run, ticket, outcome))
+
+    def _drop(self, run: Progressing, ticket: int) -> None:
+        task = run.tasks.pop(ticket, None)
+        if task is not None:
+            task.cancel()
+        flight = run.flights.pop(ticket, None)
+        if flight is None:
+            return
+        flight.waiters.remove((run, ticket))
+        if flight.waiters or flight.has_arrived:
+            return
+        if flight.is_flying:
+            assert flight.cancel is not None
+            flight.cancel()
+            self.lanes[flight.call.model].limiter.in_flight -= 1
+            self.counts.cancelled += 1
+            self._doubt(flight, "cancelled: another candidate was accepted first")
+        flight.is_over = True
+        self._flights.pop(flight.call.key, None)
+
+    def _stop(self) -> None:
+        """Cancel what still runs; calls in flight stay on the bill as doubtful."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for flight in list(self._flights.values()):
+            if flight.is_flying and flight.cancel is not None:
+                flight.cancel()
+                self._doubt(flight, "the run was stopped")
+        for run in self._open:
+            for task in run.tasks.values():
+                task.cancel()
+        for lane in self.lanes.values():
+            lane.limiter.in_flight = 0

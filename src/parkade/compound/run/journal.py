@@ -1,0 +1,322 @@
+"""The journal of a run: cache, resume log and bill in one append-only file.
+
+Lines are collected and written together (`FLUSH_BYTES` or `FLUSH_S`, whichever comes first), and a
+thread makes them durable while the run goes on. A kill at any byte loses the lines of at most one
+batch: opening a journal cuts a torn last line off, and what was cut is asked again. A line that is
+broken anywhere else is damage, and opening refuses.
+
+The sums are those of the lines, whatever the order and however often the run was restarted; a key
+that stands twice is a call that was made twice, and both are on the bill.
+"""
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+from parkade.compound.run.budget import NOTHING, Amounts
+from parkade.compound.run.index import KeyIndex, address_of
+from parkade.compound.run.lines import (
+    FORMAT,
+    VERSION,
+    CallHead,
+    CallLine,
+    FailedLine,
+    Head,
+    Header,
+    Line,
+    PromiseLine,
+    VerdictHead,
+    VerdictLine,
+)
+from parkade.compound.values import Completion, Usage
+
+FLUSH_BYTES = 256 * 1024
+FLUSH_S = 0.05
+READ_BYTES = 64 * 1024
+SAMPLE_BYTES = 256 * 1024
+
+_encoder = msgspec.json.Encoder()
+_heads = msgspec.json.Decoder(Head)
+_lines = msgspec.json.Decoder(Line)
+
+
+class JournalError(Exception):
+    """The journal cannot be used; the message says why and what to do."""
+
+
+class Journal:
+    """An open journal. One process at a time; close it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.index = KeyIndex(_expected_lines(path))
+        self.spent = NOTHING
+        self.doubtful = NOTHING
+        self.promised = NOTHING
+        #: What lines cost that are still in this process and would be lost with it.
+        self.unwritten = NOTHING
+        self.calls = 0
+        self.verdicts = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._syncing: asyncio.Future[None] | None = None
+        self._needs_sync = False
+        self._is_closed = False
+        try:
+            _lock(self._file, path)
+            self._written = self._scan()
+        except BaseException:
+            os.close(self._file)
+            raise
+        self._end = self._written
+        if self._end == 0:
+            self._append(_encoder.encode(Header(format=FORMAT, version=VERSION)))
+            self.flush()
+        self._count_promise()
+
+    # ------------------------------------------------------------ read
+
+    def completion(self, key: str) -> CallLine | None:
+        """The finished call of a key."""
+        line = self._find(key)
+        return line if isinstance(line, CallLine) else None
+
+    def verdict(self, key: str) -> VerdictLine | None:
+        """The verdict of a key."""
+        line = self._find(key)
+        return line if isinstance(line, VerdictLine) else None
+
+    def _find(self, key: str) -> Line | None:
+        place = self.index.get(address_of(key))
+        if not place:
+            return None
+        if place >= self._written:
+            self.flush()
+        line = _lines.decode(self._line_at(place))
+        return line if getattr(line, "key", None) == key else None
+
+    def _line_at(self, place: int) -> bytes:
+        data = os.pread(self._file, READ_BYTES, place)
+        while (end := data.find(b"\n")) < 0:
+            more = os.pread(self._file, READ_BYTES, place + len(data))
+            assert more, "a line of the journal has no end"
+            data += more
+        return data[:end]
+
+    # ------------------------------------------------------------ write
+
+    def call(self, line: CallLine) -> None:
+        """A call ended: from now on it is in the cache and on the bill."""
+        self.index.put(address_of(line.key), self._end)
+        self.calls += 1
+        amounts = Amounts(line.cost, line.input + line.output, 1)
+        self.spent = self.spent + amounts
+        self.unwritten = self.unwritten + amounts
+        self._append(_encoder.encode(line))
+
+    def failed(self, line: FailedLine) -> None:
+        """A call gave no completion."""
+        amounts = Amounts(line.cost, line.tokens, line.calls)
+        self.doubtful = self.doubtful + amounts
+        self.unwritten = self.unwritten + amounts
+        self._append(_encoder.encode(line))
+
+    def verdict_given(self, line: VerdictLine) -> None:
+        """A verifier said something."""
+        if line.key:
+            self.index.put(address_of(line.key), self._end)
+        self.verdicts += 1
+        self._append(_encoder.encode(line))
+
+    def promise(self, most_in_flight: Amounts) -> None:
+        """Durable when this returns: so much may be in flight from here on."""
+        self.promised = most_in_flight
+        self._append(
+            _encoder.encode(
+                PromiseLine(
+                    cost=most_in_flight.micros,
+                    tokens=most_in_flight.tokens,
+                    calls=most_in_flight.calls,
+                )
+            )
+        )
+        self.flush()
+        os.fsync(self._file)
+
+    def flush(self) -> None:
+        """Hand all lines to the operating system: they survive the end of this process."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._pending:
+            return
+        data = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
+        self.unwritten = NOTHING
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file, view) :]
+        self._written += len(data)
+        self._needs_sync = True
+        self._sync()
+
+    def close(self) -> None:
+        """Write, make durable, unlock."""
+        if self.promised != NOTHING:
+            self.promise(NOTHING)
+        self.flush()
+        os.fsync(self._file)
+        self._is_closed = True
+        os.close(self._file)
+
+    def _append(self, line: bytes) -> None:
+        self._pending.append(line)
+        self._pending.append(b"\n")
+        self._end += len(line) + 1
+        self._pending_bytes += len(line) + 1
+        if self._pending_bytes >= FLUSH_BYTES:
+            self.flush()
+        elif self._timer is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return
+            self._timer = loop.call_later(FLUSH_S, self.flush)
+
+    def _sync(self) -> None:
+        """Make durable in a thread, one at a time; what is written meanwhile gets another turn."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if self._syncing is None and self._needs_sync and not self._is_closed:
+            self._needs_sync = False
+            # The thread has a descriptor of its own, which stays valid when the journal is closed.
+            self._syncing = loop.run_in_executor(None, _fsync, os.dup(self._file))
+            self._syncing.add_done_callback(self._synced)
+
+    def _synced(self, syncing: "asyncio.Future[None]") -> None:
+        self._syncing = None
+        if not syncing.cancelled():
+            syncing.result()
+            self._sync()
+
+    # ------------------------------------------------------------ open
+
+    def _scan(self) -> int:
+        """Read all lines; the length of what is whole, to which the file is cut."""
+        size = os.fstat(self._file).st_size
+        place = 0
+        micros = tokens = 0
+        decode, put = _heads.decode, self.index.put
+        with os.fdopen(os.dup(self._file), "rb", buffering=1 << 20) as file:
+            file.seek(0)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    head = decode(line)
+                except msgspec.DecodeError as error:
+                    raise self._damaged(place, error) from None
+                if type(head) is CallHead:
+                    # By far the most lines are calls: their sums are kept in plain numbers.
+                    put(int(head.key[:16], 16), place)
+                    self.calls += 1
+                    micros += head.cost
+                    tokens += head.input + head.output
+                else:
+                    self._read(head, place)
+                place += len(line)
+        self.spent = Amounts(micros, tokens, self.calls)
+        if place < size:
+            os.ftruncate(self._file, place)
+        return place
+
+    def _damaged(self, place: int, error: Exception) -> JournalError:
+        return JournalError(
+            f"{self.path}: the line at byte {place} is damaged ({error}); "
+            "restore the file from a copy, or remove it to start anew"
+        )
+
+    def _read(self, head: Head, place: int) -> None:
+        """A line that is no call."""
+        match head:
+            case VerdictHead(key=key):
+                if key:
+                    self.index.put(address_of(key), place)
+                self.verdicts += 1
+            case FailedLine():
+                self.doubtful = self.doubtful + Amounts(head.cost, head.tokens, head.calls)
+            case PromiseLine():
+                self.promised = Amounts(head.cost, head.tokens, head.calls)
+            case Header():
+                if head.format != FORMAT or head.version > VERSION or place != 0:
+                    raise JournalError(
+                        f"{self.path} is not a journal that this version reads "
+                        f"({head.format}, version {head.version})"
+                    )
+            case CallHead():
+                raise AssertionError("calls are read where they are met")
+
+    def _count_promise(self) -> None:
+        """What was in flight when the run was killed may have been billed, and nothing says so."""
+        if self.promised == NOTHING:
+            return
+        lost = self.promised
+        self.failed(
+            FailedLine(
+                key="",
+                question="",
+                node=0,
+                model="",
+                why="the run was killed while calls were in flight",
+                cost=lost.micros,
+                tokens=lost.tokens,
+                calls=lost.calls,
+            )
+        )
+        self.promise(NOTHING)
+
+
+def completion_of(line: CallLine) -> Completion:
+    """A completion out of the journal; it costs nothing again."""
+    return Completion(
+        text=line.text,
+        usage=Usage(input_tokens=line.input, output_tokens=line.output),
+        cost_micros=line.cost,
+        finish=line.finish,
+        latency_us=line.us,
+        message=line.message if bytes(line.message) else None,
+    )
+
+
+def _expected_lines(path: Path) -> int:
+    """About how many lines a journal has, by its size and its first lines."""
+    try:
+        with path.open("rb") as file:
+            sample = file.read(SAMPLE_BYTES)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return 0
+    return size * sample.count(b"\n") // max(1, len(sample))
+
+
+def _lock(file: int, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise JournalError(f"{path} is in use by another run; wait for it or stop it") from None
+
+
+def _fsync(file: int) -> None:
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,126 @@
+"""A lane: the calls that wait for one model, are with it, or come back to it after a failure."""
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from parkade.compound.models.protocol import Cancel, Model
+from parkade.compound.run.budget import NOTHING, Amounts
+from parkade.compound.run.limiter import Bucket, Limiter
+from parkade.compound.values import Call, Usage
+
+if TYPE_CHECKING:
+    from parkade.compound.run.progressing import Progressing
+
+
+class Flight:
+    """One call on its way, and all who wait for it."""
+
+    __slots__ = (
+        "attempt",
+        "began_us",
+        "call",
+        "cancel",
+        "has_arrived",
+        "is_flying",
+        "is_over",
+        "node",
+        "owner",
+        "waiters",
+        "worst",
+    )
+
+    def __init__(self, call: Call, node: int, worst: Amounts, owner: "Progressing") -> None:
+        self.call = call
+        #: The question that the journal names and that is billed.
+        self.owner = owner
+        self.node = node
+        self.worst = worst
+        self.attempt = 0
+        self.began_us = 0
+        self.cancel: Cancel | None = None
+        self.is_flying = False
+        #: Its outcome is here and waits for its turn.
+        self.has_arrived = False
+        self.is_over = False
+        #: Questions and their tickets.
+        self.waiters: list[tuple[Progressing, int]] = []
+
+
+class Lane:
+    """The queue of one model with its limits."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.limiter = Limiter(model.limits)
+        self.queue: deque[Flight] = deque()
+        self._calls = Bucket(model.limits.calls_per_minute)
+        self._tokens = Bucket(model.limits.tokens_per_minute)
+        self._later: list[tuple[int, int, Flight]] = []
+        self._count = 0
+        #: Calls that ended without an answer since the last one with an answer.
+        self.failed_in_a_row = 0
+        #: A server that asked to be left alone is, until then.
+        self.closed_until_us = 0
+
+    def later(self, flight: Flight, at_us: int) -> None:
+        """Put a call back at a time to come."""
+        self._count += 1
+        heapq.heappush(self._later, (at_us, self._count, flight))
+
+    def next_due_us(self) -> int | None:
+        """When the first of those put back is due."""
+        return self._later[0][0] if self._later else None
+
+    def waiting(self) -> int:
+        """Calls that are not with the model."""
+        return len(self.queue) + len(self._later)
+
+    def start(self, now_us: int, may_start: Callable[[Flight], bool]) -> tuple[list[Flight], int]:
+        """Calls to begin now, and in how long to look again (0: when something ends)."""
+        while self._later and self._later[0][0] <= now_us:
+            self.queue.appendleft(heapq.heappop(self._later)[2])
+        begun: list[Flight] = []
+        while self.queue and self.limiter.has_room():
+            flight = self.queue[0]
+            if flight.is_over:
+                self.queue.popleft()
+                continue
+            wait = self._wait_us(flight, now_us)
+            if wait:
+                return begun, wait
+            if not may_start(flight):
+                break
+            self.queue.popleft()
+            if self._was_given_up(flight):
+                continue
+            self._calls.take(1)
+            self._tokens.take(flight.worst.tokens)
+            self.limiter.in_flight += 1
+            flight.is_flying = True
+            flight.began_us = now_us
+            begun.append(flight)
+        due = self.next_due_us()
+        return begun, 0 if due is None else max(1, due - now_us)
+
+    def _was_given_up(self, flight: Flight) -> bool:
+        """Whether the asking itself ended the call."""
+        return flight.is_over
+
+    def _wait_us(self, flight: Flight, now_us: int) -> int:
+        return max(
+            self.closed_until_us - now_us,
+            self._calls.wait_us(1, now_us),
+            self._tokens.wait_us(flight.worst.tokens, now_us),
+            0,
+        )
+
+
+def worst_case(call: Call, model: Model) -> Amounts | None:
+    """The most that a call may use; None if it cannot be said."""
+    if call.most_input_tokens is None or call.most_output_tokens is None:
+        return None
+    usage = Usage(input_tokens=call.most_input_tokens, output_tokens=call.most_output_tokens)
+    cost = NOTHING.micros if model.price is None else model.price.cost_micros(usage)
+    return Amounts(cost, call.most_input_tokens + call.most_output_tokens, 1)

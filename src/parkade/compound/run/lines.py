@@ -1,0 +1,109 @@
+"""The lines of a journal, version 1: written for ever, so fields are only ever added.
+
+A journal is JSON lines. The first is the header. Then, in the order in which things ended:
+
+- `call`: a completion, the cache entry and the bill of one call;
+- `failed`: a call that gave none, with what the server may bill for it;
+- `verdict`: what a verifier said about a candidate;
+- `promise`: from here on, so much may be in flight or unwritten (`budget` says why).
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+VERSION = 1
+FORMAT = "parkade compound journal"
+#: Left out of the line; the very object, since the encoder compares defaults by identity.
+NO_MESSAGE = msgspec.Raw()
+
+
+class Header(msgspec.Struct, frozen=True, tag_field="is", tag="journal"):
+    """The first line."""
+
+    format: str
+    version: int
+
+
+class _Line(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="is", omit_defaults=True
+):
+    """Base of the lines."""
+
+
+class CallLine(_Line, frozen=True, kw_only=True, gc=False, tag="call"):
+    """A finished call."""
+
+    key: str
+    #: Question, node of the network and sample for which it was made; later calls may share it.
+    question: str
+    node: int
+    model: str
+    sample: int
+    input: int
+    output: int
+    #: Whole micro-units.
+    cost: int
+    us: int
+    finish: str
+    text: str
+    message: msgspec.Raw = NO_MESSAGE
+
+
+class FailedLine(_Line, frozen=True, kw_only=True, gc=False, tag="failed"):
+    """A call without a completion. `cost`, `tokens` and `calls` stay counted as doubtful."""
+
+    key: str
+    question: str
+    node: int
+    model: str
+    why: str
+    cost: int
+    tokens: int
+    calls: int
+
+
+class VerdictLine(_Line, frozen=True, kw_only=True, gc=False, tag="verdict"):
+    """A verdict; `of` is the key of the call that made the candidate, "" for a function's.
+
+    A plain function's verdict has no key: it is told, and given anew when it is needed again.
+    """
+
+    key: str
+    question: str
+    node: int
+    of: str
+    verifier: str
+    accepted: bool
+    us: int
+    score: float | None = None
+    reason: str = ""
+
+
+class PromiseLine(_Line, frozen=True, kw_only=True, gc=False, tag="promise"):
+    """The most that is in flight from here on and not in any line yet."""
+
+    cost: int
+    tokens: int
+    calls: int
+
+
+Line: TypeAlias = Header | CallLine | FailedLine | VerdictLine | PromiseLine
+
+
+class CallHead(msgspec.Struct, frozen=True, gc=False, tag_field="is", tag="call"):
+    """What resuming reads of a call."""
+
+    key: str
+    input: int
+    output: int
+    cost: int
+
+
+class VerdictHead(msgspec.Struct, frozen=True, gc=False, tag_field="is", tag="verdict"):
+    """What resuming reads of a verdict."""
+
+    key: str
+
+
+Head: TypeAlias = Header | CallHead | FailedLine | VerdictHead | PromiseLine

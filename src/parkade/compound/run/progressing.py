@@ -1,0 +1,54 @@
+"""A question that has begun, what it has used, and what an engine has done in all."""
+
+import asyncio
+
+import msgspec
+
+from parkade.compound.run.lane import Flight
+from parkade.compound.run.machine import Machine
+
+
+class RunStopped(Exception):
+    """A model refuses or answers no call (a wrong key, a dead server); the message says which."""
+
+
+class Progressing:
+    """A question that has begun, and what it has used."""
+
+    __slots__ = (
+        "began",
+        "cached",
+        "calls",
+        "cost_micros",
+        "flights",
+        "input",
+        "machine",
+        "output",
+        "tasks",
+    )
+
+    def __init__(self, machine: Machine, began: float) -> None:
+        self.machine = machine
+        self.began = began
+        self.flights: dict[int, Flight] = {}
+        self.tasks: dict[int, asyncio.Task[None]] = {}
+        self.calls = 0
+        #: Calls that the journal answered, or another question's.
+        self.cached = 0
+        self.cost_micros = 0
+        self.input = 0
+        self.output = 0
+
+
+class Counts(msgspec.Struct):
+    """What the engine has done so far; read it while it runs."""
+
+    questions: int = 0
+    calls: int = 0
+    cached: int = 0
+    retries: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    verdicts: int = 0
+    accepted: int = 0
+    is_budget_spent: bool = False

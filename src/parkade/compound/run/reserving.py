@@ -1,0 +1,61 @@
+"""Before a call starts: its worst case, and the journal's promise (`budget` has the theory)."""
+
+from parkade.compound.models.protocol import Failure, FailureKind, Model
+from parkade.compound.run.budget import Account, Amounts
+from parkade.compound.run.journal import Journal
+from parkade.compound.run.lane import worst_case
+from parkade.compound.values import Call
+
+
+class Reserving:
+    """What an account and a journal ask of a call that is to start."""
+
+    def __init__(self, account: Account, journal: Journal) -> None:
+        self._account = account
+        self._journal = journal
+
+    def worst(self, call: Call, model: Model) -> Amounts | Failure:
+        """The most that a call may use; a Failure if the budget needs a bound and has none."""
+        worst = worst_case(call, model)
+        budget = self._account.budget
+        if worst is None and (budget.micros is not None or budget.tokens is not None):
+            return Failure(
+                kind=FailureKind.REFUSED,
+                message=f"a budget in money or tokens needs max_tokens for model {call.model!r}, "
+                "and attachment_tokens where the prompt has images",
+            )
+        if budget.micros is not None and model.price is None:
+            return Failure(
+                kind=FailureKind.REFUSED,
+                message=f"a budget in money needs a price for model {call.model!r}",
+            )
+        if worst is not None:
+            return worst
+        # Nothing limits the output, and no budget needs a bound: limits per minute count the rest.
+        return Amounts(0, (call.most_input_tokens or 0) + (call.most_output_tokens or 0), 1)
+
+    def promise(self) -> None:
+        """Before a kill could lose more than the journal promises, write, and promise more."""
+        if self._account.budget.is_unlimited:
+            return
+        journal, reserved = self._journal, self._account.reserved
+        if (reserved + journal.unwritten).is_within(journal.promised):
+            return
+        journal.flush()
+        if not reserved.is_within(journal.promised):
+            journal.promise(self._rounded_up(reserved))
+
+    def _rounded_up(self, reserved: Amounts) -> Amounts:
+        """Half as much again, so that few promises are written, but never past the budget."""
+        account = self._account
+        budget, used = account.budget, account.spent + account.doubtful
+        return Amounts(
+            _more(reserved.micros, budget.micros, used.micros),
+            _more(reserved.tokens, budget.tokens, used.tokens),
+            _more(reserved.calls, budget.calls, used.calls),
+        )
+
+
+def _more(reserved: int, limit: int | None, used: int) -> int:
+    wanted = reserved + reserved // 2
+    return wanted if limit is None else max(reserved, min(wanted, limit - used))

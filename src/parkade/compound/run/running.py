@@ -1,0 +1,284 @@
+"""Run a network over questions: what the Python API, the command line and the server call.
+
+`run` blocks, `run_async` is for programs with a loop of their own. With `out`, a folder, the run
+can be killed at any moment and goes on when it is started again with the same folder; without, it
+leaves nothing and its journal lies in a temporary folder.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from parkade.compound.network import Operator
+from parkade.compound.network.binding import Bound, Names, bind
+from parkade.compound.network.digest import network_digest
+from parkade.compound.network.drawing import label
+from parkade.compound.run.budget import Account, Amounts, Budget
+from parkade.compound.run.engine import Engine
+from parkade.compound.run.journal import Journal
+from parkade.compound.run.orders import Answer
+from parkade.compound.run.progressing import Counts, Progressing
+from parkade.compound.run.results import VERSION, Result, Results
+from parkade.compound.values import Question, question_digest
+
+JOURNAL = "journal.jsonl"
+RESULTS = "results.jsonl"
+RUN = "run.json"
+FLUSH_RESULTS = 64
+FLUSH_S = 0.2
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run is carried out; nothing here changes an answer's content address."""
+
+    budget: Budget = Budget()
+    #: At most so many calls and verifications in flight for one question.
+    width: int = 16
+    #: At most so many asynchronous verifications and functions at once.
+    most_checks: int = 64
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run did. Amounts are of the whole journal, counts of this start."""
+
+    questions: int
+    skipped: int
+    answered: int
+    accepted: int
+    failed: int
+    cut_short: int
+    calls: int
+    cached: int
+    retries: int
+    cancelled: int
+    spent: Amounts
+    #: What servers may bill beyond what they reported: time-outs, cancelled calls, kills.
+    doubtful: Amounts
+    #: What servers billed beyond the worst case that was asked for.
+    overrun: Amounts
+    is_budget_spent: bool
+    wall_us: int
+
+
+class Progress:
+    """What a display may read while the run goes on."""
+
+    def __init__(self, counts: Counts, account: Account) -> None:
+        self.counts = counts
+        self.account = account
+        self.began = time.monotonic()
+        self.skipped = 0
+        self.answered = 0
+        self.accepted = 0
+        self.verified = 0
+        self.failed = 0
+        self.cut_short = 0
+
+    def summary(self) -> Summary:
+        """The state now."""
+        counts, account = self.counts, self.account
+        return Summary(
+            questions=counts.questions,
+            skipped=self.skipped,
+            answered=self.answered,
+            accepted=self.accepted,
+            failed=self.failed,
+            cut_short=self.cut_short,
+            calls=counts.calls,
+            cached=counts.cached,
+            retries=counts.retries,
+            cancelled=counts.cancelled,
+            spent=account.spent,
+            doubtful=account.doubtful,
+            overrun=account.overrun,
+            is_budget_spent=counts.is_budget_spent,
+            wall_us=int((time.monotonic() - self.began) * 1e6),
+        )
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """Callbacks of a run: its progress once, and each result."""
+
+    on_start: Callable[[Progress], None] | None = None
+    on_result: Callable[[Result], None] | None = None
+
+
+async def run_async(
+    network: Operator,
+    questions: Iterable[Question],
+    *,
+    names: Names,
+    out: Path | None = None,
+    settings: Settings | None = None,
+    watch: Watch | None = None,
+) -> Summary:
+    """Answer all questions. Raises NetworkError, JournalError, ResultError, RunStopped."""
+    settings = settings or Settings()
+    bound = bind(network, names)
+    digest = network_digest(bound)
+    with contextlib.ExitStack() as stack:
+        if out is None:
+            out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parkade-")))
+        journal = Journal(out / JOURNAL)
+        stack.callback(journal.close)
+        results = Results(out / RESULTS, digest)
+        stack.callback(results.close)
+        # A result is written only after the lines it stands on.
+        stack.callback(journal.flush)
+        _describe(out / RUN, bound, digest)
+        session = _Session(bound, journal, results, settings, watch or Watch())
+        try:
+            await session.engine.run(session.open_questions(iter(questions)))
+        finally:
+            session.stop()
+            for model in names.models.values():
+                await model.close()
+        return session.progress.summary()
+
+
+def run(
+    network: Operator,
+    questions: Iterable[Question],
+    *,
+    names: Names,
+    out: Path | None = None,
+    settings: Settings | None = None,
+    watch: Watch | None = None,
+) -> Summary:
+    """As `run_async`, on a loop of its own (uvloop where it is installed)."""
+    work = run_async(network, questions, names=names, out=out, settings=settings, watch=watch)
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
+        return runner.run(work)
+
+
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's loop if it is installed; None for the standard one."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+class _Session:
+    """The pieces of one run, tied together."""
+
+    def __init__(
+        self, bound: Bound, journal: Journal, results: Results, settings: Settings, watch: Watch
+    ) -> None:
+        self.journal = journal
+        self.results = results
+        account = Account(settings.budget, journal.spent, journal.doubtful)
+        self.engine = Engine(
+            bound,
+            journal,
+            account,
+            width=settings.width,
+            most_checks=settings.most_checks,
+            answered=self.answered,
+        )
+        self.progress = Progress(self.engine.counts, account)
+        self._watch = watch
+        self._timer: asyncio.TimerHandle | None = None
+        if watch.on_start is not None:
+            watch.on_start(self.progress)
+
+    def open_questions(self, questions: Iterator[Question]) -> Iterator[Question]:
+        for question in questions:
+            if self.results.is_done(question_digest(question)):
+                self.progress.skipped += 1
+            else:
+                yield question
+
+    def answered(self, run: Progressing, answer: Answer) -> None:
+        progress = self.progress
+        result = result_of(run, answer, self.results.network)
+        if answer.is_cut_short:
+            progress.cut_short += 1
+            return
+        if result.answer is None and answer.failures:
+            progress.failed += 1
+        elif result.answer is not None:
+            progress.answered += 1
+        if result.accepted is not None:
+            progress.verified += 1
+            progress.accepted += result.accepted
+        if self._watch.on_result is not None:
+            self._watch.on_result(result)
+        if result.answer is None and answer.failures:
+            # Not written: a resumed run tries it again.
+            return
+        self.results.add(result)
+        if self.results.pending() >= FLUSH_RESULTS:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+
+    def flush(self) -> None:
+        self.stop()
+        self.journal.flush()
+        self.results.flush()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def result_of(run: Progressing, answer: Answer, network: str) -> Result:
+    """The line of one question."""
+    question = run.machine.question
+    first = answer.items[0] if answer.items else None
+    verdict = None if first is None else first.verdict
+    many = len(answer.items) > 1
+    return Result(
+        v=VERSION,
+        id=question.id,
+        answer=None if first is None else first.candidate.text,
+        accepted=None if verdict is None else verdict.is_accepted,
+        calls=run.calls,
+        cached=run.cached,
+        cost=run.cost_micros,
+        input=run.input,
+        output=run.output,
+        us=int((time.monotonic() - run.began) * 1e6),
+        question=question_digest(question),
+        network=network,
+        score=None if verdict is None else verdict.score,
+        model="" if first is None else first.candidate.model,
+        key="" if first is None else first.candidate.key,
+        candidates=tuple(item.candidate.text for item in answer.items) if many else (),
+        failures=tuple(f"{failure.kind.value}: {failure.message}" for failure in answer.failures),
+    )
+
+
+def _describe(path: Path, bound: Bound, digest: str) -> None:
+    """What the nodes in the journal are, for `show`; replaced whole at each start."""
+    description: dict[str, Any] = {
+        "version": 1,
+        "network": digest,
+        "nodes": [label(node.operator) for node in bound.nodes],
+        "parents": _parents(bound),
+        "models": {name: model.identity for name, model in bound.models.items()},
+    }
+    path.with_suffix(".new").write_bytes(
+        msgspec.json.format(msgspec.json.encode(description), indent=2)
+    )
+    path.with_suffix(".new").replace(path)
+
+
+def _parents(bound: Bound) -> list[int | None]:
+    parents: list[int | None] = [None] * len(bound.nodes)
+    for node in bound.nodes:
+        for child in node.children:
+            parents[child.index] = node.index
+        if hasattr(node.checker, "index"):
+            parents[node.checker.index] = node.index
+    return parents

@@ -1,0 +1,80 @@
+"""Steps of what makes candidates: a model's samples, a function."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from parkade.compound.models import structured
+from parkade.compound.network import wording
+from parkade.compound.network.operators import Generate
+from parkade.compound.network.request import Request
+from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.orders import Finished, Item
+from parkade.compound.run.steps.parts import collect
+from parkade.compound.values import Call, Candidate, Completion
+
+
+def generate(frame: Frame) -> Steps:
+    """As many samples as are wanted, each sent back for repair while it breaks the schema."""
+    operator: Generate = frame.node.operator
+    assert frame.node.writer is not None
+    request = frame.node.writer.write(frame.values())
+    first = frame.node.offset + frame.draw * frame.node.stride
+    asked = 0
+    waiting: dict[int, tuple[Call, int, Request]] = {}
+    while True:
+        while asked < operator.n and len(waiting) < frame.demand:
+            sample = first + asked
+            asked += 1
+            call = request.call(sample)
+            waiting[frame.ask(call)] = (call, 0, request)
+        if not waiting and asked == operator.n:
+            return
+        event = yield
+        if not isinstance(event, Finished):
+            continue
+        call, repairs, written = waiting.pop(event.ticket)
+        if not isinstance(event.value, Completion):
+            continue
+        text, error = _read(operator, event.value.text)
+        if error and repairs < operator.repairs and operator.kind == "chat":
+            again = written.followed_by(text, wording.REPAIR.format(reason=error))
+            call = again.call(call.sample)
+            waiting[frame.ask(call)] = (call, repairs + 1, again)
+        elif not error:
+            frame.emit(
+                Item(Candidate(text=text, model=operator.model, sample=call.sample, key=call.key))
+            )
+
+
+def _read(operator: Generate, text: str) -> tuple[str, str]:
+    if operator.schema is None:
+        return text, ""
+    return structured.read(text, operator.schema)
+
+
+def function(frame: Frame) -> Steps:
+    """What a function makes of the question, and of all candidates where some arrive."""
+    node = frame.node
+    assert node.function is not None
+    if frame.upstream is None:
+        ticket = frame.apply(node.function, frame.question)
+    else:
+        items = yield from collect(frame, frame.upstream)
+        ticket = frame.apply(node.function, frame.question, tuple(i.candidate for i in items))
+    event = yield
+    assert isinstance(event, Finished)
+    assert event.ticket == ticket
+    name = getattr(node.function, "__name__", "function")
+    for sample, made in enumerate(_made(event.value)):
+        if isinstance(made, Candidate):
+            frame.emit(Item(made))
+        elif isinstance(made, str):
+            frame.emit(Item(Candidate(text=made, model=name, sample=sample, key="")))
+
+
+def _made(value: Any) -> Iterable[Any]:
+    if value is None:
+        return ()
+    if isinstance(value, (str, Candidate)):
+        return (value,)
+    return value if isinstance(value, (list, tuple)) else ()

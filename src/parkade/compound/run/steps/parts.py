@@ -1,0 +1,75 @@
+"""Pieces that several operators' steps are made of."""
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from parkade.compound.network.request import Request
+from parkade.compound.run.machine import Frame
+from parkade.compound.run.orders import Came, Event, Finished, Item, Over
+from parkade.compound.values import Completion, Verdict
+
+MAX_COLLECTED = 100_000
+
+
+def collect(frame: Frame, source: Frame) -> Generator[None, Event, list[Item]]:
+    """All candidates of a source, at most MAX_COLLECTED; the rest is not asked for."""
+    items: list[Item] = []
+    for _ in range(frame.width):
+        frame.pull(source)
+    while len(items) < MAX_COLLECTED:
+        event = yield
+        match event:
+            case Came(source=came, item=item) if came is source:
+                items.append(item)
+                frame.pull(source)
+            case Over(source=ended) if ended is source:
+                break
+            case _:
+                pass
+    return items
+
+
+def ask_all(
+    frame: Frame, asks: Sequence[tuple[Request, int]]
+) -> Generator[None, Event, list[str | None]]:
+    """The texts of many calls in their order, None for a call that failed."""
+    texts: list[str | None] = [None] * len(asks)
+    waiting: dict[int, int] = {}
+    begun = 0
+    while begun < len(asks) or waiting:
+        while begun < len(asks) and len(waiting) < frame.width:
+            request, sample = asks[begun]
+            waiting[frame.ask(request.call(sample))] = begun
+            begun += 1
+        event = yield
+        if isinstance(event, Finished) and event.ticket in waiting:
+            place = waiting.pop(event.ticket)
+            if isinstance(event.value, Completion):
+                texts[place] = event.value.text
+    return texts
+
+
+def apply_all(
+    frame: Frame, function: Any, items: Sequence[Item]
+) -> Generator[None, Event, list[Any]]:
+    """function(question, candidate) of each; None where it failed."""
+    waiting = {
+        frame.apply(function, frame.question, item.candidate): place
+        for place, item in enumerate(items)
+    }
+    values: list[Any] = [None] * len(items)
+    while waiting:
+        event = yield
+        if isinstance(event, Finished) and event.ticket in waiting:
+            place = waiting.pop(event.ticket)
+            values[place] = event.value
+    return values
+
+
+def verdict_of(value: Any) -> Verdict:
+    """What a checker said; a failure of the checker accepts nothing."""
+    if isinstance(value, Verdict):
+        return value
+    return Verdict(
+        is_accepted=False, reason=f"the verifier failed: {getattr(value, 'message', '')}"
+    )

@@ -1,0 +1,146 @@
+"""Steps of what lets candidates through one by one: filter, verify, best of k."""
+
+import random
+from collections.abc import Callable
+
+from parkade.compound.models.protocol import Failure
+from parkade.compound.network.operators import BestOf
+from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.orders import Came, Finished, Item, Over
+from parkade.compound.run.steps.parts import verdict_of
+from parkade.compound.values import Verdict
+
+
+def filter_(frame: Frame) -> Steps:
+    """Candidates for which the function is true; one for which it fails is dropped."""
+    assert frame.node.function is not None
+    function = frame.node.function
+    return _sieve(
+        frame,
+        begin=lambda item: frame.apply(function, frame.question, item.candidate),
+        passed=lambda item, value: item if _is_true(value) else None,
+    )
+
+
+def verify(frame: Frame) -> Steps:
+    """Candidates that the checker accepts."""
+
+    def passed(item: Item, value: object) -> Item | None:
+        verdict = verdict_of(value)
+        return Item(item.candidate, verdict) if verdict.is_accepted else None
+
+    return _sieve(
+        frame,
+        begin=lambda item: frame.check(frame.node.checker, item.candidate),
+        passed=passed,
+    )
+
+
+def _is_true(value: object) -> bool:
+    return bool(value) and not isinstance(value, Failure)
+
+
+def _sieve(
+    frame: Frame,
+    *,
+    begin: Callable[[Item], int],
+    passed: Callable[[Item, object], Item | None],
+) -> Steps:
+    source = frame.upstream
+    assert source is not None
+    pulled = 0
+    running: dict[int, Item] = {}
+    is_dry = False
+    while True:
+        while not is_dry and pulled + len(running) < frame.demand:
+            frame.pull(source)
+            pulled += 1
+        if is_dry and not running:
+            return
+        event = yield
+        match event:
+            case Came(source=came, item=item) if came is source:
+                pulled -= 1
+                running[begin(item)] = item
+            case Over(source=ended) if ended is source:
+                is_dry = True
+                pulled = 0
+            case Finished(ticket=ticket, value=value):
+                through = passed(running.pop(ticket), value)
+                if through is not None:
+                    frame.emit(through)
+            case _:
+                pass
+
+
+class _Rejected:
+    """What is kept of rejected candidates for the fallback: one, or a count for each text."""
+
+    def __init__(self, fallback: str, seed: str) -> None:
+        self.fallback = fallback
+        self.kept: Item | None = None
+        self._seen = 0
+        self._random = random.Random(seed)
+        self._counts: dict[str, tuple[int, Item]] = {}
+
+    def add(self, item: Item) -> None:
+        self._seen += 1
+        if self.fallback == "vote":
+            text = item.candidate.text.strip()
+            count, first = self._counts.get(text, (0, item))
+            self._counts[text] = (count + 1, first)
+        elif self.kept is None or (
+            # Each of the n seen so far is kept with probability 1/n.
+            self.fallback == "random" and self._random.randrange(self._seen) == 0
+        ):
+            self.kept = item
+
+    def choice(self) -> Item | None:
+        if self.fallback == "abstain":
+            return None
+        if self.fallback == "vote" and self._counts:
+            return max(self._counts.values(), key=lambda counted: counted[0])[1]
+        return self.kept
+
+
+def best_of(frame: Frame) -> Steps:
+    """Draw and verify until one is accepted, or all k are seen; then the fallback."""
+    operator: BestOf = frame.node.operator
+    width = min(operator.parallel or frame.width, frame.width)
+    source = frame.open(frame.node.children[0], frame.draw, frame.given)
+    rejected = _Rejected(operator.fallback, f"{frame.question.id}/{frame.node.index}/{frame.draw}")
+    best: Item | None = None
+    pulled = 0
+    checking: dict[int, Item] = {}
+    is_dry = False
+    while not is_dry or checking:
+        while not is_dry and pulled + len(checking) < width:
+            frame.pull(source)
+            pulled += 1
+        event = yield
+        match event:
+            case Came(item=item):
+                pulled -= 1
+                checking[frame.check(frame.node.checker, item.candidate)] = item
+            case Over():
+                is_dry = True
+                pulled = 0
+            case Finished(ticket=ticket, value=value):
+                verdict = verdict_of(value)
+                seen = Item(checking.pop(ticket).candidate, verdict)
+                if not verdict.is_accepted:
+                    rejected.add(seen)
+                elif operator.stop == "first":
+                    frame.emit(seen)
+                    return
+                elif best is None or _score(verdict) > _score(best.verdict):
+                    best = seen
+            case _:
+                pass
+    chosen = best or rejected.choice()
+    if chosen is not None:
+        frame.emit(chosen)
+
+
+def _score(verdict: Verdict | None) -> float:
+    return 0.0 if verdict is None or verdict.score is None else verdict.score

@@ -1,0 +1,94 @@
+"""Answers of a network, one at a time, for a server: an engine that stays open."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from parkade.compound.network import Operator
+from parkade.compound.network.binding import Names, bind
+from parkade.compound.network.digest import network_digest
+from parkade.compound.run.budget import Account
+from parkade.compound.run.engine import Engine
+from parkade.compound.run.journal import Journal
+from parkade.compound.run.orders import Answer
+from parkade.compound.run.progressing import Progressing
+from parkade.compound.run.results import Result
+from parkade.compound.run.running import JOURNAL, Settings, result_of
+from parkade.compound.values import Question
+
+
+class CutShort(Exception):
+    """The budget is spent."""
+
+
+class Failed(Exception):
+    """Every call failed; the message is the first failure's."""
+
+
+class Answering:
+    """A network that answers questions as they come; made and closed inside a running loop."""
+
+    def __init__(self, network: Operator, names: Names, out: Path, settings: Settings) -> None:
+        bound = bind(network, names)
+        self._names = names
+        self._digest = network_digest(bound)
+        self._journal = Journal(out / JOURNAL)
+        self.account = Account(settings.budget, self._journal.spent, self._journal.doubtful)
+        self._engine = Engine(
+            bound,
+            self._journal,
+            self.account,
+            width=settings.width,
+            most_checks=settings.most_checks,
+            answered=self._answered,
+        )
+        self._waiting: dict[int, asyncio.Future[Result]] = {}
+        self.stopped = self._engine.open()
+
+    def open_questions(self) -> int:
+        """How many are being answered."""
+        return self._engine.open_questions()
+
+    async def answer(self, question: Question) -> Result:
+        """The result; cancelling it cancels the calls. Raises CutShort, Failed, RunStopped."""
+        if self.stopped.done():
+            self.stopped.result()
+        run = self._engine.ask(question)
+        if run.machine.answer is not None:
+            return self._result(run, run.machine.answer)
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting[id(run)] = future
+        try:
+            await asyncio.wait((future, self.stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not future.done():
+                self.stopped.result()
+            return await future
+        finally:
+            del self._waiting[id(run)]
+            self._engine.abandon(run)
+
+    async def close(self) -> None:
+        """End what runs and write the journal."""
+        self._engine.close()
+        for model in self._names.models.values():
+            await model.close()
+        self._journal.close()
+
+    def _answered(self, run: Progressing, answer: Answer) -> None:
+        future = self._waiting.get(id(run))
+        if future is None or future.done():
+            return
+        try:
+            future.set_result(self._result(run, answer))
+        except (CutShort, Failed) as error:
+            future.set_exception(error)
+
+    def _result(self, run: Progressing, answer: Answer) -> Result:
+        if answer.is_cut_short:
+            raise CutShort("the budget of this server is spent")
+        if not answer.items and answer.failures:
+            raise Failed(answer.failures[0].message)
+        return result_of(run, answer, self._digest)
+
+
+Open = Callable[[], Answering]

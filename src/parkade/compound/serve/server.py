@@ -1,0 +1,248 @@
+"""The HTTP side of a served network: connections, limits, keys; h11 reads and writes the protocol.
+
+Each connection is one task. A client that goes away cancels its question, and with it the calls in
+flight. While a stream waits for the network, comments keep the connection alive.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import secrets
+import time
+from collections.abc import AsyncIterator
+
+import h11
+import msgspec
+
+from parkade.compound.run.progressing import RunStopped
+from parkade.compound.run.results import Result
+from parkade.compound.serve import protocol
+from parkade.compound.serve.answering import Answering, CutShort, Failed
+from parkade.compound.serve.protocol import ChatRequest, Refused, invalid, unavailable
+
+MAX_BODY = 32 * 1024 * 1024
+MAX_CONNECTIONS = 1_024
+MAX_QUESTIONS = 256
+#: A client has so long to send a request, and may be idle for so long.
+READ_S = 75.0
+KEEP_ALIVE_S = 15.0
+RECEIVE = 64 * 1024
+
+JSON = [(b"content-type", b"application/json")]
+EVENTS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+
+
+class NetworkServer:
+    """Serves one network under one model name."""
+
+    def __init__(self, answering: Answering, model: str, key: str | None) -> None:
+        self.model = model
+        self._answering = answering
+        self._key = key
+        self._created = int(time.time())
+        self._connections: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> str:
+        """Listen; the base URL that clients use."""
+        self._server = await asyncio.start_server(self._accept, host, port)
+        bound = self._server.sockets[0].getsockname()
+        shown = f"[{host}]" if ":" in host else host
+        return f"http://{shown}:{bound[1]}/v1"
+
+    async def close(self) -> None:
+        """Stop listening and end all connections."""
+        if self._server is not None:
+            self._server.close()
+        for task in tuple(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._answering.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            if len(self._connections) <= MAX_CONNECTIONS:
+                await _Connection(self, reader, writer).serve()
+        except (ConnectionError, TimeoutError, h11.ProtocolError):
+            pass
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    # ------------------------------------------------------------ what connections ask
+
+    def authorise(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Raises Refused without the right key."""
+        if self._key is None:
+            return
+        given = next((value for name, value in headers if name == b"authorization"), b"")
+        if not hmac.compare_digest(given, b"Bearer " + self._key.encode()):
+            raise invalid("the key is missing or wrong", status=401, code="invalid_api_key")
+
+    def models(self) -> bytes:
+        """The answer to `GET /v1/models`."""
+        return msgspec.json.encode(protocol.models(self.model, self._created))
+
+    async def answer(self, request: ChatRequest, identity: str) -> Result:
+        """The network's result; raises Refused."""
+        if self._answering.open_questions() >= MAX_QUESTIONS:
+            raise unavailable("too many questions at once", status=503, code="overloaded")
+        try:
+            return await self._answering.answer(protocol.question_from(request, identity))
+        except CutShort as error:
+            raise unavailable(str(error), status=429, code="insufficient_quota") from None
+        except Failed as error:
+            raise unavailable(str(error), status=502, code="network_failed") from None
+        except RunStopped as error:
+            raise unavailable(str(error), status=502, code="model_refuses") from None
+
+
+class _Connection:
+    def __init__(
+        self, server: NetworkServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.server = server
+        self.reader = reader
+        self.writer = writer
+        self.http = h11.Connection(h11.SERVER)
+
+    async def serve(self) -> None:
+        while True:
+            try:
+                request, body = await self._request()
+                await self._respond(request, body)
+            except Refused as refused:
+                await self._whole(refused.status, JSON, refused.body)
+            except h11.RemoteProtocolError as error:
+                if self.http.our_state is h11.SEND_RESPONSE or self.http.our_state is h11.IDLE:
+                    answer = invalid(f"no HTTP request: {error}")
+                    await self._whole(error.error_status_hint, JSON, answer.body)
+                return
+            if self.http.our_state is h11.MUST_CLOSE or self.http.their_state is not h11.DONE:
+                return
+            self.http.start_next_cycle()
+
+    async def _request(self) -> tuple[h11.Request, bytes]:
+        request = await self._event()
+        if not isinstance(request, h11.Request):
+            raise ConnectionError
+        parts: list[bytes] = []
+        size = 0
+        while isinstance(data := await self._event(), h11.Data):
+            size += len(data.data)
+            if size > MAX_BODY:
+                raise invalid(f"the request is larger than {MAX_BODY} bytes", status=413)
+            parts.append(bytes(data.data))
+        return request, b"".join(parts)
+
+    async def _event(self) -> object:
+        while True:
+            event = self.http.next_event()
+            if event is not h11.NEED_DATA:
+                return event
+            if self.http.they_are_waiting_for_100_continue:
+                await self._send(h11.InformationalResponse(status_code=100, headers=[]))
+            async with asyncio.timeout(READ_S):
+                self.http.receive_data(await self.reader.read(RECEIVE))
+
+    async def _respond(self, request: h11.Request, body: bytes) -> None:
+        self.server.authorise(list(request.headers))
+        path = request.target.split(b"?")[0].decode("latin-1")
+        method = request.method.decode("latin-1")
+        match method, path:
+            case "GET", "/v1/models":
+                await self._whole(200, JSON, self.server.models())
+            case "POST", "/v1/chat/completions":
+                chat = protocol.read_request(body, self.server.model)
+                await (self._stream(chat) if chat.stream else self._chat(chat))
+            case _, "/v1/models" | "/v1/chat/completions":
+                raise invalid(f"{method} is not allowed here", status=405)
+            case _:
+                raise invalid(f"there is nothing at {path}", status=404)
+
+    async def _chat(self, request: ChatRequest) -> None:
+        identity, created = _identity(), int(time.time())
+        result = await self._while_connected(request, identity, streams=False)
+        content = protocol.completion(
+            result, identity=identity, model=self.server.model, created=created
+        )
+        await self._whole(200, JSON, msgspec.json.encode(content))
+
+    async def _stream(self, request: ChatRequest) -> None:
+        identity, created = _identity(), int(time.time())
+        await self._send(h11.Response(status_code=200, headers=EVENTS))
+        try:
+            result = await self._while_connected(request, identity, streams=True)
+            pieces = protocol.chunks(
+                result,
+                identity=identity,
+                model=self.server.model,
+                created=created,
+                wants_usage=request.wants_usage,
+            )
+            for piece in pieces:
+                await self._send(h11.Data(data=protocol.event(piece)))
+            await self._send(h11.Data(data=b"data: [DONE]\n\n"))
+        except Refused as refused:
+            # The status is sent already: clients read an error out of the stream.
+            await self._send(h11.Data(data=b"data: " + refused.body + b"\n\n"))
+        await self._send(h11.EndOfMessage())
+
+    async def _while_connected(
+        self, request: ChatRequest, identity: str, *, streams: bool
+    ) -> Result:
+        """The answer, unless the client goes away first."""
+        answer = asyncio.ensure_future(self.server.answer(request, identity))
+        gone = asyncio.ensure_future(self.reader.read(RECEIVE))
+        try:
+            while True:
+                await asyncio.wait(
+                    (answer, gone),
+                    timeout=KEEP_ALIVE_S,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if answer.done():
+                    return answer.result()
+                if gone.done():
+                    early = gone.result()
+                    if not early:
+                        raise ConnectionError("the client went away")
+                    # The next request of a client that does not wait; it is read afterwards.
+                    self.http.receive_data(early)
+                    gone = asyncio.ensure_future(asyncio.Event().wait())  # type: ignore[arg-type]
+                elif streams:
+                    await self._send(h11.Data(data=b": waiting\n\n"))
+        finally:
+            for task in (answer, gone):
+                task.cancel()
+            await asyncio.gather(answer, gone, return_exceptions=True)
+
+    async def _whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        length = (b"content-length", b"%d" % len(body))
+        await self._send(h11.Response(status_code=status, headers=[*headers, length]))
+        await self._send(h11.Data(data=body))
+        await self._send(h11.EndOfMessage())
+
+    async def _send(self, event: h11.Event) -> None:
+        data = self.http.send(event)
+        if data:
+            self.writer.write(data)
+            await self.writer.drain()
+
+
+def _identity() -> str:
+    return f"chatcmpl-{secrets.token_hex(12)}"
+
+
+@contextlib.asynccontextmanager
+async def serving(server: NetworkServer, host: str, port: int) -> AsyncIterator[str]:
+    """The base URL while the server runs."""
+    try:
+        yield await server.start(host, port)
+    finally:
+        await server.close()

@@ -1,0 +1,1 @@
+"""What a run did for one question: every call, verdict and cost, as text and as a page."""

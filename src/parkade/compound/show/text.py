@@ -1,0 +1,64 @@
+"""A trace as text for a terminal."""
+
+from collections.abc import Iterator
+
+from parkade.compound.show.trace import Candidate, Part, Trace
+from parkade.core.units.money import format_amount
+
+MAX_SHOWN = 20
+MAX_WIDTH = 100
+
+
+def as_text(trace: Trace) -> str:
+    """The tree of nodes with their calls; long texts and long lists are shortened."""
+    return "\n".join(_lines(trace))
+
+
+def _lines(trace: Trace) -> Iterator[str]:
+    yield f"question {trace.question}"
+    if trace.prompt:
+        yield f"asked    {_short(trace.prompt)}"
+    result = trace.result
+    if result is None:
+        yield "no answer yet"
+    else:
+        mark = "" if result.accepted is None else (" ✓" if result.accepted else " ✗ not accepted")
+        yield f"answer   {_short(result.answer or 'none: it abstained')}{mark}"
+    yield f"cost     {format_amount(trace.cost)} for {trace.calls:,} calls"
+    yield ""
+    for part in trace.parts:
+        yield from _part(part, trace)
+    if trace.is_cut:
+        yield "… the rest of a long trace is left out"
+
+
+def _part(part: Part, trace: Trace) -> Iterator[str]:
+    indent = "  " * part.depth
+    cost = f"  ({len(part.candidates):,} calls, {format_amount(part.cost)})"
+    yield f"{indent}{part.label}{cost if part.candidates else ''}"
+    answer = "" if trace.result is None else trace.result.key
+    ordered = sorted(part.candidates, key=lambda each: each.call.key != answer)
+    for candidate in ordered[:MAX_SHOWN]:
+        yield f"{indent}  {_candidate(candidate, is_answer=candidate.call.key == answer)}"
+        yield from (
+            f"{indent}      {_short(verdict.reason)}"
+            for verdict in candidate.verdicts
+            if verdict.reason
+        )
+    if len(ordered) > MAX_SHOWN:
+        yield f"{indent}  … {len(ordered) - MAX_SHOWN:,} more"
+    for failed in part.failed[:MAX_SHOWN]:
+        yield f"{indent}  ! {failed.model}: {_short(failed.why)}"
+
+
+def _candidate(candidate: Candidate, *, is_answer: bool) -> str:
+    call = candidate.call
+    marks = "".join("✓" if verdict.accepted else "✗" for verdict in candidate.verdicts) or "·"
+    arrow = "→" if is_answer else " "
+    figures = f"{format_amount(call.cost)} {call.us / 1e6:.1f}s"
+    return f"{arrow}{marks} {call.model}#{call.sample}  {_short(call.text, 60)}  [{figures}]"
+
+
+def _short(text: str, most: int = MAX_WIDTH) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[: most - 1] + "…"

@@ -1,0 +1,165 @@
+"""The trace of one question, read out of a run's folder.
+
+The journal says which question and node each call was made for. A call that another question made
+first is found through the answer's key only; what was answered from it costs this question nothing.
+One pass over the journal, at a cost of its length; nothing but this question's lines is kept.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
+from parkade.compound.run.results import Result
+from parkade.compound.run.running import JOURNAL, RESULTS, RUN
+
+MAX_LINES = 20_000
+#: Nodes that only hold others together are not shown.
+PLUMBING = ("chain", "ensemble")
+
+
+class TraceError(ValueError):
+    """The run's folder holds no such question, or is no run; the message says which."""
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A call and what was said about its text."""
+
+    call: CallLine
+    verdicts: tuple[VerdictLine, ...]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One node of the network: what it asked for this question."""
+
+    node: int
+    label: str
+    depth: int
+    candidates: tuple[Candidate, ...]
+    failed: tuple[FailedLine, ...]
+
+    @property
+    def cost(self) -> int:
+        """Micro-units of its calls."""
+        return sum(each.call.cost for each in self.candidates)
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """All of one question."""
+
+    question: str
+    #: What was asked; "" where the file of questions is not at hand.
+    prompt: str
+    #: None if it has no answer yet.
+    result: Result | None
+    parts: tuple[Part, ...]
+    #: Lines beyond MAX_LINES were left out.
+    is_cut: bool
+
+    @property
+    def calls(self) -> int:
+        """Calls made for it."""
+        return sum(len(part.candidates) for part in self.parts)
+
+    @property
+    def cost(self) -> int:
+        """Micro-units."""
+        return sum(part.cost for part in self.parts)
+
+
+class _Described(msgspec.Struct, frozen=True):
+    version: int
+    nodes: list[str]
+    parents: list[int | None]
+
+
+def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
+    """The trace of a question by its id; TraceError if the run does not know it."""
+    try:
+        described = msgspec.json.decode((out / RUN).read_bytes(), type=_Described)
+        result = _result(out / RESULTS, question)
+        lines, is_cut = _lines(out / JOURNAL, question)
+    except FileNotFoundError as error:
+        raise TraceError(f"{out} is no folder of a run: {error.filename} is missing") from None
+    except msgspec.DecodeError as error:
+        raise TraceError(f"{out} holds a file that cannot be read: {error}") from None
+    if result is None and not lines:
+        raise TraceError(f"the run in {out} has nothing of a question {question!r}")
+    return Trace(
+        question=question,
+        prompt=prompt,
+        result=result,
+        parts=_parts(described, lines),
+        is_cut=is_cut,
+    )
+
+
+def _result(path: Path, question: str) -> Result | None:
+    needle = msgspec.json.encode(question)
+    found: Result | None = None
+    with path.open("rb") as file:
+        for line in file:
+            # Most lines are another's: look before decoding.
+            if needle in line and line.endswith(b"\n"):
+                result = msgspec.json.decode(line, type=Result)
+                if result.id == question:
+                    found = result
+    return found
+
+
+def _lines(path: Path, question: str) -> tuple[list[Any], bool]:
+    decode = msgspec.json.Decoder(Line).decode
+    needle = msgspec.json.encode(question)
+    kept: list[Any] = []
+    with path.open("rb") as file:
+        for line in file:
+            if needle in line and line.endswith(b"\n"):
+                decoded = decode(line)
+                if getattr(decoded, "question", None) == question:
+                    if len(kept) == MAX_LINES:
+                        return kept, True
+                    kept.append(decoded)
+    return kept, False
+
+
+def _parts(described: _Described, lines: list[Any]) -> tuple[Part, ...]:
+    verdicts: dict[str, list[VerdictLine]] = {}
+    for line in lines:
+        if isinstance(line, VerdictLine):
+            verdicts.setdefault(line.of, []).append(line)
+    parts = []
+    for node, label in enumerate(described.nodes):
+        if label in PLUMBING:
+            continue
+        calls = sorted(
+            (line for line in lines if isinstance(line, CallLine) and line.node == node),
+            key=lambda line: line.sample,
+        )
+        parts.append(
+            Part(
+                node=node,
+                label=label,
+                depth=_depth(described, node),
+                candidates=tuple(
+                    Candidate(call=call, verdicts=tuple(verdicts.get(call.key, ())))
+                    for call in calls
+                ),
+                failed=tuple(
+                    line for line in lines if isinstance(line, FailedLine) and line.node == node
+                ),
+            )
+        )
+    return tuple(parts)
+
+
+def _depth(described: _Described, node: int) -> int:
+    """How many operators that are shown stand above it."""
+    depth = 0
+    above = described.parents[node]
+    for _ in described.nodes:
+        if above is None:
+            break
+        depth += described.nodes[above] not in PLUMBING
+        above = described.parents[above]
+    return depth

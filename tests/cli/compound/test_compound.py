@@ -1,0 +1,173 @@
+"""`parkade compound` as a user runs it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import openai
+import pytest
+
+PARKADE = (sys.executable, "-c", "from parkade.cli import main; main()", "compound")
+SERVE = (*PARKADE, *"serve net.yaml --out s --port 0 --key-env NET_KEY --model net".split())  # noqa: SIM905
+NETWORK = """
+models:
+  m: {function: "rules.py:answer", price: {input: 1, output: 1, as_of: 2026-01-01}, max_tokens: 5}
+verifiers: {v: {function: "rules.py:is_right"}}
+network: "20B(E@m(m=5))@v(parallel=1)"
+"""
+RULES = """
+def answer(call): return str(call.sample)
+def is_right(question, candidate): return candidate.text == str(question.fields["answer"])
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "rules.py").write_text(RULES)
+    (tmp_path / "net.yaml").write_text(NETWORK)
+    rows = [{"id": f"q{n}", "prompt": f"what is {n}", "answer": n} for n in range(10)]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def parkade(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PARKADE, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={**os.environ, "COLUMNS": "120"},
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def test_run_answers_and_goes_on_where_it_was(folder: Path) -> None:
+    first = told(parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o", "--json"))
+    assert (first["v"], first["answered"], first["accepted"], first["calls"]) == (1, 10, 10, 55)
+    again = told(parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o", "--json"))
+    assert (again["skipped"], again["calls"]) == (10, 0)
+    shown = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
+    assert "10 done before" in shown.stdout
+
+
+def test_a_spent_budget_has_an_exit_code_of_its_own(folder: Path) -> None:
+    done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o", "--max-calls", "20")
+    assert done.returncode == 7
+    assert "raise it and run again" in done.stdout
+    rest = told(parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o", "--json"))
+    assert rest["calls"] == 35
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("run", "nothing.yaml", "q.jsonl", "--out", "o"), "cannot read nothing.yaml"),
+        (("run", "net.yaml", "nothing.jsonl", "--out", "o"), "nothing.jsonl"),
+        (("run", "net.yaml", "q.jsonl", "--out", "o", "--budget", "much"), "--budget"),
+        (("draw", "q.jsonl"), "not YAML"),
+        (("show", "o", "q1"), "no folder of a run"),
+        (("serve", "net.yaml", "--out", "o", "--host", "0.0.0.0"), "needs a key"),
+    ],
+)
+def test_what_is_wrong_is_said_without_a_traceback(
+    folder: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    done = parkade(folder, *arguments)
+    assert done.returncode in (1, 3, 4)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_draw_show_and_distil(folder: Path) -> None:
+    told(parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o", "--json"))
+    assert "best of 20" in parkade(folder, "draw", "net.yaml").stdout
+    assert "flowchart" in parkade(folder, "draw", "net.yaml", "--as", "mermaid").stdout
+    assert told(parkade(folder, "draw", "net.yaml", "--as", "json"))["v"] == 1
+    assert "→✓ m#3" in parkade(folder, "show", "o", "q3").stdout
+    assert (
+        parkade(folder, "show", "o", "q3", "--html", "p.html", "--questions", "q.jsonl").returncode
+        == 0
+    )
+    page = (folder / "p.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "what is 3" in page
+    counts = told(parkade(folder, "distil", "o", "q.jsonl", "--to", "t.jsonl", "--json"))
+    assert counts["written"] == 10
+    rows = [json.loads(line) for line in (folder / "t.jsonl").read_text().splitlines()]
+    assert rows[3]["messages"][-1] == {"role": "assistant", "content": "3"}
+    wrong = parkade(folder, "distil", "o", "q.jsonl", "--to", "t.jsonl", "--keep", "all")
+    assert wrong.returncode == 3
+
+
+def test_serve_answers_openai_s_client_and_ends_on_a_signal(folder: Path) -> None:
+    with subprocess.Popen(
+        [
+            *PARKADE,
+            *[
+                "serve",
+                "net.yaml",
+                "--out",
+                "s",
+                "--port",
+                "0",
+                "--key-env",
+                "NET_KEY",
+                "--model",
+                "net",
+            ],
+        ],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "NET_KEY": "sesame"},
+    ) as server:
+        try:
+            assert server.stdout is not None
+            found = re.search(r"http://\S+", server.stdout.readline())
+            assert found is not None
+            with openai.OpenAI(base_url=found[0], api_key="sesame", max_retries=0) as client:
+                assert [model.id for model in client.models.list()] == ["net"]
+                with pytest.raises(openai.APIStatusError):
+                    client.chat.completions.create(model="net", messages=[])
+        finally:
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(timeout=60) == 0
+    assert b"sesame" not in (folder / "s" / "journal.jsonl").read_bytes()
+
+
+def test_a_notice_ends_a_run_with_everything_written(folder: Path) -> None:
+    (folder / "rules.py").write_text(
+        "import asyncio\n"
+        "async def answer(call):\n"
+        "    if call.sample == 3:\n"
+        "        print('waiting', flush=True)\n"
+        "        await asyncio.Event().wait()\n"
+        "    return str(call.sample)\n"
+        "def is_right(question, candidate): return candidate.text == '9'\n"
+    )
+    command = ["run", "net.yaml", "q.jsonl", "--out", "o", "--budget", "1"]
+    with subprocess.Popen(
+        [*PARKADE, *command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "waiting\n"
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "goes on where it was" in said
+    lines = [json.loads(line) for line in (folder / "o" / "journal.jsonl").read_text().splitlines()]
+    assert sum(line["is"] == "call" for line in lines) >= 3
+    assert [line for line in lines if line["is"] == "promise"][-1]["calls"] == 0
+    assert any(line["is"] == "failed" and "stopped" in line["why"] for line in lines)

@@ -1,0 +1,75 @@
+"""Pictures and bounds of networks."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from parkade.compound.network import BestOf, Generate, ModelVerifier, Operator, Refine, Vote
+from parkade.compound.network.binding import bind
+from parkade.compound.network.drawing import as_mermaid, as_svg, as_text
+from parkade.compound.network.estimate import estimate
+from parkade.compound.network.notation import parse
+from tests.compound.building import Driver, answering, ask, names, priced
+
+NETWORK = parse("5E@a(t=0.7) + 8B(E@b)@v >> V@v >> 3J@j")
+
+
+def test_text_shows_what_feeds_what() -> None:
+    assert as_text(NETWORK).splitlines() == [
+        "together",
+        "├─ generate: 5 × a (t=0.7)",
+        "└─ best of 8: verified by v, first accepted",
+        "   └─ generate: b",
+        "→ verify: verified by v",
+        "→ judge: j, 3 votes",
+    ]
+
+
+def test_mermaid_and_svg_hold_every_operator_and_svg_is_well_formed() -> None:
+    svg = as_svg(NETWORK)
+    ElementTree.fromstring(svg)
+    for words in ("question", "generate", "best of 8", "verify", "judge", "answer"):
+        assert words in svg
+        assert words in as_mermaid(NETWORK)
+
+
+def test_names_in_a_picture_are_escaped() -> None:
+    network = Generate('<script>"|') >> Vote()
+    ElementTree.fromstring(as_svg(network))
+    assert "<script>" not in as_svg(network) + as_mermaid(network)
+
+
+@pytest.mark.parametrize(
+    ("network", "least", "most"),
+    [
+        (Generate("m", n=5), 5, 5),
+        (parse("5E@m + 3E@m >> 3J@m"), 11, 11),
+        (BestOf(Generate("m"), 8, lambda q, c: False), 1, 8),
+        (BestOf(Generate("m"), 8, lambda q, c: False, stop="all"), 8, 8),
+        (BestOf(Generate("m"), 8, ModelVerifier("m", votes=3)), 4, 32),
+        (parse("8E@m >> K@m"), 15, 15),
+        (parse("4E@m >> 2R@m"), 12, 12),
+        (parse("2E@m >> 3E@m"), 8, 8),
+        (Generate("m") >> Refine("m", rounds=2, verify=lambda q, c: False), 1, 3),
+        (parse("2*(3E@m >> M)"), 6, 6),
+        (parse("3Q(E@m)"), 1, 3),
+    ],
+)
+def test_calls_lie_within_the_estimate(network: Operator, least: int, most: int) -> None:
+    def distinct(call):  # type: ignore[no-untyped-def]
+        return f"{call.key} wrong"
+
+    known = names({"m": answering(distinct, "m")})
+    told = estimate(bind(network, known), ask())
+    assert (told.least.calls, told.most.calls) == (least, most)
+    driver = Driver(network, known, ask(), width=1)
+    driver.run()
+    assert least <= len(driver.asked) <= most
+
+
+def test_money_is_bounded_where_prices_and_max_tokens_are_known() -> None:
+    known = names({"m": priced(lambda call: ("x", 1, 1))})
+    assert estimate(bind(Generate("m", n=3), known), ask()).most.micros is None
+    told = estimate(bind(Generate("m", n=3, max_tokens=10), known), ask())
+    assert told.most.output_tokens == 30
+    assert told.most.micros == told.most.input_tokens + 2 * 30

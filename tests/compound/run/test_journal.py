@@ -1,0 +1,157 @@
+"""The journal survives a kill at any byte and never forgets or repeats a bill."""
+
+from pathlib import Path
+
+import pytest
+
+from parkade.compound.run.budget import NOTHING, Amounts
+from parkade.compound.run.journal import Journal, JournalError
+from parkade.compound.run.lines import CallLine, FailedLine, VerdictLine
+from parkade.compound.values import call_key
+
+
+def line(number: int, text: str = "text") -> CallLine:
+    return CallLine(
+        key=call_key(b"body", number),
+        question=f"q{number}",
+        node=1,
+        model="m",
+        sample=number,
+        input=10 + number,
+        output=5,
+        cost=100 + number,
+        us=7,
+        finish="stop",
+        text=text,
+    )
+
+
+def verdict(number: int) -> VerdictLine:
+    return VerdictLine(
+        key=call_key(b"verdict", number),
+        question="q",
+        node=2,
+        of=call_key(b"body", number),
+        verifier="v",
+        accepted=number % 2 == 0,
+        us=3,
+        score=0.5,
+        reason="because",
+    )
+
+
+def written(path: Path, calls: int) -> bytes:
+    journal = Journal(path)
+    for number in range(calls):
+        journal.call(line(number, text="ä" * number))
+        journal.verdict_given(verdict(number))
+    journal.close()
+    return path.read_bytes()
+
+
+def test_what_is_written_is_found_again(tmp_path: Path) -> None:
+    written(tmp_path / "j", 50)
+    journal = Journal(tmp_path / "j")
+    for number in range(50):
+        assert journal.completion(call_key(b"body", number)) == line(number, "ä" * number)
+        assert journal.verdict(call_key(b"verdict", number)) == verdict(number)
+    assert journal.completion(call_key(b"body", 50)) is None
+    assert journal.spent == Amounts(
+        sum(100 + n for n in range(50)), sum(15 + n for n in range(50)), 50
+    )
+    journal.close()
+
+
+def test_what_is_still_in_memory_is_found(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.call(line(1))
+    assert journal.completion(line(1).key) == line(1)
+    journal.close()
+
+
+def test_cut_at_any_byte_it_opens_with_the_whole_lines_before(tmp_path: Path) -> None:
+    whole = written(tmp_path / "whole", 4)
+    for cut in range(len(whole) + 1):
+        path = tmp_path / "cut"
+        path.write_bytes(whole[:cut])
+        journal = Journal(path)
+        kept = whole[:cut].count(b"\n")
+        assert journal.calls + journal.verdicts == max(0, kept - 1)
+        assert journal.spent.micros == sum(100 + n for n in range(journal.calls))
+        # What was cut is written again, and the file is whole.
+        for number in range(journal.calls, 4):
+            journal.call(line(number, "ä" * number))
+        journal.close()
+        again = Journal(path)
+        assert again.calls == 4
+        assert again.spent.micros == sum(100 + n for n in range(4))
+        again.close()
+        path.unlink()
+
+
+def test_a_line_damaged_inside_is_refused(tmp_path: Path) -> None:
+    whole = bytearray(written(tmp_path / "j", 3))
+    whole[whole.index(b"\n") + 5] = 0
+    (tmp_path / "j").write_bytes(whole)
+    with pytest.raises(JournalError, match="damaged"):
+        Journal(tmp_path / "j")
+
+
+def test_two_runs_cannot_share_a_journal(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    with pytest.raises(JournalError, match="in use"):
+        Journal(tmp_path / "j")
+    journal.close()
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "j").write_text('{"is":"journal","format":"other","version":1}\n')
+    with pytest.raises(JournalError, match="not a journal"):
+        Journal(tmp_path / "j")
+
+
+def test_a_promise_that_was_not_withdrawn_is_doubtful(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.promise(Amounts(500, 50, 5))
+    journal.call(line(1))
+    journal.flush()
+    copied = (tmp_path / "j").read_bytes()
+    journal.close()
+    (tmp_path / "killed").write_bytes(copied)
+    killed = Journal(tmp_path / "killed")
+    assert killed.doubtful == Amounts(500, 50, 5)
+    killed.close()
+    again = Journal(tmp_path / "killed")
+    assert again.doubtful == Amounts(500, 50, 5)
+    again.close()
+    closed = Journal(tmp_path / "j")
+    assert closed.doubtful == NOTHING
+    closed.close()
+
+
+def test_failed_calls_stay_on_the_bill(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.failed(
+        FailedLine(
+            key="k", question="q", node=1, model="m", why="timeout", cost=9, tokens=8, calls=1
+        )
+    )
+    journal.close()
+    again = Journal(tmp_path / "j")
+    assert again.doubtful == Amounts(9, 8, 1)
+    again.close()
+
+
+def test_the_kept_journal_of_version_1_is_still_read() -> None:
+    kept = Path(__file__).parent / "kept" / "journal-1.jsonl"
+    copy = kept.read_bytes()
+    journal = Journal(kept)
+    try:
+        assert journal.calls == 2
+        assert journal.verdicts == 1
+        assert journal.spent == Amounts(201, 31, 2)
+        assert journal.doubtful == Amounts(9, 8, 1)
+        assert journal.completion("c0ffee00c0ffee00c0ffee00c0ffee00").text == "ünï"  # type: ignore[union-attr]
+    finally:
+        journal.close()
+    assert kept.read_bytes() == copy

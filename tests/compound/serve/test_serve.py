@@ -1,0 +1,281 @@
+"""A served network, asked by the real `openai` package and by hand."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from parkade.compound.models.local import LocalModel
+from parkade.compound.network import BestOf, Generate, Operator
+from parkade.compound.run.budget import Budget
+from parkade.compound.run.running import Settings
+from parkade.compound.serve.answering import Answering
+from parkade.compound.serve.server import NetworkServer, serving
+from parkade.compound.values import Call
+from tests.compound.building import answering, names, priced, prompt
+
+NETWORK = BestOf(Generate("m", max_tokens=50), k=5, verify=lambda q, c: c.text.endswith("3"))
+
+
+def numbered() -> LocalModel:
+    return priced(lambda call: (f"{prompt(call)} {call.sample}", 10, 3))
+
+
+@asynccontextmanager
+async def served(
+    tmp_path: Path,
+    network: Operator = NETWORK,
+    model: LocalModel | None = None,
+    *,
+    budget: Budget | None = None,
+    key: str | None = None,
+) -> AsyncIterator[str]:
+    known = names({"m": model or numbered()})
+    settings = Settings(budget=budget or Budget())
+    server = NetworkServer(Answering(network, known, tmp_path, settings), "net", key)
+    async with serving(server, "127.0.0.1", 0) as url:
+        yield url
+
+
+def client(url: str, key: str = "none") -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0)
+
+
+def in_loop(work: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(100):
+            await work()
+
+    asyncio.run(bounded())
+
+
+def say(text: str) -> Any:
+    return [{"role": "system", "content": "be brief"}, {"role": "user", "content": text}]
+
+
+def test_openai_gets_the_network_s_answer_with_usage(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with served(tmp_path) as url, client(url) as asked:
+            told = await asked.chat.completions.create(model="net", messages=say("hi"))
+            assert told.choices[0].message.content == "hi 3"
+            assert told.choices[0].finish_reason == "stop"
+            assert told.usage is not None
+            assert told.usage.prompt_tokens >= 40
+            assert (
+                told.usage.total_tokens == told.usage.prompt_tokens + told.usage.completion_tokens
+            )
+            extra = told.model_extra["parkade"]  # type: ignore[index]
+            assert extra["accepted"] is True
+            assert extra["cost_micros"] > 0
+
+    in_loop(work)
+
+
+def test_openai_streams_the_answer_and_the_usage(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with served(tmp_path) as url, client(url) as asked:
+            stream = await asked.chat.completions.create(
+                model="net",
+                messages=say("long " * 50),
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+            pieces = [piece async for piece in stream]
+            text = "".join(p.choices[0].delta.content or "" for p in pieces if p.choices)
+            assert text == "long " * 50 + " 3"
+            assert len(pieces) > 5
+            assert pieces[-1].usage is not None
+            assert pieces[-2].choices[0].finish_reason == "stop"
+
+    in_loop(work)
+
+
+def test_the_conversation_goes_through_to_the_model(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    def record(call: Call) -> str:
+        seen.append(json.loads(call.body)["messages"])
+        return "x"
+
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
+    messages: Any = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": [{"type": "text", "text": "look"}, image]},
+    ]
+
+    async def work() -> None:
+        async with (
+            served(tmp_path, Generate("m"), answering(record)) as url,
+            client(url) as asked,
+        ):
+            await asked.chat.completions.create(model="net", messages=messages)
+
+    in_loop(work)
+    assert seen == [messages]
+
+
+def test_many_clients_at_once_get_each_their_own_answer(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with served(tmp_path) as url, client(url) as asked:
+            told = await asyncio.gather(
+                *(
+                    asked.chat.completions.create(model="net", messages=say(f"q{n}"))
+                    for n in range(30)
+                )
+            )
+            assert [each.choices[0].message.content for each in told] == [
+                f"q{n} 3" for n in range(30)
+            ]
+
+    in_loop(work)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "code"),
+    [
+        ({"model": "other"}, openai.NotFoundError, "model_not_found"),
+        ({"n": 3}, openai.BadRequestError, None),
+        ({"messages": []}, openai.BadRequestError, None),
+        ({"messages": [{"role": "system", "content": "x"}]}, openai.BadRequestError, None),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f"}}]},
+            openai.BadRequestError,
+            None,
+        ),
+    ],
+)
+def test_wrong_requests_raise_openai_s_own_errors(
+    tmp_path: Path, changed: dict[str, Any], error: type[openai.APIStatusError], code: str | None
+) -> None:
+    async def work() -> None:
+        async with served(tmp_path) as url, client(url) as asked:
+            asking: dict[str, Any] = {"model": "net", "messages": say("hi"), **changed}
+            with pytest.raises(error) as raised:
+                await asked.chat.completions.create(**asking)
+            assert raised.value.code == code
+
+    in_loop(work)
+
+
+def test_a_wrong_key_is_refused(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with served(tmp_path, key="right") as url:
+            async with client(url, "wrong") as asked:
+                with pytest.raises(openai.AuthenticationError):
+                    await asked.models.list()
+            async with client(url, "right") as asked:
+                assert [model.id async for model in asked.models.list()] == ["net"]
+
+    in_loop(work)
+
+
+def test_a_spent_budget_and_failing_models_raise_and_stream_errors(tmp_path: Path) -> None:
+    def broken(call: Call) -> str:
+        raise ZeroDivisionError("oops")
+
+    async def work() -> None:
+        async with served(tmp_path / "a", budget=Budget(calls=2)) as url, client(url) as asked:
+            with pytest.raises(openai.RateLimitError, match="budget"):
+                await asked.chat.completions.create(model="net", messages=say("hi"))
+        async with (
+            served(tmp_path / "b", Generate("m"), answering(broken)) as url,
+            client(url) as asked,
+        ):
+            with pytest.raises(openai.InternalServerError, match="oops"):
+                await asked.chat.completions.create(model="net", messages=say("hi"))
+            stream = await asked.chat.completions.create(
+                model="net", messages=say("hi"), stream=True
+            )
+            with pytest.raises(openai.APIError, match="oops"):
+                async for _ in stream:
+                    pass
+
+    in_loop(work)
+
+
+def test_an_abstaining_network_refuses_in_words(tmp_path: Path) -> None:
+    never = BestOf(Generate("m"), k=2, verify=lambda q, c: False, fallback="abstain")
+
+    async def work() -> None:
+        async with served(tmp_path, never) as url, client(url) as asked:
+            told = await asked.chat.completions.create(model="net", messages=say("hi"))
+            assert told.choices[0].message.content is None
+            assert told.choices[0].message.refusal == "no candidate was accepted"
+
+    in_loop(work)
+
+
+def test_a_client_that_goes_away_cancels_its_calls(tmp_path: Path) -> None:
+    async def work() -> None:
+        started, cancelled = asyncio.Event(), asyncio.Event()
+
+        async def slow(call: Call) -> str:
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+            return ""
+
+        async with (
+            served(tmp_path, Generate("m"), LocalModel("slow", slow)) as url,
+            client(url) as asked,
+        ):
+            asking = asyncio.create_task(
+                asked.chat.completions.create(model="net", messages=say("hi"))
+            )
+            await started.wait()
+            asking.cancel()
+            await cancelled.wait()
+
+    in_loop(work)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", b"404"),
+        (b"DELETE /v1/models HTTP/1.1\r\nHost: x\r\n\r\n", b"405"),
+        (
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n{x}",
+            b"400",
+        ),
+        (
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{",
+            b"400",
+        ),
+    ],
+)
+def test_what_is_no_request_gets_an_error_and_the_server_lives(
+    tmp_path: Path, sent: bytes, status: bytes
+) -> None:
+    async def work() -> None:
+        async with served(tmp_path) as url:
+            port = int(url.split(":")[2].split("/")[0])
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            writer.write_eof()
+            told = await reader.read()
+            assert told[9:12] == status
+            writer.close()
+            async with client(url) as asked:
+                told_well = await asked.chat.completions.create(model="net", messages=say("hi"))
+                assert told_well.choices[0].message.content == "hi 3"
+
+    in_loop(work)
+
+
+def test_equal_questions_are_answered_from_the_journal(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with served(tmp_path) as url, client(url) as asked:
+            for calls in (True, False):
+                told = await asked.chat.completions.create(model="net", messages=say("hi"))
+                assert bool(told.model_extra["parkade"]["calls"]) is calls  # type: ignore[index]
+
+    in_loop(work)

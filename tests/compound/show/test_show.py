@@ -1,0 +1,90 @@
+"""The trace of a question, as text and as a page."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from parkade.compound.network.notation import parse
+from parkade.compound.run.running import RUN
+from parkade.compound.show.page import as_page
+from parkade.compound.show.text import as_text
+from parkade.compound.show.trace import TraceError, read_trace
+from parkade.compound.values import Candidate, Question, Verdict
+from tests.compound.building import answering, ask, names, priced, run_network
+
+
+def says_why(question: Question, candidate: Candidate) -> Verdict:
+    is_accepted = candidate.text.endswith("3")
+    return Verdict(is_accepted=is_accepted, score=0.25, reason=f"it ends with {candidate.text[-1]}")
+
+
+def finished(tmp_path: Path, text: str = "12B(E@m(m=50))@v + 2E@j >> M") -> Path:
+    models = {
+        "m": priced(lambda call: (f"<b>answer</b> {call.sample}", 10, 3)),
+        "j": answering(lambda call: "other", "j"),
+    }
+    known = names(models, verifiers={"v": says_why})
+    run_network(parse(text), [ask(1), ask(2)], known, tmp_path)
+    return tmp_path
+
+
+def test_the_trace_holds_every_call_verdict_and_cost_of_its_question(tmp_path: Path) -> None:
+    out = finished(tmp_path, "12B(E@m(m=50))@v(parallel=1)")
+    trace = read_trace(out, "q1")
+    assert [part.label for part in trace.parts] == [
+        "best of 12: verified by v, first accepted",
+        "generate: 12 × m",
+    ]
+    assert trace.calls == 4
+    assert trace.cost == 4 * 16
+    given = [c.verdicts[0].accepted for c in trace.parts[1].candidates]
+    assert given == [False, False, False, True]
+    assert trace.result is not None
+    assert trace.result.answer == "<b>answer</b> 3"
+
+
+def test_text_marks_the_answer_and_says_why_others_were_rejected(tmp_path: Path) -> None:
+    shown = as_text(read_trace(finished(tmp_path, "12B(E@m(m=50))@v(parallel=1)"), "q1"))
+    assert "→✓ m#3" in shown
+    assert "it ends with 0" in shown
+    assert "0.000064 for 4 calls" in shown
+
+
+class Checked(HTMLParser):
+    """Every tag that is opened is closed, and nothing is loaded or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        assert not {name for name, _ in attrs} & {"src", "href", "onclick"}
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_needs_nothing_and_escapes_what_models_say(tmp_path: Path) -> None:
+    page = as_page(read_trace(finished(tmp_path), "q1"))
+    parser = Checked()
+    parser.feed(page)
+    assert parser.open == []
+    assert not parser.seen & {"script", "img", "link", "iframe", "b>"}
+    assert "&lt;b&gt;answer&lt;/b&gt;" in page
+    assert "<b>answer" not in page
+
+
+def test_an_unknown_question_and_a_folder_without_a_run_are_said(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="no folder of a run"):
+        read_trace(tmp_path, "q1")
+    out = finished(tmp_path)
+    with pytest.raises(TraceError, match="nothing of a question 'q9'"):
+        read_trace(out, "q9")
+    (out / RUN).write_text("{")
+    with pytest.raises(TraceError, match="cannot be read"):
+        read_trace(out, "q1")

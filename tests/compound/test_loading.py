@@ -1,0 +1,150 @@
+"""Network files and question files: what they say, and how they are wrong."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from parkade.compound.loading import load
+from parkade.compound.models.openai import OpenAIModel
+from parkade.compound.network import NetworkError
+from parkade.compound.network.notation import parse
+from parkade.compound.questions import QuestionError, count_questions, read_questions
+from tests.compound.building import run_network
+
+FULL = """
+models:
+  small: {url: "http://127.0.0.1:8000/v1", model: qwen, max_tokens: 512, concurrency: 9}
+  big:
+    url: [https://one.example/v1, https://two.example/v1]
+    model: large
+    key_env: BIG_KEY
+    price: {input: "2.50", output: 10, as_of: 2026-01-15}
+  rule: {function: "rules.py:answer", version: 2}
+  past: {recorded: past.jsonl, wraps: true}
+  later: {batch: requests.jsonl, model: x}
+verifiers:
+  even: {function: "rules.py:is_even"}
+  ends: {make: "rules.py:Ends", letter: "2"}
+  judge: {model_verifier: {model: small, votes: 3}}
+functions: {normal: "rules.py:normal"}
+network: "2E@rule >> V@even >> M@normal"
+"""
+RULES = """
+def answer(call): return str(call.sample)
+class Ends:
+    name = "ends"
+    def __init__(self, letter): self.letter = letter
+    def version(self): return "1"
+    async def verify(self, question, candidate):
+        from parkade.compound.values import Verdict
+        return Verdict(is_accepted=candidate.text.endswith(self.letter))
+def is_even(question, candidate): return int(candidate.text) % 2 == 0
+def normal(question, candidate): return candidate.text
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "rules.py").write_text(RULES)
+    (tmp_path / "past.jsonl").write_text('{"prompt": "p", "answers": ["a"]}\n')
+    (tmp_path / "net.yaml").write_text(FULL)
+    return tmp_path
+
+
+def test_a_file_with_everything_loads_and_runs(folder: Path) -> None:
+    loaded = load(folder / "net.yaml")
+    big = loaded.names.models["big"]
+    assert isinstance(big, OpenAIModel)
+    assert big.price is not None
+    assert big.price.input_micros_per_million == 2_500_000
+    assert big.price.as_of == "2026-01-15"
+    assert loaded.names.models["small"].limits.concurrency == 9
+    assert loaded.names.models["rule"].identity == "local/rule@2"
+    (folder / "q.jsonl").write_text('{"prompt": "x"}\n')
+    questions = read_questions(folder / "q.jsonl")
+    _, results = run_network(loaded.network, questions, loaded.names, folder / "out")
+    assert results["1"].answer == "0"
+
+
+def test_a_verifier_object_is_made_with_its_fields(folder: Path) -> None:
+    text = FULL.replace("2E@rule >> V@even >> M@normal", "9B(E@rule)@ends(parallel=1)")
+    (folder / "net.yaml").write_text(text)
+    (folder / "q.jsonl").write_text('{"prompt": "x"}\n')
+    loaded = load(folder / "net.yaml")
+    questions = read_questions(folder / "q.jsonl")
+    _, results = run_network(loaded.network, questions, loaded.names, folder / "out")
+    assert results["1"].answer == "2"
+
+
+def test_a_price_may_be_named_and_has_its_date(tmp_path: Path) -> None:
+    text = "network: E@a\nmodels: {a: {url: 'http://x/v1', model: m, price: %s}}"
+    (tmp_path / "net.yaml").write_text(text % "gpt-4o-mini")
+    price = load(tmp_path / "net.yaml").names.models["a"].price
+    assert price is not None
+    assert (price.input_micros_per_million, price.output_micros_per_million) == (150_000, 600_000)
+    assert price.as_of == "2024-07-18"
+    (tmp_path / "net.yaml").write_text(text % "unheard-of")
+    with pytest.raises(NetworkError, match="no price of 'unheard-of'"):
+        load(tmp_path / "net.yaml")
+
+
+def test_a_python_file_is_a_network_too(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from parkade.compound.models.local import LocalModel\n"
+        "models = {'m': LocalModel('m', lambda call: 'x')}\n"
+        "network = '3E@m >> M'\n"
+    )
+    assert load(tmp_path / "net.py").network == parse("3E@m >> M")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("models: {}", "network"),
+        ("network: 5E@a\nmodel: {}", "no section 'model'"),
+        ("network: [", "not YAML"),
+        ("network: E@a\nmodels: {a: 3}", "models.a"),
+        ("network: E@a\nmodels: {a: {}}", "one of"),
+        ("network: E@a\nmodels: {a: {url: 'ftp://x', model: m}}", "no URL"),
+        ("network: E@a\nmodels: {a: {url: 'http://x', model: m, api_key: s}}", "key_env"),
+        (
+            "network: E@a\nmodels: {a: {url: 'http://x', model: m, headers: {Authorization: s}}}",
+            "key_env",
+        ),
+        ("network: E@a\nmodels: {a: {url: 'http://u:p@x', model: m}}", "key_env"),
+        ("network: E@a\nmodels: {a: {url: 'http://x', model: m, oops: 1}}", "oops"),
+        (
+            "network: E@a\nmodels: {a: {url: 'http://x', model: m, price: {input: x, output: 1}}}",
+            "price",
+        ),
+        ("network: E@a\nmodels: {a: {function: 'rules.py:nothing'}}", "no function"),
+        ("network: E@a\nmodels: {a: {function: rules.py}}", "file.py:function"),
+        ("network: E@a\nmodels: {a: {recorded: nothing.jsonl}}", "nothing.jsonl"),
+        ("network: E@a\nverifiers: {v: {exact: 1}}", "verifiers.v"),
+        ("network: E@a\nverifiers: {v: {make: 'rules.py:Ends', oops: 1}}", "oops"),
+    ],
+)
+def test_a_wrong_file_says_where(folder: Path, text: str, says: str) -> None:
+    (folder / "wrong.yaml").write_text(text)
+    with pytest.raises(NetworkError, match=says):
+        load(folder / "wrong.yaml")
+
+
+def test_questions_keep_their_fields_and_their_ids(tmp_path: Path) -> None:
+    rows = b'{"task_id": "H/1", "problem": "p", "test": "t"}\n\n{"question": "q", "answer": 3}\n'
+    (tmp_path / "q.jsonl").write_bytes(rows)
+    with gzip.open(tmp_path / "q.jsonl.gz", "wb") as file:
+        file.write(rows)
+    for name in ("q.jsonl", "q.jsonl.gz"):
+        one, two = read_questions(tmp_path / name)
+        assert (one.id, one.prompt, one.fields) == ("H/1", "p", {"test": "t"})
+        assert (two.id, two.prompt, two.fields) == ("3", "q", {"answer": 3})
+        assert count_questions(tmp_path / name) == 2
+
+
+@pytest.mark.parametrize("row", ["{", "[]", '{"id": 3}', '{"prompt": 3}'])
+def test_a_wrong_question_is_named_by_its_line(tmp_path: Path, row: str) -> None:
+    (tmp_path / "q.jsonl").write_text(f'{{"prompt": "x"}}\n{row}\n')
+    with pytest.raises(QuestionError, match="line 2"):
+        list(read_questions(tmp_path / "q.jsonl"))

@@ -1,0 +1,50 @@
+"""DSPy and Inspect ask a served network as if it were one model; run in their own environment.
+
+python tools/clients/ask.py http://127.0.0.1:8400/v1
+"""
+
+import os
+import sys
+import tempfile
+
+
+def with_dspy(url: str) -> None:
+    """A DSPy program whose language model is the network."""
+    import dspy
+
+    dspy.configure(lm=dspy.LM("openai/net", api_base=url, api_key="none", cache=False))
+    told = dspy.Predict("question -> answer")(question="What is 6 times 7?")
+    assert "42" in told.answer, told
+    print("DSPy:", told.answer)
+
+
+def with_inspect(url: str) -> None:
+    """An Inspect evaluation of the network, scored by Inspect."""
+    os.environ["OPENAI_BASE_URL"] = url
+    os.environ["OPENAI_API_KEY"] = "none"
+    from inspect_ai import Task
+    from inspect_ai import eval as evaluate
+    from inspect_ai.dataset import Sample
+    from inspect_ai.scorer import includes
+    from inspect_ai.solver import generate
+
+    samples = [Sample(input=f"What is {n} times 7?", target=str(7 * n)) for n in range(5)]
+    task = Task(dataset=samples, solver=generate(), scorer=includes())
+    with tempfile.TemporaryDirectory() as logs:
+        (log,) = evaluate(
+            task,
+            model="openai/net",
+            model_args={"responses_api": False},
+            log_dir=logs,
+            display="none",
+        )
+    assert log.status == "success", log.error
+    assert log.results is not None
+    accuracy = log.results.scores[0].metrics["accuracy"].value
+    assert accuracy == 1.0, accuracy
+    print("Inspect: accuracy", accuracy)
+
+
+if __name__ == "__main__":
+    with_dspy(sys.argv[1])
+    with_inspect(sys.argv[1])
