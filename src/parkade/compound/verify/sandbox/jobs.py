@@ -16,8 +16,8 @@ from parkade.compound.verify.sandbox.limits import SECOND_US, Limits
 
 MOST_REASON = 1_500
 MOST_JOB_BYTES = 8 << 20
-#: The kernel ends a process at its limit of CPU time, rounded to its clock's ticks.
-CPU_TOLERANCE_US = SECOND_US // 10
+#: The kernel counts by its ticks when it ends a process, exactly when it reports; they differ.
+LEAST_CPU_SHARE = 0.5
 
 
 class TestJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,7 +178,7 @@ def ending(reply: Reply, limits: Limits) -> Ending:
         return Ending(reply.end)
     if reply.status == 0 or reply.is_killed:
         return Ending.FINISHED
-    is_spent = reply.cpu_us >= limits.cpu_seconds * SECOND_US - CPU_TOLERANCE_US
+    is_spent = reply.cpu_us >= LEAST_CPU_SHARE * limits.cpu_seconds * SECOND_US
     is_cpu = reply.status == -signal.SIGKILL and is_spent
     return Ending.CPU if is_cpu else Ending.CRASHED
 
@@ -237,8 +237,9 @@ def _answer(said: dict[str, Any]) -> Answer:
     match said:
         case {"value": data}:
             return Returned(data=data)
-        case {"raised": [str(kind), [message, *_], str(name)]}:
-            return Raised(kind=kind[:100], message=str(message)[:MOST_REASON], name=name[:100])
+        case {"raised": [str(kind), [*parts], str(name)]}:
+            message = str(parts[0]) if len(parts) == 1 else str(tuple(parts))
+            return Raised(kind=kind[:100], message=message[:MOST_REASON], name=name[:100])
         case {"unsendable": str(what)}:
             return Silent(why=f"gave {what[:MOST_REASON]}")
         case _:

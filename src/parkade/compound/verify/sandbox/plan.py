@@ -81,10 +81,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(said).decode()
 
 
-def plan(python: Python, *, room: int, allow_unsandboxed: str | None = None) -> Plan:
+def plan(python: Python, *, room: int, is_root: bool, allow_unsandboxed: str | None = None) -> Plan:
     """How to start a room on this machine; `SandboxUnavailable` if bubblewrap is not installed.
 
-    `room` is its number among those of this process, below `MOST_ROOMS`. `allow_unsandboxed` must
+    `room` is its number among those of this process, below `MOST_ROOMS`; `is_root` says whose
+    command it will be. `allow_unsandboxed` must
     be `ACCEPTANCE`, word for word; it counts only without bubblewrap.
     """
     assert 0 <= room < MOST_ROOMS
@@ -95,7 +96,6 @@ def plan(python: Python, *, room: int, allow_unsandboxed: str | None = None) -> 
         if allow_unsandboxed is None:
             raise SandboxUnavailable("the program bwrap is not installed")
         return _unsandboxed(python)
-    is_root = os.geteuid() == 0
     rights = _root_rights() if is_root else _user_rights()
     command = (program, *rights, *_sights(python, _folder()), "--", *_zygote(python, PACKAGE))
     return Plan(
@@ -126,12 +126,19 @@ def _sights(python: Python, folder: Path) -> tuple[str, ...]:
         "--ro-bind", "/usr", "/usr", *_libraries(),
     ]  # fmt: skip
     if not python.prefix.is_relative_to("/usr"):
-        arguments += ["--ro-bind", str(python.prefix), str(python.prefix)]
-    arguments += ["--ro-bind", str(folder), f"{PACKAGE}/{INSIDE}"]
+        arguments += _seen(python.prefix, python.prefix)
+    arguments += _seen(folder, Path(PACKAGE) / INSIDE)
     arguments += ["--proc", "/proc", "--dir", "/tmp", "--dir", "/dev"]
     for device in ("null", "urandom"):
         arguments += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     return (*arguments, "--remount-ro", "/", "--chdir", "/tmp")
+
+
+def _seen(source: Path, target: Path) -> list[str]:
+    """A folder, and above it folders that any user may pass; bubblewrap's own are for root only."""
+    above = [str(path) for path in reversed(target.parents) if path != Path("/")]
+    passable = [part for path in above for part in ("--perms", "0755", "--dir", path)]
+    return [*passable, "--ro-bind", str(source), str(target)]
 
 
 def _libraries() -> list[str]:

@@ -105,6 +105,10 @@ class Sandbox:
         while self._idle:
             self._end(*self._idle.pop())
 
+    def processes(self) -> tuple[int, ...]:
+        """The outermost process of each idle room."""
+        return tuple(room.pid for _, room in self._idle)
+
     async def test(self, job: TestJob, limits: Limits | None = None) -> TestOutcome:
         """Runs code against its tests; raises `UnfitTests`, `JobTooLarge`, `SandboxUnavailable`."""
         bounds = limits or self.limits
@@ -159,7 +163,10 @@ class Sandbox:
             raise
 
     def _plan(self, number: int) -> Plan:
-        return plan(self._python, room=number, allow_unsandboxed=self._allow_unsandboxed)
+        is_root = os.geteuid() == 0
+        return plan(
+            self._python, room=number, is_root=is_root, allow_unsandboxed=self._allow_unsandboxed
+        )
 
     def _put_back(self, number: int, room: Room) -> None:
         if room.is_open and not self._is_closed:

@@ -7,9 +7,11 @@ is closed, and never used again; the pool opens another.
 import asyncio
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import tempfile
+from pathlib import Path
 from typing import IO
 
 import msgspec
@@ -23,6 +25,8 @@ from parkade.compound.verify.sandbox.plan import Plan
 START_SECONDS = 60
 #: Beyond a job's wall time, before the room itself is given up: a loaded machine is slow.
 PATIENCE_SECONDS = 30
+#: For bubblewrap to end after its zygote was killed.
+END_SECONDS = 10
 MOST_REPLY_BYTES = 1 << 16
 MOST_COMPLAINT_BYTES = 2_000
 
@@ -38,10 +42,16 @@ class Room:
         self, process: subprocess.Popen[bytes], control: socket.socket, tests: socket.socket
     ) -> None:
         self._process = process
+        self._zygote: int | None = None
         self._control = control
         self._tests = tests
         self._numbers = itertools.count(1)
         self.is_open = True
+
+    @property
+    def pid(self) -> int:
+        """Of the outermost process."""
+        return self._process.pid
 
     async def serve(self, job: Job, limits: Limits) -> tuple[Reply, bytes]:
         """The zygote's reply and the stream of what was said; closes the room if in doubt."""
@@ -76,6 +86,7 @@ class Room:
         """What the walls let through, as the zygote found; empty if they stand."""
         async with asyncio.timeout(START_SECONDS):
             found = msgspec.json.decode(await self._receive(MOST_REPLY_BYTES))
+        self._zygote = _child(self._process.pid)
         breaches: list[str] = found["breaches"]
         return breaches
 
@@ -101,8 +112,19 @@ class Room:
             self.is_open = False
             self._control.close()
             self._tests.close()
-            self._process.kill()
-            self._process.wait()
+            self._kill()
+
+    def _kill(self) -> None:
+        """The zygote first, so that bubblewrap, which waits for it, leaves no process unwaited."""
+        if self._zygote is not None:
+            signal.pidfd_send_signal(self._zygote, signal.SIGKILL)
+            os.close(self._zygote)
+            try:
+                self._process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                pass
+        self._process.kill()
+        self._process.wait()
 
 
 async def open_room(plan: Plan) -> Room:
@@ -122,6 +144,15 @@ async def open_room(plan: Plan) -> Room:
         if breaches:
             raise SandboxUnavailable(f"a jailed process {', '.join(breaches)}")
     return room
+
+
+def _child(pid: int) -> int | None:
+    """A descriptor of the only child of a process; None if it has none."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    try:
+        return os.pidfd_open(int(children.read_text().split()[0]))
+    except (OSError, IndexError):
+        return None
 
 
 def _start(plan: Plan, complaints: IO[bytes]) -> Room:

@@ -27,10 +27,7 @@ def serve(channel: int, source: str, names: list[str], most: int) -> None:
     """Runs the code and answers calls until the other end closes. `most` bounds a call."""
     module = _open(channel, source, names)
     while module is not None:
-        try:
-            name, arguments, keywords = plain.loads(frames.receive(channel, most))
-        except frames.Ended:
-            return
+        name, arguments, keywords = plain.loads(frames.receive(channel, most))
         frames.send(channel, frames.dump(_answer(module, name, arguments, keywords)))
 
 

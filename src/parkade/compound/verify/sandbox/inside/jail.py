@@ -99,7 +99,10 @@ def _live(walls: Walls, bounds: Bounds, seat: int, keep: tuple[int, ...], work: 
         except OSError as error:
             frames.send(kept[0], frames.dump([f"cannot be jailed: {error}"]))
             return
-        work(kept)
+        try:
+            work(kept)
+        except frames.Ended:
+            pass
         code = 0
     finally:
         os._exit(code)
