@@ -24,18 +24,19 @@ for fd in range(256):
         except OSError: break
 """
 
-#: Reads every page of memory near its own objects; the pattern does not match its own text.
+#: Reads all memory near its own objects and near the end of the heap; the pattern does not match its own text.
 SEARCH_MEMORY = """
 import ctypes, os, re
 def f(x):
     libc = ctypes.CDLL(None)
     libc.write.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
     hear, say = os.pipe()
-    near = {id(object()) >> 21, id([]) >> 21, id(f) >> 21, id(__import__('json')) >> 21}
+    libc.sbrk.restype = ctypes.c_void_p
+    near = {at >> 21 for at in (id(object()), id([]), id(f), libc.sbrk(0))}
     for chunk in sorted({one + step for one in near for step in range(-16, 17)}):
         for page in range(chunk << 21, (chunk + 1) << 21, 4096):
-            if libc.write(say, page, 4096) == 4096:
-                if re.search(rb'MARKER-OF-[T]HE-TESTS', os.read(hear, 4096)): return x + 1
+            if (count := libc.write(say, page, 4200)) > 0:
+                if re.search(rb'MARKER-OF-[T]HE-TESTS', os.read(hear, count)): return x + 1
     return 0
 """
 

@@ -20,4 +20,4 @@ class UnfitTests(Exception):
 
 
 class JobTooLarge(Exception):
-    """The code and tests of a job are longer than a sandbox takes; the message names the bound."""
+    """The code and calls of a job are longer than a sandbox takes; the message says the bound."""

@@ -165,10 +165,10 @@ def on_wire(job: Job, number: int, limits: Limits) -> tuple[bytes, bytes]:
         case _:
             assert_never(job)
     body = frames.dump(head)
-    if max(len(body), len(tests)) > MOST_JOB_BYTES:
-        raise JobTooLarge(
-            f"a job of more than {MOST_JOB_BYTES} bytes; shorten code, tests or calls"
-        )
+    if len(tests) > MOST_JOB_BYTES:
+        raise UnfitTests(f"tests of {len(tests)} bytes, where at most {MOST_JOB_BYTES} are taken")
+    if len(body) > MOST_JOB_BYTES:
+        raise JobTooLarge(f"code of {len(body)} bytes, where at most {MOST_JOB_BYTES} are taken")
     return body, tests
 
 

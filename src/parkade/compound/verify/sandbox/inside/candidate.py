@@ -4,7 +4,7 @@ It knows the code and the arguments of the calls, and nothing of the tests. Its 
 the tests or to the zygote; whatever the code writes there is an answer of the code, right or
 wrong, and never a verdict.
 
-    first message   {"ready": {name: "function" | "missing" | {"value": …}}}
+    first message   {"ready": {name: "function" | "missing" | {"value": …} | {"module": name}}}
                     or {"raised": …} if the code failed
     a call          [name, arguments, keyword arguments], as `plain` encodes them
     its answer      {"value": …}, with "changed": arguments if the call changed them in place;
@@ -58,6 +58,8 @@ def _kind(module: types.ModuleType, name: str) -> Any:
         return "missing"
     if callable(value):
         return "function"
+    if isinstance(value, types.ModuleType):
+        return {"module": value.__name__}
     try:
         return {"value": plain.encode(value)}
     except plain.Unsendable:

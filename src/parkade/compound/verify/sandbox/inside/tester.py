@@ -16,8 +16,10 @@ The verdict is {"kind", "reason"}, kind being one of
 """
 
 import builtins
+import importlib
 import json
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -82,6 +84,8 @@ def _under_test(channel: int, names: list[str], most: int) -> dict[str, Any]:
                 found[name] = _proxy(channel, name, most)
             case {"value": data}:
                 found[name] = _plain(data)
+            case {"module": str(module)} if module in sys.stdlib_module_names:
+                found[name] = importlib.import_module(module)
             case _:
                 raise _Decided("failed", f"the code defines no {name}")
     return found

@@ -1,0 +1,202 @@
+"""Any command as a verifier: a simulator, a compiler, a proof checker, a test suite.
+
+Contract, version 1 (`tests/compound/verify/kept/command-v1.json` has an example that stays valid).
+The command is started once for each candidate, without a shell, and gets one line of JSON on its
+standard input:
+
+    {"version": 1, "question": {"id", "prompt", "fields"}, "candidate": {"text", "model", "sample"}}
+
+It answers by its exit code, and may say more by one line of JSON, its last, on standard output:
+
+    exit 0                    accepted, unless the line says otherwise
+    exit 1                    rejected
+    any other, or a signal    the verifier is broken: an error, and no verdict
+
+    {"is_accepted": bool, "score": number or null, "reason": text}     each key may be left out
+
+Other output is ignored. A command that runs out of time, or writes too much, rejects the candidate.
+It is the user's own program and runs with the user's rights; the candidate's text is data to it.
+When it ends, or its time does, its process group is killed.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from parkade.compound.values import MAX_REASON, Candidate, Question, Verdict
+
+CONTRACT = 1
+ACCEPTED, REJECTED = 0, 1
+MOST_OUTPUT_BYTES = 1 << 20
+MOST_COMPLAINT_BYTES = 1 << 16
+MOST_SHOWN = 500
+
+#: Of this program's environment, what a command sees; the rest may hold secrets.
+KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
+
+
+class CommandBroken(Exception):
+    """A verifier's command cannot be started, or failed; the message says how it ended."""
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """The line of JSON that a command may write."""
+
+    is_accepted: bool | None = None
+    score: float | None = None
+    reason: str = ""
+
+
+class CommandVerifier:
+    """Accepts what a command accepts."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        name: str | None = None,
+        version: str = "",
+        wall_us: int = 60_000_000,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        at_once: int | None = None,
+    ) -> None:
+        """`environment` is added to `KEPT_ENVIRONMENT`; at most `at_once` run at a time.
+
+        `version` must change when the command's verdicts do: its files are not looked at.
+        """
+        if not command:
+            raise ValueError("a command has at least one word")
+        self.name = name or Path(command[0]).name
+        self._command = tuple(command)
+        self._version = version
+        self._wall_us = wall_us
+        kept = {key: os.environ[key] for key in KEPT_ENVIRONMENT if key in os.environ}
+        self._environment = kept | dict(environment or {})
+        self._folder = folder
+        self._free = asyncio.Semaphore(at_once or len(os.sched_getaffinity(0)))
+
+    def version(self) -> str:
+        """A digest of the contract, the command's words, its time, and the version given."""
+        parts = [str(CONTRACT), self._version, str(self._wall_us), *self._command]
+        return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+
+    async def verify(self, question: Question, candidate: Candidate) -> Verdict:
+        """The command's verdict; `CommandBroken` if it has none."""
+        asked = request(question, candidate)
+        async with self._free:
+            process = await self._start()
+            try:
+                async with asyncio.timeout(self._wall_us / 1e6):
+                    said = await _converse(process, asked)
+            except TimeoutError:
+                reason = f"{self.name} took longer than {self._wall_us / 1e6:g} s"
+                return Verdict(is_accepted=False, reason=reason)
+            finally:
+                await _end(process)
+        if said is None:
+            reason = f"{self.name} wrote more than {MOST_OUTPUT_BYTES} bytes"
+            return Verdict(is_accepted=False, reason=reason)
+        return verdict(self.name, process.returncode, *said)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=self._environment,
+                cwd=self._folder,
+                start_new_session=True,
+                limit=MOST_OUTPUT_BYTES,
+            )
+        except OSError as error:
+            raise CommandBroken(f"{self.name} cannot be started: {error}") from error
+
+
+def request(question: Question, candidate: Candidate) -> bytes:
+    """The line that a command reads."""
+    said: dict[str, Any] = {
+        "version": CONTRACT,
+        "question": msgspec.to_builtins(question),
+        "candidate": {
+            "text": candidate.text,
+            "model": candidate.model,
+            "sample": candidate.sample,
+        },
+    }
+    return json.dumps(said).encode() + b"\n"
+
+
+def verdict(name: str, code: int | None, output: bytes, complaint: bytes) -> Verdict:
+    """What a command said by its exit code and its last line; `CommandBroken` for other codes."""
+    if code not in (ACCEPTED, REJECTED):
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        last = complaint.decode(errors="replace").strip()[-MOST_SHOWN:]
+        raise CommandBroken(f"{name} ended with {how}: {last or 'it said nothing'}")
+    said = _said(name, output)
+    is_accepted = code == ACCEPTED if said.is_accepted is None else said.is_accepted
+    if is_accepted and code == REJECTED:
+        raise CommandBroken(f"{name} says that it accepts, and ends with exit code {code}")
+    return Verdict(is_accepted=is_accepted, score=said.score, reason=said.reason[:MAX_REASON])
+
+
+def _said(name: str, output: bytes) -> Said:
+    lines = output.strip().splitlines()
+    if not lines or not lines[-1].lstrip().startswith(b"{"):
+        return Said()
+    try:
+        return msgspec.json.decode(lines[-1], type=Said)
+    except msgspec.MsgspecError as error:
+        raise CommandBroken(f"{name} wrote a verdict that cannot be read: {error}") from error
+
+
+async def _converse(
+    process: asyncio.subprocess.Process, asked: bytes
+) -> tuple[bytes, bytes] | None:
+    """Output and complaints once the command has ended; None if it wrote too much."""
+    assert process.stdin and process.stdout and process.stderr
+    output, complaint, _ = await asyncio.gather(
+        _read(process.stdout, MOST_OUTPUT_BYTES),
+        _read(process.stderr, MOST_COMPLAINT_BYTES),
+        _write(process.stdin, asked),
+    )
+    if len(output) > MOST_OUTPUT_BYTES:
+        return None
+    await process.wait()
+    return output, complaint
+
+
+async def _read(stream: asyncio.StreamReader, most: int) -> bytes:
+    """All that is written, up to one byte more than `most`; then no more is read."""
+    found = bytearray()
+    while len(found) <= most and (part := await stream.read(1 << 16)):
+        found += part
+    return bytes(found)
+
+
+async def _write(stream: asyncio.StreamWriter, asked: bytes) -> None:
+    try:
+        stream.write(asked)
+        await stream.drain()
+        stream.close()
+        await stream.wait_closed()
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kills the process group, whether or not its first process has ended."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    await process.wait()
