@@ -38,6 +38,10 @@ MOST_OUTPUT_BYTES = 1 << 20
 MOST_COMPLAINT_BYTES = 1 << 16
 MOST_SHOWN = 500
 
+#: After the end of a command, for what is still in its pipes.
+PIPES_SECONDS = 1.0
+INPUT, OUTPUT, ERRORS = 0, 1, 2
+
 #: Of this program's environment, what a command sees; the rest may hold secrets.
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
 
@@ -92,31 +96,29 @@ class CommandVerifier:
         """The command's verdict; `CommandBroken` if it has none."""
         asked = request(question, candidate)
         async with self._free:
-            process = await self._start()
+            transport, talk = await self._start()
             try:
                 async with asyncio.timeout(self._wall_us / 1e6):
-                    said = await _converse(process, asked)
+                    await talk.converse(asked)
             except TimeoutError:
                 reason = f"{self.name} took longer than {self._wall_us / 1e6:g} s"
                 return Verdict(is_accepted=False, reason=reason)
             finally:
-                await _end(process)
-        if said is None:
+                await _end(transport, talk)
+        if talk.is_too_long:
             reason = f"{self.name} wrote more than {MOST_OUTPUT_BYTES} bytes"
             return Verdict(is_accepted=False, reason=reason)
-        return verdict(self.name, process.returncode, *said)
+        return verdict(self.name, transport.get_returncode(), talk.said(OUTPUT), talk.said(ERRORS))
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    async def _start(self) -> tuple[asyncio.SubprocessTransport, "_Talk"]:
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.create_subprocess_exec(
+            return await loop.subprocess_exec(
+                _Talk,
                 *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
                 env=self._environment,
                 cwd=self._folder,
                 start_new_session=True,
-                limit=MOST_OUTPUT_BYTES,
             )
         except OSError as error:
             raise CommandBroken(f"{self.name} cannot be started: {error}") from error
@@ -159,44 +161,75 @@ def _said(name: str, output: bytes) -> Said:
         raise CommandBroken(f"{name} wrote a verdict that cannot be read: {error}") from error
 
 
-async def _converse(
-    process: asyncio.subprocess.Process, asked: bytes
-) -> tuple[bytes, bytes] | None:
-    """Output and complaints once the command has ended; None if it wrote too much."""
-    assert process.stdin and process.stdout and process.stderr
-    output, complaint, _ = await asyncio.gather(
-        _read(process.stdout, MOST_OUTPUT_BYTES),
-        _read(process.stderr, MOST_COMPLAINT_BYTES),
-        _write(process.stdin, asked),
-    )
-    if len(output) > MOST_OUTPUT_BYTES:
-        return None
-    await process.wait()
-    return output, complaint
+class _Talk(asyncio.SubprocessProtocol):
+    """What is said to a process and by it, bounded; over when it ended or wrote too much."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.is_too_long = False
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self._is_over: asyncio.Future[None] = loop.create_future()
+        self._said = {OUTPUT: bytearray(), ERRORS: bytearray()}
+        self._open = {OUTPUT, ERRORS}
+        self._transport: asyncio.SubprocessTransport | None = None
+
+    def said(self, descriptor: int) -> bytes:
+        """What came through standard output or standard error."""
+        return bytes(self._said[descriptor])
+
+    async def converse(self, asked: bytes) -> None:
+        """Writes the request; returns when the process has ended, or wrote too much."""
+        assert self._transport is not None
+        stdin = self._transport.get_pipe_transport(INPUT)
+        assert isinstance(stdin, asyncio.WriteTransport)
+        stdin.write(asked)
+        stdin.close()
+        await self._is_over
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.SubprocessTransport)
+        self._transport = transport
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        said = self._said[fd]
+        room = (MOST_OUTPUT_BYTES if fd == OUTPUT else MOST_COMPLAINT_BYTES) - len(said)
+        said += data[:room]
+        if len(data) > room and fd == OUTPUT:
+            self.is_too_long = True
+            self._finish()
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
+        self._open.discard(fd)
+        self._look()
+
+    def process_exited(self) -> None:
+        """Children may hold its pipes: they end with it, so that the pipes close."""
+        assert self._transport is not None
+        _kill_group(self._transport.get_pid())
+        if not self.ended.done():
+            self.ended.set_result(None)
+        asyncio.get_running_loop().call_later(PIPES_SECONDS, self._finish)
+        self._look()
+
+    def _look(self) -> None:
+        if self.ended.done() and not self._open:
+            self._finish()
+
+    def _finish(self) -> None:
+        if not self._is_over.done():
+            self._is_over.set_result(None)
 
 
-async def _read(stream: asyncio.StreamReader, most: int) -> bytes:
-    """All that is written, up to one byte more than `most`; then no more is read."""
-    found = bytearray()
-    while len(found) <= most and (part := await stream.read(1 << 16)):
-        found += part
-    return bytes(found)
-
-
-async def _write(stream: asyncio.StreamWriter, asked: bytes) -> None:
+def _kill_group(pid: int) -> None:
     try:
-        stream.write(asked)
-        await stream.drain()
-        stream.close()
-        await stream.wait_closed()
-    except (BrokenPipeError, ConnectionResetError):
-        pass
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kills the process group, whether or not its first process has ended."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
-    await process.wait()
+
+
+async def _end(transport: asyncio.SubprocessTransport, talk: _Talk) -> None:
+    """Kills the process group if its first process has not ended, and waits for that."""
+    if transport.get_returncode() is None:
+        _kill_group(transport.get_pid())
+    await asyncio.shield(talk.ended)
+    transport.close()

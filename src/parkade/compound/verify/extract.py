@@ -52,7 +52,7 @@ def after_marker(text: str, marker: str = "####") -> str | None:
 def boxed(text: str) -> str | None:
     r"""What stands in the last `\boxed{…}` or `\fbox{…}`, braces balanced; also `\boxed 5`."""
     tail = _tail(text)
-    places = list(re.finditer(r"\\f?boxed\b\s*", tail))
+    places = list(re.finditer(r"\\(?:boxed|fbox)\b\s*", tail))
     if not places:
         return None
     at = places[-1].end()

@@ -24,7 +24,8 @@ for fd in range(256):
         except OSError: break
 """
 
-#: Reads all memory near its own objects and near the end of the heap; the pattern does not match its own text.
+#: Reads all memory near its own objects and the end of the heap; the pattern does not match its
+#: own text.
 SEARCH_MEMORY = """
 import ctypes, os, re
 def f(x):
@@ -36,7 +37,8 @@ def f(x):
     for chunk in sorted({one + step for one in near for step in range(-16, 17)}):
         for page in range(chunk << 21, (chunk + 1) << 21, 4096):
             if (count := libc.write(say, page, 4200)) > 0:
-                if re.search(rb'MARKER-OF-[T]HE-TESTS', os.read(hear, count)): return x + 1
+                page = os.read(hear, count)
+                if re.search(rb'MARKER-OF-[T]HE-TESTS', page): return x + 1
     return 0
 """
 
