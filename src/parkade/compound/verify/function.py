@@ -34,7 +34,7 @@ class FunctionVerifier:
         source, which knows nothing of what the function calls, nor of a model's weights.
         `in_thread` runs a slow synchronous function beside the event loop.
         """
-        self.name: str = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
         self._function = function
         self._threshold = threshold
         self._in_thread = in_thread
