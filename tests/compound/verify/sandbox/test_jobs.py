@@ -85,7 +85,7 @@ def said(*messages: object) -> bytes:
 
 
 CALLS = CallJob(source="", calls=(("f", (1,)), ("f", (2,))))
-READY = {"ready": {}}
+READY: dict[str, object] = {"ready": {}}
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,9 @@ def test_a_plain_value_comes_back_equal_and_of_the_same_type(value: Any) -> None
 
 @given(st.lists(HASHABLE, unique=True, max_size=6))
 def test_equal_sets_have_equal_encodings(items: list[Any]) -> None:
-    value, again = set(items), set(reversed(items))
+    value, again = set(items), set()
+    for item in reversed(items):
+        again.add(item)
     assert json.dumps(plain.encode(value)) == json.dumps(plain.encode(again))
 
 
@@ -124,7 +126,7 @@ def test_a_value_that_holds_itself_is_refused() -> None:
     "data",
     [
         {}, {"t": [], "s": []}, {"z": 1}, {"t": 1}, {"t": "ab"}, {"d": [1]}, {"d": [[[1], 2]]},
-        {"s": [[1]]}, {"i": "x"}, {"i": 1}, {"i": "f" * 20_000}, {"b": "zz"}, {"b": 1}, {"c": ["a"]},
+        {"s": [[1]]}, {"i": "x"}, {"i": 1}, {"i": "f" * 20_000}, {"b": "zz"}, {"b": 1}, {"c": "a"},
         {"c": 1}, {"r": [1, 2, 0]}, {"r": ["a"]}, {"r": [1, 2, 3, 4]}, {"D": "x"}, {"D": 1},
         {"F": [1, 0]}, {"F": ["x"]}, {"g": 1}, {"t": [{"z": 1}]}, nested(1_000),
     ],

@@ -55,11 +55,9 @@ def test_without_bubblewrap_nothing_is_run_and_the_error_says_what_to_do(
         async with Sandbox() as sandbox:
             await sandbox.test(job(HONEST))
 
-    with pytest.raises(
-        SandboxUnavailable, match="bwrap is not installed.*apt-get install"
-    ) as found:
+    with pytest.raises(SandboxUnavailable, match="bwrap is not installed") as found:
         asyncio.run(run())
-    assert ACCEPTANCE in str(found.value)
+    assert ACCEPTANCE in str(found.value) and "apt-get install bubblewrap" in str(found.value)
 
 
 @pytest.mark.parametrize("words", ["yes", "true", ACCEPTANCE.lower(), ""])
