@@ -34,7 +34,11 @@ class Progress:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab+")
         self._waiting = 0
-        length = self._read(run)
+        try:
+            length = self._read(run)
+        except BaseException:
+            self._file.close()
+            raise
         self._file.truncate(length)
         if length == 0:
             self._file.write(json.dumps({"version": VERSION, "run": run}).encode() + b"\n")
