@@ -1,7 +1,7 @@
 """Groups candidates by what they do: equal answers on all inputs, one group.
 
 As in AlphaCode: of many programs that pass the public tests, most are variants of few ideas.
-Running them on further inputs, whose right answers nobody knows, tells the ideas apart; trying one
+Running them on further inputs, whose right answers are not known, tells the ideas apart; trying one
 of each of the largest groups spends few attempts on many ideas.
 """
 
@@ -67,12 +67,12 @@ def behaviour(answers: Sequence[Answer]) -> str:
     for answer in answers:
         match answer:
             case Returned(data=data):
-                told: Any = ["value", _ordered(data)]
+                answered_with: Any = ["value", _ordered(data)]
             case Raised(kind=kind):
-                told = ["raised", kind]
+                answered_with = ["raised", kind]
             case Silent():
-                told = ["silent"]
-        digest.update(json.dumps(told).encode() + b"\n")
+                answered_with = ["silent"]
+        digest.update(json.dumps(answered_with).encode() + b"\n")
     return digest.hexdigest()
 
 

@@ -50,7 +50,7 @@ class CommandBroken(Exception):
     """A verifier's command cannot be started, or failed; the message says how it ended."""
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
+class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The line of JSON that a command may write."""
 
     is_accepted: bool | None = None
@@ -108,7 +108,9 @@ class CommandVerifier:
         if talk.is_too_long:
             reason = f"{self.name} wrote more than {MOST_OUTPUT_BYTES} bytes"
             return Verdict(is_accepted=False, reason=reason)
-        return verdict(self.name, transport.get_returncode(), talk.said(OUTPUT), talk.said(ERRORS))
+        return verdict(
+            self.name, transport.get_returncode(), talk.output(OUTPUT), talk.output(ERRORS)
+        )
 
     async def _start(self) -> tuple[asyncio.SubprocessTransport, "_Talk"]:
         loop = asyncio.get_running_loop()
@@ -126,7 +128,7 @@ class CommandVerifier:
 
 def request(question: Question, candidate: Candidate) -> bytes:
     """The line that a command reads."""
-    said: dict[str, Any] = {
+    request_body: dict[str, Any] = {
         "version": CONTRACT,
         "question": msgspec.to_builtins(question),
         "candidate": {
@@ -135,7 +137,7 @@ def request(question: Question, candidate: Candidate) -> bytes:
             "sample": candidate.sample,
         },
     }
-    return json.dumps(said).encode() + b"\n"
+    return json.dumps(request_body).encode() + b"\n"
 
 
 def verdict(name: str, code: int | None, output: bytes, complaint: bytes) -> Verdict:
@@ -144,19 +146,19 @@ def verdict(name: str, code: int | None, output: bytes, complaint: bytes) -> Ver
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         last = complaint.decode(errors="replace").strip()[-MOST_SHOWN:]
         raise CommandBroken(f"{name} ended with {how}: {last or 'it said nothing'}")
-    said = _said(name, output)
-    is_accepted = code == ACCEPTED if said.is_accepted is None else said.is_accepted
+    report = _report(name, output)
+    is_accepted = code == ACCEPTED if report.is_accepted is None else report.is_accepted
     if is_accepted and code == REJECTED:
         raise CommandBroken(f"{name} says that it accepts, and ends with exit code {code}")
-    return Verdict(is_accepted=is_accepted, score=said.score, reason=said.reason[:MAX_REASON])
+    return Verdict(is_accepted=is_accepted, score=report.score, reason=report.reason[:MAX_REASON])
 
 
-def _said(name: str, output: bytes) -> Said:
+def _report(name: str, output: bytes) -> Report:
     lines = output.strip().splitlines()
     if not lines or not lines[-1].lstrip().startswith(b"{"):
-        return Said()
+        return Report()
     try:
-        return msgspec.json.decode(lines[-1], type=Said)
+        return msgspec.json.decode(lines[-1], type=Report)
     except msgspec.MsgspecError as error:
         raise CommandBroken(f"{name} wrote a verdict that cannot be read: {error}") from error
 
@@ -169,13 +171,13 @@ class _Talk(asyncio.SubprocessProtocol):
         self.is_too_long = False
         self.ended: asyncio.Future[None] = loop.create_future()
         self._is_over: asyncio.Future[None] = loop.create_future()
-        self._said = {OUTPUT: bytearray(), ERRORS: bytearray()}
+        self._outputs = {OUTPUT: bytearray(), ERRORS: bytearray()}
         self._open = {OUTPUT, ERRORS}
         self._transport: asyncio.SubprocessTransport | None = None
 
-    def said(self, descriptor: int) -> bytes:
+    def output(self, descriptor: int) -> bytes:
         """What came through standard output or standard error."""
-        return bytes(self._said[descriptor])
+        return bytes(self._outputs[descriptor])
 
     async def converse(self, asked: bytes) -> None:
         """Writes the request; returns when the process has ended, or wrote too much."""
@@ -191,9 +193,9 @@ class _Talk(asyncio.SubprocessProtocol):
         self._transport = transport
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        said = self._said[fd]
-        room = (MOST_OUTPUT_BYTES if fd == OUTPUT else MOST_COMPLAINT_BYTES) - len(said)
-        said += data[:room]
+        output = self._outputs[fd]
+        room = (MOST_OUTPUT_BYTES if fd == OUTPUT else MOST_COMPLAINT_BYTES) - len(output)
+        output += data[:room]
         if len(data) > room and fd == OUTPUT:
             self.is_too_long = True
             self._finish()

@@ -79,14 +79,14 @@ def exact_number(
         raise ValueError("a tolerance is 0 or more, and a relative one below 1")
 
     def same(given: str, expected: Any) -> bool:
-        told = _told(str(expected), find)
-        return compare.is_same_number(given, told, relative=relative, absolute=absolute)
+        wanted = _reference_number(str(expected), find)
+        return compare.is_same_number(given, wanted, relative=relative, absolute=absolute)
 
     settings = f"{find.__name__};{relative!r};{absolute!r}"
     return Exact("number", extract=find, compare=same, field=field, settings=settings)
 
 
-def _told(expected: str, find: extract.Extract) -> str:
+def _reference_number(expected: str, find: extract.Extract) -> str:
     """The number of a reference; references such as GSM8K's hold a derivation that ends with it."""
     if compare.number(expected) is not None:
         return expected

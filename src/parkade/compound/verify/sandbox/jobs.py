@@ -193,8 +193,8 @@ def test_outcome(reply: Reply, stream: bytes, limits: Limits) -> TestOutcome:
     ended = ending(reply, limits)
     kind, reason = "ended", ""
     if has_verdict(reply, stream):
-        said = plain.loads(frames.split(stream)[0])
-        kind, reason = said["kind"], said["reason"]
+        verdict = plain.loads(frames.split(stream)[0])
+        kind, reason = verdict["kind"], verdict["reason"]
     if kind == "unfit":
         raise UnfitTests(reason)
     if kind == "ended" and ended.words:
@@ -213,12 +213,12 @@ def test_outcome(reply: Reply, stream: bytes, limits: Limits) -> TestOutcome:
 def call_outcome(reply: Reply, stream: bytes, job: CallJob, limits: Limits) -> CallOutcome:
     """One answer for each call; the code is believed in what it says of itself."""
     ended = ending(reply, limits)
-    opening, *said = [_read(frame) for frame in frames.split(stream)] or [{}]
+    opening, *messages = [_read(frame) for frame in frames.split(stream)] or [{}]
     why = ended.words or "the code ended before the call"
     if "raised" in opening:
         answers: list[Answer] = [_answer(opening)] * len(job.calls)
     else:
-        answers = [_answer(one) for one in said[: len(job.calls)]]
+        answers = [_answer(one) for one in messages[: len(job.calls)]]
     answers += [Silent(why=why)] * (len(job.calls) - len(answers))
     return CallOutcome(
         answers=tuple(answers), ending=ended, cpu_us=reply.cpu_us, peak_bytes=reply.peak_bytes
@@ -233,13 +233,13 @@ def _read(frame: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _answer(said: dict[str, Any]) -> Answer:
-    match said:
+def _answer(message: dict[str, Any]) -> Answer:
+    match message:
         case {"value": data}:
             return Returned(data=data)
         case {"raised": [str(kind), [*parts], str(name)]}:
-            message = str(parts[0]) if len(parts) == 1 else str(tuple(parts))
-            return Raised(kind=kind[:100], message=message[:MOST_REASON], name=name[:100])
+            words = str(parts[0]) if len(parts) == 1 else str(tuple(parts))
+            return Raised(kind=kind[:100], message=words[:MOST_REASON], name=name[:100])
         case {"unsendable": str(what)}:
             return Silent(why=f"gave {what[:MOST_REASON]}")
         case _:

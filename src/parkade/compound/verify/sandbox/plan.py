@@ -72,13 +72,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def settings(self, tests_descriptor: int) -> str:
         """The zygote's one argument."""
-        said = {
+        settings = {
             "is_unsandboxed": self.is_unsandboxed,
             "first_user": self.first_user,
             "other_processes": self.other_processes,
             "tests_descriptor": tests_descriptor,
         }
-        return msgspec.json.encode(said).decode()
+        return msgspec.json.encode(settings).decode()
 
 
 def plan(python: Python, *, room: int, is_root: bool, allow_unsandboxed: str | None = None) -> Plan:

@@ -1,7 +1,7 @@
 """One room: a bubblewrap process with a zygote inside, which takes one job at a time.
 
-A room that is in doubt (no answer in time, a torn answer, tests that nobody read, a cancelled job)
-is closed, and never used again; the pool opens another.
+A room that is in doubt (no answer in time, a torn answer, tests that were not read, a cancelled
+job) is closed, and never used again; the pool opens another.
 """
 
 import asyncio
@@ -137,7 +137,9 @@ async def open_room(plan: Plan) -> Room:
             is_sound = not breaches
         except (OSError, frames.Ended, TimeoutError) as error:
             room.close()
-            raise SandboxUnavailable(_told(complaints) or f"it does not start: {error}") from error
+            raise SandboxUnavailable(
+                _complaint(complaints) or f"it does not start: {error}"
+            ) from error
         finally:
             if not is_sound:
                 room.close()
@@ -182,6 +184,6 @@ def _start(plan: Plan, complaints: IO[bytes]) -> Room:
     return Room(process, control, tests)
 
 
-def _told(complaints: IO[bytes]) -> str:
+def _complaint(complaints: IO[bytes]) -> str:
     complaints.seek(0)
     return complaints.read(MOST_COMPLAINT_BYTES).decode(errors="replace").strip()

@@ -155,10 +155,10 @@ class Zygote:
                 )  # fmt: skip
             heard = self._listen(pid, ours.fileno(), 1 << 16, bounds, time.monotonic() + 60)
         ended = watch.end(pid, grace_seconds=0)
-        said = frames.split(heard.stream)
-        if not said:
+        messages = frames.split(heard.stream)
+        if not messages:
             return [f"a process cannot be jailed (it ended with {ended.status})"]
-        found: list[str] = json.loads(said[0])
+        found: list[str] = json.loads(messages[0])
         return found
 
     def _listen(
