@@ -50,7 +50,7 @@ class Load:
     products: int
 
 
-FULL = Load(rounds=5, problems=164, calls=500, starts=10, interpreters=40, products=200_000)
+FULL = Load(rounds=3, problems=164, calls=300, starts=5, interpreters=20, products=100_000)
 QUICK = Load(rounds=1, problems=3, calls=3, starts=1, interpreters=1, products=100)
 
 

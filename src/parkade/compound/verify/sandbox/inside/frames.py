@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 HEADER_BYTES = 4
+_encoder = json.JSONEncoder(separators=(",", ":"))
 
 
 class Ended(Exception):
@@ -72,4 +73,4 @@ def split(stream: bytes) -> list[bytes]:
 
 def dump(value: Any) -> bytes:
     """JSON without spaces."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _encoder.encode(value).encode()

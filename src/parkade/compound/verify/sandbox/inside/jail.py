@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from parkade.compound.verify.sandbox.inside import frames, kernel
 
 HOME = "/tmp"
-WORST_OUT_OF_MEMORY_SCORE = "1000"
+#: Standard output of the zygote, which is /dev/null; so are its standard errors.
+NULL = 1
 FIRST_KEPT, ASIDE = 3, 100
 
 
@@ -92,7 +93,6 @@ class Jailer:
 def _live(walls: Walls, bounds: Bounds, seat: int, keep: tuple[int, ...], work: Work) -> None:
     code = 1
     try:
-        _be_first_to_die(walls.processes)
         kept = _shut_descriptors(keep)
         try:
             enter(walls, bounds, seat)
@@ -128,23 +128,11 @@ def enter(walls: Walls, bounds: Bounds, seat: int) -> None:
 
 
 def _shut_descriptors(keep: tuple[int, ...]) -> tuple[int, ...]:
-    null = os.open(os.devnull, os.O_RDWR)
     aside = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, ASIDE) for descriptor in keep]
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
+    os.dup2(NULL, 0)
     kept = tuple(os.dup2(one, FIRST_KEPT + at) for at, one in enumerate(aside))
     os.closerange(FIRST_KEPT + len(kept), os.sysconf("SC_OPEN_MAX"))
     return kept
-
-
-def _be_first_to_die(processes: int) -> None:
-    """When the machine runs out of memory, the kernel ends this process before any other."""
-    try:
-        descriptor = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=processes)
-    except OSError:
-        return
-    os.write(descriptor, WORST_OUT_OF_MEMORY_SCORE.encode())
-    os.close(descriptor)
 
 
 def _change_root(bounds: Bounds, user: int | None) -> None:

@@ -25,12 +25,13 @@ import time
 from typing import Any
 
 from parkade.compound.verify.sandbox.inside import candidate, filter, frames, kernel, tester, watch
-from parkade.compound.verify.sandbox.inside.jail import Bounds, Jailer, Walls
+from parkade.compound.verify.sandbox.inside.jail import NULL, Bounds, Jailer, Walls
 from parkade.compound.verify.sandbox.inside.probe import breaches
 
 CONTROL = 0
 MOST_JOB_BYTES = 16 << 20
 MOST_VERDICT_BYTES = 1 << 16
+WORST_OUT_OF_MEMORY_SCORE = b"1000"
 CANDIDATE_SEAT, TESTER_SEAT = 0, 1
 
 # What solutions import most: loaded once, found by every job at no cost.
@@ -53,11 +54,13 @@ def main() -> None:
     kernel.set_process_option(kernel.PR_SET_CHILD_SUBREAPER, 1)
     if walls.has_namespaces:
         kernel.unmount(b"/proc")
+    _die_first(processes)
     jailer = Jailer(walls, own if walls.has_namespaces else None)
     zygote = Zygote(walls, jailer, settings["tests_descriptor"])
     gc.collect()
     gc.freeze()
     faults = [] if settings["is_unsandboxed"] else zygote.prove()
+    os.dup2(NULL, 2)
     frames.send(CONTROL, frames.dump({"breaches": faults, "python": sys.version.split()[0]}))
     while True:
         try:
@@ -67,6 +70,16 @@ def main() -> None:
         answer, stream = zygote.serve(job)
         frames.send(CONTROL, frames.dump(answer))
         frames.send(CONTROL, stream)
+
+
+def _die_first(processes: int) -> None:
+    """When the machine runs out of memory, the kernel ends this process, or a child, first."""
+    try:
+        descriptor = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=processes)
+    except OSError:
+        return
+    os.write(descriptor, WORST_OUT_OF_MEMORY_SCORE)
+    os.close(descriptor)
 
 
 def _walls(settings: dict[str, Any], processes: int) -> Walls:
