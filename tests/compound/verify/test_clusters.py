@@ -77,6 +77,13 @@ def test_behaviour_is_equal_for_equal_answers(one: Answer, other: Answer, is_sam
     assert (behaviour([one]) == behaviour([other])) is is_same
 
 
+def test_the_deepest_answer_has_a_behaviour() -> None:
+    value: object = 1
+    for _ in range(plain.MOST_DEPTH):
+        value = {"k": value}
+    assert len(behaviour([Returned(data=plain.encode(value))])) == 32
+
+
 @given(st.lists(st.integers(0, 5), max_size=60))
 def test_every_candidate_is_in_exactly_one_cluster_in_order(values: list[int]) -> None:
     async def execute(value: tuple[int, int], inputs: Sequence[Any]) -> Sequence[Answer]:

@@ -152,6 +152,7 @@ BROKEN_MESSAGES = {
     "no exception": b'{"raised":["print",["x"],"x"]}',
     "an exception that ends programs": b'{"raised":["SystemExit",[0],"SystemExit"]}',
     "an exception with odd arguments": b'{"raised":["UnicodeDecodeError",[1],"x"]}',
+    "a group of exceptions without any": b'{"raised":["ExceptionGroup",["x",[1]],"x"]}',
     "half an exception": b'{"raised":["ValueError"]}',
     "changes that do not fit": b'{"value":2,"changed":[1,2,3]}',
     "changes of another kind": b'{"value":2,"changed":7}',

@@ -85,6 +85,7 @@ def said(*messages: object) -> bytes:
 
 
 CALLS = CallJob(source="", calls=(("f", (1,)), ("f", (2,))))
+NESTED = json.loads("[" * 400 + "]" * 400)
 READY: dict[str, object] = {"ready": {}}
 
 
@@ -111,6 +112,10 @@ READY: dict[str, object] = {"ready": {}}
         (
             said(READY, 7, {"unsendable": "a value of type X"}),
             (Silent(why="gave nothing that can be read"), Silent(why="gave a value of type X")),
+        ),
+        (
+            said(READY, {"value": {"z": 1}}, {"value": NESTED}),
+            (Silent(why="gave nothing that can be read"),) * 2,
         ),
     ],
 )

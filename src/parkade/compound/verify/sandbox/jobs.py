@@ -91,7 +91,7 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     data: Any
 
     def value(self) -> Any:
-        """The value, of built-in types; raises `plain.Malformed` if the code sent none."""
+        """The value, of built-in types."""
         return plain.decode(self.data)
 
 
@@ -235,7 +235,7 @@ def _read(frame: bytes) -> dict[str, Any]:
 
 def _answer(message: dict[str, Any]) -> Answer:
     match message:
-        case {"value": data}:
+        case {"value": data} if _is_value(data):
             return Returned(data=data)
         case {"raised": [str(kind), [*parts], str(name)]}:
             words = str(parts[0]) if len(parts) == 1 else str(tuple(parts))
@@ -244,6 +244,14 @@ def _answer(message: dict[str, Any]) -> Answer:
             return Silent(why=f"gave {what[:MOST_REASON]}")
         case _:
             return Silent(why="gave nothing that can be read")
+
+
+def _is_value(data: Any) -> bool:
+    try:
+        plain.decode(data)
+    except plain.Malformed:
+        return False
+    return True
 
 
 assert MOST_JOB_BYTES < zygote.MOST_JOB_BYTES

@@ -23,8 +23,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     file_bytes: int = 16 * MEBIBYTE
     #: Files and folders in /tmp.
     files: int = 256
-    #: What the code may answer: in one answer to the tests, or in all answers to calls together.
-    output_bytes: int = 4 * MEBIBYTE
+    #: What the code may answer: in one answer to the tests, or in all answers to calls together. An
+    #: answer takes up to forty times as much memory where it is read.
+    output_bytes: int = MEBIBYTE
 
     def __post_init__(self) -> None:
         for field in self.__struct_fields__:

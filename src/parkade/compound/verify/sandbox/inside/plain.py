@@ -23,7 +23,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-MOST_DEPTH = 100
+MOST_DEPTH = 50
 MOST_ITEMS = 100_000
 MOST_SMALL_BITS = 63
 MOST_DIGITS = 10_000

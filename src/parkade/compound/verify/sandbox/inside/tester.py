@@ -146,7 +146,7 @@ def _raised(answer: dict[str, Any]) -> Exception:
         raise _Decided("unsent", "the candidate broke the protocol")
     try:
         raised = kind(*arguments)
-    except TypeError:
+    except Exception:  # noqa: BLE001 - an exception's own checks of its arguments
         raised = RuntimeError(*arguments)
     if own != name:
         raised.add_note(f"raised as {own[:100]}")
