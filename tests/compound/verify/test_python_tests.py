@@ -28,12 +28,6 @@ TESTS = "def check(candidate):\n    assert candidate([1, 2]) == 3\n    assert ca
 
 
 @pytest.fixture(scope="module")
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     found = Sandbox(rooms=1, limits=LIMITS)
     yield found

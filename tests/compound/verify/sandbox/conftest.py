@@ -1,19 +1,11 @@
-"""One event loop and one sandbox for all tests of a module: what leaks from one meets the next."""
+"""One sandbox for all tests of a module: what leaks from one meets the next."""
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from parkade.compound.verify.sandbox.pool import Sandbox
 from tests.compound.verify.sandbox.attack import PATIENT, as_nobody
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[asyncio.Runner]:
-    """Runs coroutines of several tests on one event loop."""
-    with asyncio.Runner() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
