@@ -22,7 +22,7 @@ from parkade.compound.verify.sandbox.pool import Sandbox
 from tests.compound.verify.asking import candidate, question
 from tests.shared_data import shared_data
 
-LIMITS = Limits(wall_us=120 * SECOND_US, cpu_seconds=30, memory_bytes=256 << 20, processes=8)
+LIMITS = Limits(wall_us=120 * SECOND_US, cpu_seconds=30, memory_bytes=64 << 20, processes=8)
 PROMPT = 'from typing import List\n\ndef total(xs: List[int]) -> int:\n    """Sum of xs."""\n'
 TESTS = "def check(candidate):\n    assert candidate([1, 2]) == 3\n    assert candidate([]) == 0\n"
 

@@ -16,6 +16,7 @@ from parkade.compound.verify.sandbox.pool import Sandbox
 from tests.compound.verify.sandbox.attack import PATIENT, Aftermath, attack, job
 
 ONE_CPU_SECOND = msgspec.structs.replace(PATIENT, cpu_seconds=1)
+FEW_PROCESSES = msgspec.structs.replace(PATIENT, cpu_seconds=1, processes=3)
 HALF_A_SECOND = msgspec.structs.replace(PATIENT, wall_us=SECOND_US // 2)
 SMALL = msgspec.structs.replace(
     PATIENT, memory_bytes=64 * MEBIBYTE, file_bytes=4 * MEBIBYTE, files=32, output_bytes=MEBIBYTE
@@ -90,7 +91,7 @@ EXHAUST_PROCESSES = (
     Attack(
         name="fork bomb that goes on",
         source=f("while True:\n    try: os.fork()\n    except OSError: pass"),
-        reason="CPU time", limits=ONE_CPU_SECOND, ending=Ending.CPU,
+        reason="CPU time", limits=FEW_PROCESSES, ending=Ending.CPU,
     ),
     Attack(
         name="sleeping fork bomb",

@@ -227,6 +227,31 @@ def test_a_closed_sandbox_takes_no_job_and_has_no_process() -> None:
     assert asyncio.run(run()) == set()
 
 
+def test_a_room_that_died_while_idle_is_closed_without_an_error() -> None:
+    async def run() -> bool:
+        sandbox = Sandbox(rooms=1, limits=PATIENT)
+        await sandbox.test(job(HONEST))
+        [room] = map(psutil.Process, sandbox.processes())
+        [zygote] = room.children()
+        zygote.kill()
+        assert eventually(lambda: not _is_alive(room))
+        sandbox.close()
+        return not any(map(_is_alive, (room, zygote)))
+
+    assert asyncio.run(run())
+
+
+def test_a_room_that_died_while_idle_is_replaced_by_another() -> None:
+    async def run() -> bool:
+        async with Sandbox(rooms=1, limits=PATIENT) as sandbox:
+            await sandbox.test(job(HONEST))
+            [room] = map(psutil.Process, sandbox.processes())
+            room.kill()
+            return (await sandbox.test(job(HONEST))).is_passed
+
+    assert asyncio.run(run())
+
+
 def test_unfit_tests_keep_the_room_in_use() -> None:
     async def run() -> bool:
         async with Sandbox(rooms=1, limits=PATIENT) as sandbox:

@@ -117,12 +117,12 @@ class Room:
     def _kill(self) -> None:
         """The zygote first, so that bubblewrap, which waits for it, leaves no process unwaited."""
         if self._zygote is not None:
-            signal.pidfd_send_signal(self._zygote, signal.SIGKILL)
-            os.close(self._zygote)
             try:
+                signal.pidfd_send_signal(self._zygote, signal.SIGKILL)
                 self._process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
+            except (ProcessLookupError, subprocess.TimeoutExpired):
                 pass
+            os.close(self._zygote)
         self._process.kill()
         self._process.wait()
 
