@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from examples.million.filter import digest
 from examples.million.progress import OtherRun, Progress, line_of, parse
 from parkade.compound.verify.sandbox.pool import Sandbox
 from tests.examples.programs import ROOT
+from tests.waits import until
 
 RIGHT = (
     "def f(xs):\n    a = 0\n    b = xs[0]\n    for x in xs:\n"
@@ -74,10 +74,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*command, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as program:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and program.poll() is None:
-            if progress.exists() and progress.stat().st_size > 3_000:
-                break
+        until(lambda: progress.exists() and progress.stat().st_size > 3_000)
         os.kill(program.pid, signal.SIGKILL)
     noted = len(progress.read_bytes().splitlines()) - 1
     assert noted > 100

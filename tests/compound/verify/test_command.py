@@ -2,7 +2,6 @@ import asyncio
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from parkade.compound.values import MAX_REASON, Verdict
 from parkade.compound.verify import command
 from parkade.compound.verify.command import CommandBroken, CommandVerifier
 from tests.compound.verify.asking import candidate, question, verdict
+from tests.waits import until
 
 KEPT: dict[str, Any] = json.loads(
     (Path(__file__).parent / "kept/command-v1.json").read_text("utf-8")
@@ -139,12 +139,12 @@ def test_the_version_follows_the_command_and_what_is_given() -> None:
 
 
 def _ends(pid: int) -> bool:
-    """Whether a process that was killed is gone, or soon will be."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-    return False
+    """Waits until a process that was killed is gone."""
+    return until(lambda: not psutil.pid_exists(pid) or _is_zombie(pid))
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -3,8 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,18 +16,10 @@ from parkade.compound.verify.sandbox.plan import MOST_ROOMS, Plan, Python, plan
 from parkade.compound.verify.sandbox.pool import Sandbox
 from parkade.compound.verify.sandbox.room import open_room
 from tests.compound.verify.sandbox.attack import HONEST, PATIENT, job
+from tests.waits import until
 
 ENDLESS = job("def f(x):\n    while True: pass\n")
 UNPROTECTED = Limits(wall_us=120 * SECOND_US, cpu_seconds=1)
-WAIT_SECONDS = 120
-
-
-def eventually(is_so: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        if is_so():
-            return True
-    return False
 
 
 async def running(before: set[int]) -> psutil.Process:
@@ -144,7 +134,7 @@ def test_a_cancelled_job_ends_at_once_and_the_next_is_answered() -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert eventually(lambda: not any(map(_is_alive, inside)))
+            until(lambda: not any(map(_is_alive, inside)))
             return room, (await sandbox.test(job(HONEST))).is_passed
 
     room, is_next_passed = asyncio.run(run())
@@ -198,10 +188,10 @@ def test_no_process_outlives_a_program_that_was_killed() -> None:
     root = Path(__file__).resolve().parents[4]
     with subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=root) as program:
         process = psutil.Process(program.pid)
-        assert eventually(lambda: len(process.children(recursive=True)) >= 8)
+        until(lambda: len(process.children(recursive=True)) >= 8)
         inside = process.children(recursive=True)
         os.kill(program.pid, signal.SIGKILL)
-    assert eventually(lambda: not any(map(_is_alive, inside)))
+    until(lambda: not any(map(_is_alive, inside)))
 
 
 def test_two_rooms_serve_two_jobs_at_a_time_and_no_more() -> None:
@@ -234,7 +224,7 @@ def test_a_room_that_died_while_idle_is_closed_without_an_error() -> None:
         [room] = map(psutil.Process, sandbox.processes())
         [zygote] = room.children()
         zygote.kill()
-        assert eventually(lambda: not _is_alive(room))
+        until(lambda: not _is_alive(room))
         sandbox.close()
         return not any(map(_is_alive, (room, zygote)))
 
