@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from parkade.compound.verify.sandbox import inside
+from parkade.compound.verify.sandbox.errors import SandboxUnavailable
 from parkade.compound.verify.sandbox.jobs import TestJob, TestOutcome
 from parkade.compound.verify.sandbox.limits import SECOND_US, Limits
 from parkade.compound.verify.sandbox.plan import (
@@ -86,8 +87,8 @@ def _guests() -> list[psutil.Process]:
 class NobodysSandbox(Sandbox):
     """As a user without rights would have it."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(rooms=1, python=Python.at(SYSTEM_PYTHON), limits=PATIENT)
+    def __init__(self, python: Python, folder: Path) -> None:
+        super().__init__(rooms=1, python=python, limits=PATIENT)
         self._folder = folder
 
     def _plan(self, number: int) -> Plan:
@@ -104,8 +105,12 @@ def as_nobody() -> Iterator[NobodysSandbox]:
         pytest.skip("only root can become another user")
     if not SYSTEM_PYTHON.exists() or shutil.which("setpriv") is None:
         pytest.skip("needs /usr/bin/python3 and setpriv")
+    try:
+        python = Python.at(SYSTEM_PYTHON)
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
     with tempfile.TemporaryDirectory(prefix="parkade-nobody-") as folder:
         Path(folder).chmod(0o755)
         copy = Path(folder) / "inside"
         shutil.copytree(inside.__path__[0], copy, ignore=shutil.ignore_patterns("__pycache__"))
-        yield NobodysSandbox(copy)
+        yield NobodysSandbox(python, copy)

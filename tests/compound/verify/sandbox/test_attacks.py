@@ -5,6 +5,7 @@ An attack that works makes `f(1)` give 2, so that its success is a pass and fail
 
 import asyncio
 import os
+import platform
 from collections.abc import Iterator
 
 import msgspec
@@ -302,6 +303,7 @@ SYSTEM_CALLS = tuple(
         reason="PermissionError",
     )
     for name, call in CALLS.items()
+    if platform.machine() == "x86_64" or "syscall" not in call  # Numbers are of this machine.
 )  # fmt: skip
 
 ATTACKS = (*EXHAUST_TIME, *EXHAUST_PROCESSES, *EXHAUST_ROOM, *REACH_OUT, *SYSTEM_CALLS)
