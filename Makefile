@@ -12,16 +12,18 @@ JOBS ?= 2
 TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-long demo bench compound-clients constraints clean
+.PHONY: help setup check format test test-long demo million bench constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## make the virtual environment in .venv
 
-$(STAMP): pyproject.toml constraints.txt tools/make-venv
+$(STAMP): pyproject.toml constraints.txt tools/make-venv tools/system-packages
 	tools/make-venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[server,dev]'
+	tools/system-packages
 	@touch $@
 
 check: $(STAMP) ## lint, format, types, arrows between packages
@@ -35,6 +37,7 @@ format: $(STAMP) ## format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 
 test: $(STAMP) ## the tests, less those marked slow or gpu
+	tools/system-packages
 	$(BIN)/pytest -n $(JOBS) -m "not slow and not gpu"
 
 test-long: $(STAMP) ## every test but those marked gpu, properties at length
@@ -42,6 +45,9 @@ test-long: $(STAMP) ## every test but those marked gpu, properties at length
 
 demo: $(STAMP) ## a day in a small marketplace
 	$(BIN)/python -m demo.day
+
+million: $(STAMP) ## one question, a million candidates: 5 to 20 minutes, goes on where it was
+	$(BIN)/python -m examples.million.solve build/million --programs 1000000
 
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py

@@ -27,6 +27,7 @@ BENCHMARKS = {
     "submit": "benchmarks.submit",
     "reclaim": "benchmarks.reclaim",
     "compound_calls": "benchmarks.compound_calls",
+    "compound_verify": "benchmarks.compound_verify",
 }
 RANGES = Path(__file__).with_name("ranges.json")
 

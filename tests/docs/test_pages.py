@@ -82,7 +82,7 @@ def test_what_a_page_names_as_its_witness_is_there(page: str) -> None:
 
 def test_every_line_about_security_has_a_witness() -> None:
     page = DOCS / "security.md"
-    for heading in ("Server", "API", "Agent and local engine", "Keeper", "Ranks"):
+    for heading in ("Server", "API", "Agent and local engine", "Keeper", "Ranks", "Sandbox"):
         for what, witness in table(page, heading):
             assert re.fullmatch(r"`tests/[\w/]+\.py::\w+`", witness), what
     for what, witness in table(page, "Command line, client, demo"):

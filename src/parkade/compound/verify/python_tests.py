@@ -1,0 +1,157 @@
+"""Python unit tests as a verifier, by the contracts of HumanEval and MBPP; always sandboxed.
+
+HumanEval: the question's prompt is the head of a function, the candidate completes it, "test"
+defines `check(candidate)`, "entry_point" names the function. MBPP: the candidate is a program,
+"test_list" has assertions about the functions that it defines. In both the candidate runs in one
+process and the tests in another (`sandbox/pool.py`), so values pass between them as copies of plain
+data: tests that need the identity of an object, pass functions, or make instances of the
+candidate's classes do not fit and raise `UnfitTests`.
+
+A candidate may be a bare completion or an answer of a chat model with the whole function in a
+fenced block; `assemble` tells them apart.
+"""
+
+import ast
+import builtins
+import hashlib
+from collections.abc import Callable
+
+from parkade.compound.values import MAX_REASON, Candidate, Question, Verdict
+from parkade.compound.verify.exact import NoReference, reference
+from parkade.compound.verify.extract import code_block
+from parkade.compound.verify.sandbox.errors import JobTooLarge
+from parkade.compound.verify.sandbox.jobs import TestJob
+from parkade.compound.verify.sandbox.limits import Limits
+from parkade.compound.verify.sandbox.pool import Sandbox
+
+#: Goes up when what a contract accepts changes.
+RULES = 1
+
+Contract = Callable[[Question, str], TestJob]
+
+
+class PythonTests:
+    """Accepts a candidate whose code passes the question's tests in the sandbox."""
+
+    def __init__(
+        self, sandbox: Sandbox, contract: Contract, *, limits: Limits | None = None
+    ) -> None:
+        self.name = f"python-tests-{contract.__name__.replace('_', '-')}"
+        self._sandbox = sandbox
+        self._contract = contract
+        self._limits = limits or sandbox.limits
+
+    def version(self) -> str:
+        """The rules, the contract and the limits."""
+        settings = f"{RULES};{self._contract.__name__};{self._limits!r}"
+        return hashlib.blake2b(settings.encode(), digest_size=8).hexdigest()
+
+    async def verify(self, question: Question, candidate: Candidate) -> Verdict:
+        """Accepted if the tests ran to their end; raises `UnfitTests` if they cannot be run."""
+        job = self._contract(question, candidate.text)
+        try:
+            outcome = await self._sandbox.test(job, self._limits)
+        except JobTooLarge as error:
+            return Verdict(is_accepted=False, reason=str(error))
+        return Verdict(is_accepted=outcome.is_passed, reason=outcome.reason[:MAX_REASON])
+
+
+def human_eval(question: Question, text: str) -> TestJob:
+    """Fields "test" and "entry_point"; "prompt" where the question's own prompt is another."""
+    prompt = question.fields.get("prompt", question.prompt)
+    name = _text(question, "entry_point")
+    return TestJob(
+        source=assemble(prompt, text, name),
+        prelude=prompt if _parses(prompt) else "",
+        tests=_text(question, "test"),
+        names=(name,),
+        check="check",
+    )
+
+
+def mbpp(question: Question, text: str) -> TestJob:
+    """Field "test_list", assertions as text; "test_setup_code" and "challenge_test_list" if any."""
+    listed = reference(question, "test_list")
+    tests = "\n".join([*listed, *question.fields.get("challenge_test_list", [])])
+    setup = question.fields.get("test_setup_code", "")
+    block = code_block(text)
+    return TestJob(
+        source=text if block is None else block,
+        prelude=setup,
+        tests=tests,
+        names=names_under_test(setup, tests),
+        check=None,
+    )
+
+
+def assemble(prompt: str, text: str, entry_point: str) -> str:
+    """The program of a prompt and an answer: a completion is appended, a whole function follows."""
+    code = code_block(text)
+    body = text if code is None else code
+    if _defines(body, entry_point):
+        return f"{prompt}\n\n{body}" if _parses(prompt) else body
+    return prompt + body
+
+
+def names_under_test(setup: str, tests: str) -> tuple[str, ...]:
+    """What the tests use and neither they, nor their set-up, nor Python define, in order of use."""
+    try:
+        tree = ast.parse(f"{setup}\n{tests}")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    bound = _defined(tree)
+    used = [
+        (node.lineno, node.col_offset, node.id)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    ]
+    found = [name for *_, name in sorted(used) if name not in bound and not hasattr(builtins, name)]
+    return tuple(dict.fromkeys(found))
+
+
+def _defined(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
+                found.add(name)
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                found |= {(one.asname or one.name).partition(".")[0] for one in names}
+            case _:
+                pass
+    return found
+
+
+def _defines(code: str, name: str) -> bool:
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(name in _top_names(node) for node in tree.body)
+
+
+def _top_names(node: ast.stmt) -> list[str]:
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.Assign(targets=targets):
+            return [target.id for target in targets if isinstance(target, ast.Name)]
+        case _:
+            return []
+
+
+def _parses(code: str) -> bool:
+    try:
+        ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _text(question: Question, field: str) -> str:
+    value = reference(question, field)
+    if not isinstance(value, str):
+        raise NoReference(f"question {question.id[:200]!r}: field {field!r} is no text")
+    return value
