@@ -41,7 +41,8 @@ def log_miss(n: int, c: int, k: int) -> float:
 
 def pass_at(n: int, c: int, k: int) -> float:
     """Unbiased pass@k: 1 − C(n − c, k) ÷ C(n, k) (Chen et al. 2021, arXiv 2107.03374)."""
-    return 1.0 if k > n - c else -math.expm1(log_miss(n, c, k))
+    miss = log_miss(n, c, k)
+    return 1.0 if miss == -math.inf else -math.expm1(miss)
 
 
 def all_succeed(n: int, c: int, k: int) -> float:

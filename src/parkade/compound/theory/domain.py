@@ -1,4 +1,4 @@
-"""What the formulas accept: each argument is checked by name, so that an error says what to mend."""
+"""What the formulas accept: arguments are checked by name, so that an error says what to mend."""
 
 import math
 
@@ -35,7 +35,7 @@ def not_negative(name: str, value: float) -> float:
     return float(value)
 
 
-def whole(name: str, value: int, *, least: int) -> int:
+def whole(name: str, value: object, *, least: int) -> int:
     """A whole number of at least `least`; 3.0 is refused, as a count is never a measurement."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise DomainError(f"{name} must be a whole number of at least {least}, got {value!r}")

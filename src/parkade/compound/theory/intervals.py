@@ -31,13 +31,36 @@ def wilson(successes: int, trials: int, level: float = LEVEL) -> tuple[float, fl
         raise DomainError(f"successes {successes} exceed trials {trials}")
     if trials == 0:
         return 0.0, 1.0
+    return _wilson(successes / trials, trials, level)
+
+
+def _wilson(share: float, trials: float, level: float) -> tuple[float, float]:
     z = normal_quantile(level)
-    share, spread = successes / trials, z * z / trials
+    spread = z * z / trials
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == trials else min(1.0, centre + half)
+    low = 0.0 if share == 0 else max(0.0, centre - half)
+    high = 1.0 if share == 1 else min(1.0, centre + half)
     return low, high
+
+
+def wilson_of_mean(
+    values: Sequence[float], *, most_trials: int, level: float = LEVEL
+) -> tuple[float, float]:
+    """Wilson's interval for the mean of shares in 0..1, one a question.
+
+    The shares' variance says how many independent trials they are worth: at least one a question,
+    at most `most_trials` (all candidates). For shares of 0 and 1 it is Wilson's interval.
+    """
+    if not values:
+        raise DomainError("values must not be empty")
+    trials = whole("most_trials", most_trials, least=len(values))
+    mean = min(1.0, max(0.0, math.fsum(values) / len(values)))
+    variance = math.fsum((value - mean) ** 2 for value in values) / len(values)
+    worth = float(trials)
+    if variance > 0:
+        worth = min(worth, max(len(values), len(values) * mean * (1 - mean) / variance))
+    return _wilson(mean, worth, level)
 
 
 def bootstrap_ratio(

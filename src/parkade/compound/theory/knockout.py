@@ -22,7 +22,7 @@ def next_round(p: float, judge: float) -> float:
 
 
 def winner_is_right(p: float, single: float, comparisons: int, rounds: int) -> float:
-    """Exact for 2^rounds independent candidates and independent comparisons, an odd number a pair."""
+    """Exact for 2^rounds independent candidates and an odd number of comparisons a pair."""
     whole("rounds", rounds, least=0)
     judge = majority(single, comparisons)
     for _ in range(rounds):

@@ -82,7 +82,7 @@ def some_accepted(accepted: float, k: int) -> float:
 
 
 def expected_draws(accepted: float, k: int) -> float:
-    """Draws per question where it stops at the first accepted one, k at most: (1 − ρ^k) ÷ (1 − ρ)."""
+    """Draws until the first accepted one, k at most: (1 − ρ^k) ÷ (1 − ρ)."""
     probability("accepted", accepted)
     return some_accepted(accepted, k) / accepted if accepted > 0 else float(k)
 

@@ -36,7 +36,7 @@ class Regime(StrEnum):
 
 
 class BestVotes(NamedTuple):
-    """The best odd K and its accuracy; K is None where the accuracy is only reached in the limit."""
+    """The best odd K and its accuracy; K is None where that is only reached in the limit."""
 
     k: int | None
     accuracy: float
