@@ -49,12 +49,13 @@ def loss(fit: Fit, training: Training) -> float:
     """Expected loss in nats a token."""
     positive("parameters", training.parameters)
     positive("tokens", training.tokens)
-    return fit.floor + fit.a * training.parameters**-fit.alpha + fit.b * training.tokens**-fit.beta
+    from_size = fit.a * training.parameters**-fit.alpha
+    return float(fit.floor + from_size + fit.b * training.tokens**-fit.beta)
 
 
 def smallest_size(fit: Fit, target: float) -> float:
     """The size from which a loss can be had at all, with endless data."""
-    return (fit.a / _above_floor(fit, target)) ** (1 / fit.alpha)
+    return float((fit.a / _above_floor(fit, target)) ** (1 / fit.alpha))
 
 
 def tokens_for(fit: Fit, parameters: float, target: float) -> float:
@@ -76,7 +77,7 @@ def compute_optimal(fit: Fit, target: float) -> Training:
 def optimal_tokens(fit: Fit, parameters: float) -> float:
     """The training tokens for which a model of this size is the compute-optimal one."""
     part = fit.alpha * fit.a * positive("parameters", parameters) ** -fit.alpha
-    return (fit.beta * fit.b / part) ** (1 / fit.beta)
+    return float((fit.beta * fit.b / part) ** (1 / fit.beta))
 
 
 def _above_floor(fit: Fit, target: float) -> float:
