@@ -7,6 +7,8 @@ import random
 import re
 from collections import defaultdict
 
+import numpy as np
+
 from parkade.compound.evaluate.cascade import Answer
 from parkade.compound.evaluate.outcomes import CandidateOutcome
 from tests.shared_data import shared_data
@@ -53,10 +55,13 @@ def math_counts() -> dict[str, list[tuple[int, int]]]:
     return dict(found)
 
 
-def hypergeometric(samples: int, right: int, drawn: int, chance: random.Random) -> int:
-    """How many of `drawn` samples taken without putting back are right."""
-    places = chance.sample(range(samples), drawn)
-    return sum(place < right for place in places)
+def drawn_of(
+    counts: list[tuple[int, int]], samples: int, chance: np.random.Generator
+) -> list[tuple[int, int]]:
+    """(samples, right) where so many of each question's samples are taken without putting back."""
+    right = np.array([c for _, c in counts])
+    wrong = np.array([n - c for n, c in counts])
+    return [(samples, int(hits)) for hits in chance.hypergeometric(right, wrong, samples)]
 
 
 SYSTEMS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")

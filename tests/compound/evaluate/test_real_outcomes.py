@@ -3,6 +3,7 @@
 import random
 from statistics import fmean
 
+import numpy as np
 import pytest
 
 from parkade.compound.evaluate.cascade import Rule, best_mix, frontier, measure, policies
@@ -11,8 +12,8 @@ from parkade.compound.evaluate.spread import fit_spread
 from parkade.compound.theory.counting import draws_until_right, pass_at
 from tests.compound.evaluate.recorded import (
     SYSTEMS,
+    drawn_of,
     grade_school_answers,
-    hypergeometric,
     math_counts,
 )
 
@@ -41,32 +42,31 @@ def test_early_stop_uses_at_most_the_published_share_of_calls(
     assert solved == pytest.approx(fmean(pass_at(n, c, 1_000) for n, c in counts), abs=0.08)
 
 
-# Root mean square error of the forecast of pass@10,000 from 100 and from 1,000 samples a problem:
-# what it must stay under. The second figure is the one to beat; where ours is higher, docs say so.
-LIMITS = {
+# Root mean square error of the forecast of pass@10,000 from 100 and from 1,000 samples a problem.
+TO_BEAT = {
     ("Pythia 12B", 100): 0.034,
     ("Pythia 12B", 1_000): 0.023,
+    ("Pythia 2.8B", 100): 0.030,
     ("Pythia 410M", 100): 0.074,
     ("Pythia 70M", 100): 0.201,
     ("Pythia 70M", 1_000): 0.066,
-    ("Pythia 2.8B", 100): 0.042,
-    ("Pythia 2.8B", 1_000): 0.015,
-    ("Pythia 410M", 1_000): 0.024,
 }
+# Two stay above the figure to beat (0.009 and 0.015): by no more than this page and the docs say.
+ABOVE = {("Pythia 2.8B", 1_000): 0.013, ("Pythia 410M", 1_000): 0.022}
+LIMITS = TO_BEAT | ABOVE
 
 
 @pytest.mark.parametrize(("model", "samples"), LIMITS)
 def test_the_forecast_errs_by_no_more_than_the_docs_say(model: str, samples: int) -> None:
-    counts, chance = math_counts()[model], random.Random(2)
+    counts, chance = math_counts()[model], np.random.default_rng(2)
     truth = fmean(c > 0 for _, c in counts)
     errors, covered = [], 0
-    for _ in range(12):
-        drawn = [(samples, hypergeometric(n, c, samples, chance)) for n, c in counts]
-        found = forecast(fit_spread(drawn), 10_000)
+    for _ in range(40):
+        found = forecast(fit_spread(drawn_of(counts, samples, chance)), 10_000)
         errors.append(found.coverage - truth)
         covered += found.low <= truth <= found.high
     assert fmean(error * error for error in errors) ** 0.5 <= LIMITS[model, samples]
-    assert covered >= 11
+    assert covered >= 36
 
 
 # Relative prices: 175B costs ten times 6B a token (OpenAI's list of 2021); the verification systems

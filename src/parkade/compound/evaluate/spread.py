@@ -8,7 +8,7 @@ which is refined twice around where the mass is; every answer is a mean over tha
 error bars know that few samples leave the left tail open.
 
 A weak prior holds the fit where data say little (few hits, few questions): ln α and ln β follow
-Student's t with 3 degrees of freedom around α = 0.4 and β = 10, scales 0.5 and 1.5. Exponents that
+Student's t with 3 degrees of freedom around α = 0.35 and β = 10, scales 0.4 and 1.0. Exponents that
 repeated sampling shows lie between 0.1 and 0.7; the heavy tails let data overrule it at once.
 Without a prior the likelihood of a model that solved nothing has no maximum at all.
 
@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 from parkade.compound.theory.domain import DomainError, whole
 
-ALPHA_CENTRE, ALPHA_SCALE = 0.4, 0.5
-BETA_CENTRE, BETA_SCALE = 10.0, 1.5
+ALPHA_CENTRE, ALPHA_SCALE = 0.35, 0.4
+BETA_CENTRE, BETA_SCALE = 10.0, 1.0
 _DEGREES = 3
 _SIDE = 24
 _ALPHA_RANGE = (math.log(0.004), math.log(100))
