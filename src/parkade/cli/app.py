@@ -18,6 +18,7 @@ from parkade.cli import (
     up,
     workloads,
 )
+from parkade.cli.compound import app as compound
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Work": (
@@ -43,6 +44,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Server": (up.up, login.login, login.status, events.events),
 }
 GROUPS = {
+    "Compound": {"compound": compound.compound},
     "Installation": {
         "org": people.orgs,
         "user": people.users,
@@ -52,7 +54,7 @@ GROUPS = {
         "node": nodes.nodes,
         "price": prices.price,
         "clock": login.clock,
-    }
+    },
 }
 
 

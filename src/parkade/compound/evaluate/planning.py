@@ -251,18 +251,18 @@ def _findings(
     *,
     is_exact: bool,
 ) -> tuple[str, ...]:
-    one, most = steps[0].accuracy, max(steps, key=lambda step: step.accuracy)
+    one, most = steps[0].accuracy, _best(steps)
     found = []
     if most.accuracy - one < _LITTLE:
         found.append(
             f"More calls will not help: one candidate is right on {100 * one:.1f} % of the"
-            f" questions, and no K up to {steps[-1].k} reaches more than"
-            f" {100 * most.accuracy:.1f} %."
+            f" questions, and no K up to {steps[-1].k:,} reaches more than"
+            f" {100 * max(step.accuracy for step in steps):.1f} %."
         )
     else:
         found.append(
             f"More calls help: from {100 * one:.1f} % with one candidate to"
-            f" {100 * most.accuracy:.1f} % at K = {most.k}."
+            f" {100 * most.accuracy:.1f} % at K = {most.k:,}."
         )
     if not is_exact:
         found += _about_the_verifier(calibration, ceiling)

@@ -12,17 +12,24 @@ has 6.97 B parameters, 1.25·10^12 tokens, 8.005·10^22 operations: 17.4 % less.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
+
+import msgspec
 
 from parkade.compound.lifecycle.scaling import (
     INFERENCE_FLOPS,
     Fit,
     Training,
     compute_optimal,
+    optimal_tokens,
     smallest_size,
     tokens_for,
 )
-from parkade.compound.theory.domain import not_negative
+from parkade.compound.lifecycle.scaling import loss as expected_loss
+from parkade.compound.theory.domain import DomainError, not_negative, positive
+
+REPORT_VERSION = 1
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _PRECISION = 1e-9
@@ -66,3 +73,67 @@ def cheapest_life(fit: Fit, target_loss: float, inference_tokens: float) -> Life
         else:
             low = left
     return life((low + high) / 2)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """The cheapest life at so many samples a query, beside the compute-optimal model's."""
+
+    samples: float
+    parameters: float
+    training_tokens: float
+    flops: float
+    optimal_flops: float
+    saving: float
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What `parkade compound lifecycle` prints; `version` is that of its JSON form."""
+
+    version: int
+    fit: str
+    loss: float
+    inference_tokens: float
+    optimal_parameters: float
+    optimal_training_tokens: float
+    rows: tuple[Row, ...]
+
+
+def report(
+    fit: Fit,
+    *,
+    parameters: float | None,
+    loss: float | None,
+    tokens: float,
+    samples: Sequence[float],
+) -> Report:
+    """One row for each number of samples a query, for the loss of a size or a loss given."""
+    if parameters is not None:
+        base = Training(parameters, optimal_tokens(fit, parameters))
+    elif loss is not None:
+        base = compute_optimal(fit, loss)
+    else:
+        raise DomainError("need parameters or a loss")
+    target = expected_loss(fit, base)
+    rows = []
+    for each in samples:
+        demanded = tokens * positive("samples", each)
+        best, plain = cheapest_life(fit, target, demanded), Life(base, demanded)
+        rows.append(
+            Row(
+                samples=each,
+                parameters=best.training.parameters,
+                training_tokens=best.training.tokens,
+                flops=best.flops,
+                optimal_flops=plain.flops,
+                saving=1 - best.flops / plain.flops,
+            )
+        )
+    return Report(
+        version=REPORT_VERSION,
+        fit=fit.name,
+        loss=target,
+        inference_tokens=tokens,
+        optimal_parameters=base.parameters,
+        optimal_training_tokens=base.tokens,
+        rows=tuple(rows),
+    )

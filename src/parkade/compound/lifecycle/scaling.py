@@ -33,6 +33,13 @@ EPOCH = Fit("epoch", 1.8169, 482.01, 2085.43, 0.3478, 0.3659)
 FITS = {fit.name: fit for fit in (HOFFMANN, EPOCH)}
 
 
+def fit_named(name: str) -> Fit:
+    """The fit of this name; raises DomainError with the names there are."""
+    if name not in FITS:
+        raise DomainError(f"fit must be one of {', '.join(FITS)}, got {name!r}")
+    return FITS[name]
+
+
 class Training(NamedTuple):
     """A model of so many parameters, trained on so many tokens."""
 

@@ -26,7 +26,7 @@ def png(chart: Chart) -> bytes:
     axes = figure.add_subplot()
     for line, colour in zip(chart.lines, COLOURS, strict=False):
         xs, ys = [x for x, _ in line.points], [y for _, y in line.points]
-        marker = "" if line.is_dashed or len(xs) > 40 else "o"
+        marker = "" if line.is_dashed or len(xs) > 16 else "o"
         style = "--" if line.is_dashed else "-"
         axes.plot(xs, ys, style, marker=marker, markersize=4, color=colour, label=line.name)
         if line.band:

@@ -24,6 +24,7 @@ COLOURS = (
     "#000000",
 )
 _NAME_HEIGHT = 16
+_MOST_DOTS = 16
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -100,11 +101,15 @@ def _line(line: Line, colour: str, x: Range, y: Range) -> list[str]:
             f'<path d="M{"L".join(places)}" fill="none" stroke="{colour}" stroke-width="2"'
             f' stroke-linejoin="round"{dash}/>'
         )
-    if not line.is_dashed and len(places) <= 40:
+    if not line.is_dashed and len(places) <= _MOST_DOTS:
+        radius = 3 if len(places) > 1 else 5
         parts += [
-            f'<circle cx="{place.split()[0]}" cy="{place.split()[1]}" r="3" fill="{colour}"/>'
-            for place in places
+            f'<circle cx="{across}" cy="{down}" r="{radius}" fill="{colour}"/>'
+            for across, down in (place.split() for place in places)
         ]
+    if len(places) == 1:
+        across, down = (float(part) for part in places[0].split())
+        parts.append(_text(across + 9, down + 16, line.name, f'fill="{colour}"'))
     return parts
 
 

@@ -47,11 +47,15 @@ def _percent(most: float) -> Range:
 
 
 def _log(least: float, most: float) -> Range:
-    low, high = math.floor(math.log10(least)), math.ceil(math.log10(most))
-    high = max(high, low + 1)
-    step = math.ceil((high - low) / _MOST_TICKS)
-    marks = tuple(10.0**power for power in range(low, high + 1, step))
-    return Range(10.0**low, 10.0**high, marks, Scale.LOG)
+    """Ends at the values themselves; marked at powers of ten, between them where those are few."""
+    low, high = (least, most) if most >= 2 * least else (least / 2, most * 2)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    step = math.ceil(len(powers) / _MOST_TICKS)
+    marks = [10.0**power for power in powers[::step]]
+    if sum(low <= mark <= high for mark in marks) < 2:
+        marks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    inside = tuple(mark for mark in marks if low * (1 - 1e-9) <= mark <= high * (1 + 1e-9))
+    return Range(low, high, inside if len(inside) >= 2 else (low, high), Scale.LOG)
 
 
 def _linear(least: float, most: float) -> Range:

@@ -1,0 +1,1 @@
+"""`parkade compound …`: networks of model calls from the command line."""
