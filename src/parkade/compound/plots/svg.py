@@ -114,8 +114,12 @@ def _line(line: Line, colour: str, x: Range, y: Range) -> list[str]:
 
 
 def _names(chart: Chart, y: Range) -> list[str]:
-    """Names at the ends of lines, pushed apart where they would overlap."""
-    wanted = sorted((_down(y, line.points[-1][1]), place) for place, line in enumerate(chart.lines))
+    """Names at the ends of lines, pushed apart where they would overlap; a point names itself."""
+    wanted = sorted(
+        (_down(y, line.points[-1][1]), place)
+        for place, line in enumerate(chart.lines)
+        if len(line.points) > 1
+    )
     heights: list[float] = []
     for at, _ in wanted:
         heights.append(max(at, heights[-1] + _NAME_HEIGHT) if heights else at)
