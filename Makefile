@@ -11,7 +11,7 @@ JOBS ?= 2
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
-.PHONY: help setup check format test test-long demo bench constraints clean
+.PHONY: help setup check format test test-long demo demo-compound bench constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ test-long: $(STAMP) ## every test but those marked gpu, properties at length
 
 demo: $(STAMP) ## a day in a small marketplace
 	$(BIN)/python -m demo.day
+
+demo-compound: $(STAMP) ## verified best of K: factoring, with and without the verifier
+	$(BIN)/python examples/factoring_network/demo.py
 
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py

@@ -16,8 +16,9 @@ from pathlib import Path
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import msgspec
 
 from examples.factoring.archive import Unreadable
 from examples.factoring.arguments import whole
@@ -27,6 +28,7 @@ from examples.factoring.sample import load
 from examples.factoring_network.table import PAPERS_SHARE, chart, measure, show
 from parkade.compound.plots.svg import svg
 
+ROOT = Path(__file__).resolve().parents[2]
 KS = (1, 3, 10, 20, 30, 100, 300, 1_000)
 FULL_STEPS = 30_000
 
@@ -37,9 +39,9 @@ def weights(folder: Path, steps: int) -> Parameters:
     try:
         return load(path)
     except FileNotFoundError:
-        print(f"training the generator for {steps} steps…", flush=True)
+        print(f"training the generator for {steps} steps…", file=sys.stderr, flush=True)
     except Unreadable as error:
-        print(f"{error}; training anew", flush=True)
+        print(f"{error}; training anew", file=sys.stderr, flush=True)
     train = ROOT / "examples" / "factoring" / "train.py"
     environment = os.environ | {"PARKADE_CHECKPOINT_DIR": str(path.parent / "checkpoints")}
     subprocess.run(
@@ -63,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     add("--samples", type=whole(1, 10**5), default=1_000, help="candidates a product")
     add("--products", type=whole(1, 1_544), default=1_544, help="of those held out")
     add("--seed", type=whole(0, 2**31), default=1, help="of the draws")
+    add("--json", action="store_true", help="print JSON instead of a table")
     return result
 
 
@@ -75,12 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ks = [k for k in KS if k <= asked.samples]
     began = time.process_time()
     found = measure(named, products, ks, samples=asked.samples, seed=asked.seed)
+    path = asked.out / "factoring.svg"
+    path.write_text(svg(chart(found)), "utf-8")
+    if asked.json:
+        print(msgspec.json.encode({"version": 1, **found._asdict()}).decode())
+        return 0
     print(show(found))
     share, least = 100 * PAPERS_SHARE, found.reaches_papers_share_at
     reached = f"is reached at K = {least}" if least else f"is not reached by K = {asked.samples}"
     print(f"{share:.1f} %, the figure of Networks of Networks (arXiv 2407.16831), {reached}.")
-    path = asked.out / "factoring.svg"
-    path.write_text(svg(chart(found)), "utf-8")
     print(
         f"{len(products.n)} products × {asked.samples} candidates in"
         f" {time.process_time() - began:.1f} CPU-s; plot: {path}."

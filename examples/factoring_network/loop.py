@@ -2,9 +2,9 @@
 
 A generator learns from few products whose primes are known. It draws candidates for the others,
 whose primes are not; every pair that multiplies to its product is kept, and the generator is
-trained anew on known and kept pairs. No label is needed for that, only the verifier. Held-out products are
-never drawn for. Each round prints the held-out accuracy of one sample (exact, from the generator's
-own probabilities) with a bootstrap interval over products, and of its gain over round 0.
+trained anew on known and kept pairs. That needs no label, only the verifier. Held-out products
+are never drawn for. Each round prints the held-out accuracy of one sample (exact, from the
+generator's own probabilities) and its gain over round 0, with intervals over products.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from examples.factoring.optimizer import advance, decay_mask, fresh_state, rate
 from examples.factoring.primes import Products, all_products, features, split
 from examples.factoring.sample import draw
 from examples.factoring_network.chances import exact_chances, verified
+from parkade.compound.evaluate.measures import mean_share
 from parkade.compound.theory.intervals import bootstrap_mean
 
 Array = npt.NDArray[Any]
@@ -100,15 +101,16 @@ def rounds(*, known: int, steps: int, samples: int, count: int, seed: int) -> li
         chances = exact_chances(named, heaps.test)
         at_first = chances if at_first is None else at_first
         gains = chances - at_first
+        share = mean_share(chances.tolist(), candidates=len(chances))
         found.append(
             Round(
                 number=number,
                 known=known,
                 kept=len(kept.n),
                 accuracy=float(chances.mean()),
-                accuracy_interval=bootstrap_mean(chances.tolist()),
+                accuracy_interval=(share.low, share.high),
                 gain=float(gains.mean()),
-                gain_interval=bootstrap_mean(gains.tolist()),
+                gain_interval=bootstrap_mean(gains.tolist(), resamples=400),
             )
         )
         kept = keep_verified(named, without_answers, samples=samples, seed=seed + number)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +21,7 @@ Array = npt.NDArray[Any]
 PAPERS_SHARE = 0.366
 
 
-class Column(NamedTuple):
+class Column(msgspec.Struct, frozen=True, kw_only=True):
     """One K; shares of the held-out products."""
 
     k: int

@@ -12,7 +12,7 @@ from statistics import NormalDist
 from parkade.compound.theory.domain import DomainError, open_probability, whole
 
 LEVEL = 0.95
-RESAMPLES = 2_000
+RESAMPLES = 1_000
 
 
 def normal_quantile(level: float) -> float:
