@@ -159,9 +159,6 @@ def test_worth_decides_how_long_to_go_on() -> None:
     assert cheap.k is not None
     assert dear.k is not None
     assert cheap.k < dear.k
-    assert cheap.failures_allowed is not None
-    assert dear.failures_allowed is not None
-    assert cheap.failures_allowed < dear.failures_allowed
 
 
 def test_an_exact_verifier_has_no_ceiling_but_the_questions() -> None:

@@ -25,7 +25,7 @@ def calibrate(outcomes: Outcomes, as_json: AsJson = False) -> None:
 
 
 def _show(found: "Calibration") -> None:
-    from parkade.cli.compound.reports import money, percent
+    from parkade.cli.compound.reports import milliseconds, money, percent
     from parkade.cli.screen import fields, say, table
 
     verifier = found.verifier
@@ -41,7 +41,7 @@ def _show(found: "Calibration") -> None:
             ("right ones accepted", percent(verifier.true_positive_rate) if verifier else "–"),
             ("wrong ones accepted", percent(verifier.false_positive_rate) if verifier else "–"),
             ("cost of a candidate", money(found.cost_micros)),
-            ("latency of a candidate", f"{found.latency_us / 1e3:,.1f} ms"),
+            ("latency of a candidate", milliseconds(found.latency_us)),
         ]
     )
     hardest = sorted(found.per_question, key=lambda each: each.accuracy.value)[:HARDEST]

@@ -32,7 +32,7 @@ def evaluate(outcomes: Outcomes, ks: Ks = None, plot: Plot = None, as_json: AsJs
 
 
 def _show(found: "Evaluation") -> None:
-    from parkade.cli.compound.reports import money, percent
+    from parkade.cli.compound.reports import milliseconds, money, percent
     from parkade.cli.screen import fields, table
 
     verifier = found.verifier
@@ -47,7 +47,7 @@ def _show(found: "Evaluation") -> None:
             ("accepted ones right", percent(verifier.precision) if verifier else "–"),
             ("cost", money(found.cost_micros)),
             ("cost per solved question", money(found.cost_per_solved_micros)),
-            ("latency of a candidate", f"{found.latency_us / 1e3:,.1f} ms"),
+            ("latency of a candidate", milliseconds(found.latency_us)),
         ]
     )
     table(

@@ -101,7 +101,6 @@ def _show(found: "Plan") -> None:
                 "cost per solved question",
                 None if found.k is None else money(found.cost_per_solved_micros),
             ),
-            ("give up after failures", found.failures_allowed),
         ]
     )
     table(

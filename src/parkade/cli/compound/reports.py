@@ -91,3 +91,8 @@ def money(value: float | None) -> str:
         return "–"
     amount = value / MICROS
     return f"{amount:,.2f}" if amount >= 100 else f"{amount:.3g}"
+
+
+def milliseconds(latency_us: float) -> str | None:
+    """A latency, or None where none was recorded."""
+    return f"{latency_us / 1e3:,.1f} ms" if latency_us else None

@@ -14,7 +14,6 @@ from parkade.compound.evaluate.curve import Curve, curve_of
 from parkade.compound.evaluate.measures import REPORT_VERSION, Measure, mean_share
 from parkade.compound.theory.domain import DomainError, not_negative, positive, whole
 from parkade.compound.theory.domain import open_probability as share_between
-from parkade.compound.theory.stopping import failures_allowed
 
 MOST_K = 1_000
 # Accuracy within this of the best counts as the best: nobody pays for a tenth of a point.
@@ -38,7 +37,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, tag="target"):
 
 
 class Worth(msgspec.Struct, frozen=True, kw_only=True, tag="worth"):
-    """A right answer is worth this, a wrong one costs that; the highest net worth wins."""
+    """A right answer is worth this, a wrong one costs that; the highest net worth wins.
+
+    The K found is also the number of rejected candidates after which a question is given up.
+    """
 
     right_micros: int
     wrong_micros: int
@@ -76,8 +78,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ceiling: Measure
     # The K after which accuracy falls; None where it does not.
     turns_down_after: int | None
-    # Failures after which the next candidate is not worth its price, question by question.
-    failures_allowed: int | None
     steps: tuple[Step, ...]
     # Whether and why more calls help, in sentences.
     findings: tuple[str, ...]
@@ -223,17 +223,9 @@ def _report(
         accuracy_of_one=calibration.accuracy,
         ceiling=ceiling,
         turns_down_after=turn,
-        failures_allowed=_failures(calibration, goal),
         steps=tuple(steps),
         findings=_findings(calibration, goal, steps, chosen, ceiling, turn, is_exact=is_exact),
     )
-
-
-def _failures(calibration: Calibration, goal: Goal) -> int | None:
-    if not isinstance(goal, Worth) or calibration.cost_micros == 0:
-        return None
-    index = calibration.generator
-    return failures_allowed(index.alpha, index.beta, goal.right_micros / calibration.cost_micros)
 
 
 def _turn(steps: Sequence[Step]) -> int | None:
