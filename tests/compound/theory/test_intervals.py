@@ -9,6 +9,7 @@ from parkade.compound.theory.intervals import (
     bootstrap_mean,
     bootstrap_ratio,
     normal_quantile,
+    ratio_interval,
     wilson,
     wilson_of_mean,
 )
@@ -57,6 +58,17 @@ def test_shares_are_worth_between_one_trial_a_question_and_all_candidates() -> N
     low, high = wilson_of_mean([0.2, 0.8] * 50, most_trials=900)
     assert wilson(50, 100)[0] < low < wilson(450, 900)[0]
     assert low + high == pytest.approx(1)
+
+
+def test_the_delta_method_takes_over_where_it_agrees_with_the_bootstrap() -> None:
+    chance = random.Random(2)
+    bottoms = [float(chance.randrange(1, 9)) for _ in range(2_500)]
+    tops = [float(chance.randrange(0, int(bottom) + 1)) for bottom in bottoms]
+    drawn = bootstrap_ratio(tops, bottoms, resamples=300)
+    assert ratio_interval(tops, bottoms) == pytest.approx(drawn, abs=0.002)
+    assert ratio_interval(tops[:50], bottoms[:50]) == bootstrap_ratio(tops[:50], bottoms[:50])
+    with pytest.raises(DomainError, match="more than 0"):
+        ratio_interval([0.0] * 3_000, [0.0] * 3_000)
 
 
 def test_what_cannot_be_resampled_is_refused() -> None:

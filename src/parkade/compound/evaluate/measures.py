@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from parkade.compound.evaluate.outcomes import Tally
-from parkade.compound.theory.intervals import bootstrap_ratio, wilson, wilson_of_mean
+from parkade.compound.theory.intervals import ratio_interval, wilson, wilson_of_mean
 
 # Reports of this version are what `--json` prints; a change that a reader would notice raises it.
 REPORT_VERSION = 1
@@ -48,8 +48,9 @@ def rate(tops: Sequence[int], bottoms: Sequence[int]) -> Measure | None:
         questions = sum(1 for each in bottoms if each)
         low, high = wilson(questions if top else 0, questions)
     else:
-        low, high = bootstrap_ratio(tops, bottoms)
-    return Measure(value=top / bottom, low=min(low, top / bottom), high=max(high, top / bottom))
+        low, high = ratio_interval(tops, bottoms)
+    value = top / bottom
+    return Measure(value=value, low=max(0.0, min(low, value)), high=min(1.0, max(high, value)))
 
 
 class Confusion(msgspec.Struct, frozen=True, kw_only=True):

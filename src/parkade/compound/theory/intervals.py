@@ -13,6 +13,7 @@ from parkade.compound.theory.domain import DomainError, open_probability, whole
 
 LEVEL = 0.95
 RESAMPLES = 1_000
+_MOST_BOOTSTRAPPED = 2_000
 
 
 def normal_quantile(level: float) -> float:
@@ -92,6 +93,25 @@ def bootstrap_ratio(
     found.sort()
     tail = (1 - level) / 2 * (len(found) - 1)
     return found[math.floor(tail)], found[math.ceil(len(found) - 1 - tail)]
+
+
+def ratio_interval(
+    tops: Sequence[float], bottoms: Sequence[float], *, level: float = LEVEL
+) -> tuple[float, float]:
+    """An interval for Σ tops ÷ Σ bottoms, one pair a question, in time that grows with questions.
+
+    The bootstrap up to 2,000 questions; beyond, where the two agree, the delta method: the standard
+    error of top − ratio·bottom over questions, divided by the mean bottom.
+    """
+    if len(tops) <= _MOST_BOOTSTRAPPED:
+        return bootstrap_ratio(tops, bottoms, level=level)
+    bottom = math.fsum(bottoms)
+    if bottom <= 0:
+        raise DomainError("the bottoms must sum to more than 0")
+    ratio = math.fsum(tops) / bottom
+    squares = math.fsum((a - ratio * b) ** 2 for a, b in zip(tops, bottoms, strict=True))
+    half = normal_quantile(level) * math.sqrt(squares) / bottom
+    return ratio - half, ratio + half
 
 
 def bootstrap_mean(
