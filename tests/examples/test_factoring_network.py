@@ -1,6 +1,7 @@
 """The factoring network at a small size: what is drawn, what is known, and the loop."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +126,26 @@ def test_the_loop_prints_a_line_a_round(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].startswith("round  known   kept")
     assert [line.split()[0] for line in lines[1:]] == ["0", "1"]
+
+
+README = (ROOT / "examples" / "factoring_network" / "README.md").read_text("utf-8")
+SMALL = {
+    "demo.py": ("--steps", "8", "--samples", "10", "--products", "20"),
+    "loop.py": ("--known", "300", "--steps", "8", "--samples", "3", "--rounds", "1"),
+}
+
+
+def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
+    """Smaller than it says: of an option given twice, the last counts."""
+    commands = [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)
+        for line in block.splitlines()
+    ]
+    assert len(commands) == 4
+    for command in commands:
+        _, program, *words = command.split()
+        name = Path(program).name
+        assert ROOT / program == ROOT / "examples" / "factoring_network" / name
+        done = run(name, *words, *SMALL[name], folder=tmp_path)
+        assert done.returncode == 0, done.stderr

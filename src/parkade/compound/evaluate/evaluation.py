@@ -22,7 +22,7 @@ from parkade.compound.theory.domain import DomainError
 
 STEPS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000, 10_000)
 VOTE_DRAWS = 40
-MOST_VOTES_COUNTED = 3_000_000
+MOST_VOTES_COUNTED = 400_000
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
