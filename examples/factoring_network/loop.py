@@ -29,7 +29,6 @@ from examples.factoring.optimizer import advance, decay_mask, fresh_state, rate
 from examples.factoring.primes import Products, all_products, features, split
 from examples.factoring.sample import draw
 from examples.factoring_network.chances import exact_chances, verified
-from parkade.compound.evaluate.measures import mean_share
 from parkade.compound.theory.intervals import bootstrap_mean
 
 Array = npt.NDArray[Any]
@@ -37,6 +36,7 @@ Array = npt.NDArray[Any]
 BATCH = 256
 PEAK_RATE = 0.04
 DECAY = 0.04
+RESAMPLES = 400
 
 
 class Round(NamedTuple):
@@ -101,16 +101,15 @@ def rounds(*, known: int, steps: int, samples: int, count: int, seed: int) -> li
         chances = exact_chances(named, heaps.test)
         at_first = chances if at_first is None else at_first
         gains = chances - at_first
-        share = mean_share(chances.tolist(), candidates=len(chances))
         found.append(
             Round(
                 number=number,
                 known=known,
                 kept=len(kept.n),
                 accuracy=float(chances.mean()),
-                accuracy_interval=(share.low, share.high),
+                accuracy_interval=bootstrap_mean(chances.tolist(), resamples=RESAMPLES),
                 gain=float(gains.mean()),
-                gain_interval=bootstrap_mean(gains.tolist(), resamples=400),
+                gain_interval=bootstrap_mean(gains.tolist(), resamples=RESAMPLES),
             )
         )
         kept = keep_verified(named, without_answers, samples=samples, seed=seed + number)
@@ -140,8 +139,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = result.add_argument
-    add("--known", type=whole(1, 7_721), default=1_500, help="products whose primes are known")
-    add("--steps", type=whole(1, 10**6), default=4_500, help="of training, each round")
+    add("--known", type=whole(1, 7_721), default=3_000, help="products whose primes are known")
+    add("--steps", type=whole(1, 10**6), default=2_000, help="of training, each round")
     add("--samples", type=whole(1, 10**4), default=100, help="candidates a product without answer")
     add("--rounds", type=whole(0, 20), default=3, help="after the first training")
     add("--seed", type=whole(0, 2**31), default=1, help="of training and draws")
