@@ -13,6 +13,7 @@ TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-long demo bench compound-clients constraints clean
 .PHONY: help setup check format test test-long demo million bench constraints clean
+.PHONY: help setup check format test test-long demo demo-compound bench constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +49,8 @@ demo: $(STAMP) ## a day in a small marketplace
 
 million: $(STAMP) ## one question, a million candidates: 5 to 20 minutes, goes on where it was
 	$(BIN)/python -m examples.million.solve build/million --programs 1000000
+demo-compound: $(STAMP) ## verified best of K: factoring, with and without the verifier
+	$(BIN)/python examples/factoring_network/demo.py
 
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py

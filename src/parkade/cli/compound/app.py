@@ -2,11 +2,25 @@
 
 import typer
 
-from parkade.cli.compound import distil, draw, run, serve, show
+from parkade.cli.compound import (
+    calibrate,
+    distil,
+    draw,
+    evaluate,
+    lifecycle,
+    plan,
+    run,
+    serve,
+    show,
+)
 
 compound = typer.Typer(help="Networks of model calls.", no_args_is_help=True)
 compound.command("draw")(draw.draw)
 compound.command("run")(run.run)
+compound.command("calibrate")(calibrate.calibrate)
+compound.command("plan")(plan.plan)
+compound.command("evaluate")(evaluate.evaluate)
+compound.command("lifecycle")(lifecycle.lifecycle)
 compound.command("serve")(serve.serve)
 compound.command("show")(show.show)
 compound.command("distil")(distil.distil)

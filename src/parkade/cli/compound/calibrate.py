@@ -1,0 +1,54 @@
+"""`parkade compound calibrate`: how good the generator is, and how far to trust the verifier."""
+
+from typing import TYPE_CHECKING
+
+from parkade.cli.compound.reports import AsJson, Outcomes
+
+if TYPE_CHECKING:
+    from parkade.compound.evaluate.calibration import Calibration
+
+HARDEST = 10
+
+
+def calibrate(outcomes: Outcomes, as_json: AsJson = False) -> None:
+    """Generator accuracy question by question, verifier rates, cost and latency."""
+    from parkade.cli.compound.reports import explaining, print_json
+    from parkade.compound.evaluate.calibration import calibration_of
+    from parkade.compound.evaluate.outcomes import read_outcomes
+
+    with explaining():
+        found = calibration_of(read_outcomes(outcomes))
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+
+
+def _show(found: "Calibration") -> None:
+    from parkade.cli.compound.reports import milliseconds, money, percent
+    from parkade.cli.screen import fields, say, table
+
+    verifier = found.verifier
+    fields(
+        [
+            ("questions", f"{found.questions:,}"),
+            ("candidates", f"{found.candidates:,}"),
+            ("one candidate is right", percent(found.accuracy)),
+            (
+                "p over questions",
+                f"Beta({found.generator.alpha:.3g}, {found.generator.beta:.3g})",
+            ),
+            ("right ones accepted", percent(verifier.true_positive_rate) if verifier else "–"),
+            ("wrong ones accepted", percent(verifier.false_positive_rate) if verifier else "–"),
+            ("cost of a candidate", money(found.cost_micros)),
+            ("latency of a candidate", milliseconds(found.latency_us)),
+        ]
+    )
+    hardest = sorted(found.per_question, key=lambda each: each.accuracy.value)[:HARDEST]
+    say(f"The {len(hardest)} hardest questions:")
+    table(
+        ("QUESTION", "RIGHT", "OF", "P"),
+        [(each.question, each.right, each.samples, percent(each.accuracy)) for each in hardest],
+        empty="",
+        right="RIGHT OF",
+    )

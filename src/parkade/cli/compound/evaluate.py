@@ -1,0 +1,67 @@
+"""`parkade compound evaluate`: what recorded outcomes say."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkade.cli.compound.reports import AsJson, Outcomes, Plot
+
+if TYPE_CHECKING:
+    from parkade.compound.evaluate.evaluation import Evaluation
+
+Ks = Annotated[
+    list[int] | None, typer.Option("-k", help="Candidates a question; again for more rows.")
+]
+
+
+def evaluate(outcomes: Outcomes, ks: Ks = None, plot: Plot = None, as_json: AsJson = False) -> None:
+    """Accuracy, pass@K, the verifier and what a solved question cost, with intervals."""
+    from parkade.cli.compound.reports import explaining, print_json, write_plot
+    from parkade.compound.evaluate import evaluation
+    from parkade.compound.evaluate.outcomes import read_outcomes
+    from parkade.compound.evaluate.pictures import evaluation_chart
+
+    with explaining():
+        found = evaluation.evaluate(read_outcomes(outcomes), ks=ks)
+        if plot is not None:
+            write_plot(evaluation_chart(found), plot)
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+
+
+def _show(found: "Evaluation") -> None:
+    from parkade.cli.compound.reports import milliseconds, money, percent
+    from parkade.cli.screen import fields, table
+
+    verifier = found.verifier
+    fields(
+        [
+            ("questions", f"{found.questions:,}"),
+            ("candidates", f"{found.candidates:,}"),
+            ("without a label", f"{found.unlabelled_candidates:,}"),
+            ("one candidate is right", percent(found.accuracy)),
+            ("right ones accepted", percent(verifier.true_positive_rate) if verifier else "–"),
+            ("wrong ones accepted", percent(verifier.false_positive_rate) if verifier else "–"),
+            ("accepted ones right", percent(verifier.precision) if verifier else "–"),
+            ("cost", money(found.cost_micros)),
+            ("cost per solved question", money(found.cost_per_solved_micros)),
+            ("latency of a candidate", milliseconds(found.latency_us)),
+        ]
+    )
+    table(
+        ("K", "AT LEAST ONE RIGHT", "FIRST ACCEPTED", "MAJORITY VOTE", "DRAWN"),
+        [
+            (
+                f"{row.k:,}",
+                percent(row.pass_at_k),
+                percent(row.verified),
+                percent(row.vote),
+                f"{row.draws:.1f}",
+            )
+            for row in found.rows
+        ],
+        empty="",
+        right="K DRAWN",
+    )

@@ -1,0 +1,98 @@
+"""What the commands that know have in common: files read, amounts, plots written, errors told.
+
+Exit codes as everywhere: 0 done, 2 the command or a file is wrong.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from parkade.compound.evaluate.measures import Measure
+    from parkade.compound.plots.chart import Chart
+
+WRONG = 2
+MICROS = 1_000_000
+
+Outcomes = Annotated[
+    Path, typer.Argument(help="Recorded outcomes, JSON lines.", metavar="OUTCOMES")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+Plot = Annotated[
+    Path | None, typer.Option("--plot", help="Write a plot: FILE.svg, or FILE.png.", metavar="FILE")
+]
+
+
+@contextmanager
+def explaining() -> Iterator[None]:
+    """Turns what reading, planning and drawing raise into one line and exit code 2."""
+    from parkade.compound.evaluate.outcomes import OutcomesUnreadable
+    from parkade.compound.plots.chart import CannotDraw
+    from parkade.compound.theory.domain import DomainError
+
+    try:
+        yield
+    except (DomainError, OutcomesUnreadable, CannotDraw) as error:
+        print(f"parkade: {error}", file=sys.stderr)
+        raise typer.Exit(WRONG) from None
+    except OSError as error:
+        print(f"parkade: {error.filename}: {error.strerror}", file=sys.stderr)
+        raise typer.Exit(WRONG) from None
+
+
+def print_json(report: Any) -> None:
+    """A report as one indented document."""
+    import msgspec
+
+    print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+
+
+def write_plot(chart: "Chart", path: Path) -> None:
+    """SVG or PNG by the ending of the name."""
+    from parkade.compound.plots.chart import CannotDraw
+    from parkade.compound.plots.png import png
+    from parkade.compound.plots.svg import svg
+
+    match path.suffix.lower():
+        case ".svg":
+            path.write_text(svg(chart), "utf-8")
+        case ".png":
+            path.write_bytes(png(chart))
+        case other:
+            raise CannotDraw(f"{path}: a plot ends in .svg or .png, not in {other or 'nothing'!r}")
+
+
+def micros(text: str, name: str) -> int:
+    """An amount of money, such as 12.50, in whole micro-units."""
+    from parkade.compound.theory.domain import DomainError
+
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise DomainError(f"{name} must be an amount such as 12.50, got {text!r}") from None
+    if not value.is_finite() or value < 0 or value > 10**12:
+        raise DomainError(f"{name} must lie in 0..10^12, got {text}")
+    return int(value * MICROS)
+
+
+def percent(measure: "Measure | None") -> str:
+    """A share with its interval, or a dash."""
+    return "–" if measure is None else measure.percent()
+
+
+def money(value: float | None) -> str:
+    """Micro-units as an amount with three digits that tell, or a dash."""
+    if value is None:
+        return "–"
+    amount = value / MICROS
+    return f"{amount:,.2f}" if amount >= 100 else f"{amount:.3g}"
+
+
+def milliseconds(latency_us: float) -> str | None:
+    """A latency, or None where none was recorded."""
+    return f"{latency_us / 1e3:,.1f} ms" if latency_us else None

@@ -1,0 +1,82 @@
+"""Adaptive K: each question goes on until the next candidate is no longer worth its price.
+
+One `AdaptiveStop` is shared by all questions of a run. It starts from the weak prior of `spread.py`
+and learns: every finished question's counts go in, and the spread is fitted again when what it has
+seen has grown by a quarter (so fitting costs little however long the run is). Counts of questions
+that stopped at their first success are as good as any.
+
+The chance that candidate n + 1 succeeds after n failures is a mean over the posterior, weighted by
+how well each Beta explains n failures. It only falls with n, so the rule "stop when chance × value
+is below the cost" is the optimal one (`theory/stopping.py`), now with an unknown prior.
+"""
+
+import math
+
+from parkade.compound.evaluate.spread import Counts, Spread, fit_spread
+from parkade.compound.theory.coverage import log_missing
+from parkade.compound.theory.domain import positive, whole
+
+MOST_FAILURES = 1_000_000
+_GROWTH = 1.25
+
+
+def chance_after(spread: Spread, failures: int) -> float:
+    """The chance that the next candidate succeeds after so many failures and no success."""
+    logs = [
+        (log_missing(p.alpha, p.beta, failures), p.alpha / (p.alpha + p.beta + failures), p.weight)
+        for p in spread.points
+        if p.weight > 1e-12
+    ]
+    top = max(log for log, _, _ in logs)
+    weights = [(math.exp(log - top) * weight, chance) for log, chance, weight in logs]
+    total = math.fsum(weight for weight, _ in weights)
+    return math.fsum(weight * chance for weight, chance in weights) / total
+
+
+class AdaptiveStop:
+    """Says after how many failures a question is given up; learns from finished questions."""
+
+    def __init__(self, *, value_per_cost: float, most: int = MOST_FAILURES) -> None:
+        """`value_per_cost`: worth of a success ÷ cost of one candidate and its check."""
+        self._value = positive("value_per_cost", value_per_cost)
+        self._most = whole("most", most, least=1)
+        self._seen: list[Counts] = []
+        self._fitted_at = 0
+        self._spread = fit_spread(())
+        self._allowed = self._failures()
+
+    @property
+    def failures_allowed(self) -> int:
+        """The failures after which to stop; 0 where not even one candidate pays."""
+        return self._allowed
+
+    @property
+    def spread(self) -> Spread:
+        """What is believed of p now."""
+        return self._spread
+
+    def should_stop(self, failures: int) -> bool:
+        """Whether a question with so many failures and no success is given up."""
+        return failures >= self._allowed
+
+    def finished(self, samples: int, right: int) -> None:
+        """Learn from a question that will not be drawn from again."""
+        self._seen.append(Counts(samples, right))
+        if len(self._seen) >= max(1, math.ceil(self._fitted_at * _GROWTH)):
+            self._spread = fit_spread(self._seen)
+            self._fitted_at = len(self._seen)
+            self._allowed = self._failures()
+
+    def _failures(self) -> int:
+        if not self._pays(0):
+            return 0
+        if self._pays(self._most - 1):
+            return self._most
+        low, high = 0, self._most - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._pays(middle) else (low, middle)
+        return high
+
+    def _pays(self, failures: int) -> bool:
+        return chance_after(self._spread, failures) * self._value > 1

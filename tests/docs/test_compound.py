@@ -1,0 +1,40 @@
+"""What the compound pages show and say is what the code draws and says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.compound.draw import CHARTS, FOLDER
+from parkade.compound.plots.svg import svg
+from tests.docs.pages import ROOT, table
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_plot_is_what_the_formulas_draw(name: str) -> None:
+    drawn = svg(CHARTS[name]())
+    assert (FOLDER / f"{name}.svg").read_text("utf-8") == drawn, "python docs/compound/draw.py"
+
+
+def test_every_plot_is_shown() -> None:
+    page = (ROOT / "docs/compound/when-do-more-calls-help.md").read_text("utf-8")
+    shown = set(re.findall(r"!\[[^\]]+\]\(images/(\w+)\.svg\)", page))
+    assert shown == set(CHARTS) == {path.stem for path in FOLDER.glob("*.svg")}
+
+
+def test_findings_that_the_page_names_are_findings() -> None:
+    source = (ROOT / "src/parkade/compound/evaluate/planning.py").read_text("utf-8")
+    words = re.sub(r'"\s+f?"', "", source)
+    for finding, _ in table(ROOT / "docs/compound/plan-a-budget.md", "Read the findings"):
+        opening = finding.split(" at least")[0].replace("Only so many", "Only").split(" were")[0]
+        start = " ".join(opening.split()[:4])
+        assert start.removesuffix(" questions") in words, finding
+
+
+def test_the_errors_of_the_forecast_are_the_same_in_both_places() -> None:
+    page = Path(ROOT / "docs/compound/when-do-more-calls-help.md").read_text("utf-8")
+    record = (ROOT / "docs/decisions/0026-spread-of-p.md").read_text("utf-8")
+    rows = r"^\| ([\d.]+[BM]) \| " + r"([\d.]+)[ |(]+" * 3 + r"([\d.]+)\)? \|$"
+    told, noted = (re.findall(rows, text.replace(")", ""), re.MULTILINE) for text in (page, record))
+    assert told == noted
+    assert len(told) == 4

@@ -1,0 +1,151 @@
+"""The factoring network at a small size: what is drawn, what is known, and the loop."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples.factoring.model import Parameters
+from examples.factoring.primes import PRIMES, all_products, split
+from examples.factoring.sample import draw, load
+from examples.factoring_network.chances import at_least_one, exact_chances, verified
+from examples.factoring_network.loop import keep_verified
+from tests.examples.programs import ROOT, clean_environment
+
+HEAPS = split(all_products())
+
+
+def run(program: str, *words: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "factoring_network" / program), *map(str, words)],
+        cwd=folder,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Parameters:
+    """A generator after 300 steps; trained in a process that keeps numpy to one thread."""
+    folder = tmp_path_factory.mktemp("trained")
+    program = str(ROOT / "examples" / "factoring" / "train.py")
+    subprocess.run(
+        [sys.executable, program, "--steps", "300", "--out", str(folder)],
+        cwd=folder,
+        env=clean_environment(),
+        check=True,
+        capture_output=True,
+        timeout=110,
+    )
+    return load(folder / "weights.npz")
+
+
+def test_exact_chances_are_what_drawing_finds(trained: Parameters) -> None:
+    products = HEAPS.test.at(slice(10))
+    chances = exact_chances(trained, products)
+    one, other = draw(trained, products, 20_000, 1)
+    found = verified(products, one, other).mean(axis=1)
+    assert np.abs(found - chances).max() < 0.005
+    assert chances.min() > 0
+    assert at_least_one(chances, 1) == pytest.approx(chances.mean())
+
+
+def test_a_square_has_one_order_only(trained: Parameters) -> None:
+    everything = all_products()
+    squares = everything.at(np.flatnonzero(everything.smaller == everything.larger)[::30])
+    one, other = draw(trained, squares, 20_000, 1)
+    found = verified(squares, one, other).mean(axis=1)
+    assert np.abs(found - exact_chances(trained, squares)).max() < 0.005
+
+
+def test_only_verified_pairs_are_kept_and_no_held_out_product_is_among_them(
+    trained: Parameters,
+) -> None:
+    kept = keep_verified(trained, HEAPS.train.at(slice(1_000, 1_200)), samples=40, seed=1)
+    assert 0 < len(kept.n) < 200
+    assert (PRIMES[kept.smaller] * PRIMES[kept.larger] == kept.n).all()
+    assert (kept.smaller <= kept.larger).all()
+    assert not set(kept.n.tolist()) & set(HEAPS.test.n.tolist())
+
+
+def test_the_verified_row_follows_the_closed_form_and_the_vote_does_not(tmp_path: Path) -> None:
+    words = ("--steps", 900, "--samples", 200, "--products", 300, "--json", "--out", "out")
+    done = run("demo.py", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    columns = {column["k"]: column for column in found["columns"]}
+    for column in columns.values():
+        low, high = column["verified"]["low"], column["verified"]["high"]
+        assert low <= column["closed_form"] <= high
+        assert column["alike"] >= column["closed_form"] - 1e-12
+        assert column["draws"] <= column["k"] + 1e-9
+    assert columns[100]["verified"]["value"] > 10 * columns[1]["verified"]["value"]
+    assert columns[100]["vote"] < 0.1
+    assert 10 < found["reaches_papers_share_at"] < 100
+
+
+def test_the_demo_prints_the_table_and_writes_the_plot(tmp_path: Path) -> None:
+    asked = ("--steps", 8, "--samples", 10, "--products", 30, "--out", tmp_path / "out")
+    done = run("demo.py", *asked, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "training the generator" in done.stderr
+    for row in ("generator, verified", "majority vote", "rule: a prime", "closed form"):
+        assert row in done.stdout
+    assert "is not reached by K = 10" in done.stdout
+    assert (tmp_path / "out" / "factoring.svg").read_text().startswith("<svg")
+    again = run("demo.py", *asked, folder=tmp_path)
+    assert again.stderr == ""
+    assert again.stdout.splitlines()[:9] == done.stdout.splitlines()[:9]
+
+
+def test_the_loop_keeps_verified_pairs_and_tells_its_intervals(tmp_path: Path) -> None:
+    words = ("--known", 600, "--steps", 250, "--samples", 30, "--rounds", 2)
+    done = run("loop.py", *words, "--json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["version"] == 1
+    first, second, third = found["rounds"]
+    assert (first["kept"], first["gain_interval"]) == (0, [0, 0])
+    assert second["kept"] > 0
+    assert 0 < third["kept"] <= 7_122
+    for each in found["rounds"]:
+        low, high = each["accuracy_interval"]
+        assert low < each["accuracy"] < high
+
+
+def test_the_loop_prints_a_line_a_round(tmp_path: Path) -> None:
+    words = ("--known", 300, "--steps", 8, "--samples", 3, "--rounds", 1)
+    done = run("loop.py", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("round  known   kept")
+    assert [line.split()[0] for line in lines[1:]] == ["0", "1"]
+
+
+README = (ROOT / "examples" / "factoring_network" / "README.md").read_text("utf-8")
+SMALL = {
+    "demo.py": ("--steps", "8", "--samples", "10", "--products", "20"),
+    "loop.py": ("--known", "300", "--steps", "8", "--samples", "3", "--rounds", "1"),
+}
+
+
+def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
+    """Smaller than it says: of an option given twice, the last counts."""
+    commands = [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)
+        for line in block.splitlines()
+    ]
+    assert len(commands) == 4
+    for command in commands:
+        _, program, *words = command.split()
+        name = Path(program).name
+        assert ROOT / program == ROOT / "examples" / "factoring_network" / name
+        done = run(name, *words, *SMALL[name], folder=tmp_path)
+        assert done.returncode == 0, done.stderr
