@@ -8,6 +8,7 @@ from parkade.cli import (
     agent,
     events,
     login,
+    mars,
     nodes,
     people,
     pools,
@@ -52,7 +53,8 @@ GROUPS = {
         "node": nodes.nodes,
         "price": prices.price,
         "clock": login.clock,
-    }
+    },
+    "Machines": {"mars": mars.mars},
 }
 
 
