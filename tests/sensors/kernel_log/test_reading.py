@@ -117,16 +117,16 @@ def test_recorded_plain_lines_are_read_as_what_they_are_labelled() -> None:
         ),
         (
             (
-                "NVRM: Xid (PCI:0000:0a:00): 74, pid=9, name=p, NVLink: fatal error detected on link"
-                " 6(0x10000, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0)"
+                "NVRM: Xid (PCI:0000:0a:00): 74, pid=9, name=p, NVLink: fatal error detected on"
+                " link 6(0x10000, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0)"
             ),
             "0000:0a:00",
             NvlinkFact(code=74, unit="LINK", is_fatal=True, link=6, interrupt=0x10000, status=0),
         ),
         (
             (
-                "NVRM: Xid (PCI:0009:01:00): 154, GPU recovery action changed from 0x0 (None) to 0x4"
-                " (Drain and Reset)"
+                "NVRM: Xid (PCI:0009:01:00): 154, GPU recovery action changed from 0x0 (None) to"
+                " 0x4 (Drain and Reset)"
             ),
             "0009:01:00",
             RecoveryFact(action=RecoveryAction.DRAIN_AND_RESET),
@@ -148,8 +148,8 @@ def test_recorded_plain_lines_are_read_as_what_they_are_labelled() -> None:
         ),
         (
             (
-                "pci 0000:3b:00.0: 63.008 Gb/s available PCIe bandwidth, limited by 8.0 GT/s PCIe x8"
-                " link at 0000:3a:00.0 (capable of 252.048 Gb/s with 16.0 GT/s PCIe x16 link)"
+                "pci 0000:3b:00.0: 63.008 Gb/s available PCIe bandwidth, limited by 8.0 GT/s PCIe"
+                " x8 link at 0000:3a:00.0 (capable of 252.048 Gb/s with 16.0 GT/s PCIe x16 link)"
             ),
             "0000:3b:00",
             ConditionFact(condition=Condition.PCIE_WIDTH, amount=None),
