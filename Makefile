@@ -21,7 +21,7 @@ setup: $(STAMP) ## make the virtual environment in .venv
 $(STAMP): pyproject.toml constraints.txt tools/make-venv
 	tools/make-venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[server,dev]'
+		--constraint constraints.txt --editable '.[server,sensors,dev]'
 	@touch $@
 
 check: $(STAMP) ## lint, format, types, arrows between packages
@@ -49,7 +49,7 @@ bench: $(STAMP) ## the benchmarks
 constraints: ## resolve the dependencies anew into constraints.txt
 	tools/make-venv build/resolve
 	build/resolve/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager \
-		--editable '.[server,dev]'
+		--editable '.[server,sensors,dev]'
 	build/resolve/bin/python -m pip freeze --exclude-editable > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 	rm -rf build/resolve

@@ -26,6 +26,7 @@ BENCHMARKS = {
     "clearing": "benchmarks.clearing_figures",
     "submit": "benchmarks.submit",
     "reclaim": "benchmarks.reclaim",
+    "mars": "benchmarks.mars_judge",
 }
 RANGES = Path(__file__).with_name("ranges.json")
 

@@ -154,6 +154,9 @@ def test_unknown_nodes_and_reporters_are_rejected_and_take_no_memory() -> None:
     assert fleet.next_due_us() is None
 
 
+STORM: list[Fact] = [xid(79), xid(119), xid(63), wish(RecoveryAction.REBOOT), xid(5)]
+
+
 def test_in_any_storm_the_budget_of_fleet_and_fabrics_holds_and_every_fatal_is_decided_once() -> (
     None
 ):
@@ -164,9 +167,7 @@ def test_in_any_storm_the_budget_of_fleet_and_fabrics_holds_and_every_fatal_is_d
         symptoms = []
         for _ in range(3_000):
             node = f"n{chance.choice([chance.randrange(256), chance.randrange(16)])}"
-            fact: Fact = chance.choice(
-                [xid(79), xid(119), xid(63), wish(RecoveryAction.REBOOT), xid(5)]
-            )
+            fact = chance.choice(STORM)
             source = chance.choice([Source.KERNEL_LOG, Source.NVML])
             at = chance.randrange(6 * 3_600)
             symptoms.append(symptom(fact, at, node=node, source=source))

@@ -96,15 +96,17 @@ def close_windows(memory: NodeMemory, now_us: int, *, policy: Policy) -> Judged:
 
     Each is judged at the instant at which it closed, however late this is called.
     """
-    due = sorted(
-        (track for track in memory.tracks if track.closes_us is not None),
-        key=lambda track: (track.closes_us or 0, track.signal, track.device or ""),
-    )
+    due = [
+        track
+        for track in memory.tracks
+        if track.closes_us is not None and track.closes_us <= now_us
+    ]
+    if not due:
+        return Judged(memory, ())
+    due.sort(key=lambda track: (track.closes_us or 0, track.signal, track.device or ""))
     verdicts = []
     for track in due:
         assert track.closes_us is not None
-        if track.closes_us > now_us:
-            break
         at_us = track.closes_us
         closed = msgspec.structs.replace(track, closes_us=None)
         memory = _replace(memory, closed)

@@ -47,8 +47,17 @@ class RecoveryAction(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
-RECOVERY_ACTION_BY_NUMBER = dict(enumerate(RecoveryAction))
-"""The numbers of NVML's nvmlDeviceGpuRecoveryAction_t, 0 to 5; 6 is ours for all others."""
+RECOVERY_ACTION_BY_NUMBER = {
+    0: RecoveryAction.NONE,
+    1: RecoveryAction.RESET_GPU,
+    2: RecoveryAction.REBOOT,
+    3: RecoveryAction.DRAIN_P2P,
+    4: RecoveryAction.DRAIN_AND_RESET,
+    5: RecoveryAction.RECOVER_IMEX_DOMAIN,
+    6: RecoveryAction.RESET_GPU,
+    7: RecoveryAction.REBOOT,
+}
+"""NVML's nvmlDeviceGpuRecoveryAction_t; 6 and 7 are its bus reset and its system reboot."""
 
 
 class Condition(enum.StrEnum):

@@ -7,7 +7,7 @@ at the beginning where the file was cut. A line is given out once it is whole.
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from parkade.sensors.kernel_log.reading import MOST_LINE
 
@@ -16,7 +16,7 @@ MOST_RECORD = 8_192
 """The kernel gives one record a read, never longer than this."""
 
 
-def lines_of(handle: BinaryIO) -> Iterator[str]:
+def lines_of(handle: IO[bytes]) -> Iterator[str]:
     """The lines of an open file, each cut to MOST_LINE; bytes that are no UTF-8 are replaced."""
     while chunk := handle.readline(MOST_LINE):
         line = chunk
