@@ -26,16 +26,17 @@ EXIT_CODES: dict[Level | None, int] = {
     Level.FATAL: 12,
 }
 """The exit code of the worst verdict; 1 to 7 are the program's own errors."""
+EXIT_NOT_READ = 6
+"""Nothing was found, but not every sensor could be read: try again."""
 MOST_VERDICTS = 1_000
 """Of each level."""
 
 
 class Sensor(msgspec.Struct, frozen=True, kw_only=True):
-    """What one sensor said of itself: `state` is read, absent, or failed, `detail` says more."""
+    """What one sensor said of itself: `state` begins with read, absent or failed."""
 
     sensor: str
     state: str
-    detail: str
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +57,14 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """See EXIT_CODES."""
-        return EXIT_CODES[worst(self.verdicts)]
+        """See EXIT_CODES; with nothing found, EXIT_NOT_READ where a sensor failed."""
+        code = EXIT_CODES[worst(self.verdicts)]
+        return EXIT_NOT_READ if code == 0 and self.failed else code
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The sensors that could not be read."""
+        return tuple(each.sensor for each in self.sensors if each.state.startswith("failed"))
 
 
 def kernel_symptoms(

@@ -1,4 +1,4 @@
-"""Opens what a scan reads: a kernel log, and later sensors, each saying how it went.
+"""What a scan reads: recorded logs, DCGM's exporter, this machine; each says how it went.
 
 A sensor that this machine does not have is *absent*, one that went wrong is *failed*; neither is
 health, and both are shown.
@@ -13,8 +13,10 @@ from pathlib import Path
 
 from parkade.core.healing.symptom import Symptom
 from parkade.mars.scanning import Sensor, kernel_symptoms
-from parkade.sensors.kernel_log.files import KMSG, kernel_ring, lines_of
+from parkade.ports import Sensor as LiveSensor
+from parkade.sensors.kernel_log.files import lines_of
 from parkade.sensors.kernel_log.reading import Tally
+from parkade.sensors.live import READ, DcgmExporter, InfiniBand, KernelRing, Machine, Nvml
 
 
 class Sources:
@@ -35,25 +37,30 @@ class Sources:
             else:
                 handle = stack.enter_context(path.open("rb"))
                 year = datetime.fromtimestamp(os.fstat(handle.fileno()).st_mtime, UTC).year
-            yield from self._kernel(lines_of(handle), year)
-        self._say("kernel log", "read", str(path))
+            yield from kernel_symptoms(
+                lines_of(handle), self.tally, node=self._node, now_us=self._now_us, year=year
+            )
+        self.sensors.append(Sensor(sensor="kernel_log", state=f"{READ}: {path}"))
 
-    def kernel_ring(self) -> Iterator[Symptom]:
-        """What the kernel of this machine still holds."""
-        try:
-            yield from self._kernel(kernel_ring(), datetime.now(UTC).year)
-        except FileNotFoundError:
-            self._say("kernel log", "absent", f"{KMSG} is not there")
-        except OSError as error:
-            detail = f"{KMSG}: {error.strerror}; run as root, or give --kernel-log FILE"
-            self._say("kernel log", "failed", detail)
-        else:
-            self._say("kernel log", "read", str(KMSG))
+    def dcgm(self, url: str) -> Iterator[Symptom]:
+        """A node's GPUs through DCGM's exporter: what holds now, since one look tells no rise."""
+        yield from self._poll(DcgmExporter(url, node=self._node))
 
-    def _kernel(self, lines: Iterator[str], year: int) -> Iterator[Symptom]:
-        yield from kernel_symptoms(
-            lines, self.tally, node=self._node, now_us=self._now_us, year=year
-        )
+    def this_machine(self) -> Iterator[Symptom]:
+        """Every sensor of this machine."""
+        ring = KernelRing(node=self._node)
+        yield from self._poll(ring)
+        self.tally.join(ring.tally)
+        for sensor in (
+            Nvml(node=self._node),
+            InfiniBand(node=self._node),
+            Machine(node=self._node),
+        ):
+            yield from self._poll(sensor)
 
-    def _say(self, sensor: str, state: str, detail: str) -> None:
-        self.sensors.append(Sensor(sensor=sensor, state=state, detail=detail))
+    def _poll(self, sensor: LiveSensor) -> Iterator[Symptom]:
+        """One look, in order of time."""
+        found = sensor.poll(self._now_us)
+        self.sensors.append(Sensor(sensor=sensor.name, state=sensor.state))
+        sensor.close()
+        yield from sorted(found, key=lambda symptom: symptom.at_us)

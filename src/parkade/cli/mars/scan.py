@@ -29,6 +29,9 @@ def scan(
     kernel_log: Annotated[
         Path | None, typer.Option(help="A recorded kernel log; - is stdin.")
     ] = None,
+    dcgm: Annotated[
+        str | None, typer.Option(help="Address of DCGM's exporter.", metavar="URL")
+    ] = None,
     live: Annotated[
         bool, typer.Option("--live", help="This machine; the default without other sources.")
     ] = False,
@@ -38,7 +41,7 @@ def scan(
 ) -> None:
     """Find sick GPUs on this machine or in a recorded log.
 
-    Exit code: 0 nothing or info, 10 warn, 11 degraded, 12 fatal; 1 to 7 could not look.
+    Exit code: 0 nothing or info, 10 warn, 11 degraded, 12 fatal; 1 to 7 it could not look.
     """
     import msgspec
 
@@ -49,7 +52,7 @@ def scan(
     with explaining(as_json=as_json):
         policy = policy_from(policy_file)
         sources = Sources(node=name, now_us=time.time_ns() // 1_000)
-        parts = _parts(sources, kernel_log=kernel_log, live=live)
+        parts = _parts(sources, kernel_log=kernel_log, dcgm=dcgm, live=live)
         try:
             found = scan_of(
                 chain(*parts),
@@ -67,18 +70,22 @@ def scan(
     raise typer.Exit(found.exit_code)
 
 
-def _parts(sources: "Sources", *, kernel_log: Path | None, live: bool) -> list[Iterator["Symptom"]]:
+def _parts(
+    sources: "Sources", *, kernel_log: Path | None, dcgm: str | None, live: bool
+) -> list[Iterator["Symptom"]]:
     parts = []
     if kernel_log is not None:
         parts.append(sources.kernel_file(kernel_log))
+    if dcgm is not None:
+        parts.append(sources.dcgm(dcgm))
     if live or not parts:
-        parts.append(sources.kernel_ring())
+        parts.append(sources.this_machine())
     return parts
 
 
 def _show(found: "Scan") -> None:
     for sensor in found.sensors:
-        screen.say(f"{sensor.sensor}: {sensor.state}, {sensor.detail}")
+        screen.say(f"{sensor.sensor}: {sensor.state}")
     lines = screen.count(found.lines, "line")
     symptoms = screen.count(found.symptoms, "symptom")
     screen.say(f"{found.node}: {lines}, {symptoms}, policy {found.policy}")
@@ -91,7 +98,9 @@ def _show(found: "Scan") -> None:
     screen.table(
         ("LEVEL", "DEVICE", "SIGNAL", "COUNT", "ACTION", "SCOPE", "WHY"),
         [_row(verdict) for verdict in shown],
-        empty="Nothing found.",
+        empty="Nothing found, but not every sensor could be read."
+        if found.failed
+        else "Nothing found.",
         right="COUNT",
         drops="SCOPE COUNT",
     )

@@ -46,8 +46,7 @@ class NvmlReader:
 
     def read(self) -> NodeReading:
         """One reading. Raises NoGpu, NvmlHung or NvmlFailed."""
-        self._left_behind = [child for child in self._left_behind if child.poll() is None]
-        if len(self._left_behind) >= MOST_LEFT_BEHIND:
+        if self.left_behind() >= MOST_LEFT_BEHIND:
             raise NvmlHung(f"{len(self._left_behind)} earlier calls have not returned yet")
         child = subprocess.Popen(
             self.command,
@@ -61,6 +60,11 @@ class NvmlReader:
             self._end(child)
             raise NvmlHung(f"no answer within {self.timeout_s:g} s") from None
         return parse_answer(out[:MOST_BYTES])
+
+    def left_behind(self) -> int:
+        """How many killed children the driver still holds."""
+        self._left_behind = [child for child in self._left_behind if child.poll() is None]
+        return len(self._left_behind)
 
     def _end(self, child: subprocess.Popen[bytes]) -> None:
         """Kills a child; one that is stuck in the driver stays until the driver lets it go."""

@@ -120,7 +120,6 @@ WATCHED = (
     "nvswitch",
     "AER:",
     "Hardware Error",
-    "segfault at",
     "blk_update",
 )
 """Lines that name one of these and that no rule knows are kept for a person to look at."""

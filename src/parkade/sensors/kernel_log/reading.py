@@ -99,3 +99,10 @@ class Tally:
         elif seen.is_unknown:
             self.unknown += 1
             self.kept.append(bounded(line.rstrip("\n")))
+
+    def join(self, other: "Tally") -> None:
+        """The lines of another tally too."""
+        self.lines += other.lines
+        self.symptoms += other.symptoms
+        self.unknown += other.unknown
+        self.kept.extend(other.kept)
