@@ -17,8 +17,6 @@ EQUAL_ACTIONS: dict[str, frozenset[Action]] = {
     "CHECK_MECHANICALS": frozenset({Action.INSPECT}),
     "UPDATE_SWFW": frozenset({Action.UPDATE_SOFTWARE}),
     "CHECK_UVM": frozenset({Action.RESET_GPU}),
-    "WORKFLOW_XID_13": frozenset({Action.RESTART_APP}),
-    "WORKFLOW_XID_31": frozenset({Action.RESTART_APP}),
     "WORKFLOW_XID_45": frozenset({Action.NONE}),
     "WORKFLOW_XID_48": frozenset({Action.RESET_GPU, Action.DRAIN_AND_RESET}),
     "WORKFLOW_NVLINK_ERR": frozenset({Action.RESET_GPU, Action.DRAIN_AND_RESET}),
