@@ -2,12 +2,15 @@
 
 import typer
 
-from parkade.cli.mars import explain, policy, scan
+from parkade.cli.mars import explain, policy, run, scan
 
 mars = typer.Typer(
-    help="Find sick GPUs: scan a node, explain a code, see and test the policy.",
+    help="Find sick GPUs: scan a node, explain a code, watch a cluster.",
     no_args_is_help=True,
 )
 mars.command("scan")(scan.scan)
 mars.command("explain")(explain.explain)
+mars.command("run")(run.run)
+mars.command("undo")(run.undo)
+mars.command("export")(run.export)
 mars.add_typer(policy.policy, name="policy")
