@@ -1,7 +1,7 @@
 """Drains nodes of someone else's cluster by its own commands, and undoes only its own drains.
 
 Each drain gets a reason with a mark of its own and is written to a journal before the command runs.
-Undoing asks the cluster for the node's reason first: if the mark is not in it, somebody else has
+Undoing asks the cluster for the node's reason first: if the mark is not in it, another has
 drained the node since, and it is left alone. A node that is drained already is never drained again,
 so a person's drain stays a person's.
 

@@ -1,7 +1,7 @@
 """What Slurm says of its nodes: `sinfo -N -h -o '%N|%T|%E'`, as symptoms.
 
 A node that Slurm calls down or not responding is *not proof* of a failed node: the network or
-slurmd may be at fault. A drain with a reason is somebody's decision and is shown, never undone.
+slurmd may be at fault. A drain with a reason is a person's decision: it is shown, never undone.
 """
 
 from parkade.core.healing.symptom import (

@@ -53,7 +53,7 @@ class GangMemory(msgspec.Struct, frozen=True, kw_only=True):
 def straggler_symptoms(
     memory: GangMemory | None, step: Step, *, reporter: str, limits: StragglerLimits | None = None
 ) -> tuple[GangMemory, list[Symptom]]:
-    """What to remember and who has been slow for long; grows with the gang's ranks."""
+    """What to remember and which nodes have been slow for long; grows with the gang's ranks."""
     limits = limits or StragglerLimits()
     is_stale = memory is not None and step.at_us - memory.last_us > limits.forget_us
     before = {} if memory is None or is_stale else {each.node: each for each in memory.slow}

@@ -51,7 +51,7 @@ class Played(NamedTuple):
 
 
 class _Floor:
-    """Who has which node now."""
+    """Which gang has which node now."""
 
     def __init__(self, setting: Setting) -> None:
         self.gangs = setting.reserved // setting.gang_size
