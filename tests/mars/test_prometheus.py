@@ -149,8 +149,16 @@ class Stack:
                 "every": "1s",
                 "listen": target,
                 "resolve_after": "20s",
+                "policy": str(self.folder / "policy.yaml"),
                 "alertmanager": f"http://127.0.0.1:{self.alertmanager}",
                 "nodes": [{"node": "n1", "kernel_log": str(self.log)}],
+            },
+            "policy.yaml": {
+                "format": 1,
+                "name": "quick",
+                "version": "1",
+                "extends": "default",
+                "windows": {"coalesce": "1s", "burst_gap": "5s"},
             },
             "prometheus.yaml": {
                 "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},

@@ -57,7 +57,9 @@ class Runner:
             policy=policy, guards=GuardLimits(), parents=ParentLimits(), acts=file.act
         )
         self._watch = Watch(tuple(_place(entry) for entry in file.nodes), settings)
-        self._standing = Standing(round(file.resolve_after.total_seconds() * SECOND_US))
+        # What is over is told anew only by a new burst, so it stands as long as a burst may.
+        resolve_us = round(file.resolve_after.total_seconds() * SECOND_US)
+        self._standing = Standing(max(resolve_us, policy.windows.burst_gap_us))
         self._held: dict[str, str] = {}
         self._drains = Drains(file.drain, file.journal) if file.drain and file.journal else None
 

@@ -17,6 +17,7 @@ class Standing:
     def __init__(self, resolve_after_us: int) -> None:
         self._resolve_after_us = resolve_after_us
         self._standing: dict[tuple[str, str | None, str], tuple[Verdict, int]] = {}
+        self._keys: dict[str, tuple[str, str | None, str]] = {}
 
     def tell(self, verdict: Verdict) -> None:
         """A verdict was told."""
@@ -25,14 +26,19 @@ class Standing:
             return
         if verdict.level is Level.INFO:
             return
+        superseded = self._keys.get(verdict.supersedes or "")
+        if superseded is not None:
+            self._forget(superseded)
         key = (verdict.node, verdict.device, verdict.signal)
+        self._forget(key)
         self._standing[key] = (verdict, verdict.at_us)
+        self._keys[verdict.verdict] = key
         if len(self._standing) > MOST_STANDING:
             least = min(
                 self._standing,
                 key=lambda each: (self._standing[each][0].level.rank, self._standing[each][1]),
             )
-            del self._standing[least]
+            self._forget(least)
 
     def see(self, node: str, device: str | None, signal: str, at_us: int) -> None:
         """A symptom of a signal was seen: what stands for it goes on."""
@@ -48,7 +54,10 @@ class Standing:
             for key, (_, seen_us) in self._standing.items()
             if now_us - seen_us >= self._resolve_after_us
         ]
-        return tuple(self._standing.pop(key)[0] for key in over)
+        found = tuple(self._standing[key][0] for key in over)
+        for key in over:
+            self._forget(key)
+        return found
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """What stands, in the order of node, device and signal."""
@@ -60,4 +69,9 @@ class Standing:
         for key in list(self._standing):
             node, device, signal = key
             if (node, device) == (verdict.node, verdict.device) and signal.startswith("recovery/"):
-                del self._standing[key]
+                self._forget(key)
+
+    def _forget(self, key: tuple[str, str | None, str]) -> None:
+        standing = self._standing.pop(key, None)
+        if standing is not None:
+            self._keys.pop(standing[0].verdict, None)
