@@ -249,7 +249,7 @@ HEAD = "format: 1\nnodes: [{node: n1, local: true}]\n"
     ("text", "message"),
     [
         (HEAD + "act: true\n", "needs `drain` and `journal`"),
-        (HEAD + "every: 0s\n", "longer than nothing"),
+        (HEAD + "every: 0s\n", "longer than"),
         (HEAD + "listen: here\n", "listen"),
         ("format: 1\nnodes: []\n", "nodes"),
         ("format: 1\nnodes: [{node: n1}, {node: n1}]\n", "stands twice"),

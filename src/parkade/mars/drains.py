@@ -1,4 +1,4 @@
-"""Drains nodes of someone else's cluster by its own commands, and undoes only its own drains.
+"""Drains nodes of a foreign cluster by that cluster's commands, and undoes only its own drains.
 
 Each drain gets a reason with a mark of its own and is written to a journal before the command runs.
 Undoing asks the cluster for the node's reason first: if the mark is not in it, another has
@@ -100,8 +100,10 @@ class Drains:
         except OSError as error:
             raise DrainError(f"{words[0]} cannot be run: {error.strerror}") from error
         if done.returncode != 0:
-            said = done.stderr[:MOST_OUTPUT].decode("utf-8", "replace").strip()
-            raise DrainError(f"{words[0]} ended with status {done.returncode}: {said[:300]}")
+            words_of_error = done.stderr[:MOST_OUTPUT].decode("utf-8", "replace").strip()
+            raise DrainError(
+                f"{words[0]} ended with status {done.returncode}: {words_of_error[:300]}"
+            )
         return done.stdout[:MOST_OUTPUT].decode("utf-8", "replace").strip()
 
     def _write(self, event: str, drained: Drained) -> None:

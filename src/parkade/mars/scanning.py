@@ -82,30 +82,30 @@ def kernel_symptoms(
             yield symptom
 
 
-class Told:
+class LatestVerdicts:
     """The last verdict of each burst, at most MOST_VERDICTS of a level."""
 
     def __init__(self) -> None:
         self.left_out = 0
-        self._told: dict[str, Verdict] = {}
+        self._latest: dict[str, Verdict] = {}
         self._counts = dict.fromkeys(Level, 0)
 
     def add(self, verdicts: tuple[Verdict, ...]) -> None:
         """Adds verdicts in place of those that they supersede."""
         for verdict in verdicts:
-            before = self._told.pop(verdict.supersedes or "", None)
+            before = self._latest.pop(verdict.supersedes or "", None)
             if before is not None:
                 self._counts[before.level] -= 1
             if self._counts[verdict.level] < MOST_VERDICTS:
                 self._counts[verdict.level] += 1
-                self._told[verdict.verdict] = verdict
+                self._latest[verdict.verdict] = verdict
             else:
                 self.left_out += 1
 
     def worst_first(self) -> tuple[Verdict, ...]:
         """By level, then by time."""
         key = lambda each: (-each.level.rank, each.at_us, each.verdict)  # noqa: E731
-        return tuple(sorted(self._told.values(), key=key))
+        return tuple(sorted(self._latest.values(), key=key))
 
 
 def scan_of(
@@ -120,14 +120,14 @@ def scan_of(
 
     `sensors` and `tally` are read at the end, as they fill while symptoms are drawn.
     """
-    memory, told, now_us, count = empty_memory(node), Told(), 0, 0
+    memory, latest, now_us, count = empty_memory(node), LatestVerdicts(), 0, 0
     for symptom in symptoms:
         count += 1
         now_us = max(now_us, symptom.at_us)
         memory, verdicts = judge(memory, symptom, now_us, policy=policy)
-        told.add(verdicts)
+        latest.add(verdicts)
     _, verdicts = close_windows(memory, now_us + HOUR_US, policy=policy)
-    told.add(verdicts)
+    latest.add(verdicts)
     return Scan(
         version=VERSION,
         node=node,
@@ -137,7 +137,7 @@ def scan_of(
         symptoms=count,
         unknown=tally.unknown,
         unknown_lines=tuple(tally.kept),
-        verdicts=told.worst_first(),
-        left_out=told.left_out,
+        verdicts=latest.worst_first(),
+        left_out=latest.left_out,
         forgotten=memory.forgotten,
     )

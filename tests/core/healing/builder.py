@@ -127,10 +127,10 @@ class Bench:
 
     def see(self, *symptoms: Symptom) -> list[Verdict]:
         """What is told at once."""
-        told: list[Verdict] = []
+        announced: list[Verdict] = []
         for each in symptoms:
-            told += self._keep(judge(self.memory, each, each.at_us, policy=self.policy))
-        return told
+            announced += self._keep(judge(self.memory, each, each.at_us, policy=self.policy))
+        return announced
 
     def wait(self, until_s: float) -> list[Verdict]:
         """What is told by then."""

@@ -50,7 +50,7 @@ class Played(NamedTuple):
     failures: int
 
 
-class _Floor:
+class _Nodes:
     """Which gang has which node now."""
 
     def __init__(self, setting: Setting) -> None:
@@ -132,33 +132,33 @@ def play(
 ) -> Played:
     """From the first of `sizes` (instant, held) until the end. Faults that began before count."""
     start_us = sizes[0][0]
-    floor = _Floor(setting)
-    ledger = _Ledger(floor.gangs, start_us)
+    nodes = _Nodes(setting)
+    ledger = _Ledger(nodes.gangs, start_us)
     last_us = start_us
     for at_us, kind, value in _agenda(faults, sizes, end_us):
         if at_us > last_us:
             span = at_us - last_us
-            ledger.lent_us += span * len(floor.spares)
-            ledger.on_demand_us += span * len(floor.on_demand)
+            ledger.lent_us += span * len(nodes.spares)
+            ledger.on_demand_us += span * len(nodes.on_demand)
             last_us = at_us
         if kind == _RESIZE:
-            before = set(floor.waiting)
-            floor.resize(value)
-            for gang in before - set(floor.waiting):
+            before = set(nodes.waiting)
+            nodes.resize(value)
+            for gang in before - set(nodes.waiting):
                 _resume(ledger, gang, at_us, setting)
-        elif kind == _UP and value in floor.down:
-            floor.down.remove(value)
-            served = floor.give(value)
-            if served is not None and not floor.missing[served]:
+        elif kind == _UP and value in nodes.down:
+            nodes.down.remove(value)
+            served = nodes.give(value)
+            if served is not None and not nodes.missing[served]:
                 _resume(ledger, served, at_us, setting)
-        elif kind == _FAULT and value not in floor.down:
-            _fail(floor, ledger, value, at_us, setting)
+        elif kind == _FAULT and value not in nodes.down:
+            _fail(nodes, ledger, value, at_us, setting)
     for gang in list(ledger.waits_since):
         _resume(ledger, gang, end_us, setting._replace(lost_us=0))
-    whole = floor.gangs * (end_us - start_us)
+    whole = nodes.gangs * (end_us - start_us)
     stopped = sum(ledger.stopped_us.values())
     return Played(
-        gangs=floor.gangs,
+        gangs=nodes.gangs,
         goodput=1 - stopped / whole if whole else 1.0,
         waited_us=ledger.waited_us,
         lent_us=ledger.lent_us,
@@ -186,8 +186,8 @@ def _agenda(
     return [*sorted(within), (end_us, _RESIZE, sizes[-1][1])]
 
 
-def _fail(floor: _Floor, ledger: _Ledger, node: int, at_us: int, setting: Setting) -> None:
-    gang, has_spare = floor.lose(node)
+def _fail(nodes: _Nodes, ledger: _Ledger, node: int, at_us: int, setting: Setting) -> None:
+    gang, has_spare = nodes.lose(node)
     if gang is None:
         return
     ledger.failures += 1

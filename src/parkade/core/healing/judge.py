@@ -45,11 +45,11 @@ from parkade.core.healing.ladder import Repair
 from parkade.core.healing.memory import (
     MOST_BURSTS,
     MOST_REPAIRS,
+    Announced,
     Burst,
     Finding,
     NodeMemory,
     Recovery,
-    Told,
     Track,
     find_track,
     put_recovery,
@@ -77,7 +77,7 @@ class Judged(NamedTuple):
 def judge(memory: NodeMemory, symptom: Symptom, now_us: int, *, policy: Policy) -> Judged:
     """Takes one symptom in. The symptom must be of the memory's node."""
     assert symptom.node == memory.node, "a symptom is judged with the memory of its node"
-    memory, told = close_windows(memory, now_us, policy=policy)
+    memory, closed = close_windows(memory, now_us, policy=policy)
     if isinstance(symptom.fact, RecoveryFact):
         recovery = Recovery(device=symptom.device, action=symptom.fact.action, at_us=now_us)
         memory = put_recovery(memory, recovery)
@@ -86,9 +86,9 @@ def judge(memory: NodeMemory, symptom: Symptom, now_us: int, *, policy: Policy) 
     memory = put_track(memory, track)
     finding = find(memory, track, rule, now_us, policy=policy)
     if finding.level is not Level.FATAL:
-        return Judged(memory, told)
+        return Judged(memory, closed)
     memory, verdict = _tell(memory, track, rule, finding, now_us, policy=policy)
-    return Judged(memory, told if verdict is None else (*told, verdict))
+    return Judged(memory, closed if verdict is None else (*closed, verdict))
 
 
 def close_windows(memory: NodeMemory, now_us: int, *, policy: Policy) -> Judged:
@@ -131,7 +131,7 @@ def note_repair(memory: NodeMemory, repair: Repair) -> NodeMemory:
         return repair.device in (None, device)
 
     tracks = tuple(
-        msgspec.structs.replace(track, told=None, evidence=(), closes_us=None)
+        msgspec.structs.replace(track, announced=None, evidence=(), closes_us=None)
         if is_touched(track.device)
         else track
         for track in memory.tracks
@@ -187,7 +187,7 @@ def _seen(
         closes_us=now_us + windows.coalesce_us,
         finding=finding,
         row=rule.signal,
-        told=None,
+        announced=None,
         bursts=(*bursts, burst)[-MOST_BURSTS:],
         sources=(symptom.evidence.source,),
         evidence=(symptom.evidence,),
@@ -208,16 +208,16 @@ def _goes_on(track: Track, now_us: int, policy: Policy) -> bool:
 def _tell(
     memory: NodeMemory, track: Track, rule: Rule, finding: Finding, now_us: int, *, policy: Policy
 ) -> tuple[NodeMemory, Verdict | None]:
-    """A verdict, unless this burst was told as bad already."""
-    told = track.told
-    if told is not None and (
-        told.level.rank > finding.level.rank
-        or (told.level is finding.level and told.action is finding.action)
+    """A verdict, unless one as bad was given for this burst already."""
+    announced = track.announced
+    if announced is not None and (
+        announced.level.rank > finding.level.rank
+        or (announced.level is finding.level and announced.action is finding.action)
     ):
         return memory, None
     burst = track.burst
     name = f"{memory.node}/{track.device or '-'}/{track.signal}@{burst.start_us}"
-    if told is not None:
+    if announced is not None:
         name = f"{name}+{burst.count}"
     verdict = Verdict(
         verdict=name,
@@ -237,25 +237,27 @@ def _tell(
         evidence=track.evidence,
         policy=policy.version,
     )
-    now_told = Told(verdict=name, level=finding.level, action=finding.action)
-    return _replace(memory, msgspec.structs.replace(track, told=now_told)), verdict
+    now_announced = Announced(verdict=name, level=finding.level, action=finding.action)
+    return _replace(memory, msgspec.structs.replace(track, announced=now_announced)), verdict
 
 
 def _superseded(memory: NodeMemory, track: Track) -> str | None:
     """The verdict that a new one replaces: the burst's own, or for a wish of the driver the last
     one on its device, whose action it overrides."""
-    if track.told is not None:
-        return track.told.verdict
+    if track.announced is not None:
+        return track.announced.verdict
     is_wish = track.signal.startswith("recovery/")
     if not is_wish or track.signal == f"recovery/{RecoveryAction.NONE.value}":
         return None
-    told = [
+    others = [
         each
         for each in memory.tracks
-        if each.device == track.device and each.told is not None and each.signal != track.signal
+        if each.device == track.device
+        and each.announced is not None
+        and each.signal != track.signal
     ]
-    latest = max(told, key=lambda each: each.burst.last_us, default=None)
-    return None if latest is None or latest.told is None else latest.told.verdict
+    latest = max(others, key=lambda each: each.burst.last_us, default=None)
+    return None if latest is None or latest.announced is None else latest.announced.verdict
 
 
 def _replace(memory: NodeMemory, track: Track) -> NodeMemory:

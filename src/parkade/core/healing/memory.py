@@ -37,7 +37,7 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True):
     places: tuple[str, ...]
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class Announced(msgspec.Struct, frozen=True, kw_only=True):
     """The last verdict of the present burst."""
 
     verdict: str
@@ -54,7 +54,7 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
     closes_us: int | None
     finding: Finding
     row: str
-    told: Told | None
+    announced: Announced | None
     bursts: tuple[Burst, ...]
     sources: tuple[Source, ...]
     evidence: tuple[Evidence, ...]

@@ -1,4 +1,4 @@
-"""A reading of a node's GPUs, whoever took it: one set of metrics for NVML and DCGM."""
+"""A reading of a node's GPUs: one set of metrics, from NVML or from DCGM."""
 
 import enum
 
