@@ -36,7 +36,7 @@ def alert_of(verdict: Verdict, *, ends_us: int, held: str | None) -> dict[str, o
         },
         "annotations": {
             "summary": f"{verdict.node}: {verdict.level.value} {verdict.signal}",
-            "description": "; ".join(verdict.reasons),
+            "description": "; ".join(reason.rstrip(".") for reason in verdict.reasons),
             "level": verdict.level.value,
             "action": verdict.action.value,
             "held": held or "",

@@ -12,7 +12,7 @@ import typer
 from parkade.cli import screen
 from parkade.cli.calling import AsJson, explaining, fail
 from parkade.cli.mars.choose import PolicyOption, policy_from
-from parkade.cli.mars.show import LEVEL_STYLES, evidence_line
+from parkade.cli.mars.show import LEVEL_STYLES, evidence_line, sentences
 
 if TYPE_CHECKING:
     from parkade.core.healing.symptom import Symptom
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EXIT_UNREADABLE = 4
 MOST_SHOWN = 40
+WIDE = 110
 MOST_UNKNOWN_SHOWN = 5
 
 
@@ -102,7 +103,8 @@ def _show(found: "Scan") -> None:
         if found.failed
         else "Nothing found.",
         right="COUNT",
-        drops="SCOPE COUNT",
+        # The last column folds, so a wide screen has room for all.
+        drops="" if screen.console.width >= WIDE else "SCOPE COUNT",
     )
     more = len(found.verdicts) - len(shown) + found.left_out
     if more:
@@ -124,5 +126,5 @@ def _row(verdict: "Verdict") -> tuple[object, ...]:
         verdict.count,
         verdict.action.value.replace("_", " "),
         verdict.scope.value,
-        "; ".join(verdict.reasons),
+        sentences(verdict.reasons),
     )
