@@ -2,8 +2,8 @@
 
 A *track* is one signal on one device. It has at most one open coalescing window and the last
 bursts. At most 64 tracks with 32 bursts each are kept: a track without an open window that was
-quiet for longest makes room. Each track keeps two lines, so that a node takes about 3 KiB for each
-active track, 400 KiB at the very most, and nothing grows with time.
+quiet for longest makes room. Each track keeps two lines. A node takes about 1 KiB for each active
+track with lines of 120 characters, 500 KiB at the very most, and nothing grows with time.
 """
 
 import msgspec
