@@ -207,6 +207,25 @@ def test_a_command_that_fails_is_told_and_stops_nothing(scene: Scene) -> None:
     assert shown(runner)['parkade_mars_drains_total{result="failed"}'] == 1
 
 
+def test_what_the_engine_says_is_a_source_of_its_own(scene: Scene) -> None:
+    answer = scene.folder / "sinfo"
+    answer.write_text("#!/bin/sh\nprintf 'n0|down*|x\\nn1|idle|none\\nghost|down|x\\n'\n")
+    answer.chmod(0o755)
+    file = scene.file(nodes=2, act=False)
+    file = RunFile.model_validate({**file.model_dump(), "engine": {"command": [str(answer)]}})
+    runner = scene.runner(file)
+    runner.round()
+    scene.now_us += 10 * SECOND_US
+    (decision,) = runner.round()
+    assert (decision.verdict.node, decision.verdict.signal) == ("n0", "engine_node_down")
+    found = shown(runner)
+    assert found['parkade_mars_symptoms_total{node="n0",source="engine"}'] >= 1
+    assert found['parkade_mars_symptoms_rejected_total{reason="unknown_node"}'] == 2
+    answer.write_text("#!/bin/sh\nexit 1\n")
+    runner.round()
+    assert shown(runner)['parkade_mars_sensor_up{node="engine",sensor="engine"}'] == 0
+
+
 KEPT = Path(__file__).parent / "kept" / "drains-version-1.jsonl"
 
 

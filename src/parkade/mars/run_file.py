@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from parkade.sensors.slurm_nodes import COMMAND
 from parkade.wire.scalars import PositiveSpan, parse_span
 from parkade.wire.yaml import parse
 
@@ -58,6 +59,14 @@ class DrainEntry(_Model):
         return self
 
 
+class EngineEntry(_Model):
+    """What the cluster's engine says of its nodes; `command` prints `node|state|reason` lines, as
+    Slurm's `sinfo` does by default here."""
+
+    command: Command = COMMAND
+    timeout: PositiveSpan = parse_span("30s")
+
+
 class RunFile(_Model):
     """The whole file."""
 
@@ -69,6 +78,7 @@ class RunFile(_Model):
     nodes: Annotated[tuple[NodeEntry, ...], Field(min_length=1, max_length=MOST_NODES)]
     resolve_after: PositiveSpan = parse_span("1h")
     alertmanager: str | None = None
+    engine: EngineEntry | None = None
     drain: DrainEntry | None = None
     journal: Path | None = None
 

@@ -26,12 +26,14 @@ from parkade.mars.run_file import NodeEntry, RunFile
 from parkade.mars.standing import Standing
 from parkade.ports import Sensor
 from parkade.sensors.live import (
+    ENGINE_REPORTER,
     DcgmExporter,
     InfiniBand,
     KernelLogFile,
     KernelRing,
     Machine,
     Nvml,
+    SlurmNodes,
 )
 
 Now = Callable[[], int]
@@ -56,7 +58,12 @@ class Runner:
         settings = WatchSettings(
             policy=policy, guards=GuardLimits(), parents=ParentLimits(), acts=file.act
         )
-        self._watch = Watch(tuple(_place(entry) for entry in file.nodes), settings)
+        every = frozenset(entry.node for entry in file.nodes)
+        self._watch = Watch(
+            tuple(_place(entry) for entry in file.nodes),
+            settings,
+            own_nodes={ENGINE_REPORTER: every},
+        )
         # What is over is told anew only by a new burst, so it stands as long as a burst may.
         resolve_us = round(file.resolve_after.total_seconds() * SECOND_US)
         self._standing = Standing(max(resolve_us, policy.windows.burst_gap_us))
@@ -177,8 +184,15 @@ class Runner:
 
 
 def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
-    """The sensors that a file asks for, by node."""
-    return {entry.node: tuple(_sensors(entry)) for entry in file.nodes}
+    """The sensors that a file asks for, by node; the engine's stands under its own name."""
+    found: dict[str, tuple[Sensor, ...]] = {
+        entry.node: tuple(_sensors(entry)) for entry in file.nodes
+    }
+    if file.engine is not None:
+        timeout_s = file.engine.timeout.total_seconds()
+        engine = SlurmNodes(command=file.engine.command, timeout_s=timeout_s)
+        found[ENGINE_REPORTER] = (engine,)
+    return found
 
 
 def _sensors(entry: NodeEntry) -> list[Sensor]:

@@ -6,7 +6,7 @@ health, and both are shown.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from parkade.core.healing.symptom import Symptom
 from parkade.mars.scanning import Sensor, kernel_symptoms
 from parkade.ports import Sensor as LiveSensor
 from parkade.sensors.kernel_log.files import lines_of
+from parkade.sensors.kernel_log.journal import JournalError, journal_lines
 from parkade.sensors.kernel_log.reading import Tally
 from parkade.sensors.live import READ, DcgmExporter, InfiniBand, KernelRing, Machine, Nvml
 
@@ -22,7 +23,14 @@ from parkade.sensors.live import READ, DcgmExporter, InfiniBand, KernelRing, Mac
 class Sources:
     """What a scan reads. `symptoms` is drawn once; `sensors` is whole when it has been drawn."""
 
-    def __init__(self, *, node: str, now_us: int) -> None:
+    def __init__(
+        self,
+        *,
+        node: str,
+        now_us: int,
+        journal: Callable[[], Iterator[str]] = journal_lines,
+    ) -> None:
+        self._journal_lines = journal
         self.tally = Tally()
         self.sensors: list[Sensor] = []
         self._node = node
@@ -51,12 +59,32 @@ class Sources:
         ring = KernelRing(node=self._node)
         yield from self._poll(ring)
         self.tally.join(ring.tally)
+        if ring.state != READ:
+            yield from self._journal()
         for sensor in (
             Nvml(node=self._node),
             InfiniBand(node=self._node),
             Machine(node=self._node),
         ):
             yield from self._poll(sensor)
+
+    def _journal(self) -> Iterator[Symptom]:
+        """The systemd journal, where the kernel's own records cannot be read."""
+        try:
+            yield from kernel_symptoms(
+                self._journal_lines(),
+                self.tally,
+                node=self._node,
+                now_us=self._now_us,
+                year=datetime.now(UTC).year,
+            )
+        except JournalError as error:
+            self.sensors.append(Sensor(sensor="journal", state=f"failed: {error}"))
+        else:
+            # It holds the same lines, so the kernel's log was read after all.
+            ring = self.sensors.pop()
+            state = f"{READ}: from the journal, since the ring is {ring.state}"
+            self.sensors.append(Sensor(sensor=ring.sensor, state=state))
 
     def _poll(self, sensor: LiveSensor) -> Iterator[Symptom]:
         """One look, in order of time."""

@@ -3,6 +3,7 @@
 A sensor keeps what it needs to compare two readings and is polled by one thread.
 """
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -25,8 +26,11 @@ from parkade.sensors.kernel_log.reading import Tally, read, symptom_of
 from parkade.sensors.kernel_log.stamps import Clock
 from parkade.sensors.machine import machine_symptoms, read_machine
 from parkade.sensors.network.infiniband import ROOT, PortMemory, port_symptoms, read_ports
+from parkade.sensors.slurm_nodes import COMMAND, node_symptoms
 
 READ = "read"
+ENGINE_REPORTER = "engine"
+"""The reporter that speaks for every node of an engine."""
 MOUNTS = (Path("/"), Path("/tmp"), Path("/var"))
 
 
@@ -191,6 +195,40 @@ class InfiniBand:
         self.state = READ if readings is not None else f"absent: {self._root} is not there"
         self._ports, symptoms = port_symptoms(self._ports, readings or (), now_us, node=self._node)
         return symptoms
+
+    def close(self) -> None:
+        """See `ports.Sensor`; nothing is held open."""
+
+
+class SlurmNodes:
+    """What Slurm says of its nodes. `command` prints them as `slurm_nodes.COMMAND` does."""
+
+    name = "engine"
+
+    def __init__(self, *, command: tuple[str, ...] = COMMAND, timeout_s: float = 30.0) -> None:
+        self.state = READ
+        self._command = command
+        self._timeout_s = timeout_s
+
+    def poll(self, now_us: int) -> list[Symptom]:
+        """See `ports.Sensor`; where Slurm does not answer, nothing is said of any node."""
+        try:
+            done = subprocess.run(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=self._timeout_s,
+                check=True,
+            )
+        except FileNotFoundError:
+            self.state = f"absent: {self._command[0]} is not there"
+            return []
+        except (OSError, subprocess.SubprocessError) as error:
+            self.state = f"failed: {bounded(str(error), 200)}"
+            return []
+        self.state = READ
+        text = done.stdout.decode("utf-8", "replace")
+        return node_symptoms(text, reporter=ENGINE_REPORTER, at_us=now_us)
 
     def close(self) -> None:
         """See `ports.Sensor`; nothing is held open."""
