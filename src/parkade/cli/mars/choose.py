@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.files import read_text
-
 if TYPE_CHECKING:
     from parkade.core.healing.policy import Policy
 
@@ -20,6 +18,7 @@ PolicyOption = Annotated[
 
 def policy_from(file: Path | None) -> "Policy":
     """The policy; raises Unreadable with every error of the file."""
+    from parkade.cli.files import read_text
     from parkade.mars.policy_file import load_policy, shipped_policy
 
     return shipped_policy() if file is None else load_policy(read_text(file))

@@ -7,7 +7,6 @@ import typer
 
 from parkade.cli import screen
 from parkade.cli.calling import AsJson, explaining
-from parkade.cli.files import read_text
 from parkade.cli.mars.choose import PolicyOption, policy_from
 from parkade.cli.mars.show import LEVEL_STYLES
 
@@ -45,6 +44,7 @@ def diff(file: File, as_json: AsJson = False) -> None:
     """Print what a site's file changes in the shipped policy."""
     import msgspec
 
+    from parkade.cli.files import read_text
     from parkade.mars.comparing import changes
     from parkade.mars.policy_file import load_policy, shipped_policy
 
@@ -63,6 +63,7 @@ def diff(file: File, as_json: AsJson = False) -> None:
 @policy.command()
 def test(file: File) -> None:
     """Check a policy file; every error is printed with its place."""
+    from parkade.cli.files import read_text
     from parkade.mars.policy_file import load_policy
 
     with explaining():

@@ -10,7 +10,6 @@ import typer
 
 from parkade.cli import screen
 from parkade.cli.calling import explaining, fail
-from parkade.cli.files import read_text
 from parkade.cli.mars.choose import policy_from
 
 if TYPE_CHECKING:
@@ -108,6 +107,7 @@ def export(
 
 
 def _file(config: Path | None) -> "RunFile":
+    from parkade.cli.files import read_text
     from parkade.mars.run_file import default_run_file, read_run_file
 
     return default_run_file() if config is None else read_run_file(read_text(config))
