@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli import screen
 from parkade.cli.calling import AsJson, explaining, fail
 from parkade.cli.mars.choose import PolicyOption, policy_from
 
@@ -41,6 +40,8 @@ def explain(
 
 
 def _show(found: "Explanation") -> None:
+    from parkade.cli import screen
+
     gpus = "no present GPU" if found.gpus == "" else found.gpus
     tells = found.driver_tells_since
     since = "from its first driver on" if tells == "first" else f"from driver {tells} on"
@@ -63,6 +64,8 @@ def _show(found: "Explanation") -> None:
 
 
 def _show_rule(rule: "Rule") -> None:
+    from parkade.cli import screen
+
     where = [f"nodes {rule.nodes}"] if rule.nodes != "*" else []
     where += [f"devices {rule.devices}"] if rule.devices != "*" else []
     screen.fields(
@@ -82,6 +85,8 @@ def _show_rule(rule: "Rule") -> None:
 def repeat_text(repeat: "Repeat") -> str:
     """A repeat in words."""
     from datetime import timedelta
+
+    from parkade.cli import screen
 
     span = screen.brief(timedelta(microseconds=repeat.window_us))
     action = repeat.action.value.replace("_", " ")

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli import screen
 from parkade.cli.calling import AsJson, explaining
 from parkade.cli.mars.choose import PolicyOption, policy_from
 from parkade.cli.mars.show import LEVEL_STYLES
@@ -22,6 +21,7 @@ def show(policy_file: PolicyOption = None, as_json: AsJson = False) -> None:
     """Print every row of the policy."""
     import msgspec
 
+    from parkade.cli import screen
     from parkade.mars.comparing import signal_order
 
     with explaining(as_json=as_json):
@@ -44,6 +44,7 @@ def diff(file: File, as_json: AsJson = False) -> None:
     """Print what a site's file changes in the shipped policy."""
     import msgspec
 
+    from parkade.cli import screen
     from parkade.cli.files import read_text
     from parkade.mars.comparing import changes
     from parkade.mars.policy_file import load_policy, shipped_policy
@@ -63,6 +64,7 @@ def diff(file: File, as_json: AsJson = False) -> None:
 @policy.command()
 def test(file: File) -> None:
     """Check a policy file; every error is printed with its place."""
+    from parkade.cli import screen
     from parkade.cli.files import read_text
     from parkade.mars.policy_file import load_policy
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli import screen
 from parkade.cli.calling import explaining, fail
 from parkade.cli.mars.choose import policy_from
 
@@ -30,6 +29,8 @@ def run(
     ] = None,
 ) -> None:
     """Watch nodes, serve metrics, send alerts; drain only where the file says `act: true`."""
+    from parkade.cli import screen
+
     try:
         from prometheus_client import start_http_server
 
@@ -73,6 +74,7 @@ def undo(
     node: Annotated[list[str] | None, typer.Option(help="Only these nodes.")] = None,
 ) -> None:
     """Lift the drains that Mars made, and no other; stop `mars run` first."""
+    from parkade.cli import screen
     from parkade.mars.drains import DrainError, Drains
 
     with explaining():
@@ -95,6 +97,7 @@ def export(
     folder: Annotated[Path, typer.Argument(help="Where the files go.", metavar="FOLDER")],
 ) -> None:
     """Write the alert rules for Prometheus and the dashboard for Grafana into a folder."""
+    from parkade.cli import screen
     from parkade.mars.shipped import shipped_text
 
     try:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli import screen
 from parkade.cli.calling import AsJson, explaining, fail
 from parkade.cli.mars.choose import PolicyOption, policy_from
 from parkade.cli.mars.show import LEVEL_STYLES, evidence_line, sentences
@@ -85,6 +84,8 @@ def _parts(
 
 
 def _show(found: "Scan") -> None:
+    from parkade.cli import screen
+
     for sensor in found.sensors:
         screen.say(f"{sensor.sensor}: {sensor.state}")
     lines = screen.count(found.lines, "line")
