@@ -25,6 +25,7 @@ $(STAMP): pyproject.toml constraints.txt tools/make-venv tools/system-packages
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[server,dev]'
 	tools/system-packages
+		--constraint constraints.txt --editable '.[server,sensors,dev]'
 	@touch $@
 
 check: $(STAMP) ## lint, format, types, arrows between packages
@@ -63,7 +64,7 @@ compound-clients: $(STAMP) ## DSPy and Inspect ask a served network, in an envir
 constraints: ## resolve the dependencies anew into constraints.txt
 	tools/make-venv build/resolve
 	build/resolve/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager \
-		--editable '.[server,dev]'
+		--editable '.[server,sensors,dev]'
 	build/resolve/bin/python -m pip freeze --exclude-editable > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 	rm -rf build/resolve

@@ -28,6 +28,7 @@ BENCHMARKS = {
     "reclaim": "benchmarks.reclaim",
     "compound_calls": "benchmarks.compound_calls",
     "compound_verify": "benchmarks.compound_verify",
+    "mars": "benchmarks.mars_judge",
 }
 RANGES = Path(__file__).with_name("ranges.json")
 

@@ -11,12 +11,36 @@ from typing import Protocol
 import msgspec
 
 from parkade.core.fleet.seat import Seat
+from parkade.core.healing.symptom import Symptom
 from parkade.core.ledger.accounts import Transfer
 from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit
 from parkade.core.workloads.observed import EnginePhase as Phase
 from parkade.core.workloads.workload import Stop
 
 __all__ = ["Checkpoint", "ObservedAttempt", "Phase", "RankExit", "Seat", "Stop"]
+
+
+class Sensor(Protocol):
+    """Sees symptoms on the machines it watches. It never raises for what it finds or cannot find: a
+    sensor that fails says so by a symptom, one that this machine lacks says so in `state`."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in metrics and answers: `kernel_log`, `nvml`."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """`read`, or why not: `absent: no NVIDIA driver`."""
+        ...
+
+    def poll(self, now_us: int) -> Sequence[Symptom]:
+        """What it saw since the last call. Returns within its own time-out."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of files and processes."""
+        ...
 
 
 class Clock(Protocol):

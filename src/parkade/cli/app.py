@@ -8,6 +8,7 @@ from parkade.cli import (
     agent,
     events,
     login,
+    mars,
     nodes,
     people,
     pools,
@@ -55,6 +56,7 @@ GROUPS = {
         "price": prices.price,
         "clock": login.clock,
     },
+    "Machines": {"mars": mars.mars},
 }
 
 

@@ -1,0 +1,16 @@
+"""`parkade mars`: health of GPU nodes, with no server at all."""
+
+import typer
+
+from parkade.cli.mars import explain, policy, run, scan
+
+mars = typer.Typer(
+    help="Find sick GPUs: scan a node, explain a code, watch a cluster.",
+    no_args_is_help=True,
+)
+mars.command("scan")(scan.scan)
+mars.command("explain")(explain.explain)
+mars.command("run")(run.run)
+mars.command("undo")(run.undo)
+mars.command("export")(run.export)
+mars.add_typer(policy.policy, name="policy")

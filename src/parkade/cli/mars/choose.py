@@ -1,0 +1,24 @@
+"""Which policy a command uses: the shipped one, or a site's file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from parkade.core.healing.policy import Policy
+
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy", help="A policy file of the site. Default: the shipped one.", metavar="FILE"
+    ),
+]
+
+
+def policy_from(file: Path | None) -> "Policy":
+    """The policy; raises Unreadable with every error of the file."""
+    from parkade.cli.files import read_text
+    from parkade.mars.policy_file import load_policy, shipped_policy
+
+    return shipped_policy() if file is None else load_policy(read_text(file))

@@ -1,0 +1,116 @@
+"""`parkade mars run`, `undo` and `export`: Mars alone on a cluster without the marketplace."""
+
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkade.cli.calling import explaining, fail
+from parkade.cli.mars.choose import policy_from
+
+if TYPE_CHECKING:
+    from parkade.mars.run_file import RunFile
+
+EXIT_NO_EXTRA = 2
+EXIT_CANNOT = 4
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Its file. Default: this machine, observe only.")
+]
+Needed = Annotated[Path, typer.Option("--config", help="The file of `mars run`.")]
+
+
+def run(
+    config: Config = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="End after so many rounds; default: never.")
+    ] = None,
+) -> None:
+    """Watch nodes, serve metrics, send alerts; drain only where the file says `act: true`."""
+    from parkade.cli import screen
+
+    try:
+        from prometheus_client import start_http_server
+
+        from parkade.mars.running import Runner, sensors_of
+        from parkade.service.logs import configure
+    except ImportError as error:
+        fail(f"{error.name} is missing; pip install 'parkade[server]'", exit_code=EXIT_NO_EXTRA)
+    from parkade.mars.drains import DrainError
+
+    configure("text")
+    with explaining():
+        file = _file(config)
+        policy = policy_from(file.policy)
+        host, _, port = file.listen.rpartition(":")
+        try:
+            runner = Runner(file, policy, sensors_of(file), now=lambda: time.time_ns() // 1_000)
+            server, _ = start_http_server(int(port), host, registry=runner.metrics.registry)
+        except (OSError, OverflowError, DrainError) as error:
+            fail(f"cannot start: {error}", exit_code=EXIT_CANNOT)
+        acts = "drains where it may" if file.act else "observes only"
+        address = f"http://{host}:{server.server_port}/metrics"
+        screen.say(f"{screen.count(len(file.nodes), 'node')}, {acts}, metrics at {address}")
+        stopped = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+        try:
+            if rounds is None:
+                runner.run(stopped)
+            else:
+                for _ in range(rounds):
+                    runner.round()
+        except KeyboardInterrupt:
+            stopped.set()
+        finally:
+            runner.close()
+            server.shutdown()
+            server.server_close()
+
+
+def undo(
+    config: Needed,
+    node: Annotated[list[str] | None, typer.Option(help="Only these nodes.")] = None,
+) -> None:
+    """Lift the drains that Mars made, and no other; stop `mars run` first."""
+    from parkade.cli import screen
+    from parkade.mars.drains import DrainError, Drains
+
+    with explaining():
+        file = _file(config)
+        if file.drain is None or file.journal is None:
+            fail("the file names no `drain` and `journal`", exit_code=3)
+        try:
+            drains = Drains(file.drain, file.journal)
+            names = node or [drained.node for drained in drains.own]
+            for name in names:
+                kept = drains.undo(name, time.time_ns() // 1_000)
+                screen.say(f"{name}: {'undrained' if kept is None else kept}")
+        except DrainError as error:
+            fail(str(error), exit_code=EXIT_CANNOT)
+        if not names:
+            screen.say("No drain of Mars stands.")
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where the files go.", metavar="FOLDER")],
+) -> None:
+    """Write the alert rules for Prometheus and the dashboard for Grafana into a folder."""
+    from parkade.cli import screen
+    from parkade.mars.shipped import shipped_text
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("prometheus-rules.yaml", "grafana-dashboard.json"):
+            (folder / name).write_text(shipped_text(name), encoding="utf-8")
+            screen.say(str(folder / name))
+    except OSError as error:
+        fail(f"{folder} cannot be written: {error.strerror}", exit_code=EXIT_CANNOT)
+
+
+def _file(config: Path | None) -> "RunFile":
+    from parkade.cli.files import read_text
+    from parkade.mars.run_file import default_run_file, read_run_file
+
+    return default_run_file() if config is None else read_run_file(read_text(config))

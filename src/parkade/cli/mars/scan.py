@@ -1,0 +1,131 @@
+"""`parkade mars scan`: one look at one node or one file."""
+
+import socket
+import time
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkade.cli.calling import AsJson, explaining, fail
+from parkade.cli.mars.choose import PolicyOption, policy_from
+from parkade.cli.mars.show import LEVEL_STYLES, evidence_line, sentences
+
+if TYPE_CHECKING:
+    from parkade.core.healing.symptom import Symptom
+    from parkade.core.healing.verdict import Verdict
+    from parkade.mars.scanning import Scan
+    from parkade.mars.sources import Sources
+
+EXIT_UNREADABLE = 4
+MOST_SHOWN = 40
+WIDE = 110
+MOST_UNKNOWN_SHOWN = 5
+
+
+def scan(
+    kernel_log: Annotated[
+        Path | None, typer.Option(help="A recorded kernel log; - is stdin.")
+    ] = None,
+    dcgm: Annotated[
+        str | None, typer.Option(help="Address of DCGM's exporter.", metavar="URL")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="This machine; the default without other sources.")
+    ] = False,
+    node: Annotated[str | None, typer.Option(help="Its name. Default: this machine's.")] = None,
+    policy_file: PolicyOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find sick GPUs on this machine or in a recorded log.
+
+    Exit code: 0 nothing or info, 10 warn, 11 degraded, 12 fatal; 1 to 7 it could not look.
+    """
+    import msgspec
+
+    from parkade.mars.scanning import scan_of
+    from parkade.mars.sources import Sources
+
+    name = node or socket.gethostname()
+    with explaining(as_json=as_json):
+        policy = policy_from(policy_file)
+        sources = Sources(node=name, now_us=time.time_ns() // 1_000)
+        parts = _parts(sources, kernel_log=kernel_log, dcgm=dcgm, live=live)
+        try:
+            found = scan_of(
+                chain(*parts),
+                node=name,
+                policy=policy,
+                sensors=lambda: sources.sensors,
+                tally=sources.tally,
+            )
+        except OSError as error:
+            fail(f"cannot be read: {error}", exit_code=EXIT_UNREADABLE)
+        if as_json:
+            print(msgspec.json.format(msgspec.json.encode(found)).decode())
+        else:
+            _show(found)
+    raise typer.Exit(found.exit_code)
+
+
+def _parts(
+    sources: "Sources", *, kernel_log: Path | None, dcgm: str | None, live: bool
+) -> list[Iterator["Symptom"]]:
+    parts = []
+    if kernel_log is not None:
+        parts.append(sources.kernel_file(kernel_log))
+    if dcgm is not None:
+        parts.append(sources.dcgm(dcgm))
+    if live or not parts:
+        parts.append(sources.this_machine())
+    return parts
+
+
+def _show(found: "Scan") -> None:
+    from parkade.cli import screen
+
+    for sensor in found.sensors:
+        screen.say(f"{sensor.sensor}: {sensor.state}")
+    lines = screen.count(found.lines, "line")
+    symptoms = screen.count(found.symptoms, "symptom")
+    screen.say(f"{found.node}: {lines}, {symptoms}, policy {found.policy}")
+    if found.unknown:
+        screen.say(f"{screen.count(found.unknown, 'line')} of GPU or disk drivers unknown, as:")
+        for line in found.unknown_lines[-MOST_UNKNOWN_SHOWN:]:
+            screen.say(f"  {screen.short(line, 110)}")
+    screen.say("")
+    shown = found.verdicts[:MOST_SHOWN]
+    screen.table(
+        ("LEVEL", "DEVICE", "SIGNAL", "COUNT", "ACTION", "SCOPE", "WHY"),
+        [_row(verdict) for verdict in shown],
+        empty="Nothing found, but not every sensor could be read."
+        if found.failed
+        else "Nothing found.",
+        right="COUNT",
+        # The last column folds, so a wide screen has room for all.
+        drops="" if screen.console.width >= WIDE else "SCOPE COUNT",
+    )
+    more = len(found.verdicts) - len(shown) + found.left_out
+    if more:
+        screen.say(f"and {more} more; --json prints up to a thousand of each level")
+    if shown:
+        worst = shown[0]
+        screen.say("")
+        screen.say(f"worst: {evidence_line(worst.evidence[0])}")
+        screen.say(f"see `parkade mars explain {worst.signal}`")
+
+
+def _row(verdict: "Verdict") -> tuple[object, ...]:
+    from rich.text import Text
+
+    return (
+        Text(verdict.level.value, style=LEVEL_STYLES[verdict.level.value]),
+        verdict.device,
+        verdict.signal,
+        verdict.count,
+        verdict.action.value.replace("_", " "),
+        verdict.scope.value,
+        sentences(verdict.reasons),
+    )

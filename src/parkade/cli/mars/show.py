@@ -1,0 +1,20 @@
+"""How levels and evidence look."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from parkade.core.healing.symptom import Evidence
+
+LEVEL_STYLES = {"info": "dim", "warn": "yellow", "degraded": "dark_orange", "fatal": "bold red"}
+
+
+def evidence_line(evidence: "Evidence") -> str:
+    """Where a line was seen, and the line."""
+    return f"{evidence.source.value}: {evidence.line}"
+
+
+def sentences(reasons: tuple[str, ...]) -> str:
+    """Reasons as sentences one after the other."""
+    return " ".join(
+        f"{reason[:1].upper()}{reason[1:].rstrip('.')}." for reason in reasons if reason
+    )

@@ -1,0 +1,219 @@
+"""The watch over a fleet: symptoms in, decisions out, guards between.
+
+A mutable container of frozen records, one a node, reporter, parent and budget, like the world: what
+is decided is decided by the pure functions beside it. No clock; the present is passed in and never
+runs back. A symptom costs its own node's records and its parents' (at most four), whatever the size
+of the fleet; a tick costs the windows that close. Nodes are those of the topology, so nothing grows
+with what reporters say.
+"""
+
+import heapq
+from typing import NamedTuple
+
+from parkade.core.healing.guards import (
+    ACTING,
+    Breaker,
+    GuardLimits,
+    Held,
+    Rejected,
+    Reporter,
+    admit,
+    ask,
+    breaker_of,
+    needs_second_source,
+    reporter_at,
+)
+from parkade.core.healing.judge import close_windows, judge, next_close, note_repair
+from parkade.core.healing.ladder import Repair
+from parkade.core.healing.memory import NodeMemory, empty_memory
+from parkade.core.healing.parents import (
+    ParentLimits,
+    ParentMemory,
+    Suspicion,
+    note_sick,
+    parent_memory,
+    suspicion_of,
+)
+from parkade.core.healing.policy import Policy
+from parkade.core.healing.symptom import Source, Symptom
+from parkade.core.healing.topology import ParentKind, Place
+from parkade.core.healing.verdict import Level, Verdict
+
+
+class WatchSettings(NamedTuple):
+    """`acts` False observes only: every action is held."""
+
+    policy: Policy
+    guards: GuardLimits
+    parents: ParentLimits
+    acts: bool
+
+
+class Decision(NamedTuple):
+    """A verdict. `is_allowed`: its action may be carried out; None where it asks for none.
+    `held` says why not."""
+
+    verdict: Verdict
+    is_allowed: bool | None
+    held: Held | None
+
+
+class Outcome(NamedTuple):
+    """What follows from a symptom or from the passing of time."""
+
+    decisions: tuple[Decision, ...]
+    rejected: Rejected | None
+
+
+class Watch:
+    """See the module. `own_nodes` binds reporters that speak for several nodes; every node's own
+    reporter has its name."""
+
+    def __init__(
+        self,
+        places: tuple[Place, ...],
+        settings: WatchSettings,
+        *,
+        own_nodes: dict[str, frozenset[str]] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.rejections = dict.fromkeys(Rejected, 0)
+        self._places = {place.node: place for place in places}
+        self._own_nodes = own_nodes or {}
+        self._memories = {node: empty_memory(node) for node in self._places}
+        self._reporters: dict[str, Reporter] = {}
+        self._parents: dict[tuple[ParentKind, str, str], ParentMemory] = {}
+        self._members: dict[tuple[ParentKind, str], int] = {}
+        for place in places:
+            for parent in place.parents:
+                self._members[parent] = self._members.get(parent, 0) + 1
+        guards = settings.guards
+        self.fleet = breaker_of(len(self._places), guards.fleet_share)
+        self.fabrics: dict[str, Breaker] = {
+            name: breaker_of(count, guards.fabric_share)
+            for (kind, name), count in self._members.items()
+            if kind is ParentKind.FABRIC
+        }
+        self._closes: list[tuple[int, str]] = []
+        self._now_us = 0
+
+    def observe(self, symptom: Symptom, now_us: int) -> Outcome:
+        """Takes a symptom in."""
+        self._now_us = max(self._now_us, now_us)
+        rejected = self._admit(symptom)
+        if rejected is not None:
+            self.rejections[rejected] += 1
+            return Outcome((), rejected)
+        memory, verdicts = judge(
+            self._memories[symptom.node], symptom, self._now_us, policy=self.settings.policy
+        )
+        self._keep(memory)
+        return Outcome(tuple(self._decide(verdict) for verdict in verdicts), None)
+
+    def tick(self, now_us: int) -> tuple[Decision, ...]:
+        """What the windows that closed by now found."""
+        self._now_us = max(self._now_us, now_us)
+        decisions: list[Decision] = []
+        while self._closes and self._closes[0][0] <= self._now_us:
+            _, node = heapq.heappop(self._closes)
+            memory, verdicts = close_windows(
+                self._memories[node], self._now_us, policy=self.settings.policy
+            )
+            if memory is not self._memories[node]:
+                self._keep(memory)
+            decisions += [self._decide(verdict) for verdict in verdicts]
+        return tuple(decisions)
+
+    def next_due_us(self) -> int | None:
+        """When `tick` may have something to do."""
+        return self._closes[0][0] if self._closes else None
+
+    def repaired(self, node: str, repair: Repair) -> None:
+        """A repair of a known node ended."""
+        self._keep(note_repair(self._memories[node], repair))
+
+    def memory(self, node: str) -> NodeMemory:
+        """What is remembered of a known node."""
+        return self._memories[node]
+
+    def suspicions(self) -> tuple[Suspicion, ...]:
+        """Every parent that is suspected now."""
+        limits = self.settings.parents
+        found = [suspicion_of(each, self._now_us, limits) for each in self._parents.values()]
+        return tuple(each for each in found if each is not None)
+
+    def _admit(self, symptom: Symptom) -> Rejected | None:
+        if symptom.node not in self._places:
+            return Rejected.UNKNOWN_NODE
+        name, limits = symptom.evidence.reporter, self.settings.guards
+        if name not in self._own_nodes and name not in self._places:
+            return Rejected.NOT_ITS_NODE
+        own = self._own_nodes.get(name, frozenset({name}))
+        reporter = self._reporters.get(name) or reporter_at(self._now_us, limits)
+        reporter, rejected = admit(reporter, symptom, self._now_us, own_nodes=own, limits=limits)
+        self._reporters[name] = reporter
+        return rejected
+
+    def _keep(self, memory: NodeMemory) -> None:
+        before = next_close(self._memories[memory.node])
+        self._memories[memory.node] = memory
+        closes_us = next_close(memory)
+        if closes_us is not None and closes_us != before:
+            heapq.heappush(self._closes, (closes_us, memory.node))
+
+    def _decide(self, verdict: Verdict) -> Decision:
+        if verdict.level.rank < Level.DEGRADED.rank:
+            return Decision(verdict, None, None)
+        is_suspected = self._note_sick(verdict)
+        if verdict.action not in ACTING:
+            return Decision(verdict, None, None)
+        held = self._held(verdict, is_suspected=is_suspected)
+        return Decision(verdict, held is None, held)
+
+    def _held(self, verdict: Verdict, *, is_suspected: bool) -> Held | None:
+        limits, node = self.settings.guards, verdict.node
+        if not self.settings.acts:
+            return Held.OBSERVE_ONLY
+        if is_suspected:
+            return Held.PARENT_SUSPECTED
+        if needs_second_source(self.fleet, self._sources(node), self._now_us, limits):
+            return Held.SECOND_SOURCE_NEEDED
+        fabric = self._places[node].fabric
+        fabric_after, fits_fabric = ask(self.fabrics[fabric], node, self._now_us, limits)
+        if not fits_fabric:
+            self.fabrics[fabric] = fabric_after
+            return Held.FABRIC_BUDGET
+        self.fleet, fits_fleet = ask(self.fleet, node, self._now_us, limits)
+        if not fits_fleet:
+            return Held.FLEET_BUDGET
+        self.fabrics[fabric] = fabric_after
+        return None
+
+    def _sources(self, node: str) -> frozenset[Source]:
+        """The kinds of sensors that lately saw something worth a warning on a node."""
+        since_us = self._now_us - self.settings.guards.source_window_us
+        return frozenset(
+            source
+            for track in self._memories[node].tracks
+            if track.burst.last_us >= since_us and track.finding.level.rank >= Level.WARN.rank
+            for source in track.sources
+        )
+
+    def _class_of(self, signal: str) -> str:
+        """A signal that has a row, or its family: a reporter cannot invent ever new ones."""
+        return signal if signal in self.settings.policy.rules else signal.partition("/")[0]
+
+    def _note_sick(self, verdict: Verdict) -> bool:
+        """Notes the node with its parents; True where one of them is suspected."""
+        limits, is_suspected = self.settings.parents, False
+        for kind, name in self._places[verdict.node].parents:
+            signal = self._class_of(verdict.signal) if kind is ParentKind.DRIVER else ""
+            key = (kind, name, signal)
+            parent = self._parents.get(key)
+            if parent is None:
+                parent = parent_memory(kind, name, self._members[kind, name], limits)
+            parent = note_sick(parent, verdict.node, self._now_us, limits)
+            self._parents[key] = parent
+            if suspicion_of(parent, self._now_us, limits) is not None:
+                is_suspected = True
+        return is_suspected

@@ -1,0 +1,69 @@
+"""Alerts to Alertmanager's v2 API: one alert for each standing verdict from *warn* on.
+
+An alert is told again with each round, its end a few rounds ahead, so that it resolves by itself
+where Mars falls silent; what is over is told with its end now. Labels name the alert and stay the
+same while it stands; what changes is in annotations. A failed round is told again by the next one.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import httpx
+
+from parkade.core.healing.verdict import Level, Verdict
+from parkade.core.units.time import SECOND_US
+
+ALERT_NAME = "ParkadeMarsVerdict"
+TIMEOUT_S = 10.0
+ROUNDS_AHEAD = 4
+MOST_A_CALL = 500
+
+
+class AlertError(Exception):
+    """Alertmanager did not take the alerts; the message says why."""
+
+
+def alert_of(verdict: Verdict, *, ends_us: int, held: str | None) -> dict[str, object]:
+    """The alert of a verdict, as Alertmanager's API wants it."""
+    severity = "critical" if verdict.level is Level.FATAL else "warning"
+    return {
+        "labels": {
+            "alertname": ALERT_NAME,
+            "severity": severity,
+            "node": verdict.node,
+            "device": verdict.device or "",
+            "signal": verdict.signal,
+        },
+        "annotations": {
+            "summary": f"{verdict.node}: {verdict.level.value} {verdict.signal}",
+            "description": "; ".join(reason.rstrip(".") for reason in verdict.reasons),
+            "level": verdict.level.value,
+            "action": verdict.action.value,
+            "held": held or "",
+            "verdict": verdict.verdict,
+            "evidence": verdict.evidence[0].line if verdict.evidence else "",
+            "policy": verdict.policy,
+            "runbook": f"parkade mars explain {verdict.signal}",
+        },
+        "startsAt": _instant(verdict.since_us),
+        "endsAt": _instant(ends_us),
+    }
+
+
+def post_alerts(url: str, alerts: Iterable[dict[str, object]]) -> None:
+    """Sends alerts; they may be sent again without harm. Raises AlertError."""
+    waiting = list(alerts)
+    for start in range(0, len(waiting), MOST_A_CALL):
+        try:
+            answer = httpx.post(
+                f"{url.rstrip('/')}/api/v2/alerts",
+                json=waiting[start : start + MOST_A_CALL],
+                timeout=TIMEOUT_S,
+            )
+            answer.raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise AlertError(f"{url}: {type(error).__name__}: {error}") from error
+
+
+def _instant(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / SECOND_US, UTC).isoformat()

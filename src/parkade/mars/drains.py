@@ -1,0 +1,150 @@
+"""Drains nodes of a foreign cluster by that cluster's commands, and undoes only its own drains.
+
+Each drain gets a reason with a mark of its own and is written to a journal before the command runs.
+Undoing asks the cluster for the node's reason first: if the mark is not in it, another has
+drained the node since, and it is left alone. A node that is drained already is never drained again,
+so a person's drain stays a person's.
+
+The journal is one JSON object a line, version 1, appended and flushed to disk. A torn last line, as
+a crash leaves it, is a command that may have run: it is looked up by its reason like any other.
+"""
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from parkade.mars.run_file import DrainEntry
+
+VERSION = 1
+MARK = "parkade-mars:"
+MOST_OUTPUT = 4_096
+NOT_DRAINED = frozenset({"", "none", "(null)", "n/a"})
+
+
+class DrainError(Exception):
+    """A command or the journal failed; the message says which and how."""
+
+
+class Drained(NamedTuple):
+    """A drain of ours that stands, by the journal."""
+
+    node: str
+    mark: str
+    verdict: str
+    at_us: int
+
+
+class Drains:
+    """Implements drain, undo and a list of our own; its file belongs to one process."""
+
+    def __init__(self, entry: DrainEntry, journal: Path) -> None:
+        self._entry = entry
+        self._journal = journal
+        self._own = {drained.node: drained for drained in _standing(journal)}
+
+    @property
+    def own(self) -> tuple[Drained, ...]:
+        """Our drains that stand, by node."""
+        return tuple(self._own[node] for node in sorted(self._own))
+
+    def drain(self, node: str, verdict: str, words: str, now_us: int) -> str | None:
+        """Drains a node. Returns why it was not done, None where it was. Raises DrainError."""
+        if node in self._own:
+            return None
+        reason = self._run(self._entry.reason, node=node, reason="")
+        if reason.lower() not in NOT_DRAINED:
+            return f"already drained: {reason[:200]}"
+        if self._entry.count is not None and self._entry.most is not None:
+            count = self._run(self._entry.count, node=node, reason="")
+            if not count.isdecimal():
+                raise DrainError(f"`count` printed {count[:40]!r}, not a number")
+            if int(count) >= self._entry.most:
+                return f"{count} nodes are drained already, at most {self._entry.most} may be"
+        mark = f"{MARK}{uuid.uuid4().hex[:12]}"
+        drained = Drained(node, mark, verdict, now_us)
+        self._write("intended", drained)
+        self._run(self._entry.set, node=node, reason=f"{mark} {words}"[:300])
+        self._own[node] = drained
+        self._write("drained", drained)
+        return None
+
+    def undo(self, node: str, now_us: int) -> str | None:
+        """Lifts our drain of a node. Returns why it was not lifted. Raises DrainError."""
+        drained = self._own.get(node)
+        if drained is None:
+            return "not drained by Mars"
+        reason = self._run(self._entry.reason, node=node, reason="")
+        if drained.mark in reason:
+            self._run(self._entry.undo, node=node, reason="")
+        self._write("undone", drained._replace(at_us=now_us))
+        del self._own[node]
+        return None if drained.mark in reason else f"another reason stands now: {reason[:200]}"
+
+    def _run(self, command: tuple[str, ...], *, node: str, reason: str) -> str:
+        """A command's output. No shell reads it, so a reason is never more than one word."""
+        words = [word.replace("{node}", node).replace("{reason}", reason) for word in command]
+        try:
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=self._entry.timeout.total_seconds(),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise DrainError(f"{words[0]} gave no answer in time") from None
+        except OSError as error:
+            raise DrainError(f"{words[0]} cannot be run: {error.strerror}") from error
+        if done.returncode != 0:
+            words_of_error = done.stderr[:MOST_OUTPUT].decode("utf-8", "replace").strip()
+            raise DrainError(
+                f"{words[0]} ended with status {done.returncode}: {words_of_error[:300]}"
+            )
+        return done.stdout[:MOST_OUTPUT].decode("utf-8", "replace").strip()
+
+    def _write(self, event: str, drained: Drained) -> None:
+        line = {"version": VERSION, "event": event, **drained._asdict()}
+        try:
+            self._journal.parent.mkdir(parents=True, exist_ok=True)
+            with self._journal.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(line) + "\n")
+                handle.flush()
+                os.fsync(handle.fileno())
+        except OSError as error:
+            raise DrainError(f"{self._journal} cannot be written: {error.strerror}") from error
+
+
+def _standing(journal: Path) -> Iterator[Drained]:
+    """What was intended or done and not undone. Raises DrainError for a journal of a newer
+    version."""
+    found: dict[str, Drained] = {}
+    try:
+        lines = journal.read_text("utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DrainError(f"{journal} cannot be read: {error.strerror}") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            version, event = row["version"], row["event"]
+            drained = Drained(row["node"], row["mark"], row["verdict"], row["at_us"])
+        except (ValueError, KeyError, TypeError):
+            if number == len(lines):
+                break
+            raise DrainError(
+                f"{journal}: line {number} is damaged; mend or move the file"
+            ) from None
+        if version != VERSION:
+            raise DrainError(
+                f"{journal}: line {number} is of version {version}; use a newer Parkade"
+            )
+        if event == "undone":
+            found.pop(drained.node, None)
+        else:
+            found[drained.node] = drained
+    yield from found.values()

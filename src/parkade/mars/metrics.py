@@ -1,0 +1,75 @@
+"""What Mars serves to Prometheus, with conventional names. Needs the extra `server`.
+
+Names and labels are a contract: the shipped alert rules and dashboard ask for them.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from parkade.core.healing.verdict import Verdict
+
+
+class _Standing(Collector):
+    """A gauge for each standing verdict; one that is over is gone from the next scrape."""
+
+    def __init__(self) -> None:
+        self.verdicts: tuple[Verdict, ...] = ()
+
+    def collect(self) -> Iterable[Metric]:
+        levels = GaugeMetricFamily(
+            "parkade_mars_verdict_level",
+            "Standing verdicts: 1 warn, 2 degraded, 3 fatal.",
+            labels=("node", "device", "signal", "action"),
+        )
+        for each in self.verdicts:
+            names = (each.node, each.device or "", each.signal, each.action.value)
+            levels.add_metric(names, each.level.rank)
+        yield levels
+
+
+class Metrics:
+    """All metrics of one run."""
+
+    def __init__(self, *, policy: str, acts: bool) -> None:
+        self.registry = CollectorRegistry()
+        self._standing = _Standing()
+        self.registry.register(self._standing)
+        self.symptoms = self._counter("symptoms", "Symptoms seen.", "node", "source")
+        self.verdicts = self._counter("verdicts", "Verdicts told.", "level")
+        self.rejected = self._counter("symptoms_rejected", "Symptoms not believed.", "reason")
+        self.held = self._counter("actions_held", "Actions that wait for a person.", "reason")
+        self.drains = self._counter("drains", "Nodes drained by Mars.", "result")
+        self.alerts = self._counter("alert_rounds", "Rounds of alerts sent.", "result")
+        self._sensor_up = Gauge(
+            "parkade_mars_sensor_up",
+            "1 a sensor is read, 0 it failed; none where the machine lacks it.",
+            ("node", "sensor"),
+            registry=self.registry,
+        )
+        self.unknown = self._gauge("kernel_lines_unknown", "Lines of drivers that no rule knows.")
+        self.drained = self._gauge("drained_nodes", "Drains of ours that stand.")
+        self.suspected = self._gauge("suspected_parents", "Racks, switches, fabrics, drivers.")
+        self.breaker_open = self._gauge("breaker_open", "1 the fleet's budget is used up.")
+        self.polled = self._gauge("last_poll_timestamp_seconds", "When all sensors were polled.")
+        self.poll_seconds = self._gauge("poll_duration_seconds", "How long that took.")
+        info = Info("parkade_mars", "What runs.", registry=self.registry)
+        info.info({"policy": policy, "acts": str(acts).lower()})
+
+    def stand(self, verdicts: tuple[Verdict, ...]) -> None:
+        """What stands now."""
+        self._standing.verdicts = verdicts
+
+    def sensors(self, states: Mapping[tuple[str, str], str]) -> None:
+        """States by node and sensor."""
+        for (node, sensor), state in states.items():
+            if not state.startswith("absent"):
+                self._sensor_up.labels(node, sensor).set(0 if state.startswith("failed") else 1)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"parkade_mars_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"parkade_mars_{name}", text, registry=self.registry)

@@ -1,0 +1,222 @@
+"""Mars alone: polls sensors, judges, tells, and drains where it may. Observes only by default.
+
+One round: poll every sensor; feed the watch; let windows close; drain for what is allowed; serve
+the metrics; send the alerts. A round is a plain method, so a test plays rounds without a clock;
+`run` is the loop around it. What goes wrong in one part is said (metric, log line) and never stops
+the others.
+"""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from parkade.core.healing.guards import BreakerState, GuardLimits
+from parkade.core.healing.parents import ParentLimits
+from parkade.core.healing.policy import Policy
+from parkade.core.healing.symptom import Symptom, signals_of
+from parkade.core.healing.topology import Place
+from parkade.core.healing.verdict import Level, Verdict
+from parkade.core.healing.watch import Decision, Watch, WatchSettings
+from parkade.core.units.time import SECOND_US
+from parkade.mars.alerting import ROUNDS_AHEAD, AlertError, alert_of, post_alerts
+from parkade.mars.drains import DrainError, Drains
+from parkade.mars.metrics import Metrics
+from parkade.mars.run_file import NodeEntry, RunFile
+from parkade.mars.standing import Standing
+from parkade.ports import Sensor
+from parkade.sensors.live import (
+    ENGINE_REPORTER,
+    DcgmExporter,
+    InfiniBand,
+    KernelLogFile,
+    KernelRing,
+    Machine,
+    Nvml,
+    SlurmNodes,
+)
+
+Now = Callable[[], int]
+
+
+class Runner:
+    """See the module; `sensors` are by node, each in the order in which it is polled."""
+
+    def __init__(
+        self,
+        file: RunFile,
+        policy: Policy,
+        sensors: dict[str, tuple[Sensor, ...]],
+        *,
+        now: Now,
+    ) -> None:
+        self.metrics = Metrics(policy=policy.version, acts=file.act)
+        self._file = file
+        self._sensors = sensors
+        self._now = now
+        self._log = structlog.get_logger("parkade.mars")
+        settings = WatchSettings(
+            policy=policy, guards=GuardLimits(), parents=ParentLimits(), acts=file.act
+        )
+        every = frozenset(entry.node for entry in file.nodes)
+        self._watch = Watch(
+            tuple(_place(entry) for entry in file.nodes),
+            settings,
+            own_nodes={ENGINE_REPORTER: every},
+        )
+        # What is over is told anew only by a new burst, so it stands as long as a burst may.
+        resolve_us = round(file.resolve_after.total_seconds() * SECOND_US)
+        self._standing = Standing(max(resolve_us, policy.windows.burst_gap_us))
+        self._held: dict[str, str] = {}
+        self._drains = Drains(file.drain, file.journal) if file.drain and file.journal else None
+
+    def round(self) -> tuple[Decision, ...]:
+        """One round; returns what was decided."""
+        began_us = self._now()
+        decisions = list(self._watch.tick(began_us))
+        states: dict[tuple[str, str], str] = {}
+        for node, sensors in self._sensors.items():
+            for sensor in sensors:
+                found = sensor.poll(self._now())
+                states[node, sensor.name] = sensor.state
+                for symptom in found:
+                    decisions += self._take(symptom)
+        now_us = self._now()
+        decisions += self._watch.tick(now_us)
+        for decision in decisions:
+            self._decided(decision, now_us)
+        over = self._standing.expire(now_us)
+        self._serve(states, began_us, now_us)
+        if self._file.alertmanager is not None:
+            self._alert(self._file.alertmanager, over, now_us)
+        return tuple(decisions)
+
+    def run(self, stopped: threading.Event) -> None:
+        """Rounds until stopped."""
+        every_s = self._file.every.total_seconds()
+        while not stopped.is_set():
+            self.round()
+            stopped.wait(every_s)
+
+    def close(self) -> None:
+        """Lets go of every sensor."""
+        for sensors in self._sensors.values():
+            for sensor in sensors:
+                sensor.close()
+
+    def _take(self, symptom: Symptom) -> tuple[Decision, ...]:
+        signal = signals_of(symptom.fact)[0]
+        self._standing.see(symptom.node, symptom.device, signal, symptom.at_us)
+        outcome = self._watch.observe(symptom, self._now())
+        if outcome.rejected is not None:
+            self.metrics.rejected.labels(outcome.rejected.value).inc()
+        else:
+            self.metrics.symptoms.labels(symptom.node, symptom.evidence.source.value).inc()
+        return outcome.decisions
+
+    def _decided(self, decision: Decision, now_us: int) -> None:
+        verdict = decision.verdict
+        self.metrics.verdicts.labels(verdict.level.value).inc()
+        self._standing.tell(verdict)
+        if verdict.level is not Level.INFO:
+            self._log.warning(
+                "verdict",
+                node=verdict.node,
+                device=verdict.device,
+                signal=verdict.signal,
+                level=verdict.level.value,
+                action=verdict.action.value,
+                held=decision.held and decision.held.value,
+            )
+        if decision.held is not None:
+            self.metrics.held.labels(decision.held.value).inc()
+            self._held[verdict.verdict] = decision.held.value
+        elif decision.is_allowed and self._drains is not None:
+            self._drain(self._drains, decision, now_us)
+
+    def _drain(self, drains: Drains, decision: Decision, now_us: int) -> None:
+        verdict = decision.verdict
+        words = f"{verdict.level.value} {verdict.signal}"
+        try:
+            refused = drains.drain(verdict.node, verdict.verdict, words, now_us)
+        except DrainError as error:
+            refused = str(error)
+            self.metrics.drains.labels("failed").inc()
+        else:
+            self.metrics.drains.labels("refused" if refused else "done").inc()
+        if refused is not None:
+            self._held[verdict.verdict] = refused
+            self._log.warning("not drained", node=verdict.node, why=refused)
+
+    def _serve(self, states: dict[tuple[str, str], str], began_us: int, now_us: int) -> None:
+        self.metrics.sensors(states)
+        self.metrics.stand(self._standing.verdicts())
+        standing = {verdict.verdict for verdict in self._standing.verdicts()}
+        self._held = {name: why for name, why in self._held.items() if name in standing}
+        self.metrics.drained.set(0 if self._drains is None else len(self._drains.own))
+        self.metrics.suspected.set(len(self._watch.suspicions()))
+        self.metrics.breaker_open.set(self._watch.fleet.state is BreakerState.OPEN)
+        self.metrics.unknown.set(
+            sum(
+                sensor.tally.unknown
+                for sensors in self._sensors.values()
+                for sensor in sensors
+                if isinstance(sensor, KernelLogFile | KernelRing)
+            )
+        )
+        self.metrics.polled.set(now_us / SECOND_US)
+        self.metrics.poll_seconds.set((now_us - began_us) / SECOND_US)
+
+    def _alert(self, url: str, over: tuple[Verdict, ...], now_us: int) -> None:
+        ahead_us = now_us + ROUNDS_AHEAD * round(self._file.every.total_seconds() * SECOND_US)
+        alerts = [
+            alert_of(each, ends_us=ahead_us, held=self._held.get(each.verdict))
+            for each in self._standing.verdicts()
+        ]
+        alerts += [alert_of(each, ends_us=now_us, held=None) for each in over]
+        try:
+            post_alerts(url, alerts)
+        except AlertError as error:
+            self.metrics.alerts.labels("failed").inc()
+            self._log.warning("alerts not sent", why=str(error))
+        else:
+            self.metrics.alerts.labels("sent").inc()
+
+
+def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
+    """The sensors that a file asks for, by node; the engine's stands under its own name."""
+    found: dict[str, tuple[Sensor, ...]] = {
+        entry.node: tuple(_sensors(entry)) for entry in file.nodes
+    }
+    if file.engine is not None:
+        timeout_s = file.engine.timeout.total_seconds()
+        engine = SlurmNodes(command=file.engine.command, timeout_s=timeout_s)
+        found[ENGINE_REPORTER] = (engine,)
+    return found
+
+
+def _sensors(entry: NodeEntry) -> list[Sensor]:
+    found: list[Sensor] = []
+    if entry.kernel_log is not None:
+        found.append(KernelLogFile(entry.kernel_log, node=entry.node))
+    elif entry.local:
+        found.append(KernelRing(node=entry.node))
+    if entry.dcgm is not None:
+        found.append(DcgmExporter(entry.dcgm, node=entry.node, expected=entry.gpus))
+    if entry.local:
+        found += [
+            Nvml(node=entry.node, expected=entry.gpus),
+            InfiniBand(node=entry.node),
+            Machine(node=entry.node),
+        ]
+    return found
+
+
+def _place(entry: NodeEntry) -> Place:
+    return Place(
+        node=entry.node,
+        fabric=entry.fabric,
+        rack=entry.rack,
+        switch=entry.switch,
+        driver=entry.driver,
+    )

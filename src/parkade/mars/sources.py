@@ -1,0 +1,94 @@
+"""What a scan reads: recorded logs, DCGM's exporter, this machine; each says how it went.
+
+A sensor that this machine does not have is *absent*, one that went wrong is *failed*; neither is
+health, and both are shown.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from parkade.core.healing.symptom import Symptom
+from parkade.mars.scanning import Sensor, kernel_symptoms
+from parkade.ports import Sensor as LiveSensor
+from parkade.sensors.kernel_log.files import lines_of
+from parkade.sensors.kernel_log.journal import JournalError, journal_lines
+from parkade.sensors.kernel_log.reading import Tally
+from parkade.sensors.live import READ, DcgmExporter, InfiniBand, KernelRing, Machine, Nvml
+
+
+class Sources:
+    """What a scan reads. `symptoms` is drawn once; `sensors` is whole when it has been drawn."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        now_us: int,
+        journal: Callable[[], Iterator[str]] = journal_lines,
+    ) -> None:
+        self._journal_lines = journal
+        self.tally = Tally()
+        self.sensors: list[Sensor] = []
+        self._node = node
+        self._now_us = now_us
+
+    def kernel_file(self, path: Path) -> Iterator[Symptom]:
+        """A recorded log; `-` is stdin. Raises OSError where it cannot be opened."""
+        with ExitStack() as stack:
+            if str(path) == "-":
+                handle = sys.stdin.buffer
+                year = datetime.now(UTC).year
+            else:
+                handle = stack.enter_context(path.open("rb"))
+                year = datetime.fromtimestamp(os.fstat(handle.fileno()).st_mtime, UTC).year
+            yield from kernel_symptoms(
+                lines_of(handle), self.tally, node=self._node, now_us=self._now_us, year=year
+            )
+        self.sensors.append(Sensor(sensor="kernel_log", state=f"{READ}: {path}"))
+
+    def dcgm(self, url: str) -> Iterator[Symptom]:
+        """A node's GPUs through DCGM's exporter: what holds now, since one look tells no rise."""
+        yield from self._poll(DcgmExporter(url, node=self._node))
+
+    def this_machine(self) -> Iterator[Symptom]:
+        """Every sensor of this machine."""
+        ring = KernelRing(node=self._node)
+        yield from self._poll(ring)
+        self.tally.join(ring.tally)
+        if ring.state != READ:
+            yield from self._journal()
+        for sensor in (
+            Nvml(node=self._node),
+            InfiniBand(node=self._node),
+            Machine(node=self._node),
+        ):
+            yield from self._poll(sensor)
+
+    def _journal(self) -> Iterator[Symptom]:
+        """The systemd journal, where the kernel's own records cannot be read."""
+        try:
+            yield from kernel_symptoms(
+                self._journal_lines(),
+                self.tally,
+                node=self._node,
+                now_us=self._now_us,
+                year=datetime.now(UTC).year,
+            )
+        except JournalError as error:
+            self.sensors.append(Sensor(sensor="journal", state=f"failed: {error}"))
+        else:
+            # It holds the same lines, so the kernel's log was read after all.
+            ring = self.sensors.pop()
+            state = f"{READ}: from the journal, since the ring is {ring.state}"
+            self.sensors.append(Sensor(sensor=ring.sensor, state=state))
+
+    def _poll(self, sensor: LiveSensor) -> Iterator[Symptom]:
+        """One look, in order of time."""
+        found = sensor.poll(self._now_us)
+        self.sensors.append(Sensor(sensor=sensor.name, state=sensor.state))
+        sensor.close()
+        yield from sorted(found, key=lambda symptom: symptom.at_us)

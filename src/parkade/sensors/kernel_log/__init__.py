@@ -1,0 +1,1 @@
+"""The kernel log: stamps, GPU driver codes, and the plain lines of other drivers."""

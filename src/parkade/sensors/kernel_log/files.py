@@ -1,0 +1,112 @@
+"""Reads kernel lines from a file, from stdin, or from this machine: bounded lines, nothing lost.
+
+`follow` survives rotation: it reads an old file to its end before it opens the new one, and starts
+at the beginning where the file was cut. A line is given out once it is whole.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from parkade.sensors.kernel_log.reading import MOST_LINE
+
+KMSG = Path("/dev/kmsg")
+MOST_RECORD = 8_192
+"""The kernel gives one record a read, never longer than this."""
+
+
+def lines_of(handle: IO[bytes]) -> Iterator[str]:
+    """The lines of an open file, each cut to MOST_LINE; bytes that are no UTF-8 are replaced."""
+    while chunk := handle.readline(MOST_LINE):
+        line = chunk
+        while chunk and not chunk.endswith(b"\n"):
+            chunk = handle.readline(MOST_LINE)
+        yield line.decode("utf-8", "replace").rstrip("\n")
+
+
+def kernel_ring(path: Path = KMSG) -> Iterator[str]:
+    """The records that the kernel still holds, oldest first, without waiting for more.
+
+    Raises OSError where the device cannot be opened: it is readable by root only on most machines.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        while True:
+            try:
+                record = os.read(handle, MOST_RECORD)
+            except BlockingIOError:
+                return
+            except BrokenPipeError:
+                # Records were overwritten before they could be read; the next read goes on.
+                continue
+            if not record:
+                return
+            # Lines after the first are a record's properties, each behind a space.
+            yield record.split(b"\n", 1)[0].decode("utf-8", "replace")
+    finally:
+        os.close(handle)
+
+
+class Follower:
+    """New lines of a file that grows, is rotated or cut. `poll` never waits."""
+
+    def __init__(self, path: Path, *, from_end: bool) -> None:
+        self._path = path
+        self._handle: BinaryIO | None = None
+        self._part = b""
+        self._open(from_end=from_end)
+
+    def poll(self, most_lines: int = 10_000) -> list[str]:
+        """The whole lines since the last call, at most `most_lines`; [] where there are none."""
+        found: list[str] = []
+        self._take(found, most_lines)
+        if len(found) < most_lines and self._is_replaced():
+            self._take(found, most_lines)
+            if len(found) < most_lines:
+                if self._part:
+                    # The old file ended without an end of line; there will be no more of it.
+                    found.append(self._part.decode("utf-8", "replace"))
+                self._open(from_end=False)
+                self._take(found, most_lines)
+        return found
+
+    def close(self) -> None:
+        """Ends it."""
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
+
+    def _open(self, *, from_end: bool) -> None:
+        self.close()
+        self._part = b""
+        try:
+            self._handle = self._path.open("rb")
+        except FileNotFoundError:
+            return
+        if from_end:
+            self._handle.seek(0, os.SEEK_END)
+
+    def _take(self, found: list[str], most_lines: int) -> None:
+        while self._handle is not None and len(found) < most_lines:
+            chunk = self._handle.readline(MOST_LINE)
+            if not chunk:
+                return
+            room = MOST_LINE - len(self._part)
+            self._part += chunk[:room] if room > 0 else b""
+            if chunk.endswith(b"\n"):
+                found.append(self._part.decode("utf-8", "replace").rstrip("\n"))
+                self._part = b""
+
+    def _is_replaced(self) -> bool:
+        """Whether the path names another file now, or this one was cut."""
+        try:
+            now = self._path.stat()
+        except FileNotFoundError:
+            return False
+        if self._handle is None:
+            return True
+        mine = os.fstat(self._handle.fileno())
+        return (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino) or (
+            now.st_size < self._handle.tell()
+        )

@@ -1,0 +1,108 @@
+"""Reads kernel lines into symptoms and keeps count of what it did not know.
+
+Pure but for the counters it returns: `read` takes a line and says what it is, `Tally` adds up.
+Nothing is guessed: a line of a watched driver that no rule knows is counted, and the last few are
+kept.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from parkade.core.healing.symptom import (
+    Condition,
+    ConditionFact,
+    Evidence,
+    Fact,
+    Source,
+    Symptom,
+    bounded,
+)
+from parkade.sensors.kernel_log.codes import device_of, read_sxid, read_xid
+from parkade.sensors.kernel_log.lines import is_watched, read_line
+from parkade.sensors.kernel_log.stamps import Clock, take_stamp
+
+PARSER = "kernel_log/1"
+MOST_LINE = 8_192
+"""Characters of a line that are looked at; no driver's line is longer."""
+MOST_UNKNOWN_KEPT = 100
+_PCI_CONDITIONS = frozenset(
+    {Condition.GPU_LOST, Condition.GPU_INIT_FAILED, Condition.PCIE_WIDTH, Condition.PCIE_ERROR}
+)
+
+
+class Read(NamedTuple):
+    """What a line is. `fact` None: no rule knows it; then `is_unknown` says that it comes from a
+    watched driver. `at_us` counts from `clock`'s beginning; both are None without a stamp."""
+
+    fact: Fact | None
+    device: str | None
+    is_unknown: bool
+    at_us: int | None
+    clock: Clock | None
+
+
+def read(line: str, *, year: int = 1970) -> Read:
+    """Says what a line is. Never raises; its cost is bounded by MOST_LINE."""
+    stamped = take_stamp(line[:MOST_LINE], year=year)
+    text = stamped.text
+    known = _fact(text)
+    if known is None:
+        return Read(None, None, is_watched(text), stamped.at_us, stamped.clock)
+    device, fact = known
+    return Read(fact, device, False, stamped.at_us, stamped.clock)
+
+
+def _fact(text: str) -> tuple[str | None, Fact] | None:
+    if "Xid (" in text:
+        coded = read_xid(text) or read_sxid(text)
+        if coded is not None:
+            return coded
+    plain = read_line(text)
+    if plain is None:
+        return None
+    condition, device, amount = plain
+    if device is not None:
+        device = device_of(device) if condition in _PCI_CONDITIONS else bounded(device, 64)
+    return device, ConditionFact(condition=condition, amount=amount)
+
+
+def symptom_of(
+    seen: Read, line: str, *, node: str, reporter: str, at_us: int, job: str | None = None
+) -> Symptom | None:
+    """The symptom of a line that was read, None where there is none."""
+    if seen.fact is None:
+        return None
+    evidence = Evidence(
+        line=bounded(line.rstrip("\n")),
+        source=Source.KERNEL_LOG,
+        reporter=reporter,
+        parser=PARSER,
+        at_us=at_us,
+    )
+    return Symptom(node=node, device=seen.device, fact=seen.fact, job=job, evidence=evidence)
+
+
+class Tally:
+    """Counts of lines, and the last unknown ones."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.symptoms = 0
+        self.unknown = 0
+        self.kept: deque[str] = deque(maxlen=MOST_UNKNOWN_KEPT)
+
+    def add(self, seen: Read, line: str) -> None:
+        """One more line."""
+        self.lines += 1
+        if seen.fact is not None:
+            self.symptoms += 1
+        elif seen.is_unknown:
+            self.unknown += 1
+            self.kept.append(bounded(line.rstrip("\n")))
+
+    def join(self, other: "Tally") -> None:
+        """The lines of another tally too."""
+        self.lines += other.lines
+        self.symptoms += other.symptoms
+        self.unknown += other.unknown
+        self.kept.extend(other.kept)

@@ -1,0 +1,301 @@
+"""The sensors of this machine: each implements `ports.Sensor` around a pure parser and a reader.
+
+A sensor keeps what it needs to compare two readings and is polled by one thread.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from parkade.core.healing.symptom import (
+    Condition,
+    ConditionFact,
+    Evidence,
+    Source,
+    Symptom,
+    bounded,
+)
+from parkade.core.units.time import SECOND_US
+from parkade.sensors.gpu import dcgm, nvml
+from parkade.sensors.gpu.meaning import gpu_symptoms
+from parkade.sensors.gpu.readings import NodeReading
+from parkade.sensors.kernel_log.files import Follower, kernel_ring
+from parkade.sensors.kernel_log.reading import Tally, read, symptom_of
+from parkade.sensors.kernel_log.stamps import Clock
+from parkade.sensors.machine import machine_symptoms, read_machine
+from parkade.sensors.network.infiniband import ROOT, PortMemory, port_symptoms, read_ports
+from parkade.sensors.slurm_nodes import COMMAND, node_symptoms
+
+READ = "read"
+ENGINE_REPORTER = "engine"
+"""The reporter that speaks for every node of an engine."""
+MOUNTS = (Path("/"), Path("/tmp"), Path("/var"))
+
+
+class KernelLogFile:
+    """New lines of a file. A line's own wall-clock stamp is its instant, else that of reading."""
+
+    name = "kernel_log"
+
+    def __init__(self, path: Path, *, node: str, from_end: bool = True) -> None:
+        self.tally = Tally()
+        self.state = READ if path.exists() else f"absent: {path} is not there"
+        self._path = path
+        self._node = node
+        self._follower = Follower(path, from_end=from_end)
+
+    def poll(self, now_us: int) -> list[Symptom]:
+        """See `ports.Sensor`."""
+        try:
+            lines = self._follower.poll()
+            self.state = READ if self._path.exists() else f"absent: {self._path} is not there"
+        except OSError as error:
+            self.state = f"failed: {error.strerror}"
+            return []
+        return _symptoms(lines, self.tally, self._node, now_us)
+
+    def close(self) -> None:
+        """See `ports.Sensor`."""
+        self._follower.close()
+
+
+class KernelRing:
+    """New records of /dev/kmsg, known by their sequence numbers; the first poll gives all of
+    them."""
+
+    name = "kernel_log"
+
+    def __init__(self, *, node: str, records: Callable[[], Iterator[str]] = kernel_ring) -> None:
+        self.tally = Tally()
+        self.state = READ
+        self._node = node
+        self._records = records
+        self._last = -1
+
+    def poll(self, now_us: int) -> list[Symptom]:
+        """See `ports.Sensor`."""
+        lines = []
+        try:
+            for record in self._records():
+                number = record.split(",", 2)[1] if record.count(",") > 2 else ""
+                if number.isdecimal() and int(number) > self._last:
+                    self._last = int(number)
+                    lines.append(record)
+            self.state = READ
+        except FileNotFoundError:
+            self.state = "absent: /dev/kmsg is not there"
+        except OSError as error:
+            self.state = f"failed: /dev/kmsg: {error.strerror}"
+        return _symptoms(lines, self.tally, self._node, now_us)
+
+    def close(self) -> None:
+        """See `ports.Sensor`; nothing is held open."""
+
+
+class Nvml:
+    """All GPUs of this machine through NVML."""
+
+    name = "nvml"
+
+    def __init__(
+        self, *, node: str, expected: int | None = None, reader: nvml.NvmlReader | None = None
+    ) -> None:
+        self.state = READ
+        self._node = node
+        self._expected = expected
+        self._reader = reader or nvml.NvmlReader()
+        self._before: NodeReading | None = None
+
+    def poll(self, now_us: int) -> list[Symptom]:
+        """See `ports.Sensor`."""
+        try:
+            now = self._reader.read()
+        except nvml.NoGpu as why:
+            self.state = f"absent: {why}"
+            return _silence(self, self._before, self._node, Source.NVML, now_us)
+        except nvml.NvmlHung as why:
+            self.state = f"failed: {why}"
+            return [nvml.hung_symptom(str(why), node=self._node, at_us=now_us)]
+        except nvml.NvmlFailed as why:
+            self.state = f"failed: {why}"
+            return _silence(self, self._before, self._node, Source.NVML, now_us)
+        self.state = READ
+        before, self._before = self._before, now
+        return gpu_symptoms(
+            before,
+            now,
+            node=self._node,
+            source=Source.NVML,
+            parser=nvml.PARSER,
+            expected=self._expected,
+        )
+
+    def close(self) -> None:
+        """See `ports.Sensor`; no process outlives its reading."""
+
+
+class DcgmExporter:
+    """A node's GPUs through DCGM's exporter."""
+
+    name = "dcgm"
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        node: str,
+        expected: int | None = None,
+        scrape: Callable[[str], str] = dcgm.scrape,
+    ) -> None:
+        self.state = READ
+        self._url = url
+        self._node = node
+        self._expected = expected
+        self._scrape = scrape
+        self._before: NodeReading | None = None
+
+    def poll(self, now_us: int) -> list[Symptom]:
+        """See `ports.Sensor`."""
+        try:
+            now = dcgm.parse_text(self._scrape(self._url), at_us=now_us)
+        except dcgm.DcgmError as why:
+            self.state = f"failed: {why}"
+            return _silence(self, self._before, self._node, Source.DCGM, now_us)
+        self.state = READ
+        before, self._before = self._before, now
+        return gpu_symptoms(
+            before,
+            now,
+            node=self._node,
+            source=Source.DCGM,
+            parser=dcgm.PARSER,
+            expected=self._expected,
+        )
+
+    def close(self) -> None:
+        """See `ports.Sensor`; nothing is held open."""
+
+
+class InfiniBand:
+    """The InfiniBand ports of this machine."""
+
+    name = "infiniband"
+
+    def __init__(self, *, node: str, root: Path = ROOT) -> None:
+        self.state = READ
+        self._node = node
+        self._root = root
+        self._ports: tuple[PortMemory, ...] = ()
+
+    def poll(self, now_us: int) -> list[Symptom]:
+        """See `ports.Sensor`."""
+        readings = read_ports(self._root)
+        self.state = READ if readings is not None else f"absent: {self._root} is not there"
+        self._ports, symptoms = port_symptoms(self._ports, readings or (), now_us, node=self._node)
+        return symptoms
+
+    def close(self) -> None:
+        """See `ports.Sensor`; nothing is held open."""
+
+
+class SlurmNodes:
+    """What Slurm says of its nodes. `command` prints them as `slurm_nodes.COMMAND` does."""
+
+    name = "engine"
+
+    def __init__(self, *, command: tuple[str, ...] = COMMAND, timeout_s: float = 30.0) -> None:
+        self.state = READ
+        self._command = command
+        self._timeout_s = timeout_s
+
+    def poll(self, now_us: int) -> list[Symptom]:
+        """See `ports.Sensor`; where Slurm does not answer, nothing is said of any node."""
+        try:
+            done = subprocess.run(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=self._timeout_s,
+                check=True,
+            )
+        except FileNotFoundError:
+            self.state = f"absent: {self._command[0]} is not there"
+            return []
+        except (OSError, subprocess.SubprocessError) as error:
+            self.state = f"failed: {bounded(str(error), 200)}"
+            return []
+        self.state = READ
+        text = done.stdout.decode("utf-8", "replace")
+        return node_symptoms(text, reporter=ENGINE_REPORTER, at_us=now_us)
+
+    def close(self) -> None:
+        """See `ports.Sensor`; nothing is held open."""
+
+
+class Machine:
+    """Disks, memory and clock of this machine; `skew` asks a trusted clock, None asks none."""
+
+    name = "machine"
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        mounts: tuple[Path, ...] = MOUNTS,
+        skew: Callable[[], int | None] | None = None,
+    ) -> None:
+        self.state = READ
+        self._node = node
+        self._mounts = mounts
+        self._skew = skew
+
+    def poll(self, now_us: int) -> list[Symptom]:
+        """See `ports.Sensor`."""
+        skew_us = None if self._skew is None else self._skew()
+        reading = read_machine(self._mounts, at_us=now_us, skew_us=skew_us)
+        return machine_symptoms(reading, node=self._node)
+
+    def close(self) -> None:
+        """See `ports.Sensor`; nothing is held open."""
+
+
+def _symptoms(lines: list[str], tally: Tally, node: str, now_us: int) -> list[Symptom]:
+    """Symptoms of new lines; stamps since boot are put on the wall clock."""
+    boot_us = now_us - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
+    year = datetime.fromtimestamp(now_us / SECOND_US, UTC).year
+    found = []
+    for line in lines:
+        seen = read(line, year=year)
+        tally.add(seen, line)
+        at_us = now_us
+        if seen.at_us is not None and seen.clock is Clock.BOOT:
+            at_us = boot_us + seen.at_us
+        elif seen.at_us is not None:
+            at_us = seen.at_us
+        symptom = symptom_of(seen, line, node=node, reporter=node, at_us=min(at_us, now_us))
+        if symptom is not None:
+            found.append(symptom)
+    return found
+
+
+def _silence(
+    sensor: Nvml | DcgmExporter,
+    before: NodeReading | None,
+    node: str,
+    source: Source,
+    now_us: int,
+) -> list[Symptom]:
+    """A sensor that told before and tells nothing now."""
+    if before is None:
+        return []
+    evidence = Evidence(
+        line=bounded(f"{sensor.name}: {sensor.state}"),
+        source=source,
+        reporter=node,
+        parser=f"{sensor.name}/1",
+        at_us=now_us,
+    )
+    fact = ConditionFact(condition=Condition.SENSOR_SILENT, amount=None)
+    return [Symptom(node=node, device=None, fact=fact, job=None, evidence=evidence)]

@@ -1,0 +1,158 @@
+"""`parkade mars scan | explain | policy`: what they print, their exit codes, their JSON."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner, Result
+
+from parkade.cli import screen
+from parkade.cli.app import app
+from parkade.mars.explaining import Explanation
+from parkade.mars.scanning import EXIT_CODES, VERSION, Scan
+from tests.docs.pages import ROOT, table
+
+KEPT = Path(__file__).parents[2] / "mars" / "kept"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr(screen.console, "_width", 100)
+
+    def invoke(*words: str, stdin: str = "", exit_code: int = 0) -> Result:
+        result = CliRunner().invoke(app, ["mars", *words], input=stdin)
+        assert result.exit_code == exit_code, f"{words}: {result.output}{result.exception!r}"
+        return result
+
+    return invoke
+
+
+def line(rest: str, at: int = 1) -> str:
+    return f"[{at}.000000] NVRM: Xid (PCI:0000:3b:00): {rest}\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "exit_code"),
+    [
+        ("", 0),
+        (line("31, pid=1, name=a, Ch 8"), 0),
+        (line("32, pid=1"), 10),
+        (line("63, Row remapping pending"), 11),
+        (line("79, GPU has fallen off the bus."), 12),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst_verdict(run: Run, log: str, exit_code: int) -> None:
+    run("scan", "--kernel-log", "-", stdin=log, exit_code=exit_code)
+
+
+def test_a_scan_shows_the_worst_first_with_its_evidence(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "kern.log"
+    log.write_text(line("63, Row remapping pending") + line("79, GPU has fallen off the bus.", 9))
+    result = run("scan", "--kernel-log", str(log), "--node", "n7", exit_code=12)
+    assert result.output.index("xid/79") < result.output.index("xid/63")
+    assert "n7: 2 lines, 2 symptoms, policy parkade-default" in result.output
+    assert "GPU has fallen off the bus." in result.output
+
+
+def test_two_jobs_days_apart_and_repeats_are_judged_by_the_stamps(run: Run) -> None:
+    day = 86_400
+    log = line("79, x", 0) + line("79, x", 2 * day)
+    result = run("scan", "--kernel-log", "-", "--json", stdin=log, exit_code=12)
+    found = json.loads(result.output)
+    assert [each["action"] for each in found["verdicts"]] == ["reboot", "rma"]
+
+
+def test_the_json_of_the_first_version_is_still_read() -> None:
+    kept = msgspec.json.decode((KEPT / "scan-version-1.json").read_bytes(), type=Scan)
+    assert kept.version == VERSION == 1
+    assert kept.exit_code == 12
+    explained = msgspec.json.decode(
+        (KEPT / "explanation-version-1.json").read_bytes(), type=Explanation
+    )
+    assert explained.signal == "xid/79"
+
+
+def test_a_scan_prints_the_json_that_is_kept(run: Run) -> None:
+    log = line("79, GPU has fallen off the bus.")
+    result = run("scan", "--kernel-log", "-", "--node", "n1", "--json", stdin=log, exit_code=12)
+    assert _form(result.output) == _form((KEPT / "scan-version-1.json").read_text())
+    result = run("explain", "XID", "79", "--json")
+    assert _form(result.output) == _form((KEPT / "explanation-version-1.json").read_text())
+
+
+def _form(text: str) -> object:
+    """The document without its texts and numbers, which a newer policy may change."""
+
+    def form(value: object) -> object:
+        match value:
+            case dict():
+                return {key: form(each) for key, each in value.items()}
+            case list():
+                return [form(value[0])] if value else []
+            case _:
+                return type(value).__name__
+
+    return form(json.loads(text))
+
+
+def test_a_file_or_an_exporter_that_cannot_be_read_is_not_health(run: Run) -> None:
+    run("scan", "--kernel-log", "/no/such/file", exit_code=4)
+    result = run("scan", "--dcgm", "http://127.0.0.1:1/metrics", exit_code=6)
+    assert "not every sensor could be read" in result.output
+
+
+def test_a_site_policy_is_used_and_a_wrong_one_is_refused_with_its_place(
+    run: Run, tmp_path: Path
+) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(
+        "format: 1\nname: site\nversion: '1'\nextends: default\nrules:\n"
+        "  - {on: [xid/79], level: warn, action: inspect, why: known, from: [parkade]}\n"
+    )
+    run("scan", "--kernel-log", "-", "--policy", str(site), stdin=line("79, x"), exit_code=10)
+    assert "known" in run("explain", "79", "--policy", str(site)).output
+    diff = run("policy", "diff", str(site)).output
+    assert "fatal, reboot" in diff
+    assert "warn, inspect" in diff
+    assert "well-formed" in run("policy", "test", str(site)).output
+    site.write_text(site.read_text().replace("warn", "loud"))
+    refused = run("policy", "test", str(site), exit_code=3)
+    assert "rules[0].level" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("XID", "79"), "RESTART_BM"),
+        (("xid/63",), "unlike NVIDIA"),
+        (("154",), "recovery/reboot"),
+        (("sxid/20034",), "sxid/fatal"),
+        (("link_down",), "A port has been down"),
+        (("XID", "99999"), "xid/unknown"),
+        (("xid/13",), "2 places within 1d"),
+    ],
+)
+def test_every_signal_is_explained(run: Run, words: tuple[str, ...], shown: str) -> None:
+    assert shown in run("explain", *words).output
+
+
+@pytest.mark.parametrize("words", [("nonsense",), ("xid", "x"), ("xid/1-5",)])
+def test_what_is_no_signal_is_refused(run: Run, words: tuple[str, ...]) -> None:
+    run("explain", *words, exit_code=3)
+
+
+def test_the_whole_policy_is_shown(run: Run) -> None:
+    shown = run("policy", "show").output
+    assert "xid/172" in shown
+    assert json.loads(run("policy", "show", "--json").output)["version"].startswith("parkade")
+
+
+def test_the_exit_codes_of_the_page_are_those_of_the_program() -> None:
+    rows = table(ROOT / "docs" / "mars" / "scan.md", "Exit codes")
+    told = {row[1]: int(row[0]) for row in rows if row[1] in ("warn", "degraded", "fatal")}
+    assert told == {
+        level.value: code for level, code in EXIT_CODES.items() if level is not None and code
+    }

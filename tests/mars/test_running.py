@@ -1,0 +1,319 @@
+"""Mars alone: rounds over a real log file, drains by real commands, and its journal."""
+
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+from parkade.core.healing.guards import Held
+from parkade.core.units.time import SECOND_US
+from parkade.mars.drains import DrainError, Drains
+from parkade.mars.policy_file import shipped_policy
+from parkade.mars.run_file import RunFile, default_run_file, read_run_file
+from parkade.mars.running import Runner, sensors_of
+from parkade.wire.yaml import Unreadable
+
+XID = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."
+CLUSTER = """#!/bin/sh
+# A cluster whose drains are files: `cluster set NODE REASON`, `reason NODE`, `undo NODE`, `count`.
+cd "$(dirname "$0")/drained" || exit 1
+case "$1" in
+  set) printf %s "$3" > "$2" ;;
+  reason) cat "$2" 2>/dev/null || echo none ;;
+  undo) rm -f "$2" ;;
+  count) ls | wc -l ;;
+  *) echo "no $1" >&2; exit 2 ;;
+esac
+"""
+
+
+MAIN = "from parkade.cli import main; main()"
+
+
+class Scene:
+    """A folder with a cluster, logs of nodes, and a clock that is moved by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.drained = folder / "drained"
+        self.drained.mkdir()
+        program = folder / "cluster"
+        program.write_text(CLUSTER)
+        program.chmod(0o755)
+        self.now_us = 1_700_000_000 * SECOND_US
+        self.runners: list[Runner] = []
+
+    def file(self, *, nodes: int = 1, act: bool = True, most: int = 10) -> RunFile:
+        program = str(self.folder / "cluster")
+        for number in range(nodes):
+            (self.folder / f"n{number}.log").touch()
+        entries = [
+            {"node": f"n{number}", "rack": f"r{number // 8}", "kernel_log": f"n{number}.log"}
+            for number in range(nodes)
+        ]
+        for entry in entries:
+            entry["kernel_log"] = str(self.folder / entry["kernel_log"])
+        return RunFile.model_validate(
+            {
+                "format": 1,
+                "act": act,
+                "nodes": entries,
+                "journal": str(self.folder / "drains.jsonl"),
+                "resolve_after": "60s",
+                "drain": {
+                    "set": [program, "set", "{node}", "{reason}"],
+                    "reason": [program, "reason", "{node}"],
+                    "undo": [program, "undo", "{node}"],
+                    "count": [program, "count"],
+                    "most": most,
+                },
+            }
+        )
+
+    def runner(self, file: RunFile) -> Runner:
+        runner = Runner(file, shipped_policy(), sensors_of(file), now=lambda: self.now_us)
+        self.runners.append(runner)
+        return runner
+
+    def write(self, node: str, line: str = XID) -> None:
+        with (self.folder / f"{node}.log").open("a") as handle:
+            handle.write(f"{line}\n")
+
+    def is_drained(self, node: str) -> str:
+        path = self.drained / node
+        return path.read_text() if path.exists() else ""
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    found = Scene(tmp_path)
+    yield found
+    for runner in found.runners:
+        runner.close()
+
+
+def shown(runner: Runner) -> dict[str, float]:
+    """Metrics by name and labels."""
+    lines = generate_latest(runner.metrics.registry).decode().splitlines()
+    return {
+        name: float(value)
+        for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    }
+
+
+def test_by_default_nothing_is_drained(scene: Scene) -> None:
+    file = scene.file(act=False)
+    runner = scene.runner(file)
+    scene.write("n0")
+    (decision,) = runner.round()
+    assert decision.held is Held.OBSERVE_ONLY
+    assert scene.is_drained("n0") == ""
+    assert default_run_file().act is False
+
+
+def test_a_sick_node_is_drained_with_a_reason_and_shown(scene: Scene) -> None:
+    runner = scene.runner(scene.file(nodes=3))
+    scene.write("n1")
+    (decision,) = runner.round()
+    assert decision.is_allowed
+    assert "parkade-mars:" in scene.is_drained("n1")
+    assert "fatal xid/79" in scene.is_drained("n1")
+    found = shown(runner)
+    labels = 'action="reboot",device="0000:3b:00",node="n1",signal="xid/79"'
+    assert found[f"parkade_mars_verdict_level{{{labels}}}"] == 3
+    assert found["parkade_mars_drained_nodes"] == 1
+    assert found['parkade_mars_sensor_up{node="n0",sensor="kernel_log"}'] == 1
+
+
+def test_a_verdict_is_over_when_nothing_was_seen_for_long(scene: Scene) -> None:
+    runner = scene.runner(scene.file(act=False))
+    scene.write("n0")
+    runner.round()
+    scene.now_us += 179 * SECOND_US
+    runner.round()
+    assert any("verdict_level{" in name for name in shown(runner))
+    scene.now_us += 2 * SECOND_US
+    runner.round()
+    assert not any("verdict_level{" in name for name in shown(runner))
+    scene.write("n0")
+    runner.round()
+    assert any("verdict_level{" in name for name in shown(runner))
+
+
+def test_a_persons_drain_is_left_alone_before_and_after(scene: Scene) -> None:
+    file = scene.file(nodes=60)
+    (scene.drained / "n0").write_text("ann: new fan")
+    runner = scene.runner(file)
+    scene.write("n0")
+    scene.write("n1")
+    runner.round()
+    assert scene.is_drained("n0") == "ann: new fan"
+    assert "parkade-mars:" in scene.is_drained("n1")
+    (scene.drained / "n1").write_text("bob: took over")
+    assert file.drain is not None
+    assert file.journal is not None
+    drains = Drains(file.drain, file.journal)
+    assert [each.node for each in drains.own] == ["n1"]
+    assert "another reason" in (drains.undo("n1", 0) or "")
+    assert drains.undo("n0", 0) == "not drained by Mars"
+    assert scene.is_drained("n1") == "bob: took over"
+    assert scene.is_drained("n0") == "ann: new fan"
+
+
+def test_own_drains_survive_a_restart_and_are_undone(scene: Scene) -> None:
+    file = scene.file()
+    runner = scene.runner(file)
+    scene.write("n0")
+    runner.round()
+    assert file.drain is not None
+    assert file.journal is not None
+    again = Drains(file.drain, file.journal)
+    assert [each.node for each in again.own] == ["n0"]
+    assert again.undo("n0", scene.now_us) is None
+    assert scene.is_drained("n0") == ""
+    assert Drains(file.drain, file.journal).own == ()
+
+
+def test_no_more_nodes_are_drained_than_the_cluster_may_have(scene: Scene) -> None:
+    runner = scene.runner(scene.file(nodes=100, most=2))
+    for number in (0, 9, 18):
+        scene.write(f"n{number}")
+        scene.now_us += 700 * SECOND_US
+        runner.round()
+    assert len(list(scene.drained.iterdir())) == 2
+    assert shown(runner)['parkade_mars_drains_total{result="refused"}'] == 1
+
+
+def test_a_rack_that_fails_is_not_drained(scene: Scene) -> None:
+    runner = scene.runner(scene.file(nodes=80))
+    for number in range(8):
+        scene.write(f"n{number}")
+    runner.round()
+    assert len(list(scene.drained.iterdir())) <= 2
+    assert shown(runner)["parkade_mars_suspected_parents"] >= 1
+
+
+def test_a_command_that_fails_is_told_and_stops_nothing(scene: Scene) -> None:
+    runner = scene.runner(scene.file(nodes=2))
+    (scene.folder / "cluster").write_text("#!/bin/sh\necho broken >&2; exit 7\n")
+    scene.write("n0")
+    runner.round()
+    runner.round()
+    assert shown(runner)['parkade_mars_drains_total{result="failed"}'] == 1
+
+
+def test_what_the_engine_says_is_a_source_of_its_own(scene: Scene) -> None:
+    answer = scene.folder / "sinfo"
+    answer.write_text("#!/bin/sh\nprintf 'n0|down*|x\\nn1|idle|none\\nghost|down|x\\n'\n")
+    answer.chmod(0o755)
+    file = scene.file(nodes=2, act=False)
+    file = RunFile.model_validate({**file.model_dump(), "engine": {"command": [str(answer)]}})
+    runner = scene.runner(file)
+    runner.round()
+    scene.now_us += 10 * SECOND_US
+    (decision,) = runner.round()
+    assert (decision.verdict.node, decision.verdict.signal) == ("n0", "engine_node_down")
+    found = shown(runner)
+    assert found['parkade_mars_symptoms_total{node="n0",source="engine"}'] >= 1
+    assert found['parkade_mars_symptoms_rejected_total{reason="unknown_node"}'] == 2
+    answer.write_text("#!/bin/sh\nexit 1\n")
+    runner.round()
+    assert shown(runner)['parkade_mars_sensor_up{node="engine",sensor="engine"}'] == 0
+
+
+KEPT = Path(__file__).parent / "kept" / "drains-version-1.jsonl"
+
+
+def test_the_journal_of_the_first_version_is_still_read(scene: Scene) -> None:
+    file = scene.file()
+    assert file.drain is not None
+    drains = Drains(file.drain, KEPT)
+    assert [(each.node, each.mark) for each in drains.own] == [("n2", "parkade-mars:bbbb")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("junk\n{}\n", "line 1 is damaged"),
+        (('{"version": 9, "event": "drained", "node": "n", "mark": "m", "verdict": "v",'
+         ' "at_us": 1}\n'), "version 9"),
+    ],
+)  # fmt: skip
+def test_a_journal_that_cannot_be_read_is_refused(scene: Scene, text: str, message: str) -> None:
+    journal = scene.folder / "bad.jsonl"
+    journal.write_text(text)
+    file = scene.file()
+    assert file.drain is not None
+    with pytest.raises(DrainError, match=message):
+        Drains(file.drain, journal)
+
+
+def test_a_torn_last_line_of_the_journal_is_passed_over(scene: Scene) -> None:
+    journal = scene.folder / "torn.jsonl"
+    journal.write_text(KEPT.read_text() + '{"version": 1, "ev')
+    file = scene.file()
+    assert file.drain is not None
+    assert [each.node for each in Drains(file.drain, journal).own] == ["n2"]
+
+
+HEAD = "format: 1\nnodes: [{node: n1, local: true}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEAD + "act: true\n", "needs `drain` and `journal`"),
+        (HEAD + "every: 0s\n", "longer than"),
+        (HEAD + "listen: here\n", "listen"),
+        ("format: 1\nnodes: []\n", "nodes"),
+        ("format: 1\nnodes: [{node: n1}, {node: n1}]\n", "stands twice"),
+        ("format: 1\nnodes: [{node: 'a b'}]\n", "nodes"),
+        (HEAD + "drain: {set: [a], reason: [b], undo: [c], most: 3}\n", "belong together"),
+    ],
+)
+def test_a_wrong_file_is_refused(text: str, message: str | None) -> None:
+    with pytest.raises(Unreadable, match=message):
+        read_run_file(text)
+
+
+@pytest.fixture
+def running(scene: Scene) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The program itself, with a free port."""
+    log = scene.folder / "n0.log"
+    log.touch()
+    config = scene.folder / "run.yaml"
+    config.write_text(
+        f"format: 1\nevery: 100ms\nlisten: 127.0.0.1:0\nnodes: [{{node: n0, kernel_log: {log}}}]\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "mars", "run", "--config", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert child.stdout is not None
+    said = child.stdout.readline().decode()
+    yield child, said.rpartition(" ")[2].strip()
+    child.terminate()
+    assert child.wait(60) == 0
+    child.stdout.close()
+
+
+def test_the_program_serves_metrics_and_ends_when_told(
+    scene: Scene, running: tuple[subprocess.Popen[bytes], str]
+) -> None:
+    _, address = running
+    while True:
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            text = answer.read().decode()
+        if "parkade_mars_last_poll_timestamp_seconds 0.0" not in text:
+            break
+    scene.write("n0")
+    while 'signal="xid/79"} 3.0' not in text:
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            text = answer.read().decode()

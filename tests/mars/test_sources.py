@@ -1,0 +1,40 @@
+"""Sources of a scan: the journal stands in where the kernel's records cannot be read."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from parkade.mars import sources
+from parkade.sensors.kernel_log.journal import JournalError
+from parkade.sensors.live import KernelRing
+
+XID = "2025-01-21T04:41:44.285060+00:00 n1 kernel: NVRM: Xid (PCI:0000:3b:00): 79, gone"
+
+
+class _NoRing(KernelRing):
+    def __init__(self, *, node: str) -> None:
+        def refuse() -> Iterator[str]:
+            raise PermissionError(1, "Operation not permitted")
+
+        super().__init__(node=node, records=refuse)
+
+
+def test_the_journal_is_read_where_the_ring_may_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "KernelRing", _NoRing)
+    found = sources.Sources(node="n1", now_us=0, journal=lambda: iter([XID]))
+    symptoms = list(found.this_machine())
+    assert "0000:3b:00" in {symptom.device for symptom in symptoms}
+    states = {sensor.sensor: sensor.state for sensor in found.sensors}
+    assert states["kernel_log"].startswith("read: from the journal, since the ring is failed")
+
+
+def test_a_journal_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Iterator[str]:
+        raise JournalError("journalctl cannot be run: No such file or directory")
+
+    monkeypatch.setattr(sources, "KernelRing", _NoRing)
+    found = sources.Sources(node="n1", now_us=0, journal=fail)
+    list(found.this_machine())
+    assert {sensor.state for sensor in found.sensors if sensor.sensor == "journal"} == {
+        "failed: journalctl cannot be run: No such file or directory"
+    }
