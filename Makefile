@@ -11,9 +11,8 @@ JOBS ?= 2
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
-.PHONY: help setup check format test test-long demo bench compound-clients constraints clean
-.PHONY: help setup check format test test-long demo million bench constraints clean
-.PHONY: help setup check format test test-long demo demo-compound bench constraints clean
+.PHONY: help setup check format test test-long demo demo-compound million bench \
+	compound-clients constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,9 +22,8 @@ setup: $(STAMP) ## make the virtual environment in .venv
 $(STAMP): pyproject.toml constraints.txt tools/make-venv tools/system-packages
 	tools/make-venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[server,dev]'
-	tools/system-packages
 		--constraint constraints.txt --editable '.[server,sensors,dev]'
+	tools/system-packages
 	@touch $@
 
 check: $(STAMP) ## lint, format, types, arrows between packages
@@ -50,6 +48,7 @@ demo: $(STAMP) ## a day in a small marketplace
 
 million: $(STAMP) ## one question, a million candidates: 5 to 20 minutes, goes on where it was
 	$(BIN)/python -m examples.million.solve build/million --programs 1000000
+
 demo-compound: $(STAMP) ## verified best of K: factoring, with and without the verifier
 	$(BIN)/python examples/factoring_network/demo.py
 
