@@ -38,6 +38,7 @@ format: $(STAMP) ## format the code and mend what the linter can mend
 
 test: $(STAMP) ## the tests, less those marked slow or gpu
 	tools/system-packages
+	tools/get-prometheus >/dev/null || true
 	$(BIN)/pytest -n $(JOBS) -m "not slow and not gpu"
 
 test-long: $(STAMP) ## every test but those marked gpu, properties at length
