@@ -132,7 +132,6 @@ def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
 
 
 def _reserved(world: World, market: Market) -> tuple[ReservationInForce, ...]:
-    in_force = (ReservationState.IN_FORCE, ReservationState.CLOSING)
     return tuple(
         ReservationInForce(
             reservation=reservation.reservation,
@@ -144,17 +143,16 @@ def _reserved(world: World, market: Market) -> tuple[ReservationInForce, ...]:
             keep=reservation.lending.keep if reservation.lending else 0,
         )
         for reservation in world.records.reservations.values()
-        if reservation.market == market.market and reservation.state in in_force
+        if reservation.market == market.market and reservation.state.takes_part
     )
 
 
 def _claims(world: World, market: Market) -> list[Claim]:
-    in_force = (ReservationState.IN_FORCE, ReservationState.CLOSING)
     return [
         claim
         for claim in world.records.claims.values()
         if world.records.reservations[claim.reservation].market == market.market
-        and world.records.reservations[claim.reservation].state in in_force
+        and world.records.reservations[claim.reservation].state.takes_part
     ]
 
 
