@@ -34,10 +34,10 @@ def submit(world: World, command: commands.Submit, now_us: int) -> Decision:
 
 def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Refusal:
     """The record that a submission becomes, or why not."""
-    market = the_market(world, command.market, instance_type=command.spec.instance_type)
+    spec = command.spec
+    market = the_market(world, command.market, instance_type=spec.instance_type, gpus=spec.gpus)
     if isinstance(market, Refusal):
         return market
-    spec = command.spec
     if (refusal := _bad_shape(world, market, spec)) is not None:
         return refusal
     if (refusal := _bad_terms(market, spec)) is not None:
@@ -110,7 +110,7 @@ def _bad_shape(world: World, market: Market, spec: Spec) -> Refusal | None:
         )
     sizes = world.sizes[market.market]
     is_one_fabric = spec.interconnect is Interconnect.FABRIC
-    most = max(sizes.values()) if is_one_fabric else sum(sizes.values())
+    most = max(sizes.values(), default=0) if is_one_fabric else sum(sizes.values())
     if not 1 <= spec.nodes <= most:
         return Refusal(
             reason=Reason.TOO_LARGE,
