@@ -5,7 +5,7 @@ from typing import assert_never
 
 import msgspec
 
-from parkade.core.ledger.accounts import Transfer
+from parkade.core.ledger.accounts import Transfer, org_of
 from parkade.core.state import events
 from parkade.core.state.world import World
 
@@ -221,8 +221,8 @@ def orgs_of(transfers: Iterable[Transfer]) -> Iterator[str]:
     """The orgs whose accounts a transfer touches."""
     for transfer in transfers:
         for account in (transfer.debit, transfer.credit):
-            kind, _, org = account.partition("/")
-            if kind == "org":
+            org = org_of(account)
+            if org is not None:
                 yield org
 
 
