@@ -182,6 +182,7 @@ def desired(attempt: str = "w1.1", **changes: Any) -> DesiredAttempt:
         ranks=(Seat(node="n0", gpus=1),),
         checkpoint_signal=None,
         stop=None,
+        ordered_us=1,
     )
     return replace(made, **changes)
 

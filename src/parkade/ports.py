@@ -100,7 +100,9 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that shall run, a rank on each of these seats, until it ends or `stop` says
     otherwise: the notice starts at once, TERM comes at its deadline, KILL at its `kill_us`. A later
     stop of the same attempt may bring both forward, never back. `launch_sequence`: the journal's
-    sequence of its launch, None for one launched by a version that did not keep it."""
+    sequence of its launch, None for one launched by a version that did not keep it. `ordered_us`:
+    the date of its launch, None likewise. An attempt of this name that was launched on another date
+    is another attempt, as after a backup was put back."""
 
     attempt: str
     workload: str
@@ -116,6 +118,7 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     ranks: tuple[Seat, ...]
     checkpoint_signal: str | None
     stop: Stop | None
+    ordered_us: int | None = None
 
 
 class NodeShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,13 +172,16 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
 class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A reader wants a rank's output from a byte offset on; the pool's agent sends it chunk by
-    chunk. `follow`: it goes on until the attempt has released its seats."""
+    chunk. `follow`: it goes on until the attempt has released its seats. An attempt of another org,
+    or ordered before `since_us`, is not the one that is meant; None: not looked at."""
 
     request: str
     attempt: str
     rank: int
     offset: int
     follow: bool
+    org: str | None = None
+    since_us: int | None = None
 
 
 class EngineError(Exception):
@@ -241,8 +247,8 @@ class Engine(Protocol):
         """Drops the record of a released attempt that is no longer desired."""
         ...
 
-    def logs(self, attempt: str, rank: int, *, offset: int, follow: bool) -> AsyncIterator[bytes]:
-        """Output of a rank from a byte offset; ends when released, or at once without follow."""
+    def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
+        """The output that a reader wants; ends when released, or at once without follow."""
         ...
 
     async def close(self) -> None:

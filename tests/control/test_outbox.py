@@ -130,5 +130,5 @@ def test_after_a_restart_the_same_is_told_in_a_higher_epoch(driven: Driven) -> N
     driven.writer = driven.restarted()
     after = driven.state()
     assert after.attempts == before.attempts
-    assert after.epoch == before.epoch + 1
+    assert after.epoch > before.epoch
     assert after.sequence > before.sequence

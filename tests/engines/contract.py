@@ -18,6 +18,7 @@ from tests.engines.trial import (
     order_in,
     output_of,
     released,
+    request_of,
     run,
     until,
     until_seen,
@@ -251,7 +252,7 @@ class EngineContract(StopContract):
             attempt = attempt_of(f"echo one; until [ -f {go} ]; do sleep 0.02; done; echo two >&2")
             await engine.launch(attempt)
             following = asyncio.create_task(output_of(engine, attempt))
-            chunks = engine.logs(attempt.attempt, 0, offset=0, follow=True)
+            chunks = engine.logs(request_of(attempt.attempt))
             assert await anext(chunks) == b"one\n"
             assert await output_of(engine, attempt, follow=False) == b"one\n"
             (place.checkpoints(attempt) / "go").touch()
@@ -263,7 +264,29 @@ class EngineContract(StopContract):
             assert await output_of(engine, attempt) == b"one\ntwo\n"
             for name, rank in (("never-seen", 0), (attempt.attempt, 1)):
                 with pytest.raises(InvalidSpec):
-                    await anext(engine.logs(name, rank, offset=0, follow=False))
+                    await anext(engine.logs(request_of(name, rank=rank, follow=False)))
+
+        run(body())
+
+    def test_an_attempt_of_the_same_name_from_another_date_is_another(self, place: Place) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            attempt = attempt_of(f"echo secret; {FOR_EVER}")
+            await engine.launch(attempt)
+            (seen,) = (await engine.observe()).attempts
+            assert seen.ordered_us == attempt.ordered_us == 1
+            with pytest.raises(Conflict):
+                await engine.launch(msgspec.structs.replace(attempt, ordered_us=2))
+            for changes in ({"org": "lab"}, {"since_us": 2}):
+                with pytest.raises(InvalidSpec):
+                    await anext(engine.logs(request_of(attempt.attempt, **changes)))
+            own = request_of(attempt.attempt, org=attempt.org, since_us=1)
+            assert await anext(engine.logs(own)) == b"secret\n"
+            await engine.stop(attempt.attempt, order_in(0, 0.5))
+            await released(engine, attempt)
+            await engine.forget(attempt.attempt)
+            with pytest.raises(Conflict):
+                await engine.launch(msgspec.structs.replace(attempt, ordered_us=2))
 
         run(body())
 

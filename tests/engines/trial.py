@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from parkade.ports import (
     DesiredAttempt,
     Engine,
+    LogRequest,
     Observation,
     ObservedAttempt,
     Phase,
@@ -97,9 +99,14 @@ async def released(engine: Engine, attempt: DesiredAttempt) -> ObservedAttempt:
     return seen
 
 
-async def output_of(engine: Engine, attempt: DesiredAttempt, *, rank: int = 0, **how: Any) -> bytes:
-    how = {"offset": 0, "follow": True} | how
-    return b"".join([chunk async for chunk in engine.logs(attempt.attempt, rank, **how)])
+def request_of(attempt: str, **changes: Any) -> LogRequest:
+    made = LogRequest(request="r", attempt=attempt, rank=0, offset=0, follow=True)
+    return replace(made, **changes)
+
+
+async def output_of(engine: Engine, attempt: DesiredAttempt, **how: Any) -> bytes:
+    chunks = engine.logs(request_of(attempt.attempt, **how))
+    return b"".join([chunk async for chunk in chunks])
 
 
 def read(path: Path) -> int:

@@ -78,6 +78,8 @@ class Relay:
         *,
         offset: int,
         follow: bool,
+        org: str | None = None,
+        since_us: int | None = None,
         is_heard: Callable[[], bool],
     ) -> AsyncIterator[bytes]:
         """The output as it comes; LogsUnavailable where the agent does not answer in time."""
@@ -88,6 +90,8 @@ class Relay:
             rank=rank,
             offset=offset,
             follow=follow,
+            org=org,
+            since_us=since_us,
         )
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(self._chunks_held)
         self._open[pool, request.request] = queue

@@ -196,4 +196,5 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         ranks=attempt.seats,
         checkpoint_signal=spec.checkpoint.signal if spec.checkpoint else None,
         stop=attempt.stop,
+        ordered_us=attempt.ordered_us,
     )

@@ -83,8 +83,8 @@ async def observe(pool: Pool, request: Request, context: Agent) -> None:
     _agent_of(pool, context)
     try:
         observation = _observation.decode(await request.body())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise problem("invalid", f"not an observation: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise problem("invalid", f"not an observation: {str(error)[:500]}") from None
     if observation.pool != pool:
         raise problem("invalid", f"pool: this is an observation of {observation.pool}")
     await context.plane.observe(pool, observation)

@@ -1,6 +1,7 @@
 """What an agent saw, as events: started, checkpointed, charged, ended; each judged once.
 
-Nothing follows from an attempt that is not in a report, and a stale generation is ignored.
+Nothing follows from an attempt that is not in a report, nor from a report of another launch than
+the one that is known: of another generation, or ordered on another date.
 """
 
 from msgspec.structs import replace
@@ -33,13 +34,22 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
     for seen in {seen.attempt: seen for seen in command.attempts}.values():
         workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
         attempt = workload.attempt if workload is not None else None
-        if workload is None or attempt is None or attempt.attempt != seen.attempt:
+        if workload is None or attempt is None or not is_of(seen, attempt):
             continue
         pool = world.pool_of(attempt.seats)
         if pool is None or pool.pool != command.pool:
             continue
         found.extend(_observed(world, postings, workload, seen, now_us))
     return tuple(found)
+
+
+def is_of(seen: ObservedAttempt, attempt: Attempt) -> bool:
+    """Whether it was seen of this launch, and not of another one of the same name."""
+    return (
+        seen.attempt == attempt.attempt
+        and seen.generation == attempt.generation
+        and seen.ordered_us in (None, attempt.ordered_us)
+    )
 
 
 def _observed(

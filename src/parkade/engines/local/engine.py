@@ -35,6 +35,7 @@ from parkade.ports import (
     Conflict,
     DesiredAttempt,
     InvalidSpec,
+    LogRequest,
     NodeShape,
     Observation,
     Phase,
@@ -167,16 +168,18 @@ class LocalEngine:
         """Drops a released attempt from observations; raises Conflict while it runs."""
         await asyncio.to_thread(self._forget, attempt)
 
-    async def logs(
-        self, attempt: str, rank: int, *, offset: int, follow: bool
-    ) -> AsyncIterator[bytes]:
+    async def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
         """Raises InvalidSpec for an unknown attempt or rank. Bytes already dropped are skipped."""
+        attempt, rank, offset = request.attempt, request.rank, request.offset
         folder = self.folders.find_ended(attempt) or self._known(attempt)
         launch = records.read_launch(folder)
-        if launch is not None and not 0 <= rank < len(launch.attempt.ranks):
-            raise InvalidSpec(f"rank: attempt {attempt} has no rank {rank}")
+        if launch is not None:
+            if not _is_meant(launch, request):
+                raise InvalidSpec(f"attempt: {attempt} is known here, but as another launch")
+            if not 0 <= rank < len(launch.attempt.ranks):
+                raise InvalidSpec(f"rank: attempt {attempt} has no rank {rank}")
         while True:
-            is_over = not follow or self.view.is_released(folder)
+            is_over = not request.follow or self.view.is_released(folder)
             while True:
                 begin, content = await asyncio.to_thread(output.read, folder, rank, offset)
                 if not content:
@@ -215,7 +218,10 @@ class LocalEngine:
     def _make_known(self, attempt: DesiredAttempt) -> Path:
         with self.folders.lock():
             if self.folders.find_ended(attempt.attempt) is not None:
-                raise Conflict(f"attempt {attempt.attempt} ended here and was forgotten")
+                raise Conflict(
+                    f"attempt {attempt.attempt} ended here before; where the server's data was put "
+                    f"back from a backup, its names are given again: submit it anew"
+                )
             folder = self.folders.find(attempt.attempt)
             if folder is None:
                 return self.folders.add(self._plan(attempt, live=self.view.live()))
@@ -254,10 +260,20 @@ class LocalEngine:
 
 
 def _check_same(known: DesiredAttempt, wanted: DesiredAttempt) -> None:
-    for key in ("attempt", "workload", "org", "generation", "ranks"):
+    for key in ("attempt", "workload", "org", "generation", "ranks", "ordered_us"):
         was, now = getattr(known, key), getattr(wanted, key)
+        if key == "ordered_us" and was is None:
+            # Launched by a version that did not keep it.
+            continue
         if was != now:
             raise Conflict(f"attempt {wanted.attempt} is known with {key} {was!r}, not {now!r}")
+
+
+def _is_meant(launch: Launch, request: LogRequest) -> bool:
+    """Whether a reader of this org, who knows it since that date, may mean this launch."""
+    ordered_us, since_us = launch.attempt.ordered_us, request.since_us
+    is_too_old = ordered_us is not None and since_us is not None and ordered_us < since_us
+    return request.org in (None, launch.attempt.org) and not is_too_old
 
 
 def _read_order(path: Path) -> Stop | None:
