@@ -12,8 +12,10 @@
     verifiers:
       tests: {function: "checks.py:passes"}
       number: {make: "package.module:Class", field: answer}   # a verifier object, with its fields
+      exact: {exact: {kind: number}}   # and other short names: `verify.short`
     functions:
       normal: "checks.py:normal"
+    server: {command: …, ready: URL}   # a model server for the time of a run: `models.local_server`
     network: "5E@small + 1E@big >> V@tests >> M@normal"
 
 Paths are relative to the file. A Python file defines `network` (an operator or a text) and, as it
@@ -31,6 +33,7 @@ import msgspec
 import yaml
 
 from parkade.compound.models.config import model_from
+from parkade.compound.models.local_server import ModelServer, server_from, with_port
 from parkade.compound.models.protocol import Model
 from parkade.compound.network import NetworkError, Operator
 from parkade.compound.network.binding import Names
@@ -38,7 +41,7 @@ from parkade.compound.network.notation import parse
 from parkade.compound.network.yaml import from_plain
 
 MAX_BYTES = 1_000_000
-SECTIONS = ("models", "verifiers", "functions", "network")
+SECTIONS = ("models", "verifiers", "functions", "server", "network")
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
     network: Operator
     names: Names
+    #: Started for the time of a run; None where the models need none.
+    server: ModelServer | None = None
 
 
 def load(path: Path) -> Loaded:
@@ -72,6 +77,7 @@ def from_sections(plain: Any, *, folder: Path, where: str) -> Loaded:
     unknown = sorted(set(plain) - set(SECTIONS))
     if unknown:
         raise NetworkError(f"{where}: no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
+    plain = with_port(plain)
     models = {
         name: model_from(name, given, lambda named: function_at(named, folder), folder)
         for name, given in _section(plain, "models", where).items()
@@ -87,6 +93,7 @@ def from_sections(plain: Any, *, folder: Path, where: str) -> Loaded:
     return Loaded(
         network=from_plain(plain["network"]),
         names=Names(models=models, verifiers=verifiers, functions=functions),
+        server=server_from(plain.get("server"), where),
     )
 
 
