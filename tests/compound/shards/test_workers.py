@@ -102,7 +102,7 @@ def test_on_notice_what_has_begun_is_finished_and_nothing_is_called_twice(
 def test_a_signal_is_a_notice_and_a_second_one_ends_the_patience(
     farm: Farm, workers: list["subprocess.Popen[str]"]
 ) -> None:
-    farm.prepare()
+    farm.prepare(shard_size=20)
     workers.append(worker := farm.worker("--drain", "600", pause=600.0))
     until(lambda: sum(farm.called().values()) >= IN_FLIGHT)
     worker.terminate()
@@ -121,13 +121,16 @@ def test_a_later_attempt_does_not_wait_for_the_leases_of_an_earlier_one(
     farm: Farm, workers: list["subprocess.Popen[str]"], tmp_path: Path
 ) -> None:
     farm.prepare(shard_size=QUESTIONS, budget=Budget(calls=1_000))
-    seat = {"PARKADE_CHECKPOINT_DIR": str(tmp_path)}
-    workers.append(first := farm.worker(pause=0.01, PARKADE_ATTEMPT="w1.1", **seat))
+    place = str(tmp_path)
+    workers.append(
+        first := farm.worker(pause=0.01, PARKADE_ATTEMPT="w1.1", PARKADE_CHECKPOINT_DIR=place)
+    )
     until(lambda: sum(farm.called().values()) >= 40)
     first.kill()
     first.wait()
     # With an hour's lease the shard is free only because attempt 1 has ended for sure.
-    assert ends(farm.worker("--lease", "3600", PARKADE_ATTEMPT="w1.2", **seat))[0] == 0
+    second = farm.worker("--lease", "3600", PARKADE_ATTEMPT="w1.2", PARKADE_CHECKPOINT_DIR=place)
+    assert ends(second)[0] == 0
     assert farm.state().shards[0].lost.calls == 0
 
 
