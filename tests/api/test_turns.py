@@ -20,7 +20,7 @@ from parkade.control.plane import Plane
 from parkade.control.rules import RULES, Rules
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Dependencies
-from parkade.core.state import commands as asked
+from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.state.world import World
 from parkade.store import open_sqlite
@@ -199,8 +199,8 @@ async def busy(folder: Path) -> AsyncIterator[tuple[Busy, threading.Event]]:
     """A server with a user `ann` (token `ann-secret`) and an operator, in a long clearing."""
     has_begun, may_end = threading.Event(), threading.Event()
 
-    def decide(world: World, command: asked.AnyCommand, now_us: int) -> Any:
-        if isinstance(command, asked.RunClearing):
+    def decide(world: World, command: commands.AnyCommand, now_us: int) -> Any:
+        if isinstance(command, commands.RunClearing):
             has_begun.set()
             assert may_end.wait(60)
         return RULES.decide(world, command, now_us)
@@ -210,13 +210,13 @@ async def busy(folder: Path) -> AsyncIterator[tuple[Busy, threading.Event]]:
     plane.start()
     transport = httpx.ASGITransport(create_app(plane))
     try:
-        await plane.execute(asked.CreateOrg(by=None, org="a"))
+        await plane.execute(commands.CreateOrg(by=None, org="a"))
         for user, role in (("ann", Role.OWNER), ("root", Role.OPERATOR)):
             await plane.execute(
-                asked.CreateUser(by=None, user=user, org="a", role=role, unix_name=None)
+                commands.CreateUser(by=None, user=user, org="a", role=role, unix_name=None)
             )
             digest = digest_of(f"{user}-secret")
-            await plane.execute(asked.AddToken(by=None, token=user, user=user, digest=digest))
+            await plane.execute(commands.AddToken(by=None, token=user, user=user, digest=digest))
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
             made = Busy(plane, http)
             await plane.execute(open_pool(OpenPool.model_validate(POOL), by="root"))
@@ -256,7 +256,7 @@ def test_an_agent_is_answered_while_the_writer_clears(tmp_path: Path) -> None:
 def test_a_token_revoked_after_authentication_is_refused_when_decided(tmp_path: Path) -> None:
     async def story() -> None:
         async with busy(tmp_path) as (server, may_end):
-            revoke = asked.RevokeToken(by=None, token="ann")
+            revoke = commands.RevokeToken(by=None, token="ann")
             revoking = asyncio.create_task(server.plane.execute(revoke))
             await waiting(server.plane, 1)
             body, headers = {"user": "bob", "org": "a"}, server.headers("ann-secret")
@@ -272,8 +272,8 @@ def test_a_token_revoked_after_authentication_is_refused_when_decided(tmp_path: 
     asyncio.run(story())
 
 
-async def waiting(plane: Plane, commands: int) -> None:
+async def waiting(plane: Plane, count: int) -> None:
     """Until so many commands wait for the writer, which is busy."""
     async with asyncio.timeout(PATIENCE_S):
-        while plane.health().waiting < commands:  # noqa: ASYNC110 - nothing tells of it
+        while plane.health().waiting < count:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.001)

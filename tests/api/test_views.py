@@ -14,7 +14,7 @@ from parkade.api.views.audience import Owners, audience, named_in
 from parkade.api.views.costs import workload_cost
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Claim, Reservation
-from parkade.core.state import events as happened
+from parkade.core.state import events
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROSECONDS_PER_HOUR
 from parkade.core.workloads.life import Cause, Why
@@ -30,10 +30,10 @@ st.register_type_strategy(
 )
 # Records are large; the long run tries as many as its profile says.
 FEW = settings() if settings.get_current_profile_name() == "long" else settings(max_examples=15)
-EVENTS = sorted(get_args(happened.AnyEvent), key=lambda kind: kind.__name__)
+EVENTS = sorted(get_args(events.AnyEvent), key=lambda kind: kind.__name__)
 
 
-def owners(event: happened.AnyEvent, org: str) -> Owners:
+def owners(event: events.AnyEvent, org: str) -> Owners:
     """Everything that the event names is an org's."""
     known = Owners()
     known.learn(dict.fromkeys(named_in(event), org))
@@ -41,10 +41,10 @@ def owners(event: happened.AnyEvent, org: str) -> Owners:
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
-def test_every_event_is_told_in_words(kind: type[happened.AnyEvent]) -> None:
+def test_every_event_is_told_in_words(kind: type[events.AnyEvent]) -> None:
     @FEW
     @given(st.from_type(kind))
-    def holds(event: happened.AnyEvent) -> None:
+    def holds(event: events.AnyEvent) -> None:
         told = views.event(7, event, owners(event, "acme"), org="nobody", is_operator=True)
         assert told is not None and told.sequence == 7
         assert told.says != kind.__name__, "say it in views/events.py"
@@ -54,22 +54,22 @@ def test_every_event_is_told_in_words(kind: type[happened.AnyEvent]) -> None:
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
-def test_a_stranger_is_told_what_is_public_and_no_names(kind: type[happened.AnyEvent]) -> None:
+def test_a_stranger_is_told_what_is_public_and_no_names(kind: type[events.AnyEvent]) -> None:
     @FEW
     @given(st.from_type(kind))
-    def holds(event: happened.AnyEvent) -> None:
+    def holds(event: events.AnyEvent) -> None:
         known = owners(event, "acme")
         told = views.event(7, event, known, org="stranger", is_operator=False)
         if not audience(event, known).is_public:
             assert told is None
-        elif isinstance(event, happened.Cleared):
+        elif isinstance(event, events.Cleared):
             assert told is not None and told.detail["lines"] == [] and told.org is None
 
     holds()
 
 
 def test_what_is_forgotten_is_told_to_operators_only() -> None:
-    event = happened.Started(at_us=1, workload="w1", attempt="w1.1")
+    event = events.Started(at_us=1, workload="w1", attempt="w1.1")
     assert views.event(1, event, Owners(), org="acme", is_operator=False) is None
     assert views.event(1, event, Owners(), org="operator", is_operator=True) is not None
 

@@ -10,7 +10,7 @@ from parkade.control.answers import Decided
 from parkade.control.cycle import Asked
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Writer
-from parkade.core.state import commands as asked
+from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import EnginePhase, RankExit
@@ -43,17 +43,17 @@ class Driven:
         self.clock = HandClock()
         self.writer = self.restarted()
         self.ask(builders.open_pool("box", {"a": 2}))
-        self.ask(asked.CreateOrg(by=None, org="lab"))
+        self.ask(commands.CreateOrg(by=None, org="lab"))
         self.ask(
-            asked.CreateUser(by=None, user="ann", org="lab", role=Role.MEMBER, unix_name="ann1")
+            commands.CreateUser(by=None, user="ann", org="lab", role=Role.MEMBER, unix_name="ann1")
         )
-        self.ask(asked.Deposit(by=None, org="lab", micros=10**9))
+        self.ask(commands.Deposit(by=None, org="lab", micros=10**9))
 
     def restarted(self) -> Writer:
         dependencies = builders.dependencies(self.store, self.clock)
         return Writer(dependencies, PlaneSettings(check_every=1))
 
-    def ask(self, command: asked.AnyCommand) -> None:
+    def ask(self, command: commands.AnyCommand) -> None:
         one = Asked(command=command, idempotency=None)
         (outcome,) = self.writer.turn((one,)).outcomes
         assert isinstance(outcome, Decided), outcome
@@ -98,7 +98,7 @@ def test_an_attempt_is_told_with_all_that_its_engine_needs(driven: Driven) -> No
 
 def test_a_stop_is_told_with_its_deadlines_until_the_release_is_seen(driven: Driven) -> None:
     driven.submit()
-    driven.ask(asked.Cancel(by="ann", workload="w1", now=False))
+    driven.ask(commands.Cancel(by="ann", workload="w1", now=False))
     (attempt,) = driven.state().attempts
     assert attempt.stop is not None
     now_us = driven.clock.wall
@@ -112,15 +112,15 @@ def test_a_stop_is_told_with_its_deadlines_until_the_release_is_seen(driven: Dri
         released_us=now_us,
         exits=(RankExit(rank=0, code=None, signal=15), RankExit(rank=1, code=None, signal=15)),
     )
-    driven.ask(asked.ReportAttempts(by=None, pool="box", attempts=(seen,)))
+    driven.ask(commands.ReportAttempts(by=None, pool="box", attempts=(seen,)))
     assert driven.state().attempts == ()
 
 
 def test_what_does_not_concern_a_pool_leaves_its_number_alone(driven: Driven) -> None:
     driven.submit()
     before = driven.state()
-    driven.ask(asked.CreateOrg(by=None, org="other"))
-    driven.ask(asked.Deposit(by=None, org="lab", micros=5))
+    driven.ask(commands.CreateOrg(by=None, org="other"))
+    driven.ask(commands.Deposit(by=None, org="lab", micros=5))
     assert driven.state() is before
 
 

@@ -19,7 +19,7 @@ from parkade.control.recover import recover
 from parkade.control.rules import RULES
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Writer
-from parkade.core.state import commands as asked
+from parkade.core.state import commands
 from parkade.core.state.codec import encode_snapshot
 from parkade.core.state.people import Role
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
@@ -95,7 +95,7 @@ class Story:
         self.clock = HandClock()
         self.node = Node(random.Random(seed + 1000))
         self.lives = self.keys = 0
-        self.told: list[tuple[asked.AnyCommand, Outcome]] = []
+        self.told: list[tuple[commands.AnyCommand, Outcome]] = []
         self.writer = self._live()
 
     def _live(self) -> Writer:
@@ -138,7 +138,7 @@ class Story:
         audit(entry.body for entry in store.entries(after=0, limit=10**9))
         store.close()
 
-    def ask(self, command: asked.AnyCommand) -> None:
+    def ask(self, command: commands.AnyCommand) -> None:
         """Until it is answered, under one key."""
         self.keys += 1
         name = Idempotency(principal="x", key=str(self.keys), request_digest=str(command))
@@ -157,7 +157,9 @@ class Story:
         assert state is not None
         self.node.hear(state.attempts, self.clock.wall)
         self.node.live(self.clock.wall)
-        report = asked.ReportAttempts(by=None, pool="box", attempts=tuple(self.node.seen.values()))
+        report = commands.ReportAttempts(
+            by=None, pool="box", attempts=tuple(self.node.seen.values())
+        )
         self.writer.intake.heard("box", self.clock.steady_us())
         one = Asked(command=report, idempotency=None)
         self._surviving(lambda: self.writer.turn((one,)).outcomes[0])
@@ -168,30 +170,30 @@ class Story:
         """A pool, an org, money."""
         for command in (
             builders.open_pool("box", {"a": 3, "b": 2}),
-            asked.CreateOrg(by=None, org="a"),
-            asked.CreateOrg(by=None, org="b"),
-            asked.CreateUser(by=None, user="ua", org="a", role=Role.OWNER, unix_name=None),
-            asked.CreateUser(by=None, user="ub", org="b", role=Role.OWNER, unix_name=None),
-            asked.Deposit(by=None, org="a", micros=10**12),
-            asked.Deposit(by=None, org="b", micros=10**12),
+            commands.CreateOrg(by=None, org="a"),
+            commands.CreateOrg(by=None, org="b"),
+            commands.CreateUser(by=None, user="ua", org="a", role=Role.OWNER, unix_name=None),
+            commands.CreateUser(by=None, user="ub", org="b", role=Role.OWNER, unix_name=None),
+            commands.Deposit(by=None, org="a", micros=10**12),
+            commands.Deposit(by=None, org="b", micros=10**12),
         ):
             self.ask(command)
 
-    def draw(self) -> asked.AnyCommand:
+    def draw(self) -> commands.AnyCommand:
         """Something that somebody may want."""
         org = self.chance.choice("ab")
         number = self.chance.randint(1, max(1, len(self.told) // 3))
         kind = self.chance.randint(0, 9)
         if kind == 0:
-            return asked.Deposit(by=None, org=org, micros=self.chance.randint(1, 10**6))
+            return commands.Deposit(by=None, org=org, micros=self.chance.randint(1, 10**6))
         if kind == 1:
             now = self.chance.random() < 0.5
-            return asked.Cancel(by=None, workload=f"w{number}", now=now)
+            return commands.Cancel(by=None, workload=f"w{number}", now=now)
         if kind == 2:
             limit = self.chance.randint(10**6, 10**7)
-            return asked.ChangeBid(by=None, workload=f"w{number}", limit_price_micros=limit)
+            return commands.ChangeBid(by=None, workload=f"w{number}", limit_price_micros=limit)
         if kind == 3:
-            return asked.Reserve(
+            return commands.Reserve(
                 by=f"u{org}",
                 org=org,
                 market="box",
@@ -201,17 +203,17 @@ class Story:
                 end_us=self.clock.wall + self.chance.randint(1, 20) * HOUR_US,
             )
         if kind == 4:
-            return asked.Lend(
+            return commands.Lend(
                 by=None,
                 reservation=f"r{self.chance.randint(1, 5)}",
                 floor_micros=self.chance.randint(10**6, 3 * 10**6),
                 keep=0,
             )
         if kind == 5:
-            return asked.MakeClaim(by=None, reservation=f"r{self.chance.randint(1, 5)}", nodes=1)
+            return commands.MakeClaim(by=None, reservation=f"r{self.chance.randint(1, 5)}", nodes=1)
         return self._submit(org)
 
-    def _submit(self, org: str) -> asked.Submit:
+    def _submit(self, org: str) -> commands.Submit:
         return builders.submit(
             org,
             f"u{org}",
@@ -239,9 +241,11 @@ def test_power_may_fail_at_any_seam_of_a_commit(tmp_path: Path, seed: int) -> No
     books = audit(entry.body for entry in entries)
     assert story.lives > 3
     assert len(set(story.node.launches)) == len(story.node.launches)
-    accepted = [c for c, o in story.told if isinstance(o, Decided) and isinstance(c, asked.Submit)]
+    accepted = [
+        c for c, o in story.told if isinstance(o, Decided) and isinstance(c, commands.Submit)
+    ]
     assert len(books.workloads) == len(accepted)
-    deposited = sum(c.micros for c, _ in story.told if isinstance(c, asked.Deposit))
+    deposited = sum(c.micros for c, _ in story.told if isinstance(c, commands.Deposit))
     assert -books.balances["external"] == deposited
     live = encode_snapshot(story.writer._cycle.world)
     assert encode_snapshot(recover(story.store, RULES).world) == live

@@ -45,6 +45,11 @@ def test_every_point_lies_inside_the_picture(drawn: list[Line], scale: Scale) ->
         assert 2 <= len(axis.marks) <= 10
 
 
+def test_a_mark_that_rounds_past_an_end_stands_on_it() -> None:
+    across, _ = ranges(chart(Line("", ((1.0000000000000002e-06, 1.0),))))
+    assert across.low <= across.marks[0] < across.marks[-1] <= across.high
+
+
 def test_names_do_not_lie_on_each_other() -> None:
     same = [Line(f"line {i}", ((1, 0.001), (10, 0.002 * (i % 3)))) for i in range(8)]
     root = ElementTree.fromstring(svg(chart(*same)))

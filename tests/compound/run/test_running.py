@@ -1,6 +1,7 @@
 """Whole runs: resume, caching, budget, failures."""
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,33 @@ def test_verdicts_are_journalled_under_their_verifier_s_version(tmp_path: Path) 
         _, results = run_network(network, questions, known, tmp_path)
         assert len(verifier.seen) == expected
         assert {result.answer for result in results.values()} <= {"1", "2"}
+
+
+class Patient:
+    """An async verifier that accepts at once and makes all others wait until they are dropped."""
+
+    name = "patient"
+
+    def version(self) -> str:
+        return "1"
+
+    async def verify(self, question: Question, candidate: Candidate) -> Verdict:
+        if candidate.text != "0":
+            await asyncio.Event().wait()
+        return Verdict(is_accepted=True)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_verdicts_that_wait_or_have_not_begun_are_dropped_with_the_first_accepted(
+    tmp_path: Path,
+) -> None:
+    network = BestOf(Generate("m"), k=40, verify=Patient())
+    summary, results = run_network(
+        network, [ask(n) for n in range(20)], names({"m": Counted().model}), tmp_path
+    )
+    gc.collect()
+    assert summary.accepted == 20
+    assert {result.answer for result in results.values()} == {"0"}
 
 
 def test_a_verifier_that_raises_accepts_nothing_and_says_why(tmp_path: Path) -> None:

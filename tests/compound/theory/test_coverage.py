@@ -22,9 +22,11 @@ def test_early_stop_draws_are_the_sum_of_what_is_missing(alpha: float, beta: flo
     assert expected_draws(alpha, beta, k) == pytest.approx(summed, rel=1e-6, abs=1e-9)
 
 
-def test_an_alpha_of_one_is_no_exception() -> None:
-    summed = math.fsum(12 / (12 + j) for j in range(1000))
-    assert expected_draws(1, 12, 1000) == pytest.approx(summed, rel=1e-6)
+@pytest.mark.parametrize("alpha", [1, 1 - 9.9e-6, 1 + 9.9e-6, 1 + 1e-12, 1 - 1.1e-5])
+def test_an_alpha_near_one_is_no_exception(alpha: float) -> None:
+    for beta, k in ((12.0, 1_000), (0.5, 2), (900.0, 300)):
+        summed = math.fsum(math.exp(log_missing(alpha, beta, j)) for j in range(k))
+        assert expected_draws(alpha, beta, k) == pytest.approx(summed, rel=1e-7)
 
 
 def test_what_is_missing_tends_to_a_power_law_with_exponent_alpha() -> None:

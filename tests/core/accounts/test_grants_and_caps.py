@@ -38,7 +38,7 @@ def test_a_user_never_spends_more_than_its_cap() -> None:
     assert parkade.phase(others) is Phase.RUNNING
 
 
-def test_an_owner_caps_its_own_users_and_no_one_elses() -> None:
+def test_an_owner_caps_its_own_users_only() -> None:
     parkade = Parkade()
     for org in ("lab", "acme"):
         parkade.org(org)

@@ -54,7 +54,7 @@ def test_claims_and_workloads_that_are_short_are_not_credited_for_the_same_node(
     assert credited(parkade) == 4 * 2 * MICROS // 2
 
 
-def test_who_holds_its_own_workload_back_is_not_credited_for_the_time() -> None:
+def test_an_owner_that_holds_its_own_workload_back_is_not_credited_for_the_time() -> None:
     parkade = given_a_short_owner()
     own = parkade.on_reservation("acme", "acme")
     parkade.tick(600)

@@ -1,7 +1,7 @@
 """A vocabulary for tests of the world: a parkade with a clock, an obedient engine, and people.
 
 Every command is decided, evolved and checked as the control cycle does it; the engine here starts
-and stops at once unless told otherwise. Times are seconds, money is in whole units.
+and stops at once unless a test says otherwise. Times are seconds, money is in whole units.
 """
 
 from typing import Any
@@ -199,7 +199,7 @@ class Parkade:
                 self._report(name, EnginePhase.RUNNING)
 
     def stop_all(self) -> None:
-        """Whatever was told to leave is gone."""
+        """All attempts that have their notice are gone."""
         for name in list(self.world.live):
             attempt = self.workload(name).attempt
             if attempt is not None and attempt.stop is not None:
@@ -271,7 +271,7 @@ class Parkade:
     def stop(self, name: str) -> Stop:
         """The notice its run was given; fails the test where it has none."""
         stop = self.attempt(name).stop
-        assert stop is not None, f"{name} was not told to leave"
+        assert stop is not None, f"{name} has no notice"
         return stop
 
     def phase(self, name: str) -> Phase:

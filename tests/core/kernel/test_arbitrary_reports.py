@@ -1,4 +1,4 @@
-"""Agents that say anything at any date: nobody pays too much, and all comes to rest."""
+"""Agents that say anything at any date: no org pays too much, and all comes to rest."""
 
 import re
 

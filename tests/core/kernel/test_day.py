@@ -31,7 +31,7 @@ def test_a_lone_guest_pays_the_floor_of_which_the_owner_gets_five_and_the_operat
     assert parkade.balance("operator") - before["operator"] == 4 * MICROS
 
 
-def test_an_owner_comes_back_and_nobody_moves_while_the_other_fabric_is_free() -> None:
+def test_an_owner_comes_back_and_no_guest_moves_while_the_other_fabric_is_free() -> None:
     parkade = given_lent_parkade()
     gang = parkade.bid("lab", 9, nodes=2)
     parkade.clear()
@@ -99,7 +99,7 @@ def test_three_newcomers_pay_thirteen_and_then_less_by_the_credit() -> None:
     assert parkade.workload(bids[3]).why == "outbid"
 
 
-def test_who_makes_others_leave_and_cancels_pays_the_minimum_charge() -> None:
+def test_a_winner_that_displaces_others_and_cancels_pays_the_minimum_charge() -> None:
     parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, public_floor_micros=0)
     first = parkade.bid("first", 5)
     parkade.clear()
@@ -164,7 +164,7 @@ def test_a_claim_takes_seats_like_a_workload_and_gives_them_back() -> None:
     assert not parkade.world.records.claims
 
 
-def test_an_unreachable_pool_moves_and_fails_nobody() -> None:
+def test_an_unreachable_pool_moves_and_fails_no_workload() -> None:
     parkade = given_lent_parkade(fabrics={"a": 3})
     gang = parkade.bid("lab", 9, nodes=2)
     parkade.clear()
@@ -250,7 +250,7 @@ def test_a_clearing_that_comes_late_takes_no_more_than_there_is() -> None:
     assert parkade.workload(bounded).spent_micros == MICROS
 
 
-def test_on_demand_is_displaced_by_nobody_and_gone_at_its_end() -> None:
+def test_on_demand_is_never_displaced_and_gone_at_its_end() -> None:
     parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
     sure = parkade.on_demand("lab", hours=1)
     parkade.start_all()

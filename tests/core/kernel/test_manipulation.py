@@ -135,7 +135,7 @@ def given_an_outbid_cheat() -> tuple[Parkade, str, str]:
 
 
 @pytest.mark.parametrize("way", ["cancel", "succeed"])
-def test_who_is_leaving_and_makes_others_leave_pays_for_giving_it_up(way: str) -> None:
+def test_a_leaver_whose_promise_displaces_others_pays_for_giving_it_up(way: str) -> None:
     parkade, cheat, guest = given_an_outbid_cheat()
     assert parkade.stop(guest).cause == "outbid"
     price = parkade.price(cheat)
@@ -217,7 +217,7 @@ def test_a_sweep_with_parts_of_nodes_costs_the_minimum_charge_too() -> None:
     assert before - parkade.balance("org/cheat") == price * MINIMUM_S // 3600 > 0
 
 
-def test_a_suspect_node_is_well_again_once_whoever_was_overdue_has_left() -> None:
+def test_a_suspect_node_is_well_again_once_the_overdue_workload_has_left() -> None:
     parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, public_floor_micros=0)
     stays, leaves = (parkade.bid("lab", limit, gpus=1) for limit in (9, 5))
     parkade.clear()
@@ -308,7 +308,7 @@ def test_guests_pay_for_their_notice_only_however_often_an_owner_claims_and_give
 
 
 def test_an_on_demand_window_kept_back_costs_nothing_but_binds_its_price() -> None:
-    """Bounded: nobody else is sold the nodes, but the money for the window is bound as long, and
+    """Bounded: no other org is sold the nodes, but the money for the window is bound as long, and
     guests go on using them."""
     parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
     parkade.org("cheat", deposit=49)
@@ -349,7 +349,7 @@ def test_a_grant_that_comes_late_pays_each_period_once() -> None:
     assert parkade.balance("org/lab") == 11 * MICROS
 
 
-def test_a_cancel_while_being_healed_is_billed_to_the_failure_and_blocks_nobody() -> None:
+def test_a_cancel_while_being_healed_is_billed_to_the_failure_and_frees_the_seats() -> None:
     parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, public_floor_micros=0)
     strong, weak = parkade.bid("strong", 9), parkade.bid("weak", 5)
     parkade.clear()

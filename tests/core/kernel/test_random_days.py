@@ -179,7 +179,7 @@ def test_every_invariant_holds_after_every_event_of_a_random_day(seed: int) -> N
 
 @settings(max_examples=JOURNEYS)
 @given(seed=st.integers(min_value=0, max_value=2**32))
-def test_repeating_a_clearing_moves_nobody(seed: int) -> None:
+def test_repeating_a_clearing_moves_no_workload(seed: int) -> None:
     journey = Journey(seed)
     for _ in range(40):
         journey.act()
@@ -195,7 +195,7 @@ def test_repeating_a_clearing_moves_nobody(seed: int) -> None:
 
 @settings(max_examples=JOURNEYS)
 @given(seed=st.integers(min_value=0, max_value=2**32))
-def test_nobody_is_charged_above_any_limit_it_ever_named(seed: int) -> None:
+def test_no_workload_is_charged_above_any_limit_it_ever_named(seed: int) -> None:
     journey = Journey(seed)
     for _ in range(50):
         journey.act()
@@ -216,7 +216,7 @@ def test_nobody_is_charged_above_any_limit_it_ever_named(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_everything_ends_where_everybody_is_cancelled(seed: int) -> None:
+def test_everything_ends_where_all_workloads_are_cancelled(seed: int) -> None:
     journey = Journey(seed)
     for _ in range(80):
         journey.act()

@@ -182,7 +182,7 @@ def test_a_new_floor_leaves_what_is_kept_as_it_is() -> None:
     assert lending is not None and lending.keep == 1
 
 
-def test_the_limit_that_would_win_counts_no_credit_once_it_was_told_to_leave() -> None:
+def test_the_limit_that_would_win_counts_no_credit_after_a_notice() -> None:
     parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, public_floor_micros=0)
     low = parkade.bid("low", 5)
     parkade.clear()

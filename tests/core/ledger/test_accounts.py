@@ -1,4 +1,4 @@
-"""Money is neither made nor lost, and nobody but the world outside owes."""
+"""Money is neither made nor lost, and no account but the world outside owes."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Pools, nodes, cordons: who may close what, and what follows for who sits there."""
+"""Pools, nodes, cordons: which user may close what, and what follows for the holders."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def test_only_the_holder_lifts_a_cordon_and_the_servers_never_lifts_a_persons() 
     assert parkade.world.records.nodes["a1"].is_open
 
 
-def test_a_cordoned_node_takes_nobody_new_and_keeps_who_is_there() -> None:
+def test_a_cordoned_node_takes_no_newcomer_and_keeps_its_holders() -> None:
     parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
     there = parkade.bid("lab", 9)
     parkade.clear()
@@ -91,7 +91,7 @@ def test_a_pool_that_cannot_be_is_refused_with_its_place(
     assert (refusal.reason, refusal.field) == ("invalid", field)
 
 
-def test_who_is_preempted_again_and_again_backs_off_longer_each_time() -> None:
+def test_repeated_early_preemption_backs_off_longer_each_time() -> None:
     parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, public_floor_micros=0)
     poor = parkade.bid("poor", 1)
     waits = []

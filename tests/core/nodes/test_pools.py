@@ -146,7 +146,7 @@ def test_draining_moves_guests_with_their_notice_and_is_not_drained_until_they_l
     assert parkade.world.sizes["pool"] == {"a": 1}
 
 
-def test_a_draining_node_takes_nobody_until_it_is_undrained() -> None:
+def test_a_draining_node_takes_no_work_until_it_is_undrained() -> None:
     parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
     parkade.do(commands.DrainNode(by=None, node="a1", reason="fan"))
     assert parkade.do(commands.DrainNode(by=None, node="a1", reason="again")) == ()

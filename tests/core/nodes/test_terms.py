@@ -1,4 +1,4 @@
-"""From when new terms hold, and which notices a draining node gives: each case by hand."""
+"""From when new terms hold: each case by hand."""
 
 from typing import Any
 
@@ -6,14 +6,11 @@ import pytest
 
 from parkade.core.fleet.market import AnnouncedTerms
 from parkade.core.kernel.decide import decide
-from parkade.core.nodes.decisions import is_drained, take_terms, terms_due_us
+from parkade.core.nodes.terms import take_terms, terms_due_us
 from parkade.core.state import commands, events
-from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import SECOND_US
-from parkade.core.workloads.life import Cause, Phase
-from parkade.core.workloads.workload import Workload
 from tests import builders
-from tests.core.records import attempt, claim, node, promise, reservation, seats, stop, workload
 from tests.core.records import world as world_of
 
 S = SECOND_US
@@ -74,47 +71,3 @@ def test_announced_terms_come_at_their_date_with_the_prices_of_that_day() -> Non
     (event,) = take_terms(market, 50)
     assert event.terms == builders.terms(notice_us=60 * S, public_floor_micros=7)
     assert terms_due_us(builders.market("market")) is None
-
-
-def runs(name: str, **changes: Any) -> Workload:
-    made = attempt(attempt=f"{name}.1", seats=seats(a1=1), **changes)
-    phase = Phase.RUNNING if changes.get("stop") is None else Phase.PREEMPTING
-    return workload(name, attempt=made, phase=phase)
-
-
-def test_draining_gives_the_markets_notice_to_each_workload_that_has_none_yet() -> None:
-    seated = claim(seats=seats(a1=1), promised_us=0, seated_us=0)
-    elsewhere = workload("w3", attempt=attempt(attempt="w3.1", seats=seats(a2=1)))
-    made = world_of(
-        reservation(), seated, runs("w1"), runs("w2", stop=stop(Cause.OUTBID)), elsewhere
-    )
-    found = decide(made, commands.DrainNode(by=None, node="a1", reason="fan"), 1000 * S)
-    assert not isinstance(found, Refusal)
-    drained, order = found
-    assert drained == events.NodeDraining(at_us=1000 * S, node="a1", reason="fan")
-    assert isinstance(order, events.StopOrdered) and order.workload == "w1"
-    assert (order.stop.cause, order.phase) == (Cause.OPERATOR, Phase.PREEMPTING)
-    assert order.stop.deadline_us == 1030 * S and order.stop.kill_us == 1035 * S
-
-
-@pytest.mark.parametrize(
-    ("draining_us", "records", "is_empty"),
-    [
-        (None, (), False),
-        (5, (), True),
-        (5, (runs("w1"),), False),
-        (5, (workload(promise=promise()),), False),
-    ],
-    ids=["in use", "empty", "held", "promised"],
-)
-def test_draining_is_not_drained(
-    draining_us: int | None, records: tuple[Workload, ...], is_empty: bool
-) -> None:
-    a1 = node("a1", draining_us=draining_us)
-    made = world_of(*records, nodes=[a1, node("a2")])
-    assert is_drained(made, a1) == is_empty
-    outcome = decide(made, commands.RemoveNode(by=None, node="a1"), 10)
-    if is_empty:
-        assert outcome == (events.NodeRemoved(at_us=10, node="a1", pool="pool"),)
-    else:
-        assert isinstance(outcome, Refusal) and outcome.reason is Reason.CONFLICT

@@ -56,7 +56,7 @@ def test_a_seat_kept_free_in_starting_is_billed_after_the_grace_however_late_it_
 
 
 def test_a_free_seat_kept_in_starting_costs_nothing_while_no_process_is_reported() -> None:
-    """Bounded by the agent's word alone: nobody had to leave for it, but others may wait."""
+    """Bounded by the agent's word alone: no workload had to leave for it, but others may wait."""
     parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
     parkade.org("cheat")
     before = parkade.balance("org/cheat")
@@ -104,7 +104,7 @@ def test_an_attempt_named_twice_in_a_report_is_charged_and_ended_once() -> None:
     assert before - parkade.balance("org/lab") == 16 * MICROS
 
 
-def test_an_invented_checkpoint_is_told_once_and_never_makes_use_cheaper() -> None:
+def test_an_invented_checkpoint_is_journaled_once_and_never_makes_use_cheaper() -> None:
     parkade = Parkade()
     job = parkade.bid("lab", 9)
     parkade.clear()

@@ -71,7 +71,7 @@ def test_a_bid_without_money_waits_and_runs_when_there_is_some() -> None:
     assert parkade.phase(job) is Phase.STARTING
 
 
-def test_a_member_changes_its_own_work_and_no_one_elses() -> None:
+def test_a_member_changes_its_own_work_only() -> None:
     parkade = Parkade()
     parkade.org("lab")
     for user in ("ann", "bob"):

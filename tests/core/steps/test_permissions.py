@@ -67,7 +67,7 @@ def test_every_command_has_a_permission() -> None:
 
 @pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("by", ROLES)
-def test_a_command_is_refused_exactly_to_those_whom_the_table_leaves_out(
+def test_a_command_is_refused_exactly_to_the_roles_that_the_table_leaves_out(
     parkade: Parkade, kind: type[commands.AnyCommand], by: str
 ) -> None:
     if kind is commands.CreateUser and by == "owner":

@@ -23,7 +23,7 @@ def test_every_phase_can_end_and_an_end_is_for_ever() -> None:
         assert (not TRANSITIONS[phase]) == phase.is_ended
 
 
-def test_a_preempted_workload_never_fails_by_being_told_to_leave() -> None:
+def test_a_notice_alone_never_fails_a_workload() -> None:
     assert is_allowed(Phase.PREEMPTING, Phase.QUEUED)
     assert is_allowed(Phase.PREEMPTING, Phase.PLACED)
     assert not is_allowed(Phase.SUCCEEDED, Phase.QUEUED)

@@ -6,11 +6,11 @@ from typing import assert_never
 import msgspec
 
 from parkade.core.ledger.accounts import Transfer
-from parkade.core.state import events as happened
+from parkade.core.state import events
 from parkade.core.state.world import World
 
 MOST_KNOWN = 200_000
-Line = happened.Won | happened.Leaving | happened.Repriced | happened.Waiting
+Line = events.Won | events.Leaving | events.Repriced | events.Waiting
 
 
 class Audience(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,12 +24,12 @@ PUBLIC = Audience(is_public=True)
 OPERATORS = Audience()
 # Events of single nodes name them and say why; guests learn what becomes of their own work.
 OF_OPERATORS = (
-    happened.NodeHealthSet,
-    happened.NodeCordoned,
-    happened.NodeUncordoned,
-    happened.NodeDraining,
-    happened.NodeUndrained,
-    happened.NodeRemoved,
+    events.NodeHealthSet,
+    events.NodeCordoned,
+    events.NodeUncordoned,
+    events.NodeDraining,
+    events.NodeUndrained,
+    events.NodeRemoved,
 )
 
 
@@ -42,9 +42,9 @@ class Owners:
     def __init__(self) -> None:
         self._org_of: dict[tuple[str, str], str | None] = {}
 
-    def unknown(self, events: Iterable[happened.AnyEvent]) -> tuple[tuple[str, str], ...]:
+    def unknown(self, shown: Iterable[events.AnyEvent]) -> tuple[tuple[str, str], ...]:
         """What must be looked up before these events can be shown."""
-        named = dict.fromkeys(key for event in events for key in named_in(event))
+        named = dict.fromkeys(key for event in shown for key in named_in(event))
         return tuple(key for key in named if key not in self._org_of)
 
     def learn(self, found: dict[tuple[str, str], str | None]) -> None:
@@ -87,7 +87,7 @@ def _look_up(world: World, kind: str, name: str) -> str | None:
             return user.org if user else None
 
 
-def lines_of(event: happened.Cleared) -> tuple[Line, ...]:
+def lines_of(event: events.Cleared) -> tuple[Line, ...]:
     """Everything a clearing changed, the winners first."""
     return (*event.won, *event.left, *event.repriced, *event.waiting)
 
@@ -95,78 +95,78 @@ def lines_of(event: happened.Cleared) -> tuple[Line, ...]:
 def key_of(line: Line) -> tuple[str, str]:
     """(kind, name) of the workload or claim that a line of a clearing is about."""
     match line:
-        case happened.Repriced(workload=name):
+        case events.Repriced(workload=name):
             return "workload", name
         case _:
-            return kind_of(line.demand), happened.name_of(line.demand)
+            return kind_of(line.demand), events.name_of(line.demand)
 
 
-def kind_of(demand: happened.Demand) -> str:
+def kind_of(demand: events.Demand) -> str:
     """`workload` or `claim`."""
-    return "claim" if isinstance(demand, happened.ClaimDemand) else "workload"
+    return "claim" if isinstance(demand, events.ClaimDemand) else "workload"
 
 
-def named_in(event: happened.AnyEvent) -> Iterator[tuple[str, str]]:
+def named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
     """What an event names whose org it does not tell itself."""
     match event:
-        case happened.Cleared():
+        case events.Cleared():
             for line in lines_of(event):
                 yield key_of(line)
-        case happened.TokenAdded(token=token):
+        case events.TokenAdded(token=token):
             yield "user", token.user
-        case happened.CapSet(user=name):
+        case events.CapSet(user=name):
             yield "user", name
-        case happened.TokenRevoked(token=name):
+        case events.TokenRevoked(token=name):
             yield "token", name
-        case happened.ClaimSeated(claim=name) | happened.Unclaimed(claim=name):
+        case events.ClaimSeated(claim=name) | events.Unclaimed(claim=name):
             yield "claim", name
-        case happened.ReservationChanged(reservation=name) | happened.LendingSet(reservation=name):
+        case events.ReservationChanged(reservation=name) | events.LendingSet(reservation=name):
             yield "reservation", name
         case (
-            happened.PhaseChanged(workload=name)
-            | happened.BidChanged(workload=name)
-            | happened.StopOrdered(workload=name)
-            | happened.Launched(workload=name)
-            | happened.Started(workload=name)
-            | happened.Checkpointed(workload=name)
-            | happened.Broken(workload=name)
-            | happened.Ended(workload=name)
-            | happened.BudgetNoted(workload=name)
+            events.PhaseChanged(workload=name)
+            | events.BidChanged(workload=name)
+            | events.StopOrdered(workload=name)
+            | events.Launched(workload=name)
+            | events.Started(workload=name)
+            | events.Checkpointed(workload=name)
+            | events.Broken(workload=name)
+            | events.Ended(workload=name)
+            | events.BudgetNoted(workload=name)
         ):
             yield "workload", name
-        case happened.MoneyMoved() | happened.UsePosted() | happened.WithdrawalCharged():
+        case events.MoneyMoved() | events.UsePosted() | events.WithdrawalCharged():
             pass
-        case happened.ReservationPaid() | happened.Reserved() | happened.Claimed():
+        case events.ReservationPaid() | events.Reserved() | events.Claimed():
             pass
-        case happened.Submitted() | happened.Forgotten() | happened.OrgCreated():
+        case events.Submitted() | events.Forgotten() | events.OrgCreated():
             pass
-        case happened.UserCreated() | happened.GrantSet():
+        case events.UserCreated() | events.GrantSet():
             pass
         case _:
-            if not isinstance(event, happened.FleetEvent | happened.ServerEvent):
+            if not isinstance(event, events.FleetEvent | events.ServerEvent):
                 assert_never(event)
 
 
-def audience(event: happened.AnyEvent, owners: Owners) -> Audience:
+def audience(event: events.AnyEvent, owners: Owners) -> Audience:
     """Who may see it at all; what it tells them may still differ."""
-    if isinstance(event, happened.MoneyEvent):
+    if isinstance(event, events.MoneyEvent):
         return Audience(orgs=frozenset(orgs_of(event.transfers)))
-    if isinstance(event, happened.FleetEvent):
+    if isinstance(event, events.FleetEvent):
         return OPERATORS if isinstance(event, OF_OPERATORS) else PUBLIC
     match event:
-        case happened.Cleared():
+        case events.Cleared():
             return PUBLIC
-        case happened.OrgCreated(org=org):
+        case events.OrgCreated(org=org):
             return _of(org.org)
-        case happened.GrantSet(org=granted):
+        case events.GrantSet(org=granted):
             return _of(granted)
-        case happened.UserCreated(user=user):
+        case events.UserCreated(user=user):
             return _of(user.org)
-        case happened.Reserved(reservation=reservation):
+        case events.Reserved(reservation=reservation):
             return _of(reservation.org)
-        case happened.Claimed(claim=claim):
+        case events.Claimed(claim=claim):
             return _of(claim.org)
-        case happened.Submitted(workload=workload):
+        case events.Submitted(workload=workload):
             return _of(workload.org)
         case _:
             return _of(*(owners.org_of(*key) for key in named_in(event)))

@@ -11,7 +11,7 @@ from parkade.api.views.audience import Owners, audience
 from parkade.api.views.clearings import cleared, leave, node_names, seat_details, stop_details
 from parkade.core.ledger.accounts import Transfer, org_account
 from parkade.core.reservations.reservation import Lending
-from parkade.core.state import events as happened
+from parkade.core.state import events
 from parkade.core.state.people import Grant
 from parkade.core.units.money import format_amount as money
 from parkade.wire.feed import Event
@@ -21,7 +21,7 @@ Shown = tuple[str, dict[str, Any]]
 
 
 def event(
-    sequence: int, event: happened.AnyEvent, owners: Owners, *, org: str, is_operator: bool
+    sequence: int, event: events.AnyEvent, owners: Owners, *, org: str, is_operator: bool
 ) -> Event | None:
     """The event as this viewer may see it, None where it may not."""
     seen_by = audience(event, owners)
@@ -41,7 +41,7 @@ def event(
     )
 
 
-def _names(event: happened.AnyEvent) -> dict[str, str]:
+def _names(event: events.AnyEvent) -> dict[str, str]:
     names = {}
     for kind in ("market", "workload", "reservation", "claim", "node"):
         value = getattr(event, kind, None)
@@ -51,58 +51,58 @@ def _names(event: happened.AnyEvent) -> dict[str, str]:
     return names
 
 
-def _show(event: happened.AnyEvent, owners: Owners, org: str | None) -> Shown:
+def _show(event: events.AnyEvent, owners: Owners, org: str | None) -> Shown:
     """`org` None: an operator, who sees all of it."""
-    if isinstance(event, happened.Cleared):
+    if isinstance(event, events.Cleared):
         return cleared(event, owners, org)
-    if isinstance(event, happened.MoneyEvent):
+    if isinstance(event, events.MoneyEvent):
         return _moved(event.transfers, org)
-    if isinstance(event, happened.ServerEvent):
+    if isinstance(event, events.ServerEvent):
         return _server(event)
-    if isinstance(event, happened.FleetEvent):
+    if isinstance(event, events.FleetEvent):
         return _fleet(event)
-    if isinstance(event, happened.AccountEvent):
+    if isinstance(event, events.AccountEvent):
         return _account(event)
-    if isinstance(event, happened.LeasingEvent):
+    if isinstance(event, events.LeasingEvent):
         return _reserved(event)
-    if isinstance(event, happened.WorkloadEvent):
+    if isinstance(event, events.WorkloadEvent):
         return _workload(event)
     count = len(event.workloads) + len(event.reservations)
     return f"{count} records that ended long ago left", {"count": count}
 
 
-def _server(event: happened.ServerEvent) -> Shown:
+def _server(event: events.ServerEvent) -> Shown:
     match event:
-        case happened.EpochOpened(epoch=epoch):
+        case events.EpochOpened(epoch=epoch):
             return f"the server began epoch {epoch}", {"epoch": epoch}
-        case happened.ClockJumped():
+        case events.ClockJumped():
             return "the clock jumped; clearing stops until it is confirmed", {}
-        case happened.ClockConfirmed():
+        case events.ClockConfirmed():
             return "the clock is confirmed; clearing goes on", {}
         case _:
             assert_never(event)
 
 
-def _fleet(event: happened.FleetEvent) -> Shown:
+def _fleet(event: events.FleetEvent) -> Shown:
     match event:
-        case happened.PoolOpened(pool=pool, nodes=nodes):
+        case events.PoolOpened(pool=pool, nodes=nodes):
             return f"pool {pool.pool} opened with {len(nodes)} nodes", {"nodes": len(nodes)}
-        case happened.NodesAdded(pool=pool_name, nodes=nodes):
+        case events.NodesAdded(pool=pool_name, nodes=nodes):
             return f"{len(nodes)} nodes added to pool {pool_name}", {"nodes": len(nodes)}
-        case happened.PoolClosed(pool=pool_name, markets=markets):
+        case events.PoolClosed(pool=pool_name, markets=markets):
             return f"pool {pool_name} closed", {"markets": list(markets)}
-        case happened.TermsAnnounced(market=name, announced=announced):
+        case events.TermsAnnounced(market=name, announced=announced):
             begins = format_instant(instant(announced.from_us))
             return f"{name}: new terms from {begins}", {"from": begins}
-        case happened.TermsChanged(market=name):
+        case events.TermsChanged(market=name):
             return f"{name}: new terms are in force", {}
-        case happened.NodeDraining(node=node, reason=reason):
+        case events.NodeDraining(node=node, reason=reason):
             return f"node {node} is draining: {reason}", {"reason": reason}
-        case happened.NodeUndrained(node=node):
+        case events.NodeUndrained(node=node):
             return f"node {node} takes work again", {}
-        case happened.NodeRemoved(node=node):
+        case events.NodeRemoved(node=node):
             return f"node {node} removed", {}
-        case happened.PricesSet():
+        case events.PricesSet():
             sheet = {
                 "pay_as_you_go": event.pay_as_you_go_micros,
                 "reservation_rate": event.reservation_rate_micros,
@@ -110,105 +110,105 @@ def _fleet(event: happened.FleetEvent) -> Shown:
             }
             says = ", ".join(f"{name} {money(price)}" for name, price in sheet.items())
             return f"{event.market}: new prices: {says}", {k: money(v) for k, v in sheet.items()}
-        case happened.NodeHealthSet(node=node, health=health, reason=reason):
+        case events.NodeHealthSet(node=node, health=health, reason=reason):
             return f"node {node} is {health}: {reason}", {"health": health.value, "reason": reason}
-        case happened.NodeCordoned(node=node, cordon=cordon):
+        case events.NodeCordoned(node=node, cordon=cordon):
             detail = {"holder": cordon.holder, "reason": cordon.reason}
             return f"node {node} cordoned by {cordon.holder}: {cordon.reason}", detail
-        case happened.NodeUncordoned(node=node, holder=holder):
+        case events.NodeUncordoned(node=node, holder=holder):
             return f"node {node} uncordoned by {holder}", {"holder": holder}
-        case happened.ReachabilityChanged(pool=pool_name, is_reachable=is_reachable):
+        case events.ReachabilityChanged(pool=pool_name, is_reachable=is_reachable):
             says = "is heard" if is_reachable else "fell silent"
             return f"the agent of pool {pool_name} {says}", {"is_reachable": is_reachable}
         case _:
             assert_never(event)
 
 
-def _account(event: happened.AccountEvent) -> Shown:
+def _account(event: events.AccountEvent) -> Shown:
     match event:
-        case happened.OrgCreated(org=org):
+        case events.OrgCreated(org=org):
             return f"org {org.org} created", {}
-        case happened.GrantSet(org=org_name, grant=Grant() as grant):
+        case events.GrantSet(org=org_name, grant=Grant() as grant):
             upcoming = format_instant(instant(grant.next_us))
             says = f"{org_name}: is granted {money(grant.micros)}, next at {upcoming}"
             return says, {"amount": money(grant.micros), "next": upcoming}
-        case happened.GrantSet(org=org_name):
+        case events.GrantSet(org=org_name):
             return f"{org_name}: is granted nothing any more", {}
-        case happened.CapSet(user=name, cap_micros=cap):
+        case events.CapSet(user=name, cap_micros=cap):
             cap_text = None if cap is None else money(cap)
             return f"user {name}: cap {cap_text or 'lifted'}", {"user": name, "cap": cap_text}
-        case happened.UserCreated(user=user):
+        case events.UserCreated(user=user):
             return f"user {user.user} created in {user.org} as {user.role}", {"user": user.user}
-        case happened.TokenAdded(token=token):
+        case events.TokenAdded(token=token):
             return f"token {token.token} made for {token.user}", {"token": token.token}
-        case happened.TokenRevoked(token=name):
+        case events.TokenRevoked(token=name):
             return f"token {name} revoked", {"token": name}
         case _:
             assert_never(event)
 
 
-def _reserved(event: happened.LeasingEvent) -> Shown:
+def _reserved(event: events.LeasingEvent) -> Shown:
     match event:
-        case happened.Reserved(reservation=sold):
+        case events.Reserved(reservation=sold):
             shape = " + ".join(f"{nodes} in {fabric}" for fabric, nodes in sold.shape)
             rate = money(sold.rate_micros)
             return f"{sold.reservation}: reserved {shape} at {rate} per GPU-hour", {"rate": rate}
-        case happened.ReservationChanged(reservation=name, state=state, end_us=end_us):
+        case events.ReservationChanged(reservation=name, state=state, end_us=end_us):
             end = None if end_us is None else format_instant(instant(end_us))
             until = f" until {end}" if end and not state.value.startswith("ended") else ""
             return f"{name}: {state.value.replace('_', ' ')}{until}", {
                 "state": state.value,
                 "end": end,
             }
-        case happened.LendingSet(reservation=name, lending=Lending() as lending):
+        case events.LendingSet(reservation=name, lending=Lending() as lending):
             floor = money(lending.floor_micros)
             says = f"{name}: lends its idle nodes from {floor}, keeps {lending.keep}"
             return says, {"floor": floor, "keep": lending.keep}
-        case happened.LendingSet(reservation=name):
+        case events.LendingSet(reservation=name):
             return f"{name}: lends nothing any more", {}
-        case happened.Claimed(claim=claim):
+        case events.Claimed(claim=claim):
             says = f"{claim.claim}: claims {claim.nodes} of {claim.reservation}'s nodes"
             return says, {"nodes": claim.nodes}
-        case happened.ClaimSeated(claim=name):
+        case events.ClaimSeated(claim=name):
             return f"{name}: all its nodes are free and the owner's", {}
-        case happened.Unclaimed(claim=name):
+        case events.Unclaimed(claim=name):
             return f"{name}: given up, its nodes are idle", {}
         case _:
             assert_never(event)
 
 
-def _workload(event: happened.WorkloadEvent) -> Shown:
+def _workload(event: events.WorkloadEvent) -> Shown:
     match event:
-        case happened.Submitted(workload=workload):
+        case events.Submitted(workload=workload):
             spec = workload.spec
             shape = f"{spec.nodes} × {spec.gpus} GPUs"
             says = f"{workload.workload} {spec.name}: submitted, {shape}, {spec.capacity}"
             return says, {"name": spec.name, "phase": workload.phase.value}
-        case happened.PhaseChanged(workload=name, phase=phase, why=why):
+        case events.PhaseChanged(workload=name, phase=phase, why=why):
             because = f" ({why})" if why not in ("", phase.value) else ""
             return f"{name}: {phase}{because}", {"phase": phase.value, "why": why}
-        case happened.BidChanged(workload=name, limit_price_micros=limit):
+        case events.BidChanged(workload=name, limit_price_micros=limit):
             return f"{name}: limit now {money(limit)}", {"limit_price": money(limit)}
-        case happened.StopOrdered(workload=name, stop=stop, phase=phase):
+        case events.StopOrdered(workload=name, stop=stop, phase=phase):
             return f"{name}: told to leave, {leave(stop)}", {
                 "phase": phase.value,
                 **stop_details(stop),
             }
-        case happened.Launched(workload=name, attempt=attempt):
+        case events.Launched(workload=name, attempt=attempt):
             detail = {"attempt": attempt.attempt, "seats": seat_details(attempt.seats)}
             return f"{name}: starting on {node_names(attempt.seats)}", detail
-        case happened.Started(workload=name, attempt=attempt_id):
+        case events.Started(workload=name, attempt=attempt_id):
             return f"{name}: running", {"attempt": attempt_id}
-        case happened.Checkpointed(workload=name, step=step):
+        case events.Checkpointed(workload=name, step=step):
             return f"{name}: checkpoint at step {step}", {"step": step}
-        case happened.Broken(workload=name, attempt=attempt_id):
+        case events.Broken(workload=name, attempt=attempt_id):
             return f"{name}: a node of it failed", {"attempt": attempt_id}
-        case happened.Ended(workload=name, phase=phase, why=why, summary=summary):
+        case events.Ended(workload=name, phase=phase, why=why, summary=summary):
             because = ", ".join(filter(None, (why if why != phase.value else "", summary)))
             says = f"{name}: {phase}" + (f" ({because})" if because else "")
             cause = event.cause.value if event.cause else None
             return says, {"phase": phase.value, "why": why, "exit": summary, "cause": cause}
-        case happened.BudgetNoted(workload=name):
+        case events.BudgetNoted(workload=name):
             return f"{name}: four fifths of max_spend are spent", {}
         case _:
             assert_never(event)

@@ -54,7 +54,9 @@ def _log(least: float, most: float) -> Range:
     marks = [10.0**power for power in powers[::step]]
     if sum(low <= mark <= high for mark in marks) < 2:
         marks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
-    inside = tuple(mark for mark in marks if low * (1 - 1e-9) <= mark <= high * (1 + 1e-9))
+    # A mark that misses an end by a rounding stands on it.
+    near = [mark for mark in marks if low * (1 - 1e-9) <= mark <= high * (1 + 1e-9)]
+    inside = tuple(min(high, max(low, mark)) for mark in near)
     return Range(low, high, inside if len(inside) >= 2 else (low, high), Scale.LOG)
 
 

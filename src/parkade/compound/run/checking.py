@@ -37,12 +37,17 @@ class Checking:
         self._most = most
         self._heard = heard
         self._schedule = schedule
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: deque[tuple[Callable[[], None], Any]] = deque()
         self._running = 0
 
     def is_full(self) -> bool:
         """Whether more waits than may run."""
         return len(self._waiting) > self._most
+
+    def stop(self) -> None:
+        """Lets go of what has not begun."""
+        while self._waiting:
+            _close(self._waiting.popleft()[1])
 
     def check(self, run: Progressing, order: Check) -> None:
         question, verifier = run.machine.question, order.verifier
@@ -108,19 +113,20 @@ class Checking:
 
         def begin() -> None:
             if ticket not in run.machine.waiting:
-                if inspect.iscoroutine(value):
-                    value.close()
+                _close(value)
                 return
             self._running += 1
             waiting = self._wait(run, ticket, value, read, function)
             task = asyncio.get_running_loop().create_task(waiting)
             run.tasks[ticket] = task
+            # A task that is cancelled before it began has never awaited what it was given.
+            task.add_done_callback(lambda _: _close(value))
             task.add_done_callback(lambda _: self._checked(run, ticket))
 
         if self._running < self._most:
             begin()
         else:
-            self._waiting.append(begin)
+            self._waiting.append((begin, value))
 
     async def _wait(
         self,
@@ -140,8 +146,15 @@ class Checking:
         run.tasks.pop(ticket, None)
         self._running -= 1
         while self._waiting and self._running < self._most:
-            self._waiting.popleft()()
+            begin, _ = self._waiting.popleft()
+            begin()
         self._schedule()
+
+
+def _close(value: Any) -> None:
+    """A coroutine that is over or will not be awaited; nothing happens to others."""
+    if inspect.iscoroutine(value):
+        value.close()
 
 
 def _as_it_is(value: Any) -> Any:

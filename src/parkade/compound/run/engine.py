@@ -393,6 +393,7 @@ class Engine:
             if flight.is_flying and flight.cancel is not None:
                 flight.cancel()
                 self._doubt(flight, "the run was stopped")
+        self._checking.stop()
         for run in self._open:
             for task in run.tasks.values():
                 task.cancel()

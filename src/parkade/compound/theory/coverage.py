@@ -62,7 +62,7 @@ def expected_draws(alpha: float, beta: float, k: int) -> float:
     whole("k", k, least=0)
     if abs(alpha - 1) < _NEAR_ONE:
         # The quotient is smooth there, but 0 ÷ 0: its two neighbours' mean is off by 1e-9 at most.
-        sides = (1 - 2 * _NEAR_ONE, 1 + 2 * _NEAR_ONE)
+        sides = (alpha - 3 * _NEAR_ONE, alpha + 3 * _NEAR_ONE)
         return math.fsum(expected_draws(side, beta, k) for side in sides) / 2
     missing = math.exp(log_missing(alpha, beta, k))
     return (alpha + beta - 1 - (alpha + beta + k - 1) * missing) / (alpha - 1)

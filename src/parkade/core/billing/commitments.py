@@ -51,7 +51,6 @@ def earmark_span_us(market: Market) -> int:
 def committed_micros(world: World, workload: Workload, now_us: int) -> int:
     """What of its org's balance a live workload has a claim on: what it owes, and what it may
     still cost before it could be stopped."""
-    assert not workload.phase.is_ended
     market = world.records.markets[workload.market]
     accrued = accrued_micros(world, workload, now_us)
     attempt, promise = workload.attempt, workload.promise
@@ -66,7 +65,6 @@ def committed_micros(world: World, workload: Workload, now_us: int) -> int:
 
 def committed_without_earmark(world: World, workload: Workload, now_us: int) -> int:
     """As `committed_micros`, where the caller takes the earmark of a bid apart."""
-    assert not workload.phase.is_ended
     if workload.spec.capacity.kind is CapacityKind.SPOT:
         return accrued_micros(world, workload, now_us) + leaving_micros(workload, now_us)
     return committed_micros(world, workload, now_us)

@@ -132,7 +132,6 @@ def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
 
 
 def _reserved(world: World, market: Market) -> tuple[ReservationInForce, ...]:
-    in_force = (ReservationState.IN_FORCE, ReservationState.CLOSING)
     return tuple(
         ReservationInForce(
             reservation=reservation.reservation,
@@ -144,22 +143,23 @@ def _reserved(world: World, market: Market) -> tuple[ReservationInForce, ...]:
             keep=reservation.lending.keep if reservation.lending else 0,
         )
         for reservation in world.records.reservations.values()
-        if reservation.market == market.market and reservation.state in in_force
+        if reservation.market == market.market and reservation.state.takes_part
     )
 
 
 def _claims(world: World, market: Market) -> list[Claim]:
-    in_force = (ReservationState.IN_FORCE, ReservationState.CLOSING)
     return [
         claim
         for claim in world.records.claims.values()
         if world.records.reservations[claim.reservation].market == market.market
-        and world.records.reservations[claim.reservation].state in in_force
+        and world.records.reservations[claim.reservation].state.takes_part
     ]
 
 
 def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> Demand:
-    is_seated = claim.seated_us is not None or not _are_reachable(world, claim.seats)
+    is_seated = claim.seated_us is not None or not all(
+        _is_reachable(world, seat) for seat in claim.seats
+    )
     seats = claim.seats if is_seated else _kept(claim.seats, open_nodes)
     reservation = world.records.reservations[claim.reservation]
     assert not reservation.state.is_over, "a claim ends with its reservation"
@@ -180,10 +180,9 @@ def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> De
     )
 
 
-def _are_reachable(world: World, seats: tuple[Seat, ...]) -> bool:
-    """Whether the agents of all these seats are heard; a claim's may be of several pools."""
-    pools = {world.records.nodes[seat.node].pool: None for seat in seats}
-    return all(world.records.pools[pool].is_reachable for pool in pools)
+def _is_reachable(world: World, seat: Seat) -> bool:
+    """Whether the agent of a seat's pool is heard."""
+    return world.records.pools[world.records.nodes[seat.node].pool].is_reachable
 
 
 def _kept(seats: tuple[Seat, ...], open_nodes: dict[str, bool]) -> tuple[Seat, ...]:
@@ -230,7 +229,8 @@ def _standing(
     attempt, promise = workload.attempt, workload.promise
     assert promise is None or attempt is None or attempt.stop is not None
     if promise is not None:
-        if not _are_reachable(world, promise.seats):
+        # An attempt's seats are all of one pool.
+        if not _is_reachable(world, promise.seats[0]):
             return promise.seats, True
         return _kept(promise.seats, open_nodes), False
     if attempt is None or attempt.stop is not None:
@@ -264,7 +264,6 @@ def _excluded(
 
 
 def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
-    assert not workload.phase.is_ended
     if workload.phase is Phase.HELD:
         return Why.HELD
     attempt = workload.attempt

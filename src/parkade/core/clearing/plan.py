@@ -15,22 +15,31 @@ from parkade.core.workloads.workload import Attempt, Promise, Workload
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`change` is start or wait; prices are micro-units per GPU-hour, `rate` per hour for all.
-
-    `displaces` names how many attempts would get their notice; `why` and `price_to_win_micros`
-    where it would wait. `attempt` is what it would be launched as; where it would wait, on seats
-    that it could have.
-    """
+    """What a submission would come to in the next clearing."""
 
     workload: Workload
-    change: str
+    """The record that it would become."""
+
     seats: tuple[Seat, ...]
+    """Empty where it would wait."""
+
     price_micros: int
+    """Per GPU-hour; 0 where it would wait, or a reservation pays."""
+
     rate_micros_per_hour: int
+    """For all its GPUs."""
+
     displaces: int
+    """How many attempts would get their notice."""
+
     why: str
+    """Why it would wait; empty where it would not."""
+
     price_to_win_micros: int | None
+    """The smallest limit that would win; None where none would, or it wins."""
+
     attempt: Attempt
+    """What it would be launched as; where it would wait, on seats that it could have."""
 
 
 def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
@@ -60,7 +69,6 @@ def _plan(
     )
     return Plan(
         workload=workload,
-        change=line.change.value if line is not None else "wait",
         seats=line.seats if line is not None else (),
         price_micros=price,
         rate_micros_per_hour=price * workload.gpus,

@@ -9,7 +9,7 @@ from typing import assert_never
 from parkade.core.accounts.decisions import pay_grant
 from parkade.core.billing.charges import Postings
 from parkade.core.leasing.periods import period_due_us, take_period
-from parkade.core.nodes.decisions import take_terms, terms_due_us
+from parkade.core.nodes.terms import take_terms, terms_due_us
 from parkade.core.running.promises import (
     launch,
     launch_due_us,

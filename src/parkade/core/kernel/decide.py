@@ -12,6 +12,7 @@ from parkade.core.accounts import decisions as accounts
 from parkade.core.clearing.changes import run_clearing
 from parkade.core.leasing import decisions as leasing
 from parkade.core.nodes import decisions as nodes
+from parkade.core.nodes import pools, terms
 from parkade.core.running import decisions as running
 from parkade.core.running.observations import report_attempts
 from parkade.core.state import commands
@@ -66,11 +67,11 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
         case commands.SetCap():
             return accounts.set_cap(command, now_us)
         case commands.SetPrices():
-            return nodes.set_prices(world, command, now_us)
+            return terms.set_prices(world, command, now_us)
         case commands.OpenPool():
-            return nodes.open_pool(world, command, now_us)
+            return pools.open_pool(world, command, now_us)
         case commands.AddNodes():
-            return nodes.add_nodes(world, command, now_us)
+            return pools.add_nodes(world, command, now_us)
         case commands.DrainNode():
             return nodes.drain_node(world, command, now_us)
         case commands.UndrainNode():
@@ -78,9 +79,9 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
         case commands.RemoveNode():
             return nodes.remove_node(world, command, now_us)
         case commands.ClosePool():
-            return nodes.close_pool(world, command, now_us)
+            return pools.close_pool(world, command, now_us)
         case commands.ChangeTerms():
-            return nodes.change_terms(world, command, now_us)
+            return terms.change_terms(world, command, now_us)
         case commands.FailNode():
             return nodes.fail_node(world, command, now_us)
         case commands.RestoreNode():
@@ -90,7 +91,7 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
         case commands.UncordonNode():
             return nodes.uncordon_node(world, command, now_us)
         case commands.ReportReachability():
-            return nodes.report_reachability(world, command, now_us)
+            return pools.report_reachability(world, command, now_us)
         case commands.Reserve():
             return leasing.reserve(world, command, now_us)
         case commands.EndReservation():

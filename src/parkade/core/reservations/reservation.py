@@ -19,6 +19,11 @@ class ReservationState(enum.StrEnum):
     LAPSED = "lapsed"
 
     @property
+    def takes_part(self) -> bool:
+        """Whether its room and its claims count in clearings."""
+        return self in (ReservationState.IN_FORCE, ReservationState.CLOSING)
+
+    @property
     def is_over(self) -> bool:
         """Whether the right has ended for ever."""
         return self in (ReservationState.ENDED, ReservationState.LAPSED)

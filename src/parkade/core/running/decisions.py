@@ -15,7 +15,7 @@ from parkade.core.steps.capacity import has_one_pool, sellable, the_market
 from parkade.core.steps.notices import FINAL_CAUSES, order_stop
 from parkade.core.steps.refusals import Decision, denied, invalid, not_found
 from parkade.core.units import bounds
-from parkade.core.units.money import format_amount
+from parkade.core.units.money import MICROSECONDS_PER_HOUR, format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.life import Cause, Phase, Why
@@ -177,7 +177,7 @@ def _on_demand_fabric(
             field="nodes",
         )
     rate = market.terms.pay_as_you_go_micros * spec.total_gpus
-    cost = rate * (must_end_us + market.terms.leave_us - now_us) // 3_600_000_000 + 1
+    cost = rate * (must_end_us + market.terms.leave_us - now_us) // MICROSECONDS_PER_HOUR + 1
     available = available_micros(world, command.org, now_us)
     if available < cost:
         return Refusal(
@@ -206,7 +206,7 @@ def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | 
     if most is None:
         return None
     rate = limit_micros * spec.total_gpus
-    least = rate * earmark_span_us(market) // 3_600_000_000 + 1
+    least = rate * earmark_span_us(market) // MICROSECONDS_PER_HOUR + 1
     if most < least:
         return invalid(
             "max_spend",

@@ -9,13 +9,13 @@ MICROS = 1_000_000
 MICROSECONDS_PER_HOUR = 3_600_000_000
 
 
-def format_amount(micros: int, *, decimals: int = 2) -> str:
-    """Decimal text of micro-units, at least `decimals` places, more only if they are not zero."""
-    assert 0 <= decimals <= 6
+def format_amount(micros: int) -> str:
+    """Decimal text of micro-units, at least two places, more only if they are not zero."""
     sign = "-" if micros < 0 else ""
     whole, part = divmod(abs(micros), MICROS)
-    digits = f"{part:06d}".rstrip("0").ljust(decimals, "0")
-    return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
+    digits = f"{part:06d}".rstrip("0").ljust(2, "0")
+    assert 2 <= len(digits) <= 6
+    return f"{sign}{whole}.{digits}"
 
 
 def ceil_div(numerator: int, denominator: int) -> int:

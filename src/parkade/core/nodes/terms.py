@@ -1,0 +1,122 @@
+"""Terms and prices of a market: changed now or announced for a date, and when that date comes."""
+
+import msgspec
+from msgspec.structs import replace
+
+from parkade.core.fleet.market import AnnouncedTerms, Market, MarketTerms
+from parkade.core.nodes.effects import with_prices_of
+from parkade.core.reservations.calendar import peak_nodes
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.steps.capacity import sold
+from parkade.core.steps.refusals import (
+    Decision,
+    conflict,
+    invalid,
+    not_found,
+)
+from parkade.core.units import bounds
+from parkade.core.units.refusal import Refusal
+from parkade.core.units.time import Window
+
+
+def change_terms(world: World, command: commands.ChangeTerms, now_us: int) -> Decision:
+    """New terms now or from a date on. Time that workloads are promised when they must leave is
+    shortened only with as much time ahead as the present terms promise."""
+    market = world.records.markets.get(command.market)
+    if market is None:
+        return not_found("market", command.market)
+    if market.announced:
+        return conflict("other terms are announced already; change them after they are in force")
+    given = {
+        field: value
+        for field, value in msgspec.structs.asdict(command.change).items()
+        if value is not None
+    }
+    terms = replace(market.terms, **given)
+    if (refusal := bad_terms(terms)) is not None:
+        return refusal
+    if terms == market.terms:
+        return ()
+    if (refusal := _is_buffer_sold(world, market, terms.buffer_nodes)) is not None:
+        return refusal
+    from_us = now_us if command.from_us is None else max(now_us, command.from_us)
+    present = market.terms
+    is_shorter = terms.notice_us < present.notice_us or terms.kill_us < present.kill_us
+    if is_shorter and from_us < now_us + present.notice_us + present.kill_us:
+        return invalid("from", "shorter times begin once the present notice and kill ran out")
+    if from_us == now_us:
+        return (events.TermsChanged(at_us=now_us, market=market.market, terms=terms),)
+    announced = AnnouncedTerms(from_us=from_us, terms=terms)
+    return (events.TermsAnnounced(at_us=now_us, market=market.market, announced=announced),)
+
+
+def _is_buffer_sold(world: World, market: Market, buffer_nodes: int) -> Refusal | None:
+    assert buffer_nodes >= 0
+    if buffer_nodes <= market.terms.buffer_nodes:
+        return None
+    always = Window(start_us=0, end_us=None)
+    entries = sold(world, market)
+    for fabric, nodes in world.sizes[market.market].items():
+        if peak_nodes(entries, fabric, always) > max(0, nodes - buffer_nodes):
+            return conflict(f"so large a buffer was sold already in fabric {fabric!r}")
+    return None
+
+
+def terms_due_us(market: Market) -> int | None:
+    """When the next announced terms come into force; None where none are announced."""
+    return market.announced[0].from_us if market.announced else None
+
+
+def take_terms(market: Market, at_us: int) -> tuple[events.TermsChanged, ...]:
+    """The announced terms come into force, at the prices of the day."""
+    assert market.announced and market.announced[0].from_us <= at_us
+    terms = with_prices_of(market.announced[0].terms, market.terms)
+    return (events.TermsChanged(at_us=at_us, market=market.market, terms=terms),)
+
+
+def bad_terms(terms: MarketTerms) -> Refusal | None:
+    """The refusal of terms outside their bounds, with the place; None where all are inside."""
+    if not terms.fee.is_fee:
+        return invalid("terms.fee", "the fee is at least 0 and less than 1, such as 2/7")
+    if not terms.switching_credit.is_share:
+        return invalid("terms.switching_credit", "the switching credit is 0 to 1, such as 1/20")
+    if not bounds.NODES_KEPT.holds(terms.buffer_nodes):
+        most = bounds.NODES_KEPT.most
+        return invalid("terms.buffer_nodes", f"0 to {most} nodes a fabric")
+    for field in ("pay_as_you_go", "reservation_rate", "public_floor"):
+        if not bounds.PRICE_MICROS.holds(getattr(terms, f"{field}_micros")):
+            return invalid(f"terms.{field}_micros", "a price is 0 to 1,000,000 per GPU-hour")
+    for field, within in bounds.TERMS_US.items():
+        if not within.holds(getattr(terms, f"{field}_us")):
+            least = "longer than 0" if within.least else "0 or longer"
+            return invalid(f"terms.{field}_us", f"this must be {least}, and at most 100 years")
+    return None
+
+
+def set_prices(world: World, command: commands.SetPrices, now_us: int) -> Decision:
+    """A new price sheet, for what is sold and cleared from now on."""
+    market = world.records.markets.get(command.market)
+    if market is None:
+        return not_found("market", command.market)
+    terms = market.terms
+    given = {
+        "pay_as_you_go": command.pay_as_you_go_micros,
+        "reservation_rate": command.reservation_rate_micros,
+        "public_floor": command.public_floor_micros,
+    }
+    for field, micros in given.items():
+        if micros is not None and not bounds.PRICE_MICROS.holds(micros):
+            return invalid(field, "a price is 0 to 1,000,000 per GPU-hour")
+    event = events.PricesSet(
+        at_us=now_us,
+        market=market.market,
+        pay_as_you_go_micros=_or(command.pay_as_you_go_micros, terms.pay_as_you_go_micros),
+        reservation_rate_micros=_or(command.reservation_rate_micros, terms.reservation_rate_micros),
+        public_floor_micros=_or(command.public_floor_micros, terms.public_floor_micros),
+    )
+    return (event,)
+
+
+def _or(given: int | None, present: int) -> int:
+    return present if given is None else given
