@@ -91,8 +91,8 @@ def test_the_verified_row_follows_the_closed_form_and_the_vote_does_not(tmp_path
 
 
 def test_the_demo_prints_the_table_and_writes_the_plot(tmp_path: Path) -> None:
-    asked = ("--steps", 8, "--samples", 10, "--products", 30, "--out", tmp_path / "out")
-    asked = (*asked, "--no-marketplace")
+    sizes = ("--steps", 8, "--samples", 10, "--products", 30, "--no-marketplace")
+    asked = (*sizes, "--out", tmp_path / "out")
     done = run("demo.py", *asked, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "training the generator" in done.stderr
