@@ -27,6 +27,7 @@ $(STAMP): pyproject.toml constraints.txt tools/make-venv tools/system-packages
 	@touch $@
 
 check: $(STAMP) ## lint, format, types, arrows between packages
+	! git grep -nE '^(<<<<<<<|>>>>>>>) '
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(TYPED)

@@ -87,8 +87,8 @@ def test_every_workload_can_be_told(
         workload=workload, terms=terms, is_reachable=True, accrued_micros=5, now_us=now_us
     )
     assert workloads.workload(known).model_dump_json()
-    assert workloads.why(workload, standstill=None).says.startswith(workload.workload)
-    still = workloads.why(workload, standstill="the clock jumped").says
+    assert workloads.why(known, standstill=None).says.startswith(workload.workload)
+    still = workloads.why(known, standstill="the clock jumped").says
     assert still.endswith("the clock jumped") is not workload.phase.is_ended
 
 

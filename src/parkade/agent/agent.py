@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from parkade.agent import memory as memories
 from parkade.agent.backoff import Backoff
-from parkade.agent.control_plane import ControlPlane, ControlPlaneError
+from parkade.agent.control_plane import ControlPlane, ControlPlaneError, Refused
 from parkade.agent.logs import LogServer
 from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
 from parkade.ports import (
@@ -133,8 +133,10 @@ class Agent:
         self._places = asyncio.Semaphore(MOST_LAUNCHES)
 
     async def listen(self) -> None:
-        """Takes each newer desired state; an older one than was ever accepted is refused."""
+        """Takes each newer desired state; an older one than was ever accepted is refused. Raises
+        Refused where the control plane will never answer this agent."""
         backoff = Backoff(self.timer)
+        is_connected = False
         while True:
             after = None
             if self.desired is not None:
@@ -143,9 +145,15 @@ class Agent:
                 state = await self.control_plane.desired(after, LONG_POLL_S)
                 if state is not None:
                     self.accept(state)
+            except Refused:
+                raise
             except ControlPlaneError as error:
+                is_connected = False
                 await backoff.wait("desired state", error)
                 continue
+            if not is_connected:
+                logger.info("connected: the control plane answers for pool %s", self.pool)
+            is_connected = True
             backoff.reset()
             await self.timer.sleep(PAUSE_S)
 

@@ -12,6 +12,10 @@ class ControlPlaneError(Exception):
     """The control plane could not be reached or did not understand; repeat it later."""
 
 
+class Refused(ControlPlaneError):
+    """The token is not good for this pool, or there is no such pool: repeating it will not help."""
+
+
 class ReaderGone(ControlPlaneError):
     """The reader of the output has gone; stop sending."""
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from parkade.agent.control_plane import ControlPlaneError, ReaderGone
+from parkade.agent.control_plane import ControlPlaneError, ReaderGone, Refused
 from parkade.ports import DesiredState, LogRequest, Observation
 
 ANSWER_S = 15.0
@@ -89,6 +89,8 @@ class HttpControlPlane:
             raise ControlPlaneError(f"{method} {path}: {type(error).__name__}: {error}") from error
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise gone(f"{method} {path}: not found")
+        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise Refused(f"{answer.status_code} {_why(answer)}")
         if not answer.is_success:
             raise ControlPlaneError(f"{method} {path}: {answer.status_code} {_why(answer)}")
         return answer

@@ -71,7 +71,8 @@ def _line(node: "wire.Node") -> None:
 
     cordons = ", ".join(f"cordoned by {each.holder}: {each.reason}" for each in node.cordons)
     reason = f" ({node.health_reason})" if node.health_reason else ""
-    states = [f"{node.health}{reason}", node.drain, cordons]
+    drain = f"{node.drain}: {node.drain_reason}" if node.drain else None
+    states = [f"{node.health}{reason}", drain, cordons]
     say(f"{node.node}: " + "; ".join(filter(None, states)))
 
 
@@ -88,7 +89,7 @@ def _table(answer: "wire.Nodes") -> None:
                 node.fabric,
                 f"{node.gpus_held}/{node.gpus}",
                 node.gpus_promised or None,
-                node.drain or node.health,
+                f"{node.drain}: {node.drain_reason}" if node.drain else node.health,
                 ", ".join(cordon.holder for cordon in node.cordons),
                 " ".join(node.seated),
             )

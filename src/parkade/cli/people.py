@@ -1,5 +1,6 @@
 """Orgs, users, tokens and deposits."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -101,10 +102,25 @@ def list_users(as_json: AsJson = False) -> None:
 def create_token(
     user: str,
     name: Annotated[str | None, typer.Option(help="The token's public name.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write it here, readable by you alone; else it is printed.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a token. It is printed once, on stdout, and kept nowhere."""
+    """Create a token. It is shown once, and kept nowhere."""
     import sys
+
+    from parkade.cli.calling import calling, fail
+    from parkade.cli.files import write_secret
+
+    if out is not None:
+        if out.exists():
+            fail(f"{out} is there already; remove it, or choose another name", exit_code=3)
+        with calling(as_json=as_json) as client:
+            made = client.create_token(user, token=name)
+        write_secret(out, made.secret)
+        print(f"{made.token} for {made.user} is in {out}", file=sys.stderr)
+        return
 
     def once(made: "wire.NewToken") -> None:
         print(f"{made.token} for {made.user}; shown only now:", file=sys.stderr)

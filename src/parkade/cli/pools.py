@@ -70,9 +70,12 @@ def drain(
     as_json: AsJson = False,
 ) -> None:
     """Drain every node of a pool: workloads get their notice and are moved."""
+    from parkade.cli.calling import fail
     from parkade.cli.screen import show
 
     with calling(as_json=as_json) as client:
+        if all(each.pool != pool for each in client.list_pools().pools):
+            fail(f"there is no pool {pool}", exit_code=4)
         for node in client.nodes().nodes:
             if node.pool == pool and node.drain is None:
                 client.drain(node.node, reason=reason)
@@ -146,7 +149,9 @@ def overview(answer: "wire.Pools") -> None:
                 ", ".join(supply.market for supply in each.supplies),
                 each.nodes,
                 each.nodes_in_play,
-                each.nodes_draining or None,
+                f"{each.nodes_draining} ({each.nodes_drained} drained)"
+                if each.nodes_draining
+                else None,
                 each.agent,
             )
             for each in answer.pools
@@ -155,6 +160,12 @@ def overview(answer: "wire.Pools") -> None:
         right="NODES DRAINING",
         drops="SITE SUPPLIER ENGINE",
     )
+
+
+def _draining(pool: "wire.Pool") -> str | None:
+    if not pool.nodes_draining:
+        return None
+    return f"{pool.nodes_draining} ({pool.nodes_drained} drained)"
 
 
 def _one(pool: "wire.Pool") -> None:

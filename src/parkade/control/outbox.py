@@ -1,4 +1,4 @@
-"""What each pool's agent shall run: the live attempts of its market, as its engine needs them.
+"""What each pool's agent shall run: the live attempts on its nodes, as its engine needs them.
 
 Follows committed events: an event names the workloads it touched, and only those are looked at
 again. A desired state carries the epoch and the sequence of the last event that changed it, so an
@@ -10,22 +10,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from parkade.control.cycle import Committed
-from parkade.core.state.events import (
-    AccountEvent,
-    AnyEvent,
-    Cleared,
-    FleetEvent,
-    Forgotten,
-    LeasingEvent,
-    MoneyEvent,
-    NodeRemoved,
-    NodesAdded,
-    PoolClosed,
-    ServerEvent,
-    Submitted,
-    WorkloadEvent,
-    name_of,
-)
+from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.workloads.workload import Attempt, Workload
 from parkade.ports import DesiredAttempt, DesiredState, NodeShape
@@ -90,20 +75,35 @@ class Outbox:
             self._nodes[pool] = nodes_of(world, pool)
         return bool(opened)
 
-    def _follow_nodes(self, world: World, event: AnyEvent, sequence: int) -> bool:
-        """The nodes of a pool changed, or it was closed."""
+    def _follow_nodes(self, world: World, event: events.AnyEvent, sequence: int) -> bool:
+        """The nodes of a pool changed, or it was closed. Only events of the fleet do that."""
+        if not isinstance(event, events.FleetEvent):
+            return False
         match event:
-            case NodesAdded(pool=pool) | NodeRemoved(pool=pool):
+            case events.NodesAdded(pool=pool) | events.NodeRemoved(pool=pool):
                 self._nodes[pool] = nodes_of(world, pool)
-            case PoolClosed(pool=pool):
+                self._sequences[pool] = sequence
+                self._whole.pop(pool, None)
+                return True
+            case events.PoolClosed(pool=pool):
                 del self._attempts[pool], self._nodes[pool], self._sequences[pool]
                 self._whole.pop(pool, None)
                 return True
-            case _:
+            case (
+                events.PoolOpened()
+                | events.NodeDraining()
+                | events.NodeUndrained()
+                | events.TermsAnnounced()
+                | events.TermsChanged()
+                | events.PricesSet()
+                | events.NodeHealthSet()
+                | events.NodeCordoned()
+                | events.NodeUncordoned()
+                | events.ReachabilityChanged()
+            ):
                 return False
-        self._sequences[pool] = sequence
-        self._whole.pop(pool, None)
-        return True
+            case _:
+                assert_never(event)
 
     def _look_at(self, world: World, name: str, sequence: int) -> bool:
         workload = world.records.workloads.get(name)
@@ -139,19 +139,43 @@ def nodes_of(world: World, pool: str) -> tuple[NodeShape, ...]:
     )
 
 
-def touched_workloads(event: AnyEvent) -> Iterator[str]:
-    """The workloads whose attempt an event may have changed."""
-    if isinstance(event, Cleared):
-        yield from (name_of(leaving.demand) for leaving in event.left)
-        yield from (name_of(winner.demand) for winner in event.won)
-    elif isinstance(event, Forgotten):
-        yield from event.workloads
-    elif isinstance(event, Submitted):
-        yield event.workload.workload
-    elif isinstance(event, WorkloadEvent):
-        yield event.workload
-    elif not isinstance(event, ServerEvent | FleetEvent | AccountEvent | MoneyEvent | LeasingEvent):
-        assert_never(event)
+def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
+    """The workloads whose attempt an event may have changed. None of the fleet's does."""
+    match event:
+        case events.Cleared(left=left, won=won):
+            yield from (events.name_of(leaving.demand) for leaving in left)
+            yield from (events.name_of(winner.demand) for winner in won)
+        case events.Forgotten(workloads=names):
+            yield from names
+        case events.Submitted(workload=workload):
+            yield workload.workload
+        case (
+            events.PhaseChanged(workload=name)
+            | events.BidChanged(workload=name)
+            | events.StopOrdered(workload=name)
+            | events.Launched(workload=name)
+            | events.Started(workload=name)
+            | events.Checkpointed(workload=name)
+            | events.Broken(workload=name)
+            | events.Ended(workload=name)
+            | events.BudgetNoted(workload=name)
+        ):
+            yield name
+        case events.EpochOpened() | events.ClockJumped() | events.ClockConfirmed():
+            pass
+        case events.OrgCreated() | events.UserCreated() | events.TokenAdded():
+            pass
+        case events.TokenRevoked() | events.GrantSet() | events.CapSet():
+            pass
+        case events.MoneyMoved() | events.UsePosted() | events.WithdrawalCharged():
+            pass
+        case events.ReservationPaid() | events.Reserved() | events.ReservationChanged():
+            pass
+        case events.LendingSet() | events.Claimed() | events.ClaimSeated() | events.Unclaimed():
+            pass
+        case _:
+            if not isinstance(event, events.FleetEvent):
+                assert_never(event)
 
 
 def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> DesiredAttempt:

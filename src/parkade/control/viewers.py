@@ -4,10 +4,12 @@ So a request is authenticated without waiting for the writer. Between that and i
 may be revoked: the turn looks again (`cycle.Asked.token`).
 """
 
+from typing import assert_never
+
 import msgspec
 
 from parkade.control.cycle import Committed
-from parkade.core.state.events import TokenAdded, TokenRevoked
+from parkade.core.state import events
 from parkade.core.state.people import Role, Token
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import READS, Read, is_allowed
@@ -61,11 +63,9 @@ class Viewers:
     def publish(self, world: World, committed: Committed) -> None:
         """Takes in what was committed; for the writer's thread."""
         for _, event in committed:
-            match event:
-                case TokenAdded(token=token):
-                    self._look_at(world, world.records.tokens[token.token])
-                case TokenRevoked(token=name):
-                    self._look_at(world, world.records.tokens[name])
+            name = _changed_token(event)
+            if name is not None:
+                self._look_at(world, world.records.tokens[name])
 
     def _look_at(self, world: World, token: Token) -> None:
         if token.is_revoked:
@@ -75,3 +75,18 @@ class Viewers:
         self._by_digest[token.digest] = Viewer(
             user=user.user, org=user.org, role=user.role, token=token.token, pool=token.pool
         )
+
+
+def _changed_token(event: events.AnyEvent) -> str | None:
+    """The token that an event added or revoked. Only events of accounts do."""
+    if not isinstance(event, events.AccountEvent):
+        return None
+    match event:
+        case events.TokenAdded(token=token):
+            return token.token
+        case events.TokenRevoked(token=name):
+            return name
+        case events.OrgCreated() | events.UserCreated() | events.GrantSet() | events.CapSet():
+            return None
+        case _:
+            assert_never(event)

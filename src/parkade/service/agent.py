@@ -26,7 +26,7 @@ import msgspec
 
 from parkade.agent.agent import Pace, Place, Time, run_agent
 from parkade.agent.backoff import Backoff
-from parkade.agent.control_plane import ControlPlane, ControlPlaneError
+from parkade.agent.control_plane import ControlPlane, ControlPlaneError, Refused
 from parkade.agent.http import HttpControlPlane
 from parkade.agent.timer import LoopTimer
 from parkade.control.clock import SystemClock
@@ -61,7 +61,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
-    """Returns when it was told to stop. AlreadyLed, BadSettings; `make_engine` is a test's."""
+    """Returns when it was told to stop. AlreadyLed; BadSettings, also where the server refuses it.
+    `make_engine` is a test's."""
     logs.configure(settings.log_format)
     make = make_engine or engine_maker(settings.engine, settings.options)
     token = read_token(settings.token_file)
@@ -71,8 +72,23 @@ def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
     )
     if not settings.is_child:
         leadership.acquire()
-    asyncio.run(_main(settings, make, token, leadership))
-    leadership.release()
+    try:
+        asyncio.run(_main(settings, make, token, leadership))
+    except* Refused as refused:
+        raise BadSettings(
+            f"the server refuses this agent of pool {settings.pool}: {_first(refused)}; make"
+            " another token with `parkade pool agent-token`"
+        ) from None
+    finally:
+        leadership.release()
+
+
+def _first(group: BaseExceptionGroup[Refused]) -> BaseException:
+    """The first single error of a group."""
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
 
 
 def read_token(path: Path) -> str:

@@ -17,6 +17,7 @@ from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Dependencies
 from parkade.ports import Leadership, Store
 from parkade.service.agents import PROGRAM, Agents
+from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
 from parkade.service.settings import ServiceSettings
 from parkade.store import open_sqlite
@@ -76,6 +77,6 @@ def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Se
     return Server(
         store=store,
         plane=plane,
-        app=create_app(plane, ApiSettings(unit=settings.unit)),
+        app=create_app(plane, ApiSettings(unit=settings.unit, engines=tuple(ENGINES))),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
     )

@@ -137,7 +137,8 @@ class AddNodes(Supply):
 
 
 class ChangeTerms(Request):
-    """New terms of a market; what is left out stays. Prices are set by `prices set`."""
+    """New terms of a market; what is left out stays. Prices are set by
+    `parkade price sheet set`."""
 
     from_: Instant | None = Field(
         None, alias="from", description="when they come into force; default: now"
@@ -235,6 +236,7 @@ class Pool(Answer):
     nodes: int
     nodes_in_play: int
     nodes_draining: int
+    nodes_drained: int
     supplies: tuple[Supplied, ...]
 
 
@@ -264,6 +266,7 @@ class Node(Answer):
     gpus_held: int
     gpus_promised: int
     drain: Literal["draining", "drained"] | None
+    drain_reason: str | None
     health: str
     health_reason: str
     cordons: tuple[Cordon, ...]

@@ -122,13 +122,20 @@ def _fraction(value: object) -> Fraction:
     return parse_fraction(value)
 
 
+def _whole_as_text(value: object) -> object:
+    """YAML reads `fee: 0` as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _share(value: object) -> str:
+    value = _whole_as_text(value)
     if not _fraction(value).is_share:
         raise ValueError("a share is at most 1")
     return str(value)
 
 
 def _fee(value: object) -> str:
+    value = _whole_as_text(value)
     if not _fraction(value).is_fee:
         raise ValueError("a fee is less than 1, like 2/7")
     return str(value)

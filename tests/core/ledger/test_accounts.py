@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.core.ledger.accounts import EXTERNAL, Ledger, Transfer, TransferKind
+from parkade.core.ledger.accounts import (
+    EXTERNAL,
+    OPERATOR,
+    Ledger,
+    Transfer,
+    TransferKind,
+    clearing_account,
+    market_of,
+    org_account,
+    org_of,
+)
 
 NAMES = st.sampled_from((EXTERNAL, "org/acme", "org/lab", "operator"))
 
@@ -31,3 +41,14 @@ def test_an_org_cannot_pay_what_it_does_not_hold() -> None:
     ledger.post(transfer(EXTERNAL, "org/lab", 5))
     with pytest.raises(AssertionError, match="org/lab"):
         ledger.post(transfer("org/lab", "operator", 6))
+
+
+@pytest.mark.parametrize("name", ["lab", "east/h100", "clearing", "org/x"])
+def test_an_account_tells_whose_it_is(name: str) -> None:
+    assert (org_of(org_account(name)), market_of(org_account(name))) == (name, None)
+    assert (org_of(clearing_account(name)), market_of(clearing_account(name))) == (None, name)
+
+
+@pytest.mark.parametrize("account", [EXTERNAL, OPERATOR])
+def test_the_outside_and_the_operator_are_no_org_and_no_market(account: str) -> None:
+    assert (org_of(account), market_of(account)) == (None, None)

@@ -6,7 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from parkade.core.fleet.node import Node
+from parkade.core.kernel.check import check
 from parkade.core.state import commands, events
+from parkade.core.state.codec import decode_snapshot, encode_snapshot
 from parkade.core.state.commands import NewMarket, Supply, TermsChange
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase
@@ -176,7 +178,7 @@ def test_nodes_that_were_sold_are_not_removed() -> None:
     parkade.reserve("acme", 2, hours=2)
     parkade.do(commands.DrainNode(by=None, node="a1", reason="fan"))
     refusal = parkade.refused(commands.RemoveNode(by=None, node="a1"))
-    assert refusal.reason == "conflict" and "sold 2 nodes" in refusal.detail
+    assert refusal.reason == "conflict" and "acme hold up to 2 nodes" in refusal.detail
     parkade.run(3 * 3600)
     parkade.do(commands.RemoveNode(by=None, node="a1"))
 
@@ -253,3 +255,45 @@ def test_a_buffer_that_was_sold_already_is_refused() -> None:
         by=None, market="pool", change=TermsChange(buffer_nodes=1), from_us=None
     )
     assert parkade.refused(command).reason == "conflict"
+
+
+def test_a_fabric_leaves_with_its_last_node_and_a_snapshot_is_the_same_world() -> None:
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
+    open_second(parkade)
+    for name in ("x1", "x2"):
+        parkade.do(commands.DrainNode(by=None, node=name, reason="sold"))
+    parkade.do(commands.RemoveNode(by=None, node="x1"))
+    parkade.do(commands.RemoveNode(by=None, node="x2"))
+    assert parkade.world.records.markets["pool"].fabrics == ("a",)
+    again = decode_snapshot(encode_snapshot(parkade.world))
+    check(again)
+    assert again.sizes == parkade.world.sizes == {"pool": {"a": 1}}
+
+
+def test_the_indexes_of_a_snapshot_are_those_of_the_world_it_was_made_of() -> None:
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    open_second(parkade)
+    parkade.reserve("acme", 1, hours=2)
+    parkade.claim("acme", 1)
+    for _ in range(3):
+        parkade.bid("lab", 20, nodes=1)
+    parkade.clear()
+    parkade.start_all()
+    parkade.do(commands.DrainNode(by=None, node="x2", reason="sold"))
+    world, again = parkade.world, decode_snapshot(encode_snapshot(parkade.world))
+    for index in ("sizes", "held_on", "promised_on", "live", "live_of_org", "tokens_by_digest"):
+        assert getattr(again, index) == getattr(world, index), index
+
+
+def test_nothing_is_sold_of_a_pool_whose_agent_is_overdue_and_was_never_heard() -> None:
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=False))
+    parkade.org("acme")
+    refusal = parkade.refused(
+        commands.Reserve(
+            by=None, org="acme", market="pool", name=None, nodes=1, start_us=None, end_us=None
+        )
+    )
+    assert refusal.reason == "no_capacity" and "no agent of pool was ever heard" in refusal.detail
+    parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=True))
+    parkade.reserve("acme", 1, hours=1)

@@ -60,6 +60,32 @@ def test_on_demand_that_its_org_could_not_pay_to_the_end_is_refused() -> None:
     assert parkade.refused(submit(parkade, on_demand_hours=1)).reason == "insufficient_funds"
 
 
+def test_max_spend_may_be_exactly_what_one_clearing_could_cost() -> None:
+    # 36 per GPU-hour, two GPUs, 185 s until it could be gone: 3.7 and no more.
+    parkade = Parkade()
+    parkade.org("lab")
+    command = submit(parkade, limit=36)
+    enough = replace(command, spec=replace(command.spec, max_spend_micros=3_700_000))
+    assert parkade.do(enough)
+    too_little = replace(command, spec=replace(command.spec, max_spend_micros=3_699_999))
+    assert "give at least 3.70" in parkade.refused(too_little).detail
+
+
+@pytest.mark.parametrize(("micros", "is_accepted"), [(73_400_000, True), (73_399_999, False)])
+def test_on_demand_is_sold_to_an_org_that_has_exactly_its_cost(
+    micros: int, is_accepted: bool
+) -> None:
+    # 36 per GPU-hour, two GPUs, an hour and twice 35 s to leave: 73.4.
+    parkade = Parkade(pay_as_you_go_micros=36 * MICROS)
+    parkade.org("lab", deposit=0)
+    parkade.do(commands.Deposit(by=None, org="lab", micros=micros))
+    command = submit(parkade, on_demand_hours=1)
+    if is_accepted:
+        assert parkade.do(command)
+    else:
+        assert "costs up to 73.40" in parkade.refused(command).detail
+
+
 def test_a_bid_without_money_waits_and_runs_when_there_is_some() -> None:
     parkade = Parkade()
     parkade.org("lab", deposit=0)

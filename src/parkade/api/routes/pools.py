@@ -6,7 +6,9 @@ from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.translate import change_terms, micros_or_none, open_pool, supply_of
 from parkade.api.views import pools as views
+from parkade.control.answers import Decided
 from parkade.core.state import commands
+from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
 from parkade.wire import pools as wire
 
@@ -16,6 +18,10 @@ router = APIRouter(tags=["pools"])
 @router.post("/pools", status_code=201)
 async def create_pool(body: wire.OpenPool, context: Authenticated) -> wire.Pool:
     """A new pool and its market; operators only."""
+    known = context.settings.engines
+    if body.engine not in known:
+        able = ", ".join(known)
+        raise problem("unsupported", f"engine: no agent runs {body.engine!r}; choose of: {able}")
     command = open_pool(body, by=context.viewer.user)
     return await _changed_pool(context, command, body.pool)
 
@@ -148,8 +154,9 @@ async def restore(node: str, context: Authenticated) -> wire.Node:
 
 
 async def _change(context: RequestContext, command: commands.AnyCommand, name: str) -> wire.Node:
-    return views.node(
-        await context.execute(
-            command, lambda world, _, __: views.seated(world, world.records.nodes[name])
-        )
-    )
+    def show(world: World, _: int, __: Decided) -> views.Seated:
+        node = world.node(name)
+        assert node is not None, "it was just decided about"
+        return views.seated(world, node)
+
+    return views.node(await context.execute(command, show))

@@ -59,18 +59,19 @@ async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
     """What the next clearing would do with it; nothing is submitted."""
     command = _command(body, context)
 
-    def view(world: World, now_us: int) -> tuple[Plan, Planned, MarketTerms] | Refusal:
+    def view(world: World, now_us: int) -> tuple[Plan, Planned, MarketTerms, str | None] | Refusal:
         made = context.plane.plan(world, command, now_us)
         if isinstance(made, Refusal):
             return made
-        return *made, world.records.markets[made[0].workload.market].terms
+        market = made[0].workload.market
+        return *made, world.records.markets[market].terms, views.unheard(world, market)
 
-    plan, planned, terms = await context.see(view)
+    plan, planned, terms, standstill = await context.see(view)
     try:
         rendered = await context.plane.rendered(planned)
     except EngineError as error:
         raise problem("unsupported", str(error)) from None
-    return views.plan(plan, terms, rendered=rendered)
+    return views.plan(plan, terms, rendered=rendered, standstill=standstill)
 
 
 @router.get("/workloads")
@@ -131,13 +132,19 @@ async def get_workload(workload: str, context: Authenticated) -> wire.Workload:
 async def why(workload: str, context: Authenticated) -> wire.Why:
     """Why it is where it is, and the cheapest change that would win."""
     health = context.plane.health()
-    found = await context.see(_look(context, workload))
-    standstill = None
-    if found.market in health.frozen_markets:
+
+    def view(world: World, now_us: int) -> tuple[views.Known, str | None] | Refusal:
+        found = _look(context, workload)(world, now_us)
+        if isinstance(found, Refusal):
+            return found
+        return views.known(world, found, now_us), views.unheard(world, found.market)
+
+    known, standstill = await context.see(view)
+    if known.workload.market in health.frozen_markets:
         standstill = "its market stands still after an internal error; its operator was told"
     elif health.is_clock_doubted:
         standstill = "the clock jumped, and no clearing runs until an operator confirms it"
-    return views.why(found, standstill=standstill)
+    return views.why(known, standstill=standstill)
 
 
 @router.post("/workloads/{workload}/hold")

@@ -5,7 +5,7 @@ from typing import assert_never
 
 import msgspec
 
-from parkade.core.ledger.accounts import Transfer
+from parkade.core.ledger.accounts import Transfer, org_of
 from parkade.core.state import events
 from parkade.core.state.world import World
 
@@ -22,15 +22,28 @@ class Audience(msgspec.Struct, frozen=True, kw_only=True):
 
 PUBLIC = Audience(is_public=True)
 OPERATORS = Audience()
-# Events of single nodes name them and say why; guests learn what becomes of their own work.
-OF_OPERATORS = (
-    events.NodeHealthSet,
-    events.NodeCordoned,
-    events.NodeUncordoned,
-    events.NodeDraining,
-    events.NodeUndrained,
-    events.NodeRemoved,
+
+NodeEvent = (
+    events.NodeHealthSet
+    | events.NodeCordoned
+    | events.NodeUncordoned
+    | events.NodeDraining
+    | events.NodeUndrained
+    | events.NodeRemoved
 )
+"""Events of single nodes, for operators only: they name the node and say why. Guests learn what
+becomes of their own work."""
+
+OfferEvent = (
+    events.PoolOpened
+    | events.NodesAdded
+    | events.PoolClosed
+    | events.TermsAnnounced
+    | events.TermsChanged
+    | events.PricesSet
+    | events.ReachabilityChanged
+)
+"""The other events of the fleet: what is on offer, for everybody."""
 
 
 class Owners:
@@ -142,20 +155,33 @@ def named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             pass
         case events.UserCreated() | events.GrantSet():
             pass
+        case events.EpochOpened() | events.ClockJumped() | events.ClockConfirmed():
+            pass
         case _:
-            if not isinstance(event, events.FleetEvent | events.ServerEvent):
+            if not isinstance(event, NodeEvent | OfferEvent):
                 assert_never(event)
 
 
 def audience(event: events.AnyEvent, owners: Owners) -> Audience:
-    """Who may see it at all; what it tells them may still differ."""
-    if isinstance(event, events.MoneyEvent):
-        return Audience(orgs=frozenset(orgs_of(event.transfers)))
-    if isinstance(event, events.FleetEvent):
-        return OPERATORS if isinstance(event, OF_OPERATORS) else PUBLIC
+    """The orgs that may see it at all; what it tells them may still differ."""
+    if isinstance(event, NodeEvent):
+        return OPERATORS
+    if isinstance(event, OfferEvent):
+        return PUBLIC
     match event:
         case events.Cleared():
             return PUBLIC
+        case events.EpochOpened() | events.ClockJumped() | events.ClockConfirmed():
+            return OPERATORS
+        case events.Forgotten():
+            return OPERATORS
+        case (
+            events.MoneyMoved(transfers=transfers)
+            | events.UsePosted(transfers=transfers)
+            | events.WithdrawalCharged(transfers=transfers)
+            | events.ReservationPaid(transfers=transfers)
+        ):
+            return Audience(orgs=frozenset(orgs_of(transfers)))
         case events.OrgCreated(org=org):
             return _of(org.org)
         case events.GrantSet(org=granted):
@@ -168,16 +194,35 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             return _of(claim.org)
         case events.Submitted(workload=workload):
             return _of(workload.org)
-        case _:
+        case (
+            events.TokenAdded()
+            | events.TokenRevoked()
+            | events.CapSet()
+            | events.ReservationChanged()
+            | events.LendingSet()
+            | events.ClaimSeated()
+            | events.Unclaimed()
+            | events.PhaseChanged()
+            | events.BidChanged()
+            | events.StopOrdered()
+            | events.Launched()
+            | events.Started()
+            | events.Checkpointed()
+            | events.Broken()
+            | events.Ended()
+            | events.BudgetNoted()
+        ):
             return _of(*(owners.org_of(*key) for key in named_in(event)))
+        case _:
+            assert_never(event)
 
 
 def orgs_of(transfers: Iterable[Transfer]) -> Iterator[str]:
     """The orgs whose accounts a transfer touches."""
     for transfer in transfers:
         for account in (transfer.debit, transfer.credit):
-            kind, _, org = account.partition("/")
-            if kind == "org":
+            org = org_of(account)
+            if org is not None:
                 yield org
 
 

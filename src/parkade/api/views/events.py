@@ -67,8 +67,10 @@ def _show(event: events.AnyEvent, owners: Owners, org: str | None) -> Shown:
         return _reserved(event)
     if isinstance(event, events.WorkloadEvent):
         return _workload(event)
-    count = len(event.workloads) + len(event.reservations)
-    return f"{count} records that ended long ago left", {"count": count}
+    if isinstance(event, events.Forgotten):
+        count = len(event.workloads) + len(event.reservations)
+        return f"{count} records that ended long ago left", {"count": count}
+    assert_never(event)
 
 
 def _server(event: events.ServerEvent) -> Shown:

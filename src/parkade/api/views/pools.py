@@ -35,11 +35,13 @@ def sheet(market: Market) -> wire.Sheet:
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
-    """Frozen records of pools, markets and nodes: what the answer is made of."""
+    """Frozen records of pools, markets and nodes: what the answer is made of. `busy`: draining
+    nodes on which something is held or promised."""
 
     pools: tuple[Pool, ...]
     markets: tuple[Market, ...]
     nodes: tuple[Node, ...]
+    busy: frozenset[str]
 
 
 def fleet(world: World) -> Fleet:
@@ -49,6 +51,12 @@ def fleet(world: World) -> Fleet:
         pools=tuple(records.pools.values()),
         markets=tuple(records.markets.values()),
         nodes=tuple(records.nodes.values()),
+        busy=frozenset(
+            node.node
+            for node in records.nodes.values()
+            if node.draining_us is not None
+            and (world.held_on[node.node] or world.promised_on[node.node])
+        ),
     )
 
 
@@ -58,15 +66,16 @@ def pools(fleet: Fleet) -> wire.Pools:
     for node in fleet.nodes:
         nodes[node.pool].append(node)
     return wire.Pools(
-        pools=tuple(_pool(pool, nodes[pool.pool]) for pool in fleet.pools),
+        pools=tuple(_pool(pool, nodes[pool.pool], fleet.busy) for pool in fleet.pools),
         markets=tuple(map(market, fleet.markets)),
     )
 
 
-def _pool(pool: Pool, nodes: list[Node]) -> wire.Pool:
+def _pool(pool: Pool, nodes: list[Node], busy: frozenset[str]) -> wire.Pool:
     by_market: dict[str, list[Node]] = defaultdict(list)
     for node in nodes:
         by_market[node.market].append(node)
+    draining = [node for node in nodes if node.draining_us is not None]
     return wire.Pool(
         pool=pool.pool,
         site=pool.site,
@@ -74,10 +83,15 @@ def _pool(pool: Pool, nodes: list[Node]) -> wire.Pool:
         supplier=pool.supplier,
         agent=agent_state(pool),
         nodes=len(nodes),
-        nodes_in_play=sum(node.is_in_play for node in nodes),
-        nodes_draining=sum(node.draining_us is not None for node in nodes),
+        nodes_in_play=sum(map(_is_in_play, nodes)),
+        nodes_draining=len(draining),
+        nodes_drained=sum(node.node not in busy for node in draining),
         supplies=tuple(_supplied(market, part) for market, part in by_market.items()),
     )
+
+
+def _is_in_play(node: Node) -> bool:
+    return node.is_in_play and node.draining_us is None
 
 
 def agent_state(pool: Pool) -> Literal["heard", "silent", "never heard"]:
@@ -95,7 +109,7 @@ def _supplied(market: str, nodes: list[Node]) -> wire.Supplied:
         market=market,
         fabrics={fabric: tuple(names) for fabric, names in fabrics.items()},
         nodes=len(nodes),
-        nodes_in_play=sum(node.is_in_play for node in nodes),
+        nodes_in_play=sum(map(_is_in_play, nodes)),
     )
 
 
@@ -148,6 +162,7 @@ def node(seated: Seated) -> wire.Node:
         gpus_held=sum(gpus for _, gpus in seated.held),
         gpus_promised=sum(gpus for _, gpus in seated.promised),
         drain=_drain(seated),
+        drain_reason=node.drain_reason,
         health=node.health.value,
         health_reason=node.health_reason,
         cordons=tuple(

@@ -141,9 +141,27 @@ def _stop(stop: Stop) -> wire.Stop:
     )
 
 
-def why(workload: Workload, *, standstill: str | None) -> wire.Why:
-    """Why it is where it is, and what would change it; `standstill`: why nothing is cleared now."""
+def unheard(world: World, market: str) -> str | None:
+    """Why nothing starts in a market whose agents are all silent. Cost grows with the nodes."""
+    names = {node.pool: None for node in world.records.nodes.values() if node.market == market}
+    pools = [world.records.pools[name] for name in names]
+    if not pools or any(pool.is_reachable for pool in pools):
+        return None
+    states = "; ".join(
+        f"the agent of {pool.pool} "
+        + ("was never heard" if pool.first_heard_us is None else "is silent")
+        for pool in pools
+    )
+    return f"nothing starts there now: {states}"
+
+
+def why(known: Known, *, standstill: str | None) -> wire.Why:
+    """Why it is where it is, and what would change it; `standstill`: why nothing starts now."""
+    workload = known.workload
     says = _says(workload)
+    if not known.is_reachable and not workload.phase.is_ended:
+        says = f"{says}, as its agent last reported; the agent is silent now"
+        standstill = None
     if standstill is not None and not workload.phase.is_ended:
         says = f"{says}; {standstill}"
     return wire.Why(
@@ -184,8 +202,10 @@ def _advice(price_micros: int | None) -> str:
     return "" if price_micros is None else f"; a limit of {format_amount(price_micros)} would win"
 
 
-def plan(plan: Plan, terms: MarketTerms, *, rendered: str | None) -> wire.Plan:
-    """What the next clearing would do."""
+def plan(
+    plan: Plan, terms: MarketTerms, *, rendered: str | None, standstill: str | None
+) -> wire.Plan:
+    """What the next clearing would do; `standstill`: why nothing starts now."""
     wins = bool(plan.seats)
     if wins:
         nodes = node_names(plan.seats)
@@ -194,7 +214,7 @@ def plan(plan: Plan, terms: MarketTerms, *, rendered: str | None) -> wire.Plan:
         says = f"would run on {nodes} at {price} per GPU-hour{displaced}"
     else:
         sentence = SENTENCES.get(plan.why, SENTENCES[Why.NO_ROOM])
-        says = f"would wait: {sentence}{_advice(plan.price_to_win_micros)}"
+        says = f"would wait: {standstill or sentence}{_advice(plan.price_to_win_micros)}"
     return wire.Plan(
         market=plan.workload.market,
         would_win=wins,

@@ -1,4 +1,4 @@
-"""Orgs, users, tokens, grants, caps, deposits, and the clock."""
+"""Orgs, users, tokens, grants, caps and deposits."""
 
 from msgspec.structs import replace
 
@@ -17,27 +17,6 @@ from parkade.core.steps.refusals import (
 )
 from parkade.core.units import bounds
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
-
-
-def open_epoch(world: World, command: commands.OpenEpoch, now_us: int) -> Decision:
-    """A new writer's first event; the installation keeps the id of its first."""
-    installation = world.records.installation or command.installation
-    assert installation and command.lineage, "a journal's ids are drawn before it is opened"
-    return (
-        events.EpochOpened(
-            at_us=now_us,
-            epoch=world.records.epoch + 1,
-            installation=installation,
-            lineage=command.lineage,
-        ),
-    )
-
-
-def confirm_clock(world: World, now_us: int) -> Decision:
-    """Clearing goes on after a jump of the clock."""
-    if not world.records.is_clock_doubted:
-        return ()
-    return (events.ClockConfirmed(at_us=now_us),)
 
 
 def create_org(world: World, command: commands.CreateOrg, now_us: int) -> Decision:

@@ -34,18 +34,22 @@ def earmark_micros(market: Market, workload: Workload) -> int:
     keeps its seats."""
     limit = workload.spec.limit_price_micros
     assert limit is not None, "only spot workloads have an earmark"
-    span_us = earmark_span_us(market)
     attempt = workload.attempt
-    if attempt is not None and attempt.started_us is not None and attempt.stop is None:
-        span_us -= market.terms.start_grace_us
-    assert span_us > 0
-    return ceil_div(limit * workload.gpus * span_us, MICROSECONDS_PER_HOUR)
+    has_started = attempt is not None and attempt.started_us is not None and attempt.stop is None
+    return bid_earmark_micros(market, limit, workload.gpus, has_started=has_started)
 
 
-def earmark_span_us(market: Market) -> int:
-    """Clearing interval + notice + kill + start grace."""
+def bid_earmark_micros(
+    market: Market, limit_micros: int, gpus: int, *, has_started: bool = False
+) -> int:
+    """The earmark of a bid of `limit_micros` per GPU-hour, rounded up: over the clearing interval,
+    notice and kill, and until it has started the start grace."""
     terms = market.terms
-    return terms.clearing_interval_us + terms.notice_us + terms.kill_us + terms.start_grace_us
+    span_us = terms.clearing_interval_us + terms.notice_us + terms.kill_us
+    if not has_started:
+        span_us += terms.start_grace_us
+    assert span_us > 0
+    return ceil_div(limit_micros * gpus * span_us, MICROSECONDS_PER_HOUR)
 
 
 def committed_micros(world: World, workload: Workload, now_us: int) -> int:
@@ -82,9 +86,15 @@ def leaving_micros(workload: Workload, now_us: int) -> int:
 
 def _rest_of_window(market: Market, workload: Workload, now_us: int) -> int:
     assert workload.must_end_us is not None and workload.agreed_price_micros is not None
-    rest_us = max(0, workload.must_end_us + market.terms.leave_us - now_us)
     rate = workload.agreed_price_micros * workload.gpus
-    return ceil_div(rate * rest_us, MICROSECONDS_PER_HOUR)
+    return window_micros(market, rate, now_us=now_us, must_end_us=workload.must_end_us)
+
+
+def window_micros(market: Market, rate_micros: int, *, now_us: int, must_end_us: int) -> int:
+    """What on-demand at a rate per hour still costs at most until it is killed after the end of
+    its window, rounded up."""
+    rest_us = max(0, must_end_us + market.terms.leave_us - now_us)
+    return ceil_div(rate_micros * rest_us, MICROSECONDS_PER_HOUR)
 
 
 def available_micros(world: World, org: str, now_us: int) -> int:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from parkade.core.ledger.accounts import Transfer, TransferKind
+from parkade.core.ledger.accounts import Transfer
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import DAY_US
@@ -10,7 +10,8 @@ from parkade.core.workloads.workload import Attempt, Rate, Workload
 
 
 def move_money(world: World, event: events.MoneyMoved) -> None:
-    assert not any(map(_is_paid_by_user, event.transfers)), "use is posted with its workload"
+    is_use = any(transfer.kind.is_paid_by_user for transfer in event.transfers)
+    assert not is_use, "use is posted with its workload"
     post(world, event.transfers)
 
 
@@ -41,7 +42,7 @@ def _spend(world: World, event: events.UsePosted | events.WithdrawalCharged) -> 
     if event.market is not None:
         world.records.owed.setdefault(event.market, {}).update(event.owed)
     workload = world.records.workloads[event.workload]
-    paid = sum(transfer.micros for transfer in event.transfers if _is_paid_by_user(transfer))
+    paid = sum(transfer.micros for transfer in event.transfers if transfer.kind.is_paid_by_user)
     spent = world.records.spent_by_user
     spent[workload.user] = spent.get(workload.user, 0) + paid
     return replace(workload, spent_micros=workload.spent_micros + paid)
@@ -55,10 +56,6 @@ def rates_from(rates: tuple[Rate, ...], from_us: int) -> tuple[Rate, ...]:
             first = place
     assert rates[first:] or not rates, "the rate in force is always kept"
     return rates[first:]
-
-
-def _is_paid_by_user(transfer: Transfer) -> bool:
-    return transfer.kind in (TransferKind.USAGE, TransferKind.MINIMUM_CHARGE)
 
 
 def _note_use(world: World, workload: Workload, attempt: Attempt, event: events.UsePosted) -> None:

@@ -125,7 +125,6 @@ class _Changes:
             self._compare_claim(line)
             return
         workload = self._world.records.workloads[line.demand]
-        assert not workload.phase.is_ended, f"{line.demand} took part in a clearing after its end"
         match line.change:
             case Change.KEEP:
                 self._keep(workload, line)

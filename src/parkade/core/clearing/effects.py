@@ -1,4 +1,8 @@
-"""The effect of a clearing."""
+"""The effect of a clearing.
+
+A price above the limit of the bid stops the process here. A bid may be lowered later, and its
+price stands until the next clearing: only here do both belong to one instant.
+"""
 
 from msgspec.structs import replace
 
@@ -7,6 +11,7 @@ from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.changes import put_market, step, vacate
 from parkade.core.workloads.life import Phase, Why
+from parkade.core.workloads.workload import Rate, Workload
 
 
 def clear(world: World, event: events.Cleared) -> None:
@@ -82,6 +87,8 @@ def _win(world: World, won: events.Won, at_us: int) -> None:
         )
         return
     workload = world.records.workloads[won.demand.workload]
+    for rate in won.promise.rates:
+        _assert_within_limit(workload, rate)
     phase = workload.phase if workload.attempt is not None else Phase.PLACED
     step(
         world,
@@ -101,6 +108,7 @@ def _win(world: World, won: events.Won, at_us: int) -> None:
 def _reprice(world: World, repriced: events.Repriced) -> None:
     workload = world.records.workloads[repriced.workload]
     attempt, promise = workload.attempt, workload.promise
+    _assert_within_limit(workload, repriced.rate)
     if promise is not None:
         promise = replace(promise, rates=(repriced.rate,))
     else:
@@ -109,6 +117,13 @@ def _reprice(world: World, repriced: events.Repriced) -> None:
     world.put_workload(
         replace(workload, attempt=attempt, promise=promise, price_set_by=repriced.price_set_by)
     )
+
+
+def _assert_within_limit(workload: Workload, rate: Rate) -> None:
+    """Invariant 14: what has a limit pays at most that."""
+    limit = workload.spec.limit_price_micros
+    is_within = limit is None or 0 <= rate.price_micros <= limit
+    assert is_within, f"{workload.workload} would pay {rate.price_micros}, its limit is {limit}"
 
 
 def _wait(world: World, waiting: events.Waiting, at_us: int) -> None:

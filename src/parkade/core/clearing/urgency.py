@@ -71,11 +71,22 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.BudgetNoted()
             | events.Cleared()
             | events.Forgotten()
+            | events.UsePosted()
+            | events.WithdrawalCharged()
+            | events.MoneyMoved()
+            | events.ReservationPaid()
+            | events.OrgCreated()
+            | events.UserCreated()
+            | events.TokenAdded()
+            | events.TokenRevoked()
+            | events.GrantSet()
+            | events.CapSet()
+            | events.EpochOpened()
+            | events.ClockJumped()
+            | events.ClockConfirmed()
         ):
             return ()
         case _:
-            if isinstance(event, events.ServerEvent | events.AccountEvent | events.MoneyEvent):
-                return ()
             assert_never(event)
 
 

@@ -46,6 +46,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """When it was last seen free; turnaround counts from here. 0: never held."""
 
     draining_us: int | None = None
+    drain_reason: str | None = None
     """Since when an operator empties it; once it is empty it may be removed. None: in use."""
 
     @property

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from parkade.core.accounts import decisions as accounts
 from parkade.core.clearing.changes import run_clearing
+from parkade.core.epoch import decisions as epoch
 from parkade.core.leasing import decisions as leasing
 from parkade.core.nodes import decisions as nodes
 from parkade.core.nodes import pools, terms
@@ -49,9 +50,9 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
         case commands.Release():
             return running.release(world, command, now_us)
         case commands.OpenEpoch():
-            return accounts.open_epoch(world, command, now_us)
+            return epoch.open_epoch(world, command, now_us)
         case commands.ConfirmClock():
-            return accounts.confirm_clock(world, now_us)
+            return epoch.confirm_clock(world, now_us)
         case commands.CreateOrg():
             return accounts.create_org(world, command, now_us)
         case commands.CreateUser():

@@ -5,6 +5,7 @@ from typing import assert_never
 from parkade.core.accounts import effects as accounts
 from parkade.core.billing import effects as billing
 from parkade.core.clearing import effects as clearing
+from parkade.core.epoch import effects as epoch
 from parkade.core.leasing import effects as leasing
 from parkade.core.nodes import effects as nodes
 from parkade.core.running import effects as running
@@ -41,15 +42,11 @@ def evolve(world: World, event: events.AnyEvent) -> None:
         case events.BidChanged():
             running.change_bid(world, event)
         case events.EpochOpened():
-            assert event.epoch == world.records.epoch + 1
-            world.records.epoch = event.epoch
-            world.records.lineage = event.lineage
-            if world.records.installation is None:
-                world.records.installation = event.installation
+            epoch.open_epoch(world, event)
         case events.ClockJumped():
-            world.records.is_clock_doubted = True
+            epoch.doubt_clock(world)
         case events.ClockConfirmed():
-            world.records.is_clock_doubted = False
+            epoch.confirm_clock(world)
         case events.PoolOpened():
             nodes.open_pool(world, event)
         case events.NodesAdded():

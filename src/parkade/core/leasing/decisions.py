@@ -6,12 +6,13 @@ from parkade.core.reservations.calendar import shape_for
 from parkade.core.reservations.reservation import Claim, Lending, Reservation, ReservationState
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import sellable, the_market
+from parkade.core.steps.capacity import sellable, the_market, unheard_pools
 from parkade.core.steps.refusals import (
     Decision,
     already_exists,
     bad_name,
     invalid,
+    some_of,
 )
 from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
@@ -36,7 +37,10 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
     free = sellable(world, market, window)
     shape = shape_for(free, command.nodes)
     if shape is None:
-        left = ", ".join(f"{fabric} {nodes}" for fabric, nodes in free.items())
+        left = ", ".join(f"{fabric} {nodes}" for fabric, nodes in free.items()) or "none"
+        unheard = unheard_pools(world)
+        if unheard:
+            left += f" (no agent of {some_of(sorted(unheard))} was ever heard)"
         return Refusal(
             reason=Reason.NO_CAPACITY,
             detail=f"nodes that can be sold over the whole window: {left}; ask for fewer,"

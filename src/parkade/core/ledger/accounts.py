@@ -1,7 +1,8 @@
 """Double entry in whole micro-units: every transfer takes from one account and gives to another.
 
 `external` stands for the world outside and is the only account that may be negative; the sum of
-all balances is zero after every event.
+all balances is zero after every event. Besides it and `operator`, each org has `org/NAME` and each
+market `clearing/NAME`: only this module makes or parses these names.
 """
 
 import enum
@@ -23,6 +24,18 @@ def clearing_account(market: str) -> str:
     return f"clearing/{market}"
 
 
+def org_of(account: str) -> str | None:
+    """The org whose account it is, None where it is no org's."""
+    kind, _, name = account.partition("/")
+    return name if kind == "org" else None
+
+
+def market_of(account: str) -> str | None:
+    """The market whose charges wait there, None where it is no market's account."""
+    kind, _, name = account.partition("/")
+    return name if kind == "clearing" else None
+
+
 class TransferKind(enum.StrEnum):
     """What a transfer was for."""
 
@@ -34,6 +47,11 @@ class TransferKind(enum.StrEnum):
     FEE = "fee"
     CREDIT = "credit"
     GRANT = "grant"
+
+    @property
+    def is_paid_by_user(self) -> bool:
+        """Whether it counts against `max_spend` and the user's cap: what a workload costs."""
+        return self in (TransferKind.USAGE, TransferKind.MINIMUM_CHARGE)
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):

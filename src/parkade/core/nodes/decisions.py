@@ -10,6 +10,7 @@ from parkade.core.steps.refusals import (
     Decision,
     conflict,
     not_found,
+    some_of,
 )
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
@@ -28,7 +29,7 @@ def is_drained(world: World, node: Node) -> bool:
 def drain_node(world: World, command: commands.DrainNode, now_us: int) -> Decision:
     """No new work there; workloads get the market's notice and are seated elsewhere if they can be.
     A claim stays until its owner gives it up."""
-    node = world.records.nodes.get(command.node)
+    node = world.node(command.node)
     if node is None:
         return not_found("node", command.node)
     if node.draining_us is not None:
@@ -50,7 +51,7 @@ def drain_node(world: World, command: commands.DrainNode, now_us: int) -> Decisi
 
 def undrain_node(world: World, command: commands.UndrainNode, now_us: int) -> Decision:
     """The node takes work again; notices that were given stand."""
-    node = world.records.nodes.get(command.node)
+    node = world.node(command.node)
     if node is None:
         return not_found("node", command.node)
     if node.draining_us is None:
@@ -60,7 +61,7 @@ def undrain_node(world: World, command: commands.UndrainNode, now_us: int) -> De
 
 def remove_node(world: World, command: commands.RemoveNode, now_us: int) -> Decision:
     """Only drained nodes that no reservation needs are removed."""
-    node = world.records.nodes.get(command.node)
+    node = world.node(command.node)
     if node is None:
         return not_found("node", command.node)
     if not is_drained(world, node):
@@ -83,15 +84,30 @@ def needed_by_calendar(world: World, leaving: list[Node], now_us: int) -> Refusa
             buffer = world.records.markets[market].terms.buffer_nodes if peak else 0
             if world.sizes[market][fabric] - going < peak + buffer:
                 return conflict(
-                    f"reservations and on-demand were sold {peak} nodes of fabric {fabric!r}"
-                    f" (buffer {buffer}); they end first"
+                    f"{some_of(_holders(world, market, fabric))} hold up to {peak} nodes of fabric"
+                    f" {fabric!r} beside a buffer of {buffer}; they end first"
                 )
     return None
 
 
+def _holders(world: World, market: str, fabric: str) -> list[str]:
+    """Reservations and on-demand to which nodes of a fabric were sold."""
+    rights = [
+        right.reservation
+        for right in world.records.reservations.values()
+        if right.market == market and not right.state.is_over and fabric in dict(right.shape)
+    ]
+    return rights + [
+        name
+        for name in world.live
+        if world.records.workloads[name].market == market
+        and world.records.workloads[name].fabric == fabric
+    ]
+
+
 def fail_node(world: World, command: commands.FailNode, now_us: int) -> Decision:
     """Out of play at once; every attempt with a seat there is broken and will be healed."""
-    node = world.records.nodes.get(command.node)
+    node = world.node(command.node)
     if node is None:
         return not_found("node", command.node)
     if node.health is Health.FAILED:
@@ -115,7 +131,7 @@ def fail_node(world: World, command: commands.FailNode, now_us: int) -> Decision
 
 def restore_node(world: World, command: commands.RestoreNode, now_us: int) -> Decision:
     """Back in play; refused while something of a broken attempt still runs there."""
-    node = world.records.nodes.get(command.node)
+    node = world.node(command.node)
     if node is None:
         return not_found("node", command.node)
     if node.health is Health.HEALTHY:
@@ -131,7 +147,7 @@ def restore_node(world: World, command: commands.RestoreNode, now_us: int) -> De
 
 def cordon_node(world: World, command: commands.CordonNode, now_us: int) -> Decision:
     """No new work there, in the asker's name; twice is once."""
-    node = world.records.nodes.get(command.node)
+    node = world.node(command.node)
     if node is None:
         return not_found("node", command.node)
     holder = command.by or "server"
@@ -143,7 +159,7 @@ def cordon_node(world: World, command: commands.CordonNode, now_us: int) -> Deci
 
 def uncordon_node(world: World, command: commands.UncordonNode, now_us: int) -> Decision:
     """The asker's own cordon is lifted; another holder's stays."""
-    node = world.records.nodes.get(command.node)
+    node = world.node(command.node)
     if node is None:
         return not_found("node", command.node)
     holder = command.by or "server"

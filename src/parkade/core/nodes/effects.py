@@ -34,23 +34,33 @@ def _take_nodes(world: World, opened: Market | None, nodes: tuple[Node, ...]) ->
 
 def drain_node(world: World, event: events.NodeDraining) -> None:
     assert world.records.nodes[event.node].draining_us is None
-    put_node(world, event.node, draining_us=event.at_us)
+    put_node(world, event.node, draining_us=event.at_us, drain_reason=event.reason)
 
 
 def undrain_node(world: World, event: events.NodeUndrained) -> None:
     assert world.records.nodes[event.node].draining_us is not None
-    put_node(world, event.node, draining_us=None)
+    put_node(world, event.node, draining_us=None, drain_reason=None)
 
 
 def remove_node(world: World, event: events.NodeRemoved) -> None:
     assert world.records.nodes[event.node].draining_us is not None, "drained first, then removed"
-    world.drop_node(event.node)
+    _drop_nodes(world, [event.node])
+
+
+def _drop_nodes(world: World, names: list[str]) -> None:
+    """Nodes leave, and fabrics with their last node."""
+    markets = {world.records.nodes[name].market: None for name in names}
+    for name in names:
+        world.drop_node(name)
+    for market in markets:
+        sizes = world.sizes[market]
+        fabrics = tuple(it for it in world.records.markets[market].fabrics if it in sizes)
+        put_market(world, market, fabrics=fabrics)
 
 
 def close_pool(world: World, event: events.PoolClosed) -> None:
     """Cost grows with the nodes of all pools."""
-    for node in [it.node for it in world.records.nodes.values() if it.pool == event.pool]:
-        world.drop_node(node)
+    _drop_nodes(world, [it.node for it in world.records.nodes.values() if it.pool == event.pool])
     for market in event.markets:
         del world.records.markets[market]
         world.sizes.pop(market, None)

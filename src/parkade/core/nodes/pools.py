@@ -14,6 +14,7 @@ from parkade.core.steps.refusals import (
     conflict,
     invalid,
     not_found,
+    some_of,
 )
 from parkade.core.units import bounds
 from parkade.core.units.names import GPU_MODEL, NAME, NODE_NAME, same_host
@@ -178,9 +179,7 @@ def close_pool(world: World, command: commands.ClosePool, now_us: int) -> Decisi
     nodes = [node for node in world.records.nodes.values() if node.pool == command.pool]
     busy = [node.node for node in nodes if not is_drained(world, node)]
     if busy:
-        return conflict(
-            f"{len(busy)} nodes are not drained ({', '.join(busy[:3])}, …); drain them first"
-        )
+        return conflict(f"not drained yet: {some_of(busy)}; drain them first")
     if (refusal := needed_by_calendar(world, nodes, now_us)) is not None:
         return refusal
     left = {node.market for node in world.records.nodes.values() if node.pool != command.pool}
@@ -206,11 +205,7 @@ def _forgotten_with(
     live = [it.workload for it in workloads if not it.phase.is_ended]
     owed = [it.reservation for it in rights if not it.state.is_over]
     if live or owed:
-        named = ", ".join([*live, *owed][:3])
-        return conflict(
-            f"{len(live)} workloads and {len(owed)} reservations of this market are not over"
-            f" ({named}, …); cancel or end them first"
-        )
+        return conflict(f"not over yet in this market: {some_of([*live, *owed])}; end them first")
     return tuple(it.workload for it in workloads), tuple(it.reservation for it in rights)
 
 

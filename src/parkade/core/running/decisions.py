@@ -4,8 +4,9 @@ from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import (
     allowance_micros,
     available_micros,
+    bid_earmark_micros,
     committed_micros,
-    earmark_span_us,
+    window_micros,
 )
 from parkade.core.fleet.market import Market
 from parkade.core.running.promises import withdrawal_charge
@@ -15,7 +16,7 @@ from parkade.core.steps.capacity import has_one_pool, sellable, the_market
 from parkade.core.steps.notices import FINAL_CAUSES, order_stop
 from parkade.core.steps.refusals import Decision, denied, invalid, not_found
 from parkade.core.units import bounds
-from parkade.core.units.money import MICROSECONDS_PER_HOUR, format_amount
+from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.life import Cause, Phase, Why
@@ -34,10 +35,10 @@ def submit(world: World, command: commands.Submit, now_us: int) -> Decision:
 
 def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Refusal:
     """The record that a submission becomes, or why not."""
-    market = the_market(world, command.market, instance_type=command.spec.instance_type)
+    spec = command.spec
+    market = the_market(world, command.market, instance_type=spec.instance_type, gpus=spec.gpus)
     if isinstance(market, Refusal):
         return market
-    spec = command.spec
     if (refusal := _bad_shape(world, market, spec)) is not None:
         return refusal
     if (refusal := _bad_terms(market, spec)) is not None:
@@ -110,7 +111,7 @@ def _bad_shape(world: World, market: Market, spec: Spec) -> Refusal | None:
         )
     sizes = world.sizes[market.market]
     is_one_fabric = spec.interconnect is Interconnect.FABRIC
-    most = max(sizes.values()) if is_one_fabric else sum(sizes.values())
+    most = max(sizes.values(), default=0) if is_one_fabric else sum(sizes.values())
     if not 1 <= spec.nodes <= most:
         return Refusal(
             reason=Reason.TOO_LARGE,
@@ -177,7 +178,7 @@ def _on_demand_fabric(
             field="nodes",
         )
     rate = market.terms.pay_as_you_go_micros * spec.total_gpus
-    cost = rate * (must_end_us + market.terms.leave_us - now_us) // MICROSECONDS_PER_HOUR + 1
+    cost = window_micros(market, rate, now_us=now_us, must_end_us=must_end_us)
     available = available_micros(world, command.org, now_us)
     if available < cost:
         return Refusal(
@@ -205,8 +206,7 @@ def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | 
     most = spec.max_spend_micros
     if most is None:
         return None
-    rate = limit_micros * spec.total_gpus
-    least = rate * earmark_span_us(market) // MICROSECONDS_PER_HOUR + 1
+    least = bid_earmark_micros(market, limit_micros, spec.total_gpus)
     if most < least:
         return invalid(
             "max_spend",

@@ -87,7 +87,7 @@ def _after(workload: Workload, event: events.UsePosted | None) -> Workload:
     """The workload with what an event charges it counted as spent."""
     assert event is None or event.workload == workload.workload
     transfers = () if event is None else event.transfers
-    paid = sum(it.micros for it in transfers if it.credit.startswith("clearing/"))
+    paid = sum(it.micros for it in transfers if it.kind.is_paid_by_user)
     return replace(workload, spent_micros=workload.spent_micros + paid)
 
 

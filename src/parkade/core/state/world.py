@@ -14,6 +14,7 @@ from parkade.core.ledger.accounts import Ledger
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
 from parkade.core.state.people import Org, Token, User
+from parkade.core.units.names import same_host
 from parkade.core.workloads.workload import Workload
 
 SNAPSHOT_VERSION = 2
@@ -82,6 +83,14 @@ class World:
         for workload in records.workloads.values():
             self._index_workload(workload)
 
+    def node(self, name: str) -> Node | None:
+        """The node of that name in whatever case. A name in another case costs a look at all."""
+        exact = self.records.nodes.get(name)
+        if exact is not None:
+            return exact
+        host = same_host(name)
+        return next((it for it in self.records.nodes.values() if same_host(it.node) == host), None)
+
     def put_new_node(self, node: Node) -> None:
         """Stores the record of a node that did not exist."""
         assert node.node not in self.records.nodes
@@ -95,7 +104,10 @@ class World:
         assert not self.held_on[name] and not self.promised_on[name]
         node = self.records.nodes.pop(name)
         del self.held_on[name], self.promised_on[name]
-        self.sizes[node.market][node.fabric] -= 1
+        sizes = self.sizes[node.market]
+        sizes[node.fabric] -= 1
+        if not sizes[node.fabric]:
+            del sizes[node.fabric]
 
     def pool_of(self, seats: tuple[Seat, ...]) -> Pool | None:
         """The pool of an attempt's or a promise's seats, which are all in one; None without."""

@@ -12,10 +12,10 @@ MOST_NAMED = 10
 
 
 def the_market(
-    world: World, name: str | None, *, instance_type: str | None = None
+    world: World, name: str | None, *, instance_type: str | None = None, gpus: int = 0
 ) -> Market | Refusal:
     """The market of that name; where none is named, the only one that has the instance type (or
-    GPU model) asked for."""
+    GPU model) asked for, in nodes of so many GPUs."""
     markets = world.records.markets
     if name is not None:
         return markets.get(name) or not_found("market", name)
@@ -25,13 +25,15 @@ def the_market(
         return next(iter(markets.values()))
     kinds = ((market, market.instance_type) for market in markets.values())
     fitting = [
-        market for market, kind in kinds if instance_type in (None, kind.name, kind.gpu_model)
+        market
+        for market, kind in kinds
+        if instance_type in (None, kind.name, kind.gpu_model) and gpus <= kind.gpus_per_node
     ]
     if len(fitting) == 1:
         return fitting[0]
     names = ", ".join(sorted(market.market for market in fitting or markets.values())[:MOST_NAMED])
-    what = "have this instance type" if fitting else "are open"
-    detail = f"several markets {what}; name one of them: {names}"
+    what = "have such nodes" if fitting else "are open, none with such nodes"
+    detail = f"no market was named, and several {what}; name one: {names}"
     return Refusal(reason=Reason.INVALID, detail=detail, field="market")
 
 
@@ -62,11 +64,28 @@ def sold(world: World, market: Market) -> tuple[Sold, ...]:
 
 
 def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
-    """Nodes of each fabric that may still be sold over a whole window."""
+    """Nodes of each fabric that may still be sold over a whole window: none of a pool whose agent
+    is overdue and was never heard. Cost grows with what is sold, and with the nodes while there is
+    such a pool."""
     assert window.end_us is None or window.start_us < window.end_us
-    return room(
+    free = room(
         sold(world, market),
         world.sizes[market.market],
         buffer_nodes=market.terms.buffer_nodes,
         window=window,
+    )
+    unheard = unheard_pools(world)
+    if unheard:
+        for node in world.records.nodes.values():
+            if node.market == market.market and node.pool in unheard:
+                free[node.fabric] = 0
+    return free
+
+
+def unheard_pools(world: World) -> frozenset[str]:
+    """Pools whose agent should have been heard by now and never was."""
+    return frozenset(
+        pool.pool
+        for pool in world.records.pools.values()
+        if pool.first_heard_us is None and not pool.is_reachable
     )

@@ -1,0 +1,1 @@
+"""The epochs of writers, and the clock that they trust."""

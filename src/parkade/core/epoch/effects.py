@@ -1,0 +1,23 @@
+"""Effects on the epoch and on the trust in the clock."""
+
+from parkade.core.state import events
+from parkade.core.state.world import World
+
+
+def open_epoch(world: World, event: events.EpochOpened) -> None:
+    """Epochs count up by one; the installation keeps the id that its first epoch gave it."""
+    assert event.epoch == world.records.epoch + 1, "an epoch was left out or repeated"
+    world.records.epoch = event.epoch
+    world.records.lineage = event.lineage
+    if world.records.installation is None:
+        world.records.installation = event.installation
+
+
+def doubt_clock(world: World) -> None:
+    """No clearing runs from here on until a person confirms the clock."""
+    world.records.is_clock_doubted = True
+
+
+def confirm_clock(world: World) -> None:
+    """Clearings may run again."""
+    world.records.is_clock_doubted = False

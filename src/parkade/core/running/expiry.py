@@ -1,0 +1,49 @@
+"""A workload's end by the clock: its notice in time before it, and the end of its record."""
+
+from parkade.core.billing.charges import Postings
+from parkade.core.running.promises import withdrawal_charge
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.steps.notices import FINAL_CAUSES, order_stop
+from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.workload import Workload
+
+
+def expiry_due_us(world: World, workload: Workload) -> int | None:
+    """When a workload that must end gets its notice; at its end where nothing runs."""
+    must_end_us = workload.must_end_us
+    if must_end_us is None or workload.phase.is_ended:
+        return None
+    attempt = workload.attempt
+    if attempt is None:
+        return must_end_us
+    terms = world.records.markets[workload.market].terms
+    due_us = must_end_us - terms.notice_us - terms.kill_us
+    due_us = max(due_us, attempt.ordered_us)
+    has_to_end = attempt.stop is not None and attempt.stop.cause in FINAL_CAUSES
+    return None if has_to_end else due_us
+
+
+def expire(world: World, workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:
+    """Its notice, or its end where nothing runs; a promise that displaced others is charged."""
+    assert workload.must_end_us is not None and at_us <= workload.must_end_us
+    charge = withdrawal_charge(world, workload, Postings(world), at_us)
+    if workload.attempt is not None:
+        return (*charge, order_stop(world, workload, Cause.EXPIRED, at_us=at_us))
+    change = events.PhaseChanged(
+        at_us=at_us, workload=workload.workload, phase=Phase.EXPIRED, why=Why.MAX_DURATION
+    )
+    return (*charge, change)
+
+
+def forget_due_us(world: World, workload: Workload) -> int | None:
+    """When the record of a workload that ended leaves the world; None before its end."""
+    if workload.ended_us is None:
+        return None
+    assert workload.phase.is_ended
+    return workload.ended_us + world.records.markets[workload.market].terms.retention_us
+
+
+def forget(workload: str, at_us: int) -> tuple[events.AnyEvent, ...]:
+    """Its record leaves the world; the journal keeps it."""
+    return (events.Forgotten(at_us=at_us, workloads=(workload,), reservations=()),)
