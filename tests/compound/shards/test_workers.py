@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from parkade.compound.run.budget import Budget
@@ -206,3 +208,44 @@ def test_other_questions_are_refused(farm: Farm) -> None:
     farm.questions.write_text(farm.questions.read_text() + '{"prompt": "one more: 1"}\n')
     with pytest.raises(FolderError, match="other questions"):
         farm.prepare()
+
+
+def test_a_budget_of_money_holds_over_killed_workers(
+    farm: Farm, workers: list["subprocess.Popen[str]"]
+) -> None:
+    """A call costs 4 micro-units and at most 100 or so, by the bytes of its prompt."""
+    budget = Budget(micros=1_500)
+    farm.prepare(shard_size=5, budget=budget)
+    workers.append(first := farm.worker("--lease", "1", pause=0.01))
+    until(lambda: sum(farm.called().values()) >= 40)
+    first.kill()
+    first.wait()
+    assert ends(farm.worker("--lease", "1"))[0] == 0
+    state = farm.state()
+    assert budget.holds(state.committed)
+    assert 4 * sum(farm.called().values()) <= 1_500
+    assert 0 < state.left() < 12
+
+
+def test_each_worker_has_a_model_server_of_its_own_and_ends_it(farm: Farm) -> None:
+    mock = Path(__file__).parents[1] / "models" / "mock_server.py"
+    farm.network.write_text(
+        f"server: {{command: '{sys.executable} {mock} {{port}}', "
+        "ready: 'http://127.0.0.1:{port}/health', timeout: 100}\n"
+        "models: {m: {url: 'http://127.0.0.1:{port}/v1', model: mock, max_tokens: 9}}\n"
+        "network: E@m\n"
+    )
+    farm.prepare(shard_size=3)
+    pair = [farm.worker() for _ in range(2)]
+    assert [ends(each)[0] for each in pair] == [0, 0]
+    answers = [row["answer"] for row in farm.results()]
+    assert answers == [f"mock says: times 7: {n}" for n in range(1, QUESTIONS + 1)]
+    left = [each for each in psutil.process_iter() if str(mock) in _words(each)]
+    assert left == []
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

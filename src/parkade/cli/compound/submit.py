@@ -1,4 +1,4 @@
-"""`parkade compound submit`: a network over questions as a preemptible workload."""
+"""`parkade compound submit`: a network over questions as a spot workload."""
 
 import shlex
 import sys

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from parkade.compound.shards.worker import Ending, Terms
+    from parkade.compound.shards.holding import Terms
+    from parkade.compound.shards.worker import Ending
 
 _SAYS = {
     "done": "all shards are done",
@@ -30,7 +31,8 @@ def worker(
 
     from parkade.cli.compound.failing import EXIT_SAVED, failing
     from parkade.compound.run.running import fast_loop
-    from parkade.compound.shards.worker import Ending, Terms
+    from parkade.compound.shards.holding import Terms
+    from parkade.compound.shards.worker import Ending
 
     terms = Terms(lease_s=lease, drain_s=drain, width=width)
     with failing(as_json=False), asyncio.Runner(loop_factory=fast_loop()) as runner:

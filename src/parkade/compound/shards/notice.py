@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 LEAVE_S = 1.0
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _Deadline(msgspec.Struct, frozen=True):
     deadline_us: int
 
 
@@ -68,7 +68,7 @@ class Notice:
         """At most `drain_s`, and less where the deadline is nearer."""
         try:
             content = b"" if self._file is None else self._file.read_bytes()
-            deadline_us = msgspec.json.decode(content, type=_Told).deadline_us
+            deadline_us = msgspec.json.decode(content, type=_Deadline).deadline_us
         except (OSError, msgspec.DecodeError):
             return self._drain_s
         return max(0.0, min(self._drain_s, deadline_us / 1e6 - time.time() - LEAVE_S))
