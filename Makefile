@@ -51,7 +51,7 @@ demo: $(STAMP) ## a day in a small marketplace
 million: $(STAMP) ## one question, a million candidates: 5 to 20 minutes, goes on where it was
 	$(BIN)/python -m examples.million.solve build/million --programs 1000000
 
-demo-compound: $(STAMP) ## verified best of K: factoring, with and without the verifier
+demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preempted workload
 	$(BIN)/python examples/factoring_network/demo.py
 
 bench: $(STAMP) ## the benchmarks

@@ -42,13 +42,32 @@ def draw(named: Parameters, products: Products, samples: int, seed: int) -> tupl
     chance = np.random.default_rng([seed, 2])
     drawn: list[tuple[Array, Array]] = []
     for start in range(0, len(products.n), PRODUCTS_AT_ONCE):
-        inputs = features(products.n[start : start + PRODUCTS_AT_ONCE])
-        rows = np.repeat(np.arange(len(inputs)), samples)
-        one = _pick(smaller_scores(named, inputs), rows, chance)
-        for_all = larger_scores_for_all(named, inputs).reshape(-1, PRIME_COUNT)
-        other = _pick(for_all, rows * PRIME_COUNT + one, chance)
-        drawn.append((one.reshape(-1, samples), other.reshape(-1, samples)))
+        part = products.at(slice(start, start + PRODUCTS_AT_ONCE))
+        drawn.append(_draw_part(named, part, samples, chance))
     return np.concatenate([p for p, _ in drawn]), np.concatenate([q for _, q in drawn])
+
+
+def draw_part(
+    named: Parameters, products: Products, part: int, samples: int, seed: int
+) -> tuple[Array, Array]:
+    """What `draw` draws for its `part`-th `PRODUCTS_AT_ONCE` products, without the ones before."""
+    bits = np.random.PCG64(np.random.SeedSequence([seed, 2]))
+    # Each guess takes one number for p and one for q.
+    bits.advance(2 * PRODUCTS_AT_ONCE * samples * part)
+    start = part * PRODUCTS_AT_ONCE
+    some = products.at(slice(start, start + PRODUCTS_AT_ONCE))
+    return _draw_part(named, some, samples, np.random.Generator(bits))
+
+
+def _draw_part(
+    named: Parameters, products: Products, samples: int, chance: np.random.Generator
+) -> tuple[Array, Array]:
+    inputs = features(products.n)
+    rows = np.repeat(np.arange(len(inputs)), samples)
+    one = _pick(smaller_scores(named, inputs), rows, chance)
+    for_all = larger_scores_for_all(named, inputs).reshape(-1, PRIME_COUNT)
+    other = _pick(for_all, rows * PRIME_COUNT + one, chance)
+    return one.reshape(-1, samples), other.reshape(-1, samples)
 
 
 def _pick(scores: Array, rows: Array, chance: np.random.Generator) -> Array:

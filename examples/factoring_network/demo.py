@@ -1,14 +1,16 @@
 """`make demo-compound`: verified best of K on products that the generator never saw.
 
 It trains the generator of `examples/factoring` (about 36 CPU-seconds) or loads the weights of an
-earlier run, draws 1,000 candidates of each held-out product, and prints the table. numpy is all it
-needs; it opens no connection.
+earlier run, draws 1,000 candidates of each held-out product, and prints the table. Then the same
+batch is a workload on a marketplace of its own (`marketplace`), is preempted in the middle, and the
+same table comes out. numpy and Parkade are all it needs; connections stay on this machine.
 """
 
 import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +25,10 @@ import msgspec
 from examples.factoring.archive import Unreadable
 from examples.factoring.arguments import whole
 from examples.factoring.model import Parameters
-from examples.factoring.primes import all_products, split
+from examples.factoring.primes import Products, all_products, split
 from examples.factoring.sample import load
-from examples.factoring_network.table import PAPERS_SHARE, chart, measure, show
+from examples.factoring_network.marketplace import play
+from examples.factoring_network.table import PAPERS_SHARE, Found, chart, judge, measure, show
 from parkade.compound.plots.svg import svg
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,9 +36,14 @@ KS = (1, 3, 10, 20, 30, 100, 300, 1_000)
 FULL_STEPS = 30_000
 
 
+def weights_path(folder: Path, steps: int) -> Path:
+    """Where the weights of so many steps lie."""
+    return folder / f"weights-{steps}" / "weights.npz"
+
+
 def weights(folder: Path, steps: int) -> Parameters:
     """Those of an earlier run in this folder, else newly trained; a killed training goes on."""
-    path = folder / f"weights-{steps}" / "weights.npz"
+    path = weights_path(folder, steps)
     try:
         return load(path)
     except FileNotFoundError:
@@ -65,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     add("--samples", type=whole(1, 10**5), default=1_000, help="candidates a product")
     add("--products", type=whole(1, 1_544), default=1_544, help="of those held out")
     add("--seed", type=whole(0, 2**31), default=1, help="of the draws")
+    add("--no-marketplace", action="store_true", help="only the table")
     add("--json", action="store_true", help="print JSON instead of a table")
     return result
 
@@ -92,7 +101,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" {time.process_time() - began:.1f} CPU-s; plot: {path}."
         " A workload, not a factoring method: the rule needs no learning and is better."
     )
+    if not asked.no_marketplace:
+        on_the_marketplace(asked, named, products, found)
     return 0
+
+
+def on_the_marketplace(
+    asked: argparse.Namespace, named: Parameters, products: Products, expected: Found
+) -> None:
+    """The same batch as a preempted workload; the same table, or an error."""
+    print("\nThe same batch on a marketplace, preempted in the middle:", flush=True)
+    began = time.monotonic()
+    environment = {
+        "FACTORING_WEIGHTS": str(weights_path(asked.out, asked.steps).resolve()),
+        "FACTORING_PRODUCTS": str(asked.products),
+        "FACTORING_SAMPLES": str(asked.samples),
+        "FACTORING_SEED": str(asked.seed),
+    }
+    with tempfile.TemporaryDirectory(prefix="parkade-demo-") as folder:
+        drawn, told = play(Path(folder), products, environment)
+    print("\n".join(f"  {line}" for line in told))
+    ks = [column.k for column in expected.columns]
+    found = judge(named, products, ks, drawn)
+    print(show(found))
+    if found != expected:
+        raise SystemExit("the table of the workload is not the table of the run before")
+    print(f"The same table, to the last digit, in {time.monotonic() - began:.0f} s.")
 
 
 if __name__ == "__main__":

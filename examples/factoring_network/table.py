@@ -47,7 +47,15 @@ def measure(
     named: Parameters, products: Products, ks: Sequence[int], *, samples: int, seed: int
 ) -> Found:
     """Draw `samples` candidates of each product, check them, and fill the table."""
-    one, other = draw(named, products, samples, seed)
+    return judge(named, products, ks, draw(named, products, samples, seed))
+
+
+def judge(
+    named: Parameters, products: Products, ks: Sequence[int], drawn: tuple[Array, Array]
+) -> Found:
+    """The table of candidates that were drawn, here or elsewhere; each (products, samples)."""
+    one, other = drawn
+    samples = one.shape[1]
     right = [int(hits) for hits in verified(products, one, other).sum(axis=1)]
     pairs = pair_number(one, other)
     answers = pair_number(products.smaller, products.larger)

@@ -11,7 +11,7 @@ import pytest
 
 from examples.factoring.model import Parameters
 from examples.factoring.primes import PRIMES, all_products, split
-from examples.factoring.sample import draw, load
+from examples.factoring.sample import draw, draw_part, load
 from examples.factoring_network.chances import at_least_one, exact_chances, verified
 from examples.factoring_network.loop import keep_verified
 from tests.examples.programs import ROOT, clean_environment
@@ -26,7 +26,7 @@ def run(program: str, *words: object, folder: Path) -> subprocess.CompletedProce
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
     )
 
 
@@ -41,7 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Parameters:
         env=clean_environment(),
         check=True,
         capture_output=True,
-        timeout=110,
+        timeout=300,
     )
     return load(folder / "weights.npz")
 
@@ -91,7 +91,8 @@ def test_the_verified_row_follows_the_closed_form_and_the_vote_does_not(tmp_path
 
 
 def test_the_demo_prints_the_table_and_writes_the_plot(tmp_path: Path) -> None:
-    asked = ("--steps", 8, "--samples", 10, "--products", 30, "--out", tmp_path / "out")
+    sizes = ("--steps", 8, "--samples", 10, "--products", 30, "--no-marketplace")
+    asked = (*sizes, "--out", tmp_path / "out")
     done = run("demo.py", *asked, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "training the generator" in done.stderr
@@ -102,6 +103,25 @@ def test_the_demo_prints_the_table_and_writes_the_plot(tmp_path: Path) -> None:
     again = run("demo.py", *asked, folder=tmp_path)
     assert again.stderr == ""
     assert again.stdout.splitlines()[:9] == done.stdout.splitlines()[:9]
+
+
+def test_candidates_drawn_part_by_part_are_those_drawn_at_once(trained: Parameters) -> None:
+    products = HEAPS.test.at(slice(150))
+    one, other = draw(trained, products, 30, 5)
+    for part in reversed(range(3)):
+        rows = slice(64 * part, 64 * part + 64)
+        again = draw_part(trained, products, part, 30, 5)
+        assert (again[0] == one[rows]).all()
+        assert (again[1] == other[rows]).all()
+
+
+def test_on_the_marketplace_the_same_table_comes_out(tmp_path: Path) -> None:
+    asked = ("--steps", 50, "--samples", 150, "--products", 150, "--out", tmp_path / "out")
+    done = run("demo.py", *asked, folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lab's batch: 3 shards on 2 nodes" in done.stdout
+    assert "studio bids 9.00 for both nodes" in done.stdout
+    assert "The same table, to the last digit" in done.stdout
 
 
 def test_the_loop_keeps_verified_pairs_and_tells_its_intervals(tmp_path: Path) -> None:
@@ -130,7 +150,7 @@ def test_the_loop_prints_a_line_a_round(tmp_path: Path) -> None:
 
 README = (ROOT / "examples" / "factoring_network" / "README.md").read_text("utf-8")
 SMALL = {
-    "demo.py": ("--steps", "8", "--samples", "10", "--products", "20"),
+    "demo.py": ("--steps", "8", "--samples", "10", "--products", "20", "--no-marketplace"),
     "loop.py": ("--known", "300", "--steps", "8", "--samples", "3", "--rounds", "1"),
 }
 

@@ -76,7 +76,7 @@ def submit(
         "limit_price": limit,
         "max_spend": max_spend,
         "max_duration": max_duration,
-        "env": _env(env),
+        "env": variables(env),
         "env_file": env_file,
         "workdir": workdir,
         "checkpoint": _together(signal=checkpoint_signal, needs=checkpoint_needs),
@@ -90,7 +90,7 @@ def submit(
             show(client.plan(spec, market=market, org=org), _planned, as_json=as_json)
         else:
             answer = client.submit(spec, market=market, org=org, hold=hold)
-            show(answer, _submitted, as_json=as_json)
+            show(answer, print_submitted, as_json=as_json)
 
 
 def _command(words: list[str] | None) -> str | None:
@@ -122,7 +122,7 @@ def _name(command: list[str]) -> str:
     return kept[: WORKLOAD_NAME.longest].strip("-") or "job"
 
 
-def _env(pairs: list[str] | None) -> dict[str, str] | None:
+def variables(pairs: list[str] | None) -> dict[str, str] | None:
     if not pairs:
         return None
     wrong = [pair.partition("=")[0] for pair in pairs if "=" not in pair]
@@ -136,7 +136,7 @@ def _together(**parts: object) -> dict[str, object] | None:
     return given or None
 
 
-def _submitted(answer: "wire.Workload") -> None:
+def print_submitted(answer: "wire.Workload") -> None:
     from parkade.cli.screen import fields, say
 
     say(f"{answer.workload} {answer.name}: {answer.phase} in {answer.market}")

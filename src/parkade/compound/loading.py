@@ -12,8 +12,10 @@
     verifiers:
       tests: {function: "checks.py:passes"}
       number: {make: "package.module:Class", field: answer}   # a verifier object, with its fields
+      sum: {number: {relative: 0.01}}        # a short name, of those in `verify.short`
     functions:
       normal: "checks.py:normal"
+    server: {command: …, ready: URL}   # a model server for the time of a run: `models.local_server`
     network: "5E@small + 1E@big >> V@tests >> M@normal"
 
 Paths are relative to the file. A Python file defines `network` (an operator or a text) and, as it
@@ -31,14 +33,16 @@ import msgspec
 import yaml
 
 from parkade.compound.models.config import model_from
+from parkade.compound.models.local_server import ModelServer, server_from, with_port
 from parkade.compound.models.protocol import Model
 from parkade.compound.network import NetworkError, Operator
 from parkade.compound.network.binding import Names
 from parkade.compound.network.notation import parse
 from parkade.compound.network.yaml import from_plain
+from parkade.compound.verify import short
 
 MAX_BYTES = 1_000_000
-SECTIONS = ("models", "verifiers", "functions", "network")
+SECTIONS = ("models", "verifiers", "functions", "server", "network")
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +50,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
     network: Operator
     names: Names
+    #: Started for the time of a run; None where the models need none.
+    server: ModelServer | None = None
 
 
 def load(path: Path) -> Loaded:
@@ -72,6 +78,7 @@ def from_sections(plain: Any, *, folder: Path, where: str) -> Loaded:
     unknown = sorted(set(plain) - set(SECTIONS))
     if unknown:
         raise NetworkError(f"{where}: no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
+    plain = with_port(plain)
     models = {
         name: model_from(name, given, lambda named: function_at(named, folder), folder)
         for name, given in _section(plain, "models", where).items()
@@ -84,9 +91,14 @@ def from_sections(plain: Any, *, folder: Path, where: str) -> Loaded:
         name: function_at(given, folder)
         for name, given in _section(plain, "functions", where).items()
     }
+    network, inline = short.named(plain["network"], folder)
+    # A short name alone stands for the verifier with its defaults, unless the file means another.
+    plain_names = short.plain(folder, taken={*verifiers, *models, *functions})
+    verifiers = plain_names | inline | verifiers
     return Loaded(
-        network=from_plain(plain["network"]),
+        network=from_plain(network),
         names=Names(models=models, verifiers=verifiers, functions=functions),
+        server=server_from(plain.get("server"), where),
     )
 
 
@@ -121,10 +133,13 @@ def _verifier(name: str, given: Any, folder: Path) -> Any:
         return function_at(given["function"], folder)
     if isinstance(given, dict) and set(given) == {"model_verifier"}:
         return from_plain(given, where=f"verifiers.{name}")
+    if short.is_short(given):
+        return short.verifier(given, folder, f"verifiers.{name}")
     if isinstance(given, dict) and "make" in given:
         return _made(name, given, folder)
     raise NetworkError(
         f"verifiers.{name}: write {{function: file.py:name}}, {{model_verifier: {{model: …}}}}, "
+        f"a short name ({', '.join(short.SHORT)}) with its fields, "
         "or {make: package.module:Class, …} with the fields of the class"
     )
 

@@ -4,6 +4,7 @@ import typer
 
 from parkade.cli.compound import (
     calibrate,
+    collect,
     distil,
     draw,
     evaluate,
@@ -12,6 +13,8 @@ from parkade.cli.compound import (
     run,
     serve,
     show,
+    submit,
+    worker,
 )
 
 compound = typer.Typer(help="Networks of model calls.", no_args_is_help=True)
@@ -24,3 +27,6 @@ compound.command("lifecycle")(lifecycle.lifecycle)
 compound.command("serve")(serve.serve)
 compound.command("show")(show.show)
 compound.command("distil")(distil.distil)
+compound.command("submit")(submit.submit)
+compound.command("worker")(worker.worker)
+compound.command("collect")(collect.collect)

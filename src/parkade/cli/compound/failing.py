@@ -1,8 +1,8 @@
 """How the compound commands end when something is wrong: one line that says what to do.
 
 Exit codes are those of all commands (`parkade.cli`): 0 done; 3 a file is wrong; 4 no such run or
-question; 5 a model refuses every call; 7 the budget is spent and questions are left; 1 the journal
-or the disk; 130 interrupted.
+question; 5 a model refuses every call; 6 workers are not done; 7 the budget is spent and questions
+are left; 1 the journal or the disk; 130 interrupted. A worker ends with 85 when work is left.
 """
 
 import sys
@@ -14,7 +14,9 @@ EXIT_BROKEN = 1
 EXIT_WRONG = 3
 EXIT_NOT_FOUND = 4
 EXIT_DENIED = 5
+EXIT_UNFINISHED = 6
 EXIT_BUDGET = 7
+EXIT_SAVED = 85
 EXIT_INTERRUPTED = 130
 
 
@@ -26,14 +28,16 @@ def failing(*, as_json: bool) -> Iterator[None]:
     from parkade.compound.run.journal import JournalError
     from parkade.compound.run.progressing import RunStopped
     from parkade.compound.run.results import ResultError
+    from parkade.compound.shards.folder import FolderError
+    from parkade.compound.shards.log import LogError
 
     try:
         yield
-    except (NetworkError, QuestionError) as error:
+    except (NetworkError, QuestionError, FolderError) as error:
         fail("invalid", str(error), EXIT_WRONG, as_json=as_json)
     except RunStopped as error:
         fail("denied", str(error), EXIT_DENIED, as_json=as_json)
-    except (JournalError, ResultError, OSError) as error:
+    except (JournalError, LogError, ResultError, OSError) as error:
         fail("broken", str(error), EXIT_BROKEN, as_json=as_json)
     except KeyboardInterrupt:
         fail(

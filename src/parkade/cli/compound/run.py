@@ -34,8 +34,10 @@ def run(
     # A notice ends a run as Ctrl-C does: everything is written, and nothing stays promised.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with failing(as_json=as_json):
-        settings = Settings(budget=budget_of(budget, max_tokens, max_calls), width=width)
         loaded = load(network)
+        settings = Settings(
+            budget=budget_of(budget, max_tokens, max_calls), width=width, server=loaded.server
+        )
         total = count_questions(questions)
         if total is not None and limit is not None:
             total = min(total, limit)

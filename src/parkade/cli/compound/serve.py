@@ -58,6 +58,7 @@ async def _serve(
     import asyncio
     import signal
 
+    from parkade.compound.models.local_server import serving as serving_model
     from parkade.compound.serve.answering import Answering
     from parkade.compound.serve.server import NetworkServer, serving
 
@@ -65,6 +66,9 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     answering = Answering(loaded.network, loaded.names, out, settings)
-    async with serving(NetworkServer(answering, model, key), *at) as url:
+    async with (
+        serving_model(loaded.server),
+        serving(NetworkServer(answering, model, key), *at) as url,
+    ):
         print(f"Serving {model} at {url}", flush=True)
         await stop.wait()

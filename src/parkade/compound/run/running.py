@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from parkade.compound.models.local_server import ModelServer, serving
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Bound, Names, bind
 from parkade.compound.network.digest import network_digest
@@ -42,6 +43,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     width: int = 16
     #: At most so many asynchronous verifications and functions at once.
     most_checks: int = 64
+    #: Of budget, spent and doubtful amounts; a part of a larger run has an account of its own.
+    account: Callable[[Budget, Amounts, Amounts], Account] = Account
+    #: A model server for the time of the run.
+    server: ModelServer | None = None
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +124,34 @@ async def run_async(
     watch: Watch | None = None,
 ) -> Summary:
     """Answer all questions. Raises NetworkError, JournalError, ResultError, RunStopped."""
+    try:
+        async with serving(None if settings is None else settings.server):
+            return await run_part(
+                network, questions, names=names, out=out, settings=settings, watch=watch
+            )
+    finally:
+        await close(names)
+
+
+async def close(names: Names) -> None:
+    """End connections of models, and sandboxes of verifiers that have one of their own."""
+    for model in names.models.values():
+        await model.close()
+    for verifier in names.verifiers.values():
+        if hasattr(verifier, "close"):
+            verifier.close()
+
+
+async def run_part(
+    network: Operator,
+    questions: Iterable[Question],
+    *,
+    names: Names,
+    out: Path | None = None,
+    settings: Settings | None = None,
+    watch: Watch | None = None,
+) -> Summary:
+    """As `run_async`, but models and verifiers stay open for another part."""
     settings = settings or Settings()
     bound = bind(network, names)
     digest = network_digest(bound)
@@ -137,8 +170,6 @@ async def run_async(
             await session.engine.run(session.open_questions(iter(questions)))
         finally:
             session.stop()
-            for model in names.models.values():
-                await model.close()
         return session.progress.summary()
 
 
@@ -175,7 +206,7 @@ class _Session:
     ) -> None:
         self.journal = journal
         self.results = results
-        account = Account(settings.budget, journal.spent, journal.doubtful)
+        account = settings.account(settings.budget, journal.spent, journal.doubtful)
         self.engine = Engine(
             bound,
             journal,

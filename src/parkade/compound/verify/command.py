@@ -26,7 +26,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -183,14 +183,15 @@ class _Talk(asyncio.SubprocessProtocol):
         """Writes the request; returns when the process has ended, or wrote too much."""
         assert self._transport is not None
         stdin = self._transport.get_pipe_transport(INPUT)
-        assert isinstance(stdin, asyncio.WriteTransport)
+        assert stdin is not None
+        stdin = cast(asyncio.WriteTransport, stdin)
         stdin.write(asked)
         stdin.close()
         await self._is_over
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self._transport = transport
+        # uvloop's transports have the methods and not the base class.
+        self._transport = cast(asyncio.SubprocessTransport, transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         output = self._outputs[fd]

@@ -1,0 +1,68 @@
+"""`parkade compound collect`: the shards of a submitted run as one run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from parkade.compound.shards.merging import Collected
+
+
+def collect(
+    out: Annotated[Path, typer.Argument(help="Folder of a submitted run.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, on one line.")] = False,
+) -> None:
+    """Put the results together; workers do so themselves when all is done."""
+    import os
+
+    from parkade.cli.compound.failing import EXIT_BUDGET, EXIT_UNFINISHED, failing
+    from parkade.compound.shards.board import Board
+    from parkade.compound.shards.folder import SharedFolder
+    from parkade.compound.shards.merging import merge
+
+    with failing(as_json=as_json):
+        folder = SharedFolder(out)
+        name = f"collect-{os.getpid()}"
+        collected = merge(folder, Board(folder.log, folder.read().shards, name), name)
+    if as_json:
+        import msgspec
+
+        fields = {"v": 1, **msgspec.to_builtins(collected), "out": str(out)}
+        print(msgspec.json.encode(fields).decode())
+    else:
+        _print(collected, out)
+    if collected.is_budget_spent:
+        raise SystemExit(EXIT_BUDGET)
+    if collected.left:
+        raise SystemExit(EXIT_UNFINISHED)
+
+
+def _print(collected: "Collected", out: Path) -> None:
+    from parkade.cli.screen import fields
+    from parkade.core.units.money import format_amount
+
+    spent, doubtful, overrun = collected.spent, collected.doubtful, collected.overrun
+    money = f"{format_amount(spent.micros)}, {spent.tokens:,} tokens, {spent.calls:,} calls"
+    if doubtful.calls or doubtful.micros:
+        money += (
+            f"; at most {format_amount(doubtful.micros)} and {doubtful.calls:,} calls more "
+            "for calls without an answer"
+        )
+    answered = f"{collected.answered:,} of {collected.questions:,} answered"
+    if collected.failed:
+        answered += f", {collected.failed:,} failed: submit again to try them again"
+    over = f"{format_amount(overrun.micros)} billed beyond what was asked for"
+    fields(
+        (
+            ("questions", answered),
+            ("shards", f"{collected.shards - collected.left} of {collected.shards} done"),
+            ("used", money),
+            ("overrun", over if overrun.micros or overrun.tokens else None),
+            (
+                "budget",
+                "spent: submit again with a larger one" if collected.is_budget_spent else None,
+            ),
+            ("results", out / "results.jsonl"),
+        )
+    )

@@ -1,0 +1,60 @@
+"""`parkade compound worker`: one worker of a submitted run; what each node of the workload runs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from parkade.compound.shards.holding import Terms
+    from parkade.compound.shards.worker import Ending
+
+_SAYS = {
+    "done": "all shards are done",
+    "left": "left on notice; another worker goes on",
+    "starved": "the budget is spent, and questions are left; submit again with a larger one",
+}
+
+
+def worker(
+    out: Annotated[Path, typer.Argument(help="Folder of a submitted run, on shared storage.")],
+    lease: Annotated[
+        float, typer.Option(help="Seconds without a sign of life until a shard is lost.", min=1.0)
+    ] = 60.0,
+    drain: Annotated[
+        float, typer.Option(help="Seconds on notice for questions that have begun.", min=0.0)
+    ] = 5.0,
+    width: Annotated[int, typer.Option(help="Most in flight for one question.", min=1)] = 16,
+) -> None:
+    """Take shards and answer them; ends with 0 when all is done, with 85 when work is left."""
+    import asyncio
+
+    from parkade.cli.compound.failing import EXIT_SAVED, failing
+    from parkade.compound.run.running import fast_loop
+    from parkade.compound.shards.holding import Terms
+    from parkade.compound.shards.worker import Ending
+
+    terms = Terms(lease_s=lease, drain_s=drain, width=width)
+    with failing(as_json=False), asyncio.Runner(loop_factory=fast_loop()) as runner:
+        ending = runner.run(_work(out, terms))
+    print(_SAYS[ending.value], flush=True)
+    if ending is Ending.LEFT:
+        raise SystemExit(EXIT_SAVED)
+
+
+async def _work(out: Path, terms: "Terms") -> "Ending":
+    import os
+
+    from parkade.compound.loading import load
+    from parkade.compound.shards.folder import SharedFolder
+    from parkade.compound.shards.notice import Notice
+    from parkade.compound.shards.worker import identify, work
+
+    # From here on a signal is a notice, also while files are read and a server starts.
+    notice = Notice(os.environ, terms.drain_s)
+    try:
+        folder = SharedFolder(out)
+        loaded = load(Path(folder.read().network))
+        return await work(folder, loaded, identify(os.environ), notice, terms)
+    finally:
+        await notice.close()

@@ -1,0 +1,125 @@
+"""All shards as one ordinary run: results in the order of the questions, one journal.
+
+Each question stands in one shard, and of a shard the latest generation counts, which holds all
+that earlier ones left. So each answer is there once, however often the run was interrupted. Files
+are replaced whole; merging twice gives the same.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from parkade.compound.questions import read_questions
+from parkade.compound.run.budget import NOTHING, Amounts
+from parkade.compound.run.lines import FORMAT, VERSION, Header
+from parkade.compound.run.running import JOURNAL, RESULTS, RUN
+from parkade.compound.shards.board import Board
+from parkade.compound.shards.entries import Merged
+from parkade.compound.shards.folder import SharedFolder
+from parkade.compound.values import question_digest
+
+
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
+    """What a merge found; amounts over all shards and generations."""
+
+    questions: int
+    answered: int
+    failed: int
+    shards: int
+    #: Shards that are not done.
+    left: int
+    is_budget_spent: bool
+    spent: Amounts
+    doubtful: Amounts
+    overrun: Amounts
+
+
+class _Head(msgspec.Struct, frozen=True, gc=False):
+    question: str
+    network: str
+
+
+_head = msgspec.json.Decoder(_Head).decode
+
+
+def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
+    """Put together what there is; complete if no shard is left."""
+    state = board.refresh()
+    shards = range(len(state.shards))
+    found = {shard: path for shard in shards if (path := folder.latest(shard)) is not None}
+    asked = answered = 0
+    with _whole(folder.root / RESULTS, worker) as results:
+        for shard in shards:
+            digests = [question_digest(each) for each in read_questions(folder.questions(shard))]
+            lines = _results(found[shard], state.network) if shard in found else {}
+            mine = [lines[digest] for digest in digests if digest in lines]
+            results.writelines(mine)
+            asked, answered = asked + len(digests), answered + len(mine)
+    with _whole(folder.root / JOURNAL, worker) as journal:
+        journal.write(msgspec.json.encode(Header(format=FORMAT, version=VERSION)) + b"\n")
+        for path in found.values():
+            journal.writelines(_journal(path))
+    _describe(folder, list(found.values()), worker)
+    if not state.is_merged:
+        board.change(lambda now: None if now.is_merged else Merged(worker=worker))
+    doubtful = sum((each.doubtful + each.lost for each in state.shards), NOTHING)
+    return Collected(
+        questions=asked,
+        answered=answered,
+        failed=sum(shard.failed for shard in state.shards),
+        shards=len(state.shards),
+        left=state.left(),
+        is_budget_spent=state.is_starved(),
+        spent=state.committed - doubtful,
+        doubtful=doubtful,
+        overrun=sum((shard.overrun for shard in state.shards), NOTHING),
+    )
+
+
+def _describe(folder: SharedFolder, runs: list[Path], worker: str) -> None:
+    for path in runs:
+        with contextlib.suppress(FileNotFoundError):
+            content = (path / RUN).read_bytes()
+            with _whole(folder.root / RUN, worker) as file:
+                file.write(content)
+            return
+
+
+@contextlib.contextmanager
+def _whole(path: Path, worker: str) -> Iterator[IO[bytes]]:
+    """A file that is replaced when all is written."""
+    draft = path.with_name(f".{path.name}-{worker}")
+    try:
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _results(run: Path, network: str) -> dict[str, bytes]:
+    """The last line of each question that this network answered."""
+    found = {}
+    for line in _lines(run / RESULTS):
+        head = _head(line)
+        if head.network == network:
+            found[head.question] = line
+    return found
+
+
+def _journal(run: Path) -> Iterator[bytes]:
+    """Calls, failures and verdicts; promises and the header belong to their own file."""
+    for line in _lines(run / JOURNAL):
+        if not line.startswith((b'{"is":"journal"', b'{"is":"promise"')):
+            yield line
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Whole lines; none where there is no file, or where it goes while it is read."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line

@@ -1,0 +1,218 @@
+"""A batch of questions on a real marketplace: outbid, killed, submitted again with more nodes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from parkade.client import Client
+from parkade.wire.people import CreateUser
+from parkade.wire.pools import OpenPool
+from parkade.wire.spec import WorkloadSpec
+from parkade.wire.workloads import Workload
+from tests import builders
+from tests.compound.shards.farm import Farm, K, told
+from tests.crash.marketplace import is_alive
+from tests.waits import PATIENCE_S, until
+
+QUESTIONS = 240
+PAUSE_S = 0.02
+IN_FLIGHT = 4
+POOL = builders.pool_body(
+    ("n1", "n2", "n3"),
+    gpus=1,
+    pool="box",
+    site="local",
+    terms=builders.terms_body(
+        notice="5s", heal_notice="2s", kill="5s", clearing_interval="300ms", backoff="0s"
+    ),
+)
+
+
+class Town:
+    """A server of its own on a free port, two buyers, and the batch of one of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.farm = Farm(folder, QUESTIONS)
+        self.log = folder / "server.log"
+        token_file, data = folder / "token", folder / "data"
+        with self.log.open("wb") as log:
+            self.server = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "parkade.service", "--port", "0"),
+                    *("--data-folder", str(data), "--token-file", str(token_file)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.data = data
+        until(lambda: (data / "port").exists() and token_file.exists(), self.log.read_text)
+        self.url = f"http://127.0.0.1:{int((data / 'port').read_text())}"
+        self.operator = Client(self.url, token=token_file.read_text().strip())
+        self.operator.open_pool(OpenPool.model_validate(POOL))
+        self.tokens = {org: self._admit(org) for org in ("lab", "studio")}
+        self.studio = Client(self.url, token=self.tokens["studio"])
+
+    def _admit(self, org: str) -> str:
+        self.operator.create_org(org)
+        self.operator.deposit(org, "1000")
+        self.operator.create_user(CreateUser(user=f"{org}-user", org=org, role="member"))
+        return self.operator.create_token(f"{org}-user").secret
+
+    def parkade(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """A command of the lab's user."""
+        return subprocess.run(
+            [sys.executable, "-m", "parkade.cli", *words],
+            cwd=self.farm.folder,
+            env={
+                **os.environ,
+                "PARKADE_SERVER": self.url,
+                "PARKADE_TOKEN": self.tokens["lab"],
+                "COLUMNS": "120",
+            },
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+
+    def submit(self, nodes: int, *flags: str, pause: float = PAUSE_S) -> str:
+        """Submits the batch; the workload's id."""
+        farm = self.farm
+        done = self.parkade(
+            "compound", "submit", "net.yaml", "questions.jsonl",
+            "--out", "out", "--limit-price", "2", "--nodes", str(nodes),
+            "--shard-size", "20", "--lease", "2", "--checkpoint-needs", "4",
+            "--max-calls", str(K * QUESTIONS),
+            "--env", f"CALLS={farm.calls}", "--env", f"PAUSE={pause}", "--json", *flags,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return str(json.loads(done.stdout)["workload"])
+
+    def outbid(self, nodes: int, until_file: Path) -> str:
+        """A better bid for so many nodes, until a file is there."""
+        spec = WorkloadSpec.model_validate(
+            {
+                "name": "render",
+                "command": f"until [ -e {until_file} ]; do sleep 0.1; done",
+                "nodes": nodes,
+                "gpus": 1,
+                "limit_price": "9",
+                "workdir": str(self.farm.folder),
+            }
+        )
+        return self.studio.submit(spec).workload
+
+    def look(self, workload: str) -> Workload:
+        return self.operator.workload(workload)
+
+    def nodes_of(self, workload: str) -> list[str]:
+        """Where it runs."""
+        attempt = self.look(workload).attempt
+        return [] if attempt is None else sorted(seat.node for seat in attempt.seats)
+
+    def until_phase(self, workload: str, phase: str) -> None:
+        until(lambda: self.look(workload).phase == phase, lambda: self._says(workload))
+
+    def until_called(self, least: int) -> None:
+        until(lambda: sum(self.farm.called().values()) >= least, lambda: self._says("w1"))
+
+    def _says(self, workload: str) -> str:
+        logs = self.parkade("logs", workload).stdout
+        return f"{self.look(workload)}\n{logs}\n{self.log.read_text()[-3000:]}"
+
+    def workers(self) -> list[int]:
+        """Processes that work on this batch."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and is_alive(int(entry.name)):
+                try:
+                    words = (entry / "cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if b"worker" in words and str(self.farm.out).encode() in words:
+                    found.append(int(entry.name))
+        return found
+
+    def close(self) -> None:
+        """Ends what runs on the nodes, then the server."""
+        running = [each.workload for each in self.operator.list_workloads().workloads]
+        for workload in running:
+            self.operator.cancel(workload, now=True)
+        until(lambda: not self.workers(), self.log.read_text)
+        for client in (self.operator, self.studio):
+            client.close()
+        self.server.terminate()
+        self.server.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    made = Town(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def test_outbid_killed_and_submitted_anew_a_batch_answers_as_a_run_of_its_own(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm, enough = town.farm, tmp_path / "enough"
+    first = town.submit(2)
+    town.until_called(K * QUESTIONS // 16)
+    seats = town.nodes_of(first)
+    # A better bid for two of three nodes: one is free, so the gang of two has to leave.
+    render = town.outbid(2, enough)
+    town.until_phase(render, "running")
+    assert town.look(first).preemptions == 1
+    # One node that it had takes nothing new, so it goes on elsewhere.
+    town.operator.cordon(seats[0], reason="a fan is loud")
+    before = sum(farm.called().values())
+    enough.touch()
+    town.until_called(before + 40)
+    assert town.nodes_of(first)
+    assert town.nodes_of(first) != seats
+    town.operator.uncordon(seats[0])
+    # One of its workers dies: the gang goes on in another attempt.
+    os.kill(town.workers()[0], signal.SIGKILL)
+    until(lambda: town.look(first).failures == 1)
+    before = sum(farm.called().values())
+    town.until_called(before + 40)
+    # With another number of nodes, on the same folder.
+    town.operator.cancel(first, now=False)
+    second = town.submit(3, pause=0.0)
+    town.until_phase(second, "succeeded")
+    monkeypatch.setenv("CALLS", "")
+    assert told(farm.results()) == farm.without_marketplace(farm.folder / "plain-calls")
+    assert [row["id"] for row in farm.results()] == [str(n + 1) for n in range(QUESTIONS)]
+    calls = sum(farm.called().values())
+    assert len(farm.called()) == 4 * QUESTIONS
+    # Beside what was in flight, a kill loses lines not written yet: 0.05 s of 4 calls in 0.02 s.
+    assert calls <= 4 * QUESTIONS + 2 * (IN_FLIGHT + 4 * IN_FLIGHT)
+    done = town.parkade("compound", "collect", "out", "--json")
+    assert done.returncode == 0, done.stderr
+    collected = json.loads(done.stdout)
+    assert (collected["answered"], collected["left"]) == (QUESTIONS, 0)
+    assert calls <= collected["spent"]["calls"] + collected["doubtful"]["calls"]
+    assert collected["spent"]["calls"] + collected["doubtful"]["calls"] <= K * QUESTIONS
+    shown = town.parkade("compound", "show", "out", "7")
+    assert shown.returncode == 0
+    assert "49" in shown.stdout
+
+
+def test_an_elastic_number_of_nodes_is_refused_by_name(town: Town) -> None:
+    words = ("compound", "submit", "net.yaml", "questions.jsonl", "--out", "out")
+    done = town.parkade(*words, "--limit-price", "2", "--nodes", "1..16")
+    assert done.returncode == 3
+    assert "1..16" in done.stderr
+    assert "no elastic workloads yet" in done.stderr
+    without_limit = town.parkade(*words)
+    assert without_limit.returncode == 3
+    assert "limit_price" in without_limit.stderr
+    assert not town.farm.out.exists()
