@@ -6,10 +6,10 @@ from parkade.core.workloads.life import Phase
 from tests.core.kernel.story import Parkade
 
 
-def planned(parkade: Parkade, org: str, limit: float, **shape: int) -> Plan:
+def planned(parkade: Parkade, org: str, limit: float, nodes: int = 1) -> Plan:
     """The plan of a bid."""
     parkade.org(org)
-    spec = parkade.spec(limit=limit, **shape)
+    spec = parkade.spec(limit=limit, nodes=nodes)
     command = commands.Submit(by=None, org=org, market=None, spec=spec, is_held=False)
     made = plan(parkade.world, command, parkade.now_us)
     assert isinstance(made, Plan)
