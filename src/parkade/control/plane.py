@@ -14,7 +14,6 @@ from parkade.control.answers import (
     Decided,
     Health,
     Idempotency,
-    LogsUnavailable,
     PlaneStopped,
     Planned,
 )
@@ -38,18 +37,6 @@ from parkade.ports import (
     Observation,
     StatedTransfer,
 )
-
-__all__ = [
-    "Decided",
-    "Health",
-    "Idempotency",
-    "LogRequest",
-    "LogsUnavailable",
-    "Plane",
-    "PlaneStopped",
-    "Planned",
-    "StatedTransfer",
-]
 
 _log = structlog.get_logger(__name__)
 

@@ -89,7 +89,7 @@ def _plan(
         workload=workload,
         seats=line.seats if line is not None else (),
         price_micros=price,
-        rate_micros_per_hour=price * workload.gpus,
+        rate_micros_per_hour=price * workload.spec.total_gpus,
         displaces=displaces,
         why=why,
         price_to_win_micros=line.price_to_win_micros if line is not None else None,
