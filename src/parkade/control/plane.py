@@ -220,7 +220,7 @@ class Plane:
         return await self._relay.requests(pool, wait_s=wait_s)
 
     async def log_chunk(self, pool: str, request: str, chunk: bytes, is_last: bool) -> bool:
-        """From the pool's agent; false: nobody reads any more, stop."""
+        """From the pool's agent; false: the reader is gone, stop."""
         return await self._relay.chunk(pool, request, chunk, is_last=is_last)
 
     def _is_silent(self, pool: str) -> bool:
