@@ -144,17 +144,26 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine can do; a spec that needs more is refused when validated, by name.
+    """What an engine says that it can do. Only `unsupported_keys` is acted on.
 
-    `unsupported_keys`: keys of the workload spec that it cannot carry out, like `env_file`.
+    The rest is told for people who read an observation: no submission is refused because of it.
     """
 
     engine: str
     version: str
+
     isolates_users: bool
+    """Whether a workload is kept from the files and processes of another user."""
+
     has_containers: bool
+    """Whether it runs a workload in a container."""
+
     keeps_memory_limits: bool
+    """Whether a workload that takes too much memory is stopped alone."""
+
     unsupported_keys: tuple[str, ...] = ()
+    """Keys of the spec that it cannot carry out, like `env_file`; a submission that has one is
+    refused where no engine of its market can."""
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):

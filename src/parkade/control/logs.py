@@ -54,7 +54,7 @@ class Relay:
             queue.put_nowait(None)
 
     async def chunk(self, pool: str, request: str, chunk: bytes, *, is_last: bool) -> bool:
-        """Hands a chunk on as soon as the reader has room; false where nobody reads any more."""
+        """Hands a chunk on as soon as the reader has room; false where the reader is gone."""
         queue = self._open.get((pool, request))
         if queue is None:
             return False

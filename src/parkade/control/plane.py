@@ -14,7 +14,6 @@ from parkade.control.answers import (
     Decided,
     Health,
     Idempotency,
-    LogsUnavailable,
     PlaneStopped,
     Planned,
 )
@@ -39,18 +38,6 @@ from parkade.ports import (
     Observation,
     StatedTransfer,
 )
-
-__all__ = [
-    "Decided",
-    "Health",
-    "Idempotency",
-    "LogRequest",
-    "LogsUnavailable",
-    "Plane",
-    "PlaneStopped",
-    "Planned",
-    "StatedTransfer",
-]
 
 _log = structlog.get_logger(__name__)
 
@@ -241,7 +228,7 @@ class Plane:
         return await self._relay.requests(pool, wait_s=wait_s)
 
     async def log_chunk(self, pool: str, request: str, chunk: bytes, is_last: bool) -> bool:
-        """From the pool's agent; false: nobody reads any more, stop."""
+        """From the pool's agent; false: the reader is gone, stop."""
         return await self._relay.chunk(pool, request, chunk, is_last=is_last)
 
     def _is_silent(self, pool: str) -> bool:

@@ -1,4 +1,4 @@
-"""Who may see an event: everybody, operators only, or the orgs it concerns."""
+"""The audience of an event: public, operators only, or the orgs it concerns."""
 
 from collections.abc import Iterable, Iterator
 from typing import assert_never
@@ -14,7 +14,7 @@ Line = events.Won | events.Leaving | events.Repriced | events.Waiting
 
 
 class Audience(msgspec.Struct, frozen=True, kw_only=True):
-    """`is_public`: everybody. Otherwise operators, and these orgs."""
+    """`is_public`: every user. Otherwise operators, and these orgs."""
 
     is_public: bool = False
     orgs: frozenset[str] = frozenset()
@@ -47,7 +47,7 @@ OfferEvent = (
 
 
 class Owners:
-    """Whose a workload, claim, reservation, user or token is; learned once, since it never changes.
+    """The org of a workload, claim, reservation, user or token; learned once, as it never changes.
 
     Keys are (kind, name). Bounded: when it is full it begins anew.
     """

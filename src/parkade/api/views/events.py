@@ -1,7 +1,7 @@
 """Events as shown: one line for people, and what belongs to the type, for those it concerns.
 
-Of a clearing everybody sees the public part, an org also its own lines; nobody but an operator
-learns who else won, and no one a token's digest.
+Of a clearing every user sees the public part, an org also its own lines; only an operator learns
+the other winners. A token's digest is shown to no user.
 """
 
 from typing import Any, assert_never

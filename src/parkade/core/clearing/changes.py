@@ -315,7 +315,7 @@ class _Changes:
         agreed = workload.agreed_price_micros if workload is not None else None
         if workload is not None and agreed is not None:
             assert workload.spec.limit_price_micros is None, "a bid has no agreed price"
-            shares = ((OPERATOR, agreed * workload.gpus),) if agreed else ()
+            shares = ((OPERATOR, agreed * workload.spec.total_gpus),) if agreed else ()
             return Rate(from_us=self._now_us, price_micros=agreed, shares=shares)
         return Rate(from_us=self._now_us, price_micros=line.price_micros, shares=line.shares)
 

@@ -53,8 +53,8 @@ class Displacement:
         return Cause.RECLAIMED
 
     def notice(self, attempt: Attempt, cause: Cause) -> Stop:
-        """The market's notice; a shorter one where a broken gang of higher right needs the seats;
-        none for an attempt that is broken itself."""
+        """The market's notice; a shorter one where a broken gang of higher priority needs
+        the seats; none for an attempt that is broken itself."""
         assert attempt.stop is None, "an attempt that leaves already has its notice"
         terms = self._market.terms
         notice_us = terms.notice_us
