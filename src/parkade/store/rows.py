@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from parkade.core.ledger.accounts import Transfer, TransferKind, Use
-from parkade.ports import JournalEntry, StatedTransfer, StoredAnswer
+from parkade.ports import JournalEntry, StatedTransfer, StoredAnswer, StoreError
 
 _PLACE = ("sequence", "position", "at_us")
 # The columns of a transfer that is not for use: they came before it could be told by None.
@@ -27,8 +27,14 @@ def row_of_transfer(stated: StatedTransfer) -> dict[str, Any]:
 
 
 def entry_of(row: sa.RowMapping) -> JournalEntry:
-    """A row of `journal`."""
-    return JournalEntry(**row)
+    """A row of `journal`; StoreError where a value has another type than its column."""
+    entry = JournalEntry(**row)
+    if not isinstance(entry.body, bytes) or not isinstance(entry.digest, str):
+        raise StoreError(
+            f"entry {entry.sequence} of the journal is not what was written: its body or its digest"
+            " has another type; restore a backup"
+        )
+    return entry
 
 
 def answer_of(row: sa.RowMapping) -> StoredAnswer:
