@@ -13,6 +13,7 @@ from parkade.control.rules import Rules
 from parkade.core.kernel.evolve import evolve
 from parkade.core.state.chain import GENESIS, link
 from parkade.core.state.codec import decode_event, decode_snapshot
+from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import Records, World
 from parkade.ports import JournalEntry, Store, StoreError
 
@@ -38,7 +39,7 @@ def recover(store: Store, rules: Rules) -> Recovered:
     while entries := store.entries(after=sequence, limit=_PAGE):
         for entry in entries:
             digest = check_link(entry, sequence, digest)
-            evolve(world, decode_event(entry.body, entry.version))
+            replay_entry(world, entry)
             sequence = entry.sequence
     rules.check(world)
     # Two GROUP BYs over all transfers that ever were: about 3 s for a million of them.
@@ -58,6 +59,18 @@ def link_of(entry: JournalEntry, before: str) -> str:
         version=entry.version,
         body=entry.body,
     )
+
+
+def replay_entry(world: World, entry: JournalEntry) -> AnyEvent:
+    """Takes the entry's event into the world; StoreError where this program cannot read it."""
+    try:
+        event = decode_event(entry.body, entry.version)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise StoreError(
+            f"entry {entry.sequence} of the journal cannot be read: {error}"
+        ) from error
+    evolve(world, event)
+    return event
 
 
 def check_sums(sums: Mapping[str, int], balances: Mapping[str, int]) -> None:
