@@ -1,4 +1,4 @@
-"""`parkade journal check` as an operator runs it: on a data folder, on a backup, on a damaged one."""
+"""`parkade journal check` as an operator runs it: on a folder, a backup, a damaged one."""
 
 import shutil
 import sqlite3
