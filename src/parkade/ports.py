@@ -5,7 +5,7 @@ reports a whole, dated observation. Every call may be repeated harmlessly; ident
 id, order is (epoch, sequence). Times are microseconds since 1970-01-01 UTC.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -349,6 +349,18 @@ class Store(Protocol):
         self, account: str, *, from_us: int | None, to_us: int | None
     ) -> Sequence[StatedTransfer]:
         """Every transfer of an account in [from_us, to_us), in the journal's order."""
+        ...
+
+    def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
+        """Every transfer of the entries in (after, until], in the journal's order."""
+        ...
+
+    def stray_transfer(self) -> int | None:
+        """The first sequence of a transfer that belongs to no entry; None where there is none."""
+        ...
+
+    def account_sums(self) -> Mapping[str, int]:
+        """What each account received less what it paid, by the transfers that statements show."""
         ...
 
     def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:
