@@ -16,7 +16,7 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
 from parkade.core.running.promises import has_room
-from parkade.core.state import events
+from parkade.core.state import lines
 from parkade.core.state.world import World
 from parkade.core.steps.notices import notice
 from parkade.core.workloads.life import Cause
@@ -76,14 +76,14 @@ class Displacement:
         return sum(self._is_busy(line.demand, seat) for seat in line.seats)
 
     def marked(
-        self, won: Iterable[events.Won], left: Iterable[events.Leaving]
-    ) -> tuple[events.Won, ...]:
+        self, won: Iterable[lines.Won], left: Iterable[lines.Leaving]
+    ) -> tuple[lines.Won, ...]:
         """The winners; those are marked as displacing that do not fit beside what still leaves."""
         leaving = {
             (seat.node, each.stop.cause)
             for each in left
             if each.stop is not None
-            for seat in _seats(self._world.records.workloads[events.name_of(each.demand)])
+            for seat in _seats(self._world.records.workloads[lines.name_of(each.demand)])
         }
         return tuple(
             replace(each, promise=replace(each.promise, displaces=True))
@@ -113,11 +113,11 @@ class Displacement:
             and workload.attempt.broken_us is not None
         )
 
-    def _displaces(self, won: events.Won, leaving: set[tuple[str, Cause]]) -> bool:
-        is_on_demand = self._demands[events.name_of(won.demand)].tier is PriorityTier.ON_DEMAND
+    def _displaces(self, won: lines.Won, leaving: set[tuple[str, Cause]]) -> bool:
+        is_on_demand = self._demands[lines.name_of(won.demand)].tier is PriorityTier.ON_DEMAND
         causes = (Cause.OUTBID, Cause.MOVED, *((Cause.RECLAIMED,) if is_on_demand else ()))
         return any(
-            self._is_busy(events.name_of(won.demand), seat)
+            self._is_busy(lines.name_of(won.demand), seat)
             and any((seat.node, cause) in leaving for cause in causes)
             for seat in won.promise.seats
         )
