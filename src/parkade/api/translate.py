@@ -9,6 +9,7 @@ from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.state import commands
 from parkade.core.units.fraction import Fraction, parse_fraction
 from parkade.core.units.money import format_amount
+from parkade.core.units.visible import has_control_characters
 from parkade.core.workloads.spec import (
     Capacity,
     CapacityKind,
@@ -77,6 +78,7 @@ def spec_of(spec: WorkloadSpec) -> Spec:
     if spec.workdir is None:
         fault = Fault(place="spec.workdir", message="say where it starts, an absolute path")
         raise ProblemError(invalid([fault]))
+    _refuse_control_characters(spec)
     kind, _, name = spec.capacity.partition("/")
     checkpoint = None
     if spec.checkpoint is not None:
@@ -101,6 +103,19 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         retry_failures=spec.retry.failures,
         max_duration_us=None if spec.max_duration is None else span_us(spec.max_duration),
     )
+
+
+def _refuse_control_characters(spec: WorkloadSpec) -> None:
+    """Refuses them in new paths; the wire's model still reads paths that were accepted before."""
+    message = "leave out control characters; this is shown on terminals"
+    paths = {"spec.workdir": spec.workdir, "spec.env_file": spec.env_file}
+    faults = [
+        Fault(place=place, message=message)
+        for place, path in paths.items()
+        if path is not None and has_control_characters(path)
+    ]
+    if faults:
+        raise ProblemError(invalid(faults))
 
 
 def wire_spec(spec: Spec) -> WorkloadSpec:
