@@ -41,9 +41,10 @@ def test_a_restored_server_ends_what_it_forgot_and_shows_its_output_to_nobody(
         served.ask("POST", "/orgs", {"org": org})
         served.ask("POST", f"/orgs/{org}/deposits", {"amount": "100"})
     backup = served.folder / "backup.sqlite3"
-    with sqlite3.connect(served.data / "parkade.sqlite3") as running:
-        with sqlite3.connect(backup) as copy:
-            running.backup(copy)
+    running, copy = sqlite3.connect(served.data / "parkade.sqlite3"), sqlite3.connect(backup)
+    running.backup(copy)
+    running.close()
+    copy.close()
     forgotten = submit(served, "lab", "echo process $$; while :; do sleep 0.05; done")
     process = wait_for_process(served, forgotten)
     served.stop()
