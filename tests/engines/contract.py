@@ -8,10 +8,12 @@ import msgspec
 import pytest
 
 from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Seat, Transient, Unsupported
+from tests.engines.contract_signals import SignalContract
 from tests.engines.contract_stop import StopContract
 from tests.engines.trial import (
     FOR_EVER,
     Place,
+    ask,
     attempt_of,
     now_us,
     of,
@@ -25,7 +27,7 @@ from tests.engines.trial import (
 )
 
 
-class EngineContract(StopContract):
+class EngineContract(StopContract, SignalContract):
     """Subclasses give a fixture `place`."""
 
     # ------------------------------------------------------------ launch
@@ -298,8 +300,8 @@ class EngineContract(StopContract):
             ({"ranks": (Seat(node="n9", gpus=1),)}, "nodes"),
             ({"ranks": (Seat(node="n0", gpus=5),)}, "gpus"),
             ({"env": (("a b", "c"),)}, "env"),
-            ({"checkpoint_signal": "SIGKILL"}, "checkpoint.signal"),
-            ({"checkpoint_signal": "SIGNOTHING"}, "checkpoint.signal"),
+            ({"save": ask("SIGKILL")}, "checkpoint.signal"),
+            ({"save": ask("SIGNOTHING")}, "checkpoint.signal"),
             ({"unix_user": "root"}, "unix_user"),
             ({"unix_user": "nobody-of-that-name"}, "unix_user"),
         ],

@@ -266,8 +266,8 @@ def test_there_is_never_a_second_keeper(place: LocalPlace) -> None:
         many = [asyncio.to_thread(keepers.start_keeper, place.folder(attempt)) for _ in range(4)]
         await asyncio.gather(*many)
         module = b"-m\0" + keepers.MODULE.encode()
-        left = await until(lambda: _with_argument(place, module) == [before])
-        assert left
+        guard = place.state(attempt).guards[0].pid
+        await until(lambda: _with_argument(place, module) == [guard, before])
         await engine.stop(attempt.attempt, order_in(0, 0))
         await released(engine, attempt)
 

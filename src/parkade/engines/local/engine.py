@@ -19,6 +19,7 @@ from parkade.engines.local import (
     keepers,
     output,
     processes,
+    programs,
     records,
     seats,
     spawn,
@@ -150,14 +151,15 @@ class LocalEngine:
             processes.send(state.keeper_pid, state.keeper_start_ticks, number_of("SIGUSR1"))
 
     async def signal(self, attempt: str, name: str) -> None:
-        """To each rank's program; what has ended hears nothing."""
+        """To each rank's trainers; what has ended hears nothing."""
         folder = self._known(attempt)
         if name not in signal.Signals.__members__:
             raise InvalidSpec(f"signal: {name!r} is no signal")
         state = records.read_state(folder)
         for rank in state.ranks if state is not None else ():
-            if not rank.has_ended:
-                processes.send_program(rank.pid, rank.start_ticks, number_of(name))
+            if not rank.has_ended and processes.is_alive(rank.pid, rank.start_ticks):
+                for trainer in programs.trainers(rank.pid, (number_of(name),)):
+                    processes.send(trainer.pid, trainer.start_ticks, number_of(name))
 
     async def adopt(self) -> Sequence[str]:
         """Takes up what the folder knows; keepers that were lost are replaced first."""
