@@ -133,6 +133,20 @@ class EngineContract(StopContract, SignalContract):
 
         run(body())
 
+    def test_no_device_is_on_two_nodes_of_a_machine(self, place: Place) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            attempt = attempt_of(FOR_EVER, nodes=2, gpus=4)
+            await engine.launch(attempt)
+            seen = of(await engine.observe(), attempt)
+            assert seen is not None
+            devices = [index for _, indexes in seen.devices for index in indexes]
+            assert sorted(devices) == list(range(8))
+            await engine.stop(attempt.attempt, order_in(0, 0))
+            await released(engine, attempt)
+
+        run(body())
+
     # ------------------------------------------------------------ ends
 
     @pytest.mark.parametrize(
