@@ -103,8 +103,8 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     stop of the same attempt may bring both forward, never back. `save` is how each rank is asked to
     save at the notice. `launch_sequence`: the journal's sequence of its launch, None for one
     launched by a version that did not keep it. `ordered_us`: the date of its launch, None likewise.
-    An attempt of this name that was launched on another date
-    is another attempt, as after a backup was put back."""
+    An attempt of this name that was launched on another date is another attempt, as after a backup
+    was put back."""
 
     attempt: str
     workload: str

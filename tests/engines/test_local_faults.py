@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from parkade.engines.local import keepers, processes, records
+from parkade.engines.local.ending import end_everything
 from parkade.engines.local.gang import number_of
 from parkade.ports import Phase, RankExit
 from tests.engines import standins
@@ -220,6 +221,39 @@ def test_a_daemon_that_outlives_keeper_and_rank_is_ended_before_the_seats_are_fr
         again = attempt_of(f"flock -n {place.checkpoints(attempt)}/lock true")
         await engine.launch(again)
         assert (await released(engine, again)).exits == (RankExit(rank=0, code=0, signal=None),)
+
+    run(body())
+
+
+def test_everything_ends_when_the_engine_is_removed_also_what_lost_its_keeper(
+    place: LocalPlace,
+) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        saves = attempt_of(standins.saves("SIGTERM"), save=ask("SIGTERM"))
+        stays = attempt_of(NEVER_LEAVES + FOR_EVER, ranks=attempt_of("x", nodes=2).ranks)
+        for attempt in (saves, stays):
+            await engine.launch(attempt)
+            await up(place, attempt)
+        kill_keeper(place, stays)
+        await engine.close()
+        left = await asyncio.to_thread(end_everything, place.data, notice_s=2, timeout_s=60)
+        assert left == []
+        ended = place.engine()
+        assert (await released(ended, saves)).checkpoint is not None
+        assert (await released(ended, stays)).phase is Phase.RELEASED
+
+    run(body())
+
+
+def test_what_does_not_end_in_time_is_named(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(NEVER_LEAVES + FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        left = await asyncio.to_thread(end_everything, place.data, notice_s=0, timeout_s=0)
+        assert left == [attempt.attempt]
+        await released(engine, attempt)
 
     run(body())
 

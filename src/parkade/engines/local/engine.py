@@ -153,7 +153,7 @@ class LocalEngine:
         if folder is None or self.view.is_released(folder):
             return
         path = folder / records.ORDER
-        old = _read_order(path)
+        old = records.read_order(folder)
         merged = merge(old, order)
         if merged != old:
             records.write(path, merged)
@@ -297,11 +297,3 @@ def _is_meant(launch: Launch, request: LogRequest) -> bool:
     ordered_us, since_us = launch.attempt.ordered_us, request.since_us
     is_too_old = ordered_us is not None and since_us is not None and ordered_us < since_us
     return request.org in (None, launch.attempt.org) and not is_too_old
-
-
-def _read_order(path: Path) -> Stop | None:
-    content = records.read_bounded(path)
-    try:
-        return None if content is None else msgspec.json.decode(content, type=Stop)
-    except msgspec.DecodeError:
-        return None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.ports import Checkpoint, DesiredAttempt, Phase
+from parkade.ports import Checkpoint, DesiredAttempt, Phase, Stop
 
 LAUNCH = "launch.json"
 ORDER = "order.json"
@@ -175,6 +175,15 @@ def read_state(folder: Path) -> State | None:
     content = read_bounded(folder / STATE)
     try:
         return None if content is None else msgspec.json.decode(content, type=State)
+    except msgspec.DecodeError:
+        return None
+
+
+def read_order(folder: Path) -> Stop | None:
+    """The order given last, or None where there is none that can be read."""
+    content = read_bounded(folder / ORDER)
+    try:
+        return None if content is None else msgspec.json.decode(content, type=Stop)
     except msgspec.DecodeError:
         return None
 
