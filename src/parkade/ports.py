@@ -15,9 +15,10 @@ from parkade.core.healing.symptom import Symptom
 from parkade.core.ledger.accounts import Transfer
 from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit
 from parkade.core.workloads.observed import EnginePhase as Phase
+from parkade.core.workloads.saving import TERM_REQUEST, SaveRequest
 from parkade.core.workloads.workload import Stop
 
-__all__ = ["Checkpoint", "ObservedAttempt", "Phase", "RankExit", "Seat", "Stop"]
+__all__ = ["Checkpoint", "ObservedAttempt", "Phase", "RankExit", "SaveRequest", "Seat", "Stop"]
 
 
 class Sensor(Protocol):
@@ -99,10 +100,11 @@ class Leadership(Protocol):
 class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that shall run, a rank on each of these seats, until it ends or `stop` says
     otherwise: the notice starts at once, TERM comes at its deadline, KILL at its `kill_us`. A later
-    stop of the same attempt may bring both forward, never back. `launch_sequence`: the journal's
-    sequence of its launch, None for one launched by a version that did not keep it. `ordered_us`:
-    the date of its launch, None likewise. An attempt of this name that was launched on another date
-    is another attempt, as after a backup was put back."""
+    stop of the same attempt may bring both forward, never back. `save` is how each rank is asked to
+    save at the notice. `launch_sequence`: the journal's sequence of its launch, None for one
+    launched by a version that did not keep it. `ordered_us`: the date of its launch, None likewise.
+    An attempt of this name that was launched on another date is another attempt, as after a backup
+    was put back."""
 
     attempt: str
     workload: str
@@ -116,9 +118,9 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     env: tuple[tuple[str, str], ...]
     env_file: str | None
     ranks: tuple[Seat, ...]
-    checkpoint_signal: str | None
     stop: Stop | None
     ordered_us: int | None = None
+    save: SaveRequest = TERM_REQUEST
 
 
 class NodeShape(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,8 @@ from parkade.control.intake import Intake
 from parkade.core.state.commands import ReportAttempts
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.observed import ObservedAttempt
-from parkade.core.workloads.spec import Capacity, CapacityKind, CheckpointTerms
+from parkade.core.workloads.saving import CheckpointTerms
+from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.ports import Capabilities, Observation
 from tests import builders
 

@@ -8,10 +8,12 @@ import msgspec
 import pytest
 
 from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Seat, Transient, Unsupported
+from tests.engines.contract_signals import SignalContract
 from tests.engines.contract_stop import StopContract
 from tests.engines.trial import (
     FOR_EVER,
     Place,
+    ask,
     attempt_of,
     now_us,
     of,
@@ -25,7 +27,7 @@ from tests.engines.trial import (
 )
 
 
-class EngineContract(StopContract):
+class EngineContract(StopContract, SignalContract):
     """Subclasses give a fixture `place`."""
 
     # ------------------------------------------------------------ launch
@@ -128,6 +130,20 @@ class EngineContract(StopContract):
             await engine.launch(third)
             await engine.stop(some[1].attempt, order_in(0, 0))
             await asyncio.gather(*(released(engine, one) for one in (*some, third)))
+
+        run(body())
+
+    def test_no_device_is_on_two_nodes_of_a_machine(self, place: Place) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            attempt = attempt_of(FOR_EVER, nodes=2, gpus=4)
+            await engine.launch(attempt)
+            seen = of(await engine.observe(), attempt)
+            assert seen is not None
+            devices = [index for _, indexes in seen.devices for index in indexes]
+            assert sorted(devices) == list(range(8))
+            await engine.stop(attempt.attempt, order_in(0, 0))
+            await released(engine, attempt)
 
         run(body())
 
@@ -298,8 +314,8 @@ class EngineContract(StopContract):
             ({"ranks": (Seat(node="n9", gpus=1),)}, "nodes"),
             ({"ranks": (Seat(node="n0", gpus=5),)}, "gpus"),
             ({"env": (("a b", "c"),)}, "env"),
-            ({"checkpoint_signal": "SIGKILL"}, "checkpoint.signal"),
-            ({"checkpoint_signal": "SIGNOTHING"}, "checkpoint.signal"),
+            ({"save": ask("SIGKILL")}, "checkpoint.signal"),
+            ({"save": ask("SIGNOTHING")}, "checkpoint.signal"),
             ({"unix_user": "root"}, "unix_user"),
             ({"unix_user": "nobody-of-that-name"}, "unix_user"),
         ],

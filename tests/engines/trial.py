@@ -20,6 +20,7 @@ from parkade.ports import (
     Observation,
     ObservedAttempt,
     Phase,
+    SaveRequest,
     Seat,
     Stop,
 )
@@ -54,6 +55,11 @@ def attempt_of(command: str, *, nodes: int = 1, gpus: int = 1, **changes: Any) -
     ranks = tuple(Seat(node=f"n{index}", gpus=gpus) for index in range(nodes))
     made = builders.desired(f"w{next(_numbers)}.1", command=command, workdir="/tmp", ranks=ranks)
     return msgspec.structs.replace(made, **changes)
+
+
+def ask(*signals: str) -> SaveRequest:
+    """A notice that begins with one of these signals."""
+    return SaveRequest(signals=signals, command=None)
 
 
 def order_in(term_s: float, kill_s: float, cause: str = "outbid") -> Stop:

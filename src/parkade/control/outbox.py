@@ -12,6 +12,7 @@ from typing import assert_never
 from parkade.control.cycle import Committed
 from parkade.core.state import events, lines
 from parkade.core.state.world import World
+from parkade.core.workloads.saving import save_request
 from parkade.core.workloads.workload import Attempt, Workload
 from parkade.ports import DesiredAttempt, DesiredState, NodeShape
 
@@ -194,7 +195,7 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         env=spec.env,
         env_file=spec.env_file,
         ranks=attempt.seats,
-        checkpoint_signal=spec.checkpoint.signal if spec.checkpoint else None,
         stop=attempt.stop,
         ordered_us=attempt.ordered_us,
+        save=save_request(spec.checkpoint),
     )

@@ -181,7 +181,8 @@ def test_a_guest_leaves_with_the_shorter_notice_for_a_broken_gang_of_higher_righ
     if broken:
         own = stops["w2"]
         assert own is not None and own.cause is Cause.HEALED
-        assert own.deadline_us == NOW_US, "what is broken itself leaves at once"
+        assert own.deadline_us == NOW_US + 10 * S, "its surviving ranks save what they can"
+        assert own.kill_us == NOW_US + 15 * S
 
 
 @pytest.mark.parametrize(

@@ -53,14 +53,13 @@ class Displacement:
         return Cause.RECLAIMED
 
     def notice(self, attempt: Attempt, cause: Cause) -> Stop:
-        """The market's notice; a shorter one where a broken gang of higher priority needs
-        the seats; none for an attempt that is broken itself."""
+        """The market's notice; the heal notice, if that is shorter, where a broken gang of higher
+        priority needs the seats, and for an attempt that is broken itself, so that its surviving
+        ranks save what they can."""
         assert attempt.stop is None, "an attempt that leaves already has its notice"
         terms = self._market.terms
         notice_us = terms.notice_us
-        if attempt.broken_us is not None:
-            notice_us = 0
-        elif any(
+        if attempt.broken_us is not None or any(
             line.change is Change.HEAL or self._is_broken(demand)
             for seat in attempt.seats
             for demand, line in self._takers.get(seat.node, [])

@@ -344,7 +344,8 @@ class Broken(Event, frozen=True, kw_only=True):
 class Ended(Event, frozen=True, kw_only=True):
     """The seats were seen free. `phase` is what the workload becomes, `summary` how it exited.
 
-    `failures` and `preemptions` are the counts after it.
+    `failures` and `preemptions` are the counts after it. `is_saved`: it said that it saved what it
+    had and is to be run again; False in journals that did not say.
     """
 
     workload: str
@@ -356,6 +357,7 @@ class Ended(Event, frozen=True, kw_only=True):
     failures: int
     preemptions: int
     not_before_us: int
+    is_saved: bool = False
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):

@@ -59,6 +59,11 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     `ordered_us` is that of the desired attempt it was launched from, None where the engine has not
     kept it: two attempts of one name and another `ordered_us` are not the same (a backup that was
     put back gives names again).
+
+    `is_signalled`: during a notice, a signal or save command of ours reached it before all its
+    ranks had ended. `is_keeper_lost`: what watched over it was gone while its machine stayed up,
+    and the workload itself may have done that, so that how it ended is not known. Both are false
+    where an engine of before these fields says nothing.
     """
 
     attempt: AttemptName
@@ -72,3 +77,5 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     launch_error: Words | None
     engine_state: Words
     ordered_us: Instant | None = None
+    is_signalled: bool = False
+    is_keeper_lost: bool = False

@@ -1,8 +1,9 @@
 """The engine of processes on this machine, and the reference for all others.
 
-Its nodes are slots with a number of devices. It decides which devices an attempt gets, makes the
-attempt's folder, and starts a keeper in it; everything later is read from that folder, so any
-number of engine objects, one after another, see the same. It never signals what it did not start.
+Its nodes are parts of this machine with devices of their own (`devices`), or all of it. It decides
+which devices an attempt gets, makes the attempt's folder, and starts a keeper in it; everything
+later is read from that folder, so any number of engine objects, one after another, see the same. It
+never signals what it did not start.
 """
 
 import asyncio
@@ -19,11 +20,13 @@ from parkade.engines.local import (
     keepers,
     output,
     processes,
+    programs,
     records,
     seats,
     spawn,
 )
 from parkade.engines.local import validation as rules
+from parkade.engines.local.devices import Machine
 from parkade.engines.local.escalation import merge
 from parkade.engines.local.folders import Folders
 from parkade.engines.local.gang import number_of
@@ -59,11 +62,19 @@ class LocalEngine:
     """
 
     def __init__(
-        self, *, pool: str, data: Path, nodes: tuple[NodeShape, ...], clock: Clock
+        self,
+        *,
+        pool: str,
+        data: Path,
+        nodes: tuple[NodeShape, ...],
+        clock: Clock,
+        machine: Machine,
     ) -> None:
         self.pool = pool
         self.nodes = nodes
         self.clock = clock
+        self.machine = machine
+        self._carved: dict[str, tuple[int, ...]] | None = None
         self.folders = Folders(data)
         self.view = View(self.folders)
         self.changes = self.folders.data / records.CHANGES
@@ -88,7 +99,7 @@ class LocalEngine:
     def render(self, attempt: DesiredAttempt) -> str:
         """Command, folders, and each rank's environment; devices and port as if all were free."""
         self.validate(attempt)
-        launch = self._plan(attempt, live=[])
+        launch = self._plan(attempt, live=[], carved=self.machine.nominal(self.nodes))
         home = self.folders.home(attempt)
         lines = [
             f"# engine local: {NOTES}",
@@ -142,7 +153,7 @@ class LocalEngine:
         if folder is None or self.view.is_released(folder):
             return
         path = folder / records.ORDER
-        old = _read_order(path)
+        old = records.read_order(folder)
         merged = merge(old, order)
         if merged != old:
             records.write(path, merged)
@@ -150,14 +161,15 @@ class LocalEngine:
             processes.send(state.keeper_pid, state.keeper_start_ticks, number_of("SIGUSR1"))
 
     async def signal(self, attempt: str, name: str) -> None:
-        """To each rank's program; what has ended hears nothing."""
+        """To each rank's trainers; what has ended hears nothing."""
         folder = self._known(attempt)
         if name not in signal.Signals.__members__:
             raise InvalidSpec(f"signal: {name!r} is no signal")
         state = records.read_state(folder)
         for rank in state.ranks if state is not None else ():
-            if not rank.has_ended:
-                processes.send_program(rank.pid, rank.start_ticks, number_of(name))
+            if not rank.has_ended and processes.is_alive(rank.pid, rank.start_ticks):
+                for trainer in programs.trainers(rank.pid, (number_of(name),)):
+                    processes.send(trainer.pid, trainer.start_ticks, number_of(name))
 
     async def adopt(self) -> Sequence[str]:
         """Takes up what the folder knows; keepers that were lost are replaced first."""
@@ -224,20 +236,31 @@ class LocalEngine:
                 )
             folder = self.folders.find(attempt.attempt)
             if folder is None:
-                return self.folders.add(self._plan(attempt, live=self.view.live()))
+                live = self.view.live()
+                carved = self._carve(live)
+                return self.folders.add(self._plan(attempt, live=live, carved=carved))
             known = records.read_launch(folder)
             if known is None:
                 raise Conflict(f"attempt {attempt.attempt} is known, but {folder} is unreadable")
             _check_same(known.attempt, attempt)
             return folder
 
-    def _plan(self, attempt: DesiredAttempt, *, live: list[Launch]) -> Launch:
+    def _carve(self, live: list[Launch]) -> dict[str, tuple[int, ...]]:
+        """The devices of each node, once for an engine: another one is made where nodes change."""
+        if self._carved is None:
+            held = seats.held_devices(live)
+            self._carved = self.machine.assign(self.folders.data, self.pool, self.nodes, held)
+        return self._carved
+
+    def _plan(
+        self, attempt: DesiredAttempt, *, live: list[Launch], carved: dict[str, tuple[int, ...]]
+    ) -> Launch:
         account, is_other_user = accounts.resolve(attempt.unix_user)
         own_path = os.environ.get("PATH", STANDARD_PATH)
         return Launch(
             version=records.VERSION,
             attempt=msgspec.structs.replace(attempt, stop=None),
-            devices=seats.choose_devices(attempt, self.nodes, live),
+            devices=seats.choose_devices(attempt, carved, live),
             master_port=seats.choose_port(attempt.attempt, live),
             account=account,
             is_other_user=is_other_user,
@@ -274,11 +297,3 @@ def _is_meant(launch: Launch, request: LogRequest) -> bool:
     ordered_us, since_us = launch.attempt.ordered_us, request.since_us
     is_too_old = ordered_us is not None and since_us is not None and ordered_us < since_us
     return request.org in (None, launch.attempt.org) and not is_too_old
-
-
-def _read_order(path: Path) -> Stop | None:
-    content = records.read_bounded(path)
-    try:
-        return None if content is None else msgspec.json.decode(content, type=Stop)
-    except msgspec.DecodeError:
-        return None

@@ -132,6 +132,9 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
         launch_error=None if state.launch_error is None else state.launch_error[:MOST_WORDS],
         engine_state=state.engine_state[:MOST_WORDS],
         ordered_us=launch.attempt.ordered_us,
+        is_signalled=state.is_signalled,
+        # A keeper of another user cannot be ended by the workload.
+        is_keeper_lost=state.is_keeper_lost and not launch.is_other_user,
     )
 
 
