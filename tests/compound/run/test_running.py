@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from parkade.compound.models.local import LocalModel
-from parkade.compound.models.protocol import Failure, FailureKind
-from parkade.compound.network import BestOf, Generate, Verify, Vote
+from parkade.compound.models.protocol import Failure, FailureKind, Price
+from parkade.compound.network import BestOf, Generate, NetworkError, Verify, Vote
 from parkade.compound.run.budget import Amounts, Budget
 from parkade.compound.run.progressing import RunStopped
 from parkade.compound.run.running import Settings
 from parkade.compound.values import Call, Candidate, Question, Verdict
-from tests.compound.building import ask, names, priced, prompt, run_network
+from tests.compound.building import PRICE, answers, ask, names, priced, prompt, run_network
 
 
 class Counted:
@@ -115,13 +115,23 @@ def test_calls_and_tokens_are_limits_too(tmp_path: Path) -> None:
     assert 900 - 200 <= summary.spent.tokens <= 999
 
 
-def test_a_budget_in_money_refuses_a_call_without_a_bound(tmp_path: Path) -> None:
-    model = priced(lambda call: ("x", 1, 1))
-    summary, results = run_network(
-        Generate("m"), [ask()], names({"m": model}), tmp_path, Settings(budget=Budget(micros=10))
-    )
-    assert summary.failed == 1
-    assert "max_tokens" in results["q1"].failures[0]
+@pytest.mark.parametrize(
+    ("price", "max_tokens", "budget", "says"),
+    [
+        (PRICE, None, Budget(micros=10), r"models\.m\.max_tokens"),
+        (PRICE, None, Budget(tokens=10), r"models\.m\.max_tokens"),
+        (None, 5, Budget(micros=10), r"models\.m\.price: write"),
+    ],
+)
+def test_a_budget_without_a_bound_is_refused_before_the_first_call(
+    tmp_path: Path, price: Price | None, max_tokens: int | None, budget: Budget, says: str
+) -> None:
+    model = answers("x")
+    model.price = price
+    network = Generate("m", max_tokens=max_tokens)
+    with pytest.raises(NetworkError, match=says):
+        run_network(network, [ask()], names({"m": model}), tmp_path, Settings(budget=budget))
+    assert not (tmp_path / "journal.jsonl").exists()
 
 
 def test_a_server_that_bills_more_than_asked_is_reported(tmp_path: Path) -> None:

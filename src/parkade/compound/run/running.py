@@ -28,6 +28,7 @@ from parkade.compound.run.journal import Journal
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.progressing import Counts, Progressing
 from parkade.compound.run.reasons import Reason, Reasons
+from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import VERSION, Result, Results
 from parkade.compound.values import Question, question_digest
 
@@ -178,6 +179,7 @@ async def run_part(
     """As `run_async`, but models and verifiers stay open for another part."""
     settings = settings or Settings()
     bound = bind(network, names)
+    check_bounds(bound, settings.budget)
     digest = network_digest(bound)
     with contextlib.ExitStack() as stack:
         if out is None:
