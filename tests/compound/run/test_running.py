@@ -11,7 +11,7 @@ from parkade.compound.models.protocol import Failure, FailureKind, Price
 from parkade.compound.network import BestOf, Generate, NetworkError, Verify, Vote
 from parkade.compound.run.budget import Amounts, Budget
 from parkade.compound.run.progressing import RunStopped
-from parkade.compound.run.running import Settings
+from parkade.compound.run.running import Settings, Watch, run_async
 from parkade.compound.values import Call, Candidate, Question, Verdict
 from tests.compound.building import PRICE, answers, ask, names, priced, prompt, run_network
 
@@ -218,6 +218,22 @@ def test_a_dead_server_stops_the_run_and_a_living_one_goes_on(tmp_path: Path) ->
     flaky.left = 0
     summary, _ = run_network(Generate("m"), questions, known, tmp_path)
     assert summary.answered == 5_000
+
+
+def test_a_server_that_never_answers_is_told_of_and_given_up(tmp_path: Path) -> None:
+    told: list[str] = []
+    flaky = Flaky(FailureKind.UNAVAILABLE, 10**9)
+    run = run_async(
+        Generate("m"),
+        [ask()],
+        names=names({"m": flaky}),
+        out=tmp_path,
+        settings=Settings(give_up_s=0.1),
+        watch=Watch(on_notice=told.append),
+    )
+    with pytest.raises(RunStopped, match=r"not answered one call in .*try again.*goes on"):
+        asyncio.run(run)
+    assert told == ["model 'm': try again; retrying, gives up 0.1 s after the first failure"]
 
 
 class Slow:

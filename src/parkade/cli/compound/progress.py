@@ -1,5 +1,6 @@
 """What `parkade compound run` shows while it runs, and what it says at the end."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -105,6 +106,11 @@ def display(
             stop.set()
             thread.join()
             live.refresh()
+
+
+def print_notice(text: str) -> None:
+    """What a user should know while the run goes on."""
+    print(" ".join(text.split()), file=sys.stderr, flush=True)
 
 
 def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:

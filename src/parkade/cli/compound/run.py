@@ -25,7 +25,7 @@ def run(
 
     from parkade.cli.compound.budgets import budget_of
     from parkade.cli.compound.failing import failing
-    from parkade.cli.compound.progress import display, exit_code, print_summary
+    from parkade.cli.compound.progress import display, exit_code, print_notice, print_summary
     from parkade.compound.loading import load
     from parkade.compound.questions import count_questions, read_questions
     from parkade.compound.run.running import Settings, Watch
@@ -48,7 +48,7 @@ def run(
                 names=loaded.names,
                 out=out,
                 settings=settings,
-                watch=Watch(on_start=on_start),
+                watch=Watch(on_start=on_start, on_notice=print_notice),
             )
     print_summary(summary, out, as_json=as_json)
     if code := exit_code(summary):

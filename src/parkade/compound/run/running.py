@@ -26,6 +26,7 @@ from parkade.compound.run.failures import FAILURES, FailedQuestion, Failures
 from parkade.compound.run.failures import VERSION as FAILURES_VERSION
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.orders import Answer
+from parkade.compound.run.outages import GIVE_UP_S, Outages
 from parkade.compound.run.progressing import Counts, Progressing
 from parkade.compound.run.reasons import Reason, Reasons
 from parkade.compound.run.reserving import check_bounds
@@ -51,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     account: Callable[[Budget, Amounts, Amounts], Account] = Account
     #: A model server for the time of the run.
     server: ModelServer | None = None
+    #: A model that has not answered one call ends the run so long after its first failure.
+    give_up_s: float = GIVE_UP_S
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,10 +136,11 @@ class Progress:
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """Callbacks of a run: its progress once, and each result."""
+    """Callbacks of a run: its progress once, each result, and what a user should know at once."""
 
     on_start: Callable[[Progress], None] | None = None
     on_result: Callable[[Result], None] | None = None
+    on_notice: Callable[[str], None] | None = None
 
 
 async def run_async(
@@ -249,6 +253,7 @@ class _Session:
             width=settings.width,
             most_checks=settings.most_checks,
             answered=self.answered,
+            outages=Outages(settings.give_up_s, watch.on_notice),
         )
         self.progress = Progress(self.engine.counts, account)
         self._watch = watch
