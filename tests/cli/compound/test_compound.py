@@ -227,3 +227,16 @@ def test_a_run_in_which_all_fails_says_why(
     assert done.returncode == code, done.stdout
     assert "0 answered, 10 failed" in done.stdout
     assert says in done.stdout
+
+
+def test_a_verifier_that_fails_is_told_of_in_the_summary_and_in_show(folder: Path) -> None:
+    (folder / "rules.py").write_text(RULES.replace('"answer"', '"anwser"'))
+    stopped = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
+    assert stopped.returncode == 8
+    assert "KeyError: 'anwser'" in stopped.stderr
+    few = NETWORK.replace("20B", "5B")
+    (folder / "net.yaml").write_text(few)
+    done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "p", "--limit", "2")
+    assert done.returncode == 8
+    assert "no verdict  10; first 10 × " in done.stdout
+    assert "KeyError: 'anwser'" in parkade(folder, "show", "p", "q1").stdout

@@ -10,7 +10,7 @@ from parkade.compound.models.local import LocalModel
 from parkade.compound.models.protocol import Failure, FailureKind, Price
 from parkade.compound.network import BestOf, Generate, NetworkError, Verify, Vote
 from parkade.compound.run.budget import Amounts, Budget
-from parkade.compound.run.progressing import RunStopped
+from parkade.compound.run.progressing import RunStopped, VerifierBroken
 from parkade.compound.run.running import Settings, Watch, run_async
 from parkade.compound.values import Call, Candidate, Question, Verdict
 from tests.compound.building import PRICE, answers, ask, names, priced, prompt, run_network
@@ -306,3 +306,29 @@ def test_completions_of_a_function_may_say_everything(tmp_path: Path) -> None:
     model = priced(lambda call: (prompt(call), 3, 4))
     _, results = run_network(Generate("m"), [ask()], names({"m": model}), tmp_path)
     assert (results["q1"].cost, results["q1"].input, results["q1"].output) == (11, 3, 4)
+
+
+def typo(question: Question, candidate: Candidate) -> bool:
+    return bool(question.fields["anwser"])
+
+
+def test_a_verifier_that_only_fails_stops_the_run(tmp_path: Path) -> None:
+    network = BestOf(Generate("m"), k=30, verify=typo)
+    counted = Counted()
+    with pytest.raises(VerifierBroken, match=r"first 20 candidates .*KeyError.*anwser"):
+        run_network(network, [ask(n) for n in range(50)], names({"m": counted.model}), tmp_path)
+
+
+def test_verdicts_that_fail_are_counted_with_their_reason(tmp_path: Path) -> None:
+    def picky(question: Question, candidate: Candidate) -> bool:
+        if candidate.text == "0":
+            raise KeyError("anwser")
+        return candidate.text == "3"
+
+    network = BestOf(Generate("m"), k=10, verify=picky, parallel=1)
+    known = names({"m": Counted().model})
+    summary, results = run_network(network, [ask(n) for n in range(50)], known, tmp_path)
+    assert (summary.answered, summary.broken_verdicts, summary.verdicts) == (50, 50, 150)
+    assert [each.count for each in summary.broken] == [50]
+    assert "KeyError" in summary.broken[0].reason
+    assert "KeyError" in results["q7"].failures[0]

@@ -124,6 +124,7 @@ def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:
         (
             ("questions", _questions(summary)),
             ("verified", f"{summary.accepted:,}" if summary.accepted else None),
+            ("no verdict", _broken(summary)),
             ("calls", f"{summary.calls:,} ({rate:,.0f}/s), {summary.cached:,} from the journal"),
             ("retries", summary.retries or None),
             ("cancelled", summary.cancelled or None),
@@ -149,6 +150,8 @@ def exit_code(summary: Summary) -> int:
         return EXIT_BUDGET
     if summary.has_no_answer:
         return EXIT_DENIED
+    if summary.broken_verdicts and not summary.verdicts:
+        return EXIT_FAILED
     return EXIT_FAILED if summary.failed else 0
 
 
@@ -177,6 +180,13 @@ def _reason(reason: Reason) -> str:
     ids = ", ".join(_brief(each) for each in reason.questions)
     more = ", …" if reason.count > len(reason.questions) else ""
     return f"{reason.count:,} × {' '.join(reason.reason.split())} ({ids}{more})"
+
+
+def _broken(summary: Summary) -> str | None:
+    """Verdicts that a verifier failed to give, with the first reason."""
+    if not summary.broken:
+        return None
+    return f"{summary.broken_verdicts:,}; first {_reason(summary.broken[0])}"
 
 
 def _brief(identity: str) -> str:

@@ -27,7 +27,7 @@ from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine
 from parkade.compound.run.machine import Machine
 from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop
 from parkade.compound.run.outages import Outages
-from parkade.compound.run.progressing import Counts, Progressing, RunStopped
+from parkade.compound.run.progressing import Counts, Progressing, RunStopped, VerifierBroken
 from parkade.compound.run.reserving import Reserving
 from parkade.compound.run.steps import steps_of
 from parkade.compound.values import Completion, Question
@@ -64,7 +64,9 @@ class Engine:
         self._ended: deque[tuple[Flight, Outcome]] = deque()
         self._outages = outages or Outages()
         self._reserving = Reserving(account, journal)
-        self._checking = Checking(journal, self.counts, most_checks, self._heard, self._schedule)
+        self._checking = Checking(
+            journal, self.counts, most_checks, self._heard, self._schedule, self._give_up
+        )
         self._open: set[Progressing] = set()
         self._retries = RetryBudget()
         self._is_scheduled = False
@@ -203,8 +205,6 @@ class Engine:
             self.counts.questions += 1
             self._answered(run, run.machine.answer)
 
-    # ------------------------------------------------------------ calls
-
     def _ask(self, run: Progressing, order: Ask) -> None:
         call = order.call
         flight = self._flights.get(call.key)
@@ -329,10 +329,10 @@ class Engine:
         self._give_up(self._outages.ended(flight.call.model, failure))
         self._finish(flight, failure)
 
-    def _give_up(self, why: str | None) -> None:
-        """A server that answers no call would fail every question that is left."""
+    def _give_up(self, why: str | VerifierBroken | None) -> None:
+        """A server or verifier that always fails would fail every question that is left."""
         if why is not None and not self._stays_open:
-            self._end_run(RunStopped(why))
+            self._end_run(RunStopped(why) if isinstance(why, str) else why)
 
     def _end_run(self, error: Exception) -> None:
         if not self._over.done():

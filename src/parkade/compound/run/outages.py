@@ -1,8 +1,8 @@
 """When a model that gives no answers ends the run, and what is said until then.
 
-A model that has not answered one call ends the run `give_up_s` after its first failure; one that
-has answered, after `MAX_FAILED_IN_A_ROW` calls in a row that failed after their retries. Only
-failures of the server count (no connection, a status such as 500), not rate limits.
+A model that has not answered one call ends the run `give_up_s` after its first failure, if
+the server is not reached or answers with a status such as 500. Any model does after
+`MAX_FAILED_IN_A_ROW` calls in a row that failed after their retries.
 """
 
 from collections.abc import Callable

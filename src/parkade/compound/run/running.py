@@ -82,6 +82,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...]
     #: Questions that failed for further reasons.
     other_reasons: int
+    #: Verdicts that verifiers gave.
+    verdicts: int
+    #: Verdicts that verifiers failed to give, and the first distinct reasons.
+    broken_verdicts: int
+    broken: tuple[Reason, ...]
 
     @property
     def abstained(self) -> int:
@@ -132,6 +137,9 @@ class Progress:
             failed_calls=counts.failed,
             reasons=self.reasons.all(),
             other_reasons=self.reasons.others,
+            verdicts=counts.verdicts,
+            broken_verdicts=counts.broken_verdicts,
+            broken=counts.broken.all(),
         )
 
 
