@@ -148,3 +148,14 @@ def test_a_wrong_question_is_named_by_its_line(tmp_path: Path, row: str) -> None
     (tmp_path / "q.jsonl").write_text(f'{{"prompt": "x"}}\n{row}\n')
     with pytest.raises(QuestionError, match="line 2"):
         list(read_questions(tmp_path / "q.jsonl"))
+
+
+@pytest.mark.parametrize("given", ["sk-proj-abc123def", "my key", "1KEY"])
+def test_a_key_in_place_of_a_variable_s_name_is_refused_and_not_shown(
+    tmp_path: Path, given: str
+) -> None:
+    text = f"network: E@a\nmodels: {{a: {{url: 'http://x', model: m, key_env: {given}}}}}"
+    (tmp_path / "net.yaml").write_text(text)
+    with pytest.raises(NetworkError, match=r"models\.a\.key_env: must be the name") as error:
+        load(tmp_path / "net.yaml")
+    assert given not in str(error.value)
