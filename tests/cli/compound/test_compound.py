@@ -74,7 +74,7 @@ def test_a_spent_budget_has_an_exit_code_of_its_own(folder: Path) -> None:
     ("arguments", "says"),
     [
         (("run", "nothing.yaml", "q.jsonl", "--out", "o"), "cannot read nothing.yaml"),
-        (("run", "net.yaml", "nothing.jsonl", "--out", "o"), "nothing.jsonl"),
+        (("run", "net.yaml", "nothing.jsonl", "--out", "o"), "questions in nothing.jsonl: No"),
         (("run", "net.yaml", "q.jsonl", "--out", "o", "--budget", "much"), "--budget"),
         (("draw", "q.jsonl"), "not YAML"),
         (("show", "o", "q1"), "no folder of a run"),
