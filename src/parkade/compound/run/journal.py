@@ -87,6 +87,11 @@ class Journal:
             self.flush()
         self._count_promise()
 
+    @property
+    def size(self) -> int:
+        """Bytes of all lines, written or not."""
+        return self._end
+
     # ------------------------------------------------------------ read
 
     def completion(self, key: str) -> CallLine | None:

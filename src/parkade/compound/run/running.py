@@ -18,9 +18,10 @@ import msgspec
 from parkade.compound.models.local_server import ModelServer, serving
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Bound, Names, bind
-from parkade.compound.network.digest import network_digest
+from parkade.compound.network.digest import name_of, network_digest
 from parkade.compound.network.drawing import label
 from parkade.compound.run.budget import Account, Amounts, Budget
+from parkade.compound.run.described import Start, starts_with
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.orders import Answer
@@ -69,6 +70,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     overrun: Amounts
     is_budget_spent: bool
     wall_us: int
+    #: Results in the folder that other networks gave; they stay there and count no more.
+    kept_aside: int = 0
 
 
 class Progress:
@@ -79,6 +82,7 @@ class Progress:
         self.account = account
         self.began = time.monotonic()
         self.skipped = 0
+        self.kept_aside = 0
         self.answered = 0
         self.accepted = 0
         self.verified = 0
@@ -104,6 +108,7 @@ class Progress:
             overrun=account.overrun,
             is_budget_spent=counts.is_budget_spent,
             wall_us=int((time.monotonic() - self.began) * 1e6),
+            kept_aside=self.kept_aside,
         )
 
 
@@ -164,7 +169,7 @@ async def run_part(
         stack.callback(results.close)
         # A result is written only after the lines it stands on.
         stack.callback(journal.flush)
-        _describe(out / RUN, bound, digest)
+        _describe(out / RUN, bound, digest, journal.size)
         session = _Session(bound, journal, results, settings, watch or Watch())
         try:
             await session.engine.run(session.open_questions(iter(questions)))
@@ -216,6 +221,7 @@ class _Session:
             answered=self.answered,
         )
         self.progress = Progress(self.engine.counts, account)
+        self.progress.kept_aside = results.of_others
         self._watch = watch
         self._timer: asyncio.TimerHandle | None = None
         if watch.on_start is not None:
@@ -290,14 +296,18 @@ def result_of(run: Progressing, answer: Answer, network: str) -> Result:
     )
 
 
-def _describe(path: Path, bound: Bound, digest: str) -> None:
+def _describe(path: Path, bound: Bound, digest: str, size: int) -> None:
     """What the nodes in the journal are, for `show`; replaced whole at each start."""
+    nodes = [label(node.operator) for node in bound.nodes]
+    starts = starts_with(path, Start(network=digest, nodes=nodes, at=size))
     description: dict[str, Any] = {
         "version": 1,
         "network": digest,
-        "nodes": [label(node.operator) for node in bound.nodes],
+        "nodes": nodes,
         "parents": _parents(bound),
         "models": {name: model.identity for name, model in bound.models.items()},
+        "verifiers": [name_of(node.checker) for node in bound.nodes if node.checker is not None],
+        "starts": starts,
     }
     path.with_suffix(".new").write_bytes(
         msgspec.json.format(msgspec.json.encode(description), indent=2)
