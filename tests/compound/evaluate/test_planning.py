@@ -202,3 +202,10 @@ def test_a_runner_is_asked_for_every_labelled_question() -> None:
     assert (found.questions, found.candidates) == (3, 24)
     assert found.verifier is not None
     assert (found.verifier.accepted_right, found.verifier.accepted_wrong) == (6, 3)
+
+
+def test_a_k_above_that_of_the_headline_says_why() -> None:
+    dear = planned(GOOD, Worth(right_micros=100_000_000, wrong_micros=0))
+    headline = next(each for each in dear.findings if each.startswith("More calls help"))
+    assert f"K = {dear.k:,}" not in headline
+    assert any(f"K = {dear.k:,} has the highest net worth" in each for each in dear.findings)

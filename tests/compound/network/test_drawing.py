@@ -73,3 +73,10 @@ def test_money_is_bounded_where_prices_and_max_tokens_are_known() -> None:
     told = estimate(bind(Generate("m", n=3, max_tokens=10), known), ask())
     assert told.most.output_tokens == 30
     assert told.most.micros == told.most.input_tokens + 2 * 30
+
+
+def test_a_long_label_is_wrapped_and_not_cut() -> None:
+    drawn = as_svg(parse("20B(E@small)@check"))
+    assert "…" not in drawn
+    assert ">verified by check, first<" in drawn
+    assert ">accepted<" in drawn

@@ -129,6 +129,28 @@ def test_a_promise_that_was_not_withdrawn_is_doubtful(tmp_path: Path) -> None:
     closed.close()
 
 
+@pytest.mark.parametrize(
+    ("is_same_boot", "lost"), [(True, Amounts(100, 10, 1)), (False, Amounts(500, 50, 5))]
+)
+def test_a_killed_process_loses_what_was_told_and_a_crashed_machine_what_was_promised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_same_boot: bool, lost: Amounts
+) -> None:
+    boot = tmp_path / "boot"
+    boot.write_text("one")
+    monkeypatch.setattr("parkade.compound.run.journal.BOOT_FILE", boot)
+    journal = Journal(tmp_path / "j")
+    journal.promise(Amounts(500, 50, 5))
+    journal.tell = lambda: Amounts(100, 10, 1)
+    journal.write_told()
+    copied = (tmp_path / "j").read_bytes()
+    journal.close()
+    (tmp_path / "killed").write_bytes(copied)
+    boot.write_text("one" if is_same_boot else "two")
+    killed = Journal(tmp_path / "killed")
+    assert killed.doubtful == lost
+    killed.close()
+
+
 def test_failed_calls_stay_on_the_bill(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     journal.failed(

@@ -140,6 +140,10 @@ def test_many_clients_at_once_get_each_their_own_answer(tmp_path: Path) -> None:
     [
         ({"model": "other"}, openai.NotFoundError, "model_not_found"),
         ({"n": 3}, openai.BadRequestError, None),
+        ({"response_format": {"type": "json_object"}}, openai.BadRequestError, None),
+        ({"stop": ["\n"]}, openai.BadRequestError, None),
+        ({"seed": 0}, openai.BadRequestError, None),
+        ({"logprobs": True}, openai.BadRequestError, None),
         ({"messages": []}, openai.BadRequestError, None),
         ({"messages": [{"role": "system", "content": "x"}]}, openai.BadRequestError, None),
         (

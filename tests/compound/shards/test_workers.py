@@ -214,7 +214,7 @@ def test_a_budget_of_money_holds_over_killed_workers(
     farm: Farm, workers: list["subprocess.Popen[str]"]
 ) -> None:
     """A call costs 4 micro-units and at most 100 or so, by the bytes of its prompt."""
-    budget = Budget(micros=1_500)
+    budget = Budget(micros=700)
     farm.prepare(shard_size=5, budget=budget)
     workers.append(first := farm.worker("--lease", "1", pause=0.01))
     until(lambda: sum(farm.called().values()) >= 40)
@@ -223,7 +223,7 @@ def test_a_budget_of_money_holds_over_killed_workers(
     assert ends(farm.worker("--lease", "1"))[0] == 0
     state = farm.state()
     assert budget.holds(state.committed)
-    assert 4 * sum(farm.called().values()) <= 1_500
+    assert 4 * sum(farm.called().values()) <= 700
     assert 0 < state.left() < 12
 
 

@@ -88,3 +88,30 @@ def test_an_unknown_question_and_a_folder_without_a_run_are_said(tmp_path: Path)
     (out / RUN).write_text("{")
     with pytest.raises(TraceError, match="cannot be read"):
         read_trace(out, "q1")
+
+
+def test_another_network_in_the_same_folder_does_not_mix_with_the_last(tmp_path: Path) -> None:
+    finished(tmp_path, "2B(E@m(m=50))@v(parallel=1)")
+    finished(tmp_path, "12B(E@m(m=50))@v(parallel=1)")
+    known = names({"m": priced(lambda call: (f"<b>answer</b> {call.sample}", 10, 3))})
+    known = names(known.models, verifiers={"w": lambda question, candidate: True})
+    summary, _ = run_network(parse("5B(E@m(m=50))@w(parallel=1)"), [ask(1)], known, tmp_path)
+    assert summary.kept_aside == 4
+    trace = read_trace(tmp_path, "q1")
+    assert trace.result is not None
+    assert trace.result.answer == "<b>answer</b> 0"
+    given = [verdict for part in trace.parts for c in part.candidates for verdict in c.verdicts]
+    assert [verdict.accepted for verdict in given] == [True]
+
+
+def test_a_larger_k_keeps_its_samples_and_their_verdicts(tmp_path: Path) -> None:
+    finished(tmp_path, "2B(E@m(m=50))@v(parallel=1)")
+    finished(tmp_path, "12B(E@m(m=50))@v(parallel=1)")
+    trace = read_trace(tmp_path, "q1")
+    assert trace.calls == 4
+    assert trace.result is not None
+    assert trace.result.answer == "<b>answer</b> 3"
+    finished(tmp_path, "2B(E@m(m=50))@v(parallel=1)")
+    again = read_trace(tmp_path, "q1")
+    assert again.result is not None
+    assert again.result.answer != "<b>answer</b> 3"

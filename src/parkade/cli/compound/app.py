@@ -9,6 +9,7 @@ from parkade.cli.compound import (
     draw,
     evaluate,
     lifecycle,
+    outcomes,
     plan,
     run,
     serve,
@@ -22,6 +23,7 @@ compound.command("draw")(draw.draw)
 compound.command("run")(run.run)
 compound.command("calibrate")(calibrate.calibrate)
 compound.command("plan")(plan.plan)
+compound.command("outcomes")(outcomes.outcomes)
 compound.command("evaluate")(evaluate.evaluate)
 compound.command("lifecycle")(lifecycle.lifecycle)
 compound.command("serve")(serve.serve)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from parkade.cli.compound.reports import AsJson, Outcomes
+from parkade.cli.compound.reports import FIELD, RULE, AsJson, Field, Labels, Outcomes, Rule
 
 if TYPE_CHECKING:
     from parkade.compound.evaluate.calibration import Calibration
@@ -10,14 +10,19 @@ if TYPE_CHECKING:
 HARDEST = 10
 
 
-def calibrate(outcomes: Outcomes, as_json: AsJson = False) -> None:
+def calibrate(
+    outcomes: Outcomes,
+    labels: Labels = None,
+    field: Field = FIELD,
+    rule: Rule = RULE,
+    as_json: AsJson = False,
+) -> None:
     """Generator accuracy question by question, verifier rates, cost and latency."""
-    from parkade.cli.compound.reports import explaining, print_json
+    from parkade.cli.compound.reports import Truth, explaining, print_json, read
     from parkade.compound.evaluate.calibration import calibration_of
-    from parkade.compound.evaluate.outcomes import read_outcomes
 
     with explaining():
-        found = calibration_of(read_outcomes(outcomes))
+        found = calibration_of(read(outcomes, Truth(labels, field, rule)))
     if as_json:
         print_json(found)
     else:

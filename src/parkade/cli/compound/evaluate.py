@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.compound.reports import AsJson, Outcomes, Plot
+from parkade.cli.compound.reports import FIELD, RULE, AsJson, Field, Labels, Outcomes, Plot, Rule
 
 if TYPE_CHECKING:
     from parkade.compound.evaluate.evaluation import Evaluation
@@ -14,15 +14,22 @@ Ks = Annotated[
 ]
 
 
-def evaluate(outcomes: Outcomes, ks: Ks = None, plot: Plot = None, as_json: AsJson = False) -> None:
+def evaluate(
+    outcomes: Outcomes,
+    labels: Labels = None,
+    field: Field = FIELD,
+    rule: Rule = RULE,
+    ks: Ks = None,
+    plot: Plot = None,
+    as_json: AsJson = False,
+) -> None:
     """Accuracy, pass@K, the verifier and what a solved question cost, with intervals."""
-    from parkade.cli.compound.reports import explaining, print_json, write_plot
+    from parkade.cli.compound.reports import Truth, explaining, print_json, read, write_plot
     from parkade.compound.evaluate import evaluation
-    from parkade.compound.evaluate.outcomes import read_outcomes
     from parkade.compound.evaluate.pictures import evaluation_chart
 
     with explaining():
-        found = evaluation.evaluate(read_outcomes(outcomes), ks=ks)
+        found = evaluation.evaluate(read(outcomes, Truth(labels, field, rule)), ks=ks)
         if plot is not None:
             write_plot(evaluation_chart(found), plot)
     if as_json:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.compound.reports import AsJson, Outcomes, Plot
+from parkade.cli.compound.reports import FIELD, RULE, AsJson, Field, Labels, Outcomes, Plot, Rule
 
 if TYPE_CHECKING:
     from parkade.compound.evaluate.planning import Goal, Plan, Step
@@ -28,6 +28,9 @@ Exact = Annotated[
 
 def plan(
     outcomes: Outcomes,
+    labels: Labels = None,
+    field: Field = FIELD,
+    rule: Rule = RULE,
     budget: Budget = None,
     target: Target = None,
     worth: Worth = None,
@@ -39,16 +42,15 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """K, expected accuracy, ceiling and cost for a budget, a target, or a worth."""
-    from parkade.cli.compound.reports import explaining, print_json, write_plot
+    from parkade.cli.compound.reports import Truth, explaining, print_json, read, write_plot
     from parkade.compound.evaluate import planning
     from parkade.compound.evaluate.calibration import calibration_of
-    from parkade.compound.evaluate.outcomes import read_outcomes
     from parkade.compound.evaluate.pictures import plan_chart
 
     with explaining():
         goal = _goal(budget, target, worth, wrong_cost)
         found = planning.plan(
-            calibration_of(read_outcomes(outcomes)),
+            calibration_of(read(outcomes, Truth(labels, field, rule))),
             goal,
             questions=questions,
             most_k=most_k,

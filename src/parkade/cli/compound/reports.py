@@ -8,20 +8,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
     from parkade.compound.evaluate.measures import Measure
+    from parkade.compound.evaluate.outcomes import Outcome
     from parkade.compound.plots.chart import Chart
 
 WRONG = 2
 MICROS = 1_000_000
 
 Outcomes = Annotated[
-    Path, typer.Argument(help="Recorded outcomes, JSON lines.", metavar="OUTCOMES")
+    Path,
+    typer.Argument(help="Folder of a run, or a file of recorded outcomes.", metavar="OUTCOMES"),
 ]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        help="Of a run: JSON lines with the right answers, such as the file of questions.",
+        metavar="FILE",
+    ),
+]
+Field = Annotated[str, typer.Option("--field", help="With --labels: the key of the answer.")]
+Rule = Annotated[
+    str,
+    typer.Option("--rule", help="With --labels: auto, exact, number, choice or json."),
+]
+FIELD, RULE = "answer", "auto"
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 Plot = Annotated[
     Path | None, typer.Option("--plot", help="Write a plot: FILE.svg, or FILE.png.", metavar="FILE")
@@ -43,6 +59,42 @@ def explaining() -> Iterator[None]:
     except OSError as error:
         print(f"parkade: {error.filename}: {error.strerror}", file=sys.stderr)
         raise typer.Exit(WRONG) from None
+
+
+class Truth(NamedTuple):
+    """What says which samples of a run are right: the options of these names."""
+
+    labels: Path | None
+    field: str
+    rule: str
+
+
+def read(path: Path, truth: Truth) -> "Iterator[Outcome]":
+    """The outcomes of a run's folder, or of a file of outcomes."""
+    from parkade.compound.evaluate import recorded_run
+    from parkade.compound.evaluate.outcomes import OutcomesUnreadable, read_outcomes
+
+    if not path.is_dir():
+        if path.name in ("results.jsonl", "journal.jsonl"):
+            raise OutcomesUnreadable(f"{path} belongs to a run: give its folder, {path.parent}")
+        if truth.labels is not None:
+            raise OutcomesUnreadable(f"{path} has its labels: --labels is for a run's folder")
+        return read_outcomes(path)
+    known = None
+    if truth.labels is not None:
+        known = recorded_run.read_labels(truth.labels, truth.field, truth.rule)
+    else:
+        _note("no --labels: what the run's verifier accepted is taken as right")
+    if recorded_run.stops_early(path):
+        _note(
+            "this network stops a question at its first accepted sample: easy questions have few "
+            "samples; measure a network that draws all, such as 16E@model >> V@verifier"
+        )
+    return recorded_run.outcomes_of_run(path, known)
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
 
 
 def print_json(report: Any) -> None:

@@ -21,6 +21,7 @@ def run(
 ) -> None:
     """Answer questions with a network; killed at any moment, the same command goes on."""
     import signal
+    import sys
     from itertools import islice
 
     from parkade.cli.compound.budgets import budget_of
@@ -51,5 +52,11 @@ def run(
                 watch=Watch(on_start=on_start, on_notice=print_notice),
             )
     print_summary(summary, out, as_json=as_json)
+    if summary.kept_aside and not as_json:
+        print(
+            f"note: this folder has run another network: {summary.kept_aside:,} results of it are "
+            "kept aside",
+            file=sys.stderr,
+        )
     if code := exit_code(summary):
         raise SystemExit(code)

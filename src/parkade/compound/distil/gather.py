@@ -10,9 +10,10 @@ from typing import TypeVar
 
 import msgspec
 
+from parkade.compound.run.described import read_described
 from parkade.compound.run.lines import CallLine, VerdictLine
 from parkade.compound.run.results import Result
-from parkade.compound.run.running import JOURNAL, RESULTS
+from parkade.compound.run.running import JOURNAL, RESULTS, RUN
 
 L = TypeVar("L", CallLine, VerdictLine)
 MAX_PER_QUESTION = 64
@@ -51,17 +52,19 @@ def gather(out: Path) -> dict[str, Kept]:
         side = of_question.accepted if verdict[0] else of_question.rejected
         if len(side) < MAX_PER_QUESTION:
             side.append(judged)
-    _answers(out / RESULTS, kept)
+    _answers(out / RESULTS, kept, read_described(out / RUN).network)
     return kept
 
 
-def _answers(path: Path, kept: dict[str, Kept]) -> None:
+def _answers(path: Path, kept: dict[str, Kept], network: str) -> None:
     decode = msgspec.json.Decoder(Result).decode
     with path.open("rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
                 return
             result = decode(line)
+            if network not in ("", result.network):
+                continue
             if result.accepted and result.answer is not None:
                 answer = Judged(result.answer, result.score, result.model)
                 kept.setdefault(result.id, Kept()).answer = answer

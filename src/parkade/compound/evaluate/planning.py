@@ -265,6 +265,11 @@ def _findings(
         )
     if chosen is None:
         found.append(_why_none(goal, most, ceiling, steps[0]))
+    if isinstance(goal, Worth) and chosen is not None and chosen.k > most.k:
+        found.append(
+            f"K = {chosen.k:,} has the highest net worth: it is above K = {most.k:,}, since what"
+            " little accuracy the further candidates add is worth more than they cost."
+        )
     if calibration.questions < _FEW_QUESTIONS:
         found.append(
             f"Only {calibration.questions} questions were calibrated; label at least"

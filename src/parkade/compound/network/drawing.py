@@ -1,5 +1,6 @@
 """Networks drawn: as text for a terminal, as Mermaid for a page, as SVG that needs nothing else."""
 
+import textwrap
 from html import escape
 
 from parkade.compound.network.graph import Box, Graph, describe, graph_of
@@ -14,10 +15,11 @@ from parkade.compound.network.operators import (
     Route,
 )
 
-WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 190, 52, 56, 18, 16
+WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 190, 68, 56, 18, 16
 FILL = {"source": "#e0ecff", "stage": "#fff3d6", "end": "#f1f1f4"}
 STROKE = {"source": "#3b6fd4", "stage": "#c08a1a", "end": "#8a8a94"}
 MAX_TEXT = 27
+MAX_LINES = 2
 
 
 def label(operator: Operator) -> str:
@@ -125,7 +127,9 @@ def _places(graph: Graph) -> list[tuple[int, int]]:
 def _box(box: Box, place: tuple[int, int]) -> str:
     x, y = place
     middle = x + WIDTH // 2
-    title_y = y + (22 if box.detail else 31)
+    details = _wrapped(box.detail)
+    # Lines are 18 apart, and stand around the middle of the box.
+    title_y = y + HEIGHT // 2 + 5 - 9 * len(details)
     text = (
         f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" '
         f'rx="{26 if box.role == "end" else 8}" fill="{FILL[box.role]}" '
@@ -133,12 +137,20 @@ def _box(box: Box, place: tuple[int, int]) -> str:
         f'<text x="{middle}" y="{title_y}" text-anchor="middle" font-weight="600" '
         f'fill="#1c1c22">{escape(_short(box.title))}</text>'
     )
-    if box.detail:
+    for number, line in enumerate(details, start=1):
         text += (
-            f'<text x="{middle}" y="{y + 40}" text-anchor="middle" font-size="12" fill="#4a4a55">'
-            f"{escape(_short(box.detail))}<title>{escape(box.detail)}</title></text>"
+            f'<text x="{middle}" y="{title_y + 18 * number}" text-anchor="middle" font-size="12" '
+            f'fill="#4a4a55">{escape(line)}<title>{escape(box.detail)}</title></text>'
         )
     return text
+
+
+def _wrapped(detail: str) -> list[str]:
+    """At most MAX_LINES lines, broken between words; what is longer than all is cut."""
+    lines = textwrap.wrap(detail, MAX_TEXT)
+    if len(lines) <= MAX_LINES:
+        return [_short(line) for line in lines]
+    return [*lines[: MAX_LINES - 1], _short(" ".join(lines[MAX_LINES - 1 :]))]
 
 
 def _arrow(tail: tuple[int, int], head: tuple[int, int], name: str) -> str:

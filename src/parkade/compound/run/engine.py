@@ -233,6 +233,8 @@ class Engine:
         soonest = 0
         for lane in self.lanes.values():
             begun, wait = lane.start(now_us, self._may_start)
+            if begun:
+                self._reserving.promise()
             for flight in begun:
                 self._start(lane, flight)
             if wait and lane.waiting():
@@ -245,7 +247,6 @@ class Engine:
     def _may_start(self, flight: Flight) -> bool:
         account = self.account
         if account.reserve(flight.worst):
-            self._reserving.promise()
             return True
         if account.can_ever(flight.worst) and account.reserved != NOTHING:
             return False

@@ -12,6 +12,7 @@ that stands twice is a call that was made twice, and both are on the bill.
 import asyncio
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -37,6 +38,7 @@ FLUSH_BYTES = 256 * 1024
 FLUSH_S = 0.05
 READ_BYTES = 64 * 1024
 SAMPLE_BYTES = 256 * 1024
+BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 _encoder = msgspec.json.Encoder()
 _heads = msgspec.json.Decoder(Head)
@@ -56,6 +58,11 @@ class Journal:
         self.spent = NOTHING
         self.doubtful = NOTHING
         self.promised = NOTHING
+        #: What a kill of this process can lose, by the last line that says so.
+        self.told = NOTHING
+        #: What to tell of what is in flight with each batch of lines; None: nothing.
+        self.tell: Callable[[], Amounts] | None = None
+        self._boot = _boot()
         #: What lines cost that are still in this process and would be lost with it.
         self.unwritten = NOTHING
         self.calls = 0
@@ -79,6 +86,11 @@ class Journal:
             self._append(_encoder.encode(Header(format=FORMAT, version=VERSION)))
             self.flush()
         self._count_promise()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all lines, written or not."""
+        return self._end
 
     # ------------------------------------------------------------ read
 
@@ -136,7 +148,7 @@ class Journal:
 
     def promise(self, most_in_flight: Amounts) -> None:
         """Durable when this returns: so much may be in flight from here on."""
-        self.promised = most_in_flight
+        self.promised = self.told = most_in_flight
         self._append(
             _encoder.encode(
                 PromiseLine(
@@ -154,8 +166,14 @@ class Journal:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._pending:
+        self._write()
+        self._sync()
+
+    def _write(self, *, even_alone: bool = False) -> None:
+        if not (self._pending or even_alone):
             return
+        if self.tell is not None:
+            self._tell(self.tell())
         data = b"".join(self._pending)
         self._pending.clear()
         self._pending_bytes = 0
@@ -165,10 +183,29 @@ class Journal:
             view = view[os.write(self._file, view) :]
         self._written += len(data)
         self._needs_sync = True
-        self._sync()
+
+    def write_told(self) -> None:
+        """Write all lines and what is in flight; they become durable with the next `flush`."""
+        self._write(even_alone=True)
+
+    def _tell(self, in_flight: Amounts) -> None:
+        """Behind the lines of a batch: they are written with it or not at all."""
+        self.told = in_flight
+        line = _encoder.encode(
+            PromiseLine(
+                cost=self.promised.micros,
+                tokens=self.promised.tokens,
+                calls=self.promised.calls,
+                now=(in_flight.micros, in_flight.tokens, in_flight.calls),
+                boot=self._boot,
+            )
+        )
+        self._pending += (line, b"\n")
+        self._end += len(line) + 1
 
     def close(self) -> None:
         """Write, make durable, unlock."""
+        self.tell = None
         if self.promised != NOTHING:
             self.promise(NOTHING)
         self.flush()
@@ -256,6 +293,9 @@ class Journal:
                 self.doubtful = self.doubtful + Amounts(head.cost, head.tokens, head.calls)
             case PromiseLine():
                 self.promised = Amounts(head.cost, head.tokens, head.calls)
+                # On this machine and since it started, all that was written is there.
+                is_whole = head.now is not None and head.boot == self._boot != ""
+                self.told = Amounts(*head.now) if is_whole and head.now else self.promised
             case Header():
                 if head.format != FORMAT or head.version > VERSION or place != 0:
                     raise JournalError(
@@ -269,7 +309,7 @@ class Journal:
         """What was in flight when the run was killed may have been billed, and nothing says so."""
         if self.promised == NOTHING:
             return
-        lost = self.promised
+        lost = self.told
         self.failed(
             FailedLine(
                 key="",
@@ -313,6 +353,13 @@ def _lock(file: int, path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise JournalError(f"{path} is in use by another run; wait for it or stop it") from None
+
+
+def _boot() -> str:
+    try:
+        return BOOT_FILE.read_text().strip()
+    except OSError:
+        return ""
 
 
 def _fsync(file: int) -> None:

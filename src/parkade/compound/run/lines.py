@@ -81,11 +81,19 @@ class VerdictLine(_Line, frozen=True, kw_only=True, gc=False, tag="verdict"):
 
 
 class PromiseLine(_Line, frozen=True, kw_only=True, gc=False, tag="promise"):
-    """The most that is in flight from here on and not in any line yet."""
+    """The most that is in flight from here on and not in any line yet.
+
+    The first three are durable before calls start that need them, and hold after a crash of the
+    machine. `now` is written and not made durable, so it counts only while the same `boot` lasts.
+    """
 
     cost: int
     tokens: int
     calls: int
+    #: Money, tokens and calls; much nearer to what is in flight.
+    now: tuple[int, int, int] | None = None
+    #: The kernel's name for the time since the machine started.
+    boot: str = ""
 
 
 Line: TypeAlias = Header | CallLine | FailedLine | VerdictLine | PromiseLine

@@ -63,27 +63,42 @@ class Reserving:
         return Amounts(0, (call.most_input_tokens or 0) + (call.most_output_tokens or 0), 1)
 
     def promise(self) -> None:
-        """Before a kill could lose more than the journal promises, write, and promise more."""
+        """Before a kill could lose more than the journal says, write, and promise more.
+
+        Call it after calls were reserved and before they are sent: once for all of them.
+        """
         if self._account.budget.is_unlimited:
             return
         journal, reserved = self._journal, self._account.reserved
-        if (reserved + journal.unwritten).is_within(journal.promised):
+        if (reserved + journal.unwritten).is_within(journal.told):
             return
-        journal.flush()
+        journal.tell = self._in_flight
         if not reserved.is_within(journal.promised):
-            journal.promise(self._rounded_up(reserved))
+            journal.promise(self._rounded_up(reserved, part=2))
+        else:
+            journal.write_told()
 
-    def _rounded_up(self, reserved: Amounts) -> Amounts:
-        """Half as much again, so that few promises are written, but never past the budget."""
+    def _in_flight(self) -> Amounts:
+        """A quarter more than is reserved, so that not each call is a write of its own."""
+        most = self._rounded_up(self._account.reserved, part=4)
+        promised = self._journal.promised
+        return Amounts(
+            min(most.micros, promised.micros),
+            min(most.tokens, promised.tokens),
+            min(most.calls, promised.calls),
+        )
+
+    def _rounded_up(self, reserved: Amounts, *, part: int) -> Amounts:
+        """So much more, and at least one call, but never past the budget."""
         account = self._account
         budget, used = account.budget, account.spent + account.doubtful
         return Amounts(
-            _more(reserved.micros, budget.micros, used.micros),
-            _more(reserved.tokens, budget.tokens, used.tokens),
-            _more(reserved.calls, budget.calls, used.calls),
+            _more(reserved.micros, reserved.micros // part, budget.micros, used.micros),
+            _more(reserved.tokens, reserved.tokens // part, budget.tokens, used.tokens),
+            _more(reserved.calls, max(1, reserved.calls // part), budget.calls, used.calls),
         )
 
 
-def _more(reserved: int, limit: int | None, used: int) -> int:
-    wanted = reserved + reserved // 2
+def _more(reserved: int, more: int, limit: int | None, used: int) -> int:
+    wanted = reserved + more
     return wanted if limit is None else max(reserved, min(wanted, limit - used))

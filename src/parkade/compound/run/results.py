@@ -2,7 +2,8 @@
 
 A line names the digests of its question and its network. A resumed run skips a question whose line
 has the same two; a changed question, template or network is run again, and the journal answers what
-has not changed. The last line of a question counts. A torn last line is cut off.
+has not changed. Of a question's lines the last of the network that ran last counts. A torn last
+line is cut off.
 """
 
 import os
@@ -61,6 +62,8 @@ class Results:
         self.path = path
         self.network = network
         self.accepted = 0
+        #: Lines that other networks left in the file.
+        self.of_others = 0
         self._done = KeyIndex()
         self._file = path.open("a+b", buffering=0)
         self._pending: list[bytes] = []
@@ -110,4 +113,6 @@ class Results:
                 place += len(line)
                 if head.network == self.network:
                     self._done.put(address_of(head.question), place)
+                else:
+                    self.of_others += 1
         os.ftruncate(self._file.fileno(), place)

@@ -18,9 +18,10 @@ import msgspec
 from parkade.compound.models.local_server import ModelServer, serving
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Bound, Names, bind
-from parkade.compound.network.digest import network_digest
+from parkade.compound.network.digest import name_of, network_digest
 from parkade.compound.network.drawing import label
 from parkade.compound.run.budget import Account, Amounts, Budget
+from parkade.compound.run.described import Start, starts_with
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.failures import FAILURES, FailedQuestion, Failures
 from parkade.compound.run.failures import VERSION as FAILURES_VERSION
@@ -87,6 +88,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     #: Verdicts that verifiers failed to give, and the first distinct reasons.
     broken_verdicts: int
     broken: tuple[Reason, ...]
+    #: Results in the folder that other networks gave; they stay there and count no more.
+    kept_aside: int = 0
 
     @property
     def abstained(self) -> int:
@@ -108,6 +111,7 @@ class Progress:
         self.account = account
         self.began = time.monotonic()
         self.skipped = 0
+        self.kept_aside = 0
         self.answered = 0
         self.accepted = 0
         self.verified = 0
@@ -140,6 +144,7 @@ class Progress:
             verdicts=counts.verdicts,
             broken_verdicts=counts.broken_verdicts,
             broken=counts.broken.all(),
+            kept_aside=self.kept_aside,
         )
 
 
@@ -204,7 +209,7 @@ async def run_part(
         stack.callback(journal.flush)
         failures = Failures(out / FAILURES)
         stack.callback(failures.close)
-        _describe(out / RUN, bound, digest)
+        _describe(out / RUN, bound, digest, journal.size)
         session = _Session(bound, journal, results, failures, settings, watch or Watch())
         try:
             await session.engine.run(session.open_questions(iter(questions)))
@@ -264,6 +269,7 @@ class _Session:
             outages=Outages(settings.give_up_s, watch.on_notice),
         )
         self.progress = Progress(self.engine.counts, account)
+        self.progress.kept_aside = results.of_others
         self._watch = watch
         self._timer: asyncio.TimerHandle | None = None
         if watch.on_start is not None:
@@ -353,14 +359,18 @@ def result_of(run: Progressing, answer: Answer, network: str) -> Result:
     )
 
 
-def _describe(path: Path, bound: Bound, digest: str) -> None:
+def _describe(path: Path, bound: Bound, digest: str, size: int) -> None:
     """What the nodes in the journal are, for `show`; replaced whole at each start."""
+    nodes = [label(node.operator) for node in bound.nodes]
+    starts = starts_with(path, Start(network=digest, nodes=nodes, at=size))
     description: dict[str, Any] = {
         "version": 1,
         "network": digest,
-        "nodes": [label(node.operator) for node in bound.nodes],
+        "nodes": nodes,
         "parents": _parents(bound),
         "models": {name: model.identity for name, model in bound.models.items()},
+        "verifiers": [name_of(node.checker) for node in bound.nodes if node.checker is not None],
+        "starts": starts,
     }
     path.with_suffix(".new").write_bytes(
         msgspec.json.format(msgspec.json.encode(description), indent=2)

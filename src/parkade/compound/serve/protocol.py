@@ -1,8 +1,9 @@
 """OpenAI's chat completions as a server speaks them: requests read, answers and errors written.
 
 Pure: bytes in, values out, and back. What a network cannot honour is refused by name (`n` above 1,
-tools); what does not change its answer (temperature, max_tokens: the network has its own) is taken
-and ignored, since clients send it unasked.
+tools, response_format, stop, seed, logprobs): the answer would not be what was asked. What does not
+change its answer (temperature, max_tokens: the network has its own) is taken and ignored, since
+clients send it unasked.
 """
 
 from typing import Any
@@ -51,6 +52,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
     stream_options: StreamOptions | None = None
     n: int | None = None
     tools: list[Any] | None = None
+    response_format: Any = None
+    stop: Any = None
+    seed: Any = None
+    logprobs: Any = None
+    top_logprobs: Any = None
     user: str | None = None
 
     @property
@@ -59,6 +65,14 @@ class ChatRequest(msgspec.Struct, frozen=True):
         return self.stream_options is not None and self.stream_options.include_usage
 
 
+#: A field that changes the answer, and where the network has its own.
+_REFUSED = (
+    ("response_format", "its form is the network's own (`schema` of its operators)"),
+    ("stop", "its models end where the network's own options say"),
+    ("seed", "its samples are numbered, and equal questions are answered from the journal"),
+    ("logprobs", "an answer of many calls has none"),
+    ("top_logprobs", "an answer of many calls has none"),
+)
 _decode = msgspec.json.Decoder(ChatRequest).decode
 
 
@@ -78,9 +92,25 @@ def read_request(body: bytes, model: str) -> ChatRequest:
         raise invalid("a network gives one answer; send n = 1 or leave it out")
     if request.tools:
         raise invalid("a network calls no tools of its client; leave tools out")
+    for name, why in _REFUSED:
+        if not _is_default(name, getattr(request, name)):
+            raise invalid(f"a network cannot honour {name}: {why}; leave it out")
     if not request.messages:
         raise invalid("messages is empty")
     return request
+
+
+def _is_default(name: str, value: Any) -> bool:
+    """Whether a client that sends every field would send this one so."""
+    match name:
+        case "response_format":
+            return value is None or value == {"type": "text"}
+        case "stop":
+            return value is None or value == []
+        case "seed":
+            return value is None
+        case _:
+            return not value
 
 
 def question_from(request: ChatRequest, identity: str) -> Question:

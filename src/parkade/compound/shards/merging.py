@@ -14,6 +14,7 @@ import msgspec
 
 from parkade.compound.questions import read_questions
 from parkade.compound.run.budget import NOTHING, Amounts
+from parkade.compound.run.described import read_described
 from parkade.compound.run.lines import FORMAT, VERSION, Header
 from parkade.compound.run.running import JOURNAL, RESULTS, RUN
 from parkade.compound.shards.board import Board
@@ -82,7 +83,9 @@ def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
 def _describe(folder: SharedFolder, runs: list[Path], worker: str) -> None:
     for path in runs:
         with contextlib.suppress(FileNotFoundError):
-            content = (path / RUN).read_bytes()
+            # Places in a shard's journal mean nothing in the one of all shards.
+            described = msgspec.structs.replace(read_described(path / RUN), starts=[])
+            content = msgspec.json.format(msgspec.json.encode(described), indent=2)
             with _whole(folder.root / RUN, worker) as file:
                 file.write(content)
             return

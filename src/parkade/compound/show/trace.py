@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from parkade.compound.run.described import Described, read_described
 from parkade.compound.run.failures import FAILURES, failed_question
 from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
 from parkade.compound.run.results import Result
@@ -71,18 +72,12 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         return sum(part.cost for part in self.parts)
 
 
-class _Described(msgspec.Struct, frozen=True):
-    version: int
-    nodes: list[str]
-    parents: list[int | None]
-
-
 def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
     """The trace of a question by its id; TraceError if the run does not know it."""
     try:
-        described = msgspec.json.decode((out / RUN).read_bytes(), type=_Described)
-        result = _result(out / RESULTS, question)
-        lines, is_cut = _lines(out / JOURNAL, question)
+        described = read_described(out / RUN)
+        result = _result(out / RESULTS, question, described.network)
+        lines, is_cut = _lines(out / JOURNAL, question, described)
     except FileNotFoundError as error:
         raise TraceError(f"{out} is no folder of a run: {error.filename} is missing") from None
     except msgspec.DecodeError as error:
@@ -101,7 +96,7 @@ def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
     )
 
 
-def _result(path: Path, question: str) -> Result | None:
+def _result(path: Path, question: str, network: str) -> Result | None:
     needle = msgspec.json.encode(question)
     found: Result | None = None
     with path.open("rb") as file:
@@ -109,19 +104,21 @@ def _result(path: Path, question: str) -> Result | None:
             # Most lines are another's: look before decoding.
             if needle in line and line.endswith(b"\n"):
                 result = msgspec.json.decode(line, type=Result)
-                if result.id == question:
+                if result.id == question and network in ("", result.network):
                     found = result
     return found
 
 
-def _lines(path: Path, question: str) -> tuple[list[Any], bool]:
+def _lines(path: Path, question: str, described: Described) -> tuple[list[Any], bool]:
     decode = msgspec.json.Decoder(Line).decode
     needle = msgspec.json.encode(question)
     kept: list[Any] = []
+    place = 0
     with path.open("rb") as file:
         for line in file:
+            began, place = place, place + len(line)
             if needle in line and line.endswith(b"\n"):
-                decoded = decode(line)
+                decoded = _of_network(decode(line), began, described)
                 if getattr(decoded, "question", None) == question:
                     if len(kept) == MAX_LINES:
                         return kept, True
@@ -129,7 +126,21 @@ def _lines(path: Path, question: str) -> tuple[list[Any], bool]:
     return kept, False
 
 
-def _parts(described: _Described, lines: list[Any]) -> tuple[Part, ...]:
+def _of_network(line: Any, place: int, described: Described) -> Any:
+    """The line with the node that the last network has for it; None if it has none."""
+    match line:
+        case VerdictLine():
+            return line if described.has_verdict(line.verifier, place) else None
+        case CallLine(node=node) | FailedLine(node=node):
+            found = described.node_of(node, place)
+            if found == node:
+                return line
+            return None if found is None else msgspec.structs.replace(line, node=found)
+        case _:
+            return None
+
+
+def _parts(described: Described, lines: list[Any]) -> tuple[Part, ...]:
     verdicts: dict[str, list[VerdictLine]] = {}
     for line in lines:
         if isinstance(line, VerdictLine):
@@ -159,7 +170,7 @@ def _parts(described: _Described, lines: list[Any]) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _depth(described: _Described, node: int) -> int:
+def _depth(described: Described, node: int) -> int:
     """How many operators that are shown stand above it."""
     depth = 0
     above = described.parents[node]

@@ -62,10 +62,11 @@ def is_same_number(given: str, expected: str, *, relative: float, absolute: floa
 
 def is_same_text(given: str, expected: str) -> bool:
     """Equal but for case, white space, quotes around, and one full stop at the end."""
-    return _plain_text(given) == _plain_text(expected)
+    return plain_text(given) == plain_text(expected)
 
 
-def _plain_text(text: str) -> str:
+def plain_text(text: str) -> str:
+    """The normal form of a text: equal texts have the same one."""
     words = " ".join(text.split()).strip("'\"`*").removesuffix(".")
     return words.strip("'\"`*").casefold()
 

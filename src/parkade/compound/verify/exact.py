@@ -47,6 +47,10 @@ class Exact:
         """The verdict, at once."""
         return self.judge(question, candidate.text)
 
+    def answer(self, text: str) -> str | None:
+        """The answer that a text holds, as it stands there; None without one."""
+        return self._extract(text)
+
     def judge(self, question: Question, text: str) -> Verdict:
         """The verdict on a text; `NoReference` if the question has none."""
         expected = reference(question, self._field)

@@ -1,0 +1,82 @@
+"""What `run.json` says of a run: the nodes that the journal numbers, and which network made them.
+
+A folder may have run several networks. The last one is described; each line of the journal belongs
+to the network that ran when it was written, known by its place. What an earlier network wrote
+counts for the last one where that one has a node of the same name, or a verifier of that name and
+version: a larger k keeps its samples and their verdicts.
+"""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """A network that ran from a byte of the journal on."""
+
+    network: str
+    nodes: list[str]
+    at: int
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True):
+    """The file `run.json`, version 1; what is absent was written before it was known."""
+
+    version: int
+    nodes: list[str]
+    parents: list[int | None]
+    network: str = ""
+    models: dict[str, str] = {}
+    #: Names of the verifiers, as verdicts have them; None: not known.
+    verifiers: list[str] | None = None
+    starts: list[Start] = []
+
+    def node_of(self, node: int, place: int) -> int | None:
+        """The node of the last network for one that a line names; None if it has no such node."""
+        start = self._start(place)
+        if start is None or start.network == self.network:
+            return node
+        name = _without_count(start.nodes[node])
+        names = [_without_count(label) for label in self.nodes]
+        if node < len(names) and names[node] == name:
+            return node
+        return names.index(name) if name in names else None
+
+    def has_verdict(self, verifier: str, place: int) -> bool:
+        """Whether a verdict at that place is of a verifier of the last network."""
+        start = self._start(place)
+        if start is None or start.network == self.network:
+            return True
+        return self.verifiers is None or verifier in self.verifiers
+
+    def _start(self, place: int) -> Start | None:
+        before = (start for start in reversed(self.starts) if start.at <= place)
+        return next(before, None)
+
+
+def _without_count(label: str) -> str:
+    """`generate: 12 × m` draws the same samples as `generate: m`, only more."""
+    return re.sub(r"\d+ × ", "", label)
+
+
+_decode = msgspec.json.Decoder(Described).decode
+
+
+def read_described(path: Path) -> Described:
+    """Raises FileNotFoundError and msgspec.DecodeError."""
+    return _decode(path.read_bytes())
+
+
+def starts_with(path: Path, start: Start) -> list[Start]:
+    """The starts so far and this one, if the network is another than before."""
+    try:
+        known = read_described(path)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return [start]
+    starts = known.starts
+    if not starts and known.network:
+        starts = [Start(network=known.network, nodes=known.nodes, at=0)]
+    if starts and starts[-1].network == start.network:
+        return starts
+    return [*starts, start]

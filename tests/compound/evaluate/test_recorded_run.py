@@ -1,0 +1,103 @@
+"""A run's folder is measured by the commands that measure."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from parkade.cli.compound.app import compound
+from parkade.compound.evaluate.outcomes import OutcomesUnreadable, read_outcomes
+from parkade.compound.evaluate.recorded_run import outcomes_of_run, read_labels, stops_early
+from parkade.compound.network.notation import parse
+from parkade.compound.values import Candidate, Question
+from tests.compound.building import ask, names, priced, run_network
+
+QUESTIONS = 40
+SAMPLES = 6
+
+
+def is_small(question: Question, candidate: Candidate) -> bool:
+    return float(candidate.text) <= 2
+
+
+def recorded(out: Path, text: str = f"{SAMPLES}E@m(m=50) >> V@v") -> Path:
+    model = priced(lambda call: (f"{call.sample}.0", 10, 3))
+    known = names({"m": model}, verifiers={"v": is_small})
+    run_network(parse(text), [ask(n) for n in range(QUESTIONS)], known, out)
+    return out
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "labels.jsonl"
+    rows = [{"id": f"q{n}", "truth": n % 4} for n in range(QUESTIONS)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_labels_say_what_is_right_and_the_journal_what_was_accepted(
+    tmp_path: Path, labels: Path
+) -> None:
+    out = recorded(tmp_path / "run")
+    found = list(outcomes_of_run(out, read_labels(labels, "truth")))
+    assert len(found) == QUESTIONS * SAMPLES
+    for each in found:
+        assert each.answer is not None
+        assert each.is_correct is (int(each.answer) == int(each.question[1:]) % 4)
+        assert each.is_accepted is (int(each.answer) <= 2)
+        assert each.cost_micros == 16
+
+
+def test_without_labels_the_verdicts_are_the_truth_and_nothing_is_said_of_the_verifier(
+    tmp_path: Path,
+) -> None:
+    found = list(outcomes_of_run(recorded(tmp_path), None))
+    assert sum(each.is_correct is True for each in found) == QUESTIONS * 3
+    assert {each.is_accepted for each in found} == {None}
+
+
+def test_without_labels_and_verifier_it_says_what_is_missing(tmp_path: Path) -> None:
+    out = recorded(tmp_path, "3E@m(m=50) >> M")
+    with pytest.raises(OutcomesUnreadable, match="no verifier, so nothing"):
+        outcomes_of_run(out, None)
+
+
+def test_labels_of_other_questions_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text('{"id": "other", "answer": 1}\n')
+    out = recorded(tmp_path / "run")
+    with pytest.raises(OutcomesUnreadable, match="no label has the id"):
+        list(outcomes_of_run(out, read_labels(path, "answer")))
+    with pytest.raises(OutcomesUnreadable, match="no line has the field 'solution'"):
+        read_labels(path, "solution")
+
+
+def test_a_network_that_stops_at_the_first_accepted_sample_is_known(tmp_path: Path) -> None:
+    assert stops_early(recorded(tmp_path / "stops", "6B(E@m(m=50))@v"))
+    assert not stops_early(recorded(tmp_path / "draws"))
+
+
+@pytest.mark.parametrize(
+    "words", [("evaluate",), ("calibrate",), ("plan", "--target", "0.5")], ids=lambda w: w[0]
+)
+def test_the_commands_take_a_run_and_labels(
+    tmp_path: Path, labels: Path, words: tuple[str, ...]
+) -> None:
+    out = recorded(tmp_path / "run")
+    name, *more = words
+    typed = [name, str(out), "--labels", str(labels), "--field", "truth", *more]
+    done = CliRunner().invoke(compound, typed)
+    assert done.exit_code == 0, done.output
+    assert str(QUESTIONS) in done.output
+    wrong = CliRunner().invoke(compound, [name, str(out / "results.jsonl"), *more])
+    assert wrong.exit_code == 2
+    assert "give its folder" in wrong.output
+
+
+def test_the_outcomes_are_written_and_read_again(tmp_path: Path, labels: Path) -> None:
+    out, to = recorded(tmp_path / "run"), tmp_path / "outcomes.jsonl"
+    words = ["outcomes", str(out), "--labels", str(labels), "--field", "truth", "--out", str(to)]
+    done = CliRunner().invoke(compound, words)
+    assert done.exit_code == 0, done.output
+    assert list(read_outcomes(to)) == list(outcomes_of_run(out, read_labels(labels, "truth")))
