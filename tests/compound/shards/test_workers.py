@@ -107,8 +107,6 @@ def test_a_signal_is_a_notice_and_a_second_one_ends_the_patience(
     farm.prepare(shard_size=20)
     workers.append(worker := farm.worker("--drain", "600", pause=600.0))
     until(lambda: sum(farm.called().values()) >= IN_FLIGHT)
-    worker.terminate()
-    worker.send_signal(signal.SIGTERM)
     while worker.poll() is None:
         worker.terminate()
         try:
@@ -213,17 +211,17 @@ def test_other_questions_are_refused(farm: Farm) -> None:
 def test_a_budget_of_money_holds_over_killed_workers(
     farm: Farm, workers: list["subprocess.Popen[str]"]
 ) -> None:
-    """A call costs 4 micro-units and at most 100 or so, by the bytes of its prompt."""
-    budget = Budget(micros=1_500)
+    """A call costs 4 micro-units, and 240 are needed; its worst case is about 100."""
+    budget = Budget(micros=900)
     farm.prepare(shard_size=5, budget=budget)
     workers.append(first := farm.worker("--lease", "1", pause=0.01))
-    until(lambda: sum(farm.called().values()) >= 40)
+    until(lambda: sum(farm.called().values()) >= 60)
     first.kill()
     first.wait()
     assert ends(farm.worker("--lease", "1"))[0] == 0
     state = farm.state()
     assert budget.holds(state.committed)
-    assert 4 * sum(farm.called().values()) <= 1_500
+    assert 4 * sum(farm.called().values()) <= 900
     assert 0 < state.left() < 12
 
 
