@@ -56,7 +56,6 @@ def draw_market(nodes: int, workloads: int, seed: int = 7) -> MarketState:
         lent[fabric] = lent.get(fabric, 0) + 1
     shape = tuple((fabric, count // 4) for fabric, count in sorted(lent.items()) if count >= 4)
     return MarketState(
-        at_us=0,
         gpus_per_node=GPUS,
         terms=ClearingTerms(
             public_floor_micros=500_000,

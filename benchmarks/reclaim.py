@@ -25,7 +25,8 @@ from benchmarks.service import pool, served
 from demo.stage import Stage
 from parkade.client import Client
 from parkade.core.state.codec import decode_event
-from parkade.core.state.events import Claimed, Cleared, name_of
+from parkade.core.state.events import Claimed, Cleared
+from parkade.core.state.lines import name_of
 from parkade.store import open_sqlite
 from parkade.wire.reservations import Reserve
 from parkade.wire.spec import WorkloadSpec

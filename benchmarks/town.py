@@ -14,7 +14,7 @@ from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
-from parkade.core.state import commands, events
+from parkade.core.state import commands, events, lines
 from parkade.core.state.world import Records, World
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
@@ -132,7 +132,7 @@ class Town:
         self.now_us += 30
         live = (self.world.records.workloads[name] for name in self.world.live)
         repriced = tuple(
-            events.Repriced(
+            lines.Repriced(
                 workload=workload.workload,
                 rate=replace(attempt.rates[-1], from_us=self.now_us),
                 price_set_by=None,

@@ -23,7 +23,7 @@ from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 from parkade.core.workloads.workload import Stop
-from parkade.ports import DesiredAttempt, DesiredState, Leadership, Store
+from parkade.ports import DesiredAttempt, DesiredState, Leadership, SaveRequest, Store
 
 
 def terms(**changes: Any) -> MarketTerms:
@@ -180,8 +180,9 @@ def desired(attempt: str = "w1.1", **changes: Any) -> DesiredAttempt:
         env=(),
         env_file=None,
         ranks=(Seat(node="n0", gpus=1),),
-        checkpoint_signal=None,
         stop=None,
+        ordered_us=1,
+        save=SaveRequest(signals=(), command=None),
     )
     return replace(made, **changes)
 

@@ -5,7 +5,7 @@ reports a whole, dated observation. Every call may be repeated harmlessly; ident
 id, order is (epoch, sequence). Times are microseconds since 1970-01-01 UTC.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -15,9 +15,10 @@ from parkade.core.healing.symptom import Symptom
 from parkade.core.ledger.accounts import Transfer
 from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit
 from parkade.core.workloads.observed import EnginePhase as Phase
+from parkade.core.workloads.saving import TERM_REQUEST, SaveRequest
 from parkade.core.workloads.workload import Stop
 
-__all__ = ["Checkpoint", "ObservedAttempt", "Phase", "RankExit", "Seat", "Stop"]
+__all__ = ["Checkpoint", "ObservedAttempt", "Phase", "RankExit", "SaveRequest", "Seat", "Stop"]
 
 
 class Sensor(Protocol):
@@ -99,8 +100,11 @@ class Leadership(Protocol):
 class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that shall run, a rank on each of these seats, until it ends or `stop` says
     otherwise: the notice starts at once, TERM comes at its deadline, KILL at its `kill_us`. A later
-    stop of the same attempt may bring both forward, never back. `launch_sequence`: the journal's
-    sequence of its launch, None for one launched by a version that did not keep it."""
+    stop of the same attempt may bring both forward, never back. `save` is how each rank is asked to
+    save at the notice. `launch_sequence`: the journal's sequence of its launch, None for one
+    launched by a version that did not keep it. `ordered_us`: the date of its launch, None likewise.
+    An attempt of this name that was launched on another date is another attempt, as after a backup
+    was put back."""
 
     attempt: str
     workload: str
@@ -114,8 +118,9 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     env: tuple[tuple[str, str], ...]
     env_file: str | None
     ranks: tuple[Seat, ...]
-    checkpoint_signal: str | None
     stop: Stop | None
+    ordered_us: int | None = None
+    save: SaveRequest = TERM_REQUEST
 
 
 class NodeShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,17 +146,26 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine can do; a spec that needs more is refused when validated, by name.
+    """What an engine says that it can do. Only `unsupported_keys` is acted on.
 
-    `unsupported_keys`: keys of the workload spec that it cannot carry out, like `env_file`.
+    The rest is told for people who read an observation: no submission is refused because of it.
     """
 
     engine: str
     version: str
+
     isolates_users: bool
+    """Whether a workload is kept from the files and processes of another user."""
+
     has_containers: bool
+    """Whether it runs a workload in a container."""
+
     keeps_memory_limits: bool
+    """Whether a workload that takes too much memory is stopped alone."""
+
     unsupported_keys: tuple[str, ...] = ()
+    """Keys of the spec that it cannot carry out, like `env_file`; a submission that has one is
+    refused where no engine of its market can."""
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,13 +183,16 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
 class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A reader wants a rank's output from a byte offset on; the pool's agent sends it chunk by
-    chunk. `follow`: it goes on until the attempt has released its seats."""
+    chunk. `follow`: it goes on until the attempt has released its seats. An attempt of another org,
+    or ordered before `since_us`, is not the one that is meant; None: not looked at."""
 
     request: str
     attempt: str
     rank: int
     offset: int
     follow: bool
+    org: str | None = None
+    since_us: int | None = None
 
 
 class EngineError(Exception):
@@ -241,8 +258,8 @@ class Engine(Protocol):
         """Drops the record of a released attempt that is no longer desired."""
         ...
 
-    def logs(self, attempt: str, rank: int, *, offset: int, follow: bool) -> AsyncIterator[bytes]:
-        """Output of a rank from a byte offset; ends when released, or at once without follow."""
+    def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
+        """The output that a reader wants; ends when released, or at once without follow."""
         ...
 
     async def close(self) -> None:
@@ -334,6 +351,18 @@ class Store(Protocol):
         self, account: str, *, from_us: int | None, to_us: int | None
     ) -> Sequence[StatedTransfer]:
         """Every transfer of an account in [from_us, to_us), in the journal's order."""
+        ...
+
+    def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
+        """Every transfer of the entries in (after, until], in the journal's order."""
+        ...
+
+    def stray_transfer(self) -> int | None:
+        """The first sequence of a transfer that belongs to no entry; None where there is none."""
+        ...
+
+    def account_sums(self) -> Mapping[str, int]:
+        """What each account received less what it paid, by the transfers that statements show."""
         ...
 
     def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:

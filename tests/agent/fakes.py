@@ -135,12 +135,10 @@ class FakeEngine:
         self.forgotten.append(attempt)
         del self.attempts[attempt]
 
-    async def logs(
-        self, attempt: str, rank: int, *, offset: int, follow: bool
-    ) -> AsyncIterator[bytes]:
+    async def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
         for chunk in (b"one\n", b"two\n"):
             yield chunk
-        if follow:
+        if request.follow:
             await asyncio.Event().wait()
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from parkade.agent import backoff, logs
 from parkade.agent.agent import Pace, Place, Time, run_agent
 from parkade.agent.timer import LoopTimer
+from parkade.engines.local.devices import Machine
 from parkade.engines.local.engine import LocalEngine
 from parkade.ports import Engine, InvalidSpec, LogRequest, NodeShape, Phase, Transient
 from tests.agent.fakes import FakeControlPlane, FakeEngine
@@ -188,7 +189,9 @@ def test_output_is_sent_once_to_its_end_and_not_where_nobody_listens(tmp_path: P
 def test_with_the_local_engine_an_attempt_outlives_its_agent(tmp_path: Path) -> None:
     def engine() -> LocalEngine:
         nodes = (NodeShape(node="n0", gpus=1),)
-        return LocalEngine(pool="here", data=tmp_path / "pool", nodes=nodes, clock=WallClock())
+        return LocalEngine(
+            pool="here", data=tmp_path / "pool", nodes=nodes, clock=WallClock(), machine=Machine()
+        )
 
     async def body() -> None:
         control = FakeControlPlane()

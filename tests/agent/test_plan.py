@@ -69,9 +69,10 @@ def test_an_order_is_handed_over_until_release() -> None:
     assert planned(desired, observation(seen("a", Phase.RELEASED))) == []
 
 
-def test_another_generation_is_not_touched() -> None:
+def test_another_generation_is_not_given_the_order_and_ends_as_undesired() -> None:
     desired = state(wanted("a", stop=ORDER, generation=2))
-    assert planned(desired, observation(seen("a"))) == []
+    (action,) = planned(desired, observation(seen("a")))
+    assert isinstance(action, HandOver) and action.order.cause is Cause.OPERATOR
 
 
 def test_a_stranger_is_stopped_once_and_keeps_the_order_that_it_has() -> None:
@@ -121,3 +122,14 @@ def test_memory_survives(tmp_path: Any) -> None:
     memory.keep_only({"c"})
     assert (memory.refused, memory.ordered) == ({}, {"c"})
     assert msgspec.json.encode(memory)
+
+
+def test_an_attempt_of_the_same_name_from_another_date_is_ended_before_it_is_forgotten() -> None:
+    new = builders.desired("a", ordered_us=2, stop=ORDER)
+    old = builders.observed("a", ordered_us=1)
+    (action,) = planned(state(new), observation(old))
+    assert isinstance(action, HandOver) and action.order.cause is Cause.OPERATOR
+    gone = msgspec.structs.replace(old, phase=Phase.RELEASED)
+    assert planned(state(new), observation(gone), reported={"a"}) == [Forget(attempt="a")]
+    same = msgspec.structs.replace(old, ordered_us=2)
+    assert planned(state(new), observation(same)) == [HandOver(attempt="a", order=ORDER)]

@@ -1,10 +1,15 @@
 from collections.abc import Iterator
 
 import httpx
+import msgspec
 import pytest
 
 from parkade.api.context import digest_of, new_token
+from parkade.api.translate import wire_spec
+from parkade.core.workloads.spec import Spec
 from parkade.wire.problems import PROBLEM_JSON
+from parkade.wire.spec import WorkloadSpec
+from tests import builders
 from tests.api.town import Town
 
 
@@ -90,6 +95,56 @@ def test_an_owner_cannot_make_an_operator(town: Town) -> None:
     org, owner = town.org()
     body = {"user": town.name("user"), "org": org, "role": "operator"}
     assert code(town.post("/users", body, owner)) == "denied"
+
+
+def test_a_name_that_another_org_has_taken_is_refused_in_the_words_for_a_name_of_ones_own(
+    fresh: Town,
+) -> None:
+    """Names are common to the installation: a 409 tells that the name is taken and nothing else."""
+    fresh.pool()
+    (ours, owner), (theirs, other) = fresh.org(), fresh.org()
+    answers = {}
+    for name, org, creator in (("mine", ours, owner), ("taken", theirs, other)):
+        fresh.done(fresh.post("/users", {"user": name, "org": org}, creator))
+        fresh.done(fresh.post("/tokens", {"user": name, "token": name}, creator))
+        fresh.done(fresh.post("/reservations", {"nodes": 1, "name": name}, creator))
+        answers[name] = [
+            fresh.post("/users", {"user": name, "org": ours}, owner),
+            fresh.post("/tokens", {"user": "mine", "token": name}, owner),
+            fresh.post("/reservations", {"nodes": 1, "name": name}, owner),
+        ]
+    assert {answer.status_code for answer in answers["taken"]} == {409}
+    assert [answer.json()["detail"] for answer in answers["taken"]] == [
+        "user 'taken' exists",
+        "token 'taken' exists",
+        "reservation 'taken' exists",
+    ]
+    for own, foreign in zip(answers["mine"], answers["taken"], strict=True):
+        assert own.text.replace("'mine'", "'taken'") == foreign.text
+    assert fresh.post("/reservations/taken/end", {}, owner).status_code == 404
+
+
+@pytest.mark.parametrize("text", ["/nope/\x1b]0;OWNED", "/a\x07", "/a\tb", "/a\x7f", "/a\x9b2J"])
+def test_a_new_path_has_no_control_character(town: Town, text: str) -> None:
+    pool, (_, owner) = town.pool(), town.org()
+    keys = {"workdir": text, "env_file": text}
+    body = {"spec": town.spec(**keys), "market": pool}
+    for path in ("/workloads", "/workloads/plan"):
+        response = town.post(path, body, owner)
+        assert (response.status_code, code(response)) == (422, "invalid")
+        assert {fault["place"] for fault in response.json()["errors"]} == {
+            "spec.workdir",
+            "spec.env_file",
+        }
+    script = town.spec(command="cd /tmp\n\techo '\x1b[31mred'")
+    town.done(town.post("/workloads", {"spec": script, "market": pool}, owner))
+
+
+def test_a_path_that_was_accepted_before_is_still_read() -> None:
+    spec = builders.spec(workdir="/old/\x1b[2J", env_file="/old/\x07")
+    shown = wire_spec(spec).model_dump_json()
+    assert WorkloadSpec.model_validate_json(shown).workdir == "/old/\x1b[2J"
+    assert msgspec.json.decode(msgspec.json.encode(spec), type=Spec) == spec
 
 
 def test_all_errors_of_a_request_are_told_at_once_with_their_places(town: Town) -> None:

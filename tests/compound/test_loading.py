@@ -148,3 +148,41 @@ def test_a_wrong_question_is_named_by_its_line(tmp_path: Path, row: str) -> None
     (tmp_path / "q.jsonl").write_text(f'{{"prompt": "x"}}\n{row}\n')
     with pytest.raises(QuestionError, match="line 2"):
         list(read_questions(tmp_path / "q.jsonl"))
+
+
+@pytest.mark.parametrize("given", ["sk-proj-abc123def", "my key", "1KEY"])
+def test_a_key_in_place_of_a_variable_s_name_is_refused_and_not_shown(
+    tmp_path: Path, given: str
+) -> None:
+    text = f"network: E@a\nmodels: {{a: {{url: 'http://x', model: m, key_env: {given}}}}}"
+    (tmp_path / "net.yaml").write_text(text)
+    with pytest.raises(NetworkError, match=r"models\.a\.key_env: must be the name") as error:
+        load(tmp_path / "net.yaml")
+    assert given not in str(error.value)
+
+
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    model = "  a: {url: 'http://x', model: m}\n"
+    text = f"network: E@a\nmodels:\n{model}{model}"
+    (tmp_path / "net.yaml").write_text(text)
+    with pytest.raises(NetworkError, match="the key 'a' stands in line 3 and in line 4"):
+        load(tmp_path / "net.yaml")
+
+
+def test_an_id_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text(
+        '{"id": "a", "prompt": "x"}\n\n{"id": "b", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n'
+    )
+    with pytest.raises(QuestionError, match=r"line 4: the id 'a' stands in line 1"):
+        count_questions(tmp_path / "q.jsonl")
+
+
+def test_a_file_without_a_question_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text("\n\n")
+    with pytest.raises(QuestionError, match="holds no question"):
+        count_questions(tmp_path / "q.jsonl")
+
+
+def test_a_missing_file_of_questions_is_named(tmp_path: Path) -> None:
+    with pytest.raises(QuestionError, match=r"none\.jsonl: No such file.*JSON lines"):
+        count_questions(tmp_path / "none.jsonl")

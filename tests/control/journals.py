@@ -7,6 +7,9 @@ from parkade.control.cycle import Asked, Cycle
 from parkade.control.recover import recover
 from parkade.control.rules import RULES
 from parkade.core.state import commands
+from parkade.core.state.codec import encode_snapshot
+from parkade.core.state.world import SNAPSHOT_VERSION
+from parkade.ports import StoredSnapshot
 from parkade.store import open_sqlite
 from tests import builders
 
@@ -28,3 +31,13 @@ def a_journal(path: Path, *, org: str = "acme") -> Path:
         for command in asked:
             cycle.take_commands(now_us, [Asked(command=command, idempotency=None)])
     return path
+
+
+def keep_snapshot(path: Path) -> int:
+    """Keeps a snapshot of a journal's end, whose sequence is returned."""
+    with contextlib.closing(open_sqlite(path)) as store:
+        recovered = recover(store, RULES)
+        body = encode_snapshot(recovered.world)
+        snapshot = StoredSnapshot(sequence=recovered.sequence, version=SNAPSHOT_VERSION, body=body)
+        store.keep_snapshot(snapshot, keep=3)
+    return recovered.sequence

@@ -10,7 +10,8 @@ from parkade.control.intake import Intake
 from parkade.core.state.commands import ReportAttempts
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.observed import ObservedAttempt
-from parkade.core.workloads.spec import Capacity, CapacityKind, CheckpointTerms
+from parkade.core.workloads.saving import CheckpointTerms
+from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.ports import Capabilities, Observation
 from tests import builders
 
@@ -33,7 +34,7 @@ def test_a_pool_is_silent_once_it_was_not_heard_for_long_and_until_it_is_heard()
     assert list(found.reachability([builders.pool("m")], 115)) == []
     (silent,) = found.reachability([builders.pool("m")], 116)
     assert (silent.pool, silent.is_reachable) == ("m", False)
-    assert found.take(observation(5), desired=1, steady_us=120).is_heard_again
+    assert found.take(observation(5), desired=1, now_us=10**9, steady_us=120).is_heard_again
     known = builders.pool("m", first_heard_us=1)
     assert list(found.reachability([known], 121)) == []
     (heard,) = found.reachability([msgspec.structs.replace(known, is_reachable=False)], 121)
@@ -54,16 +55,16 @@ def test_the_first_word_of_an_agent_is_told_though_its_pool_counted_as_reachable
 )
 def test_nothing_follows_from_it(later: Observation, desired: int | None) -> None:
     found = intake()
-    found.take(observation(5), desired=1, steady_us=100)
-    taken = found.take(later, desired=desired, steady_us=200)
+    found.take(observation(5), desired=1, now_us=10**9, steady_us=100)
+    taken = found.take(later, desired=desired, now_us=10**9, steady_us=200)
     assert (taken.command, taken.is_heard_again) == (None, False)
     assert found.is_silent("m", 200)
 
 
 def test_an_agent_whose_clock_was_set_far_back_is_heard() -> None:
     found = intake()
-    found.take(observation(10**9), desired=1, steady_us=100)
-    assert found.take(observation(5), desired=1, steady_us=200).is_heard_again
+    found.take(observation(10**9), desired=1, now_us=10**9, steady_us=100)
+    assert found.take(observation(5), desired=1, now_us=10**9, steady_us=200).is_heard_again
 
 
 @pytest.mark.parametrize(
@@ -80,19 +81,19 @@ def test_an_observation_is_passed_on_where_it_may_say_something_new(
     later: Observation, desired: int, steady_us: int, is_passed_on: bool
 ) -> None:
     found, first = intake(), observation(5, RUNNING)
-    command = found.take(first, desired=1, steady_us=100).command
+    command = found.take(first, desired=1, now_us=10**9, steady_us=100).command
     assert command == ReportAttempts(by=None, pool="m", attempts=(RUNNING,))
     found.decided(first, DECIDED, desired=1, steady_us=100)
-    taken = found.take(later, desired=desired, steady_us=steady_us)
+    taken = found.take(later, desired=desired, now_us=10**9, steady_us=steady_us)
     assert (taken.command is not None) is is_passed_on
 
 
 def test_an_observation_that_the_core_refused_is_passed_on_again() -> None:
     found, same = intake(), observation(5, RUNNING)
-    found.take(same, desired=1, steady_us=100)
+    found.take(same, desired=1, now_us=10**9, steady_us=100)
     refusal = Refusal(reason=Reason.INTERNAL, detail="a bug")
     found.decided(same, refusal, desired=1, steady_us=100)
-    assert found.take(same, desired=1, steady_us=101).command is not None
+    assert found.take(same, desired=1, now_us=10**9, steady_us=101).command is not None
 
 
 def engine(*unsupported: str) -> Capabilities:
@@ -121,7 +122,7 @@ def test_a_key_that_the_engine_cannot_honour_is_refused_by_name(
     found = intake()
     asks = msgspec.structs.replace(SPEC, **changes)
     assert found.unsupported(asks, ["m"]) is None, "the engine was not heard yet"
-    found.take(observation(5, capabilities=engine(key)), desired=1, steady_us=100)
+    found.take(observation(5, capabilities=engine(key)), desired=1, now_us=10**9, steady_us=100)
     refusal = found.unsupported(asks, ["m"])
     assert refusal is not None
     assert (refusal.reason, refusal.field) == (Reason.UNSUPPORTED, f"spec.{key}")
@@ -132,8 +133,17 @@ def test_a_key_that_the_engine_cannot_honour_is_refused_by_name(
 def test_one_able_engine_is_enough() -> None:
     found = intake()
     asks = msgspec.structs.replace(SPEC, nodes=2)
-    found.take(observation(5, capabilities=engine("nodes")), desired=1, steady_us=100)
+    found.take(observation(5, capabilities=engine("nodes")), desired=1, now_us=10**9, steady_us=100)
     able = observation(5, capabilities=engine(), pool="n")
-    found.take(able, desired=1, steady_us=100)
+    found.take(able, desired=1, now_us=10**9, steady_us=100)
     assert found.unsupported(asks, ["m", "n"]) is None
     assert found.unsupported(asks, ["m"]) is not None
+
+
+def test_one_dated_in_the_future_makes_no_straggler_of_the_next() -> None:
+    found = intake()
+    found.take(observation(10**40), desired=1, now_us=50, steady_us=100)
+    for second in range(3):
+        taken = found.take(observation(51 + second), desired=1, now_us=60, steady_us=200 + second)
+        assert taken.command is not None or second
+    assert not found.is_silent("m", 205)

@@ -14,9 +14,7 @@ from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import EnginePhase, RankExit
-from parkade.core.workloads.spec import (
-    CheckpointTerms,
-)
+from parkade.core.workloads.saving import CheckpointTerms
 from parkade.ports import DesiredState, Seat, Store
 from parkade.store import open_sqlite
 from tests import builders
@@ -93,7 +91,7 @@ def test_an_attempt_is_told_with_all_that_its_engine_needs(driven: Driven) -> No
     assert (attempt.command, attempt.workdir) == ("python train.py", "/home/ann")
     assert (attempt.env, attempt.env_file) == ((("EPOCHS", "3"),), "~/secrets")
     assert attempt.ranks == (Seat(node="a1", gpus=3), Seat(node="a2", gpus=3))
-    assert (attempt.checkpoint_signal, attempt.stop) == ("SIGUSR1", None)
+    assert (attempt.save.signals, attempt.stop) == (("SIGUSR1",), None)
 
 
 def test_a_stop_is_told_with_its_deadlines_until_the_release_is_seen(driven: Driven) -> None:
@@ -130,5 +128,5 @@ def test_after_a_restart_the_same_is_told_in_a_higher_epoch(driven: Driven) -> N
     driven.writer = driven.restarted()
     after = driven.state()
     assert after.attempts == before.attempts
-    assert after.epoch == before.epoch + 1
+    assert after.epoch > before.epoch
     assert after.sequence > before.sequence

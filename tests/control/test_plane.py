@@ -11,13 +11,9 @@ from typing import TypeVar
 import msgspec
 import pytest
 
+from parkade.control.answers import Decided, Idempotency, PlaneStopped
 from parkade.control.cycle import Asked
-from parkade.control.plane import (
-    Decided,
-    Idempotency,
-    Plane,
-    PlaneStopped,
-)
+from parkade.control.plane import Plane
 from parkade.control.rules import Rules
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import LeadershipLost

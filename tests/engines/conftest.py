@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from parkade.engines.local import processes, records
+from parkade.engines.local.devices import Machine
 from parkade.engines.local.engine import LocalEngine
 from parkade.ports import DesiredAttempt, NodeShape
 from tests.clocks import WallClock
@@ -26,8 +27,16 @@ class LocalPlace:
         self.data = data
         self.made: list[LocalEngine] = []
 
-    def engine(self) -> LocalEngine:
-        made = LocalEngine(pool="here", data=self.data, nodes=NODES, clock=WallClock())
+    def engine(
+        self, nodes: tuple[NodeShape, ...] = NODES, machine: Machine | None = None
+    ) -> LocalEngine:
+        made = LocalEngine(
+            pool="here",
+            data=self.data,
+            nodes=nodes,
+            clock=WallClock(),
+            machine=machine or Machine(record=self.data / "devices.json"),
+        )
         self.made.append(made)
         return made
 

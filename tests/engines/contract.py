@@ -8,23 +8,26 @@ import msgspec
 import pytest
 
 from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Seat, Transient, Unsupported
+from tests.engines.contract_signals import SignalContract
 from tests.engines.contract_stop import StopContract
 from tests.engines.trial import (
     FOR_EVER,
     Place,
+    ask,
     attempt_of,
     now_us,
     of,
     order_in,
     output_of,
     released,
+    request_of,
     run,
     until,
     until_seen,
 )
 
 
-class EngineContract(StopContract):
+class EngineContract(StopContract, SignalContract):
     """Subclasses give a fixture `place`."""
 
     # ------------------------------------------------------------ launch
@@ -127,6 +130,20 @@ class EngineContract(StopContract):
             await engine.launch(third)
             await engine.stop(some[1].attempt, order_in(0, 0))
             await asyncio.gather(*(released(engine, one) for one in (*some, third)))
+
+        run(body())
+
+    def test_no_device_is_on_two_nodes_of_a_machine(self, place: Place) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            attempt = attempt_of(FOR_EVER, nodes=2, gpus=4)
+            await engine.launch(attempt)
+            seen = of(await engine.observe(), attempt)
+            assert seen is not None
+            devices = [index for _, indexes in seen.devices for index in indexes]
+            assert sorted(devices) == list(range(8))
+            await engine.stop(attempt.attempt, order_in(0, 0))
+            await released(engine, attempt)
 
         run(body())
 
@@ -251,7 +268,7 @@ class EngineContract(StopContract):
             attempt = attempt_of(f"echo one; until [ -f {go} ]; do sleep 0.02; done; echo two >&2")
             await engine.launch(attempt)
             following = asyncio.create_task(output_of(engine, attempt))
-            chunks = engine.logs(attempt.attempt, 0, offset=0, follow=True)
+            chunks = engine.logs(request_of(attempt.attempt))
             assert await anext(chunks) == b"one\n"
             assert await output_of(engine, attempt, follow=False) == b"one\n"
             (place.checkpoints(attempt) / "go").touch()
@@ -263,7 +280,29 @@ class EngineContract(StopContract):
             assert await output_of(engine, attempt) == b"one\ntwo\n"
             for name, rank in (("never-seen", 0), (attempt.attempt, 1)):
                 with pytest.raises(InvalidSpec):
-                    await anext(engine.logs(name, rank, offset=0, follow=False))
+                    await anext(engine.logs(request_of(name, rank=rank, follow=False)))
+
+        run(body())
+
+    def test_an_attempt_of_the_same_name_from_another_date_is_another(self, place: Place) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            attempt = attempt_of(f"echo secret; {FOR_EVER}")
+            await engine.launch(attempt)
+            (seen,) = (await engine.observe()).attempts
+            assert seen.ordered_us == attempt.ordered_us == 1
+            with pytest.raises(Conflict):
+                await engine.launch(msgspec.structs.replace(attempt, ordered_us=2))
+            for changes in ({"org": "lab"}, {"since_us": 2}):
+                with pytest.raises(InvalidSpec):
+                    await anext(engine.logs(request_of(attempt.attempt, **changes)))
+            own = request_of(attempt.attempt, org=attempt.org, since_us=1)
+            assert await anext(engine.logs(own)) == b"secret\n"
+            await engine.stop(attempt.attempt, order_in(0, 0.5))
+            await released(engine, attempt)
+            await engine.forget(attempt.attempt)
+            with pytest.raises(Conflict):
+                await engine.launch(msgspec.structs.replace(attempt, ordered_us=2))
 
         run(body())
 
@@ -275,8 +314,8 @@ class EngineContract(StopContract):
             ({"ranks": (Seat(node="n9", gpus=1),)}, "nodes"),
             ({"ranks": (Seat(node="n0", gpus=5),)}, "gpus"),
             ({"env": (("a b", "c"),)}, "env"),
-            ({"checkpoint_signal": "SIGKILL"}, "checkpoint.signal"),
-            ({"checkpoint_signal": "SIGNOTHING"}, "checkpoint.signal"),
+            ({"save": ask("SIGKILL")}, "checkpoint.signal"),
+            ({"save": ask("SIGNOTHING")}, "checkpoint.signal"),
             ({"unix_user": "root"}, "unix_user"),
             ({"unix_user": "nobody-of-that-name"}, "unix_user"),
         ],

@@ -8,6 +8,7 @@ from tests.engines.trial import (
     NEVER_LEAVES,
     UNTIL_TERM,
     Place,
+    ask,
     attempt_of,
     of,
     order_in,
@@ -26,7 +27,7 @@ class StopContract:
         async def body() -> None:
             engine = place.engine()
             saving = "trap 'date +%s%N > $PARKADE_CHECKPOINT_DIR/signalled' USR1; "
-            attempt = attempt_of(saving + UNTIL_TERM + FOR_EVER, checkpoint_signal="SIGUSR1")
+            attempt = attempt_of(saving + UNTIL_TERM + FOR_EVER, save=ask("SIGUSR1"))
             await engine.launch(attempt)
             folder = place.checkpoints(attempt)
             await until((folder / "up.0").exists)

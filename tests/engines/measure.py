@@ -15,7 +15,7 @@ from pathlib import Path
 from parkade.engines.local import keepers, records
 from parkade.ports import Phase
 from tests.engines.conftest import LocalPlace
-from tests.engines.trial import FOR_EVER, attempt_of, order_in, released, until, until_seen
+from tests.engines.trial import FOR_EVER, ask, attempt_of, order_in, released, until, until_seen
 
 ROUNDS = 20
 IDLE = 8
@@ -49,7 +49,7 @@ async def notices(place: LocalPlace) -> None:
     to_file, to_handler = [], []
     for _ in range(ROUNDS):
         trap = "trap 'date +%s%N > $PARKADE_CHECKPOINT_DIR/t; exit 85' USR1; "
-        attempt = attempt_of(trap + FOR_EVER, checkpoint_signal="SIGUSR1")
+        attempt = attempt_of(trap + FOR_EVER, save=ask("SIGUSR1"))
         await engine.launch(attempt)
         folder = place.checkpoints(attempt)
         await until((folder / "up.0").exists)

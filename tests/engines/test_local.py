@@ -17,6 +17,7 @@ from parkade.ports import Conflict, RankExit, Unsupported
 from tests.engines.conftest import LocalPlace, told_by, up
 from tests.engines.trial import (
     FOR_EVER,
+    ask,
     attempt_of,
     of,
     order_in,
@@ -77,9 +78,7 @@ def test_a_shell_without_a_trap_passes_the_signal_to_its_program(place: LocalPla
             "pathlib.Path(os.environ['PARKADE_CHECKPOINT_DIR'], 'up.0').touch(); "
             "[time.sleep(0.05) for _ in range(1000)]"
         )
-        attempt = attempt_of(
-            f'{sys.executable} -c "{program}"; exit $?', checkpoint_signal="SIGUSR1"
-        )
+        attempt = attempt_of(f'{sys.executable} -c "{program}"; exit $?', save=ask("SIGUSR1"))
         await engine.launch(attempt)
         await up(place, attempt)
         await engine.stop(attempt.attempt, order_in(20, 25))

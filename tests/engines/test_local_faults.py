@@ -11,13 +11,16 @@ import msgspec
 import pytest
 
 from parkade.engines.local import keepers, processes, records
+from parkade.engines.local.ending import end_everything
 from parkade.engines.local.gang import number_of
 from parkade.ports import Phase, RankExit
+from tests.engines import standins
 from tests.engines.conftest import LocalPlace, kill_keeper, up
 from tests.engines.trial import (
     FOR_EVER,
     NEVER_LEAVES,
     UNTIL_TERM,
+    ask,
     attempt_of,
     of,
     order_in,
@@ -175,6 +178,103 @@ def test_keeper_and_ranks_lost_together_are_released_with_unknown_exits(place: L
     run(body())
 
 
+HIDES = {
+    "marked": "setsid sleep 300 & ",
+    "orphan": "(setsid sleep 300 &) ; ",
+    "without its environment": "(env -i setsid /bin/sleep 300 &) ; ",
+    "in the rank's session": "(env -i /bin/sleep 300 &) ; ",
+}
+
+
+@pytest.mark.parametrize("form", HIDES)
+def test_a_program_that_kills_its_keeper_hides_nothing_that_it_started(
+    place: LocalPlace, form: str
+) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        holds = "exec 9> $PARKADE_CHECKPOINT_DIR/lock; flock 9; "
+        attempt = attempt_of(holds + HIDES[form] + "kill -9 $PPID; sleep 300")
+        await engine.launch(attempt)
+        await until_seen(engine, attempt, lambda one: one.is_keeper_lost)
+        await engine.stop(attempt.attempt, order_in(0, 0))
+        seen = await released(engine, attempt)
+        assert seen.is_keeper_lost
+        again = attempt_of(f"flock -n {place.checkpoints(attempt)}/lock true")
+        await engine.launch(again)
+        assert (await released(engine, again)).exits == (RankExit(rank=0, code=0, signal=None),)
+
+    run(body())
+
+
+def test_a_daemon_that_outlives_keeper_and_rank_is_ended_before_the_seats_are_free(
+    place: LocalPlace,
+) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        holds = "exec 9> $PARKADE_CHECKPOINT_DIR/lock; flock 9; "
+        daemon = "(env -i setsid /bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done' &) ; "
+        attempt = attempt_of(holds + daemon + "kill -9 $PPID")
+        await engine.launch(attempt)
+        seen = await released(engine, attempt)
+        assert seen.is_keeper_lost
+        assert seen.exits == (RankExit(rank=0, code=None, signal=None),)
+        again = attempt_of(f"flock -n {place.checkpoints(attempt)}/lock true")
+        await engine.launch(again)
+        assert (await released(engine, again)).exits == (RankExit(rank=0, code=0, signal=None),)
+
+    run(body())
+
+
+def test_everything_ends_when_the_engine_is_removed_also_what_lost_its_keeper(
+    place: LocalPlace,
+) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        saves = attempt_of(standins.saves("SIGTERM"), save=ask("SIGTERM"))
+        stays = attempt_of(NEVER_LEAVES + FOR_EVER, ranks=attempt_of("x", nodes=2).ranks)
+        for attempt in (saves, stays):
+            await engine.launch(attempt)
+            await up(place, attempt)
+        kill_keeper(place, stays)
+        await engine.close()
+        left = await asyncio.to_thread(end_everything, place.data, notice_s=2, timeout_s=60)
+        assert left == []
+        ended = place.engine()
+        assert (await released(ended, saves)).checkpoint is not None
+        assert (await released(ended, stays)).phase is Phase.RELEASED
+
+    run(body())
+
+
+def test_what_does_not_end_in_time_is_named(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(NEVER_LEAVES + FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        left = await asyncio.to_thread(end_everything, place.data, notice_s=0, timeout_s=0)
+        assert left == [attempt.attempt]
+        await released(engine, attempt)
+
+    run(body())
+
+
+def test_a_signal_is_not_repeated_by_the_next_keeper(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        attempt = attempt_of(standins.saves_once(4.0), save=ask("SIGTERM"))
+        await engine.launch(attempt)
+        await up(place, attempt)
+        await engine.stop(attempt.attempt, order_in(0.5, 60))
+        await until((place.checkpoints(attempt) / "told.0").exists)
+        kill_keeper(place, attempt)
+        seen = await released(engine, attempt)
+        assert (place.checkpoints(attempt) / "told.0").read_text() == "SIGTERM\n"
+        assert seen.checkpoint is not None
+        assert seen.is_signalled and seen.is_keeper_lost
+
+    run(body())
+
+
 def test_a_stranger_with_a_recycled_pid_is_never_taken_for_a_rank(place: LocalPlace) -> None:
     async def body() -> None:
         engine, attempt = place.engine(), attempt_of(FOR_EVER)
@@ -266,8 +366,8 @@ def test_there_is_never_a_second_keeper(place: LocalPlace) -> None:
         many = [asyncio.to_thread(keepers.start_keeper, place.folder(attempt)) for _ in range(4)]
         await asyncio.gather(*many)
         module = b"-m\0" + keepers.MODULE.encode()
-        left = await until(lambda: _with_argument(place, module) == [before])
-        assert left
+        guard = place.state(attempt).guards[0].pid
+        await until(lambda: _with_argument(place, module) == [guard, before])
         await engine.stop(attempt.attempt, order_in(0, 0))
         await released(engine, attempt)
 

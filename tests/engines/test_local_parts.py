@@ -13,7 +13,7 @@ from parkade.engines.local import output, seats
 from parkade.engines.local.environment import BadEnvFile, at_home, read_env_file
 from parkade.engines.local.escalation import Escalation, merge
 from parkade.engines.local.records import Account, Launch
-from parkade.ports import DesiredAttempt, NodeShape, Seat, Stop, Transient
+from parkade.ports import DesiredAttempt, Seat, Stop, Transient
 from tests.engines.trial import attempt_of
 
 instants = some.integers(min_value=0, max_value=10**9)
@@ -68,7 +68,7 @@ def launched(attempt: DesiredAttempt, devices: tuple[tuple[int, ...], ...], port
 
 @given(some.lists(some.tuples(some.sampled_from(["n0", "n1"]), some.integers(0, 4)), max_size=8))
 def test_no_device_is_chosen_twice(wishes: list[tuple[str, int]]) -> None:
-    nodes = (NodeShape(node="n0", gpus=4), NodeShape(node="n1", gpus=4))
+    nodes = {"n0": (0, 1, 2, 3), "n1": (4, 5, 6, 7)}
     live: list[Launch] = []
     held: dict[str, list[int]] = {"n0": [], "n1": []}
     for node, gpus in wishes:
@@ -80,8 +80,8 @@ def test_no_device_is_chosen_twice(wishes: list[tuple[str, int]]) -> None:
         devices = seats.choose_devices(attempt, nodes, live)
         held[node] += devices[0]
         live.append(launched(attempt, devices, 1))
-    for indexes in held.values():
-        assert len(indexes) == len(set(indexes))
+    all_held = [index for indexes in held.values() for index in indexes]
+    assert len(all_held) == len(set(all_held))
 
 
 def test_ports_differ_and_lie_below_the_ephemeral_range() -> None:

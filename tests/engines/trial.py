@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from parkade.ports import (
     DesiredAttempt,
     Engine,
+    LogRequest,
     Observation,
     ObservedAttempt,
     Phase,
+    SaveRequest,
     Seat,
     Stop,
 )
@@ -52,6 +55,11 @@ def attempt_of(command: str, *, nodes: int = 1, gpus: int = 1, **changes: Any) -
     ranks = tuple(Seat(node=f"n{index}", gpus=gpus) for index in range(nodes))
     made = builders.desired(f"w{next(_numbers)}.1", command=command, workdir="/tmp", ranks=ranks)
     return msgspec.structs.replace(made, **changes)
+
+
+def ask(*signals: str) -> SaveRequest:
+    """A notice that begins with one of these signals."""
+    return SaveRequest(signals=signals, command=None)
 
 
 def order_in(term_s: float, kill_s: float, cause: str = "outbid") -> Stop:
@@ -97,9 +105,14 @@ async def released(engine: Engine, attempt: DesiredAttempt) -> ObservedAttempt:
     return seen
 
 
-async def output_of(engine: Engine, attempt: DesiredAttempt, *, rank: int = 0, **how: Any) -> bytes:
-    how = {"offset": 0, "follow": True} | how
-    return b"".join([chunk async for chunk in engine.logs(attempt.attempt, rank, **how)])
+def request_of(attempt: str, **changes: Any) -> LogRequest:
+    made = LogRequest(request="r", attempt=attempt, rank=0, offset=0, follow=True)
+    return replace(made, **changes)
+
+
+async def output_of(engine: Engine, attempt: DesiredAttempt, **how: Any) -> bytes:
+    chunks = engine.logs(request_of(attempt.attempt, **how))
+    return b"".join([chunk async for chunk in chunks])
 
 
 def read(path: Path) -> int:

@@ -175,7 +175,7 @@ def test_a_second_agent_on_a_data_folder_is_refused(served: Served) -> None:
     ("more", "says"),
     [
         (["--engine", "cloud"], "choose one of: local"),
-        (["--engine-option", "speed=fast"], "its options: none"),
+        (["--engine-option", "speed=fast"], "its options: devices"),
         (["--engine-option", "fast"], "write KEY=VALUE"),
         (["--token-file", "/nowhere/token"], "parkade pool agent-token"),
     ],

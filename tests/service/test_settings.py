@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from parkade.service.logs import strike_secrets
+from parkade.service.logs import show_control_characters, strike_secrets
 from parkade.service.settings import BadSettings, read_settings
 
 
@@ -49,3 +49,8 @@ def test_what_looks_like_a_token_never_reaches_a_log() -> None:
         "Authorization": "…",
         "n": 1,
     }
+
+
+def test_a_log_for_people_has_no_control_character_of_a_user() -> None:
+    entry = {"event": "failed \x1b[2J", "n": 1}
+    assert show_control_characters(None, "info", entry) == {"event": r"failed \x1b[2J", "n": 1}

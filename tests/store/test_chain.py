@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import sqlite3
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from parkade.core.state.chain import GENESIS, link
 from parkade.ports import StoreError
 from parkade.store import open_sqlite
 from parkade.store.head import Head, HeadFile
-from tests.control.journals import a_journal
+from tests.control.journals import a_journal, keep_snapshot
 
 
 def sql(path: Path, statement: str) -> None:
@@ -50,6 +51,16 @@ def test_a_whole_journal_opens_again_and_again(tmp_path: Path) -> None:
         ("UPDATE journal SET at_us = at_us + 1 WHERE sequence = 4", "entry 4"),
         ("UPDATE journal SET digest = 'x' WHERE sequence = 2", "entry 2"),
         ("DELETE FROM transfers; DELETE FROM journal WHERE sequence = 3", "lacks entry 3"),
+        ("UPDATE journal SET body = CAST(body AS TEXT) WHERE sequence = 3", "entry 3 .* type"),
+        ("UPDATE journal SET type = 'a' || char(10) WHERE sequence = 3", "entry 3"),
+        ("UPDATE transfers SET micros = micros + 1000000 WHERE sequence = 4", "lines of external"),
+        ("UPDATE transfers SET credit = 'org/other' WHERE sequence = 4", "lines of org/acme-1"),
+        ("UPDATE transfers SET micros = 'x' WHERE sequence = 4", "lines of external"),
+        (
+            "UPDATE transfers SET micros = 9223372036854775807",
+            "not be read: integer overflow",
+        ),
+        ("DELETE FROM transfers", "lines of external"),
     ],
 )
 def test_what_was_changed_or_lost_is_found_when_the_journal_is_read(
@@ -99,6 +110,15 @@ def test_a_torn_head_leaves_the_other_slot(tmp_path: Path, tear: Callable[[bytes
     reopened(path)
 
 
+@pytest.mark.parametrize("fields", ["1 5", "1 five abc", "1 5 abc more", "1 -5 abc"])
+def test_a_head_that_names_no_entry_is_refused(tmp_path: Path, fields: str) -> None:
+    path = a_journal(tmp_path / "j.sqlite3")
+    slot = f"{fields} {zlib.crc32(fields.encode()):08x}\n".encode().ljust(128)
+    path.with_name("j.sqlite3.head").write_bytes(slot * 2)
+    with pytest.raises(StoreError, match=r"head holds .* not an entry"):
+        reopened(path)
+
+
 def test_the_head_is_the_newer_of_its_slots(tmp_path: Path) -> None:
     file = HeadFile(tmp_path / "head")
     assert file.read() is None
@@ -106,6 +126,31 @@ def test_the_head_is_the_newer_of_its_slots(tmp_path: Path) -> None:
         file.write(Head(sequence=sequence, digest="d" * 64))
     assert file.read() == Head(sequence=5, digest="d" * 64)
     file.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("UPDATE journal SET digest = 'x' WHERE sequence = {last}", "digest of entry"),
+        ("UPDATE transfers SET micros = micros + 1000000 WHERE sequence = 4", "lines of external"),
+    ],
+)
+def test_damage_before_a_snapshot_is_found_at_the_start(
+    tmp_path: Path, damage: str, told: str
+) -> None:
+    path = a_journal(tmp_path / "j.sqlite3")
+    last = keep_snapshot(path)
+    path.with_name("j.sqlite3.head").unlink()
+    sql(path, damage.format(last=last))
+    with pytest.raises(StoreError, match=told):
+        reopened(path)
+
+
+def test_a_snapshot_of_another_type_is_passed_over(tmp_path: Path) -> None:
+    path = a_journal(tmp_path / "j.sqlite3")
+    keep_snapshot(path)
+    sql(path, "UPDATE snapshots SET body = CAST(body AS TEXT)")
+    reopened(path)
 
 
 def test_a_journal_of_the_first_schema_gets_its_chain(tmp_path: Path) -> None:

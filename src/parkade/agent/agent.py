@@ -18,6 +18,7 @@ from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError, Refused
 from parkade.agent.logs import LogServer
 from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
+from parkade.core.workloads.observed import MOST_WORDS
 from parkade.ports import (
     Clock,
     Conflict,
@@ -269,7 +270,7 @@ class Agent:
 
     def _refuse(self, attempt: str, why: str) -> None:
         logger.warning("attempt %s is not started: %s", attempt, why)
-        self.memory.refused[attempt] = why
+        self.memory.refused[attempt] = why[:MOST_WORDS]
         memories.save(self.data_folder, self.memory)
 
     def _publish(self, observation: Observation) -> None:

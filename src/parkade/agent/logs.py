@@ -65,9 +65,7 @@ class LogServer:
             del self.taken[next(iter(self.taken))]
 
     async def _serve(self, request: LogRequest) -> None:
-        chunks = self.engine.logs(
-            request.attempt, request.rank, offset=request.offset, follow=request.follow
-        )
+        chunks = self.engine.logs(request)
         try:
             # Says at once that the request is taken.
             await self._send(request.request, b"", is_last=False)

@@ -71,7 +71,7 @@ def plan(
     actions = [
         HandOver(attempt=one.attempt, order=one.stop)
         for one in desired.attempts
-        if one.stop is not None and _is_running(seen.get(one.attempt), one.generation)
+        if one.stop is not None and _is_running(seen.get(one.attempt), one)
     ]
     if not observation.is_complete:
         return list[Action](actions)
@@ -81,7 +81,9 @@ def plan(
         kill_us=now_us + UNDESIRED_GRACE_US,
         cause=Cause.OPERATOR,
     )
-    strangers = [one for name, one in seen.items() if name not in wanted]
+    strangers = [
+        one for name, one in seen.items() if name not in wanted or not _is_of(one, wanted[name])
+    ]
     return [
         *actions,
         *(
@@ -117,8 +119,16 @@ def with_refusals(
     return msgspec.structs.replace(observation, attempts=observation.attempts + refused)
 
 
-def _is_running(seen: ObservedAttempt | None, generation: int) -> bool:
-    return seen is not None and seen.generation == generation and seen.phase is not Phase.RELEASED
+def _is_of(seen: ObservedAttempt, wanted: DesiredAttempt) -> bool:
+    """Whether it was launched from this order, and not from another one of the same name."""
+    is_same_date = None in (seen.ordered_us, wanted.ordered_us) or (
+        seen.ordered_us == wanted.ordered_us
+    )
+    return seen.generation == wanted.generation and is_same_date
+
+
+def _is_running(seen: ObservedAttempt | None, wanted: DesiredAttempt) -> bool:
+    return seen is not None and _is_of(seen, wanted) and seen.phase is not Phase.RELEASED
 
 
 def _start(attempt: DesiredAttempt) -> Action:

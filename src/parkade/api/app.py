@@ -18,7 +18,7 @@ REFUSED = {401, 402, 403, 404, 409, 413, 422, 500, 503}
 
 
 def create_app(plane: Plane, settings: ApiSettings | None = None) -> FastAPI:
-    """The app in front of a plane, which somebody else opens and closes."""
+    """The app in front of a plane, which the caller opens and closes."""
     settings = settings or ApiSettings()
     app = FastAPI(
         title="Parkade",

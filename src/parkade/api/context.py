@@ -1,4 +1,4 @@
-"""Who asks: the token's user, found by the token's digest; and what every route does with them."""
+"""The user of a request, found by the digest of its token, and what every route does with it."""
 
 import hashlib
 import secrets

@@ -13,5 +13,3 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     most_body_bytes: int = MOST_DOCUMENT_BYTES
     most_agent_body_bytes: int = 16_777_216
     keep_alive_s: float = 15.0
-    longest_wait_s: float = 60.0
-    workloads_a_page: int = 1000

@@ -9,10 +9,11 @@ from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.state import commands
 from parkade.core.units.fraction import Fraction, parse_fraction
 from parkade.core.units.money import format_amount
+from parkade.core.units.visible import has_control_characters
+from parkade.core.workloads.saving import CheckpointTerms, ExitZero
 from parkade.core.workloads.spec import (
     Capacity,
     CapacityKind,
-    CheckpointTerms,
     Interconnect,
     Spec,
 )
@@ -77,11 +78,8 @@ def spec_of(spec: WorkloadSpec) -> Spec:
     if spec.workdir is None:
         fault = Fault(place="spec.workdir", message="say where it starts, an absolute path")
         raise ProblemError(invalid([fault]))
+    _refuse_control_characters(spec)
     kind, _, name = spec.capacity.partition("/")
-    checkpoint = None
-    if spec.checkpoint is not None:
-        needs_us = span_us(spec.checkpoint.needs)
-        checkpoint = CheckpointTerms(signal=spec.checkpoint.signal, needs_us=needs_us)
     return Spec(
         name=spec.name,
         command=spec.command,
@@ -96,20 +94,28 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         capacity=Capacity(kind=CapacityKind(kind), reservation=name or None),
         limit_price_micros=micros_or_none(spec.limit_price),
         max_spend_micros=micros_or_none(spec.max_spend),
-        checkpoint=checkpoint,
+        checkpoint=_checkpoint_of(spec.checkpoint),
         priority=spec.priority,
         retry_failures=spec.retry.failures,
         max_duration_us=None if spec.max_duration is None else span_us(spec.max_duration),
     )
 
 
+def _refuse_control_characters(spec: WorkloadSpec) -> None:
+    """Refuses them in new paths; the wire's model still reads paths that were accepted before."""
+    message = "leave out control characters; this is shown on terminals"
+    paths = {"spec.workdir": spec.workdir, "spec.env_file": spec.env_file}
+    faults = [
+        Fault(place=place, message=message)
+        for place, path in paths.items()
+        if path is not None and has_control_characters(path)
+    ]
+    if faults:
+        raise ProblemError(invalid(faults))
+
+
 def wire_spec(spec: Spec) -> WorkloadSpec:
     """The wire's spec of the core's; it was checked when it came in."""
-    checkpoint = None
-    if spec.checkpoint is not None:
-        checkpoint = WireCheckpointTerms.model_construct(
-            signal=cast(Any, spec.checkpoint.signal), needs=span(spec.checkpoint.needs_us)
-        )
     return WorkloadSpec.model_construct(
         name=spec.name,
         command=spec.command,
@@ -123,10 +129,34 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         capacity=str(spec.capacity),
         limit_price=amount_or_none(spec.limit_price_micros),
         max_spend=amount_or_none(spec.max_spend_micros),
-        checkpoint=checkpoint,
+        checkpoint=_wire_checkpoint(spec.checkpoint),
         priority=spec.priority,
         retry=Retry.model_construct(failures=spec.retry_failures),
         max_duration=None if spec.max_duration_us is None else span(spec.max_duration_us),
+    )
+
+
+def _checkpoint_of(terms: WireCheckpointTerms | None) -> CheckpointTerms | None:
+    if terms is None:
+        return None
+    return CheckpointTerms(
+        signal=terms.signal,
+        needs_us=None if terms.needs is None else span_us(terms.needs),
+        preset=terms.preset,
+        command=terms.command,
+        exit_zero=None if terms.exit_zero is None else ExitZero(terms.exit_zero),
+    )
+
+
+def _wire_checkpoint(terms: CheckpointTerms | None) -> WireCheckpointTerms | None:
+    if terms is None:
+        return None
+    return WireCheckpointTerms.model_construct(
+        signal=cast(Any, terms.signal),
+        needs=None if terms.needs_us is None else span(terms.needs_us),
+        preset=cast(Any, terms.preset),
+        command=terms.command,
+        exit_zero=None if terms.exit_zero is None else cast(Any, terms.exit_zero.value),
     )
 
 

@@ -9,5 +9,7 @@ Exit codes: 0 done, 1 other, 2 usage or login, 3 invalid, 4 not found, 5 denied,
 def main() -> None:
     """The `parkade` program."""
     from parkade.cli.app import app
+    from parkade.cli.streams import show_control_characters
 
+    show_control_characters()
     app()

@@ -50,3 +50,23 @@ def run(
         fail(str(error), exit_code=2)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}; choose another path", exit_code=2)
+
+
+@agent.command()
+def end(
+    data_folder: Annotated[
+        Path, typer.Option(help="The agent's: DATA/pools/POOL of a server's own pools.")
+    ],
+    notice: Annotated[float, typer.Option(help="Seconds to save in, before TERM.", min=0)] = 30.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait until all are gone.")] = 120.0,
+) -> None:
+    """End whatever the local engine still runs, as when Parkade is removed from a machine."""
+    from parkade.engines.local.ending import end_everything
+
+    place = data_folder / "engine"
+    if not place.is_dir():
+        fail(f"{place} is no engine's folder; give the data folder of an agent", exit_code=2)
+    left = end_everything(place, notice_s=notice, timeout_s=timeout)
+    if left:
+        fail(f"still running: {', '.join(left[:10])}; look into {place}/live", exit_code=1)
+    typer.echo("nothing is running")

@@ -7,6 +7,7 @@ import typer
 from parkade.cli import (
     agent,
     events,
+    journal,
     login,
     mars,
     nodes,
@@ -55,6 +56,7 @@ GROUPS = {
         "node": nodes.nodes,
         "price": prices.price,
         "clock": login.clock,
+        "journal": journal.journal,
     },
     "Machines": {"mars": mars.mars},
 }

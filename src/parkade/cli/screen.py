@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console, JustifyMethod
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from parkade.core.units.visible import visible
 from parkade.wire.scalars import format_amount
 
 if TYPE_CHECKING:
@@ -36,7 +38,20 @@ GAP = 2
 # Into a pipe nothing is left out, unless COLUMNS says how wide it is.
 PIPE_WIDTH = 200
 _width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-console = Console(highlight=False, width=_width)
+
+
+class VisibleConsole(Console):
+    """A console whose texts show control characters; only its own styles reach the terminal."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The segments of what is printed, without a control character in a text."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible(text), style, control)
+
+
+console = VisibleConsole(highlight=False, width=_width)
 
 
 def show(answer: M, render: Callable[[M], None], *, as_json: bool) -> None:
@@ -90,7 +105,7 @@ def fields(pairs: Iterable[tuple[str, object]]) -> None:
 
 def say(text: str) -> None:
     """A line; its text is never read as markup."""
-    console.print(Text(text))
+    console.print(Text(visible(text)))
 
 
 def cell(value: object) -> Text:
@@ -109,11 +124,10 @@ def cell(value: object) -> Text:
         case timedelta():
             return Text(brief(value))
         case str():
-            return Text(
-                value.replace("_", " ") if value in COLOURS else value, style=COLOURS.get(value, "")
-            )
+            shown = value.replace("_", " ") if value in COLOURS else visible(value)
+            return Text(shown, style=COLOURS.get(value, ""))
         case _:
-            return Text(str(value))
+            return Text(visible(str(value)))
 
 
 def brief(span: timedelta) -> str:

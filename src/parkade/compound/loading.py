@@ -45,6 +45,26 @@ MAX_BYTES = 1_000_000
 SECTIONS = ("models", "verifiers", "functions", "server", "network")
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key that stands twice in one map."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    f"the key {key.value!r} stands in line {lines[key.value]} and in line {line}",
+                    key.start_mark,
+                )
+            lines[key.value] = line
+        return super().construct_mapping(node, deep=deep)
+
+
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """A network and what its names mean."""
 
@@ -65,7 +85,7 @@ def load(path: Path) -> Loaded:
     if len(text) > MAX_BYTES:
         raise NetworkError(f"{path} is larger than {MAX_BYTES} bytes")
     try:
-        plain = yaml.safe_load(text)
+        plain = yaml.load(text, Loader=_OnceLoader)
     except yaml.YAMLError as error:
         raise NetworkError(f"{path} is not YAML: {error}") from None
     return from_sections(plain, folder=path.parent, where=str(path))

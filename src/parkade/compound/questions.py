@@ -2,21 +2,25 @@
 
 Each line is an object. `prompt` (or `question`, `problem`, `input`) is the prompt, `id` (or
 `task_id`) the id, by default the number of the line; all other keys are fields that templates and
-verifiers may use. A bad line is an error that names its number.
+verifiers may use. A bad line is an error that names its number; so are a second question with the
+same id and a file without a question.
 """
 
 import gzip
 import sys
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any, cast
 
 import msgspec
 
+from parkade.compound.run.index import KeyIndex, address_of
 from parkade.compound.values import Question
 
 PROMPTS = ("prompt", "question", "problem", "input")
 IDS = ("id", "task_id")
+MAX_ID = 80
 MAX_LINE = 16 * 1024 * 1024
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -27,21 +31,36 @@ class QuestionError(ValueError):
 
 
 def read_questions(path: Path) -> Iterator[Question]:
-    """The questions of a file; `-` is standard input."""
+    """The questions of a file; `-` is standard input. Holds 16 to 20 bytes for each."""
+    seen = KeyIndex()
+    number = 0
     with _open(path) as file:
-        number = 0
         while line := file.readline(MAX_LINE):
             number += 1
             if line.strip():
-                yield _question(line, path, number)
+                question = _question(line, path, number)
+                _note_id(seen, question.id, path, number)
+                yield question
+    if not len(seen):
+        raise QuestionError(f"{path}: holds no question; write one JSON object a line")
 
 
 def count_questions(path: Path) -> int | None:
-    """How many there are; None where the file can be read only once."""
+    """How many there are, each read and checked; None where the file can be read only once."""
     if str(path) == "-":
         return None
-    with _open(path) as file:
-        return sum(1 for line in file if line.strip())
+    return sum(1 for _ in read_questions(path))
+
+
+def _note_id(seen: KeyIndex, identity: str, path: Path, number: int) -> None:
+    address = address_of(blake2b(identity.encode(), digest_size=8).hexdigest())
+    before = seen.get(address)
+    if before:
+        raise QuestionError(
+            f"{path}, line {number}: the id {identity[:MAX_ID]!r} stands in line {before} as well; "
+            "each question needs its own id"
+        )
+    seen.put(address, number)
 
 
 def question_of(row: dict[str, Any], number: int) -> Question:
@@ -66,6 +85,12 @@ def _question(line: bytes, path: Path, number: int) -> Question:
 def _open(path: Path) -> IO[bytes]:
     if str(path) == "-":
         return sys.stdin.buffer
-    if path.suffix == ".gz":
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    return path.open("rb")
+    try:
+        if path.suffix == ".gz":
+            return cast(IO[bytes], gzip.open(path, "rb"))
+        return path.open("rb")
+    except OSError as error:
+        raise QuestionError(
+            f"cannot read the questions in {path}: {error.strerror}; "
+            "give a file of JSON lines, or - for standard input"
+        ) from None

@@ -13,7 +13,7 @@ class Bell:
         self._waiting: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}
 
     def ring(self) -> None:
-        """Wakes everyone who waits now."""
+        """Wakes all that wait now."""
         with self._lock:
             waiting, self._waiting = self._waiting, {}
         for future, loop in waiting.items():

@@ -1,6 +1,6 @@
 """What time it is for the writer: never earlier than before, and not far ahead without a person.
 
-Two readings are compared: the wall clock, and a steady one that nobody sets and that counts while
+Two readings are compared: the wall clock, and a steady one that cannot be set and counts while
 the machine sleeps. Where the wall clock ran ahead of the steady one by more than `jump_us`, the
 present goes on from where it was at the steady clock's pace until a person confirms the jump.
 """
@@ -14,7 +14,7 @@ from parkade.ports import Clock
 
 
 class SteadyClock(Clock, Protocol):
-    """A clock with a second hand that nobody sets."""
+    """A clock with a second hand that cannot be set."""
 
     def steady_us(self) -> int:
         """Microseconds since some fixed instant."""

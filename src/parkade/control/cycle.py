@@ -1,5 +1,5 @@
 """One step of the writer: deadlines, then commands, each decided on the world as it is, evolved
-and committed before anyone learns of it; then, on its own, a clearing.
+and committed before it is told to any reader; then, on its own, a clearing.
 
 It keeps no thread and reads no clock, so that the simulator runs the very same steps. Whatever
 escapes from here but a refusal means that memory and journal may differ: the process must stop.
@@ -112,7 +112,7 @@ class Cycle:
         return outcomes, self._commit()
 
     def clear(self, market: str, now_us: int) -> tuple[Committed, bool]:
-        """One market's pass; false where it failed an assertion and nothing changed."""
+        """One clearing of a market; false where it failed an assertion and nothing changed."""
         command = RunClearing(by=None, market=market)
         try:
             events = self._rules.decide(self.world, command, now_us)

@@ -1,7 +1,7 @@
-"""Committed events, in order, for whoever follows: from the journal, then as they come.
+"""Committed events, in order, for each follower: from the journal, then as they come.
 
 The newest events are held in memory once, for all readers; a reader that fell behind them reads
-the journal until it has caught up. So nobody's slowness holds memory or the writer.
+the journal until it has caught up. So no slow reader holds memory or the writer.
 """
 
 import asyncio

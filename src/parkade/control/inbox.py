@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Somebody in an event loop who waits for a value."""
+    """A waiter in an event loop, and the value that it waits for."""
 
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]

@@ -63,10 +63,13 @@ class Intake:
         self._known: dict[str, _Known] = {}
         self._capabilities: dict[str, Capabilities] = {}
 
-    def take(self, observation: Observation, *, desired: int | None, steady_us: int) -> Taken:
-        """What follows; `desired` is the pool's desired sequence, None for an unknown pool."""
+    def take(
+        self, observation: Observation, *, desired: int | None, now_us: int, steady_us: int
+    ) -> Taken:
+        """What follows; `desired` is the pool's desired sequence, None for an unknown pool. One
+        dated after `now_us` is taken for one of now, or it would make stragglers of the next."""
         pool = observation.pool
-        if desired is None or not self._is_usable(observation):
+        if desired is None or not self._is_usable(observation, now_us):
             return _NOTHING
         was_silent = self.is_silent(pool, steady_us)
         self.heard(pool, steady_us)
@@ -119,12 +122,13 @@ class Intake:
                 return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field=f"spec.{key}")
         return None
 
-    def _is_usable(self, observation: Observation) -> bool:
+    def _is_usable(self, observation: Observation, now_us: int) -> bool:
+        at_us = min(observation.at_us, now_us)
         seen_us = self._seen_us.get(observation.pool, 0)
-        is_straggler = seen_us - _STRAGGLER_US < observation.at_us < seen_us
+        is_straggler = seen_us - _STRAGGLER_US < at_us < seen_us
         if not observation.is_complete or is_straggler:
             return False
-        self._seen_us[observation.pool] = observation.at_us
+        self._seen_us[observation.pool] = at_us
         return True
 
     def _is_new(self, observation: Observation, desired: int, steady_us: int) -> bool:

@@ -54,7 +54,7 @@ class Relay:
             queue.put_nowait(None)
 
     async def chunk(self, pool: str, request: str, chunk: bytes, *, is_last: bool) -> bool:
-        """Hands a chunk on as soon as the reader has room; false where nobody reads any more."""
+        """Hands a chunk on as soon as the reader has room; false where the reader is gone."""
         queue = self._open.get((pool, request))
         if queue is None:
             return False
@@ -78,6 +78,8 @@ class Relay:
         *,
         offset: int,
         follow: bool,
+        org: str | None = None,
+        since_us: int | None = None,
         is_heard: Callable[[], bool],
     ) -> AsyncIterator[bytes]:
         """The output as it comes; LogsUnavailable where the agent does not answer in time."""
@@ -88,6 +90,8 @@ class Relay:
             rank=rank,
             offset=offset,
             follow=follow,
+            org=org,
+            since_us=since_us,
         )
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(self._chunks_held)
         self._open[pool, request.request] = queue

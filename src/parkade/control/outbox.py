@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from parkade.control.cycle import Committed
-from parkade.core.state import events
+from parkade.core.state import events, lines
 from parkade.core.state.world import World
+from parkade.core.workloads.saving import save_request
 from parkade.core.workloads.workload import Attempt, Workload
 from parkade.ports import DesiredAttempt, DesiredState, NodeShape
 
@@ -143,8 +144,8 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
     """The workloads whose attempt an event may have changed. None of the fleet's does."""
     match event:
         case events.Cleared(left=left, won=won):
-            yield from (events.name_of(leaving.demand) for leaving in left)
-            yield from (events.name_of(winner.demand) for winner in won)
+            yield from (lines.name_of(leaving.demand) for leaving in left)
+            yield from (lines.name_of(winner.demand) for winner in won)
         case events.Forgotten(workloads=names):
             yield from names
         case events.Submitted(workload=workload):
@@ -194,6 +195,7 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         env=spec.env,
         env_file=spec.env_file,
         ranks=attempt.seats,
-        checkpoint_signal=spec.checkpoint.signal if spec.checkpoint else None,
         stop=attempt.stop,
+        ordered_us=attempt.ordered_us,
+        save=save_request(spec.checkpoint),
     )

@@ -14,7 +14,6 @@ from parkade.control.answers import (
     Decided,
     Health,
     Idempotency,
-    LogsUnavailable,
     PlaneStopped,
     Planned,
 )
@@ -30,6 +29,7 @@ from parkade.core.state.commands import AnyCommand, Submit
 from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.workloads.workload import Workload
 from parkade.ports import (
     DesiredAttempt,
     DesiredState,
@@ -38,18 +38,6 @@ from parkade.ports import (
     Observation,
     StatedTransfer,
 )
-
-__all__ = [
-    "Decided",
-    "Health",
-    "Idempotency",
-    "LogRequest",
-    "LogsUnavailable",
-    "Plane",
-    "PlaneStopped",
-    "Planned",
-    "StatedTransfer",
-]
 
 _log = structlog.get_logger(__name__)
 
@@ -194,8 +182,11 @@ class Plane:
         async with self._observing.setdefault(pool, asyncio.Lock()):
             state = self._writer.outbox.state(pool)
             desired = None if state is None else state.sequence
-            steady_us = self._dependencies.clock.steady_us()
-            taken = self._intake.take(observation, desired=desired, steady_us=steady_us)
+            clock = self._dependencies.clock
+            steady_us = clock.steady_us()
+            taken = self._intake.take(
+                observation, desired=desired, now_us=clock.now_us(), steady_us=steady_us
+            )
             if taken.is_heard_again:
                 self._writer.inbox.nudge()
             if taken.command is None or desired is None:
@@ -216,15 +207,19 @@ class Plane:
         return self._intake.unsupported(command.spec, pools)
 
     def logs(
-        self, pool: str, attempt: str, rank: int, *, offset: int, follow: bool
+        self, workload: Workload, attempt: str, rank: int, *, offset: int, follow: bool
     ) -> AsyncIterator[bytes]:
-        """A rank's output, relayed from the pool's agent; LogsUnavailable where it is silent."""
+        """A rank's output, relayed from the agent of its pool; LogsUnavailable where it is
+        silent."""
+        pool = workload.pool or ""
         return self._relay.read(
             pool,
             attempt,
             rank,
             offset=offset,
             follow=follow,
+            org=workload.org,
+            since_us=workload.submitted_us,
             is_heard=lambda: not self._is_silent(pool),
         )
 
@@ -233,7 +228,7 @@ class Plane:
         return await self._relay.requests(pool, wait_s=wait_s)
 
     async def log_chunk(self, pool: str, request: str, chunk: bytes, is_last: bool) -> bool:
-        """From the pool's agent; false: nobody reads any more, stop."""
+        """From the pool's agent; false: the reader is gone, stop."""
         return await self._relay.chunk(pool, request, chunk, is_last=is_last)
 
     def _is_silent(self, pool: str) -> bool:

@@ -1,4 +1,4 @@
-"""Whose each token is: a map that the writer publishes after each commit, for any thread to read.
+"""The user of each token: a map that the writer publishes after each commit, read by any thread.
 
 So a request is authenticated without waiting for the writer. Between that and its turn the token
 may be revoked: the turn looks again (`cycle.Asked.token`).

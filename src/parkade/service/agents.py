@@ -27,7 +27,7 @@ from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.ports import DesiredAttempt
 from parkade.service.engines import ENGINES, EnginePlace, engine_maker
-from parkade.service.folders import make_passage, write_secret
+from parkade.service.folders import make_passage, write_owner_only
 from parkade.service.settings import ServiceSettings
 
 _log = structlog.get_logger(__name__)
@@ -162,7 +162,7 @@ class Agents:
         if self._has_token(local):
             return
         secret = new_token()
-        write_secret(local.token_file, secret)
+        write_owner_only(local.token_file, secret)
         command = AddToken(
             by=None,
             token=f"agent-{local.pool[:40]}-{secrets.token_hex(4)}",

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from parkade.engines.local.devices import Machine, parse
 from parkade.engines.local.engine import LocalEngine
 from parkade.ports import Clock, Engine, NodeShape
 from parkade.service.settings import BadSettings
@@ -21,7 +22,10 @@ class EnginePlace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The engine of processes on this machine has no settings."""
+    """The engine of processes on this machine. `devices`: the GPU indexes that are this pool's, as
+    in `0-3,6`; None for whatever other pools leave."""
+
+    devices: str | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +38,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 MakeEngine = Callable[[EnginePlace], Engine]
 
 
-def _local(_settings: LocalSettings, place: EnginePlace) -> Engine:
-    return LocalEngine(pool=place.pool, data=place.folder, nodes=place.nodes, clock=place.clock)
+def _local(settings: LocalSettings, place: EnginePlace) -> Engine:
+    named = None
+    if settings.devices is not None:
+        try:
+            named = parse(settings.devices)
+        except ValueError as error:
+            raise BadSettings(f"engine local: devices: {error}; write 0-3,6") from None
+    return LocalEngine(
+        pool=place.pool,
+        data=place.folder,
+        nodes=place.nodes,
+        clock=place.clock,
+        machine=Machine(named=named),
+    )
 
 
 ENGINES = {"local": Entry(settings=LocalSettings, make=_local)}

@@ -14,7 +14,7 @@ from parkade.core.state.commands import AddToken, AnyCommand, CreateOrg, CreateU
 from parkade.core.state.people import Role
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.service.folders import write_secret
+from parkade.service.folders import write_owner_only
 
 OPERATOR = "operator"
 
@@ -42,7 +42,7 @@ async def make_operator(
 
 def write_token(path: Path) -> ShowSecret:
     """Writes a token to a file that only its owner reads; the file is new or replaced."""
-    return partial(write_secret, path)
+    return partial(write_owner_only, path)
 
 
 def _tokens(world: World) -> int:

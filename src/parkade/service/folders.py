@@ -10,11 +10,11 @@ def make_passage(folder: Path) -> None:
     folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
 
-def write_secret(path: Path, secret: str) -> None:
+def write_owner_only(path: Path, line: str) -> None:
     """A line in a file that only its owner reads; the file is new or replaced."""
     beside = path.with_name(path.name + ".new")
     beside.unlink(missing_ok=True)
     descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(secret + "\n")
+        file.write(line + "\n")
     beside.replace(path)

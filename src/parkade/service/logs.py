@@ -11,6 +11,8 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor
 
+from parkade.core.units.visible import visible
+
 _TOKEN = re.compile(r"pk_[A-Za-z0-9_-]{8,}")
 _SECRET_KEYS = frozenset({"authorization", "token", "secret", "password"})
 
@@ -30,16 +32,18 @@ def configure(log_format: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    renderer: Processor = structlog.dev.ConsoleRenderer(
+    console = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
+    rendering: list[Processor] = [show_control_characters, console]
     if log_format == "json":
-        renderer = structlog.processors.JSONRenderer()
-    handler = logging.StreamHandler(sys.stderr)
+        rendering = [structlog.processors.JSONRenderer()]
+    # The command line's stream would print the colours as text.
+    handler = logging.StreamHandler(getattr(sys.stderr, "rich_proxied_file", sys.stderr))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     root = logging.getLogger()
@@ -54,6 +58,13 @@ def strike_secrets(_logger: Any, _method: str, entry: EventDict) -> EventDict:
     entry.pop("color_message", None)
     return {
         key: "…" if key.lower() in _SECRET_KEYS else _struck(value) for key, value in entry.items()
+    }
+
+
+def show_control_characters(_logger: Any, _method: str, entry: EventDict) -> EventDict:
+    """A log entry that a terminal prints and does not obey."""
+    return {
+        key: visible(value) if isinstance(value, str) else value for key, value in entry.items()
     }
 
 

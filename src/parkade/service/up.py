@@ -17,7 +17,7 @@ import uvicorn
 from parkade.control.plane import Plane
 from parkade.service import logs
 from parkade.service.first import make_operator, write_token
-from parkade.service.folders import make_passage
+from parkade.service.folders import make_passage, write_owner_only
 from parkade.service.settings import BadSettings, ServiceSettings
 from parkade.service.wiring import Server, Wires, build
 
@@ -123,7 +123,7 @@ async def _serve(
         timeout_graceful_shutdown=_GRACE_S,
         timeout_keep_alive=_KEEP_ALIVE_S,
     )
-    (settings.data_folder / "port").write_text(f"{port}\n")
+    write_owner_only(settings.data_folder / "port", str(port))
     _log.info("listening", url=f"http://{settings.host}:{port}")
     serving = Serving(config, server.plane)
     serving.should_exit = goodbye.was_heard

@@ -28,6 +28,11 @@ _log = structlog.get_logger(__name__)
 EXIT_SOFTWARE = 70
 
 
+def journal_path(data_folder: Path) -> Path:
+    """The journal's file in a data folder."""
+    return data_folder / "parkade.sqlite3"
+
+
 def nothing(_name: str) -> None:
     """No test is watching."""
 
@@ -64,7 +69,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
     """A server over the data folder; the caller holds the leadership."""
-    store = open_sqlite(settings.data_folder / "parkade.sqlite3", crash_point=wires.crash_point)
+    store = open_sqlite(journal_path(settings.data_folder), crash_point=wires.crash_point)
     dependencies = Dependencies(
         store=store,
         clock=wires.clock,

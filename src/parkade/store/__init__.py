@@ -3,6 +3,6 @@
 Everything but `sqlite.py` is the same SQL for every database.
 """
 
-from parkade.store.sqlite import open_sqlite
+from parkade.store.sqlite import open_sqlite, open_sqlite_read_only
 
-__all__ = ["open_sqlite"]
+__all__ = ["open_sqlite", "open_sqlite_read_only"]

@@ -38,7 +38,7 @@ class HeadFile:
         except FileNotFoundError:
             return None
         slots = (content[:_SLOT_BYTES], content[_SLOT_BYTES : 2 * _SLOT_BYTES])
-        heads = [head for slot in slots if (head := _parse(slot)) is not None]
+        heads = [head for slot in slots if (head := _parse(slot, self.path)) is not None]
         return max(heads, key=lambda head: head.sequence, default=None)
 
     def write(self, head: Head) -> None:
@@ -75,9 +75,16 @@ def refuse_broken(head: Head | None, *, last: int, digest_at_head: str | None, p
     )
 
 
-def _parse(slot: bytes) -> Head | None:
+def _parse(slot: bytes, path: Path) -> Head | None:
     text, _, checksum = slot.decode(errors="replace").strip().rpartition(" ")
     if not text or checksum != f"{zlib.crc32(text.encode()):08x}":
         return None
-    version, sequence, digest = text.split(" ")
-    return Head(sequence=int(sequence), digest=digest) if version == _VERSION else None
+    fields = text.split(" ")
+    if fields[0] != _VERSION:
+        return None
+    if len(fields) != 3 or not fields[1].isdecimal():
+        raise StoreError(
+            f"{path} holds {text!r}, not an entry and its digest: it was changed. Restore a backup;"
+            " to go on with this journal as it is, move that file away first"
+        )
+    return Head(sequence=int(fields[1]), digest=fields[2])

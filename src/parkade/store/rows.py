@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from parkade.core.ledger.accounts import Transfer, TransferKind, Use
-from parkade.ports import JournalEntry, StatedTransfer, StoredAnswer
+from parkade.ports import JournalEntry, StatedTransfer, StoredAnswer, StoreError
 
 _PLACE = ("sequence", "position", "at_us")
 # The columns of a transfer that is not for use: they came before it could be told by None.
@@ -27,8 +27,17 @@ def row_of_transfer(stated: StatedTransfer) -> dict[str, Any]:
 
 
 def entry_of(row: sa.RowMapping) -> JournalEntry:
-    """A row of `journal`."""
-    return JournalEntry(**row)
+    """A row of `journal`; StoreError where a value has another type than its column."""
+    entry = JournalEntry(**row)
+    # SQLite keeps a value of any type in any column.
+    body: object = entry.body
+    digest: object = entry.digest
+    if not isinstance(body, bytes) or not isinstance(digest, str):
+        raise StoreError(
+            f"entry {entry.sequence} of the journal is not what was written: its body or its digest"
+            " has another type; restore a backup"
+        )
+    return entry
 
 
 def answer_of(row: sa.RowMapping) -> StoredAnswer:
@@ -40,6 +49,11 @@ def stated_of(row: sa.RowMapping) -> StatedTransfer:
     """A row of `transfers`."""
     fields = {name: value for name, value in row.items() if name not in (*_PLACE, *_NO_USE)}
     use = Use(**{name: row[name] for name in _NO_USE}) if row["gpus"] else None
+    if row["kind"] not in set(TransferKind):
+        raise StoreError(
+            f"a statement line of entry {row['sequence']} is of no known kind: the table"
+            " `transfers` was changed; restore a backup"
+        )
     transfer = Transfer(**fields | {"kind": TransferKind(row["kind"]), "use": use})
     return StatedTransfer(
         sequence=row["sequence"], position=row["position"], at_us=row["at_us"], transfer=transfer

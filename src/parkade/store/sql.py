@@ -5,7 +5,9 @@ key refuses what still slips through. Either way the writer is `Fenced`.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 import structlog
@@ -20,7 +22,7 @@ from parkade.ports import (
     StoreError,
 )
 from parkade.store.head import Head, HeadFile, refuse_broken
-from parkade.store.migrations import migrate
+from parkade.store.migrations import migrate, require_newest
 from parkade.store.rows import answer_of, entry_of, row_of, row_of_transfer, stated_of
 from parkade.store.tables import answers, journal, snapshots, transfers
 
@@ -31,18 +33,42 @@ WRITES = {"parkade_writes": True}
 
 
 class SqlStore:
-    """A store in an SQL database; tests hear of each place of a commit by `crash_point`."""
+    """A store in an SQL database; tests hear of each place of a commit by `crash_point`.
+
+    With `is_read_only` nothing is migrated, and a database that would need it is refused.
+    """
 
     def __init__(
-        self, engine: sa.Engine, *, head: HeadFile, crash_point: Callable[[str], None]
+        self,
+        engine: sa.Engine,
+        *,
+        head: HeadFile,
+        crash_point: Callable[[str], None],
+        is_read_only: bool = False,
     ) -> None:
         self._readers = engine
         self._writer = engine.execution_options(**WRITES)
         self._head = head
         self._crash_point = crash_point
-        with self._writer.begin() as connection:
-            migrate(connection)
+        if is_read_only:
+            with self._reading() as connection:
+                require_newest(connection)
+        else:
+            with self._writer.begin() as connection:
+                migrate(connection)
         self._check_head()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        """A connection that reads; StoreError where the database cannot be read."""
+        try:
+            with self._readers.connect() as connection:
+                yield connection
+        except sa.exc.DatabaseError as error:
+            raise StoreError(
+                f"the journal could not be read: {error.orig}; where its file is damaged, restore a"
+                " backup"
+            ) from error
 
     def _check_head(self) -> None:
         """StoreError where the journal's end is not what was committed last."""
@@ -81,7 +107,7 @@ class SqlStore:
 
     def last_sequence(self) -> int:
         """The journal's end, 0 when it is empty."""
-        with self._readers.connect() as connection:
+        with self._reading() as connection:
             return connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar() or 0
 
     def entries(self, *, after: int, limit: int) -> Sequence[JournalEntry]:
@@ -92,13 +118,13 @@ class SqlStore:
             .order_by(journal.c.sequence)
             .limit(limit)
         )
-        with self._readers.connect() as connection:
+        with self._reading() as connection:
             return [entry_of(row) for row in connection.execute(query).mappings()]
 
     def answer(self, principal: str, key: str) -> StoredAnswer | None:
         """What was answered under this key."""
         query = sa.select(answers).where(answers.c.principal == principal, answers.c.key == key)
-        with self._readers.connect() as connection:
+        with self._reading() as connection:
             row = connection.execute(query).mappings().first()
         return answer_of(row) if row else None
 
@@ -120,8 +146,35 @@ class SqlStore:
         ]
         both = sa.union_all(*sides).subquery()
         query = sa.select(both).order_by(both.c.sequence, both.c.position)
-        with self._readers.connect() as connection:
+        with self._reading() as connection:
             return [stated_of(row) for row in connection.execute(query).mappings()]
+
+    def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
+        """Every transfer of the entries in (after, until], in the journal's order."""
+        query = (
+            sa.select(transfers)
+            .where(transfers.c.sequence > after, transfers.c.sequence <= until)
+            .order_by(transfers.c.sequence, transfers.c.position)
+        )
+        with self._reading() as connection:
+            return [stated_of(row) for row in connection.execute(query).mappings()]
+
+    def stray_transfer(self) -> int | None:
+        """The first sequence of a transfer that belongs to no entry. One look-up a transfer."""
+        entry = sa.select(journal.c.sequence).where(journal.c.sequence == transfers.c.sequence)
+        query = sa.select(sa.func.min(transfers.c.sequence)).where(~entry.exists())
+        with self._reading() as connection:
+            return connection.execute(query).scalar()
+
+    def account_sums(self) -> Mapping[str, int]:
+        """What each account received less what it paid, by the transfers: in one pass a side."""
+        sums: Counter[str] = Counter()
+        with self._reading() as connection:
+            for side, sign in ((transfers.c.credit, 1), (transfers.c.debit, -1)):
+                query = sa.select(side, sa.func.sum(transfers.c.micros)).group_by(side)
+                for account, micros in connection.execute(query):
+                    sums[account] += sign * micros
+        return sums
 
     def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:
         """Adds a snapshot; of the older ones the newest `keep - 1` stay."""
@@ -137,13 +190,13 @@ class SqlStore:
     def snapshots(self) -> Iterator[StoredSnapshot]:
         """Whole ones, newest first; a torn one is skipped with a line in the log."""
         newest = sa.select(snapshots.c.sequence).order_by(snapshots.c.sequence.desc())
-        with self._readers.connect() as connection:
+        with self._reading() as connection:
             found = connection.execute(newest).scalars().all()
         for sequence in found:
             query = sa.select(snapshots).where(snapshots.c.sequence == sequence)
-            with self._readers.connect() as connection:
+            with self._reading() as connection:
                 row = connection.execute(query).one()
-            if _digest(row.body) != row.digest:
+            if not isinstance(row.body, bytes) or _digest(row.body) != row.digest:
                 _log.error("snapshot_torn", sequence=sequence, done="an older one is read")
                 continue
             yield StoredSnapshot(sequence=sequence, version=row.version, body=row.body)

@@ -37,16 +37,47 @@ def open_sqlite(path: Path, *, crash_point: Callable[[str], None] = _nothing) ->
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
     sa.event.listen(engine, "connect", _on_connect)
     sa.event.listen(engine, "begin", _on_begin)
+    return _opened(engine, path, crash_point=crash_point, is_read_only=False)
+
+
+def open_sqlite_read_only(path: Path) -> SqlStore:
+    """The store in a file that is there, also while a server writes to it. Nothing is changed.
+
+    Without a write-ahead log beside it no server has the file open, and it is read as it stands:
+    so a backup on a medium that cannot be written is read too.
+    """
+    if not path.is_file():
+        raise StoreError(f"{path} is not there: name the data folder of a server, or a backup")
+    is_at_rest = not path.with_name(f"{path.name}-wal").exists()
+    address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_at_rest else ''}"
+    engine = sa.create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False),
+        poolclass=sa.pool.QueuePool,
+    )
+    sa.event.listen(engine, "connect", _on_connect_to_read)
+    sa.event.listen(engine, "begin", _on_begin)
+    return _opened(engine, path, crash_point=_nothing, is_read_only=True)
+
+
+def _opened(
+    engine: sa.Engine, path: Path, *, crash_point: Callable[[str], None], is_read_only: bool
+) -> SqlStore:
+    head = HeadFile(path.with_name(f"{path.name}.head"))
     try:
-        return SqlStore(
-            engine, head=HeadFile(path.with_name(f"{path.name}.head")), crash_point=crash_point
-        )
+        return SqlStore(engine, head=head, crash_point=crash_point, is_read_only=is_read_only)
     except sa.exc.DatabaseError as error:
         engine.dispose()
         raise StoreError(f"{path} could not be opened as a journal: {error.orig}") from error
     except StoreError:
         engine.dispose()
         raise
+
+
+def _on_connect_to_read(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    assert isinstance(connection, sqlite3.Connection)
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}").close()
 
 
 def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

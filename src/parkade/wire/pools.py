@@ -56,7 +56,8 @@ class Terms(Request):
     fee: Fee = Field(description="the operator's share of what lent capacity earns")
     notice: PositiveSpan = Field(_seconds(120), description="from 'you must leave' to TERM")
     heal_notice: PositiveSpan = Field(
-        _seconds(30), description="the notice where a broken gang of higher right must be healed"
+        _seconds(30),
+        description="the notice where a broken gang of higher priority must be healed",
     )
     kill: PositiveSpan = Field(_seconds(30), description="from TERM to KILL")
     turnaround: Span = Field(_seconds(30), description="between two orgs on one seat")

@@ -7,17 +7,20 @@ carried out yet is refused by name (`not_yet`). `docs/schema/workload-v1.json` i
 import re
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BeforeValidator,
     Field,
+    GetJsonSchemaHandler,
     Strict,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
+    model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from parkade.core.units import bounds
 from parkade.core.units.names import ENV_KEY, ENV_PREFIX, NAME, WORKLOAD_NAME
@@ -80,7 +83,22 @@ UserPath = Annotated[str, Strict(), written(bounds.PATH_CHARACTERS, r"^[~/][^\x0
 EnvName = Annotated[str, named(ENV_KEY)]
 EnvText = Annotated[str, Strict(), written(bounds.ENV_VALUE_CHARACTERS)]
 CommandText = Annotated[str, Strict(), written(bounds.COMMAND_CHARACTERS)]
-Signal = Literal["SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGHUP"]
+Signal = Literal["auto", "none", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGHUP"]
+Preset = Literal[
+    "torch",
+    "hf",
+    "lightning",
+    "automodel",
+    "megatron",
+    "nemo2",
+    "jax",
+    "axolotl",
+    "slurm",
+    "ray",
+    "server",
+    "batch",
+]
+WORDS = (*get_args(Preset), *get_args(Signal))
 TypeName = Annotated[
     Name,
     BeforeValidator(_instance_type),
@@ -94,10 +112,42 @@ Capacity = Annotated[
 
 
 class CheckpointTerms(Request):
-    """The signal a program wants on notice, and how long it then needs to save."""
+    """How a program is asked to save on notice, and how long it then needs: a signal, a preset or a
+    command. A preset or signal may stand alone in place of the whole."""
 
-    signal: Signal
-    needs: PositiveSpan
+    signal: Signal | None = Field(
+        None, description="auto: SIGTERM to a trainer that handles it; none: only the notice file"
+    )
+    needs: PositiveSpan | None = Field(None, description="at most the market's notice")
+    preset: Preset | None = Field(None, description="what a kind of program listens to")
+    command: CommandText | None = Field(
+        None, description="run beside each rank to make it save, as its user"
+    )
+    exit_zero: Literal["saved", "done"] | None = Field(
+        None, description="what exit 0 means after our signal; default: saved"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in WORDS:
+            raise ValueError(f"write one of {', '.join(WORDS)}, or {{signal: auto, needs: 60s}}")
+        return {"preset": value} if value in get_args(Preset) else {"signal": value}
+
+    @model_validator(mode="after")
+    def _asks_in_one_way(self) -> Self:
+        given = [it for it in (self.signal, self.preset, self.command) if it is not None]
+        if len(given) != 1:
+            raise ValueError("name one of signal, preset and command, such as {signal: auto}")
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "enum": list(WORDS)}, handler(schema)]}
 
 
 class Retry(Request):

@@ -74,7 +74,7 @@ def test_a_spent_budget_has_an_exit_code_of_its_own(folder: Path) -> None:
     ("arguments", "says"),
     [
         (("run", "nothing.yaml", "q.jsonl", "--out", "o"), "cannot read nothing.yaml"),
-        (("run", "net.yaml", "nothing.jsonl", "--out", "o"), "nothing.jsonl"),
+        (("run", "net.yaml", "nothing.jsonl", "--out", "o"), "questions in nothing.jsonl: No"),
         (("run", "net.yaml", "q.jsonl", "--out", "o", "--budget", "much"), "--budget"),
         (("draw", "q.jsonl"), "not YAML"),
         (("show", "o", "q1"), "no folder of a run"),
@@ -171,3 +171,72 @@ def test_a_notice_ends_a_run_with_everything_written(folder: Path) -> None:
     assert sum(line["is"] == "call" for line in lines) >= 3
     assert [line for line in lines if line["is"] == "promise"][-1]["calls"] == 0
     assert any(line["is"] == "failed" and "stopped" in line["why"] for line in lines)
+
+
+def test_a_failed_question_says_why_and_is_asked_again(folder: Path) -> None:
+    (folder / "rules.py").write_text(
+        RULES.replace(
+            "def answer(call):",
+            "def answer(call):\n    if '1' in call.body.decode()"
+            ".split('what is ')[1][:2]: raise RuntimeError('CUDA oom')\n   ",
+        )
+    )
+    done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
+    assert done.returncode == 8
+    assert "9 answered, 1 failed" in done.stdout
+    assert "1 × broken: it raised RuntimeError: CUDA oom (q1)" in done.stdout
+    lines = [json.loads(line) for line in (folder / "o/failures.jsonl").read_text().splitlines()]
+    assert [(line["v"], line["id"]) for line in lines] == [(1, "q1")]
+    shown = parkade(folder, "show", "o", "q1").stdout
+    assert "failed; the next run asks it again" in shown
+    assert "CUDA oom" in shown
+    again = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o", "--json")
+    told_again = json.loads(again.stdout)
+    assert (again.returncode, told_again["skipped"], told_again["failed"]) == (8, 9, 1)
+    assert told_again["reasons"][0]["questions"] == ["q1"]
+    (folder / "rules.py").write_text(RULES)
+    assert told(parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o", "--json"))
+    assert not (folder / "o/failures.jsonl").read_text()
+    assert "CUDA" not in parkade(folder, "show", "o", "q1").stdout
+
+
+@pytest.mark.parametrize(
+    ("replaced", "by", "code", "says"),
+    [
+        (
+            "def answer(call): ",
+            "def answer(call): raise RuntimeError('CUDA oom')\n#",
+            5,
+            "CUDA oom",
+        ),
+        ("def answer(call)", "def answer()", 5, "positional argument"),
+        ("E@m(m=5)", 'E@m(prompt="{nofield}")', 8, "nofield"),
+    ],
+)
+def test_a_run_in_which_all_fails_says_why(
+    folder: Path, replaced: str, by: str, code: int, says: str
+) -> None:
+    for name, text in (("rules.py", RULES), ("net.yaml", NETWORK)):
+        (folder / name).write_text(text.replace(replaced, by))
+    if "prompt" in by:
+        text = NETWORK.replace(
+            '"20B(E@m(m=5))@v(parallel=1)"', "'20B(E@m(prompt=\"{nofield}\"))@v'"
+        )
+        (folder / "net.yaml").write_text(text)
+    done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
+    assert done.returncode == code, done.stdout
+    assert "0 answered, 10 failed" in done.stdout
+    assert says in done.stdout
+
+
+def test_a_verifier_that_fails_is_told_of_in_the_summary_and_in_show(folder: Path) -> None:
+    (folder / "rules.py").write_text(RULES.replace('"answer"', '"anwser"'))
+    stopped = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
+    assert stopped.returncode == 8
+    assert "KeyError: 'anwser'" in stopped.stderr
+    few = NETWORK.replace("20B", "5B")
+    (folder / "net.yaml").write_text(few)
+    done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "p", "--limit", "2")
+    assert done.returncode == 8
+    assert "no verdict  10; first 10 × " in done.stdout
+    assert "KeyError: 'anwser'" in parkade(folder, "show", "p", "q1").stdout

@@ -161,3 +161,17 @@ def test_the_notation_of_the_readme_runs(tmp_path: Path) -> None:
     summary, results = run_network(network, [ask()], known, tmp_path)
     assert summary.calls == 11
     assert int(results["q1"].answer or "1") % 2 == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("5E@a(m=ten)", r"at character 6 \(m=ten\)\): max_tokens=ten: Expected `int"),
+        ("E@a >> E@a(t=hot)", r"at character 12 .*temperature=hot"),
+        ("99999999999999E@a", r"at character 1 .*at most 100,000,000"),
+        ("999999999999*(E@a)", r"at character 1 .*at most 100,000,000"),
+    ],
+)
+def test_a_wrong_value_is_an_error_that_names_its_character(text: str, says: str) -> None:
+    with pytest.raises(NetworkError, match=says):
+        parse(text)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from parkade.compound.models.local import LocalModel
-from parkade.compound.models.protocol import Failure, FailureKind
-from parkade.compound.network import BestOf, Generate, Verify, Vote
+from parkade.compound.models.protocol import Failure, FailureKind, Price
+from parkade.compound.network import BestOf, Generate, NetworkError, Verify, Vote
 from parkade.compound.run.budget import Amounts, Budget
-from parkade.compound.run.progressing import RunStopped
-from parkade.compound.run.running import Settings
+from parkade.compound.run.progressing import RunStopped, VerifierBroken
+from parkade.compound.run.running import Settings, Watch, run_async
 from parkade.compound.values import Call, Candidate, Question, Verdict
-from tests.compound.building import ask, names, priced, prompt, run_network
+from tests.compound.building import PRICE, answers, ask, names, priced, prompt, run_network
 
 
 class Counted:
@@ -115,13 +115,23 @@ def test_calls_and_tokens_are_limits_too(tmp_path: Path) -> None:
     assert 900 - 200 <= summary.spent.tokens <= 999
 
 
-def test_a_budget_in_money_refuses_a_call_without_a_bound(tmp_path: Path) -> None:
-    model = priced(lambda call: ("x", 1, 1))
-    summary, results = run_network(
-        Generate("m"), [ask()], names({"m": model}), tmp_path, Settings(budget=Budget(micros=10))
-    )
-    assert summary.failed == 1
-    assert "max_tokens" in results["q1"].failures[0]
+@pytest.mark.parametrize(
+    ("price", "max_tokens", "budget", "says"),
+    [
+        (PRICE, None, Budget(micros=10), r"models\.m\.max_tokens"),
+        (PRICE, None, Budget(tokens=10), r"models\.m\.max_tokens"),
+        (None, 5, Budget(micros=10), r"models\.m\.price: write"),
+    ],
+)
+def test_a_budget_without_a_bound_is_refused_before_the_first_call(
+    tmp_path: Path, price: Price | None, max_tokens: int | None, budget: Budget, says: str
+) -> None:
+    model = answers("x")
+    model.price = price
+    network = Generate("m", max_tokens=max_tokens)
+    with pytest.raises(NetworkError, match=says):
+        run_network(network, [ask()], names({"m": model}), tmp_path, Settings(budget=budget))
+    assert not (tmp_path / "journal.jsonl").exists()
 
 
 def test_a_server_that_bills_more_than_asked_is_reported(tmp_path: Path) -> None:
@@ -210,6 +220,22 @@ def test_a_dead_server_stops_the_run_and_a_living_one_goes_on(tmp_path: Path) ->
     assert summary.answered == 5_000
 
 
+def test_a_server_that_never_answers_is_told_of_and_given_up(tmp_path: Path) -> None:
+    told: list[str] = []
+    flaky = Flaky(FailureKind.UNAVAILABLE, 10**9)
+    run = run_async(
+        Generate("m"),
+        [ask()],
+        names=names({"m": flaky}),
+        out=tmp_path,
+        settings=Settings(give_up_s=0.1),
+        watch=Watch(on_notice=told.append),
+    )
+    with pytest.raises(RunStopped, match=r"not answered one call in .*try again.*goes on"):
+        asyncio.run(run)
+    assert told == ["model 'm': try again; retrying, gives up 0.1 s after the first failure"]
+
+
 class Slow:
     """An async verifier with a version, which counts."""
 
@@ -280,3 +306,29 @@ def test_completions_of_a_function_may_say_everything(tmp_path: Path) -> None:
     model = priced(lambda call: (prompt(call), 3, 4))
     _, results = run_network(Generate("m"), [ask()], names({"m": model}), tmp_path)
     assert (results["q1"].cost, results["q1"].input, results["q1"].output) == (11, 3, 4)
+
+
+def typo(question: Question, candidate: Candidate) -> bool:
+    return bool(question.fields["anwser"])
+
+
+def test_a_verifier_that_only_fails_stops_the_run(tmp_path: Path) -> None:
+    network = BestOf(Generate("m"), k=30, verify=typo)
+    counted = Counted()
+    with pytest.raises(VerifierBroken, match=r"first 20 candidates .*KeyError.*anwser"):
+        run_network(network, [ask(n) for n in range(50)], names({"m": counted.model}), tmp_path)
+
+
+def test_verdicts_that_fail_are_counted_with_their_reason(tmp_path: Path) -> None:
+    def picky(question: Question, candidate: Candidate) -> bool:
+        if candidate.text == "0":
+            raise KeyError("anwser")
+        return candidate.text == "3"
+
+    network = BestOf(Generate("m"), k=10, verify=picky, parallel=1)
+    known = names({"m": Counted().model})
+    summary, results = run_network(network, [ask(n) for n in range(50)], known, tmp_path)
+    assert (summary.answered, summary.broken_verdicts, summary.verdicts) == (50, 50, 150)
+    assert [each.count for each in summary.broken] == [50]
+    assert "KeyError" in summary.broken[0].reason
+    assert "KeyError" in results["q7"].failures[0]

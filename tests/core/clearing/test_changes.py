@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from parkade.core.fleet.node import Health, Node
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
-from parkade.core.state import commands, events
+from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Reason, Refusal
@@ -63,8 +63,8 @@ def cleared(made: World) -> events.Cleared:
     return event
 
 
-def names(lines: tuple[Any, ...]) -> list[str]:
-    return [events.name_of(line.demand) for line in lines]
+def names(changed: tuple[Any, ...]) -> list[str]:
+    return [lines.name_of(line.demand) for line in changed]
 
 
 def test_the_worked_example_of_the_theory_of_operation() -> None:
@@ -175,13 +175,14 @@ def test_a_guest_leaves_with_the_shorter_notice_for_a_broken_gang_of_higher_righ
     guest = bid("w1", 2, attempt=runs("w1"))
     record = reservation(paid_until_us=9 * HOUR_US)
     event = cleared(world(guest, record, owner, nodes=(A1, a2)))
-    stops = {events.name_of(it.demand): it.stop for it in event.left}
+    stops = {lines.name_of(it.demand): it.stop for it in event.left}
     assert stops["w1"] is not None
     assert stops["w1"].deadline_us == NOW_US + guest_notice_s * S
     if broken:
         own = stops["w2"]
         assert own is not None and own.cause is Cause.HEALED
-        assert own.deadline_us == NOW_US, "what is broken itself leaves at once"
+        assert own.deadline_us == NOW_US + 10 * S, "its surviving ranks save what they can"
+        assert own.kill_us == NOW_US + 15 * S
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from parkade.core.clearing.effects import clear
-from parkade.core.state import events
+from parkade.core.state import events, lines
 from parkade.core.workloads.workload import Promise, Workload
 from tests import builders
 from tests.core.records import attempt, promise, rate, workload, world
@@ -13,18 +13,18 @@ SPOT = builders.spec(limit_price_micros=7200)
 
 def won(made: Promise) -> events.Cleared:
     """A clearing in which `w1` wins these seats."""
-    demand = events.WorkloadDemand(workload="w1")
-    return cleared(won=(events.Won(demand=demand, promise=made, price_set_by=None),))
+    demand = lines.WorkloadDemand(workload="w1")
+    return cleared(won=(lines.Won(demand=demand, promise=made, price_set_by=None),))
 
 
 def repriced(price_micros: int) -> events.Cleared:
     """A clearing after which `w1` pays another price."""
-    line = events.Repriced(workload="w1", rate=rate(price_micros), price_set_by=None)
+    line = lines.Repriced(workload="w1", rate=rate(price_micros), price_set_by=None)
     return cleared(repriced=(line,))
 
 
 def cleared(
-    won: tuple[events.Won, ...] = (), repriced: tuple[events.Repriced, ...] = ()
+    won: tuple[lines.Won, ...] = (), repriced: tuple[lines.Repriced, ...] = ()
 ) -> events.Cleared:
     """One clearing with these lines."""
     return events.Cleared(

@@ -62,7 +62,6 @@ def given_market(
         if node not in failed
     )
     return MarketState(
-        at_us=0,
         gpus_per_node=gpus,
         terms=on or terms(),
         nodes=nodes,

@@ -236,7 +236,7 @@ def test_a_reservation_never_holds_more_than_its_shape(seed: int) -> None:
 
 
 def test_a_runner_priced_at_a_cheaper_floor_elsewhere_keeps_its_seat() -> None:
-    """Its fabric is the cheaper one's, its seat its own, as long as its price covers that floor."""
+    """Its floor is the cheaper fabric's and its seat its own while its price covers that floor."""
     runner = on(bid("runner", 9), "amber-0")
     market = given_market(
         runner,
@@ -247,7 +247,7 @@ def test_a_runner_priced_at_a_cheaper_floor_elsewhere_keeps_its_seat() -> None:
         on=terms(floor=3, fee="0/1"),
     )
     line = line_of(clear(market), "runner")
-    assert (line.change, line.fabric) == (Change.KEEP, "birch")
+    assert (line.change, line.seats[0].node) == (Change.KEEP, "amber-0")
     assert (line.floor_micros, line.price_micros) == (3_000_000, 4_761_905)
     alone = line_of(clear(with_demands(market, runner)), "runner")
     assert (alone.change, alone.price_micros) == (Change.MOVE, 3_000_000)

@@ -1,12 +1,16 @@
 """What agents and programs may claim of starts, ends and checkpoints, and what it is worth."""
 
+from typing import Any
+
 import pytest
+from msgspec.structs import replace
 
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_event
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
+from tests import builders
 from tests.auditor import audit
 from tests.core.kernel.story import Parkade
 from tests.core.kernel.test_manipulation import cancelled, given_a_guest
@@ -162,3 +166,23 @@ def test_an_agent_that_goes_on_reporting_and_releases_late_is_not_paid_past_the_
     seconds = 605 if end == "kill" else 600
     assert before - parkade.balance("org/lab") == 8 * MICROS * 2 * seconds // 3600
     audit(encode_event(event) for event in parkade.journal)
+
+
+@pytest.mark.parametrize("other", [{"generation": 7}, {"ordered_us": 1}, {"attempt": "w1.7"}])
+def test_a_report_of_another_launch_changes_nothing(other: dict[str, Any]) -> None:
+    parkade = Parkade()
+    job = parkade.bid("lab", 9)
+    parkade.clear()
+    parkade.started(job)
+    attempt = parkade.attempt(job)
+    own = builders.observed(
+        attempt.attempt,
+        generation=attempt.generation,
+        ordered_us=attempt.ordered_us,
+        phase=EnginePhase.RELEASED,
+        exits=(RankExit(rank=0, code=0, signal=None),),
+    )
+    seen = replace(own, **other)
+    assert parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(seen,))) == ()
+    assert parkade.attempt(job).attempt == attempt.attempt
+    assert parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(own,)))

@@ -106,7 +106,7 @@ def test_the_worked_example_of_the_theory_of_operation() -> None:
     it.clear(1200)
     healing = records_of["w2"].attempt
     assert healing is not None and healing.stop is not None
-    assert (healing.stop.cause, healing.stop.deadline_us) == (Cause.HEALED, 1200 * S)
+    assert (healing.stop.cause, healing.stop.deadline_us) == (Cause.HEALED, 1210 * S)
     assert it.phase("w2") is Phase.HEALING
 
     it.report(1205, "w2.1", phase=EnginePhase.RELEASED)

@@ -6,6 +6,9 @@ A cell is what follows:
 
     S succeeded      F failed, counted      A again, counted as nothing
     P preempted      C cancelled            X expired
+
+`told` is an end after our signal, `keeper` an end that is unknown because the attempt's keeper was
+gone while its machine stayed up.
 """
 
 from typing import Any
@@ -26,6 +29,7 @@ from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
+from parkade.core.workloads.saving import CheckpointTerms, ExitZero
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Workload
 from tests import builders
@@ -46,6 +50,9 @@ def exits(*codes: int | None, signal: int | None = None) -> tuple[RankExit, ...]
 ENDS: dict[str, dict[str, Any]] = {
     "0": {"exits": exits(0)},
     "0 0": {"exits": exits(0, 0)},
+    "0 told": {"exits": exits(0), "is_signalled": True},
+    "0 0 told": {"exits": exits(0, 0), "is_signalled": True},
+    "0 1 told": {"exits": exits(0, 1), "is_signalled": True},
     "85": {"exits": exits(85)},
     "85 0": {"exits": exits(85, 0)},
     "85 1": {"exits": exits(85, 1)},
@@ -54,6 +61,7 @@ ENDS: dict[str, dict[str, Any]] = {
     "signal 0": {"exits": exits(None, 0, signal=9)},
     "unknown": {"exits": exits(None)},
     "unknown 1": {"exits": exits(None, 1)},
+    "keeper": {"exits": exits(None), "is_keeper_lost": True},
     "no exits": {"exits": ()},
     "no launch": {"exits": (), "launch_error": "no such image"},
 }
@@ -76,6 +84,12 @@ JUDGED = """
 0          with     S    S      S         S     S      S        S      S     S         S
 0 0        without  S    S      S         S     S      S        S      S     S         S
 0 0        with     S    S      S         S     S      S        S      S     S         S
+0 told     without  S    P      P         P     P      P        P      X     C         X
+0 told     with     S    P      P         P     P      P        P      X     C         X
+0 0 told   without  S    P      P         P     P      P        P      X     C         X
+0 0 told   with     S    P      P         P     P      P        P      X     C         X
+0 1 told   without  F    P      P         P     P      P        P      X     C         X
+0 1 told   with     F    P      P         P     P      P        P      X     C         X
 85         without  F    P      P         P     P      P        P      X     C         X
 85         with     A    P      P         P     P      P        P      X     C         X
 85 0       without  F    P      P         P     P      P        P      X     C         X
@@ -92,6 +106,8 @@ unknown    without  A    P      P         P     P      P        P      X     C  
 unknown    with     A    P      P         P     P      P        P      X     C         X
 unknown 1  without  A    P      P         P     P      P        P      X     C         X
 unknown 1  with     A    P      P         P     P      P        P      X     C         X
+keeper     without  F    P      P         P     P      P        P      X     C         X
+keeper     with     F    P      P         P     P      P        P      X     C         X
 no exits   without  A    P      P         P     P      P        P      X     C         X
 no exits   with     A    P      P         P     P      P        P      X     C         X
 no launch  without  F    P      P         P     P      P        P      X     C         X
@@ -183,6 +199,81 @@ def test_a_workload_with_a_promise_goes_on_to_its_new_seats(
     if cell == "P":
         phase, why = Phase.PLACED, Why.PLACED
     assert (event.phase, event.why) == (phase, why)
+
+
+@pytest.mark.parametrize(
+    ("terms", "is_saved"),
+    [
+        (None, True),
+        (CheckpointTerms(signal="auto", needs_us=None), True),
+        (CheckpointTerms(signal="auto", needs_us=None, exit_zero=ExitZero.DONE), False),
+        (CheckpointTerms(signal=None, needs_us=None, preset="hf"), True),
+        (CheckpointTerms(signal=None, needs_us=None, preset="ray"), False),
+        (
+            CheckpointTerms(signal=None, needs_us=None, preset="ray", exit_zero=ExitZero.SAVED),
+            True,
+        ),
+    ],
+)
+def test_zero_after_our_signal_is_saved_unless_the_spec_says_done(
+    terms: CheckpointTerms | None, is_saved: bool
+) -> None:
+    one = given("outbid", has_checkpoint=False, spec=builders.spec(checkpoint=terms))
+    event = ended(one, exits=exits(0, 0), is_signalled=True)
+    assert event.is_saved == is_saved
+    assert event.phase is (Phase.QUEUED if is_saved else Phase.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("cause", "end", "checkpoint_s", "is_saved"),
+    [
+        # The notice was given at 5000 s.
+        ("outbid", {"exits": exits(85)}, None, True),
+        ("outbid", {"exits": exits(85, 1)}, None, False),
+        ("outbid", {"exits": exits(1)}, 4999, False),
+        ("outbid", {"exits": exits(1)}, 5001, True),
+        ("outbid", {"exits": exits(None, signal=9)}, 5001, True),
+        ("outbid", {"exits": exits(None)}, 5001, True),
+        ("outbid", {"exits": exits(0)}, 5001, False),
+        ("none", {"exits": exits(85)}, None, False),
+        ("none", {"exits": exits(85)}, 1, True),
+        ("none", {"exits": exits(1)}, 5001, False),
+        ("none", {"exits": exits(0), "is_signalled": True}, 5001, False),
+    ],
+)
+def test_an_end_under_notice_is_saved_if_it_says_so_or_its_report_is_newer_than_the_notice(
+    cause: str, end: dict[str, Any], checkpoint_s: int | None, is_saved: bool
+) -> None:
+    one = given(cause, has_checkpoint=False)
+    assert one.attempt is not None
+    notice = None if cause == "none" else stop(at_us=5000 * S, kill_us=NOW_US + 35 * S)
+    saved_us = None if checkpoint_s is None else checkpoint_s * S
+    one = replace(one, attempt=replace(one.attempt, stop=notice, checkpoint_us=saved_us))
+    assert ended(one, **end).is_saved == is_saved
+
+
+@pytest.mark.parametrize(
+    ("generation", "failures", "preemptions", "ran_s", "backoff_s"),
+    [
+        (1, 0, 0, 10, 60),
+        (3, 0, 0, 10, 240),
+        (3, 1, 1, 10, 60),
+        (99, 0, 0, 10, 3840),
+        (3, 0, 0, 351, 0),
+    ],
+)
+def test_a_program_that_often_asks_to_be_run_again_backs_off(
+    generation: int, failures: int, preemptions: int, ran_s: int, backoff_s: int
+) -> None:
+    one = given("none", has_checkpoint=True, failures=failures, preemptions=preemptions)
+    assert one.attempt is not None
+    started_us = NOW_US - ran_s * S
+    again = replace(one.attempt, ordered_us=started_us, started_us=started_us)
+    again = replace(again, checkpoint_us=NOW_US - S)
+    one = replace(one, attempt=again, generation=generation)
+    event = ended(one, started_us=started_us, exits=exits(85))
+    assert event.phase is Phase.QUEUED
+    assert event.not_before_us == (NOW_US + backoff_s * S if backoff_s else 0)
 
 
 @pytest.mark.parametrize(
@@ -338,6 +429,10 @@ def test_nothing_follows_from_what_is_not_the_live_attempt_of_the_pool(
         ({}, {"exits": ()}, 0),
         ({"checkpoint_us": 60 * S}, {"exits": ()}, 60),
         ({"checkpoint_us": 60 * S}, {"exits": exits(1)}, 100),
+        # A program that ended its own keeper pays for all the time in which it was seen.
+        ({}, {"exits": exits(None), "is_keeper_lost": True}, 100),
+        ({"checkpoint_us": 60 * S}, {"exits": exits(None), "is_keeper_lost": True}, 100),
+        ({"broken_us": 80 * S}, {"exits": exits(None), "is_keeper_lost": True}, 0),
         ({"broken_us": 80 * S}, {"exits": exits(1)}, 0),
         ({"broken_us": 80 * S, "checkpoint_us": 60 * S}, {"exits": exits(1)}, 60),
         ({"stop": stop(kill_us=70 * S)}, {"exits": exits(1)}, 70),

@@ -10,7 +10,7 @@ from parkade.core.state.people import Role
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import MINUTE_US
 from parkade.core.workloads.life import Phase
-from parkade.core.workloads.spec import CheckpointTerms
+from parkade.core.workloads.saving import CheckpointTerms
 from tests import builders
 from tests.core.kernel.story import Parkade
 

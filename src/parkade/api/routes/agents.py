@@ -83,8 +83,8 @@ async def observe(pool: Pool, request: Request, context: Agent) -> None:
     _agent_of(pool, context)
     try:
         observation = _observation.decode(await request.body())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise problem("invalid", f"not an observation: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise problem("invalid", f"not an observation: {str(error)[:500]}") from None
     if observation.pool != pool:
         raise problem("invalid", f"pool: this is an observation of {observation.pool}")
     await context.plane.observe(pool, observation)
@@ -92,7 +92,7 @@ async def observe(pool: Pool, request: Request, context: Agent) -> None:
 
 @router.get("/pools/{pool}/log-requests", response_class=Response)
 async def log_requests(pool: Pool, context: Agent, wait: Wait = 0) -> Response:
-    """Output that somebody waits for."""
+    """A request for output that a reader waits for."""
     _agent_of(pool, context)
     return _json(await context.plane.log_requests(pool, wait_s=wait))
 
@@ -105,7 +105,7 @@ async def log_chunk(
     context: Agent,
     last: bool = False,
 ) -> None:
-    """A part of it; `not_found` where nobody waits for more."""
+    """A part of it; `not_found` where no reader waits for more."""
     _agent_of(pool, context)
     chunk = await request.body()
     if not await context.plane.log_chunk(pool, log_request, chunk, last):

@@ -24,7 +24,7 @@ router = APIRouter(tags=["people"])
 
 @router.get("/whoami")
 async def whoami(context: Authenticated) -> Caller:
-    """Who the token speaks for."""
+    """The user of the token."""
     from parkade import __version__
 
     viewer = context.viewer

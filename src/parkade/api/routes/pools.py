@@ -142,7 +142,7 @@ async def remove(node: str, context: Authenticated) -> wire.Pools:
 
 @router.post("/nodes/{node}/fail")
 async def fail(node: str, body: wire.NodeReason, context: Authenticated) -> wire.Node:
-    """The node is broken: out of play, and whoever sits there is healed."""
+    """The node is broken: out of play, and its workloads are healed."""
     command = commands.FailNode(by=context.viewer.user, node=node, reason=body.reason)
     return await _change(context, command, node)
 

@@ -210,13 +210,7 @@ async def logs(
 ) -> StreamingResponse:
     """The output of a rank from a byte offset on, of the present or last attempt."""
 
-    def view(world: World, now_us: int) -> tuple[Workload, str] | Refusal:
-        found = _look(context, workload)(world, now_us)
-        if isinstance(found, Refusal):
-            return found
-        return found, found.pool or ""
-
-    found, pool = await context.see(view)
+    found = await context.see(_look(context, workload))
     if rank >= found.spec.nodes:
         raise problem("invalid", f"rank: {workload} has ranks 0 to {found.spec.nodes - 1}")
     name = attempt or (found.attempt.attempt if found.attempt else None)
@@ -224,7 +218,7 @@ async def logs(
         name = f"{workload}.{found.generation}"
     if name is None or not name.startswith(f"{workload}."):
         raise problem("not_found", f"{workload} has no attempt yet, so nothing was printed")
-    chunks = context.plane.logs(pool, name, rank, offset=offset, follow=follow)
+    chunks = context.plane.logs(found, name, rank, offset=offset, follow=follow)
     # Waited for a moment, so that what cannot be had is a problem and not half an answer.
     first = asyncio.ensure_future(anext(chunks, None))
     await asyncio.wait([first], timeout=PATIENCE_S if follow else None)

@@ -1,4 +1,4 @@
-"""Who may see an event: everybody, operators only, or the orgs it concerns."""
+"""The audience of an event: public, operators only, or the orgs it concerns."""
 
 from collections.abc import Iterable, Iterator
 from typing import assert_never
@@ -6,15 +6,15 @@ from typing import assert_never
 import msgspec
 
 from parkade.core.ledger.accounts import Transfer, org_of
-from parkade.core.state import events
+from parkade.core.state import events, lines
 from parkade.core.state.world import World
 
 MOST_KNOWN = 200_000
-Line = events.Won | events.Leaving | events.Repriced | events.Waiting
+Line = lines.Won | lines.Leaving | lines.Repriced | lines.Waiting
 
 
 class Audience(msgspec.Struct, frozen=True, kw_only=True):
-    """`is_public`: everybody. Otherwise operators, and these orgs."""
+    """`is_public`: every user. Otherwise operators, and these orgs."""
 
     is_public: bool = False
     orgs: frozenset[str] = frozenset()
@@ -47,7 +47,7 @@ OfferEvent = (
 
 
 class Owners:
-    """Whose a workload, claim, reservation, user or token is; learned once, since it never changes.
+    """The org of a workload, claim, reservation, user or token; learned once, as it never changes.
 
     Keys are (kind, name). Bounded: when it is full it begins anew.
     """
@@ -108,15 +108,15 @@ def lines_of(event: events.Cleared) -> tuple[Line, ...]:
 def key_of(line: Line) -> tuple[str, str]:
     """(kind, name) of the workload or claim that a line of a clearing is about."""
     match line:
-        case events.Repriced(workload=name):
+        case lines.Repriced(workload=name):
             return "workload", name
         case _:
-            return kind_of(line.demand), events.name_of(line.demand)
+            return kind_of(line.demand), lines.name_of(line.demand)
 
 
-def kind_of(demand: events.Demand) -> str:
+def kind_of(demand: lines.Demand) -> str:
     """`workload` or `claim`."""
-    return "claim" if isinstance(demand, events.ClaimDemand) else "workload"
+    return "claim" if isinstance(demand, lines.ClaimDemand) else "workload"
 
 
 def named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:

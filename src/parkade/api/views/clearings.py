@@ -5,7 +5,8 @@ from typing import Any
 from parkade.api.translate import instant
 from parkade.api.views.audience import Line, Owners, key_of, lines_of
 from parkade.core.fleet.seat import Seat
-from parkade.core.state.events import Cleared, Leaving, Repriced, Waiting, Won
+from parkade.core.state.events import Cleared
+from parkade.core.state.lines import Leaving, Repriced, Waiting, Won
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.workload import Stop
 from parkade.wire.scalars import format_instant

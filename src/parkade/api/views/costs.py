@@ -1,5 +1,5 @@
-"""What something may cost, worked out so that nobody is surprised: the highest price, by the hour,
-and the most it can come to."""
+"""What something may cost, told before it is spent: the highest price, by the hour, and the most
+it can come to."""
 
 from parkade.api.translate import amount
 from parkade.core.fleet.market import MarketTerms

@@ -1,7 +1,7 @@
 """Events as shown: one line for people, and what belongs to the type, for those it concerns.
 
-Of a clearing everybody sees the public part, an org also its own lines; nobody but an operator
-learns who else won, and no one a token's digest.
+Of a clearing every user sees the public part, an org also its own lines; only an operator learns
+the other winners. A token's digest is shown to no user.
 """
 
 from typing import Any, assert_never
@@ -206,10 +206,13 @@ def _workload(event: events.WorkloadEvent) -> Shown:
         case events.Broken(workload=name, attempt=attempt_id):
             return f"{name}: a node of it failed", {"attempt": attempt_id}
         case events.Ended(workload=name, phase=phase, why=why, summary=summary):
-            because = ", ".join(filter(None, (why if why != phase.value else "", summary)))
+            saved = "saved" if event.is_saved else ""
+            parts = (why if why != phase.value else "", saved, summary)
+            because = ", ".join(filter(None, parts))
             says = f"{name}: {phase}" + (f" ({because})" if because else "")
             cause = event.cause.value if event.cause else None
-            return says, {"phase": phase.value, "why": why, "exit": summary, "cause": cause}
+            shown = {"phase": phase.value, "why": why, "exit": summary, "cause": cause}
+            return says, {**shown, "saved": event.is_saved}
         case events.BudgetNoted(workload=name):
             return f"{name}: four fifths of max_spend are spent", {}
         case _:

@@ -14,7 +14,7 @@ from parkade.wire import pools as wire
 
 
 def sheet(market: Market) -> wire.Sheet:
-    """What everyone may know of a market's prices."""
+    """What every user may know of a market's prices."""
     terms, kind = market.terms, market.instance_type
     return wire.Sheet(
         market=market.market,

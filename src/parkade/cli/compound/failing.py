@@ -1,8 +1,9 @@
 """How the compound commands end when something is wrong: one line that says what to do.
 
 Exit codes are those of all commands (`parkade.cli`): 0 done; 3 a file is wrong; 4 no such run or
-question; 5 a model refuses every call; 6 workers are not done; 7 the budget is spent and questions
-are left; 1 the journal or the disk; 130 interrupted. A worker ends with 85 when work is left.
+question; 5 no call to a model succeeds; 6 workers are not done; 7 the budget is spent and questions
+are left; 8 some questions or a verifier failed; 1 the journal or the disk; 130 interrupted. A
+worker ends with 85 when work is left.
 """
 
 import sys
@@ -16,6 +17,7 @@ EXIT_NOT_FOUND = 4
 EXIT_DENIED = 5
 EXIT_UNFINISHED = 6
 EXIT_BUDGET = 7
+EXIT_FAILED = 8
 EXIT_SAVED = 85
 EXIT_INTERRUPTED = 130
 
@@ -26,7 +28,7 @@ def failing(*, as_json: bool) -> Iterator[None]:
     from parkade.compound.network import NetworkError
     from parkade.compound.questions import QuestionError
     from parkade.compound.run.journal import JournalError
-    from parkade.compound.run.progressing import RunStopped
+    from parkade.compound.run.progressing import RunStopped, VerifierBroken
     from parkade.compound.run.results import ResultError
     from parkade.compound.shards.folder import FolderError
     from parkade.compound.shards.log import LogError
@@ -35,6 +37,8 @@ def failing(*, as_json: bool) -> Iterator[None]:
         yield
     except (NetworkError, QuestionError, FolderError) as error:
         fail("invalid", str(error), EXIT_WRONG, as_json=as_json)
+    except VerifierBroken as error:
+        fail("verifier_broken", str(error), EXIT_FAILED, as_json=as_json)
     except RunStopped as error:
         fail("denied", str(error), EXIT_DENIED, as_json=as_json)
     except (JournalError, LogError, ResultError, OSError) as error:

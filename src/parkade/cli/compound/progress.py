@@ -1,5 +1,6 @@
 """What `parkade compound run` shows while it runs, and what it says at the end."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +14,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from parkade.cli.compound.failing import EXIT_BUDGET, EXIT_DENIED, EXIT_FAILED
 from parkade.cli.screen import brief, console, fields
 from parkade.compound.run.budget import Budget
+from parkade.compound.run.failures import FAILURES
+from parkade.compound.run.reasons import Reason
 from parkade.compound.run.running import Progress, Summary
 from parkade.core.units.money import format_amount
 
 REFRESH_S = 0.25
+MAX_ID = 40
 
 
 class _Display:
@@ -103,6 +108,11 @@ def display(
             live.refresh()
 
 
+def print_notice(text: str) -> None:
+    """What a user should know while the run goes on."""
+    print(" ".join(text.split()), file=sys.stderr, flush=True)
+
+
 def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:
     """What the run did."""
     if as_json:
@@ -114,6 +124,7 @@ def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:
         (
             ("questions", _questions(summary)),
             ("verified", f"{summary.accepted:,}" if summary.accepted else None),
+            ("no verdict", _broken(summary)),
             ("calls", f"{summary.calls:,} ({rate:,.0f}/s), {summary.cached:,} from the journal"),
             ("retries", summary.retries or None),
             ("cancelled", summary.cancelled or None),
@@ -121,8 +132,27 @@ def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:
             ("overrun", _overrun(summary)),
             ("budget", "spent: raise it and run again" if summary.is_budget_spent else None),
             ("results", out / "results.jsonl"),
+            ("failures", out / FAILURES if summary.failed else None),
+            *((f"failed {n}", _reason(each)) for n, each in enumerate(summary.reasons, start=1)),
+            (
+                "",
+                f"{summary.other_reasons:,} more for other reasons"
+                if summary.other_reasons
+                else None,
+            ),
         )
     )
+
+
+def exit_code(summary: Summary) -> int:
+    """How `run` ends: 0 only if no question failed and none is left."""
+    if summary.is_budget_spent:
+        return EXIT_BUDGET
+    if summary.has_no_answer:
+        return EXIT_DENIED
+    if summary.broken_verdicts and not summary.verdicts:
+        return EXIT_FAILED
+    return EXIT_FAILED if summary.failed else 0
 
 
 def _verified(progress: Progress) -> str:
@@ -138,11 +168,29 @@ def _questions(summary: Summary) -> str:
         (summary.skipped, "done before"),
         (summary.failed, "failed"),
         (summary.cut_short, "cut short"),
-        (summary.questions - summary.answered - summary.failed - summary.cut_short, "abstained"),
+        (summary.abstained, "abstained"),
     ):
         if count:
             parts.append(f"{count:,} {what}")
     return ", ".join(parts)
+
+
+def _reason(reason: Reason) -> str:
+    """One line: how many questions, why, and which first."""
+    ids = ", ".join(_brief(each) for each in reason.questions)
+    more = ", …" if reason.count > len(reason.questions) else ""
+    return f"{reason.count:,} × {' '.join(reason.reason.split())} ({ids}{more})"
+
+
+def _broken(summary: Summary) -> str | None:
+    """Verdicts that a verifier failed to give, with the first reason."""
+    if not summary.broken:
+        return None
+    return f"{summary.broken_verdicts:,}; first {_reason(summary.broken[0])}"
+
+
+def _brief(identity: str) -> str:
+    return identity if len(identity) <= MAX_ID else identity[: MAX_ID - 1] + "…"
 
 
 def _amounts(summary: Summary) -> str:

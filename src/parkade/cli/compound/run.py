@@ -24,8 +24,8 @@ def run(
     from itertools import islice
 
     from parkade.cli.compound.budgets import budget_of
-    from parkade.cli.compound.failing import EXIT_BUDGET, failing
-    from parkade.cli.compound.progress import display, print_summary
+    from parkade.cli.compound.failing import failing
+    from parkade.cli.compound.progress import display, exit_code, print_notice, print_summary
     from parkade.compound.loading import load
     from parkade.compound.questions import count_questions, read_questions
     from parkade.compound.run.running import Settings, Watch
@@ -48,8 +48,8 @@ def run(
                 names=loaded.names,
                 out=out,
                 settings=settings,
-                watch=Watch(on_start=on_start),
+                watch=Watch(on_start=on_start, on_notice=print_notice),
             )
     print_summary(summary, out, as_json=as_json)
-    if summary.is_budget_spent:
-        raise SystemExit(EXIT_BUDGET)
+    if code := exit_code(summary):
+        raise SystemExit(code)

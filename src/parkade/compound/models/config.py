@@ -1,5 +1,6 @@
 """A model out of a network file: which kind it is, its limits and its price."""
 
+import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -76,6 +77,8 @@ GIVEN: dict[str, type[_Given]] = {
     "batch": BatchGiven,
     "function": FunctionGiven,
 }
+#: What an environment variable may be called.
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 SECRETS = ("key", "api_key", "token", "authorization")
 
 
@@ -140,6 +143,12 @@ def _server(given: ServerGiven, where: str) -> Model:
             raise NetworkError(f"{where}: a URL may not hold a password; use key_env")
     if not urls:
         raise NetworkError(f"{where}: needs a URL")
+    if given.key_env is not None and not VARIABLE.fullmatch(given.key_env):
+        # The value is not shown: it may be a key.
+        raise NetworkError(
+            f"{where}.key_env: must be the name of an environment variable, such as "
+            "OPENAI_API_KEY (letters, digits and _), and not the key itself"
+        )
     return OpenAIModel(
         given.model,
         urls,

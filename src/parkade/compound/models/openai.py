@@ -75,7 +75,9 @@ class OpenAIModel:
         if server.exchange is None:
             secret = self._secret()
             if self._key_env is not None and not secret:
-                why = f"the environment variable {self._key_env} with the key is not set"
+                # A name in small letters may be a key in its place, and is not shown.
+                shown = self._key_env if self._key_env.isupper() else "that key_env names"
+                why = f"the environment variable {shown} with the key is not set"
                 done(Failure(kind=FailureKind.DENIED, message=why))
                 return _nothing
             server.exchange = self._open(server, secret)

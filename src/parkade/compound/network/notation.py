@@ -54,6 +54,10 @@ from parkade.compound.network.operators import (
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 50
+#: Of samples, votes or repetitions.
+MAX_COUNT = 100_000_000
+#: Types of fields that a text can be checked against.
+PLAIN_TYPES = (int, int | None, float, float | None, str, str | None, bool, bool | None)
 SHORT = {"t": "temperature", "m": "max_tokens"}
 _TOKEN = re.compile(
     r"\s*(?:(?P<join>>>|\+)|(?P<open>\()|(?P<close>\))|(?P<times>(?P<count>\d+)\s*\*)"
@@ -104,10 +108,11 @@ class _Parser:
         if found["open"]:
             return self.group()
         if found["times"]:
+            times = self.count(found, "count")
             if not self.take("("):
                 self.fail("expected a group in parentheses after *")
-            return Repeat(self.group(), int(found["count"]))
-        return self.term(found["kind"], found["number"])
+            return Repeat(self.group(), times)
+        return self.term(found["kind"], self.count(found, "number") if found["number"] else None)
 
     def group(self) -> Operator:
         """What stands in parentheses, after the opening one."""
@@ -120,23 +125,35 @@ class _Parser:
         self.depth -= 1
         return network
 
-    def term(self, kind: str, number: str) -> Operator:
+    def term(self, kind: str, count: int | None) -> Operator:
         began = self.place
-        count = int(number) if number else None
         if count == 0:
             self.fail("a count must be at least 1")
         source = self.source(kind)
         name = self.name()
-        fields = self.fields()
+        fields, places = self.fields()
         try:
-            return (
-                _make(kind, count, name, source)
-                if not fields
-                else self.with_fields(_make(kind, count, name, source), fields)
-            )
+            made = _make(kind, count, name, source)
         except NetworkError as error:
             self.place = began
             self.fail(str(error))
+        for field, value in fields.items():
+            if wrong := _wrong_field(made, field, value):
+                self.place = places[field]
+                self.fail(wrong)
+        try:
+            return msgspec.structs.replace(made, **fields) if fields else made
+        except NetworkError as error:
+            self.place = began
+            self.fail(str(error))
+
+    def count(self, found: re.Match[str], group: str) -> int:
+        """How many; a count that no run can reach is a slip of the hand."""
+        digits = found[group]
+        if len(digits) > len(str(MAX_COUNT)) or int(digits) > MAX_COUNT:
+            self.place = found.start(group)
+            self.fail(f"a count must be at most {MAX_COUNT:,}")
+        return int(digits)
 
     def source(self, kind: str) -> Operator | None:
         if kind not in "BQ":
@@ -152,10 +169,12 @@ class _Parser:
         self.place = found.end()
         return found["name"]
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> tuple[dict[str, Any], dict[str, int]]:
+        """The fields in parentheses, and where each stands."""
         fields: dict[str, Any] = {}
+        places: dict[str, int] = {}
         if self.text[self.place : self.place + 1] != "(":
-            return fields
+            return fields, places
         self.place += 1
         while True:
             found = _FIELD.match(self.text, self.place)
@@ -163,16 +182,10 @@ class _Parser:
                 self.fail("expected field=value, with texts in double quotes")
             name = SHORT.get(found["field"], found["field"])
             fields[name] = _value(found["word"], found["text"])
+            places[name] = found.start("field")
             self.place = found.end()
             if found["next"] == ")":
-                return fields
-
-    def with_fields(self, operator: Operator, fields: dict[str, Any]) -> Operator:
-        known = [field.name for field in msgspec.structs.fields(type(operator))]
-        for name in fields:
-            if name not in known:
-                raise NetworkError(f"no field {name!r}; there are: {', '.join(known)}")
-        return msgspec.structs.replace(operator, **fields)
+                return fields, places
 
     def take(self, token: str) -> bool:
         rest = self.text[self.place :]
@@ -185,6 +198,20 @@ class _Parser:
     def fail(self, what: str) -> NoReturn:
         shown = self.text[self.place : self.place + 20] or "the end"
         raise NetworkError(f"in {self.text[:80]!r} at character {self.place + 1} ({shown}): {what}")
+
+
+def _wrong_field(operator: Operator, name: str, value: Any) -> str | None:
+    """What is wrong with a field of an operator, if something is."""
+    known = {field.name: field.type for field in msgspec.structs.fields(type(operator))}
+    if name not in known:
+        return f"no field {name!r}; there are: {', '.join(known)}"
+    if known[name] not in PLAIN_TYPES:
+        return None
+    try:
+        msgspec.convert(value, known[name])
+    except msgspec.ValidationError as error:
+        return f"{name}={value}: {error}"
+    return None
 
 
 def _value(word: str | None, text: str | None) -> Any:

@@ -17,8 +17,13 @@ from parkade.compound.network.digest import name_of
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.lines import VerdictLine
 from parkade.compound.run.orders import Apply, Check
-from parkade.compound.run.progressing import Counts, Progressing
+from parkade.compound.run.progressing import Counts, Progressing, VerifierBroken
 from parkade.compound.values import MAX_REASON, Verdict, verdict_key
+
+#: Verdicts of a verifier that all fail until a run stops.
+MAX_BROKEN = 20
+#: Instead of a count, for a verifier that has given a verdict.
+WORKS = -1
 
 
 class Checking:
@@ -31,12 +36,16 @@ class Checking:
         most: int,
         heard: Callable[[Progressing, int, Any], None],
         schedule: Callable[[], None],
+        give_up: Callable[[VerifierBroken], None],
     ) -> None:
         self._journal = journal
         self._counts = counts
         self._most = most
         self._heard = heard
         self._schedule = schedule
+        self._give_up = give_up
+        #: Verdicts that failed of each verifier, or WORKS.
+        self._broken: dict[str, int] = {}
         self._waiting: deque[tuple[Callable[[], None], Any]] = deque()
         self._running = 0
 
@@ -67,9 +76,29 @@ class Checking:
             if isinstance(verdict, Verdict):
                 took_us = (time.perf_counter_ns() - began) // 1_000
                 self._journal_verdict(run, order, key, verdict, took_us)
+                self._broken[name_of(verifier)] = WORKS
             return verdict
 
-        self._call(run, order.ticket, function, (question, order.candidate), given)
+        def broke(failure: Failure) -> None:
+            self._verdict_broken(name_of(verifier), failure.message, question.id)
+
+        self._call(run, order.ticket, function, (question, order.candidate), given, broke)
+
+    def _verdict_broken(self, verifier: str, why: str, question: str) -> None:
+        """Count it; a verifier that has only failed would let no candidate pass."""
+        self._counts.broken_verdicts += 1
+        self._counts.broken.add(f"{verifier}: {why}", question)
+        count = self._broken.get(verifier, 0)
+        if count == WORKS:
+            return
+        self._broken[verifier] = count + 1
+        if count + 1 >= MAX_BROKEN:
+            self._give_up(
+                VerifierBroken(
+                    f"verifier {verifier!r} failed on each of its first {MAX_BROKEN} candidates "
+                    f"({why}); correct it, and the same run goes on"
+                )
+            )
 
     def _journal_verdict(
         self, run: Progressing, order: Check, key: str, verdict: Verdict, took_us: int
@@ -91,7 +120,7 @@ class Checking:
         )
 
     def apply(self, run: Progressing, order: Apply) -> None:
-        self._call(run, order.ticket, order.function, order.arguments, _as_it_is)
+        self._call(run, order.ticket, order.function, order.arguments, _as_it_is, _nothing)
 
     def _call(
         self,
@@ -100,15 +129,16 @@ class Checking:
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         read: Callable[[Any], Any],
+        broke: Callable[[Failure], None],
     ) -> None:
         """Call a user's function; a coroutine becomes a task when there is room for it."""
         try:
             value = function(*arguments)
             if not inspect.isawaitable(value):
-                self._heard(run, ticket, read(value))
+                self._tell(run, ticket, read(value), broke)
                 return
         except Exception as error:  # noqa: BLE001 - the function is the user's
-            self._heard(run, ticket, _raised(function, error))
+            self._tell(run, ticket, _raised(function, error), broke)
             return
 
         def begin() -> None:
@@ -116,7 +146,7 @@ class Checking:
                 _close(value)
                 return
             self._running += 1
-            waiting = self._wait(run, ticket, value, read, function)
+            waiting = self._wait(run, ticket, value, read, function, broke)
             task = asyncio.get_running_loop().create_task(waiting)
             run.tasks[ticket] = task
             # A task that is cancelled before it began has never awaited what it was given.
@@ -135,12 +165,20 @@ class Checking:
         value: Any,
         read: Callable[[Any], Any],
         function: Callable[..., Any],
+        broke: Callable[[Failure], None],
     ) -> None:
         try:
             outcome_read = read(await value)
         except Exception as error:  # noqa: BLE001 - the function is the user's
             outcome_read = _raised(function, error)
-        self._heard(run, ticket, outcome_read)
+        self._tell(run, ticket, outcome_read, broke)
+
+    def _tell(
+        self, run: Progressing, ticket: int, value: Any, broke: Callable[[Failure], None]
+    ) -> None:
+        if isinstance(value, Failure):
+            broke(value)
+        self._heard(run, ticket, value)
 
     def _checked(self, run: Progressing, ticket: int) -> None:
         run.tasks.pop(ticket, None)
@@ -155,6 +193,10 @@ def _close(value: Any) -> None:
     """A coroutine that is over or will not be awaited; nothing happens to others."""
     if inspect.iscoroutine(value):
         value.close()
+
+
+def _nothing(failure: Failure) -> None:
+    """A function that fails is told of with its question."""
 
 
 def _as_it_is(value: Any) -> Any:

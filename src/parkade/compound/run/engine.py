@@ -26,18 +26,14 @@ from parkade.compound.run.limiter import RetryBudget, backoff_us
 from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine
 from parkade.compound.run.machine import Machine
 from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop
-from parkade.compound.run.progressing import Counts, Progressing, RunStopped
+from parkade.compound.run.outages import Outages
+from parkade.compound.run.progressing import Counts, Progressing, RunStopped, VerifierBroken
 from parkade.compound.run.reserving import Reserving
 from parkade.compound.run.steps import steps_of
-from parkade.compound.values import (
-    Completion,
-    Question,
-)
+from parkade.compound.values import Completion, Question
 
 SLICE_S = 0.01
 MAX_ATTEMPTS = 8
-#: Calls that fail after their retries, one after the other, until a run stops.
-MAX_FAILED_IN_A_ROW = 20
 #: Machines that may be open at once for each call that may be in flight.
 OPEN_PER_CALL = 4
 
@@ -54,6 +50,7 @@ class Engine:
         width: int,
         most_checks: int,
         answered: Callable[[Progressing, Answer], None],
+        outages: Outages | None = None,
     ) -> None:
         self.counts = Counts()
         self.lanes = {name: Lane(model) for name, model in bound.models.items()}
@@ -65,8 +62,11 @@ class Engine:
         self._flights: dict[str, Flight] = {}
         self._inbox: deque[tuple[Progressing, int, Any]] = deque()
         self._ended: deque[tuple[Flight, Outcome]] = deque()
+        self._outages = outages or Outages()
         self._reserving = Reserving(account, journal)
-        self._checking = Checking(journal, self.counts, most_checks, self._heard, self._schedule)
+        self._checking = Checking(
+            journal, self.counts, most_checks, self._heard, self._schedule, self._give_up
+        )
         self._open: set[Progressing] = set()
         self._retries = RetryBudget()
         self._is_scheduled = False
@@ -126,8 +126,6 @@ class Engine:
 
     def _heard(self, run: Progressing, ticket: int, value: Any) -> None:
         self._inbox.append((run, ticket, value))
-
-    # ------------------------------------------------------------ turns
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
@@ -207,8 +205,6 @@ class Engine:
             self.counts.questions += 1
             self._answered(run, run.machine.answer)
 
-    # ------------------------------------------------------------ calls
-
     def _ask(self, run: Progressing, order: Ask) -> None:
         call = order.call
         flight = self._flights.get(call.key)
@@ -277,7 +273,7 @@ class Engine:
         now_us = time.monotonic_ns() // 1_000
         if isinstance(outcome, Completion):
             lane.limiter.answered(now_us - flight.began_us, now_us)
-            lane.failed_in_a_row = 0
+            self._outages.answered(flight.call.model)
             self._retries.succeeded()
             self._complete(flight, outcome)
         else:
@@ -319,8 +315,9 @@ class Engine:
             self._doubt(flight, failure.message)
         else:
             self.account.release(flight.worst)
-        if failure.kind is FailureKind.DENIED and not self._over.done():
-            self._over.set_exception(RunStopped(f"model {flight.call.model!r}: {failure.message}"))
+        if failure.kind is FailureKind.DENIED:
+            self._end_run(RunStopped(f"model {flight.call.model!r}: {failure.message}"))
+        self._give_up(self._outages.failed(flight.call.model, failure, now_us))
         if failure.retry_after_us is not None:
             lane.closed_until_us = max(lane.closed_until_us, now_us + failure.retry_after_us)
         may_retry = failure.kind in RETRIED and flight.attempt < MAX_ATTEMPTS
@@ -329,16 +326,17 @@ class Engine:
             lane.later(flight, now_us + backoff_us(flight.attempt - 1, flight.call.key))
             return
         self.counts.failed += 1
-        lane.failed_in_a_row += failure.kind in RETRIED
-        if lane.failed_in_a_row >= MAX_FAILED_IN_A_ROW and not self._stays_open:
-            self._give_up(flight, failure)
+        self._give_up(self._outages.ended(flight.call.model, failure))
         self._finish(flight, failure)
 
-    def _give_up(self, flight: Flight, failure: Failure) -> None:
-        """A server that answers no call any more would fail every question that is left."""
-        why = f"model {flight.call.model!r} answers no more ({failure.message}); "
+    def _give_up(self, why: str | VerifierBroken | None) -> None:
+        """A server or verifier that always fails would fail every question that is left."""
+        if why is not None and not self._stays_open:
+            self._end_run(RunStopped(why) if isinstance(why, str) else why)
+
+    def _end_run(self, error: Exception) -> None:
         if not self._over.done():
-            self._over.set_exception(RunStopped(why + "when it does, the same run goes on"))
+            self._over.set_exception(error)
 
     def _doubt(self, flight: Flight, why: str) -> None:
         """A call that may be billed and told no usage stays on the bill at its worst case."""

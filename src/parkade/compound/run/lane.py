@@ -59,8 +59,6 @@ class Lane:
         self._tokens = Bucket(model.limits.tokens_per_minute)
         self._later: list[tuple[int, int, Flight]] = []
         self._count = 0
-        #: Calls that ended without an answer since the last one with an answer.
-        self.failed_in_a_row = 0
         #: A server that asked to be left alone is, until then.
         self.closed_until_us = 0
 

@@ -6,10 +6,15 @@ import msgspec
 
 from parkade.compound.run.lane import Flight
 from parkade.compound.run.machine import Machine
+from parkade.compound.run.reasons import Reasons
 
 
 class RunStopped(Exception):
     """A model refuses or answers no call (a wrong key, a dead server); the message says which."""
+
+
+class VerifierBroken(RunStopped):
+    """The first verdicts of a verifier all failed; the message says why."""
 
 
 class Progressing:
@@ -51,4 +56,7 @@ class Counts(msgspec.Struct):
     cancelled: int = 0
     verdicts: int = 0
     accepted: int = 0
+    #: Verdicts that a verifier failed to give.
+    broken_verdicts: int = 0
+    broken: Reasons = msgspec.field(default_factory=Reasons)
     is_budget_spent: bool = False

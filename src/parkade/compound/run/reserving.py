@@ -1,10 +1,38 @@
 """Before a call starts: its worst case, and the journal's promise (`budget` has the theory)."""
 
 from parkade.compound.models.protocol import Failure, FailureKind, Model
-from parkade.compound.run.budget import Account, Amounts
+from parkade.compound.network.binding import Bound
+from parkade.compound.network.errors import NetworkError
+from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.lane import worst_case
 from parkade.compound.values import Call
+
+
+def check_bounds(bound: Bound, budget: Budget) -> None:
+    """Refuse a budget that no call of some node could be held to; NetworkError says what to write.
+
+    Only what the network itself says is looked at: a prompt with an image that has no bound is
+    known, and refused, when its call is to start.
+    """
+    if budget.micros is None and budget.tokens is None:
+        return
+    for node in bound.nodes:
+        for writer in (node.writer, node.critic):
+            if writer is None:
+                continue
+            name = writer.model_name
+            if budget.micros is not None and bound.models[name].price is None:
+                raise NetworkError(
+                    f"a budget in money needs models.{name}.price: write "
+                    'price: {input: "0.15", output: "0.60"} (per million tokens), '
+                    "or price: {input: 0, output: 0} for a server of your own"
+                )
+            if writer.most_output_tokens is None:
+                raise NetworkError(
+                    f"a budget in money or tokens needs models.{name}.max_tokens, such as "
+                    "max_tokens: 512, or m=512 in the operator that asks the model"
+                )
 
 
 class Reserving:

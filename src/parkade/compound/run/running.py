@@ -22,9 +22,14 @@ from parkade.compound.network.digest import network_digest
 from parkade.compound.network.drawing import label
 from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.engine import Engine
+from parkade.compound.run.failures import FAILURES, FailedQuestion, Failures
+from parkade.compound.run.failures import VERSION as FAILURES_VERSION
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.orders import Answer
+from parkade.compound.run.outages import GIVE_UP_S, Outages
 from parkade.compound.run.progressing import Counts, Progressing
+from parkade.compound.run.reasons import Reason, Reasons
+from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import VERSION, Result, Results
 from parkade.compound.values import Question, question_digest
 
@@ -47,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     account: Callable[[Budget, Amounts, Amounts], Account] = Account
     #: A model server for the time of the run.
     server: ModelServer | None = None
+    #: A model that has not answered one call ends the run so long after its first failure.
+    give_up_s: float = GIVE_UP_S
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +76,28 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     overrun: Amounts
     is_budget_spent: bool
     wall_us: int
+    #: Calls that gave no completion after their retries.
+    failed_calls: int
+    #: The first distinct reasons for which questions failed.
+    reasons: tuple[Reason, ...]
+    #: Questions that failed for further reasons.
+    other_reasons: int
+    #: Verdicts that verifiers gave.
+    verdicts: int
+    #: Verdicts that verifiers failed to give, and the first distinct reasons.
+    broken_verdicts: int
+    broken: tuple[Reason, ...]
+
+    @property
+    def abstained(self) -> int:
+        """Questions that the network ended without an answer and without a failure."""
+        return self.questions - self.answered - self.failed - self.cut_short
+
+    @property
+    def has_no_answer(self) -> bool:
+        """Whether calls failed and no question has an answer, now or from before."""
+        done = self.answered + self.skipped + self.abstained
+        return self.failed > 0 and self.failed_calls > 0 and done == 0
 
 
 class Progress:
@@ -84,6 +113,7 @@ class Progress:
         self.verified = 0
         self.failed = 0
         self.cut_short = 0
+        self.reasons = Reasons()
 
     def summary(self) -> Summary:
         """The state now."""
@@ -104,14 +134,21 @@ class Progress:
             overrun=account.overrun,
             is_budget_spent=counts.is_budget_spent,
             wall_us=int((time.monotonic() - self.began) * 1e6),
+            failed_calls=counts.failed,
+            reasons=self.reasons.all(),
+            other_reasons=self.reasons.others,
+            verdicts=counts.verdicts,
+            broken_verdicts=counts.broken_verdicts,
+            broken=counts.broken.all(),
         )
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """Callbacks of a run: its progress once, and each result."""
+    """Callbacks of a run: its progress once, each result, and what a user should know at once."""
 
     on_start: Callable[[Progress], None] | None = None
     on_result: Callable[[Result], None] | None = None
+    on_notice: Callable[[str], None] | None = None
 
 
 async def run_async(
@@ -154,6 +191,7 @@ async def run_part(
     """As `run_async`, but models and verifiers stay open for another part."""
     settings = settings or Settings()
     bound = bind(network, names)
+    check_bounds(bound, settings.budget)
     digest = network_digest(bound)
     with contextlib.ExitStack() as stack:
         if out is None:
@@ -164,8 +202,10 @@ async def run_part(
         stack.callback(results.close)
         # A result is written only after the lines it stands on.
         stack.callback(journal.flush)
+        failures = Failures(out / FAILURES)
+        stack.callback(failures.close)
         _describe(out / RUN, bound, digest)
-        session = _Session(bound, journal, results, settings, watch or Watch())
+        session = _Session(bound, journal, results, failures, settings, watch or Watch())
         try:
             await session.engine.run(session.open_questions(iter(questions)))
         finally:
@@ -202,10 +242,17 @@ class _Session:
     """The pieces of one run, tied together."""
 
     def __init__(
-        self, bound: Bound, journal: Journal, results: Results, settings: Settings, watch: Watch
+        self,
+        bound: Bound,
+        journal: Journal,
+        results: Results,
+        failures: Failures,
+        settings: Settings,
+        watch: Watch,
     ) -> None:
         self.journal = journal
         self.results = results
+        self.failures = failures
         account = settings.account(settings.budget, journal.spent, journal.doubtful)
         self.engine = Engine(
             bound,
@@ -214,6 +261,7 @@ class _Session:
             width=settings.width,
             most_checks=settings.most_checks,
             answered=self.answered,
+            outages=Outages(settings.give_up_s, watch.on_notice),
         )
         self.progress = Progress(self.engine.counts, account)
         self._watch = watch
@@ -234,8 +282,9 @@ class _Session:
         if answer.is_cut_short:
             progress.cut_short += 1
             return
-        if result.answer is None and answer.failures:
-            progress.failed += 1
+        has_failed = result.answer is None and bool(answer.failures)
+        if has_failed:
+            self._failed(result)
         elif result.answer is not None:
             progress.answered += 1
         if result.accepted is not None:
@@ -243,8 +292,8 @@ class _Session:
             progress.accepted += result.accepted
         if self._watch.on_result is not None:
             self._watch.on_result(result)
-        if result.answer is None and answer.failures:
-            # Not written: a resumed run tries it again.
+        if has_failed:
+            # No result is written: a resumed run tries it again.
             return
         self.results.add(result)
         if self.results.pending() >= FLUSH_RESULTS:
@@ -252,8 +301,22 @@ class _Session:
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
 
+    def _failed(self, result: Result) -> None:
+        self.progress.failed += 1
+        self.progress.reasons.add(result.failures[0], result.id)
+        self.failures.add(
+            FailedQuestion(
+                v=FAILURES_VERSION,
+                id=result.id,
+                question=result.question,
+                network=result.network,
+                failures=result.failures,
+            )
+        )
+
     def flush(self) -> None:
         self.stop()
+        self.failures.flush()
         self.journal.flush()
         self.results.flush()
 

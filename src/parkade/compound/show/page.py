@@ -52,7 +52,8 @@ def as_page(trace: Trace) -> str:
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'\">"
         f"<title>{title}</title><style>{STYLE}</style></head><body><main>"
-        f"<h1>{title}</h1>{_prompt(trace)}{_answer(trace)}{_facts(trace)}"
+        f"<h1>{title}</h1>{_prompt(trace)}{_answer(trace)}{_failures(trace)}"
+        f"{_facts(trace)}"
         f"{''.join(_part(part, trace) for part in trace.parts)}"
         f"{'<p class=soft>The rest of a long trace is left out.</p>' if trace.is_cut else ''}"
         "</main></body></html>\n"
@@ -66,12 +67,20 @@ def _prompt(trace: Trace) -> str:
 def _answer(trace: Trace) -> str:
     result = trace.result
     if result is None:
-        return '<p class="answer soft">No answer yet.</p>'
+        why = "It failed; the next run asks it again." if trace.failures else "No answer yet."
+        return f'<p class="answer soft">{why}</p>'
     if result.answer is None:
         return '<p class="answer soft">The network abstained: no candidate was accepted.</p>'
     return (
         f'<div class="answer"><header>{_tag(result.accepted)}</header>'
         f"<pre>{_text(result.answer)}</pre></div>"
+    )
+
+
+def _failures(trace: Trace) -> str:
+    return "".join(
+        f'<p class="reason"><span class="tag no">failure</span> {escape(each)}</p>'
+        for each in trace.failures
     )
 
 

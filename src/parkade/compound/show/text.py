@@ -1,5 +1,6 @@
 """A trace as text for a terminal."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from parkade.compound.show.trace import Candidate, Part, Trace
@@ -7,6 +8,7 @@ from parkade.core.units.money import format_amount
 
 MAX_SHOWN = 20
 MAX_WIDTH = 100
+MAX_FAILURE = 500
 
 
 def as_text(trace: Trace) -> str:
@@ -20,11 +22,13 @@ def _lines(trace: Trace) -> Iterator[str]:
         yield f"asked    {_short(trace.prompt)}"
     result = trace.result
     if result is None:
-        yield "no answer yet"
+        yield "failed; the next run asks it again" if trace.failures else "no answer yet"
     else:
         mark = "" if result.accepted is None else (" ✓" if result.accepted else " ✗ not accepted")
         yield f"answer   {_short(result.answer or 'none: it abstained')}{mark}"
     yield f"cost     {format_amount(trace.cost)} for {trace.calls:,} calls"
+    for failure, count in Counter(trace.failures).items():
+        yield f"failure  {_short(failure, MAX_FAILURE)}{f' ({count} times)' if count > 1 else ''}"
     yield ""
     for part in trace.parts:
         yield from _part(part, trace)

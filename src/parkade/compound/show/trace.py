@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from parkade.compound.run.failures import FAILURES, failed_question
 from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import JOURNAL, RESULTS, RUN
@@ -54,6 +55,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     #: None if it has no answer yet.
     result: Result | None
     parts: tuple[Part, ...]
+    #: What went wrong, each "kind: message"; the reason where there is no answer.
+    failures: tuple[str, ...]
     #: Lines beyond MAX_LINES were left out.
     is_cut: bool
 
@@ -84,13 +87,16 @@ def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
         raise TraceError(f"{out} is no folder of a run: {error.filename} is missing") from None
     except msgspec.DecodeError as error:
         raise TraceError(f"{out} holds a file that cannot be read: {error}") from None
-    if result is None and not lines:
+    failed = None if result is not None else failed_question(out / FAILURES, question)
+    if result is None and failed is None and not lines:
         raise TraceError(f"the run in {out} has nothing of a question {question!r}")
+    told = result or failed
     return Trace(
         question=question,
         prompt=prompt,
         result=result,
         parts=_parts(described, lines),
+        failures=() if told is None else told.failures,
         is_cut=is_cut,
     )
 

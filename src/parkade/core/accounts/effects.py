@@ -8,16 +8,19 @@ from parkade.core.state.world import World
 
 
 def create_org(world: World, event: events.OrgCreated) -> None:
+    """A new org; it has no account in the ledger until money moves."""
     assert event.org.org not in world.records.orgs
     world.records.orgs[event.org.org] = event.org
 
 
 def create_user(world: World, event: events.UserCreated) -> None:
+    """A new user, without a token."""
     assert event.user.user not in world.records.users
     world.records.users[event.user.user] = event.user
 
 
 def add_token(world: World, event: events.TokenAdded) -> None:
+    """A token that its digest is found by from now on."""
     assert event.token.token not in world.records.tokens and not event.token.is_revoked
     assert event.token.user in world.records.users
     world.records.tokens[event.token.token] = event.token
@@ -25,12 +28,14 @@ def add_token(world: World, event: events.TokenAdded) -> None:
 
 
 def revoke_token(world: World, event: events.TokenRevoked) -> None:
+    """The record stays, marked as revoked, so that its name is not given again."""
     token = world.records.tokens[event.token]
     assert not token.is_revoked
     world.records.tokens[event.token] = replace(token, is_revoked=True)
 
 
 def set_grant(world: World, event: events.GrantSet) -> None:
+    """Also puts the next payment on the agenda."""
     org = world.records.orgs[event.org]
     assert event.grant is None or (event.grant.micros > 0 and event.grant.every_us > 0)
     world.records.orgs[event.org] = replace(org, grant=event.grant)
@@ -38,6 +43,7 @@ def set_grant(world: World, event: events.GrantSet) -> None:
 
 
 def set_cap(world: World, event: events.CapSet) -> None:
+    """Counts against all that the user spent so far; None lifts it."""
     assert event.cap_micros is None or event.cap_micros >= 0
     user = world.records.users[event.user]
     world.records.users[event.user] = replace(user, cap_micros=event.cap_micros)

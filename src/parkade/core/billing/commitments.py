@@ -36,7 +36,7 @@ def earmark_micros(market: Market, workload: Workload) -> int:
     assert limit is not None, "only spot workloads have an earmark"
     attempt = workload.attempt
     has_started = attempt is not None and attempt.started_us is not None and attempt.stop is None
-    return bid_earmark_micros(market, limit, workload.gpus, has_started=has_started)
+    return bid_earmark_micros(market, limit, workload.spec.total_gpus, has_started=has_started)
 
 
 def bid_earmark_micros(
@@ -86,7 +86,7 @@ def leaving_micros(workload: Workload, now_us: int) -> int:
 
 def _rest_of_window(market: Market, workload: Workload, now_us: int) -> int:
     assert workload.must_end_us is not None and workload.agreed_price_micros is not None
-    rate = workload.agreed_price_micros * workload.gpus
+    rate = workload.agreed_price_micros * workload.spec.total_gpus
     return window_micros(market, rate, now_us=now_us, must_end_us=workload.must_end_us)
 
 

@@ -10,12 +10,14 @@ from parkade.core.workloads.workload import Attempt, Rate, Workload
 
 
 def move_money(world: World, event: events.MoneyMoved) -> None:
+    """Posts deposits, withdrawals and credits, which no workload pays for."""
     is_use = any(transfer.kind.is_paid_by_user for transfer in event.transfers)
     assert not is_use, "use is posted with its workload"
     post(world, event.transfers)
 
 
 def post_use(world: World, event: events.UsePosted) -> None:
+    """Posts what an attempt used and moves the instant up to which it is charged."""
     workload = _spend(world, event)
     attempt = workload.attempt
     assert attempt is not None and event.attempt in (None, attempt.attempt)
@@ -32,6 +34,7 @@ def post_use(world: World, event: events.UsePosted) -> None:
 
 
 def charge_withdrawal(world: World, event: events.WithdrawalCharged) -> None:
+    """Posts the minimum charge; it counts as spent by the workload and its user."""
     world.put_workload(_spend(world, event))
 
 
@@ -59,7 +62,7 @@ def rates_from(rates: tuple[Rate, ...], from_us: int) -> tuple[Rate, ...]:
 
 
 def _note_use(world: World, workload: Workload, attempt: Attempt, event: events.UsePosted) -> None:
-    """Counts spot GPU time by day, for a week: the tie-break of the order of right."""
+    """Counts spot GPU time by day, for a week: the tie-break of the priority order."""
     if workload.spec.limit_price_micros is None or event.billed_us == 0:
         return
     assert event.billed_us > 0, "time is billed once"
@@ -71,5 +74,6 @@ def _note_use(world: World, workload: Workload, attempt: Attempt, event: events.
 
 
 def post(world: World, transfers: tuple[Transfer, ...]) -> None:
+    """Posts each transfer in turn; the ledger asserts that no account falls below zero."""
     for transfer in transfers:
         world.ledger.post(transfer)

@@ -48,7 +48,7 @@ from parkade.core.market.clear import clear
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, WaitReason
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.running.promises import withdrawal_charge
-from parkade.core.state import commands, events
+from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
 from parkade.core.steps.notices import FINAL_CAUSES
 from parkade.core.steps.refusals import Decision, not_found
@@ -91,10 +91,10 @@ class _Changes:
         self._now_us = now_us
         self._postings = Postings(world)
         self._charges: list[events.MoneyMoved | events.WithdrawalCharged] = []
-        self._left: list[events.Leaving] = []
-        self._won: list[events.Won] = []
-        self._repriced: list[events.Repriced] = []
-        self._waiting: list[events.Waiting] = []
+        self._left: list[lines.Leaving] = []
+        self._won: list[lines.Won] = []
+        self._repriced: list[lines.Repriced] = []
+        self._waiting: list[lines.Waiting] = []
         demands = {demand.demand: demand for demand in given.state.demands}
         self._displacement = Displacement(world, market, demands, outcome, now_us)
         self._short = short_demands(world, market, given.state, outcome)
@@ -105,7 +105,7 @@ class _Changes:
             self._compare(line)
         for name, why in self._given.excluded.items():
             self._exclude(self._world.records.workloads[name], why)
-        assert len({events.name_of(it.demand) for it in self._left}) == len(self._left)
+        assert len({lines.name_of(it.demand) for it in self._left}) == len(self._left)
         has_changed = self._left or self._won or self._repriced or self._waiting
         if not has_changed and self._outcome.ladder == self._market.ladder:
             return ()
@@ -150,7 +150,7 @@ class _Changes:
                 if claim.seats:
                     self._left.append(
                         _leaving(
-                            events.ClaimDemand(claim=line.demand), None, Phase.QUEUED, why, line
+                            lines.ClaimDemand(claim=line.demand), None, Phase.QUEUED, why, line
                         )
                     )
                 else:
@@ -166,8 +166,8 @@ class _Changes:
             self._credit(claim.reservation, claim.short_us, claim.nodes)
         if claim.why != why or is_short != was_short:
             self._waiting.append(
-                events.Waiting(
-                    demand=events.ClaimDemand(claim=claim.claim),
+                lines.Waiting(
+                    demand=lines.ClaimDemand(claim=claim.claim),
                     why=why,
                     price_to_win_micros=None,
                     is_short=is_short,
@@ -186,7 +186,7 @@ class _Changes:
         if has_same_terms and workload.price_set_by == line.price_set_by:
             return
         self._repriced.append(
-            events.Repriced(workload=workload.workload, rate=rate, price_set_by=line.price_set_by)
+            lines.Repriced(workload=workload.workload, rate=rate, price_set_by=line.price_set_by)
         )
 
     def _seat(self, workload: Workload, line: ClearingLine) -> None:
@@ -263,7 +263,7 @@ class _Changes:
         if is_same and is_short == was_short:
             return
         self._waiting.append(
-            events.Waiting(
+            lines.Waiting(
                 demand=_demand(workload),
                 why=why,
                 price_to_win_micros=price_micros,
@@ -291,7 +291,7 @@ class _Changes:
         reservation = self._world.records.reservations.get(workload.spec.capacity.reservation or "")
         return reservation is None or reservation.state is not ReservationState.SOLD
 
-    def _win(self, line: ClearingLine, rate: Rate) -> events.Won:
+    def _win(self, line: ClearingLine, rate: Rate) -> lines.Won:
         assert line.seats, "a winner without seats"
         promise = Promise(
             seats=line.seats,
@@ -300,14 +300,14 @@ class _Changes:
             busy=self._displacement.busy(line),
             rates=(rate,),
         )
-        return events.Won(
+        return lines.Won(
             demand=self._tagged(line.demand), promise=promise, price_set_by=line.price_set_by
         )
 
-    def _tagged(self, name: str) -> events.Demand:
+    def _tagged(self, name: str) -> lines.Demand:
         if name in self._world.records.claims:
-            return events.ClaimDemand(claim=name)
-        return events.WorkloadDemand(workload=name)
+            return lines.ClaimDemand(claim=name)
+        return lines.WorkloadDemand(workload=name)
 
     def _rate(self, line: ClearingLine) -> Rate:
         """What it pays from now on: on-demand as agreed, others as cleared."""
@@ -315,13 +315,13 @@ class _Changes:
         agreed = workload.agreed_price_micros if workload is not None else None
         if workload is not None and agreed is not None:
             assert workload.spec.limit_price_micros is None, "a bid has no agreed price"
-            shares = ((OPERATOR, agreed * workload.gpus),) if agreed else ()
+            shares = ((OPERATOR, agreed * workload.spec.total_gpus),) if agreed else ()
             return Rate(from_us=self._now_us, price_micros=agreed, shares=shares)
         return Rate(from_us=self._now_us, price_micros=line.price_micros, shares=line.shares)
 
 
-def _demand(workload: Workload) -> events.WorkloadDemand:
-    return events.WorkloadDemand(workload=workload.workload)
+def _demand(workload: Workload) -> lines.WorkloadDemand:
+    return lines.WorkloadDemand(workload=workload.workload)
 
 
 def _present_rate(workload: Workload) -> Rate | None:
@@ -341,9 +341,9 @@ def _reason(line: ClearingLine) -> str:
 
 
 def _leaving(
-    demand: events.Demand, stop: Stop | None, phase: Phase, why: str, line: ClearingLine | None
-) -> events.Leaving:
-    return events.Leaving(
+    demand: lines.Demand, stop: Stop | None, phase: Phase, why: str, line: ClearingLine | None
+) -> lines.Leaving:
+    return lines.Leaving(
         demand=demand,
         stop=stop,
         phase=phase,

@@ -16,7 +16,7 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
 from parkade.core.running.promises import has_room
-from parkade.core.state import events
+from parkade.core.state import lines
 from parkade.core.state.world import World
 from parkade.core.steps.notices import notice
 from parkade.core.workloads.life import Cause
@@ -53,14 +53,13 @@ class Displacement:
         return Cause.RECLAIMED
 
     def notice(self, attempt: Attempt, cause: Cause) -> Stop:
-        """The market's notice; a shorter one where a broken gang of higher right needs the seats;
-        none for an attempt that is broken itself."""
+        """The market's notice; the heal notice, if that is shorter, where a broken gang of higher
+        priority needs the seats, and for an attempt that is broken itself, so that its surviving
+        ranks save what they can."""
         assert attempt.stop is None, "an attempt that leaves already has its notice"
         terms = self._market.terms
         notice_us = terms.notice_us
-        if attempt.broken_us is not None:
-            notice_us = 0
-        elif any(
+        if attempt.broken_us is not None or any(
             line.change is Change.HEAL or self._is_broken(demand)
             for seat in attempt.seats
             for demand, line in self._takers.get(seat.node, [])
@@ -76,14 +75,14 @@ class Displacement:
         return sum(self._is_busy(line.demand, seat) for seat in line.seats)
 
     def marked(
-        self, won: Iterable[events.Won], left: Iterable[events.Leaving]
-    ) -> tuple[events.Won, ...]:
+        self, won: Iterable[lines.Won], left: Iterable[lines.Leaving]
+    ) -> tuple[lines.Won, ...]:
         """The winners; those are marked as displacing that do not fit beside what still leaves."""
         leaving = {
             (seat.node, each.stop.cause)
             for each in left
             if each.stop is not None
-            for seat in _seats(self._world.records.workloads[events.name_of(each.demand)])
+            for seat in _seats(self._world.records.workloads[lines.name_of(each.demand)])
         }
         return tuple(
             replace(each, promise=replace(each.promise, displaces=True))
@@ -113,11 +112,11 @@ class Displacement:
             and workload.attempt.broken_us is not None
         )
 
-    def _displaces(self, won: events.Won, leaving: set[tuple[str, Cause]]) -> bool:
-        is_on_demand = self._demands[events.name_of(won.demand)].tier is PriorityTier.ON_DEMAND
+    def _displaces(self, won: lines.Won, leaving: set[tuple[str, Cause]]) -> bool:
+        is_on_demand = self._demands[lines.name_of(won.demand)].tier is PriorityTier.ON_DEMAND
         causes = (Cause.OUTBID, Cause.MOVED, *((Cause.RECLAIMED,) if is_on_demand else ()))
         return any(
-            self._is_busy(events.name_of(won.demand), seat)
+            self._is_busy(lines.name_of(won.demand), seat)
             and any((seat.node, cause) in leaving for cause in causes)
             for seat in won.promise.seats
         )

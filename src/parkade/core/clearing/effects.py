@@ -7,7 +7,7 @@ price stands until the next clearing: only here do both belong to one instant.
 from msgspec.structs import replace
 
 from parkade.core.reservations.reservation import Claim
-from parkade.core.state import events
+from parkade.core.state import events, lines
 from parkade.core.state.world import World
 from parkade.core.steps.changes import put_market, step, vacate
 from parkade.core.workloads.life import Phase, Why
@@ -35,8 +35,8 @@ def clear(world: World, event: events.Cleared) -> None:
     )
 
 
-def _leave(world: World, leaving: events.Leaving, at_us: int) -> None:
-    if isinstance(leaving.demand, events.ClaimDemand):
+def _leave(world: World, leaving: lines.Leaving, at_us: int) -> None:
+    if isinstance(leaving.demand, lines.ClaimDemand):
         claim = _vacated(world, leaving.demand.claim, at_us)
         world.put_claim(replace(claim, seats=(), promised_us=None, seated_us=None, why=leaving.why))
         return
@@ -69,9 +69,9 @@ def _vacated(world: World, name: str, at_us: int) -> Claim:
     return claim
 
 
-def _win(world: World, won: events.Won, at_us: int) -> None:
+def _win(world: World, won: lines.Won, at_us: int) -> None:
     assert won.promise.seats and won.promise.busy <= len(won.promise.seats)
-    if isinstance(won.demand, events.ClaimDemand):
+    if isinstance(won.demand, lines.ClaimDemand):
         claim = _vacated(world, won.demand.claim, at_us)
         seats, promised_us = won.promise.seats, won.promise.promised_us
         world.put_claim(
@@ -105,7 +105,7 @@ def _win(world: World, won: events.Won, at_us: int) -> None:
     )
 
 
-def _reprice(world: World, repriced: events.Repriced) -> None:
+def _reprice(world: World, repriced: lines.Repriced) -> None:
     workload = world.records.workloads[repriced.workload]
     attempt, promise = workload.attempt, workload.promise
     _assert_within_limit(workload, repriced.rate)
@@ -126,8 +126,8 @@ def _assert_within_limit(workload: Workload, rate: Rate) -> None:
     assert is_within, f"{workload.workload} would pay {rate.price_micros}, its limit is {limit}"
 
 
-def _wait(world: World, waiting: events.Waiting, at_us: int) -> None:
-    if isinstance(waiting.demand, events.ClaimDemand):
+def _wait(world: World, waiting: lines.Waiting, at_us: int) -> None:
+    if isinstance(waiting.demand, lines.ClaimDemand):
         claim = world.records.claims[waiting.demand.claim]
         world.put_claim(
             replace(claim, why=waiting.why, short_us=_short_us(claim.short_us, waiting, at_us))
@@ -145,7 +145,7 @@ def _wait(world: World, waiting: events.Waiting, at_us: int) -> None:
     )
 
 
-def _short_us(before_us: int | None, waiting: events.Waiting, at_us: int) -> int | None:
+def _short_us(before_us: int | None, waiting: lines.Waiting, at_us: int) -> int | None:
     if not waiting.is_short:
         return None
     return at_us if before_us is None else before_us

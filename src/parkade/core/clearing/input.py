@@ -97,7 +97,6 @@ def build_input(
         if workload.workload not in excluded
     )
     state = MarketState(
-        at_us=now_us,
         gpus_per_node=market.instance_type.gpus_per_node,
         terms=_terms(market),
         nodes=tuple(nodes),

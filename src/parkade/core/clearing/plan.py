@@ -5,13 +5,16 @@ import msgspec
 from parkade.core.clearing.input import build_input
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.clear import clear
-from parkade.core.market.outcome import ClearingLine
+from parkade.core.market.outcome import Change, ClearingLine
 from parkade.core.running.decisions import accept
 from parkade.core.running.promises import attempt_of
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.workload import Attempt, Promise, Workload
+
+GIVES_NOTICE = frozenset({Change.START, Change.MOVE, Change.HEAL, Change.PREEMPT})
+"""What ends an attempt that has no notice yet; START where none of its nodes is in play."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +33,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """For all its GPUs."""
 
     displaces: int
-    """How many attempts would get their notice."""
+    """How many attempts would get their notice that would not get it without this submission."""
 
     why: str
     """Why it would wait; empty where it would not."""
@@ -55,8 +58,23 @@ def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
         return _plan(world, workload, None, 0, why)
     lines = clear(given.state).lines
     line = next(line for line in lines if line.demand == workload.workload)
-    displaced = sum(1 for other in lines if other.change in ("preempt", "move"))
-    return _plan(world, workload, line, displaced, line.reason.value if line.reason else "")
+    displaced: set[str] = set()
+    if line.seats:
+        without = clear(build_input(world, market, now_us).state).lines
+        displaced = _noticed(world, lines) - _noticed(world, without)
+    return _plan(world, workload, line, len(displaced), line.reason.value if line.reason else "")
+
+
+def _noticed(world: World, lines: tuple[ClearingLine, ...]) -> set[str]:
+    """The workloads whose attempt gets its notice from a clearing of these lines."""
+    return {
+        line.demand
+        for line in lines
+        if line.change in GIVES_NOTICE
+        and (workload := world.records.workloads.get(line.demand)) is not None
+        and workload.attempt is not None
+        and workload.attempt.stop is None
+    }
 
 
 def _plan(
@@ -71,7 +89,7 @@ def _plan(
         workload=workload,
         seats=line.seats if line is not None else (),
         price_micros=price,
-        rate_micros_per_hour=price * workload.gpus,
+        rate_micros_per_hour=price * workload.spec.total_gpus,
         displaces=displaces,
         why=why,
         price_to_win_micros=line.price_to_win_micros if line is not None else None,

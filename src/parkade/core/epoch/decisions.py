@@ -3,16 +3,22 @@
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.refusals import Decision
+from parkade.core.units.time import SECOND_US
 
 
 def open_epoch(world: World, command: commands.OpenEpoch, now_us: int) -> Decision:
-    """A new writer's first event; the installation keeps the id of its first."""
+    """A new writer's first event; the installation keeps the id of its first.
+
+    The number is the date in seconds since 1970, or one more than the last: a server whose data
+    was put back from a backup begins above every epoch that its agents remember, though it has
+    forgotten some.
+    """
     installation = world.records.installation or command.installation
     assert installation and command.lineage, "a journal's ids are drawn before it is opened"
     return (
         events.EpochOpened(
             at_us=now_us,
-            epoch=world.records.epoch + 1,
+            epoch=max(world.records.epoch + 1, now_us // SECOND_US),
             installation=installation,
             lineage=command.lineage,
         ),

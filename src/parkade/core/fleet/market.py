@@ -37,7 +37,8 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     """From the notice to TERM."""
 
     heal_notice_us: int
-    """In place of the notice where a broken gang of a higher tier must be healed."""
+    """In place of the notice where a broken gang of a higher tier must be healed, and for the
+    surviving ranks of the broken gang itself."""
 
     kill_us: int
     """From TERM to KILL."""

@@ -9,6 +9,7 @@ from parkade.core.steps.changes import count, note_wait, occupy, vacate
 
 
 def reserve(world: World, event: events.Reserved) -> None:
+    """A sold reservation takes its place in the calendar, and its periods on the agenda."""
     reservation = event.reservation
     assert reservation.reservation not in world.records.reservations
     count(world, "reservation")
@@ -16,6 +17,7 @@ def reserve(world: World, event: events.Reserved) -> None:
 
 
 def pay_reservation(world: World, event: events.ReservationPaid) -> None:
+    """Posts one billing period and moves the instant up to which it is paid."""
     post(world, event.transfers)
     reservation = world.records.reservations[event.reservation]
     assert event.paid_until_us > reservation.paid_until_us, "a period is paid once"
@@ -23,6 +25,7 @@ def pay_reservation(world: World, event: events.ReservationPaid) -> None:
 
 
 def change_reservation(world: World, event: events.ReservationChanged) -> None:
+    """Another state, for good once it is over, and the end of its window."""
     reservation = world.records.reservations[event.reservation]
     assert not reservation.state.is_over, "a right that ended does not come back"
     assert event.end_us is None or event.end_us >= reservation.window.start_us
@@ -31,18 +34,21 @@ def change_reservation(world: World, event: events.ReservationChanged) -> None:
 
 
 def set_lending(world: World, event: events.LendingSet) -> None:
+    """The next clearing offers what is lent; no seat changes before it."""
     reservation = world.records.reservations[event.reservation]
     assert event.lending is None or 0 <= event.lending.keep <= reservation.nodes
     world.put_reservation(replace(reservation, lending=event.lending))
 
 
 def claim(world: World, event: events.Claimed) -> None:
+    """A claim waits for a clearing, without seats."""
     assert event.claim.claim not in world.records.claims and not event.claim.seats
     count(world, "claim")
     world.put_claim(event.claim)
 
 
 def seat_claim(world: World, event: events.ClaimSeated) -> None:
+    """The promised nodes become the owner's; how long it waited for them is counted."""
     claim = world.records.claims[event.claim]
     assert claim.seats and claim.seated_us is None
     occupy(world, claim.org, claim.seats)
@@ -52,6 +58,7 @@ def seat_claim(world: World, event: events.ClaimSeated) -> None:
 
 
 def unclaim(world: World, event: events.Unclaimed) -> None:
+    """The claim is dropped, and its nodes count as vacated at this instant."""
     claim = world.records.claims[event.claim]
     assert event.reservation in (None, claim.reservation)
     if claim.seated_us is not None:

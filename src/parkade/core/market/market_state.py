@@ -131,7 +131,6 @@ class ClearingTerms(msgspec.Struct, frozen=True, kw_only=True):
 class MarketState(msgspec.Struct, frozen=True, kw_only=True):
     """All of one market: nodes in play, reservations in force, and every demand that takes part."""
 
-    at_us: int
     gpus_per_node: int
     terms: ClearingTerms
     nodes: tuple[NodeInPlay, ...]

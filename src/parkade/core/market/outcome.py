@@ -37,9 +37,6 @@ class ClearingLine(msgspec.Struct, frozen=True, kw_only=True):
     seats: tuple[Seat, ...]
     """In order of rank; empty for a loser."""
 
-    fabric: str | None
-    """The first fabric in which the allocation counted a winner; it may sit in another."""
-
     price_micros: int
     """Micro-units per GPU-hour; 0 for RESERVED, which the reservation pays, and for a loser."""
 

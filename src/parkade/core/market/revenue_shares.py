@@ -1,6 +1,6 @@
 """What owners are owed: the shares of what each winner pays, in whole micro-units per hour.
 
-The owner's part of a price is price x (1 - fee), whoever owns the floor drawn. Revenue of equal
+The owner's part of a price is price x (1 - fee), for each owner of a floor drawn. Revenue of equal
 floors is shared in the whole market pro rata of what was offered at that floor, so no owner
 depends on luck. Where a bid of a lender's own org set the price, that lender receives its floor
 only. Each account is rounded down once; the rest is the operator's, so the shares of a winner

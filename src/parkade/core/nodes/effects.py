@@ -11,12 +11,14 @@ from parkade.core.steps.changes import put_market, put_node
 
 
 def open_pool(world: World, event: events.PoolOpened) -> None:
+    """A pool with its nodes, and its market where it opens one."""
     assert event.pool.pool not in world.records.pools
     world.records.pools[event.pool.pool] = event.pool
     _take_nodes(world, event.market, event.nodes)
 
 
 def add_nodes(world: World, event: events.NodesAdded) -> None:
+    """More nodes of a pool, in fabrics that may be new."""
     assert event.pool in world.records.pools
     _take_nodes(world, event.market, event.nodes)
 
@@ -33,16 +35,19 @@ def _take_nodes(world: World, opened: Market | None, nodes: tuple[Node, ...]) ->
 
 
 def drain_node(world: World, event: events.NodeDraining) -> None:
+    """The node takes no newcomer from this instant on."""
     assert world.records.nodes[event.node].draining_us is None
     put_node(world, event.node, draining_us=event.at_us, drain_reason=event.reason)
 
 
 def undrain_node(world: World, event: events.NodeUndrained) -> None:
+    """The node takes newcomers again; promises there may be launched."""
     assert world.records.nodes[event.node].draining_us is not None
     put_node(world, event.node, draining_us=None, drain_reason=None)
 
 
 def remove_node(world: World, event: events.NodeRemoved) -> None:
+    """Drops the record of a drained node on which nothing is held or promised."""
     assert world.records.nodes[event.node].draining_us is not None, "drained first, then removed"
     _drop_nodes(world, [event.node])
 
@@ -68,6 +73,7 @@ def close_pool(world: World, event: events.PoolClosed) -> None:
 
 
 def announce_terms(world: World, event: events.TermsAnnounced) -> None:
+    """Keeps the announced terms in order of their date, and puts it on the agenda."""
     market = world.records.markets[event.market]
     assert event.announced.from_us > event.at_us, "terms that hold now are changed, not announced"
     announced = sorted((*market.announced, event.announced), key=lambda it: it.from_us)
@@ -76,6 +82,7 @@ def announce_terms(world: World, event: events.TermsAnnounced) -> None:
 
 
 def change_terms(world: World, event: events.TermsChanged) -> None:
+    """New terms at the present prices; announced terms that are due are used up."""
     market = world.records.markets[event.market]
     later = tuple(it for it in market.announced if it.from_us > event.at_us)
     assert len(later) >= len(market.announced) - 1, "announced terms come into force one by one"
@@ -95,17 +102,20 @@ def with_prices_of(terms: MarketTerms, priced: MarketTerms) -> MarketTerms:
 
 
 def set_health(world: World, event: events.NodeHealthSet) -> None:
+    """What is known of a node; its promises are looked at again."""
     assert event.node in world.held_on, "every node has its index of holders"
     put_node(world, event.node, health=event.health, health_reason=event.reason)
 
 
 def cordon(world: World, event: events.NodeCordoned) -> None:
+    """One more cordon; a node may have one of each holder."""
     node = world.records.nodes[event.node]
     assert all(it.holder != event.cordon.holder for it in node.cordons), "one cordon a holder"
     put_node(world, event.node, cordons=(*node.cordons, event.cordon))
 
 
 def uncordon(world: World, event: events.NodeUncordoned) -> None:
+    """Lifts the holder's own cordon and no other."""
     node = world.records.nodes[event.node]
     cordons = tuple(cordon for cordon in node.cordons if cordon.holder != event.holder)
     assert len(cordons) == len(node.cordons) - 1, "only the holder's own cordon is lifted"
@@ -127,6 +137,7 @@ def change_reachability(world: World, event: events.ReachabilityChanged) -> None
 
 
 def set_prices(world: World, event: events.PricesSet) -> None:
+    """New prices under the present terms; no price of a workload changes before a clearing."""
     terms = replace(
         world.records.markets[event.market].terms,
         pay_as_you_go_micros=event.pay_as_you_go_micros,

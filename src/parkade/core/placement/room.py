@@ -141,7 +141,7 @@ class Room:
         return level, token
 
     def close(self, token: int) -> None:
-        """Nobody may be added to this open node any more."""
+        """No demand may be added to this open node any more."""
         for gaps in self.gaps.values():
             gaps[:] = [entry for entry in gaps if entry[2] != token]
 

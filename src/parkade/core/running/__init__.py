@@ -21,10 +21,11 @@ it already has.
     effects        what each of these events changes in the world
 
 The phases and their steps are one table, `workloads.life`. How an end is judged is one table as
-well (`tests/core/running/test_observations.py` has each cell): exit 0 of all ranks is success; 85
-is "saved, run me again", outside a notice only with a checkpoint of this attempt; an end under
-notice is a preemption unless the notice was for good; an end that was not observed is the
-platform's; all else is a failure, and the spec says how many are retried.
+well (`tests/core/running/test_observations.py` has each cell): exit 0 of all ranks is success, but
+after our signal in a notice it is "saved, run me again" (decision 40); 85 is that as well, outside
+a notice only with a checkpoint of this attempt; an end under notice is a preemption unless the
+notice was for good; an end that was not observed is the platform's, unless the attempt may have
+ended its own keeper (decision 42); all else is a failure, and the spec says how many are retried.
 
 Invariants
   - A gang starts whole: an attempt has seats for all its ranks, all in one pool.
@@ -43,7 +44,8 @@ seconds:
     1032   a1 is clean: w2.1 is launched, generation 1; w2 is starting
     1034   its first process is reported: w2 is running, and billed from here
     1100   it reports a checkpoint
-    1200   a1 fails: w2 is degraded; the clearing finds no other node, so it is stopped at once
+    1200   a1 fails: w2 is degraded; the clearing finds no other node, so it is stopped, and its
+           ranks have the heal notice of 10 s, until 1210, to save what they can
     1205   it is released with an unknown exit: queued, no failure, billed to 1100: 66 s
 
 At 2.10 per GPU-hour those 66 s of four GPUs cost 0.154.

@@ -123,7 +123,8 @@ def _bad_shape(world: World, market: Market, spec: Spec) -> Refusal | None:
 
 def _bad_terms(market: Market, spec: Spec) -> Refusal | None:
     notice_us = market.terms.notice_us
-    if spec.checkpoint is not None and spec.checkpoint.needs_us > notice_us:
+    needs_us = spec.checkpoint.needs_us if spec.checkpoint is not None else None
+    if needs_us is not None and needs_us > notice_us:
         return Refusal(
             reason=Reason.NOTICE_TOO_SHORT,
             detail=f"the notice here is {notice_us / SECOND_US:g} s; a checkpoint that needs"

@@ -9,12 +9,14 @@ from parkade.core.workloads.life import Phase
 
 
 def submit(world: World, event: events.Submitted) -> None:
+    """Takes the record in as it was decided; its id counts the submissions."""
     assert event.workload.workload not in world.records.workloads
     count(world, "workload")
     world.put_workload(event.workload)
 
 
 def change_phase(world: World, event: events.PhaseChanged) -> None:
+    """Another phase of a workload without an attempt; its promise falls away."""
     workload = world.records.workloads[event.workload]
     assert workload.attempt is None, "a workload with an attempt ends by its release"
     ended_us = event.at_us if event.phase.is_ended else None
@@ -33,6 +35,7 @@ def change_phase(world: World, event: events.PhaseChanged) -> None:
 
 
 def change_bid(world: World, event: events.BidChanged) -> None:
+    """Another limit; the price stays until the next clearing."""
     workload = world.records.workloads[event.workload]
     assert not workload.phase.is_ended and workload.spec.limit_price_micros is not None
     spec = replace(workload.spec, limit_price_micros=event.limit_price_micros)
@@ -40,6 +43,7 @@ def change_bid(world: World, event: events.BidChanged) -> None:
 
 
 def order_stop(world: World, event: events.StopOrdered) -> None:
+    """A notice, or an earlier one; the promise of further seats falls away."""
     workload = world.records.workloads[event.workload]
     attempt = workload.attempt
     assert attempt is not None
@@ -59,6 +63,7 @@ def order_stop(world: World, event: events.StopOrdered) -> None:
 
 
 def launch(world: World, event: events.Launched) -> None:
+    """The promise becomes an attempt on its seats, with the next generation."""
     workload = world.records.workloads[event.workload]
     attempt = event.attempt
     promise = workload.promise
@@ -85,6 +90,7 @@ def launch(world: World, event: events.Launched) -> None:
 
 
 def start(world: World, event: events.Started) -> None:
+    """The first process was seen: the clock of `max_duration` begins with the first start."""
     workload = world.records.workloads[event.workload]
     attempt = live_attempt(workload, event.attempt)
     assert attempt.started_us is None, "an attempt starts once"
@@ -101,6 +107,7 @@ def start(world: World, event: events.Started) -> None:
 
 
 def note_checkpoint(world: World, event: events.Checkpointed) -> None:
+    """The newest checkpoint of the attempt, kept by the workload when it ends."""
     workload = world.records.workloads[event.workload]
     attempt = live_attempt(workload, event.attempt)
     assert attempt.checkpoint_us is None or attempt.checkpoint_us <= event.at_us
@@ -109,6 +116,7 @@ def note_checkpoint(world: World, event: events.Checkpointed) -> None:
 
 
 def break_attempt(world: World, event: events.Broken) -> None:
+    """A node of the attempt failed; it keeps its seats until it leaves."""
     workload = world.records.workloads[event.workload]
     attempt = live_attempt(workload, event.attempt)
     assert attempt.broken_us is None, "an attempt is broken once"
@@ -119,6 +127,7 @@ def break_attempt(world: World, event: events.Broken) -> None:
 
 
 def end(world: World, event: events.Ended) -> None:
+    """The seats are vacated, and the workload is ended, waits, or goes on to its promise."""
     workload = world.records.workloads[event.workload]
     attempt = live_attempt(workload, event.attempt)
     vacate(world, attempt.seats, event.at_us)
@@ -145,12 +154,14 @@ def end(world: World, event: events.Ended) -> None:
 
 
 def note_budget(world: World, event: events.BudgetNoted) -> None:
+    """The notice of four fifths of `max_spend` is given once."""
     workload = world.records.workloads[event.workload]
     assert not workload.is_budget_noted
     world.put_workload(replace(workload, is_budget_noted=True))
 
 
 def forget(world: World, event: events.Forgotten) -> None:
+    """Drops records of what is over; the journal still has them."""
     for workload in event.workloads:
         world.forget_workload(workload)
     for reservation in event.reservations:

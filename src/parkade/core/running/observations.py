@@ -1,6 +1,7 @@
 """What an agent saw, as events: started, checkpointed, charged, ended; each judged once.
 
-Nothing follows from an attempt that is not in a report, and a stale generation is ignored.
+Nothing follows from an attempt that is not in a report, nor from a report of another launch than
+the one that is known: of another generation, or ordered on another date.
 """
 
 from msgspec.structs import replace
@@ -15,6 +16,8 @@ from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt
+from parkade.core.workloads.saving import ExitZero, exit_zero_means
+from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Attempt, Workload
 
 SAVED = 85
@@ -33,13 +36,22 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
     for seen in {seen.attempt: seen for seen in command.attempts}.values():
         workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
         attempt = workload.attempt if workload is not None else None
-        if workload is None or attempt is None or attempt.attempt != seen.attempt:
+        if workload is None or attempt is None or not is_of(seen, attempt):
             continue
         pool = world.pool_of(attempt.seats)
         if pool is None or pool.pool != command.pool:
             continue
         found.extend(_observed(world, postings, workload, seen, now_us))
     return tuple(found)
+
+
+def is_of(seen: ObservedAttempt, attempt: Attempt) -> bool:
+    """Whether it was seen of this launch, and not of another one of the same name."""
+    return (
+        seen.attempt == attempt.attempt
+        and seen.generation == attempt.generation
+        and seen.ordered_us in (None, attempt.ordered_us)
+    )
 
 
 def _observed(
@@ -140,11 +152,12 @@ def _ended(
 
 
 def _is_lost(seen: ObservedAttempt) -> bool:
-    """Whether it is unknown how a rank ended: the platform's doing, not the program's."""
+    """Whether it is unknown how a rank ended, by the platform's doing. A program that may have
+    ended what watched over it is not believed to have been lost: that would be free use."""
     assert seen.phase is EnginePhase.RELEASED, "what still runs has no end to judge"
-    return seen.launch_error is None and (
-        not seen.exits or any(exit.code is None and exit.signal is None for exit in seen.exits)
-    )
+    if seen.launch_error is not None or seen.is_keeper_lost:
+        return False
+    return not seen.exits or any(exit.code is None and exit.signal is None for exit in seen.exits)
 
 
 def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
@@ -171,16 +184,16 @@ def _minimum_us(world: World, workload: Workload, *, is_lost: bool) -> int:
 def _judge(
     world: World, workload: Workload, seen: ObservedAttempt, *, is_lost: bool, at_us: int
 ) -> events.Ended:
-    """PREEMPTED is never a failure; 0 means done; 85 means saved, run me again."""
+    """PREEMPTED is never a failure; 0 means done, after our signal saved; 85 means saved, run me
+    again."""
     attempt = workload.attempt
     assert attempt is not None
     cause = attempt.stop.cause if attempt.stop is not None else None
     failures, preemptions = workload.failures, workload.preemptions
-    codes = [exit.code for exit in seen.exits]
-    is_saved = SAVED in codes and all(code in (0, SAVED) for code in codes)
+    is_saved = _is_saved(workload.spec, attempt, seen)
     again = Phase.PLACED if workload.promise is not None else Phase.QUEUED
     phase, why = again, Why.PLACED if again is Phase.PLACED else Why.NEXT_CLEARING
-    if codes and all(code == 0 for code in codes):
+    if _all_zero(seen) and not is_saved:
         phase, why = Phase.SUCCEEDED, Why.SUCCEEDED
     elif cause is Cause.CANCELLED:
         phase, why = Phase.CANCELLED, Why.CANCELLED
@@ -190,7 +203,7 @@ def _judge(
         phase, why = Phase.EXPIRED, Why.MAX_SPEND
     elif cause is not None:
         preemptions += 1
-    elif not is_lost and not (is_saved and attempt.checkpoint_us is not None):
+    elif not is_lost and not is_saved:
         failures += 1
         if failures > workload.spec.retry_failures:
             phase, why = Phase.FAILED, Why.FAILED
@@ -204,8 +217,31 @@ def _judge(
         summary=summary_of(seen),
         failures=failures,
         preemptions=preemptions,
-        not_before_us=_not_before_us(world, workload, cause, at_us),
+        not_before_us=_not_before_us(world, workload, cause, at_us, is_saved=is_saved),
+        is_saved=is_saved,
     )
+
+
+def _all_zero(seen: ObservedAttempt) -> bool:
+    return bool(seen.exits) and all(exit.code == 0 for exit in seen.exits)
+
+
+def _is_saved(spec: Spec, attempt: Attempt, seen: ObservedAttempt) -> bool:
+    """Whether it said that it saved what it had and is to be run again.
+
+    Without a notice: 85 from one rank and 0 or 85 from the rest, with a checkpoint that this
+    attempt reported. During a notice also without one, or 0 from all after our signal, or any end
+    where the checkpoint report is newer than the notice. 0 from all is then saved only after our
+    signal.
+    """
+    codes = [exit.code for exit in seen.exits]
+    says_saved = SAVED in codes and all(code in (0, SAVED) for code in codes)
+    if attempt.stop is None:
+        return says_saved and attempt.checkpoint_us is not None
+    if _all_zero(seen):
+        return seen.is_signalled and exit_zero_means(spec.checkpoint) is ExitZero.SAVED
+    is_reported = (attempt.checkpoint_us or 0) > attempt.stop.noticed_us
+    return says_saved or is_reported
 
 
 def _why_expired(world: World, workload: Workload) -> Why:
@@ -231,17 +267,24 @@ def summary_of(seen: ObservedAttempt) -> str:
     return "; ".join(ends) or "lost"
 
 
-def _not_before_us(world: World, workload: Workload, cause: Cause | None, at_us: int) -> int:
-    """Until when it waits: exponential back-off after repeated early preemption; 0: it does not."""
+def _not_before_us(
+    world: World, workload: Workload, cause: Cause | None, at_us: int, *, is_saved: bool
+) -> int:
+    """Until when it waits: exponential back-off after repeated early preemption, and after an early
+    85 of its own; 0: it does not."""
     attempt = workload.attempt
     assert attempt is not None
-    if cause not in (Cause.OUTBID, Cause.RECLAIMED) or workload.preemptions < 1:
+    if cause is None and is_saved:
+        earlier = max(0, workload.generation - 1 - workload.failures - workload.preemptions)
+    elif cause in (Cause.OUTBID, Cause.RECLAIMED) and workload.preemptions >= 1:
+        earlier = workload.preemptions - 1
+    else:
         return 0
     terms = world.records.markets[workload.market].terms
     ran_us = at_us - (attempt.started_us or attempt.ordered_us)
     if ran_us > QUICK_RUNS * (terms.notice_us + terms.kill_us):
         return 0
-    doublings = min(workload.preemptions - 1, MOST_BACKOFF_DOUBLINGS)
+    doublings = min(earlier, MOST_BACKOFF_DOUBLINGS)
     return at_us + (terms.backoff_us << doublings)
 
 

@@ -1,8 +1,11 @@
 """The chain of digests through the journal: each entry carries that of all before it.
 
 A flipped bit, an edited transfer or an entry that was left out changes every digest after it, so
-one digest kept apart from the journal (`store.head`) vouches for the whole of it. The first entry
-is chained to `GENESIS`. Decision record 9.
+one digest kept apart from the journal (`store.head`) is enough to check the whole of it, by
+computing the chain again from the first entry, which is chained to `GENESIS`. A start computes it
+from the newest snapshot on and reads nothing before that; `control.whole` computes all of it. The
+chain covers the journal alone: statement lines and snapshots are compared with it. Decision
+record 9.
 """
 
 import hashlib

@@ -289,7 +289,7 @@ class ReportReachability(Command, frozen=True, kw_only=True):
 
 
 class RunClearing(Command, frozen=True, kw_only=True):
-    """Time for a market's pass."""
+    """Time for a market's clearing."""
 
     market: str
 

@@ -18,9 +18,10 @@ from parkade.core.reservations.reservation import (
     Reservation,
     ReservationState,
 )
+from parkade.core.state.lines import Leaving, Repriced, Waiting, Won
 from parkade.core.state.people import Grant, Org, Token, User
 from parkade.core.workloads.life import Cause, Phase
-from parkade.core.workloads.workload import Attempt, Promise, Rate, Stop, Workload
+from parkade.core.workloads.workload import Attempt, Stop, Workload
 
 EVENT_VERSION = 2
 
@@ -300,65 +301,6 @@ class ReachabilityChanged(Event, frozen=True, kw_only=True):
     is_reachable: bool
 
 
-class WorkloadDemand(msgspec.Struct, frozen=True, kw_only=True, tag="workload", tag_field="kind"):
-    """A workload in a clearing."""
-
-    workload: str
-
-
-class ClaimDemand(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="kind"):
-    """A claim in a clearing."""
-
-    claim: str
-
-
-Demand = WorkloadDemand | ClaimDemand
-"""What takes part in a clearing."""
-
-
-def name_of(demand: Demand) -> str:
-    """The id of the workload or claim."""
-    match demand:
-        case WorkloadDemand(workload=name) | ClaimDemand(claim=name):
-            return name
-
-
-class Won(msgspec.Struct, frozen=True, kw_only=True):
-    """A demand got seats in a clearing, at the rate that begins with it."""
-
-    demand: Demand
-    promise: Promise
-    price_set_by: str | None
-
-
-class Leaving(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt was given notice (or a promise withdrawn: `stop` None)."""
-
-    demand: Demand
-    stop: Stop | None
-    phase: Phase
-    why: str
-    price_to_win_micros: int | None
-
-
-class Repriced(msgspec.Struct, frozen=True, kw_only=True):
-    """A holder of seats pays another rate from now on."""
-
-    workload: str
-    rate: Rate
-    price_set_by: str | None
-
-
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a demand without seats waits; only where it changed. `is_short`: a reservation's own
-    demand finds no room because nodes failed; its owner is credited for the time."""
-
-    demand: Demand
-    why: str
-    price_to_win_micros: int | None
-    is_short: bool
-
-
 class Cleared(Event, frozen=True, kw_only=True):
     """One clearing: everything that changed, and nothing that did not."""
 
@@ -402,7 +344,8 @@ class Broken(Event, frozen=True, kw_only=True):
 class Ended(Event, frozen=True, kw_only=True):
     """The seats were seen free. `phase` is what the workload becomes, `summary` how it exited.
 
-    `failures` and `preemptions` are the counts after it.
+    `failures` and `preemptions` are the counts after it. `is_saved`: it said that it saved what it
+    had and is to be run again; False in journals that did not say.
     """
 
     workload: str
@@ -414,6 +357,7 @@ class Ended(Event, frozen=True, kw_only=True):
     failures: int
     preemptions: int
     not_before_us: int
+    is_saved: bool = False
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):

@@ -10,12 +10,14 @@ from parkade.core.workloads.workload import Attempt, Workload
 
 
 def live_attempt(workload: Workload, attempt: str) -> Attempt:
+    """The workload's attempt; asserts that it is the one named."""
     found = workload.attempt
     assert found is not None and found.attempt == attempt
     return found
 
 
 def step(world: World, before: Workload, after: Workload) -> None:
+    """Stores a workload in its next phase; asserts that the table of phases has the step."""
     assert is_allowed(before.phase, after.phase), (
         f"{before.workload}: {before.phase} > {after.phase}"
     )
@@ -23,6 +25,7 @@ def step(world: World, before: Workload, after: Workload) -> None:
 
 
 def occupy(world: World, org: str, seats: tuple[Seat, ...]) -> None:
+    """The org becomes the last that sat on these nodes."""
     for seat in seats:
         put_node(world, seat.node, last_org=org)
 
@@ -48,19 +51,23 @@ def note_wait(world: World, reservation: str, promised_us: int, busy: int, at_us
 
 
 def vacate(world: World, seats: tuple[Seat, ...], at_us: int) -> None:
+    """Turnaround for the next org counts from this instant on these nodes."""
     for seat in seats:
         put_node(world, seat.node, vacated_us=at_us)
 
 
 def count(world: World, kind: str) -> None:
+    """One more of a kind: the next id follows from the count."""
     assert kind in ("workload", "claim", "reservation")
     world.records.counters[kind] = world.records.counters.get(kind, 0) + 1
 
 
 def put_node(world: World, node: str, **changes: object) -> None:
+    """Stores a node with these fields changed; its promises are looked at again."""
     world.records.nodes[node] = replace(world.records.nodes[node], **changes)
     world.wake_promises(node)
 
 
 def put_market(world: World, market: str, **changes: object) -> None:
+    """Stores a market with these fields changed."""
     world.records.markets[market] = replace(world.records.markets[market], **changes)

@@ -1,8 +1,26 @@
-"""What an engine sees of an attempt: dated facts, parsed at the door."""
+"""What an engine sees of an attempt: dated facts, parsed at the door.
+
+The limits hold where a report is decoded: an agent's word is kept for ever, so it is bounded.
+"""
 
 import enum
+from typing import Annotated
 
 import msgspec
+
+from parkade.core.units import bounds
+from parkade.core.units.names import NAME
+
+MOST_WORDS = 2_000
+"""Characters of a reason; an engine cuts longer ones off."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Instant = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+"""Microseconds since 1970; one in the future is taken for now."""
+RankNumber = Annotated[int, msgspec.Meta(ge=0, lt=bounds.NODES.most)]
+ExitCode = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
+Words = Annotated[str, msgspec.Meta(max_length=MOST_WORDS)]
+AttemptName = Annotated[str, msgspec.Meta(max_length=NAME.longest)]
 
 
 class EnginePhase(enum.StrEnum):
@@ -19,16 +37,16 @@ class RankExit(msgspec.Struct, frozen=True, kw_only=True):
     Both None: it never started (`detail` of the attempt says why).
     """
 
-    rank: int
-    code: int | None
-    signal: int | None
+    rank: RankNumber
+    code: ExitCode | None
+    signal: ExitCode | None
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A checkpoint that the program reported as finished."""
 
-    step: int
-    at_us: int
+    step: Count
+    at_us: Instant
 
 
 class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,15 +55,27 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     `started_us` is when the first process ran, `released_us` when the last one was gone and the
     seats were free. `launch_error` is set where it could not be started at all. `engine_state` is
     the engine's own word, verbatim.
+
+    `ordered_us` is that of the desired attempt it was launched from, None where the engine has not
+    kept it: two attempts of one name and another `ordered_us` are not the same (a backup that was
+    put back gives names again).
+
+    `is_signalled`: during a notice, a signal or save command of ours reached it before all its
+    ranks had ended. `is_keeper_lost`: what watched over it was gone while its machine stayed up,
+    and the workload itself may have done that, so that how it ended is not known. Both are false
+    where an engine of before these fields says nothing.
     """
 
-    attempt: str
-    generation: int
+    attempt: AttemptName
+    generation: Count
     phase: EnginePhase
-    started_us: int | None
-    released_us: int | None
-    exits: tuple[RankExit, ...]
+    started_us: Instant | None
+    released_us: Instant | None
+    exits: Annotated[tuple[RankExit, ...], msgspec.Meta(max_length=bounds.NODES.most)]
     checkpoint: Checkpoint | None
     devices: tuple[tuple[str, tuple[int, ...]], ...]
-    launch_error: str | None
-    engine_state: str
+    launch_error: Words | None
+    engine_state: Words
+    ordered_us: Instant | None = None
+    is_signalled: bool = False
+    is_keeper_lost: bool = False

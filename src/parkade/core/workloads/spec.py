@@ -8,6 +8,8 @@ import enum
 
 import msgspec
 
+from parkade.core.workloads.saving import CheckpointTerms
+
 
 class Interconnect(enum.StrEnum):
     """Whether a gang stays in one fabric."""
@@ -32,16 +34,6 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"reservation/{self.reservation}" if self.reservation else self.kind.value
-
-
-class CheckpointTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """How a program is asked to save when it must leave."""
-
-    signal: str
-    """Sent at the notice, such as `SIGUSR1`."""
-
-    needs_us: int
-    """How long it needs to save; at most the market's notice."""
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +73,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """The most that all its attempts cost together; None: no bound of its own."""
 
     checkpoint: CheckpointTerms | None
-    """None: it gets no signal of its own at a notice."""
+    """How it is asked to save at a notice; None: as with the signal `auto`."""
 
     priority: int
     """Orders the workloads of one reservation, the greatest first."""

@@ -191,8 +191,3 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     pool: str | None = None
     """Of its latest attempt; None before the first."""
-
-    @property
-    def gpus(self) -> int:
-        """GPUs of all nodes together."""
-        return self.spec.nodes * self.spec.gpus

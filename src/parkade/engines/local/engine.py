@@ -1,8 +1,9 @@
 """The engine of processes on this machine, and the reference for all others.
 
-Its nodes are slots with a number of devices. It decides which devices an attempt gets, makes the
-attempt's folder, and starts a keeper in it; everything later is read from that folder, so any
-number of engine objects, one after another, see the same. It never signals what it did not start.
+Its nodes are parts of this machine with devices of their own (`devices`), or all of it. It decides
+which devices an attempt gets, makes the attempt's folder, and starts a keeper in it; everything
+later is read from that folder, so any number of engine objects, one after another, see the same. It
+never signals what it did not start.
 """
 
 import asyncio
@@ -19,11 +20,13 @@ from parkade.engines.local import (
     keepers,
     output,
     processes,
+    programs,
     records,
     seats,
     spawn,
 )
 from parkade.engines.local import validation as rules
+from parkade.engines.local.devices import Machine
 from parkade.engines.local.escalation import merge
 from parkade.engines.local.folders import Folders
 from parkade.engines.local.gang import number_of
@@ -35,6 +38,7 @@ from parkade.ports import (
     Conflict,
     DesiredAttempt,
     InvalidSpec,
+    LogRequest,
     NodeShape,
     Observation,
     Phase,
@@ -58,11 +62,19 @@ class LocalEngine:
     """
 
     def __init__(
-        self, *, pool: str, data: Path, nodes: tuple[NodeShape, ...], clock: Clock
+        self,
+        *,
+        pool: str,
+        data: Path,
+        nodes: tuple[NodeShape, ...],
+        clock: Clock,
+        machine: Machine,
     ) -> None:
         self.pool = pool
         self.nodes = nodes
         self.clock = clock
+        self.machine = machine
+        self._carved: dict[str, tuple[int, ...]] | None = None
         self.folders = Folders(data)
         self.view = View(self.folders)
         self.changes = self.folders.data / records.CHANGES
@@ -87,7 +99,7 @@ class LocalEngine:
     def render(self, attempt: DesiredAttempt) -> str:
         """Command, folders, and each rank's environment; devices and port as if all were free."""
         self.validate(attempt)
-        launch = self._plan(attempt, live=[])
+        launch = self._plan(attempt, live=[], carved=self.machine.nominal(self.nodes))
         home = self.folders.home(attempt)
         lines = [
             f"# engine local: {NOTES}",
@@ -141,7 +153,7 @@ class LocalEngine:
         if folder is None or self.view.is_released(folder):
             return
         path = folder / records.ORDER
-        old = _read_order(path)
+        old = records.read_order(folder)
         merged = merge(old, order)
         if merged != old:
             records.write(path, merged)
@@ -149,14 +161,15 @@ class LocalEngine:
             processes.send(state.keeper_pid, state.keeper_start_ticks, number_of("SIGUSR1"))
 
     async def signal(self, attempt: str, name: str) -> None:
-        """To each rank's program; what has ended hears nothing."""
+        """To each rank's trainers; what has ended hears nothing."""
         folder = self._known(attempt)
         if name not in signal.Signals.__members__:
             raise InvalidSpec(f"signal: {name!r} is no signal")
         state = records.read_state(folder)
         for rank in state.ranks if state is not None else ():
-            if not rank.has_ended:
-                processes.send_program(rank.pid, rank.start_ticks, number_of(name))
+            if not rank.has_ended and processes.is_alive(rank.pid, rank.start_ticks):
+                for trainer in programs.trainers(rank.pid, (number_of(name),)):
+                    processes.send(trainer.pid, trainer.start_ticks, number_of(name))
 
     async def adopt(self) -> Sequence[str]:
         """Takes up what the folder knows; keepers that were lost are replaced first."""
@@ -167,16 +180,18 @@ class LocalEngine:
         """Drops a released attempt from observations; raises Conflict while it runs."""
         await asyncio.to_thread(self._forget, attempt)
 
-    async def logs(
-        self, attempt: str, rank: int, *, offset: int, follow: bool
-    ) -> AsyncIterator[bytes]:
+    async def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
         """Raises InvalidSpec for an unknown attempt or rank. Bytes already dropped are skipped."""
+        attempt, rank, offset = request.attempt, request.rank, request.offset
         folder = self.folders.find_ended(attempt) or self._known(attempt)
         launch = records.read_launch(folder)
-        if launch is not None and not 0 <= rank < len(launch.attempt.ranks):
-            raise InvalidSpec(f"rank: attempt {attempt} has no rank {rank}")
+        if launch is not None:
+            if not _is_meant(launch, request):
+                raise InvalidSpec(f"attempt: {attempt} is known here, but as another launch")
+            if not 0 <= rank < len(launch.attempt.ranks):
+                raise InvalidSpec(f"rank: attempt {attempt} has no rank {rank}")
         while True:
-            is_over = not follow or self.view.is_released(folder)
+            is_over = not request.follow or self.view.is_released(folder)
             while True:
                 begin, content = await asyncio.to_thread(output.read, folder, rank, offset)
                 if not content:
@@ -215,23 +230,37 @@ class LocalEngine:
     def _make_known(self, attempt: DesiredAttempt) -> Path:
         with self.folders.lock():
             if self.folders.find_ended(attempt.attempt) is not None:
-                raise Conflict(f"attempt {attempt.attempt} ended here and was forgotten")
+                raise Conflict(
+                    f"attempt {attempt.attempt} ended here before; where the server's data was put "
+                    f"back from a backup, its names are given again: submit it anew"
+                )
             folder = self.folders.find(attempt.attempt)
             if folder is None:
-                return self.folders.add(self._plan(attempt, live=self.view.live()))
+                live = self.view.live()
+                carved = self._carve(live)
+                return self.folders.add(self._plan(attempt, live=live, carved=carved))
             known = records.read_launch(folder)
             if known is None:
                 raise Conflict(f"attempt {attempt.attempt} is known, but {folder} is unreadable")
             _check_same(known.attempt, attempt)
             return folder
 
-    def _plan(self, attempt: DesiredAttempt, *, live: list[Launch]) -> Launch:
+    def _carve(self, live: list[Launch]) -> dict[str, tuple[int, ...]]:
+        """The devices of each node, once for an engine: another one is made where nodes change."""
+        if self._carved is None:
+            held = seats.held_devices(live)
+            self._carved = self.machine.assign(self.folders.data, self.pool, self.nodes, held)
+        return self._carved
+
+    def _plan(
+        self, attempt: DesiredAttempt, *, live: list[Launch], carved: dict[str, tuple[int, ...]]
+    ) -> Launch:
         account, is_other_user = accounts.resolve(attempt.unix_user)
         own_path = os.environ.get("PATH", STANDARD_PATH)
         return Launch(
             version=records.VERSION,
             attempt=msgspec.structs.replace(attempt, stop=None),
-            devices=seats.choose_devices(attempt, self.nodes, live),
+            devices=seats.choose_devices(attempt, carved, live),
             master_port=seats.choose_port(attempt.attempt, live),
             account=account,
             is_other_user=is_other_user,
@@ -254,15 +283,17 @@ class LocalEngine:
 
 
 def _check_same(known: DesiredAttempt, wanted: DesiredAttempt) -> None:
-    for key in ("attempt", "workload", "org", "generation", "ranks"):
+    for key in ("attempt", "workload", "org", "generation", "ranks", "ordered_us"):
         was, now = getattr(known, key), getattr(wanted, key)
+        if key == "ordered_us" and was is None:
+            # Launched by a version that did not keep it.
+            continue
         if was != now:
             raise Conflict(f"attempt {wanted.attempt} is known with {key} {was!r}, not {now!r}")
 
 
-def _read_order(path: Path) -> Stop | None:
-    content = records.read_bounded(path)
-    try:
-        return None if content is None else msgspec.json.decode(content, type=Stop)
-    except msgspec.DecodeError:
-        return None
+def _is_meant(launch: Launch, request: LogRequest) -> bool:
+    """Whether a reader of this org, who knows it since that date, may mean this launch."""
+    ordered_us, since_us = launch.attempt.ordered_us, request.since_us
+    is_too_old = ordered_us is not None and since_us is not None and ordered_us < since_us
+    return request.org in (None, launch.attempt.org) and not is_too_old

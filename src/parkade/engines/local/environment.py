@@ -46,6 +46,8 @@ def rank_variables(launch: Launch, folder: Path, rank: int) -> dict[str, str]:
         "PARKADE_NOTICE_FILE": str(folder / records.NOTICE),
         "MASTER_ADDR": LOOPBACK,
         "MASTER_PORT": str(launch.master_port),
+        # The indexes are NVML's; without this CUDA counts the fastest GPU first.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(str(index) for index in launch.devices[rank]),
     }
 

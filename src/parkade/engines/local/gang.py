@@ -2,7 +2,8 @@
 
 As parent the keeper is their subreaper, so 'no child left' means that nothing is left, wherever a
 process moved. Adopted processes are other people's children: they are known by pid and start time,
-by their ancestors, and by what their environment says.
+by their ancestors, among which the lost keeper's guard is, by the session that a rank began, and by
+what their environment says.
 """
 
 import os
@@ -10,19 +11,26 @@ import signal
 
 import msgspec
 
-from parkade.engines.local import processes
+from parkade.engines.local import processes, programs
 from parkade.engines.local.processes import Process
-from parkade.engines.local.records import RankState
+from parkade.engines.local.programs import Program
+from parkade.engines.local.records import Guard, RankState, Signalled
 
 
 class Gang:
     """Ranks in order, and all that descends from them."""
 
     def __init__(
-        self, ranks: tuple[RankState, ...], *, marks: tuple[bytes, ...], is_parent: bool
+        self,
+        ranks: tuple[RankState, ...],
+        *,
+        marks: tuple[bytes, ...],
+        guards: tuple[Guard, ...],
+        is_parent: bool,
     ) -> None:
         self.ranks = ranks
         self.marks = marks
+        self.guards = guards
         self.is_parent = is_parent
         self.has_children = is_parent
 
@@ -50,10 +58,48 @@ class Gang:
             return not self.has_children
         return self.all_ended() and not self._members()
 
-    def program(self, number: int) -> None:
-        """A signal to each rank's program."""
-        for rank in self._living():
-            processes.send_program(rank.pid, rank.start_ticks, number)
+    def unsignalled(
+        self, numbers: tuple[int, ...], signalled: tuple[Signalled, ...]
+    ) -> tuple[Signalled, ...]:
+        """The trainers that listen to one of the signals and were not signalled yet, each with the
+        first that it listens to."""
+        known = {(one.pid, one.start_ticks) for one in signalled}
+        found = []
+        for index, rank in enumerate(self.ranks):
+            if rank.has_ended or not numbers:
+                continue
+            for trainer in programs.trainers(rank.pid, numbers):
+                heard = [number for number in numbers if trainer.listens_to(number)]
+                if heard and (trainer.pid, trainer.start_ticks) not in known:
+                    found.append(_signalled(index, trainer, heard[0]))
+        return tuple(found)
+
+    def unterminated(
+        self, signalled: tuple[Signalled, ...]
+    ) -> tuple[tuple[Signalled, ...], list[Process]]:
+        """What gets TERM at the deadline: trainers that save or could, and, where a rank has none,
+        every process. Cost: a look at all processes of the machine.
+
+        A trainer that had TERM gets no other one, and while one lives, nothing else of its rank
+        gets any: neither its data loaders nor its launcher, which would pass it on.
+        """
+        among = processes.everyone()
+        left = self._members(among)
+        trainers: list[Signalled] = []
+        others: list[Process] = []
+        unsignalled = self.unsignalled((signal.SIGTERM,), signalled)
+        for index, rank in enumerate(self.ranks):
+            saving = [it for it in signalled if it.rank == index and is_living(it)]
+            able = [it for it in unsignalled if it.rank == index]
+            trainers += [it for it in saving if it.number != signal.SIGTERM]
+            trainers += able
+            own = _tree(rank, among)
+            left = {pid: process for pid, process in left.items() if pid not in own}
+            if not saving and not able:
+                others += own.values()
+        if not any(it.pid in left and is_living(it) for it in signalled):
+            others += left.values()
+        return tuple(trainers), others
 
     def everyone(self, number: int) -> None:
         """A signal to the process groups of living ranks, and to each other process left."""
@@ -77,20 +123,35 @@ class Gang:
             except OSError:
                 pass
 
-    def _members(self) -> dict[int, Process]:
-        among = processes.everyone()
+    def _members(self, among: dict[int, Process] | None = None) -> dict[int, Process]:
+        among = processes.everyone() if among is None else among
         me = os.getpid()
-        roots = [me] if self.is_parent else [rank.pid for rank in self._living()]
-        found = processes.descendants(roots, among)
-        if not self.is_parent:
+        if self.is_parent:
+            found = processes.descendants([me], among)
+        else:
+            guards = [it.pid for it in self.guards if processes.is_alive(it.pid, it.start_ticks)]
+            roots = [*(rank.pid for rank in self._living()), *guards]
+            found = processes.descendants(roots, among)
             found |= processes.marked(self.marks, among)
+            found |= self._in_sessions(among)
             found |= processes.descendants(found, among)
-            found.pop(me, None)
+            for pid in (me, *guards):
+                found.pop(pid, None)
         return {
             pid: process
             for pid, process in found.items()
             if process.state not in processes.DEAD_STATES
         }
+
+    def _in_sessions(self, among: dict[int, Process]) -> dict[int, Process]:
+        """What is in the session that a rank began. Its number is not given out again while the
+        session has a member, so a process of another start time by that pid means another one."""
+        sessions = {
+            rank.pid
+            for rank in self.ranks
+            if rank.pid not in among or among[rank.pid].start_ticks == rank.start_ticks
+        }
+        return {pid: it for pid, it in among.items() if pid and it.session in sessions - {0}}
 
     def _reap_children(self) -> None:
         while True:
@@ -105,6 +166,22 @@ class Gang:
                 _ended(rank, status) if rank.pid == pid and not rank.has_ended else rank
                 for rank in self.ranks
             )
+
+
+def is_living(one: Signalled) -> bool:
+    """Whether a trainer that was signalled still lives."""
+    return processes.is_alive(one.pid, one.start_ticks)
+
+
+def _signalled(rank: int, trainer: Program, number: int) -> Signalled:
+    return Signalled(rank=rank, pid=trainer.pid, start_ticks=trainer.start_ticks, number=number)
+
+
+def _tree(rank: RankState, among: dict[int, Process]) -> dict[int, Process]:
+    """A living rank's main process and all below it."""
+    if rank.has_ended or rank.pid not in among:
+        return {}
+    return {rank.pid: among[rank.pid]} | processes.descendants([rank.pid], among)
 
 
 def _ended(rank: RankState, status: int) -> RankState:

@@ -4,6 +4,9 @@
 anything, holds a record lock in the folder for its life so that there is never a second one, and
 ends when no process of the attempt is left. It opens no connection: orders are a file, so is
 its state. If it is killed, the next one adopts the ranks; only their exit codes are lost.
+
+It runs under a *guard*, a process that only waits. What loses its keeper becomes the guard's child,
+wherever it moved and whatever its environment says, and so the next keeper finds it.
 """
 
 import fcntl
@@ -13,16 +16,19 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
 from parkade.engines.local import environment, output, processes, records, report, spawn
 from parkade.engines.local.escalation import Escalation, merge
-from parkade.engines.local.gang import Gang, number_of
-from parkade.engines.local.records import Launch, RankState, State
+from parkade.engines.local.gang import Gang, is_living, number_of
+from parkade.engines.local.records import Guard, Launch, RankState, Signalled, State
 from parkade.ports import Phase, Stop
 
 ORDER_POLL_US = 100_000
+ASK_AGAIN_US = 200_000
+TERM_AGAIN_US = 500_000
 KILL_AGAIN_US = 50_000
 GANG_GRACE_US = 5_000_000
 REMAINS_GRACE_US = 5_000_000
@@ -44,7 +50,7 @@ def wall_us() -> int:
 class Keeper:
     """One attempt's life, a turn at a time."""
 
-    def __init__(self, folder: Path, launch: Launch, wake: int) -> None:
+    def __init__(self, folder: Path, launch: Launch, wake: int, guard: Guard) -> None:
         self.folder = folder
         self.launch = launch
         self.wake = wake
@@ -56,18 +62,27 @@ class Keeper:
         self.order_seen: tuple[int, int] | None = None
         self.look_at_us = 0
         self.kill_again_us = 0
+        self.ask_again_us = 0
+        self.term_again_us = 0
+        self.termed: set[tuple[int, int]] = set()
         self.is_unwritten = False
         me = processes.look(os.getpid())
         assert me is not None
         old = _last_state(folder, launch)
+        first = old if old is not None else records.nothing_yet(launch)
+        guards = (*first.guards, guard)
         self.gang = Gang(
-            old.ranks if old is not None else (),
+            first.ranks,
             marks=environment.marks(launch, folder),
+            guards=guards,
             is_parent=old is None,
         )
-        first = old if old is not None else records.nothing_yet(launch)
         self.state = msgspec.structs.replace(
-            first, keeper_pid=me.pid, keeper_start_ticks=me.start_ticks
+            first,
+            keeper_pid=me.pid,
+            keeper_start_ticks=me.start_ticks,
+            is_keeper_lost=old is not None,
+            guards=guards,
         )
 
     def run(self) -> None:
@@ -201,11 +216,39 @@ class Keeper:
             records.write(self.folder / records.NOTICE, notice, owner=owner)
         except OSError as error:
             sys.stderr.write(f"notice not written: {error.strerror}\n")
-        name = self.launch.attempt.checkpoint_signal
-        if not self.state.is_noticed and name is not None:
-            self.gang.program(number_of(name))
+        is_first = not self.state.is_noticed
         self.state = msgspec.structs.replace(self.state, is_noticed=True)
         self._write_state(f"noticed: {order.cause}")
+        command = self.launch.attempt.save.command
+        if is_first and command is not None:
+            self._run_beside(command)
+
+    def _run_beside(self, command: str) -> None:
+        """The workload's own save command, once for each rank that lives."""
+        for index, rank in enumerate(self.gang.ranks):
+            if not rank.has_ended:
+                spawn.run_beside(self.launch, self.folder, index, command)
+                self.gang.has_children = True
+                self.state = msgspec.structs.replace(self.state, is_signalled=True)
+
+    def _ask(self) -> None:
+        """Signals the trainers that listen by now. What is sent is on record before it is sent, so
+        that no later keeper sends it again."""
+        numbers = tuple(number_of(name) for name in self.launch.attempt.save.signals)
+        new = self.gang.unsignalled(numbers, self.state.signalled)
+        if new:
+            self._signal(new, self.state.engine_state)
+
+    def _signal(self, new: tuple[Signalled, ...], engine_state: str) -> None:
+        before = self.state
+        again = {(one.pid, one.start_ticks) for one in new}
+        kept = tuple(one for one in before.signalled if (one.pid, one.start_ticks) not in again)
+        self.state = msgspec.structs.replace(before, signalled=(*kept, *new), is_signalled=True)
+        self._write_state(engine_state)
+        sent = [processes.send(one.pid, one.start_ticks, one.number) for one in new]
+        if not any(sent):
+            self.state = msgspec.structs.replace(self.state, is_signalled=before.is_signalled)
+            self._write_state(engine_state)
 
     def _see_ends(self, now_us: int) -> None:
         """A gang stops whole; what remains after its ranks is ended; nothing left is release."""
@@ -214,20 +257,43 @@ class Keeper:
         if self.gang.all_ended():
             if self.gang.is_gone():
                 self._release()
-            else:
+            elif self.order is None or not any(is_living(one) for one in self.state.signalled):
+                # A trainer that outlives its rank while it saves has until the deadline.
                 self.escalation.bring_forward(term_at_us=now_us, kill_us=now_us + REMAINS_GRACE_US)
 
     def _carry_out(self, now_us: int) -> None:
         if self.state.phase is Phase.RELEASED:
             return
-        if self.escalation.is_term_due(now_us):
-            self.escalation.is_termed = True
-            self.gang.everyone(signal.SIGTERM)
-            self._write_state("terminating")
+        if self.escalation.is_term_due(now_us) or self.escalation.is_termed:
+            self._terminate(now_us)
+        elif self.order is not None and now_us >= self.ask_again_us:
+            self.ask_again_us = now_us + ASK_AGAIN_US
+            self._ask()
         if self.escalation.is_kill_due(now_us) and now_us >= self.kill_again_us:
             self.kill_again_us = now_us + KILL_AGAIN_US
             self.look_at_us = min(self.look_at_us, self.kill_again_us)
             self.gang.everyone(signal.SIGKILL)
+
+    def _terminate(self, now_us: int) -> None:
+        """TERM to those that had none, and until KILL to those that come after."""
+        if now_us < self.term_again_us:
+            return
+        self.term_again_us = now_us + TERM_AGAIN_US
+        is_first, self.escalation.is_termed = not self.escalation.is_termed, True
+        if is_first and self.order is not None:
+            self._ask()
+        trainers, others = self.gang.unterminated(self.state.signalled)
+        if trainers:
+            termed = (msgspec.structs.replace(one, number=signal.SIGTERM) for one in trainers)
+            self._signal(tuple(termed), "terminating")
+        fresh = [one for one in others if (one.pid, one.start_ticks) not in self.termed]
+        for process in fresh:
+            self.termed.add((process.pid, process.start_ticks))
+            processes.send(process.pid, process.start_ticks, signal.SIGTERM)
+        if fresh and self.order is not None and not self.gang.all_ended():
+            self.state = msgspec.structs.replace(self.state, is_signalled=True)
+        if is_first:
+            self._write_state("terminating")
 
     def _is_broken(self) -> bool:
         """Whether a rank failed without a stop order."""
@@ -295,15 +361,34 @@ def _never_started() -> RankState:
     return RankState(pid=0, start_ticks=0, has_ended=True, code=None, signal=None)
 
 
-def _detach() -> int:
-    """Goes on in a process of its own session; the first one waits for the answer and leaves."""
+def _detach() -> tuple[int, Guard]:
+    """Goes on in a process of its own session under a guard; the first one waits for the answer and
+    leaves."""
     answer, give_answer = os.pipe()
     if os.fork() != 0:
         os.close(give_answer)
         os._exit(0 if os.read(answer, 1) else 1)
     os.close(answer)
     os.setsid()
-    return give_answer
+    guard = processes.look(os.getpid())
+    assert guard is not None
+    processes.become_subreaper()
+    if os.fork() != 0:
+        os.close(give_answer)
+        _guard()
+    os.setsid()
+    return give_answer, Guard(pid=guard.pid, start_ticks=guard.start_ticks)
+
+
+def _guard() -> NoReturn:
+    """Waits until nothing is left, whatever it is sent but KILL."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            os._exit(0)
 
 
 def _lock(folder: Path) -> bool:
@@ -332,7 +417,7 @@ def _wake_by_signals() -> int:
 def main() -> None:
     """Keeps the attempt in the folder named by the one argument."""
     folder = Path(sys.argv[1])
-    give_answer = _detach()
+    give_answer, guard = _detach()
     os.umask(0o077)
     is_held = _lock(folder)
     wake = _wake_by_signals()
@@ -346,7 +431,7 @@ def main() -> None:
         return
     if old is not None and old.phase is Phase.RELEASED:
         return
-    Keeper(folder, launch, wake).run()
+    Keeper(folder, launch, wake, guard).run()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import msgspec
 PR_SET_CHILD_SUBREAPER = 36
 PROC = Path("/proc")
 DEAD_STATES = ("Z", "X")
-SHELLS = ("bash", "sh", "dash")
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,32 +135,16 @@ def send(pid: int, start_ticks: int, number: int) -> bool:
     return True
 
 
-def send_program(pid: int, start_ticks: int, number: int) -> None:
-    """Signals the main process, or what it runs where it is a shell that does not catch it.
-
-    A shell without a trap would die of SIGUSR1 and leave its program behind, unsaved.
-    """
-    process = look(pid)
-    if process is None or process.start_ticks != start_ticks:
-        return
-    if process.name not in SHELLS or catches(pid, number):
-        send(pid, start_ticks, number)
-        return
-    for child in everyone().values():
-        if child.parent == pid:
-            send_program(child.pid, child.start_ticks, number)
-
-
-def catches(pid: int, number: int) -> bool:
-    """Whether the process has a handler for the signal."""
+def caught(pid: int) -> int:
+    """The signals that the process has a handler for, as a mask; 0 where it is gone."""
     try:
         lines = (PROC / str(pid) / "status").read_text(errors="replace").splitlines()
     except OSError:
-        return False
+        return 0
     for line in lines:
         if line.startswith("SigCgt:"):
-            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
-    return False
+            return int(line.split()[1], 16)
+    return 0
 
 
 def become_subreaper() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.ports import Checkpoint, DesiredAttempt, Phase
+from parkade.ports import Checkpoint, DesiredAttempt, Phase, Stop
 
 LAUNCH = "launch.json"
 ORDER = "order.json"
@@ -64,10 +64,29 @@ class RankState(msgspec.Struct, frozen=True, kw_only=True):
     signal: int | None
 
 
+class Signalled(msgspec.Struct, frozen=True, kw_only=True):
+    """A trainer process that was sent a signal of ours; it gets none twice."""
+
+    rank: int
+    pid: int
+    start_ticks: int
+    number: int
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that only waits: what loses its keeper becomes its child."""
+
+    pid: int
+    start_ticks: int
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What the keeper knows; `ranks` is empty until every rank stands ready to run.
 
-    `is_noticed` says that the notice was given, so that the next keeper does not repeat the signal.
+    `is_noticed` says that the notice was given, and `signalled` to which trainers a signal went, so
+    that the next keeper repeats neither. `is_signalled`: a signal or command of ours reached a rank
+    during the notice. `is_keeper_lost`: another keeper had to take over. `guards` are of all its
+    keepers, in order.
     """
 
     version: int
@@ -84,6 +103,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     launch_error: str | None
     engine_state: str
     written_us: int
+    signalled: tuple[Signalled, ...] = ()
+    is_signalled: bool = False
+    is_keeper_lost: bool = False
+    guards: tuple[Guard, ...] = ()
 
 
 def nothing_yet(launch: Launch) -> State:
@@ -152,6 +175,15 @@ def read_state(folder: Path) -> State | None:
     content = read_bounded(folder / STATE)
     try:
         return None if content is None else msgspec.json.decode(content, type=State)
+    except msgspec.DecodeError:
+        return None
+
+
+def read_order(folder: Path) -> Stop | None:
+    """The order given last, or None where there is none that can be read."""
+    content = read_bounded(folder / ORDER)
+    try:
+        return None if content is None else msgspec.json.decode(content, type=Stop)
     except msgspec.DecodeError:
         return None
 

@@ -6,10 +6,10 @@ Pure but for probing whether a port is in use.
 import errno
 import socket
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from parkade.engines.local.records import Launch
-from parkade.ports import DesiredAttempt, NodeShape, Transient
+from parkade.ports import DesiredAttempt, Transient
 
 FIRST_PORT = 20_000
 PORTS = 12_000
@@ -17,17 +17,16 @@ PORTS = 12_000
 
 
 def choose_devices(
-    attempt: DesiredAttempt, nodes: Sequence[NodeShape], live: Iterable[Launch]
+    attempt: DesiredAttempt, carved: Mapping[str, Sequence[int]], live: Iterable[Launch]
 ) -> tuple[tuple[int, ...], ...]:
-    """For each rank the lowest free device indexes of its node.
+    """For each rank the first free device indexes of its node; `carved` are those of each node.
 
     Raises Transient while others still hold what it needs.
     """
-    free = {shape.node: list(range(shape.gpus)) for shape in nodes}
-    for other in live:
-        for rank, devices in zip(other.attempt.ranks, other.devices, strict=True):
-            left = free.get(rank.node, [])
-            free[rank.node] = [index for index in left if index not in devices]
+    held = held_devices(live)
+    free = {
+        node: [index for index in devices if index not in held] for node, devices in carved.items()
+    }
     chosen = []
     for rank in attempt.ranks:
         left = free.get(rank.node, [])
@@ -39,6 +38,11 @@ def choose_devices(
         chosen.append(tuple(left[: rank.gpus]))
         free[rank.node] = left[rank.gpus :]
     return tuple(chosen)
+
+
+def held_devices(live: Iterable[Launch]) -> set[int]:
+    """All that live attempts hold, also on nodes that are no more."""
+    return {index for one in live for devices in one.devices for index in devices}
 
 
 def choose_port(attempt: str, live: Iterable[Launch]) -> int:

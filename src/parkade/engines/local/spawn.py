@@ -80,6 +80,22 @@ class StartingGang:
             os.kill(rank.pid, signal.SIGKILL)
 
 
+def run_beside(launch: Launch, folder: Path, index: int, command: str) -> None:
+    """Runs another command in a rank's place: its user, folder, environment and output."""
+    if os.fork() != 0:
+        return
+    try:
+        os.setsid()
+        _reset_signals()
+        _take_output(folder, index)
+        _take_rights(launch)
+        os.execve(SHELL, [SHELL, "-c", command], _prepare(launch, folder, index))
+    except (OSError, environment.BadEnvFile, ValueError) as error:
+        os.write(2, f"save command not run: {type(error).__name__}\n".encode())
+    finally:
+        os._exit(127)
+
+
 def _become(launch: Launch, folder: Path, index: int, *, gate: int, report: int) -> NoReturn:
     """The life of the forked child up to its command; never returns."""
     try:

@@ -25,7 +25,10 @@ def validate(attempt: DesiredAttempt, nodes: Sequence[NodeShape]) -> None:
     for name, value in attempt.env:
         if not ENV_KEY.accepts(name) or "\0" in value:
             raise InvalidSpec(f"env: {name!r} cannot be an environment variable")
-    _check_signal(attempt.checkpoint_signal)
+    for name in attempt.save.signals:
+        _check_signal(name)
+    if "\0" in (attempt.save.command or ""):
+        raise InvalidSpec("checkpoint.command: it holds a NUL character")
     _check_ranks(attempt, nodes)
     accounts.resolve(attempt.unix_user)
 
@@ -40,8 +43,8 @@ def folder_name(name: str, *, key: str) -> str:
     return quoted
 
 
-def _check_signal(name: str | None) -> None:
-    if name is not None and (name in UNCATCHABLE or name not in signal.Signals.__members__):
+def _check_signal(name: str) -> None:
+    if name in UNCATCHABLE or name not in signal.Signals.__members__:
         raise InvalidSpec(f"checkpoint.signal: {name!r} is no signal that a program can catch")
 
 

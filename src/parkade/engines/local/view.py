@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from parkade.core.workloads.observed import MOST_WORDS
 from parkade.engines.local import keepers, processes, records, report
 from parkade.engines.local.folders import Folders
 from parkade.engines.local.records import Launch, State
@@ -128,8 +129,12 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
         exits=exits,
         checkpoint=checkpoint,
         devices=_devices(launch),
-        launch_error=state.launch_error,
-        engine_state=state.engine_state,
+        launch_error=None if state.launch_error is None else state.launch_error[:MOST_WORDS],
+        engine_state=state.engine_state[:MOST_WORDS],
+        ordered_us=launch.attempt.ordered_us,
+        is_signalled=state.is_signalled,
+        # A keeper of another user cannot be ended by the workload.
+        is_keeper_lost=state.is_keeper_lost and not launch.is_other_user,
     )
 
 

@@ -27,14 +27,31 @@ def schema_version(connection: sa.Connection) -> int:
 
 def migrate(connection: sa.Connection) -> None:
     """Brings the database to the newest step, inside the caller's transaction."""
+    version = _known_version(connection)
+    for step in STEPS[version:]:
+        step(connection)
+    if version < len(STEPS):
+        connection.execute(sa.delete(_meta).where(_meta.c.name == _SCHEMA))
+        connection.execute(sa.insert(_meta).values(name=_SCHEMA, value=str(len(STEPS))))
+
+
+def require_newest(connection: sa.Connection) -> None:
+    """StoreError where the database does not stand on the newest step. Nothing is written."""
+    version = _known_version(connection)
+    if version == 0:
+        raise StoreError("the database holds no journal: name the file of a server or its backup")
+    if version < len(STEPS):
+        raise StoreError(
+            f"the database has schema {version}, this program reads {len(STEPS)}: start the server"
+            " on it, or on a copy, once; that brings it to the newest"
+        )
+
+
+def _known_version(connection: sa.Connection) -> int:
     version = schema_version(connection)
     if version > len(STEPS):
         raise StoreError(
             f"the database has schema {version}, this program knows {len(STEPS)}: it was made by "
             "a newer Parkade; install that version or restore a backup made by this one"
         )
-    for step in STEPS[version:]:
-        step(connection)
-    if version < len(STEPS):
-        connection.execute(sa.delete(_meta).where(_meta.c.name == _SCHEMA))
-        connection.execute(sa.insert(_meta).values(name=_SCHEMA, value=str(len(STEPS))))
+    return version

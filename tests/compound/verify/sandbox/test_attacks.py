@@ -244,6 +244,16 @@ REACH_OUT = (
         name="write to the root", source=f("open('/x', 'w')"),
         reason="Read-only file system" if os.geteuid() else "",
     ),
+    Attack(
+        name="packages of the machine",
+        source=f("found = [p for root in ('/usr', '/usr/local', sys.base_prefix)\n"
+                 "    for p in glob.glob(root + '/lib*/python3*/*-packages/*')]\n"
+                 "for folder in ('/usr/local', '/usr/src'):\n"
+                 "    if not sys.base_prefix.startswith(folder) and os.path.isdir(folder):\n"
+                 "        found += os.listdir(folder)\n"
+                 "raise ValueError(f'seen: {found[:3]}')", "import glob, os, sys"),
+        reason="seen: []",
+    ),
     Attack(name="write to /usr", source=f("open('/usr/x', 'w')"), reason=""),
     Attack(name="write to /dev", source=f("open('/dev/x', 'w')"), reason=""),
     Attack(

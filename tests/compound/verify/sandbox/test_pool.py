@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -89,7 +90,7 @@ def own_plan() -> Plan:
 
 def with_arguments(*arguments: str) -> Plan:
     found = own_plan()
-    at = found.command.index("--remount-ro")
+    at = found.command.index("/") - 1
     command = (*found.command[:at], *arguments, *found.command[at:])
     return msgspec.structs.replace(found, command=command)
 
@@ -105,11 +106,22 @@ def with_arguments(*arguments: str) -> Plan:
 def test_a_sandbox_with_a_hole_is_refused(arguments: tuple[str, ...], breach: str) -> None:
     found = with_arguments(*arguments)
     if breach == "writes in /dev":
-        at = found.command.index("--remount-ro")
+        at = found.command.index("/") - 1
         command = (*found.command[:at], *found.command[at + 2 :])
         found = msgspec.structs.replace(found, command=command)
     with pytest.raises(SandboxUnavailable, match=breach):
         asyncio.run(open_room(found))
+
+
+def test_an_interpreter_in_usr_local_stays_in_sight_and_one_elsewhere_hides_the_folder() -> None:
+    local = Python(executable=Path("/usr/local/bin/python3.12"), prefix=Path("/usr/local"))
+    elsewhere = Python(executable=Path("/opt/python/bin/python3"), prefix=Path("/opt/python"))
+    for python, is_hidden in ((local, False), (elsewhere, True)):
+        command = plan(python, room=0, is_root=False).command
+        pairs = set(itertools.pairwise(command))
+        assert (("--tmpfs", "/usr/local") in pairs) is is_hidden
+        hidden = {path for option, path in pairs if option == "--tmpfs"}
+        assert hidden == {path for option, path in pairs if option == "--remount-ro"} - {"/"}
 
 
 def test_what_bubblewrap_says_is_in_the_error() -> None:

@@ -1,7 +1,9 @@
 """The command that starts a sandbox: what of the machine is seen inside, and with which rights.
 
 Seen inside, all read-only: /usr, the interpreter's own folder, and the folder `inside` of this
-package. Nothing else of the machine is there: no /etc, no home folder, no environment, no network
+package. /usr/local, /usr/share but for time zones, /usr/src, and the folders of installed Python
+packages (site-packages, dist-packages) are empty there, unless the interpreter itself lies inside.
+Nothing else of the machine is there: no /etc, no home folder, no environment, no network
 interface but an unused loopback. bubblewrap makes this world; the zygote then jails each process
 that it forks once more (`inside/jail.py`).
 
@@ -26,6 +28,13 @@ INSIDE = "parkade/compound/verify/sandbox/inside"
 NOBODY = "65534"
 ROOT_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL")
 ASK_PYTHON_SECONDS = 30
+UNNEEDED = (Path("/usr/local"), Path("/usr/share"), Path("/usr/src"))
+ZONES = Path("/usr/share/zoneinfo")
+PACKAGE_FOLDERS = (
+    "lib/python3*/site-packages",
+    "lib/python3*/dist-packages",
+    "lib64/python3*/site-packages",
+)
 
 #: Users of jailed processes where the zygote is root: far from those that people and services
 #: have, and others for each process that has sandboxes and for each of its rooms.
@@ -127,6 +136,7 @@ def _sights(python: Python, folder: Path) -> tuple[str, ...]:
     ]  # fmt: skip
     if not python.prefix.is_relative_to("/usr"):
         arguments += _seen(python.prefix, python.prefix)
+    arguments += _hidden(python)
     arguments += _seen(folder, Path(PACKAGE) / INSIDE)
     arguments += ["--proc", "/proc", "--dir", "/tmp", "--dir", "/dev"]
     for device in ("null", "urandom"):
@@ -139,6 +149,34 @@ def _seen(source: Path, target: Path) -> list[str]:
     above = [str(path) for path in reversed(target.parents) if path != Path("/")]
     passable = [part for path in above for part in ("--perms", "0755", "--dir", path)]
     return [*passable, "--ro-bind", str(source), str(target)]
+
+
+def _hidden(python: Python) -> list[str]:
+    """Empty folders over what no candidate needs; the standard library reads time zones."""
+    own = (python.prefix, python.executable)
+    folders = [
+        path.resolve()
+        for path in UNNEEDED
+        if path.is_dir() and not any(each.is_relative_to(path.resolve()) for each in own)
+    ]
+    packages = {
+        path.resolve()
+        for root in (Path("/usr"), Path("/usr/local"), python.prefix)
+        for pattern in PACKAGE_FOLDERS
+        for path in root.glob(pattern)
+        if path.is_dir()
+    }
+    seen = (Path("/usr"), python.prefix)
+    folders += sorted(
+        path
+        for path in packages
+        if any(path.is_relative_to(each) for each in seen)
+        and not any(path.is_relative_to(each) for each in folders)
+    )
+    arguments = [part for path in folders for part in ("--tmpfs", str(path))]
+    if Path("/usr/share") in folders and ZONES.is_dir():
+        arguments += ["--ro-bind", str(ZONES), str(ZONES)]
+    return arguments + [part for path in folders for part in ("--remount-ro", str(path))]
 
 
 def _libraries() -> list[str]:

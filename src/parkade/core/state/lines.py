@@ -1,0 +1,68 @@
+"""The lines of a clearing's event: what it changed for one demand each.
+
+They are stored inside `events.Cleared`, so a field is added with a default and never renamed.
+"""
+
+import msgspec
+
+from parkade.core.workloads.life import Phase
+from parkade.core.workloads.workload import Promise, Rate, Stop
+
+
+class WorkloadDemand(msgspec.Struct, frozen=True, kw_only=True, tag="workload", tag_field="kind"):
+    """A workload in a clearing."""
+
+    workload: str
+
+
+class ClaimDemand(msgspec.Struct, frozen=True, kw_only=True, tag="claim", tag_field="kind"):
+    """A claim in a clearing."""
+
+    claim: str
+
+
+Demand = WorkloadDemand | ClaimDemand
+"""What takes part in a clearing."""
+
+
+def name_of(demand: Demand) -> str:
+    """The id of the workload or claim."""
+    match demand:
+        case WorkloadDemand(workload=name) | ClaimDemand(claim=name):
+            return name
+
+
+class Won(msgspec.Struct, frozen=True, kw_only=True):
+    """A demand got seats in a clearing, at the rate that begins with it."""
+
+    demand: Demand
+    promise: Promise
+    price_set_by: str | None
+
+
+class Leaving(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt was given notice (or a promise withdrawn: `stop` None)."""
+
+    demand: Demand
+    stop: Stop | None
+    phase: Phase
+    why: str
+    price_to_win_micros: int | None
+
+
+class Repriced(msgspec.Struct, frozen=True, kw_only=True):
+    """A holder of seats pays another rate from now on."""
+
+    workload: str
+    rate: Rate
+    price_set_by: str | None
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a demand without seats waits; only where it changed. `is_short`: a reservation's own
+    demand finds no room because nodes failed; its owner is credited for the time."""
+
+    demand: Demand
+    why: str
+    price_to_win_micros: int | None
+    is_short: bool

@@ -1,0 +1,18 @@
+"""Checks the journal of a data folder, or of a backup, without a server and without a change."""
+
+import contextlib
+from pathlib import Path
+
+from parkade.control.rules import RULES
+from parkade.control.whole import WholeJournal, check_whole
+from parkade.service import logs
+from parkade.service.wiring import journal_path
+from parkade.store import open_sqlite_read_only
+
+
+def check_journal(place: Path) -> WholeJournal:
+    """`place` is a data folder, or the journal's file itself. StoreError where it is not whole."""
+    logs.configure("console")
+    path = journal_path(place) if place.is_dir() else place
+    with contextlib.closing(open_sqlite_read_only(path)) as store:
+        return check_whole(store, RULES)

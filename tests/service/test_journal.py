@@ -1,0 +1,53 @@
+"""`parkade journal check` as an operator runs it: on a folder, a backup, a damaged one."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.control.journals import a_journal, keep_snapshot
+from tests.waits import PATIENCE_S
+
+PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path) -> Path:
+    path = a_journal(tmp_path / "data" / "parkade.sqlite3")
+    keep_snapshot(path)
+    return path.parent
+
+
+def check(place: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PARKADE, "journal", "check", str(place)],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+
+
+def test_a_data_folder_and_a_backup_pass_with_one_line(data_folder: Path, tmp_path: Path) -> None:
+    backup = Path(shutil.copy(data_folder / "parkade.sqlite3", tmp_path / "monday.sqlite3"))
+    for place in (data_folder, backup):
+        done = check(place)
+        assert (done.returncode, done.stderr) == (0, "")
+        told = f"{place}: whole; 6 entries, 2 transfers, the snapshot at entry 6;"
+        assert done.stdout.startswith(told) and done.stdout.count("\n") == 1
+
+
+def test_a_changed_entry_is_named_with_what_to_do(data_folder: Path) -> None:
+    with sqlite3.connect(data_folder / "parkade.sqlite3") as connection:
+        connection.execute("UPDATE journal SET at_us = at_us + 1 WHERE sequence = 3")
+    connection.close()
+    done = check(data_folder)
+    assert done.returncode == 2
+    assert "entry 3 of the journal" in done.stderr and "restore a backup" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_a_journal_is_refused(tmp_path: Path) -> None:
+    done = check(tmp_path)
+    assert done.returncode == 2 and "is not there" in done.stderr
+    assert list(tmp_path.iterdir()) == []
