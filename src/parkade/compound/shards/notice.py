@@ -40,10 +40,14 @@ class Notice:
         self._task = asyncio.ensure_future(self._look())
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Listen no more. The process is about to end, with an exit status that later signals
+        must not change, so they are ignored from here on."""
         loop = asyncio.get_running_loop()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
