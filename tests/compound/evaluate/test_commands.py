@@ -59,7 +59,7 @@ def test_an_evaluation_is_shown_and_plotted(outcomes: Path, tmp_path: Path) -> N
         assert plot.stat().st_size > 1_000
     assert "majority vote" in (tmp_path / "plot.svg").read_text()
     wrong = typed("evaluate", outcomes, "--plot", tmp_path / "plot.gif")
-    assert wrong.exit_code == 2
+    assert wrong.exit_code == 3
     assert "ends in .svg or .png" in wrong.output
 
 
@@ -101,7 +101,7 @@ def test_a_mistake_is_told_in_one_line(
     words: tuple[str, ...], complaint: str, outcomes: Path
 ) -> None:
     done = typed(*(str(outcomes) if word == "OUTCOMES" else word for word in words))
-    assert done.exit_code == 2
+    assert done.exit_code == 3
     assert complaint in done.output
     assert done.output.count("\n") == 1
 
@@ -111,7 +111,7 @@ def test_outcomes_without_verdicts_can_be_planned_with_an_exact_verifier(tmp_pat
     counts = [CountsOutcome(question=f"q{i}", samples=50, correct=i % 7) for i in range(70)]
     path.write_bytes(b"".join(encode_outcomes(counts)))
     refused = typed("plan", path, "--target", "0.9")
-    assert refused.exit_code == 2
+    assert refused.exit_code == 3
     assert "exact verifier" in refused.output
     done = typed("plan", path, "--target", "0.9", "--exact-verifier", "--json")
     assert json.loads(done.stdout)["k"] > 1
@@ -152,4 +152,4 @@ def test_measured_models_are_compared_at_equal_coverage(tmp_path: Path) -> None:
     kept = json.loads((KEPT / "lifecycle-models-v1.json").read_text())
     assert keys(found) == keys(kept)
     path.write_text("[{}]")
-    assert typed("lifecycle", "--models", path).exit_code == 2
+    assert typed("lifecycle", "--models", path).exit_code == 3

@@ -168,6 +168,7 @@ def _questions(summary: Summary) -> str:
         (summary.skipped, "done before"),
         (summary.failed, "failed"),
         (summary.cut_short, "cut short"),
+        (summary.not_begun, "not begun"),
         (summary.abstained, "abstained"),
     ):
         if count:

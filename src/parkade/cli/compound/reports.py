@@ -1,6 +1,6 @@
 """What the commands that know have in common: files read, amounts, plots written, errors told.
 
-Exit codes as everywhere: 0 done, 2 the command or a file is wrong.
+Exit codes as everywhere: 0 done, 2 the command is wrong, 3 a file or a value is wrong.
 """
 
 import sys
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from parkade.compound.evaluate.outcomes import Outcome
     from parkade.compound.plots.chart import Chart
 
-WRONG = 2
+WRONG = 3
 MICROS = 1_000_000
 
 Outcomes = Annotated[
@@ -46,7 +46,7 @@ Plot = Annotated[
 
 @contextmanager
 def explaining() -> Iterator[None]:
-    """Turns what reading, planning and drawing raise into one line and exit code 2."""
+    """Turns what reading, planning and drawing raise into one line and exit code 3."""
     from parkade.compound.evaluate.outcomes import OutcomesUnreadable
     from parkade.compound.plots.chart import CannotDraw
     from parkade.compound.theory.domain import DomainError

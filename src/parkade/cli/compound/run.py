@@ -36,10 +36,14 @@ def run(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with failing(as_json=as_json):
         loaded = load(network)
-        settings = Settings(
-            budget=budget_of(budget, max_tokens, max_calls), width=width, server=loaded.server
-        )
         total = count_questions(questions)
+        settings = Settings(
+            budget=budget_of(budget, max_tokens, max_calls),
+            width=width,
+            server=loaded.server,
+            # A stream may go on for long.
+            counts_not_begun=total is not None,
+        )
         if total is not None and limit is not None:
             total = min(total, limit)
         with display(total, settings.budget, is_shown=not as_json) as on_start:

@@ -18,13 +18,13 @@ NOTICE_US = 10_000_000
 
 
 class _State:
-    __slots__ = ("failed_in_a_row", "first_failed_us", "has_answered", "told_us")
+    __slots__ = ("failed_in_a_row", "first_failed_us", "has_answered", "noticed_us")
 
     def __init__(self) -> None:
         self.has_answered = False
         self.failed_in_a_row = 0
         self.first_failed_us: int | None = None
-        self.told_us: int | None = None
+        self.noticed_us: int | None = None
 
 
 class Outages:
@@ -81,6 +81,6 @@ class Outages:
     def _tell(self, state: _State, text: str, now_us: int) -> None:
         if self._notice is None:
             return
-        if state.told_us is None or now_us - state.told_us >= NOTICE_US:
-            state.told_us = now_us
+        if state.noticed_us is None or now_us - state.noticed_us >= NOTICE_US:
+            state.noticed_us = now_us
             self._notice(text)

@@ -53,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     account: Callable[[Budget, Amounts, Amounts], Account] = Account
     #: A model server for the time of the run.
     server: ModelServer | None = None
+    #: When the budget is spent, the questions are read to their end, to count those not begun.
+    counts_not_begun: bool = False
     #: A model that has not answered one call ends the run so long after its first failure.
     give_up_s: float = GIVE_UP_S
 
@@ -65,7 +67,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     answered: int
     accepted: int
     failed: int
+    #: Begun, and ended by the budget.
     cut_short: int
+    #: Left by a spent budget before they began; 0 where `counts_not_begun` is not set.
+    not_begun: int
     calls: int
     cached: int
     retries: int
@@ -117,6 +122,7 @@ class Progress:
         self.verified = 0
         self.failed = 0
         self.cut_short = 0
+        self.not_begun = 0
         self.reasons = Reasons()
 
     def summary(self) -> Summary:
@@ -129,6 +135,7 @@ class Progress:
             accepted=self.accepted,
             failed=self.failed,
             cut_short=self.cut_short,
+            not_begun=self.not_begun,
             calls=counts.calls,
             cached=counts.cached,
             retries=counts.retries,
@@ -211,8 +218,11 @@ async def run_part(
         stack.callback(failures.close)
         _describe(out / RUN, bound, digest, journal.size)
         session = _Session(bound, journal, results, failures, settings, watch or Watch())
+        asked = session.open_questions(iter(questions))
         try:
-            await session.engine.run(session.open_questions(iter(questions)))
+            await session.engine.run(asked)
+            if settings.counts_not_begun and session.progress.counts.is_budget_spent:
+                session.progress.not_begun = sum(1 for _ in asked)
         finally:
             session.stop()
         return session.progress.summary()

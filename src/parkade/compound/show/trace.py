@@ -85,13 +85,13 @@ def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
     failed = None if result is not None else failed_question(out / FAILURES, question)
     if result is None and failed is None and not lines:
         raise TraceError(f"the run in {out} has nothing of a question {question!r}")
-    told = result or failed
+    line = result or failed
     return Trace(
         question=question,
         prompt=prompt,
         result=result,
         parts=_parts(described, lines),
-        failures=() if told is None else told.failures,
+        failures=() if line is None else line.failures,
         is_cut=is_cut,
     )
 
