@@ -52,7 +52,7 @@ def as_page(trace: Trace) -> str:
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'\">"
         f"<title>{title}</title><style>{STYLE}</style></head><body><main>"
-        f"<h1>{title}</h1>{_prompt(trace)}{_answer(trace)}{_facts(trace)}"
+        f"<h1>{title}</h1>{_prompt(trace)}{_answer(trace)}{_facts(trace)}{_notes(trace)}"
         f"{''.join(_part(part, trace) for part in trace.parts)}"
         f"{'<p class=soft>The rest of a long trace is left out.</p>' if trace.is_cut else ''}"
         "</main></body></html>\n"
@@ -73,6 +73,11 @@ def _answer(trace: Trace) -> str:
         f'<div class="answer"><header>{_tag(result.accepted)}</header>'
         f"<pre>{_text(result.answer)}</pre></div>"
     )
+
+
+def _notes(trace: Trace) -> str:
+    notes = () if trace.result is None else trace.result.notes
+    return "".join(f'<p class="reason">{escape(note)}</p>' for note in notes)
 
 
 def _facts(trace: Trace) -> str:

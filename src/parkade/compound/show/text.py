@@ -24,6 +24,8 @@ def _lines(trace: Trace) -> Iterator[str]:
     else:
         mark = "" if result.accepted is None else (" ✓" if result.accepted else " ✗ not accepted")
         yield f"answer   {_short(result.answer or 'none: it abstained')}{mark}"
+    if result is not None:
+        yield from (f"note     {note}" for note in result.notes)
     yield f"cost     {format_amount(trace.cost)} for {trace.calls:,} calls"
     yield ""
     for part in trace.parts:

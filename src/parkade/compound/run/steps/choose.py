@@ -18,7 +18,18 @@ def vote(frame: Frame) -> Steps:
     """The first candidate of the largest group."""
     groups = yield from _groups(frame)
     if groups:
+        frame.note(f"vote: {tally([size for size, _ in groups])}")
         frame.emit(max(groups, key=lambda group: group[0])[1])
+
+
+def tally(sizes: list[int]) -> str:
+    """How the votes fell, and whether the largest group is alone."""
+    most, rest = max(sizes), sorted(sizes, reverse=True)[1:4]
+    told = f"{most:,} of {sum(sizes):,} for the answer"
+    if rest:
+        told += f", then {', '.join(f'{size:,}' for size in rest)}"
+    tied = sizes.count(most)
+    return told if tied == 1 else f"{told}; a tie of {tied:,}: the first to come was taken"
 
 
 def cluster(frame: Frame) -> Steps:
