@@ -141,7 +141,7 @@ def test_a_killed_process_loses_what_was_told_and_a_crashed_machine_what_was_pro
     journal = Journal(tmp_path / "j")
     journal.promise(Amounts(500, 50, 5))
     journal.tell = lambda: Amounts(100, 10, 1)
-    journal.write_told()
+    journal.write_in_flight()
     copied = (tmp_path / "j").read_bytes()
     journal.close()
     (tmp_path / "killed").write_bytes(copied)

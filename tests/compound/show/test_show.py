@@ -115,3 +115,15 @@ def test_a_larger_k_keeps_its_samples_and_their_verdicts(tmp_path: Path) -> None
     again = read_trace(tmp_path, "q1")
     assert again.result is not None
     assert again.result.answer != "<b>answer</b> 3"
+
+
+def test_a_vote_tells_its_tally_and_a_tie(tmp_path: Path) -> None:
+    shown = as_text(read_trace(finished(tmp_path, "3E@m(m=50) >> M"), "q1"))
+    assert "vote: 1 of 3 for the answer, then 1, 1; a tie of 3: the first to come was" in shown
+    page = as_page(read_trace(tmp_path, "q1"))
+    assert "a tie of 3" in page
+
+
+def test_a_judge_whose_reply_names_no_candidate_is_told(tmp_path: Path) -> None:
+    shown = as_text(read_trace(finished(tmp_path, "3E@m(m=50) >> 2J@j"), "q1"))
+    assert "judge: 2 of 2 replies name no candidate, and count for none" in shown

@@ -59,7 +59,7 @@ class Journal:
         self.doubtful = NOTHING
         self.promised = NOTHING
         #: What a kill of this process can lose, by the last line that says so.
-        self.told = NOTHING
+        self.noted = NOTHING
         #: What to tell of what is in flight with each batch of lines; None: nothing.
         self.tell: Callable[[], Amounts] | None = None
         self._boot = _boot()
@@ -148,7 +148,7 @@ class Journal:
 
     def promise(self, most_in_flight: Amounts) -> None:
         """Durable when this returns: so much may be in flight from here on."""
-        self.promised = self.told = most_in_flight
+        self.promised = self.noted = most_in_flight
         self._append(
             _encoder.encode(
                 PromiseLine(
@@ -184,13 +184,13 @@ class Journal:
         self._written += len(data)
         self._needs_sync = True
 
-    def write_told(self) -> None:
+    def write_in_flight(self) -> None:
         """Write all lines and what is in flight; they become durable with the next `flush`."""
         self._write(even_alone=True)
 
     def _tell(self, in_flight: Amounts) -> None:
         """Behind the lines of a batch: they are written with it or not at all."""
-        self.told = in_flight
+        self.noted = in_flight
         line = _encoder.encode(
             PromiseLine(
                 cost=self.promised.micros,
@@ -295,7 +295,7 @@ class Journal:
                 self.promised = Amounts(head.cost, head.tokens, head.calls)
                 # On this machine and since it started, all that was written is there.
                 is_whole = head.now is not None and head.boot == self._boot != ""
-                self.told = Amounts(*head.now) if is_whole and head.now else self.promised
+                self.noted = Amounts(*head.now) if is_whole and head.now else self.promised
             case Header():
                 if head.format != FORMAT or head.version > VERSION or place != 0:
                     raise JournalError(
@@ -309,7 +309,7 @@ class Journal:
         """What was in flight when the run was killed may have been billed, and nothing says so."""
         if self.promised == NOTHING:
             return
-        lost = self.told
+        lost = self.noted
         self.failed(
             FailedLine(
                 key="",

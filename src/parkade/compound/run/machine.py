@@ -55,6 +55,7 @@ from parkade.compound.run.orders import (
 from parkade.compound.values import Call, Candidate, Question, Verdict
 
 MAX_FAILURES = 20
+MAX_NOTES = 20
 Steps: TypeAlias = Generator[None, Event, None]
 
 
@@ -146,6 +147,11 @@ class Frame:
         else:
             self.ready.append(item)
 
+    def note(self, text: str) -> None:
+        """Tell how this operator chose; `show` prints it."""
+        if len(self.machine.notes) < MAX_NOTES:
+            self.machine.notes.append(text)
+
     def values(self, **more: object) -> dict[str, object]:
         """What prompts of this frame may name."""
         named = dict(self.machine.variables)
@@ -185,6 +191,7 @@ class Machine:
         "_root",
         "_start",
         "answer",
+        "notes",
         "orders",
         "question",
         "variables",
@@ -206,6 +213,7 @@ class Machine:
         self.orders: list[Order] = []
         self.waiting: dict[int, Frame] = {}
         self.answer: Answer | None = None
+        self.notes: list[str] = []
         self._start = start
         self._queue: deque[tuple[Frame, Event]] = deque()
         self._last_ticket = 0
@@ -383,6 +391,7 @@ class Machine:
             count=self._count,
             failures=tuple(self._failures),
             is_cut_short=self._is_cut_short,
+            notes=tuple(self.notes),
         )
         # A finished machine holds no frame, and so is freed as soon as it is let go.
         self._root = None

@@ -98,3 +98,5 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[Failure, ...]
     #: The money, token or call budget kept the network from finishing.
     is_cut_short: bool
+    #: How operators chose, and where a reply could not be read; the first few.
+    notes: tuple[str, ...] = ()

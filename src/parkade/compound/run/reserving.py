@@ -70,13 +70,13 @@ class Reserving:
         if self._account.budget.is_unlimited:
             return
         journal, reserved = self._journal, self._account.reserved
-        if (reserved + journal.unwritten).is_within(journal.told):
+        if (reserved + journal.unwritten).is_within(journal.noted):
             return
         journal.tell = self._in_flight
         if not reserved.is_within(journal.promised):
             journal.promise(self._rounded_up(reserved, part=2))
         else:
-            journal.write_told()
+            journal.write_in_flight()
 
     def _in_flight(self) -> Amounts:
         """A quarter more than is reserved, so that not each call is a write of its own."""

@@ -42,6 +42,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: All candidates that the network gave, where they are more than one.
     candidates: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    #: How its operators chose: the tally of a vote, a tie, replies that name no candidate.
+    notes: tuple[str, ...] = ()
 
 
 class _Head(msgspec.Struct, frozen=True, gc=False):

@@ -366,6 +366,7 @@ def result_of(run: Progressing, answer: Answer, network: str) -> Result:
         key="" if first is None else first.candidate.key,
         candidates=tuple(item.candidate.text for item in answer.items) if many else (),
         failures=tuple(f"{failure.kind.value}: {failure.message}" for failure in answer.failures),
+        notes=answer.notes,
     )
 
 

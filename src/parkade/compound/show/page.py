@@ -53,7 +53,7 @@ def as_page(trace: Trace) -> str:
         "style-src 'unsafe-inline'\">"
         f"<title>{title}</title><style>{STYLE}</style></head><body><main>"
         f"<h1>{title}</h1>{_prompt(trace)}{_answer(trace)}{_failures(trace)}"
-        f"{_facts(trace)}"
+        f"{_facts(trace)}{_notes(trace)}"
         f"{''.join(_part(part, trace) for part in trace.parts)}"
         f"{'<p class=soft>The rest of a long trace is left out.</p>' if trace.is_cut else ''}"
         "</main></body></html>\n"
@@ -82,6 +82,11 @@ def _failures(trace: Trace) -> str:
         f'<p class="reason"><span class="tag no">failure</span> {escape(each)}</p>'
         for each in trace.failures
     )
+
+
+def _notes(trace: Trace) -> str:
+    notes = () if trace.result is None else trace.result.notes
+    return "".join(f'<p class="reason">{escape(note)}</p>' for note in notes)
 
 
 def _facts(trace: Trace) -> str:

@@ -26,6 +26,8 @@ def _lines(trace: Trace) -> Iterator[str]:
     else:
         mark = "" if result.accepted is None else (" ✓" if result.accepted else " ✗ not accepted")
         yield f"answer   {_short(result.answer or 'none: it abstained')}{mark}"
+    if result is not None:
+        yield from (f"note     {note}" for note in result.notes)
     yield f"cost     {format_amount(trace.cost)} for {trace.calls:,} calls"
     for failure, count in Counter(trace.failures).items():
         yield f"failure  {_short(failure, MAX_FAILURE)}{f' ({count} times)' if count > 1 else ''}"

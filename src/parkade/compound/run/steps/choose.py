@@ -18,7 +18,20 @@ def vote(frame: Frame) -> Steps:
     """The first candidate of the largest group."""
     groups = yield from _groups(frame)
     if groups:
+        frame.note(f"vote: {tally([size for size, _ in groups])}")
         frame.emit(max(groups, key=lambda group: group[0])[1])
+
+
+def tally(sizes: list[int]) -> str:
+    """How the votes fell, and whether the largest group is alone."""
+    most, rest = max(sizes), sorted(sizes, reverse=True)[1:4]
+    tally_text = f"{most:,} of {sum(sizes):,} for the answer"
+    if rest:
+        tally_text += f", then {', '.join(f'{size:,}' for size in rest)}"
+    tied = sizes.count(most)
+    return (
+        tally_text if tied == 1 else f"{tally_text}; a tie of {tied:,}: the first to come was taken"
+    )
 
 
 def cluster(frame: Frame) -> Steps:

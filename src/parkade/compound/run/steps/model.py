@@ -8,6 +8,7 @@ from parkade.compound.network import wording
 from parkade.compound.network.request import Request
 from parkade.compound.run.machine import Frame, Steps
 from parkade.compound.run.orders import Event, Finished, Item
+from parkade.compound.run.steps.choose import tally
 from parkade.compound.run.steps.parts import ask_all, collect, verdict_of
 from parkade.compound.values import MAX_REASON, Candidate, Verdict
 
@@ -32,10 +33,16 @@ def judge(frame: Frame) -> Steps:
         ],
     )
     counts: Counter[int] = Counter()
+    unread = 0
     for order, reply in zip(orders, replies, strict=True):
         choice = None if reply is None else wording.read_choice(reply, len(items))
         if choice is not None:
             counts[order[choice - 1]] += 1
+        unread += reply is not None and choice is None
+    if unread:
+        frame.note(f"judge: {unread} of {votes} replies name no candidate, and count for none")
+    if counts:
+        frame.note(f"judge: {tally(list(counts.values()))}")
     frame.emit(items[max(range(len(items)), key=lambda i: (counts[i], -i))])
 
 
