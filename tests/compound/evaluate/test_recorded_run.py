@@ -91,7 +91,7 @@ def test_the_commands_take_a_run_and_labels(
     assert done.exit_code == 0, done.output
     assert str(QUESTIONS) in done.output
     wrong = CliRunner().invoke(compound, [name, str(out / "results.jsonl"), *more])
-    assert wrong.exit_code == 2
+    assert wrong.exit_code == 3
     assert "give its folder" in wrong.output
 
 
