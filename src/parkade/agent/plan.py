@@ -120,11 +120,7 @@ def with_refusals(
 
 
 def _is_of(seen: ObservedAttempt, wanted: DesiredAttempt) -> bool:
-    """Whether it was launched from this order, and not from another one of the same name."""
-    is_same_date = None in (seen.ordered_us, wanted.ordered_us) or (
-        seen.ordered_us == wanted.ordered_us
-    )
-    return seen.generation == wanted.generation and is_same_date
+    return seen.is_of(wanted.attempt, wanted.generation, wanted.ordered_us)
 
 
 def _is_running(seen: ObservedAttempt | None, wanted: DesiredAttempt) -> bool:

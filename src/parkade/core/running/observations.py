@@ -36,22 +36,15 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
     for seen in {seen.attempt: seen for seen in command.attempts}.values():
         workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
         attempt = workload.attempt if workload is not None else None
-        if workload is None or attempt is None or not is_of(seen, attempt):
+        if workload is None or attempt is None:
+            continue
+        if not seen.is_of(attempt.attempt, attempt.generation, attempt.ordered_us):
             continue
         pool = world.pool_of(attempt.seats)
         if pool is None or pool.pool != command.pool:
             continue
         found.extend(_observed(world, postings, workload, seen, now_us))
     return tuple(found)
-
-
-def is_of(seen: ObservedAttempt, attempt: Attempt) -> bool:
-    """Whether it was seen of this launch, and not of another one of the same name."""
-    return (
-        seen.attempt == attempt.attempt
-        and seen.generation == attempt.generation
-        and seen.ordered_us in (None, attempt.ordered_us)
-    )
 
 
 def _observed(

@@ -79,3 +79,9 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     ordered_us: Instant | None = None
     is_signalled: bool = False
     is_keeper_lost: bool = False
+
+    def is_of(self, attempt: str, generation: int, ordered_us: int | None) -> bool:
+        """Whether it was seen of this launch, and not of another one of the same name. A date that
+        one side has not kept tells nothing."""
+        is_same_date = None in (self.ordered_us, ordered_us) or self.ordered_us == ordered_us
+        return (self.attempt, self.generation) == (attempt, generation) and is_same_date
