@@ -14,7 +14,8 @@ does not add up, and returns what it found. The rules it holds:
   ended it; what is used before its first process is a late start.
 - A promise that made others leave and is given up, or lost to a bid of its own org, is charged the
   minimum at once, and the lowered bid of such an attempt what is missing to it.
-- Reservations owe their rate for the whole window, paid ahead and without a gap.
+- Reservations owe their rate for the whole window, paid ahead and without a gap. What they are
+  short of is credited at that rate, once and whichever way it ends; the rest is delivered.
 - What a market took in was paid to who earned it, whole micro-units, or waits in its account.
 - No account but the outside falls below zero, and all together are zero.
 """
@@ -23,6 +24,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 
+from tests.auditor import reservations
 from tests.auditor.books import (
     BLAMELESS,
     HOUR_US,
@@ -64,6 +66,8 @@ def _read(books: Books, event: Record) -> None:
         _settle(books, event["attempt"])
     elif kind == "WithdrawalCharged":
         check_withdrawal(books, event)
+    elif kind == "ReservationSettled":
+        reservations.settle(books, event)
 
 
 def _post(books: Books, event: Record, transfer: Record) -> None:
@@ -92,22 +96,7 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
     elif debit.startswith("clearing/"):
         books.paid[debit.removeprefix("clearing/"), credit] += micros
     elif transfer["kind"] == "reservation":
-        _read_reservation_charge(books, transfer)
-
-
-def _read_reservation_charge(books: Books, transfer: Record) -> None:
-    name = transfer["reservation"]
-    reservation = books.reservations[name]
-    start_us = reservation["window"]["start_us"]
-    until_us, paid = books.reservation_paid.get(name, (start_us, 0))
-    nodes = sum(nodes for _, nodes in reservation["shape"])
-    rate = reservation["rate_micros"] * nodes * reservation["gpus_per_node"]
-    paid += transfer["micros"]
-    use = transfer["use"]
-    require(use["start_us"] == until_us, f"{name} was charged with a gap or twice")
-    due = rate * (use["end_us"] - start_us) // HOUR_US
-    require(paid == due, f"{name} paid {paid} and owed {due}")
-    books.reservation_paid[name] = (use["end_us"], paid)
+        reservations.charge(books, transfer)
 
 
 def _open_market(books: Books, event: Record) -> None:
@@ -121,10 +110,6 @@ def _change_terms(books: Books, event: Record) -> None:
 
 def _submit(books: Books, event: Record) -> None:
     books.workloads[event["workload"]["workload"]] = event["workload"]
-
-
-def _reserve(books: Books, event: Record) -> None:
-    books.reservations[event["reservation"]["reservation"]] = event["reservation"]
 
 
 def _launch(books: Books, event: Record) -> None:
@@ -223,7 +208,12 @@ def _end(books: Books, event: Record) -> None:
     del books.live[event["workload"]]
 
 
+def _unclaim(books: Books, event: Record) -> None:
+    reservations.end_demand(books, event["claim"])
+
+
 def _change_phase(books: Books, event: Record) -> None:
+    reservations.end_demand(books, event["workload"])
     give_up(books, event["workload"], event["phase"])
 
 
@@ -240,7 +230,9 @@ READERS = {
     "BidChanged": rebid,
     "TermsChanged": _change_terms,
     "Submitted": _submit,
-    "Reserved": _reserve,
+    "Reserved": reservations.reserve,
+    "ReservationChanged": reservations.change,
+    "Unclaimed": _unclaim,
     "Launched": _launch,
     "Started": _start,
     "Checkpointed": _checkpoint,

@@ -54,6 +54,7 @@ class Books:
     pools: dict[str, str] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     given_up: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    short: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     reservations: dict[str, Record] = field(default_factory=dict)
     reservation_paid: dict[str, tuple[int, int]] = field(default_factory=dict)
 

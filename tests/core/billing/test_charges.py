@@ -23,7 +23,6 @@ from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Attempt, Rate, Workload
 from tests import builders
-from tests.core import records
 from tests.core.records import attempt, promise, rate, seats, stop, workload, world
 
 S = SECOND_US
@@ -270,22 +269,6 @@ def test_a_withdrawal_costs_the_minimum_for_the_gpus_of_the_promise(
     (charge,) = event.transfers
     assert charge.attempt is None and charge.use is not None
     assert (charge.use.start_us, charge.use.end_us) == (7 * S, 37 * S)
-
-
-@pytest.mark.parametrize(
-    ("holds", "micros", "paid"), [(100, 40, 40), (40, 40, 40), (30, 40, 30), (0, 40, 0), (9, 0, 0)]
-)
-def test_a_credit_reaches_as_far_as_the_operators_account(
-    holds: int, micros: int, paid: int
-) -> None:
-    owner = records.reservation()
-    made = world(owner, balances={"operator": holds, "org/rich": 1})
-    event = Postings(made).credit(owner, micros, at_us=5)
-    assert (event is None) == (paid == 0)
-    if event is not None:
-        (transfer,) = event.transfers
-        assert (transfer.debit, transfer.credit, transfer.micros) == (OPERATOR, "org/acme", paid)
-        assert (transfer.kind, transfer.reservation) == (TransferKind.CREDIT, "acme")
 
 
 ON_RESERVATION = builders.spec(

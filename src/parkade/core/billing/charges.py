@@ -51,7 +51,6 @@ from parkade.core.ledger.accounts import (
     clearing_account,
     org_account,
 )
-from parkade.core.reservations.reservation import Reservation
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
@@ -251,24 +250,35 @@ class Postings:
             attempt=posting.attempt,
         )
 
-    def credit(
-        self, reservation: Reservation, micros: int, *, at_us: int
-    ) -> events.MoneyMoved | None:
-        """Pays an owner back, as far as the operator's account reaches."""
-        assert micros >= 0, "a credit is never taken back"
-        paid = min(micros, self._balance(OPERATOR))
-        if paid <= 0:
-            return None
-        account = org_account(reservation.org)
-        self._move(OPERATOR, account, paid)
+    def move_most(
+        self,
+        debit: str,
+        credit: str,
+        micros: int,
+        *,
+        kind: TransferKind,
+        reservation: str,
+        use: Use | None = None,
+    ) -> tuple[Transfer, ...]:
+        """Moves an amount for a reservation as far as the account reaches; no transfer of 0."""
+        assert micros >= 0, "money of a reservation is never taken back"
+        moved = min(micros, self._balance(debit))
+        if moved == 0:
+            return ()
+        self._move(debit, credit, moved)
         transfer = Transfer(
-            kind=TransferKind.CREDIT,
-            debit=OPERATOR,
-            credit=account,
-            micros=paid,
-            reservation=reservation.reservation,
+            kind=kind,
+            debit=debit,
+            credit=credit,
+            micros=moved,
+            reservation=reservation,
+            use=use,
         )
-        return events.MoneyMoved(at_us=at_us, transfers=(transfer,))
+        return (transfer,)
+
+    def held_micros(self, account: str) -> int:
+        """What an account holds after the postings of this decision."""
+        return self._balance(account)
 
     def _charge_minimum(
         self, posting: "_Posting", rate: Rate, missing_us: int, from_us: int

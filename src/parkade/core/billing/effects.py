@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from parkade.core.ledger.accounts import Transfer
+from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import DAY_US
@@ -43,6 +43,38 @@ def charge_withdrawal(world: World, event: events.WithdrawalCharged) -> None:
         before = attempt.debt or Debt(nodes=(), notice_ends_us=attempt.ordered_us)
         workload = replace(workload, attempt=replace(attempt, debt=replace(before, is_paid=True)))
     world.put_workload(workload)
+
+
+def settle_reservation(world: World, event: events.ReservationSettled) -> None:
+    """Posts what was credited and delivered, and moves the instant up to which a shortage is
+    credited."""
+    post(world, event.transfers)
+    world.records.owed.setdefault(event.market, {}).update(event.owed)
+    note_transfers(world, event.transfers)
+    for name, gpus in event.short:
+        since_us = event.at_us if gpus > 0 else None
+        short = gpus if gpus > 0 else None
+        claim = world.records.claims.get(name)
+        if claim is not None:
+            world.put_claim(replace(claim, short_us=since_us, short_gpus=short))
+        else:
+            workload = world.records.workloads[name]
+            world.put_workload(replace(workload, short_us=since_us, short_gpus=short))
+
+
+def note_transfers(world: World, transfers: tuple[Transfer, ...]) -> None:
+    """Counts what reservations were charged and credited."""
+    for transfer in transfers:
+        reservation = world.records.reservations.get(transfer.reservation or "")
+        if reservation is None or reservation.paid_micros is None:
+            continue
+        paid = reservation.paid_micros
+        if transfer.kind is TransferKind.RESERVATION:
+            paid += transfer.micros
+        elif transfer.kind is TransferKind.CREDIT:
+            paid -= transfer.micros
+        assert paid >= 0, "no more is credited than was paid"
+        world.put_reservation(replace(reservation, paid_micros=paid))
 
 
 def _spend(world: World, event: events.UsePosted | events.WithdrawalCharged) -> Workload:

@@ -36,8 +36,16 @@ with 35 s to leave:
 Decision record 2: lapsing, and why the first period is paid at the sale.
 """
 
+from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import available_micros
-from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, Use, org_account
+from parkade.core.billing.settlements import settle_period
+from parkade.core.ledger.accounts import (
+    Transfer,
+    TransferKind,
+    Use,
+    org_account,
+    prepaid_account,
+)
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -117,12 +125,14 @@ def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
 def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[events.AnyEvent, ...]:
     until_us, micros = next_period(world, reservation)
     assert micros >= 0
-    if available_micros(world, reservation.org, at_us) < micros:
+    settled = settle_period(world, Postings(world), reservation, at_us)
+    credited = sum(it.micros for each in settled for it in each.transfers if _is_credit(it))
+    if available_micros(world, reservation.org, at_us) + credited < micros:
         return end_right(world, reservation, ReservationState.LAPSED, at_us)
     transfer = Transfer(
         kind=TransferKind.RESERVATION,
         debit=org_account(reservation.org),
-        credit=OPERATOR,
+        credit=prepaid_account(reservation.reservation),
         micros=micros,
         reservation=reservation.reservation,
         use=Use(
@@ -133,6 +143,7 @@ def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[events.
         ),
     )
     return (
+        *settled,
         events.ReservationPaid(
             at_us=at_us,
             reservation=reservation.reservation,
@@ -140,6 +151,10 @@ def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[events.
             transfers=(transfer,) if micros > 0 else (),
         ),
     )
+
+
+def _is_credit(transfer: Transfer) -> bool:
+    return transfer.kind is TransferKind.CREDIT
 
 
 def _change(
@@ -175,7 +190,8 @@ def end_right(
     name = reservation.reservation
     ended_us = max(at_us, reservation.window.start_us)
     found: list[events.AnyEvent] = [
-        events.ReservationChanged(at_us=at_us, reservation=name, state=state, end_us=ended_us)
+        *settle_period(world, Postings(world), reservation, at_us, is_over=True),
+        events.ReservationChanged(at_us=at_us, reservation=name, state=state, end_us=ended_us),
     ]
     found.extend(
         events.Unclaimed(at_us=at_us, claim=claim.claim, reservation=name)

@@ -66,7 +66,11 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """How many of the seats others still held when they were promised."""
 
     short_us: int | None = None
-    """Since when it waits because too many nodes failed; None: it does not."""
+    """Since when it is short of nodes that it would have were all nodes well, as far as that was
+    not credited yet; None: it is not."""
+
+    short_gpus: int | None = None
+    """Of how many GPUs; None: of all, in journals of before this was said."""
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +110,9 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """Up to when it was charged; the window's start before the first period."""
 
     waits: Waits = Waits()
+
+    paid_micros: int | None = None
+    """What it was charged, less what was credited; None in journals of before this was counted."""
 
     @property
     def nodes(self) -> int:

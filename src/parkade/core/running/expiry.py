@@ -1,6 +1,7 @@
 """A workload's end by the clock: its notice in time before it, and the end of its record."""
 
 from parkade.core.billing.charges import Postings
+from parkade.core.billing.settlements import settle_end
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -27,13 +28,14 @@ def expiry_due_us(world: World, workload: Workload) -> int | None:
 def expire(world: World, workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:
     """Its notice, or its end where nothing runs; a promise that displaced others is charged."""
     assert workload.must_end_us is not None and at_us <= workload.must_end_us
-    charge = withdrawal_charge(world, workload, Postings(world), at_us)
+    postings = Postings(world)
+    charge = withdrawal_charge(world, workload, postings, at_us)
     if workload.attempt is not None:
         return (*charge, order_stop(world, workload, Cause.EXPIRED, at_us=at_us))
     change = events.PhaseChanged(
         at_us=at_us, workload=workload.workload, phase=Phase.EXPIRED, why=Why.MAX_DURATION
     )
-    return (*charge, change)
+    return (*charge, *settle_end(world, postings, workload, at_us), change)
 
 
 def forget_due_us(world: World, workload: Workload) -> int | None:

@@ -7,6 +7,7 @@ the one that is known: of another generation, or ordered on another date.
 from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings, billed_to_us, settled_until_us
+from parkade.core.billing.settlements import settle_end
 from parkade.core.fleet.node import Health
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
@@ -138,6 +139,8 @@ def _ended(
     judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
     if judged.phase is not Phase.PLACED:
         found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
+    if judged.phase.is_ended:
+        found.extend(settle_end(world, postings, workload, at_us))
     found.append(judged)
     found.extend(_seen_free(world, workload, at_us))
     return found

@@ -202,7 +202,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the event at 80 % of `max_spend` was made."""
 
     short_us: int | None
-    """Since when it waits because too many nodes of its reservation failed; None: it does not."""
+    """On a reservation: since when it is short of nodes that it would have were all nodes well, as
+    far as that was not credited yet; None: it is not."""
 
     ended_us: int | None
     """When it ended; it is forgotten a retention later. None: it lives."""
@@ -218,3 +219,6 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     pool: str | None = None
     """Of its latest attempt; None before the first."""
+
+    short_gpus: int | None = None
+    """Of how many GPUs it is short; None: of all, in journals of before this was said."""
