@@ -94,7 +94,11 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
             require(is_early and run.displaced, "a late start after the first process")
         run.charged += micros
     elif debit.startswith("clearing/"):
-        books.paid[debit.removeprefix("clearing/"), credit] += micros
+        market = debit.removeprefix("clearing/")
+        earner = reservations.earner_of(books, transfer)
+        books.paid[market, earner or credit] += micros
+        if earner is not None and transfer["kind"] == "payout":
+            reservations.pay_out(books, transfer)
     elif transfer["kind"] == "reservation":
         reservations.charge(books, transfer)
 
@@ -130,6 +134,7 @@ def _launch(books: Books, event: Record) -> None:
     debt = attempt.get("debt")
     if debt is not None:
         books.runs[attempt["attempt"]].notice_ends_us = debt["notice_ends_us"]
+        books.runs[attempt["attempt"]].is_minimum_paid = debt.get("is_paid", False)
     if promise is not None:
         require(attempt["displaced"] == promise["displaces"], "a debt was lost at the launch")
 
@@ -203,6 +208,8 @@ def _end(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
     require(run.end is None, f"{event['attempt']} ended twice")
     run.end = event
+    run.has_failed = event.get("failures", 0) > books.failures.get(event["workload"], 0)
+    books.failures[event["workload"]] = event.get("failures", 0)
     if event.get("phase") != "placed":
         give_up(books, event["workload"], "its end")
     del books.live[event["workload"]]
@@ -260,6 +267,8 @@ def is_lost(run: Run) -> bool:
     """Whether the platform or a node ended it, or nobody knows what did."""
     assert run.end is not None
     summary = run.end["summary"]
+    if run.has_failed and run.broken_us is None:
+        return False
     return run.broken_us is not None or summary == "lost" or "unknown" in summary
 
 

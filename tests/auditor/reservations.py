@@ -36,6 +36,7 @@ def settle(books: Books, event: Record) -> None:
         due += max(0, at_us - begins_us) * reservation["rate_micros"] * short // HOUR_US
         if gpus:
             books.short[name, demand] = (at_us, gpus)
+    books.credited[name] += credited
     require(credited == due, f"{name} was credited {credited} and missed {due}")
     short = sum(gpus for (of, _), (_, gpus) in books.short.items() if of == name)
     require(short <= gpus_of(reservation), f"{name} is short of more than it reserved")
@@ -53,6 +54,25 @@ def end_demand(books: Books, name: str) -> None:
     """What ends is short of nothing any more: it was credited before."""
     left = [key for key in books.short if key[1] == name]
     require(not left, f"{name} ended while it was short and was not credited")
+
+
+def earner_of(books: Books, transfer: Record) -> str | None:
+    """The reservation whose lending is paid, as a market owes it; None for other money."""
+    name = transfer.get("reservation")
+    if name is None:
+        return None
+    org = books.reservations[name]["org"]
+    return f"lending/{org}/{name}"
+
+
+def pay_out(books: Books, transfer: Record) -> None:
+    """A reservation never earns more than its cap by what it has cost."""
+    name = transfer["reservation"]
+    cap = books.reservations[name]["payout_cap"]
+    books.earned_by[name] += transfer["micros"]
+    _, charged = books.reservation_paid[name]
+    most = (charged - books.credited[name]) * cap["numerator"] // cap["denominator"]
+    require(books.earned_by[name] <= most, f"{name} earned {books.earned_by[name]} of {most}")
 
 
 def gpus_of(reservation: Record) -> int:

@@ -209,6 +209,9 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             backoff_us=_span_us_or_none(body.backoff),
             retention_us=_span_us_or_none(body.retention),
             buffer_nodes=body.buffer_nodes,
+            start_limit_us=_span_us_or_none(body.start_limit),
+            payout_cap=_fraction_or_none(body.payout_cap),
+            window_deposit=_fraction_or_none(body.window_deposit),
         ),
     )
 
@@ -243,6 +246,9 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         backoff_us=span_us(terms.backoff),
         retention_us=span_us(terms.retention),
         buffer_nodes=terms.buffer_nodes,
+        start_limit_us=_span_us_or_none(terms.start_limit),
+        payout_cap=_fraction_or_none(terms.payout_cap),
+        window_deposit=_fraction_or_none(terms.window_deposit),
     )
 
 
@@ -267,4 +273,7 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         backoff=span(terms.backoff_us),
         retention=span(terms.retention_us),
         buffer_nodes=terms.buffer_nodes,
+        start_limit=None if terms.start_limit_us is None else span(terms.start_limit_us),
+        payout_cap=None if terms.payout_cap is None else str(terms.payout_cap),
+        window_deposit=None if terms.window_deposit is None else str(terms.window_deposit),
     )

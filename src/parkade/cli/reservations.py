@@ -156,10 +156,22 @@ def _one(answer: "wire.Reservation") -> None:
             ("window", _window(answer)),
             ("rate", f"{format_amount(answer.rate)} per GPU-hour"),
             ("paid until", answer.paid_until),
+            ("paid", answer.paid),
+            ("earned", _earned(answer)),
             ("lending", _lending(answer.lending) or "nothing"),
             ("cost", answer.cost.says),
         ]
     )
+
+
+def _earned(answer: "wire.Reservation") -> str | None:
+    from parkade.wire.scalars import format_amount
+
+    if answer.earned is None:
+        return None
+    most = answer.earns_at_most
+    cap = "" if most is None else f", at most {format_amount(most)} for what it paid so far"
+    return f"{format_amount(answer.earned)} by lending{cap}"
 
 
 def _window(answer: "wire.Reservation") -> str:

@@ -7,7 +7,7 @@ import msgspec
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, wire_spec
 from parkade.api.views.clearings import node_names
 from parkade.api.views.costs import workload_cost
-from parkade.core.billing.charges import accrued_micros, debt_micros
+from parkade.core.billing.metering import accrued_micros, debt_micros
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import Seat
@@ -43,6 +43,7 @@ SENTENCES: dict[str, str] = {
     Cause.BUDGET: "it cannot pay for the next minutes",
     Cause.OPERATOR: "the operator told it to leave",
     Cause.EXPIRED: "its time is over",
+    Cause.NOT_STARTED: "no process of it started within the market's start limit",
 }
 
 

@@ -63,24 +63,30 @@ def settle_reservation(world: World, event: events.ReservationSettled) -> None:
 
 
 def note_transfers(world: World, transfers: tuple[Transfer, ...]) -> None:
-    """Counts what reservations were charged and credited."""
+    """Counts what reservations were charged, credited and paid for lending."""
     for transfer in transfers:
         reservation = world.records.reservations.get(transfer.reservation or "")
         if reservation is None or reservation.paid_micros is None:
             continue
-        paid = reservation.paid_micros
-        if transfer.kind is TransferKind.RESERVATION:
-            paid += transfer.micros
-        elif transfer.kind is TransferKind.CREDIT:
-            paid -= transfer.micros
+        paid, earned = reservation.paid_micros, reservation.earned_micros
+        match transfer.kind:
+            case TransferKind.RESERVATION:
+                paid += transfer.micros
+            case TransferKind.CREDIT:
+                paid -= transfer.micros
+            case TransferKind.PAYOUT:
+                earned += transfer.micros
+            case _:
+                continue
         assert paid >= 0, "no more is credited than was paid"
-        world.put_reservation(replace(reservation, paid_micros=paid))
+        world.put_reservation(replace(reservation, paid_micros=paid, earned_micros=earned))
 
 
 def _spend(world: World, event: events.UsePosted | events.WithdrawalCharged) -> Workload:
     """Posts the transfers and counts what the workload and its user paid."""
     assert all(numerator >= 0 for _, numerator in event.owed)
     post(world, event.transfers)
+    note_transfers(world, event.transfers)
     if event.market is not None:
         world.records.owed.setdefault(event.market, {}).update(event.owed)
     workload = world.records.workloads[event.workload]

@@ -103,6 +103,32 @@ def settle_period(
     )
 
 
+def settle_payouts(
+    postings: Postings,
+    reservation: Reservation,
+    at_us: int,
+    *,
+    charged_micros: int = 0,
+    is_over: bool = False,
+) -> tuple[events.ReservationSettled, ...]:
+    """Pays what it earned and had to wait for, now that it was charged more; once it is over, what
+    it may not have is the operator's."""
+    transfers, owed = postings.pay_waiting(
+        reservation, charged_micros=charged_micros, is_over=is_over
+    )
+    if not transfers:
+        return ()
+    return (
+        events.ReservationSettled(
+            at_us=at_us,
+            market=reservation.market,
+            reservation=reservation.reservation,
+            transfers=transfers,
+            owed=owed,
+        ),
+    )
+
+
 def short_of(world: World, reservation: Reservation) -> list[tuple[str, int]]:
     """(demand, GPUs) of a reservation's demands that are short now."""
     name = reservation.reservation

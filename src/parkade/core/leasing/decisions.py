@@ -3,6 +3,7 @@
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import available_micros
 from parkade.core.billing.settlements import settle_end
+from parkade.core.fleet.market import Market
 from parkade.core.leasing.periods import end_right, next_period
 from parkade.core.reservations.calendar import shape_for
 from parkade.core.reservations.reservation import Claim, Lending, Reservation, ReservationState
@@ -62,6 +63,8 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
         created_us=now_us,
         paid_until_us=start_us,
         paid_micros=0,
+        payout_cap=market.terms.payout_cap,
+        deposit_us=_deposit_us(market, start_us - now_us),
     )
     assert reservation.nodes == command.nodes, "a shape has all its nodes"
     _, first = next_period(world, reservation)
@@ -73,6 +76,14 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
             f" {format_amount(available)}; deposit the difference",
         )
     return (events.Reserved(at_us=now_us, reservation=reservation),)
+
+
+def _deposit_us(market: Market, ahead_us: int) -> int:
+    """How much of a window is paid at its sale: in proportion to the time ahead of it, in which its
+    nodes cannot be sold for longer."""
+    assert ahead_us >= 0
+    deposit = market.terms.window_deposit
+    return 0 if deposit is None else ahead_us * deposit.numerator // deposit.denominator
 
 
 def _free_name(world: World, org: str) -> str:

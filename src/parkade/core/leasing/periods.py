@@ -38,7 +38,7 @@ Decision record 2: lapsing, and why the first period is paid at the sale.
 
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import available_micros
-from parkade.core.billing.settlements import settle_period
+from parkade.core.billing.settlements import settle_payouts, settle_period
 from parkade.core.ledger.accounts import (
     Transfer,
     TransferKind,
@@ -115,6 +115,8 @@ def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
     period_us = world.records.markets[reservation.market].terms.billing_period_us
     start_us, paid_us = reservation.window.start_us, reservation.paid_until_us
     until_us = paid_us + period_us
+    if paid_us == start_us:
+        until_us = max(until_us, start_us + reservation.deposit_us)
     if reservation.window.end_us is not None:
         until_us = min(until_us, reservation.window.end_us)
     assert start_us <= paid_us < until_us, "a window that is paid has no next period"
@@ -125,7 +127,8 @@ def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
 def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[events.AnyEvent, ...]:
     until_us, micros = next_period(world, reservation)
     assert micros >= 0
-    settled = settle_period(world, Postings(world), reservation, at_us)
+    postings = Postings(world)
+    settled = settle_period(world, postings, reservation, at_us)
     credited = sum(it.micros for each in settled for it in each.transfers if _is_credit(it))
     if available_micros(world, reservation.org, at_us) + credited < micros:
         return end_right(world, reservation, ReservationState.LAPSED, at_us)
@@ -150,6 +153,7 @@ def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[events.
             paid_until_us=until_us,
             transfers=(transfer,) if micros > 0 else (),
         ),
+        *settle_payouts(postings, reservation, at_us, charged_micros=micros),
     )
 
 
@@ -189,8 +193,10 @@ def end_right(
     assert state.is_over and not reservation.state.is_over
     name = reservation.reservation
     ended_us = max(at_us, reservation.window.start_us)
+    postings = Postings(world)
     found: list[events.AnyEvent] = [
-        *settle_period(world, Postings(world), reservation, at_us, is_over=True),
+        *settle_period(world, postings, reservation, at_us, is_over=True),
+        *settle_payouts(postings, reservation, at_us, is_over=True),
         events.ReservationChanged(at_us=at_us, reservation=name, state=state, end_us=ended_us),
     ]
     found.extend(

@@ -1,6 +1,6 @@
 """Workloads as their users ask for them: submit, hold, release, bid, cancel."""
 
-from parkade.core.billing.charges import Postings, has_unmet_debt, unmet_us
+from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import (
     allowance_micros,
     available_micros,
@@ -8,6 +8,7 @@ from parkade.core.billing.commitments import (
     committed_micros,
     window_micros,
 )
+from parkade.core.billing.metering import has_unmet_debt, unmet_us
 from parkade.core.billing.settlements import settle_end
 from parkade.core.fleet.market import Market
 from parkade.core.running.promises import withdrawal_charge

@@ -1,4 +1,5 @@
-"""A workload's end by the clock: its notice in time before it, and the end of its record."""
+"""A workload's end by the clock: its notice in time before it, the limit of an attempt without a
+first process, and the end of its record."""
 
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.settlements import settle_end
@@ -36,6 +37,33 @@ def expire(world: World, workload: Workload, at_us: int) -> tuple[events.AnyEven
         at_us=at_us, workload=workload.workload, phase=Phase.EXPIRED, why=Why.MAX_DURATION
     )
     return (*charge, *settle_end(world, postings, workload, at_us), change)
+
+
+def start_limit_due_us(world: World, workload: Workload) -> int | None:
+    """When an attempt without a first process has failed; None while its agent is not heard, or
+    where the market has no limit."""
+    attempt = workload.attempt
+    limit_us = world.records.markets[workload.market].terms.start_limit_us
+    if attempt is None or attempt.started_us is not None or attempt.stop is not None:
+        return None
+    pool = world.pool_of(attempt.seats)
+    if limit_us is None or attempt.broken_us is not None or pool is None or not pool.is_reachable:
+        return None
+    return attempt.ordered_us + attempt.silent_us + limit_us
+
+
+def stop_unstarted(world: World, workload: Workload, at_us: int) -> tuple[events.StopOrdered, ...]:
+    """It is stopped at once: there is nothing that could be saved. Its end is a failure."""
+    assert workload.attempt is not None and workload.attempt.started_us is None
+    stop = order_stop(
+        world,
+        workload,
+        Cause.NOT_STARTED,
+        at_us=at_us,
+        is_immediate=True,
+        becomes=Phase.PREEMPTING,
+    )
+    return (stop,)
 
 
 def forget_due_us(world: World, workload: Workload) -> int | None:

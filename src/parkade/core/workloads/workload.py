@@ -47,7 +47,8 @@ class Debt(msgspec.Struct, frozen=True, kw_only=True):
     """When the last of their notices ends; a late start counts from the start grace after it."""
 
     is_paid: bool = False
-    """Whether the minimum was charged already, because the bid was lowered."""
+    """Whether the minimum was charged already, because the bid was lowered or the seats were taken
+    over from a promise that had to pay; a late start is still charged."""
 
     is_due: bool = False
     """Whether its attempt leaves for another bid of its own org, so that no cause excuses it."""
