@@ -83,6 +83,11 @@ class Writer:
             }
         )
 
+    @property
+    def digest(self) -> str:
+        """A short name of the signature."""
+        return blake2b(self.signature, digest_size=8).hexdigest()
+
     def write(self, values: Mapping[str, object]) -> Request:
         """The request for one question; NetworkError if a variable is missing."""
         body = dict(self._fixed)

@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, assert_never
 
 from parkade.compound.models.protocol import RETRIED, Failure, FailureKind, Outcome
 from parkade.compound.network.binding import Bound
@@ -25,7 +25,7 @@ from parkade.compound.run.lane import Flight, Lane
 from parkade.compound.run.limiter import RetryBudget, backoff_us
 from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine
 from parkade.compound.run.machine import Machine
-from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop
+from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop, Judged
 from parkade.compound.run.outages import Outages
 from parkade.compound.run.progressing import Counts, Progressing, RunStopped, VerifierBroken
 from parkade.compound.run.reserving import Reserving
@@ -199,6 +199,10 @@ class Engine:
                     self._checking.apply(run, order)
                 case Drop(ticket=ticket):
                     self._drop(run, ticket)
+                case Judged():
+                    self._checking.judged(run, order)
+                case _:
+                    assert_never(order)
         orders.clear()
         if run.machine.answer is not None and run in self._open:
             self._open.remove(run)
