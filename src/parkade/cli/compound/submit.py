@@ -129,9 +129,9 @@ def prepare(
     from parkade.compound.shards.folder import SharedFolder
 
     loaded = load(network)
-    bound = bind(loaded.network, loaded.names)
-    check_bounds(bound, budget)
-    digest = network_digest(bound)
+    ready = bind(loaded.network, loaded.names)
+    check_bounds(ready, budget)
+    digest = network_digest(ready)
     out.mkdir(parents=True, exist_ok=True)
     folder = SharedFolder(out)
     batch = folder.make(network, questions, shard_size)
