@@ -143,9 +143,9 @@ def failure_fields(
     """The rows that say which questions failed and why; none where none did."""
     if not failed:
         return ()
-    told = ((f"failed {n}", _reason(each)) for n, each in enumerate(reasons, start=1))
+    rows = ((f"failed {n}", _reason(each)) for n, each in enumerate(reasons, start=1))
     more = f"{others:,} more for other reasons" if others else None
-    return (("failures", out / FAILURES), *told, ("", more))
+    return (("failures", out / FAILURES), *rows, ("", more))
 
 
 def exit_code(summary: Summary) -> int:
