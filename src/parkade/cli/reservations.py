@@ -183,7 +183,19 @@ def _table(answer: "wire.Reservations") -> None:
     from parkade.cli.screen import minute, table
 
     table(
-        ("RESERVATION", "ORG", "STATE", "NODES", "USED", "RATE", "START", "END", "LENDS"),
+        (
+            "RESERVATION",
+            "ORG",
+            "STATE",
+            "NODES",
+            "USED",
+            "RATE",
+            "START",
+            "END",
+            "LENDS",
+            "PAID",
+            "EARNED",
+        ),
         [
             (
                 each.reservation,
@@ -195,10 +207,12 @@ def _table(answer: "wire.Reservations") -> None:
                 minute(each.start),
                 minute(each.end) or "open",
                 _lending(each.lending),
+                each.paid,
+                each.earned,
             )
             for each in answer.reservations
         ],
         empty="No reservations.",
-        right="NODES USED RATE",
-        drops="START RATE ORG USED",
+        right="NODES USED RATE PAID EARNED",
+        drops="START RATE ORG USED PAID EARNED",
     )
