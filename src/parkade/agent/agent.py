@@ -51,6 +51,15 @@ class TellsChanges(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsLeases(Protocol):
+    """An optional capability of an engine: it ends guests that the control plane cannot reach."""
+
+    async def renew_leases(self) -> None:
+        """The control plane was heard: no lease lapses before its span from now."""
+        ...
+
+
 class Time(msgspec.Struct, frozen=True, kw_only=True):
     """Where the present comes from, and how it passes."""
 
@@ -131,13 +140,13 @@ class Agent:
         self.changed = asyncio.Event()
         self.to_report = asyncio.Event()
         self.has_other_nodes = asyncio.Event()
+        self.is_heard = False
         self._places = asyncio.Semaphore(MOST_LAUNCHES)
 
     async def listen(self) -> None:
         """Takes each newer desired state; an older one than was ever accepted is refused. Raises
         Refused where the control plane will never answer this agent."""
         backoff = Backoff(self.timer)
-        is_connected = False
         while True:
             after = None
             if self.desired is not None:
@@ -149,12 +158,12 @@ class Agent:
             except Refused:
                 raise
             except ControlPlaneError as error:
-                is_connected = False
+                self.is_heard = False
                 await backoff.wait("desired state", error)
                 continue
-            if not is_connected:
+            if not self.is_heard:
                 logger.info("connected: the control plane answers for pool %s", self.pool)
-            is_connected = True
+            self.is_heard = True
             backoff.reset()
             await self.timer.sleep(PAUSE_S)
 
@@ -212,9 +221,20 @@ class Agent:
                 await backoff.wait("report", error)
                 continue
             backoff.reset()
+            await self._renew_leases()
             self.reported = {
                 one.attempt for one in observation.attempts if one.phase is Phase.RELEASED
             }
+
+    async def _renew_leases(self) -> None:
+        """Only after an answered report, so that the control plane knows of what it renews, and
+        only for a control plane that is obeyed."""
+        if not self.is_heard or not isinstance(self.engine, KeepsLeases):
+            return
+        try:
+            await self.engine.renew_leases()
+        except (EngineError, OSError) as error:
+            logger.warning("the leases are not renewed: %s", error)
 
     def _settle_launches(self) -> None:
         for name in [name for name, task in self.launching.items() if task.done()]:

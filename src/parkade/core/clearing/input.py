@@ -49,6 +49,7 @@ REQUEUED = frozenset(
         Cause.HEALED,
         Cause.BUDGET,
         Cause.OPERATOR,
+        Cause.LAPSED,
     }
 )
 

@@ -123,14 +123,21 @@ def uncordon(world: World, event: events.NodeUncordoned) -> None:
 
 
 def change_reachability(world: World, event: events.ReachabilityChanged) -> None:
-    """Cost grows with the pool's nodes."""
+    """Cost grows with all nodes and what the pool's hold. Silence counts from when it was known."""
     pool = world.records.pools[event.pool]
     first_heard_us = pool.first_heard_us
     if first_heard_us is None and event.is_reachable:
         first_heard_us = event.at_us
     world.records.pools[event.pool] = replace(
-        pool, is_reachable=event.is_reachable, first_heard_us=first_heard_us
+        pool,
+        is_reachable=event.is_reachable,
+        first_heard_us=first_heard_us,
+        silent_us=None if event.is_reachable else event.at_us,
     )
+    for node, held in world.held_on.items():
+        if held and world.records.nodes[node].pool == event.pool:
+            for holder in held:
+                world.agenda.add(Entry.LAPSE, holder)
     for node, promised in world.promised_on.items():
         if promised and world.records.nodes[node].pool == event.pool:
             world.wake_promises(node)

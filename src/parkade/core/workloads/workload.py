@@ -110,6 +110,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     launch_sequence: int | None = None
     """The journal's sequence of its launch; None in journals of version 1."""
 
+    lease_us: int | None = None
+    """How long it runs on without the control plane; None: for ever."""
+
     @property
     def gpus(self) -> int:
         """GPUs of all its seats: what is charged for."""

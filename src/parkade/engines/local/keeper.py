@@ -70,6 +70,7 @@ class Keeper:
         else:
             self._watch()
             self.state.write("adopted")
+            self.leaving.resume()
         while self.state.now.phase is not Phase.RELEASED:
             self.turn()
         while self.state.is_unwritten and self.folder.exists():
@@ -97,6 +98,7 @@ class Keeper:
 
     def _look(self, now_us: int) -> None:
         self.leaving.read_order()
+        self.leaving.see_silence(now_us)
         if self.gang.reap() or self.state.is_unwritten:
             self.state.write()
         if self.gang.all_ended() and self.gang.is_gone():

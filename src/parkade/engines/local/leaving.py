@@ -10,14 +10,16 @@ from collections.abc import Iterable
 
 import msgspec
 
-from parkade.engines.local import processes, records, report, spawn
+from parkade.core.workloads.life import Cause
+from parkade.engines.local import leases, processes, records, report, spawn
 from parkade.engines.local.clocks import monotonic_us, wall_us
 from parkade.engines.local.escalation import Escalation, merge
 from parkade.engines.local.gang import Gang, is_living, number_of
 from parkade.engines.local.records import Signalled
 from parkade.engines.local.state_file import StateFile
-from parkade.ports import Stop
+from parkade.ports import Lease, Stop
 
+LISTEN_AGAIN_US = 1_000_000
 ASK_AGAIN_US = 200_000
 TERM_AGAIN_US = 500_000
 KILL_AGAIN_US = 50_000
@@ -38,6 +40,7 @@ class Leaving:
         self.escalation = Escalation()
         self.order: Stop | None = None
         self._order_seen: tuple[int, int] | None = None
+        self._began_us = self._listen_again_us = monotonic_us()
         self._kill_again_us = 0
         self._ask_again_us = 0
         self._term_again_us = 0
@@ -64,6 +67,34 @@ class Leaving:
             return
         self._order_seen = seen
         self.take(order)
+
+    def see_silence(self, now_us: int) -> None:
+        """Gives the notice by itself where the control plane was silent for the lease."""
+        lease = self.launch.attempt.lease
+        if lease is None or self.order is not None or now_us < self._listen_again_us:
+            return
+        self._listen_again_us = now_us + LISTEN_AGAIN_US
+        heard_us = leases.heard_us(self.launch.heard)
+        if now_us - (self._began_us if heard_us is None else heard_us) >= lease.silence_us:
+            self._lapse(lease, wall_us())
+
+    def resume(self) -> None:
+        """Goes on with a notice that a lost keeper gave by itself."""
+        lease, lapsed_us = self.launch.attempt.lease, self.state.now.lapsed_us
+        if lease is not None and lapsed_us is not None:
+            self._lapse(lease, lapsed_us)
+
+    def _lapse(self, lease: Lease, lapsed_us: int) -> None:
+        deadline_us = lapsed_us + lease.notice_us
+        self.state.change(lapsed_us=lapsed_us)
+        self.take(
+            Stop(
+                noticed_us=lapsed_us,
+                deadline_us=deadline_us,
+                kill_us=deadline_us + lease.kill_us,
+                cause=Cause.LAPSED,
+            )
+        )
 
     def take(self, order: Stop) -> None:
         """Takes an order in; the notice is given where it brings anything forward."""
