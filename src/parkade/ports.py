@@ -13,7 +13,7 @@ import msgspec
 from parkade.core.fleet.seat import Seat
 from parkade.core.healing.symptom import Symptom
 from parkade.core.ledger.accounts import Transfer
-from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit
+from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit, Words
 from parkade.core.workloads.observed import EnginePhase as Phase
 from parkade.core.workloads.saving import TERM_REQUEST, SaveRequest
 from parkade.core.workloads.workload import Stop
@@ -181,7 +181,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """All of a pool at `at_us`. Nothing follows from an incomplete one.
 
-    `capabilities` are added by the agent; an engine leaves them out.
+    `capabilities` and `refused` are added by the agent; an engine leaves them out. `refused` says
+    why the agent does not obey the desired state that it was told last; None: it does.
     """
 
     pool: str
@@ -189,6 +190,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     is_complete: bool
     attempts: tuple[ObservedAttempt, ...]
     capabilities: Capabilities | None = None
+    refused: Words | None = None
 
 
 class LogRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -141,6 +141,7 @@ class Agent:
         self.to_report = asyncio.Event()
         self.has_other_nodes = asyncio.Event()
         self.is_heard = False
+        self.refused: str | None = None
         self._places = asyncio.Semaphore(MOST_LAUNCHES)
 
     async def listen(self) -> None:
@@ -153,7 +154,9 @@ class Agent:
                 after = (self.desired.epoch, self.desired.sequence)
             try:
                 state = await self.control_plane.desired(after, LONG_POLL_S)
-                if state is not None:
+                if state is None:
+                    self._tell_refusal(None)
+                else:
                     self.accept(state)
             except Refused:
                 raise
@@ -173,12 +176,10 @@ class Agent:
             raise ControlPlaneError(
                 f"the desired state is of pool {state.pool}, but this agent runs {self.pool}"
             )
-        if self.memory.is_stale(state.epoch, state.sequence):
-            raise ControlPlaneError(
-                f"desired state {state.epoch}.{state.sequence} after {self.memory.last}: refused; "
-                f"an older control plane is still running"
-            )
-        self.memory.last = (state.epoch, state.sequence)
+        self._tell_refusal(self.memory.why_refused(state))
+        if self.refused is not None:
+            raise ControlPlaneError(self.refused)
+        self.memory.accept(state)
         seen = () if self.seen is None else self.seen.attempts
         known = {one.attempt for one in seen} | {one.attempt for one in state.attempts}
         if self.seen is not None and self.seen.is_complete:
@@ -189,6 +190,12 @@ class Agent:
             return
         self.desired = state
         self.changed.set()
+
+    def _tell_refusal(self, why: str | None) -> None:
+        """It goes out with the next report, to whichever control plane answers there."""
+        if why != self.refused:
+            self.refused = why
+            self.to_report.set()
 
     async def work(self, tick_s: float) -> None:
         """Looks, acts, and waits for the next reason to look."""
@@ -215,7 +222,7 @@ class Agent:
             if observation is None:
                 continue
             try:
-                await self.control_plane.report(observation)
+                await self.control_plane.report(replace(observation, refused=self.refused))
             except ControlPlaneError as error:
                 self.to_report.set()
                 await backoff.wait("report", error)
@@ -279,6 +286,11 @@ class Agent:
 
     async def _launch(self, attempt: DesiredAttempt) -> None:
         async with self._places:
+            if not self._is_desired(attempt):
+                logger.info(
+                    "attempt %s is not started: it is not desired any more", attempt.attempt
+                )
+                return
             try:
                 await self.engine.launch(attempt)
             except (InvalidSpec, Unsupported, Conflict) as error:
@@ -287,6 +299,17 @@ class Agent:
                 logger.warning("launch of %s, again soon: %s", attempt.attempt, error)
                 return
             self.changed.set()
+
+    def _is_desired(self, attempt: DesiredAttempt) -> bool:
+        """Whether the newest state still wants that very launch; it may have waited for its turn
+        meanwhile."""
+        wanted = () if self.desired is None else self.desired.attempts
+        return any(
+            one.stop is None
+            and (one.attempt, one.generation, one.ordered_us)
+            == (attempt.attempt, attempt.generation, attempt.ordered_us)
+            for one in wanted
+        )
 
     def _refuse(self, attempt: str, why: str) -> None:
         logger.warning("attempt %s is not started: %s", attempt, why)
