@@ -50,6 +50,7 @@ REQUEUED = frozenset(
         Cause.HEALED,
         Cause.BUDGET,
         Cause.OPERATOR,
+        Cause.LAPSED,
     }
 )
 
