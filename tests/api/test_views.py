@@ -133,9 +133,12 @@ def specs() -> Iterator[WorkloadSpec]:
             "max_duration": "24h",
         }
     )
+    yield WorkloadSpec.model_validate(
+        {"name": "a", "command": "b", "workdir": "/", "limit_price": "1", "moves": "cheaper"}
+    )
 
 
-@pytest.mark.parametrize("spec", list(specs()), ids=["fewest", "every"])
+@pytest.mark.parametrize("spec", list(specs()), ids=["fewest", "every", "moves"])
 def test_a_spec_is_told_as_it_was_written(spec: WorkloadSpec) -> None:
     assert wire_spec(spec_of(spec)).model_dump() == spec.model_dump()
 

@@ -33,7 +33,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.units.time import DAY_US
 from parkade.core.workloads.life import Cause, Phase, Why
-from parkade.core.workloads.spec import CapacityKind, Interconnect
+from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves
 from parkade.core.workloads.workload import Workload
 
 TIERS = {
@@ -224,6 +224,7 @@ def _demand(
         seats=seats,
         floor_micros=_floor(workload, world.records.markets[workload.market]),
         only_fabric=workload.fabric,
+        moves_if_cheaper=workload.spec.moves is Moves.CHEAPER,
     )
 
 
