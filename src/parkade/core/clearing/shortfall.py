@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from parkade.core.fleet.market import Market
 from parkade.core.market.allocation import allocate
-from parkade.core.market.market_state import Demand, MarketState, NodeInPlay, PriorityTier
+from parkade.core.market.market_state import MarketState, NodeInPlay, PriorityTier
 from parkade.core.market.outcome import Clearing, WaitReason
 from parkade.core.state.world import World
 
@@ -66,14 +66,8 @@ def _with_all_nodes(world: World, market: Market, state: MarketState) -> MarketS
     return replace(
         state,
         nodes=nodes,
-        demands=tuple(
-            _unpinned(demand) for demand in state.demands if demand.tier is not PriorityTier.SPOT
-        ),
+        demands=tuple(demand for demand in state.demands if demand.tier is not PriorityTier.SPOT),
     )
-
-
-def _unpinned(demand: Demand) -> Demand:
-    return replace(demand, is_pinned=False)
 
 
 def _unused_gpus(state: MarketState, outcome: Clearing) -> dict[str, int]:

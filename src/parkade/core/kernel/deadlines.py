@@ -17,6 +17,7 @@ from parkade.core.running.expiry import (
     start_limit_due_us,
     stop_unstarted,
 )
+from parkade.core.running.lapses import lapse, lapse_due_us
 from parkade.core.running.promises import (
     launch,
     launch_due_us,
@@ -54,6 +55,8 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
             return take_terms(world.records.markets[key], at_us)
         case Entry.FORGET:
             return forget(key, at_us)
+        case Entry.LAPSE:
+            return lapse(world, world.records.workloads[key], at_us)
         case Entry.START_LIMIT:
             return stop_unstarted(world, world.records.workloads[key], at_us)
     assert_never(kind)
@@ -83,4 +86,7 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
         case Entry.FORGET:
             workload = world.records.workloads.get(key)
             return None if workload is None else forget_due_us(world, workload)
+        case Entry.LAPSE:
+            workload = world.records.workloads.get(key)
+            return None if workload is None else lapse_due_us(world, workload)
     assert_never(kind)
