@@ -149,7 +149,8 @@ def _hurt_table(incident: Incident) -> Iterator[str]:
 def _evidence(incident: Incident) -> Iterator[str]:
     yield "<h2>Evidence</h2>"
     for verdict in incident.verdicts:
-        words = f"{verdict.level}: {verdict.signal}, seen {verdict.count} times"
+        seen = "once" if verdict.count == 1 else f"{verdict.count} times"
+        words = f"{verdict.level}: {verdict.signal}, seen {seen}"
         yield f"<p><b>{escape(words)}</b><br>{escape('; '.join(verdict.reasons))}<br>"
         yield f"<small>policy {escape(verdict.policy)}</small></p>"
         for it in verdict.evidence:
