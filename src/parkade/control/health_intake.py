@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from parkade.core.healing.incident import RepairKind
 from parkade.core.healing.symptom import MOST_LINE_CHARACTERS, MOST_NAME_CHARACTERS, bounded
 from parkade.core.healing.verdict import Verdict
 from parkade.core.state.commands import (
@@ -42,21 +43,27 @@ class HealthIntake:
         self.rejected: dict[str, int] = {"too_many": 0}
         self.sensors: dict[str, tuple[SensorState, ...]] = {}
         self.symptoms: dict[str, tuple[tuple[str, int], ...]] = {}
+        self._kinds: dict[str, tuple[RepairKind, ...]] = {}
         self._allowances: dict[tuple[str, str], tuple[int, int]] = {}
 
     def take(self, report: HealthReport, *, steady_us: int) -> list[AnyCommand]:
         """What follows. Repairs come first: a node that is returned may be sick again."""
         self.sensors[report.pool] = report.sensors[:MOST_SENSORS]
         self.symptoms[report.pool] = report.symptoms[:32]
-        found: list[AnyCommand] = [ReportRepairKinds(by=None, pool=report.pool, kinds=report.kinds)]
+        found: list[AnyCommand] = []
+        if self._kinds.get(report.pool) != report.kinds:
+            self._kinds[report.pool] = report.kinds
+            found.append(ReportRepairKinds(by=None, pool=report.pool, kinds=report.kinds))
         for ended in report.repairs[:MOST_OF_REPORT]:
             says = bounded(ended.says, MOST_LINE_CHARACTERS)
             found.append(ReportRepair(by=None, pool=report.pool, report=replace(ended, says=says)))
         found += self._verdicts(report, steady_us)
         return found
 
-    def refused(self, outcome: Refusal) -> None:
+    def refused(self, command: AnyCommand, outcome: Refusal) -> None:
         """The core did not believe something of it."""
+        if isinstance(command, ReportRepairKinds):
+            self._kinds.pop(command.pool, None)
         reason = outcome.reason.value
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
 

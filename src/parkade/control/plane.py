@@ -206,7 +206,7 @@ class Plane:
         outcomes = await asyncio.gather(*(self.execute(command) for command in asked))
         for command, outcome in zip(asked, outcomes, strict=True):
             if isinstance(outcome, Refusal):
-                self.health_intake.refused(outcome)
+                self.health_intake.refused(command, outcome)
                 _log.warning(
                     "health_refused",
                     pool=report.pool,
