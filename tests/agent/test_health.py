@@ -24,9 +24,7 @@ from tests.agent.test_plan import wanted
 from tests.clocks import WallClock
 from tests.core.healing.builder import policy, rule, symptom, xid
 
-POLICY = policy(
-    rule("xid/79", Level.FATAL, Action.REBOOT), rule("xid/43", Level.INFO, Action.NONE)
-)
+POLICY = policy(rule("xid/79", Level.FATAL, Action.REBOOT), rule("xid/43", Level.INFO, Action.NONE))
 
 
 @pytest.fixture(autouse=True)

@@ -136,7 +136,11 @@ def bodies(town: Town) -> dict[str, object]:
         "POST /v1/workloads/{workload}/bid": {"limit_price": "0.20"},
         "POST /v1/mars/automation": {"reason": "x", "is_on": False},
         "POST /v1/pools/{pool}/health": {
-            "pool": "lab", "at_us": 1, "verdicts": [], "repairs": [], "kinds": ["validate"]
+            "pool": "lab",
+            "at_us": 1,
+            "verdicts": [],
+            "repairs": [],
+            "kinds": ["validate"],
         },
     }
 
@@ -164,9 +168,7 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
             response = fresh.get(url)
         else:
             response = fresh.post(url, sent.get(route), key=fresh.name("key"))
-        is_absent = route.endswith(
-            ("/logs", "/log-chunks/{log_request}", "/incidents/{incident}")
-        )
+        is_absent = route.endswith(("/logs", "/log-chunks/{log_request}", "/incidents/{incident}"))
         is_refused = route == "POST /v1/pools/{pool}/close" and response.status_code == 409
         is_absent = is_absent and response.status_code == 404
         assert response.is_success or is_absent or is_refused, response.text

@@ -39,7 +39,7 @@ def run(script: str, *, timeout_s: float = 60, **changes: object) -> RepairRepor
     [
         ("exit 0", True, 0, ""),
         ("echo looked; exit 0", True, 0, "looked"),
-        ("echo a; echo '{\"says\": \"GPU 3 is slow\"}'; exit 1", False, 1, "GPU 3 is slow"),
+        ('echo a; echo \'{"says": "GPU 3 is slow"}\'; exit 1', False, 1, "GPU 3 is slow"),
         ("echo '{\"other\": 1}'; exit 0", True, 0, '{"other": 1}'),
         ("kill -9 $$", False, -9, ""),
     ],

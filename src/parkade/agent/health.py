@@ -78,8 +78,8 @@ class HealthKeeper:
         self._states: dict[tuple[str, str], str] = {}
         self._begun = _load(self._file)
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._news = asyncio.Event()
-        self._news.set()
+        self._to_tell = asyncio.Event()
+        self._to_tell.set()
 
     def desire(self, state: DesiredState) -> None:
         """Begins what is ordered and new; forgets what is not ordered any more."""
@@ -113,13 +113,13 @@ class HealthKeeper:
         """Reports at each news, and at least each heartbeat."""
         backoff = Backoff(self._timer)
         while True:
-            await self._timer.wait(self._news, HEARTBEAT_S)
-            self._news.clear()
+            await self._timer.wait(self._to_tell, HEARTBEAT_S)
+            self._to_tell.clear()
             report = self._report()
             try:
                 await self._control_plane.report_health(report)
             except ControlPlaneError as error:
-                self._news.set()
+                self._to_tell.set()
                 await backoff.wait("health", error)
                 continue
             backoff.reset()
@@ -163,7 +163,7 @@ class HealthKeeper:
                 logger.warning("too many verdicts wait; %s is dropped", verdict.verdict)
                 continue
             self._waiting[verdict.verdict] = verdict
-            self._news.set()
+            self._to_tell.set()
 
     def _report(self) -> HealthReport:
         repairs = self._plan.repairs
@@ -209,7 +209,7 @@ class HealthKeeper:
                 device=order.device, action=action, result=result, at_us=report.ended_us
             )
             self._memories[order.node] = note_repair(memory, repair)
-        self._news.set()
+        self._to_tell.set()
 
 
 def _jobs(state: DesiredState) -> dict[str, str | None]:

@@ -15,6 +15,7 @@ from parkade.core.workloads.spec import (
     Capacity,
     CapacityKind,
     Interconnect,
+    Moves,
     Spec,
 )
 from parkade.wire import pools as wire
@@ -98,6 +99,7 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         priority=spec.priority,
         retry_failures=spec.retry.failures,
         max_duration_us=None if spec.max_duration is None else span_us(spec.max_duration),
+        moves=Moves(spec.moves),
     )
 
 
@@ -127,6 +129,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         instance_type=spec.instance_type,
         interconnect=spec.interconnect.value,
         capacity=str(spec.capacity),
+        moves=spec.moves.value,
         limit_price=amount_or_none(spec.limit_price_micros),
         max_spend=amount_or_none(spec.max_spend_micros),
         checkpoint=_wire_checkpoint(spec.checkpoint),
@@ -206,6 +209,7 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             backoff_us=_span_us_or_none(body.backoff),
             retention_us=_span_us_or_none(body.retention),
             buffer_nodes=body.buffer_nodes,
+            agent_lease_us=_span_us_or_none(body.agent_lease),
         ),
     )
 
@@ -240,6 +244,7 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         backoff_us=span_us(terms.backoff),
         retention_us=span_us(terms.retention),
         buffer_nodes=terms.buffer_nodes,
+        agent_lease_us=_span_us_or_none(terms.agent_lease),
     )
 
 
@@ -264,4 +269,5 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         backoff=span(terms.backoff_us),
         retention=span(terms.retention_us),
         buffer_nodes=terms.buffer_nodes,
+        agent_lease=None if terms.agent_lease_us is None else span(terms.agent_lease_us),
     )

@@ -87,7 +87,7 @@ class HealthIntake:
 
 
 def cut(verdict: Verdict) -> Verdict:
-    """The verdict within its bounds: what is kept for ever is short, whoever wrote it."""
+    """The verdict within its bounds: what is kept for ever is short."""
     name = MOST_NAME_CHARACTERS
     device = None if verdict.device is None else bounded(verdict.device, name)
     return replace(

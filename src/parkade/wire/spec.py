@@ -98,7 +98,8 @@ Preset = Literal[
     "server",
     "batch",
 ]
-WORDS = (*get_args(Preset), *get_args(Signal))
+PRESET_WORDS: tuple[str, ...] = get_args(Preset)
+WORDS = (*PRESET_WORDS, *get_args(Signal))
 TypeName = Annotated[
     Name,
     BeforeValidator(_instance_type),
@@ -134,7 +135,7 @@ class CheckpointTerms(Request):
             return value
         if value not in WORDS:
             raise ValueError(f"write one of {', '.join(WORDS)}, or {{signal: auto, needs: 60s}}")
-        return {"preset": value} if value in get_args(Preset) else {"signal": value}
+        return {"preset": value} if value in PRESET_WORDS else {"signal": value}
 
     @model_validator(mode="after")
     def _asks_in_one_way(self) -> Self:
@@ -175,6 +176,9 @@ class WorkloadSpec(Request):
     instance_type: TypeName | None = None
     interconnect: Literal["fabric", "any"] = "fabric"
     capacity: Capacity = SPOT
+    moves: Literal["needed", "cheaper"] = Field(
+        "needed", description="for what spot is moved: only where it must be, or for a lower floor"
+    )
     limit_price: LimitPrice | None = Field(
         None, validate_default=True, description="per GPU-hour; spot without one is refused"
     )
@@ -195,6 +199,14 @@ class WorkloadSpec(Request):
         if sum(len(name) + len(text) for name, text in env.items()) > bounds.MOST_ENV_CHARACTERS:
             raise ValueError("more than 128 KiB in all; put it into a file")
         return env
+
+    @field_validator("moves")
+    @classmethod
+    def _only_spot_moves_for_less(cls, moves: str, info: ValidationInfo) -> str:
+        capacity = info.data.get("capacity")
+        if capacity not in (SPOT, None) and moves == "cheaper":
+            raise ValueError(f"only spot draws floors; leave moves out with {capacity}")
+        return moves
 
     @field_validator("limit_price")
     @classmethod

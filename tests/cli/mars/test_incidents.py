@@ -24,7 +24,9 @@ def told(fresh: Town, run: Run, monkeypatch: pytest.MonkeyPatch) -> Reporter:
     return reporter
 
 
-def test_an_incident_is_told_as_text_json_and_a_page(told: Reporter, run: Run, tmp_path: Path) -> None:
+def test_an_incident_is_told_as_text_json_and_a_page(
+    told: Reporter, run: Run, tmp_path: Path
+) -> None:
     listed = run("mars", "incidents").output
     assert "incident-1" in listed and "returned" in listed and "lab-3" in listed
     story = run("mars", "incidents", "incident-1").output

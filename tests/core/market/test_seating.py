@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
 from parkade.core.market.market_state import MarketState
-from parkade.core.market.seating import seat_as_allocated
+from parkade.core.market.seating import GivesUpClosed, seat_as_allocated
 from parkade.core.market.stable_seating import Winner
 from tests.core.market.story import (
     bid,
@@ -118,7 +118,7 @@ CASES = {
     "a winner whose price does not cover its floor is seated anew": Case(
         # Alone, the bid pays the 1 of birch; its own node is lent at 7.
         given_market(
-            on(bid("a", 9), "amber-0"),
+            on(bid("a", 9, moves_if_cheaper=True), "amber-0"),
             fabrics={"amber": 1, "birch": 1},
             reservations=(reserved("acme", {"amber": 1}, lends_at=5),),
             on=FLOOR,
@@ -129,7 +129,7 @@ CASES = {
         # a is counted in birch and b in amber. c would win with 8, so a pays 8 x 20 / 21 = 7.62,
         # more than amber's 7: a stays there, and b takes birch.
         given_market(
-            on(bid("a", 9), "amber-0"),
+            on(bid("a", 9, moves_if_cheaper=True), "amber-0"),
             bid("b", 8.5),
             bid("c", 8),
             fabrics={"amber": 1, "birch": 1},
@@ -155,20 +155,29 @@ CASES = {
         ),
         seats={"a": "amber-0", "b": "amber-1", "c": "amber-1"},
     ),
-    "a pinned demand keeps a seat on a node that left play": Case(
+    "a gang with a closed node keeps all its seats where it wins the rest": Case(
         given_market(
-            on(bid("stays", 9, 2, is_pinned=True), "amber-0", "amber-1"),
-            fabrics={"amber": 2},
+            on(bid("stays", 9, 3), "amber-0", "amber-1", "amber-2"),
+            bid("weak", 4),
+            fabrics={"amber": 3},
+            closed=("amber-1",),
+        ),
+        seats={"stays": "amber-0 amber-1 amber-2"},
+    ),
+    "a gang that lost a node is started anew, so it leaves its closed node": Case(
+        given_market(
+            on(bid("heals", 9, 2), "amber-0", "amber-1"),
+            fabrics={"amber": 4},
             closed=("amber-0",),
             failed=("amber-1",),
         ),
-        seats={"stays": "amber-0 amber-1"},
+        seats={"heals": "amber-2 amber-3"},
     ),
     "the fallback moves a running bid where the gang fits no other way": Case(
         # Cheap birch is counted for the stronger single, and dear amber whole for the gang: the
         # single may not stay on the node of amber that the gang needs.
         given_market(
-            on(bid("single", 20), "amber-0"),
+            on(bid("single", 20, moves_if_cheaper=True), "amber-0"),
             bid("gang", 15, 2),
             fabrics={"amber": 2, "birch": 1},
             reservations=(reserved("acme", {"amber": 2}, lends_at=5),),
@@ -207,14 +216,19 @@ def test_the_fallback_seats_every_winner_where_it_was_counted(seed: int, crowd: 
         for it in allocation.ordered
         if it.demand in allocation.parts
     ]
-    seats = seat_as_allocated(winners, allocation.layout, allocation.pinned_nodes, kept)
+    seats = seat_as_allocated(winners, allocation.layout, kept)
+    if isinstance(seats, GivesUpClosed):
+        assert any(it.demand == seats.demand and it.gpus < 8 for it in state.demands)
+        return
     assert seats.keys() == allocation.parts.keys()
     open_nodes = {it.node: it.fabric for it in state.nodes if it.is_open}
     held: Counter[str] = Counter()
     for winner in winners:
         mine = seats[winner.demand.demand]
         held.update({seat.node: seat.gpus for seat in mine})
-        if not winner.demand.is_pinned:
+        if winner.stays:
+            assert mine == winner.demand.seats
+        else:
             names = allocation.layout.fabrics
             counted = {names[part.fabric]: len(part.levels) for part in winner.parts}
             assert Counter(open_nodes[seat.node] for seat in mine) == counted

@@ -34,6 +34,7 @@ from tests.core.market.story import (
     rebid,
     reserved,
     terms,
+    winners,
     with_demands,
 )
 
@@ -46,7 +47,7 @@ def tried(times: int) -> settings:
 
 
 def spot_of(state: MarketState) -> list[Demand]:
-    return [it for it in state.demands if it.tier is PriorityTier.SPOT and not it.is_pinned]
+    return [it for it in state.demands if it.tier is PriorityTier.SPOT]
 
 
 def gain(state: MarketState, clearing: Clearing, demand: Demand) -> int:
@@ -61,14 +62,40 @@ def misreports(state: MarketState, seed: int) -> list[tuple[Demand, int]]:
     return [(it, max(0, next(limits))) for it in spot_of(state) for _ in range(2)]
 
 
+def moving_if_cheaper(state: MarketState, name: str) -> MarketState:
+    return with_demands(
+        state,
+        *(
+            msgspec.structs.replace(it, moves_if_cheaper=True) if it.demand == name else it
+            for it in state.demands
+        ),
+    )
+
+
 @tried(600)
 @given(seeds)
-def test_no_misreported_limit_gains(seed: int) -> None:
+def test_no_misreport_of_a_newcomer_or_of_a_bid_that_moves_for_a_lower_floor_gains(
+    seed: int,
+) -> None:
     state = chance_market(seed)
     truthful = clear(state)
     for demand, limit in misreports(state, seed):
-        told = clear(rebid(state, demand.demand, limit))
-        assert gain(state, told, demand) <= gain(state, truthful, demand)
+        if demand.moves_if_cheaper or not demand.seats:
+            told = clear(rebid(state, demand.demand, limit))
+            assert gain(state, told, demand) <= gain(state, truthful, demand)
+
+
+@tried(600)
+@given(seeds)
+def test_no_misreport_of_a_bid_that_stays_gains_more_than_moving_for_a_lower_floor(
+    seed: int,
+) -> None:
+    state = chance_market(seed)
+    for demand, limit in misreports(state, seed):
+        if demand.seats and not demand.moves_if_cheaper:
+            told = clear(rebid(state, demand.demand, limit))
+            moving = clear(moving_if_cheaper(state, demand.demand))
+            assert gain(state, told, demand) <= gain(state, moving, demand)
 
 
 @tried(300)
@@ -93,7 +120,7 @@ def test_no_winner_pays_above_its_limit_nor_below_the_floors_it_draws(seed: int)
         if demand.tier is PriorityTier.SPOT and line.seats:
             assert demand.limit_micros is not None
             assert line.price_micros <= demand.limit_micros
-            assert demand.is_pinned or line.floor_micros <= line.price_micros
+            assert line.floor_micros <= line.price_micros
 
 
 @tried(600)
@@ -117,11 +144,13 @@ def test_one_sweep_gives_the_prices_of_playing_the_market_again(
             continue
         least = least_winning_limit(allocation, asked)
         assert least is not None
-        drawn = max(level for part in parts for level in part.levels)
+        drawn = max(level for part in parts for level in (*part.levels, 0))
+        if asked.shape.held is not None and sum(len(it.levels) for it in parts) < asked.shape.nodes:
+            drawn = max(drawn, asked.shape.held.level)
         assert prices.paid[asked.name][0] == min(asked.limit, max(least, drawn))
     for nodes, price in prices.ladder:
         factor = state.terms.switching_credit.denominator
-        newcomer = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {})
+        newcomer = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {}, False)
         assert price == least_winning_limit(allocation, newcomer, loses_ties=True)
 
 
@@ -163,7 +192,7 @@ def test_seats_hold_what_nodes_have_and_gangs_stand_together(seed: int) -> None:
         for seat in seats:
             held[seat.node] += seat.gpus
             assert tenant.setdefault(seat.node, demand.org) == demand.org
-        if seats and not demand.is_pinned:
+        if seats:
             assert len({seat.node for seat in seats}) == len(seats) == demand.nodes
             assert {seat.gpus for seat in seats} == {demand.gpus}
             assert demand.any_fabric or len({fabric[seat.node] for seat in seats}) == 1
@@ -172,14 +201,23 @@ def test_seats_hold_what_nodes_have_and_gangs_stand_together(seed: int) -> None:
 
 @tried(300)
 @given(seeds)
-def test_closed_nodes_keep_their_holders_and_get_no_others(seed: int) -> None:
+def test_a_gang_with_closed_nodes_keeps_all_its_seats_or_none_of_those(seed: int) -> None:
     state = chance_market(seed)
     clearing = clear(state)
     closed = {node.node for node in state.nodes if not node.is_open}
     for demand in state.demands:
-        before = {seat.node for seat in demand.seats} & closed
-        after = {seat.node for seat in line_of(clearing, demand.demand).seats} & closed
-        assert before == after
+        seats = line_of(clearing, demand.demand).seats
+        if {seat.node for seat in seats} & closed:
+            assert seats == demand.seats
+
+
+@tried(300)
+@given(seeds)
+def test_a_closed_node_of_a_guest_keeps_no_owner_from_open_ones(seed: int) -> None:
+    state = chance_market(seed, shared=False)
+    owners = [it for it in state.demands if it.tier is not PriorityTier.SPOT]
+    alone = allocate(with_demands(state, *owners)).parts.keys()
+    assert allocate(state).parts.keys() >= alone
 
 
 def moved(clearing: Clearing) -> list[str]:
@@ -237,7 +275,7 @@ def test_a_reservation_never_holds_more_than_its_shape(seed: int) -> None:
 
 def test_a_runner_priced_at_a_cheaper_floor_elsewhere_keeps_its_seat() -> None:
     """Its floor is the cheaper fabric's and its seat its own while its price covers that floor."""
-    runner = on(bid("runner", 9), "amber-0")
+    runner = on(bid("runner", 9, moves_if_cheaper=True), "amber-0")
     market = given_market(
         runner,
         bid("newcomer", 8),
@@ -258,7 +296,7 @@ def test_between_floors_less_than_a_credit_apart_no_limit_is_better_than_another
     limit: float,
 ) -> None:
     state = given_market(
-        on(bid("runner", limit), "amber-0"),
+        on(bid("runner", limit, moves_if_cheaper=True), "amber-0"),
         fabrics={"amber": 1, "birch": 1},
         reservations=(reserved("acme", {"amber": 1}, lends_at=3.03),),
         on=terms(floor=3, fee="0/1"),
@@ -267,13 +305,36 @@ def test_between_floors_less_than_a_credit_apart_no_limit_is_better_than_another
     assert (line.change, line.price_micros) == (Change.MOVE, 3_000_000)
 
 
-@pytest.mark.parametrize("limit", [1, 7, 50])
-def test_a_pinned_bid_pays_its_floor_or_what_its_open_nodes_would_cost(limit: int) -> None:
+def test_a_guest_stays_where_it_runs_though_a_lender_elsewhere_sets_a_lower_floor() -> None:
+    guest = on(bid("guest", 9), "amber-0")
+    before = given_market(
+        guest,
+        fabrics={"amber": 1, "birch": 1},
+        reservations=(reserved("acme", {"birch": 1}, lends_at=5),),
+        on=terms(floor=3),
+    )
+    after = msgspec.structs.replace(
+        before, reservations=(reserved("acme", {"birch": 1}, lends_at=1),)
+    )
+    for state in (before, after):
+        line = line_of(clear(state), "guest")
+        assert (line.change, line.price_micros) == (Change.KEEP, 3_000_000)
+    moving = clear(moving_if_cheaper(after, "guest"))
+    assert (line_of(moving, "guest").change, winners(moving)) == (
+        Change.MOVE,
+        {"guest": 1_400_000},
+    )
+
+
+def test_a_gang_with_a_cordoned_node_cannot_keep_seven_open_ones_for_nothing() -> None:
+    nodes = tuple(f"amber-{n}" for n in range(8))
     state = given_market(
-        on(bid("stays", limit, 2, is_pinned=True), "amber-0", "amber-1"),
-        bid("rival", 6),
-        fabrics={"amber": 2},
+        on(bid("holder", 0.000001, 8), *nodes),
+        bid("rival", 50, 7),
+        fabrics={"amber": 8},
         closed=("amber-0",),
     )
-    line = line_of(clear(state), "stays")
-    assert line.price_micros == min(limit * MICROS, 5_714_286)
+    assert changes(clear(state)) == {"holder": Change.PREEMPT, "rival": Change.START}
+    fair = rebid(state, "holder", 60 * MICROS)
+    line = line_of(clear(fair), "holder")
+    assert (line.change, line.price_micros) == (Change.KEEP, 47_619_048)

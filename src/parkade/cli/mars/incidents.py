@@ -27,7 +27,7 @@ KINDS = frozenset(
         "NodeUncordoned",
     }
 )
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Shown to everyone who asks why.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Shown with it.")]
 
 
 def status(as_json: AsJson = False) -> None:
@@ -81,9 +81,9 @@ def incidents(
     from parkade.mars.story import story_page
 
     with calling(as_json=as_json) as client:
-        told = client.incident(name)
+        found = client.incident(name)
     try:
-        html.write_text(story_page(told), encoding="utf-8")
+        html.write_text(story_page(found), encoding="utf-8")
     except OSError as error:
         fail(f"{html} cannot be written: {error.strerror}", exit_code=EXIT_CANNOT)
     say(str(html))

@@ -141,8 +141,8 @@ def _raised(
     takes it out at once; what another kind of sensor sees too is asked of the guards anew."""
     if incident.held is not None:
         seen = {source for it in incident.verdicts for source in it.sources}
-        is_news = not seen.issuperset(verdict.sources) and world.records.automation.is_on
-        return ask_again(world, node, incident, now_us, verdict) if is_news else ()
+        is_further = not seen.issuperset(verdict.sources) and world.records.automation.is_on
+        return ask_again(world, node, incident, now_us, verdict) if is_further else ()
     is_raised = verdict.level is Level.FATAL and incident.level is not Level.FATAL
     if not is_raised or node.health not in (Health.SUSPECT, Health.DRAINING):
         return ()

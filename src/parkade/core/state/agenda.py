@@ -19,7 +19,8 @@ class Entry(enum.IntEnum):
     FORGET = 4
     GRANT = 5
     TERMS = 6
-    REPAIR = 7
+    LAPSE = 7
+    REPAIR = 8
 
 
 class Agenda:
