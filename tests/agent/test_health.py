@@ -1,4 +1,4 @@
-"""The agent's sensing and repairing, between sensors of a test and a control plane that goes away."""
+"""The agent senses and repairs, between sensors of a test and a control plane that goes away."""
 
 import asyncio
 import functools

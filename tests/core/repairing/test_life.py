@@ -125,7 +125,8 @@ def test_two_failed_validations_retire_the_node_and_the_owner_keeps_its_shape() 
     assert it.repaired(bad, is_done=False, says="GPU 0 fails again") is K.VALIDATE
     assert it.health(bad) is Health.RETIRED
     assert it.incident().outcome is Outcome.RETIRED
-    assert it.incident().order is not None and it.incident().order.kind is K.TICKET
+    ticket = it.incident().order
+    assert ticket is not None and ticket.kind is K.TICKET
     it.run(300)
     assert it.phase(own) is Phase.RUNNING
     assert len(it.nodes_of(own)) == 3 and bad not in it.nodes_of(own)
