@@ -20,7 +20,8 @@ class Entry(enum.IntEnum):
     GRANT = 5
     TERMS = 6
     LAPSE = 7
-    START_LIMIT = 8
+    REPAIR = 8
+    START_LIMIT = 9
 
 
 class Agenda:
