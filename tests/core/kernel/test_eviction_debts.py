@@ -98,6 +98,22 @@ def test_another_org_that_takes_over_the_promise_takes_over_the_debt() -> None:
     audited(parkade)
 
 
+def test_two_orgs_under_one_hand_pass_a_large_debt_to_a_small_bid() -> None:
+    """Bounded, not prevented: orgs are admitted by the operator. Four nodes were told to leave, and
+    one is paid for."""
+    parkade, _ = given_guests(nodes=4)
+    large = parkade.bid("cheat", 20, nodes=4)
+    parkade.clear()
+    small = parkade.bid("shill", 50)
+    parkade.clear()
+    assert parkade.phase(large) is Phase.QUEUED
+    price = parkade.price(small)
+    cancel(parkade, small)
+    assert charges(parkade, "cheat") == []
+    assert charges(parkade, "shill") == [("minimum_charge", minimum(price))]
+    audited(parkade)
+
+
 def test_a_bid_that_takes_over_its_own_orgs_promise_does_not_hold_the_seats_free() -> None:
     parkade, guest, _ = given_a_sweep()
     second = parkade.bid("cheat", 50)
