@@ -57,10 +57,14 @@ demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preemp
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py
 
-compound-clients: $(STAMP) ## DSPy and Inspect ask a served network, in an environment of their own
+compound-clients: $(STAMP) ## other clients ask a served network, and are measured beside ours
 	tools/make-venv build/clients
-	build/clients/bin/python -m pip install --quiet --disable-pip-version-check dspy inspect-ai openai
+	for package in openai aiohttp httpx dspy inspect-ai litellm bespokelabs-curator; do \
+		build/clients/bin/python -m pip install --quiet --disable-pip-version-check $$package || \
+			echo "left out: $$package cannot be installed"; \
+	done
 	$(BIN)/python tools/clients/check.py build/clients/bin/python
+	$(BIN)/python benchmarks/compound_peers.py build/clients/bin/python
 
 constraints: ## resolve the dependencies anew into constraints.txt
 	tools/make-venv build/resolve

@@ -112,6 +112,7 @@ def model_from(
                 name,
                 function_at(parsed.function),
                 version=str(parsed.version),
+                max_output_tokens=parsed.max_tokens,
                 price=price_from(parsed.price, where) or FREE,
                 limits=limits_from(parsed),
             )
