@@ -11,7 +11,7 @@ JOBS ?= 2
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
-.PHONY: help setup check format test test-long demo demo-compound million bench \
+.PHONY: help setup check format test test-long demo demo-compound million bench market-days \
 	compound-clients constraints clean
 
 help: ## show this list
@@ -58,6 +58,10 @@ bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py
 
 compound-clients: $(STAMP) ## other clients ask a served network, and are measured beside ours
+market-days: $(STAMP) ## four simulated days beside those of the first version: 3 to 6 minutes
+	$(BIN)/python benchmarks/market_days.py --against benchmarks/market_days_before.json
+
+compound-clients: $(STAMP) ## DSPy and Inspect ask a served network, in an environment of their own
 	tools/make-venv build/clients
 	for package in openai aiohttp httpx dspy inspect-ai litellm bespokelabs-curator; do \
 		build/clients/bin/python -m pip install --quiet --disable-pip-version-check $$package || \

@@ -29,6 +29,7 @@ from parkade.core.market.market_state import (
     ReservationInForce,
 )
 from parkade.core.reservations.reservation import Claim, ReservationState
+from parkade.core.running.backoff import will_back_off
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.units.time import DAY_US
@@ -49,6 +50,7 @@ REQUEUED = frozenset(
         Cause.HEALED,
         Cause.BUDGET,
         Cause.OPERATOR,
+        Cause.LAPSED,
     }
 )
 
@@ -270,7 +272,10 @@ def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
     stop = attempt.stop if attempt is not None else None
     if stop is not None and stop.cause not in REQUEUED:
         return stop.cause.value
-    if workload.not_before_us > now_us and workload.promise is None and attempt is None:
+    is_promised = workload.promise is not None
+    if not is_promised and will_back_off(world, workload):
+        return Why.BACK_OFF
+    if workload.not_before_us > now_us and not is_promised and attempt is None:
         return Why.BACK_OFF
     if workload.spec.capacity.kind is CapacityKind.RESERVATION:
         reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")
