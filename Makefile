@@ -63,12 +63,15 @@ market-days: $(STAMP) ## four simulated days beside those of the first version: 
 
 compound-clients: $(STAMP) ## DSPy and Inspect ask a served network, in an environment of their own
 	tools/make-venv build/clients
-	for package in openai aiohttp httpx dspy inspect-ai litellm bespokelabs-curator; do \
+	tools/make-venv build/curator
+	for package in openai aiohttp httpx dspy inspect-ai litellm; do \
 		build/clients/bin/python -m pip install --quiet --disable-pip-version-check $$package || \
 			echo "left out: $$package cannot be installed"; \
 	done
+	build/curator/bin/python -m pip install --quiet --disable-pip-version-check bespokelabs-curator || \
+		echo "left out: bespokelabs-curator cannot be installed"
 	$(BIN)/python tools/clients/check.py build/clients/bin/python
-	$(BIN)/python benchmarks/compound_peers.py build/clients/bin/python
+	$(BIN)/python benchmarks/compound_peers.py build/clients/bin/python build/curator/bin/python
 
 constraints: ## resolve the dependencies anew into constraints.txt
 	tools/make-venv build/resolve

@@ -1,11 +1,12 @@
 """Other programs' clients beside ours against the same server, in one run.
 
-    python benchmarks/compound_peers.py PATH/OF/THEIR/python [--calls 2000] [--connections 64]
+    python benchmarks/compound_peers.py THEIR/python [ANOTHER/python …] [--calls 4000]
 
 Each client runs in a process of its own and asks a server that answers at once (`compound_server`)
 the same short question so many times: what is measured is the client's own work. The others run
-with the Python given, in whose environment `make compound-clients` installs them; one that is not
-there is left out, and said so. Imports are not counted. `ours` is a whole run of Parkade with
+with the first Python given that has them (their requirements exclude each other, so `make
+compound-clients` makes two environments); one that is nowhere is left out, and said so. Imports are
+not counted. `ours` is a whole run of Parkade with
 journal and results, under a budget in money.
 """
 
@@ -45,7 +46,7 @@ Work = Callable[[], Any]
 def main() -> None:
     """The table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("python", help="the Python that has the other clients")
+    parser.add_argument("python", nargs="+", help="Pythons that have the other clients")
     parser.add_argument("--calls", type=int, default=4_000)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--only", nargs="*", help="some clients only")
@@ -63,7 +64,10 @@ def main() -> None:
             if asked.only and name not in asked.only:
                 continue
             calls = max(asked.connections, int(share * asked.calls))
-            told = _peer(asked.python, name, calls, asked.connections, url)
+            told: dict[str, Any] | str = "left out: not installed"
+            for python in asked.python:
+                if isinstance(told, str):
+                    told = _peer(python, name, calls, asked.connections, url)
             if isinstance(told, str):
                 print(f"{name:<24}{told}")
             else:
