@@ -16,6 +16,7 @@ from parkade.core.billing.commitments import (
     committed_without_earmark,
     earmark_micros,
 )
+from parkade.core.clearing.entering import shapes_now
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
@@ -64,6 +65,13 @@ class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
     """Live workloads of the market that do not take part, and why: a `Why`, or the `Cause` of the
     stop that ends them."""
 
+    closed: frozenset[str]
+    """The nodes in play that are no room for any demand."""
+
+    def has_closed(self, demand: Demand) -> bool:
+        """Whether a demand has a seat on a closed node."""
+        return bool(self.closed) and any(seat.node in self.closed for seat in demand.seats)
+
 
 def build_input(
     world: World, market: Market, now_us: int, *, extra: tuple[Workload, ...] = ()
@@ -102,11 +110,12 @@ def build_input(
         gpus_per_node=market.instance_type.gpus_per_node,
         terms=_terms(market),
         nodes=tuple(nodes),
-        reservations=_reserved(world, market),
+        reservations=_reserved(world, market, now_us),
         demands=tuple(demands),
     )
     assert excluded.keys().isdisjoint(demand.demand for demand in demands)
-    return ClearingInput(state=state, excluded=excluded)
+    closed = frozenset(node for node, is_open in open_nodes.items() if not is_open)
+    return ClearingInput(state=state, excluded=excluded, closed=closed)
 
 
 def _terms(market: Market) -> ClearingTerms:
@@ -132,19 +141,20 @@ def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
     return max(gone)
 
 
-def _reserved(world: World, market: Market) -> tuple[ReservationInForce, ...]:
+def _reserved(world: World, market: Market, now_us: int) -> tuple[ReservationInForce, ...]:
+    shapes = shapes_now(world, market, now_us)
     return tuple(
         ReservationInForce(
             reservation=reservation.reservation,
             org=reservation.org,
             account=org_account(reservation.org),
             created_us=reservation.created_us,
-            shape=reservation.shape,
+            shape=shapes[reservation.reservation],
             floor_micros=reservation.lending.floor_micros if reservation.lending else None,
             keep=reservation.lending.keep if reservation.lending else 0,
         )
         for reservation in world.records.reservations.values()
-        if reservation.market == market.market and reservation.state.takes_part
+        if reservation.reservation in shapes
     )
 
 
@@ -177,7 +187,6 @@ def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> De
         use_7_days=0,
         submitted_us=claim.claimed_us,
         seats=seats,
-        is_pinned=is_seated and any(open_nodes.get(seat.node) is False for seat in seats),
     )
 
 
@@ -199,7 +208,7 @@ def _demand(
     *,
     is_one_pool: bool,
 ) -> Demand:
-    seats, is_pinned = _standing(world, workload, open_nodes)
+    seats = _standing(world, workload, open_nodes)
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
     assert is_on_demand == (workload.fabric is not None)
     return Demand(
@@ -217,30 +226,38 @@ def _demand(
         use_7_days=_use(world, workload.org, now_us),
         submitted_us=workload.submitted_us,
         seats=seats,
-        is_pinned=is_pinned,
+        floor_micros=_floor(workload, world.records.markets[workload.market]),
         only_fabric=workload.fabric,
         moves_if_cheaper=workload.spec.moves is Moves.CHEAPER,
     )
 
 
-def _standing(
-    world: World, workload: Workload, open_nodes: dict[str, bool]
-) -> tuple[tuple[Seat, ...], bool]:
-    """The seats a workload holds and keeps or is promised, and whether it stays there whatever
-    happens: the holder of a node that takes no work is left alone."""
+def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> tuple[Seat, ...]:
+    """The seats a workload holds and keeps, or is promised.
+
+    A broken gang is started anew, which no closed node allows, so those do not count as its seats.
+    """
     attempt, promise = workload.attempt, workload.promise
     assert promise is None or attempt is None or attempt.stop is not None
     if promise is not None:
         # An attempt's seats are all of one pool.
         if not _is_reachable(world, promise.seats[0]):
-            return promise.seats, True
-        return _kept(promise.seats, open_nodes), False
+            return promise.seats
+        return _kept(promise.seats, open_nodes)
     if attempt is None or attempt.stop is not None:
-        return (), False
-    closed = [seat for seat in attempt.seats if open_nodes.get(seat.node) is False]
+        return ()
     if attempt.broken_us is None:
-        return attempt.seats, bool(closed)
-    return tuple(seat for seat in attempt.seats if seat not in closed), False
+        return attempt.seats
+    return tuple(seat for seat in attempt.seats if open_nodes.get(seat.node) is not False)
+
+
+def _floor(workload: Workload, market: Market) -> int:
+    """What its closed nodes cost: the floor of its last rate."""
+    if workload.spec.capacity.kind is not CapacityKind.SPOT:
+        return 0
+    holds = workload.promise or workload.attempt
+    known = holds.rates[-1].floor_micros if holds is not None and holds.rates else None
+    return market.terms.public_floor_micros if known is None else known
 
 
 def _use(world: World, org: str, now_us: int) -> int:
