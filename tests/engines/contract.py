@@ -251,9 +251,10 @@ class EngineContract(StopContract, SignalContract, LeaseContract):
                 (folder / ".parkade.json").write_text(nonsense)
                 seen = of(await engine.observe(), attempt)
                 assert seen is not None and seen.checkpoint is None
+                assert ".parkade.json" in (seen.report_problem or "")
             (folder / ".parkade.json").write_text('{"step": 12, "at": "1970-01-01T00:00:01.5Z"}')
             seen = await until_seen(engine, attempt, lambda one: one.checkpoint is not None)
-            assert seen.checkpoint is not None
+            assert seen.checkpoint is not None and seen.report_problem is None
             assert (seen.checkpoint.step, seen.checkpoint.at_us) == (12, 1_500_000)
             await engine.stop(attempt.attempt, order_in(0, 0))
             assert (await released(engine, attempt)).checkpoint == seen.checkpoint

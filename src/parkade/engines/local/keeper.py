@@ -167,10 +167,12 @@ class Keeper:
             opened.close()
         is_known = self.gang.is_parent
         never = self.state.now.started_us is None and is_known
+        told = report.read(Path(self.launch.checkpoint_dir))
         self.state.change(
             phase=Phase.RELEASED,
             released_us=wall_us(),
-            checkpoint=report.read(Path(self.launch.checkpoint_dir)),
+            checkpoint=told.checkpoint,
+            report_problem=told.problem,
         )
         word = "ended" if is_known else EXIT_UNKNOWN
         self.state.write("never started" if never else word)

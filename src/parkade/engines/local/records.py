@@ -89,6 +89,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     that the next keeper repeats neither. `is_signalled`: a signal or command of ours reached a rank
     during the notice. `is_keeper_lost`: another keeper had to take over. `guards` are of all its
     keepers, in order. `lapsed_us`: when the keeper gave the notice by itself (`leases`).
+    `report_problem`: of the last checkpoint report, once released.
     """
 
     version: int
@@ -110,6 +111,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     is_keeper_lost: bool = False
     guards: tuple[Guard, ...] = ()
     lapsed_us: int | None = None
+    report_problem: str | None = None
 
 
 def nothing_yet(launch: Launch) -> State:

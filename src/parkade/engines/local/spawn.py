@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import msgspec
 
-from parkade.engines.local import environment, output
+from parkade.engines.local import environment, output, report
 from parkade.engines.local.records import Launch
 
 SHELL = "/bin/bash"
@@ -152,4 +152,6 @@ def _prepare(launch: Launch, folder: Path, index: int) -> dict[str, str]:
     secret = {}
     if attempt.env_file is not None:
         secret = environment.read_env_file(environment.at_home(attempt.env_file, home))
-    return environment.base(launch) | secret | environment.rank_variables(launch, folder, index)
+    variables = environment.base(launch) | secret
+    variables |= environment.rank_variables(launch, folder, index)
+    return variables | environment.resume_variables(report.read(Path(launch.checkpoint_dir)))
