@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Seat, Transient, Unsupported
+from tests.engines.contract_ends import EndContract
+from tests.engines.contract_launchers import LauncherContract
 from tests.engines.contract_lease import LeaseContract
-from tests.engines.contract_signals import SignalContract
+from tests.engines.contract_receivers import ReceiverContract
 from tests.engines.contract_stop import StopContract
 from tests.engines.trial import (
     FOR_EVER,
@@ -28,7 +30,7 @@ from tests.engines.trial import (
 )
 
 
-class EngineContract(StopContract, SignalContract, LeaseContract):
+class EngineContract(StopContract, ReceiverContract, LauncherContract, EndContract, LeaseContract):
     """Subclasses give a fixture `place`."""
 
     # ------------------------------------------------------------ launch

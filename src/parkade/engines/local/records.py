@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from parkade.engines.local import spares
 from parkade.ports import Checkpoint, DesiredAttempt, Phase, Stop
 
 LAUNCH = "launch.json"
@@ -135,18 +136,30 @@ def nothing_yet(launch: Launch) -> State:
 
 
 def write(path: Path, value: object, *, mode: int = 0o600, owner: Account | None = None) -> None:
-    """Replaces the file atomically; readers see the old content or the new, never a part."""
+    """Replaces the file atomically; readers see the old content or the new, never a part. On a full
+    disk it is replaced by means of its spare, if it has one."""
+    content = msgspec.json.encode(value) + b"\n"
     beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _write_beside(beside, content, mode, owner)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        if error.errno not in spares.FULL:
+            raise
+        spares.replace(path, content, owner=None if owner is None else (owner.uid, owner.gid))
+    else:
+        beside.replace(path)
+
+
+def _write_beside(beside: Path, content: bytes, mode: int, owner: Account | None) -> None:
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
-        content = msgspec.json.encode(value) + b"\n"
         if os.write(descriptor, content) != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(beside))
         if owner is not None:
             os.fchown(descriptor, owner.uid, owner.gid)
     finally:
         os.close(descriptor)
-    beside.replace(path)
 
 
 def read_bounded(path: Path, *, most_bytes: int = MOST_BYTES) -> bytes | None:
