@@ -100,6 +100,20 @@ class ReceiverContract:
 
         run(body())
 
+    @pytest.mark.parametrize("how", ["sigwait", "signalfd", "alone", "polls"])
+    def test_a_program_that_takes_the_signal_without_a_handler_is_told(
+        self, place: Place, how: str
+    ) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            attempt = attempt_of(standins.takes(how) + "; exit $?", save=AUTO)
+            await begin(engine, place, attempt)
+            seen = await noticed(engine, attempt, LONG_S, 5)
+            assert told(place, attempt) == ["SIGTERM"]
+            assert seen.exits == (RankExit(rank=0, code=85, signal=None),)
+
+        run(body())
+
     def test_a_command_is_run_beside_each_rank_once(self, place: Place) -> None:
         async def body() -> None:
             engine, folder = place.engine(), "$PARKADE_CHECKPOINT_DIR"

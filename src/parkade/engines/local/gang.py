@@ -33,6 +33,7 @@ class Gang:
         self.guards = guards
         self.is_parent = is_parent
         self.has_children = is_parent
+        self._blocking: set[tuple[int, int, int]] = set()
 
     def reap(self) -> bool:
         """Notes which ranks ended; whether any did."""
@@ -62,17 +63,28 @@ class Gang:
         self, numbers: tuple[int, ...], signalled: tuple[Signalled, ...]
     ) -> tuple[Signalled, ...]:
         """The trainers that listen to one of the signals and were not signalled yet, each with the
-        first that it listens to."""
+        first that it listens to, or that it blocks and did at the last look."""
         known = {(one.pid, one.start_ticks) for one in signalled}
+        before, self._blocking = self._blocking, set()
         found = []
         for index, rank in enumerate(self.ranks):
             if rank.has_ended or not numbers:
                 continue
             for trainer in programs.trainers(rank.pid, numbers):
-                heard = [number for number in numbers if trainer.listens_to(number)]
-                if heard and (trainer.pid, trainer.start_ticks) not in known:
+                if (trainer.pid, trainer.start_ticks) in known:
+                    continue
+                heard = [it for it in numbers if self._hears(trainer, it, before)]
+                if heard:
                     found.append(_signalled(index, trainer, heard[0]))
         return tuple(found)
+
+    def _hears(self, trainer: Program, number: int, before: set[tuple[int, int, int]]) -> bool:
+        if trainer.listens_to(number):
+            return True
+        key = (trainer.pid, trainer.start_ticks, number)
+        if trainer.blocks(number):
+            self._blocking.add(key)
+        return key in before & self._blocking
 
     def unterminated(
         self, signalled: tuple[Signalled, ...]

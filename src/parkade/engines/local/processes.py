@@ -135,18 +135,6 @@ def send(pid: int, start_ticks: int, number: int) -> bool:
     return True
 
 
-def caught(pid: int) -> int:
-    """The signals that the process has a handler for, as a mask; 0 where it is gone."""
-    try:
-        lines = (PROC / str(pid) / "status").read_text(errors="replace").splitlines()
-    except OSError:
-        return 0
-    for line in lines:
-        if line.startswith("SigCgt:"):
-            return int(line.split()[1], 16)
-    return 0
-
-
 def become_subreaper() -> None:
     """Makes orphans among our descendants our children, whatever session they moved to."""
     library = ctypes.CDLL(None, use_errno=True)
