@@ -11,6 +11,7 @@ from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Seat, Transien
 from tests.engines.contract_ends import EndContract
 from tests.engines.contract_launchers import LauncherContract
 from tests.engines.contract_lease import LeaseContract
+from tests.engines.contract_presets import PresetContract
 from tests.engines.contract_receivers import ReceiverContract
 from tests.engines.contract_stop import StopContract
 from tests.engines.trial import (
@@ -30,7 +31,9 @@ from tests.engines.trial import (
 )
 
 
-class EngineContract(StopContract, ReceiverContract, LauncherContract, EndContract, LeaseContract):
+class EngineContract(
+    StopContract, ReceiverContract, LauncherContract, EndContract, LeaseContract, PresetContract
+):
     """Subclasses give a fixture `place`."""
 
     # ------------------------------------------------------------ launch

@@ -18,7 +18,8 @@ from parkade.engines.local.records import Guard, RankState, Signalled
 
 
 class Gang:
-    """Ranks in order, and all that descends from them."""
+    """Ranks in order, and all that descends from them; `beside` maps the save commands that run
+    beside them to their exit codes, None before."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Gang:
         self.guards = guards
         self.is_parent = is_parent
         self.has_children = is_parent
+        self.beside: dict[int, int | None] = {}
         self._blocking: set[tuple[int, int, int]] = set()
 
     def reap(self) -> bool:
@@ -174,6 +176,8 @@ class Gang:
                 return
             if pid == 0:
                 return
+            if pid in self.beside:
+                self.beside[pid] = os.waitstatus_to_exitcode(status)
             self.ranks = tuple(
                 _ended(rank, status) if rank.pid == pid and not rank.has_ended else rank
                 for rank in self.ranks

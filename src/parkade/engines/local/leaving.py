@@ -109,6 +109,8 @@ class Leaving:
         """A gang stops whole, and what remains after its ranks is ended."""
         if self._is_broken():
             self.break_gang()
+        if self._has_saved_by_command() and self.escalation.kill_us is not None:
+            self.escalation.bring_forward(term_at_us=now_us, kill_us=self.escalation.kill_us)
         if self.gang.all_ended() and not self._is_saving_without_rank():
             self.escalation.bring_forward(term_at_us=now_us, kill_us=now_us + REMAINS_GRACE_US)
 
@@ -152,7 +154,8 @@ class Leaving:
         """The workload's own save command, once for each rank that lives."""
         for index, rank in enumerate(self.gang.ranks):
             if not rank.has_ended:
-                spawn.run_beside(self.launch, self.folder, index, command)
+                pid = spawn.run_beside(self.launch, self.folder, index, command)
+                self.gang.beside[pid] = None
                 self.gang.has_children = True
                 self.state.change(is_signalled=True)
 
@@ -199,6 +202,11 @@ class Leaving:
         return self.order is None and any(
             rank.signal is not None or rank.code not in (None, 0, SAVED) for rank in self.gang.ranks
         )
+
+    def _has_saved_by_command(self) -> bool:
+        """Whether a program that goes on after it saved has saved, beside each rank."""
+        codes = self.gang.beside.values()
+        return self.launch.attempt.save.ends and bool(codes) and all(it == 0 for it in codes)
 
     def _is_saving_without_rank(self) -> bool:
         """Whether a trainer outlives its rank while it saves; it has until the deadline."""

@@ -80,10 +80,11 @@ class StartingGang:
             os.kill(rank.pid, signal.SIGKILL)
 
 
-def run_beside(launch: Launch, folder: Path, index: int, command: str) -> None:
-    """Runs another command in a rank's place: its user, folder, environment and output."""
-    if os.fork() != 0:
-        return
+def run_beside(launch: Launch, folder: Path, index: int, command: str) -> int:
+    """Runs another command in a rank's place: its user, folder, environment and output; its pid."""
+    pid = os.fork()
+    if pid != 0:
+        return pid
     try:
         os.setsid()
         _reset_signals()
