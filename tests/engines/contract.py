@@ -9,6 +9,7 @@ import pytest
 
 from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Seat, Transient, Unsupported
 from tests.engines.contract_ends import EndContract
+from tests.engines.contract_gangs import GangContract
 from tests.engines.contract_launchers import LauncherContract
 from tests.engines.contract_lease import LeaseContract
 from tests.engines.contract_presets import PresetContract
@@ -32,7 +33,13 @@ from tests.engines.trial import (
 
 
 class EngineContract(
-    StopContract, ReceiverContract, LauncherContract, EndContract, LeaseContract, PresetContract
+    StopContract,
+    ReceiverContract,
+    LauncherContract,
+    EndContract,
+    GangContract,
+    PresetContract,
+    LeaseContract,
 ):
     """Subclasses give a fixture `place`."""
 

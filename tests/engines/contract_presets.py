@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from parkade.core.workloads.saving import PRESETS
-from tests.engines import standins
+from tests.engines import standin_presets, standins
 from tests.engines.noticing import begin
 from tests.engines.trial import Place, attempt_of, now_us, order_in, released, run, until
 
@@ -21,9 +21,9 @@ class PresetContract:
     ) -> None:
         async def body() -> None:
             engine = place.engine()
-            path = standins.ray(tmp_path)
+            path = standin_presets.ray(tmp_path)
             attempt = attempt_of(
-                f"export PATH={shlex.quote(str(path))}:$PATH; " + standins.drained_by_ray(),
+                f"export PATH={shlex.quote(str(path))}:$PATH; " + standin_presets.drained_by_ray(),
                 env=(("PYTHONPATH", str(path)), ("PATH", f"{path}:/usr/bin:/bin")),
                 save=RAY,
             )
@@ -48,7 +48,7 @@ class PresetContract:
     ) -> None:
         async def body() -> None:
             engine = place.engine()
-            attempt = attempt_of(standins.axolotl(save_s=1.0), save=AXOLOTL)
+            attempt = attempt_of(standin_presets.axolotl(save_s=1.0), save=AXOLOTL)
             await begin(engine, place, attempt)
             order = order_in(300, 600)
             await engine.stop(attempt.attempt, order)
