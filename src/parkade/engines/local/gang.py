@@ -11,7 +11,7 @@ import signal
 
 import msgspec
 
-from parkade.engines.local import processes, programs
+from parkade.engines.local import cgroups, processes, programs
 from parkade.engines.local.processes import Process
 from parkade.engines.local.programs import Program
 from parkade.engines.local.records import Guard, RankState, Signalled
@@ -28,9 +28,13 @@ class Gang:
         marks: tuple[bytes, ...],
         guards: tuple[Guard, ...],
         is_parent: bool,
+        cgroup: str = "",
+        pipes: frozenset[str] = frozenset(),
     ) -> None:
         self.ranks = ranks
         self.marks = marks
+        self.cgroup = cgroup
+        self.pipes = pipes
         self.guards = guards
         self.is_parent = is_parent
         self.has_children = is_parent
@@ -58,7 +62,7 @@ class Gang:
     def is_gone(self) -> bool:
         """Whether no process is left at all. Cost: a look at all processes where adopted."""
         if self.is_parent:
-            return not self.has_children
+            return not self.has_children and not cgroups.members(self.cgroup)
         return self.all_ended() and not self._members()
 
     def unsignalled(
@@ -117,6 +121,8 @@ class Gang:
 
     def everyone(self, number: int) -> None:
         """A signal to the process groups of living ranks, and to each other process left."""
+        if number == signal.SIGKILL:
+            cgroups.kill(self.cgroup)
         living = self._living()
         groups = {rank.pid for rank in living}
         others = [one for one in self._members().values() if one.group not in groups]
@@ -148,14 +154,29 @@ class Gang:
             found = processes.descendants(roots, among)
             found |= processes.marked(self.marks, among)
             found |= self._in_sessions(among)
+            found |= self._with_its_output(among)
             found |= processes.descendants(found, among)
             for pid in (me, *guards):
                 found.pop(pid, None)
+        found |= {pid: among[pid] for pid in cgroups.members(self.cgroup) if pid in among}
+        found.pop(me, None)
         return {
             pid: process
             for pid, process in found.items()
             if process.state not in processes.DEAD_STATES
         }
+
+    def _with_its_output(self, among: dict[int, Process]) -> dict[int, Process]:
+        """What holds the pipe of a rank's output, among what began no earlier than the ranks. Of
+        all others only keepers and engines might, and these began it or are this process."""
+        first = min((rank.start_ticks for rank in self.ranks if rank.pid), default=0)
+        guards = {(it.pid, it.start_ticks) for it in self.guards}
+        later = {
+            pid: it
+            for pid, it in among.items()
+            if it.start_ticks >= first and (pid, it.start_ticks) not in guards
+        }
+        return processes.with_open(self.pipes, later)
 
     def _in_sessions(self, among: dict[int, Process]) -> dict[int, Process]:
         """What is in the session that a rank began. Its number is not given out again while the

@@ -40,7 +40,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     `is_other_user` tells the keeper to take on the account's rights before it touches anything
     of the user; else the ranks run as the keeper does. `heard` is the file that tells when the
-    control plane was heard last (`leases`).
+    control plane was heard last (`leases`); `cgroup` the attempt's group, or empty.
     """
 
     version: int
@@ -55,6 +55,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str
     prepared_us: int
     heard: str = ""
+    cgroup: str = ""
 
 
 class RankState(msgspec.Struct, frozen=True, kw_only=True):

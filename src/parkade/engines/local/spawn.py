@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import msgspec
 
-from parkade.engines.local import environment, output, report
+from parkade.engines.local import cgroups, environment, output, report
 from parkade.engines.local.records import Launch
 
 SHELL = "/bin/bash"
@@ -88,6 +88,7 @@ def run_beside(launch: Launch, folder: Path, index: int, command: str) -> int:
     try:
         os.setsid()
         _reset_signals()
+        cgroups.join(launch.cgroup)
         _take_output(folder, index)
         _take_rights(launch)
         os.execve(SHELL, [SHELL, "-c", command], _prepare(launch, folder, index))
@@ -102,6 +103,7 @@ def _become(launch: Launch, folder: Path, index: int, *, gate: int, report: int)
     try:
         os.setsid()
         _reset_signals()
+        cgroups.join(launch.cgroup)
         _take_output(folder, index)
         _take_rights(launch)
         variables = _prepare(launch, folder, index)
