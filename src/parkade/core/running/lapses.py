@@ -27,24 +27,24 @@ def lapse_due_us(world: World, workload: Workload) -> int | None:
     attempt = workload.attempt
     if attempt is None or attempt.lease_us is None:
         return None
-    silent_us = _silent_us(world, workload)
-    if silent_us is None:
+    since_us = _silent_since_us(world, workload)
+    if since_us is None:
         return None
     terms = world.records.markets[workload.market].terms
     leaves_us = terms.notice_us + terms.kill_us + terms.release_grace_us
-    begins_us = max(silent_us, attempt.ordered_us)
+    begins_us = max(since_us, attempt.ordered_us)
     return begins_us + attempt.lease_us + leaves_us
 
 
 def lapse(world: World, workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:
     """Its end: preempted or lost, never failed, and billed to when its pool fell silent."""
-    silent_us = _silent_us(world, workload)
-    assert silent_us is not None, "what is heard does not lapse"
-    return conclude_lost(world, workload, seen_us=silent_us, at_us=at_us)
+    since_us = _silent_since_us(world, workload)
+    assert since_us is not None, "what is heard does not lapse"
+    return conclude_lost(world, workload, seen_us=since_us, at_us=at_us)
 
 
-def _silent_us(world: World, workload: Workload) -> int | None:
+def _silent_since_us(world: World, workload: Workload) -> int | None:
     assert workload.attempt is not None
     pool = world.pool_of(workload.attempt.seats)
     assert pool is not None, "an attempt has seats"
-    return pool.silent_us
+    return pool.silent_since_us
