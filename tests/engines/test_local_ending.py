@@ -1,7 +1,13 @@
 """What is left when the engine is removed from a machine: nothing."""
 
 import asyncio
+from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from parkade.cli.app import app
+from parkade.control.leadership import FileLeadership
 from parkade.engines.local.ending import end_everything
 from parkade.ports import Phase
 from tests.engines import standins
@@ -13,6 +19,7 @@ from tests.engines.trial import (
     attempt_of,
     released,
     run,
+    until,
 )
 
 
@@ -47,3 +54,41 @@ def test_what_does_not_end_in_time_is_named(place: LocalPlace) -> None:
         await released(engine, attempt)
 
     run(body())
+
+
+@pytest.fixture
+def agents_place(tmp_path: Path) -> LocalPlace:
+    """An engine where an agent has it: below the agent's data folder."""
+    return LocalPlace(tmp_path / "agent" / "engine")
+
+
+def test_parkade_agent_end_leaves_nothing_running_once_no_agent_runs(
+    agents_place: LocalPlace,
+) -> None:
+    place = agents_place
+    folder = place.data.parent
+    words = ["agent", "end", "--data-folder", str(folder), "--notice", "0.3"]
+
+    async def begin() -> None:
+        engine = place.engine()
+        daemon = "(env -i setsid /bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done' &) ; "
+        for command in (NEVER_LEAVES + FOR_EVER, daemon + FOR_EVER):
+            attempt = attempt_of(command)
+            await engine.launch(attempt)
+            await up(place, attempt)
+
+    async def gone() -> None:
+        await until(lambda: place.ours() == [])
+
+    run(begin())
+    agent = FileLeadership(folder / "agent" / "agent.lock", holder="agent of pool here")
+    agent.acquire()
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2 and "stop that one first" in refused.output
+    assert len(place.ours()) > 4, "nothing was ended"
+    agent.release()
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 0, told.output
+    assert "nothing is running" in told.output
+    run(gone())
+    place.close()
