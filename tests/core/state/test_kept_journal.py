@@ -20,6 +20,7 @@ from parkade.core.state.people import Role
 from parkade.core.state.world import Records, World
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.life import Cause
 from tests import builders
 from tests.core.kernel.story import Parkade
 
@@ -83,6 +84,35 @@ def a_year() -> Parkade:
     return parkade
 
 
+def a_silence() -> Parkade:
+    """Guests with a lease: one is concluded, one tells of its lapse; an owner waits."""
+    parkade = Parkade(agent_lease_us=600 * SECOND_US)
+    parkade.org("lab")
+    parkade.reserve("acme", 1)
+    guests = [parkade.bid("lab", 9), parkade.bid("lab", 8)]
+    parkade.on_reservation("acme", "acme")
+    parkade.run(120)
+    silent = commands.ReportReachability(by=None, pool="pool", is_reachable=False)
+    heard = commands.ReportReachability(by=None, pool="pool", is_reachable=True)
+    parkade.do(silent)
+    parkade.pass_time(1200)
+    parkade.do(heard)
+    parkade.run(120)
+    parkade.do(silent)
+    parkade.pass_time(620)
+    parkade.do(heard)
+    seen = builders.observed(
+        parkade.attempt(guests[0]).attempt,
+        generation=parkade.attempt(guests[0]).generation,
+        started_us=parkade.attempt(guests[0]).started_us,
+        lapsed_us=parkade.now_us - 5 * SECOND_US,
+    )
+    parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(seen,)))
+    parkade.stop_all()
+    parkade.run(120)
+    return parkade
+
+
 def change_the_fleet(parkade: Parkade) -> None:
     """Nodes come and go, a second pool opens and closes, terms change with a date."""
     second = builders.open_pool("second", {"x": 1}, market="pool", opens=None)
@@ -133,6 +163,14 @@ def test_a_kept_journal_replays_to_the_balances_it_had(path: Path) -> None:
     assert {name: it.phase for name, it in world.records.workloads.items()} == kept.phases
 
 
+def test_a_kept_journal_has_guests_that_lapsed_both_ways() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-leases.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    causes = [event.cause for event in found if isinstance(event, events.Ended)]
+    assert Cause.LAPSED in causes
+    assert any("lease had lapsed" in it.summary for it in found if isinstance(it, events.Ended))
+
+
 def test_the_present_version_has_a_kept_journal_with_nearly_every_event() -> None:
     path = KEPT / f"journal-v{EVENT_VERSION}.json"
     kept = msgspec.json.decode(path.read_bytes(), type=Kept)
@@ -144,7 +182,8 @@ def test_the_present_version_has_a_kept_journal_with_nearly_every_event() -> Non
 
 
 if __name__ == "__main__":
-    target = KEPT / f"journal-v{EVENT_VERSION}.json"
-    assert not target.exists(), f"{target} is kept as it is"
     KEPT.mkdir(exist_ok=True)
-    target.write_bytes(keep(a_year()))
+    for suffix, story in {"": a_year, "-leases": a_silence}.items():
+        target = KEPT / f"journal-v{EVENT_VERSION}{suffix}.json"
+        if not target.exists():
+            target.write_bytes(keep(story()))
