@@ -32,6 +32,19 @@ class LauncherContract:
 
         run(body())
 
+    def test_a_launcher_has_time_to_see_that_its_workers_saved_past_the_deadline(
+        self, place: Place
+    ) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            worker = standins.saves("SIGTERM", code=0, save_s=1.0)
+            attempt = attempt_of(standins.torchrun(worker, monitor_s=1.5), save=AUTO)
+            await begin(engine, place, attempt, "00", "01")
+            seen = await noticed(engine, attempt, 0.3, LONG_S)
+            assert seen.exits == (RankExit(rank=0, code=0, signal=None),)
+
+        run(body())
+
     def test_eighty_five_that_a_launcher_turns_into_one_has_its_report(self, place: Place) -> None:
         async def body() -> None:
             engine = place.engine()

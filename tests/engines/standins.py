@@ -217,9 +217,10 @@ def python_launcher(command: str) -> str:
     return f"{PYTHON} -c {shlex.quote(program)} {shlex.quote(command)}"
 
 
-def torchrun(command: str, *, workers: int = 2, restarts: int = 0) -> str:
+def torchrun(command: str, *, workers: int = 2, restarts: int = 0, monitor_s: float = 0.02) -> str:
     """torchrun's agent: hands TERM on and says 1 whatever its workers say. A worker that fails, by
-    85 as well, is started again in place while `restarts` last; else the others get TERM."""
+    85 as well, is started again in place while `restarts` last; else the others get TERM. It looks
+    at its workers every `monitor_s`."""
     program = textwrap.dedent(
         """
         import os, signal, subprocess, sys, time
@@ -250,9 +251,9 @@ def torchrun(command: str, *, workers: int = 2, restarts: int = 0) -> str:
                     worker.wait()
                 workers.clear()
                 begin()
-            time.sleep(0.02)
+            time.sleep(float(sys.argv[4]))
         """
     )
-    words = f"{shlex.quote(command)} {workers} {restarts}"
+    words = f"{shlex.quote(command)} {workers} {restarts} {monitor_s}"
     made = f'd=$(mktemp -d); printf %s {shlex.quote(program)} > "$d/torchrun"; '
     return f'{made}{PYTHON} "$d/torchrun" {words}'

@@ -39,6 +39,7 @@ class Gang:
         self.is_parent = is_parent
         self.has_children = is_parent
         self.beside: dict[int, int | None] = {}
+        self._spared_until_us: dict[int, int] = {}
         self._blocking: set[tuple[int, int, int]] = set()
 
     def reap(self) -> bool:
@@ -93,13 +94,14 @@ class Gang:
         return key in before & self._blocking
 
     def unterminated(
-        self, signalled: tuple[Signalled, ...]
+        self, signalled: tuple[Signalled, ...], *, now_us: int, grace_us: int
     ) -> tuple[tuple[Signalled, ...], list[Process]]:
         """What gets TERM at the deadline: trainers that save or could, and, where a rank has none,
         every process. Cost: a look at all processes of the machine.
 
         A trainer that had TERM gets no other one, and while one lives, nothing else of its rank
-        gets any: neither its data loaders nor its launcher, which would pass it on.
+        gets any: neither its data loaders nor its launcher, which would pass it on. Its launcher
+        then has `grace_us` to see how the trainers ended, or it would say that they failed.
         """
         among = processes.everyone()
         left = self._members(among)
@@ -113,7 +115,12 @@ class Gang:
             trainers += able
             own = _tree(rank, among)
             left = {pid: process for pid, process in left.items() if pid not in own}
-            if not saving and not able:
+            if saving or able or not any(it.rank == index for it in signalled):
+                self._spared_until_us.pop(index, None)
+            else:
+                self._spared_until_us.setdefault(index, now_us + grace_us)
+            is_spared = now_us < self._spared_until_us.get(index, 0)
+            if not saving and not able and not is_spared:
                 others += own.values()
         if not any(it.pid in left and is_living(it) for it in signalled):
             others += left.values()

@@ -23,6 +23,8 @@ LISTEN_AGAIN_US = 1_000_000
 ASK_AGAIN_US = 200_000
 TERM_AGAIN_US = 500_000
 KILL_AGAIN_US = 50_000
+LAUNCHER_GRACE_US = 6_000_000
+"""torchrun looks at its workers every 5 s at the latest, unless it was told otherwise."""
 GANG_GRACE_US = 5_000_000
 REMAINS_GRACE_US = 5_000_000
 SAVED = 85
@@ -185,7 +187,9 @@ class Leaving:
         is_first, self.escalation.is_termed = not self.escalation.is_termed, True
         if is_first and self.order is not None:
             self._ask()
-        trainers, others = self.gang.unterminated(self.state.now.signalled)
+        trainers, others = self.gang.unterminated(
+            self.state.now.signalled, now_us=now_us, grace_us=self._launcher_grace_us()
+        )
         if trainers:
             self._signal(tuple(_as_term(trainers)), "terminating")
         fresh = [one for one in others if (one.pid, one.start_ticks) not in self._termed]
@@ -196,6 +200,13 @@ class Leaving:
             self.state.change(is_signalled=True)
         if is_first:
             self.state.write("terminating")
+
+    def _launcher_grace_us(self) -> int:
+        """How long a launcher may take to see that its trainers ended: at most half the time to
+        KILL."""
+        term_at_us, kill_us = self.escalation.term_at_us, self.escalation.kill_us
+        assert term_at_us is not None and kill_us is not None
+        return min(LAUNCHER_GRACE_US, (kill_us - term_at_us) // 2)
 
     def _is_broken(self) -> bool:
         """Whether a rank failed without a stop order."""
