@@ -22,6 +22,7 @@ from parkade.core.state.world import Records, World
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.life import Cause
 from tests import builders
 from tests.core.kernel.story import Parkade
 from tests.core.repairing.sick import DEGRADED, Sick
@@ -83,6 +84,35 @@ def a_year() -> Parkade:
         parkade.ended(sure)
     parkade.run(6 * 3600)
     change_the_fleet(parkade)
+    return parkade
+
+
+def a_silence() -> Parkade:
+    """Guests with a lease: one is concluded, one tells of its lapse; an owner waits."""
+    parkade = Parkade(agent_lease_us=600 * SECOND_US)
+    parkade.org("lab")
+    parkade.reserve("acme", 1)
+    guests = [parkade.bid("lab", 9), parkade.bid("lab", 8)]
+    parkade.on_reservation("acme", "acme")
+    parkade.run(120)
+    silent = commands.ReportReachability(by=None, pool="pool", is_reachable=False)
+    heard = commands.ReportReachability(by=None, pool="pool", is_reachable=True)
+    parkade.do(silent)
+    parkade.pass_time(1200)
+    parkade.do(heard)
+    parkade.run(120)
+    parkade.do(silent)
+    parkade.pass_time(620)
+    parkade.do(heard)
+    seen = builders.observed(
+        parkade.attempt(guests[0]).attempt,
+        generation=parkade.attempt(guests[0]).generation,
+        started_us=parkade.attempt(guests[0]).started_us,
+        lapsed_us=parkade.now_us - 5 * SECOND_US,
+    )
+    parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(seen,)))
+    parkade.stop_all()
+    parkade.run(120)
     return parkade
 
 
@@ -216,6 +246,14 @@ def test_a_kept_journal_replays_to_the_balances_it_had(path: Path) -> None:
     assert {name: it.phase for name, it in world.records.workloads.items()} == kept.phases
 
 
+def test_a_kept_journal_has_guests_that_lapsed_both_ways() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-leases.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    causes = [event.cause for event in found if isinstance(event, events.Ended)]
+    assert Cause.LAPSED in causes
+    assert any("lease had lapsed" in it.summary for it in found if isinstance(it, events.Ended))
+
+
 def test_the_present_version_has_kept_journals_with_nearly_every_event() -> None:
     kinds = {
         json.loads(bytes(raw))["type"]
@@ -233,6 +271,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}": a_year,
         f"journal-v{EVENT_VERSION}-healing": a_sick_fleet,
         f"journal-v{EVENT_VERSION}-debts": a_day_of_debts,
+        f"journal-v{EVENT_VERSION}-leases": a_silence,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():
