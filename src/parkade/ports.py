@@ -213,6 +213,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     keeps_memory_limits: bool
     """Whether a workload that takes too much memory is stopped alone."""
 
+    tracks_by_cgroup: bool = False
+    """Whether nothing that a workload starts can leave its control group."""
+
     unsupported_keys: tuple[str, ...] = ()
     """Keys of the spec that it cannot carry out, like `env_file`; a submission that has one is
     refused where no engine of its market can."""

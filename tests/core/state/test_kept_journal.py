@@ -22,6 +22,7 @@ from parkade.core.state.world import Records, World
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.life import Cause
 from tests import builders
 from tests.core.kernel.story import Parkade
 from tests.core.repairing.sick import DEGRADED, Sick
@@ -86,6 +87,35 @@ def a_year() -> Parkade:
     return parkade
 
 
+def a_silence() -> Parkade:
+    """Guests with a lease: one is concluded, one tells of its lapse; an owner waits."""
+    parkade = Parkade(agent_lease_us=600 * SECOND_US)
+    parkade.org("lab")
+    parkade.reserve("acme", 1)
+    guests = [parkade.bid("lab", 9), parkade.bid("lab", 8)]
+    parkade.on_reservation("acme", "acme")
+    parkade.run(120)
+    silent = commands.ReportReachability(by=None, pool="pool", is_reachable=False)
+    heard = commands.ReportReachability(by=None, pool="pool", is_reachable=True)
+    parkade.do(silent)
+    parkade.pass_time(1200)
+    parkade.do(heard)
+    parkade.run(120)
+    parkade.do(silent)
+    parkade.pass_time(620)
+    parkade.do(heard)
+    seen = builders.observed(
+        parkade.attempt(guests[0]).attempt,
+        generation=parkade.attempt(guests[0]).generation,
+        started_us=parkade.attempt(guests[0]).started_us,
+        lapsed_us=parkade.now_us - 5 * SECOND_US,
+    )
+    parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(seen,)))
+    parkade.stop_all()
+    parkade.run(120)
+    return parkade
+
+
 def change_the_fleet(parkade: Parkade) -> None:
     """Nodes come and go, a second pool opens and closes, terms change with a date."""
     second = builders.open_pool("second", {"x": 1}, market="pool", opens=None)
@@ -109,6 +139,34 @@ def change_the_fleet(parkade: Parkade) -> None:
     parkade.clear()
     parkade.do(commands.Hold(by=None, workload=rich))
     parkade.run(2 * 3600)
+
+
+def a_sick_fleet() -> Parkade:
+    """Verdicts, guards, repairs that fail and succeed, a node returned, one retired, one waived."""
+    parkade = Sick(fabrics={"a": 4, "b": 3})
+    gang = parkade.bid("lab", 9, nodes=2)
+    parkade.clear()
+    parkade.started(gang)
+    parkade.saved(gang, 7)
+    parkade.verdict("a4", level=Level.WARN, action=Action.NONE)
+    sick = parkade.nodes_of(gang)[0]
+    parkade.verdict(sick, **DEGRADED)
+    parkade.verdict(sick, "v2")
+    parkade.run(60)
+    parkade.healed(sick)
+    parkade.ended(gang)
+    parkade.verdict("a1", "v3")
+    parkade.repaired("a1")
+    parkade.repaired("a1", is_done=False, says="GPU 0 fails")
+    parkade.repaired("a1")
+    parkade.repaired("a1", is_done=False, says="GPU 0 fails again")
+    parkade.do(commands.SetAutomation(by=None, reason="stop", is_on=False))
+    parkade.verdict("a2")
+    parkade.do(commands.SetAutomation(by=None, reason="go on", is_on=True))
+    parkade.tick(31 * 60)
+    parkade.fail("a2")
+    parkade.run(60)
+    return parkade
 
 
 def a_day_of_debts() -> Parkade:
@@ -164,34 +222,6 @@ def a_day_of_debts() -> Parkade:
     return parkade
 
 
-def a_sick_fleet() -> Parkade:
-    """Verdicts, guards, repairs that fail and succeed, a node returned, one retired, one waived."""
-    parkade = Sick(fabrics={"a": 4, "b": 3})
-    gang = parkade.bid("lab", 9, nodes=2)
-    parkade.clear()
-    parkade.started(gang)
-    parkade.saved(gang, 7)
-    parkade.verdict("a4", level=Level.WARN, action=Action.NONE)
-    sick = parkade.nodes_of(gang)[0]
-    parkade.verdict(sick, **DEGRADED)
-    parkade.verdict(sick, "v2")
-    parkade.run(60)
-    parkade.healed(sick)
-    parkade.ended(gang)
-    parkade.verdict("a1", "v3")
-    parkade.repaired("a1")
-    parkade.repaired("a1", is_done=False, says="GPU 0 fails")
-    parkade.repaired("a1")
-    parkade.repaired("a1", is_done=False, says="GPU 0 fails again")
-    parkade.do(commands.SetAutomation(by=None, reason="stop", is_on=False))
-    parkade.verdict("a2")
-    parkade.do(commands.SetAutomation(by=None, reason="go on", is_on=True))
-    parkade.tick(31 * 60)
-    parkade.fail("a2")
-    parkade.run(60)
-    return parkade
-
-
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -217,10 +247,20 @@ def test_a_kept_journal_replays_to_the_balances_it_had(path: Path) -> None:
     assert {name: it.phase for name, it in world.records.workloads.items()} == kept.phases
 
 
-def test_the_present_version_has_a_kept_journal_with_nearly_every_event() -> None:
-    files = sorted(KEPT.glob(f"journal-v{EVENT_VERSION}*.json"))
-    every = [msgspec.json.decode(path.read_bytes(), type=Kept) for path in files]
-    kinds = {json.loads(bytes(raw))["type"] for kept in every for raw in kept.events}
+def test_a_kept_journal_has_guests_that_lapsed_both_ways() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-leases.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    causes = [event.cause for event in found if isinstance(event, events.Ended)]
+    assert Cause.LAPSED in causes
+    assert any("lease had lapsed" in it.summary for it in found if isinstance(it, events.Ended))
+
+
+def test_the_present_version_has_kept_journals_with_nearly_every_event() -> None:
+    kinds = {
+        json.loads(bytes(raw))["type"]
+        for path in KEPT.glob(f"journal-v{EVENT_VERSION}*.json")
+        for raw in msgspec.json.decode(path.read_bytes(), type=Kept).events
+    }
     rare = {events.ClockJumped, events.ClockConfirmed}
     assert {
         kind.__name__ for kind in get_args(events.AnyEvent) if kind not in rare
@@ -228,8 +268,14 @@ def test_the_present_version_has_a_kept_journal_with_nearly_every_event() -> Non
 
 
 if __name__ == "__main__":
+    stories = {
+        f"journal-v{EVENT_VERSION}": a_year,
+        f"journal-v{EVENT_VERSION}-healing": a_sick_fleet,
+        f"journal-v{EVENT_VERSION}-debts": a_day_of_debts,
+        f"journal-v{EVENT_VERSION}-leases": a_silence,
+    }
     KEPT.mkdir(exist_ok=True)
-    for name, story in (("", a_year), ("-healing", a_sick_fleet), ("-debts", a_day_of_debts)):
-        target = KEPT / f"journal-v{EVENT_VERSION}{name}.json"
+    for name, story in stories.items():
+        target = KEPT / f"{name}.json"
         if not target.exists():
             target.write_bytes(keep(story()))

@@ -76,6 +76,7 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     agent_lease_us: int | None = None
     """How long a guest runs on without the control plane. None: for ever, as in journals of before
     there were leases."""
+
     start_limit_us: int | None = None
     """How long an attempt may be without a first process; then it is stopped and has failed. None:
     as long as it likes, in journals of before there was a limit."""

@@ -299,7 +299,7 @@ def _why_expired(world: World, workload: Workload) -> Why:
 
 
 def summary_of(seen: ObservedAttempt) -> str:
-    """How every rank ended, in one line."""
+    """How every rank ended, in one line, and why its checkpoint report is not believed."""
     if seen.launch_error is not None:
         return f"could not be launched: {seen.launch_error}"
     ends = []
@@ -310,7 +310,8 @@ def summary_of(seen: ObservedAttempt) -> str:
             ends.append(f"rank {rank.rank}: signal {rank.signal}")
         else:
             ends.append(f"rank {rank.rank}: unknown")
-    return "; ".join(ends) or "lost"
+    said = "; ".join(ends) or "lost"
+    return said if seen.report_problem is None else f"{said}; {seen.report_problem}"
 
 
 def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyEvent]:
