@@ -17,6 +17,7 @@ import pytest
 
 from parkade.core.state.chain import link
 from parkade.core.state.events import EVENT_VERSION
+from parkade.service.first import write_token
 from parkade.service.up import listen_on
 from parkade.service.wiring import EXIT_SOFTWARE
 from tests.crash.marketplace import POOL, is_alive
@@ -118,12 +119,30 @@ def test_another_token_is_made_when_asked_for(served: Served) -> None:
 
 def test_a_token_file_is_for_its_owner_only(served: Served) -> None:
     path = served.folder / "token"
-    path.touch(0o644)
     served.start("--token-file", str(path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     served.token = path.read_text().strip()
     assert served.ask("GET", "/whoami")["role"] == "operator"
     assert served.stop() == ""
+
+
+def test_a_token_file_is_never_overwritten(served: Served) -> None:
+    path = served.folder / "notes"
+    path.write_text("not to be lost")
+    with served.spawn(subprocess.PIPE, "--token-file", str(path)) as refused:
+        _, errors = refused.communicate(timeout=PATIENCE_S)
+    assert refused.returncode == 2
+    assert "is not overwritten" in errors and "Traceback" not in errors
+    assert path.read_text() == "not to be lost"
+    served.start("--token-file", str(served.folder / "token"))
+    served.stop()
+
+
+def test_a_token_file_of_a_start_that_died_is_taken_by_the_next(tmp_path: Path) -> None:
+    token, written = tmp_path / "token", tmp_path / "digest"
+    first = write_token(token, written=written)("pk_first")
+    assert write_token(token, written=written)("pk_second") == first == "pk_first"
+    assert token.read_text() == "pk_first\n"
 
 
 def test_others_can_list_nothing_and_read_no_file_of_the_data_folder(served: Served) -> None:

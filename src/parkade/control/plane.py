@@ -143,8 +143,8 @@ class Plane:
         self._renderers[pool] = render
 
     async def rendered(self, planned: Planned) -> str | None:
-        """The exact command that a planned attempt would be launched with; None where the pool's
-        engine is elsewhere. EngineError where it would refuse."""
+        """The exact command that a planned attempt would be launched with, as its pool's engine on
+        this machine tells it; None where that is elsewhere. EngineError where it would refuse."""
         render = self._renderers.get(planned.pool or "")
         return None if render is None else await asyncio.to_thread(render, planned.attempt)
 

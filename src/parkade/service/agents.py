@@ -152,7 +152,8 @@ class Agents:
         )
         engine = engine_maker(local.engine, {})(place)
         try:
-            return engine.render(attempt)
+            # Whoever plans learns what would run, and not where the server keeps its files.
+            return engine.render(attempt).replace(str(local.folder.resolve()), "$POOL")
         finally:
             asyncio.run(engine.close())
 

@@ -82,6 +82,13 @@ def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Se
     return Server(
         store=store,
         plane=plane,
-        app=create_app(plane, ApiSettings(unit=settings.unit, engines=tuple(ENGINES))),
+        app=create_app(
+            plane,
+            ApiSettings(
+                unit=settings.unit,
+                engines=tuple(ENGINES),
+                hosts=(*settings.hosts, *([settings.host] if settings.host else [])),
+            ),
+        ),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
     )

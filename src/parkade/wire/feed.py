@@ -11,12 +11,15 @@ from parkade.wire.scalars import Instant
 class Event(Answer):
     """One event of the journal as the caller may see it; `says` is one line for people.
 
-    `detail` holds what belongs to this type; its money is decimal text, its instants RFC 3339.
+    `by` is the user that asked for it: None where it followed by itself, or another org's user
+    asked; `operator` is any operator. `detail` holds what belongs to this type; its money is
+    decimal text, its instants RFC 3339.
     """
 
     sequence: int
     type: str
     at: Instant
+    by: str | None = None
     org: str | None = None
     market: str | None = None
     workload: str | None = None

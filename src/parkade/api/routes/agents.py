@@ -8,9 +8,10 @@ import secrets
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from fastapi.responses import Response
 
+from parkade.api import strict
 from parkade.api.context import Agent, Authenticated, RequestContext, digest_of, new_token
 from parkade.api.problems import problem
 from parkade.api.routes.people import add_token
@@ -20,7 +21,7 @@ from parkade.core.units.names import NAME
 from parkade.ports import Observation
 from parkade.wire.people import NewToken
 
-router = APIRouter(tags=["agents"])
+router = strict.router("agents")
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds")]
 Number = Annotated[int | None, Query(ge=0, le=2**62)]
 Pool = Annotated[str, Path(max_length=NAME.longest)]
@@ -73,7 +74,8 @@ async def desired(
     after = None
     if after_epoch is not None and after_sequence is not None:
         after = (after_epoch, after_sequence)
-    state = await context.plane.desired(pool, after=after, wait_s=wait)
+    async with context.place():
+        state = await context.plane.desired(pool, after=after, wait_s=wait)
     return Response(status_code=204) if state is None else _json(state)
 
 
@@ -94,7 +96,8 @@ async def observe(pool: Pool, request: Request, context: Agent) -> None:
 async def log_requests(pool: Pool, context: Agent, wait: Wait = 0) -> Response:
     """A request for output that a reader waits for."""
     _agent_of(pool, context)
-    return _json(await context.plane.log_requests(pool, wait_s=wait))
+    async with context.place():
+        return _json(await context.plane.log_requests(pool, wait_s=wait))
 
 
 @router.post("/pools/{pool}/log-chunks/{log_request}", status_code=204)

@@ -3,9 +3,8 @@
 import secrets
 from collections.abc import Callable
 
-from fastapi import APIRouter
-
 from parkade.api import context as contexts
+from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.translate import micros, span_us
@@ -19,7 +18,7 @@ from parkade.core.units.refusal import Reason, Refusal
 from parkade.wire import people as wire
 from parkade.wire.feed import Caller
 
-router = APIRouter(tags=["people"])
+router = strict.router("people")
 
 
 @router.get("/whoami")

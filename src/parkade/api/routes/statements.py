@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
+from parkade.api import strict
 from parkade.api.context import Authenticated
 from parkade.api.problems import problem
 from parkade.api.translate import microseconds
@@ -16,7 +17,7 @@ from parkade.wire.feed import Confirmed
 from parkade.wire.money import Statement
 from parkade.wire.scalars import Instant
 
-router = APIRouter(tags=["money"])
+router = strict.router("money")
 
 
 def accounts_of(world: World) -> set[str]:
