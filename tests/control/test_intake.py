@@ -9,6 +9,7 @@ from parkade.control.answers import Decided
 from parkade.control.intake import Intake
 from parkade.core.state.commands import ReportAttempts
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.saving import CheckpointTerms
 from parkade.core.workloads.spec import Capacity, CapacityKind
@@ -65,6 +66,18 @@ def test_an_agent_whose_clock_was_set_far_back_is_heard() -> None:
     found = intake()
     found.take(observation(10**9), desired=1, now_us=10**9, steady_us=100)
     assert found.take(observation(5), desired=1, now_us=10**9, steady_us=200).is_heard_again
+
+
+def test_an_agent_whose_clock_was_set_back_a_little_is_heard_again_before_it_counts_as_silent() -> (
+    None
+):
+    found = Intake(repeat_us=10, silence_us=15 * SECOND_US, started_us=0)
+    found.take(observation(300 * SECOND_US), desired=1, now_us=10**9, steady_us=0)
+    for second in range(1, 15):
+        later = observation(second * SECOND_US)
+        found.take(later, desired=1, now_us=10**9, steady_us=second * SECOND_US)
+        assert not found.is_silent("m", second * SECOND_US)
+    assert not found.is_silent("m", 25 * SECOND_US)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,11 @@ def whoami() -> Call[feed.Caller]:
     return get("/whoami", feed.Caller)
 
 
+def standing() -> Call[feed.Standing]:
+    """How the server stands: its clock, and what does not work now."""
+    return get("/server", feed.Standing)
+
+
 def create_org(org: str) -> Call[people.Org]:
     """A new customer."""
     return post("/orgs", people.Org, checked(people.CreateOrg, org=org))

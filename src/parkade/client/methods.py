@@ -64,6 +64,7 @@ class Methods:
     """What `Client` and `AsyncClient` share."""
 
     whoami = Method(calls.whoami)
+    standing = Method(calls.standing)
     create_org = Method(calls.create_org)
     orgs = Method(calls.orgs)
     deposit = Method(calls.deposit)

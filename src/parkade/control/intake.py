@@ -21,8 +21,10 @@ from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import Spec
 from parkade.ports import Capabilities, Observation
 
-# An observation this much older than the last is no straggler: the agent's clock was set back.
+# An observation this much older than the last is no straggler, and one that comes so long after the
+# last was taken is none either: the agent's clock was set back.
 _STRAGGLER_US = 600_000_000
+_STRAGGLES_US = 10_000_000
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +71,7 @@ class Intake:
         """What follows; `desired` is the pool's desired sequence, None for an unknown pool. One
         dated after `now_us` is taken for one of now, or it would make stragglers of the next."""
         pool = observation.pool
-        if desired is None or not self._is_usable(observation, now_us):
+        if desired is None or not self._is_usable(observation, now_us, steady_us):
             return _NOTHING
         was_silent = self.is_silent(pool, steady_us)
         self.heard(pool, steady_us)
@@ -122,10 +124,12 @@ class Intake:
                 return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field=f"spec.{key}")
         return None
 
-    def _is_usable(self, observation: Observation, now_us: int) -> bool:
+    def _is_usable(self, observation: Observation, now_us: int, steady_us: int) -> bool:
         at_us = min(observation.at_us, now_us)
         seen_us = self._seen_us.get(observation.pool, 0)
         is_straggler = seen_us - _STRAGGLER_US < at_us < seen_us
+        heard_us = self._heard_us.get(observation.pool, self._started_us)
+        is_straggler = is_straggler and steady_us - heard_us < _STRAGGLES_US
         if not observation.is_complete or is_straggler:
             return False
         self._seen_us[observation.pool] = at_us

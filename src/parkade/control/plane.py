@@ -22,6 +22,7 @@ from parkade.control.inbox import WaitingCommand, WaitingView
 from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
 from parkade.control.settings import PlaneSettings
+from parkade.control.skew import seen, told
 from parkade.control.viewers import Viewer
 from parkade.control.writer import Dependencies, Writer
 from parkade.core.clearing.plan import Plan
@@ -174,18 +175,19 @@ class Plane:
             return self._is_ending or is_new()
 
         await self._writer.desired_bell.wait_until(is_over, timeout_s=wait_s)
-        return outbox.state(pool) if is_new() else None
+        state = outbox.state(pool) if is_new() else None
+        return None if state is None else told(state, self._writer.clock_behind_us)
 
     async def observe(self, pool: str, observation: Observation) -> None:
         """An agent's look at its whole pool; `Intake` says what follows from it."""
         assert observation.pool == pool
+        observation = seen(observation, self._writer.clock_behind_us)
         async with self._observing.setdefault(pool, asyncio.Lock()):
             state = self._writer.outbox.state(pool)
             desired = None if state is None else state.sequence
-            clock = self._dependencies.clock
-            steady_us = clock.steady_us()
+            steady_us = self._dependencies.clock.steady_us()
             taken = self._intake.take(
-                observation, desired=desired, now_us=clock.now_us(), steady_us=steady_us
+                observation, desired=desired, now_us=self.present_us(), steady_us=steady_us
             )
             if taken.is_heard_again:
                 self._writer.inbox.nudge()

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from parkade.wire.model import Answer
-from parkade.wire.scalars import Instant
+from parkade.wire.scalars import Instant, Span
 
 
 class Event(Answer):
@@ -37,6 +37,19 @@ class Caller(Answer):
     org: str
     role: str
     server: str
+
+
+class Standing(Answer):
+    """How the server stands. `is_clock_doubted`: the clock jumped ahead, and clearing waits until an
+    operator confirms it. `clock_behind`: so far the machine's clock is behind the server's present,
+    which goes on at the steady clock's pace."""
+
+    server: str
+    is_running: bool
+    is_clock_doubted: bool
+    clock_behind: Span
+    frozen_markets: tuple[str, ...]
+    silent_pools: tuple[str, ...]
 
 
 class Confirmed(Answer):
