@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -261,3 +262,51 @@ def test_an_address_that_others_reach_is_refused_without_a_word_for_it(tmp_path:
     assert refused.returncode == 2
     assert "proxy" in refused.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_an_empty_journal_beside_pools_begins_no_new_marketplace(served: Served) -> None:
+    (served.data / "pools" / "box" / "agent").mkdir(parents=True)
+    with served.spawn(subprocess.PIPE) as refused:
+        printed, errors = refused.communicate(timeout=PATIENCE_S)
+    assert refused.returncode == 2 and "pk_" not in printed
+    assert "parkade admin restore" in errors and "box" in errors and "Traceback" not in errors
+
+
+def test_an_event_that_cannot_follow_is_told_with_what_to_do(served: Served) -> None:
+    served.start()
+    served.stop()
+    body = b'{"type":"OrgCreated","at_us":1,"org":{"org":"operator","created_us":1}}'
+    intrude(served.data / "parkade.sqlite3", body)
+    with served.spawn(subprocess.PIPE) as refused:
+        _, errors = refused.communicate(timeout=PATIENCE_S)
+    assert refused.returncode == 2
+    assert "does not follow from those before" in errors and "Traceback" not in errors
+
+
+def test_a_server_on_a_full_disk_says_so_stops_and_has_lost_nothing_it_answered(
+    served: Served,
+) -> None:
+    served.start("--token-file", str(served.folder / "token"))
+    served.token = (served.folder / "token").read_text().strip()
+    assert served.process is not None
+    room = (served.data / "parkade.sqlite3-wal").stat().st_size + 40_000
+    # No file of the server may grow beyond it: every write fails as it does on a full disk.
+    resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, (room, room))
+    answered: list[str] = []
+
+    def go_on() -> None:
+        while len(answered) < 1_000:
+            name = f"org-{len(answered)}"
+            served.ask("POST", "/orgs", {"org": name})
+            answered.append(name)
+
+    with pytest.raises(httpx.TransportError):
+        go_on()
+    served.process.communicate(timeout=PATIENCE_S)
+    assert served.process.returncode == EXIT_SOFTWARE
+    told = served.errors.read_text()
+    assert "Make room" in told and "Nothing that was answered is lost" in told
+    served.start()
+    orgs = [org["org"] for org in served.ask("GET", "/orgs")["orgs"]]
+    assert answered and orgs[1 : len(answered) + 1] == answered
+    served.stop()

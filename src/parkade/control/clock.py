@@ -18,8 +18,7 @@ import msgspec
 from parkade.core.units.time import SECOND_US
 from parkade.ports import Clock
 
-
-TOLD_US = SECOND_US
+LEAST_BEHIND_US = SECOND_US
 """A smaller difference is what two clocks differ by anyway."""
 
 
@@ -83,6 +82,6 @@ class ClockGuard:
         self._was_doubted = is_doubted or is_jump
         return Reading(
             now_us=self._now_us,
-            behind_us=behind_us if behind_us >= TOLD_US else 0,
+            behind_us=behind_us if behind_us >= LEAST_BEHIND_US else 0,
             jumped_from_us=before_us if is_jump else None,
         )

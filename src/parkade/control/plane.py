@@ -22,7 +22,7 @@ from parkade.control.inbox import WaitingCommand, WaitingView
 from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
 from parkade.control.settings import PlaneSettings
-from parkade.control.skew import seen, told
+from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
 from parkade.control.writer import Dependencies, Writer
 from parkade.core.clearing.plan import Plan
@@ -176,12 +176,12 @@ class Plane:
 
         await self._writer.desired_bell.wait_until(is_over, timeout_s=wait_s)
         state = outbox.state(pool) if is_new() else None
-        return None if state is None else told(state, self._writer.clock_behind_us)
+        return None if state is None else for_agents(state, self._writer.clock_behind_us)
 
     async def observe(self, pool: str, observation: Observation) -> None:
         """An agent's look at its whole pool; `Intake` says what follows from it."""
         assert observation.pool == pool
-        observation = seen(observation, self._writer.clock_behind_us)
+        observation = from_agents(observation, self._writer.clock_behind_us)
         async with self._observing.setdefault(pool, asyncio.Lock()):
             state = self._writer.outbox.state(pool)
             desired = None if state is None else state.sequence

@@ -13,25 +13,25 @@ from parkade.core.workloads.observed import ObservedAttempt
 from parkade.ports import DesiredAttempt, DesiredState, Observation
 
 
-def told(state: DesiredState, behind_us: int) -> DesiredState:
+def for_agents(state: DesiredState, behind_us: int) -> DesiredState:
     """The state with its deadlines on the wall clock. Grows with the attempts."""
     if behind_us == 0:
         return state
-    return replace(state, attempts=tuple(_told(one, behind_us) for one in state.attempts))
+    return replace(state, attempts=tuple(_dated_back(one, behind_us) for one in state.attempts))
 
 
-def seen(observation: Observation, behind_us: int) -> Observation:
+def from_agents(observation: Observation, behind_us: int) -> Observation:
     """The observation with its dates in the writer's present. Grows with the attempts."""
     if behind_us == 0:
         return observation
     return replace(
         observation,
         at_us=observation.at_us + behind_us,
-        attempts=tuple(_seen(observation.attempts, behind_us)),
+        attempts=tuple(_dated_forward(observation.attempts, behind_us)),
     )
 
 
-def _told(attempt: DesiredAttempt, behind_us: int) -> DesiredAttempt:
+def _dated_back(attempt: DesiredAttempt, behind_us: int) -> DesiredAttempt:
     stop = attempt.stop
     if stop is None:
         return attempt
@@ -44,7 +44,9 @@ def _told(attempt: DesiredAttempt, behind_us: int) -> DesiredAttempt:
     return replace(attempt, stop=earlier)
 
 
-def _seen(attempts: tuple[ObservedAttempt, ...], behind_us: int) -> Iterator[ObservedAttempt]:
+def _dated_forward(
+    attempts: tuple[ObservedAttempt, ...], behind_us: int
+) -> Iterator[ObservedAttempt]:
     for one in attempts:
         checkpoint = one.checkpoint
         if checkpoint is not None:

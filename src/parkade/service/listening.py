@@ -1,4 +1,4 @@
-"""Connections that ask nothing keep nobody out: heads must come in time, and the oldest gives way.
+"""Idle connections lock no client out: heads must come in time, and the oldest gives way.
 
 A connection is *half-open* until the head of its first request is whole, and again while the head
 of a later one comes in pieces; it is *idle* between requests. uvicorn bounds idleness only. Here a
@@ -29,7 +29,7 @@ KEEP_ALIVE_S = 30
 
 
 class Lobby:
-    """Who waits without asking, oldest first. Used in one event loop."""
+    """Connections that ask nothing now, oldest first. Used in one event loop."""
 
     def __init__(self, *, head_s: float, most_half_open: int, most: int) -> None:
         assert 0 < most_half_open <= most

@@ -15,7 +15,7 @@ from parkade.control.plane import Plane
 from parkade.control.rules import RULES
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Dependencies
-from parkade.ports import Leadership, Store
+from parkade.ports import Leadership, Store, StoreError
 from parkade.service.agents import PROGRAM, Agents
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
@@ -48,6 +48,19 @@ def file_leadership(path: Path) -> Leadership:
     return FileLeadership(path, holder="Parkade server")
 
 
+def refuse_new_beside_pools(store: Store, data_folder: Path) -> None:
+    """StoreError where a marketplace would begin beside the work of an earlier one."""
+    pools = sorted(folder.name for folder in (data_folder / "pools").glob("*"))
+    if pools and store.last_sequence() == 0:
+        store.close()
+        raise StoreError(
+            f"{journal_path(data_folder)} is empty or missing, but {data_folder / 'pools'} holds"
+            f" what agents of an earlier marketplace run ({', '.join(pools[:5])}); a new one would"
+            " know nothing of it. Put the journal back with `parkade admin restore BACKUP`. To"
+            " begin anew, end what runs with `parkade agent end`, and move that folder away"
+        )
+
+
 class Wires(msgspec.Struct, frozen=True, kw_only=True):
     """What a test may exchange."""
 
@@ -70,6 +83,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
     """A server over the data folder; the caller holds the leadership."""
     store = open_sqlite(journal_path(settings.data_folder), crash_point=wires.crash_point)
+    refuse_new_beside_pools(store, settings.data_folder)
     dependencies = Dependencies(
         store=store,
         clock=wires.clock,

@@ -70,6 +70,21 @@ class SqlStore:
                 " backup"
             ) from error
 
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction; StoreError where the database cannot be written, and nothing is then."""
+        try:
+            with self._writer.begin() as connection:
+                yield connection
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.DatabaseError as error:
+            raise StoreError(
+                f"the journal could not be written: {error.orig}. Nothing that was answered is"
+                f" lost. Make room where {self._head.path.parent} is, or mend what is wrong with"
+                " it, and start the server again"
+            ) from error
+
     def _check_head(self) -> None:
         """StoreError where the journal's end is not what was committed last."""
         head, last = self._head.read(), self.last_sequence()
@@ -81,16 +96,20 @@ class SqlStore:
         """Adds all of it durably, or nothing. Fenced where `after` is not the journal's end."""
         self._crash_point("before_commit")
         try:
-            with self._writer.begin() as connection:
+            with self._writing() as connection:
                 self._add(connection, batch)
                 self._crash_point("inside_commit")
         except sa.exc.IntegrityError as error:
             raise _fenced(batch.after, None) from error
-        except sa.exc.OperationalError as error:
-            raise StoreError(f"the journal could not be written: {error.orig}") from error
         if batch.entries:
             last = batch.entries[-1]
-            self._head.write(Head(sequence=last.sequence, digest=last.digest))
+            try:
+                self._head.write(Head(sequence=last.sequence, digest=last.digest))
+            except OSError as error:
+                raise StoreError(
+                    f"{self._head.path} could not be written: {error.strerror}. Nothing that was"
+                    " answered is lost. Make room there and start the server again"
+                ) from error
         self._crash_point("after_commit")
 
     def _add(self, connection: sa.Connection, batch: Batch) -> None:
@@ -178,7 +197,7 @@ class SqlStore:
 
     def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:
         """Adds a snapshot; of the older ones the newest `keep - 1` stay."""
-        with self._writer.begin() as connection:
+        with self._writing() as connection:
             same = snapshots.c.sequence == snapshot.sequence
             connection.execute(snapshots.delete().where(same))
             row = {"digest": _digest(snapshot.body), **row_of_snapshot(snapshot)}
@@ -203,7 +222,7 @@ class SqlStore:
 
     def forget_answers(self, *, before_us: int) -> None:
         """Drops the answers that were given before an instant."""
-        with self._writer.begin() as connection:
+        with self._writing() as connection:
             connection.execute(answers.delete().where(answers.c.at_us < before_us))
 
     def close(self) -> None:

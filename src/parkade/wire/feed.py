@@ -40,9 +40,12 @@ class Caller(Answer):
 
 
 class Standing(Answer):
-    """How the server stands. `is_clock_doubted`: the clock jumped ahead, and clearing waits until an
-    operator confirms it. `clock_behind`: so far the machine's clock is behind the server's present,
-    which goes on at the steady clock's pace."""
+    """How the server stands.
+
+    `is_clock_doubted`: the clock jumped ahead, and clearing waits until an operator confirms it.
+    `clock_behind`: so far the machine's clock is behind the server's present, which goes on at the
+    pace of a clock that cannot be set.
+    """
 
     server: str
     is_running: bool

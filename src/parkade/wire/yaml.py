@@ -79,5 +79,5 @@ def check(value: object, model: type[T]) -> T:
         return model.model_validate(value)
     except ValidationError as error:
         found = error.errors()
-        told = faults(found[:MOST_FAULTS])
-        raise Unreadable(invalid(told, more=len(found) - len(told))) from None
+        listed = faults(found[:MOST_FAULTS])
+        raise Unreadable(invalid(listed, more=len(found) - len(listed))) from None
