@@ -87,7 +87,12 @@ def test_every_workload_can_be_told(
     workload: Workload, terms: MarketTerms | None, now_us: int
 ) -> None:
     known = workloads.Known(
-        workload=workload, terms=terms, is_reachable=True, accrued_micros=5, now_us=now_us
+        workload=workload,
+        terms=terms,
+        is_reachable=True,
+        accrued_micros=5,
+        debt_micros=3,
+        now_us=now_us,
     )
     assert workloads.workload(known).model_dump_json()
     assert workloads.why(known, standstill=None).says.startswith(workload.workload)
@@ -136,9 +141,12 @@ def specs() -> Iterator[WorkloadSpec]:
             "max_duration": "24h",
         }
     )
+    yield WorkloadSpec.model_validate(
+        {"name": "a", "command": "b", "workdir": "/", "limit_price": "1", "moves": "cheaper"}
+    )
 
 
-@pytest.mark.parametrize("spec", list(specs()), ids=["fewest", "every"])
+@pytest.mark.parametrize("spec", list(specs()), ids=["fewest", "every", "moves"])
 def test_a_spec_is_told_as_it_was_written(spec: WorkloadSpec) -> None:
     assert wire_spec(spec_of(spec)).model_dump() == spec.model_dump()
 

@@ -70,7 +70,9 @@ def test_an_error_shows_control_characters(town: Town, words: tuple[str, ...]) -
 def terminal() -> VisibleConsole:
     """A console that prints in colour."""
     out = io.StringIO()
-    return VisibleConsole(file=out, force_terminal=True, width=80, color_system="standard")
+    return VisibleConsole(
+        file=out, force_terminal=True, width=80, color_system="standard", no_color=False
+    )
 
 
 def test_a_console_keeps_its_own_colours_and_shows_the_texts(terminal: VisibleConsole) -> None:

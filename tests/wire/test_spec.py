@@ -98,6 +98,7 @@ def test_every_value_is_read_as_it_was_written() -> None:
         ("checkpoint: 60", "checkpoint", "invalid"),
         ("retry: {failures: -1}", "retry.failures", "invalid"),
         ('interconnect: "all"', "interconnect", "invalid"),
+        ("moves: never", "moves", "invalid"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(line: str, place: str, code: str) -> None:
@@ -105,6 +106,11 @@ def test_what_is_wrong_is_refused_by_name(line: str, place: str, code: str) -> N
     assert {name.removesuffix(".[key]"): fault.code for name, fault in found.items()} == {
         place: code
     }
+
+
+def test_only_spot_is_moved_for_a_lower_floor() -> None:
+    found = faults("name: a\ncommand: b\ncapacity: reservation/acme\nmoves: cheaper\n")
+    assert found["moves"].message == "only spot draws floors; leave moves out with reservation/acme"
 
 
 def test_every_error_is_told_at_once_with_its_place() -> None:

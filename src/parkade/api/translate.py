@@ -15,6 +15,7 @@ from parkade.core.workloads.spec import (
     Capacity,
     CapacityKind,
     Interconnect,
+    Moves,
     Spec,
 )
 from parkade.wire import pools as wire
@@ -98,6 +99,7 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         priority=spec.priority,
         retry_failures=spec.retry.failures,
         max_duration_us=None if spec.max_duration is None else span_us(spec.max_duration),
+        moves=Moves(spec.moves),
     )
 
 
@@ -127,6 +129,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         instance_type=spec.instance_type,
         interconnect=spec.interconnect.value,
         capacity=str(spec.capacity),
+        moves=spec.moves.value,
         limit_price=amount_or_none(spec.limit_price_micros),
         max_spend=amount_or_none(spec.max_spend_micros),
         checkpoint=_wire_checkpoint(spec.checkpoint),

@@ -20,6 +20,10 @@ Market = Annotated[str | None, typer.Option(rich_help_panel=SHAPE)]
 Capacity = Annotated[
     str | None, typer.Option(help="spot, on-demand or reservation/NAME.", rich_help_panel=MONEY)
 ]
+Moves = Annotated[
+    str | None,
+    typer.Option(help="needed, or cheaper: also for a lower floor.", rich_help_panel=MONEY),
+]
 Limit = Annotated[
     str | None, typer.Option(help="Most per GPU-hour, for spot.", rich_help_panel=MONEY)
 ]

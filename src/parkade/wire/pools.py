@@ -62,7 +62,8 @@ class Terms(Request):
     kill: PositiveSpan = Field(_seconds(30), description="from TERM to KILL")
     turnaround: Span = Field(_seconds(30), description="between two orgs on one seat")
     start_grace: Span = Field(
-        _seconds(120), description="billed from then on, started or not, where others left for it"
+        _seconds(120),
+        description="billed so long after their notice, started or not, where others left for it",
     )
     minimum_charge: Span | None = Field(
         None, description="billed at least, where others left for it; default: the notice"

@@ -175,6 +175,9 @@ class WorkloadSpec(Request):
     instance_type: TypeName | None = None
     interconnect: Literal["fabric", "any"] = "fabric"
     capacity: Capacity = SPOT
+    moves: Literal["needed", "cheaper"] = Field(
+        "needed", description="for what spot is moved: only where it must be, or for a lower floor"
+    )
     limit_price: LimitPrice | None = Field(
         None, validate_default=True, description="per GPU-hour; spot without one is refused"
     )
@@ -195,6 +198,14 @@ class WorkloadSpec(Request):
         if sum(len(name) + len(text) for name, text in env.items()) > bounds.MOST_ENV_CHARACTERS:
             raise ValueError("more than 128 KiB in all; put it into a file")
         return env
+
+    @field_validator("moves")
+    @classmethod
+    def _only_spot_moves_for_less(cls, moves: str, info: ValidationInfo) -> str:
+        capacity = info.data.get("capacity")
+        if capacity not in (SPOT, None) and moves == "cheaper":
+            raise ValueError(f"only spot draws floors; leave moves out with {capacity}")
+        return moves
 
     @field_validator("limit_price")
     @classmethod

@@ -56,7 +56,8 @@ def choose(nodes: list[Node], bid: Bid) -> list[Node] | None:
             left = sum(it.tenant is None and it.fabric == fabric for it in nodes) - opened
             own = fabric in bid.own
             highest = max(it.level for it in found)
-            options.append(((highest, not own, opened, left, fabric), found))
+            leaves = not own and not bid.moves_if_cheaper
+            options.append(((leaves, highest, not own, opened, left, fabric), found))
     return min(options, key=lambda it: it[0])[1] if options else None
 
 
@@ -69,9 +70,12 @@ def _choose_any(nodes: list[Node], bid: Bid, everywhere: list[int]) -> list[Node
     if sum(bid.own.values()) == bid.shape.nodes:
         mine = [cheapest.get(f, [])[:n] for f, n in bid.own.items()]
         flat = [it for part in mine for it in part]
-        if len(flat) == bid.shape.nodes and max(it.level for it in flat) <= least:
+        accepts = least if bid.moves_if_cheaper else bid.limit
+        if len(flat) == bid.shape.nodes and max(it.level for it in flat) <= accepts:
             return flat
-    within = {f: [it for it in slots if it.level <= least] for f, slots in cheapest.items()}
+    stays = {} if bid.moves_if_cheaper else bid.own
+    most = {f: bid.limit if f in stays else least for f in cheapest}
+    within = {f: [it for it in slots if it.level <= most[f]] for f, slots in cheapest.items()}
     alone = [f for f in everywhere if len(within[f]) >= bid.shape.nodes]
     if alone:
 

@@ -286,6 +286,7 @@ def _chance_demand(
         "submitted_us": chance.randint(0, 3),
         "use_7_days": chance.randint(0, 1),
         "any_fabric": any_fabric and chance.random() < 0.15,
+        "moves_if_cheaper": chance.random() < 0.3,
     }
     nodes = chance.choice((1, 1, 1, 2, 2, 3, 4))
     name = f"w{n:03d}"

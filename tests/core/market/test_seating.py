@@ -118,7 +118,7 @@ CASES = {
     "a winner whose price does not cover its floor is seated anew": Case(
         # Alone, the bid pays the 1 of birch; its own node is lent at 7.
         given_market(
-            on(bid("a", 9), "amber-0"),
+            on(bid("a", 9, moves_if_cheaper=True), "amber-0"),
             fabrics={"amber": 1, "birch": 1},
             reservations=(reserved("acme", {"amber": 1}, lends_at=5),),
             on=FLOOR,
@@ -129,7 +129,7 @@ CASES = {
         # a is counted in birch and b in amber. c would win with 8, so a pays 8 x 20 / 21 = 7.62,
         # more than amber's 7: a stays there, and b takes birch.
         given_market(
-            on(bid("a", 9), "amber-0"),
+            on(bid("a", 9, moves_if_cheaper=True), "amber-0"),
             bid("b", 8.5),
             bid("c", 8),
             fabrics={"amber": 1, "birch": 1},
@@ -168,7 +168,7 @@ CASES = {
         # Cheap birch is counted for the stronger single, and dear amber whole for the gang: the
         # single may not stay on the node of amber that the gang needs.
         given_market(
-            on(bid("single", 20), "amber-0"),
+            on(bid("single", 20, moves_if_cheaper=True), "amber-0"),
             bid("gang", 15, 2),
             fabrics={"amber": 2, "birch": 1},
             reservations=(reserved("acme", {"amber": 2}, lends_at=5),),

@@ -34,6 +34,7 @@ from tests.core.market.story import (
     rebid,
     reserved,
     terms,
+    winners,
     with_demands,
 )
 
@@ -61,14 +62,40 @@ def misreports(state: MarketState, seed: int) -> list[tuple[Demand, int]]:
     return [(it, max(0, next(limits))) for it in spot_of(state) for _ in range(2)]
 
 
+def moving_if_cheaper(state: MarketState, name: str) -> MarketState:
+    return with_demands(
+        state,
+        *(
+            msgspec.structs.replace(it, moves_if_cheaper=True) if it.demand == name else it
+            for it in state.demands
+        ),
+    )
+
+
 @tried(600)
 @given(seeds)
-def test_no_misreported_limit_gains(seed: int) -> None:
+def test_no_misreport_of_a_newcomer_or_of_a_bid_that_moves_for_a_lower_floor_gains(
+    seed: int,
+) -> None:
     state = chance_market(seed)
     truthful = clear(state)
     for demand, limit in misreports(state, seed):
-        told = clear(rebid(state, demand.demand, limit))
-        assert gain(state, told, demand) <= gain(state, truthful, demand)
+        if demand.moves_if_cheaper or not demand.seats:
+            told = clear(rebid(state, demand.demand, limit))
+            assert gain(state, told, demand) <= gain(state, truthful, demand)
+
+
+@tried(600)
+@given(seeds)
+def test_no_misreport_of_a_bid_that_stays_gains_more_than_moving_for_a_lower_floor(
+    seed: int,
+) -> None:
+    state = chance_market(seed)
+    for demand, limit in misreports(state, seed):
+        if demand.seats and not demand.moves_if_cheaper:
+            told = clear(rebid(state, demand.demand, limit))
+            moving = clear(moving_if_cheaper(state, demand.demand))
+            assert gain(state, told, demand) <= gain(state, moving, demand)
 
 
 @tried(300)
@@ -121,7 +148,7 @@ def test_one_sweep_gives_the_prices_of_playing_the_market_again(
         assert prices.paid[asked.name][0] == min(asked.limit, max(least, drawn))
     for nodes, price in prices.ladder:
         factor = state.terms.switching_credit.denominator
-        newcomer = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {})
+        newcomer = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {}, False)
         assert price == least_winning_limit(allocation, newcomer, loses_ties=True)
 
 
@@ -237,7 +264,7 @@ def test_a_reservation_never_holds_more_than_its_shape(seed: int) -> None:
 
 def test_a_runner_priced_at_a_cheaper_floor_elsewhere_keeps_its_seat() -> None:
     """Its floor is the cheaper fabric's and its seat its own while its price covers that floor."""
-    runner = on(bid("runner", 9), "amber-0")
+    runner = on(bid("runner", 9, moves_if_cheaper=True), "amber-0")
     market = given_market(
         runner,
         bid("newcomer", 8),
@@ -258,13 +285,34 @@ def test_between_floors_less_than_a_credit_apart_no_limit_is_better_than_another
     limit: float,
 ) -> None:
     state = given_market(
-        on(bid("runner", limit), "amber-0"),
+        on(bid("runner", limit, moves_if_cheaper=True), "amber-0"),
         fabrics={"amber": 1, "birch": 1},
         reservations=(reserved("acme", {"amber": 1}, lends_at=3.03),),
         on=terms(floor=3, fee="0/1"),
     )
     line = line_of(clear(state), "runner")
     assert (line.change, line.price_micros) == (Change.MOVE, 3_000_000)
+
+
+def test_a_guest_stays_where_it_runs_though_a_lender_elsewhere_sets_a_lower_floor() -> None:
+    guest = on(bid("guest", 9), "amber-0")
+    before = given_market(
+        guest,
+        fabrics={"amber": 1, "birch": 1},
+        reservations=(reserved("acme", {"birch": 1}, lends_at=5),),
+        on=terms(floor=3),
+    )
+    after = msgspec.structs.replace(
+        before, reservations=(reserved("acme", {"birch": 1}, lends_at=1),)
+    )
+    for state in (before, after):
+        line = line_of(clear(state), "guest")
+        assert (line.change, line.price_micros) == (Change.KEEP, 3_000_000)
+    moving = clear(moving_if_cheaper(after, "guest"))
+    assert (line_of(moving, "guest").change, winners(moving)) == (
+        Change.MOVE,
+        {"guest": 1_400_000},
+    )
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50])

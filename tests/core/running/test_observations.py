@@ -344,8 +344,11 @@ def test_the_back_off_doubles_with_each_early_preemption(
     one = given(cause, has_checkpoint=False, preemptions=preemptions)
     assert one.attempt is not None
     started_us = NOW_US - ran_s * S
-    one = replace(one, attempt=replace(one.attempt, ordered_us=started_us, started_us=started_us))
-    event = ended(one, started_us=started_us, exits=exits(85))
+    notice = one.attempt.stop
+    if notice is not None:
+        notice = replace(notice, noticed_us=NOW_US)
+    run = replace(one.attempt, ordered_us=started_us, started_us=started_us, stop=notice)
+    event = ended(replace(one, attempt=run), started_us=started_us, exits=exits(85))
     assert event.not_before_us == (NOW_US + backoff_s * S if backoff_s else 0)
 
 

@@ -29,11 +29,12 @@ from parkade.core.market.market_state import (
     ReservationInForce,
 )
 from parkade.core.reservations.reservation import Claim, ReservationState
+from parkade.core.running.backoff import will_back_off
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.units.time import DAY_US
 from parkade.core.workloads.life import Cause, Phase, Why
-from parkade.core.workloads.spec import CapacityKind, Interconnect
+from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves
 from parkade.core.workloads.workload import Workload
 
 TIERS = {
@@ -217,6 +218,7 @@ def _demand(
         seats=seats,
         is_pinned=is_pinned,
         only_fabric=workload.fabric,
+        moves_if_cheaper=workload.spec.moves is Moves.CHEAPER,
     )
 
 
@@ -269,7 +271,10 @@ def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
     stop = attempt.stop if attempt is not None else None
     if stop is not None and stop.cause not in REQUEUED:
         return stop.cause.value
-    if workload.not_before_us > now_us and workload.promise is None and attempt is None:
+    is_promised = workload.promise is not None
+    if not is_promised and will_back_off(world, workload):
+        return Why.BACK_OFF
+    if workload.not_before_us > now_us and not is_promised and attempt is None:
         return Why.BACK_OFF
     if workload.spec.capacity.kind is CapacityKind.RESERVATION:
         reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")

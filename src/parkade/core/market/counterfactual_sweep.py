@@ -59,7 +59,7 @@ from parkade.core.market.counterfactuals import (
 from parkade.core.market.floor_index import FloorIndex
 from parkade.core.market.layout import Parts
 from parkade.core.market.spot import FITS_NOWHERE, NO_FABRIC, Bid, Preference, choose, preference_of
-from parkade.core.placement.room import Room, Shape, Tenant
+from parkade.core.placement.room import Offer, Room, Shape, Tenant
 
 Answer = tuple[int | None, str | None]
 
@@ -165,8 +165,8 @@ class CounterfactualSweep:
         for drawn, counterfactuals in self._by_drawn[chosen].items():
             if drawn > 0 or not stays or bid.shape.tenant is not None:
                 found.update(counterfactuals)
-        # It leaves its own fabric only for a lower floor, and there may be none in the market.
-        if not stays or self._lowest_floor < preferences.best[0]:
+        # It leaves its own fabric only for a lower floor, if at all, and there may be none.
+        if not stays or (bid.moves_if_cheaper and self._lowest_floor < preferences.best[1]):
             self._add_better(found, bid, preferences.best, chosen)
         return list(found)
 
@@ -190,7 +190,7 @@ class CounterfactualSweep:
                 if free < nodes or not drawn:
                     continue
                 level = levels[len(levels) - free + nodes - 1]
-                preference = (level, fabric not in bid.own, nodes, free - nodes, fabric)
+                preference = preference_of(bid, fabric, Offer(level, nodes), free)
                 if level <= bid.limit and preference < best:
                     found.update(counterfactuals)
 
@@ -214,7 +214,7 @@ class CounterfactualSweep:
                     best = min(best, preference_of(bid, fabric, offer, free))
         if best is NO_FABRIC:
             return {}
-        return counterfactual.change_of_taking(self._room, best[4], shape, shape.nodes)
+        return counterfactual.change_of_taking(self._room, best[-1], shape, shape.nodes)
 
     def _merge(self, source: Counterfactual, target: Counterfactual, bid: Bid) -> None:
         """Queries of a counterfactual that changed go on in another, or are priced."""
@@ -348,7 +348,7 @@ class _Preferences:
 
     def best_outside(self, counterfactual: Counterfactual) -> Preference:
         """The best fabric whose offer is the same in this counterfactual as in the base."""
-        if self.best is NO_FABRIC or not counterfactual.differs_at(self.best[4], self._bid.shape):
+        if self.best is NO_FABRIC or not counterfactual.differs_at(self.best[-1], self._bid.shape):
             return self.best
         if self._ordered is None:
             everywhere = range(len(self._room.free))
@@ -357,7 +357,7 @@ class _Preferences:
                 preference for preference in preferences if preference is not NO_FABRIC
             )
         for preference in self._ordered:
-            if not counterfactual.differs_at(preference[4], self._bid.shape):
+            if not counterfactual.differs_at(preference[-1], self._bid.shape):
                 return preference
         return NO_FABRIC
 

@@ -83,6 +83,10 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     only_fabric: str | None = None
     """The fabric whose calendar sold it an on-demand window; it is seated nowhere else."""
 
+    moves_if_cheaper: bool = False
+    """Spot: whether it gives up its seats for a lower floor elsewhere. Else it moves only where its
+    own fabric does not hold it within its limit."""
+
 
 class ReservationInForce(msgspec.Struct, frozen=True, kw_only=True):
     """A reservation that counts in this clearing, and what its owner lends."""

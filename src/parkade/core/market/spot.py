@@ -1,13 +1,15 @@
 """The spot tier of the allocation: each bid in turn takes the cheapest room that holds it whole.
 
-Among the fabrics where its gang fits at floors within its limit a bid takes the one with the
-cheapest highest floor, then its own, then the one where fewest nodes are opened, then the
-tightest. A gang that may use any fabrics draws the least highest floor that any placement of it
-could have; at that floor it stays where it stands, or takes one fabric if one holds it, else few.
-A bid that does not fit is skipped.
+Among the fabrics where its gang fits at floors within its limit a bid takes its own first, then the
+one with the cheapest highest floor, then the one where fewest nodes are opened, then the tightest.
+A bid that moves for a lower floor (`moves_if_cheaper`) takes the cheapest highest floor first, and
+its own fabric only breaks ties. A gang that may use any fabrics stays where it stands if all of it
+fits there within its limit; else it draws the least highest floor that any placement of it could
+have, in one fabric if one holds it, else in few. A bid that does not fit is skipped.
 
-The one surprising rule: own fabrics only break ties (decision record 6). Were they counted any
-cheaper, a running bid could be led to a cheaper fabric by naming a lower limit.
+The one surprising rule: which fabric a bid takes never decides whether it wins, only which floors
+it draws, so both kinds have the same critical value (decision record 45). A bid that stays can gain
+by a lie only what it could have had by moving for a lower floor.
 """
 
 from itertools import pairwise
@@ -21,10 +23,11 @@ from parkade.core.placement.room import Offer, Room, Shape, spread
 FITS_NOWHERE = 1 << 100
 """A floor that no limit reaches: the shape fits nowhere."""
 
-Preference = tuple[int, bool, int, int, int]
-"""Highest floor, is not its own, nodes opened, nodes left, fabric: the least is taken."""
+Preference = tuple[bool, int, bool, int, int, int]
+"""Leaves its own though it need not, highest floor, is not its own, nodes opened, nodes left,
+fabric: the least is taken."""
 
-NO_FABRIC: Preference = (FITS_NOWHERE, True, 0, 0, -1)
+NO_FABRIC: Preference = (True, FITS_NOWHERE, True, 0, 0, -1)
 """Worse than every fabric."""
 
 
@@ -46,6 +49,9 @@ class Bid(NamedTuple):
     own: dict[int, int]
     """Its seats in each fabric; empty for a newcomer."""
 
+    moves_if_cheaper: bool
+    """Whether a lower floor elsewhere comes before its own fabric."""
+
 
 def bid_of(demand: Demand, layout: Layout, terms: ClearingTerms) -> Bid:
     """A spot demand in numbers."""
@@ -58,6 +64,7 @@ def bid_of(demand: Demand, layout: Layout, terms: ClearingTerms) -> Bid:
         key_of(demand, terms),
         factor_of(demand, terms),
         own_fabrics(demand, layout),
+        demand.moves_if_cheaper,
     )
 
 
@@ -90,27 +97,30 @@ def allocate_spot(room: Room, bids: list[Bid]) -> list[Parts | None]:
 def choose(room: Room, bid: Bid, lowest_floor: int) -> Division | None:
     """The fabrics that a bid takes in its turn; None where it loses.
 
-    `lowest_floor` is a lower bound of every floor left: a bid that has its own fabric at that floor
-    need not look at others. Grows with fabrics.
+    `lowest_floor` is a lower bound of every floor left: a bid that has its own fabric at a floor
+    for which it does not leave need not look at others. Grows with fabrics.
     """
     shape = bid.shape
     if shape.any_fabric:
         return _choose_any(room, bid)
+    stays_at = min(bid.limit, lowest_floor) if bid.moves_if_cheaper else bid.limit
     for fabric in bid.own:
         offer = room.offer(fabric, shape)
-        if offer is not None and offer.level <= min(bid.limit, lowest_floor) and len(bid.own) == 1:
+        if offer is not None and offer.level <= stays_at and len(bid.own) == 1:
             return [(fabric, shape.nodes)]
     best = NO_FABRIC
     for fabric, free in enumerate(room.free):
         offer = room.offer(fabric, shape)
         if offer is not None and offer.level <= bid.limit:
             best = min(best, preference_of(bid, fabric, offer, free))
-    return None if best is NO_FABRIC else [(best[4], shape.nodes)]
+    return None if best is NO_FABRIC else [(best[-1], shape.nodes)]
 
 
 def preference_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Preference:
     """How a bid ranks a fabric's offer, of which `free` nodes are free."""
-    return offer.level, fabric not in bid.own, offer.opened, free - offer.opened, fabric
+    is_foreign = fabric not in bid.own
+    leaves = is_foreign and not bid.moves_if_cheaper
+    return leaves, offer.level, is_foreign, offer.opened, free - offer.opened, fabric
 
 
 def least_floor(room: Room, shape: Shape) -> int:
@@ -125,7 +135,10 @@ def least_floor(room: Room, shape: Shape) -> int:
 
 
 def _choose_any(room: Room, bid: Bid) -> Division | None:
-    """As `choose`, for a gang that may use any fabrics: few, at the least highest floor."""
+    """As `choose`, for a gang that may use any fabrics.
+
+    A broken gang that does not move for a lower floor keeps what fits of its own within its limit.
+    """
     shape = bid.shape
     slots = [room.slots(fabric, shape) for fabric in range(len(room.free))]
     least = least_floor(room, shape)
@@ -135,12 +148,13 @@ def _choose_any(room: Room, bid: Bid) -> Division | None:
         len(slots[fabric]) >= nodes for fabric, nodes in bid.own.items()
     ):
         highest = max(slots[fabric][nodes - 1] for fabric, nodes in bid.own.items())
-        if highest <= least:
+        if highest <= (least if bid.moves_if_cheaper else bid.limit):
             return sorted(bid.own.items())
-    capacities = [
-        (fabric in bid.own, sum(level <= least for level in levels), fabric)
-        for fabric, levels in enumerate(slots)
-    ]
+    capacities = []
+    for fabric, levels in enumerate(slots):
+        is_own = fabric in bid.own
+        most = bid.limit if is_own and not bid.moves_if_cheaper else least
+        capacities.append((is_own, sum(level <= most for level in levels), fabric))
     whole = [
         (not own, room.free[fabric], fabric)
         for own, capacity, fabric in capacities

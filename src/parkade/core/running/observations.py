@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from parkade.core.billing.charges import Postings, billed_to_us, settled_until_us
 from parkade.core.fleet.node import Health
 from parkade.core.reservations.reservation import ReservationState
+from parkade.core.running.backoff import not_before_us
 from parkade.core.running.promises import OVERDUE, withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -22,8 +23,6 @@ from parkade.core.workloads.workload import Attempt, Workload
 
 SAVED = 85
 BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR)
-QUICK_RUNS = 10
-MOST_BACKOFF_DOUBLINGS = 6
 
 
 def report_attempts(world: World, command: commands.ReportAttempts, now_us: int) -> Decision:
@@ -168,8 +167,11 @@ def _minimum_us(world: World, workload: Workload, *, is_lost: bool) -> int:
     node ended it."""
     attempt = workload.attempt
     assert attempt is not None
+    debt = attempt.debt
+    if not attempt.displaced or is_lost or (debt is not None and debt.is_paid):
+        return 0
     is_blameless = attempt.stop is not None and attempt.stop.cause in BLAMELESS
-    if not attempt.displaced or is_lost or is_blameless:
+    if is_blameless and not (debt is not None and debt.is_due):
         return 0
     return world.records.markets[workload.market].terms.minimum_charge_us
 
@@ -200,6 +202,9 @@ def _judge(
         failures += 1
         if failures > workload.spec.retry_failures:
             phase, why = Phase.FAILED, Why.FAILED
+    waits_until_us = 0
+    if not is_lost and not phase.is_ended:
+        waits_until_us = not_before_us(world, workload, cause, at_us, is_saved=is_saved)
     return events.Ended(
         at_us=at_us,
         workload=workload.workload,
@@ -210,7 +215,7 @@ def _judge(
         summary=summary_of(seen),
         failures=failures,
         preemptions=preemptions,
-        not_before_us=_not_before_us(world, workload, cause, at_us, is_saved=is_saved),
+        not_before_us=waits_until_us,
         is_saved=is_saved,
     )
 
@@ -258,27 +263,6 @@ def summary_of(seen: ObservedAttempt) -> str:
         else:
             ends.append(f"rank {rank.rank}: unknown")
     return "; ".join(ends) or "lost"
-
-
-def _not_before_us(
-    world: World, workload: Workload, cause: Cause | None, at_us: int, *, is_saved: bool
-) -> int:
-    """Until when it waits: exponential back-off after repeated early preemption, and after an early
-    85 of its own; 0: it does not."""
-    attempt = workload.attempt
-    assert attempt is not None
-    if cause is None and is_saved:
-        earlier = max(0, workload.generation - 1 - workload.failures - workload.preemptions)
-    elif cause in (Cause.OUTBID, Cause.RECLAIMED) and workload.preemptions >= 1:
-        earlier = workload.preemptions - 1
-    else:
-        return 0
-    terms = world.records.markets[workload.market].terms
-    ran_us = at_us - (attempt.started_us or attempt.ordered_us)
-    if ran_us > QUICK_RUNS * (terms.notice_us + terms.kill_us):
-        return 0
-    doublings = min(earlier, MOST_BACKOFF_DOUBLINGS)
-    return at_us + (terms.backoff_us << doublings)
 
 
 def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyEvent]:

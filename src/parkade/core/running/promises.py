@@ -88,6 +88,7 @@ def attempt_of(workload: Workload, promise: Promise, launch_sequence: int, at_us
         seats=promise.seats,
         ordered_us=at_us,
         displaced=promise.displaces,
+        debt=promise.debt,
         started_us=None,
         stop=None,
         broken_us=None,
@@ -157,7 +158,6 @@ def withdrawal_charge(
         return ()
     if attempt is not None and attempt.broken_us is not None:
         return ()
-    assert promise.busy > 0, "a winner that displaced others found its seats busy"
     event = postings.post_withdrawal(
         workload,
         minimum_us=world.records.markets[workload.market].terms.minimum_charge_us,

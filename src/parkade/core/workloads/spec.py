@@ -18,6 +18,16 @@ class Interconnect(enum.StrEnum):
     ANY = "any"
 
 
+class Moves(enum.StrEnum):
+    """For what a running spot workload gives up its seats for others."""
+
+    NEEDED = "needed"
+    """Only where its own fabric does not hold it within its limit."""
+
+    CHEAPER = "cheaper"
+    """Also for a lower floor."""
+
+
 class CapacityKind(enum.StrEnum):
     """The kind of capacity that a workload may use."""
 
@@ -83,6 +93,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     max_duration_us: int | None
     """Wall time from its first start over all attempts; for on-demand, the window. None: no end."""
+
+    moves: Moves = Moves.NEEDED
+    """For what it is moved; specs that were submitted before this key say nothing."""
 
     @property
     def total_gpus(self) -> int:

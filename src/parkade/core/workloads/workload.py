@@ -35,6 +35,24 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """Of the latest notice."""
 
 
+class Debt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a winner owes for having made others leave: `minimum_charge`, unless it runs that long.
+    It follows the seats, from the promise to the attempt and to another org that takes them over.
+    """
+
+    nodes: tuple[str, ...]
+    """Those of its nodes that others were told to leave."""
+
+    notice_ends_us: int
+    """When the last of their notices ends; a late start counts from the start grace after it."""
+
+    is_paid: bool = False
+    """Whether the minimum was charged already, because the bid was lowered."""
+
+    is_due: bool = False
+    """Whether its attempt leaves for another bid of its own org, so that no cause excuses it."""
+
+
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
     """Seats that a workload will have once they are free."""
 
@@ -52,6 +70,9 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
 
     rates: tuple[Rate, ...]
     """One rate: what it pays once it runs."""
+
+    debt: Debt | None = None
+    """Where it displaces; None there in journals of before debts followed the seats."""
 
     @property
     def gpus(self) -> int:
@@ -109,6 +130,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     launch_sequence: int | None = None
     """The journal's sequence of its launch; None in journals of version 1."""
+
+    debt: Debt | None = None
+    """That of the promise it was launched from."""
+
+    silent_us: int = 0
+    """How long its agent was not heard between the order and the first process."""
 
     @property
     def gpus(self) -> int:
