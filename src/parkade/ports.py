@@ -146,7 +146,7 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine says that it can do. Only `unsupported_keys` is acted on.
+    """What an engine says that it can do. Only the last two are acted on.
 
     The rest is told for people who read an observation: no submission is refused because of it.
     """
@@ -162,6 +162,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     keeps_memory_limits: bool
     """Whether a workload that takes too much memory is stopped alone."""
+
+    needs_unix_names: bool = False
+    """Whether it refuses workloads of users that have no Unix name."""
 
     unsupported_keys: tuple[str, ...] = ()
     """Keys of the spec that it cannot carry out, like `env_file`; a submission that has one is

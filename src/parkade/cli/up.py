@@ -21,6 +21,12 @@ def up(
     allow_remote: Annotated[
         bool | None, typer.Option("--allow-remote", help="Listen beyond this machine, no TLS.")
     ] = None,
+    root_workloads: Annotated[
+        bool | None,
+        typer.Option(
+            "--root-workloads", help="As root: run users without a Unix name as root, too."
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="Write a new operator's token here, not to the screen.")
     ] = None,
@@ -43,6 +49,7 @@ def up(
         "unit": unit,
         "log_format": log_format,
         "allow_remote": allow_remote,
+        "root_workloads": root_workloads,
     }
     options = UpOptions(token_file=token_file, is_new_token_wanted=new_token)
     try:

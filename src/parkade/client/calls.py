@@ -53,6 +53,12 @@ def set_cap(user: str, *, cap: Decimal | str | None) -> Call[people.User]:
     return post(f"/users/{_id(user)}/cap", people.User, body)
 
 
+def set_unix_name(user: str, *, unix_name: str | None) -> Call[people.User]:
+    """The Unix user of a user's workloads, from their next attempt on; None: the agent's own."""
+    body = checked(people.SetUnixName, unix_name=unix_name)
+    return post(f"/users/{_id(user)}/unix-name", people.User, body)
+
+
 def create_user(request: people.CreateUser) -> Call[people.User]:
     """A new user."""
     return post("/users", people.User, request)

@@ -71,6 +71,7 @@ class Methods:
     create_user = Method(calls.create_user)
     set_grant = Method(calls.set_grant)
     set_cap = Method(calls.set_cap)
+    set_unix_name = Method(calls.set_unix_name)
     users = Method(calls.users)
     create_token = Method(calls.create_token)
     tokens = Method(calls.tokens)

@@ -110,9 +110,11 @@ class Intake:
             if is_first or has_changed:
                 yield ReportReachability(by=None, pool=pool.pool, is_reachable=is_reachable)
 
-    def unsupported(self, spec: Spec, pools: Iterable[str]) -> Refusal | None:
+    def unsupported(
+        self, spec: Spec, pools: Iterable[str], *, has_unix_name: bool
+    ) -> Refusal | None:
         """A refusal that names the first key which no engine of these pools can honour; pools whose
-        engine has not reported yet count as able."""
+        engine has not reported yet count as able. `has_unix_name`: so has the user."""
         known = [self._capabilities.get(pool) for pool in pools]
         engines = [each for each in known if each is not None]
         if not engines or len(engines) < len(known):
@@ -122,6 +124,12 @@ class Intake:
                 names = ", ".join(sorted({each.engine for each in engines}))
                 detail = f"{key}: the engine ({names}) cannot carry this out; leave it out"
                 return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field=f"spec.{key}")
+        if not has_unix_name and all(each.needs_unix_names for each in engines):
+            detail = (
+                "you have no Unix name, and the agent there is root, as which no workload runs: ask"
+                " an operator for `parkade user unix-name USER NAME`"
+            )
+            return Refusal(reason=Reason.UNSUPPORTED, detail=detail)
         return None
 
     def _is_usable(self, observation: Observation, now_us: int, steady_us: int) -> bool:

@@ -166,6 +166,8 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             pass
         case events.OrgCreated() | events.UserCreated() | events.TokenAdded():
             pass
+        case events.UnixNameSet():
+            pass
         case events.TokenRevoked() | events.GrantSet() | events.CapSet():
             pass
         case events.MoneyMoved() | events.UsePosted() | events.WithdrawalCharged():

@@ -206,7 +206,9 @@ class Plane:
             for node in world.records.nodes.values()
             if command.market in (None, node.market)
         }
-        return self._intake.unsupported(command.spec, pools)
+        user = None if command.by is None else world.records.users[command.by]
+        has_unix_name = user is None or user.unix_name is not None
+        return self._intake.unsupported(command.spec, pools, has_unix_name=has_unix_name)
 
     def logs(
         self, workload: Workload, attempt: str, rank: int, *, offset: int, follow: bool

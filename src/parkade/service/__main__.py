@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--unit")
     parser.add_argument("--log-format", choices=("console", "json"))
     parser.add_argument("--allow-remote", action="store_const", const=True)
+    parser.add_argument("--root-workloads", action="store_const", const=True)
     parser.add_argument("--token-file", type=Path)
     parser.add_argument("--new-token", action="store_true")
     given = parser.parse_args(arguments)

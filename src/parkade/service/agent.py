@@ -33,7 +33,7 @@ from parkade.control.clock import SystemClock
 from parkade.control.leadership import FileLeadership
 from parkade.ports import AlreadyLed, Leadership, NodeShape, Timer
 from parkade.service import logs
-from parkade.service.engines import EnginePlace, MakeEngine, engine_maker
+from parkade.service.engines import EnginePlace, MakeEngine, engine_maker, read_options
 from parkade.service.folders import make_passage
 from parkade.service.settings import BadSettings
 
@@ -116,11 +116,6 @@ async def _main(
     if settings.is_child:
         loop.add_reader(sys.stdin.fileno(), _end_with_parent, stop)
         await _acquire(leadership, timer, stop)
-    if os.geteuid() == 0:
-        _log.warning(
-            "the agent runs as root: workloads of users without a Unix name run as root too; give"
-            " each user one"
-        )
     async with httpx.AsyncClient(base_url=settings.server) as client:
         control_plane = HttpControlPlane(client, pool=settings.pool, token=token)
         await serve(settings, make, control_plane, timer, stop)
@@ -238,17 +233,6 @@ def main(arguments: list[str] | None = None, make_engine: MakeEngine | None = No
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
     return 0
-
-
-def read_options(pairs: list[str]) -> dict[str, str]:
-    """Options of an engine from `key=value`. BadSettings where one is neither."""
-    found = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise BadSettings(f"engine option {pair!r}: write KEY=VALUE")
-        found[key] = value
-    return found
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`local_sites`: pools there are run on this machine, by an agent of their own. `check_every`:
     invariants are checked after every n-th event, 0 for at the start only. `allow_remote`: bind
     to an address that others reach, without TLS. `hosts`: names under which it is reached, beside
-    its addresses and localhost."""
+    its addresses and localhost. `root_workloads`: where the server is root, run workloads of users
+    without a Unix name as root."""
 
     data_folder: Path
     host: str = "127.0.0.1"
@@ -33,6 +34,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     agent_tick_s: float = 0.5
     agent_heartbeat_s: float = 2.0
     hosts: tuple[str, ...] = ()
+    root_workloads: bool = False
 
     def __post_init__(self) -> None:
         if self.log_format not in ("console", "json"):

@@ -102,6 +102,20 @@ async def set_cap(user: str, body: wire.SetCap, context: Authenticated) -> wire.
     return await context.change(command, show, look=look)
 
 
+@router.post("/users/{user}/unix-name")
+async def set_unix_name(user: str, body: wire.SetUnixName, context: Authenticated) -> wire.User:
+    """The Unix user of a user's workloads, from their next attempt on; operators only."""
+
+    def look(world: World, _: int) -> User | Refusal:
+        return context.visible(world.records.users.get(user), f"user {user}")
+
+    def show(world: World, _: int, _decided: Decided, _before: User) -> wire.User:
+        return views.user(world, world.records.users[user])
+
+    command = commands.SetUnixName(by=context.viewer.user, user=user, unix_name=body.unix_name)
+    return await context.change(command, show, look=look)
+
+
 @router.get("/users")
 async def list_users(context: Authenticated) -> wire.Users:
     """Those of the caller's org, or all for an operator."""

@@ -148,7 +148,7 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
                 yield key_of(line)
         case events.TokenAdded(token=token):
             yield "user", token.user
-        case events.CapSet(user=name):
+        case events.CapSet(user=name) | events.UnixNameSet(user=name):
             yield "user", name
         case events.TokenRevoked(token=name):
             yield "token", name
@@ -221,6 +221,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             events.TokenAdded()
             | events.TokenRevoked()
             | events.CapSet()
+            | events.UnixNameSet()
             | events.ReservationChanged()
             | events.LendingSet()
             | events.ClaimSeated()

@@ -140,6 +140,10 @@ def _account(event: events.AccountEvent) -> Shown:
         case events.CapSet(user=name, cap_micros=cap):
             cap_text = None if cap is None else money(cap)
             return f"user {name}: cap {cap_text or 'lifted'}", {"user": name, "cap": cap_text}
+        case events.UnixNameSet(user=name, unix_name=unix_name):
+            runs_as = "the agent's own user" if unix_name is None else unix_name
+            says = f"user {name}: new attempts run as {runs_as}"
+            return says, {"user": name, "unix_name": unix_name}
         case events.UserCreated(user=user):
             return f"user {user.user} created in {user.org} as {user.role}", {"user": user.user}
         case events.TokenAdded(token=token):

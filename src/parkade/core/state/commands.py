@@ -174,6 +174,14 @@ class SetCap(Command, frozen=True, kw_only=True):
     cap_micros: int | None
 
 
+class SetUnixName(Command, frozen=True, kw_only=True):
+    """A user's workloads run as this Unix user from their next attempt on; None: as the agent's own
+    user."""
+
+    user: str
+    unix_name: str | None
+
+
 class Reserve(Command, frozen=True, kw_only=True):
     """`nodes` of a market for a window, at the price sheet's rate; `start_us` None is now."""
 
@@ -315,6 +323,7 @@ AnyCommand = (
     | Deposit
     | SetGrant
     | SetCap
+    | SetUnixName
     | Reserve
     | EndReservation
     | Lend

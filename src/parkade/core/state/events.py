@@ -197,6 +197,13 @@ class CapSet(Event, frozen=True, kw_only=True):
     cap_micros: int | None
 
 
+class UnixNameSet(Event, frozen=True, kw_only=True):
+    """The Unix user of a user's workloads changed, from their next attempt on."""
+
+    user: str
+    unix_name: str | None
+
+
 class Reserved(Event, frozen=True, kw_only=True):
     """A reservation was sold."""
 
@@ -395,7 +402,9 @@ FleetEvent = (
 )
 """About pools, markets' terms and nodes."""
 
-AccountEvent = OrgCreated | UserCreated | TokenAdded | TokenRevoked | GrantSet | CapSet
+AccountEvent = (
+    OrgCreated | UserCreated | TokenAdded | TokenRevoked | GrantSet | CapSet | UnixNameSet
+)
 """About orgs, users and tokens."""
 
 MoneyEvent = MoneyMoved | UsePosted | WithdrawalCharged | ReservationPaid
