@@ -185,7 +185,7 @@ def test_ranks_run_as_their_user_with_nothing_of_root() -> None:
 def test_who_is_not_root_runs_attempts_only_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     someone = pwd.getpwall()[1]
     monkeypatch.setattr(os, "geteuid", lambda: someone.pw_uid)
-    own, is_other = accounts.resolve(someone.pw_name)
+    own, is_other = accounts.resolve(someone.pw_name, runs_as_root=False)
     assert (own.name, is_other) == (someone.pw_name, False)
     with pytest.raises(Unsupported, match="unix_user"):
         accounts.resolve("root", runs_as_root=False)

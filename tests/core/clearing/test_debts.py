@@ -70,7 +70,6 @@ def demand(record: Workload) -> Demand:
         use_7_days=0,
         submitted_us=0,
         seats=(),
-        is_pinned=False,
     )
 
 

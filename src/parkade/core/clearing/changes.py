@@ -93,9 +93,9 @@ class _Changes:
         self._won: list[lines.Won] = []
         self._repriced: list[lines.Repriced] = []
         self._waiting: list[lines.Waiting] = []
-        demands = {demand.demand: demand for demand in given.state.demands}
-        self._displacement = Displacement(world, market, demands, outcome, now_us)
-        self._debts = Debts(world, market, demands, outcome, now_us)
+        self._demands = {demand.demand: demand for demand in given.state.demands}
+        self._displacement = Displacement(world, market, self._demands, outcome, now_us)
+        self._debts = Debts(world, market, self._demands, outcome, now_us)
         self._short = short_demands(world, market, given.state, outcome)
 
     def decided(self) -> tuple[events.AnyEvent, ...]:
@@ -181,6 +181,7 @@ class _Changes:
             present is not None
             and present.price_micros == rate.price_micros
             and present.shares == rate.shares
+            and present.floor_micros == rate.floor_micros
         )
         if has_same_terms and workload.price_set_by == line.price_set_by:
             return
@@ -321,7 +322,21 @@ class _Changes:
             assert workload.spec.limit_price_micros is None, "a bid has no agreed price"
             shares = ((OPERATOR, agreed * workload.spec.total_gpus),) if agreed else ()
             return Rate(from_us=self._now_us, price_micros=agreed, shares=shares)
-        return Rate(from_us=self._now_us, price_micros=line.price_micros, shares=line.shares)
+        return Rate(
+            from_us=self._now_us,
+            price_micros=line.price_micros,
+            shares=line.shares,
+            floor_micros=self._floor(line),
+        )
+
+    def _floor(self, line: ClearingLine) -> int | None:
+        """The floor of its seats while all its nodes are open; while one is closed, as before."""
+        demand = self._demands[line.demand]
+        if demand.limit_micros is None:
+            return None
+        if line.change is Change.KEEP and self._given.has_closed(demand):
+            return demand.floor_micros
+        return line.floor_micros
 
 
 def _demand(workload: Workload) -> lines.WorkloadDemand:

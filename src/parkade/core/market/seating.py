@@ -14,7 +14,11 @@ has one aim: a demand that runs stays where it is. Two seatings are tried:
 3. Else the *fallback*: the fabrics of the allocation. Inside each, demands keep own nodes where
    they can. What was counted is there, so it always fits.
 
-Invariants: a winner has a seat for each rank, on different nodes; only pinned demands sit on
+A winner that keeps closed nodes keeps all its seats, in both seatings. The fallback can fail it in
+one case: it has ranks on a shared open node, and the allocation packed its org's shared nodes in
+another way than they are. Then `seat` names it, and `clear` clears again without its closed nodes.
+
+Invariants: a winner has a seat for each rank, on different nodes; only winners that stay sit on
 closed nodes; in a stable seating a price covers the floors that its seats draw.
 
 Example: the winners of the example in `allocation`, then the next clearing, in which acme asks for
@@ -33,6 +37,7 @@ computes this. Decision record 3 has the reasons.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,9 +56,15 @@ from parkade.core.market.stable_seating import (
 from parkade.core.market.supply import highest_floor
 
 
+class GivesUpClosed(NamedTuple):
+    """A winner that cannot keep its closed nodes, because a shared open one is packed otherwise."""
+
+    demand: str
+
+
 def seat(
     state: MarketState, allocation: Allocation, prices: Prices
-) -> tuple[dict[str, Seats], bool]:
+) -> tuple[dict[str, Seats], bool] | GivesUpClosed:
     """Seats of all winners, and whether the stable seating held.
 
     Grows with seats, winners x fabrics, and one more allocation where the stable seating departs
@@ -73,27 +84,28 @@ def seat(
         _is_seated_as_allocated(winners, seats, layout) or _is_repeatable(state, allocation, seats)
     ):
         return _whole(winners, seats), True
-    seats = seat_as_allocated(winners, layout, allocation.pinned_nodes, kept)
-    return _whole(winners, seats), False
+    followed = seat_as_allocated(winners, layout, kept)
+    if isinstance(followed, GivesUpClosed):
+        return followed
+    return _whole(winners, followed), False
 
 
 def _whole(winners: list[Winner], seats: dict[str, Seats]) -> dict[str, Seats]:
     """The same seats; asserts that every winner has one for each rank."""
     for winner in winners:
         demand = winner.demand
-        is_whole = demand.is_pinned or len(seats[demand.demand]) == demand.nodes
-        assert is_whole, f"{demand.demand} is not seated whole"
+        assert len(seats[demand.demand]) == demand.nodes, f"{demand.demand} is not seated whole"
     return seats
 
 
 def _is_seated_as_allocated(winners: list[Winner], seats: dict[str, Seats], layout: Layout) -> bool:
     """Whether every winner sits in the fabrics in which the allocation counted it."""
     for winner in winners:
-        allocated = {part.fabric: len(part.levels) for part in winner.parts}
+        allocated = {part.fabric: len(part.levels) for part in winner.parts if part.levels}
         seated: dict[int, int] = {}
         for seat in seats[winner.demand.demand]:
-            fabric = layout.fabric_of.get(seat.node)
-            if fabric is not None:
+            if seat.node not in layout.closed:
+                fabric = layout.fabric_of[seat.node]
                 seated[fabric] = seated.get(fabric, 0) + 1
         if allocated != seated:
             return False
@@ -120,40 +132,60 @@ def _is_repeatable(state: MarketState, allocation: Allocation, seats: dict[str, 
 
 
 def seat_as_allocated(
-    winners: list[Winner], layout: Layout, pinned_nodes: dict[int, str], kept: KeptRoom
-) -> dict[str, Seats]:
+    winners: list[Winner], layout: Layout, kept: KeptRoom
+) -> dict[str, Seats] | GivesUpClosed:
     """The fallback: nodes in the very fabrics of the allocation for every winner.
 
     What was counted is given names: each whole node, and each shared node (a token) with all that
-    share it. Owners choose before their kept nodes, and those before other winners.
-    `pinned_nodes`: the node of each token that a pinned demand holds. Tokens are distinct over both
-    stages of the allocation. Grows with seats.
+    share it. Winners that stay come first, owners choose before their kept nodes, and those before
+    other winners. Tokens are distinct over both stages of the allocation. Grows with seats.
     """
     seats: dict[str, Seats] = {}
-    taken: set[str] = set(pinned_nodes.values())
-    unpinned = []
+    taken: set[str] = set()
+    node_of: dict[int, str] = {}
     for winner in winners:
-        if winner.demand.is_pinned:
+        if winner.stays:
+            if not _names_own_tokens(winner, layout, node_of):
+                return GivesUpClosed(winner.demand.demand)
             seats[winner.demand.demand] = winner.demand.seats
             taken.update(seat.node for seat in winner.demand.seats)
-        else:
-            unpinned.append(winner)
-    node_of = dict(pinned_nodes)
-    own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in unpinned}
+    others = [winner for winner in winners if not winner.stays]
+    own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in others}
     empty = [
         iter([it.node for it in sorted(nodes, key=_by_time) if it.node not in taken])
         for nodes in layout.open_nodes
     ]
-    owners = [it for it in unpinned if it.demand.tier is PriorityTier.RESERVED]
-    others = [it for it in unpinned if it.demand.tier is not PriorityTier.RESERVED]
+    owners = [it for it in others if it.demand.tier is PriorityTier.RESERVED]
     for winner in owners:
         seats[winner.demand.demand] = _name_nodes(winner, own[winner.demand.demand], node_of, empty)
     for block in kept.blocks:
         for _ in range(block.nodes):
             _take(empty[block.fabric])
     for winner in others:
-        seats[winner.demand.demand] = _name_nodes(winner, own[winner.demand.demand], node_of, empty)
+        name = winner.demand.demand
+        if name not in seats:
+            seats[name] = _name_nodes(winner, own[name], node_of, empty)
     return seats
+
+
+def _names_own_tokens(winner: Winner, layout: Layout, node_of: dict[int, str]) -> bool:
+    """Whether the shared nodes counted for a winner that stays can be those it has; names them."""
+    for part in winner.parts:
+        mine = [
+            seat.node
+            for seat in winner.demand.seats
+            if seat.node not in layout.closed and layout.fabric_of[seat.node] == part.fabric
+        ]
+        assert len(mine) == len(part.levels), "a winner stays with other seats than were counted"
+        named = {node_of[token] for token in part.tokens if token in node_of}
+        unnamed = [token for token in part.tokens if token not in node_of]
+        rest = [node for node in mine if node not in named]
+        if len(rest) != len(unnamed) and part.tokens:
+            return False
+        if not set(rest).isdisjoint(node_of.values()):
+            return False
+        node_of.update(zip(unnamed, rest, strict=False))
+    return True
 
 
 def _name_nodes(

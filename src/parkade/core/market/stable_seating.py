@@ -41,6 +41,11 @@ class Winner(NamedTuple):
     price: int | None
     """Micro-units per GPU-hour; None where no floor bears on it (reserved, on-demand)."""
 
+    @property
+    def stays(self) -> bool:
+        """Whether it keeps closed nodes, and so all its seats."""
+        return sum(len(part.levels) for part in self.parts) < self.demand.nodes
+
 
 class Unseated(NamedTuple):
     """A winner that needs seats; `surviving` are nodes of its own that it keeps if it can heal."""
@@ -97,7 +102,7 @@ def _seat_all(
     """One seating in which `as_newcomers` give up their seats; floors are not checked."""
     nodes = empty_open_nodes(layout)
     for winner in winners:
-        if winner.demand.is_pinned:
+        if winner.stays:
             _hold_open(winner.demand, winner.demand.seats, layout, nodes)
     seats: dict[str, Seats] = {}
     unseated: list[Unseated] = []
@@ -105,11 +110,11 @@ def _seat_all(
         demand = winner.demand
         shape = shape_of(demand, layout)
         surviving = []
-        if not demand.is_pinned and demand.demand not in as_newcomers:
+        if not winner.stays and demand.demand not in as_newcomers:
             surviving = _surviving(demand, shape, layout, nodes)
         for node in surviving:
             nodes.seat(node, shape)
-        if demand.is_pinned or len(surviving) == demand.nodes:
+        if winner.stays or len(surviving) == demand.nodes:
             seats[demand.demand] = demand.seats
             _draw(floors, winner, demand.seats, layout)
         else:
@@ -317,9 +322,10 @@ def _draw(floors: DrawnFloors, winner: Winner, seats: Seats, layout: Layout) -> 
         return 0
     highest = 0
     for seat in seats:
-        fabric = layout.fabric_of.get(seat.node)
-        if fabric is not None:
-            highest = max(highest, floors.draw(fabric, (seat.node,)))
+        if seat.node in layout.closed:
+            highest = max(highest, winner.demand.floor_micros)
+        else:
+            highest = max(highest, floors.draw(layout.fabric_of[seat.node], (seat.node,)))
     return highest
 
 
@@ -332,6 +338,6 @@ def _uncovered(
     found = set()
     for winner in winners:
         drawn = _draw(floors, winner, seats[winner.demand.demand], layout)
-        if winner.price is not None and not winner.demand.is_pinned and drawn > winner.price:
+        if winner.price is not None and drawn > winner.price:
             found.add(winner.demand.demand)
     return found

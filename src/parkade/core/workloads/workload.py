@@ -18,6 +18,10 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     shares: tuple[tuple[str, int], ...]
     """(account, micro-units per hour) that it earns; all together the price of all GPUs."""
 
+    floor_micros: int | None = None
+    """The highest guest floor that its seats drew when all its nodes were last open, per GPU-hour.
+    None where no floor bears on it, and in older journals."""
+
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """A notice that was given; never withdrawn, only brought forward."""
@@ -136,6 +140,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     silent_us: int = 0
     """How long its agent was not heard between the order and the first process."""
+
+    lease_us: int | None = None
+    """How long it runs on without the control plane; None: for ever."""
 
     @property
     def gpus(self) -> int:
