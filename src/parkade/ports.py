@@ -144,6 +144,9 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     """All of a pool. An agent refuses one whose (epoch, sequence) is older than the last.
 
     `installation` names the marketplace and `lineage` the epoch's writer; both are random.
+    `position` and `digest`: an entry of the journal not before `sequence`, and its digest. An agent
+    keeps them, and shows them to whichever control plane it meets next: one whose journal lacks
+    that entry has lost orders that the agent obeyed.
     """
 
     pool: str
@@ -153,6 +156,17 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     attempts: tuple[DesiredAttempt, ...]
     nodes: tuple[NodeShape, ...] = ()
+    position: int | None = None
+    digest: str | None = None
+
+
+class Obeyed(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest order that an agent obeyed: its epoch, and an entry of the journal that it came
+    from."""
+
+    epoch: int
+    position: int
+    digest: str
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from parkade.agent import memory as memories
 from parkade.agent.backoff import Backoff
-from parkade.agent.control_plane import ControlPlane, ControlPlaneError, Refused
+from parkade.agent.control_plane import ChecksJournals, ControlPlane, ControlPlaneError, Refused
 from parkade.agent.logs import LogServer
 from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
 from parkade.core.workloads.observed import MOST_WORDS
@@ -152,6 +152,8 @@ class Agent:
             after = None
             if self.desired is not None:
                 after = (self.desired.epoch, self.desired.sequence)
+            if isinstance(self.control_plane, ChecksJournals):
+                self.control_plane.obeys(self.memory.obeyed)
             try:
                 state = await self.control_plane.desired(after, LONG_POLL_S)
                 if state is None:

@@ -3,9 +3,9 @@
 Every call may be repeated harmlessly. The agent never assumes that it is heard.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from parkade.ports import DesiredState, LogRequest, Observation
+from parkade.ports import DesiredState, LogRequest, Obeyed, Observation
 
 
 class ControlPlaneError(Exception):
@@ -18,6 +18,16 @@ class Refused(ControlPlaneError):
 
 class ReaderGone(ControlPlaneError):
     """The reader of the output has gone; stop sending."""
+
+
+@runtime_checkable
+class ChecksJournals(Protocol):
+    """An optional capability of a control plane: it says whether its journal is the one that the
+    agent obeyed before, and answers nothing else where it is not."""
+
+    def obeys(self, obeyed: Obeyed | None) -> None:
+        """What the agent obeyed last."""
+        ...
 
 
 class ControlPlane(Protocol):

@@ -13,18 +13,20 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.ports import DesiredState
+from parkade.ports import DesiredState, Obeyed
 
 FILE = "agent.json"
 
 
 class Memory(msgspec.Struct, kw_only=True):
     """`last` is the (epoch, sequence) of the newest state accepted, `lineage` that epoch's.
+    `obeyed`: the entry of the journal that it came from, shown to every control plane from then on.
     `refused` maps attempts to why they were not started; `ordered` were told to leave by us."""
 
     last: tuple[int, int] | None = None
     installation: str | None = None
     lineage: str | None = None
+    obeyed: Obeyed | None = None
     refused: dict[str, str] = {}
     ordered: set[str] = set()
 
@@ -50,6 +52,8 @@ class Memory(msgspec.Struct, kw_only=True):
         self.last = (state.epoch, state.sequence)
         self.installation = state.installation or self.installation
         self.lineage = state.lineage
+        if state.position is not None and state.digest is not None:
+            self.obeyed = Obeyed(epoch=state.epoch, position=state.position, digest=state.digest)
 
     def keep_only(self, attempts: set[str]) -> None:
         """Forgets what concerns none of these."""

@@ -30,8 +30,9 @@ def run(
     """Run a pool's agent until it is stopped; what runs on the nodes goes on without it."""
     try:
         from parkade.ports import AlreadyLed
-        from parkade.service.agent import AgentSettings, read_options
+        from parkade.service.agent import AgentSettings
         from parkade.service.agent import run as run_agent
+        from parkade.service.engines import read_options
         from parkade.service.settings import BadSettings
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)

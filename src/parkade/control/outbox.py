@@ -23,7 +23,7 @@ class Outbox:
     `follow` is for the writer's thread, `has_pool` and `state` for any.
     """
 
-    def __init__(self, world: World, *, sequence: int) -> None:
+    def __init__(self, world: World, *, sequence: int, digest: str | None = None) -> None:
         self._lock = threading.Lock()
         self._epoch = world.records.epoch
         self._installation = world.records.installation
@@ -32,14 +32,17 @@ class Outbox:
         self._attempts: dict[str, dict[str, DesiredAttempt]] = {}
         self._nodes: dict[str, tuple[NodeShape, ...]] = {}
         self._sequences: dict[str, int] = {}
+        self._end: tuple[int, str | None] = (sequence, digest)
         self._whole: dict[str, DesiredState] = {}
         self._open_pools(world, sequence)
         for name in world.records.workloads:
             self._look_at(world, name, sequence)
 
-    def follow(self, world: World, committed: Committed) -> bool:
-        """Takes in what was committed; true where some pool's desired state changed."""
+    def follow(self, world: World, committed: Committed, digest: str | None = None) -> bool:
+        """Takes in what was committed; true where some pool's desired state changed. `digest` is
+        the journal's at its end."""
         with self._lock:
+            self._end = (committed[-1][0], digest)
             has_changed = self._open_pools(world, committed[-1][0])
             for sequence, event in committed:
                 has_changed = self._follow_nodes(world, event, sequence) or has_changed
@@ -65,6 +68,8 @@ class Outbox:
                     sequence=self._sequences[pool],
                     attempts=tuple(self._attempts[pool].values()),
                     nodes=self._nodes[pool],
+                    position=self._end[0],
+                    digest=self._end[1],
                 )
             return self._whole[pool]
 

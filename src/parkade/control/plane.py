@@ -36,6 +36,7 @@ from parkade.ports import (
     DesiredState,
     LogRequest,
     NodeShape,
+    Obeyed,
     Observation,
     StatedTransfer,
 )
@@ -43,6 +44,8 @@ from parkade.ports import (
 _log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
+
+_MOST_KNOWN = 1_000
 
 
 class Plane:
@@ -54,6 +57,7 @@ class Plane:
         self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._is_ending = False
+        self._known: set[Obeyed] = set()
         self._observing: dict[str, asyncio.Lock] = {}
         self._refusals: dict[str, str | None] = {}
         self._relay = Relay(
@@ -178,6 +182,25 @@ class Plane:
         await self._writer.desired_bell.wait_until(is_over, timeout_s=wait_s)
         state = outbox.state(pool) if is_new() else None
         return None if state is None else for_agents(state, self._writer.clock_behind_us)
+
+    async def knows(self, obeyed: Obeyed) -> bool:
+        """Whether this journal has the entry that an agent obeyed, or an operator accepted agents
+        that obeyed what was lost."""
+        if obeyed in self._known:
+            return True
+        store = self._dependencies.store
+        entries = await asyncio.to_thread(store.entries, after=obeyed.position - 1, limit=1)
+        is_here = bool(entries) and (entries[0].sequence, entries[0].digest) == (
+            obeyed.position,
+            obeyed.digest,
+        )
+        accepting = await self.read(lambda world, _: world.records.accepting_epoch)
+        if is_here or obeyed.epoch < accepting:
+            if len(self._known) > _MOST_KNOWN:
+                self._known.clear()
+            self._known.add(obeyed)
+            return True
+        return False
 
     async def observe(self, pool: str, observation: Observation) -> None:
         """An agent's look at its whole pool; `Intake` says what follows from it."""

@@ -34,8 +34,10 @@ _log = structlog.get_logger(__name__)
 class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     """What the writer is given.
 
-    `on_fatal` must not return in production, and `crash_point` does nothing there. `leadership` was
-    acquired before; the writer stops where it is lost.
+    `accepted`: an operator said that agents of a lost journal shall obey this one, in an epoch of
+    at least this number; None: it did not. `on_fatal` must not return in production, and
+    `crash_point` does nothing there. `leadership` was acquired before; the writer stops where it is
+    lost.
     """
 
     store: Store
@@ -44,6 +46,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     on_fatal: Callable[[BaseException], None]
     crash_point: Callable[[str], None]
     leadership: Leadership
+    accepted: int | None = None
 
 
 class LeadershipLost(Exception):
@@ -83,13 +86,19 @@ class Writer:
         self._now_us, _ = self._read_clock()
         self._read_at = (self._now_us, self._clock.steady_us())
         self._cycle.open(
-            OpenEpoch(by=None, installation=secrets.token_hex(16), lineage=secrets.token_hex(16)),
+            OpenEpoch(
+                by=None,
+                installation=secrets.token_hex(16),
+                lineage=secrets.token_hex(16),
+                accepts_agents=dependencies.accepted is not None,
+                least=dependencies.accepted or 0,
+            ),
             self._now_us,
         )
         sequence = self._cycle.sequence
         self.inbox = Inbox(limit=settings.inbox_limit)
         self.feed = Feed(store, sequence=sequence, length=settings.feed_length)
-        self.outbox = Outbox(world, sequence=sequence)
+        self.outbox = Outbox(world, sequence=sequence, digest=self._cycle.digest)
         self.viewers = Viewers(world)
         self.desired_bell = Bell()
         started_us = self._clock.steady_us()
@@ -246,7 +255,7 @@ class Writer:
         events = tuple(event for _, event in committed)
         self.viewers.publish(self._cycle.world, committed)
         self._schedule.ask(self._dependencies.rules.urgent_markets(self._cycle.world, events))
-        if self.outbox.follow(self._cycle.world, committed):
+        if self.outbox.follow(self._cycle.world, committed, self._cycle.digest):
             self.desired_bell.ring()
         self.feed.publish(committed)
 

@@ -26,11 +26,21 @@ _log = structlog.get_logger(__name__)
 
 # The exit status of sysexits.h for a fault of the program itself.
 EXIT_SOFTWARE = 70
+# Written by `foreign.accept`, and gone once the epoch is opened.
+MARK = "accept-agents"
 
 
 def journal_path(data_folder: Path) -> Path:
     """The journal's file in a data folder."""
     return data_folder / "parkade.sqlite3"
+
+
+def accepted(data_folder: Path) -> int | None:
+    """The least number of the epoch that accepts agents; None where no operator said so."""
+    try:
+        return int((data_folder / MARK).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def nothing(_name: str) -> None:
@@ -91,8 +101,10 @@ def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Se
         on_fatal=wires.on_fatal,
         crash_point=wires.crash_point,
         leadership=leadership,
+        accepted=accepted(settings.data_folder),
     )
     plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
+    (settings.data_folder / MARK).unlink(missing_ok=True)
     return Server(
         store=store,
         plane=plane,

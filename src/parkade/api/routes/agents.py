@@ -18,11 +18,12 @@ from parkade.api.routes.people import add_token
 from parkade.core.state.commands import AddToken
 from parkade.core.steps.permissions import Read
 from parkade.core.units.names import NAME
-from parkade.ports import Observation
+from parkade.ports import Obeyed, Observation
 from parkade.wire.people import NewToken
 
 router = strict.router("agents")
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds")]
+Digest = Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")]
 Number = Annotated[int | None, Query(ge=0, le=2**62)]
 Pool = Annotated[str, Path(max_length=NAME.longest)]
 _encode = msgspec.json.Encoder().encode
@@ -66,9 +67,26 @@ async def desired(
     after_epoch: Number = None,
     after_sequence: Number = None,
     wait: Wait = 0,
+    obeyed_epoch: Number = None,
+    obeyed_position: Number = None,
+    obeyed_digest: Digest = None,
 ) -> Response:
-    """All that shall run in a pool, once it is newer than `after`; 204 if it is not in time."""
+    """All that shall run in a pool, once it is newer than `after`; 204 if it is not in time.
+
+    `obeyed_*` is the newest entry of a journal that the agent obeyed: `conflict` where this journal
+    lacks it."""
     _agent_of(pool, context)
+    if obeyed_epoch is not None and obeyed_position is not None and obeyed_digest is not None:
+        obeyed = Obeyed(epoch=obeyed_epoch, position=obeyed_position, digest=obeyed_digest)
+        if not await context.plane.knows(obeyed):
+            raise problem(
+                "conflict",
+                f"this server's journal lacks entry {obeyed.position} that the agent has obeyed: it"
+                " was restored from an older backup, or it is a copy or another marketplace. What"
+                " runs in the pool goes on, and nothing is started or stopped. On the server's"
+                " machine `parkade admin restore --accept-agents` shows what runs and lets you"
+                " decide",
+            )
     if (after_epoch is None) is not (after_sequence is None):
         raise problem("invalid", "after_epoch and after_sequence stand together")
     after = None

@@ -39,12 +39,14 @@ class EpochOpened(Event, frozen=True, kw_only=True):
     """A writer began; desired states of older epochs are refused.
 
     `lineage` is random for each epoch, `installation` the marketplace's own since its first;
-    both None in journals of version 1.
+    both None in journals of version 1. `accepts_agents`: agents that obeyed an earlier epoch which
+    this journal has lost obey this one, as an operator said.
     """
 
     epoch: int
     installation: str | None = None
     lineage: str | None = None
+    accepts_agents: bool = False
 
 
 class ClockJumped(Event, frozen=True, kw_only=True):

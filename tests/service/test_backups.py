@@ -1,0 +1,106 @@
+"""Backups are taken while a server writes, are checked, and are put back without a loss."""
+
+import contextlib
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from parkade.control.cycle import Asked, Cycle
+from parkade.control.recover import recover
+from parkade.control.rules import RULES
+from parkade.core.state.commands import CreateOrg
+from parkade.ports import AlreadyLed, StoreError
+from parkade.service.backups import put_back, take_backup
+from parkade.service.wiring import file_leadership, journal_path
+from parkade.store import open_sqlite
+from tests import builders
+from tests.control.journals import a_journal, keep_snapshot
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = a_journal(journal_path(tmp_path / "data"))
+    keep_snapshot(path)
+    return path.parent
+
+
+def orgs(folder: Path) -> list[str]:
+    with contextlib.closing(open_sqlite(journal_path(folder))) as store:
+        return list(recover(store, RULES).world.records.orgs)
+
+
+def test_a_backup_is_whole_while_a_writer_goes_on(data: Path, tmp_path: Path) -> None:
+    is_over, written = threading.Event(), []
+
+    def write() -> None:
+        with contextlib.closing(open_sqlite(journal_path(data))) as store:
+            cycle = Cycle(recover(store, RULES), store, RULES, check_every=0)
+            cycle.open(builders.open_epoch(), cycle.world.records.now_us + 1)
+            while not is_over.is_set():
+                name = f"org-{len(written)}"
+                cycle.take_commands(10**9, [Asked(command=CreateOrg(by=None, org=name))])
+                written.append(name)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        counts = [take_backup(data, tmp_path / f"{n}.sqlite3").entries for n in range(5)]
+    finally:
+        is_over.set()
+        thread.join()
+    assert counts == sorted(counts)
+    put_back(tmp_path / "4.sqlite3", data)
+    kept = [name for name in orgs(data) if name.startswith("org-")]
+    assert kept == written[: len(kept)]
+
+
+def test_a_backup_overwrites_nothing_and_leaves_nothing_where_it_fails(
+    data: Path, tmp_path: Path
+) -> None:
+    to = tmp_path / "b" / "monday.sqlite3"
+    to.parent.mkdir()
+    take_backup(data, to)
+    with pytest.raises(StoreError, match="is there already"):
+        take_backup(data, to)
+    with sqlite3.connect(journal_path(data)) as connection:
+        connection.execute("UPDATE journal SET at_us = at_us + 1 WHERE sequence = 3")
+    connection.close()
+    with pytest.raises(StoreError, match="entry 3 of the journal"):
+        take_backup(data, to.with_name("tuesday.sqlite3"))
+    assert [path.name for path in to.parent.iterdir()] == ["monday.sqlite3"]
+    assert to.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_replaced_is_kept_and_its_loss_is_counted(data: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "monday.sqlite3"
+    take_backup(data, backup)
+    before = orgs(data)
+    a_journal(journal_path(data), org="later")
+    lost = orgs(data)
+    done = put_back(backup, data)
+    assert orgs(data) == before != lost
+    assert done.lost is not None and done.lost > 0 and done.aside is not None
+    assert orgs(done.aside) == lost
+    a_journal(journal_path(data), org="again")
+
+
+def test_a_broken_backup_replaces_nothing(data: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "monday.sqlite3"
+    take_backup(data, backup)
+    backup.write_bytes(backup.read_bytes()[:20_000])
+    before = orgs(data)
+    with pytest.raises(StoreError):
+        put_back(backup, data)
+    assert orgs(data) == before
+
+
+def test_nothing_is_put_back_under_a_server_that_runs(data: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "monday.sqlite3"
+    take_backup(data, backup)
+    running = file_leadership(data / "writer.lock")
+    running.acquire()
+    with pytest.raises(AlreadyLed):
+        put_back(backup, data)
+    running.release()
