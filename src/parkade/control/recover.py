@@ -100,7 +100,7 @@ def check_sums(sums: Mapping[str, int], balances: Mapping[str, int]) -> None:
             raise StoreError(
                 f"the statement lines of {account} add up to {stated} micro-units, its balance by"
                 f" the journal is {held}: the table `transfers` was changed. Restore a backup;"
-                " `parkade journal check` names the first entry whose lines differ"
+                " `parkade admin verify` names the first entry whose lines differ"
             )
 
 
