@@ -168,6 +168,25 @@ def test_a_second_agent_on_a_data_folder_is_refused(boxed: Served) -> None:
     assert is_alive(first)
 
 
+def test_a_second_agent_of_a_pool_with_another_folder_is_refused(boxed: Served) -> None:
+    first = agent_of(boxed)
+    token = boxed.data / "pools" / "box" / "agent" / "token"
+    errors = boxed.folder / "second-errors"
+    with errors.open("wb") as log:
+        second = subprocess.Popen(
+            [*PARKADE, "agent", "run", *flags(boxed, "box", token, boxed.folder / "second")],
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+        )
+    try:
+        until(lambda: "another agent runs pool box" in errors.read_text(), errors.read_text)
+        assert str(boxed.data / "pools" / "box") in errors.read_text()
+    finally:
+        second.send_signal(signal.SIGTERM)
+        assert second.wait(PATIENCE_S) == 0
+    assert agent_of(boxed) == first
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [

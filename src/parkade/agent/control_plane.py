@@ -3,6 +3,7 @@
 Every call may be repeated harmlessly. The agent never assumes that it is heard.
 """
 
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from parkade.ports import DesiredState, LogRequest, Obeyed, Observation
@@ -27,6 +28,15 @@ class ChecksJournals(Protocol):
 
     def obeys(self, obeyed: Obeyed | None) -> None:
         """What the agent obeyed last."""
+        ...
+
+
+@runtime_checkable
+class KnowsAgents(Protocol):
+    """An optional capability of a control plane: it keeps two agents of one pool apart."""
+
+    def is_asked_by(self, agent: str, folder: Path) -> None:
+        """The agent's own random name, and the folder that it keeps its memory in."""
         ...
 
 

@@ -1,6 +1,8 @@
 """The control plane over HTTP: msgspec JSON, long polls, a bearer token from outside."""
 
+import socket
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -29,6 +31,11 @@ class HttpControlPlane:
         self._path = f"/v1/pools/{quote(pool, safe='')}"
         self._obeyed: Obeyed | None = None
         self._authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    def is_asked_by(self, agent: str, folder: Path) -> None:
+        """See `KnowsAgents`."""
+        place = quote(f"{socket.gethostname()}:{folder}", safe="/:")
+        self._authorization |= {"Parkade-Agent": f"{agent} {place}"}
 
     def obeys(self, obeyed: Obeyed | None) -> None:
         """See `ChecksJournals`."""

@@ -26,6 +26,12 @@ def run(
         list[str] | None, typer.Option(help="KEY=VALUE for the engine; may be repeated.")
     ] = None,
     log_format: Annotated[LogFormat, typer.Option()] = "console",
+    original_is_gone: Annotated[
+        bool,
+        typer.Option(
+            "--original-is-gone", help="This data folder is a copy that replaces its original."
+        ),
+    ] = False,
 ) -> None:
     """Run a pool's agent until it is stopped; what runs on the nodes goes on without it."""
     try:
@@ -45,6 +51,7 @@ def run(
             engine=engine,
             options=read_options(engine_option or []),
             log_format=log_format,
+            is_original_gone=original_is_gone,
         )
         run_agent(settings)
     except (AlreadyLed, BadSettings) as error:

@@ -33,6 +33,12 @@ def up(
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Make another operator's token.")
     ] = False,
+    original_is_gone: Annotated[
+        bool,
+        typer.Option(
+            "--original-is-gone", help="This data folder is a copy that replaces its original."
+        ),
+    ] = False,
 ) -> None:
     """Run the marketplace: server, journal, and an agent for each local pool."""
     try:
@@ -51,7 +57,11 @@ def up(
         "allow_remote": allow_remote,
         "root_workloads": root_workloads,
     }
-    options = UpOptions(token_file=token_file, is_new_token_wanted=new_token)
+    options = UpOptions(
+        token_file=token_file,
+        is_new_token_wanted=new_token,
+        is_original_gone=original_is_gone,
+    )
     try:
         run(read_settings(given), options)
     except (AlreadyLed, BadSettings, StoreError) as error:

@@ -21,6 +21,7 @@ from parkade.control.cycle import Asked
 from parkade.control.inbox import WaitingCommand, WaitingView
 from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
+from parkade.control.pool_agents import PoolAgent, PoolAgents
 from parkade.control.settings import PlaneSettings
 from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
@@ -58,6 +59,7 @@ class Plane:
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._is_ending = False
         self._known: set[Obeyed] = set()
+        self._agents = PoolAgents(silence_us=settings.unreachable_after_us)
         self._observing: dict[str, asyncio.Lock] = {}
         self._refusals: dict[str, str | None] = {}
         self._relay = Relay(
@@ -182,6 +184,10 @@ class Plane:
         await self._writer.desired_bell.wait_until(is_over, timeout_s=wait_s)
         state = outbox.state(pool) if is_new() else None
         return None if state is None else for_agents(state, self._writer.clock_behind_us)
+
+    def other_agent(self, pool: str, agent: PoolAgent) -> PoolAgent | None:
+        """The agent that runs the pool, where that is another one than this."""
+        return self._agents.hear(pool, agent, self._dependencies.clock.steady_us())
 
     async def knows(self, obeyed: Obeyed) -> bool:
         """Whether this journal has the entry that an agent obeyed, or an operator accepted agents

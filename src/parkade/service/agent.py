@@ -35,6 +35,7 @@ from parkade.ports import AlreadyLed, Leadership, NodeShape, Timer
 from parkade.service import logs
 from parkade.service.engines import EnginePlace, MakeEngine, engine_maker, read_options
 from parkade.service.folders import make_passage
+from parkade.service.place import settle
 from parkade.service.settings import BadSettings
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ _log = logging.getLogger("parkade.agent")
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One agent. `options` are the engine's own; `is_child`: it belongs to the server that started
-    it."""
+    it. `is_original_gone`: the data folder is a copy, and takes the place of its original."""
 
     pool: str
     server: str
@@ -58,6 +59,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str = "console"
     pace: Pace = Pace()
     is_child: bool = False
+    is_original_gone: bool = False
 
 
 def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
@@ -73,6 +75,8 @@ def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
     if not settings.is_child:
         leadership.acquire()
     try:
+        if not settings.is_child:
+            settle(settings.data_folder, is_original_gone=settings.is_original_gone)
         asyncio.run(_main(settings, make, token, leadership))
     except* Refused as refused:
         raise BadSettings(

@@ -19,6 +19,7 @@ from parkade.service import logs
 from parkade.service.first import ShowSecret, make_operator, write_token
 from parkade.service.folders import make_passage, write_owner_only
 from parkade.service.listening import listening_config
+from parkade.service.place import settle
 from parkade.service.settings import BadSettings, ServiceSettings
 from parkade.service.wiring import Server, Wires, build
 
@@ -29,10 +30,12 @@ _GRACE_S = 3
 
 class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What concerns one start. `token_file`: a token that is made is written there instead of to
-    the output; `is_new_token_wanted`: make an operator's token though there is one."""
+    the output; `is_new_token_wanted`: make an operator's token though there is one.
+    `is_original_gone`: the data folder is a copy, and takes the place of its original."""
 
     token_file: Path | None = None
     is_new_token_wanted: bool = False
+    is_original_gone: bool = False
 
 
 class Goodbye:
@@ -67,6 +70,7 @@ def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None
     leadership = wires.make_leadership(settings.data_folder / "writer.lock")
     leadership.acquire()
     try:
+        settle(settings.data_folder, is_original_gone=options.is_original_gone)
         with listen_on(settings.host, settings.port) as listening:
             _serve_with(listening, settings, options, build(settings, wires, leadership))
     finally:

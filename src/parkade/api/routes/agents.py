@@ -4,8 +4,10 @@ agent, or an operator's.
 These are the structs of `ports` as msgspec encodes them, not the models of the wire.
 """
 
+import re
 import secrets
 from typing import Annotated
+from urllib.parse import unquote
 
 import msgspec
 from fastapi import Path, Query, Request
@@ -15,9 +17,11 @@ from parkade.api import strict
 from parkade.api.context import Agent, Authenticated, RequestContext, digest_of, new_token
 from parkade.api.problems import problem
 from parkade.api.routes.people import add_token
+from parkade.control.pool_agents import PoolAgent
 from parkade.core.state.commands import AddToken
 from parkade.core.steps.permissions import Read
 from parkade.core.units.names import NAME
+from parkade.core.units.visible import visible
 from parkade.ports import Obeyed, Observation
 from parkade.wire.people import NewToken
 
@@ -26,12 +30,29 @@ Wait = Annotated[float, Query(ge=0, le=60, description="seconds")]
 Digest = Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")]
 Number = Annotated[int | None, Query(ge=0, le=2**62)]
 Pool = Annotated[str, Path(max_length=NAME.longest)]
+LONGEST_PLACE = 200
 _encode = msgspec.json.Encoder().encode
 _observation = msgspec.json.Decoder(Observation)
 
 
 def _json(value: object) -> Response:
     return Response(_encode(value), media_type="application/json")
+
+
+def _refuse_a_second(pool: str, request: Request, context: RequestContext) -> None:
+    """One agent runs a pool; agents that give no name are not told apart."""
+    said = request.headers.get("Parkade-Agent", "")
+    name, _, place = said.partition(" ")
+    if not re.fullmatch("[0-9a-f]{1,64}", name):
+        return
+    agent = PoolAgent(agent=name, place=unquote(place)[:LONGEST_PLACE])
+    present = context.plane.other_agent(pool, agent)
+    if present is not None:
+        raise problem(
+            "conflict",
+            f"another agent runs pool {pool}, at {visible(present.place)}: two would start everything"
+            " twice. Stop one of them; once that one is silent, this one is answered",
+        )
 
 
 def _agent_of(pool: str, context: RequestContext) -> None:
@@ -63,6 +84,7 @@ async def create_agent_token(pool: Pool, context: Authenticated) -> NewToken:
 @router.get("/pools/{pool}/desired", response_class=Response)
 async def desired(
     pool: Pool,
+    request: Request,
     context: Agent,
     after_epoch: Number = None,
     after_sequence: Number = None,
@@ -76,6 +98,7 @@ async def desired(
     `obeyed_*` is the newest entry of a journal that the agent obeyed: `conflict` where this journal
     lacks it."""
     _agent_of(pool, context)
+    _refuse_a_second(pool, request, context)
     if obeyed_epoch is not None and obeyed_position is not None and obeyed_digest is not None:
         obeyed = Obeyed(epoch=obeyed_epoch, position=obeyed_position, digest=obeyed_digest)
         if not await context.plane.knows(obeyed):
@@ -101,6 +124,7 @@ async def desired(
 async def observe(pool: Pool, request: Request, context: Agent) -> None:
     """What runs in a pool, dated."""
     _agent_of(pool, context)
+    _refuse_a_second(pool, request, context)
     try:
         observation = _observation.decode(await request.body())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
