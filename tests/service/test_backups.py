@@ -32,7 +32,8 @@ def orgs(folder: Path) -> list[str]:
 
 
 def test_a_backup_is_whole_while_a_writer_goes_on(data: Path, tmp_path: Path) -> None:
-    is_over, written = threading.Event(), []
+    is_over = threading.Event()
+    written: list[str] = []
 
     def write() -> None:
         with contextlib.closing(open_sqlite(journal_path(data))) as store:

@@ -21,7 +21,8 @@ FILE = "agent.json"
 
 class Memory(msgspec.Struct, kw_only=True):
     """`last` is the (epoch, sequence) of the newest state accepted, `lineage` that epoch's.
-    `agent`: a random name of this folder's agent. `obeyed`: the entry of the journal that it came from, shown to every control plane from then on.
+    `agent`: a random name of this folder's agent. `obeyed`: the entry of the journal that it came
+    from, shown to every control plane from then on.
     `refused` maps attempts to why they were not started; `ordered` were told to leave by us."""
 
     last: tuple[int, int] | None = None

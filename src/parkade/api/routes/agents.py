@@ -50,8 +50,8 @@ def _refuse_a_second(pool: str, request: Request, context: RequestContext) -> No
     if present is not None:
         raise problem(
             "conflict",
-            f"another agent runs pool {pool}, at {visible(present.place)}: two would start everything"
-            " twice. Stop one of them; once that one is silent, this one is answered",
+            f"another agent runs pool {pool}, at {visible(present.place)}: two would start"
+            " everything twice. Stop one of them; once that one is silent, this one is answered",
         )
 
 
