@@ -13,9 +13,13 @@ from parkade.cli.calling import fail
 if TYPE_CHECKING:
     from parkade.control.whole import WholeJournal
     from parkade.service.foreign import Standing
+    from parkade.service.settings import ServiceSettings
 
 admin = typer.Typer(help="Back up, restore and verify the journal.", no_args_is_help=True)
 
+Database = Annotated[
+    str | None, typer.Option(help="As for `up`: postgresql://USER@HOST/NAME.", metavar="ADDRESS")
+]
 DataFolder = Annotated[
     Path | None, typer.Option(help="The server's; default: as for `up`.", metavar="FOLDER")
 ]
@@ -25,12 +29,13 @@ DataFolder = Annotated[
 def backup(
     to: Annotated[Path, typer.Argument(help="A new file.", metavar="FILE")],
     data_folder: DataFolder = None,
+    database: Database = None,
 ) -> None:
     """Copy the journal to a new file, also while the server runs, and verify the copy."""
     with explained():
         from parkade.service.backups import take_backup
 
-        found = take_backup(_folder(data_folder), to)
+        found = take_backup(_settings(data_folder, database), to)
     print(f"{to}: {_counted(found)}")
 
 
@@ -40,9 +45,10 @@ def verify(
         Path | None,
         typer.Argument(help="A data folder or a backup; default: as for `up`.", metavar="[PLACE]"),
     ] = None,
+    database: Database = None,
 ) -> None:
     """Read a whole journal, changing nothing, and say whether it is what was written."""
-    verify_place(place)
+    verify_place(place, database)
 
 
 @admin.command()
@@ -51,6 +57,7 @@ def restore(
         Path | None, typer.Argument(help="A file that `backup` made.", metavar="[FILE]")
     ] = None,
     data_folder: DataFolder = None,
+    database: Database = None,
     accept_agents: Annotated[
         bool,
         typer.Option(
@@ -66,14 +73,15 @@ def restore(
         from parkade.service.backups import put_back
         from parkade.service.foreign import accept, look
 
-        folder = _folder(data_folder)
+        settings = _settings(data_folder, database)
+        folder = settings.data_folder
         if backup is not None:
-            done = put_back(backup, folder)
+            done = put_back(backup, settings)
             print(f"{folder}: restored from {backup}: {_counted(done.backup)}")
             if done.aside is not None:
                 lost = "which cannot be read" if done.lost is None else f"{done.lost} entries more"
                 print(f"The journal of before, with {lost}, is in {done.aside}.")
-        standing = look(folder)
+        standing = look(settings)
         _tell(standing)
         if not accept_agents:
             if standing.refusing or standing.foreign:
@@ -85,16 +93,18 @@ def restore(
     print("The next start of the server is obeyed by agents of before.")
 
 
-def verify_place(place: Path | None) -> None:
+def verify_place(place: Path | None, database: str | None = None) -> None:
     """Of `admin verify`, and of `journal check`, its name of before."""
     started = time.monotonic()
     with explained():
         from parkade.ports import StoreError
-        from parkade.service.journal import check_journal
+        from parkade.service.journal import check_database, check_journal
 
-        where = _folder(place)
+        settings = _settings(place, database)
+        is_database = bool(settings.database) and place is None
+        where = settings.database if is_database else str(settings.data_folder)
         try:
-            found = check_journal(where)
+            found = check_database(settings) if is_database else check_journal(settings.data_folder)
         except StoreError as error:
             fail(f"{where}: {error}", exit_code=2)
     print(f"{where}: whole; {_counted(found)}; {time.monotonic() - started:.1f} s")
@@ -116,10 +126,10 @@ def explained() -> Iterator[None]:
         fail(f"{error.filename}: {error.strerror}; choose another path", exit_code=2)
 
 
-def _folder(given: Path | None) -> Path:
+def _settings(data_folder: Path | None, database: str | None) -> "ServiceSettings":
     from parkade.service.settings import read_settings
 
-    return read_settings({"data_folder": given}).data_folder
+    return read_settings({"data_folder": data_folder, "database": database})
 
 
 def _counted(found: "WholeJournal") -> str:

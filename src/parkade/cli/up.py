@@ -27,6 +27,10 @@ def up(
             "--root-workloads", help="As root: run users without a Unix name as root, too."
         ),
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="postgresql://USER@HOST/NAME for the journal; default: a file."),
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="Write a new operator's token here, not to the screen.")
     ] = None,
@@ -56,6 +60,7 @@ def up(
         "log_format": log_format,
         "allow_remote": allow_remote,
         "root_workloads": root_workloads,
+        "database": database,
     }
     options = UpOptions(
         token_file=token_file,

@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--log-format", choices=("console", "json"))
     parser.add_argument("--allow-remote", action="store_const", const=True)
     parser.add_argument("--root-workloads", action="store_const", const=True)
+    parser.add_argument("--database")
     parser.add_argument("--token-file", type=Path)
     parser.add_argument("--new-token", action="store_true")
     parser.add_argument("--original-is-gone", action="store_true")

@@ -19,8 +19,8 @@ from parkade.core.state.events import Launched
 from parkade.engines.local import records
 from parkade.ports import DesiredAttempt, Obeyed, Store
 from parkade.service.folders import write_owner_only
-from parkade.service.wiring import MARK, journal_path
-from parkade.store import open_sqlite_read_only
+from parkade.service.settings import ServiceSettings
+from parkade.service.wiring import MARK, open_to_read
 
 
 class ForeignAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +41,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     newest_epoch: int
 
 
-def look(data_folder: Path) -> Standing:
+def look(settings: ServiceSettings) -> Standing:
     """Reads the agents' memories and the engines' folders. Costs one look-up an attempt."""
-    with contextlib.closing(open_sqlite_read_only(journal_path(data_folder))) as store:
+    data_folder = settings.data_folder
+    with contextlib.closing(open_to_read(settings)) as store:
         refusing: list[str] = []
         foreign: list[ForeignAttempt] = []
         newest = 0

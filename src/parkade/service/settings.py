@@ -21,7 +21,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     invariants are checked after every n-th event, 0 for at the start only. `allow_remote`: bind
     to an address that others reach, without TLS. `hosts`: names under which it is reached, beside
     its addresses and localhost. `root_workloads`: where the server is root, run workloads of users
-    without a Unix name as root."""
+    without a Unix name as root. `database`: the address of a PostgreSQL database for the journal;
+    empty: a file in the data folder."""
 
     data_folder: Path
     host: str = "127.0.0.1"
@@ -35,6 +36,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     agent_heartbeat_s: float = 2.0
     hosts: tuple[str, ...] = ()
     root_workloads: bool = False
+    database: str = ""
 
     def __post_init__(self) -> None:
         if self.log_format not in ("console", "json"):

@@ -20,7 +20,7 @@ from parkade.service.agents import PROGRAM, Agents
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
 from parkade.service.settings import ServiceSettings
-from parkade.store import open_sqlite
+from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +33,32 @@ MARK = "accept-agents"
 def journal_path(data_folder: Path) -> Path:
     """The journal's file in a data folder."""
     return data_folder / "parkade.sqlite3"
+
+
+def open_store(
+    settings: ServiceSettings, *, crash_point: Callable[[str], None] | None = None
+) -> Store:
+    """The journal's store, made where it is missing. StoreError where it is not what it was."""
+    crash_point = crash_point or nothing
+    if not settings.database:
+        return open_sqlite(journal_path(settings.data_folder), crash_point=crash_point)
+    head = head_path(settings)
+    return open_postgresql(settings.database, head=head, crash_point=crash_point)
+
+
+def open_to_read(settings: ServiceSettings) -> Store:
+    """The journal's store, also while a server writes to it. Nothing is changed."""
+    if not settings.database:
+        return open_sqlite_read_only(journal_path(settings.data_folder))
+    return open_postgresql(settings.database, head=head_path(settings), is_read_only=True)
+
+
+def head_path(settings: ServiceSettings) -> Path:
+    """The journal's head file."""
+    if settings.database:
+        return settings.data_folder / "postgresql.head"
+    path = journal_path(settings.data_folder)
+    return path.with_name(f"{path.name}.head")
 
 
 def accepted(data_folder: Path) -> int | None:
@@ -92,7 +118,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
     """A server over the data folder; the caller holds the leadership."""
-    store = open_sqlite(journal_path(settings.data_folder), crash_point=wires.crash_point)
+    store = open_store(settings, crash_point=wires.crash_point)
     refuse_new_beside_pools(store, settings.data_folder)
     dependencies = Dependencies(
         store=store,

@@ -21,6 +21,7 @@ from parkade.ports import (
     StoredSnapshot,
     StoreError,
 )
+from parkade.store.copying import copy_tables
 from parkade.store.head import Head, HeadFile, refuse_broken
 from parkade.store.migrations import migrate, require_newest
 from parkade.store.rows import answer_of, entry_of, row_of, row_of_transfer, stated_of
@@ -124,6 +125,10 @@ class SqlStore:
         if batch.answers:
             connection.execute(answers.insert(), [row_of(answer) for answer in batch.answers])
 
+    def copy_to(self, other: "SqlStore") -> None:
+        """Every row to a store that holds none yet, as of one moment."""
+        copy_tables(self._readers, other._writer)
+
     def last_sequence(self) -> int:
         """The journal's end, 0 when it is empty."""
         with self._reading() as connection:
@@ -192,7 +197,8 @@ class SqlStore:
             for side, sign in ((transfers.c.credit, 1), (transfers.c.debit, -1)):
                 query = sa.select(side, sa.func.sum(transfers.c.micros)).group_by(side)
                 for account, micros in connection.execute(query):
-                    sums[account] += sign * micros
+                    # PostgreSQL adds whole numbers up to a decimal.
+                    sums[account] += sign * int(micros)
         return sums
 
     def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:
