@@ -54,9 +54,8 @@ def test_a_backup_is_whole_while_a_writer_goes_on(data: Path, tmp_path: Path) ->
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        counts = [
-            take_backup(settings_of(data), tmp_path / f"{n}.sqlite3").entries for n in range(5)
-        ]
+        files = [tmp_path / f"{number}.sqlite3" for number in range(5)]
+        counts = [take_backup(settings_of(data), file).entries for file in files]
     finally:
         is_over.set()
         thread.join()
