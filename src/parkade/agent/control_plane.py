@@ -6,7 +6,7 @@ Every call may be repeated harmlessly. The agent never assumes that it is heard.
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from parkade.ports import DesiredState, LogRequest, Obeyed, Observation
+from parkade.ports import DesiredState, HealthReport, LogRequest, Obeyed, Observation
 
 
 class ControlPlaneError(Exception):
@@ -49,6 +49,10 @@ class ControlPlane(Protocol):
 
     async def report(self, observation: Observation) -> None:
         """Hands over a whole observation."""
+        ...
+
+    async def report_health(self, report: HealthReport) -> None:
+        """Hands over what was found and done; heard once it returns."""
         ...
 
     async def log_requests(self, wait_s: float) -> list[LogRequest]:

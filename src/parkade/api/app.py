@@ -10,14 +10,23 @@ from parkade.api import problems
 from parkade.api.bounds import RequestBounds
 from parkade.api.docs_page import POLICY, docs_page
 from parkade.api.metrics import CONTENT_TYPE, exposition
-from parkade.api.routes import agents, events, people, pools, reservations, statements, workloads
+from parkade.api.routes import (
+    agents,
+    events,
+    mars,
+    people,
+    pools,
+    reservations,
+    statements,
+    workloads,
+)
 from parkade.api.settings import ApiSettings
 from parkade.api.streams import Streams
 from parkade.api.views.audience import Owners
 from parkade.control.plane import Plane
 from parkade.wire.problems import CODES, PROBLEM_JSON, Problem
 
-NOUNS = (people, pools, reservations, workloads, statements, events, agents)
+NOUNS = (people, pools, reservations, workloads, statements, events, mars, agents)
 REFUSED = {401, 402, 403, 404, 408, 409, 413, 421, 422, 500, 503}
 _SCHEMA_OF = "#/components/schemas/{model}"
 

@@ -22,7 +22,7 @@ from parkade.core.state.commands import AddToken
 from parkade.core.steps.permissions import Read
 from parkade.core.units.names import NAME
 from parkade.core.units.visible import visible
-from parkade.ports import Obeyed, Observation
+from parkade.ports import HealthReport, Obeyed, Observation
 from parkade.wire.people import NewToken
 
 router = strict.router("agents")
@@ -33,6 +33,7 @@ Pool = Annotated[str, Path(max_length=NAME.longest)]
 LONGEST_PLACE = 200
 _encode = msgspec.json.Encoder().encode
 _observation = msgspec.json.Decoder(Observation)
+_health = msgspec.json.Decoder(HealthReport)
 
 
 def _json(value: object) -> Response:
@@ -132,6 +133,19 @@ async def observe(pool: Pool, request: Request, context: Agent) -> None:
     if observation.pool != pool:
         raise problem("invalid", f"pool: this is an observation of {observation.pool}")
     await context.plane.observe(pool, observation)
+
+
+@router.post("/pools/{pool}/health", status_code=204)
+async def report_health(pool: Pool, request: Request, context: Agent) -> None:
+    """Verdicts on a pool's nodes, and how repairs ended."""
+    _agent_of(pool, context)
+    try:
+        report = _health.decode(await request.body())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise problem("invalid", f"not a report of health: {str(error)[:500]}") from None
+    if report.pool != pool:
+        raise problem("invalid", f"pool: this is a report of {report.pool}")
+    await context.plane.take_health(report)
 
 
 @router.get("/pools/{pool}/log-requests", response_class=Response)
