@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 admin = typer.Typer(help="Back up, restore and verify the journal.", no_args_is_help=True)
 
 Database = Annotated[
-    str | None, typer.Option(help="As for `up`: postgresql://USER@HOST/NAME.", metavar="ADDRESS")
+    str | None, typer.Option(help="As for `up`: postgresql://USER@SERVER/NAME.", metavar="ADDRESS")
 ]
 DataFolder = Annotated[
     Path | None, typer.Option(help="The server's; default: as for `up`.", metavar="FOLDER")

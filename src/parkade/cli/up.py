@@ -29,7 +29,7 @@ def up(
     ] = None,
     database: Annotated[
         str | None,
-        typer.Option(help="postgresql://USER@HOST/NAME for the journal; default: a file."),
+        typer.Option(help="postgresql://USER@SERVER/NAME for the journal; default: a file."),
     ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="Write a new operator's token here, not to the screen.")

@@ -56,7 +56,7 @@ def url_of(address: str) -> sa.URL:
     try:
         url = sa.make_url(address)
     except sa.exc.ArgumentError:
-        raise StoreError("database: write postgresql://USER@HOST/NAME") from None
+        raise StoreError("database: write postgresql://USER@SERVER/NAME") from None
     if url.get_backend_name() != "postgresql":
         raise StoreError(f"database: {url.get_backend_name()} is not known; write postgresql://…")
     if url.password is not None:
