@@ -166,6 +166,7 @@ def a_sick_fleet() -> Parkade:
     parkade.tick(31 * 60)
     parkade.fail("a2")
     parkade.run(60)
+    return parkade
 
 
 def a_day_of_debts() -> Parkade:
