@@ -37,19 +37,19 @@ def test_the_worked_example_is_priced_turn_by_turn_as_the_sweep_says() -> None:
     sweep = CounterfactualSweep(allocation.start)
     one, two = (Shape(nodes, 8, None, any_fabric=False) for nodes in (1, 2))
     for shape in (one, two):
-        sweep.add_query({}, shape, PriceQuery(20, True, (shape, 20)))
+        sweep.add_query({}, shape, PriceQuery(160, True, (shape, 160)))
     answered = []
     for at, (mine, parts) in enumerate(zip(allocation.bids, allocation.bid_parts, strict=True)):
         before = dict(sweep.answers)
         taken = sweep.take_turn(mine, parts)
         if parts is not None:
             without = {key: -count for key, count in taken.items()}
-            sweep.add_query(without, mine.shape, PriceQuery(20, False, mine.name))
+            sweep.add_query(without, mine.shape, PriceQuery(160, False, mine.name))
         new = {name: it for name, it in sweep.answers.items() if name not in before}
         answered.append((at, taken, new))
     assert answered == [
-        (0, {1: 2}, {(two, 20): (10_000_001, "a")}),
-        (1, {0: 1}, {"a": (8 * MICROS, "b"), (one, 20): (8_000_001, "b")}),
+        (0, {1: 2}, {(two, 160): (10_000_001, "a")}),
+        (1, {0: 1}, {"a": (8 * MICROS, "b"), (one, 160): (8_000_001, "b")}),
         (2, {}, {}),
     ]
     assert sweep.finish()["b"] == (7 * MICROS, None)

@@ -46,7 +46,7 @@ from typing import NamedTuple
 
 from parkade.core.market.layout import Layout, Parts, build_layout
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
-from parkade.core.market.priority import in_priority_order
+from parkade.core.market.priority import in_priority_order, mates_of
 from parkade.core.market.reserved import ReservedStage, allocate_reserved
 from parkade.core.market.spot import Bid, allocate_spot, bid_of
 from parkade.core.market.supply import Supply, stack_supply
@@ -96,7 +96,10 @@ def allocate(state: MarketState) -> Allocation:
     start = Room(supply.floors, state.gpus_per_node)
     start.tokens = reserved.room.tokens
     parts = dict(reserved.parts)
-    bids = [bid_of(demand, layout, state.terms) for demand in spot]
+    sharing = mates_of(state)
+    bids = [
+        bid_of(demand, layout, state.terms, sharing.get(demand.demand, ("", ()))) for demand in spot
+    ]
     room = start.copy()
     bid_parts = allocate_spot(room, bids)
     for bid, taken in zip(bids, bid_parts, strict=True):

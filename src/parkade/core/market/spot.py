@@ -25,7 +25,7 @@ from parkade.core.market.layout import (
     shape_of,
 )
 from parkade.core.market.market_state import ClearingTerms, Demand
-from parkade.core.market.priority import factor_of, key_of
+from parkade.core.market.priority import Mates, factor_of, key_of
 from parkade.core.placement.room import Offer, Room, Shape, spread
 
 FITS_NOWHERE = 1 << 100
@@ -50,7 +50,7 @@ class Bid(NamedTuple):
     """Micro-units per GPU-hour."""
 
     key: int
-    """Limit x factor: its place in the priority order (`priority`)."""
+    """Its place in the priority order (`priority`): limit x factor, or that of its shared node."""
 
     factor: int
 
@@ -60,19 +60,27 @@ class Bid(NamedTuple):
     moves_if_cheaper: bool
     """Whether a lower floor elsewhere comes before its own fabric."""
 
+    shared_node: str
+    """The open node that it shares with `mates`; empty where it stands alone."""
 
-def bid_of(demand: Demand, layout: Layout, terms: ClearingTerms) -> Bid:
-    """A spot demand in numbers."""
+    mates: Mates
+
+
+def bid_of(
+    demand: Demand, layout: Layout, terms: ClearingTerms, sharing: tuple[str, Mates] = ("", ())
+) -> Bid:
+    """A spot demand in numbers; `sharing`: its node and the other jobs there (`priority`)."""
     assert demand.limit_micros is not None, "a spot demand without a limit"
     return Bid(
         demand.demand,
         demand.org,
         shape_of(demand, layout),
         demand.limit_micros,
-        key_of(demand, terms),
+        key_of(demand, terms, sharing[1]),
         factor_of(demand, terms),
         own_fabrics(demand, layout),
         demand.moves_if_cheaper,
+        *sharing,
     )
 
 
