@@ -82,3 +82,16 @@ def test_a_state_that_contradicts_itself_is_refused() -> None:
         allocate(given_market(bid("w", 1), bid("w", 2), fabrics={"amber": 1}))
     with pytest.raises(AssertionError, match="a node is in play twice"):
         allocate(msgspec.structs.replace(market, nodes=market.nodes * 2, demands=()))
+
+
+def test_equal_prices_go_round_by_org() -> None:
+    """Ant is older and has four bids; bee gets every second node all the same."""
+    bids = [bid(f"a{n}", 5, org="ant", submitted_us=n) for n in range(4)]
+    bids += [bid(f"b{n}", 5, org="bee", submitted_us=10 + n) for n in range(4)]
+    allocation = allocate(given_market(*bids, fabrics={"amber": 4}))
+    assert allocation.parts.keys() == {"a0", "b0", "a1", "b1"}
+    assert [it.name for it in allocation.bids[:4]] == ["a0", "b0", "a1", "b1"]
+    assert [it.demand for it in allocation.ordered] == [it.name for it in allocation.bids]
+    used = [msgspec.structs.replace(it, use_7_days=it.org == "ant") for it in bids]
+    allocation = allocate(given_market(*used, fabrics={"amber": 3}))
+    assert allocation.parts.keys() == {"b0", "a0", "b1"}

@@ -59,7 +59,7 @@ class Allocation(NamedTuple):
     layout: Layout
 
     ordered: tuple[Demand, ...]
-    """All demands, in priority order."""
+    """All demands, in priority order; those of equal price as they took their turns."""
 
     reserved: ReservedStage
     supply: Supply
@@ -101,12 +101,28 @@ def allocate(state: MarketState) -> Allocation:
         bid_of(demand, layout, state.terms, sharing.get(demand.demand, ("", ()))) for demand in spot
     ]
     room = start.copy()
-    bid_parts = allocate_spot(room, bids)
-    for bid, taken in zip(bids, bid_parts, strict=True):
-        if taken is not None:
-            parts[bid.name] = taken
+    turns = allocate_spot(room, bids)
+    parts |= {bid.name: taken for bid, taken in turns if taken is not None}
     assert all(left >= 0 for left in room.free), "more nodes were taken than a fabric has"
-    return Allocation(layout, ordered, reserved, supply, start, room, bids, bid_parts, parts)
+    return Allocation(
+        layout,
+        _in_order_of_turns(ordered, [bid.name for bid, _ in turns]),
+        reserved,
+        supply,
+        start,
+        room,
+        [bid for bid, _ in turns],
+        [taken for _, taken in turns],
+        parts,
+    )
+
+
+def _in_order_of_turns(ordered: tuple[Demand, ...], spot: list[str]) -> tuple[Demand, ...]:
+    """The same demands, those of equal price as they took their turns."""
+    demands = {demand.demand: demand for demand in ordered}
+    turns = iter(spot)
+    names = set(spot)
+    return tuple(demands[next(turns)] if it.demand in names else it for it in ordered)
 
 
 def _check_seats(ordered: tuple[Demand, ...], layout: Layout) -> None:

@@ -107,7 +107,8 @@ def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
     reservation, then priority: an org's priority never bears on another org. ON_DEMAND: running
     first, whole gangs before gangs to be healed, because no on-demand displaces another. SPOT: the
     greatest key, then the one running, the org that used less in the last seven days, the older;
-    the jobs of a shared node one after the other, the greatest limit first.
+    the jobs of a shared node one after the other, the greatest limit first. Among equal keys
+    `spot` lets the org go first that holds less so far.
     """
     credit = state.terms.switching_credit
     assert credit.numerator >= 0, "a running demand would count less than a newcomer"
