@@ -60,6 +60,9 @@ bench: $(STAMP) ## the benchmarks
 market-days: $(STAMP) ## four simulated days beside those of the first version: 3 to 6 minutes
 	$(BIN)/python benchmarks/market_days.py --against benchmarks/market_days_before.json
 
+misreports: $(STAMP) ## what a lie about the limit gains in one clearing, by kind of bidder
+	$(BIN)/python benchmarks/misreports.py
+
 compound-clients: $(STAMP) ## DSPy and Inspect ask a served network, in an environment of their own
 	tools/make-venv build/clients
 	build/clients/bin/python -m pip install --quiet --disable-pip-version-check dspy inspect-ai openai

@@ -5,11 +5,12 @@ import pytest
 
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.allocation import allocate
+from parkade.core.market.clear import clear
 from parkade.core.market.counterfactual_sweep import CounterfactualSweep
 from parkade.core.market.counterfactuals import PriceQuery, shifted
 from parkade.core.market.floor_index import FloorIndex
 from parkade.core.placement.room import Room, Shape
-from tests.core.market.story import MICROS, bid, given_market, on, worked_example
+from tests.core.market.story import MICROS, bid, given_market, line_of, on, winners, worked_example
 
 
 def test_the_worked_example_is_allocated_as_the_module_says() -> None:
@@ -95,3 +96,41 @@ def test_equal_prices_go_round_by_org() -> None:
     used = [msgspec.structs.replace(it, use_7_days=it.org == "ant") for it in bids]
     allocation = allocate(given_market(*used, fabrics={"amber": 3}))
     assert allocation.parts.keys() == {"b0", "a0", "b1"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "has_waited", "singles", "wins"),
+    [(5.2, False, 5, False), (5.2, True, 5, True), (5.0, True, 5, False), (4.9, True, 5, False)],
+    ids=["has not waited", "has waited", "bids as much as they do", "bids less"],
+)
+def test_smaller_running_bids_give_way_to_a_gang_that_has_waited_and_bids_more(
+    limit: float, has_waited: bool, singles: float, wins: bool
+) -> None:
+    """5.2 is less than 5.0 with its credit."""
+    small = [on(bid(f"s{n}", singles, org=f"s{n}"), f"amber-{n}") for n in range(4)]
+    gang = bid("gang", limit, 4, has_waited=has_waited)
+    clearing = clear(given_market(*small, gang, fabrics={"amber": 4}))
+    assert bool(line_of(clearing, "gang").seats) == wins
+    if wins:
+        assert winners(clearing) == {"gang": 5 * MICROS}
+        next_one = given_market(
+            *(msgspec.structs.replace(it, seats=()) for it in small),
+            on(gang, *(f"amber-{n}" for n in range(4))),
+            fabrics={"amber": 4},
+        )
+        assert winners(clear(next_one)) == {"gang": 4_761_905}
+
+
+def test_small_bids_keep_their_credit_where_the_gang_would_not_win_without_it() -> None:
+    small = [on(bid(f"s{n}", 5), f"amber-{n}") for n in range(3)]
+    strong = on(bid("strong", 6), "amber-3")
+    gang = bid("gang", 5.2, 4, has_waited=True)
+    single = bid("single", 5.1)
+    clearing = clear(given_market(*small, strong, gang, single, fabrics={"amber": 4}))
+    assert winners(clearing).keys() == {"s0", "s1", "s2", "strong"}
+
+
+def test_a_larger_or_better_gang_gives_no_way() -> None:
+    larger = on(bid("larger", 5, 5), *(f"amber-{n}" for n in range(5)))
+    gang = bid("gang", 5.2, 4, has_waited=True)
+    assert winners(clear(given_market(larger, gang, fabrics={"amber": 5}))).keys() == {"larger"}

@@ -63,7 +63,8 @@ def limit_as_one(value: int, gpus: int, mates: Mates) -> int:
 
 def _credit_of(demand: Demand, terms: ClearingTerms) -> int:
     credit = terms.switching_credit
-    return credit.denominator + (credit.numerator if demand.seats else 0)
+    has_credit = bool(demand.seats) and not demand.gives_way
+    return credit.denominator + (credit.numerator if has_credit else 0)
 
 
 def _value_as_one(jobs: Mates) -> int:
