@@ -85,6 +85,10 @@ class Terms(Request):
     buffer_nodes: NodesKept = Field(
         1, description="kept out of reservation sales in each fabric, lent as spot meanwhile"
     )
+    agent_lease: PositiveSpan | None = Field(
+        _seconds(600),
+        description="a guest whose pool cannot be reached for so long is ended there; null: never",
+    )
     switching_credit: Share = Field(
         "1/20", description="how much higher a running workload counts than a newcomer"
     )
@@ -160,6 +164,7 @@ class ChangeTerms(Request):
     backoff: Span | None = None
     retention: PositiveSpan | None = None
     buffer_nodes: NodesKept | None = None
+    agent_lease: PositiveSpan | None = None
 
 
 class SetPrices(Request):

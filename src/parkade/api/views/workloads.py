@@ -43,6 +43,7 @@ SENTENCES: dict[str, str] = {
     Cause.BUDGET: "it cannot pay for the next minutes",
     Cause.OPERATOR: "the operator told it to leave",
     Cause.EXPIRED: "its time is over",
+    Cause.LAPSED: "the control plane was silent for its lease",
 }
 
 

@@ -25,4 +25,4 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """None until the agent was heard at all."""
 
     silent_since_us: int | None = None
-    """Since when it is not reachable; None while it is."""
+    """Since when it is known to be silent; None while it is reachable, and in older journals."""

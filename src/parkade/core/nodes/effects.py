@@ -123,8 +123,8 @@ def uncordon(world: World, event: events.NodeUncordoned) -> None:
 
 
 def change_reachability(world: World, event: events.ReachabilityChanged) -> None:
-    """Cost grows with the pool's nodes. How long the agent was silent counts for attempts that
-    have not started: it is no late start of theirs."""
+    """Cost grows with all nodes and what the pool's hold. How long the agent was silent counts for
+    attempts that have not started: it is no late start of theirs."""
     pool = world.records.pools[event.pool]
     if event.is_reachable and pool.silent_since_us is not None:
         _note_silence(world, event.pool, pool.silent_since_us, event.at_us)
@@ -137,6 +137,10 @@ def change_reachability(world: World, event: events.ReachabilityChanged) -> None
         first_heard_us=first_heard_us,
         silent_since_us=None if event.is_reachable else event.at_us,
     )
+    for node, held in world.held_on.items():
+        if held and world.records.nodes[node].pool == event.pool:
+            for holder in held:
+                world.agenda.add(Entry.LAPSE, holder)
     for node, promised in world.promised_on.items():
         if promised and world.records.nodes[node].pool == event.pool:
             world.wake_promises(node)

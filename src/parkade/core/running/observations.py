@@ -13,6 +13,7 @@ from parkade.core.running.backoff import not_before_us
 from parkade.core.running.promises import OVERDUE, withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
+from parkade.core.steps.notices import lapsed_stop
 from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Cause, Phase, Why
@@ -22,7 +23,8 @@ from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Attempt, Workload
 
 SAVED = 85
-BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR)
+LOST = "lost: its pool was silent until its lease had lapsed"
+BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR, Cause.LAPSED)
 
 
 def report_attempts(world: World, command: commands.ReportAttempts, now_us: int) -> Decision:
@@ -56,6 +58,10 @@ def _observed(
         started_us = min(max(seen.started_us, attempt.ordered_us), now_us)
         attempt = replace(attempt, started_us=started_us)
         found.append(events.Started(at_us=started_us, workload=name, attempt=seen.attempt))
+    if seen.lapsed_us is not None and attempt.lease_us is not None and attempt.stop is None:
+        left = lapsed_stop(world, workload, min(seen.lapsed_us, now_us))
+        attempt = replace(attempt, stop=left.stop)
+        found.append(left)
     saved = seen.checkpoint
     if saved is not None and _is_new(saved, attempt, now_us):
         saved_us = min(saved.at_us, now_us)
@@ -115,21 +121,54 @@ def _is_new(saved: Checkpoint, attempt: Attempt, now_us: int) -> bool:
     return attempt.checkpoint_us is None or saved.at_us > attempt.checkpoint_us
 
 
+def conclude_lost(
+    world: World, workload: Workload, *, seen_us: int, at_us: int
+) -> tuple[events.AnyEvent, ...]:
+    """The end at `at_us` of an attempt that cannot run any more and will not be reported: unknown,
+    by the platform's doing, and billed to no later than it was last seen."""
+    attempt = workload.attempt
+    assert attempt is not None and seen_us <= at_us
+    nothing = ObservedAttempt(
+        attempt=attempt.attempt,
+        generation=attempt.generation,
+        phase=EnginePhase.RELEASED,
+        started_us=None,
+        released_us=at_us,
+        exits=(),
+        checkpoint=None,
+        devices=(),
+        launch_error=None,
+        engine_state=Cause.LAPSED.value,
+    )
+    found = _ended(world, Postings(world), workload, nothing, at_us, seen_us=seen_us)
+    return tuple(
+        replace(event, summary=LOST) if isinstance(event, events.Ended) else event
+        for event in found
+    )
+
+
 def _ended(
-    world: World, postings: Postings, workload: Workload, seen: ObservedAttempt, now_us: int
+    world: World,
+    postings: Postings,
+    workload: Workload,
+    seen: ObservedAttempt,
+    now_us: int,
+    *,
+    seen_us: int | None = None,
 ) -> list[events.AnyEvent]:
     """The attempt's last charges, and what becomes of the workload. It ended no earlier than it
-    was reported to run and charged for."""
+    was reported to run and charged for; nothing is billed after `seen_us`."""
     attempt = workload.attempt
     assert attempt is not None
     released_us = seen.released_us if seen.released_us is not None else now_us
     began_us = max(attempt.started_us or attempt.ordered_us, attempt.charged_until_us)
     at_us = min(max(released_us, began_us), now_us)
+    billed_us = at_us if seen_us is None else max(seen_us, began_us)
     is_lost = attempt.broken_us is not None or _is_lost(seen)
     found: list[events.AnyEvent] = []
     used = postings.post_use(
         workload,
-        until_us=_billed_until_us(attempt, at_us, is_lost),
+        until_us=_billed_until_us(attempt, billed_us, is_lost),
         at_us=at_us,
         minimum_us=_minimum_us(world, workload, is_lost=is_lost),
     )

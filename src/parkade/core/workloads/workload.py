@@ -141,6 +141,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     silent_us: int = 0
     """How long its agent was not heard between the order and the first process."""
 
+    lease_us: int | None = None
+    """How long it runs on without the control plane; None: for ever."""
+
     @property
     def gpus(self) -> int:
         """GPUs of all its seats: what is charged for."""
