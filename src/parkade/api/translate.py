@@ -210,6 +210,7 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             retention_us=_span_us_or_none(body.retention),
             buffer_nodes=body.buffer_nodes,
             agent_lease_us=_span_us_or_none(body.agent_lease),
+            assemble_us=_span_us_or_none(body.assemble),
         ),
     )
 
@@ -245,6 +246,7 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         retention_us=span_us(terms.retention),
         buffer_nodes=terms.buffer_nodes,
         agent_lease_us=_span_us_or_none(terms.agent_lease),
+        assemble_us=_span_us_or_none(terms.assemble),
     )
 
 
@@ -270,4 +272,5 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         retention=span(terms.retention_us),
         buffer_nodes=terms.buffer_nodes,
         agent_lease=None if terms.agent_lease_us is None else span(terms.agent_lease_us),
+        assemble=None if terms.assemble_us is None else span(terms.assemble_us),
     )

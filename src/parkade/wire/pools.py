@@ -85,6 +85,10 @@ class Terms(Request):
     buffer_nodes: NodesKept = Field(
         1, description="kept out of reservation sales in each fabric, lent as spot meanwhile"
     )
+    assemble: PositiveSpan | None = Field(
+        _seconds(600),
+        description="smaller running bids give way to a better gang that waited so long; null: never",
+    )
     agent_lease: PositiveSpan | None = Field(
         _seconds(600),
         description="a guest whose pool cannot be reached for so long is ended there; null: never",
@@ -165,6 +169,7 @@ class ChangeTerms(Request):
     retention: PositiveSpan | None = None
     buffer_nodes: NodesKept | None = None
     agent_lease: PositiveSpan | None = None
+    assemble: PositiveSpan | None = None
 
 
 class SetPrices(Request):

@@ -77,6 +77,10 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     """How long a guest runs on without the control plane. None: for ever, as in journals of before
     there were leases."""
 
+    assemble_us: int | None = None
+    """How long a gang of whole nodes waits before smaller running bids count no switching credit
+    against it. None: for ever, as in markets of before."""
+
     @property
     def leave_us(self) -> int:
         """The longest an owner waits for a seat that another org holds."""
