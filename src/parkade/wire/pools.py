@@ -85,13 +85,13 @@ class Terms(Request):
     buffer_nodes: NodesKept = Field(
         1, description="kept out of reservation sales in each fabric, lent as spot meanwhile"
     )
-    assemble: PositiveSpan | None = Field(
-        _seconds(600),
-        description="smaller running bids give way to a better gang that waited so long; null: never",
-    )
     agent_lease: PositiveSpan | None = Field(
         _seconds(600),
         description="a guest whose pool cannot be reached for so long is ended there; null: never",
+    )
+    assemble: PositiveSpan | None = Field(
+        _seconds(600),
+        description="smaller running bids give way to a gang that waited so long; null: never",
     )
     switching_credit: Share = Field(
         "1/20", description="how much higher a running workload counts than a newcomer"
