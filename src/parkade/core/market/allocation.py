@@ -104,8 +104,8 @@ def _first_that_has_waited(allocation: Allocation) -> Bid | None:
     waited = {it.demand for it in allocation.ordered if it.has_waited}
     if not waited:
         return None
-    turns = zip(allocation.bids, allocation.bid_parts, strict=True)
-    return next((it for it, parts in turns if parts is None and it.name in waited), None)
+    answered = zip(allocation.bids, allocation.bid_parts, strict=True)
+    return next((it for it, parts in answered if parts is None and it.name in waited), None)
 
 
 def _giving_way(state: MarketState, gang: Bid) -> MarketState:
@@ -146,18 +146,18 @@ def _allocate(state: MarketState) -> Allocation:
         bid_of(demand, layout, state.terms, sharing.get(demand.demand, ("", ()))) for demand in spot
     ]
     room = start.copy()
-    turns = allocate_spot(room, bids)
-    parts |= {bid.name: taken for bid, taken in turns if taken is not None}
+    answered = allocate_spot(room, bids)
+    parts |= {bid.name: taken for bid, taken in answered if taken is not None}
     assert all(left >= 0 for left in room.free), "more nodes were taken than a fabric has"
     return Allocation(
         layout,
-        _in_order_of_turns(ordered, [bid.name for bid, _ in turns]),
+        _in_order_of_turns(ordered, [bid.name for bid, _ in answered]),
         reserved,
         supply,
         start,
         room,
-        [bid for bid, _ in turns],
-        [taken for _, taken in turns],
+        [bid for bid, _ in answered],
+        [taken for _, taken in answered],
         parts,
     )
 
@@ -165,9 +165,9 @@ def _allocate(state: MarketState) -> Allocation:
 def _in_order_of_turns(ordered: tuple[Demand, ...], spot: list[str]) -> tuple[Demand, ...]:
     """The same demands, those of equal price as they took their turns."""
     demands = {demand.demand: demand for demand in ordered}
-    turns = iter(spot)
+    in_turn = iter(spot)
     names = set(spot)
-    return tuple(demands[next(turns)] if it.demand in names else it for it in ordered)
+    return tuple(demands[next(in_turn)] if it.demand in names else it for it in ordered)
 
 
 def _check_seats(ordered: tuple[Demand, ...], layout: Layout) -> None:

@@ -129,7 +129,7 @@ def _round_by_org(bids: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:
         for at, (_, jobs) in enumerate(groupby(equals, key=lambda it: it.shared_node or it.name)):
             turn = list(jobs)
             waiting.setdefault(turn[0].org, deque()).append((at, turn))
-        heads = [(taken_by.get(org, 0), turns[0][0], org) for org, turns in waiting.items()]
+        heads = [(taken_by.get(org, 0), queue[0][0], org) for org, queue in waiting.items()]
         heapify(heads)
         while heads:
             _, _, org = heappop(heads)
