@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
 from parkade.core.market.market_state import MarketState
-from parkade.core.market.seating import seat_as_allocated
-from parkade.core.market.stable_seating import Winner
+from parkade.core.market.fallback_seating import seat_as_allocated
+from parkade.core.market.free_room import Winner
 from tests.core.market.story import (
     bid,
     chance_market,
@@ -175,7 +175,7 @@ CASES = {
             on=FLOOR,
         ),
         seats={"single": "birch-0", "gang": "amber-0 amber-1"},
-        fallback=True,
+        fallback=False,
     ),
 }
 

@@ -3,19 +3,32 @@
 Theory of operation
 -------------------
 The allocation counted room and named no node. A seating gives names, among the winners only, and
-has one aim: a demand that runs stays where it is. Two seatings are tried:
+has one aim: to move as few running GPUs as can be. It *repairs* the seats that are held now:
 
-1. The *stable seating* (`stable_seating`): running winners keep their seats, wherever the
-   allocation counted them; winners without seats then choose in priority order.
-2. It is accepted if every winner sits in the fabrics in which it was counted, or if it is
-   *repeatable*: the allocation run again with these seats has the same winners and keeps as many
-   nodes idle for each reservation, and those fit beside these seats. So a second clearing of an
-   unchanged market moves no demand (where several floors bind, a third).
-3. Else the *fallback*: the fabrics of the allocation. Inside each, demands keep own nodes where
-   they can. What was counted is there, so it always fits.
+1. A *try* (`seating_try`): runners keep their seats, the others choose free nodes, and where there are
+   none, those give way whose moves count the fewest GPUs (`giving_way`).
+2. A *check* of its outcome: every price covers the floors that its seats draw in priority order; and,
+   if any winner sits outside the fabrics in which it was counted, the allocation run again with these
+   seats has the same winners and keeps as many nodes idle for each reservation, and those fit beside
+   these seats. So a second clearing of an unchanged market moves no demand (where several floors bind,
+   a third).
+3. If the check fails, one more winner must sit where it was counted, and the try is made anew: a round.
+   That is the one on a floor that its price does not cover, if it sits elsewhere; else the weakest of
+   the stronger ones that sit elsewhere in that fabric and push it up the stack; for the repeated
+   allocation the first in order that it would seat otherwise. From the fifth round on 1, 2, 4, … at a
+   time, so there are at most `MAX_ROUNDS`.
+4. Three *searches*, each with its rounds: with those as candidates who sit outside the fabrics in which
+   they were counted; with every spot runner; and with each of the movers found held fast in turn. What
+   moves the fewest GPUs is kept. The second is left out above `MOST_WINNERS_ALL_RUNNERS` winners, the
+   third above `MOST_WINNERS_HOLDING`, and it holds at most `MOST_HELD`.
+5. If no search holds, the *fall-back* (`fallback_seating`): the fabrics of the allocation.
 
-Invariants: a winner has a seat for each rank, on different nodes; only pinned demands sit on
-closed nodes; in a stable seating a price covers the floors that its seats draw.
+It ends: every round adds at least one winner to those that sit where they were counted, and with all of
+them there the seating is the allocation's own, which holds.
+
+Invariants: a winner has a seat for each rank, on different nodes; only pinned demands sit on closed
+nodes; a price covers the floors that its seats draw; only spot winners give way; every winner that moves
+has a recorded reason (`Moved`).
 
 Example: the winners of the example in `allocation`, then the next clearing, in which acme asks for
 `own`, 1 node.
@@ -29,52 +42,260 @@ Example: the winners of the example in `allocation`, then the next clearing, in 
 
 Were amber-1 to fail under a gang on amber-0 and amber-1, the gang would keep amber-0 and be healed
 with amber-2; with no node left in amber it would move whole to another fabric. `test_seating.py`
-computes this. Decision record 3 has the reasons.
+computes this. Decision records 3 and 46 have the reasons.
 """
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
 from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.critical_values import Prices
-from parkade.core.market.entitlement import KeptRoom
-from parkade.core.market.layout import Layout
-from parkade.core.market.market_state import MarketState, NodeInPlay, PriorityTier
-from parkade.core.market.stable_seating import (
-    Seats,
-    Winner,
-    in_rank_order,
-    leaves_room,
-    seat_stably,
+from parkade.core.market.entitlement import KeptBlock, KeptRoom
+from parkade.core.market.fallback_seating import seat_as_allocated
+from parkade.core.market.free_room import Seats, Winner, empty_open_nodes, fabrics_counted
+from parkade.core.market.layout import Layout, shape_of
+from parkade.core.market.market_state import MarketState
+from parkade.core.market.outcome import (
+    MovedAsCounted,
+    MovedBroken,
+    MovedFor,
+    MovedForFloor,
+    MovedForKept,
+    MoveReason,
 )
+from parkade.core.market.seating_try import Problem, Rules, Seated, find_block, try_seating
 from parkade.core.market.supply import highest_floor
+from parkade.core.placement.room import Shape
+
+SINGLE_ROUNDS = 4
+"""Rounds in which one winner more goes where it was counted; then twice as many each time."""
+
+MAX_ROUNDS = 20
+"""More than any market needs: 4 + log2 of 65,000 winners."""
+
+MOST_WINNERS_ALL_RUNNERS = 3_000
+"""Above this, only those who sit outside the fabrics in which they were counted give way."""
+
+MOST_WINNERS_HOLDING = 300
+"""Above this, no mover is held fast to see what moves in its place."""
+
+MOST_HELD = 8
 
 
-def seat(
-    state: MarketState, allocation: Allocation, prices: Prices
-) -> tuple[dict[str, Seats], bool]:
-    """Seats of all winners, and whether the stable seating held.
+class Seating(NamedTuple):
+    """The seats of all winners."""
 
-    Grows with seats, winners x fabrics, and one more allocation where the stable seating departs
-    from the allocation's fabrics.
+    seats: dict[str, Seats]
+
+    moved: dict[str, MoveReason]
+    """Why those winners moved that had seats and have others now."""
+
+    is_fallback: bool
+
+
+class _Found(NamedTuple):
+    """What one search came to."""
+
+    seated: Seated
+    rules: Rules
+
+    moved_gpus: int
+    """GPUs of runners that have other seats."""
+
+    movers: tuple[str, ...]
+
+
+def seat(state: MarketState, allocation: Allocation, prices: Prices) -> Seating:
+    """Seats of all winners.
+
+    Grows with seats, winners x fabrics, and where winners sit outside the fabrics in which they were
+    counted, with one more allocation for each round.
     """
     winners = [
         Winner(demand, allocation.parts[demand.demand], prices.paid_micros(demand.demand))
         for demand in allocation.ordered
         if demand.demand in allocation.parts
     ]
-    layout = allocation.layout
-    kept = allocation.reserved.kept_room()
-    floors = allocation.supply.floors
-    floor_beyond = highest_floor(state)
-    seats = seat_stably(winners, layout, kept, floors, floor_beyond)
-    if seats is not None and (
-        _is_seated_as_allocated(winners, seats, layout) or _is_repeatable(state, allocation, seats)
+    problem = Problem(
+        state,
+        allocation,
+        winners,
+        allocation.layout,
+        allocation.reserved.kept_room(),
+        allocation.supply.floors,
+        highest_floor(state),
+    )
+    found = _search_all(problem)
+    if found is None:
+        seats = seat_as_allocated(winners, problem.layout, allocation.pinned_nodes, problem.kept)
+        return Seating(_whole(winners, seats), _reasons(problem, seats, None), True)
+    seats = found.seated.seats
+    return Seating(_whole(winners, seats), _reasons(problem, seats, found), False)
+
+
+def _search_all(problem: Problem) -> _Found | None:
+    """The searches in turn; the one that moves the fewest GPUs, the earlier of two alike."""
+    best = _search(problem, Rules())
+    if best is not None and not best.moved_gpus:
+        return best
+    if len(problem.winners) > MOST_WINNERS_ALL_RUNNERS:
+        return best
+    best = _less(best, _search(problem, Rules(all_runners=True)))
+    if best is None or not best.moved_gpus or len(problem.winners) > MOST_WINNERS_HOLDING:
+        return best
+    for mover in best.movers[:MOST_HELD]:
+        if mover not in best.movers:
+            continue
+        held = best.rules.held | {mover}
+        best = _less(best, _search(problem, Rules(held=held, all_runners=True)))
+        assert best is not None
+    return best
+
+
+def _less(one: _Found | None, other: _Found | None) -> _Found | None:
+    if one is None or other is None:
+        return one or other
+    return other if other.moved_gpus < one.moved_gpus else one
+
+
+def _search(problem: Problem, rules: Rules) -> _Found | None:
+    """Rounds until the check holds; None where none does."""
+    start = rules
+    for number in range(MAX_ROUNDS):
+        seated = try_seating(problem, rules)
+        if seated is None:
+            return None
+        culprits = _culprits(problem, seated, rules, 1 << max(0, number - SINGLE_ROUNDS))
+        if culprits is None:
+            movers = tuple(_movers(problem, seated.seats))
+            shapes = (it.demand for it in problem.winners if it.demand.demand in set(movers))
+            moved_gpus = sum(it.nodes * it.gpus for it in shapes)
+            return _Found(seated, start._replace(to_counted=rules.to_counted), moved_gpus, movers)
+        if not culprits:
+            return None
+        assert rules.to_counted.isdisjoint(culprits), "a round that changes nothing"
+        rules = rules._replace(to_counted=rules.to_counted | culprits)
+    return None
+
+
+def _movers(problem: Problem, seats: dict[str, Seats]) -> list[str]:
+    """Runners with all their nodes in play that have other nodes now, weakest first."""
+    fabric_of = problem.layout.fabric_of
+    found = []
+    for winner in reversed(problem.winners):
+        demand = winner.demand
+        if not demand.seats or demand.is_pinned:
+            continue
+        now = seats[demand.demand]
+        if now is demand.seats or len(demand.seats) != demand.nodes:
+            continue
+        before = {it.node for it in demand.seats}
+        if before != {it.node for it in now} and all(it in fabric_of for it in before):
+            found.append(demand.demand)
+    return found
+
+
+def _culprits(problem: Problem, seated: Seated, rules: Rules, most: int) -> frozenset[str] | None:
+    """Who must sit where it was counted, at most so many; None where the seating holds, and empty
+    where none is left that could go."""
+    misplaced = [
+        it.demand.demand
+        for it in problem.winners
+        if _fabrics_of(seated.seats[it.demand.demand], problem.layout) != fabrics_counted(it)
+    ]
+    movable = [it for it in misplaced if it not in rules.to_counted and it not in rules.held]
+    uncovered = _uncovered(problem, seated.seats)
+    if uncovered:
+        return frozenset(_pushers(problem, seated, uncovered[0], movable)[:most])
+    if not misplaced:
+        return None
+    state, allocation = problem.state, problem.allocation
+    demands = tuple(
+        msgspec.structs.replace(it, seats=seated.seats.get(it.demand, ())) for it in state.demands
+    )
+    again = allocate(msgspec.structs.replace(state, demands=demands))
+    kept = again.reserved.kept_room()
+    if (
+        again.parts.keys() == allocation.parts.keys()
+        and kept.totals() == problem.kept.totals()
+        and leaves_room(problem, seated.seats, kept)
     ):
-        return _whole(winners, seats), True
-    seats = seat_as_allocated(winners, layout, allocation.pinned_nodes, kept)
-    return _whole(winners, seats), False
+        return None
+    differing = [
+        it
+        for it in movable
+        if {part.fabric: len(part.levels) for part in again.parts.get(it, ())}
+        != _fabrics_of(seated.seats[it], problem.layout)
+    ]
+    return frozenset((differing or movable)[:most])
+
+
+def _pushers(problem: Problem, seated: Seated, name: str, movable: list[str]) -> list[str]:
+    """Who must leave so that the price of this winner covers its floor: it, if it sits elsewhere than
+    counted, else those that push it up the stack of its fabric, the weakest first."""
+    if name in movable:
+        return [name]
+    here = set(_fabrics_of(seated.seats[name], problem.layout))
+    stronger = []
+    for winner in problem.winners:
+        if winner.demand.demand == name:
+            break
+        if winner.price is not None:
+            stronger.append(winner.demand.demand)
+    allowed = set(movable)
+    return [
+        it
+        for it in reversed(stronger)
+        if it in allowed and not here.isdisjoint(_fabrics_of(seated.seats[it], problem.layout))
+    ]
+
+
+def _uncovered(problem: Problem, seats: dict[str, Seats]) -> list[str]:
+    """Winners whose price does not cover the floors that they draw here, in priority order."""
+    floors = problem.floors()
+    if floors.is_one:
+        return []
+    fabric_of = problem.layout.fabric_of
+    found = []
+    for winner in problem.winners:
+        if winner.price is None:
+            continue
+        highest = 0
+        for seat in seats[winner.demand.demand]:
+            fabric = fabric_of.get(seat.node)
+            if fabric is not None:
+                highest = max(highest, floors.draw(fabric, (seat.node,)))
+        if highest > winner.price and not winner.demand.is_pinned:
+            found.append(winner.demand.demand)
+    return found
+
+
+def _fabrics_of(seats: Seats, layout: Layout) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for seat in seats:
+        fabric = layout.fabric_of.get(seat.node)
+        if fabric is not None:
+            found[fabric] = found.get(fabric, 0) + 1
+    return found
+
+
+def leaves_room(problem: Problem, seats: dict[str, Seats], kept: KeptRoom) -> bool:
+    """Whether the kept nodes fit beside these seats, with no demand moved."""
+    layout = problem.layout
+    nodes = empty_open_nodes(layout)
+    for winner in problem.winners:
+        shape = shape_of(winner.demand, layout)
+        for seat in seats[winner.demand.demand]:
+            if seat.node in layout.fabric_of and seat.node not in layout.closed:
+                nodes.seat(seat.node, shape)
+    for block in kept.blocks:
+        found = find_block(block, layout, nodes)
+        if found is None:
+            return False
+        for node in found:
+            nodes.seat(node, Shape(block.nodes, layout.node_gpus, None, any_fabric=False))
+    return True
 
 
 def _whole(winners: list[Winner], seats: dict[str, Seats]) -> dict[str, Seats]:
@@ -86,131 +307,30 @@ def _whole(winners: list[Winner], seats: dict[str, Seats]) -> dict[str, Seats]:
     return seats
 
 
-def _is_seated_as_allocated(winners: list[Winner], seats: dict[str, Seats], layout: Layout) -> bool:
-    """Whether every winner sits in the fabrics in which the allocation counted it."""
-    for winner in winners:
-        allocated = {part.fabric: len(part.levels) for part in winner.parts}
-        seated: dict[int, int] = {}
-        for seat in seats[winner.demand.demand]:
-            fabric = layout.fabric_of.get(seat.node)
-            if fabric is not None:
-                seated[fabric] = seated.get(fabric, 0) + 1
-        if allocated != seated:
-            return False
-    return True
-
-
-def _is_repeatable(state: MarketState, allocation: Allocation, seats: dict[str, Seats]) -> bool:
-    """Whether the allocation repeated with these seats would choose so again, and move no demand.
-
-    That is: the same winners, as many kept nodes of each reservation, and those in fabrics where
-    they fit beside these seats.
-    """
-    demands = tuple(
-        msgspec.structs.replace(demand, seats=seats.get(demand.demand, ()))
-        for demand in state.demands
-    )
-    again = allocate(msgspec.structs.replace(state, demands=demands))
-    kept = again.reserved.kept_room()
-    return (
-        again.parts.keys() == allocation.parts.keys()
-        and kept.totals() == allocation.reserved.kept_room().totals()
-        and leaves_room(state.demands, seats, allocation.layout, kept)
-    )
-
-
-def seat_as_allocated(
-    winners: list[Winner], layout: Layout, pinned_nodes: dict[int, str], kept: KeptRoom
-) -> dict[str, Seats]:
-    """The fallback: nodes in the very fabrics of the allocation for every winner.
-
-    What was counted is given names: each whole node, and each shared node (a token) with all that
-    share it. Owners choose before their kept nodes, and those before other winners.
-    `pinned_nodes`: the node of each token that a pinned demand holds. Tokens are distinct over both
-    stages of the allocation. Grows with seats.
-    """
-    seats: dict[str, Seats] = {}
-    taken: set[str] = set(pinned_nodes.values())
-    unpinned = []
-    for winner in winners:
-        if winner.demand.is_pinned:
-            seats[winner.demand.demand] = winner.demand.seats
-            taken.update(seat.node for seat in winner.demand.seats)
-        else:
-            unpinned.append(winner)
-    node_of = dict(pinned_nodes)
-    own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in unpinned}
-    empty = [
-        iter([it.node for it in sorted(nodes, key=_by_time) if it.node not in taken])
-        for nodes in layout.open_nodes
-    ]
-    owners = [it for it in unpinned if it.demand.tier is PriorityTier.RESERVED]
-    others = [it for it in unpinned if it.demand.tier is not PriorityTier.RESERVED]
-    for winner in owners:
-        seats[winner.demand.demand] = _name_nodes(winner, own[winner.demand.demand], node_of, empty)
-    for block in kept.blocks:
-        for _ in range(block.nodes):
-            _take(empty[block.fabric])
-    for winner in others:
-        seats[winner.demand.demand] = _name_nodes(winner, own[winner.demand.demand], node_of, empty)
-    return seats
-
-
-def _name_nodes(
-    winner: Winner,
-    own: list[list[str]],
-    node_of: dict[int, str],
-    empty: list[Iterator[str]],
-) -> Seats:
-    """Seats of one winner: own nodes first, then the soonest free of each fabric."""
-    found: list[str] = []
-    for part, kept in zip(winner.parts, own, strict=True):
-        if part.tokens:
-            found.extend(
-                _node_of_token(token, node_of, empty[part.fabric]) for token in part.tokens
-            )
+def _reasons(
+    problem: Problem, seats: dict[str, Seats], found: _Found | None
+) -> dict[str, MoveReason]:
+    """Why each winner with seats has others now."""
+    reasons: dict[str, MoveReason] = {}
+    for winner in problem.winners:
+        demand = winner.demand
+        before = {it.node for it in demand.seats}
+        if not before or before == {it.node for it in seats[demand.demand]}:
             continue
-        found.extend(kept)
-        found.extend(_take(empty[part.fabric]) for _ in range(len(part.levels) - len(kept)))
-    return in_rank_order(winner.demand, found)
+        if len(before) < demand.nodes or any(it not in problem.layout.fabric_of for it in before):
+            reasons[demand.demand] = MovedBroken()
+        elif found is None:
+            reasons[demand.demand] = MovedAsCounted()
+        else:
+            reasons[demand.demand] = _reason(demand.demand, found)
+    return reasons
 
 
-def _by_time(node: NodeInPlay) -> tuple[int, str]:
-    """The order in which nodes are taken: the soonest free, then by name."""
-    return node.free_from_us, node.node
-
-
-def _keep_own(
-    winner: Winner, layout: Layout, taken: set[str], node_of: dict[int, str]
-) -> list[list[str]]:
-    """For each part the own whole nodes that are kept; own shared nodes name their tokens."""
-    kept = []
-    for part in winner.parts:
-        mine = [
-            seat.node
-            for seat in winner.demand.seats
-            if layout.fabric_of.get(seat.node) == part.fabric
-            and seat.node not in layout.closed
-            and seat.node not in taken
-        ][: len(part.levels)]
-        kept.append([] if part.tokens else mine)
-        if part.tokens:
-            unnamed = [token for token in part.tokens if token not in node_of]
-            mine = mine[: len(unnamed)]
-            node_of.update(zip(unnamed, mine, strict=False))
-        taken.update(mine)
-    return kept
-
-
-def _node_of_token(token: int, node_of: dict[int, str], empty: Iterator[str]) -> str:
-    """The node of a shared node's token; the first to ask opens one."""
-    if token not in node_of:
-        node_of[token] = _take(empty)
-    return node_of[token]
-
-
-def _take(empty: Iterator[str]) -> str:
-    """The next node of a fabric; there is one, because it was counted."""
-    node = next(empty, None)
-    assert node is not None, "a fabric has fewer nodes than were counted"
-    return node
+def _reason(name: str, found: _Found) -> MoveReason:
+    match found.seated.gave_way.get(name):
+        case None:
+            return MovedForFloor()
+        case KeptBlock(reservation=reservation):
+            return MovedForKept(reservation=reservation)
+        case str() as other:
+            return MovedFor(demand=other)
