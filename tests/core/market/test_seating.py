@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
-from parkade.core.market.market_state import MarketState
 from parkade.core.market.fallback_seating import seat_as_allocated
 from parkade.core.market.free_room import Winner
+from parkade.core.market.market_state import MarketState
 from tests.core.market.story import (
     bid,
     chance_market,

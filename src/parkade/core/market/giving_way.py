@@ -9,12 +9,12 @@ knapsack: of the sets that free enough slots the one that moves the fewest GPUs.
 the weakest workloads.
 
 1. A workload of whole nodes is a bundle of its own.
-2. A shared node is free only when all of its jobs have left, and a job may stand on several, so jobs
-   that share nodes leave together.
+2. A shared node is free only when all of its jobs have left, so they leave together.
 3. For work below a node, a node that its own org shares already frees a slot when as many of its jobs
    leave as its GPUs need.
 
-Cost: the workloads of the fabric x the slots that are missing.
+Bundles that have a workload in common are not taken together. Cost: the workloads of the fabric x the
+slots that are missing.
 
 Example: a gang needs 3 nodes of a fabric in which none is free. a holds 2 nodes, b 1, c 4, in this
 order. {c} moves 4 nodes, {a, b} moves 3: a and b give way.
@@ -65,7 +65,7 @@ def cheapest(bundles: Iterable[Bundle], missing: int) -> tuple[Bundle, ...] | No
     for bundle in sorted(bundles, key=lambda it: -it.strongest):
         for freed in range(missing - 1, -1, -1):
             before = least[freed]
-            if before is None:
+            if before is None or _overlaps(before[1], bundle):
                 continue
             reached = min(missing, freed + bundle.slots)
             there = least[reached]
@@ -74,6 +74,11 @@ def cheapest(bundles: Iterable[Bundle], missing: int) -> tuple[Bundle, ...] | No
                 least[reached] = (moved_gpus, (*before[1], bundle))
     found = least[missing]
     return None if found is None else found[1]
+
+
+def _overlaps(chosen: tuple[Bundle, ...], bundle: Bundle) -> bool:
+    """Whether a workload of this bundle leaves already."""
+    return any(name in it.workloads for it in chosen for name in bundle.workloads)
 
 
 def bundles_of(
@@ -129,26 +134,18 @@ def _emptied(
     shared: list[str],
     is_here: Callable[[str], bool],
 ) -> list[Bundle]:
-    """Shared nodes that would be empty, with all jobs that stand on them; grows with their jobs."""
-    found = []
-    seen: set[str] = set()
+    """For each shared node the jobs that empty it, with all nodes that they leave empty."""
+    found: dict[tuple[Key, ...], Bundle] = {}
     for first in shared:
-        if first in seen:
+        jobs = tuple(holders[first])
+        if jobs in found or not all(job in standing for job in jobs):
             continue
-        nodes, jobs = {first: None}, dict.fromkeys(holders[first])
-        queue = [first]
-        while queue:
-            for job in holders[queue.pop()]:
-                jobs[job] = None
-                for node in standing[job].nodes if job in standing else ():
-                    if node not in nodes:
-                        nodes[node] = None
-                        queue.append(node)
-        seen.update(nodes)
-        if all(job in standing for job in jobs):
-            alone = [Bundle(0, standing[it].moved_gpus, standing[it].place, (it,)) for it in jobs]
-            found.append(_together(alone, sum(map(is_here, nodes))))
-    return found
+        leaving = set(jobs)
+        nodes = dict.fromkeys(node for job in jobs for node in standing[job].nodes)
+        slots = sum(is_here(node) and leaving.issuperset(holders[node]) for node in nodes)
+        alone = [Bundle(0, standing[it].moved_gpus, standing[it].place, (it,)) for it in jobs]
+        found[jobs] = _together(alone, slots)
+    return list(found.values())
 
 
 def _together(bundles: Iterable[Bundle], slots: int) -> Bundle:
