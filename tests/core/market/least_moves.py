@@ -50,9 +50,11 @@ def intact(state: MarketState) -> list[Demand]:
     ]
 
 
-def can_move_less(state: MarketState, gpus: int) -> bool:
-    """Whether a seating holds that moves fewer than so many GPUs. Raises Unknown."""
+def can_move_less(state: MarketState, clearing: Clearing) -> bool:
+    """Whether a seating holds that moves fewer GPUs than this clearing does. No owner waits
+    longer than in it. Raises Unknown."""
     allocation = allocate(state)
+    gpus = moved_gpus(state, clearing)
     movable = [
         it for it in intact(state) if it.tier is PriorityTier.SPOT and it.demand in allocation.parts
     ]
@@ -61,7 +63,13 @@ def can_move_less(state: MarketState, gpus: int) -> bool:
         for size in range(len(movable) + 1)
         for chosen in combinations(movable, size)
     ]
-    search = _Search(state, allocation)
+    times = {it.node: it.free_from_us for it in state.nodes}
+    waits = {
+        it.demand: max(times.get(seat.node, 0) for seat in line.seats)
+        for it, line in zip(allocation.ordered, clearing.lines, strict=True)
+        if it.tier is PriorityTier.RESERVED and line.seats
+    }
+    search = _Search(state, allocation, waits)
     return any(
         search.holds_with({it.demand for it in chosen})
         for cost, chosen in sorted(sets, key=lambda it: it[0])
@@ -73,6 +81,7 @@ def can_move_less(state: MarketState, gpus: int) -> bool:
 class _Search:
     state: MarketState
     allocation: Allocation
+    waits: dict[str, int]
     steps: int = 0
     fabric_of: dict[str, str] = field(default_factory=dict)
     open_nodes: dict[str, list[str]] = field(default_factory=dict)
@@ -80,7 +89,8 @@ class _Search:
     def __post_init__(self) -> None:
         self.prices = price_all(self.state, self.allocation)
         self.winners = [it for it in self.allocation.ordered if it.demand in self.allocation.parts]
-        for node in sorted(self.state.nodes, key=lambda it: it.node):
+        self.times = {it.node: it.free_from_us for it in self.state.nodes}
+        for node in sorted(self.state.nodes, key=lambda it: (it.free_from_us, it.node)):
             self.fabric_of[node.node] = node.fabric
             if node.is_open:
                 self.open_nodes.setdefault(node.fabric, []).append(node.node)
@@ -126,6 +136,9 @@ class _Search:
             return self._is_valid()
         demand, rest = unplaced[0], unplaced[1:]
         for nodes in self._options(demand):
+            most = self.waits.get(demand.demand)
+            if most is not None and max(self.times[it] for it in nodes) > most:
+                continue
             self._put(demand, nodes)
             if self._place(rest):
                 return True

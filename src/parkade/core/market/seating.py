@@ -17,10 +17,11 @@ has one aim: to move as few running GPUs as can be. It *repairs* the seats that 
    the stronger ones that sit elsewhere in that fabric and push it up the stack; for the repeated
    allocation the first in order that it would seat otherwise. From the fifth round on 1, 2, 4, … at a
    time, so there are at most `MAX_ROUNDS`.
-4. Three *searches*, each with its rounds: with those as candidates who sit outside the fabrics in which
-   they were counted; with every spot runner; and with each of the movers found held fast in turn. What
-   moves the fewest GPUs is kept. The second is left out above `MOST_WINNERS_ALL_RUNNERS` winners, the
-   third above `MOST_WINNERS_HOLDING`, and it holds at most `MOST_HELD`.
+4. Four *searches*, each with its rounds: with those as candidates who sit outside the fabrics in which
+   they were counted; with every spot runner; the same with the largest newcomers first; and with each of
+   the movers found held fast in turn. What moves the fewest GPUs is kept. The second and third are left
+   out above `MOST_WINNERS_ALL_RUNNERS` winners, the fourth above `MOST_WINNERS_HOLDING`, and it holds at
+   most `MOST_HELD`.
 5. If no search holds, the *fall-back* (`fallback_seating`): the fabrics of the allocation.
 
 It ends: every round adds at least one winner to those that sit where they were counted, and with all of
@@ -141,16 +142,39 @@ def _search_all(problem: Problem) -> _Found | None:
         return best
     if len(problem.winners) > MOST_WINNERS_ALL_RUNNERS:
         return best
-    best = _less(best, _search(problem, Rules(all_runners=True)))
+    for rules in (Rules(all_runners=True), Rules(all_runners=True, largest_first=True)):
+        best = _less(best, _search(problem, rules))
+        if best is not None and not best.moved_gpus:
+            return best
     if best is None or not best.moved_gpus or len(problem.winners) > MOST_WINNERS_HOLDING:
         return best
     for mover in best.movers[:MOST_HELD]:
         if mover not in best.movers:
             continue
         held = best.rules.held | {mover}
-        best = _less(best, _search(problem, Rules(held=held, all_runners=True)))
+        best = _less(best, _search(problem, best.rules._replace(held=held, all_runners=True)))
         assert best is not None
+    for name in _misplaced_at_first(problem, best.rules)[:MOST_HELD]:
+        if best.moved_gpus:
+            rules = best.rules._replace(to_counted=best.rules.to_counted | {name})
+            best = _less(best, _search(problem, rules))
+            assert best is not None
     return best
+
+
+def _misplaced_at_first(problem: Problem, rules: Rules) -> list[str]:
+    """Who sits outside the fabrics in which it was counted after the first round of a search."""
+    seated = try_seating(problem, rules)
+    return [] if seated is None else [it for it in _misplaced(problem, seated) if it not in rules.held]
+
+
+def _misplaced(problem: Problem, seated: Seated) -> list[str]:
+    """Who sits outside the fabrics in which the allocation counted it, in priority order."""
+    return [
+        it.demand.demand
+        for it in problem.winners
+        if _fabrics_of(seated.seats[it.demand.demand], problem.layout) != fabrics_counted(it)
+    ]
 
 
 def _less(one: _Found | None, other: _Found | None) -> _Found | None:
@@ -171,7 +195,7 @@ def _search(problem: Problem, rules: Rules) -> _Found | None:
             movers = tuple(_movers(problem, seated.seats))
             shapes = (it.demand for it in problem.winners if it.demand.demand in set(movers))
             moved_gpus = sum(it.nodes * it.gpus for it in shapes)
-            return _Found(seated, start._replace(to_counted=rules.to_counted), moved_gpus, movers)
+            return _Found(seated, start, moved_gpus, movers)
         if not culprits:
             return None
         assert rules.to_counted.isdisjoint(culprits), "a round that changes nothing"
@@ -199,11 +223,7 @@ def _movers(problem: Problem, seats: dict[str, Seats]) -> list[str]:
 def _culprits(problem: Problem, seated: Seated, rules: Rules, most: int) -> frozenset[str] | None:
     """Who must sit where it was counted, at most so many; None where the seating holds, and empty
     where none is left that could go."""
-    misplaced = [
-        it.demand.demand
-        for it in problem.winners
-        if _fabrics_of(seated.seats[it.demand.demand], problem.layout) != fabrics_counted(it)
-    ]
+    misplaced = _misplaced(problem, seated)
     movable = [it for it in misplaced if it not in rules.to_counted and it not in rules.held]
     uncovered = _uncovered(problem, seated.seats)
     if uncovered:

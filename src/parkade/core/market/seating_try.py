@@ -83,7 +83,10 @@ class Rules(NamedTuple):
     """Winners that give way to none."""
 
     all_runners: bool = False
-    """Whether spot winners give way that sit where they were counted."""
+    """Whether winners give way that sit where they were counted."""
+
+    largest_first: bool = False
+    """Whether newcomers choose by size, and by priority only among equals."""
 
 
 class Seated(NamedTuple):
@@ -95,8 +98,8 @@ class Seated(NamedTuple):
     """For whom each winner gave way, the last time: a winner, or an owner's kept nodes."""
 
 
-Turn = tuple[int, int]
-"""Phase and place in it: the least comes first."""
+Turn = tuple[int, int, int]
+"""Phase, size, and place in the order: the least comes first."""
 
 
 def try_seating(problem: Problem, rules: Rules) -> Seated | None:
@@ -185,13 +188,20 @@ class _Try:
             self._stand(name, kept)
             if len(kept) == demand.nodes:
                 self._own.add(name)
-                self._turns[name] = (OTHERS, self._place[name])
+                self._turns[name] = (OTHERS, self._size(name), self._place[name])
             else:
                 unseated.append((winner, demand.nodes - len(kept)))
         order = _in_turns(unseated, self._problem.kept, self._place)
+        if self._rules.largest_first:
+            order = [((phase, self._size(key), at), key) for (phase, _, at), key in order]
         self._turns.update((key, turn) for turn, key in order)
         self._queue = order
         heapify(self._queue)
+
+    def _size(self, key: Key) -> int:
+        """Where a winner comes by its size; 0 where sizes do not count."""
+        shape = self._shapes[key]
+        return -shape.nodes * shape.gpus if self._rules.largest_first else 0
 
     def _price(self, key: Key) -> int | None:
         return None if isinstance(key, int) else self._winners[key].price
@@ -356,12 +366,12 @@ class _Try:
             return False
         is_misplaced = self._fabrics_of(self._where[key]) != self._counted(key)
         if isinstance(key, int):
-            return is_misplaced
+            return is_misplaced or self._rules.all_runners
         winner = self._winners[key]
         if winner.demand.is_pinned or key in self._rules.held:
             return False
         if winner.price is None:
-            return is_misplaced and key not in self._own
+            return key not in self._own and (is_misplaced or self._rules.all_runners)
         return is_misplaced or self._rules.all_runners or self._shapes[key].tenant is not None
 
     def _standing(self, fabric: int, besides: Key) -> dict[Key, Standing]:
@@ -525,8 +535,8 @@ def _in_turns(
             if asked[reservation] > kept.without_wait.get(reservation, 0):
                 phase = BEYOND
                 waiting.add(reservation)
-        order.append(((phase, places[demand.demand]), demand.demand))
+        order.append(((phase, 0, places[demand.demand]), demand.demand))
     for at, block in enumerate(kept.blocks):
         phase = TOUCHED if block.reservation in waiting else UNTOUCHED
-        order.append(((phase, at), at))
+        order.append(((phase, 0, at), at))
     return order
