@@ -50,9 +50,9 @@ def intact(state: MarketState) -> list[Demand]:
     ]
 
 
-def can_move_less(state: MarketState, clearing: Clearing) -> bool:
-    """Whether a seating holds that moves fewer GPUs than this clearing does. No owner waits
-    longer than in it. Raises Unknown."""
+def least_moved_gpus(state: MarketState, clearing: Clearing) -> int:
+    """GPUs that move in the best seating, which is this clearing's if no other moves fewer. No owner
+    waits longer than in it. Raises Unknown."""
     allocation = allocate(state)
     gpus = moved_gpus(state, clearing)
     movable = [
@@ -70,10 +70,13 @@ def can_move_less(state: MarketState, clearing: Clearing) -> bool:
         if it.tier is PriorityTier.RESERVED and line.seats
     }
     search = _Search(state, allocation, waits)
-    return any(
-        search.holds_with({it.demand for it in chosen})
-        for cost, chosen in sorted(sets, key=lambda it: it[0])
-        if cost < gpus
+    return next(
+        (
+            cost
+            for cost, chosen in sorted(sets, key=lambda it: it[0])
+            if cost < gpus and search.holds_with({it.demand for it in chosen})
+        ),
+        gpus,
     )
 
 

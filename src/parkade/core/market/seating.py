@@ -20,7 +20,7 @@ has one aim: to move as few running GPUs as can be. It *repairs* the seats that 
 4. Four *searches*, each with its rounds: with those as candidates who sit outside the fabrics in which
    they were counted; with every spot runner; the same with the largest newcomers first; and with each of
    the movers found held fast in turn. What moves the fewest GPUs is kept. The second and third are left
-   out above `MOST_WINNERS_ALL_RUNNERS` winners, the fourth above `MOST_WINNERS_HOLDING`, and it holds at
+   out above `MOST_WINNERS_ALL_RUNNERS` winners, the fourth above `MOST_WINNERS_IMPROVED`, and it holds at
    most `MOST_HELD`.
 5. If no search holds, the *fall-back* (`fallback_seating`): the fabrics of the allocation.
 
@@ -46,6 +46,7 @@ with amber-2; with no node left in amber it would move whole to another fabric. 
 computes this. Decision records 3 and 46 have the reasons.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -78,10 +79,11 @@ MAX_ROUNDS = 20
 MOST_WINNERS_ALL_RUNNERS = 3_000
 """Above this, only those who sit outside the fabrics in which they were counted give way."""
 
-MOST_WINNERS_HOLDING = 300
-"""Above this, no mover is held fast to see what moves in its place."""
+MOST_WINNERS_IMPROVED = 300
+"""Above this, no winner is treated otherwise to see what moves in its place."""
 
-MOST_HELD = 8
+MOST_SEARCHES = 24
+"""Searches of one clearing in which one winner is treated otherwise."""
 
 
 class Seating(NamedTuple):
@@ -99,7 +101,12 @@ class _Found(NamedTuple):
     """What one search came to."""
 
     seated: Seated
+
+    first: Seated
+    """What its first round came to."""
+
     rules: Rules
+    """Those of its first round."""
 
     moved_gpus: int
     """GPUs of runners that have other seats."""
@@ -146,26 +153,45 @@ def _search_all(problem: Problem) -> _Found | None:
         best = _less(best, _search(problem, rules))
         if best is not None and not best.moved_gpus:
             return best
-    if best is None or not best.moved_gpus or len(problem.winners) > MOST_WINNERS_HOLDING:
+    if best is None or not best.moved_gpus or len(problem.winners) > MOST_WINNERS_IMPROVED:
         return best
-    for mover in best.movers[:MOST_HELD]:
-        if mover not in best.movers:
-            continue
-        held = best.rules.held | {mover}
-        best = _less(best, _search(problem, best.rules._replace(held=held, all_runners=True)))
-        assert best is not None
-    for name in _misplaced_at_first(problem, best.rules)[:MOST_HELD]:
-        if best.moved_gpus:
-            rules = best.rules._replace(to_counted=best.rules.to_counted | {name})
-            best = _less(best, _search(problem, rules))
-            assert best is not None
+    return _improve(problem, best)
+
+
+def _improve(problem: Problem, best: _Found) -> _Found:
+    """A walk from the best search: each step changes the rules for one winner, and is kept where that
+    moves fewer GPUs. At most `MOST_SEARCHES`."""
+    tried: set[Rules] = {best.rules}
+    while best.moved_gpus and len(tried) < MOST_SEARCHES:
+        better = None
+        for rules in _neighbours(problem, best):
+            if rules not in tried and len(tried) < MOST_SEARCHES:
+                tried.add(rules)
+                found = _search(problem, rules)
+                if found is not None and found.moved_gpus < best.moved_gpus:
+                    better = found
+                    break
+        if better is None:
+            return best
+        best = better
     return best
 
 
-def _misplaced_at_first(problem: Problem, rules: Rules) -> list[str]:
-    """Who sits outside the fabrics in which it was counted after the first round of a search."""
-    seated = try_seating(problem, rules)
-    return [] if seated is None else [it for it in _misplaced(problem, seated) if it not in rules.held]
+def _neighbours(problem: Problem, found: _Found) -> Iterator[Rules]:
+    """The rules with one winner more that gives way to none, that chooses first, or that sits where it
+    was counted."""
+    rules = found.rules._replace(all_runners=True)
+    for mover in found.movers:
+        yield rules._replace(held=rules.held | {mover})
+    blamed = (found.seated.gave_way.get(mover) for mover in found.movers)
+    for name in dict.fromkeys(it for it in blamed if isinstance(it, str)):
+        yield rules._replace(first=rules.first | {name})
+    for name in _misplaced(problem, found.first):
+        if name not in rules.held:
+            yield rules._replace(to_counted=rules.to_counted | {name})
+    for name in _misplaced(problem, found.seated):
+        if name not in rules.held:
+            yield rules._replace(to_counted=rules.to_counted | {name})
 
 
 def _misplaced(problem: Problem, seated: Seated) -> list[str]:
@@ -186,16 +212,18 @@ def _less(one: _Found | None, other: _Found | None) -> _Found | None:
 def _search(problem: Problem, rules: Rules) -> _Found | None:
     """Rounds until the check holds; None where none does."""
     start = rules
+    first = None
     for number in range(MAX_ROUNDS):
         seated = try_seating(problem, rules)
         if seated is None:
             return None
+        first = first or seated
         culprits = _culprits(problem, seated, rules, 1 << max(0, number - SINGLE_ROUNDS))
         if culprits is None:
             movers = tuple(_movers(problem, seated.seats))
             shapes = (it.demand for it in problem.winners if it.demand.demand in set(movers))
             moved_gpus = sum(it.nodes * it.gpus for it in shapes)
-            return _Found(seated, start, moved_gpus, movers)
+            return _Found(seated, first, start, moved_gpus, movers)
         if not culprits:
             return None
         assert rules.to_counted.isdisjoint(culprits), "a round that changes nothing"

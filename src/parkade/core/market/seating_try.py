@@ -85,6 +85,9 @@ class Rules(NamedTuple):
     all_runners: bool = False
     """Whether winners give way that sit where they were counted."""
 
+    first: frozenset[str] = frozenset()
+    """Newcomers that choose before others of their phase."""
+
     largest_first: bool = False
     """Whether newcomers choose by size, and by priority only among equals."""
 
@@ -192,8 +195,7 @@ class _Try:
             else:
                 unseated.append((winner, demand.nodes - len(kept)))
         order = _in_turns(unseated, self._problem.kept, self._place)
-        if self._rules.largest_first:
-            order = [((phase, self._size(key), at), key) for (phase, _, at), key in order]
+        order = [((phase, self._size(key), at), key) for (phase, _, at), key in order]
         self._turns.update((key, turn) for turn, key in order)
         self._queue = order
         heapify(self._queue)
@@ -201,6 +203,8 @@ class _Try:
     def _size(self, key: Key) -> int:
         """Where a winner comes by its size; 0 where sizes do not count."""
         shape = self._shapes[key]
+        if key in self._rules.first:
+            return -1 << 40
         return -shape.nodes * shape.gpus if self._rules.largest_first else 0
 
     def _price(self, key: Key) -> int | None:
