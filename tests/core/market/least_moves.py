@@ -2,8 +2,8 @@
 
 Written apart from the repair: a set of movers, newcomers, broken gangs and kept nodes are placed in
 every way that differs, and each outcome is judged by the two rules of a seating: prices cover the
-floors drawn in priority order, and the allocation repeated with these seats has the same winners and
-leaves the kept nodes their room.
+floors drawn in priority order, and the allocation repeated with these seats has the same winners
+and leaves the kept nodes their room.
 """
 
 from collections.abc import Iterator
@@ -28,14 +28,23 @@ class Unknown(Exception):
 
 
 def moved_gpus(state: MarketState, clearing: Clearing) -> int:
-    """GPUs of runners with all nodes in play that have other nodes after the clearing."""
+    """GPUs of runners that have left a node of theirs that is in play."""
     seats = {line.demand: line.seats for line in clearing.lines}
     return sum(
         demand.nodes * demand.gpus
-        for demand in intact(state)
+        for demand in state.demands
         if seats[demand.demand]
-        and {it.node for it in seats[demand.demand]} != {it.node for it in demand.seats}
+        and not set(survivors(state, demand)) <= {it.node for it in seats[demand.demand]}
     )
+
+
+def survivors(state: MarketState, demand: Demand) -> tuple[str, ...]:
+    """The nodes that a runner can keep: none if a gang of one fabric would stand in two."""
+    fabric_of = {node.node: node.fabric for node in state.nodes}
+    found = tuple(seat.node for seat in demand.seats if seat.node in fabric_of)
+    if demand.is_pinned or (not demand.any_fabric and len({fabric_of[node] for node in found}) > 1):
+        return ()
+    return found
 
 
 def intact(state: MarketState) -> list[Demand]:
@@ -51,12 +60,17 @@ def intact(state: MarketState) -> list[Demand]:
 
 
 def least_moved_gpus(state: MarketState, clearing: Clearing) -> int:
-    """GPUs that move in the best seating, which is this clearing's if no other moves fewer. No owner
-    waits longer than in it. Raises Unknown."""
+    """GPUs that move in the best seating, which is this clearing's if no other moves fewer. No
+    owner waits longer than in it. Raises Unknown."""
     allocation = allocate(state)
     gpus = moved_gpus(state, clearing)
+    whole = {it.demand for it in intact(state)}
     movable = [
-        it for it in intact(state) if it.tier is PriorityTier.SPOT and it.demand in allocation.parts
+        it
+        for it in state.demands
+        if survivors(state, it)
+        and it.demand in allocation.parts
+        and (it.tier is PriorityTier.SPOT or it.demand not in whole)
     ]
     sets = [
         (sum(it.nodes * it.gpus for it in chosen), chosen)
@@ -97,6 +111,7 @@ class _Search:
             self.fabric_of[node.node] = node.fabric
             if node.is_open:
                 self.open_nodes.setdefault(node.fabric, []).append(node.node)
+        self.kept: dict[str, set[str]] = {}
         self.left: dict[str, int] = {}
         self.tenant: dict[str, object] = {}
         self.seats: dict[str, tuple[str, ...]] = {}
@@ -107,6 +122,11 @@ class _Search:
         self.left = {node: gpus for nodes in self.open_nodes.values() for node in nodes}
         self.tenant, self.seats = {}, {}
         keeping = {it.demand for it in intact(self.state)} - movers
+        self.kept = {
+            it.demand: set(survivors(self.state, it))
+            for it in self.winners
+            if it.demand not in movers and it.demand not in keeping
+        }
         unplaced = []
         for demand in self.winners:
             nodes = tuple(it.node for it in demand.seats)
@@ -142,6 +162,8 @@ class _Search:
             most = self.waits.get(demand.demand)
             if most is not None and max(self.times[it] for it in nodes) > most:
                 continue
+            if not self.kept.get(demand.demand, set()) <= set(nodes):
+                continue
             self._put(demand, nodes)
             if self._place(rest):
                 return True
@@ -165,6 +187,8 @@ class _Search:
                     and self.tenant.get(it) == self._tenant(demand)
                     and self.left[it] >= demand.gpus
                 ]
+                own = self.kept.get(demand.demand, set())
+                shared += [it for it in empty[demand.nodes :] if it in own]
                 slots += shared + empty[: demand.nodes]
             seen = set()
             for nodes_chosen in combinations(slots, demand.nodes):
@@ -176,8 +200,10 @@ class _Search:
                 shared_chosen = tuple(
                     it for it in nodes_chosen if self.left[it] < self.state.gpus_per_node
                 )
-                if (empties, shared_chosen) not in seen:
-                    seen.add((empties, shared_chosen))
+                own_chosen = self.kept.get(demand.demand, set()).intersection(nodes_chosen)
+                key = (empties, shared_chosen, tuple(sorted(own_chosen)))
+                if key not in seen:
+                    seen.add(key)
                     yield nodes_chosen
 
     def _is_valid(self) -> bool:

@@ -1,7 +1,7 @@
 """Which free nodes a winner takes: seats kept, a broken gang healed, a newcomer seated whole.
 
-It looks at nodes that no other winner holds in the seating being made; who gives way where there are
-none is decided in `giving_way`.
+It looks at nodes that no other winner holds in the seating being made; who gives way where there
+are none is decided in `giving_way`.
 
 The one surprising rule: of fabrics that a price covers, one that is free now comes before the one
 that the allocation counted, because the allocation knows no time.
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from parkade.core.fleet.seat import Seat
+from parkade.core.market.entitlement import KeptBlock
 from parkade.core.market.layout import Layout, Parts, own_fabrics
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.supply import DrawnFloors
@@ -128,6 +129,21 @@ def choose_free(
         return Choice(best[1], best[0][0])
     found = _spread(allocated, shape, layout, nodes) if shape.any_fabric else None
     return None if found is None else Choice(found, False)
+
+
+def find_block(block: KeptBlock, layout: Layout, nodes: OpenNodes) -> list[str] | None:
+    """Free nodes for a kept block: in its own fabric, else whole where it is soonest free."""
+    assert block.nodes > 0, "a kept block of no nodes"
+    shape = Shape(block.nodes, layout.node_gpus, None, any_fabric=False)
+    found = nodes.choose(block.fabric, shape, block.nodes, set())
+    if found is not None:
+        return found
+    elsewhere = [
+        (nodes.free_from(names), nodes.empty(fabric), fabric, names)
+        for fabric in range(len(layout.fabrics))
+        if (names := nodes.choose(fabric, shape, block.nodes, set())) is not None
+    ]
+    return min(elsewhere)[3] if elsewhere else None
 
 
 def _spread(

@@ -1,20 +1,20 @@
-"""Who gives way in a fabric so that a winner fits: the fewest moved GPUs, then the lowest in the order.
+"""Who gives way in a fabric so that a winner fits: the fewest moved GPUs, then the weakest.
 
 Theory of operation
 -------------------
-A winner needs *slots*: nodes on which one rank of its shape stands. Each thing that can give way is a
-`Bundle`: workloads that leave together, the slots that this frees in the fabric, and the GPUs that it
-moves (none for a newcomer of this clearing, which nothing has been promised yet). `cheapest` is then a
-knapsack: of the sets that free enough slots the one that moves the fewest GPUs. Of equal ones, that of
-the weakest workloads.
+A winner needs *slots*: nodes on which one rank of its shape
+stands. Each thing that can give way is a `Bundle`: workloads that leave together, the slots that
+this frees in the fabric, and the GPUs that it moves (none for a newcomer of this clearing, which
+nothing has been promised yet). `cheapest` is then a knapsack: of the sets that free enough slots
+the one that moves the fewest GPUs. Of equal ones, that of the weakest workloads.
 
 1. A workload of whole nodes is a bundle of its own.
 2. A shared node is free only when all of its jobs have left, so they leave together.
-3. For work below a node, a node that its own org shares already frees a slot when as many of its jobs
-   leave as its GPUs need.
+3. For work below a node, a node that its own org shares already frees a slot when as many of its
+   jobs leave as its GPUs need.
 
-Bundles that have a workload in common are not taken together. Cost: the workloads of the fabric x the
-slots that are missing.
+Bundles that have a workload in common are not taken together. Cost: the workloads of the fabric x
+the slots that are missing.
 
 Example: a gang needs 3 nodes of a fabric in which none is free. a holds 2 nodes, b 1, c 4, in this
 order. {c} moves 4 nodes, {a, b} moves 3: a and b give way.
