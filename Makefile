@@ -11,7 +11,7 @@ JOBS ?= 2
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
-.PHONY: help setup check format test test-long demo demo-compound million bench \
+.PHONY: help setup check format test test-long demo demo-compound million bench market-days \
 	compound-clients constraints clean
 
 help: ## show this list
@@ -56,6 +56,9 @@ demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preemp
 
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py
+
+market-days: $(STAMP) ## four simulated days beside those of the first version: 3 to 6 minutes
+	$(BIN)/python benchmarks/market_days.py --against benchmarks/market_days_before.json
 
 compound-clients: $(STAMP) ## DSPy and Inspect ask a served network, in an environment of their own
 	tools/make-venv build/clients

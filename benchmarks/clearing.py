@@ -102,7 +102,6 @@ def _draw_demand(chance: random.Random, number: int, size: float) -> Demand:
         use_7_days=0,
         submitted_us=number,
         seats=(),
-        is_pinned=False,
     )
 
 

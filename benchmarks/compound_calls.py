@@ -2,8 +2,9 @@
 
 The server (`compound_server`) runs in a process of its own and answers without delay. Each client
 runs in a process of its own too, so that its memory is its own. `journal` is the whole of `parkade
-compound run`: state machines, content addresses, budget, journal and results. The others only post:
-our two ways of HTTP, and, where they are installed, aiohttp and the openai package.
+compound run`: state machines, content addresses, journal and results; `budget` is the same under a
+budget in money, which sets the worst case of each call aside. The others only post: our two ways of
+HTTP, and, where they are installed, aiohttp and the openai package.
 
     python benchmarks/run.py --only compound_calls
     python benchmarks/compound_calls.py journal 100000 512
@@ -32,12 +33,20 @@ BODY = b'{"messages":[{"content":"What is 6 times 7?","role":"user"}],"model":"m
 FULL = (
     ("journal", 100_000, 64),
     ("journal", 100_000, 512),
+    ("budget", 100_000, 64),
+    ("budget", 100_000, 512),
     ("posts", 60_000, 64),
     ("httpx", 3_000, 64),
     ("aiohttp", 15_000, 64),
     ("openai", 1_500, 64),
 )
-QUICK = (("journal", 200, 64), ("journal", 200, 512), ("posts", 200, 64), ("httpx", 100, 64))
+QUICK = (
+    ("journal", 200, 64),
+    ("journal", 200, 512),
+    ("budget", 200, 64),
+    ("posts", 200, 64),
+    ("httpx", 100, 64),
+)
 
 
 @contextmanager
@@ -78,7 +87,7 @@ def measured(url: str, client: str, calls: int, connections: int) -> dict[str, f
 
 
 def _figures(client: str, connections: int, told: dict[str, float]) -> list[Figure]:
-    kind = Kind.DURABLE if client == "journal" else Kind.END_TO_END
+    kind = Kind.DURABLE if client in ("journal", "budget") else Kind.END_TO_END
     name = f"compound_calls.{client}_{connections}"
     what = f"{client}, {connections} connections, {told['calls']:.0f} calls"
     return [
@@ -93,23 +102,35 @@ def _figures(client: str, connections: int, told: dict[str, float]) -> list[Figu
 
 def journal(url: str, calls: int, connections: int) -> None:
     """A question a call, a journal line a call, a result a question."""
+    _run(url, calls, connections, None)
+
+
+def budget(url: str, calls: int, connections: int) -> None:
+    """The same under a budget that lasts for all calls."""
+    _run(url, calls, connections, 1_000 * calls)
+
+
+def _run(url: str, calls: int, connections: int, micros: int | None) -> None:
     from parkade.compound.models.openai import OpenAIModel
     from parkade.compound.models.protocol import Limits, Price
     from parkade.compound.network import Generate
     from parkade.compound.network.binding import Names
-    from parkade.compound.run.running import run
+    from parkade.compound.run.budget import Budget
+    from parkade.compound.run.running import Settings, run
     from parkade.compound.values import Question
 
     model = OpenAIModel(
         "mock",
         (url,),
         price=Price(input_micros_per_million=150_000, output_micros_per_million=600_000),
+        max_output_tokens=64,
         limits=Limits(concurrency=connections, initial=connections),
     )
     questions = (Question(id=str(n), prompt=f"What is {n} times 7?") for n in range(calls))
     with tempfile.TemporaryDirectory(prefix="parkade-bench-") as folder:
         names = Names(models={"m": model})
-        summary = run(Generate("m"), questions, names=names, out=Path(folder))
+        settings = Settings(budget=Budget(micros=micros))
+        summary = run(Generate("m"), questions, names=names, out=Path(folder), settings=settings)
     assert summary.answered == calls
 
 
@@ -207,6 +228,7 @@ def _fast(work: Any) -> None:
 
 CLIENTS: dict[str, Callable[[str, int, int], None]] = {
     "journal": journal,
+    "budget": budget,
     "posts": posts,
     "httpx": httpx,
     "aiohttp": aiohttp,

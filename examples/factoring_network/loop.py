@@ -112,7 +112,8 @@ def rounds(*, known: int, steps: int, samples: int, count: int, seed: int) -> li
                 gain_interval=bootstrap_mean(gains.tolist(), resamples=RESAMPLES),
             )
         )
-        kept = keep_verified(named, without_answers, samples=samples, seed=seed + number)
+        if number < count:
+            kept = keep_verified(named, without_answers, samples=samples, seed=seed + number)
     return found
 
 

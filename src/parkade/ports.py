@@ -13,7 +13,7 @@ import msgspec
 from parkade.core.fleet.seat import Seat
 from parkade.core.healing.symptom import Symptom
 from parkade.core.ledger.accounts import Transfer
-from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit
+from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit, Words
 from parkade.core.workloads.observed import EnginePhase as Phase
 from parkade.core.workloads.saving import TERM_REQUEST, SaveRequest
 from parkade.core.workloads.workload import Stop
@@ -97,6 +97,15 @@ class Leadership(Protocol):
         ...
 
 
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """How long an attempt runs on without the control plane: `silence_us` after it was last heard
+    the engine gives the notice by itself, TERM `notice_us` later and KILL `kill_us` after that."""
+
+    silence_us: int
+    notice_us: int
+    kill_us: int
+
+
 class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that shall run, a rank on each of these seats, until it ends or `stop` says
     otherwise: the notice starts at once, TERM comes at its deadline, KILL at its `kill_us`. A later
@@ -104,7 +113,7 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     save at the notice. `launch_sequence`: the journal's sequence of its launch, None for one
     launched by a version that did not keep it. `ordered_us`: the date of its launch, None likewise.
     An attempt of this name that was launched on another date is another attempt, as after a backup
-    was put back."""
+    was put back. `lease`: None for one that no silence ends."""
 
     attempt: str
     workload: str
@@ -121,6 +130,7 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     stop: Stop | None
     ordered_us: int | None = None
     save: SaveRequest = TERM_REQUEST
+    lease: Lease | None = None
 
 
 class NodeShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +181,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """All of a pool at `at_us`. Nothing follows from an incomplete one.
 
-    `capabilities` are added by the agent; an engine leaves them out.
+    `capabilities` and `refused` are added by the agent; an engine leaves them out. `refused` says
+    why the agent does not obey the desired state that it was told last; None: it does.
     """
 
     pool: str
@@ -179,6 +190,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     is_complete: bool
     attempts: tuple[ObservedAttempt, ...]
     capabilities: Capabilities | None = None
+    refused: Words | None = None
 
 
 class LogRequest(msgspec.Struct, frozen=True, kw_only=True):

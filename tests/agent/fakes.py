@@ -26,6 +26,7 @@ class FakeControlPlane:
     def __init__(self) -> None:
         self.state: DesiredState | None = None
         self.is_down = False
+        self.last_after: tuple[int, int] | None = None
         self.failures = 0
         self.turned_away = 0
         self.reports: list[Observation] = []
@@ -38,6 +39,7 @@ class FakeControlPlane:
         self.state = builders.desired_state("here", *attempts, epoch=epoch, sequence=sequence)
 
     async def desired(self, after: tuple[int, int] | None, wait_s: float) -> DesiredState | None:
+        self.last_after = after
         for _ in range(int(wait_s / 0.01)):
             self._check()
             if self.state and (self.state.epoch, self.state.sequence) != after:

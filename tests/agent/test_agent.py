@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from parkade.agent import backoff, logs
+from parkade.agent import memory as memories
 from parkade.agent.agent import Pace, Place, Time, run_agent
 from parkade.agent.timer import LoopTimer
 from parkade.engines.local.devices import Machine
@@ -211,5 +212,45 @@ def test_with_the_local_engine_an_attempt_outlives_its_agent(tmp_path: Path) -> 
         last = control.last("a")
         assert last is not None
         assert last.exits[0].code == 7
+
+    asyncio.run(body())
+
+
+class LeasingEngine(FakeEngine):
+    """Counts how often its leases were renewed."""
+
+    renewals = 0
+
+    async def renew_leases(self) -> None:
+        self.renewals += 1
+
+
+def test_leases_are_renewed_while_reports_are_answered_and_not_while_they_are_not(
+    tmp_path: Path,
+) -> None:
+    async def body() -> None:
+        engine, control = LeasingEngine(), FakeControlPlane()
+        async with running(engine, control, tmp_path):
+            control.desire(sequence=1)
+            await until(lambda: engine.renewals > 2)
+            control.is_down = True
+            await until(lambda: control.failures > 3)
+            before = engine.renewals
+            await until(lambda: control.failures > 10)
+            assert engine.renewals == before
+            control.is_down = False
+            await until(lambda: engine.renewals > before)
+
+    asyncio.run(body())
+
+
+def test_a_control_plane_that_is_refused_renews_no_lease(tmp_path: Path) -> None:
+    async def body() -> None:
+        engine, control = LeasingEngine(), FakeControlPlane()
+        memories.save(tmp_path, memories.Memory(last=(2, 1)))
+        control.desire(epoch=1, sequence=99)
+        async with running(engine, control, tmp_path):
+            await until(lambda: len(control.reports) > 3)
+        assert engine.renewals == 0
 
     asyncio.run(body())

@@ -110,8 +110,32 @@ def test_a_refusal_is_reported_as_released_while_it_is_desired() -> None:
     ("epoch", "sequence", "is_stale"), [(1, 9, True), (2, 4, True), (2, 5, False), (3, 0, False)]
 )
 def test_order_is_epoch_then_sequence(epoch: int, sequence: int, is_stale: bool) -> None:
-    assert Memory(last=(2, 5)).is_stale(epoch, sequence) is is_stale
-    assert not Memory().is_stale(epoch, sequence)
+    told = builders.desired_state("here", epoch=epoch, sequence=sequence)
+    assert (Memory(last=(2, 5)).why_refused(told) is not None) is is_stale
+    assert Memory().why_refused(told) is None
+
+
+def test_another_marketplace_and_a_copy_in_the_same_epoch_are_refused() -> None:
+    memory = Memory()
+    memory.accept(builders.desired_state("here", epoch=2, sequence=5))
+    copy = builders.desired_state("here", epoch=2, sequence=9, lineage="x" * 32)
+    other = builders.desired_state("here", epoch=3, sequence=9, installation="x" * 32)
+    next_epoch = builders.desired_state("here", epoch=3, sequence=9, lineage="x" * 32)
+    older = builders.desired_state("here", epoch=3, sequence=9, installation=None, lineage=None)
+    assert "copy" in (memory.why_refused(copy) or "")
+    assert "another marketplace" in (memory.why_refused(other) or "")
+    assert memory.why_refused(next_epoch) is None
+    assert memory.why_refused(older) is None
+
+
+def test_an_attempt_waits_for_the_last_one_of_its_workload() -> None:
+    desired = state(wanted("w1.2", generation=2), wanted("w2.1"))
+    there = seen("w1.1")
+    actions = planned(desired, observation(there), memory=Memory(ordered={"w1.1"}))
+    assert actions == [Launch(attempt=wanted("w2.1"))]
+    gone = seen("w1.1", Phase.RELEASED)
+    actions = planned(desired, observation(gone), memory=Memory(ordered={"w1.1"}))
+    assert actions == [Launch(attempt=it) for it in desired.attempts]
 
 
 def test_memory_survives(tmp_path: Any) -> None:

@@ -84,7 +84,12 @@ def test_every_workload_can_be_told(
     workload: Workload, terms: MarketTerms | None, now_us: int
 ) -> None:
     known = workloads.Known(
-        workload=workload, terms=terms, is_reachable=True, accrued_micros=5, now_us=now_us
+        workload=workload,
+        terms=terms,
+        is_reachable=True,
+        accrued_micros=5,
+        debt_micros=3,
+        now_us=now_us,
     )
     assert workloads.workload(known).model_dump_json()
     assert workloads.why(known, standstill=None).says.startswith(workload.workload)

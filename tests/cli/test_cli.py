@@ -168,6 +168,8 @@ def test_a_market_is_run_from_the_command_line(
     assert "given up" in run("unclaim", name).output
     run("end", "acme", exit_code=3)
     assert "would run on" in run("plan", "--limit", "2.50", "--", "sleep 1").output.lower()
+    asked = ("--checkpoint", "hf", "--checkpoint-needs", "1s", "--limit", "2.50", "--", "sleep 1")
+    assert "would run on" in run("plan", *asked).output.lower()
     assert "deposit" in run("statement").output and "lab" in run("prices").output
     run("token", "revoke", "ann-laptop")
     run("ps", exit_code=2)

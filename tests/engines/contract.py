@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Seat, Transient, Unsupported
+from tests.engines.contract_lease import LeaseContract
 from tests.engines.contract_signals import SignalContract
 from tests.engines.contract_stop import StopContract
 from tests.engines.trial import (
@@ -27,7 +28,7 @@ from tests.engines.trial import (
 )
 
 
-class EngineContract(StopContract, SignalContract):
+class EngineContract(StopContract, SignalContract, LeaseContract):
     """Subclasses give a fixture `place`."""
 
     # ------------------------------------------------------------ launch

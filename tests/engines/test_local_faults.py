@@ -16,6 +16,7 @@ from parkade.engines.local.gang import number_of
 from parkade.ports import Phase, RankExit
 from tests.engines import standins
 from tests.engines.conftest import LocalPlace, kill_keeper, up
+from tests.engines.contract_lease import lease
 from tests.engines.trial import (
     FOR_EVER,
     NEVER_LEAVES,
@@ -271,6 +272,24 @@ def test_a_signal_is_not_repeated_by_the_next_keeper(place: LocalPlace) -> None:
         assert (place.checkpoints(attempt) / "told.0").read_text() == "SIGTERM\n"
         assert seen.checkpoint is not None
         assert seen.is_signalled and seen.is_keeper_lost
+
+    run(body())
+
+
+def test_the_next_keeper_goes_on_with_a_notice_that_a_lapse_gave(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        attempt = attempt_of(NEVER_LEAVES + FOR_EVER, lease=lease(0.5, 2.0, 0.5))
+        await engine.renew_leases()
+        await engine.launch(attempt)
+        await up(place, attempt)
+        before = await until_seen(engine, attempt, lambda one: one.lapsed_us is not None)
+        kill_keeper(place, attempt)
+        await engine.renew_leases()
+        seen = await released(engine, attempt)
+        assert seen.is_keeper_lost
+        assert seen.lapsed_us == before.lapsed_us
+        assert (seen.released_us or 0) >= (seen.lapsed_us or 0) + 2_500_000
 
     run(body())
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tests.crash.marketplace import POOL, is_alive
-from tests.service.test_up import Served, wait_for_process
+from tests.service.served import Served, serving, wait_for_process
 from tests.waits import PATIENCE_S, until
 
 PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
@@ -20,14 +20,17 @@ PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path)
-    made.start("--token-file", str(tmp_path / "token"))
-    made.token = (tmp_path / "token").read_text().strip()
-    yield made
-    if made.process is not None:
-        if made.process.poll() is None:
-            made.process.kill()
-        made.process.communicate()
+    with serving(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def boxed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with the pool `box`, for tests that leave both as they were."""
+    with serving(tmp_path_factory.mktemp("boxed")) as made:
+        made.ask("POST", "/pools", POOL)
+        yield made
+        made.stop()
 
 
 def lock_of(data: Path, pool: str = "box") -> Path:
@@ -68,19 +71,17 @@ def phase_of(served: Served, workload: str) -> str:
 WAITS = "echo process $$; while [ ! -e go ]; do sleep 0.05; done; echo done"
 
 
-def test_a_killed_agent_is_started_again_and_adopts_what_runs(served: Served) -> None:
-    served.ask("POST", "/pools", POOL)
-    workload = submit(served, WAITS)
-    process = wait_for_process(served, workload)
-    first = agent_of(served)
+def test_a_killed_agent_is_started_again_and_adopts_what_runs(boxed: Served) -> None:
+    workload = submit(boxed, WAITS)
+    process = wait_for_process(boxed, workload)
+    first = agent_of(boxed)
     os.kill(first, signal.SIGKILL)
-    until(lambda: agent_of(served) != first)
+    until(lambda: agent_of(boxed) != first)
     assert is_alive(process)
-    (served.folder / "go").touch()
-    until(lambda: phase_of(served, workload) == "succeeded")
-    shown = served.ask("GET", f"/workloads/{workload}")
+    (boxed.folder / "go").touch()
+    until(lambda: phase_of(boxed, workload) == "succeeded")
+    shown = boxed.ask("GET", f"/workloads/{workload}")
     assert (shown["failures"], shown["preemptions"]) == (0, 0)
-    served.stop()
 
 
 def test_an_agent_ends_with_its_server_however_that_ends(served: Served) -> None:
@@ -118,14 +119,12 @@ def test_an_agent_ends_when_its_pool_is_closed(served: Served) -> None:
     served.stop()
 
 
-def test_no_process_list_shows_the_agents_token(served: Served) -> None:
-    served.ask("POST", "/pools", POOL)
-    agent = agent_of(served)
-    token = lock_of(served.data).with_name("token").read_bytes().strip()
+def test_no_process_list_shows_the_agents_token(boxed: Served) -> None:
+    agent = agent_of(boxed)
+    token = lock_of(boxed.data).with_name("token").read_bytes().strip()
     assert token.startswith(b"pk_")
     for name in ("cmdline", "environ"):
         assert token not in Path(f"/proc/{agent}/{name}").read_bytes()
-    served.stop()
 
 
 def test_the_agents_token_is_kept_over_restarts_and_made_anew_where_it_is_revoked(
@@ -155,12 +154,11 @@ def flags(served: Served, pool: str, token_file: Path, data_folder: Path) -> lis
     ]
 
 
-def test_a_second_agent_on_a_data_folder_is_refused(served: Served) -> None:
-    served.ask("POST", "/pools", POOL)
-    first = agent_of(served)
-    folder = served.data / "pools" / "box"
+def test_a_second_agent_on_a_data_folder_is_refused(boxed: Served) -> None:
+    first = agent_of(boxed)
+    folder = boxed.data / "pools" / "box"
     second = subprocess.run(
-        [*PARKADE, "agent", "run", *flags(served, "box", folder / "agent" / "token", folder)],
+        [*PARKADE, "agent", "run", *flags(boxed, "box", folder / "agent" / "token", folder)],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -168,7 +166,6 @@ def test_a_second_agent_on_a_data_folder_is_refused(served: Served) -> None:
     assert second.returncode == 2
     assert f"process {first}" in second.stderr
     assert is_alive(first)
-    served.stop()
 
 
 @pytest.mark.parametrize(

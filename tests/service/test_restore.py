@@ -7,20 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.crash.marketplace import POOL, is_alive
-from tests.service.test_up import Served, wait_for_process
+from tests.service.served import Served, serving, wait_for_process
 from tests.waits import until
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path)
-    made.start("--token-file", str(tmp_path / "token"))
-    made.token = (tmp_path / "token").read_text().strip()
-    yield made
-    if made.process is not None:
-        if made.process.poll() is None:
-            made.process.kill()
-        made.process.communicate()
+    with serving(tmp_path) as made:
+        yield made
 
 
 def submit(served: Served, org: str, command: str) -> str:

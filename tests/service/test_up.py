@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import socket
 import sqlite3
 import stat
@@ -10,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -20,131 +18,57 @@ from parkade.core.state.events import EVENT_VERSION
 from parkade.service.up import listen_on
 from parkade.service.wiring import EXIT_SOFTWARE
 from tests.crash.marketplace import POOL, is_alive
+from tests.service.served import Served, serving, wait_for_process
 from tests.waits import PATIENCE_S, until
-
-
-class Served:
-    """A data folder and the process on it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.data = folder / "data"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process: subprocess.Popen[str] | None = None
-        self.errors = folder / "errors"
-        self.token = ""
-
-    def start(self, *flags: str) -> None:
-        with self.errors.open("a") as errors:
-            self.process = self.spawn(errors, *flags)
-        until(self._is_up, self.errors.read_text)
-
-    def _is_up(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self.errors.read_text()
-        try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/healthz").is_success
-        except httpx.TransportError:
-            return False
-
-    def spawn(self, errors: Any, *flags: str) -> subprocess.Popen[str]:
-        program = [sys.executable, "-m", "parkade.service", "--log-format", "json"]
-        place = ["--data-folder", str(self.data), "--port", str(self.port)]
-        return subprocess.Popen(
-            [*program, *place, *flags], stdout=subprocess.PIPE, stderr=errors, text=True
-        )
-
-    def stop(self) -> str:
-        """Everything it printed."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        printed, _ = self.process.communicate(timeout=PATIENCE_S)
-        assert self.process.returncode == 0, self.errors.read_text()
-        return printed
-
-    def attempt_to(self, method: str, path: str, body: object = None) -> httpx.Response:
-        return httpx.request(
-            method,
-            f"http://127.0.0.1:{self.port}/v1{path}",
-            json=body,
-            headers={"Authorization": f"Bearer {self.token}"},
-            timeout=PATIENCE_S,
-        )
-
-    def ask(self, method: str, path: str, body: object = None) -> Any:
-        answer = self.attempt_to(method, path, body)
-        assert answer.is_success, answer.text
-        return answer.json() if "json" in answer.headers["content-type"] else answer.text
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path)
-    yield made
-    if made.process is not None:
-        if made.process.poll() is None:
-            made.process.kill()
-        made.process.communicate()
+    with serving(tmp_path, is_started=False) as made:
+        yield made
 
 
 def token_in(printed: str) -> str:
     return next((word for word in printed.split() if word.startswith("pk_")), "")
 
 
-def test_the_first_operator_token_is_told_once_and_kept_nowhere(served: Served) -> None:
-    served.start()
-    printed = served.stop()
-    served.token = token_in(printed)
-    assert served.token
-    served.start()
-    assert served.ask("GET", "/whoami")["role"] == "operator"
-    assert served.stop() == ""
-    kept = [file for file in served.data.rglob("*") if file.is_file()]
-    assert not any(served.token.encode() in file.read_bytes() for file in [*kept, served.errors])
-
-
-def test_another_token_is_made_when_asked_for(served: Served) -> None:
+def test_each_operator_token_is_told_once_and_kept_nowhere(served: Served) -> None:
     served.start()
     first = token_in(served.stop())
     served.start("--new-token")
     second = token_in(served.stop())
+    assert first and second and first != second
     served.start()
     for served.token in (first, second):
-        assert served.ask("GET", "/whoami")["user"] == "operator"
-    served.stop()
+        shown = served.ask("GET", "/whoami")
+        assert (shown["user"], shown["role"]) == ("operator", "operator")
+    assert served.stop() == ""
+    kept = [file for file in served.data.rglob("*") if file.is_file()]
+    for token in (first, second):
+        assert not any(token.encode() in file.read_bytes() for file in [*kept, served.errors])
 
 
-def test_a_token_file_is_for_its_owner_only(served: Served) -> None:
+def test_token_file_and_data_folder_are_for_one_user_and_one_server(served: Served) -> None:
     path = served.folder / "token"
     path.touch(0o644)
     served.start("--token-file", str(path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     served.token = path.read_text().strip()
     assert served.ask("GET", "/whoami")["role"] == "operator"
-    assert served.stop() == ""
 
-
-def test_others_can_list_nothing_and_read_no_file_of_the_data_folder(served: Served) -> None:
-    served.start()
     mode = 0o711 if os.geteuid() == 0 else 0o700
     assert stat.S_IMODE(served.data.stat().st_mode) == mode
     files = [path for path in served.data.iterdir() if path.is_file()]
     assert served.data / "port" in files
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
-    served.stop()
 
-
-def test_a_second_server_on_a_data_folder_is_refused(served: Served) -> None:
-    served.start()
     assert served.process is not None
     with served.spawn(subprocess.PIPE) as second:
         _, errors = second.communicate(timeout=PATIENCE_S)
     assert second.returncode == 2
     assert f"process {served.process.pid}" in errors
     assert served.process.poll() is None
-    served.stop()
+    assert served.stop() == ""
 
 
 def test_what_runs_goes_on_while_the_server_is_stopped_and_is_adopted(served: Served) -> None:
@@ -165,20 +89,6 @@ def test_what_runs_goes_on_while_the_server_is_stopped_and_is_adopted(served: Se
     shown = served.ask("GET", f"/workloads/{workload}")
     assert (shown["failures"], shown["preemptions"]) == (0, 0)
     served.stop()
-
-
-def wait_for_process(served: Served, workload: str) -> int:
-    """Until its output is relayed; the process that wrote it."""
-
-    def process() -> int | None:
-        if served.ask("GET", f"/workloads/{workload}")["phase"] != "running":
-            return None
-        text = served.ask("GET", f"/workloads/{workload}/logs")
-        return int(text.split()[1]) if text.startswith("process ") else None
-
-    found = until(process)
-    assert found is not None
-    return found
 
 
 def intrude(journal: Path, body: bytes) -> None:

@@ -51,6 +51,15 @@ class TellsChanges(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsLeases(Protocol):
+    """An optional capability of an engine: it ends guests that the control plane cannot reach."""
+
+    async def renew_leases(self) -> None:
+        """The control plane was heard: no lease lapses before its span from now."""
+        ...
+
+
 class Time(msgspec.Struct, frozen=True, kw_only=True):
     """Where the present comes from, and how it passes."""
 
@@ -131,30 +140,33 @@ class Agent:
         self.changed = asyncio.Event()
         self.to_report = asyncio.Event()
         self.has_other_nodes = asyncio.Event()
+        self.is_heard = False
+        self.refused: str | None = None
         self._places = asyncio.Semaphore(MOST_LAUNCHES)
 
     async def listen(self) -> None:
         """Takes each newer desired state; an older one than was ever accepted is refused. Raises
         Refused where the control plane will never answer this agent."""
         backoff = Backoff(self.timer)
-        is_connected = False
         while True:
             after = None
             if self.desired is not None:
                 after = (self.desired.epoch, self.desired.sequence)
             try:
                 state = await self.control_plane.desired(after, LONG_POLL_S)
-                if state is not None:
+                if state is None:
+                    self._tell_refusal(None)
+                else:
                     self.accept(state)
             except Refused:
                 raise
             except ControlPlaneError as error:
-                is_connected = False
+                self.is_heard = False
                 await backoff.wait("desired state", error)
                 continue
-            if not is_connected:
+            if not self.is_heard:
                 logger.info("connected: the control plane answers for pool %s", self.pool)
-            is_connected = True
+            self.is_heard = True
             backoff.reset()
             await self.timer.sleep(PAUSE_S)
 
@@ -164,12 +176,10 @@ class Agent:
             raise ControlPlaneError(
                 f"the desired state is of pool {state.pool}, but this agent runs {self.pool}"
             )
-        if self.memory.is_stale(state.epoch, state.sequence):
-            raise ControlPlaneError(
-                f"desired state {state.epoch}.{state.sequence} after {self.memory.last}: refused; "
-                f"an older control plane is still running"
-            )
-        self.memory.last = (state.epoch, state.sequence)
+        self._tell_refusal(self.memory.why_refused(state))
+        if self.refused is not None:
+            raise ControlPlaneError(self.refused)
+        self.memory.accept(state)
         seen = () if self.seen is None else self.seen.attempts
         known = {one.attempt for one in seen} | {one.attempt for one in state.attempts}
         if self.seen is not None and self.seen.is_complete:
@@ -180,6 +190,12 @@ class Agent:
             return
         self.desired = state
         self.changed.set()
+
+    def _tell_refusal(self, why: str | None) -> None:
+        """It goes out with the next report, to whichever control plane answers there."""
+        if why != self.refused:
+            self.refused = why
+            self.to_report.set()
 
     async def work(self, tick_s: float) -> None:
         """Looks, acts, and waits for the next reason to look."""
@@ -206,15 +222,26 @@ class Agent:
             if observation is None:
                 continue
             try:
-                await self.control_plane.report(observation)
+                await self.control_plane.report(replace(observation, refused=self.refused))
             except ControlPlaneError as error:
                 self.to_report.set()
                 await backoff.wait("report", error)
                 continue
             backoff.reset()
+            await self._renew_leases()
             self.reported = {
                 one.attempt for one in observation.attempts if one.phase is Phase.RELEASED
             }
+
+    async def _renew_leases(self) -> None:
+        """Only after an answered report, so that the control plane knows of what it renews, and
+        only for a control plane that is obeyed."""
+        if not self.is_heard or not isinstance(self.engine, KeepsLeases):
+            return
+        try:
+            await self.engine.renew_leases()
+        except (EngineError, OSError) as error:
+            logger.warning("the leases are not renewed: %s", error)
 
     def _settle_launches(self) -> None:
         for name in [name for name, task in self.launching.items() if task.done()]:
@@ -259,6 +286,11 @@ class Agent:
 
     async def _launch(self, attempt: DesiredAttempt) -> None:
         async with self._places:
+            if not self._is_desired(attempt):
+                logger.info(
+                    "attempt %s is not started: it is not desired any more", attempt.attempt
+                )
+                return
             try:
                 await self.engine.launch(attempt)
             except (InvalidSpec, Unsupported, Conflict) as error:
@@ -267,6 +299,17 @@ class Agent:
                 logger.warning("launch of %s, again soon: %s", attempt.attempt, error)
                 return
             self.changed.set()
+
+    def _is_desired(self, attempt: DesiredAttempt) -> bool:
+        """Whether the newest state still wants that very launch; it may have waited for its turn
+        meanwhile."""
+        wanted = () if self.desired is None else self.desired.attempts
+        return any(
+            one.stop is None
+            and (one.attempt, one.generation, one.ordered_us)
+            == (attempt.attempt, attempt.generation, attempt.ordered_us)
+            for one in wanted
+        )
 
     def _refuse(self, attempt: str, why: str) -> None:
         logger.warning("attempt %s is not started: %s", attempt, why)

@@ -1,5 +1,9 @@
 """What the agent must not forget when it restarts: the newest state accepted, and its refusals.
 
+A control plane is known by its installation, drawn at its first start, and by the lineage that each
+of its epochs draws: a copy of its data folder has the same installation and sooner or later opens
+an epoch of the same number, with another lineage.
+
 Without the first it could obey a control plane that was replaced; without the second it could start
 an attempt that it had already reported as never started.
 """
@@ -9,24 +13,53 @@ from pathlib import Path
 
 import msgspec
 
+from parkade.ports import DesiredState
+
 FILE = "agent.json"
 
 
 class Memory(msgspec.Struct, kw_only=True):
-    """`refused` maps attempts to why they were not started; `ordered` were told to leave by us."""
+    """`last` is the (epoch, sequence) of the newest state accepted, `lineage` that epoch's.
+    `refused` maps attempts to why they were not started; `ordered` were told to leave by us."""
 
     last: tuple[int, int] | None = None
+    installation: str | None = None
+    lineage: str | None = None
     refused: dict[str, str] = {}
     ordered: set[str] = set()
 
-    def is_stale(self, epoch: int, sequence: int) -> bool:
-        """Whether a newer state was accepted before."""
-        return self.last is not None and (epoch, sequence) < self.last
+    def why_refused(self, state: DesiredState) -> str | None:
+        """Why a state is never obeyed; None for one that is, also again."""
+        if self.last is None:
+            return None
+        named = f"desired state {state.epoch}.{state.sequence} after {self.last[0]}.{self.last[1]}"
+        if _are_other(self.installation, state.installation):
+            return (
+                f"{named}: it is of another marketplace than this agent has obeyed; an agent of a"
+                " new marketplace starts with an empty data folder"
+            )
+        if (state.epoch, state.sequence) < self.last:
+            return f"{named}: an older control plane is still running; stop it"
+        if state.epoch == self.last[0] and _are_other(self.lineage, state.lineage):
+            return f"{named}: two control planes opened this epoch; one runs on a copy, stop it"
+        return None
+
+    def accept(self, state: DesiredState) -> None:
+        """The newest state from now on."""
+        assert self.why_refused(state) is None
+        self.last = (state.epoch, state.sequence)
+        self.installation = state.installation or self.installation
+        self.lineage = state.lineage
 
     def keep_only(self, attempts: set[str]) -> None:
         """Forgets what concerns none of these."""
         self.refused = {name: why for name, why in self.refused.items() if name in attempts}
         self.ordered &= attempts
+
+
+def _are_other(known: str | None, told: str | None) -> bool:
+    """Whether two names differ; one that was not told, as by an older version, tells nothing."""
+    return known is not None and told is not None and known != told
 
 
 def load(folder: Path) -> Memory:

@@ -1,7 +1,8 @@
 """Decides what an agent does next, from what is desired and what is seen. Pure.
 
 Nothing follows from an incomplete observation but what is harmless to repeat. What is not desired
-any more is stopped, but an order that stands keeps its deadline: no attempt is killed early.
+any more is stopped, but an order that stands keeps its deadline: no attempt is killed early. An
+attempt waits until no other one of its workload is seen: they share a checkpoint folder.
 """
 
 from collections.abc import Set as AbstractSet
@@ -84,6 +85,9 @@ def plan(
     strangers = [
         one for name, one in seen.items() if name not in wanted or not _is_of(one, wanted[name])
     ]
+    busy = {
+        one.attempt.rpartition(".")[0] for one in seen.values() if one.phase is not Phase.RELEASED
+    }
     return [
         *actions,
         *(
@@ -100,6 +104,7 @@ def plan(
             _start(one)
             for name, one in wanted.items()
             if name not in seen and name not in launching and name not in memory.refused
+            if one.stop is not None or one.workload not in busy
         ),
     ]
 

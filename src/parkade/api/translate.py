@@ -209,6 +209,7 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             backoff_us=_span_us_or_none(body.backoff),
             retention_us=_span_us_or_none(body.retention),
             buffer_nodes=body.buffer_nodes,
+            agent_lease_us=_span_us_or_none(body.agent_lease),
         ),
     )
 
@@ -243,6 +244,7 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         backoff_us=span_us(terms.backoff),
         retention_us=span_us(terms.retention),
         buffer_nodes=terms.buffer_nodes,
+        agent_lease_us=_span_us_or_none(terms.agent_lease),
     )
 
 
@@ -267,4 +269,5 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         backoff=span(terms.backoff_us),
         retention=span(terms.retention_us),
         buffer_nodes=terms.buffer_nodes,
+        agent_lease=None if terms.agent_lease_us is None else span(terms.agent_lease_us),
     )

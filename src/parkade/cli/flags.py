@@ -33,8 +33,20 @@ Org = Annotated[str | None, typer.Option(help="It pays; operators only.", rich_h
 Env = Annotated[list[str] | None, typer.Option(help="NAME=VALUE; public.", rich_help_panel=RUN)]
 EnvFile = Annotated[str | None, typer.Option(help="On the node; for secrets.", rich_help_panel=RUN)]
 Workdir = Annotated[str | None, typer.Option(help="Default: here.", rich_help_panel=RUN)]
-CheckpointSignal = Annotated[str | None, typer.Option(rich_help_panel=RUN)]
-CheckpointNeeds = Annotated[str | None, typer.Option(help="Like 60s.", rich_help_panel=RUN)]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(help="hf, torch, SIGUSR1, …; default: auto.", rich_help_panel=RUN),
+]
+CheckpointSignal = Annotated[str | None, typer.Option(hidden=True)]
+CheckpointCommand = Annotated[
+    str | None, typer.Option(help="Asks it in place of a signal.", rich_help_panel=RUN)
+]
+CheckpointNeeds = Annotated[
+    str | None, typer.Option(help="How long it saves, like 60s.", rich_help_panel=RUN)
+]
+CheckpointExitZero = Annotated[
+    str | None, typer.Option(help="saved or done: exit 0 after our signal.", rich_help_panel=RUN)
+]
 Failures = Annotated[int | None, typer.Option(help="Failures to retry.", rich_help_panel=RUN)]
 Priority = Annotated[int | None, typer.Option(rich_help_panel=RUN)]
 Hold = Annotated[bool, typer.Option("--hold", help="Keep it from starting.", rich_help_panel=RUN)]

@@ -10,7 +10,7 @@ from parkade.cli.calling import AsJson, calling
 if TYPE_CHECKING:
     from parkade.wire import money as wire
 
-KINDS = {"minimum_charge": "minimum charge"}
+KINDS = {"minimum_charge": "minimum charge", "late_start": "late start"}
 
 
 def statement(

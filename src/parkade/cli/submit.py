@@ -9,6 +9,9 @@ import typer
 from parkade.cli.calling import AsJson, calling, fail
 from parkade.cli.flags import (
     Capacity,
+    Checkpoint,
+    CheckpointCommand,
+    CheckpointExitZero,
     CheckpointNeeds,
     CheckpointSignal,
     Command,
@@ -55,8 +58,11 @@ def submit(
     env: Env = None,
     env_file: EnvFile = None,
     workdir: Workdir = None,
+    checkpoint: Checkpoint = None,
     checkpoint_signal: CheckpointSignal = None,
+    checkpoint_command: CheckpointCommand = None,
     checkpoint_needs: CheckpointNeeds = None,
+    checkpoint_exit_zero: CheckpointExitZero = None,
     failures: Failures = None,
     priority: Priority = None,
     hold: Hold = False,
@@ -82,12 +88,17 @@ def submit(
         "env": variables(env),
         "env_file": env_file,
         "workdir": workdir,
-        "checkpoint": _together(signal=checkpoint_signal, needs=checkpoint_needs),
         "retry": _together(failures=failures),
         "priority": priority,
     }
     with calling(as_json=as_json) as client:
-        value = {**_document(file, command), **{k: v for k, v in flags.items() if v is not None}}
+        document = _document(file, command)
+        flags["checkpoint"] = saving(
+            document.get("checkpoint"),
+            _together(word=checkpoint, signal=checkpoint_signal, command=checkpoint_command),
+            _together(needs=checkpoint_needs, exit_zero=checkpoint_exit_zero),
+        )
+        value = {**document, **{k: v for k, v in flags.items() if v is not None}}
         spec = check(value, WorkloadSpec)
         if ctx.info_name == "plan":
             show(client.plan(spec, market=market, org=org), _planned, as_json=as_json)
@@ -132,6 +143,31 @@ def variables(pairs: list[str] | None) -> dict[str, str] | None:
     if wrong:
         raise typer.BadParameter(f"{wrong[0]}: write NAME=VALUE", param_hint="--env")
     return {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}
+
+
+def saving(
+    written: object, ways: dict[str, object] | None, terms: dict[str, object] | None
+) -> dict[str, object] | None:
+    """The spec's `checkpoint` as a file has it, with what the flags say in its place; asked by
+    `auto` where neither says how. None: no flag says anything."""
+    from parkade.wire.spec import PRESET_WORDS
+
+    if ways is None and terms is None:
+        return None
+    if ways is not None and len(ways) > 1:
+        raise typer.BadParameter("give one of --checkpoint and --checkpoint-command")
+    found = dict(written) if isinstance(written, dict) else {}
+    if isinstance(written, str):
+        ways = ways or {"word": written}
+    if ways is not None:
+        found = {key: it for key, it in found.items() if key in ("needs", "exit_zero")}
+        word = ways.get("word")
+        named = {"preset" if word in PRESET_WORDS else "signal": word}
+        found |= ways if word is None else named
+    found |= terms or {}
+    if not {"signal", "preset", "command"} & found.keys():
+        found["signal"] = "auto"
+    return found
 
 
 def _together(**parts: object) -> dict[str, object] | None:

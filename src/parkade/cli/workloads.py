@@ -190,6 +190,7 @@ def one(answer: "wire.Workload") -> None:
             ("price", answer.price),
             ("price to win", answer.price_to_win),
             ("spent", answer.spent),
+            ("owed if given up", answer.debt),
             ("cost", answer.cost.says),
             ("attempt", attempt and f"{attempt.attempt} on {seats(attempt.seats)}"),
             ("promised", seats(answer.promised)),

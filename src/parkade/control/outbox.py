@@ -14,7 +14,7 @@ from parkade.core.state import events, lines
 from parkade.core.state.world import World
 from parkade.core.workloads.saving import save_request
 from parkade.core.workloads.workload import Attempt, Workload
-from parkade.ports import DesiredAttempt, DesiredState, NodeShape
+from parkade.ports import DesiredAttempt, DesiredState, Lease, NodeShape
 
 
 class Outbox:
@@ -198,4 +198,12 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         stop=attempt.stop,
         ordered_us=attempt.ordered_us,
         save=save_request(spec.checkpoint),
+        lease=_lease(world, workload, attempt),
     )
+
+
+def _lease(world: World, workload: Workload, attempt: Attempt) -> Lease | None:
+    if attempt.lease_us is None:
+        return None
+    terms = world.records.markets[workload.market].terms
+    return Lease(silence_us=attempt.lease_us, notice_us=terms.notice_us, kill_us=terms.kill_us)

@@ -54,6 +54,7 @@ class Plane:
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._is_ending = False
         self._observing: dict[str, asyncio.Lock] = {}
+        self._refusals: dict[str, str | None] = {}
         self._relay = Relay(
             prefix=f"logs-{self._writer.health().epoch}",
             chunks_held=settings.log_chunks_held,
@@ -180,6 +181,7 @@ class Plane:
         """An agent's look at its whole pool; `Intake` says what follows from it."""
         assert observation.pool == pool
         async with self._observing.setdefault(pool, asyncio.Lock()):
+            self._note_refusal(pool, observation.refused)
             state = self._writer.outbox.state(pool)
             desired = None if state is None else state.sequence
             clock = self._dependencies.clock
@@ -195,6 +197,12 @@ class Plane:
             self._intake.decided(observation, outcome, desired=desired, steady_us=steady_us)
             if isinstance(outcome, Refusal):
                 _log.warning("observation_refused", pool=pool, reason=outcome.reason)
+
+    def _note_refusal(self, pool: str, refused: str | None) -> None:
+        """Once for each reason: an agent repeats it with every report."""
+        if refused is not None and self._refusals.get(pool) != refused:
+            _log.error("agent_refuses_orders", pool=pool, why=refused)
+        self._refusals[pool] = refused
 
     def unsupported(self, world: World, command: Submit) -> Refusal | None:
         """A view: the refusal of a spec that no engine of the market can carry out. Cost grows with

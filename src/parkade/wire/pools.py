@@ -62,7 +62,8 @@ class Terms(Request):
     kill: PositiveSpan = Field(_seconds(30), description="from TERM to KILL")
     turnaround: Span = Field(_seconds(30), description="between two orgs on one seat")
     start_grace: Span = Field(
-        _seconds(120), description="billed from then on, started or not, where others left for it"
+        _seconds(120),
+        description="billed so long after their notice, started or not, where others left for it",
     )
     minimum_charge: Span | None = Field(
         None, description="billed at least, where others left for it; default: the notice"
@@ -83,6 +84,10 @@ class Terms(Request):
     )
     buffer_nodes: NodesKept = Field(
         1, description="kept out of reservation sales in each fabric, lent as spot meanwhile"
+    )
+    agent_lease: PositiveSpan | None = Field(
+        _seconds(600),
+        description="a guest whose pool cannot be reached for so long is ended there; null: never",
     )
     switching_credit: Share = Field(
         "1/20", description="how much higher a running workload counts than a newcomer"
@@ -159,6 +164,7 @@ class ChangeTerms(Request):
     backoff: Span | None = None
     retention: PositiveSpan | None = None
     buffer_nodes: NodesKept | None = None
+    agent_lease: PositiveSpan | None = None
 
 
 class SetPrices(Request):

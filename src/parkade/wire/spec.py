@@ -98,7 +98,8 @@ Preset = Literal[
     "server",
     "batch",
 ]
-WORDS = (*get_args(Preset), *get_args(Signal))
+PRESET_WORDS: tuple[str, ...] = get_args(Preset)
+WORDS = (*PRESET_WORDS, *get_args(Signal))
 TypeName = Annotated[
     Name,
     BeforeValidator(_instance_type),
@@ -134,7 +135,7 @@ class CheckpointTerms(Request):
             return value
         if value not in WORDS:
             raise ValueError(f"write one of {', '.join(WORDS)}, or {{signal: auto, needs: 60s}}")
-        return {"preset": value} if value in get_args(Preset) else {"signal": value}
+        return {"preset": value} if value in PRESET_WORDS else {"signal": value}
 
     @model_validator(mode="after")
     def _asks_in_one_way(self) -> Self:

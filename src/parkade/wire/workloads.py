@@ -61,8 +61,9 @@ class Attempt(Answer):
 class Workload(Answer):
     """A workload in full. `price` is per GPU-hour, null while it holds no seats.
 
-    `spent` is what was charged and what has accrued since. `is_reachable` false: its pool's agent
-    is not heard, so what runs there is unknown, not failed.
+    `spent` is what was charged and what has accrued since. `debt`: what giving up its seats costs
+    now, because others were told to leave for it; null: nothing. `is_reachable` false: its pool's
+    agent is not heard, so what runs there is unknown, not failed.
     """
 
     workload: str
@@ -80,6 +81,7 @@ class Workload(Answer):
     price: Amount | None
     price_to_win: Amount | None
     spent: Amount
+    debt: Amount | None = None
     submitted: Instant
     not_before: Instant | None
     ended: Instant | None

@@ -268,6 +268,10 @@ def test_a_cancelled_call_closes_its_connection_and_is_never_heard(way: str) -> 
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nContent-Length: " + b"1" * 6_000 + b"\r\n\r\n", id="many digits"
+        ),
+        "HTTP/1.1 200 OK\r\nContent-Length: ²\r\n\r\n".encode("latin-1"),
     ],
 )
 def test_what_is_no_http_is_a_failure(nonsense: bytes) -> None:

@@ -93,6 +93,9 @@ def test_a_wrong_text_is_refused_with_its_place(text: str) -> None:
         ({"generate": {"model": "a", "m": 3}}, "no field 'm'"),
         ({"generate": {"model": "a", "n": "three"}}, "network.generate.n"),
         ({"generator": {}}, "no operator 'generator'"),
+        ({"generate": {"model": "a", "n": 10**12}}, "network.generate.n: must be at most 100,000"),
+        ({"judge": {"model": "a", "votes": 10**9}}, "network.judge.votes: must be at most 10,000"),
+        ({"generate": {"model": "a", "temperature": -1}}, "temperature: must be at least 0"),
         ([], "network"),
         ({"a": 1, "b": 2}, "one key"),
         ({"ensemble": {"parts": {"generate": "a"}}}, "list of operators"),
@@ -170,6 +173,10 @@ def test_the_notation_of_the_readme_runs(tmp_path: Path) -> None:
         ("E@a >> E@a(t=hot)", r"at character 12 .*temperature=hot"),
         ("99999999999999E@a", r"at character 1 .*at most 100,000,000"),
         ("999999999999*(E@a)", r"at character 1 .*at most 100,000,000"),
+        ("E@a(t=-3)", r"at character 5 \(t=-3\)\): temperature=-3: must be at least 0"),
+        ("E@a(t=nan)", r"at character 5 .*must be at least 0"),
+        ("E@a(m=0)", r"at character 5 .*must be at least 1"),
+        ("9999999Q(E@a)", r"at most 1,000 replicas"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_its_character(text: str, says: str) -> None:

@@ -251,6 +251,9 @@ def test_race_takes_the_first_to_finish_and_drops_the_rest() -> None:
         (Ensemble((Generate("m"), Vote())), "needs candidates"),
         (Generate("m", n=0), "at least 1"),
         (BestOf(Generate("m"), k=0, verify=is_even), "at least 1"),
+        (Repeat(Generate("m", n=0), 3), "`n` of generate must be at least 1"),
+        (Generate("m", temperature=-1.0), "`temperature` of generate must be at least 0"),
+        (Generate("m") >> Judge("m", votes=20_000), "`votes` of judge must be at most 10,000"),
         (BestOf(Generate("m"), k=1, verify=is_even, fallback="x"), "one of"),
         (Generate("m", prompt="{oops"), "no template"),
         (Generate("m", options={"n": 2}), "options may not hold 'n'"),
@@ -260,6 +263,25 @@ def test_race_takes_the_first_to_finish_and_drops_the_rest() -> None:
 def test_a_network_that_cannot_run_is_refused_by_name(network: Operator, says: str) -> None:
     with pytest.raises(NetworkError, match=says):
         bind(network, names({"m": counting()}))
+
+
+@pytest.mark.parametrize(
+    ("stage", "note"),
+    [
+        (Rank("j", votes=2), "rank: 4 of 8 replies give no score, and count for none"),
+        (Knockout("j", votes=4), "knockout: 6 of 12 replies name no candidate, and count for none"),
+        (ModelVerifier("j", votes=3), "verify: 2 of 3 replies give no verdict, and count as"),
+    ],
+)
+def test_replies_that_cannot_be_read_are_noted(stage: Operator, note: str) -> None:
+    """Every reply to a second vote is in words that say nothing."""
+    judge = answering(lambda call: "50 Best: 1 correct" if call.sample % 2 == 0 else "well…", "j")
+    if isinstance(stage, ModelVerifier):
+        judge = answering(lambda call: "correct" if call.sample == 0 else "well…", "j")
+        stage = Verify(stage)
+    known = names({"m": answers("1", "2", "3", "4"), "j": judge})
+    answer = drive(Generate("m", n=4) >> stage, known).run()
+    assert any(each.startswith(note) for each in answer.notes), answer.notes
 
 
 def test_a_prompt_with_an_unknown_variable_ends_the_question_with_the_reason() -> None:

@@ -6,14 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from parkade.compound.distil.gather import gather
+from parkade.compound.evaluate.recorded_run import outcomes_of_run
 from parkade.compound.models.local import LocalModel
 from parkade.compound.models.protocol import Failure, FailureKind, Price
-from parkade.compound.network import BestOf, Generate, NetworkError, Verify, Vote
+from parkade.compound.network import BestOf, Generate, ModelVerifier, NetworkError, Verify, Vote
 from parkade.compound.run.budget import Amounts, Budget
 from parkade.compound.run.progressing import RunStopped, VerifierBroken
 from parkade.compound.run.running import Settings, Watch, run_async
 from parkade.compound.values import Call, Candidate, Question, Verdict
-from tests.compound.building import PRICE, answers, ask, names, priced, prompt, run_network
+from tests.compound.building import (
+    PRICE,
+    answering,
+    answers,
+    ask,
+    names,
+    priced,
+    prompt,
+    run_network,
+)
 
 
 class Counted:
@@ -332,3 +343,44 @@ def test_verdicts_that_fail_are_counted_with_their_reason(tmp_path: Path) -> Non
     assert [each.count for each in summary.broken] == [50]
     assert "KeyError" in summary.broken[0].reason
     assert "KeyError" in results["q7"].failures[0]
+
+
+def test_a_model_verifier_without_a_verdict_is_counted_as_broken(tmp_path: Path) -> None:
+    def says(call: Call) -> str:
+        return "I would rather not say." if "answer: 1" in prompt(call) else "Verdict: correct"
+
+    verifier = ModelVerifier("j", prompt="{prompt} answer: {candidate}")
+    known = names({"m": answers("1", "2"), "j": answering(says, "j")})
+    network = Generate("m", n=2) >> Verify(verifier)
+    summary, results = run_network(network, [ask(n) for n in range(5)], known, tmp_path)
+    assert (summary.verdicts, summary.broken_verdicts) == (5, 5)
+    assert "I would rather not say." in summary.broken[0].reason
+    assert {each.answer for each in results.values()} == {"2"}
+
+
+def test_a_model_verifier_that_never_gives_a_verdict_stops_the_run(tmp_path: Path) -> None:
+    known = names({"m": answers("1"), "j": answering(lambda call: "Hm.", "j")})
+    network = Generate("m") >> Verify(ModelVerifier("j"))
+    with pytest.raises(VerifierBroken, match=r"first 20 candidates .*ends with: Hm\."):
+        run_network(network, [ask(n) for n in range(50)], known, tmp_path)
+
+
+@pytest.mark.parametrize("reads", ["distil", "evaluate"])
+def test_what_an_earlier_network_asked_is_not_read_as_the_last_one_s(
+    tmp_path: Path, reads: str
+) -> None:
+    def says(call: Call) -> str:
+        return f"{prompt(call)} {call.sample}"
+
+    def accepts(question: Question, candidate: Candidate) -> bool:
+        return candidate.text.endswith("0")
+
+    known = names({"m": answering(says)}, verifiers={"v": accepts})
+    for template, n in (("old {prompt}", 4), ("new {prompt}", 2), ("new {prompt}", 3)):
+        run_network(Generate("m", prompt=template, n=n) >> Verify("v"), [ask()], known, tmp_path)
+    if reads == "distil":
+        (kept,) = gather(tmp_path).values()
+        found = [each.text for each in (*kept.accepted, *kept.rejected)]
+    else:
+        found = [str(each.answer) for each in outcomes_of_run(tmp_path, None)]
+    assert sorted(found) == [f"new question 1 {sample}" for sample in range(3)]

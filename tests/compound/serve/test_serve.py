@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from parkade.compound.models.local import LocalModel
-from parkade.compound.network import BestOf, Generate, Operator
+from parkade.compound.network import BestOf, Generate, NetworkError, Operator
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.running import Settings
 from parkade.compound.serve.answering import Answering
@@ -200,6 +200,16 @@ def test_a_spent_budget_and_failing_models_raise_and_stream_errors(tmp_path: Pat
                     pass
 
     in_loop(work)
+
+
+def test_a_budget_without_a_price_is_refused_before_it_serves(tmp_path: Path) -> None:
+    settings = Settings(budget=Budget(micros=10))
+    model = answering(lambda call: "x")
+    model.price = None
+    known = names({"m": model})
+    with pytest.raises(NetworkError, match=r"models\.m\.price: write"):
+        Answering(Generate("m", max_tokens=3), known, tmp_path, settings)
+    assert not (tmp_path / "journal.jsonl").exists()
 
 
 def test_an_abstaining_network_refuses_in_words(tmp_path: Path) -> None:

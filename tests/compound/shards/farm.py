@@ -52,7 +52,8 @@ class Farm:
         self.questions = folder / "questions.jsonl"
         self.out = folder / "out"
         self.calls = folder / "calls"
-        (folder / "rules.py").write_text(RULES)
+        self.rules = folder / "rules.py"
+        self.rules.write_text(RULES)
         self.network.write_text(NETWORK)
         rows = ({"prompt": f"times 7: {n}", "answer": n * 7} for n in range(1, count + 1))
         self.questions.write_text("".join(json.dumps(row) + "\n" for row in rows))

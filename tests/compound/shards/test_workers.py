@@ -10,10 +10,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner, Result
 
+from parkade.cli.compound.app import compound
+from parkade.compound.evaluate.recorded_run import outcomes_of_run
+from parkade.compound.network import NetworkError
 from parkade.compound.run.budget import Budget
 from parkade.compound.shards.folder import FolderError
-from tests.compound.shards.farm import Farm, K, ends, told
+from tests.compound.shards.farm import RULES, Farm, K, ends, told
 from tests.waits import until
 
 QUESTIONS = 60
@@ -35,6 +39,10 @@ def workers() -> Iterator[list["subprocess.Popen[str]"]]:
         if worker.poll() is None:
             worker.kill()
         worker.communicate()
+
+
+def typed(*words: str) -> Result:
+    return CliRunner().invoke(compound, words)
 
 
 def plain(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, bool]]:
@@ -199,6 +207,51 @@ def test_a_changed_network_is_answered_anew_and_from_the_journal_where_it_asks_t
     assert ends(farm.worker())[0] == 0
     assert set(farm.called().values()) == {1}
     assert len(farm.results()) == QUESTIONS
+
+
+def test_failed_questions_are_merged_with_their_reasons_and_tried_again(
+    farm: Farm,
+) -> None:
+    broken = "    if asked % 20 == 0: raise RuntimeError('CUDA oom')\n    return str(asked * 7"
+    farm.rules.write_text(RULES.replace("    return str(asked * 7", broken))
+    farm.prepare(shard_size=30)
+    status, printed = ends(farm.worker())
+    assert status == 0
+    assert f"done; 3 questions failed: {farm.out}/failures.jsonl says why" in printed
+    lines = [json.loads(line) for line in (farm.out / "failures.jsonl").read_text().splitlines()]
+    assert [(line["v"], line["id"]) for line in lines] == [(1, "20"), (1, "40"), (1, "60")]
+    collected = typed("collect", str(farm.out), "--json")
+    told_failures = json.loads(collected.stdout)
+    assert (collected.exit_code, told_failures["failed"], told_failures["answered"]) == (8, 3, 57)
+    assert told_failures["reasons"][0]["count"] == 3
+    assert (
+        "CUDA oom (20, 40, 60)" in CliRunner().invoke(compound, ["collect", str(farm.out)]).stdout
+    )
+    shown = CliRunner().invoke(compound, ["show", str(farm.out), "40"]).stdout
+    assert "CUDA oom" in shown
+    farm.rules.write_text(RULES)
+    farm.prepare()
+    assert ends(farm.worker()) == (0, "all shards are done\n")
+    assert not (farm.out / "failures.jsonl").read_text()
+    assert typed("collect", str(farm.out)).exit_code == 0
+    assert [row["answer"] for row in farm.results()] == [str(n * 7) for n in range(1, 61)]
+
+
+def test_a_budget_without_a_price_is_refused_before_there_is_a_worker(farm: Farm) -> None:
+    server = "{url: 'http://127.0.0.1:1/v1', model: x, max_tokens: 3}"
+    farm.network.write_text(f"models: {{m: {server}}}\nnetwork: E@m\n")
+    with pytest.raises(NetworkError, match=r"models\.m\.price: write"):
+        farm.prepare(budget=Budget(micros=100))
+
+
+def test_what_an_earlier_network_asked_is_not_in_the_merged_journal(farm: Farm) -> None:
+    farm.prepare(shard_size=30)
+    assert ends(farm.worker())[0] == 0
+    farm.network.write_text(farm.network.read_text().replace("E@m(m=4)", "E@m(m=5)"))
+    farm.prepare()
+    assert ends(farm.worker())[0] == 0
+    assert sum(farm.called().values()) == 8 * QUESTIONS
+    assert sum(1 for _ in outcomes_of_run(farm.out, None)) == 4 * QUESTIONS
 
 
 def test_other_questions_are_refused(farm: Farm) -> None:

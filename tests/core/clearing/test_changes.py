@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from parkade.core.fleet.node import Health, Node
+from parkade.core.fleet.node import Cordon, Health, Node
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
 from parkade.core.state import commands, events, lines
@@ -27,7 +27,7 @@ S = SECOND_US
 NOW_US = 1000 * S
 A1 = node("a1")
 RICH = {"org/lab": 10**9, "org/acme": 10**9, "org/rich": 10**9}
-FLOOR = rate(MICROS, operator=4 * MICROS)
+FLOOR = replace(rate(MICROS, operator=4 * MICROS), floor_micros=MICROS)
 """What a guest of unreserved nodes pays at the floor of 1, and what its four GPUs earn."""
 
 
@@ -119,6 +119,30 @@ def test_each_demand_is_in_at_most_the_part_that_changed_it(
     (event,) = found
     counts = {name: len(getattr(event, name)) for name in ("left", "won", "repriced", "waiting")}
     assert counts == {name: int(name == part) for name in counts}
+
+
+def closed_under_w1(limit: float, *, floor_micros: int | None, **changes: Any) -> World:
+    """w1 runs on a1, which was cordoned since."""
+    cordon = Cordon(holder="user/ops", reason="", at_us=0)
+    paid = replace(FLOOR, floor_micros=floor_micros)
+    one = bid("w1", limit, attempt=runs("w1", rates=(paid,)), **changes)
+    return world(one, nodes=(node("a1", cordons=(cordon,)),))
+
+
+@pytest.mark.parametrize(
+    ("limit", "floor", "paid"), [(9, 7, 7), (9, None, None), (7, 7, 7), (6, 7, "left")]
+)
+def test_a_closed_node_costs_the_floor_that_its_holder_drew_when_it_closed(
+    limit: float, floor: int | None, paid: int | str | None
+) -> None:
+    """None: a journal of before says no floor, so it is the public one, which w1 pays already."""
+    micros = None if floor is None else floor * MICROS
+    event = cleared(closed_under_w1(limit, floor_micros=micros))
+    assert (names(event.left) == ["w1"]) == (paid == "left")
+    if paid != "left":
+        (repriced,) = event.repriced
+        assert repriced.rate.price_micros == (paid or 1) * MICROS
+        assert repriced.rate.floor_micros == (floor or 1) * MICROS
 
 
 def owned(nodes: int = 1, **changes: Any) -> Workload:

@@ -128,7 +128,7 @@ def test_a_seat_held_free_in_starting_is_billed_after_the_start_grace() -> None:
     before = parkade.balance("org/second")
     parkade.tick(10)
     parkade.ended(second)
-    assert before - parkade.balance("org/second") == price * 2 * 3610 // 3600
+    assert before - parkade.balance("org/second") == price * 2 * (3610 - 30) // 3600
 
 
 def test_an_idle_reservation_without_lending_stays_empty() -> None:

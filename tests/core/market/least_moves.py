@@ -40,22 +40,20 @@ def moved_gpus(state: MarketState, clearing: Clearing) -> int:
 
 def survivors(state: MarketState, demand: Demand) -> tuple[str, ...]:
     """The nodes that a runner can keep: none if a gang of one fabric would stand in two."""
-    fabric_of = {node.node: node.fabric for node in state.nodes}
+    fabric_of = {node.node: node.fabric for node in state.nodes if node.is_open}
     found = tuple(seat.node for seat in demand.seats if seat.node in fabric_of)
-    if demand.is_pinned or (not demand.any_fabric and len({fabric_of[node] for node in found}) > 1):
+    if not demand.any_fabric and len({fabric_of[node] for node in found}) > 1:
         return ()
     return found
 
 
 def intact(state: MarketState) -> list[Demand]:
     """Runners that have all their seats, and may be moved."""
-    in_play = {node.node for node in state.nodes}
+    in_play = {node.node for node in state.nodes if node.is_open}
     return [
         it
         for it in state.demands
-        if len(it.seats) == it.nodes
-        and not it.is_pinned
-        and all(seat.node in in_play for seat in it.seats)
+        if len(it.seats) == it.nodes and all(seat.node in in_play for seat in it.seats)
     ]
 
 
@@ -106,6 +104,11 @@ class _Search:
     def __post_init__(self) -> None:
         self.prices = price_all(self.state, self.allocation)
         self.winners = [it for it in self.allocation.ordered if it.demand in self.allocation.parts]
+        self.staying = {
+            it.demand
+            for it in self.winners
+            if sum(len(part.levels) for part in self.allocation.parts[it.demand]) < it.nodes
+        }
         self.times = {it.node: it.free_from_us for it in self.state.nodes}
         for node in sorted(self.state.nodes, key=lambda it: (it.free_from_us, it.node)):
             self.fabric_of[node.node] = node.fabric
@@ -130,7 +133,7 @@ class _Search:
         unplaced = []
         for demand in self.winners:
             nodes = tuple(it.node for it in demand.seats)
-            if demand.is_pinned or demand.demand in keeping:
+            if demand.demand in self.staying or demand.demand in keeping:
                 self._put(demand, nodes)
             else:
                 unplaced.append(demand)
@@ -232,14 +235,14 @@ class _Search:
             if price is None:
                 continue
             for node in self.seats[demand.demand]:
-                fabric = self.fabric_of.get(node)
-                if fabric is None:
-                    continue
-                if node not in drawn:
+                fabric = self.fabric_of[node]
+                if node not in self.left:
+                    drawn[node] = demand.floor_micros
+                elif node not in drawn:
                     at = position.get(fabric, 0)
                     position[fabric] = at + 1
                     drawn[node] = floors[fabric][at] if at < len(floors[fabric]) else beyond
-                if drawn[node] > price and not demand.is_pinned:
+                if drawn[node] > price:
                     return False
         return True
 
@@ -257,7 +260,7 @@ class _Search:
                     for part in self.allocation.parts[demand.demand]
                     for _ in part.levels
                 )
-                seated = sorted(self.fabric_of[it] for it in nodes if it in self.fabric_of)
+                seated = sorted(self.fabric_of[it] for it in nodes if it in self.left)
                 is_as_counted = is_as_counted and counted == seated
         if is_as_counted:
             return True

@@ -16,6 +16,8 @@ class Node:
     level: int
     tenant: object
     left: int
+    owner: str | None = None
+    """The only bid that it is room for: a closed node on which that bid runs."""
 
 
 def start_of(allocation: Allocation) -> list[Node]:
@@ -28,18 +30,28 @@ def start_of(allocation: Allocation) -> list[Node]:
     ]
     for (fabric, tenant), gaps in allocation.start.gaps.items():
         nodes += [Node(fabric, level, tenant, left) for level, left, _ in gaps]
+    fabric_of = allocation.layout.fabric_of
+    for demand in allocation.ordered:
+        if demand.limit_micros is None or any(it.node not in fabric_of for it in demand.seats):
+            continue
+        nodes += [
+            Node(fabric_of[it.node], demand.floor_micros, "closed", 0, demand.demand)
+            for it in demand.seats
+            if it.node in allocation.layout.closed
+        ]
     return nodes
 
 
 def seats_for(nodes: list[Node], bid: Bid, fabrics: set[int]) -> list[Node] | None:
-    """The cheapest nodes for all ranks in these fabrics together."""
+    """The cheapest nodes for all ranks in these fabrics together; its closed ones come first."""
     shape = bid.shape
+    mine = [it for it in nodes if it.owner == bid.name and it.fabric in fabrics]
     shared = [it for it in nodes if it.tenant is not None and it.tenant == shape.tenant]
     fits = [it for it in shared if it.fabric in fabrics and it.left >= shape.gpus]
     fits.sort(key=lambda it: (it.level, it.left))
     empty = [it for it in nodes if it.tenant is None and it.fabric in fabrics]
     empty.sort(key=lambda it: it.level)
-    found = (fits + empty)[: shape.nodes]
+    found = mine + (fits + empty)[: shape.nodes - len(mine)]
     return found if len(found) == shape.nodes else None
 
 
@@ -62,6 +74,13 @@ def choose(nodes: list[Node], bid: Bid) -> list[Node] | None:
 
 
 def _choose_any(nodes: list[Node], bid: Bid, everywhere: list[int]) -> list[Node] | None:
+    if any(it.owner == bid.name for it in nodes):
+        others = [it for it in nodes if it.owner is None]
+        moves = _choose_any(others, bid, sorted({it.fabric for it in others}))
+        ways = [it for it in (_stays(nodes, bid), moves) if it and highest(it) <= bid.limit]
+        if ways and ways[0] is not moves and not bid.moves_if_cheaper:
+            return ways[0]
+        return min(ways, key=highest) if ways else None
     cheapest = {f: _slots(nodes, bid, f) for f in everywhere}
     levels = sorted(it.level for slots in cheapest.values() for it in slots)
     if len(levels) < bid.shape.nodes or levels[bid.shape.nodes - 1] > bid.limit:
@@ -90,6 +109,22 @@ def _choose_any(nodes: list[Node], bid: Bid, everywhere: list[int]) -> list[Node
     return found
 
 
+def highest(nodes: list[Node]) -> int:
+    """The highest level of a choice."""
+    return max(it.level for it in nodes)
+
+
+def _stays(nodes: list[Node], bid: Bid) -> list[Node] | None:
+    """Its closed nodes, and in each fabric as many others as it has there."""
+    found: list[Node] = []
+    for fabric, ranks in bid.own.items():
+        there = seats_for(nodes, bid._replace(shape=bid.shape._replace(nodes=ranks)), {fabric})
+        if there is None:
+            return None
+        found += there
+    return found
+
+
 def _slots(nodes: list[Node], bid: Bid, fabric: int) -> list[Node]:
     for count in range(len(nodes), 0, -1):
         found = seats_for(nodes, bid._replace(shape=bid.shape._replace(nodes=count)), {fabric})
@@ -106,7 +141,7 @@ def play(nodes: list[Node], bids: list[Bid]) -> set[str]:
         if found is not None:
             won.add(bid.name)
             for node in found:
-                if bid.shape.tenant is None:
+                if bid.shape.tenant is None or node.owner is not None:
                     nodes.remove(node)
                 else:
                     node.tenant = bid.shape.tenant
@@ -124,14 +159,14 @@ def wins_at(allocation: Allocation, bid: Bid, limit: int, *, loses_ties: bool) -
         if it.name != bid.name and (it.key > key or (loses_ties and it.key == key))
     ]
     play(nodes, stronger)
-    return choose(nodes, bid._replace(limit=limit, key=key, own={})) is not None
+    return choose(nodes, bid._replace(limit=limit, key=key)) is not None
 
 
 def least_winning_limit(
     allocation: Allocation, bid: Bid, *, loses_ties: bool = False
 ) -> int | None:
     """The smallest of all limits that could matter with which this bid would win."""
-    levels = {level for ladder in allocation.start.levels for level in ladder}
+    levels = {node.level for node in start_of(allocation)}
     reached = {-(-it.key // bid.factor) for it in allocation.bids if it.name != bid.name}
     candidates = sorted({0} | levels | reached | {limit + 1 for limit in levels | reached | {0}})
     for limit in candidates:

@@ -85,7 +85,6 @@ def bid(name: str, limit: float, nodes: int = 1, *, gpus: int = 8, **changes: An
         use_7_days=0,
         submitted_us=0,
         seats=(),
-        is_pinned=False,
     )
     return msgspec.structs.replace(demand, **changes)
 
@@ -147,10 +146,15 @@ def on(demand: Demand, *nodes: str) -> Demand:
 
 def incumbents(state: MarketState, clearing: Clearing | None = None) -> MarketState:
     """The same market once the clearing was carried out: winners sit, losers wait."""
-    seats = {line.demand: line.seats for line in (clearing or clear(state)).lines}
-    return with_demands(
-        state, *(msgspec.structs.replace(it, seats=seats[it.demand]) for it in state.demands)
-    )
+    lines = {line.demand: line for line in (clearing or clear(state)).lines}
+    closed = {node.node for node in state.nodes if not node.is_open}
+    found = []
+    for demand in state.demands:
+        line = lines[demand.demand]
+        has_closed = any(seat.node in closed for seat in line.seats)
+        floor = demand.floor_micros if has_closed else line.floor_micros
+        found.append(msgspec.structs.replace(demand, seats=line.seats, floor_micros=floor))
+    return with_demands(state, *found)
 
 
 def with_demands(state: MarketState, *demands: Demand) -> MarketState:
@@ -194,7 +198,7 @@ def chance_market(
     *,
     lends: bool = True,
     any_fabric: bool = True,
-    has_pinned: bool = True,
+    has_closed: bool = True,
     crowd: int = 1,
     shared: bool = True,
 ) -> MarketState:
@@ -221,8 +225,9 @@ def chance_market(
     names = [node.node for node in first.nodes]
     failed = set(chance.sample(names, k=chance.choice((0, 0, 0, 1, min(2, len(names))))))
     closed: set[str] = set()
-    if has_pinned:
-        closed = set(chance.sample(names, k=chance.choice((0, 0, 1)))) - failed
+    if has_closed:
+        many = min(len(names), 3)
+        closed = set(chance.sample(names, k=chance.choice((0, 0, 1, many)))) - failed
     nodes = tuple(
         msgspec.structs.replace(
             node, is_open=node.node not in closed, free_from_us=chance.choice((0, 0, 5, 9))
@@ -234,11 +239,10 @@ def chance_market(
     for demand in running.demands:
         if chance.random() < 0.15:
             continue
-        sits_closed = any(seat.node in closed for seat in demand.seats)
         limit = demand.limit_micros
         if limit is not None and chance.random() < 0.3:
             limit = chance.randint(0, 12) * MICROS
-        demands.append(msgspec.structs.replace(demand, is_pinned=sits_closed, limit_micros=limit))
+        demands.append(msgspec.structs.replace(demand, limit_micros=limit))
     demands += [
         _chance_demand(chance, n, reservations, any_fabric, shared)
         for n in range(100, 100 + chance.randint(0, 7 * crowd))

@@ -204,7 +204,7 @@ def test_a_broken_gang_moves_whole_where_its_fabric_has_no_spare() -> None:
 
 def test_a_demand_on_a_closed_node_stays_and_no_other_joins() -> None:
     state = given_market(
-        on(bid("stays", 1, is_pinned=True), "amber-0"),
+        on(bid("stays", 1), "amber-0"),
         bid("rich", 50),
         fabrics={"amber": 1},
         closed=("amber-0",),

@@ -170,25 +170,62 @@ CASES = {
         to_win={"b": 9.000001},
         ladder=(9.000001,),
     ),
-    "a pinned bid pays what the open node that it alone holds would cost": Case(
+    "a gang with a closed node pays what its open node would cost": Case(
         given_market(
-            on(bid("stays", 50, 2, is_pinned=True), "amber-0", "amber-1"),
+            on(bid("stays", 50, 2), "amber-0", "amber-1"),
             bid("rival", 6),
             fabrics={"amber": 2},
             closed=("amber-0",),
         ),
         paid={"stays": (5.714286, "rival")},
-        ladder=(None, None),
+        to_win={"rival": 52.500001},
+        ladder=(52.500001, None),
     ),
-    "a pinned bid pays no more than its limit": Case(
+    "a gang with a closed node loses its open node to a better bid": Case(
         given_market(
-            on(bid("stays", 2, 2, is_pinned=True), "amber-0", "amber-1"),
+            on(bid("leaves", 2, 2), "amber-0", "amber-1"),
             bid("rival", 6),
             fabrics={"amber": 2},
             closed=("amber-0",),
         ),
-        paid={"stays": (2, "rival")},
+        paid={"rival": (2.1, "leaves")},
+        to_win={"leaves": 5.714286},
+        ladder=(6.000001, None),
+    ),
+    "a gang whose nodes are all closed pays the floor that they drew": Case(
+        given_market(
+            on(bid("stays", 50, 2, floor_micros=7 * MICROS), "amber-0", "amber-1"),
+            bid("rival", 60),
+            fabrics={"amber": 2},
+            closed=("amber-0", "amber-1"),
+            on=FLOOR,
+        ),
+        paid={"stays": (7, None)},
         ladder=(None, None),
+    ),
+    "a limit below the floor that a closed node drew loses it": Case(
+        given_market(
+            on(bid("leaves", 6, floor_micros=7 * MICROS), "amber-0"),
+            fabrics={"amber": 1},
+            closed=("amber-0",),
+            on=FLOOR,
+        ),
+        paid={},
+        to_win={"leaves": 7},
+        ladder=(None,),
+    ),
+    "a gang with a closed node that finds no room beside it asks elsewhere for all of it": Case(
+        given_market(
+            on(bid("moves", 9, 2), "amber-0", "amber-1"),
+            claim("own", "acme"),
+            bid("rival", 5),
+            fabrics={"amber": 2, "birch": 2},
+            closed=("amber-0",),
+            reservations=(reserved("acme", {"amber": 1}),),
+        ),
+        paid={"moves": (4.761905, "rival")},
+        to_win={"rival": 9.450001},
+        ladder=(9.450001, 9.450001),
     ),
     "owners and on-demand set no price": Case(
         given_market(

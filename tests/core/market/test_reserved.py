@@ -176,15 +176,38 @@ CASES = {
         lent={"acme": {"amber": 1}},
         left={"amber": 1},
     ),
-    "a pinned demand uses the shape where it stands and takes no open node": Case(
+    "a closed node uses the shape of its holder's reservation and no open node": Case(
         given_market(
-            on(claim("x", "acme", is_pinned=True), "amber-0"),
+            on(claim("x", "acme"), "amber-0"),
             fabrics={"amber": 2},
             closed=("amber-0",),
             reservations=(reserved("acme", {"amber": 2}),),
         ),
-        taken={"x": {"amber": 1}},
+        taken={"x": {"amber": 0}},
         kept={"acme": {"amber": 1}},
+        left={"amber": 0},
+    ),
+    "a closed node that two demands of a reservation share uses its shape once": Case(
+        given_market(
+            on(claim("x", "acme", gpus=2), "amber-0"),
+            on(claim("y", "acme", gpus=2), "amber-0"),
+            claim("z", "acme"),
+            fabrics={"amber": 2},
+            closed=("amber-0",),
+            reservations=(reserved("acme", {"amber": 2}),),
+        ),
+        taken={"x": {"amber": 0}, "y": {"amber": 0}, "z": {"amber": 1}},
+        left={"amber": 0},
+    ),
+    "an owner gets the open nodes of a guest whose other node is closed": Case(
+        given_market(
+            on(bid("guest", 9, 8), *(f"amber-{n}" for n in range(8))),
+            claim("x", "acme", 7),
+            fabrics={"amber": 8},
+            closed=("amber-3",),
+            reservations=(reserved("acme", {"amber": 7}, lends_at=5),),
+        ),
+        taken={"x": {"amber": 7}},
         left={"amber": 0},
     ),
     "a gang over any fabrics keeps its own division": Case(
@@ -237,9 +260,9 @@ CASES = {
         refused={"huge": WaitReason.TOO_LARGE},
         left={"amber": 2},
     ),
-    "nodes of a pinned bid are no room for owners": Case(
+    "closed nodes are no room for owners": Case(
         given_market(
-            on(bid("guest", 9, is_pinned=True), "amber-0"),
+            on(bid("guest", 9), "amber-0"),
             claim("x", "acme", 2),
             fabrics={"amber": 2},
             closed=("amber-0",),

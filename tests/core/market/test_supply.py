@@ -52,14 +52,14 @@ def test_the_public_step_shrinks_first_then_lent_steps_by_largest_remainder(
     assert {source: nodes for source, nodes in amber.items() if nodes} == offered
 
 
-def test_nodes_of_a_pinned_bid_are_part_of_the_supply() -> None:
+def test_closed_nodes_are_not_supplied_whoever_sits_there() -> None:
     market = given_market(
-        on(bid("stays", 9, is_pinned=True), "amber-0"),
-        fabrics={"amber": 2},
-        closed=("amber-0",),
+        on(bid("stays", 9), "amber-0"),
+        fabrics={"amber": 3},
+        closed=("amber-0", "amber-1"),
         on=terms(floor=1),
     )
-    assert allocate(market).supply.floors == [[MICROS, MICROS]]
+    assert allocate(market).supply.floors == [[MICROS]]
 
 
 def test_named_nodes_draw_floors_in_the_order_of_seating() -> None:

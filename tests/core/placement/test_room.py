@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.core.placement.room import Offer, Room, Shape, spread
+from parkade.core.placement.room import Held, Offer, Room, Shape, spread
 
 ANT = ("ant", 2, "")
 BEE = ("bee", 2, "")
@@ -52,11 +52,13 @@ def test_ranks_of_a_gang_stand_on_different_nodes() -> None:
     assert room.offer(0, shared(3, 2)) is None
 
 
-def test_a_closed_shared_node_takes_nobody_more() -> None:
-    room = Room([[0]], 8)
-    (token,) = room.take(0, shared(1, 2), 1).tokens
-    room.close(token)
-    assert room.offer(0, shared(1, 2)) is None
+def test_a_gang_with_closed_nodes_asks_only_where_it_stands_for_the_rest() -> None:
+    room = Room([[1], [5, 5, 5]], 8)
+    gang = Shape(3, 8, None, any_fabric=False, held=Held(rest=((0, 1),), level=2))
+    assert room.offer(0, gang) == Offer(2, 1)
+    assert room.offer(1, gang) == Offer(5, 3)
+    assert room.offer(0, gang._replace(held=Held(rest=((0, 2),), level=2))) is None
+    assert room.offer(0, gang._replace(held=Held(rest=((0, 0),), level=2))) == Offer(2, 0)
 
 
 def test_a_gang_spreads_over_its_own_then_the_largest_fabrics() -> None:

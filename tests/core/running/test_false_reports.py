@@ -56,7 +56,7 @@ def test_a_seat_kept_free_in_starting_is_billed_after_the_grace_however_late_it_
     price = parkade.price(sweep)
     report(parkade, sweep, released_us=parkade.now_us)
     assert parkade.now_us - ordered_us == 1800 * SECOND_US
-    assert before - parkade.balance("org/cheat") == price * 2 * (1800 - 120) // 3600
+    assert before - parkade.balance("org/cheat") == price * 2 * (1800 - 30 - 120) // 3600
 
 
 def test_a_free_seat_kept_in_starting_costs_nothing_while_no_process_is_reported() -> None:

@@ -76,42 +76,43 @@ CAUSES: dict[str, Cause | None] = {
     "spent": Cause.BUDGET,
     "cancelled": Cause.CANCELLED,
     "expired": Cause.EXPIRED,
+    "lapsed": Cause.LAPSED,
 }
 
 JUDGED = """
-                    none outbid reclaimed moved healed operator budget spent cancelled expired
-0          without  S    S      S         S     S      S        S      S     S         S
-0          with     S    S      S         S     S      S        S      S     S         S
-0 0        without  S    S      S         S     S      S        S      S     S         S
-0 0        with     S    S      S         S     S      S        S      S     S         S
-0 told     without  S    P      P         P     P      P        P      X     C         X
-0 told     with     S    P      P         P     P      P        P      X     C         X
-0 0 told   without  S    P      P         P     P      P        P      X     C         X
-0 0 told   with     S    P      P         P     P      P        P      X     C         X
-0 1 told   without  F    P      P         P     P      P        P      X     C         X
-0 1 told   with     F    P      P         P     P      P        P      X     C         X
-85         without  F    P      P         P     P      P        P      X     C         X
-85         with     A    P      P         P     P      P        P      X     C         X
-85 0       without  F    P      P         P     P      P        P      X     C         X
-85 0       with     A    P      P         P     P      P        P      X     C         X
-85 1       without  F    P      P         P     P      P        P      X     C         X
-85 1       with     F    P      P         P     P      P        P      X     C         X
-1          without  F    P      P         P     P      P        P      X     C         X
-1          with     F    P      P         P     P      P        P      X     C         X
-signal     without  F    P      P         P     P      P        P      X     C         X
-signal     with     F    P      P         P     P      P        P      X     C         X
-signal 0   without  F    P      P         P     P      P        P      X     C         X
-signal 0   with     F    P      P         P     P      P        P      X     C         X
-unknown    without  A    P      P         P     P      P        P      X     C         X
-unknown    with     A    P      P         P     P      P        P      X     C         X
-unknown 1  without  A    P      P         P     P      P        P      X     C         X
-unknown 1  with     A    P      P         P     P      P        P      X     C         X
-keeper     without  F    P      P         P     P      P        P      X     C         X
-keeper     with     F    P      P         P     P      P        P      X     C         X
-no exits   without  A    P      P         P     P      P        P      X     C         X
-no exits   with     A    P      P         P     P      P        P      X     C         X
-no launch  without  F    P      P         P     P      P        P      X     C         X
-no launch  with     F    P      P         P     P      P        P      X     C         X
+                    none outbid reclaimed moved healed operator budget spent cancelled expired laps
+0          without  S    S      S         S     S      S        S      S     S         S         S
+0          with     S    S      S         S     S      S        S      S     S         S         S
+0 0        without  S    S      S         S     S      S        S      S     S         S         S
+0 0        with     S    S      S         S     S      S        S      S     S         S         S
+0 told     without  S    P      P         P     P      P        P      X     C         X         P
+0 told     with     S    P      P         P     P      P        P      X     C         X         P
+0 0 told   without  S    P      P         P     P      P        P      X     C         X         P
+0 0 told   with     S    P      P         P     P      P        P      X     C         X         P
+0 1 told   without  F    P      P         P     P      P        P      X     C         X         P
+0 1 told   with     F    P      P         P     P      P        P      X     C         X         P
+85         without  F    P      P         P     P      P        P      X     C         X         P
+85         with     A    P      P         P     P      P        P      X     C         X         P
+85 0       without  F    P      P         P     P      P        P      X     C         X         P
+85 0       with     A    P      P         P     P      P        P      X     C         X         P
+85 1       without  F    P      P         P     P      P        P      X     C         X         P
+85 1       with     F    P      P         P     P      P        P      X     C         X         P
+1          without  F    P      P         P     P      P        P      X     C         X         P
+1          with     F    P      P         P     P      P        P      X     C         X         P
+signal     without  F    P      P         P     P      P        P      X     C         X         P
+signal     with     F    P      P         P     P      P        P      X     C         X         P
+signal 0   without  F    P      P         P     P      P        P      X     C         X         P
+signal 0   with     F    P      P         P     P      P        P      X     C         X         P
+unknown    without  A    P      P         P     P      P        P      X     C         X         P
+unknown    with     A    P      P         P     P      P        P      X     C         X         P
+unknown 1  without  A    P      P         P     P      P        P      X     C         X         P
+unknown 1  with     A    P      P         P     P      P        P      X     C         X         P
+keeper     without  F    P      P         P     P      P        P      X     C         X         P
+keeper     with     F    P      P         P     P      P        P      X     C         X         P
+no exits   without  A    P      P         P     P      P        P      X     C         X         P
+no exits   with     A    P      P         P     P      P        P      X     C         X         P
+no launch  without  F    P      P         P     P      P        P      X     C         X         P
+no launch  with     F    P      P         P     P      P        P      X     C         X         P
 """
 CELLS = [
     (line[:10].strip(), line[10:20].strip() == "with", cause, cell)
@@ -344,8 +345,11 @@ def test_the_back_off_doubles_with_each_early_preemption(
     one = given(cause, has_checkpoint=False, preemptions=preemptions)
     assert one.attempt is not None
     started_us = NOW_US - ran_s * S
-    one = replace(one, attempt=replace(one.attempt, ordered_us=started_us, started_us=started_us))
-    event = ended(one, started_us=started_us, exits=exits(85))
+    notice = one.attempt.stop
+    if notice is not None:
+        notice = replace(notice, noticed_us=NOW_US)
+    run = replace(one.attempt, ordered_us=started_us, started_us=started_us, stop=notice)
+    event = ended(replace(one, attempt=run), started_us=started_us, exits=exits(85))
     assert event.not_before_us == (NOW_US + backoff_s * S if backoff_s else 0)
 
 

@@ -7,7 +7,7 @@ import msgspec
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, wire_spec
 from parkade.api.views.clearings import node_names
 from parkade.api.views.costs import workload_cost
-from parkade.core.billing.charges import accrued_micros
+from parkade.core.billing.charges import accrued_micros, debt_micros
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import Seat
@@ -22,7 +22,7 @@ SENTENCES: dict[str, str] = {
     Why.NEXT_CLEARING: "the next clearing decides",
     Why.PLACED: "its seats are promised and not free yet",
     Why.HELD: "it is held; release it",
-    Why.BACK_OFF: "it was preempted repeatedly and waits a while before it is tried again",
+    Why.BACK_OFF: "it left its seats early several times and waits before it is tried again",
     Why.NO_ROOM: "no fabric has room for its whole shape",
     Why.OUTBID: "others bid more for the room that there is",
     Why.BELOW_FLOOR: "its limit is below what the capacity goes for at least",
@@ -43,6 +43,7 @@ SENTENCES: dict[str, str] = {
     Cause.BUDGET: "it cannot pay for the next minutes",
     Cause.OPERATOR: "the operator told it to leave",
     Cause.EXPIRED: "its time is over",
+    Cause.LAPSED: "the control plane was silent for its lease",
 }
 
 
@@ -53,6 +54,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     terms: MarketTerms | None
     is_reachable: bool
     accrued_micros: int
+    debt_micros: int
     now_us: int
 
 
@@ -66,6 +68,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         terms=market.terms if market else None,
         is_reachable=pool is None or pool.is_reachable,
         accrued_micros=accrued_micros(world, workload, now_us),
+        debt_micros=0 if market is None else debt_micros(world, workload, now_us),
         now_us=now_us,
     )
 
@@ -89,6 +92,7 @@ def workload(known: Known) -> wire.Workload:
         price=amount_or_none(_price(workload, known.now_us)),
         price_to_win=_hint(workload),
         spent=amount(workload.spent_micros + known.accrued_micros),
+        debt=amount_or_none(known.debt_micros or None),
         submitted=instant(workload.submitted_us),
         not_before=instant_or_none(workload.not_before_us),
         ended=instant_or_none(workload.ended_us),
@@ -158,7 +162,7 @@ def unheard(world: World, market: str) -> str | None:
 def why(known: Known, *, standstill: str | None) -> wire.Why:
     """Why it is where it is, and what would change it; `standstill`: why nothing starts now."""
     workload = known.workload
-    says = _says(workload)
+    says = f"{_says(workload)}{_debt(known.debt_micros)}"
     if not known.is_reachable and not workload.phase.is_ended:
         says = f"{says}, as its agent last reported; the agent is silent now"
         standstill = None
@@ -191,6 +195,13 @@ def _says(workload: Workload) -> str:
     if key == Why.BACK_OFF:
         sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
     return f"{name} waits: {sentence}{_advice(workload.price_to_win_micros)}"
+
+
+def _debt(micros: int) -> str:
+    if micros == 0:
+        return ""
+    cost = f"giving its seats up now costs {format_amount(micros)}"
+    return f"; others were told to leave for it, so {cost}"
 
 
 def _hint(workload: Workload) -> Decimal | None:

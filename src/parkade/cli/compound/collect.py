@@ -16,7 +16,7 @@ def collect(
     """Put the results together; workers do so themselves when all is done."""
     import os
 
-    from parkade.cli.compound.failing import EXIT_BUDGET, EXIT_UNFINISHED, failing
+    from parkade.cli.compound.failing import EXIT_BUDGET, EXIT_FAILED, EXIT_UNFINISHED, failing
     from parkade.compound.shards.board import Board
     from parkade.compound.shards.folder import SharedFolder
     from parkade.compound.shards.merging import merge
@@ -36,9 +36,12 @@ def collect(
         raise SystemExit(EXIT_BUDGET)
     if collected.left:
         raise SystemExit(EXIT_UNFINISHED)
+    if collected.failed:
+        raise SystemExit(EXIT_FAILED)
 
 
 def _print(collected: "Collected", out: Path) -> None:
+    from parkade.cli.compound.progress import failure_fields
     from parkade.cli.screen import fields
     from parkade.core.units.money import format_amount
 
@@ -64,5 +67,6 @@ def _print(collected: "Collected", out: Path) -> None:
                 "spent: submit again with a larger one" if collected.is_budget_spent else None,
             ),
             ("results", out / "results.jsonl"),
+            *failure_fields(collected.failed, collected.reasons, collected.other_reasons, out),
         )
     )

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -132,16 +132,20 @@ def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:
             ("overrun", _overrun(summary)),
             ("budget", "spent: raise it and run again" if summary.is_budget_spent else None),
             ("results", out / "results.jsonl"),
-            ("failures", out / FAILURES if summary.failed else None),
-            *((f"failed {n}", _reason(each)) for n, each in enumerate(summary.reasons, start=1)),
-            (
-                "",
-                f"{summary.other_reasons:,} more for other reasons"
-                if summary.other_reasons
-                else None,
-            ),
+            *failure_fields(summary.failed, summary.reasons, summary.other_reasons, out),
         )
     )
+
+
+def failure_fields(
+    failed: int, reasons: Sequence[Reason], others: int, out: Path
+) -> tuple[tuple[str, object], ...]:
+    """The rows that say which questions failed and why; none where none did."""
+    if not failed:
+        return ()
+    rows = ((f"failed {n}", _reason(each)) for n, each in enumerate(reasons, start=1))
+    more = f"{others:,} more for other reasons" if others else None
+    return (("failures", out / FAILURES), *rows, ("", more))
 
 
 def exit_code(summary: Summary) -> int:

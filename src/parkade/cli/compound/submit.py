@@ -123,12 +123,15 @@ def prepare(
     from parkade.compound.loading import load
     from parkade.compound.network.binding import bind
     from parkade.compound.network.digest import network_digest
+    from parkade.compound.run.reserving import check_bounds
     from parkade.compound.shards.board import Board
     from parkade.compound.shards.entries import VERSION, Submitted
     from parkade.compound.shards.folder import SharedFolder
 
     loaded = load(network)
-    digest = network_digest(bind(loaded.network, loaded.names))
+    ready = bind(loaded.network, loaded.names)
+    check_bounds(ready, budget)
+    digest = network_digest(ready)
     out.mkdir(parents=True, exist_ok=True)
     folder = SharedFolder(out)
     batch = folder.make(network, questions, shard_size)

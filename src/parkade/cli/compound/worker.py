@@ -30,22 +30,28 @@ def worker(
     import asyncio
 
     from parkade.cli.compound.failing import EXIT_SAVED, failing
+    from parkade.compound.run.failures import FAILURES
     from parkade.compound.run.running import fast_loop
     from parkade.compound.shards.holding import Terms
     from parkade.compound.shards.worker import Ending
 
     terms = Terms(lease_s=lease, drain_s=drain, width=width)
     with failing(as_json=False), asyncio.Runner(loop_factory=fast_loop()) as runner:
-        ending = runner.run(_work(out, terms))
-    print(_SAYS[ending.value], flush=True)
+        ending, failed = runner.run(_work(out, terms))
+    says = _SAYS[ending.value]
+    if failed:
+        says += f"; {failed:,} questions failed: {out / FAILURES} says why, submit to try again"
+    print(says, flush=True)
     if ending is Ending.LEFT:
         raise SystemExit(EXIT_SAVED)
 
 
-async def _work(out: Path, terms: "Terms") -> "Ending":
+async def _work(out: Path, terms: "Terms") -> "tuple[Ending, int]":
+    """How it ended, and how many questions of finished shards failed."""
     import os
 
     from parkade.compound.loading import load
+    from parkade.compound.shards.board import Board
     from parkade.compound.shards.folder import SharedFolder
     from parkade.compound.shards.notice import Notice
     from parkade.compound.shards.worker import identify, work
@@ -55,6 +61,8 @@ async def _work(out: Path, terms: "Terms") -> "Ending":
     try:
         folder = SharedFolder(out)
         loaded = load(Path(folder.read().network))
-        return await work(folder, loaded, identify(os.environ), notice, terms)
+        ending = await work(folder, loaded, identify(os.environ), notice, terms)
     finally:
         await notice.close()
+    board = Board(folder.log, folder.read().shards, "report")
+    return ending, sum(shard.failed for shard in board.state.shards)

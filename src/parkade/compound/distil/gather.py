@@ -1,21 +1,20 @@
 """What a run says about its candidates: which were accepted, which rejected, with what score.
 
-Two passes over the journal: verdicts first, then the texts they are about. Kept in memory are the
+Two passes over the journal: verdicts first, then the texts they are about; what only an earlier
+network of the folder asked is left out. Kept in memory are the
 verdicts and the texts that were judged, at most `MAX_PER_QUESTION` of each kind for a question.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from parkade.compound.run.described import read_described
 from parkade.compound.run.lines import CallLine, VerdictLine
+from parkade.compound.run.recorded_lines import recorded_lines
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import JOURNAL, RESULTS, RUN
 
-L = TypeVar("L", CallLine, VerdictLine)
 MAX_PER_QUESTION = 64
 
 
@@ -39,11 +38,12 @@ class Kept(msgspec.Struct):
 def gather(out: Path) -> dict[str, Kept]:
     """By question id. A candidate is accepted if all verdicts on it accept."""
     verdicts: dict[str, tuple[bool, float | None]] = {}
-    for line in _lines(out / JOURNAL, VerdictLine, b'{"is":"verdict"'):
+    described = read_described(out / RUN)
+    for line in recorded_lines(out / JOURNAL, VerdictLine, described):
         was, _ = verdicts.get(line.of, (True, None))
         verdicts[line.of] = (was and line.accepted, line.score)
     kept: dict[str, Kept] = {}
-    for call in _lines(out / JOURNAL, CallLine, b'{"is":"call"'):
+    for call in recorded_lines(out / JOURNAL, CallLine, described):
         verdict = verdicts.get(call.key)
         if verdict is None:
             continue
@@ -52,7 +52,7 @@ def gather(out: Path) -> dict[str, Kept]:
         side = of_question.accepted if verdict[0] else of_question.rejected
         if len(side) < MAX_PER_QUESTION:
             side.append(judged)
-    _answers(out / RESULTS, kept, read_described(out / RUN).network)
+    _answers(out / RESULTS, kept, described.network)
     return kept
 
 
@@ -68,12 +68,3 @@ def _answers(path: Path, kept: dict[str, Kept], network: str) -> None:
             if result.accepted and result.answer is not None:
                 answer = Judged(result.answer, result.score, result.model)
                 kept.setdefault(result.id, Kept()).answer = answer
-
-
-def _lines(path: Path, kind: type[L], tag: bytes) -> Iterator[L]:
-    """The lines of one kind; the others are not decoded."""
-    decode = msgspec.json.Decoder(kind).decode
-    with path.open("rb") as file:
-        for line in file:
-            if line.startswith(tag) and line.endswith(b"\n"):
-                yield decode(line)

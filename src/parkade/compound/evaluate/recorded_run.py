@@ -4,6 +4,7 @@ A sample is a call of a `generate` node. It was accepted if every verdict on its
 equal texts of one question share a verdict, since the journal keeps it once. Where labels are
 given, a rule of `verify.exact` compares the text with the label of its question. Without labels the
 run's verdicts stand for the truth: nothing is then known of the verifier, and no verdict is told.
+What only an earlier network of the folder asked is left out.
 
 Two passes over the journal; kept in memory are a digest and a verdict for each text judged.
 """
@@ -17,7 +18,9 @@ import msgspec
 
 from parkade.compound.evaluate.outcomes import CandidateOutcome, OutcomesUnreadable
 from parkade.compound.questions import IDS, MAX_LINE
+from parkade.compound.run.described import Described, read_described
 from parkade.compound.run.lines import CallLine, VerdictLine
+from parkade.compound.run.recorded_lines import recorded_lines
 from parkade.compound.run.running import JOURNAL, RUN
 from parkade.compound.values import KEY_BYTES, Question
 from parkade.compound.verify import compare
@@ -41,10 +44,6 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
 
     references: Mapping[str, Any]
     rule: str
-
-
-class _Described(msgspec.Struct, frozen=True):
-    nodes: list[str]
 
 
 def read_labels(path: Path, field: str, rule: str = "auto") -> Labels:
@@ -73,8 +72,8 @@ def read_labels(path: Path, field: str, rule: str = "auto") -> Labels:
 
 def outcomes_of_run(out: Path, labels: Labels | None) -> Iterator[CandidateOutcome]:
     """One outcome a sample, in the journal's order; raises `OutcomesUnreadable`."""
-    samples = _sampling_nodes(out)
-    verdicts, calls = _verdicts(out, samples)
+    samples = _Samples(out)
+    verdicts, calls = _verdicts(samples)
     if calls == 0:
         raise OutcomesUnreadable(f"{out} has no samples: no call of a generate node has ended")
     if labels is None and not verdicts:
@@ -83,19 +82,17 @@ def outcomes_of_run(out: Path, labels: Labels | None) -> Iterator[CandidateOutco
             "give the answers with --labels FILE.jsonl --field NAME"
         )
     if labels is None:
-        return _as_verified(out, samples, verdicts)
+        return _as_verified(samples, verdicts)
     return _as_labelled(out, samples, verdicts, labels)
 
 
 def stops_early(out: Path) -> bool:
     """Whether the network stops drawing at the first accepted sample."""
-    return any(label.endswith(STOPS) for label in _nodes(out))
+    return any(label.endswith(STOPS) for label in _described(out).nodes)
 
 
-def _as_verified(
-    out: Path, samples: set[int], verdicts: dict[bytes, bool]
-) -> Iterator[CandidateOutcome]:
-    for call in _calls(out, samples):
+def _as_verified(samples: "_Samples", verdicts: dict[bytes, bool]) -> Iterator[CandidateOutcome]:
+    for call in samples.calls():
         yield _outcome(
             call,
             is_correct=verdicts.get(_judged(call.question, call.text)),
@@ -105,10 +102,10 @@ def _as_verified(
 
 
 def _as_labelled(
-    out: Path, samples: set[int], verdicts: dict[bytes, bool], labels: Labels
+    out: Path, samples: "_Samples", verdicts: dict[bytes, bool], labels: Labels
 ) -> Iterator[CandidateOutcome]:
     is_met = False
-    for call in _calls(out, samples):
+    for call in samples.calls():
         is_correct = None
         answer = call.text
         if call.question in labels.references:
@@ -162,27 +159,49 @@ def _outcome(
     )
 
 
-def _nodes(out: Path) -> list[str]:
+def _described(out: Path) -> Described:
     try:
-        return msgspec.json.decode((out / RUN).read_bytes(), type=_Described).nodes
+        return read_described(out / RUN)
     except FileNotFoundError:
         raise OutcomesUnreadable(f"{out} is no folder of a run: it has no {RUN}") from None
     except msgspec.DecodeError as error:
         raise OutcomesUnreadable(f"{out / RUN}: {error}") from None
 
 
-def _sampling_nodes(out: Path) -> set[int]:
-    return {place for place, label in enumerate(_nodes(out)) if label.split(":")[0] == SAMPLES}
+class _Samples:
+    """The journal of a run, read as often as it is asked."""
+
+    def __init__(self, out: Path) -> None:
+        self._journal = out / JOURNAL
+        self._described = _described(out)
+        labels = enumerate(self._described.nodes)
+        self._nodes = {place for place, label in labels if label.split(":")[0] == SAMPLES}
+
+    def calls(self) -> Iterator[CallLine]:
+        """The samples."""
+        return (call for call in self._lines(CallLine) if call.node in self._nodes)
+
+    def verdicts(self) -> Iterator[VerdictLine]:
+        """What was said of them, and of other candidates."""
+        return self._lines(VerdictLine)
+
+    def _lines(self, kind: type[L]) -> Iterator[L]:
+        try:
+            yield from recorded_lines(self._journal, kind, self._described)
+        except FileNotFoundError:
+            raise OutcomesUnreadable(f"{self._journal} is missing: there is no run") from None
+        except msgspec.DecodeError as error:
+            raise OutcomesUnreadable(f"{self._journal}: {error}") from None
 
 
-def _verdicts(out: Path, samples: set[int]) -> tuple[dict[bytes, bool], int]:
+def _verdicts(samples: _Samples) -> tuple[dict[bytes, bool], int]:
     """Whether each text of a question was accepted, and how many samples there are."""
     by_call: dict[str, bool] = {}
-    for line in _lines(out, VerdictLine, b'{"is":"verdict"'):
+    for line in samples.verdicts():
         by_call[line.of] = by_call.get(line.of, True) and line.accepted
     found: dict[bytes, bool] = {}
     count = 0
-    for call in _calls(out, samples):
+    for call in samples.calls():
         count += 1
         accepted = by_call.get(call.key)
         if accepted is not None:
@@ -193,22 +212,3 @@ def _verdicts(out: Path, samples: set[int]) -> tuple[dict[bytes, bool], int]:
 
 def _judged(question: str, text: str) -> bytes:
     return blake2b(f"{len(question)}:{question}{text}".encode(), digest_size=KEY_BYTES).digest()
-
-
-def _calls(out: Path, samples: set[int]) -> Iterator[CallLine]:
-    return (call for call in _lines(out, CallLine, b'{"is":"call"') if call.node in samples)
-
-
-def _lines(out: Path, kind: type[L], tag: bytes) -> Iterator[L]:
-    decode = msgspec.json.Decoder(kind).decode
-    try:
-        file = (out / JOURNAL).open("rb")
-    except FileNotFoundError:
-        raise OutcomesUnreadable(f"{out} is no folder of a run: it has no {JOURNAL}") from None
-    with file:
-        for line in file:
-            if line.startswith(tag) and line.endswith(b"\n"):
-                try:
-                    yield decode(line)
-                except msgspec.DecodeError as error:
-                    raise OutcomesUnreadable(f"{out / JOURNAL}: {error}") from None

@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
                 if len(self._buffer) > MAX_HEAD_BYTES:
                     raise _BadReply("the head of the reply has no end")
                 return False
-            lines = self._buffer[:end].split(b"\r\n")
+            lines = self._buffer[:end].decode("latin-1").split("\r\n")
             self._buffer = self._buffer[end + 4 :]
             status = _status(lines[0])
             # 1xx answers come before the real one.
@@ -171,11 +171,11 @@ class Connection(asyncio.Protocol):
         self._frame(lines[0])
         return True
 
-    def _frame(self, status_line: bytes) -> None:
+    def _frame(self, status_line: str) -> None:
         headers = self._headers
         tokens = headers.get("connection", "").lower()
         self.keeps = "close" not in tokens and (
-            not status_line.startswith(b"HTTP/1.0") or "keep-alive" in tokens
+            not status_line.startswith("HTTP/1.0") or "keep-alive" in tokens
         )
         if self._status in (204, 304):
             self._left = 0
@@ -184,7 +184,8 @@ class Connection(asyncio.Protocol):
             self._chunks = []
         elif "content-length" in headers:
             length = headers["content-length"]
-            if not length.isdigit() or int(length) > MAX_REPLY_BYTES:
+            # Python refuses to read a number of thousands of digits.
+            if not _is_number(length) or len(length) > 20 or int(length) > MAX_REPLY_BYTES:
                 raise _BadReply(f"a reply of {length[:20]} bytes is not read")
             self._left = int(length)
         else:
@@ -229,21 +230,26 @@ class Connection(asyncio.Protocol):
         self._end(reply)
 
 
-def _status(line: bytes) -> int:
-    parts = line.split(b" ", 2)
-    if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():
+def _status(line: str) -> int:
+    parts = line.split(" ", 2)
+    if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not _is_number(parts[1]):
         raise _BadReply("the server does not speak HTTP/1.1")
     return int(parts[1])
 
 
-def _headers(lines: list[bytes]) -> dict[str, str]:
+def _headers(lines: list[str]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for line in lines:
-        name, colon, value = line.partition(b":")
+        name, colon, value = line.partition(":")
         if not colon:
             raise _BadReply("a header has no colon")
-        headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
+        headers[name.lower()] = value.strip()
     return headers
+
+
+def _is_number(text: str) -> bool:
+    """Only the digits 0 to 9: `isdigit` alone takes others for digits, such as ²."""
+    return text.isascii() and text.isdigit()
 
 
 class HttpExchange:

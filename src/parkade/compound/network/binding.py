@@ -19,6 +19,7 @@ from parkade.compound.models.protocol import Model
 from parkade.compound.network import wording
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.network.operators import (
+    MAX_PARTS,
     NAMES,
     STAGES,
     Asking,
@@ -44,6 +45,7 @@ from parkade.compound.network.operators import (
     Route,
     Verify,
     Vote,
+    out_of_range,
 )
 from parkade.compound.network.request import Writer
 
@@ -142,6 +144,7 @@ class _Binder:
         self.nodes: list[Node] = []
 
     def bind(self, operator: Operator) -> Node:
+        _check_numbers(operator)
         node = Node(_flattened(operator), len(self.nodes))
         self.nodes.append(node)
         if isinstance(node.operator, Asking):
@@ -160,9 +163,9 @@ class _Binder:
                     )
             case Ensemble(parts=parts) | Race(parts=parts):
                 self._need(bool(parts), f"{NAMES[type(operator)]} has no parts")
+                self._need(len(parts) <= MAX_PARTS, f"at most {MAX_PARTS:,} parts side by side")
                 node.children = tuple(self._source(part) for part in parts)
-            case Repeat(source=source, times=times):
-                self._need(times >= 1, "`times` of repeat must be at least 1")
+            case Repeat(source=source):
                 node.children = (self._source(source),)
             case BestOf():
                 self._bind_best_of(node, operator)
@@ -183,20 +186,16 @@ class _Binder:
                 node.function = None if key is None else self._function(key)
             case Refine():
                 self._bind_refine(node, operator)
-            case Generate(n=n):
-                self._need(n >= 1, "`n` of generate must be at least 1")
+            case Generate():
                 self._need(operator.kind in ("chat", "completion"), "`kind` is chat or completion")
-            case Judge(votes=votes) | Rank(votes=votes) | Knockout(votes=votes):
-                self._need(votes >= 1, "`votes` must be at least 1")
             case ModelVerifier(votes=votes):
-                self._need(votes >= 1 and votes % 2 == 1, "`votes` of a verifier must be odd")
-            case Fuse():
+                self._need(votes % 2 == 1, "`votes` of a verifier must be odd")
+            case Judge() | Rank() | Knockout() | Fuse():
                 pass
             case _:
                 raise NetworkError(f"{type(operator).__name__} is no operator that can run")
 
     def _bind_best_of(self, node: Node, operator: BestOf) -> None:
-        self._need(operator.k >= 1, "`k` of best_of must be at least 1")
         self._need(operator.stop in STOPS, f"`stop` of best_of is one of {', '.join(STOPS)}")
         self._need(
             operator.fallback in FALLBACKS,
@@ -206,7 +205,6 @@ class _Binder:
         node.checker = self._checker(operator.verify)
 
     def _bind_refine(self, node: Node, operator: Refine) -> None:
-        self._need(operator.rounds >= 1, "`rounds` of refine must be at least 1")
         if operator.verify is not None:
             node.checker = self._checker(operator.verify)
         if operator.critic is not None:
@@ -272,6 +270,16 @@ class _Binder:
         for signature, nodes in twins.items():
             for node in nodes:
                 node.stride = totals[signature]
+
+
+def _check_numbers(operator: Operator) -> None:
+    """NetworkError for a number out of its range, also inside a repetition."""
+    for field in msgspec.structs.fields(type(operator)):
+        if wrong := out_of_range(field.name, getattr(operator, field.name)):
+            name = NAMES.get(type(operator), type(operator).__name__)
+            raise NetworkError(f"`{field.name}` of {name} {wrong}")
+    if isinstance(operator, Repeat):
+        _check_numbers(operator.source)
 
 
 def _flattened(operator: Operator) -> Operator:

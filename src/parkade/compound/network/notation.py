@@ -34,6 +34,8 @@ import msgspec
 
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.network.operators import (
+    MAX_COUNT,
+    MAX_PARTS,
     BestOf,
     Cluster,
     Filter,
@@ -50,12 +52,11 @@ from parkade.compound.network.operators import (
     Repeat,
     Verify,
     Vote,
+    out_of_range,
 )
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 50
-#: Of samples, votes or repetitions.
-MAX_COUNT = 100_000_000
 #: Types of fields that a text can be checked against.
 PLAIN_TYPES = (int, int | None, float, float | None, str, str | None, bool, bool | None)
 SHORT = {"t": "temperature", "m": "max_tokens"}
@@ -211,7 +212,8 @@ def _wrong_field(operator: Operator, name: str, value: Any) -> str | None:
         msgspec.convert(value, known[name])
     except msgspec.ValidationError as error:
         return f"{name}={value}: {error}"
-    return None
+    wrong = out_of_range(name, value)
+    return None if wrong is None else f"{name}={value}: {wrong}"
 
 
 def _value(word: str | None, text: str | None) -> Any:
@@ -231,6 +233,8 @@ def _make(kind: str, count: int | None, name: str | None, source: Operator | Non
     if kind in "BQ":
         assert source is not None
         if kind == "Q":
+            if number > MAX_PARTS:
+                raise NetworkError(f"a race has at most {MAX_PARTS:,} replicas")
             return Race.of(source, number)
         return BestOf(source, number, _named(kind, name))
     makers: dict[str, Callable[[], Operator]] = {

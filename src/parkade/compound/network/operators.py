@@ -21,6 +21,24 @@ from parkade.compound.values import Verifier
 
 Code: TypeAlias = str | Callable[..., Any]
 
+#: Of samples, draws and groups.
+MAX_COUNT = 100_000_000
+#: The least and the most of each field that is a number; beyond it is a slip of the hand.
+RANGES: dict[str, tuple[int, int]] = {
+    "n": (1, MAX_COUNT),
+    "k": (1, MAX_COUNT),
+    "times": (1, MAX_COUNT),
+    "keep": (1, MAX_COUNT),
+    "max_tokens": (1, MAX_COUNT),
+    "votes": (1, 10_000),
+    "rounds": (1, 1_000),
+    "repairs": (0, 100),
+    "parallel": (1, 1_000_000),
+    "temperature": (0, 100),
+}
+#: Parts of a race, each an operator of its own.
+MAX_PARTS = 1_000
+
 
 class Operator(msgspec.Struct, frozen=True):
     """Base of all; composes with `>>` and `+`."""
@@ -34,6 +52,16 @@ class Operator(msgspec.Struct, frozen=True):
 
     def __add__(self, other: "Operator") -> "Ensemble":
         return Ensemble((*_parts(self, Ensemble), *_parts(other, Ensemble)))
+
+
+def out_of_range(field: str, value: object) -> str | None:
+    """What is wrong with a number in a field, if something is; anything else is right."""
+    if field not in RANGES or not isinstance(value, (int, float)):
+        return None
+    least, most = RANGES[field]
+    if not value >= least:
+        return f"must be at least {least}"
+    return None if value <= most else f"must be at most {most:,}"
 
 
 def _parts(operator: Operator, kind: "type[Chain | Ensemble]") -> tuple[Operator, ...]:

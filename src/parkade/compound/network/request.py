@@ -26,6 +26,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     writer: "Writer"
     body: dict[str, Any]
     encoded: bytes
+    most_input_tokens: int | None
 
     def call(self, sample: int) -> Call:
         """The call for one sample; its key is `values.call_key` of the body and the sample."""
@@ -38,7 +39,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             body=self.encoded,
             sample=sample,
             key=digest.hexdigest(),
-            most_input_tokens=writer.most_input_tokens(self.encoded),
+            most_input_tokens=self.most_input_tokens,
             most_output_tokens=writer.most_output_tokens,
         )
 
@@ -49,8 +50,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             {"role": "assistant", "content": answer},
             {"role": "user", "content": then},
         ]
-        body = {**self.body, "messages": messages}
-        return Request(writer=self.writer, body=body, encoded=canonical(body))
+        return self.writer.request({**self.body, "messages": messages})
 
 
 class Writer:
@@ -83,6 +83,11 @@ class Writer:
             }
         )
 
+    @property
+    def digest(self) -> str:
+        """A short name of the signature."""
+        return blake2b(self.signature, digest_size=8).hexdigest()
+
     def write(self, values: Mapping[str, object]) -> Request:
         """The request for one question; NetworkError if a variable is missing."""
         body = dict(self._fixed)
@@ -90,9 +95,15 @@ class Writer:
             body["prompt"] = self._prompt.render(values)
         else:
             body["messages"] = self._conversation(values)
-        return Request(writer=self, body=body, encoded=canonical(body))
+        return self.request(body)
 
-    def most_input_tokens(self, encoded: bytes) -> int | None:
+    def request(self, body: dict[str, Any]) -> Request:
+        """A request with this body."""
+        encoded = canonical(body)
+        most = self._most_input_tokens(encoded)
+        return Request(writer=self, body=body, encoded=encoded, most_input_tokens=most)
+
+    def _most_input_tokens(self, encoded: bytes) -> int | None:
         """A token is at least one byte of text, and the JSON around each message is longer than
         what a chat template adds to it, so the body's length bounds its tokens."""
         found = sum(encoded.count(name) for name in ATTACHMENTS)

@@ -18,7 +18,7 @@ import msgspec
 
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.network.notation import parse
-from parkade.compound.network.operators import KINDS, NAMES, Chain, Operator
+from parkade.compound.network.operators import KINDS, NAMES, Chain, Operator, out_of_range
 
 #: Fields that hold one operator, many, or many by name.
 ONE = frozenset({"source"})
@@ -133,6 +133,8 @@ def _typed(kind: type[Operator], fields: dict[str, Any], where: str) -> Operator
                 fields[name] = msgspec.convert(value, TYPES[name])
             except msgspec.ValidationError as error:
                 raise NetworkError(f"{where}.{name}: {error}") from None
+            if wrong := out_of_range(name, fields[name]):
+                raise NetworkError(f"{where}.{name}: {wrong}")
         elif name in ("verify", "accept") and not isinstance(value, (str, Operator)):
             raise NetworkError(f"{where}.{name}: must be a name or a model_verifier")
     return kind(**fields)

@@ -84,9 +84,21 @@ class Account:
 
     def reserve(self, worst: Amounts) -> bool:
         """Set the worst case of a call aside; False, and nothing done, if it does not fit."""
-        if not self.budget.holds(self.spent + self.doubtful + self.reserved + worst):
+        # Asked before each call: only what is limited is summed up.
+        budget, spent, doubtful, reserved = self.budget, self.spent, self.doubtful, self.reserved
+        micros = reserved.micros + worst.micros
+        tokens = reserved.tokens + worst.tokens
+        calls = reserved.calls + worst.calls
+        if (
+            (budget.micros is not None and spent.micros + doubtful.micros + micros > budget.micros)
+            or (
+                budget.tokens is not None
+                and spent.tokens + doubtful.tokens + tokens > budget.tokens
+            )
+            or (budget.calls is not None and spent.calls + doubtful.calls + calls > budget.calls)
+        ):
             return False
-        self.reserved = self.reserved + worst
+        self.reserved = Amounts(micros, tokens, calls)
         return True
 
     def can_ever(self, worst: Amounts) -> bool:
@@ -97,7 +109,10 @@ class Account:
         """A call ended with known cost."""
         self.release(worst)
         self.spent = self.spent + cost
-        over = cost - worst
+        if cost.micros > worst.micros or cost.tokens > worst.tokens:
+            self._overran(cost - worst)
+
+    def _overran(self, over: Amounts) -> None:
         micros = 0 if self.budget.micros is None else max(0, over.micros)
         tokens = 0 if self.budget.tokens is None else max(0, over.tokens)
         if micros or tokens:

@@ -16,7 +16,7 @@ from parkade.compound.models.protocol import Failure, FailureKind, bounded
 from parkade.compound.network.digest import name_of
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.lines import VerdictLine
-from parkade.compound.run.orders import Apply, Check
+from parkade.compound.run.orders import Apply, Check, Judged
 from parkade.compound.run.progressing import Counts, Progressing, VerifierBroken
 from parkade.compound.values import MAX_REASON, Verdict, verdict_key
 
@@ -83,6 +83,15 @@ class Checking:
             self._verdict_broken(name_of(verifier), failure.message, question.id)
 
         self._call(run, order.ticket, function, (question, order.candidate), given, broke)
+
+    def judged(self, run: Progressing, order: Judged) -> None:
+        """Count what a model verifier said; its calls are in the journal already."""
+        if order.broken is not None:
+            self._verdict_broken(order.verifier, order.broken, run.machine.question.id)
+            return
+        self._counts.verdicts += 1
+        self._counts.accepted += order.is_accepted
+        self._broken[order.verifier] = WORKS
 
     def _verdict_broken(self, verifier: str, why: str, question: str) -> None:
         """Count it; a verifier that has only failed would let no candidate pass."""

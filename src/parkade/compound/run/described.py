@@ -2,8 +2,8 @@
 
 A folder may have run several networks. The last one is described; each line of the journal belongs
 to the network that ran when it was written, known by its place. What an earlier network wrote
-counts for the last one where that one has a node of the same name, or a verifier of that name and
-version: a larger k keeps its samples and their verdicts.
+counts for the last one where that one has a node that asks the same (a larger k keeps its samples),
+or a verifier of that name: a changed template begins anew.
 """
 
 import re
@@ -18,6 +18,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     network: str
     nodes: list[str]
     at: int
+    #: What each node asks, as a digest without the question's own values; "" if it asks no model.
+    requests: list[str] = []
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,17 +33,18 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     #: Names of the verifiers, as verdicts have them; None: not known.
     verifiers: list[str] | None = None
     starts: list[Start] = []
+    #: As in Start.
+    requests: list[str] = []
 
     def node_of(self, node: int, place: int) -> int | None:
         """The node of the last network for one that a line names; None if it has no such node."""
         start = self._start(place)
         if start is None or start.network == self.network:
             return node
-        name = _without_count(start.nodes[node])
+        if start.requests and self.requests and start.requests[node]:
+            return _same(start.requests, self.requests, node)
         names = [_without_count(label) for label in self.nodes]
-        if node < len(names) and names[node] == name:
-            return node
-        return names.index(name) if name in names else None
+        return _same([_without_count(label) for label in start.nodes], names, node)
 
     def has_verdict(self, verifier: str, place: int) -> bool:
         """Whether a verdict at that place is of a verifier of the last network."""
@@ -53,6 +56,14 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     def _start(self, place: int) -> Start | None:
         before = (start for start in reversed(self.starts) if start.at <= place)
         return next(before, None)
+
+
+def _same(earlier: list[str], now: list[str], node: int) -> int | None:
+    """The node with that name now, the one in the same place before others."""
+    name = earlier[node]
+    if node < len(now) and now[node] == name:
+        return node
+    return now.index(name) if name in now else None
 
 
 def _without_count(label: str) -> str:
@@ -76,7 +87,8 @@ def starts_with(path: Path, start: Start) -> list[Start]:
         return [start]
     starts = known.starts
     if not starts and known.network:
-        starts = [Start(network=known.network, nodes=known.nodes, at=0)]
+        first = Start(network=known.network, nodes=known.nodes, at=0, requests=known.requests)
+        starts = [first]
     if starts and starts[-1].network == start.network:
         return starts
     return [*starts, start]

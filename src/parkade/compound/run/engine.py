@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, assert_never
 
 from parkade.compound.models.protocol import RETRIED, Failure, FailureKind, Outcome
 from parkade.compound.network.binding import Bound
@@ -23,9 +23,8 @@ from parkade.compound.run.checking import Checking
 from parkade.compound.run.journal import Journal, completion_of
 from parkade.compound.run.lane import Flight, Lane
 from parkade.compound.run.limiter import RetryBudget, backoff_us
-from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine
 from parkade.compound.run.machine import Machine
-from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop
+from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop, Judged
 from parkade.compound.run.outages import Outages
 from parkade.compound.run.progressing import Counts, Progressing, RunStopped, VerifierBroken
 from parkade.compound.run.reserving import Reserving
@@ -36,6 +35,8 @@ SLICE_S = 0.01
 MAX_ATTEMPTS = 8
 #: Machines that may be open at once for each call that may be in flight.
 OPEN_PER_CALL = 4
+#: Questions begun in one pass: enough to fill the places of calls that ended together.
+MOST_BEGUN = 16
 
 
 class Engine:
@@ -168,21 +169,26 @@ class Engine:
         return True
 
     def _begin_more(self) -> bool:
-        if self._questions is None:
-            return False
-        waiting = sum(lane.waiting() for lane in self.lanes.values())
-        if (
-            waiting >= self._room
-            or len(self._open) >= OPEN_PER_CALL * self._room
-            or self._checking.is_full()
-        ):
-            return False
-        question = None if self.counts.is_budget_spent else next(self._questions, None)
-        if question is None:
-            self._questions = None
-            return False
-        self.begin(question)
-        return True
+        count = 0
+        while self._questions is not None and count < MOST_BEGUN and self._has_room():
+            question = None if self.counts.is_budget_spent else next(self._questions, None)
+            if question is None:
+                self._questions = None
+                break
+            self.begin(question)
+            count += 1
+        return count > 0
+
+    def _has_room(self) -> bool:
+        """Whether calls of one more question could soon start."""
+        waiting = 0
+        for lane in self.lanes.values():
+            waiting += lane.waiting()
+        return (
+            waiting < self._room
+            and len(self._open) < OPEN_PER_CALL * self._room
+            and not self._checking.is_full()
+        )
 
     def _take_orders(self, run: Progressing) -> None:
         orders = run.machine.orders
@@ -199,6 +205,10 @@ class Engine:
                     self._checking.apply(run, order)
                 case Drop(ticket=ticket):
                     self._drop(run, ticket)
+                case Judged():
+                    self._checking.judged(run, order)
+                case _:
+                    assert_never(order)
         orders.clear()
         if run.machine.answer is not None and run in self._open:
             self._open.remove(run)
@@ -290,23 +300,7 @@ class Engine:
         run.input += usage.input_tokens
         run.output += usage.output_tokens
         self.counts.calls += 1
-        call = flight.call
-        self._journal.call(
-            CallLine(
-                key=call.key,
-                question=run.machine.question.id,
-                node=flight.node,
-                model=call.model,
-                sample=call.sample,
-                input=usage.input_tokens,
-                output=usage.output_tokens,
-                cost=completion.cost_micros,
-                us=completion.latency_us,
-                finish=completion.finish,
-                text=completion.text,
-                message=NO_MESSAGE if completion.message is None else completion.message,
-            )
-        )
+        self._journal.call(flight.line(completion))
         self._finish(flight, completion)
 
     def _failed(self, lane: Lane, flight: Flight, failure: Failure, now_us: int) -> None:
@@ -341,20 +335,8 @@ class Engine:
 
     def _doubt(self, flight: Flight, why: str) -> None:
         """A call that may be billed and told no usage stays on the bill at its worst case."""
-        worst = flight.worst
-        self.account.doubt(worst)
-        self._journal.failed(
-            FailedLine(
-                key=flight.call.key,
-                question=flight.owner.machine.question.id,
-                node=flight.node,
-                model=flight.call.model,
-                why=why,
-                cost=worst.micros,
-                tokens=worst.tokens,
-                calls=worst.calls,
-            )
-        )
+        self.account.doubt(flight.worst)
+        self._journal.failed(flight.doubtful_line(why))
 
     def _finish(self, flight: Flight, outcome: Outcome) -> None:
         flight.is_over = True

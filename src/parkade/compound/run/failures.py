@@ -4,6 +4,8 @@ The file begins empty at each start, since a question that failed is asked again
 version, the question's id, the digests of question and network, and what went wrong.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -44,17 +46,20 @@ class Failures:
         self._file.close()
 
 
+def read_failures(path: Path) -> Iterator[FailedQuestion]:
+    """All of a file's whole lines; none where there is no file."""
+    decode = msgspec.json.Decoder(FailedQuestion).decode
+    return (decode(line) for line in _lines(path))
+
+
 def failed_question(path: Path, identity: str) -> FailedQuestion | None:
     """The failed question with this id; None if there is none, or no such file."""
-    decoder = msgspec.json.Decoder(FailedQuestion)
+    decode = msgspec.json.Decoder(FailedQuestion).decode
     needle = msgspec.json.encode(identity)
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                if needle in line and line.endswith(b"\n"):
-                    failed = decoder.decode(line)
-                    if failed.id == identity:
-                        return failed
-    except FileNotFoundError:
-        return None
-    return None
+    asked = (decode(line) for line in _lines(path) if needle in line)
+    return next((failed for failed in asked if failed.id == identity), None)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        yield from (line for line in file if line.endswith(b"\n"))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from parkade.compound.models.protocol import Cancel, Model
 from parkade.compound.run.budget import NOTHING, Amounts
 from parkade.compound.run.limiter import Bucket, Limiter
-from parkade.compound.values import Call, Usage
+from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine
+from parkade.compound.values import Call, Completion, Usage
 
 if TYPE_CHECKING:
     from parkade.compound.run.progressing import Progressing
@@ -46,6 +47,37 @@ class Flight:
         self.is_over = False
         #: Questions and their tickets.
         self.waiters: list[tuple[Progressing, int]] = []
+
+    def line(self, completion: Completion) -> CallLine:
+        """What the journal keeps of its end."""
+        call, usage = self.call, completion.usage
+        return CallLine(
+            key=call.key,
+            question=self.owner.machine.question.id,
+            node=self.node,
+            model=call.model,
+            sample=call.sample,
+            input=usage.input_tokens,
+            output=usage.output_tokens,
+            cost=completion.cost_micros,
+            us=completion.latency_us,
+            finish=completion.finish,
+            text=completion.text,
+            message=NO_MESSAGE if completion.message is None else completion.message,
+        )
+
+    def doubtful_line(self, why: str) -> FailedLine:
+        """What the journal keeps if it may be billed and told no usage: its worst case."""
+        return FailedLine(
+            key=self.call.key,
+            question=self.owner.machine.question.id,
+            node=self.node,
+            model=self.call.model,
+            why=why,
+            cost=self.worst.micros,
+            tokens=self.worst.tokens,
+            calls=self.worst.calls,
+        )
 
 
 class Lane:

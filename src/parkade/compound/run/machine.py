@@ -49,6 +49,7 @@ from parkade.compound.run.orders import (
     Event,
     Finished,
     Item,
+    Judged,
     Order,
     Over,
 )
@@ -146,6 +147,10 @@ class Frame:
             self.machine.deliver(self, item)
         else:
             self.ready.append(item)
+
+    def judged(self, verifier: str, *, is_accepted: bool, broken: str | None) -> None:
+        """Tell of a model verifier's verdict, or why it gave none."""
+        self.machine.orders.append(Judged(verifier, is_accepted, broken))
 
     def note(self, text: str) -> None:
         """Tell how this operator chose; `show` prints it."""

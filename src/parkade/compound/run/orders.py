@@ -1,7 +1,7 @@
 """What a machine and its engine say to each other, and what frames hear.
 
-Orders go out (`Ask`, `Check`, `Apply`, `Drop`), events come in (`Finished`), and between frames go
-`Came`, `Over` and `Pulled`. `machine` has the theory.
+Orders go out (`Ask`, `Check`, `Apply`, `Drop`, `Judged`), events come in (`Finished`), and between
+frames go `Came`, `Over` and `Pulled`. `machine` has the theory.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,17 @@ class Drop(msgspec.Struct, frozen=True, gc=False):
     ticket: int
 
 
-Order: TypeAlias = Ask | Check | Apply | Drop
+class Judged(msgspec.Struct, frozen=True, gc=False):
+    """A model verifier is done with a candidate; nothing is to be done, and it has no ticket."""
+
+    #: The model verifier, as the summary names it.
+    verifier: str
+    is_accepted: bool
+    #: Why there is no verdict; None if there is one.
+    broken: str | None = None
+
+
+Order: TypeAlias = Ask | Check | Apply | Drop | Judged
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):

@@ -70,10 +70,16 @@ class Reserving:
         if self._account.budget.is_unlimited:
             return
         journal, reserved = self._journal, self._account.reserved
-        if (reserved + journal.unwritten).is_within(journal.noted):
+        unwritten, noted = journal.unwritten, journal.noted
+        if (
+            reserved.micros + unwritten.micros <= noted.micros
+            and reserved.tokens + unwritten.tokens <= noted.tokens
+            and reserved.calls + unwritten.calls <= noted.calls
+        ):
             return
         journal.tell = self._in_flight
-        if not reserved.is_within(journal.promised):
+        # Just above what is in flight, it would make every few calls a write of their own.
+        if not self._rounded_up(reserved, part=4).is_within(journal.promised):
             journal.promise(self._rounded_up(reserved, part=2))
         else:
             journal.write_in_flight()

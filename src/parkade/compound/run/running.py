@@ -373,7 +373,9 @@ def result_of(run: Progressing, answer: Answer, network: str) -> Result:
 def _describe(path: Path, bound: Bound, digest: str, size: int) -> None:
     """What the nodes in the journal are, for `show`; replaced whole at each start."""
     nodes = [label(node.operator) for node in bound.nodes]
-    starts = starts_with(path, Start(network=digest, nodes=nodes, at=size))
+    requests = ["" if node.writer is None else node.writer.digest for node in bound.nodes]
+    start = Start(network=digest, nodes=nodes, at=size, requests=requests)
+    starts = starts_with(path, start)
     description: dict[str, Any] = {
         "version": 1,
         "network": digest,
@@ -382,6 +384,7 @@ def _describe(path: Path, bound: Bound, digest: str, size: int) -> None:
         "models": {name: model.identity for name, model in bound.models.items()},
         "verifiers": [name_of(node.checker) for node in bound.nodes if node.checker is not None],
         "starts": starts,
+        "requests": requests,
     }
     path.with_suffix(".new").write_bytes(
         msgspec.json.format(msgspec.json.encode(description), indent=2)

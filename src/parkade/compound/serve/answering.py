@@ -12,6 +12,7 @@ from parkade.compound.run.engine import Engine
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.progressing import Progressing
+from parkade.compound.run.reserving import check_bounds
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import JOURNAL, Settings, result_of
 from parkade.compound.values import Question
@@ -30,6 +31,7 @@ class Answering:
 
     def __init__(self, network: Operator, names: Names, out: Path, settings: Settings) -> None:
         bound = bind(network, names)
+        check_bounds(bound, settings.budget)
         self._names = names
         self._digest = network_digest(bound)
         self._journal = Journal(out / JOURNAL)

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from parkade.compound.questions import read_questions
-from parkade.compound.run.running import JOURNAL, RESULTS
+from parkade.compound.run.running import JOURNAL, RESULTS, RUN
 from parkade.compound.values import KEY_BYTES, Question, question_digest
 
 VERSION = 1
@@ -139,8 +139,9 @@ class SharedFolder:
         draft.mkdir(parents=True)
         earlier = [each for each in self.generations(shard) if each < generation]
         if earlier:
-            # Results first: a result's lines stand in the journal before it is written.
-            for name in (RESULTS, JOURNAL):
+            # Results first: a result's lines stand in the journal before it is written. The
+            # description of a longer journal would know a start that a shorter one has not.
+            for name in (RUN, RESULTS, JOURNAL):
                 _copy(self.run_folder(shard, earlier[0]) / name, draft / name)
         run_folder = self.run_folder(shard, generation)
         draft.rename(run_folder)

@@ -1,8 +1,9 @@
 """All shards as one ordinary run: results in the order of the questions, one journal.
 
 Each question stands in one shard, and of a shard the latest generation counts, which holds all
-that earlier ones left. So each answer is there once, however often the run was interrupted. Files
-are replaced whole; merging twice gives the same.
+that earlier ones left. So each answer is there once, however often the run was interrupted. The
+same holds for questions that failed: a new generation asks them again and tells anew what failed.
+Files are replaced whole; merging twice gives the same.
 """
 
 import contextlib
@@ -15,7 +16,17 @@ import msgspec
 from parkade.compound.questions import read_questions
 from parkade.compound.run.budget import NOTHING, Amounts
 from parkade.compound.run.described import read_described
-from parkade.compound.run.lines import FORMAT, VERSION, Header
+from parkade.compound.run.failures import FAILURES, FailedQuestion, read_failures
+from parkade.compound.run.lines import (
+    FORMAT,
+    VERSION,
+    CallLine,
+    FailedLine,
+    Header,
+    VerdictLine,
+)
+from parkade.compound.run.reasons import Reason, Reasons
+from parkade.compound.run.recorded_lines import of_network
 from parkade.compound.run.running import JOURNAL, RESULTS, RUN
 from parkade.compound.shards.board import Board
 from parkade.compound.shards.entries import Merged
@@ -28,6 +39,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
 
     questions: int
     answered: int
+    #: Questions whose latest try failed.
     failed: int
     shards: int
     #: Shards that are not done.
@@ -36,6 +48,9 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     spent: Amounts
     doubtful: Amounts
     overrun: Amounts
+    #: The first distinct reasons for which questions failed, and how many failed for others.
+    reasons: tuple[Reason, ...] = ()
+    other_reasons: int = 0
 
 
 class _Head(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +59,7 @@ class _Head(msgspec.Struct, frozen=True, gc=False):
 
 
 _head = msgspec.json.Decoder(_Head).decode
+_line = msgspec.json.Decoder(CallLine | FailedLine | VerdictLine).decode
 
 
 def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
@@ -63,6 +79,13 @@ def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
         journal.write(msgspec.json.encode(Header(format=FORMAT, version=VERSION)) + b"\n")
         for path in found.values():
             journal.writelines(_journal(path))
+    failures = [
+        failed
+        for path in found.values()
+        for failed in read_failures(path / FAILURES)
+        if failed.network == state.network
+    ]
+    reasons = _tell_failures(folder, failures, worker)
     _describe(folder, list(found.values()), worker)
     if not state.is_merged:
         board.change(lambda now: None if now.is_merged else Merged(worker=worker))
@@ -70,14 +93,26 @@ def merge(folder: SharedFolder, board: Board, worker: str) -> Collected:
     return Collected(
         questions=asked,
         answered=answered,
-        failed=sum(shard.failed for shard in state.shards),
+        # A shard of an earlier version told only how many failed.
+        failed=max(len(failures), sum(shard.failed for shard in state.shards)),
         shards=len(state.shards),
         left=state.left(),
         is_budget_spent=state.is_starved(),
         spent=state.committed - doubtful,
         doubtful=doubtful,
         overrun=sum((shard.overrun for shard in state.shards), NOTHING),
+        reasons=reasons.all(),
+        other_reasons=reasons.others,
     )
+
+
+def _tell_failures(folder: SharedFolder, failures: list[FailedQuestion], worker: str) -> Reasons:
+    reasons = Reasons()
+    with _whole(folder.root / FAILURES, worker) as file:
+        for failed in failures:
+            file.write(msgspec.json.encode(failed) + b"\n")
+            reasons.add(failed.failures[0], failed.id)
+    return reasons
 
 
 def _describe(folder: SharedFolder, runs: list[Path], worker: str) -> None:
@@ -114,10 +149,21 @@ def _results(run: Path, network: str) -> dict[str, bytes]:
 
 
 def _journal(run: Path) -> Iterator[bytes]:
-    """Calls, failures and verdicts; promises and the header belong to their own file."""
+    """Calls, failures and verdicts of the last network; promises belong to their own file.
+
+    What only an earlier network asked stays in the shard's journal.
+    """
+    described = read_described(run / RUN)
+    of_one = len(described.starts) < 2
+    place = 0
     for line in _lines(run / JOURNAL):
-        if not line.startswith((b'{"is":"journal"', b'{"is":"promise"')):
+        began, place = place, place + len(line)
+        if line.startswith((b'{"is":"journal"', b'{"is":"promise"')):
+            continue
+        if of_one:
             yield line
+        elif (found := of_network(_line(line), began, described)) is not None:
+            yield msgspec.json.encode(found) + b"\n"
 
 
 def _lines(path: Path) -> Iterator[bytes]:

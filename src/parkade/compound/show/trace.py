@@ -13,6 +13,7 @@ import msgspec
 from parkade.compound.run.described import Described, read_described
 from parkade.compound.run.failures import FAILURES, failed_question
 from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
+from parkade.compound.run.recorded_lines import of_network
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import JOURNAL, RESULTS, RUN
 
@@ -118,26 +119,15 @@ def _lines(path: Path, question: str, described: Described) -> tuple[list[Any], 
         for line in file:
             began, place = place, place + len(line)
             if needle in line and line.endswith(b"\n"):
-                decoded = _of_network(decode(line), began, described)
+                whole = decode(line)
+                if not isinstance(whole, (CallLine, FailedLine, VerdictLine)):
+                    continue
+                decoded = of_network(whole, began, described)
                 if getattr(decoded, "question", None) == question:
                     if len(kept) == MAX_LINES:
                         return kept, True
                     kept.append(decoded)
     return kept, False
-
-
-def _of_network(line: Any, place: int, described: Described) -> Any:
-    """The line with the node that the last network has for it; None if it has none."""
-    match line:
-        case VerdictLine():
-            return line if described.has_verdict(line.verifier, place) else None
-        case CallLine(node=node) | FailedLine(node=node):
-            found = described.node_of(node, place)
-            if found == node:
-                return line
-            return None if found is None else msgspec.structs.replace(line, node=found)
-        case _:
-            return None
 
 
 def _parts(described: Described, lines: list[Any]) -> tuple[Part, ...]:

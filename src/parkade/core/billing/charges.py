@@ -16,8 +16,8 @@ below one micro-unit (`Records.owed`), pays whole micro-units in order of accoun
 the rest in the pot. Shares add up to the rate, so every micro-unit in the pot is owed to an
 account.
 
-    billed from   the first process; where others had to leave for the attempt, the end of the
-                  start grace if that comes first
+    billed from   the first process; where others had to leave for the attempt, the end of their
+                  notice and the start grace if that comes first: up to its start as a late start
     billed to     the end of the last process, at most the kill or the failure of a node
     posted to     what is beyond dispute: the last checkpoint or an hour ago, the later of both
 
@@ -42,6 +42,7 @@ Decision record 2 says why posting lags, and why charges are cut at the balance.
 
 import msgspec
 
+from parkade.core.fleet.market import MarketTerms
 from parkade.core.ledger.accounts import (
     OPERATOR,
     Transfer,
@@ -73,12 +74,32 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 def billed_from_us(attempt: Attempt, start_grace_us: int) -> int | None:
     """From when an attempt is billed: its first process, or, where others had to leave for it,
-    the end of the start grace if that comes first; None while neither is known."""
-    assert start_grace_us >= 0
+    when its start is late if that comes first; None while neither is known."""
     if not attempt.displaced:
         return attempt.started_us
-    grace_ends_us = attempt.ordered_us + start_grace_us
-    return grace_ends_us if attempt.started_us is None else min(attempt.started_us, grace_ends_us)
+    late_us = _late_from_us(attempt, start_grace_us)
+    return late_us if attempt.started_us is None else min(attempt.started_us, late_us)
+
+
+def _late_from_us(attempt: Attempt, start_grace_us: int) -> int:
+    """When the start of an attempt that made others leave is late: the start grace after the end of
+    their notice. Until the launch, and while its agent is not heard, the platform is late."""
+    assert start_grace_us >= 0
+    notice_ends_us = attempt.debt.notice_ends_us if attempt.debt is not None else 0
+    return max(attempt.ordered_us, notice_ends_us) + start_grace_us + attempt.silent_us
+
+
+def has_unmet_debt(attempt: Attempt, terms: MarketTerms, now_us: int) -> bool:
+    """Whether an attempt made others leave and has not used the minimum yet."""
+    is_paid = attempt.debt is not None and attempt.debt.is_paid
+    return attempt.displaced and not is_paid and unmet_us(attempt, terms, now_us) > 0
+
+
+def unmet_us(attempt: Attempt, terms: MarketTerms, now_us: int) -> int:
+    """How much of the minimum an attempt has not used yet, as far as it is known now."""
+    starts_us = billed_from_us(attempt, terms.start_grace_us)
+    used_us = 0 if starts_us is None else max(0, billed_to_us(attempt, now_us) - starts_us)
+    return max(0, terms.minimum_charge_us - used_us)
 
 
 def billed_to_us(attempt: Attempt, now_us: int) -> int:
@@ -126,6 +147,20 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
     return ceil_div(attempt.charged_numerator + owed * attempt.gpus, MICROSECONDS_PER_HOUR)
 
 
+def debt_micros(world: World, workload: Workload, now_us: int) -> int:
+    """What it would cost now to give up seats for which others were told to leave; 0: nothing."""
+    terms = world.records.markets[workload.market].terms
+    attempt, promise = workload.attempt, workload.promise
+    if promise is not None and promise.displaces:
+        rate, missing_us = promise.rates[-1].price_micros * promise.gpus, terms.minimum_charge_us
+    elif attempt is not None and has_unmet_debt(attempt, terms, now_us):
+        rate = attempt.rates[-1].price_micros * attempt.gpus
+        missing_us = unmet_us(attempt, terms, now_us)
+    else:
+        return 0
+    return rate * missing_us // MICROSECONDS_PER_HOUR
+
+
 class Postings:
     """The postings of one decision: each sees what those before it moved.
 
@@ -160,7 +195,10 @@ class Postings:
             attempt=attempt.attempt,
             numerator=attempt.charged_numerator,
         )
-        for span in spans(attempt, start_us, until_us):
+        began_us = until_us if attempt.started_us is None else min(attempt.started_us, until_us)
+        for span in spans(attempt, start_us, began_us):
+            self._charge(posting, span, TransferKind.LATE_START)
+        for span in spans(attempt, max(start_us, began_us), until_us):
             self._charge(posting, span, TransferKind.USAGE)
         if missing_us > 0:
             self._charge_minimum(posting, attempt.rates[-1], missing_us, until_us)
@@ -184,18 +222,33 @@ class Postings:
         the use of an attempt that still runs elsewhere is another matter."""
         promise = workload.promise
         assert promise is not None
-        rate = promise.rates[-1]
+        posting = _Posting(workload, gpus=promise.gpus, attempt=None, numerator=0)
+        return self._post_minimum(posting, promise.rates[-1], minimum_us, at_us)
+
+    def post_lowering(
+        self, workload: Workload, *, minimum_us: int, at_us: int
+    ) -> events.WithdrawalCharged | None:
+        """Charges what is missing to the minimum to an attempt for which others had to leave and
+        whose bid is lowered, at the rate in force; its use is another matter."""
+        attempt = workload.attempt
+        assert attempt is not None and attempt.displaced
+        posting = _Posting(workload, gpus=attempt.gpus, attempt=attempt.attempt, numerator=0)
+        return self._post_minimum(posting, attempt.rates[-1], minimum_us, at_us)
+
+    def _post_minimum(
+        self, posting: "_Posting", rate: Rate, minimum_us: int, at_us: int
+    ) -> events.WithdrawalCharged | None:
         if minimum_us <= 0 or rate.price_micros == 0:
             return None
-        posting = _Posting(workload, gpus=promise.gpus, attempt=None, numerator=0)
         self._charge_minimum(posting, rate, minimum_us, at_us)
         self._pay(posting)
         return events.WithdrawalCharged(
             at_us=at_us,
-            market=workload.market,
-            workload=workload.workload,
+            market=posting.workload.market,
+            workload=posting.workload.workload,
             transfers=tuple(posting.transfers),
             owed=tuple(posting.owed),
+            attempt=posting.attempt,
         )
 
     def credit(

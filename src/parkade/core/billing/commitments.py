@@ -4,7 +4,8 @@ A workload takes part in a clearing only while its org, its user's cap and its `
 bear what it may cost until it could be gone after the *next* clearing. That is why a balance
 never falls below zero: whatever a bid is charged in that time was set aside before.
 
-    earmark = limit x GPUs x (clearing interval + notice + kill + start grace until it has started)
+    earmark = limit x GPUs x (clearing interval + notice + kill + start grace until it has started,
+              at least the minimum charge until then)
 
 Example (`tests/core/billing/test_commitments.py`): two GPUs, a limit of one micro-unit a second,
 and terms of 30 + 30 + 5 + 120 s: 370 micro-units are set aside, and 130 once the workload has
@@ -43,11 +44,12 @@ def bid_earmark_micros(
     market: Market, limit_micros: int, gpus: int, *, has_started: bool = False
 ) -> int:
     """The earmark of a bid of `limit_micros` per GPU-hour, rounded up: over the clearing interval,
-    notice and kill, and until it has started the start grace."""
+    notice and kill, and until it has started the start grace, or the minimum charge if that is
+    longer."""
     terms = market.terms
     span_us = terms.clearing_interval_us + terms.notice_us + terms.kill_us
     if not has_started:
-        span_us += terms.start_grace_us
+        span_us = max(span_us + terms.start_grace_us, terms.minimum_charge_us)
     assert span_us > 0
     return ceil_div(limit_micros * gpus * span_us, MICROSECONDS_PER_HOUR)
 

@@ -6,7 +6,7 @@ from parkade.core.ledger.accounts import Transfer
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import DAY_US
-from parkade.core.workloads.workload import Attempt, Rate, Workload
+from parkade.core.workloads.workload import Attempt, Debt, Rate, Workload
 
 
 def move_money(world: World, event: events.MoneyMoved) -> None:
@@ -34,8 +34,15 @@ def post_use(world: World, event: events.UsePosted) -> None:
 
 
 def charge_withdrawal(world: World, event: events.WithdrawalCharged) -> None:
-    """Posts the minimum charge; it counts as spent by the workload and its user."""
-    world.put_workload(_spend(world, event))
+    """Posts the minimum charge; it counts as spent by the workload and its user. An attempt whose
+    bid was lowered has paid what it owed for having made others leave."""
+    workload = _spend(world, event)
+    attempt = workload.attempt
+    if event.attempt is not None:
+        assert attempt is not None and attempt.attempt == event.attempt and attempt.displaced
+        before = attempt.debt or Debt(nodes=(), notice_ends_us=attempt.ordered_us)
+        workload = replace(workload, attempt=replace(attempt, debt=replace(before, is_paid=True)))
+    world.put_workload(workload)
 
 
 def _spend(world: World, event: events.UsePosted | events.WithdrawalCharged) -> Workload:

@@ -39,6 +39,7 @@ from typing import assert_never
 import msgspec
 
 from parkade.core.billing.charges import Postings
+from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
 from parkade.core.clearing.input import ClearingInput, build_input
 from parkade.core.clearing.shortfall import credit_shortfall, short_demands
@@ -57,9 +58,6 @@ from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
-
-# Reasons of its own for which a workload leaves the market: it pays for having displaced others.
-OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
 
 
 def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> Decision:
@@ -95,8 +93,9 @@ class _Changes:
         self._won: list[lines.Won] = []
         self._repriced: list[lines.Repriced] = []
         self._waiting: list[lines.Waiting] = []
-        demands = {demand.demand: demand for demand in given.state.demands}
-        self._displacement = Displacement(world, market, demands, outcome, now_us)
+        self._demands = {demand.demand: demand for demand in given.state.demands}
+        self._displacement = Displacement(world, market, self._demands, outcome, now_us)
+        self._debts = Debts(world, market, self._demands, outcome, now_us)
         self._short = short_demands(world, market, given.state, outcome)
 
     def decided(self) -> tuple[events.AnyEvent, ...]:
@@ -113,7 +112,7 @@ class _Changes:
             at_us=self._now_us,
             market=self._market.market,
             left=tuple(self._left),
-            won=self._displacement.marked(self._won, self._left),
+            won=self._debts.marked(self._won, self._left),
             repriced=tuple(self._repriced),
             waiting=tuple(self._waiting),
             ladder=self._outcome.ladder,
@@ -182,6 +181,7 @@ class _Changes:
             present is not None
             and present.price_micros == rate.price_micros
             and present.shares == rate.shares
+            and present.floor_micros == rate.floor_micros
         )
         if has_same_terms and workload.price_set_by == line.price_set_by:
             return
@@ -218,7 +218,9 @@ class _Changes:
             phase = Phase.HEALING if attempt.broken_us is not None else Phase.PREEMPTING
             stop = self._displacement.notice(attempt, cause)
             line = self._without_credit(line)
-            self._left.append(_leaving(_demand(workload), stop, phase, cause.value, line))
+            leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
+            is_due = attempt.displaced and self._debts.is_due(workload)
+            self._left.append(msgspec.structs.replace(leaving, is_due=is_due))
             return
         self._withdraw(workload, _reason(line), line)
 
@@ -234,10 +236,13 @@ class _Changes:
         )
 
     def _withdraw(self, workload: Workload, why: str, line: ClearingLine | None) -> None:
-        """A promise falls away. A workload that cannot pay any more owes for having displaced
-        others; one that loses its promise to another's right does not."""
-        assert workload.promise is not None
-        if why in OWN_FAULT:
+        """A promise falls away. A workload that cannot pay any more, or loses it to another bid of
+        its own org, owes for having displaced others; one that loses it to another's right does
+        not."""
+        promise = workload.promise
+        assert promise is not None
+        is_due = line is not None and promise.displaces and self._debts.is_due(workload)
+        if why in OWN_FAULT or is_due:
             self._charges.extend(
                 withdrawal_charge(self._world, workload, self._postings, self._now_us)
             )
@@ -317,7 +322,21 @@ class _Changes:
             assert workload.spec.limit_price_micros is None, "a bid has no agreed price"
             shares = ((OPERATOR, agreed * workload.spec.total_gpus),) if agreed else ()
             return Rate(from_us=self._now_us, price_micros=agreed, shares=shares)
-        return Rate(from_us=self._now_us, price_micros=line.price_micros, shares=line.shares)
+        return Rate(
+            from_us=self._now_us,
+            price_micros=line.price_micros,
+            shares=line.shares,
+            floor_micros=self._floor(line),
+        )
+
+    def _floor(self, line: ClearingLine) -> int | None:
+        """The floor of its seats while all its nodes are open; while one is closed, as before."""
+        demand = self._demands[line.demand]
+        if demand.limit_micros is None:
+            return None
+        if line.change is Change.KEEP and self._given.has_closed(demand):
+            return demand.floor_micros
+        return line.floor_micros
 
 
 def _demand(workload: Workload) -> lines.WorkloadDemand:

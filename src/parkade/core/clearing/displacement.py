@@ -1,22 +1,14 @@
-"""What leaves for what: the cause and the notice of each attempt that a clearing ends, and which
-winners displace others.
+"""What leaves for what: the cause and the notice of each attempt that a clearing ends.
 
 A winner *takes* a node where it gets seats that it does not have now. An attempt with seats on
-such a node leaves for it. The winner *displaces* if its seats do not fit beside what still leaves
-there because it was outbid or moved: then it owes the minimum charge (`billing.charges`). An
-owner that reclaims displaces nothing in this sense, because that is its right.
+such a node leaves for it. Which winners owe for that is decided in `clearing.debts`.
 """
-
-from collections.abc import Iterable
-
-from msgspec.structs import replace
 
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
 from parkade.core.running.promises import has_room
-from parkade.core.state import lines
 from parkade.core.state.world import World
 from parkade.core.steps.notices import notice
 from parkade.core.workloads.life import Cause
@@ -74,23 +66,6 @@ class Displacement:
         assert line.demand in self._demands
         return sum(self._is_busy(line.demand, seat) for seat in line.seats)
 
-    def marked(
-        self, won: Iterable[lines.Won], left: Iterable[lines.Leaving]
-    ) -> tuple[lines.Won, ...]:
-        """The winners; those are marked as displacing that do not fit beside what still leaves."""
-        leaving = {
-            (seat.node, each.stop.cause)
-            for each in left
-            if each.stop is not None
-            for seat in _seats(self._world.records.workloads[lines.name_of(each.demand)])
-        }
-        return tuple(
-            replace(each, promise=replace(each.promise, displaces=True))
-            if self._displaces(each, leaving)
-            else each
-            for each in won
-        )
-
     def _takers_by_node(self, outcome: Clearing) -> dict[str, list[tuple[Demand, ClearingLine]]]:
         """By node, the demands that get seats there which they do not have now."""
         takers: dict[str, list[tuple[Demand, ClearingLine]]] = {}
@@ -112,19 +87,6 @@ class Displacement:
             and workload.attempt.broken_us is not None
         )
 
-    def _displaces(self, won: lines.Won, leaving: set[tuple[str, Cause]]) -> bool:
-        is_on_demand = self._demands[lines.name_of(won.demand)].tier is PriorityTier.ON_DEMAND
-        causes = (Cause.OUTBID, Cause.MOVED, *((Cause.RECLAIMED,) if is_on_demand else ()))
-        return any(
-            self._is_busy(lines.name_of(won.demand), seat)
-            and any((seat.node, cause) in leaving for cause in causes)
-            for seat in won.promise.seats
-        )
-
     def _is_busy(self, holder: str, seat: Seat) -> bool:
         """Whether others hold so much of the node that the seat is not free yet."""
         return not has_room(self._world, self._demands[holder].org, seat, besides=holder)
-
-
-def _seats(workload: Workload) -> tuple[Seat, ...]:
-    return workload.attempt.seats if workload.attempt is not None else ()

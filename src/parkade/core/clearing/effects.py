@@ -46,7 +46,10 @@ def _leave(world: World, leaving: lines.Leaving, at_us: int) -> None:
         assert attempt is not None
         before = attempt.stop
         assert before is None or leaving.stop.deadline_us <= before.deadline_us
-        attempt = replace(attempt, stop=leaving.stop)
+        debt = attempt.debt
+        if leaving.is_due and debt is not None:
+            debt = replace(debt, is_due=True)
+        attempt = replace(attempt, stop=leaving.stop, debt=debt)
     step(
         world,
         workload,

@@ -29,6 +29,7 @@ from parkade.core.market.market_state import (
     ReservationInForce,
 )
 from parkade.core.reservations.reservation import Claim, ReservationState
+from parkade.core.running.backoff import will_back_off
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.units.time import DAY_US
@@ -49,6 +50,7 @@ REQUEUED = frozenset(
         Cause.HEALED,
         Cause.BUDGET,
         Cause.OPERATOR,
+        Cause.LAPSED,
     }
 )
 
@@ -61,6 +63,13 @@ class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
     excluded: dict[str, str]
     """Live workloads of the market that do not take part, and why: a `Why`, or the `Cause` of the
     stop that ends them."""
+
+    closed: frozenset[str]
+    """The nodes in play that are no room for any demand."""
+
+    def has_closed(self, demand: Demand) -> bool:
+        """Whether a demand has a seat on a closed node."""
+        return bool(self.closed) and any(seat.node in self.closed for seat in demand.seats)
 
 
 def build_input(
@@ -104,7 +113,8 @@ def build_input(
         demands=tuple(demands),
     )
     assert excluded.keys().isdisjoint(demand.demand for demand in demands)
-    return ClearingInput(state=state, excluded=excluded)
+    closed = frozenset(node for node, is_open in open_nodes.items() if not is_open)
+    return ClearingInput(state=state, excluded=excluded, closed=closed)
 
 
 def _terms(market: Market) -> ClearingTerms:
@@ -175,7 +185,6 @@ def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> De
         use_7_days=0,
         submitted_us=claim.claimed_us,
         seats=seats,
-        is_pinned=is_seated and any(open_nodes.get(seat.node) is False for seat in seats),
     )
 
 
@@ -197,7 +206,7 @@ def _demand(
     *,
     is_one_pool: bool,
 ) -> Demand:
-    seats, is_pinned = _standing(world, workload, open_nodes)
+    seats = _standing(world, workload, open_nodes)
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
     assert is_on_demand == (workload.fabric is not None)
     return Demand(
@@ -215,30 +224,38 @@ def _demand(
         use_7_days=_use(world, workload.org, now_us),
         submitted_us=workload.submitted_us,
         seats=seats,
-        is_pinned=is_pinned,
+        floor_micros=_floor(workload, world.records.markets[workload.market]),
         only_fabric=workload.fabric,
         moves_if_cheaper=workload.spec.moves is Moves.CHEAPER,
     )
 
 
-def _standing(
-    world: World, workload: Workload, open_nodes: dict[str, bool]
-) -> tuple[tuple[Seat, ...], bool]:
-    """The seats a workload holds and keeps or is promised, and whether it stays there whatever
-    happens: the holder of a node that takes no work is left alone."""
+def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> tuple[Seat, ...]:
+    """The seats a workload holds and keeps, or is promised.
+
+    A broken gang is started anew, which no closed node allows, so those do not count as its seats.
+    """
     attempt, promise = workload.attempt, workload.promise
     assert promise is None or attempt is None or attempt.stop is not None
     if promise is not None:
         # An attempt's seats are all of one pool.
         if not _is_reachable(world, promise.seats[0]):
-            return promise.seats, True
-        return _kept(promise.seats, open_nodes), False
+            return promise.seats
+        return _kept(promise.seats, open_nodes)
     if attempt is None or attempt.stop is not None:
-        return (), False
-    closed = [seat for seat in attempt.seats if open_nodes.get(seat.node) is False]
+        return ()
     if attempt.broken_us is None:
-        return attempt.seats, bool(closed)
-    return tuple(seat for seat in attempt.seats if seat not in closed), False
+        return attempt.seats
+    return tuple(seat for seat in attempt.seats if open_nodes.get(seat.node) is not False)
+
+
+def _floor(workload: Workload, market: Market) -> int:
+    """What its closed nodes cost: the floor of its last rate."""
+    if workload.spec.capacity.kind is not CapacityKind.SPOT:
+        return 0
+    holds = workload.promise or workload.attempt
+    known = holds.rates[-1].floor_micros if holds is not None and holds.rates else None
+    return market.terms.public_floor_micros if known is None else known
 
 
 def _use(world: World, org: str, now_us: int) -> int:
@@ -270,7 +287,10 @@ def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
     stop = attempt.stop if attempt is not None else None
     if stop is not None and stop.cause not in REQUEUED:
         return stop.cause.value
-    if workload.not_before_us > now_us and workload.promise is None and attempt is None:
+    is_promised = workload.promise is not None
+    if not is_promised and will_back_off(world, workload):
+        return Why.BACK_OFF
+    if workload.not_before_us > now_us and not is_promised and attempt is None:
         return Why.BACK_OFF
     if workload.spec.capacity.kind is CapacityKind.RESERVATION:
         reservation = world.records.reservations.get(workload.spec.capacity.reservation or "")

@@ -73,6 +73,10 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     buffer_nodes: int
     """Nodes of each fabric that are not sold as reservations or on-demand."""
 
+    agent_lease_us: int | None = None
+    """How long a guest runs on without the control plane. None: for ever, as in journals of before
+    there were leases."""
+
     @property
     def leave_us(self) -> int:
         """The longest an owner waits for a seat that another org holds."""

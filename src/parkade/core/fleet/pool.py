@@ -23,3 +23,6 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
 
     first_heard_us: int | None
     """None until the agent was heard at all."""
+
+    silent_since_us: int | None = None
+    """Since when it is known to be silent; None while it is reachable, and in older journals."""

@@ -10,6 +10,7 @@ from parkade.core.accounts.decisions import pay_grant
 from parkade.core.leasing.periods import period_due_us, take_period
 from parkade.core.nodes.terms import take_terms, terms_due_us
 from parkade.core.running.expiry import expire, expiry_due_us, forget, forget_due_us
+from parkade.core.running.lapses import lapse, lapse_due_us
 from parkade.core.running.promises import (
     launch,
     launch_due_us,
@@ -47,6 +48,8 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
             return take_terms(world.records.markets[key], at_us)
         case Entry.FORGET:
             return forget(key, at_us)
+        case Entry.LAPSE:
+            return lapse(world, world.records.workloads[key], at_us)
     assert_never(kind)
 
 
@@ -71,4 +74,7 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
         case Entry.FORGET:
             workload = world.records.workloads.get(key)
             return None if workload is None else forget_due_us(world, workload)
+        case Entry.LAPSE:
+            workload = world.records.workloads.get(key)
+            return None if workload is None else lapse_due_us(world, workload)
     assert_never(kind)

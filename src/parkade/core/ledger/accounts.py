@@ -43,6 +43,7 @@ class TransferKind(enum.StrEnum):
     RESERVATION = "reservation"
     USAGE = "usage"
     MINIMUM_CHARGE = "minimum_charge"
+    LATE_START = "late_start"
     PAYOUT = "payout"
     FEE = "fee"
     CREDIT = "credit"
@@ -51,7 +52,11 @@ class TransferKind(enum.StrEnum):
     @property
     def is_paid_by_user(self) -> bool:
         """Whether it counts against `max_spend` and the user's cap: what a workload costs."""
-        return self in (TransferKind.USAGE, TransferKind.MINIMUM_CHARGE)
+        return self in (
+            TransferKind.USAGE,
+            TransferKind.MINIMUM_CHARGE,
+            TransferKind.LATE_START,
+        )
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,13 +5,17 @@ Theory of operation
 The nodes of one fabric are alike, so a fabric is one number of free nodes beside the floor of each
 (`placement.room.Room`). All demands take one turn each, in priority order:
 
-1. Pinned demands (`is_pinned`) keep their seats, wherever they are.
-2. The reserved stage (`reserved`): owners' demands, what they keep idle, then on-demand. Floors do
+1. The reserved stage (`reserved`): owners' demands, what they keep idle, then on-demand. Floors do
    not matter here.
-3. What stage 2 left is the supply of spot: a stack of floors in each fabric (`supply`).
-4. Spot bids take their turns on it (`spot`): a bid takes the cheapest fabric that holds its whole
+2. What stage 1 left is the supply of spot: a stack of floors in each fabric (`supply`).
+3. Spot bids take their turns on it (`spot`): a bid takes the cheapest fabric that holds its whole
    gang at floors within its limit. A bid that does not fit is skipped and the next one tries, so no
    node idles for the sake of the order.
+
+Room is made of open nodes only; a closed node has left it as if it had failed. A gang of n ranks,
+c of them on closed nodes (`placement.room.Held`), asks for n - c where it stands and for n
+elsewhere. If it wins where it stands, it keeps all its seats; if it loses, it leaves them all. So a
+closed node is never a reason for which others do without open ones.
 
 Nothing else decides who has seats: reclaim, preemption, moving and healing are the difference
 between this allocation and the seats that demands have now.
@@ -34,12 +38,13 @@ floor 5; the fee is 2/7 and the public floor 1. There come od (on-demand, 1 node
 | c, limit 6 | nothing: outbid | [] | [] |
 
 `critical_values` and `seating` go on with this example, and `test_allocation.py` computes it.
-Decision records: 3 (counting instead of naming), 6 (ties between fabrics), 13 (names).
+Decision records: 3 (counting instead of naming), 6 (ties between fabrics), 13 (names), 43 (closed
+nodes).
 """
 
 from typing import NamedTuple
 
-from parkade.core.market.layout import Layout, Parts, build_layout, take_pinned_seats
+from parkade.core.market.layout import Layout, Parts, build_layout
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.priority import in_priority_order
 from parkade.core.market.reserved import ReservedStage, allocate_reserved
@@ -60,22 +65,19 @@ class Allocation(NamedTuple):
     supply: Supply
 
     start: Room
-    """Spot's room before the first bid took its turn; pinned seats are taken."""
+    """Spot's room before the first bid took its turn."""
 
     room: Room
     """Spot's room after the last bid."""
 
     bids: list[Bid]
-    """The spot demands that took a turn, strongest first; pinned ones did not."""
+    """The spot demands, strongest first."""
 
     bid_parts: list[Parts | None]
     """What each bid took; None where it lost."""
 
     parts: dict[str, Parts]
     """What each winner of any tier took, by demand."""
-
-    pinned_nodes: dict[int, str]
-    """The node of each token of a shared node that a pinned demand holds."""
 
 
 def allocate(state: MarketState) -> Allocation:
@@ -91,39 +93,25 @@ def allocate(state: MarketState) -> Allocation:
     reserved = allocate_reserved(state, layout, possible)
     supply = stack_supply(state, layout, reserved)
     spot = [demand for demand in possible if demand.tier is PriorityTier.SPOT]
-    pinned = [demand for demand in spot if demand.is_pinned]
-    tokens: dict[str, int] = {}
     start = Room(supply.floors, state.gpus_per_node)
     start.tokens = reserved.room.tokens
     parts = dict(reserved.parts)
-    for demand in pinned:
-        parts[demand.demand] = take_pinned_seats(start, layout, demand, tokens, count_closed=True)
-    for node, token in tokens.items():
-        if node in layout.closed:
-            # No demand is added to a closed node, so its gap is no room.
-            start.close(token)
-    bids = [bid_of(demand, layout, state.terms) for demand in spot if not demand.is_pinned]
+    bids = [bid_of(demand, layout, state.terms) for demand in spot]
     room = start.copy()
     bid_parts = allocate_spot(room, bids)
     for bid, taken in zip(bids, bid_parts, strict=True):
         if taken is not None:
             parts[bid.name] = taken
     assert all(left >= 0 for left in room.free), "more nodes were taken than a fabric has"
-    pinned_nodes = {token: node for node, token in (reserved.tokens | tokens).items()}
-    return Allocation(
-        layout, ordered, reserved, supply, start, room, bids, bid_parts, parts, pinned_nodes
-    )
+    return Allocation(layout, ordered, reserved, supply, start, room, bids, bid_parts, parts)
 
 
 def _check_seats(ordered: tuple[Demand, ...], layout: Layout) -> None:
-    """Assert that no node is held beyond its GPUs, and closed nodes by pinned demands only."""
+    """Assert that no node is held beyond its GPUs."""
     held: dict[str, int] = {}
     for demand in ordered:
         assert demand.nodes > 0 and demand.gpus > 0, f"{demand.demand} asks for nothing"
         for seat in demand.seats:
             held[seat.node] = held.get(seat.node, 0) + seat.gpus
-            assert demand.is_pinned or seat.node not in layout.closed, (
-                f"{demand.demand} sits on closed {seat.node} and is not pinned"
-            )
     for node, gpus in held.items():
         assert gpus <= layout.node_gpus, f"{node} is held beyond its GPUs"

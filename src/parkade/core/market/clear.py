@@ -6,10 +6,13 @@ before: `allocation` (who wins), `critical_values` (prices), `seating` (where), 
 each demand.
 """
 
+from msgspec import structs
+
 from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.critical_values import Prices, price_all
+from parkade.core.market.fallback_seating import GivesUpClosed
 from parkade.core.market.free_room import Seats
-from parkade.core.market.layout import Layout, is_too_large, shape_of
+from parkade.core.market.layout import Layout, floors_drawn, is_too_large, shape_of
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, ReservationUse, WaitReason
 from parkade.core.market.revenue_shares import RevenueShares
@@ -21,12 +24,18 @@ def clear(state: MarketState) -> Clearing:
     """The outcome of one clearing; changes nothing.
 
     The order of the state's demands, nodes and reservations is irrelevant. Asserts on a state that
-    contradicts itself: a node held beyond its GPUs, or a closed one held by a demand that is not
-    pinned. Cost: decision record 3.
+    contradicts itself: a node held beyond its GPUs. Cost: decision record 3.
     """
     allocation = allocate(state)
     prices = price_all(state, allocation)
-    seating = seat(state, allocation, prices)
+    found = seat(state, allocation, prices)
+    # Each round takes its closed nodes from one demand, so there are fewer rounds than demands.
+    while isinstance(found, GivesUpClosed):
+        state = _without_closed(state, found.demand)
+        allocation = allocate(state)
+        prices = price_all(state, allocation)
+        found = seat(state, allocation, prices)
+    seating = found
     revenue = RevenueShares(state, allocation.supply.offered)
     lines = []
     for demand in allocation.ordered:
@@ -44,6 +53,21 @@ def clear(state: MarketState) -> Clearing:
     )
 
 
+def _without_closed(state: MarketState, name: str) -> MarketState:
+    """The state in which this demand has given up its closed nodes, as a gang that lost them."""
+    closed = {node.node for node in state.nodes if not node.is_open}
+    demands = tuple(
+        demand
+        if demand.demand != name
+        else structs.replace(
+            demand, seats=tuple(it for it in demand.seats if it.node not in closed)
+        )
+        for demand in state.demands
+    )
+    assert demands != state.demands, f"{name} has no closed nodes"
+    return structs.replace(state, demands=demands)
+
+
 def _won(
     demand: Demand,
     seating: Seating,
@@ -54,17 +78,14 @@ def _won(
 ) -> ClearingLine:
     """The line of a winner."""
     seats = seating.seats[demand.demand]
-    parts = allocation.parts[demand.demand]
-    drawn = tuple(level for part in parts for level in part.levels)
+    floors = floors_drawn(shape_of(demand, allocation.layout), allocation.parts[demand.demand])
     is_spot = demand.tier is PriorityTier.SPOT
-    highest = max(drawn, default=0) if is_spot else 0
+    highest = max(floors) if is_spot else 0
     price, set_by = 0, None
     if demand.tier is PriorityTier.ON_DEMAND:
         price = state.terms.pay_as_you_go_micros
     elif is_spot:
         price, set_by = prices.paid[demand.demand]
-    # A pinned demand drew no floor for seats that left play; they count at its highest.
-    floors = drawn + (highest,) * (len(seats) - len(drawn))
     assert not is_spot or demand.limit_micros is None or price <= demand.limit_micros
     return ClearingLine(
         demand=demand.demand,
@@ -82,12 +103,12 @@ def _won(
 
 def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:
     """What these seats are, seen from those that a demand has now."""
-    assert seats or demand.is_pinned, f"{demand.demand} won no seats"
+    assert len(seats) == demand.nodes, f"{demand.demand} is not seated whole"
     if not demand.seats:
         return Change.START
     now = {seat.node for seat in seats}
     before = {seat.node for seat in demand.seats}
-    if demand.is_pinned or now == before:
+    if now == before:
         return Change.KEEP
     surviving = {node for node in before if node in layout.fabric_of}
     is_healed = surviving and surviving != before and surviving <= now
@@ -96,7 +117,6 @@ def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:
 
 def _lost(demand: Demand, allocation: Allocation, prices: Prices) -> ClearingLine:
     """The line of a loser."""
-    assert not demand.is_pinned, f"{demand.demand} is pinned and lost its seats"
     reason = allocation.reserved.refused.get(demand.demand)
     if reason is None and is_too_large(demand, allocation.layout):
         reason = WaitReason.TOO_LARGE

@@ -175,21 +175,26 @@ class CounterfactualSweep:
     ) -> None:
         """Add counterfactuals where a fabric that differs offers more than the base's best."""
         assert (best is NO_FABRIC) == (chosen < 0), "a bid has a best fabric exactly if it won"
-        nodes, is_shared = bid.shape.nodes, bid.shape.tenant is not None
+        shape = bid.shape
+        is_shared = shape.tenant is not None
         room = self._room
         # Grows with fabrics x the different counts of nodes by which counterfactuals differ there.
         for fabric, buckets in enumerate(self._by_drawn):
             if not buckets or fabric == chosen:
                 continue
             levels = room.levels[fabric]
+            nodes = shape.nodes if shape.held is None else shape.open_ranks(fabric)
             for drawn, counterfactuals in buckets.items():
                 if is_shared:
                     found.update(counterfactuals)
                     continue
                 free = room.free[fabric] - drawn
-                if free < nodes or not drawn:
+                if free < nodes or not drawn or not nodes:
+                    # A gang whose nodes there are all closed has the same offer in each of them.
                     continue
                 level = levels[len(levels) - free + nodes - 1]
+                if nodes < shape.nodes and shape.held is not None:
+                    level = max(level, shape.held.level)
                 preference = preference_of(bid, fabric, Offer(level, nodes), free)
                 if level <= bid.limit and preference < best:
                     found.update(counterfactuals)
@@ -214,7 +219,9 @@ class CounterfactualSweep:
                     best = min(best, preference_of(bid, fabric, offer, free))
         if best is NO_FABRIC:
             return {}
-        return counterfactual.change_of_taking(self._room, best[-1], shape, shape.nodes)
+        return counterfactual.change_of_taking(
+            self._room, best[-1], shape, shape.open_ranks(best[-1])
+        )
 
     def _merge(self, source: Counterfactual, target: Counterfactual, bid: Bid) -> None:
         """Queries of a counterfactual that changed go on in another, or are priced."""

@@ -102,6 +102,8 @@ class Counterfactual:
 
     def offer(self, room: Room, fabric: int, shape: Shape) -> Offer | None:
         """As `Room.offer`, in this counterfactual."""
+        if shape.held is not None:
+            return self._offer_to_holder(room, fabric, shape)
         shared = 0
         tenant = shape.tenant
         if tenant is not None:
@@ -118,11 +120,21 @@ class Counterfactual:
         levels = room.levels[fabric]
         return Offer(levels[len(levels) - free + opened - 1], opened)
 
+    def _offer_to_holder(self, room: Room, fabric: int, shape: Shape) -> Offer | None:
+        """As `offer`: where it holds closed nodes, only the rest of the gang needs room."""
+        assert shape.held is not None, "a gang without closed nodes"
+        ranks = shape.open_ranks(fabric)
+        if not ranks:
+            return Offer(shape.held.level, 0)
+        rest = self.offer(room, fabric, shape._replace(nodes=ranks, held=None))
+        if rest is None or ranks == shape.nodes:
+            return rest
+        return Offer(max(rest.level, shape.held.level), rest.opened)
+
     def change_of_taking(self, room: Room, fabric: int, shape: Shape, nodes: int) -> Difference:
-        """What taking room for `nodes` ranks in this fabric changes; they must fit."""
-        assert nodes > 0, "a turn that takes nothing"
-        if shape.tenant is None:
-            return {fabric: nodes}
+        """What taking open nodes for `nodes` ranks in this fabric changes; they must fit."""
+        if shape.tenant is None or not nodes:
+            return {fabric: nodes} if nodes else {}
         fits = [it for it in self._gaps(room, fabric, shape.tenant) if it[1] >= shape.gpus][:nodes]
         change: Difference = {}
         for level, gap in fits:
@@ -150,6 +162,8 @@ class Counterfactual:
         special = dict.fromkeys(self.fabrics)
         if shape.tenant is not None:
             special.update(dict.fromkeys(room.fabrics_of(shape.tenant)))
+        if shape.held is not None:
+            special[shape.held.rest[0][0]] = None
         for fabric in special:
             offer = self.offer(room, fabric, shape)
             if offer is not None and offer.level < fit.floor:

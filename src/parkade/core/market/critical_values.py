@@ -7,8 +7,8 @@ limit. Winning a tie is not charged. A loser, which would have to bid more, is t
 wins whatever the ties.
 
 `counterfactual_sweep` answers that for all bids of one fabric at once and explains how. A bid that
-the sweep does not hold (a gang that may use any fabrics, a pinned demand) is priced by running the
-rest of the allocation again (`price_by_rerun`), which is the definition written out.
+the sweep does not hold (a gang that may use any fabrics) is priced by running the rest of the
+allocation again (`price_by_rerun`), which is the definition written out.
 
 In the example of `allocation` (a: 2 nodes, limit 10; b: 1 node, 8; c: 1 node, 6):
 
@@ -21,8 +21,10 @@ In the example of `allocation` (a: 2 nodes, limit 10; b: 1 node, 8; c: 1 node, 6
 Once they run, their factors are 21 and not 20, so that a rival's key of 8 x 20 is reached by
 7.619048: the price falls by the switching credit (`test_critical_values.py`).
 
-The one surprising rule: a pinned demand wins at any limit, so its price is what the open nodes
-that it alone holds would have cost in its turn, and its limit where that is less.
+The one surprising rule: a gang with closed nodes is priced by the question that it asks, which is
+for the rest of its shape where it stands and for all of it elsewhere. Its closed nodes cost the
+floor that its seats drew when they closed, and a limit below that loses them. So a gang whose nodes
+are all closed pays just that floor, and no limit that it could name gains.
 """
 
 from collections.abc import Callable
@@ -31,9 +33,8 @@ from typing import NamedTuple
 from parkade.core.market.allocation import Allocation
 from parkade.core.market.counterfactual_sweep import CounterfactualSweep
 from parkade.core.market.counterfactuals import PriceQuery
-from parkade.core.market.layout import Parts, shape_of
-from parkade.core.market.market_state import Demand, MarketState, PriorityTier
-from parkade.core.market.priority import factor_of
+from parkade.core.market.layout import Parts, floors_drawn
+from parkade.core.market.market_state import MarketState
 from parkade.core.market.spot import FITS_NOWHERE, Bid, choose, least_floor
 from parkade.core.placement.room import Room, Shape
 from parkade.core.units.money import ceil_div
@@ -70,8 +71,8 @@ class Prices(NamedTuple):
 def price_all(state: MarketState, allocation: Allocation) -> Prices:
     """Prices of all winners, what losers would need, and the ladder.
 
-    Costs one sweep, and a re-run of the allocation for each winner that may use any fabrics, each
-    pinned bid, and each shape of losers that may use any fabrics.
+    Costs one sweep, and a re-run of the allocation for each winner, and each shape of losers, that
+    may use any fabrics.
     """
     sweep = CounterfactualSweep(allocation.start)
     newcomer = state.terms.switching_credit.denominator
@@ -100,14 +101,11 @@ def price_all(state: MarketState, allocation: Allocation) -> Prices:
         answers[allocation.bids[at].name] = price_winner(allocation, at)
     for bid, parts in zip(allocation.bids, allocation.bid_parts, strict=True):
         if parts is not None:
-            paid[bid.name] = bound_price(CriticalValue(*answers[bid.name]), bid.limit, parts)
+            paid[bid.name] = bound_price(CriticalValue(*answers[bid.name]), bid, parts)
             continue
         found = answers[bid.shape, bid.factor][0]
         if found is not None:
             to_win[bid.name] = found
-    for demand in allocation.ordered:
-        if demand.is_pinned and demand.tier is PriorityTier.SPOT:
-            paid[demand.demand] = price_pinned(state, allocation, demand)
     assert all(name in allocation.parts for name in paid), "a loser pays"
     ladder = tuple((shape.nodes, answers[shape, newcomer][0]) for shape in sizes)
     return Prices(paid, to_win, ladder)
@@ -133,15 +131,16 @@ def _losing(allocation: Allocation) -> list[tuple[Shape, int]]:
     )
 
 
-def bound_price(price: CriticalValue, limit: int, parts: Parts) -> tuple[int, str | None]:
+def bound_price(price: CriticalValue, bid: Bid, parts: Parts) -> tuple[int, str | None]:
     """(price, rival) of a winner: its critical value bounded by floors drawn and by its limit.
 
     The rival is None where a floor is the greater.
     """
     assert price.micros is not None, "a winner's shape fits without it"
-    drawn = max((level for part in parts for level in part.levels), default=0)
+    drawn = max(floors_drawn(bid.shape, parts))
     micros = max(price.micros, drawn)
-    return min(micros, limit), price.set_by if price.micros >= drawn else None
+    assert drawn <= bid.limit, "a winner draws floors that its limit does not meet"
+    return min(micros, bid.limit), price.set_by if price.micros >= drawn else None
 
 
 def price_by_rerun(
@@ -201,55 +200,3 @@ def price_newcomer(allocation: Allocation, shape: Shape, factor: int) -> Critica
         floor=lambda room: least_floor(room, shape),
         limit_to_reach=lambda key: key // factor + 1,
     )
-
-
-def price_pinned(
-    state: MarketState, allocation: Allocation, demand: Demand
-) -> tuple[int, str | None]:
-    """(price, rival): what the open nodes that it alone holds would have cost in its turn.
-
-    Never above its limit. Its turn comes before every bid, so the rivals are all of them.
-    """
-    assert demand.is_pinned, f"{demand.demand} is not pinned"
-    assert demand.limit_micros is not None, "a spot demand without a limit"
-    layout = allocation.layout
-    parts = allocation.parts[demand.demand]
-    shared = {
-        seat.node
-        for other in allocation.ordered
-        if other.is_pinned and other.demand != demand.demand
-        for seat in other.seats
-    }
-    wanted: dict[int, int] = {}
-    for seat in demand.seats:
-        fabric = layout.fabric_of.get(seat.node)
-        if fabric is not None and seat.node not in layout.closed and seat.node not in shared:
-            wanted[fabric] = wanted.get(fabric, 0) + 1
-    room = allocation.start.copy()
-    tenant = shape_of(demand, layout).tenant
-    for part in parts:
-        room.free[part.fabric] += wanted.get(part.fabric, 0)
-        mine = set(part.tokens) if tenant is not None else set()
-        gaps = room.gaps.get((part.fabric, tenant)) if tenant is not None else None
-        if gaps is not None:
-            alone = {token for token in mine if allocation.pinned_nodes[token] not in shared}
-            gaps[:] = [entry for entry in gaps if entry[2] not in alone]
-    price = price_by_rerun(
-        room,
-        allocation.bids,
-        floor=lambda room: _floor_of(room, wanted),
-        limit_to_reach=lambda key: ceil_div(key, factor_of(demand, state.terms)),
-    )
-    return bound_price(price, demand.limit_micros, parts)
-
-
-def _floor_of(room: Room, wanted: dict[int, int]) -> int:
-    """The highest floor of these whole nodes, FITS_NOWHERE where one fabric has too few."""
-    highest = 0
-    for fabric, nodes in wanted.items():
-        free = room.free[fabric]
-        if nodes > free:
-            return FITS_NOWHERE
-        levels = room.levels[fabric]
-        highest = max(highest, levels[len(levels) - free + nodes - 1])
-    return highest

@@ -15,11 +15,11 @@ class Entitlement:
     """What of one reservation's shape is not used yet, in whole nodes.
 
     `left_in[f]`: of its shape in fabric f. `left`: of its whole shape. `used`: by its demands.
-    `kept[f]`: idle and not lent. `offered[f]`: lent. `pinned_nodes`: nodes that its pinned demands
-    hold, each counted as used once.
+    `kept[f]`: idle and not lent. `offered[f]`: lent. `closed_nodes`: those that its demands hold,
+    each counted as used once.
     """
 
-    __slots__ = ("kept", "left", "left_in", "offered", "pinned_nodes", "terms", "used")
+    __slots__ = ("closed_nodes", "kept", "left", "left_in", "offered", "terms", "used")
 
     def __init__(self, terms: ReservationInForce, layout: Layout) -> None:
         assert all(nodes >= 0 for _, nodes in terms.shape), f"{terms.reservation} has no shape"
@@ -31,7 +31,7 @@ class Entitlement:
         }
         self.kept: dict[int, int] = {}
         self.offered: dict[int, int] = {}
-        self.pinned_nodes: set[str] = set()
+        self.closed_nodes: set[str] = set()
 
     def use(self, fabric: int, nodes: int) -> None:
         """Use `nodes` of the whole, and of what is left in this fabric if anything is."""

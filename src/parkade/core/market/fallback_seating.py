@@ -5,6 +5,7 @@ not, and is used only where no repair of the seating holds (`seating`).
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from parkade.core.market.entitlement import KeptRoom
 from parkade.core.market.free_room import Seats, Winner, in_rank_order
@@ -12,41 +13,67 @@ from parkade.core.market.layout import Layout
 from parkade.core.market.market_state import NodeInPlay, PriorityTier
 
 
+class GivesUpClosed(NamedTuple):
+    """A winner that cannot keep its closed nodes, because a shared open one is packed otherwise."""
+
+    demand: str
+
+
 def seat_as_allocated(
-    winners: list[Winner], layout: Layout, pinned_nodes: dict[int, str], kept: KeptRoom
-) -> dict[str, Seats]:
+    winners: list[Winner], layout: Layout, kept: KeptRoom
+) -> dict[str, Seats] | GivesUpClosed:
     """Nodes in the very fabrics of the allocation for every winner.
 
     What was counted is given names: each whole node, and each shared node (a token) with all that
-    share it. Owners choose before their kept nodes, and those before other winners.
-    `pinned_nodes`: the node of each token that a pinned demand holds. Tokens are distinct over both
-    stages of the allocation. Grows with seats.
+    share it. Winners that stay come first, owners choose before their kept nodes, and those before
+    other winners. Tokens are distinct over both stages of the allocation. Grows with seats.
     """
     seats: dict[str, Seats] = {}
-    taken: set[str] = set(pinned_nodes.values())
-    unpinned = []
+    taken: set[str] = set()
+    node_of: dict[int, str] = {}
     for winner in winners:
-        if winner.demand.is_pinned:
+        if winner.stays:
+            if not _names_own_tokens(winner, layout, node_of):
+                return GivesUpClosed(winner.demand.demand)
             seats[winner.demand.demand] = winner.demand.seats
             taken.update(seat.node for seat in winner.demand.seats)
-        else:
-            unpinned.append(winner)
-    node_of = dict(pinned_nodes)
-    own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in unpinned}
+    others = [winner for winner in winners if not winner.stays]
+    own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in others}
     empty = [
         iter([it.node for it in sorted(nodes, key=_by_time) if it.node not in taken])
         for nodes in layout.open_nodes
     ]
-    owners = [it for it in unpinned if it.demand.tier is PriorityTier.RESERVED]
-    others = [it for it in unpinned if it.demand.tier is not PriorityTier.RESERVED]
+    owners = [it for it in others if it.demand.tier is PriorityTier.RESERVED]
     for winner in owners:
         seats[winner.demand.demand] = _name_nodes(winner, own[winner.demand.demand], node_of, empty)
     for block in kept.blocks:
         for _ in range(block.nodes):
             _take(empty[block.fabric])
     for winner in others:
-        seats[winner.demand.demand] = _name_nodes(winner, own[winner.demand.demand], node_of, empty)
+        name = winner.demand.demand
+        if name not in seats:
+            seats[name] = _name_nodes(winner, own[name], node_of, empty)
     return seats
+
+
+def _names_own_tokens(winner: Winner, layout: Layout, node_of: dict[int, str]) -> bool:
+    """Whether the shared nodes counted for a winner that stays can be those it has; names them."""
+    for part in winner.parts:
+        mine = [
+            seat.node
+            for seat in winner.demand.seats
+            if seat.node not in layout.closed and layout.fabric_of[seat.node] == part.fabric
+        ]
+        assert len(mine) == len(part.levels), "a winner stays with other seats than were counted"
+        named = {node_of[token] for token in part.tokens if token in node_of}
+        unnamed = [token for token in part.tokens if token not in node_of]
+        rest = [node for node in mine if node not in named]
+        if len(rest) != len(unnamed) and part.tokens:
+            return False
+        if not set(rest).isdisjoint(node_of.values()):
+            return False
+        node_of.update(zip(unnamed, rest, strict=False))
+    return True
 
 
 def _name_nodes(

@@ -33,6 +33,11 @@ class Winner(NamedTuple):
     price: int | None
     """Micro-units per GPU-hour; None where no floor bears on it (reserved, on-demand)."""
 
+    @property
+    def stays(self) -> bool:
+        """Whether it keeps closed nodes, and so all its seats."""
+        return sum(len(part.levels) for part in self.parts) < self.demand.nodes
+
 
 class Choice(NamedTuple):
     """Free nodes for a gang, and whether its price falls short of the floor that it draws there."""
@@ -65,8 +70,8 @@ def in_rank_order(demand: Demand, nodes: list[str]) -> Seats:
 
 
 def fabrics_counted(winner: Winner) -> dict[int, int]:
-    """How many ranks of a winner the allocation counted in each fabric."""
-    return {part.fabric: len(part.levels) for part in winner.parts}
+    """How many open nodes of each fabric the allocation counted for a winner."""
+    return {part.fabric: len(part.levels) for part in winner.parts if part.levels}
 
 
 def surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) -> list[str]:

@@ -8,13 +8,13 @@ alike.
 from typing import NamedTuple
 
 from parkade.core.market.market_state import Demand, MarketState, NodeInPlay
-from parkade.core.placement.room import Part, Room, Shape
+from parkade.core.placement.room import Held, Part, Shape
 
 Parts = tuple[Part, ...]
-"""What a winner takes, one part for each fabric."""
+"""What a winner takes of open nodes, one part for each fabric."""
 
 Division = list[tuple[int, int]]
-"""(fabric, ranks) of one gang."""
+"""(fabric, ranks) of one gang on open nodes."""
 
 
 class Layout(NamedTuple):
@@ -33,7 +33,7 @@ class Layout(NamedTuple):
     """The open nodes of each fabric, ascending by name."""
 
     closed: frozenset[str]
-    """Nodes that only their holders keep."""
+    """Nodes that are no room: only gangs that stay where they are keep their seats there."""
 
     size: tuple[int, ...]
     """Nodes in play of each fabric, open or closed."""
@@ -80,7 +80,41 @@ def shape_of(demand: Demand, layout: Layout) -> Shape:
     tenant = None
     if demand.gpus < layout.node_gpus:
         tenant = (demand.org, int(demand.tier), demand.reservation or "")
-    return Shape(demand.nodes, demand.gpus, tenant, demand.any_fabric and demand.nodes > 1)
+    held = _held_by(demand, layout) if layout.closed else None
+    return Shape(demand.nodes, demand.gpus, tenant, demand.any_fabric and demand.nodes > 1, held)
+
+
+def _held_by(demand: Demand, layout: Layout) -> Held | None:
+    """The closed nodes on which it runs; None if it has none, or lost a seat.
+
+    A gang that lost a seat is started anew, and nothing is started on a closed node.
+    """
+    if all(seat.node not in layout.closed for seat in demand.seats):
+        return None
+    rest: dict[int, int] = {}
+    for seat in demand.seats:
+        fabric = layout.fabric_of.get(seat.node)
+        if fabric is None:
+            return None
+        rest[fabric] = rest.get(fabric, 0) + (seat.node not in layout.closed)
+    assert len(demand.seats) == demand.nodes, f"{demand.demand} runs without some of its ranks"
+    assert demand.any_fabric or len(rest) == 1, f"{demand.demand} of one fabric is divided"
+    return Held(tuple(sorted(rest.items())), demand.floor_micros)
+
+
+def stays(shape: Shape, parts: Parts) -> bool:
+    """Whether a winner keeps its closed nodes: it took room for its other ranks only."""
+    taken = sum(len(part.levels) for part in parts)
+    assert taken == shape.nodes or shape.held is not None, "a winner took room for some ranks only"
+    return taken < shape.nodes
+
+
+def floors_drawn(shape: Shape, parts: Parts) -> tuple[int, ...]:
+    """The level of each rank's node, those of closed nodes last."""
+    drawn = tuple(level for part in parts for level in part.levels)
+    if shape.held is None:
+        return drawn
+    return drawn + (shape.held.level,) * (shape.nodes - len(drawn))
 
 
 def is_too_large(demand: Demand, layout: Layout) -> bool:
@@ -97,36 +131,3 @@ def own_fabrics(demand: Demand, layout: Layout) -> dict[int, int]:
         if fabric is not None:
             found[fabric] = found.get(fabric, 0) + 1
     return found
-
-
-def take_pinned_seats(
-    room: Room, layout: Layout, demand: Demand, tokens: dict[str, int], *, count_closed: bool
-) -> Parts:
-    """Take the seats of a pinned demand out of the room, wherever they are.
-
-    `tokens`: the token of each shared node opened so far, by node; added to here. Closed nodes take
-    room only where `count_closed` (the room of the reserved stage holds open nodes only), and the
-    caller closes their gaps to others.
-    """
-    assert demand.is_pinned, f"{demand.demand} is not pinned"
-    shape = shape_of(demand, layout)
-    levels: dict[int, list[int]] = {}
-    held: dict[int, list[int]] = {}
-    for seat in demand.seats:
-        fabric = layout.fabric_of.get(seat.node)
-        if fabric is None:
-            continue
-        drawn = levels.setdefault(fabric, [])
-        if seat.node in layout.closed and not count_closed:
-            drawn.append(0)
-        elif shape.tenant is None:
-            drawn.extend(room.open(fabric, 1))
-        else:
-            level, token = room.pin(fabric, shape, tokens.get(seat.node))
-            tokens[seat.node] = token
-            drawn.append(level)
-            held.setdefault(fabric, []).append(token)
-    return tuple(
-        Part(fabric, tuple(drawn), tuple(held.get(fabric, ())))
-        for fabric, drawn in sorted(levels.items())
-    )

@@ -23,7 +23,8 @@ class NodeInPlay(msgspec.Struct, frozen=True, kw_only=True):
     """All GPUs of the node; the same for every node of a market."""
 
     is_open: bool
-    """False for a suspect, cordoned or unreachable node: its holder stays, no demand is added."""
+    """False for a suspect, cordoned or unreachable node: it is no room for any demand, and only a
+    gang that wins the rest of its shape in this fabric keeps its seats there."""
 
     free_from_us: int
     """When what still runs there would be gone, were it told to leave now; 0: free now. Orders the
@@ -76,9 +77,9 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """Seats that it holds and keeps, or is promised, in order of rank. They may name nodes that
     left play: then the gang is to be healed."""
 
-    is_pinned: bool
-    """One of its nodes is closed, so it is neither moved, healed nor preempted: it keeps all its
-    seats and comes before every other demand."""
+    floor_micros: int = 0
+    """The highest guest floor that its seats drew while all its nodes were open, micro-units per
+    GPU-hour; 0 unless SPOT. What its closed nodes cost."""
 
     only_fabric: str | None = None
     """The fabric whose calendar sold it an on-demand window; it is seated nowhere else."""

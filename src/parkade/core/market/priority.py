@@ -29,7 +29,7 @@ def key_of(demand: Demand, terms: ClearingTerms) -> int:
 def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
     """All demands, strongest first. Grows with N log N of the demands.
 
-    Pinned demands come first, then tier by tier. RESERVED: running before idle, then the older
+    Tier by tier. RESERVED: running before idle, then the older
     reservation, then priority: an org's priority never bears on another org. ON_DEMAND: running
     first, whole gangs before gangs to be healed, because no on-demand displaces another. SPOT: the
     greatest key, then the one running, the org that used less in the last seven days, the older.
@@ -39,7 +39,7 @@ def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
     in_play = {node.node for node in state.nodes}
     created = {room.reservation: room.created_us for room in state.reservations}
 
-    def rank(demand: Demand) -> tuple[bool, int, Place, str]:
+    def rank(demand: Demand) -> tuple[int, Place, str]:
         newcomer = not demand.seats
         place: Place
         if demand.tier is PriorityTier.RESERVED:
@@ -52,7 +52,7 @@ def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
         else:
             key = key_of(demand, state.terms)
             place = (-key, newcomer, demand.use_7_days, demand.submitted_us)
-        return (not demand.is_pinned, demand.tier, place, demand.demand)
+        return (demand.tier, place, demand.demand)
 
     ordered = tuple(sorted(state.demands, key=rank))
     assert len({it.demand for it in ordered}) == len(ordered), "two demands share a name"

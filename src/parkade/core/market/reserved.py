@@ -5,21 +5,22 @@ Theory of operation
 A reservation is a shape: nodes by fabric. Its *entitlement* is what of the shape is not used yet.
 The stage counts room without floors, in this order:
 
-1. Pinned demands of both tiers take their seats; a reserved one uses its reservation's
-   entitlement where it stands.
-2. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
+1. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
    already, so that no other demand of a reservation pushes them out, then the others.
-3. Keep: idle nodes of the shape that are not lent are taken out of the room of all others. That is
+2. Keep: idle nodes of the shape that are not lent are taken out of the room of all others. That is
    `keep` nodes of a reservation that lends, and all idle nodes of one that does not. They come from
    the fabrics with the least idle room first, so that what is lent lies together.
-4. Overflow: a demand that found no room in its own fabrics takes any fabric that holds it, and its
+3. Overflow: a demand that found no room in its own fabrics takes any fabric that holds it, and its
    reservation keeps as much less. So no node of the shape is used twice.
-5. Lend: what is neither used nor kept is offered to spot, at the owner's floor (`supply`).
-6. On-demand takes what steps 1 to 4 left. What it leaves is spot's.
+4. Lend: what is neither used nor kept is offered to spot, at the owner's floor (`supply`).
+5. On-demand takes what steps 1 to 3 left. What it leaves is spot's.
 
 In each step a demand takes the fabric it stands in, then one where enough nodes are free at this
 moment (so that nodes an owner keeps come without a wait), then the tightest, then the first by
 name. Keep comes before overflow: no owner's overflow takes what another owner keeps.
+
+A demand that stands on closed nodes asks its own fabric for the rest of its shape only
+(`allocation`); its closed nodes use the entitlement as open ones do, each once.
 
 Invariants: a reservation never uses, keeps and lends more nodes than its shape; kept nodes are in
 its own fabrics; no demand overflows while its own fabrics hold it.
@@ -51,7 +52,7 @@ from parkade.core.market.layout import (
     is_too_large,
     own_fabrics,
     shape_of,
-    take_pinned_seats,
+    stays,
 )
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import WaitReason
@@ -62,11 +63,10 @@ class ReservedStage:
     """Working state of this stage, then its outcome.
 
     `room`: open nodes not taken yet. `free_now[f]`: nodes of fabric f that are free at this moment.
-    `parts`: what each winner took. `refused`: why the others lost. `tokens`: the token of each
-    shared node that a pinned demand holds, by node.
+    `parts`: what each winner took. `refused`: why the others lost.
     """
 
-    __slots__ = ("entitlements", "free_now", "parts", "refused", "room", "tokens")
+    __slots__ = ("entitlements", "free_now", "parts", "refused", "room")
 
     def __init__(
         self, room: Room, entitlements: dict[str, Entitlement], free_now: list[int]
@@ -76,7 +76,6 @@ class ReservedStage:
         self.entitlements = entitlements
         self.parts: dict[str, Parts] = {}
         self.refused: dict[str, WaitReason] = {}
-        self.tokens: dict[str, int] = {}
 
     def kept_room(self) -> KeptRoom:
         """What stays empty for its owners."""
@@ -105,12 +104,9 @@ def allocate_reserved(
     `ordered` is in priority order and holds no demand whose ranks are larger than a node.
     """
     assert all(it.gpus <= layout.node_gpus for it in ordered), "a rank larger than a node"
-    room = _open_room(state, layout, ordered)
+    room = Room([[0] * len(nodes) for nodes in layout.open_nodes], state.gpus_per_node)
     stage = ReservedStage(room, _entitlements(state, layout), _free_now(layout, ordered))
-    for demand in ordered:
-        if demand.is_pinned and demand.tier is not PriorityTier.SPOT:
-            _take_pinned(demand, layout, stage)
-    reserved = [it for it in ordered if it.tier is PriorityTier.RESERVED and not it.is_pinned]
+    reserved = [it for it in ordered if it.tier is PriorityTier.RESERVED]
     runs_there = [
         it for it in reserved if _allocate_in_own_fabrics(it, layout, stage, runs_there=True)
     ]
@@ -134,7 +130,7 @@ def allocate_reserved(
             "a reservation holds more than its shape"
         )
     for demand in ordered:
-        if demand.tier is PriorityTier.ON_DEMAND and not demand.is_pinned:
+        if demand.tier is PriorityTier.ON_DEMAND:
             _allocate_on_demand(demand, layout, stage)
     return stage
 
@@ -157,18 +153,6 @@ def _sold_limits(demand: Demand, layout: Layout, stage: ReservedStage) -> list[i
     ]
 
 
-def _open_room(state: MarketState, layout: Layout, ordered: tuple[Demand, ...]) -> Room:
-    """Open nodes, less those that a pinned spot demand holds."""
-    taken = {
-        seat.node
-        for demand in ordered
-        if demand.is_pinned and demand.tier is PriorityTier.SPOT
-        for seat in demand.seats
-    }
-    sizes = [sum(it.node not in taken for it in nodes) for nodes in layout.open_nodes]
-    return Room([[0] * size for size in sizes], state.gpus_per_node)
-
-
 def _free_now(layout: Layout, ordered: tuple[Demand, ...]) -> list[int]:
     """Open nodes of each fabric that no demand holds and that no attempt is leaving."""
     held = {seat.node for demand in ordered for seat in demand.seats}
@@ -185,20 +169,6 @@ def _entitlements(state: MarketState, layout: Layout) -> dict[str, Entitlement]:
     return {terms.reservation: Entitlement(terms, layout) for terms in older}
 
 
-def _take_pinned(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
-    """Take a pinned demand's seats; a node counts as used once, however many share it."""
-    assert demand.tier is not PriorityTier.SPOT, f"{demand.demand} takes its turn in spot"
-    parts = take_pinned_seats(stage.room, layout, demand, stage.tokens, count_closed=False)
-    stage.parts[demand.demand] = parts
-    entitlement = stage.entitlements.get(demand.reservation or "")
-    if demand.tier is PriorityTier.RESERVED and entitlement is not None:
-        for seat in demand.seats:
-            fabric = layout.fabric_of.get(seat.node)
-            if fabric is not None and seat.node not in entitlement.pinned_nodes:
-                entitlement.pinned_nodes.add(seat.node)
-                entitlement.use(fabric, 1)
-
-
 def _allocate_in_own_fabrics(
     demand: Demand, layout: Layout, stage: ReservedStage, *, runs_there: bool
 ) -> bool:
@@ -211,10 +181,11 @@ def _allocate_in_own_fabrics(
         stage.refused[demand.demand] = WaitReason.RESERVATION_FULL
         return True
     own = own_fabrics(demand, layout)
+    closed = _unused_closed(demand, layout, entitlement)
     limits = [
         -1
         if runs_there and fabric not in own
-        else min(entitlement.left_in.get(fabric, 0), entitlement.left)
+        else min(entitlement.left_in.get(fabric, 0), entitlement.left) - closed.get(fabric, 0)
         for fabric in range(len(layout.fabrics))
     ]
     return _allocate(demand, layout, stage, limits, entitlement=entitlement)
@@ -240,18 +211,33 @@ def _allocate(
     division = _choose(stage, shape, own, limits)
     if division is None:
         return False
-    opened = [_opened(room, shape, fabric, nodes) for fabric, nodes in division]
+    opened = [_opened(room, shape, fabric, ranks) for fabric, ranks in division]
     if entitlement is not None and sum(opened) > entitlement.left:
         return False
-    stage.parts[demand.demand] = tuple(
-        room.take(fabric, shape, nodes) for fabric, nodes in division
-    )
+    parts = tuple(room.take(fabric, shape, ranks) for fabric, ranks in division)
+    stage.parts[demand.demand] = parts
     for (fabric, _), nodes in zip(division, opened, strict=True):
         if fabric not in own:
             stage.free_now[fabric] -= nodes
         if entitlement is not None:
             entitlement.use(fabric, nodes)
+    if entitlement is not None and stays(shape, parts):
+        for fabric, nodes in sorted(_unused_closed(demand, layout, entitlement).items()):
+            entitlement.use(fabric, nodes)
+        entitlement.closed_nodes.update(it.node for it in demand.seats if it.node in layout.closed)
     return True
+
+
+def _unused_closed(demand: Demand, layout: Layout, entitlement: Entitlement) -> dict[int, int]:
+    """Closed nodes that it holds in each fabric, without those already used by its reservation."""
+    if not layout.closed:
+        return {}
+    nodes = {it.node for it in demand.seats if it.node in layout.closed} - entitlement.closed_nodes
+    found: dict[int, int] = {}
+    for node in nodes:
+        fabric = layout.fabric_of[node]
+        found[fabric] = found.get(fabric, 0) + 1
+    return found
 
 
 def _choose(
@@ -264,6 +250,7 @@ def _choose(
     """
     room = stage.room
     stands = shape.any_fabric and sum(own.values()) == shape.nodes
+    where_it_stands = sorted(own.items()) if shape.held is None else list(shape.held.rest)
     best: tuple[bool, bool, int, int, int] | None = None
     for fabric, limit in enumerate(limits):
         offer = room.offer(fabric, shape)
@@ -271,10 +258,10 @@ def _choose(
             waits = stage.free_now[fabric] < offer.opened
             rank = (fabric not in own, waits, offer.opened, limit - offer.opened, fabric)
             best = rank if best is None else min(best, rank)
-    if stands and all(_fits(room, shape, *it, limits) for it in own.items()):
-        return sorted(own.items())
+    if stands and all(_fits(room, shape, *it, limits) for it in where_it_stands):
+        return where_it_stands
     if best is not None:
-        return [(best[4], shape.nodes)]
+        return [(best[4], shape.open_ranks(best[4]))]
     if not shape.any_fabric:
         return None
     capacities = []
@@ -285,15 +272,19 @@ def _choose(
     return spread(capacities, shape.nodes)
 
 
-def _fits(room: Room, shape: Shape, fabric: int, nodes: int, limits: list[int]) -> bool:
-    """Whether `nodes` ranks of the shape fit in this fabric within its limit."""
-    offer = room.offer(fabric, shape._replace(nodes=nodes))
+def _fits(room: Room, shape: Shape, fabric: int, ranks: int, limits: list[int]) -> bool:
+    """Whether so many ranks fit on open nodes of this fabric within its limit."""
+    if not ranks:
+        return limits[fabric] >= 0
+    offer = room.offer(fabric, shape._replace(nodes=ranks, held=None))
     return offer is not None and offer.opened <= limits[fabric]
 
 
-def _opened(room: Room, shape: Shape, fabric: int, nodes: int) -> int:
+def _opened(room: Room, shape: Shape, fabric: int, ranks: int) -> int:
     """How many nodes the ranks would open there; they must fit."""
-    offer = room.offer(fabric, shape._replace(nodes=nodes))
+    if not ranks:
+        return 0
+    offer = room.offer(fabric, shape._replace(nodes=ranks, held=None))
     assert offer is not None, "a gang was divided over fabrics that do not hold it"
     return offer.opened
 
@@ -314,7 +305,10 @@ def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> 
     for fabric, nodes in kept.items():
         room.free[fabric] += nodes
     entitlement.kept = {}
-    limits = [min(free, entitlement.left) for free in room.free]
+    closed = _unused_closed(demand, layout, entitlement)
+    limits = [
+        min(free, entitlement.left - closed.get(fabric, 0)) for fabric, free in enumerate(room.free)
+    ]
     is_allocated = _allocate(demand, layout, stage, limits, entitlement=entitlement)
     if not is_allocated:
         full = entitlement.left < shape.nodes

@@ -24,14 +24,17 @@ has one aim: to move as few running GPUs as can be. It *repairs* the seats that 
    and third are left out above `MOST_WINNERS_ALL_RUNNERS` winners, the walk above
    `MOST_WINNERS_IMPROVED`, and it has at most `MOST_SEARCHES`.
 5. If no search holds, or none moves fewer GPUs, the *fall-back* (`fallback_seating`): the fabrics
-   of the allocation. It always fits.
+   of the allocation. What was counted fits there, but for one case: a winner that keeps closed
+   nodes has ranks on a shared open node, and the allocation packed its org's shared nodes in
+   another way than they are. If no search holds then, `seat` names it, and `clear` clears again
+   without its closed nodes.
 
 It ends: every round adds at least one winner to those that sit where they were counted, and there
 are at most `MAX_ROUNDS` of them. With all of them there the seating is the allocation's own.
 
-Invariants: a winner has a seat for each rank, on different nodes; only pinned demands sit on closed
-nodes; a price covers the floors that its seats draw; of runners only
-spot gives way; every winner that moves has a recorded reason (`MoveReason`).
+Invariants: a winner has a seat for each rank, on different nodes; only winners that stay sit on
+closed nodes; a price covers the floors that its seats draw; of runners only spot gives way; every
+winner that moves has a recorded reason (`MoveReason`).
 
 Example: the winners of the example in `allocation`, then the next clearing, in which acme asks for
 `own`, 1 node.
@@ -54,7 +57,7 @@ from typing import NamedTuple
 from parkade.core.market.allocation import Allocation
 from parkade.core.market.critical_values import Prices
 from parkade.core.market.entitlement import KeptBlock
-from parkade.core.market.fallback_seating import seat_as_allocated
+from parkade.core.market.fallback_seating import GivesUpClosed, seat_as_allocated
 from parkade.core.market.free_room import (
     Seats,
     Winner,
@@ -125,8 +128,8 @@ class _Found(NamedTuple):
     movers: tuple[str, ...]
 
 
-def seat(state: MarketState, allocation: Allocation, prices: Prices) -> Seating:
-    """Seats of all winners.
+def seat(state: MarketState, allocation: Allocation, prices: Prices) -> Seating | GivesUpClosed:
+    """Seats of all winners, or a winner that can keep its closed nodes in no seating.
 
     Grows with seats, winners x fabrics, and where winners sit outside the fabrics in which they
     were counted, with one more allocation for each round.
@@ -147,18 +150,25 @@ def seat(state: MarketState, allocation: Allocation, prices: Prices) -> Seating:
         {it.demand.demand: fabrics_counted(it) for it in winners},
     )
     found = _search_all(problem)
+    if isinstance(found, GivesUpClosed):
+        return found
     seats = found.seats
     return Seating(_whole(winners, seats), _reasons(problem, found), found.gave_way is None)
 
 
-def _search_all(problem: Problem) -> _Found:
+def _search_all(problem: Problem) -> _Found | GivesUpClosed:
     """The searches in turn; the one that moves the fewest GPUs, the earlier of two alike."""
     best = _search(problem, Rules(), NO_BOUND)
     if best is not None and not best.moved_gpus:
         return best
     fallback = _fallback(problem)
-    if best is None or fallback.moved_gpus < best.moved_gpus:
+    if best is None:
+        best = _search(problem, Rules(all_runners=True), NO_BOUND)
+    if best is None and isinstance(fallback, GivesUpClosed):
+        return fallback
+    if isinstance(fallback, _Found) and (best is None or fallback.moved_gpus < best.moved_gpus):
         best = fallback
+    assert best is not None
     if len(problem.winners) > MOST_WINNERS_ALL_RUNNERS:
         return best
     for rules in (Rules(all_runners=True), Rules(all_runners=True, largest_first=True)):
@@ -168,12 +178,11 @@ def _search_all(problem: Problem) -> _Found:
     return _improve(problem, best)
 
 
-def _fallback(problem: Problem) -> _Found:
+def _fallback(problem: Problem) -> _Found | GivesUpClosed:
     """The seating of the allocation's own fabrics."""
-    allocation = problem.allocation
-    seats = seat_as_allocated(
-        problem.winners, problem.layout, allocation.pinned_nodes, problem.kept
-    )
+    seats = seat_as_allocated(problem.winners, problem.layout, problem.kept)
+    if isinstance(seats, GivesUpClosed):
+        return seats
     movers = _movers(problem, seats)
     return _Found(seats, None, seats, Rules(), _gpus_of(problem, movers), tuple(movers))
 
@@ -250,12 +259,13 @@ def _movers(problem: Problem, seats: dict[str, Seats]) -> list[str]:
     found = []
     for winner in reversed(problem.winners):
         demand = winner.demand
-        if not demand.seats or demand.is_pinned:
+        if not demand.seats or winner.stays:
             continue
         now = seats[demand.demand]
         if now is demand.seats:
             continue
-        before = {it.node for it in demand.seats if it.node in fabric_of}
+        nodes = {it.node for it in demand.seats}
+        before = {it for it in nodes if it in fabric_of and it not in problem.layout.closed}
         is_divided = len({fabric_of[it] for it in before}) > 1 and not demand.any_fabric
         if not before <= {it.node for it in now} and not is_divided:
             found.append(demand.demand)
@@ -266,8 +276,7 @@ def _whole(winners: list[Winner], seats: dict[str, Seats]) -> dict[str, Seats]:
     """The same seats; asserts that every winner has one for each rank."""
     for winner in winners:
         demand = winner.demand
-        is_whole = demand.is_pinned or len(seats[demand.demand]) == demand.nodes
-        assert is_whole, f"{demand.demand} is not seated whole"
+        assert len(seats[demand.demand]) == demand.nodes, f"{demand.demand} is not seated whole"
     return seats
 
 

@@ -18,6 +18,8 @@ def culprits_of(problem: Problem, seated: Seated, rules: Rules, most: int) -> fr
     """Who must sit where it was counted, at most so many; None where the seating holds, and empty
     where none is left that could go."""
     misplaced = misplaced_in(problem, seated.seats)
+    staying = {it.demand.demand for it in problem.winners if it.stays}
+    assert staying.isdisjoint(misplaced), "a winner stays elsewhere than it was counted"
     movable = [it for it in misplaced if it not in rules.to_counted and it not in rules.held]
     uncovered = _uncovered(problem, seated.seats)
     if uncovered:
@@ -39,7 +41,7 @@ def culprits_of(problem: Problem, seated: Seated, rules: Rules, most: int) -> fr
     differing = [
         it
         for it in movable
-        if {part.fabric: len(part.levels) for part in again.parts.get(it, ())}
+        if {part.fabric: len(part.levels) for part in again.parts.get(it, ()) if part.levels}
         != _fabrics_of(seated.seats[it], problem.layout)
     ]
     return frozenset((differing or movable)[:most])
@@ -70,17 +72,18 @@ def _uncovered(problem: Problem, seats: dict[str, Seats]) -> list[str]:
     floors = problem.floors()
     if floors.is_one:
         return []
-    fabric_of = problem.layout.fabric_of
+    fabric_of, closed = problem.layout.fabric_of, problem.layout.closed
     found = []
     for winner in problem.winners:
         if winner.price is None:
             continue
         highest = 0
         for seat in seats[winner.demand.demand]:
-            fabric = fabric_of.get(seat.node)
-            if fabric is not None:
-                highest = max(highest, floors.draw(fabric, (seat.node,)))
-        if highest > winner.price and not winner.demand.is_pinned:
+            if seat.node in closed:
+                highest = max(highest, winner.demand.floor_micros)
+            else:
+                highest = max(highest, floors.draw(fabric_of[seat.node], (seat.node,)))
+        if highest > winner.price:
             found.append(winner.demand.demand)
     return found
 
@@ -97,8 +100,8 @@ def misplaced_in(problem: Problem, seats: dict[str, Seats]) -> list[str]:
 def _fabrics_of(seats: Seats, layout: Layout) -> dict[int, int]:
     found: dict[int, int] = {}
     for seat in seats:
-        fabric = layout.fabric_of.get(seat.node)
-        if fabric is not None:
+        if seat.node not in layout.closed:
+            fabric = layout.fabric_of[seat.node]
             found[fabric] = found.get(fabric, 0) + 1
     return found
 
@@ -110,7 +113,7 @@ def leaves_room(problem: Problem, seats: dict[str, Seats], kept: KeptRoom) -> bo
     for winner in problem.winners:
         shape = shape_of(winner.demand, layout)
         for seat in seats[winner.demand.demand]:
-            if seat.node in layout.fabric_of and seat.node not in layout.closed:
+            if seat.node not in layout.closed:
                 nodes.seat(seat.node, shape)
     for block in kept.blocks:
         found = find_block(block, layout, nodes)

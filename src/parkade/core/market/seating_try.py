@@ -98,7 +98,7 @@ class _Try:
         return Seated(seats, self._gave_way)
 
     def _seats_of(self, demand: Demand) -> Seats:
-        if demand.is_pinned or demand.demand in self._now.own:
+        if self._now.winners[demand.demand].stays or demand.demand in self._now.own:
             return demand.seats
         return in_rank_order(demand, self._now.where[demand.demand])
 
@@ -107,7 +107,7 @@ class _Try:
         layout = self._now.layout
         unseated: list[tuple[Winner, int]] = []
         for winner in self._problem.winners:
-            if winner.demand.is_pinned:
+            if winner.stays:
                 nodes = [seat.node for seat in winner.demand.seats]
                 self._now.stand(
                     winner.demand.demand,
@@ -115,7 +115,7 @@ class _Try:
                 )
         for winner in self._problem.winners:
             demand, name = winner.demand, winner.demand.demand
-            if demand.is_pinned:
+            if winner.stays:
                 continue
             kept: list[str] = []
             if demand.seats:

@@ -12,10 +12,18 @@ it draws, so both kinds have the same critical value (decision record 45). A bid
 by a lie only what it could have had by moving for a lower floor.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
-from parkade.core.market.layout import Division, Layout, Parts, own_fabrics, shape_of
+from parkade.core.market.layout import (
+    Division,
+    Layout,
+    Parts,
+    floors_drawn,
+    own_fabrics,
+    shape_of,
+)
 from parkade.core.market.market_state import ClearingTerms, Demand
 from parkade.core.market.priority import factor_of, key_of
 from parkade.core.placement.room import Offer, Room, Shape, spread
@@ -89,7 +97,7 @@ def allocate_spot(room: Room, bids: list[Bid]) -> list[Parts | None]:
             found.append(None)
             continue
         taken = tuple(room.take(fabric, bid.shape, nodes) for fabric, nodes in division)
-        assert max(part.levels[-1] for part in taken) <= bid.limit, "a floor above the limit"
+        assert max(floors_drawn(bid.shape, taken)) <= bid.limit, "a floor above the limit"
         found.append(taken)
     return found
 
@@ -107,13 +115,13 @@ def choose(room: Room, bid: Bid, lowest_floor: int) -> Division | None:
     for fabric in bid.own:
         offer = room.offer(fabric, shape)
         if offer is not None and offer.level <= stays_at and len(bid.own) == 1:
-            return [(fabric, shape.nodes)]
+            return [(fabric, shape.open_ranks(fabric))]
     best = NO_FABRIC
     for fabric, free in enumerate(room.free):
         offer = room.offer(fabric, shape)
         if offer is not None and offer.level <= bid.limit:
             best = min(best, preference_of(bid, fabric, offer, free))
-    return None if best is NO_FABRIC else [(best[-1], shape.nodes)]
+    return None if best is NO_FABRIC else [(best[-1], shape.open_ranks(best[-1]))]
 
 
 def preference_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Preference:
@@ -126,12 +134,25 @@ def preference_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Preference:
 def least_floor(room: Room, shape: Shape) -> int:
     """The least highest floor of any placement of the shape; FITS_NOWHERE if none holds it."""
     if shape.any_fabric:
-        slots = sorted(
-            level for fabric in range(len(room.free)) for level in room.slots(fabric, shape)
-        )
-        return slots[shape.nodes - 1] if len(slots) >= shape.nodes else FITS_NOWHERE
+        slots = [room.slots(fabric, shape) for fabric in range(len(room.free))]
+        levels = sorted(level for here in slots for level in here)
+        least = levels[shape.nodes - 1] if len(levels) >= shape.nodes else FITS_NOWHERE
+        if shape.held is None:
+            return least
+        return min(least, max(shape.held.level, _highest(slots, shape.held.rest)))
     offers = (room.offer(fabric, shape) for fabric in range(len(room.free)))
     return min((offer.level for offer in offers if offer is not None), default=FITS_NOWHERE)
+
+
+def _highest(slots: list[list[int]], division: Iterable[tuple[int, int]]) -> int:
+    """The highest floor of a division over fabrics; FITS_NOWHERE where one has too few slots."""
+    highest = 0
+    for fabric, ranks in division:
+        if ranks > len(slots[fabric]):
+            return FITS_NOWHERE
+        if ranks:
+            highest = max(highest, slots[fabric][ranks - 1])
+    return highest
 
 
 def _choose_any(room: Room, bid: Bid) -> Division | None:
@@ -144,12 +165,12 @@ def _choose_any(room: Room, bid: Bid) -> Division | None:
     least = least_floor(room, shape)
     if least > bid.limit:
         return None
-    if sum(bid.own.values()) == shape.nodes and all(
-        len(slots[fabric]) >= nodes for fabric, nodes in bid.own.items()
-    ):
-        highest = max(slots[fabric][nodes - 1] for fabric, nodes in bid.own.items())
-        if highest <= (least if bid.moves_if_cheaper else bid.limit):
-            return sorted(bid.own.items())
+    if sum(bid.own.values()) == shape.nodes:
+        own = sorted(bid.own.items()) if shape.held is None else list(shape.held.rest)
+        closed = 0 if shape.held is None else shape.held.level
+        most = least if bid.moves_if_cheaper else bid.limit
+        if max(closed, _highest(slots, own)) <= most:
+            return own
     capacities = []
     for fabric, levels in enumerate(slots):
         is_own = fabric in bid.own

@@ -1,8 +1,8 @@
 """Who stands where in a seating that is being made, and who of them may give way in a fabric.
 
 The working state of one try (`seating_try`), which decides the turns. Who may give way: spot
-winners that are not pinned and sit outside the fabrics in which the allocation counted them, or
-share nodes (the allocation packs these anew, so that its free nodes may exist only once they are
+winners that keep no closed nodes and sit outside the fabrics in which the allocation counted them,
+or share nodes (the allocation packs these anew, so that its free nodes may exist only once they are
 packed), or any spot winner with `all_runners`; kept nodes, and owners and on-demand without own
 seats, where they chose another fabric than the allocation's. No owner and no on-demand gives way
 that stands on its own seats.
@@ -164,7 +164,7 @@ class SeatsInMaking:
         if isinstance(key, int):
             return is_misplaced or self._rules.all_runners
         winner = self.winners[key]
-        if winner.demand.is_pinned or key in self._rules.held:
+        if winner.stays or key in self._rules.held:
             return False
         if winner.price is None:
             return key not in self.own and (is_misplaced or self._rules.all_runners)

@@ -45,21 +45,15 @@ def guest_floor(floor_micros: int, fee: Fraction) -> int:
 
 
 def stack_supply(state: MarketState, layout: Layout, reserved: ReservedStage) -> Supply:
-    """The floors of each fabric, one for each node that the reserved stage left in play there.
+    """The floors of each fabric, one for each open node that the reserved stage left there.
 
-    Nodes of pinned bids are part of the supply: their bids draw floors like all others. Grows with
-    nodes, and fabrics x reservations.
+    Closed nodes are not supplied, as if they had failed. Grows with nodes, and fabrics x
+    reservations.
     """
-    pinned: dict[int, set[str]] = {}
-    for demand in state.demands:
-        if demand.is_pinned and demand.limit_micros is not None:
-            for seat in demand.seats:
-                if seat.node in layout.fabric_of:
-                    pinned.setdefault(layout.fabric_of[seat.node], set()).add(seat.node)
     floors = []
     offered: dict[tuple[int, str], int] = {}
     for fabric in range(len(layout.fabrics)):
-        nodes = reserved.room.free[fabric] + len(pinned.get(fabric, ()))
+        nodes = reserved.room.free[fabric]
         offers = _lent_offers(reserved.entitlements, fabric, nodes, state.terms.fee)
         public = nodes - sum(count for _, _, count in offers)
         offers.append((state.terms.public_floor_micros, PUBLIC, public))

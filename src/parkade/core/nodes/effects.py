@@ -123,17 +123,39 @@ def uncordon(world: World, event: events.NodeUncordoned) -> None:
 
 
 def change_reachability(world: World, event: events.ReachabilityChanged) -> None:
-    """Cost grows with the pool's nodes."""
+    """Cost grows with all nodes and what the pool's hold. How long the agent was silent counts for
+    attempts that have not started: it is no late start of theirs."""
     pool = world.records.pools[event.pool]
+    if event.is_reachable and pool.silent_since_us is not None:
+        _note_silence(world, event.pool, pool.silent_since_us, event.at_us)
     first_heard_us = pool.first_heard_us
     if first_heard_us is None and event.is_reachable:
         first_heard_us = event.at_us
     world.records.pools[event.pool] = replace(
-        pool, is_reachable=event.is_reachable, first_heard_us=first_heard_us
+        pool,
+        is_reachable=event.is_reachable,
+        first_heard_us=first_heard_us,
+        silent_since_us=None if event.is_reachable else event.at_us,
     )
+    for node, held in world.held_on.items():
+        if held and world.records.nodes[node].pool == event.pool:
+            for holder in held:
+                world.agenda.add(Entry.LAPSE, holder)
     for node, promised in world.promised_on.items():
         if promised and world.records.nodes[node].pool == event.pool:
             world.wake_promises(node)
+
+
+def _note_silence(world: World, pool: str, since_us: int, until_us: int) -> None:
+    """Cost grows with live workloads."""
+    assert since_us <= until_us
+    for name in tuple(world.live):
+        workload = world.records.workloads[name]
+        attempt = workload.attempt
+        if attempt is None or attempt.started_us is not None or workload.pool != pool:
+            continue
+        silent_us = attempt.silent_us + until_us - max(since_us, attempt.ordered_us)
+        world.put_workload(replace(workload, attempt=replace(attempt, silent_us=silent_us)))
 
 
 def set_prices(world: World, event: events.PricesSet) -> None:

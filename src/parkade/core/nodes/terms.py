@@ -88,7 +88,8 @@ def bad_terms(terms: MarketTerms) -> Refusal | None:
         if not bounds.PRICE_MICROS.holds(getattr(terms, f"{field}_micros")):
             return invalid(f"terms.{field}_micros", "a price is 0 to 1,000,000 per GPU-hour")
     for field, within in bounds.TERMS_US.items():
-        if not within.holds(getattr(terms, f"{field}_us")):
+        span_us = getattr(terms, f"{field}_us")
+        if span_us is not None and not within.holds(span_us):
             least = "longer than 0" if within.least else "0 or longer"
             return invalid(f"terms.{field}_us", f"this must be {least}, and at most 100 years")
     return None

@@ -18,6 +18,17 @@ from typing import NamedTuple, TypeAlias
 Tenant: TypeAlias = tuple[str, int, str]
 
 
+class Held(NamedTuple):
+    """Closed nodes under ranks of a running gang: room that it alone has, while it stays."""
+
+    rest: tuple[tuple[int, int], ...]
+    """(fabric, ranks) of the gang's other ranks, which need open nodes, in each fabric where it
+    stands; ascending. One fabric, unless the gang may use any."""
+
+    level: int
+    """What the closed nodes cost: the highest level that its seats drew when they closed."""
+
+
 class Shape(NamedTuple):
     """`nodes` different nodes with `gpus` on each; `tenant` is None for whole nodes."""
 
@@ -26,9 +37,19 @@ class Shape(NamedTuple):
     tenant: Tenant | None
     any_fabric: bool
 
+    held: Held | None = None
+    """None: all ranks need open nodes, wherever the gang stands."""
+
+    def open_ranks(self, fabric: int) -> int:
+        """Ranks that need open nodes if a gang of one fabric takes this one; all ranks of a gang
+        that may use any."""
+        if self.held is None or self.any_fabric or self.held.rest[0][0] != fabric:
+            return self.nodes
+        return self.held.rest[0][1]
+
 
 class Part(NamedTuple):
-    """What a demand takes of one fabric: the level of each node, and tokens of shared ones."""
+    """What a demand takes of one fabric: the level of each open node, and tokens of shared ones."""
 
     fabric: int
     levels: tuple[int, ...]
@@ -78,6 +99,8 @@ class Room:
 
     def offer(self, fabric: int, shape: Shape) -> Offer | None:
         """The cheapest way to hold the whole shape in this fabric, None where it does not fit."""
+        if shape.held is not None:
+            return self._offer_to_holder(fabric, shape)
         shared = 0
         if shape.tenant is not None:
             # Grows with the open nodes of one tenant in one fabric.
@@ -93,6 +116,17 @@ class Room:
         ladder = self.levels[fabric]
         return Offer(ladder[len(ladder) - free + opened - 1], opened)
 
+    def _offer_to_holder(self, fabric: int, shape: Shape) -> Offer | None:
+        """As `offer`: where it holds closed nodes, only the rest of the gang needs room."""
+        assert shape.held is not None, "a gang without closed nodes"
+        ranks = shape.open_ranks(fabric)
+        if not ranks:
+            return Offer(shape.held.level, 0)
+        rest = self.offer(fabric, shape._replace(nodes=ranks, held=None))
+        if rest is None or ranks == shape.nodes:
+            return rest
+        return Offer(max(rest.level, shape.held.level), rest.opened)
+
     def slots(self, fabric: int, shape: Shape) -> list[int]:
         """Levels of all nodes of this fabric that could hold one rank each, ascending."""
         found = []
@@ -105,7 +139,7 @@ class Room:
         return found
 
     def take(self, fabric: int, shape: Shape, nodes: int) -> Part:
-        """Seat `nodes` ranks of the shape in this fabric; they must fit."""
+        """Seat `nodes` ranks of the shape on open nodes of this fabric; they must fit."""
         if shape.tenant is None:
             return Part(fabric, self.open(fabric, nodes), ())
         gaps = self._gaps_of(fabric, shape.tenant)
@@ -123,27 +157,6 @@ class Room:
             tuple(level for level, _, _ in chosen),
             tuple(token for _, _, token in chosen),
         )
-
-    def pin(self, fabric: int, shape: Shape, token: int | None) -> tuple[int, int]:
-        """Seat one rank on a given shared node, or open one (None): its (level, token)."""
-        assert shape.tenant is not None
-        gaps = self._gaps_of(fabric, shape.tenant)
-        if token is None:
-            level, gap, token = self.open(fabric, 1)[0], self.node_gpus, self.tokens
-            self.tokens += 1
-        else:
-            entry = next(entry for entry in gaps if entry[2] == token)
-            gaps.remove(entry)
-            level, gap, _ = entry
-        assert gap >= shape.gpus, "a node is held beyond its GPUs"
-        if gap > shape.gpus:
-            insort(gaps, (level, gap - shape.gpus, token))
-        return level, token
-
-    def close(self, token: int) -> None:
-        """No demand may be added to this open node any more."""
-        for gaps in self.gaps.values():
-            gaps[:] = [entry for entry in gaps if entry[2] != token]
 
     def open(self, fabric: int, nodes: int) -> tuple[int, ...]:
         """Draw whole nodes: their levels."""

@@ -1,6 +1,6 @@
 """Workloads as their users ask for them: submit, hold, release, bid, cancel."""
 
-from parkade.core.billing.charges import Postings
+from parkade.core.billing.charges import Postings, has_unmet_debt, unmet_us
 from parkade.core.billing.commitments import (
     allowance_micros,
     available_micros,
@@ -290,18 +290,38 @@ def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decisi
         return refusal
     if command.limit_price_micros == limit_micros:
         return ()
-    promise = workload.promise
-    is_lower = command.limit_price_micros < limit_micros
-    if is_lower and promise is not None and promise.displaces:
+    change = events.BidChanged(
+        at_us=now_us,
+        workload=workload.workload,
+        limit_price_micros=command.limit_price_micros,
+    )
+    if command.limit_price_micros > limit_micros:
+        return (change,)
+    if _has_to_start(workload):
         return Refusal(
             reason=Reason.CONFLICT,
             detail="others got their notice for this bid; it can be lowered once it has started,"
             " or cancelled for the minimum charge",
         )
-    return (
-        events.BidChanged(
-            at_us=now_us,
-            workload=workload.workload,
-            limit_price_micros=command.limit_price_micros,
-        ),
-    )
+    return (*_charge_of_lowering(world, workload, now_us), change)
+
+
+def _has_to_start(workload: Workload) -> bool:
+    """Whether others were told to leave for it and it has not run there yet."""
+    promise, attempt = workload.promise, workload.attempt
+    if promise is not None and promise.displaces:
+        return True
+    return attempt is not None and attempt.displaced and attempt.started_us is None
+
+
+def _charge_of_lowering(
+    world: World, workload: Workload, now_us: int
+) -> tuple[events.WithdrawalCharged, ...]:
+    """What is missing to the minimum charge is due when a bid that made others leave is lowered."""
+    attempt = workload.attempt
+    terms = world.records.markets[workload.market].terms
+    if attempt is None or not has_unmet_debt(attempt, terms, now_us):
+        return ()
+    missing_us = unmet_us(attempt, terms, now_us)
+    charge = Postings(world).post_lowering(workload, minimum_us=missing_us, at_us=now_us)
+    return () if charge is None else (charge,)

@@ -9,9 +9,11 @@ from msgspec.structs import replace
 from parkade.core.billing.charges import Postings, billed_to_us, settled_until_us
 from parkade.core.fleet.node import Health
 from parkade.core.reservations.reservation import ReservationState
+from parkade.core.running.backoff import not_before_us
 from parkade.core.running.promises import OVERDUE, withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
+from parkade.core.steps.notices import lapsed_stop
 from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Cause, Phase, Why
@@ -21,9 +23,8 @@ from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Attempt, Workload
 
 SAVED = 85
-BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR)
-QUICK_RUNS = 10
-MOST_BACKOFF_DOUBLINGS = 6
+LOST = "lost: its pool was silent until its lease had lapsed"
+BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR, Cause.LAPSED)
 
 
 def report_attempts(world: World, command: commands.ReportAttempts, now_us: int) -> Decision:
@@ -57,6 +58,10 @@ def _observed(
         started_us = min(max(seen.started_us, attempt.ordered_us), now_us)
         attempt = replace(attempt, started_us=started_us)
         found.append(events.Started(at_us=started_us, workload=name, attempt=seen.attempt))
+    if seen.lapsed_us is not None and attempt.lease_us is not None and attempt.stop is None:
+        left = lapsed_stop(world, workload, min(seen.lapsed_us, now_us))
+        attempt = replace(attempt, stop=left.stop)
+        found.append(left)
     saved = seen.checkpoint
     if saved is not None and _is_new(saved, attempt, now_us):
         saved_us = min(saved.at_us, now_us)
@@ -116,21 +121,54 @@ def _is_new(saved: Checkpoint, attempt: Attempt, now_us: int) -> bool:
     return attempt.checkpoint_us is None or saved.at_us > attempt.checkpoint_us
 
 
+def conclude_lost(
+    world: World, workload: Workload, *, seen_us: int, at_us: int
+) -> tuple[events.AnyEvent, ...]:
+    """The end at `at_us` of an attempt that cannot run any more and will not be reported: unknown,
+    by the platform's doing, and billed to no later than it was last seen."""
+    attempt = workload.attempt
+    assert attempt is not None and seen_us <= at_us
+    nothing = ObservedAttempt(
+        attempt=attempt.attempt,
+        generation=attempt.generation,
+        phase=EnginePhase.RELEASED,
+        started_us=None,
+        released_us=at_us,
+        exits=(),
+        checkpoint=None,
+        devices=(),
+        launch_error=None,
+        engine_state=Cause.LAPSED.value,
+    )
+    found = _ended(world, Postings(world), workload, nothing, at_us, seen_us=seen_us)
+    return tuple(
+        replace(event, summary=LOST) if isinstance(event, events.Ended) else event
+        for event in found
+    )
+
+
 def _ended(
-    world: World, postings: Postings, workload: Workload, seen: ObservedAttempt, now_us: int
+    world: World,
+    postings: Postings,
+    workload: Workload,
+    seen: ObservedAttempt,
+    now_us: int,
+    *,
+    seen_us: int | None = None,
 ) -> list[events.AnyEvent]:
     """The attempt's last charges, and what becomes of the workload. It ended no earlier than it
-    was reported to run and charged for."""
+    was reported to run and charged for; nothing is billed after `seen_us`."""
     attempt = workload.attempt
     assert attempt is not None
     released_us = seen.released_us if seen.released_us is not None else now_us
     began_us = max(attempt.started_us or attempt.ordered_us, attempt.charged_until_us)
     at_us = min(max(released_us, began_us), now_us)
+    billed_us = at_us if seen_us is None else max(seen_us, began_us)
     is_lost = attempt.broken_us is not None or _is_lost(seen)
     found: list[events.AnyEvent] = []
     used = postings.post_use(
         workload,
-        until_us=_billed_until_us(attempt, at_us, is_lost),
+        until_us=_billed_until_us(attempt, billed_us, is_lost),
         at_us=at_us,
         minimum_us=_minimum_us(world, workload, is_lost=is_lost),
     )
@@ -168,8 +206,11 @@ def _minimum_us(world: World, workload: Workload, *, is_lost: bool) -> int:
     node ended it."""
     attempt = workload.attempt
     assert attempt is not None
+    debt = attempt.debt
+    if not attempt.displaced or is_lost or (debt is not None and debt.is_paid):
+        return 0
     is_blameless = attempt.stop is not None and attempt.stop.cause in BLAMELESS
-    if not attempt.displaced or is_lost or is_blameless:
+    if is_blameless and not (debt is not None and debt.is_due):
         return 0
     return world.records.markets[workload.market].terms.minimum_charge_us
 
@@ -200,6 +241,9 @@ def _judge(
         failures += 1
         if failures > workload.spec.retry_failures:
             phase, why = Phase.FAILED, Why.FAILED
+    waits_until_us = 0
+    if not is_lost and not phase.is_ended:
+        waits_until_us = not_before_us(world, workload, cause, at_us, is_saved=is_saved)
     return events.Ended(
         at_us=at_us,
         workload=workload.workload,
@@ -210,7 +254,7 @@ def _judge(
         summary=summary_of(seen),
         failures=failures,
         preemptions=preemptions,
-        not_before_us=_not_before_us(world, workload, cause, at_us, is_saved=is_saved),
+        not_before_us=waits_until_us,
         is_saved=is_saved,
     )
 
@@ -258,27 +302,6 @@ def summary_of(seen: ObservedAttempt) -> str:
         else:
             ends.append(f"rank {rank.rank}: unknown")
     return "; ".join(ends) or "lost"
-
-
-def _not_before_us(
-    world: World, workload: Workload, cause: Cause | None, at_us: int, *, is_saved: bool
-) -> int:
-    """Until when it waits: exponential back-off after repeated early preemption, and after an early
-    85 of its own; 0: it does not."""
-    attempt = workload.attempt
-    assert attempt is not None
-    if cause is None and is_saved:
-        earlier = max(0, workload.generation - 1 - workload.failures - workload.preemptions)
-    elif cause in (Cause.OUTBID, Cause.RECLAIMED) and workload.preemptions >= 1:
-        earlier = workload.preemptions - 1
-    else:
-        return 0
-    terms = world.records.markets[workload.market].terms
-    ran_us = at_us - (attempt.started_us or attempt.ordered_us)
-    if ran_us > QUICK_RUNS * (terms.notice_us + terms.kill_us):
-        return 0
-    doublings = min(earlier, MOST_BACKOFF_DOUBLINGS)
-    return at_us + (terms.backoff_us << doublings)
 
 
 def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyEvent]:

@@ -7,6 +7,7 @@ from parkade.core.fleet.node import Health
 from parkade.core.fleet.seat import Seat
 from parkade.core.state import events
 from parkade.core.state.world import World
+from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Promise, Workload
 
 OVERDUE = "not seen free after its deadline"
@@ -75,6 +76,9 @@ def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]
     workload = world.records.workloads[holder]
     assert workload.promise is not None
     attempt = attempt_of(workload, workload.promise, world.records.sequence + 1, at_us)
+    if workload.spec.capacity.kind is CapacityKind.SPOT:
+        lease_us = world.records.markets[workload.market].terms.agent_lease_us
+        attempt = replace(attempt, lease_us=lease_us)
     return (events.Launched(at_us=at_us, workload=holder, attempt=attempt),)
 
 
@@ -88,6 +92,7 @@ def attempt_of(workload: Workload, promise: Promise, launch_sequence: int, at_us
         seats=promise.seats,
         ordered_us=at_us,
         displaced=promise.displaces,
+        debt=promise.debt,
         started_us=None,
         stop=None,
         broken_us=None,
@@ -157,7 +162,6 @@ def withdrawal_charge(
         return ()
     if attempt is not None and attempt.broken_us is not None:
         return ()
-    assert promise.busy > 0, "a winner that displaced others found its seats busy"
     event = postings.post_withdrawal(
         workload,
         minimum_us=world.records.markets[workload.market].terms.minimum_charge_us,

@@ -19,6 +19,7 @@ class Entry(enum.IntEnum):
     FORGET = 4
     GRANT = 5
     TERMS = 6
+    LAPSE = 7
 
 
 class Agenda:

@@ -101,6 +101,7 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
     backoff_us: int | None = None
     retention_us: int | None = None
     buffer_nodes: int | None = None
+    agent_lease_us: int | None = None
 
 
 class ChangeTerms(Command, frozen=True, kw_only=True):

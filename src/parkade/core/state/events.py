@@ -173,12 +173,14 @@ class UsePosted(Event, frozen=True, kw_only=True):
 
 
 class WithdrawalCharged(Event, frozen=True, kw_only=True):
-    """A workload gave up a promise for which others had to leave; `owed` as in `UsePosted`."""
+    """A workload gave up a promise for which others had to leave, or lowered the bid of such an
+    attempt; `owed` as in `UsePosted`. `attempt` is None for a promise."""
 
     market: str
     workload: str
     transfers: tuple[Transfer, ...]
     owed: tuple[tuple[str, int], ...]
+    attempt: str | None = None
 
 
 class GrantSet(Event, frozen=True, kw_only=True):

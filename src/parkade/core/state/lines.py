@@ -41,13 +41,17 @@ class Won(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leaving(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt was given notice (or a promise withdrawn: `stop` None)."""
+    """An attempt was given notice (or a promise withdrawn: `stop` None).
+
+    `is_due`: it lost its seats to another bid of its own org, so that what it owes for having made
+    others leave is due whatever the cause."""
 
     demand: Demand
     stop: Stop | None
     phase: Phase
     why: str
     price_to_win_micros: int | None
+    is_due: bool = False
 
 
 class Repriced(msgspec.Struct, frozen=True, kw_only=True):

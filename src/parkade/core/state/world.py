@@ -173,6 +173,8 @@ class World:
         self.live_of_org.setdefault(workload.org, {})[name] = None
         if workload.attempt is not None:
             self._give_seats(self.held_on, name, workload.attempt.seats)
+            if workload.attempt.lease_us is not None:
+                self.agenda.add(Entry.LAPSE, name)
         if workload.promise is not None:
             self._give_seats(self.promised_on, name, workload.promise.seats)
             self.agenda.add(Entry.LAUNCH, name)

@@ -59,6 +59,7 @@ TERMS_US = {
     "billing_period": POSITIVE_SPAN_US,
     "backoff": SPAN_US,
     "retention": POSITIVE_SPAN_US,
+    "agent_lease": POSITIVE_SPAN_US,
 }
 
 # A workload.

@@ -37,6 +37,7 @@ class Cause(enum.StrEnum):
     OPERATOR = "operator"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    LAPSED = "lapsed"
 
 
 class Why(enum.StrEnum):

@@ -64,6 +64,9 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     ranks had ended. `is_keeper_lost`: what watched over it was gone while its machine stayed up,
     and the workload itself may have done that, so that how it ended is not known. Both are false
     where an engine of before these fields says nothing.
+
+    `lapsed_us`: the engine itself gave it the notice then, because the control plane was silent for
+    its lease.
     """
 
     attempt: AttemptName
@@ -79,6 +82,7 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     ordered_us: Instant | None = None
     is_signalled: bool = False
     is_keeper_lost: bool = False
+    lapsed_us: Instant | None = None
 
     def is_of(self, attempt: str, generation: int, ordered_us: int | None) -> bool:
         """Whether it was seen of this launch, and not of another one of the same name. A date that

@@ -18,6 +18,10 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     shares: tuple[tuple[str, int], ...]
     """(account, micro-units per hour) that it earns; all together the price of all GPUs."""
 
+    floor_micros: int | None = None
+    """The highest guest floor that its seats drew when all its nodes were last open, per GPU-hour.
+    None where no floor bears on it, and in older journals."""
+
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """A notice that was given; never withdrawn, only brought forward."""
@@ -33,6 +37,24 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
     cause: Cause
     """Of the latest notice."""
+
+
+class Debt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a winner owes for having made others leave: `minimum_charge`, unless it runs that long.
+    It follows the seats, from the promise to the attempt and to another org that takes them over.
+    """
+
+    nodes: tuple[str, ...]
+    """Those of its nodes that others were told to leave."""
+
+    notice_ends_us: int
+    """When the last of their notices ends; a late start counts from the start grace after it."""
+
+    is_paid: bool = False
+    """Whether the minimum was charged already, because the bid was lowered."""
+
+    is_due: bool = False
+    """Whether its attempt leaves for another bid of its own org, so that no cause excuses it."""
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +74,9 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
 
     rates: tuple[Rate, ...]
     """One rate: what it pays once it runs."""
+
+    debt: Debt | None = None
+    """Where it displaces; None there in journals of before debts followed the seats."""
 
     @property
     def gpus(self) -> int:
@@ -109,6 +134,15 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     launch_sequence: int | None = None
     """The journal's sequence of its launch; None in journals of version 1."""
+
+    debt: Debt | None = None
+    """That of the promise it was launched from."""
+
+    silent_us: int = 0
+    """How long its agent was not heard between the order and the first process."""
+
+    lease_us: int | None = None
+    """How long it runs on without the control plane; None: for ever."""
 
     @property
     def gpus(self) -> int:

@@ -18,6 +18,7 @@ from parkade.engines.local import (
     accounts,
     environment,
     keepers,
+    leases,
     output,
     processes,
     programs,
@@ -26,6 +27,7 @@ from parkade.engines.local import (
     spawn,
 )
 from parkade.engines.local import validation as rules
+from parkade.engines.local.clocks import monotonic_us
 from parkade.engines.local.devices import Machine
 from parkade.engines.local.escalation import merge
 from parkade.engines.local.folders import Folders
@@ -80,6 +82,7 @@ class LocalEngine:
         self.changes = self.folders.data / records.CHANGES
         if not self.changes.exists():
             os.mkfifo(self.changes, 0o600)
+        self.heard = self.folders.data / leases.FILE
         self._changed = os.open(self.changes, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def capabilities(self) -> Capabilities:
@@ -121,9 +124,11 @@ class LocalEngine:
         """Returns once a keeper holds the attempt, or at once where it is known already.
 
         Raises Conflict for a known id with another generation or other seats, or one that was
-        forgotten; Transient while its devices are still held.
+        forgotten; Transient while its devices are still held, and where its lease would have lapsed
+        before it began.
         """
         self.validate(attempt)
+        self._check_lease(attempt)
         folder = await asyncio.to_thread(self._make_known, attempt)
         if attempt.stop is not None:
             await self.stop(attempt.attempt, attempt.stop)
@@ -215,6 +220,10 @@ class LocalEngine:
         finally:
             loop.remove_reader(self._changed)
 
+    async def renew_leases(self) -> None:
+        """The control plane was heard: no lease lapses before its span from now."""
+        leases.renew(self.heard)
+
     async def close(self) -> None:
         """Lets go without stopping anything that runs."""
         if self._changed >= 0:
@@ -226,6 +235,19 @@ class LocalEngine:
         if folder is None:
             raise InvalidSpec(f"attempt: {attempt} is not known here")
         return folder
+
+    def _check_lease(self, attempt: DesiredAttempt) -> None:
+        """An order heard long ago starts no guest, for the control plane may have started another
+        attempt of it elsewhere. A machine that has heard nothing yet begins to count."""
+        if attempt.lease is None:
+            return
+        heard_us = leases.heard_us(self.heard)
+        if heard_us is None:
+            leases.renew(self.heard)
+        elif monotonic_us() - heard_us >= attempt.lease.silence_us:
+            raise Transient(
+                f"attempt {attempt.attempt}: the control plane was not heard for its lease"
+            )
 
     def _make_known(self, attempt: DesiredAttempt) -> Path:
         with self.folders.lock():
@@ -267,6 +289,7 @@ class LocalEngine:
             path=STANDARD_PATH if is_other_user else own_path,
             checkpoint_dir=str(self.folders.checkpoints(attempt)),
             changes=str(self.changes),
+            heard=str(self.heard),
             boot_id=processes.boot_id(),
             prepared_us=self.clock.now_us(),
         )

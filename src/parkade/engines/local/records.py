@@ -38,7 +38,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """All that a keeper needs; `devices` holds the device indexes of each rank.
 
     `is_other_user` tells the keeper to take on the account's rights before it touches anything
-    of the user; else the ranks run as the keeper does.
+    of the user; else the ranks run as the keeper does. `heard` is the file that tells when the
+    control plane was heard last (`leases`).
     """
 
     version: int
@@ -52,6 +53,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     changes: str
     boot_id: str
     prepared_us: int
+    heard: str = ""
 
 
 class RankState(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +88,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     `is_noticed` says that the notice was given, and `signalled` to which trainers a signal went, so
     that the next keeper repeats neither. `is_signalled`: a signal or command of ours reached a rank
     during the notice. `is_keeper_lost`: another keeper had to take over. `guards` are of all its
-    keepers, in order.
+    keepers, in order. `lapsed_us`: when the keeper gave the notice by itself (`leases`).
     """
 
     version: int
@@ -107,6 +109,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     is_signalled: bool = False
     is_keeper_lost: bool = False
     guards: tuple[Guard, ...] = ()
+    lapsed_us: int | None = None
 
 
 def nothing_yet(launch: Launch) -> State:

@@ -135,6 +135,7 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
         is_signalled=state.is_signalled,
         # A keeper of another user cannot be ended by the workload.
         is_keeper_lost=state.is_keeper_lost and not launch.is_other_user,
+        lapsed_us=state.lapsed_us,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Generator, Sequence
 from statistics import fmean
 
 from parkade.compound.network import wording
+from parkade.compound.network.drawing import label
 from parkade.compound.network.request import Request
 from parkade.compound.run.machine import Frame, Steps
 from parkade.compound.run.orders import Event, Finished, Item
@@ -13,6 +14,8 @@ from parkade.compound.run.steps.parts import ask_all, collect, verdict_of
 from parkade.compound.values import MAX_REASON, Candidate, Verdict
 
 MAX_JUDGED = 1_000
+#: Characters of a reply in a reason.
+MAX_SHOWN = 100
 
 
 def judge(frame: Frame) -> Steps:
@@ -57,15 +60,16 @@ def rank(frame: Frame) -> Steps:
     ]
     replies = yield from ask_all(frame, asks)
     scored: list[Item] = []
+    unread = 0
     for place, item in enumerate(items):
-        scores = [
-            score
-            for reply in replies[place * votes : (place + 1) * votes]
-            if reply is not None and (score := wording.read_score(reply)) is not None
-        ]
+        given = [each for each in replies[place * votes : (place + 1) * votes] if each is not None]
+        scores = [score for each in given if (score := wording.read_score(each)) is not None]
+        unread += len(given) - len(scores)
         score = fmean(scores) if scores else -1.0
         is_accepted = item.verdict is None or item.verdict.is_accepted
         scored.append(Item(item.candidate, Verdict(is_accepted=is_accepted, score=score)))
+    if unread:
+        frame.note(f"rank: {unread} of {len(asks)} replies give no score, and count for none")
     scored.sort(key=lambda item: -(item.verdict.score or 0.0) if item.verdict else 0.0)
     for item in scored[: frame.node.operator.keep]:
         frame.emit(item)
@@ -75,6 +79,7 @@ def knockout(frame: Frame) -> Steps:
     """Rounds of pairs; of an odd number the last goes on without a comparison."""
     items = yield from _distinct(frame)
     votes = frame.node.operator.votes
+    asked = unread = 0
     while len(items) > 1:
         pairs = [(items[i], items[i + 1]) for i in range(0, len(items) - 1, 2)]
         asks = [
@@ -83,11 +88,17 @@ def knockout(frame: Frame) -> Steps:
             for turn in range(votes)
         ]
         replies = yield from ask_all(frame, asks)
+        asked += len(asks)
+        unread += sum(
+            reply is not None and wording.read_choice(reply, 2) is None for reply in replies
+        )
         winners = [
             _winner(pair, replies[place * votes : (place + 1) * votes])
             for place, pair in enumerate(pairs)
         ]
         items = [*winners, *items[len(pairs) * 2 :]]
+    if unread:
+        frame.note(f"knockout: {unread} of {asked} replies name no candidate, and count for none")
     for item in items:
         frame.emit(item)
 
@@ -152,12 +163,23 @@ def model_verifier(frame: Frame) -> Steps:
     votes = frame.node.operator.votes
     request = _write(frame)
     replies = yield from ask_all(frame, [(request, turn) for turn in range(votes)])
-    accepted = sum(
-        reply is not None and wording.read_acceptance(reply) is True for reply in replies
-    )
+    read = [wording.read_acceptance(reply) for reply in replies if reply is not None]
+    accepted, unread = read.count(True), read.count(None)
     reason = next((reply for reply in replies if reply), "no reply")[-MAX_REASON:]
     verdict = Verdict(is_accepted=2 * accepted > votes, score=accepted / votes, reason=reason)
+    if read:
+        # Calls that failed are told of as such.
+        broken = _no_verdict(reason) if unread == len(read) else None
+        frame.judged(label(frame.node.operator), is_accepted=verdict.is_accepted, broken=broken)
+    if unread:
+        frame.note(f"verify: {unread} of {votes} replies give no verdict, and count as rejections")
     frame.emit(Item(frame.given.candidate, verdict))
+
+
+def _no_verdict(reply: str) -> str:
+    """In one line; the end of a reply is where a verdict should stand."""
+    end = " ".join(reply.split())[-MAX_SHOWN:]
+    return f'no reply says "correct" or "wrong"; the first ends with: {end}'
 
 
 def _distinct(frame: Frame) -> Generator[None, Event, list[Item]]:

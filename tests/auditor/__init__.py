@@ -5,12 +5,15 @@ nothing of Parkade, and keeps its own books. `audit` raises `Discrepancy` at the
 does not add up, and returns what it found. The rules it holds:
 
 - An attempt owes floor(sum of price x GPUs x microseconds / 3.6e9) over what it may be billed for:
-  from its first process (or the end of the start grace, where it made others leave) to its release,
-  never before it was ordered nor after its kill, its node's failure, or, where nobody knows how it
-  ended, the last checkpoint within the hour.
+  from its first process (or, where it made others leave, from the start grace after the end of
+  their notice, silence of its agent apart) to its release, never before it was ordered nor after
+  its kill, its node's failure, or, where nobody knows how it ended, the last checkpoint within the
+  hour.
 - Who was given notice keeps its rate: a later one is for the seats that it moves to.
 - Who made others leave owes at least the minimum charge, unless the platform or a stronger right
-  ended it.
+  ended it; what is used before its first process is a late start.
+- A promise that made others leave and is given up, or lost to a bid of its own org, is charged the
+  minimum at once, and the lowered bid of such an attempt what is missing to it.
 - Reservations owe their rate for the whole window, paid ahead and without a gap.
 - What a market took in was paid to who earned it, whole micro-units, or waits in its account.
 - No account but the outside falls below zero, and all together are zero.
@@ -19,52 +22,20 @@ does not add up, and returns what it found. The rules it holds:
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
 
-HOUR_US = 3_600_000_000
-BLAMELESS = {"reclaimed", "moved", "healed", "operator"}
+from tests.auditor.books import (
+    BLAMELESS,
+    HOUR_US,
+    Books,
+    Discrepancy,
+    Record,
+    Run,
+    late_from_us,
+    require,
+)
+from tests.auditor.debts import check_withdrawal, give_up, lose, rebid
 
-Record = dict[str, Any]
-
-
-class Discrepancy(AssertionError):
-    """The books do not agree with the events."""
-
-
-@dataclass
-class Run:
-    """One attempt as the events tell it."""
-
-    market: str
-    gpus: int
-    org: str
-    ordered_us: int
-    displaced: bool
-    rates: list[Record]
-    started_us: int | None = None
-    kill_us: int | None = None
-    broken_us: int | None = None
-    checkpoint_us: int | None = None
-    end: Record | None = None
-    charged: int = 0
-
-
-@dataclass
-class Books:
-    """Everything the auditor found."""
-
-    balances: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    runs: dict[str, Run] = field(default_factory=dict)
-    live: dict[str, str] = field(default_factory=dict)
-    workloads: dict[str, Record] = field(default_factory=dict)
-    terms: dict[str, Record] = field(default_factory=dict)
-    earned: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    paid: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    taken: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    given_up: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    reservations: dict[str, Record] = field(default_factory=dict)
-    reservation_paid: dict[str, tuple[int, int]] = field(default_factory=dict)
+__all__ = ["Books", "Discrepancy", "audit"]
 
 
 def audit(bodies: Iterable[bytes]) -> Books:
@@ -74,17 +45,12 @@ def audit(bodies: Iterable[bytes]) -> Books:
         event = json.loads(body)
         try:
             _read(books, event)
-            _require(sum(books.balances.values()) == 0, "all accounts together are not zero")
+            require(sum(books.balances.values()) == 0, "all accounts together are not zero")
         except Discrepancy as found:
             raise Discrepancy(f"event {number} ({event['type']}): {found}") from None
     for market, taken in books.taken.items():
         _check_split(books, market, taken)
     return books
-
-
-def _require(claim: bool, text: str) -> None:
-    if not claim:
-        raise Discrepancy(text)
 
 
 def _read(books: Books, event: Record) -> None:
@@ -96,23 +62,32 @@ def _read(books: Books, event: Record) -> None:
         _post(books, event, transfer)
     if kind == "Ended":
         _settle(books, event["attempt"])
+    elif kind == "WithdrawalCharged":
+        check_withdrawal(books, event)
 
 
 def _post(books: Books, event: Record, transfer: Record) -> None:
     debit, credit, micros = transfer["debit"], transfer["credit"], transfer["micros"]
-    _require(micros > 0, f"a transfer of {micros}")
+    require(micros > 0, f"a transfer of {micros}")
     books.balances[debit] -= micros
     books.balances[credit] += micros
-    _require(debit == "external" or books.balances[debit] >= 0, f"{debit} fell to below zero")
-    if transfer["kind"] in ("usage", "minimum_charge"):
+    require(debit == "external" or books.balances[debit] >= 0, f"{debit} fell to below zero")
+    if transfer["kind"] in ("usage", "minimum_charge", "late_start"):
         market = credit.removeprefix("clearing/")
         books.taken[market] += micros
         run = books.runs.get(transfer["attempt"] or "")
         if run is None:
-            _require(transfer["kind"] == "minimum_charge", "use without an attempt")
+            require(transfer["kind"] == "minimum_charge", "use without an attempt")
             books.given_up[market] += micros
             return
-        _require(debit == f"org/{run.org}", f"{debit} paid for {run.org}")
+        require(debit == f"org/{run.org}", f"{debit} paid for {run.org}")
+        if event["type"] == "WithdrawalCharged":
+            books.given_up[market] += micros
+            return
+        if transfer["kind"] == "late_start":
+            end_us = transfer["use"]["end_us"]
+            is_early = run.started_us is None or end_us <= run.started_us
+            require(is_early and run.displaced, "a late start after the first process")
         run.charged += micros
     elif debit.startswith("clearing/"):
         books.paid[debit.removeprefix("clearing/"), credit] += micros
@@ -129,9 +104,9 @@ def _read_reservation_charge(books: Books, transfer: Record) -> None:
     rate = reservation["rate_micros"] * nodes * reservation["gpus_per_node"]
     paid += transfer["micros"]
     use = transfer["use"]
-    _require(use["start_us"] == until_us, f"{name} was charged with a gap or twice")
+    require(use["start_us"] == until_us, f"{name} was charged with a gap or twice")
     due = rate * (use["end_us"] - start_us) // HOUR_US
-    _require(paid == due, f"{name} paid {paid} and owed {due}")
+    require(paid == due, f"{name} paid {paid} and owed {due}")
     books.reservation_paid[name] = (use["end_us"], paid)
 
 
@@ -154,8 +129,8 @@ def _reserve(books: Books, event: Record) -> None:
 
 def _launch(books: Books, event: Record) -> None:
     attempt, workload = event["attempt"], books.workloads[event["workload"]]
-    _require(attempt["attempt"] not in books.runs, f"{attempt['attempt']} was launched twice")
-    _require(event["workload"] not in books.live, f"{event['workload']} runs already")
+    require(attempt["attempt"] not in books.runs, f"{attempt['attempt']} was launched twice")
+    require(event["workload"] not in books.live, f"{event['workload']} runs already")
     books.live[event["workload"]] = attempt["attempt"]
     books.runs[attempt["attempt"]] = Run(
         market=workload["market"],
@@ -164,12 +139,39 @@ def _launch(books: Books, event: Record) -> None:
         ordered_us=attempt["ordered_us"],
         displaced=attempt["displaced"],
         rates=list(attempt["rates"]),
+        pool=books.pools.get(attempt["seats"][0]["node"], ""),
     )
+    promise = books.promises.pop(event["workload"], None)
+    debt = attempt.get("debt")
+    if debt is not None:
+        books.runs[attempt["attempt"]].notice_ends_us = debt["notice_ends_us"]
+    if promise is not None:
+        require(attempt["displaced"] == promise["displaces"], "a debt was lost at the launch")
+
+
+def _open_pool(books: Books, event: Record) -> None:
+    _open_market(books, event)
+    for node in event.get("nodes", ()):
+        books.pools[node["node"]] = node["pool"]
+
+
+def _hear(books: Books, event: Record) -> None:
+    pool = event["pool"]
+    if not event["is_reachable"]:
+        books.silent_since[pool] = event["at_us"]
+        return
+    since_us = books.silent_since.pop(pool, None)
+    for attempt in books.live.values():
+        run = books.runs[attempt]
+        if since_us is not None and run.pool == pool and run.started_us is None:
+            run.silent_us += event["at_us"] - max(since_us, run.ordered_us)
 
 
 def _start(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
-    _require(run.started_us is None, f"{event['attempt']} started twice")
+    require(run.started_us is None, f"{event['attempt']} started twice")
+    silent = books.silent_since.get(run.pool)
+    require(silent is None, "it started while its agent was not heard")
     run.started_us = max(event["at_us"], run.ordered_us)
 
 
@@ -186,7 +188,7 @@ def _order_stop(books: Books, workload: str, stop: Record | None) -> None:
     if attempt is None or stop is None:
         return
     run = books.runs[attempt]
-    _require(run.kill_us is None or stop["kill_us"] <= run.kill_us, "a notice was withdrawn")
+    require(run.kill_us is None or stop["kill_us"] <= run.kill_us, "a notice was withdrawn")
     run.kill_us = stop["kill_us"]
 
 
@@ -194,7 +196,19 @@ def _clear(books: Books, event: Record) -> None:
     for leaving in event["left"]:
         if leaving["demand"]["kind"] == "workload":
             _order_stop(books, leaving["demand"]["workload"], leaving["stop"])
+            lose(books, leaving, event)
+            run = books.runs.get(books.live.get(leaving["demand"]["workload"], ""))
+            if run is not None and leaving.get("is_due"):
+                run.is_due = True
+    for won in event["won"]:
+        name = won["demand"].get("workload")
+        if name is not None:
+            books.promises[name] = won["promise"]
+            books.paid_promises.discard(name)
     for repriced in event["repriced"]:
+        promise = books.promises.get(repriced["workload"])
+        if promise is not None:
+            books.promises[repriced["workload"]] = {**promise, "rates": [repriced["rate"]]}
         attempt = books.live.get(repriced["workload"])
         if attempt is not None and books.runs[attempt].kill_us is None:
             books.runs[attempt].rates.append(repriced["rate"])
@@ -202,14 +216,28 @@ def _clear(books: Books, event: Record) -> None:
 
 def _end(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
-    _require(run.end is None, f"{event['attempt']} ended twice")
+    require(run.end is None, f"{event['attempt']} ended twice")
     run.end = event
+    if event.get("phase") != "placed":
+        give_up(books, event["workload"], "its end")
     del books.live[event["workload"]]
 
 
+def _change_phase(books: Books, event: Record) -> None:
+    give_up(books, event["workload"], event["phase"])
+
+
+def _order(books: Books, event: Record) -> None:
+    _order_stop(books, event["workload"], event["stop"])
+    give_up(books, event["workload"], event["stop"]["cause"])
+
+
 READERS = {
-    "PoolOpened": _open_market,
-    "NodesAdded": _open_market,
+    "PoolOpened": _open_pool,
+    "NodesAdded": _open_pool,
+    "ReachabilityChanged": _hear,
+    "PhaseChanged": _change_phase,
+    "BidChanged": rebid,
     "TermsChanged": _change_terms,
     "Submitted": _submit,
     "Reserved": _reserve,
@@ -217,7 +245,7 @@ READERS = {
     "Started": _start,
     "Checkpointed": _checkpoint,
     "Broken": _break,
-    "StopOrdered": lambda books, event: _order_stop(books, event["workload"], event["stop"]),
+    "StopOrdered": _order,
     "Cleared": _clear,
     "Ended": _end,
 }
@@ -227,9 +255,9 @@ def window_of(run: Run, terms: Record) -> tuple[int, int]:
     """What an ended attempt is billed for: [from, to)."""
     assert run.end is not None
     released_us = run.end["at_us"]
-    grace_us = run.ordered_us + terms["start_grace_us"]
     starts = [run.started_us] if run.started_us is not None else []
-    from_us = min(starts + ([grace_us] if run.displaced else []), default=released_us)
+    late = [late_from_us(run, terms)] if run.displaced else []
+    from_us = min(starts + late, default=released_us)
     to_us = min(end for end in (released_us, run.kill_us, run.broken_us) if end is not None)
     if is_lost(run):
         to_us = min(to_us, max(run.checkpoint_us or 0, to_us - HOUR_US))
@@ -251,7 +279,8 @@ def due_of(run: Run, terms: Record) -> tuple[int, dict[str, int]]:
         (rate, _overlap(run.rates, place, from_us, to_us)) for place, rate in enumerate(run.rates)
     ]
     minimum_us = terms["minimum_charge_us"]
-    if run.displaced and not is_lost(run) and run.end["cause"] not in BLAMELESS:
+    is_excused = run.end["cause"] in BLAMELESS and not run.is_due
+    if run.displaced and not is_lost(run) and not is_excused and not run.is_minimum_paid:
         pieces.append((run.rates[-1], max(0, minimum_us - (to_us - from_us))))
     numerator = 0
     earned: dict[str, int] = defaultdict(int)
@@ -271,23 +300,23 @@ def _overlap(rates: list[Record], place: int, from_us: int, to_us: int) -> int:
 def _settle(books: Books, attempt: str) -> None:
     run = books.runs[attempt]
     due, earned = due_of(run, books.terms[run.market])
-    _require(run.charged == due, f"{attempt} was charged {run.charged} and owed {due}")
+    require(run.charged == due, f"{attempt} was charged {run.charged} and owed {due}")
     for earner, part in earned.items():
         books.earned[run.market, earner] += part
     for rate in run.rates:
         shared = sum(share for _, share in rate["shares"])
         whole = rate["price_micros"] * run.gpus
-        _require(shared == whole, f"{attempt}: {shared} of {whole} an hour is shared out")
+        require(shared == whole, f"{attempt}: {shared} of {whole} an hour is shared out")
 
 
 def _check_split(books: Books, market: str, taken: int) -> None:
     paid = {who: micros for (where, who), micros in books.paid.items() if where == market}
     waits = books.balances[f"clearing/{market}"]
-    _require(taken == sum(paid.values()) + waits, f"{market}: took {taken}, {paid}, {waits} waits")
+    require(taken == sum(paid.values()) + waits, f"{market}: took {taken}, {paid}, {waits} waits")
     if any(run.market == market for run in map(books.runs.__getitem__, books.live.values())):
         return
     if books.given_up[market]:
         return
     for who, micros in paid.items():
         earned = books.earned[market, who] // HOUR_US
-        _require(micros <= earned, f"{market}: {who} was paid {micros} and earned {earned}")
+        require(micros <= earned, f"{market}: {who} was paid {micros} and earned {earned}")

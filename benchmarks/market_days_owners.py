@@ -1,0 +1,202 @@
+"""An auditor of what owners were promised, from a day's events alone and with books of its own.
+
+For claims and for workloads on a reservation it holds two rules of the design. An owner waits for
+its seats at most notice + kill + turnaround, counted from when the last of them was chosen for it.
+And a seat that it was promised or holds is chosen anew only when a node of it left play: it failed,
+became suspect, was cordoned or drained.
+
+It reads no record of the world: nodes, rights and seats are its own, so that a fault of the core's
+indexes does not hide one of the core's decisions.
+"""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from parkade.core.fleet.node import Health
+from parkade.core.state import events, lines
+from parkade.core.workloads.spec import CapacityKind
+
+
+@dataclass
+class Wait:
+    """What an owner's demand waits for."""
+
+    asked_us: int
+    promised_us: int | None = None
+    """When it was first promised seats for its present turn; None before."""
+
+    chosen_us: dict[str, int] = field(default_factory=dict)
+    """By node of its present seats: when it was chosen."""
+
+    is_held: bool = False
+    why: str = "next_clearing"
+
+
+class OwnersAudit(msgspec.Struct, kw_only=True):
+    """Counts; and each breach in words, the first few of them."""
+
+    bound_us: int = 0
+    """Notice + kill + turnaround."""
+
+    seated: int = 0
+    """How often seats were handed over."""
+
+    waits_us: list[int] = msgspec.field(default_factory=list)
+    """From asking to seats in hand, of all that were seated at least once."""
+
+    over_bound: int = 0
+    rechosen: int = 0
+    """How often seats that were promised or held were taken back or exchanged."""
+
+    promised_well: int = 0
+    """Of these: promised only, and all their nodes were well."""
+
+    held_well: int = 0
+    """Of these: held already, and all their nodes were well."""
+
+    kept_waiting: dict[str, int] = msgspec.field(default_factory=dict)
+    """By the last reason given: those that were promised nothing for longer than `bound_us`."""
+
+    breaches: list[str] = msgspec.field(default_factory=list)
+
+
+class OwnersAuditor:
+    """Reads events one by one."""
+
+    def __init__(self) -> None:
+        self.audit = OwnersAudit()
+        self._waits: dict[str, Wait] = {}
+        self._was_seated: set[str] = set()
+        self._health: dict[str, Health] = {}
+        self._cordons: dict[str, set[str]] = {}
+        self._draining: set[str] = set()
+
+    def read(self, event: events.AnyEvent) -> None:
+        """The next event."""
+        match event:
+            case events.PoolOpened(market=market, nodes=nodes):
+                if market is not None:
+                    terms = market.terms
+                    self.audit.bound_us = terms.notice_us + terms.kill_us + terms.turnaround_us
+                self._health.update((node.node, node.health) for node in nodes)
+            case events.NodeHealthSet(node=node, health=health):
+                self._health[node] = health
+            case events.NodeCordoned(node=node, cordon=cordon):
+                self._cordons.setdefault(node, set()).add(cordon.holder)
+            case events.NodeUncordoned(node=node, holder=holder):
+                self._cordons[node].discard(holder)
+            case events.NodeDraining(node=node):
+                self._draining.add(node)
+            case events.NodeUndrained(node=node):
+                self._draining.discard(node)
+            case events.Claimed(claim=claim):
+                self._waits[claim.claim] = Wait(asked_us=event.at_us)
+            case events.Unclaimed(claim=name):
+                self._waits.pop(name, None)
+            case events.Submitted(workload=workload):
+                if workload.spec.capacity.kind is CapacityKind.RESERVATION:
+                    self._waits[workload.workload] = Wait(asked_us=event.at_us)
+            case events.Cleared():
+                self._clear(event)
+            case events.ClaimSeated(claim=name) | events.Launched(workload=name):
+                self._seat(name, event.at_us)
+            case events.Ended(workload=name, phase=phase):
+                self._end(name, event.at_us, is_over=phase.is_ended)
+            case events.PhaseChanged(workload=name, phase=phase) if phase.is_ended:
+                self._waits.pop(name, None)
+            case _:
+                pass
+
+    def close(self, at_us: int) -> OwnersAudit:
+        """The day is over: who still waits longer than the bound is counted."""
+        for name, wait in self._waits.items():
+            if wait.chosen_us and not wait.is_held:
+                self._judge_wait(name, wait, at_us)
+            elif not wait.chosen_us:
+                self._judge_delay(wait, at_us)
+        return self.audit
+
+    def _clear(self, event: events.Cleared) -> None:
+        won = {lines.name_of(it.demand): it.promise for it in event.won}
+        for leaving in event.left:
+            name = lines.name_of(leaving.demand)
+            wait = self._waits.get(name)
+            if wait is None or name in won:
+                continue
+            self._judge_choice(name, wait, set(), event.at_us)
+            wait.chosen_us, wait.is_held, wait.why = {}, False, leaving.why
+        for waiting in event.waiting:
+            wait = self._waits.get(lines.name_of(waiting.demand))
+            if wait is not None:
+                wait.why = waiting.why
+        for name, promise in won.items():
+            wait = self._waits.get(name)
+            if wait is None:
+                continue
+            nodes = {seat.node for seat in promise.seats}
+            self._judge_choice(name, wait, nodes, event.at_us)
+            if wait.promised_us is None:
+                wait.promised_us = event.at_us
+                self._judge_delay(wait, event.at_us)
+            wait.chosen_us = {node: wait.chosen_us.get(node, event.at_us) for node in nodes}
+            wait.is_held = False
+
+    def _judge_choice(self, name: str, wait: Wait, nodes: set[str], at_us: int) -> None:
+        """Seats that it had are gone: was a node of them not well?"""
+        lost = wait.chosen_us.keys() - nodes
+        if not lost:
+            return
+        self.audit.rechosen += 1
+        if all(map(self._is_well, wait.chosen_us)):
+            self.audit.held_well += wait.is_held
+            self.audit.promised_well += not wait.is_held
+            had = "held" if wait.is_held else "was promised"
+            self._tell(f"{name} lost {sorted(lost)}, which it {had}, at {at_us}: all were well")
+
+    def _is_well(self, node: str) -> bool:
+        return (
+            self._health[node] is Health.HEALTHY
+            and not self._cordons.get(node)
+            and node not in self._draining
+        )
+
+    def _seat(self, name: str, at_us: int) -> None:
+        wait = self._waits.get(name)
+        if wait is None:
+            return
+        self._judge_wait(name, wait, at_us)
+        wait.is_held = True
+        self.audit.seated += 1
+        if name not in self._was_seated:
+            self._was_seated.add(name)
+            self.audit.waits_us.append(at_us - wait.asked_us)
+
+    def _judge_delay(self, wait: Wait, at_us: int) -> None:
+        if at_us - wait.asked_us > self.audit.bound_us:
+            kept = self.audit.kept_waiting
+            kept[wait.why] = kept.get(wait.why, 0) + 1
+
+    def _judge_wait(self, name: str, wait: Wait, at_us: int) -> None:
+        assert wait.chosen_us, f"{name} waits for no seats"
+        waited_us = at_us - max(wait.chosen_us.values())
+        if waited_us > self.audit.bound_us:
+            self.audit.over_bound += 1
+            self._tell(
+                f"{name} waited {waited_us / 1e6:g} s for {sorted(wait.chosen_us)} until {at_us},"
+                f" the bound is {self.audit.bound_us / 1e6:g} s"
+            )
+
+    def _end(self, name: str, at_us: int, *, is_over: bool) -> None:
+        wait = self._waits.get(name)
+        if wait is None:
+            return
+        if is_over:
+            del self._waits[name]
+        elif wait.is_held:
+            # Its seats are gone, what it was promised meanwhile stays.
+            wait.asked_us, wait.chosen_us, wait.is_held, wait.promised_us = at_us, {}, False, None
+
+    def _tell(self, text: str) -> None:
+        if len(self.audit.breaches) < 20:
+            self.audit.breaches.append(text)

@@ -1,0 +1,222 @@
+"""What is owed for making others leave: who caused it in a clearing, and how a debt passes on.
+
+A winner *arrives* where it gets seats without having run on others: it is a bid or on-demand, and
+no workload that the clearing itself moves or heals. An owner on its reservation never owes: it is
+its right.
+
+    caused      by an arrival, for each of its seats that is not free yet because an attempt that
+                got its notice in this clearing is still there; it must come before that attempt in
+                the priority order, unless the attempt is moved. So what fills up the room beside a
+                displacing gang owes nothing.
+    carried     by a winner that is promised other seats before it has paid
+    inherited   by an arrival of another org that takes over such seats of a promise that lost to it
+    due         where a promise or an attempt loses its seats to another bid of its own org: within
+                one org a debt is owed once, and the bid that takes over inherits nothing
+
+What a debt costs is `minimum_charge` at the price of its holder (`billing.charges`).
+
+Example (computed by `tests/core/clearing/test_debts.py`). w1 runs on a1 and a2 when w2 outbids it
+for a1, and w3, with a lower limit, fills up a2: w2 owes for a1, w3 owes nothing. A clearing later
+w4 of another org takes a1 over: w2 owes nothing any more, and w4 owes. Had w4 been of w2's own org,
+w2 would have paid at once, and w4 would owe nothing.
+
+Decision record 47.
+"""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from parkade.core.billing.charges import has_unmet_debt
+from parkade.core.fleet.market import Market
+from parkade.core.market.market_state import Demand, PriorityTier
+from parkade.core.market.outcome import Change, Clearing, ClearingLine
+from parkade.core.running.promises import has_room
+from parkade.core.state import lines
+from parkade.core.state.world import World
+from parkade.core.workloads.life import Cause, Why
+from parkade.core.workloads.workload import Attempt, Debt, Promise, Workload
+
+OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
+"""Reasons of its own for which a workload leaves the market: it pays for what it displaced."""
+
+TAKES_SEATS = frozenset({Change.START, Change.MOVE, Change.HEAL})
+
+
+class Debts:
+    """The debts of one clearing's outcome. `_rank`: by demand, its place in the priority order;
+    `_arrivals`: in that order."""
+
+    def __init__(
+        self,
+        world: World,
+        market: Market,
+        demands: dict[str, Demand],
+        outcome: Clearing,
+        now_us: int,
+    ) -> None:
+        self._world = world
+        self._market = market
+        self._now_us = now_us
+        self._demands = demands
+        self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
+        self._arrivals = [line for line in outcome.lines if self._arrives(line)]
+        self._reclaimed = {
+            seat.node
+            for line in outcome.lines
+            if line.change in TAKES_SEATS and self._is_reserved(line.demand)
+            for seat in line.seats
+        }
+
+    def is_due(self, workload: Workload) -> bool:
+        """Whether what holds the debt loses its seats to another bid of its own org. Where only
+        what is moved takes them, an arrival of its org elsewhere counts: it made others come here.
+        Cost grows with the arrivals."""
+        holder = workload.promise or workload.attempt
+        assert holder is not None
+        stronger = [it for it in self._arrivals if self._precedes(it.demand, workload.workload)]
+        nodes = {seat.node for seat in holder.seats}
+        takers = [it for it in stronger if any(seat.node in nodes for seat in it.seats)]
+        if not takers and nodes.isdisjoint(self._reclaimed):
+            takers = stronger
+        return any(self._demands[it.demand].org == workload.org for it in takers)
+
+    def marked(
+        self, won: Iterable[lines.Won], left: Iterable[lines.Leaving]
+    ) -> tuple[lines.Won, ...]:
+        """The winners, each with what it owes. Cost grows with the seats of arrivals times the
+        attempts that leave their nodes."""
+        leaving = tuple(left)
+        noticed, given_up = self._noticed(leaving), self._given_up(leaving)
+        return tuple(self._with_debt(each, noticed, given_up) for each in won)
+
+    def _arrives(self, line: ClearingLine) -> bool:
+        demand = self._demands.get(line.demand)
+        if demand is None or not line.seats or demand.tier is PriorityTier.RESERVED:
+            return False
+        if line.change not in TAKES_SEATS:
+            return False
+        return not self._is_forced(self._world.records.workloads.get(line.demand))
+
+    def _is_forced(self, workload: Workload | None) -> bool:
+        """Whether the clearing itself moves or heals it: it has an attempt that would have stayed,
+        or that broke."""
+        attempt = workload.attempt if workload is not None else None
+        return attempt is not None and (attempt.stop is None or attempt.broken_us is not None)
+
+    def _precedes(self, one: str, other: str) -> bool:
+        """Whether it comes before the other in the priority order; what takes no part is last."""
+        last = len(self._rank)
+        return self._rank.get(one, last) < self._rank.get(other, last)
+
+    def _noticed(self, left: tuple[lines.Leaving, ...]) -> dict[str, list[lines.Leaving]]:
+        """By node, the attempts that get their notice now and hold seats there."""
+        found: dict[str, list[lines.Leaving]] = {}
+        for each in left:
+            attempt = self._workload(each).attempt if each.stop is not None else None
+            for seat in attempt.seats if attempt is not None else ():
+                found.setdefault(seat.node, []).append(each)
+        return found
+
+    def _given_up(self, left: tuple[lines.Leaving, ...]) -> dict[str, list[Workload]]:
+        """By node, the workloads that lose a promise there with a debt that passes on."""
+        found: dict[str, list[Workload]] = {}
+        for each in left:
+            if each.stop is not None or isinstance(each.demand, lines.ClaimDemand):
+                continue
+            if each.why in OWN_FAULT:
+                continue
+            workload = self._workload(each)
+            if workload.promise is None or not workload.promise.displaces:
+                continue
+            if not self.is_due(workload):
+                for node in debt_of(workload.promise).nodes:
+                    found.setdefault(node, []).append(workload)
+        return found
+
+    def _workload(self, leaving: lines.Leaving) -> Workload:
+        return self._world.records.workloads[lines.name_of(leaving.demand)]
+
+    def _with_debt(
+        self,
+        won: lines.Won,
+        noticed: dict[str, list[lines.Leaving]],
+        given_up: dict[str, list[Workload]],
+    ) -> lines.Won:
+        if isinstance(won.demand, lines.ClaimDemand):
+            return won
+        workload = self._world.records.workloads[won.demand.workload]
+        found = [
+            *self._carried(workload, won.promise),
+            *self._caused(workload, won.promise, noticed),
+            *self._inherited(workload, won.promise, given_up),
+        ]
+        if not found:
+            return won
+        debt = Debt(
+            nodes=tuple(sorted({node for each in found for node in each.nodes})),
+            notice_ends_us=max(each.notice_ends_us for each in found),
+        )
+        return replace(won, promise=replace(won.promise, displaces=True, debt=debt))
+
+    def _carried(self, workload: Workload, promise: Promise) -> Iterable[Debt]:
+        """What it owes already; what breaks is excused."""
+        nodes = tuple(seat.node for seat in promise.seats)
+        before, attempt = workload.promise, workload.attempt
+        if before is not None and before.displaces:
+            yield replace(debt_of(before), nodes=nodes)
+        if attempt is None or attempt.stop is not None or attempt.broken_us is not None:
+            return
+        if has_unmet_debt(attempt, self._market.terms, self._now_us):
+            yield replace(debt_of(attempt), nodes=nodes)
+
+    def _caused(
+        self,
+        workload: Workload,
+        promise: Promise,
+        noticed: dict[str, list[lines.Leaving]],
+    ) -> Iterable[Debt]:
+        name = workload.workload
+        if self._is_reserved(name) or self._is_forced(workload):
+            return
+        for seat in promise.seats:
+            if has_room(self._world, workload.org, seat, besides=name):
+                continue
+            for each in noticed.get(seat.node, ()):
+                assert each.stop is not None
+                if self._causes(name, each):
+                    yield Debt(nodes=(seat.node,), notice_ends_us=each.stop.deadline_us)
+
+    def _causes(self, winner: str, leaving: lines.Leaving) -> bool:
+        assert leaving.stop is not None
+        match leaving.stop.cause:
+            case Cause.MOVED:
+                return True
+            case Cause.OUTBID | Cause.RECLAIMED:
+                return self._precedes(winner, lines.name_of(leaving.demand))
+            case _:
+                return False
+
+    def _inherited(
+        self, workload: Workload, promise: Promise, given_up: dict[str, list[Workload]]
+    ) -> Iterable[Debt]:
+        name = workload.workload
+        if self._is_reserved(name) or self._is_forced(workload):
+            return
+        for seat in promise.seats:
+            for loser in given_up.get(seat.node, ()):
+                assert loser.promise is not None
+                is_other = loser.org != workload.org and loser.workload != name
+                if is_other and self._precedes(name, loser.workload):
+                    yield replace(debt_of(loser.promise), nodes=(seat.node,))
+
+    def _is_reserved(self, name: str) -> bool:
+        return self._demands[name].tier is PriorityTier.RESERVED
+
+
+def debt_of(holder: Promise | Attempt) -> Debt:
+    """The debt of what displaces; one of a journal that did not say more is of all its seats."""
+    if holder.debt is not None:
+        return holder.debt
+    at_us = holder.promised_us if isinstance(holder, Promise) else holder.ordered_us
+    return Debt(nodes=tuple(seat.node for seat in holder.seats), notice_ends_us=at_us)

@@ -1,0 +1,209 @@
+"""How an attempt leaves: what it is told at the notice, at the deadline and at the kill.
+
+Orders are a file; the earliest instants of all of them hold. What is sent is on record before it is
+sent, so that no later keeper sends it again: to many programs a second signal is the end.
+"""
+
+import signal
+import sys
+from collections.abc import Iterable
+
+import msgspec
+
+from parkade.core.workloads.life import Cause
+from parkade.engines.local import leases, processes, records, report, spawn
+from parkade.engines.local.clocks import monotonic_us, wall_us
+from parkade.engines.local.escalation import Escalation, merge
+from parkade.engines.local.gang import Gang, is_living, number_of
+from parkade.engines.local.records import Signalled
+from parkade.engines.local.state_file import StateFile
+from parkade.ports import Lease, Stop
+
+LISTEN_AGAIN_US = 1_000_000
+ASK_AGAIN_US = 200_000
+TERM_AGAIN_US = 500_000
+KILL_AGAIN_US = 50_000
+GANG_GRACE_US = 5_000_000
+REMAINS_GRACE_US = 5_000_000
+SAVED = 85
+"""Exit code 'saved, run me again': no failure, so the other ranks go on."""
+
+
+class Leaving:
+    """The orders of one attempt, and what was done about them so far."""
+
+    def __init__(self, state: StateFile, gang: Gang) -> None:
+        self.state = state
+        self.gang = gang
+        self.folder = state.folder
+        self.launch = state.launch
+        self.escalation = Escalation()
+        self.order: Stop | None = None
+        self._order_seen: tuple[int, int] | None = None
+        self._began_us = self._listen_again_us = monotonic_us()
+        self._kill_again_us = 0
+        self._ask_again_us = 0
+        self._term_again_us = 0
+        self._termed: set[tuple[int, int]] = set()
+
+    def next_us(self) -> int | None:
+        """When something is due next, on the monotonic clock; None where nothing is ordered."""
+        due_us = self.escalation.next_us()
+        if due_us is not None and self._kill_again_us:
+            return max(due_us, self._kill_again_us)
+        return due_us
+
+    def read_order(self) -> None:
+        """Reads the order file where it changed; what cannot be read is tried again."""
+        try:
+            found = (self.folder / records.ORDER).stat()
+        except OSError:
+            return
+        seen = (found.st_ino, found.st_mtime_ns)
+        if seen == self._order_seen:
+            return
+        order = records.read_order(self.folder)
+        if order is None:
+            return
+        self._order_seen = seen
+        self.take(order)
+
+    def see_silence(self, now_us: int) -> None:
+        """Gives the notice by itself where the control plane was silent for the lease."""
+        lease = self.launch.attempt.lease
+        if lease is None or self.order is not None or now_us < self._listen_again_us:
+            return
+        self._listen_again_us = now_us + LISTEN_AGAIN_US
+        heard_us = leases.heard_us(self.launch.heard)
+        if now_us - (self._began_us if heard_us is None else heard_us) >= lease.silence_us:
+            self._lapse(lease, wall_us())
+
+    def resume(self) -> None:
+        """Goes on with a notice that a lost keeper gave by itself."""
+        lease, lapsed_us = self.launch.attempt.lease, self.state.now.lapsed_us
+        if lease is not None and lapsed_us is not None:
+            self._lapse(lease, lapsed_us)
+
+    def _lapse(self, lease: Lease, lapsed_us: int) -> None:
+        deadline_us = lapsed_us + lease.notice_us
+        self.state.change(lapsed_us=lapsed_us)
+        self.take(
+            Stop(
+                noticed_us=lapsed_us,
+                deadline_us=deadline_us,
+                kill_us=deadline_us + lease.kill_us,
+                cause=Cause.LAPSED,
+            )
+        )
+
+    def take(self, order: Stop) -> None:
+        """Takes an order in; the notice is given where it brings anything forward."""
+        merged = merge(self.order, order)
+        if merged == self.order:
+            return
+        self.order = merged
+        self.escalation.take(merged, wall_us=wall_us(), monotonic_us=monotonic_us())
+        self._give_notice(merged)
+
+    def see_ends(self, now_us: int) -> None:
+        """A gang stops whole, and what remains after its ranks is ended."""
+        if self._is_broken():
+            self.break_gang()
+        if self.gang.all_ended() and not self._is_saving_without_rank():
+            self.escalation.bring_forward(term_at_us=now_us, kill_us=now_us + REMAINS_GRACE_US)
+
+    def break_gang(self) -> None:
+        """Ends it without a notice: a rank failed."""
+        now_us = monotonic_us()
+        self.escalation.bring_forward(term_at_us=now_us, kill_us=now_us + GANG_GRACE_US)
+
+    def carry_out(self, now_us: int) -> None:
+        """Sends what is due."""
+        if self.escalation.is_term_due(now_us) or self.escalation.is_termed:
+            self._terminate(now_us)
+        elif self.order is not None and now_us >= self._ask_again_us:
+            self._ask_again_us = now_us + ASK_AGAIN_US
+            self._ask()
+        if self.escalation.is_kill_due(now_us) and now_us >= self._kill_again_us:
+            self._kill_again_us = now_us + KILL_AGAIN_US
+            self.gang.everyone(signal.SIGKILL)
+
+    def _give_notice(self, order: Stop) -> None:
+        owner = self.launch.account if self.launch.is_other_user else None
+        notice = {
+            "version": records.VERSION,
+            "cause": order.cause,
+            "deadline": report.moment(order.deadline_us),
+            "deadline_us": order.deadline_us,
+            "kill_at_us": order.kill_us,
+        }
+        try:
+            records.write(self.folder / records.NOTICE, notice, owner=owner)
+        except OSError as error:
+            sys.stderr.write(f"notice not written: {error.strerror}\n")
+        is_first = not self.state.now.is_noticed
+        self.state.change(is_noticed=True)
+        self.state.write(f"noticed: {order.cause}")
+        command = self.launch.attempt.save.command
+        if is_first and command is not None:
+            self._run_beside(command)
+
+    def _run_beside(self, command: str) -> None:
+        """The workload's own save command, once for each rank that lives."""
+        for index, rank in enumerate(self.gang.ranks):
+            if not rank.has_ended:
+                spawn.run_beside(self.launch, self.folder, index, command)
+                self.gang.has_children = True
+                self.state.change(is_signalled=True)
+
+    def _ask(self) -> None:
+        """Signals the trainers that listen by now."""
+        numbers = tuple(number_of(name) for name in self.launch.attempt.save.signals)
+        new = self.gang.unsignalled(numbers, self.state.now.signalled)
+        if new:
+            self._signal(new)
+
+    def _signal(self, new: tuple[Signalled, ...], engine_state: str | None = None) -> None:
+        before = self.state.now
+        again = {(one.pid, one.start_ticks) for one in new}
+        kept = tuple(one for one in before.signalled if (one.pid, one.start_ticks) not in again)
+        self.state.change(signalled=(*kept, *new), is_signalled=True)
+        self.state.write(engine_state)
+        sent = [processes.send(one.pid, one.start_ticks, one.number) for one in new]
+        if not any(sent):
+            self.state.change(is_signalled=before.is_signalled)
+            self.state.write()
+
+    def _terminate(self, now_us: int) -> None:
+        """TERM to those that had none, and until KILL to those that come after."""
+        if now_us < self._term_again_us:
+            return
+        self._term_again_us = now_us + TERM_AGAIN_US
+        is_first, self.escalation.is_termed = not self.escalation.is_termed, True
+        if is_first and self.order is not None:
+            self._ask()
+        trainers, others = self.gang.unterminated(self.state.now.signalled)
+        if trainers:
+            self._signal(tuple(_as_term(trainers)), "terminating")
+        fresh = [one for one in others if (one.pid, one.start_ticks) not in self._termed]
+        for process in fresh:
+            self._termed.add((process.pid, process.start_ticks))
+            processes.send(process.pid, process.start_ticks, signal.SIGTERM)
+        if fresh and self.order is not None and not self.gang.all_ended():
+            self.state.change(is_signalled=True)
+        if is_first:
+            self.state.write("terminating")
+
+    def _is_broken(self) -> bool:
+        """Whether a rank failed without a stop order."""
+        return self.order is None and any(
+            rank.signal is not None or rank.code not in (None, 0, SAVED) for rank in self.gang.ranks
+        )
+
+    def _is_saving_without_rank(self) -> bool:
+        """Whether a trainer outlives its rank while it saves; it has until the deadline."""
+        return self.order is not None and any(is_living(one) for one in self.state.now.signalled)
+
+
+def _as_term(trainers: Iterable[Signalled]) -> Iterable[Signalled]:
+    return (msgspec.structs.replace(one, number=signal.SIGTERM) for one in trainers)

@@ -1,0 +1,69 @@
+"""The auditor's books: what it knows of each run, promise and account."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+HOUR_US = 3_600_000_000
+BLAMELESS = {"reclaimed", "moved", "healed", "operator"}
+
+Record = dict[str, Any]
+
+
+class Discrepancy(AssertionError):
+    """The books do not agree with the events."""
+
+
+@dataclass
+class Run:
+    """One attempt as the events tell it."""
+
+    market: str
+    gpus: int
+    org: str
+    ordered_us: int
+    displaced: bool
+    rates: list[Record]
+    notice_ends_us: int = 0
+    silent_us: int = 0
+    pool: str = ""
+    is_due: bool = False
+    is_minimum_paid: bool = False
+    started_us: int | None = None
+    kill_us: int | None = None
+    broken_us: int | None = None
+    checkpoint_us: int | None = None
+    end: Record | None = None
+    charged: int = 0
+
+
+@dataclass
+class Books:
+    """Everything the auditor found."""
+
+    balances: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    runs: dict[str, Run] = field(default_factory=dict)
+    live: dict[str, str] = field(default_factory=dict)
+    workloads: dict[str, Record] = field(default_factory=dict)
+    terms: dict[str, Record] = field(default_factory=dict)
+    earned: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    paid: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    promises: dict[str, Record] = field(default_factory=dict)
+    paid_promises: set[str] = field(default_factory=set)
+    silent_since: dict[str, int] = field(default_factory=dict)
+    pools: dict[str, str] = field(default_factory=dict)
+    taken: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    given_up: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    reservations: dict[str, Record] = field(default_factory=dict)
+    reservation_paid: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def require(claim: bool, text: str) -> None:
+    if not claim:
+        raise Discrepancy(text)
+
+
+def late_from_us(run: Run, terms: Record) -> int:
+    """When the start of a run that made others leave is late."""
+    begins_us = max(run.ordered_us, run.notice_ends_us)
+    return begins_us + run.silent_us + int(terms["start_grace_us"])

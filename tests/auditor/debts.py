@@ -1,0 +1,78 @@
+"""What is owed for making others leave: promises that are given up, lost, lowered, launched."""
+
+from tests.auditor.books import HOUR_US, Books, Record, late_from_us, require
+
+
+def check_withdrawal(books: Books, event: Record) -> None:
+    """The minimum of a promise, or what is missing to it of an attempt whose bid is lowered."""
+    name, at_us = event["workload"], event["at_us"]
+    terms = books.terms[event["market"]]
+    paid = sum(it["micros"] for it in event["transfers"] if it["kind"] == "minimum_charge")
+    attempt = event.get("attempt")
+    if attempt is None:
+        promise = books.promises[name]
+        gpus = sum(seat["gpus"] for seat in promise["seats"])
+        rate, missing_us = promise["rates"][-1], terms["minimum_charge_us"]
+        require(promise["displaces"], f"{name} made none leave and was charged for it")
+        require(name not in books.paid_promises, f"{name} was charged twice")
+        books.paid_promises.add(name)
+    else:
+        run = books.runs[attempt]
+        require(run.displaced and not run.is_minimum_paid, f"{name} was charged twice")
+        starts_us = min(run.started_us or at_us, late_from_us(run, terms))
+        ends_us = min(end for end in (at_us, run.kill_us, run.broken_us) if end is not None)
+        missing_us = terms["minimum_charge_us"] - max(0, ends_us - starts_us)
+        gpus, rate = run.gpus, run.rates[-1]
+        run.is_minimum_paid = True
+    due = rate["price_micros"] * gpus * missing_us // HOUR_US
+    require(paid == due, f"{name} was charged {paid} and owed {due} for having made others leave")
+
+
+def give_up(books: Books, name: str, what: str) -> None:
+    """A promise that made others leave falls away by its holder's own doing: it must be paid."""
+    promise = books.promises.pop(name, None)
+    is_paid = name in books.paid_promises
+    books.paid_promises.discard(name)
+    if promise is None or not promise["displaces"] or is_paid:
+        return
+    attempt = books.live.get(name)
+    if attempt is not None and books.runs[attempt].broken_us is not None:
+        return
+    minimum_us = books.terms[books.workloads[name]["market"]]["minimum_charge_us"]
+    is_free = minimum_us == 0 or promise["rates"][-1]["price_micros"] == 0
+    require(is_free, f"{name} gave up a promise for which others left, by {what}")
+
+
+def lose(books: Books, leaving: Record, event: Record) -> None:
+    """A promise lost in a clearing is free unless it is lost to a bid of its own org."""
+    name = leaving["demand"]["workload"]
+    promise = books.promises.pop(name, None)
+    is_paid = name in books.paid_promises
+    books.paid_promises.discard(name)
+    if promise is None or not promise["displaces"] or is_paid:
+        return
+    nodes = {seat["node"] for seat in promise["seats"]}
+    org = books.workloads[name]["org"]
+    minimum_us = books.terms[event["market"]]["minimum_charge_us"]
+    if minimum_us == 0 or promise["rates"][-1]["price_micros"] == 0:
+        return
+    for won in event["won"]:
+        taker = books.workloads.get(won["demand"].get("workload", ""))
+        if taker is None or taker["spec"]["capacity"]["kind"] == "reservation":
+            continue
+        takes = nodes & {seat["node"] for seat in won["promise"]["seats"]}
+        limit, other = taker["spec"]["limit_price_micros"], books.workloads[name]["spec"]
+        is_above = limit is None or limit > (other["limit_price_micros"] or 0)
+        runs_elsewhere = taker["workload"] in books.live
+        is_own = taker["org"] == org and takes and is_above and not runs_elsewhere
+        require(not is_own, f"{name} lost its promise to its own org's and paid nothing")
+
+
+def rebid(books: Books, event: Record) -> None:
+    workload = books.workloads[event["workload"]]
+    spec = {**workload["spec"], "limit_price_micros": event["limit_price_micros"]}
+    is_lower = event["limit_price_micros"] < workload["spec"]["limit_price_micros"]
+    promise = books.promises.get(event["workload"])
+    is_owing = promise is not None and promise["displaces"]
+    require(not (is_lower and is_owing), f"{event['workload']} was lowered before it started")
+    books.workloads[event["workload"]] = {**workload, "spec": spec}

@@ -1,0 +1,50 @@
+"""How the flags of `submit` and the keys of a file become one spec."""
+
+import pytest
+import typer
+
+from parkade.cli.submit import saving
+from parkade.wire.spec import CheckpointTerms
+
+
+@pytest.mark.parametrize(
+    ("written", "ways", "terms", "found"),
+    [
+        (None, None, None, None),
+        ("hf", None, None, None),
+        (None, {"word": "hf"}, None, {"preset": "hf"}),
+        (None, {"word": "SIGUSR1"}, None, {"signal": "SIGUSR1"}),
+        (None, {"word": "none"}, None, {"signal": "none"}),
+        (None, {"signal": "SIGUSR2"}, None, {"signal": "SIGUSR2"}),
+        (None, {"command": "./save.sh"}, None, {"command": "./save.sh"}),
+        (None, None, {"needs": "60s"}, {"signal": "auto", "needs": "60s"}),
+        ("hf", None, {"needs": "60s"}, {"preset": "hf", "needs": "60s"}),
+        (
+            {"preset": "hf", "needs": "30s"},
+            {"word": "megatron"},
+            None,
+            {"preset": "megatron", "needs": "30s"},
+        ),
+        (
+            {"command": "./save.sh", "exit_zero": "done"},
+            None,
+            {"needs": "60s"},
+            {"command": "./save.sh", "exit_zero": "done", "needs": "60s"},
+        ),
+    ],
+)
+def test_flags_take_the_place_of_what_a_file_says_of_checkpoints(
+    written: object,
+    ways: dict[str, object] | None,
+    terms: dict[str, object] | None,
+    found: dict[str, object] | None,
+) -> None:
+    made = saving(written, ways, terms)
+    assert made == found
+    if made is not None:
+        CheckpointTerms.model_validate(made)
+
+
+def test_a_program_is_asked_in_one_way() -> None:
+    with pytest.raises(typer.BadParameter, match="one of"):
+        saving(None, {"word": "hf", "command": "./save.sh"}, None)
