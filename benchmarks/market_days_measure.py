@@ -263,7 +263,7 @@ def recorded_cause(leaving: lines.Leaving) -> str | None:
     for name in ("move", "moved", "move_cause"):
         found = getattr(leaving, name, None)
         if found is not None:
-            cause = getattr(found, "cause", found)
+            cause = getattr(found, "cause", None) or found.__struct_config__.tag
             return str(getattr(cause, "value", cause))
     return None
 

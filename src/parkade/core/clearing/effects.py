@@ -104,6 +104,7 @@ def _win(world: World, won: lines.Won, at_us: int) -> None:
             price_set_by=won.price_set_by,
             price_to_win_micros=None,
             short_us=None,
+            moved=won.moved,
         ),
     )
 

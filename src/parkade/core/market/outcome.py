@@ -82,11 +82,11 @@ class ClearingLine(msgspec.Struct, frozen=True, kw_only=True):
     reason: WaitReason | None
     """Why a loser has no seats."""
 
-    moved: MoveReason | None
-    """Why a winner that had seats has others; None where it has not."""
-
     price_to_win_micros: int | None
     """The smallest limit with which a spot loser would have won here; None where none would."""
+
+    moved: MoveReason | None = None
+    """Why a winner that had seats has others; None where it has not."""
 
 
 class ReservationUse(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import msgspec
 
 from parkade.core.fleet.seat import Seat
 from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.spec import Spec
 
 
@@ -225,3 +226,6 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     pool: str | None = None
     """Of its latest attempt; None before the first."""
+
+    moved: MoveCause | None = None
+    """Why it was moved to the seats that it has or is promised; None where it was not."""
