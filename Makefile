@@ -11,6 +11,7 @@ JOBS ?= 2
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
+.PHONY: help setup check format test test-long demo demo-mars demo-compound million bench \
 .PHONY: help setup check format test test-long demo demo-compound million bench market-days \
 	compound-clients constraints clean
 
@@ -50,6 +51,9 @@ demo: $(STAMP) ## a day in a small marketplace
 
 million: $(STAMP) ## one question, a million candidates: 5 to 20 minutes, goes on where it was
 	$(BIN)/python -m examples.million.solve build/million --programs 1000000
+
+demo-mars: $(STAMP) ## a GPU falls off the bus: swapped, repaired, returned
+	$(BIN)/python -m demo.mars
 
 demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preempted workload
 	$(BIN)/python examples/factoring_network/demo.py

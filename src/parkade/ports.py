@@ -11,7 +11,9 @@ from typing import Protocol
 import msgspec
 
 from parkade.core.fleet.seat import Seat
+from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.symptom import Symptom
+from parkade.core.healing.verdict import Verdict
 from parkade.core.ledger.accounts import Transfer
 from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit, Words
 from parkade.core.workloads.observed import EnginePhase as Phase
@@ -42,6 +44,42 @@ class Sensor(Protocol):
     def close(self) -> None:
         """Lets go of files and processes."""
         ...
+
+
+class Repairs(Protocol):
+    """What an agent can do with a node: a repair or a check, once for each order."""
+
+    @property
+    def kinds(self) -> tuple[RepairKind, ...]:
+        """What is configured here."""
+        ...
+
+    async def carry_out(self, order: RepairOrder) -> RepairReport:
+        """Does it, within its own time-out. It never raises for what it finds or cannot do: the
+        report says so."""
+        ...
+
+
+class SensorState(msgspec.Struct, frozen=True, kw_only=True):
+    """One sensor of a node: `read`, or why not."""
+
+    node: str
+    sensor: str
+    state: str
+
+
+class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent says of its nodes' health. Repeated until it was heard, which changes nothing:
+    verdicts and repairs are known by their names. `symptoms`: (source, how many were seen since
+    the agent began)."""
+
+    pool: str
+    at_us: int
+    verdicts: tuple[Verdict, ...]
+    repairs: tuple[RepairReport, ...]
+    kinds: tuple[RepairKind, ...]
+    sensors: tuple[SensorState, ...] = ()
+    symptoms: tuple[tuple[str, int], ...] = ()
 
 
 class Clock(Protocol):
@@ -141,7 +179,8 @@ class NodeShape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
-    """All of a pool. An agent refuses one whose (epoch, sequence) is older than the last.
+    """All of a pool. An agent refuses one whose (epoch, sequence) is older than the last. `repairs`
+    are under way until their reports are heard.
 
     `installation` names the marketplace and `lineage` the epoch's writer; both are random.
     """
@@ -153,6 +192,7 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     attempts: tuple[DesiredAttempt, ...]
     nodes: tuple[NodeShape, ...] = ()
+    repairs: tuple[RepairOrder, ...] = ()
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):

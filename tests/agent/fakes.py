@@ -11,6 +11,7 @@ from parkade.ports import (
     Capabilities,
     DesiredAttempt,
     DesiredState,
+    HealthReport,
     LogRequest,
     Observation,
     ObservedAttempt,
@@ -30,6 +31,7 @@ class FakeControlPlane:
         self.failures = 0
         self.turned_away = 0
         self.reports: list[Observation] = []
+        self.health: list[HealthReport] = []
         self.asked: deque[LogRequest] = deque()
         self.sent: dict[str, list[bytes]] = {}
         self.ended: set[str] = set()
@@ -50,6 +52,10 @@ class FakeControlPlane:
     async def report(self, observation: Observation) -> None:
         self._check()
         self.reports.append(observation)
+
+    async def report_health(self, report: HealthReport) -> None:
+        self._check()
+        self.health.append(report)
 
     async def log_requests(self, wait_s: float) -> list[LogRequest]:
         for _ in range(int(wait_s / 0.01)):

@@ -41,6 +41,7 @@ def test_a_spec_that_the_pools_engine_cannot_carry_out_is_refused_by_name(fresh:
 AGENTS = (
     "GET /v1/pools/{pool}/desired",
     "POST /v1/pools/{pool}/observation",
+    "POST /v1/pools/{pool}/health",
     "GET /v1/pools/{pool}/log-requests",
     "POST /v1/pools/{pool}/log-chunks/{log_request}",
 )

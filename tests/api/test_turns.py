@@ -84,12 +84,18 @@ ENTRIES = {
     "POST /v1/pools/{pool}/agent-tokens": 1,
     "GET /v1/pools/{pool}/desired": 0,
     "POST /v1/pools/{pool}/observation": 1,
+    "POST /v1/pools/{pool}/health": 1,
+    "GET /v1/mars": 1,
+    "POST /v1/mars/automation": 1,
+    "GET /v1/mars/incidents": 1,
+    "GET /v1/mars/incidents/{incident}": 1,
     "GET /v1/pools/{pool}/log-requests": 0,
     "POST /v1/pools/{pool}/log-chunks/{log_request}": 0,
 }
 NAMES = {
     "org": "o1", "user": "u1", "token": "t1", "pool": "lab", "market": "lab", "node": "lab-1",
     "reservation": "r", "claim": "c1", "workload": "w1", "log_request": "none",
+    "incident": "incident-1",
 }  # fmt: skip
 
 
@@ -128,6 +134,14 @@ def bodies(town: Town) -> dict[str, object]:
         "POST /v1/workloads": spec,
         "POST /v1/workloads/plan": spec,
         "POST /v1/workloads/{workload}/bid": {"limit_price": "0.20"},
+        "POST /v1/mars/automation": {"reason": "x", "is_on": False},
+        "POST /v1/pools/{pool}/health": {
+            "pool": "lab",
+            "at_us": 1,
+            "verdicts": [],
+            "repairs": [],
+            "kinds": ["validate"],
+        },
     }
 
 
@@ -154,7 +168,7 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
             response = fresh.get(url)
         else:
             response = fresh.post(url, sent.get(route), key=fresh.name("key"))
-        is_absent = route.endswith(("/logs", "/log-chunks/{log_request}"))
+        is_absent = route.endswith(("/logs", "/log-chunks/{log_request}", "/incidents/{incident}"))
         is_refused = route == "POST /v1/pools/{pool}/close" and response.status_code == 409
         is_absent = is_absent and response.status_code == 404
         assert response.is_success or is_absent or is_refused, response.text

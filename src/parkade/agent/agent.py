@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from parkade.agent import memory as memories
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError, Refused
+from parkade.agent.health import HealthKeeper
 from parkade.agent.logs import LogServer
 from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
 from parkade.core.workloads.observed import MOST_WORDS
@@ -90,10 +91,11 @@ async def run_agent(
     *,
     stop: asyncio.Event,
     pace: Pace,
+    health: HealthKeeper | None = None,
 ) -> None:
     """Until `stop` is set, or the pool has other nodes than the engine was made with; what runs
-    goes on running. The engine's life is the caller's."""
-    agent = Agent(engine, control_plane, place, time)
+    goes on running. The engine's life and that of `health` are the caller's."""
+    agent = Agent(engine, control_plane, place, time, health)
     try:
         await engine.adopt()
     except EngineError as error:
@@ -104,6 +106,7 @@ async def run_agent(
         agent.work(pace.tick_s),
         agent.report(pace.heartbeat_s),
         LogServer(engine, control_plane, time.timer).run(),
+        *(() if health is None else (health.watch(), health.tell())),
     )
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(part) for part in parts]
@@ -123,7 +126,9 @@ class Agent:
         control_plane: ControlPlane,
         place: Place,
         time: Time,
+        health: HealthKeeper | None = None,
     ) -> None:
+        self.health = health
         self.engine = engine
         self.control_plane = control_plane
         self.pool = place.pool
@@ -189,6 +194,8 @@ class Agent:
             self.has_other_nodes.set()
             return
         self.desired = state
+        if self.health is not None:
+            self.health.desire(state)
         self.changed.set()
 
     def _tell_refusal(self, why: str | None) -> None:

@@ -5,7 +5,7 @@ Every call may be repeated harmlessly. The agent never assumes that it is heard.
 
 from typing import Protocol
 
-from parkade.ports import DesiredState, LogRequest, Observation
+from parkade.ports import DesiredState, HealthReport, LogRequest, Observation
 
 
 class ControlPlaneError(Exception):
@@ -29,6 +29,10 @@ class ControlPlane(Protocol):
 
     async def report(self, observation: Observation) -> None:
         """Hands over a whole observation."""
+        ...
+
+    async def report_health(self, report: HealthReport) -> None:
+        """Hands over what was found and done; heard once it returns."""
         ...
 
     async def log_requests(self, wait_s: float) -> list[LogRequest]:

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 
 from parkade.agent.control_plane import ControlPlaneError, ReaderGone, Refused
-from parkade.ports import DesiredState, LogRequest, Observation
+from parkade.ports import DesiredState, HealthReport, LogRequest, Observation
 
 ANSWER_S = 15.0
 """How long an answer may take beyond the wait that was asked for."""
@@ -46,6 +46,11 @@ class HttpControlPlane:
         """See `ControlPlane`."""
         content = msgspec.json.encode(observation)
         await self._ask("POST", "observation", content=content, headers=JSON)
+
+    async def report_health(self, report: HealthReport) -> None:
+        """See `ControlPlane`."""
+        content = msgspec.json.encode(report)
+        await self._ask("POST", "health", content=content, headers=JSON)
 
     async def log_requests(self, wait_s: float) -> list[LogRequest]:
         """See `ControlPlane`."""

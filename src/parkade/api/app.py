@@ -7,13 +7,22 @@ from parkade import __version__
 from parkade.api import problems
 from parkade.api.bounds import BodyBound
 from parkade.api.metrics import CONTENT_TYPE, exposition
-from parkade.api.routes import agents, events, people, pools, reservations, statements, workloads
+from parkade.api.routes import (
+    agents,
+    events,
+    mars,
+    people,
+    pools,
+    reservations,
+    statements,
+    workloads,
+)
 from parkade.api.settings import ApiSettings
 from parkade.api.views.audience import Owners
 from parkade.control.plane import Plane
 from parkade.wire.problems import PROBLEM_JSON, Problem
 
-NOUNS = (people, pools, reservations, workloads, statements, events, agents)
+NOUNS = (people, pools, reservations, workloads, statements, events, mars, agents)
 REFUSED = {401, 402, 403, 404, 409, 413, 422, 500, 503}
 
 

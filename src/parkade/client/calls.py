@@ -6,7 +6,7 @@ from decimal import Decimal
 from urllib.parse import quote
 
 from parkade.client.call import Call, checked, get, post
-from parkade.wire import feed, money, people, pools, reservations, workloads
+from parkade.wire import feed, mars, money, people, pools, reservations, workloads
 from parkade.wire.scalars import format_instant
 from parkade.wire.spec import WorkloadSpec
 
@@ -270,3 +270,23 @@ def statement(
 def confirm_clock() -> Call[feed.Confirmed]:
     """The clock's jump was right; clearing goes on."""
     return post("/clock/confirm", feed.Confirmed)
+
+
+def mars_status() -> Call[mars.Status]:
+    """What Mars sees and may do; operators only."""
+    return get("/mars", mars.Status)
+
+
+def set_automation(request: mars.SetAutomation) -> Call[mars.Status]:
+    """Stop or start all automatic action, or change its budgets."""
+    return post("/mars/automation", mars.Status, request)
+
+
+def incidents(node: str | None = None, *, open: bool | None = None) -> Call[mars.Incidents]:
+    """Open incidents and the last closed ones, the newest first."""
+    return get("/mars/incidents", mars.Incidents, node=node, open=open)
+
+
+def incident(name: str) -> Call[mars.Incident]:
+    """One incident: the whole story."""
+    return get(f"/mars/incidents/{_id(name)}", mars.Incident)

@@ -108,3 +108,7 @@ class Methods:
     bid = Method(calls.bid)
     statement = Method(calls.statement)
     confirm_clock = Method(calls.confirm_clock)
+    mars_status = Method(calls.mars_status)
+    set_automation = Method(calls.set_automation)
+    incidents = Method(calls.incidents)
+    incident = Method(calls.incident)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from parkade.control.cycle import Committed
+from parkade.core.healing.incident import RepairOrder
 from parkade.core.state import events, lines
 from parkade.core.state.world import World
 from parkade.core.workloads.saving import save_request
@@ -31,11 +32,15 @@ class Outbox:
         self._pool_of: dict[str, str] = {}
         self._attempts: dict[str, dict[str, DesiredAttempt]] = {}
         self._nodes: dict[str, tuple[NodeShape, ...]] = {}
+        self._repairs: dict[str, dict[str, RepairOrder]] = {}
         self._sequences: dict[str, int] = {}
         self._whole: dict[str, DesiredState] = {}
         self._open_pools(world, sequence)
         for name in world.records.workloads:
             self._look_at(world, name, sequence)
+        for incident in world.records.incidents.values():
+            if incident.order is not None and incident.pool in self._repairs:
+                self._repairs[incident.pool][incident.order.order] = incident.order
 
     def follow(self, world: World, committed: Committed) -> bool:
         """Takes in what was committed; true where some pool's desired state changed."""
@@ -43,6 +48,7 @@ class Outbox:
             has_changed = self._open_pools(world, committed[-1][0])
             for sequence, event in committed:
                 has_changed = self._follow_nodes(world, event, sequence) or has_changed
+                has_changed = self._follow_repairs(world, event, sequence) or has_changed
                 for name in touched_workloads(event):
                     has_changed = self._look_at(world, name, sequence) or has_changed
             return has_changed
@@ -65,6 +71,7 @@ class Outbox:
                     sequence=self._sequences[pool],
                     attempts=tuple(self._attempts[pool].values()),
                     nodes=self._nodes[pool],
+                    repairs=tuple(self._repairs[pool].values()),
                 )
             return self._whole[pool]
 
@@ -72,6 +79,7 @@ class Outbox:
         opened = [pool for pool in world.records.pools if pool not in self._sequences]
         for pool in opened:
             self._attempts[pool] = {}
+            self._repairs[pool] = {}
             self._sequences[pool] = sequence
             self._nodes[pool] = nodes_of(world, pool)
         return bool(opened)
@@ -88,6 +96,7 @@ class Outbox:
                 return True
             case events.PoolClosed(pool=pool):
                 del self._attempts[pool], self._nodes[pool], self._sequences[pool]
+                del self._repairs[pool]
                 self._whole.pop(pool, None)
                 return True
             case (
@@ -105,6 +114,24 @@ class Outbox:
                 return False
             case _:
                 assert_never(event)
+
+    def _follow_repairs(self, world: World, event: events.AnyEvent, sequence: int) -> bool:
+        """An order began or ended, or its node is gone."""
+        match event:
+            case events.RepairOrdered(order=order):
+                pool = world.records.incidents[order.incident].pool
+                self._repairs[pool][order.order] = order
+            case events.RepairEnded(report=report, incident=name):
+                pool = world.records.incidents[name].pool
+                self._repairs[pool].pop(report.order, None)
+            case events.NodeRemoved(pool=pool, node=node):
+                left = {k: v for k, v in self._repairs[pool].items() if v.node != node}
+                self._repairs[pool] = left
+            case _:
+                return False
+        self._sequences[pool] = sequence
+        self._whole.pop(pool, None)
+        return True
 
     def _look_at(self, world: World, name: str, sequence: int) -> bool:
         workload = world.records.workloads.get(name)
@@ -175,7 +202,7 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
         case events.LendingSet() | events.Claimed() | events.ClaimSeated() | events.Unclaimed():
             pass
         case _:
-            if not isinstance(event, events.FleetEvent):
+            if not isinstance(event, events.FleetEvent | events.HealingEvent):
                 assert_never(event)
 
 

@@ -18,6 +18,7 @@ from parkade.control.answers import (
     Planned,
 )
 from parkade.control.cycle import Asked
+from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import WaitingCommand, WaitingView
 from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
@@ -33,6 +34,7 @@ from parkade.core.workloads.workload import Workload
 from parkade.ports import (
     DesiredAttempt,
     DesiredState,
+    HealthReport,
     LogRequest,
     NodeShape,
     Observation,
@@ -54,6 +56,7 @@ class Plane:
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._is_ending = False
         self._observing: dict[str, asyncio.Lock] = {}
+        self.health_intake = HealthIntake()
         self._refusals: dict[str, str | None] = {}
         self._relay = Relay(
             prefix=f"logs-{self._writer.health().epoch}",
@@ -197,6 +200,23 @@ class Plane:
             self._intake.decided(observation, outcome, desired=desired, steady_us=steady_us)
             if isinstance(outcome, Refusal):
                 _log.warning("observation_refused", pool=pool, reason=outcome.reason)
+
+    async def take_health(self, report: HealthReport) -> None:
+        """An agent's word about its nodes; `HealthIntake` says what follows from it."""
+        steady_us = self._dependencies.clock.steady_us()
+        asked = self.health_intake.take(report, steady_us=steady_us)
+        outcomes = await asyncio.gather(*(self.execute(command) for command in asked))
+        for command, outcome in zip(asked, outcomes, strict=True):
+            if isinstance(outcome, Refusal):
+                self.health_intake.refused(command, outcome)
+                _log.warning(
+                    "health_refused",
+                    pool=report.pool,
+                    kind=type(command).__name__,
+                    why=outcome.detail,
+                )
+                if outcome.reason is Reason.BUSY:
+                    raise PlaneStopped(outcome.detail)
 
     def _note_refusal(self, pool: str, refused: str | None) -> None:
         """Once for each reason: an agent repeats it with every report."""

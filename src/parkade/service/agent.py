@@ -27,6 +27,7 @@ import msgspec
 from parkade.agent.agent import Pace, Place, Time, run_agent
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError, Refused
+from parkade.agent.health import HealthKeeper
 from parkade.agent.http import HttpControlPlane
 from parkade.agent.timer import LoopTimer
 from parkade.control.clock import SystemClock
@@ -35,6 +36,7 @@ from parkade.ports import AlreadyLed, Leadership, NodeShape, Timer
 from parkade.service import logs
 from parkade.service.engines import EnginePlace, MakeEngine, engine_maker
 from parkade.service.folders import make_passage
+from parkade.service.healing import health_plan
 from parkade.service.settings import BadSettings
 
 T = TypeVar("T")
@@ -169,14 +171,25 @@ async def serve(
         )
         place = Place(pool=settings.pool, nodes=nodes, data_folder=settings.data_folder / "agent")
         failed: Exception | None = None
+        health: HealthKeeper | None = None
         try:
+            plan = health_plan(settings.data_folder, clock)
+            if plan is not None:
+                folder = place.data_folder
+                health = HealthKeeper(
+                    plan, control_plane, pool=place.pool, folder=folder, clock=clock, timer=timer
+                )
             time = Time(clock=clock, timer=timer)
-            await run_agent(engine, control_plane, place, time, stop=stop, pace=settings.pace)
+            await run_agent(
+                engine, control_plane, place, time, stop=stop, pace=settings.pace, health=health
+            )
         except Exception as error:  # noqa: BLE001 - it starts again, as a new process would
             failed = error
         else:
             backoff.reset()
         finally:
+            if health is not None:
+                await health.close()
             await engine.close()
         if failed is not None:
             _log.error("the agent failed", exc_info=failed)

@@ -11,6 +11,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from parkade.core.healing.verdict import Action, Level
 from parkade.core.kernel.check import check
 from parkade.core.kernel.evolve import evolve
 from parkade.core.state import commands, events
@@ -22,6 +23,7 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
 from tests import builders
 from tests.core.kernel.story import Parkade
+from tests.core.repairing.sick import DEGRADED, Sick
 
 KEPT = Path(__file__).parent / "kept"
 
@@ -108,6 +110,34 @@ def change_the_fleet(parkade: Parkade) -> None:
     parkade.run(2 * 3600)
 
 
+def a_sick_fleet() -> Parkade:
+    """Verdicts, guards, repairs that fail and succeed, a node returned, one retired, one waived."""
+    parkade = Sick(fabrics={"a": 4, "b": 3})
+    gang = parkade.bid("lab", 9, nodes=2)
+    parkade.clear()
+    parkade.started(gang)
+    parkade.saved(gang, 7)
+    parkade.verdict("a4", level=Level.WARN, action=Action.NONE)
+    sick = parkade.nodes_of(gang)[0]
+    parkade.verdict(sick, **DEGRADED)
+    parkade.verdict(sick, "v2")
+    parkade.run(60)
+    parkade.healed(sick)
+    parkade.ended(gang)
+    parkade.verdict("a1", "v3")
+    parkade.repaired("a1")
+    parkade.repaired("a1", is_done=False, says="GPU 0 fails")
+    parkade.repaired("a1")
+    parkade.repaired("a1", is_done=False, says="GPU 0 fails again")
+    parkade.do(commands.SetAutomation(by=None, reason="stop", is_on=False))
+    parkade.verdict("a2")
+    parkade.do(commands.SetAutomation(by=None, reason="go on", is_on=True))
+    parkade.tick(31 * 60)
+    parkade.fail("a2")
+    parkade.run(60)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -134,9 +164,9 @@ def test_a_kept_journal_replays_to_the_balances_it_had(path: Path) -> None:
 
 
 def test_the_present_version_has_a_kept_journal_with_nearly_every_event() -> None:
-    path = KEPT / f"journal-v{EVENT_VERSION}.json"
-    kept = msgspec.json.decode(path.read_bytes(), type=Kept)
-    kinds = {json.loads(bytes(raw))["type"] for raw in kept.events}
+    files = sorted(KEPT.glob(f"journal-v{EVENT_VERSION}*.json"))
+    every = [msgspec.json.decode(path.read_bytes(), type=Kept) for path in files]
+    kinds = {json.loads(bytes(raw))["type"] for kept in every for raw in kept.events}
     rare = {events.ClockJumped, events.ClockConfirmed}
     assert {
         kind.__name__ for kind in get_args(events.AnyEvent) if kind not in rare
@@ -144,7 +174,8 @@ def test_the_present_version_has_a_kept_journal_with_nearly_every_event() -> Non
 
 
 if __name__ == "__main__":
-    target = KEPT / f"journal-v{EVENT_VERSION}.json"
-    assert not target.exists(), f"{target} is kept as it is"
     KEPT.mkdir(exist_ok=True)
-    target.write_bytes(keep(a_year()))
+    for name, story in (("", a_year), ("-healing", a_sick_fleet)):
+        target = KEPT / f"journal-v{EVENT_VERSION}{name}.json"
+        if not target.exists():
+            target.write_bytes(keep(story()))

@@ -17,7 +17,7 @@ from parkade.api.routes.people import add_token
 from parkade.core.state.commands import AddToken
 from parkade.core.steps.permissions import Read
 from parkade.core.units.names import NAME
-from parkade.ports import Observation
+from parkade.ports import HealthReport, Observation
 from parkade.wire.people import NewToken
 
 router = APIRouter(tags=["agents"])
@@ -26,6 +26,7 @@ Number = Annotated[int | None, Query(ge=0, le=2**62)]
 Pool = Annotated[str, Path(max_length=NAME.longest)]
 _encode = msgspec.json.Encoder().encode
 _observation = msgspec.json.Decoder(Observation)
+_health = msgspec.json.Decoder(HealthReport)
 
 
 def _json(value: object) -> Response:
@@ -88,6 +89,19 @@ async def observe(pool: Pool, request: Request, context: Agent) -> None:
     if observation.pool != pool:
         raise problem("invalid", f"pool: this is an observation of {observation.pool}")
     await context.plane.observe(pool, observation)
+
+
+@router.post("/pools/{pool}/health", status_code=204)
+async def report_health(pool: Pool, request: Request, context: Agent) -> None:
+    """Verdicts on a pool's nodes, and how repairs ended."""
+    _agent_of(pool, context)
+    try:
+        report = _health.decode(await request.body())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise problem("invalid", f"not a report of health: {str(error)[:500]}") from None
+    if report.pool != pool:
+        raise problem("invalid", f"pool: this is a report of {report.pool}")
+    await context.plane.take_health(report)
 
 
 @router.get("/pools/{pool}/log-requests", response_class=Response)

@@ -30,6 +30,7 @@ NodeEvent = (
     | events.NodeDraining
     | events.NodeUndrained
     | events.NodeRemoved
+    | events.HealingEvent
 )
 """Events of single nodes, for operators only: they name the node and say why. Guests learn what
 becomes of their own work."""

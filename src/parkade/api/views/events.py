@@ -63,6 +63,8 @@ def _show(event: events.AnyEvent, owners: Owners, org: str | None) -> Shown:
         return _fleet(event)
     if isinstance(event, events.AccountEvent):
         return _account(event)
+    if isinstance(event, events.HealingEvent):
+        return _healing(event)
     if isinstance(event, events.LeasingEvent):
         return _reserved(event)
     if isinstance(event, events.WorkloadEvent):
@@ -122,6 +124,56 @@ def _fleet(event: events.FleetEvent) -> Shown:
         case events.ReachabilityChanged(pool=pool_name, is_reachable=is_reachable):
             says = "is heard" if is_reachable else "fell silent"
             return f"the agent of pool {pool_name} {says}", {"is_reachable": is_reachable}
+        case _:
+            assert_never(event)
+
+
+def _healing(event: events.HealingEvent) -> Shown:
+    match event:
+        case events.RepairsKnown(pool=pool, kinds=kinds):
+            able = ", ".join(kinds) or "nothing"
+            return f"the agent of pool {pool} can {able}", {"kinds": [it.value for it in kinds]}
+        case events.AutomationSet(automation=automation):
+            state = "acts" if automation.is_on else "is stopped"
+            because = f": {automation.reason}" if automation.reason else ""
+            return f"automatic action {state}{because}", {"is_on": automation.is_on}
+        case events.VerdictGiven(node=node, verdict=verdict, incident=incident):
+            says = f"{node}: {verdict.level}, {verdict.signal}, {verdict.action}"
+            detail = {
+                "level": verdict.level.value,
+                "signal": verdict.signal,
+                "action": verdict.action.value,
+                "device": verdict.device,
+                "reasons": list(verdict.reasons),
+                "evidence": [each.line for each in verdict.evidence],
+                "policy": verdict.policy,
+            }
+            return says, {**detail, "incident": incident}
+        case events.IncidentOpened(node=node, incident=begun):
+            held = f"; held: {begun.held.value}" if begun.held is not None else ""
+            detail = {"incident": begun.incident, "held": begun.held and begun.held.value}
+            return f"{begun.incident} on {node}: {begun.signal}{held}", detail
+        case events.IncidentHeld(incident=name, held=held_by):
+            words = "let through" if held_by is None else f"still held: {held_by.value}"
+            return f"{name}: {words}", {"incident": name, "held": held_by and held_by.value}
+        case events.IncidentTurned(incident=name, next=upcoming, says=why):
+            return f"{name}: {why}", {"incident": name, "next": upcoming.value}
+        case events.RepairOrdered(node=node, order=order):
+            detail = {"incident": order.incident, "order": order.order, "kind": order.kind.value}
+            return f"{node}: {order.kind} ordered", detail
+        case events.RepairEnded(node=node, incident=name, report=report, says=words):
+            ended: dict[str, Any] = {
+                "incident": name,
+                "order": report.order,
+                "is_done": report.is_done,
+                "exit_code": report.exit_code,
+            }
+            return f"{node}: {words}: {report.says}"[:400], ended
+        case events.IncidentClosed(node=node, incident=name, outcome=outcome, says=words):
+            return f"{name} on {node}: {outcome}, {words}", {
+                "incident": name,
+                "outcome": outcome.value,
+            }
         case _:
             assert_never(event)
 

@@ -84,6 +84,15 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.EpochOpened()
             | events.ClockJumped()
             | events.ClockConfirmed()
+            | events.RepairsKnown()
+            | events.AutomationSet()
+            | events.VerdictGiven()
+            | events.IncidentOpened()
+            | events.IncidentHeld()
+            | events.IncidentTurned()
+            | events.RepairOrdered()
+            | events.RepairEnded()
+            | events.IncidentClosed()
         ):
             return ()
         case _:

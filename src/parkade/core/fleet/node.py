@@ -1,4 +1,13 @@
-"""Nodes and their life: health is what is known of the machine, cordons are what people set."""
+"""Nodes and their life: health is what is known of the machine, cordons are what holders set.
+
+The life of a node under Mars is one table, `STEPS`:
+
+    joining > validating > healthy <> suspect > quarantined > draining > repairing
+      > validating > sanitising > healthy | retired
+
+*Open* nodes take newcomers; *closed* ones (suspect, cordoned, draining for an operator) keep who
+sits there; all others are *out*: they count for nothing in a clearing.
+"""
 
 import enum
 
@@ -6,11 +15,52 @@ import msgspec
 
 
 class Health(enum.StrEnum):
-    """What is known of a node."""
+    """Where a node is in its life. Never renamed: it is in the journal."""
 
+    JOINING = "joining"
+    """New, not validated yet."""
+    VALIDATING = "validating"
+    """Its checks run."""
     HEALTHY = "healthy"
     SUSPECT = "suspect"
+    """Closed: who sits there stays."""
+    QUARANTINED = "quarantined"
+    """Out of play by a verdict."""
+    DRAINING = "draining"
+    """Out of play, and its work is leaving: draining is not drained."""
+    REPAIRING = "repairing"
+    SANITISING = "sanitising"
+    """What the last org left is being wiped."""
+    RETIRED = "retired"
+    """Given up: it goes back to its vendor."""
     FAILED = "failed"
+    """Broken, says a person; only a person restores it."""
+
+
+_OUT = frozenset(
+    {Health.QUARANTINED, Health.DRAINING, Health.REPAIRING, Health.RETIRED, Health.FAILED}
+)
+STEPS: dict[Health, frozenset[Health]] = {
+    Health.JOINING: frozenset({Health.VALIDATING, *_OUT} - {Health.DRAINING, Health.REPAIRING}),
+    Health.VALIDATING: frozenset({Health.HEALTHY, Health.SANITISING, *_OUT} - {Health.DRAINING}),
+    Health.HEALTHY: frozenset({Health.SUSPECT, Health.QUARANTINED, Health.FAILED}),
+    Health.SUSPECT: frozenset({Health.HEALTHY, Health.QUARANTINED, Health.FAILED}),
+    Health.QUARANTINED: frozenset({Health.HEALTHY, Health.VALIDATING, *_OUT})
+    - {Health.QUARANTINED},
+    Health.DRAINING: frozenset({Health.HEALTHY, Health.VALIDATING, *_OUT}) - {Health.DRAINING},
+    Health.REPAIRING: frozenset({Health.VALIDATING, *_OUT}) - {Health.REPAIRING, Health.DRAINING},
+    Health.SANITISING: frozenset({Health.HEALTHY, Health.QUARANTINED, Health.RETIRED})
+    | {Health.FAILED},
+    Health.RETIRED: frozenset({Health.HEALTHY, Health.QUARANTINED, Health.FAILED}),
+    Health.FAILED: frozenset({Health.HEALTHY, Health.QUARANTINED}),
+}
+"""From each state to those that may follow. A node without configured checks is healthy again on a
+person's word alone; with them it passes `validating`."""
+
+
+def is_step(before: Health, after: Health) -> bool:
+    """Whether the table has this step."""
+    return after in STEPS[before]
 
 
 class Cordon(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +69,10 @@ class Cordon(msgspec.Struct, frozen=True, kw_only=True):
     holder: str
     reason: str
     at_us: int
+
+
+MARS = "mars:parkade"
+"""The holder of Mars' own cordons; no user can have this name."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,4 +111,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_in_play(self) -> bool:
         """Whether its GPUs count at all; the holders of a cordoned or suspect node stay."""
-        return self.health is not Health.FAILED
+        return self.health is Health.HEALTHY or self.health is Health.SUSPECT
+
+    @property
+    def is_a_persons(self) -> bool:
+        """Whether a person (or the server for one) cordons it: Mars keeps its hands off."""
+        return any(cordon.holder != MARS for cordon in self.cordons)

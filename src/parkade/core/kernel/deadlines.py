@@ -9,6 +9,7 @@ from typing import assert_never
 from parkade.core.accounts.decisions import pay_grant
 from parkade.core.leasing.periods import period_due_us, take_period
 from parkade.core.nodes.terms import take_terms, terms_due_us
+from parkade.core.repairing.progress import go_on, repair_due_us
 from parkade.core.running.expiry import expire, expiry_due_us, forget, forget_due_us
 from parkade.core.running.lapses import lapse, lapse_due_us
 from parkade.core.running.promises import (
@@ -48,6 +49,8 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
             return take_terms(world.records.markets[key], at_us)
         case Entry.FORGET:
             return forget(key, at_us)
+        case Entry.REPAIR:
+            return go_on(world, key, at_us)
         case Entry.LAPSE:
             return lapse(world, world.records.workloads[key], at_us)
     assert_never(kind)
@@ -68,6 +71,8 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
             return launch_due_us(world, key)
         case Entry.OVERDUE:
             return overdue_due_us(world, key)
+        case Entry.REPAIR:
+            return repair_due_us(world, key)
         case Entry.EXPIRY:
             workload = world.records.workloads.get(key)
             return None if workload is None else expiry_due_us(world, workload)

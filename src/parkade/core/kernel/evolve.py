@@ -8,6 +8,7 @@ from parkade.core.clearing import effects as clearing
 from parkade.core.epoch import effects as epoch
 from parkade.core.leasing import effects as leasing
 from parkade.core.nodes import effects as nodes
+from parkade.core.repairing import effects as repairing
 from parkade.core.running import effects as running
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -25,18 +26,22 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             clearing.clear(world, event)
         case events.Launched():
             running.launch(world, event)
+            repairing.note_launched(world, event)
         case events.Started():
             running.start(world, event)
+            repairing.note_started(world, event)
         case events.Checkpointed():
             running.note_checkpoint(world, event)
         case events.UsePosted():
             billing.post_use(world, event)
         case events.Ended():
             running.end(world, event)
+            repairing.note_ended(world, event)
         case events.PhaseChanged():
             running.change_phase(world, event)
         case events.StopOrdered():
             running.order_stop(world, event)
+            repairing.note_stop(world, event)
         case events.Forgotten():
             running.forget(world, event)
         case events.BidChanged():
@@ -97,6 +102,7 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             leasing.unclaim(world, event)
         case events.NodeHealthSet():
             nodes.set_health(world, event)
+            repairing.note_health(world, event)
         case events.NodeCordoned():
             nodes.cordon(world, event)
         case events.NodeUncordoned():
@@ -105,6 +111,25 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             nodes.change_reachability(world, event)
         case events.Broken():
             running.break_attempt(world, event)
+            repairing.note_broken(world, event)
+        case events.VerdictGiven():
+            repairing.give_verdict(world, event)
+        case events.IncidentOpened():
+            repairing.open_incident(world, event)
+        case events.IncidentHeld():
+            repairing.hold(world, event)
+        case events.IncidentTurned():
+            repairing.turn(world, event)
+        case events.RepairOrdered():
+            repairing.order_repair(world, event)
+        case events.RepairEnded():
+            repairing.end_repair(world, event)
+        case events.IncidentClosed():
+            repairing.close_incident(world, event)
+        case events.RepairsKnown():
+            repairing.know_repairs(world, event)
+        case events.AutomationSet():
+            repairing.set_automation(world, event)
         case events.BudgetNoted():
             running.note_budget(world, event)
         case _:

@@ -1,10 +1,12 @@
 """Nodes: drained, removed, cordoned, broken, restored."""
 
-from parkade.core.fleet.node import Cordon, Health, Node
+from parkade.core.fleet.node import MARS, Cordon, Health, Node, is_step
+from parkade.core.healing.incident import Next, Outcome, RepairKind
 from parkade.core.reservations.calendar import peak_nodes
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import sold
+from parkade.core.steps.incidents import can, closing, validation
 from parkade.core.steps.notices import order_stop
 from parkade.core.steps.refusals import (
     Decision,
@@ -69,7 +71,8 @@ def remove_node(world: World, command: commands.RemoveNode, now_us: int) -> Deci
         return conflict(f"{node.node} is {state}; it is removed once it is drained")
     if (refusal := needed_by_calendar(world, [node], now_us)) is not None:
         return refusal
-    return (events.NodeRemoved(at_us=now_us, node=node.node, pool=node.pool),)
+    ended = closing(world, node.node, Outcome.WAIVED, "the node leaves its pool", now_us)
+    return (*ended, events.NodeRemoved(at_us=now_us, node=node.node, pool=node.pool))
 
 
 def needed_by_calendar(world: World, leaving: list[Node], now_us: int) -> Refusal | None:
@@ -113,9 +116,10 @@ def fail_node(world: World, command: commands.FailNode, now_us: int) -> Decision
     if node.health is Health.FAILED:
         return ()
     found: list[events.AnyEvent] = [
+        *closing(world, node.node, Outcome.WAIVED, f"failed by hand: {command.reason}", now_us),
         events.NodeHealthSet(
             at_us=now_us, node=node.node, health=Health.FAILED, reason=command.reason
-        )
+        ),
     ]
     for holder in world.held_on[node.node]:
         workload = world.records.workloads.get(holder)
@@ -130,7 +134,8 @@ def fail_node(world: World, command: commands.FailNode, now_us: int) -> Decision
 
 
 def restore_node(world: World, command: commands.RestoreNode, now_us: int) -> Decision:
-    """Back in play; refused while something of a broken attempt still runs there."""
+    """Back in play; refused while something of a broken attempt still runs there. Where the pool's
+    agent has checks, the node is validated first; else a person's word is enough."""
     node = world.node(command.node)
     if node is None:
         return not_found("node", command.node)
@@ -142,7 +147,41 @@ def restore_node(world: World, command: commands.RestoreNode, now_us: int) -> De
             reason=Reason.BUSY,
             detail=f"{', '.join(still)} has not been seen gone from {node.node}; try again then",
         )
-    return (events.NodeHealthSet(at_us=now_us, node=node.node, health=Health.HEALTHY, reason=""),)
+    if node.health is not Health.SUSPECT and can(world, node, RepairKind.VALIDATE):
+        return _validated_first(world, node, now_us)
+    path: tuple[Health, ...] = (Health.HEALTHY,)
+    if not is_step(node.health, Health.HEALTHY):
+        path = (Health.QUARANTINED, Health.HEALTHY)
+    well = tuple(
+        events.NodeHealthSet(at_us=now_us, node=node.node, health=health, reason="")
+        for health in path
+    )
+    lifted = tuple(
+        events.NodeUncordoned(at_us=now_us, node=node.node, holder=MARS)
+        for cordon in node.cordons
+        if cordon.holder == MARS
+    )
+    return (*well, *lifted, *closing(world, node.node, Outcome.WAIVED, "restored by hand", now_us))
+
+
+def _validated_first(world: World, node: Node, now_us: int) -> Decision:
+    """A node returns by its checks: an incident of its own, or the open one turned to it."""
+    incident = world.open_incident(node.node)
+    if incident is None:
+        begun = validation(world, node, now_us)
+        opened = events.IncidentOpened(at_us=now_us, node=node.node, incident=begun, budgets=())
+        return (opened,)
+    if incident.order is not None or incident.next is Next.VALIDATE:
+        return ()
+    return (
+        events.IncidentTurned(
+            at_us=now_us,
+            node=node.node,
+            incident=incident.incident,
+            next=Next.VALIDATE,
+            says="a person says that it is repaired",
+        ),
+    )
 
 
 def cordon_node(world: World, command: commands.CordonNode, now_us: int) -> Decision:

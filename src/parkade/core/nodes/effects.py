@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from parkade.core.fleet.market import Market, MarketTerms
-from parkade.core.fleet.node import Node
+from parkade.core.fleet.node import Node, is_step
 from parkade.core.state import events
 from parkade.core.state.agenda import Entry
 from parkade.core.state.world import World
@@ -70,6 +70,7 @@ def close_pool(world: World, event: events.PoolClosed) -> None:
         del world.records.markets[market]
         world.sizes.pop(market, None)
     del world.records.pools[event.pool]
+    world.records.repair_kinds.pop(event.pool, None)
 
 
 def announce_terms(world: World, event: events.TermsAnnounced) -> None:
@@ -104,6 +105,8 @@ def with_prices_of(terms: MarketTerms, priced: MarketTerms) -> MarketTerms:
 def set_health(world: World, event: events.NodeHealthSet) -> None:
     """What is known of a node; its promises are looked at again."""
     assert event.node in world.held_on, "every node has its index of holders"
+    before = world.records.nodes[event.node].health
+    assert is_step(before, event.health), f"{event.node}: {before} > {event.health}"
     put_node(world, event.node, health=event.health, health_reason=event.reason)
 
 

@@ -3,10 +3,12 @@
 from parkade.core.fleet.market import InstanceType, Market
 from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.pool import Pool
+from parkade.core.healing.incident import Outcome
 from parkade.core.nodes.decisions import is_drained, needed_by_calendar
 from parkade.core.nodes.terms import bad_terms
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
+from parkade.core.steps.incidents import closing
 from parkade.core.steps.refusals import (
     Decision,
     already_exists,
@@ -189,6 +191,8 @@ def close_pool(world: World, command: commands.ClosePool, now_us: int) -> Decisi
         return forgotten
     workloads, reservations = forgotten
     found: list[events.AnyEvent] = []
+    for node in nodes:
+        found += closing(world, node.node, Outcome.WAIVED, "its pool was closed", now_us)
     if workloads or reservations:
         found.append(events.Forgotten(at_us=now_us, workloads=workloads, reservations=reservations))
     found.append(events.PoolClosed(at_us=now_us, pool=command.pool, markets=markets))

@@ -20,6 +20,7 @@ class Entry(enum.IntEnum):
     GRANT = 5
     TERMS = 6
     LAPSE = 7
+    REPAIR = 8
 
 
 class Agenda:

@@ -6,6 +6,8 @@
 import msgspec
 
 from parkade.core.fleet.market import InstanceType, MarketTerms
+from parkade.core.healing.incident import RepairKind, RepairReport
+from parkade.core.healing.verdict import Verdict
 from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
 from parkade.core.workloads.observed import ObservedAttempt
@@ -275,6 +277,38 @@ class RestoreNode(Command, frozen=True, kw_only=True):
     node: str
 
 
+class ReportVerdict(Command, frozen=True, kw_only=True):
+    """A sick node of its own pool, says an agent."""
+
+    pool: str
+    verdict: Verdict
+
+
+class ReportRepair(Command, frozen=True, kw_only=True):
+    """How an order ended, says the agent that carried it out."""
+
+    pool: str
+    report: RepairReport
+
+
+class ReportRepairKinds(Command, frozen=True, kw_only=True):
+    """What an agent can be told to do with its nodes."""
+
+    pool: str
+    kinds: tuple[RepairKind, ...]
+
+
+class SetAutomation(Command, frozen=True, kw_only=True):
+    """Stop or start all automatic action, or change its budgets; None leaves it as it is. A share
+    is of the nodes, within an hour."""
+
+    reason: str
+    is_on: bool | None = None
+    is_limited: bool | None = None
+    fabric_share: Fraction | None = None
+    fleet_share: Fraction | None = None
+
+
 class ReportAttempts(Command, frozen=True, kw_only=True):
     """What an agent sees of its whole pool; incomplete reports are not passed on."""
 
@@ -330,6 +364,10 @@ AnyCommand = (
     | UncordonNode
     | FailNode
     | RestoreNode
+    | ReportVerdict
+    | ReportRepair
+    | ReportRepairKinds
+    | SetAutomation
     | ReportAttempts
     | ReportReachability
     | RunClearing

@@ -11,6 +11,19 @@ import msgspec
 from parkade.core.fleet.market import AnnouncedTerms, Market, MarketTerms
 from parkade.core.fleet.node import Cordon, Health, Node
 from parkade.core.fleet.pool import Pool
+from parkade.core.healing.guards import Held
+from parkade.core.healing.incident import (
+    Automation,
+    BudgetNote,
+    Incident,
+    Next,
+    Outcome,
+    RepairKind,
+    RepairOrder,
+    RepairReport,
+)
+from parkade.core.healing.ladder import Repair
+from parkade.core.healing.verdict import Verdict
 from parkade.core.ledger.accounts import Transfer
 from parkade.core.reservations.reservation import (
     Claim,
@@ -368,6 +381,82 @@ class BudgetNoted(Event, frozen=True, kw_only=True):
     workload: str
 
 
+class RepairsKnown(Event, frozen=True, kw_only=True):
+    """What the agent of a pool can be told to do with its nodes."""
+
+    pool: str
+    kinds: tuple[RepairKind, ...]
+
+
+class AutomationSet(Event, frozen=True, kw_only=True):
+    """Whether Mars acts by itself, and within which guards."""
+
+    automation: Automation
+
+
+class VerdictGiven(Event, frozen=True, kw_only=True):
+    """A sick node, says its pool's agent; `incident`: the open one that it belongs to."""
+
+    node: str
+    verdict: Verdict
+    incident: str | None
+
+
+class IncidentOpened(Event, frozen=True, kw_only=True):
+    """A node's incident began; `budgets`: what the guards count for it."""
+
+    node: str
+    incident: Incident
+    budgets: tuple[BudgetNote, ...]
+
+
+class IncidentHeld(Event, frozen=True, kw_only=True):
+    """The guards were asked again: they still hold it, or (`held` None) let it through."""
+
+    node: str
+    incident: str
+    held: Held | None
+    retry_us: int | None
+    budgets: tuple[BudgetNote, ...]
+
+
+class IncidentTurned(Event, frozen=True, kw_only=True):
+    """An incident does something else next, and why."""
+
+    node: str
+    incident: str
+    next: Next
+    says: str
+
+
+class RepairOrdered(Event, frozen=True, kw_only=True):
+    """The agent of the node's pool is told to do this."""
+
+    node: str
+    order: RepairOrder
+
+
+class RepairEnded(Event, frozen=True, kw_only=True):
+    """The agent did it, or could not; `repair` is what the ladder remembers of it, `next` what the
+    incident does then (None: it was over already)."""
+
+    node: str
+    incident: str
+    report: RepairReport
+    repair: Repair | None
+    next: Next | None
+    says: str
+
+
+class IncidentClosed(Event, frozen=True, kw_only=True):
+    """The one end of an incident."""
+
+    node: str
+    incident: str
+    outcome: Outcome
+    says: str
+
+
 class Forgotten(Event, frozen=True, kw_only=True):
     """What ended long ago leaves the world; read models keep it."""
 
@@ -401,6 +490,19 @@ AccountEvent = OrgCreated | UserCreated | TokenAdded | TokenRevoked | GrantSet |
 MoneyEvent = MoneyMoved | UsePosted | WithdrawalCharged | ReservationPaid
 """Those with transfers."""
 
+HealingEvent = (
+    RepairsKnown
+    | AutomationSet
+    | VerdictGiven
+    | IncidentOpened
+    | IncidentHeld
+    | IncidentTurned
+    | RepairOrdered
+    | RepairEnded
+    | IncidentClosed
+)
+"""About sick nodes and their repair."""
+
 LeasingEvent = Reserved | ReservationChanged | LendingSet | Claimed | ClaimSeated | Unclaimed
 """About reservations, lending and claims."""
 
@@ -425,6 +527,7 @@ AnyEvent = (
     | MoneyEvent
     | LeasingEvent
     | WorkloadEvent
+    | HealingEvent
     | Cleared
     | Forgotten
 )

@@ -10,6 +10,8 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat
+from parkade.core.healing.guards import Breaker
+from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
 from parkade.core.ledger.accounts import Ledger
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
@@ -26,7 +28,10 @@ class Records(msgspec.Struct, kw_only=True):
     `sequence`: events evolved so far, which is the journal's sequence.
     `counters`: the last number given to each kind of id. `owed`: by market, what each account has
     earned below what it was paid (micro-units per hour x microseconds). `use_by_day`: GPU x
-    microseconds of spot use by org and day since 1970, for a week.
+    microseconds of spot use by org and day since 1970, for a week. `cares` is by node, `incidents`
+    the open ones and the last closed ones, `hurt` the open incident that a workload waits for,
+    `budgets` what the guards count, `sick` by market/fabric the nodes that lately got a bad verdict
+    and when, `repair_kinds` by pool what its agent can do.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -50,6 +55,13 @@ class Records(msgspec.Struct, kw_only=True):
     reservations: dict[str, Reservation] = msgspec.field(default_factory=dict)
     claims: dict[str, Claim] = msgspec.field(default_factory=dict)
     workloads: dict[str, Workload] = msgspec.field(default_factory=dict)
+    automation: Automation = Automation()
+    cares: dict[str, Care] = msgspec.field(default_factory=dict)
+    incidents: dict[str, Incident] = msgspec.field(default_factory=dict)
+    hurt: dict[str, str] = msgspec.field(default_factory=dict)
+    budgets: dict[str, Breaker] = msgspec.field(default_factory=dict)
+    sick: dict[str, tuple[tuple[str, int], ...]] = msgspec.field(default_factory=dict)
+    repair_kinds: dict[str, tuple[RepairKind, ...]] = msgspec.field(default_factory=dict)
 
 
 class World:
@@ -82,6 +94,8 @@ class World:
             self._index_claim(claim)
         for workload in records.workloads.values():
             self._index_workload(workload)
+        for sick in records.cares:
+            self.agenda.add(Entry.REPAIR, sick)
 
     def node(self, name: str) -> Node | None:
         """The node of that name in whatever case. A name in another case costs a look at all."""
@@ -102,7 +116,9 @@ class World:
     def drop_node(self, name: str) -> None:
         """Drops the record of a node on which nothing is held or promised."""
         assert not self.held_on[name] and not self.promised_on[name]
+        assert self.open_incident(name) is None, "its incident ends first"
         node = self.records.nodes.pop(name)
+        self.records.cares.pop(name, None)
         del self.held_on[name], self.promised_on[name]
         sizes = self.sizes[node.market]
         sizes[node.fabric] -= 1
@@ -149,13 +165,22 @@ class World:
             self._take_seats(self.held_on, claim, before.seats)
             self._take_seats(self.promised_on, claim, before.seats)
 
+    def open_incident(self, node: str) -> Incident | None:
+        """The node's open incident."""
+        care = self.records.cares.get(node)
+        if care is None or care.incident is None:
+            return None
+        return self.records.incidents[care.incident]
+
     def put_reservation(self, reservation: Reservation) -> None:
         """Stores a record."""
         self.records.reservations[reservation.reservation] = reservation
         self.agenda.add(Entry.RESERVATION, reservation.reservation)
 
     def wake_promises(self, node: str) -> None:
-        """Something about a node changed that its promises wait for."""
+        """Something about a node changed that its promises, or its repair, wait for."""
+        if node in self.records.cares:
+            self.agenda.add(Entry.REPAIR, node)
         for holder in self.promised_on[node]:
             self.agenda.add(Entry.LAUNCH, holder)
             self.agenda.add(Entry.OVERDUE, holder)

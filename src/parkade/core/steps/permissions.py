@@ -40,6 +40,9 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.OpenEpoch: Permission.SERVER,
     commands.ReportAttempts: Permission.SERVER,
     commands.ReportReachability: Permission.SERVER,
+    commands.ReportVerdict: Permission.SERVER,
+    commands.ReportRepair: Permission.SERVER,
+    commands.ReportRepairKinds: Permission.SERVER,
     commands.RunClearing: Permission.SERVER,
     commands.ConfirmClock: Permission.OPERATOR,
     commands.OpenPool: Permission.OPERATOR,
@@ -54,6 +57,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.UncordonNode: Permission.OPERATOR,
     commands.FailNode: Permission.OPERATOR,
     commands.RestoreNode: Permission.OPERATOR,
+    commands.SetAutomation: Permission.OPERATOR,
     commands.CreateOrg: Permission.OPERATOR,
     commands.Deposit: Permission.OPERATOR,
     commands.SetGrant: Permission.OPERATOR,
@@ -78,6 +82,7 @@ class Read(enum.StrEnum):
     """What the API shows. Prices, pools and markets are shown to every user."""
 
     NODES = "nodes"
+    MARS = "incidents, budgets of automatic action"
     HOUSE_STATEMENT = "the operator's statement"
     AGENT_PROTOCOL = "desired state, observation, output of a pool"
     STATEMENT = "statement of an org"
@@ -87,6 +92,7 @@ class Read(enum.StrEnum):
 
 READS: dict[Read, Permission] = {
     Read.NODES: Permission.OPERATOR,
+    Read.MARS: Permission.OPERATOR,
     Read.HOUSE_STATEMENT: Permission.OPERATOR,
     Read.AGENT_PROTOCOL: Permission.OPERATOR,
     Read.STATEMENT: Permission.OWNER,
@@ -197,6 +203,10 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             commands.OpenEpoch()
             | commands.ReportAttempts()
             | commands.ReportReachability()
+            | commands.ReportVerdict()
+            | commands.ReportRepair()
+            | commands.ReportRepairKinds()
+            | commands.SetAutomation()
             | commands.RunClearing()
             | commands.ConfirmClock()
             | commands.OpenPool()

@@ -1,0 +1,71 @@
+"""Mars: the state of automatic action, and incidents; operators only."""
+
+from fastapi import APIRouter, Path, Query
+
+from parkade.api.context import Authenticated
+from parkade.api.problems import problem
+from parkade.api.views import mars as views
+from parkade.core.healing.incident import Incident
+from parkade.core.state import commands
+from parkade.core.state.world import World
+from parkade.core.steps.permissions import Read
+from parkade.core.units.fraction import parse_fraction
+from parkade.wire import mars as wire
+
+router = APIRouter(tags=["mars"])
+
+
+@router.get("/mars")
+async def mars_status(context: Authenticated) -> wire.Status:
+    """What Mars sees and may do: nodes by health, budgets, buffers, sensors."""
+    context.require(Read.MARS)
+    seen = await context.read(views.look)
+    return views.status(seen, context.plane.health_intake.sensors)
+
+
+@router.post("/mars/automation")
+async def set_automation(body: wire.SetAutomation, context: Authenticated) -> wire.Status:
+    """Stop or start all automatic action, or change its budgets."""
+    if body == wire.SetAutomation(reason=body.reason):
+        raise problem("invalid", "name what shall change: is_on, is_limited, a share")
+    command = commands.SetAutomation(
+        by=context.viewer.user,
+        reason=body.reason,
+        is_on=body.is_on,
+        is_limited=body.is_limited,
+        fabric_share=None if body.fabric_share is None else parse_fraction(body.fabric_share),
+        fleet_share=None if body.fleet_share is None else parse_fraction(body.fleet_share),
+    )
+    seen = await context.execute(command, lambda world, now_us, _: views.look(world, now_us))
+    return views.status(seen, context.plane.health_intake.sensors)
+
+
+@router.get("/mars/incidents")
+async def list_incidents(
+    context: Authenticated,
+    node: str | None = None,
+    is_open: bool | None = Query(None, alias="open"),
+) -> wire.Incidents:
+    """Open incidents and the last closed ones, the newest first."""
+    context.require(Read.MARS)
+
+    def view(world: World, _: int) -> list[Incident]:
+        return [
+            each
+            for each in reversed(world.records.incidents.values())
+            if node in (None, each.node) and is_open in (None, each.outcome is None)
+        ]
+
+    return wire.Incidents(incidents=tuple(map(views.incident, await context.read(view))))
+
+
+@router.get("/mars/incidents/{incident}")
+async def get_incident(
+    incident: str = Path(max_length=100), *, context: Authenticated
+) -> wire.Incident:
+    """One incident: the whole story."""
+    context.require(Read.MARS)
+    found = await context.read(lambda world, _: world.records.incidents.get(incident))
+    if found is None:
+        context.not_found(f"incident {incident}")
+    return views.incident(found)

@@ -1,0 +1,207 @@
+"""`parkade mars status, events, incidents, stop, start, budget`: Mars inside the marketplace."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkade.cli.calling import AsJson, call, calling, fail
+
+if TYPE_CHECKING:
+    from parkade.wire import mars as wire
+
+EXIT_CANNOT = 4
+KINDS = frozenset(
+    {
+        "VerdictGiven",
+        "IncidentOpened",
+        "IncidentHeld",
+        "IncidentTurned",
+        "IncidentClosed",
+        "RepairOrdered",
+        "RepairEnded",
+        "RepairsKnown",
+        "AutomationSet",
+        "NodeHealthSet",
+        "NodeCordoned",
+        "NodeUncordoned",
+    }
+)
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Shown with it.")]
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show nodes by health, what automatic action may do, buffers and sensors."""
+    call(lambda client: client.mars_status(), _status, as_json=as_json)
+
+
+def events(
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new ones.")] = False,
+    after: Annotated[int | None, typer.Option(help="From this position on.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print verdicts, repairs and steps of nodes as they happened, one a line."""
+    from rich.text import Text
+
+    from parkade.cli.screen import console
+
+    start = 0 if after is None and not follow else after
+    with calling(as_json=as_json) as client:
+        for event in client.events(after=start, follow=follow):
+            if event.type not in KINDS:
+                continue
+            if as_json:
+                print(event.model_dump_json(), flush=True)
+                continue
+            line = Text(f"{event.sequence:>7}  ", style="dim")
+            line.append(f"{event.at:%m-%d %H:%M:%S}  ")
+            line.append(f"{event.type:<15} ", style="cyan").append(event.says, style="default")
+            console.print(line, soft_wrap=True)
+
+
+def incidents(
+    incident: Annotated[str | None, typer.Argument(help="One: its whole story.")] = None,
+    node: Annotated[str | None, typer.Option(help="Only this node's.")] = None,
+    open_only: Annotated[bool, typer.Option("--open", help="Only open ones.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the story to this page.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List incidents, or tell one as a story: text, --json, or a page with --html."""
+    if incident is None:
+        if html is not None:
+            fail("--html tells one incident; name it", exit_code=2)
+        is_open = True if open_only else None
+        call(lambda client: client.incidents(node, open=is_open), _table, as_json=as_json)
+        return
+    name = incident
+    if html is None:
+        call(lambda client: client.incident(name), _story, as_json=as_json)
+        return
+    from parkade.cli.screen import say
+    from parkade.mars.story import story_page
+
+    with calling(as_json=as_json) as client:
+        found = client.incident(name)
+    try:
+        html.write_text(story_page(found), encoding="utf-8")
+    except OSError as error:
+        fail(f"{html} cannot be written: {error.strerror}", exit_code=EXIT_CANNOT)
+    say(str(html))
+
+
+def stop(reason: Reason, as_json: AsJson = False) -> None:
+    """Stop all automatic action at once; what is under way on a node is finished."""
+    _set(as_json=as_json, reason=reason, is_on=False)
+
+
+def start(reason: Reason, as_json: AsJson = False) -> None:
+    """Let Mars act again."""
+    _set(as_json=as_json, reason=reason, is_on=True)
+
+
+def budget(
+    reason: Reason,
+    fabric: Annotated[
+        str | None, typer.Option(help="Share of a fabric an hour, like 1/10.")
+    ] = None,
+    fleet: Annotated[str | None, typer.Option(help="Share of all nodes an hour.")] = None,
+    lift: Annotated[bool, typer.Option("--lift", help="No budget at all, for a drill.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Change how many nodes automatic action may take out within an hour."""
+    if fabric is None and fleet is None and not lift:
+        fail("name --fabric, --fleet, or --lift", exit_code=2)
+    given: dict[str, object] = {"is_limited": not lift}
+    given |= {} if fabric is None else {"fabric_share": fabric}
+    given |= {} if fleet is None else {"fleet_share": fleet}
+    _set(as_json=as_json, reason=reason, **given)
+
+
+def _set(*, as_json: bool, **given: object) -> None:
+    from parkade.cli.calling import explaining
+    from parkade.client.call import checked
+    from parkade.wire.mars import SetAutomation
+
+    with explaining(as_json=as_json):
+        request = checked(SetAutomation, **given)
+    call(lambda client: client.set_automation(request), _status, as_json=as_json)
+
+
+def _status(answer: "wire.Status") -> None:
+    from parkade.cli.screen import fields, say, table
+
+    acts = "acts by itself" if answer.is_on else "is stopped"
+    because = f" ({answer.reason})" if answer.reason else ""
+    limits = f"{answer.fabric_share} of a fabric, {answer.fleet_share} of all nodes, an hour"
+    counts = ", ".join(f"{count} {name}" for name, count in answer.health.items() if count)
+    able = "; ".join(f"{pool}: {', '.join(kinds)}" for pool, kinds in answer.repairs.items())
+    fields(
+        [
+            ("Mars", f"{acts}{because}"),
+            ("budget", limits if answer.is_limited else "lifted"),
+            ("nodes", counts),
+            ("open incidents", answer.open_incidents),
+            ("repairs", able or "none configured"),
+            ("sensors", _sensors(answer)),
+        ]
+    )
+    if answer.sick:
+        say("")
+        table(
+            ("NODE", "POOL", "HEALTH", "INCIDENT", "WHY"),
+            [(it.node, it.pool, it.health, it.incident, it.reason) for it in answer.sick],
+            empty="",
+        )
+    say("")
+    table(
+        ("MARKET", "FABRIC", "NODES", "BUFFER", "DOWN", "LENT", "SHORT"),
+        [
+            (it.market, it.fabric, it.nodes, it.held, it.down, it.lent, it.short)
+            for it in answer.buffers
+        ],
+        empty="No fabrics yet.",
+        right="NODES BUFFER DOWN LENT SHORT",
+    )
+
+
+def _sensors(answer: "wire.Status") -> str:
+    read = [it for it in answer.sensors if it.state == "read"]
+    other = [it for it in answer.sensors if it.state != "read"]
+    words = f"{len(read)} read"
+    if other:
+        first = other[0]
+        words += f", {len(other)} not: {first.sensor} of {first.node} is {first.state}"
+    return words if answer.sensors else "none configured"
+
+
+def _table(answer: "wire.Incidents") -> None:
+    from parkade.cli.screen import table
+    from parkade.mars.story import outcome_of
+
+    table(
+        ("INCIDENT", "OPENED", "NODE", "LEVEL", "SIGNAL", "ACTION", "OUTCOME", "HURT"),
+        [
+            (
+                it.incident,
+                f"{it.opened:%m-%d %H:%M:%S}",
+                it.node,
+                it.level,
+                it.signal,
+                it.action,
+                outcome_of(it),
+                len(it.hurt),
+            )
+            for it in answer.incidents
+        ],
+        empty="No incidents.",
+        right="HURT",
+        drops="ACTION OPENED",
+    )
+
+
+def _story(answer: "wire.Incident") -> None:
+    from parkade.cli.screen import say
+    from parkade.mars.story import story_text
+
+    for line in story_text(answer).splitlines():
+        say(line)

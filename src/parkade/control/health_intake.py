@@ -1,0 +1,115 @@
+"""Decides what an agent's report of health means for the core: as commands. Pure but for counts.
+
+A report is bounded before it is believed: long lines are cut, and a node for which more is told
+than its allowance says nothing more for a while. So a reporter that lies, or a fault that storms,
+costs the journal a bounded number of events. What is dropped is counted by its reason.
+
+The core decides the rest: it knows which nodes are the pool's, and what it heard already.
+"""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from parkade.core.healing.incident import RepairKind
+from parkade.core.healing.symptom import MOST_LINE_CHARACTERS, MOST_NAME_CHARACTERS, bounded
+from parkade.core.healing.verdict import Verdict
+from parkade.core.state.commands import (
+    AnyCommand,
+    ReportRepair,
+    ReportRepairKinds,
+    ReportVerdict,
+)
+from parkade.core.units.refusal import Refusal
+from parkade.core.units.time import MINUTE_US
+from parkade.ports import HealthReport, SensorState
+
+AT_ONCE = 32
+"""Verdicts of one node at once, and a minute after that."""
+PER_MINUTE = 12
+MOST_OF_REPORT = 20_000
+MOST_REASONS = 8
+MOST_REASON_CHARACTERS = 300
+MOST_EVIDENCE = 2
+MOST_JOBS = 8
+MOST_SENSORS = 60_000
+
+
+class HealthIntake:
+    """`rejected` counts what was dropped, by reason; `sensors` and `symptoms` are each pool's last
+    word, for metrics."""
+
+    def __init__(self) -> None:
+        self.rejected: dict[str, int] = {"too_many": 0}
+        self.sensors: dict[str, tuple[SensorState, ...]] = {}
+        self.symptoms: dict[str, tuple[tuple[str, int], ...]] = {}
+        self._kinds: dict[str, tuple[RepairKind, ...]] = {}
+        self._allowances: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def take(self, report: HealthReport, *, steady_us: int) -> list[AnyCommand]:
+        """What follows. Repairs come first: a node that is returned may be sick again."""
+        self.sensors[report.pool] = report.sensors[:MOST_SENSORS]
+        self.symptoms[report.pool] = report.symptoms[:32]
+        found: list[AnyCommand] = []
+        if self._kinds.get(report.pool) != report.kinds:
+            self._kinds[report.pool] = report.kinds
+            found.append(ReportRepairKinds(by=None, pool=report.pool, kinds=report.kinds))
+        for ended in report.repairs[:MOST_OF_REPORT]:
+            says = bounded(ended.says, MOST_LINE_CHARACTERS)
+            found.append(ReportRepair(by=None, pool=report.pool, report=replace(ended, says=says)))
+        found += self._verdicts(report, steady_us)
+        return found
+
+    def refused(self, command: AnyCommand, outcome: Refusal) -> None:
+        """The core did not believe something of it."""
+        if isinstance(command, ReportRepairKinds):
+            self._kinds.pop(command.pool, None)
+        reason = outcome.reason.value
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+
+    def _verdicts(self, report: HealthReport, steady_us: int) -> Iterator[ReportVerdict]:
+        for verdict in report.verdicts[:MOST_OF_REPORT]:
+            if self._is_allowed(report.pool, verdict.node, steady_us):
+                yield ReportVerdict(by=None, pool=report.pool, verdict=cut(verdict))
+            else:
+                self.rejected["too_many"] += 1
+
+    def _is_allowed(self, pool: str, node: str, steady_us: int) -> bool:
+        """A token bucket of whole microseconds, so that no fraction is lost."""
+        most = AT_ONCE * MINUTE_US
+        if len(self._allowances) > MOST_OF_REPORT:
+            self._allowances.clear()
+        had, at_us = self._allowances.get((pool, node), (most, steady_us))
+        have = min(most, had + (steady_us - at_us) * PER_MINUTE)
+        is_allowed = have >= MINUTE_US
+        self._allowances[pool, node] = (have - MINUTE_US * is_allowed, steady_us)
+        return is_allowed
+
+
+def cut(verdict: Verdict) -> Verdict:
+    """The verdict within its bounds: what is kept for ever is short."""
+    name = MOST_NAME_CHARACTERS
+    device = None if verdict.device is None else bounded(verdict.device, name)
+    return replace(
+        verdict,
+        verdict=bounded(verdict.verdict, 3 * name),
+        supersedes=None if verdict.supersedes is None else bounded(verdict.supersedes, 3 * name),
+        node=bounded(verdict.node, 2 * name),
+        device=device,
+        signal=bounded(verdict.signal, name),
+        reasons=tuple(
+            bounded(each, MOST_REASON_CHARACTERS) for each in verdict.reasons[:MOST_REASONS]
+        ),
+        jobs=tuple(bounded(each, name) for each in verdict.jobs[:MOST_JOBS]),
+        sources=verdict.sources[:8],
+        evidence=tuple(
+            replace(
+                each,
+                line=bounded(each.line),
+                reporter=bounded(each.reporter, name),
+                parser=bounded(each.parser, name),
+            )
+            for each in verdict.evidence[:MOST_EVIDENCE]
+        ),
+        policy=bounded(verdict.policy, name),
+    )

@@ -1,0 +1,1 @@
+"""Sick nodes: verdicts taken in, guards asked, work moved, repairs ordered, nodes returned."""

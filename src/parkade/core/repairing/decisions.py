@@ -1,0 +1,193 @@
+"""What follows from an agent's word about a node: its verdicts, its repairs, what it can do.
+
+Theory of operation
+===================
+
+*Swap first, repair behind.* A bad verdict opens an incident and takes the node out of play in the
+same instant, so the next clearing seats its work elsewhere: on the buffer, which is lent as spot
+meanwhile, or on free nodes. A **fatal** verdict breaks the attempts on the node: they resume from
+their last checkpoint, and their surviving ranks have the heal notice to save what they can. A
+**degraded** one gives them the market's notice: they save, leave, and lose no step. A repair that
+may wait for an idle node (`reset_at_idle`), or a node that its owner claims, is only closed: who is
+there stays, and the repair begins when the node is empty.
+
+Only when nothing is held on the node is it repaired (`progress`): by the rung of the ladder that
+was not tried lately, then validated, then sanitised, then returned. A repair or a check that fails
+takes the next rung; a second failed validation retires the node. Nothing returns by another way
+than a passed validation, or a person's word where the pool has no checks.
+
+*Guards* come before all of that (`guarding`). What they hold changes nothing about the node: the
+incident waits and is asked again each half hour, and expires after a day without the fault.
+
+Worked example. 09:00:00 Xid 79 on b2, a rank of the gang w7: incident-3, b2 quarantined, w7 broken.
+09:00:00 clearing: w7 is promised b3 of the buffer, its ranks have 30 s. 09:00:31 all are gone: w7
+starts from its checkpoint, b2 is drained: reboot ordered. 09:05 done: a short validation. 09:06
+passed: sanitised, as another org may come. 09:07 healthy, incident-3 *returned*; w7 stood still
+for 31 s.
+"""
+
+from msgspec.structs import replace
+
+from parkade.core.fleet.node import MARS, Cordon, Health, Node
+from parkade.core.healing.guards import ACTING
+from parkade.core.healing.incident import Incident, RepairKind
+from parkade.core.healing.verdict import Action, Level, Verdict
+from parkade.core.repairing.guarding import guard, sources_on
+from parkade.core.repairing.ladder import rung
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.steps.incidents import next_incident
+from parkade.core.steps.notices import order_stop
+from parkade.core.steps.refusals import Decision, conflict, not_found
+from parkade.core.units.time import MINUTE_US
+from parkade.core.workloads.life import Cause, Phase
+
+FUTURE_US = 5 * MINUTE_US
+UNWATCHED = frozenset({Health.FAILED, Health.RETIRED})
+"""Nodes that a person has, or that are given up: what is seen there is only noted."""
+
+
+def report_verdict(world: World, command: commands.ReportVerdict, now_us: int) -> Decision:
+    """A verdict of *warn* or worse is noted; a degraded or fatal one begins an incident, or raises
+    the open one. A repeated one changes nothing."""
+    verdict = command.verdict
+    node = world.records.nodes.get(verdict.node)
+    if node is None or node.pool != command.pool:
+        return not_found(f"node of pool {command.pool}", verdict.node)
+    if verdict.at_us > now_us + FUTURE_US:
+        return conflict(f"the verdict of {verdict.node} is of the future; set the agent's clock")
+    care = world.records.cares.get(node.node)
+    is_known = care is not None and any(it.verdict == verdict.verdict for it in care.recent)
+    if is_known or verdict.level is Level.INFO:
+        return ()
+    incident = world.open_incident(node.node)
+    name = None if incident is None else incident.incident
+    given = events.VerdictGiven(at_us=now_us, node=node.node, verdict=verdict, incident=name)
+    if incident is not None:
+        return (given, *_raised(world, node, incident, verdict, now_us))
+    is_acted_on = verdict.level.rank >= Level.DEGRADED.rank and verdict.action in ACTING
+    if not is_acted_on or node.health in UNWATCHED:
+        return (given,)
+    sources = sources_on(world, node.node, now_us) | frozenset(verdict.sources)
+    answer = guard(world, node, sources, now_us)
+    cool_us = world.records.automation.guards.cool_us
+    opened = Incident(
+        incident=next_incident(world),
+        node=node.node,
+        pool=node.pool,
+        market=node.market,
+        fabric=node.fabric,
+        opened_us=now_us,
+        level=verdict.level,
+        action=verdict.action,
+        device=verdict.device,
+        signal=verdict.signal,
+        next=rung(world, node, verdict.action, verdict.device, now_us),
+        changed_us=now_us,
+        held=answer.held,
+        retry_us=None if answer.held is None else now_us + cool_us,
+        struck_us=now_us if verdict.level is Level.FATAL else 0,
+        verdicts=(verdict,),
+    )
+    begun = events.IncidentOpened(
+        at_us=now_us, node=node.node, incident=opened, budgets=answer.budgets
+    )
+    taken = () if answer.held is not None else take_out(world, node, opened, now_us)
+    return (replace(given, incident=opened.incident), begun, *taken)
+
+
+def take_out(
+    world: World, node: Node, incident: Incident, now_us: int
+) -> tuple[events.AnyEvent, ...]:
+    """The node leaves play, and its work leaves it: at once, with notice, or when it likes."""
+    reason = f"{incident.signal}: {incident.level.value}, {incident.action.value}"
+    found: list[events.AnyEvent] = []
+    if all(cordon.holder != MARS for cordon in node.cordons):
+        cordon = Cordon(holder=MARS, reason=reason, at_us=now_us)
+        found.append(events.NodeCordoned(at_us=now_us, node=node.node, cordon=cordon))
+    holders = world.held_on[node.node]
+    has_claim = any(holder not in world.records.workloads for holder in holders)
+    is_fatal = incident.level is Level.FATAL
+    waits = bool(holders) and (has_claim or incident.action is Action.RESET_AT_IDLE)
+    if not is_fatal and waits:
+        if node.health is Health.HEALTHY:
+            found.append(_health(node, Health.SUSPECT, reason, now_us))
+        return tuple(found)
+    found.append(_health(node, Health.QUARANTINED, reason, now_us))
+    for holder in holders:
+        workload = world.records.workloads.get(holder)
+        if workload is None:
+            continue
+        attempt = workload.attempt
+        assert attempt is not None, "what holds seats has an attempt"
+        if is_fatal and attempt.broken_us is None:
+            found.append(events.Broken(at_us=now_us, workload=holder, attempt=attempt.attempt))
+        elif not is_fatal and attempt.stop is None:
+            becomes = Phase.PREEMPTING
+            found.append(order_stop(world, workload, Cause.HEALED, at_us=now_us, becomes=becomes))
+    if holders:
+        found.append(_health(node, Health.DRAINING, reason, now_us))
+    return tuple(found)
+
+
+def _health(node: Node, health: Health, reason: str, at_us: int) -> events.NodeHealthSet:
+    return events.NodeHealthSet(at_us=at_us, node=node.node, health=health, reason=reason)
+
+
+def _raised(
+    world: World, node: Node, incident: Incident, verdict: Verdict, now_us: int
+) -> tuple[events.AnyEvent, ...]:
+    """What a further verdict changes: a fatal one on a node that waits, or is left with notice,
+    takes it out at once; what another kind of sensor sees too is asked of the guards anew."""
+    if incident.held is not None:
+        seen = {source for it in incident.verdicts for source in it.sources}
+        is_further = not seen.issuperset(verdict.sources) and world.records.automation.is_on
+        return ask_again(world, node, incident, now_us, verdict) if is_further else ()
+    is_raised = verdict.level is Level.FATAL and incident.level is not Level.FATAL
+    if not is_raised or node.health not in (Health.SUSPECT, Health.DRAINING):
+        return ()
+    turned = events.IncidentTurned(
+        at_us=now_us,
+        node=node.node,
+        incident=incident.incident,
+        next=rung(world, node, verdict.action, verdict.device, now_us),
+        says=f"fatal now: {verdict.signal}",
+    )
+    raised = replace(incident, level=verdict.level, action=verdict.action, signal=verdict.signal)
+    return (turned, *take_out(world, node, raised, now_us))
+
+
+def ask_again(
+    world: World, node: Node, incident: Incident, at_us: int, verdict: Verdict | None = None
+) -> tuple[events.AnyEvent, ...]:
+    """The guards' new answer about a held incident, and the node taken out where they let it."""
+    sources = sources_on(world, node.node, at_us)
+    if verdict is not None:
+        sources |= frozenset(verdict.sources)
+    answer = guard(world, node, sources, at_us)
+    cool_us = world.records.automation.guards.cool_us
+    asked = events.IncidentHeld(
+        at_us=at_us,
+        node=node.node,
+        incident=incident.incident,
+        held=answer.held,
+        retry_us=None if answer.held is None else at_us + cool_us,
+        budgets=answer.budgets,
+    )
+    if answer.held is not None:
+        return (asked,)
+    if verdict is not None and verdict.level.rank > incident.level.rank:
+        incident = replace(
+            incident, level=verdict.level, action=verdict.action, signal=verdict.signal
+        )
+    return (asked, *take_out(world, node, incident, at_us))
+
+
+def report_repair_kinds(world: World, command: commands.ReportRepairKinds, now_us: int) -> Decision:
+    """Noted where it is news."""
+    if command.pool not in world.records.pools:
+        return not_found("pool", command.pool)
+    kinds = tuple(kind for kind in RepairKind if kind in command.kinds)
+    if world.records.repair_kinds.get(command.pool, ()) == kinds:
+        return ()
+    return (events.RepairsKnown(at_us=now_us, pool=command.pool, kinds=kinds),)

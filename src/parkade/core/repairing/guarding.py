@@ -1,0 +1,123 @@
+"""Asks the guards whether a bad verdict may be acted on: parents, second source, budgets.
+
+The arithmetic is `healing.guards` and `healing.parents`; here it is given what the world counts,
+and what the answer changes is told as `BudgetNote`s, so that replaying an event asks nothing.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from parkade.core.fleet.node import Node
+from parkade.core.healing.guards import (
+    Breaker,
+    Held,
+    ask,
+    breaker_of,
+    needs_second_source,
+    settle,
+)
+from parkade.core.healing.incident import BudgetNote
+from parkade.core.healing.parents import parent_memory, suspicion_of
+from parkade.core.healing.symptom import Source
+from parkade.core.healing.topology import ParentKind
+from parkade.core.healing.verdict import Level
+from parkade.core.state.world import World
+from parkade.core.units.fraction import Fraction
+
+FLEET = "fleet"
+
+
+class Answer(NamedTuple):
+    """`held` None: it may act."""
+
+    held: Held | None
+    budgets: tuple[BudgetNote, ...]
+
+
+def fabric_of(node: Node) -> str:
+    """The name under which a fabric's budget and sick nodes are kept."""
+    return f"{node.market}/{node.fabric}"
+
+
+def guard(world: World, node: Node, sources: frozenset[Source], now_us: int) -> Answer:
+    """Whether this node may be taken out of service now. `sources`: the kinds of sensors that saw
+    its fault. Cost grows with the nodes that were lately taken or sick in its fabric."""
+    automation = world.records.automation
+    if not automation.is_on:
+        return Answer(Held.OBSERVE_ONLY, ())
+    if not automation.is_limited:
+        return Answer(None, ())
+    if is_parent_suspected(world, node, now_us):
+        return Answer(Held.PARENT_SUSPECTED, ())
+    limits = automation.guards
+    members = world.sizes[node.market][node.fabric]
+    fleet = _breaker(world, FLEET, len(world.records.nodes), limits.fleet_share)
+    fabric = _breaker(world, fabric_of(node), members, limits.fabric_share)
+    if needs_second_source(fleet, sources, now_us, limits):
+        return Answer(Held.SECOND_SOURCE_NEEDED, ())
+    fabric_after, fits = ask(fabric, node.node, now_us, limits)
+    if not fits:
+        return Answer(Held.FABRIC_BUDGET, _notes(fabric_of(node), fabric, fabric_after, now_us))
+    fleet_after, fits = ask(fleet, node.node, now_us, limits)
+    if not fits:
+        return Answer(Held.FLEET_BUDGET, _notes(FLEET, fleet, fleet_after, now_us))
+    notes = _notes(fabric_of(node), fabric, fabric_after, now_us)
+    return Answer(None, notes + _notes(FLEET, fleet, fleet_after, now_us))
+
+
+def is_parent_suspected(world: World, node: Node, now_us: int) -> bool:
+    """Whether so many of its fabric's other nodes fell sick that the fabric itself is suspect. The
+    node's own present verdict is counted."""
+    limits = world.records.automation.parents
+    name = fabric_of(node)
+    members = world.sizes[node.market][node.fabric]
+    before = [each for each in world.records.sick.get(name, ()) if each[0] != node.node]
+    parent = msgspec.structs.replace(
+        parent_memory(ParentKind.FABRIC, name, members, limits),
+        sick=(*before, (node.node, now_us)),
+    )
+    return suspicion_of(parent, now_us, limits) is not None
+
+
+def sources_on(world: World, node: str, now_us: int) -> frozenset[Source]:
+    """The kinds of sensors behind the node's verdicts of at least *warn* in the last minutes."""
+    care = world.records.cares.get(node)
+    since_us = now_us - world.records.automation.guards.source_window_us
+    return frozenset(
+        source
+        for recent in (() if care is None else care.recent)
+        if recent.at_us >= since_us and recent.level.rank >= Level.WARN.rank
+        for source in recent.sources
+    )
+
+
+def breakers(world: World, now_us: int) -> dict[str, Breaker]:
+    """The budgets as time has left them, for people and metrics."""
+    limits = world.records.automation.guards
+    return {name: settle(each, now_us, limits) for name, each in world.records.budgets.items()}
+
+
+def _breaker(world: World, name: str, nodes: int, share: Fraction) -> Breaker:
+    """The budget for as many nodes as there are now, with what it counted."""
+    fresh = breaker_of(nodes, share)
+    kept = world.records.budgets.get(name)
+    return fresh if kept is None else msgspec.structs.replace(kept, budget=fresh.budget)
+
+
+def _notes(name: str, before: Breaker, after: Breaker, now_us: int) -> tuple[BudgetNote, ...]:
+    """What changed, if anything did."""
+    taken = after.taken[-1] if after.taken and after.taken not in (before.taken,) else None
+    is_taken = taken is not None and taken[1] == now_us and taken not in before.taken
+    if not is_taken and (before.state, before.changed_us) == (after.state, after.changed_us):
+        return ()
+    assert taken is None or taken[1] <= now_us
+    return (
+        BudgetNote(
+            budget=name,
+            nodes=after.budget,
+            state=after.state.value,
+            changed_us=after.changed_us,
+            taken=taken[0] if taken is not None and is_taken else None,
+        ),
+    )

@@ -1,0 +1,254 @@
+"""How an open incident goes on: a deadline of its node, due as soon as it may.
+
+It waits while work is held on the node, while an order is under way, while a person cordons the
+node, while all automatic action is stopped, and where only a person can go on. What the guards hold
+is asked again at `retry_us`.
+"""
+
+from msgspec.structs import replace
+
+from parkade.core.fleet.node import MARS, Health, Node
+from parkade.core.healing.incident import (
+    Incident,
+    Next,
+    Outcome,
+    RepairKind,
+    RepairOrder,
+    RepairReport,
+)
+from parkade.core.healing.ladder import Repair, Result
+from parkade.core.healing.verdict import Action
+from parkade.core.repairing.decisions import ask_again
+from parkade.core.repairing.ladder import grade_of, rung
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.steps.incidents import can, closing
+from parkade.core.steps.refusals import Decision, not_found
+from parkade.core.units.time import DAY_US
+
+MOST_FAILED_VALIDATIONS = 2
+MOST_FAILED_SANITISINGS = 2
+HELD_FOR_US = DAY_US
+_ORDERED = {
+    Next.RESET: (RepairKind.RESET, Health.REPAIRING),
+    Next.REBOOT: (RepairKind.REBOOT, Health.REPAIRING),
+    Next.VALIDATE: (RepairKind.VALIDATE, Health.VALIDATING),
+    Next.SANITISE: (RepairKind.SANITISE, Health.SANITISING),
+}
+_ACTIONS = {
+    RepairKind.RESET: Action.RESET_GPU,
+    RepairKind.REBOOT: Action.REBOOT,
+    RepairKind.VALIDATE: Action.DIAGNOSE,
+}
+
+
+def repair_due_us(world: World, name: str) -> int | None:
+    """When a node's incident goes on; None while it waits for something that is no instant."""
+    node, incident = world.records.nodes.get(name), world.open_incident(name)
+    if node is None or incident is None:
+        return None
+    if incident.held is not None:
+        return incident.retry_us
+    is_stopped = not world.records.automation.is_on or node.is_a_persons
+    if is_stopped or incident.order is not None or incident.next is Next.PERSON:
+        return None
+    return None if world.held_on[name] else incident.changed_us
+
+
+def go_on(world: World, name: str, at_us: int) -> tuple[events.AnyEvent, ...]:
+    """The next step of a node's incident that is due."""
+    node, incident = world.records.nodes[name], world.open_incident(name)
+    assert incident is not None
+    at_us = max(at_us, world.records.now_us)
+    if incident.held is not None:
+        return _ask_again(world, node, incident, at_us)
+    assert not world.held_on[name], "a node is repaired when it is empty"
+    match incident.next:
+        case Next.RETURN:
+            return _returned(world, node, at_us)
+        case Next.RETIRE:
+            return _retired(world, node, incident, at_us)
+        case Next.PERSON:
+            raise AssertionError("what waits for a person is not due")
+        case ordered:
+            kind, health = _ORDERED[ordered]
+            order = order_of(world, node, incident, kind, at_us)
+            return (*_stepped(node, health, incident, at_us), order)
+
+
+def order_of(
+    world: World, node: Node, incident: Incident, kind: RepairKind, at_us: int
+) -> events.RepairOrdered:
+    """The next order of an incident; its name counts them."""
+    is_validation = kind is RepairKind.VALIDATE
+    order = RepairOrder(
+        order=f"{incident.incident}.{incident.orders + 1}",
+        incident=incident.incident,
+        node=node.node,
+        kind=kind,
+        grade=grade_of(world, node, incident.action, at_us) if is_validation else None,
+        device=incident.device if kind is RepairKind.RESET else None,
+        ordered_us=at_us,
+    )
+    return events.RepairOrdered(at_us=at_us, node=node.node, order=order)
+
+
+def report_repair(world: World, command: commands.ReportRepair, now_us: int) -> Decision:
+    """The end of the order that is under way; of any other nothing follows."""
+    report = command.report
+    node = world.records.nodes.get(report.node)
+    if node is None or node.pool != command.pool:
+        return not_found(f"node of pool {command.pool}", report.node)
+    incident = _incident_of(world, report)
+    if incident is None or incident.order is None or incident.order.order != report.order:
+        return ()
+    kind = incident.order.kind
+    repair = _remembered(incident.order, report, now_us)
+    following: Next | None = None
+    if incident.outcome is None:
+        following = _following(world, node, incident, report, repair, now_us)
+    how = "done" if report.is_done else "failed"
+    return (
+        events.RepairEnded(
+            at_us=now_us,
+            node=node.node,
+            incident=incident.incident,
+            report=report,
+            repair=repair,
+            next=following,
+            says=f"{kind.value} {how}",
+        ),
+    )
+
+
+def _incident_of(world: World, report: RepairReport) -> Incident | None:
+    """The incident of an order, by the order's name; also one that is closed."""
+    return world.records.incidents.get(report.order.rpartition(".")[0])
+
+
+def _remembered(order: RepairOrder, report: RepairReport, now_us: int) -> Repair | None:
+    """What the ladder remembers of it: a failed validation is no diagnosis that lasted."""
+    action = _ACTIONS.get(order.kind)
+    is_plain_validation = order.kind is RepairKind.VALIDATE
+    if action is None or is_plain_validation:
+        return None
+    result = Result.DONE if report.is_done else Result.FAILED
+    return Repair(device=order.device, action=action, result=result, at_us=now_us)
+
+
+def _following(
+    world: World,
+    node: Node,
+    incident: Incident,
+    report: RepairReport,
+    repair: Repair | None,
+    now_us: int,
+) -> Next:
+    order = incident.order
+    assert order is not None
+    match order.kind:
+        case RepairKind.VALIDATE:
+            was_struck = incident.struck_us > order.ordered_us
+            if report.is_done and not was_struck:
+                return _after_validation(world, node)
+            if incident.failed_validations + 1 >= MOST_FAILED_VALIDATIONS:
+                return Next.RETIRE
+            return rung(world, node, Action.RESET_GPU, incident.device, now_us)
+        case RepairKind.SANITISE:
+            if report.is_done:
+                return Next.RETURN
+            failed = incident.failed_sanitisings + 1
+            return Next.SANITISE if failed < MOST_FAILED_SANITISINGS else Next.PERSON
+        case RepairKind.TICKET:
+            return incident.next
+        case RepairKind.RESET | RepairKind.REBOOT:
+            if not report.is_done:
+                action = _ACTIONS[order.kind]
+                return rung(world, node, action, incident.device, now_us, also=repair)
+            return Next.VALIDATE if can(world, node, RepairKind.VALIDATE) else Next.PERSON
+
+
+def _after_validation(world: World, node: Node) -> Next:
+    """Sanitised where any org sat there since it was last clean: another may come."""
+    if node.last_org is None:
+        return Next.RETURN
+    return Next.SANITISE if can(world, node, RepairKind.SANITISE) else Next.PERSON
+
+
+def _ask_again(
+    world: World, node: Node, incident: Incident, at_us: int
+) -> tuple[events.AnyEvent, ...]:
+    seen_us = max((it.at_us for it in incident.verdicts), default=incident.opened_us)
+    if at_us - seen_us >= HELD_FOR_US:
+        says = "held for a day, and the fault was not seen again"
+        return closing(world, node.node, Outcome.EXPIRED, says, at_us)
+    return ask_again(world, node, incident, at_us)
+
+
+def _stepped(
+    node: Node, health: Health, incident: Incident, at_us: int
+) -> tuple[events.NodeHealthSet, ...]:
+    """The node in its next state, by way of quarantine from where the table asks for that."""
+    if node.health is health:
+        return ()
+    reason = f"{incident.signal}: {health.value}"
+    path = [health]
+    if node.health in (Health.SUSPECT, Health.HEALTHY, Health.FAILED, Health.RETIRED):
+        path = [Health.QUARANTINED, health]
+    return tuple(
+        events.NodeHealthSet(at_us=at_us, node=node.node, health=each, reason=reason)
+        for each in path
+    )
+
+
+def _returned(world: World, node: Node, at_us: int) -> tuple[events.AnyEvent, ...]:
+    assert node.health in (Health.VALIDATING, Health.SANITISING), "returns only what was validated"
+    found: list[events.AnyEvent] = [
+        events.NodeHealthSet(at_us=at_us, node=node.node, health=Health.HEALTHY, reason="")
+    ]
+    if any(cordon.holder == MARS for cordon in node.cordons):
+        found.append(events.NodeUncordoned(at_us=at_us, node=node.node, holder=MARS))
+    says = "validated and back in service"
+    return (*found, *closing(world, node.node, Outcome.RETURNED, says, at_us))
+
+
+def _retired(
+    world: World, node: Node, incident: Incident, at_us: int
+) -> tuple[events.AnyEvent, ...]:
+    reason = f"{incident.signal}: given up after {incident.failed_validations} failed validations"
+    if incident.failed_validations == 0:
+        reason = f"{incident.signal}: no repair is left to try"
+    retired = events.NodeHealthSet(
+        at_us=at_us, node=node.node, health=Health.RETIRED, reason=reason
+    )
+    via: tuple[events.AnyEvent, ...] = ()
+    if node.health in (Health.SUSPECT, Health.HEALTHY):
+        via = (
+            events.NodeHealthSet(
+                at_us=at_us, node=node.node, health=Health.QUARANTINED, reason=reason
+            ),
+        )
+    ticket: tuple[events.AnyEvent, ...] = ()
+    if can(world, node, RepairKind.TICKET):
+        ticket = (order_of(world, node, incident, RepairKind.TICKET, at_us),)
+    return (*via, retired, *ticket, *closing(world, node.node, Outcome.RETIRED, reason, at_us))
+
+
+def set_automation(world: World, command: commands.SetAutomation, now_us: int) -> Decision:
+    """Stopped or started, and other budgets; nothing that runs is ended by it."""
+    before = world.records.automation
+    guards = replace(
+        before.guards,
+        fabric_share=command.fabric_share or before.guards.fabric_share,
+        fleet_share=command.fleet_share or before.guards.fleet_share,
+    )
+    after = replace(
+        before,
+        is_on=before.is_on if command.is_on is None else command.is_on,
+        is_limited=before.is_limited if command.is_limited is None else command.is_limited,
+        reason=command.reason,
+        guards=guards,
+    )
+    if replace(after, reason=before.reason) == before:
+        return ()
+    return (events.AutomationSet(at_us=now_us, automation=after),)

@@ -1,0 +1,136 @@
+"""A pool's `mars.yaml`, beside its agent: which sensors it reads, and what it may do with a node.
+
+    format: 1
+    every: 5s
+    policy: site-policy.yaml          # optional, beside this file
+    nodes:
+      gpu-001: {kernel_log: /var/log/gpu-001.log, dcgm: "http://gpu-001:9400/metrics"}
+      gpu-002: {local: true}          # this machine's own sensors
+    repairs:
+      reset: {run: [ssh, "{node}", nvidia-smi, --gpu-reset], timeout: 2m}
+      reboot: simulated
+      validate: shipped
+      sanitise: shipped
+
+The commands stand in this file and nowhere else: the server says *that* a node is reset, never by
+which command. So the file must be its owner's alone to write. Without a file nothing is watched and
+nothing is done.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from parkade.core.healing.incident import RepairKind
+from parkade.core.healing.policy import Policy
+from parkade.mars.policy_file import load_policy, shipped_policy
+from parkade.mars.run_file import Command as Words
+from parkade.mars.run_file import NodeName
+from parkade.ports import Clock, Sensor
+from parkade.repairs import commands
+from parkade.repairs.commands import CommandRepairs
+from parkade.sensors.live import DcgmExporter, InfiniBand, KernelLogFile, KernelRing, Machine, Nvml
+from parkade.wire.scalars import PositiveSpan, parse_span
+from parkade.wire.yaml import parse
+
+NAME = "mars.yaml"
+SIMULATED_S = 1.0
+SHIPPED = (RepairKind.VALIDATE, RepairKind.SANITISE)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WatchedNode(_Model):
+    """How a node is read. `local`: by this machine's own sensors."""
+
+    gpus: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    kernel_log: Path | None = None
+    dcgm: str | None = None
+    local: bool = False
+
+
+class RepairCommand(_Model):
+    """A command as a list of words; `{node}`, `{device}`, `{grade}`, `{order}` are replaced."""
+
+    run: Words
+    timeout: PositiveSpan = parse_span("10m")
+
+
+class PoolFile(_Model):
+    """The whole file."""
+
+    format: Literal[1]
+    every: PositiveSpan = parse_span("5s")
+    policy: Path | None = None
+    nodes: Annotated[dict[NodeName, WatchedNode], Field(max_length=20_000)] = {}
+    repairs: dict[RepairKind, RepairCommand | Literal["shipped", "simulated"]] = {}
+
+    @model_validator(mode="after")
+    def _fits(self) -> "PoolFile":
+        for kind, given in self.repairs.items():
+            if given == "shipped" and kind not in SHIPPED:
+                shipped = ", ".join(SHIPPED)
+                raise ValueError(f"repairs.{kind}: shipped are only {shipped}; name a command")
+        return self
+
+
+class BadPoolFile(Exception):
+    """The file cannot be used; the message says what to change."""
+
+
+def read_pool_file(path: Path) -> PoolFile:
+    """The checked file. BadPoolFile where others may write it, Unreadable with every fault."""
+    if path.stat().st_mode & 0o022:
+        raise BadPoolFile(f"{path}: others may write the commands in it; chmod go-w {path}")
+    return parse(path.read_text(encoding="utf-8"), PoolFile)
+
+
+def policy_of_pool(file: PoolFile, folder: Path) -> Policy:
+    """The policy that the file names, beside it; else the shipped one."""
+    if file.policy is None:
+        return shipped_policy()
+    return load_policy((folder / file.policy).read_text(encoding="utf-8"))
+
+
+def sensors_of_pool(file: PoolFile) -> dict[str, tuple[Sensor, ...]]:
+    """The sensors of each node."""
+    return {node: tuple(_sensors(node, entry)) for node, entry in file.nodes.items()}
+
+
+def _sensors(node: str, entry: WatchedNode) -> list[Sensor]:
+    found: list[Sensor] = []
+    if entry.kernel_log is not None:
+        found.append(KernelLogFile(entry.kernel_log, node=node))
+    elif entry.local:
+        found.append(KernelRing(node=node))
+    if entry.dcgm is not None:
+        found.append(DcgmExporter(entry.dcgm, node=node, expected=entry.gpus))
+    if entry.local:
+        found += [
+            Nvml(node=node, expected=entry.gpus),
+            InfiniBand(node=node),
+            Machine(node=node),
+        ]
+    return found
+
+
+def repairs_of_pool(file: PoolFile, *, engine_folder: Path, clock: Clock) -> CommandRepairs:
+    """What the agent may do; `engine_folder` is what the shipped checks look at."""
+    made = {kind: _command(kind, given, engine_folder) for kind, given in file.repairs.items()}
+    return CommandRepairs(made, clock)
+
+
+def _command(kind: RepairKind, given: RepairCommand | str, engine_folder: Path) -> commands.Command:
+    if isinstance(given, RepairCommand):
+        return commands.Command(words=given.run, timeout_s=given.timeout.total_seconds())
+    module = (sys.executable, "-m")
+    words: tuple[str, ...]
+    if given == "simulated":
+        words = (*module, "parkade.repairs.simulated", str(SIMULATED_S))
+    else:
+        words = (*module, "parkade.repairs.check", kind.value, "--engine", str(engine_folder))
+    return commands.Command(words=words, timeout_s=600.0)

@@ -1,0 +1,172 @@
+"""The shipped checks: `python -m parkade.repairs.check validate|sanitise --engine FOLDER`.
+
+`validate` passes where no process of an ended attempt is left on the node, the disk takes and gives
+back what is written, and, where the node has GPUs, none is lost, none keeps memory without a
+process, and none has a pending or failed row remap. A long one writes and reads more.
+
+`sanitise` first removes folders of attempts that no index of the engine names any more (remnants of
+crashed launches; never output or checkpoints, which are the orgs' own), and then passes where every
+attempt's folder is closed to other users, and no leftover process and no GPU memory is left.
+
+The output is one JSON object: `passed`, `says`, and one entry for each check.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+SHORT_BYTES = 4 << 20
+LONG_BYTES = 256 << 20
+BLOCK = 1 << 20
+IDLE_GPU_BYTES = 1 << 30
+"""An idle GPU's driver keeps some hundred MiB; more than this without a process is left over."""
+LIVE = "live"
+ENDED = "ended"
+
+
+class Finding(NamedTuple):
+    """One check."""
+
+    check: str
+    passed: bool
+    says: str
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 where every check passed, 1 where one failed."""
+    parser = argparse.ArgumentParser(prog="python -m parkade.repairs.check")
+    parser.add_argument("what", choices=("validate", "sanitise"))
+    parser.add_argument("--engine", type=Path, required=True, help="the engine's folder")
+    given = parser.parse_args(arguments)
+    node = os.environ.get("PARKADE_NODE", "")
+    is_long = os.environ.get("PARKADE_GRADE") == "long"
+    found = [leftover_processes(given.engine, node), *gpus()]
+    if given.what == "validate":
+        found.append(disk(LONG_BYTES if is_long else SHORT_BYTES, given.engine))
+    else:
+        found.insert(0, scrub(given.engine))
+    failed = [each for each in found if not each.passed]
+    says = "; ".join(f"{each.check}: {each.says}" for each in failed or found)
+    report = {"passed": not failed, "says": says, "checks": [each._asdict() for each in found]}
+    sys.stdout.write(json.dumps(report) + "\n")
+    return 1 if failed else 0
+
+
+def leftover_processes(engine: Path, node: str) -> Finding:
+    """No process carries the mark of an attempt that had a seat on this node and is over.
+
+    Cost grows with the processes of the machine. Those of other users cannot be read unless the
+    agent is root.
+    """
+    live = {entry.name for entry in _entries(engine / LIVE)}
+    left = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or entry.name == str(os.getpid()):
+            continue
+        marks = _marks(entry / "environ")
+        attempt = marks.get("PARKADE_ATTEMPT", "")
+        seats = {seat.partition(":")[0] for seat in marks.get("PARKADE_SEATS", "").split(",")}
+        is_here = str(engine.resolve()) in marks.get("PARKADE_NOTICE_FILE", "")
+        if attempt and is_here and node in seats and attempt not in live:
+            left.append(f"{entry.name} of {attempt}")
+    says = "none" if not left else f"{len(left)} left: {', '.join(left[:5])}"
+    return Finding("processes", not left, says)
+
+
+def disk(size: int, folder: Path) -> Finding:
+    """What is written is read back."""
+    block = os.urandom(BLOCK)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for _ in range(size // BLOCK):
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+            file.seek(0)
+            is_same = all(file.read(BLOCK) == block for _ in range(size // BLOCK))
+    except OSError as error:
+        return Finding("disk", False, error.strerror or str(error))
+    return Finding("disk", is_same, f"{size >> 20} MiB" if is_same else "read back otherwise")
+
+
+def scrub(engine: Path) -> Finding:
+    """Removes remnants, and finds attempts whose folder other users could read."""
+    links = (*_entries(engine / LIVE), *_entries(engine / ENDED))
+    known = {link.resolve() for link in links}
+    removed, readable = 0, []
+    try:
+        for home in sorted(engine.resolve().glob("orgs/*/workloads/*/attempts/*")):
+            if home not in known:
+                shutil.rmtree(home)
+                removed += 1
+            elif home.stat().st_mode & 0o006:
+                readable.append(home.name)
+    except OSError as error:
+        return Finding("scrub", False, f"{error.filename}: {error.strerror}")
+    if readable:
+        return Finding("scrub", False, f"others can read: {', '.join(readable[:5])}")
+    return Finding("scrub", True, f"{removed} remnants removed")
+
+
+def gpus() -> list[Finding]:
+    """One finding for the GPUs of this machine; none where it has none."""
+    try:
+        import pynvml  # type: ignore[import-untyped,unused-ignore]
+
+        pynvml.nvmlInit()
+    except Exception:  # noqa: BLE001 - no library, no driver, no GPU: nothing to check
+        return []
+    bad = []
+    try:
+        count = pynvml.nvmlDeviceGetCount()
+        for index in range(count):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            used = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+            running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+            if used > IDLE_GPU_BYTES and not running:
+                bad.append(f"GPU {index} keeps {used >> 20} MiB without a process")
+            bad += _rows(pynvml, handle, index)
+    except Exception as error:  # noqa: BLE001 - whatever the driver cannot do is the finding
+        return [Finding("gpus", False, str(error))]
+    return [Finding("gpus", not bad, "; ".join(bad) or f"{count} read, all idle")]
+
+
+def _rows(nvml: object, handle: object, index: int) -> list[str]:
+    """Rows that wait for a reset, or could not be remapped; nothing where it is not supported."""
+    try:
+        rows = nvml.nvmlDeviceGetRemappedRows(handle)  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - not every GPU has it
+        return []
+    _, _, pending, failed = rows
+    words = []
+    if pending:
+        words.append(f"GPU {index}: a row remap is pending")
+    if failed:
+        words.append(f"GPU {index}: a row could not be remapped")
+    return words
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _marks(path: Path) -> dict[str, str]:
+    """The variables of Parkade in a process's environment."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return {}
+    pairs = (part.partition(b"=") for part in content.split(b"\0") if part.startswith(b"PARKADE_"))
+    return {key.decode(): value.decode(errors="replace") for key, _, value in pairs}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""The agent senses and repairs, between sensors of a test and a control plane that goes away."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from parkade.agent import backoff
+from parkade.agent.health import HealthKeeper, HealthPlan
+from parkade.agent.timer import LoopTimer
+from parkade.core.healing.incident import Grade, RepairKind, RepairOrder, RepairReport
+from parkade.core.healing.symptom import Symptom
+from parkade.core.healing.verdict import Action, Level
+from parkade.ports import DesiredState, Repairs, Seat
+from tests import builders
+from tests.agent.fakes import FakeControlPlane
+from tests.agent.test_agent import until
+from tests.agent.test_plan import wanted
+from tests.clocks import WallClock
+from tests.core.healing.builder import policy, rule, symptom, xid
+
+POLICY = policy(rule("xid/79", Level.FATAL, Action.REBOOT), rule("xid/43", Level.INFO, Action.NONE))
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "MOST_S", 0.05)
+    monkeypatch.setattr(backoff, "FIRST_S", 0.01)
+
+
+def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A test that runs in an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+class Planned:
+    """A sensor that sees what a test gives it, once."""
+
+    name = "planned"
+    state = "read"
+
+    def __init__(self, *seen: Symptom) -> None:
+        self.seen = list(seen)
+
+    def poll(self, now_us: int) -> Sequence[Symptom]:
+        found, self.seen = self.seen, []
+        return found
+
+    def close(self) -> None:
+        return
+
+
+class Counted:
+    """Repairs that note each order, and wait where a test says so."""
+
+    kinds = (RepairKind.REBOOT, RepairKind.VALIDATE)
+
+    def __init__(self) -> None:
+        self.orders: list[str] = []
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+
+    async def carry_out(self, order: RepairOrder) -> RepairReport:
+        self.orders.append(order.order)
+        await self.may_end.wait()
+        return RepairReport(
+            order=order.order,
+            node=order.node,
+            is_done=True,
+            exit_code=0,
+            says="done",
+            began_us=1,
+            ended_us=2,
+        )
+
+
+def order(name: str = "incident-1.1", kind: RepairKind = RepairKind.REBOOT) -> RepairOrder:
+    return RepairOrder(
+        order=name,
+        incident=name.partition(".")[0],
+        node="n1",
+        kind=kind,
+        grade=Grade.SHORT if kind is RepairKind.VALIDATE else None,
+        device=None,
+        ordered_us=1,
+    )
+
+
+def state(*orders: RepairOrder) -> DesiredState:
+    return replace(builders.desired_state("here"), repairs=orders)
+
+
+@asynccontextmanager
+async def keeping(
+    plane: FakeControlPlane, folder: Path, *seen: Symptom, repairs: Repairs | None = None
+) -> AsyncIterator[HealthKeeper]:
+    plan = HealthPlan(
+        sensors={"n1": (Planned(*seen),)}, policy=POLICY, every_s=0.02, repairs=repairs
+    )
+    keeper = HealthKeeper(
+        plan, plane, pool="here", folder=folder, clock=WallClock(), timer=LoopTimer()
+    )
+    tasks = [asyncio.create_task(keeper.watch()), asyncio.create_task(keeper.tell())]
+    try:
+        yield keeper
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await keeper.close()
+
+
+@in_a_loop
+async def test_a_fatal_symptom_is_told_with_its_evidence_and_versions(tmp_path: Path) -> None:
+    plane = FakeControlPlane()
+    async with keeping(plane, tmp_path, symptom(xid(43)), symptom(xid(79))):
+        verdict = await until(lambda: next((v for r in plane.health for v in r.verdicts), None))
+    assert (verdict.level, verdict.signal) == (Level.FATAL, "xid/79")
+    assert verdict.policy == "test 1" and verdict.evidence[0].parser == "test/1"
+    counted = dict(plane.health[-1].symptoms)
+    assert counted == {"kernel_log": 2}, "info is counted and not told"
+
+
+@in_a_loop
+async def test_a_verdict_waits_until_the_control_plane_heard_it(tmp_path: Path) -> None:
+    plane = FakeControlPlane()
+    plane.is_down = True
+    async with keeping(plane, tmp_path, symptom(xid(79))):
+        await until(lambda: plane.failures >= 2)
+        plane.is_down = False
+        await until(lambda: any(report.verdicts for report in plane.health))
+        heard = len(plane.health)
+        await until(lambda: len(plane.health) >= heard)
+    assert sum(len(report.verdicts) for report in plane.health) >= 1
+
+
+@in_a_loop
+async def test_the_workload_on_the_node_is_named_as_the_job(tmp_path: Path) -> None:
+    plane = FakeControlPlane()
+    sensor = Planned()
+    plan = HealthPlan(sensors={"n1": (sensor,)}, policy=POLICY, every_s=0.02, repairs=None)
+    keeper = HealthKeeper(
+        plan, plane, pool="here", folder=tmp_path, clock=WallClock(), timer=LoopTimer()
+    )
+    attempt = replace(wanted("w7.1"), ranks=(Seat(node="n1", gpus=1),))
+    keeper.desire(builders.desired_state("here", attempt))
+    sensor.seen.append(symptom(xid(79)))
+    tasks = [asyncio.create_task(keeper.watch()), asyncio.create_task(keeper.tell())]
+    verdict = await until(lambda: next((v for r in plane.health for v in r.verdicts), None))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert verdict.jobs == (attempt.workload,)
+
+
+@in_a_loop
+async def test_an_order_is_carried_out_once_however_often_it_is_told(tmp_path: Path) -> None:
+    plane, repairs = FakeControlPlane(), Counted()
+    async with keeping(plane, tmp_path, repairs=repairs) as keeper:
+        for _ in range(3):
+            keeper.desire(state(order()))
+        await until(lambda: any(report.repairs for report in plane.health))
+        keeper.desire(state(order()))
+    async with keeping(plane, tmp_path, repairs=repairs) as keeper:
+        keeper.desire(state(order()))
+        told = len(plane.health)
+        await until(lambda: len(plane.health) > told)
+    assert repairs.orders == ["incident-1.1"], "not again after a restart"
+    assert plane.health[-1].repairs[0].is_done
+
+
+@in_a_loop
+async def test_an_order_in_whose_middle_the_agent_ended_is_told_as_failed(tmp_path: Path) -> None:
+    plane, repairs = FakeControlPlane(), Counted()
+    repairs.may_end.clear()
+    async with keeping(plane, tmp_path, repairs=repairs) as keeper:
+        keeper.desire(state(order(kind=RepairKind.VALIDATE)))
+        await until(lambda: repairs.orders)
+    async with keeping(plane, tmp_path, repairs=repairs) as keeper:
+        keeper.desire(state(order(kind=RepairKind.VALIDATE)))
+        await until(lambda: plane.health and plane.health[-1].repairs)
+    (report,) = plane.health[-1].repairs
+    assert not report.is_done and "ended in its middle" in report.says
+    assert repairs.orders == ["incident-1.1"]
+
+
+@in_a_loop
+async def test_a_reboot_of_the_machine_is_done_when_the_agent_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane, repairs = FakeControlPlane(), Counted()
+    repairs.may_end.clear()
+    async with keeping(plane, tmp_path, repairs=repairs) as keeper:
+        keeper.desire(state(order()))
+        await until(lambda: repairs.orders)
+    boot = tmp_path / "boot"
+    boot.write_text("another boot")
+    monkeypatch.setattr("parkade.agent.health.BOOT_ID", boot)
+    async with keeping(plane, tmp_path, repairs=repairs) as keeper:
+        keeper.desire(state(order()))
+        await until(lambda: plane.health and plane.health[-1].repairs)
+    assert plane.health[-1].repairs[0].is_done
+
+
+@in_a_loop
+async def test_an_order_of_what_is_not_configured_fails_at_once(tmp_path: Path) -> None:
+    plane = FakeControlPlane()
+    async with keeping(plane, tmp_path, repairs=Counted()) as keeper:
+        keeper.desire(state(order(kind=RepairKind.SANITISE)))
+        await until(lambda: plane.health and plane.health[-1].repairs)
+    assert "not configured" in plane.health[-1].repairs[0].says

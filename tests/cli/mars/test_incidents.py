@@ -1,0 +1,60 @@
+"""`parkade mars status, events, incidents, stop, start, budget` against a real server."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from parkade.control.clock import SystemClock
+from tests.api.test_mars import Reporter
+from tests.api.town import Town
+from tests.cli.test_cli import Run, as_user, run
+from tests.core.repairing.sick import verdict
+
+__all__ = ["run"]
+
+
+@pytest.fixture
+def told(fresh: Town, run: Run, monkeypatch: pytest.MonkeyPatch) -> Reporter:
+    """One incident that is over."""
+    as_user(monkeypatch, fresh, fresh.operator)
+    reporter = Reporter(fresh)
+    reporter.report(verdict("lab-3", at_us=SystemClock().now_us()))
+    reporter.repaired()
+    return reporter
+
+
+def test_an_incident_is_told_as_text_json_and_a_page(
+    told: Reporter, run: Run, tmp_path: Path
+) -> None:
+    listed = run("mars", "incidents").output
+    assert "incident-1" in listed and "returned" in listed and "lab-3" in listed
+    story = run("mars", "incidents", "incident-1").output
+    for words in ("fatal xid/79", "reboot ordered", "validate ordered", "back in service", "NVRM"):
+        assert words in story
+    kept = json.loads(run("mars", "incidents", "incident-1", "--json").output)
+    assert kept["format"] == 1 and kept["lines"][0]["kind"] == "opened"
+    page = tmp_path / "story.html"
+    run("mars", "incidents", "incident-1", "--html", str(page))
+    text = page.read_text()
+    assert text.startswith("<!doctype html>") and "fell off the bus" in text
+    assert "http" not in text and "<script" not in text, "it loads nothing"
+    run("mars", "incidents", "--html", str(page), exit_code=2)
+    run("mars", "incidents", "incident-9", exit_code=4)
+
+
+def test_status_shows_what_is_automatic_and_one_command_stops_it(told: Reporter, run: Run) -> None:
+    assert "acts by itself" in run("mars", "status").output
+    assert "is stopped (night shift)" in run("mars", "stop", "-r", "night shift").output
+    assert json.loads(run("mars", "status", "--json").output)["is_on"] is False
+    assert "acts by itself" in run("mars", "start", "-r", "morning").output
+    changed = run("mars", "budget", "--fabric", "1/4", "-r", "young nodes").output
+    assert "1/4 of a fabric" in changed
+    run("mars", "budget", "-r", "nothing", exit_code=2)
+
+
+def test_events_of_mars_are_those_of_sick_nodes_alone(told: Reporter, run: Run) -> None:
+    lines = run("mars", "events", "--json").output.splitlines()
+    kinds = [json.loads(line)["type"] for line in lines]
+    assert kinds[-1] == "IncidentClosed" and "PoolOpened" not in kinds
+    assert "RepairOrdered" in run("mars", "events").output

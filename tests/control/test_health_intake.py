@@ -1,0 +1,54 @@
+"""What a report of health means: bounded, allowed so much a node, and no news told twice."""
+
+from msgspec.structs import replace
+
+from parkade.control.health_intake import AT_ONCE, PER_MINUTE, HealthIntake, cut
+from parkade.core.healing.incident import RepairKind, RepairReport
+from parkade.core.healing.symptom import MOST_LINE_CHARACTERS
+from parkade.core.healing.verdict import Verdict
+from parkade.core.state.commands import ReportRepair, ReportRepairKinds, ReportVerdict
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import MINUTE_US
+from parkade.ports import HealthReport
+from tests.core.repairing.sick import verdict
+
+KINDS = (RepairKind.RESET, RepairKind.VALIDATE)
+
+
+def report(*verdicts: Verdict, repairs: tuple[RepairReport, ...] = ()) -> HealthReport:
+    return HealthReport(pool="pool", at_us=1, verdicts=verdicts, repairs=repairs, kinds=KINDS)
+
+
+def test_repairs_come_before_verdicts_and_what_it_can_do_is_told_once() -> None:
+    intake = HealthIntake()
+    ended = RepairReport(
+        order="i.1", node="a1", is_done=True, exit_code=0, says="", began_us=1, ended_us=2
+    )
+    found = intake.take(report(verdict("a1"), repairs=(ended,)), steady_us=0)
+    assert [type(it) for it in found] == [ReportRepairKinds, ReportRepair, ReportVerdict]
+    assert intake.take(report(), steady_us=1) == []
+    intake.refused(found[0], Refusal(reason=Reason.NOT_FOUND, detail="no such pool"))
+    assert [type(it) for it in intake.take(report(), steady_us=2)] == [ReportRepairKinds]
+
+
+def test_a_node_says_only_so_much_and_the_rest_is_counted() -> None:
+    intake = HealthIntake()
+    storm = [verdict("a1", f"v{number}") for number in range(AT_ONCE + 5)]
+    found = intake.take(report(*storm, verdict("a2")), steady_us=0)
+    verdicts = [it for it in found if isinstance(it, ReportVerdict)]
+    assert len(verdicts) == AT_ONCE + 1, "another node has its own allowance"
+    assert intake.rejected["too_many"] == 5
+    later = intake.take(report(*storm[:20]), steady_us=MINUTE_US)
+    assert len(later) == PER_MINUTE
+
+
+def test_what_is_kept_for_ever_is_short_whoever_wrote_it() -> None:
+    long = "x" * 100_000
+    made = verdict("a1", device=long, reasons=(long,) * 100, jobs=(long,) * 100, signal=long)
+    evidence = replace(made.evidence[0], line=long, reporter=long, parser="a\x1b[31m")
+    kept = cut(replace(made, evidence=(evidence,) * 100, policy=long))
+    assert len(kept.reasons) <= 8 and len(kept.evidence) == 2 and len(kept.jobs) <= 8
+    assert max(map(len, kept.reasons)) <= 300
+    assert len(kept.evidence[0].line) <= MOST_LINE_CHARACTERS
+    assert "\x1b" not in kept.evidence[0].parser
+    assert kept.verdict == made.verdict and kept.node == made.node

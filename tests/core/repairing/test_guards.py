@@ -1,0 +1,80 @@
+"""Automatic action stops before it takes a fleet down, and goes on by itself when that was rare."""
+
+from parkade.core.fleet.node import Health
+from parkade.core.healing.incident import Outcome
+from parkade.core.healing.symptom import Source
+from parkade.core.state import commands
+from parkade.core.units.fraction import Fraction
+from tests.core.repairing.sick import Sick
+
+FIFTH = Fraction(numerator=1, denominator=5)
+TENTH = Fraction(numerator=1, denominator=10)
+
+
+def out(it: Sick) -> list[str]:
+    """The nodes that Mars took out of play."""
+    return [node.node for node in it.world.records.nodes.values() if not node.is_in_play]
+
+
+def test_a_fabrics_budget_holds_the_next_node_and_half_opens_later() -> None:
+    it = Sick(fabrics={"a": 10, "b": 30}, limited=True)
+    it.do(commands.SetAutomation(by=None, reason="t", fabric_share=FIFTH, fleet_share=FIFTH))
+    for at, node in enumerate(("a1", "a2", "a3")):
+        it.tick(400)
+        it.verdict(node, f"v{at}")
+    assert out(it) == ["a1", "a2"]
+    held = it.world.open_incident("a3")
+    assert held is not None and held.held == "fabric_budget"
+    assert it.health("a3") is Health.HEALTHY, "what is held changes nothing about the node"
+    it.tick(31 * 60)
+    assert "a3" in out(it), "after half an hour one node is let through"
+
+
+def test_a_lying_reporter_takes_out_no_more_than_the_budget() -> None:
+    it = Sick(fabrics={"a": 40}, limited=True)
+    for number in range(1, 41):
+        it.verdict(f"a{number}")
+    assert len(out(it)) <= 4
+    reasons = {it.world.open_incident(f"a{n}").held for n in range(5, 41)}  # type: ignore[union-attr]
+    assert reasons <= {"parent_suspected", "second_source_needed", "fleet_budget", "fabric_budget"}
+
+
+def test_nodes_that_fall_sick_together_suspect_their_fabric_instead() -> None:
+    it = Sick(fabrics={"a": 8}, limited=True)
+    it.do(
+        commands.SetAutomation(
+            by=None,
+            reason="t",
+            fabric_share=Fraction(numerator=1, denominator=1),
+            fleet_share=Fraction(numerator=1, denominator=1),
+        )
+    )
+    for number in range(1, 6):
+        it.verdict(f"a{number}", sources=(Source.KERNEL_LOG, Source.NVML))
+    assert len(out(it)) == 2
+    held = it.world.open_incident("a5")
+    assert held is not None and held.held == "parent_suspected"
+
+
+def test_a_second_kind_of_sensor_makes_a_mass_action_credible() -> None:
+    it = Sick(fabrics={"a": 100}, limited=True)
+    whole = Fraction(numerator=1, denominator=1)
+    it.do(commands.SetAutomation(by=None, reason="t", fabric_share=whole, fleet_share=whole))
+    for number in range(1, 5):
+        it.tick(400)
+        it.verdict(f"a{number}")
+    assert out(it) == ["a1", "a2", "a3"]
+    held = it.world.open_incident("a4")
+    assert held is not None and held.held == "second_source_needed"
+    it.verdict("a4", "v2", sources=(Source.NVML,))
+    assert "a4" in out(it)
+
+
+def test_a_held_incident_expires_after_a_day_without_the_fault() -> None:
+    it = Sick(limited=True)
+    it.do(commands.SetAutomation(by=None, reason="stop", is_on=False))
+    it.verdict("a1")
+    it.tick(25 * 3600)
+    assert it.incident().outcome is Outcome.EXPIRED
+    assert it.health("a1") is Health.HEALTHY
+    assert it.way("a1") == []

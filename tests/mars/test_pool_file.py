@@ -1,0 +1,62 @@
+"""A pool's `mars.yaml`: what it may say, what is refused, and what the agent gets of it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from parkade.core.healing.incident import RepairKind
+from parkade.mars.pool_file import BadPoolFile, read_pool_file, repairs_of_pool, sensors_of_pool
+from parkade.service.healing import health_plan
+from parkade.service.settings import BadSettings
+from parkade.wire.yaml import Unreadable
+from tests.clocks import WallClock
+
+PAGE = Path(__file__).parents[2] / "docs" / "mars" / "automatic.md"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mars.yaml"
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_the_file_in_the_documentation_can_be_used(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    file = read_pool_file(written(tmp_path, text))
+    sensors = sensors_of_pool(file)
+    assert [it.name for it in sensors["gpu-001"]] == ["kernel_log", "dcgm"]
+    assert "nvml" in [it.name for it in sensors["gpu-002"]]
+    repairs = repairs_of_pool(file, engine_folder=tmp_path, clock=WallClock())
+    assert set(repairs.kinds) == set(RepairKind)
+
+
+def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "format: 1\n")
+    path.chmod(0o620)
+    with pytest.raises(BadPoolFile, match="chmod go-w"):
+        read_pool_file(path)
+    with pytest.raises(BadSettings, match="chmod go-w"):
+        health_plan(tmp_path, WallClock())
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("format: 2\n", "format"),
+        ("format: 1\nrepairs: {reset: shipped}\n", "shipped are only validate, sanitise"),
+        ("format: 1\nrepairs: {erase: simulated}\n", "repairs"),
+        ("format: 1\nrepairs: {reset: {run: []}}\n", "repairs"),
+        ("format: 1\nnodes: {'bad name!': {}}\n", "nodes"),
+        ("format: 1\nnothing: 1\n", "nothing"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, place: str) -> None:
+    with pytest.raises(Unreadable) as found:
+        read_pool_file(written(tmp_path, text))
+    assert place in str(found.value.problem)
+
+
+def test_without_a_file_nothing_is_watched_and_nothing_done(tmp_path: Path) -> None:
+    assert health_plan(tmp_path, WallClock()) is None

@@ -1,0 +1,95 @@
+"""The shipped checks: what they find, what they remove, and what they leave alone."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    """An engine's folder: `w1.1` is live, `w2.1` ended, `w3.1` is a remnant of a crash."""
+    made = tmp_path / "engine"
+    for name, index in (("w1.1", "live"), ("w2.1", "ended"), ("w3.1", None)):
+        workload = name.partition(".")[0]
+        home = made / "orgs" / "lab" / "workloads" / workload / "attempts" / name
+        home.mkdir(parents=True)
+        home.chmod(0o700)
+        (home / "output").write_text("words of a tenant")
+        checkpoints = home.parents[1] / "checkpoints"
+        checkpoints.mkdir()
+        (checkpoints / "step-7").write_text("weights")
+        for folder in ("live", "ended"):
+            (made / folder).mkdir(exist_ok=True)
+        if index is not None:
+            (made / index / name).symlink_to(home)
+    return made
+
+
+def check(what: str, engine: Path, *, node: str = "n1", grade: str = "") -> tuple[int, Any]:
+    """The exit code and the JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "parkade.repairs.check", what, "--engine", str(engine)],
+        env={**os.environ, "PARKADE_NODE": node, "PARKADE_GRADE": grade},
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    return done.returncode, json.loads(done.stdout)
+
+
+@contextmanager
+def marked(engine: Path, attempt: str, seats: str) -> Iterator[int]:
+    """A process with the marks of an attempt."""
+    marks = {
+        "PARKADE_ATTEMPT": attempt,
+        "PARKADE_SEATS": seats,
+        "PARKADE_NOTICE_FILE": str(engine.resolve() / "notice.json"),
+    }
+    child = subprocess.Popen(["sleep", "1000"], env={"PATH": os.environ["PATH"], **marks})
+    try:
+        yield child.pid
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_sound_node_passes_and_says_what_was_looked_at(engine: Path) -> None:
+    code, report = check("validate", engine, grade="short")
+    assert code == 0 and report["passed"]
+    assert {it["check"] for it in report["checks"]} >= {"processes", "disk"}
+
+
+def test_a_process_that_outlived_its_attempt_fails_both_checks(engine: Path) -> None:
+    with marked(engine, "w2.1", "n1:2") as number:
+        for what in ("validate", "sanitise"):
+            code, report = check(what, engine)
+            assert code == 1 and f"{number} of w2.1" in report["says"]
+        assert check("validate", engine, node="n2")[0] == 0, "it was not on that node"
+    with marked(engine, "w1.1", "n1:2"):
+        assert check("validate", engine)[0] == 0, "what is live is no leftover"
+
+
+def test_sanitising_removes_remnants_and_no_output_and_no_checkpoint(engine: Path) -> None:
+    code, report = check("sanitise", engine)
+    assert code == 0, report
+    attempts = sorted(path.name for path in engine.glob("orgs/*/workloads/*/attempts/*"))
+    assert attempts == ["w1.1", "w2.1"]
+    assert len(list(engine.glob("orgs/*/workloads/*/checkpoints/step-7"))) == 3
+
+
+def test_a_folder_that_others_can_read_fails_sanitising(engine: Path) -> None:
+    home = engine / "orgs" / "lab" / "workloads" / "w2" / "attempts" / "w2.1"
+    home.chmod(0o755)
+    code, report = check("sanitise", engine)
+    assert code == 1 and "w2.1" in report["says"]
+
+
+def test_a_disk_that_takes_nothing_fails_validation(engine: Path, tmp_path: Path) -> None:
+    code, report = check("validate", tmp_path / "nowhere")
+    assert code == 1 and "disk" in report["says"]
