@@ -82,6 +82,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.TokenRevoked()
             | events.GrantSet()
             | events.CapSet()
+            | events.UnixNameSet()
             | events.EpochOpened()
             | events.ClockJumped()
             | events.ClockConfirmed()

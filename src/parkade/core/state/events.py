@@ -52,12 +52,14 @@ class EpochOpened(Event, frozen=True, kw_only=True):
     """A writer began; desired states of older epochs are refused.
 
     `lineage` is random for each epoch, `installation` the marketplace's own since its first;
-    both None in journals of version 1.
+    both None in journals of version 1. `accepts_agents`: agents that obeyed an earlier epoch which
+    this journal has lost obey this one, as an operator said.
     """
 
     epoch: int
     installation: str | None = None
     lineage: str | None = None
+    accepts_agents: bool = False
 
 
 class ClockJumped(Event, frozen=True, kw_only=True):
@@ -208,6 +210,13 @@ class CapSet(Event, frozen=True, kw_only=True):
 
     user: str
     cap_micros: int | None
+
+
+class UnixNameSet(Event, frozen=True, kw_only=True):
+    """The Unix user of a user's workloads changed, from their next attempt on."""
+
+    user: str
+    unix_name: str | None
 
 
 class Reserved(Event, frozen=True, kw_only=True):
@@ -499,7 +508,9 @@ FleetEvent = (
 )
 """About pools, markets' terms and nodes."""
 
-AccountEvent = OrgCreated | UserCreated | TokenAdded | TokenRevoked | GrantSet | CapSet
+AccountEvent = (
+    OrgCreated | UserCreated | TokenAdded | TokenRevoked | GrantSet | CapSet | UnixNameSet
+)
 """About orgs, users and tokens."""
 
 MoneyEvent = MoneyMoved | UsePosted | WithdrawalCharged | ReservationPaid | ReservationSettled
