@@ -65,6 +65,9 @@ compound-clients: $(STAMP) ## other clients ask a served network, and are measur
 market-days: $(STAMP) ## four simulated days beside those of the first version: 3 to 6 minutes
 	$(BIN)/python benchmarks/market_days.py --against benchmarks/market_days_before.json
 
+misreports: $(STAMP) ## what a lie about the limit gains in one clearing, by kind of bidder
+	$(BIN)/python benchmarks/misreports.py
+
 compound-clients: $(STAMP) ## DSPy and Inspect ask a served network, in an environment of their own
 	tools/make-venv build/clients
 	tools/make-venv build/curator

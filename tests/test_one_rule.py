@@ -256,7 +256,8 @@ CASES: dict[str, tuple[Callable[[Value], bool], Callable[[Value], bool], Iterabl
               opens_span(span), SPANS)
        for span in ("notice", "heal_notice", "kill", "turnaround", "start_grace",
                     "minimum_charge", "release_grace", "clearing_interval", "clearing_pause",
-                    "billing_period", "backoff", "retention", "agent_lease", "start_limit")},
+                    "billing_period", "backoff", "retention", "agent_lease", "start_limit",
+                    "assemble")},
     **{f"prices.{price}": (
         asks(pools.SetPrices, price),
         sets_price(price), AMOUNTS)

@@ -213,6 +213,7 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             start_limit_us=_span_us_or_none(body.start_limit),
             payout_cap=_fraction_or_none(body.payout_cap),
             window_deposit=_fraction_or_none(body.window_deposit),
+            assemble_us=_span_us_or_none(body.assemble),
         ),
     )
 
@@ -251,6 +252,7 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         start_limit_us=_span_us_or_none(terms.start_limit),
         payout_cap=_fraction_or_none(terms.payout_cap),
         window_deposit=_fraction_or_none(terms.window_deposit),
+        assemble_us=_span_us_or_none(terms.assemble),
     )
 
 
@@ -279,4 +281,5 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         start_limit=None if terms.start_limit_us is None else span(terms.start_limit_us),
         payout_cap=None if terms.payout_cap is None else str(terms.payout_cap),
         window_deposit=None if terms.window_deposit is None else str(terms.window_deposit),
+        assemble=None if terms.assemble_us is None else span(terms.assemble_us),
     )

@@ -90,6 +90,10 @@ class Terms(Request):
         _seconds(600),
         description="a guest whose pool cannot be reached for so long is ended there; null: never",
     )
+    assemble: PositiveSpan | None = Field(
+        _seconds(600),
+        description="smaller running bids give way to a gang that waited so long; null: never",
+    )
     switching_credit: Share = Field(
         "1/20", description="how much higher a running workload counts than a newcomer"
     )
@@ -178,6 +182,7 @@ class ChangeTerms(Request):
     start_limit: PositiveSpan | None = None
     payout_cap: Multiple | None = None
     window_deposit: Share | None = None
+    assemble: PositiveSpan | None = None
 
 
 class SetPrices(Request):

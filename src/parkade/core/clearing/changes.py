@@ -43,6 +43,7 @@ from parkade.core.billing.settlements import settle_short, short_of
 from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
 from parkade.core.clearing.input import ClearingInput, build_input
+from parkade.core.clearing.move_causes import move_cause
 from parkade.core.clearing.shortfall import short_demands
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import OPERATOR
@@ -57,6 +58,7 @@ from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
 
 
@@ -195,7 +197,8 @@ class _Changes:
             cause = Cause.HEALED if attempt.broken_us is not None else Cause.MOVED
             phase = Phase.HEALING if cause is Cause.HEALED else Phase.PREEMPTING
             stop = self._displacement.notice(attempt, cause)
-            self._left.append(_leaving(_demand(workload), stop, phase, cause.value, line))
+            leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
+            self._left.append(msgspec.structs.replace(leaving, moved=self._moved(line)))
         self._won.append(self._win(line, self._rate(line)))
 
     def _settle_shortages(self) -> None:
@@ -319,8 +322,16 @@ class _Changes:
             rates=(rate,),
         )
         return lines.Won(
-            demand=self._tagged(line.demand), promise=promise, price_set_by=line.price_set_by
+            demand=self._tagged(line.demand),
+            promise=promise,
+            price_set_by=line.price_set_by,
+            moved=self._moved(line),
         )
+
+    def _moved(self, line: ClearingLine) -> MoveCause | None:
+        if line.moved is None:
+            return None
+        return move_cause(self._world, line.demand, line.moved)
 
     def _tagged(self, name: str) -> lines.Demand:
         if name in self._world.records.claims:

@@ -106,6 +106,7 @@ def _win(world: World, won: lines.Won, at_us: int) -> None:
             price_to_win_micros=None,
             short_us=None,
             short_gpus=None,
+            moved=won.moved,
         ),
     )
 

@@ -235,6 +235,7 @@ def _demand(
         seats=seats,
         floor_micros=_floor(workload, world.records.markets[workload.market]),
         only_fabric=workload.fabric,
+        has_waited=not seats and _has_waited(world, workload, now_us),
         moves_if_cheaper=workload.spec.moves is Moves.CHEAPER,
     )
 
@@ -256,6 +257,17 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
     if attempt.broken_us is None:
         return attempt.seats
     return tuple(seat for seat in attempt.seats if open_nodes.get(seat.node) is not False)
+
+
+def _has_waited(world: World, workload: Workload, now_us: int) -> bool:
+    """Whether it is a gang of whole nodes that was submitted `assemble` ago, however it fared
+    since: one that ran and was outbid need not wait again."""
+    market = world.records.markets[workload.market]
+    spec, assemble_us = workload.spec, market.terms.assemble_us
+    is_gang = spec.nodes > 1 and spec.gpus == market.instance_type.gpus_per_node
+    if assemble_us is None or not is_gang:
+        return False
+    return workload.submitted_us + assemble_us <= now_us
 
 
 def _floor(workload: Workload, market: Market) -> int:

@@ -89,6 +89,10 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     """Of the time until a window begins, as much of it is paid at the sale. None: only the first
     period, in journals of before there were deposits."""
 
+    assemble_us: int | None = None
+    """How long a gang of whole nodes waits before smaller running bids count no switching credit
+    against it. None: for ever, as in markets of before."""
+
     @property
     def leave_us(self) -> int:
         """The longest an owner waits for a seat that another org holds."""

@@ -111,6 +111,7 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
     start_limit_us: int | None = None
     payout_cap: Fraction | None = None
     window_deposit: Fraction | None = None
+    assemble_us: int | None = None
 
 
 class ChangeTerms(Command, frozen=True, kw_only=True):

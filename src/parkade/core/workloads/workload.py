@@ -4,6 +4,7 @@ import msgspec
 
 from parkade.core.fleet.seat import Seat
 from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.spec import Spec
 
 
@@ -230,3 +231,6 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     short_gpus: int | None = None
     """Of how many GPUs it is short; None: of all, in journals of before this was said."""
+
+    moved: MoveCause | None = None
+    """Why it was moved to the seats that it has or is promised; None where it was not."""
