@@ -1,11 +1,12 @@
 """The simulated market as it opens, and the spec of a simulated job.
 
-Only what every version of the code knows is named here: a field that a later version adds keeps
-its default, so that a day shows what users have who ask for nothing else.
+A day shows what users have who ask for nothing else. A term that a later version adds is set to
+what a new market gets there (`LATER_TERMS`), because its default in the core means "as before"; a
+version that does not know it goes without.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -17,10 +18,19 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 
+Record = TypeVar("Record", Spec, MarketTerms)
+
+
+def with_known(record: Record, **options: Any) -> Record:
+    """The record with those options that this version of the code knows."""
+    known = {name: value for name, value in options.items() if name in record.__struct_fields__}
+    return replace(record, **known)
+
+
 MARKET = "market"
 POOL = "pool"
 DEPOSIT_MICROS = 10**8 * MICROS
-TERMS = MarketTerms(
+FIRST_TERMS = MarketTerms(
     pay_as_you_go_micros=12 * MICROS,
     reservation_rate_micros=4 * MICROS,
     public_floor_micros=2 * MICROS,
@@ -40,6 +50,8 @@ TERMS = MarketTerms(
     retention_us=HOUR_US,
     buffer_nodes=1,
 )
+LATER_TERMS = {"assemble_us": 10 * MINUTE_US}
+TERMS = with_known(FIRST_TERMS, **LATER_TERMS)
 
 Fabrics = dict[str, tuple[str, ...]]
 """The nodes of each fabric."""
@@ -123,9 +135,3 @@ def spec_of(job: Job) -> Spec:
         max_duration_us=job.work_us * 2 if kind is CapacityKind.ON_DEMAND else None,
     )
     return with_known(spec, **dict(job.options))
-
-
-def with_known(spec: Spec, **options: Any) -> Spec:
-    """The spec with those options that this version of the code knows."""
-    known = {name: value for name, value in options.items() if name in spec.__struct_fields__}
-    return replace(spec, **known)
