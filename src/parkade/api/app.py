@@ -6,6 +6,7 @@ from fastapi.responses import JSONResponse, Response
 from parkade import __version__
 from parkade.api import problems
 from parkade.api.bounds import BodyBound
+from parkade.api.healing_metrics import HealingCollector
 from parkade.api.metrics import CONTENT_TYPE, exposition
 from parkade.api.routes import (
     agents,
@@ -73,6 +74,7 @@ def _house(plane: Plane) -> APIRouter:
     @router.get("/metrics")
     async def metrics() -> Response:
         """For Prometheus."""
-        return Response(exposition(plane.health()), media_type=CONTENT_TYPE)
+        collector = HealingCollector(plane.healing_figures(), plane.health_intake)
+        return Response(exposition(plane.health(), collector), media_type=CONTENT_TYPE)
 
     return router

@@ -42,6 +42,7 @@ def _use(
         held=held,
         down=down.get(key, 0),
         lent=min(waiting, spot.get(key, 0)),
+        spot=spot.get(key, 0),
     )
 
 
