@@ -6,7 +6,7 @@ python benchmarks/run.py --only mars_quarantine
 gangs of eight nodes run on half of them. Counted from the report until every sick node is out of
 play in the journal on disk; and until the next clearing has seated the gangs anew.
 
-*Pipeline*: symptoms, judged with the shipped policy; their verdicts taken in, decided and committed.
+*Pipeline*: symptoms, judged with the shipped policy; their verdicts decided and committed.
 """
 
 import contextlib

@@ -20,6 +20,7 @@ from parkade.service.agents import PROGRAM, Agents
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
 from parkade.service.settings import ServiceSettings
+from parkade.service.telling import Telling, read_messages_file
 from parkade.store import open_sqlite
 
 _log = structlog.get_logger(__name__)
@@ -65,6 +66,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     plane: Plane
     app: FastAPI
     agents: Agents
+    telling: Telling
 
 
 def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
@@ -84,4 +86,5 @@ def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Se
         plane=plane,
         app=create_app(plane, ApiSettings(unit=settings.unit, engines=tuple(ENGINES))),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
+        telling=Telling(plane, read_messages_file(settings.data_folder), settings.data_folder),
     )
