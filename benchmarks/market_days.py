@@ -10,6 +10,8 @@ so two versions of the code meet the same jobs, claims and failures, and stand i
     python benchmarks/market_days.py --against FILE        beside kept figures
     python benchmarks/market_days.py --code PATH           beside the code of another checkout
     python benchmarks/market_days.py --json FILE           and keep the figures
+    python benchmarks/market_days.py --seed 3 --no-stories one of the days, to be joined later:
+    python benchmarks/market_days.py --show FILE FILE      join kept figures of one version
 
 `--code` runs this same driver in a process of its own with the `src` folder of the other checkout,
 as a `git worktree` of an older commit is one. `docs/market-days.md` tells what each figure means.
@@ -30,15 +32,15 @@ import msgspec
 
 from benchmarks.market_days_demand import SUB_NODE_SHARE, Mix, draw_demand
 from benchmarks.market_days_driver import START_US, Day
-from benchmarks.market_days_figures import Result, read_result, table
+from benchmarks.market_days_figures import Result, joined, read_result, table
 from benchmarks.market_days_measure import DayMeasurer, FallBacks, Measures
 from benchmarks.market_days_opening import opening
 from benchmarks.market_days_stories import tell_all
 from parkade.core.units.time import HOUR_US
 
 SEEDS = (1, 2, 3, 4)
-MIXES = (0.0, 0.8)
-"""Shares of jobs below a node, measured beside that of the days."""
+MIXES = (0.0, SUB_NODE_SHARE, 0.8)
+"""Shares of jobs below a node, measured with one seed."""
 
 MIX_HOURS = 12.0
 
@@ -66,10 +68,7 @@ def run(
     for seed in seeds:
         days.append(simulate(seed, hours, Mix()))
         print(f"seed {seed}: {days[-1].cpu_s:.0f} s", file=sys.stderr)
-    others = [simulate(seeds[0], min(hours, MIX_HOURS), Mix(sub_node_share=it)) for it in mixes]
-    if mixes:
-        same = Mix(sub_node_share=SUB_NODE_SHARE)
-        others.insert(1, simulate(seeds[0], min(hours, MIX_HOURS), same))
+    others = [simulate(SEEDS[0], min(hours, MIX_HOURS), Mix(sub_node_share=it)) for it in mixes]
     commit, is_changed = _commit()
     return Result(
         commit=commit,
@@ -117,26 +116,33 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="one seed, six hours")
     parser.add_argument("--stories", action="store_true", help="no days, the stories alone")
     parser.add_argument("--no-stories", action="store_true", help="the days alone")
-    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many days (1 to 4)")
+    parser.add_argument("--seed", type=int, action="append", help="of a day, instead of 1 to 4")
+    parser.add_argument("--mix", type=float, action="append", help="share of jobs below a node")
     parser.add_argument("--hours", type=float, help="of each day")
     parser.add_argument("--code", type=Path, help="another checkout to stand beside this one")
     parser.add_argument("--against", type=Path, help="kept figures to stand beside these")
+    parser.add_argument("--show", type=Path, nargs="+", help="run nothing, join kept figures")
     parser.add_argument("--json", type=Path, help="where to keep the figures")
     parser.add_argument("--quiet", action="store_true", help="print no table")
     asked = parser.parse_args(argv)
-    seeds = SEEDS[: 1 if asked.short else max(1, min(asked.seeds, len(SEEDS)))]
+    seeds = tuple(asked.seed or (SEEDS[:1] if asked.short else SEEDS))
+    mixes = tuple(() if asked.short or asked.seed else MIXES) + tuple(asked.mix or ())
     hours = asked.hours or (6.0 if asked.short else 24.0)
-    mixes = () if asked.short else MIXES
     if asked.stories:
         seeds = mixes = ()
-    result = run(seeds, hours, mixes, has_stories=not asked.no_stories)
+    if asked.show:
+        result = joined([read_result(path) for path in asked.show])
+    else:
+        result = run(seeds, hours, mixes, has_stories=not asked.no_stories)
     if asked.json is not None:
         asked.json.write_bytes(msgspec.json.encode(result) + b"\n")
     before = None
     if asked.against is not None:
         before = read_result(asked.against)
     elif asked.code is not None:
-        words = ["--seeds", str(len(seeds)), "--hours", str(hours)]
+        words = ["--hours", str(hours)]
+        words += [f"--seed={seed}" for seed in asked.seed or ()]
+        words += [f"--mix={share}" for share in asked.mix or ()]
         words += [f"--{it}" for it in ("short", "stories") if getattr(asked, it)]
         words += ["--no-stories"] if asked.no_stories else []
         before = run_other(asked.code, words)

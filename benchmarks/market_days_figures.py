@@ -52,6 +52,39 @@ def read_result(path: Path) -> Result:
     return found
 
 
+def joined(results: list[Result]) -> Result:
+    """Days that were run apart as one result; ends the program where they are not of one version
+    of the code or one day is there twice."""
+    commits = {(it.commit, it.is_changed) for it in results}
+    days = tuple(day for it in results for day in it.days)
+    mixes = tuple(mix for it in results for mix in it.mixes)
+    if len(commits) != 1 or len({_day(day) for day in days}) != len(days):
+        raise SystemExit("these figures are of several versions, or have a day twice")
+    commit, is_changed = commits.pop()
+    return Result(
+        commit=commit,
+        is_changed=is_changed,
+        days=tuple(sorted(days, key=_day)),
+        mixes=tuple(sorted(mixes, key=_day)),
+        stories={name: value for it in results for name, value in it.stories.items()},
+    )
+
+
+def _day(day: Measures) -> tuple[int, float, float]:
+    return day.seed, day.sub_node_share, day.hours
+
+
+def _of_same_days(before: Result, after: Result) -> Result:
+    """Without the days that only it has, so that each figure is of the same demand."""
+    days = set(map(_day, after.days))
+    mixes = set(map(_day, after.mixes))
+    return msgspec.structs.replace(
+        before,
+        days=tuple(day for day in before.days if _day(day) in days),
+        mixes=tuple(mix for mix in before.mixes if _day(mix) in mixes),
+    )
+
+
 class Figure(NamedTuple):
     """A line of the table; None: not known, or never."""
 
@@ -199,7 +232,10 @@ def _known(values: Iterable[int | None]) -> int | None:
 
 
 def table(before: Result | None, after: Result) -> str:
-    """Both in one table, line by line; what only one of them has is `-` in the other."""
+    """Both in one table, line by line, of the days that both have; what only one of them has is `-`
+    in the other."""
+    if before is not None:
+        before = _of_same_days(before, after)
     parts = []
     if after.days:
         parts.append(_section("the days", before, after, lambda it: figures(it.days)))

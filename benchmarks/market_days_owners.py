@@ -15,7 +15,11 @@ import msgspec
 
 from parkade.core.fleet.node import Health
 from parkade.core.state import events, lines
+from parkade.core.workloads.life import Cause
 from parkade.core.workloads.spec import CapacityKind
+
+FINAL = (Cause.EXPIRED, Cause.CANCELLED)
+"""Its right or its own will ended it: nothing was taken back."""
 
 
 @dataclass
@@ -124,7 +128,8 @@ class OwnersAuditor:
             wait = self._waits.get(name)
             if wait is None or name in won:
                 continue
-            self._judge_choice(name, wait, set(), event.at_us)
+            if leaving.stop is None or leaving.stop.cause not in FINAL:
+                self._judge_choice(name, wait, set(), event.at_us)
             wait.chosen_us, wait.is_held, wait.why = {}, False, leaving.why
         for waiting in event.waiting:
             wait = self._waits.get(lines.name_of(waiting.demand))

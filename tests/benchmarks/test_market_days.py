@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.market_days import main, simulate
 from benchmarks.market_days_demand import Mix, draw_demand
-from benchmarks.market_days_figures import Result, figures, read_result, table
+from benchmarks.market_days_figures import Result, figures, joined, read_result, table
 from benchmarks.market_days_measure import Measures
 from benchmarks.market_days_owners import OwnersAuditor
 from benchmarks.market_days_scene import MINUTE, Scene
@@ -90,6 +90,20 @@ def test_figures_of_a_later_version_are_not_read_as_ours(tmp_path: Path) -> None
     later.write_text(json.dumps(json.loads(KEPT.read_text()) | {"version": 2}))
     with pytest.raises(SystemExit, match="run the benchmark of the version that wrote it"):
         read_result(later)
+
+
+def test_days_that_were_run_apart_are_joined_and_compared_with_the_same_days() -> None:
+    one = read_result(KEPT)
+    day = one.days[0]
+    other = msgspec.structs.replace(
+        one, days=(msgspec.structs.replace(day, seed=2),), stories={"a story": 3.0}
+    )
+    both = joined([other, one])
+    assert [it.seed for it in both.days] == [1, 2] and both.stories == {"a story": 3.0}
+    accepted = next(it for it in table(both, one).splitlines() if it.startswith("clearings"))
+    assert accepted.split()[1:3] == [f"{day.clearings}"] * 2
+    with pytest.raises(SystemExit, match="have a day twice"):
+        joined([one, one])
 
 
 def test_the_program_names_what_is_no_checkout(tmp_path: Path) -> None:

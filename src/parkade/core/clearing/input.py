@@ -16,6 +16,7 @@ from parkade.core.billing.commitments import (
     committed_without_earmark,
     earmark_micros,
 )
+from parkade.core.clearing.entering import shapes_now
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
@@ -109,7 +110,7 @@ def build_input(
         gpus_per_node=market.instance_type.gpus_per_node,
         terms=_terms(market),
         nodes=tuple(nodes),
-        reservations=_reserved(world, market),
+        reservations=_reserved(world, market, now_us),
         demands=tuple(demands),
     )
     assert excluded.keys().isdisjoint(demand.demand for demand in demands)
@@ -140,19 +141,20 @@ def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
     return max(gone)
 
 
-def _reserved(world: World, market: Market) -> tuple[ReservationInForce, ...]:
+def _reserved(world: World, market: Market, now_us: int) -> tuple[ReservationInForce, ...]:
+    shapes = shapes_now(world, market, now_us)
     return tuple(
         ReservationInForce(
             reservation=reservation.reservation,
             org=reservation.org,
             account=org_account(reservation.org),
             created_us=reservation.created_us,
-            shape=reservation.shape,
+            shape=shapes[reservation.reservation],
             floor_micros=reservation.lending.floor_micros if reservation.lending else None,
             keep=reservation.lending.keep if reservation.lending else 0,
         )
         for reservation in world.records.reservations.values()
-        if reservation.market == market.market and reservation.state.takes_part
+        if reservation.reservation in shapes
     )
 
 

@@ -1,5 +1,7 @@
 """What of a market is sold over time, and what may still be sold."""
 
+from collections.abc import Iterator
+
 from parkade.core.fleet.market import Market
 from parkade.core.reservations.calendar import Sold, room
 from parkade.core.state.world import World
@@ -65,11 +67,12 @@ def sold(world: World, market: Market) -> tuple[Sold, ...]:
 
 def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
     """Nodes of each fabric that may still be sold over a whole window: none of a pool whose agent
-    is overdue and was never heard. Cost grows with what is sold, and with the nodes while there is
+    is overdue and was never heard. A reservation that makes room already for a window that begins
+    soon counts as sold from now on. Cost grows with what is sold, and with the nodes while there is
     such a pool."""
     assert window.end_us is None or window.start_us < window.end_us
     free = room(
-        sold(world, market),
+        (*sold(world, market), *_making_room(world, market)),
         world.sizes[market.market],
         buffer_nodes=market.terms.buffer_nodes,
         window=window,
@@ -80,6 +83,16 @@ def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
             if node.market == market.market and node.pool in unheard:
                 free[node.fabric] = 0
     return free
+
+
+def _making_room(world: World, market: Market) -> Iterator[Sold]:
+    """The time before its window in which a reservation takes part already."""
+    for reservation in world.records.reservations.values():
+        start_us = reservation.window.start_us
+        if reservation.market == market.market and reservation.state.takes_part and start_us > 0:
+            window = Window(start_us=0, end_us=start_us)
+            for fabric, nodes in reservation.shape:
+                yield Sold(fabric=fabric, nodes=nodes, window=window)
 
 
 def unheard_pools(world: World) -> frozenset[str]:

@@ -1,0 +1,91 @@
+"""What a reservation has of its shape in a clearing: all of it, once its window has begun.
+
+It takes part a notice + kill + turnaround earlier, so that guests are gone in time. Until its
+window begins, other rights still hold what was sold to them: a reservation whose window ends then,
+and on-demand windows that end before. Together they may need more nodes than a fabric has. So
+until then it has as much of its shape as the calendar has not sold to others at this moment.
+
+A reservation that is closing needs what it uses and keeps, no more: what it still lends could not
+be its own again before its window ends. So its guests make room for the next window in time.
+
+Example: of three nodes, amber has two until 12:00 and an on-demand window one until 14:00; birch
+has two from 12:00 on. From 11:58 on both reservations take part. Birch has nothing until 12:00
+where amber uses or keeps its two, and both nodes from 11:58 on where amber's guests sit on them.
+"""
+
+from parkade.core.fleet.market import Market
+from parkade.core.reservations.reservation import Reservation, ReservationState
+from parkade.core.state.world import World
+from parkade.core.workloads.spec import CapacityKind
+
+Shape = tuple[tuple[str, int], ...]
+"""(fabric, nodes), ascending by fabric."""
+
+
+def shapes_now(world: World, market: Market, now_us: int) -> dict[str, Shape]:
+    """By reservation that takes part: what it has of its shape now.
+
+    Grows with reservations, and with live workloads while a window is about to begin.
+    """
+    taking = [
+        it
+        for it in world.records.reservations.values()
+        if it.market == market.market and it.state.takes_part
+    ]
+    shapes = {it.reservation: it.shape for it in taking}
+    entering = [it for it in taking if it.window.start_us > now_us]
+    if not entering:
+        return shapes
+    left = dict(world.sizes[market.market])
+    for reservation in taking:
+        if reservation.window.start_us <= now_us:
+            _take(left, _needed(world, reservation))
+    for name in world.live:
+        workload = world.records.workloads[name]
+        is_window = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
+        if workload.market == market.market and is_window and workload.fabric is not None:
+            _take(left, {workload.fabric: workload.spec.nodes})
+    for reservation in sorted(entering, key=lambda it: (it.created_us, it.reservation)):
+        shape = tuple(
+            (fabric, min(nodes, left.get(fabric, 0)))
+            for fabric, nodes in reservation.shape
+            if left.get(fabric, 0) > 0
+        )
+        assert sum(nodes for _, nodes in shape) <= reservation.nodes
+        shapes[reservation.reservation] = shape
+        _take(left, dict(shape))
+    return shapes
+
+
+def _take(left: dict[str, int], nodes: dict[str, int]) -> None:
+    for fabric, count in nodes.items():
+        left[fabric] = max(0, left.get(fabric, 0) - count)
+
+
+def _needed(world: World, reservation: Reservation) -> dict[str, int]:
+    """Nodes by fabric that a reservation whose window has begun needs until it ends."""
+    if reservation.state is not ReservationState.CLOSING or reservation.lending is None:
+        return dict(reservation.shape)
+    used = _used(world, reservation)
+    keep = reservation.lending.keep
+    return {fabric: min(nodes, used.get(fabric, 0) + keep) for fabric, nodes in reservation.shape}
+
+
+def _used(world: World, reservation: Reservation) -> dict[str, int]:
+    """Nodes by fabric on which its demands hold or are promised seats."""
+    nodes = {
+        seat.node
+        for claim in world.records.claims.values()
+        if claim.reservation == reservation.reservation
+        for seat in claim.seats
+    }
+    for name in world.live_of_org.get(reservation.org, {}):
+        workload = world.records.workloads[name]
+        if workload.spec.capacity.reservation == reservation.reservation:
+            for holder in (workload.attempt, workload.promise):
+                nodes.update(seat.node for seat in (holder.seats if holder is not None else ()))
+    found: dict[str, int] = {}
+    for node in nodes:
+        fabric = world.records.nodes[node].fabric
+        found[fabric] = found.get(fabric, 0) + 1
+    return found
