@@ -72,23 +72,26 @@ class MessagesFile(_Model):
 
 
 class Telling:
-    """`file` None: nothing is told. `run` ends when `stop` is set."""
+    """`file` None: nothing is told. BadSettings for a secret that cannot be used."""
 
     def __init__(self, plane: Plane, file: MessagesFile | None, folder: Path) -> None:
         self._plane = plane
         self._file = file
         self._path = folder / OUTBOX
+        self._senders = {} if file is None else senders_of(file)
         self._standing: dict[str, Incident] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follows the journal and sends."""
         if self._file is None:
             return
-        outbox = Outbox(self._path, senders_of(self._file))
+        outbox = Outbox(self._path, self._senders)
         parts = [self._follow(outbox), self._send(outbox)]
         if self._file.alertmanager is not None:
             parts.append(self._alert(self._file.alertmanager))
         tasks = [asyncio.create_task(part) for part in parts]
+        for task in tasks:
+            task.add_done_callback(_ended)
         await stop.wait()
         for task in tasks:
             task.cancel()
@@ -211,6 +214,12 @@ def message_of(event: events.AnyEvent, name: str) -> Message | None:
 
 def _message(name: str, kind: str, subject: str, body: dict[str, Any], at_us: int) -> Message:
     return Message(name=name, kind=kind, subject=subject, body=body, at_us=at_us)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """A part that fails is said and stops no server: what waits is sent after the next start."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("telling_failed", exc_info=error, done="restart the server")
 
 
 def _not_heard(receiver: str, why: str) -> None:
