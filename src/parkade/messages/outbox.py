@@ -111,10 +111,14 @@ class Outbox:
         return int(found[0][0])
 
     def send_due(
-        self, now_us: int, *, say: Callable[[str, str], None] = lambda *_: None
+        self,
+        now_us: int,
+        *,
+        say: Callable[[str, str], None] = lambda *_: None,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> int | None:
-        """Tries what is due, oldest first; `say` is told (receiver, why) of each failure. When the
-        next is due; None where nothing waits."""
+        """Tries what is due, oldest first, until `is_over`; `say` hears (receiver, why) of each
+        failure. When the next is due; None where nothing waits."""
         due = self._run(
             "SELECT receiver, name, kind, subject, body, at_us, tries FROM messages"
             " WHERE ended_us IS NULL AND due_us <= ? ORDER BY at_us, name LIMIT 100",
@@ -122,6 +126,8 @@ class Outbox:
         )
         silent: set[str] = set()
         for receiver, name, kind, subject, body, at_us, tries in due:
+            if is_over():
+                break
             if receiver in silent or receiver not in self._senders:
                 continue
             message = Message(

@@ -7,7 +7,7 @@
     webhooks:
       ops: {url: "https://hooks.example.org/parkade", secret_file: /etc/parkade/hook.secret}
     mail:
-      hall: {host: localhost, from: parkade@example.org, to: hall@example.org}
+      hall: {server: localhost, from: parkade@example.org, to: hall@example.org}
 
 Messages follow the journal from where the outbox stands, so a restart forgets none; each has the
 journal's name and position in its own, so none is told twice. An alert stands in Alertmanager while
@@ -15,6 +15,7 @@ its incident is open and its node has no person's cordon: who cordons a node kno
 """
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -56,7 +57,7 @@ class HookEntry(_Model):
 class MailEntry(_Model):
     """An address, by a mail server that takes mail from here."""
 
-    host: str
+    server: str
     port: Annotated[int, Field(ge=1, le=65_535)] = 25
     sender: Annotated[str, Field(alias="from")]
     to: str
@@ -86,16 +87,18 @@ class Telling:
         if self._file is None:
             return
         outbox = Outbox(self._path, self._senders)
-        parts = [self._follow(outbox), self._send(outbox)]
+        sending = asyncio.create_task(self._send(outbox, stop))
+        parts = [self._follow(outbox)]
         if self._file.alertmanager is not None:
             parts.append(self._alert(self._file.alertmanager))
         tasks = [asyncio.create_task(part) for part in parts]
-        for task in tasks:
+        for task in (sending, *tasks):
             task.add_done_callback(_ended)
         await stop.wait()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # What is being sent is waited for, or it would be sent again after the next start.
+        await asyncio.gather(sending, *tasks, return_exceptions=True)
         outbox.close()
 
     async def _follow(self, outbox: Outbox) -> None:
@@ -109,11 +112,11 @@ class Telling:
                 outbox.put(found)
             outbox.advance(sequence)
 
-    async def _send(self, outbox: Outbox) -> None:
-        while True:
-            # One thread at a time: SQLite is used by it alone while it sends.
-            await asyncio.to_thread(outbox.send_due, _now_us(), say=_not_heard)
-            await asyncio.sleep(1.0)
+    async def _send(self, outbox: Outbox, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await asyncio.to_thread(outbox.send_due, _now_us(), say=_not_heard, is_over=stop.is_set)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 1.0)
 
     async def _alert(self, url: str) -> None:
         while True:
@@ -145,7 +148,7 @@ def read_messages_file(folder: Path) -> MessagesFile | None:
 def senders_of(file: MessagesFile) -> dict[str, Sender]:
     """Each receiver by its name. BadSettings where a secret cannot be used."""
     found: dict[str, Sender] = {
-        f"mail/{name}": Mail(host=it.host, port=it.port, sender=it.sender, to=it.to)
+        f"mail/{name}": Mail(host=it.server, port=it.port, sender=it.sender, to=it.to)
         for name, it in file.mail.items()
     }
     for name, hook in file.webhooks.items():
@@ -180,7 +183,7 @@ def open_incidents(world: World, _: int) -> list[Incident]:
 
 
 def message_of(event: events.AnyEvent, name: str) -> Message | None:
-    """What is told of an event; most are told nobody."""
+    """What is told of an event, None for most."""
     match event:
         case events.IncidentOpened(node=node, incident=it):
             held = f"; held: {it.held.value}" if it.held is not None else ""
