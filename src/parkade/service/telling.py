@@ -184,6 +184,7 @@ def open_incidents(world: World, _: int) -> list[Incident]:
 
 def message_of(event: events.AnyEvent, name: str) -> Message | None:
     """What is told of an event, None for most."""
+    body: dict[str, Any]
     match event:
         case events.IncidentOpened(node=node, incident=it):
             held = f"; held: {it.held.value}" if it.held is not None else ""
