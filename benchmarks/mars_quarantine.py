@@ -171,21 +171,21 @@ def figures(*, quick: bool) -> list[Figure]:
     half = nodes // 2
     return [
         Figure(
-            name="mars.quarantine_s",
+            name="mars_quarantine.all_out_s",
             kind=Kind.DURABLE,
             unit="s",
             values=tuple(out for out, _ in found),
             what=f"{half} of {nodes:,} nodes out of play, on disk",
         ),
         Figure(
-            name="mars.quarantine_and_swap_s",
+            name="mars_quarantine.swapped_s",
             kind=Kind.DURABLE,
             unit="s",
             values=tuple(swapped for _, swapped in found),
             what="and their gangs seated elsewhere as far as there is room",
         ),
         Figure(
-            name="mars.symptoms_to_journal_per_s",
+            name="mars_quarantine.symptoms_per_s",
             kind=Kind.DURABLE,
             unit="1/s",
             values=tuple(pipeline(count) for _ in range(repeat)),
