@@ -15,8 +15,8 @@ from typing import Self
 from parkade.client import Client
 from parkade.wire.people import CreateUser
 
-START_SECONDS = 30.0
-STOP_SECONDS = 20.0
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
 PEOPLE = {"acme": "owner", "lab": "member", "student": "member", "studio": "member"}
 
 

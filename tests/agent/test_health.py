@@ -219,3 +219,16 @@ async def test_an_order_of_what_is_not_configured_fails_at_once(tmp_path: Path) 
         keeper.desire(state(order(kind=RepairKind.SANITISE)))
         await until(lambda: plane.health and plane.health[-1].repairs)
     assert "not configured" in plane.health[-1].repairs[0].says
+
+
+@in_a_loop
+async def test_old_lines_of_the_kernel_are_no_news_to_the_next_agent(tmp_path: Path) -> None:
+    plane = FakeControlPlane()
+    async with keeping(plane, tmp_path, symptom(xid(79), 100)):
+        await until(lambda: any(report.verdicts for report in plane.health))
+        await until(lambda: (tmp_path / "seen.json").exists())
+    first = len(plane.health)
+    async with keeping(plane, tmp_path, symptom(xid(79), 100), symptom(xid(79), 200)):
+        await until(lambda: any(report.verdicts for report in plane.health[first:]))
+    again = {it.verdict: it for report in plane.health[first:] for it in report.verdicts}
+    assert [it.evidence[0].at_us for it in again.values()] == [200_000_000]

@@ -29,6 +29,7 @@ class Reporter:
             repairs=repairs,
             kinds=tuple(RepairKind),
             sensors=(SensorState(node="lab-1", sensor="kernel_log", state="read"),),
+            symptoms=(("kernel_log", 7),),
         )
         answer = self.town.http.post(
             f"/v1/pools/{self.pool}/health",

@@ -81,6 +81,44 @@ class Webhook:
         self.server.server_close()
 
 
+class Prometheus:
+    """The real one, with the `prometheus.yaml` of its folder, on a port of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        with (folder / "prometheus.log").open("wb") as log:
+            self.child = subprocess.Popen(
+                [
+                    str(BIN / "prometheus"),
+                    f"--config.file={folder / 'prometheus.yaml'}",
+                    f"--storage.tsdb.path={folder / 'tsdb'}",
+                    f"--web.listen-address=127.0.0.1:{self.port}",
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        _until_answers(f"http://127.0.0.1:{self.port}/-/ready")
+
+    def query(self, expression: str) -> list[Any]:
+        """What it answers; an error fails the test."""
+        return ask(self.port, expression)
+
+    def close(self) -> None:
+        self.child.terminate()
+        self.child.wait(60)
+
+
+def ask(port: int, expression: str) -> list[Any]:
+    """What the Prometheus on a port answers."""
+    words = urllib.parse.urlencode({"query": expression})
+    url = f"http://127.0.0.1:{port}/api/v1/query?{words}"
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        body = json.load(answer)
+    assert body["status"] == "success", expression
+    found: list[Any] = body["data"]["result"]
+    return found
+
+
 class Stack:
     """Mars, Prometheus, Alertmanager and a webhook, each on a port of its own."""
 
@@ -121,13 +159,7 @@ class Stack:
 
     def query(self, expression: str) -> list[Any]:
         """What Prometheus answers; an error fails the test."""
-        words = urllib.parse.urlencode({"query": expression})
-        url = f"http://127.0.0.1:{self.prometheus}/api/v1/query?{words}"
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            body = json.load(answer)
-        assert body["status"] == "success", expression
-        found: list[Any] = body["data"]["result"]
-        return found
+        return ask(self.prometheus, expression)
 
     def close(self) -> None:
         for child in reversed(self.children):

@@ -5,6 +5,9 @@ hangs delays no launch. Verdicts wait until the control plane heard them. An ord
 before it begins and again when it ended, so that an agent that is started anew never does a thing
 twice; an order in whose middle the agent ended is reported as failed, but for a reboot of the
 machine, which it brought about.
+
+A kernel's ring gives its old lines to each new agent. So the agent keeps, for each node, until when
+it had seen and told everything, and what is older than that is not news.
 """
 
 import asyncio
@@ -29,6 +32,7 @@ from parkade.ports import Clock, DesiredState, HealthReport, Repairs, Sensor, Se
 HEARTBEAT_S = 10.0
 MOST_WAITING = 10_000
 FILE = "repairs.json"
+SEEN = "seen.json"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _ON_LADDER = {RepairKind.RESET: Action.RESET_GPU, RepairKind.REBOOT: Action.REBOOT}
 
@@ -77,6 +81,9 @@ class HealthKeeper:
         self._symptoms: dict[str, int] = {}
         self._states: dict[tuple[str, str], str] = {}
         self._begun = _load(self._file)
+        self._seen_file = folder / SEEN
+        self._seen_before = _load_seen(self._seen_file)
+        self._seen = dict(self._seen_before)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._to_tell = asyncio.Event()
         self._to_tell.set()
@@ -125,6 +132,8 @@ class HealthKeeper:
             backoff.reset()
             for verdict in report.verdicts:
                 self._waiting.pop(verdict.verdict, None)
+            if not self._waiting:
+                _write(self._seen_file, msgspec.json.encode(self._seen))
 
     async def close(self) -> None:
         """Ends the repairs under way, and lets go of the sensors."""
@@ -147,8 +156,9 @@ class HealthKeeper:
         source = symptom.evidence.source.value
         self._symptoms[source] = self._symptoms.get(source, 0) + 1
         memory = self._memories.get(symptom.node)
-        if memory is None:
+        if memory is None or symptom.at_us <= self._seen_before.get(symptom.node, -1):
             return
+        self._seen[symptom.node] = max(symptom.at_us, self._seen.get(symptom.node, 0))
         if symptom.job is None:
             symptom = msgspec.structs.replace(symptom, job=self._jobs.get(symptom.node))
         judged = judge(memory, symptom, self._clock.now_us(), policy=self._plan.policy)
@@ -257,11 +267,22 @@ def _load(path: Path) -> dict[str, _Begun]:
 
 
 def _save(path: Path, begun: dict[str, _Begun]) -> None:
+    _write(path, msgspec.json.encode(begun))
+
+
+def _load_seen(path: Path) -> dict[str, int]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return {}
+
+
+def _write(path: Path, content: bytes) -> None:
     """Replaced in one rename, so that it is never torn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(begun))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)

@@ -9,6 +9,7 @@ from parkade import __version__
 from parkade.api import problems
 from parkade.api.bounds import RequestBounds
 from parkade.api.docs_page import POLICY, docs_page
+from parkade.api.healing_metrics import HealingCollector
 from parkade.api.metrics import CONTENT_TYPE, exposition
 from parkade.api.routes import (
     agents,
@@ -109,6 +110,7 @@ def _house(plane: Plane) -> APIRouter:
     @router.get("/metrics")
     async def metrics() -> Response:
         """For Prometheus."""
-        return Response(exposition(plane.health()), media_type=CONTENT_TYPE)
+        collector = HealingCollector(plane.healing_figures(), plane.health_intake)
+        return Response(exposition(plane.health(), collector), media_type=CONTENT_TYPE)
 
     return router

@@ -2,13 +2,14 @@
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from parkade.control.answers import Health
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class _Collector:
+class _Collector(Collector):
     def __init__(self, health: Health) -> None:
         self._health = health
 
@@ -42,8 +43,9 @@ class _Collector:
         ]
 
 
-def exposition(health: Health) -> bytes:
+def exposition(health: Health, *others: Collector) -> bytes:
     """The page that a scraper reads."""
     registry = CollectorRegistry()
-    registry.register(_Collector(health))
+    for collector in (_Collector(health), *others):
+        registry.register(collector)
     return generate_latest(registry)

@@ -40,7 +40,8 @@ class Outbox:
         for name in world.records.workloads:
             self._look_at(world, name, sequence)
         for incident in world.records.incidents.values():
-            if incident.order is not None and incident.pool in self._repairs:
+            has_node = incident.node in world.records.nodes
+            if incident.order is not None and has_node:
                 self._repairs[incident.pool][incident.order.order] = incident.order
 
     def follow(self, world: World, committed: Committed, digest: str | None = None) -> bool:

@@ -18,6 +18,7 @@ from parkade.control.answers import (
     Planned,
 )
 from parkade.control.cycle import Asked
+from parkade.control.healing_figures import HealingFigures
 from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import WaitingCommand, WaitingView
 from parkade.control.logs import Relay
@@ -89,6 +90,10 @@ class Plane:
     def health(self) -> Health:
         """How the writer is doing."""
         return self._writer.health()
+
+    def healing_figures(self) -> HealingFigures:
+        """What is told of Mars in numbers, without waiting for the writer."""
+        return self._writer.healing
 
     def viewer(self, digest: str) -> Viewer | None:
         """The user of a token, by the token's digest; None where it is unknown or revoked. As of

@@ -16,6 +16,7 @@ from parkade.control.bell import Bell
 from parkade.control.clock import ClockGuard, SteadyClock
 from parkade.control.cycle import Asked, Committed, Cycle, Outcome
 from parkade.control.feed import Feed
+from parkade.control.healing_figures import HealingFigures
 from parkade.control.inbox import Inbox, Waiting, WaitingCommand, WaitingView, resolve
 from parkade.control.intake import Intake
 from parkade.control.outbox import Outbox
@@ -100,6 +101,7 @@ class Writer:
         self.feed = Feed(store, sequence=sequence, length=settings.feed_length)
         self.outbox = Outbox(world, sequence=sequence, digest=self._cycle.digest)
         self.viewers = Viewers(world)
+        self.healing = HealingFigures(world)
         self.desired_bell = Bell()
         started_us = self._clock.steady_us()
         self.intake = Intake(
@@ -143,6 +145,7 @@ class Writer:
         if is_sure:
             self._clear_one(now_us)
         self._snapshots.follow(cycle.world, cycle.sequence, now_us)
+        self.healing.refresh(cycle.world, now_us=now_us, steady_us=self._clock.steady_us())
         return Turn(outcomes=outcomes, idle_us=self._idle_us(now_us))
 
     def present_us(self) -> int:
@@ -254,6 +257,7 @@ class Writer:
             return
         events = tuple(event for _, event in committed)
         self.viewers.publish(self._cycle.world, committed)
+        self.healing.follow(committed)
         self._schedule.ask(self._dependencies.rules.urgent_markets(self._cycle.world, events))
         if self.outbox.follow(self._cycle.world, committed, self._cycle.digest):
             self.desired_bell.ring()

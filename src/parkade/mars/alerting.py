@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 
 import httpx
 
+from parkade.core.healing.incident import Incident
 from parkade.core.healing.verdict import Level, Verdict
 from parkade.core.units.time import SECOND_US
 
 ALERT_NAME = "ParkadeMarsVerdict"
+INCIDENT_NAME = "ParkadeIncident"
 TIMEOUT_S = 10.0
 ROUNDS_AHEAD = 4
 MOST_A_CALL = 500
@@ -46,6 +48,33 @@ def alert_of(verdict: Verdict, *, ends_us: int, held: str | None) -> dict[str, o
             "runbook": f"parkade mars explain {verdict.signal}",
         },
         "startsAt": _instant(verdict.since_us),
+        "endsAt": _instant(ends_us),
+    }
+
+
+def incident_alert(incident: Incident, *, ends_us: int) -> dict[str, object]:
+    """The alert of an open incident; its labels stay while it is open."""
+    severity = "critical" if incident.level is Level.FATAL else "warning"
+    last = incident.verdicts[-1] if incident.verdicts else None
+    return {
+        "labels": {
+            "alertname": INCIDENT_NAME,
+            "severity": severity,
+            "node": incident.node,
+            "pool": incident.pool,
+            "fabric": f"{incident.market}/{incident.fabric}",
+            "incident": incident.incident,
+        },
+        "annotations": {
+            "summary": f"{incident.node}: {incident.level.value} {incident.signal}",
+            "action": incident.action.value,
+            "device": incident.device or "",
+            "next": incident.next.value,
+            "held": "" if incident.held is None else incident.held.value,
+            "evidence": last.evidence[0].line if last is not None and last.evidence else "",
+            "runbook": f"parkade mars incidents {incident.incident}",
+        },
+        "startsAt": _instant(incident.opened_us),
         "endsAt": _instant(ends_us),
     }
 

@@ -109,6 +109,7 @@ async def _run(
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(server.agents.run(local_url(settings.host, listening), stop))
+            group.create_task(server.telling.run(stop))
             try:
                 await _serve(server, settings, goodbye, listening)
             finally:

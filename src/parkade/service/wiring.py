@@ -20,6 +20,7 @@ from parkade.service.agents import PROGRAM, Agents
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
 from parkade.service.settings import ServiceSettings
+from parkade.service.telling import Telling, read_messages_file
 from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
 
 _log = structlog.get_logger(__name__)
@@ -114,6 +115,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     plane: Plane
     app: FastAPI
     agents: Agents
+    telling: Telling
 
 
 def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
@@ -143,4 +145,5 @@ def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Se
             ),
         ),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
+        telling=Telling(plane, read_messages_file(settings.data_folder), settings.data_folder),
     )

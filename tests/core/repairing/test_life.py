@@ -294,3 +294,18 @@ def test_every_step_of_the_table_names_a_state_and_none_leads_back_to_work_but_b
         Health.VALIDATING,
         Health.SANITISING,
     }
+
+
+def test_nodes_that_join_are_validated_before_any_work_comes() -> None:
+    it = Sick(fabrics={"a": 1}, buffer_nodes=0)
+    more = commands.Supply(market="pool", opens=None, fabrics=(("a", ("n1", "n2")),))
+    it.do(commands.AddNodes(by=None, pool="pool", supply=more))
+    jobs = [it.bid("lab", 9) for _ in range(3)]
+    it.clear()
+    assert sum(bool(it.nodes_of(job)) for job in jobs) == 1, "only the old node takes work"
+    assert {it.health(name) for name in ("n1", "n2")} == {Health.VALIDATING}
+    assert it.healed("n1") == [K.VALIDATE]
+    it.repaired("n2", is_done=False)
+    it.clear()
+    assert sum(bool(it.nodes_of(job)) for job in jobs) == 2
+    assert it.health("n2") is not Health.HEALTHY

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 EXIT_NO_EXTRA = 2
 EXIT_CANNOT = 4
+SHIPPED = (
+    "prometheus-rules.yaml",
+    "grafana-dashboard.json",
+    "marketplace-rules.yaml",
+    "marketplace-dashboard.json",
+)
 Config = Annotated[
     Path | None, typer.Option("--config", help="Its file. Default: this machine, observe only.")
 ]
@@ -102,7 +108,7 @@ def export(
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("prometheus-rules.yaml", "grafana-dashboard.json"):
+        for name in SHIPPED:
             (folder / name).write_text(shipped_text(name), encoding="utf-8")
             screen.say(str(folder / name))
     except OSError as error:

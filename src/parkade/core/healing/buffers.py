@@ -6,7 +6,8 @@ import msgspec
 class BufferUse(msgspec.Struct, frozen=True, kw_only=True):
     """Whole nodes of one fabric. `held`: kept out of reservation sales. `down`: out of play.
     `lent`: of the `held - down` that wait, those that spot work sits on, were it to sit there
-    first. `short`: more are down than are held."""
+    first. `short`: more are down than are held. `spot`: all
+    nodes with spot work."""
 
     market: str
     fabric: str
@@ -14,6 +15,7 @@ class BufferUse(msgspec.Struct, frozen=True, kw_only=True):
     held: int
     down: int
     lent: int
+    spot: int
 
     @property
     def short(self) -> int:

@@ -1,14 +1,16 @@
 """Pools: opened with their first nodes, supplied with more, heard or not, closed."""
 
+from msgspec.structs import replace
+
 from parkade.core.fleet.market import InstanceType, Market
 from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.pool import Pool
-from parkade.core.healing.incident import Outcome
+from parkade.core.healing.incident import Outcome, RepairKind
 from parkade.core.nodes.decisions import is_drained, needed_by_calendar
 from parkade.core.nodes.terms import bad_terms
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.incidents import closing
+from parkade.core.steps.incidents import closing, validation
 from parkade.core.steps.refusals import (
     Decision,
     already_exists,
@@ -49,7 +51,8 @@ def open_pool(world: World, command: commands.OpenPool, now_us: int) -> Decision
 
 
 def add_nodes(world: World, command: commands.AddNodes, now_us: int) -> Decision:
-    """More nodes of a pool. In a market that is open they join its fabrics or bring new ones."""
+    """More nodes of a pool. In a market that is open they join its fabrics or bring new ones. Where
+    the pool's agent can validate, they are validated before any work comes."""
     pool = world.records.pools.get(command.pool)
     if pool is None:
         return not_found("pool", command.pool)
@@ -57,7 +60,22 @@ def add_nodes(world: World, command: commands.AddNodes, now_us: int) -> Decision
     if isinstance(supplied, Refusal):
         return supplied
     market, nodes = supplied
-    return (events.NodesAdded(at_us=now_us, pool=pool.pool, market=market, nodes=nodes),)
+    if RepairKind.VALIDATE not in world.records.repair_kinds.get(pool.pool, ()):
+        return (events.NodesAdded(at_us=now_us, pool=pool.pool, market=market, nodes=nodes),)
+    joining = tuple(
+        replace(node, health=Health.JOINING, health_reason="not validated yet") for node in nodes
+    )
+    begun = tuple(
+        events.IncidentOpened(
+            at_us=now_us,
+            node=node.node,
+            incident=validation(world, node, now_us, ahead=ahead),
+            budgets=(),
+        )
+        for ahead, node in enumerate(joining)
+    )
+    added = events.NodesAdded(at_us=now_us, pool=pool.pool, market=market, nodes=joining)
+    return (added, *begun)
 
 
 def _supplied(

@@ -32,7 +32,7 @@ def _use(
     spot: dict[tuple[str, str], int],
 ) -> BufferUse:
     key = (market.market, fabric)
-    nodes = world.sizes[market.market].get(fabric, 0)
+    nodes = world.sizes.get(market.market, {}).get(fabric, 0)
     held = min(nodes, market.terms.buffer_nodes)
     waiting = max(0, held - down.get(key, 0))
     return BufferUse(
@@ -42,6 +42,7 @@ def _use(
         held=held,
         down=down.get(key, 0),
         lent=min(waiting, spot.get(key, 0)),
+        spot=spot.get(key, 0),
     )
 
 

@@ -9,9 +9,9 @@ from parkade.core.state.world import World
 ASKED = "asked for by a person"
 
 
-def next_incident(world: World) -> str:
-    """The name of the next incident; it counts all that were opened."""
-    return f"incident-{world.records.counters.get('incident', 0) + 1}"
+def next_incident(world: World, ahead: int = 0) -> str:
+    """The name of the next incident, `ahead` others before it; it counts all that were opened."""
+    return f"incident-{world.records.counters.get('incident', 0) + 1 + ahead}"
 
 
 def can(world: World, node: Node, kind: RepairKind) -> bool:
@@ -19,11 +19,11 @@ def can(world: World, node: Node, kind: RepairKind) -> bool:
     return kind in world.records.repair_kinds.get(node.pool, ())
 
 
-def validation(world: World, node: Node, now_us: int) -> Incident:
-    """An incident with which a person has a node validated before it returns."""
+def validation(world: World, node: Node, now_us: int, *, ahead: int = 0) -> Incident:
+    """An incident with which a person has a node validated before it comes or returns."""
     assert world.open_incident(node.node) is None, "a node has one open incident"
     return Incident(
-        incident=next_incident(world),
+        incident=next_incident(world, ahead),
         node=node.node,
         pool=node.pool,
         market=node.market,

@@ -1,0 +1,112 @@
+"""What is told of Mars in numbers: counted as events are committed, gauged now and then.
+
+`follow` and `refresh` are for the writer's thread; `figures` is an immutable value that any thread
+may read, at most `EVERY_US` old while anything changes. Counts begin anew with the process, as
+counters of Prometheus may.
+"""
+
+import msgspec
+
+from parkade.control.cycle import Committed
+from parkade.core.billing.charges import transfers_of
+from parkade.core.fleet.node import Health
+from parkade.core.healing.buffers import BufferUse
+from parkade.core.healing.guards import Breaker
+from parkade.core.healing.incident import Next
+from parkade.core.repairing.buffers import buffers
+from parkade.core.repairing.guarding import breakers
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.units.time import SECOND_US
+
+EVERY_US = 2 * SECOND_US
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """Gauges of the fleet; `incidents` are the open ones by what they wait for."""
+
+    health: dict[Health, int] = {}
+    incidents: dict[str, int] = {}
+    is_on: bool = True
+    budgets: dict[str, Breaker] = {}
+    buffers: tuple[BufferUse, ...] = ()
+
+
+class HealingFigures:
+    """Counters: `verdicts` by level, `holds` by reason, `repairs` by (kind, result), `closed` by
+    outcome, `earned_micros` by market: what the lent part of its buffers earned, as a share of what
+    spot paid while it was posted."""
+
+    def __init__(self, world: World) -> None:
+        self.figures = Figures()
+        self.verdicts: dict[str, int] = {}
+        self.holds: dict[str, int] = {}
+        self.repairs: dict[tuple[str, str], int] = {}
+        self.closed: dict[str, int] = {}
+        self.earned_micros: dict[str, int] = {}
+        self._refreshed_us = 0
+        self._is_changed = True
+        self.refresh(world, now_us=world.records.now_us, steady_us=EVERY_US)
+
+    def follow(self, committed: Committed) -> None:
+        """Counts what was committed."""
+        self._is_changed = True
+        for _, event in committed:
+            match event:
+                case events.VerdictGiven(verdict=verdict):
+                    _add(self.verdicts, verdict.level.value)
+                case events.IncidentOpened(incident=incident):
+                    if incident.held is not None:
+                        _add(self.holds, incident.held.value)
+                case events.IncidentHeld(held=held):
+                    if held is not None:
+                        _add(self.holds, held.value)
+                case events.RepairEnded(report=report, says=says):
+                    result = "done" if report.is_done else "failed"
+                    key = (says.partition(" ")[0], result)
+                    self.repairs[key] = self.repairs.get(key, 0) + 1
+                case events.IncidentClosed(outcome=outcome):
+                    _add(self.closed, outcome.value)
+                case events.UsePosted():
+                    self._earn(event)
+                case _:
+                    pass
+
+    def refresh(self, world: World, *, now_us: int, steady_us: int) -> None:
+        """New gauges, where something changed and the last are old. Cost grows with the nodes."""
+        if not self._is_changed or steady_us - self._refreshed_us < EVERY_US:
+            return
+        self._is_changed, self._refreshed_us = False, steady_us
+        records = world.records
+        health = dict.fromkeys(Health, 0)
+        for node in records.nodes.values():
+            health[node.health] += 1
+        incidents = {"acting": 0, "held": 0, "person": 0}
+        for care in records.cares.values():
+            incident = records.incidents.get(care.incident or "")
+            if incident is None:
+                continue
+            waits = "person" if incident.next is Next.PERSON else "acting"
+            incidents["held" if incident.held is not None else waits] += 1
+        self.figures = Figures(
+            health=health,
+            incidents=incidents,
+            is_on=records.automation.is_on,
+            budgets=breakers(world, now_us),
+            buffers=buffers(world),
+        )
+
+    def _earn(self, event: events.UsePosted) -> None:
+        if event.market is None:
+            return
+        of_market = [it for it in self.figures.buffers if it.market == event.market]
+        spot = sum(it.spot for it in of_market)
+        if not spot:
+            return
+        paid = sum(it.micros for it in transfers_of(event) if it.kind.is_paid_by_user)
+        share = paid * sum(it.lent for it in of_market) // spot
+        self.earned_micros[event.market] = self.earned_micros.get(event.market, 0) + share
+
+
+def _add(counts: dict[str, int], key: str) -> None:
+    counts[key] = counts.get(key, 0) + 1

@@ -1,0 +1,234 @@
+"""Tells people and programs outside of incidents: webhooks and mail by the outbox, Alertmanager.
+
+`messages.yaml` in the data folder says whom:
+
+    format: 1
+    alertmanager: http://127.0.0.1:9093
+    webhooks:
+      ops: {url: "https://hooks.example.org/parkade", secret_file: /etc/parkade/hook.secret}
+    mail:
+      hall: {server: localhost, from: parkade@example.org, to: hall@example.org}
+
+Messages follow the journal from where the outbox stands, so a restart forgets none; each has the
+journal's name and position in its own, so none is told twice. An alert stands in Alertmanager while
+its incident is open and its node has no person's cordon: who cordons a node knows of it.
+"""
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+
+from parkade.control.plane import Plane
+from parkade.core.healing.incident import Incident, Next
+from parkade.core.healing.verdict import Level
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.units.time import SECOND_US
+from parkade.mars.alerting import AlertError, incident_alert, post_alerts
+from parkade.messages.outbox import Message, Outbox, Sender
+from parkade.messages.senders import Mail, Webhook
+from parkade.service.settings import BadSettings
+from parkade.wire.yaml import Unreadable, parse
+
+NAME = "messages.yaml"
+OUTBOX = "messages.sqlite3"
+EVERY_S = 5.0
+AHEAD_US = 60 * SECOND_US
+
+_log = structlog.get_logger(__name__)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HookEntry(_Model):
+    """A webhook; the secret stands in a file that only its owner reads."""
+
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    secret_file: Path
+
+
+class MailEntry(_Model):
+    """An address, by a mail server that takes mail from here."""
+
+    server: str
+    port: Annotated[int, Field(ge=1, le=65_535)] = 25
+    sender: Annotated[str, Field(alias="from")]
+    to: str
+
+
+class MessagesFile(_Model):
+    """The whole file."""
+
+    format: Literal[1]
+    alertmanager: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    webhooks: dict[str, HookEntry] = {}
+    mail: dict[str, MailEntry] = {}
+
+
+class Telling:
+    """`file` None: nothing is told. BadSettings for a secret that cannot be used."""
+
+    def __init__(self, plane: Plane, file: MessagesFile | None, folder: Path) -> None:
+        self._plane = plane
+        self._file = file
+        self._path = folder / OUTBOX
+        self._senders = {} if file is None else senders_of(file)
+        self._standing: dict[str, Incident] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follows the journal and sends."""
+        if self._file is None:
+            return
+        outbox = Outbox(self._path, self._senders)
+        sending = asyncio.create_task(self._send(outbox, stop))
+        parts = [self._follow(outbox)]
+        if self._file.alertmanager is not None:
+            parts.append(self._alert(self._file.alertmanager))
+        tasks = [asyncio.create_task(part) for part in parts]
+        for task in (sending, *tasks):
+            task.add_done_callback(_ended)
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
+        # What is being sent is waited for, or it would be sent again after the next start.
+        await asyncio.gather(sending, *tasks, return_exceptions=True)
+        outbox.close()
+
+    async def _follow(self, outbox: Outbox) -> None:
+        after = outbox.position()
+        if after is None:
+            after = self._plane.health().sequence
+        name = await self._plane.read(lambda world, _: world.records.installation or "parkade")
+        async for sequence, event in self._plane.events(after=after):
+            found = message_of(event, f"{name[:12]}/{sequence}")
+            if found is not None:
+                outbox.put(found)
+            outbox.advance(sequence)
+
+    async def _send(self, outbox: Outbox, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await asyncio.to_thread(outbox.send_due, _now_us(), say=_not_heard, is_over=stop.is_set)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 1.0)
+
+    async def _alert(self, url: str) -> None:
+        while True:
+            now_us = _now_us()
+            incidents = {it.incident: it for it in await self._plane.read(open_incidents)}
+            over = [it for name, it in self._standing.items() if name not in incidents]
+            alerts = [incident_alert(it, ends_us=now_us + AHEAD_US) for it in incidents.values()]
+            alerts += [incident_alert(it, ends_us=now_us) for it in over]
+            try:
+                await asyncio.to_thread(post_alerts, url, alerts)
+            except AlertError as error:
+                _log.warning("alerts_not_sent", why=str(error))
+            else:
+                self._standing = incidents
+            await asyncio.sleep(EVERY_S)
+
+
+def read_messages_file(folder: Path) -> MessagesFile | None:
+    """The file, None where there is none. BadSettings with every fault."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        return parse(path.read_text(encoding="utf-8"), MessagesFile)
+    except (Unreadable, OSError) as error:
+        raise BadSettings(f"{path}: {error}") from error
+
+
+def senders_of(file: MessagesFile) -> dict[str, Sender]:
+    """Each receiver by its name. BadSettings where a secret cannot be used."""
+    found: dict[str, Sender] = {
+        f"mail/{name}": Mail(host=it.server, port=it.port, sender=it.sender, to=it.to)
+        for name, it in file.mail.items()
+    }
+    for name, hook in file.webhooks.items():
+        found[f"webhook/{name}"] = Webhook(url=hook.url, secret=_secret(hook.secret_file))
+    return found
+
+
+def _secret(path: Path) -> bytes:
+    try:
+        if path.stat().st_mode & 0o077:
+            raise BadSettings(f"{path}: others may read this secret; chmod 600 {path}")
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise BadSettings(f"{path}: {error.strerror}") from error
+    if len(secret) < 16:
+        raise BadSettings(
+            f"{path}: write a secret of at least 16 bytes, like `openssl rand -hex 32`"
+        )
+    return secret
+
+
+def open_incidents(world: World, _: int) -> list[Incident]:
+    """Those that an alert stands for: open, bad, and not under a person's cordon."""
+    found: list[Incident] = []
+    for care in world.records.cares.values():
+        incident = world.records.incidents.get(care.incident or "")
+        if incident is None or world.records.nodes[care.node].is_a_persons:
+            continue
+        if incident.level.rank >= Level.DEGRADED.rank:
+            found.append(incident)
+    return found
+
+
+def message_of(event: events.AnyEvent, name: str) -> Message | None:
+    """What is told of an event, None for most."""
+    body: dict[str, Any]
+    match event:
+        case events.IncidentOpened(node=node, incident=it):
+            held = f"; held: {it.held.value}" if it.held is not None else ""
+            subject = f"{node}: {it.level.value} {it.signal}, {it.action.value}{held}"
+            body = {
+                "incident": it.incident, "node": node, "pool": it.pool, "level": it.level.value,
+                "signal": it.signal, "action": it.action.value,
+                "held": it.held and it.held.value,
+            }  # fmt: skip
+            return _message(name, "incident_opened", subject, body, event.at_us)
+        case events.RepairEnded(node=node, incident=incident, next=Next.PERSON, says=says):
+            subject = f"{node}: a person must act: {says}"
+            body = {"incident": incident, "node": node, "says": event.report.says}
+            return _message(name, "person_needed", subject, body, event.at_us)
+        case events.IncidentClosed(node=node, incident=incident, outcome=outcome, says=says):
+            body = {"incident": incident, "node": node, "outcome": outcome.value, "says": says}
+            subject = f"{node}: {outcome.value}, {says}"
+            return _message(name, "incident_closed", subject, body, event.at_us)
+        case events.AutomationSet(automation=automation, by=by):
+            state = "acts" if automation.is_on else "is stopped"
+            subject = f"automatic action {state}: {automation.reason}"
+            body = {"is_on": automation.is_on, "by": by, "reason": automation.reason}
+            return _message(name, "automation_set", subject, body, event.at_us)
+        case events.ReachabilityChanged(pool=pool, is_reachable=is_reachable):
+            subject = f"pool {pool} {'is heard again' if is_reachable else 'fell silent'}"
+            body = {"pool": pool, "is_reachable": is_reachable}
+            return _message(name, "pool_reachability", subject, body, event.at_us)
+        case _:
+            return None
+
+
+def _message(name: str, kind: str, subject: str, body: dict[str, Any], at_us: int) -> Message:
+    return Message(name=name, kind=kind, subject=subject, body=body, at_us=at_us)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """A part that fails is said and stops no server: what waits is sent after the next start."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("telling_failed", exc_info=error, done="restart the server")
+
+
+def _not_heard(receiver: str, why: str) -> None:
+    _log.warning("message_not_heard", receiver=receiver, why=why)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000

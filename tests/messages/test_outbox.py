@@ -1,0 +1,198 @@
+"""The outbox: kept on disk, sent once, tried again with growing pauses, given up out loud."""
+
+import http.server
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
+from parkade.messages.outbox import Message, NotHeard, Outbox
+from parkade.messages.senders import Mail, Webhook, is_signed
+
+S = SECOND_US
+
+
+class Receiver:
+    """Takes messages unless a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.trouble: NotHeard | None = None
+
+    def send(self, message: Message, now_us: int) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.heard.append(message.name)
+
+
+def message(name: str = "incident-1/opened", at_us: int = S) -> Message:
+    return Message(
+        name=name, kind="incident", subject=f"{name} began", body={"node": "n1"}, at_us=at_us
+    )
+
+
+def test_a_message_is_sent_once_to_each_receiver_also_if_it_is_put_in_again(tmp_path: Path) -> None:
+    one, two = Receiver(), Receiver()
+    outbox = Outbox(tmp_path / "outbox", {"one": one, "two": two})
+    outbox.put(message())
+    outbox.put(message())
+    assert outbox.send_due(S) is None
+    outbox.put(message())
+    outbox.send_due(2 * S)
+    assert one.heard == two.heard == ["incident-1/opened"]
+    outbox.close()
+
+
+def test_what_waits_survives_a_restart_and_what_was_sent_is_still_known(tmp_path: Path) -> None:
+    receiver = Receiver()
+    receiver.trouble = NotHeard("down")
+    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
+    outbox.put(message("a"))
+    outbox.send_due(S)
+    outbox.close()
+    receiver.trouble = None
+    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
+    outbox.send_due(MINUTE_US)
+    outbox.put(message("a"))
+    outbox.send_due(2 * MINUTE_US)
+    assert receiver.heard == ["a"]
+    outbox.close()
+
+
+def test_pauses_grow_to_ten_minutes_and_a_day_is_the_end(tmp_path: Path) -> None:
+    receiver, told = Receiver(), []
+    receiver.trouble = NotHeard("down")
+    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
+    outbox.put(message(at_us=0))
+    now_us, pauses = 0, []
+    while (due_us := outbox.send_due(now_us, say=lambda *it: told.append(it))) is not None:
+        pauses.append((due_us - now_us) // S)
+        now_us = due_us
+    assert pauses[:5] == [5, 10, 20, 40, 80] and max(pauses) == 600
+    assert now_us >= DAY_US and outbox.given_up == 1
+    assert told[-1] == ("one", "down")
+    outbox.close()
+
+
+def test_a_final_no_is_not_asked_again_and_delays_no_other(tmp_path: Path) -> None:
+    receiver = Receiver()
+    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
+    outbox.put(message("a"))
+    receiver.trouble = NotHeard("gone", is_final=True)
+    assert outbox.send_due(S) is None
+    receiver.trouble = None
+    outbox.put(message("b"))
+    outbox.send_due(2 * S)
+    assert receiver.heard == ["b"] and outbox.given_up == 1
+    outbox.close()
+
+
+def test_a_receiver_that_is_silent_is_asked_once_a_round(tmp_path: Path) -> None:
+    receiver, other = Receiver(), Receiver()
+    receiver.trouble = NotHeard("slow")
+    outbox = Outbox(tmp_path / "outbox", {"one": receiver, "two": other})
+    for number in range(20):
+        outbox.put(message(f"m{number:02}"))
+    outbox.send_due(S)
+    assert outbox.failed == 1 and len(other.heard) == 20
+    outbox.close()
+
+
+@contextmanager
+def web(*codes: int) -> Iterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
+    """A web server that answers with these codes in turn, then with 200."""
+    got: list[tuple[dict[str, str], bytes]] = []
+    answers = list(codes)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            got.append((dict(self.headers), body))
+            self.send_response(answers.pop(0) if answers else 200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook", got
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_webhook_is_signed_over_time_and_body() -> None:
+    with web() as (url, got):
+        Webhook(url=url, secret=b"shared").send(message(), 1_700_000_000 * S)
+    ((headers, body),) = got
+    timestamp, given = int(headers["Parkade-Timestamp"]), headers["Parkade-Signature"]
+    assert timestamp == 1_700_000_000 and is_signed(b"shared", timestamp, body, given)
+    assert not is_signed(b"other", timestamp, body, given)
+    assert not is_signed(b"shared", timestamp + 1, body, given), "an old one cannot be replayed"
+    assert not is_signed(b"shared", timestamp, body + b" ", given)
+    told: dict[str, Any] = json.loads(body)
+    assert (told["format"], told["name"], told["body"]) == (1, "incident-1/opened", {"node": "n1"})
+
+
+@pytest.mark.parametrize(
+    ("code", "is_final"),
+    [(500, False), (503, False), (429, False), (408, False), (410, True), (400, True), (302, True)],
+)
+def test_which_answers_are_final(code: int, is_final: bool) -> None:
+    with web(code) as (url, _), pytest.raises(NotHeard) as found:
+        Webhook(url=url, secret=b"s").send(message(), S)
+    assert found.value.is_final is is_final
+
+
+def test_a_webhook_that_no_server_answers_is_tried_again() -> None:
+    with pytest.raises(NotHeard) as found:
+        Webhook(url="http://127.0.0.1:9/hook", secret=b"s").send(message(), S)
+    assert not found.value.is_final
+
+
+class Post(socketserver.StreamRequestHandler):
+    """As little of SMTP as a client needs; keeps the mail's lines."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 here\r\n")
+        is_data = False
+        while line := self.rfile.readline():
+            if is_data:
+                is_data = line != b".\r\n"
+                if is_data:
+                    self.server.lines.append(line.decode())  # type: ignore[attr-defined]
+                    continue
+                self.wfile.write(b"250 kept\r\n")
+                continue
+            word = line[:4].upper().strip()
+            is_data = word == b"DATA"
+            answer = {b"DATA": b"354 go on\r\n", b"QUIT": b"221 bye\r\n"}
+            self.wfile.write(answer.get(word, b"250 fine\r\n"))
+            if word == b"QUIT":
+                return
+
+
+def test_a_mail_arrives_with_one_line_of_subject_and_a_name_that_stays() -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), Post) as server:
+        server.lines = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.server_address[1]
+        mail = Mail(host="127.0.0.1", port=int(port), sender="parkade@x.org", to="ops@x.org")
+        evil = Message(name="n", kind="k", subject="a\nBcc: all@x.org", body={"é": 1}, at_us=S)
+        mail.send(evil, S)
+        server.shutdown()
+        thread.join()
+        text = "".join(server.lines)  # type: ignore[attr-defined]
+    assert "Subject: a Bcc: all@x.org" in text and "\nBcc:" not in text
+    assert "Message-ID: <" in text and "To: ops@x.org" in text
