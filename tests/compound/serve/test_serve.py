@@ -1,6 +1,7 @@
 """A served network, asked by the real `openai` package and by hand."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from parkade.compound.models.local import LocalModel
 from parkade.compound.network import BestOf, Generate, NetworkError, Operator
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.running import Settings
+from parkade.compound.serve import server as network_server
 from parkade.compound.serve.answering import Answering
 from parkade.compound.serve.server import NetworkServer, serving
 from parkade.compound.values import Call
@@ -281,6 +283,33 @@ def test_what_is_no_request_gets_an_error_and_the_server_lives(
             async with client(url) as asked:
                 told_well = await asked.chat.completions.create(model="net", messages=say("hi"))
                 assert told_well.choices[0].message.content == "hi 3"
+
+    in_loop(work)
+
+
+def test_a_client_that_drips_its_request_is_let_go_and_others_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_server, "READ_S", 0.5)
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"POST /v1/chat/completions HTTP/1.1\r\n")
+        while True:
+            writer.write(b"X: y\r\n")
+            await asyncio.sleep(0.05)
+
+    async def work() -> None:
+        async with served(tmp_path) as url:
+            port = int(url.split(":")[2].split("/")[0])
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            dripping = asyncio.ensure_future(drip(writer))
+            async with client(url) as asked:
+                told = await asked.chat.completions.create(model="net", messages=say("hi"))
+                assert told.choices[0].message.content == "hi 3"
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+            dripping.cancel()
+            writer.close()
 
     in_loop(work)
 

@@ -9,7 +9,7 @@ zero. What is in flight is therefore bounded by what the outermost consumer has 
 samples the network has; a million candidates that a filter drops are never in memory together.
 
 A frame can `ask` a model, `check` a candidate, `apply` a function: each gives a ticket at once and
-the event `Finished(ticket, value)` later. It can `open` a source, `pull` it and `close` it: a pull
+the event `Finished(ticket, value)` later. It can `open` a source and `pull` it: a pull
 brings the event `Came(source, item)` or, when there is no more, `Over(source)` once for all
 outstanding pulls. When its generator returns, the frame is over and all that it opened is closed:
 tickets that still run become `Drop` orders. That is how the siblings of a verified answer are
@@ -135,10 +135,6 @@ class Frame:
     def pull(self, source: "Frame") -> None:
         """Want one more candidate of a source."""
         self.machine.pull(source)
-
-    def close(self, source: "Frame") -> None:
-        """Have no more of a source; what runs for it is cancelled."""
-        self.machine.close(source)
 
     def emit(self, item: Item) -> None:
         """Give a candidate on."""

@@ -11,17 +11,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from parkade.compound.models.local_server import ModelServer, serving
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Bound, Names, bind
-from parkade.compound.network.digest import name_of, network_digest
-from parkade.compound.network.drawing import label
+from parkade.compound.network.digest import network_digest
 from parkade.compound.run.budget import Account, Amounts, Budget
-from parkade.compound.run.described import Start, starts_with
+from parkade.compound.run.describing import describe
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.failures import FAILURES, FailedQuestion, Failures
 from parkade.compound.run.failures import VERSION as FAILURES_VERSION
@@ -216,7 +214,7 @@ async def run_part(
         stack.callback(journal.flush)
         failures = Failures(out / FAILURES)
         stack.callback(failures.close)
-        _describe(out / RUN, bound, digest, journal.size)
+        describe(out / RUN, bound, digest, journal.size)
         session = _Session(bound, journal, results, failures, settings, watch or Watch())
         asked = session.open_questions(iter(questions))
         try:
@@ -368,35 +366,3 @@ def result_of(run: Progressing, answer: Answer, network: str) -> Result:
         failures=tuple(f"{failure.kind.value}: {failure.message}" for failure in answer.failures),
         notes=answer.notes,
     )
-
-
-def _describe(path: Path, bound: Bound, digest: str, size: int) -> None:
-    """What the nodes in the journal are, for `show`; replaced whole at each start."""
-    nodes = [label(node.operator) for node in bound.nodes]
-    requests = ["" if node.writer is None else node.writer.digest for node in bound.nodes]
-    start = Start(network=digest, nodes=nodes, at=size, requests=requests)
-    starts = starts_with(path, start)
-    description: dict[str, Any] = {
-        "version": 1,
-        "network": digest,
-        "nodes": nodes,
-        "parents": _parents(bound),
-        "models": {name: model.identity for name, model in bound.models.items()},
-        "verifiers": [name_of(node.checker) for node in bound.nodes if node.checker is not None],
-        "starts": starts,
-        "requests": requests,
-    }
-    path.with_suffix(".new").write_bytes(
-        msgspec.json.format(msgspec.json.encode(description), indent=2)
-    )
-    path.with_suffix(".new").replace(path)
-
-
-def _parents(bound: Bound) -> list[int | None]:
-    parents: list[int | None] = [None] * len(bound.nodes)
-    for node in bound.nodes:
-        for child in node.children:
-            parents[child.index] = node.index
-        if hasattr(node.checker, "index"):
-            parents[node.checker.index] = node.index
-    return parents

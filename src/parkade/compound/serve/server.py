@@ -23,7 +23,7 @@ from parkade.compound.serve.protocol import ChatRequest, Refused, invalid, unava
 MAX_BODY = 32 * 1024 * 1024
 MAX_CONNECTIONS = 1_024
 MAX_QUESTIONS = 256
-#: A client has so long to send a request, and may be idle for so long.
+#: A client has so long to send a whole request, and may be idle for so long before it.
 READ_S = 75.0
 KEEP_ALIVE_S = 15.0
 RECEIVE = 64 * 1024
@@ -128,17 +128,24 @@ class _Connection:
             self.http.start_next_cycle()
 
     async def _request(self) -> tuple[h11.Request, bytes]:
-        request = await self._event()
-        if not isinstance(request, h11.Request):
-            raise ConnectionError
-        parts: list[bytes] = []
-        size = 0
-        while isinstance(data := await self._event(), h11.Data):
-            size += len(data.data)
-            if size > MAX_BODY:
-                raise invalid(f"the request is larger than {MAX_BODY} bytes", status=413)
-            parts.append(bytes(data.data))
-        return request, b"".join(parts)
+        """The next one; TimeoutError for a client that is idle, or drips its request, for long."""
+        async with asyncio.timeout(READ_S) as limit:
+            pending, _ = self.http.trailing_data
+            if not pending:
+                self.http.receive_data(await self.reader.read(RECEIVE))
+                # From its first byte on the whole request has so long, however it is cut.
+                limit.reschedule(asyncio.get_running_loop().time() + READ_S)
+            request = await self._event()
+            if not isinstance(request, h11.Request):
+                raise ConnectionError
+            parts: list[bytes] = []
+            size = 0
+            while isinstance(data := await self._event(), h11.Data):
+                size += len(data.data)
+                if size > MAX_BODY:
+                    raise invalid(f"the request is larger than {MAX_BODY} bytes", status=413)
+                parts.append(bytes(data.data))
+            return request, b"".join(parts)
 
     async def _event(self) -> object:
         while True:
@@ -147,8 +154,7 @@ class _Connection:
                 return event
             if self.http.they_are_waiting_for_100_continue:
                 await self._send(h11.InformationalResponse(status_code=100, headers=[]))
-            async with asyncio.timeout(READ_S):
-                self.http.receive_data(await self.reader.read(RECEIVE))
+            self.http.receive_data(await self.reader.read(RECEIVE))
 
     async def _respond(self, request: h11.Request, body: bytes) -> None:
         self.server.authorise(list(request.headers))

@@ -49,23 +49,6 @@ def ask_all(
     return texts
 
 
-def apply_all(
-    frame: Frame, function: Any, items: Sequence[Item]
-) -> Generator[None, Event, list[Any]]:
-    """function(question, candidate) of each; None where it failed."""
-    waiting = {
-        frame.apply(function, frame.question, item.candidate): place
-        for place, item in enumerate(items)
-    }
-    values: list[Any] = [None] * len(items)
-    while waiting:
-        event = yield
-        if isinstance(event, Finished) and event.ticket in waiting:
-            place = waiting.pop(event.ticket)
-            values[place] = event.value
-    return values
-
-
 def verdict_of(value: Any) -> Verdict:
     """What a checker said; a failure of the checker accepts nothing."""
     if isinstance(value, Verdict):
