@@ -61,13 +61,24 @@ demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preemp
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py
 
+compound-clients: $(STAMP) ## other clients ask a served network, and are measured beside ours
 market-days: $(STAMP) ## four simulated days beside those of the first version: 3 to 6 minutes
 	$(BIN)/python benchmarks/market_days.py --against benchmarks/market_days_before.json
 
+misreports: $(STAMP) ## what a lie about the limit gains in one clearing, by kind of bidder
+	$(BIN)/python benchmarks/misreports.py
+
 compound-clients: $(STAMP) ## DSPy and Inspect ask a served network, in an environment of their own
 	tools/make-venv build/clients
-	build/clients/bin/python -m pip install --quiet --disable-pip-version-check dspy inspect-ai openai
+	tools/make-venv build/curator
+	for package in openai aiohttp httpx dspy inspect-ai litellm; do \
+		build/clients/bin/python -m pip install --quiet --disable-pip-version-check $$package || \
+			echo "left out: $$package cannot be installed"; \
+	done
+	build/curator/bin/python -m pip install --quiet --disable-pip-version-check bespokelabs-curator || \
+		echo "left out: bespokelabs-curator cannot be installed"
 	$(BIN)/python tools/clients/check.py build/clients/bin/python
+	$(BIN)/python benchmarks/compound_peers.py build/clients/bin/python build/curator/bin/python
 
 # Where a CPU build of torch is to be had, as pip's --index-url; torch is left out without one.
 TORCH_INDEX ?=

@@ -192,7 +192,12 @@ def test_with_the_local_engine_an_attempt_outlives_its_agent(tmp_path: Path) -> 
     def engine() -> LocalEngine:
         nodes = (NodeShape(node="n0", gpus=1),)
         return LocalEngine(
-            pool="here", data=tmp_path / "pool", nodes=nodes, clock=WallClock(), machine=Machine()
+            pool="here",
+            data=tmp_path / "pool",
+            nodes=nodes,
+            clock=WallClock(),
+            machine=Machine(),
+            runs_as_root=True,
         )
 
     async def body() -> None:

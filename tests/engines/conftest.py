@@ -36,6 +36,7 @@ class LocalPlace:
             nodes=nodes,
             clock=WallClock(),
             machine=machine or Machine(record=self.data / "devices.json"),
+            runs_as_root=True,
         )
         self.made.append(made)
         return made

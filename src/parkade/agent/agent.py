@@ -15,7 +15,13 @@ from msgspec.structs import replace
 
 from parkade.agent import memory as memories
 from parkade.agent.backoff import Backoff
-from parkade.agent.control_plane import ControlPlane, ControlPlaneError, Refused
+from parkade.agent.control_plane import (
+    ChecksJournals,
+    ControlPlane,
+    ControlPlaneError,
+    KnowsAgents,
+    Refused,
+)
 from parkade.agent.health import HealthKeeper
 from parkade.agent.logs import LogServer
 from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
@@ -137,7 +143,9 @@ class Agent:
         self.clock = time.clock
         self.timer = time.timer
         self.capabilities = engine.capabilities()
-        self.memory = memories.load(place.data_folder)
+        self.memory = memories.named(place.data_folder)
+        if isinstance(control_plane, KnowsAgents):
+            control_plane.is_asked_by(self.memory.agent or "", place.data_folder)
         self.desired: DesiredState | None = None
         self.seen: Observation | None = None
         self.launching: dict[str, asyncio.Task[None]] = {}
@@ -157,6 +165,8 @@ class Agent:
             after = None
             if self.desired is not None:
                 after = (self.desired.epoch, self.desired.sequence)
+            if isinstance(self.control_plane, ChecksJournals):
+                self.control_plane.obeys(self.memory.obeyed)
             try:
                 state = await self.control_plane.desired(after, LONG_POLL_S)
                 if state is None:

@@ -26,12 +26,19 @@ def run(
         list[str] | None, typer.Option(help="KEY=VALUE for the engine; may be repeated.")
     ] = None,
     log_format: Annotated[LogFormat, typer.Option()] = "console",
+    original_is_gone: Annotated[
+        bool,
+        typer.Option(
+            "--original-is-gone", help="This data folder is a copy that replaces its original."
+        ),
+    ] = False,
 ) -> None:
     """Run a pool's agent until it is stopped; what runs on the nodes goes on without it."""
     try:
         from parkade.ports import AlreadyLed
-        from parkade.service.agent import AgentSettings, read_options
+        from parkade.service.agent import AgentSettings
         from parkade.service.agent import run as run_agent
+        from parkade.service.engines import read_options
         from parkade.service.settings import BadSettings
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
@@ -44,6 +51,7 @@ def run(
             engine=engine,
             options=read_options(engine_option or []),
             log_format=log_format,
+            is_original_gone=original_is_gone,
         )
         run_agent(settings)
     except (AlreadyLed, BadSettings) as error:

@@ -60,6 +60,7 @@ NOTES = (
 
 class LocalEngine:
     """Implements `ports.Engine`; `pool` names the observations, `data` is created where missing.
+    `runs_as_root`: where it is root, workloads of users without a Unix name are run, as root.
 
     Blocking work that may take longer than a disk access (starting keepers) runs in threads.
     """
@@ -72,8 +73,10 @@ class LocalEngine:
         nodes: tuple[NodeShape, ...],
         clock: Clock,
         machine: Machine,
+        runs_as_root: bool,
     ) -> None:
         self.pool = pool
+        self.runs_as_root = runs_as_root
         self.nodes = nodes
         self.clock = clock
         self.machine = machine
@@ -96,11 +99,12 @@ class LocalEngine:
             has_containers=False,
             keeps_memory_limits=self._has_controller("memory"),
             tracks_by_cgroup=self.cgroup_parent is not None,
+            needs_unix_names=os.geteuid() == 0 and not self.runs_as_root,
         )
 
     def validate(self, attempt: DesiredAttempt) -> None:
         """Raises InvalidSpec or Unsupported where the attempt could never run here."""
-        rules.validate(attempt, self.nodes)
+        rules.validate(attempt, self.nodes, runs_as_root=self.runs_as_root)
 
     def render(self, attempt: DesiredAttempt) -> str:
         """Command, folders, and each rank's environment; devices and port as if all were free."""
@@ -282,7 +286,7 @@ class LocalEngine:
     def _plan(
         self, attempt: DesiredAttempt, *, live: list[Launch], carved: dict[str, tuple[int, ...]]
     ) -> Launch:
-        account, is_other_user = accounts.resolve(attempt.unix_user)
+        account, is_other_user = accounts.resolve(attempt.unix_user, runs_as_root=self.runs_as_root)
         own_path = os.environ.get("PATH", STANDARD_PATH)
         return Launch(
             version=records.VERSION,

@@ -91,7 +91,8 @@ class Folders:
         for name in (records.ORDER, records.STATE, records.NOTICE):
             spares.make(fresh / name)
         fresh.rename(home)
-        (self.live / home.name).symlink_to(home)
+        # Relative, so that a data folder that is moved still finds what lies in it.
+        (self.live / home.name).symlink_to(os.path.relpath(home, self.live))
         return home
 
     def forget(self, attempt: str) -> None:
@@ -103,7 +104,7 @@ class Folders:
             return
         kept.sort(key=lambda path: path.lstat().st_ctime_ns)
         for link in kept[:-KEPT_ENDED]:
-            shutil.rmtree(link.readlink(), ignore_errors=True)
+            shutil.rmtree(link.parent / link.readlink(), ignore_errors=True)
             link.unlink(missing_ok=True)
 
     def _make_checkpoints(self, launch: Launch) -> None:
@@ -122,7 +123,7 @@ class Folders:
 
 def _target(link: Path) -> Path | None:
     try:
-        return link.readlink()
+        return Path(os.path.normpath(link.parent / link.readlink()))
     except OSError:
         return None
 
