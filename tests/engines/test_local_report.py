@@ -20,13 +20,13 @@ def write(folder: Path, **changes: object) -> None:
 
 
 def test_a_whole_report_is_believed_with_and_without_a_path(tmp_path: Path) -> None:
-    assert report.read(tmp_path) == report.Told()
+    assert report.read(tmp_path) == report.Reading()
     write(tmp_path)
-    assert report.read(tmp_path) == report.Told(checkpoint=SAVED)
+    assert report.read(tmp_path) == report.Reading(checkpoint=SAVED)
     (tmp_path / "step-12").mkdir()
     (tmp_path / "step-12" / "model.bin").touch()
     write(tmp_path, path="step-12")
-    assert report.read(tmp_path) == report.Told(checkpoint=SAVED, path=tmp_path / "step-12")
+    assert report.read(tmp_path) == report.Reading(checkpoint=SAVED, path=tmp_path / "step-12")
 
 
 @pytest.mark.parametrize(

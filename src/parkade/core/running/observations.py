@@ -310,8 +310,8 @@ def summary_of(seen: ObservedAttempt) -> str:
             ends.append(f"rank {rank.rank}: signal {rank.signal}")
         else:
             ends.append(f"rank {rank.rank}: unknown")
-    said = "; ".join(ends) or "lost"
-    return said if seen.report_problem is None else f"{said}; {seen.report_problem}"
+    line = "; ".join(ends) or "lost"
+    return line if seen.report_problem is None else f"{line}; {seen.report_problem}"
 
 
 def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyEvent]:

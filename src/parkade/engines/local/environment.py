@@ -9,7 +9,7 @@ from pathlib import Path
 from parkade.core.units.names import ENV_KEY
 from parkade.engines.local import records
 from parkade.engines.local.records import Launch
-from parkade.engines.local.report import Told
+from parkade.engines.local.report import Reading
 
 LOOPBACK = "127.0.0.1"
 ENV_FILE_MOST_BYTES = 1024 * 1024
@@ -53,11 +53,11 @@ def rank_variables(launch: Launch, folder: Path, rank: int) -> dict[str, str]:
     }
 
 
-def resume_variables(told: Told) -> dict[str, str]:
+def resume_variables(reading: Reading) -> dict[str, str]:
     """Where the newest checkpoint that is whole lies; empty where none is known."""
-    step = "" if told.checkpoint is None else str(told.checkpoint.step)
+    step = "" if reading.checkpoint is None else str(reading.checkpoint.step)
     return {
-        "PARKADE_RESUME_FROM": "" if told.path is None else str(told.path),
+        "PARKADE_RESUME_FROM": "" if reading.path is None else str(reading.path),
         "PARKADE_RESUME_STEP": step,
     }
 

@@ -181,12 +181,12 @@ class Keeper:
         cgroups.remove(self.launch.cgroup)
         is_known = self.gang.is_parent
         never = self.state.now.started_us is None and is_known
-        told = report.read(Path(self.launch.checkpoint_dir))
+        reading = report.read(Path(self.launch.checkpoint_dir))
         self.state.change(
             phase=Phase.RELEASED,
             released_us=wall_us(),
-            checkpoint=told.checkpoint,
-            report_problem=told.problem,
+            checkpoint=reading.checkpoint,
+            report_problem=reading.problem,
         )
         word = "ended" if is_known else EXIT_UNKNOWN
         self.state.write("never started" if never else word)

@@ -7,7 +7,7 @@ without a wait). Each can be seen from outside:
     handler         SigCgt in /proc/PID/status
     signalfd        the mask in /proc/PID/fdinfo/FD, of what all threads block
     sigwait         the set that a thread in `rt_sigtimedwait` waits for, read from its memory
-    looked for      blocked in every thread; whoever asks sees it so twice before it is believed,
+    looked for      blocked in every thread; it is seen so twice before it is believed,
                     because libraries block all signals for a moment (`blocked`)
 
 A signal that all threads block ends no process, so a wrong guess is harmless while it stays

@@ -46,7 +46,7 @@ class _Report(msgspec.Struct, frozen=True):
     path: Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_PATH)] | None = None
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What a folder tells: the checkpoint and where it lies, or why its report is not believed. All
     None where there is no report."""
 
@@ -55,27 +55,27 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
-def read(checkpoint_dir: Path) -> Told:
+def read(checkpoint_dir: Path) -> Reading:
     """The checkpoint reported last. Cost grows with the files below a path that is named."""
     file = checkpoint_dir / NAME
     content = records.read_bounded(file, most_bytes=MOST_BYTES)
     if content is None:
         is_there = os.path.lexists(file)
-        return Told(problem=f"{NAME}: no small regular file" if is_there else None)
+        return Reading(problem=f"{NAME}: no small regular file" if is_there else None)
     try:
         report = msgspec.json.decode(content, type=_Report)
     except msgspec.ValidationError as error:
-        return Told(problem=f"{NAME}: {error}"[:200])
+        return Reading(problem=f"{NAME}: {error}"[:200])
     except (msgspec.MsgspecError, ValueError, RecursionError):
         # Whatever a user may write, it is no report: also bad UTF-8, also brackets without end.
-        return Told(problem=f"{NAME}: torn; write another file and rename it to this name")
+        return Reading(problem=f"{NAME}: torn; write another file and rename it to this name")
     at_us = (report.at - EPOCH) // timedelta(microseconds=1)
     if at_us < 0:
-        return Told(problem=f"{NAME}: at is before 1970")
+        return Reading(problem=f"{NAME}: at is before 1970")
     path, problem = _find(checkpoint_dir, report.path)
     if problem is not None:
-        return Told(problem=f"{NAME}: {problem}")
-    return Told(checkpoint=Checkpoint(step=report.step, at_us=at_us), path=path)
+        return Reading(problem=f"{NAME}: {problem}")
+    return Reading(checkpoint=Checkpoint(step=report.step, at_us=at_us), path=path)
 
 
 def moment(at_us: int) -> str:
