@@ -227,6 +227,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     keeps_memory_limits: bool
     """Whether a workload that takes too much memory is stopped alone."""
 
+    tracks_by_cgroup: bool = False
+    """Whether nothing that a workload starts can leave its control group."""
+
     needs_unix_names: bool = False
     """Whether it refuses workloads of users that have no Unix name."""
 

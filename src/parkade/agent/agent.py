@@ -199,7 +199,7 @@ class Agent:
         known = {one.attempt for one in seen} | {one.attempt for one in state.attempts}
         if self.seen is not None and self.seen.is_complete:
             self.memory.keep_only(known)
-        memories.save(self.data_folder, self.memory)
+        self._remember()
         if state.nodes != self.nodes:
             self.has_other_nodes.set()
             return
@@ -284,7 +284,7 @@ class Agent:
                 logger.warning("%s: %s", type(action).__name__, error)
         if self.memory.ordered != ordered:
             # Once a round: a sync to disk for each guest would keep the last one waiting.
-            memories.save(self.data_folder, self.memory)
+            self._remember()
 
     async def _do(self, action: Action) -> None:
         match action:
@@ -331,7 +331,15 @@ class Agent:
     def _refuse(self, attempt: str, why: str) -> None:
         logger.warning("attempt %s is not started: %s", attempt, why)
         self.memory.refused[attempt] = why[:MOST_WORDS]
-        memories.save(self.data_folder, self.memory)
+        self._remember()
+
+    def _remember(self) -> None:
+        """On disk before it is acted on. A full disk is no reason to obey no stop: what is not
+        saved then holds until this agent ends, and is saved with the next change."""
+        try:
+            memories.save(self.data_folder, self.memory)
+        except OSError as error:
+            logger.error("the agent's memory is not saved: %s", error)
 
     def _publish(self, observation: Observation) -> None:
         observation = with_refusals(observation, self.desired, self.memory)

@@ -69,12 +69,18 @@ def end(
     timeout: Annotated[float, typer.Option(help="Seconds to wait until all are gone.")] = 120.0,
 ) -> None:
     """End whatever the local engine still runs, as when Parkade is removed from a machine."""
-    from parkade.engines.local.ending import end_everything
-
+    try:
+        from parkade.ports import AlreadyLed
+        from parkade.service.agent import end as end_all
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
     place = data_folder / "engine"
     if not place.is_dir():
         fail(f"{place} is no engine's folder; give the data folder of an agent", exit_code=2)
-    left = end_everything(place, notice_s=notice, timeout_s=timeout)
+    try:
+        left = end_all(data_folder, notice_s=notice, timeout_s=timeout)
+    except AlreadyLed as error:
+        fail(str(error), exit_code=2)
     if left:
         fail(f"still running: {', '.join(left[:10])}; look into {place}/live", exit_code=1)
     typer.echo("nothing is running")

@@ -204,7 +204,12 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             pass
         case events.MoneyMoved() | events.UsePosted() | events.WithdrawalCharged():
             pass
-        case events.ReservationPaid() | events.Reserved() | events.ReservationChanged():
+        case (
+            events.ReservationPaid()
+            | events.ReservationSettled()
+            | events.Reserved()
+            | events.ReservationChanged()
+        ):
             pass
         case events.LendingSet() | events.Claimed() | events.ClaimSeated() | events.Unclaimed():
             pass

@@ -32,6 +32,7 @@ from parkade.agent.http import HttpControlPlane
 from parkade.agent.timer import LoopTimer
 from parkade.control.clock import SystemClock
 from parkade.control.leadership import FileLeadership
+from parkade.engines.local.ending import end_everything
 from parkade.ports import AlreadyLed, Leadership, NodeShape, Timer
 from parkade.service import logs
 from parkade.service.engines import EnginePlace, MakeEngine, engine_maker, read_options
@@ -71,9 +72,7 @@ def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
     make = make_engine or engine_maker(settings.engine, settings.options)
     token = read_token(settings.token_file)
     make_passage(settings.data_folder)
-    leadership = FileLeadership(
-        settings.data_folder / "agent" / "agent.lock", holder=f"agent of pool {settings.pool}"
-    )
+    leadership = _leadership(settings.data_folder, holder=f"agent of pool {settings.pool}")
     if not settings.is_child:
         leadership.acquire()
     try:
@@ -87,6 +86,21 @@ def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
         ) from None
     finally:
         leadership.release()
+
+
+def end(data_folder: Path, *, notice_s: float, timeout_s: float) -> list[str]:
+    """Ends all that the local engine runs below an agent's data folder, and names what is left.
+    AlreadyLed where an agent runs there, which would start it again."""
+    leadership = _leadership(data_folder, holder="agent")
+    leadership.acquire()
+    try:
+        return end_everything(data_folder / "engine", notice_s=notice_s, timeout_s=timeout_s)
+    finally:
+        leadership.release()
+
+
+def _leadership(data_folder: Path, *, holder: str) -> FileLeadership:
+    return FileLeadership(data_folder / "agent" / "agent.lock", holder=holder)
 
 
 def _first(group: BaseExceptionGroup[Refused]) -> BaseException:

@@ -10,7 +10,13 @@ from parkade.api.context import Authenticated
 from parkade.api.problems import problem
 from parkade.api.translate import microseconds, span
 from parkade.api.views.statements import statement as view_of
-from parkade.core.ledger.accounts import EXTERNAL, OPERATOR, clearing_account, org_account
+from parkade.core.ledger.accounts import (
+    EXTERNAL,
+    OPERATOR,
+    clearing_account,
+    org_account,
+    prepaid_account,
+)
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import HOLDERS, READS, Read
@@ -29,6 +35,7 @@ def accounts_of(world: World) -> set[str]:
         EXTERNAL,
         *map(clearing_account, world.records.markets),
         *map(org_account, world.records.orgs),
+        *map(prepaid_account, world.records.reservations),
     }
 
 

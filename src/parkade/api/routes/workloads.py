@@ -147,7 +147,7 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
         standstill = "its market stands still after an internal error; its operator was told"
     elif health.is_clock_doubted:
         standstill = "the clock jumped, and no clearing runs until an operator confirms it"
-    return views.why(known, standstill=standstill)
+    return views.why(known, standstill=standstill, sees_all=context.viewer.is_operator)
 
 
 @router.post("/workloads/{workload}/hold")

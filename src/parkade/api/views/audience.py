@@ -173,7 +173,9 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             yield "workload", name
         case events.MoneyMoved():
             pass
-        case events.ReservationPaid() | events.Reserved() | events.Claimed():
+        case events.ReservationPaid() | events.ReservationSettled():
+            pass
+        case events.Reserved() | events.Claimed():
             pass
         case events.Submitted() | events.Forgotten() | events.OrgCreated():
             pass
@@ -204,6 +206,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.UsePosted(transfers=transfers)
             | events.WithdrawalCharged(transfers=transfers)
             | events.ReservationPaid(transfers=transfers)
+            | events.ReservationSettled(transfers=transfers)
         ):
             return Audience(orgs=frozenset(orgs_of(transfers)))
         case events.OrgCreated(org=org):

@@ -75,6 +75,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.WithdrawalCharged()
             | events.MoneyMoved()
             | events.ReservationPaid()
+            | events.ReservationSettled()
             | events.OrgCreated()
             | events.UserCreated()
             | events.TokenAdded()

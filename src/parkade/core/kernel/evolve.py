@@ -82,6 +82,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             billing.move_money(world, event)
         case events.WithdrawalCharged():
             billing.charge_withdrawal(world, event)
+        case events.ReservationSettled():
+            billing.settle_reservation(world, event)
         case events.GrantSet():
             accounts.set_grant(world, event)
         case events.CapSet():

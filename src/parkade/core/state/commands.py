@@ -108,6 +108,10 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
     retention_us: int | None = None
     buffer_nodes: int | None = None
     agent_lease_us: int | None = None
+    start_limit_us: int | None = None
+    payout_cap: Fraction | None = None
+    window_deposit: Fraction | None = None
+    assemble_us: int | None = None
 
 
 class ChangeTerms(Command, frozen=True, kw_only=True):

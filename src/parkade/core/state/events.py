@@ -233,6 +233,21 @@ class ReservationPaid(Event, frozen=True, kw_only=True):
     transfers: tuple[Transfer, ...]
 
 
+class ReservationSettled(Event, frozen=True, kw_only=True):
+    """Money of a reservation moved that is no charge: credit for the time that GPUs of it were
+    missing, what was delivered of what it paid ahead, what it earned and had to wait for.
+
+    `short`: (claim or workload, GPUs that it is short of from now on; 0: of none any more), of
+    those for which that changed or was credited up to now; `owed` as in `UsePosted`.
+    """
+
+    market: str
+    reservation: str
+    transfers: tuple[Transfer, ...]
+    short: tuple[tuple[str, int], ...] = ()
+    owed: tuple[tuple[str, int], ...] = ()
+
+
 class ReservationChanged(Event, frozen=True, kw_only=True):
     """It came into force, ended or lapsed; `end_us` where the end became known."""
 
@@ -498,7 +513,7 @@ AccountEvent = (
 )
 """About orgs, users and tokens."""
 
-MoneyEvent = MoneyMoved | UsePosted | WithdrawalCharged | ReservationPaid
+MoneyEvent = MoneyMoved | UsePosted | WithdrawalCharged | ReservationPaid | ReservationSettled
 """Those with transfers."""
 
 HealingEvent = (

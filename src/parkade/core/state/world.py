@@ -202,6 +202,8 @@ class World:
             self._give_seats(self.held_on, name, workload.attempt.seats)
             if workload.attempt.lease_us is not None:
                 self.agenda.add(Entry.LAPSE, name)
+            if workload.attempt.started_us is None:
+                self.agenda.add(Entry.START_LIMIT, name)
         if workload.promise is not None:
             self._give_seats(self.promised_on, name, workload.promise.seats)
             self.agenda.add(Entry.LAUNCH, name)

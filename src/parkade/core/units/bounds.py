@@ -60,6 +60,8 @@ TERMS_US = {
     "backoff": SPAN_US,
     "retention": POSITIVE_SPAN_US,
     "agent_lease": POSITIVE_SPAN_US,
+    "start_limit": POSITIVE_SPAN_US,
+    "assemble": POSITIVE_SPAN_US,
 }
 
 # A workload.

@@ -16,6 +16,7 @@ import msgspec
 
 from parkade.engines.local import (
     accounts,
+    cgroups,
     environment,
     keepers,
     leases,
@@ -53,7 +54,7 @@ FOLLOW_S = 0.2
 NOTES = (
     "Processes of one Unix user are not isolated from each other: they can read, signal and "
     "trace one another. GPUs are assigned by CUDA_VISIBLE_DEVICES, which a program "
-    "can overrule; memory limits are not kept."
+    "can overrule; memory is limited only where the agent may make control groups."
 )
 
 
@@ -80,6 +81,7 @@ class LocalEngine:
         self.clock = clock
         self.machine = machine
         self._carved: dict[str, tuple[int, ...]] | None = None
+        self.cgroup_parent = cgroups.find_parent()
         self.folders = Folders(data)
         self.view = View(self.folders)
         self.changes = self.folders.data / records.CHANGES
@@ -95,7 +97,8 @@ class LocalEngine:
             version=str(records.VERSION),
             isolates_users=False,
             has_containers=False,
-            keeps_memory_limits=False,
+            keeps_memory_limits=self._has_controller("memory"),
+            tracks_by_cgroup=self.cgroup_parent is not None,
             needs_unix_names=os.geteuid() == 0 and not self.runs_as_root,
         )
 
@@ -264,7 +267,9 @@ class LocalEngine:
             if folder is None:
                 live = self.view.live()
                 carved = self._carve(live)
-                return self.folders.add(self._plan(attempt, live=live, carved=carved))
+                launch = self._plan(attempt, live=live, carved=carved)
+                cgroups.make(launch.cgroup, self.cgroup_parent, self._share(attempt))
+                return self.folders.add(launch)
             known = records.read_launch(folder)
             if known is None:
                 raise Conflict(f"attempt {attempt.attempt} is known, but {folder} is unreadable")
@@ -294,9 +299,17 @@ class LocalEngine:
             checkpoint_dir=str(self.folders.checkpoints(attempt)),
             changes=str(self.changes),
             heard=str(self.heard),
+            cgroup=cgroups.path_of(self.cgroup_parent, self.folders.data, attempt.attempt),
             boot_id=processes.boot_id(),
             prepared_us=self.clock.now_us(),
         )
+
+    def _has_controller(self, name: str) -> bool:
+        return self.cgroup_parent is not None and name in self.cgroup_parent.controllers
+
+    def _share(self, attempt: DesiredAttempt) -> cgroups.Share:
+        part = sum(rank.gpus for rank in attempt.ranks)
+        return cgroups.Share(part=part, whole=max(1, sum(node.gpus for node in self.nodes)))
 
     def _forget(self, attempt: str) -> None:
         with self.folders.lock():

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from parkade.engines.local import records
+from parkade.engines.local import records, spares
 from parkade.engines.local.records import Account, Launch
 from parkade.engines.local.validation import folder_name
 from parkade.ports import DesiredAttempt
@@ -88,6 +88,8 @@ class Folders:
         self._make(fresh, self.mode if launch.is_other_user else 0o700)
         records.write(fresh / records.LAUNCH, launch)
         _sync(fresh / records.LAUNCH)
+        for name in (records.ORDER, records.STATE, records.NOTICE):
+            spares.make(fresh / name)
         fresh.rename(home)
         # Relative, so that a data folder that is moved still finds what lies in it.
         (self.live / home.name).symlink_to(os.path.relpath(home, self.live))
