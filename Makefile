@@ -12,8 +12,7 @@ JOBS ?= 2
 TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-long demo demo-mars demo-compound million bench \
-.PHONY: help setup check format test test-long demo demo-compound million bench market-days \
-	compound-clients trainers constraints clean
+	market-days misreports compound-clients trainers constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,14 +60,13 @@ demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preemp
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py
 
-compound-clients: $(STAMP) ## other clients ask a served network, and are measured beside ours
 market-days: $(STAMP) ## four simulated days beside those of the first version: 3 to 6 minutes
 	$(BIN)/python benchmarks/market_days.py --against benchmarks/market_days_before.json
 
 misreports: $(STAMP) ## what a lie about the limit gains in one clearing, by kind of bidder
 	$(BIN)/python benchmarks/misreports.py
 
-compound-clients: $(STAMP) ## DSPy and Inspect ask a served network, in an environment of their own
+compound-clients: $(STAMP) ## other clients ask a served network, and are measured beside ours
 	tools/make-venv build/clients
 	tools/make-venv build/curator
 	for package in openai aiohttp httpx dspy inspect-ai litellm; do \

@@ -12,6 +12,7 @@ from demo.programs import Training
 from demo.stage import PEOPLE, Stage
 from parkade.client import Client
 from parkade.wire.money import Statement, Transfer
+from parkade.wire.scalars import format_amount
 from parkade.wire.workloads import Workload
 
 HOUR_SECONDS = 3600
@@ -33,17 +34,19 @@ def open_the_books(stage: Stage, console: Console, *, lone: Workload, gang: Trai
 
 def _table(statements: list[Statement]) -> Table:
     kinds = ("deposit", "reservation", "usage", "minimum_charge", "payout", "fee")
-    table = Table(title="the statement of the day")
-    table.add_column("account")
+    # Narrow enough for a screen of 80 columns, amounts whole.
+    table = Table(title="the statement of the day", box=None, padding=(0, 1, 0, 0))
+    table.add_column("account", no_wrap=True)
     for kind in (*kinds, "balance"):
-        table.add_column(kind.replace("_", " "), justify="right")
+        table.add_column(kind.replace("_", "\n"), justify="right", no_wrap=True)
     for statement in statements:
         sums = [
             sum((it.amount for it in statement.transfers if it.kind == kind), Decimal(0))
             for kind in kinds
         ]
-        cells = [f"{amount:.6f}" if amount else "" for amount in sums]
-        table.add_row(statement.account, *cells, f"{statement.balance:.6f}")
+        cells = [format_amount(amount) if amount else "" for amount in sums]
+        account = statement.account.removeprefix("org/").partition("/")[0]
+        table.add_row(account, *cells, format_amount(statement.balance))
     return table
 
 
