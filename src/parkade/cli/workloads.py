@@ -194,6 +194,7 @@ def one(answer: "wire.Workload") -> None:
             ("cost", answer.cost.says),
             ("attempt", attempt and f"{attempt.attempt} on {seats(attempt.seats)}"),
             ("promised", seats(answer.promised)),
+            ("moved", answer.moved),
             ("started", attempt and attempt.started),
             ("leaves by", stop and f"{stop.deadline:%Y-%m-%d %H:%M:%S} ({stop.cause})"),
             ("checkpoint", checkpoint),

@@ -14,6 +14,7 @@ from parkade.wire.scalars import (
     Fee,
     Gpus,
     Instant,
+    Multiple,
     Name,
     NodesKept,
     PositiveSpan,
@@ -96,6 +97,15 @@ class Terms(Request):
     switching_credit: Share = Field(
         "1/20", description="how much higher a running workload counts than a newcomer"
     )
+    start_limit: PositiveSpan | None = Field(
+        _seconds(1800), description="without a first process so long, an attempt has failed"
+    )
+    payout_cap: Multiple | None = Field(
+        "1", description="what a reservation earns by lending at most, by what it costs"
+    )
+    window_deposit: Share | None = Field(
+        "1/10", description="of the time until a window begins, as much of it is paid at the sale"
+    )
 
 
 class Supply(Request):
@@ -169,6 +179,9 @@ class ChangeTerms(Request):
     retention: PositiveSpan | None = None
     buffer_nodes: NodesKept | None = None
     agent_lease: PositiveSpan | None = None
+    start_limit: PositiveSpan | None = None
+    payout_cap: Multiple | None = None
+    window_deposit: Share | None = None
     assemble: PositiveSpan | None = None
 
 

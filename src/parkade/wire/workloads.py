@@ -89,6 +89,10 @@ class Workload(Answer):
     preemptions: int
     checkpoint_step: int | None
     exit: str
+
+    moved: str | None
+    """Why it was moved to the seats that it has or is promised; null where it was not."""
+
     attempt: Attempt | None
     promised: tuple[Seat, ...]
     cost: Cost
@@ -111,6 +115,9 @@ class Why(Answer):
     says: str
     price_to_win: Amount | None
     not_before: Instant | None
+
+    moved: str | None
+    """Why it was moved to the seats that it has or is promised; null where it was not."""
 
 
 class Plan(Answer):

@@ -277,7 +277,7 @@ def test_a_shortfall_is_credited_in_the_clearing_that_ends_it() -> None:
     )
     made = records.world(record, short, nodes=(A1,), balances={"operator": 10**9})
     credit, event = clearing(made)
-    assert isinstance(credit, events.MoneyMoved) and isinstance(event, events.Cleared)
+    assert isinstance(credit, events.ReservationSettled) and isinstance(event, events.Cleared)
     assert credit.transfers[0].micros == 4 * 4 * MICROS, "an hour of four GPUs at 4"
     assert names(event.won) == ["w2"]
 

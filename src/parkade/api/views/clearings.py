@@ -4,10 +4,12 @@ from typing import Any
 
 from parkade.api.translate import instant
 from parkade.api.views.audience import Line, Owners, key_of, lines_of
+from parkade.api.views.moves import move_details, says_move
 from parkade.core.fleet.seat import Seat
 from parkade.core.state.events import Cleared
 from parkade.core.state.lines import Leaving, Repriced, Waiting, Won
 from parkade.core.units.money import format_amount
+from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.workload import Stop
 from parkade.wire.scalars import format_instant
 
@@ -18,7 +20,9 @@ MOST_SAID = 8
 def cleared(event: Cleared, owners: Owners, org: str | None) -> tuple[str, Detail]:
     """(what to say, detail) for an org; None is an operator, who sees every line."""
     lines = [
-        _line(each) for each in lines_of(event) if org is None or owners.is_of(org, key_of(each))
+        _line(each, org)
+        for each in lines_of(event)
+        if org is None or owners.is_of(org, key_of(each))
     ]
     own = "; ".join(_says(line) for line in lines[:MOST_SAID])
     rest = f"; and {len(lines) - MOST_SAID} more" if len(lines) > MOST_SAID else ""
@@ -33,23 +37,35 @@ def cleared(event: Cleared, owners: Owners, org: str | None) -> tuple[str, Detai
     return f"{event.market} cleared: {own + rest or counts}", detail
 
 
-def _line(each: Line) -> Detail:
+def _line(each: Line, org: str | None) -> Detail:
     kind, of = key_of(each)
     name = {kind: of}
     match each:
         case Won(promise=promise):
             price = promise.rates[0].price_micros if promise.rates else 0
-            seats = seat_details(promise.seats)
-            return {**name, "change": "won", "price": _money(price), "seats": seats}
+            found = {
+                **name,
+                "change": "won",
+                "price": _money(price),
+                "seats": seat_details(promise.seats),
+            }
+            return found | _move(each.moved, org)
         case Leaving(stop=stop, why=why):
             price_to_win = _money(each.price_to_win_micros)
             details = stop_details(stop) if stop else {}
-            return {**name, "change": "left", "why": why, "price_to_win": price_to_win, **details}
+            found = {**name, "change": "left", "why": why, "price_to_win": price_to_win, **details}
+            return found | _move(each.moved, org)
         case Repriced(rate=rate):
             return {**name, "change": "repriced", "price": _money(rate.price_micros)}
         case Waiting(why=why):
             price_to_win = _money(each.price_to_win_micros)
             return {**name, "change": "waits", "why": why, "price_to_win": price_to_win}
+
+
+def _move(cause: MoveCause | None, org: str | None) -> Detail:
+    if cause is None:
+        return {}
+    return {"moved": {**move_details(cause, org), "says": says_move(cause, org)}}
 
 
 def _says(line: Detail) -> str:
@@ -60,7 +76,8 @@ def _says(line: Detail) -> str:
         case "repriced":
             return f"{name} pays {line['price']}"
         case "left":
-            return f"{name} leaves ({line['why']})"
+            moved = line.get("moved")
+            return f"{name} leaves ({moved['says'] if moved else line['why']})"
         case _:
             return f"{name} waits ({line['why']})"
 

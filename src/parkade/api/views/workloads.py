@@ -7,7 +7,8 @@ import msgspec
 from parkade.api.translate import amount, amount_or_none, instant, instant_or_none, wire_spec
 from parkade.api.views.clearings import node_names
 from parkade.api.views.costs import workload_cost
-from parkade.core.billing.charges import accrued_micros, debt_micros
+from parkade.api.views.moves import says_move
+from parkade.core.billing.metering import accrued_micros, debt_micros
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import Seat
@@ -44,6 +45,7 @@ SENTENCES: dict[str, str] = {
     Cause.OPERATOR: "the operator told it to leave",
     Cause.EXPIRED: "its time is over",
     Cause.LAPSED: "the control plane was silent for its lease",
+    Cause.NOT_STARTED: "no process of it started within the market's start limit",
 }
 
 
@@ -100,6 +102,7 @@ def workload(known: Known) -> wire.Workload:
         preemptions=workload.preemptions,
         checkpoint_step=workload.checkpoint_step,
         exit=workload.exit_summary,
+        moved=workload.moved and says_move(workload.moved, workload.org),
         attempt=workload.attempt and _attempt(workload.attempt),
         promised=seats(workload.promise.seats) if workload.promise else (),
         cost=workload_cost(spec, known.terms, workload.agreed_price_micros),
@@ -159,10 +162,16 @@ def unheard(world: World, market: str) -> str | None:
     return f"nothing starts there now: {states}"
 
 
-def why(known: Known, *, standstill: str | None) -> wire.Why:
-    """Why it is where it is, and what would change it; `standstill`: why nothing starts now."""
+def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
+    """Why it is where it is, and what would change it; `standstill`: why nothing starts now.
+
+    `sees_all`: an operator, who is told for whom it is moved by name.
+    """
     workload = known.workload
+    moved = workload.moved and says_move(workload.moved, None if sees_all else workload.org)
     says = f"{_says(workload)}{_debt(known.debt_micros)}"
+    if moved is not None and not workload.phase.is_ended:
+        says = f"{says}; it was {moved}"
     if not known.is_reachable and not workload.phase.is_ended:
         says = f"{says}, as its agent last reported; the agent is silent now"
         standstill = None
@@ -175,6 +184,7 @@ def why(known: Known, *, standstill: str | None) -> wire.Why:
         says=says,
         price_to_win=_hint(workload),
         not_before=instant_or_none(workload.not_before_us),
+        moved=moved,
     )
 
 

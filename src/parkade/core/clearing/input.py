@@ -10,17 +10,17 @@ Cost grows with nodes, live workloads and reservations: each is looked at once.
 
 import msgspec
 
-from parkade.core.billing.charges import accrued_micros
 from parkade.core.billing.commitments import (
     allowance_micros,
     committed_without_earmark,
     earmark_micros,
 )
+from parkade.core.billing.metering import accrued_micros
 from parkade.core.clearing.entering import shapes_now
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
-from parkade.core.ledger.accounts import OPERATOR, org_account
+from parkade.core.ledger.accounts import OPERATOR, lending_account, org_account
 from parkade.core.market.market_state import (
     ClearingTerms,
     Demand,
@@ -29,7 +29,7 @@ from parkade.core.market.market_state import (
     PriorityTier,
     ReservationInForce,
 )
-from parkade.core.reservations.reservation import Claim, ReservationState
+from parkade.core.reservations.reservation import Claim, Reservation, ReservationState
 from parkade.core.running.backoff import will_back_off
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
@@ -147,7 +147,7 @@ def _reserved(world: World, market: Market, now_us: int) -> tuple[ReservationInF
         ReservationInForce(
             reservation=reservation.reservation,
             org=reservation.org,
-            account=org_account(reservation.org),
+            account=_earner(reservation),
             created_us=reservation.created_us,
             shape=shapes[reservation.reservation],
             floor_micros=reservation.lending.floor_micros if reservation.lending else None,
@@ -156,6 +156,13 @@ def _reserved(world: World, market: Market, now_us: int) -> tuple[ReservationInF
         for reservation in world.records.reservations.values()
         if reservation.reservation in shapes
     )
+
+
+def _earner(reservation: Reservation) -> str:
+    """What earns by lending: the reservation, so that its cap can be held; else the org."""
+    if reservation.payout_cap is None:
+        return org_account(reservation.org)
+    return lending_account(reservation.org, reservation.reservation)
 
 
 def _claims(world: World, market: Market) -> list[Claim]:

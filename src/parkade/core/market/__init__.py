@@ -9,7 +9,8 @@
 | who wins | `allocation`, in two stages: `reserved` (owners and on-demand), then `spot` |
 | the floors that spot stands on | `supply` |
 | what winners pay | `critical_values`, by the sweep of `counterfactual_sweep` |
-| where they sit | `seating`, which tries `stable_seating` first |
+| where they sit | `seating`; it asks `seating_try` and `seating_check`, else `fallback_seating` |
+| who gives way for whom | `giving_way`, among those of `standing`; free nodes: `free_room` |
 | what owners are owed | `revenue_shares` |
 | what comes out | `outcome` |
 """

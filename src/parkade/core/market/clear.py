@@ -10,13 +10,14 @@ from msgspec import structs
 
 from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.critical_values import Prices, price_all
+from parkade.core.market.fallback_seating import GivesUpClosed
+from parkade.core.market.free_room import Seats
 from parkade.core.market.layout import Layout, floors_drawn, is_too_large, shape_of
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, ReservationUse, WaitReason
 from parkade.core.market.revenue_shares import RevenueShares
-from parkade.core.market.seating import GivesUpClosed, seat
+from parkade.core.market.seating import Seating, seat
 from parkade.core.market.spot import FITS_NOWHERE, least_floor
-from parkade.core.market.stable_seating import Seats
 
 
 def clear(state: MarketState) -> Clearing:
@@ -34,12 +35,12 @@ def clear(state: MarketState) -> Clearing:
         allocation = allocate(state)
         prices = price_all(state, allocation)
         found = seat(state, allocation, prices)
-    seats, is_stable = found
+    seating = found
     revenue = RevenueShares(state, allocation.supply.offered)
     lines = []
     for demand in allocation.ordered:
         if demand.demand in allocation.parts:
-            line = _won(demand, seats[demand.demand], state, allocation, prices, revenue)
+            line = _won(demand, seating, state, allocation, prices, revenue)
         else:
             line = _lost(demand, allocation, prices)
         lines.append(line)
@@ -48,7 +49,7 @@ def clear(state: MarketState) -> Clearing:
         lines=tuple(lines),
         reservations=_reservation_use(state, allocation),
         ladder=prices.ladder,
-        used_fallback_seating=not is_stable,
+        used_fallback_seating=seating.is_fallback,
     )
 
 
@@ -69,13 +70,14 @@ def _without_closed(state: MarketState, name: str) -> MarketState:
 
 def _won(
     demand: Demand,
-    seats: Seats,
+    seating: Seating,
     state: MarketState,
     allocation: Allocation,
     prices: Prices,
     revenue: RevenueShares,
 ) -> ClearingLine:
     """The line of a winner."""
+    seats = seating.seats[demand.demand]
     floors = floors_drawn(shape_of(demand, allocation.layout), allocation.parts[demand.demand])
     is_spot = demand.tier is PriorityTier.SPOT
     highest = max(floors) if is_spot else 0
@@ -94,6 +96,7 @@ def _won(
         price_set_by=set_by,
         shares=revenue.shares(demand.tier, price, demand.gpus, floors, set_by),
         reason=None,
+        moved=seating.moved.get(demand.demand),
         price_to_win_micros=None,
     )
 
@@ -128,6 +131,7 @@ def _lost(demand: Demand, allocation: Allocation, prices: Prices) -> ClearingLin
         price_set_by=None,
         shares=(),
         reason=reason,
+        moved=None,
         price_to_win_micros=prices.to_win.get(demand.demand),
     )
 

@@ -28,6 +28,35 @@ class WaitReason(enum.StrEnum):
     TOO_LARGE = "too_large"
 
 
+class MovedFor(msgspec.Struct, frozen=True, kw_only=True, tag="demand", tag_field="kind"):
+    """It gave way so that another winner fits."""
+
+    demand: str
+
+
+class MovedForKept(msgspec.Struct, frozen=True, kw_only=True, tag="kept", tag_field="kind"):
+    """It gave way so that the nodes that an owner keeps fit."""
+
+    reservation: str
+
+
+class MovedForFloor(msgspec.Struct, frozen=True, kw_only=True, tag="floor", tag_field="kind"):
+    """A price would not have covered a floor, its own or that of another winner of its fabric, or a
+    second clearing would have moved it."""
+
+
+class MovedBroken(msgspec.Struct, frozen=True, kw_only=True, tag="broken", tag_field="kind"):
+    """A node of it left play."""
+
+
+class MovedAsCounted(msgspec.Struct, frozen=True, kw_only=True, tag="fallback", tag_field="kind"):
+    """The fall-back seating put it where the allocation counted it."""
+
+
+MoveReason = MovedFor | MovedForKept | MovedForFloor | MovedBroken | MovedAsCounted
+"""Why a winner with seats has others after a clearing."""
+
+
 class ClearingLine(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one demand. A winner has seats; a loser has a reason."""
 
@@ -55,6 +84,9 @@ class ClearingLine(msgspec.Struct, frozen=True, kw_only=True):
 
     price_to_win_micros: int | None
     """The smallest limit with which a spot loser would have won here; None where none would."""
+
+    moved: MoveReason | None = None
+    """Why a winner that had seats has others; None where it has not."""
 
 
 class ReservationUse(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,23 +3,38 @@
 Theory of operation
 -------------------
 The allocation counted room and named no node. A seating gives names, among the winners only, and
-has one aim: a demand that runs stays where it is. Two seatings are tried:
+has one aim: to move as few running GPUs as can be. It *repairs* the seats that are held now:
 
-1. The *stable seating* (`stable_seating`): running winners keep their seats, wherever the
-   allocation counted them; winners without seats then choose in priority order.
-2. It is accepted if every winner sits in the fabrics in which it was counted, or if it is
-   *repeatable*: the allocation run again with these seats has the same winners and keeps as many
-   nodes idle for each reservation, and those fit beside these seats. So a second clearing of an
-   unchanged market moves no demand (where several floors bind, a third).
-3. Else the *fallback*: the fabrics of the allocation. Inside each, demands keep own nodes where
-   they can. What was counted is there, so it always fits.
+1. A *try* (`seating_try`): runners keep their seats, the others choose free nodes, and where there
+   are none, those give way whose moves count the fewest GPUs (`giving_way`).
+2. A *check* of its outcome: every price covers the floors that its seats draw in priority order;
+   and, if any winner sits outside the fabrics in which it was counted, the allocation run again
+   with these seats has the same winners and keeps as many nodes idle for each reservation, and
+   those fit beside these seats. So a second clearing of an unchanged market moves no demand (where
+   several floors bind, a third).
+3. If the check fails, one more winner must sit where it was counted, and the try is made anew: a
+   round. That is the one on a floor that its price does not cover, if it sits elsewhere; else the
+   weakest of the stronger ones that sit elsewhere in that fabric and push it up the stack; for the
+   repeated allocation the first in order that it would seat otherwise. From the fifth round on 1,
+   2, 4, … at a time, so there are at most `MAX_ROUNDS`.
+4. *Searches*, each with its rounds: with those as candidates who sit outside the fabrics in which
+   they were counted; with every spot runner; the same with the largest newcomers first; then a walk
+   that treats one winner otherwise at each step: held fast, first to choose, or where it was
+   counted. What moves the fewest GPUs is kept, and a search ends once it moves no fewer. The second
+   and third are left out above `MOST_WINNERS_ALL_RUNNERS` winners, the walk above
+   `MOST_WINNERS_IMPROVED`, and it has at most `MOST_SEARCHES`.
+5. If no search holds, or none moves fewer GPUs, the *fall-back* (`fallback_seating`): the fabrics
+   of the allocation. What was counted fits there, but for one case: a winner that keeps closed
+   nodes has ranks on a shared open node, and the allocation packed its org's shared nodes in
+   another way than they are. If no search holds then, `seat` names it, and `clear` clears again
+   without its closed nodes.
 
-A winner that keeps closed nodes keeps all its seats, in both seatings. The fallback can fail it in
-one case: it has ranks on a shared open node, and the allocation packed its org's shared nodes in
-another way than they are. Then `seat` names it, and `clear` clears again without its closed nodes.
+It ends: every round adds at least one winner to those that sit where they were counted, and there
+are at most `MAX_ROUNDS` of them. With all of them there the seating is the allocation's own.
 
 Invariants: a winner has a seat for each rank, on different nodes; only winners that stay sit on
-closed nodes; in a stable seating a price covers the floors that its seats draw.
+closed nodes; a price covers the floors that its seats draw; of runners only spot gives way; every
+winner that moves has a recorded reason (`MoveReason`).
 
 Example: the winners of the example in `allocation`, then the next clearing, in which acme asks for
 `own`, 1 node.
@@ -33,61 +48,228 @@ Example: the winners of the example in `allocation`, then the next clearing, in 
 
 Were amber-1 to fail under a gang on amber-0 and amber-1, the gang would keep amber-0 and be healed
 with amber-2; with no node left in amber it would move whole to another fabric. `test_seating.py`
-computes this. Decision record 3 has the reasons.
+computes this. Decision records 3 and 46 have the reasons.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
-
-from parkade.core.market.allocation import Allocation, allocate
+from parkade.core.market.allocation import Allocation
 from parkade.core.market.critical_values import Prices
-from parkade.core.market.entitlement import KeptRoom
-from parkade.core.market.layout import Layout
-from parkade.core.market.market_state import MarketState, NodeInPlay, PriorityTier
-from parkade.core.market.stable_seating import (
+from parkade.core.market.entitlement import KeptBlock
+from parkade.core.market.fallback_seating import GivesUpClosed, seat_as_allocated
+from parkade.core.market.free_room import (
     Seats,
     Winner,
-    in_rank_order,
-    leaves_room,
-    seat_stably,
+    fabrics_counted,
 )
+from parkade.core.market.market_state import MarketState
+from parkade.core.market.outcome import (
+    MovedAsCounted,
+    MovedBroken,
+    MovedFor,
+    MovedForFloor,
+    MovedForKept,
+    MoveReason,
+)
+from parkade.core.market.seating_check import culprits_of, misplaced_in
+from parkade.core.market.seating_try import try_seating
+from parkade.core.market.standing import Problem, Rules
 from parkade.core.market.supply import highest_floor
 
+SINGLE_ROUNDS = 4
+"""Rounds in which one winner more goes where it was counted; then twice as many each time. One such
+round above `MOST_WINNERS_IMPROVED`."""
 
-class GivesUpClosed(NamedTuple):
-    """A winner that cannot keep its closed nodes, because a shared open one is packed otherwise."""
+MAX_ROUNDS = 20
+"""More than any market needs: 4 + log2 of 65,000 winners."""
 
-    demand: str
+MOST_WINNERS_ALL_RUNNERS = 1_000
+"""Above this, only those who sit outside the fabrics in which they were counted give way."""
+
+MOST_WINNERS_IMPROVED = 300
+"""Above this, no winner is treated otherwise to see what moves in its place."""
+
+NO_BOUND = 1 << 60
+"""More GPUs than any market has."""
+
+MOST_SEARCHES = 16
+"""Searches of one clearing in which one winner is treated otherwise."""
 
 
-def seat(
-    state: MarketState, allocation: Allocation, prices: Prices
-) -> tuple[dict[str, Seats], bool] | GivesUpClosed:
-    """Seats of all winners, and whether the stable seating held.
+class Seating(NamedTuple):
+    """The seats of all winners."""
 
-    Grows with seats, winners x fabrics, and one more allocation where the stable seating departs
-    from the allocation's fabrics.
+    seats: dict[str, Seats]
+
+    moved: dict[str, MoveReason]
+    """Why those winners moved that had seats and have others now."""
+
+    is_fallback: bool
+
+
+class _Found(NamedTuple):
+    """What one search came to."""
+
+    seats: dict[str, Seats]
+
+    gave_way: dict[str, str | KeptBlock] | None
+    """For whom winners gave way; None for the fall-back."""
+
+    first: dict[str, Seats]
+    """The seats of its first round."""
+
+    rules: Rules
+    """Those of its first round."""
+
+    moved_gpus: int
+    """GPUs of runners that have other seats."""
+
+    movers: tuple[str, ...]
+
+
+def seat(state: MarketState, allocation: Allocation, prices: Prices) -> Seating | GivesUpClosed:
+    """Seats of all winners, or a winner that can keep its closed nodes in no seating.
+
+    Grows with seats, winners x fabrics, and where winners sit outside the fabrics in which they
+    were counted, with one more allocation for each round.
     """
     winners = [
         Winner(demand, allocation.parts[demand.demand], prices.paid_micros(demand.demand))
         for demand in allocation.ordered
         if demand.demand in allocation.parts
     ]
-    layout = allocation.layout
-    kept = allocation.reserved.kept_room()
-    floors = allocation.supply.floors
-    floor_beyond = highest_floor(state)
-    seats = seat_stably(winners, layout, kept, floors, floor_beyond)
-    if seats is not None and (
-        _is_seated_as_allocated(winners, seats, layout) or _is_repeatable(state, allocation, seats)
-    ):
-        return _whole(winners, seats), True
-    followed = seat_as_allocated(winners, layout, kept)
-    if isinstance(followed, GivesUpClosed):
-        return followed
-    return _whole(winners, followed), False
+    problem = Problem(
+        state,
+        allocation,
+        winners,
+        allocation.layout,
+        allocation.reserved.kept_room(),
+        allocation.supply.floors,
+        highest_floor(state),
+        {it.demand.demand: fabrics_counted(it) for it in winners},
+    )
+    found = _search_all(problem)
+    if isinstance(found, GivesUpClosed):
+        return found
+    seats = found.seats
+    return Seating(_whole(winners, seats), _reasons(problem, found), found.gave_way is None)
+
+
+def _search_all(problem: Problem) -> _Found | GivesUpClosed:
+    """The searches in turn; the one that moves the fewest GPUs, the earlier of two alike."""
+    best = _search(problem, Rules(), NO_BOUND)
+    if best is not None and not best.moved_gpus:
+        return best
+    fallback = _fallback(problem)
+    if best is None:
+        best = _search(problem, Rules(all_runners=True), NO_BOUND)
+    if best is None and isinstance(fallback, GivesUpClosed):
+        return fallback
+    if isinstance(fallback, _Found) and (best is None or fallback.moved_gpus < best.moved_gpus):
+        best = fallback
+    assert best is not None
+    if len(problem.winners) > MOST_WINNERS_ALL_RUNNERS:
+        return best
+    for rules in (Rules(all_runners=True), Rules(all_runners=True, largest_first=True)):
+        best = _search(problem, rules, best.moved_gpus) or best
+    if len(problem.winners) > MOST_WINNERS_IMPROVED:
+        return best
+    return _improve(problem, best)
+
+
+def _fallback(problem: Problem) -> _Found | GivesUpClosed:
+    """The seating of the allocation's own fabrics."""
+    seats = seat_as_allocated(problem.winners, problem.layout, problem.kept)
+    if isinstance(seats, GivesUpClosed):
+        return seats
+    movers = _movers(problem, seats)
+    return _Found(seats, None, seats, Rules(), _gpus_of(problem, movers), tuple(movers))
+
+
+def _improve(problem: Problem, best: _Found) -> _Found:
+    """A walk from the best search: each step changes the rules for one winner, and is kept where
+    that moves fewer GPUs. At most `MOST_SEARCHES`."""
+    tried: set[Rules] = {best.rules}
+    while best.moved_gpus and len(tried) < MOST_SEARCHES:
+        better = None
+        for rules in _neighbours(problem, best):
+            if rules not in tried and len(tried) < MOST_SEARCHES:
+                tried.add(rules)
+                better = _search(problem, rules, best.moved_gpus)
+                if better is not None:
+                    break
+        if better is None:
+            return best
+        best = better
+    return best
+
+
+def _neighbours(problem: Problem, found: _Found) -> Iterator[Rules]:
+    """The rules with one winner more that gives way to none, that chooses first, or that sits where
+    it was counted."""
+    rules = found.rules._replace(all_runners=True)
+    for mover in found.movers:
+        yield rules._replace(held=rules.held | {mover})
+    gave_way = found.gave_way or {}
+    blamed = (gave_way.get(mover) for mover in found.movers)
+    for name in dict.fromkeys(it for it in blamed if isinstance(it, str)):
+        yield rules._replace(first=rules.first | {name})
+    for name in misplaced_in(problem, found.first):
+        if name not in rules.held:
+            yield rules._replace(to_counted=rules.to_counted | {name})
+    for name in misplaced_in(problem, found.seats):
+        if name not in rules.held:
+            yield rules._replace(to_counted=rules.to_counted | {name})
+
+
+def _search(problem: Problem, rules: Rules, below_gpus: int) -> _Found | None:
+    """Rounds until the check holds; None where none does, or one moves no fewer GPUs than that."""
+    start = rules
+    first = None
+    for number in range(MAX_ROUNDS):
+        seated = try_seating(problem, rules, below_gpus)
+        if seated is None:
+            return None
+        movers = _movers(problem, seated.seats)
+        moved_gpus = _gpus_of(problem, movers)
+        if moved_gpus >= below_gpus:
+            return None
+        first = first or seated.seats
+        singles = SINGLE_ROUNDS if len(problem.winners) <= MOST_WINNERS_IMPROVED else 1
+        culprits = culprits_of(problem, seated, rules, 1 << max(0, number - singles))
+        if culprits is None:
+            return _Found(seated.seats, seated.gave_way, first, start, moved_gpus, tuple(movers))
+        if not culprits:
+            return None
+        assert rules.to_counted.isdisjoint(culprits), "a round that changes nothing"
+        rules = rules._replace(to_counted=rules.to_counted | culprits)
+    return None
+
+
+def _gpus_of(problem: Problem, names: list[str]) -> int:
+    chosen = set(names)
+    demands = (it.demand for it in problem.winners)
+    return sum(it.nodes * it.gpus for it in demands if it.demand in chosen)
+
+
+def _movers(problem: Problem, seats: dict[str, Seats]) -> list[str]:
+    """Runners that have left a node of theirs that is in play, weakest first."""
+    fabric_of = problem.layout.fabric_of
+    found = []
+    for winner in reversed(problem.winners):
+        demand = winner.demand
+        if not demand.seats or winner.stays:
+            continue
+        now = seats[demand.demand]
+        if now is demand.seats:
+            continue
+        nodes = {it.node for it in demand.seats}
+        before = {it for it in nodes if it in fabric_of and it not in problem.layout.closed}
+        is_divided = len({fabric_of[it] for it in before}) > 1 and not demand.any_fabric
+        if not before <= {it.node for it in now} and not is_divided:
+            found.append(demand.demand)
+    return found
 
 
 def _whole(winners: list[Winner], seats: dict[str, Seats]) -> dict[str, Seats]:
@@ -98,151 +280,28 @@ def _whole(winners: list[Winner], seats: dict[str, Seats]) -> dict[str, Seats]:
     return seats
 
 
-def _is_seated_as_allocated(winners: list[Winner], seats: dict[str, Seats], layout: Layout) -> bool:
-    """Whether every winner sits in the fabrics in which the allocation counted it."""
-    for winner in winners:
-        allocated = {part.fabric: len(part.levels) for part in winner.parts if part.levels}
-        seated: dict[int, int] = {}
-        for seat in seats[winner.demand.demand]:
-            if seat.node not in layout.closed:
-                fabric = layout.fabric_of[seat.node]
-                seated[fabric] = seated.get(fabric, 0) + 1
-        if allocated != seated:
-            return False
-    return True
-
-
-def _is_repeatable(state: MarketState, allocation: Allocation, seats: dict[str, Seats]) -> bool:
-    """Whether the allocation repeated with these seats would choose so again, and move no demand.
-
-    That is: the same winners, as many kept nodes of each reservation, and those in fabrics where
-    they fit beside these seats.
-    """
-    demands = tuple(
-        msgspec.structs.replace(demand, seats=seats.get(demand.demand, ()))
-        for demand in state.demands
-    )
-    again = allocate(msgspec.structs.replace(state, demands=demands))
-    kept = again.reserved.kept_room()
-    return (
-        again.parts.keys() == allocation.parts.keys()
-        and kept.totals() == allocation.reserved.kept_room().totals()
-        and leaves_room(state.demands, seats, allocation.layout, kept)
-    )
-
-
-def seat_as_allocated(
-    winners: list[Winner], layout: Layout, kept: KeptRoom
-) -> dict[str, Seats] | GivesUpClosed:
-    """The fallback: nodes in the very fabrics of the allocation for every winner.
-
-    What was counted is given names: each whole node, and each shared node (a token) with all that
-    share it. Winners that stay come first, owners choose before their kept nodes, and those before
-    other winners. Tokens are distinct over both stages of the allocation. Grows with seats.
-    """
-    seats: dict[str, Seats] = {}
-    taken: set[str] = set()
-    node_of: dict[int, str] = {}
-    for winner in winners:
-        if winner.stays:
-            if not _names_own_tokens(winner, layout, node_of):
-                return GivesUpClosed(winner.demand.demand)
-            seats[winner.demand.demand] = winner.demand.seats
-            taken.update(seat.node for seat in winner.demand.seats)
-    others = [winner for winner in winners if not winner.stays]
-    own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in others}
-    empty = [
-        iter([it.node for it in sorted(nodes, key=_by_time) if it.node not in taken])
-        for nodes in layout.open_nodes
-    ]
-    owners = [it for it in others if it.demand.tier is PriorityTier.RESERVED]
-    for winner in owners:
-        seats[winner.demand.demand] = _name_nodes(winner, own[winner.demand.demand], node_of, empty)
-    for block in kept.blocks:
-        for _ in range(block.nodes):
-            _take(empty[block.fabric])
-    for winner in others:
-        name = winner.demand.demand
-        if name not in seats:
-            seats[name] = _name_nodes(winner, own[name], node_of, empty)
-    return seats
-
-
-def _names_own_tokens(winner: Winner, layout: Layout, node_of: dict[int, str]) -> bool:
-    """Whether the shared nodes counted for a winner that stays can be those it has; names them."""
-    for part in winner.parts:
-        mine = [
-            seat.node
-            for seat in winner.demand.seats
-            if seat.node not in layout.closed and layout.fabric_of[seat.node] == part.fabric
-        ]
-        assert len(mine) == len(part.levels), "a winner stays with other seats than were counted"
-        named = {node_of[token] for token in part.tokens if token in node_of}
-        unnamed = [token for token in part.tokens if token not in node_of]
-        rest = [node for node in mine if node not in named]
-        if len(rest) != len(unnamed) and part.tokens:
-            return False
-        if not set(rest).isdisjoint(node_of.values()):
-            return False
-        node_of.update(zip(unnamed, rest, strict=False))
-    return True
-
-
-def _name_nodes(
-    winner: Winner,
-    own: list[list[str]],
-    node_of: dict[int, str],
-    empty: list[Iterator[str]],
-) -> Seats:
-    """Seats of one winner: own nodes first, then the soonest free of each fabric."""
-    found: list[str] = []
-    for part, kept in zip(winner.parts, own, strict=True):
-        if part.tokens:
-            found.extend(
-                _node_of_token(token, node_of, empty[part.fabric]) for token in part.tokens
-            )
+def _reasons(problem: Problem, found: _Found) -> dict[str, MoveReason]:
+    """Why each winner with seats has others now."""
+    reasons: dict[str, MoveReason] = {}
+    for winner in problem.winners:
+        demand = winner.demand
+        before = {it.node for it in demand.seats}
+        if not before or before == {it.node for it in found.seats[demand.demand]}:
             continue
-        found.extend(kept)
-        found.extend(_take(empty[part.fabric]) for _ in range(len(part.levels) - len(kept)))
-    return in_rank_order(winner.demand, found)
+        if len(before) < demand.nodes or any(it not in problem.layout.fabric_of for it in before):
+            reasons[demand.demand] = MovedBroken()
+        elif found.gave_way is None:
+            reasons[demand.demand] = MovedAsCounted()
+        else:
+            reasons[demand.demand] = _reason(found.gave_way.get(demand.demand))
+    return reasons
 
 
-def _by_time(node: NodeInPlay) -> tuple[int, str]:
-    """The order in which nodes are taken: the soonest free, then by name."""
-    return node.free_from_us, node.node
-
-
-def _keep_own(
-    winner: Winner, layout: Layout, taken: set[str], node_of: dict[int, str]
-) -> list[list[str]]:
-    """For each part the own whole nodes that are kept; own shared nodes name their tokens."""
-    kept = []
-    for part in winner.parts:
-        mine = [
-            seat.node
-            for seat in winner.demand.seats
-            if layout.fabric_of.get(seat.node) == part.fabric
-            and seat.node not in layout.closed
-            and seat.node not in taken
-        ][: len(part.levels)]
-        kept.append([] if part.tokens else mine)
-        if part.tokens:
-            unnamed = [token for token in part.tokens if token not in node_of]
-            mine = mine[: len(unnamed)]
-            node_of.update(zip(unnamed, mine, strict=False))
-        taken.update(mine)
-    return kept
-
-
-def _node_of_token(token: int, node_of: dict[int, str], empty: Iterator[str]) -> str:
-    """The node of a shared node's token; the first to ask opens one."""
-    if token not in node_of:
-        node_of[token] = _take(empty)
-    return node_of[token]
-
-
-def _take(empty: Iterator[str]) -> str:
-    """The next node of a fabric; there is one, because it was counted."""
-    node = next(empty, None)
-    assert node is not None, "a fabric has fewer nodes than were counted"
-    return node
+def _reason(for_whom: str | KeptBlock | None) -> MoveReason:
+    match for_whom:
+        case None:
+            return MovedForFloor()
+        case KeptBlock(reservation=reservation):
+            return MovedForKept(reservation=reservation)
+        case str():
+            return MovedFor(demand=for_whom)

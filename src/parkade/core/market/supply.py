@@ -125,6 +125,12 @@ class DrawnFloors:
         here = self._floors[fabric]
         return here[position] if position < len(here) else self._beyond
 
+    def release(self, fabric: int, node: str) -> None:
+        """Undo a draw, as if the dearest of those drawn in the fabric were free again."""
+        del self._level[node]
+        self._next[fabric] -= 1
+        assert self._next[fabric] >= 0, "a floor is released that was not drawn"
+
     def draw(self, fabric: int, nodes: Iterable[str]) -> int:
         """Draw a floor for each node that has none yet: the highest of them all."""
         highest = 0

@@ -113,6 +113,17 @@ class OpenNodes:
         assert not missing or len(without) > 0, "an empty node was counted and not found"
         return None if missing else chosen
 
+    def slots(self, fabric: int, shape: Shape, without: Iterable[str] = ()) -> int:
+        """How many ranks of the shape could stand in this fabric, each on another node, and on none
+        of `without`, which are shared nodes."""
+        sharing = self._tenants.get((fabric, shape.tenant), {}) if shape.tenant is not None else {}
+        gaps = sum(self._left[node] >= shape.gpus for node in sharing if node not in without)
+        return gaps + self.empty(fabric)
+
+    def left_on(self, node: str) -> int:
+        """Free GPUs of a shared node."""
+        return self._left[node]
+
     def free_from(self, nodes: Iterable[str]) -> int:
         """When the last of these nodes is free (us); 0 where all are free now."""
         return max((self._nodes[node].free_from_us for node in nodes), default=0)

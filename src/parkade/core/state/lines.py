@@ -6,6 +6,7 @@ They are stored inside `events.Cleared`, so a field is added with a default and 
 import msgspec
 
 from parkade.core.workloads.life import Phase
+from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.workload import Promise, Rate, Stop
 
 
@@ -39,6 +40,10 @@ class Won(msgspec.Struct, frozen=True, kw_only=True):
     promise: Promise
     price_set_by: str | None
 
+    moved: MoveCause | None = None
+    """Why it got these in place of the seats it had; None where it had none, and in journals that
+    did not say."""
+
 
 class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt was given notice (or a promise withdrawn: `stop` None).
@@ -52,6 +57,9 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     price_to_win_micros: int | None
     is_due: bool = False
+
+    moved: MoveCause | None = None
+    """Why it is moved; None where it is not, and in journals that did not say."""
 
 
 class Repriced(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,67 @@
+"""The recorded cause of a move, from what the market says of it and what the world knows."""
+
+from typing import assert_never
+
+from parkade.core.market.outcome import (
+    MovedAsCounted,
+    MovedBroken,
+    MovedFor,
+    MovedForFloor,
+    MovedForKept,
+    MoveReason,
+)
+from parkade.core.state.world import World
+from parkade.core.workloads.moves import (
+    Cheaper,
+    Drained,
+    FellBack,
+    ForClaim,
+    ForFloors,
+    ForKeptNodes,
+    ForWorkload,
+    Healed,
+    MoveCause,
+)
+from parkade.core.workloads.spec import Moves
+
+
+def move_cause(world: World, demand: str, reason: MoveReason) -> MoveCause:
+    """Why a workload or claim gets other seats; `reason` is the market's."""
+    match reason:
+        case MovedFor(demand=other):
+            return _for_demand(world, other)
+        case MovedForKept(reservation=name):
+            return ForKeptNodes(reservation=name, org=world.records.reservations[name].org)
+        case MovedForFloor():
+            workload = world.records.workloads.get(demand)
+            is_willing = workload is not None and workload.spec.moves is Moves.CHEAPER
+            return Cheaper() if is_willing else ForFloors()
+        case MovedBroken():
+            return Drained() if _is_drained(world, demand) else Healed()
+        case MovedAsCounted():
+            return FellBack()
+        case _:
+            assert_never(reason)
+
+
+def _for_demand(world: World, name: str) -> MoveCause:
+    claim = world.records.claims.get(name)
+    if claim is not None:
+        return ForClaim(claim=name, org=claim.org)
+    workload = world.records.workloads.get(name)
+    # A dry run clears with a workload that the world does not have; its causes are not recorded.
+    assert workload is not None, f"{name} is unknown"
+    return ForWorkload(workload=name, org=workload.org)
+
+
+def _is_drained(world: World, demand: str) -> bool:
+    """Whether a node on which it sits, or is promised seats, is being drained."""
+    claim = world.records.claims.get(demand)
+    if claim is not None:
+        seats = claim.seats
+    else:
+        workload = world.records.workloads[demand]
+        held = workload.promise or workload.attempt
+        seats = held.seats if held is not None else ()
+    nodes = (world.records.nodes.get(seat.node) for seat in seats)
+    return any(node is not None and node.draining_us is not None for node in nodes)

@@ -1,0 +1,136 @@
+"""The fall-back seating: every winner in the very fabrics in which the allocation counted it.
+
+What was counted is there, so it always fits. It moves whoever sits in another fabric, needed or
+not, and is used only where no repair of the seating holds (`seating`).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from parkade.core.market.entitlement import KeptRoom
+from parkade.core.market.free_room import Seats, Winner, in_rank_order
+from parkade.core.market.layout import Layout
+from parkade.core.market.market_state import NodeInPlay, PriorityTier
+
+
+class GivesUpClosed(NamedTuple):
+    """A winner that cannot keep its closed nodes, because a shared open one is packed otherwise."""
+
+    demand: str
+
+
+def seat_as_allocated(
+    winners: list[Winner], layout: Layout, kept: KeptRoom
+) -> dict[str, Seats] | GivesUpClosed:
+    """Nodes in the very fabrics of the allocation for every winner.
+
+    What was counted is given names: each whole node, and each shared node (a token) with all that
+    share it. Winners that stay come first, owners choose before their kept nodes, and those before
+    other winners. Tokens are distinct over both stages of the allocation. Grows with seats.
+    """
+    seats: dict[str, Seats] = {}
+    taken: set[str] = set()
+    node_of: dict[int, str] = {}
+    for winner in winners:
+        if winner.stays:
+            if not _names_own_tokens(winner, layout, node_of):
+                return GivesUpClosed(winner.demand.demand)
+            seats[winner.demand.demand] = winner.demand.seats
+            taken.update(seat.node for seat in winner.demand.seats)
+    others = [winner for winner in winners if not winner.stays]
+    own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in others}
+    empty = [
+        iter([it.node for it in sorted(nodes, key=_by_time) if it.node not in taken])
+        for nodes in layout.open_nodes
+    ]
+    owners = [it for it in others if it.demand.tier is PriorityTier.RESERVED]
+    for winner in owners:
+        seats[winner.demand.demand] = _name_nodes(winner, own[winner.demand.demand], node_of, empty)
+    for block in kept.blocks:
+        for _ in range(block.nodes):
+            _take(empty[block.fabric])
+    for winner in others:
+        name = winner.demand.demand
+        if name not in seats:
+            seats[name] = _name_nodes(winner, own[name], node_of, empty)
+    return seats
+
+
+def _names_own_tokens(winner: Winner, layout: Layout, node_of: dict[int, str]) -> bool:
+    """Whether the shared nodes counted for a winner that stays can be those it has; names them."""
+    for part in winner.parts:
+        mine = [
+            seat.node
+            for seat in winner.demand.seats
+            if seat.node not in layout.closed and layout.fabric_of[seat.node] == part.fabric
+        ]
+        assert len(mine) == len(part.levels), "a winner stays with other seats than were counted"
+        named = {node_of[token] for token in part.tokens if token in node_of}
+        unnamed = [token for token in part.tokens if token not in node_of]
+        rest = [node for node in mine if node not in named]
+        if len(rest) != len(unnamed) and part.tokens:
+            return False
+        if not set(rest).isdisjoint(node_of.values()):
+            return False
+        node_of.update(zip(unnamed, rest, strict=False))
+    return True
+
+
+def _name_nodes(
+    winner: Winner,
+    own: list[list[str]],
+    node_of: dict[int, str],
+    empty: list[Iterator[str]],
+) -> Seats:
+    """Seats of one winner: own nodes first, then the soonest free of each fabric."""
+    found: list[str] = []
+    for part, kept in zip(winner.parts, own, strict=True):
+        if part.tokens:
+            found.extend(
+                _node_of_token(token, node_of, empty[part.fabric]) for token in part.tokens
+            )
+            continue
+        found.extend(kept)
+        found.extend(_take(empty[part.fabric]) for _ in range(len(part.levels) - len(kept)))
+    return in_rank_order(winner.demand, found)
+
+
+def _by_time(node: NodeInPlay) -> tuple[int, str]:
+    """The order in which nodes are taken: the soonest free, then by name."""
+    return node.free_from_us, node.node
+
+
+def _keep_own(
+    winner: Winner, layout: Layout, taken: set[str], node_of: dict[int, str]
+) -> list[list[str]]:
+    """For each part the own whole nodes that are kept; own shared nodes name their tokens."""
+    kept = []
+    for part in winner.parts:
+        mine = [
+            seat.node
+            for seat in winner.demand.seats
+            if layout.fabric_of.get(seat.node) == part.fabric
+            and seat.node not in layout.closed
+            and seat.node not in taken
+        ][: len(part.levels)]
+        kept.append([] if part.tokens else mine)
+        if part.tokens:
+            unnamed = [token for token in part.tokens if token not in node_of]
+            mine = mine[: len(unnamed)]
+            node_of.update(zip(unnamed, mine, strict=False))
+        taken.update(mine)
+    return kept
+
+
+def _node_of_token(token: int, node_of: dict[int, str], empty: Iterator[str]) -> str:
+    """The node of a shared node's token; the first to ask opens one."""
+    if token not in node_of:
+        node_of[token] = _take(empty)
+    return node_of[token]
+
+
+def _take(empty: Iterator[str]) -> str:
+    """The next node of a fabric; there is one, because it was counted."""
+    node = next(empty, None)
+    assert node is not None, "a fabric has fewer nodes than were counted"
+    return node

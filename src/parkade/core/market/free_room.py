@@ -1,0 +1,173 @@
+"""Which free nodes a winner takes: seats kept, a broken gang healed, a newcomer seated whole.
+
+It looks at nodes that no other winner holds in the seating being made; who gives way where there
+are none is decided in `giving_way`.
+
+The one surprising rule: of fabrics that a price covers, one that is free now comes before the one
+that the allocation counted, because the allocation knows no time.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from parkade.core.fleet.seat import Seat
+from parkade.core.market.entitlement import KeptBlock
+from parkade.core.market.layout import Layout, Parts, own_fabrics
+from parkade.core.market.market_state import Demand, PriorityTier
+from parkade.core.market.supply import DrawnFloors
+from parkade.core.placement.nodes import OpenNode, OpenNodes
+from parkade.core.placement.room import Shape, spread
+
+Seats = tuple[Seat, ...]
+"""In order of rank."""
+
+
+class Winner(NamedTuple):
+    """A winner of the allocation."""
+
+    demand: Demand
+
+    parts: Parts
+    """What the allocation counted for it."""
+
+    price: int | None
+    """Micro-units per GPU-hour; None where no floor bears on it (reserved, on-demand)."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether it keeps closed nodes, and so all its seats."""
+        return sum(len(part.levels) for part in self.parts) < self.demand.nodes
+
+
+class Choice(NamedTuple):
+    """Free nodes for a gang, and whether its price falls short of the floor that it draws there."""
+
+    nodes: list[str]
+    is_dear: bool
+
+
+def empty_open_nodes(layout: Layout) -> OpenNodes:
+    """All open nodes of a market, empty."""
+    named = (
+        OpenNode(it.free_from_us, it.node, fabric)
+        for fabric, nodes in enumerate(layout.open_nodes)
+        for it in nodes
+    )
+    return OpenNodes(named, len(layout.fabrics), layout.node_gpus)
+
+
+def in_rank_order(demand: Demand, nodes: list[str]) -> Seats:
+    """Seats on these nodes in order of rank: a rank whose node is among them keeps it."""
+    assert len(set(nodes)) == len(nodes), f"two ranks of {demand.demand} on one node"
+    left = set(nodes)
+    places: list[str | None] = [None] * len(nodes)
+    for rank, seat in enumerate(demand.seats[: len(nodes)]):
+        if seat.node in left:
+            places[rank] = seat.node
+            left.discard(seat.node)
+    rest = iter(sorted(left))
+    return tuple(Seat(node=place or next(rest), gpus=demand.gpus) for place in places)
+
+
+def fabrics_counted(winner: Winner) -> dict[int, int]:
+    """How many open nodes of each fabric the allocation counted for a winner."""
+    return {part.fabric: len(part.levels) for part in winner.parts if part.levels}
+
+
+def surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) -> list[str]:
+    """Own nodes that a running demand can keep; none if a gang of one fabric would stand in two."""
+    found = [seat.node for seat in demand.seats if nodes.can_seat(seat.node, shape)]
+    if not demand.any_fabric and len({layout.fabric_of[node] for node in found}) > 1:
+        return []
+    return found[: demand.nodes]
+
+
+def heal(
+    demand: Demand, shape: Shape, kept: list[str], layout: Layout, nodes: OpenNodes
+) -> list[str] | None:
+    """Replacements in one of the gang's own fabrics for the seats it lost; None: it cannot heal."""
+    missing = demand.nodes - len(kept)
+    assert missing > 0, f"{demand.demand} lost no seat"
+    if not kept:
+        return None
+    for fabric in sorted({layout.fabric_of[node] for node in kept}):
+        found = nodes.choose(fabric, shape, missing, set(kept))
+        if found is not None:
+            return found
+    return None
+
+
+def choose_free(
+    winner: Winner, shape: Shape, layout: Layout, nodes: OpenNodes, floors: DrawnFloors
+) -> Choice | None:
+    """Nodes for a whole gang: by floors its price covers, then the wait, then the fabric.
+
+    Of fabrics alike, the allocation's comes first, then its own, then the tightest. An owner leaves
+    the allocation's fabric only for one that is free now, because others are counted on its room.
+    Grows with fabrics.
+    """
+    allocated = {part.fabric for part in winner.parts}
+    own = own_fabrics(winner.demand, layout)
+    is_owner = winner.demand.tier is PriorityTier.RESERVED
+    best: tuple[tuple[bool, bool, bool, int, bool, bool, int, int], list[str]] | None = None
+    for fabric in [
+        *sorted(allocated),
+        *(it for it in range(len(layout.fabrics)) if it not in allocated),
+    ]:
+        if winner.demand.only_fabric not in (None, layout.fabrics[fabric]):
+            continue
+        found = nodes.choose(fabric, shape, shape.nodes, set())
+        if found is None:
+            continue
+        is_dear = winner.price is not None and floors.highest(fabric, found) > winner.price
+        wait = nodes.free_from(found)
+        foreign = fabric not in allocated
+        tightness = nodes.empty(fabric)
+        is_late = is_owner and wait > 0
+        order = (wait, foreign, fabric not in own, tightness, fabric)
+        rank = (is_dear, is_late, is_owner and foreign, *order)
+        if best is None or rank < best[0]:
+            best = (rank, found)
+        if (is_dear, wait, foreign) == (False, 0, False) and len(allocated) == 1:
+            break
+    if best is not None:
+        return Choice(best[1], best[0][0])
+    found = _spread(allocated, shape, layout, nodes) if shape.any_fabric else None
+    return None if found is None else Choice(found, False)
+
+
+def find_block(block: KeptBlock, layout: Layout, nodes: OpenNodes) -> list[str] | None:
+    """Free nodes for a kept block: in its own fabric, else whole where it is soonest free."""
+    assert block.nodes > 0, "a kept block of no nodes"
+    shape = Shape(block.nodes, layout.node_gpus, None, any_fabric=False)
+    found = nodes.choose(block.fabric, shape, block.nodes, set())
+    if found is not None:
+        return found
+    elsewhere = [
+        (nodes.free_from(names), nodes.empty(fabric), fabric, names)
+        for fabric in range(len(layout.fabrics))
+        if (names := nodes.choose(fabric, shape, block.nodes, set())) is not None
+    ]
+    return min(elsewhere)[3] if elsewhere else None
+
+
+def _spread(
+    allocated: Iterable[int], shape: Shape, layout: Layout, nodes: OpenNodes
+) -> list[str] | None:
+    """Nodes for a gang over few fabrics, the allocation's first; None where all are too small."""
+    counted = set(allocated)
+    capacities = []
+    for fabric in range(len(layout.fabrics)):
+        most = shape.nodes
+        # A gang's ranks at most: each step asks for one rank less.
+        while most and nodes.choose(fabric, shape, most, set()) is None:
+            most -= 1
+        capacities.append((fabric in counted, most, fabric))
+    division = spread(capacities, shape.nodes)
+    if division is None:
+        return None
+    found: list[str] = []
+    for fabric, count in division:
+        found.extend(nodes.choose(fabric, shape, count, set()) or [])
+    assert len(found) == shape.nodes, "a fabric holds fewer ranks than it said"
+    return found

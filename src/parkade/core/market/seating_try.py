@@ -1,0 +1,307 @@
+"""One try of a seating: runners keep their seats, the others choose, and spot gives way where none
+fit.
+
+Theory of operation
+-------------------
+Every winner that runs first keeps its seats. What is left to seat takes turns from a queue: owners
+first, then the nodes that are kept for them, then all others in priority order. A turn takes
+
+1. replacements in its own fabric, if it is a gang that lost a node;
+2. else free nodes whose floor its price covers;
+3. else the nodes of those who *give way* (`giving_way`): of all fabrics the set with the fewest
+   moved GPUs, then the lowest in the order. A broken gang is healed so where that moves fewer GPUs
+   than its own move, and those who gave way take a turn of their own later;
+4. else free nodes on a dearer floor, which the check in `seating` then judges.
+
+Who may give way stands in `standing`.
+
+It ends: who gives way for the first time takes free nodes, or else goes to the fabrics in which it
+was counted and stays there. The second time it goes there at once. So no winner takes more than
+three turns. Those fabrics have room for it: whoever was counted there is counted beside it, and
+whoever was not may be made to give way.
+"""
+
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
+
+from parkade.core.market.entitlement import KeptBlock, KeptRoom
+from parkade.core.market.free_room import (
+    Seats,
+    Winner,
+    choose_free,
+    find_block,
+    heal,
+    in_rank_order,
+    surviving,
+)
+from parkade.core.market.giving_way import Bundle, Key
+from parkade.core.market.market_state import Demand, PriorityTier
+from parkade.core.market.standing import Problem, Rules, SeatsInMaking, gpus_moved
+
+MAX_FREE_CHOICES = 1
+"""How often a winner that gave way chooses freely; after that it goes where it was counted."""
+
+
+class Seated(NamedTuple):
+    """The seats of one try."""
+
+    seats: dict[str, Seats]
+
+    gave_way: dict[str, str | KeptBlock]
+    """For whom each winner gave way, the last time: a winner, or an owner's kept nodes."""
+
+
+Turn = tuple[int, int, int]
+"""Phase, size, and place in the order: the least comes first."""
+
+
+def try_seating(problem: Problem, rules: Rules, below_gpus: int) -> Seated | None:
+    """Seats of all winners under these rules; None where some winner or kept node has no room, or
+    twice as many GPUs of runners gave way (some return to their seats).
+
+    Floors and repeatability are not checked. Grows with seats, newcomers x fabrics where no seat is
+    free at once, and for each turn without room, with the spot winners.
+    """
+    return _Try(problem, rules, below_gpus).seated()
+
+
+class _Try:
+    """The turns of one try. `_displaced`: how often each winner, or kept block, has given way;
+    `_displaced_gpus`: those of runners among them, in all."""
+
+    def __init__(self, problem: Problem, rules: Rules, below_gpus: int) -> None:
+        self._problem = problem
+        self._rules = rules
+        self._most_displaced_gpus = 2 * below_gpus
+        self._now = SeatsInMaking(problem, rules)
+        self._turns: dict[Key, Turn] = {}
+        self._displaced: dict[Key, int] = {}
+        self._displaced_gpus = 0
+        self._gave_way: dict[str, str | KeptBlock] = {}
+        self._queue: list[tuple[Turn, Key]] = []
+
+    def seated(self) -> Seated | None:
+        """The whole try."""
+        self._keep_seats()
+        most_turns = 3 * (len(self._now.winners) + len(self._problem.kept.blocks))
+        turns = 0
+        while self._queue:
+            _, key = heappop(self._queue)
+            turns += 1
+            assert turns <= most_turns, "a seating that does not end"
+            if self._displaced_gpus > self._most_displaced_gpus:
+                return None
+            if not (self._set_aside(key) if isinstance(key, int) else self._seat(key)):
+                return None
+        seats = {it.demand.demand: self._seats_of(it.demand) for it in self._problem.winners}
+        return Seated(seats, self._gave_way)
+
+    def _seats_of(self, demand: Demand) -> Seats:
+        if self._now.winners[demand.demand].stays or demand.demand in self._now.own:
+            return demand.seats
+        return in_rank_order(demand, self._now.where[demand.demand])
+
+    def _keep_seats(self) -> None:
+        """Runners take their seats; who lacks some is queued, and so are the kept blocks."""
+        layout = self._now.layout
+        unseated: list[tuple[Winner, int]] = []
+        for winner in self._problem.winners:
+            if winner.stays:
+                nodes = [seat.node for seat in winner.demand.seats]
+                self._now.stand(
+                    winner.demand.demand,
+                    [it for it in nodes if it in layout.fabric_of and it not in layout.closed],
+                )
+        for winner in self._problem.winners:
+            demand, name = winner.demand, winner.demand.demand
+            if winner.stays:
+                continue
+            kept: list[str] = []
+            if demand.seats:
+                kept = surviving(demand, self._now.shapes[name], layout, self._now.nodes)
+            if name in self._rules.to_counted:
+                self._now.fixed.add(name)
+                if self._now.fabrics_of(kept) != self._now.counted(name):
+                    kept = []
+            self._now.stand(name, kept)
+            if len(kept) == demand.nodes:
+                self._now.own.add(name)
+                self._turns[name] = (OTHERS, self._size(name), self._now.place[name])
+            else:
+                unseated.append((winner, demand.nodes - len(kept)))
+        order = _in_turns(unseated, self._problem.kept, self._now.place)
+        order = [((phase, self._size(key), at), key) for (phase, _, at), key in order]
+        self._turns.update((key, turn) for turn, key in order)
+        self._queue = order
+        heapify(self._queue)
+
+    def _size(self, key: Key) -> int:
+        """Where a winner comes by its size; 0 where sizes do not count."""
+        shape = self._now.shapes[key]
+        if key in self._rules.first:
+            return -1 << 40
+        return -shape.nodes * shape.gpus if self._rules.largest_first else 0
+
+    def _seat(self, name: str) -> bool:
+        """Seat one winner that lacks seats; whether it could be."""
+        winner, shape = self._now.winners[name], self._now.shapes[name]
+        if name in self._now.fixed:
+            return self._stand_where_counted(name)
+        if name not in self._displaced and self._heal(winner):
+            return True
+        self._now.leave(name)
+        if self._returns(winner):
+            return True
+        found = choose_free(winner, shape, self._now.layout, self._now.nodes, self._now.floors)
+        if found is not None and not (found.is_dear and self._now.is_uncovered(name, found.nodes)):
+            self._now.stand(name, found.nodes)
+            return True
+        if name in self._displaced:
+            return self._stand_where_counted(name)
+        option = self._now.cheapest_fabric(winner)
+        if option is not None:
+            fabric, bundles = option
+            self._give_way(bundles, name)
+            nodes = self._now.nodes.choose(fabric, shape, shape.nodes, set())
+            assert nodes is not None, "too few gave way"
+            self._now.stand(name, nodes)
+            return True
+        if found is not None:
+            self._now.stand(name, found.nodes)
+            return True
+        return shape.any_fabric and self._stand_where_counted(name)
+
+    def _returns(self, winner: Winner) -> bool:
+        """Whether one that gave way takes its own seats after all, because they are free again."""
+        demand, name = winner.demand, winner.demand.demand
+        if name not in self._displaced or not demand.seats:
+            return False
+        kept = surviving(demand, self._now.shapes[name], self._now.layout, self._now.nodes)
+        if len(kept) < demand.nodes:
+            return False
+        self._now.stand(name, kept)
+        self._now.own.add(name)
+        return True
+
+    def _stand_where_counted(self, key: Key) -> bool:
+        """Go to the fabrics of the allocation, for good; who is in the way leaves."""
+        self._now.leave(key)
+        self._now.fixed.add(key)
+        shape = self._now.shapes[key]
+        found: list[str] = []
+        for fabric, ranks in sorted(self._now.counted(key).items()):
+            bundles = self._now.bundles_for(fabric, shape._replace(nodes=ranks))
+            if bundles is None:
+                return False
+            self._give_way(bundles, self._named(key))
+            nodes = self._now.nodes.choose(fabric, shape, ranks, set())
+            if nodes is None:
+                return False
+            found.extend(nodes)
+        self._now.stand(key, found)
+        return True
+
+    def _named(self, key: Key) -> str | KeptBlock:
+        return self._problem.kept.blocks[key] if isinstance(key, int) else key
+
+    def _heal(self, winner: Winner) -> bool:
+        """Whether a broken gang got replacements, free ones or those of few others."""
+        name = winner.demand.demand
+        kept = self._now.where.get(name, [])
+        if not kept:
+            return False
+        shape = self._now.shapes[name]
+        found = heal(winner.demand, shape, kept, self._now.layout, self._now.nodes)
+        if found is not None:
+            self._now.stand(name, found)
+            return True
+        missing = shape._replace(nodes=winner.demand.nodes - len(kept))
+        options = [
+            (gpus_moved(bundles), fabric, bundles)
+            for fabric in self._now.fabrics_of(kept)
+            if (bundles := self._now.bundles_for(fabric, missing, besides=name)) is not None
+        ]
+        if not options:
+            return False
+        moved_gpus, fabric, bundles = min(options, key=lambda it: it[:2])
+        if moved_gpus >= shape.nodes * shape.gpus:
+            return False
+        self._give_way(bundles, name)
+        nodes = self._now.nodes.choose(fabric, shape, missing.nodes, set(kept))
+        if nodes is None:
+            return False
+        self._now.stand(name, nodes)
+        return True
+
+    def _set_aside(self, key: int) -> bool:
+        """Whether a kept block fits: in its own fabric, else whole where it is soonest free, else
+        where the fewest GPUs move. No later winner has its nodes."""
+        if key in self._now.fixed:
+            return self._stand_where_counted(key)
+        block = self._problem.kept.blocks[key]
+        found = find_block(block, self._now.layout, self._now.nodes)
+        if found is None:
+            options = [
+                (gpus_moved(bundles), fabric != block.fabric, fabric, bundles)
+                for fabric in range(len(self._now.layout.fabrics))
+                if (bundles := self._now.bundles_for(fabric, self._now.shapes[key])) is not None
+            ]
+            if not options:
+                return False
+            _, _, fabric, bundles = min(options, key=lambda it: it[:3])
+            self._give_way(bundles, block)
+            found = self._now.nodes.choose(fabric, self._now.shapes[key], block.nodes, set())
+            assert found is not None, "too few gave way for a kept block"
+        self._now.stand(key, found)
+        return True
+
+    def _give_way(self, bundles: Iterable[Bundle], for_whom: str | KeptBlock) -> None:
+        """Those who stand in the way leave, and take another turn."""
+        leaving = dict.fromkeys(key for bundle in bundles for key in bundle.workloads)
+        for key in leaving:
+            is_queued = len(self._now.where[key]) < self._now.shapes[key].nodes
+            is_runner = key in self._now.own
+            self._now.leave(key)
+            if isinstance(key, str):
+                self._gave_way[key] = for_whom
+                shape = self._now.shapes[key]
+                self._displaced_gpus += shape.nodes * shape.gpus if is_runner else 0
+            self._displaced[key] = self._displaced.get(key, 0) + 1
+            if self._displaced[key] > MAX_FREE_CHOICES:
+                self._now.fixed.add(key)
+            if not is_queued:
+                heappush(self._queue, (self._turns[key], key))
+
+
+WITHOUT_WAIT, UNTOUCHED, BEYOND, TOUCHED, OTHERS = range(5)
+"""The phases of a seating."""
+
+
+def _in_turns(
+    unseated: list[tuple[Winner, int]], kept: KeptRoom, places: dict[Key, int]
+) -> list[tuple[Turn, Key]]:
+    """In which order winners and kept blocks choose, where seats are short.
+
+    First owners within what comes to them without a wait, then the kept blocks of owners that ask
+    for no more (so that no other owner takes them), then owners that ask for more and the blocks
+    that these have left, then all other winners. `unseated`: winners and the seats that they lack.
+    """
+    asked: dict[str, int] = {}
+    order: list[tuple[Turn, Key]] = []
+    waiting = set()
+    for winner, missing in unseated:
+        demand = winner.demand
+        phase = OTHERS
+        if demand.tier is PriorityTier.RESERVED:
+            reservation = demand.reservation or ""
+            asked[reservation] = asked.get(reservation, 0) + missing
+            phase = WITHOUT_WAIT
+            if asked[reservation] > kept.without_wait.get(reservation, 0):
+                phase = BEYOND
+                waiting.add(reservation)
+        order.append(((phase, 0, places[demand.demand]), demand.demand))
+    for at, block in enumerate(kept.blocks):
+        phase = TOUCHED if block.reservation in waiting else UNTOUCHED
+        order.append(((phase, 0, at), at))
+    return order

@@ -1,0 +1,284 @@
+"""Who stands where in a seating that is being made, and who of them may give way in a fabric.
+
+The working state of one try (`seating_try`), which decides the turns. Who may give way: spot
+winners that keep no closed nodes and sit outside the fabrics in which the allocation counted them,
+or share nodes (the allocation packs these anew, so that its free nodes may exist only once they are
+packed), or any spot winner with `all_runners`; kept nodes, and owners and on-demand without own
+seats, where they chose another fabric than the allocation's. No owner and no on-demand gives way
+that stands on its own seats.
+
+The one surprising rule: a newcomer's choice costs nothing to change, because no seat has been
+promised yet. An owner's does: it left the allocation's fabric for nodes that are free now.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from parkade.core.market.allocation import Allocation
+from parkade.core.market.entitlement import KeptRoom
+from parkade.core.market.free_room import Winner, empty_open_nodes
+from parkade.core.market.giving_way import Bundle, Key, Standing, bundles_of, cheapest
+from parkade.core.market.layout import Layout, shape_of
+from parkade.core.market.market_state import MarketState, PriorityTier
+from parkade.core.market.supply import DrawnFloors
+from parkade.core.placement.room import Shape
+
+
+class Problem(NamedTuple):
+    """What all tries of one clearing share."""
+
+    state: MarketState
+    allocation: Allocation
+
+    winners: list[Winner]
+    """In priority order."""
+
+    layout: Layout
+    kept: KeptRoom
+
+    floors_of: list[list[int]]
+    """The guest floors of each fabric, ascending."""
+
+    floor_beyond: int
+    """The floor of nodes past them."""
+
+    counted: dict[str, dict[int, int]]
+    """How many ranks of each winner the allocation counted in each fabric."""
+
+    def floors(self) -> DrawnFloors:
+        """None drawn yet."""
+        return DrawnFloors(self.floors_of, self.floor_beyond)
+
+
+class Rules(NamedTuple):
+    """How one try differs from another."""
+
+    to_counted: frozenset[str] = frozenset()
+    """Winners that sit where the allocation counted them."""
+
+    held: frozenset[str] = frozenset()
+    """Winners that give way to none."""
+
+    all_runners: bool = False
+    """Whether winners give way that sit where they were counted."""
+
+    first: frozenset[str] = frozenset()
+    """Newcomers that choose before others of their phase."""
+
+    largest_first: bool = False
+    """Whether newcomers choose by size, and by priority only among equals."""
+
+
+class SeatsInMaking:
+    """The state of one try. A *key* names who stands: a winner, or a kept block by its number.
+
+    `where`: nodes of each that stands. `own`: runners that stand on their own seats. `fixed`: who
+    stays where it was counted. `place`, `shapes`: of each key. `_holders`: who stands on each node.
+    `_here[f]`: who stands in fabric f; None until it is asked for. `_candidates[f]`: who may give
+    way there, as long as nothing changed in that fabric.
+    """
+
+    def __init__(self, problem: Problem, rules: Rules) -> None:
+        self._problem = problem
+        self._rules = rules
+        self.layout = problem.layout
+        self.nodes = empty_open_nodes(problem.layout)
+        self.floors = problem.floors()
+        self.winners = {it.demand.demand: it for it in problem.winners}
+        self.place: dict[Key, int] = {}
+        self.shapes: dict[Key, Shape] = {}
+        for at, block in enumerate(problem.kept.blocks):
+            self.place[at] = at
+            self.shapes[at] = Shape(block.nodes, self.layout.node_gpus, None, any_fabric=False)
+        for at, winner in enumerate(problem.winners):
+            self.place[winner.demand.demand] = at
+            self.shapes[winner.demand.demand] = shape_of(winner.demand, self.layout)
+        self.where: dict[Key, list[str]] = {}
+        self.own: set[Key] = set()
+        self.fixed: set[Key] = set()
+        self._holders: dict[str, dict[Key, None]] = {}
+        self._here: list[dict[Key, None]] | None = None
+        self._candidates: dict[int, dict[Key, Standing]] = {}
+
+    def price(self, key: Key) -> int | None:
+        """What a spot winner pays, micro-units per GPU-hour; None for others."""
+        return None if isinstance(key, int) else self.winners[key].price
+
+    def stand(self, key: Key, nodes: Iterable[str]) -> None:
+        """Let ranks of a winner, or a kept block, stand on these nodes."""
+        shape = self.shapes[key]
+        is_spot = self.price(key) is not None
+        where = self.where.setdefault(key, [])
+        for node in nodes:
+            fabric = self.layout.fabric_of[node]
+            self.nodes.seat(node, shape)
+            self._holders.setdefault(node, {})[key] = None
+            if is_spot:
+                self.floors.draw(fabric, (node,))
+            where.append(node)
+            if self._here is not None:
+                self._here[fabric][key] = None
+        self._forget_candidates(where)
+
+    def leave(self, key: Key) -> None:
+        """Take a winner, or a kept block, from all its nodes."""
+        is_spot = self.price(key) is not None
+        self.own.discard(key)
+        self._forget_candidates(self.where.get(key, ()))
+        for node in self.where.pop(key, ()):
+            fabric = self.layout.fabric_of[node]
+            self.nodes.unseat(node, self.shapes[key])
+            holders = self._holders[node]
+            del holders[key]
+            if not holders and is_spot:
+                self.floors.release(fabric, node)
+            if self._here is not None:
+                self._here[fabric].pop(key, None)
+
+    def _forget_candidates(self, nodes: Iterable[str]) -> None:
+        """Who may give way in the fabrics of these nodes is asked anew."""
+        if self._candidates:
+            for node in nodes:
+                self._candidates.pop(self.layout.fabric_of[node], None)
+
+    def fabrics_of(self, nodes: Iterable[str]) -> dict[int, int]:
+        """How many of these nodes are in each fabric."""
+        found: dict[int, int] = {}
+        for node in nodes:
+            fabric = self.layout.fabric_of[node]
+            found[fabric] = found.get(fabric, 0) + 1
+        return found
+
+    def counted(self, key: Key) -> dict[int, int]:
+        """In which fabrics the allocation counted how many nodes of a winner or a kept block."""
+        if isinstance(key, int):
+            block = self._problem.kept.blocks[key]
+            return {block.fabric: block.nodes}
+        return self._problem.counted[key]
+
+    def _may_give_way(self, key: Key) -> bool:
+        """Whether one that stands is a candidate."""
+        if key in self.fixed:
+            return False
+        is_misplaced = self.fabrics_of(self.where[key]) != self.counted(key)
+        if isinstance(key, int):
+            return is_misplaced or self._rules.all_runners
+        winner = self.winners[key]
+        if winner.stays or key in self._rules.held:
+            return False
+        if winner.price is None:
+            return key not in self.own and (is_misplaced or self._rules.all_runners)
+        return is_misplaced or self._rules.all_runners or self.shapes[key].tenant is not None
+
+    def _candidates_in(self, fabric: int, besides: Key) -> dict[Key, Standing]:
+        """The candidates of a fabric, without one of them."""
+        found = self._candidates.get(fabric)
+        if found is None:
+            found = self._candidates[fabric] = self._find_candidates(fabric)
+        if besides in found:
+            return {key: it for key, it in found.items() if key != besides}
+        return found
+
+    def _find_candidates(self, fabric: int) -> dict[Key, Standing]:
+        found: dict[Key, Standing] = {}
+        for key in self._in(fabric):
+            if not self._may_give_way(key):
+                continue
+            shape = self.shapes[key]
+            moved_gpus = shape.nodes * shape.gpus
+            if isinstance(key, int):
+                moved_gpus = 0
+            else:
+                demand = self.winners[key].demand
+                if demand.tier is not PriorityTier.RESERVED and not demand.seats:
+                    moved_gpus = 0
+            found[key] = Standing(self.place[key], shape, self.where[key], moved_gpus)
+        return found
+
+    def _in(self, fabric: int) -> dict[Key, None]:
+        """Who stands in a fabric; the index is made at the first question."""
+        if self._here is None:
+            self._here = [{} for _ in self.layout.fabrics]
+            for key, nodes in self.where.items():
+                for node in nodes:
+                    self._here[self.layout.fabric_of[node]][key] = None
+        return self._here[fabric]
+
+    def bundles_for(
+        self, fabric: int, shape: Shape, besides: str = ""
+    ) -> tuple[Bundle, ...] | None:
+        """Who gives way so that the shape fits in this fabric; None where it cannot."""
+        free = self.nodes.slots(fabric, shape, self.where.get(besides, ()))
+        if free >= shape.nodes:
+            return ()
+        layout = self.layout
+        bundles = bundles_of(
+            self._candidates_in(fabric, besides),
+            self._holders,
+            shape,
+            self.nodes,
+            lambda node: layout.fabric_of[node] == fabric,
+        )
+        return cheapest(bundles, shape.nodes - free)
+
+    def cheapest_fabric(self, winner: Winner) -> tuple[int, tuple[Bundle, ...]] | None:
+        """The fabric in which the fewest GPUs move for a winner, and who gives way there.
+
+        Of equal ones that whose strongest is the weakest, then the allocation's, then the tightest.
+        Fabrics whose floor its price would not cover do not count.
+        """
+        demand, shape = winner.demand, self.shapes[winner.demand.demand]
+        counted = self.counted(demand.demand)
+        best: tuple[tuple[int, int, bool, int, int], tuple[Bundle, ...]] | None = None
+        for fabric, name in enumerate(self.layout.fabrics):
+            if demand.only_fabric not in (None, name):
+                continue
+            bundles = self.bundles_for(fabric, shape)
+            if bundles is None:
+                continue
+            leaving = {it for bundle in bundles for it in bundle.workloads}
+            if winner.price is not None and not self._is_covered(demand.demand, fabric, leaving):
+                continue
+            rank = (
+                gpus_moved(bundles),
+                -min((it.strongest for it in bundles), default=0),
+                fabric not in counted,
+                self.nodes.empty(fabric),
+                fabric,
+            )
+            if best is None or rank < best[0]:
+                best = (rank, bundles)
+        return None if best is None else (best[0][-1], best[1])
+
+    def is_uncovered(self, name: str, nodes: list[str]) -> bool:
+        """Whether the price falls short of the floors that these free nodes draw in its turn."""
+        return not all(
+            self._is_covered(name, fabric, set(), ranks)
+            for fabric, ranks in self.fabrics_of(nodes).items()
+        )
+
+    def _is_covered(
+        self, name: str, fabric: int, leaving: set[Key], ranks: int | None = None
+    ) -> bool:
+        """Whether the price covers the floor of new nodes there, stronger winners drawing first."""
+        price = self.price(name)
+        assert price is not None, "no floor bears on it"
+        if self.floors.is_one:
+            return True
+        place = self.place[name]
+        before = {
+            node
+            for key in self._in(fabric)
+            if self.price(key) is not None and self.place[key] < place and key not in leaving
+            for node in self.where[key]
+            if self.layout.fabric_of[node] == fabric
+        }
+        position = len(before) + (ranks or self.shapes[name].nodes) - 1
+        floors = self._problem.floors_of[fabric]
+        floor = floors[position] if position < len(floors) else self._problem.floor_beyond
+        return floor <= price
+
+
+def gpus_moved(bundles: Iterable[Bundle]) -> int:
+    """GPUs that move when all of these give way."""
+    return sum(it.moved_gpus for it in bundles)

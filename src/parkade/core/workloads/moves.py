@@ -1,0 +1,54 @@
+"""Why a workload or claim with seats got others: a closed union, written for ever in the journal.
+
+A kind is added and never renamed. Names of others are shown to their own org and to operators only
+(`api.views`), so each kind that names one says whose it is.
+"""
+
+import msgspec
+
+
+class ForWorkload(msgspec.Struct, frozen=True, kw_only=True, tag="for_workload", tag_field="kind"):
+    """It gave way so that a workload fits."""
+
+    workload: str
+    org: str
+
+
+class ForClaim(msgspec.Struct, frozen=True, kw_only=True, tag="for_claim", tag_field="kind"):
+    """It gave way so that a claim fits."""
+
+    claim: str
+    org: str
+
+
+class ForKeptNodes(msgspec.Struct, frozen=True, kw_only=True, tag="for_kept", tag_field="kind"):
+    """It gave way so that the nodes fit that a reservation keeps."""
+
+    reservation: str
+    org: str
+
+
+class ForFloors(msgspec.Struct, frozen=True, kw_only=True, tag="floors", tag_field="kind"):
+    """The seating repaired what prices no longer cover, or what a second clearing would move."""
+
+
+class Cheaper(msgspec.Struct, frozen=True, kw_only=True, tag="cheaper", tag_field="kind"):
+    """For a lower floor elsewhere, because its spec says `moves: cheaper`."""
+
+
+class Healed(msgspec.Struct, frozen=True, kw_only=True, tag="healed", tag_field="kind"):
+    """A node of it failed, or takes no work any more."""
+
+
+class Drained(msgspec.Struct, frozen=True, kw_only=True, tag="drained", tag_field="kind"):
+    """A node of it is being drained."""
+
+
+class FellBack(msgspec.Struct, frozen=True, kw_only=True, tag="fallback", tag_field="kind"):
+    """No repair seated all winners, so they went where the allocation counted them."""
+
+
+MoveCause = (
+    ForWorkload | ForClaim | ForKeptNodes | ForFloors | Cheaper | Healed | Drained | FellBack
+)
+"""Every cause of a move."""
