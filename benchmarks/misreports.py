@@ -162,7 +162,7 @@ def measure(markets: int, *, has_yield: bool) -> tuple[dict[str, list[float]], i
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--markets", type=int, default=1000)
+    parser.add_argument("--markets", type=int, default=600)
     markets = parser.parse_args().markets
     for has_yield in (False, True):
         found, won = measure(markets, has_yield=has_yield)
