@@ -13,7 +13,7 @@ TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-long demo demo-mars demo-compound million bench \
 .PHONY: help setup check format test test-long demo demo-compound million bench market-days \
-	compound-clients constraints clean
+	compound-clients trainers constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,13 +61,32 @@ demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preemp
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py
 
+compound-clients: $(STAMP) ## other clients ask a served network, and are measured beside ours
 market-days: $(STAMP) ## four simulated days beside those of the first version: 3 to 6 minutes
 	$(BIN)/python benchmarks/market_days.py --against benchmarks/market_days_before.json
 
+misreports: $(STAMP) ## what a lie about the limit gains in one clearing, by kind of bidder
+	$(BIN)/python benchmarks/misreports.py
+
 compound-clients: $(STAMP) ## DSPy and Inspect ask a served network, in an environment of their own
 	tools/make-venv build/clients
-	build/clients/bin/python -m pip install --quiet --disable-pip-version-check dspy inspect-ai openai
+	tools/make-venv build/curator
+	for package in openai aiohttp httpx dspy inspect-ai litellm; do \
+		build/clients/bin/python -m pip install --quiet --disable-pip-version-check $$package || \
+			echo "left out: $$package cannot be installed"; \
+	done
+	build/curator/bin/python -m pip install --quiet --disable-pip-version-check bespokelabs-curator || \
+		echo "left out: bespokelabs-curator cannot be installed"
 	$(BIN)/python tools/clients/check.py build/clients/bin/python
+	$(BIN)/python benchmarks/compound_peers.py build/clients/bin/python build/curator/bin/python
+
+# Where a CPU build of torch is to be had, as pip's --index-url; torch is left out without one.
+TORCH_INDEX ?=
+
+trainers: $(STAMP) ## real torchrun, JAX, mpirun, uv and others under the local engine
+	tools/make-venv build/trainers
+	tools/trainers/install build/trainers "$(TORCH_INDEX)"
+	PARKADE_TRAINERS=$(CURDIR)/build/trainers $(BIN)/pytest tests/trainers -rs
 
 constraints: ## resolve the dependencies anew into constraints.txt
 	tools/make-venv build/resolve

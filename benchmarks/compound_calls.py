@@ -44,6 +44,7 @@ QUICK = (
     ("journal", 200, 64),
     ("journal", 200, 512),
     ("budget", 200, 64),
+    ("budget", 200, 512),
     ("posts", 200, 64),
     ("httpx", 100, 64),
 )

@@ -266,7 +266,9 @@ def _section(
 ) -> str:
     columns = [it for it in (before, after) if it is not None]
     found = [_by_path(of(it)) for it in columns]
-    names = list(dict.fromkeys(name for lines in found for name in lines))
+    every = dict.fromkeys(name for lines in found for name in lines)
+    groups = list(dict.fromkeys(name.partition("\n")[0] for name in every))
+    names = sorted(every, key=lambda name: groups.index(name.partition("\n")[0]))
     heads = [f"{it.commit[:12]}{'+' if it.is_changed else ''}" for it in columns]
     rows = [f"{title:<52} " + " ".join(f"{head:>14}" for head in heads)]
     for name in names:

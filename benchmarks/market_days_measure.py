@@ -36,6 +36,9 @@ class FallBacks:
         self.is_known = False
         self.count = 0
         self.was_last = False
+        self.moved_by: dict[str, str] = {}
+        """Why the last clearing moved each demand, where its outcome says so."""
+
         self._module: ModuleType | None = None
         self._original: Callable[..., Any] | None = None
 
@@ -57,6 +60,8 @@ class FallBacks:
         self.is_known = self.is_known or flag is not None
         self.was_last = bool(flag)
         self.count += self.was_last
+        reasons = {line.demand: word_of(getattr(line, "moved", None)) for line in outcome.lines}
+        self.moved_by = {name: why for name, why in reasons.items() if why is not None}
         return outcome
 
 
@@ -215,7 +220,7 @@ class DayMeasurer:
             self._stopped(name, cause, world)
             if cause == Cause.MOVED.value:
                 moved_at_once += 1
-                why = self._why_moved(leaving)
+                why = self._why_moved(name, leaving)
                 stops = self.sums.moves.setdefault(why, Stops())
                 stops.count += 1
                 stops.gpus += _gpus(name, world)
@@ -231,9 +236,9 @@ class DayMeasurer:
             if workload and workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
                 self.sums.windows_refused += 1
 
-    def _why_moved(self, leaving: lines.Leaving) -> str:
+    def _why_moved(self, name: str, leaving: lines.Leaving) -> str:
         """The recorded cause of a move; where none is recorded, whether the seating fell back."""
-        recorded = recorded_cause(leaving)
+        recorded = word_of(getattr(leaving, "moved", None)) or self._fall_backs.moved_by.get(name)
         if recorded is not None:
             return recorded
         return "not recorded: fall-back" if self._fall_backs.was_last else "not recorded: seating"
@@ -258,14 +263,11 @@ class DayMeasurer:
         self.sums.spot_gpu_hours += event.billed_us * workload.spec.total_gpus / HOUR_US
 
 
-def recorded_cause(leaving: lines.Leaving) -> str | None:
-    """Why a workload is moved, where this version's events say so."""
-    for name in ("move", "moved", "move_cause"):
-        found = getattr(leaving, name, None)
-        if found is not None:
-            cause = getattr(found, "cause", None) or found.__struct_config__.tag
-            return str(getattr(cause, "value", cause))
-    return None
+def word_of(reason: object) -> str | None:
+    """The word of a reason: a word itself, or the tag of a tagged value; None of None."""
+    if reason is None or isinstance(reason, str):
+        return reason
+    return str(getattr(type(reason), "__struct_config__").tag)  # noqa: B009
 
 
 def _gpus(name: str, world: World) -> int:

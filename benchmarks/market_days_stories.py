@@ -89,11 +89,13 @@ def overflow_beside_on_demand() -> float:
 
 
 def one_gpu_on_each_node() -> float:
-    """A gang of 64 GPUs runs at 9.90; a bid for eight nodes of one GPU each comes at 11.00.
-    Revenue per hour when that has settled."""
-    scene = Scene({"a": 8}, orgs=("gang", "crumbs"))
+    """A gang of 64 GPUs runs at 9.90, and another waits at 7.00 and sets its price; a bid for eight
+    nodes of one GPU each comes at 11.00. Revenue per hour when that has settled."""
+    scene = Scene({"a": 8}, orgs=("gang", "other", "crumbs"))
     scene.bid("gang", 9.9, nodes=8)
     scene.until(5 * MINUTE)
+    scene.bid("other", 7, nodes=8)
+    scene.until(10 * MINUTE)
     scene.bid("crumbs", 11, nodes=8, gpus=1, spread=True)
     scene.until(65 * MINUTE)
     return scene.revenue_per_hour()

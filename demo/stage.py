@@ -88,6 +88,8 @@ class Stage:
         command = [
             *(sys.executable, "-m", "parkade.service", "--port", "0"),
             *("--data-folder", str(self.folder / "data"), "--token-file", str(token_file)),
+            # The play's own commands, also where it is run as root.
+            "--root-workloads",
         ]
         with self.log.open("wb") as log:
             return subprocess.Popen(

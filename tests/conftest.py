@@ -16,6 +16,9 @@ from hypothesis import HealthCheck, settings
 from tests.api.town import Town
 from tests.api.town import town as running
 
+# Servers that tests start run their workloads also where the tests run as root.
+os.environ["PARKADE_SERVER_ROOT_WORKLOADS"] = "true"
+
 settings.register_profile("default", derandomize=True, deadline=None, database=None)
 settings.register_profile(
     "long",

@@ -210,6 +210,10 @@ CASES: dict[str, tuple[Callable[[Value], bool], Callable[[Value], bool], Iterabl
     "market": (pool_wire("market"), supplies_market, NAMES),
     "changed fee": (asks(pools.ChangeTerms, "fee"),
                     lambda v: changes_terms(fee=fraction(v)), FRACTIONS),
+    "changed cap": (asks(pools.ChangeTerms, "payout_cap"),
+                    lambda v: changes_terms(payout_cap=fraction(v)), FRACTIONS),
+    "changed deposit": (asks(pools.ChangeTerms, "window_deposit"),
+                        lambda v: changes_terms(window_deposit=fraction(v)), FRACTIONS),
     "changed credit": (asks(pools.ChangeTerms, "switching_credit"),
                        lambda v: changes_terms(switching_credit=fraction(v)), FRACTIONS),
     "changed buffer": (asks(pools.ChangeTerms, "buffer_nodes"),
@@ -239,6 +243,10 @@ CASES: dict[str, tuple[Callable[[Value], bool], Callable[[Value], bool], Iterabl
     "fee": (pool_wire("terms.fee"), lambda v: opens_terms(fee=fraction(v)), FRACTIONS),
     "switching_credit": (pool_wire("terms.switching_credit"),
                          lambda v: opens_terms(switching_credit=fraction(v)), FRACTIONS),
+    "payout_cap": (pool_wire("terms.payout_cap"),
+                   lambda v: opens_terms(payout_cap=fraction(v)), FRACTIONS),
+    "window_deposit": (pool_wire("terms.window_deposit"),
+                       lambda v: opens_terms(window_deposit=fraction(v)), FRACTIONS),
     "buffer_nodes": (pool_wire("terms.buffer_nodes"),
                      lambda v: opens_terms(buffer_nodes=v), COUNTS),
     **{price: (pool_wire(f"terms.{price}"),
@@ -248,7 +256,8 @@ CASES: dict[str, tuple[Callable[[Value], bool], Callable[[Value], bool], Iterabl
               opens_span(span), SPANS)
        for span in ("notice", "heal_notice", "kill", "turnaround", "start_grace",
                     "minimum_charge", "release_grace", "clearing_interval", "clearing_pause",
-                    "billing_period", "backoff", "retention", "agent_lease")},
+                    "billing_period", "backoff", "retention", "agent_lease", "start_limit",
+                    "assemble")},
     **{f"prices.{price}": (
         asks(pools.SetPrices, price),
         sets_price(price), AMOUNTS)

@@ -6,6 +6,8 @@ optimizer's memory and a checkpoint are vectors too. The surprising rule: the em
 size and last digit of its prime, since from chance it takes three times as long to learn them.
 """
 
+import math
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -34,19 +36,18 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "larger": (SINES, PRIME_COUNT),
     "larger_bias": (PRIME_COUNT,),
 }
-PARAMETER_COUNT = sum(int(np.prod(shape)) for shape in SHAPES.values())
+SIZES = {name: math.prod(shape) for name, shape in SHAPES.items()}
+PARAMETER_COUNT = sum(SIZES.values())
+PLACES = {
+    name: slice(end - SIZES[name], end)
+    for name, end in zip(SIZES, accumulate(SIZES.values()), strict=True)
+}
 
 
 def views(flat: Array) -> Parameters:
     """Names for the stretches of a flat vector; writing to one writes to the vector."""
-    named: Parameters = {}
-    start = 0
-    for name, shape in SHAPES.items():
-        size = int(np.prod(shape))
-        named[name] = flat[start : start + size].reshape(shape)
-        start += size
-    assert start == flat.size, f"{flat.size} numbers are not {start} parameters"
-    return named
+    assert flat.size == PARAMETER_COUNT, f"{flat.size} numbers are not {PARAMETER_COUNT} parameters"
+    return {name: flat[place].reshape(SHAPES[name]) for name, place in PLACES.items()}
 
 
 def initial_weights(seed: int) -> Array:

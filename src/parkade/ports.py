@@ -183,6 +183,9 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     are under way until their reports are heard.
 
     `installation` names the marketplace and `lineage` the epoch's writer; both are random.
+    `position` and `digest`: an entry of the journal not before `sequence`, and its digest. An agent
+    keeps them, and shows them to whichever control plane it meets next: one whose journal lacks
+    that entry has lost orders that the agent obeyed.
     """
 
     pool: str
@@ -193,10 +196,21 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[DesiredAttempt, ...]
     nodes: tuple[NodeShape, ...] = ()
     repairs: tuple[RepairOrder, ...] = ()
+    position: int | None = None
+    digest: str | None = None
+
+
+class Obeyed(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest order that an agent obeyed: its epoch, and an entry of the journal that it came
+    from."""
+
+    epoch: int
+    position: int
+    digest: str
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine says that it can do. Only `unsupported_keys` is acted on.
+    """What an engine says that it can do. Only the last two are acted on.
 
     The rest is told for people who read an observation: no submission is refused because of it.
     """
@@ -212,6 +226,12 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     keeps_memory_limits: bool
     """Whether a workload that takes too much memory is stopped alone."""
+
+    tracks_by_cgroup: bool = False
+    """Whether nothing that a workload starts can leave its control group."""
+
+    needs_unix_names: bool = False
+    """Whether it refuses workloads of users that have no Unix name."""
 
     unsupported_keys: tuple[str, ...] = ()
     """Keys of the spec that it cannot carry out, like `env_file`; a submission that has one is

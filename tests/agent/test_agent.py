@@ -1,6 +1,7 @@
 """The agent between a control plane that comes and goes and an engine."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -191,7 +192,12 @@ def test_with_the_local_engine_an_attempt_outlives_its_agent(tmp_path: Path) -> 
     def engine() -> LocalEngine:
         nodes = (NodeShape(node="n0", gpus=1),)
         return LocalEngine(
-            pool="here", data=tmp_path / "pool", nodes=nodes, clock=WallClock(), machine=Machine()
+            pool="here",
+            data=tmp_path / "pool",
+            nodes=nodes,
+            clock=WallClock(),
+            machine=Machine(),
+            runs_as_root=True,
         )
 
     async def body() -> None:
@@ -252,5 +258,22 @@ def test_a_control_plane_that_is_refused_renews_no_lease(tmp_path: Path) -> None
         async with running(engine, control, tmp_path):
             await until(lambda: len(control.reports) > 3)
         assert engine.renewals == 0
+
+    asyncio.run(body())
+
+
+def test_an_agent_whose_memory_cannot_be_written_still_obeys(tmp_path: Path) -> None:
+    async def body() -> None:
+        engine, control, folder = FakeEngine(), FakeControlPlane(), tmp_path / "agent"
+        async with running(engine, control, folder):
+            control.desire(wanted("a"), sequence=1)
+            await until(lambda: control.last("a"))
+            shutil.rmtree(folder)
+            control.desire(wanted("a", stop=ORDER), sequence=2)
+            await until(lambda: (one := control.last("a")) and one.phase is Phase.RELEASED)
+            folder.mkdir()
+            control.desire(sequence=3)
+            await until(lambda: (folder / memories.FILE).exists())
+        assert memories.load(folder).last == (1, 3)
 
     asyncio.run(body())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from parkade.api.translate import amount, instant, micros, microseconds, spec_of, wire_spec
 from parkade.api.views import events as views
 from parkade.api.views import reservations, workloads
-from parkade.api.views.audience import Owners, audience, named_in
+from parkade.api.views.audience import Owners, Reader, audience, named_in
 from parkade.api.views.costs import workload_cost
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Claim, Reservation
@@ -30,6 +30,9 @@ st.register_type_strategy(
 )
 # Records are large; the long run tries as many as its profile says.
 FEW = settings() if settings.get_current_profile_name() == "long" else settings(max_examples=15)
+OPERATOR = Reader(org="operator", is_operator=True, may_see_money=True)
+STRANGER = Reader(org="stranger", is_operator=False, may_see_money=True)
+MEMBER = Reader(org="acme", is_operator=False, may_see_money=False)
 EVENTS = sorted(get_args(events.AnyEvent), key=lambda kind: kind.__name__)
 
 
@@ -45,7 +48,7 @@ def test_every_event_is_told_in_words(kind: type[events.AnyEvent]) -> None:
     @FEW
     @given(st.from_type(kind))
     def holds(event: events.AnyEvent) -> None:
-        told = views.event(7, event, owners(event, "acme"), org="nobody", is_operator=True)
+        told = views.event(7, event, owners(event, "acme"), OPERATOR)
         assert told is not None and told.sequence == 7
         assert told.says != kind.__name__, "say it in views/events.py"
         assert told.model_dump_json()
@@ -59,7 +62,7 @@ def test_a_stranger_is_told_what_is_public_and_no_names(kind: type[events.AnyEve
     @given(st.from_type(kind))
     def holds(event: events.AnyEvent) -> None:
         known = owners(event, "acme")
-        told = views.event(7, event, known, org="stranger", is_operator=False)
+        told = views.event(7, event, known, STRANGER)
         if not audience(event, known).is_public:
             assert told is None
         elif isinstance(event, events.Cleared):
@@ -70,8 +73,8 @@ def test_a_stranger_is_told_what_is_public_and_no_names(kind: type[events.AnyEve
 
 def test_what_is_forgotten_is_told_to_operators_only() -> None:
     event = events.Started(at_us=1, workload="w1", attempt="w1.1")
-    assert views.event(1, event, Owners(), org="acme", is_operator=False) is None
-    assert views.event(1, event, Owners(), org="operator", is_operator=True) is not None
+    assert views.event(1, event, Owners(), MEMBER) is None
+    assert views.event(1, event, Owners(), OPERATOR) is not None
 
 
 def test_every_reason_has_a_sentence() -> None:

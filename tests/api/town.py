@@ -20,9 +20,12 @@ from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
 from parkade.ports import DesiredState, Observation, ObservedAttempt
 from parkade.service.first import make_operator
+from parkade.service.listening import listening_config
 from parkade.store import open_sqlite
 from tests import builders
 from tests.waits import PATIENCE_S
+
+SETTINGS = ApiSettings(keep_alive_s=0.2, most_body_bytes=1_048_576)
 
 
 class Town:
@@ -149,11 +152,13 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path) -> Iterator[Town]:
-    """A server that runs while the context is open."""
+def town(folder: Path, settings: ApiSettings = SETTINGS, **listening: Any) -> Iterator[Town]:
+    """A server that runs while the context is open; `listening` is for `listening_config`."""
     ready = threading.Event()
     told: dict[str, Any] = {}
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(folder, told, ready)))
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_serve(folder, told, ready, settings, listening))
+    )
     thread.start()
     assert ready.wait(PATIENCE_S), "the server did not start"
     try:
@@ -166,7 +171,13 @@ def town(folder: Path) -> Iterator[Town]:
     assert not thread.is_alive()
 
 
-async def _serve(folder: Path, told: dict[str, Any], ready: threading.Event) -> None:
+async def _serve(
+    folder: Path,
+    told: dict[str, Any],
+    ready: threading.Event,
+    settings: ApiSettings,
+    listening: dict[str, Any],
+) -> None:
     def fatal(error: BaseException) -> None:
         raise error
 
@@ -179,14 +190,12 @@ async def _serve(folder: Path, told: dict[str, Any], ready: threading.Event) -> 
         told["token"] = secret
 
     await make_operator(plane, show_secret=show_secret, is_new_token_wanted=False)
-    app = create_app(plane, ApiSettings(keep_alive_s=0.2, most_body_bytes=100_000))
-    config = uvicorn.Config(
-        app, log_config=None, timeout_graceful_shutdown=1, ws="none", lifespan="off"
-    )
+    app = create_app(plane, settings)
+    config = listening_config(app, timeout_graceful_shutdown=1, **listening)
     told["server"] = server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        told["port"] = listening.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        told["port"] = bound.getsockname()[1]
         ready.set()
-        await server.serve(sockets=[listening])
+        await server.serve(sockets=[bound])
     await plane.close()
     store.close()

@@ -14,7 +14,8 @@ does not add up, and returns what it found. The rules it holds:
   ended it; what is used before its first process is a late start.
 - A promise that made others leave and is given up, or lost to a bid of its own org, is charged the
   minimum at once, and the lowered bid of such an attempt what is missing to it.
-- Reservations owe their rate for the whole window, paid ahead and without a gap.
+- Reservations owe their rate for the whole window, paid ahead and without a gap. What they are
+  short of is credited at that rate, once and whichever way it ends; the rest is delivered.
 - What a market took in was paid to who earned it, whole micro-units, or waits in its account.
 - No account but the outside falls below zero, and all together are zero.
 """
@@ -23,6 +24,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 
+from tests.auditor import reservations
 from tests.auditor.books import (
     BLAMELESS,
     HOUR_US,
@@ -64,6 +66,8 @@ def _read(books: Books, event: Record) -> None:
         _settle(books, event["attempt"])
     elif kind == "WithdrawalCharged":
         check_withdrawal(books, event)
+    elif kind == "ReservationSettled":
+        reservations.settle(books, event)
 
 
 def _post(books: Books, event: Record, transfer: Record) -> None:
@@ -90,24 +94,13 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
             require(is_early and run.displaced, "a late start after the first process")
         run.charged += micros
     elif debit.startswith("clearing/"):
-        books.paid[debit.removeprefix("clearing/"), credit] += micros
+        market = debit.removeprefix("clearing/")
+        earner = reservations.earner_of(books, transfer)
+        books.paid[market, earner or credit] += micros
+        if earner is not None and transfer["kind"] == "payout":
+            reservations.pay_out(books, transfer)
     elif transfer["kind"] == "reservation":
-        _read_reservation_charge(books, transfer)
-
-
-def _read_reservation_charge(books: Books, transfer: Record) -> None:
-    name = transfer["reservation"]
-    reservation = books.reservations[name]
-    start_us = reservation["window"]["start_us"]
-    until_us, paid = books.reservation_paid.get(name, (start_us, 0))
-    nodes = sum(nodes for _, nodes in reservation["shape"])
-    rate = reservation["rate_micros"] * nodes * reservation["gpus_per_node"]
-    paid += transfer["micros"]
-    use = transfer["use"]
-    require(use["start_us"] == until_us, f"{name} was charged with a gap or twice")
-    due = rate * (use["end_us"] - start_us) // HOUR_US
-    require(paid == due, f"{name} paid {paid} and owed {due}")
-    books.reservation_paid[name] = (use["end_us"], paid)
+        reservations.charge(books, transfer)
 
 
 def _open_market(books: Books, event: Record) -> None:
@@ -121,10 +114,6 @@ def _change_terms(books: Books, event: Record) -> None:
 
 def _submit(books: Books, event: Record) -> None:
     books.workloads[event["workload"]["workload"]] = event["workload"]
-
-
-def _reserve(books: Books, event: Record) -> None:
-    books.reservations[event["reservation"]["reservation"]] = event["reservation"]
 
 
 def _launch(books: Books, event: Record) -> None:
@@ -145,6 +134,7 @@ def _launch(books: Books, event: Record) -> None:
     debt = attempt.get("debt")
     if debt is not None:
         books.runs[attempt["attempt"]].notice_ends_us = debt["notice_ends_us"]
+        books.runs[attempt["attempt"]].is_minimum_paid = debt.get("is_paid", False)
     if promise is not None:
         require(attempt["displaced"] == promise["displaces"], "a debt was lost at the launch")
 
@@ -218,12 +208,19 @@ def _end(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
     require(run.end is None, f"{event['attempt']} ended twice")
     run.end = event
+    run.has_failed = event.get("failures", 0) > books.failures.get(event["workload"], 0)
+    books.failures[event["workload"]] = event.get("failures", 0)
     if event.get("phase") != "placed":
         give_up(books, event["workload"], "its end")
     del books.live[event["workload"]]
 
 
+def _unclaim(books: Books, event: Record) -> None:
+    reservations.end_demand(books, event["claim"])
+
+
 def _change_phase(books: Books, event: Record) -> None:
+    reservations.end_demand(books, event["workload"])
     give_up(books, event["workload"], event["phase"])
 
 
@@ -240,7 +237,9 @@ READERS = {
     "BidChanged": rebid,
     "TermsChanged": _change_terms,
     "Submitted": _submit,
-    "Reserved": _reserve,
+    "Reserved": reservations.reserve,
+    "ReservationChanged": reservations.change,
+    "Unclaimed": _unclaim,
     "Launched": _launch,
     "Started": _start,
     "Checkpointed": _checkpoint,
@@ -268,6 +267,8 @@ def is_lost(run: Run) -> bool:
     """Whether the platform or a node ended it, or nobody knows what did."""
     assert run.end is not None
     summary = run.end["summary"]
+    if run.has_failed and run.broken_us is None:
+        return False
     return run.broken_us is not None or summary == "lost" or "unknown" in summary
 
 

@@ -29,6 +29,7 @@ class Run:
     pool: str = ""
     is_due: bool = False
     is_minimum_paid: bool = False
+    has_failed: bool = False
     started_us: int | None = None
     kill_us: int | None = None
     broken_us: int | None = None
@@ -54,6 +55,10 @@ class Books:
     pools: dict[str, str] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     given_up: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    failures: dict[str, int] = field(default_factory=dict)
+    credited: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    earned_by: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    short: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     reservations: dict[str, Record] = field(default_factory=dict)
     reservation_paid: dict[str, tuple[int, int]] = field(default_factory=dict)
 

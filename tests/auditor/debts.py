@@ -14,6 +14,7 @@ def check_withdrawal(books: Books, event: Record) -> None:
         gpus = sum(seat["gpus"] for seat in promise["seats"])
         rate, missing_us = promise["rates"][-1], terms["minimum_charge_us"]
         require(promise["displaces"], f"{name} made none leave and was charged for it")
+        require(not is_settled(promise), f"{name} was charged for what was paid before")
         require(name not in books.paid_promises, f"{name} was charged twice")
         books.paid_promises.add(name)
     else:
@@ -28,12 +29,18 @@ def check_withdrawal(books: Books, event: Record) -> None:
     require(paid == due, f"{name} was charged {paid} and owed {due} for having made others leave")
 
 
+def is_settled(promise: Record) -> bool:
+    """Whether the minimum was paid before the promise was taken over."""
+    debt = promise.get("debt") or {}
+    return bool(debt.get("is_paid", False))
+
+
 def give_up(books: Books, name: str, what: str) -> None:
     """A promise that made others leave falls away by its holder's own doing: it must be paid."""
     promise = books.promises.pop(name, None)
     is_paid = name in books.paid_promises
     books.paid_promises.discard(name)
-    if promise is None or not promise["displaces"] or is_paid:
+    if promise is None or not promise["displaces"] or is_paid or is_settled(promise):
         return
     attempt = books.live.get(name)
     if attempt is not None and books.runs[attempt].broken_us is not None:
@@ -49,7 +56,7 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
     promise = books.promises.pop(name, None)
     is_paid = name in books.paid_promises
     books.paid_promises.discard(name)
-    if promise is None or not promise["displaces"] or is_paid:
+    if promise is None or not promise["displaces"] or is_paid or is_settled(promise):
         return
     nodes = {seat["node"] for seat in promise["seats"]}
     org = books.workloads[name]["org"]

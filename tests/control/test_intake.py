@@ -9,6 +9,7 @@ from parkade.control.answers import Decided
 from parkade.control.intake import Intake
 from parkade.core.state.commands import ReportAttempts
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.saving import CheckpointTerms
 from parkade.core.workloads.spec import Capacity, CapacityKind
@@ -67,6 +68,18 @@ def test_an_agent_whose_clock_was_set_far_back_is_heard() -> None:
     assert found.take(observation(5), desired=1, now_us=10**9, steady_us=200).is_heard_again
 
 
+def test_an_agent_whose_clock_was_set_back_a_little_is_heard_again_before_it_counts_as_silent() -> (
+    None
+):
+    found = Intake(repeat_us=10, silence_us=15 * SECOND_US, started_us=0)
+    found.take(observation(300 * SECOND_US), desired=1, now_us=10**9, steady_us=0)
+    for second in range(1, 15):
+        later = observation(second * SECOND_US)
+        found.take(later, desired=1, now_us=10**9, steady_us=second * SECOND_US)
+        assert not found.is_silent("m", second * SECOND_US)
+    assert not found.is_silent("m", 25 * SECOND_US)
+
+
 @pytest.mark.parametrize(
     ("later", "desired", "steady_us", "is_passed_on"),
     [
@@ -121,13 +134,15 @@ def test_a_key_that_the_engine_cannot_honour_is_refused_by_name(
 ) -> None:
     found = intake()
     asks = msgspec.structs.replace(SPEC, **changes)
-    assert found.unsupported(asks, ["m"]) is None, "the engine was not heard yet"
+    assert found.unsupported(asks, ["m"], has_unix_name=True) is None, (
+        "the engine was not heard yet"
+    )
     found.take(observation(5, capabilities=engine(key)), desired=1, now_us=10**9, steady_us=100)
-    refusal = found.unsupported(asks, ["m"])
+    refusal = found.unsupported(asks, ["m"], has_unix_name=True)
     assert refusal is not None
     assert (refusal.reason, refusal.field) == (Reason.UNSUPPORTED, f"spec.{key}")
     assert key in refusal.detail and "tiny" in refusal.detail
-    assert found.unsupported(SPEC, ["m"]) is None
+    assert found.unsupported(SPEC, ["m"], has_unix_name=True) is None
 
 
 def test_one_able_engine_is_enough() -> None:
@@ -136,8 +151,8 @@ def test_one_able_engine_is_enough() -> None:
     found.take(observation(5, capabilities=engine("nodes")), desired=1, now_us=10**9, steady_us=100)
     able = observation(5, capabilities=engine(), pool="n")
     found.take(able, desired=1, now_us=10**9, steady_us=100)
-    assert found.unsupported(asks, ["m", "n"]) is None
-    assert found.unsupported(asks, ["m"]) is not None
+    assert found.unsupported(asks, ["m", "n"], has_unix_name=True) is None
+    assert found.unsupported(asks, ["m"], has_unix_name=True) is not None
 
 
 def test_one_dated_in_the_future_makes_no_straggler_of_the_next() -> None:
@@ -146,3 +161,13 @@ def test_one_dated_in_the_future_makes_no_straggler_of_the_next() -> None:
     taken = found.take(observation(51), desired=1, now_us=60, steady_us=200)
     assert taken.command is not None
     assert not found.is_silent("m", 205)
+
+
+def test_an_agent_that_is_root_takes_no_workload_of_a_user_without_a_unix_name() -> None:
+    found = intake()
+    as_root = msgspec.structs.replace(engine(), needs_unix_names=True)
+    found.take(observation(1, capabilities=as_root), desired=1, now_us=10, steady_us=1)
+    assert found.unsupported(SPEC, ["m"], has_unix_name=True) is None
+    refusal = found.unsupported(SPEC, ["m"], has_unix_name=False)
+    assert refusal is not None and refusal.reason is Reason.UNSUPPORTED
+    assert "parkade user unix-name" in refusal.detail

@@ -9,7 +9,7 @@ import pytest
 from parkade.control.clock import ClockGuard
 from parkade.control.leadership import FileLeadership
 from parkade.control.schedule import Schedule
-from parkade.core.units.time import DAY_US, HOUR_US, SECOND_US
+from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from parkade.ports import AlreadyLed
 from tests.builders import market
 from tests.clocks import HandClock
@@ -19,20 +19,39 @@ def guard(clock: HandClock, *, floor_us: int = 0) -> ClockGuard:
     return ClockGuard(clock, floor_us=floor_us, jump_us=HOUR_US, restart_us=7 * DAY_US)
 
 
-def test_time_never_runs_back() -> None:
+def test_a_clock_that_is_set_back_stops_nothing_and_the_difference_is_told() -> None:
     clock = HandClock()
     present = guard(clock)
     first = present.read(is_doubted=False).now_us
-    clock.wall -= 40 * SECOND_US
-    assert present.read(is_doubted=False).now_us == first
-    clock.wall += 50 * SECOND_US
-    assert present.read(is_doubted=False).now_us == first + 10 * SECOND_US
+    clock.pass_us(SECOND_US)
+    clock.wall -= HOUR_US
+    reading = present.read(is_doubted=False)
+    assert (reading.now_us, reading.behind_us) == (first + SECOND_US, HOUR_US)
+    clock.pass_us(MINUTE_US)
+    reading = present.read(is_doubted=False)
+    assert (reading.now_us, reading.behind_us) == (first + SECOND_US + MINUTE_US, HOUR_US)
+    clock.wall += HOUR_US
+    reading = present.read(is_doubted=False)
+    assert (reading.now_us, reading.behind_us) == (clock.wall, 0)
+    assert reading.jumped_from_us is None
+
+
+def test_a_clock_that_stands_stops_nothing() -> None:
+    clock = HandClock()
+    present = guard(clock)
+    first = present.read(is_doubted=False).now_us
+    for step in range(1, 5):
+        clock.steady += SECOND_US
+        assert present.read(is_doubted=False).now_us == first + step * SECOND_US
 
 
 def test_time_after_a_restart_is_not_before_the_last_on_record() -> None:
     clock = HandClock()
     floor_us = clock.wall + SECOND_US
-    assert guard(clock, floor_us=floor_us).read(is_doubted=False).now_us == floor_us
+    present = guard(clock, floor_us=floor_us)
+    assert present.read(is_doubted=False).now_us == floor_us
+    clock.pass_us(SECOND_US // 2)
+    assert present.read(is_doubted=False).now_us == floor_us + SECOND_US // 2
 
 
 def test_a_long_pause_is_no_jump() -> None:

@@ -204,6 +204,25 @@ async def test_a_jump_of_the_clock_stops_clearing_until_confirmed(tmp_path: Path
         assert cleared.at_us == made.clock.wall
 
 
+async def test_a_clock_that_is_set_back_stops_no_clearing_and_no_deadline(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        before_us = await made.plane.read(lambda _, now_us: now_us)
+        made.clock.wall -= 3600 * SECOND_US
+        await made.plane.execute(builders.open_pool("m"))
+        await made.plane.execute(org(f"due-{before_us + 10 * SECOND_US}"))
+        made.clock.pass_us(20 * SECOND_US)
+        took = await next_of(made.plane, OrgCreated, where=lambda e: e.org.org.startswith("took"))
+        assert took.at_us == before_us + 10 * SECOND_US
+        made.clock.pass_us(60 * SECOND_US)
+        late_us = before_us + 80 * SECOND_US
+        await next_of(made.plane, OrgCreated, where=lambda e: e.at_us == late_us)
+        assert made.plane.health().clock_behind_us == 3600 * SECOND_US
+        made.clock.wall += 3600 * SECOND_US
+        async with asyncio.timeout(PATIENCE_S):
+            while made.plane.health().clock_behind_us:
+                await made.plane.read(lambda _, now_us: now_us)
+
+
 def observation(at_us: int, *, is_complete: bool = True) -> Observation:
     return Observation(pool="m", at_us=at_us, is_complete=is_complete, attempts=())
 

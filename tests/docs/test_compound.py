@@ -3,10 +3,17 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from docs.compound.draw import CHARTS, FOLDER
+from parkade.compound.models.local import LocalModel
+from parkade.compound.network.binding import Names, bind
+from parkade.compound.network.estimate import estimate
+from parkade.compound.network.notation import parse
+from parkade.compound.network.operators import KINDS, Asking
 from parkade.compound.plots.svg import svg
+from parkade.compound.values import Question
 from tests.docs.pages import ROOT, table
 
 
@@ -38,3 +45,36 @@ def test_the_errors_of_the_forecast_are_the_same_in_both_places() -> None:
     told, noted = (re.findall(rows, text.replace(")", ""), re.MULTILINE) for text in (page, record))
     assert told == noted
     assert len(told) == 4
+
+
+OPERATORS = (ROOT / "docs/compound/operators.md").read_text("utf-8")
+
+
+def section(name: str) -> str:
+    _, _, rest = OPERATORS.partition(f"\n### {name}\n")
+    assert rest, f"docs/compound/operators.md has no section {name}"
+    return rest.partition("\n### ")[0]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_reference_has_every_operator_with_all_its_fields_and_its_cost(name: str) -> None:
+    text, kind = section(name), KINDS[name]
+    common = OPERATORS.partition("## Fields of all")[2].partition("\n## ")[0]
+    for field in msgspec.structs.fields(kind):
+        is_common = issubclass(kind, Asking) and field.name in Asking.__struct_fields__
+        assert f"`{field.name}`" in (common if is_common else text), f"{name}.{field.name}"
+    assert "Cost:" in text
+
+
+def test_the_costs_of_the_reference_are_those_that_draw_estimates() -> None:
+    model = LocalModel("m", lambda call: "x")
+    known = Names(
+        models={"m": model, "j": model},
+        verifiers={"v": lambda question, candidate: True},
+        functions={"f": lambda *given: True},
+    )
+    rows = re.findall(r"^\| `(.+)` \| (\d+) \| (\d+) \|$", OPERATORS, re.MULTILINE)
+    assert len(rows) >= 15
+    for text, least, most in rows:
+        found = estimate(bind(parse(text), known), Question(id="q", prompt="p"))
+        assert (found.least.calls, found.most.calls) == (int(least), int(most)), text

@@ -136,6 +136,7 @@ def test_the_metrics_are_those_that_are_scraped() -> None:
         epoch=1,
         sequence=1,
         is_clock_doubted=False,
+        clock_behind_us=0,
         frozen_markets=(),
         silent_pools=(),
         waiting=0,

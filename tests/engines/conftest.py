@@ -36,6 +36,7 @@ class LocalPlace:
             nodes=nodes,
             clock=WallClock(),
             machine=machine or Machine(record=self.data / "devices.json"),
+            runs_as_root=True,
         )
         self.made.append(made)
         return made
@@ -96,3 +97,16 @@ def told_by(pid: int, name: str) -> bytes:
 def kill_keeper(place: LocalPlace, attempt: DesiredAttempt) -> None:
     state = place.state(attempt)
     assert processes.send(state.keeper_pid, state.keeper_start_ticks, signal.SIGKILL)
+
+
+def with_argument(place: LocalPlace, argument: bytes) -> list[int]:
+    """The pids of keepers and ranks with that among their arguments."""
+    found = []
+    for process in place.ours():
+        try:
+            arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if argument in arguments:
+            found.append(process.pid)
+    return found

@@ -8,8 +8,12 @@ import msgspec
 import pytest
 
 from parkade.ports import Conflict, InvalidSpec, Phase, RankExit, Seat, Transient, Unsupported
+from tests.engines.contract_ends import EndContract
+from tests.engines.contract_gangs import GangContract
+from tests.engines.contract_launchers import LauncherContract
 from tests.engines.contract_lease import LeaseContract
-from tests.engines.contract_signals import SignalContract
+from tests.engines.contract_presets import PresetContract
+from tests.engines.contract_receivers import ReceiverContract
 from tests.engines.contract_stop import StopContract
 from tests.engines.trial import (
     FOR_EVER,
@@ -28,7 +32,15 @@ from tests.engines.trial import (
 )
 
 
-class EngineContract(StopContract, SignalContract, LeaseContract):
+class EngineContract(
+    StopContract,
+    ReceiverContract,
+    LauncherContract,
+    EndContract,
+    GangContract,
+    PresetContract,
+    LeaseContract,
+):
     """Subclasses give a fixture `place`."""
 
     # ------------------------------------------------------------ launch
@@ -251,9 +263,10 @@ class EngineContract(StopContract, SignalContract, LeaseContract):
                 (folder / ".parkade.json").write_text(nonsense)
                 seen = of(await engine.observe(), attempt)
                 assert seen is not None and seen.checkpoint is None
+                assert ".parkade.json" in (seen.report_problem or "")
             (folder / ".parkade.json").write_text('{"step": 12, "at": "1970-01-01T00:00:01.5Z"}')
             seen = await until_seen(engine, attempt, lambda one: one.checkpoint is not None)
-            assert seen.checkpoint is not None
+            assert seen.checkpoint is not None and seen.report_problem is None
             assert (seen.checkpoint.step, seen.checkpoint.at_us) == (12, 1_500_000)
             await engine.stop(attempt.attempt, order_in(0, 0))
             assert (await released(engine, attempt)).checkpoint == seen.checkpoint

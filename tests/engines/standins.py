@@ -60,6 +60,40 @@ def saves(*signals: str, code: int = 85, save_s: float = 0.2) -> str:
     )
 
 
+def takes(how: str) -> str:
+    """Has no handler: it waits for TERM in a thread (`sigwait`) or in all it has (`alone`), reads a
+    `signalfd`, or looks for it between its steps (`polls`)."""
+    return python(
+        f"""
+        import ctypes, select, struct, threading
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        asked = []
+        def take():
+            asked.append(signal.sigwait([signal.SIGTERM]))
+        if {how!r} == "sigwait":
+            threading.Thread(target=take, daemon=True).start()
+        if {how!r} == "signalfd":
+            mask = ctypes.create_string_buffer(struct.pack("Q", 1 << signal.SIGTERM - 1), 128)
+            descriptor = ctypes.CDLL(None).signalfd(-1, mask, 0)
+        if {how!r} == "alone":
+            up()
+            take()
+        else:
+            up()
+        while not asked:
+            if {how!r} == "polls":
+                found = signal.sigtimedwait([signal.SIGTERM], 0)
+                asked += [found.si_signo] if found else []
+            if {how!r} == "signalfd" and select.select([descriptor], [], [], 0)[0]:
+                asked.append(os.read(descriptor, 128)[0])
+            time.sleep(0.02)
+        told(asked[0])
+        report()
+        sys.exit(85)
+        """
+    )
+
+
 def exits_unsaved(code: int = 0) -> str:
     """Lightning without a callback that saves: leaves at the signal, with 0, and saved nothing."""
     return python(
@@ -183,9 +217,10 @@ def python_launcher(command: str) -> str:
     return f"{PYTHON} -c {shlex.quote(program)} {shlex.quote(command)}"
 
 
-def torchrun(command: str, *, workers: int = 2, restarts: int = 0) -> str:
+def torchrun(command: str, *, workers: int = 2, restarts: int = 0, monitor_s: float = 0.02) -> str:
     """torchrun's agent: hands TERM on and says 1 whatever its workers say. A worker that fails, by
-    85 as well, is started again in place while `restarts` last; else the others get TERM."""
+    85 as well, is started again in place while `restarts` last; else the others get TERM. It looks
+    at its workers every `monitor_s`."""
     program = textwrap.dedent(
         """
         import os, signal, subprocess, sys, time
@@ -216,9 +251,9 @@ def torchrun(command: str, *, workers: int = 2, restarts: int = 0) -> str:
                     worker.wait()
                 workers.clear()
                 begin()
-            time.sleep(0.02)
+            time.sleep(float(sys.argv[4]))
         """
     )
-    words = f"{shlex.quote(command)} {workers} {restarts}"
+    words = f"{shlex.quote(command)} {workers} {restarts} {monitor_s}"
     made = f'd=$(mktemp -d); printf %s {shlex.quote(program)} > "$d/torchrun"; '
     return f'{made}{PYTHON} "$d/torchrun" {words}'

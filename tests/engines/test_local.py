@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from parkade.engines.local import accounts, folders, processes
-from parkade.ports import Conflict, RankExit, Unsupported
+from parkade.ports import Conflict, InvalidSpec, RankExit, Unsupported
 from tests.engines.conftest import LocalPlace, told_by, up
 from tests.engines.trial import (
     FOR_EVER,
@@ -185,10 +185,10 @@ def test_ranks_run_as_their_user_with_nothing_of_root() -> None:
 def test_who_is_not_root_runs_attempts_only_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     someone = pwd.getpwall()[1]
     monkeypatch.setattr(os, "geteuid", lambda: someone.pw_uid)
-    own, is_other = accounts.resolve(someone.pw_name)
+    own, is_other = accounts.resolve(someone.pw_name, runs_as_root=False)
     assert (own.name, is_other) == (someone.pw_name, False)
     with pytest.raises(Unsupported, match="unix_user"):
-        accounts.resolve("root")
+        accounts.resolve("root", runs_as_root=False)
 
 
 def test_the_engine_says_when_something_changed(place: LocalPlace) -> None:
@@ -241,3 +241,12 @@ def test_starting_a_keeper_loads_nothing_heavy() -> None:
     )
     heavy = {"asyncio", "httpx", "pydantic", "subprocess", "logging", "sqlalchemy", "ssl"}
     assert heavy.isdisjoint(answer.stdout.split())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_as_root_a_workload_without_a_unix_name_is_refused_and_so_are_system_users() -> None:
+    with pytest.raises(InvalidSpec, match="parkade user unix-name"):
+        accounts.resolve(None, runs_as_root=False)
+    for name in ("root", "daemon", "nobody", "no-such-user"):
+        with pytest.raises(InvalidSpec, match="unix_user"):
+            accounts.resolve(name, runs_as_root=True)

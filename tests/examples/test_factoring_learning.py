@@ -72,10 +72,13 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
         start += size
 
 
+PRODUCTS = split(all_products()).train
+INPUTS = features(PRODUCTS.n).astype(np.float64)
+
+
 @given(st.integers(1, 5), st.integers(5, 40))
 def test_gradients_of_shares_add_up_to_the_gradient_of_the_batch(ranks: int, batch: int) -> None:
-    products = split(all_products()).train
-    inputs = features(products.n).astype(np.float64)
+    products, inputs = PRODUCTS, INPUTS
     named = views(initial_weights(1).astype(np.float64))
     rows = rows_of_step(3, 1, batch)
     shares = [share_of_rank(rows, rank, ranks) for rank in range(ranks)]

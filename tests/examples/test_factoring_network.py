@@ -32,11 +32,11 @@ def run(program: str, *words: object, folder: Path) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Parameters:
-    """A generator after 300 steps; trained in a process that keeps numpy to one thread."""
+    """A generator after 150 steps; trained in a process that keeps numpy to one thread."""
     folder = tmp_path_factory.mktemp("trained")
     program = str(ROOT / "examples" / "factoring" / "train.py")
     subprocess.run(
-        [sys.executable, program, "--steps", "300", "--out", str(folder)],
+        [sys.executable, program, "--steps", "150", "--out", str(folder)],
         cwd=folder,
         env=clean_environment(),
         check=True,

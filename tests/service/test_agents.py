@@ -168,11 +168,30 @@ def test_a_second_agent_on_a_data_folder_is_refused(boxed: Served) -> None:
     assert is_alive(first)
 
 
+def test_a_second_agent_of_a_pool_with_another_folder_is_refused(boxed: Served) -> None:
+    first = agent_of(boxed)
+    token = boxed.data / "pools" / "box" / "agent" / "token"
+    errors = boxed.folder / "second-errors"
+    with errors.open("wb") as log:
+        second = subprocess.Popen(
+            [*PARKADE, "agent", "run", *flags(boxed, "box", token, boxed.folder / "second")],
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+        )
+    try:
+        until(lambda: "another agent runs pool box" in errors.read_text(), errors.read_text)
+        assert str(boxed.data / "pools" / "box") in errors.read_text()
+    finally:
+        second.send_signal(signal.SIGTERM)
+        assert second.wait(PATIENCE_S) == 0
+    assert agent_of(boxed) == first
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
         (["--engine", "cloud"], "choose one of: local"),
-        (["--engine-option", "speed=fast"], "its options: devices"),
+        (["--engine-option", "speed=fast"], "its options: devices, root_workloads"),
         (["--engine-option", "fast"], "write KEY=VALUE"),
         (["--token-file", "/nowhere/token"], "parkade pool agent-token"),
     ],
@@ -228,7 +247,10 @@ def test_an_agent_that_an_operator_starts_runs_a_pool_elsewhere(served: Served) 
     errors = served.folder / "agent-errors"
     with errors.open("wb") as log:
         agent = subprocess.Popen(
-            [*PARKADE, "agent", "run", *flags(served, "box", token, served.folder / "node")],
+            [
+                *(*PARKADE, "agent", "run", *flags(served, "box", token, served.folder / "node")),
+                *("--engine-option", "root_workloads=true"),
+            ],
             stdin=subprocess.DEVNULL,
             stderr=log,
         )
@@ -243,3 +265,27 @@ def test_an_agent_that_an_operator_starts_runs_a_pool_elsewhere(served: Served) 
     kept = msgspec.json.decode((served.folder / "node" / "agent" / "agent.json").read_bytes())
     assert kept["last"] is not None
     served.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_as_root_a_user_without_a_unix_name_is_refused_and_an_operator_can_name_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PARKADE_SERVER_ROOT_WORKLOADS")
+    with serving(tmp_path) as served:
+        served.ask("POST", "/pools", POOL)
+        until(lambda: served.ask("GET", "/pools")["pools"][0]["agent"] == "heard")
+        spec = {"name": "w", "command": "id -u", "workdir": "/", "limit_price": "2"}
+        refused = served.attempt_to("POST", "/workloads", {"org": "operator", "spec": spec})
+        assert (refused.status_code, refused.json()["code"]) == (422, "unsupported")
+        assert "parkade user unix-name" in refused.json()["detail"]
+        for name in ("root", "daemon"):
+            answer = served.attempt_to("POST", "/users/operator/unix-name", {"unix_name": name})
+            assert answer.status_code == 422
+        named = served.ask("POST", "/users/operator/unix-name", {"unix_name": "no-such-person"})
+        assert named["unix_name"] == "no-such-person"
+        served.ask("POST", "/orgs/operator/deposits", {"amount": "100"})
+        workload = served.ask("POST", "/workloads", {"org": "operator", "spec": spec})["workload"]
+        until(lambda: phase_of(served, workload) == "failed")
+        assert "not known on this machine" in str(served.ask("GET", f"/workloads/{workload}"))
+        served.stop()

@@ -1,4 +1,4 @@
-"""`parkade journal check` as an operator runs it: on a folder, a backup, a damaged one."""
+"""`parkade admin` as an operator runs it: on a folder, a backup, a damaged one."""
 
 import shutil
 import sqlite3
@@ -21,11 +21,18 @@ def data_folder(tmp_path: Path) -> Path:
     return path.parent
 
 
-def check(place: Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PARKADE, "journal", "check", str(place)],
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        [*PARKADE, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+
+
+def check(place: Path) -> subprocess.CompletedProcess[str]:
+    return run("admin", "verify", str(place))
+
+
+def test_verify_still_answers_to_its_name_of_before(data_folder: Path) -> None:
+    assert run("journal", "check", str(data_folder)).stdout.startswith(f"{data_folder}: whole; ")
 
 
 def test_a_data_folder_and_a_backup_pass_with_one_line(data_folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A backup that was put back: names are given again, and nobody meets what had them before."""
 
-import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 
 from tests.crash.marketplace import POOL, is_alive
 from tests.service.served import Served, serving, wait_for_process
-from tests.waits import until
+from tests.waits import PATIENCE_S, until
+
+PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
 
 
 @pytest.fixture
@@ -27,7 +30,19 @@ def submit(served: Served, org: str, command: str) -> str:
     return str(served.ask("POST", "/workloads", {"org": org, "spec": spec})["workload"])
 
 
-def test_a_restored_server_ends_what_it_forgot_and_shows_its_output_to_nobody(
+def admin(served: Served, *arguments: str) -> str:
+    """What `parkade admin` printed about the server's data folder."""
+    done = subprocess.run(
+        [*PARKADE, "admin", *arguments, "--data-folder", str(served.data)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def test_a_restored_server_is_refused_by_agents_until_an_operator_looked_and_accepted(
     served: Served,
 ) -> None:
     served.ask("POST", "/pools", POOL)
@@ -35,24 +50,26 @@ def test_a_restored_server_ends_what_it_forgot_and_shows_its_output_to_nobody(
         served.ask("POST", "/orgs", {"org": org})
         served.ask("POST", f"/orgs/{org}/deposits", {"amount": "100"})
     backup = served.folder / "backup.sqlite3"
-    running, copy = sqlite3.connect(served.data / "parkade.sqlite3"), sqlite3.connect(backup)
-    running.backup(copy)
-    running.close()
-    copy.close()
+    assert f"{backup}: " in admin(served, "backup", str(backup))
     forgotten = submit(served, "lab", "echo process $$; while :; do sleep 0.05; done")
     process = wait_for_process(served, forgotten)
     served.stop()
-    served.start()
-    served.stop()
-    assert is_alive(process)
-    for name in ("parkade.sqlite3", "parkade.sqlite3-wal", "parkade.sqlite3-shm"):
-        (served.data / name).unlink(missing_ok=True)
-    (head,) = served.data.glob("*head*")
-    head.unlink()
-    backup.rename(served.data / "parkade.sqlite3")
+    printed = admin(served, "restore", str(backup))
+    assert "entries more, is in" in printed
+    assert "Agents have obeyed orders that this journal lacks: box" in printed
+    assert f"{forgotten}.1" in printed and "lab" in printed
 
     served.start()
     assert submit(served, "acme", "echo I am acme") == forgotten
+    until(lambda: "that the agent has obeyed" in served.errors.read_text())
+    assert is_alive(process)
+    assert served.ask("GET", f"/workloads/{forgotten}")["phase"] != "running"
+    assert "process" not in served.attempt_to("GET", f"/workloads/{forgotten}/logs").text
+    served.stop()
+    assert is_alive(process)
+
+    assert f"{forgotten}.1" in admin(served, "restore", "--accept-agents", "--yes")
+    served.start()
     until(lambda: not is_alive(process))
     until(lambda: served.ask("GET", f"/workloads/{forgotten}")["phase"] == "failed")
     shown = served.ask("GET", f"/workloads/{forgotten}")
@@ -63,3 +80,6 @@ def test_a_restored_server_ends_what_it_forgot_and_shows_its_output_to_nobody(
     until(lambda: served.ask("GET", f"/workloads/{again}")["phase"] == "succeeded")
     assert served.ask("GET", f"/workloads/{again}/logs") == "I am acme\n"
     served.stop()
+    # Accepted once: a journal that loses more is refused again.
+    assert not (served.data / "accept-agents").exists()
+    assert "lacks" not in admin(served, "restore", "--accept-agents")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import socket
 import sqlite3
 import stat
@@ -15,6 +16,7 @@ import pytest
 
 from parkade.core.state.chain import link
 from parkade.core.state.events import EVENT_VERSION
+from parkade.service.first import write_token
 from parkade.service.up import listen_on
 from parkade.service.wiring import EXIT_SOFTWARE
 from tests.crash.marketplace import POOL, is_alive
@@ -50,7 +52,6 @@ def test_each_operator_token_is_told_once_and_kept_nowhere(served: Served) -> No
 
 def test_token_file_and_data_folder_are_for_one_user_and_one_server(served: Served) -> None:
     path = served.folder / "token"
-    path.touch(0o644)
     served.start("--token-file", str(path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     served.token = path.read_text().strip()
@@ -69,6 +70,25 @@ def test_token_file_and_data_folder_are_for_one_user_and_one_server(served: Serv
     assert f"process {served.process.pid}" in errors
     assert served.process.poll() is None
     assert served.stop() == ""
+
+
+def test_a_token_file_is_never_overwritten(served: Served) -> None:
+    path = served.folder / "notes"
+    path.write_text("not to be lost")
+    with served.spawn(subprocess.PIPE, "--token-file", str(path)) as refused:
+        _, errors = refused.communicate(timeout=PATIENCE_S)
+    assert refused.returncode == 2
+    assert "is not overwritten" in errors and "Traceback" not in errors
+    assert path.read_text() == "not to be lost"
+    served.start("--token-file", str(served.folder / "token"))
+    served.stop()
+
+
+def test_a_token_file_of_a_start_that_died_is_taken_by_the_next(tmp_path: Path) -> None:
+    token, written = tmp_path / "token", tmp_path / "digest"
+    first = write_token(token, written=written)("pk_first")
+    assert write_token(token, written=written)("pk_second") == first == "pk_first"
+    assert token.read_text() == "pk_first\n"
 
 
 def test_what_runs_goes_on_while_the_server_is_stopped_and_is_adopted(served: Served) -> None:
@@ -152,3 +172,51 @@ def test_an_address_that_others_reach_is_refused_without_a_word_for_it(tmp_path:
     assert refused.returncode == 2
     assert "proxy" in refused.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_an_empty_journal_beside_pools_begins_no_new_marketplace(served: Served) -> None:
+    (served.data / "pools" / "box" / "agent").mkdir(parents=True)
+    with served.spawn(subprocess.PIPE) as refused:
+        printed, errors = refused.communicate(timeout=PATIENCE_S)
+    assert refused.returncode == 2 and "pk_" not in printed
+    assert "parkade admin restore" in errors and "box" in errors and "Traceback" not in errors
+
+
+def test_an_event_that_cannot_follow_is_told_with_what_to_do(served: Served) -> None:
+    served.start()
+    served.stop()
+    body = b'{"type":"OrgCreated","at_us":1,"org":{"org":"operator","created_us":1}}'
+    intrude(served.data / "parkade.sqlite3", body)
+    with served.spawn(subprocess.PIPE) as refused:
+        _, errors = refused.communicate(timeout=PATIENCE_S)
+    assert refused.returncode == 2
+    assert "does not follow from those before" in errors and "Traceback" not in errors
+
+
+def test_a_server_on_a_full_disk_says_so_stops_and_has_lost_nothing_it_answered(
+    served: Served,
+) -> None:
+    served.start("--token-file", str(served.folder / "token"))
+    served.token = (served.folder / "token").read_text().strip()
+    assert served.process is not None
+    room = (served.data / "parkade.sqlite3-wal").stat().st_size + 40_000
+    # No file of the server may grow beyond it: every write fails as it does on a full disk.
+    resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, (room, room))
+    answered: list[str] = []
+
+    def go_on() -> None:
+        while len(answered) < 1_000:
+            name = f"org-{len(answered)}"
+            served.ask("POST", "/orgs", {"org": name})
+            answered.append(name)
+
+    with pytest.raises(httpx.TransportError):
+        go_on()
+    served.process.communicate(timeout=PATIENCE_S)
+    assert served.process.returncode == EXIT_SOFTWARE
+    told = served.errors.read_text()
+    assert "Make room" in told and "Nothing that was answered is lost" in told
+    served.start()
+    orgs = [org["org"] for org in served.ask("GET", "/orgs")["orgs"]]
+    assert answered and orgs[1 : len(answered) + 1] == answered
+    served.stop()

@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,13 +22,6 @@ from parkade.ports import (
 from parkade.store import open_sqlite
 from parkade.store.migrations import STEPS
 from parkade.store.tables import metadata
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_sqlite(tmp_path / "data" / "parkade.sqlite3")
-    yield opened
-    opened.close()
 
 
 def entry(sequence: int, *, at_us: int = 5) -> JournalEntry:

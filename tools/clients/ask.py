@@ -45,6 +45,14 @@ def with_inspect(url: str) -> None:
     print("Inspect: accuracy", accuracy)
 
 
+def main(url: str) -> None:
+    """Each client that is installed; what is not is said."""
+    for name, ask in (("DSPy", with_dspy), ("Inspect", with_inspect)):
+        try:
+            ask(url)
+        except ImportError as error:
+            print(f"{name}: left out, it is not installed ({error})")
+
+
 if __name__ == "__main__":
-    with_dspy(sys.argv[1])
-    with_inspect(sys.argv[1])
+    main(sys.argv[1])

@@ -15,7 +15,13 @@ from msgspec.structs import replace
 
 from parkade.agent import memory as memories
 from parkade.agent.backoff import Backoff
-from parkade.agent.control_plane import ControlPlane, ControlPlaneError, Refused
+from parkade.agent.control_plane import (
+    ChecksJournals,
+    ControlPlane,
+    ControlPlaneError,
+    KnowsAgents,
+    Refused,
+)
 from parkade.agent.health import HealthKeeper
 from parkade.agent.logs import LogServer
 from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
@@ -137,7 +143,9 @@ class Agent:
         self.clock = time.clock
         self.timer = time.timer
         self.capabilities = engine.capabilities()
-        self.memory = memories.load(place.data_folder)
+        self.memory = memories.named(place.data_folder)
+        if isinstance(control_plane, KnowsAgents):
+            control_plane.is_asked_by(self.memory.agent or "", place.data_folder)
         self.desired: DesiredState | None = None
         self.seen: Observation | None = None
         self.launching: dict[str, asyncio.Task[None]] = {}
@@ -157,6 +165,8 @@ class Agent:
             after = None
             if self.desired is not None:
                 after = (self.desired.epoch, self.desired.sequence)
+            if isinstance(self.control_plane, ChecksJournals):
+                self.control_plane.obeys(self.memory.obeyed)
             try:
                 state = await self.control_plane.desired(after, LONG_POLL_S)
                 if state is None:
@@ -189,7 +199,7 @@ class Agent:
         known = {one.attempt for one in seen} | {one.attempt for one in state.attempts}
         if self.seen is not None and self.seen.is_complete:
             self.memory.keep_only(known)
-        memories.save(self.data_folder, self.memory)
+        self._remember()
         if state.nodes != self.nodes:
             self.has_other_nodes.set()
             return
@@ -274,7 +284,7 @@ class Agent:
                 logger.warning("%s: %s", type(action).__name__, error)
         if self.memory.ordered != ordered:
             # Once a round: a sync to disk for each guest would keep the last one waiting.
-            memories.save(self.data_folder, self.memory)
+            self._remember()
 
     async def _do(self, action: Action) -> None:
         match action:
@@ -321,7 +331,15 @@ class Agent:
     def _refuse(self, attempt: str, why: str) -> None:
         logger.warning("attempt %s is not started: %s", attempt, why)
         self.memory.refused[attempt] = why[:MOST_WORDS]
-        memories.save(self.data_folder, self.memory)
+        self._remember()
+
+    def _remember(self) -> None:
+        """On disk before it is acted on. A full disk is no reason to obey no stop: what is not
+        saved then holds until this agent ends, and is saved with the next change."""
+        try:
+            memories.save(self.data_folder, self.memory)
+        except OSError as error:
+            logger.error("the agent's memory is not saved: %s", error)
 
     def _publish(self, observation: Observation) -> None:
         observation = with_refusals(observation, self.desired, self.memory)

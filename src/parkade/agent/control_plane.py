@@ -3,9 +3,10 @@
 Every call may be repeated harmlessly. The agent never assumes that it is heard.
 """
 
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from parkade.ports import DesiredState, HealthReport, LogRequest, Observation
+from parkade.ports import DesiredState, HealthReport, LogRequest, Obeyed, Observation
 
 
 class ControlPlaneError(Exception):
@@ -18,6 +19,25 @@ class Refused(ControlPlaneError):
 
 class ReaderGone(ControlPlaneError):
     """The reader of the output has gone; stop sending."""
+
+
+@runtime_checkable
+class ChecksJournals(Protocol):
+    """An optional capability of a control plane: it says whether its journal is the one that the
+    agent obeyed before, and answers nothing else where it is not."""
+
+    def obeys(self, obeyed: Obeyed | None) -> None:
+        """What the agent obeyed last."""
+        ...
+
+
+@runtime_checkable
+class KnowsAgents(Protocol):
+    """An optional capability of a control plane: it keeps two agents of one pool apart."""
+
+    def is_asked_by(self, agent: str, folder: Path) -> None:
+        """The agent's own random name, and the folder that it keeps its memory in."""
+        ...
 
 
 class ControlPlane(Protocol):

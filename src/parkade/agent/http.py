@@ -1,18 +1,20 @@
 """The control plane over HTTP: msgspec JSON, long polls, a bearer token from outside."""
 
+import socket
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from parkade.agent.control_plane import ControlPlaneError, ReaderGone, Refused
-from parkade.ports import DesiredState, HealthReport, LogRequest, Observation
+from parkade.ports import DesiredState, HealthReport, LogRequest, Obeyed, Observation
 
 ANSWER_S = 15.0
 """How long an answer may take beyond the wait that was asked for."""
 JSON = {"Content-Type": "application/json"}
-MOST_WORDS = 300
+MOST_WORDS = 500
 MOST_WORDS_BYTES = 65_536
 BYTES = {"Content-Type": "application/octet-stream"}
 
@@ -27,13 +29,29 @@ class HttpControlPlane:
     def __init__(self, client: httpx.AsyncClient, *, pool: str, token: str | None) -> None:
         self._client = client
         self._path = f"/v1/pools/{quote(pool, safe='')}"
+        self._obeyed: Obeyed | None = None
         self._authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    def is_asked_by(self, agent: str, folder: Path) -> None:
+        """See `KnowsAgents`."""
+        place = quote(f"{socket.gethostname()}:{folder}", safe="/:")
+        self._authorization |= {"Parkade-Agent": f"{agent} {place}"}
+
+    def obeys(self, obeyed: Obeyed | None) -> None:
+        """See `ChecksJournals`."""
+        self._obeyed = obeyed
 
     async def desired(self, after: tuple[int, int] | None, wait_s: float) -> DesiredState | None:
         """See `ControlPlane`."""
         query: dict[str, str] = {"wait": f"{wait_s:g}"}
         if after is not None:
             query |= {"after_epoch": str(after[0]), "after_sequence": str(after[1])}
+        if self._obeyed is not None:
+            query |= {
+                "obeyed_epoch": str(self._obeyed.epoch),
+                "obeyed_position": str(self._obeyed.position),
+                "obeyed_digest": self._obeyed.digest,
+            }
         answer = await self._ask("GET", "desired", query=query, wait_s=wait_s)
         if answer.status_code == httpx.codes.NO_CONTENT:
             return None

@@ -9,22 +9,27 @@ an attempt that it had already reported as never started.
 """
 
 import os
+import secrets
 from pathlib import Path
 
 import msgspec
 
-from parkade.ports import DesiredState
+from parkade.ports import DesiredState, Obeyed
 
 FILE = "agent.json"
 
 
 class Memory(msgspec.Struct, kw_only=True):
     """`last` is the (epoch, sequence) of the newest state accepted, `lineage` that epoch's.
+    `agent`: a random name of this folder's agent. `obeyed`: the entry of the journal that it came
+    from, shown to every control plane from then on.
     `refused` maps attempts to why they were not started; `ordered` were told to leave by us."""
 
     last: tuple[int, int] | None = None
     installation: str | None = None
     lineage: str | None = None
+    obeyed: Obeyed | None = None
+    agent: str | None = None
     refused: dict[str, str] = {}
     ordered: set[str] = set()
 
@@ -50,6 +55,8 @@ class Memory(msgspec.Struct, kw_only=True):
         self.last = (state.epoch, state.sequence)
         self.installation = state.installation or self.installation
         self.lineage = state.lineage
+        if state.position is not None and state.digest is not None:
+            self.obeyed = Obeyed(epoch=state.epoch, position=state.position, digest=state.digest)
 
     def keep_only(self, attempts: set[str]) -> None:
         """Forgets what concerns none of these."""
@@ -70,6 +77,15 @@ def load(folder: Path) -> Memory:
     except FileNotFoundError:
         return Memory()
     return msgspec.json.decode(content, type=Memory)
+
+
+def named(folder: Path) -> Memory:
+    """What was saved, by an agent that has a name from then on."""
+    memory = load(folder)
+    if memory.agent is None:
+        memory.agent = secrets.token_hex(8)
+        save(folder, memory)
+    return memory
 
 
 def save(folder: Path, memory: Memory) -> None:

@@ -1,11 +1,14 @@
 """The FastAPI app: every route under `/v1`, one authentication, one way of saying no."""
 
+from typing import Any
+
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from parkade import __version__
 from parkade.api import problems
-from parkade.api.bounds import BodyBound
+from parkade.api.bounds import RequestBounds
+from parkade.api.docs_page import POLICY, docs_page
 from parkade.api.metrics import CONTENT_TYPE, exposition
 from parkade.api.routes import (
     agents,
@@ -18,12 +21,14 @@ from parkade.api.routes import (
     workloads,
 )
 from parkade.api.settings import ApiSettings
+from parkade.api.streams import Streams
 from parkade.api.views.audience import Owners
 from parkade.control.plane import Plane
-from parkade.wire.problems import PROBLEM_JSON, Problem
+from parkade.wire.problems import CODES, PROBLEM_JSON, Problem
 
 NOUNS = (people, pools, reservations, workloads, statements, events, mars, agents)
-REFUSED = {401, 402, 403, 404, 409, 413, 422, 500, 503}
+REFUSED = {401, 402, 403, 404, 408, 409, 413, 421, 422, 500, 503}
+_SCHEMA_OF = "#/components/schemas/{model}"
 
 
 def create_app(plane: Plane, settings: ApiSettings | None = None) -> FastAPI:
@@ -34,24 +39,55 @@ def create_app(plane: Plane, settings: ApiSettings | None = None) -> FastAPI:
         summary="A marketplace for AI compute",
         version=__version__,
         openapi_url="/v1/openapi.json",
-        docs_url="/v1/docs",
+        docs_url=None,
         redoc_url=None,
     )
     app.state.plane = plane
     app.state.settings = settings
     app.state.owners = Owners()
+    app.state.streams = Streams(
+        most=settings.most_streams, most_per_token=settings.most_streams_per_token
+    )
     problems.install(app)
-    app.add_middleware(BodyBound, settings=settings)
+    app.add_middleware(RequestBounds, settings=settings)
     app.include_router(_v1())
     app.include_router(_house(plane))
+    app.include_router(_docs(app))
+    _describe_problems(app)
     return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Puts the body of every refusal into the description, where each route refers to it."""
+    describe = app.openapi
+    schema = Problem.model_json_schema(ref_template=_SCHEMA_OF)
+    parts = schema.pop("$defs")
+    schema["properties"]["code"]["enum"] = sorted(CODES)
+
+    def whole() -> dict[str, Any]:
+        described = describe()
+        described["components"]["schemas"].update({"Problem": schema, **parts})
+        return described
+
+    app.openapi = whole  # type: ignore[method-assign]
+
+
+def _docs(app: FastAPI) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/v1/docs")
+    async def docs() -> Response:
+        """The routes for people; the page loads nothing."""
+        return HTMLResponse(docs_page(app.openapi()), headers={"Content-Security-Policy": POLICY})
+
+    return router
 
 
 def _v1() -> APIRouter:
     refused: dict[int | str, dict[str, object]] = {
         status: {
             "description": "Refused; `code` says why",
-            "content": {PROBLEM_JSON: {"schema": Problem.model_json_schema()}},
+            "content": {PROBLEM_JSON: {"schema": {"$ref": _SCHEMA_OF.format(model="Problem")}}},
         }
         for status in sorted(REFUSED)
     }

@@ -8,9 +8,11 @@ from typing import Annotated, NoReturn, Protocol, TypeVar, cast
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import State
 
 from parkade.api.problems import problem, refused
 from parkade.api.settings import ApiSettings
+from parkade.api.streams import Place, Streams
 from parkade.control.answers import Decided, Idempotency
 from parkade.control.cycle import Asked
 from parkade.control.plane import Plane
@@ -53,10 +55,11 @@ class OfAnOrg(Protocol):
 class RequestContext:
     """One authenticated request: its viewer, and the plane as that viewer may use it."""
 
-    def __init__(self, plane: Plane, settings: ApiSettings, digest: str, viewer: Viewer) -> None:
-        self.plane = plane
-        self.settings = settings
+    def __init__(self, state: State, digest: str, viewer: Viewer) -> None:
+        self.plane = cast(Plane, state.plane)
+        self.settings = cast(ApiSettings, state.settings)
         self.viewer = viewer
+        self._streams = cast(Streams, state.streams)
         self._digest = digest
         self.key: Idempotency | None = None
 
@@ -112,6 +115,10 @@ class RequestContext:
         """Whether the token still is what it was, for answers that take long."""
         return self.plane.viewer(self._digest) == self.viewer
 
+    def place(self) -> Place:
+        """A place for an answer that stays open; the problem `busy` where there is none."""
+        return self._streams.open(self.viewer)
+
     def not_found(self, what: str) -> NoReturn:
         """The same words whether it is not there or not theirs."""
         raise problem("not_found", f"there is no {what}" if what else "there is no such thing")
@@ -144,7 +151,6 @@ async def agent_context(
 ) -> RequestContext:
     """Authenticates; the idempotency key is bound to the user and to all of the request."""
     plane = cast(Plane, request.app.state.plane)
-    settings = cast(ApiSettings, request.app.state.settings)
     token = credentials.credentials if credentials else ""
     if not token or len(token) > LONGEST_TOKEN:
         raise problem("unauthenticated", "send a token: Authorization: Bearer pk_…")
@@ -153,20 +159,25 @@ async def agent_context(
     if viewer is None:
         raise problem("unauthenticated", "the token is unknown or revoked; log in again")
     _refuse_unknown_parameters(request)
-    made = RequestContext(plane, settings, digest, viewer)
+    made = RequestContext(request.app.state, digest, viewer)
     made.key = await _idempotency(request, viewer)
     return made
 
 
 def _refuse_unknown_parameters(request: Request) -> None:
-    """A misspelt parameter is refused, never taken for one that was not given."""
+    """A misspelt parameter is refused, never taken for one that was not given; so is one that
+    stands twice."""
     route = cast(APIRoute, request.scope["route"])
     known = {field.alias for field in route.dependant.query_params}
-    unknown = sorted(set(request.query_params) - known)
+    names = [name for name, _ in request.query_params.multi_items()]
+    twice = next((name for name in known if names.count(name) > 1), None)
+    if twice is not None:
+        raise problem("invalid", f"the query parameter {twice!r} stands twice")
+    unknown = sorted(set(names) - known)
     if unknown:
-        names = ", ".join(repr(name[:40]) for name in unknown[:5])
+        listed = ", ".join(repr(name[:40]) for name in unknown[:5])
         knows = ", ".join(sorted(known)) or "none"
-        raise problem("invalid", f"no such query parameter: {names}; this route knows: {knows}")
+        raise problem("invalid", f"no such query parameter: {listed}; this route knows: {knows}")
 
 
 async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:

@@ -20,6 +20,10 @@ class _Collector:
             "parkade_epoch": ("The writer's epoch", health.epoch),
             "parkade_journal_sequence": ("The journal's position", health.sequence),
             "parkade_clock_doubted": ("Whether clearing waits", int(health.is_clock_doubted)),
+            "parkade_clock_behind_seconds": (
+                "How far the wall clock is behind the present",
+                health.clock_behind_us / 1e6,
+            ),
             "parkade_frozen_markets": ("Markets that do not clear", len(health.frozen_markets)),
             "parkade_silent_pools": ("Pools whose agent is silent", len(health.silent_pools)),
             "parkade_commands_waiting": ("Commands in the inbox", health.waiting),

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from parkade.control.answers import LogsUnavailable, PlaneStopped
 from parkade.core.units.refusal import Refusal
 from parkade.wire import problems as wire
-from parkade.wire.problems import PROBLEM_JSON, Fault, Problem, faults, invalid
+from parkade.wire.problems import MOST_FAULTS, PROBLEM_JSON, Fault, Problem, faults, invalid
 
 log = structlog.get_logger(__name__)
 BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
@@ -59,15 +59,16 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_faults(_: Request, error: RequestValidationError) -> Response:
-        listed = []
-        for each in error.errors():
+        listed, found = [], error.errors()
+        for each in found[:MOST_FAULTS]:
             where, *rest = each["loc"]
             if each["type"] == "json_invalid":
-                each = {**each, "msg": "the body is not JSON"}
+                why = str(each.get("ctx", {}).get("error", ""))[:200]
+                each = {**each, "msg": f"the body is not JSON as it is taken here: {why}"}
                 rest = []
             prefix = "" if where in ("body", "query", "path") else str(where)
             listed += faults([{**each, "loc": tuple(rest)}], prefix=prefix)
-        return answer(invalid(listed))
+        return answer(invalid(listed, more=len(found) - len(listed)))
 
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> Response:

@@ -210,6 +210,10 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             retention_us=_span_us_or_none(body.retention),
             buffer_nodes=body.buffer_nodes,
             agent_lease_us=_span_us_or_none(body.agent_lease),
+            start_limit_us=_span_us_or_none(body.start_limit),
+            payout_cap=_fraction_or_none(body.payout_cap),
+            window_deposit=_fraction_or_none(body.window_deposit),
+            assemble_us=_span_us_or_none(body.assemble),
         ),
     )
 
@@ -245,6 +249,10 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         retention_us=span_us(terms.retention),
         buffer_nodes=terms.buffer_nodes,
         agent_lease_us=_span_us_or_none(terms.agent_lease),
+        start_limit_us=_span_us_or_none(terms.start_limit),
+        payout_cap=_fraction_or_none(terms.payout_cap),
+        window_deposit=_fraction_or_none(terms.window_deposit),
+        assemble_us=_span_us_or_none(terms.assemble),
     )
 
 
@@ -270,4 +278,8 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         retention=span(terms.retention_us),
         buffer_nodes=terms.buffer_nodes,
         agent_lease=None if terms.agent_lease_us is None else span(terms.agent_lease_us),
+        start_limit=None if terms.start_limit_us is None else span(terms.start_limit_us),
+        payout_cap=None if terms.payout_cap is None else str(terms.payout_cap),
+        window_deposit=None if terms.window_deposit is None else str(terms.window_deposit),
+        assemble=None if terms.assemble_us is None else span(terms.assemble_us),
     )

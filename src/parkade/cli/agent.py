@@ -26,12 +26,19 @@ def run(
         list[str] | None, typer.Option(help="KEY=VALUE for the engine; may be repeated.")
     ] = None,
     log_format: Annotated[LogFormat, typer.Option()] = "console",
+    original_is_gone: Annotated[
+        bool,
+        typer.Option(
+            "--original-is-gone", help="This data folder is a copy that replaces its original."
+        ),
+    ] = False,
 ) -> None:
     """Run a pool's agent until it is stopped; what runs on the nodes goes on without it."""
     try:
         from parkade.ports import AlreadyLed
-        from parkade.service.agent import AgentSettings, read_options
+        from parkade.service.agent import AgentSettings
         from parkade.service.agent import run as run_agent
+        from parkade.service.engines import read_options
         from parkade.service.settings import BadSettings
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
@@ -44,6 +51,7 @@ def run(
             engine=engine,
             options=read_options(engine_option or []),
             log_format=log_format,
+            is_original_gone=original_is_gone,
         )
         run_agent(settings)
     except (AlreadyLed, BadSettings) as error:
@@ -61,12 +69,18 @@ def end(
     timeout: Annotated[float, typer.Option(help="Seconds to wait until all are gone.")] = 120.0,
 ) -> None:
     """End whatever the local engine still runs, as when Parkade is removed from a machine."""
-    from parkade.engines.local.ending import end_everything
-
+    try:
+        from parkade.ports import AlreadyLed
+        from parkade.service.agent import end as end_all
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
     place = data_folder / "engine"
     if not place.is_dir():
         fail(f"{place} is no engine's folder; give the data folder of an agent", exit_code=2)
-    left = end_everything(place, notice_s=notice, timeout_s=timeout)
+    try:
+        left = end_all(data_folder, notice_s=notice, timeout_s=timeout)
+    except AlreadyLed as error:
+        fail(str(error), exit_code=2)
     if left:
         fail(f"still running: {', '.join(left[:10])}; look into {place}/live", exit_code=1)
     typer.echo("nothing is running")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from parkade.cli import (
+    admin,
     agent,
     events,
     journal,
@@ -56,6 +57,7 @@ GROUPS = {
         "node": nodes.nodes,
         "price": prices.price,
         "clock": login.clock,
+        "admin": admin.admin,
         "journal": journal.journal,
     },
     "Machines": {"mars": mars.mars},

@@ -28,4 +28,6 @@ def events(
             line = Text(f"{event.sequence:>7}  ", style="dim")
             line.append(f"{event.at:%m-%d %H:%M:%S}  ")
             line.append(f"{event.type:<18} ", style="cyan").append(event.says, style="default")
+            if event.by is not None:
+                line.append(f"  by {event.by}", style="dim")
             console.print(line, soft_wrap=True)

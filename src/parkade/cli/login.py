@@ -3,12 +3,15 @@
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parkade.cli import config
 from parkade.cli.calling import AsJson, call, calling, explaining, fail, warn
+
+if TYPE_CHECKING:
+    from parkade.wire import feed
 
 LOOPBACK = re.compile(r"http://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?(/|$)")
 clock = typer.Typer(help="Confirm a jump of the server's clock.", no_args_is_help=True)
@@ -86,12 +89,29 @@ def status(
                 ("you", f"{caller.user}, {caller.role} of {caller.org}"),
                 ("balance", orgs.get(caller.org)),
                 ("workloads", f"{running} on seats, {len(live) - running} waiting"),
+                *_troubles(client.standing()),
             ]
         )
     from parkade.cli.pools import overview
 
     with calling() as client:
         overview(client.list_pools())
+
+
+def _troubles(standing: "feed.Standing") -> list[tuple[str, str]]:
+    """What does not work on the server now."""
+    from parkade.wire.scalars import format_span
+
+    found = []
+    if standing.clock_behind:
+        behind = format_span(standing.clock_behind)
+        found.append(("clock", f"{behind} behind; the server goes on at the steady clock's pace"))
+    if standing.is_clock_doubted:
+        found.append(("clock", "jumped ahead: nothing is cleared until `parkade clock confirm`"))
+    if standing.frozen_markets:
+        frozen = ", ".join(standing.frozen_markets)
+        found.append(("frozen", f"{frozen}: not cleared until the server is started again"))
+    return found
 
 
 @clock.command()

@@ -66,6 +66,24 @@ def cap(
     call(lambda client: client.set_cap(user, cap=amount), _user, as_json=as_json)
 
 
+@users.command("unix-name")
+def unix_name(
+    user: str,
+    name: Annotated[
+        str | None, typer.Argument(help="A Unix user of the nodes; none: the agent's own.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say as which Unix user a user's workloads run, from their next attempt on."""
+    from parkade.cli.screen import say
+
+    call(
+        lambda client: client.set_unix_name(user, unix_name=name),
+        lambda made: say(f"{made.user}: workloads run as {made.unix_name or 'the agent'}"),
+        as_json=as_json,
+    )
+
+
 @users.command("create")
 def create_user(
     user: str,

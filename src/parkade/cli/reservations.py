@@ -156,10 +156,22 @@ def _one(answer: "wire.Reservation") -> None:
             ("window", _window(answer)),
             ("rate", f"{format_amount(answer.rate)} per GPU-hour"),
             ("paid until", answer.paid_until),
+            ("paid", answer.paid),
+            ("earned", _earned(answer)),
             ("lending", _lending(answer.lending) or "nothing"),
             ("cost", answer.cost.says),
         ]
     )
+
+
+def _earned(answer: "wire.Reservation") -> str | None:
+    from parkade.wire.scalars import format_amount
+
+    if answer.earned is None:
+        return None
+    most = answer.earns_at_most
+    cap = "" if most is None else f", at most {format_amount(most)} for what it paid so far"
+    return f"{format_amount(answer.earned)} by lending{cap}"
 
 
 def _window(answer: "wire.Reservation") -> str:
@@ -171,7 +183,19 @@ def _table(answer: "wire.Reservations") -> None:
     from parkade.cli.screen import minute, table
 
     table(
-        ("RESERVATION", "ORG", "STATE", "NODES", "USED", "RATE", "START", "END", "LENDS"),
+        (
+            "RESERVATION",
+            "ORG",
+            "STATE",
+            "NODES",
+            "USED",
+            "RATE",
+            "START",
+            "END",
+            "LENDS",
+            "PAID",
+            "EARNED",
+        ),
         [
             (
                 each.reservation,
@@ -183,10 +207,12 @@ def _table(answer: "wire.Reservations") -> None:
                 minute(each.start),
                 minute(each.end) or "open",
                 _lending(each.lending),
+                each.paid,
+                each.earned,
             )
             for each in answer.reservations
         ],
         empty="No reservations.",
-        right="NODES USED RATE",
-        drops="START RATE ORG USED",
+        right="NODES USED RATE PAID EARNED",
+        drops="START RATE ORG USED PAID EARNED",
     )

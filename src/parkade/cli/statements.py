@@ -58,7 +58,7 @@ def _render(answer: "wire.Statement") -> None:
         ],
         empty="Nothing moved.",
         right="AMOUNT GPUS PRICE",
-        drops="GPUS WINDOW",
+        drops="WINDOW GPUS",
     )
     fields(
         [

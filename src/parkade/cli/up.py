@@ -21,11 +21,27 @@ def up(
     allow_remote: Annotated[
         bool | None, typer.Option("--allow-remote", help="Listen beyond this machine, no TLS.")
     ] = None,
+    root_workloads: Annotated[
+        bool | None,
+        typer.Option(
+            "--root-workloads", help="As root: run users without a Unix name as root, too."
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="postgresql://USER@SERVER/NAME for the journal; default: a file."),
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="Write a new operator's token here, not to the screen.")
     ] = None,
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Make another operator's token.")
+    ] = False,
+    original_is_gone: Annotated[
+        bool,
+        typer.Option(
+            "--original-is-gone", help="This data folder is a copy that replaces its original."
+        ),
     ] = False,
 ) -> None:
     """Run the marketplace: server, journal, and an agent for each local pool."""
@@ -43,8 +59,14 @@ def up(
         "unit": unit,
         "log_format": log_format,
         "allow_remote": allow_remote,
+        "root_workloads": root_workloads,
+        "database": database,
     }
-    options = UpOptions(token_file=token_file, is_new_token_wanted=new_token)
+    options = UpOptions(
+        token_file=token_file,
+        is_new_token_wanted=new_token,
+        is_original_gone=original_is_gone,
+    )
     try:
         run(read_settings(given), options)
     except (AlreadyLed, BadSettings, StoreError) as error:

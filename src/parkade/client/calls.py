@@ -20,6 +20,11 @@ def whoami() -> Call[feed.Caller]:
     return get("/whoami", feed.Caller)
 
 
+def standing() -> Call[feed.Standing]:
+    """How the server stands: its clock, and what does not work now."""
+    return get("/server", feed.Standing)
+
+
 def create_org(org: str) -> Call[people.Org]:
     """A new customer."""
     return post("/orgs", people.Org, checked(people.CreateOrg, org=org))
@@ -46,6 +51,12 @@ def set_cap(user: str, *, cap: Decimal | str | None) -> Call[people.User]:
     """The most that a user's workloads may cost; None: what its org has."""
     body = checked(people.SetCap, cap=cap)
     return post(f"/users/{_id(user)}/cap", people.User, body)
+
+
+def set_unix_name(user: str, *, unix_name: str | None) -> Call[people.User]:
+    """The Unix user of a user's workloads, from their next attempt on; None: the agent's own."""
+    body = checked(people.SetUnixName, unix_name=unix_name)
+    return post(f"/users/{_id(user)}/unix-name", people.User, body)
 
 
 def create_user(request: people.CreateUser) -> Call[people.User]:

@@ -64,12 +64,14 @@ class Methods:
     """What `Client` and `AsyncClient` share."""
 
     whoami = Method(calls.whoami)
+    standing = Method(calls.standing)
     create_org = Method(calls.create_org)
     orgs = Method(calls.orgs)
     deposit = Method(calls.deposit)
     create_user = Method(calls.create_user)
     set_grant = Method(calls.set_grant)
     set_cap = Method(calls.set_cap)
+    set_unix_name = Method(calls.set_unix_name)
     users = Method(calls.users)
     create_token = Method(calls.create_token)
     tokens = Method(calls.tokens)

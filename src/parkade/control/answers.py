@@ -45,7 +45,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How the writer is doing. `frozen_markets`: their clearing failed an assertion.
+    """How the writer is doing. `clock_behind_us`: how far the wall clock is behind the present.
+    `frozen_markets`: their clearing failed an assertion.
 
     `commit_us` and `clearing_us` are the last ones measured, `waiting` the commands in the inbox,
     `entered` the commands and views that ever entered it.
@@ -55,6 +56,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     sequence: int
     is_clock_doubted: bool
+    clock_behind_us: int
     frozen_markets: tuple[str, ...]
     silent_pools: tuple[str, ...]
     waiting: int

@@ -2,7 +2,12 @@
 
 Two readings are compared: the wall clock, and a steady one that cannot be set and counts while
 the machine sleeps. Where the wall clock ran ahead of the steady one by more than `jump_us`, the
-present goes on from where it was at the steady clock's pace until a person confirms the jump.
+present goes on from where it was at the steady clock's pace until a person confirms the jump. Where
+the wall clock was set back, or stands, the present goes on at that pace too, with no person's word:
+nothing waits for a clock that is behind. The difference is told until the wall clock has caught up.
+
+Worked example: at 12:00:00 the wall clock is set back to 11:00:00. Ten seconds later the present is
+12:00:10 and `behind_us` an hour. After a restart it begins at the last instant on record.
 """
 
 import time
@@ -10,7 +15,11 @@ from typing import Protocol
 
 import msgspec
 
+from parkade.core.units.time import SECOND_US
 from parkade.ports import Clock
+
+LEAST_BEHIND_US = SECOND_US
+"""A smaller difference is what two clocks differ by anyway."""
 
 
 class SteadyClock(Clock, Protocol):
@@ -34,9 +43,11 @@ class SystemClock:
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """The present; `jumped_from_us` is set in the reading that found a jump."""
+    """The present; `jumped_from_us` is set in the reading that found a jump. `behind_us`: how far
+    the wall clock is behind the present; 0 where that is what clocks differ by anyway."""
 
     now_us: int
+    behind_us: int
     jumped_from_us: int | None
 
 
@@ -64,7 +75,13 @@ class ClockGuard:
             and before_us > 0
             and wall_us - explained_us > limit_us
         )
-        self._now_us = max(before_us, explained_us if is_doubted or is_jump else wall_us)
+        # Whichever is ahead; a wall clock that is too far ahead is not believed.
+        self._now_us = explained_us if is_doubted or is_jump else max(explained_us, wall_us)
+        behind_us = self._now_us - wall_us
         self._steady_us = steady_us
         self._was_doubted = is_doubted or is_jump
-        return Reading(now_us=self._now_us, jumped_from_us=before_us if is_jump else None)
+        return Reading(
+            now_us=self._now_us,
+            behind_us=behind_us if behind_us >= LEAST_BEHIND_US else 0,
+            jumped_from_us=before_us if is_jump else None,
+        )

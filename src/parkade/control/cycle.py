@@ -76,6 +76,11 @@ class Cycle:
         self._events: list[tuple[int, AnyEvent]] = []
         self._answers: dict[tuple[str, str], StoredAnswer] = {}
 
+    @property
+    def digest(self) -> str:
+        """The journal's digest at its committed end, between batches."""
+        return self._digest
+
     def open(self, command: AnyCommand, now_us: int) -> Committed:
         """The writer's first events, which begin its epoch."""
         events = self._rules.decide(self.world, command, now_us)

@@ -21,8 +21,10 @@ from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import Spec
 from parkade.ports import Capabilities, Observation
 
-# An observation this much older than the last is no straggler: the agent's clock was set back.
+# An observation this much older than the last is no straggler, and one that comes so long after the
+# last was taken is none either: the agent's clock was set back.
 _STRAGGLER_US = 600_000_000
+_STRAGGLES_US = 10_000_000
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +71,7 @@ class Intake:
         """What follows; `desired` is the pool's desired sequence, None for an unknown pool. One
         dated after `now_us` is taken for one of now, or it would make stragglers of the next."""
         pool = observation.pool
-        if desired is None or not self._is_usable(observation, now_us):
+        if desired is None or not self._is_usable(observation, now_us, steady_us):
             return _NOTHING
         was_silent = self.is_silent(pool, steady_us)
         self.heard(pool, steady_us)
@@ -108,9 +110,11 @@ class Intake:
             if is_first or has_changed:
                 yield ReportReachability(by=None, pool=pool.pool, is_reachable=is_reachable)
 
-    def unsupported(self, spec: Spec, pools: Iterable[str]) -> Refusal | None:
+    def unsupported(
+        self, spec: Spec, pools: Iterable[str], *, has_unix_name: bool
+    ) -> Refusal | None:
         """A refusal that names the first key which no engine of these pools can honour; pools whose
-        engine has not reported yet count as able."""
+        engine has not reported yet count as able. `has_unix_name`: so has the user."""
         known = [self._capabilities.get(pool) for pool in pools]
         engines = [each for each in known if each is not None]
         if not engines or len(engines) < len(known):
@@ -120,12 +124,20 @@ class Intake:
                 names = ", ".join(sorted({each.engine for each in engines}))
                 detail = f"{key}: the engine ({names}) cannot carry this out; leave it out"
                 return Refusal(reason=Reason.UNSUPPORTED, detail=detail, field=f"spec.{key}")
+        if not has_unix_name and all(each.needs_unix_names for each in engines):
+            detail = (
+                "you have no Unix name, and the agent there is root, as which no workload runs: ask"
+                " an operator for `parkade user unix-name USER NAME`"
+            )
+            return Refusal(reason=Reason.UNSUPPORTED, detail=detail)
         return None
 
-    def _is_usable(self, observation: Observation, now_us: int) -> bool:
+    def _is_usable(self, observation: Observation, now_us: int, steady_us: int) -> bool:
         at_us = min(observation.at_us, now_us)
         seen_us = self._seen_us.get(observation.pool, 0)
         is_straggler = seen_us - _STRAGGLER_US < at_us < seen_us
+        heard_us = self._heard_us.get(observation.pool, self._started_us)
+        is_straggler = is_straggler and steady_us - heard_us < _STRAGGLES_US
         if not observation.is_complete or is_straggler:
             return False
         self._seen_us[observation.pool] = at_us

@@ -24,7 +24,7 @@ class Outbox:
     `follow` is for the writer's thread, `has_pool` and `state` for any.
     """
 
-    def __init__(self, world: World, *, sequence: int) -> None:
+    def __init__(self, world: World, *, sequence: int, digest: str | None = None) -> None:
         self._lock = threading.Lock()
         self._epoch = world.records.epoch
         self._installation = world.records.installation
@@ -34,6 +34,7 @@ class Outbox:
         self._nodes: dict[str, tuple[NodeShape, ...]] = {}
         self._repairs: dict[str, dict[str, RepairOrder]] = {}
         self._sequences: dict[str, int] = {}
+        self._end: tuple[int, str | None] = (sequence, digest)
         self._whole: dict[str, DesiredState] = {}
         self._open_pools(world, sequence)
         for name in world.records.workloads:
@@ -42,9 +43,11 @@ class Outbox:
             if incident.order is not None and incident.pool in self._repairs:
                 self._repairs[incident.pool][incident.order.order] = incident.order
 
-    def follow(self, world: World, committed: Committed) -> bool:
-        """Takes in what was committed; true where some pool's desired state changed."""
+    def follow(self, world: World, committed: Committed, digest: str | None = None) -> bool:
+        """Takes in what was committed; true where some pool's desired state changed. `digest` is
+        the journal's at its end."""
         with self._lock:
+            self._end = (committed[-1][0], digest)
             has_changed = self._open_pools(world, committed[-1][0])
             for sequence, event in committed:
                 has_changed = self._follow_nodes(world, event, sequence) or has_changed
@@ -71,6 +74,8 @@ class Outbox:
                     sequence=self._sequences[pool],
                     attempts=tuple(self._attempts[pool].values()),
                     nodes=self._nodes[pool],
+                    position=self._end[0],
+                    digest=self._end[1],
                     repairs=tuple(self._repairs[pool].values()),
                 )
             return self._whole[pool]
@@ -193,11 +198,18 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             pass
         case events.OrgCreated() | events.UserCreated() | events.TokenAdded():
             pass
+        case events.UnixNameSet():
+            pass
         case events.TokenRevoked() | events.GrantSet() | events.CapSet():
             pass
         case events.MoneyMoved() | events.UsePosted() | events.WithdrawalCharged():
             pass
-        case events.ReservationPaid() | events.Reserved() | events.ReservationChanged():
+        case (
+            events.ReservationPaid()
+            | events.ReservationSettled()
+            | events.Reserved()
+            | events.ReservationChanged()
+        ):
             pass
         case events.LendingSet() | events.Claimed() | events.ClaimSeated() | events.Unclaimed():
             pass

@@ -22,7 +22,9 @@ from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import WaitingCommand, WaitingView
 from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
+from parkade.control.pool_agents import PoolAgent, PoolAgents
 from parkade.control.settings import PlaneSettings
+from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
 from parkade.control.writer import Dependencies, Writer
 from parkade.core.clearing.plan import Plan
@@ -37,6 +39,7 @@ from parkade.ports import (
     HealthReport,
     LogRequest,
     NodeShape,
+    Obeyed,
     Observation,
     StatedTransfer,
 )
@@ -44,6 +47,8 @@ from parkade.ports import (
 _log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
+
+_MOST_KNOWN = 1_000
 
 
 class Plane:
@@ -55,6 +60,8 @@ class Plane:
         self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._is_ending = False
+        self._known: set[Obeyed] = set()
+        self._agents = PoolAgents(silence_us=settings.unreachable_after_us)
         self._observing: dict[str, asyncio.Lock] = {}
         self.health_intake = HealthIntake()
         self._refusals: dict[str, str | None] = {}
@@ -147,8 +154,8 @@ class Plane:
         self._renderers[pool] = render
 
     async def rendered(self, planned: Planned) -> str | None:
-        """The exact command that a planned attempt would be launched with; None where the pool's
-        engine is elsewhere. EngineError where it would refuse."""
+        """The exact command that a planned attempt would be launched with, as its pool's engine on
+        this machine tells it; None where that is elsewhere. EngineError where it would refuse."""
         render = self._renderers.get(planned.pool or "")
         return None if render is None else await asyncio.to_thread(render, planned.attempt)
 
@@ -178,19 +185,43 @@ class Plane:
             return self._is_ending or is_new()
 
         await self._writer.desired_bell.wait_until(is_over, timeout_s=wait_s)
-        return outbox.state(pool) if is_new() else None
+        state = outbox.state(pool) if is_new() else None
+        return None if state is None else for_agents(state, self._writer.clock_behind_us)
+
+    def other_agent(self, pool: str, agent: PoolAgent) -> PoolAgent | None:
+        """The agent that runs the pool, where that is another one than this."""
+        return self._agents.hear(pool, agent, self._dependencies.clock.steady_us())
+
+    async def knows(self, obeyed: Obeyed) -> bool:
+        """Whether this journal has the entry that an agent obeyed, or an operator accepted agents
+        that obeyed what was lost."""
+        if obeyed in self._known:
+            return True
+        store = self._dependencies.store
+        entries = await asyncio.to_thread(store.entries, after=obeyed.position - 1, limit=1)
+        is_here = bool(entries) and (entries[0].sequence, entries[0].digest) == (
+            obeyed.position,
+            obeyed.digest,
+        )
+        accepting = await self.read(lambda world, _: world.records.accepting_epoch)
+        if is_here or obeyed.epoch < accepting:
+            if len(self._known) > _MOST_KNOWN:
+                self._known.clear()
+            self._known.add(obeyed)
+            return True
+        return False
 
     async def observe(self, pool: str, observation: Observation) -> None:
         """An agent's look at its whole pool; `Intake` says what follows from it."""
         assert observation.pool == pool
+        observation = from_agents(observation, self._writer.clock_behind_us)
         async with self._observing.setdefault(pool, asyncio.Lock()):
             self._note_refusal(pool, observation.refused)
             state = self._writer.outbox.state(pool)
             desired = None if state is None else state.sequence
-            clock = self._dependencies.clock
-            steady_us = clock.steady_us()
+            steady_us = self._dependencies.clock.steady_us()
             taken = self._intake.take(
-                observation, desired=desired, now_us=clock.now_us(), steady_us=steady_us
+                observation, desired=desired, now_us=self.present_us(), steady_us=steady_us
             )
             if taken.is_heard_again:
                 self._writer.inbox.nudge()
@@ -232,7 +263,9 @@ class Plane:
             for node in world.records.nodes.values()
             if command.market in (None, node.market)
         }
-        return self._intake.unsupported(command.spec, pools)
+        user = None if command.by is None else world.records.users[command.by]
+        has_unix_name = user is None or user.unix_name is not None
+        return self._intake.unsupported(command.spec, pools, has_unix_name=has_unix_name)
 
     def logs(
         self, workload: Workload, attempt: str, rank: int, *, offset: int, follow: bool

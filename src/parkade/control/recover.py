@@ -41,7 +41,7 @@ def recover(store: Store, rules: Rules) -> Recovered:
             digest = check_link(entry, sequence, digest)
             replay_entry(world, entry)
             sequence = entry.sequence
-    rules.check(world)
+    check_world(world, rules)
     # Two GROUP BYs over all transfers that ever were: about 3 s for a million of them.
     check_sums(store.account_sums(), world.records.balances)
     _log.info("world_recovered", snapshot=started_at, sequence=sequence)
@@ -69,8 +69,27 @@ def replay_entry(world: World, entry: JournalEntry) -> AnyEvent:
         raise StoreError(
             f"entry {entry.sequence} of the journal cannot be read: {error}"
         ) from error
-    evolve(world, event)
+    try:
+        evolve(world, event)
+    except Exception as error:
+        raise StoreError(
+            f"entry {entry.sequence} of the journal ({entry.type}) does not follow from those"
+            f" before it ({type(error).__name__}: {error}): it was not written by this program, or"
+            " there is a bug in it. Start the version that wrote it, or restore a backup"
+        ) from error
     return event
+
+
+def check_world(world: World, rules: Rules) -> None:
+    """StoreError where the world that a journal gives is impossible."""
+    try:
+        rules.check(world)
+    except Exception as error:
+        raise StoreError(
+            f"the journal gives a world that cannot be ({type(error).__name__}: {error}): it was"
+            " changed, or there is a bug in this program. Start the version that wrote it, or"
+            " restore a backup"
+        ) from error
 
 
 def check_sums(sums: Mapping[str, int], balances: Mapping[str, int]) -> None:
@@ -81,7 +100,7 @@ def check_sums(sums: Mapping[str, int], balances: Mapping[str, int]) -> None:
             raise StoreError(
                 f"the statement lines of {account} add up to {stated} micro-units, its balance by"
                 f" the journal is {held}: the table `transfers` was changed. Restore a backup;"
-                " `parkade journal check` names the first entry whose lines differ"
+                " `parkade admin verify` names the first entry whose lines differ"
             )
 
 

@@ -88,5 +88,7 @@ def _changed_token(event: events.AnyEvent) -> str | None:
             return name
         case events.OrgCreated() | events.UserCreated() | events.GrantSet() | events.CapSet():
             return None
+        case events.UnixNameSet():
+            return None
         case _:
             assert_never(event)

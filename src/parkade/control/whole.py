@@ -9,7 +9,7 @@ from collections import defaultdict
 import msgspec
 import structlog
 
-from parkade.control.recover import check_link, check_sums, replay_entry
+from parkade.control.recover import check_link, check_sums, check_world, replay_entry
 from parkade.control.rules import Rules
 from parkade.core.billing.charges import transfers_of
 from parkade.core.state.chain import GENESIS
@@ -63,7 +63,7 @@ def check_whole(store: Store, rules: Rules) -> WholeJournal:
             if snapshot is not None and sequence == snapshot.sequence:
                 _check_snapshot(world, snapshot)
     check_sums(sums, world.records.balances)
-    rules.check(world)
+    check_world(world, rules)
     return WholeJournal(
         entries=sequence,
         transfers=transfers,

@@ -34,8 +34,10 @@ _log = structlog.get_logger(__name__)
 class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     """What the writer is given.
 
-    `on_fatal` must not return in production, and `crash_point` does nothing there. `leadership` was
-    acquired before; the writer stops where it is lost.
+    `accepted`: an operator said that agents of a lost journal shall obey this one, in an epoch of
+    at least this number; None: it did not. `on_fatal` must not return in production, and
+    `crash_point` does nothing there. `leadership` was acquired before; the writer stops where it is
+    lost.
     """
 
     store: Store
@@ -44,6 +46,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     on_fatal: Callable[[BaseException], None]
     crash_point: Callable[[str], None]
     leadership: Leadership
+    accepted: int | None = None
 
 
 class LeadershipLost(Exception):
@@ -60,8 +63,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 class Writer:
     """Owns the world.
 
-    `inbox`, `feed`, `outbox`, `viewers`, `intake`, `health` and `present_us` are for other threads
-    too.
+    `inbox`, `feed`, `outbox`, `viewers`, `intake`, `health`, `present_us` and `clock_behind_us` are
+    for other threads too.
     """
 
     def __init__(self, dependencies: Dependencies, settings: PlaneSettings) -> None:
@@ -79,16 +82,23 @@ class Writer:
         )
         self._cycle = Cycle(recovered, store, rules, check_every=settings.check_every)
         self._schedule = Schedule(part=settings.clearing_part)
+        self.clock_behind_us = 0
         self._now_us, _ = self._read_clock()
         self._read_at = (self._now_us, self._clock.steady_us())
         self._cycle.open(
-            OpenEpoch(by=None, installation=secrets.token_hex(16), lineage=secrets.token_hex(16)),
+            OpenEpoch(
+                by=None,
+                installation=secrets.token_hex(16),
+                lineage=secrets.token_hex(16),
+                accepts_agents=dependencies.accepted is not None,
+                least=dependencies.accepted or 0,
+            ),
             self._now_us,
         )
         sequence = self._cycle.sequence
         self.inbox = Inbox(limit=settings.inbox_limit)
         self.feed = Feed(store, sequence=sequence, length=settings.feed_length)
-        self.outbox = Outbox(world, sequence=sequence)
+        self.outbox = Outbox(world, sequence=sequence, digest=self._cycle.digest)
         self.viewers = Viewers(world)
         self.desired_bell = Bell()
         started_us = self._clock.steady_us()
@@ -150,6 +160,7 @@ class Writer:
             epoch=records.epoch,
             sequence=self.feed.sequence,
             is_clock_doubted=records.is_clock_doubted,
+            clock_behind_us=self.clock_behind_us,
             frozen_markets=self._schedule.frozen,
             silent_pools=tuple(p for p in pools if self.intake.is_silent(p, steady_us)),
             waiting=len(self.inbox),
@@ -178,12 +189,21 @@ class Writer:
     def _read_clock(self) -> tuple[int, Committed]:
         is_doubted = self._cycle.world.records.is_clock_doubted
         reading = self._guard.read(is_doubted=is_doubted)
+        self._note_behind(reading.behind_us)
         if reading.jumped_from_us is None:
             return reading.now_us, ()
         _log.error("clock_jumped", from_us=reading.jumped_from_us, done="clearing stopped")
         return reading.now_us, self._cycle.doubt_clock(
             from_us=reading.jumped_from_us, now_us=reading.now_us
         )
+
+    def _note_behind(self, behind_us: int) -> None:
+        was_behind, self.clock_behind_us = self.clock_behind_us > 0, behind_us
+        if behind_us and not was_behind:
+            done = "the present goes on at the steady clock's pace; set the clock right"
+            _log.error("clock_behind", seconds=behind_us / 1e6, done=done)
+        elif was_behind and not behind_us:
+            _log.info("clock_agrees")
 
     def _take_commands(self, now_us: int, driven: Sequence[Asked]) -> tuple[Outcome, ...]:
         waiting = self._in_hand = self.inbox.take_commands(self._settings.batch_limit)
@@ -235,7 +255,7 @@ class Writer:
         events = tuple(event for _, event in committed)
         self.viewers.publish(self._cycle.world, committed)
         self._schedule.ask(self._dependencies.rules.urgent_markets(self._cycle.world, events))
-        if self.outbox.follow(self._cycle.world, committed):
+        if self.outbox.follow(self._cycle.world, committed, self._cycle.digest):
             self.desired_bell.ring()
         self.feed.publish(committed)
 

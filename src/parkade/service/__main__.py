@@ -18,10 +18,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--unit")
     parser.add_argument("--log-format", choices=("console", "json"))
     parser.add_argument("--allow-remote", action="store_const", const=True)
+    parser.add_argument("--root-workloads", action="store_const", const=True)
+    parser.add_argument("--database")
     parser.add_argument("--token-file", type=Path)
     parser.add_argument("--new-token", action="store_true")
+    parser.add_argument("--original-is-gone", action="store_true")
     given = parser.parse_args(arguments)
-    options = UpOptions(token_file=given.token_file, is_new_token_wanted=given.new_token)
+    options = UpOptions(
+        token_file=given.token_file,
+        is_new_token_wanted=given.new_token,
+        is_original_gone=given.original_is_gone,
+    )
     try:
         up(read_settings(vars(given)), options)
     except (AlreadyLed, BadSettings, StoreError) as error:

@@ -32,11 +32,13 @@ from parkade.agent.http import HttpControlPlane
 from parkade.agent.timer import LoopTimer
 from parkade.control.clock import SystemClock
 from parkade.control.leadership import FileLeadership
+from parkade.engines.local.ending import end_everything
 from parkade.ports import AlreadyLed, Leadership, NodeShape, Timer
 from parkade.service import logs
-from parkade.service.engines import EnginePlace, MakeEngine, engine_maker
+from parkade.service.engines import EnginePlace, MakeEngine, engine_maker, read_options
 from parkade.service.folders import make_passage
 from parkade.service.healing import health_plan
+from parkade.service.place import settle
 from parkade.service.settings import BadSettings
 
 T = TypeVar("T")
@@ -49,7 +51,7 @@ _log = logging.getLogger("parkade.agent")
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One agent. `options` are the engine's own; `is_child`: it belongs to the server that started
-    it."""
+    it. `is_original_gone`: the data folder is a copy, and takes the place of its original."""
 
     pool: str
     server: str
@@ -60,6 +62,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str = "console"
     pace: Pace = Pace()
     is_child: bool = False
+    is_original_gone: bool = False
 
 
 def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
@@ -69,12 +72,12 @@ def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
     make = make_engine or engine_maker(settings.engine, settings.options)
     token = read_token(settings.token_file)
     make_passage(settings.data_folder)
-    leadership = FileLeadership(
-        settings.data_folder / "agent" / "agent.lock", holder=f"agent of pool {settings.pool}"
-    )
+    leadership = _leadership(settings.data_folder, holder=f"agent of pool {settings.pool}")
     if not settings.is_child:
         leadership.acquire()
     try:
+        if not settings.is_child:
+            settle(settings.data_folder, is_original_gone=settings.is_original_gone)
         asyncio.run(_main(settings, make, token, leadership))
     except* Refused as refused:
         raise BadSettings(
@@ -83,6 +86,21 @@ def run(settings: AgentSettings, make_engine: MakeEngine | None = None) -> None:
         ) from None
     finally:
         leadership.release()
+
+
+def end(data_folder: Path, *, notice_s: float, timeout_s: float) -> list[str]:
+    """Ends all that the local engine runs below an agent's data folder, and names what is left.
+    AlreadyLed where an agent runs there, which would start it again."""
+    leadership = _leadership(data_folder, holder="agent")
+    leadership.acquire()
+    try:
+        return end_everything(data_folder / "engine", notice_s=notice_s, timeout_s=timeout_s)
+    finally:
+        leadership.release()
+
+
+def _leadership(data_folder: Path, *, holder: str) -> FileLeadership:
+    return FileLeadership(data_folder / "agent" / "agent.lock", holder=holder)
 
 
 def _first(group: BaseExceptionGroup[Refused]) -> BaseException:
@@ -118,11 +136,6 @@ async def _main(
     if settings.is_child:
         loop.add_reader(sys.stdin.fileno(), _end_with_parent, stop)
         await _acquire(leadership, timer, stop)
-    if os.geteuid() == 0:
-        _log.warning(
-            "the agent runs as root: workloads of users without a Unix name run as root too; give"
-            " each user one"
-        )
     async with httpx.AsyncClient(base_url=settings.server) as client:
         control_plane = HttpControlPlane(client, pool=settings.pool, token=token)
         await serve(settings, make, control_plane, timer, stop)
@@ -251,17 +264,6 @@ def main(arguments: list[str] | None = None, make_engine: MakeEngine | None = No
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
     return 0
-
-
-def read_options(pairs: list[str]) -> dict[str, str]:
-    """Options of an engine from `key=value`. BadSettings where one is neither."""
-    found = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise BadSettings(f"engine option {pair!r}: write KEY=VALUE")
-        found[key] = value
-    return found
 
 
 if __name__ == "__main__":

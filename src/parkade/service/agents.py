@@ -26,7 +26,7 @@ from parkade.core.state.events import PoolClosed, PoolOpened
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.ports import DesiredAttempt
-from parkade.service.engines import ENGINES, EnginePlace, engine_maker
+from parkade.service.engines import ENGINES, EnginePlace, engine_maker, read_options
 from parkade.service.folders import make_passage, write_owner_only
 from parkade.service.settings import ServiceSettings
 
@@ -137,10 +137,16 @@ class Agents:
             *("--engine", local.engine, "--log-format", settings.log_format),
             *("--tick-s", str(settings.agent_tick_s)),
             *("--heartbeat-s", str(settings.agent_heartbeat_s)),
+            *(item for option in self._options(local) for item in ("--engine-option", option)),
             stdin=asyncio.subprocess.PIPE,
             # A signal for the server's terminal is not for it: it ends when the server does.
             start_new_session=True,
         )
+
+    def _options(self, local: LocalPool) -> list[str]:
+        """Of the pool's engine, as `key=value`."""
+        is_wanted = local.engine == "local" and self._settings.root_workloads
+        return ["root_workloads=true"] if is_wanted else []
 
     def _render(self, local: LocalPool, attempt: DesiredAttempt) -> str:
         """What the child's engine would launch; asked in a thread of its own."""
@@ -150,9 +156,11 @@ class Agents:
             folder=local.folder / "engine",
             clock=SystemClock(),
         )
-        engine = engine_maker(local.engine, {})(place)
+        options = read_options(self._options(local))
+        engine = engine_maker(local.engine, options)(place)
         try:
-            return engine.render(attempt)
+            # Whoever plans learns what would run, and not where the server keeps its files.
+            return engine.render(attempt).replace(str(local.folder.resolve()), "$POOL")
         finally:
             asyncio.run(engine.close())
 

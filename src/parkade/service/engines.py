@@ -23,9 +23,11 @@ class EnginePlace(msgspec.Struct, frozen=True, kw_only=True):
 
 class LocalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The engine of processes on this machine. `devices`: the GPU indexes that are this pool's, as
-    in `0-3,6`; None for whatever other pools leave."""
+    in `0-3,6`; None for whatever other pools leave. `root_workloads`: where the agent is root, run
+    workloads of users without a Unix name as root; else they are refused."""
 
     devices: str | None = None
+    root_workloads: bool = False
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,7 @@ def _local(settings: LocalSettings, place: EnginePlace) -> Engine:
         nodes=place.nodes,
         clock=place.clock,
         machine=Machine(named=named),
+        runs_as_root=settings.root_workloads,
     )
 
 
@@ -68,3 +71,14 @@ def engine_maker(name: str, options: Mapping[str, str]) -> MakeEngine:
         known = ", ".join(entry.settings.__struct_fields__) or "none"
         raise BadSettings(f"engine {name}: {error}; its options: {known}") from None
     return lambda place: entry.make(settings, place)
+
+
+def read_options(pairs: list[str]) -> dict[str, str]:
+    """Options of an engine from `key=value`. BadSettings where one is neither."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise BadSettings(f"engine option {pair!r}: write KEY=VALUE")
+        found[key] = value
+    return found

@@ -18,3 +18,12 @@ def write_owner_only(path: Path, line: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(line + "\n")
     beside.replace(path)
+
+
+def write_new_owner_only(path: Path, line: str) -> None:
+    """A line in a new file that only its owner reads; FileExistsError where there is one."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())

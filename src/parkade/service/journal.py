@@ -6,8 +6,16 @@ from pathlib import Path
 from parkade.control.rules import RULES
 from parkade.control.whole import WholeJournal, check_whole
 from parkade.service import logs
-from parkade.service.wiring import journal_path
+from parkade.service.settings import ServiceSettings
+from parkade.service.wiring import journal_path, open_to_read
 from parkade.store import open_sqlite_read_only
+
+
+def check_database(settings: ServiceSettings) -> WholeJournal:
+    """The journal of a server's settings, wherever it is. StoreError where it is not whole."""
+    logs.configure("console")
+    with contextlib.closing(open_to_read(settings)) as store:
+        return check_whole(store, RULES)
 
 
 def check_journal(place: Path) -> WholeJournal:

@@ -9,6 +9,7 @@ import msgspec
 import platformdirs
 
 _PREFIX = "PARKADE_SERVER_"
+_LISTS = ("local_sites", "hosts")
 
 
 class BadSettings(Exception):
@@ -18,7 +19,10 @@ class BadSettings(Exception):
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`local_sites`: pools there are run on this machine, by an agent of their own. `check_every`:
     invariants are checked after every n-th event, 0 for at the start only. `allow_remote`: bind
-    to an address that others reach, without TLS."""
+    to an address that others reach, without TLS. `hosts`: names under which it is reached, beside
+    its addresses and localhost. `root_workloads`: where the server is root, run workloads of users
+    without a Unix name as root. `database`: the address of a PostgreSQL database for the journal;
+    empty: a file in the data folder."""
 
     data_folder: Path
     host: str = "127.0.0.1"
@@ -30,6 +34,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     allow_remote: bool = False
     agent_tick_s: float = 0.5
     agent_heartbeat_s: float = 2.0
+    hosts: tuple[str, ...] = ()
+    root_workloads: bool = False
+    database: str = ""
 
     def __post_init__(self) -> None:
         if self.log_format not in ("console", "json"):
@@ -58,7 +65,7 @@ def read_settings(
     for name in ServiceSettings.__struct_fields__:
         text = environment.get(_PREFIX + name.upper())
         if text is not None:
-            values[name] = tuple(text.split(",")) if name == "local_sites" else text
+            values[name] = tuple(text.split(",")) if name in _LISTS else text
         if given.get(name) is not None:
             values[name] = given[name]
     try:

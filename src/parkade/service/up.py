@@ -16,24 +16,26 @@ import uvicorn
 
 from parkade.control.plane import Plane
 from parkade.service import logs
-from parkade.service.first import make_operator, write_token
+from parkade.service.first import ShowSecret, make_operator, write_token
 from parkade.service.folders import make_passage, write_owner_only
+from parkade.service.listening import listening_config
+from parkade.service.place import settle
 from parkade.service.settings import BadSettings, ServiceSettings
 from parkade.service.wiring import Server, Wires, build
 
 _log = structlog.get_logger(__name__)
 
 _GRACE_S = 3
-# Longer than clients keep an idle connection, so that none is closed under a request.
-_KEEP_ALIVE_S = 30
 
 
 class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What concerns one start. `token_file`: a token that is made is written there instead of to
-    the output; `is_new_token_wanted`: make an operator's token though there is one."""
+    the output; `is_new_token_wanted`: make an operator's token though there is one.
+    `is_original_gone`: the data folder is a copy, and takes the place of its original."""
 
     token_file: Path | None = None
     is_new_token_wanted: bool = False
+    is_original_gone: bool = False
 
 
 class Goodbye:
@@ -68,6 +70,7 @@ def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None
     leadership = wires.make_leadership(settings.data_folder / "writer.lock")
     leadership.acquire()
     try:
+        settle(settings.data_folder, is_original_gone=options.is_original_gone)
         with listen_on(settings.host, settings.port) as listening:
             _serve_with(listening, settings, options, build(settings, wires, leadership))
     finally:
@@ -93,7 +96,11 @@ async def _run(
     goodbye: Goodbye,
     listening: socket.socket,
 ) -> None:
-    show_secret = print_token if options.token_file is None else write_token(options.token_file)
+    show_secret: ShowSecret = print_token
+    if options.token_file is not None:
+        show_secret = write_token(
+            options.token_file, written=settings.data_folder / "token-file.digest"
+        )
     server.plane.start()
     stop = asyncio.Event()
     try:
@@ -115,14 +122,7 @@ async def _serve(
     server: Server, settings: ServiceSettings, goodbye: Goodbye, listening: socket.socket
 ) -> None:
     port = listening.getsockname()[1]
-    config = uvicorn.Config(
-        server.app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-    )
+    config = listening_config(server.app, timeout_graceful_shutdown=_GRACE_S)
     write_owner_only(settings.data_folder / "port", str(port))
     _log.info("listening", url=f"http://{settings.host}:{port}")
     serving = Serving(config, server.plane)

@@ -15,22 +15,58 @@ from parkade.control.plane import Plane
 from parkade.control.rules import RULES
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Dependencies
-from parkade.ports import Leadership, Store
+from parkade.ports import Leadership, Store, StoreError
 from parkade.service.agents import PROGRAM, Agents
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
 from parkade.service.settings import ServiceSettings
-from parkade.store import open_sqlite
+from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
 
 _log = structlog.get_logger(__name__)
 
 # The exit status of sysexits.h for a fault of the program itself.
 EXIT_SOFTWARE = 70
+# Written by `foreign.accept`, and gone once the epoch is opened.
+MARK = "accept-agents"
 
 
 def journal_path(data_folder: Path) -> Path:
     """The journal's file in a data folder."""
     return data_folder / "parkade.sqlite3"
+
+
+def open_store(
+    settings: ServiceSettings, *, crash_point: Callable[[str], None] | None = None
+) -> Store:
+    """The journal's store, made where it is missing. StoreError where it is not what it was."""
+    crash_point = crash_point or nothing
+    if not settings.database:
+        return open_sqlite(journal_path(settings.data_folder), crash_point=crash_point)
+    head = head_path(settings)
+    return open_postgresql(settings.database, head=head, crash_point=crash_point)
+
+
+def open_to_read(settings: ServiceSettings) -> Store:
+    """The journal's store, also while a server writes to it. Nothing is changed."""
+    if not settings.database:
+        return open_sqlite_read_only(journal_path(settings.data_folder))
+    return open_postgresql(settings.database, head=head_path(settings), is_read_only=True)
+
+
+def head_path(settings: ServiceSettings) -> Path:
+    """The journal's head file."""
+    if settings.database:
+        return settings.data_folder / "postgresql.head"
+    path = journal_path(settings.data_folder)
+    return path.with_name(f"{path.name}.head")
+
+
+def accepted(data_folder: Path) -> int | None:
+    """The least number of the epoch that accepts agents; None where no operator said so."""
+    try:
+        return int((data_folder / MARK).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def nothing(_name: str) -> None:
@@ -46,6 +82,19 @@ def end_process(error: BaseException) -> None:
 def file_leadership(path: Path) -> Leadership:
     """A lock on a file of this machine."""
     return FileLeadership(path, holder="Parkade server")
+
+
+def refuse_new_beside_pools(store: Store, data_folder: Path) -> None:
+    """StoreError where a marketplace would begin beside the work of an earlier one."""
+    pools = sorted(folder.name for folder in (data_folder / "pools").glob("*"))
+    if pools and store.last_sequence() == 0:
+        store.close()
+        raise StoreError(
+            f"{journal_path(data_folder)} is empty or missing, but {data_folder / 'pools'} holds"
+            f" what agents of an earlier marketplace run ({', '.join(pools[:5])}); a new one would"
+            " know nothing of it. Put the journal back with `parkade admin restore BACKUP`. To"
+            " begin anew, end what runs with `parkade agent end`, and move that folder away"
+        )
 
 
 class Wires(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +118,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
     """A server over the data folder; the caller holds the leadership."""
-    store = open_sqlite(journal_path(settings.data_folder), crash_point=wires.crash_point)
+    store = open_store(settings, crash_point=wires.crash_point)
+    refuse_new_beside_pools(store, settings.data_folder)
     dependencies = Dependencies(
         store=store,
         clock=wires.clock,
@@ -77,11 +127,20 @@ def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Se
         on_fatal=wires.on_fatal,
         crash_point=wires.crash_point,
         leadership=leadership,
+        accepted=accepted(settings.data_folder),
     )
     plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
+    (settings.data_folder / MARK).unlink(missing_ok=True)
     return Server(
         store=store,
         plane=plane,
-        app=create_app(plane, ApiSettings(unit=settings.unit, engines=tuple(ENGINES))),
+        app=create_app(
+            plane,
+            ApiSettings(
+                unit=settings.unit,
+                engines=tuple(ENGINES),
+                hosts=(*settings.hosts, *([settings.host] if settings.host else [])),
+            ),
+        ),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
     )

@@ -1,8 +1,9 @@
-"""Keeps the journal, snapshots, answers and statements, in SQLite today.
+"""Keeps the journal, snapshots, answers and statements, in SQLite or PostgreSQL.
 
-Everything but `sqlite.py` is the same SQL for every database.
+Everything but `sqlite.py` and `postgresql.py` is the same SQL for every database.
 """
 
+from parkade.store.postgresql import open_postgresql
 from parkade.store.sqlite import open_sqlite, open_sqlite_read_only
 
-__all__ = ["open_sqlite", "open_sqlite_read_only"]
+__all__ = ["open_postgresql", "open_sqlite", "open_sqlite_read_only"]

@@ -21,6 +21,7 @@ from parkade.ports import (
     StoredSnapshot,
     StoreError,
 )
+from parkade.store.copying import copy_tables
 from parkade.store.head import Head, HeadFile, refuse_broken
 from parkade.store.migrations import migrate, require_newest
 from parkade.store.rows import answer_of, entry_of, row_of, row_of_transfer, stated_of
@@ -70,6 +71,21 @@ class SqlStore:
                 " backup"
             ) from error
 
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction; StoreError where the database cannot be written, and nothing is then."""
+        try:
+            with self._writer.begin() as connection:
+                yield connection
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.DatabaseError as error:
+            raise StoreError(
+                f"the journal could not be written: {error.orig}. Nothing that was answered is"
+                f" lost. Make room where {self._head.path.parent} is, or mend what is wrong with"
+                " it, and start the server again"
+            ) from error
+
     def _check_head(self) -> None:
         """StoreError where the journal's end is not what was committed last."""
         head, last = self._head.read(), self.last_sequence()
@@ -81,16 +97,20 @@ class SqlStore:
         """Adds all of it durably, or nothing. Fenced where `after` is not the journal's end."""
         self._crash_point("before_commit")
         try:
-            with self._writer.begin() as connection:
+            with self._writing() as connection:
                 self._add(connection, batch)
                 self._crash_point("inside_commit")
         except sa.exc.IntegrityError as error:
             raise _fenced(batch.after, None) from error
-        except sa.exc.OperationalError as error:
-            raise StoreError(f"the journal could not be written: {error.orig}") from error
         if batch.entries:
             last = batch.entries[-1]
-            self._head.write(Head(sequence=last.sequence, digest=last.digest))
+            try:
+                self._head.write(Head(sequence=last.sequence, digest=last.digest))
+            except OSError as error:
+                raise StoreError(
+                    f"{self._head.path} could not be written: {error.strerror}. Nothing that was"
+                    " answered is lost. Make room there and start the server again"
+                ) from error
         self._crash_point("after_commit")
 
     def _add(self, connection: sa.Connection, batch: Batch) -> None:
@@ -104,6 +124,10 @@ class SqlStore:
             connection.execute(transfers.insert(), rows)
         if batch.answers:
             connection.execute(answers.insert(), [row_of(answer) for answer in batch.answers])
+
+    def copy_to(self, other: "SqlStore") -> None:
+        """Every row to a store that holds none yet, as of one moment."""
+        copy_tables(self._readers, other._writer)
 
     def last_sequence(self) -> int:
         """The journal's end, 0 when it is empty."""
@@ -173,12 +197,13 @@ class SqlStore:
             for side, sign in ((transfers.c.credit, 1), (transfers.c.debit, -1)):
                 query = sa.select(side, sa.func.sum(transfers.c.micros)).group_by(side)
                 for account, micros in connection.execute(query):
-                    sums[account] += sign * micros
+                    # PostgreSQL adds whole numbers up to a decimal.
+                    sums[account] += sign * int(micros)
         return sums
 
     def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:
         """Adds a snapshot; of the older ones the newest `keep - 1` stay."""
-        with self._writer.begin() as connection:
+        with self._writing() as connection:
             same = snapshots.c.sequence == snapshot.sequence
             connection.execute(snapshots.delete().where(same))
             row = {"digest": _digest(snapshot.body), **row_of_snapshot(snapshot)}
@@ -203,7 +228,7 @@ class SqlStore:
 
     def forget_answers(self, *, before_us: int) -> None:
         """Drops the answers that were given before an instant."""
-        with self._writer.begin() as connection:
+        with self._writing() as connection:
             connection.execute(answers.delete().where(answers.c.at_us < before_us))
 
     def close(self) -> None:

@@ -5,18 +5,21 @@ from typing import Any
 from pydantic import Field
 
 from parkade.wire.model import Answer
-from parkade.wire.scalars import Instant
+from parkade.wire.scalars import Instant, Span
 
 
 class Event(Answer):
     """One event of the journal as the caller may see it; `says` is one line for people.
 
-    `detail` holds what belongs to this type; its money is decimal text, its instants RFC 3339.
+    `by` is the user that asked for it: None where it followed by itself, or another org's user
+    asked; `operator` is any operator. `detail` holds what belongs to this type; its money is
+    decimal text, its instants RFC 3339.
     """
 
     sequence: int
     type: str
     at: Instant
+    by: str | None = None
     org: str | None = None
     market: str | None = None
     workload: str | None = None
@@ -34,6 +37,22 @@ class Caller(Answer):
     org: str
     role: str
     server: str
+
+
+class Standing(Answer):
+    """How the server stands.
+
+    `is_clock_doubted`: the clock jumped ahead, and clearing waits until an operator confirms it.
+    `clock_behind`: so far the machine's clock is behind the server's present, which goes on at the
+    pace of a clock that cannot be set.
+    """
+
+    server: str
+    is_running: bool
+    is_clock_doubted: bool
+    clock_behind: Span
+    frozen_markets: tuple[str, ...]
+    silent_pools: tuple[str, ...]
 
 
 class Confirmed(Answer):

@@ -75,6 +75,12 @@ class SetCap(Request):
     cap: Money | None
 
 
+class SetUnixName(Request):
+    """The Unix user of a user's workloads, from their next attempt on; null: the agent's own."""
+
+    unix_name: UnixName | None
+
+
 class Grant(Answer):
     """What an org gets again and again."""
 

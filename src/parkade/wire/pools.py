@@ -14,6 +14,7 @@ from parkade.wire.scalars import (
     Fee,
     Gpus,
     Instant,
+    Multiple,
     Name,
     NodesKept,
     PositiveSpan,
@@ -89,8 +90,21 @@ class Terms(Request):
         _seconds(600),
         description="a guest whose pool cannot be reached for so long is ended there; null: never",
     )
+    assemble: PositiveSpan | None = Field(
+        _seconds(600),
+        description="smaller running bids give way to a gang that waited so long; null: never",
+    )
     switching_credit: Share = Field(
         "1/20", description="how much higher a running workload counts than a newcomer"
+    )
+    start_limit: PositiveSpan | None = Field(
+        _seconds(1800), description="without a first process so long, an attempt has failed"
+    )
+    payout_cap: Multiple | None = Field(
+        "1", description="what a reservation earns by lending at most, by what it costs"
+    )
+    window_deposit: Share | None = Field(
+        "1/10", description="of the time until a window begins, as much of it is paid at the sale"
     )
 
 
@@ -165,6 +179,10 @@ class ChangeTerms(Request):
     retention: PositiveSpan | None = None
     buffer_nodes: NodesKept | None = None
     agent_lease: PositiveSpan | None = None
+    start_limit: PositiveSpan | None = None
+    payout_cap: Multiple | None = None
+    window_deposit: Share | None = None
+    assemble: PositiveSpan | None = None
 
 
 class SetPrices(Request):

@@ -1,6 +1,6 @@
 """Refusals of the API (RFC 9457): one table from a code to HTTP status and exit code.
 
-The codes are those of the core's `Reason`, and four of the API's own.
+The codes are those of the core's `Reason`, and the API's own.
 """
 
 from collections.abc import Iterable
@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 PROBLEM_JSON = "application/problem+json"
+# So many faults are told of one request; the rest are counted.
+MOST_FAULTS = 20
+LONGEST_PLACE = 200
+LONGEST_MESSAGE = 500
 
 
 class Code(NamedTuple):
@@ -45,6 +49,8 @@ CODES: dict[str, Code] = {
     # The API's own.
     "method_not_allowed": Code(405, EXIT_OTHER),
     "body_too_large": Code(413, EXIT_INVALID),
+    "too_slow": Code(408, EXIT_TRY_AGAIN),
+    "misdirected": Code(421, EXIT_USAGE),
     "unreachable": Code(503, EXIT_TRY_AGAIN),
 }
 UNKNOWN = Code(500, EXIT_OTHER)
@@ -80,16 +86,21 @@ def problem(code: str, detail: str, errors: Iterable[Fault] = ()) -> Problem:
     return Problem(title=title, status=status, code=code, detail=detail, errors=tuple(errors))
 
 
-def invalid(faults: Iterable[Fault]) -> Problem:
-    """All faults of a request at once; they name the code where they agree on one."""
-    listed = tuple(faults)
+def invalid(faults: Iterable[Fault], *, more: int = 0) -> Problem:
+    """The first faults of a request at once; they name the code where they agree on one. `more`:
+    how many there are beside them."""
+    found = tuple(faults)
+    listed = found[:MOST_FAULTS]
+    more += len(found) - len(listed)
     codes = {fault.code for fault in listed}
     code = codes.pop() if len(codes) == 1 else "invalid"
-    return problem(code, "; ".join(f"{f.place}: {f.message}" for f in listed[:20]), listed)
+    says = [f"{fault.place}: {fault.message}" for fault in listed]
+    return problem(code, "; ".join(says + ([f"and {more} more faults"] if more else [])), listed)
 
 
 def faults(errors: Iterable[Any], *, prefix: str = "") -> list[Fault]:
-    """Pydantic's errors as faults, in the order of the request."""
+    """Pydantic's errors as faults, in the order of the request: explaining one costs time, so give
+    no more than are told."""
     return [_fault(error, prefix=prefix) for error in errors]
 
 
@@ -101,7 +112,7 @@ def _fault(error: Any, *, prefix: str) -> Fault:
     if kind == "extra_forbidden":
         code, message = explain_unknown_key(tuple(error["loc"]))
         return Fault(place=place, message=message, code=code)
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = str(error["msg"])[:LONGEST_MESSAGE].removeprefix("Value error, ")
     if kind == "missing":
         message = "is missing"
     if kind == "string_pattern_mismatch":
@@ -113,4 +124,4 @@ def _place(location: Iterable[int | str], *, prefix: str) -> str:
     text = prefix
     for step in location:
         text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
-    return text or "body"
+    return text[:LONGEST_PLACE] or "body"

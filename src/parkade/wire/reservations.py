@@ -50,7 +50,12 @@ class Waits(Answer):
 
 
 class Reservation(Answer):
-    """A right to nodes for a window; `shape` is the number of nodes in each fabric."""
+    """A right to nodes for a window; `shape` is the number of nodes in each fabric.
+
+    `paid`: what it was charged, less what was credited; `earned`: what it was paid for lending, at
+    most `earns_at_most` for what it paid so far. Null: not counted, or no cap, because it was sold
+    before there were such terms.
+    """
 
     reservation: str
     org: str
@@ -63,6 +68,9 @@ class Reservation(Answer):
     end: Instant | None
     rate: Amount
     paid_until: Instant | None
+    paid: Amount | None = None
+    earned: Amount | None = None
+    earns_at_most: Amount | None = None
     lending: Lending | None
     nodes_used: int
     waits: Waits

@@ -134,6 +134,12 @@ def _share(value: object) -> str:
     return str(value)
 
 
+def _multiple(value: object) -> str:
+    value = _whole_as_text(value)
+    _fraction(value)
+    return str(value)
+
+
 def _fee(value: object) -> str:
     value = _whole_as_text(value)
     if not _fraction(value).is_fee:
@@ -271,6 +277,7 @@ When = Annotated[
 ]
 _FRACTION_TEXT = {"type": "string", "pattern": f"^{FRACTION}$", "examples": ["2/7"]}
 Share = Annotated[str, BeforeValidator(_share), WithJsonSchema(_FRACTION_TEXT)]
+Multiple = Annotated[str, BeforeValidator(_multiple), WithJsonSchema(_FRACTION_TEXT)]
 Fee = Annotated[str, BeforeValidator(_fee), WithJsonSchema(_FRACTION_TEXT)]
 Whole = Annotated[int, Strict()]
 Nodes = Annotated[Whole, counted(bounds.NODES)]

@@ -18,6 +18,8 @@ LATER = {
     "shared_nodes": "orgs that share a node",
 }
 KNOWN_KEYS: set[str] = set()
+# The longest key that is compared with those that there are.
+LONGEST_KEY = 40
 # What a pattern of the wire wants, in words, by a piece of it that no other has.
 PATTERNS = {
     "^/": "write an absolute path, in one line",
@@ -31,6 +33,8 @@ def explain_unknown_key(location: tuple[int | str, ...]) -> tuple[str, str]:
     key = str(location[-1]) if location else ""
     if key in LATER:
         return "not_yet", f"{LATER[key]} (`{key}`) is not carried out yet"
+    if len(key) > LONGEST_KEY:
+        return "invalid", "no such key"
     close = difflib.get_close_matches(key, sorted(KNOWN_KEYS - {key}), n=1, cutoff=0.75)
     return "invalid", f"no such key; did you mean `{close[0]}`?" if close else "no such key"
 

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from parkade.core.units.bounds import MOST_DOCUMENT_BYTES
-from parkade.wire.problems import Fault, Problem, faults, invalid
+from parkade.wire.problems import MOST_FAULTS, Fault, Problem, faults, invalid
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -31,8 +31,12 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
+        twice, seen = None, set()
+        for key, _ in node.value:
+            # A key that is itself a list or a mapping is refused further down.
+            if isinstance(key.value, str):
+                twice = key.value if key.value in seen else twice
+                seen.add(key.value)
         if twice is not None:
             raise yaml.constructor.ConstructorError(
                 problem=f"the key `{twice}` stands twice", problem_mark=node.start_mark
@@ -74,4 +78,6 @@ def check(value: object, model: type[T]) -> T:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise Unreadable(invalid(faults(error.errors()))) from None
+        found = error.errors()
+        listed = faults(found[:MOST_FAULTS])
+        raise Unreadable(invalid(listed, more=len(found) - len(listed))) from None

@@ -32,13 +32,13 @@ def test_a_gain_is_found_in_the_group_that_has_it() -> None:
 
 def test_intervals_of_gains_cover_the_truth_as_often_as_they_say() -> None:
     covered = 0
-    for seed in range(80):
+    for seed in range(30):
         chance = random.Random(seed)
         before = {f"q{i}": chance.random() < 0.5 for i in range(120)}
         after = {q: right if chance.random() < 0.8 else True for q, right in before.items()}
         (row, _) = gains(answered(before), answered(after), dict.fromkeys(before, "one")).rows
         covered += row.gain.low <= 0.1 <= row.gain.high
-    assert covered >= 70
+    assert covered >= 26
 
 
 def test_systems_that_were_asked_other_questions_are_not_compared() -> None:

@@ -160,7 +160,10 @@ def test_a_worker_that_was_silent_too_long_does_no_harm(
     assert sum(farm.called().values()) <= shard.allowed.calls + shard.lost.calls
 
 
-@pytest.mark.parametrize("budget", [0, 3, 50, 131])
+@pytest.mark.parametrize(
+    "budget",
+    [pytest.param(0, marks=pytest.mark.slow), 3, pytest.param(50, marks=pytest.mark.slow), 131],
+)
 def test_no_budget_is_exceeded_by_workers_that_are_killed_and_started_again(
     farm: Farm, workers: list["subprocess.Popen[str]"], budget: int
 ) -> None:

@@ -277,7 +277,7 @@ def test_endless_programs_in_human_eval_end_at_their_limit(
 ) -> None:
     limits = Limits(wall_us=120 * SECOND_US, cpu_seconds=1)
     verifier = PythonTests(sandbox, human_eval, limits=limits)
-    for asked, _ in human_eval_questions()[:3]:
+    for asked, _ in human_eval_questions()[:1]:
         found = runner.run(verifier.verify(asked, candidate("    while True: pass\n")))
         assert not found.is_accepted and "CPU time" in found.reason
     assert _processes(sandbox) == 2

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from parkade.core.billing import charges
-from parkade.core.billing.charges import Postings, Span
+from parkade.core.billing import charges, metering
+from parkade.core.billing.charges import Postings
 from parkade.core.billing.effects import post_use, rates_from
+from parkade.core.billing.metering import Span
 from parkade.core.ledger.accounts import OPERATOR, TransferKind, clearing_account
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -23,7 +24,6 @@ from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Attempt, Rate, Workload
 from tests import builders
-from tests.core import records
 from tests.core.records import attempt, promise, rate, seats, stop, workload, world
 
 S = SECOND_US
@@ -52,7 +52,7 @@ def test_billing_begins_with_the_first_process_or_after_the_grace_of_a_winner_th
         started_us=None if started_s is None else started_s * S,
     )
     expected = None if expected_s is None else expected_s * S
-    assert charges.billed_from_us(made, 120 * S) == expected
+    assert metering.billed_from_us(made, 120 * S) == expected
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_billing_ends_now_at_the_kill_or_when_a_node_broke_whichever_is_first(
         stop=None if kill_s is None else stop(kill_us=kill_s * S),
         broken_us=None if broken_s is None else broken_s * S,
     )
-    assert charges.billed_to_us(made, now_s * S) == expected_s * S
+    assert metering.billed_to_us(made, now_s * S) == expected_s * S
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,13 @@ def test_use_is_cut_at_each_change_of_the_rate(
     start_s: int, end_s: int, expected: list[tuple[int, int, int]]
 ) -> None:
     made = attempt(rates=(rate(1, 0), rate(2, 10 * S), rate(3, 30 * S)))
-    found = charges.spans(made, start_s * S, end_s * S)
+    found = metering.spans(made, start_s * S, end_s * S)
     assert [(it.rate.price_micros, it.start_us // S, it.end_us // S) for it in found] == expected
 
 
 def test_the_first_rate_holds_also_before_it_began() -> None:
     first = rate(7, 50 * S)
-    (span,) = charges.spans(attempt(rates=(first,)), 10 * S, 20 * S)
+    (span,) = metering.spans(attempt(rates=(first,)), 10 * S, 20 * S)
     assert span == Span(rate=first, start_us=10 * S, end_us=20 * S)
 
 
@@ -272,22 +272,6 @@ def test_a_withdrawal_costs_the_minimum_for_the_gpus_of_the_promise(
     assert (charge.use.start_us, charge.use.end_us) == (7 * S, 37 * S)
 
 
-@pytest.mark.parametrize(
-    ("holds", "micros", "paid"), [(100, 40, 40), (40, 40, 40), (30, 40, 30), (0, 40, 0), (9, 0, 0)]
-)
-def test_a_credit_reaches_as_far_as_the_operators_account(
-    holds: int, micros: int, paid: int
-) -> None:
-    owner = records.reservation()
-    made = world(owner, balances={"operator": holds, "org/rich": 1})
-    event = Postings(made).credit(owner, micros, at_us=5)
-    assert (event is None) == (paid == 0)
-    if event is not None:
-        (transfer,) = event.transfers
-        assert (transfer.debit, transfer.credit, transfer.micros) == (OPERATOR, "org/acme", paid)
-        assert (transfer.kind, transfer.reservation) == (TransferKind.CREDIT, "acme")
-
-
 ON_RESERVATION = builders.spec(
     capacity=Capacity(kind=CapacityKind.RESERVATION, reservation="acme"), limit_price_micros=None
 )
@@ -295,8 +279,8 @@ ON_RESERVATION = builders.spec(
 
 def test_accrued_use_is_rounded_up_and_ends_with_the_kill() -> None:
     one = running(attempt(stop=stop(kill_us=1_500_000)))
-    assert charges.accrued_micros(world(one), one, 1) == 1
-    assert charges.accrued_micros(world(one), one, 9 * S) == 2
+    assert metering.accrued_micros(world(one), one, 1) == 1
+    assert metering.accrued_micros(world(one), one, 9 * S) == 2
 
 
 @pytest.mark.parametrize(
@@ -307,7 +291,7 @@ def test_use_is_beyond_dispute_up_to_the_last_checkpoint_and_an_hour_ago(
     checkpoint_s: int | None, at_s: int, expected_s: int
 ) -> None:
     made = attempt(checkpoint_us=None if checkpoint_s is None else checkpoint_s * S)
-    assert charges.settled_until_us(made, at_s * S) == expected_s * S
+    assert metering.settled_until_us(made, at_s * S) == expected_s * S
 
 
 def test_only_events_of_money_have_transfers() -> None:

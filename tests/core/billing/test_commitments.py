@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from parkade.core.billing import commitments
-from parkade.core.billing.charges import accrued_micros
+from parkade.core.billing.metering import accrued_micros
 from parkade.core.state.people import Role, User
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Phase

@@ -145,6 +145,20 @@ def test_a_closed_node_costs_the_floor_that_its_holder_drew_when_it_closed(
         assert repriced.rate.floor_micros == (floor or 1) * MICROS
 
 
+@pytest.mark.parametrize(("assemble", "wins"), [(None, False), (100 * S, True), (101 * S, False)])
+def test_smaller_running_bids_give_way_to_a_gang_that_waited_as_long_as_the_market_says(
+    assemble: int | None, wins: bool
+) -> None:
+    spec = builders.spec(nodes=2, gpus=4, limit_price_micros=2_050_000)
+    gang = workload("w3", org="acme", user="acme", spec=spec, submitted_us=NOW_US - 100 * S)
+    small = [bid(f"w{n}", 2, attempt=runs(f"w{n}", seats=seats(**{f"a{n}": 4}))) for n in (1, 2)]
+    made = world(*small, gang, nodes=(A1, node("a2")))
+    market = made.records.markets["market"]
+    terms = replace(market.terms, assemble_us=assemble)
+    made.records.markets["market"] = replace(market, terms=terms)
+    assert names(cleared(made).won) == (["w3"] if wins else [])
+
+
 def owned(nodes: int = 1, **changes: Any) -> Workload:
     capacity = Capacity(kind=CapacityKind.RESERVATION, reservation="acme")
     spec = builders.spec(gpus=4, nodes=nodes, capacity=capacity, limit_price_micros=None)
@@ -263,7 +277,7 @@ def test_a_shortfall_is_credited_in_the_clearing_that_ends_it() -> None:
     )
     made = records.world(record, short, nodes=(A1,), balances={"operator": 10**9})
     credit, event = clearing(made)
-    assert isinstance(credit, events.MoneyMoved) and isinstance(event, events.Cleared)
+    assert isinstance(credit, events.ReservationSettled) and isinstance(event, events.Cleared)
     assert credit.transfers[0].micros == 4 * 4 * MICROS, "an hour of four GPUs at 4"
     assert names(event.won) == ["w2"]
 

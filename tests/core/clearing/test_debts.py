@@ -109,7 +109,9 @@ def owed(marked: tuple[lines.Won, ...]) -> dict[str, tuple[str, ...]]:
     return {
         lines.name_of(each.demand): each.promise.debt.nodes
         for each in marked
-        if each.promise.displaces and each.promise.debt is not None
+        if each.promise.displaces
+        and each.promise.debt is not None
+        and not each.promise.debt.is_paid
     }
 
 
@@ -144,6 +146,8 @@ def test_a_debt_passes_to_another_org_and_is_due_where_the_own_org_takes_over(
     assert found.is_due(holder) == is_due
     marked = found.marked([won("w4", "a1")], [left("w2", None)])
     assert owed(marked) == ({} if is_due else {"w4": ("a1",)})
+    debt = marked[0].promise.debt
+    assert debt is not None and debt.is_paid == is_due, "its start may still be late"
 
 
 def test_a_debt_that_was_paid_for_want_of_money_is_not_inherited() -> None:

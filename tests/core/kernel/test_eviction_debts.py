@@ -98,6 +98,20 @@ def test_another_org_that_takes_over_the_promise_takes_over_the_debt() -> None:
     audited(parkade)
 
 
+def test_a_bid_that_takes_over_its_own_orgs_promise_does_not_hold_the_seats_free() -> None:
+    parkade, guest, _ = given_a_sweep()
+    second = parkade.bid("cheat", 50)
+    parkade.clear()
+    before = parkade.balance("org/cheat")
+    parkade.ended(guest, code=85)
+    price = parkade.price(second)
+    parkade.tick(30 + 120 + 600)
+    parkade.started(second)
+    parkade.ended(second)
+    assert before - parkade.balance("org/cheat") == price * 2 * 600 // 3600
+    audited(parkade)
+
+
 def test_an_owner_that_reclaims_promised_seats_takes_over_no_debt_and_frees_the_bid_of_it() -> None:
     parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
     parkade.reserve("acme", 1)

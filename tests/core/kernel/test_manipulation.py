@@ -222,7 +222,8 @@ def test_a_suspect_node_is_well_again_once_the_overdue_workload_has_left() -> No
     stays, leaves = (parkade.bid("lab", limit, gpus=1) for limit in (9, 5))
     parkade.clear()
     parkade.start_all()
-    parkade.bid("lab", 8, gpus=1)
+    # Both stand as one bid of 5 for 2 GPUs, so a third job needs 10.50 for one.
+    parkade.bid("lab", 11, gpus=1)
     parkade.clear()
     assert parkade.stop(leaves).cause == "outbid"
     parkade.tick(30 + 5 + 60)

@@ -153,10 +153,16 @@ def wins_at(allocation: Allocation, bid: Bid, limit: int, *, loses_ties: bool) -
     """Whether the bid with this limit would find room in its turn."""
     nodes = start_of(allocation)
     key = limit * bid.factor
+    jobs = sorted([(limit, bid.shape.gpus), *bid.mates], reverse=True)
+    for last in range(len(jobs) if bid.mates else 0):
+        gpus = sum(it for _, it in jobs[: last + 1])
+        key = max(key, jobs[last][0] * gpus * bid.factor // bid.shape.gpus)
     stronger = [
         it
         for it in allocation.bids
-        if it.name != bid.name and (it.key > key or (loses_ties and it.key == key))
+        if it.name != bid.name
+        and not (it.shared_node and it.shared_node == bid.shared_node)
+        and (it.key > key or (loses_ties and it.key == key))
     ]
     play(nodes, stronger)
     return choose(nodes, bid._replace(limit=limit, key=key)) is not None
@@ -168,6 +174,11 @@ def least_winning_limit(
     """The smallest of all limits that could matter with which this bid would win."""
     levels = {node.level for node in start_of(allocation)}
     reached = {-(-it.key // bid.factor) for it in allocation.bids if it.name != bid.name}
+    for before in range(len(bid.mates)):
+        # Beside mates with higher limits, its limit counts for their GPUs as well.
+        gpus = sum(it for _, it in bid.mates[: before + 1]) + bid.shape.gpus
+        credit = bid.factor // bid.shape.gpus
+        reached |= {-(-it.key // (credit * gpus)) for it in allocation.bids}
     candidates = sorted({0} | levels | reached | {limit + 1 for limit in levels | reached | {0}})
     for limit in candidates:
         if wins_at(allocation, bid, limit, loses_ties=loses_ties):

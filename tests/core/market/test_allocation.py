@@ -5,11 +5,12 @@ import pytest
 
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.allocation import allocate
+from parkade.core.market.clear import clear
 from parkade.core.market.counterfactual_sweep import CounterfactualSweep
 from parkade.core.market.counterfactuals import PriceQuery, shifted
 from parkade.core.market.floor_index import FloorIndex
 from parkade.core.placement.room import Room, Shape
-from tests.core.market.story import MICROS, bid, given_market, on, worked_example
+from tests.core.market.story import MICROS, bid, given_market, line_of, on, winners, worked_example
 
 
 def test_the_worked_example_is_allocated_as_the_module_says() -> None:
@@ -37,19 +38,19 @@ def test_the_worked_example_is_priced_turn_by_turn_as_the_sweep_says() -> None:
     sweep = CounterfactualSweep(allocation.start)
     one, two = (Shape(nodes, 8, None, any_fabric=False) for nodes in (1, 2))
     for shape in (one, two):
-        sweep.add_query({}, shape, PriceQuery(20, True, (shape, 20)))
+        sweep.add_query({}, shape, PriceQuery(160, True, (shape, 160)))
     answered = []
     for at, (mine, parts) in enumerate(zip(allocation.bids, allocation.bid_parts, strict=True)):
         before = dict(sweep.answers)
         taken = sweep.take_turn(mine, parts)
         if parts is not None:
             without = {key: -count for key, count in taken.items()}
-            sweep.add_query(without, mine.shape, PriceQuery(20, False, mine.name))
+            sweep.add_query(without, mine.shape, PriceQuery(160, False, mine.name))
         new = {name: it for name, it in sweep.answers.items() if name not in before}
         answered.append((at, taken, new))
     assert answered == [
-        (0, {1: 2}, {(two, 20): (10_000_001, "a")}),
-        (1, {0: 1}, {"a": (8 * MICROS, "b"), (one, 20): (8_000_001, "b")}),
+        (0, {1: 2}, {(two, 160): (10_000_001, "a")}),
+        (1, {0: 1}, {"a": (8 * MICROS, "b"), (one, 160): (8_000_001, "b")}),
         (2, {}, {}),
     ]
     assert sweep.finish()["b"] == (7 * MICROS, None)
@@ -82,3 +83,54 @@ def test_a_state_that_contradicts_itself_is_refused() -> None:
         allocate(given_market(bid("w", 1), bid("w", 2), fabrics={"amber": 1}))
     with pytest.raises(AssertionError, match="a node is in play twice"):
         allocate(msgspec.structs.replace(market, nodes=market.nodes * 2, demands=()))
+
+
+def test_equal_prices_go_round_by_org() -> None:
+    """Ant is older and has four bids; bee gets every second node all the same."""
+    bids = [bid(f"a{n}", 5, org="ant", submitted_us=n) for n in range(4)]
+    bids += [bid(f"b{n}", 5, org="bee", submitted_us=10 + n) for n in range(4)]
+    allocation = allocate(given_market(*bids, fabrics={"amber": 4}))
+    assert allocation.parts.keys() == {"a0", "b0", "a1", "b1"}
+    assert [it.name for it in allocation.bids[:4]] == ["a0", "b0", "a1", "b1"]
+    assert [it.demand for it in allocation.ordered] == [it.name for it in allocation.bids]
+    used = [msgspec.structs.replace(it, use_7_days=it.org == "ant") for it in bids]
+    allocation = allocate(given_market(*used, fabrics={"amber": 3}))
+    assert allocation.parts.keys() == {"b0", "a0", "b1"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "has_waited", "singles", "wins"),
+    [(5.2, False, 5, False), (5.2, True, 5, True), (5.0, True, 5, False), (4.9, True, 5, False)],
+    ids=["has not waited", "has waited", "bids as much as they do", "bids less"],
+)
+def test_smaller_running_bids_give_way_to_a_gang_that_has_waited_and_bids_more(
+    limit: float, has_waited: bool, singles: float, wins: bool
+) -> None:
+    """5.2 is less than 5.0 with its credit."""
+    small = [on(bid(f"s{n}", singles, org=f"s{n}"), f"amber-{n}") for n in range(4)]
+    gang = bid("gang", limit, 4, has_waited=has_waited)
+    clearing = clear(given_market(*small, gang, fabrics={"amber": 4}))
+    assert bool(line_of(clearing, "gang").seats) == wins
+    if wins:
+        assert winners(clearing) == {"gang": 5 * MICROS}
+        next_one = given_market(
+            *(msgspec.structs.replace(it, seats=()) for it in small),
+            on(gang, *(f"amber-{n}" for n in range(4))),
+            fabrics={"amber": 4},
+        )
+        assert winners(clear(next_one)) == {"gang": 4_761_905}
+
+
+def test_small_bids_keep_their_credit_where_the_gang_would_not_win_without_it() -> None:
+    small = [on(bid(f"s{n}", 5), f"amber-{n}") for n in range(3)]
+    strong = on(bid("strong", 6), "amber-3")
+    gang = bid("gang", 5.2, 4, has_waited=True)
+    single = bid("single", 5.1)
+    clearing = clear(given_market(*small, strong, gang, single, fabrics={"amber": 4}))
+    assert winners(clearing).keys() == {"s0", "s1", "s2", "strong"}
+
+
+def test_a_larger_or_better_gang_gives_no_way() -> None:
+    larger = on(bid("larger", 5, 5), *(f"amber-{n}" for n in range(5)))
+    gang = bid("gang", 5.2, 4, has_waited=True)
+    assert winners(clear(given_market(larger, gang, fabrics={"amber": 5}))).keys() == {"larger"}

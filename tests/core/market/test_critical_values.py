@@ -160,7 +160,8 @@ CASES = {
         ),
         paid={"a": (6, "c"), "b": (6, "c")},
         to_win={"c": 8.000001},
-        ladder=(9.000001,),
+        # A whole node is twice as many GPUs as a takes of it.
+        ladder=(4.500001,),
     ),
     "work below a node of another org needs a node of its own": Case(
         given_market(
@@ -168,7 +169,24 @@ CASES = {
         ),
         paid={"a": (6, "b")},
         to_win={"b": 9.000001},
-        ladder=(9.000001,),
+        ladder=(2.250001,),
+    ),
+    "work below a node needs a limit that is worth the whole node": Case(
+        given_market(bid("whole", 2), bid("part", 9, gpus=1), fabrics={"amber": 1}),
+        paid={"whole": (1.125, "part")},
+        to_win={"part": 16.000001},
+        ladder=(2.000001,),
+    ),
+    "jobs of a shared node together keep out what none of them could alone": Case(
+        given_market(
+            on(bid("a", 9, gpus=4, org="ant"), "amber-0"),
+            on(bid("b", 9, gpus=4, org="ant"), "amber-0"),
+            bid("rival", 8),
+            fabrics={"amber": 1},
+        ),
+        paid={"a": (7.619048, "rival"), "b": (7.619048, "rival")},
+        to_win={"rival": 9.450001},
+        ladder=(9.450001,),
     ),
     "a gang with a closed node pays what its open node would cost": Case(
         given_market(

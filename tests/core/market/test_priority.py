@@ -1,16 +1,27 @@
 """The priority order: which demand takes its turn before which."""
 
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
 from parkade.core.market.clear import clear
-from parkade.core.market.priority import in_priority_order, key_of
+from parkade.core.market.outcome import Change
+from parkade.core.market.priority import in_priority_order, key_of, limit_as_one, mates_of
 from tests.core.market.story import (
     MICROS,
     bid,
+    changes,
     claim,
     given_market,
+    line_of,
     nodes_of,
     on,
     on_demand,
+    rebid,
     reserved,
+    terms,
+    winners,
+    with_demands,
 )
 
 OLD = reserved("old", {"amber": 1}, age=1)
@@ -76,5 +87,65 @@ def test_running_demands_come_before_newcomers_of_older_reservations() -> None:
 def test_a_running_bid_counts_more_by_the_switching_credit() -> None:
     runs = on(bid("runs", 9.6), "amber-0")
     market = given_market(bid("new", 10), runs, fabrics={"amber": 1})
-    assert [key_of(it, market.terms) for it in (market.demands)] == [200 * MICROS, 201_600_000]
+    keys = [key_of(it, market.terms) for it in market.demands]
+    assert keys == [1600 * MICROS, 1_612_800_000]
     assert [it.demand for it in in_priority_order(market)] == ["runs", "new"]
+
+
+def test_work_below_a_node_is_weighed_by_the_node_it_takes() -> None:
+    """Eight single GPUs on eight nodes at 11 are worth 1.375 a node: less than 64 GPUs at 9.9."""
+    nodes = tuple(f"amber-{n}" for n in range(8))
+    gang = on(bid("gang", 9.9, 8), *nodes)
+    crumbs = bid("crumbs", 11, 8, gpus=1)
+    market = given_market(gang, crumbs, fabrics={"amber": 8})
+    keys = [key_of(it, market.terms) / (20 * 8 * MICROS) for it in market.demands]
+    assert keys == [10.395, 1.375]
+    assert changes(clear(market)) == {"gang": Change.KEEP, "crumbs": Change.WAIT}
+    idle = clear(given_market(crumbs, fabrics={"amber": 8}, on=terms(floor=1)))
+    assert winners(idle) == {"crumbs": MICROS}
+
+
+def test_a_running_shared_node_stands_as_one_bid() -> None:
+    jobs = [bid("a", 10, gpus=3), bid("b", 6, gpus=4), bid("c", 2, gpus=1)]
+    running = [on(msgspec.structs.replace(it, org="ant"), "amber-0") for it in jobs]
+    market = given_market(*running, fabrics={"amber": 1})
+    sharing = mates_of(market)
+    keys = {
+        it.demand: key_of(it, market.terms, sharing[it.demand][1]) / (20 * 8 * MICROS)
+        for it in market.demands
+    }
+    assert keys == dict.fromkeys("abc", 5.5125)
+    stands = clear(with_demands(market, *running, bid("rival", 5.5)))
+    assert changes(stands) == dict.fromkeys("abc", Change.KEEP) | {"rival": Change.WAIT}
+    falls = clear(with_demands(market, *running, bid("rival", 5.52)))
+    assert changes(falls) == dict.fromkeys("abc", Change.PREEMPT) | {"rival": Change.START}
+
+
+def test_each_job_of_a_shared_node_pays_what_keeps_the_node_beside_the_others_as_they_are() -> None:
+    """The rival at 4.2 asks for 4.2 / 1.05 x 8 = 32 of the jobs, limit x GPUs."""
+    jobs = [bid("a", 10, gpus=3), bid("b", 6, gpus=4), bid("c", 2, gpus=1)]
+    running = [on(msgspec.structs.replace(it, org="ant"), "amber-0") for it in jobs]
+    market = given_market(*running, bid("rival", 4.2), fabrics={"amber": 1}, on=terms(floor=1))
+    # Without a, b is worth 24, so a needs 32 / 7 with b's GPUs. Without b, a is worth 30, so b
+    # needs 32 / 7 as well. Without c, a and b are worth 42.
+    paid = {"a": 4_571_429, "b": 4_571_429, "c": MICROS}
+    assert winners(clear(market)) == paid
+    for name, price in (("a", 4_571_429), ("b", 4_571_429)):
+        assert line_of(clear(rebid(market, name, price)), name).seats
+        assert not line_of(clear(rebid(market, name, price - 1)), name).seats
+
+
+@given(st.data())
+def test_the_limit_that_a_shared_node_needs_is_the_least_one(data: st.DataObject) -> None:
+    amounts = st.integers(min_value=0, max_value=30)
+    mates = tuple(
+        sorted(data.draw(st.lists(st.tuples(amounts, st.integers(1, 4)), max_size=4)), reverse=True)
+    )
+    gpus, value = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 200))
+
+    def worth(limit: int) -> int:
+        jobs = sorted([*mates, (limit, gpus)], reverse=True)
+        return max(it * sum(n for _, n in jobs[: at + 1]) for at, (it, _) in enumerate(jobs))
+
+    least = next(limit for limit in range(1000) if worth(limit) >= value)
+    assert limit_as_one(value, gpus, mates) == least

@@ -1,14 +1,29 @@
 """The reserved stage, case by case: who gets room of which fabric, what is kept, what is lent."""
 
+import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from parkade.core.market.allocation import allocate
+from parkade.core.market.clear import clear
 from parkade.core.market.layout import Parts
-from parkade.core.market.market_state import MarketState
-from parkade.core.market.outcome import WaitReason
-from tests.core.market.story import bid, claim, given_market, on, on_demand, reserved
+from parkade.core.market.market_state import Demand, MarketState, ReservationInForce
+from parkade.core.market.outcome import Clearing, WaitReason
+from tests.core.market.story import (
+    FABRICS,
+    bid,
+    claim,
+    given_market,
+    incumbents,
+    on,
+    on_demand,
+    reserved,
+    with_demands,
+)
 
 LATER = 35
 ACME = reserved("acme", {"amber": 2, "birch": 1}, lends_at=5, keep=1)
@@ -273,6 +288,52 @@ CASES = {
         refused={"x": WaitReason.NO_ROOM},
         left={"amber": 0},
     ),
+    "running on-demand comes before an owner whose nodes failed": Case(
+        given_market(
+            on(on_demand("now", only_fabric="amber"), "amber-0"),
+            claim("x", "acme", 2),
+            fabrics={"amber": 3},
+            failed=("amber-2",),
+            reservations=(reserved("acme", {"amber": 2}),),
+        ),
+        taken={"now": {"amber": 1}},
+        kept={"acme": {"amber": 1}},
+        refused={"x": WaitReason.NO_ROOM},
+        left={"amber": 0},
+    ),
+    "on-demand that lost a node comes after the owners": Case(
+        given_market(
+            on(on_demand("now", 2, only_fabric="amber"), "amber-0", "amber-2"),
+            claim("x", "acme", 2),
+            fabrics={"amber": 3},
+            failed=("amber-2",),
+            reservations=(reserved("acme", {"amber": 2}),),
+        ),
+        taken={"x": {"amber": 2}},
+        refused={"now": WaitReason.NO_ROOM},
+        left={"amber": 0},
+    ),
+    "an overflow leaves the fabric of on-demand and takes another at the cost of spot only": Case(
+        given_market(
+            on_demand("now", 2, only_fabric="birch"),
+            on(claim("x", "acme", 2), "birch-0", "birch-1"),
+            fabrics={"amber": 1, "birch": 2, "cedar": 3},
+            failed=("amber-0",),
+            reservations=(reserved("acme", {"amber": 2}),),
+        ),
+        taken={"now": {"birch": 2}, "x": {"cedar": 2}},
+        left={"birch": 0, "cedar": 1},
+    ),
+    "an overflow stays where it stands though another fabric is tighter": Case(
+        given_market(
+            on(claim("x", "acme", 2), "cedar-0", "cedar-1"),
+            fabrics={"amber": 1, "birch": 2, "cedar": 3},
+            failed=("amber-0",),
+            reservations=(reserved("acme", {"amber": 2}),),
+        ),
+        taken={"x": {"cedar": 2}},
+        left={"birch": 2, "cedar": 1},
+    ),
 }
 
 
@@ -306,3 +367,62 @@ def test_an_owner_gets_at_once_what_it_keeps_or_all_of_what_it_lends_nothing_of(
     kept = allocate(market).reserved.kept_room()
     assert kept.without_wait == {"lends": 1, "lends-nothing": 2}
     assert kept.totals() == {"lends": 1, "lends-nothing": 2}
+
+
+@settings(max_examples=200)
+@given(st.integers(min_value=0, max_value=1 << 40))
+def test_no_accepted_window_is_refused_or_moved_while_all_nodes_are_open(seed: int) -> None:
+    """Whatever the owners ask for, in gangs that their own fabrics hold or not."""
+    for clearing in sold_days(seed, days=3):
+        refused = [it.demand for it in clearing.lines if it.demand[0] == "o" and not it.seats]
+        moved = [it.demand for it in clearing.lines if it.demand[0] == "o" and it.change == "move"]
+        assert (refused, moved) == ([], [])
+
+
+def sold_days(seed: int, *, days: int) -> Iterator[Clearing]:
+    """Clearings of a chance market whose calendar sold reservations and windows beside a buffer."""
+    chance = random.Random(seed)
+    fabrics = {name: chance.randint(1, 6) for name in FABRICS[: chance.randint(1, 4)]}
+    buffer = chance.choice((0, 0, 1))
+    unsold = {name: nodes - min(buffer, nodes) for name, nodes in fabrics.items()}
+    reservations = []
+    for n in range(chance.randint(1, 3)):
+        wanted = [name for name in fabrics if unsold[name] and chance.random() < 0.7]
+        shape = {name: chance.randint(1, unsold[name]) for name in wanted}
+        for name, nodes in shape.items():
+            unsold[name] -= nodes
+        if shape:
+            floor, keep = chance.choice((None, 3.0, 5.0)), chance.choice((0, 1, 2))
+            age = chance.randint(0, 2)
+            reservations.append(reserved(f"r{n}", shape, lends_at=floor, keep=keep, age=age))
+    state = given_market(fabrics=fabrics, reservations=tuple(reservations))
+    for day in range(days):
+        staying = [it for it in state.demands if chance.random() < 0.75]
+        for gone in (it for it in state.demands if it not in staying):
+            if gone.only_fabric is not None:
+                unsold[gone.only_fabric] += gone.nodes
+        new = _asked(chance, unsold, reservations, f"{day}")
+        state = with_demands(state, *staying, *new)
+        clearing = clear(state)
+        yield clearing
+        state = incumbents(state, clearing)
+
+
+def _asked(
+    chance: random.Random, unsold: dict[str, int], owned: list[ReservationInForce], day: str
+) -> list[Demand]:
+    """Claims (c), windows that the calendar holds (o), and bids (b)."""
+    found = []
+    for n in range(chance.randint(0, 4) if owned else 0):
+        name, gpus = chance.choice(owned).reservation, chance.choice((8, 8, 2, 5))
+        any_fabric = chance.random() < 0.3
+        nodes = chance.randint(1, 4)
+        found.append(claim(f"c{day}{n}", name, nodes, gpus=gpus, any_fabric=any_fabric))
+    for n in range(chance.randint(0, 3)):
+        fabric, nodes = chance.choice(sorted(unsold)), chance.randint(1, 3)
+        if unsold[fabric] >= nodes:
+            unsold[fabric] -= nodes
+            gpus = chance.choice((8, 8, 3))
+            found.append(on_demand(f"o{day}{n}", nodes, gpus=gpus, only_fabric=fabric))
+    bids = range(chance.randint(0, 5))
+    return found + [bid(f"b{day}{n}", chance.randint(1, 9), chance.choice((1, 2))) for n in bids]

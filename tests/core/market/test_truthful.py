@@ -19,6 +19,7 @@ from parkade.core.market.clear import clear
 from parkade.core.market.critical_values import price_all
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import Change, Clearing
+from parkade.core.market.priority import mates_of
 from parkade.core.market.spot import Bid
 from parkade.core.placement.room import Shape
 from tests.core.market.oracle import least_winning_limit, play, start_of
@@ -47,7 +48,9 @@ def tried(times: int) -> settings:
 
 
 def spot_of(state: MarketState) -> list[Demand]:
-    return [it for it in state.demands if it.tier is PriorityTier.SPOT]
+    """Spot demands for which the claim is absolute: not those that share a node as one bid."""
+    sharing = mates_of(state)
+    return [it for it in state.demands if it.tier is PriorityTier.SPOT and it.demand not in sharing]
 
 
 def gain(state: MarketState, clearing: Clearing, demand: Demand) -> int:
@@ -139,7 +142,9 @@ def test_one_sweep_gives_the_prices_of_playing_the_market_again(
     for at in chance.sample(range(len(allocation.bids)), min(len(allocation.bids), 6)):
         asked, parts = allocation.bids[at], allocation.bid_parts[at]
         if parts is None:
-            least = least_winning_limit(allocation, asked, loses_ties=True)
+            # When it has left it shares no node.
+            alone = asked._replace(shared_node="", mates=())
+            least = least_winning_limit(allocation, alone, loses_ties=True)
             assert prices.to_win.get(asked.name) == least
             continue
         least = least_winning_limit(allocation, asked)
@@ -149,8 +154,8 @@ def test_one_sweep_gives_the_prices_of_playing_the_market_again(
             drawn = max(drawn, asked.shape.held.level)
         assert prices.paid[asked.name][0] == min(asked.limit, max(least, drawn))
     for nodes, price in prices.ladder:
-        factor = state.terms.switching_credit.denominator
-        newcomer = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {}, False)
+        factor = state.terms.switching_credit.denominator * state.gpus_per_node
+        newcomer = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {}, False, "", ())
         assert price == least_winning_limit(allocation, newcomer, loses_ties=True)
 
 
@@ -158,11 +163,12 @@ def test_one_sweep_gives_the_prices_of_playing_the_market_again(
 @given(seeds)
 def test_the_price_to_win_wins_and_two_micro_units_less_does_not(seed: int) -> None:
     state = chance_market(seed)
+    sharing = mates_of(state)
     for line in clear(state).lines:
         if line.price_to_win_micros is not None:
             name, price = line.demand, line.price_to_win_micros
             assert line_of(clear(rebid(state, name, price)), name).seats
-            if price >= 2:
+            if price >= 2 and name not in sharing:
                 assert not line_of(clear(rebid(state, name, price - 2)), name).seats
 
 
@@ -214,10 +220,14 @@ def test_a_gang_with_closed_nodes_keeps_all_its_seats_or_none_of_those(seed: int
 @tried(300)
 @given(seeds)
 def test_a_closed_node_of_a_guest_keeps_no_owner_from_open_ones(seed: int) -> None:
-    state = chance_market(seed, shared=False)
-    owners = [it for it in state.demands if it.tier is not PriorityTier.SPOT]
-    alone = allocate(with_demands(state, *owners)).parts.keys()
-    assert allocate(state).parts.keys() >= alone
+    """Owners get the same nodes as if the guests' closed nodes had failed."""
+    state = chance_market(seed)
+    closed = {node.node for node in state.nodes if not node.is_open}
+    guests = [it for it in state.demands if it.tier is PriorityTier.SPOT]
+    held = closed & {seat.node for it in guests for seat in it.seats}
+    failed = tuple(node for node in state.nodes if node.node not in held)
+    without = allocate(msgspec.structs.replace(state, nodes=failed))
+    assert allocate(state).reserved.parts.keys() == without.reserved.parts.keys()
 
 
 def moved(clearing: Clearing) -> list[str]:

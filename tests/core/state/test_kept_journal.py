@@ -1,7 +1,7 @@
 """The journal of each landed version must replay for ever: old files are read, never rewritten.
 
-`python -m tests.core.state.test_kept_journal` writes the file of the present version where there
-is none yet.
+`python -m tests.core.state.test_kept_journal` writes the files of the present version that are not
+there yet: one of nearly every event, and one for what was added to the version since.
 """
 
 import json
@@ -19,8 +19,10 @@ from parkade.core.state.codec import decode_event, encode_event
 from parkade.core.state.events import EVENT_VERSION
 from parkade.core.state.people import Role
 from parkade.core.state.world import Records, World
+from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.life import Cause
 from tests import builders
 from tests.core.kernel.story import Parkade
 from tests.core.repairing.sick import DEGRADED, Sick
@@ -85,6 +87,35 @@ def a_year() -> Parkade:
     return parkade
 
 
+def a_silence() -> Parkade:
+    """Guests with a lease: one is concluded, one tells of its lapse; an owner waits."""
+    parkade = Parkade(agent_lease_us=600 * SECOND_US)
+    parkade.org("lab")
+    parkade.reserve("acme", 1)
+    guests = [parkade.bid("lab", 9), parkade.bid("lab", 8)]
+    parkade.on_reservation("acme", "acme")
+    parkade.run(120)
+    silent = commands.ReportReachability(by=None, pool="pool", is_reachable=False)
+    heard = commands.ReportReachability(by=None, pool="pool", is_reachable=True)
+    parkade.do(silent)
+    parkade.pass_time(1200)
+    parkade.do(heard)
+    parkade.run(120)
+    parkade.do(silent)
+    parkade.pass_time(620)
+    parkade.do(heard)
+    seen = builders.observed(
+        parkade.attempt(guests[0]).attempt,
+        generation=parkade.attempt(guests[0]).generation,
+        started_us=parkade.attempt(guests[0]).started_us,
+        lapsed_us=parkade.now_us - 5 * SECOND_US,
+    )
+    parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(seen,)))
+    parkade.stop_all()
+    parkade.run(120)
+    return parkade
+
+
 def change_the_fleet(parkade: Parkade) -> None:
     """Nodes come and go, a second pool opens and closes, terms change with a date."""
     second = builders.open_pool("second", {"x": 1}, market="pool", opens=None)
@@ -138,6 +169,59 @@ def a_sick_fleet() -> Parkade:
     return parkade
 
 
+def a_day_of_debts() -> Parkade:
+    """What version 2 learnt later: debts, late starts, shortages, caps, deposits, start limits."""
+    parkade = Parkade(
+        fabrics={"a": 3},
+        buffer_nodes=0,
+        public_floor_micros=1,
+        start_limit_us=900 * SECOND_US,
+        payout_cap=Fraction(numerator=1, denominator=1),
+        window_deposit=Fraction(numerator=1, denominator=10),
+    )
+    parkade.reserve("acme", 2, in_hours=20, hours=5)
+    guest = parkade.bid("guest", 5, nodes=3)
+    parkade.clear()
+    parkade.started(guest)
+    first = parkade.bid("rich", 20, nodes=3)
+    parkade.clear()
+    parkade.bid("rich", 40, nodes=3)
+    parkade.clear()
+    parkade.ended(guest, code=85)
+    parkade.tick(600)
+    parkade.start_all()
+    parkade.bid("other", 60, nodes=2)
+    parkade.clear()
+    parkade.stop_all()
+    parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=False))
+    parkade.tick(60)
+    parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=True))
+    parkade.start_all()
+    lowered = next(it for it in parkade.world.live if parkade.workload(it).org == "other")
+    lower = commands.ChangeBid(by=None, workload=lowered, limit_price_micros=50 * MICROS)
+    parkade.do(lower)
+    parkade.do(commands.Cancel(by=None, workload=first, now=True))
+    for name in tuple(parkade.world.live):
+        parkade.do(commands.Cancel(by=None, workload=name, now=True))
+    parkade.stop_all()
+    parkade.tick(20 * HOUR_US // SECOND_US)
+    parkade.lend("acme", 30)
+    parkade.bid("lab", 60, nodes=2)
+    parkade.clear()
+    parkade.start_all()
+    parkade.tick(1800)
+    claim = parkade.claim("acme", 2)
+    parkade.stop_all()
+    parkade.fail("a1")
+    parkade.fail("a2")
+    parkade.tick(3 * 3600)
+    parkade.do(commands.Unclaim(by=None, claim=claim))
+    parkade.bid("slow", 70)
+    parkade.clear()
+    parkade.tick(3 * 3600)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -163,10 +247,20 @@ def test_a_kept_journal_replays_to_the_balances_it_had(path: Path) -> None:
     assert {name: it.phase for name, it in world.records.workloads.items()} == kept.phases
 
 
-def test_the_present_version_has_a_kept_journal_with_nearly_every_event() -> None:
-    files = sorted(KEPT.glob(f"journal-v{EVENT_VERSION}*.json"))
-    every = [msgspec.json.decode(path.read_bytes(), type=Kept) for path in files]
-    kinds = {json.loads(bytes(raw))["type"] for kept in every for raw in kept.events}
+def test_a_kept_journal_has_guests_that_lapsed_both_ways() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-leases.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    causes = [event.cause for event in found if isinstance(event, events.Ended)]
+    assert Cause.LAPSED in causes
+    assert any("lease had lapsed" in it.summary for it in found if isinstance(it, events.Ended))
+
+
+def test_the_present_version_has_kept_journals_with_nearly_every_event() -> None:
+    kinds = {
+        json.loads(bytes(raw))["type"]
+        for path in KEPT.glob(f"journal-v{EVENT_VERSION}*.json")
+        for raw in msgspec.json.decode(path.read_bytes(), type=Kept).events
+    }
     rare = {events.ClockJumped, events.ClockConfirmed}
     assert {
         kind.__name__ for kind in get_args(events.AnyEvent) if kind not in rare
@@ -174,8 +268,14 @@ def test_the_present_version_has_a_kept_journal_with_nearly_every_event() -> Non
 
 
 if __name__ == "__main__":
+    stories = {
+        f"journal-v{EVENT_VERSION}": a_year,
+        f"journal-v{EVENT_VERSION}-healing": a_sick_fleet,
+        f"journal-v{EVENT_VERSION}-debts": a_day_of_debts,
+        f"journal-v{EVENT_VERSION}-leases": a_silence,
+    }
     KEPT.mkdir(exist_ok=True)
-    for name, story in (("", a_year), ("-healing", a_sick_fleet)):
-        target = KEPT / f"journal-v{EVENT_VERSION}{name}.json"
+    for name, story in stories.items():
+        target = KEPT / f"{name}.json"
         if not target.exists():
             target.write_bytes(keep(story()))

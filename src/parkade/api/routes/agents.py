@@ -4,26 +4,33 @@ agent, or an operator's.
 These are the structs of `ports` as msgspec encodes them, not the models of the wire.
 """
 
+import re
 import secrets
 from typing import Annotated
+from urllib.parse import unquote
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from fastapi.responses import Response
 
+from parkade.api import strict
 from parkade.api.context import Agent, Authenticated, RequestContext, digest_of, new_token
 from parkade.api.problems import problem
 from parkade.api.routes.people import add_token
+from parkade.control.pool_agents import PoolAgent
 from parkade.core.state.commands import AddToken
 from parkade.core.steps.permissions import Read
 from parkade.core.units.names import NAME
-from parkade.ports import HealthReport, Observation
+from parkade.core.units.visible import visible
+from parkade.ports import HealthReport, Obeyed, Observation
 from parkade.wire.people import NewToken
 
-router = APIRouter(tags=["agents"])
+router = strict.router("agents")
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds")]
+Digest = Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")]
 Number = Annotated[int | None, Query(ge=0, le=2**62)]
 Pool = Annotated[str, Path(max_length=NAME.longest)]
+LONGEST_PLACE = 200
 _encode = msgspec.json.Encoder().encode
 _observation = msgspec.json.Decoder(Observation)
 _health = msgspec.json.Decoder(HealthReport)
@@ -31,6 +38,22 @@ _health = msgspec.json.Decoder(HealthReport)
 
 def _json(value: object) -> Response:
     return Response(_encode(value), media_type="application/json")
+
+
+def _refuse_a_second(pool: str, request: Request, context: RequestContext) -> None:
+    """One agent runs a pool; agents that give no name are not told apart."""
+    said = request.headers.get("Parkade-Agent", "")
+    name, _, place = said.partition(" ")
+    if not re.fullmatch("[0-9a-f]{1,64}", name):
+        return
+    agent = PoolAgent(agent=name, place=unquote(place)[:LONGEST_PLACE])
+    present = context.plane.other_agent(pool, agent)
+    if present is not None:
+        raise problem(
+            "conflict",
+            f"another agent runs pool {pool}, at {visible(present.place)}: two would start"
+            " everything twice. Stop one of them; once that one is silent, this one is answered",
+        )
 
 
 def _agent_of(pool: str, context: RequestContext) -> None:
@@ -62,19 +85,39 @@ async def create_agent_token(pool: Pool, context: Authenticated) -> NewToken:
 @router.get("/pools/{pool}/desired", response_class=Response)
 async def desired(
     pool: Pool,
+    request: Request,
     context: Agent,
     after_epoch: Number = None,
     after_sequence: Number = None,
     wait: Wait = 0,
+    obeyed_epoch: Number = None,
+    obeyed_position: Number = None,
+    obeyed_digest: Digest = None,
 ) -> Response:
-    """All that shall run in a pool, once it is newer than `after`; 204 if it is not in time."""
+    """All that shall run in a pool, once it is newer than `after`; 204 if it is not in time.
+
+    `obeyed_*` is the newest entry of a journal that the agent obeyed: `conflict` where this journal
+    lacks it."""
     _agent_of(pool, context)
+    _refuse_a_second(pool, request, context)
+    if obeyed_epoch is not None and obeyed_position is not None and obeyed_digest is not None:
+        obeyed = Obeyed(epoch=obeyed_epoch, position=obeyed_position, digest=obeyed_digest)
+        if not await context.plane.knows(obeyed):
+            raise problem(
+                "conflict",
+                f"this server's journal lacks entry {obeyed.position} that the agent has obeyed: it"
+                " was restored from an older backup, or it is a copy or another marketplace. What"
+                " runs in the pool goes on, and nothing is started or stopped. On the server's"
+                " machine `parkade admin restore --accept-agents` shows what runs and lets you"
+                " decide",
+            )
     if (after_epoch is None) is not (after_sequence is None):
         raise problem("invalid", "after_epoch and after_sequence stand together")
     after = None
     if after_epoch is not None and after_sequence is not None:
         after = (after_epoch, after_sequence)
-    state = await context.plane.desired(pool, after=after, wait_s=wait)
+    async with context.place():
+        state = await context.plane.desired(pool, after=after, wait_s=wait)
     return Response(status_code=204) if state is None else _json(state)
 
 
@@ -82,6 +125,7 @@ async def desired(
 async def observe(pool: Pool, request: Request, context: Agent) -> None:
     """What runs in a pool, dated."""
     _agent_of(pool, context)
+    _refuse_a_second(pool, request, context)
     try:
         observation = _observation.decode(await request.body())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -108,7 +152,8 @@ async def report_health(pool: Pool, request: Request, context: Agent) -> None:
 async def log_requests(pool: Pool, context: Agent, wait: Wait = 0) -> Response:
     """A request for output that a reader waits for."""
     _agent_of(pool, context)
-    return _json(await context.plane.log_requests(pool, wait_s=wait))
+    async with context.place():
+        return _json(await context.plane.log_requests(pool, wait_s=wait))
 
 
 @router.post("/pools/{pool}/log-chunks/{log_request}", status_code=204)

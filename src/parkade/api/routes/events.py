@@ -4,20 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi import Header, Query, Request
 
+from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
+from parkade.api.streams import PlacedStream
 from parkade.api.views import events as views
-from parkade.api.views.audience import Owners, look_up
+from parkade.api.views.audience import Owners, Reader, look_up
 from parkade.core.state.events import AnyEvent
+from parkade.core.steps.permissions import Read
 
-router = APIRouter(tags=["events"])
+router = strict.router("events")
 Number = Annotated[int | None, Query(ge=0, le=2**62)]
 
 
-class EventStream(StreamingResponse):
+class EventStream(PlacedStream):
     """Its media type is what OpenAPI shows."""
 
     media_type = "text/event-stream"
@@ -43,7 +45,9 @@ async def events(
     start = now if after is None else after
     owners: Owners = request.app.state.owners
     stream = _stream(context, owners, start, until=None if follow else now)
-    return EventStream(stream, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return EventStream(
+        context.place(), stream, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
 
 
 async def _stream(
@@ -88,7 +92,12 @@ async def _frame(
     if unknown:
         owners.learn(await context.plane.read(lambda world, _: look_up(world, unknown)))
     viewer = context.viewer
-    seen = views.event(sequence, event, owners, org=viewer.org, is_operator=viewer.is_operator)
+    reader = Reader(
+        org=viewer.org,
+        is_operator=viewer.is_operator,
+        may_see_money=viewer.may_read(Read.STATEMENT, org=viewer.org),
+    )
+    seen = views.event(sequence, event, owners, reader)
     if seen is None:
         return None
     return f"event: event\nid: {sequence}\ndata: {seen.model_dump_json()}\n\n"

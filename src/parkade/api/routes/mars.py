@@ -1,7 +1,8 @@
 """Mars: the state of automatic action, and incidents; operators only."""
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
+from parkade.api import strict
 from parkade.api.context import Authenticated
 from parkade.api.problems import problem
 from parkade.api.views import mars as views
@@ -12,7 +13,7 @@ from parkade.core.steps.permissions import Read
 from parkade.core.units.fraction import parse_fraction
 from parkade.wire import mars as wire
 
-router = APIRouter(tags=["mars"])
+router = strict.router("mars")
 
 
 @router.get("/mars")

@@ -3,9 +3,8 @@
 import secrets
 from collections.abc import Callable
 
-from fastapi import APIRouter
-
 from parkade.api import context as contexts
+from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.translate import micros, span_us
@@ -19,7 +18,7 @@ from parkade.core.units.refusal import Reason, Refusal
 from parkade.wire import people as wire
 from parkade.wire.feed import Caller
 
-router = APIRouter(tags=["people"])
+router = strict.router("people")
 
 
 @router.get("/whoami")
@@ -100,6 +99,20 @@ async def set_cap(user: str, body: wire.SetCap, context: Authenticated) -> wire.
 
     cap = None if body.cap is None else micros(body.cap)
     command = commands.SetCap(by=context.viewer.user, user=user, cap_micros=cap)
+    return await context.change(command, show, look=look)
+
+
+@router.post("/users/{user}/unix-name")
+async def set_unix_name(user: str, body: wire.SetUnixName, context: Authenticated) -> wire.User:
+    """The Unix user of a user's workloads, from their next attempt on; operators only."""
+
+    def look(world: World, _: int) -> User | Refusal:
+        return context.visible(world.records.users.get(user), f"user {user}")
+
+    def show(world: World, _: int, _decided: Decided, _before: User) -> wire.User:
+        return views.user(world, world.records.users[user])
+
+    command = commands.SetUnixName(by=context.viewer.user, user=user, unix_name=body.unix_name)
     return await context.change(command, show, look=look)
 
 

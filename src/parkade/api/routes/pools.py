@@ -1,7 +1,6 @@
 """Pools, nodes and price sheets."""
 
-from fastapi import APIRouter
-
+from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.translate import change_terms, micros_or_none, open_pool, supply_of
@@ -12,7 +11,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.permissions import Read
 from parkade.wire import pools as wire
 
-router = APIRouter(tags=["pools"])
+router = strict.router("pools")
 
 
 @router.post("/pools", status_code=201)

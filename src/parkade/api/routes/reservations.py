@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from fastapi import APIRouter
-
 from parkade.api import context as contexts
+from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.translate import instant, micros_or_none, microseconds
@@ -17,7 +16,7 @@ from parkade.core.units.refusal import Refusal
 from parkade.wire import reservations as wire
 from parkade.wire.scalars import parse_when
 
-router = APIRouter(tags=["reservations"])
+router = strict.router("reservations")
 
 
 @router.post("/reservations", status_code=201)

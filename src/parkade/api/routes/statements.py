@@ -1,22 +1,31 @@
-"""Statements, and the clock's confirmation."""
+"""Statements, how the server stands, and the clock's confirmation."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
+from parkade import __version__
+from parkade.api import strict
 from parkade.api.context import Authenticated
 from parkade.api.problems import problem
-from parkade.api.translate import microseconds
+from parkade.api.translate import microseconds, span
 from parkade.api.views.statements import statement as view_of
-from parkade.core.ledger.accounts import EXTERNAL, OPERATOR, clearing_account, org_account
+from parkade.core.ledger.accounts import (
+    EXTERNAL,
+    OPERATOR,
+    clearing_account,
+    org_account,
+    prepaid_account,
+)
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.steps.permissions import HOLDERS, READS, Read
-from parkade.wire.feed import Confirmed
+from parkade.wire.feed import Confirmed, Standing
 from parkade.wire.money import Statement
 from parkade.wire.scalars import Instant
 
-router = APIRouter(tags=["money"])
+router = strict.router("money")
+MILLISECOND_US = 1_000
 
 
 def accounts_of(world: World) -> set[str]:
@@ -26,6 +35,7 @@ def accounts_of(world: World) -> set[str]:
         EXTERNAL,
         *map(clearing_account, world.records.markets),
         *map(org_account, world.records.orgs),
+        *map(prepaid_account, world.records.reservations),
     }
 
 
@@ -58,6 +68,20 @@ async def statement(
     if balance is None:
         raise problem("not_found", f"there is no account {named!r}; an org's is org/NAME")
     return view_of(named, stated, balance_micros=balance, is_operator=viewer.is_operator)
+
+
+@router.get("/server", tags=["server"])
+async def server(context: Authenticated) -> Standing:
+    """How the server stands: its clock, and what does not work now."""
+    health = context.plane.health()
+    return Standing(
+        server=__version__,
+        is_running=health.is_running,
+        is_clock_doubted=health.is_clock_doubted,
+        clock_behind=span(health.clock_behind_us // MILLISECOND_US * MILLISECOND_US),
+        frozen_markets=health.frozen_markets,
+        silent_pools=health.silent_pools,
+    )
 
 
 @router.post("/clock/confirm")

@@ -1,16 +1,19 @@
 """Workloads: submit, plan, look, change, and read what they print."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import StreamingResponse
 
 from parkade.api import context as contexts
+from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
+from parkade.api.streams import PlacedStream
 from parkade.api.translate import micros, spec_of
 from parkade.api.views import workloads as views
 from parkade.control.answers import Decided, Planned
@@ -23,7 +26,7 @@ from parkade.core.workloads.workload import Workload
 from parkade.ports import EngineError
 from parkade.wire import workloads as wire
 
-router = APIRouter(tags=["workloads"])
+router = strict.router("workloads")
 PATIENCE_S = 1.0
 
 
@@ -80,7 +83,7 @@ async def list_workloads(
     all: bool = False,
     org: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: str | None = None,
+    after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
 ) -> wire.Workloads:
     """Newest first; the ended ones too with `all`. `after` is the last page's `next`."""
     if org is not None:
@@ -213,18 +216,34 @@ async def logs(
     found = await context.see(_look(context, workload))
     if rank >= found.spec.nodes:
         raise problem("invalid", f"rank: {workload} has ranks 0 to {found.spec.nodes - 1}")
-    name = attempt or (found.attempt.attempt if found.attempt else None)
-    if name is None and found.generation > 0:
-        name = f"{workload}.{found.generation}"
-    if name is None or not name.startswith(f"{workload}."):
-        raise problem("not_found", f"{workload} has no attempt yet, so nothing was printed")
+    name = _attempt(found, attempt)
+    place = context.place()
     chunks = context.plane.logs(found, name, rank, offset=offset, follow=follow)
     # Waited for a moment, so that what cannot be had is a problem and not half an answer.
     first = asyncio.ensure_future(anext(chunks, None))
-    await asyncio.wait([first], timeout=PATIENCE_S if follow else None)
-    if first.done():
-        first.result()
-    return StreamingResponse(_chained(first, chunks), media_type="application/octet-stream")
+    try:
+        await asyncio.wait([first], timeout=PATIENCE_S if follow else None)
+        if first.done():
+            first.result()
+    except BaseException:
+        place.close()
+        raise
+    return PlacedStream(place, _chained(first, chunks), media_type="application/octet-stream")
+
+
+def _attempt(found: Workload, named: str | None) -> str:
+    """The attempt of that name, the present or last one where none is named; a problem where there
+    was never such an attempt."""
+    workload, last = found.workload, found.generation
+    if last == 0:
+        raise problem("not_found", f"{workload} has no attempt yet, so nothing was printed")
+    if named is None:
+        return found.attempt.attempt if found.attempt else f"{workload}.{last}"
+    number = named.removeprefix(f"{workload}.")
+    if not re.fullmatch("[1-9][0-9]{0,8}", number) or named == number or int(number) > last:
+        known = f"{workload}.1" if last == 1 else f"{workload}.1 to {workload}.{last}"
+        raise problem("not_found", f"there is no attempt {named[:80]!r} of {workload}, but {known}")
+    return named
 
 
 async def _chained(

@@ -7,9 +7,12 @@ import msgspec
 
 from parkade.core.ledger.accounts import Transfer, org_of
 from parkade.core.state import events, lines
+from parkade.core.state.people import Role
 from parkade.core.state.world import World
 
 MOST_KNOWN = 200_000
+# In place of the org of an operator that asked for something. No org has such a name.
+THE_OPERATOR = "*operator"
 Line = lines.Won | lines.Leaving | lines.Repriced | lines.Waiting
 
 
@@ -18,6 +21,14 @@ class Audience(msgspec.Struct, frozen=True, kw_only=True):
 
     is_public: bool = False
     orgs: frozenset[str] = frozenset()
+
+
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """A user that reads the journal. `may_see_money`: the statement of its org is its to see."""
+
+    org: str
+    is_operator: bool
+    may_see_money: bool
 
 
 PUBLIC = Audience(is_public=True)
@@ -96,6 +107,10 @@ def _look_up(world: World, kind: str, name: str) -> str | None:
         case "token":
             token = records.tokens.get(name)
             return _look_up(world, "user", token.user) if token else None
+        case "by":
+            asked = records.users.get(name)
+            is_operators = asked is not None and asked.role is Role.OPERATOR
+            return THE_OPERATOR if is_operators else _look_up(world, "user", name)
         case _:
             user = records.users.get(name)
             return user.org if user else None
@@ -121,14 +136,20 @@ def kind_of(demand: lines.Demand) -> str:
 
 
 def named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
-    """What an event names whose org it does not tell itself."""
+    """What an event names whose org it does not tell itself; the user that asked for it is `by`."""
+    if event.by is not None:
+        yield "by", event.by
+    yield from _things_named_in(event)
+
+
+def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
     match event:
         case events.Cleared():
             for line in lines_of(event):
                 yield key_of(line)
         case events.TokenAdded(token=token):
             yield "user", token.user
-        case events.CapSet(user=name):
+        case events.CapSet(user=name) | events.UnixNameSet(user=name):
             yield "user", name
         case events.TokenRevoked(token=name):
             yield "token", name
@@ -148,9 +169,13 @@ def named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             | events.BudgetNoted(workload=name)
         ):
             yield "workload", name
-        case events.MoneyMoved() | events.UsePosted() | events.WithdrawalCharged():
+        case events.UsePosted(workload=name) | events.WithdrawalCharged(workload=name):
+            yield "workload", name
+        case events.MoneyMoved():
             pass
-        case events.ReservationPaid() | events.Reserved() | events.Claimed():
+        case events.ReservationPaid() | events.ReservationSettled():
+            pass
+        case events.Reserved() | events.Claimed():
             pass
         case events.Submitted() | events.Forgotten() | events.OrgCreated():
             pass
@@ -181,6 +206,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.UsePosted(transfers=transfers)
             | events.WithdrawalCharged(transfers=transfers)
             | events.ReservationPaid(transfers=transfers)
+            | events.ReservationSettled(transfers=transfers)
         ):
             return Audience(orgs=frozenset(orgs_of(transfers)))
         case events.OrgCreated(org=org):
@@ -199,6 +225,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             events.TokenAdded()
             | events.TokenRevoked()
             | events.CapSet()
+            | events.UnixNameSet()
             | events.ReservationChanged()
             | events.LendingSet()
             | events.ClaimSeated()
@@ -213,9 +240,34 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.Ended()
             | events.BudgetNoted()
         ):
-            return _of(*(owners.org_of(*key) for key in named_in(event)))
+            return _of(*(owners.org_of(*key) for key in _things_named_in(event)))
         case _:
             assert_never(event)
+
+
+def is_hidden_money(event: events.AnyEvent, owners: Owners, reader: Reader) -> bool:
+    """Whether it tells of the org's money what only its owners see. What a workload of the org
+    costs is shown to every member, as with the workload itself."""
+    if reader.is_operator or reader.may_see_money:
+        return False
+    match event:
+        case events.UsePosted(workload=name) | events.WithdrawalCharged(workload=name):
+            return not owners.is_of(reader.org, ("workload", name))
+        case events.GrantSet():
+            return True
+        case _:
+            return isinstance(event, events.MoneyEvent)
+
+
+def asked_by(event: events.AnyEvent, owners: Owners, reader: Reader) -> str | None:
+    """The user that asked for it as this reader may know it: by name for operators and within the
+    org, `operator` for any operator, and none for users of other orgs."""
+    if event.by is None or reader.is_operator:
+        return event.by
+    org = owners.org_of("by", event.by)
+    if org == THE_OPERATOR:
+        return "operator"
+    return event.by if org == reader.org else None
 
 
 def orgs_of(transfers: Iterable[Transfer]) -> Iterator[str]:

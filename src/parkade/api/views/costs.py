@@ -4,7 +4,7 @@ it can come to."""
 from parkade.api.translate import amount
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.reservations.reservation import Reservation
-from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div, format_amount
+from parkade.core.units.money import MICROSECONDS_PER_HOUR, amount_of, ceil_div, format_amount
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.wire.money import Cost
 
@@ -39,13 +39,23 @@ def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | No
 def reservation_cost(reservation: Reservation) -> Cost:
     """The whole window's price, used or not; without an end, by the hour."""
     gpus = reservation.nodes * reservation.gpus_per_node
-    window = reservation.window
+    window, rate = reservation.window, reservation.rate_micros_per_hour
     if window.end_us is None:
         says = "no bound: it is open-ended, and paid ahead by billing period until it is ended"
-        return _cost(reservation.rate_micros, gpus, None, says)
+        return _cost(reservation.rate_micros, gpus, None, says + _deposit(reservation, None))
     length_us = window.end_us - window.start_us
-    most = ceil_div(reservation.rate_micros_per_hour * length_us, MICROSECONDS_PER_HOUR)
-    return _cost(reservation.rate_micros, gpus, most, "owed for the whole window, used or not")
+    most = ceil_div(rate * length_us, MICROSECONDS_PER_HOUR)
+    says = "owed for the whole window, used or not"
+    return _cost(reservation.rate_micros, gpus, most, says + _deposit(reservation, length_us))
+
+
+def _deposit(reservation: Reservation, length_us: int | None) -> str:
+    paid_us = reservation.deposit_us
+    paid_us = paid_us if length_us is None else min(paid_us, length_us)
+    if paid_us <= 0:
+        return ""
+    paid = format_amount(amount_of(reservation.rate_micros_per_hour, paid_us))
+    return f"; at least {paid} is paid at the sale for its first time, and kept if it is given up"
 
 
 def _cost(price_micros: int, gpus: int, most_micros: int | None, says: str) -> Cost:

@@ -7,7 +7,7 @@ the other winners. A token's digest is shown to no user.
 from typing import Any, assert_never
 
 from parkade.api.translate import amount, instant
-from parkade.api.views.audience import Owners, audience
+from parkade.api.views.audience import Owners, Reader, asked_by, audience, is_hidden_money
 from parkade.api.views.clearings import cleared, leave, node_names, seat_details, stop_details
 from parkade.core.ledger.accounts import Transfer, org_account
 from parkade.core.reservations.reservation import Lending
@@ -20,18 +20,19 @@ from parkade.wire.scalars import format_amount, format_instant
 Shown = tuple[str, dict[str, Any]]
 
 
-def event(
-    sequence: int, event: events.AnyEvent, owners: Owners, *, org: str, is_operator: bool
-) -> Event | None:
-    """The event as this viewer may see it, None where it may not."""
-    seen_by = audience(event, owners)
+def event(sequence: int, event: events.AnyEvent, owners: Owners, reader: Reader) -> Event | None:
+    """The event as this reader may see it, None where it may not."""
+    seen_by, org, is_operator = audience(event, owners), reader.org, reader.is_operator
     if not (is_operator or seen_by.is_public or org in seen_by.orgs):
         return None
-    says, detail = _show(event, owners, None if is_operator else org)
+    if is_hidden_money(event, owners, reader):
+        return None
+    says, detail = _show(event, owners, reader)
     return Event(
         sequence=sequence,
         type=type(event).__name__,
         at=instant(event.at_us),
+        by=asked_by(event, owners, reader),
         org=next(iter(sorted(seen_by.orgs)), None)
         if is_operator
         else (org if org in seen_by.orgs else None),
@@ -51,12 +52,12 @@ def _names(event: events.AnyEvent) -> dict[str, str]:
     return names
 
 
-def _show(event: events.AnyEvent, owners: Owners, org: str | None) -> Shown:
-    """`org` None: an operator, who sees all of it."""
+def _show(event: events.AnyEvent, owners: Owners, reader: Reader) -> Shown:
+    org = None if reader.is_operator else reader.org
     if isinstance(event, events.Cleared):
         return cleared(event, owners, org)
     if isinstance(event, events.MoneyEvent):
-        return _moved(event.transfers, org)
+        return _moved(event.transfers, org, may_see_income=reader.may_see_money)
     if isinstance(event, events.ServerEvent):
         return _server(event)
     if isinstance(event, events.FleetEvent):
@@ -191,6 +192,10 @@ def _account(event: events.AccountEvent) -> Shown:
         case events.CapSet(user=name, cap_micros=cap):
             cap_text = None if cap is None else money(cap)
             return f"user {name}: cap {cap_text or 'lifted'}", {"user": name, "cap": cap_text}
+        case events.UnixNameSet(user=name, unix_name=unix_name):
+            runs_as = "the agent's own user" if unix_name is None else unix_name
+            says = f"user {name}: new attempts run as {runs_as}"
+            return says, {"user": name, "unix_name": unix_name}
         case events.UserCreated(user=user):
             return f"user {user.user} created in {user.org} as {user.role}", {"user": user.user}
         case events.TokenAdded(token=token):
@@ -271,11 +276,15 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             assert_never(event)
 
 
-def _moved(transfers: tuple[Transfer, ...], org: str | None) -> Shown:
+def _moved(transfers: tuple[Transfer, ...], org: str | None, *, may_see_income: bool) -> Shown:
+    """`org` None: an operator, which sees all of it. A member sees what its org pays, and not what
+    it earns by lending to itself."""
     own = None if org is None else org_account(org)
     lines = []
     for transfer in transfers:
         if own not in (None, transfer.debit, transfer.credit):
+            continue
+        if own is not None and transfer.debit != own and not may_see_income:
             continue
         sign = -1 if transfer.debit == own else 1
         lines.append(

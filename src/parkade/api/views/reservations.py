@@ -3,7 +3,7 @@
 from collections import defaultdict
 from datetime import timedelta
 
-from parkade.api.translate import amount, instant, instant_or_none
+from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
 from parkade.api.views.costs import reservation_cost
 from parkade.core.reservations.reservation import Claim, Reservation, Waits
 from parkade.core.state.world import World
@@ -26,6 +26,9 @@ def reservation(reservation: Reservation, *, nodes_used: int) -> wire.Reservatio
         end=instant_or_none(reservation.window.end_us),
         rate=amount(reservation.rate_micros),
         paid_until=instant_or_none(reservation.paid_until_us) if has_paid else None,
+        paid=amount_or_none(reservation.paid_micros),
+        earned=None if reservation.paid_micros is None else amount(reservation.earned_micros),
+        earns_at_most=amount_or_none(reservation.earns_at_most_micros),
         lending=lending and wire.Lending(floor=amount(lending.floor_micros), keep=lending.keep),
         nodes_used=nodes_used,
         waits=_waits(reservation.waits),

@@ -8,7 +8,7 @@ from parkade.api.translate import amount, amount_or_none, instant, instant_or_no
 from parkade.api.views.clearings import node_names
 from parkade.api.views.costs import workload_cost
 from parkade.api.views.moves import says_move
-from parkade.core.billing.charges import accrued_micros, debt_micros
+from parkade.core.billing.metering import accrued_micros, debt_micros
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import Seat
@@ -45,6 +45,7 @@ SENTENCES: dict[str, str] = {
     Cause.OPERATOR: "the operator told it to leave",
     Cause.EXPIRED: "its time is over",
     Cause.LAPSED: "the control plane was silent for its lease",
+    Cause.NOT_STARTED: "no process of it started within the market's start limit",
 }
 
 

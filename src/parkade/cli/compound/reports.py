@@ -142,7 +142,7 @@ def money(value: float | None) -> str:
     if value is None:
         return "–"
     amount = value / MICROS
-    return f"{amount:,.2f}" if amount >= 100 else f"{amount:.3g}"
+    return f"{amount:,.2f}" if amount >= 100 else format(Decimal(f"{amount:.3g}"), "f")
 
 
 def milliseconds(latency_us: float) -> str | None:

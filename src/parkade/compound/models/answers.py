@@ -4,11 +4,12 @@ An error object is a failure whatever the status. What an answer holds beyond it
 refusals, reasoning) is kept as the server wrote it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from parkade.compound.models.protocol import Failure, FailureKind, Price, bounded
+from parkade.compound.models.protocol import Failure, FailureKind, Outcome, Price, bounded
 from parkade.compound.values import Call, Completion, Usage
 
 TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -50,6 +51,7 @@ class _Choice(msgspec.Struct, frozen=True, gc=False):
     message: msgspec.Raw = NO_MESSAGE
     text: str | None = None
     finish_reason: str | None = None
+    index: int = 0
 
 
 class _Answer(msgspec.Struct, frozen=True, gc=False):
@@ -72,24 +74,75 @@ def completion_from(
             return _error(answer.error)
         if not answer.choices:
             return _unusable("it has no choices")
-        return _completion(answer, call, price, latency_us)
+        usage = _usage(answer.usage, call)
+        return _completion(answer.choices[0], usage, _cost(usage, price), latency_us)
     except msgspec.DecodeError as error:
         return _unusable(str(error))
 
 
-def _completion(answer: _Answer, call: Call, price: Price | None, latency_us: int) -> Completion:
-    choice = answer.choices[0]
+def completions_from(
+    body: bytes, calls: Sequence[Call], price: Price | None, latency_us: int
+) -> list[Outcome]:
+    """The completions of calls that were asked for together, in their order; fewer if the answer
+    holds fewer. What was billed is shared out, and the shares add up to it."""
+    if len(calls) == 1:
+        return [completion_from(body, calls[0], price, latency_us)]
+    try:
+        answer = _decode(body)
+        if answer.error is not None:
+            return [_error(answer.error)] * len(calls)
+        if not answer.choices:
+            return [_unusable("it has no choices")] * len(calls)
+        choices = sorted(answer.choices, key=lambda choice: choice.index)[: len(calls)]
+        shares = _shares(answer.usage, calls[: len(choices)], price)
+        return [
+            _completion(choice, usage, cost, latency_us)
+            for choice, (usage, cost) in zip(choices, shares, strict=True)
+        ]
+    except msgspec.DecodeError as error:
+        return [_unusable(str(error))] * len(calls)
+
+
+def _shares(
+    reported: _Usage | None, calls: Sequence[Call], price: Price | None
+) -> list[tuple[Usage, int]]:
+    """Tokens and money of each: the prompt is the first one's, the answers are shared evenly."""
+    if reported is None:
+        return [(usage := _usage(None, call), _cost(usage, price)) for call in calls]
+    whole = _usage(reported, calls[0])
+    each, more = divmod(whole.output_tokens, len(calls))
+    shares = []
+    so_far = Usage(input_tokens=0, output_tokens=0)
+    for place in range(len(calls)):
+        usage = Usage(
+            input_tokens=whole.input_tokens if place == 0 else 0,
+            output_tokens=each + (place < more),
+        )
+        total = Usage(
+            input_tokens=so_far.input_tokens + usage.input_tokens,
+            output_tokens=so_far.output_tokens + usage.output_tokens,
+        )
+        # Rounded up once for all, and not for each.
+        shares.append((usage, _cost(total, price) - _cost(so_far, price)))
+        so_far = total
+    return shares
+
+
+def _cost(usage: Usage, price: Price | None) -> int:
+    return 0 if price is None else price.cost_micros(usage)
+
+
+def _completion(choice: _Choice, usage: Usage, cost_micros: int, latency_us: int) -> Completion:
     text, kept = choice.text or "", None
     if choice.message is not NO_MESSAGE:
         message = _decode_message(choice.message)
         text = message.content if isinstance(message.content, str) else ""
         if message.has_more():
             kept = msgspec.Raw(bytes(choice.message))
-    usage = _usage(answer.usage, call)
     return Completion(
         text=text,
         usage=usage,
-        cost_micros=0 if price is None else price.cost_micros(usage),
+        cost_micros=cost_micros,
         finish=choice.finish_reason or "stop",
         latency_us=latency_us,
         message=kept,

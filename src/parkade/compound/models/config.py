@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +16,7 @@ from parkade.compound.models.local import LocalModel
 from parkade.compound.models.openai import OpenAIModel
 from parkade.compound.models.protocol import FREE, Limits, Model, Price
 from parkade.compound.models.recorded import RecordedModel
+from parkade.compound.models.samples import MOST_SAMPLES
 from parkade.compound.network.errors import NetworkError
 
 
@@ -54,6 +55,8 @@ class ServerGiven(_Given, frozen=True, kw_only=True):
     key_env: str | None = None
     timeout: float = 600.0
     headers: dict[str, str] = {}
+    #: Samples of one prompt that one request may ask for, as `n`.
+    samples_per_request: Annotated[int, msgspec.Meta(ge=1, le=MOST_SAMPLES)] = 1
 
 
 class RecordedGiven(_Given, frozen=True, kw_only=True):
@@ -109,6 +112,7 @@ def model_from(
                 name,
                 function_at(parsed.function),
                 version=str(parsed.version),
+                max_output_tokens=parsed.max_tokens,
                 price=price_from(parsed.price, where) or FREE,
                 limits=limits_from(parsed),
             )
@@ -159,6 +163,7 @@ def _server(given: ServerGiven, where: str) -> Model:
         limits=limits_from(given),
         timeout_s=given.timeout,
         headers=given.headers,
+        samples_per_request=given.samples_per_request,
     )
 
 

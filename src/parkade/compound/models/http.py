@@ -1,8 +1,9 @@
 """HTTP/1.1 posts over asyncio, for the hot path: one object a connection, no task a request.
 
-It speaks what servers of models speak: keep-alive, bodies with a length, chunked or until the end,
-TLS by the standard library. A connection carries one request at a time, so what waits to be written
-is one body at most; a reply larger than `MAX_REPLY_BYTES` ends the connection. It sends no
+It speaks what servers of models speak: keep-alive, bodies with a length, chunked or until the end
+(`http_reply` reads them), TLS by the standard library. A connection carries one request at a time,
+so what waits to be written is one body at most; a reply larger than `MAX_REPLY_BYTES` ends the
+connection, and one that is not whole in time does, however steadily its bytes drip. It sends no
 `Accept-Encoding`, follows no redirect and knows no proxy: `library` does where one is set.
 
 A kept connection that the server closes before the first byte of a reply was closed while idle:
@@ -17,13 +18,8 @@ from collections.abc import Callable
 from typing import cast
 from urllib.parse import SplitResult
 
-from parkade.compound.models.exchange import (
-    MAX_HEAD_BYTES,
-    MAX_REPLY_BYTES,
-    Broken,
-    Heard,
-    Reply,
-)
+from parkade.compound.models.exchange import Broken, Heard, Reply
+from parkade.compound.models.http_reply import BadReply, ReplyReader
 
 SWEEP_S = 1.0
 CONNECT_S = 30.0
@@ -31,20 +27,12 @@ CONNECT_S = 30.0
 MAX_IDLE = 1_024
 
 
-class _BadReply(Exception):
-    """The bytes are no HTTP response."""
-
-
 class Connection(asyncio.Protocol):
     """One connection; carries one exchange at a time."""
 
     __slots__ = (
-        "_buffer",
-        "_chunks",
-        "_headers",
-        "_left",
         "_pool",
-        "_status",
+        "_reader",
         "_transport",
         "deadline",
         "heard",
@@ -55,18 +43,10 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: "HttpExchange") -> None:
         self._pool = pool
         self._transport: asyncio.Transport | None = None
+        self._reader = ReplyReader()
         self.heard: Heard | None = None
         self.deadline = 0.0
         self.is_reused = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self._buffer = b""
-        self._status = 0
-        self._headers: dict[str, str] = {}
-        #: Bytes of body that are to come; -1 chunked, -2 until the end.
-        self._left = 0
-        self._chunks: list[bytes] | None = None
         self.keeps = True
 
     # ------------------------------------------------------------ asyncio.Protocol
@@ -80,22 +60,26 @@ class Connection(asyncio.Protocol):
             # Nothing was asked: the server says something out of turn, and is not trusted further.
             self.abort()
             return
-        self._buffer = self._buffer + data if self._buffer else data
         try:
-            self._advance()
-        except _BadReply as error:
+            reply = self._reader.feed(data)
+        except BadReply as error:
             self._fail(str(error))
+            return
+        if reply is not None:
+            self.keeps = self._reader.keeps
+            self._end(reply)
 
     def eof_received(self) -> bool:
-        if self.heard is not None and self._left == -2:
+        reply = None if self.heard is None else self._reader.end()
+        if reply is not None:
             self.keeps = False
-            self._complete(self._buffer)
+            self._end(reply)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.lost(self)
         if self.heard is not None:
-            was_idle = self.is_reused and not self._status and not self._buffer
+            was_idle = self.is_reused and not self._reader.has_begun
             self._end(
                 Broken(
                     f"the connection was lost{'' if exc is None else f': {exc}'}",
@@ -136,120 +120,6 @@ class Connection(asyncio.Protocol):
         assert heard is not None
         self._pool.ended(self)
         heard(outcome)
-
-    # ------------------------------------------------------------ parsing
-
-    def _advance(self) -> None:
-        if not self._status and not self._head():
-            return
-        if self._left == -1:
-            self._read_chunks()
-        elif self._left >= 0 and len(self._buffer) >= self._left:
-            body, rest = self._buffer[: self._left], self._buffer[self._left :]
-            if rest:
-                self.keeps = False
-            self._complete(body)
-        elif len(self._buffer) > MAX_REPLY_BYTES:
-            raise _BadReply(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
-
-    def _head(self) -> bool:
-        """Read the head of a response; whether it is whole."""
-        while True:
-            end = self._buffer.find(b"\r\n\r\n")
-            if end < 0:
-                if len(self._buffer) > MAX_HEAD_BYTES:
-                    raise _BadReply("the head of the reply has no end")
-                return False
-            lines = self._buffer[:end].decode("latin-1").split("\r\n")
-            self._buffer = self._buffer[end + 4 :]
-            status = _status(lines[0])
-            # 1xx answers come before the real one.
-            if status >= 200:
-                break
-        self._status = status
-        self._headers = _headers(lines[1:])
-        self._frame(lines[0])
-        return True
-
-    def _frame(self, status_line: str) -> None:
-        headers = self._headers
-        tokens = headers.get("connection", "").lower()
-        self.keeps = "close" not in tokens and (
-            not status_line.startswith("HTTP/1.0") or "keep-alive" in tokens
-        )
-        if self._status in (204, 304):
-            self._left = 0
-        elif "chunked" in headers.get("transfer-encoding", "").lower():
-            self._left = -1
-            self._chunks = []
-        elif "content-length" in headers:
-            length = headers["content-length"]
-            # Python refuses to read a number of thousands of digits.
-            if not _is_number(length) or len(length) > 20 or int(length) > MAX_REPLY_BYTES:
-                raise _BadReply(f"a reply of {length[:20]} bytes is not read")
-            self._left = int(length)
-        else:
-            self._left = -2
-            self.keeps = False
-
-    def _read_chunks(self) -> None:
-        assert self._chunks is not None
-        while True:
-            end = self._buffer.find(b"\r\n")
-            if end < 0:
-                if len(self._buffer) > 1_024:
-                    raise _BadReply("a chunk has no size")
-                return
-            try:
-                size = int(self._buffer[:end].split(b";")[0], 16)
-            except ValueError:
-                raise _BadReply("a chunk has no size") from None
-            if size < 0 or size > MAX_REPLY_BYTES:
-                raise _BadReply(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
-            if size == 0:
-                # Trailers may follow; an empty line ends them.
-                if self._buffer.startswith(b"\r\n", end + 2):
-                    self._complete(b"".join(self._chunks))
-                elif (last := self._buffer.find(b"\r\n\r\n", end)) >= 0:
-                    self._buffer = self._buffer[last + 4 :]
-                    self._complete(b"".join(self._chunks))
-                return
-            after = end + 2 + size
-            if len(self._buffer) < after + 2:
-                return
-            self._chunks.append(self._buffer[end + 2 : after])
-            self._buffer = self._buffer[after + 2 :]
-            if sum(map(len, self._chunks)) > MAX_REPLY_BYTES:
-                raise _BadReply(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
-
-    def _complete(self, body: bytes) -> None:
-        reply = Reply(self._status, self._headers, body)
-        keeps = self.keeps
-        self._reset()
-        self.keeps = keeps
-        self._end(reply)
-
-
-def _status(line: str) -> int:
-    parts = line.split(" ", 2)
-    if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not _is_number(parts[1]):
-        raise _BadReply("the server does not speak HTTP/1.1")
-    return int(parts[1])
-
-
-def _headers(lines: list[str]) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise _BadReply("a header has no colon")
-        headers[name.lower()] = value.strip()
-    return headers
-
-
-def _is_number(text: str) -> bool:
-    """Only the digits 0 to 9: `isdigit` alone takes others for digits, such as ²."""
-    return text.isascii() and text.isdigit()
 
 
 class HttpExchange:

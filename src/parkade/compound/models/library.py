@@ -61,11 +61,13 @@ class LibraryExchange:
 
     async def _reply(self, path: str, body: bytes) -> Reply | Broken:
         parts: list[bytes] = []
+        size = 0
         headers = {"content-type": "application/json"}
         async with self._client.stream("POST", path, content=body, headers=headers) as response:
             async for part in response.aiter_bytes():
                 parts.append(part)
-                if sum(map(len, parts)) > MAX_REPLY_BYTES:
+                size += len(part)
+                if size > MAX_REPLY_BYTES:
                     why = f"the reply is larger than {MAX_REPLY_BYTES} bytes"
                     return Broken(why, is_timeout=False, was_sent=True)
             return Reply(response.status_code, dict(response.headers), b"".join(parts))

@@ -48,11 +48,12 @@ class LocalModel:
         *,
         version: str = "1",
         price: Price = FREE,
+        max_output_tokens: int | None = None,
         limits: Limits | None = None,
     ) -> None:
         self.identity = f"local/{name}@{version}"
         self.price: Price | None = price
-        self.max_output_tokens: int | None = None
+        self.max_output_tokens = max_output_tokens
         self.attachment_tokens: int | None = None
         self.limits = limits or Limits()
         self._function = function

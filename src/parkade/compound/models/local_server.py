@@ -23,7 +23,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from parkade.compound.network.errors import NetworkError
@@ -143,6 +142,9 @@ async def _until_ready(server: ModelServer, process: asyncio.subprocess.Process)
 
 
 async def _answers(url: str) -> bool:
+    # A third of what a run imports, and only runs with a server of their own need it.
+    import httpx
+
     async with httpx.AsyncClient(timeout=ANSWER_S, trust_env=False) as client:
         try:
             return (await client.get(url)).status_code < 400

@@ -8,6 +8,7 @@ its prefix cache holds them, unless that one has far more to do than another.
 
 import os
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 from zlib import crc32
@@ -21,10 +22,10 @@ from parkade.compound.models.protocol import (
     Failure,
     FailureKind,
     Limits,
-    Outcome,
     Price,
     bounded,
 )
+from parkade.compound.models.samples import Joining
 from parkade.compound.values import Call
 
 PATHS = {"chat": "/chat/completions", "completion": "/completions"}
@@ -32,6 +33,7 @@ PATHS = {"chat": "/chat/completions", "completion": "/completions"}
 DOWN_S = 5.0
 #: How far a server's load may lie above the least before its prompts go elsewhere.
 SPREAD = 8
+_NOT_SET = b'{"error":{"message":"the environment variable %b with the key is not set"}}'
 
 
 class _Server:
@@ -57,8 +59,10 @@ class OpenAIModel:
         limits: Limits | None = None,
         timeout_s: float = 600.0,
         headers: dict[str, str] | None = None,
+        samples_per_request: int = 1,
     ) -> None:
         assert urls, "a model needs at least one URL"
+        assert samples_per_request >= 1
         self.identity = model
         self.price = price
         self.max_output_tokens = max_output_tokens
@@ -68,25 +72,49 @@ class OpenAIModel:
         self._headers = headers or {}
         self._timeout_s = timeout_s
         self._servers = [_Server(url) for url in urls]
+        self._joining = (
+            Joining(samples_per_request, price, self._post_timed, self._failure)
+            if samples_per_request > 1
+            else None
+        )
 
     def start(self, call: Call, done: Done) -> Cancel:
         """See `Model`."""
+        if self._joining is not None:
+            return self._joining.start(call, done)
+
+        def heard(outcome: Reply | Broken, took_us: int) -> None:
+            if isinstance(outcome, Reply) and outcome.status == 200:
+                done(completion_from(outcome.body, call, self.price, took_us))
+            else:
+                done(self._failure(outcome))
+
+        return self._post_timed(call, call.body, heard)
+
+    def _post_timed(
+        self, call: Call, body: bytes, timed: Callable[[Reply | Broken, int], None]
+    ) -> Cancel:
+        """Post to the server that suits the call; `timed` hears of the reply and how long it took.
+
+        A key that is not set is heard of as an answer of the server's would be.
+        """
         server = self._server(call)
         if server.exchange is None:
             secret = self._secret()
             if self._key_env is not None and not secret:
                 # A name in small letters may be a key in its place, and is not shown.
                 shown = self._key_env if self._key_env.isupper() else "that key_env names"
-                why = f"the environment variable {shown} with the key is not set"
-                done(Failure(kind=FailureKind.DENIED, message=why))
+                timed(Reply(401, {}, _NOT_SET % shown.encode()), 0)
                 return _nothing
             server.exchange = self._open(server, secret)
         began = time.perf_counter_ns()
 
         def heard(outcome: Reply | Broken) -> None:
-            done(self._outcome(server, call, outcome, began))
+            if isinstance(outcome, Broken) and not outcome.was_sent:
+                server.down_until = time.monotonic() + DOWN_S
+            timed(outcome, (time.perf_counter_ns() - began) // 1_000)
 
-        return server.exchange.post(server.base + PATHS[call.kind], call.body, heard)
+        return server.exchange.post(server.base + PATHS[call.kind], body, heard)
 
     async def close(self) -> None:
         """See `Model`."""
@@ -104,15 +132,10 @@ class OpenAIModel:
         least = min(up, key=_load)
         return favourite if _load(favourite) <= _load(least) + SPREAD else least
 
-    def _outcome(self, server: _Server, call: Call, outcome: Reply | Broken, began: int) -> Outcome:
+    def _failure(self, outcome: Reply | Broken) -> Failure:
         if isinstance(outcome, Broken):
-            if not outcome.was_sent:
-                server.down_until = time.monotonic() + DOWN_S
             kind = FailureKind.TIMEOUT if outcome.is_timeout else FailureKind.UNAVAILABLE
             return Failure(kind=kind, message=bounded(outcome.why), may_be_billed=outcome.was_sent)
-        if outcome.status == 200:
-            latency_us = (time.perf_counter_ns() - began) // 1_000
-            return completion_from(outcome.body, call, self.price, latency_us)
         return failure_from(outcome.status, outcome.headers, outcome.body, self._secret())
 
     def _secret(self) -> str:

@@ -35,8 +35,6 @@ SLICE_S = 0.01
 MAX_ATTEMPTS = 8
 #: Machines that may be open at once for each call that may be in flight.
 OPEN_PER_CALL = 4
-#: Questions begun in one pass: enough to fill the places of calls that ended together.
-MOST_BEGUN = 16
 
 
 class Engine:
@@ -145,9 +143,12 @@ class Engine:
 
     def _work(self, until: float) -> None:
         while True:
-            moved = self._tell_all() | self._begin_more()
+            before = self.counts.questions
+            moved = self._tell_all()
+            # The places of questions that ended together are filled in one pass.
+            begun = self._begin_more(max(1, self.counts.questions - before))
             self._start_calls()
-            if not (moved or self._ended or self._inbox):
+            if not (moved or begun or self._ended or self._inbox):
                 break
             if time.monotonic() > until:
                 self._schedule()
@@ -168,16 +169,17 @@ class Engine:
                 return count > 0
         return True
 
-    def _begin_more(self) -> bool:
+    def _begin_more(self, most: int) -> int:
+        """How many questions began, at most so many."""
         count = 0
-        while self._questions is not None and count < MOST_BEGUN and self._has_room():
+        while self._questions is not None and count < most and self._has_room():
             question = None if self.counts.is_budget_spent else next(self._questions, None)
             if question is None:
                 self._questions = None
                 break
             self.begin(question)
             count += 1
-        return count > 0
+        return count
 
     def _has_room(self) -> bool:
         """Whether calls of one more question could soon start."""

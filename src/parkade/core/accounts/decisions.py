@@ -17,6 +17,7 @@ from parkade.core.steps.refusals import (
 )
 from parkade.core.units import bounds
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
+from parkade.core.units.refusal import Refusal
 
 
 def create_org(world: World, command: commands.CreateOrg, now_us: int) -> Decision:
@@ -39,12 +40,26 @@ def create_user(world: World, command: commands.CreateUser, now_us: int) -> Deci
         return refusal
     if command.user in world.records.users:
         return already_exists("user", command.user)
-    if command.unix_name is not None and not UNIX_NAME.accepts(command.unix_name):
-        return invalid("unix_name", UNIX_NAME.words)
-    if command.unix_name in SYSTEM_UNIX_NAMES:
-        return invalid("unix_name", f"{command.unix_name!r} is a system user; name a person's")
+    if (refusal := _bad_unix_name(command.unix_name)) is not None:
+        return refusal
     user = User(user=command.user, org=command.org, role=command.role, unix_name=command.unix_name)
     return (events.UserCreated(at_us=now_us, user=user),)
+
+
+def set_unix_name(command: commands.SetUnixName, now_us: int) -> Decision:
+    """Another Unix user for a user's workloads, from their next attempt on."""
+    if (refusal := _bad_unix_name(command.unix_name)) is not None:
+        return refusal
+    name = command.unix_name
+    return (events.UnixNameSet(at_us=now_us, user=command.user, unix_name=name),)
+
+
+def _bad_unix_name(name: str | None) -> Refusal | None:
+    if name is not None and not UNIX_NAME.accepts(name):
+        return invalid("unix_name", UNIX_NAME.words)
+    if name in SYSTEM_UNIX_NAMES:
+        return invalid("unix_name", f"{name!r} is a system user; name a person's")
+    return None
 
 
 def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision:

@@ -42,6 +42,12 @@ def set_grant(world: World, event: events.GrantSet) -> None:
     world.agenda.add(Entry.GRANT, event.org)
 
 
+def set_unix_name(world: World, event: events.UnixNameSet) -> None:
+    """What runs goes on as the Unix user it was started as."""
+    user = world.records.users[event.user]
+    world.records.users[event.user] = replace(user, unix_name=event.unix_name)
+
+
 def set_cap(world: World, event: events.CapSet) -> None:
     """Counts against all that the user spent so far; None lifts it."""
     assert event.cap_micros is None or event.cap_micros >= 0

@@ -40,125 +40,29 @@ At 2.5 s the pot receives 2 and pays acme 1; 2.4e9 stay owed to acme and 3.0e9 t
 Decision record 2 says why posting lags, and why charges are cut at the balance.
 """
 
-import msgspec
+from msgspec.structs import replace
 
-from parkade.core.fleet.market import MarketTerms
+from parkade.core.billing.metering import Span, billed_from_us, spans
 from parkade.core.ledger.accounts import (
     OPERATOR,
     Transfer,
     TransferKind,
     Use,
     clearing_account,
+    lending_account,
+    lending_of,
     org_account,
 )
 from parkade.core.reservations.reservation import Reservation
 from parkade.core.state import events
 from parkade.core.state.world import World
-from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
-from parkade.core.units.time import HOUR_US
-from parkade.core.workloads.workload import Attempt, Rate, Workload
+from parkade.core.units.money import MICROSECONDS_PER_HOUR
+from parkade.core.workloads.workload import Rate, Workload
 
 
 def transfers_of(event: events.AnyEvent) -> tuple[Transfer, ...]:
     """The transfers an event carries, for the read model and the ledger alike."""
     return event.transfers if isinstance(event, events.MoneyEvent) else ()
-
-
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of use at one rate: [start_us, end_us)."""
-
-    rate: Rate
-    start_us: int
-    end_us: int
-
-
-def billed_from_us(attempt: Attempt, start_grace_us: int) -> int | None:
-    """From when an attempt is billed: its first process, or, where others had to leave for it,
-    when its start is late if that comes first; None while neither is known."""
-    if not attempt.displaced:
-        return attempt.started_us
-    late_us = _late_from_us(attempt, start_grace_us)
-    return late_us if attempt.started_us is None else min(attempt.started_us, late_us)
-
-
-def _late_from_us(attempt: Attempt, start_grace_us: int) -> int:
-    """When the start of an attempt that made others leave is late: the start grace after the end of
-    their notice. Until the launch, and while its agent is not heard, the platform is late."""
-    assert start_grace_us >= 0
-    notice_ends_us = attempt.debt.notice_ends_us if attempt.debt is not None else 0
-    return max(attempt.ordered_us, notice_ends_us) + start_grace_us + attempt.silent_us
-
-
-def has_unmet_debt(attempt: Attempt, terms: MarketTerms, now_us: int) -> bool:
-    """Whether an attempt made others leave and has not used the minimum yet."""
-    is_paid = attempt.debt is not None and attempt.debt.is_paid
-    return attempt.displaced and not is_paid and unmet_us(attempt, terms, now_us) > 0
-
-
-def unmet_us(attempt: Attempt, terms: MarketTerms, now_us: int) -> int:
-    """How much of the minimum an attempt has not used yet, as far as it is known now."""
-    starts_us = billed_from_us(attempt, terms.start_grace_us)
-    used_us = 0 if starts_us is None else max(0, billed_to_us(attempt, now_us) - starts_us)
-    return max(0, terms.minimum_charge_us - used_us)
-
-
-def billed_to_us(attempt: Attempt, now_us: int) -> int:
-    """Until when an attempt is billed at most: a kill's time or a node's failure ends it."""
-    ends = [now_us]
-    if attempt.stop is not None:
-        ends.append(attempt.stop.kill_us)
-    if attempt.broken_us is not None:
-        ends.append(attempt.broken_us)
-    return min(ends)
-
-
-def spans(attempt: Attempt, start_us: int, end_us: int) -> tuple[Span, ...]:
-    """The attempt's rates cut to [start, end), in order; the first also holds before it began.
-
-    Cost grows with the rates since the last posting: at most one a clearing for an hour.
-    """
-    assert attempt.rates, "an attempt always has the rate in force"
-    found = []
-    ends = [rate.from_us for rate in attempt.rates[1:]]
-    begins_us = start_us
-    for rate, rate_ends_us in zip(attempt.rates, [*ends, end_us], strict=True):
-        ends_us = min(rate_ends_us, end_us)
-        if begins_us < ends_us:
-            found.append(Span(rate=rate, start_us=begins_us, end_us=ends_us))
-            begins_us = ends_us
-    return tuple(found)
-
-
-def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
-    """What the workload's attempt owes and has not been charged, rounded up."""
-    attempt = workload.attempt
-    if attempt is None:
-        return 0
-    terms = world.records.markets[workload.market].terms
-    starts_us = billed_from_us(attempt, terms.start_grace_us)
-    if starts_us is None:
-        return 0
-    assert 0 <= attempt.charged_numerator < MICROSECONDS_PER_HOUR
-    start_us = max(attempt.charged_until_us, starts_us)
-    owed = sum(
-        span.rate.price_micros * (span.end_us - span.start_us)
-        for span in spans(attempt, start_us, billed_to_us(attempt, now_us))
-    )
-    return ceil_div(attempt.charged_numerator + owed * attempt.gpus, MICROSECONDS_PER_HOUR)
-
-
-def debt_micros(world: World, workload: Workload, now_us: int) -> int:
-    """What it would cost now to give up seats for which others were told to leave; 0: nothing."""
-    terms = world.records.markets[workload.market].terms
-    attempt, promise = workload.attempt, workload.promise
-    if promise is not None and promise.displaces:
-        rate, missing_us = promise.rates[-1].price_micros * promise.gpus, terms.minimum_charge_us
-    elif attempt is not None and has_unmet_debt(attempt, terms, now_us):
-        rate = attempt.rates[-1].price_micros * attempt.gpus
-        missing_us = unmet_us(attempt, terms, now_us)
-    else:
-        return 0
-    return rate * missing_us // MICROSECONDS_PER_HOUR
 
 
 class Postings:
@@ -172,6 +76,9 @@ class Postings:
         self._world = world
         self._balances: dict[str, int] = {}
         self._owed: dict[tuple[str, str], int] = {}
+        self._charged: dict[str, int] = {}
+        self._earned: dict[str, int] = {}
+        self._over: set[str] = set()
 
     def post_use(
         self, workload: Workload, *, until_us: int, at_us: int, minimum_us: int = 0
@@ -251,24 +158,35 @@ class Postings:
             attempt=posting.attempt,
         )
 
-    def credit(
-        self, reservation: Reservation, micros: int, *, at_us: int
-    ) -> events.MoneyMoved | None:
-        """Pays an owner back, as far as the operator's account reaches."""
-        assert micros >= 0, "a credit is never taken back"
-        paid = min(micros, self._balance(OPERATOR))
-        if paid <= 0:
-            return None
-        account = org_account(reservation.org)
-        self._move(OPERATOR, account, paid)
+    def move_most(
+        self,
+        debit: str,
+        credit: str,
+        micros: int,
+        *,
+        kind: TransferKind,
+        reservation: str,
+        use: Use | None = None,
+    ) -> tuple[Transfer, ...]:
+        """Moves an amount for a reservation as far as the account reaches; no transfer of 0."""
+        assert micros >= 0, "money of a reservation is never taken back"
+        moved = min(micros, self._balance(debit))
+        if moved == 0:
+            return ()
+        self._move(debit, credit, moved)
         transfer = Transfer(
-            kind=TransferKind.CREDIT,
-            debit=OPERATOR,
-            credit=account,
-            micros=paid,
-            reservation=reservation.reservation,
+            kind=kind,
+            debit=debit,
+            credit=credit,
+            micros=moved,
+            reservation=reservation,
+            use=use,
         )
-        return events.MoneyMoved(at_us=at_us, transfers=(transfer,))
+        return (transfer,)
+
+    def held_micros(self, account: str) -> int:
+        """What an account holds after the postings of this decision."""
+        return self._balance(account)
 
     def _charge_minimum(
         self, posting: "_Posting", rate: Rate, missing_us: int, from_us: int
@@ -320,24 +238,72 @@ class Postings:
     def _pay(self, posting: "_Posting") -> None:
         """Whole micro-units in order of account id; what the pot does not hold waits."""
         market = posting.workload.market
-        pot = clearing_account(market)
         for earner in sorted(posting.earners):
-            owed = self._owed_to(market, earner)
-            micros = min(owed // MICROSECONDS_PER_HOUR, self._balance(pot))
-            assert micros >= 0
-            self._owed[(market, earner)] = owed - micros * MICROSECONDS_PER_HOUR
-            posting.owed.append((earner, self._owed[(market, earner)]))
-            if micros > 0:
-                self._move(pot, earner, micros)
-                posting.transfers.append(
-                    Transfer(
-                        kind=TransferKind.FEE if earner == OPERATOR else TransferKind.PAYOUT,
-                        debit=pot,
-                        credit=earner,
-                        micros=micros,
-                        workload=posting.workload.workload,
-                    )
+            posting.transfers.extend(
+                self._pay_earner(market, earner, workload=posting.workload.workload)
+            )
+            posting.owed.append((earner, self._owed_to(market, earner)))
+
+    def pay_waiting(
+        self, reservation: Reservation, *, charged_micros: int, is_over: bool
+    ) -> tuple[tuple[Transfer, ...], tuple[tuple[str, int], ...]]:
+        """(transfers, what is owed after them) of what a reservation earned beyond its cap: as much
+        as one more charge allows, or, once it is over, all of it."""
+        name, market = reservation.reservation, reservation.market
+        earner = lending_account(reservation.org, name)
+        self._charged[name] = self._charged.get(name, 0) + charged_micros
+        if is_over:
+            self._over.add(name)
+        paid = tuple(self._pay_earner(market, earner, workload=None))
+        return paid, ((earner, self._owed_to(market, earner)),)
+
+    def _pay_earner(self, market: str, earner: str, *, workload: str | None) -> list[Transfer]:
+        """The whole micro-units that an account earned. Of what a reservation earned, its org gets
+        no more than its cap leaves: the rest waits, or is the operator's once the right is over."""
+        pot = clearing_account(market)
+        owed = self._owed_to(market, earner)
+        due = min(owed // MICROSECONDS_PER_HOUR, self._balance(pot))
+        assert due >= 0
+        lending = lending_of(earner)
+        if lending is None:
+            parts = [(earner, due, TransferKind.FEE if earner == OPERATOR else TransferKind.PAYOUT)]
+        else:
+            own, rest = self._capped(lending[1], due)
+            account = org_account(lending[0])
+            parts = [(account, own, TransferKind.PAYOUT), (OPERATOR, rest, TransferKind.FEE)]
+        found = []
+        for account, micros, kind in parts:
+            if micros == 0:
+                continue
+            owed -= micros * MICROSECONDS_PER_HOUR
+            self._move(pot, account, micros)
+            found.append(
+                Transfer(
+                    kind=kind,
+                    debit=pot,
+                    credit=account,
+                    micros=micros,
+                    workload=workload,
+                    reservation=None if lending is None else lending[1],
                 )
+            )
+        self._owed[(market, earner)] = owed
+        return found
+
+    def _capped(self, name: str, due: int) -> tuple[int, int]:
+        """(what a reservation is paid now, what the operator gets) of what is due for its lending;
+        a record that is forgotten has no cap any more."""
+        record = self._world.records.reservations.get(name)
+        if record is None or record.payout_cap is None or record.paid_micros is None:
+            return due, 0
+        cost = record.paid_micros + self._charged.get(name, 0)
+        most = replace(record, paid_micros=cost).earns_at_most_micros
+        assert most is not None
+        room = most - record.earned_micros - self._earned.get(name, 0)
+        own = max(0, min(due, room))
+        self._earned[name] = self._earned.get(name, 0) + own
+        is_over = record.state.is_over or name in self._over
+        return own, due - own if is_over else 0
 
     def _balance(self, account: str) -> int:
         return self._balances.get(account, self._world.ledger.balance(account))
@@ -367,9 +333,3 @@ class _Posting:
         self.transfers: list[Transfer] = []
         self.earners: dict[str, None] = {}
         self.owed: list[tuple[str, int]] = []
-
-
-def settled_until_us(attempt: Attempt, at_us: int) -> int:
-    """Up to when use is beyond dispute. An attempt that is stopped with less time than promised is
-    not billed since its last reported checkpoint, at most an hour; so that much is posted late."""
-    return max(attempt.checkpoint_us or 0, at_us - HOUR_US)

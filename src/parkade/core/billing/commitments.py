@@ -17,7 +17,7 @@ started.
 
 from collections.abc import Callable
 
-from parkade.core.billing.charges import accrued_micros
+from parkade.core.billing.metering import accrued_micros
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.world import World

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from parkade.core.ledger.accounts import Transfer
+from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import DAY_US
@@ -45,10 +45,48 @@ def charge_withdrawal(world: World, event: events.WithdrawalCharged) -> None:
     world.put_workload(workload)
 
 
+def settle_reservation(world: World, event: events.ReservationSettled) -> None:
+    """Posts what was credited and delivered, and moves the instant up to which a shortage is
+    credited."""
+    post(world, event.transfers)
+    world.records.owed.setdefault(event.market, {}).update(event.owed)
+    note_transfers(world, event.transfers)
+    for name, gpus in event.short:
+        since_us = event.at_us if gpus > 0 else None
+        short = gpus if gpus > 0 else None
+        claim = world.records.claims.get(name)
+        if claim is not None:
+            world.put_claim(replace(claim, short_us=since_us, short_gpus=short))
+        else:
+            workload = world.records.workloads[name]
+            world.put_workload(replace(workload, short_us=since_us, short_gpus=short))
+
+
+def note_transfers(world: World, transfers: tuple[Transfer, ...]) -> None:
+    """Counts what reservations were charged, credited and paid for lending."""
+    for transfer in transfers:
+        reservation = world.records.reservations.get(transfer.reservation or "")
+        if reservation is None or reservation.paid_micros is None:
+            continue
+        paid, earned = reservation.paid_micros, reservation.earned_micros
+        match transfer.kind:
+            case TransferKind.RESERVATION:
+                paid += transfer.micros
+            case TransferKind.CREDIT:
+                paid -= transfer.micros
+            case TransferKind.PAYOUT:
+                earned += transfer.micros
+            case _:
+                continue
+        assert paid >= 0, "no more is credited than was paid"
+        world.put_reservation(replace(reservation, paid_micros=paid, earned_micros=earned))
+
+
 def _spend(world: World, event: events.UsePosted | events.WithdrawalCharged) -> Workload:
     """Posts the transfers and counts what the workload and its user paid."""
     assert all(numerator >= 0 for _, numerator in event.owed)
     post(world, event.transfers)
+    note_transfers(world, event.transfers)
     if event.market is not None:
         world.records.owed.setdefault(event.market, {}).update(event.owed)
     workload = world.records.workloads[event.workload]

@@ -39,11 +39,12 @@ from typing import assert_never
 import msgspec
 
 from parkade.core.billing.charges import Postings
+from parkade.core.billing.settlements import settle_short, short_of
 from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
 from parkade.core.clearing.input import ClearingInput, build_input
 from parkade.core.clearing.move_causes import move_cause
-from parkade.core.clearing.shortfall import credit_shortfall, short_demands
+from parkade.core.clearing.shortfall import short_demands
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.market.clear import clear
@@ -56,7 +57,6 @@ from parkade.core.steps.notices import FINAL_CAUSES
 from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.units.time import Window
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
@@ -90,7 +90,7 @@ class _Changes:
         self._outcome = outcome
         self._now_us = now_us
         self._postings = Postings(world)
-        self._charges: list[events.MoneyMoved | events.WithdrawalCharged] = []
+        self._charges: list[events.ReservationSettled | events.WithdrawalCharged] = []
         self._left: list[lines.Leaving] = []
         self._won: list[lines.Won] = []
         self._repriced: list[lines.Repriced] = []
@@ -101,7 +101,9 @@ class _Changes:
         self._short = short_demands(world, market, given.state, outcome)
 
     def decided(self) -> tuple[events.AnyEvent, ...]:
-        """Charges of given-up promises first, then the clearing; nothing if nothing changed."""
+        """Credits and charges of given-up promises first, then the clearing; nothing if nothing
+        changed."""
+        self._settle_shortages()
         for line in self._outcome.lines:
             self._compare(line)
         for name, why in self._given.excluded.items():
@@ -109,7 +111,7 @@ class _Changes:
         assert len({lines.name_of(it.demand) for it in self._left}) == len(self._left)
         has_changed = self._left or self._won or self._repriced or self._waiting
         if not has_changed and self._outcome.ladder == self._market.ladder:
-            return ()
+            return tuple(self._charges)
         cleared = events.Cleared(
             at_us=self._now_us,
             market=self._market.market,
@@ -144,7 +146,6 @@ class _Changes:
             case Change.KEEP:
                 return
             case Change.START | Change.MOVE | Change.HEAL:
-                self._credit(claim.reservation, claim.short_us, claim.nodes)
                 self._won.append(self._win(line, self._rate(line)))
             case Change.PREEMPT | Change.WAIT:
                 why = _reason(line)
@@ -163,8 +164,6 @@ class _Changes:
         assert not claim.seats
         is_short = claim.claim in self._short
         was_short = claim.short_us is not None
-        if was_short and not is_short:
-            self._credit(claim.reservation, claim.short_us, claim.nodes)
         if claim.why != why or is_short != was_short:
             self._waiting.append(
                 lines.Waiting(
@@ -194,9 +193,6 @@ class _Changes:
     def _seat(self, workload: Workload, line: ClearingLine) -> None:
         """New seats: what runs gets its notice and a promise in the same event."""
         attempt = workload.attempt
-        reservation = workload.spec.capacity.reservation
-        if reservation is not None:
-            self._credit(reservation, workload.short_us, workload.spec.nodes)
         if attempt is not None and attempt.stop is None:
             cause = Cause.HEALED if attempt.broken_us is not None else Cause.MOVED
             phase = Phase.HEALING if cause is Cause.HEALED else Phase.PREEMPTING
@@ -205,12 +201,31 @@ class _Changes:
             self._left.append(msgspec.structs.replace(leaving, moved=self._moved(line)))
         self._won.append(self._win(line, self._rate(line)))
 
-    def _credit(self, reservation: str, short_us: int | None, nodes: int) -> None:
-        assert short_us is None or short_us <= self._now_us
-        span = Window(start_us=short_us or self._now_us, end_us=self._now_us)
-        event = credit_shortfall(self._world, self._postings, reservation, nodes, span)
-        if event is not None:
-            self._charges.append(event)
+    def _settle_shortages(self) -> None:
+        """Demands that are short of another number of GPUs from now on are credited up to now."""
+        for reservation in self._world.records.reservations.values():
+            if reservation.market != self._market.market or not reservation.state.takes_part:
+                continue
+            before = dict(short_of(self._world, reservation))
+            now = {
+                name: gpus
+                for name, gpus in self._short.items()
+                if self._reservation_of(name) == reservation.reservation
+            }
+            changed = {
+                name: now.get(name, 0)
+                for name in {**before, **now}
+                if before.get(name, 0) != now.get(name, 0)
+            }
+            self._charges.extend(
+                settle_short(self._world, self._postings, reservation, changed, self._now_us)
+            )
+
+    def _reservation_of(self, name: str) -> str | None:
+        claim = self._world.records.claims.get(name)
+        if claim is not None:
+            return claim.reservation
+        return self._world.records.workloads[name].spec.capacity.reservation
 
     def _lose(self, workload: Workload, line: ClearingLine) -> None:
         """Seats lost: notice for what runs, withdrawal of what was only promised."""
@@ -264,9 +279,7 @@ class _Changes:
         if workload.attempt is not None:
             return
         is_short = workload.workload in self._short
-        was_short, reservation = workload.short_us is not None, workload.spec.capacity.reservation
-        if was_short and not is_short and reservation is not None:
-            self._credit(reservation, workload.short_us, workload.spec.nodes)
+        was_short = workload.short_us is not None
         is_same = (workload.why, workload.price_to_win_micros) == (why, price_micros)
         if is_same and is_short == was_short:
             return

@@ -9,16 +9,17 @@ its right.
                 the priority order, unless the attempt is moved. So what fills up the room beside a
                 displacing gang owes nothing.
     carried     by a winner that is promised other seats before it has paid
-    inherited   by an arrival of another org that takes over such seats of a promise that lost to it
+    inherited   by an arrival that takes over such seats of a promise that lost to it
     due         where a promise or an attempt loses its seats to another bid of its own org: within
-                one org a debt is owed once, and the bid that takes over inherits nothing
+                one org a debt is owed once, so what takes over inherits it as paid, which leaves it
+                a late start only
 
 What a debt costs is `minimum_charge` at the price of its holder (`billing.charges`).
 
 Example (computed by `tests/core/clearing/test_debts.py`). w1 runs on a1 and a2 when w2 outbids it
 for a1, and w3, with a lower limit, fills up a2: w2 owes for a1, w3 owes nothing. A clearing later
 w4 of another org takes a1 over: w2 owes nothing any more, and w4 owes. Had w4 been of w2's own org,
-w2 would have paid at once, and w4 would owe nothing.
+w2 would have paid at once, and w4 would owe nothing but a late start.
 
 Decision record 47.
 """
@@ -27,7 +28,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from parkade.core.billing.charges import has_unmet_debt
+from parkade.core.billing.metering import has_unmet_debt
 from parkade.core.fleet.market import Market
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
@@ -41,6 +42,10 @@ OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
 """Reasons of its own for which a workload leaves the market: it pays for what it displaced."""
 
 TAKES_SEATS = frozenset({Change.START, Change.MOVE, Change.HEAL})
+
+
+GivenUp = dict[str, list[tuple[Workload, Debt]]]
+"""By node, losers of a promise and the debt that passes on with that node."""
 
 
 class Debts:
@@ -118,20 +123,20 @@ class Debts:
                 found.setdefault(seat.node, []).append(each)
         return found
 
-    def _given_up(self, left: tuple[lines.Leaving, ...]) -> dict[str, list[Workload]]:
-        """By node, the workloads that lose a promise there with a debt that passes on."""
-        found: dict[str, list[Workload]] = {}
+    def _given_up(self, left: tuple[lines.Leaving, ...]) -> "GivenUp":
+        """By node, the workloads that lose a promise there with a debt that passes on, and it."""
+        found: GivenUp = {}
         for each in left:
             if each.stop is not None or isinstance(each.demand, lines.ClaimDemand):
-                continue
-            if each.why in OWN_FAULT:
                 continue
             workload = self._workload(each)
             if workload.promise is None or not workload.promise.displaces:
                 continue
-            if not self.is_due(workload):
-                for node in debt_of(workload.promise).nodes:
-                    found.setdefault(node, []).append(workload)
+            debt = debt_of(workload.promise)
+            is_paid = debt.is_paid or each.why in OWN_FAULT or self.is_due(workload)
+            for node in debt.nodes:
+                passed_on = replace(debt, nodes=(node,), is_paid=is_paid)
+                found.setdefault(node, []).append((workload, passed_on))
         return found
 
     def _workload(self, leaving: lines.Leaving) -> Workload:
@@ -141,7 +146,7 @@ class Debts:
         self,
         won: lines.Won,
         noticed: dict[str, list[lines.Leaving]],
-        given_up: dict[str, list[Workload]],
+        given_up: "GivenUp",
     ) -> lines.Won:
         if isinstance(won.demand, lines.ClaimDemand):
             return won
@@ -156,6 +161,7 @@ class Debts:
         debt = Debt(
             nodes=tuple(sorted({node for each in found for node in each.nodes})),
             notice_ends_us=max(each.notice_ends_us for each in found),
+            is_paid=all(each.is_paid for each in found),
         )
         return replace(won, promise=replace(won.promise, displaces=True, debt=debt))
 
@@ -198,17 +204,15 @@ class Debts:
                 return False
 
     def _inherited(
-        self, workload: Workload, promise: Promise, given_up: dict[str, list[Workload]]
+        self, workload: Workload, promise: Promise, given_up: "GivenUp"
     ) -> Iterable[Debt]:
         name = workload.workload
         if self._is_reserved(name) or self._is_forced(workload):
             return
         for seat in promise.seats:
-            for loser in given_up.get(seat.node, ()):
-                assert loser.promise is not None
-                is_other = loser.org != workload.org and loser.workload != name
-                if is_other and self._precedes(name, loser.workload):
-                    yield replace(debt_of(loser.promise), nodes=(seat.node,))
+            for loser, debt in given_up.get(seat.node, ()):
+                if self._precedes(name, loser.workload):
+                    yield debt
 
     def _is_reserved(self, name: str) -> bool:
         return self._demands[name].tier is PriorityTier.RESERVED

@@ -86,6 +86,7 @@ def _win(world: World, won: lines.Won, at_us: int) -> None:
                 why=Why.PLACED,
                 busy=won.promise.busy,
                 short_us=None,
+                short_gpus=None,
             )
         )
         return
@@ -104,6 +105,7 @@ def _win(world: World, won: lines.Won, at_us: int) -> None:
             price_set_by=won.price_set_by,
             price_to_win_micros=None,
             short_us=None,
+            short_gpus=None,
             moved=won.moved,
         ),
     )

@@ -10,17 +10,17 @@ Cost grows with nodes, live workloads and reservations: each is looked at once.
 
 import msgspec
 
-from parkade.core.billing.charges import accrued_micros
 from parkade.core.billing.commitments import (
     allowance_micros,
     committed_without_earmark,
     earmark_micros,
 )
+from parkade.core.billing.metering import accrued_micros
 from parkade.core.clearing.entering import shapes_now
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
-from parkade.core.ledger.accounts import OPERATOR, org_account
+from parkade.core.ledger.accounts import OPERATOR, lending_account, org_account
 from parkade.core.market.market_state import (
     ClearingTerms,
     Demand,
@@ -29,7 +29,7 @@ from parkade.core.market.market_state import (
     PriorityTier,
     ReservationInForce,
 )
-from parkade.core.reservations.reservation import Claim, ReservationState
+from parkade.core.reservations.reservation import Claim, Reservation, ReservationState
 from parkade.core.running.backoff import will_back_off
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
@@ -147,7 +147,7 @@ def _reserved(world: World, market: Market, now_us: int) -> tuple[ReservationInF
         ReservationInForce(
             reservation=reservation.reservation,
             org=reservation.org,
-            account=org_account(reservation.org),
+            account=_earner(reservation),
             created_us=reservation.created_us,
             shape=shapes[reservation.reservation],
             floor_micros=reservation.lending.floor_micros if reservation.lending else None,
@@ -156,6 +156,13 @@ def _reserved(world: World, market: Market, now_us: int) -> tuple[ReservationInF
         for reservation in world.records.reservations.values()
         if reservation.reservation in shapes
     )
+
+
+def _earner(reservation: Reservation) -> str:
+    """What earns by lending: the reservation, so that its cap can be held; else the org."""
+    if reservation.payout_cap is None:
+        return org_account(reservation.org)
+    return lending_account(reservation.org, reservation.reservation)
 
 
 def _claims(world: World, market: Market) -> list[Claim]:
@@ -228,6 +235,7 @@ def _demand(
         seats=seats,
         floor_micros=_floor(workload, world.records.markets[workload.market]),
         only_fabric=workload.fabric,
+        has_waited=not seats and _has_waited(world, workload, now_us),
         moves_if_cheaper=workload.spec.moves is Moves.CHEAPER,
     )
 
@@ -249,6 +257,17 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
     if attempt.broken_us is None:
         return attempt.seats
     return tuple(seat for seat in attempt.seats if open_nodes.get(seat.node) is not False)
+
+
+def _has_waited(world: World, workload: Workload, now_us: int) -> bool:
+    """Whether it is a gang of whole nodes that was submitted `assemble` ago, however it fared
+    since: one that ran and was outbid need not wait again."""
+    market = world.records.markets[workload.market]
+    spec, assemble_us = workload.spec, market.terms.assemble_us
+    is_gang = spec.nodes > 1 and spec.gpus == market.instance_type.gpus_per_node
+    if assemble_us is None or not is_gang:
+        return False
+    return workload.submitted_us + assemble_us <= now_us
 
 
 def _floor(workload: Workload, market: Market) -> int:

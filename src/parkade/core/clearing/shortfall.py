@@ -1,55 +1,86 @@
-"""Rights that find no room because nodes failed: their owner is credited for the time.
+"""Which demands of an owner are short: of nodes that they would have were all nodes well.
 
-Of each reservation no more is short than the nodes that its other demands leave, so that no node
-of it is owed for twice at one instant.
+One rule for every cause (failed, draining, cordoned, suspect, unreachable): the allocation of the
+reserved and on-demand tiers is asked once more, with every node of the market open. What lost now
+and wins there is short. So a gang that never fitted is short of nothing.
+
+Of each reservation no more GPUs are short than its other demands use and guests draw now: what is
+lent meanwhile earns already, and no GPU is owed for twice at one instant. `billing.settlements`
+says what a shortage costs whom.
+
+Example (`tests/core/clearing/test_short_demands.py`): acme reserved two nodes of four GPUs, and
+a2 is broken. Its jobs w1 and w2 take a node each; w1 runs on a1. Were a2 well, w2 would run there:
+it is short of four GPUs. A third job w3 would not, so it is short of none.
 """
 
-from parkade.core.billing.charges import Postings
+from msgspec.structs import replace
+
 from parkade.core.fleet.market import Market
-from parkade.core.market.market_state import MarketState
+from parkade.core.market.allocation import allocate
+from parkade.core.market.market_state import MarketState, NodeInPlay, PriorityTier
 from parkade.core.market.outcome import Clearing, WaitReason
-from parkade.core.state import events
 from parkade.core.state.world import World
-from parkade.core.units.money import amount_of
-from parkade.core.units.time import Window
 
 NO_ROOM = frozenset({None, WaitReason.NO_ROOM, WaitReason.TOO_LARGE})
 
 
 def short_demands(
     world: World, market: Market, state: MarketState, outcome: Clearing
-) -> frozenset[str]:
-    """Claims and workloads that wait only because nodes are out of play or closed, in the order
-    of the clearing's lines. Cost grows with nodes and demands, and only while some node is."""
+) -> dict[str, int]:
+    """GPUs of which claims and workloads on reservations are short, in the order of the clearing's
+    lines. Costs one allocation without spot, and only while an owner waits and a node is not
+    open."""
     is_whole = len(state.nodes) == sum(world.sizes[market.market].values())
     if is_whole and all(node.is_open for node in state.nodes):
-        return frozenset()
+        return {}
     demands = {demand.demand: demand for demand in state.demands}
-    left = {name: record.nodes for name, record in world.records.reservations.items()}
-    waiting = []
+    waiting = [
+        demands[line.demand]
+        for line in outcome.lines
+        if not line.seats
+        and line.reason in NO_ROOM
+        and line.demand in demands
+        and demands[line.demand].tier is PriorityTier.RESERVED
+    ]
+    if not waiting:
+        return {}
+    would_win = allocate(_with_all_nodes(world, market, state)).parts
+    left = _unused_gpus(state, outcome)
+    short: dict[str, int] = {}
+    for demand in waiting:
+        assert demand.reservation is not None
+        gpus = min(demand.nodes * demand.gpus, left[demand.reservation])
+        if demand.demand in would_win and gpus > 0:
+            left[demand.reservation] -= gpus
+            short[demand.demand] = gpus
+    return short
+
+
+def _with_all_nodes(world: World, market: Market, state: MarketState) -> MarketState:
+    """The state as it would be with every node of the market open, without spot."""
+    nodes = tuple(
+        NodeInPlay(node=node.node, fabric=node.fabric, gpus=node.gpus, is_open=True, free_from_us=0)
+        for node in world.records.nodes.values()
+        if node.market == market.market
+    )
+    return replace(
+        state,
+        nodes=nodes,
+        demands=tuple(demand for demand in state.demands if demand.tier is not PriorityTier.SPOT),
+    )
+
+
+def _unused_gpus(state: MarketState, outcome: Clearing) -> dict[str, int]:
+    """By reservation, GPUs that neither its demands use nor guests draw."""
+    demands = {demand.demand: demand for demand in state.demands}
+    left = {
+        room.reservation: sum(nodes for _, nodes in room.shape) * state.gpus_per_node
+        for room in state.reservations
+    }
     for line in outcome.lines:
         demand = demands.get(line.demand)
-        if demand is None or demand.reservation is None:
-            continue
-        if line.seats:
-            left[demand.reservation] -= demand.nodes
-        elif line.reason in NO_ROOM:
-            waiting.append((demand.demand, demand.reservation, demand.nodes))
-    short = []
-    for name, reservation, nodes in waiting:
-        if nodes <= left[reservation]:
-            left[reservation] -= nodes
-            assert left[reservation] >= 0
-            short.append(name)
-    return frozenset(short)
-
-
-def credit_shortfall(
-    world: World, postings: Postings, reservation: str, nodes: int, span: Window
-) -> events.MoneyMoved | None:
-    """The owner's money back for the time that failures beyond the buffer left it without."""
-    assert span.end_us is not None
-    record = world.records.reservations[reservation]
-    missed_us = span.end_us - max(span.start_us, record.window.start_us)
-    rate = record.rate_micros * nodes * record.gpus_per_node
-    return postings.credit(record, amount_of(rate, max(0, missed_us)), at_us=span.end_us)
+        if demand is not None and demand.reservation in left and line.seats:
+            left[demand.reservation] -= demand.nodes * demand.gpus
+    for use in outcome.reservations:
+        left[use.reservation] -= use.lent * state.gpus_per_node
+    return {name: max(0, gpus) for name, gpus in left.items()}

@@ -18,9 +18,10 @@ def open_epoch(world: World, command: commands.OpenEpoch, now_us: int) -> Decisi
     return (
         events.EpochOpened(
             at_us=now_us,
-            epoch=max(world.records.epoch + 1, now_us // SECOND_US),
+            epoch=max(world.records.epoch + 1, now_us // SECOND_US, command.least),
             installation=installation,
             lineage=command.lineage,
+            accepts_agents=command.accepts_agents,
         ),
     )
 

@@ -9,6 +9,8 @@ def open_epoch(world: World, event: events.EpochOpened) -> None:
     assert event.epoch > world.records.epoch, "an epoch was repeated"
     world.records.epoch = event.epoch
     world.records.lineage = event.lineage
+    if event.accepts_agents:
+        world.records.accepting_epoch = event.epoch
     if world.records.installation is None:
         world.records.installation = event.installation
 

@@ -77,6 +77,22 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     """How long a guest runs on without the control plane. None: for ever, as in journals of before
     there were leases."""
 
+    start_limit_us: int | None = None
+    """How long an attempt may be without a first process; then it is stopped and has failed. None:
+    as long as it likes, in journals of before there was a limit."""
+
+    payout_cap: Fraction | None = None
+    """What a reservation sold now earns at most by lending, by what it costs. None: no cap, in
+    journals of before there was one."""
+
+    window_deposit: Fraction | None = None
+    """Of the time until a window begins, as much of it is paid at the sale. None: only the first
+    period, in journals of before there were deposits."""
+
+    assemble_us: int | None = None
+    """How long a gang of whole nodes waits before smaller running bids count no switching credit
+    against it. None: for ever, as in markets of before."""
+
     @property
     def leave_us(self) -> int:
         """The longest an owner waits for a seat that another org holds."""

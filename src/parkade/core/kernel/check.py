@@ -3,7 +3,7 @@
 The numbers are those of the list in docs/invariants.md.
 """
 
-from parkade.core.ledger.accounts import EXTERNAL, market_of
+from parkade.core.ledger.accounts import EXTERNAL, market_of, prepaid_account
 from parkade.core.reservations.calendar import peak_nodes
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import sold
@@ -38,6 +38,10 @@ def _check_money(world: World) -> None:
         if market is not None:
             owed = sum(world.records.owed.get(market, {}).values())
             assert micros * MICROSECONDS_PER_HOUR <= owed, f"{account} holds what it does not owe"
+    for reservation in world.records.reservations.values():
+        held = balances.get(prepaid_account(reservation.reservation), 0)
+        is_settled = held == 0 or not reservation.state.is_over
+        assert is_settled, f"{reservation.reservation} is over and holds {held} of what it paid"
     for market, numerators in world.records.owed.items():
         is_whole = all(numerator >= 0 for numerator in numerators.values())
         assert is_whole, f"the market {market} owes less than nothing"

@@ -10,7 +10,14 @@ from parkade.core.accounts.decisions import pay_grant
 from parkade.core.leasing.periods import period_due_us, take_period
 from parkade.core.nodes.terms import take_terms, terms_due_us
 from parkade.core.repairing.progress import go_on, repair_due_us
-from parkade.core.running.expiry import expire, expiry_due_us, forget, forget_due_us
+from parkade.core.running.expiry import (
+    expire,
+    expiry_due_us,
+    forget,
+    forget_due_us,
+    start_limit_due_us,
+    stop_unstarted,
+)
 from parkade.core.running.lapses import lapse, lapse_due_us
 from parkade.core.running.promises import (
     launch,
@@ -53,6 +60,8 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
             return go_on(world, key, at_us)
         case Entry.LAPSE:
             return lapse(world, world.records.workloads[key], at_us)
+        case Entry.START_LIMIT:
+            return stop_unstarted(world, world.records.workloads[key], at_us)
     assert_never(kind)
 
 
@@ -76,6 +85,9 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
         case Entry.EXPIRY:
             workload = world.records.workloads.get(key)
             return None if workload is None else expiry_due_us(world, workload)
+        case Entry.START_LIMIT:
+            workload = world.records.workloads.get(key)
+            return None if workload is None else start_limit_due_us(world, workload)
         case Entry.FORGET:
             workload = world.records.workloads.get(key)
             return None if workload is None else forget_due_us(world, workload)

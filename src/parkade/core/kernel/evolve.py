@@ -82,10 +82,14 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             billing.move_money(world, event)
         case events.WithdrawalCharged():
             billing.charge_withdrawal(world, event)
+        case events.ReservationSettled():
+            billing.settle_reservation(world, event)
         case events.GrantSet():
             accounts.set_grant(world, event)
         case events.CapSet():
             accounts.set_cap(world, event)
+        case events.UnixNameSet():
+            accounts.set_unix_name(world, event)
         case events.Reserved():
             leasing.reserve(world, event)
         case events.ReservationPaid():

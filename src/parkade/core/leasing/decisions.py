@@ -1,6 +1,9 @@
 """Reservations, lending and claims: what owners hold and offer."""
 
+from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import available_micros
+from parkade.core.billing.settlements import settle_end
+from parkade.core.fleet.market import Market
 from parkade.core.leasing.periods import end_right, next_period
 from parkade.core.reservations.calendar import shape_for
 from parkade.core.reservations.reservation import Claim, Lending, Reservation, ReservationState
@@ -59,6 +62,9 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
         state=ReservationState.IN_FORCE if start_us <= now_us else ReservationState.SOLD,
         created_us=now_us,
         paid_until_us=start_us,
+        paid_micros=0,
+        payout_cap=market.terms.payout_cap,
+        deposit_us=_deposit_us(market, start_us - now_us),
     )
     assert reservation.nodes == command.nodes, "a shape has all its nodes"
     _, first = next_period(world, reservation)
@@ -70,6 +76,14 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
             f" {format_amount(available)}; deposit the difference",
         )
     return (events.Reserved(at_us=now_us, reservation=reservation),)
+
+
+def _deposit_us(market: Market, ahead_us: int) -> int:
+    """How much of a window is paid at its sale: in proportion to the time ahead of it, in which its
+    nodes cannot be sold for longer."""
+    assert ahead_us >= 0
+    deposit = market.terms.window_deposit
+    return 0 if deposit is None else ahead_us * deposit.numerator // deposit.denominator
 
 
 def _free_name(world: World, org: str) -> str:
@@ -179,5 +193,6 @@ def make_claim(world: World, command: commands.MakeClaim, now_us: int) -> Decisi
 
 def unclaim(world: World, command: commands.Unclaim, now_us: int) -> Decision:
     """The nodes are idle again, and lent if the owner lends."""
-    reservation = world.records.claims[command.claim].reservation
-    return (events.Unclaimed(at_us=now_us, claim=command.claim, reservation=reservation),)
+    claim = world.records.claims[command.claim]
+    unclaimed = events.Unclaimed(at_us=now_us, claim=claim.claim, reservation=claim.reservation)
+    return (*settle_end(world, Postings(world), claim, now_us), unclaimed)

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from parkade.core.billing.effects import post
+from parkade.core.billing.effects import note_transfers, post
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.changes import count, note_wait, occupy, vacate
@@ -19,6 +19,7 @@ def reserve(world: World, event: events.Reserved) -> None:
 def pay_reservation(world: World, event: events.ReservationPaid) -> None:
     """Posts one billing period and moves the instant up to which it is paid."""
     post(world, event.transfers)
+    note_transfers(world, event.transfers)
     reservation = world.records.reservations[event.reservation]
     assert event.paid_until_us > reservation.paid_until_us, "a period is paid once"
     world.put_reservation(replace(reservation, paid_until_us=event.paid_until_us))

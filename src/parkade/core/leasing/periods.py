@@ -36,8 +36,16 @@ with 35 s to leave:
 Decision record 2: lapsing, and why the first period is paid at the sale.
 """
 
+from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import available_micros
-from parkade.core.ledger.accounts import OPERATOR, Transfer, TransferKind, Use, org_account
+from parkade.core.billing.settlements import settle_payouts, settle_period
+from parkade.core.ledger.accounts import (
+    Transfer,
+    TransferKind,
+    Use,
+    org_account,
+    prepaid_account,
+)
 from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -107,6 +115,8 @@ def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
     period_us = world.records.markets[reservation.market].terms.billing_period_us
     start_us, paid_us = reservation.window.start_us, reservation.paid_until_us
     until_us = paid_us + period_us
+    if paid_us == start_us:
+        until_us = max(until_us, start_us + reservation.deposit_us)
     if reservation.window.end_us is not None:
         until_us = min(until_us, reservation.window.end_us)
     assert start_us <= paid_us < until_us, "a window that is paid has no next period"
@@ -117,12 +127,15 @@ def next_period(world: World, reservation: Reservation) -> tuple[int, int]:
 def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[events.AnyEvent, ...]:
     until_us, micros = next_period(world, reservation)
     assert micros >= 0
-    if available_micros(world, reservation.org, at_us) < micros:
+    postings = Postings(world)
+    settled = settle_period(world, postings, reservation, at_us)
+    credited = sum(it.micros for each in settled for it in each.transfers if _is_credit(it))
+    if available_micros(world, reservation.org, at_us) + credited < micros:
         return end_right(world, reservation, ReservationState.LAPSED, at_us)
     transfer = Transfer(
         kind=TransferKind.RESERVATION,
         debit=org_account(reservation.org),
-        credit=OPERATOR,
+        credit=prepaid_account(reservation.reservation),
         micros=micros,
         reservation=reservation.reservation,
         use=Use(
@@ -133,13 +146,19 @@ def _charge(world: World, reservation: Reservation, at_us: int) -> tuple[events.
         ),
     )
     return (
+        *settled,
         events.ReservationPaid(
             at_us=at_us,
             reservation=reservation.reservation,
             paid_until_us=until_us,
             transfers=(transfer,) if micros > 0 else (),
         ),
+        *settle_payouts(postings, reservation, at_us, charged_micros=micros),
     )
+
+
+def _is_credit(transfer: Transfer) -> bool:
+    return transfer.kind is TransferKind.CREDIT
 
 
 def _change(
@@ -174,8 +193,11 @@ def end_right(
     assert state.is_over and not reservation.state.is_over
     name = reservation.reservation
     ended_us = max(at_us, reservation.window.start_us)
+    postings = Postings(world)
     found: list[events.AnyEvent] = [
-        events.ReservationChanged(at_us=at_us, reservation=name, state=state, end_us=ended_us)
+        *settle_period(world, postings, reservation, at_us, is_over=True),
+        *settle_payouts(postings, reservation, at_us, is_over=True),
+        events.ReservationChanged(at_us=at_us, reservation=name, state=state, end_us=ended_us),
     ]
     found.extend(
         events.Unclaimed(at_us=at_us, claim=claim.claim, reservation=name)

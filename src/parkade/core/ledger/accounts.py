@@ -1,8 +1,10 @@
 """Double entry in whole micro-units: every transfer takes from one account and gives to another.
 
 `external` stands for the world outside and is the only account that may be negative; the sum of
-all balances is zero after every event. Besides it and `operator`, each org has `org/NAME` and each
-market `clearing/NAME`: only this module makes or parses these names.
+all balances is zero after every event. Besides it and `operator`, each org has `org/NAME`, each
+market `clearing/NAME`, and each reservation `prepaid/NAME`, which holds what it paid ahead until
+that is delivered. `lending/ORG/NAME` is no account but what a reservation earns in a market's
+books: it is paid to its org. Only this module makes or parses these names.
 """
 
 import enum
@@ -24,6 +26,25 @@ def clearing_account(market: str) -> str:
     return f"clearing/{market}"
 
 
+def prepaid_account(reservation: str) -> str:
+    """Where what a reservation paid ahead waits until it is delivered."""
+    assert reservation
+    return f"prepaid/{reservation}"
+
+
+def lending_account(org: str, reservation: str) -> str:
+    """What a reservation earns by lending, as a market owes it."""
+    assert org and reservation
+    return f"lending/{org}/{reservation}"
+
+
+def lending_of(account: str) -> tuple[str, str] | None:
+    """(org, reservation) of what a reservation earns; None where it is another account."""
+    kind, _, names = account.partition("/")
+    org, _, reservation = names.partition("/")
+    return (org, reservation) if kind == "lending" else None
+
+
 def org_of(account: str) -> str | None:
     """The org whose account it is, None where it is no org's."""
     kind, _, name = account.partition("/")
@@ -41,6 +62,7 @@ class TransferKind(enum.StrEnum):
 
     DEPOSIT = "deposit"
     RESERVATION = "reservation"
+    DELIVERED = "delivered"
     USAGE = "usage"
     MINIMUM_CHARGE = "minimum_charge"
     LATE_START = "late_start"

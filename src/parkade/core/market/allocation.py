@@ -20,6 +20,10 @@ closed node is never a reason for which others do without open ones.
 Nothing else decides who has seats: reclaim, preemption, moving and healing are the difference
 between this allocation and the seats that demands have now.
 
+**Large gangs are not starved by small ones.** Where a gang that has waited (`has_waited`) lost, all
+turns are taken once more without the credit of the running bids that are smaller and bid less. That
+allocation stands only if the gang wins in it, so no node idles for the gang; prices are its own.
+
 Invariants: what is taken in a fabric never exceeds its nodes; a demand wins whole or not at all; a
 demand takes its turn once, on room that only shrinks; the order of the input does not matter.
 
@@ -39,14 +43,16 @@ floor 5; the fee is 2/7 and the public floor 1. There come od (on-demand, 1 node
 
 `critical_values` and `seating` go on with this example, and `test_allocation.py` computes it.
 Decision records: 3 (counting instead of naming), 6 (ties between fabrics), 13 (names), 43 (closed
-nodes).
+nodes), 44 (equal prices, work below a node, gangs that have waited).
 """
 
 from typing import NamedTuple
 
+from msgspec import structs
+
 from parkade.core.market.layout import Layout, Parts, build_layout
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
-from parkade.core.market.priority import in_priority_order
+from parkade.core.market.priority import in_priority_order, key_of, mates_of
 from parkade.core.market.reserved import ReservedStage, allocate_reserved
 from parkade.core.market.spot import Bid, allocate_spot, bid_of
 from parkade.core.market.supply import Supply, stack_supply
@@ -59,7 +65,7 @@ class Allocation(NamedTuple):
     layout: Layout
 
     ordered: tuple[Demand, ...]
-    """All demands, in priority order."""
+    """All demands, in priority order; those of equal price as they took their turns."""
 
     reserved: ReservedStage
     supply: Supply
@@ -81,6 +87,45 @@ class Allocation(NamedTuple):
 
 
 def allocate(state: MarketState) -> Allocation:
+    """Give every demand its turn; a second time where a gang has waited too long and then wins.
+
+    Costs two allocations at most, and grows as one (`_allocate`).
+    """
+    allocation = _allocate(state)
+    gang = _first_that_has_waited(allocation)
+    if gang is None:
+        return allocation
+    yielding = _allocate(_giving_way(state, gang))
+    return yielding if gang.name in yielding.parts else allocation
+
+
+def _first_that_has_waited(allocation: Allocation) -> Bid | None:
+    """The strongest bid that lost, of those for which smaller running ones give way."""
+    waited = {it.demand for it in allocation.ordered if it.has_waited}
+    if not waited:
+        return None
+    answered = zip(allocation.bids, allocation.bid_parts, strict=True)
+    return next((it for it, parts in answered if parts is None and it.name in waited), None)
+
+
+def _giving_way(state: MarketState, gang: Bid) -> MarketState:
+    """The state in which running bids that are smaller than the gang and bid less have no credit.
+
+    A shared node gives way whole, or not at all.
+    """
+    sharing = mates_of(state)
+    size = gang.shape.nodes * gang.shape.gpus
+    demands = []
+    for demand in state.demands:
+        if demand.tier is PriorityTier.SPOT and demand.seats and demand.nodes * demand.gpus < size:
+            plain = structs.replace(demand, gives_way=True)
+            _, mates = sharing.get(demand.demand, ("", ()))
+            demand = plain if key_of(plain, state.terms, mates) < gang.key else demand
+        demands.append(demand)
+    return structs.replace(state, demands=tuple(demands))
+
+
+def _allocate(state: MarketState) -> Allocation:
     """Give every demand its turn.
 
     Grows with N log N of the demands, and with fabrics x the demands that do not stay where they
@@ -96,14 +141,33 @@ def allocate(state: MarketState) -> Allocation:
     start = Room(supply.floors, state.gpus_per_node)
     start.tokens = reserved.room.tokens
     parts = dict(reserved.parts)
-    bids = [bid_of(demand, layout, state.terms) for demand in spot]
+    sharing = mates_of(state)
+    bids = [
+        bid_of(demand, layout, state.terms, sharing.get(demand.demand, ("", ()))) for demand in spot
+    ]
     room = start.copy()
-    bid_parts = allocate_spot(room, bids)
-    for bid, taken in zip(bids, bid_parts, strict=True):
-        if taken is not None:
-            parts[bid.name] = taken
+    answered = allocate_spot(room, bids)
+    parts |= {bid.name: taken for bid, taken in answered if taken is not None}
     assert all(left >= 0 for left in room.free), "more nodes were taken than a fabric has"
-    return Allocation(layout, ordered, reserved, supply, start, room, bids, bid_parts, parts)
+    return Allocation(
+        layout,
+        _in_order_of_turns(ordered, [bid.name for bid, _ in answered]),
+        reserved,
+        supply,
+        start,
+        room,
+        [bid for bid, _ in answered],
+        [taken for _, taken in answered],
+        parts,
+    )
+
+
+def _in_order_of_turns(ordered: tuple[Demand, ...], spot: list[str]) -> tuple[Demand, ...]:
+    """The same demands, those of equal price as they took their turns."""
+    demands = {demand.demand: demand for demand in ordered}
+    in_turn = iter(spot)
+    names = set(spot)
+    return tuple(demands[next(in_turn)] if it.demand in names else it for it in ordered)
 
 
 def _check_seats(ordered: tuple[Demand, ...], layout: Layout) -> None:

@@ -58,6 +58,7 @@ from parkade.core.market.counterfactuals import (
 )
 from parkade.core.market.floor_index import FloorIndex
 from parkade.core.market.layout import Parts
+from parkade.core.market.priority import Mates
 from parkade.core.market.spot import FITS_NOWHERE, NO_FABRIC, Bid, Preference, choose, preference_of
 from parkade.core.placement.room import Offer, Room, Shape, Tenant
 
@@ -272,8 +273,13 @@ class CounterfactualSweep:
         """Answer the queries that this rival's turn decides; the floor was `before` it."""
         assert fit.floor >= before, "a floor fell as room was taken"
         waiting = []
+        # Most queries of a shape differ in their names only.
+        known: dict[tuple[int, bool, Mates], int] = {}
         for query in fit.queries:
-            asked = query.limit_to_reach(bid.key)
+            kind = (query.factor, query.loses_ties, query.mates)
+            asked = known.get(kind)
+            if asked is None:
+                asked = known[kind] = query.limit_to_reach(bid.key)
             if before >= asked:
                 self.answers[query.name] = (before, None)
             elif fit.floor > asked:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from parkade.core.market.floor_index import FloorIndex
+from parkade.core.market.priority import Mates, limit_as_one
 from parkade.core.market.spot import FITS_NOWHERE
 from parkade.core.placement.room import Offer, Room, Shape, Tenant
 from parkade.core.units.money import ceil_div
@@ -40,8 +41,16 @@ class PriceQuery(NamedTuple):
 
     name: Name
 
+    gpus: int = 0
+    """Of a job that shares a node with `mates`."""
+
+    mates: Mates = ()
+
     def limit_to_reach(self, key: int) -> int:
         """The least limit with which this bid comes before a rival of this key."""
+        if self.mates:
+            value = ceil_div(key * self.gpus, self.factor)
+            return limit_as_one(value, self.gpus, self.mates)
         return key // self.factor + 1 if self.loses_ties else ceil_div(key, self.factor)
 
 

@@ -32,9 +32,10 @@ from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
 from parkade.core.market.counterfactual_sweep import CounterfactualSweep
-from parkade.core.market.counterfactuals import PriceQuery
+from parkade.core.market.counterfactuals import Difference, PriceQuery, shifted
 from parkade.core.market.layout import Parts, floors_drawn
 from parkade.core.market.market_state import MarketState
+from parkade.core.market.priority import newcomer_factor
 from parkade.core.market.spot import FITS_NOWHERE, Bid, choose, least_floor
 from parkade.core.placement.room import Room, Shape
 from parkade.core.units.money import ceil_div
@@ -75,22 +76,26 @@ def price_all(state: MarketState, allocation: Allocation) -> Prices:
     may use any fabrics.
     """
     sweep = CounterfactualSweep(allocation.start)
-    newcomer = state.terms.switching_credit.denominator
+    newcomer = newcomer_factor(state.terms, state.gpus_per_node)
     sizes = _ladder_sizes(allocation)
     losing = _losing(allocation)
     for shape, factor in dict.fromkeys([*((shape, newcomer) for shape in sizes), *losing]):
         if not shape.any_fabric:
             sweep.add_query({}, shape, PriceQuery(factor, True, (shape, factor)))
     reruns = []
+    as_one = _SharedNode(sweep)
     for at, (bid, parts) in enumerate(zip(allocation.bids, allocation.bid_parts, strict=True)):
+        if bid.shared_node != as_one.node:
+            as_one = as_one.ended(bid.shared_node)
         taken = sweep.take_turn(bid, parts)
-        if parts is None:
-            continue
-        if bid.shape.any_fabric:
+        if bid.shared_node:
+            as_one.add(bid, parts, taken)
+        elif parts is not None and bid.shape.any_fabric:
             reruns.append(at)
-            continue
-        without = {key: -count for key, count in taken.items()}
-        sweep.add_query(without, bid.shape, PriceQuery(bid.factor, False, bid.name))
+        elif parts is not None:
+            query = PriceQuery(bid.factor, False, bid.name)
+            sweep.add_query(shifted({}, {}, taken), bid.shape, query)
+    as_one.ended("")
     answers = sweep.finish()
     for shape, factor in losing:
         if shape.any_fabric:
@@ -109,6 +114,36 @@ def price_all(state: MarketState, allocation: Allocation) -> Prices:
     assert all(name in allocation.parts for name in paid), "a loser pays"
     ladder = tuple((shape.nodes, answers[shape, newcomer][0]) for shape in sizes)
     return Prices(paid, to_win, ladder)
+
+
+class _SharedNode:
+    """The jobs of one shared node, which take their turns one after the other.
+
+    Each is priced in the counterfactual without all of them, because all of them stand or fall with
+    the key that its limit bears on.
+    """
+
+    __slots__ = ("_sweep", "_taken", "_winners", "node")
+
+    def __init__(self, sweep: CounterfactualSweep, node: str = "") -> None:
+        self.node = node
+        self._sweep = sweep
+        self._taken: Difference = {}
+        self._winners: list[Bid] = []
+
+    def add(self, bid: Bid, parts: Parts | None, taken: Difference) -> None:
+        """One of its jobs took its turn, and `taken` from the base."""
+        self._taken = shifted(self._taken, taken, {})
+        if parts is not None:
+            self._winners.append(bid)
+
+    def ended(self, next_node: str) -> "_SharedNode":
+        """All its jobs took their turns: ask for their prices. The next node's jobs begin."""
+        without = shifted({}, {}, self._taken)
+        for bid in self._winners:
+            query = PriceQuery(bid.factor, False, bid.name, bid.shape.gpus, bid.mates)
+            self._sweep.add_query(without, bid.shape, query)
+        return _SharedNode(self._sweep, next_node)
 
 
 def _ladder_sizes(allocation: Allocation) -> list[Shape]:

@@ -81,6 +81,14 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """The highest guest floor that its seats drew while all its nodes were open, micro-units per
     GPU-hour; 0 unless SPOT. What its closed nodes cost."""
 
+    has_waited: bool = False
+    """Whether it is a gang of whole nodes that has waited for seats as long as the market lets it
+    wait before smaller running bids give way to it."""
+
+    gives_way: bool = False
+    """Whether it runs and counts no switching credit, for the sake of a gang that has waited; set
+    by the allocation."""
+
     only_fabric: str | None = None
     """The fabric whose calendar sold it an on-demand window; it is seated nowhere else."""
 

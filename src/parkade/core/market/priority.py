@@ -1,29 +1,104 @@
 """The priority order: which demand takes its turn before which, in exact integers.
 
-A spot demand's *key* is limit x (1 + switching credit if it has seats), scaled by the credit's
-denominator, so that keys of one market compare as whole numbers. Its *factor* turns a limit into
-a key.
+A spot demand's *key* is limit x (1 + switching credit if it has seats) x the part of its nodes
+that it takes, scaled by the credit's denominator and a node's GPUs, so that keys of one market
+compare as whole numbers. Its *factor* turns a limit into a key.
 
-Example, credit 1/20: a newcomer with limit 10 has the key 10 x 20 = 200, a running demand with
-limit 9.6 the key 9.6 x 21 = 201.6, so the running one goes first (limits in micro-units in fact).
+Spot jobs below a node that run on one open node are ordered as one bid (`mates_of`). Its key is
+that of the best of its prefixes: over the jobs by falling limit, limit x all GPUs so far. So a node
+full of small jobs stands against a whole-node bid with what it pays together, and its jobs take
+their turns one after the other. A job's price follows from how its limit bears on that key
+(`limit_as_one`).
+
+Example, 8 GPUs a node, credit 1/20. A newcomer of whole nodes with limit 10 has the key 10 x 20 x 8
+= 1600; a running one with 9.6 has 9.6 x 21 x 8 = 1612.8 and goes first. A newcomer of 1 GPU with
+limit 11 has 11 x 20 x 1 = 220, as a whole-node bid of 1.375. A running node with jobs of 3 GPUs at
+10, 4 at 6 and 1 at 2 stands at max(10 x 3, 6 x 7, 2 x 8) x 21 = 42 x 21 = 882, as 5.51 for each GPU
+(limits in micro-units in fact). Decision record 44 has the reasons and what a lie gains.
 """
 
 from parkade.core.market.market_state import ClearingTerms, Demand, MarketState, PriorityTier
+from parkade.core.units.money import ceil_div
 
 Place = tuple[int | str, ...]
 """Where a demand stands within its tier: the least first."""
 
+Mates = tuple[tuple[int, int], ...]
+"""(limit, GPUs) of the other jobs of a shared node, the greatest limit first."""
+
 
 def factor_of(demand: Demand, terms: ClearingTerms) -> int:
-    """What one micro-unit of this demand's limit counts in its key."""
-    credit = terms.switching_credit
-    return credit.denominator + (credit.numerator if demand.seats else 0)
+    """What one micro-unit of this demand's limit counts in its key, on its own."""
+    return _credit_of(demand, terms) * demand.gpus
 
 
-def key_of(demand: Demand, terms: ClearingTerms) -> int:
-    """The key of a spot demand."""
+def newcomer_factor(terms: ClearingTerms, gpus: int) -> int:
+    """The factor of a newcomer with `gpus` on each of its nodes."""
+    return terms.switching_credit.denominator * gpus
+
+
+def key_of(demand: Demand, terms: ClearingTerms, mates: Mates = ()) -> int:
+    """The key of a spot demand, beside the jobs with which it shares a node."""
     assert demand.limit_micros is not None, "a spot demand without a limit"
-    return demand.limit_micros * factor_of(demand, terms)
+    return _value_as_one(((demand.limit_micros, demand.gpus), *mates)) * _credit_of(demand, terms)
+
+
+def limit_as_one(value: int, gpus: int, mates: Mates) -> int:
+    """The least limit with which a job of `gpus` makes its shared node worth `value`, a key less
+    its credit; 0 where its mates do without it.
+
+    With limit l, at or below those of the first k mates, the node is worth at least l x (its GPUs
+    and theirs). Grows with the mates.
+    """
+    if mates and _value_as_one(mates) >= value:
+        return 0
+    before = sum(others for _, others in mates)
+    for limit, others in reversed(mates):
+        least = ceil_div(value, before + gpus)
+        if least <= limit:
+            return least
+        before -= others
+    return ceil_div(value, gpus)
+
+
+def _credit_of(demand: Demand, terms: ClearingTerms) -> int:
+    credit = terms.switching_credit
+    has_credit = bool(demand.seats) and not demand.gives_way
+    return credit.denominator + (credit.numerator if has_credit else 0)
+
+
+def _value_as_one(jobs: Mates) -> int:
+    """The greatest limit x GPUs so far, over jobs by falling limit; micro-units x GPUs."""
+    best = gpus_so_far = 0
+    for limit, gpus in sorted(jobs, reverse=True):
+        gpus_so_far += gpus
+        best = max(best, limit * gpus_so_far)
+    return best
+
+
+def mates_of(state: MarketState) -> dict[str, tuple[str, Mates]]:
+    """(node, the other jobs there) of each running spot job that shares an open node.
+
+    A job is a demand of one rank; the ranks of a gang below a node count for themselves.
+    """
+    open_nodes = {node.node for node in state.nodes if node.is_open}
+    on_node: dict[str, list[Demand]] = {}
+    for demand in state.demands:
+        is_job = demand.nodes == 1 and demand.gpus < state.gpus_per_node
+        if is_job and demand.tier is PriorityTier.SPOT and demand.seats:
+            node = demand.seats[0].node
+            if node in open_nodes:
+                on_node.setdefault(node, []).append(demand)
+    found: dict[str, tuple[str, Mates]] = {}
+    for node, jobs in on_node.items():
+        for job in jobs if len(jobs) > 1 else ():
+            others = [
+                (it.limit_micros, it.gpus)
+                for it in jobs
+                if it is not job and it.limit_micros is not None
+            ]
+            found[job.demand] = (node, tuple(sorted(others, reverse=True)))
+    return found
 
 
 def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
@@ -32,12 +107,21 @@ def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
     Tier by tier. RESERVED: running before idle, then the older
     reservation, then priority: an org's priority never bears on another org. ON_DEMAND: running
     first, whole gangs before gangs to be healed, because no on-demand displaces another. SPOT: the
-    greatest key, then the one running, the org that used less in the last seven days, the older.
+    greatest key, then the one running, the org that used less in the last seven days, the older;
+    the jobs of a shared node one after the other, the greatest limit first. Among equal keys
+    `spot` lets the org go first that holds less so far.
     """
     credit = state.terms.switching_credit
     assert credit.numerator >= 0, "a running demand would count less than a newcomer"
     in_play = {node.node for node in state.nodes}
     created = {room.reservation: room.created_us for room in state.reservations}
+    sharing = mates_of(state)
+    oldest: dict[str, tuple[int, int]] = {}
+    for demand in state.demands:
+        if demand.demand in sharing:
+            node = sharing[demand.demand][0]
+            age = (demand.use_7_days, demand.submitted_us)
+            oldest[node] = min(oldest.get(node, age), age)
 
     def rank(demand: Demand) -> tuple[int, Place, str]:
         newcomer = not demand.seats
@@ -50,8 +134,10 @@ def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
             is_broken = any(seat.node not in in_play for seat in demand.seats)
             place = (newcomer, is_broken, demand.submitted_us)
         else:
-            key = key_of(demand, state.terms)
-            place = (-key, newcomer, demand.use_7_days, demand.submitted_us)
+            node, mates = sharing.get(demand.demand, ("", ()))
+            key = key_of(demand, state.terms, mates)
+            age = oldest[node] if node else (demand.use_7_days, demand.submitted_us)
+            place = (-key, newcomer, *age, node, -(demand.limit_micros or 0), demand.submitted_us)
         return (demand.tier, place, demand.demand)
 
     ordered = tuple(sorted(state.demands, key=rank))

@@ -5,25 +5,30 @@ Theory of operation
 A reservation is a shape: nodes by fabric. Its *entitlement* is what of the shape is not used yet.
 The stage counts room without floors, in this order:
 
-1. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
+1. Running on-demand keeps its fabric, while all its nodes are in play: no right displaces it.
+2. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
    already, so that no other demand of a reservation pushes them out, then the others.
-2. Keep: idle nodes of the shape that are not lent are taken out of the room of all others. That is
+3. Keep: idle nodes of the shape that are not lent are taken out of the room of all others. That is
    `keep` nodes of a reservation that lends, and all idle nodes of one that does not. They come from
    the fabrics with the least idle room first, so that what is lent lies together.
-3. Overflow: a demand that found no room in its own fabrics takes any fabric that holds it, and its
-   reservation keeps as much less. So no node of the shape is used twice.
-4. Lend: what is neither used nor kept is offered to spot, at the owner's floor (`supply`).
-5. On-demand takes what steps 1 to 3 left. What it leaves is spot's.
+4. On-demand that does not run, or is to be healed, takes its fabric. Calendars sell a window beside
+   the shapes of all reservations, so with all nodes open there is room for it.
+5. Overflow: a demand that found no room in its own fabrics takes any fabric that holds it, of what
+   only spot uses, the buffer included; its own first, if it overflows already. Its reservation
+   keeps as much less, so no node of the shape is used twice.
+6. Lend: what is neither used nor kept is offered to spot, at the owner's floor (`supply`).
 
 In each step a demand takes the fabric it stands in, then one where enough nodes are free at this
 moment (so that nodes an owner keeps come without a wait), then the tightest, then the first by
-name. Keep comes before overflow: no owner's overflow takes what another owner keeps.
+name. Keep and on-demand come before overflow: no owner's overflow takes what another owner keeps,
+nor the room of a window that was sold.
 
 A demand that stands on closed nodes asks its own fabric for the rest of its shape only
 (`allocation`); its closed nodes use the entitlement as open ones do, each once.
 
 Invariants: a reservation never uses, keeps and lends more nodes than its shape; kept nodes are in
-its own fabrics; no demand overflows while its own fabrics hold it.
+its own fabrics; no demand overflows while its own fabrics hold it; with all nodes open, no
+on-demand that was accepted is refused.
 
 The one surprising rule: a demand that overflows uses the entitlement of the whole reservation, so
 as much is no longer lent, although the nodes that it left in its own fabrics may be in play.
@@ -39,9 +44,9 @@ amber failed, and it asks for x (2 nodes) as well.
 | keep | 1 node of amber | nothing: x may use the 2 yet |
 | overflow | | x takes 2 nodes of birch; entitlement left 0 |
 | lend | 1 node of amber | nothing |
-| left to on-demand, then spot | amber 2, birch 2 | amber 1, birch 0 |
+| left to spot | amber 2, birch 2 | amber 1, birch 0 |
 
-`test_reserved.py` computes it. Decision record 14 says why this order.
+`test_reserved.py` computes it. Decision records 14 and 44 say why this order.
 """
 
 from parkade.core.market.entitlement import Entitlement, KeptBlock, KeptRoom
@@ -107,6 +112,10 @@ def allocate_reserved(
     room = Room([[0] * len(nodes) for nodes in layout.open_nodes], state.gpus_per_node)
     stage = ReservedStage(room, _entitlements(state, layout), _free_now(layout, ordered))
     reserved = [it for it in ordered if it.tier is PriorityTier.RESERVED]
+    on_demand = [it for it in ordered if it.tier is PriorityTier.ON_DEMAND]
+    stays_put = [it for it in on_demand if _runs_whole(it, layout)]
+    for demand in stays_put:
+        _allocate_on_demand(demand, layout, stage)
     runs_there = [
         it for it in reserved if _allocate_in_own_fabrics(it, layout, stage, runs_there=True)
     ]
@@ -120,6 +129,10 @@ def allocate_reserved(
     for name, entitlement in stage.entitlements.items():
         elsewhere = sum(it.nodes for it in overflowing if it.reservation == name)
         entitlement.keep(stage.room, elsewhere)
+    seated = {it.demand for it in stays_put}
+    for demand in on_demand:
+        if demand.demand not in seated:
+            _allocate_on_demand(demand, layout, stage)
     for demand in overflowing:
         _allocate_overflow(demand, layout, stage)
     for entitlement in stage.entitlements.values():
@@ -129,10 +142,12 @@ def allocate_reserved(
         assert entitlement.kept_and_lent() <= entitlement.left, (
             "a reservation holds more than its shape"
         )
-    for demand in ordered:
-        if demand.tier is PriorityTier.ON_DEMAND:
-            _allocate_on_demand(demand, layout, stage)
     return stage
+
+
+def _runs_whole(demand: Demand, layout: Layout) -> bool:
+    """Whether all its seats are on nodes in play."""
+    return bool(demand.seats) and all(seat.node in layout.fabric_of for seat in demand.seats)
 
 
 def _allocate_on_demand(demand: Demand, layout: Layout, stage: ReservedStage) -> None:

@@ -12,8 +12,10 @@ it draws, so both kinds have the same critical value (decision record 45). A bid
 by a lie only what it could have had by moving for a lower floor.
 """
 
-from collections.abc import Iterable
-from itertools import pairwise
+from collections import deque
+from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from parkade.core.market.layout import (
@@ -25,7 +27,7 @@ from parkade.core.market.layout import (
     shape_of,
 )
 from parkade.core.market.market_state import ClearingTerms, Demand
-from parkade.core.market.priority import factor_of, key_of
+from parkade.core.market.priority import Mates, factor_of, key_of
 from parkade.core.placement.room import Offer, Room, Shape, spread
 
 FITS_NOWHERE = 1 << 100
@@ -50,7 +52,7 @@ class Bid(NamedTuple):
     """Micro-units per GPU-hour."""
 
     key: int
-    """Limit x factor: its place in the priority order (`priority`)."""
+    """Its place in the priority order (`priority`): limit x factor, or that of its shared node."""
 
     factor: int
 
@@ -60,46 +62,80 @@ class Bid(NamedTuple):
     moves_if_cheaper: bool
     """Whether a lower floor elsewhere comes before its own fabric."""
 
+    shared_node: str
+    """The open node that it shares with `mates`; empty where it stands alone."""
 
-def bid_of(demand: Demand, layout: Layout, terms: ClearingTerms) -> Bid:
-    """A spot demand in numbers."""
+    mates: Mates
+
+
+def bid_of(
+    demand: Demand, layout: Layout, terms: ClearingTerms, sharing: tuple[str, Mates] = ("", ())
+) -> Bid:
+    """A spot demand in numbers; `sharing`: its node and the other jobs there (`priority`)."""
     assert demand.limit_micros is not None, "a spot demand without a limit"
     return Bid(
         demand.demand,
         demand.org,
         shape_of(demand, layout),
         demand.limit_micros,
-        key_of(demand, terms),
+        key_of(demand, terms, sharing[1]),
         factor_of(demand, terms),
         own_fabrics(demand, layout),
         demand.moves_if_cheaper,
+        *sharing,
     )
 
 
-def allocate_spot(room: Room, bids: list[Bid]) -> list[Parts | None]:
-    """What each bid takes, in the order given, None where it loses; changes `room`.
+def allocate_spot(room: Room, bids: list[Bid]) -> list[tuple[Bid, Parts | None]]:
+    """The bids in the order of their turns, and what each takes, None where it loses.
 
-    Grows with winners x fabrics in the worst case. Rooms only shrink and floors only rise, so the
-    least floor at which a shape was last seen to fit is a bound for all bids of that shape later:
-    after the first of a shape is refused, the others cost one look.
+    Changes `room`. Bids come in priority order; those of equal key go round by org: the org whose
+    bids have taken the fewest GPUs so far is next. Grows with winners x fabrics in the worst case.
+    Rooms only shrink and floors only rise, so the least floor at which a shape was last seen to fit
+    is a bound for all bids of that shape later: after the first of a shape is refused, the others
+    cost one look.
     """
     assert all(a.key >= b.key for a, b in pairwise(bids)), "bids are not in priority order"
     bound: dict[Shape, int] = {}
     lowest_floor = min((levels[0] for levels in room.levels if levels), default=FITS_NOWHERE)
-    found: list[Parts | None] = []
-    for bid in bids:
+    found: list[tuple[Bid, Parts | None]] = []
+    taken_by: dict[str, int] = {}
+    for bid in _round_by_org(bids, taken_by):
         if bound.get(bid.shape, 0) > bid.limit:
-            found.append(None)
+            found.append((bid, None))
             continue
         division = choose(room, bid, lowest_floor)
         if division is None:
             bound[bid.shape] = least_floor(room, bid.shape)
-            found.append(None)
+            found.append((bid, None))
             continue
         taken = tuple(room.take(fabric, bid.shape, nodes) for fabric, nodes in division)
         assert max(floors_drawn(bid.shape, taken)) <= bid.limit, "a floor above the limit"
-        found.append(taken)
+        taken_by[bid.org] = taken_by.get(bid.org, 0) + bid.shape.nodes * bid.shape.gpus
+        found.append((bid, taken))
+    assert len(found) == len(bids), "a bid has no turn, or two"
     return found
+
+
+def _round_by_org(bids: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:
+    """The bids in the order of their turns; reads `taken_by`, GPUs by org, before each turn.
+
+    Bids of one key, all running or all newcomers, go round by org; the jobs of a shared node take
+    one turn after the other. Of orgs that hold as much the first stays first: it used less in the
+    last days, or is older. Grows with N log N of the bids.
+    """
+    for _, equals in groupby(bids, key=lambda it: (it.key, bool(it.own))):
+        waiting: dict[str, deque[tuple[int, list[Bid]]]] = {}
+        for at, (_, jobs) in enumerate(groupby(equals, key=lambda it: it.shared_node or it.name)):
+            turn = list(jobs)
+            waiting.setdefault(turn[0].org, deque()).append((at, turn))
+        heads = [(taken_by.get(org, 0), queue[0][0], org) for org, queue in waiting.items()]
+        heapify(heads)
+        while heads:
+            _, _, org = heappop(heads)
+            yield from waiting[org].popleft()[1]
+            if waiting[org]:
+                heappush(heads, (taken_by.get(org, 0), waiting[org][0][0], org))
 
 
 def choose(room: Room, bid: Bid, lowest_floor: int) -> Division | None:

@@ -153,6 +153,7 @@ def _note_silence(world: World, pool: str, since_us: int, until_us: int) -> None
     """Cost grows with live workloads."""
     assert since_us <= until_us
     for name in tuple(world.live):
+        # Storing a record looks at its deadlines again.
         workload = world.records.workloads[name]
         attempt = workload.attempt
         if attempt is None or attempt.started_us is not None or workload.pool != pool:

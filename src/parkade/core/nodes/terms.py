@@ -87,6 +87,12 @@ def bad_terms(terms: MarketTerms) -> Refusal | None:
     for field in ("pay_as_you_go", "reservation_rate", "public_floor"):
         if not bounds.PRICE_MICROS.holds(getattr(terms, f"{field}_micros")):
             return invalid(f"terms.{field}_micros", "a price is 0 to 1,000,000 per GPU-hour")
+    if terms.payout_cap is not None and not terms.payout_cap.is_bounded:
+        return invalid("terms.payout_cap", "a payout cap is a fraction of at least 0, such as 1")
+    if terms.window_deposit is not None and not terms.window_deposit.is_share:
+        return invalid(
+            "terms.window_deposit", "a deposit is 0 to 1 of the time ahead, such as 1/10"
+        )
     for field, within in bounds.TERMS_US.items():
         span_us = getattr(terms, f"{field}_us")
         if span_us is not None and not within.holds(span_us):

@@ -5,6 +5,7 @@ import enum
 import msgspec
 
 from parkade.core.fleet.seat import Seat
+from parkade.core.units.fraction import Fraction
 from parkade.core.units.time import Window
 
 
@@ -66,7 +67,11 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """How many of the seats others still held when they were promised."""
 
     short_us: int | None = None
-    """Since when it waits because too many nodes failed; None: it does not."""
+    """Since when it is short of nodes that it would have were all nodes well, as far as that was
+    not credited yet; None: it is not."""
+
+    short_gpus: int | None = None
+    """Of how many GPUs; None: of all, in journals of before this was said."""
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,10 +112,29 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
 
     waits: Waits = Waits()
 
+    paid_micros: int | None = None
+    """What it was charged, less what was credited; None in journals of before this was counted."""
+
+    earned_micros: int = 0
+    """What it was paid for lending."""
+
+    payout_cap: Fraction | None = None
+    """By what it costs, how much it earns at most; None: no cap."""
+
+    deposit_us: int = 0
+    """How much of a window that begins later is paid at its sale, if more than one period."""
+
     @property
     def nodes(self) -> int:
         """Nodes of all fabrics together."""
         return sum(nodes for _, nodes in self.shape)
+
+    @property
+    def earns_at_most_micros(self) -> int | None:
+        """What it may have been paid for lending by now: its cap by what it cost; None: no cap."""
+        if self.payout_cap is None or self.paid_micros is None:
+            return None
+        return self.paid_micros * self.payout_cap.numerator // self.payout_cap.denominator
 
     @property
     def rate_micros_per_hour(self) -> int:

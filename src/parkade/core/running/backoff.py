@@ -5,7 +5,8 @@ again, and so does an early end of its own (a failure, or 85 outside a notice), 
 hold seats that it does not use. The wait counts from the release. While an attempt that will wait
 still leaves, no seats are promised to it: else the promise would cancel the wait.
 
-    early       within QUICK_RUNS x (notice + kill) of its start, up to the notice where it has one
+    early       before its first process, or within QUICK_RUNS x (notice + kill) of it, measured up
+                to the notice where it has one
     first wait  the market's `backoff`, from the second preemption, the second failure or the first
                 85 on
     then        twice as long each time, at most 2 ** MOST_BACKOFF_DOUBLINGS of the first
@@ -25,15 +26,16 @@ def not_before_us(
     world: World, workload: Workload, cause: Cause | None, at_us: int, *, is_saved: bool
 ) -> int:
     """Until when it waits after an end at this instant, where it runs again; 0: it does not wait.
-    `cause` None: an end of its own, `is_saved`: by 85, else a failure."""
+    `cause` None or that it did not start: an end of its own, `is_saved`: by 85, else a failure."""
     attempt = workload.attempt
     assert attempt is not None
+    is_own = cause in (None, Cause.NOT_STARTED)
     terms = world.records.markets[workload.market].terms
     if not _is_early(attempt, terms, at_us):
         return 0
-    if cause is None and is_saved:
+    if is_own and is_saved:
         earlier = max(0, workload.generation - 1 - workload.failures - workload.preemptions)
-    elif cause is None and workload.failures >= 1:
+    elif is_own and workload.failures >= 1:
         earlier = workload.failures - 1
     elif cause in PREEMPTED and workload.preemptions >= 1:
         earlier = workload.preemptions - 1
@@ -53,5 +55,7 @@ def will_back_off(world: World, workload: Workload) -> bool:
 
 def _is_early(attempt: Attempt, terms: MarketTerms, at_us: int) -> bool:
     ends_us = at_us if attempt.stop is None else min(at_us, attempt.stop.noticed_us)
-    ran_us = ends_us - (attempt.started_us or attempt.ordered_us)
+    if attempt.started_us is None:
+        return True
+    ran_us = ends_us - attempt.started_us
     return ran_us <= QUICK_RUNS * (terms.notice_us + terms.kill_us)

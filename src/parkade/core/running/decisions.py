@@ -1,6 +1,6 @@
 """Workloads as their users ask for them: submit, hold, release, bid, cancel."""
 
-from parkade.core.billing.charges import Postings, has_unmet_debt, unmet_us
+from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import (
     allowance_micros,
     available_micros,
@@ -8,6 +8,8 @@ from parkade.core.billing.commitments import (
     committed_micros,
     window_micros,
 )
+from parkade.core.billing.metering import has_unmet_debt, unmet_us
+from parkade.core.billing.settlements import settle_end
 from parkade.core.fleet.market import Market
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import commands, events
@@ -239,7 +241,9 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
     change = events.PhaseChanged(
         at_us=now_us, workload=workload.workload, phase=Phase.HELD, why=Why.HELD
     )
-    return (*withdrawal_charge(world, workload, Postings(world), now_us), change)
+    postings = Postings(world)
+    charge = withdrawal_charge(world, workload, postings, now_us)
+    return (*charge, *settle_end(world, postings, workload, now_us), change)
 
 
 def release(world: World, command: commands.Release, now_us: int) -> Decision:
@@ -267,7 +271,9 @@ def cancel(world: World, command: commands.Cancel, now_us: int) -> Decision:
         change = events.PhaseChanged(
             at_us=now_us, workload=workload.workload, phase=Phase.CANCELLED, why=Why.CANCELLED
         )
-        return (*withdrawal_charge(world, workload, Postings(world), now_us), change)
+        postings = Postings(world)
+        charge = withdrawal_charge(world, workload, postings, now_us)
+        return (*charge, *settle_end(world, postings, workload, now_us), change)
     is_final = attempt.stop is not None and attempt.stop.cause in FINAL_CAUSES
     if is_final and not command.now:
         return ()

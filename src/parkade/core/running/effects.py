@@ -29,6 +29,7 @@ def change_phase(world: World, event: events.PhaseChanged) -> None:
             why=event.why,
             promise=None,
             short_us=None,
+            short_gpus=None,
             ended_us=ended_us,
         ),
     )

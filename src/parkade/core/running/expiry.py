@@ -1,6 +1,8 @@
-"""A workload's end by the clock: its notice in time before it, and the end of its record."""
+"""A workload's end by the clock: its notice in time before it, the limit of an attempt without a
+first process, and the end of its record."""
 
 from parkade.core.billing.charges import Postings
+from parkade.core.billing.settlements import settle_end
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -27,13 +29,41 @@ def expiry_due_us(world: World, workload: Workload) -> int | None:
 def expire(world: World, workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:
     """Its notice, or its end where nothing runs; a promise that displaced others is charged."""
     assert workload.must_end_us is not None and at_us <= workload.must_end_us
-    charge = withdrawal_charge(world, workload, Postings(world), at_us)
+    postings = Postings(world)
+    charge = withdrawal_charge(world, workload, postings, at_us)
     if workload.attempt is not None:
         return (*charge, order_stop(world, workload, Cause.EXPIRED, at_us=at_us))
     change = events.PhaseChanged(
         at_us=at_us, workload=workload.workload, phase=Phase.EXPIRED, why=Why.MAX_DURATION
     )
-    return (*charge, change)
+    return (*charge, *settle_end(world, postings, workload, at_us), change)
+
+
+def start_limit_due_us(world: World, workload: Workload) -> int | None:
+    """When an attempt without a first process has failed; None while its agent is not heard, or
+    where the market has no limit."""
+    attempt = workload.attempt
+    limit_us = world.records.markets[workload.market].terms.start_limit_us
+    if attempt is None or attempt.started_us is not None or attempt.stop is not None:
+        return None
+    pool = world.pool_of(attempt.seats)
+    if limit_us is None or attempt.broken_us is not None or pool is None or not pool.is_reachable:
+        return None
+    return attempt.ordered_us + attempt.silent_us + limit_us
+
+
+def stop_unstarted(world: World, workload: Workload, at_us: int) -> tuple[events.StopOrdered, ...]:
+    """It is stopped at once: there is nothing that could be saved. Its end is a failure."""
+    assert workload.attempt is not None and workload.attempt.started_us is None
+    stop = order_stop(
+        world,
+        workload,
+        Cause.NOT_STARTED,
+        at_us=at_us,
+        is_immediate=True,
+        becomes=Phase.PREEMPTING,
+    )
+    return (stop,)
 
 
 def forget_due_us(world: World, workload: Workload) -> int | None:

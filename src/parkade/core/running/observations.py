@@ -6,7 +6,9 @@ the one that is known: of another generation, or ordered on another date.
 
 from msgspec.structs import replace
 
-from parkade.core.billing.charges import Postings, billed_to_us, settled_until_us
+from parkade.core.billing.charges import Postings
+from parkade.core.billing.metering import billed_to_us, settled_until_us
+from parkade.core.billing.settlements import settle_end
 from parkade.core.fleet.node import Health
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
@@ -164,7 +166,7 @@ def _ended(
     began_us = max(attempt.started_us or attempt.ordered_us, attempt.charged_until_us)
     at_us = min(max(released_us, began_us), now_us)
     billed_us = at_us if seen_us is None else max(seen_us, began_us)
-    is_lost = attempt.broken_us is not None or _is_lost(seen)
+    is_lost = attempt.broken_us is not None or (_is_lost(seen) and not _has_not_started(attempt))
     found: list[events.AnyEvent] = []
     used = postings.post_use(
         workload,
@@ -177,6 +179,8 @@ def _ended(
     judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
     if judged.phase is not Phase.PLACED:
         found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
+    if judged.phase.is_ended:
+        found.extend(settle_end(world, postings, workload, at_us))
     found.append(judged)
     found.extend(_seen_free(world, workload, at_us))
     return found
@@ -189,6 +193,11 @@ def _is_lost(seen: ObservedAttempt) -> bool:
     if seen.launch_error is not None or seen.is_keeper_lost:
         return False
     return not seen.exits or any(exit.code is None and exit.signal is None for exit in seen.exits)
+
+
+def _has_not_started(attempt: Attempt) -> bool:
+    """Whether it was stopped because no process of it started in time: that is its own failure."""
+    return attempt.stop is not None and attempt.stop.cause is Cause.NOT_STARTED
 
 
 def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
@@ -235,7 +244,7 @@ def _judge(
         phase, why = Phase.EXPIRED, _why_expired(world, workload)
     elif cause is Cause.BUDGET and workload.why == Why.MAX_SPEND:
         phase, why = Phase.EXPIRED, Why.MAX_SPEND
-    elif cause is not None:
+    elif cause not in (None, Cause.NOT_STARTED):
         preemptions += 1
     elif not is_lost and not is_saved:
         failures += 1
@@ -290,7 +299,7 @@ def _why_expired(world: World, workload: Workload) -> Why:
 
 
 def summary_of(seen: ObservedAttempt) -> str:
-    """How every rank ended, in one line."""
+    """How every rank ended, in one line, and why its checkpoint report is not believed."""
     if seen.launch_error is not None:
         return f"could not be launched: {seen.launch_error}"
     ends = []
@@ -301,7 +310,8 @@ def summary_of(seen: ObservedAttempt) -> str:
             ends.append(f"rank {rank.rank}: signal {rank.signal}")
         else:
             ends.append(f"rank {rank.rank}: unknown")
-    return "; ".join(ends) or "lost"
+    said = "; ".join(ends) or "lost"
+    return said if seen.report_problem is None else f"{said}; {seen.report_problem}"
 
 
 def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyEvent]:

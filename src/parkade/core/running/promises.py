@@ -160,6 +160,8 @@ def withdrawal_charge(
     promise, attempt = workload.promise, workload.attempt
     if promise is None or not promise.displaces:
         return ()
+    if promise.debt is not None and promise.debt.is_paid:
+        return ()
     if attempt is not None and attempt.broken_us is not None:
         return ()
     event = postings.post_withdrawal(

@@ -21,6 +21,7 @@ class Entry(enum.IntEnum):
     TERMS = 6
     LAPSE = 7
     REPAIR = 8
+    START_LIMIT = 9
 
 
 class Agenda:

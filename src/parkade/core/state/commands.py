@@ -22,10 +22,14 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 class OpenEpoch(Command, frozen=True, kw_only=True):
     """A writer took over. Both are random: `lineage` is this epoch's, `installation` becomes the
-    marketplace's for ever where it has none yet."""
+    marketplace's for ever where it has none yet. `accepts_agents`: an operator said that agents of
+    a
+    journal that was lost shall obey this one; `least` is above every epoch that they obeyed."""
 
     installation: str
     lineage: str
+    accepts_agents: bool = False
+    least: int = 0
 
 
 class NewMarket(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +108,10 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
     retention_us: int | None = None
     buffer_nodes: int | None = None
     agent_lease_us: int | None = None
+    start_limit_us: int | None = None
+    payout_cap: Fraction | None = None
+    window_deposit: Fraction | None = None
+    assemble_us: int | None = None
 
 
 class ChangeTerms(Command, frozen=True, kw_only=True):
@@ -175,6 +183,14 @@ class SetCap(Command, frozen=True, kw_only=True):
 
     user: str
     cap_micros: int | None
+
+
+class SetUnixName(Command, frozen=True, kw_only=True):
+    """A user's workloads run as this Unix user from their next attempt on; None: as the agent's own
+    user."""
+
+    user: str
+    unix_name: str | None
 
 
 class Reserve(Command, frozen=True, kw_only=True):
@@ -350,6 +366,7 @@ AnyCommand = (
     | Deposit
     | SetGrant
     | SetCap
+    | SetUnixName
     | Reserve
     | EndReservation
     | Lend

@@ -52,12 +52,14 @@ class EpochOpened(Event, frozen=True, kw_only=True):
     """A writer began; desired states of older epochs are refused.
 
     `lineage` is random for each epoch, `installation` the marketplace's own since its first;
-    both None in journals of version 1.
+    both None in journals of version 1. `accepts_agents`: agents that obeyed an earlier epoch which
+    this journal has lost obey this one, as an operator said.
     """
 
     epoch: int
     installation: str | None = None
     lineage: str | None = None
+    accepts_agents: bool = False
 
 
 class ClockJumped(Event, frozen=True, kw_only=True):
@@ -210,6 +212,13 @@ class CapSet(Event, frozen=True, kw_only=True):
     cap_micros: int | None
 
 
+class UnixNameSet(Event, frozen=True, kw_only=True):
+    """The Unix user of a user's workloads changed, from their next attempt on."""
+
+    user: str
+    unix_name: str | None
+
+
 class Reserved(Event, frozen=True, kw_only=True):
     """A reservation was sold."""
 
@@ -222,6 +231,21 @@ class ReservationPaid(Event, frozen=True, kw_only=True):
     reservation: str
     paid_until_us: int
     transfers: tuple[Transfer, ...]
+
+
+class ReservationSettled(Event, frozen=True, kw_only=True):
+    """Money of a reservation moved that is no charge: credit for the time that GPUs of it were
+    missing, what was delivered of what it paid ahead, what it earned and had to wait for.
+
+    `short`: (claim or workload, GPUs that it is short of from now on; 0: of none any more), of
+    those for which that changed or was credited up to now; `owed` as in `UsePosted`.
+    """
+
+    market: str
+    reservation: str
+    transfers: tuple[Transfer, ...]
+    short: tuple[tuple[str, int], ...] = ()
+    owed: tuple[tuple[str, int], ...] = ()
 
 
 class ReservationChanged(Event, frozen=True, kw_only=True):
@@ -484,10 +508,12 @@ FleetEvent = (
 )
 """About pools, markets' terms and nodes."""
 
-AccountEvent = OrgCreated | UserCreated | TokenAdded | TokenRevoked | GrantSet | CapSet
+AccountEvent = (
+    OrgCreated | UserCreated | TokenAdded | TokenRevoked | GrantSet | CapSet | UnixNameSet
+)
 """About orgs, users and tokens."""
 
-MoneyEvent = MoneyMoved | UsePosted | WithdrawalCharged | ReservationPaid
+MoneyEvent = MoneyMoved | UsePosted | WithdrawalCharged | ReservationPaid | ReservationSettled
 """Those with transfers."""
 
 HealingEvent = (

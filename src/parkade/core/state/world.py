@@ -26,6 +26,7 @@ class Records(msgspec.Struct, kw_only=True):
     """Everything that a snapshot holds, by id; the order is the order of creation.
 
     `sequence`: events evolved so far, which is the journal's sequence.
+    `accepting_epoch`: the last that was opened to accept agents of a lost journal, 0 for none.
     `counters`: the last number given to each kind of id. `owed`: by market, what each account has
     earned below what it was paid (micro-units per hour x microseconds). `use_by_day`: GPU x
     microseconds of spot use by org and day since 1970, for a week. `cares` is by node, `incidents`
@@ -40,6 +41,7 @@ class Records(msgspec.Struct, kw_only=True):
     installation: str | None = None
     lineage: str | None = None
     epoch: int = 0
+    accepting_epoch: int = 0
     is_clock_doubted: bool = False
     counters: dict[str, int] = msgspec.field(default_factory=dict)
     pools: dict[str, Pool] = msgspec.field(default_factory=dict)
@@ -200,6 +202,8 @@ class World:
             self._give_seats(self.held_on, name, workload.attempt.seats)
             if workload.attempt.lease_us is not None:
                 self.agenda.add(Entry.LAPSE, name)
+            if workload.attempt.started_us is None:
+                self.agenda.add(Entry.START_LIMIT, name)
         if workload.promise is not None:
             self._give_seats(self.promised_on, name, workload.promise.seats)
             self.agenda.add(Entry.LAUNCH, name)

@@ -61,6 +61,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.CreateOrg: Permission.OPERATOR,
     commands.Deposit: Permission.OPERATOR,
     commands.SetGrant: Permission.OPERATOR,
+    commands.SetUnixName: Permission.OPERATOR,
     commands.CreateUser: Permission.OWNER,
     commands.SetCap: Permission.OWNER,
     commands.Reserve: Permission.OWNER,
@@ -170,7 +171,11 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             if is_visible and org not in world.records.orgs:
                 return not_found("org", org)
             return Subject(org=org)
-        case commands.SetCap(user=name) | commands.AddToken(user=name):
+        case (
+            commands.SetCap(user=name)
+            | commands.SetUnixName(user=name)
+            | commands.AddToken(user=name)
+        ):
             return _user(world, name, not_found("user", name))
         case commands.RevokeToken(token=name):
             token = world.records.tokens.get(name)

@@ -60,6 +60,8 @@ TERMS_US = {
     "backoff": SPAN_US,
     "retention": POSITIVE_SPAN_US,
     "agent_lease": POSITIVE_SPAN_US,
+    "start_limit": POSITIVE_SPAN_US,
+    "assemble": POSITIVE_SPAN_US,
 }
 
 # A workload.
@@ -74,3 +76,5 @@ REASON_CHARACTERS = Range(least=1, most=500)
 ENV_VALUE_CHARACTERS = Range(least=0, most=32_768)
 MOST_ENV_CHARACTERS = 131_072
 MOST_DOCUMENT_BYTES = 1_048_576
+# Keys and elements of a request, all levels together.
+MOST_DOCUMENT_VALUES = 20_000

@@ -38,6 +38,7 @@ class Cause(enum.StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     LAPSED = "lapsed"
+    NOT_STARTED = "not_started"
 
 
 class Why(enum.StrEnum):

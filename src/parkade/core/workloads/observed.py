@@ -65,8 +65,9 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     and the workload itself may have done that, so that how it ended is not known. Both are false
     where an engine of before these fields says nothing.
 
-    `lapsed_us`: the engine itself gave it the notice then, because the control plane was silent for
-    its lease.
+    `report_problem`: why the checkpoint report that is there is not believed; None: it is, or there
+    is none. `lapsed_us`: the engine itself gave it the notice then, because the control plane was
+    silent for its lease.
     """
 
     attempt: AttemptName
@@ -83,6 +84,7 @@ class ObservedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     is_signalled: bool = False
     is_keeper_lost: bool = False
     lapsed_us: Instant | None = None
+    report_problem: Words | None = None
 
     def is_of(self, attempt: str, generation: int, ordered_us: int | None) -> bool:
         """Whether it was seen of this launch, and not of another one of the same name. A date that

@@ -11,6 +11,8 @@ import enum
 
 import msgspec
 
+from parkade.core.workloads.save_commands import AXOLOTL_SAVE, RAY_DRAIN
+
 
 class ExitZero(enum.StrEnum):
     """What exit 0 means after our signal, during a notice."""
@@ -28,6 +30,10 @@ class SaveRequest(msgspec.Struct, frozen=True, kw_only=True):
     command: str | None
     """A line for the shell, run beside the rank as its user in its environment."""
 
+    ends: bool = False
+    """Whether the program goes on after it saved: once the command has ended with 0 beside each
+    rank, TERM does not wait for the deadline."""
+
 
 AUTO, NONE = "auto", "none"
 """Words for a signal: SIGTERM, and no signal at all."""
@@ -42,11 +48,6 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 
 NO_REQUEST = SaveRequest(signals=(), command=None)
 TERM_REQUEST = SaveRequest(signals=("SIGTERM",), command=None)
-_TRIGGERS = " ".join(
-    f'"$PARKADE_CHECKPOINT_DIR/{name}"'
-    for name in (".axolotl_save_checkpoint", "axolotl_checkpoint.save")
-)
-"""Axolotl looks for such a file in its output folder: the first name now, the second before."""
 
 
 def _preset(request: SaveRequest, exit_zero: ExitZero = ExitZero.SAVED) -> Preset:
@@ -61,9 +62,9 @@ PRESETS: dict[str, Preset] = {
     "megatron": _preset(TERM_REQUEST),
     "nemo2": _preset(TERM_REQUEST),
     "jax": _preset(TERM_REQUEST),
-    "axolotl": _preset(SaveRequest(signals=(), command=f"touch {_TRIGGERS}")),
+    "axolotl": _preset(SaveRequest(signals=(), command=AXOLOTL_SAVE, ends=True)),
     "slurm": _preset(SaveRequest(signals=("SIGUSR2", "SIGUSR1"), command=None)),
-    "ray": _preset(NO_REQUEST, ExitZero.DONE),
+    "ray": _preset(SaveRequest(signals=(), command=RAY_DRAIN), ExitZero.DONE),
     "server": _preset(TERM_REQUEST),
     "batch": _preset(SaveRequest(signals=("SIGINT",), command=None)),
 }

@@ -52,7 +52,8 @@ class Debt(msgspec.Struct, frozen=True, kw_only=True):
     """When the last of their notices ends; a late start counts from the start grace after it."""
 
     is_paid: bool = False
-    """Whether the minimum was charged already, because the bid was lowered."""
+    """Whether the minimum was charged already, because the bid was lowered or the seats were taken
+    over from a promise that had to pay; a late start is still charged."""
 
     is_due: bool = False
     """Whether its attempt leaves for another bid of its own org, so that no cause excuses it."""
@@ -210,7 +211,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the event at 80 % of `max_spend` was made."""
 
     short_us: int | None
-    """Since when it waits because too many nodes of its reservation failed; None: it does not."""
+    """On a reservation: since when it is short of nodes that it would have were all nodes well, as
+    far as that was not credited yet; None: it is not."""
 
     ended_us: int | None
     """When it ended; it is forgotten a retention later. None: it lives."""
@@ -226,6 +228,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     pool: str | None = None
     """Of its latest attempt; None before the first."""
+
+    short_gpus: int | None = None
+    """Of how many GPUs it is short; None: of all, in journals of before this was said."""
 
     moved: MoveCause | None = None
     """Why it was moved to the seats that it has or is promised; None where it was not."""

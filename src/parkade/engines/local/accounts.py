@@ -8,16 +8,23 @@ from parkade.ports import InvalidSpec, Unsupported
 
 FIRST_PERSON_UID = 1000
 NOBODY_UID = 65_534
+NEEDS_A_NAME = (
+    "the agent runs as root, and no workload does; an operator names the Unix user of this user's"
+    " workloads with `parkade user unix-name USER NAME`"
+)
 
 
-def resolve(unix_user: str | None) -> tuple[Account, bool]:
+def resolve(unix_user: str | None, *, runs_as_root: bool) -> tuple[Account, bool]:
     """The account, and whether it is another than ours.
 
-    None means: as the agent itself. Raises InvalidSpec for an account that runs no workloads, and
-    Unsupported where taking on another user would need rights that we do not have.
+    None means: as the agent itself, which is refused where that is root, unless `runs_as_root`.
+    Raises InvalidSpec for an account that runs no workloads, and Unsupported where taking on
+    another user would need rights that we do not have.
     """
     ours = os.geteuid()
     if unix_user is None:
+        if ours == 0 and not runs_as_root:
+            raise InvalidSpec(f"unix_user: {NEEDS_A_NAME}")
         return _own_account(ours), False
     try:
         entry = pwd.getpwnam(unix_user)

@@ -16,6 +16,7 @@ import msgspec
 
 from parkade.engines.local import (
     accounts,
+    cgroups,
     environment,
     keepers,
     leases,
@@ -53,12 +54,13 @@ FOLLOW_S = 0.2
 NOTES = (
     "Processes of one Unix user are not isolated from each other: they can read, signal and "
     "trace one another. GPUs are assigned by CUDA_VISIBLE_DEVICES, which a program "
-    "can overrule; memory limits are not kept."
+    "can overrule; memory is limited only where the agent may make control groups."
 )
 
 
 class LocalEngine:
     """Implements `ports.Engine`; `pool` names the observations, `data` is created where missing.
+    `runs_as_root`: where it is root, workloads of users without a Unix name are run, as root.
 
     Blocking work that may take longer than a disk access (starting keepers) runs in threads.
     """
@@ -71,12 +73,15 @@ class LocalEngine:
         nodes: tuple[NodeShape, ...],
         clock: Clock,
         machine: Machine,
+        runs_as_root: bool,
     ) -> None:
         self.pool = pool
+        self.runs_as_root = runs_as_root
         self.nodes = nodes
         self.clock = clock
         self.machine = machine
         self._carved: dict[str, tuple[int, ...]] | None = None
+        self.cgroup_parent = cgroups.find_parent()
         self.folders = Folders(data)
         self.view = View(self.folders)
         self.changes = self.folders.data / records.CHANGES
@@ -92,12 +97,14 @@ class LocalEngine:
             version=str(records.VERSION),
             isolates_users=False,
             has_containers=False,
-            keeps_memory_limits=False,
+            keeps_memory_limits=self._has_controller("memory"),
+            tracks_by_cgroup=self.cgroup_parent is not None,
+            needs_unix_names=os.geteuid() == 0 and not self.runs_as_root,
         )
 
     def validate(self, attempt: DesiredAttempt) -> None:
         """Raises InvalidSpec or Unsupported where the attempt could never run here."""
-        rules.validate(attempt, self.nodes)
+        rules.validate(attempt, self.nodes, runs_as_root=self.runs_as_root)
 
     def render(self, attempt: DesiredAttempt) -> str:
         """Command, folders, and each rank's environment; devices and port as if all were free."""
@@ -260,7 +267,9 @@ class LocalEngine:
             if folder is None:
                 live = self.view.live()
                 carved = self._carve(live)
-                return self.folders.add(self._plan(attempt, live=live, carved=carved))
+                launch = self._plan(attempt, live=live, carved=carved)
+                cgroups.make(launch.cgroup, self.cgroup_parent, self._share(attempt))
+                return self.folders.add(launch)
             known = records.read_launch(folder)
             if known is None:
                 raise Conflict(f"attempt {attempt.attempt} is known, but {folder} is unreadable")
@@ -277,7 +286,7 @@ class LocalEngine:
     def _plan(
         self, attempt: DesiredAttempt, *, live: list[Launch], carved: dict[str, tuple[int, ...]]
     ) -> Launch:
-        account, is_other_user = accounts.resolve(attempt.unix_user)
+        account, is_other_user = accounts.resolve(attempt.unix_user, runs_as_root=self.runs_as_root)
         own_path = os.environ.get("PATH", STANDARD_PATH)
         return Launch(
             version=records.VERSION,
@@ -290,9 +299,17 @@ class LocalEngine:
             checkpoint_dir=str(self.folders.checkpoints(attempt)),
             changes=str(self.changes),
             heard=str(self.heard),
+            cgroup=cgroups.path_of(self.cgroup_parent, self.folders.data, attempt.attempt),
             boot_id=processes.boot_id(),
             prepared_us=self.clock.now_us(),
         )
+
+    def _has_controller(self, name: str) -> bool:
+        return self.cgroup_parent is not None and name in self.cgroup_parent.controllers
+
+    def _share(self, attempt: DesiredAttempt) -> cgroups.Share:
+        part = sum(rank.gpus for rank in attempt.ranks)
+        return cgroups.Share(part=part, whole=max(1, sum(node.gpus for node in self.nodes)))
 
     def _forget(self, attempt: str) -> None:
         with self.folders.lock():

@@ -9,6 +9,7 @@ from pathlib import Path
 from parkade.core.units.names import ENV_KEY
 from parkade.engines.local import records
 from parkade.engines.local.records import Launch
+from parkade.engines.local.report import Told
 
 LOOPBACK = "127.0.0.1"
 ENV_FILE_MOST_BYTES = 1024 * 1024
@@ -49,6 +50,15 @@ def rank_variables(launch: Launch, folder: Path, rank: int) -> dict[str, str]:
         # The indexes are NVML's; without this CUDA counts the fastest GPU first.
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(str(index) for index in launch.devices[rank]),
+    }
+
+
+def resume_variables(told: Told) -> dict[str, str]:
+    """Where the newest checkpoint that is whole lies; empty where none is known."""
+    step = "" if told.checkpoint is None else str(told.checkpoint.step)
+    return {
+        "PARKADE_RESUME_FROM": "" if told.path is None else str(told.path),
+        "PARKADE_RESUME_STEP": step,
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from parkade.engines.local import records
+from parkade.engines.local import records, spares
 from parkade.engines.local.records import Account, Launch
 from parkade.engines.local.validation import folder_name
 from parkade.ports import DesiredAttempt
@@ -88,8 +88,11 @@ class Folders:
         self._make(fresh, self.mode if launch.is_other_user else 0o700)
         records.write(fresh / records.LAUNCH, launch)
         _sync(fresh / records.LAUNCH)
+        for name in (records.ORDER, records.STATE, records.NOTICE):
+            spares.make(fresh / name)
         fresh.rename(home)
-        (self.live / home.name).symlink_to(home)
+        # Relative, so that a data folder that is moved still finds what lies in it.
+        (self.live / home.name).symlink_to(os.path.relpath(home, self.live))
         return home
 
     def forget(self, attempt: str) -> None:
@@ -101,7 +104,7 @@ class Folders:
             return
         kept.sort(key=lambda path: path.lstat().st_ctime_ns)
         for link in kept[:-KEPT_ENDED]:
-            shutil.rmtree(link.readlink(), ignore_errors=True)
+            shutil.rmtree(link.parent / link.readlink(), ignore_errors=True)
             link.unlink(missing_ok=True)
 
     def _make_checkpoints(self, launch: Launch) -> None:
@@ -120,7 +123,7 @@ class Folders:
 
 def _target(link: Path) -> Path | None:
     try:
-        return link.readlink()
+        return Path(os.path.normpath(link.parent / link.readlink()))
     except OSError:
         return None
 

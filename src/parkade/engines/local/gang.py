@@ -11,14 +11,15 @@ import signal
 
 import msgspec
 
-from parkade.engines.local import processes, programs
+from parkade.engines.local import cgroups, processes, programs
 from parkade.engines.local.processes import Process
 from parkade.engines.local.programs import Program
 from parkade.engines.local.records import Guard, RankState, Signalled
 
 
 class Gang:
-    """Ranks in order, and all that descends from them."""
+    """Ranks in order, and all that descends from them; `beside` maps the save commands that run
+    beside them to their exit codes, None before."""
 
     def __init__(
         self,
@@ -27,12 +28,19 @@ class Gang:
         marks: tuple[bytes, ...],
         guards: tuple[Guard, ...],
         is_parent: bool,
+        cgroup: str = "",
+        pipes: frozenset[str] = frozenset(),
     ) -> None:
         self.ranks = ranks
         self.marks = marks
+        self.cgroup = cgroup
+        self.pipes = pipes
         self.guards = guards
         self.is_parent = is_parent
         self.has_children = is_parent
+        self.beside: dict[int, int | None] = {}
+        self._spared_until_us: dict[int, int] = {}
+        self._blocking: set[tuple[int, int, int]] = set()
 
     def reap(self) -> bool:
         """Notes which ranks ended; whether any did."""
@@ -55,33 +63,45 @@ class Gang:
     def is_gone(self) -> bool:
         """Whether no process is left at all. Cost: a look at all processes where adopted."""
         if self.is_parent:
-            return not self.has_children
+            return not self.has_children and not cgroups.members(self.cgroup)
         return self.all_ended() and not self._members()
 
     def unsignalled(
         self, numbers: tuple[int, ...], signalled: tuple[Signalled, ...]
     ) -> tuple[Signalled, ...]:
         """The trainers that listen to one of the signals and were not signalled yet, each with the
-        first that it listens to."""
+        first that it listens to, or that it blocks and did at the last look."""
         known = {(one.pid, one.start_ticks) for one in signalled}
+        before, self._blocking = self._blocking, set()
         found = []
         for index, rank in enumerate(self.ranks):
             if rank.has_ended or not numbers:
                 continue
             for trainer in programs.trainers(rank.pid, numbers):
-                heard = [number for number in numbers if trainer.listens_to(number)]
-                if heard and (trainer.pid, trainer.start_ticks) not in known:
+                if (trainer.pid, trainer.start_ticks) in known:
+                    continue
+                heard = [it for it in numbers if self._hears(trainer, it, before)]
+                if heard:
                     found.append(_signalled(index, trainer, heard[0]))
         return tuple(found)
 
+    def _hears(self, trainer: Program, number: int, before: set[tuple[int, int, int]]) -> bool:
+        if trainer.listens_to(number):
+            return True
+        key = (trainer.pid, trainer.start_ticks, number)
+        if trainer.blocks(number):
+            self._blocking.add(key)
+        return key in before & self._blocking
+
     def unterminated(
-        self, signalled: tuple[Signalled, ...]
+        self, signalled: tuple[Signalled, ...], *, now_us: int, grace_us: int
     ) -> tuple[tuple[Signalled, ...], list[Process]]:
         """What gets TERM at the deadline: trainers that save or could, and, where a rank has none,
         every process. Cost: a look at all processes of the machine.
 
         A trainer that had TERM gets no other one, and while one lives, nothing else of its rank
-        gets any: neither its data loaders nor its launcher, which would pass it on.
+        gets any: neither its data loaders nor its launcher, which would pass it on. Its launcher
+        then has `grace_us` to see how the trainers ended, or it would say that they failed.
         """
         among = processes.everyone()
         left = self._members(among)
@@ -95,7 +115,12 @@ class Gang:
             trainers += able
             own = _tree(rank, among)
             left = {pid: process for pid, process in left.items() if pid not in own}
-            if not saving and not able:
+            if saving or able or not any(it.rank == index for it in signalled):
+                self._spared_until_us.pop(index, None)
+            else:
+                self._spared_until_us.setdefault(index, now_us + grace_us)
+            is_spared = now_us < self._spared_until_us.get(index, 0)
+            if not saving and not able and not is_spared:
                 others += own.values()
         if not any(it.pid in left and is_living(it) for it in signalled):
             others += left.values()
@@ -103,6 +128,8 @@ class Gang:
 
     def everyone(self, number: int) -> None:
         """A signal to the process groups of living ranks, and to each other process left."""
+        if number == signal.SIGKILL:
+            cgroups.kill(self.cgroup)
         living = self._living()
         groups = {rank.pid for rank in living}
         others = [one for one in self._members().values() if one.group not in groups]
@@ -134,14 +161,29 @@ class Gang:
             found = processes.descendants(roots, among)
             found |= processes.marked(self.marks, among)
             found |= self._in_sessions(among)
+            found |= self._with_its_output(among)
             found |= processes.descendants(found, among)
             for pid in (me, *guards):
                 found.pop(pid, None)
+        found |= {pid: among[pid] for pid in cgroups.members(self.cgroup) if pid in among}
+        found.pop(me, None)
         return {
             pid: process
             for pid, process in found.items()
             if process.state not in processes.DEAD_STATES
         }
+
+    def _with_its_output(self, among: dict[int, Process]) -> dict[int, Process]:
+        """What holds the pipe of a rank's output, among what began no earlier than the ranks. Of
+        all others only keepers and engines might, and these began it or are this process."""
+        first = min((rank.start_ticks for rank in self.ranks if rank.pid), default=0)
+        guards = {(it.pid, it.start_ticks) for it in self.guards}
+        later = {
+            pid: it
+            for pid, it in among.items()
+            if it.start_ticks >= first and (pid, it.start_ticks) not in guards
+        }
+        return processes.with_open(self.pipes, later)
 
     def _in_sessions(self, among: dict[int, Process]) -> dict[int, Process]:
         """What is in the session that a rank began. Its number is not given out again while the
@@ -162,6 +204,8 @@ class Gang:
                 return
             if pid == 0:
                 return
+            if pid in self.beside:
+                self.beside[pid] = os.waitstatus_to_exitcode(status)
             self.ranks = tuple(
                 _ended(rank, status) if rank.pid == pid and not rank.has_ended else rank
                 for rank in self.ranks

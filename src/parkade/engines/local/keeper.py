@@ -15,7 +15,16 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.engines.local import detaching, environment, output, processes, records, report, spawn
+from parkade.engines.local import (
+    cgroups,
+    detaching,
+    environment,
+    output,
+    processes,
+    records,
+    report,
+    spawn,
+)
 from parkade.engines.local.clocks import monotonic_us, wall_us
 from parkade.engines.local.gang import Gang
 from parkade.engines.local.leaving import Leaving
@@ -48,6 +57,10 @@ class Keeper:
             marks=environment.marks(launch, folder),
             guards=guards,
             is_parent=old is None,
+            cgroup=launch.cgroup,
+            pipes=frozenset(
+                str(output.pipe_path(folder, index)) for index in range(len(launch.attempt.ranks))
+            ),
         )
         state = msgspec.structs.replace(
             first,
@@ -165,12 +178,15 @@ class Keeper:
     def _release(self) -> None:
         for opened in self.outputs.values():
             opened.close()
+        cgroups.remove(self.launch.cgroup)
         is_known = self.gang.is_parent
         never = self.state.now.started_us is None and is_known
+        told = report.read(Path(self.launch.checkpoint_dir))
         self.state.change(
             phase=Phase.RELEASED,
             released_us=wall_us(),
-            checkpoint=report.read(Path(self.launch.checkpoint_dir)),
+            checkpoint=told.checkpoint,
+            report_problem=told.problem,
         )
         word = "ended" if is_known else EXIT_UNKNOWN
         self.state.write("never started" if never else word)

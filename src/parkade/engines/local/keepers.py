@@ -40,7 +40,7 @@ def start_keeper(folder: Path) -> None:
     """
     source = str(Path(parkade.__file__).parent.parent)
     environment = {"PYTHONPATH": source, "PATH": os.defpath, "LANG": "C.UTF-8"}
-    log = os.open(folder / records.KEEPER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = _open_log(folder)
     try:
         first = subprocess.Popen(
             [sys.executable, "-s", "-P", "-m", MODULE, str(folder)],
@@ -57,6 +57,15 @@ def start_keeper(folder: Path) -> None:
         os.close(log)
     if _wait(first) != 0:
         raise Transient(f"the keeper of {folder} left at once; see its {records.KEEPER_LOG}")
+
+
+def _open_log(folder: Path) -> int:
+    """Its log, or nowhere on a disk without an inode for it."""
+    try:
+        path = folder / records.KEEPER_LOG
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _wait(first: subprocess.Popen[bytes]) -> int:

@@ -23,6 +23,8 @@ LISTEN_AGAIN_US = 1_000_000
 ASK_AGAIN_US = 200_000
 TERM_AGAIN_US = 500_000
 KILL_AGAIN_US = 50_000
+LAUNCHER_GRACE_US = 6_000_000
+"""torchrun looks at its workers every 5 s at the latest, unless it was told otherwise."""
 GANG_GRACE_US = 5_000_000
 REMAINS_GRACE_US = 5_000_000
 SAVED = 85
@@ -109,6 +111,8 @@ class Leaving:
         """A gang stops whole, and what remains after its ranks is ended."""
         if self._is_broken():
             self.break_gang()
+        if self._has_saved_by_command() and self.escalation.kill_us is not None:
+            self.escalation.bring_forward(term_at_us=now_us, kill_us=self.escalation.kill_us)
         if self.gang.all_ended() and not self._is_saving_without_rank():
             self.escalation.bring_forward(term_at_us=now_us, kill_us=now_us + REMAINS_GRACE_US)
 
@@ -152,7 +156,8 @@ class Leaving:
         """The workload's own save command, once for each rank that lives."""
         for index, rank in enumerate(self.gang.ranks):
             if not rank.has_ended:
-                spawn.run_beside(self.launch, self.folder, index, command)
+                pid = spawn.run_beside(self.launch, self.folder, index, command)
+                self.gang.beside[pid] = None
                 self.gang.has_children = True
                 self.state.change(is_signalled=True)
 
@@ -182,7 +187,9 @@ class Leaving:
         is_first, self.escalation.is_termed = not self.escalation.is_termed, True
         if is_first and self.order is not None:
             self._ask()
-        trainers, others = self.gang.unterminated(self.state.now.signalled)
+        trainers, others = self.gang.unterminated(
+            self.state.now.signalled, now_us=now_us, grace_us=self._launcher_grace_us()
+        )
         if trainers:
             self._signal(tuple(_as_term(trainers)), "terminating")
         fresh = [one for one in others if (one.pid, one.start_ticks) not in self._termed]
@@ -194,11 +201,23 @@ class Leaving:
         if is_first:
             self.state.write("terminating")
 
+    def _launcher_grace_us(self) -> int:
+        """How long a launcher may take to see that its trainers ended: at most half the time to
+        KILL."""
+        term_at_us, kill_us = self.escalation.term_at_us, self.escalation.kill_us
+        assert term_at_us is not None and kill_us is not None
+        return min(LAUNCHER_GRACE_US, (kill_us - term_at_us) // 2)
+
     def _is_broken(self) -> bool:
         """Whether a rank failed without a stop order."""
         return self.order is None and any(
             rank.signal is not None or rank.code not in (None, 0, SAVED) for rank in self.gang.ranks
         )
+
+    def _has_saved_by_command(self) -> bool:
+        """Whether a program that goes on after it saved has saved, beside each rank."""
+        codes = self.gang.beside.values()
+        return self.launch.attempt.save.ends and bool(codes) and all(it == 0 for it in codes)
 
     def _is_saving_without_rank(self) -> bool:
         """Whether a trainer outlives its rank while it saves; it has until the deadline."""

@@ -74,10 +74,11 @@ class Output:
             content = os.read(self.pipe, READ_BYTES)
         except BlockingIOError:
             return False
-        if self.size >= self.segment_bytes:
-            os.close(self.file)
-            self._open_segment(self.start + self.size)
         try:
+            if self.size >= self.segment_bytes:
+                full = self.file
+                self._open_segment(self.start + self.size)
+                os.close(full)
             self.size += os.write(self.file, content)
         except OSError:
             # A full disk loses output; it must not cost the attempt its keeper.

@@ -98,6 +98,26 @@ def marked(marks: tuple[bytes, ...], among: dict[int, Process]) -> dict[int, Pro
     return found
 
 
+def with_open(paths: frozenset[str], among: dict[int, Process]) -> dict[int, Process]:
+    """Those that hold one of the files open. Cost: a look at each open file of these processes."""
+    found: dict[int, Process] = {}
+    for pid, process in among.items():
+        folder = f"/proc/{pid}/fd"
+        try:
+            names = os.listdir(folder)  # noqa: PTH208
+        except OSError:
+            continue
+        for name in names:
+            try:
+                is_one = os.readlink(f"{folder}/{name}") in paths  # noqa: PTH115
+            except OSError:
+                continue
+            if is_one:
+                found[pid] = process
+                break
+    return found
+
+
 def is_alive(pid: int, start_ticks: int) -> bool:
     """Whether that very process lives; a zombie does not."""
     process = look(pid)
@@ -133,18 +153,6 @@ def send(pid: int, start_ticks: int, number: int) -> bool:
     finally:
         os.close(descriptor)
     return True
-
-
-def caught(pid: int) -> int:
-    """The signals that the process has a handler for, as a mask; 0 where it is gone."""
-    try:
-        lines = (PROC / str(pid) / "status").read_text(errors="replace").splitlines()
-    except OSError:
-        return 0
-    for line in lines:
-        if line.startswith("SigCgt:"):
-            return int(line.split()[1], 16)
-    return 0
 
 
 def become_subreaper() -> None:

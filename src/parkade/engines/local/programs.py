@@ -15,8 +15,8 @@ is one of four:
     bystander    `tee` and its like at the other end of a pipe; never asked
     trainer      all others; nothing below a trainer is looked at, whatever it started
 
-A trainer is *listening* if it has a handler for the signal. Only then is it asked; one whose
-handler is not there yet is looked at again until the deadline.
+A trainer is *listening* if it has a handler for the signal or takes it without one (`listening`).
+Only then is it asked; one that does not listen yet is looked at again until the deadline.
 
 Example. `python train.py | tee log` with SIGTERM: bash (shell) → python (trainer, listening: asked)
 and tee (bystander). The data loaders below python are never seen.
@@ -31,7 +31,7 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.engines.local import processes
+from parkade.engines.local import listening, processes
 from parkade.engines.local.processes import PROC, Process
 
 SHELLS = frozenset({"ash", "bash", "busybox", "dash", "fish", "ksh", "mksh", "rbash", "sh", "zsh"})
@@ -70,10 +70,16 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     is_waiting: bool
 
     def listens_to(self, number: int) -> bool:
-        """Whether it has a handler of its own. A shell catches SIGINT without one."""
+        """Whether it has a handler of its own, or takes the signal without one. A shell catches
+        SIGINT without a handler of its author's."""
         if number == SIGINT and self.name in SHELLS:
             return False
-        return bool(self.caught >> (number - 1) & 1)
+        bit = 1 << (number - 1)
+        return bool(self.caught & bit) or bool(listening.taken(self.pid) & bit)
+
+    def blocks(self, number: int) -> bool:
+        """Whether all its threads block the signal, so that it may look for it now and then."""
+        return bool(listening.blocked(self.pid) >> (number - 1) & 1)
 
     @property
     def name(self) -> str:
@@ -121,7 +127,7 @@ def look(pid: int) -> Program | None:
         pid=pid,
         start_ticks=process.start_ticks,
         words=_words(pid, process),
-        caught=processes.caught(pid),
+        caught=listening.caught(pid),
         is_waiting=_read(PROC / str(pid) / "wchan") == WAITING.encode(),
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from parkade.engines.local import spares
 from parkade.ports import Checkpoint, DesiredAttempt, Phase, Stop
 
 LAUNCH = "launch.json"
@@ -39,7 +40,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     `is_other_user` tells the keeper to take on the account's rights before it touches anything
     of the user; else the ranks run as the keeper does. `heard` is the file that tells when the
-    control plane was heard last (`leases`).
+    control plane was heard last (`leases`); `cgroup` the attempt's group, or empty.
     """
 
     version: int
@@ -54,6 +55,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str
     prepared_us: int
     heard: str = ""
+    cgroup: str = ""
 
 
 class RankState(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +91,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     that the next keeper repeats neither. `is_signalled`: a signal or command of ours reached a rank
     during the notice. `is_keeper_lost`: another keeper had to take over. `guards` are of all its
     keepers, in order. `lapsed_us`: when the keeper gave the notice by itself (`leases`).
+    `report_problem`: of the last checkpoint report, once released.
     """
 
     version: int
@@ -110,6 +113,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     is_keeper_lost: bool = False
     guards: tuple[Guard, ...] = ()
     lapsed_us: int | None = None
+    report_problem: str | None = None
 
 
 def nothing_yet(launch: Launch) -> State:
@@ -133,18 +137,30 @@ def nothing_yet(launch: Launch) -> State:
 
 
 def write(path: Path, value: object, *, mode: int = 0o600, owner: Account | None = None) -> None:
-    """Replaces the file atomically; readers see the old content or the new, never a part."""
+    """Replaces the file atomically; readers see the old content or the new, never a part. On a full
+    disk it is replaced by means of its spare, if it has one."""
+    content = msgspec.json.encode(value) + b"\n"
     beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _write_beside(beside, content, mode, owner)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        if error.errno not in spares.FULL:
+            raise
+        spares.replace(path, content, owner=None if owner is None else (owner.uid, owner.gid))
+    else:
+        beside.replace(path)
+
+
+def _write_beside(beside: Path, content: bytes, mode: int, owner: Account | None) -> None:
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
-        content = msgspec.json.encode(value) + b"\n"
         if os.write(descriptor, content) != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(beside))
         if owner is not None:
             os.fchown(descriptor, owner.uid, owner.gid)
     finally:
         os.close(descriptor)
-    beside.replace(path)
 
 
 def read_bounded(path: Path, *, most_bytes: int = MOST_BYTES) -> bytes | None:

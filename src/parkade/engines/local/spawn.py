@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import msgspec
 
-from parkade.engines.local import environment, output
+from parkade.engines.local import cgroups, environment, output, report
 from parkade.engines.local.records import Launch
 
 SHELL = "/bin/bash"
@@ -80,13 +80,15 @@ class StartingGang:
             os.kill(rank.pid, signal.SIGKILL)
 
 
-def run_beside(launch: Launch, folder: Path, index: int, command: str) -> None:
-    """Runs another command in a rank's place: its user, folder, environment and output."""
-    if os.fork() != 0:
-        return
+def run_beside(launch: Launch, folder: Path, index: int, command: str) -> int:
+    """Runs another command in a rank's place: its user, folder, environment and output; its pid."""
+    pid = os.fork()
+    if pid != 0:
+        return pid
     try:
         os.setsid()
         _reset_signals()
+        cgroups.join(launch.cgroup)
         _take_output(folder, index)
         _take_rights(launch)
         os.execve(SHELL, [SHELL, "-c", command], _prepare(launch, folder, index))
@@ -101,6 +103,7 @@ def _become(launch: Launch, folder: Path, index: int, *, gate: int, report: int)
     try:
         os.setsid()
         _reset_signals()
+        cgroups.join(launch.cgroup)
         _take_output(folder, index)
         _take_rights(launch)
         variables = _prepare(launch, folder, index)
@@ -152,4 +155,6 @@ def _prepare(launch: Launch, folder: Path, index: int) -> dict[str, str]:
     secret = {}
     if attempt.env_file is not None:
         secret = environment.read_env_file(environment.at_home(attempt.env_file, home))
-    return environment.base(launch) | secret | environment.rank_variables(launch, folder, index)
+    variables = environment.base(launch) | secret
+    variables |= environment.rank_variables(launch, folder, index)
+    return variables | environment.resume_variables(report.read(Path(launch.checkpoint_dir)))

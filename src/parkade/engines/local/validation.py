@@ -13,7 +13,7 @@ MOST_RANKS = 256
 UNCATCHABLE = ("SIGKILL", "SIGSTOP")
 
 
-def validate(attempt: DesiredAttempt, nodes: Sequence[NodeShape]) -> None:
+def validate(attempt: DesiredAttempt, nodes: Sequence[NodeShape], *, runs_as_root: bool) -> None:
     """Raises InvalidSpec or Unsupported."""
     for key in ("attempt", "workload", "org"):
         folder_name(getattr(attempt, key), key=key)
@@ -30,7 +30,7 @@ def validate(attempt: DesiredAttempt, nodes: Sequence[NodeShape]) -> None:
     if "\0" in (attempt.save.command or ""):
         raise InvalidSpec("checkpoint.command: it holds a NUL character")
     _check_ranks(attempt, nodes)
-    accounts.resolve(attempt.unix_user)
+    accounts.resolve(attempt.unix_user, runs_as_root=runs_as_root)
 
 
 def folder_name(name: str, *, key: str) -> str:

@@ -16,13 +16,16 @@ LOST_AT_REBOOT = "lost at reboot"
 
 
 class _Seen(msgspec.Struct, kw_only=True):
-    """One live attempt as last read; `stamp` tells whether its state file is still the same."""
+    """One live attempt as last read; `stamp` tells whether its state file is still the same, and
+    `told_stamp` whether the checkpoint report is."""
 
     folder: Path
     launch: Launch | None
     state: State | None
     stamp: tuple[int, int] | None
     keeper_tried_s: float
+    told: report.Told = report.Told()
+    told_stamp: tuple[int, int] | None = None
 
 
 class View:
@@ -100,11 +103,13 @@ class View:
         old = seen.state or records.nothing_yet(launch)
         started_us = old.started_us
         released_us = max(processes.booted_us(), old.written_us, started_us or 0)
+        told = report.read(Path(launch.checkpoint_dir))
         seen.state = msgspec.structs.replace(
             old,
             phase=Phase.RELEASED,
             released_us=released_us,
-            checkpoint=report.read(Path(launch.checkpoint_dir)),
+            checkpoint=told.checkpoint,
+            report_problem=told.problem,
             engine_state=LOST_AT_REBOOT,
         )
         records.write(seen.folder / records.STATE, seen.state)
@@ -114,7 +119,9 @@ class View:
 def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
     state = seen.state or records.nothing_yet(launch)
     is_released = state.phase is Phase.RELEASED
-    checkpoint = state.checkpoint if is_released else report.read(Path(launch.checkpoint_dir))
+    told = report.Told(checkpoint=state.checkpoint, problem=state.report_problem)
+    if not is_released:
+        told = _told(seen, Path(launch.checkpoint_dir))
     exits = tuple(
         RankExit(rank=index, code=rank.code, signal=rank.signal)
         for index, rank in enumerate(state.ranks)
@@ -127,7 +134,7 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
         started_us=state.started_us,
         released_us=state.released_us,
         exits=exits,
-        checkpoint=checkpoint,
+        checkpoint=told.checkpoint,
         devices=_devices(launch),
         launch_error=None if state.launch_error is None else state.launch_error[:MOST_WORDS],
         engine_state=state.engine_state[:MOST_WORDS],
@@ -136,7 +143,17 @@ def _observed(seen: _Seen, launch: Launch) -> ObservedAttempt:
         # A keeper of another user cannot be ended by the workload.
         is_keeper_lost=state.is_keeper_lost and not launch.is_other_user,
         lapsed_us=state.lapsed_us,
+        report_problem=told.problem,
     )
+
+
+def _told(seen: _Seen, checkpoint_dir: Path) -> report.Told:
+    """What is not believed is read again each time: it may be whole by then."""
+    stamp = _stamp(checkpoint_dir / report.NAME)
+    if stamp != seen.told_stamp or seen.told.problem is not None:
+        seen.told = report.read(checkpoint_dir)
+        seen.told_stamp = stamp
+    return seen.told
 
 
 def _devices(launch: Launch) -> tuple[tuple[str, tuple[int, ...]], ...]:

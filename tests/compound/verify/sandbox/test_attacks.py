@@ -343,7 +343,14 @@ def test_an_attack_is_rejected_within_its_limits_and_leaves_nothing(
     check(runner.run(attack(own_sandbox, job(one.source, one.tests), one.limits)), one)
 
 
-@pytest.mark.parametrize("one", ATTACKS, ids=lambda one: one.name)
+#: A limit of CPU time is the same wall for any user, and takes a second of it to meet.
+AS_ORDINARY_USER = [
+    pytest.param(one, id=one.name, marks=[pytest.mark.slow] if one.ending is Ending.CPU else [])
+    for one in ATTACKS
+]
+
+
+@pytest.mark.parametrize("one", AS_ORDINARY_USER)
 def test_an_attack_fails_as_well_on_the_sandbox_of_an_ordinary_user(
     one: Attack, secret: None, runner: asyncio.Runner, nobodys_sandbox: Sandbox
 ) -> None:

@@ -153,7 +153,7 @@ def test_a_cancelled_job_ends_at_once_and_the_next_is_answered() -> None:
     assert is_next_passed and not _is_alive(room)
 
 
-SLOW = job("import time\ndef f(x):\n    time.sleep(3)\n    return x + 1\n")
+SLOW = job("import time\ndef f(x):\n    time.sleep(2)\n    return x + 1\n")
 
 
 def test_a_job_whose_room_died_is_run_again_in_another() -> None:

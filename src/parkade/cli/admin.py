@@ -1,0 +1,149 @@
+"""`parkade admin`: backups of a journal, on the server's machine, by its Unix user."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkade.cli.calling import fail
+
+if TYPE_CHECKING:
+    from parkade.control.whole import WholeJournal
+    from parkade.service.foreign import Standing
+    from parkade.service.settings import ServiceSettings
+
+admin = typer.Typer(help="Back up, restore and verify the journal.", no_args_is_help=True)
+
+Database = Annotated[
+    str | None, typer.Option(help="As for `up`: postgresql://USER@SERVER/NAME.", metavar="ADDRESS")
+]
+DataFolder = Annotated[
+    Path | None, typer.Option(help="The server's; default: as for `up`.", metavar="FOLDER")
+]
+
+
+@admin.command()
+def backup(
+    to: Annotated[Path, typer.Argument(help="A new file.", metavar="FILE")],
+    data_folder: DataFolder = None,
+    database: Database = None,
+) -> None:
+    """Copy the journal to a new file, also while the server runs, and verify the copy."""
+    with explained():
+        from parkade.service.backups import take_backup
+
+        found = take_backup(_settings(data_folder, database), to)
+    print(f"{to}: {_counted(found)}")
+
+
+@admin.command()
+def verify(
+    place: Annotated[
+        Path | None,
+        typer.Argument(help="A data folder or a backup; default: as for `up`.", metavar="[PLACE]"),
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Read a whole journal, changing nothing, and say whether it is what was written."""
+    verify_place(place, database)
+
+
+@admin.command()
+def restore(
+    backup: Annotated[
+        Path | None, typer.Argument(help="A file that `backup` made.", metavar="[FILE]")
+    ] = None,
+    data_folder: DataFolder = None,
+    database: Database = None,
+    accept_agents: Annotated[
+        bool,
+        typer.Option(
+            "--accept-agents", help="Agents shall obey this journal; what it lacks is ended."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Put a backup back while the server is stopped, and say what agents run that it lacks."""
+    if backup is None and not accept_agents:
+        fail("name a backup, or --accept-agents for a journal that was put back", exit_code=2)
+    with explained():
+        from parkade.service.backups import put_back
+        from parkade.service.foreign import accept, look
+
+        settings = _settings(data_folder, database)
+        folder = settings.data_folder
+        if backup is not None:
+            done = put_back(backup, settings)
+            print(f"{folder}: restored from {backup}: {_counted(done.backup)}")
+            if done.aside is not None:
+                lost = "which cannot be read" if done.lost is None else f"{done.lost} entries more"
+                print(f"The journal of before, with {lost}, is in {done.aside}.")
+        standing = look(settings)
+        _tell(standing)
+        if not accept_agents:
+            if standing.refusing or standing.foreign:
+                print("Agents refuse this journal until `parkade admin restore --accept-agents`.")
+            return
+        if standing.foreign and not yes:
+            typer.confirm("End these when the server starts, and let agents obey?", abort=True)
+        accept(folder, standing)
+    print("The next start of the server is obeyed by agents of before.")
+
+
+def verify_place(place: Path | None, database: str | None = None) -> None:
+    """Of `admin verify`, and of `journal check`, its name of before."""
+    started = time.monotonic()
+    with explained():
+        from parkade.ports import StoreError
+        from parkade.service.journal import check_database, check_journal
+
+        settings = _settings(place, database)
+        is_database = bool(settings.database) and place is None
+        where = settings.database if is_database else str(settings.data_folder)
+        try:
+            found = check_database(settings) if is_database else check_journal(settings.data_folder)
+        except StoreError as error:
+            fail(f"{where}: {error}", exit_code=2)
+    print(f"{where}: whole; {_counted(found)}; {time.monotonic() - started:.1f} s")
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Ends the program with what to do instead of a traceback."""
+    try:
+        from parkade.ports import AlreadyLed, StoreError
+        from parkade.service.settings import BadSettings
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
+    try:
+        yield
+    except (AlreadyLed, BadSettings, StoreError) as error:
+        fail(str(error), exit_code=2)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}; choose another path", exit_code=2)
+
+
+def _settings(data_folder: Path | None, database: str | None) -> "ServiceSettings":
+    from parkade.service.settings import read_settings
+
+    return read_settings({"data_folder": data_folder, "database": database})
+
+
+def _counted(found: "WholeJournal") -> str:
+    at = "no snapshot" if found.snapshot is None else f"the snapshot at entry {found.snapshot}"
+    return f"{found.entries} entries, {found.transfers} transfers, {at}"
+
+
+def _tell(standing: "Standing") -> None:
+    from parkade.cli.screen import table
+
+    if standing.refusing:
+        pools = ", ".join(standing.refusing)
+        print(f"Agents have obeyed orders that this journal lacks: {pools}.")
+    if standing.foreign:
+        print("They run what this journal does not know:")
+        rows = [(each.pool, each.org, each.attempt, each.name) for each in standing.foreign]
+        table(("POOL", "ORG", "ATTEMPT", "NAME"), rows, empty="")

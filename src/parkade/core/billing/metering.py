@@ -1,0 +1,116 @@
+"""For which time an attempt is billed and at which rates; what it owes that is not charged yet.
+
+The theory is told in `billing.charges`, which posts what is measured here.
+"""
+
+import msgspec
+
+from parkade.core.fleet.market import MarketTerms
+from parkade.core.state.world import World
+from parkade.core.units.money import MICROSECONDS_PER_HOUR, ceil_div
+from parkade.core.units.time import HOUR_US
+from parkade.core.workloads.workload import Attempt, Rate, Workload
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of use at one rate: [start_us, end_us)."""
+
+    rate: Rate
+    start_us: int
+    end_us: int
+
+
+def billed_from_us(attempt: Attempt, start_grace_us: int) -> int | None:
+    """From when an attempt is billed: its first process, or, where others had to leave for it,
+    when its start is late if that comes first; None while neither is known."""
+    if not attempt.displaced:
+        return attempt.started_us
+    late_us = _late_from_us(attempt, start_grace_us)
+    return late_us if attempt.started_us is None else min(attempt.started_us, late_us)
+
+
+def _late_from_us(attempt: Attempt, start_grace_us: int) -> int:
+    """When the start of an attempt that made others leave is late: the start grace after the end of
+    their notice. Until the launch, and while its agent is not heard, the platform is late."""
+    assert start_grace_us >= 0
+    notice_ends_us = attempt.debt.notice_ends_us if attempt.debt is not None else 0
+    return max(attempt.ordered_us, notice_ends_us) + start_grace_us + attempt.silent_us
+
+
+def has_unmet_debt(attempt: Attempt, terms: MarketTerms, now_us: int) -> bool:
+    """Whether an attempt made others leave and has not used the minimum yet."""
+    is_paid = attempt.debt is not None and attempt.debt.is_paid
+    return attempt.displaced and not is_paid and unmet_us(attempt, terms, now_us) > 0
+
+
+def unmet_us(attempt: Attempt, terms: MarketTerms, now_us: int) -> int:
+    """How much of the minimum an attempt has not used yet, as far as it is known now."""
+    starts_us = billed_from_us(attempt, terms.start_grace_us)
+    used_us = 0 if starts_us is None else max(0, billed_to_us(attempt, now_us) - starts_us)
+    return max(0, terms.minimum_charge_us - used_us)
+
+
+def billed_to_us(attempt: Attempt, now_us: int) -> int:
+    """Until when an attempt is billed at most: a kill's time or a node's failure ends it."""
+    ends = [now_us]
+    if attempt.stop is not None:
+        ends.append(attempt.stop.kill_us)
+    if attempt.broken_us is not None:
+        ends.append(attempt.broken_us)
+    return min(ends)
+
+
+def spans(attempt: Attempt, start_us: int, end_us: int) -> tuple[Span, ...]:
+    """The attempt's rates cut to [start, end), in order; the first also holds before it began.
+
+    Cost grows with the rates since the last posting: at most one a clearing for an hour.
+    """
+    assert attempt.rates, "an attempt always has the rate in force"
+    found = []
+    ends = [rate.from_us for rate in attempt.rates[1:]]
+    begins_us = start_us
+    for rate, rate_ends_us in zip(attempt.rates, [*ends, end_us], strict=True):
+        ends_us = min(rate_ends_us, end_us)
+        if begins_us < ends_us:
+            found.append(Span(rate=rate, start_us=begins_us, end_us=ends_us))
+            begins_us = ends_us
+    return tuple(found)
+
+
+def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
+    """What the workload's attempt owes and has not been charged, rounded up."""
+    attempt = workload.attempt
+    if attempt is None:
+        return 0
+    terms = world.records.markets[workload.market].terms
+    starts_us = billed_from_us(attempt, terms.start_grace_us)
+    if starts_us is None:
+        return 0
+    assert 0 <= attempt.charged_numerator < MICROSECONDS_PER_HOUR
+    start_us = max(attempt.charged_until_us, starts_us)
+    owed = sum(
+        span.rate.price_micros * (span.end_us - span.start_us)
+        for span in spans(attempt, start_us, billed_to_us(attempt, now_us))
+    )
+    return ceil_div(attempt.charged_numerator + owed * attempt.gpus, MICROSECONDS_PER_HOUR)
+
+
+def debt_micros(world: World, workload: Workload, now_us: int) -> int:
+    """What it would cost now to give up seats for which others were told to leave; 0: nothing."""
+    terms = world.records.markets[workload.market].terms
+    attempt, promise = workload.attempt, workload.promise
+    is_paid = promise is not None and promise.debt is not None and promise.debt.is_paid
+    if promise is not None and promise.displaces and not is_paid:
+        rate, missing_us = promise.rates[-1].price_micros * promise.gpus, terms.minimum_charge_us
+    elif attempt is not None and has_unmet_debt(attempt, terms, now_us):
+        rate = attempt.rates[-1].price_micros * attempt.gpus
+        missing_us = unmet_us(attempt, terms, now_us)
+    else:
+        return 0
+    return rate * missing_us // MICROSECONDS_PER_HOUR
+
+
+def settled_until_us(attempt: Attempt, at_us: int) -> int:
+    """Up to when use is beyond dispute. An attempt that is stopped with less time than promised is
+    not billed since its last reported checkpoint, at most an hour; so that much is posted late."""
+    return max(attempt.checkpoint_us or 0, at_us - HOUR_US)

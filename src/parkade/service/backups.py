@@ -1,0 +1,168 @@
+"""Copies of a journal: taken while a server writes, checked before they count, put back.
+
+A backup is one SQLite file that holds the whole journal, also one that was in PostgreSQL. Taking
+one changes nothing and stops no server. Putting one back needs the server stopped, moves the
+present journal aside instead of dropping it, and tells what the backup lacks.
+"""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from parkade.control.rules import RULES
+from parkade.control.whole import WholeJournal, check_whole
+from parkade.ports import JournalEntry, StoreError
+from parkade.service.settings import ServiceSettings
+from parkade.service.wiring import file_leadership, head_path, journal_path
+from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
+from parkade.store.head import Head, HeadFile
+
+_BESIDE = ("", "-wal", "-shm", ".head")
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """`backup` was put back; `aside` is where the journal of before is, and `lost` how many of its
+    entries the backup lacks: None where there was none, or it cannot be read."""
+
+    backup: WholeJournal
+    aside: Path | None
+    lost: int | None
+
+
+def take_backup(settings: ServiceSettings, to: Path) -> WholeJournal:
+    """A new file with all that is committed now. StoreError where it is there already, or where the
+    copy is not a whole journal; nothing is left behind then."""
+    if to.exists():
+        raise StoreError(f"{to} is there already and is not overwritten; name another file")
+    beside = to.with_name(f".{to.name}.part")
+    beside.unlink(missing_ok=True)
+    os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        if settings.database:
+            _copy_database(settings, beside)
+        else:
+            _copy(journal_path(settings.data_folder), beside)
+        with contextlib.closing(open_sqlite_read_only(beside)) as store:
+            found = check_whole(store, RULES)
+        _sync(beside)
+        os.link(beside, to)
+    except FileExistsError as error:
+        raise StoreError(f"{to} is there already; name another file") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync(to.parent)
+    return found
+
+
+def put_back(backup: Path, settings: ServiceSettings) -> Restored:
+    """Makes the backup the server's journal. AlreadyLed while a server runs there; StoreError where
+    the backup is not whole, and nothing is changed then. A database must hold no journal yet."""
+    folder = settings.data_folder
+    leadership = file_leadership(folder / "writer.lock")
+    leadership.acquire()
+    try:
+        with contextlib.closing(open_sqlite_read_only(backup)) as store:
+            whole = check_whole(store, RULES)
+            last = store.entries(after=whole.entries - 1, limit=1)[0]
+        fill = _fill_database if settings.database else _fill_folder
+        aside, lost = fill(settings, backup, last)
+        head = HeadFile(head_path(settings))
+        head.write(Head(sequence=last.sequence, digest=last.digest))
+        head.close()
+        _sync(folder)
+    finally:
+        leadership.release()
+    return Restored(backup=whole, aside=aside, lost=lost)
+
+
+def _fill_folder(
+    settings: ServiceSettings, backup: Path, last: JournalEntry
+) -> tuple[Path | None, int | None]:
+    target = journal_path(settings.data_folder)
+    fresh = target.with_name(f".{target.name}.restoring")
+    fresh.unlink(missing_ok=True)
+    os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    _copy(backup, fresh)
+    _sync(fresh)
+    lost = _lost(target, last)
+    aside = _move_aside(target)
+    fresh.rename(target)
+    return aside, lost
+
+
+def _fill_database(
+    settings: ServiceSettings, backup: Path, _last: JournalEntry
+) -> tuple[Path | None, int | None]:
+    aside = _move_aside(head_path(settings).with_suffix(""))
+    with (
+        contextlib.closing(open_sqlite_read_only(backup)) as source,
+        contextlib.closing(open_postgresql(settings.database, head=head_path(settings))) as target,
+    ):
+        source.copy_to(target)
+    return aside, None
+
+
+def _copy_database(settings: ServiceSettings, to: Path) -> None:
+    head = head_path(settings)
+    with (
+        contextlib.closing(
+            open_postgresql(settings.database, head=head, is_read_only=True)
+        ) as source,
+        contextlib.closing(open_sqlite(to)) as target,
+    ):
+        source.copy_to(target)
+    with contextlib.closing(sqlite3.connect(to)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+
+
+def _lost(target: Path, last: JournalEntry) -> int | None:
+    """How many entries of the present journal the backup lacks."""
+    if not target.is_file():
+        return None
+    try:
+        with contextlib.closing(open_sqlite_read_only(target)) as store:
+            return max(0, store.last_sequence() - last.sequence)
+    except StoreError:
+        return None
+
+
+def _move_aside(target: Path) -> Path | None:
+    present = [target.with_name(target.name + ending) for ending in _BESIDE]
+    present = [path for path in present if path.exists()]
+    if not present:
+        return None
+    number = 1
+    while (aside := target.with_name(f"replaced-{number}")).exists():
+        number += 1
+    aside.mkdir(mode=0o700)
+    for path in present:
+        path.rename(aside / path.name)
+    return aside
+
+
+def _copy(source: Path, to: Path) -> None:
+    """One consistent state, in a file that needs no other beside it."""
+    if not source.is_file():
+        raise StoreError(f"{source} is not there: name the data folder of a server, or a backup")
+    address = f"{source.absolute().as_uri()}?mode=ro"
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(address, uri=True)) as reading,
+            contextlib.closing(sqlite3.connect(to)) as writing,
+        ):
+            reading.execute("PRAGMA busy_timeout=5000")
+            reading.backup(writing)
+            writing.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.Error as error:
+        raise StoreError(f"{source} could not be copied to {to}: {error}") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,43 @@
+"""A whole journal from one database to another, whatever kind they are: for backups.
+
+The source is read in one transaction, so that what a server adds meanwhile is left out whole.
+"""
+
+import sqlalchemy as sa
+
+from parkade.ports import StoreError
+from parkade.store.tables import metadata
+
+_ROWS = 1_000
+
+
+def copy_tables(source: sa.Engine, target: sa.Engine) -> None:
+    """Every row. The target has the same tables, which hold nothing but their schema's number;
+    StoreError where they do."""
+    try:
+        with (
+            source.connect().execution_options(isolation_level=_one_state(source)) as reading,
+            target.begin() as writing,
+        ):
+            for table in metadata.sorted_tables:
+                _copy(table, reading, writing)
+    except sa.exc.DatabaseError as error:
+        raise StoreError(f"the journal could not be copied: {error.orig}") from error
+
+
+def _copy(table: sa.Table, reading: sa.Connection, writing: sa.Connection) -> None:
+    if table.name == "meta":
+        writing.execute(table.delete())
+    elif writing.execute(sa.select(sa.func.count()).select_from(table)).scalar():
+        raise StoreError(
+            f"the table `{table.name}` is not empty: restore into a new database, so that nothing"
+            " is overwritten"
+        )
+    order = list(table.primary_key.columns)
+    found = reading.execution_options(yield_per=_ROWS).execute(sa.select(table).order_by(*order))
+    for rows in found.mappings().partitions(_ROWS):
+        writing.execute(table.insert(), [dict(row) for row in rows])
+
+
+def _one_state(engine: sa.Engine) -> str:
+    return "SERIALIZABLE" if engine.dialect.name == "sqlite" else "REPEATABLE READ"

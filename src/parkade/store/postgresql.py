@@ -1,0 +1,66 @@
+"""What is particular to PostgreSQL: its address, and how a connection behaves.
+
+Needs psycopg (`pip install 'parkade[postgresql]'`). A password never stands in the address, which
+process lists show: libpq finds it in PGPASSFILE or `~/.pgpass`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from parkade.ports import StoreError
+from parkade.store.head import HeadFile
+from parkade.store.sql import SqlStore
+
+_CONNECT_TIMEOUT_S = 10
+_STATEMENT_TIMEOUT_MS = 60_000
+
+
+def _nothing(_name: str) -> None:
+    """The default: nothing is called at the seams of a commit."""
+
+
+def open_postgresql(
+    address: str,
+    *,
+    head: Path,
+    crash_point: Callable[[str], None] = _nothing,
+    is_read_only: bool = False,
+) -> SqlStore:
+    """The store in this database, like `postgresql://parkade@db.example/parkade`, whose tables are
+    made where they are missing. `head` is the path of its head file. StoreError where it cannot be
+    used."""
+    engine = sa.create_engine(
+        url_of(address),
+        connect_args={
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS}",
+        },
+        pool_pre_ping=True,
+    )
+    try:
+        return SqlStore(
+            engine, head=HeadFile(head), crash_point=crash_point, is_read_only=is_read_only
+        )
+    except sa.exc.DatabaseError as error:
+        engine.dispose()
+        raise StoreError(f"{address} could not be opened as a journal: {error.orig}") from error
+    except StoreError:
+        engine.dispose()
+        raise
+
+
+def url_of(address: str) -> sa.URL:
+    """The address for SQLAlchemy. StoreError where it is none, or holds a password."""
+    try:
+        url = sa.make_url(address)
+    except sa.exc.ArgumentError:
+        raise StoreError("database: write postgresql://USER@SERVER/NAME") from None
+    if url.get_backend_name() != "postgresql":
+        raise StoreError(f"database: {url.get_backend_name()} is not known; write postgresql://…")
+    if url.password is not None:
+        raise StoreError(
+            "database: leave the password out, process lists would show it; put it into ~/.pgpass"
+        )
+    return url.set(drivername="postgresql+psycopg")

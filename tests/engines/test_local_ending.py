@@ -1,0 +1,94 @@
+"""What is left when the engine is removed from a machine: nothing."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from parkade.cli.app import app
+from parkade.control.leadership import FileLeadership
+from parkade.engines.local.ending import end_everything
+from parkade.ports import Phase
+from tests.engines import standins
+from tests.engines.conftest import LocalPlace, kill_keeper, up
+from tests.engines.trial import (
+    FOR_EVER,
+    NEVER_LEAVES,
+    ask,
+    attempt_of,
+    released,
+    run,
+    until,
+)
+
+
+def test_everything_ends_when_the_engine_is_removed_also_what_lost_its_keeper(
+    place: LocalPlace,
+) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        saves = attempt_of(standins.saves("SIGTERM"), save=ask("SIGTERM"))
+        stays = attempt_of(NEVER_LEAVES + FOR_EVER, ranks=attempt_of("x", nodes=2).ranks)
+        for attempt in (saves, stays):
+            await engine.launch(attempt)
+            await up(place, attempt)
+        kill_keeper(place, stays)
+        await engine.close()
+        left = await asyncio.to_thread(end_everything, place.data, notice_s=2, timeout_s=60)
+        assert left == []
+        ended = place.engine()
+        assert (await released(ended, saves)).checkpoint is not None
+        assert (await released(ended, stays)).phase is Phase.RELEASED
+
+    run(body())
+
+
+def test_what_does_not_end_in_time_is_named(place: LocalPlace) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(NEVER_LEAVES + FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        left = await asyncio.to_thread(end_everything, place.data, notice_s=0, timeout_s=0)
+        assert left == [attempt.attempt]
+        await released(engine, attempt)
+
+    run(body())
+
+
+@pytest.fixture
+def agents_place(tmp_path: Path) -> LocalPlace:
+    """An engine where an agent has it: below the agent's data folder."""
+    return LocalPlace(tmp_path / "agent" / "engine")
+
+
+def test_parkade_agent_end_leaves_nothing_running_once_no_agent_runs(
+    agents_place: LocalPlace,
+) -> None:
+    place = agents_place
+    folder = place.data.parent
+    words = ["agent", "end", "--data-folder", str(folder), "--notice", "0.3"]
+
+    async def begin() -> None:
+        engine = place.engine()
+        daemon = "(env -i setsid /bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done' &) ; "
+        for command in (NEVER_LEAVES + FOR_EVER, daemon + FOR_EVER):
+            attempt = attempt_of(command)
+            await engine.launch(attempt)
+            await up(place, attempt)
+
+    async def gone() -> None:
+        await until(lambda: place.ours() == [])
+
+    run(begin())
+    agent = FileLeadership(folder / "agent" / "agent.lock", holder="agent of pool here")
+    agent.acquire()
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2 and "stop that one first" in refused.output
+    assert len(place.ours()) > 4, "nothing was ended"
+    agent.release()
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 0, told.output
+    assert "nothing is running" in told.output
+    run(gone())
+    place.close()
