@@ -1,4 +1,4 @@
-"""Who gives way in a fabric so that a winner fits: the fewest moved GPUs, then the weakest.
+"""The workloads that give way so that a winner fits: the fewest moved GPUs, then the weakest.
 
 Theory of operation
 -------------------

@@ -15,8 +15,8 @@ from parkade.core.placement.room import Shape
 
 
 def culprits_of(problem: Problem, seated: Seated, rules: Rules, most: int) -> frozenset[str] | None:
-    """Who must sit where it was counted, at most so many; None where the seating holds, and empty
-    where none is left that could go."""
+    """Winners that must sit where they were counted, at most so many; None where the seating holds,
+    and empty where none is left that could go."""
     misplaced = misplaced_in(problem, seated.seats)
     staying = {it.demand.demand for it in problem.winners if it.stays}
     assert staying.isdisjoint(misplaced), "a winner stays elsewhere than it was counted"
@@ -48,8 +48,9 @@ def culprits_of(problem: Problem, seated: Seated, rules: Rules, most: int) -> fr
 
 
 def _pushers(problem: Problem, seated: Seated, name: str, movable: list[str]) -> list[str]:
-    """Who must leave so that the price of this winner covers its floor: it, if it sits elsewhere
-    than counted, else those that push it up the stack of its fabric, the weakest first."""
+    """The winners that must leave so that the price of this winner covers its floor: it, if it sits
+    elsewhere than counted, else those that push it up the stack of its fabric, the weakest
+    first."""
     if name in movable:
         return [name]
     here = set(_fabrics_of(seated.seats[name], problem.layout))
@@ -89,7 +90,7 @@ def _uncovered(problem: Problem, seats: dict[str, Seats]) -> list[str]:
 
 
 def misplaced_in(problem: Problem, seats: dict[str, Seats]) -> list[str]:
-    """Who sits outside the fabrics in which the allocation counted it, in priority order."""
+    """Winners outside the fabrics in which the allocation counted them, in priority order."""
     return [
         it.demand.demand
         for it in problem.winners

@@ -13,12 +13,12 @@ first, then the nodes that are kept for them, then all others in priority order.
    than its own move, and those who gave way take a turn of their own later;
 4. else free nodes on a dearer floor, which the check in `seating` then judges.
 
-Who may give way stands in `standing`.
+Which of them may give way is decided in `standing`.
 
-It ends: who gives way for the first time takes free nodes, or else goes to the fabrics in which it
-was counted and stays there. The second time it goes there at once. So no winner takes more than
-three turns. Those fabrics have room for it: whoever was counted there is counted beside it, and
-whoever was not may be made to give way.
+It ends: a winner that gives way for the first time takes free nodes, or else goes to the fabrics in
+which it was counted and stays there. The second time it goes there at once. So no winner takes more
+than three turns. Those fabrics have room for it: winners that were counted there are counted beside
+it, and others may be made to give way.
 """
 
 from collections.abc import Iterable
@@ -75,7 +75,7 @@ class _Try:
         self._rules = rules
         self._most_displaced_gpus = 2 * below_gpus
         self._now = SeatsInMaking(problem, rules)
-        self._turns: dict[Key, Turn] = {}
+        self._turn_of: dict[Key, Turn] = {}
         self._displaced: dict[Key, int] = {}
         self._displaced_gpus = 0
         self._gave_way: dict[str, str | KeptBlock] = {}
@@ -85,11 +85,11 @@ class _Try:
         """The whole try."""
         self._keep_seats()
         most_turns = 3 * (len(self._now.winners) + len(self._problem.kept.blocks))
-        turns = 0
+        taken = 0
         while self._queue:
             _, key = heappop(self._queue)
-            turns += 1
-            assert turns <= most_turns, "a seating that does not end"
+            taken += 1
+            assert taken <= most_turns, "a seating that does not end"
             if self._displaced_gpus > self._most_displaced_gpus:
                 return None
             if not (self._set_aside(key) if isinstance(key, int) else self._seat(key)):
@@ -127,12 +127,12 @@ class _Try:
             self._now.stand(name, kept)
             if len(kept) == demand.nodes:
                 self._now.own.add(name)
-                self._turns[name] = (OTHERS, self._size(name), self._now.place[name])
+                self._turn_of[name] = (OTHERS, self._size(name), self._now.place[name])
             else:
                 unseated.append((winner, demand.nodes - len(kept)))
         order = _in_turns(unseated, self._problem.kept, self._now.place)
         order = [((phase, self._size(key), at), key) for (phase, _, at), key in order]
-        self._turns.update((key, turn) for turn, key in order)
+        self._turn_of.update((key, turn) for turn, key in order)
         self._queue = order
         heapify(self._queue)
 
@@ -271,7 +271,7 @@ class _Try:
             if self._displaced[key] > MAX_FREE_CHOICES:
                 self._now.fixed.add(key)
             if not is_queued:
-                heappush(self._queue, (self._turns[key], key))
+                heappush(self._queue, (self._turn_of[key], key))
 
 
 WITHOUT_WAIT, UNTOUCHED, BEYOND, TOUCHED, OTHERS = range(5)

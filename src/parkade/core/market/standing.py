@@ -1,6 +1,6 @@
-"""Who stands where in a seating that is being made, and who of them may give way in a fabric.
+"""The winners that stand in a seating in the making, and those that may give way in a fabric.
 
-The working state of one try (`seating_try`), which decides the turns. Who may give way: spot
+The working state of one try (`seating_try`), which decides the turns. These may give way: spot
 winners that keep no closed nodes and sit outside the fabrics in which the allocation counted them,
 or share nodes (the allocation packs these anew, so that its free nodes may exist only once they are
 packed), or any spot winner with `all_runners`; kept nodes, and owners and on-demand without own
@@ -136,7 +136,7 @@ class SeatsInMaking:
                 self._here[fabric].pop(key, None)
 
     def _forget_candidates(self, nodes: Iterable[str]) -> None:
-        """Who may give way in the fabrics of these nodes is asked anew."""
+        """The candidates in the fabrics of these nodes are found anew."""
         if self._candidates:
             for node in nodes:
                 self._candidates.pop(self.layout.fabric_of[node], None)
@@ -196,7 +196,7 @@ class SeatsInMaking:
         return found
 
     def _in(self, fabric: int) -> dict[Key, None]:
-        """Who stands in a fabric; the index is made at the first question."""
+        """All that stand in a fabric; the index is made at the first question."""
         if self._here is None:
             self._here = [{} for _ in self.layout.fabrics]
             for key, nodes in self.where.items():
@@ -207,7 +207,7 @@ class SeatsInMaking:
     def bundles_for(
         self, fabric: int, shape: Shape, besides: str = ""
     ) -> tuple[Bundle, ...] | None:
-        """Who gives way so that the shape fits in this fabric; None where it cannot."""
+        """Those that give way so that the shape fits in this fabric; None where it cannot."""
         free = self.nodes.slots(fabric, shape, self.where.get(besides, ()))
         if free >= shape.nodes:
             return ()
