@@ -435,13 +435,15 @@ class IncidentOpened(Event, frozen=True, kw_only=True):
 
 
 class IncidentHeld(Event, frozen=True, kw_only=True):
-    """The guards were asked again: they still hold it, or (`held` None) let it through."""
+    """The guards were asked again: they still hold it, or (`held` None) let it through. `next` is
+    what the incident does then; None leaves what it had: it is still held, or an older journal."""
 
     node: str
     incident: str
     held: Held | None
     retry_us: int | None
     budgets: tuple[BudgetNote, ...]
+    next: Next | None = None
 
 
 class IncidentTurned(Event, frozen=True, kw_only=True):
