@@ -16,6 +16,7 @@ from parkade.core.healing.incident import (
     Line,
     Next,
     Recent,
+    RepairKind,
     raised,
 )
 from parkade.core.healing.memory import MOST_REPAIRS
@@ -127,13 +128,13 @@ def end_repair(world: World, event: events.RepairEnded) -> None:
         repairs = (*care.repairs, event.repair)[-MOST_REPAIRS:]
         world.records.cares[event.node] = replace(care, repairs=repairs)
     is_failed = not event.report.is_done or (
-        order.kind.value == Next.VALIDATE and event.next not in (Next.SANITISE, Next.RETURN)
+        order.kind is RepairKind.VALIDATE and event.next not in (Next.SANITISE, Next.RETURN)
     )
     validations = incident.failed_validations
     sanitisings = incident.failed_sanitisings
     if is_failed and event.next is not None:
-        validations += order.kind.value == Next.VALIDATE and event.next is not Next.PERSON
-        sanitisings += order.kind.value == Next.SANITISE
+        validations += order.kind is RepairKind.VALIDATE and event.next is not Next.PERSON
+        sanitisings += order.kind is RepairKind.SANITISE
     after = replace(
         incident,
         order=None,

@@ -464,7 +464,8 @@ class RepairOrdered(Event, frozen=True, kw_only=True):
 
 class RepairEnded(Event, frozen=True, kw_only=True):
     """The agent did it, or could not; `repair` is what the ladder remembers of it, `next` what the
-    incident does then (None: it was over already)."""
+    incident does then (None: it was over already). `kind` is what was ordered; None in older
+    journals, which name it in `says` only."""
 
     node: str
     incident: str
@@ -472,6 +473,7 @@ class RepairEnded(Event, frozen=True, kw_only=True):
     repair: Repair | None
     next: Next | None
     says: str
+    kind: RepairKind | None = None
 
 
 class IncidentClosed(Event, frozen=True, kw_only=True):
