@@ -149,13 +149,14 @@ async def test_a_fatal_symptom_is_told_with_its_evidence_and_versions(tmp_path: 
 async def test_a_verdict_waits_until_the_control_plane_heard_it(tmp_path: Path) -> None:
     plane = FakeControlPlane()
     plane.is_down = True
-    async with keeping(plane, tmp_path, symptom(xid(79))):
+    async with keeping(plane, tmp_path, symptom(xid(79)), repairs=Counted()) as keeper:
         await until(lambda: plane.failures >= 2)
         plane.is_down = False
         await until(lambda: any(report.verdicts for report in plane.health))
         heard = len(plane.health)
-        await until(lambda: len(plane.health) >= heard)
-    assert sum(len(report.verdicts) for report in plane.health) >= 1
+        keeper.desire(state(order()))
+        await until(lambda: len(plane.health) > heard)
+    assert sum(len(report.verdicts) for report in plane.health) == 1, "told once"
 
 
 @in_a_loop
