@@ -8,6 +8,7 @@ way and one `next`; it ends in exactly one `Outcome`. A node has at most one ope
 import enum
 
 import msgspec
+from msgspec.structs import replace
 
 from parkade.core.healing.guards import GuardLimits, Held
 from parkade.core.healing.ladder import Repair
@@ -140,6 +141,19 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     hurt: tuple[Hurt, ...] = ()
     outcome: Outcome | None = None
     closed_us: int | None = None
+
+
+def raised(incident: Incident, verdict: Verdict) -> Incident:
+    """With the verdict's level, action, device and signal, where that is worse."""
+    if verdict.level.rank <= incident.level.rank:
+        return incident
+    return replace(
+        incident,
+        level=verdict.level,
+        action=verdict.action,
+        device=verdict.device,
+        signal=verdict.signal,
+    )
 
 
 class Recent(msgspec.Struct, frozen=True, kw_only=True):

@@ -117,6 +117,7 @@ def report_repair(world: World, command: commands.ReportRepair, now_us: int) -> 
             repair=repair,
             next=following,
             says=f"{kind.value} {how}",
+            kind=kind,
         ),
     )
 
