@@ -16,7 +16,7 @@ from parkade.control.rules import RULES
 from parkade.control.whole import WholeJournal, check_whole
 from parkade.ports import JournalEntry, StoreError
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import file_leadership, head_path, journal_path
+from parkade.service.wiring import file_leadership, head_path, journal_path, whole_leadership
 from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
 from parkade.store.head import Head, HeadFile
 
@@ -61,7 +61,7 @@ def put_back(backup: Path, settings: ServiceSettings) -> Restored:
     """Makes the backup the server's journal. AlreadyLed while a server runs there; StoreError where
     the backup is not whole, and nothing is changed then. A database must hold no journal yet."""
     folder = settings.data_folder
-    leadership = file_leadership(folder / "writer.lock")
+    leadership = whole_leadership(settings, file_leadership)
     leadership.acquire()
     try:
         with contextlib.closing(open_sqlite_read_only(backup)) as store:

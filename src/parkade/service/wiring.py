@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from parkade.api import ApiSettings, create_app
 from parkade.control.clock import SteadyClock, SystemClock
-from parkade.control.leadership import FileLeadership
+from parkade.control.leadership import FileLeadership, JointLeadership
 from parkade.control.plane import Plane
 from parkade.control.rules import RULES
 from parkade.control.settings import PlaneSettings
@@ -19,9 +19,16 @@ from parkade.ports import Leadership, Store, StoreError
 from parkade.service.agents import PROGRAM, Agents
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
+from parkade.service.owner import claim
 from parkade.service.settings import ServiceSettings
 from parkade.service.telling import Telling, read_messages_file
-from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
+from parkade.store import (
+    PostgresqlLeadership,
+    SqlStore,
+    open_postgresql,
+    open_sqlite,
+    open_sqlite_read_only,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +45,7 @@ def journal_path(data_folder: Path) -> Path:
 
 def open_store(
     settings: ServiceSettings, *, crash_point: Callable[[str], None] | None = None
-) -> Store:
+) -> SqlStore:
     """The journal's store, made where it is missing. StoreError where it is not what it was."""
     crash_point = crash_point or nothing
     if not settings.database:
@@ -85,6 +92,16 @@ def file_leadership(path: Path) -> Leadership:
     return FileLeadership(path, holder="Parkade server")
 
 
+def whole_leadership(
+    settings: ServiceSettings, make_leadership: Callable[[Path], Leadership]
+) -> Leadership:
+    """All that the only server of a journal holds: the data folder's lock, and the database's."""
+    of_folder = make_leadership(settings.data_folder / "writer.lock")
+    if not settings.database:
+        return of_folder
+    return JointLeadership((of_folder, PostgresqlLeadership(settings.database)))
+
+
 def refuse_new_beside_pools(store: Store, data_folder: Path) -> None:
     """StoreError where a marketplace would begin beside the work of an earlier one."""
     pools = sorted(folder.name for folder in (data_folder / "pools").glob("*"))
@@ -118,10 +135,18 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     telling: Telling
 
 
-def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
+def build(
+    settings: ServiceSettings,
+    wires: Wires,
+    leadership: Leadership,
+    *,
+    is_original_gone: bool = False,
+) -> Server:
     """A server over the data folder; the caller holds the leadership."""
     store = open_store(settings, crash_point=wires.crash_point)
     refuse_new_beside_pools(store, settings.data_folder)
+    if settings.database:
+        claim(store, settings, is_original_gone=is_original_gone)
     dependencies = Dependencies(
         store=store,
         clock=wires.clock,
