@@ -158,9 +158,7 @@ def withdrawal_charge(
     """What is owed where a promise for which others had to leave is given up before it started,
     also by a workload that still leaves other seats; not by one with a broken node."""
     promise, attempt = workload.promise, workload.attempt
-    if promise is None or not promise.displaces:
-        return ()
-    if promise.debt is not None and promise.debt.is_paid:
+    if promise is None or not promise.owes_minimum:
         return ()
     if attempt is not None and attempt.broken_us is not None:
         return ()
