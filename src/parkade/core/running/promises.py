@@ -123,7 +123,7 @@ def overdue_due_us(world: World, holder: str) -> int | None:
 
 
 def suspect(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]:
-    """The overdue nodes leave play; the next clearing moves the promise."""
+    """The overdue nodes close; the next clearing moves the promise."""
     found = tuple(
         events.NodeHealthSet(at_us=at_us, node=seat.node, health=Health.SUSPECT, reason=OVERDUE)
         for seat in _promised_seats(world, holder)
