@@ -36,8 +36,8 @@ def test_a_lying_reporter_takes_out_no_more_than_the_budget() -> None:
     it = Sick(fabrics={"a": 40}, limited=True)
     for number in range(1, 41):
         it.verdict(f"a{number}")
-    assert len(out(it)) <= 4
-    reasons = {it.world.open_incident(f"a{n}").held for n in range(5, 41)}  # type: ignore[union-attr]
+    assert out(it) == ["a1", "a2"]
+    reasons = {it.world.open_incident(f"a{n}").held for n in range(3, 41)}  # type: ignore[union-attr]
     assert reasons <= {"parent_suspected", "second_source_needed", "fleet_budget", "fabric_budget"}
 
 

@@ -68,7 +68,8 @@ class Outcome(enum.StrEnum):
 
 class RepairOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One thing for an agent to do, once. `order` is its name for ever; `grade` is a validation's;
-    `device` None is the whole node."""
+    `device` None is the whole node. `is_diagnosis`: a long validation because of a fault, which the
+    ladder counts where it passes."""
 
     order: str
     incident: str
@@ -77,6 +78,7 @@ class RepairOrder(msgspec.Struct, frozen=True, kw_only=True):
     grade: Grade | None
     device: str | None
     ordered_us: int
+    is_diagnosis: bool = False
 
 
 class RepairReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from parkade.core.workloads.workload import Workload
 
 
 def know_repairs(world: World, event: events.RepairsKnown) -> None:
-    """What waited for a person because the agent could do nothing is looked at again by people."""
+    """What the pool's agent can do from now on; what waits for a person goes on waiting."""
     world.records.repair_kinds[event.pool] = event.kinds
 
 
