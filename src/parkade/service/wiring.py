@@ -19,6 +19,7 @@ from parkade.ports import Leadership, Store, StoreError
 from parkade.service.agents import PROGRAM, Agents
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
+from parkade.service.message_metrics import MessageCollector
 from parkade.service.owner import claim
 from parkade.service.settings import ServiceSettings
 from parkade.service.telling import Telling, read_messages_file
@@ -158,6 +159,7 @@ def build(
     )
     plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
     (settings.data_folder / MARK).unlink(missing_ok=True)
+    telling = Telling(plane, read_messages_file(settings.data_folder), settings.data_folder)
     return Server(
         store=store,
         plane=plane,
@@ -168,7 +170,8 @@ def build(
                 engines=tuple(ENGINES),
                 hosts=(*settings.hosts, *([settings.host] if settings.host else [])),
             ),
+            collectors=(MessageCollector(telling),),
         ),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
-        telling=Telling(plane, read_messages_file(settings.data_folder), settings.data_folder),
+        telling=telling,
     )
