@@ -15,8 +15,16 @@ import msgspec
 from parkade.control.rules import RULES
 from parkade.control.whole import WholeJournal, check_whole
 from parkade.ports import JournalEntry, StoreError
+from parkade.service.folders import write_owner_only
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import file_leadership, head_path, journal_path, whole_leadership
+from parkade.service.wiring import (
+    MARK,
+    RESTORED,
+    file_leadership,
+    head_path,
+    journal_path,
+    whole_leadership,
+)
 from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
 from parkade.store.head import Head, HeadFile
 
@@ -67,6 +75,8 @@ def put_back(backup: Path, settings: ServiceSettings) -> Restored:
         with contextlib.closing(open_sqlite_read_only(backup)) as store:
             whole = check_whole(store, RULES)
             last = store.entries(after=whole.entries - 1, limit=1)[0]
+        (folder / MARK).unlink(missing_ok=True)
+        write_owner_only(folder / RESTORED, str(last.sequence))
         fill = _fill_database if settings.database else _fill_folder
         aside, lost = fill(settings, backup, last)
         head = HeadFile(head_path(settings))

@@ -35,8 +35,10 @@ _log = structlog.get_logger(__name__)
 
 # The exit status of sysexits.h for a fault of the program itself.
 EXIT_SOFTWARE = 70
-# Written by `foreign.accept`, and gone once the epoch is opened.
+# Written by `foreign.accept`, and gone once the epoch is opened, or a backup is put back.
 MARK = "accept-agents"
+# There from when a backup is put back until agents are accepted.
+RESTORED = "restored"
 
 
 def journal_path(data_folder: Path) -> Path:
@@ -70,12 +72,36 @@ def head_path(settings: ServiceSettings) -> Path:
     return path.with_name(f"{path.name}.head")
 
 
-def accepted(data_folder: Path) -> int | None:
-    """The least number of the epoch that accepts agents; None where no operator said so."""
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """The mark: agents obey the next epoch, of at least number `least`, of the journal that ends
+    with entry `sequence` of this digest. The digest covers every entry, so it names one journal."""
+
+    version: int = 1
+    least: int
+    sequence: int
+    digest: str
+
+
+def end_of(store: Store) -> tuple[int, str]:
+    """The journal's last sequence and digest; 0 and nothing where it is empty."""
+    last = store.last_sequence()
+    entries = store.entries(after=last - 1, limit=1) if last else ()
+    return (last, entries[0].digest) if entries else (0, "")
+
+
+def accepted(store: Store, data_folder: Path) -> int | None:
+    """The least number of the epoch that accepts agents; None where no operator said so of this
+    journal as it stands."""
     try:
-        return int((data_folder / MARK).read_text())
-    except (OSError, ValueError):
+        mark = msgspec.json.decode((data_folder / MARK).read_bytes(), type=Acceptance)
+    except FileNotFoundError:
         return None
+    except (OSError, msgspec.MsgspecError):
+        mark = None
+    if mark is not None and (mark.sequence, mark.digest) == end_of(store):
+        return mark.least
+    _log.warning("acceptance_void", done="agents were accepted for another journal than this one")
+    return None
 
 
 def nothing(_name: str) -> None:
@@ -155,10 +181,12 @@ def build(
         on_fatal=wires.on_fatal,
         crash_point=wires.crash_point,
         leadership=leadership,
-        accepted=accepted(settings.data_folder),
+        accepted=accepted(store, settings.data_folder),
     )
     plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
     (settings.data_folder / MARK).unlink(missing_ok=True)
+    if dependencies.accepted is not None:
+        (settings.data_folder / RESTORED).unlink(missing_ok=True)
     telling = Telling(plane, read_messages_file(settings.data_folder), settings.data_folder)
     return Server(
         store=store,
