@@ -441,6 +441,10 @@ class Store(Protocol):
         """Adds a snapshot; of the older ones the newest `keep - 1` stay."""
         ...
 
+    def torn_snapshots(self) -> Sequence[int]:
+        """The sequences of snapshots whose body is not what was kept, newest first."""
+        ...
+
     def snapshots(self) -> Iterator[StoredSnapshot]:
         """Whole ones, newest first; a torn one is skipped with a line in the log."""
         ...

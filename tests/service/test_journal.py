@@ -1,5 +1,6 @@
 """`parkade admin` as an operator runs it: on a folder, a backup, a damaged one."""
 
+import contextlib
 import shutil
 import sqlite3
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from parkade.ports import StoreError
+from parkade.service.journal import check_journal
 from tests.control.journals import a_journal, keep_snapshot
 from tests.waits import PATIENCE_S
 
@@ -58,3 +61,48 @@ def test_a_folder_without_a_journal_is_refused(tmp_path: Path) -> None:
     done = check(tmp_path)
     assert done.returncode == 2 and "is not there" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_schema_page_is_told_without_a_traceback(data_folder: Path) -> None:
+    file = data_folder / "parkade.sqlite3"
+    kept = file.read_bytes()
+    for name in (b"credit VARCHAR", b"TABLE journal", b"INDEX transfers_debit"):
+        assert name in kept[:16_384]
+        for place in (0, len(name) - 1):
+            at = kept.index(name) + place
+            file.write_bytes(kept[:at] + b"\xc1" + kept[at + 1 :])
+            with contextlib.suppress(StoreError):
+                check_journal(data_folder)
+    file.write_bytes(kept.replace(b"CREATE TABLE transfers", b"CREATE TABLE \xc1ransfers"))
+    done = check(data_folder)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert str(data_folder) in done.stderr and "damaged" in done.stderr
+
+
+def test_a_damaged_snapshot_is_told(data_folder: Path) -> None:
+    with sqlite3.connect(data_folder / "parkade.sqlite3") as connection:
+        connection.execute("UPDATE snapshots SET body = zeroblob(100)")
+    connection.close()
+    done = check(data_folder)
+    assert done.returncode == 2
+    assert "6 entries" in done.stderr and "the snapshot at entry 6 is damaged" in done.stderr
+
+
+def test_verify_says_what_it_does_not_cover(data_folder: Path) -> None:
+    assert "not covered: answers kept for repeated requests" in check(data_folder).stdout
+
+
+def test_verify_takes_the_data_folder_of_a_database_and_no_file_beside_one(
+    data_folder: Path,
+) -> None:
+    address = "postgresql://parkade@/none?host=/nowhere"
+    for place in ((str(data_folder),), ("--data-folder", str(data_folder))):
+        done = run("admin", "verify", *place, "--database", address)
+        assert done.returncode == 2 and "parkade.sqlite3" not in done.stderr
+        assert address in done.stderr
+    file = str(data_folder / "parkade.sqlite3")
+    done = run("admin", "verify", file, "--database", address)
+    assert done.returncode == 2 and "leave --database out" in done.stderr
+    assert run("admin", "verify", "--data-folder", str(data_folder)).returncode == 0
+    done = run("admin", "backup", f"{file}.b", "--data-folder", f"{data_folder}/none")
+    assert done.returncode == 2 and "--data-folder" in done.stderr

@@ -33,6 +33,9 @@ class WholeJournal(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: int | None
     """The entry of the newest snapshot; None where there is none that this program reads."""
 
+    torn: tuple[int, ...] = ()
+    """The entries of snapshots that are damaged; a start passes over them, and nothing is lost."""
+
 
 def check_whole(store: Store, rules: Rules) -> WholeJournal:
     """Costs a replay of all entries; StoreError names the first that differs.
@@ -68,6 +71,7 @@ def check_whole(store: Store, rules: Rules) -> WholeJournal:
         entries=sequence,
         transfers=transfers,
         snapshot=None if snapshot is None else snapshot.sequence,
+        torn=tuple(store.torn_snapshots()),
     )
 
 

@@ -16,6 +16,7 @@ from parkade.control.rules import RULES
 from parkade.control.whole import WholeJournal, check_whole
 from parkade.ports import JournalEntry, StoreError
 from parkade.service.folders import write_owner_only
+from parkade.service.journal import damage_told
 from parkade.service.settings import ServiceSettings
 from parkade.service.wiring import (
     MARK,
@@ -53,7 +54,7 @@ def take_backup(settings: ServiceSettings, to: Path) -> WholeJournal:
             _copy_database(settings, beside)
         else:
             _copy(journal_path(settings.data_folder), beside)
-        with contextlib.closing(open_sqlite_read_only(beside)) as store:
+        with damage_told(), contextlib.closing(open_sqlite_read_only(beside)) as store:
             found = check_whole(store, RULES)
         _sync(beside)
         os.link(beside, to)
@@ -72,7 +73,7 @@ def put_back(backup: Path, settings: ServiceSettings) -> Restored:
     leadership = whole_leadership(settings, file_leadership)
     leadership.acquire()
     try:
-        with contextlib.closing(open_sqlite_read_only(backup)) as store:
+        with damage_told(), contextlib.closing(open_sqlite_read_only(backup)) as store:
             whole = check_whole(store, RULES)
             last = store.entries(after=whole.entries - 1, limit=1)[0]
         (folder / MARK).unlink(missing_ok=True)
@@ -156,7 +157,9 @@ def _move_aside(target: Path) -> Path | None:
 def _copy(source: Path, to: Path) -> None:
     """One consistent state, in a file that needs no other beside it."""
     if not source.is_file():
-        raise StoreError(f"{source} is not there: name the data folder of a server, or a backup")
+        raise StoreError(
+            f"{source} is not there: name a server's data folder (--data-folder), or a backup"
+        )
     address = f"{source.absolute().as_uri()}?mode=ro"
     try:
         with (

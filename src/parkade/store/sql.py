@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -225,6 +226,13 @@ class SqlStore:
             kept = connection.execute(newest.limit(keep)).scalars().all()
             connection.execute(snapshots.delete().where(snapshots.c.sequence < kept[-1]))
 
+    def torn_snapshots(self) -> Sequence[int]:
+        """The sequences of snapshots whose body is not what was kept, newest first."""
+        query = sa.select(snapshots).order_by(snapshots.c.sequence.desc())
+        with self._reading() as connection:
+            rows = connection.execute(query)
+            return [row.sequence for row in rows if _is_torn(row)]
+
     def snapshots(self) -> Iterator[StoredSnapshot]:
         """Whole ones, newest first; a torn one is skipped with a line in the log."""
         newest = sa.select(snapshots.c.sequence).order_by(snapshots.c.sequence.desc())
@@ -234,7 +242,7 @@ class SqlStore:
             query = sa.select(snapshots).where(snapshots.c.sequence == sequence)
             with self._reading() as connection:
                 row = connection.execute(query).one()
-            if not isinstance(row.body, bytes) or _digest(row.body) != row.digest:
+            if _is_torn(row):
                 _log.error("snapshot_torn", sequence=sequence, done="an older one is read")
                 continue
             yield StoredSnapshot(sequence=sequence, version=row.version, body=row.body)
@@ -257,6 +265,10 @@ def row_of_snapshot(snapshot: StoredSnapshot) -> dict[str, int | bytes]:
         "version": snapshot.version,
         "body": snapshot.body,
     }
+
+
+def _is_torn(row: "sa.Row[Any]") -> bool:
+    return not isinstance(row.body, bytes) or _digest(row.body) != row.digest
 
 
 def _digest(body: bytes) -> str:

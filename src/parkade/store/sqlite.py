@@ -47,7 +47,9 @@ def open_sqlite_read_only(path: Path) -> SqlStore:
     so a backup on a medium that cannot be written is read too.
     """
     if not path.is_file():
-        raise StoreError(f"{path} is not there: name the data folder of a server, or a backup")
+        raise StoreError(
+            f"{path} is not there: name a server's data folder (--data-folder), or a backup"
+        )
     is_at_rest = not path.with_name(f"{path.name}-wal").exists()
     address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_at_rest else ''}"
     engine = sa.create_engine(
