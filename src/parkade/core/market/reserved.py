@@ -7,7 +7,9 @@ The stage counts room without floors, in this order:
 
 1. Running on-demand keeps its fabric, while all its nodes are in play: no right displaces it.
 2. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
-   already, so that no other demand of a reservation pushes them out, then the others.
+   already, so that no other demand of a reservation pushes them out, then the others, those that
+   run elsewhere first. What those hold that find no room here is used: an idle demand never stops
+   a running one of its own reservation, whatever their priorities.
 3. Keep: idle nodes of the shape that are not lent are taken out of the room of all others. That is
    `keep` nodes of a reservation that lends, and all idle nodes of one that does not. They come from
    the fabrics with the least idle room first, so that what is lent lies together.
@@ -17,6 +19,9 @@ The stage counts room without floors, in this order:
    only spot uses, the buffer included; its own first, if it overflows already. Its reservation
    keeps as much less, so no node of the shape is used twice.
 6. Lend: what is neither used nor kept is offered to spot, at the owner's floor (`supply`).
+
+An idle demand that step 2 refused for the sake of a running one asks its own fabrics again in step
+5, because the running one may have lost.
 
 In each step a demand takes the fabric it stands in, then one where enough nodes are free at this
 moment (so that nodes an owner keeps come without a wait), then the tightest, then the first by
@@ -125,12 +130,13 @@ def allocate_reserved(
         it for it in reserved if _allocate_in_own_fabrics(it, layout, stage, runs_there=True)
     ]
     allocated = {it.demand for it in runs_there}
-    overflowing = [
-        it
-        for it in reserved
-        if it.demand not in allocated
-        and not _allocate_in_own_fabrics(it, layout, stage, runs_there=False)
-    ]
+    overflowing = []
+    for demand in reserved:
+        if demand.demand not in allocated and not _allocate_in_own_fabrics(
+            demand, layout, stage, runs_there=False
+        ):
+            overflowing.append(demand)
+            stage.entitlements[demand.reservation or ""].hold_elsewhere(demand)
     for name, entitlement in stage.entitlements.items():
         elsewhere = sum(it.nodes for it in overflowing if it.reservation == name)
         entitlement.keep(stage.room, elsewhere)
@@ -138,8 +144,11 @@ def allocate_reserved(
     for demand in on_demand:
         if demand.demand not in seated:
             _allocate_on_demand(demand, layout, stage)
+    for entitlement in stage.entitlements.values():
+        entitlement.release_elsewhere()
     for demand in overflowing:
-        _allocate_overflow(demand, layout, stage)
+        if not _allocate_in_own_fabrics(demand, layout, stage, runs_there=False):
+            _allocate_overflow(demand, layout, stage)
     for entitlement in stage.entitlements.values():
         # What a demand that overflowed left of its entitlement after all is kept now.
         entitlement.keep(stage.room, 0)
@@ -214,7 +223,8 @@ def _allocate_in_own_fabrics(
     limits = [
         -1
         if runs_there and fabric not in own
-        else min(entitlement.left_in.get(fabric, 0), entitlement.left) - closed.get(fabric, 0)
+        else min(entitlement.left_in_fabric(fabric), entitlement.left_for_next())
+        - closed.get(fabric, 0)
         for fabric in range(len(layout.fabrics))
     ]
     return _allocate(demand, layout, stage, limits, entitlement=entitlement)
@@ -241,7 +251,7 @@ def _allocate(
     if division is None:
         return False
     opened = [_opened(room, shape, fabric, ranks) for fabric, ranks in division]
-    if entitlement is not None and sum(opened) > entitlement.left:
+    if entitlement is not None and sum(opened) > entitlement.left_for_next():
         return False
     parts = tuple(room.take(fabric, shape, ranks) for fabric, ranks in division)
     stage.parts[demand.demand] = parts
