@@ -14,7 +14,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import has_one_pool, sellable, the_market
+from parkade.core.steps.capacity import has_one_pool, not_owned, sellable, the_market
 from parkade.core.steps.notices import FINAL_CAUSES, order_stop
 from parkade.core.steps.refusals import Decision, denied, invalid, not_found
 from parkade.core.units import bounds
@@ -167,7 +167,8 @@ def _bad_reservation(world: World, command: commands.Submit, market: Market) -> 
 def _on_demand_fabric(
     world: World, command: commands.Submit, market: Market, now_us: int, must_end_us: int
 ) -> str | Refusal:
-    """The tightest fabric that has room in its calendar for all of the window."""
+    """The fabric that has room in its calendar for all of the window: one where no owner and no
+    on-demand stands in the way now, if any, then the tightest."""
     spec = command.spec
     assert now_us < must_end_us and spec.max_duration_us is not None
     window = Window(start_us=now_us, end_us=must_end_us)
@@ -194,7 +195,8 @@ def _on_demand_fabric(
             reason=Reason.INSUFFICIENT_FUNDS,
             detail=f"the whole window costs up to {format_amount(cost)}, more than your cap leaves",
         )
-    return min(fitting)[1]
+    room_now = not_owned(world, market)
+    return min((room_now.get(fabric, 0) < spec.nodes, left, fabric) for left, fabric in fitting)[2]
 
 
 def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | None:
