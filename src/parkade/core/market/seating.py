@@ -51,7 +51,7 @@ with amber-2; with no node left in amber it would move whole to another fabric. 
 computes this. Decision records 3 and 46 have the reasons.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
@@ -61,7 +61,7 @@ from parkade.core.market.fallback_seating import GivesUpClosed, seat_as_allocate
 from parkade.core.market.free_room import (
     Seats,
     Winner,
-    fabrics_counted,
+    winner_of,
 )
 from parkade.core.market.market_state import MarketState
 from parkade.core.market.outcome import (
@@ -74,8 +74,7 @@ from parkade.core.market.outcome import (
 )
 from parkade.core.market.seating_check import culprits_of, misplaced_in
 from parkade.core.market.seating_try import try_seating
-from parkade.core.market.standing import Problem, Rules
-from parkade.core.market.supply import highest_floor
+from parkade.core.market.standing import Problem, Rules, pose
 
 SINGLE_ROUNDS = 4
 """Rounds in which one winner more goes where it was counted; then twice as many each time. One such
@@ -135,20 +134,11 @@ def seat(state: MarketState, allocation: Allocation, prices: Prices) -> Seating 
     were counted, with one more allocation for each round.
     """
     winners = [
-        Winner(demand, allocation.parts[demand.demand], prices.paid_micros(demand.demand))
+        winner_of(demand, allocation.parts[demand.demand], prices.paid_micros(demand.demand))
         for demand in allocation.ordered
         if demand.demand in allocation.parts
     ]
-    problem = Problem(
-        state,
-        allocation,
-        winners,
-        allocation.layout,
-        allocation.reserved.kept_room(),
-        allocation.supply.floors,
-        highest_floor(state),
-        {it.demand.demand: fabrics_counted(it) for it in winners},
-    )
+    problem = pose(state, allocation, winners)
     found = _search_all(problem)
     if isinstance(found, GivesUpClosed):
         return found
@@ -228,6 +218,8 @@ def _search(problem: Problem, rules: Rules, below_gpus: int) -> _Found | None:
     start = rules
     first = None
     for number in range(MAX_ROUNDS):
+        if _gpus_of(problem, rules.to_counted & problem.must_move) >= below_gpus:
+            return None
         seated = try_seating(problem, rules, below_gpus)
         if seated is None:
             return None
@@ -247,10 +239,9 @@ def _search(problem: Problem, rules: Rules, below_gpus: int) -> _Found | None:
     return None
 
 
-def _gpus_of(problem: Problem, names: list[str]) -> int:
-    chosen = set(names)
-    demands = (it.demand for it in problem.winners)
-    return sum(it.nodes * it.gpus for it in demands if it.demand in chosen)
+def _gpus_of(problem: Problem, names: Iterable[str]) -> int:
+    shapes = (problem.shapes[name] for name in names)
+    return sum(it.nodes * it.gpus for it in shapes)
 
 
 def _movers(problem: Problem, seats: dict[str, Seats]) -> list[str]:
