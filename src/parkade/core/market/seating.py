@@ -214,10 +214,18 @@ def _neighbours(problem: Problem, found: _Found) -> Iterator[Rules]:
 
 
 def _search(problem: Problem, rules: Rules, below_gpus: int) -> _Found | None:
-    """Rounds until the check holds; None where none does, or one moves no fewer GPUs than that."""
+    """Rounds until the check holds; None where none does, or one moves no fewer GPUs than that, or
+    an earlier search was there already.
+
+    Grows with rounds x (one try + one repeated allocation where a winner sits elsewhere than it
+    was counted).
+    """
     start = rules
     first = None
     for number in range(MAX_ROUNDS):
+        if rules in problem.tried:
+            return None
+        problem.tried.add(rules)
         if _gpus_of(problem, rules.to_counted & problem.must_move) >= below_gpus:
             return None
         seated = try_seating(problem, rules, below_gpus)

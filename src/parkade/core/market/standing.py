@@ -58,6 +58,10 @@ class Problem(NamedTuple):
     """The allocation repeated with the seats of all winners, for each set of seats that was
     checked: two searches often come to the same seats."""
 
+    tried: set["Rules"]
+    """Rules of the rounds so far: another search that comes to the same goes on alike, so it finds
+    nothing better."""
+
     def floors(self) -> DrawnFloors:
         """None drawn yet."""
         return DrawnFloors(self.floors_of, self.floor_beyond)
@@ -87,6 +91,7 @@ def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> P
         place,
         frozenset(it.demand.demand for it in winners if _must_move(it, layout)),
         {},
+        set(),
     )
 
 
