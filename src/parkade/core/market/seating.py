@@ -92,7 +92,7 @@ MOST_WINNERS_IMPROVED = 300
 NO_BOUND = 1 << 60
 """More GPUs than any market has."""
 
-MOST_SEARCHES = 16
+MOST_SEARCHES = 8
 """Searches of one clearing in which one winner is treated otherwise."""
 
 
