@@ -24,7 +24,11 @@ from tests.agent.test_plan import wanted
 from tests.clocks import WallClock
 from tests.core.healing.builder import policy, rule, symptom, xid
 
-POLICY = policy(rule("xid/79", Level.FATAL, Action.REBOOT), rule("xid/43", Level.INFO, Action.NONE))
+POLICY = policy(
+    rule("xid/79", Level.FATAL, Action.REBOOT),
+    rule("xid/64", Level.FATAL, Action.DIAGNOSE),
+    rule("xid/43", Level.INFO, Action.NONE),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -73,14 +77,15 @@ class Counted:
     async def carry_out(self, order: RepairOrder) -> RepairReport:
         self.orders.append(order.order)
         await self.may_end.wait()
+        now_us = WallClock().now_us()
         return RepairReport(
             order=order.order,
             node=order.node,
             is_done=True,
             exit_code=0,
             says="done",
-            began_us=1,
-            ended_us=2,
+            began_us=now_us,
+            ended_us=now_us,
         )
 
 
@@ -107,6 +112,15 @@ async def keeping(
     plan = HealthPlan(
         sensors={"n1": (Planned(*seen),)}, policy=POLICY, every_s=0.02, repairs=repairs
     )
+    async with running(plan, plane, folder) as keeper:
+        yield keeper
+
+
+@asynccontextmanager
+async def running(
+    plan: HealthPlan, plane: FakeControlPlane, folder: Path
+) -> AsyncIterator[HealthKeeper]:
+    """A keeper at work, which also tells."""
     keeper = HealthKeeper(
         plan, plane, pool="here", folder=folder, clock=WallClock(), timer=LoopTimer()
     )
@@ -135,13 +149,14 @@ async def test_a_fatal_symptom_is_told_with_its_evidence_and_versions(tmp_path: 
 async def test_a_verdict_waits_until_the_control_plane_heard_it(tmp_path: Path) -> None:
     plane = FakeControlPlane()
     plane.is_down = True
-    async with keeping(plane, tmp_path, symptom(xid(79))):
+    async with keeping(plane, tmp_path, symptom(xid(79)), repairs=Counted()) as keeper:
         await until(lambda: plane.failures >= 2)
         plane.is_down = False
         await until(lambda: any(report.verdicts for report in plane.health))
         heard = len(plane.health)
-        await until(lambda: len(plane.health) >= heard)
-    assert sum(len(report.verdicts) for report in plane.health) >= 1
+        keeper.desire(state(order()))
+        await until(lambda: len(plane.health) > heard)
+    assert sum(len(report.verdicts) for report in plane.health) == 1, "told once"
 
 
 @in_a_loop
@@ -177,6 +192,22 @@ async def test_an_order_is_carried_out_once_however_often_it_is_told(tmp_path: P
         await until(lambda: len(plane.health) > told)
     assert repairs.orders == ["incident-1.1"], "not again after a restart"
     assert plane.health[-1].repairs[0].is_done
+
+
+@in_a_loop
+async def test_what_comes_again_after_a_passed_diagnosis_asks_for_the_vendor(
+    tmp_path: Path,
+) -> None:
+    plane, sensor = FakeControlPlane(), Planned()
+    plan = HealthPlan(sensors={"n1": (sensor,)}, policy=POLICY, every_s=0.02, repairs=Counted())
+    async with running(plan, plane, tmp_path) as keeper:
+        diagnosis = replace(order(kind=RepairKind.VALIDATE), grade=Grade.LONG, is_diagnosis=True)
+        keeper.desire(state(diagnosis))
+        await until(lambda: any(report.repairs for report in plane.health))
+        sensor.seen.append(symptom(xid(64)))
+        verdict = await until(lambda: next((v for r in plane.health for v in r.verdicts), None))
+    assert verdict.action is Action.RMA
+    assert "diagnose was tried and did not last" in verdict.reasons
 
 
 @in_a_loop

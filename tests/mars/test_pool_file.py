@@ -23,7 +23,8 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_the_file_in_the_documentation_can_be_used(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    _, _, section = PAGE.read_text().partition("## The agent's file")
+    text = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)[0]
     file = read_pool_file(written(tmp_path, text))
     sensors = sensors_of_pool(file)
     assert [it.name for it in sensors["gpu-001"]] == ["kernel_log", "dcgm"]

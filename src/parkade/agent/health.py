@@ -213,6 +213,8 @@ class HealthKeeper:
         how = "done" if report.is_done else "failed"
         logger.info("%s of %s %s: %s", order.kind.value, order.node, how, report.says)
         action, memory = _ON_LADDER.get(order.kind), self._memories.get(order.node)
+        if order.is_diagnosis and report.is_done:
+            action = Action.DIAGNOSE
         if action is not None and memory is not None:
             result = Result.DONE if report.is_done else Result.FAILED
             repair = Repair(

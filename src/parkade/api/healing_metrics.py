@@ -60,7 +60,7 @@ class HealingCollector(Collector):
         )
         for kind in RepairKind:
             for result in ("done", "failed"):
-                count = figures.repairs.get((kind.value, result), 0)
+                count = figures.repairs.get((kind, result), 0)
                 repairs.add_metric([kind.value, result], count)
         levels = (Level.WARN.value, Level.DEGRADED.value, Level.FATAL.value)
         return [

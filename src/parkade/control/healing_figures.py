@@ -12,7 +12,7 @@ from parkade.core.billing.charges import transfers_of
 from parkade.core.fleet.node import Health
 from parkade.core.healing.buffers import BufferUse
 from parkade.core.healing.guards import Breaker
-from parkade.core.healing.incident import Next
+from parkade.core.healing.incident import Next, RepairKind
 from parkade.core.repairing.buffers import buffers
 from parkade.core.repairing.guarding import breakers
 from parkade.core.state import events
@@ -41,7 +41,7 @@ class HealingFigures:
         self.figures = Figures()
         self.verdicts: dict[str, int] = {}
         self.holds: dict[str, int] = {}
-        self.repairs: dict[tuple[str, str], int] = {}
+        self.repairs: dict[tuple[RepairKind, str], int] = {}
         self.closed: dict[str, int] = {}
         self.earned_micros: dict[str, int] = {}
         self._refreshed_us = 0
@@ -61,9 +61,8 @@ class HealingFigures:
                 case events.IncidentHeld(held=held):
                     if held is not None:
                         _add(self.holds, held.value)
-                case events.RepairEnded(report=report, says=says):
-                    result = "done" if report.is_done else "failed"
-                    key = (says.partition(" ")[0], result)
+                case events.RepairEnded(report=report, kind=RepairKind() as kind):
+                    key = (kind, "done" if report.is_done else "failed")
                     self.repairs[key] = self.repairs.get(key, 0) + 1
                 case events.IncidentClosed(outcome=outcome):
                     _add(self.closed, outcome.value)

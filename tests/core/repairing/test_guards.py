@@ -1,11 +1,13 @@
 """Automatic action stops before it takes a fleet down, and goes on by itself when that was rare."""
 
 from parkade.core.fleet.node import Health
-from parkade.core.healing.incident import Outcome
+from parkade.core.healing.incident import Outcome, RepairKind
 from parkade.core.healing.symptom import Source
-from parkade.core.state import commands
+from parkade.core.healing.verdict import Action
+from parkade.core.state import commands, events
+from parkade.core.state.codec import encode_snapshot
 from parkade.core.units.fraction import Fraction
-from tests.core.repairing.sick import Sick
+from tests.core.repairing.sick import DEGRADED, Sick
 
 FIFTH = Fraction(numerator=1, denominator=5)
 TENTH = Fraction(numerator=1, denominator=10)
@@ -34,8 +36,8 @@ def test_a_lying_reporter_takes_out_no_more_than_the_budget() -> None:
     it = Sick(fabrics={"a": 40}, limited=True)
     for number in range(1, 41):
         it.verdict(f"a{number}")
-    assert len(out(it)) <= 4
-    reasons = {it.world.open_incident(f"a{n}").held for n in range(5, 41)}  # type: ignore[union-attr]
+    assert out(it) == ["a1", "a2"]
+    reasons = {it.world.open_incident(f"a{n}").held for n in range(3, 41)}  # type: ignore[union-attr]
     assert reasons <= {"parent_suspected", "second_source_needed", "fleet_budget", "fabric_budget"}
 
 
@@ -78,3 +80,51 @@ def test_a_held_incident_expires_after_a_day_without_the_fault() -> None:
     assert it.incident().outcome is Outcome.EXPIRED
     assert it.health("a1") is Health.HEALTHY
     assert it.way("a1") == []
+
+
+def held_and_then_fatal(sources: tuple[Source, ...]) -> Sick:
+    """A degraded GPU is held because all is stopped; then it is fatal, and asks for a reboot."""
+    it = Sick(limited=True)
+    it.do(commands.SetAutomation(by=None, reason="works", is_on=False))
+    it.verdict("a1", "v1", **DEGRADED)
+    if sources != (Source.KERNEL_LOG,):
+        it.do(commands.SetAutomation(by=None, reason="over", is_on=True))
+    it.verdict("a1", "v2", device="0000:5e:00", sources=sources)
+    return it
+
+
+def test_what_is_raised_while_it_is_held_is_repaired_by_its_worst_verdict() -> None:
+    it = held_and_then_fatal((Source.KERNEL_LOG,))
+    it.do(commands.SetAutomation(by=None, reason="over", is_on=True))
+    it.tick(31 * 60)
+    assert it.order("a1").kind is RepairKind.REBOOT
+    assert it.replayed() == encode_snapshot(it.world)
+
+
+def test_what_another_sensor_raises_while_it_is_held_is_repaired_by_that_verdict() -> None:
+    it = held_and_then_fatal((Source.NVML,))
+    assert it.order("a1").kind is RepairKind.REBOOT
+    (asked,) = (event for event in it.journal if isinstance(event, events.IncidentHeld))
+    assert (asked.held, asked.next) == (None, "reboot")
+    assert it.incident().device == "0000:5e:00"
+
+
+def test_a_fatal_verdict_that_asks_for_no_repair_keeps_the_step_of_the_first() -> None:
+    it = Sick(limited=True)
+    it.do(commands.SetAutomation(by=None, reason="works", is_on=False))
+    it.verdict("a1", "v1", **DEGRADED)
+    it.verdict("a1", "v2", action=Action.CONTACT_SUPPORT)
+    it.do(commands.SetAutomation(by=None, reason="over", is_on=True))
+    it.tick(31 * 60)
+    assert it.order("a1").kind is RepairKind.RESET
+
+
+def test_a_fatal_verdict_that_asks_for_no_repair_still_takes_the_node_from_its_work() -> None:
+    it = Sick(fabrics={"a": 2})
+    job = it.bid("lab", 9)
+    it.clear()
+    it.started(job)
+    (node,) = it.nodes_of(job)
+    it.verdict(node, "v1", **DEGRADED)
+    it.verdict(node, "v2", action=Action.CONTACT_SUPPORT)
+    assert it.attempt(job).broken_us is not None

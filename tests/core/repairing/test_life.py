@@ -160,6 +160,40 @@ def test_a_reset_that_did_not_last_is_a_reboot_the_next_day() -> None:
     assert it.healed("a1") == [K.REBOOT, K.VALIDATE]
 
 
+def test_a_fault_that_comes_again_after_a_passed_diagnosis_retires_the_node() -> None:
+    it = Sick()
+    it.verdict("a1", "v1", action=Action.DIAGNOSE)
+    assert it.order("a1").is_diagnosis
+    assert it.healed("a1") == [K.VALIDATE]
+    it.tick(24 * 3600)
+    it.verdict("a1", "v2", action=Action.DIAGNOSE)
+    assert it.health("a1") is Health.RETIRED
+    assert it.incident(2).outcome is Outcome.RETIRED
+    assert it.way("a1")[-2:] == ["quarantined", "retired"]
+
+
+def test_a_diagnosis_is_not_a_repair_that_makes_the_next_validation_long() -> None:
+    it = Sick()
+    it.verdict("a1", "v1", action=Action.DIAGNOSE)
+    it.healed("a1")
+    it.verdict("a1", "v2", action=Action.RESET_GPU)
+    it.repaired("a1")
+    assert (it.order("a1").kind, it.order("a1").grade) == (K.VALIDATE, "short")
+
+
+def test_a_diagnosis_that_failed_or_that_a_person_asked_for_is_not_remembered() -> None:
+    it = Sick()
+    it.verdict("a1", "v1", action=Action.DIAGNOSE)
+    it.repaired("a1", is_done=False)
+    it.fail("a2")
+    it.do(commands.RestoreNode(by=None, node="a2"))
+    assert it.healed("a2") == [K.VALIDATE]
+    it.verdict("a2", "v2", action=Action.DIAGNOSE)
+    assert it.order("a2").kind is K.VALIDATE
+    remembered = it.world.records.cares["a1"].repairs + it.world.records.cares["a2"].repairs
+    assert remembered == ()
+
+
 def test_a_fatal_fault_during_validation_fails_it_whatever_the_check_says() -> None:
     it = Sick()
     it.verdict("a1", "v1", action=Action.RESET_GPU)

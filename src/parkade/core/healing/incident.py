@@ -8,6 +8,7 @@ way and one `next`; it ends in exactly one `Outcome`. A node has at most one ope
 import enum
 
 import msgspec
+from msgspec.structs import replace
 
 from parkade.core.healing.guards import GuardLimits, Held
 from parkade.core.healing.ladder import Repair
@@ -67,7 +68,8 @@ class Outcome(enum.StrEnum):
 
 class RepairOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One thing for an agent to do, once. `order` is its name for ever; `grade` is a validation's;
-    `device` None is the whole node."""
+    `device` None is the whole node. `is_diagnosis`: a long validation because of a fault, which the
+    ladder counts where it passes."""
 
     order: str
     incident: str
@@ -76,6 +78,7 @@ class RepairOrder(msgspec.Struct, frozen=True, kw_only=True):
     grade: Grade | None
     device: str | None
     ordered_us: int
+    is_diagnosis: bool = False
 
 
 class RepairReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +143,19 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     hurt: tuple[Hurt, ...] = ()
     outcome: Outcome | None = None
     closed_us: int | None = None
+
+
+def raised(incident: Incident, verdict: Verdict) -> Incident:
+    """With the verdict's level, action, device and signal, where that is worse."""
+    if verdict.level.rank <= incident.level.rank:
+        return incident
+    return replace(
+        incident,
+        level=verdict.level,
+        action=verdict.action,
+        device=verdict.device,
+        signal=verdict.signal,
+    )
 
 
 class Recent(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """The ladder of repairs: reset, reboot (at most twice), diagnose, return to the vendor.
 
 A repair that was tried and did not last is not tried again: the next rung is. A driver or a rule
-may ask for a rung directly; it is climbed from there.
+may ask for a rung directly; it is climbed from there. A diagnosis is remembered only where it
+passed: the node returned, and the fault came again.
 """
 
 import enum

@@ -14,8 +14,8 @@ from parkade.core.epoch import decisions as epoch
 from parkade.core.leasing import decisions as leasing
 from parkade.core.nodes import decisions as nodes
 from parkade.core.nodes import pools, terms
+from parkade.core.repairing import automation, progress
 from parkade.core.repairing import decisions as repairing
-from parkade.core.repairing import progress
 from parkade.core.running import decisions as running
 from parkade.core.running.observations import report_attempts
 from parkade.core.state import commands
@@ -102,7 +102,7 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
         case commands.ReportRepairKinds():
             return repairing.report_repair_kinds(world, command, now_us)
         case commands.SetAutomation():
-            return progress.set_automation(world, command, now_us)
+            return automation.set_automation(world, command, now_us)
         case commands.ReportReachability():
             return pools.report_reachability(world, command, now_us)
         case commands.Reserve():

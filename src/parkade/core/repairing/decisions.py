@@ -30,7 +30,7 @@ from msgspec.structs import replace
 
 from parkade.core.fleet.node import MARS, Cordon, Health, Node
 from parkade.core.healing.guards import ACTING
-from parkade.core.healing.incident import Incident, RepairKind
+from parkade.core.healing.incident import Incident, Next, RepairKind, raised
 from parkade.core.healing.verdict import Action, Level, Verdict
 from parkade.core.repairing.guarding import guard, sources_on
 from parkade.core.repairing.ladder import rung
@@ -64,7 +64,7 @@ def report_verdict(world: World, command: commands.ReportVerdict, now_us: int) -
     name = None if incident is None else incident.incident
     given = events.VerdictGiven(at_us=now_us, node=node.node, verdict=verdict, incident=name)
     if incident is not None:
-        return (given, *_raised(world, node, incident, verdict, now_us))
+        return (given, *_heard_further(world, node, incident, verdict, now_us))
     is_acted_on = verdict.level.rank >= Level.DEGRADED.rank and verdict.action in ACTING
     if not is_acted_on or node.health in UNWATCHED:
         return (given,)
@@ -134,11 +134,11 @@ def _health(node: Node, health: Health, reason: str, at_us: int) -> events.NodeH
     return events.NodeHealthSet(at_us=at_us, node=node.node, health=health, reason=reason)
 
 
-def _raised(
+def _heard_further(
     world: World, node: Node, incident: Incident, verdict: Verdict, now_us: int
 ) -> tuple[events.AnyEvent, ...]:
-    """What a further verdict changes: a fatal one on a node that waits, or is left with notice,
-    takes it out at once; what another kind of sensor sees too is asked of the guards anew."""
+    """What a verdict changes of an open incident: a fatal one on a node that waits, or is left with
+    notice, takes it out at once; what another kind of sensor sees is asked of the guards anew."""
     if incident.held is not None:
         seen = {source for it in incident.verdicts for source in it.sources}
         is_further = not seen.issuperset(verdict.sources) and world.records.automation.is_on
@@ -146,15 +146,15 @@ def _raised(
     is_raised = verdict.level is Level.FATAL and incident.level is not Level.FATAL
     if not is_raised or node.health not in (Health.SUSPECT, Health.DRAINING):
         return ()
+    after = raised(incident, verdict)
     turned = events.IncidentTurned(
         at_us=now_us,
         node=node.node,
         incident=incident.incident,
-        next=rung(world, node, verdict.action, verdict.device, now_us),
+        next=_step_of(world, node, after, now_us),
         says=f"fatal now: {verdict.signal}",
     )
-    raised = replace(incident, level=verdict.level, action=verdict.action, signal=verdict.signal)
-    return (turned, *take_out(world, node, raised, now_us))
+    return (turned, *take_out(world, node, after, now_us))
 
 
 def ask_again(
@@ -164,6 +164,7 @@ def ask_again(
     sources = sources_on(world, node.node, at_us)
     if verdict is not None:
         sources |= frozenset(verdict.sources)
+        incident = raised(incident, verdict)
     answer = guard(world, node, sources, at_us)
     cool_us = world.records.automation.guards.cool_us
     asked = events.IncidentHeld(
@@ -173,14 +174,18 @@ def ask_again(
         held=answer.held,
         retry_us=None if answer.held is None else at_us + cool_us,
         budgets=answer.budgets,
+        next=None if answer.held is not None else _step_of(world, node, incident, at_us),
     )
     if answer.held is not None:
         return (asked,)
-    if verdict is not None and verdict.level.rank > incident.level.rank:
-        incident = replace(
-            incident, level=verdict.level, action=verdict.action, signal=verdict.signal
-        )
     return (asked, *take_out(world, node, incident, at_us))
+
+
+def _step_of(world: World, node: Node, incident: Incident, at_us: int) -> Next:
+    """The rung that its worst verdict asks for; an action that repairs nothing changes no step."""
+    if incident.action not in ACTING:
+        return incident.next
+    return rung(world, node, incident.action, incident.device, at_us)
 
 
 def report_repair_kinds(world: World, command: commands.ReportRepairKinds, now_us: int) -> Decision:

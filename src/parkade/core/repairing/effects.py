@@ -16,6 +16,8 @@ from parkade.core.healing.incident import (
     Line,
     Next,
     Recent,
+    RepairKind,
+    raised,
 )
 from parkade.core.healing.memory import MOST_REPAIRS
 from parkade.core.healing.parents import MOST_SICK
@@ -28,7 +30,7 @@ from parkade.core.workloads.workload import Workload
 
 
 def know_repairs(world: World, event: events.RepairsKnown) -> None:
-    """What waited for a person because the agent could do nothing is looked at again by people."""
+    """What the pool's agent can do from now on; what waits for a person goes on waiting."""
     world.records.repair_kinds[event.pool] = event.kinds
 
 
@@ -60,18 +62,13 @@ def give_verdict(world: World, event: events.VerdictGiven) -> None:
         return
     assert event.incident == incident.incident
     is_fatal = verdict.level is Level.FATAL
-    is_worse = verdict.level.rank > incident.level.rank
-    raised = replace(
-        incident,
+    after = replace(
+        raised(incident, verdict),
         verdicts=(*incident.verdicts, verdict)[-MOST_VERDICTS:],
         struck_us=event.at_us if is_fatal else incident.struck_us,
-        level=verdict.level if is_worse else incident.level,
-        action=verdict.action if is_worse else incident.action,
-        signal=verdict.signal if is_worse else incident.signal,
-        device=verdict.device if is_worse else incident.device,
     )
     says = f"{verdict.level.value}: {verdict.signal}"
-    _put(world, raised, event.at_us, "verdict", says)
+    _put(world, after, event.at_us, "verdict", says)
 
 
 def open_incident(world: World, event: events.IncidentOpened) -> None:
@@ -90,11 +87,17 @@ def open_incident(world: World, event: events.IncidentOpened) -> None:
 
 
 def hold(world: World, event: events.IncidentHeld) -> None:
-    """The guards' new answer."""
+    """The guards' new answer, and the next step of what they let through."""
     incident = _named(world, event.node, event.incident)
     _count(world, event.budgets, event.at_us)
     says = "let through" if event.held is None else f"still held: {event.held.value}"
-    after = replace(incident, held=event.held, retry_us=event.retry_us, changed_us=event.at_us)
+    after = replace(
+        incident,
+        held=event.held,
+        retry_us=event.retry_us,
+        next=incident.next if event.next is None else event.next,
+        changed_us=event.at_us,
+    )
     _put(world, after, event.at_us, "guards", says)
 
 
@@ -125,13 +128,13 @@ def end_repair(world: World, event: events.RepairEnded) -> None:
         repairs = (*care.repairs, event.repair)[-MOST_REPAIRS:]
         world.records.cares[event.node] = replace(care, repairs=repairs)
     is_failed = not event.report.is_done or (
-        order.kind.value == Next.VALIDATE and event.next not in (Next.SANITISE, Next.RETURN)
+        order.kind is RepairKind.VALIDATE and event.next not in (Next.SANITISE, Next.RETURN)
     )
     validations = incident.failed_validations
     sanitisings = incident.failed_sanitisings
     if is_failed and event.next is not None:
-        validations += order.kind.value == Next.VALIDATE and event.next is not Next.PERSON
-        sanitisings += order.kind.value == Next.SANITISE
+        validations += order.kind is RepairKind.VALIDATE and event.next is not Next.PERSON
+        sanitisings += order.kind is RepairKind.SANITISE
     after = replace(
         incident,
         order=None,

@@ -107,7 +107,7 @@ def _breaker(world: World, name: str, nodes: int, share: Fraction) -> Breaker:
 
 def _notes(name: str, before: Breaker, after: Breaker, now_us: int) -> tuple[BudgetNote, ...]:
     """What changed, if anything did."""
-    taken = after.taken[-1] if after.taken and after.taken not in (before.taken,) else None
+    taken = after.taken[-1] if after.taken and after.taken != before.taken else None
     is_taken = taken is not None and taken[1] == now_us and taken not in before.taken
     if not is_taken and (before.state, before.changed_us) == (after.state, after.changed_us):
         return ()

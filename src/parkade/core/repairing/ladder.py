@@ -52,7 +52,11 @@ def grade_of(world: World, node: Node, action: Action, now_us: int) -> Grade:
     """Long for a diagnosis and for what was repaired repeatedly."""
     care = world.records.cares.get(node.node)
     repairs = () if care is None else care.repairs
-    lately = [it for it in repairs if now_us - it.at_us < LIMITS.window_us]
+    lately = [
+        it
+        for it in repairs
+        if now_us - it.at_us < LIMITS.window_us and it.action is not Action.DIAGNOSE
+    ]
     is_long = action in _AS_DIAGNOSE or len(lately) >= REPEATER
     return Grade.LONG if is_long else Grade.SHORT
 

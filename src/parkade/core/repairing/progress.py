@@ -5,10 +5,9 @@ node, while all automatic action is stopped, and where only a person can go on. 
 is asked again at `retry_us`.
 """
 
-from msgspec.structs import replace
-
 from parkade.core.fleet.node import MARS, Health, Node
 from parkade.core.healing.incident import (
+    Grade,
     Incident,
     Next,
     Outcome,
@@ -17,7 +16,7 @@ from parkade.core.healing.incident import (
     RepairReport,
 )
 from parkade.core.healing.ladder import Repair, Result
-from parkade.core.healing.verdict import Action
+from parkade.core.healing.verdict import Action, Level
 from parkade.core.repairing.decisions import ask_again
 from parkade.core.repairing.ladder import grade_of, rung
 from parkade.core.state import commands, events
@@ -38,7 +37,6 @@ _ORDERED = {
 _ACTIONS = {
     RepairKind.RESET: Action.RESET_GPU,
     RepairKind.REBOOT: Action.REBOOT,
-    RepairKind.VALIDATE: Action.DIAGNOSE,
 }
 
 
@@ -73,22 +71,27 @@ def go_on(world: World, name: str, at_us: int) -> tuple[events.AnyEvent, ...]:
         case ordered:
             kind, health = _ORDERED[ordered]
             order = order_of(world, node, incident, kind, at_us)
-            return (*_stepped(node, health, incident, at_us), order)
+            reason = f"{incident.signal}: {health.value}"
+            return (*_stepped(node, health, reason, at_us), order)
 
 
 def order_of(
     world: World, node: Node, incident: Incident, kind: RepairKind, at_us: int
 ) -> events.RepairOrdered:
     """The next order of an incident; its name counts them."""
-    is_validation = kind is RepairKind.VALIDATE
+    grade: Grade | None = None
+    if kind is RepairKind.VALIDATE:
+        grade = grade_of(world, node, incident.action, at_us)
+    is_fault = incident.level.rank >= Level.DEGRADED.rank
     order = RepairOrder(
         order=f"{incident.incident}.{incident.orders + 1}",
         incident=incident.incident,
         node=node.node,
         kind=kind,
-        grade=grade_of(world, node, incident.action, at_us) if is_validation else None,
+        grade=grade,
         device=incident.device if kind is RepairKind.RESET else None,
         ordered_us=at_us,
+        is_diagnosis=is_fault and grade is Grade.LONG,
     )
     return events.RepairOrdered(at_us=at_us, node=node.node, order=order)
 
@@ -103,7 +106,7 @@ def report_repair(world: World, command: commands.ReportRepair, now_us: int) -> 
     if incident is None or incident.order is None or incident.order.order != report.order:
         return ()
     kind = incident.order.kind
-    repair = _remembered(incident.order, report, now_us)
+    repair = _remembered(incident, incident.order, report, now_us)
     following: Next | None = None
     if incident.outcome is None:
         following = _following(world, node, incident, report, repair, now_us)
@@ -117,6 +120,7 @@ def report_repair(world: World, command: commands.ReportRepair, now_us: int) -> 
             repair=repair,
             next=following,
             says=f"{kind.value} {how}",
+            kind=kind,
         ),
     )
 
@@ -126,14 +130,23 @@ def _incident_of(world: World, report: RepairReport) -> Incident | None:
     return world.records.incidents.get(report.order.rpartition(".")[0])
 
 
-def _remembered(order: RepairOrder, report: RepairReport, now_us: int) -> Repair | None:
-    """What the ladder remembers of it: a failed validation is no diagnosis that lasted."""
-    action = _ACTIONS.get(order.kind)
-    is_plain_validation = order.kind is RepairKind.VALIDATE
-    if action is None or is_plain_validation:
+def _remembered(
+    incident: Incident, order: RepairOrder, report: RepairReport, now_us: int
+) -> Repair | None:
+    """What the ladder remembers of it: a repair however it ended, a diagnosis where it passed."""
+    if order.is_diagnosis and _is_passed(incident, order, report):
+        action = Action.DIAGNOSE
+    elif order.kind in _ACTIONS:
+        action = _ACTIONS[order.kind]
+    else:
         return None
     result = Result.DONE if report.is_done else Result.FAILED
     return Repair(device=order.device, action=action, result=result, at_us=now_us)
+
+
+def _is_passed(incident: Incident, order: RepairOrder, report: RepairReport) -> bool:
+    """Whether a validation passed: a fatal fault meanwhile fails it, whatever the check says."""
+    return report.is_done and incident.struck_us <= order.ordered_us
 
 
 def _following(
@@ -148,8 +161,7 @@ def _following(
     assert order is not None
     match order.kind:
         case RepairKind.VALIDATE:
-            was_struck = incident.struck_us > order.ordered_us
-            if report.is_done and not was_struck:
+            if _is_passed(incident, order, report):
                 return _after_validation(world, node)
             if incident.failed_validations + 1 >= MOST_FAILED_VALIDATIONS:
                 return Next.RETIRE
@@ -186,12 +198,11 @@ def _ask_again(
 
 
 def _stepped(
-    node: Node, health: Health, incident: Incident, at_us: int
+    node: Node, health: Health, reason: str, at_us: int
 ) -> tuple[events.NodeHealthSet, ...]:
     """The node in its next state, by way of quarantine from where the table asks for that."""
     if node.health is health:
         return ()
-    reason = f"{incident.signal}: {health.value}"
     path = [health]
     if node.health in (Health.SUSPECT, Health.HEALTHY, Health.FAILED, Health.RETIRED):
         path = [Health.QUARANTINED, health]
@@ -218,37 +229,8 @@ def _retired(
     reason = f"{incident.signal}: given up after {incident.failed_validations} failed validations"
     if incident.failed_validations == 0:
         reason = f"{incident.signal}: no repair is left to try"
-    retired = events.NodeHealthSet(
-        at_us=at_us, node=node.node, health=Health.RETIRED, reason=reason
-    )
-    via: tuple[events.AnyEvent, ...] = ()
-    if node.health in (Health.SUSPECT, Health.HEALTHY):
-        via = (
-            events.NodeHealthSet(
-                at_us=at_us, node=node.node, health=Health.QUARANTINED, reason=reason
-            ),
-        )
+    retired = _stepped(node, Health.RETIRED, reason, at_us)
     ticket: tuple[events.AnyEvent, ...] = ()
     if can(world, node, RepairKind.TICKET):
         ticket = (order_of(world, node, incident, RepairKind.TICKET, at_us),)
-    return (*via, retired, *ticket, *closing(world, node.node, Outcome.RETIRED, reason, at_us))
-
-
-def set_automation(world: World, command: commands.SetAutomation, now_us: int) -> Decision:
-    """Stopped or started, and other budgets; nothing that runs is ended by it."""
-    before = world.records.automation
-    guards = replace(
-        before.guards,
-        fabric_share=command.fabric_share or before.guards.fabric_share,
-        fleet_share=command.fleet_share or before.guards.fleet_share,
-    )
-    after = replace(
-        before,
-        is_on=before.is_on if command.is_on is None else command.is_on,
-        is_limited=before.is_limited if command.is_limited is None else command.is_limited,
-        reason=command.reason,
-        guards=guards,
-    )
-    if replace(after, reason=before.reason) == before:
-        return ()
-    return (events.AutomationSet(at_us=now_us, automation=after),)
+    return (*retired, *ticket, *closing(world, node.node, Outcome.RETIRED, reason, at_us))

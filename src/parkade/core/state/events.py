@@ -435,13 +435,15 @@ class IncidentOpened(Event, frozen=True, kw_only=True):
 
 
 class IncidentHeld(Event, frozen=True, kw_only=True):
-    """The guards were asked again: they still hold it, or (`held` None) let it through."""
+    """The guards were asked again: they still hold it, or (`held` None) let it through. `next` is
+    what the incident does then; None leaves what it had: it is still held, or an older journal."""
 
     node: str
     incident: str
     held: Held | None
     retry_us: int | None
     budgets: tuple[BudgetNote, ...]
+    next: Next | None = None
 
 
 class IncidentTurned(Event, frozen=True, kw_only=True):
@@ -462,7 +464,8 @@ class RepairOrdered(Event, frozen=True, kw_only=True):
 
 class RepairEnded(Event, frozen=True, kw_only=True):
     """The agent did it, or could not; `repair` is what the ladder remembers of it, `next` what the
-    incident does then (None: it was over already)."""
+    incident does then (None: it was over already). `kind` is what was ordered; None in older
+    journals, which name it in `says` only."""
 
     node: str
     incident: str
@@ -470,6 +473,7 @@ class RepairEnded(Event, frozen=True, kw_only=True):
     repair: Repair | None
     next: Next | None
     says: str
+    kind: RepairKind | None = None
 
 
 class IncidentClosed(Event, frozen=True, kw_only=True):
