@@ -65,6 +65,11 @@ async def sick(plane: Plane, node: str = "a1") -> None:
     await plane.execute(builders.open_pool("pool", {"a": 4}))
     await plane.execute(commands.CreateOrg(by=None, org="house"))
     await plane.execute(builders.create_user("ann", "house", role=Role.OPERATOR))
+    await report(plane, node)
+
+
+async def report(plane: Plane, node: str) -> None:
+    """An agent says that a node is sick."""
     found = verdict(node, at_us=plane.present_us())
     await plane.execute(commands.ReportVerdict(by=None, pool="pool", verdict=found))
 
