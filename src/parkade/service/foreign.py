@@ -32,7 +32,7 @@ class ForeignAttempt(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class AgentsFound(msgspec.Struct, frozen=True, kw_only=True):
     """Of the pools of this machine: those whose agent has obeyed what the journal lacks, the
     attempts that it lacks, and the newest epoch that any agent has obeyed."""
 
@@ -41,7 +41,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     newest_epoch: int
 
 
-def look(settings: ServiceSettings) -> Standing:
+def look(settings: ServiceSettings) -> AgentsFound:
     """Reads the agents' memories and the engines' folders. Costs one look-up an attempt."""
     data_folder = settings.data_folder
     with contextlib.closing(open_to_read(settings)) as store:
@@ -59,12 +59,12 @@ def look(settings: ServiceSettings) -> Standing:
                 for one in _live(folder / "engine" / "live")
                 if not _was_launched(store, one)
             ]
-    return Standing(refusing=tuple(refusing), foreign=tuple(foreign), newest_epoch=newest)
+    return AgentsFound(refusing=tuple(refusing), foreign=tuple(foreign), newest_epoch=newest)
 
 
-def accept(data_folder: Path, standing: Standing) -> None:
+def accept(data_folder: Path, found: AgentsFound) -> None:
     """The next start opens an epoch that accepts the agents."""
-    write_owner_only(data_folder / MARK, str(standing.newest_epoch + 1))
+    write_owner_only(data_folder / MARK, str(found.newest_epoch + 1))
 
 
 def _memory(folder: Path) -> memory.Memory | None:
