@@ -71,7 +71,7 @@ def restore(
         fail("name a backup, or --accept-agents for a journal that was put back", exit_code=2)
     with explained():
         from parkade.service.backups import put_back
-        from parkade.service.foreign import accept, look
+        from parkade.service.foreign import accept, look, stopped
 
         settings = _settings(data_folder, database)
         folder = settings.data_folder
@@ -81,15 +81,18 @@ def restore(
             if done.aside is not None:
                 lost = "which cannot be read" if done.lost is None else f"{done.lost} entries more"
                 print(f"The journal of before, with {lost}, is in {done.aside}.")
-        found = look(settings)
-        _tell(found)
         if not accept_agents:
+            found = look(settings)
+            _tell(found)
             if found.refusing or found.foreign:
                 print("Agents refuse this journal until `parkade admin restore --accept-agents`.")
             return
-        if found.foreign and not yes:
-            typer.confirm("End these when the server starts, and let agents obey?", abort=True)
-        accept(folder, found)
+        with stopped(settings):
+            found = look(settings)
+            _tell(found)
+            if found.foreign and not yes:
+                typer.confirm("End these when the server starts, and let agents obey?", abort=True)
+            accept(settings, found)
     print("The next start of the server is obeyed by agents of before.")
 
 
