@@ -21,6 +21,8 @@ periods together cost the window exactly, whatever each was rounded to.
 Invariants
   - `paid_until_us` only grows, and it is in the same event as the transfer.
   - A window that begins later has paid its first period, so none blocks the calendar for nothing.
+  - A window lasts, and its first period is, at least the minimum charge, so none makes guests leave
+    for nothing.
   - A right that is over does not come back.
 
 Example (computed by `tests/core/leasing/test_periods.py`). Two nodes of four GPUs at 4 per
