@@ -8,8 +8,7 @@ from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_event
 from parkade.core.state.people import Role
 from parkade.core.units.money import MICROS
-from parkade.core.units.refusal import Reason
-from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Phase
 from tests import builders
 from tests.auditor import audit
@@ -383,48 +382,3 @@ def test_max_duration_runs_on_while_a_workload_is_healed_and_gives_up_its_seats(
     parkade.ended(job, signal=9)
     assert parkade.phase(job) is Phase.EXPIRED
     assert not any(parkade.world.held_on.values()) and not any(parkade.world.promised_on.values())
-
-
-def reserve_for(parkade: Parkade, org: str, span_us: int, *, ahead_us: int = 0) -> commands.Reserve:
-    start_us = parkade.now_us + ahead_us
-    return commands.Reserve(
-        by=None,
-        org=org,
-        market=None,
-        name=None,
-        nodes=1,
-        start_us=start_us if ahead_us else None,
-        end_us=start_us + span_us,
-    )
-
-
-@pytest.mark.parametrize("ahead_us", [0, 600 * SECOND_US])
-@pytest.mark.parametrize("span_us", [1, SECOND_US, 30 * SECOND_US - 1])
-def test_a_window_of_a_moment_that_would_make_guests_leave_for_nothing_is_refused(
-    span_us: int, ahead_us: int
-) -> None:
-    """A second of eight nodes cost 0.009, of one node nothing, and each guest had its notice."""
-    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, notice_us=5 * SECOND_US)
-    parkade.org("cheat", deposit=0)
-    refusal = parkade.refused(reserve_for(parkade, "cheat", span_us, ahead_us=ahead_us))
-    assert refusal.field == "end" and "30 s" in refusal.detail
-
-
-def test_a_window_that_is_over_before_guests_can_leave_is_refused_with_what_to_ask_for() -> None:
-    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, notice_us=300 * SECOND_US)
-    parkade.org("cheat")
-    terms = parkade.world.records.markets["pool"].terms
-    refusal = parkade.refused(reserve_for(parkade, "cheat", terms.leave_us - 1))
-    assert refusal.field == "end" and f"{terms.leave_us // SECOND_US} s" in refusal.detail
-    parkade.do(reserve_for(parkade, "cheat", terms.leave_us))
-
-
-def test_an_org_without_money_for_the_minimum_charge_makes_none_leave_by_reserving() -> None:
-    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, billing_period_us=SECOND_US)
-    parkade.org("cheat", deposit=0)
-    command = reserve_for(parkade, "cheat", HOUR_US)
-    assert parkade.refused(command).reason is Reason.INSUFFICIENT_FUNDS
-    parkade.do(commands.Deposit(by=None, org="cheat", micros=MICROS))
-    parkade.do(command)
-    # 2 GPUs at 4 per GPU-hour for the minimum charge of 30 s, though a period is one second.
-    assert parkade.balance("org/cheat") == MICROS - 4 * MICROS * 2 * 30 // 3600
