@@ -56,7 +56,7 @@ def lend(
 
 
 def waits(as_json: AsJson = False) -> None:
-    """Show waits for seats that guests held, and what one more kept node would change."""
+    """Show waits for seats that others held or just left, and what one more kept node changes."""
     from parkade.cli.screen import table
 
     def render(answer: "wire.Reservations") -> None:

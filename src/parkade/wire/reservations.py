@@ -40,8 +40,8 @@ class Lending(Answer):
 
 
 class Waits(Answer):
-    """How often the owner waited for seats that guests still held; `times_one_more_kept`: waits
-    that one more kept node would have spared."""
+    """How often the owner waited for seats that others still held, or had left less than
+    `turnaround` ago; `times_one_more_kept`: waits that one more kept node would have spared."""
 
     times: int
     total: Span

@@ -128,3 +128,32 @@ def test_nodes_kept_empty_in_one_fabric_come_without_a_wait(seed: int, crowd: in
                 asks = claim("asks", block.reservation, nodes)
                 clearing = clear(with_demands(state, *state.demands, asks))
                 assert is_free_now(state, clearing, "asks")
+
+
+def test_an_owner_takes_the_fabric_whose_nodes_need_no_turnaround() -> None:
+    state = given_market(
+        claim("owner", "acme"),
+        fabrics={"amber": 1, "birch": 1},
+        reservations=(reserved("acme", {"amber": 1, "birch": 1}, lends_at=5),),
+    )
+    amber, birch = state.nodes
+    left = msgspec.structs.replace(amber, last_org="guest", clean_from_us=LATER)
+    assert nodes_of(clear(msgspec.structs.replace(state, nodes=(left, birch))), "owner") == (
+        "birch-0",
+    )
+    own = msgspec.structs.replace(left, last_org="org-acme")
+    assert nodes_of(clear(msgspec.structs.replace(state, nodes=(own, birch))), "owner") == (
+        "amber-0",
+    )
+
+
+def test_what_stays_empty_for_an_owner_is_what_is_clean_for_it() -> None:
+    state = given_market(
+        bid("guest", 9),
+        fabrics={"amber": 2},
+        reservations=(KEEPS_ONE,),
+    )
+    left, clean = state.nodes
+    left = msgspec.structs.replace(left, last_org="other", clean_from_us=LATER)
+    clearing = clear(msgspec.structs.replace(state, nodes=(left, clean)))
+    assert nodes_of(clearing, "guest") == ("amber-0",)

@@ -8,7 +8,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
-from parkade.core.running.promises import has_room
+from parkade.core.running.promises import clean_us, has_room
 from parkade.core.state.world import World
 from parkade.core.steps.notices import notice
 from parkade.core.workloads.life import Cause
@@ -62,7 +62,8 @@ class Displacement:
         )
 
     def busy(self, line: ClearingLine) -> int:
-        """How many of a winner's seats others still hold."""
+        """How many of a winner's seats others still hold, or have left so lately that their
+        turnaround is not over."""
         assert line.demand in self._demands
         return sum(self._is_busy(line.demand, seat) for seat in line.seats)
 
@@ -88,5 +89,7 @@ class Displacement:
         )
 
     def _is_busy(self, holder: str, seat: Seat) -> bool:
-        """Whether others hold so much of the node that the seat is not free yet."""
-        return not has_room(self._world, self._demands[holder].org, seat, besides=holder)
+        org = self._demands[holder].org
+        if not has_room(self._world, org, seat, besides=holder):
+            return True
+        return clean_us(self._world, org, self._world.records.nodes[seat.node]) > self._now_us

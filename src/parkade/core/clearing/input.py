@@ -83,15 +83,7 @@ def build_input(
         if node.market == market.market and node.is_in_play:
             is_open = node.is_open and world.records.pools[node.pool].is_reachable
             open_nodes[node.node] = is_open
-            nodes.append(
-                NodeInPlay(
-                    node=node.node,
-                    fabric=node.fabric,
-                    gpus=node.gpus,
-                    is_open=is_open,
-                    free_from_us=_free_from_us(world, market, node, now_us),
-                )
-            )
+            nodes.append(_in_play(world, market, node, now_us, is_open=is_open))
     candidates = [
         world.records.workloads[name]
         for name in world.live
@@ -126,6 +118,20 @@ def _terms(market: Market) -> ClearingTerms:
         switching_credit=market.terms.switching_credit,
         supplier_account=OPERATOR,
         operator_account=OPERATOR,
+    )
+
+
+def _in_play(world: World, market: Market, node: Node, now_us: int, *, is_open: bool) -> NodeInPlay:
+    free_us = _free_from_us(world, market, node, now_us)
+    clean_us = (free_us or node.vacated_us) + market.terms.turnaround_us
+    return NodeInPlay(
+        node=node.node,
+        fabric=node.fabric,
+        gpus=node.gpus,
+        is_open=is_open,
+        free_from_us=free_us,
+        last_org=node.last_org,
+        clean_from_us=clean_us if node.last_org is not None and clean_us > now_us else 0,
     )
 
 
@@ -203,8 +209,8 @@ def _is_reachable(world: World, seat: Seat) -> bool:
 
 
 def _kept(seats: tuple[Seat, ...], open_nodes: dict[str, bool]) -> tuple[Seat, ...]:
-    """Promised seats, unless a node of them takes no work any more: then all are chosen anew."""
-    return seats if all(open_nodes.get(seat.node, False) for seat in seats) else ()
+    """The promised seats whose nodes take work; the others are chosen anew."""
+    return tuple(seat for seat in seats if open_nodes.get(seat.node, False))
 
 
 def _demand(

@@ -88,6 +88,7 @@ class KeptBlock(NamedTuple):
     """Nodes of a reservation that stay empty, side by side; the allocation counts them here."""
 
     reservation: str
+    org: str
     fabric: int
     nodes: int
 

@@ -5,13 +5,17 @@ needed or not, and is used only where no repair of the seating holds or moves fe
 (`seating`).
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from parkade.core.market.entitlement import KeptRoom
-from parkade.core.market.free_room import Seats, Winner, in_rank_order
+from parkade.core.market.free_room import Seats, Winner, empty_open_nodes, in_rank_order
 from parkade.core.market.layout import Layout
-from parkade.core.market.market_state import NodeInPlay, PriorityTier
+from parkade.core.market.market_state import PriorityTier
+from parkade.core.placement.nodes import OpenNodes
+from parkade.core.placement.room import Shape
+
+WHOLE = Shape(1, 1, None, any_fabric=False)
+"""One rank that takes a node whole, however many GPUs it has."""
 
 
 class GivesUpClosed(NamedTuple):
@@ -40,16 +44,14 @@ def seat_as_allocated(
             taken.update(seat.node for seat in winner.demand.seats)
     others = [winner for winner in winners if not winner.stays]
     own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in others}
-    empty = [
-        iter([it.node for it in sorted(nodes, key=_by_time) if it.node not in taken])
-        for nodes in layout.open_nodes
-    ]
+    empty = empty_open_nodes(layout)
+    for node in sorted(taken - layout.closed):
+        empty.seat(node, WHOLE)
     owners = [it for it in others if it.demand.tier is PriorityTier.RESERVED]
     for winner in owners:
         seats[winner.demand.demand] = _name_nodes(winner, own[winner.demand.demand], node_of, empty)
     for block in kept.blocks:
-        for _ in range(block.nodes):
-            _take(empty[block.fabric])
+        _take(empty, block.fabric, block.nodes, block.org)
     for winner in others:
         name = winner.demand.demand
         if name not in seats:
@@ -81,24 +83,21 @@ def _name_nodes(
     winner: Winner,
     own: list[list[str]],
     node_of: dict[int, str],
-    empty: list[Iterator[str]],
+    empty: OpenNodes,
 ) -> Seats:
-    """Seats of one winner: own nodes first, then the soonest free of each fabric."""
+    """Seats of one winner: own nodes first, then those of each fabric that are ready soonest."""
     found: list[str] = []
+    org = winner.demand.org
     for part, kept in zip(winner.parts, own, strict=True):
         if part.tokens:
-            found.extend(
-                _node_of_token(token, node_of, empty[part.fabric]) for token in part.tokens
-            )
+            unnamed = [token for token in part.tokens if token not in node_of]
+            opened = _take(empty, part.fabric, len(unnamed), org)
+            node_of.update(zip(unnamed, opened, strict=True))
+            found.extend(node_of[token] for token in part.tokens)
             continue
         found.extend(kept)
-        found.extend(_take(empty[part.fabric]) for _ in range(len(part.levels) - len(kept)))
+        found.extend(_take(empty, part.fabric, len(part.levels) - len(kept), org))
     return in_rank_order(winner.demand, found)
-
-
-def _by_time(node: NodeInPlay) -> tuple[int, str]:
-    """The order in which nodes are taken: the soonest free, then by name."""
-    return node.free_from_us, node.node
 
 
 def _keep_own(
@@ -123,15 +122,12 @@ def _keep_own(
     return kept
 
 
-def _node_of_token(token: int, node_of: dict[int, str], empty: Iterator[str]) -> str:
-    """The node of a shared node's token; the first to ask opens one."""
-    if token not in node_of:
-        node_of[token] = _take(empty)
-    return node_of[token]
-
-
-def _take(empty: Iterator[str]) -> str:
-    """The next node of a fabric; there is one, because it was counted."""
-    node = next(empty, None)
-    assert node is not None, "a fabric has fewer nodes than were counted"
-    return node
+def _take(empty: OpenNodes, fabric: int, nodes: int, org: str) -> list[str]:
+    """The next nodes of a fabric for this org; there are so many, because they were counted."""
+    if not nodes:
+        return []
+    found = empty.choose(fabric, WHOLE, nodes, set(), org)
+    assert found is not None, "a fabric has fewer nodes than were counted"
+    for node in found:
+        empty.seat(node, WHOLE)
+    return found

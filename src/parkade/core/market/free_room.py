@@ -49,7 +49,9 @@ class Choice(NamedTuple):
 def empty_open_nodes(layout: Layout) -> OpenNodes:
     """All open nodes of a market, empty."""
     named = (
-        OpenNode(it.free_from_us, it.node, fabric)
+        OpenNode(
+            max(it.free_from_us, it.clean_from_us), it.node, fabric, it.free_from_us, it.last_org
+        )
         for fabric, nodes in enumerate(layout.open_nodes)
         for it in nodes
     )
@@ -91,7 +93,7 @@ def heal(
     if not kept:
         return None
     for fabric in sorted({layout.fabric_of[node] for node in kept}):
-        found = nodes.choose(fabric, shape, missing, set(kept))
+        found = nodes.choose(fabric, shape, missing, set(kept), demand.org)
         if found is not None:
             return found
     return None
@@ -107,7 +109,7 @@ def choose_free(
     Grows with fabrics.
     """
     allocated = {part.fabric for part in winner.parts}
-    own = own_fabrics(winner.demand, layout)
+    own, org = own_fabrics(winner.demand, layout), winner.demand.org
     is_owner = winner.demand.tier is PriorityTier.RESERVED
     best: tuple[tuple[bool, bool, bool, int, bool, bool, int, int], list[str]] | None = None
     for fabric in [
@@ -116,11 +118,11 @@ def choose_free(
     ]:
         if winner.demand.only_fabric not in (None, layout.fabrics[fabric]):
             continue
-        found = nodes.choose(fabric, shape, shape.nodes, set())
+        found = nodes.choose(fabric, shape, shape.nodes, set(), org)
         if found is None:
             continue
         is_dear = winner.price is not None and floors.highest(fabric, found) > winner.price
-        wait = nodes.free_from(found)
+        wait = nodes.ready_for_us(found, org)
         foreign = fabric not in allocated
         tightness = nodes.empty(fabric)
         is_late = is_owner and wait > 0
@@ -132,7 +134,7 @@ def choose_free(
             break
     if best is not None:
         return Choice(best[1], best[0][0])
-    found = _spread(allocated, shape, layout, nodes) if shape.any_fabric else None
+    found = _spread(allocated, shape, nodes, org) if shape.any_fabric else None
     return None if found is None else Choice(found, False)
 
 
@@ -140,27 +142,25 @@ def find_block(block: KeptBlock, layout: Layout, nodes: OpenNodes) -> list[str] 
     """Free nodes for a kept block: in its own fabric, else whole where it is soonest free."""
     assert block.nodes > 0, "a kept block of no nodes"
     shape = Shape(block.nodes, layout.node_gpus, None, any_fabric=False)
-    found = nodes.choose(block.fabric, shape, block.nodes, set())
+    found = nodes.choose(block.fabric, shape, block.nodes, set(), block.org)
     if found is not None:
         return found
     elsewhere = [
-        (nodes.free_from(names), nodes.empty(fabric), fabric, names)
+        (nodes.ready_for_us(names, block.org), nodes.empty(fabric), fabric, names)
         for fabric in range(len(layout.fabrics))
-        if (names := nodes.choose(fabric, shape, block.nodes, set())) is not None
+        if (names := nodes.choose(fabric, shape, block.nodes, set(), block.org)) is not None
     ]
     return min(elsewhere)[3] if elsewhere else None
 
 
-def _spread(
-    allocated: Iterable[int], shape: Shape, layout: Layout, nodes: OpenNodes
-) -> list[str] | None:
+def _spread(allocated: Iterable[int], shape: Shape, nodes: OpenNodes, org: str) -> list[str] | None:
     """Nodes for a gang over few fabrics, the allocation's first; None where all are too small."""
     counted = set(allocated)
     capacities = []
-    for fabric in range(len(layout.fabrics)):
+    for fabric in range(nodes.fabrics):
         most = shape.nodes
         # A gang's ranks at most: each step asks for one rank less.
-        while most and nodes.choose(fabric, shape, most, set()) is None:
+        while most and nodes.choose(fabric, shape, most, set(), org) is None:
             most -= 1
         capacities.append((fabric in counted, most, fabric))
     division = spread(capacities, shape.nodes)
@@ -168,6 +168,6 @@ def _spread(
         return None
     found: list[str] = []
     for fabric, count in division:
-        found.extend(nodes.choose(fabric, shape, count, set()) or [])
+        found.extend(nodes.choose(fabric, shape, count, set(), org) or [])
     assert len(found) == shape.nodes, "a fabric holds fewer ranks than it said"
     return found

@@ -30,6 +30,18 @@ class NodeInPlay(msgspec.Struct, frozen=True, kw_only=True):
     """When what still runs there would be gone, were it told to leave now; 0: free now. Orders the
     seating's choice among nodes, never a price."""
 
+    last_org: str | None = None
+    """The org that is or was there last; None: it is clean for all orgs once it is free."""
+
+    clean_from_us: int = 0
+    """When its turnaround would be over, for any org but `last_org`; 0: it is clean now, or has no
+    last org."""
+
+    def ready_us(self, org: str) -> int:
+        """From when this org could be there; 0: now."""
+        is_known = self.last_org in (None, org)
+        return self.free_from_us if is_known else max(self.free_from_us, self.clean_from_us)
+
 
 class PriorityTier(enum.IntEnum):
     """Classes of the priority order, strongest first."""

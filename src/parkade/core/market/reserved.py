@@ -49,6 +49,8 @@ amber failed, and it asks for x (2 nodes) as well.
 `test_reserved.py` computes it. Decision records 14 and 44 say why this order.
 """
 
+from collections import Counter
+
 from parkade.core.market.entitlement import Entitlement, KeptBlock, KeptRoom
 from parkade.core.market.layout import (
     Division,
@@ -63,18 +65,21 @@ from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import WaitReason
 from parkade.core.placement.room import Room, Shape, spread
 
+FreeNow = dict[str | None, int]
+
 
 class ReservedStage:
     """Working state of this stage, then its outcome.
 
-    `room`: open nodes not taken yet. `free_now[f]`: nodes of fabric f that are free at this moment.
+    `room`: open nodes not taken yet. `free_now[f]`: how many nodes of fabric f are free at this
+    moment, by the only org that needs no turnaround there; None: those that are clean for all.
     `parts`: what each winner took. `refused`: why the others lost.
     """
 
     __slots__ = ("entitlements", "free_now", "parts", "refused", "room")
 
     def __init__(
-        self, room: Room, entitlements: dict[str, Entitlement], free_now: list[int]
+        self, room: Room, entitlements: dict[str, Entitlement], free_now: list[FreeNow]
     ) -> None:
         self.room = room
         self.free_now = free_now
@@ -85,7 +90,7 @@ class ReservedStage:
     def kept_room(self) -> KeptRoom:
         """What stays empty for its owners."""
         blocks = tuple(
-            KeptBlock(name, fabric, nodes)
+            KeptBlock(name, entitlement.terms.org, fabric, nodes)
             for name, entitlement in self.entitlements.items()
             for fabric, nodes in sorted(entitlement.kept.items())
         )
@@ -147,7 +152,8 @@ def allocate_reserved(
 
 def _runs_whole(demand: Demand, layout: Layout) -> bool:
     """Whether all its seats are on nodes in play."""
-    return bool(demand.seats) and all(seat.node in layout.fabric_of for seat in demand.seats)
+    in_play = sum(seat.node in layout.fabric_of for seat in demand.seats)
+    return in_play == demand.nodes
 
 
 def _allocate_on_demand(demand: Demand, layout: Layout, stage: ReservedStage) -> None:
@@ -168,13 +174,21 @@ def _sold_limits(demand: Demand, layout: Layout, stage: ReservedStage) -> list[i
     ]
 
 
-def _free_now(layout: Layout, ordered: tuple[Demand, ...]) -> list[int]:
+def _free_now(layout: Layout, ordered: tuple[Demand, ...]) -> list[FreeNow]:
     """Open nodes of each fabric that no demand holds and that no attempt is leaving."""
     held = {seat.node for demand in ordered for seat in demand.seats}
-    return [
-        sum(it.free_from_us <= 0 and it.node not in held for it in nodes)
-        for nodes in layout.open_nodes
-    ]
+    found: list[FreeNow] = []
+    for nodes in layout.open_nodes:
+        free = [it for it in nodes if it.free_from_us <= 0 and it.node not in held]
+        found.append(Counter(it.last_org if it.clean_from_us > 0 else None for it in free))
+    return found
+
+
+def _take_free_now(free: FreeNow, org: str, nodes: int) -> None:
+    """So many nodes are taken by an org, those first that only it can have now."""
+    own = min(nodes, free.get(org, 0))
+    free[org] = free.get(org, 0) - own
+    free[None] = free.get(None, 0) - (nodes - own)
 
 
 def _entitlements(state: MarketState, layout: Layout) -> dict[str, Entitlement]:
@@ -223,7 +237,7 @@ def _allocate(
     room = stage.room
     own = own_fabrics(demand, layout)
     shape = shape_of(demand, layout)
-    division = _choose(stage, shape, own, limits)
+    division = _choose(stage, shape, own, limits, demand.org)
     if division is None:
         return False
     opened = [_opened(room, shape, fabric, ranks) for fabric, ranks in division]
@@ -233,7 +247,7 @@ def _allocate(
     stage.parts[demand.demand] = parts
     for (fabric, _), nodes in zip(division, opened, strict=True):
         if fabric not in own:
-            stage.free_now[fabric] -= nodes
+            _take_free_now(stage.free_now[fabric], demand.org, nodes)
         if entitlement is not None:
             entitlement.use(fabric, nodes)
     if entitlement is not None and stays(shape, parts):
@@ -256,7 +270,7 @@ def _unused_closed(demand: Demand, layout: Layout, entitlement: Entitlement) -> 
 
 
 def _choose(
-    stage: ReservedStage, shape: Shape, own: dict[int, int], limits: list[int]
+    stage: ReservedStage, shape: Shape, own: dict[int, int], limits: list[int], org: str
 ) -> Division | None:
     """The fabrics that a demand takes; None where none hold it within the limits.
 
@@ -270,7 +284,8 @@ def _choose(
     for fabric, limit in enumerate(limits):
         offer = room.offer(fabric, shape)
         if offer is not None and offer.opened <= limit:
-            waits = stage.free_now[fabric] < offer.opened
+            free = stage.free_now[fabric]
+            waits = free.get(None, 0) + free.get(org, 0) < offer.opened
             rank = (fabric not in own, waits, offer.opened, limit - offer.opened, fabric)
             best = rank if best is None else min(best, rank)
     if stands and all(_fits(room, shape, *it, limits) for it in where_it_stands):

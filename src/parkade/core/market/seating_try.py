@@ -163,7 +163,7 @@ class _Try:
         if option is not None:
             fabric, bundles = option
             self._give_way(bundles, name)
-            nodes = self._now.nodes.choose(fabric, shape, shape.nodes, set())
+            nodes = self._now.nodes.choose(fabric, shape, shape.nodes, set(), winner.demand.org)
             assert nodes is not None, "too few gave way"
             self._now.stand(name, nodes)
             return True
@@ -195,12 +195,17 @@ class _Try:
             if bundles is None:
                 return False
             self._give_way(bundles, self._named(key))
-            nodes = self._now.nodes.choose(fabric, shape, ranks, set())
+            nodes = self._now.nodes.choose(fabric, shape, ranks, set(), self._org_of(key))
             if nodes is None:
                 return False
             found.extend(nodes)
         self._now.stand(key, found)
         return True
+
+    def _org_of(self, key: Key) -> str:
+        if isinstance(key, int):
+            return self._problem.kept.blocks[key].org
+        return self._now.winners[key].demand.org
 
     def _named(self, key: Key) -> str | KeptBlock:
         return self._problem.kept.blocks[key] if isinstance(key, int) else key
@@ -228,7 +233,8 @@ class _Try:
         if moved_gpus >= shape.nodes * shape.gpus:
             return False
         self._give_way(bundles, name)
-        nodes = self._now.nodes.choose(fabric, shape, missing.nodes, set(kept))
+        org = winner.demand.org
+        nodes = self._now.nodes.choose(fabric, shape, missing.nodes, set(kept), org)
         if nodes is None:
             return False
         self._now.stand(name, nodes)
@@ -251,7 +257,8 @@ class _Try:
                 return False
             _, _, fabric, bundles = min(options, key=lambda it: it[:3])
             self._give_way(bundles, block)
-            found = self._now.nodes.choose(fabric, self._now.shapes[key], block.nodes, set())
+            shape = self._now.shapes[key]
+            found = self._now.nodes.choose(fabric, shape, block.nodes, set(), block.org)
             assert found is not None, "too few gave way for a kept block"
         self._now.stand(key, found)
         return True

@@ -1,41 +1,62 @@
 """Named nodes and what is free on them: the room of a seating, where an allocation only counts.
 
 A node is empty, held whole, or shared by one tenant. Of the nodes that suit a rank, shared ones
-come before empty ones and the fullest first, so that few nodes are opened; of empty ones the
-soonest free comes first, then the first by name.
+come before empty ones and the fullest first, so that few nodes are opened; of empty ones the first
+comes that is ready soonest for the org that asks, then the first by name. The last org of a node
+needs no turnaround there.
 
-Example: fabric 0 has x (free now) and y (free at 5), 8 GPUs each. A gang of 1 x 2 GPUs opens x and
-leaves 6; the next rank of that tenant takes x again; a whole node is y.
+Example: fabric 0 has x (ready now) and y (free at 5, and ready for others than lab at 9), 8 GPUs
+each. A gang of 1 x 2 GPUs opens x and leaves 6; the next rank of that tenant takes x again; a whole
+node is y, at 5 for lab and at 9 for another org.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from heapq import merge
 from typing import NamedTuple
 
 from parkade.core.placement.room import Shape, Tenant
 
 
 class OpenNode(NamedTuple):
-    """An open node; `free_from_us`: when what runs there would be gone, 0 where it is free now."""
+    """An open node; times in us, 0 where it is so now."""
 
-    free_from_us: int
+    ready_us: int
+    """When any org could be there."""
+
     node: str
     fabric: int
+
+    free_from_us: int
+    """When `last_org` could be there."""
+
+    last_org: str | None
+
+    def ready_for_us(self, org: str) -> int:
+        """When this org could be there."""
+        return self.free_from_us if org == self.last_org else self.ready_us
 
 
 class OpenNodes:
     """Working state of one seating.
 
-    `_empty[f]`: empty nodes of fabric f, the soonest free first, then by name. `_left`: free GPUs
-    of each shared node. `_tenants`: shared nodes of each (fabric, tenant), in the order of opening.
+    `_empty[f]`: empty nodes of fabric f, the first ready first, then by name. `_sooner[f, org]`:
+    the nodes that this last org of theirs may have before others, empty or not, the soonest free
+    first. `_left`: free GPUs of each shared node. `_tenants`: shared nodes of each (fabric,
+    tenant), in the order of opening.
     """
 
-    __slots__ = ("_empty", "_left", "_node_gpus", "_nodes", "_tenants")
+    __slots__ = ("_empty", "_left", "_node_gpus", "_nodes", "_sooner", "_tenants")
 
     def __init__(self, nodes: Iterable[OpenNode], fabrics: int, node_gpus: int) -> None:
         self._nodes = {node.node: node for node in nodes}
         self._empty: list[dict[str, OpenNode]] = [{} for _ in range(fabrics)]
+        self._sooner: dict[tuple[int, str], list[OpenNode]] = {}
         for node in sorted(self._nodes.values()):
             self._empty[node.fabric][node.node] = node
+            if node.last_org is not None and node.free_from_us < node.ready_us:
+                self._sooner.setdefault((node.fabric, node.last_org), []).append(node)
+        for sooner in self._sooner.values():
+            sooner.sort(key=lambda it: (it.free_from_us, it.node))
         self._node_gpus = node_gpus
         self._left: dict[str, int] = {}
         self._tenants: dict[tuple[int, Tenant], dict[str, None]] = {}
@@ -43,6 +64,11 @@ class OpenNodes:
     def empty(self, fabric: int) -> int:
         """How many nodes of this fabric are empty."""
         return len(self._empty[fabric])
+
+    @property
+    def fabrics(self) -> int:
+        """How many fabrics there are."""
+        return len(self._empty)
 
     def can_seat(self, node: str, shape: Shape) -> bool:
         """Whether one rank of the shape fits on this very node."""
@@ -84,17 +110,20 @@ class OpenNodes:
         empty[node] = named
         self._empty[named.fabric] = {it.node: it for it in sorted(empty.values())}
 
-    def choose(self, fabric: int, shape: Shape, nodes: int, without: set[str]) -> list[str] | None:
-        """Nodes for `nodes` ranks, none of `without`; None where the fabric has too few.
+    def choose(
+        self, fabric: int, shape: Shape, nodes: int, without: set[str], org: str
+    ) -> list[str] | None:
+        """Nodes for `nodes` ranks of an org, none of `without`; None where the fabric has too few.
 
-        Grows with the tenant's shared nodes there and the nodes chosen.
+        Grows with the tenant's shared nodes there, the nodes that the org left last and the nodes
+        chosen.
         """
         assert nodes > 0, "a gang of no nodes needs none"
         chosen: list[str] = []
         if shape.tenant is not None:
             sharing = self._tenants.get((fabric, shape.tenant), {})
             fits = [
-                (self._left[node], self._nodes[node].free_from_us, node)
+                (self._left[node], self._nodes[node].ready_for_us(org), node)
                 for node in sharing
                 if self._left[node] >= shape.gpus and node not in without
             ]
@@ -103,8 +132,8 @@ class OpenNodes:
         if missing > self.empty(fabric):
             return None
         if missing:
-            # Grows with the nodes taken: `empty` is ordered by time.
-            for node in self._empty[fabric]:
+            # Grows with the nodes taken: what is empty is ordered by time.
+            for node in self._empty_for(fabric, org):
                 if node not in without:
                     chosen.append(node)
                     missing -= 1
@@ -112,6 +141,17 @@ class OpenNodes:
                         break
         assert not missing or len(without) > 0, "an empty node was counted and not found"
         return None if missing else chosen
+
+    def _empty_for(self, fabric: int, org: str) -> Iterator[str]:
+        """The empty nodes of a fabric, those first that are ready soonest for this org."""
+        empty = self._empty[fabric]
+        sooner = self._sooner.get((fabric, org))
+        if sooner is None:
+            return iter(empty)
+        own = [(it.free_from_us, it.node) for it in sooner if it.node in empty]
+        mine = {node for _, node in own}
+        others = ((it.ready_us, it.node) for it in empty.values() if it.node not in mine)
+        return (node for _, node in merge(own, others))
 
     def slots(self, fabric: int, shape: Shape, without: Iterable[str] = ()) -> int:
         """How many ranks of the shape could stand in this fabric, each on another node, and on none
@@ -124,6 +164,6 @@ class OpenNodes:
         """Free GPUs of a shared node."""
         return self._left[node]
 
-    def free_from(self, nodes: Iterable[str]) -> int:
-        """When the last of these nodes is free (us); 0 where all are free now."""
-        return max((self._nodes[node].free_from_us for node in nodes), default=0)
+    def ready_for_us(self, nodes: Iterable[str], org: str) -> int:
+        """When this org could be on the last of these nodes; 0 where it could be on all now."""
+        return max((self._nodes[node].ready_for_us(org) for node in nodes), default=0)

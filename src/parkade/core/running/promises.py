@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
-from parkade.core.fleet.node import Health
+from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.seat import Seat
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -47,10 +47,15 @@ def _seats_free_us(
         node = world.records.nodes[seat.node]
         if not node.is_open or not has_room(world, org, seat):
             return None
-        if node.last_org not in (None, org):
-            turnaround_us = world.records.markets[node.market].terms.turnaround_us
-            free_us = max(free_us, node.vacated_us + turnaround_us)
+        free_us = max(free_us, clean_us(world, org, node))
     return free_us
+
+
+def clean_us(world: World, org: str, node: Node) -> int:
+    """From when a free node is turned around for an org; 0: no other org was there last."""
+    if node.last_org in (None, org):
+        return 0
+    return node.vacated_us + world.records.markets[node.market].terms.turnaround_us
 
 
 def has_room(world: World, org: str, seat: Seat, *, besides: str = "") -> bool:
