@@ -6,6 +6,7 @@ from parkade.core.state import commands
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Reason
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.life import Phase
 from tests.core.kernel.story import Parkade
 
 
@@ -52,3 +53,31 @@ def test_an_org_without_money_for_the_minimum_charge_makes_none_leave_by_reservi
     parkade.do(command)
     # 2 GPUs at 4 per GPU-hour for the minimum charge of 30 s, though a period is one second.
     assert parkade.balance("org/cheat") == MICROS - 4 * MICROS * 2 * 30 // 3600
+
+
+def test_on_demand_is_not_held_so_that_none_blocks_the_calendar_for_nothing() -> None:
+    """Four nodes were blocked for 90 days for nothing, and released at the old price."""
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
+    parkade.org("cheat")
+    spec = parkade.spec(on_demand_hours=24 * 90)
+    submit = commands.Submit(by=None, org="cheat", market=None, spec=spec, is_held=True)
+    refusal = parkade.refused(submit)
+    assert refusal.reason is Reason.UNSUPPORTED and refusal.field == "hold"
+    assert parkade.reserve("acme", 1, hours=1) == "acme"
+
+
+def test_on_demand_that_waits_cannot_be_held_and_can_be_cancelled() -> None:
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
+    parkade.org("cheat")
+    spec = parkade.spec(on_demand_hours=24 * 90)
+    parkade.bid("guest", 9)
+    parkade.clear()
+    parkade.start_all()
+    parkade.do(commands.Submit(by=None, org="cheat", market=None, spec=spec, is_held=False))
+    parkade.clear()
+    (waits,) = parkade.world.live_of_org["cheat"]
+    assert parkade.workload(waits).attempt is None
+    refusal = parkade.refused(commands.Hold(by=None, workload=waits))
+    assert refusal.reason is Reason.UNSUPPORTED
+    parkade.do(commands.Cancel(by=None, workload=waits, now=True))
+    assert parkade.phase(waits) is Phase.CANCELLED
