@@ -204,8 +204,7 @@ DEPOSIT = Fraction(numerator=1, denominator=10)
         (None, None, 1),
         (5, None, 1),
         (1000, None, 100),
-        # No more than the window itself.
-        (1000, 20, 20),
+        (1000, 100, 100),
         (1000, 500, 100),
     ],
 )

@@ -3,9 +3,10 @@
 import pytest
 
 from parkade.core.state import commands
+from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Reason
-from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.units.time import DAY_US, HOUR_US, SECOND_US
 from parkade.core.workloads.life import Phase
 from tests.core.kernel.story import Parkade
 
@@ -81,3 +82,20 @@ def test_on_demand_that_waits_cannot_be_held_and_can_be_cancelled() -> None:
     assert refusal.reason is Reason.UNSUPPORTED
     parkade.do(commands.Cancel(by=None, workload=waits, now=True))
     assert parkade.phase(waits) is Phase.CANCELLED
+
+
+def test_a_far_window_that_costs_less_than_its_deposit_is_refused_with_its_least_length() -> None:
+    """A minute in 90 days blocked four nodes for a cent; a tenth of the time ahead is nine days."""
+    deposit = Fraction(numerator=1, denominator=10)
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, window_deposit=deposit)
+    parkade.org("cheat")
+    ahead_us, least_us = 90 * DAY_US, 9 * DAY_US
+    for span_us in (60 * SECOND_US, least_us - 1):
+        refusal = parkade.refused(reserve_for(parkade, "cheat", span_us, ahead_us=ahead_us))
+        assert refusal.field == "start" and f"{least_us // SECOND_US} s" in refusal.detail
+    parkade.do(reserve_for(parkade, "cheat", least_us, ahead_us=ahead_us))
+    cost = 4 * MICROS * 2 * 9 * 24
+    assert parkade.balance("org/cheat") == 1_000_000 * MICROS - cost
+    (name,) = parkade.world.records.reservations
+    parkade.do(commands.EndReservation(by=None, reservation=name))
+    assert parkade.balance("org/cheat") == 1_000_000 * MICROS - cost, "the deposit is kept"

@@ -37,7 +37,7 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
         return refusal
     start_us = now_us if command.start_us is None else max(now_us, command.start_us)
     window = Window(start_us=start_us, end_us=command.end_us)
-    if (refusal := _bad_window(market, window)) is not None:
+    if (refusal := _bad_window(market, window, now_us)) is not None:
         return refusal
     free = sellable(world, market, window)
     shape = shape_for(free, command.nodes)
@@ -94,9 +94,9 @@ def _first_charge_us(market: Market, ahead_us: int) -> int:
     return max(market.terms.minimum_charge_us, _deposit_us(market, ahead_us))
 
 
-def _bad_window(market: Market, window: Window) -> Refusal | None:
-    """Refuses a window that makes guests leave for less than the minimum charge, or that is over
-    before they are gone."""
+def _bad_window(market: Market, window: Window, now_us: int) -> Refusal | None:
+    """Refuses a window that makes guests leave for less than the minimum charge, that is over
+    before they are gone, or whose own price is less than the deposit for the time ahead of it."""
     terms = market.terms
     least_us = max(SECOND_US, terms.minimum_charge_us, terms.leave_us)
     if window.end_us is None:
@@ -106,6 +106,14 @@ def _bad_window(market: Market, window: Window) -> Refusal | None:
             "end",
             f"a window lasts at least {-(-least_us // SECOND_US)} s in market {market.market!r}:"
             " guests need that long to leave, and it costs the minimum charge; ask for a later end",
+        )
+    deposit_us = _deposit_us(market, window.start_us - now_us)
+    if window.end_us - window.start_us < deposit_us:
+        return invalid(
+            "start",
+            f"a window that begins so far ahead lasts at least {-(-deposit_us // SECOND_US)} s in"
+            f" market {market.market!r}, for its nodes cannot be sold beyond its start until then;"
+            " ask for an earlier start or a later end",
         )
     return None
 
