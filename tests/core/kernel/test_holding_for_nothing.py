@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from parkade.core.state import commands, events
-from parkade.core.state.codec import encode_event
+from parkade.core.state.codec import encode_event, encode_snapshot
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
@@ -254,3 +254,25 @@ def test_a_workload_that_ends_its_own_keeper_is_billed_to_when_it_was_seen_and_h
     (ended,) = (event for event in parkade.journal if isinstance(event, events.Ended))
     assert "unknown" in ended.summary
     audited(parkade)
+
+
+def test_a_gang_waits_for_room_from_its_release_on_and_not_while_it_is_held() -> None:
+    """Held for `assemble` and released, a gang took the nodes of two that it did not outbid."""
+    parkade = Parkade(
+        fabrics={"a": 2}, buffer_nodes=0, public_floor_micros=0, assemble_us=600 * SECOND_US
+    )
+    running = [parkade.bid("small", 5) for _ in range(2)]
+    parkade.clear()
+    parkade.start_all()
+    gang = parkade.bid("cheat", 5.1, nodes=2)
+    parkade.do(commands.Hold(by=None, workload=gang))
+    parkade.run(660)
+    parkade.do(commands.Release(by=None, workload=gang))
+    parkade.clear()
+    assert parkade.phase(gang) is Phase.QUEUED
+    assert {parkade.phase(name) for name in running} == {Phase.RUNNING}
+    parkade.run(540)
+    assert parkade.phase(gang) is Phase.QUEUED
+    parkade.run(90)
+    assert parkade.nodes_of(gang) != (), "it has waited now"
+    assert parkade.replayed() == encode_snapshot(parkade.world)
