@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
+from parkade.messages import outbox as queue
 from parkade.messages.outbox import Message, NotHeard, Outbox
 from parkade.messages.senders import Mail, Webhook, is_signed
 
@@ -68,15 +69,16 @@ def test_what_waits_survives_a_restart_and_what_was_sent_is_still_known(tmp_path
 def test_pauses_grow_to_ten_minutes_and_a_day_is_the_end(tmp_path: Path) -> None:
     receiver, told = Receiver(), []
     receiver.trouble = NotHeard("down")
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
+    outbox = Outbox(tmp_path / "outbox", {"one": receiver}, say=lambda *it: told.append(it))
     outbox.put(message(at_us=0))
     now_us, pauses = 0, []
-    while (due_us := outbox.send_due(now_us, say=lambda *it: told.append(it))) is not None:
+    while (due_us := outbox.send_due(now_us)) is not None:
         pauses.append((due_us - now_us) // S)
         now_us = due_us
     assert pauses[:5] == [5, 10, 20, 40, 80] and max(pauses) == 600
     assert now_us >= DAY_US and outbox.given_up == 1
-    assert told[-1] == ("one", "down")
+    assert told[0] == ("one", "down")
+    assert told[-1] == ("one", "down; incident-1/opened is given up")
     outbox.close()
 
 
@@ -89,7 +91,40 @@ def test_a_final_no_is_not_asked_again_and_delays_no_other(tmp_path: Path) -> No
     receiver.trouble = None
     outbox.put(message("b"))
     outbox.send_due(2 * S)
+    outbox.put(message("a"))
+    outbox.send_due(3 * S)
     assert receiver.heard == ["b"] and outbox.given_up == 1
+    outbox.close()
+
+
+def test_the_oldest_of_too_many_is_given_up_out_loud_and_stays_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "MOST_WAITING", 3)
+    receiver, told = Receiver(), []
+    outbox = Outbox(tmp_path / "outbox", {"one": receiver}, say=lambda *it: told.append(it))
+    for number in range(5):
+        outbox.put(message(f"m{number}", at_us=number))
+    assert outbox.waiting() == 3 and outbox.given_up == 2
+    assert told[0] == ("one", "more than 3 messages wait; m0 is given up")
+    outbox.send_due(S)
+    outbox.put(message("m0", at_us=0))
+    outbox.send_due(S)
+    assert receiver.heard == ["m2", "m3", "m4"]
+    outbox.close()
+
+
+def test_what_waits_for_a_silent_receiver_delays_no_other(tmp_path: Path) -> None:
+    silent, other = Receiver(), Receiver()
+    silent.trouble = NotHeard("down")
+    outbox = Outbox(tmp_path / "outbox", {"silent": silent})
+    for number in range(300):
+        outbox.put(message(f"m{number:03}"))
+    outbox.close()
+    outbox = Outbox(tmp_path / "outbox", {"silent": silent, "other": other})
+    outbox.put(message("new", at_us=2 * S))
+    outbox.send_due(2 * S)
+    assert other.heard == ["new"]
     outbox.close()
 
 
@@ -141,12 +176,28 @@ def test_a_webhook_is_signed_over_time_and_body() -> None:
     assert not is_signed(b"shared", timestamp + 1, body, given), "an old one cannot be replayed"
     assert not is_signed(b"shared", timestamp, body + b" ", given)
     told: dict[str, Any] = json.loads(body)
-    assert (told["format"], told["name"], told["body"]) == (1, "incident-1/opened", {"node": "n1"})
+    assert told == {
+        "format": 1,
+        "name": "incident-1/opened",
+        "kind": "incident",
+        "subject": "incident-1/opened began",
+        "at_us": S,
+        "body": {"node": "n1"},
+    }
 
 
 @pytest.mark.parametrize(
     ("code", "is_final"),
-    [(500, False), (503, False), (429, False), (408, False), (410, True), (400, True), (302, True)],
+    [
+        (500, False),
+        (503, False),
+        (429, False),
+        (425, False),
+        (408, False),
+        (410, True),
+        (400, True),
+        (302, True),
+    ],
 )
 def test_which_answers_are_final(code: int, is_final: bool) -> None:
     with web(code) as (url, _), pytest.raises(NotHeard) as found:

@@ -1,10 +1,10 @@
 """The outbox: messages wait on disk until their receiver heard them, each sent once.
 
 A message has a `name` that never changes and a `receiver`. Putting a name in twice for a receiver
-is putting it in once, also after it was sent: names that were sent are remembered for `KEPT_US`. A
-message that fails is tried again after 5 s, 10 s, … at most 10 minutes apart, and given up when it
-is a day old; what was given up is counted and logged, never silently lost. A receiver that answers
-that it will never take it (4xx but 408 and 429) is not asked again.
+is putting it in once, also after it was sent or given up: names are remembered for `KEPT_US` after
+that. A message that fails is tried again after 5 s, 10 s, … at most 10 minutes apart. It is given
+up when it is a day old, when its receiver answers that it will never take it, or when it is the
+oldest of more than `MOST_WAITING`. What is given up is counted and told to `say`.
 
 The file is one SQLite database of its own: it is no part of the journal, and a backup without it
 loses only what was still waiting.
@@ -55,11 +55,22 @@ class Sender(Protocol):
 
 
 class Outbox:
-    """See the module. `senders` by the receiver's name. Any thread may put in; one sends."""
+    """See the module. `senders` by the receiver's name. Any thread may put in; one sends.
 
-    def __init__(self, path: Path, senders: Mapping[str, Sender]) -> None:
+    `say` hears (receiver, why) of each failure, from either thread. Counters since the start:
+    `sent`, `failed` (tries), `given_up`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        senders: Mapping[str, Sender],
+        *,
+        say: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
         self.sent = self.failed = self.given_up = 0
         self._senders = senders
+        self._say = say
         self._lock = threading.Lock()
         self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._run("PRAGMA journal_mode=WAL")
@@ -68,7 +79,6 @@ class Outbox:
             " subject TEXT, body TEXT, at_us INTEGER, due_us INTEGER, tries INTEGER,"
             " ended_us INTEGER, PRIMARY KEY (receiver, name))"
         )
-
         self._run("CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY, sequence INTEGER)")
 
     def put(self, message: Message) -> None:
@@ -88,13 +98,16 @@ class Outbox:
                 ),
             )
         over = self.waiting() - MOST_WAITING
-        if over > 0:
-            self.given_up += over
-            self._run(
-                "DELETE FROM messages WHERE rowid IN (SELECT rowid FROM messages"
-                " WHERE ended_us IS NULL ORDER BY at_us LIMIT ?)",
-                (over,),
-            )
+        if over <= 0:
+            return
+        oldest = self._run(
+            "SELECT receiver, name FROM messages WHERE ended_us IS NULL"
+            " ORDER BY at_us, name LIMIT ?",
+            (over,),
+        )
+        for receiver, name in oldest:
+            why = f"more than {MOST_WAITING} messages wait"
+            self._give_up(receiver, name, message.at_us, why=why)
 
     def position(self) -> int | None:
         """Up to where in the journal messages were put in; None in a new outbox."""
@@ -110,44 +123,40 @@ class Outbox:
         found = self._run("SELECT count(*) FROM messages WHERE ended_us IS NULL")
         return int(found[0][0])
 
-    def send_due(
-        self,
-        now_us: int,
-        *,
-        say: Callable[[str, str], None] = lambda *_: None,
-        is_over: Callable[[], bool] = lambda: False,
-    ) -> int | None:
-        """Tries what is due, oldest first, until `is_over`; `say` hears (receiver, why) of each
-        failure. When the next is due; None where nothing waits."""
+    def send_due(self, now_us: int, *, is_over: Callable[[], bool] = lambda: False) -> int | None:
+        """Tries what is due, oldest first for each receiver, until `is_over`. When the next is due;
+        None where nothing waits."""
+        for receiver, sender in self._senders.items():
+            self._send_to(receiver, sender, now_us, is_over)
+        self._run("DELETE FROM messages WHERE ended_us < ?", (now_us - KEPT_US,))
+        found = self._run("SELECT min(due_us) FROM messages WHERE ended_us IS NULL")
+        return None if found[0][0] is None else int(found[0][0])
+
+    def _send_to(
+        self, receiver: str, sender: Sender, now_us: int, is_over: Callable[[], bool]
+    ) -> None:
         due = self._run(
-            "SELECT receiver, name, kind, subject, body, at_us, tries FROM messages"
-            " WHERE ended_us IS NULL AND due_us <= ? ORDER BY at_us, name LIMIT 100",
-            (now_us,),
+            "SELECT name, kind, subject, body, at_us, tries FROM messages WHERE receiver = ?"
+            " AND ended_us IS NULL AND due_us <= ? ORDER BY at_us, name LIMIT 100",
+            (receiver, now_us),
         )
-        silent: set[str] = set()
-        for receiver, name, kind, subject, body, at_us, tries in due:
+        for name, kind, subject, body, at_us, tries in due:
             if is_over():
-                break
-            if receiver in silent or receiver not in self._senders:
-                continue
+                return
             message = Message(
                 name=name, kind=kind, subject=subject, body=json.loads(body), at_us=at_us
             )
             try:
-                self._senders[receiver].send(message, now_us)
+                sender.send(message, now_us)
             except NotHeard as error:
-                say(receiver, str(error))
                 self.failed += 1
+                self._failed(receiver, message, tries, now_us, error)
                 if not error.is_final:
                     # The others would wait for the same time-out.
-                    silent.add(receiver)
-                self._failed(receiver, message, tries, now_us, is_final=error.is_final)
+                    return
             else:
                 self.sent += 1
                 self._end(receiver, name, now_us)
-        self._run("DELETE FROM messages WHERE ended_us < ?", (now_us - KEPT_US,))
-        found = self._run("SELECT min(due_us) FROM messages WHERE ended_us IS NULL")
-        return None if found[0][0] is None else int(found[0][0])
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -160,17 +169,22 @@ class Outbox:
             return self._file.execute(statement, values).fetchall()
 
     def _failed(
-        self, receiver: str, message: Message, tries: int, now_us: int, *, is_final: bool
+        self, receiver: str, message: Message, tries: int, now_us: int, error: NotHeard
     ) -> None:
-        if is_final or now_us - message.at_us >= LONGEST_US:
-            self.given_up += 1
-            self._end(receiver, message.name, now_us)
+        if error.is_final or now_us - message.at_us >= LONGEST_US:
+            self._give_up(receiver, message.name, now_us, why=str(error))
             return
+        self._say(receiver, str(error))
         pause_us = min(MOST_US, FIRST_US << min(tries, 16))
         self._run(
             "UPDATE messages SET due_us = ?, tries = ? WHERE receiver = ? AND name = ?",
             (now_us + pause_us, tries + 1, receiver, message.name),
         )
+
+    def _give_up(self, receiver: str, name: str, now_us: int, *, why: str) -> None:
+        self.given_up += 1
+        self._say(receiver, f"{why}; {name} is given up")
+        self._end(receiver, name, now_us)
 
     def _end(self, receiver: str, name: str, now_us: int) -> None:
         self._run(

@@ -81,12 +81,14 @@ class Telling:
         self._path = folder / OUTBOX
         self._senders = {} if file is None else senders_of(file)
         self._standing: dict[str, Incident] = {}
+        self.outbox: Outbox | None = None
+        """While it runs, and something is told."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follows the journal and sends."""
         if self._file is None:
             return
-        outbox = Outbox(self._path, self._senders)
+        outbox = self.outbox = Outbox(self._path, self._senders, say=_not_heard)
         sending = asyncio.create_task(self._send(outbox, stop))
         parts = [self._follow(outbox)]
         if self._file.alertmanager is not None:
@@ -114,7 +116,7 @@ class Telling:
 
     async def _send(self, outbox: Outbox, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await asyncio.to_thread(outbox.send_due, _now_us(), say=_not_heard, is_over=stop.is_set)
+            await asyncio.to_thread(outbox.send_due, _now_us(), is_over=stop.is_set)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
 

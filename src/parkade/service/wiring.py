@@ -19,6 +19,7 @@ from parkade.ports import Leadership, Store, StoreError
 from parkade.service.agents import PROGRAM, Agents
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
+from parkade.service.message_metrics import MessageCollector
 from parkade.service.settings import ServiceSettings
 from parkade.service.telling import Telling, read_messages_file
 from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
@@ -133,6 +134,7 @@ def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Se
     )
     plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
     (settings.data_folder / MARK).unlink(missing_ok=True)
+    telling = Telling(plane, read_messages_file(settings.data_folder), settings.data_folder)
     return Server(
         store=store,
         plane=plane,
@@ -143,7 +145,8 @@ def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Se
                 engines=tuple(ENGINES),
                 hosts=(*settings.hosts, *([settings.host] if settings.host else [])),
             ),
+            collectors=(MessageCollector(telling),),
         ),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
-        telling=Telling(plane, read_messages_file(settings.data_folder), settings.data_folder),
+        telling=telling,
     )

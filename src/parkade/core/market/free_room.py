@@ -125,7 +125,8 @@ def choose_free(
         wait = nodes.ready_for_us(found, org)
         foreign = fabric not in allocated
         tightness = nodes.empty(fabric)
-        is_late = is_owner and wait > 0
+        # Below a node it may share nodes where it was counted, and would open more elsewhere.
+        is_late = is_owner and wait > 0 and shape.tenant is None
         order = (wait, foreign, fabric not in own, tightness, fabric)
         rank = (is_dear, is_late, is_owner and foreign, *order)
         if best is None or rank < best[0]:

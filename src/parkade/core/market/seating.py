@@ -63,7 +63,7 @@ from parkade.core.market.free_room import (
     Winner,
     fabrics_counted,
 )
-from parkade.core.market.market_state import MarketState
+from parkade.core.market.market_state import MarketState, PriorityTier
 from parkade.core.market.outcome import (
     MovedAsCounted,
     MovedBroken,
@@ -89,6 +89,9 @@ MOST_WINNERS_ALL_RUNNERS = 1_000
 
 MOST_WINNERS_IMPROVED = 300
 """Above this, no winner is treated otherwise to see what moves in its place."""
+
+OWNERS_WEIGHT = 1_000
+"""As many GPUs of spot move before one of an owner or of on-demand does."""
 
 NO_BOUND = 1 << 60
 """More GPUs than any market has."""
@@ -123,7 +126,7 @@ class _Found(NamedTuple):
     """Those of its first round."""
 
     moved_gpus: int
-    """GPUs of runners that have other seats."""
+    """GPUs of runners that have other seats, those of owners and on-demand by their weight."""
 
     movers: tuple[str, ...]
 
@@ -250,7 +253,11 @@ def _search(problem: Problem, rules: Rules, below_gpus: int) -> _Found | None:
 def _gpus_of(problem: Problem, names: list[str]) -> int:
     chosen = set(names)
     demands = (it.demand for it in problem.winners)
-    return sum(it.nodes * it.gpus for it in demands if it.demand in chosen)
+    return sum(
+        it.nodes * it.gpus * (1 if it.tier is PriorityTier.SPOT else OWNERS_WEIGHT)
+        for it in demands
+        if it.demand in chosen
+    )
 
 
 def _movers(problem: Problem, seats: dict[str, Seats]) -> list[str]:

@@ -44,7 +44,10 @@ def culprits_of(problem: Problem, seated: Seated, rules: Rules, most: int) -> fr
         if {part.fabric: len(part.levels) for part in again.parts.get(it, ()) if part.levels}
         != _fabrics_of(seated.seats[it], problem.layout)
     ]
-    return frozenset((differing or movable)[:most])
+    # Owners and on-demand stay as long as there are others that can go.
+    spot = {it.demand.demand for it in problem.winners if it.price is not None}
+    weak = [[it for it in names if it in spot] for names in (differing, movable)]
+    return frozenset(next((it for it in (*weak, differing) if it), movable)[:most])
 
 
 def _pushers(problem: Problem, seated: Seated, name: str, movable: list[str]) -> list[str]:
