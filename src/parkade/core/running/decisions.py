@@ -172,7 +172,7 @@ def _on_demand_is_not_held(field: str | None) -> Refusal:
     return Refusal(
         reason=Reason.UNSUPPORTED,
         detail="on-demand is not held: its window and price run from now on; submit it when it"
-        " run, or bid for spot",
+        " is to run, or bid for spot",
         field=field,
     )
 
