@@ -167,6 +167,47 @@ def test_what_is_earned_beyond_the_cap_waits_for_the_next_period() -> None:
     audited(parkade)
 
 
+@pytest.mark.parametrize("silent_s", [0, 3 * 3600])
+def test_the_cap_holds_where_the_retention_is_shorter_than_the_time_to_post_use(
+    silent_s: int,
+) -> None:
+    """The record was forgotten before its guests' use was posted, and nothing capped it."""
+    parkade = Parkade(
+        fabrics={"a": 2},
+        buffer_nodes=0,
+        payout_cap=ONE,
+        retention_us=60 * SECOND_US,
+        billing_period_us=300 * SECOND_US,
+    )
+    parkade.org("acme")
+    parkade.do(
+        commands.Reserve(
+            by=None,
+            org="acme",
+            market=None,
+            name="acme",
+            nodes=2,
+            start_us=None,
+            end_us=parkade.now_us + 600 * SECOND_US,
+        )
+    )
+    parkade.lend("acme", 20)
+    guests = [parkade.bid("lab", 50) for _ in range(2)]
+    parkade.clear()
+    parkade.start_all()
+    parkade.tick(700)
+    parkade.clear()
+    parkade.tick(silent_s)
+    for guest in guests:
+        parkade.ended(guest)
+    parkade.tick(2 * 3600)
+    assert 0 <= paid(parkade, "acme") < 16 * MICROS
+    assert (paid(parkade, "acme") == 0) == (silent_s == 0), "heard in time, it has all of its cap"
+    assert "acme" not in parkade.world.records.reservations
+    assert parkade.balance("clearing/pool") == 0
+    audited(parkade)
+
+
 def test_half_a_cap_is_half_of_what_it_costs() -> None:
     parkade, guests = given_a_lender(payout_cap=Fraction(numerator=1, denominator=2))
     parkade.tick(1800)

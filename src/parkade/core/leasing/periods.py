@@ -53,7 +53,11 @@ from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.notices import order_stop
 from parkade.core.units.money import amount_of
+from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase, Why
+
+POSTED_BY_US = HOUR_US + 600 * SECOND_US
+"""How long after a use it is posted at the latest while its agent is heard."""
 
 
 def period_due_us(world: World, reservation: Reservation) -> int | None:
@@ -96,14 +100,15 @@ def take_period(world: World, reservation: Reservation, at_us: int) -> tuple[eve
 
 
 def _forget_due_us(world: World, reservation: Reservation) -> int | None:
-    """When nothing needs its record any more; None while something of it still lives."""
+    """When nothing needs its record any more; None while something of it still lives. What its
+    guests used is posted by the hour, so its cap is known for longer than that."""
     for name in world.live_of_org.get(reservation.org, {}):
         spec = world.records.workloads[name].spec
         if spec.capacity.reservation == reservation.reservation:
             return None
     assert reservation.window.end_us is not None
     retention_us = world.records.markets[reservation.market].terms.retention_us
-    return reservation.window.end_us + retention_us
+    return reservation.window.end_us + max(retention_us, POSTED_BY_US)
 
 
 def _has_paid(reservation: Reservation) -> bool:
