@@ -88,20 +88,22 @@ class Allocation(NamedTuple):
     """What each winner of any tier took, by demand."""
 
 
-def allocate(state: MarketState) -> Allocation:
+def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
     """Give every demand its turn; anew where a gang has waited too long and then wins.
+
+    `layout`: that of the state's nodes, where it is known already.
 
     Costs three allocations at most, and grows as one (`_allocate`).
     """
-    allocation = _allocate(state)
+    allocation = _allocate(state, layout or build_layout(state))
     gang = _first_that_has_waited(allocation)
     if gang is None:
         return allocation
-    everywhere = _allocate(_giving_way(state, gang, None))
+    everywhere = _allocate(_giving_way(state, gang, None), allocation.layout)
     if gang.name not in everywhere.parts:
         return allocation
     won = {everywhere.layout.fabrics[part.fabric] for part in everywhere.parts[gang.name]}
-    there = _allocate(_giving_way(state, gang, won))
+    there = _allocate(_giving_way(state, gang, won), allocation.layout)
     return there if gang.name in there.parts else everywhere
 
 
@@ -135,13 +137,12 @@ def _giving_way(state: MarketState, gang: Bid, fabrics: set[str] | None) -> Mark
     return structs.replace(state, demands=tuple(demands))
 
 
-def _allocate(state: MarketState) -> Allocation:
+def _allocate(state: MarketState, layout: Layout) -> Allocation:
     """Give every demand its turn.
 
     Grows with N log N of the demands, and with fabrics x the demands that do not stay where they
     are. Asserts on a state that contradicts itself.
     """
-    layout = build_layout(state)
     ordered = in_priority_order(state)
     _check_seats(ordered, layout)
     possible = tuple(demand for demand in ordered if demand.gpus <= layout.node_gpus)
