@@ -23,7 +23,7 @@ from tests import builders
 from tests.agent.test_agent import until
 from tests.api.test_turns import made_plane
 from tests.core.repairing.sick import verdict
-from tests.messages.test_outbox import web
+from tests.messages.test_queue import web
 
 
 def write(folder: Path, hook: str, alertmanager: str | None = None) -> None:

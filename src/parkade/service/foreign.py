@@ -41,7 +41,7 @@ class ForeignAttempt(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class AgentsFound(msgspec.Struct, frozen=True, kw_only=True):
     """Of the pools of this machine: those whose agent has obeyed what the journal lacks, the
     attempts that it lacks, the newest epoch that any agent has obeyed, and where the journal that
     was looked at ended: its last sequence and digest."""
@@ -52,7 +52,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     end: tuple[int, str]
 
 
-def look(settings: ServiceSettings) -> Standing:
+def look(settings: ServiceSettings) -> AgentsFound:
     """Reads the agents' memories and the engines' folders. Costs one look-up an attempt."""
     data_folder = settings.data_folder
     with contextlib.closing(open_to_read(settings)) as store:
@@ -71,7 +71,9 @@ def look(settings: ServiceSettings) -> Standing:
                 if not _was_launched(store, one)
             ]
         end = end_of(store)
-    return Standing(refusing=tuple(refusing), foreign=tuple(foreign), newest_epoch=newest, end=end)
+    return AgentsFound(
+        refusing=tuple(refusing), foreign=tuple(foreign), newest_epoch=newest, end=end
+    )
 
 
 @contextlib.contextmanager
@@ -85,18 +87,18 @@ def stopped(settings: ServiceSettings) -> Iterator[None]:
         leadership.release()
 
 
-def accept(settings: ServiceSettings, standing: Standing) -> None:
+def accept(settings: ServiceSettings, found: AgentsFound) -> None:
     """The next start opens an epoch that accepts the agents, if the journal is then still the one
     that was looked at. StoreError where nothing refuses it. Call it while `stopped`."""
     folder = settings.data_folder
     is_restored = (folder / RESTORED).exists()
-    if not (standing.refusing or standing.foreign or is_restored):
+    if not (found.refusing or found.foreign or is_restored):
         raise StoreError(
             f"{folder}: nothing refuses this journal, and no backup was put back since agents were"
             " last accepted: there is nothing to accept; start the server"
         )
-    sequence, digest = standing.end
-    mark = Acceptance(least=standing.newest_epoch + 1, sequence=sequence, digest=digest)
+    sequence, digest = found.end
+    mark = Acceptance(least=found.newest_epoch + 1, sequence=sequence, digest=digest)
     write_owner_only(folder / MARK, msgspec.json.encode(mark).decode())
 
 

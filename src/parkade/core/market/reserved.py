@@ -7,7 +7,9 @@ The stage counts room without floors, in this order:
 
 1. Running on-demand keeps its fabric, while all its nodes are in play: no right displaces it.
 2. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
-   already, so that no other demand of a reservation pushes them out, then the others.
+   already, so that no other demand of a reservation pushes them out, then the others, those that
+   run elsewhere first. What those hold that find no room here is used: an idle demand never stops
+   a running one of its own reservation, whatever their priorities.
 3. Keep: idle nodes of the shape that are not lent are taken out of the room of all others. That is
    `keep` nodes of a reservation that lends, and all idle nodes of one that does not. They come from
    the fabrics with the least idle room first, so that what is lent lies together.
@@ -17,6 +19,9 @@ The stage counts room without floors, in this order:
    only spot uses, the buffer included; its own first, if it overflows already. Its reservation
    keeps as much less, so no node of the shape is used twice.
 6. Lend: what is neither used nor kept is offered to spot, at the owner's floor (`supply`).
+
+An idle demand that step 2 refused for the sake of a running one asks its own fabrics again in step
+5, because the running one may have lost.
 
 Seats of an owner are not chosen anew while their nodes are in play: where these steps count its
 demand elsewhere than it stands, they are taken once more with it as the first overflow. That holds
@@ -161,12 +166,8 @@ def _allocate_with(
     stays_put = [it for it in on_demand if _runs_whole(it, layout)]
     for demand in stays_put:
         _allocate_on_demand(demand, layout, stage)
-    for demand in reserved:
-        if demand.demand in put:
-            entitlement = stage.entitlements[demand.reservation or ""]
-            if entitlement.left < demand.nodes:
-                return None
-            entitlement.set_aside(demand.nodes)
+    if not _set_aside([it for it in reserved if it.demand in put], stage):
+        return None
     # On open nodes first: counted node by node, before others take the gaps there.
     running = sorted(reserved, key=lambda it: not is_on_open_nodes(it, layout))
     allocated = {
@@ -174,12 +175,15 @@ def _allocate_with(
         for it in running
         if it.demand not in put and _allocate_in_own_fabrics(it, layout, stage, runs_there=True)
     }
-    overflowing = [
-        it
-        for it in reserved
-        if it.demand not in allocated
-        and (it.demand in put or not _allocate_in_own_fabrics(it, layout, stage, runs_there=False))
-    ]
+    overflowing = []
+    for demand in reserved:
+        if demand.demand in put:
+            overflowing.append(demand)
+        elif demand.demand not in allocated and not _allocate_in_own_fabrics(
+            demand, layout, stage, runs_there=False
+        ):
+            overflowing.append(demand)
+            stage.entitlements[demand.reservation or ""].hold_elsewhere(demand)
     overflowing.sort(key=lambda it: it.demand not in put)
     for name, entitlement in stage.entitlements.items():
         # What `put` uses elsewhere is set aside already.
@@ -191,9 +195,13 @@ def _allocate_with(
     for demand in on_demand:
         if demand.demand not in seated:
             _allocate_on_demand(demand, layout, stage)
+    for entitlement in stage.entitlements.values():
+        entitlement.release_elsewhere()
     for demand in overflowing:
         if demand.demand in put:
             stage.entitlements[demand.reservation or ""].set_aside(-demand.nodes)
+        elif _allocate_in_own_fabrics(demand, layout, stage, runs_there=False):
+            continue
         _allocate_overflow(demand, layout, stage)
     for entitlement in stage.entitlements.values():
         # What a demand that overflowed left of its entitlement after all is kept now.
@@ -203,6 +211,16 @@ def _allocate_with(
             "a reservation holds more than its shape"
         )
     return stage
+
+
+def _set_aside(demands: list[Demand], stage: ReservedStage) -> bool:
+    """Whether the reservations of these demands are large enough; sets their nodes aside."""
+    for demand in demands:
+        entitlement = stage.entitlements[demand.reservation or ""]
+        if entitlement.left < demand.nodes:
+            return False
+        entitlement.set_aside(demand.nodes)
+    return True
 
 
 def _runs_whole(demand: Demand, layout: Layout) -> bool:
@@ -252,7 +270,8 @@ def _allocate_in_own_fabrics(
     limits = [
         -1
         if runs_there and fabric not in own
-        else min(entitlement.left_in.get(fabric, 0), entitlement.left) - closed.get(fabric, 0)
+        else min(entitlement.left_in_fabric(fabric), entitlement.left_for_next())
+        - closed.get(fabric, 0)
         for fabric in range(len(layout.fabrics))
     ]
     return _allocate(demand, layout, stage, limits, entitlement=entitlement)
@@ -278,7 +297,7 @@ def _allocate(
     standing = stage.named.standing(demand, shape, layout, room, limits)
     if standing is not None:
         total = sum(it.opened for it in standing)
-        if entitlement is None or total <= entitlement.left:
+        if entitlement is None or total <= entitlement.left_for_next():
             stage.parts[demand.demand] = stage.named.take(standing, shape, room)
             for it in standing:
                 if entitlement is not None:
@@ -288,7 +307,7 @@ def _allocate(
     if division is None:
         return False
     opened = [_opened(room, shape, fabric, ranks) for fabric, ranks in division]
-    if entitlement is not None and sum(opened) > entitlement.left:
+    if entitlement is not None and sum(opened) > entitlement.left_for_next():
         return False
     parts = tuple(room.take(fabric, shape, ranks) for fabric, ranks in division)
     stage.parts[demand.demand] = parts

@@ -422,9 +422,11 @@ class RepairsKnown(Event, frozen=True, kw_only=True):
 
 
 class AutomationSet(Event, frozen=True, kw_only=True):
-    """Whether Mars acts by itself, and within which guards."""
+    """Whether Mars acts by itself, and within which guards. `asks_held`: what a stop
+    held is asked again now, and where the budgets are lifted all that is held."""
 
     automation: Automation
+    asks_held: bool = False
 
 
 class VerdictGiven(Event, frozen=True, kw_only=True):
