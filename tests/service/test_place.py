@@ -55,6 +55,33 @@ def test_a_copy_of_another_machine_is_refused(folder: Path) -> None:
         settle(folder)
 
 
+@pytest.mark.parametrize("is_birth_known", [True, False])
+def test_a_copy_with_the_inode_of_its_original_is_refused(
+    folder: Path, is_birth_known: bool
+) -> None:
+    """As the root of another volume has it."""
+    kept = msgspec.json.decode((folder / FILE).read_bytes(), type=Place)
+    if is_birth_known and kept.birth_ns is None:
+        pytest.skip("this file system tells no birth")
+    changed = (
+        {"birth_ns": (kept.birth_ns or 0) - 1}
+        if is_birth_known
+        else {"birth_ns": None, "device": kept.device + 1, "file_system": 12345}
+    )
+    (folder / FILE).write_bytes(msgspec.json.encode(msgspec.structs.replace(kept, **changed)))
+    with pytest.raises(BadSettings, match="is a copy"):
+        settle(folder)
+    assert Path(folder).stat().st_ino == kept.inode
+
+
+def test_a_place_that_was_noted_without_birth_is_read_and_completed(folder: Path) -> None:
+    kept = msgspec.json.decode((folder / FILE).read_bytes(), type=Place)
+    old = msgspec.structs.replace(kept, birth_ns=None, file_system=None, device=kept.device + 1)
+    (folder / FILE).write_bytes(msgspec.json.encode(old))
+    settle(folder)
+    assert msgspec.json.decode((folder / FILE).read_bytes(), type=Place) == kept
+
+
 def test_a_copy_that_replaces_its_original_lets_go_of_what_that_started(folder: Path) -> None:
     copy = Path(shutil.copytree(folder, folder.with_name("copy"), symlinks=True))
     settle(copy, is_original_gone=True)

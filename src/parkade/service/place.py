@@ -1,12 +1,18 @@
 """A data folder knows where it lies, so that a copy never controls the work of the original.
 
-`place.json` holds the machine's id, the folder's device and inode, and its path. `mv` keeps the
-inode: a folder that was moved works, unless attempts run in it, whose keepers still write to the
-old path. A copy has another inode, or another machine: it is refused, until the operator says that
-the original is gone. Device numbers may change when a machine starts again, so one alone tells
-nothing.
+`place.json` holds the machine's id (empty without /etc/machine-id), the folder's device, inode and
+birth, its file system's id, and its path. `mv` keeps inode and birth: a folder that was moved
+works, unless attempts run in it, whose keepers still write to the old path. A copy has another
+inode, birth or machine: it is refused, until the operator says that the original is gone.
+
+The root of a volume has the same inode in every file system of its kind, so birth decides there.
+Where the kernel tells no birth, another file system id does, if the device differs too: both alone
+may change when a machine starts again. What was not noted earlier is not compared.
 """
 
+import ctypes
+import os
+import struct
 from pathlib import Path
 
 import msgspec
@@ -16,6 +22,11 @@ from parkade.service.settings import BadSettings
 
 FILE = "place.json"
 _MACHINE_ID = Path("/etc/machine-id")
+# Of linux/stat.h and linux/fcntl.h.
+_AT_FDCWD = -100
+_STATX_BTIME = 0x800
+_STATX_BYTES = 256
+_BTIME_AT = 80
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +37,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     device: int
     inode: int
     path: str
+    birth_ns: int | None = None
+    file_system: int | None = None
 
 
 def settle(folder: Path, *, is_original_gone: bool = False) -> None:
@@ -53,7 +66,12 @@ def settle(folder: Path, *, is_original_gone: bool = False) -> None:
 
 
 def _is_copy(kept: Place, found: Place) -> bool:
-    return (kept.machine, kept.inode) != (found.machine, found.inode)
+    if (kept.machine, kept.inode) != (found.machine, found.inode):
+        return True
+    if kept.birth_ns is not None and found.birth_ns is not None:
+        return kept.birth_ns != found.birth_ns
+    systems = {kept.file_system, found.file_system}
+    return None not in systems and len(systems) == 2 and kept.device != found.device
 
 
 def _here(folder: Path) -> Place:
@@ -63,7 +81,25 @@ def _here(folder: Path) -> Place:
     except OSError:
         machine = ""
     path = str(folder.resolve())
-    return Place(machine=machine, device=at.st_dev, inode=at.st_ino, path=path)
+    return Place(
+        machine=machine,
+        device=at.st_dev,
+        inode=at.st_ino,
+        path=path,
+        birth_ns=_birth_ns(path),
+        file_system=os.statvfs(folder).f_fsid or None,
+    )
+
+
+def _birth_ns(path: str) -> int | None:
+    """When a folder was made, by statx(2), which Python lacks; None where that is not told."""
+    statx = getattr(ctypes.CDLL(None, use_errno=True), "statx", None)
+    found = ctypes.create_string_buffer(_STATX_BYTES)
+    if statx is None or statx(_AT_FDCWD, os.fsencode(path), 0, _STATX_BTIME, found) != 0:
+        return None
+    (mask,) = struct.unpack_from("=I", found, 0)
+    seconds, nanoseconds = struct.unpack_from("=qI", found, _BTIME_AT)
+    return seconds * 1_000_000_000 + nanoseconds if mask & _STATX_BTIME else None
 
 
 def _read(folder: Path) -> Place | None:
