@@ -40,7 +40,8 @@ def test_an_incident_is_told_as_text_json_and_a_page(
     assert text.startswith("<!doctype html>") and "fell off the bus" in text
     assert "http" not in text and "<script" not in text, "it loads nothing"
     run("mars", "incidents", "--html", str(page), exit_code=2)
-    run("mars", "incidents", "incident-9", exit_code=4)
+    told_none = run("mars", "incidents", "incident-9", exit_code=4).output
+    assert "there is no incident-9" in told_none
 
 
 def test_status_shows_what_is_automatic_and_one_command_stops_it(told: Reporter, run: Run) -> None:
