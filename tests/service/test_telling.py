@@ -23,7 +23,7 @@ from tests import builders
 from tests.agent.test_agent import until
 from tests.api.test_turns import made_plane
 from tests.core.repairing.sick import verdict
-from tests.messages.test_outbox import web
+from tests.messages.test_queue import web
 
 
 def write(folder: Path, hook: str, alertmanager: str | None = None) -> None:
@@ -65,6 +65,11 @@ async def sick(plane: Plane, node: str = "a1") -> None:
     await plane.execute(builders.open_pool("pool", {"a": 4}))
     await plane.execute(commands.CreateOrg(by=None, org="house"))
     await plane.execute(builders.create_user("ann", "house", role=Role.OPERATOR))
+    await report(plane, node)
+
+
+async def report(plane: Plane, node: str) -> None:
+    """An agent says that a node is sick."""
     found = verdict(node, at_us=plane.present_us())
     await plane.execute(commands.ReportVerdict(by=None, pool="pool", verdict=found))
 

@@ -19,7 +19,7 @@ import httpx
 import msgspec
 
 from parkade.core.units.time import SECOND_US
-from parkade.messages.outbox import Message, NotHeard
+from parkade.messages.queue import Message, NotHeard
 
 TIMEOUT_S = 10.0
 FORMAT = 1

@@ -14,9 +14,9 @@ class MessageCollector(Collector):
 
     def collect(self) -> list[Metric]:
         """One family for each number."""
-        outbox = self._telling.outbox
+        queue = self._telling.queue
         sent, failed, given_up = (
-            (0, 0, 0) if outbox is None else (outbox.sent, outbox.failed, outbox.given_up)
+            (0, 0, 0) if queue is None else (queue.sent, queue.failed, queue.given_up)
         )
         return [
             CounterMetricFamily("parkade_messages_sent", "Messages that were heard", sent),

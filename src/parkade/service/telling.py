@@ -1,4 +1,4 @@
-"""Tells people and programs outside of incidents: webhooks and mail by the outbox, Alertmanager.
+"""Tells people and programs outside of incidents: webhooks and mail by the queue, Alertmanager.
 
 `messages.yaml` in the data folder says whom:
 
@@ -9,7 +9,7 @@
     mail:
       hall: {server: localhost, from: parkade@example.org, to: hall@example.org}
 
-Messages follow the journal from where the outbox stands, so a restart forgets none; each has the
+Messages follow the journal from where the queue stands, so a restart forgets none; each has the
 journal's name and position in its own, so none is told twice. An alert stands in Alertmanager while
 its incident is open and its node has no person's cordon: who cordons a node knows of it.
 """
@@ -30,7 +30,7 @@ from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import AlertError, incident_alert, post_alerts
-from parkade.messages.outbox import Message, Outbox, Sender
+from parkade.messages.queue import Message, MessageQueue, Sender
 from parkade.messages.senders import Mail, Webhook
 from parkade.service.settings import BadSettings
 from parkade.wire.yaml import Unreadable, parse
@@ -81,16 +81,16 @@ class Telling:
         self._path = folder / OUTBOX
         self._senders = {} if file is None else senders_of(file)
         self._standing: dict[str, Incident] = {}
-        self.outbox: Outbox | None = None
+        self.queue: MessageQueue | None = None
         """While it runs, and something is told."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follows the journal and sends."""
         if self._file is None:
             return
-        outbox = self.outbox = Outbox(self._path, self._senders, say=_not_heard)
-        sending = asyncio.create_task(self._send(outbox, stop))
-        parts = [self._follow(outbox)]
+        queue = self.queue = MessageQueue(self._path, self._senders, say=_not_heard)
+        sending = asyncio.create_task(self._send(queue, stop))
+        parts = [self._follow(queue)]
         if self._file.alertmanager is not None:
             parts.append(self._alert(self._file.alertmanager))
         tasks = [asyncio.create_task(part) for part in parts]
@@ -101,22 +101,22 @@ class Telling:
             task.cancel()
         # What is being sent is waited for, or it would be sent again after the next start.
         await asyncio.gather(sending, *tasks, return_exceptions=True)
-        outbox.close()
+        queue.close()
 
-    async def _follow(self, outbox: Outbox) -> None:
-        after = outbox.position()
+    async def _follow(self, queue: MessageQueue) -> None:
+        after = queue.position()
         if after is None:
             after = self._plane.health().sequence
         name = await self._plane.read(lambda world, _: world.records.installation or "parkade")
         async for sequence, event in self._plane.events(after=after):
             found = message_of(event, f"{name[:12]}/{sequence}")
             if found is not None:
-                outbox.put(found)
-            outbox.advance(sequence)
+                queue.put(found)
+            queue.advance(sequence)
 
-    async def _send(self, outbox: Outbox, stop: asyncio.Event) -> None:
+    async def _send(self, queue: MessageQueue, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await asyncio.to_thread(outbox.send_due, _now_us(), is_over=stop.is_set)
+            await asyncio.to_thread(queue.send_due, _now_us(), is_over=stop.is_set)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
 

@@ -93,3 +93,21 @@ def promised(parkade: Parkade, name: str) -> set[str]:
     """The nodes that a claim or workload is promised."""
     claim = parkade.world.records.claims.get(name)
     return set(parkade.nodes_of(name)) if claim is None else {it.node for it in claim.seats}
+
+
+def test_a_window_is_sold_where_no_owner_stands_in_the_way() -> None:
+    """The claim stands in c, beyond its shape in b, because a guest holds b. By the calendar c is
+    the tightest for the window, and a has room as well."""
+    pool = Parkade(fabrics={"a": 5, "b": 3, "c": 4}, buffer_nodes=0)
+    for org in ("guest", "acme", "birch"):
+        pool.org(org)
+    guest = pool.bid("guest", 9, nodes=2, any_fabric=True)
+    pool.clear()
+    pool.start_all()
+    reservation = pool.reserve("acme", 3, hours=1)
+    claim = pool.claim(reservation, 2)
+    pool.run(60)
+    before = (pool.nodes_of(guest), pool.world.records.claims[claim].seats)
+    window = pool.on_demand("birch", nodes=3, hours=2)
+    assert {node[0] for node in pool.nodes_of(window)} == {"a"}
+    assert (pool.nodes_of(guest), pool.world.records.claims[claim].seats) == before

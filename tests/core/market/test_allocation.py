@@ -130,6 +130,26 @@ def test_small_bids_keep_their_credit_where_the_gang_would_not_win_without_it() 
     assert winners(clearing).keys() == {"s0", "s1", "s2", "strong"}
 
 
+def test_small_bids_keep_their_credit_where_the_gang_takes_another_fabric() -> None:
+    """b0 and b1 do not lose to newcomers that bid 0.0001 more, because the gang takes amber."""
+    small = [on(bid(f"a{n}", 5), f"amber-{n}") for n in range(2)]
+    beside = [on(bid(f"b{n}", 5), f"birch-{n}") for n in range(2)]
+    new = [bid(f"n{n}", 5.0001) for n in range(2)]
+    gang = bid("gang", 5.1, 2, has_waited=True)
+    clearing = clear(given_market(*small, *beside, *new, gang, fabrics={"amber": 2, "birch": 2}))
+    assert winners(clearing).keys() == {"gang", "b0", "b1"}
+
+
+def test_small_bids_give_way_in_another_fabric_where_the_gang_needs_that() -> None:
+    """With its credit b0 keeps birch-0 from the newcomer, which then takes a node of the gang's."""
+    small = [on(bid(f"a{n}", 5), f"amber-{n}") for n in range(2)]
+    beside = on(bid("b0", 5), "birch-0")
+    new = bid("new", 5.2)
+    gang = bid("gang", 5.1, 2, has_waited=True)
+    clearing = clear(given_market(*small, beside, new, gang, fabrics={"amber": 2, "birch": 1}))
+    assert winners(clearing).keys() == {"gang", "new"}
+
+
 def test_a_larger_or_better_gang_gives_no_way() -> None:
     larger = on(bid("larger", 5, 5), *(f"amber-{n}" for n in range(5)))
     gang = bid("gang", 5.2, 4, has_waited=True)

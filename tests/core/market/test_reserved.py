@@ -324,6 +324,45 @@ CASES = {
         taken={"now": {"birch": 2}, "x": {"cedar": 2}},
         left={"birch": 0, "cedar": 1},
     ),
+    "an idle demand of any priority does not stop a running overflow of its reservation": Case(
+        given_market(
+            on(claim("x", "acme", 3), "birch-0", "birch-1", "birch-2"),
+            claim("y", "acme", priority=9),
+            claim("z", "acme", gpus=1, priority=9),
+            fabrics={"amber": 3, "birch": 5},
+            failed=("amber-0",),
+            reservations=(reserved("acme", {"amber": 3}),),
+        ),
+        taken={"x": {"birch": 3}},
+        refused={"y": WaitReason.RESERVATION_FULL, "z": WaitReason.RESERVATION_FULL},
+        left={"amber": 2, "birch": 2},
+    ),
+    "what a running overflow leaves of the shape is for idle demands in their own fabric": Case(
+        given_market(
+            on(claim("x", "acme", 2), "birch-0", "birch-1"),
+            claim("y", "acme"),
+            fabrics={"amber": 4, "birch": 5},
+            failed=("amber-0", "amber-1", "amber-2"),
+            reservations=(reserved("acme", {"amber": 3}),),
+        ),
+        taken={"x": {"birch": 2}, "y": {"amber": 1}},
+        left={"amber": 0, "birch": 3},
+    ),
+    "an idle demand takes its own fabric where the running overflow of its reservation lost": Case(
+        given_market(
+            on(claim("x", "acme", 3), "birch-0", "birch-1", "birch-2"),
+            claim("y", "acme"),
+            on_demand("now", only_fabric="birch"),
+            fabrics={"amber": 3, "birch": 3},
+            failed=("amber-0",),
+            reservations=(reserved("acme", {"amber": 3}, lends_at=5, keep=1),),
+        ),
+        taken={"y": {"amber": 1}, "now": {"birch": 1}},
+        kept={"acme": {"amber": 1}},
+        lent={"acme": {"amber": 1}},
+        refused={"x": WaitReason.NO_ROOM},
+        left={"amber": 0, "birch": 2},
+    ),
     "an overflow stays where it stands though another fabric is tighter": Case(
         given_market(
             on(claim("x", "acme", 2), "cedar-0", "cedar-1"),

@@ -21,8 +21,10 @@ Nothing else decides who has seats: reclaim, preemption, moving and healing are 
 between this allocation and the seats that demands have now.
 
 **Large gangs are not starved by small ones.** Where a gang that has waited (`has_waited`) lost, all
-turns are taken once more without the credit of the running bids that are smaller and bid less. That
-allocation stands only if the gang wins in it, so no node idles for the gang; prices are its own.
+turns are taken once more without the credit of the running bids that are smaller and bid less. If
+the gang wins, they are taken again without the credit of those of them only that stand in the
+fabrics that it took, so that no other is replaced for a trifle. The last allocation in which the
+gang wins stands, so no node idles for the gang; prices are its own.
 
 Invariants: what is taken in a fabric never exceeds its nodes; a demand wins whole or not at all; a
 demand takes its turn once, on room that only shrinks; the order of the input does not matter.
@@ -86,17 +88,23 @@ class Allocation(NamedTuple):
     """What each winner of any tier took, by demand."""
 
 
-def allocate(state: MarketState) -> Allocation:
-    """Give every demand its turn; a second time where a gang has waited too long and then wins.
+def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
+    """Give every demand its turn; anew where a gang has waited too long and then wins.
 
-    Costs two allocations at most, and grows as one (`_allocate`).
+    `layout`: that of the state's nodes, where it is known already.
+
+    Costs three allocations at most, and grows as one (`_allocate`).
     """
-    allocation = _allocate(state)
+    allocation = _allocate(state, layout or build_layout(state))
     gang = _first_that_has_waited(allocation)
     if gang is None:
         return allocation
-    yielding = _allocate(_giving_way(state, gang))
-    return yielding if gang.name in yielding.parts else allocation
+    everywhere = _allocate(_giving_way(state, gang, None), allocation.layout)
+    if gang.name not in everywhere.parts:
+        return allocation
+    won = {everywhere.layout.fabrics[part.fabric] for part in everywhere.parts[gang.name]}
+    there = _allocate(_giving_way(state, gang, won), allocation.layout)
+    return there if gang.name in there.parts else everywhere
 
 
 def _first_that_has_waited(allocation: Allocation) -> Bid | None:
@@ -108,16 +116,20 @@ def _first_that_has_waited(allocation: Allocation) -> Bid | None:
     return next((it for it, parts in answered if parts is None and it.name in waited), None)
 
 
-def _giving_way(state: MarketState, gang: Bid) -> MarketState:
+def _giving_way(state: MarketState, gang: Bid, fabrics: set[str] | None) -> MarketState:
     """The state in which running bids that are smaller than the gang and bid less have no credit.
 
-    A shared node gives way whole, or not at all.
+    `fabrics`: only those give way that have a seat there; None: all. A shared node gives way whole,
+    or not at all.
     """
     sharing = mates_of(state)
     size = gang.shape.nodes * gang.shape.gpus
+    there = {it.node for it in state.nodes if fabrics is None or it.fabric in fabrics}
     demands = []
     for demand in state.demands:
-        if demand.tier is PriorityTier.SPOT and demand.seats and demand.nodes * demand.gpus < size:
+        is_smaller = demand.nodes * demand.gpus < size
+        is_there = any(seat.node in there for seat in demand.seats)
+        if demand.tier is PriorityTier.SPOT and is_smaller and is_there:
             plain = structs.replace(demand, gives_way=True)
             _, mates = sharing.get(demand.demand, ("", ()))
             demand = plain if key_of(plain, state.terms, mates) < gang.key else demand
@@ -125,13 +137,12 @@ def _giving_way(state: MarketState, gang: Bid) -> MarketState:
     return structs.replace(state, demands=tuple(demands))
 
 
-def _allocate(state: MarketState) -> Allocation:
+def _allocate(state: MarketState, layout: Layout) -> Allocation:
     """Give every demand its turn.
 
     Grows with N log N of the demands, and with fabrics x the demands that do not stay where they
     are. Asserts on a state that contradicts itself.
     """
-    layout = build_layout(state)
     ordered = in_priority_order(state)
     _check_seats(ordered, layout)
     possible = tuple(demand for demand in ordered if demand.gpus <= layout.node_gpus)

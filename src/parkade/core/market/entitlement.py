@@ -7,7 +7,7 @@ outside its own fabrics. `reserved` decides in which order entitlements are used
 from typing import NamedTuple
 
 from parkade.core.market.layout import Layout
-from parkade.core.market.market_state import ReservationInForce
+from parkade.core.market.market_state import Demand, ReservationInForce
 from parkade.core.placement.room import Room
 
 
@@ -16,10 +16,22 @@ class Entitlement:
 
     `left_in[f]`: of its shape in fabric f. `left`: of its whole shape. `used`: by its demands.
     `kept[f]`: idle and not lent. `offered[f]`: lent. `closed_nodes`: those that its demands hold,
-    each counted as used once.
+    each counted as used once. `held_elsewhere`: nodes of its running demands that found no room in
+    its own fabrics and did not take their turn elsewhere yet. `lost_elsewhere`: how many seats
+    these have lost.
     """
 
-    __slots__ = ("closed_nodes", "kept", "left", "left_in", "offered", "terms", "used")
+    __slots__ = (
+        "closed_nodes",
+        "held_elsewhere",
+        "kept",
+        "left",
+        "left_in",
+        "lost_elsewhere",
+        "offered",
+        "terms",
+        "used",
+    )
 
     def __init__(self, terms: ReservationInForce, layout: Layout) -> None:
         assert all(nodes >= 0 for _, nodes in terms.shape), f"{terms.reservation} has no shape"
@@ -32,6 +44,28 @@ class Entitlement:
         self.kept: dict[int, int] = {}
         self.offered: dict[int, int] = {}
         self.closed_nodes: set[str] = set()
+        self.held_elsewhere: set[str] = set()
+        self.lost_elsewhere = 0
+
+    def left_in_fabric(self, fabric: int) -> int:
+        """What its demands may use of its shape in one fabric, beside what is kept there."""
+        return max(0, self.left_in.get(fabric, 0) - self.kept.get(fabric, 0))
+
+    def left_for_next(self) -> int:
+        """What a demand may use beside those that run elsewhere; not negative."""
+        elsewhere = len(self.held_elsewhere - self.closed_nodes) + self.lost_elsewhere
+        return max(0, self.left - elsewhere)
+
+    def hold_elsewhere(self, demand: Demand) -> None:
+        """A demand, running or idle, found no room in the own fabrics."""
+        if demand.seats:
+            self.held_elsewhere.update(seat.node for seat in demand.seats)
+            self.lost_elsewhere += demand.nodes - len(demand.seats)
+
+    def release_elsewhere(self) -> None:
+        """Those that run elsewhere take their turn now."""
+        self.held_elsewhere = set()
+        self.lost_elsewhere = 0
 
     def use(self, fabric: int, nodes: int) -> None:
         """Use `nodes` of the whole, and of what is left in this fabric if anything is."""
@@ -39,6 +73,11 @@ class Entitlement:
         self.left_in[fabric] = max(0, self.left_in.get(fabric, 0) - nodes)
         self.left = max(0, self.left - nodes)
         self.used += nodes
+
+    def set_aside(self, nodes: int) -> None:
+        """Have `nodes` less of the whole for others, until as many are given back (less than 0)."""
+        self.left -= nodes
+        assert self.left >= 0, "more is set aside than is left"
 
     def kept_and_lent(self) -> int:
         """Nodes that are not used by its own demands."""

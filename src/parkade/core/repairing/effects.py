@@ -68,7 +68,7 @@ def give_verdict(world: World, event: events.VerdictGiven) -> None:
     world.records.cares[event.node] = replace(care, recent=kept, fatal_us=fatal_us)
     if verdict.level.rank >= Level.DEGRADED.rank:
         fabric = fabric_of(world.records.nodes[event.node])
-        others = tuple(it for it in world.records.sick.get(fabric, ()) if it[0] != event.node)
+        others = [it for it in world.records.sick.get(fabric, ()) if it[0] != event.node]
         world.records.sick[fabric] = (*others, (event.node, event.at_us))[-MOST_SICK:]
     incident = world.open_incident(event.node)
     if incident is None:

@@ -14,7 +14,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import has_one_pool, sellable, the_market
+from parkade.core.steps.capacity import has_one_pool, not_owned, sellable, the_market
 from parkade.core.steps.notices import FINAL_CAUSES, order_stop
 from parkade.core.steps.refusals import Decision, denied, invalid, not_found
 from parkade.core.units import bounds
@@ -51,6 +51,8 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
             if (refusal := _bad_reservation(world, command, market)) is not None:
                 return refusal
         case CapacityKind.ON_DEMAND:
+            if command.is_held:
+                return _on_demand_is_not_held("hold")
             must_end_us = now_us + market.terms.leave_us + (spec.max_duration_us or 0)
             found = _on_demand_fabric(world, command, market, now_us, must_end_us)
             if isinstance(found, Refusal):
@@ -164,10 +166,22 @@ def _bad_reservation(world: World, command: commands.Submit, market: Market) -> 
     return None
 
 
+def _on_demand_is_not_held(field: str | None) -> Refusal:
+    """Its window runs from the moment it is accepted, at the price of that moment: held, it would
+    block the calendar for nothing."""
+    return Refusal(
+        reason=Reason.UNSUPPORTED,
+        detail="on-demand is not held: its window and price run from now on; submit it when it"
+        " is to run, or bid for spot",
+        field=field,
+    )
+
+
 def _on_demand_fabric(
     world: World, command: commands.Submit, market: Market, now_us: int, must_end_us: int
 ) -> str | Refusal:
-    """The tightest fabric that has room in its calendar for all of the window."""
+    """The fabric that has room in its calendar for all of the window: one where no owner and no
+    on-demand stands in the way now, if any, then the tightest."""
     spec = command.spec
     assert now_us < must_end_us and spec.max_duration_us is not None
     window = Window(start_us=now_us, end_us=must_end_us)
@@ -194,7 +208,8 @@ def _on_demand_fabric(
             reason=Reason.INSUFFICIENT_FUNDS,
             detail=f"the whole window costs up to {format_amount(cost)}, more than your cap leaves",
         )
-    return min(fitting)[1]
+    room_now = not_owned(world, market)
+    return min((room_now.get(fabric, 0) < spec.nodes, left, fabric) for left, fabric in fitting)[2]
 
 
 def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | None:
@@ -237,6 +252,8 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
         return Refusal(
             reason=Reason.CONFLICT, detail=f"{workload.workload} runs; cancel it or let it end"
         )
+    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
+        return _on_demand_is_not_held(None)
     assert workload.phase in (Phase.QUEUED, Phase.PLACED)
     change = events.PhaseChanged(
         at_us=now_us, workload=workload.workload, phase=Phase.HELD, why=Why.HELD

@@ -85,6 +85,24 @@ def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
     return free
 
 
+def not_owned(world: World, market: Market) -> dict[str, int]:
+    """Open nodes of each fabric that no owner and no on-demand holds or is promised. Grows with the
+    nodes."""
+    found: dict[str, int] = {}
+    for node in world.records.nodes.values():
+        if node.market == market.market and node.is_open:
+            holders = {*world.held_on[node.node], *world.promised_on[node.node]}
+            is_free = all(_is_spot(world, holder) for holder in holders)
+            found[node.fabric] = found.get(node.fabric, 0) + is_free
+    return found
+
+
+def _is_spot(world: World, holder: str) -> bool:
+    """Whether a workload or a claim gives its nodes to owners and on-demand."""
+    workload = world.records.workloads.get(holder)
+    return workload is not None and workload.spec.capacity.kind is CapacityKind.SPOT
+
+
 def _making_room(world: World, market: Market) -> Iterator[Sold]:
     """The time before its window in which a reservation takes part already."""
     for reservation in world.records.reservations.values():

@@ -244,3 +244,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     moved: MoveCause | None = None
     """Why it was moved to the seats that it has or is promised; None where it was not."""
+
+    released_us: int | None = None
+    """When it was last released from being held; None: it never was, or in a journal of before
+    this was kept."""

@@ -1,4 +1,4 @@
-"""The outbox: kept on disk, sent once, tried again with growing pauses, given up out loud."""
+"""The queue: kept on disk, sent once, tried again with growing pauses, given up out loud."""
 
 import http.server
 import json
@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
-from parkade.messages import outbox as queue
-from parkade.messages.outbox import Message, NotHeard, Outbox
+from parkade.messages import queue
+from parkade.messages.queue import Message, MessageQueue, NotHeard
 from parkade.messages.senders import Mail, Webhook, is_signed
 
 S = SECOND_US
@@ -40,61 +40,61 @@ def message(name: str = "incident-1/opened", at_us: int = S) -> Message:
 
 def test_a_message_is_sent_once_to_each_receiver_also_if_it_is_put_in_again(tmp_path: Path) -> None:
     one, two = Receiver(), Receiver()
-    outbox = Outbox(tmp_path / "outbox", {"one": one, "two": two})
-    outbox.put(message())
-    outbox.put(message())
-    assert outbox.send_due(S) is None
-    outbox.put(message())
-    outbox.send_due(2 * S)
+    messages = MessageQueue(tmp_path / "outbox", {"one": one, "two": two})
+    messages.put(message())
+    messages.put(message())
+    assert messages.send_due(S) is None
+    messages.put(message())
+    messages.send_due(2 * S)
     assert one.heard == two.heard == ["incident-1/opened"]
-    outbox.close()
+    messages.close()
 
 
 def test_what_waits_survives_a_restart_and_what_was_sent_is_still_known(tmp_path: Path) -> None:
     receiver = Receiver()
     receiver.trouble = NotHeard("down")
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
-    outbox.put(message("a"))
-    outbox.send_due(S)
-    outbox.close()
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages.put(message("a"))
+    messages.send_due(S)
+    messages.close()
     receiver.trouble = None
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
-    outbox.send_due(MINUTE_US)
-    outbox.put(message("a"))
-    outbox.send_due(2 * MINUTE_US)
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages.send_due(MINUTE_US)
+    messages.put(message("a"))
+    messages.send_due(2 * MINUTE_US)
     assert receiver.heard == ["a"]
-    outbox.close()
+    messages.close()
 
 
 def test_pauses_grow_to_ten_minutes_and_a_day_is_the_end(tmp_path: Path) -> None:
     receiver, told = Receiver(), []
     receiver.trouble = NotHeard("down")
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver}, say=lambda *it: told.append(it))
-    outbox.put(message(at_us=0))
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver}, say=lambda *it: told.append(it))
+    messages.put(message(at_us=0))
     now_us, pauses = 0, []
-    while (due_us := outbox.send_due(now_us)) is not None:
+    while (due_us := messages.send_due(now_us)) is not None:
         pauses.append((due_us - now_us) // S)
         now_us = due_us
     assert pauses[:5] == [5, 10, 20, 40, 80] and max(pauses) == 600
-    assert now_us >= DAY_US and outbox.given_up == 1
+    assert now_us >= DAY_US and messages.given_up == 1
     assert told[0] == ("one", "down")
     assert told[-1] == ("one", "down; incident-1/opened is given up")
-    outbox.close()
+    messages.close()
 
 
 def test_a_final_no_is_not_asked_again_and_delays_no_other(tmp_path: Path) -> None:
     receiver = Receiver()
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
-    outbox.put(message("a"))
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages.put(message("a"))
     receiver.trouble = NotHeard("gone", is_final=True)
-    assert outbox.send_due(S) is None
+    assert messages.send_due(S) is None
     receiver.trouble = None
-    outbox.put(message("b"))
-    outbox.send_due(2 * S)
-    outbox.put(message("a"))
-    outbox.send_due(3 * S)
-    assert receiver.heard == ["b"] and outbox.given_up == 1
-    outbox.close()
+    messages.put(message("b"))
+    messages.send_due(2 * S)
+    messages.put(message("a"))
+    messages.send_due(3 * S)
+    assert receiver.heard == ["b"] and messages.given_up == 1
+    messages.close()
 
 
 def test_the_oldest_of_too_many_is_given_up_out_loud_and_stays_known(
@@ -102,41 +102,41 @@ def test_the_oldest_of_too_many_is_given_up_out_loud_and_stays_known(
 ) -> None:
     monkeypatch.setattr(queue, "MOST_WAITING", 3)
     receiver, told = Receiver(), []
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver}, say=lambda *it: told.append(it))
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver}, say=lambda *it: told.append(it))
     for number in range(5):
-        outbox.put(message(f"m{number}", at_us=number))
-    assert outbox.waiting() == 3 and outbox.given_up == 2
+        messages.put(message(f"m{number}", at_us=number))
+    assert messages.waiting() == 3 and messages.given_up == 2
     assert told[0] == ("one", "more than 3 messages wait; m0 is given up")
-    outbox.send_due(S)
-    outbox.put(message("m0", at_us=0))
-    outbox.send_due(S)
+    messages.send_due(S)
+    messages.put(message("m0", at_us=0))
+    messages.send_due(S)
     assert receiver.heard == ["m2", "m3", "m4"]
-    outbox.close()
+    messages.close()
 
 
 def test_what_waits_for_a_silent_receiver_delays_no_other(tmp_path: Path) -> None:
     silent, other = Receiver(), Receiver()
     silent.trouble = NotHeard("down")
-    outbox = Outbox(tmp_path / "outbox", {"silent": silent})
+    messages = MessageQueue(tmp_path / "outbox", {"silent": silent})
     for number in range(300):
-        outbox.put(message(f"m{number:03}"))
-    outbox.close()
-    outbox = Outbox(tmp_path / "outbox", {"silent": silent, "other": other})
-    outbox.put(message("new", at_us=2 * S))
-    outbox.send_due(2 * S)
+        messages.put(message(f"m{number:03}"))
+    messages.close()
+    messages = MessageQueue(tmp_path / "outbox", {"silent": silent, "other": other})
+    messages.put(message("new", at_us=2 * S))
+    messages.send_due(2 * S)
     assert other.heard == ["new"]
-    outbox.close()
+    messages.close()
 
 
 def test_a_receiver_that_is_silent_is_asked_once_a_round(tmp_path: Path) -> None:
     receiver, other = Receiver(), Receiver()
     receiver.trouble = NotHeard("slow")
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver, "two": other})
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver, "two": other})
     for number in range(20):
-        outbox.put(message(f"m{number:02}"))
-    outbox.send_due(S)
-    assert outbox.failed == 1 and len(other.heard) == 20
-    outbox.close()
+        messages.put(message(f"m{number:02}"))
+    messages.send_due(S)
+    assert messages.failed == 1 and len(other.heard) == 20
+    messages.close()
 
 
 @contextmanager

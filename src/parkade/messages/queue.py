@@ -1,4 +1,4 @@
-"""The outbox: messages wait on disk until their receiver heard them, each sent once.
+"""The queue: messages wait on disk until their receiver heard them, each sent once.
 
 A message has a `name` that never changes and a `receiver`. Putting a name in twice for a receiver
 is putting it in once, also after it was sent or given up: names are remembered for `KEPT_US` after
@@ -54,7 +54,7 @@ class Sender(Protocol):
         ...
 
 
-class Outbox:
+class MessageQueue:
     """See the module. `senders` by the receiver's name. Any thread may put in; one sends.
 
     `say` hears (receiver, why) of each failure, from either thread. Counters since the start:
@@ -110,7 +110,7 @@ class Outbox:
             self._give_up(receiver, name, message.at_us, why=why)
 
     def position(self) -> int | None:
-        """Up to where in the journal messages were put in; None in a new outbox."""
+        """Up to where in the journal messages were put in; None in a new queue."""
         found = self._run("SELECT sequence FROM position")
         return int(found[0][0]) if found else None
 
