@@ -54,6 +54,17 @@ def test_status_shows_what_is_automatic_and_one_command_stops_it(told: Reporter,
     run("mars", "budget", "-r", "nothing", exit_code=2)
 
 
+def test_what_a_stop_holds_says_that_mars_was_stopped(told: Reporter, run: Run) -> None:
+    run("mars", "stop", "-r", "night shift")
+    told.report(verdict("lab-2", "v2", at_us=SystemClock().now_us()))
+    for words in (("--open",), ("incident-2",)):
+        shown = run("mars", "incidents", *words).output
+        assert "held: Mars was stopped" in " ".join(shown.split())
+        assert "observe" not in shown
+    run("mars", "start", "-r", "morning")
+    assert "was stopped" not in run("mars", "incidents", "--open").output
+
+
 def test_events_of_mars_are_those_of_sick_nodes_alone(told: Reporter, run: Run) -> None:
     lines = run("mars", "events", "--json").output.splitlines()
     kinds = [json.loads(line)["type"] for line in lines]
