@@ -136,7 +136,7 @@ class Night:
         written = self._log(sick, XID_79)
         self._resumed(gang, sick, written)
         name = self._incident_of(sick)
-        self.act(f"behind it {sick} is reset, validated, sanitised: {name}")
+        self.act(f"behind it {sick} is rebooted, validated, sanitised: {name}")
         self._closed(name)
         self._loses_no_step(gang, name)
         return self._expect(name, "returned")
@@ -169,7 +169,8 @@ class Night:
         health = {it.node: it.health for it in self._stage.operator.mars_status().sick}
         if health.get(sick) != "retired" or self._look(gang).phase != "running":
             raise StageError(f"{sick} should be retired and the gang run on: {health}")
-        self.act(f"{sick} failed twice and is retired; the gang runs on {self._nodes(gang)}")
+        nodes = ", ".join(self._nodes(gang))
+        self.act(f"{sick} failed twice and is retired; the gang runs on {nodes}")
         return self._expect(name, "retired")
 
     def act(self, words: str) -> None:

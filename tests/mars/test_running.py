@@ -14,7 +14,7 @@ from parkade.core.healing.guards import Held
 from parkade.core.units.time import SECOND_US
 from parkade.mars.drains import DrainError, Drains
 from parkade.mars.policy_file import shipped_policy
-from parkade.mars.run_file import RunFile, default_run_file, read_run_file
+from parkade.mars.run_file import EngineEntry, RunFile, default_run_file, read_run_file
 from parkade.mars.running import Runner, sensors_of
 from parkade.wire.yaml import Unreadable
 
@@ -128,6 +128,53 @@ def test_a_sick_node_is_drained_with_a_reason_and_shown(scene: Scene) -> None:
     assert found[f"parkade_mars_verdict_level{{{labels}}}"] == 3
     assert found["parkade_mars_drained_nodes"] == 1
     assert found['parkade_mars_sensor_up{node="n0",sensor="kernel_log"}'] == 1
+
+
+def test_a_configured_sensor_that_cannot_be_read_is_down(scene: Scene) -> None:
+    file = scene.file(nodes=3, act=False)
+    (scene.folder / "n0.log").unlink()
+    (scene.folder / "n1.log").unlink()
+    (scene.folder / "n1.log").mkdir()
+    engine = EngineEntry(command=(str(scene.folder / "no-sinfo"),))
+    runner = scene.runner(file.model_copy(update={"engine": engine}))
+    runner.round()
+    found = shown(runner)
+    up = {
+        node: found[f'parkade_mars_sensor_up{{node="{node}",sensor="{sensor}"}}']
+        for node, sensor in (
+            ("n0", "kernel_log"),
+            ("n1", "kernel_log"),
+            ("n2", "kernel_log"),
+            ("engine", "engine"),
+        )
+    }
+    assert up == {"n0": 0, "n1": 0, "n2": 1, "engine": 0}
+    assert set(runner.unread) == {
+        ("n0", "kernel_log"),
+        ("n1", "kernel_log"),
+        ("engine", "engine"),
+    }
+    scene.write("n0")
+    assert [each.verdict.node for each in runner.round()] == ["n0"]
+    assert ("n0", "kernel_log") not in runner.unread
+
+
+def test_one_round_tells_each_unread_sensor_once_and_ends_with_its_code(scene: Scene) -> None:
+    file = scene.folder / "mars.yaml"
+    file.write_text(
+        "format: 1\nlisten: 127.0.0.1:0\nevery: 1s\n"
+        "nodes: [{node: n0, kernel_log: absent.log}, {node: n1, kernel_log: n1.log}]\n"
+        "engine: {command: ['false']}\n"
+    )
+    (scene.folder / "n1.log").touch()
+    words = [sys.executable, "-c", MAIN, "mars", "run", "--config", "mars.yaml", "--rounds", "2"]
+    done = subprocess.run(
+        words, cwd=scene.folder, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 6, done.stderr
+    assert done.stderr.count("absent.log is not there") == 1
+    assert done.stderr.count("sensor cannot be read") == 2
+    assert "n1" not in done.stderr
 
 
 def test_a_verdict_is_over_when_nothing_was_seen_for_long(scene: Scene) -> None:

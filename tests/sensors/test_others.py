@@ -244,7 +244,7 @@ def test_a_watched_file_gives_symptoms_of_new_lines_only(tmp_path: Path) -> None
     assert (symptom.device, symptom.at_us) == ("0000:3b:00", 2 * MINUTE_US)
     log.unlink()
     assert sensor.poll(3 * MINUTE_US) == []
-    assert sensor.state.startswith("absent")
+    assert sensor.state.startswith("failed")
     sensor.close()
 
 

@@ -3,9 +3,11 @@
 import msgspec
 
 from parkade.core.healing.policy import DEFAULT_SIGNAL, Policy, Rule
+from parkade.core.healing.symptom import signals_of
 from parkade.mars.policy_file import NAMED, expand
 from parkade.mars.shipped import XidFacts, xid_facts
 from parkade.sensors.kernel_log.codes import RECOVERY_XID
+from parkade.sensors.kernel_log.reading import read
 
 VERSION = 1
 SOURCES = {
@@ -39,7 +41,11 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def signal_from(words: tuple[str, ...]) -> str:
-    """`XID 79`, `xid/79`, `79` or `link_down` as a signal; ValueError where there is none."""
+    """`XID 79`, `xid/79`, `79`, `link_down` or a line of the kernel's log as a signal; ValueError
+    where there is none."""
+    seen = read(" ".join(words))
+    if seen.fact is not None:
+        return signals_of(seen.fact)[0]
     text = "/".join(word.strip().lower() for word in words)
     if text.isdecimal():
         text = f"xid/{text}"

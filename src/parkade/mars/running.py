@@ -40,7 +40,8 @@ Now = Callable[[], int]
 
 
 class Runner:
-    """See the module; `sensors` are by node, each in the order in which it is polled."""
+    """See the module; `sensors` are by node, each in the order in which it is polled. `unread`:
+    the sensors that failed in the last round, by node and sensor, and why."""
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Runner:
         resolve_us = round(file.resolve_after.total_seconds() * SECOND_US)
         self._standing = Standing(max(resolve_us, policy.windows.burst_gap_us))
         self._held: dict[str, str] = {}
+        self.unread: dict[tuple[str, str], str] = {}
         self._drains = Drains(file.drain, file.journal) if file.drain and file.journal else None
 
     def round(self) -> tuple[Decision, ...]:
@@ -150,6 +152,7 @@ class Runner:
 
     def _serve(self, states: dict[tuple[str, str], str], began_us: int, now_us: int) -> None:
         self.metrics.sensors(states)
+        self._hear(states)
         self.metrics.stand(self._standing.verdicts())
         standing = {verdict.verdict for verdict in self._standing.verdicts()}
         self._held = {name: why for name, why in self._held.items() if name in standing}
@@ -166,6 +169,17 @@ class Runner:
         )
         self.metrics.polled.set(now_us / SECOND_US)
         self.metrics.poll_seconds.set((now_us - began_us) / SECOND_US)
+
+    def _hear(self, states: dict[tuple[str, str], str]) -> None:
+        """Says once of each sensor that it cannot be read, and once that it is read again."""
+        before = self.unread
+        self.unread = {key: why for key, why in states.items() if why.startswith("failed")}
+        for (node, sensor), why in self.unread.items():
+            if (node, sensor) not in before:
+                words = why.removeprefix("failed: ")
+                self._log.warning("sensor cannot be read", node=node, sensor=sensor, why=words)
+        for node, sensor in before.keys() - self.unread.keys():
+            self._log.info("sensor is read again", node=node, sensor=sensor)
 
     def _alert(self, url: str, over: tuple[Verdict, ...], now_us: int) -> None:
         ahead_us = now_us + ROUNDS_AHEAD * round(self._file.every.total_seconds() * SECOND_US)

@@ -10,6 +10,8 @@ from html import escape
 
 from parkade.wire.mars import Hurt, Incident, StoryLine
 
+HELD = {"observe_only": "Mars was stopped"}
+"""What held an incident, where the wire's word would not be understood."""
 COLOURS = {
     "opened": "#b3261e",
     "verdict": "#b3261e",
@@ -48,7 +50,7 @@ def outcome_of(incident: Incident) -> str:
     if incident.outcome is not None:
         return incident.outcome
     if incident.held is not None:
-        return f"held: {incident.held.replace('_', ' ')}"
+        return f"held: {HELD.get(incident.held, incident.held.replace('_', ' '))}"
     if incident.order is not None:
         return f"open, {incident.order} under way"
     return f"open, next: {incident.next}"

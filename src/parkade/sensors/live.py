@@ -35,22 +35,23 @@ MOUNTS = (Path("/"), Path("/tmp"), Path("/var"))
 
 
 class KernelLogFile:
-    """New lines of a file. A line's own wall-clock stamp is its instant, else that of reading."""
+    """New lines of a file. A line's own wall-clock stamp is its instant, else that of reading.
+
+    A path that a person wrote is never *absent*: where it is not there, reading it failed."""
 
     name = "kernel_log"
 
     def __init__(self, path: Path, *, node: str, from_end: bool = True) -> None:
         self.tally = Tally()
-        self.state = READ if path.exists() else f"absent: {path} is not there"
-        self._path = path
         self._node = node
         self._follower = Follower(path, from_end=from_end)
+        self.state = self._state()
 
     def poll(self, now_us: int) -> list[Symptom]:
         """See `ports.Sensor`."""
         try:
             lines = self._follower.poll()
-            self.state = READ if self._path.exists() else f"absent: {self._path} is not there"
+            self.state = self._state()
         except OSError as error:
             self.state = f"failed: {error.strerror}"
             return []
@@ -59,6 +60,10 @@ class KernelLogFile:
     def close(self) -> None:
         """See `ports.Sensor`."""
         self._follower.close()
+
+    def _state(self) -> str:
+        why = self._follower.unread
+        return READ if why is None else f"failed: {why}"
 
 
 class KernelRing:
@@ -113,7 +118,8 @@ class Nvml:
         try:
             now = self._reader.read()
         except nvml.NoGpu as why:
-            self.state = f"absent: {why}"
+            is_configured = self._expected is not None
+            self.state = f"{'failed' if is_configured else 'absent'}: {why}"
             return _silence(self, self._before, self._node, Source.NVML, now_us)
         except nvml.NvmlHung as why:
             self.state = f"failed: {why}"
@@ -221,7 +227,7 @@ class SlurmNodes:
                 check=True,
             )
         except FileNotFoundError:
-            self.state = f"absent: {self._command[0]} is not there"
+            self.state = f"failed: {self._command[0]} is not there"
             return []
         except (OSError, subprocess.SubprocessError) as error:
             self.state = f"failed: {bounded(str(error), 200)}"

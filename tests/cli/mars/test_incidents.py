@@ -40,7 +40,8 @@ def test_an_incident_is_told_as_text_json_and_a_page(
     assert text.startswith("<!doctype html>") and "fell off the bus" in text
     assert "http" not in text and "<script" not in text, "it loads nothing"
     run("mars", "incidents", "--html", str(page), exit_code=2)
-    run("mars", "incidents", "incident-9", exit_code=4)
+    told_none = run("mars", "incidents", "incident-9", exit_code=4).output
+    assert "there is no incident-9" in told_none
 
 
 def test_status_shows_what_is_automatic_and_one_command_stops_it(told: Reporter, run: Run) -> None:
@@ -51,6 +52,17 @@ def test_status_shows_what_is_automatic_and_one_command_stops_it(told: Reporter,
     changed = run("mars", "budget", "--fabric", "1/4", "-r", "young nodes").output
     assert "1/4 of a fabric" in changed
     run("mars", "budget", "-r", "nothing", exit_code=2)
+
+
+def test_what_a_stop_holds_says_that_mars_was_stopped(told: Reporter, run: Run) -> None:
+    run("mars", "stop", "-r", "night shift")
+    told.report(verdict("lab-2", "v2", at_us=SystemClock().now_us()))
+    for words in (("--open",), ("incident-2",)):
+        shown = run("mars", "incidents", *words).output
+        assert "held: Mars was stopped" in " ".join(shown.split())
+        assert "observe" not in shown
+    run("mars", "start", "-r", "morning")
+    assert "was stopped" not in run("mars", "incidents", "--open").output
 
 
 def test_events_of_mars_are_those_of_sick_nodes_alone(told: Reporter, run: Run) -> None:

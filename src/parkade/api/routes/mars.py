@@ -66,7 +66,6 @@ async def get_incident(
 ) -> wire.Incident:
     """One incident: the whole story."""
     context.require(Read.MARS)
-    found = await context.read(lambda world, _: world.records.incidents.get(incident))
-    if found is None:
-        context.not_found(f"incident {incident}")
+    what = incident if incident.startswith("incident-") else f"incident {incident}"
+    found = await context.read(lambda world, _: world.records.incidents.get(incident), what)
     return views.incident(found)

@@ -5,7 +5,7 @@ import msgspec
 from parkade.api.translate import instant, instant_or_none
 from parkade.core.fleet.node import Health, Node
 from parkade.core.healing.buffers import BufferUse
-from parkade.core.healing.guards import Breaker
+from parkade.core.healing.guards import Breaker, Held
 from parkade.core.healing.incident import Automation, Hurt, Incident, RepairKind
 from parkade.core.healing.verdict import Verdict
 from parkade.core.repairing.buffers import buffers
@@ -97,6 +97,11 @@ def status(seen: Look, sensors: dict[str, tuple[SensorState, ...]]) -> wire.Stat
     )
 
 
+def _readable(says: str) -> str:
+    """A kept line in words for people: a stop is kept as the guard that it is."""
+    return says.replace(f"held: {Held.OBSERVE_ONLY.value}", "held: Mars was stopped")
+
+
 def incident(seen: Incident) -> wire.Incident:
     """One story, whole."""
     return wire.Incident(
@@ -117,7 +122,8 @@ def incident(seen: Incident) -> wire.Incident:
         order=None if seen.order is None else seen.order.order,
         verdicts=tuple(map(_verdict, seen.verdicts)),
         lines=tuple(
-            wire.StoryLine(at=instant(it.at_us), kind=it.kind, says=it.says) for it in seen.lines
+            wire.StoryLine(at=instant(it.at_us), kind=it.kind, says=_readable(it.says))
+            for it in seen.lines
         ),
         hurt=tuple(map(_hurt, seen.hurt)),
     )

@@ -16,7 +16,8 @@ EXIT_INVALID = 3
 
 def explain(
     signal: Annotated[
-        list[str], typer.Argument(help="XID 79, xid/79, sxid/12028, or a condition like link_down.")
+        list[str],
+        typer.Argument(help="XID 79, xid/79, link_down, or a line of a kernel log, in quotes."),
     ],
     policy_file: PolicyOption = None,
     as_json: AsJson = False,

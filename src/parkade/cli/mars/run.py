@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 EXIT_NO_EXTRA = 2
 EXIT_CANNOT = 4
+EXIT_NOT_READ = 6
 SHIPPED = (
     "prometheus-rules.yaml",
     "grafana-dashboard.json",
@@ -34,7 +35,10 @@ def run(
         int | None, typer.Option(min=1, help="End after so many rounds; default: never.")
     ] = None,
 ) -> None:
-    """Watch nodes, serve metrics, send alerts; drain only where the file says `act: true`."""
+    """Watch nodes, serve metrics, send alerts; drain only where the file says `act: true`.
+
+    Exit code with --rounds: 6 where a sensor could not be read in the last one.
+    """
     from parkade.cli import screen
 
     try:
@@ -73,6 +77,8 @@ def run(
             runner.close()
             server.shutdown()
             server.server_close()
+        if rounds is not None and runner.unread:
+            raise typer.Exit(EXIT_NOT_READ)
 
 
 def undo(

@@ -49,12 +49,17 @@ def kernel_ring(path: Path = KMSG) -> Iterator[str]:
 
 
 class Follower:
-    """New lines of a file that grows, is rotated or cut. `poll` never waits."""
+    """New lines of a file that grows, is rotated or cut. `poll` never waits.
+
+    `unread` says why the path cannot be read now, None where it can; a file that comes later is
+    read from its beginning.
+    """
 
     def __init__(self, path: Path, *, from_end: bool) -> None:
         self._path = path
         self._handle: BinaryIO | None = None
         self._part = b""
+        self.unread: str | None = None
         self._open(from_end=from_end)
 
     def poll(self, most_lines: int = 10_000) -> list[str]:
@@ -82,8 +87,10 @@ class Follower:
         self._part = b""
         try:
             self._handle = self._path.open("rb")
-        except FileNotFoundError:
+        except OSError as error:
+            self.unread = _why(self._path, error)
             return
+        self.unread = None
         if from_end:
             self._handle.seek(0, os.SEEK_END)
 
@@ -102,7 +109,8 @@ class Follower:
         """Whether the path names another file now, or this one was cut."""
         try:
             now = self._path.stat()
-        except FileNotFoundError:
+        except OSError as error:
+            self.unread = _why(self._path, error)
             return False
         if self._handle is None:
             return True
@@ -110,3 +118,10 @@ class Follower:
         return (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino) or (
             now.st_size < self._handle.tell()
         )
+
+
+def _why(path: Path, error: OSError) -> str:
+    """Why a path cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return f"{path} is not there"
+    return f"{path}: {error.strerror}"
