@@ -4,7 +4,9 @@ A message has a `name` that never changes and a `receiver`. Putting a name in tw
 is putting it in once, also after it was sent: names that were sent are remembered for `KEPT_US`. A
 message that fails is tried again after 5 s, 10 s, … at most 10 minutes apart, and given up when it
 is a day old; what was given up is counted and logged, never silently lost. A receiver that answers
-that it will never take it (4xx but 408 and 429) is not asked again.
+that it will never take it (4xx but 408 and 429) is not asked again. One that fails is left alone
+for its pause, whatever waits for it, so it delays no other; what waits for a receiver that is no
+more is given up.
 
 The file is one SQLite database of its own: it is no part of the journal, and a backup without it
 loses only what was still waiting.
@@ -60,6 +62,7 @@ class Outbox:
     def __init__(self, path: Path, senders: Mapping[str, Sender]) -> None:
         self.sent = self.failed = self.given_up = 0
         self._senders = senders
+        self._resumes_us = dict.fromkeys(senders, 0)
         self._lock = threading.Lock()
         self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._run("PRAGMA journal_mode=WAL")
@@ -73,7 +76,7 @@ class Outbox:
 
     def put(self, message: Message) -> None:
         """For every receiver; one that has it, waiting or sent, gets it no second time. Beyond
-        MOST_WAITING the oldest that waits is given up."""
+        MOST_WAITING of a receiver its oldest is given up."""
         for receiver in self._senders:
             self._run(
                 "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL)",
@@ -87,14 +90,7 @@ class Outbox:
                     message.at_us,
                 ),
             )
-        over = self.waiting() - MOST_WAITING
-        if over > 0:
-            self.given_up += over
-            self._run(
-                "DELETE FROM messages WHERE rowid IN (SELECT rowid FROM messages"
-                " WHERE ended_us IS NULL ORDER BY at_us LIMIT ?)",
-                (over,),
-            )
+            self._make_room(receiver)
 
     def position(self) -> int | None:
         """Up to where in the journal messages were put in; None in a new outbox."""
@@ -117,19 +113,37 @@ class Outbox:
         say: Callable[[str, str], None] = lambda *_: None,
         is_over: Callable[[], bool] = lambda: False,
     ) -> int | None:
-        """Tries what is due, oldest first, until `is_over`; `say` hears (receiver, why) of each
-        failure. When the next is due; None where nothing waits."""
-        due = self._run(
-            "SELECT receiver, name, kind, subject, body, at_us, tries FROM messages"
-            " WHERE ended_us IS NULL AND due_us <= ? ORDER BY at_us, name LIMIT 100",
-            (now_us,),
+        """Tries what is due, for each receiver its oldest first, until `is_over`; `say` hears
+        (receiver, why) of each failure. When the next is due; None where nothing waits."""
+        self._forget_removed(now_us, say)
+        for receiver in self._senders:
+            self._send_to(receiver, now_us, say, is_over)
+        self._run("DELETE FROM messages WHERE ended_us < ?", (now_us - KEPT_US,))
+        found = self._run(
+            "SELECT receiver, min(due_us) FROM messages WHERE ended_us IS NULL GROUP BY receiver"
         )
-        silent: set[str] = set()
-        for receiver, name, kind, subject, body, at_us, tries in due:
+        return min(
+            (max(int(due), self._resumes_us.get(name, 0)) for name, due in found), default=None
+        )
+
+    def _send_to(
+        self,
+        receiver: str,
+        now_us: int,
+        say: Callable[[str, str], None],
+        is_over: Callable[[], bool],
+    ) -> None:
+        """Until one message fails for now: the others would wait for the same time-out."""
+        if now_us < self._resumes_us[receiver]:
+            return
+        due = self._run(
+            "SELECT name, kind, subject, body, at_us, tries FROM messages WHERE receiver = ?"
+            " AND ended_us IS NULL AND due_us <= ? ORDER BY at_us, name LIMIT 100",
+            (receiver, now_us),
+        )
+        for name, kind, subject, body, at_us, tries in due:
             if is_over():
-                break
-            if receiver in silent or receiver not in self._senders:
-                continue
+                return
             message = Message(
                 name=name, kind=kind, subject=subject, body=json.loads(body), at_us=at_us
             )
@@ -138,16 +152,39 @@ class Outbox:
             except NotHeard as error:
                 say(receiver, str(error))
                 self.failed += 1
-                if not error.is_final:
-                    # The others would wait for the same time-out.
-                    silent.add(receiver)
                 self._failed(receiver, message, tries, now_us, is_final=error.is_final)
+                if not error.is_final:
+                    return
             else:
                 self.sent += 1
                 self._end(receiver, name, now_us)
-        self._run("DELETE FROM messages WHERE ended_us < ?", (now_us - KEPT_US,))
-        found = self._run("SELECT min(due_us) FROM messages WHERE ended_us IS NULL")
-        return None if found[0][0] is None else int(found[0][0])
+
+    def _forget_removed(self, now_us: int, say: Callable[[str, str], None]) -> None:
+        """Gives up what waits for receivers that are no more."""
+        waiting = self._run(
+            "SELECT receiver, count(*) FROM messages WHERE ended_us IS NULL GROUP BY receiver"
+        )
+        for receiver, count in waiting:
+            if receiver not in self._senders:
+                self.given_up += count
+                say(receiver, f"the receiver was removed; {count} messages are given up")
+                self._run(
+                    "UPDATE messages SET ended_us = ? WHERE receiver = ? AND ended_us IS NULL",
+                    (now_us, receiver),
+                )
+
+    def _make_room(self, receiver: str) -> None:
+        found = self._run(
+            "SELECT count(*) FROM messages WHERE receiver = ? AND ended_us IS NULL", (receiver,)
+        )
+        over = int(found[0][0]) - MOST_WAITING
+        if over > 0:
+            self.given_up += over
+            self._run(
+                "DELETE FROM messages WHERE rowid IN (SELECT rowid FROM messages"
+                " WHERE receiver = ? AND ended_us IS NULL ORDER BY at_us LIMIT ?)",
+                (receiver, over),
+            )
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -162,11 +199,19 @@ class Outbox:
     def _failed(
         self, receiver: str, message: Message, tries: int, now_us: int, *, is_final: bool
     ) -> None:
-        if is_final or now_us - message.at_us >= LONGEST_US:
+        if is_final:
             self.given_up += 1
             self._end(receiver, message.name, now_us)
             return
+        # Also what waits behind it: one pause for each would keep them for long after their day.
+        old = self._run(
+            "UPDATE messages SET ended_us = ? WHERE receiver = ? AND at_us <= ?"
+            " AND ended_us IS NULL RETURNING 1",
+            (now_us, receiver, now_us - LONGEST_US),
+        )
+        self.given_up += len(old)
         pause_us = min(MOST_US, FIRST_US << min(tries, 16))
+        self._resumes_us[receiver] = now_us + pause_us
         self._run(
             "UPDATE messages SET due_us = ?, tries = ? WHERE receiver = ? AND name = ?",
             (now_us + pause_us, tries + 1, receiver, message.name),
