@@ -28,6 +28,7 @@ MOST_US = 10 * MINUTE_US
 LONGEST_US = DAY_US
 KEPT_US = 7 * DAY_US
 MOST_WAITING = 10_000
+MOST_POSITIONS = 1_000
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +74,7 @@ class Outbox:
         )
 
         self._run("CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY, sequence INTEGER)")
+        self._run("CREATE TABLE IF NOT EXISTS passed (sequence INTEGER PRIMARY KEY, digest TEXT)")
 
     def put(self, message: Message) -> None:
         """For every receiver; one that has it, waiting or sent, gets it no second time. Beyond
@@ -92,14 +94,22 @@ class Outbox:
             )
             self._make_room(receiver)
 
-    def position(self) -> int | None:
-        """Up to where in the journal messages were put in; None in a new outbox."""
-        found = self._run("SELECT sequence FROM position")
-        return int(found[0][0]) if found else None
+    def positions(self) -> list[tuple[int, str | None]]:
+        """Up to where in the journal messages were put in, with the entry's digest, newest first:
+        the newest MOST_POSITIONS such instants, so that a restored journal finds its own. None as
+        digest was written by an older version. Empty in a new outbox."""
+        found = self._run("SELECT sequence, digest FROM passed ORDER BY sequence DESC")
+        return found or self._run("SELECT sequence, NULL FROM position")
 
-    def advance(self, sequence: int) -> None:
-        """Everything up to there was put in."""
-        self._run("INSERT OR REPLACE INTO position VALUES (1, ?)", (sequence,))
+    def advance(self, sequence: int, digest: str | None) -> None:
+        """Everything up to there was put in; what stood beyond is of a journal that is no more."""
+        self._run("DELETE FROM passed WHERE sequence > ?", (sequence,))
+        self._run("INSERT OR REPLACE INTO passed VALUES (?, ?)", (sequence, digest))
+        self._run(
+            "DELETE FROM passed WHERE sequence <= (SELECT sequence FROM passed"
+            " ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
+            (MOST_POSITIONS,),
+        )
 
     def waiting(self) -> int:
         """How many messages are not heard yet, over all receivers."""
