@@ -6,7 +6,9 @@ python benchmarks/run.py --only mars_quarantine
 gangs of eight nodes run on half of them. Counted from the report until every sick node is out of
 play in the journal on disk; and until the next clearing has seated the gangs anew.
 
-*Pipeline*: symptoms, judged with the shipped policy; their verdicts decided and committed.
+*Pipeline*: symptoms, judged with the shipped policy; their verdicts decided and committed. Once by
+the clock on the wall, which also counts the disk and whoever else uses the processor; once by the
+processor's time of this process, which is what "on one core" means on a shared machine.
 """
 
 import contextlib
@@ -135,8 +137,9 @@ def quarantine(nodes: int) -> tuple[float, float]:
             return out, swapped
 
 
-def pipeline(count: int) -> float:
-    """Symptoms a second, through judge, intake, decision and the journal on disk, on one core."""
+def pipeline(count: int) -> tuple[float, float]:
+    """Symptoms a second of the wall and of the processor, through judge, intake, decision and the
+    journal on disk."""
     policy = shipped_policy()
     with tempfile.TemporaryDirectory() as folder:
         fleet = Fleet(Path(folder), NODES)
@@ -146,7 +149,7 @@ def pipeline(count: int) -> float:
             memories = {name: empty_memory(name) for name in names}
             intake, base_us = HealthIntake(), fleet.clock.now_us()
             waiting: list[Verdict] = []
-            began = time.perf_counter()
+            began, began_cpu = time.perf_counter(), time.process_time()
             for number, symptom in enumerate(stream, 1):
                 memory, verdicts = judge(
                     memories[symptom.node], symptom, symptom.at_us, policy=policy
@@ -157,7 +160,8 @@ def pipeline(count: int) -> float:
                     commands_ = intake.take(fleet.report(*waiting), steady_us=symptom.at_us)
                     fleet.ask(*commands_)
                     waiting.clear()
-            return count / (time.perf_counter() - began)
+            spent, spent_cpu = time.perf_counter() - began, time.process_time() - began_cpu
+            return count / spent, count / spent_cpu
 
 
 def _moved(found: Verdict, node: str, base_us: int) -> Verdict:
@@ -168,6 +172,7 @@ def figures(*, quick: bool) -> list[Figure]:
     """Both."""
     nodes, count, repeat = (200, 2_500, 1) if quick else (NODES, 25_000, 3)
     found = [quarantine(nodes) for _ in range(repeat)]
+    judged = [pipeline(count) for _ in range(repeat)]
     half = nodes // 2
     return [
         Figure(
@@ -188,7 +193,14 @@ def figures(*, quick: bool) -> list[Figure]:
             name="mars_quarantine.symptoms_per_s",
             kind=Kind.DURABLE,
             unit="1/s",
-            values=tuple(pipeline(count) for _ in range(repeat)),
-            what="symptoms judged, their verdicts decided and committed, one core",
+            values=tuple(wall for wall, _ in judged),
+            what="symptoms judged, their verdicts decided and committed, one thread",
+        ),
+        Figure(
+            name="mars_quarantine.symptoms_per_cpu_s",
+            kind=Kind.DURABLE,
+            unit="1/s",
+            values=tuple(cpu for _, cpu in judged),
+            what="the same for each second of the processor",
         ),
     ]

@@ -339,7 +339,7 @@ class Engine(Protocol):
         ...
 
 
-class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event as it is kept for ever: `version` is the encoding's, `body` the encoded event,
     `digest` that of the chain up to it (`core.state.chain`)."""
 

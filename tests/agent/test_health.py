@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from parkade.agent import backoff
-from parkade.agent.health import HealthKeeper, HealthPlan
+from parkade.agent.health import HealthPlan, HealthWatch
 from parkade.agent.timer import LoopTimer
 from parkade.core.healing.incident import Grade, RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.symptom import Symptom
@@ -108,7 +108,7 @@ def state(*orders: RepairOrder) -> DesiredState:
 @asynccontextmanager
 async def keeping(
     plane: FakeControlPlane, folder: Path, *seen: Symptom, repairs: Repairs | None = None
-) -> AsyncIterator[HealthKeeper]:
+) -> AsyncIterator[HealthWatch]:
     plan = HealthPlan(
         sensors={"n1": (Planned(*seen),)}, policy=POLICY, every_s=0.02, repairs=repairs
     )
@@ -119,9 +119,9 @@ async def keeping(
 @asynccontextmanager
 async def running(
     plan: HealthPlan, plane: FakeControlPlane, folder: Path
-) -> AsyncIterator[HealthKeeper]:
+) -> AsyncIterator[HealthWatch]:
     """A keeper at work, which also tells."""
-    keeper = HealthKeeper(
+    keeper = HealthWatch(
         plan, plane, pool="here", folder=folder, clock=WallClock(), timer=LoopTimer()
     )
     tasks = [asyncio.create_task(keeper.watch()), asyncio.create_task(keeper.tell())]
@@ -164,7 +164,7 @@ async def test_the_workload_on_the_node_is_named_as_the_job(tmp_path: Path) -> N
     plane = FakeControlPlane()
     sensor = Planned()
     plan = HealthPlan(sensors={"n1": (sensor,)}, policy=POLICY, every_s=0.02, repairs=None)
-    keeper = HealthKeeper(
+    keeper = HealthWatch(
         plan, plane, pool="here", folder=tmp_path, clock=WallClock(), timer=LoopTimer()
     )
     attempt = replace(wanted("w7.1"), ranks=(Seat(node="n1", gpus=1),))
@@ -236,7 +236,7 @@ async def test_a_reboot_of_the_machine_is_done_when_the_agent_is_back(
         await until(lambda: repairs.orders)
     boot = tmp_path / "boot"
     boot.write_text("another boot")
-    monkeypatch.setattr("parkade.agent.health.BOOT_ID", boot)
+    monkeypatch.setattr("parkade.agent.repairs.BOOT_ID", boot)
     async with keeping(plane, tmp_path, repairs=repairs) as keeper:
         keeper.desire(state(order()))
         await until(lambda: plane.health and plane.health[-1].repairs)
@@ -259,7 +259,14 @@ async def test_old_lines_of_the_kernel_are_no_news_to_the_next_agent(tmp_path: P
         await until(lambda: any(report.verdicts for report in plane.health))
         await until(lambda: (tmp_path / "seen.json").exists())
     first = len(plane.health)
-    async with keeping(plane, tmp_path, symptom(xid(79), 100), symptom(xid(79), 200)):
+    seen = (symptom(xid(79), 100), symptom(xid(79), 200))
+    async with keeping(plane, tmp_path, *seen, repairs=Counted()) as keeper:
         await until(lambda: any(report.verdicts for report in plane.health[first:]))
+        await until(lambda: b"200000000" in (tmp_path / "seen.json").read_bytes())
+        saved = (tmp_path / "seen.json").stat()
+        told = len(plane.health)
+        keeper.desire(state(order()))
+        await until(lambda: len(plane.health) > told)
+        assert (tmp_path / "seen.json").stat().st_ino == saved.st_ino, "no news, no write"
     again = {it.verdict: it for report in plane.health[first:] for it in report.verdicts}
     assert [it.evidence[0].at_us for it in again.values()] == [200_000_000]

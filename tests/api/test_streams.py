@@ -44,7 +44,7 @@ def test_a_followed_stream_tells_what_comes_and_ends_when_its_token_is_revoked(
 ) -> None:
     org, owner = fresh.org()
     name = fresh.name("user")
-    fresh.done(fresh.post("/users", {"user": name, "org": org}))
+    fresh.done(fresh.post("/users", {"user": name, "org": org, "role": "owner"}))
     made = fresh.done(fresh.post("/tokens", {"user": name}))
     headers = fresh.headers(made["secret"])
     with fresh.http.stream("GET", "/v1/events", headers=headers) as response:

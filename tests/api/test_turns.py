@@ -35,6 +35,7 @@ from tests.waits import PATIENCE_S
 # it is news; events enter for the owner of what an event names, once for each name.
 ENTRIES = {
     "GET /v1/whoami": 0,
+    "GET /v1/server": 0,
     "POST /v1/orgs": 1,
     "GET /v1/orgs": 1,
     "POST /v1/orgs/{org}/deposits": 1,
@@ -42,6 +43,7 @@ ENTRIES = {
     "POST /v1/users": 1,
     "GET /v1/users": 1,
     "POST /v1/users/{user}/cap": 1,
+    "POST /v1/users/{user}/unix-name": 1,
     "POST /v1/tokens": 1,
     "GET /v1/tokens": 1,
     "POST /v1/tokens/{token}/revoke": 1,
@@ -120,6 +122,7 @@ def bodies(town: Town) -> dict[str, object]:
         "POST /v1/orgs/{org}/grant": {"amount": "1", "every": "24h"},
         "POST /v1/users": {"user": "u1", "org": "o1", "role": "owner"},
         "POST /v1/users/{user}/cap": {"cap": "5"},
+        "POST /v1/users/{user}/unix-name": {"unix_name": "ann"},
         "POST /v1/tokens": {"user": "u1", "token": "t1"},
         "POST /v1/pools": pool,
         "POST /v1/pools/{pool}/nodes": {"fabrics": {"g": ["lab-3"]}},
@@ -231,7 +234,7 @@ async def busy(folder: Path) -> AsyncIterator[tuple[Busy, threading.Event]]:
             )
             digest = digest_of(f"{user}-secret")
             await plane.execute(commands.AddToken(by=None, token=user, user=user, digest=digest))
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
             made = Busy(plane, http)
             await plane.execute(open_pool(OpenPool.model_validate(POOL), by="root"))
             assert await asyncio.to_thread(has_begun.wait, 60)

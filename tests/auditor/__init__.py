@@ -215,6 +215,10 @@ def _end(books: Books, event: Record) -> None:
     del books.live[event["workload"]]
 
 
+def _claim(books: Books, event: Record) -> None:
+    books.claims[event["claim"]["claim"]] = event["claim"]["org"]
+
+
 def _unclaim(books: Books, event: Record) -> None:
     reservations.end_demand(books, event["claim"])
 
@@ -239,6 +243,7 @@ READERS = {
     "Submitted": _submit,
     "Reserved": reservations.reserve,
     "ReservationChanged": reservations.change,
+    "Claimed": _claim,
     "Unclaimed": _unclaim,
     "Launched": _launch,
     "Started": _start,

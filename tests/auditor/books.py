@@ -60,6 +60,8 @@ class Books:
     earned_by: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     short: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     reservations: dict[str, Record] = field(default_factory=dict)
+    claims: dict[str, str] = field(default_factory=dict)
+    """The org of each claim."""
     reservation_paid: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 

@@ -51,7 +51,8 @@ def give_up(books: Books, name: str, what: str) -> None:
 
 
 def lose(books: Books, leaving: Record, event: Record) -> None:
-    """A promise lost in a clearing is free unless it is lost to a bid of its own org."""
+    """A promise lost in a clearing is free unless it is lost to its own org: to a bid, or to a
+    claim or workload on a reservation."""
     name = leaving["demand"]["workload"]
     promise = books.promises.pop(name, None)
     is_paid = name in books.paid_promises
@@ -64,15 +65,28 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
     if minimum_us == 0 or promise["rates"][-1]["price_micros"] == 0:
         return
     for won in event["won"]:
+        takes = nodes & {seat["node"] for seat in won["promise"]["seats"]}
+        is_own_right = takes and _owner(books, won["demand"]) == org
+        require(not is_own_right, f"{name} lost its promise to its own org's right, unpaid")
         taker = books.workloads.get(won["demand"].get("workload", ""))
         if taker is None or taker["spec"]["capacity"]["kind"] == "reservation":
             continue
-        takes = nodes & {seat["node"] for seat in won["promise"]["seats"]}
         limit, other = taker["spec"]["limit_price_micros"], books.workloads[name]["spec"]
         is_above = limit is None or limit > (other["limit_price_micros"] or 0)
         runs_elsewhere = taker["workload"] in books.live
         is_own = taker["org"] == org and takes and is_above and not runs_elsewhere
         require(not is_own, f"{name} lost its promise to its own org's and paid nothing")
+
+
+def _owner(books: Books, demand: Record) -> str | None:
+    """The org of what takes seats by the right of a reservation."""
+    if demand["kind"] == "claim":
+        return books.claims.get(demand["claim"])
+    workload = books.workloads[demand["workload"]]
+    if workload["spec"]["capacity"]["kind"] != "reservation":
+        return None
+    org: str = workload["org"]
+    return org
 
 
 def rebid(books: Books, event: Record) -> None:

@@ -1,9 +1,11 @@
 """How the flags of `submit` and the keys of a file become one spec."""
 
+from pathlib import Path
+
 import pytest
 import typer
 
-from parkade.cli.submit import saving
+from parkade.cli.submit import document_of, saving
 from parkade.wire.spec import CheckpointTerms
 
 
@@ -48,3 +50,14 @@ def test_flags_take_the_place_of_what_a_file_says_of_checkpoints(
 def test_a_program_is_asked_in_one_way() -> None:
     with pytest.raises(typer.BadParameter, match="one of"):
         saving(None, {"word": "hf", "command": "./save.sh"}, None)
+
+
+def test_the_name_of_a_spec_is_not_run_as_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "count.yaml"
+    spec.write_text("command: echo 1\n")
+    with pytest.raises(typer.Exit):
+        document_of(None, [str(spec)])
+    assert f"write -f {spec}" in capsys.readouterr().err
+    assert document_of(None, ["count.yaml"])["name"] == "count"

@@ -43,6 +43,7 @@ def main(data_folder: str, port: str, token_file: str) -> None:
         check_every=1,
         agent_tick_s=0.1,
         agent_heartbeat_s=0.3,
+        root_workloads=True,
     )
     wires = Wires(
         crash_point=trap.pass_point, agent_program=(sys.executable, "-m", "tests.crash.agent")

@@ -161,7 +161,8 @@ class Newcomer:
             time.sleep(BETWEEN_S)
 
     def _environment(self) -> dict[str, str]:
-        """Nothing of ours but the programs; a free port stands in for 8300."""
+        """Nothing of ours but the programs; a free port stands in for 8300. Where it is root, the
+        newcomer does as the README says."""
         programs = Path(sys.executable).parent
         return {
             "HOME": str(self._home),
@@ -169,6 +170,7 @@ class Newcomer:
             "LANG": "C.UTF-8",
             "PARKADE_SERVER": f"http://127.0.0.1:{self._port}",
             "PARKADE_SERVER_PORT": str(self._port),
+            "PARKADE_SERVER_ROOT_WORKLOADS": "true",
         }
 
     def _server_says(self) -> str:

@@ -38,3 +38,13 @@ def test_a_journal_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {sensor.state for sensor in found.sensors if sensor.sensor == "journal"} == {
         "failed: journalctl cannot be run: No such file or directory"
     }
+
+
+def test_a_journal_without_a_line_is_not_taken_for_the_kernels_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sources, "KernelRing", _NoRing)
+    found = sources.Sources(node="n1", now_us=0, journal=lambda: iter(()))
+    list(found.this_machine())
+    states = {sensor.sensor: sensor.state for sensor in found.sensors}
+    assert states["kernel_log"].startswith("failed") and states["journal"].startswith("failed")

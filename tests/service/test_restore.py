@@ -30,14 +30,17 @@ def submit(served: Served, org: str, command: str) -> str:
     return str(served.ask("POST", "/workloads", {"org": org, "spec": spec})["workload"])
 
 
-def admin(served: Served, *arguments: str) -> str:
-    """What `parkade admin` printed about the server's data folder."""
+def admin(served: Served, *arguments: str, refused: bool = False) -> str:
+    """What `parkade admin` printed about the server's data folder; where it is refused, why."""
     done = subprocess.run(
         [*PARKADE, "admin", *arguments, "--data-folder", str(served.data)],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
     )
+    if refused:
+        assert done.returncode == 2, done.stderr
+        return done.stderr
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 
@@ -82,4 +85,4 @@ def test_a_restored_server_is_refused_by_agents_until_an_operator_looked_and_acc
     served.stop()
     # Accepted once: a journal that loses more is refused again.
     assert not (served.data / "accept-agents").exists()
-    assert "lacks" not in admin(served, "restore", "--accept-agents")
+    assert "nothing to accept" in admin(served, "restore", "--accept-agents", refused=True)

@@ -16,6 +16,7 @@ from parkade.control.rules import RULES
 from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.service import telling
+from parkade.service.message_metrics import MessageCollector
 from parkade.service.settings import BadSettings
 from parkade.service.telling import Telling, read_messages_file, senders_of
 from parkade.store import open_sqlite
@@ -23,7 +24,7 @@ from tests import builders
 from tests.agent.test_agent import until
 from tests.api.test_turns import made_plane
 from tests.core.repairing.sick import verdict
-from tests.messages.test_outbox import web
+from tests.messages.test_queue import web
 
 
 def write(folder: Path, hook: str, alertmanager: str | None = None) -> None:
@@ -39,13 +40,21 @@ def write(folder: Path, hook: str, alertmanager: str | None = None) -> None:
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[Plane]:
     """A plane with a pool, and what tells of it."""
+    async with telling_of(folder) as (plane, _):
+        yield plane
+
+
+@asynccontextmanager
+async def telling_of(folder: Path) -> AsyncIterator[tuple[Plane, Telling]]:
+    """Also what tells."""
     store = open_sqlite(folder / "journal.sqlite3")
     plane = made_plane(store, RULES)
     plane.start()
     stop = asyncio.Event()
-    task = asyncio.create_task(Telling(plane, read_messages_file(folder), folder).run(stop))
+    teller = Telling(plane, read_messages_file(folder), folder)
+    task = asyncio.create_task(teller.run(stop))
     try:
-        yield plane
+        yield plane, teller
     finally:
         stop.set()
         await task
@@ -57,6 +66,11 @@ async def sick(plane: Plane, node: str = "a1") -> None:
     await plane.execute(builders.open_pool("pool", {"a": 4}))
     await plane.execute(commands.CreateOrg(by=None, org="house"))
     await plane.execute(builders.create_user("ann", "house", role=Role.OPERATOR))
+    await report(plane, node)
+
+
+async def report(plane: Plane, node: str) -> None:
+    """An agent says that a node is sick."""
     found = verdict(node, at_us=plane.present_us())
     await plane.execute(commands.ReportVerdict(by=None, pool="pool", verdict=found))
 
@@ -111,6 +125,26 @@ def test_after_a_restored_backup_what_is_new_is_told_though_its_numbers_were_giv
     journal = tmp_path / "journal.sqlite3"
     with web() as (url, got):
         asyncio.run(body())
+
+
+def test_messages_that_were_heard_refused_and_given_up_are_counted(tmp_path: Path) -> None:
+    async def body() -> None:
+        with web(410) as (url, got):
+            write(tmp_path, url)
+            async with telling_of(tmp_path) as (plane, teller):
+
+                def counted() -> list[float]:
+                    page = MessageCollector(teller).collect()
+                    return [family.samples[0].value for family in page]
+
+                await until(lambda: (tmp_path / "messages.sqlite3").exists())
+                await plane.execute(commands.SetAutomation(by=None, reason="x", is_on=False))
+                await until(lambda: counted() == [0, 1, 1])
+                await plane.execute(commands.SetAutomation(by=None, reason="y", is_on=True))
+                await until(lambda: counted() == [1, 1, 1])
+            assert len(got) == 2
+
+    asyncio.run(body())
 
 
 def test_an_alert_stands_with_its_incident_and_is_silenced_by_a_persons_cordon(

@@ -22,7 +22,7 @@ from parkade.agent.control_plane import (
     KnowsAgents,
     Refused,
 )
-from parkade.agent.health import HealthKeeper
+from parkade.agent.health import HealthWatch
 from parkade.agent.logs import LogServer
 from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
 from parkade.core.workloads.observed import MOST_WORDS
@@ -97,7 +97,7 @@ async def run_agent(
     *,
     stop: asyncio.Event,
     pace: Pace,
-    health: HealthKeeper | None = None,
+    health: HealthWatch | None = None,
 ) -> None:
     """Until `stop` is set, or the pool has other nodes than the engine was made with; what runs
     goes on running. The engine's life and that of `health` are the caller's."""
@@ -132,7 +132,7 @@ class Agent:
         control_plane: ControlPlane,
         place: Place,
         time: Time,
-        health: HealthKeeper | None = None,
+        health: HealthWatch | None = None,
     ) -> None:
         self.health = health
         self.engine = engine

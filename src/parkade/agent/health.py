@@ -1,10 +1,7 @@
-"""The agent's eyes and hands: polls sensors, judges, tells verdicts; carries out repairs once.
+"""The agent's eyes: polls sensors, judges, tells verdicts, and how ordered repairs ended.
 
-Sensing, telling and repairing go on independently, and beside the agent's other work: a sensor that
-hangs delays no launch. Verdicts wait until the control plane heard them. An order is written down
-before it begins and again when it ended, so that an agent that is started anew never does a thing
-twice; an order in whose middle the agent ended is reported as failed, but for a reboot of the
-machine, which it brought about.
+Sensing, telling and repairing (`repairs`) go on independently, and beside the agent's other work: a
+sensor that hangs delays no launch. Verdicts wait until the control plane heard them.
 
 A kernel's ring gives its old lines to each new agent. So the agent keeps, for each node, until when
 it had seen and told everything, and what is older than that is not news.
@@ -12,7 +9,6 @@ it had seen and told everything, and what is older than that is not news.
 
 import asyncio
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +16,8 @@ import msgspec
 
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError
+from parkade.agent.files import replace_whole
+from parkade.agent.repairs import OrderedRepairs
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.judge import close_windows, judge, note_repair
 from parkade.core.healing.ladder import Repair, Result
@@ -31,9 +29,7 @@ from parkade.ports import Clock, DesiredState, HealthReport, Repairs, Sensor, Se
 
 HEARTBEAT_S = 10.0
 MOST_WAITING = 10_000
-FILE = "repairs.json"
 SEEN = "seen.json"
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _ON_LADDER = {RepairKind.RESET: Action.RESET_GPU, RepairKind.REBOOT: Action.REBOOT}
 
 logger = logging.getLogger("parkade.agent.health")
@@ -48,15 +44,7 @@ class HealthPlan(msgspec.Struct, frozen=True, kw_only=True):
     repairs: Repairs | None
 
 
-class _Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """An order on disk; `report` None: it was under way, in the boot named."""
-
-    order: RepairOrder
-    boot: str
-    report: RepairReport | None
-
-
-class HealthKeeper:
+class HealthWatch:
     """See the module. `desire` is called with each desired state, `watch` and `tell` run beside."""
 
     def __init__(
@@ -72,7 +60,6 @@ class HealthKeeper:
         self._plan = plan
         self._control_plane = control_plane
         self._pool = pool
-        self._file = folder / FILE
         self._clock = clock
         self._timer = timer
         self._memories: dict[str, NodeMemory] = {node: empty_memory(node) for node in plan.sensors}
@@ -80,28 +67,18 @@ class HealthKeeper:
         self._waiting: dict[str, Verdict] = {}
         self._symptoms: dict[str, int] = {}
         self._states: dict[tuple[str, str], str] = {}
-        self._begun = _load(self._file)
+        self._repairs = OrderedRepairs(plan.repairs, folder=folder, clock=clock, ended=self._ended)
         self._seen_file = folder / SEEN
         self._seen_before = _load_seen(self._seen_file)
         self._seen = dict(self._seen_before)
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._seen_saved = dict(self._seen_before)
         self._to_tell = asyncio.Event()
         self._to_tell.set()
 
     def desire(self, state: DesiredState) -> None:
         """Begins what is ordered and new; forgets what is not ordered any more."""
         self._jobs = _jobs(state)
-        ordered = {order.order for order in state.repairs}
-        gone = [name for name in self._begun if name not in ordered and name not in self._tasks]
-        for name in gone:
-            del self._begun[name]
-        if gone:
-            _save(self._file, self._begun)
-        for order in state.repairs:
-            if order.order not in self._begun:
-                self._begin(order)
-            elif self._begun[order.order].report is None and order.order not in self._tasks:
-                self._end(order, _interrupted(self._begun[order.order], self._clock.now_us()))
+        self._repairs.obey(state.repairs)
 
     async def watch(self) -> None:
         """Rounds of all sensors, for ever."""
@@ -132,14 +109,14 @@ class HealthKeeper:
             backoff.reset()
             for verdict in report.verdicts:
                 self._waiting.pop(verdict.verdict, None)
-            if not self._waiting:
-                _write(self._seen_file, msgspec.json.encode(self._seen))
+            if not self._waiting and self._seen != self._seen_saved:
+                self._seen_saved = dict(self._seen)
+                self._seen_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                replace_whole(self._seen_file, msgspec.json.encode(self._seen_saved))
 
     async def close(self) -> None:
         """Ends the repairs under way, and lets go of the sensors."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._repairs.close()
         for sensors in self._plan.sensors.values():
             for sensor in sensors:
                 sensor.close()
@@ -176,13 +153,12 @@ class HealthKeeper:
             self._to_tell.set()
 
     def _report(self) -> HealthReport:
-        repairs = self._plan.repairs
         return HealthReport(
             pool=self._pool,
             at_us=self._clock.now_us(),
             verdicts=tuple(self._waiting.values()),
-            repairs=tuple(it.report for it in self._begun.values() if it.report is not None),
-            kinds=() if repairs is None else repairs.kinds,
+            repairs=self._repairs.reports(),
+            kinds=self._repairs.kinds,
             sensors=tuple(
                 SensorState(node=node, sensor=sensor, state=state)
                 for (node, sensor), state in self._states.items()
@@ -190,28 +166,8 @@ class HealthKeeper:
             symptoms=tuple(sorted(self._symptoms.items())),
         )
 
-    def _begin(self, order: RepairOrder) -> None:
-        self._begun[order.order] = _Begun(order=order, boot=_boot(), report=None)
-        _save(self._file, self._begun)
-        logger.info("%s of %s begins: %s", order.kind.value, order.node, order.order)
-        task = asyncio.create_task(self._carry_out(order))
-        self._tasks[order.order] = task
-        task.add_done_callback(lambda _: self._tasks.pop(order.order, None))
-
-    async def _carry_out(self, order: RepairOrder) -> None:
-        repairs = self._plan.repairs
-        if repairs is None or order.kind not in repairs.kinds:
-            now_us = self._clock.now_us()
-            self._end(order, _failed(order, f"{order.kind.value} is not configured here", now_us))
-            return
-        self._end(order, await repairs.carry_out(order))
-
-    def _end(self, order: RepairOrder, report: RepairReport) -> None:
-        begun = self._begun[order.order]
-        self._begun[order.order] = msgspec.structs.replace(begun, report=report)
-        _save(self._file, self._begun)
-        how = "done" if report.is_done else "failed"
-        logger.info("%s of %s %s: %s", order.kind.value, order.node, how, report.says)
+    def _ended(self, order: RepairOrder, report: RepairReport) -> None:
+        """A repair counts on the ladder, a diagnosis where it passed; either is news."""
         action, memory = _ON_LADDER.get(order.kind), self._memories.get(order.node)
         if order.is_diagnosis and report.is_done:
             action = Action.DIAGNOSE
@@ -233,58 +189,8 @@ def _jobs(state: DesiredState) -> dict[str, str | None]:
     return found
 
 
-def _failed(order: RepairOrder, says: str, now_us: int) -> RepairReport:
-    return RepairReport(
-        order=order.order,
-        node=order.node,
-        is_done=False,
-        exit_code=None,
-        says=says,
-        began_us=now_us,
-        ended_us=now_us,
-    )
-
-
-def _interrupted(begun: _Begun, now_us: int) -> RepairReport:
-    """What became of an order in whose middle the agent ended."""
-    report = _failed(begun.order, "the agent ended in its middle", now_us)
-    if begun.order.kind is RepairKind.REBOOT and begun.boot != _boot():
-        says = "the machine was started anew"
-        return msgspec.structs.replace(report, is_done=True, exit_code=0, says=says)
-    return report
-
-
-def _boot() -> str:
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
-
-
-def _load(path: Path) -> dict[str, _Begun]:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, _Begun])
-    except (FileNotFoundError, msgspec.DecodeError):
-        return {}
-
-
-def _save(path: Path, begun: dict[str, _Begun]) -> None:
-    _write(path, msgspec.json.encode(begun))
-
-
 def _load_seen(path: Path) -> dict[str, int]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
     except (FileNotFoundError, msgspec.DecodeError):
         return {}
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replaced in one rename, so that it is never torn."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

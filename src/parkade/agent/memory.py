@@ -8,12 +8,12 @@ Without the first it could obey a control plane that was replaced; without the s
 an attempt that it had already reported as never started.
 """
 
-import os
 import secrets
 from pathlib import Path
 
 import msgspec
 
+from parkade.agent.files import replace_whole
 from parkade.ports import DesiredState, Obeyed
 
 FILE = "agent.json"
@@ -90,9 +90,4 @@ def named(folder: Path) -> Memory:
 
 def save(folder: Path, memory: Memory) -> None:
     """On disk before it returns; a memory is saved before it is acted on."""
-    beside = folder / f".{FILE}.{os.getpid()}"
-    with beside.open("wb") as file:
-        file.write(msgspec.json.encode(memory))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(folder / FILE)
+    replace_whole(folder / FILE, msgspec.json.encode(memory))

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from prometheus_client.registry import Collector
 
 from parkade import __version__
 from parkade.api import problems
@@ -32,8 +33,11 @@ REFUSED = {401, 402, 403, 404, 408, 409, 413, 421, 422, 500, 503}
 _SCHEMA_OF = "#/components/schemas/{model}"
 
 
-def create_app(plane: Plane, settings: ApiSettings | None = None) -> FastAPI:
-    """The app in front of a plane, which the caller opens and closes."""
+def create_app(
+    plane: Plane, settings: ApiSettings | None = None, *, collectors: tuple[Collector, ...] = ()
+) -> FastAPI:
+    """The app in front of a plane, which the caller opens and closes; `collectors` add to its
+    metrics."""
     settings = settings or ApiSettings()
     app = FastAPI(
         title="Parkade",
@@ -52,7 +56,7 @@ def create_app(plane: Plane, settings: ApiSettings | None = None) -> FastAPI:
     problems.install(app)
     app.add_middleware(RequestBounds, settings=settings)
     app.include_router(_v1())
-    app.include_router(_house(plane))
+    app.include_router(_house(plane, collectors))
     app.include_router(_docs(app))
     _describe_problems(app)
     return app
@@ -98,7 +102,7 @@ def _v1() -> APIRouter:
     return router
 
 
-def _house(plane: Plane) -> APIRouter:
+def _house(plane: Plane, collectors: tuple[Collector, ...]) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
@@ -110,7 +114,8 @@ def _house(plane: Plane) -> APIRouter:
     @router.get("/metrics")
     async def metrics() -> Response:
         """For Prometheus."""
-        collector = HealingCollector(plane.healing_figures(), plane.health_intake)
-        return Response(exposition(plane.health(), collector), media_type=CONTENT_TYPE)
+        healing = HealingCollector(plane.healing_figures(), plane.health_intake)
+        page = exposition(plane.health(), healing, *collectors)
+        return Response(page, media_type=CONTENT_TYPE)
 
     return router

@@ -12,7 +12,7 @@ from parkade.cli.calling import fail
 
 if TYPE_CHECKING:
     from parkade.control.whole import WholeJournal
-    from parkade.service.foreign import Standing
+    from parkade.service.foreign import AgentsFound
     from parkade.service.settings import ServiceSettings
 
 admin = typer.Typer(help="Back up, restore and verify the journal.", no_args_is_help=True)
@@ -71,7 +71,7 @@ def restore(
         fail("name a backup, or --accept-agents for a journal that was put back", exit_code=2)
     with explained():
         from parkade.service.backups import put_back
-        from parkade.service.foreign import accept, look
+        from parkade.service.foreign import accept, look, stopped
 
         settings = _settings(data_folder, database)
         folder = settings.data_folder
@@ -81,15 +81,18 @@ def restore(
             if done.aside is not None:
                 lost = "which cannot be read" if done.lost is None else f"{done.lost} entries more"
                 print(f"The journal of before, with {lost}, is in {done.aside}.")
-        standing = look(settings)
-        _tell(standing)
         if not accept_agents:
-            if standing.refusing or standing.foreign:
+            found = look(settings)
+            _tell(found)
+            if found.refusing or found.foreign:
                 print("Agents refuse this journal until `parkade admin restore --accept-agents`.")
             return
-        if standing.foreign and not yes:
-            typer.confirm("End these when the server starts, and let agents obey?", abort=True)
-        accept(folder, standing)
+        with stopped(settings):
+            found = look(settings)
+            _tell(found)
+            if found.foreign and not yes:
+                typer.confirm("End these when the server starts, and let agents obey?", abort=True)
+            accept(settings, found)
     print("The next start of the server is obeyed by agents of before.")
 
 
@@ -137,13 +140,13 @@ def _counted(found: "WholeJournal") -> str:
     return f"{found.entries} entries, {found.transfers} transfers, {at}"
 
 
-def _tell(standing: "Standing") -> None:
+def _tell(found: "AgentsFound") -> None:
     from parkade.cli.screen import table
 
-    if standing.refusing:
-        pools = ", ".join(standing.refusing)
+    if found.refusing:
+        pools = ", ".join(found.refusing)
         print(f"Agents have obeyed orders that this journal lacks: {pools}.")
-    if standing.foreign:
+    if found.foreign:
         print("They run what this journal does not know:")
-        rows = [(each.pool, each.org, each.attempt, each.name) for each in standing.foreign]
+        rows = [(each.pool, each.org, each.attempt, each.name) for each in found.foreign]
         table(("POOL", "ORG", "ATTEMPT", "NAME"), rows, empty="")

@@ -38,6 +38,8 @@ from parkade.cli.flags import (
 if TYPE_CHECKING:
     from parkade.wire import workloads as wire
 
+SPEC_ENDINGS = (".yaml", ".yml", ".json")
+
 
 def submit(
     ctx: typer.Context,
@@ -92,7 +94,7 @@ def submit(
         "priority": priority,
     }
     with calling(as_json=as_json) as client:
-        document = _document(file, command)
+        document = document_of(file, command)
         flags["checkpoint"] = saving(
             document.get("checkpoint"),
             _together(word=checkpoint, signal=checkpoint_signal, command=checkpoint_command),
@@ -114,7 +116,7 @@ def _command(words: list[str] | None) -> str | None:
     return words[0] if len(words) == 1 else shlex.join(words)
 
 
-def _document(file: Path | None, command: list[str] | None) -> dict[str, Any]:
+def document_of(file: Path | None, command: list[str] | None) -> dict[str, Any]:
     if file is not None:
         from parkade.cli.files import read_text
         from parkade.wire.yaml import load
@@ -122,6 +124,8 @@ def _document(file: Path | None, command: list[str] | None) -> dict[str, Any]:
         return load(read_text(file))
     if not command:
         fail("nothing to run; give -f FILE or -- COMMAND", exit_code=2)
+    if len(command) == 1 and command[0].endswith(SPEC_ENDINGS) and Path(command[0]).is_file():
+        fail(f"{command[0]} is a file, not a command; write -f {command[0]}", exit_code=2)
     return {"name": _name(command)}
 
 

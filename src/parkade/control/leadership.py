@@ -6,9 +6,10 @@ key, for the day a file system does not keep locks.
 
 import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from parkade.ports import AlreadyLed
+from parkade.ports import AlreadyLed, Leadership
 
 
 class FileLeadership:
@@ -57,3 +58,28 @@ class FileLeadership:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+class JointLeadership:
+    """Implements `ports.Leadership` by several that are all held, or none of them."""
+
+    def __init__(self, parts: Sequence[Leadership]) -> None:
+        self._parts = tuple(parts)
+
+    def acquire(self) -> None:
+        """See `ports.Leadership`; in the order given."""
+        try:
+            for part in self._parts:
+                part.acquire()
+        except BaseException:
+            self.release()
+            raise
+
+    def is_held(self) -> bool:
+        """Whether every part is."""
+        return all(part.is_held() for part in self._parts)
+
+    def release(self) -> None:
+        """See `ports.Leadership`; the last first."""
+        for part in reversed(self._parts):
+            part.release()

@@ -132,7 +132,9 @@ class Writer:
         """One step. `asked` is for who drives it without a thread; it comes before the inbox."""
         settings, cycle = self._settings, self._cycle
         if not self._dependencies.leadership.is_held():
-            raise LeadershipLost("the lock beside the journal is gone: another server may write")
+            raise LeadershipLost(
+                "the journal's lock is gone: another server may write; start this one again"
+            )
         now_us, doubted = self._read_clock()
         self._now_us = now_us
         self._read_at = (now_us, self._clock.steady_us())

@@ -1,7 +1,8 @@
 """What a scan reads: recorded logs, DCGM's exporter, this machine; each says how it went.
 
 A sensor that this machine does not have is *absent*, one that went wrong is *failed*; neither is
-health, and both are shown.
+health, and both are shown. A log without a line, or without a line that looks like a kernel's, has
+*failed*: a broken pipe and a wrong file look the same as a machine without faults.
 """
 
 import os
@@ -36,8 +37,9 @@ class Sources:
         self._node = node
         self._now_us = now_us
 
-    def kernel_file(self, path: Path) -> Iterator[Symptom]:
+    def kernel_file(self, path: Path, *, may_be_empty: bool = False) -> Iterator[Symptom]:
         """A recorded log; `-` is stdin. Raises OSError where it cannot be opened."""
+        lines, formed = self.tally.lines, self.tally.formed
         with ExitStack() as stack:
             if str(path) == "-":
                 handle = sys.stdin.buffer
@@ -48,7 +50,11 @@ class Sources:
             yield from kernel_symptoms(
                 lines_of(handle), self.tally, node=self._node, now_us=self._now_us, year=year
             )
-        self.sensors.append(Sensor(sensor="kernel_log", state=f"{READ}: {path}"))
+        name = "stdin" if str(path) == "-" else str(path)
+        lines, formed = self.tally.lines - lines, self.tally.formed - formed
+        why = None if may_be_empty and not lines else _why_no_log(lines, formed)
+        state = f"{READ}: {path}" if why is None else f"failed: {name}: {why}"
+        self.sensors.append(Sensor(sensor="kernel_log", state=state))
 
     def dcgm(self, url: str) -> Iterator[Symptom]:
         """A node's GPUs through DCGM's exporter: what holds now, since one look tells no rise."""
@@ -70,6 +76,7 @@ class Sources:
 
     def _journal(self) -> Iterator[Symptom]:
         """The systemd journal, where the kernel's own records cannot be read."""
+        lines = self.tally.lines
         try:
             yield from kernel_symptoms(
                 self._journal_lines(),
@@ -80,6 +87,9 @@ class Sources:
             )
         except JournalError as error:
             self.sensors.append(Sensor(sensor="journal", state=f"failed: {error}"))
+            return
+        if self.tally.lines == lines:
+            self.sensors.append(Sensor(sensor="journal", state="failed: it holds no kernel line"))
         else:
             # It holds the same lines, so the kernel's log was read after all.
             ring = self.sensors.pop()
@@ -92,3 +102,12 @@ class Sources:
         self.sensors.append(Sensor(sensor=sensor.name, state=sensor.state))
         sensor.close()
         yield from sorted(found, key=lambda symptom: symptom.at_us)
+
+
+def _why_no_log(lines: int, formed: int) -> str | None:
+    """Why what was read tells nothing of a machine; None where it is a kernel's log."""
+    if not lines:
+        return "no line; --allow-empty takes an empty log for a quiet one"
+    if not formed:
+        return f"none of {lines} lines has the form of a kernel's log, as dmesg or journalctl print"
+    return None

@@ -1,10 +1,11 @@
 """The ways out: a signed webhook, and mail.
 
-A webhook is a POST of `{"format": 1, "name", "kind", "subject", "at", "body"}` with two headers:
+A webhook is a POST of `{"format": 1, "name", "kind", "subject", "at_us", "body"}` with two headers:
 `Parkade-Timestamp`, whole seconds since 1970, and `Parkade-Signature`, `v1=` and the HMAC-SHA256 in
 hexadecimal, under the shared secret, of the timestamp, a dot, and the body's bytes. A receiver
 compares it in constant time, refuses timestamps more than five minutes away, and knows a message
-that it got before by its `name`.
+that it got before by its `name`. Answers of 3xx and 4xx are final, except 408, 425 and 429; what is
+not 2xx otherwise is tried again.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ import httpx
 import msgspec
 
 from parkade.core.units.time import SECOND_US
-from parkade.messages.outbox import Message, NotHeard
+from parkade.messages.queue import Message, NotHeard
 
 TIMEOUT_S = 10.0
 """For a whole send, however a receiver drips. The look-up of its name may take longer."""

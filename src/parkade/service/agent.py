@@ -27,7 +27,7 @@ import msgspec
 from parkade.agent.agent import Pace, Place, Time, run_agent
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError, Refused
-from parkade.agent.health import HealthKeeper
+from parkade.agent.health import HealthWatch
 from parkade.agent.http import HttpControlPlane
 from parkade.agent.timer import LoopTimer
 from parkade.control.clock import SystemClock
@@ -184,12 +184,12 @@ async def serve(
         )
         place = Place(pool=settings.pool, nodes=nodes, data_folder=settings.data_folder / "agent")
         failed: Exception | None = None
-        health: HealthKeeper | None = None
+        health: HealthWatch | None = None
         try:
             plan = health_plan(settings.data_folder, clock)
             if plan is not None:
                 folder = place.data_folder
-                health = HealthKeeper(
+                health = HealthWatch(
                     plan, control_plane, pool=place.pool, folder=folder, clock=clock, timer=timer
                 )
             time = Time(clock=clock, timer=timer)

@@ -15,8 +15,16 @@ import msgspec
 from parkade.control.rules import RULES
 from parkade.control.whole import WholeJournal, check_whole
 from parkade.ports import JournalEntry, StoreError
+from parkade.service.folders import write_owner_only
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import file_leadership, head_path, journal_path
+from parkade.service.wiring import (
+    MARK,
+    RESTORED,
+    file_leadership,
+    head_path,
+    journal_path,
+    whole_leadership,
+)
 from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
 from parkade.store.head import Head, HeadFile
 
@@ -61,12 +69,14 @@ def put_back(backup: Path, settings: ServiceSettings) -> Restored:
     """Makes the backup the server's journal. AlreadyLed while a server runs there; StoreError where
     the backup is not whole, and nothing is changed then. A database must hold no journal yet."""
     folder = settings.data_folder
-    leadership = file_leadership(folder / "writer.lock")
+    leadership = whole_leadership(settings, file_leadership)
     leadership.acquire()
     try:
         with contextlib.closing(open_sqlite_read_only(backup)) as store:
             whole = check_whole(store, RULES)
             last = store.entries(after=whole.entries - 1, limit=1)[0]
+        (folder / MARK).unlink(missing_ok=True)
+        write_owner_only(folder / RESTORED, str(last.sequence))
         fill = _fill_database if settings.database else _fill_folder
         aside, lost = fill(settings, backup, last)
         head = HeadFile(head_path(settings))

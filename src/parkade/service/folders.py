@@ -17,6 +17,8 @@ def write_owner_only(path: Path, line: str) -> None:
     descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     beside.replace(path)
 
 

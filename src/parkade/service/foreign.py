@@ -2,9 +2,10 @@
 
 After a backup was put back, agents have obeyed orders that the journal lacks: they refuse it, and
 an attempt whose launch is not in it is *foreign*. An operator looks at the list and accepts: the
-next
-start opens an epoch above every one that these agents obeyed and says in it that they shall obey.
-Foreign attempts are then ended (TERM, and KILL after 30 s) and are never taken for others.
+next start opens an epoch above every one that these agents obeyed and says in it that they shall
+obey. The acceptance names the end of the journal that was looked at, and is void for any other: for
+a later restore, and once a server has written. Foreign attempts are then ended (TERM, and KILL
+after 30 s) and are never taken for others.
 """
 
 import contextlib
@@ -17,10 +18,18 @@ from parkade.agent import memory
 from parkade.core.state.codec import decode_event
 from parkade.core.state.events import Launched
 from parkade.engines.local import records
-from parkade.ports import DesiredAttempt, Obeyed, Store
+from parkade.ports import DesiredAttempt, Obeyed, Store, StoreError
 from parkade.service.folders import write_owner_only
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import MARK, open_to_read
+from parkade.service.wiring import (
+    MARK,
+    RESTORED,
+    Acceptance,
+    end_of,
+    file_leadership,
+    open_to_read,
+    whole_leadership,
+)
 
 
 class ForeignAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,16 +41,18 @@ class ForeignAttempt(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class AgentsFound(msgspec.Struct, frozen=True, kw_only=True):
     """Of the pools of this machine: those whose agent has obeyed what the journal lacks, the
-    attempts that it lacks, and the newest epoch that any agent has obeyed."""
+    attempts that it lacks, the newest epoch that any agent has obeyed, and where the journal that
+    was looked at ended: its last sequence and digest."""
 
     refusing: tuple[str, ...]
     foreign: tuple[ForeignAttempt, ...]
     newest_epoch: int
+    end: tuple[int, str]
 
 
-def look(settings: ServiceSettings) -> Standing:
+def look(settings: ServiceSettings) -> AgentsFound:
     """Reads the agents' memories and the engines' folders. Costs one look-up an attempt."""
     data_folder = settings.data_folder
     with contextlib.closing(open_to_read(settings)) as store:
@@ -59,12 +70,36 @@ def look(settings: ServiceSettings) -> Standing:
                 for one in _live(folder / "engine" / "live")
                 if not _was_launched(store, one)
             ]
-    return Standing(refusing=tuple(refusing), foreign=tuple(foreign), newest_epoch=newest)
+        end = end_of(store)
+    return AgentsFound(
+        refusing=tuple(refusing), foreign=tuple(foreign), newest_epoch=newest, end=end
+    )
 
 
-def accept(data_folder: Path, standing: Standing) -> None:
-    """The next start opens an epoch that accepts the agents."""
-    write_owner_only(data_folder / MARK, str(standing.newest_epoch + 1))
+@contextlib.contextmanager
+def stopped(settings: ServiceSettings) -> Iterator[None]:
+    """While no server runs, and none starts. AlreadyLed where one does."""
+    leadership = whole_leadership(settings, file_leadership)
+    leadership.acquire()
+    try:
+        yield
+    finally:
+        leadership.release()
+
+
+def accept(settings: ServiceSettings, found: AgentsFound) -> None:
+    """The next start opens an epoch that accepts the agents, if the journal is then still the one
+    that was looked at. StoreError where nothing refuses it. Call it while `stopped`."""
+    folder = settings.data_folder
+    is_restored = (folder / RESTORED).exists()
+    if not (found.refusing or found.foreign or is_restored):
+        raise StoreError(
+            f"{folder}: nothing refuses this journal, and no backup was put back since agents were"
+            " last accepted: there is nothing to accept; start the server"
+        )
+    sequence, digest = found.end
+    mark = Acceptance(least=found.newest_epoch + 1, sequence=sequence, digest=digest)
+    write_owner_only(folder / MARK, msgspec.json.encode(mark).decode())
 
 
 def _memory(folder: Path) -> memory.Memory | None:

@@ -1,4 +1,4 @@
-"""Tells people and programs outside of incidents: webhooks and mail by the outbox, Alertmanager.
+"""Tells people and programs outside of incidents: webhooks and mail by the queue, Alertmanager.
 
 `messages.yaml` in the data folder says whom:
 
@@ -9,11 +9,11 @@
     mail:
       hall: {server: localhost, from: parkade@example.org, to: hall@example.org}
 
-Messages follow the journal from where the outbox stands, so a restart forgets none; each has the
+Messages follow the journal from where the queue stands, so a restart forgets none; each has the
 journal's name, its entry's position and digest in its own, so none is told twice. Where the journal
-was restored from a backup, they follow it from the last position that both have. An alert
-stands in Alertmanager while its incident is open and its node has no person's cordon: who cordons a
-node knows of it.
+was restored from a backup, they follow it from the last position that both have. An alert stands in
+Alertmanager while its incident is open and its node has no person's cordon: who cordons a node
+knows of it.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import AlertError, incident_alert, post_alerts
-from parkade.messages.outbox import Message, Outbox, Sender
+from parkade.messages.queue import Message, MessageQueue, Sender
 from parkade.messages.senders import Mail, Webhook
 from parkade.service.settings import BadSettings
 from parkade.wire.yaml import Unreadable, parse
@@ -86,14 +86,16 @@ class Telling:
         self._path = folder / OUTBOX
         self._senders = {} if file is None else senders_of(file)
         self._standing: dict[str, Incident] = {}
+        self.queue: MessageQueue | None = None
+        """While it runs, and something is told."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follows the journal and sends."""
         if self._file is None:
             return
-        outbox = Outbox(self._path, self._senders)
-        sending = asyncio.create_task(self._send(outbox, stop))
-        parts = [self._follow(outbox)]
+        queue = self.queue = MessageQueue(self._path, self._senders, say=_not_heard)
+        sending = asyncio.create_task(self._send(queue, stop))
+        parts = [self._follow(queue)]
         if self._file.alertmanager is not None:
             parts.append(self._alert(self._file.alertmanager))
         tasks = [asyncio.create_task(part) for part in parts]
@@ -104,10 +106,10 @@ class Telling:
             task.cancel()
         # What is being sent is waited for, or it would be sent again after the next start.
         await asyncio.gather(sending, *tasks, return_exceptions=True)
-        outbox.close()
+        queue.close()
 
-    async def _follow(self, outbox: Outbox) -> None:
-        after = await self._begin(outbox)
+    async def _follow(self, queue: MessageQueue) -> None:
+        after = await self._begin(queue)
         name = await self._plane.read(lambda world, _: world.records.installation or "parkade")
         async for sequence, event in self._plane.events(after=after):
             found = message_of(event, f"{name[:12]}/{sequence}")
@@ -116,24 +118,24 @@ class Telling:
             digest = await self._plane.digest_at(sequence)
             if found is not None:
                 # A restored journal gives its numbers again, and never a digest.
-                outbox.put(replace(found, name=f"{found.name}/{(digest or '')[:12]}"))
-            outbox.advance(sequence, digest)
+                queue.put(replace(found, name=f"{found.name}/{(digest or '')[:12]}"))
+            queue.advance(sequence, digest)
             after = sequence
 
-    async def _begin(self, outbox: Outbox) -> int:
+    async def _begin(self, queue: MessageQueue) -> int:
         """Where to follow the journal from: the newest position that is of this journal."""
         end = self._plane.health().sequence
-        for sequence, digest in outbox.positions():
+        for sequence, digest in queue.positions():
             if sequence <= end and digest in (None, await self._plane.digest_at(sequence)):
-                outbox.advance(sequence, digest)
+                queue.advance(sequence, digest)
                 return sequence
             _log.warning("journal_was_restored", stood_at=sequence)
-        outbox.advance(end, await self._plane.digest_at(end))
+        queue.advance(end, await self._plane.digest_at(end))
         return end
 
-    async def _send(self, outbox: Outbox, stop: asyncio.Event) -> None:
+    async def _send(self, queue: MessageQueue, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await asyncio.to_thread(outbox.send_due, _now_us(), say=_not_heard, is_over=stop.is_set)
+            await asyncio.to_thread(queue.send_due, _now_us(), is_over=stop.is_set)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
 

@@ -1,6 +1,7 @@
 """Runs the server until it is told to stop; whatever runs on the nodes goes on.
 
-Only one server runs on a data folder: the lock is taken before anything is read.
+Only one server runs on a data folder, and on a database: the locks are taken before anything is
+read.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from parkade.service.folders import make_passage, write_owner_only
 from parkade.service.listening import listening_config
 from parkade.service.place import settle
 from parkade.service.settings import BadSettings, ServiceSettings
-from parkade.service.wiring import Server, Wires, build
+from parkade.service.wiring import Server, Wires, build, whole_leadership
 
 _log = structlog.get_logger(__name__)
 
@@ -67,12 +68,13 @@ def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None
     logs.configure(settings.log_format)
     make_passage(settings.data_folder)
     wires = wires or Wires()
-    leadership = wires.make_leadership(settings.data_folder / "writer.lock")
+    leadership = whole_leadership(settings, wires.make_leadership)
     leadership.acquire()
     try:
         settle(settings.data_folder, is_original_gone=options.is_original_gone)
         with listen_on(settings.host, settings.port) as listening:
-            _serve_with(listening, settings, options, build(settings, wires, leadership))
+            server = build(settings, wires, leadership, is_original_gone=options.is_original_gone)
+            _serve_with(listening, settings, options, server)
     finally:
         leadership.release()
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from parkade.api import ApiSettings, create_app
 from parkade.control.clock import SteadyClock, SystemClock
-from parkade.control.leadership import FileLeadership
+from parkade.control.leadership import FileLeadership, JointLeadership
 from parkade.control.plane import Plane
 from parkade.control.rules import RULES
 from parkade.control.settings import PlaneSettings
@@ -19,16 +19,26 @@ from parkade.ports import Leadership, Store, StoreError
 from parkade.service.agents import PROGRAM, Agents
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
+from parkade.service.message_metrics import MessageCollector
+from parkade.service.owner import claim
 from parkade.service.settings import ServiceSettings
 from parkade.service.telling import Telling, read_messages_file
-from parkade.store import open_postgresql, open_sqlite, open_sqlite_read_only
+from parkade.store import (
+    PostgresqlLeadership,
+    SqlStore,
+    open_postgresql,
+    open_sqlite,
+    open_sqlite_read_only,
+)
 
 _log = structlog.get_logger(__name__)
 
 # The exit status of sysexits.h for a fault of the program itself.
 EXIT_SOFTWARE = 70
-# Written by `foreign.accept`, and gone once the epoch is opened.
+# Written by `foreign.accept`, and gone once the epoch is opened, or a backup is put back.
 MARK = "accept-agents"
+# There from when a backup is put back until agents are accepted.
+RESTORED = "restored"
 
 
 def journal_path(data_folder: Path) -> Path:
@@ -38,7 +48,7 @@ def journal_path(data_folder: Path) -> Path:
 
 def open_store(
     settings: ServiceSettings, *, crash_point: Callable[[str], None] | None = None
-) -> Store:
+) -> SqlStore:
     """The journal's store, made where it is missing. StoreError where it is not what it was."""
     crash_point = crash_point or nothing
     if not settings.database:
@@ -62,12 +72,36 @@ def head_path(settings: ServiceSettings) -> Path:
     return path.with_name(f"{path.name}.head")
 
 
-def accepted(data_folder: Path) -> int | None:
-    """The least number of the epoch that accepts agents; None where no operator said so."""
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """The mark: agents obey the next epoch, of at least number `least`, of the journal that ends
+    with entry `sequence` of this digest. The digest covers every entry, so it names one journal."""
+
+    version: int = 1
+    least: int
+    sequence: int
+    digest: str
+
+
+def end_of(store: Store) -> tuple[int, str]:
+    """The journal's last sequence and digest; 0 and nothing where it is empty."""
+    last = store.last_sequence()
+    entries = store.entries(after=last - 1, limit=1) if last else ()
+    return (last, entries[0].digest) if entries else (0, "")
+
+
+def accepted(store: Store, data_folder: Path) -> int | None:
+    """The least number of the epoch that accepts agents; None where no operator said so of this
+    journal as it stands."""
     try:
-        return int((data_folder / MARK).read_text())
-    except (OSError, ValueError):
+        mark = msgspec.json.decode((data_folder / MARK).read_bytes(), type=Acceptance)
+    except FileNotFoundError:
         return None
+    except (OSError, msgspec.MsgspecError):
+        mark = None
+    if mark is not None and (mark.sequence, mark.digest) == end_of(store):
+        return mark.least
+    _log.warning("acceptance_void", done="agents were accepted for another journal than this one")
+    return None
 
 
 def nothing(_name: str) -> None:
@@ -83,6 +117,16 @@ def end_process(error: BaseException) -> None:
 def file_leadership(path: Path) -> Leadership:
     """A lock on a file of this machine."""
     return FileLeadership(path, holder="Parkade server")
+
+
+def whole_leadership(
+    settings: ServiceSettings, make_leadership: Callable[[Path], Leadership]
+) -> Leadership:
+    """All that the only server of a journal holds: the data folder's lock, and the database's."""
+    of_folder = make_leadership(settings.data_folder / "writer.lock")
+    if not settings.database:
+        return of_folder
+    return JointLeadership((of_folder, PostgresqlLeadership(settings.database)))
 
 
 def refuse_new_beside_pools(store: Store, data_folder: Path) -> None:
@@ -118,10 +162,18 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     telling: Telling
 
 
-def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Server:
+def build(
+    settings: ServiceSettings,
+    wires: Wires,
+    leadership: Leadership,
+    *,
+    is_original_gone: bool = False,
+) -> Server:
     """A server over the data folder; the caller holds the leadership."""
     store = open_store(settings, crash_point=wires.crash_point)
     refuse_new_beside_pools(store, settings.data_folder)
+    if settings.database:
+        claim(store, settings, is_original_gone=is_original_gone)
     dependencies = Dependencies(
         store=store,
         clock=wires.clock,
@@ -129,10 +181,13 @@ def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Se
         on_fatal=wires.on_fatal,
         crash_point=wires.crash_point,
         leadership=leadership,
-        accepted=accepted(settings.data_folder),
+        accepted=accepted(store, settings.data_folder),
     )
     plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
     (settings.data_folder / MARK).unlink(missing_ok=True)
+    if dependencies.accepted is not None:
+        (settings.data_folder / RESTORED).unlink(missing_ok=True)
+    telling = Telling(plane, read_messages_file(settings.data_folder), settings.data_folder)
     return Server(
         store=store,
         plane=plane,
@@ -143,7 +198,8 @@ def build(settings: ServiceSettings, wires: Wires, leadership: Leadership) -> Se
                 engines=tuple(ENGINES),
                 hosts=(*settings.hosts, *([settings.host] if settings.host else [])),
             ),
+            collectors=(MessageCollector(telling),),
         ),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
-        telling=Telling(plane, read_messages_file(settings.data_folder), settings.data_folder),
+        telling=telling,
     )

@@ -3,7 +3,15 @@
 Everything but `sqlite.py` and `postgresql.py` is the same SQL for every database.
 """
 
+from parkade.store.lock import PostgresqlLeadership
 from parkade.store.postgresql import open_postgresql
+from parkade.store.sql import SqlStore
 from parkade.store.sqlite import open_sqlite, open_sqlite_read_only
 
-__all__ = ["open_postgresql", "open_sqlite", "open_sqlite_read_only"]
+__all__ = [
+    "PostgresqlLeadership",
+    "SqlStore",
+    "open_postgresql",
+    "open_sqlite",
+    "open_sqlite_read_only",
+]

@@ -6,7 +6,7 @@ The source is read in one transaction, so that what a server adds meanwhile is l
 import sqlalchemy as sa
 
 from parkade.ports import StoreError
-from parkade.store.tables import metadata
+from parkade.store.tables import OWNER, metadata
 
 _ROWS = 1_000
 
@@ -27,8 +27,9 @@ def copy_tables(source: sa.Engine, target: sa.Engine) -> None:
 
 def _copy(table: sa.Table, reading: sa.Connection, writing: sa.Connection) -> None:
     if table.name == "meta":
-        writing.execute(table.delete())
-    elif writing.execute(sa.select(sa.func.count()).select_from(table)).scalar():
+        _copy_meta(table, reading, writing)
+        return
+    if writing.execute(sa.select(sa.func.count()).select_from(table)).scalar():
         raise StoreError(
             f"the table `{table.name}` is not empty: restore into a new database, so that nothing"
             " is overwritten"
@@ -37,6 +38,13 @@ def _copy(table: sa.Table, reading: sa.Connection, writing: sa.Connection) -> No
     found = reading.execution_options(yield_per=_ROWS).execute(sa.select(table).order_by(*order))
     for rows in found.mappings().partitions(_ROWS):
         writing.execute(table.insert(), [dict(row) for row in rows])
+
+
+def _copy_meta(table: sa.Table, reading: sa.Connection, writing: sa.Connection) -> None:
+    """A copy has no data folder yet: the one that it is put into becomes its own."""
+    writing.execute(table.delete())
+    rows = reading.execute(sa.select(table).where(table.c.name != OWNER)).mappings()
+    writing.execute(table.insert(), [dict(row) for row in rows])
 
 
 def _one_state(engine: sa.Engine) -> str:

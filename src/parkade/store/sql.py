@@ -25,7 +25,7 @@ from parkade.store.copying import copy_tables
 from parkade.store.head import Head, HeadFile, refuse_broken
 from parkade.store.migrations import migrate, require_newest
 from parkade.store.rows import answer_of, entry_of, row_of, row_of_transfer, stated_of
-from parkade.store.tables import answers, journal, snapshots, transfers
+from parkade.store.tables import OWNER, answers, journal, meta, snapshots, transfers
 
 _log = structlog.get_logger(__name__)
 
@@ -128,6 +128,19 @@ class SqlStore:
     def copy_to(self, other: "SqlStore") -> None:
         """Every row to a store that holds none yet, as of one moment."""
         copy_tables(self._readers, other._writer)
+
+    def owner(self) -> str | None:
+        """The data folder's mark that `keep_owner` kept; None where there is none."""
+        query = sa.select(meta.c.value).where(meta.c.name == OWNER)
+        with self._reading() as connection:
+            found: str | None = connection.execute(query).scalar()
+            return found
+
+    def keep_owner(self, mark: str) -> None:
+        """Keeps a mark of the one data folder that belongs to this journal."""
+        with self._writing() as connection:
+            connection.execute(meta.delete().where(meta.c.name == OWNER))
+            connection.execute(meta.insert(), [{"name": OWNER, "value": mark}])
 
     def last_sequence(self) -> int:
         """The journal's end, 0 when it is empty."""

@@ -7,6 +7,9 @@ of their events.
 
 import sqlalchemy as sa
 
+# The row of `meta` that names the data folder of a journal in a shared database.
+OWNER = "data_folder"
+
 metadata = sa.MetaData()
 
 # SQLite gives only INTEGER the row's own number; elsewhere a sequence needs 64 bits.

@@ -37,7 +37,6 @@ def line(rest: str, at: int = 1) -> str:
 @pytest.mark.parametrize(
     ("log", "exit_code"),
     [
-        ("", 0),
         (line("31, pid=1, name=a, Ch 8"), 0),
         (line("32, pid=1"), 10),
         (line("63, Row remapping pending"), 11),
@@ -102,6 +101,28 @@ def test_a_file_or_an_exporter_that_cannot_be_read_is_not_health(run: Run) -> No
     run("scan", "--kernel-log", "/no/such/file", exit_code=4)
     result = run("scan", "--dcgm", "http://127.0.0.1:1/metrics", exit_code=6)
     assert "not every sensor could be read" in result.output
+
+
+QUIET = "[    1.000000] e1000: link is up\n"
+
+
+@pytest.mark.parametrize("log", ["", "\x00\xffab\n\n" * 500, "permission denied\n"])
+def test_what_is_no_kernel_log_is_not_health(run: Run, tmp_path: Path, log: str) -> None:
+    path = tmp_path / "kern.log"
+    path.write_text(log)
+    for words in (("-",), (str(path),)):
+        told = run("scan", "--kernel-log", *words, stdin=log, exit_code=6).output
+        assert "kernel_log: failed" in told and "not every sensor could be read" in told
+    found = run("scan", "--kernel-log", "-", "--json", stdin=log, exit_code=6).output
+    assert json.loads(found)["sensors"][0]["state"].startswith("failed: stdin: ")
+
+
+def test_a_log_is_empty_and_healthy_only_where_that_is_allowed(run: Run) -> None:
+    run("scan", "--kernel-log", "-", stdin=QUIET, exit_code=0)
+    run("scan", "--kernel-log", "-", "--allow-empty", stdin="", exit_code=0)
+    run("scan", "--kernel-log", "-", "--allow-empty", stdin="no kernel\n", exit_code=6)
+    mixed = "no kernel\n" + line("79, x")
+    run("scan", "--kernel-log", "-", stdin=mixed, exit_code=12)
 
 
 def test_a_site_policy_is_used_and_a_wrong_one_is_refused_with_its_place(

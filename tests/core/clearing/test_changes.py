@@ -282,6 +282,18 @@ def test_a_shortfall_is_credited_in_the_clearing_that_ends_it() -> None:
     assert names(event.won) == ["w2"]
 
 
+def test_a_shortage_is_told_once_with_what_is_credited_for_it() -> None:
+    record = reservation(
+        shape=(("a", 1),), window=Window(start_us=-9 * HOUR_US, end_us=None), paid_until_us=HOUR_US
+    )
+    made = world(record, owned(why="no_room"), nodes=(node("a1", health=Health.FAILED),))
+    (told,) = (it for it in clearing(made) if isinstance(it, events.ReservationSettled))
+    assert told.short == (("w2", 4),)
+    evolve(made, told)
+    assert made.records.workloads["w2"].short_us == NOW_US
+    assert not any(it.waiting for it in clearing(made) if isinstance(it, events.Cleared))
+
+
 def test_no_market_is_cleared_while_the_clock_is_doubted() -> None:
     command = commands.RunClearing(by=None, market="market")
     refused = decide(world(is_clock_doubted=True), command, NOW_US)

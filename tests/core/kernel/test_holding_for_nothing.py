@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from parkade.core.state import commands, events
-from parkade.core.state.codec import encode_event
+from parkade.core.state.codec import encode_event, encode_snapshot
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
@@ -167,6 +167,47 @@ def test_what_is_earned_beyond_the_cap_waits_for_the_next_period() -> None:
     audited(parkade)
 
 
+@pytest.mark.parametrize("silent_s", [0, 3 * 3600])
+def test_the_cap_holds_where_the_retention_is_shorter_than_the_time_to_post_use(
+    silent_s: int,
+) -> None:
+    """The record was forgotten before its guests' use was posted, and nothing capped it."""
+    parkade = Parkade(
+        fabrics={"a": 2},
+        buffer_nodes=0,
+        payout_cap=ONE,
+        retention_us=60 * SECOND_US,
+        billing_period_us=300 * SECOND_US,
+    )
+    parkade.org("acme")
+    parkade.do(
+        commands.Reserve(
+            by=None,
+            org="acme",
+            market=None,
+            name="acme",
+            nodes=2,
+            start_us=None,
+            end_us=parkade.now_us + 600 * SECOND_US,
+        )
+    )
+    parkade.lend("acme", 20)
+    guests = [parkade.bid("lab", 50) for _ in range(2)]
+    parkade.clear()
+    parkade.start_all()
+    parkade.tick(700)
+    parkade.clear()
+    parkade.tick(silent_s)
+    for guest in guests:
+        parkade.ended(guest)
+    parkade.tick(2 * 3600)
+    assert 0 <= paid(parkade, "acme") < 16 * MICROS
+    assert (paid(parkade, "acme") == 0) == (silent_s == 0), "heard in time, it has all of its cap"
+    assert "acme" not in parkade.world.records.reservations
+    assert parkade.balance("clearing/pool") == 0
+    audited(parkade)
+
+
 def test_half_a_cap_is_half_of_what_it_costs() -> None:
     parkade, guests = given_a_lender(payout_cap=Fraction(numerator=1, denominator=2))
     parkade.tick(1800)
@@ -204,8 +245,7 @@ DEPOSIT = Fraction(numerator=1, denominator=10)
         (None, None, 1),
         (5, None, 1),
         (1000, None, 100),
-        # No more than the window itself.
-        (1000, 20, 20),
+        (1000, 100, 100),
         (1000, 500, 100),
     ],
 )
@@ -255,3 +295,25 @@ def test_a_workload_that_ends_its_own_keeper_is_billed_to_when_it_was_seen_and_h
     (ended,) = (event for event in parkade.journal if isinstance(event, events.Ended))
     assert "unknown" in ended.summary
     audited(parkade)
+
+
+def test_a_gang_waits_for_room_from_its_release_on_and_not_while_it_is_held() -> None:
+    """Held for `assemble` and released, a gang took the nodes of two that it did not outbid."""
+    parkade = Parkade(
+        fabrics={"a": 2}, buffer_nodes=0, public_floor_micros=0, assemble_us=600 * SECOND_US
+    )
+    running = [parkade.bid("small", 5) for _ in range(2)]
+    parkade.clear()
+    parkade.start_all()
+    gang = parkade.bid("cheat", 5.1, nodes=2)
+    parkade.do(commands.Hold(by=None, workload=gang))
+    parkade.run(660)
+    parkade.do(commands.Release(by=None, workload=gang))
+    parkade.clear()
+    assert parkade.phase(gang) is Phase.QUEUED
+    assert {parkade.phase(name) for name in running} == {Phase.RUNNING}
+    parkade.run(540)
+    assert parkade.phase(gang) is Phase.QUEUED
+    parkade.run(90)
+    assert parkade.nodes_of(gang) != (), "it has waited now"
+    assert parkade.replayed() == encode_snapshot(parkade.world)

@@ -308,26 +308,6 @@ def test_guests_pay_for_their_notice_only_however_often_an_owner_claims_and_give
     assert parkade.balance("org/acme") - owner <= paid * 5 // 7
 
 
-def test_an_on_demand_window_kept_back_costs_nothing_but_binds_its_price() -> None:
-    """Bounded: no other org is sold the nodes, but the money for the window is bound as long, and
-    guests go on using them."""
-    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
-    parkade.org("cheat", deposit=49)
-    spec = parkade.spec(on_demand_hours=1, nodes=2)
-    window = commands.Submit(by=None, org="cheat", market=None, spec=spec, is_held=True)
-    parkade.do(window)
-    assert parkade.refused(window).reason == "no_capacity"
-    guest = parkade.bid("guest", 9, nodes=2)
-    parkade.clear()
-    assert parkade.phase(guest) is Phase.STARTING
-    bid = parkade.bid("cheat", 9)
-    parkade.clear()
-    assert parkade.workload(bid).why == "insufficient_funds"
-    parkade.tick(3700)
-    assert parkade.phase("w1") is Phase.EXPIRED
-    assert parkade.balance("org/cheat") == 49 * MICROS
-
-
 def test_a_users_cap_holds_over_all_its_workloads_together() -> None:
     parkade = Parkade(fabrics={"a": 3, "b": 3}, buffer_nodes=0)
     given_eve(parkade)

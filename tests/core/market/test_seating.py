@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
 from parkade.core.market.fallback_seating import GivesUpClosed, seat_as_allocated
-from parkade.core.market.free_room import Winner
+from parkade.core.market.free_room import winner_of
 from parkade.core.market.market_state import MarketState
 from tests.core.market.story import (
     bid,
@@ -210,7 +210,7 @@ def test_the_fallback_seats_every_winner_where_it_was_counted(seed: int, crowd: 
     allocation = allocate(state)
     kept = allocation.reserved.kept_room()
     winners = [
-        Winner(it, allocation.parts[it.demand], None)
+        winner_of(it, allocation.parts[it.demand], None)
         for it in allocation.ordered
         if it.demand in allocation.parts
     ]

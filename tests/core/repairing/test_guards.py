@@ -1,5 +1,7 @@
 """Automatic action stops before it takes a fleet down, and goes on by itself when that was rare."""
 
+import msgspec
+
 from parkade.core.fleet.node import Health
 from parkade.core.healing.incident import Outcome, RepairKind
 from parkade.core.healing.symptom import Source
@@ -72,6 +74,59 @@ def test_a_second_kind_of_sensor_makes_a_mass_action_credible() -> None:
     assert "a4" in out(it)
 
 
+def held_by_the_budget() -> Sick:
+    """Three nodes at two of a budget."""
+    it = Sick(fabrics={"a": 10, "b": 30}, limited=True)
+    it.do(commands.SetAutomation(by=None, reason="t", fabric_share=FIFTH, fleet_share=FIFTH))
+    for node in ("a1", "a2", "a3", "a4"):
+        it.tick(400)
+        it.verdict(node, sources=(Source.KERNEL_LOG, Source.NVML))
+    assert out(it) == ["a1", "a2"]
+    return it
+
+
+def test_what_the_budgets_hold_is_asked_again_at_once_when_they_are_lifted() -> None:
+    it = held_by_the_budget()
+    it.do(commands.SetAutomation(by=None, reason="a drill", is_limited=False))
+    it.tick(1)
+    assert out(it) == ["a1", "a2", "a3", "a4"]
+    assert it.replayed() == encode_snapshot(it.world)
+
+
+def test_a_stop_and_start_makes_what_a_budget_holds_wait_no_longer() -> None:
+    it = held_by_the_budget()
+    held = it.world.open_incident("a3")
+    assert held is not None
+    it.tick(60)
+    it.do(commands.SetAutomation(by=None, reason="a look", is_on=False))
+    it.do(commands.SetAutomation(by=None, reason="over", is_on=True))
+    again = it.world.open_incident("a3")
+    assert again is not None and again.retry_us == held.retry_us
+
+
+def test_a_start_lets_no_more_through_than_the_budgets() -> None:
+    it = Sick(fabrics={"a": 10, "b": 30}, limited=True)
+    it.do(
+        commands.SetAutomation(
+            by=None, reason="works", is_on=False, fabric_share=FIFTH, fleet_share=FIFTH
+        )
+    )
+    for node in ("a1", "a2", "a3"):
+        it.tick(400)
+        it.verdict(node, sources=(Source.KERNEL_LOG, Source.NVML))
+    assert out(it) == []
+    it.do(commands.SetAutomation(by=None, reason="over", is_on=True))
+    it.tick(1)
+    assert len(out(it)) == 2
+    held = it.world.open_incident("a3")
+    assert held is not None and held.held == "fabric_budget"
+
+
+def test_an_automation_set_of_an_older_journal_asks_nothing() -> None:
+    old = msgspec.convert({"at_us": 1, "automation": {}}, events.AutomationSet)
+    assert old.asks_held is False
+
+
 def test_a_held_incident_expires_after_a_day_without_the_fault() -> None:
     it = Sick(limited=True)
     it.do(commands.SetAutomation(by=None, reason="stop", is_on=False))
@@ -82,19 +137,11 @@ def test_a_held_incident_expires_after_a_day_without_the_fault() -> None:
     assert it.way("a1") == []
 
 
-def held_and_then_fatal(sources: tuple[Source, ...]) -> Sick:
-    """A degraded GPU is held because all is stopped; then it is fatal, and asks for a reboot."""
+def test_what_is_raised_while_it_is_held_is_repaired_by_its_worst_verdict() -> None:
     it = Sick(limited=True)
     it.do(commands.SetAutomation(by=None, reason="works", is_on=False))
     it.verdict("a1", "v1", **DEGRADED)
-    if sources != (Source.KERNEL_LOG,):
-        it.do(commands.SetAutomation(by=None, reason="over", is_on=True))
-    it.verdict("a1", "v2", device="0000:5e:00", sources=sources)
-    return it
-
-
-def test_what_is_raised_while_it_is_held_is_repaired_by_its_worst_verdict() -> None:
-    it = held_and_then_fatal((Source.KERNEL_LOG,))
+    it.verdict("a1", "v2", device="0000:5e:00")
     it.do(commands.SetAutomation(by=None, reason="over", is_on=True))
     it.tick(31 * 60)
     assert it.order("a1").kind is RepairKind.REBOOT
@@ -102,11 +149,20 @@ def test_what_is_raised_while_it_is_held_is_repaired_by_its_worst_verdict() -> N
 
 
 def test_what_another_sensor_raises_while_it_is_held_is_repaired_by_that_verdict() -> None:
-    it = held_and_then_fatal((Source.NVML,))
+    it = Sick(fabrics={"a": 100}, limited=True)
+    whole = Fraction(numerator=1, denominator=1)
+    it.do(commands.SetAutomation(by=None, reason="t", fabric_share=whole, fleet_share=whole))
+    for node in ("a2", "a3", "a4"):
+        it.tick(400)
+        it.verdict(node)
+    it.tick(400)
+    it.verdict("a1", "v1", **DEGRADED)
+    it.verdict("a1", "v2", device="0000:5e:00", sources=(Source.NVML,))
     assert it.order("a1").kind is RepairKind.REBOOT
     (asked,) = (event for event in it.journal if isinstance(event, events.IncidentHeld))
     assert (asked.held, asked.next) == (None, "reboot")
-    assert it.incident().device == "0000:5e:00"
+    raised = it.world.open_incident("a1")
+    assert raised is not None and raised.device == "0000:5e:00"
 
 
 def test_a_fatal_verdict_that_asks_for_no_repair_keeps_the_step_of_the_first() -> None:

@@ -2,7 +2,6 @@
 
 import socket
 import time
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,10 +13,8 @@ from parkade.cli.mars.choose import PolicyOption, policy_from
 from parkade.cli.mars.show import LEVEL_STYLES, evidence_line, sentences
 
 if TYPE_CHECKING:
-    from parkade.core.healing.symptom import Symptom
     from parkade.core.healing.verdict import Verdict
     from parkade.mars.scanning import Scan
-    from parkade.mars.sources import Sources
 
 EXIT_UNREADABLE = 4
 MOST_SHOWN = 40
@@ -34,6 +31,9 @@ def scan(
     ] = None,
     live: Annotated[
         bool, typer.Option("--live", help="This machine; the default without other sources.")
+    ] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="A kernel log without a line is a quiet one.")
     ] = False,
     node: Annotated[str | None, typer.Option(help="Its name. Default: this machine's.")] = None,
     policy_file: PolicyOption = None,
@@ -52,7 +52,13 @@ def scan(
     with explaining(as_json=as_json):
         policy = policy_from(policy_file)
         sources = Sources(node=name, now_us=time.time_ns() // 1_000)
-        parts = _parts(sources, kernel_log=kernel_log, dcgm=dcgm, live=live)
+        parts = []
+        if kernel_log is not None:
+            parts.append(sources.kernel_file(kernel_log, may_be_empty=allow_empty))
+        if dcgm is not None:
+            parts.append(sources.dcgm(dcgm))
+        if live or not parts:
+            parts.append(sources.this_machine())
         try:
             found = scan_of(
                 chain(*parts),
@@ -68,19 +74,6 @@ def scan(
         else:
             _show(found)
     raise typer.Exit(found.exit_code)
-
-
-def _parts(
-    sources: "Sources", *, kernel_log: Path | None, dcgm: str | None, live: bool
-) -> list[Iterator["Symptom"]]:
-    parts = []
-    if kernel_log is not None:
-        parts.append(sources.kernel_file(kernel_log))
-    if dcgm is not None:
-        parts.append(sources.dcgm(dcgm))
-    if live or not parts:
-        parts.append(sources.this_machine())
-    return parts
 
 
 def _show(found: "Scan") -> None:

@@ -294,7 +294,10 @@ class Postings:
         """(what a reservation is paid now, what the operator gets) of what is due for its lending;
         a record that is forgotten has no cap any more."""
         record = self._world.records.reservations.get(name)
-        if record is None or record.payout_cap is None or record.paid_micros is None:
+        if record is None:
+            # Only a capped reservation earns through an account of its own, and no room is known.
+            return 0, due
+        if record.payout_cap is None or record.paid_micros is None:
             return due, 0
         cost = record.paid_micros + self._charged.get(name, 0)
         most = replace(record, paid_micros=cost).earns_at_most_micros

@@ -39,8 +39,7 @@ def _late_from_us(attempt: Attempt, start_grace_us: int) -> int:
 
 def has_unmet_debt(attempt: Attempt, terms: MarketTerms, now_us: int) -> bool:
     """Whether an attempt made others leave and has not used the minimum yet."""
-    is_paid = attempt.debt is not None and attempt.debt.is_paid
-    return attempt.displaced and not is_paid and unmet_us(attempt, terms, now_us) > 0
+    return attempt.owes_minimum and unmet_us(attempt, terms, now_us) > 0
 
 
 def unmet_us(attempt: Attempt, terms: MarketTerms, now_us: int) -> int:
@@ -99,8 +98,7 @@ def debt_micros(world: World, workload: Workload, now_us: int) -> int:
     """What it would cost now to give up seats for which others were told to leave; 0: nothing."""
     terms = world.records.markets[workload.market].terms
     attempt, promise = workload.attempt, workload.promise
-    is_paid = promise is not None and promise.debt is not None and promise.debt.is_paid
-    if promise is not None and promise.displaces and not is_paid:
+    if promise is not None and promise.owes_minimum:
         rate, missing_us = promise.rates[-1].price_micros * promise.gpus, terms.minimum_charge_us
     elif attempt is not None and has_unmet_debt(attempt, terms, now_us):
         rate = attempt.rates[-1].price_micros * attempt.gpus

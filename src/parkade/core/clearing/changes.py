@@ -162,15 +162,12 @@ class _Changes:
 
     def _wait_claim(self, claim: Claim, why: str) -> None:
         assert not claim.seats
-        is_short = claim.claim in self._short
-        was_short = claim.short_us is not None
-        if claim.why != why or is_short != was_short:
+        if claim.why != why:
             self._waiting.append(
                 lines.Waiting(
                     demand=lines.ClaimDemand(claim=claim.claim),
                     why=why,
                     price_to_win_micros=None,
-                    is_short=is_short,
                 )
             )
 
@@ -278,17 +275,13 @@ class _Changes:
     def _wait(self, workload: Workload, why: str, price_micros: int | None) -> None:
         if workload.attempt is not None:
             return
-        is_short = workload.workload in self._short
-        was_short = workload.short_us is not None
-        is_same = (workload.why, workload.price_to_win_micros) == (why, price_micros)
-        if is_same and is_short == was_short:
+        if (workload.why, workload.price_to_win_micros) == (why, price_micros):
             return
         self._waiting.append(
             lines.Waiting(
                 demand=_demand(workload),
                 why=why,
                 price_to_win_micros=price_micros,
-                is_short=is_short,
             )
         )
 

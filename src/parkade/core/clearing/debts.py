@@ -10,9 +10,11 @@ its right.
                 displacing gang owes nothing.
     carried     by a winner that is promised other seats before it has paid
     inherited   by an arrival that takes over such seats of a promise that lost to it
-    due         where a promise or an attempt loses its seats to another bid of its own org: within
-                one org a debt is owed once, so what takes over inherits it as paid, which leaves it
-                a late start only
+    due         where a promise or an attempt loses its seats to its own org: to another bid, to a
+                claim or workload on its own reservation, or because its own reservation keeps idle
+                nodes of the fabric from it (not lent, or at a floor above its limit). Within one
+                org a debt is owed once, so what takes over inherits it as paid, which leaves it a
+                late start only. An owner of another org excuses the debt.
 
 What a debt costs is `minimum_charge` at the price of its holder (`billing.charges`).
 
@@ -66,25 +68,59 @@ class Debts:
         self._demands = demands
         self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
         self._arrivals = [line for line in outcome.lines if self._arrives(line)]
-        self._reclaimed = {
-            seat.node
-            for line in outcome.lines
-            if line.change in TAKES_SEATS and self._is_reserved(line.demand)
-            for seat in line.seats
-        }
+        self._reclaims = [line for line in outcome.lines if self._reclaimed_by(line)]
+        self._drawn = self._drawn_by_owners(outcome)
 
     def is_due(self, workload: Workload) -> bool:
-        """Whether what holds the debt loses its seats to another bid of its own org. Where only
-        what is moved takes them, an arrival of its org elsewhere counts: it made others come here.
-        Cost grows with the arrivals."""
+        """Whether what holds the debt loses its seats to its own org. Where only what is moved
+        takes them, an arrival or owner of its org elsewhere counts: it made others come here. Cost
+        grows with the arrivals, the owners that come back and the reservations."""
         holder = workload.promise or workload.attempt
         assert holder is not None
-        stronger = [it for it in self._arrivals if self._precedes(it.demand, workload.workload)]
+        stronger = [
+            it
+            for it in (*self._arrivals, *self._reclaims)
+            if self._precedes(it.demand, workload.workload)
+        ]
         nodes = {seat.node for seat in holder.seats}
         takers = [it for it in stronger if any(seat.node in nodes for seat in it.seats)]
-        if not takers and nodes.isdisjoint(self._reclaimed):
-            takers = stronger
-        return any(self._demands[it.demand].org == workload.org for it in takers)
+        if any(self._demands[it.demand].org == workload.org for it in takers or stronger):
+            return True
+        return not takers and self._is_withheld_by_own(workload, nodes)
+
+    def _is_withheld_by_own(self, workload: Workload, nodes: set[str]) -> bool:
+        """Whether a reservation of its own org keeps idle nodes of its fabric from it."""
+        records = self._world.records
+        fabrics = {records.nodes[name].fabric for name in nodes if name in records.nodes}
+        limit_micros = workload.spec.limit_price_micros or 0
+        for each in records.reservations.values():
+            if each.org != workload.org or each.market != workload.market:
+                continue
+            if not each.state.takes_part or fabrics.isdisjoint(it for it, _ in each.shape):
+                continue
+            idle = each.nodes - self._drawn.get(each.reservation, 0)
+            lent = each.lending
+            if lent is None or lent.floor_micros > limit_micros:
+                withheld = idle
+            else:
+                withheld = min(idle, lent.keep)
+            if withheld > 0:
+                return True
+        return False
+
+    def _reclaimed_by(self, line: ClearingLine) -> bool:
+        """Whether an owner takes seats by its right."""
+        return line.change in TAKES_SEATS and self._is_reserved(line.demand) and bool(line.seats)
+
+    def _drawn_by_owners(self, outcome: Clearing) -> dict[str, int]:
+        """By reservation, the nodes on which its owner sits after this clearing."""
+        nodes: dict[str, set[str]] = {}
+        for line in outcome.lines:
+            demand = self._demands.get(line.demand)
+            if demand is not None and demand.reservation is not None:
+                seats = line.seats
+                nodes.setdefault(demand.reservation, set()).update(it.node for it in seats)
+        return {name: len(found) for name, found in nodes.items()}
 
     def marked(
         self, won: Iterable[lines.Won], left: Iterable[lines.Leaving]

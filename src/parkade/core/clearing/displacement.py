@@ -32,15 +32,22 @@ class Displacement:
         self._demands = demands
         self._now_us = now_us
         self._takers = self._takers_by_node(outcome)
+        self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
 
     def cause_of(self, workload: Workload, attempt: Attempt) -> Cause:
-        """Why an attempt that lost its seats leaves."""
+        """Why an attempt that lost its seats leaves: outbid where a bid that comes before it in the
+        priority order takes some of them. A weaker bid only fills what a right left over."""
         assert attempt.stop is None, "an attempt that leaves already has its cause"
         if attempt.broken_us is not None:
             return Cause.HEALED
         takers = [taker for seat in attempt.seats for taker in self._takers.get(seat.node, [])]
         is_spot = workload.spec.capacity.kind is CapacityKind.SPOT
-        if any(demand.tier is PriorityTier.SPOT for demand, _ in takers) and is_spot:
+        last = len(self._rank)
+        own_rank = self._rank.get(workload.workload, last)
+        if is_spot and any(
+            demand.tier is PriorityTier.SPOT and self._rank[demand.demand] < own_rank
+            for demand, _ in takers
+        ):
             return Cause.OUTBID
         return Cause.RECLAIMED
 

@@ -152,6 +152,9 @@ def _wait(world: World, waiting: lines.Waiting, at_us: int) -> None:
 
 
 def _short_us(before_us: int | None, waiting: lines.Waiting, at_us: int) -> int | None:
+    """Since when it is short, where an older journal says it here."""
+    if waiting.is_short is None:
+        return before_us
     if not waiting.is_short:
         return None
     return at_us if before_us is None else before_us

@@ -18,11 +18,11 @@ from parkade.core.reservations.reservation import Reservation, ReservationState
 from parkade.core.state.world import World
 from parkade.core.workloads.spec import CapacityKind
 
-Shape = tuple[tuple[str, int], ...]
+FabricNodes = tuple[tuple[str, int], ...]
 """(fabric, nodes), ascending by fabric."""
 
 
-def shapes_now(world: World, market: Market, now_us: int) -> dict[str, Shape]:
+def shapes_now(world: World, market: Market, now_us: int) -> dict[str, FabricNodes]:
     """By reservation that takes part: what it has of its shape now.
 
     Grows with reservations, and with live workloads while a window is about to begin.

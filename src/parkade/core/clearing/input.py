@@ -266,14 +266,16 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
 
 
 def _has_waited(world: World, workload: Workload, now_us: int) -> bool:
-    """Whether it is a gang of whole nodes that was submitted `assemble` ago, however it fared
-    since: one that ran and was outbid need not wait again."""
+    """Whether it is a gang of whole nodes that was submitted, or last released, `assemble` ago,
+    however it fared since: one that ran and was outbid need not wait again. While it was held it
+    did not wait for room."""
     market = world.records.markets[workload.market]
     spec, assemble_us = workload.spec, market.terms.assemble_us
     is_gang = spec.nodes > 1 and spec.gpus == market.instance_type.gpus_per_node
     if assemble_us is None or not is_gang:
         return False
-    return workload.submitted_us + assemble_us <= now_us
+    since_us = max(workload.submitted_us, workload.released_us or 0)
+    return since_us + assemble_us <= now_us
 
 
 def _floor(workload: Workload, market: Market) -> int:

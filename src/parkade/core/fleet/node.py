@@ -5,8 +5,9 @@ The life of a node under Mars is one table, `STEPS`:
     joining > validating > healthy <> suspect > quarantined > draining > repairing
       > validating > sanitising > healthy | retired
 
-*Open* nodes take newcomers; *closed* ones (suspect, cordoned, draining for an operator) keep who
-sits there; all others are *out*: they count for nothing in a clearing.
+*Open* nodes take newcomers. *Closed* ones (suspect, cordoned, drained by an operator, of a pool
+that is not reached) keep who sits there. Both are *in play*; all others are *out*: they count for
+nothing in a clearing.
 """
 
 import enum
@@ -37,18 +38,24 @@ class Health(enum.StrEnum):
     """Broken, says a person; only a person restores it."""
 
 
-_OUT = frozenset(
+_TAKEN_OUT = frozenset(
     {Health.QUARANTINED, Health.DRAINING, Health.REPAIRING, Health.RETIRED, Health.FAILED}
 )
 STEPS: dict[Health, frozenset[Health]] = {
-    Health.JOINING: frozenset({Health.VALIDATING, *_OUT} - {Health.DRAINING, Health.REPAIRING}),
-    Health.VALIDATING: frozenset({Health.HEALTHY, Health.SANITISING, *_OUT} - {Health.DRAINING}),
+    Health.JOINING: frozenset(
+        {Health.VALIDATING, *_TAKEN_OUT} - {Health.DRAINING, Health.REPAIRING}
+    ),
+    Health.VALIDATING: frozenset(
+        {Health.HEALTHY, Health.SANITISING, *_TAKEN_OUT} - {Health.DRAINING}
+    ),
     Health.HEALTHY: frozenset({Health.SUSPECT, Health.QUARANTINED, Health.FAILED}),
     Health.SUSPECT: frozenset({Health.HEALTHY, Health.QUARANTINED, Health.FAILED}),
-    Health.QUARANTINED: frozenset({Health.HEALTHY, Health.VALIDATING, *_OUT})
+    Health.QUARANTINED: frozenset({Health.HEALTHY, Health.VALIDATING, *_TAKEN_OUT})
     - {Health.QUARANTINED},
-    Health.DRAINING: frozenset({Health.HEALTHY, Health.VALIDATING, *_OUT}) - {Health.DRAINING},
-    Health.REPAIRING: frozenset({Health.VALIDATING, *_OUT}) - {Health.REPAIRING, Health.DRAINING},
+    Health.DRAINING: frozenset({Health.HEALTHY, Health.VALIDATING, *_TAKEN_OUT})
+    - {Health.DRAINING},
+    Health.REPAIRING: frozenset({Health.VALIDATING, *_TAKEN_OUT})
+    - {Health.REPAIRING, Health.DRAINING},
     Health.SANITISING: frozenset({Health.HEALTHY, Health.QUARANTINED, Health.RETIRED})
     | {Health.FAILED},
     Health.RETIRED: frozenset({Health.HEALTHY, Health.QUARANTINED, Health.FAILED}),

@@ -66,7 +66,7 @@ class Outcome(enum.StrEnum):
     """Held for a day, and the fault was not seen again."""
 
 
-class RepairOrder(msgspec.Struct, frozen=True, kw_only=True):
+class RepairOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing for an agent to do, once. `order` is its name for ever; `grade` is a validation's;
     `device` None is the whole node. `is_diagnosis`: a long validation because of a fault, which the
     ladder counts where it passes."""
@@ -81,7 +81,7 @@ class RepairOrder(msgspec.Struct, frozen=True, kw_only=True):
     is_diagnosis: bool = False
 
 
-class RepairReport(msgspec.Struct, frozen=True, kw_only=True):
+class RepairReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How an order ended, as the agent says. `exit_code` None: it could not be run, or it was ended
     by its time-out; `says` is the check's own words."""
 
@@ -94,7 +94,7 @@ class RepairReport(msgspec.Struct, frozen=True, kw_only=True):
     ended_us: int
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of the story."""
 
     at_us: int
@@ -102,7 +102,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     says: str
 
 
-class Hurt(msgspec.Struct, frozen=True, kw_only=True):
+class Hurt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A workload that had to leave the node. It stood still from `from_us` (None: not yet) until
     `until_us` (None: still); `with_notice`: it could save first."""
 
@@ -115,7 +115,7 @@ class Hurt(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_step: int | None
 
 
-class Incident(msgspec.Struct, frozen=True, kw_only=True):
+class Incident(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """See the module. `held`: the guards do not let it act, and are asked again at `retry_us`;
     `changed_us` is when it last went on; `struck_us` the last fatal verdict."""
 
@@ -158,7 +158,7 @@ def raised(incident: Incident, verdict: Verdict) -> Incident:
     )
 
 
-class Recent(msgspec.Struct, frozen=True, kw_only=True):
+class Recent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A verdict that was taken in, by its name, so that a repeated report changes nothing."""
 
     verdict: str
@@ -167,7 +167,7 @@ class Recent(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
-class Care(msgspec.Struct, frozen=True, kw_only=True):
+class Care(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is remembered of a node beyond its incidents: `repairs` feed the ladder."""
 
     node: str
@@ -177,7 +177,7 @@ class Care(msgspec.Struct, frozen=True, kw_only=True):
     fatal_us: tuple[int, ...] = ()
 
 
-class Automation(msgspec.Struct, frozen=True, kw_only=True):
+class Automation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether Mars acts at all, and within which guards. `is_limited` False lifts the budgets, the
     second source and the suspicion of parents: for a drill, or where a person knows better."""
 
@@ -188,7 +188,7 @@ class Automation(msgspec.Struct, frozen=True, kw_only=True):
     parents: ParentLimits = ParentLimits()
 
 
-class BudgetNote(msgspec.Struct, frozen=True, kw_only=True):
+class BudgetNote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a decision changes of one budget (`fleet`, or market/fabric): its breaker's state, and
     the node that it takes, if it takes one."""
 

@@ -14,6 +14,10 @@ from parkade.core.healing.verdict import Action
 
 _RESETS = frozenset({Action.RESET_AT_IDLE, Action.DRAIN_AND_RESET, Action.RESET_GPU})
 _REBOOTS = frozenset({Action.REBOOT, Action.RESTART_VM})
+_DIAGNOSES = frozenset({Action.DIAGNOSE})
+_RUNGS = {
+    action: at for at, members in enumerate((_RESETS, _REBOOTS, _DIAGNOSES)) for action in members
+}
 
 
 class Result(enum.StrEnum):
@@ -23,7 +27,7 @@ class Result(enum.StrEnum):
     FAILED = "failed"
 
 
-class Repair(msgspec.Struct, frozen=True, kw_only=True):
+class Repair(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A repair that was carried out. `device` None is the whole node."""
 
     device: str | None
@@ -47,14 +51,14 @@ def climb(
     Example: a reset was done yesterday and the same GPU asks for a reset: reboot. After two
     reboots: diagnose. After a diagnosis: return to the vendor.
     """
+    start = _RUNGS.get(wanted)
+    if start is None:
+        return wanted
     rungs: tuple[tuple[frozenset[Action], Action, int], ...] = (
         (_RESETS, Action.RESET_GPU, limits.resets),
         (_REBOOTS, Action.REBOOT, limits.reboots),
-        (frozenset({Action.DIAGNOSE}), Action.DIAGNOSE, limits.diagnoses),
+        (_DIAGNOSES, Action.DIAGNOSE, limits.diagnoses),
     )
-    start = next((at for at, (members, _, _) in enumerate(rungs) if wanted in members), None)
-    if start is None:
-        return wanted
     recent = [
         repair
         for repair in tried

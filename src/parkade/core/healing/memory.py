@@ -19,7 +19,7 @@ MOST_REPAIRS = 16
 MOST_RECOVERIES = 32
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How bad, what to do, and why; not yet a verdict."""
 
     level: Level
@@ -27,7 +27,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
 
 
-class Burst(msgspec.Struct, frozen=True, kw_only=True):
+class Burst(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Symptoms that follow each other closely; jobs and places are the first few distinct ones."""
 
     start_us: int
@@ -37,7 +37,7 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True):
     places: tuple[str, ...]
 
 
-class Announced(msgspec.Struct, frozen=True, kw_only=True):
+class Announced(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The last verdict of the present burst."""
 
     verdict: str
@@ -45,7 +45,7 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
 
 
-class Track(msgspec.Struct, frozen=True, kw_only=True):
+class Track(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One signal on one device. `closes_us` is when the open window closes, None if none is open;
     `finding` is the worst that a symptom of the burst meant by itself, by the policy's `row`."""
 
@@ -65,7 +65,7 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
         return self.bursts[-1]
 
 
-class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+class Recovery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the driver last asked for on a device."""
 
     device: str | None
@@ -73,7 +73,7 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
-class NodeMemory(msgspec.Struct, frozen=True, kw_only=True):
+class NodeMemory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All of a node. `forgotten` counts tracks that made room for others."""
 
     node: str

@@ -106,7 +106,7 @@ class Condition(enum.StrEnum):
     AGENT_SILENT = "agent_silent"
 
 
-class XidFact(msgspec.Struct, frozen=True, kw_only=True, tag="xid"):
+class XidFact(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="xid"):
     """A GPU driver's error code. `place` is a unit in the chip (`GPC 9 TPC 1`), if it is told."""
 
     code: int
@@ -115,7 +115,7 @@ class XidFact(msgspec.Struct, frozen=True, kw_only=True, tag="xid"):
     place: str | None
 
 
-class NvlinkFact(msgspec.Struct, frozen=True, kw_only=True, tag="nvlink"):
+class NvlinkFact(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="nvlink"):
     """An NVLink 5 error (Xid 144 to 150): `interrupt` and `status` are the two registers that the
     catalogue's rules decode; `link` is -1 where it concerns all."""
 
@@ -127,7 +127,7 @@ class NvlinkFact(msgspec.Struct, frozen=True, kw_only=True, tag="nvlink"):
     status: int
 
 
-class SwitchFact(msgspec.Struct, frozen=True, kw_only=True, tag="sxid"):
+class SwitchFact(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="sxid"):
     """An NVSwitch error code; `link` where the line names one."""
 
     code: int
@@ -135,13 +135,13 @@ class SwitchFact(msgspec.Struct, frozen=True, kw_only=True, tag="sxid"):
     link: int | None
 
 
-class RecoveryFact(msgspec.Struct, frozen=True, kw_only=True, tag="recovery"):
+class RecoveryFact(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="recovery"):
     """The driver asks for this repair of the device."""
 
     action: RecoveryAction
 
 
-class ConditionFact(msgspec.Struct, frozen=True, kw_only=True, tag="condition"):
+class ConditionFact(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="condition"):
     """A condition; `amount` is the reading in the condition's own unit, if there is one."""
 
     condition: Condition
@@ -151,7 +151,7 @@ class ConditionFact(msgspec.Struct, frozen=True, kw_only=True, tag="condition"):
 Fact = XidFact | NvlinkFact | SwitchFact | RecoveryFact | ConditionFact
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was seen, verbatim but bounded, and which version of which parser read it."""
 
     line: str
@@ -161,7 +161,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
-class Symptom(msgspec.Struct, frozen=True, kw_only=True):
+class Symptom(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One sighting. `device` is a PCI address without function, a port (`mlx5_0/1`), a disk or a
     mount; None is the node itself. `job` is what ran on the device, where the reporter knows."""
 
@@ -194,6 +194,8 @@ def signals_of(fact: Fact) -> tuple[str, ...]:
 
 def bounded(text: str, most: int = MOST_LINE_CHARACTERS) -> str:
     """The text, cut to `most` characters, control characters made harmless."""
+    if len(text) <= most and text.isprintable():
+        return text
     clean = "".join(c if c.isprintable() else " " for c in text[: most + 1])
     return clean if len(clean) <= most else f"{clean[: most - 1]}…"
 

@@ -55,7 +55,7 @@ class Scope(enum.StrEnum):
     NODE = "node"
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`supersedes` is an earlier verdict on the same burst that this one raises; `since_us` is the
     first symptom, `at_us` the decision, `count` the symptoms since the burst began.
 

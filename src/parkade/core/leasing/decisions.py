@@ -21,7 +21,7 @@ from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.names import numbered
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.units.time import Window
+from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.life import Why
 
 START_SLACK_US = 5_000_000
@@ -37,6 +37,8 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
         return refusal
     start_us = now_us if command.start_us is None else max(now_us, command.start_us)
     window = Window(start_us=start_us, end_us=command.end_us)
+    if (refusal := _bad_window(market, window, now_us)) is not None:
+        return refusal
     free = sellable(world, market, window)
     shape = shape_for(free, command.nodes)
     if shape is None:
@@ -64,7 +66,7 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
         paid_until_us=start_us,
         paid_micros=0,
         payout_cap=market.terms.payout_cap,
-        deposit_us=_deposit_us(market, start_us - now_us),
+        deposit_us=_first_charge_us(market, start_us - now_us),
     )
     assert reservation.nodes == command.nodes, "a shape has all its nodes"
     _, first = next_period(world, reservation)
@@ -79,11 +81,41 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
 
 
 def _deposit_us(market: Market, ahead_us: int) -> int:
-    """How much of a window is paid at its sale: in proportion to the time ahead of it, in which its
-    nodes cannot be sold for longer."""
+    """The share of the time ahead of a window, in which its nodes cannot be sold for longer."""
     assert ahead_us >= 0
     deposit = market.terms.window_deposit
     return 0 if deposit is None else ahead_us * deposit.numerator // deposit.denominator
+
+
+def _first_charge_us(market: Market, ahead_us: int) -> int:
+    """How much of a window is charged first, at least: the minimum charge, for guests leave when it
+    begins, and the share of the time ahead of it."""
+    assert market.terms.minimum_charge_us >= 0
+    return max(market.terms.minimum_charge_us, _deposit_us(market, ahead_us))
+
+
+def _bad_window(market: Market, window: Window, now_us: int) -> Refusal | None:
+    """Refuses a window that makes guests leave for less than the minimum charge, that is over
+    before they are gone, or whose own price is less than the deposit for the time ahead of it."""
+    terms = market.terms
+    least_us = max(SECOND_US, terms.minimum_charge_us, terms.leave_us)
+    if window.end_us is None:
+        return None
+    if window.end_us - window.start_us < least_us:
+        return invalid(
+            "end",
+            f"a window lasts at least {-(-least_us // SECOND_US)} s in market {market.market!r}:"
+            " guests need that long to leave, and it costs the minimum charge; ask for a later end",
+        )
+    deposit_us = _deposit_us(market, window.start_us - now_us)
+    if window.end_us - window.start_us < deposit_us:
+        return invalid(
+            "start",
+            f"a window that begins so far ahead lasts at least {-(-deposit_us // SECOND_US)} s in"
+            f" market {market.market!r}, for its nodes cannot be sold beyond its start until then;"
+            " ask for an earlier start or a later end",
+        )
+    return None
 
 
 def _free_name(world: World, org: str) -> str:

@@ -21,6 +21,8 @@ periods together cost the window exactly, whatever each was rounded to.
 Invariants
   - `paid_until_us` only grows, and it is in the same event as the transfer.
   - A window that begins later has paid its first period, so none blocks the calendar for nothing.
+  - A window lasts, and its first period is, at least the minimum charge, so none makes guests leave
+    for nothing.
   - A right that is over does not come back.
 
 Example (computed by `tests/core/leasing/test_periods.py`). Two nodes of four GPUs at 4 per
@@ -51,7 +53,11 @@ from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.notices import order_stop
 from parkade.core.units.money import amount_of
+from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase, Why
+
+POSTED_BY_US = HOUR_US + 600 * SECOND_US
+"""How long after a use it is posted at the latest while its agent is heard."""
 
 
 def period_due_us(world: World, reservation: Reservation) -> int | None:
@@ -94,14 +100,15 @@ def take_period(world: World, reservation: Reservation, at_us: int) -> tuple[eve
 
 
 def _forget_due_us(world: World, reservation: Reservation) -> int | None:
-    """When nothing needs its record any more; None while something of it still lives."""
+    """When nothing needs its record any more; None while something of it still lives. What its
+    guests used is posted by the hour, so its cap is known for longer than that."""
     for name in world.live_of_org.get(reservation.org, {}):
         spec = world.records.workloads[name].spec
         if spec.capacity.reservation == reservation.reservation:
             return None
     assert reservation.window.end_us is not None
     retention_us = world.records.markets[reservation.market].terms.retention_us
-    return reservation.window.end_us + retention_us
+    return reservation.window.end_us + max(retention_us, POSTED_BY_US)
 
 
 def _has_paid(reservation: Reservation) -> bool:

@@ -86,16 +86,18 @@ class Allocation(NamedTuple):
     """What each winner of any tier took, by demand."""
 
 
-def allocate(state: MarketState) -> Allocation:
+def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
     """Give every demand its turn; a second time where a gang has waited too long and then wins.
+
+    `layout`: that of the state's nodes, where it is known already.
 
     Costs two allocations at most, and grows as one (`_allocate`).
     """
-    allocation = _allocate(state)
+    allocation = _allocate(state, layout or build_layout(state))
     gang = _first_that_has_waited(allocation)
     if gang is None:
         return allocation
-    yielding = _allocate(_giving_way(state, gang))
+    yielding = _allocate(_giving_way(state, gang), allocation.layout)
     return yielding if gang.name in yielding.parts else allocation
 
 
@@ -125,13 +127,12 @@ def _giving_way(state: MarketState, gang: Bid) -> MarketState:
     return structs.replace(state, demands=tuple(demands))
 
 
-def _allocate(state: MarketState) -> Allocation:
+def _allocate(state: MarketState, layout: Layout) -> Allocation:
     """Give every demand its turn.
 
     Grows with N log N of the demands, and with fabrics x the demands that do not stay where they
     are. Asserts on a state that contradicts itself.
     """
-    layout = build_layout(state)
     ordered = in_priority_order(state)
     _check_seats(ordered, layout)
     possible = tuple(demand for demand in ordered if demand.gpus <= layout.node_gpus)

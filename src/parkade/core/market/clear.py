@@ -18,6 +18,7 @@ from parkade.core.market.outcome import Change, Clearing, ClearingLine, Reservat
 from parkade.core.market.revenue_shares import RevenueShares
 from parkade.core.market.seating import Seating, seat
 from parkade.core.market.spot import FITS_NOWHERE, least_floor
+from parkade.core.placement.room import Shape
 
 
 def clear(state: MarketState) -> Clearing:
@@ -38,11 +39,12 @@ def clear(state: MarketState) -> Clearing:
     seating = found
     revenue = RevenueShares(state, allocation.supply.offered)
     lines = []
+    floors: dict[Shape, int] = {}
     for demand in allocation.ordered:
         if demand.demand in allocation.parts:
             line = _won(demand, seating, state, allocation, prices, revenue)
         else:
-            line = _lost(demand, allocation, prices)
+            line = _lost(demand, allocation, prices, floors)
         lines.append(line)
     assert len(lines) == len(state.demands), "a demand has no outcome"
     return Clearing(
@@ -115,13 +117,15 @@ def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:
     return Change.HEAL if is_healed else Change.MOVE
 
 
-def _lost(demand: Demand, allocation: Allocation, prices: Prices) -> ClearingLine:
-    """The line of a loser."""
+def _lost(
+    demand: Demand, allocation: Allocation, prices: Prices, floors: dict[Shape, int]
+) -> ClearingLine:
+    """The line of a loser. `floors`: the least floor of each shape that was asked for."""
     reason = allocation.reserved.refused.get(demand.demand)
     if reason is None and is_too_large(demand, allocation.layout):
         reason = WaitReason.TOO_LARGE
     elif reason is None:
-        reason = _why_outbid(demand, allocation)
+        reason = _why_outbid(demand, allocation, floors)
     return ClearingLine(
         demand=demand.demand,
         change=Change.PREEMPT if demand.seats else Change.WAIT,
@@ -136,10 +140,16 @@ def _lost(demand: Demand, allocation: Allocation, prices: Prices) -> ClearingLin
     )
 
 
-def _why_outbid(demand: Demand, allocation: Allocation) -> WaitReason:
-    """Why a bid lost: NO_ROOM or BELOW_FLOOR if it would have lost as the only bid, else OUTBID."""
+def _why_outbid(demand: Demand, allocation: Allocation, floors: dict[Shape, int]) -> WaitReason:
+    """Why a bid lost: NO_ROOM or BELOW_FLOOR if it would have lost as the only bid, else OUTBID.
+
+    Grows with fabrics once for each shape; there are few shapes and many losers.
+    """
     assert demand.limit_micros is not None, "a spot demand without a limit"
-    floor = least_floor(allocation.start, shape_of(demand, allocation.layout))
+    shape = shape_of(demand, allocation.layout)
+    floor = floors.get(shape)
+    if floor is None:
+        floor = floors[shape] = least_floor(allocation.start, shape)
     if floor >= FITS_NOWHERE:
         return WaitReason.NO_ROOM
     return WaitReason.BELOW_FLOOR if floor > demand.limit_micros else WaitReason.OUTBID

@@ -40,6 +40,11 @@ class Entitlement:
         self.left = max(0, self.left - nodes)
         self.used += nodes
 
+    def set_aside(self, nodes: int) -> None:
+        """Have `nodes` less of the whole for others, until as many are given back (less than 0)."""
+        self.left -= nodes
+        assert self.left >= 0, "more is set aside than is left"
+
     def kept_and_lent(self) -> int:
         """Nodes that are not used by its own demands."""
         return sum(self.kept.values()) + sum(self.offered.values())

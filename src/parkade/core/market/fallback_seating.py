@@ -11,6 +11,7 @@ from parkade.core.market.entitlement import KeptRoom
 from parkade.core.market.free_room import Seats, Winner, empty_open_nodes, in_rank_order
 from parkade.core.market.layout import Layout
 from parkade.core.market.market_state import PriorityTier
+from parkade.core.market.running_seats import is_counted_by_name
 from parkade.core.placement.nodes import OpenNodes
 from parkade.core.placement.room import Shape
 
@@ -43,7 +44,9 @@ def seat_as_allocated(
             seats[winner.demand.demand] = winner.demand.seats
             taken.update(seat.node for seat in winner.demand.seats)
     others = [winner for winner in winners if not winner.stays]
-    own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in others}
+    # Those that are counted on their very nodes name these before others that share them.
+    by_name = sorted(others, key=lambda it: not is_counted_by_name(it.demand, layout))
+    own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in by_name}
     empty = empty_open_nodes(layout)
     for node in sorted(taken - layout.closed):
         empty.seat(node, WHOLE)

@@ -33,10 +33,13 @@ class Winner(NamedTuple):
     price: int | None
     """Micro-units per GPU-hour; None where no floor bears on it (reserved, on-demand)."""
 
-    @property
-    def stays(self) -> bool:
-        """Whether it keeps closed nodes, and so all its seats."""
-        return sum(len(part.levels) for part in self.parts) < self.demand.nodes
+    stays: bool
+    """Whether it keeps closed nodes, and so all its seats."""
+
+
+def winner_of(demand: Demand, parts: Parts, price: int | None) -> Winner:
+    """A winner; it stays where room was counted for some of its ranks only."""
+    return Winner(demand, parts, price, sum(len(it.levels) for it in parts) < demand.nodes)
 
 
 class Choice(NamedTuple):
@@ -125,7 +128,8 @@ def choose_free(
         wait = nodes.ready_for_us(found, org)
         foreign = fabric not in allocated
         tightness = nodes.empty(fabric)
-        is_late = is_owner and wait > 0
+        # Below a node it may share nodes where it was counted, and would open more elsewhere.
+        is_late = is_owner and wait > 0 and shape.tenant is None
         order = (wait, foreign, fabric not in own, tightness, fabric)
         rank = (is_dear, is_late, is_owner and foreign, *order)
         if best is None or rank < best[0]:

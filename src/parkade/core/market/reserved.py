@@ -18,6 +18,11 @@ The stage counts room without floors, in this order:
    keeps as much less, so no node of the shape is used twice.
 6. Lend: what is neither used nor kept is offered to spot, at the owner's floor (`supply`).
 
+Seats of an owner are not chosen anew while their nodes are in play: where these steps count its
+demand elsewhere than it stands, they are taken once more with it as the first overflow. That holds
+if it is counted where it stands then, and no demand lost its room by it. Running work below a node
+is counted on its very nodes (`running_seats`).
+
 In each step a demand takes the fabric it stands in, then one where enough nodes are free at this
 moment (so that nodes an owner keeps come without a wait), then the tightest, then the first by
 name. Keep and on-demand come before overflow: no owner's overflow takes what another owner keeps,
@@ -49,9 +54,8 @@ amber failed, and it asks for x (2 nodes) as well.
 `test_reserved.py` computes it. Decision records 14 and 44 say why this order.
 """
 
-from collections import Counter
-
 from parkade.core.market.entitlement import Entitlement, KeptBlock, KeptRoom
+from parkade.core.market.free_now import FreeNow
 from parkade.core.market.layout import (
     Division,
     Layout,
@@ -63,27 +67,28 @@ from parkade.core.market.layout import (
 )
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import WaitReason
+from parkade.core.market.running_seats import (
+    NamedNodes,
+    is_counted_elsewhere,
+    is_on_open_nodes,
+)
 from parkade.core.placement.room import Room, Shape, spread
-
-FreeNow = dict[str | None, int]
 
 
 class ReservedStage:
     """Working state of this stage, then its outcome.
 
-    `room`: open nodes not taken yet. `free_now[f]`: how many nodes of fabric f are free at this
-    moment, by the only org that needs no turnaround there; None: those that are clean for all.
-    `parts`: what each winner took. `refused`: why the others lost.
+    `room`: open nodes not taken yet. `named`: shared nodes that are counted as they are. `parts`:
+    what each winner took. `refused`: why the others lost.
     """
 
-    __slots__ = ("entitlements", "free_now", "parts", "refused", "room")
+    __slots__ = ("entitlements", "free_now", "named", "parts", "refused", "room")
 
-    def __init__(
-        self, room: Room, entitlements: dict[str, Entitlement], free_now: list[FreeNow]
-    ) -> None:
+    def __init__(self, room: Room, entitlements: dict[str, Entitlement], free_now: FreeNow) -> None:
         self.room = room
         self.free_now = free_now
         self.entitlements = entitlements
+        self.named = NamedNodes()
         self.parts: dict[str, Parts] = {}
         self.refused: dict[str, WaitReason] = {}
 
@@ -109,36 +114,86 @@ class ReservedStage:
 def allocate_reserved(
     state: MarketState, layout: Layout, ordered: tuple[Demand, ...]
 ) -> ReservedStage:
-    """Give reservations and on-demand their room; grows with their demands x fabrics.
+    """Give reservations and on-demand their room; grows with their demands x fabrics, and once more
+    for each owner's demand that is counted elsewhere than it stands.
 
     `ordered` is in priority order and holds no demand whose ranks are larger than a node.
     """
     assert all(it.gpus <= layout.node_gpus for it in ordered), "a rank larger than a node"
+    stage = _allocate_with(state, layout, ordered, frozenset())
+    assert stage is not None, "nothing is put anywhere"
+    names = [
+        it.demand for it in ordered if is_counted_elsewhere(it, layout, stage.parts.get(it.demand))
+    ]
+    put: frozenset[str] = frozenset()
+    # All at once, because one may stand in the fabric of another; else one by one.
+    for more in ([frozenset(names)] if names else []) + [frozenset({it}) for it in names]:
+        tried = None if more <= put else _allocate_with(state, layout, ordered, put | more)
+        if tried is not None and _holds(tried, stage, layout, ordered, put | more):
+            stage, put = tried, put | more
+    return stage
+
+
+def _holds(
+    tried: ReservedStage,
+    stage: ReservedStage,
+    layout: Layout,
+    ordered: tuple[Demand, ...],
+    put: frozenset[str],
+) -> bool:
+    """Whether all of `put` are counted where they stand, and no demand lost its room for it."""
+    return tried.parts.keys() >= stage.parts.keys() and not any(
+        is_counted_elsewhere(it, layout, tried.parts[it.demand])
+        for it in ordered
+        if it.demand in put
+    )
+
+
+def _allocate_with(
+    state: MarketState, layout: Layout, ordered: tuple[Demand, ...], put: frozenset[str]
+) -> ReservedStage | None:
+    """The steps of this stage; the demands of `put` are overflow, first of all where they stand.
+    None where they are larger than their reservation."""
     room = Room([[0] * len(nodes) for nodes in layout.open_nodes], state.gpus_per_node)
-    stage = ReservedStage(room, _entitlements(state, layout), _free_now(layout, ordered))
+    stage = ReservedStage(room, _entitlements(state, layout), FreeNow(layout, ordered))
     reserved = [it for it in ordered if it.tier is PriorityTier.RESERVED]
     on_demand = [it for it in ordered if it.tier is PriorityTier.ON_DEMAND]
     stays_put = [it for it in on_demand if _runs_whole(it, layout)]
     for demand in stays_put:
         _allocate_on_demand(demand, layout, stage)
-    runs_there = [
-        it for it in reserved if _allocate_in_own_fabrics(it, layout, stage, runs_there=True)
-    ]
-    allocated = {it.demand for it in runs_there}
+    for demand in reserved:
+        if demand.demand in put:
+            entitlement = stage.entitlements[demand.reservation or ""]
+            if entitlement.left < demand.nodes:
+                return None
+            entitlement.set_aside(demand.nodes)
+    # On open nodes first: counted node by node, before others take the gaps there.
+    running = sorted(reserved, key=lambda it: not is_on_open_nodes(it, layout))
+    allocated = {
+        it.demand
+        for it in running
+        if it.demand not in put and _allocate_in_own_fabrics(it, layout, stage, runs_there=True)
+    }
     overflowing = [
         it
         for it in reserved
         if it.demand not in allocated
-        and not _allocate_in_own_fabrics(it, layout, stage, runs_there=False)
+        and (it.demand in put or not _allocate_in_own_fabrics(it, layout, stage, runs_there=False))
     ]
+    overflowing.sort(key=lambda it: it.demand not in put)
     for name, entitlement in stage.entitlements.items():
-        elsewhere = sum(it.nodes for it in overflowing if it.reservation == name)
+        # What `put` uses elsewhere is set aside already.
+        elsewhere = sum(
+            it.nodes for it in overflowing if it.reservation == name and it.demand not in put
+        )
         entitlement.keep(stage.room, elsewhere)
     seated = {it.demand for it in stays_put}
     for demand in on_demand:
         if demand.demand not in seated:
             _allocate_on_demand(demand, layout, stage)
     for demand in overflowing:
+        if demand.demand in put:
+            stage.entitlements[demand.reservation or ""].set_aside(-demand.nodes)
         _allocate_overflow(demand, layout, stage)
     for entitlement in stage.entitlements.values():
         # What a demand that overflowed left of its entitlement after all is kept now.
@@ -172,23 +227,6 @@ def _sold_limits(demand: Demand, layout: Layout, stage: ReservedStage) -> list[i
         free if demand.only_fabric in (None, name) else -1
         for name, free in zip(layout.fabrics, stage.room.free, strict=True)
     ]
-
-
-def _free_now(layout: Layout, ordered: tuple[Demand, ...]) -> list[FreeNow]:
-    """Open nodes of each fabric that no demand holds and that no attempt is leaving."""
-    held = {seat.node for demand in ordered for seat in demand.seats}
-    found: list[FreeNow] = []
-    for nodes in layout.open_nodes:
-        free = [it for it in nodes if it.free_from_us <= 0 and it.node not in held]
-        found.append(Counter(it.last_org if it.clean_from_us > 0 else None for it in free))
-    return found
-
-
-def _take_free_now(free: FreeNow, org: str, nodes: int) -> None:
-    """So many nodes are taken by an org, those first that only it can have now."""
-    own = min(nodes, free.get(org, 0))
-    free[org] = free.get(org, 0) - own
-    free[None] = free.get(None, 0) - (nodes - own)
 
 
 def _entitlements(state: MarketState, layout: Layout) -> dict[str, Entitlement]:
@@ -237,6 +275,15 @@ def _allocate(
     room = stage.room
     own = own_fabrics(demand, layout)
     shape = shape_of(demand, layout)
+    standing = stage.named.standing(demand, shape, layout, room, limits)
+    if standing is not None:
+        total = sum(it.opened for it in standing)
+        if entitlement is None or total <= entitlement.left:
+            stage.parts[demand.demand] = stage.named.take(standing, shape, room)
+            for it in standing:
+                if entitlement is not None:
+                    entitlement.use(it.fabric, it.opened)
+            return True
     division = _choose(stage, shape, own, limits, demand.org)
     if division is None:
         return False
@@ -247,7 +294,7 @@ def _allocate(
     stage.parts[demand.demand] = parts
     for (fabric, _), nodes in zip(division, opened, strict=True):
         if fabric not in own:
-            _take_free_now(stage.free_now[fabric], demand.org, nodes)
+            stage.free_now.take(fabric, demand.org, nodes)
         if entitlement is not None:
             entitlement.use(fabric, nodes)
     if entitlement is not None and stays(shape, parts):
@@ -284,8 +331,7 @@ def _choose(
     for fabric, limit in enumerate(limits):
         offer = room.offer(fabric, shape)
         if offer is not None and offer.opened <= limit:
-            free = stage.free_now[fabric]
-            waits = free.get(None, 0) + free.get(org, 0) < offer.opened
+            waits = stage.free_now.count(fabric, org) < offer.opened
             rank = (fabric not in own, waits, offer.opened, limit - offer.opened, fabric)
             best = rank if best is None else min(best, rank)
     if stands and all(_fits(room, shape, *it, limits) for it in where_it_stands):

@@ -51,7 +51,7 @@ with amber-2; with no node left in amber it would move whole to another fabric. 
 computes this. Decision records 3 and 46 have the reasons.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
@@ -61,9 +61,9 @@ from parkade.core.market.fallback_seating import GivesUpClosed, seat_as_allocate
 from parkade.core.market.free_room import (
     Seats,
     Winner,
-    fabrics_counted,
+    winner_of,
 )
-from parkade.core.market.market_state import MarketState
+from parkade.core.market.market_state import MarketState, PriorityTier
 from parkade.core.market.outcome import (
     MovedAsCounted,
     MovedBroken,
@@ -74,8 +74,7 @@ from parkade.core.market.outcome import (
 )
 from parkade.core.market.seating_check import culprits_of, misplaced_in
 from parkade.core.market.seating_try import try_seating
-from parkade.core.market.standing import Problem, Rules
-from parkade.core.market.supply import highest_floor
+from parkade.core.market.standing import Problem, Rules, pose
 
 SINGLE_ROUNDS = 4
 """Rounds in which one winner more goes where it was counted; then twice as many each time. One such
@@ -90,10 +89,13 @@ MOST_WINNERS_ALL_RUNNERS = 1_000
 MOST_WINNERS_IMPROVED = 300
 """Above this, no winner is treated otherwise to see what moves in its place."""
 
+OWNERS_WEIGHT = 1_000
+"""As many GPUs of spot move before one of an owner or of on-demand does."""
+
 NO_BOUND = 1 << 60
 """More GPUs than any market has."""
 
-MOST_SEARCHES = 16
+MOST_SEARCHES = 8
 """Searches of one clearing in which one winner is treated otherwise."""
 
 
@@ -123,7 +125,7 @@ class _Found(NamedTuple):
     """Those of its first round."""
 
     moved_gpus: int
-    """GPUs of runners that have other seats."""
+    """GPUs of runners that have other seats, those of owners and on-demand by their weight."""
 
     movers: tuple[str, ...]
 
@@ -135,20 +137,11 @@ def seat(state: MarketState, allocation: Allocation, prices: Prices) -> Seating 
     were counted, with one more allocation for each round.
     """
     winners = [
-        Winner(demand, allocation.parts[demand.demand], prices.paid_micros(demand.demand))
+        winner_of(demand, allocation.parts[demand.demand], prices.paid_micros(demand.demand))
         for demand in allocation.ordered
         if demand.demand in allocation.parts
     ]
-    problem = Problem(
-        state,
-        allocation,
-        winners,
-        allocation.layout,
-        allocation.reserved.kept_room(),
-        allocation.supply.floors,
-        highest_floor(state),
-        {it.demand.demand: fabrics_counted(it) for it in winners},
-    )
+    problem = pose(state, allocation, winners)
     found = _search_all(problem)
     if isinstance(found, GivesUpClosed):
         return found
@@ -224,10 +217,20 @@ def _neighbours(problem: Problem, found: _Found) -> Iterator[Rules]:
 
 
 def _search(problem: Problem, rules: Rules, below_gpus: int) -> _Found | None:
-    """Rounds until the check holds; None where none does, or one moves no fewer GPUs than that."""
+    """Rounds until the check holds; None where none does, or one moves no fewer GPUs than that, or
+    an earlier search was there already.
+
+    Grows with rounds x (one try + one repeated allocation where a winner sits elsewhere than it
+    was counted).
+    """
     start = rules
     first = None
     for number in range(MAX_ROUNDS):
+        if rules in problem.tried:
+            return None
+        problem.tried.add(rules)
+        if _gpus_of(problem, rules.to_counted & problem.must_move) >= below_gpus:
+            return None
         seated = try_seating(problem, rules, below_gpus)
         if seated is None:
             return None
@@ -247,10 +250,12 @@ def _search(problem: Problem, rules: Rules, below_gpus: int) -> _Found | None:
     return None
 
 
-def _gpus_of(problem: Problem, names: list[str]) -> int:
-    chosen = set(names)
-    demands = (it.demand for it in problem.winners)
-    return sum(it.nodes * it.gpus for it in demands if it.demand in chosen)
+def _gpus_of(problem: Problem, names: Iterable[str]) -> int:
+    demands = (problem.winners[problem.place[name]].demand for name in names)
+    return sum(
+        it.nodes * it.gpus * (1 if it.tier is PriorityTier.SPOT else OWNERS_WEIGHT)
+        for it in demands
+    )
 
 
 def _movers(problem: Problem, seats: dict[str, Seats]) -> list[str]:

@@ -3,9 +3,9 @@
 Where it does not, it names those who must sit where the allocation counted them (`seating`).
 """
 
-import msgspec
+from msgspec import structs
 
-from parkade.core.market.allocation import allocate
+from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.entitlement import KeptRoom
 from parkade.core.market.free_room import Seats, empty_open_nodes, find_block
 from parkade.core.market.layout import Layout, shape_of
@@ -26,11 +26,8 @@ def culprits_of(problem: Problem, seated: Seated, rules: Rules, most: int) -> fr
         return frozenset(_pushers(problem, seated, uncovered[0], movable)[:most])
     if not misplaced:
         return None
-    state, allocation = problem.state, problem.allocation
-    demands = tuple(
-        msgspec.structs.replace(it, seats=seated.seats.get(it.demand, ())) for it in state.demands
-    )
-    again = allocate(msgspec.structs.replace(state, demands=demands))
+    allocation = problem.allocation
+    again = _repeated(problem, seated.seats)
     kept = again.reserved.kept_room()
     if (
         again.parts.keys() == allocation.parts.keys()
@@ -44,7 +41,24 @@ def culprits_of(problem: Problem, seated: Seated, rules: Rules, most: int) -> fr
         if {part.fabric: len(part.levels) for part in again.parts.get(it, ()) if part.levels}
         != _fabrics_of(seated.seats[it], problem.layout)
     ]
-    return frozenset((differing or movable)[:most])
+    # Owners and on-demand stay as long as there are others that can go.
+    spot = {it.demand.demand for it in problem.winners if it.price is not None}
+    weak = [[it for it in names if it in spot] for names in (differing, movable)]
+    return frozenset(next((it for it in (*weak, differing) if it), movable)[:most])
+
+
+def _repeated(problem: Problem, seats: dict[str, Seats]) -> Allocation:
+    """The allocation of the same demands, had they these seats: it costs as much as the first."""
+    key = tuple(seats.values())
+    again = problem.repeats.get(key)
+    if again is None:
+        demands = tuple(
+            it if it.seats is (now := seats.get(it.demand, ())) else structs.replace(it, seats=now)
+            for it in problem.state.demands
+        )
+        state = structs.replace(problem.state, demands=demands)
+        again = problem.repeats[key] = allocate(state, problem.layout)
+    return again
 
 
 def _pushers(problem: Problem, seated: Seated, name: str, movable: list[str]) -> list[str]:

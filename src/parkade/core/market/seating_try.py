@@ -58,7 +58,7 @@ Turn = tuple[int, int, int]
 
 def try_seating(problem: Problem, rules: Rules, below_gpus: int) -> Seated | None:
     """Seats of all winners under these rules; None where some winner or kept node has no room, or
-    twice as many GPUs of runners gave way (some return to their seats).
+    as many GPUs of runners surely move, or twice as many gave way (some return to their seats).
 
     Floors and repeatability are not checked. Grows with seats, newcomers x fabrics where no seat is
     free at once, and for each turn without room, with the spot winners.
@@ -68,7 +68,8 @@ def try_seating(problem: Problem, rules: Rules, below_gpus: int) -> Seated | Non
 
 class _Try:
     """The turns of one try. `_displaced`: how often each winner, or kept block, has given way;
-    `_displaced_gpus`: those of runners among them, in all."""
+    `_displaced_gpus`: those of runners among them, in all. `_certain_gpus`: those of runners that
+    will have moved, whatever comes."""
 
     def __init__(self, problem: Problem, rules: Rules, below_gpus: int) -> None:
         self._problem = problem
@@ -78,6 +79,8 @@ class _Try:
         self._turn_of: dict[Key, Turn] = {}
         self._displaced: dict[Key, int] = {}
         self._displaced_gpus = 0
+        self._certain_gpus = 0
+        self._below_gpus = below_gpus
         self._gave_way: dict[str, str | KeptBlock] = {}
         self._queue: list[tuple[Turn, Key]] = []
 
@@ -91,6 +94,8 @@ class _Try:
             taken += 1
             assert taken <= most_turns, "a seating that does not end"
             if self._displaced_gpus > self._most_displaced_gpus:
+                return None
+            if self._certain_gpus >= self._below_gpus:
                 return None
             if not (self._set_aside(key) if isinstance(key, int) else self._seat(key)):
                 return None
@@ -121,7 +126,7 @@ class _Try:
             if demand.seats:
                 kept = surviving(demand, self._now.shapes[name], layout, self._now.nodes)
             if name in self._rules.to_counted:
-                self._now.fixed.add(name)
+                self._fix(name)
                 if self._now.fabrics_of(kept) != self._now.counted(name):
                     kept = []
             self._now.stand(name, kept)
@@ -187,7 +192,7 @@ class _Try:
     def _stand_where_counted(self, key: Key) -> bool:
         """Go to the fabrics of the allocation, for good; who is in the way leaves."""
         self._now.leave(key)
-        self._now.fixed.add(key)
+        self._fix(key)
         shape = self._now.shapes[key]
         found: list[str] = []
         for fabric, ranks in sorted(self._now.counted(key).items()):
@@ -201,6 +206,13 @@ class _Try:
             found.extend(nodes)
         self._now.stand(key, found)
         return True
+
+    def _fix(self, key: Key) -> None:
+        """From now on it sits where it was counted."""
+        if key not in self._now.fixed and key in self._problem.must_move:
+            shape = self._now.shapes[key]
+            self._certain_gpus += shape.nodes * shape.gpus
+        self._now.fixed.add(key)
 
     def _org_of(self, key: Key) -> str:
         if isinstance(key, int):
@@ -276,7 +288,7 @@ class _Try:
                 self._displaced_gpus += shape.nodes * shape.gpus if is_runner else 0
             self._displaced[key] = self._displaced.get(key, 0) + 1
             if self._displaced[key] > MAX_FREE_CHOICES:
-                self._now.fixed.add(key)
+                self._fix(key)
             if not is_queued:
                 heappush(self._queue, (self._turn_of[key], key))
 

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
 from parkade.core.market.entitlement import KeptRoom
-from parkade.core.market.free_room import Winner, empty_open_nodes
+from parkade.core.market.free_room import Seats, Winner, empty_open_nodes, fabrics_counted
 from parkade.core.market.giving_way import Bundle, Key, Standing, bundles_of, cheapest
 from parkade.core.market.layout import Layout, shape_of
 from parkade.core.market.market_state import MarketState, PriorityTier
-from parkade.core.market.supply import DrawnFloors
+from parkade.core.market.supply import DrawnFloors, highest_floor
 from parkade.core.placement.room import Shape
 
 
@@ -45,9 +45,70 @@ class Problem(NamedTuple):
     counted: dict[str, dict[int, int]]
     """How many ranks of each winner the allocation counted in each fabric."""
 
+    shapes: dict[Key, Shape]
+    """Of each winner, and of each kept block by its number."""
+
+    place: dict[Key, int]
+    """Of each of them in its order."""
+
+    must_move: frozenset[str]
+    """Runners that lose a seat of theirs if they sit where they were counted."""
+
+    repeats: dict[tuple[Seats, ...], Allocation]
+    """The allocation repeated with the seats of all winners, for each set of seats that was
+    checked: two searches often come to the same seats."""
+
+    tried: set["Rules"]
+    """Rules of the rounds so far: another search that comes to the same goes on alike, so it finds
+    nothing better."""
+
     def floors(self) -> DrawnFloors:
         """None drawn yet."""
         return DrawnFloors(self.floors_of, self.floor_beyond)
+
+
+def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> Problem:
+    """What all tries share; grows with seats."""
+    layout, kept = allocation.layout, allocation.reserved.kept_room()
+    shapes: dict[Key, Shape] = {}
+    place: dict[Key, int] = {}
+    for at, block in enumerate(kept.blocks):
+        place[at] = at
+        shapes[at] = Shape(block.nodes, layout.node_gpus, None, any_fabric=False)
+    for at, winner in enumerate(winners):
+        place[winner.demand.demand] = at
+        shapes[winner.demand.demand] = shape_of(winner.demand, layout)
+    return Problem(
+        state,
+        allocation,
+        winners,
+        layout,
+        kept,
+        allocation.supply.floors,
+        highest_floor(state),
+        {it.demand.demand: fabrics_counted(it) for it in winners},
+        shapes,
+        place,
+        frozenset(it.demand.demand for it in winners if _must_move(it, layout)),
+        {},
+        set(),
+    )
+
+
+def _must_move(winner: Winner, layout: Layout) -> bool:
+    """Whether it stands in some fabric on more open nodes than the allocation counted there; never
+    so for one of one fabric that stands in two, which is broken."""
+    if winner.stays:
+        return False
+    counted = fabrics_counted(winner)
+    stands: dict[int, int] = {}
+    for seat in winner.demand.seats:
+        fabric = layout.fabric_of.get(seat.node)
+        if fabric is not None and seat.node not in layout.closed:
+            stands[fabric] = stands.get(fabric, 0) + 1
+    if len(stands) > 1 and not winner.demand.any_fabric:
+        return False
+    return any(nodes > counted.get(fabric, 0) for fabric, nodes in stands.items())
 
 
 class Rules(NamedTuple):
@@ -85,14 +146,8 @@ class SeatsInMaking:
         self.nodes = empty_open_nodes(problem.layout)
         self.floors = problem.floors()
         self.winners = {it.demand.demand: it for it in problem.winners}
-        self.place: dict[Key, int] = {}
-        self.shapes: dict[Key, Shape] = {}
-        for at, block in enumerate(problem.kept.blocks):
-            self.place[at] = at
-            self.shapes[at] = Shape(block.nodes, self.layout.node_gpus, None, any_fabric=False)
-        for at, winner in enumerate(problem.winners):
-            self.place[winner.demand.demand] = at
-            self.shapes[winner.demand.demand] = shape_of(winner.demand, self.layout)
+        self.place = problem.place
+        self.shapes = problem.shapes
         self.where: dict[Key, list[str]] = {}
         self.own: set[Key] = set()
         self.fixed: set[Key] = set()

@@ -158,6 +158,21 @@ class Room:
             tuple(token for _, _, token in chosen),
         )
 
+    def take_on(self, fabric: int, shape: Shape, token: int | None) -> tuple[int, int]:
+        """Seat one rank on this open node of its tenant, or open one; its level and token."""
+        assert shape.tenant is not None, "whole nodes are not shared"
+        gaps = self._gaps_of(fabric, shape.tenant)
+        if token is None:
+            level, gap, token = self.open(fabric, 1)[0], self.node_gpus, self.tokens
+            self.tokens += 1
+        else:
+            level, gap, _ = entry = next(it for it in gaps if it[2] == token)
+            gaps.remove(entry)
+        assert gap >= shape.gpus, "a shared node is held beyond its GPUs"
+        if gap > shape.gpus:
+            insort(gaps, (level, gap - shape.gpus, token))
+        return level, token
+
     def open(self, fabric: int, nodes: int) -> tuple[int, ...]:
         """Draw whole nodes: their levels."""
         free = self.free[fabric]

@@ -8,7 +8,8 @@ from parkade.core.steps.refusals import Decision
 
 
 def set_automation(world: World, command: commands.SetAutomation, now_us: int) -> Decision:
-    """Stopped or started, and other budgets; nothing that runs is ended by it."""
+    """Stopped or started, and other budgets; nothing that runs is ended by it. What was
+    held is asked again at once where Mars starts, or its budgets are lifted."""
     before = world.records.automation
     guards = replace(
         before.guards,
@@ -24,4 +25,6 @@ def set_automation(world: World, command: commands.SetAutomation, now_us: int) -
     )
     if replace(after, reason=before.reason) == before:
         return ()
-    return (events.AutomationSet(at_us=now_us, automation=after),)
+    is_lifted = before.is_limited and not after.is_limited
+    asks = after.is_on and (is_lifted or not before.is_on)
+    return (events.AutomationSet(at_us=now_us, automation=after, asks_held=asks),)

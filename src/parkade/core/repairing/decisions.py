@@ -100,7 +100,8 @@ def report_verdict(world: World, command: commands.ReportVerdict, now_us: int) -
 def take_out(
     world: World, node: Node, incident: Incident, now_us: int
 ) -> tuple[events.AnyEvent, ...]:
-    """The node leaves play, and its work leaves it: at once, with notice, or when it likes."""
+    """The node leaves play and its work leaves it, at once or with notice; or it only closes, and
+    its work stays."""
     reason = f"{incident.signal}: {incident.level.value}, {incident.action.value}"
     found: list[events.AnyEvent] = []
     if all(cordon.holder != MARS for cordon in node.cordons):

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from parkade.core.healing.guards import MOST_TAKEN, Breaker, BreakerState
+from parkade.core.healing.guards import MOST_TAKEN, Breaker, BreakerState, Held
 from parkade.core.healing.incident import (
     MOST_CLOSED,
     MOST_HURT,
@@ -35,10 +35,23 @@ def know_repairs(world: World, event: events.RepairsKnown) -> None:
 
 
 def set_automation(world: World, event: events.AutomationSet) -> None:
-    """Every open incident is looked at again. Cost grows with the nodes that were ever sick."""
+    """Every open incident is looked at again, and a held one asked again where the event says so.
+    Cost grows with the nodes that were ever sick."""
     world.records.automation = event.automation
     for node in world.records.cares:
+        incident = world.open_incident(node)
+        if event.asks_held and incident is not None and _is_let(incident, event):
+            asked = replace(incident, retry_us=event.at_us)
+            world.records.incidents[incident.incident] = asked
         world.agenda.add(Entry.REPAIR, node)
+
+
+def _is_let(incident: Incident, event: events.AutomationSet) -> bool:
+    """Whether what held it is gone. What a budget holds keeps its own time, unless all are
+    lifted: asked earlier, it would only wait anew."""
+    if event.automation.is_limited:
+        return incident.held is Held.OBSERVE_ONLY
+    return incident.held is not None
 
 
 def give_verdict(world: World, event: events.VerdictGiven) -> None:
@@ -55,7 +68,7 @@ def give_verdict(world: World, event: events.VerdictGiven) -> None:
     world.records.cares[event.node] = replace(care, recent=kept, fatal_us=fatal_us)
     if verdict.level.rank >= Level.DEGRADED.rank:
         fabric = fabric_of(world.records.nodes[event.node])
-        others = tuple(it for it in world.records.sick.get(fabric, ()) if it[0] != event.node)
+        others = [it for it in world.records.sick.get(fabric, ()) if it[0] != event.node]
         world.records.sick[fabric] = (*others, (event.node, event.at_us))[-MOST_SICK:]
     incident = world.open_incident(event.node)
     if incident is None:

@@ -51,6 +51,8 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
             if (refusal := _bad_reservation(world, command, market)) is not None:
                 return refusal
         case CapacityKind.ON_DEMAND:
+            if command.is_held:
+                return _on_demand_is_not_held("hold")
             must_end_us = now_us + market.terms.leave_us + (spec.max_duration_us or 0)
             found = _on_demand_fabric(world, command, market, now_us, must_end_us)
             if isinstance(found, Refusal):
@@ -164,6 +166,17 @@ def _bad_reservation(world: World, command: commands.Submit, market: Market) -> 
     return None
 
 
+def _on_demand_is_not_held(field: str | None) -> Refusal:
+    """Its window runs from the moment it is accepted, at the price of that moment: held, it would
+    block the calendar for nothing."""
+    return Refusal(
+        reason=Reason.UNSUPPORTED,
+        detail="on-demand is not held: its window and price run from now on; submit it when it"
+        " is to run, or bid for spot",
+        field=field,
+    )
+
+
 def _on_demand_fabric(
     world: World, command: commands.Submit, market: Market, now_us: int, must_end_us: int
 ) -> str | Refusal:
@@ -237,6 +250,8 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
         return Refusal(
             reason=Reason.CONFLICT, detail=f"{workload.workload} runs; cancel it or let it end"
         )
+    if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
+        return _on_demand_is_not_held(None)
     assert workload.phase in (Phase.QUEUED, Phase.PLACED)
     change = events.PhaseChanged(
         at_us=now_us, workload=workload.workload, phase=Phase.HELD, why=Why.HELD

@@ -20,6 +20,7 @@ def change_phase(world: World, event: events.PhaseChanged) -> None:
     workload = world.records.workloads[event.workload]
     assert workload.attempt is None, "a workload with an attempt ends by its release"
     ended_us = event.at_us if event.phase.is_ended else None
+    is_released = workload.phase is Phase.HELD and event.phase is Phase.QUEUED
     step(
         world,
         workload,
@@ -31,6 +32,7 @@ def change_phase(world: World, event: events.PhaseChanged) -> None:
             short_us=None,
             short_gpus=None,
             ended_us=ended_us,
+            released_us=event.at_us if is_released else workload.released_us,
         ),
     )
 

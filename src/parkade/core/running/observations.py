@@ -207,7 +207,7 @@ def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
     assert until_us <= at_us, "nothing after the end is billed"
     if not is_lost:
         return until_us
-    return min(until_us, max(attempt.checkpoint_us or 0, until_us - HOUR_US))
+    return min(until_us, settled_until_us(attempt, until_us))
 
 
 def _minimum_us(world: World, workload: Workload, *, is_lost: bool) -> int:
@@ -216,7 +216,7 @@ def _minimum_us(world: World, workload: Workload, *, is_lost: bool) -> int:
     attempt = workload.attempt
     assert attempt is not None
     debt = attempt.debt
-    if not attempt.displaced or is_lost or (debt is not None and debt.is_paid):
+    if is_lost or not attempt.owes_minimum:
         return 0
     is_blameless = attempt.stop is not None and attempt.stop.cause in BLAMELESS
     if is_blameless and not (debt is not None and debt.is_due):

@@ -123,7 +123,7 @@ def overdue_due_us(world: World, holder: str) -> int | None:
 
 
 def suspect(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]:
-    """The overdue nodes leave play; the next clearing moves the promise."""
+    """The overdue nodes close; the next clearing moves the promise."""
     found = tuple(
         events.NodeHealthSet(at_us=at_us, node=seat.node, health=Health.SUSPECT, reason=OVERDUE)
         for seat in _promised_seats(world, holder)
@@ -163,9 +163,7 @@ def withdrawal_charge(
     """What is owed where a promise for which others had to leave is given up before it started,
     also by a workload that still leaves other seats; not by one with a broken node."""
     promise, attempt = workload.promise, workload.attempt
-    if promise is None or not promise.displaces:
-        return ()
-    if promise.debt is not None and promise.debt.is_paid:
+    if promise is None or not promise.owes_minimum:
         return ()
     if attempt is not None and attempt.broken_us is not None:
         return ()

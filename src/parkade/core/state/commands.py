@@ -14,8 +14,8 @@ from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import Spec
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Something asked for."""
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
+    """Something asked for. Frozen values form no cycle, so the collector need not walk them."""
 
     by: str | None
 

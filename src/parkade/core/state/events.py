@@ -40,9 +40,18 @@ EVENT_VERSION = 2
 
 
 class Event(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True, omit_defaults=True
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="type",
+    tag=True,
+    omit_defaults=True,
+    gc=False,
 ):
-    """Something that happened at an instant; `by`: the user that asked for it, if one did."""
+    """Something that happened at an instant; `by`: the user that asked for it, if one did.
+
+    Frozen values form no cycle, so the collector need not walk them: they are many.
+    """
 
     at_us: int
     by: str | None = None
@@ -413,9 +422,11 @@ class RepairsKnown(Event, frozen=True, kw_only=True):
 
 
 class AutomationSet(Event, frozen=True, kw_only=True):
-    """Whether Mars acts by itself, and within which guards."""
+    """Whether Mars acts by itself, and within which guards. `asks_held`: what a stop
+    held is asked again now, and where the budgets are lifted all that is held."""
 
     automation: Automation
+    asks_held: bool = False
 
 
 class VerdictGiven(Event, frozen=True, kw_only=True):

@@ -71,10 +71,11 @@ class Repriced(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a demand without seats waits; only where it changed. `is_short`: a reservation's own
-    demand finds no room because nodes failed; its owner is credited for the time."""
+    """Why a demand without seats waits; only where it changed. `is_short` stands only in older
+    journals: whether nodes were missing for a reservation's own demand. None: `ReservationSettled`
+    says it."""
 
     demand: Demand
     why: str
     price_to_win_micros: int | None
-    is_short: bool
+    is_short: bool | None = None

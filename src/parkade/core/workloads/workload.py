@@ -81,6 +81,11 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     """Where it displaces; None there in journals of before debts followed the seats."""
 
     @property
+    def owes_minimum(self) -> bool:
+        """Whether others had to leave for it and the minimum charge is not paid yet."""
+        return self.displaces and not (self.debt is not None and self.debt.is_paid)
+
+    @property
     def gpus(self) -> int:
         """GPUs of all its seats."""
         return sum(seat.gpus for seat in self.seats)
@@ -145,6 +150,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     lease_us: int | None = None
     """How long it runs on without the control plane; None: for ever."""
+
+    @property
+    def owes_minimum(self) -> bool:
+        """Whether others had to leave for it and the minimum charge is not paid yet."""
+        return self.displaced and not (self.debt is not None and self.debt.is_paid)
 
     @property
     def gpus(self) -> int:
@@ -234,3 +244,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     moved: MoveCause | None = None
     """Why it was moved to the seats that it has or is promised; None where it was not."""
+
+    released_us: int | None = None
+    """When it was last released from being held; None: it never was, or in a journal of before
+    this was kept."""

@@ -83,10 +83,12 @@ def symptom_of(
 
 
 class Tally:
-    """Counts of lines, and the last unknown ones."""
+    """Counts of lines, and the last unknown ones. `formed`: lines that look like a kernel's, by a
+    stamp or by their text."""
 
     def __init__(self) -> None:
         self.lines = 0
+        self.formed = 0
         self.symptoms = 0
         self.unknown = 0
         self.kept: deque[str] = deque(maxlen=MOST_UNKNOWN_KEPT)
@@ -94,6 +96,7 @@ class Tally:
     def add(self, seen: Read, line: str) -> None:
         """One more line."""
         self.lines += 1
+        self.formed += seen.at_us is not None or seen.fact is not None or seen.is_unknown
         if seen.fact is not None:
             self.symptoms += 1
         elif seen.is_unknown:
@@ -103,6 +106,7 @@ class Tally:
     def join(self, other: "Tally") -> None:
         """The lines of another tally too."""
         self.lines += other.lines
+        self.formed += other.formed
         self.symptoms += other.symptoms
         self.unknown += other.unknown
         self.kept.extend(other.kept)

@@ -1,12 +1,12 @@
-"""The outbox: messages wait on disk until their receiver heard them, each sent once.
+"""The queue: messages wait on disk until their receiver heard them, each sent once.
 
 A message has a `name` that never changes and a `receiver`. Putting a name in twice for a receiver
-is putting it in once, also after it was sent: names that were sent are remembered for `KEPT_US`. A
-message that fails is tried again after 5 s, 10 s, … at most 10 minutes apart, and given up when it
-is a day old; what was given up is counted and logged, never silently lost. A receiver that answers
-that it will never take it (4xx but 408 and 429) is not asked again. One that fails is left alone
-for its pause, whatever waits for it, so it delays no other; what waits for a receiver that is no
-more is given up.
+is putting it in once, also after it was sent or given up: names are remembered for `KEPT_US` after
+that. A message that fails is tried again after 5 s, 10 s, … at most 10 minutes apart. It is given
+up when it is a day old, when its receiver answers that it will never take it, or when it is the
+oldest of more than `MOST_WAITING` of its receiver, or when its receiver was removed. What is given
+up is counted and told to `say`. A receiver that fails is left alone for its pause, whatever waits
+for it, so it delays no other.
 
 The file is one SQLite database of its own: it is no part of the journal, and a backup without it
 loses only what was still waiting.
@@ -57,13 +57,24 @@ class Sender(Protocol):
         ...
 
 
-class Outbox:
-    """See the module. `senders` by the receiver's name. Any thread may put in; one sends."""
+class MessageQueue:
+    """See the module. `senders` by the receiver's name. Any thread may put in; one sends.
 
-    def __init__(self, path: Path, senders: Mapping[str, Sender]) -> None:
+    `say` hears (receiver, why) of each failure, from either thread. Counters since the start:
+    `sent`, `failed` (tries), `given_up`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        senders: Mapping[str, Sender],
+        *,
+        say: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
         self.sent = self.failed = self.given_up = 0
         self._senders = senders
         self._resumes_us = dict.fromkeys(senders, 0)
+        self._say = say
         self._lock = threading.Lock()
         self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._run("PRAGMA journal_mode=WAL")
@@ -72,7 +83,6 @@ class Outbox:
             " subject TEXT, body TEXT, at_us INTEGER, due_us INTEGER, tries INTEGER,"
             " ended_us INTEGER, PRIMARY KEY (receiver, name))"
         )
-
         self._run("CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY, sequence INTEGER)")
         self._run("CREATE TABLE IF NOT EXISTS passed (sequence INTEGER PRIMARY KEY, digest TEXT)")
 
@@ -92,12 +102,12 @@ class Outbox:
                     message.at_us,
                 ),
             )
-            self._make_room(receiver)
+            self._make_room(receiver, message.at_us)
 
     def positions(self) -> list[tuple[int, str | None]]:
         """Up to where in the journal messages were put in, with the entry's digest, newest first:
         the newest MOST_POSITIONS such instants, so that a restored journal finds its own. None as
-        digest was written by an older version. Empty in a new outbox."""
+        digest was written by an older version. Empty in a new queue."""
         found = self._run("SELECT sequence, digest FROM passed ORDER BY sequence DESC")
         return found or self._run("SELECT sequence, NULL FROM position")
 
@@ -116,34 +126,21 @@ class Outbox:
         found = self._run("SELECT count(*) FROM messages WHERE ended_us IS NULL")
         return int(found[0][0])
 
-    def send_due(
-        self,
-        now_us: int,
-        *,
-        say: Callable[[str, str], None] = lambda *_: None,
-        is_over: Callable[[], bool] = lambda: False,
-    ) -> int | None:
-        """Tries what is due, for each receiver its oldest first, until `is_over`; `say` hears
-        (receiver, why) of each failure. When the next is due; None where nothing waits."""
-        self._forget_removed(now_us, say)
-        for receiver in self._senders:
-            self._send_to(receiver, now_us, say, is_over)
+    def send_due(self, now_us: int, *, is_over: Callable[[], bool] = lambda: False) -> int | None:
+        """Tries what is due, oldest first for each receiver, until `is_over`. When the next is due;
+        None where nothing waits."""
+        self._forget_removed(now_us)
+        for receiver, sender in self._senders.items():
+            self._send_to(receiver, sender, now_us, is_over)
         self._run("DELETE FROM messages WHERE ended_us < ?", (now_us - KEPT_US,))
         found = self._run(
             "SELECT receiver, min(due_us) FROM messages WHERE ended_us IS NULL GROUP BY receiver"
         )
-        return min(
-            (max(int(due), self._resumes_us.get(name, 0)) for name, due in found), default=None
-        )
+        return min((max(int(due), self._resumes_us[name]) for name, due in found), default=None)
 
     def _send_to(
-        self,
-        receiver: str,
-        now_us: int,
-        say: Callable[[str, str], None],
-        is_over: Callable[[], bool],
+        self, receiver: str, sender: Sender, now_us: int, is_over: Callable[[], bool]
     ) -> None:
-        """Until one message fails for now: the others would wait for the same time-out."""
         if now_us < self._resumes_us[receiver]:
             return
         due = self._run(
@@ -158,43 +155,34 @@ class Outbox:
                 name=name, kind=kind, subject=subject, body=json.loads(body), at_us=at_us
             )
             try:
-                self._senders[receiver].send(message, now_us)
+                sender.send(message, now_us)
             except NotHeard as error:
-                say(receiver, str(error))
                 self.failed += 1
-                self._failed(receiver, message, tries, now_us, is_final=error.is_final)
+                self._failed(receiver, message, tries, now_us, error)
                 if not error.is_final:
+                    # The others would wait for the same time-out.
                     return
             else:
                 self.sent += 1
                 self._end(receiver, name, now_us)
 
-    def _forget_removed(self, now_us: int, say: Callable[[str, str], None]) -> None:
+    def _forget_removed(self, now_us: int) -> None:
         """Gives up what waits for receivers that are no more."""
-        waiting = self._run(
-            "SELECT receiver, count(*) FROM messages WHERE ended_us IS NULL GROUP BY receiver"
-        )
-        for receiver, count in waiting:
+        waiting = self._run("SELECT receiver, name FROM messages WHERE ended_us IS NULL")
+        for receiver, name in waiting:
             if receiver not in self._senders:
-                self.given_up += count
-                say(receiver, f"the receiver was removed; {count} messages are given up")
-                self._run(
-                    "UPDATE messages SET ended_us = ? WHERE receiver = ? AND ended_us IS NULL",
-                    (now_us, receiver),
-                )
+                self._give_up(receiver, name, now_us, why="the receiver was removed")
 
-    def _make_room(self, receiver: str) -> None:
-        found = self._run(
-            "SELECT count(*) FROM messages WHERE receiver = ? AND ended_us IS NULL", (receiver,)
-        )
-        over = int(found[0][0]) - MOST_WAITING
+    def _make_room(self, receiver: str, now_us: int) -> None:
+        where = "FROM messages WHERE receiver = ? AND ended_us IS NULL"
+        over = int(self._run(f"SELECT count(*) {where}", (receiver,))[0][0]) - MOST_WAITING
         if over > 0:
-            self.given_up += over
-            self._run(
-                "DELETE FROM messages WHERE rowid IN (SELECT rowid FROM messages"
-                " WHERE receiver = ? AND ended_us IS NULL ORDER BY at_us LIMIT ?)",
-                (receiver, over),
+            oldest = self._run(
+                f"SELECT name {where} ORDER BY at_us, name LIMIT ?", (receiver, over)
             )
+            for (name,) in oldest:
+                why = f"more than {MOST_WAITING} messages wait"
+                self._give_up(receiver, name, now_us, why=why)
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -207,25 +195,30 @@ class Outbox:
             return self._file.execute(statement, values).fetchall()
 
     def _failed(
-        self, receiver: str, message: Message, tries: int, now_us: int, *, is_final: bool
+        self, receiver: str, message: Message, tries: int, now_us: int, error: NotHeard
     ) -> None:
-        if is_final:
-            self.given_up += 1
-            self._end(receiver, message.name, now_us)
+        if error.is_final:
+            self._give_up(receiver, message.name, now_us, why=str(error))
             return
-        # Also what waits behind it: one pause for each would keep them for long after their day.
         old = self._run(
-            "UPDATE messages SET ended_us = ? WHERE receiver = ? AND at_us <= ?"
-            " AND ended_us IS NULL RETURNING 1",
-            (now_us, receiver, now_us - LONGEST_US),
+            "SELECT name FROM messages WHERE receiver = ? AND at_us <= ? AND ended_us IS NULL",
+            (receiver, now_us - LONGEST_US),
         )
-        self.given_up += len(old)
+        for (name,) in old:
+            self._give_up(receiver, name, now_us, why=str(error))
+        if not old:
+            self._say(receiver, str(error))
         pause_us = min(MOST_US, FIRST_US << min(tries, 16))
         self._resumes_us[receiver] = now_us + pause_us
         self._run(
             "UPDATE messages SET due_us = ?, tries = ? WHERE receiver = ? AND name = ?",
             (now_us + pause_us, tries + 1, receiver, message.name),
         )
+
+    def _give_up(self, receiver: str, name: str, now_us: int, *, why: str) -> None:
+        self.given_up += 1
+        self._say(receiver, f"{why}; {name} is given up")
+        self._end(receiver, name, now_us)
 
     def _end(self, receiver: str, name: str, now_us: int) -> None:
         self._run(

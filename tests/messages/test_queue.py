@@ -1,4 +1,4 @@
-"""The outbox: kept on disk, sent once, tried again with growing pauses, given up out loud."""
+"""The queue: kept on disk, sent once, tried again with growing pauses, given up out loud."""
 
 import http.server
 import json
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
-from parkade.messages.outbox import Message, NotHeard, Outbox
+from parkade.messages import queue
+from parkade.messages.queue import Message, MessageQueue, NotHeard
 from parkade.messages.senders import Mail, Webhook, is_signed
 
 S = SECOND_US
@@ -39,69 +40,103 @@ def message(name: str = "incident-1/opened", at_us: int = S) -> Message:
 
 def test_a_message_is_sent_once_to_each_receiver_also_if_it_is_put_in_again(tmp_path: Path) -> None:
     one, two = Receiver(), Receiver()
-    outbox = Outbox(tmp_path / "outbox", {"one": one, "two": two})
-    outbox.put(message())
-    outbox.put(message())
-    assert outbox.send_due(S) is None
-    outbox.put(message())
-    outbox.send_due(2 * S)
+    messages = MessageQueue(tmp_path / "outbox", {"one": one, "two": two})
+    messages.put(message())
+    messages.put(message())
+    assert messages.send_due(S) is None
+    messages.put(message())
+    messages.send_due(2 * S)
     assert one.heard == two.heard == ["incident-1/opened"]
-    outbox.close()
+    messages.close()
 
 
 def test_what_waits_survives_a_restart_and_what_was_sent_is_still_known(tmp_path: Path) -> None:
     receiver = Receiver()
     receiver.trouble = NotHeard("down")
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
-    outbox.put(message("a"))
-    outbox.send_due(S)
-    outbox.close()
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages.put(message("a"))
+    messages.send_due(S)
+    messages.close()
     receiver.trouble = None
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
-    outbox.send_due(MINUTE_US)
-    outbox.put(message("a"))
-    outbox.send_due(2 * MINUTE_US)
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages.send_due(MINUTE_US)
+    messages.put(message("a"))
+    messages.send_due(2 * MINUTE_US)
     assert receiver.heard == ["a"]
-    outbox.close()
+    messages.close()
 
 
 def test_pauses_grow_to_ten_minutes_and_a_day_is_the_end(tmp_path: Path) -> None:
     receiver, told = Receiver(), []
     receiver.trouble = NotHeard("down")
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
-    outbox.put(message(at_us=0))
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver}, say=lambda *it: told.append(it))
+    messages.put(message(at_us=0))
     now_us, pauses = 0, []
-    while (due_us := outbox.send_due(now_us, say=lambda *it: told.append(it))) is not None:
+    while (due_us := messages.send_due(now_us)) is not None:
         pauses.append((due_us - now_us) // S)
         now_us = due_us
     assert pauses[:5] == [5, 10, 20, 40, 80] and max(pauses) == 600
-    assert now_us >= DAY_US and outbox.given_up == 1
-    assert told[-1] == ("one", "down")
-    outbox.close()
+    assert now_us >= DAY_US and messages.given_up == 1
+    assert told[0] == ("one", "down")
+    assert told[-1] == ("one", "down; incident-1/opened is given up")
+    messages.close()
 
 
 def test_a_final_no_is_not_asked_again_and_delays_no_other(tmp_path: Path) -> None:
     receiver = Receiver()
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver})
-    outbox.put(message("a"))
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages.put(message("a"))
     receiver.trouble = NotHeard("gone", is_final=True)
-    assert outbox.send_due(S) is None
+    assert messages.send_due(S) is None
     receiver.trouble = None
-    outbox.put(message("b"))
-    outbox.send_due(2 * S)
-    assert receiver.heard == ["b"] and outbox.given_up == 1
-    outbox.close()
+    messages.put(message("b"))
+    messages.send_due(2 * S)
+    messages.put(message("a"))
+    messages.send_due(3 * S)
+    assert receiver.heard == ["b"] and messages.given_up == 1
+    messages.close()
+
+
+def test_the_oldest_of_too_many_is_given_up_out_loud_and_stays_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "MOST_WAITING", 3)
+    receiver, told = Receiver(), []
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver}, say=lambda *it: told.append(it))
+    for number in range(5):
+        messages.put(message(f"m{number}", at_us=number))
+    assert messages.waiting() == 3 and messages.given_up == 2
+    assert told[0] == ("one", "more than 3 messages wait; m0 is given up")
+    messages.send_due(S)
+    messages.put(message("m0", at_us=0))
+    messages.send_due(S)
+    assert receiver.heard == ["m2", "m3", "m4"]
+    messages.close()
+
+
+def test_what_waits_for_a_silent_receiver_delays_no_other(tmp_path: Path) -> None:
+    silent, other = Receiver(), Receiver()
+    silent.trouble = NotHeard("down")
+    messages = MessageQueue(tmp_path / "outbox", {"silent": silent})
+    for number in range(300):
+        messages.put(message(f"m{number:03}"))
+    messages.close()
+    messages = MessageQueue(tmp_path / "outbox", {"silent": silent, "other": other})
+    messages.put(message("new", at_us=2 * S))
+    messages.send_due(2 * S)
+    assert other.heard == ["new"]
+    messages.close()
 
 
 def test_a_receiver_that_is_silent_is_asked_once_a_round(tmp_path: Path) -> None:
     receiver, other = Receiver(), Receiver()
     receiver.trouble = NotHeard("slow")
-    outbox = Outbox(tmp_path / "outbox", {"one": receiver, "two": other})
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver, "two": other})
     for number in range(20):
-        outbox.put(message(f"m{number:02}"))
-    outbox.send_due(S)
-    assert outbox.failed == 1 and len(other.heard) == 20
-    outbox.close()
+        messages.put(message(f"m{number:02}"))
+    messages.send_due(S)
+    assert messages.failed == 1 and len(other.heard) == 20
+    messages.close()
 
 
 def test_a_receiver_that_was_removed_holds_no_other_and_its_messages_are_counted(
@@ -109,23 +144,23 @@ def test_a_receiver_that_was_removed_holds_no_other_and_its_messages_are_counted
 ) -> None:
     gone, told = Receiver(), []
     gone.trouble = NotHeard("down")
-    outbox = Outbox(tmp_path / "outbox", {"old": gone})
+    outbox = MessageQueue(tmp_path / "outbox", {"old": gone})
     for number in range(150):
         outbox.put(message(f"m{number:03}"))
     outbox.close()
     here = Receiver()
-    outbox = Outbox(tmp_path / "outbox", {"new": here})
+    outbox = MessageQueue(tmp_path / "outbox", {"new": here}, say=lambda *it: told.append(it))
     outbox.put(message("z", at_us=2 * S))
-    assert outbox.send_due(3 * S, say=lambda *it: told.append(it)) is None
+    assert outbox.send_due(3 * S) is None
     assert here.heard == ["z"] and outbox.given_up == 150
-    assert told == [("old", "the receiver was removed; 150 messages are given up")]
+    assert told[0] == ("old", "the receiver was removed; m000 is given up")
     outbox.close()
 
 
 def test_a_dead_receiver_delays_no_other_and_is_left_alone_for_its_pause(tmp_path: Path) -> None:
     dead, live = Receiver(), Receiver()
     dead.trouble = NotHeard("down")
-    outbox = Outbox(tmp_path / "outbox", {"dead": dead, "live": live})
+    outbox = MessageQueue(tmp_path / "outbox", {"dead": dead, "live": live})
     for second in range(100):
         outbox.put(message(f"m{second:04}", at_us=second * S))
         outbox.send_due(second * S)
@@ -233,12 +268,28 @@ def test_a_webhook_is_signed_over_time_and_body() -> None:
     assert not is_signed(b"shared", timestamp + 1, body, given), "an old one cannot be replayed"
     assert not is_signed(b"shared", timestamp, body + b" ", given)
     told: dict[str, Any] = json.loads(body)
-    assert (told["format"], told["name"], told["body"]) == (1, "incident-1/opened", {"node": "n1"})
+    assert told == {
+        "format": 1,
+        "name": "incident-1/opened",
+        "kind": "incident",
+        "subject": "incident-1/opened began",
+        "at_us": S,
+        "body": {"node": "n1"},
+    }
 
 
 @pytest.mark.parametrize(
     ("code", "is_final"),
-    [(500, False), (503, False), (429, False), (408, False), (410, True), (400, True), (302, True)],
+    [
+        (500, False),
+        (503, False),
+        (429, False),
+        (425, False),
+        (408, False),
+        (410, True),
+        (400, True),
+        (302, True),
+    ],
 )
 def test_which_answers_are_final(code: int, is_final: bool) -> None:
     with web(code) as (url, _), pytest.raises(NotHeard) as found:

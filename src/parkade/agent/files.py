@@ -1,0 +1,14 @@
+"""Files that the agent must find whole when it is started anew."""
+
+import os
+from pathlib import Path
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """Replaced in one rename and synced before, so that it is never torn."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

@@ -1,0 +1,140 @@
+"""Repairs and checks that are ordered: each is carried out once, whatever happens to the agent.
+
+An order is written down before it begins and again when it ended, so that an agent that is started
+anew never does a thing twice; an order in whose middle the agent ended is reported as failed, but
+for a reboot of the machine, which it brought about.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from parkade.agent.files import replace_whole
+from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
+from parkade.ports import Clock, Repairs
+
+FILE = "repairs.json"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+logger = logging.getLogger("parkade.agent.repairs")
+
+
+class _Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """An order on disk; `report` None: it was under way, in the boot named."""
+
+    order: RepairOrder
+    boot: str
+    report: RepairReport | None
+
+
+class OrderedRepairs:
+    """See the module. `ended` is called once with each order and how it ended."""
+
+    def __init__(
+        self,
+        repairs: Repairs | None,
+        *,
+        folder: Path,
+        clock: Clock,
+        ended: Callable[[RepairOrder, RepairReport], None],
+    ) -> None:
+        self._repairs = repairs
+        self._file = folder / FILE
+        self._clock = clock
+        self._ended = ended
+        self._begun = _load(self._file)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def kinds(self) -> tuple[RepairKind, ...]:
+        """What can be carried out here."""
+        return () if self._repairs is None else self._repairs.kinds
+
+    def reports(self) -> tuple[RepairReport, ...]:
+        """How the orders ended that are ordered still."""
+        return tuple(it.report for it in self._begun.values() if it.report is not None)
+
+    def obey(self, orders: tuple[RepairOrder, ...]) -> None:
+        """Begins what is new; forgets what is not ordered any more."""
+        ordered = {order.order for order in orders}
+        gone = [name for name in self._begun if name not in ordered and name not in self._tasks]
+        for name in gone:
+            del self._begun[name]
+        if gone:
+            self._save()
+        for order in orders:
+            if order.order not in self._begun:
+                self._begin(order)
+            elif self._begun[order.order].report is None and order.order not in self._tasks:
+                self._end(order, _interrupted(self._begun[order.order], self._clock.now_us()))
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _begin(self, order: RepairOrder) -> None:
+        self._begun[order.order] = _Begun(order=order, boot=_boot(), report=None)
+        self._save()
+        logger.info("%s of %s begins: %s", order.kind.value, order.node, order.order)
+        task = asyncio.create_task(self._carry_out(order))
+        self._tasks[order.order] = task
+        task.add_done_callback(lambda _: self._tasks.pop(order.order, None))
+
+    async def _carry_out(self, order: RepairOrder) -> None:
+        if self._repairs is None or order.kind not in self.kinds:
+            now_us = self._clock.now_us()
+            self._end(order, _failed(order, f"{order.kind.value} is not configured here", now_us))
+            return
+        self._end(order, await self._repairs.carry_out(order))
+
+    def _end(self, order: RepairOrder, report: RepairReport) -> None:
+        begun = self._begun[order.order]
+        self._begun[order.order] = msgspec.structs.replace(begun, report=report)
+        self._save()
+        how = "done" if report.is_done else "failed"
+        logger.info("%s of %s %s: %s", order.kind.value, order.node, how, report.says)
+        self._ended(order, report)
+
+    def _save(self) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        replace_whole(self._file, msgspec.json.encode(self._begun))
+
+
+def _failed(order: RepairOrder, says: str, now_us: int) -> RepairReport:
+    return RepairReport(
+        order=order.order,
+        node=order.node,
+        is_done=False,
+        exit_code=None,
+        says=says,
+        began_us=now_us,
+        ended_us=now_us,
+    )
+
+
+def _interrupted(begun: _Begun, now_us: int) -> RepairReport:
+    """What became of an order in whose middle the agent ended."""
+    report = _failed(begun.order, "the agent ended in its middle", now_us)
+    if begun.order.kind is RepairKind.REBOOT and begun.boot != _boot():
+        says = "the machine was started anew"
+        return msgspec.structs.replace(report, is_done=True, exit_code=0, says=says)
+    return report
+
+
+def _boot() -> str:
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _load(path: Path) -> dict[str, _Begun]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, _Begun])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return {}
