@@ -52,3 +52,10 @@ def test_what_is_kept_for_ever_is_short_whoever_wrote_it() -> None:
     assert len(kept.evidence[0].line) <= MOST_LINE_CHARACTERS
     assert "\x1b" not in kept.evidence[0].parser
     assert kept.verdict == made.verdict and kept.node == made.node
+
+
+def test_counts_of_symptoms_are_of_known_sources_once_and_small_enough_to_show() -> None:
+    intake = HealthIntake()
+    lies = (("nvml", 10**400), ("x" * 2_000_000, 1), ("dcgm", -1), ("kernel_log", 1))
+    intake.take(replace(report(), symptoms=(*lies, ("kernel_log", 2))), steady_us=0)
+    assert intake.symptoms["pool"] == (("kernel_log", 2),)

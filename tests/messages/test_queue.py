@@ -4,7 +4,7 @@ import http.server
 import json
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,98 @@ def test_a_receiver_that_is_silent_is_asked_once_a_round(tmp_path: Path) -> None
     messages.send_due(S)
     assert messages.failed == 1 and len(other.heard) == 20
     messages.close()
+
+
+def test_a_receiver_that_was_removed_holds_no_other_and_its_messages_are_counted(
+    tmp_path: Path,
+) -> None:
+    gone, told = Receiver(), []
+    gone.trouble = NotHeard("down")
+    outbox = MessageQueue(tmp_path / "outbox", {"old": gone})
+    for number in range(150):
+        outbox.put(message(f"m{number:03}"))
+    outbox.close()
+    here = Receiver()
+    outbox = MessageQueue(tmp_path / "outbox", {"new": here}, say=lambda *it: told.append(it))
+    outbox.put(message("z", at_us=2 * S))
+    assert outbox.send_due(3 * S) is None
+    assert here.heard == ["z"] and outbox.given_up == 150
+    assert told[0] == ("old", "the receiver was removed; m000 is given up")
+    outbox.close()
+
+
+def test_a_dead_receiver_delays_no_other_and_is_left_alone_for_its_pause(tmp_path: Path) -> None:
+    dead, live = Receiver(), Receiver()
+    dead.trouble = NotHeard("down")
+    outbox = MessageQueue(tmp_path / "outbox", {"dead": dead, "live": live})
+    for second in range(100):
+        outbox.put(message(f"m{second:04}", at_us=second * S))
+        outbox.send_due(second * S)
+        assert live.heard[-1] == f"m{second:04}", "each message is heard in its own round"
+    assert outbox.failed <= 5, "asked after 5, 10, 20, 40, … seconds, not for each message"
+    outbox.close()
+
+
+@contextmanager
+def dripping(greeting: bytes) -> Iterator[int]:
+    """A server that says the greeting, and then a byte every 20 ms for as long as it is heard."""
+    over = threading.Event()
+
+    class Drip(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            try:
+                self.request.sendall(greeting)
+                while not over.wait(0.02):
+                    self.request.sendall(b"x")
+            except OSError:
+                return
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            over.set()
+            server.shutdown()
+            thread.join()
+
+
+def ends(send: Callable[[], None]) -> BaseException | None:
+    """What it ended with; fails the test where it does not end."""
+    found: list[BaseException | None] = []
+
+    def run() -> None:
+        try:
+            send()
+        except NotHeard as error:
+            found.append(error)
+        else:
+            found.append(None)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert found, "the sender does not end"
+    return found[0]
+
+
+def test_a_webhook_that_drips_its_header_is_not_heard_after_the_time_out() -> None:
+    with dripping(b"HTTP/1.1 200 OK\r\nX-Long: ") as port:
+        hook = Webhook(url=f"http://127.0.0.1:{port}/", secret=b"s", timeout_s=0.5)
+        assert isinstance(ends(lambda: hook.send(message(), S)), NotHeard)
+
+
+def test_a_webhook_that_drips_its_body_is_heard_by_its_status_alone() -> None:
+    with dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n") as port:
+        hook = Webhook(url=f"http://127.0.0.1:{port}/", secret=b"s")
+        assert ends(lambda: hook.send(message(), S)) is None
+
+
+def test_a_mail_server_that_drips_is_not_heard_after_the_time_out() -> None:
+    with dripping(b"220-") as port:
+        mail = Mail(host="127.0.0.1", port=port, sender="a@x", to="b@x", timeout_s=0.5)
+        assert isinstance(ends(lambda: mail.send(message(), S)), NotHeard)
 
 
 @contextmanager

@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from parkade.engines.local.folders import Folders
 
 
 @pytest.fixture
@@ -93,3 +96,27 @@ def test_a_folder_that_others_can_read_fails_sanitising(engine: Path) -> None:
 def test_a_disk_that_takes_nothing_fails_validation(engine: Path, tmp_path: Path) -> None:
     code, report = check("validate", tmp_path / "nowhere")
     assert code == 1 and "disk" in report["says"]
+
+
+def test_sanitising_removes_nothing_of_an_attempt_that_is_being_launched(engine: Path) -> None:
+    home = engine / "orgs" / "lab" / "workloads" / "w4" / "attempts" / "w4.1"
+    with ThreadPoolExecutor(1) as beside:
+        with Folders(engine).lock():
+            home.mkdir(parents=True, mode=0o700)
+            done = beside.submit(check, "sanitise", engine)
+            with pytest.raises(TimeoutError):
+                done.result(timeout=1)
+            (engine / "live" / home.name).symlink_to(home)
+        assert done.result()[0] == 0
+    assert home.exists()
+
+
+def test_a_process_with_an_environment_that_is_no_text_fails_no_check(engine: Path) -> None:
+    child = subprocess.Popen(
+        ["sleep", "1000"], env={b"PATH": b"/usr/bin:/bin", b"PARKADE_\xff": b"\xff"}
+    )
+    try:
+        assert check("validate", engine)[0] == 0
+    finally:
+        child.kill()
+        child.wait()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -99,6 +100,31 @@ def test_a_webhook_hears_an_incident_once_also_over_a_restart(tmp_path: Path) ->
             assert "fatal xid/79" in opened[0]["subject"]
 
     asyncio.run(body())
+
+
+def test_after_a_restored_backup_what_is_new_is_told_though_its_numbers_were_given_before(
+    tmp_path: Path,
+) -> None:
+    async def said(reason: str, *, is_on: bool = True) -> None:
+        async with serving(tmp_path) as plane:
+            await until(lambda: (tmp_path / "messages.sqlite3").exists())
+            await plane.execute(commands.SetAutomation(by=None, reason=reason, is_on=is_on))
+            await until(lambda: reason in [json.loads(it)["body"].get("reason") for _, it in got])
+
+    async def body() -> None:
+        write(tmp_path, url)
+        await said("first", is_on=False)
+        shutil.copy(journal, tmp_path / "backup")
+        await said("lost with the disk")
+        shutil.copy(tmp_path / "backup", journal)
+        (tmp_path / "journal.sqlite3.head").unlink()
+        await said("after the restore")
+        names = [json.loads(it)["name"] for _, it in got]
+        assert len(set(names)) == len(names) == 3
+
+    journal = tmp_path / "journal.sqlite3"
+    with web() as (url, got):
+        asyncio.run(body())
 
 
 def test_messages_that_were_heard_refused_and_given_up_are_counted(tmp_path: Path) -> None:

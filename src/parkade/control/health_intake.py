@@ -7,12 +7,12 @@ costs the journal a bounded number of events. What is dropped is counted by its 
 The core decides the rest: it knows which nodes are the pool's, and what it heard already.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
 from parkade.core.healing.incident import RepairKind
-from parkade.core.healing.symptom import MOST_LINE_CHARACTERS, MOST_NAME_CHARACTERS, bounded
+from parkade.core.healing.symptom import MOST_LINE_CHARACTERS, MOST_NAME_CHARACTERS, Source, bounded
 from parkade.core.healing.verdict import Verdict
 from parkade.core.state.commands import (
     AnyCommand,
@@ -33,6 +33,7 @@ MOST_REASON_CHARACTERS = 300
 MOST_EVIDENCE = 2
 MOST_JOBS = 8
 MOST_SENSORS = 60_000
+MOST_COUNT = 2**53
 
 
 class HealthIntake:
@@ -49,7 +50,7 @@ class HealthIntake:
     def take(self, report: HealthReport, *, steady_us: int) -> list[AnyCommand]:
         """What follows. Repairs come first: a node that is returned may be sick again."""
         self.sensors[report.pool] = report.sensors[:MOST_SENSORS]
-        self.symptoms[report.pool] = report.symptoms[:32]
+        self.symptoms[report.pool] = _counts(report.symptoms)
         found: list[AnyCommand] = []
         if self._kinds.get(report.pool) != report.kinds:
             self._kinds[report.pool] = report.kinds
@@ -84,6 +85,13 @@ class HealthIntake:
         is_allowed = have >= MINUTE_US
         self._allowances[pool, node] = (have - MINUTE_US * is_allowed, steady_us)
         return is_allowed
+
+
+def _counts(symptoms: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    """Each known kind of source once, with a count that a float can hold: they become series."""
+    known = frozenset(Source)
+    found = {name: count for name, count in symptoms if name in known and 0 <= count <= MOST_COUNT}
+    return tuple(found.items())
 
 
 def cut(verdict: Verdict) -> Verdict:

@@ -216,6 +216,12 @@ class Plane:
             return True
         return False
 
+    async def digest_at(self, sequence: int) -> str | None:
+        """The digest of the journal's entry; None where there is none of that number."""
+        store = self._dependencies.store
+        entries = await asyncio.to_thread(store.entries, after=sequence - 1, limit=1)
+        return entries[0].digest if entries and entries[0].sequence == sequence else None
+
     async def observe(self, pool: str, observation: Observation) -> None:
         """An agent's look at its whole pool; `Intake` says what follows from it."""
         assert observation.pool == pool

@@ -4,7 +4,9 @@ A message has a `name` that never changes and a `receiver`. Putting a name in tw
 is putting it in once, also after it was sent or given up: names are remembered for `KEPT_US` after
 that. A message that fails is tried again after 5 s, 10 s, … at most 10 minutes apart. It is given
 up when it is a day old, when its receiver answers that it will never take it, or when it is the
-oldest of more than `MOST_WAITING`. What is given up is counted and told to `say`.
+oldest of more than `MOST_WAITING` of its receiver, or when its receiver was removed. What is given
+up is counted and told to `say`. A receiver that fails is left alone for its pause, whatever waits
+for it, so it delays no other.
 
 The file is one SQLite database of its own: it is no part of the journal, and a backup without it
 loses only what was still waiting.
@@ -26,6 +28,7 @@ MOST_US = 10 * MINUTE_US
 LONGEST_US = DAY_US
 KEPT_US = 7 * DAY_US
 MOST_WAITING = 10_000
+MOST_POSITIONS = 1_000
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +73,7 @@ class MessageQueue:
     ) -> None:
         self.sent = self.failed = self.given_up = 0
         self._senders = senders
+        self._resumes_us = dict.fromkeys(senders, 0)
         self._say = say
         self._lock = threading.Lock()
         self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -80,10 +84,11 @@ class MessageQueue:
             " ended_us INTEGER, PRIMARY KEY (receiver, name))"
         )
         self._run("CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY, sequence INTEGER)")
+        self._run("CREATE TABLE IF NOT EXISTS passed (sequence INTEGER PRIMARY KEY, digest TEXT)")
 
     def put(self, message: Message) -> None:
         """For every receiver; one that has it, waiting or sent, gets it no second time. Beyond
-        MOST_WAITING the oldest that waits is given up."""
+        MOST_WAITING of a receiver its oldest is given up."""
         for receiver in self._senders:
             self._run(
                 "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL)",
@@ -97,26 +102,24 @@ class MessageQueue:
                     message.at_us,
                 ),
             )
-        over = self.waiting() - MOST_WAITING
-        if over <= 0:
-            return
-        oldest = self._run(
-            "SELECT receiver, name FROM messages WHERE ended_us IS NULL"
-            " ORDER BY at_us, name LIMIT ?",
-            (over,),
+            self._make_room(receiver, message.at_us)
+
+    def positions(self) -> list[tuple[int, str | None]]:
+        """Up to where in the journal messages were put in, with the entry's digest, newest first:
+        the newest MOST_POSITIONS such instants, so that a restored journal finds its own. None as
+        digest was written by an older version. Empty in a new queue."""
+        found = self._run("SELECT sequence, digest FROM passed ORDER BY sequence DESC")
+        return found or self._run("SELECT sequence, NULL FROM position")
+
+    def advance(self, sequence: int, digest: str | None) -> None:
+        """Everything up to there was put in; what stood beyond is of a journal that is no more."""
+        self._run("DELETE FROM passed WHERE sequence > ?", (sequence,))
+        self._run("INSERT OR REPLACE INTO passed VALUES (?, ?)", (sequence, digest))
+        self._run(
+            "DELETE FROM passed WHERE sequence <= (SELECT sequence FROM passed"
+            " ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
+            (MOST_POSITIONS,),
         )
-        for receiver, name in oldest:
-            why = f"more than {MOST_WAITING} messages wait"
-            self._give_up(receiver, name, message.at_us, why=why)
-
-    def position(self) -> int | None:
-        """Up to where in the journal messages were put in; None in a new queue."""
-        found = self._run("SELECT sequence FROM position")
-        return int(found[0][0]) if found else None
-
-    def advance(self, sequence: int) -> None:
-        """Everything up to there was put in."""
-        self._run("INSERT OR REPLACE INTO position VALUES (1, ?)", (sequence,))
 
     def waiting(self) -> int:
         """How many messages are not heard yet, over all receivers."""
@@ -126,15 +129,20 @@ class MessageQueue:
     def send_due(self, now_us: int, *, is_over: Callable[[], bool] = lambda: False) -> int | None:
         """Tries what is due, oldest first for each receiver, until `is_over`. When the next is due;
         None where nothing waits."""
+        self._forget_removed(now_us)
         for receiver, sender in self._senders.items():
             self._send_to(receiver, sender, now_us, is_over)
         self._run("DELETE FROM messages WHERE ended_us < ?", (now_us - KEPT_US,))
-        found = self._run("SELECT min(due_us) FROM messages WHERE ended_us IS NULL")
-        return None if found[0][0] is None else int(found[0][0])
+        found = self._run(
+            "SELECT receiver, min(due_us) FROM messages WHERE ended_us IS NULL GROUP BY receiver"
+        )
+        return min((max(int(due), self._resumes_us[name]) for name, due in found), default=None)
 
     def _send_to(
         self, receiver: str, sender: Sender, now_us: int, is_over: Callable[[], bool]
     ) -> None:
+        if now_us < self._resumes_us[receiver]:
+            return
         due = self._run(
             "SELECT name, kind, subject, body, at_us, tries FROM messages WHERE receiver = ?"
             " AND ended_us IS NULL AND due_us <= ? ORDER BY at_us, name LIMIT 100",
@@ -158,6 +166,24 @@ class MessageQueue:
                 self.sent += 1
                 self._end(receiver, name, now_us)
 
+    def _forget_removed(self, now_us: int) -> None:
+        """Gives up what waits for receivers that are no more."""
+        waiting = self._run("SELECT receiver, name FROM messages WHERE ended_us IS NULL")
+        for receiver, name in waiting:
+            if receiver not in self._senders:
+                self._give_up(receiver, name, now_us, why="the receiver was removed")
+
+    def _make_room(self, receiver: str, now_us: int) -> None:
+        where = "FROM messages WHERE receiver = ? AND ended_us IS NULL"
+        over = int(self._run(f"SELECT count(*) {where}", (receiver,))[0][0]) - MOST_WAITING
+        if over > 0:
+            oldest = self._run(
+                f"SELECT name {where} ORDER BY at_us, name LIMIT ?", (receiver, over)
+            )
+            for (name,) in oldest:
+                why = f"more than {MOST_WAITING} messages wait"
+                self._give_up(receiver, name, now_us, why=why)
+
     def close(self) -> None:
         """Lets go of the file."""
         with self._lock:
@@ -171,11 +197,19 @@ class MessageQueue:
     def _failed(
         self, receiver: str, message: Message, tries: int, now_us: int, error: NotHeard
     ) -> None:
-        if error.is_final or now_us - message.at_us >= LONGEST_US:
+        if error.is_final:
             self._give_up(receiver, message.name, now_us, why=str(error))
             return
-        self._say(receiver, str(error))
+        old = self._run(
+            "SELECT name FROM messages WHERE receiver = ? AND at_us <= ? AND ended_us IS NULL",
+            (receiver, now_us - LONGEST_US),
+        )
+        for (name,) in old:
+            self._give_up(receiver, name, now_us, why=str(error))
+        if not old:
+            self._say(receiver, str(error))
         pause_us = min(MOST_US, FIRST_US << min(tries, 16))
+        self._resumes_us[receiver] = now_us + pause_us
         self._run(
             "UPDATE messages SET due_us = ?, tries = ? WHERE receiver = ? AND name = ?",
             (now_us + pause_us, tries + 1, receiver, message.name),

@@ -8,10 +8,14 @@ that it got before by its `name`. Answers of 3xx and 4xx are final, except 408, 
 not 2xx otherwise is tried again.
 """
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
 import smtplib
+import socket
+import threading
 from email.message import EmailMessage
 from email.utils import formatdate
 
@@ -22,6 +26,7 @@ from parkade.core.units.time import SECOND_US
 from parkade.messages.queue import Message, NotHeard
 
 TIMEOUT_S = 10.0
+"""For a whole send, however a receiver drips. The look-up of its name may take longer."""
 FORMAT = 1
 _AGAIN = frozenset({408, 425, 429})
 
@@ -42,6 +47,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     secret: bytes
+    timeout_s: float = TIMEOUT_S
 
     def send(self, message: Message, now_us: int) -> None:
         """See `Sender`."""
@@ -62,13 +68,23 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
             "Parkade-Signature": signature(self.secret, timestamp, body),
         }
         try:
-            answer = httpx.post(self.url, content=body, headers=headers, timeout=TIMEOUT_S)
+            code = asyncio.run(self._post(body, headers))
+        except TimeoutError as error:
+            raise NotHeard(f"no answer within {self.timeout_s:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise NotHeard(f"{type(error).__name__}: {error}") from error
-        code = answer.status_code
-        if not answer.is_success:
+        if not 200 <= code < 300:
             is_final = 300 <= code < 500 and code not in _AGAIN
             raise NotHeard(f"it answered {code}", is_final=is_final)
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> int:
+        """The status; what else is answered is not read."""
+        async with (
+            asyncio.timeout(self.timeout_s),
+            httpx.AsyncClient(timeout=None) as client,
+            client.stream("POST", self.url, content=body, headers=headers) as answer,
+        ):
+            return answer.status_code
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +95,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     sender: str
     to: str
+    timeout_s: float = TIMEOUT_S
 
     def send(self, message: Message, now_us: int) -> None:
         """See `Sender`."""
@@ -89,10 +106,29 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
         mail["Message-ID"] = f"<{hashlib.sha256(message.name.encode()).hexdigest()[:32]}@parkade>"
         mail.set_content(json.dumps(dict(message.body), indent=1))
         try:
-            with smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_S) as server:
-                server.send_message(mail)
+            self._send(mail)
         except smtplib.SMTPResponseException as error:
             is_final = 500 <= error.smtp_code < 600
             raise NotHeard(f"it answered {error.smtp_code}", is_final=is_final) from error
         except (smtplib.SMTPException, OSError) as error:
             raise NotHeard(f"{type(error).__name__}: {error}") from error
+
+    def _send(self, mail: EmailMessage) -> None:
+        server = smtplib.SMTP(timeout=self.timeout_s)
+        # The time-out of a socket counts from each byte: this one counts once.
+        bound = threading.Timer(self.timeout_s, _hang_up, (server,))
+        bound.start()
+        try:
+            server.connect(self.host, self.port)
+            with server:
+                server.send_message(mail)
+        finally:
+            bound.cancel()
+            server.close()
+
+
+def _hang_up(server: smtplib.SMTP) -> None:
+    """Whatever waits for the server gets the end of the connection."""
+    if server.sock is not None:
+        with contextlib.suppress(OSError):
+            server.sock.shutdown(socket.SHUT_RDWR)

@@ -12,6 +12,7 @@ The output is one JSON object: `passed`, `says`, and one entry for each check.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -27,6 +28,8 @@ IDLE_GPU_BYTES = 1 << 30
 """An idle GPU's driver keeps some hundred MiB; more than this without a process is left over."""
 LIVE = "live"
 ENDED = "ended"
+LOCK = "lock"
+"""The engine holds it for a launch and for forgetting one."""
 
 
 class Finding(NamedTuple):
@@ -95,7 +98,20 @@ def disk(size: int, folder: Path) -> Finding:
 
 
 def scrub(engine: Path) -> Finding:
-    """Removes remnants, and finds attempts whose folder other users could read."""
+    """Removes remnants, and finds attempts whose folder other users could read. Waits for a launch
+    that is under way on this folder: until its end no index names it."""
+    try:
+        lock = os.open(engine / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        return Finding("scrub", False, f"{error.filename}: {error.strerror}")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _scrub(engine)
+    finally:
+        os.close(lock)
+
+
+def _scrub(engine: Path) -> Finding:
     links = (*_entries(engine / LIVE), *_entries(engine / ENDED))
     known = {link.resolve() for link in links}
     removed, readable = 0, []
@@ -165,7 +181,7 @@ def _marks(path: Path) -> dict[str, str]:
     except OSError:
         return {}
     pairs = (part.partition(b"=") for part in content.split(b"\0") if part.startswith(b"PARKADE_"))
-    return {key.decode(): value.decode(errors="replace") for key, _, value in pairs}
+    return {key.decode(errors="replace"): value.decode(errors="replace") for key, _, value in pairs}
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@
       hall: {server: localhost, from: parkade@example.org, to: hall@example.org}
 
 Messages follow the journal from where the queue stands, so a restart forgets none; each has the
-journal's name and position in its own, so none is told twice. An alert stands in Alertmanager while
-its incident is open and its node has no person's cordon: who cordons a node knows of it.
+journal's name, its entry's position and digest in its own, so none is told twice. Where the journal
+was restored from a backup, they follow it from the last position that both have. An alert stands in
+Alertmanager while its incident is open and its node has no person's cordon: who cordons a node
+knows of it.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import structlog
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 
 from parkade.control.plane import Plane
@@ -38,6 +41,8 @@ from parkade.wire.yaml import Unreadable, parse
 NAME = "messages.yaml"
 OUTBOX = "messages.sqlite3"
 EVERY_S = 5.0
+ADVANCE_ENTRIES = 1_000
+"""Where nothing is told, the position is kept each so many entries."""
 AHEAD_US = 60 * SECOND_US
 
 _log = structlog.get_logger(__name__)
@@ -104,15 +109,29 @@ class Telling:
         queue.close()
 
     async def _follow(self, queue: MessageQueue) -> None:
-        after = queue.position()
-        if after is None:
-            after = self._plane.health().sequence
+        after = await self._begin(queue)
         name = await self._plane.read(lambda world, _: world.records.installation or "parkade")
         async for sequence, event in self._plane.events(after=after):
             found = message_of(event, f"{name[:12]}/{sequence}")
+            if found is None and sequence - after < ADVANCE_ENTRIES:
+                continue
+            digest = await self._plane.digest_at(sequence)
             if found is not None:
-                queue.put(found)
-            queue.advance(sequence)
+                # A restored journal gives its numbers again, and never a digest.
+                queue.put(replace(found, name=f"{found.name}/{(digest or '')[:12]}"))
+            queue.advance(sequence, digest)
+            after = sequence
+
+    async def _begin(self, queue: MessageQueue) -> int:
+        """Where to follow the journal from: the newest position that is of this journal."""
+        end = self._plane.health().sequence
+        for sequence, digest in queue.positions():
+            if sequence <= end and digest in (None, await self._plane.digest_at(sequence)):
+                queue.advance(sequence, digest)
+                return sequence
+            _log.warning("journal_was_restored", stood_at=sequence)
+        queue.advance(end, await self._plane.digest_at(end))
+        return end
 
     async def _send(self, queue: MessageQueue, stop: asyncio.Event) -> None:
         while not stop.is_set():

@@ -9,7 +9,7 @@ from parkade.core.healing.verdict import Action
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_snapshot
 from parkade.core.units.fraction import Fraction
-from tests.core.repairing.sick import DEGRADED, Sick
+from tests.core.repairing.sick import AT_IDLE, DEGRADED, Sick
 
 FIFTH = Fraction(numerator=1, denominator=5)
 TENTH = Fraction(numerator=1, denominator=10)
@@ -184,3 +184,46 @@ def test_a_fatal_verdict_that_asks_for_no_repair_still_takes_the_node_from_its_w
     it.verdict(node, "v1", **DEGRADED)
     it.verdict(node, "v2", action=Action.CONTACT_SUPPORT)
     assert it.attempt(job).broken_us is not None
+
+
+def closed_with_work(**first: object) -> tuple[Sick, str, str]:
+    """A job runs on a node that a degraded verdict closed: the node, and the job."""
+    it = Sick(fabrics={"a": 4}, limited=True)
+    job = it.bid("lab", 9)
+    it.clear()
+    it.started(job)
+    (node,) = it.nodes_of(job)
+    it.verdict(node, "v1", **(first or AT_IDLE))
+    return it, node, job
+
+
+def test_a_fatal_verdict_takes_no_node_out_while_all_is_stopped() -> None:
+    it, node, job = closed_with_work()
+    it.do(commands.SetAutomation(by=None, reason="hands off", is_on=False))
+    it.verdict(node, "v2", sources=(Source.NVML,))
+    assert it.health(node) is Health.SUSPECT and it.attempt(job).broken_us is None
+    assert it.incident().held == "observe_only"
+    it.tick(25 * 3600)
+    assert it.incident().outcome is None, "a node that left play is not forgotten"
+    it.do(commands.SetAutomation(by=None, reason="over", is_on=True))
+    it.tick(31 * 60)
+    assert it.health(node) is not Health.SUSPECT
+    assert it.replayed() == encode_snapshot(it.world)
+
+
+def test_a_fatal_verdict_breaks_no_job_that_leaves_with_notice_while_all_is_stopped() -> None:
+    it, node, job = closed_with_work(**DEGRADED)
+    it.do(commands.SetAutomation(by=None, reason="hands off", is_on=False))
+    it.verdict(node, "v2")
+    assert it.attempt(job).broken_us is None
+
+
+def test_a_fatal_verdict_on_a_closed_node_asks_the_budgets_again() -> None:
+    it, node, job = closed_with_work()
+    it.tick(2 * 3600)
+    others = [name for name in it.world.records.nodes if name != node]
+    it.verdict(others[0], "v1")
+    assert it.health(others[0]) is not Health.HEALTHY
+    it.verdict(node, "v2")
+    assert it.attempt(job).broken_us is None
+    assert it.incident().held in ("fabric_budget", "parent_suspected")

@@ -17,7 +17,8 @@ takes the next rung; a second failed validation retires the node. Nothing return
 than a passed validation, or a person's word where the pool has no checks.
 
 *Guards* come before all of that (`guarding`). What they hold changes nothing about the node: the
-incident waits and is asked again each half hour, and expires after a day without the fault.
+incident waits and is asked again each half hour, and expires after a day without the fault, unless
+the node left play before: then it waits on.
 
 Worked example. 09:00:00 Xid 79 on b2, a rank of the gang w7: incident-3, b2 quarantined, w7 broken.
 09:00:00 clearing: w7 is promised b3 of the buffer, its ranks have 30 s. 09:00:31 all are gone: w7
@@ -139,7 +140,8 @@ def _heard_further(
     world: World, node: Node, incident: Incident, verdict: Verdict, now_us: int
 ) -> tuple[events.AnyEvent, ...]:
     """What a verdict changes of an open incident: a fatal one on a node that waits, or is left with
-    notice, takes it out at once; what another kind of sensor sees is asked of the guards anew."""
+    notice, takes it out at once where the guards let it; what another kind of sensor sees of a held
+    one is asked of them anew."""
     if incident.held is not None:
         seen = {source for it in incident.verdicts for source in it.sources}
         is_further = not seen.issuperset(verdict.sources) and world.records.automation.is_on
@@ -147,6 +149,11 @@ def _heard_further(
     is_raised = verdict.level is Level.FATAL and incident.level is not Level.FATAL
     if not is_raised or node.health not in (Health.SUSPECT, Health.DRAINING):
         return ()
+    asked = ask_again(world, node, incident, now_us, verdict)
+    held, *taken = asked
+    assert isinstance(held, events.IncidentHeld)
+    if held.held is not None or held.budgets:
+        return asked
     after = raised(incident, verdict)
     turned = events.IncidentTurned(
         at_us=now_us,
@@ -155,13 +162,13 @@ def _heard_further(
         next=_step_of(world, node, after, now_us),
         says=f"fatal now: {verdict.signal}",
     )
-    return (turned, *take_out(world, node, after, now_us))
+    return (turned, *taken)
 
 
 def ask_again(
     world: World, node: Node, incident: Incident, at_us: int, verdict: Verdict | None = None
 ) -> tuple[events.AnyEvent, ...]:
-    """The guards' new answer about a held incident, and the node taken out where they let it."""
+    """The guards' new answer about an incident, and the node taken out where they let it."""
     sources = sources_on(world, node.node, at_us)
     if verdict is not None:
         sources |= frozenset(verdict.sources)

@@ -190,8 +190,9 @@ def _after_validation(world: World, node: Node) -> Next:
 def _ask_again(
     world: World, node: Node, incident: Incident, at_us: int
 ) -> tuple[events.AnyEvent, ...]:
+    """Asked of the guards; it expires instead where nothing was done to the node yet."""
     seen_us = max((it.at_us for it in incident.verdicts), default=incident.opened_us)
-    if at_us - seen_us >= HELD_FOR_US:
+    if node.health is Health.HEALTHY and at_us - seen_us >= HELD_FOR_US:
         says = "held for a day, and the fault was not seen again"
         return closing(world, node.node, Outcome.EXPIRED, says, at_us)
     return ask_again(world, node, incident, at_us)
