@@ -76,7 +76,7 @@ def run(*words: str) -> str:
 def life(here: Town, pool: str, spec: Path) -> None:
     """One bid from its submission to its statement."""
     spec.write_text("name: job\ncommand: 'true'\nworkdir: /tmp\n")
-    run("submit", str(spec), "--limit", "2.50", "--market", pool)
+    run("submit", "-f", str(spec), "--limit", "2.50", "--market", pool)
     workload = max(here.done(here.get("/workloads"))["workloads"], key=_number)["workload"]
     attempt = here.wait_for_attempt(pool, workload)
     seen = here.running(attempt)

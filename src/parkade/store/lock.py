@@ -98,7 +98,7 @@ def _name() -> str:
 
 
 def _holder(connection: sa.Connection) -> str:
-    """Whose the lock is, as far as this database's role may see that."""
+    """The holder of the lock, as far as this database's role may see it."""
     found = connection.execute(_HOLDER, {"class": _CLASS}).first()
     if found is None:
         return "it has just ended, start again"
