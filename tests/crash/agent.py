@@ -35,7 +35,7 @@ class TrappedEngine:
 
 def make_trapped(place: EnginePlace) -> Engine:
     """The engine of the catalogue, trapped."""
-    engine = engine_maker("local", {})(place)
+    engine = engine_maker("local", {"root_workloads": "true"})(place)
     sprung = place.folder.parent / f"died-under-{os.getppid()}"
     trapped: Any = TrappedEngine(engine, sprung)
     return trapped  # type: ignore[no-any-return]

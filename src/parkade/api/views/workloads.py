@@ -102,7 +102,7 @@ def workload(known: Known) -> wire.Workload:
         preemptions=workload.preemptions,
         checkpoint_step=workload.checkpoint_step,
         exit=workload.exit_summary,
-        moved=workload.moved and says_move(workload.moved, workload.org),
+        moved=_move(workload, workload.org),
         attempt=workload.attempt and _attempt(workload.attempt),
         promised=seats(workload.promise.seats) if workload.promise else (),
         cost=workload_cost(spec, known.terms, workload.agreed_price_micros),
@@ -168,9 +168,9 @@ def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
     `sees_all`: an operator, who is told for whom it is moved by name.
     """
     workload = known.workload
-    moved = workload.moved and says_move(workload.moved, None if sees_all else workload.org)
+    moved = _move(workload, None if sees_all else workload.org)
     says = f"{_says(workload)}{_debt(known.debt_micros)}"
-    if moved is not None and not workload.phase.is_ended:
+    if moved is not None:
         says = f"{says}; it was {moved}"
     if not known.is_reachable and not workload.phase.is_ended:
         says = f"{says}, as its agent last reported; the agent is silent now"
@@ -205,6 +205,13 @@ def _says(workload: Workload) -> str:
     if key == Why.BACK_OFF:
         sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
     return f"{name} waits: {sentence}{_advice(workload.price_to_win_micros)}"
+
+
+def _move(workload: Workload, org: str | None) -> str | None:
+    """Why it was moved to the seats that it has or is promised; None where it has none."""
+    if workload.moved is None or (workload.attempt is None and workload.promise is None):
+        return None
+    return says_move(workload.moved, org)
 
 
 def _debt(micros: int) -> str:
