@@ -21,7 +21,9 @@ SMALLEST = Decimal("0.000001")
 
 def open_the_books(stage: Stage, console: Console, *, lone: Workload, gang: Training) -> bool:
     """Prints the statement and each claim with its proof; whether all hold."""
-    accounts = [*(f"org/{org}" for org in PEOPLE), "operator", "clearing/parkade", "external"]
+    ahead = [f"prepaid/{it.reservation}" for it in stage.operator.list_reservations().reservations]
+    house = ["operator", *ahead, "clearing/parkade", "external"]
+    accounts = [*(f"org/{org}" for org in PEOPLE), *house]
     statements = [stage.operator.statement(account=account) for account in accounts]
     console.print(_table(statements))
     claims = [
