@@ -107,6 +107,11 @@ class Fleet:
         )
         self.ask(commands.ReportAttempts(by=None, pool="pool", attempts=seen))
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of its nodes."""
+        return frozenset(it.node for it in self.nodes)
+
     def report(self, *verdicts: Verdict) -> HealthReport:
         """An agent's report."""
         return HealthReport(
@@ -128,7 +133,7 @@ def quarantine(nodes: int) -> tuple[float, float]:
             report = fleet.report(*sick)
             intake = HealthIntake()
             began = time.perf_counter()
-            fleet.ask(*intake.take(report, steady_us=0))
+            fleet.ask(*intake.take(report, nodes=fleet.names, steady_us=0))
             out = time.perf_counter() - began
             fleet.settle()
             swapped = time.perf_counter() - began
@@ -157,7 +162,8 @@ def pipeline(count: int) -> tuple[float, float]:
                 memories[symptom.node] = memory
                 waiting += [_moved(it, names[it.node], base_us) for it in verdicts]
                 if number % 2_500 == 0:
-                    commands_ = intake.take(fleet.report(*waiting), steady_us=symptom.at_us)
+                    report = fleet.report(*waiting)
+                    commands_ = intake.take(report, nodes=fleet.names, steady_us=symptom.at_us)
                     fleet.ask(*commands_)
                     waiting.clear()
             spent, spent_cpu = time.perf_counter() - began, time.process_time() - began_cpu

@@ -2,7 +2,13 @@
 
 from msgspec.structs import replace
 
-from parkade.control.health_intake import AT_ONCE, PER_MINUTE, HealthIntake, cut
+from parkade.control.health_intake import (
+    AT_ONCE,
+    MOST_REPAIRS_OF_NODE,
+    PER_MINUTE,
+    HealthIntake,
+    cut,
+)
 from parkade.core.healing.incident import RepairKind, RepairReport
 from parkade.core.healing.symptom import MOST_LINE_CHARACTERS
 from parkade.core.healing.verdict import Verdict
@@ -13,6 +19,7 @@ from parkade.ports import HealthReport
 from tests.core.repairing.sick import verdict
 
 KINDS = (RepairKind.RESET, RepairKind.VALIDATE)
+NODES = frozenset({"a1", "a2"})
 
 
 def report(*verdicts: Verdict, repairs: tuple[RepairReport, ...] = ()) -> HealthReport:
@@ -24,21 +31,23 @@ def test_repairs_come_before_verdicts_and_what_it_can_do_is_told_once() -> None:
     ended = RepairReport(
         order="i.1", node="a1", is_done=True, exit_code=0, says="", began_us=1, ended_us=2
     )
-    found = intake.take(report(verdict("a1"), repairs=(ended,)), steady_us=0)
+    found = intake.take(report(verdict("a1"), repairs=(ended,)), nodes=NODES, steady_us=0)
     assert [type(it) for it in found] == [ReportRepairKinds, ReportRepair, ReportVerdict]
-    assert intake.take(report(), steady_us=1) == []
+    assert intake.take(report(), nodes=NODES, steady_us=1) == []
     intake.refused(found[0], Refusal(reason=Reason.NOT_FOUND, detail="no such pool"))
-    assert [type(it) for it in intake.take(report(), steady_us=2)] == [ReportRepairKinds]
+    assert [type(it) for it in intake.take(report(), nodes=NODES, steady_us=2)] == [
+        ReportRepairKinds
+    ]
 
 
 def test_a_node_says_only_so_much_and_the_rest_is_counted() -> None:
     intake = HealthIntake()
     storm = [verdict("a1", f"v{number}") for number in range(AT_ONCE + 5)]
-    found = intake.take(report(*storm, verdict("a2")), steady_us=0)
+    found = intake.take(report(*storm, verdict("a2")), nodes=NODES, steady_us=0)
     verdicts = [it for it in found if isinstance(it, ReportVerdict)]
     assert len(verdicts) == AT_ONCE + 1, "another node has its own allowance"
     assert intake.rejected["too_many"] == 5
-    later = intake.take(report(*storm[:20]), steady_us=MINUTE_US)
+    later = intake.take(report(*storm[:20]), nodes=NODES, steady_us=MINUTE_US)
     assert len(later) == PER_MINUTE
 
 
@@ -57,5 +66,30 @@ def test_what_is_kept_for_ever_is_short_whoever_wrote_it() -> None:
 def test_counts_of_symptoms_are_of_known_sources_once_and_small_enough_to_show() -> None:
     intake = HealthIntake()
     lies = (("nvml", 10**400), ("x" * 2_000_000, 1), ("dcgm", -1), ("kernel_log", 1))
-    intake.take(replace(report(), symptoms=(*lies, ("kernel_log", 2))), steady_us=0)
+    intake.take(replace(report(), symptoms=(*lies, ("kernel_log", 2))), nodes=NODES, steady_us=0)
     assert intake.symptoms["pool"] == (("kernel_log", 2),)
+
+
+def test_invented_nodes_and_repeated_repairs_cost_the_writer_nothing() -> None:
+    intake = HealthIntake()
+    ended = RepairReport(
+        order="i.1", node="a1", is_done=True, exit_code=0, says="", began_us=1, ended_us=2
+    )
+    lies = [verdict(f"invented-{number}") for number in range(1_000)]
+    repairs = (replace(ended, node="invented"), *(ended for _ in range(1_000)))
+    found = intake.take(report(*lies, repairs=repairs), nodes=NODES, steady_us=0)
+    assert len([it for it in found if isinstance(it, ReportRepair)]) == MOST_REPAIRS_OF_NODE
+    assert not any(isinstance(it, ReportVerdict) for it in found)
+    assert intake.rejected["not_found"] == 1_001
+    assert intake.rejected["too_many"] == 1_000 - MOST_REPAIRS_OF_NODE
+
+
+def test_a_pool_that_changes_its_mind_about_repairs_is_heard_so_often_only() -> None:
+    intake = HealthIntake()
+    said = [KINDS, ()] * 100
+    found = [
+        command
+        for kinds in said
+        for command in intake.take(replace(report(), kinds=kinds), nodes=NODES, steady_us=0)
+    ]
+    assert len(found) == AT_ONCE

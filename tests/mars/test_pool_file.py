@@ -1,12 +1,19 @@
 """A pool's `mars.yaml`: what it may say, what is refused, and what the agent gets of it."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from parkade.core.healing.incident import RepairKind
-from parkade.mars.pool_file import BadPoolFile, read_pool_file, repairs_of_pool, sensors_of_pool
+from parkade.mars.pool_file import (
+    BadPoolFile,
+    policy_of_pool,
+    read_pool_file,
+    repairs_of_pool,
+    sensors_of_pool,
+)
 from parkade.service.healing import health_plan
 from parkade.service.settings import BadSettings
 from parkade.wire.yaml import Unreadable
@@ -40,6 +47,30 @@ def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
         read_pool_file(path)
     with pytest.raises(BadSettings, match="chmod go-w"):
         health_plan(tmp_path, WallClock())
+
+
+def test_a_file_in_a_folder_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "format: 1\n")
+    tmp_path.chmod(0o777)
+    with pytest.raises(BadPoolFile, match=f"chmod go-w {tmp_path}"):
+        read_pool_file(path)
+
+
+def test_a_policy_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    file = read_pool_file(written(tmp_path, "format: 1\npolicy: site.yaml\n"))
+    policy = tmp_path / "site.yaml"
+    policy.write_text("")
+    policy.chmod(0o666)
+    with pytest.raises(BadPoolFile, match=r"site\.yaml"):
+        policy_of_pool(file, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to another user")
+def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "format: 1\n")
+    os.chown(path, 1000, 1000)
+    with pytest.raises(BadPoolFile, match="another user's"):
+        read_pool_file(path)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,24 @@ def _runs(number: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("end", ["wait", "sleep 1000"])
+def test_at_its_time_out_what_took_another_session_is_ended_too(tmp_path: Path, end: str) -> None:
+    note = tmp_path / "child"
+    report = run(f"setsid sleep 1000 & echo $! > {note}; {end}", timeout_s=1)
+    assert not report.is_done and "not done after 1 s" in report.says
+    child = int(note.read_text())
+    until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie")
+
+
+def test_a_command_that_ended_is_done_though_a_child_holds_its_output(tmp_path: Path) -> None:
+    note = tmp_path / "child"
+    report = run(f"setsid sleep 1000 & echo $! > {note}; echo ok; exit 0", timeout_s=600)
+    assert (report.is_done, report.exit_code, report.says) == (True, 0, "ok")
+    child = psutil.Process(int(note.read_text()))
+    assert child.is_running()
+    child.kill()
+
+
 def test_a_command_that_is_not_there_fails_and_says_so() -> None:
     repairs = CommandRepairs(
         {RepairKind.RESET: Command(words=("/nowhere/reset",), timeout_s=1)}, WallClock()

@@ -7,7 +7,7 @@ costs the journal a bounded number of events. What is dropped is counted by its 
 The core decides the rest: it knows which nodes are the pool's, and what it heard already.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from msgspec.structs import replace
 
@@ -34,6 +34,10 @@ MOST_EVIDENCE = 2
 MOST_JOBS = 8
 MOST_SENSORS = 60_000
 MOST_COUNT = 2**53
+MOST_REPAIRS_OF_NODE = 4
+"""Ended orders of one node in a report: the last one, and those of incidents that are closed."""
+WHOLE_POOL = ""
+"""No node has this name: the allowance of what is told of the pool itself."""
 
 
 class HealthIntake:
@@ -47,44 +51,65 @@ class HealthIntake:
         self._kinds: dict[str, tuple[RepairKind, ...]] = {}
         self._allowances: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def take(self, report: HealthReport, *, steady_us: int) -> list[AnyCommand]:
-        """What follows. Repairs come first: a node that is returned may be sick again."""
-        self.sensors[report.pool] = report.sensors[:MOST_SENSORS]
+    def take(
+        self, report: HealthReport, *, nodes: Container[str], steady_us: int
+    ) -> list[AnyCommand]:
+        """What follows. Repairs come first: a node that is returned may be sick again. `nodes` are
+        the pool's: what is told of others costs the writer nothing."""
+        self.sensors[report.pool] = tuple(
+            each for each in report.sensors[:MOST_SENSORS] if each.node in nodes
+        )
         self.symptoms[report.pool] = _counts(report.symptoms)
         found: list[AnyCommand] = []
-        if self._kinds.get(report.pool) != report.kinds:
+        is_news = self._kinds.get(report.pool) != report.kinds
+        if is_news and self._is_allowed(report.pool, WHOLE_POOL, steady_us):
             self._kinds[report.pool] = report.kinds
             found.append(ReportRepairKinds(by=None, pool=report.pool, kinds=report.kinds))
-        for ended in report.repairs[:MOST_OF_REPORT]:
-            says = bounded(ended.says, MOST_LINE_CHARACTERS)
-            found.append(ReportRepair(by=None, pool=report.pool, report=replace(ended, says=says)))
-        found += self._verdicts(report, steady_us)
+        found += self._repairs(report, nodes)
+        found += self._verdicts(report, nodes, steady_us)
         return found
 
     def refused(self, command: AnyCommand, outcome: Refusal) -> None:
         """The core did not believe something of it."""
         if isinstance(command, ReportRepairKinds):
             self._kinds.pop(command.pool, None)
-        reason = outcome.reason.value
-        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+        self._reject(outcome.reason.value)
 
-    def _verdicts(self, report: HealthReport, steady_us: int) -> Iterator[ReportVerdict]:
-        for verdict in report.verdicts[:MOST_OF_REPORT]:
-            if self._is_allowed(report.pool, verdict.node, steady_us):
-                yield ReportVerdict(by=None, pool=report.pool, verdict=cut(verdict))
+    def _repairs(self, report: HealthReport, nodes: Container[str]) -> Iterator[ReportRepair]:
+        told: dict[str, int] = {}
+        for ended in report.repairs[:MOST_OF_REPORT]:
+            told[ended.node] = told.get(ended.node, 0) + 1
+            if ended.node not in nodes:
+                self._reject("not_found")
+            elif told[ended.node] > MOST_REPAIRS_OF_NODE:
+                self._reject("too_many")
             else:
-                self.rejected["too_many"] += 1
+                says = bounded(ended.says, MOST_LINE_CHARACTERS)
+                yield ReportRepair(by=None, pool=report.pool, report=replace(ended, says=says))
+
+    def _verdicts(
+        self, report: HealthReport, nodes: Container[str], steady_us: int
+    ) -> Iterator[ReportVerdict]:
+        for verdict in report.verdicts[:MOST_OF_REPORT]:
+            if verdict.node not in nodes:
+                self._reject("not_found")
+            elif self._is_allowed(report.pool, verdict.node, steady_us):
+                yield ReportVerdict(by=None, pool=report.pool, verdict=cut(verdict))
 
     def _is_allowed(self, pool: str, node: str, steady_us: int) -> bool:
-        """A token bucket of whole microseconds, so that no fraction is lost."""
+        """A token bucket of whole microseconds, so that no fraction is lost; kept for nodes that
+        the pool has or had."""
         most = AT_ONCE * MINUTE_US
-        if len(self._allowances) > MOST_OF_REPORT:
-            self._allowances.clear()
         had, at_us = self._allowances.get((pool, node), (most, steady_us))
         have = min(most, had + (steady_us - at_us) * PER_MINUTE)
         is_allowed = have >= MINUTE_US
         self._allowances[pool, node] = (have - MINUTE_US * is_allowed, steady_us)
+        if not is_allowed:
+            self._reject("too_many")
         return is_allowed
+
+    def _reject(self, reason: str) -> None:
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
 
 
 def _counts(symptoms: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:

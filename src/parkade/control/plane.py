@@ -246,7 +246,9 @@ class Plane:
     async def take_health(self, report: HealthReport) -> None:
         """An agent's word about its nodes; `HealthIntake` says what follows from it."""
         steady_us = self._dependencies.clock.steady_us()
-        asked = self.health_intake.take(report, steady_us=steady_us)
+        state = self._writer.outbox.state(report.pool)
+        nodes = frozenset() if state is None else frozenset(each.node for each in state.nodes)
+        asked = self.health_intake.take(report, nodes=nodes, steady_us=steady_us)
         outcomes = await asyncio.gather(*(self.execute(command) for command in asked))
         for command, outcome in zip(asked, outcomes, strict=True):
             if isinstance(outcome, Refusal):

@@ -17,6 +17,8 @@ which command. So the file must be its owner's alone to write. Without a file no
 nothing is done.
 """
 
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -84,16 +86,30 @@ class BadPoolFile(Exception):
 
 def read_pool_file(path: Path) -> PoolFile:
     """The checked file. BadPoolFile where others may write it, Unreadable with every fault."""
-    if path.stat().st_mode & 0o022:
-        raise BadPoolFile(f"{path}: others may write the commands in it; chmod go-w {path}")
+    _only_ours(path)
     return parse(path.read_text(encoding="utf-8"), PoolFile)
 
 
+def _only_ours(path: Path) -> None:
+    """BadPoolFile where another user than root and this process's may change a file: by writing it,
+    as its owner, or by putting another into its folder."""
+    for place in (path, path.parent):
+        found = place.stat()
+        is_shared = place is not path and found.st_mode & stat.S_ISVTX
+        if found.st_mode & 0o022 and not is_shared:
+            raise BadPoolFile(f"{place}: others may write the commands in it; chmod go-w {place}")
+        if found.st_uid not in (0, os.geteuid()):
+            raise BadPoolFile(f"{place}: it is another user's, who may write it; chown it")
+
+
 def policy_of_pool(file: PoolFile, folder: Path) -> Policy:
-    """The policy that the file names, beside it; else the shipped one."""
+    """The policy that the file names, beside it; else the shipped one. BadPoolFile where others may
+    write it."""
     if file.policy is None:
         return shipped_policy()
-    return load_policy((folder / file.policy).read_text(encoding="utf-8"))
+    path = folder / file.policy
+    _only_ours(path)
+    return load_policy(path.read_text(encoding="utf-8"))
 
 
 def sensors_of_pool(file: PoolFile) -> dict[str, tuple[Sensor, ...]]:

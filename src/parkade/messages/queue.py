@@ -3,9 +3,9 @@
 A message has a `name` that never changes and a `receiver`. Putting a name in twice for a receiver
 is putting it in once, also after it was sent or given up: names are remembered for `KEPT_US` after
 that. A message that fails is tried again after 5 s, 10 s, … at most 10 minutes apart. It is given
-up when it is a day old, when its receiver answers that it will never take it, or when it is the
-oldest of more than `MOST_WAITING` of its receiver, or when its receiver was removed. What is given
-up is counted and told to `say`. A receiver that fails is left alone for its pause, whatever waits
+up when it is a day old, when its receiver answers that it will never take it, when it is the oldest
+of more than `MOST_WAITING` of its receiver, and when its receiver was removed. What is given up is
+counted and told to `say`. A receiver that fails is left alone for its pause, whatever waits
 for it, so it delays no other.
 
 The file is one SQLite database of its own: it is no part of the journal, and a backup without it
@@ -168,9 +168,12 @@ class MessageQueue:
 
     def _forget_removed(self, now_us: int) -> None:
         """Gives up what waits for receivers that are no more."""
-        waiting = self._run("SELECT receiver, name FROM messages WHERE ended_us IS NULL")
-        for receiver, name in waiting:
-            if receiver not in self._senders:
+        waiting = self._run("SELECT DISTINCT receiver FROM messages WHERE ended_us IS NULL")
+        for receiver in {name for (name,) in waiting} - self._senders.keys():
+            left = self._run(
+                "SELECT name FROM messages WHERE receiver = ? AND ended_us IS NULL", (receiver,)
+            )
+            for (name,) in left:
                 self._give_up(receiver, name, now_us, why="the receiver was removed")
 
     def _make_room(self, receiver: str, now_us: int) -> None:

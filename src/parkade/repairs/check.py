@@ -21,6 +21,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from parkade.repairs.marks import marks, processes
+
 SHORT_BYTES = 4 << 20
 LONG_BYTES = 256 << 20
 BLOCK = 1 << 20
@@ -68,13 +70,11 @@ def leftover_processes(engine: Path, node: str) -> Finding:
     """
     live = {entry.name for entry in _entries(engine / LIVE)}
     left = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal() or entry.name == str(os.getpid()):
-            continue
-        marks = _marks(entry / "environ")
-        attempt = marks.get("PARKADE_ATTEMPT", "")
-        seats = {seat.partition(":")[0] for seat in marks.get("PARKADE_SEATS", "").split(",")}
-        is_here = str(engine.resolve()) in marks.get("PARKADE_NOTICE_FILE", "")
+    for entry in processes():
+        known = marks(entry)
+        attempt = known.get("PARKADE_ATTEMPT", "")
+        seats = {seat.partition(":")[0] for seat in known.get("PARKADE_SEATS", "").split(",")}
+        is_here = str(engine.resolve()) in known.get("PARKADE_NOTICE_FILE", "")
         if attempt and is_here and node in seats and attempt not in live:
             left.append(f"{entry.name} of {attempt}")
     says = "none" if not left else f"{len(left)} left: {', '.join(left[:5])}"
@@ -172,16 +172,6 @@ def _entries(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError:
         return []
-
-
-def _marks(path: Path) -> dict[str, str]:
-    """The variables of Parkade in a process's environment."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return {}
-    pairs = (part.partition(b"=") for part in content.split(b"\0") if part.startswith(b"PARKADE_"))
-    return {key.decode(errors="replace"): value.decode(errors="replace") for key, _, value in pairs}
 
 
 if __name__ == "__main__":

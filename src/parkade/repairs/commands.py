@@ -1,6 +1,11 @@
-"""Carries orders out by commands: each in a session of its own, ended whole at its time-out."""
+"""Carries orders out by commands: each in a session of its own, ended whole at its time-out.
+
+A command is done when it ends itself. What it leaves running then is its own affair, such as the
+shared connection of `ssh`; at its time-out all that it started is ended.
+"""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Mapping
@@ -10,9 +15,14 @@ import msgspec
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.symptom import bounded
 from parkade.ports import Clock
+from parkade.repairs.marks import marks, processes
 
 MOST_OUTPUT_BYTES = 65_536
 MOST_SAYS = 500
+LAST_WORDS_S = 1.0
+"""For what a command printed last, where a child of its still holds its output."""
+MOST_ROUNDS = 5
+"""Looks for processes that were forked while others were ended."""
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "PYTHONPATH", "TMPDIR")
 """A command sees these and its order; no token that the agent may have in its environment."""
 
@@ -58,46 +68,69 @@ async def _run(command: Command, order: RepairOrder) -> tuple[int | None, str]:
     words = [_filled(word, values) for word in command.words]
     environment = {key: os.environ[key] for key in KEPT_ENVIRONMENT if key in os.environ}
     environment |= {f"PARKADE_{key.upper()}": value for key, value in values.items()}
+    # A pipe of ours: a child of the command may hold it open, and the end of the command is its
+    # own, not the pipe's.
+    read_end, write_end = os.pipe()
     try:
         child = await asyncio.create_subprocess_exec(
             *words,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stdout=write_end,
+            stderr=write_end,
             env=environment,
             start_new_session=True,
         )
     except OSError as error:
+        os.close(read_end)
         return None, f"{words[0]}: {error.strerror}"
-    assert child.stdout is not None
+    finally:
+        os.close(write_end)
+    output = bytearray()
+    reading = asyncio.create_task(_read(read_end, output))
     try:
         async with asyncio.timeout(command.timeout_s):
-            output = await _read(child.stdout)
             code = await child.wait()
+        await asyncio.wait({reading}, timeout=LAST_WORDS_S)
+        return code, _says(bytes(output))
     except TimeoutError:
-        _end(child)
+        end_all(child.pid, order.order)
         await child.wait()
         return None, f"{words[0]}: not done after {command.timeout_s:g} s; it was ended"
     except asyncio.CancelledError:
-        _end(child)
+        end_all(child.pid, order.order)
         raise
-    return code, _says(output)
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
-async def _read(stream: asyncio.StreamReader) -> bytes:
-    """The end of what it prints; memory is bounded, whatever it prints."""
-    kept = b""
-    while chunk := await stream.read(MOST_OUTPUT_BYTES):
-        kept = (kept + chunk)[-MOST_OUTPUT_BYTES:]
-    return kept
-
-
-def _end(child: asyncio.subprocess.Process) -> None:
-    """The session that was made for it, and so nothing else."""
+async def _read(read_end: int, kept: bytearray) -> None:
+    """The end of what it prints into `kept`; memory is bounded, whatever it prints."""
+    stream = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read_end, "rb")
+    )
     try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+        while chunk := await stream.read(MOST_OUTPUT_BYTES):
+            kept += chunk
+            del kept[:-MOST_OUTPUT_BYTES]
+    finally:
+        transport.close()
+
+
+def end_all(session: int, order: str) -> None:
+    """Kills the session made for a command, and what carries its order elsewhere: a child may have
+    taken a session of its own. One that dropped its environment too is not found. Cost grows with
+    the processes of the machine."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(session, signal.SIGKILL)
+    for _ in range(MOST_ROUNDS):
+        left = [entry for entry in processes() if marks(entry).get("PARKADE_ORDER") == order]
+        if not left:
+            return
+        for entry in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def _values(order: RepairOrder) -> dict[str, str]:
