@@ -86,10 +86,10 @@ def test_invented_nodes_and_repeated_repairs_cost_the_writer_nothing() -> None:
 
 def test_a_pool_that_changes_its_mind_about_repairs_is_heard_so_often_only() -> None:
     intake = HealthIntake()
-    said = [KINDS, ()] * 100
+    reported = [KINDS, ()] * 100
     found = [
         command
-        for kinds in said
+        for kinds in reported
         for command in intake.take(replace(report(), kinds=kinds), nodes=NODES, steady_us=0)
     ]
     assert len(found) == AT_ONCE

@@ -61,8 +61,8 @@ class HealthIntake:
         )
         self.symptoms[report.pool] = _counts(report.symptoms)
         found: list[AnyCommand] = []
-        is_news = self._kinds.get(report.pool) != report.kinds
-        if is_news and self._is_allowed(report.pool, WHOLE_POOL, steady_us):
+        has_changed = self._kinds.get(report.pool) != report.kinds
+        if has_changed and self._is_allowed(report.pool, WHOLE_POOL, steady_us):
             self._kinds[report.pool] = report.kinds
             found.append(ReportRepairKinds(by=None, pool=report.pool, kinds=report.kinds))
         found += self._repairs(report, nodes)
@@ -76,12 +76,12 @@ class HealthIntake:
         self._reject(outcome.reason.value)
 
     def _repairs(self, report: HealthReport, nodes: Container[str]) -> Iterator[ReportRepair]:
-        told: dict[str, int] = {}
+        counted: dict[str, int] = {}
         for ended in report.repairs[:MOST_OF_REPORT]:
-            told[ended.node] = told.get(ended.node, 0) + 1
+            counted[ended.node] = counted.get(ended.node, 0) + 1
             if ended.node not in nodes:
                 self._reject("not_found")
-            elif told[ended.node] > MOST_REPAIRS_OF_NODE:
+            elif counted[ended.node] > MOST_REPAIRS_OF_NODE:
                 self._reject("too_many")
             else:
                 says = bounded(ended.says, MOST_LINE_CHARACTERS)
