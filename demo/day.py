@@ -4,17 +4,14 @@ Six nodes of two GPU slots in two fabrics. An owner lends what it does not use, 
 the owner comes back, a node breaks, and everybody gets done; then the books are opened.
 """
 
-import argparse
 import sys
-import tempfile
-from pathlib import Path
 
 from rich.console import Console
 
 from demo.books import open_the_books
 from demo.picture import Picture
 from demo.programs import Training
-from demo.stage import Stage, StageError
+from demo.stage import Stage, StageError, perform
 from parkade.client import Client
 from parkade.wire.pools import OpenPool
 from parkade.wire.reservations import Reserve
@@ -189,34 +186,14 @@ class Day:
         return self._look(workload)
 
 
-def main() -> int:
-    """Plays the day; 0 where every claim of the story held."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keep", type=Path, help="play in this new folder, and leave it")
-    asked = parser.parse_args()
-    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
-    if asked.keep is not None:
-        asked.keep.mkdir(parents=True)
-        return _play(asked.keep.resolve(), console)
-    with tempfile.TemporaryDirectory(prefix="parkade-day-") as folder:
-        return _play(Path(folder), console)
-
-
-def _play(folder: Path, console: Console) -> int:
-    try:
-        with Stage(folder) as stage:
-            stage.operator.open_pool(OpenPool.model_validate(POOL))
-            people = stage.admit(deposit="50")
-            with Picture(stage.operator, console) as picture:
-                lone, gang = Day(stage, picture, people).play()
-            is_true = open_the_books(stage, console, lone=lone, gang=gang)
-    except StageError as error:
-        console.print(f"[red]{error}")
-        if folder.exists():
-            console.print((folder / "server.log").read_text(errors="replace")[-4000:])
-        return 1
-    return 0 if is_true else 1
+def play(stage: Stage, console: Console) -> bool:
+    """Plays the day; whether every claim of the story held."""
+    stage.operator.open_pool(OpenPool.model_validate(POOL))
+    people = stage.admit(deposit="50")
+    with Picture(stage.operator, console) as picture:
+        lone, gang = Day(stage, picture, people).play()
+    return open_the_books(stage, console, lone=lone, gang=gang)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(perform(__doc__, "day", play))

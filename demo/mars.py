@@ -7,11 +7,9 @@ returned. Then a planted bad GPU fails its validation twice and is retired, and 
 shape. What is claimed is checked: the demo fails where one of the promises does not hold.
 """
 
-import argparse
 import os
 import re
 import sys
-import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +18,7 @@ import yaml
 from rich.console import Console
 
 from demo.programs import Training
-from demo.stage import Stage, StageError
+from demo.stage import Stage, StageError, perform
 from parkade.client import Client
 from parkade.mars.story import story_page, story_text
 from parkade.wire.mars import Incident, SetAutomation
@@ -239,36 +237,16 @@ class Night:
         return attempt.generation if attempt is not None else 0
 
 
-def main() -> int:
-    """Plays the night; 0 where every claim of the story held."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keep", type=Path, help="play in this new folder, and leave it")
-    asked = parser.parse_args()
-    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
-    if asked.keep is not None:
-        asked.keep.mkdir(parents=True)
-        return _play(asked.keep.resolve(), console)
-    with tempfile.TemporaryDirectory(prefix="parkade-mars-") as folder:
-        return _play(Path(folder), console)
-
-
-def _play(folder: Path, console: Console) -> int:
-    try:
-        with Stage(folder) as stage:
-            night = Night(stage, console, folder)
-            night.prepare()
-            told = night.play(stage.admit(deposit="50")["acme"])
-            for incident in told:
-                console.print()
-                console.print(story_text(incident), markup=False)
-                (folder / f"{incident.incident}.html").write_text(story_page(incident))
-    except StageError as error:
-        console.print(f"[red]{error}")
-        if folder.exists():
-            console.print((folder / "server.log").read_text(errors="replace")[-4000:], markup=False)
-        return 1
-    return 0
+def play(stage: Stage, console: Console) -> bool:
+    """Plays the night. StageError where a claim of the story does not hold."""
+    night = Night(stage, console, stage.folder)
+    night.prepare()
+    for incident in night.play(stage.admit(deposit="50")["acme"]):
+        console.print()
+        console.print(story_text(incident), markup=False)
+        (stage.folder / f"{incident.incident}.html").write_text(story_page(incident))
+    return True
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(perform(__doc__, "mars", play))

@@ -3,14 +3,18 @@
 Everything is started on loopback and stopped by its own process id.
 """
 
+import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from rich.console import Console
 
 from parkade.client import Client
 from parkade.wire.people import CreateUser
@@ -109,3 +113,30 @@ class Stage:
         client = Client(self.url, token=token)
         self._clients.append(client)
         return client
+
+
+def perform(title: str | None, name: str, act: Callable[[Stage, Console], bool]) -> int:
+    """Plays a story on a stage of its own; 0 where each of its claims held. `--keep` names a new
+    folder that is left there."""
+    parser = argparse.ArgumentParser(description=title)
+    parser.add_argument("--keep", type=Path, help="play in this new folder, and leave it")
+    asked = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    if asked.keep is not None:
+        asked.keep.mkdir(parents=True)
+        return _play(asked.keep.resolve(), console, act)
+    with tempfile.TemporaryDirectory(prefix=f"parkade-{name}-") as folder:
+        return _play(Path(folder), console, act)
+
+
+def _play(folder: Path, console: Console, act: Callable[[Stage, Console], bool]) -> int:
+    try:
+        with Stage(folder) as stage:
+            is_true = act(stage, console)
+    except StageError as error:
+        console.print(f"[red]{error}")
+        log = folder / "server.log"
+        if log.exists():
+            console.print(log.read_text(errors="replace")[-4000:], markup=False)
+        return 1
+    return 0 if is_true else 1
