@@ -1,8 +1,8 @@
 """The fall-back seating: every winner in the very fabrics in which the allocation counted it.
 
-What was counted is there, so it always fits. It moves every winner that sits in another fabric,
-needed or not, and is used only where no repair of the seating holds or moves fewer GPUs
-(`seating`).
+What was counted is there, so it fits, but for one case (`GivesUpClosed`). It moves every winner
+that sits in another fabric, needed or not, and is used only where no repair of the seating holds or
+moves fewer GPUs (`seating`).
 """
 
 from typing import NamedTuple

@@ -121,4 +121,5 @@ class Clearing(msgspec.Struct, frozen=True, kw_only=True):
     whole-node gang of n would win now; None where no price would."""
 
     used_fallback_seating: bool
-    """True where the stable seating did not hold, so that the allocation's fabrics are used."""
+    """True where no repair of the seating held or moved fewer, so that the allocation's own fabrics
+    are used."""

@@ -21,8 +21,8 @@ has one aim: to move as few running GPUs as can be. It *repairs* the seats that 
    they were counted; with every spot runner; the same with the largest newcomers first; then a walk
    that treats one winner otherwise at each step: held fast, first to choose, or where it was
    counted. What moves the fewest GPUs is kept, and a search ends once it moves no fewer. The second
-   and third are left out above `MOST_WINNERS_ALL_RUNNERS` winners, the walk above
-   `MOST_WINNERS_IMPROVED`, and it has at most `MOST_SEARCHES`.
+   and third are left out above `MOST_WINNERS_ALL_RUNNERS` winners (the second only where the first
+   holds), the walk above `MOST_WINNERS_IMPROVED`, and it has at most `MOST_SEARCHES`.
 5. If no search holds, or none moves fewer GPUs, the *fall-back* (`fallback_seating`): the fabrics
    of the allocation. What was counted fits there, but for one case: a winner that keeps closed
    nodes has ranks on a shared open node, and the allocation packed its org's shared nodes in
@@ -84,7 +84,8 @@ MAX_ROUNDS = 20
 """More than any market needs: 4 + log2 of 65,000 winners."""
 
 MOST_WINNERS_ALL_RUNNERS = 1_000
-"""Above this, only those who sit outside the fabrics in which they were counted give way."""
+"""Above this, where the seating holds so, only those who sit outside the fabrics in which they were
+counted give way."""
 
 MOST_WINNERS_IMPROVED = 300
 """Above this, no winner is treated otherwise to see what moves in its place."""
