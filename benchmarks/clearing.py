@@ -18,7 +18,6 @@ import msgspec
 
 from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
-from parkade.core.market.critical_values import price_all, price_winner
 from parkade.core.market.market_state import (
     ClearingTerms,
     Demand,
@@ -27,7 +26,8 @@ from parkade.core.market.market_state import (
     PriorityTier,
     ReservationInForce,
 )
-from parkade.core.market.seating import seat
+from parkade.core.market.prices.critical_values import price_all, price_winner
+from parkade.core.market.seating.seat import seat
 from parkade.core.units.fraction import Fraction
 
 FABRIC_NODES = 125

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from parkade.core.healing.buffer import (
+from parkade.core.healing.buffer_size import (
     Steps,
     fixed_size,
     growths_of,

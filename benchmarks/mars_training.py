@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from parkade.core.healing.buffer import poisson_size
+from parkade.core.healing.buffer_size import poisson_size
 from parkade.core.healing.training_time import Job, Spares, best_interval, closed_form, simulate
 from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 

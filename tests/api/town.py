@@ -19,8 +19,8 @@ from parkade.control.clock import SystemClock
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
 from parkade.ports import DesiredState, Observation, ObservedAttempt
+from parkade.service.connections import listening_config
 from parkade.service.first import make_operator
-from parkade.service.listening import listening_config
 from parkade.store import open_sqlite
 from tests import builders
 from tests.waits import PATIENCE_S

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from parkade.core.healing.guards import Held
+from parkade.core.healing.guards import HoldReason
 from parkade.core.units.time import SECOND_US
 from parkade.mars.drains import DrainError, Drains
 from parkade.mars.policy_file import shipped_policy
@@ -111,7 +111,7 @@ def test_by_default_nothing_is_drained(scene: Scene) -> None:
     runner = scene.runner(file)
     scene.write("n0")
     (decision,) = runner.round()
-    assert decision.held is Held.OBSERVE_ONLY
+    assert decision.held is HoldReason.OBSERVE_ONLY
     assert scene.is_drained("n0") == ""
     assert default_run_file().act is False
 

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from parkade.control.healing_figures import HealingFigures
 from parkade.control.health_intake import HealthIntake
 from parkade.core.fleet.node import Health
-from parkade.core.healing.guards import BreakerState, Held
+from parkade.core.healing.guards import BreakerState, HoldReason
 from parkade.core.healing.incident import Outcome, RepairKind
 from parkade.core.healing.verdict import Level
 from parkade.core.units.money import MICROS
@@ -67,7 +67,7 @@ class HealingCollector(Collector):
             waiting,
             repairs,
             _counter("verdicts", "Verdicts taken in", "level", levels, figures.verdicts),
-            _counter("holds", "Actions held by a guard", "reason", Held, figures.holds),
+            _counter("holds", "Actions held by a guard", "reason", HoldReason, figures.holds),
             _counter("incidents_closed", "Incidents by end", "outcome", Outcome, figures.closed),
         ]
 

@@ -10,10 +10,9 @@ import msgspec
 from parkade.control.cycle import Committed
 from parkade.core.billing.charges import transfers_of
 from parkade.core.fleet.node import Health
-from parkade.core.healing.buffers import BufferUse
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Next, RepairKind
-from parkade.core.repairing.buffers import buffers
+from parkade.core.repairing.buffer_use import BufferUse, buffers
 from parkade.core.repairing.guarding import breakers
 from parkade.core.state import events
 from parkade.core.state.world import World

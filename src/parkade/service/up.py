@@ -17,9 +17,9 @@ import uvicorn
 
 from parkade.control.plane import Plane
 from parkade.service import logs
+from parkade.service.connections import listening_config
 from parkade.service.first import ShowSecret, make_operator, write_token
 from parkade.service.folders import make_passage, write_owner_only
-from parkade.service.listening import listening_config
 from parkade.service.place import settle
 from parkade.service.settings import BadSettings, ServiceSettings
 from parkade.service.wiring import Server, Wires, build, whole_leadership

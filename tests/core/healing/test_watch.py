@@ -2,7 +2,7 @@
 
 import random
 
-from parkade.core.healing.guards import GuardLimits, Held, Rejected
+from parkade.core.healing.guards import GuardLimits, HoldReason, Rejected
 from parkade.core.healing.parents import ParentLimits
 from parkade.core.healing.symptom import Condition, Fact, RecoveryAction, Source, Symptom
 from parkade.core.healing.topology import ParentKind, Place
@@ -67,7 +67,7 @@ def test_a_rack_that_fails_is_suspected_instead_of_its_nodes() -> None:
     decisions = play(fleet, [symptom(xid(79), n * 2, node=f"n{n}") for n in range(8)])
     assert len(acted(decisions)) <= 2
     held = {each.held for each in decisions if each.held}
-    assert Held.PARENT_SUSPECTED in held
+    assert HoldReason.PARENT_SUSPECTED in held
     fleet = watch()
     for n in range(8):
         fleet.observe(symptom(xid(79), n * 2, node=f"n{n}"), n * 2 * SECOND_US)
@@ -112,7 +112,7 @@ def test_a_lying_agent_of_a_whole_pool_is_stopped_by_budgets_and_second_sources(
         if each.is_allowed:
             per_hour.setdefault(each.verdict.at_us // HOUR_US, set()).add(each.verdict.node)
     assert max(map(len, per_hour.values())) <= 2 * GuardLimits().mass_nodes
-    assert Held.SECOND_SOURCE_NEEDED in {each.held for each in decisions}
+    assert HoldReason.SECOND_SOURCE_NEEDED in {each.held for each in decisions}
 
 
 def test_real_failures_seen_by_two_sensors_are_acted_on_up_to_the_budget() -> None:
@@ -141,7 +141,7 @@ def test_flapping_links_everywhere_take_no_node() -> None:
 
 def test_a_watch_that_only_observes_acts_on_nothing() -> None:
     (decision,) = watch(acts=False).observe(symptom(xid(79)), 0).decisions
-    assert (decision.is_allowed, decision.held) == (False, Held.OBSERVE_ONLY)
+    assert (decision.is_allowed, decision.held) == (False, HoldReason.OBSERVE_ONLY)
 
 
 def test_unknown_nodes_and_reporters_are_rejected_and_take_no_memory() -> None:

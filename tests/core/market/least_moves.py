@@ -14,9 +14,9 @@ import msgspec
 
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.allocation import Allocation, allocate
-from parkade.core.market.critical_values import price_all
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import Clearing
+from parkade.core.market.prices.critical_values import price_all
 from parkade.core.market.supply import highest_floor
 
 MOST_STEPS = 20_000

@@ -6,9 +6,9 @@ import pytest
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
-from parkade.core.market.counterfactual_sweep import CounterfactualSweep
-from parkade.core.market.counterfactuals import PriceQuery, shifted
-from parkade.core.market.floor_index import FloorIndex
+from parkade.core.market.prices.counterfactuals import PriceQuery, shifted
+from parkade.core.market.prices.floor_index import FloorIndex
+from parkade.core.market.prices.sweep import CounterfactualSweep
 from parkade.core.placement.room import Room, Shape
 from tests.core.market.story import MICROS, bid, given_market, line_of, on, winners, worked_example
 

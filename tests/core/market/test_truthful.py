@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
-from parkade.core.market.critical_values import price_all
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import Change, Clearing
+from parkade.core.market.prices.critical_values import price_all
 from parkade.core.market.priority import mates_of
 from parkade.core.market.spot import Bid
 from parkade.core.placement.room import Shape

@@ -4,11 +4,10 @@ import msgspec
 
 from parkade.api.translate import instant, instant_or_none
 from parkade.core.fleet.node import Health, Node
-from parkade.core.healing.buffers import BufferUse
-from parkade.core.healing.guards import Breaker, Held
+from parkade.core.healing.guards import Breaker, HoldReason
 from parkade.core.healing.incident import Automation, Hurt, Incident, RepairKind
 from parkade.core.healing.verdict import Verdict
-from parkade.core.repairing.buffers import buffers
+from parkade.core.repairing.buffer_use import BufferUse, buffers
 from parkade.core.repairing.guarding import breakers
 from parkade.core.state.world import World
 from parkade.ports import SensorState
@@ -99,7 +98,7 @@ def status(seen: Look, sensors: dict[str, tuple[SensorState, ...]]) -> wire.Stat
 
 def _readable(says: str) -> str:
     """A kept line in words for people: a stop is kept as the guard that it is."""
-    return says.replace(f"held: {Held.OBSERVE_ONLY.value}", "held: Mars was stopped")
+    return says.replace(f"held: {HoldReason.OBSERVE_ONLY.value}", "held: Mars was stopped")
 
 
 def incident(seen: Incident) -> wire.Incident:

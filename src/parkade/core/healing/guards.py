@@ -44,7 +44,7 @@ ACTING = frozenset(
 """Actions that take a node or a device out of service."""
 
 
-class Held(enum.StrEnum):
+class HoldReason(enum.StrEnum):
     """Why an action waits for a person."""
 
     OBSERVE_ONLY = "observe_only"

@@ -10,7 +10,7 @@ import enum
 import msgspec
 from msgspec.structs import replace
 
-from parkade.core.healing.guards import GuardLimits, Held
+from parkade.core.healing.guards import GuardLimits, HoldReason
 from parkade.core.healing.ladder import Repair
 from parkade.core.healing.parents import ParentLimits
 from parkade.core.healing.symptom import Source
@@ -131,7 +131,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signal: str
     next: Next
     changed_us: int
-    held: Held | None = None
+    held: HoldReason | None = None
     retry_us: int | None = None
     struck_us: int = 0
     failed_validations: int = 0

@@ -13,7 +13,7 @@ suffice.
 
 import msgspec
 
-from parkade.core.healing.buffer import poisson_size
+from parkade.core.healing.buffer_size import poisson_size
 from parkade.core.healing.topology import ParentKind
 from parkade.core.units.time import DAY_US, MINUTE_US
 

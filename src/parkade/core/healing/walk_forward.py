@@ -8,7 +8,7 @@ than were held. Nothing of the future reaches a size.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from parkade.core.healing.buffer import Steps, shortage_of
+from parkade.core.healing.buffer_size import Steps, shortage_of
 
 Size = Callable[[Steps, int], int]
 """The nodes to hold, from the history and the present; it may look at the history up to now

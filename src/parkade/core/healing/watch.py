@@ -14,7 +14,7 @@ from parkade.core.healing.guards import (
     ACTING,
     Breaker,
     GuardLimits,
-    Held,
+    HoldReason,
     Rejected,
     Reporter,
     admit,
@@ -55,7 +55,7 @@ class Decision(NamedTuple):
 
     verdict: Verdict
     is_allowed: bool | None
-    held: Held | None
+    held: HoldReason | None
 
 
 class Outcome(NamedTuple):
@@ -170,22 +170,22 @@ class Watch:
         held = self._held(verdict, is_suspected=is_suspected)
         return Decision(verdict, held is None, held)
 
-    def _held(self, verdict: Verdict, *, is_suspected: bool) -> Held | None:
+    def _held(self, verdict: Verdict, *, is_suspected: bool) -> HoldReason | None:
         limits, node = self.settings.guards, verdict.node
         if not self.settings.acts:
-            return Held.OBSERVE_ONLY
+            return HoldReason.OBSERVE_ONLY
         if is_suspected:
-            return Held.PARENT_SUSPECTED
+            return HoldReason.PARENT_SUSPECTED
         if needs_second_source(self.fleet, self._sources(node), self._now_us, limits):
-            return Held.SECOND_SOURCE_NEEDED
+            return HoldReason.SECOND_SOURCE_NEEDED
         fabric = self._places[node].fabric
         fabric_after, fits_fabric = ask(self.fabrics[fabric], node, self._now_us, limits)
         if not fits_fabric:
             self.fabrics[fabric] = fabric_after
-            return Held.FABRIC_BUDGET
+            return HoldReason.FABRIC_BUDGET
         self.fleet, fits_fleet = ask(self.fleet, node, self._now_us, limits)
         if not fits_fleet:
-            return Held.FLEET_BUDGET
+            return HoldReason.FLEET_BUDGET
         self.fabrics[fabric] = fabric_after
         return None
 

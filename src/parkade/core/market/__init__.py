@@ -8,9 +8,8 @@
 | who goes before whom | `priority` |
 | who wins | `allocation`, in two stages: `reserved` (owners and on-demand), then `spot` |
 | the floors that spot stands on | `supply` |
-| what winners pay | `critical_values`, by the sweep of `counterfactual_sweep` |
-| where they sit | `seating`; it asks `seating_try` and `seating_check`, else `fallback_seating` |
-| who gives way for whom | `giving_way`, among those of `standing`; free nodes: `free_room` |
+| what winners pay | `prices.critical_values`, by the sweep of `prices.sweep` |
+| where they sit | `seating.seat`, with the other files of that package |
 | what owners are owed | `revenue_shares` |
 | what comes out | `outcome` |
 """

@@ -9,14 +9,14 @@ each demand.
 from msgspec import structs
 
 from parkade.core.market.allocation import Allocation, allocate
-from parkade.core.market.critical_values import Prices, price_all
-from parkade.core.market.fallback_seating import GivesUpClosed
-from parkade.core.market.free_room import Seats
 from parkade.core.market.layout import Layout, floors_drawn, is_too_large, shape_of
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, ReservationUse, WaitReason
+from parkade.core.market.prices.critical_values import Prices, price_all
 from parkade.core.market.revenue_shares import RevenueShares
-from parkade.core.market.seating import Seating, seat
+from parkade.core.market.seating.fallback import GivesUpClosed
+from parkade.core.market.seating.free_room import Seats
+from parkade.core.market.seating.seat import Seating, seat
 from parkade.core.market.spot import FITS_NOWHERE, least_floor
 from parkade.core.placement.room import Shape
 

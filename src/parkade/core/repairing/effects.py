@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from parkade.core.healing.guards import MOST_TAKEN, Breaker, BreakerState, Held
+from parkade.core.healing.guards import MOST_TAKEN, Breaker, BreakerState, HoldReason
 from parkade.core.healing.incident import (
     MOST_CLOSED,
     MOST_HURT,
@@ -50,7 +50,7 @@ def _is_let(incident: Incident, event: events.AutomationSet) -> bool:
     """Whether what held it is gone. What a budget holds keeps its own time, unless all are
     lifted: asked earlier, it would only wait anew."""
     if event.automation.is_limited:
-        return incident.held is Held.OBSERVE_ONLY
+        return incident.held is HoldReason.OBSERVE_ONLY
     return incident.held is not None
 
 

@@ -11,7 +11,7 @@ import msgspec
 from parkade.core.fleet.node import Node
 from parkade.core.healing.guards import (
     Breaker,
-    Held,
+    HoldReason,
     ask,
     breaker_of,
     needs_second_source,
@@ -31,7 +31,7 @@ FLEET = "fleet"
 class Answer(NamedTuple):
     """`held` None: it may act."""
 
-    held: Held | None
+    held: HoldReason | None
     budgets: tuple[BudgetNote, ...]
 
 
@@ -45,23 +45,25 @@ def guard(world: World, node: Node, sources: frozenset[Source], now_us: int) -> 
     its fault. Cost grows with the nodes that were lately taken or sick in its fabric."""
     automation = world.records.automation
     if not automation.is_on:
-        return Answer(Held.OBSERVE_ONLY, ())
+        return Answer(HoldReason.OBSERVE_ONLY, ())
     if not automation.is_limited:
         return Answer(None, ())
     if is_parent_suspected(world, node, now_us):
-        return Answer(Held.PARENT_SUSPECTED, ())
+        return Answer(HoldReason.PARENT_SUSPECTED, ())
     limits = automation.guards
     members = world.sizes[node.market][node.fabric]
     fleet = _breaker(world, FLEET, len(world.records.nodes), limits.fleet_share)
     fabric = _breaker(world, fabric_of(node), members, limits.fabric_share)
     if needs_second_source(fleet, sources, now_us, limits):
-        return Answer(Held.SECOND_SOURCE_NEEDED, ())
+        return Answer(HoldReason.SECOND_SOURCE_NEEDED, ())
     fabric_after, fits = ask(fabric, node.node, now_us, limits)
     if not fits:
-        return Answer(Held.FABRIC_BUDGET, _notes(fabric_of(node), fabric, fabric_after, now_us))
+        return Answer(
+            HoldReason.FABRIC_BUDGET, _notes(fabric_of(node), fabric, fabric_after, now_us)
+        )
     fleet_after, fits = ask(fleet, node.node, now_us, limits)
     if not fits:
-        return Answer(Held.FLEET_BUDGET, _notes(FLEET, fleet, fleet_after, now_us))
+        return Answer(HoldReason.FLEET_BUDGET, _notes(FLEET, fleet, fleet_after, now_us))
     notes = _notes(fabric_of(node), fabric, fabric_after, now_us)
     return Answer(None, notes + _notes(FLEET, fleet, fleet_after, now_us))
 

@@ -11,7 +11,7 @@ import msgspec
 from parkade.core.fleet.market import AnnouncedTerms, Market, MarketTerms
 from parkade.core.fleet.node import Cordon, Health, Node
 from parkade.core.fleet.pool import Pool
-from parkade.core.healing.guards import Held
+from parkade.core.healing.guards import HoldReason
 from parkade.core.healing.incident import (
     Automation,
     BudgetNote,
@@ -451,7 +451,7 @@ class IncidentHeld(Event, frozen=True, kw_only=True):
 
     node: str
     incident: str
-    held: Held | None
+    held: HoldReason | None
     retry_us: int | None
     budgets: tuple[BudgetNote, ...]
     next: Next | None = None

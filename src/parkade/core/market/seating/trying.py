@@ -11,7 +11,7 @@ first, then the nodes that are kept for them, then all others in priority order.
 3. else the nodes of those who *give way* (`giving_way`): of all fabrics the set with the fewest
    moved GPUs, then the lowest in the order. A broken gang is healed so where that moves fewer GPUs
    than its own move, and those who gave way take a turn of their own later;
-4. else free nodes on a dearer floor, which the check in `seating` then judges.
+4. else free nodes on a dearer floor, which the check in `check` then judges.
 
 Which of them may give way is decided in `standing`.
 
@@ -26,7 +26,8 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from parkade.core.market.entitlement import KeptBlock, KeptRoom
-from parkade.core.market.free_room import (
+from parkade.core.market.market_state import Demand, PriorityTier
+from parkade.core.market.seating.free_room import (
     Seats,
     Winner,
     choose_free,
@@ -35,9 +36,8 @@ from parkade.core.market.free_room import (
     in_rank_order,
     surviving,
 )
-from parkade.core.market.giving_way import Bundle, Key
-from parkade.core.market.market_state import Demand, PriorityTier
-from parkade.core.market.standing import Problem, Rules, SeatsInMaking, gpus_moved
+from parkade.core.market.seating.giving_way import Bundle, Key
+from parkade.core.market.seating.standing import Problem, Rules, SeatsInMaking, gpus_moved
 
 MAX_FREE_CHOICES = 1
 """How often a winner that gave way chooses freely; after that it goes where it was counted."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from parkade.core.market.allocation import allocate
-from parkade.core.market.critical_values import price_all
 from parkade.core.market.market_state import MarketState
+from parkade.core.market.prices.critical_values import price_all
 from tests.core.market.story import (
     MICROS,
     bid,

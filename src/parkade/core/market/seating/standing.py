@@ -1,6 +1,6 @@
 """The winners that stand in a seating in the making, and those that may give way in a fabric.
 
-The working state of one try (`seating_try`), which decides the turns. These may give way: spot
+The working state of one try (`trying`), which decides the turns. These may give way: spot
 winners that keep no closed nodes and sit outside the fabrics in which the allocation counted them,
 or share nodes (the allocation packs these anew, so that its free nodes may exist only once they are
 packed), or any spot winner with `all_runners`; kept nodes, and owners and on-demand without own
@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
 from parkade.core.market.entitlement import KeptRoom
-from parkade.core.market.free_room import Seats, Winner, empty_open_nodes, fabrics_counted
-from parkade.core.market.giving_way import Bundle, Key, Standing, bundles_of, cheapest
 from parkade.core.market.layout import Layout, shape_of
 from parkade.core.market.market_state import MarketState, PriorityTier
+from parkade.core.market.seating.free_room import Seats, Winner, empty_open_nodes, fabrics_counted
+from parkade.core.market.seating.giving_way import Bundle, Key, Standing, bundles_of, cheapest
 from parkade.core.market.supply import DrawnFloors, highest_floor
 from parkade.core.placement.room import Shape
 

@@ -47,7 +47,8 @@ by running its choice there. Decision record 3 has the figures and what was weig
 
 from heapq import heappop, heappush
 
-from parkade.core.market.counterfactuals import (
+from parkade.core.market.layout import Parts
+from parkade.core.market.prices.counterfactuals import (
     Counterfactual,
     Difference,
     GapKey,
@@ -56,8 +57,7 @@ from parkade.core.market.counterfactuals import (
     ShapeFit,
     shifted,
 )
-from parkade.core.market.floor_index import FloorIndex
-from parkade.core.market.layout import Parts
+from parkade.core.market.prices.floor_index import FloorIndex
 from parkade.core.market.priority import Mates
 from parkade.core.market.spot import FITS_NOWHERE, NO_FABRIC, Bid, Preference, choose, preference_of
 from parkade.core.placement.room import Offer, Room, Shape, Tenant

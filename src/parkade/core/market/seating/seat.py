@@ -5,7 +5,7 @@ Theory of operation
 The allocation counted room and named no node. A seating gives names, among the winners only, and
 has one aim: to move as few running GPUs as can be. It *repairs* the seats that are held now:
 
-1. A *try* (`seating_try`): runners keep their seats, the others choose free nodes, and where there
+1. A *try* (`trying`): runners keep their seats, the others choose free nodes, and where there
    are none, those give way whose moves count the fewest GPUs (`giving_way`).
 2. A *check* of its outcome: every price covers the floors that its seats draw in priority order;
    and, if any winner sits outside the fabrics in which it was counted, the allocation run again
@@ -23,7 +23,7 @@ has one aim: to move as few running GPUs as can be. It *repairs* the seats that 
    counted. What moves the fewest GPUs is kept, and a search ends once it moves no fewer. The second
    and third are left out above `MOST_WINNERS_ALL_RUNNERS` winners (the second only where the first
    holds), the walk above `MOST_WINNERS_IMPROVED`, and it has at most `MOST_SEARCHES`.
-5. If no search holds, or none moves fewer GPUs, the *fall-back* (`fallback_seating`): the fabrics
+5. If no search holds, or none moves fewer GPUs, the *fall-back* (`fallback`): the fabrics
    of the allocation. What was counted fits there, but for one case: a winner that keeps closed
    nodes has ranks on a shared open node, and the allocation packed its org's shared nodes in
    another way than they are. If no search holds then, `seat` names it, and `clear` clears again
@@ -47,22 +47,16 @@ Example: the winners of the example in `allocation`, then the next clearing, in 
 | b | amber-2 | b | lost: preempted, price to win 10.000001 |
 
 Were amber-1 to fail under a gang on amber-0 and amber-1, the gang would keep amber-0 and be healed
-with amber-2; with no node left in amber it would move whole to another fabric. `test_seating.py`
-computes this. Decision records 3 and 46 have the reasons.
+with amber-2; with no node left in amber it would move whole to another fabric.
+`test_fallback.py`, in the tests of this package, computes this. Decision records 3 and 46 have the
+reasons.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
-from parkade.core.market.critical_values import Prices
 from parkade.core.market.entitlement import KeptBlock
-from parkade.core.market.fallback_seating import GivesUpClosed, seat_as_allocated
-from parkade.core.market.free_room import (
-    Seats,
-    Winner,
-    winner_of,
-)
 from parkade.core.market.market_state import MarketState, PriorityTier
 from parkade.core.market.outcome import (
     MovedAsCounted,
@@ -72,9 +66,16 @@ from parkade.core.market.outcome import (
     MovedForKept,
     MoveReason,
 )
-from parkade.core.market.seating_check import culprits_of, misplaced_in
-from parkade.core.market.seating_try import try_seating
-from parkade.core.market.standing import Problem, Rules, pose
+from parkade.core.market.prices.critical_values import Prices
+from parkade.core.market.seating.check import culprits_of, misplaced_in
+from parkade.core.market.seating.fallback import GivesUpClosed, seat_as_allocated
+from parkade.core.market.seating.free_room import (
+    Seats,
+    Winner,
+    winner_of,
+)
+from parkade.core.market.seating.standing import Problem, Rules, pose
+from parkade.core.market.seating.trying import try_seating
 
 SINGLE_ROUNDS = 4
 """Rounds in which one winner more goes where it was counted; then twice as many each time. One such

@@ -1,16 +1,16 @@
 """Whether a seating holds: floors are covered, and a second clearing would change no seat.
 
-Where it does not, it names those who must sit where the allocation counted them (`seating`).
+Where it does not, it names those who must sit where the allocation counted them (`seat`).
 """
 
 from msgspec import structs
 
 from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.entitlement import KeptRoom
-from parkade.core.market.free_room import Seats, empty_open_nodes, find_block
 from parkade.core.market.layout import Layout, shape_of
-from parkade.core.market.seating_try import Seated
-from parkade.core.market.standing import Problem, Rules
+from parkade.core.market.seating.free_room import Seats, empty_open_nodes, find_block
+from parkade.core.market.seating.standing import Problem, Rules
+from parkade.core.market.seating.trying import Seated
 from parkade.core.placement.room import Shape
 
 

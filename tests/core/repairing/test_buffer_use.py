@@ -2,7 +2,7 @@
 
 import pytest
 
-from parkade.core.repairing.buffers import buffers
+from parkade.core.repairing.buffer_use import buffers
 from tests.core.repairing.sick import Sick
 
 

@@ -2,16 +2,16 @@
 
 What was counted is there, so it fits, but for one case (`GivesUpClosed`). It moves every winner
 that sits in another fabric, needed or not, and is used only where no repair of the seating holds or
-moves fewer GPUs (`seating`).
+moves fewer GPUs (`seat`).
 """
 
 from typing import NamedTuple
 
 from parkade.core.market.entitlement import KeptRoom
-from parkade.core.market.free_room import Seats, Winner, empty_open_nodes, in_rank_order
 from parkade.core.market.layout import Layout
 from parkade.core.market.market_state import PriorityTier
 from parkade.core.market.running_seats import is_counted_by_name
+from parkade.core.market.seating.free_room import Seats, Winner, empty_open_nodes, in_rank_order
 from parkade.core.placement.nodes import OpenNodes
 from parkade.core.placement.room import Shape
 

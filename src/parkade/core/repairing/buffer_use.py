@@ -1,9 +1,30 @@
 """The buffers of the fleet: how many nodes each fabric holds, lacks, and lends."""
 
+import msgspec
+
 from parkade.core.fleet.market import Market
-from parkade.core.healing.buffers import BufferUse
 from parkade.core.state.world import World
 from parkade.core.workloads.spec import CapacityKind
+
+
+class BufferUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole nodes of one fabric. `held`: kept out of reservation sales. `down`: out of play.
+    `lent`: of the `held - down` that wait, those that spot work sits on, were it to sit there
+    first. `short`: more are down than are held. `spot`: all
+    nodes with spot work."""
+
+    market: str
+    fabric: str
+    nodes: int
+    held: int
+    down: int
+    lent: int
+    spot: int
+
+    @property
+    def short(self) -> int:
+        """By how many nodes the buffer is too small now."""
+        return max(0, self.down - self.held)
 
 
 def buffers(world: World) -> tuple[BufferUse, ...]:

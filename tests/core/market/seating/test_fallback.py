@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
-from parkade.core.market.fallback_seating import GivesUpClosed, seat_as_allocated
-from parkade.core.market.free_room import winner_of
 from parkade.core.market.market_state import MarketState
+from parkade.core.market.seating.fallback import GivesUpClosed, seat_as_allocated
+from parkade.core.market.seating.free_room import winner_of
 from tests.core.market.story import (
     bid,
     chance_market,

@@ -3,7 +3,7 @@
 A counterfactual is a difference to the base allocation: nodes drawn more or less by fabric, and
 gaps on shared nodes. Winners of one shape in one fabric leave the same difference and share one
 counterfactual. As long as a rival chooses the same in a counterfactual and in the base, the
-difference stands as it is, so only other choices cost anything (`counterfactual_sweep`).
+difference stands as it is, so only other choices cost anything (`sweep`).
 
 Example: a gang of 2 whole nodes won in fabric 1. Without it the room differs by {1: -2}. A rival
 that took a node of fabric 0 in the base takes one of fabric 1 there: then it differs by
@@ -13,7 +13,7 @@ that took a node of fabric 0 in the base takes one of fabric 1 there: then it di
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from parkade.core.market.floor_index import FloorIndex
+from parkade.core.market.prices.floor_index import FloorIndex
 from parkade.core.market.priority import Mates, limit_as_one
 from parkade.core.market.spot import FITS_NOWHERE
 from parkade.core.placement.room import Offer, Room, Shape, Tenant

@@ -6,7 +6,7 @@ factor and rounded up to a micro-unit; at least the highest floor that it draws;
 limit. Winning a tie is not charged. A loser, which would have to bid more, is told a price that
 wins whatever the ties.
 
-`counterfactual_sweep` answers that for all bids of one fabric at once and explains how. A bid that
+`sweep` answers that for all bids of one fabric at once and explains how. A bid that
 the sweep does not hold (a gang that may use any fabrics) is priced by running the rest of the
 allocation again (`price_by_rerun`), which is the definition written out.
 
@@ -31,10 +31,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
-from parkade.core.market.counterfactual_sweep import CounterfactualSweep
-from parkade.core.market.counterfactuals import Difference, PriceQuery, shifted
 from parkade.core.market.layout import Parts, floors_drawn
 from parkade.core.market.market_state import MarketState
+from parkade.core.market.prices.counterfactuals import Difference, PriceQuery, shifted
+from parkade.core.market.prices.sweep import CounterfactualSweep
 from parkade.core.market.priority import newcomer_factor
 from parkade.core.market.spot import FITS_NOWHERE, Bid, choose, least_floor
 from parkade.core.placement.room import Room, Shape

@@ -15,7 +15,7 @@ from benchmarks.mars_buffer import (
     read_faults,
     ways,
 )
-from parkade.core.healing.buffer import (
+from parkade.core.healing.buffer_size import (
     Steps,
     fixed_size,
     growths_of,
