@@ -8,6 +8,8 @@ import enum
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from parkade.core.fleet.node import Health, Node
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.state import commands
@@ -57,6 +59,7 @@ def acts(state: State, scenario: Scenario) -> list[Act]:
         asked.extend(_of_workload(workload, scenario))
         if workload.attempt is not None:
             asked.extend(_seen(workload, workload.attempt, state.now_us))
+    asked.extend(_strange_reports(world, state.now_us))
     asked.extend(_of_owners(world, scenario))
     asked.extend(_of_nodes(world, scenario))
     found.extend(Act(Kind.COMMAND, command) for command in asked)
@@ -117,6 +120,25 @@ def _seen(workload: Workload, attempt: Attempt, now_us: int) -> Iterator[command
         yield report(seen(workload, attempt, now_us, 0))
 
 
+def _strange_reports(world: World, now_us: int) -> Iterator[commands.AnyCommand]:
+    """Reports from which nothing may follow: one that names nothing, one of an attempt that was
+    launched at another instant, and one of the attempt before."""
+    is_first = True
+    for name in world.live:
+        workload = world.records.workloads[name]
+        attempt = workload.attempt
+        if attempt is None:
+            continue
+        if is_first:
+            yield report()
+            is_first = False
+        gone = seen(workload, attempt, now_us, KILLED)
+        yield report(replace(gone, ordered_us=attempt.ordered_us - 1))
+        if attempt.generation > 1:
+            before = attempt.generation - 1
+            yield report(replace(gone, attempt=f"{name}.{before}", generation=before))
+
+
 def report(*attempts: ObservedAttempt, pool: str = POOL) -> commands.ReportAttempts:
     """What an agent reports of its pool."""
     return commands.ReportAttempts(by=None, pool=pool, attempts=attempts)
@@ -171,7 +193,8 @@ def _of_owners(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand
             continue
         left = reservation.nodes - claimed.get(name, 0)
         if Asks.CLAIMS in asks and left > 0:
-            yield commands.MakeClaim(by=None, reservation=name, nodes=left)
+            for nodes in sorted({1, left}):
+                yield commands.MakeClaim(by=None, reservation=name, nodes=nodes)
         if Asks.LENDS in asks:
             yield lent(name, 2 if reservation.lending is None else None)
     if Asks.RESERVES in asks and GUEST not in world.records.reservations:

@@ -12,7 +12,7 @@ _NUMBERS = {
     "_move": 13,
     "_check_seats": 2,
     "_give_seats": 2,
-    "_check_calendar": 2,
+    "_check_calendar": 9,
     "_check_workload": 6,
     "_assert_within_limit": 14,
     "_won": 14,

@@ -16,6 +16,7 @@ from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Rate, Workload
 from parkade.sim.check.breach import require
+from parkade.sim.check.looking import is_open
 
 _FAILS = (None, Cause.NOT_STARTED)
 """The causes of an end that may count as a failure: none, or that it never started."""
@@ -25,16 +26,36 @@ def look_at_decision(
     world: World, command: commands.AnyCommand, decided: Sequence[events.AnyEvent], now_us: int
 ) -> None:
     """The rules of a whole decision, before any of it is evolved."""
-    released: set[str] | None = None
+    released: set[str] = set()
     if isinstance(command, commands.ReportAttempts):
-        released = {seen.attempt for seen in command.attempts if seen.phase is EnginePhase.RELEASED}
+        released = {it.attempt for it in command.attempts if it.phase is EnginePhase.RELEASED}
+        _look_at_report(world, command, decided)
     for event in decided:
         require(event.at_us <= now_us, 15, f"{type(event).__name__} is dated after the present")
         if isinstance(event, events.Ended):
-            is_seen = released is not None and event.attempt in released
-            require(is_seen, 7, f"{event.attempt} ended and no report says so")
+            require(event.attempt in released, 7, f"{event.attempt} ended and no report says so")
     if isinstance(command, commands.Cancel | commands.Hold):
         _look_at_withdrawal(world.records.workloads[command.workload], decided)
+
+
+def _look_at_report(
+    world: World, command: commands.ReportAttempts, decided: Sequence[events.AnyEvent]
+) -> None:
+    """What is reported of another launch than the one that is known changes nothing."""
+    if not decided:
+        return
+    for seen in command.attempts:
+        workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
+        attempt = None if workload is None else workload.attempt
+        is_known = (
+            attempt is not None
+            and seen.attempt == attempt.attempt
+            and seen.generation == attempt.generation
+            and seen.ordered_us == attempt.ordered_us
+        )
+        named = [it for it in decided if getattr(it, "attempt", None) == seen.attempt]
+        says = f"a report of {seen.attempt} is of another launch, and it is believed"
+        require(is_known or not (named or len(command.attempts) == 1), 6, says)
 
 
 def _look_at_withdrawal(workload: Workload, decided: Sequence[events.AnyEvent]) -> None:
@@ -111,21 +132,24 @@ def _look_at_notice(world: World, workload: Workload, leaving: lines.Leaving, at
     require(has_notice and has_kill, 11, f"{name} is to be killed before its notice is over")
     if workload.spec.capacity.kind is not CapacityKind.ON_DEMAND or attempt.broken_us is not None:
         return
-    are_open = all(_is_open(world, seat.node) for seat in attempt.seats)
+    are_open = all(is_open(world, seat.node) for seat in attempt.seats)
     is_displaced = stop.cause in (Cause.RECLAIMED, Cause.OUTBID, Cause.MOVED)
     says = f"{name} is on-demand and is displaced from nodes that are in play"
     require(not (are_open and is_displaced), 20, says)
 
 
 def _look_at_lost_claim(world: World, claim: Claim, seats: tuple[Seat, ...]) -> None:
-    """A claim keeps what it has in its own fabrics, as long as those nodes are open."""
+    """A claim keeps what it has in its own fabrics as long as all its nodes are open; a claim is
+    whole nodes or none, so one that is broken may be seated anew."""
     reservation = world.records.reservations[claim.reservation]
     if not reservation.state.takes_part:
+        return
+    if not all(is_open(world, seat.node) for seat in claim.seats):
         return
     own = dict(reservation.shape)
     kept = {seat.node for seat in seats}
     for seat in claim.seats:
-        is_own = world.records.nodes[seat.node].fabric in own and _is_open(world, seat.node)
+        is_own = world.records.nodes[seat.node].fabric in own
         says = f"{claim.claim} loses {seat.node}, which is open and in its own fabric"
         require(not is_own or seat.node in kept, 1, says)
 
@@ -150,19 +174,16 @@ def _look_at_winner(world: World, name: str, won: lines.Won, at_us: int) -> None
     for seat in won.promise.seats:
         is_new = seat.node not in before
         says = f"{name} is promised {seat.node}, which takes no newcomers"
-        require(not is_new or _is_open(world, seat.node), 8, says)
+        require(not is_new or is_open(world, seat.node), 8, says)
 
 
 def _look_at_shape(world: World, claim: Claim, seats: tuple[Seat, ...]) -> None:
-    """With every node of the market open, an owner is given nodes of its own fabrics."""
+    """An owner is given nodes in as few fabrics as it reserved, whether those or, where that spares
+    a guest a move, another."""
     reservation = world.records.reservations[claim.reservation]
-    nodes = world.records.nodes
-    if not all(_is_open(world, name) for name in nodes):
-        return
-    own = dict(reservation.shape)
-    for seat in seats:
-        is_own = nodes[seat.node].fabric in own
-        require(is_own, 9, f"{claim.claim} is given {seat.node}, outside its own fabrics")
+    fabrics = {world.records.nodes[seat.node].fabric for seat in seats}
+    says = f"{claim.claim} is scattered over {', '.join(sorted(fabrics))}"
+    require(len(fabrics) <= len(reservation.shape), 9, says)
 
 
 def _look_at_price(world: World, workload: Workload, rate: Rate) -> None:
@@ -180,11 +201,6 @@ def _look_at_price(world: World, workload: Workload, rate: Rate) -> None:
     least = rate.floor_micros
     says = f"{workload.workload} would pay {rate.price_micros}, the floor it draws is {least}"
     require(least is None or rate.price_micros >= least, 14, says)
-
-
-def _is_open(world: World, node: str) -> bool:
-    record = world.records.nodes[node]
-    return record.is_open and world.records.pools[record.pool].is_reachable
 
 
 def _look_at_launch(world: World, event: events.Launched) -> None:

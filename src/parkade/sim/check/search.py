@@ -20,19 +20,19 @@ import tempfile
 import time
 from array import array
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, NamedTuple
 
 import msgspec
 
-from parkade.core.kernel.check import check
 from parkade.core.kernel.deadlines import next_deadline_us
 from parkade.core.kernel.decide import decide
 from parkade.core.state.codec import decode_snapshot, encode_snapshot
 from parkade.core.state.world import Records, World
 from parkade.core.units.refusal import Refusal
 from parkade.sim.check.acts import Act, acts
-from parkade.sim.check.breach import Violation, violation_of
+from parkade.sim.check.breach import Violation, require
 from parkade.sim.check.canonical import digest_of
+from parkade.sim.check.looking import look_at_state
 from parkade.sim.check.seen import Seen
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper, apply, take_due
@@ -86,7 +86,7 @@ def root_of(scenario: Scenario) -> State:
         assert not isinstance(outcome, Refusal), f"the setup is refused: {outcome}"
         apply(state, outcome, [])
         take_due(state, [])
-    check(state.world)
+    look_at_state(state)
     return state
 
 
@@ -106,11 +106,12 @@ class Search:
     def run(self) -> Found:
         """Searches until a bound or a breach."""
         root = root_of(self._scenario)
-        self._seen.add(digest_of(root, self._scenario))
+        digest = digest_of(root, self._scenario)
+        self._seen.add(digest)
         self._parents.append(0)
         self._levels.append(Level(depth=0, states=1, transitions=0))
         level, following = _Frontier(), _Frontier()
-        level.put(0, root)
+        level.put(0, root, digest)
         try:
             while len(level) and not self._is_deep_enough():
                 if self._search_level(level, following):
@@ -127,7 +128,8 @@ class Search:
     def _search_level(self, level: "_Frontier", following: "_Frontier") -> bool:
         """Expands every state of a level; true where a bound is reached before its end."""
         transitions, first = self._transitions, len(self._parents)
-        for number, state in level.states():
+        for number, state, before in level.states():
+            self._look_at_restart(number, state, before)
             if self._expand(number, state, following):
                 return True
         made = Level(
@@ -151,23 +153,38 @@ class Search:
                 continue
             self._parents.append(number << 8 | index)
             if not is_last:
-                following.put(len(self._parents) - 1, after)
+                following.put(len(self._parents) - 1, *after)
         return self._is_over()
 
-    def _look(self, state: State, act: Act) -> State | None:
-        """The state after an act, where it is new; every rule is asked. Raises Violation."""
+    def _look_at_restart(self, number: int, state: State, before: "_Before") -> None:
+        """A writer that reads its snapshot goes on where it was."""
+        due_us = next_deadline_us(state.world) or 0
+        try:
+            says = f"a restart moves the next deadline from {before.due_us} to {due_us}"
+            require(due_us == before.due_us, 15, says)
+            is_same = digest_of(state, self._scenario) == before.digest
+            require(is_same, 15, "a restart of the writer changes the world")
+        except Violation as violation:
+            raise _Stopped(violation, self._path(number)) from violation
+
+    def _look(self, state: State, act: Act) -> tuple[State, int] | None:
+        """The state after an act, where it is new, and its digest; every rule is asked. Raises
+        Violation."""
         made = self._stepper.step(state, act)
         if made is None:
             return None
         after, _ = made
         self._transitions += 1
-        if not self._seen.add(digest_of(after, self._scenario)):
-            return None
         try:
-            check(after.world)
-        except AssertionError as error:
-            raise violation_of(error) from error
-        return after
+            digest = digest_of(after, self._scenario)
+        except (AssertionError, KeyError):
+            # Its indexes contradict its records, so it has no form; what is wrong is told by name.
+            look_at_state(after)
+            raise
+        if not self._seen.add(digest):
+            return None
+        look_at_state(after)
+        return after, digest
 
     def _path(self, number: int) -> tuple[int, ...]:
         """The numbers of the acts from the root to a state."""
@@ -225,24 +242,30 @@ class _Frontier:
         """The file is gone."""
         self._file.close()
 
-    def put(self, number: int, state: State) -> None:
-        """Keeps a state; its next deadline is compared when it is read back."""
+    def put(self, number: int, state: State, digest: int) -> None:
+        """Keeps a state; its form and its next deadline are compared when it is read back."""
         body = encode_snapshot(state.world)
         due_us = next_deadline_us(state.world) or 0
-        head = (number, state.now_us, due_us, len(body))
+        head = (number, state.now_us, due_us, digest, len(body))
         self._file.write(b"".join(it.to_bytes(8, "little") for it in head))
         self._file.write(body)
         self._count += 1
 
-    def states(self) -> Iterator[tuple[int, State]]:
-        """Each with its number, in order, as a restarted writer would have it."""
+    def states(self) -> Iterator[tuple[int, State, "_Before"]]:
+        """Each with its number, in order, as a restarted writer would have it, and what it was
+        before the restart."""
         self._file.seek(0)
         for _ in range(self._count):
-            head = self._file.read(32)
-            number, now_us, due_us, length = (
-                int.from_bytes(head[at : at + 8], "little") for at in (0, 8, 16, 24)
+            head = self._file.read(40)
+            number, now_us, due_us, digest, length = (
+                int.from_bytes(head[at : at + 8], "little") for at in range(0, 40, 8)
             )
             state = State(decode_snapshot(self._file.read(length)), now_us)
-            found_us = next_deadline_us(state.world) or 0
-            assert found_us == due_us, f"a restart moves the next deadline to {found_us}"
-            yield number, state
+            yield number, state, _Before(due_us, digest)
+
+
+class _Before(NamedTuple):
+    """What a state was before the restart."""
+
+    due_us: int
+    digest: int

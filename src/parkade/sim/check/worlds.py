@@ -94,7 +94,7 @@ def terms(**changes: object) -> MarketTerms:
     return msgspec.structs.replace(made, **changes)
 
 
-def _fleet(
+def fleet(
     fabrics: dict[str, int], *, gpus: int, orgs: tuple[str, ...], **changed: object
 ) -> tuple[commands.AnyCommand, ...]:
     kind = InstanceType(name="kind", gpu_model="H100", gpus_per_node=gpus, memory_gib=8, cpus=8)
@@ -132,7 +132,7 @@ def lent(reservation: str, floor: int | None, keep: int = 0) -> commands.Lend:
     return commands.Lend(by=None, reservation=reservation, floor_micros=floor_micros, keep=keep)
 
 
-def _submit(
+def submission(
     org: str,
     *,
     nodes: int = 1,
@@ -142,6 +142,8 @@ def _submit(
     lasts_ticks: int | None = None,
     **changed: object,
 ) -> commands.Submit:
+    """A submission: a bid with a limit (whole units), on a reservation, or on demand for a span;
+    the rest are fields of its spec."""
     capacity = Capacity(kind=CapacityKind.SPOT)
     if reservation is not None:
         capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation)
@@ -176,17 +178,17 @@ def _owners() -> Scenario:
         says="4 nodes in 2 fabrics; acme and birch each reserved a node of fabric a and lend it,"
         " cedar is a guest",
         setup=(
-            *_fleet({"a": 2, "b": 2}, gpus=1, orgs=("acme", "birch", GUEST)),
+            *fleet({"a": 2, "b": 2}, gpus=1, orgs=("acme", "birch", GUEST)),
             reserved("acme", 1),
             reserved("birch", 1),
             lent("acme", 2),
             lent("birch", 2),
         ),
         submissions=(
-            _submit(GUEST, limit=3),
-            _submit(GUEST, nodes=2, limit=5),
-            _submit("acme", reservation="acme"),
-            _submit(GUEST, lasts_ticks=6),
+            submission(GUEST, limit=3),
+            submission(GUEST, nodes=2, limit=5),
+            submission("acme", reservation="acme"),
+            submission(GUEST, lasts_ticks=6),
         ),
         most_live=3,
         bids=((3 * MICROS, 6 * MICROS), (6 * MICROS, 3 * MICROS)),
@@ -207,16 +209,16 @@ def _shared() -> Scenario:
         says="3 nodes of 4 GPUs in 2 fabrics; acme reserved a node of fabric a and lends it, birch"
         " and cedar are guests with work below a node",
         setup=(
-            *_fleet({"a": 2, "b": 1}, gpus=4, orgs=("acme", "birch", GUEST)),
+            *fleet({"a": 2, "b": 1}, gpus=4, orgs=("acme", "birch", GUEST)),
             reserved("acme", 2),
             lent("acme", 2, keep=1),
         ),
         submissions=(
-            _submit(GUEST, gpus=1, limit=4),
-            _submit(GUEST, gpus=2, limit=5),
-            _submit("birch", gpus=3, limit=6),
-            _submit("birch", gpus=4, limit=4),
-            _submit("acme", gpus=4, reservation="acme"),
+            submission(GUEST, gpus=1, limit=4),
+            submission(GUEST, gpus=2, limit=5),
+            submission("birch", gpus=3, limit=6),
+            submission("birch", gpus=4, limit=4),
+            submission("acme", gpus=4, reservation="acme"),
         ),
         most_live=4,
         bids=((4 * MICROS, 7 * MICROS), (7 * MICROS, 4 * MICROS)),
