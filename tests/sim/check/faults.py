@@ -24,7 +24,7 @@ from parkade.core.state import world as worlds_of
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.workload import Stop
-from parkade.sim.check.worlds import GUEST, Asks, Scenario, fleet, lent, reserved, submission
+from parkade.sim.check.scenarios import GUEST, Asks, Scenario, fleet, lent, reserved, submission
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

@@ -23,19 +23,19 @@ def check(
 ) -> None:
     """Search every state that small worlds can reach, and tell the shortest way to a breach."""
     try:
+        from parkade.sim.check.scenarios import SCENARIOS
         from parkade.sim.check.search import Bounds, Search
         from parkade.sim.check.story import story
-        from parkade.sim.check.worlds import WORLDS
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
-    if world != "all" and world not in WORLDS:
-        fail(f"no world {world!r}; there are: {', '.join(WORLDS)}", exit_code=2)
+    if world != "all" and world not in SCENARIOS:
+        fail(f"no world {world!r}; there are: {', '.join(SCENARIOS)}", exit_code=2)
     if depth is None and states is None and seconds is None:
         seconds = 60.0
     bounds = Bounds(depth=depth, states=states, seconds=seconds)
     has_breach = False
-    for name in WORLDS if world == "all" else (world,):
-        scenario = WORLDS[name]()
+    for name in SCENARIOS if world == "all" else (world,):
+        scenario = SCENARIOS[name]()
         found = Search(scenario, bounds).run()
         has_breach = has_breach or found.invariant is not None
         if as_json:

@@ -4,10 +4,10 @@
 records: they are rebuilt on reading a snapshot and are no part of it.
 """
 
-import copy
 import typing
 
 import msgspec
+from msgspec.structs import replace
 
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
@@ -125,7 +125,7 @@ class World:
         """A world of its own with the same frozen records: what is evolved in one does not change
         the other. Cost grows with the number of records, not with their size."""
         made = World.__new__(World)
-        records = made.records = copy.copy(self.records)
+        records = made.records = replace(self.records)
         for field in _FLAT:
             setattr(records, field, getattr(records, field).copy())
         for field in _NESTED:

@@ -18,8 +18,8 @@ from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.core.workloads.workload import Attempt, Workload
+from parkade.sim.check.scenarios import GUEST, MARKET, POOL, Asks, Scenario, lent, reserved
 from parkade.sim.check.state import State
-from parkade.sim.check.worlds import GUEST, MARKET, POOL, Asks, Scenario, lent, reserved
 
 KILLED = -9
 SAVED = 85

@@ -1,7 +1,8 @@
 """What the search looks for: an invariant that does not hold, by its number.
 
-The numbers are those of the list in docs/simulation.md. 0 is an assertion of the program itself
-that has no number: the server would have stopped there, or refused a command as its own fault.
+The numbers are those of the list in docs/simulation/model-check.md. 0 is an assertion of the
+program itself that has no number: the server would have stopped there, or refused a command as its
+own fault.
 """
 
 import traceback

@@ -34,8 +34,8 @@ from parkade.core.running.promises import OVERDUE
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Cause, Why
 from parkade.core.workloads.workload import Attempt, Debt, Promise, Workload
+from parkade.sim.check.scenarios import Scenario
 from parkade.sim.check.state import State
-from parkade.sim.check.worlds import Scenario
 
 _encode = msgspec.msgpack.Encoder().encode
 _SAME: dict[str, str] = {}

@@ -112,8 +112,8 @@ def _look_at_clearing(world: World, event: events.Cleared) -> None:
             _look_at_notice(world, workload, leaving, event.at_us)
         if leaving.stop is not None and leaving.stop.cause is Cause.MOVED:
             won = moved.get(name)
-            is_told = won is not None and (won.moved or leaving.moved) is not None
-            require(is_told, 21, f"{name} is moved and no cause is recorded")
+            has_cause = won is not None and (won.moved or leaving.moved) is not None
+            require(has_cause, 21, f"{name} is moved and no cause is recorded")
     for name, won in moved.items():
         _look_at_winner(world, name, won, event.at_us)
 

@@ -33,10 +33,10 @@ from parkade.sim.check.acts import Act, acts
 from parkade.sim.check.breach import Violation, require
 from parkade.sim.check.canonical import digest_of
 from parkade.sim.check.looking import look_at_state
+from parkade.sim.check.scenarios import START_US, Scenario
 from parkade.sim.check.seen import Seen
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper, apply, take_due
-from parkade.sim.check.worlds import START_US, Scenario
 
 MOST_ACTS = 1 << 8
 """Of one state: an act's number takes 8 bits beside its parent's."""

@@ -28,8 +28,8 @@ from parkade.core.units.time import DAY_US
 from parkade.sim.check import rules
 from parkade.sim.check.acts import Act, Kind
 from parkade.sim.check.breach import Violation, violation_of
+from parkade.sim.check.scenarios import TICK_US
 from parkade.sim.check.state import State
-from parkade.sim.check.worlds import TICK_US
 
 MOST_DEADLINES = 64
 """At one instant; more is a deadline that comes again and again."""

@@ -13,10 +13,10 @@ from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
 from parkade.sim.check.acts import Act, Kind, acts
 from parkade.sim.check.breach import Violation
+from parkade.sim.check.scenarios import START_US, Scenario
 from parkade.sim.check.search import Found, root_of
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper
-from parkade.sim.check.worlds import START_US, Scenario
 
 _READER = Reader(org="", is_operator=True, may_see_money=True)
 _QUIET = (events.EpochOpened, events.Forgotten)
@@ -37,13 +37,13 @@ def story(scenario: Scenario, found: Found) -> list[str]:
         assert made is not None, "the way to a breach is of acts that follow"
         after, happened = made
         for event in happened:
-            lines.extend(f"       {says}" for says in _told(state, after.world, event, owners))
+            lines.extend(f"       {says}" for says in _follows(state, after.world, event, owners))
         state = after
     number_of = f"Invariant {found.invariant}" if found.invariant else "The program's own assertion"
     return [*lines, "", f"{number_of} is broken: {found.says}"]
 
 
-def _told(before: State, world: World, event: events.AnyEvent, owners: Owners) -> Iterator[str]:
+def _follows(before: State, world: World, event: events.AnyEvent, owners: Owners) -> Iterator[str]:
     if isinstance(event, _QUIET):
         return
     for each in (before.world, world):

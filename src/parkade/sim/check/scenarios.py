@@ -226,5 +226,5 @@ def _shared() -> Scenario:
     )
 
 
-WORLDS: dict[str, Callable[[], Scenario]] = {"owners": _owners, "shared": _shared}
+SCENARIOS: dict[str, Callable[[], Scenario]] = {"owners": _owners, "shared": _shared}
 """By name."""
