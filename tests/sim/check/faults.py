@@ -54,6 +54,8 @@ GUESTS = _scenario("guests", 2, 2, Asks.CLAIMS, LOW, HIGH)
 """Two nodes that an owner lends to two guests."""
 SPARE = _scenario("spare", 2, 0, Asks.FAILS | Asks.CORDONS, LOW)
 """Two nodes, one of them to spare."""
+OWNED = _scenario("owned", 2, 1, Asks.CLAIMS | Asks.FAILS, LOW)
+"""A node that is reserved, and one that may break."""
 GANG = _scenario("gang", 2, 0, Asks.CANCELS, PAIR)
 """A gang that fills its fabric."""
 SOLD = _scenario("sold", 1, 1, Asks.RESERVES, LOW)
@@ -248,6 +250,34 @@ def _frees_held_seats_early(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr("parkade.core.kernel.evolve.running.order_stop", early)
 
+
+def _never_seats_who_waited(patch: pytest.MonkeyPatch) -> None:
+    due = promises.launch_due_us
+
+    def stuck(world: Any, holder: str) -> int | None:
+        claim = world.records.claims.get(holder)
+        return None if claim is not None and claim.busy else due(world, holder)
+
+    patch.setattr("parkade.core.kernel.deadlines.launch_due_us", stuck)
+
+
+def _waits_for_whole_markets(patch: pytest.MonkeyPatch) -> None:
+    claims = clearing_input._claims
+
+    def shy(world: Any, market: Any) -> Any:
+        is_whole = all(node.is_open for node in world.records.nodes.values())
+        return claims(world, market) if is_whole else []
+
+    patch.setattr(clearing_input, "_claims", shy)
+
+
+NEVER_AT_REST = (
+    Fault(name="a claim that had to wait is never seated",
+          plant=_never_seats_who_waited, scenario=RECLAIM, invariants=(1,)),
+    Fault(name="a claim waits while another node is broken",
+          plant=_waits_for_whole_markets, scenario=OWNED, invariants=(1,)),
+)  # fmt: skip
+"""Found only on the way to rest."""
 
 FAULTS = (
     Fault(name="a promise is dropped when its holder has left its old seats",

@@ -43,14 +43,14 @@ class Act(NamedTuple):
     command: commands.AnyCommand | None
 
 
-_CLEAR = Act(Kind.CLEARING, commands.RunClearing(by=None, market=MARKET))
-_TICK = Act(Kind.TICK, None)
-_DEADLINE = Act(Kind.DEADLINE, None)
+CLEAR = Act(Kind.CLEARING, commands.RunClearing(by=None, market=MARKET))
+TICK = Act(Kind.TICK, None)
+DEADLINE = Act(Kind.DEADLINE, None)
 
 
 def acts(state: State, scenario: Scenario) -> list[Act]:
     """All that may happen next. Cost grows with workloads, claims and nodes."""
-    found = [_CLEAR, _TICK, _DEADLINE]
+    found = [CLEAR, TICK, DEADLINE]
     world = state.world
     asked: list[commands.AnyCommand] = []
     asked.extend(_submissions(world, scenario))

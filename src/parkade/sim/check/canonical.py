@@ -32,7 +32,7 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Claim
 from parkade.core.running.promises import OVERDUE
 from parkade.core.state.world import World
-from parkade.core.workloads.life import Cause, Why
+from parkade.core.workloads.life import Why
 from parkade.core.workloads.workload import Attempt, Debt, Promise, Workload
 from parkade.sim.check.scenarios import Scenario
 from parkade.sim.check.state import State
@@ -273,6 +273,3 @@ def _use_ranks(world: World, rename: Any) -> list[Any]:
         ranks.append(org)
         before = amount
     return ranks
-
-
-__all__ = ["Cause", "digest_of", "encoded_form", "form_of"]

@@ -32,6 +32,7 @@ from parkade.core.units.refusal import Refusal
 from parkade.sim.check.acts import Act, acts
 from parkade.sim.check.breach import Violation, require
 from parkade.sim.check.canonical import digest_of
+from parkade.sim.check.liveness import Liveness
 from parkade.sim.check.looking import look_at_state
 from parkade.sim.check.scenarios import START_US, Scenario
 from parkade.sim.check.seen import Seen
@@ -48,6 +49,10 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     depth: int | None = None
     states: int | None = None
     seconds: float | None = None
+    rest_depth: int | None = 3
+    """Of every state to this depth it is looked whether it comes to rest; None: of none at all."""
+    rest_every: int = 100
+    """And of each so many-th beyond it."""
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +81,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     says: str
     path: tuple[int, ...]
     """The numbers of the acts that lead to the breach."""
+    is_at_rest: bool
+    """Whether the breach shows on the way to rest, with arrivals stopped after these acts."""
+    rested: int
+    """States from which the way to rest was looked at."""
+    most_rounds: int
+    """Clearings until the world was at rest, at most."""
 
 
 def root_of(scenario: Scenario) -> State:
@@ -97,6 +108,7 @@ class Search:
         self._scenario = scenario
         self._bounds = bounds
         self._stepper = Stepper()
+        self._liveness = Liveness(scenario, self._stepper)
         self._seen = Seen()
         self._parents = array("Q")
         self._levels: list[Level] = []
@@ -119,17 +131,18 @@ class Search:
                 level.close()
                 level, following = following, _Frontier()
         except _Stopped as stopped:
-            return self._found(stopped.violation, stopped.path)
+            return self._found(stopped)
         finally:
             level.close()
             following.close()
-        return self._found(None, ())
+        return self._found(None)
 
     def _search_level(self, level: "_Frontier", following: "_Frontier") -> bool:
         """Expands every state of a level; true where a bound is reached before its end."""
         transitions, first = self._transitions, len(self._parents)
         for number, state, before in level.states():
             self._look_at_restart(number, state, before)
+            self._look_at_rest(number, state)
             if self._expand(number, state, following):
                 return True
         made = Level(
@@ -166,6 +179,19 @@ class Search:
             require(is_same, 15, "a restart of the writer changes the world")
         except Violation as violation:
             raise _Stopped(violation, self._path(number)) from violation
+
+    def _look_at_rest(self, number: int, state: State) -> None:
+        """Of all states near the root, and of a sample beyond."""
+        rest_depth = self._bounds.rest_depth
+        if rest_depth is None:
+            return
+        is_near = len(self._levels) - 1 <= rest_depth
+        if not is_near and number % self._bounds.rest_every:
+            return
+        try:
+            self._liveness.look(state)
+        except Violation as violation:
+            raise _Stopped(violation, self._path(number), is_at_rest=True) from violation
 
     def _look(self, state: State, act: Act) -> tuple[State, int] | None:
         """The state after an act, where it is new, and its digest; every rule is asked. Raises
@@ -204,7 +230,7 @@ class Search:
             return True
         return bounds.seconds is not None and time.monotonic() - self._began[1] >= bounds.seconds
 
-    def _found(self, violation: Violation | None, path: tuple[int, ...]) -> Found:
+    def _found(self, stopped: "_Stopped | None") -> Found:
         return Found(
             world=self._scenario.name,
             states=len(self._parents),
@@ -213,19 +239,25 @@ class Search:
             complete_depth=len(self._levels) - 1,
             cpu_s=round(time.process_time() - self._began[0], 3),
             wall_s=round(time.monotonic() - self._began[1], 3),
-            invariant=None if violation is None else violation.invariant,
-            says="" if violation is None else violation.says,
-            path=path,
+            invariant=None if stopped is None else stopped.violation.invariant,
+            says="" if stopped is None else stopped.violation.says,
+            path=() if stopped is None else stopped.path,
+            is_at_rest=stopped is not None and stopped.is_at_rest,
+            rested=self._liveness.states,
+            most_rounds=self._liveness.rounds,
         )
 
 
 class _Stopped(Exception):
     """A breach and the way to it."""
 
-    def __init__(self, violation: Violation, path: tuple[int, ...]) -> None:
+    def __init__(
+        self, violation: Violation, path: tuple[int, ...], *, is_at_rest: bool = False
+    ) -> None:
         super().__init__(violation.says)
         self.violation = violation
         self.path = path
+        self.is_at_rest = is_at_rest
 
 
 class _Frontier:
