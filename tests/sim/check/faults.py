@@ -271,6 +271,17 @@ def _waits_for_whole_markets(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(clearing_input, "_claims", shy)
 
 
+def _hands_back_and_forth(patch: pytest.MonkeyPatch) -> None:
+    demand = clearing_input._demand
+
+    def restless(world: Any, workload: Any, open_nodes: Any, now_us: int, **named: Any) -> Any:
+        made = demand(world, workload, open_nodes, now_us, **named)
+        is_even = world.records.markets[workload.market].clearings % 2 == 0
+        return replace(made, seats=(), limit_micros=1) if is_even and made.seats else made
+
+    patch.setattr(clearing_input, "_demand", restless)
+
+
 NEVER_AT_REST = (
     Fault(name="a claim that had to wait is never seated",
           plant=_never_seats_who_waited, scenario=RECLAIM, invariants=(1,)),
@@ -316,6 +327,8 @@ FAULTS = (
           plant=_sells_twice, scenario=SOLD, invariants=(9,)),
     Fault(name="a report of another launch is believed",
           plant=_believes_strangers, scenario=RECLAIM, invariants=(6,)),
+    Fault(name="every other clearing takes seats away that the next gives again",
+          plant=_hands_back_and_forth, scenario=CONTEST, invariants=(4,)),
     Fault(name="what has ended still holds its seats",
           plant=_keeps_seats_of_what_ended, scenario=RECLAIM, invariants=(2, 3)),
     Fault(name="a promise is not looked at when a node becomes free",

@@ -19,17 +19,18 @@ on the way from the root, tried again from there (`story`).
 import tempfile
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
 import msgspec
 
 from parkade.core.kernel.deadlines import next_deadline_us
 from parkade.core.kernel.decide import decide
+from parkade.core.state import events
 from parkade.core.state.codec import decode_snapshot, encode_snapshot
 from parkade.core.state.world import Records, World
 from parkade.core.units.refusal import Refusal
-from parkade.sim.check.acts import Act, acts
+from parkade.sim.check.acts import Act, Kind, acts
 from parkade.sim.check.breach import Violation, require
 from parkade.sim.check.canonical import digest_of
 from parkade.sim.check.liveness import Liveness
@@ -41,6 +42,10 @@ from parkade.sim.check.stepping import Stepper, apply, take_due
 
 MOST_ACTS = 1 << 8
 """Of one state: an act's number takes 8 bits beside its parent's."""
+
+
+CLEARING_FIRST = 0
+"""The number of the clearing among the acts of every state."""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +164,7 @@ class Search:
         for index, act in enumerate(acts(state, self._scenario)):
             assert index < MOST_ACTS
             try:
-                after = self._look(state, act)
+                after = self._look(number, state, act)
             except Violation as violation:
                 raise _Stopped(violation, (*self._path(number), index)) from violation
             if after is None:
@@ -193,14 +198,16 @@ class Search:
         except Violation as violation:
             raise _Stopped(violation, self._path(number), is_at_rest=True) from violation
 
-    def _look(self, state: State, act: Act) -> tuple[State, int] | None:
+    def _look(self, number: int, state: State, act: Act) -> tuple[State, int] | None:
         """The state after an act, where it is new, and its digest; every rule is asked. Raises
         Violation."""
         made = self._stepper.step(state, act)
         if made is None:
             return None
-        after, _ = made
+        after, happened = made
         self._transitions += 1
+        if act.kind is Kind.CLEARING:
+            self._look_at_repeated(number, happened)
         try:
             digest = digest_of(after, self._scenario)
         except (AssertionError, KeyError):
@@ -211,6 +218,17 @@ class Search:
             return None
         look_at_state(after)
         return after, digest
+
+    def _look_at_repeated(self, number: int, happened: Sequence[events.AnyEvent]) -> None:
+        """The third clearing in a row moves nothing; the second may, where two floors bind."""
+        for _ in range(2):
+            if number == 0 or self._parents[number] & 0xFF != CLEARING_FIRST:
+                return
+            number = self._parents[number] >> 8
+        for event in happened:
+            if isinstance(event, events.Cleared):
+                says = "the third clearing in a row gives other seats"
+                require(not event.left and not event.won, 4, says)
 
     def _path(self, number: int) -> tuple[int, ...]:
         """The numbers of the acts from the root to a state."""
