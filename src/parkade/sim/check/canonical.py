@@ -13,6 +13,7 @@ states. *Bound*: a decision may, so that something is left unsearched.
     bound   nodes of one fabric in equal state are one: where the program breaks a tie by the name
             of a node, the other choice is not searched
     bound   orgs in equal roles are one (`Scenario.twins`), for the same reason
+    bound   of an observation that is on its way only attempts and phases count, not dates of exits
     bound   a kill is past for good once the release grace after it is over
 
 `tests/sim/check/test_canonical.py` measures the bounds: it takes pairs of states that were merged
@@ -33,14 +34,17 @@ from parkade.core.reservations.reservation import Claim
 from parkade.core.running.promises import OVERDUE
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Why
-from parkade.core.workloads.workload import Attempt, Debt, Promise, Workload
-from parkade.sim.check.scenarios import Scenario
+from parkade.core.workloads.workload import Attempt, Debt, Promise, Stop, Workload
+from parkade.sim.check.agents import AgentSide, clocks_of
+from parkade.sim.check.scenarios import TICK_US, Scenario
 from parkade.sim.check.state import State
 
 _encode = msgspec.msgpack.Encoder().encode
 _SAME: dict[str, str] = {}
 
 QUICK_RUNS = 10
+_LONG_US = 20 * TICK_US
+"""What is further back is all the same: longer than any lease, silence or straggler."""
 
 
 def digest_of(state: State, scenario: Scenario) -> int:
@@ -122,6 +126,7 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
             for pool in records.pools.values()
         ],
         _use_ranks(world, rename),
+        None if state.agent is None else _agent(state, state.agent, place, number),
     )
 
 
@@ -257,6 +262,60 @@ def _debt(debt: Debt | None, number: dict[str, int], now_us: int) -> tuple[Any, 
         debt.is_paid,
         debt.is_due,
     )
+
+
+def _agent(
+    state: State, agent: AgentSide, place: dict[str, int], number: dict[str, int]
+) -> tuple[Any, ...]:
+    """The agent's side. Sequences are left out: no plane is put back here, so each state that is
+    told is newer than the last. What the plane heard last is left out too: to hear it again
+    changes nothing."""
+    now_us = state.now_us
+    workloads = state.world.records.workloads
+
+    def known(attempt: str) -> tuple[int, int] | str:
+        name, _, generation = attempt.rpartition(".")
+        if name not in place:
+            return attempt
+        return place[name], workloads[name].generation - int(generation)
+
+    told = None
+    if agent.told is not None:
+        told = [(known(it.attempt), _order(it.stop, now_us)) for it in agent.told.attempts]
+    engine = [
+        (
+            known(it.attempt),
+            it.phase,
+            [number[seat.node] for seat in it.seats],
+            it.code,
+            _order(it.stop, now_us),
+            it.lapsed_us is not None,
+            it.lease is not None and max(it.ordered_us - now_us, -it.lease.silence_us),
+        )
+        for it in agent.engine.values()
+    ]
+    sent = None
+    if agent.sent is not None:
+        sent = (
+            max(agent.sent.at_us - now_us, -_LONG_US),
+            [(known(it.attempt), it.phase, it.lapsed_us) for it in agent.sent.attempts],
+        )
+    return (
+        told,
+        engine,
+        sorted(map(str, map(known, agent.memory.refused))),
+        sorted(map(str, map(known, agent.memory.ordered))),
+        sorted(map(str, map(known, agent.reported))),
+        max(agent.heard_us - now_us, -_LONG_US),
+        sent,
+        [max(us - now_us, -_LONG_US) for us in clocks_of(agent.intake)],
+    )
+
+
+def _order(stop: Stop | None, now_us: int) -> tuple[int, int] | None:
+    if stop is None:
+        return None
+    return max(0, stop.deadline_us - now_us), max(0, stop.kill_us - now_us)
 
 
 def _use_ranks(world: World, rename: Any) -> list[Any]:

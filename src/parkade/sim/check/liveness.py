@@ -18,9 +18,11 @@ from parkade.core.reservations.reservation import Claim
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Phase
+from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Workload
 from parkade.sim.check.acts import CLEAR, DEADLINE, KILLED, Act, Kind, report, seen
+from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.breach import require
 from parkade.sim.check.canonical import digest_of
 from parkade.sim.check.looking import is_open, look_at_state
@@ -50,26 +52,26 @@ class Liveness:
         self.states += 1
         way: list[int] = []
         further = 0
+        digest = digest_of(state, self._scenario)
         while True:
-            digest = digest_of(state, self._scenario)
             if digest in self._known:
-                further = self._known[digest]
+                further = self._known[digest] + 1
                 break
             way.append(digest)
             require(len(way) <= MOST_ROUNDS, 0, f"no rest after {MOST_ROUNDS} clearings")
             after = self._round(state)
-            if after is None:
+            following = digest_of(after, self._scenario)
+            if following == digest:
                 look_at_rest(state)
                 self._wind_down(state)
                 break
-            state = after
-        for behind, digest in enumerate(reversed(way)):
-            self._known[digest] = further + behind + (further > 0)
-        if way:
-            self.rounds = max(self.rounds, self._known[way[0]])
+            state, digest = after, following
+        for behind, passed in enumerate(reversed(way)):
+            self._known[passed] = further + behind
+        self.rounds = max(self.rounds, further + len(way) - 1)
 
-    def _round(self, state: State) -> State | None:
-        """The state after a round; None where nothing changed."""
+    def _round(self, state: State) -> State:
+        """The state after a round."""
         after = state
         for act in round_of(state):
             made = self._stepper.step(after, act)
@@ -83,8 +85,6 @@ class Liveness:
             due_us = next_deadline_us(after.world)
             if made is not None and due_us is not None and due_us <= waits_us:
                 after, _ = made
-        if after is state:
-            return None
         look_at_state(after)
         return after
 
@@ -94,11 +94,12 @@ class Liveness:
             made = self._stepper.step(state, act)
             if made is not None:
                 state, _ = made
+        digest = 0
         for _ in range(MOST_ROUNDS):
-            after = self._round(state)
-            if after is None:
+            state = self._round(state)
+            before, digest = digest, digest_of(state, self._scenario)
+            if digest == before:
                 break
-            state = after
         world = state.world
         held = [node for node, holders in world.held_on.items() if holders]
         promised = [node for node, holders in world.promised_on.items() if holders]
@@ -113,6 +114,13 @@ class Liveness:
 
 def round_of(state: State) -> Iterator[Act]:
     """What obedient machines report, then a clearing, then time to the next deadline."""
+    if state.agent is not None:
+        yield from _round_of_agent(state.agent)
+        yield CLEAR
+        yield Act(Kind.HEARS)
+        yield Act(Kind.REPORTS)
+        yield DEADLINE
+        return
     for name in list(state.world.live):
         workload = state.world.records.workloads[name]
         attempt = workload.attempt
@@ -124,6 +132,17 @@ def round_of(state: State) -> Iterator[Act]:
             yield _reported(workload, state.now_us, None)
     yield CLEAR
     yield DEADLINE
+
+
+def _round_of_agent(agent: AgentSide) -> Iterator[Act]:
+    """It hears, obeys and reports; nothing is lost."""
+    yield Act(Kind.HEARS)
+    for one in list(agent.live()):
+        if one.stop is not None:
+            yield Act(Kind.LEAVES, name=one.attempt)
+        elif one.phase is EnginePhase.STARTING:
+            yield Act(Kind.STARTS, name=one.attempt)
+    yield Act(Kind.REPORTS)
 
 
 def winding_down(state: State) -> Iterator[Act]:
@@ -170,6 +189,8 @@ def _fits(world: World, claim: Claim) -> bool:
     reservation = world.records.reservations[claim.reservation]
     if not reservation.state.takes_part:
         return False
+    if _used(world, claim.reservation) + claim.nodes > reservation.nodes:
+        return False
     for fabric, _ in reservation.shape:
         free = sum(
             is_open(world, node.node) and not _is_owned(world, node.node)
@@ -184,6 +205,18 @@ def _fits(world: World, claim: Claim) -> bool:
         if free - kept >= claim.nodes:
             return True
     return False
+
+
+def _used(world: World, reservation: str) -> int:
+    """Nodes that demands of a reservation have."""
+    claims = world.records.claims.values()
+    used = sum(len(it.seats) for it in claims if it.reservation == reservation)
+    for name in world.live:
+        workload = world.records.workloads[name]
+        holder = workload.promise or workload.attempt
+        if workload.spec.capacity.reservation == reservation and holder is not None:
+            used += len(holder.seats)
+    return used
 
 
 def _is_owned(world: World, node: str) -> bool:

@@ -22,6 +22,8 @@ def look_at_state(state: State) -> None:
         raise violation_of(error) from error
     _look_at_indexes(state.world)
     _look_at_waits(state)
+    if state.agent is not None:
+        state.agent.look(state.world)
 
 
 def is_open(world: World, name: str) -> bool:

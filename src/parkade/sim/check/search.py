@@ -16,6 +16,7 @@ A breach ends the search. Breadth first, its story is one of the shortest: the n
 on the way from the root, tried again from there (`story`).
 """
 
+import pickle
 import tempfile
 import time
 from array import array
@@ -31,6 +32,7 @@ from parkade.core.state.codec import decode_snapshot, encode_snapshot
 from parkade.core.state.world import Records, World
 from parkade.core.units.refusal import Refusal
 from parkade.sim.check.acts import Act, Kind, acts
+from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.breach import Violation, require
 from parkade.sim.check.canonical import digest_of
 from parkade.sim.check.liveness import Liveness
@@ -96,7 +98,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def root_of(scenario: Scenario) -> State:
     """The state from which a world is searched."""
-    state = State(World(Records()), START_US)
+    agent = AgentSide(START_US) if scenario.has_agent else None
+    state = State(World(Records()), START_US, agent)
     for command in scenario.setup:
         outcome = decide(state.world, command, state.now_us)
         assert not isinstance(outcome, Refusal), f"the setup is refused: {outcome}"
@@ -295,10 +298,10 @@ class _Frontier:
     def put(self, number: int, state: State, digest: int) -> None:
         """Keeps a state; its form and its next deadline are compared when it is read back."""
         body = encode_snapshot(state.world)
+        agent = b"" if state.agent is None else pickle.dumps(state.agent)
         due_us = next_deadline_us(state.world) or 0
-        head = (number, state.now_us, due_us, digest, len(body))
-        self._file.write(b"".join(it.to_bytes(8, "little") for it in head))
-        self._file.write(body)
+        head = (number, state.now_us, due_us, digest, len(body), len(agent))
+        self._file.write(b"".join(it.to_bytes(8, "little") for it in head) + body + agent)
         self._count += 1
 
     def states(self) -> Iterator[tuple[int, State, "_Before"]]:
@@ -306,11 +309,14 @@ class _Frontier:
         before the restart."""
         self._file.seek(0)
         for _ in range(self._count):
-            head = self._file.read(40)
-            number, now_us, due_us, digest, length = (
-                int.from_bytes(head[at : at + 8], "little") for at in range(0, 40, 8)
+            head = self._file.read(48)
+            number, now_us, due_us, digest, of_world, of_agent = (
+                int.from_bytes(head[at : at + 8], "little") for at in range(0, 48, 8)
             )
-            state = State(decode_snapshot(self._file.read(length)), now_us)
+            world = decode_snapshot(self._file.read(of_world))
+            # Written by this process into a file that no other one can open.
+            agent = pickle.loads(self._file.read(of_agent)) if of_agent else None
+            state = State(world, now_us, agent)
             yield number, state, _Before(due_us, digest)
 
 

@@ -19,6 +19,23 @@ from parkade.sim.check.search import Found, root_of
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper
 
+_WORDS = {
+    Kind.CLEARING: "a clearing runs",
+    Kind.TICK: "time passes, a tick at most",
+    Kind.DEADLINE: "time passes to the next deadline",
+    Kind.HEARS: "the agent hears what shall run, and acts",
+    Kind.ACTS: "the agent acts again on what it was told",
+    Kind.REPORTS: "the agent reports, and is answered",
+    Kind.UNANSWERED: "the agent reports, and the answer is lost",
+    Kind.SENDS: "a report of the agent sets out",
+    Kind.ARRIVES: "the report that was on its way arrives",
+    Kind.AGENT_RESTARTS: "the agent restarts",
+    Kind.PLANE_RESTARTS: "the control plane restarts",
+    Kind.STARTS: "has its first process",
+    Kind.SUCCEEDS: "ends by itself with 0",
+    Kind.FAILS: "ends by itself with 1",
+    Kind.LEAVES: "ends by the signal of its notice",
+}
 _READER = Reader(org="", is_operator=True, may_see_money=True)
 _QUIET = (events.EpochOpened, events.Forgotten)
 
@@ -47,17 +64,19 @@ class _Told:
         self._owners = Owners()
         self._number = 0
 
-    def act(self, act: Act) -> bool:
-        """One more act and what follows; false where nothing does."""
+    def act(self, act: Act, *, is_quiet: bool = False) -> bool:
+        """One more act and what follows; false where nothing does. `is_quiet`: then it is not
+        told."""
         try:
             made = self._stepper.step(self.state, act)
         except Violation:
             made = (self.state, [])
         if made is None:
             return False
-        self._number += 1
-        self._lines.append(f"{self._number:3}. {words(act)}")
         after, happened = made
+        if happened or not is_quiet:
+            self._number += 1
+            self._lines.append(f"{self._number:3}. {words(act)}")
         for event in happened:
             found = _follows(self.state, after.world, event, self._owners)
             self._lines.extend(f"       {says}" for says in found)
@@ -67,7 +86,7 @@ class _Told:
     def rest(self) -> None:
         """Rounds until nothing follows."""
         for _ in range(MOST_ROUNDS):
-            followed = [self.act(act) for act in round_of(self.state)]
+            followed = [self.act(act, is_quiet=True) for act in round_of(self.state)]
             if not any(followed):
                 return
 
@@ -84,17 +103,10 @@ def _follows(before: State, world: World, event: events.AnyEvent, owners: Owners
 
 def words(act: Act) -> str:
     """An act as one says it."""
-    match act.kind:
-        case Kind.COMMAND:
-            assert act.command is not None
-            return _command(act.command)
-        case Kind.CLEARING:
-            return "a clearing runs"
-        case Kind.TICK:
-            return "time passes, a tick at most"
-        case Kind.DEADLINE:
-            return "time passes to the next deadline"
-    assert_never(act.kind)
+    if act.kind is Kind.COMMAND:
+        assert act.command is not None
+        return _command(act.command)
+    return f"{act.name} {_WORDS[act.kind]}" if act.name else _WORDS[act.kind]
 
 
 def _command(command: commands.AnyCommand) -> str:
