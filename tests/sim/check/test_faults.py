@@ -1,15 +1,19 @@
 """Every planted fault is found in at most eight acts, and told as a story."""
 
+import re
+
 import pytest
 
 from parkade.sim.check.search import Bounds, Search
 from parkade.sim.check.story import story
-from tests.sim.check.faults import FAULTS, NEVER_AT_REST, Fault
+from tests.sim.check.faults import FAULTS, IN_THE_PROTOCOL, NEVER_AT_REST, Fault
 
 MOST_ACTS = 8
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "_"))
+@pytest.mark.parametrize(
+    "fault", [*FAULTS, *IN_THE_PROTOCOL], ids=lambda fault: fault.name.replace(" ", "_")
+)
 def test_a_planted_fault_is_found_and_told(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     fault.plant(monkeypatch)
     found = Search(fault.scenario, Bounds(depth=MOST_ACTS, rest_depth=None)).run()
@@ -17,7 +21,7 @@ def test_a_planted_fault_is_found_and_told(fault: Fault, monkeypatch: pytest.Mon
     assert 0 < len(found.path) <= MOST_ACTS
     told = story(fault.scenario, found)
     assert told[-1] == f"Invariant {found.invariant} is broken: {found.says}"
-    numbered = [line for line in told if line.lstrip()[:2].rstrip(".").isdigit()]
+    numbered = [line for line in told if re.match(r" {0,2}\d+\. ", line)]
     assert len(numbered) == len(found.path)
 
 

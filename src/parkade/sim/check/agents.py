@@ -152,7 +152,7 @@ class AgentSide:
             if one.phase is EnginePhase.RELEASED:
                 continue
             if one.lease is not None and one.lapsed_us is None:
-                lapses_us = max(self.heard_us, one.ordered_us) + one.lease.silence_us
+                lapses_us = self.heard_us + one.lease.silence_us
                 if lapses_us <= now_us:
                     one = _lapsed(one, one.lease, lapses_us)
             if one.stop is not None and one.stop.kill_us <= now_us:
@@ -203,13 +203,10 @@ class AgentSide:
         return (one for one in self.engine.values() if one.phase is not EnginePhase.RELEASED)
 
 
-def clocks_of(intake: Intake) -> list[int]:
-    """The instants that an intake keeps of the pool: of the newest observation, and when it was
-    heard."""
-    return [kept.get(POOL, 0) for name, kept in sorted(vars(intake).items()) if name in _CLOCKS]
-
-
-_CLOCKS = ("_heard_us", "_seen_us")
+def clocks_of(intake: Intake) -> tuple[int, int]:
+    """When an intake heard the pool, or began, and the date of the newest observation; 0: none."""
+    kept = vars(intake)
+    return kept["_heard_us"].get(POOL, kept["_started_us"]), kept["_seen_us"].get(POOL, 0)
 
 
 def plane_intake(now_us: int) -> Intake:
