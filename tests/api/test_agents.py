@@ -42,6 +42,7 @@ AGENTS = (
     "GET /v1/pools/{pool}/desired",
     "POST /v1/pools/{pool}/observation",
     "POST /v1/pools/{pool}/health",
+    "POST /v1/pools/{pool}/folders",
     "GET /v1/pools/{pool}/log-requests",
     "POST /v1/pools/{pool}/log-chunks/{log_request}",
 )

@@ -214,6 +214,7 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             payout_cap=_fraction_or_none(body.payout_cap),
             window_deposit=_fraction_or_none(body.window_deposit),
             assemble_us=_span_us_or_none(body.assemble),
+            folder_retention_us=_span_us_or_none(body.folder_retention),
         ),
     )
 
@@ -253,6 +254,7 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         payout_cap=_fraction_or_none(terms.payout_cap),
         window_deposit=_fraction_or_none(terms.window_deposit),
         assemble_us=_span_us_or_none(terms.assemble),
+        folder_retention_us=_span_us_or_none(terms.folder_retention),
     )
 
 
@@ -282,4 +284,7 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         payout_cap=None if terms.payout_cap is None else str(terms.payout_cap),
         window_deposit=None if terms.window_deposit is None else str(terms.window_deposit),
         assemble=None if terms.assemble_us is None else span(terms.assemble_us),
+        folder_retention=(
+            None if terms.folder_retention_us is None else span(terms.folder_retention_us)
+        ),
     )

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import structlog
 
+from parkade.control import kept_folders
 from parkade.control.answers import (
     Decided,
     Health,
@@ -37,7 +38,10 @@ from parkade.core.workloads.workload import Workload
 from parkade.ports import (
     DesiredAttempt,
     DesiredState,
+    FolderAnswer,
+    FolderReport,
     HealthReport,
+    KeptOfOrg,
     LogRequest,
     NodeShape,
     Obeyed,
@@ -66,6 +70,7 @@ class Plane:
         self._observing: dict[str, asyncio.Lock] = {}
         self.health_intake = HealthIntake()
         self._refusals: dict[str, str | None] = {}
+        self._kept: dict[str, tuple[KeptOfOrg, ...]] = {}
         self._relay = Relay(
             prefix=f"logs-{self._writer.health().epoch}",
             chunks_held=settings.log_chunks_held,
@@ -261,6 +266,24 @@ class Plane:
                 )
                 if outcome.reason is Reason.BUSY:
                     raise PlaneStopped(outcome.detail)
+
+    async def folders(self, report: FolderReport) -> list[FolderAnswer]:
+        """Until when an agent keeps folders; `kept_folders` says how that is judged."""
+        if report.kept is not None:
+            self._kept[report.pool] = report.kept
+
+        def view(world: World, now_us: int) -> tuple[tuple[int | None, ...], int]:
+            return kept_folders.ends_of(world, report, now_us), now_us
+
+        ends, now_us = await self.read(view)
+        store = self._dependencies.store
+        return await asyncio.to_thread(kept_folders.answers, store, report, ends, now_us)
+
+    def kept_of(self, org: str) -> KeptOfOrg | None:
+        """What pools that are there keep of the org's workloads that have ended, as their agents
+        told; None where none told since the server started."""
+        present = {pool: kept for pool, kept in self._kept.items() if self.has_pool(pool)}
+        return kept_folders.sum_of(org, present)
 
     def _note_refusal(self, pool: str, refused: str | None) -> None:
         """Once for each reason: an agent repeats it with every report."""

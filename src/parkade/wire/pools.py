@@ -90,6 +90,10 @@ class Terms(Request):
         _seconds(600),
         description="a guest whose pool cannot be reached for so long is ended there; null: never",
     )
+    folder_retention: PositiveSpan | None = Field(
+        timedelta(days=14),
+        description="checkpoints and output are kept so long after the end; null: for ever",
+    )
     assemble: PositiveSpan | None = Field(
         _seconds(600),
         description="smaller running bids give way to a gang that waited so long; null: never",
@@ -183,6 +187,7 @@ class ChangeTerms(Request):
     payout_cap: Multiple | None = None
     window_deposit: Share | None = None
     assemble: PositiveSpan | None = None
+    folder_retention: PositiveSpan | None = None
 
 
 class SetPrices(Request):

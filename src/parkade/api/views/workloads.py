@@ -12,6 +12,7 @@ from parkade.core.billing.metering import accrued_micros, debt_micros
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.fleet.seat import Seat
+from parkade.core.running.expiry import folder_due_us
 from parkade.core.state.world import World
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.life import Cause, Phase, Why
@@ -57,6 +58,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     is_reachable: bool
     accrued_micros: int
     debt_micros: int
+    folder_until_us: int | None
     now_us: int
 
 
@@ -71,6 +73,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         is_reachable=pool is None or pool.is_reachable,
         accrued_micros=accrued_micros(world, workload, now_us),
         debt_micros=0 if market is None else debt_micros(world, workload, now_us),
+        folder_until_us=folder_due_us(world, workload),
         now_us=now_us,
     )
 
@@ -98,6 +101,7 @@ def workload(known: Known) -> wire.Workload:
         submitted=instant(workload.submitted_us),
         not_before=instant_or_none(workload.not_before_us),
         ended=instant_or_none(workload.ended_us),
+        folder_until=instant_or_none(known.folder_until_us),
         failures=workload.failures,
         preemptions=workload.preemptions,
         checkpoint_step=workload.checkpoint_step,
