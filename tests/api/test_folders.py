@@ -172,7 +172,7 @@ def test_a_name_that_was_given_again_keeps_the_folder_of_the_earlier_life(lastin
 
 
 def test_an_agent_that_obeyed_what_the_journal_lacks_is_told_nothing(lasting: Town) -> None:
-    known = {"obeyed_epoch": 99, "obeyed_position": 1, "obeyed_digest": "0" * 64}
+    known: dict[str, Any] = {"obeyed_epoch": 99, "obeyed_position": 1, "obeyed_digest": "0" * 64}
     refused = asked(lasting, **known)
     assert refused.status_code == 409, refused.text
     too_many = [WorkloadFolder(workload="w1", org="a", launches=())] * 1001

@@ -33,6 +33,7 @@ COLOURS = {
     "starting": "cyan",
     "placed": "cyan",
     "lapsed": "red",
+    "refuses": "red",
 }
 GAP = 2
 KIBI = 1024

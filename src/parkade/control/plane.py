@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
+import msgspec
 import structlog
 
 from parkade.control import kept_folders
@@ -24,7 +25,7 @@ from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import WaitingCommand, WaitingView
 from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
-from parkade.control.pool_agents import PoolAgent, PoolAgents
+from parkade.control.pool_agents import PoolAgent, PoolAgents, RefusingAgents
 from parkade.control.settings import PlaneSettings
 from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
@@ -69,7 +70,7 @@ class Plane:
         self._agents = PoolAgents(silence_us=settings.unreachable_after_us)
         self._observing: dict[str, asyncio.Lock] = {}
         self.health_intake = HealthIntake()
-        self._refusals: dict[str, str | None] = {}
+        self._refusing = RefusingAgents()
         self._kept: dict[str, tuple[KeptOfOrg, ...]] = {}
         self._relay = Relay(
             prefix=f"logs-{self._writer.health().epoch}",
@@ -93,8 +94,9 @@ class Plane:
         await asyncio.to_thread(self._writer.stop)
 
     def health(self) -> Health:
-        """How the writer is doing."""
-        return self._writer.health()
+        """How the writer is doing, and which agents refuse."""
+        refusing = tuple(self.refusing())
+        return msgspec.structs.replace(self._writer.health(), refusing_pools=refusing)
 
     def healing_figures(self) -> HealingFigures:
         """What is told of Mars in numbers, without waiting for the writer."""
@@ -232,7 +234,8 @@ class Plane:
         assert observation.pool == pool
         observation = from_agents(observation, self._writer.clock_behind_us)
         async with self._observing.setdefault(pool, asyncio.Lock()):
-            self._note_refusal(pool, observation.refused)
+            if self._refusing.says(pool, observation.refused):
+                _log.error("agent_refuses_orders", pool=pool, why=observation.refused)
             state = self._writer.outbox.state(pool)
             desired = None if state is None else state.sequence
             steady_us = self._dependencies.clock.steady_us()
@@ -285,11 +288,16 @@ class Plane:
         present = {pool: kept for pool, kept in self._kept.items() if self.has_pool(pool)}
         return kept_folders.sum_of(org, present)
 
-    def _note_refusal(self, pool: str, refused: str | None) -> None:
-        """Once for each reason: an agent repeats it with every report."""
-        if refused is not None and self._refusals.get(pool) != refused:
-            _log.error("agent_refuses_orders", pool=pool, why=refused)
-        self._refusals[pool] = refused
+    def refusing(self) -> dict[str, str]:
+        """Why agents do not obey this control plane, by pool, of pools that are heard."""
+        silent = self._writer.health().silent_pools
+        reasons = self._refusing.all().items()
+        return {pool: why for pool, why in reasons if self.has_pool(pool) and pool not in silent}
+
+    def note_journal(self, pool: str, why: str | None) -> None:
+        """The pool's agent asked: what this journal lacks of what it has obeyed; None: nothing."""
+        if self._refusing.has_obeyed(pool, why):
+            _log.error("agent_refuses_orders", pool=pool, why=why)
 
     def unsupported(self, world: World, command: Submit) -> Refusal | None:
         """A view: the refusal of a spec that no engine of the market can carry out. Cost grows with

@@ -262,7 +262,8 @@ class Pool(Answer):
     site: str
     engine: str
     supplier: str | None
-    agent: Literal["heard", "silent", "never heard"]
+    agent: Literal["heard", "refuses", "silent", "never heard"]
+    agent_says: str | None = Field(None, description="why it refuses orders; for operators")
     nodes: int
     nodes_in_play: int
     nodes_draining: int

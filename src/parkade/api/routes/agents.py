@@ -69,20 +69,27 @@ def _agent_of(pool: str, context: RequestContext) -> None:
 
 
 async def _refuse_other_journal(
-    context: RequestContext, epoch: int | None, position: int | None, digest: str | None
+    pool: str,
+    context: RequestContext,
+    epoch: int | None,
+    position: int | None,
+    digest: str | None,
 ) -> None:
     """`conflict` where the journal lacks the newest order that the agent obeyed, if it says."""
-    if epoch is None or position is None or digest is None:
-        return
-    if not await context.plane.knows(Obeyed(epoch=epoch, position=position, digest=digest)):
-        raise problem(
-            "conflict",
-            f"this server's journal lacks entry {position} that the agent has obeyed: it"
-            " was restored from an older backup, or it is a copy or another marketplace. What"
-            " runs in the pool goes on, and nothing is started or stopped. On the server's"
-            " machine `parkade admin restore --accept-agents` shows what runs and lets you"
-            " decide",
-        )
+    why = None
+    if epoch is not None and position is not None and digest is not None:
+        obeyed = Obeyed(epoch=epoch, position=position, digest=digest)
+        if not await context.plane.knows(obeyed):
+            why = (
+                f"this server's journal lacks entry {position} that the agent has obeyed: it"
+                " was restored from an older backup, or it is a copy or another marketplace. What"
+                " runs in the pool goes on, and nothing is started or stopped. On the server's"
+                " machine `parkade admin restore --accept-agents` shows what runs and lets you"
+                " decide"
+            )
+    context.plane.note_journal(pool, why)
+    if why is not None:
+        raise problem("conflict", why)
 
 
 @router.post("/pools/{pool}/agent-tokens", status_code=201)
@@ -119,7 +126,7 @@ async def desired(
     lacks it."""
     _agent_of(pool, context)
     _refuse_a_second(pool, request, context)
-    await _refuse_other_journal(context, obeyed_epoch, obeyed_position, obeyed_digest)
+    await _refuse_other_journal(pool, context, obeyed_epoch, obeyed_position, obeyed_digest)
     if (after_epoch is None) is not (after_sequence is None):
         raise problem("invalid", "after_epoch and after_sequence stand together")
     after = None
@@ -168,7 +175,7 @@ async def folders(
 ) -> Response:
     """Until when the agent keeps folders of workloads. `obeyed_*` as in `desired`."""
     _agent_of(pool, context)
-    await _refuse_other_journal(context, obeyed_epoch, obeyed_position, obeyed_digest)
+    await _refuse_other_journal(pool, context, obeyed_epoch, obeyed_position, obeyed_digest)
     try:
         report = _folders.decode(await request.body())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

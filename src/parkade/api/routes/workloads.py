@@ -61,14 +61,15 @@ async def submit(body: wire.Submit, context: Authenticated) -> wire.Workload:
 @router.post("/workloads/plan")
 async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
     """What the next clearing would do with it; nothing is submitted."""
-    command = _command(body, context)
+    command, refusing = _command(body, context), context.plane.refusing()
 
     def view(world: World, now_us: int) -> tuple[Plan, Planned, MarketTerms, str | None] | Refusal:
         made = context.plane.plan(world, command, now_us)
         if isinstance(made, Refusal):
             return made
         market = made[0].workload.market
-        return *made, world.records.markets[market].terms, views.unheard(world, market)
+        still = views.standstill(world, market, refusing)
+        return *made, world.records.markets[market].terms, still
 
     plan, planned, terms, standstill = await context.see(view)
     try:
@@ -141,7 +142,8 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
         found = _look(context, workload)(world, now_us)
         if isinstance(found, Refusal):
             return found
-        return views.known(world, found, now_us), views.unheard(world, found.market)
+        still = views.standstill(world, found.market, health.refusing_pools, found)
+        return views.known(world, found, now_us), still
 
     known, standstill = await context.see(view)
     if known.workload.market in health.frozen_markets:
