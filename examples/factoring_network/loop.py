@@ -88,9 +88,12 @@ def joined(one: Products, other: Products) -> Products:
     return Products(*(np.concatenate(pair) for pair in pairs))
 
 
-def rounds(*, known: int, steps: int, samples: int, count: int, seed: int) -> list[Round]:
+def rounds(
+    *, known: int, steps: int, samples: int, count: int, seed: int, held_out: int
+) -> list[Round]:
     """Round 0 learns from known pairs alone; `count` rounds follow."""
     heaps = split(all_products())
+    test = heaps.test.at(slice(held_out))
     labelled = heaps.train.at(slice(known))
     without_answers = heaps.train.at(slice(known, None))
     kept = labelled.at(slice(0))
@@ -98,7 +101,7 @@ def rounds(*, known: int, steps: int, samples: int, count: int, seed: int) -> li
     at_first: Array | None = None
     for number in range(count + 1):
         named = train(joined(labelled, kept), steps=steps, seed=seed)
-        chances = exact_chances(named, heaps.test)
+        chances = exact_chances(named, test)
         at_first = chances if at_first is None else at_first
         gains = chances - at_first
         found.append(
@@ -144,6 +147,7 @@ def parser() -> argparse.ArgumentParser:
     add("--steps", type=whole(1, 10**6), default=2_000, help="of training, each round")
     add("--samples", type=whole(1, 10**4), default=100, help="candidates a product without answer")
     add("--rounds", type=whole(0, 20), default=3, help="after the first training")
+    add("--products", type=whole(1, 1_544), default=1_544, help="of those held out")
     add("--seed", type=whole(0, 2**31), default=1, help="of training and draws")
     add("--json", action="store_true", help="print JSON instead of a table")
     return result
@@ -158,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         samples=asked.samples,
         count=asked.rounds,
         seed=asked.seed,
+        held_out=asked.products,
     )
     if asked.json:
         print(json.dumps({"version": 1, "rounds": [each._asdict() for each in found]}))
