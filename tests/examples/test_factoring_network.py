@@ -22,12 +22,12 @@ HEAPS = split(all_products())
 
 
 def run(
-    program: str, *words: object, folder: Path, seconds: float = 300
+    program: str, *words: object, folder: Path, seconds: float = 300, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(ROOT / "examples" / "factoring_network" / program), *map(str, words)],
         cwd=folder,
-        env=clean_environment(),
+        env=clean_environment() | environment,
         capture_output=True,
         text=True,
         timeout=seconds,
@@ -167,6 +167,38 @@ def test_the_loop_keeps_verified_pairs_and_tells_its_intervals(tmp_path: Path) -
         assert low < each["accuracy"] < high
 
 
+LOOP = ("--known", 7_600, "--steps", 90, "--samples", 20, "--rounds", 1, "--products", 9)
+
+
+def test_a_loop_that_left_on_notice_goes_on_with_the_bits_it_would_have_had(
+    tmp_path: Path,
+) -> None:
+    whole = run("loop.py", *LOOP, "--json", folder=tmp_path)
+    notice = tmp_path / "notice"
+    notice.touch()
+    parked = ("loop.py", *LOOP, "--json", "--state", "state")
+    left = run(*parked, folder=tmp_path, PARKADE_NOTICE_FILE=str(notice))
+    assert (left.returncode, left.stdout) == (85, "")
+    assert "leaves at round 0, step 1" in left.stderr
+    assert json.loads((tmp_path / "state" / ".parkade.json").read_text())["step"] == 1
+    went_on = run(*parked, folder=tmp_path)
+    assert went_on.returncode == 0, went_on.stderr
+    assert went_on.stdout == whole.stdout
+    again = run(*parked, folder=tmp_path)
+    assert again.stdout == whole.stdout
+    other = run(*parked, "--seed", "3", folder=tmp_path)
+    assert other.returncode == 2
+    assert "choose another --state" in other.stderr
+
+
+@pytest.mark.slow  # a server, and a preemption
+def test_a_preempted_loop_on_spot_prints_what_an_unbroken_one_does(tmp_path: Path) -> None:
+    long = (*LOOP, "--rounds", 3, "--steps", 600, "--json")
+    parked = run("loop.py", *long, "--marketplace", folder=tmp_path)
+    assert parked.returncode == 0, parked.stderr
+    assert parked.stdout == run("loop.py", *long, folder=tmp_path).stdout
+
+
 def test_the_loop_prints_a_line_a_round(tmp_path: Path) -> None:
     words = ("--known", 7_600, "--steps", 8, "--samples", 3, "--rounds", 1, "--products", 9)
     done = run("loop.py", *words, folder=tmp_path)
@@ -201,11 +233,13 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
         for block in re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)
         for line in block.splitlines()
     ]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         _, program, *words = command.split()
         name = Path(program).name
         assert ROOT / program == ROOT / "examples" / "factoring_network" / name
+        if "--marketplace" in words:
+            continue  # a test of its own
         few = ("--train", "8") if "--train" in words else ()
         done = run(name, *words, *SMALL[name], *few, folder=tmp_path)
         assert done.returncode == 0, done.stderr
