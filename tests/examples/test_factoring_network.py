@@ -18,6 +18,8 @@ from examples.factoring_network.demo import SHIPPED
 from examples.factoring_network.loop import keep_verified
 from tests.examples.programs import ROOT, clean_environment
 
+pytestmark = pytest.mark.system
+
 HEAPS = split(all_products())
 
 
