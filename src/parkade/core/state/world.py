@@ -4,7 +4,10 @@
 records: they are rebuilt on reading a snapshot and are no part of it.
 """
 
+import typing
+
 import msgspec
+from msgspec.structs import replace
 
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
@@ -70,6 +73,19 @@ class Records(msgspec.Struct, kw_only=True):
     turnaround_times: dict[str, TurnaroundTimes] = msgspec.field(default_factory=dict)
 
 
+_FLAT = tuple(
+    name
+    for name, kind in typing.get_type_hints(Records).items()
+    if typing.get_origin(kind) is dict and typing.get_origin(typing.get_args(kind)[1]) is not dict
+)
+_NESTED = tuple(
+    name
+    for name, kind in typing.get_type_hints(Records).items()
+    if typing.get_origin(kind) is dict and typing.get_origin(typing.get_args(kind)[1]) is dict
+)
+"""Fields of Records that are dicts of frozen values, and those that are dicts of dicts."""
+
+
 class World:
     """Records and the indexes that follow from them. Only `evolve` may change either.
 
@@ -104,6 +120,26 @@ class World:
             self.agenda.add(Entry.REPAIR, sick)
         for name in records.nodes:
             self._wake_sanitising(name)
+
+    def copy(self) -> "World":
+        """A world of its own with the same frozen records: what is evolved in one does not change
+        the other. Cost grows with the number of records, not with their size."""
+        made = World.__new__(World)
+        records = made.records = replace(self.records)
+        for field in _FLAT:
+            setattr(records, field, getattr(records, field).copy())
+        for field in _NESTED:
+            inner = getattr(records, field)
+            setattr(records, field, {key: value.copy() for key, value in inner.items()})
+        made.ledger = Ledger(records.balances)
+        made.tokens_by_digest = self.tokens_by_digest.copy()
+        made.sizes = {key: value.copy() for key, value in self.sizes.items()}
+        made.live = self.live.copy()
+        made.live_of_org = {key: value.copy() for key, value in self.live_of_org.items()}
+        made.held_on = {key: value.copy() for key, value in self.held_on.items()}
+        made.promised_on = {key: value.copy() for key, value in self.promised_on.items()}
+        made.agenda = self.agenda.copy()
+        return made
 
     def node(self, name: str) -> Node | None:
         """The node of that name in whatever case. A name in another case costs a look at all."""
