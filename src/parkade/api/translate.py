@@ -100,6 +100,7 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         retry_failures=spec.retry.failures,
         max_duration_us=None if spec.max_duration is None else span_us(spec.max_duration),
         moves=Moves(spec.moves),
+        spread=spec.spread,
     )
 
 
@@ -130,6 +131,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         interconnect=spec.interconnect.value,
         capacity=str(spec.capacity),
         moves=spec.moves.value,
+        spread=spec.spread,
         limit_price=amount_or_none(spec.limit_price_micros),
         max_spend=amount_or_none(spec.max_spend_micros),
         checkpoint=_wire_checkpoint(spec.checkpoint),

@@ -80,8 +80,10 @@ def shape_of(demand: Demand, layout: Layout) -> Shape:
     tenant = None
     if demand.gpus < layout.node_gpus:
         tenant = (demand.org, int(demand.tier), demand.reservation or "")
+    assert tenant is not None or demand.ranks_per_node == 1, "two ranks on one whole node"
     held = _held_by(demand, layout) if layout.closed else None
-    return Shape(demand.nodes, demand.gpus, tenant, demand.any_fabric and demand.nodes > 1, held)
+    is_any = demand.any_fabric and demand.nodes > 1
+    return Shape(demand.nodes, demand.gpus, tenant, is_any, held, demand.ranks_per_node)
 
 
 def _held_by(demand: Demand, layout: Layout) -> Held | None:
@@ -120,7 +122,7 @@ def floors_drawn(shape: Shape, parts: Parts) -> tuple[int, ...]:
 def is_too_large(demand: Demand, layout: Layout) -> bool:
     """Whether no set of fabrics could ever hold the shape."""
     most = sum(layout.size) if demand.any_fabric else max(layout.size, default=0)
-    return demand.gpus > layout.node_gpus or demand.nodes > most
+    return demand.gpus > layout.node_gpus or demand.nodes_alone > most
 
 
 def own_fabrics(demand: Demand, layout: Layout) -> dict[int, int]:

@@ -52,7 +52,7 @@ class PriorityTier(enum.IntEnum):
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
-    """A workload or a claim that wants `nodes` nodes with `gpus` GPUs on each, whole or nothing.
+    """A workload or a claim that wants `nodes` ranks with `gpus` GPUs each, whole or nothing.
 
     A demand with seats counts as running, one without as a newcomer.
     """
@@ -62,7 +62,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     tier: PriorityTier
 
     nodes: int
-    """Ranks of the gang; each stands on another node."""
+    """Ranks of the gang."""
 
     gpus: int
     """GPUs of each rank. Fewer than a node has: the rank opens a node for its org only."""
@@ -104,9 +104,24 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     only_fabric: str | None = None
     """The fabric whose calendar sold it an on-demand window; it is seated nowhere else."""
 
+    ranks_per_node: int = 1
+    """The most of its ranks that one node holds; 1: each stands on another node."""
+
     moves_if_cheaper: bool = False
     """Spot: whether it gives up its seats for a lower floor elsewhere. Else it moves only where its
     own fabric does not hold it within its limit."""
+
+    @property
+    def nodes_alone(self) -> int:
+        """Nodes that it opens where it shares none."""
+        return -(-self.nodes // self.ranks_per_node)
+
+    @property
+    def nodes_used(self) -> int:
+        """Nodes that it stands on or would open: the greater."""
+        if self.ranks_per_node == 1:
+            return self.nodes
+        return max(self.nodes_alone, len({seat.node for seat in self.seats}))
 
 
 class ReservationInForce(msgspec.Struct, frozen=True, kw_only=True):

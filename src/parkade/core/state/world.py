@@ -9,7 +9,7 @@ import msgspec
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool
-from parkade.core.fleet.seat import Seat
+from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
 from parkade.core.ledger.accounts import Ledger
@@ -229,13 +229,13 @@ class World:
     def _give_seats(
         self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
     ) -> None:
-        for seat in seats:
-            assert holder not in index[seat.node], f"{holder} has two seats on {seat.node}"
+        for seat in by_node(seats):
+            assert holder not in index[seat.node], f"{holder} holds {seat.node} twice"
             index[seat.node][holder] = seat.gpus
 
     def _take_seats(
         self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
     ) -> None:
-        for seat in seats:
+        for seat in by_node(seats):
             if index[seat.node].pop(holder, None) is not None:
                 self.wake_promises(seat.node)
