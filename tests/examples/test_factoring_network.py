@@ -16,6 +16,8 @@ from examples.factoring_network.chances import at_least_one, exact_chances, veri
 from examples.factoring_network.loop import keep_verified
 from tests.examples.programs import ROOT, clean_environment
 
+pytestmark = pytest.mark.system
+
 HEAPS = split(all_products())
 
 
