@@ -216,6 +216,7 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             payout_cap=_fraction_or_none(body.payout_cap),
             window_deposit=_fraction_or_none(body.window_deposit),
             assemble_us=_span_us_or_none(body.assemble),
+            shared_nodes=body.shared_nodes,
         ),
     )
 
@@ -255,6 +256,7 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         payout_cap=_fraction_or_none(terms.payout_cap),
         window_deposit=_fraction_or_none(terms.window_deposit),
         assemble_us=_span_us_or_none(terms.assemble),
+        shared_nodes=terms.shared_nodes,
     )
 
 
@@ -284,4 +286,5 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         payout_cap=None if terms.payout_cap is None else str(terms.payout_cap),
         window_deposit=None if terms.window_deposit is None else str(terms.window_deposit),
         assemble=None if terms.assemble_us is None else span(terms.assemble_us),
+        shared_nodes=terms.shared_nodes,
     )

@@ -94,6 +94,9 @@ class Terms(Request):
         _seconds(600),
         description="smaller running bids give way to a gang that waited so long; null: never",
     )
+    shared_nodes: Annotated[bool, Strict()] = Field(
+        False, description="whether spot work below a node of several orgs may share one"
+    )
     switching_credit: Share = Field(
         "1/20", description="how much higher a running workload counts than a newcomer"
     )
@@ -183,6 +186,7 @@ class ChangeTerms(Request):
     payout_cap: Multiple | None = None
     window_deposit: Share | None = None
     assemble: PositiveSpan | None = None
+    shared_nodes: Annotated[bool, Strict()] | None = None
 
 
 class SetPrices(Request):

@@ -23,7 +23,12 @@ FABRICS = ("amber", "birch", "cedar", "delta")
 
 
 def terms(
-    *, floor: float = 0, pay_as_you_go: float = 12, fee: str = "2/7", credit: str = "1/20"
+    *,
+    floor: float = 0,
+    pay_as_you_go: float = 12,
+    fee: str = "2/7",
+    credit: str = "1/20",
+    shared_nodes: bool = False,
 ) -> ClearingTerms:
     """ClearingTerms of a market; amounts in whole units."""
     top, bottom = fee.split("/")
@@ -35,6 +40,7 @@ def terms(
         switching_credit=Fraction(numerator=int(credit_top), denominator=int(credit_bottom)),
         supplier_account="supplier",
         operator_account="operator",
+        shared_nodes=shared_nodes,
     )
 
 
@@ -219,7 +225,11 @@ def chance_market(
         ),
         fabrics=fabrics,
         reservations=reservations,
-        on=terms(floor=chance.choice((0, 1, 2)), fee=chance.choice(("2/7", "0/1", "1/10"))),
+        on=terms(
+            floor=chance.choice((0, 1, 2)),
+            fee=chance.choice(("2/7", "0/1", "1/10")),
+            shared_nodes=seed % 3 == 0,
+        ),
     )
     if chance.random() < 0.25:
         return first

@@ -118,6 +118,7 @@ def _terms(market: Market) -> ClearingTerms:
         switching_credit=market.terms.switching_credit,
         supplier_account=OPERATOR,
         operator_account=OPERATOR,
+        shared_nodes=market.terms.shared_nodes,
     )
 
 

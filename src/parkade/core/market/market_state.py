@@ -65,7 +65,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """Ranks of the gang."""
 
     gpus: int
-    """GPUs of each rank. Fewer than a node has: the rank opens a node for its org only."""
+    """GPUs of each rank. Fewer than a node has: the rank shares nodes with work of its org, and
+    spot with that of others where the terms say so."""
 
     any_fabric: bool
     """Whether the gang may be divided over fabrics."""
@@ -166,6 +167,9 @@ class ClearingTerms(msgspec.Struct, frozen=True, kw_only=True):
 
     operator_account: str
     """Earns the fee and what rounding leaves."""
+
+    shared_nodes: bool = False
+    """Whether spot work below a node of several orgs may share one."""
 
 
 class MarketState(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,16 +61,14 @@ def clean_us(world: World, org: str, node: Node) -> int:
 def has_room(world: World, org: str, seat: Seat, *, besides: str = "") -> bool:
     """Whether an org's GPUs of a node (`by_node`) fit with what others than `besides` hold there;
     two orgs never sit on one node, not even while one of them leaves."""
-    assert 0 < seat.gpus <= world.records.nodes[seat.node].gpus
+    node = world.records.nodes[seat.node]
+    assert 0 < seat.gpus <= node.gpus
     held = [it for it in world.held_on[seat.node].items() if it[0] != besides]
-    if sum(gpus for _, gpus in held) + seat.gpus > world.records.nodes[seat.node].gpus:
+    if sum(gpus for _, gpus in held) + seat.gpus > node.gpus:
         return False
-    return all(_org_of(world, holder) == org for holder, _ in held)
-
-
-def _org_of(world: World, holder: str) -> str:
-    claim = world.records.claims.get(holder)
-    return claim.org if claim is not None else world.records.workloads[holder].org
+    if world.records.markets[node.market].terms.shared_nodes:
+        return True
+    return all(world.org_of(holder) == org for holder, _ in held)
 
 
 def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]:

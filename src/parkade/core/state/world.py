@@ -167,6 +167,11 @@ class World:
             self._take_seats(self.held_on, claim, before.seats)
             self._take_seats(self.promised_on, claim, before.seats)
 
+    def org_of(self, holder: str) -> str:
+        """The org of a workload or a claim."""
+        claim = self.records.claims.get(holder)
+        return claim.org if claim is not None else self.records.workloads[holder].org
+
     def open_incident(self, node: str) -> Incident | None:
         """The node's open incident."""
         care = self.records.cares.get(node)

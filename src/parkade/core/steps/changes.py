@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from parkade.core.fleet.node import SEVERAL_ORGS
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.reservations.reservation import Waits
 from parkade.core.state.world import World
@@ -25,9 +26,10 @@ def step(world: World, before: Workload, after: Workload) -> None:
 
 
 def occupy(world: World, org: str, seats: tuple[Seat, ...]) -> None:
-    """The org becomes the last that sat on these nodes."""
+    """The org becomes the last that sat on these nodes; beside others there, one of several."""
     for seat in by_node(seats):
-        put_node(world, seat.node, last_org=org)
+        is_alone = all(world.org_of(holder) == org for holder in world.held_on[seat.node])
+        put_node(world, seat.node, last_org=org if is_alone else SEVERAL_ORGS)
 
 
 def note_wait(world: World, reservation: str, promised_us: int, busy: int, at_us: int) -> None:
