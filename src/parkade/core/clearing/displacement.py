@@ -11,6 +11,7 @@ from parkade.core.market.outcome import Change, Clearing, ClearingLine
 from parkade.core.running.promises import clean_us, has_room
 from parkade.core.state.world import World
 from parkade.core.steps.notices import notice
+from parkade.core.steps.turnaround import is_sanitising, must_sanitise
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Stop, Workload
@@ -69,8 +70,8 @@ class Displacement:
         )
 
     def busy(self, line: ClearingLine) -> int:
-        """On how many nodes of a winner others still hold, or have left so lately that their
-        turnaround is not over."""
+        """How many nodes of a winner others still hold, or have left so lately that their
+        turnaround is not over, or must be sanitised."""
         assert line.demand in self._demands
         return sum(self._is_busy(line.demand, seat) for seat in by_node(line.seats))
 
@@ -99,4 +100,7 @@ class Displacement:
         org = self._demands[holder].org
         if not has_room(self._world, org, seat, besides=holder):
             return True
-        return clean_us(self._world, org, self._world.records.nodes[seat.node]) > self._now_us
+        node = self._world.records.nodes[seat.node]
+        if is_sanitising(self._world, seat.node) or must_sanitise(self._world, org, node):
+            return True
+        return clean_us(self._world, org, node) > self._now_us

@@ -31,8 +31,12 @@ from parkade.core.workloads.workload import Workload
 
 
 def know_repairs(world: World, event: events.RepairsKnown) -> None:
-    """What the pool's agent can do from now on; what waits for a person goes on waiting."""
+    """What the pool's agent can do from now on; what waits for a person goes on waiting.
+    Its nodes are looked at again, for a promise may wait for a sanitising. Grows with the nodes."""
     world.records.repair_kinds[event.pool] = event.kinds
+    for node in world.records.nodes.values():
+        if node.pool == event.pool:
+            world.wake_promises(node.node)
 
 
 def set_automation(world: World, event: events.AutomationSet) -> None:

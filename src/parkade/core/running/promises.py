@@ -7,6 +7,7 @@ from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.state import events
 from parkade.core.state.world import World
+from parkade.core.steps.turnaround import is_sanitising, must_sanitise
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Promise, Workload
 
@@ -47,13 +48,16 @@ def _seats_free_us(
         node = world.records.nodes[seat.node]
         if not node.is_open or not has_room(world, org, seat):
             return None
+        if is_sanitising(world, seat.node) or must_sanitise(world, org, node):
+            return None
         free_us = max(free_us, clean_us(world, org, node))
     return free_us
 
 
 def clean_us(world: World, org: str, node: Node) -> int:
-    """From when a free node is turned around for an org; 0: no other org was there last."""
-    if node.last_org in (None, org):
+    """From when a free node is turned around for an org; 0: no other org was there last, or it is
+    no time that must pass but a sanitising."""
+    if node.last_org in (None, org) or must_sanitise(world, org, node):
         return 0
     return node.vacated_us + world.records.markets[node.market].terms.turnaround_us
 
@@ -74,6 +78,8 @@ def has_room(world: World, org: str, seat: Seat, *, besides: str = "") -> bool:
 def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]:
     """The order to run, or a claim's seats handed over, no earlier than the present."""
     at_us = max(at_us, world.records.now_us)
+    sanitising = [it.node for it in _promised_seats(world, holder) if is_sanitising(world, it.node)]
+    assert not sanitising, f"{holder} would start while {sanitising} are sanitised"
     if holder in world.records.claims:
         return (events.ClaimSeated(at_us=at_us, claim=holder),)
     workload = world.records.workloads[holder]

@@ -22,6 +22,7 @@ class Entry(enum.IntEnum):
     LAPSE = 7
     REPAIR = 8
     START_LIMIT = 9
+    SANITISE = 10
 
 
 class Agenda:

@@ -12,6 +12,7 @@ from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
+from parkade.core.healing.turnaround import Turnaround, TurnaroundTimes
 from parkade.core.ledger.accounts import Ledger
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
@@ -32,7 +33,8 @@ class Records(msgspec.Struct, kw_only=True):
     microseconds of spot use by org and day since 1970, for a week. `cares` is by node, `incidents`
     the open ones and the last closed ones, `hurt` the open incident that a workload waits for,
     `budgets` what the guards count, `sick` by market/fabric the nodes that lately got a bad verdict
-    and when, `repair_kinds` by pool what its agent can do.
+    and when, `repair_kinds` by pool what its agent can do. `turnarounds` is by node, what is under
+    way between two orgs, `turnaround_times` by market.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -64,6 +66,8 @@ class Records(msgspec.Struct, kw_only=True):
     budgets: dict[str, Breaker] = msgspec.field(default_factory=dict)
     sick: dict[str, tuple[tuple[str, int], ...]] = msgspec.field(default_factory=dict)
     repair_kinds: dict[str, tuple[RepairKind, ...]] = msgspec.field(default_factory=dict)
+    turnarounds: dict[str, Turnaround] = msgspec.field(default_factory=dict)
+    turnaround_times: dict[str, TurnaroundTimes] = msgspec.field(default_factory=dict)
 
 
 class World:
@@ -98,6 +102,8 @@ class World:
             self._index_workload(workload)
         for sick in records.cares:
             self.agenda.add(Entry.REPAIR, sick)
+        for name in records.nodes:
+            self._wake_sanitising(name)
 
     def node(self, name: str) -> Node | None:
         """The node of that name in whatever case. A name in another case costs a look at all."""
@@ -121,6 +127,7 @@ class World:
         assert self.open_incident(name) is None, "its incident ends first"
         node = self.records.nodes.pop(name)
         self.records.cares.pop(name, None)
+        self.records.turnarounds.pop(name, None)
         del self.held_on[name], self.promised_on[name]
         sizes = self.sizes[node.market]
         sizes[node.fabric] -= 1
@@ -188,9 +195,16 @@ class World:
         """Something about a node changed that its promises, or its repair, wait for."""
         if node in self.records.cares:
             self.agenda.add(Entry.REPAIR, node)
+        self._wake_sanitising(node)
         for holder in self.promised_on[node]:
             self.agenda.add(Entry.LAUNCH, holder)
             self.agenda.add(Entry.OVERDUE, holder)
+
+    def _wake_sanitising(self, node: str) -> None:
+        """It may have to be made clean for another org, where its pool's agent can do that."""
+        pool = self.records.nodes[node].pool
+        if RepairKind.SANITISE in self.records.repair_kinds.get(pool, ()):
+            self.agenda.add(Entry.SANITISE, node)
 
     def _index_workload(self, workload: Workload) -> None:
         name = workload.workload
@@ -237,6 +251,8 @@ class World:
         for seat in by_node(seats):
             assert holder not in index[seat.node], f"{holder} holds {seat.node} twice"
             index[seat.node][holder] = seat.gpus
+            if index is self.promised_on:
+                self._wake_sanitising(seat.node)
 
     def _take_seats(
         self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
