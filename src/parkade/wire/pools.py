@@ -98,6 +98,9 @@ class Terms(Request):
         _seconds(600),
         description="smaller running bids give way to a gang that waited so long; null: never",
     )
+    shared_nodes: Annotated[bool, Strict()] = Field(
+        False, description="whether spot work below a node of several orgs may share one"
+    )
     switching_credit: Share = Field(
         "1/20", description="how much higher a running workload counts than a newcomer"
     )
@@ -188,6 +191,8 @@ class ChangeTerms(Request):
     window_deposit: Share | None = None
     assemble: PositiveSpan | None = None
     folder_retention: PositiveSpan | None = None
+
+    shared_nodes: Annotated[bool, Strict()] | None = None
 
 
 class SetPrices(Request):

@@ -114,6 +114,8 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
     assemble_us: int | None = None
     folder_retention_us: int | None = None
 
+    shared_nodes: bool | None = None
+
 
 class ChangeTerms(Command, frozen=True, kw_only=True):
     """New terms from an instant on; `from_us` None is now."""

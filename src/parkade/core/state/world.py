@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool
-from parkade.core.fleet.seat import Seat
+from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
 from parkade.core.healing.turnaround import Turnaround, TurnaroundTimes
@@ -210,6 +210,11 @@ class World:
             self._take_seats(self.held_on, claim, before.seats)
             self._take_seats(self.promised_on, claim, before.seats)
 
+    def org_of(self, holder: str) -> str:
+        """The org of a workload or a claim."""
+        claim = self.records.claims.get(holder)
+        return claim.org if claim is not None else self.records.workloads[holder].org
+
     def open_incident(self, node: str) -> Incident | None:
         """The node's open incident."""
         care = self.records.cares.get(node)
@@ -279,8 +284,8 @@ class World:
     def _give_seats(
         self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
     ) -> None:
-        for seat in seats:
-            assert holder not in index[seat.node], f"{holder} has two seats on {seat.node}"
+        for seat in by_node(seats):
+            assert holder not in index[seat.node], f"{holder} holds {seat.node} twice"
             index[seat.node][holder] = seat.gpus
             if index is self.promised_on:
                 self._wake_sanitising(seat.node)
@@ -288,6 +293,6 @@ class World:
     def _take_seats(
         self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
     ) -> None:
-        for seat in seats:
+        for seat in by_node(seats):
             if index[seat.node].pop(holder, None) is not None:
                 self.wake_promises(seat.node)
