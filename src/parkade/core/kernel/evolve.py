@@ -26,6 +26,7 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             running.submit(world, event)
         case events.Cleared():
             clearing.clear(world, event)
+            repairing.note_cleared(world, event)
         case events.Launched():
             running.launch(world, event)
             repairing.note_launched(world, event)
