@@ -164,8 +164,8 @@ def _just_submitted(state: State) -> int:
 
 
 def _rank(world: World, holder: str, node: str, is_promise: bool) -> int:
-    claim = world.records.claims.get(holder)
-    if claim is not None:
+    """The first rank that a holder has on a node; further ones follow from its seats."""
+    if holder in world.records.claims:
         return 0
     workload = world.records.workloads[holder]
     owner = workload.promise if is_promise else workload.attempt

@@ -61,7 +61,7 @@ def _look_at_indexes(world: World) -> None:
 
 def _give(index: Held, holder: str, seats: tuple[Seat, ...]) -> None:
     for seat in seats:
-        index[seat.node][holder] = seat.gpus
+        index[seat.node][holder] = index[seat.node].get(holder, 0) + seat.gpus
 
 
 def _look_at_waits(state: State) -> None:

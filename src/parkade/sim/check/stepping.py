@@ -20,7 +20,7 @@ from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
 from parkade.core.market import clear as market
-from parkade.core.market.market_state import Demand, MarketState
+from parkade.core.market.market_state import Demand, MarketState, NodeInPlay
 from parkade.core.market.outcome import Clearing
 from parkade.core.state import commands, events
 from parkade.core.steps.refusals import Decision
@@ -38,9 +38,13 @@ MOST_DEADLINES = 64
 """At one instant; more is a deadline that comes again and again."""
 HORIZON_US = DAY_US
 """A deadline that is further away is none: the periods and retentions of the worlds."""
-MOST_REMEMBERED = 200_000
+MOST_REMEMBERED = 20_000
 
-_OF_DEMAND = tuple(field for field in Demand.__struct_fields__ if field != "submitted_us")
+_OF_DEMAND = tuple(it for it in Demand.__struct_fields__ if it != "submitted_us")
+_OF_NODE = tuple(
+    it for it in NodeInPlay.__struct_fields__ if it not in ("free_from_us", "clean_from_us")
+)
+_OF_STATE = tuple(it for it in MarketState.__struct_fields__ if it not in ("nodes", "demands"))
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -184,23 +188,19 @@ def take_due(state: State, happened: list[events.AnyEvent]) -> None:
 
 
 def _shifted(state: MarketState, now_us: int) -> tuple[Any, ...]:
-    """All that a clearing is given, its instants from the present."""
+    """All that a clearing is given, its instants from the present; 0 stays apart, it means free."""
     nodes = [
         (
-            it.node,
-            it.fabric,
-            it.gpus,
-            it.is_open,
-            it.free_from_us and it.free_from_us - now_us,
             it.free_from_us == 0,
-            it.last_org,
+            it.free_from_us and it.free_from_us - now_us,
             it.clean_from_us and it.clean_from_us - now_us,
+            [getattr(it, field) for field in _OF_NODE],
         )
         for it in state.nodes
     ]
     demands = [_timeless(it) for it in state.demands]
     ages = [it.submitted_us - now_us for it in state.demands]
-    return (nodes, demands, ages, state.gpus_per_node, state.terms, state.reservations)
+    return (nodes, demands, ages, [getattr(state, field) for field in _OF_STATE])
 
 
 def _timeless(demand: Demand) -> tuple[Any, ...]:
