@@ -17,7 +17,7 @@ from typing import Any, Self
 import msgspec
 
 from benchmarks.market_days_demand import GPUS, Demand, Job
-from benchmarks.market_days_owners import OwnersAudit, OwnersAuditor
+from parkade.sim.auditor.owners import OwnersAudit, OwnersAuditor
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal

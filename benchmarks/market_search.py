@@ -29,7 +29,7 @@ from msgspec.structs import replace
 from benchmarks.market_days_demand import GPUS, Claim, Demand, Job
 from benchmarks.market_days_driver import START_US, Day
 from benchmarks.market_days_opening import MARKET, TERMS, fund, open_pool
-from benchmarks.market_days_owners import OwnersAuditor
+from parkade.sim.auditor.owners import OwnersAuditor
 from parkade.core.kernel.decide import decide
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
