@@ -16,6 +16,7 @@ from parkade.cli import (
     pools,
     prices,
     reservations,
+    sim,
     statements,
     submit,
     up,
@@ -61,6 +62,7 @@ GROUPS = {
         "journal": journal.journal,
     },
     "Machines": {"mars": mars.mars},
+    "Proof": {"sim": sim.sim},
 }
 
 

@@ -15,14 +15,11 @@ from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 
 
-def watch_nothing(_world: World, _event: AnyEvent) -> None:
-    """No watcher: what a server is given."""
-
-
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What is decided, and when: a test may replace these by rules that fail, or by a small market.
     What an event does and how it is written is the core's alone. `watch` is called after each
-    event, before it is committed; it changes nothing, and what it raises stops the process."""
+    event, before it is committed; it changes nothing, and what it raises stops the process. None:
+    not watched, as in a server."""
 
     decide: Callable[[World, AnyCommand, int], tuple[AnyEvent, ...] | Refusal]
     plan: Callable[[World, Submit, int], Plan | Refusal]
@@ -30,7 +27,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     take_deadline: Callable[[World], tuple[AnyEvent, ...]]
     urgent_markets: Callable[[World, tuple[AnyEvent, ...]], tuple[str, ...]]
     check: Callable[[World], None]
-    watch: Callable[[World, AnyEvent], None] = watch_nothing
+    watch: Callable[[World, AnyEvent], None] | None = None
 
 
 RULES = Rules(

@@ -164,7 +164,7 @@ def _draw_terms(chance: random.Random) -> MarketTerms:
         start_grace_us=chance.choice((30, 120)) * SECOND_US,
         minimum_charge_us=chance.choice((0, 30, 120)) * SECOND_US,
         release_grace_us=chance.choice((30, 60)) * SECOND_US,
-        clearing_interval_us=chance.choice((30, 60)) * SECOND_US,
+        clearing_interval_us=chance.choice((30, 60, 120)) * SECOND_US,
         clearing_pause_us=SECOND_US // 2,
         billing_period_us=chance.choice((1, 6, 24)) * HOUR_US,
         backoff_us=chance.choice((30, 300)) * SECOND_US,

@@ -1,8 +1,8 @@
 """Judges a run: the world after each event, the journal as it grows, and the machines beside both.
 
-Three views that share nothing: the records (`touched`, and the core's own `check` now and then), the
-auditors, which read committed events and nothing else, and what truly runs on the machines. After a
-restored backup the auditors begin again with the restored journal.
+Three views that share nothing: the records (`touched`, and the core's own `check` now and then),
+the auditors, which read committed events and nothing else, and what truly runs on the machines.
+After a restored backup the auditors begin again with the restored journal.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from parkade.core.kernel.check import check
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
-from parkade.core.state import commands, events
+from parkade.core.state import commands, events, lines
 from parkade.core.state.codec import decode_event, decode_snapshot, encode_snapshot
 from parkade.core.state.world import Records, World
 from parkade.core.units.refusal import Refusal
@@ -84,12 +84,12 @@ class Judge:
         for entry in self._server.disk.entries:
             self._audit(entry.sequence, decode_event(entry.body, entry.version))
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException, where: str = "") -> None:
         """Something stopped the program, or refused a command as its own fault."""
         if isinstance(error, Breach):
             self._find(error.invariant, error.says)
             return
-        self._find(0, f"{type(error).__name__}: {error}")
+        self._find(0, f"{type(error).__name__}: {error} {where}".strip())
 
     def disturb(self, until_us: int) -> None:
         """From now until then waits are not Parkade's own."""
@@ -191,7 +191,7 @@ class Judge:
         require(is_same, 15, "replaying the journal gives another world")
 
     def _check_repeated(self) -> None:
-        """A clearing that is repeated changes no seat; where two floors bind, none the third time."""
+        """A repeated clearing changes no seat; where two floors bind, the third does not."""
         if self.world is None or self.world.records.is_clock_doubted:
             return
         for market in self.world.records.markets:
@@ -238,5 +238,6 @@ def _clear(world: World, market: str) -> list[str]:
     for event in made:
         evolve(world, event)
         if isinstance(event, events.Cleared):
-            found += [str(it.demand) for it in (*event.won, *event.left)]
+            found += [lines.name_of(it.demand) for it in event.won]
+            found += [lines.name_of(it.demand) for it in event.left]
     return found

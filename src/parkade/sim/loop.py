@@ -1,8 +1,8 @@
 """An event loop whose time is simulated: what waits costs nothing, and the same run is the same.
 
 It runs the coroutines of the control plane and of the agents unchanged. Callbacks run in the order
-in which they became due, and at one instant in the order in which they were asked for; nothing comes
-from a thread, a socket or a clock. What would run in a thread of a pool runs at once.
+in which they became due, and at one instant in the order in which they were asked for; nothing
+comes from a thread, a socket or a clock. What would run in a thread of a pool runs at once.
 
 Work takes no time here. A slow step says so itself, by `pass_us`: the instant then moves on in the
 middle of a callback, as if all of it had been waiting for a disk.
@@ -14,11 +14,13 @@ import heapq
 from asyncio import events as asyncio_events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, TypeVar
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from parkade.core.units.time import SECOND_US
 
 T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 _LEAST_STALE = 1_000
 
 
@@ -107,8 +109,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def call_soon(
         self,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: *Arguments,
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         """After what is ready already."""
@@ -116,13 +118,20 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._ready.append(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: *Arguments,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        """The same: there is one thread."""
+        return self.call_soon(callback, *args, context=context)
 
     def call_later(
         self,
         delay: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: *Arguments,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """After so many seconds."""
@@ -131,8 +140,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: *Arguments,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """At a time of this loop, to the nearest microsecond."""
@@ -159,10 +168,13 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         **options: Any,
     ) -> asyncio.Task[T]:
         """A task of this loop."""
-        return asyncio.Task(coro, loop=self, **options)  # type: ignore[arg-type]
+        return asyncio.Task(coro, loop=self, **options)
 
     def run_in_executor(
-        self, executor: object, func: Callable[..., T], *args: Any
+        self,
+        executor: Executor | None,  # noqa: ARG002 - asyncio's name
+        func: Callable[[Unpack[Arguments]], T],
+        *args: *Arguments,
     ) -> asyncio.Future[T]:
         """At once, in this thread."""
         future = self.create_future()
@@ -179,3 +191,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """The same."""
         self.call_exception_handler(context)
+
+
+def new_loop() -> SimulatedLoop:
+    """A loop at its beginning. It has no sockets, signals or processes, for nothing here does."""
+    return SimulatedLoop()  # type: ignore[abstract]

@@ -236,7 +236,9 @@ class Machines:
     def next_us(self) -> int | None:
         """When something happens next; None where nothing will by itself."""
         now_us = self._clock.steady_us()
-        coming = [at_us for run in self.runs.values() for at_us in self._coming(run) if at_us > now_us]
+        coming = [
+            at_us for run in self.runs.values() for at_us in self._coming(run) if at_us > now_us
+        ]
         return min(coming, default=None)
 
     def forget(self, attempt: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from parkade.agent.control_plane import ControlPlaneError
+from parkade.agent.control_plane import ControlPlaneError, ReaderGone
 from parkade.agent.timer import LoopTimer
 from parkade.control.answers import PlaneStopped
 from parkade.control.plane import Plane
@@ -101,7 +101,7 @@ class Network:
 
     async def send_log(self, request_id: str, chunk: bytes, is_last: bool) -> None:
         """See `ControlPlane`; no reader asks here."""
-        raise ControlPlaneError("no reader")
+        raise ReaderGone(f"{request_id}: {len(chunk)} bytes, {is_last}")
 
     def _check(self, plane: Plane) -> None:
         if not plane.has_pool(self._pool):

@@ -25,7 +25,7 @@ from parkade.sim.machines import Machines
 from parkade.sim.network import Network
 from parkade.sim.server import Server
 
-PACE = Pace(tick_s=30.0, heartbeat_s=10.0)
+PACE = Pace(tick_s=60.0, heartbeat_s=20.0)
 RESTART_US = 5 * SECOND_US
 POLL_S = 20.0
 

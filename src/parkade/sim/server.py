@@ -24,9 +24,9 @@ T = TypeVar("T")
 SETTINGS = PlaneSettings(
     snapshot_every_events=400,
     snapshot_every_us=30 * MINUTE_US,
-    unreachable_after_us=45 * SECOND_US,
-    observation_repeat_us=60 * SECOND_US,
-    longest_wait_us=5 * SECOND_US,
+    unreachable_after_us=60 * SECOND_US,
+    observation_repeat_us=120 * SECOND_US,
+    longest_wait_us=15 * SECOND_US,
     feed_length=100,
 )
 RESTART_US = 3 * SECOND_US
@@ -152,8 +152,8 @@ class Server:
         plane = self.plane
         if plane is None:
             raise ServerGone("no server runs")
-        task: asyncio.Task[T] = asyncio.ensure_future(ask(plane))  # type: ignore[assignment]
-        self._calls[task] = None  # type: ignore[index]
+        task: asyncio.Task[T] = asyncio.ensure_future(ask(plane))
+        self._calls[task] = None
         try:
             return await task
         except asyncio.CancelledError:
@@ -161,7 +161,7 @@ class Server:
                 raise
             raise ServerGone("the server lost power") from None
         finally:
-            self._calls.pop(task, None)  # type: ignore[call-overload]
+            self._calls.pop(task, None)
 
     def _stir(self) -> None:
         """Something waits: a step as soon as what is ready now is done."""

@@ -1,4 +1,4 @@
-"""One story: a fleet, people and troubles from a seed, played until so many events are committed."""
+"""One story: a fleet, people and troubles from a seed, played until so many events are there."""
 
 import hashlib
 import logging
@@ -18,7 +18,7 @@ from parkade.control.rules import RULES, Rules
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.units.time import MINUTE_US, SECOND_US
+from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.sim.acts.choosing import Acts, Mood, draw_mood
 from parkade.sim.acts.nature import AFTERWARDS_US
 from parkade.sim.acts.stage import Then
@@ -26,13 +26,16 @@ from parkade.sim.clocks import SimulatedClock
 from parkade.sim.findings import Finding
 from parkade.sim.fleet import OPERATOR, Fleet, draw_fleet, opening
 from parkade.sim.judge import Judge
-from parkade.sim.loop import SimulatedLoop
+from parkade.sim.loop import SimulatedLoop, new_loop
 from parkade.sim.pool import SimulatedPool
 from parkade.sim.server import Server, ServerGone
 from parkade.sim.store import Disk
 
 OPENING_US = 2 * MINUTE_US
 """Until when nothing happens but the opening."""
+AFTER_LAST_US = HOUR_US
+"""How long a story of chosen acts goes on after the last of them."""
+
 RETRY_S = 2.0
 MOST_ACTS_PER_EVENT = 5
 """A story ends after so many acts by each event asked for, whatever came of them."""
@@ -50,7 +53,7 @@ class StoryPlan(msgspec.Struct, frozen=True, kw_only=True):
     checks: bool = True
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class StoryOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a story came to. `acts`: the numbers of those that happened."""
 
     seed: int
@@ -78,11 +81,12 @@ class Story:
         if plan.families is not None:
             mood = replace(mood, families=plan.families)
         self.mood = mood
-        self.loop = SimulatedLoop()
+        self.loop = new_loop()
         self.clock = SimulatedClock(self.loop)
         self.backup: Disk | None = None
         self.happened: list[int] = []
         self._has_other_time = False
+        self._ends_us = 2**62
         self._acts = Acts(plan.seed, mood)
         self._asked = 0
         self._answers = hashlib.sha256()
@@ -110,7 +114,7 @@ class Story:
         self.judge.pools = {one.pool: one for one in self.pools}
         self._pool_of = {node: one for one in self.pools for node in one.machines.gpus}
 
-    def tell(self) -> Told:
+    def tell(self) -> StoryOutcome:
         """Plays it to its end."""
         with quiet():
             self.server.start()
@@ -120,7 +124,7 @@ class Story:
             self.loop.run_until(2**62, self._is_over)
             self.judge.close()
             self.loop.finish()
-        return self._told()
+        return self._outcome()
 
     # What acts may do: see `acts.stage.Stage`.
 
@@ -166,7 +170,7 @@ class Story:
         self.judge.disturb(self.loop.now_us + span_us + AFTERWARDS_US)
 
     def restore(self, *, accepts: bool) -> None:
-        """The last backup takes the journal's place; `accepts`: agents are told to obey it."""
+        """The last backup takes the journal's place; `accepts`: agents shall obey it."""
         assert self.backup is not None
         self.server.crash()
         self.server.disk = self.backup.backup()
@@ -185,6 +189,10 @@ class Story:
             pool.start()
 
     def _schedule(self, number: int) -> None:
+        if self.plan.only is not None and number > max(self.plan.only, default=0):
+            self._ends_us = self.loop.now_us + AFTER_LAST_US
+            self.loop.at_us(self._ends_us, lambda: None)
+            return
         at_us = self.loop.now_us + self._acts.span_us(number)
         self.loop.at_us(at_us, lambda: self._play(number))
 
@@ -199,13 +207,9 @@ class Story:
         judge, plan = self.judge, self.plan
         if judge.findings or judge.events >= plan.events:
             return True
-        if plan.only is not None and self.loop.now_us > self._last_us():
+        if self.loop.now_us >= self._ends_us:
             return True
         return len(self.happened) > MOST_ACTS_PER_EVENT * plan.events
-
-    def _last_us(self) -> int:
-        """When a story of some acts alone is over: a while after the last."""
-        return 2**61
 
     async def _request(
         self, command: commands.AnyCommand, then: Then | None, after_s: float
@@ -213,10 +217,9 @@ class Story:
         outcome = await self._answer(command)
         if then is None or isinstance(outcome, Refusal):
             return
-        for event in outcome.events:
-            if isinstance(event, events.Submitted):
-                name = event.workload.workload
-                self.later(after_s, lambda: self.ask(then(name)))
+        made = [it.workload.workload for it in outcome.events if isinstance(it, events.Submitted)]
+        if made:
+            self.later(after_s, lambda: self.ask(then(made[0])))
 
     async def _answer(self, command: commands.AnyCommand) -> Outcome:
         self._asked += 1
@@ -260,18 +263,15 @@ class Story:
         return replace(RULES, decide=decide, watch=lambda *it: self.judge.watch(*it))
 
     def _failed(self, error: BaseException, what: str = "") -> None:
-        trace = traceback.extract_tb(error.__traceback__)
-        place = f"{trace[-1].filename.rpartition('parkade/')[2]}:{trace[-1].lineno}" if trace else ""
-        error.add_note(f"{what} at {place}")
-        self.judge.fail(error)
+        self.judge.fail(error, f"{what} at {_place_of(error)}")
 
-    def _told(self) -> Told:
+    def _outcome(self) -> StoryOutcome:
         judge = self.judge
         entries = self.server.disk.entries
         digest = hashlib.sha256(entries[-1].digest.encode() if entries else b"")
         digest.update(self._answers.digest())
         digest.update(str(self.loop.now_us).encode())
-        return Told(
+        return StoryOutcome(
             seed=self.plan.seed,
             events=judge.events,
             acts=tuple(self.happened),
@@ -285,6 +285,12 @@ class Story:
             owners_longest_s=judge.owners.audit.longest_us / SECOND_US,
             deaths=self.server.starts - 1 + sum(pool.deaths for pool in self.pools),
         )
+
+
+def _place_of(error: BaseException) -> str:
+    """The line that raised it."""
+    trace = traceback.extract_tb(error.__traceback__)
+    return f"{trace[-1].filename.rpartition('parkade/')[2]}:{trace[-1].lineno}" if trace else "?"
 
 
 async def _pause(loop: SimulatedLoop) -> None:

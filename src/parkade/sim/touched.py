@@ -82,8 +82,10 @@ def _check_workload(workload: Workload) -> None:
     if phase is Phase.PLACED:
         require(promise is not None, 3, f"{name} is placed and promised nothing")
     if attempt is not None:
-        is_told = attempt.stop is not None
-        require(is_told == (phase not in _STAYING), 8, f"{name} is {phase}, its notice {is_told}")
+        is_leaving = attempt.stop is not None
+        require(
+            is_leaving == (phase not in _STAYING), 8, f"{name} is {phase}, its notice {is_leaving}"
+        )
         is_newest = attempt.generation == workload.generation
         require(is_newest, 6, f"{attempt.attempt} is not of generation {workload.generation}")
     for seats in (attempt.seats if attempt else None, promise.seats if promise else None):

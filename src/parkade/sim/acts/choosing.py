@@ -65,7 +65,7 @@ def draw_mood(chance: random.Random) -> Mood:
     if chance.random() < 0.75:
         rare = {"clock": 0.2, "backups": 0.2, "operators": 0.8}
         families = tuple(it for it in FAMILIES if chance.random() < rare.get(it, 0.4))
-    return Mood(families=families, pace_us=chance.choice((4, 15, 40, 120)) * SECOND_US)
+    return Mood(families=families, pace_us=chance.choice((1, 3, 8, 25)) * SECOND_US)
 
 
 class Acts:
@@ -82,8 +82,8 @@ class Acts:
     def span_us(self, number: int) -> int:
         """From the act before it; now and then a long pause."""
         chance = random.Random(f"{self._seed}/span/{number}")
-        if chance.random() < 0.02:
-            return chance.choice((1200, 4000, 9000)) * SECOND_US
+        if chance.random() < 0.015:
+            return chance.choice((300, 1200, 4000)) * SECOND_US
         return int(chance.expovariate(1.0) * self._mood.pace_us)
 
     def act(self, number: int) -> tuple[Act, random.Random]:

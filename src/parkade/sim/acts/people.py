@@ -37,9 +37,7 @@ def on_demand(stage: Stage, chance: random.Random) -> None:
     capacity = Capacity(kind=CapacityKind.ON_DEMAND)
     spec = _spec(stage, chance, capacity, max_duration_us=span_us)
     market = _market(stage, chance)
-    stage.ask(
-        commands.Submit(by=owner_of(org), org=org, market=market, spec=spec, is_held=False)
-    )
+    stage.ask(commands.Submit(by=owner_of(org), org=org, market=market, spec=spec, is_held=False))
 
 
 def own_work(stage: Stage, chance: random.Random) -> None:

@@ -60,5 +60,5 @@ class Stage(Protocol):
         ...
 
     def restore(self, *, accepts: bool) -> None:
-        """The last backup takes the journal's place; `accepts`: agents are told to obey it."""
+        """The last backup takes the journal's place; `accepts`: agents shall obey it."""
         ...

@@ -1,22 +1,23 @@
 """A second opinion on money: every charge recomputed from the journal's events alone.
 
-Written from DESIGN.md 4.5 and apart from what it audits: it reads the events as plain JSON, imports
-nothing of Parkade, and keeps its own books. `audit` raises `Discrepancy` at the first thing that
-does not add up, and returns what it found. The rules it holds:
+Apart from what it audits: it reads the events as plain JSON, imports nothing of the core, and keeps
+its own books. `audit` raises `Discrepancy` at the first thing that does not add up, and returns
+what it found. The rules it holds:
 
 - An attempt owes floor(sum of price x GPUs x microseconds / 3.6e9) over what it may be billed for:
   from its first process (or, where it made others leave, from the start grace after the end of
   their notice, silence of its agent apart) to its release, never before it was ordered nor after
-  its kill, its node's failure, or, where nobody knows how it ended, the last checkpoint within the
-  hour.
-- Who was given notice keeps its rate: a later one is for the seats that it moves to.
-- Who made others leave owes at least the minimum charge, unless the platform or a stronger right
-  ended it; what is used before its first process is a late start.
+  its kill, its node's failure, or, where it is not known how it ended, the last checkpoint within
+  the hour.
+- An attempt under notice keeps its rate: a later one is for the seats that it moves to.
+- An attempt that made others leave owes at least the minimum charge, unless the platform or a
+  stronger right ended it; what is used before its first process is a late start.
 - A promise that made others leave and is given up, or lost to a bid of its own org, is charged the
   minimum at once, and the lowered bid of such an attempt what is missing to it.
 - Reservations owe their rate for the whole window, paid ahead and without a gap. What they are
   short of is credited at that rate, once and whichever way it ends; the rest is delivered.
-- What a market took in was paid to who earned it, whole micro-units, or waits in its account.
+- What a market took in was paid to the accounts that earned it, whole micro-units, or waits in its
+  account.
 - What an org or a workload's `max_spend` cannot pay is not charged, and is counted.
 - No account but the outside falls below zero, and all together are zero.
 """
@@ -238,6 +239,8 @@ def _end(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
     require(run.end is None, f"{event['attempt']} ended twice")
     run.end = event
+    if event["summary"].startswith("lost:"):
+        run.unseen_us = books.silent_since.get(run.pool)
     run.has_failed = event.get("failures", 0) > books.failures.get(event["workload"], 0)
     books.failures[event["workload"]] = event.get("failures", 0)
     if event.get("phase") != "placed":
@@ -292,19 +295,20 @@ def window_of(run: Run, terms: Record) -> tuple[int, int]:
     starts = [run.started_us] if run.started_us is not None else []
     late = [late_from_us(run, terms)] if run.displaced else []
     from_us = min(starts + late, default=released_us)
-    to_us = min(end for end in (released_us, run.kill_us, run.broken_us) if end is not None)
+    ends = (released_us, run.kill_us, run.broken_us, run.unseen_us)
+    to_us = min(end for end in ends if end is not None)
     if is_lost(run):
         to_us = min(to_us, max(run.checkpoint_us or 0, to_us - HOUR_US))
     return from_us, max(from_us, to_us)
 
 
 def is_lost(run: Run) -> bool:
-    """Whether the platform or a node ended it, or nobody knows what did."""
+    """Whether the platform or a node ended it, or it is not known what did."""
     assert run.end is not None
     summary = run.end["summary"]
     if run.has_failed and run.broken_us is None:
         return False
-    return run.broken_us is not None or summary == "lost" or "unknown" in summary
+    return run.broken_us is not None or summary.startswith("lost") or "unknown" in summary
 
 
 def due_of(run: Run, terms: Record) -> tuple[int, dict[str, int]]:

@@ -36,6 +36,9 @@ class Run:
     kill_us: int | None = None
     broken_us: int | None = None
     checkpoint_us: int | None = None
+    unseen_us: int | None = None
+    """Since when its pool was silent, where it was concluded without being seen."""
+
     end: Record | None = None
     charged: int = 0
 

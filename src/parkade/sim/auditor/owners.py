@@ -2,8 +2,9 @@
 
 For claims and for workloads on a reservation it holds two rules of the design. An owner waits for
 its seats at most notice + kill + turnaround, counted from when the last of them was chosen for it.
-And a seat that it was promised or holds is chosen anew only when a node of it left play: it failed,
-became suspect, was cordoned or drained.
+And a seat in its own fabrics that it was promised or holds is chosen anew only when a node of it
+left play: it failed, became suspect, was cordoned or drained. What it has beyond its own fabrics
+may be taken back where another right needs the room.
 
 It reads no record of the world: nodes, rights and seats are its own, so that a fault of the core's
 indexes does not hide one of the core's decisions.
@@ -18,6 +19,7 @@ from parkade.core.fleet.node import Health
 from parkade.core.state import events, lines
 from parkade.core.workloads.life import Cause, Why
 from parkade.core.workloads.spec import CapacityKind
+
 
 def _nothing_excused(_from_us: int, _to_us: int) -> int:
     return 0
@@ -43,6 +45,7 @@ class Wait:
     is_held: bool = False
     why: str = "next_clearing"
     market: str = ""
+    own_fabrics: frozenset[str] = frozenset()
     is_excused: bool = False
     """Whether a node of its present seats was not well meanwhile."""
 
@@ -90,6 +93,8 @@ class OwnersAuditor:
         self._bounds_us: dict[str, int] = {}
         self._markets: dict[str, str] = {}
         self._pools: dict[str, str] = {}
+        self._fabrics: dict[str, str] = {}
+        self._own: dict[str, frozenset[str]] = {}
         self._silent: set[str] = set()
         self._waits: dict[str, Wait] = {}
         self._was_seated: set[str] = set()
@@ -106,6 +111,8 @@ class OwnersAuditor:
                 self._bounds_us[market] = max(self._bounds_us[market], terms.leave_us)
             case events.Reserved(reservation=reservation):
                 self._markets[reservation.reservation] = reservation.market
+                own = frozenset(fabric for fabric, _ in reservation.shape)
+                self._own[reservation.reservation] = own
             case events.ReachabilityChanged(pool=pool, is_reachable=is_reachable):
                 self._silent.discard(pool) if is_reachable else self._silent.add(pool)
                 if not is_reachable:
@@ -125,13 +132,17 @@ class OwnersAuditor:
                 self._draining.discard(node)
             case events.Claimed(claim=claim):
                 market = self._markets.get(claim.reservation, "")
-                self._waits[claim.claim] = Wait(asked_us=event.at_us, market=market)
+                own = self._own.get(claim.reservation, frozenset())
+                self._waits[claim.claim] = Wait(
+                    asked_us=event.at_us, market=market, own_fabrics=own
+                )
             case events.Unclaimed(claim=name):
                 self._waits.pop(name, None)
             case events.Submitted(workload=workload):
                 if workload.spec.capacity.kind is CapacityKind.RESERVATION:
+                    own = self._own.get(workload.spec.capacity.reservation or "", frozenset())
                     self._waits[workload.workload] = Wait(
-                        asked_us=event.at_us, market=workload.market
+                        asked_us=event.at_us, market=workload.market, own_fabrics=own
                     )
             case events.Cleared():
                 self._clear(event)
@@ -159,6 +170,7 @@ class OwnersAuditor:
             self._bounds_us[event.market.market] = event.market.terms.leave_us
         self._health.update((node.node, node.health) for node in event.nodes)
         self._pools.update((node.node, node.pool) for node in event.nodes)
+        self._fabrics.update((node.node, node.fabric) for node in event.nodes)
 
     def _excuse(self, nodes: set[str]) -> None:
         for wait in self._waits.values():
@@ -202,7 +214,9 @@ class OwnersAuditor:
         if not lost:
             return
         self.audit.rechosen += 1
-        if all(map(self._is_well, wait.chosen_us)):
+        own = wait.own_fabrics
+        is_own = not own or any(self._fabrics[node] in own for node in lost)
+        if is_own and all(map(self._is_well, wait.chosen_us)):
             self.audit.held_well += wait.is_held
             self.audit.promised_well += not wait.is_held
             had = "held" if wait.is_held else "was promised"
