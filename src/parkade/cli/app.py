@@ -23,6 +23,7 @@ from parkade.cli import (
     workloads,
 )
 from parkade.cli.compound import app as compound
+from parkade.cli.sim import sim
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Work": (
@@ -63,6 +64,7 @@ GROUPS = {
     },
     "Machines": {"mars": mars.mars},
     "Proof": {"sim": sim.sim},
+    "Proof": {"sim": sim},
 }
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from parkade.wire.model import Answer, Request
-from parkade.wire.scalars import Instant, Reasoning, Share
+from parkade.wire.scalars import Instant, Reasoning, Share, Span
 
 
 class SetAutomation(Request):
@@ -140,6 +140,18 @@ class SensorState(Answer):
     state: str
 
 
+class MeasuredTurnaround(Answer):
+    """Sanitising between two orgs in a market: how often it passed and failed, how long it took.
+    `promised` is the term, `usual` the median of the last ones; null before the first."""
+
+    market: str
+    promised: Span
+    passed: int
+    failed: int
+    usual: Span | None
+    longest: Span
+
+
 class Status(Answer):
     """How the fleet is, and what Mars may do."""
 
@@ -153,6 +165,7 @@ class Status(Answer):
     sick: tuple[SickNode, ...]
     budgets: tuple[Budget, ...]
     buffers: tuple[Buffer, ...]
+    turnarounds: tuple[MeasuredTurnaround, ...] = ()
     repairs: dict[str, tuple[str, ...]]
     sensors: tuple[SensorState, ...]
     open_incidents: Annotated[int, Field(ge=0)]

@@ -222,6 +222,24 @@ def a_day_of_debts() -> Parkade:
     return parkade
 
 
+def a_change_of_tenants() -> Parkade:
+    """What is sanitised between two orgs: well, failing once, failing for good."""
+    parkade = Sick(fabrics={"a": 1}, buffer_nodes=0, turns=False)
+    for org, fails in (("lab", 0), ("acme", 1), ("lab", 2), ("studio", 0)):
+        bid = parkade.bid(org, 9)
+        parkade.clear()
+        for _ in range(fails):
+            parkade.turned("a1", is_done=False, says="a process is left")
+        parkade.healed("a1")
+        while parkade.turning():
+            parkade.turned("a1")
+        parkade.clear()
+        parkade.started(bid)
+        parkade.tick(60)
+        parkade.ended(bid)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -273,6 +291,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-healing": a_sick_fleet,
         f"journal-v{EVENT_VERSION}-debts": a_day_of_debts,
         f"journal-v{EVENT_VERSION}-leases": a_silence,
+        f"journal-v{EVENT_VERSION}-turnarounds": a_change_of_tenants,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

@@ -1,5 +1,6 @@
 """`parkade mars status, events, incidents, stop, start, budget`: Mars inside the marketplace."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,8 @@ KINDS = frozenset(
         "IncidentClosed",
         "RepairOrdered",
         "RepairEnded",
+        "TurnaroundOrdered",
+        "TurnaroundEnded",
         "RepairsKnown",
         "AutomationSet",
         "NodeHealthSet",
@@ -162,6 +165,28 @@ def _status(answer: "wire.Status") -> None:
         empty="No fabrics yet.",
         right="NODES BUFFER DOWN LENT SHORT",
     )
+    if answer.turnarounds:
+        say("")
+        table(
+            ("MARKET", "TURNAROUND", "PROMISED", "LONGEST", "PASSED", "FAILED"),
+            [
+                (
+                    it.market,
+                    "" if it.usual is None else _seconds(it.usual),
+                    _seconds(it.promised),
+                    _seconds(it.longest),
+                    it.passed,
+                    it.failed,
+                )
+                for it in answer.turnarounds
+            ],
+            empty="",
+            right="TURNAROUND PROMISED LONGEST PASSED FAILED",
+        )
+
+
+def _seconds(span: timedelta) -> str:
+    return f"{span.total_seconds():.1f} s"
 
 
 def _sensors(answer: "wire.Status") -> str:

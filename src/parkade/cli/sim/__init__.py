@@ -1,16 +1,9 @@
-"""`parkade sim`: the marketplace in simulation, with no server at all."""
+"""`parkade sim`: the shipped program in simulation, by random stories and searched exhaustively."""
 
 import typer
 
-from parkade.cli.sim import fuzz
+from parkade.cli.sim import check, fuzz
 
-sim = typer.Typer(
-    help="Try to break the marketplace in simulation; no server is needed.",
-    no_args_is_help=True,
-)
+sim = typer.Typer(help="Prove the shipped program in simulation.", no_args_is_help=True)
+sim.command("check")(check.check)
 sim.command("fuzz")(fuzz.fuzz)
-
-
-@sim.callback()
-def main() -> None:
-    """Try to break the marketplace in simulation; no server is needed."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from parkade.sim.fuzz import FuzzReport
     from parkade.sim.story import StoryOutcome
 
-EXIT_BROKEN = 9
+EXIT_BROKEN = 1
 """Something was broken; the command line that repeats it was printed."""
 
 
@@ -41,7 +41,7 @@ def fuzz(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Play random stories of people, owners and failures; end with 9 where a promise is broken."""
+    """Play random stories of people, owners and failures; end with 1 where a promise is broken."""
     try:
         import msgspec
 

@@ -73,7 +73,13 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
     given = build_input(world, market, now_us)
-    outcome = clear(given.state)
+    return difference(world, market, given, clear(given.state), now_us)
+
+
+def difference(
+    world: World, market: Market, given: ClearingInput, outcome: Clearing, now_us: int
+) -> tuple[events.AnyEvent, ...]:
+    """What an outcome changes in the world that it was given from; see the module."""
     assert len(outcome.lines) == len(given.state.demands), "each demand has one line"
     return _Changes(world, market, given, outcome, now_us).decided()
 

@@ -95,6 +95,9 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.RepairOrdered()
             | events.RepairEnded()
             | events.IncidentClosed()
+            | events.TurnaroundOrdered()
+            | events.TurnaroundEnded()
+            | events.NodeSanitised()
         ):
             return ()
         case _:

@@ -9,6 +9,7 @@ from parkade.core.epoch import effects as epoch
 from parkade.core.leasing import effects as leasing
 from parkade.core.nodes import effects as nodes
 from parkade.core.repairing import effects as repairing
+from parkade.core.repairing import turnaround_effects as turning
 from parkade.core.running import effects as running
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -130,6 +131,12 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             repairing.end_repair(world, event)
         case events.IncidentClosed():
             repairing.close_incident(world, event)
+        case events.TurnaroundOrdered():
+            turning.order_turnaround(world, event)
+        case events.TurnaroundEnded():
+            turning.end_turnaround(world, event)
+        case events.NodeSanitised():
+            turning.sanitise(world, event)
         case events.RepairsKnown():
             repairing.know_repairs(world, event)
         case events.AutomationSet():

@@ -496,6 +496,27 @@ class IncidentClosed(Event, frozen=True, kw_only=True):
     says: str
 
 
+class TurnaroundOrdered(Event, frozen=True, kw_only=True):
+    """A free node in service is sanitised, as another org may come."""
+
+    node: str
+    order: RepairOrder
+
+
+class TurnaroundEnded(Event, frozen=True, kw_only=True):
+    """That sanitising ended; `took_us` from its order on."""
+
+    node: str
+    report: RepairReport
+    took_us: int
+
+
+class NodeSanitised(Event, frozen=True, kw_only=True):
+    """What the last org left is gone: the node is any org's."""
+
+    node: str
+
+
 class Forgotten(Event, frozen=True, kw_only=True):
     """What ended long ago leaves the world; read models keep it."""
 
@@ -541,6 +562,9 @@ HealingEvent = (
     | RepairOrdered
     | RepairEnded
     | IncidentClosed
+    | TurnaroundOrdered
+    | TurnaroundEnded
+    | NodeSanitised
 )
 """About sick nodes and their repair."""
 
