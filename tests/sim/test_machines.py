@@ -1,6 +1,8 @@
 """What truly runs: it starts, saves, leaves, lapses and dies at the instants that its program and
 its orders give."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -31,7 +33,7 @@ class Machine:
         self.clock = SimulatedClock(self.loop)
         self.machines = Machines((NodeShape(node="n", gpus=4),), self.clock)
 
-    def launch(self, lease: Lease | None = None, **changes: object) -> Run:
+    def launch(self, lease: Lease | None = None, **changes: Any) -> Run:
         program = replace(PROGRAM, **changes)
         desired = builders.desired(
             command=program.command(), ranks=(Seat(node="n", gpus=4),), lease=lease
@@ -67,7 +69,7 @@ def test_a_program_is_the_same_after_its_command_was_read() -> None:
     ],
 )
 def test_it_leaves_as_its_program_and_its_order_say(
-    changes: dict[str, object], told_s: float, kill_s: float, end: tuple[float, int, int]
+    changes: dict[str, Any], told_s: float, kill_s: float, end: tuple[float, int, int]
 ) -> None:
     machine = Machine()
     run = machine.launch(**changes)

@@ -16,7 +16,6 @@ from parkade.cli import (
     pools,
     prices,
     reservations,
-    sim,
     statements,
     submit,
     up,
@@ -63,7 +62,6 @@ GROUPS = {
         "journal": journal.journal,
     },
     "Machines": {"mars": mars.mars},
-    "Proof": {"sim": sim.sim},
     "Proof": {"sim": sim},
 }
 

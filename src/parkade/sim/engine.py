@@ -86,9 +86,10 @@ class SimulatedEngine:
             if seen != (attempt.generation, attempt.ordered_us, attempt.ranks):
                 raise Conflict(f"attempt {attempt.attempt} is known as another launch")
             return
-        for seat in attempt.ranks:
-            if machines.free_gpus(seat.node) < seat.gpus:
-                raise Transient(f"attempt {attempt.attempt}: GPUs of {seat.node} are still held")
+        for node in {seat.node: None for seat in attempt.ranks}:
+            needed = sum(seat.gpus for seat in attempt.ranks if seat.node == node)
+            if machines.free_gpus(node) < needed:
+                raise Transient(f"attempt {attempt.attempt}: GPUs of {node} are still held")
         machines.launch(attempt)
         if attempt.stop is not None:
             machines.stop(attempt.attempt, attempt.stop)

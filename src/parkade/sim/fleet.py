@@ -175,6 +175,7 @@ def _draw_terms(chance: random.Random) -> MarketTerms:
         payout_cap=chance.choice((None, Fraction(numerator=1, denominator=1))),
         window_deposit=chance.choice((None, Fraction(numerator=1, denominator=10))),
         assemble_us=chance.choice((None, 10 * MINUTE_US)),
+        shared_nodes=chance.random() < 0.3,
     )
 
 

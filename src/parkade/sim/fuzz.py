@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from parkade.sim.findings import Finding
 from parkade.sim.shrink import shrink, tell
-from parkade.sim.story import StoryPlan, StoryOutcome
+from parkade.sim.story import StoryOutcome, StoryPlan
 
 REPORT_VERSION = 1
 

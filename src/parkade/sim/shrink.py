@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from parkade.sim.story import Story, StoryPlan, StoryOutcome
+from parkade.sim.story import Story, StoryOutcome, StoryPlan
 
 MOST_TRIES = 150
 

@@ -67,7 +67,9 @@ class MemoryStore:
             raise StoreError("the journal could not be written: the disk is full")
         last = self.last_sequence()
         if batch.after != last:
-            raise Fenced(f"the journal ends at {last}, not {batch.after}: another server writes to it")
+            raise Fenced(
+                f"the journal ends at {last}, not {batch.after}: another server writes to it"
+            )
         answers = {(it.principal, it.key): it for it in batch.answers}
         if not disk.answers.keys().isdisjoint(answers):
             raise Fenced("another writer answered one of these requests")

@@ -1,5 +1,6 @@
 """One story: a fleet, people and troubles from a seed, played until so many events are there."""
 
+import asyncio
 import hashlib
 import logging
 import random
@@ -26,7 +27,7 @@ from parkade.sim.clocks import SimulatedClock
 from parkade.sim.findings import Finding
 from parkade.sim.fleet import OPERATOR, Fleet, draw_fleet, opening
 from parkade.sim.judge import Judge
-from parkade.sim.loop import SimulatedLoop, new_loop
+from parkade.sim.loop import new_loop
 from parkade.sim.pool import SimulatedPool
 from parkade.sim.server import Server, ServerGone
 from parkade.sim.store import Disk
@@ -234,7 +235,7 @@ class Story:
             try:
                 outcome = await self.server.call(ask)
             except (ServerGone, PlaneStopped):
-                await _pause(self.loop)
+                await asyncio.sleep(RETRY_S)
                 continue
             self._answers.update(repr((key.key, type(outcome).__name__)).encode())
             self._judge_answer(command, outcome)
@@ -291,12 +292,6 @@ def _place_of(error: BaseException) -> str:
     """The line that raised it."""
     trace = traceback.extract_tb(error.__traceback__)
     return f"{trace[-1].filename.rpartition('parkade/')[2]}:{trace[-1].lineno}" if trace else "?"
-
-
-async def _pause(loop: SimulatedLoop) -> None:
-    future = loop.create_future()
-    loop.at_us(loop.now_us + round(RETRY_S * SECOND_US), lambda: future.set_result(None))
-    await future
 
 
 def _drop(_logger: object, _name: str, _event: structlog.typing.EventDict) -> str:

@@ -90,8 +90,10 @@ def _check_workload(workload: Workload) -> None:
         require(is_newest, 6, f"{attempt.attempt} is not of generation {workload.generation}")
     for seats in (attempt.seats if attempt else None, promise.seats if promise else None):
         if seats is not None:
-            is_whole = len({seat.node for seat in seats}) == workload.spec.nodes == len(seats)
-            require(is_whole, 6, f"{name} has {len(seats)} of {workload.spec.nodes} nodes")
+            is_whole = len(seats) == workload.spec.nodes
+            require(is_whole, 6, f"{name} has {len(seats)} of {workload.spec.nodes} seats")
+            is_apart = len({seat.node for seat in seats}) == len(seats)
+            require(is_apart or not workload.spec.spread, 6, f"{name} shares a node with itself")
     most = workload.spec.max_spend_micros
     spent = workload.spent_micros
     require(most is None or spent <= most, 14, f"{name} spent {spent}, above its max_spend")

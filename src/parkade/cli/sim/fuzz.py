@@ -84,7 +84,7 @@ def _show_story(outcome: "StoryOutcome") -> None:
         return
     troubles = ", ".join(outcome.families) or "no troubles"
     state = "broken" if outcome.findings else "sound"
-    print(f"story {outcome.seed}: {state}, {outcome.events} events, {troubles}, digest {outcome.digest}")
+    print(f"story {outcome.seed}: {state}, {outcome.events} events, {troubles}, {outcome.digest}")
 
 
 def _show(report: "FuzzReport", cpu_s: float) -> None:

@@ -231,6 +231,7 @@ def _spec(
         retry_failures=chance.choice((0, 3)),
         max_duration_us=max_duration_us or chance.choice((None, None, None, HOUR_US)),
         moves=chance.choice((Moves.NEEDED, Moves.NEEDED, Moves.CHEAPER)),
+        spread=chance.random() < 0.6,
     )
 
 

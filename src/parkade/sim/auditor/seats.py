@@ -59,6 +59,7 @@ class DemandBook:
     nodes: int
     limit_micros: int | None = None
     is_on_demand: bool = False
+    is_spread: bool = True
     generation: int = 0
     failures: int = 0
     preemptions: int = 0
@@ -161,6 +162,7 @@ class SeatAuditor:
             nodes=spec.nodes,
             limit_micros=spec.limit_price_micros,
             is_on_demand=spec.capacity.kind is CapacityKind.ON_DEMAND,
+            is_spread=spec.spread,
         )
 
     def _clear(self, event: events.Cleared) -> None:
@@ -206,8 +208,10 @@ class SeatAuditor:
         demand, promise = self.demands[name], winner.promise
         require(not demand.is_over, 6, f"{name} is over and won {promise.seats}")
         nodes = {seat.node for seat in promise.seats}
-        is_whole = len(nodes) == len(promise.seats) == demand.nodes
-        require(is_whole, 6, f"{name} won {len(promise.seats)} of {demand.nodes} nodes")
+        is_whole = len(promise.seats) == demand.nodes
+        require(is_whole, 6, f"{name} won {len(promise.seats)} of {demand.nodes} seats")
+        is_apart = len(nodes) == len(promise.seats) or not demand.is_spread
+        require(is_apart, 6, f"{name} is spread and won {promise.seats}")
         if before and {seat.node for seat in before} != nodes:
             moved = winner.moved
             is_lost = any(not self._is_open(seat.node) for seat in before)
@@ -240,17 +244,17 @@ class SeatAuditor:
 
     def _check_promised(self, node: str, by: str) -> None:
         """What is promised and what stays there fits."""
-        stays = {
-            name: seat.gpus
+        stays = [
+            seat.gpus
             for name, held in self.held.items()
             if held.stop is None and not held.is_broken and name not in self.promised
             for seat in held.seats
             if seat.node == node
-        }
+        ]
         promised = [
             seat.gpus for seats in self.promised.values() for seat in seats if seat.node == node
         ]
-        total, gpus = sum(stays.values()) + sum(promised), self.nodes[node].gpus
+        total, gpus = sum(stays) + sum(promised), self.nodes[node].gpus
         require(total <= gpus, 3, f"{node} has {gpus} GPUs, {total} are kept or promised, for {by}")
 
     def _launch(self, event: events.Launched) -> None:
@@ -278,8 +282,9 @@ class SeatAuditor:
             total = sum(holders.values())
             require(total <= node.gpus, 2, f"{seat.node} has {node.gpus} GPUs: {holders}")
             orgs = {self.demands[it].org for it in holders}
-            require(len(orgs) == 1, 16, f"{seat.node} is shared by {sorted(orgs)}")
-            if node.last_org not in (None, org):
+            are_shared = self._terms[node.market].shared_nodes
+            require(len(orgs) == 1 or are_shared, 16, f"{seat.node} is shared by {sorted(orgs)}")
+            if not are_shared and node.last_org not in (None, org):
                 clean_us = node.vacated_us + self._terms[node.market].turnaround_us
                 is_clean = at_us >= clean_us
                 require(is_clean, 16, f"{name} got {seat.node} from {node.last_org} too early")
@@ -287,12 +292,12 @@ class SeatAuditor:
 
     def _holders(self, node: str) -> dict[str, int]:
         """GPUs by holder. Cost grows with all that is held."""
-        return {
-            name: seat.gpus
-            for name, held in self.held.items()
-            for seat in held.seats
-            if seat.node == node
-        }
+        found: dict[str, int] = {}
+        for name, held in self.held.items():
+            for seat in held.seats:
+                if seat.node == node:
+                    found[name] = found.get(name, 0) + seat.gpus
+        return found
 
     def _order(self, name: str, stop: Stop) -> None:
         held = self.held[name]
