@@ -48,6 +48,19 @@ class InstanceType(Request):
     cpus: Annotated[Whole, counted(bounds.CPUS_PER_NODE)]
 
 
+class BufferShare(Request):
+    """A share of each fabric's nodes."""
+
+    share: Share
+
+
+class BufferGrowth(Request):
+    """What is down now, and the quantile of how much more was down within a horizon before."""
+
+    quantile: Share
+    horizon: PositiveSpan = timedelta(days=1)
+
+
 class Terms(Request):
     """The published terms of a market; prices are per GPU-hour and have no default."""
 
@@ -85,6 +98,9 @@ class Terms(Request):
     )
     buffer_nodes: NodesKept = Field(
         1, description="kept out of reservation sales in each fabric, lent as spot meanwhile"
+    )
+    buffer: BufferShare | BufferGrowth | None = Field(
+        None, description="what sizes the buffer beyond buffer_nodes; null: nothing"
     )
     agent_lease: PositiveSpan | None = Field(
         _seconds(600),
@@ -185,6 +201,7 @@ class ChangeTerms(Request):
     backoff: Span | None = None
     retention: PositiveSpan | None = None
     buffer_nodes: NodesKept | None = None
+    buffer: BufferShare | BufferGrowth | None = None
     agent_lease: PositiveSpan | None = None
     start_limit: PositiveSpan | None = None
     payout_cap: Multiple | None = None

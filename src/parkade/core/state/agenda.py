@@ -23,6 +23,7 @@ class Entry(enum.IntEnum):
     REPAIR = 8
     START_LIMIT = 9
     SANITISE = 10
+    BUFFER = 11
 
 
 class Agenda:

@@ -5,6 +5,7 @@
 
 import msgspec
 
+from parkade.core.fleet.buffer import BufferPolicy
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.healing.incident import RepairKind, RepairReport
 from parkade.core.healing.verdict import Verdict
@@ -115,6 +116,8 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
     folder_retention_us: int | None = None
 
     shared_nodes: bool | None = None
+
+    buffer: BufferPolicy | None = None
 
 
 class ChangeTerms(Command, frozen=True, kw_only=True):

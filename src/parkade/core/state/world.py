@@ -9,10 +9,12 @@ import typing
 import msgspec
 from msgspec.structs import replace
 
+from parkade.core.fleet.buffer import SizedBuffers
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat, by_node
+from parkade.core.healing.buffer_size import Steps
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
 from parkade.core.healing.turnaround import Turnaround, TurnaroundTimes
@@ -37,7 +39,8 @@ class Records(msgspec.Struct, kw_only=True):
     the open ones and the last closed ones, `hurt` the open incident that a workload waits for,
     `budgets` what the guards count, `sick` by market/fabric the nodes that lately got a bad verdict
     and when, `repair_kinds` by pool what its agent can do. `turnarounds` is by node, what is under
-    way between two orgs, `turnaround_times` by market.
+    way between two orgs, `turnaround_times` by market. `buffers` are the last sizes
+    by market, `downs` by market/fabric the number of nodes down over time.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -71,6 +74,8 @@ class Records(msgspec.Struct, kw_only=True):
     repair_kinds: dict[str, tuple[RepairKind, ...]] = msgspec.field(default_factory=dict)
     turnarounds: dict[str, Turnaround] = msgspec.field(default_factory=dict)
     turnaround_times: dict[str, TurnaroundTimes] = msgspec.field(default_factory=dict)
+    buffers: dict[str, SizedBuffers] = msgspec.field(default_factory=dict)
+    downs: dict[str, Steps] = msgspec.field(default_factory=dict)
 
 
 _FLAT = tuple(
@@ -110,6 +115,7 @@ class World:
             self.agenda.add(Entry.GRANT, org)
         for market in records.markets:
             self.agenda.add(Entry.TERMS, market)
+            self.agenda.add(Entry.BUFFER, market)
         for reservation in records.reservations.values():
             self.agenda.add(Entry.RESERVATION, reservation.reservation)
         for claim in records.claims.values():

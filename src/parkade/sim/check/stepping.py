@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from parkade.core.clearing import changes
+from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import build_input
 from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
@@ -96,7 +97,7 @@ class Stepper:
     def clearing(self, state: State, command: commands.RunClearing) -> tuple[events.AnyEvent, ...]:
         """As `changes.run_clearing`, with the market's answer remembered."""
         record = state.world.records.markets[command.market]
-        given = build_input(state.world, record, state.now_us)
+        given = with_evacuees(state.world, build_input(state.world, record, state.now_us))
         key = _encode(_shifted(given.state, state.now_us))
         answer = self._clearings.get(key)
         if answer is None:
