@@ -43,7 +43,7 @@ class New(NamedTuple):
     state: Kept | None
 
 
-class Breach(NamedTuple):
+class BreachAfter(NamedTuple):
     """Where an invariant does not hold: after these acts from a state."""
 
     invariant: int
@@ -58,7 +58,7 @@ class Expanded(NamedTuple):
 
     new: list[New]
     transitions: int
-    breach: Breach | None
+    breach: BreachAfter | None
     rested: int
     most_rounds: int
 
@@ -85,19 +85,19 @@ class Expander:
         live = self._liveness
         return Expanded(new, transitions, breach, live.states, live.rounds)
 
-    def _expand(self, one: Kept, work: Work, new: list[New]) -> tuple[int, Breach | None]:
+    def _expand(self, one: Kept, work: Work, new: list[New]) -> tuple[int, BreachAfter | None]:
         state = one.state()
         transitions = 0
         number = one.number
         try:
             self._look_at_restart(state, one)
         except Violation as violation:
-            return 0, Breach(violation.invariant, violation.says, number, (), False)
+            return 0, BreachAfter(violation.invariant, violation.says, number, (), False)
         if work.rest_every and number % work.rest_every == 0:
             try:
                 self._liveness.look(state)
             except Violation as violation:
-                return 0, Breach(violation.invariant, violation.says, number, (), True)
+                return 0, BreachAfter(violation.invariant, violation.says, number, (), True)
         for index, act in enumerate(acts(state, self._scenario)):
             assert index < MOST_ACTS
             try:
@@ -107,7 +107,7 @@ class Expander:
                 transitions += 1
                 self._take(one, index, act, made, work, new)
             except Violation as violation:
-                breach = Breach(violation.invariant, violation.says, number, (index,), False)
+                breach = BreachAfter(violation.invariant, violation.says, number, (index,), False)
                 return transitions, breach
         return transitions, None
 

@@ -35,7 +35,7 @@ from parkade.core.state.world import Records, World
 from parkade.core.units.refusal import Refusal
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.canonical import digest_of
-from parkade.sim.check.expanding import Breach, Expanded, Expander, Work
+from parkade.sim.check.expanding import BreachAfter, Expanded, Expander, Work
 from parkade.sim.check.frontier import Frontier, kept
 from parkade.sim.check.looking import look_at_state
 from parkade.sim.check.scenarios import START_US, Scenario
@@ -120,7 +120,7 @@ class Search:
         self._parents = array("Q")
         self._levels: list[Level] = []
         self._transitions = 0
-        self._breach: Breach | None = None
+        self._breach: BreachAfter | None = None
         self._rest: dict[int, tuple[int, int]] = {}
         self._began = (_cpu_s(), time.monotonic())
 
