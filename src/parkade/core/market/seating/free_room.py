@@ -7,7 +7,7 @@ The one surprising rule: of fabrics that a price covers, one that is free now co
 that the allocation counted, because the allocation knows no time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from parkade.core.fleet.seat import Seat
@@ -61,7 +61,7 @@ def empty_open_nodes(layout: Layout) -> OpenNodes:
     return OpenNodes(named, len(layout.fabrics), layout.node_gpus)
 
 
-def in_rank_order(demand: Demand, nodes: list[str]) -> Seats:
+def in_rank_order(demand: Demand, nodes: Sequence[str]) -> Seats:
     """Seats on these nodes in order of rank: a rank whose node is among them keeps it."""
     assert len(set(nodes)) == len(nodes), f"two ranks of {demand.demand} on one node"
     left = set(nodes)
@@ -88,7 +88,7 @@ def surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) ->
 
 
 def heal(
-    demand: Demand, shape: Shape, kept: list[str], layout: Layout, nodes: OpenNodes
+    demand: Demand, shape: Shape, kept: Sequence[str], layout: Layout, nodes: OpenNodes
 ) -> list[str] | None:
     """Replacements in one of the gang's own fabrics for the seats it lost; None: it cannot heal."""
     missing = demand.nodes - len(kept)
