@@ -117,6 +117,13 @@ def allocate_spot(room: Room, bids: list[Bid]) -> list[tuple[Bid, Parts | None]]
     return found
 
 
+def are_equals(bid: Bid, other: Bid) -> bool:
+    """Whether two bids go round by org: they have one key, both run or none does, and they take
+    their turns apart."""
+    turns = (bid.shared_node or bid.name, other.shared_node or other.name)
+    return _are_of_one_rank(bid, other) and turns[0] != turns[1]
+
+
 def _round_by_org(bids: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:
     """The bids in the order of their turns; reads `taken_by`, GPUs by org, before each turn.
 
@@ -124,18 +131,34 @@ def _round_by_org(bids: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:
     one turn after the other. Of orgs that hold as much the first stays first: it used less in the
     last days, or is older. Grows with N log N of the bids.
     """
-    for _, equals in groupby(bids, key=lambda it: (it.key, bool(it.own))):
-        waiting: dict[str, deque[tuple[int, list[Bid]]]] = {}
-        for at, (_, jobs) in enumerate(groupby(equals, key=lambda it: it.shared_node or it.name)):
-            turn = list(jobs)
-            waiting.setdefault(turn[0].org, deque()).append((at, turn))
-        heads = [(taken_by.get(org, 0), queue[0][0], org) for org, queue in waiting.items()]
-        heapify(heads)
-        while heads:
-            _, _, org = heappop(heads)
-            yield from waiting[org].popleft()[1]
-            if waiting[org]:
-                heappush(heads, (taken_by.get(org, 0), waiting[org][0][0], org))
+    begin = 0
+    for end in range(1, len(bids) + 1):
+        if end < len(bids) and _are_of_one_rank(bids[begin], bids[end]):
+            continue
+        if end == begin + 1:
+            yield bids[begin]
+        else:
+            yield from _equals_round_by_org(bids[begin:end], taken_by)
+        begin = end
+
+
+def _are_of_one_rank(bid: Bid, other: Bid) -> bool:
+    return bid.key == other.key and bool(bid.own) == bool(other.own)
+
+
+def _equals_round_by_org(equals: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:
+    """As `_round_by_org`, for bids of one key."""
+    waiting: dict[str, deque[tuple[int, list[Bid]]]] = {}
+    for at, (_, jobs) in enumerate(groupby(equals, key=lambda it: it.shared_node or it.name)):
+        turn = list(jobs)
+        waiting.setdefault(turn[0].org, deque()).append((at, turn))
+    heads = [(taken_by.get(org, 0), queue[0][0], org) for org, queue in waiting.items()]
+    heapify(heads)
+    while heads:
+        _, _, org = heappop(heads)
+        yield from waiting[org].popleft()[1]
+        if waiting[org]:
+            heappush(heads, (taken_by.get(org, 0), waiting[org][0][0], org))
 
 
 def choose(room: Room, bid: Bid, lowest_floor: int) -> Division | None:
