@@ -19,7 +19,7 @@ it was counted, which is birch. The start of the next round is a copy of the fir
 left: a and c draw 1, and b lacks its seats.
 """
 
-from parkade.core.market.seating.free_room import Winner, surviving
+from parkade.core.market.seating.free_room import Winner, own_nodes_free, surviving
 from parkade.core.market.seating.standing import Problem, Rules, SeatsInMaking, Start
 
 
@@ -72,13 +72,11 @@ def _keep_seats(problem: Problem, rules: Rules) -> Start:
 
 def _is_taken(winner: Winner, now: SeatsInMaking) -> bool:
     """Whether an open node of a runner is not free for it."""
-    shape, layout = now.shapes[winner.demand.demand], now.layout
-    return any(
-        seat.node in layout.fabric_of
-        and seat.node not in layout.closed
-        and not now.nodes.can_seat(seat.node, shape)
-        for seat in winner.demand.seats
-    )
+    layout, demand = now.layout, winner.demand
+    nodes = [seat.node for seat in demand.seats]
+    open_nodes = [it for it in nodes if it in layout.fabric_of and it not in layout.closed]
+    free = own_nodes_free(demand, now.shapes[demand.demand], now.nodes)
+    return len(free) < len(open_nodes)
 
 
 def _without(start: Start, leaving: frozenset[str]) -> Start:

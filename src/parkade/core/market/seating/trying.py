@@ -3,8 +3,9 @@ fit.
 
 Theory of operation
 -------------------
-Every winner that runs first keeps its seats. What is left to seat takes turns from a queue: owners
-first, then the nodes that are kept for them, then all others in priority order. A turn takes
+Every winner that runs first keeps its seats (`starting`). What is left to seat takes turns from a
+queue: owners first, then the nodes that are kept for them, then all others in priority order. A turn
+takes
 
 1. replacements in its own fabric, if it is a gang that lost a node;
 2. else free nodes whose floor its price covers;
@@ -219,7 +220,8 @@ class _Try:
             return False
         self._give_way(bundles, name)
         org = winner.demand.org
-        nodes = self._now.nodes.choose(fabric, shape, missing.nodes, set(kept), org)
+        without = set(kept) if shape.ranks_per_node == 1 else set()
+        nodes = self._now.nodes.choose(fabric, shape, missing.nodes, without, org)
         if nodes is None:
             return False
         self._now.stand(name, nodes)
