@@ -125,8 +125,8 @@ def allocate_spot(room: Room, bids: list[Bid]) -> list[tuple[Bid, Parts | None]]
 def are_equals(bid: Bid, other: Bid) -> bool:
     """Whether two bids go round by org: they have one key, both run or none does, and they take
     their turns apart."""
-    turns = (bid.shared_node or bid.name, other.shared_node or other.name)
-    return _are_of_one_rank(bid, other) and turns[0] != turns[1]
+    takers = (bid.shared_node or bid.name, other.shared_node or other.name)
+    return _are_of_one_rank(bid, other) and takers[0] != takers[1]
 
 
 def _round_by_org(bids: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:

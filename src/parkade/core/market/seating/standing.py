@@ -222,7 +222,7 @@ class SeatsInMaking:
             self._here[fabric].pop(key, None)
 
     def draw_anew(self, fabrics: Iterable[int]) -> None:
-        """Draw the floors of these fabrics as if who left had never been there."""
+        """Draw the floors of these fabrics as if those who left had never been there."""
         for fabric in fabrics:
             self.floors.forget(fabric)
             for key in self._here[fabric]:

@@ -1,4 +1,4 @@
-"""The start of a try: runners stand on their own seats, and who lacks some is known.
+"""The start of a try: runners stand on their own seats, and it is known which winners lack some.
 
 Theory of operation
 -------------------
@@ -9,7 +9,7 @@ runners leave, and it is kept too, because many rules send the same runners.
 
 That gives the start that seating all others anew would give:
 
-- An open node of a runner is free for it whoever else keeps its seats. Where it is not
+- An open node of a runner is free for it, whichever other runners keep their seats. Where it is not
   (`Start.is_disputed`: two tenants on one node), every start is made anew.
 - Floors are drawn by who stands, in the order of coming, so in the fabrics that a runner leaves
   they are drawn anew.

@@ -4,8 +4,8 @@ fit.
 Theory of operation
 -------------------
 Every winner that runs first keeps its seats (`starting`). What is left to seat takes turns from a
-queue: owners first, then the nodes that are kept for them, then all others in priority order. A turn
-takes
+queue: owners first, then the nodes that are kept for them, then all others in priority order. A
+turn takes
 
 1. replacements in its own fabric, if it is a gang that lost a node;
 2. else free nodes whose floor its price covers;
@@ -86,9 +86,9 @@ class _Try:
         self._gave_way: dict[str, str | KeptBlock] = {}
         for name in rules.to_counted:
             self._fix(name)
-        turns = _in_turns(start.lacking, problem)
+        order = _in_turns(start.lacking, problem)
         self._turn_of: dict[Key, Turn] = {
-            key: (phase, self._size(key), at) for key, (phase, at) in turns.items()
+            key: (phase, self._size(key), at) for key, (phase, at) in order.items()
         }
         self._queue = [(turn, key) for key, turn in self._turn_of.items()]
         heapify(self._queue)
@@ -281,7 +281,7 @@ def _in_turns(lacking: dict[str, int], problem: Problem) -> dict[Key, tuple[int,
     that these have left, then all other winners. `lacking`: in priority order.
     """
     asked: dict[str, int] = {}
-    turns: dict[Key, tuple[int, int]] = {}
+    order: dict[Key, tuple[int, int]] = {}
     waiting = set()
     for name, missing in lacking.items():
         demand = problem.by_name[name].demand
@@ -293,7 +293,7 @@ def _in_turns(lacking: dict[str, int], problem: Problem) -> dict[Key, tuple[int,
             if asked[reservation] > problem.kept.without_wait.get(reservation, 0):
                 phase = BEYOND
                 waiting.add(reservation)
-        turns[name] = (phase, problem.place[name])
+        order[name] = (phase, problem.place[name])
     for at, block in enumerate(problem.kept.blocks):
-        turns[at] = (TOUCHED if block.reservation in waiting else UNTOUCHED, at)
-    return turns
+        order[at] = (TOUCHED if block.reservation in waiting else UNTOUCHED, at)
+    return order
