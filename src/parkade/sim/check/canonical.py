@@ -321,10 +321,10 @@ def _agent(
             return attempt
         return place[name], workloads[name].generation - int(generation)
 
-    told = None
-    if agent.told is not None:
-        told = sorted(
-            (str(known(it.attempt)), _order(it.stop, now_us)) for it in agent.told.attempts
+    desired = None
+    if agent.desired is not None:
+        desired = sorted(
+            (str(known(it.attempt)), _order(it.stop, now_us)) for it in agent.desired.attempts
         )
     engine = sorted(
         (
@@ -350,7 +350,7 @@ def _agent(
             ),
         )
     return (
-        told,
+        desired,
         engine,
         sorted(map(str, map(known, agent.memory.refused))),
         sorted(map(str, map(known, agent.memory.ordered))),
