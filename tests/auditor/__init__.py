@@ -27,11 +27,14 @@ from collections.abc import Iterable
 from tests.auditor import reservations
 from tests.auditor.books import (
     BLAMELESS,
+    DAY_US,
     HOUR_US,
+    OWN_DOING,
     Books,
     Discrepancy,
     Record,
     Run,
+    holds_again,
     late_from_us,
     require,
 )
@@ -91,7 +94,8 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
         if transfer["kind"] == "late_start":
             end_us = transfer["use"]["end_us"]
             is_early = run.started_us is None or end_us <= run.started_us
-            require(is_early and run.displaced, "a late start after the first process")
+            is_held = run.started_us is None and holds_again(books, run, event["at_us"])
+            require(is_early and (run.displaced or is_held), "a late start after the first process")
         run.charged += micros
     elif debit.startswith("clearing/"):
         market = debit.removeprefix("clearing/")
@@ -123,6 +127,7 @@ def _launch(books: Books, event: Record) -> None:
     books.live[event["workload"]] = attempt["attempt"]
     books.runs[attempt["attempt"]] = Run(
         market=workload["market"],
+        workload=event["workload"],
         gpus=sum(seat["gpus"] for seat in attempt["seats"]),
         org=workload["org"],
         ordered_us=attempt["ordered_us"],
@@ -208,11 +213,26 @@ def _end(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
     require(run.end is None, f"{event['attempt']} ended twice")
     run.end = event
+    run.is_held_again = run.started_us is None and holds_again(books, run, event["at_us"])
+    _note_unstarted(books, run, event)
     run.has_failed = event.get("failures", 0) > books.failures.get(event["workload"], 0)
     books.failures[event["workload"]] = event.get("failures", 0)
     if event.get("phase") != "placed":
         give_up(books, event["workload"], "its end")
     del books.live[event["workload"]]
+
+
+def _note_unstarted(books: Books, run: Run, event: Record) -> None:
+    """Its own doing is what the event says, held against the cause of its stop."""
+    is_noted = event.get("is_unstarted", False)
+    is_own = run.started_us is None and run.broken_us is None
+    require(not is_noted or is_own, "it started, or its node broke")
+    require(not is_noted or event["cause"] in (None, *OWN_DOING), "others made it leave")
+    if run.started_us is None and event["cause"] in OWN_DOING and run.broken_us is None:
+        require(is_noted or "is_unstarted" not in event, "an end before its start is forgotten")
+    run.is_held_again = run.is_held_again and is_noted
+    if is_noted and event["at_us"] - books.unstarted.get(run.org, ("", -DAY_US))[1] >= DAY_US:
+        books.unstarted[run.org] = (run.workload, event["at_us"])
 
 
 def _claim(books: Books, event: Record) -> None:
@@ -260,10 +280,10 @@ def window_of(run: Run, terms: Record) -> tuple[int, int]:
     assert run.end is not None
     released_us = run.end["at_us"]
     starts = [run.started_us] if run.started_us is not None else []
-    late = [late_from_us(run, terms)] if run.displaced else []
+    late = [late_from_us(run, terms)] if run.displaced or run.is_held_again else []
     from_us = min(starts + late, default=released_us)
     to_us = min(end for end in (released_us, run.kill_us, run.broken_us) if end is not None)
-    if is_lost(run):
+    if is_lost(run) and not run.is_held_again:
         to_us = min(to_us, max(run.checkpoint_us or 0, to_us - HOUR_US))
     return from_us, max(from_us, to_us)
 
