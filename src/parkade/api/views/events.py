@@ -181,6 +181,10 @@ def _healing(event: events.HealingEvent) -> Shown:
                 "exit_code": report.exit_code,
                 "seconds": took_us / 1e6,
             }
+        case events.BuffersSized(market=market, fabrics=fabrics):
+            sizes = {each.fabric: each.held for each in fabrics}
+            words = ", ".join(f"{nodes} of {fabric}" for fabric, nodes in sizes.items())
+            return f"{market}: the buffers hold {words}"[:400], {"held": sizes}
         case events.NodeSanitised(node=node):
             return f"{node}: clean, any org may come", {}
         case events.IncidentClosed(node=node, incident=name, outcome=outcome, says=words):

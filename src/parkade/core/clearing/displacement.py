@@ -27,11 +27,16 @@ class Displacement:
         demands: dict[str, Demand],
         outcome: Clearing,
         now_us: int,
+        *,
+        unhurried: frozenset[str],
     ) -> None:
+        """`unhurried`: demands that leave nodes which still work, so that no heal notice is for
+        them."""
         self._world = world
         self._market = market
         self._demands = demands
         self._now_us = now_us
+        self._unhurried = unhurried
         self._takers = self._takers_by_node(outcome)
         self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
 
@@ -60,7 +65,7 @@ class Displacement:
         terms = self._market.terms
         notice_us = terms.notice_us
         if attempt.broken_us is not None or any(
-            line.change is Change.HEAL or self._is_broken(demand)
+            self._is_hurried(demand, line)
             for seat in attempt.seats
             for demand, line in self._takers.get(seat.node, [])
         ):
@@ -87,6 +92,11 @@ class Displacement:
                 if seat.gpus > had.get(seat.node, 0):
                     takers.setdefault(seat.node, []).append((demand, line))
         return takers
+
+    def _is_hurried(self, demand: Demand, line: ClearingLine) -> bool:
+        if demand.demand in self._unhurried:
+            return False
+        return line.change is Change.HEAL or self._is_broken(demand)
 
     def _is_broken(self, demand: Demand) -> bool:
         workload = self._world.records.workloads.get(demand.demand)

@@ -70,6 +70,9 @@ class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
     closed: frozenset[str]
     """The nodes in play that are no room for any demand."""
 
+    evacuees: frozenset[str] = frozenset()
+    """Demands that leave degraded nodes in this clearing (`evacuation`)."""
+
     def has_closed(self, demand: Demand) -> bool:
         """Whether a demand has a seat on a closed node."""
         return bool(self.closed) and any(seat.node in self.closed for seat in demand.seats)

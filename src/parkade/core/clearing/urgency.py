@@ -98,6 +98,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.TurnaroundOrdered()
             | events.TurnaroundEnded()
             | events.NodeSanitised()
+            | events.BuffersSized()
         ):
             return ()
         case _:

@@ -24,9 +24,10 @@ from parkade.core.healing.memory import MOST_REPAIRS
 from parkade.core.healing.parents import MOST_SICK
 from parkade.core.healing.verdict import Level
 from parkade.core.repairing.guarding import fabric_of
-from parkade.core.state import events
+from parkade.core.state import events, lines
 from parkade.core.state.agenda import Entry
 from parkade.core.state.world import World
+from parkade.core.workloads.life import Cause
 from parkade.core.workloads.workload import Workload
 
 
@@ -204,6 +205,18 @@ def note_stop(world: World, event: events.StopOrdered) -> None:
     workload = world.records.workloads[event.workload]
     for incident in _incidents_under(world, workload):
         _hurt(world, incident, workload, with_notice=True, at_us=event.at_us)
+
+
+def note_cleared(world: World, event: events.Cleared) -> None:
+    """Workloads that got a place elsewhere leave degraded nodes, with notice."""
+    for leaving in event.left:
+        if leaving.stop is None or leaving.stop.cause is not Cause.HEALED:
+            continue
+        workload = world.records.workloads[lines.name_of(leaving.demand)]
+        assert workload.attempt is not None, "what has a notice has an attempt"
+        if workload.attempt.broken_us is None:
+            for incident in _incidents_under(world, workload):
+                _hurt(world, incident, workload, with_notice=True, at_us=event.at_us)
 
 
 def note_ended(world: World, event: events.Ended) -> None:

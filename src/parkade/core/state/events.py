@@ -8,6 +8,7 @@ changes more is lifted on reading (`lift`), never edited.
 
 import msgspec
 
+from parkade.core.fleet.buffer import BufferPolicy, FabricBuffer
 from parkade.core.fleet.market import AnnouncedTerms, Market, MarketTerms
 from parkade.core.fleet.node import Cordon, Health, Node
 from parkade.core.fleet.pool import Pool
@@ -519,6 +520,14 @@ class NodeSanitised(Event, frozen=True, kw_only=True):
     node: str
 
 
+class BuffersSized(Event, frozen=True, kw_only=True):
+    """So many nodes of each fabric are held from now on."""
+
+    market: str
+    policy: BufferPolicy
+    fabrics: tuple[FabricBuffer, ...]
+
+
 class Forgotten(Event, frozen=True, kw_only=True):
     """What ended long ago leaves the world; read models keep it."""
 
@@ -567,6 +576,7 @@ HealingEvent = (
     | TurnaroundOrdered
     | TurnaroundEnded
     | NodeSanitised
+    | BuffersSized
 )
 """About sick nodes and their repair."""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from parkade.core.fleet.market import Market
 from parkade.core.reservations.calendar import Sold, room
 from parkade.core.state.world import World
+from parkade.core.steps.buffers import held_in
 from parkade.core.steps.refusals import not_found
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
@@ -76,7 +77,7 @@ def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
     free = room(
         (*sold(world, market), *_making_room(world, market)),
         world.sizes[market.market],
-        buffer_nodes=market.terms.buffer_nodes,
+        buffers=held_in(world, market),
         window=window,
     )
     unheard = unheard_pools(world)
