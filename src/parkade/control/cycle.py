@@ -186,6 +186,8 @@ class Cycle:
             evolve(self.world, event)
             self.sequence += 1
             self._events.append((self.sequence, event))
+            if self._rules.watch is not None:
+                self._rules.watch(self.world, event)
             if self._check_every and self.sequence % self._check_every == 0:
                 self._rules.check(self.world)
 

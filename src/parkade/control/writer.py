@@ -32,13 +32,18 @@ from parkade.ports import Leadership, Store
 _log = structlog.get_logger(__name__)
 
 
+def random_name() -> str:
+    """128 random bits, for an installation or a lineage."""
+    return secrets.token_hex(16)
+
+
 class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     """What the writer is given.
 
     `accepted`: an operator said that agents of a lost journal shall obey this one, in an epoch of
     at least this number; None: it did not. `on_fatal` must not return in production, and
     `crash_point` does nothing there. `leadership` was acquired before; the writer stops where it is
-    lost.
+    lost. `draw_name` names the installation and the lineage of an epoch.
     """
 
     store: Store
@@ -48,6 +53,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     crash_point: Callable[[str], None]
     leadership: Leadership
     accepted: int | None = None
+    draw_name: Callable[[], str] = random_name
 
 
 class LeadershipLost(Exception):
@@ -89,8 +95,8 @@ class Writer:
         self._cycle.open(
             OpenEpoch(
                 by=None,
-                installation=secrets.token_hex(16),
-                lineage=secrets.token_hex(16),
+                installation=dependencies.draw_name(),
+                lineage=dependencies.draw_name(),
                 accepts_agents=dependencies.accepted is not None,
                 least=dependencies.accepted or 0,
             ),
