@@ -26,6 +26,10 @@ the gang wins, they are taken again without the credit of those of them only tha
 fabrics that it took, so that no other is replaced for a trifle. The last allocation in which the
 gang wins stands, so no node idles for the gang; prices are its own.
 
+Before that it is tried whether idle GPUs would hold the gang were they not scattered
+(`consolidation`): a little running work below a node then takes another fabric, at no higher floor,
+and no winner loses.
+
 Invariants: what is taken in a fabric never exceeds its nodes; a demand wins whole or not at all; a
 demand takes its turn once, on room that only shrinks; the order of the input does not matter.
 
@@ -53,7 +57,8 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from parkade.core.market.layout import Layout, Parts, build_layout
+from parkade.core.market.consolidation import consolidations, leaving
+from parkade.core.market.layout import Layout, Parts, build_layout, floors_drawn
 from parkade.core.market.market_state import (
     ClearingTerms,
     Demand,
@@ -99,12 +104,19 @@ def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
 
     `layout`: that of the state's nodes, where it is known already.
 
-    Costs three allocations at most, and grows as one (`_allocate`). Where the gang loses either way
-    it is one, and the turns of those that come between the first that gives way and the gang.
+    Costs three allocations at most, `MOST_CONSOLIDATIONS` more where idle GPUs are scattered, and
+    grows as one (`_allocate`). Where the gang loses either way, the last two cost only the turns of
+    those that come between the first that gives way and the gang.
     """
     allocation = _allocate(state, layout or build_layout(state))
     gang = _first_that_has_waited(allocation)
-    if gang is None or not _may_win(gang, allocation, state.terms):
+    if gang is None:
+        return allocation
+    for scattered in consolidations(state, allocation.layout, allocation.room.free, gang.shape):
+        tried = _allocate(leaving(state, scattered), allocation.layout, allocation)
+        if gang.name in tried.parts and _no_worse(allocation, tried):
+            return tried
+    if not _may_win(gang, allocation, state.terms):
         return allocation
     everywhere = _allocate(_giving_way(state, gang, None), allocation.layout, allocation)
     if gang.name not in everywhere.parts:
@@ -112,6 +124,16 @@ def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
     won = {everywhere.layout.fabrics[part.fabric] for part in everywhere.parts[gang.name]}
     there = _allocate(_giving_way(state, gang, won), allocation.layout, allocation)
     return there if gang.name in there.parts else everywhere
+
+
+def _no_worse(before: Allocation, after: Allocation) -> bool:
+    """Whether every winner wins again, and no bid draws a higher floor."""
+    return all(
+        (now := after.parts.get(bid.name)) is not None
+        and max(floors_drawn(bid.shape, now)) <= max(floors_drawn(bid.shape, parts))
+        for bid, parts in zip(before.bids, before.bid_parts, strict=True)
+        if parts is not None
+    )
 
 
 def _first_that_has_waited(allocation: Allocation) -> Bid | None:

@@ -35,8 +35,8 @@ FITS_NOWHERE = 1 << 100
 """A floor that no limit reaches: the shape fits nowhere."""
 
 Preference = tuple[bool, int, bool, int, int, int]
-"""Leaves its own though it need not, highest floor, is not its own, nodes opened, nodes left,
-fabric: the least is taken."""
+"""Leaves its own though it need not, or stays in one that it is to leave; highest floor; is not its
+own; nodes opened; nodes left; fabric: the least is taken."""
 
 NO_FABRIC: Preference = (True, FITS_NOWHERE, True, 0, 0, -1)
 """Worse than every fabric."""
@@ -63,6 +63,9 @@ class Bid(NamedTuple):
     moves_if_cheaper: bool
     """Whether a lower floor elsewhere comes before its own fabric."""
 
+    leaves: int
+    """The fabric that it takes only where no other holds it; -1: none is such."""
+
     shared_node: str
     """The open node that it shares with `mates`; empty where it stands alone."""
 
@@ -83,6 +86,7 @@ def bid_of(
         factor_of(demand, terms),
         own_fabrics(demand, layout),
         demand.moves_if_cheaper,
+        -1 if demand.leaves_fabric is None else layout.number[demand.leaves_fabric],
         *sharing,
     )
 
@@ -179,7 +183,7 @@ def choose(
     if shape.any_fabric:
         return _choose_any(room, bid)
     stays_at = min(bid.limit, lowest_floor) if bid.moves_if_cheaper else bid.limit
-    for fabric in bid.own:
+    for fabric in bid.own if bid.leaves < 0 else ():
         offer = room.offer(fabric, shape)
         if offer is not None and offer.level <= stays_at and len(bid.own) == 1:
             return [(fabric, shape.open_ranks(fabric))]
@@ -221,6 +225,8 @@ def preference_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Preference:
     """How a bid ranks a fabric's offer, of which `free` nodes are free."""
     is_foreign = fabric not in bid.own
     leaves = is_foreign and not bid.moves_if_cheaper
+    if bid.leaves >= 0:
+        leaves = fabric == bid.leaves
     return leaves, offer.level, is_foreign, offer.opened, free - offer.opened, fabric
 
 

@@ -175,7 +175,7 @@ class CounterfactualSweep:
             self._add_better(found, bid, NO_FABRIC, -1)
             return list(found)
         chosen = parts[0].fabric
-        stays = chosen in bid.own and len(bid.own) == 1
+        stays = chosen in bid.own and len(bid.own) == 1 and bid.leaves < 0
         # A whole-node bid that keeps its own fabric keeps it too where that has more room.
         for drawn, counterfactuals in self._by_drawn[chosen].items():
             if drawn > 0 or not stays or bid.shape.tenant is not None:
