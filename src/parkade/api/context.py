@@ -81,7 +81,8 @@ class RequestContext:
                 token=self.viewer.token,
                 look=look,
                 show=show,
-            )
+            ),
+            org=self.viewer.org,
         )
         if isinstance(outcome, Refusal):
             raise refused(outcome)
@@ -95,12 +96,12 @@ class RequestContext:
 
     async def read(self, view: Callable[[World, int], T | None], what: str = "") -> T:
         """A view of one thing; what is not there, or another org's, is not found."""
-        value = await self.plane.read(view)
+        value = await self.plane.read(view, org=self.viewer.org)
         return self.not_found(what) if value is None else value
 
     async def see(self, view: Callable[[World, int], T | Refusal]) -> T:
         """A view that may refuse; raises what was refused."""
-        seen = await self.plane.read(view)
+        seen = await self.plane.read(view, org=self.viewer.org)
         if isinstance(seen, Refusal):
             raise refused(seen)
         return seen

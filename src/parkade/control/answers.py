@@ -74,5 +74,13 @@ class PlaneStopped(Exception):
     """The writer has stopped; the request was not carried out. Ask again after the restart."""
 
 
+class TooMany(Exception):
+    """Too much waits for the writer already; the refusal says what to do."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
 class LogsUnavailable(Exception):
     """The output cannot be had now: the message says whether to ask again."""

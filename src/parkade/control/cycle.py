@@ -31,7 +31,7 @@ _encode_outcome = msgspec.json.Encoder().encode
 _decode_outcome = msgspec.json.Decoder(KeptOutcome).decode
 
 # Passing troubles of the server: the same request may fare better, so they are not remembered.
-_NOT_KEPT = frozenset({Reason.INTERNAL, Reason.BUSY})
+_NOT_KEPT = frozenset({Reason.INTERNAL, Reason.BUSY, Reason.TOO_MANY})
 
 Committed = tuple[tuple[int, AnyEvent], ...]
 Outcome = Decided | Refusal
