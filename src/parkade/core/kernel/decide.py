@@ -20,6 +20,7 @@ from parkade.core.running import decisions as running
 from parkade.core.running.observations import report_attempts
 from parkade.core.state import commands
 from parkade.core.state.world import World
+from parkade.core.steps.names import resolved
 from parkade.core.steps.permissions import authorize
 from parkade.core.steps.refusals import Decision
 from parkade.core.units.refusal import Refusal
@@ -28,6 +29,7 @@ from parkade.core.units.refusal import Refusal
 def decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision:
     """Events in order, or a refusal; `now_us` is never before the world's last instant."""
     assert now_us >= world.records.now_us, "the present never runs back"
+    command = resolved(world, command)
     outcome = authorize(world, command) or _decide(world, command, now_us)
     if isinstance(outcome, Refusal) or command.by is None:
         return outcome
