@@ -445,6 +445,10 @@ class Fenced(StoreError):
     """Another writer went on with this journal; this process must stop."""
 
 
+class DamagedAnswer(StoreError):
+    """An answer kept for repeated requests is not what was written."""
+
+
 class Store(Protocol):
     """Keeps the journal and what answers and statements need; one suite for every store.
 
@@ -464,7 +468,12 @@ class Store(Protocol):
         ...
 
     def answer(self, principal: str, key: str) -> StoredAnswer | None:
-        """What was answered under this key."""
+        """What was answered under this key; DamagedAnswer where it is not what was written."""
+        ...
+
+    def answers(self) -> Iterator[StoredAnswer]:
+        """All that are kept, in order of user and key; DamagedAnswer at one that is not what was
+        written."""
         ...
 
     def statement(

@@ -37,6 +37,9 @@ class KeptOutcome(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None
 
 
+decode_outcome = msgspec.json.Decoder(KeptOutcome).decode
+
+
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What a planned submission would be launched as, and by which pool's engine."""
 
