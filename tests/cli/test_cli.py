@@ -130,6 +130,7 @@ def test_a_server_that_does_not_answer_is_worth_another_try(
 POOL = builders.pool_body(("n1", "n2", "n3"))
 
 
+@pytest.mark.system
 def test_a_market_is_run_from_the_command_line(
     fresh: Town, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -286,7 +287,7 @@ def test_a_workload_is_meant_by_its_name_while_that_is_the_only_one(
     assert first in run("status", "train").output
     assert first in run("why", "train").output
     assert "no attempt 'w1.7'" in run("logs", "train", "--attempt", "7", exit_code=4).stderr
-    second = fresh.submit(pool, owner, name="train")
+    second = fresh.submit(pool, owner, name="train", limit_price="0.1")
     told = run("cancel", "train", exit_code=3).stderr
     assert f"several workloads are named train: {second}, {first}; name one by its id" in told
     run("cancel", second)

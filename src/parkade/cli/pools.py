@@ -205,10 +205,17 @@ def _market(market: "wire.Market") -> None:
             ("market", market.market),
             ("site", market.site),
             ("instance type", f"{kind.name} ({shape})"),
-            *((name.replace("_", " "), value) for name, value in present.items()),
+            *((name.replace("_", " "), _flat(value)) for name, value in present.items()),
             *(
-                (f"{name.replace('_', ' ')} from {market.announced_from}", value)
+                (f"{name.replace('_', ' ')} from {market.announced_from}", _flat(value))
                 for name, value in changed.items()
             ),
         ]
     )
+
+
+def _flat(value: object) -> object:
+    """A term that has parts, in one line."""
+    if not isinstance(value, dict):
+        return value
+    return ", ".join(f"{name} {part}" for name, part in value.items())

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from parkade.wire.model import Answer, Request
-from parkade.wire.scalars import Instant, Reasoning, Share, Span
+from parkade.wire.scalars import Amount, Instant, Reasoning, Share, Span
 
 
 class SetAutomation(Request):
@@ -110,7 +110,8 @@ class Budget(Answer):
 
 class Buffer(Answer):
     """A fabric's buffer: `held` nodes are kept out of sales; `down` are out of play; `lent` of the
-    buffer's nodes run spot work; `short` is by how many nodes more are down than are held."""
+    buffer's nodes run spot work; `short` is by how many nodes more are down than are held; `sized`:
+    when a policy decided `held`, null where it is the market's `buffer_nodes`."""
 
     market: str
     fabric: str
@@ -119,6 +120,7 @@ class Buffer(Answer):
     down: int
     lent: int
     short: int
+    sized: Instant | None = None
 
 
 class SickNode(Answer):
@@ -165,6 +167,9 @@ class Status(Answer):
     sick: tuple[SickNode, ...]
     budgets: tuple[Budget, ...]
     buffers: tuple[Buffer, ...]
+    earned: dict[str, Amount] = Field(
+        {}, description="by market, what its lent buffers earned since the server began, estimated"
+    )
     turnarounds: tuple[MeasuredTurnaround, ...] = ()
     repairs: dict[str, tuple[str, ...]]
     sensors: tuple[SensorState, ...]

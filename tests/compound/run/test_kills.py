@@ -13,6 +13,8 @@ from parkade.compound.run.journal import Journal
 from tests.compound.run.killed import QUESTIONS
 from tests.compound.server import Asked, ScriptedServer, completion, reply, scripted
 
+pytestmark = pytest.mark.system
+
 SCRIPT = Path(__file__).with_name("killed.py")
 IN_FLIGHT = 8
 #: Lines that one batch may hold when the kill comes, at this pace, with a wide margin.
@@ -37,7 +39,7 @@ async def run_until(server: ScriptedServer, out: Path, budget: int, kill_after: 
     return await ended
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_again_and_again_it_finishes_repeats_little_and_keeps_the_budget(
     tmp_path: Path, seed: int
 ) -> None:

@@ -127,6 +127,7 @@ class Parkade:
         max_spend: int | None = None,
         failures: int = 0,
         any_fabric: bool = False,
+        spread: bool = True,
     ) -> Spec:
         """What someone wants run; spot with a limit, else the reservation's or on-demand."""
         capacity = Capacity(kind=CapacityKind.SPOT)
@@ -144,6 +145,7 @@ class Parkade:
             max_spend_micros=None if max_spend is None else max_spend * MICROS,
             retry_failures=failures,
             max_duration_us=max_duration_us,
+            spread=spread,
         )
 
     def clear(self) -> None:
@@ -157,7 +159,7 @@ class Parkade:
         while (due_us := next_deadline_us(self.world)) is not None and due_us <= until_us:
             self.now_us = max(self.now_us, due_us)
             before = len(self.journal)
-            self._happen(take_deadline(self.world))
+            self.happen(take_deadline(self.world))
             assert len(self.journal) > before, "a deadline that changes nothing"
         self.now_us = until_us
 
@@ -316,10 +318,11 @@ class Parkade:
         outcome = decide(self.world, command, max(self.now_us, self.world.records.now_us))
         assert encode_snapshot(self.world) == before, "decide changed the world"
         assert not isinstance(outcome, Refusal), f"refused: {outcome}"
-        self._happen(outcome)
+        self.happen(outcome)
         return outcome
 
-    def _happen(self, made: tuple[events.AnyEvent, ...]) -> None:
+    def happen(self, made: tuple[events.AnyEvent, ...]) -> None:
+        """Takes in what was not decided here."""
         for event in made:
             self.journal.append(event)
             evolve(self.world, event)

@@ -84,6 +84,9 @@ def _server(event: events.ServerEvent) -> Shown:
             return "the clock jumped; clearing stops until it is confirmed", {}
         case events.ClockConfirmed():
             return "the clock is confirmed; clearing goes on", {}
+        case events.ClockAdvanced(by_us=by_us):
+            words = f"the clock went ahead by {by_us / 1e6:.0f} s in which no time passed"
+            return words, {"seconds": by_us / 1e6}
         case _:
             assert_never(event)
 
@@ -181,6 +184,10 @@ def _healing(event: events.HealingEvent) -> Shown:
                 "exit_code": report.exit_code,
                 "seconds": took_us / 1e6,
             }
+        case events.BuffersSized(market=market, fabrics=fabrics):
+            sizes = {each.fabric: each.held for each in fabrics}
+            words = ", ".join(f"{nodes} of {fabric}" for fabric, nodes in sizes.items())
+            return f"{market}: the buffers hold {words}"[:400], {"held": sizes}
         case events.NodeSanitised(node=node):
             return f"{node}: clean, any org may come", {}
         case events.IncidentClosed(node=node, incident=name, outcome=outcome, says=words):

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from parkade.api.translate import instant, instant_or_none, span
+from parkade.api.translate import amount, instant, instant_or_none, span
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Health, Node
 from parkade.core.healing.guards import Breaker, HoldReason
@@ -56,7 +56,9 @@ def look(world: World, now_us: int) -> Look:
     )
 
 
-def status(seen: Look, sensors: dict[str, tuple[SensorState, ...]]) -> wire.Status:
+def status(
+    seen: Look, sensors: dict[str, tuple[SensorState, ...]], earned_micros: dict[str, int]
+) -> wire.Status:
     """The answer."""
     guards = seen.automation.guards
     return wire.Status(
@@ -91,9 +93,11 @@ def status(seen: Look, sensors: dict[str, tuple[SensorState, ...]]) -> wire.Stat
                 down=each.down,
                 lent=each.lent,
                 short=each.short,
+                sized=None if each.sized_us is None else instant(each.sized_us),
             )
             for each in seen.buffers
         ),
+        earned={market: amount(micros) for market, micros in sorted(earned_micros.items())},
         turnarounds=tuple(_turnaround(market, times) for market, times in seen.turnarounds),
         repairs={pool: tuple(it.value for it in kinds) for pool, kinds in seen.repairs.items()},
         sensors=tuple(

@@ -146,6 +146,10 @@ def _status(answer: "wire.Status") -> None:
             ("open incidents", answer.open_incidents),
             ("repairs", able or "none configured"),
             ("sensors", _sensors(answer)),
+            *(
+                (f"buffer of {market}", f"earned {paid} as spot since the server began")
+                for market, paid in answer.earned.items()
+            ),
         ]
     )
     if answer.sick:
@@ -157,9 +161,18 @@ def _status(answer: "wire.Status") -> None:
         )
     say("")
     table(
-        ("MARKET", "FABRIC", "NODES", "BUFFER", "DOWN", "LENT", "SHORT"),
+        ("MARKET", "FABRIC", "NODES", "BUFFER", "DOWN", "LENT", "SHORT", "SIZED"),
         [
-            (it.market, it.fabric, it.nodes, it.held, it.down, it.lent, it.short)
+            (
+                it.market,
+                it.fabric,
+                it.nodes,
+                it.held,
+                it.down,
+                it.lent,
+                it.short,
+                "fixed" if it.sized is None else f"{it.sized:%m-%d %H:%M}",
+            )
             for it in answer.buffers
         ],
         empty="No fabrics yet.",

@@ -86,6 +86,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.EpochOpened()
             | events.ClockJumped()
             | events.ClockConfirmed()
+            | events.ClockAdvanced()
             | events.RepairsKnown()
             | events.AutomationSet()
             | events.VerdictGiven()
@@ -98,6 +99,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.TurnaroundOrdered()
             | events.TurnaroundEnded()
             | events.NodeSanitised()
+            | events.BuffersSized()
         ):
             return ()
         case _:

@@ -8,6 +8,7 @@ from parkade.core.clearing import effects as clearing
 from parkade.core.epoch import effects as epoch
 from parkade.core.leasing import effects as leasing
 from parkade.core.nodes import effects as nodes
+from parkade.core.repairing import buffer_effects as buffering
 from parkade.core.repairing import effects as repairing
 from parkade.core.repairing import turnaround_effects as turning
 from parkade.core.running import effects as running
@@ -25,6 +26,7 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             running.submit(world, event)
         case events.Cleared():
             clearing.clear(world, event)
+            repairing.note_cleared(world, event)
         case events.Launched():
             running.launch(world, event)
             repairing.note_launched(world, event)
@@ -53,6 +55,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             epoch.doubt_clock(world)
         case events.ClockConfirmed():
             epoch.confirm_clock(world)
+        case events.ClockAdvanced():
+            nodes.advance_clock(world, event)
         case events.PoolOpened():
             nodes.open_pool(world, event)
         case events.NodesAdded():
@@ -106,7 +110,9 @@ def evolve(world: World, event: events.AnyEvent) -> None:
         case events.Unclaimed():
             leasing.unclaim(world, event)
         case events.NodeHealthSet():
+            was_in_play = world.records.nodes[event.node].is_in_play
             nodes.set_health(world, event)
+            buffering.note_down(world, event, was_in_play=was_in_play)
             repairing.note_health(world, event)
         case events.NodeCordoned():
             nodes.cordon(world, event)
@@ -137,6 +143,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             turning.end_turnaround(world, event)
         case events.NodeSanitised():
             turning.sanitise(world, event)
+        case events.BuffersSized():
+            buffering.size_buffers(world, event)
         case events.RepairsKnown():
             repairing.know_repairs(world, event)
         case events.AutomationSet():

@@ -8,6 +8,7 @@ changes more is lifted on reading (`lift`), never edited.
 
 import msgspec
 
+from parkade.core.fleet.buffer import BufferPolicy, FabricBuffer
 from parkade.core.fleet.market import AnnouncedTerms, Market, MarketTerms
 from parkade.core.fleet.node import Cordon, Health, Node
 from parkade.core.fleet.pool import Pool
@@ -79,6 +80,15 @@ class ClockJumped(Event, frozen=True, kw_only=True):
 
 class ClockConfirmed(Event, frozen=True, kw_only=True):
     """A person confirmed the clock."""
+
+
+class ClockAdvanced(Event, frozen=True, kw_only=True):
+    """The present goes on `by_us` later though no time passed, as the wall clock was set ahead.
+
+    Told only while a pool is silent: what is timed on its nodes does not end sooner for it.
+    """
+
+    by_us: int
 
 
 class PoolOpened(Event, frozen=True, kw_only=True):
@@ -517,6 +527,14 @@ class NodeSanitised(Event, frozen=True, kw_only=True):
     node: str
 
 
+class BuffersSized(Event, frozen=True, kw_only=True):
+    """So many nodes of each fabric are held from now on."""
+
+    market: str
+    policy: BufferPolicy
+    fabrics: tuple[FabricBuffer, ...]
+
+
 class Forgotten(Event, frozen=True, kw_only=True):
     """What ended long ago leaves the world; read models keep it."""
 
@@ -524,7 +542,7 @@ class Forgotten(Event, frozen=True, kw_only=True):
     reservations: tuple[str, ...]
 
 
-ServerEvent = EpochOpened | ClockJumped | ClockConfirmed
+ServerEvent = EpochOpened | ClockJumped | ClockConfirmed | ClockAdvanced
 """About the writer and its clock."""
 
 FleetEvent = (
@@ -565,6 +583,7 @@ HealingEvent = (
     | TurnaroundOrdered
     | TurnaroundEnded
     | NodeSanitised
+    | BuffersSized
 )
 """About sick nodes and their repair."""
 

@@ -1,0 +1,207 @@
+"""One step of the search: an act on a branch, as the production cycle would carry it out.
+
+Deadlines that are due come first and each at its own time, then the command is decided and its
+events are evolved; then the deadlines that it made due at once. Rules are asked about every event
+before it is evolved, the core's own `check` afterwards.
+
+The clearing of a state is asked for again and again in states that differ in nothing that a market
+sees. So its pure middle, `market.clear`, is remembered by what it was given, with instants counted
+from the present.
+"""
+
+from typing import Any, assert_never
+
+import msgspec
+
+from parkade.core.clearing import changes
+from parkade.core.clearing.evacuation import with_evacuees
+from parkade.core.clearing.input import build_input
+from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
+from parkade.core.kernel.decide import decide
+from parkade.core.kernel.evolve import evolve
+from parkade.core.market import clear as market
+from parkade.core.market.market_state import Demand, MarketState, NodeInPlay
+from parkade.core.market.outcome import Clearing
+from parkade.core.state import commands, events
+from parkade.core.steps.refusals import Decision
+from parkade.core.units.refusal import Refusal
+from parkade.core.units.time import DAY_US
+from parkade.ports import Observation
+from parkade.sim.check import rules
+from parkade.sim.check.acts import Act, Kind
+from parkade.sim.check.agents import AgentSide, plane_intake
+from parkade.sim.check.breach import Violation, violation_of
+from parkade.sim.check.scenarios import TICK_US
+from parkade.sim.check.state import State
+
+MOST_DEADLINES = 64
+"""At one instant; more is a deadline that comes again and again."""
+HORIZON_US = DAY_US
+"""A deadline that is further away is none: the periods and retentions of the worlds."""
+MOST_REMEMBERED = 20_000
+
+_OF_DEMAND = tuple(it for it in Demand.__struct_fields__ if it != "submitted_us")
+_OF_NODE = tuple(
+    it for it in NodeInPlay.__struct_fields__ if it not in ("free_from_us", "clean_from_us")
+)
+_OF_STATE = tuple(it for it in MarketState.__struct_fields__ if it not in ("nodes", "demands"))
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Stepper:
+    """Carries out acts; it keeps the clearings that it has seen."""
+
+    def __init__(self) -> None:
+        self._clearings: dict[bytes, Clearing] = {}
+
+    def step(self, before: State, act: Act) -> tuple[State, list[events.AnyEvent]] | None:
+        """The state after an act and what happened; None where nothing follows (refused, or no
+        event and no time that passes). Raises Violation."""
+        try:
+            return self._step(before, act)
+        except Violation:
+            raise
+        except Exception as error:
+            raise violation_of(error) from error
+
+    def _step(self, before: State, act: Act) -> tuple[State, list[events.AnyEvent]] | None:
+        decided: tuple[events.AnyEvent, ...] = ()
+        due_us = None
+        if act.command is not None:
+            # A decision changes nothing, so a refused command needs no branch.
+            decided = self._decided(before, act.command)
+            if not decided:
+                return None
+        else:
+            due_us = next_deadline_us(before.world)
+            if due_us is not None and due_us > before.now_us + HORIZON_US:
+                due_us = None
+            if act.kind is Kind.DEADLINE and due_us is None:
+                return None
+        state = before.copy()
+        happened: list[events.AnyEvent] = []
+        if act.kind is Kind.TICK:
+            state.now_us = min(due_us or state.now_us + TICK_US, state.now_us + TICK_US)
+        elif act.kind is Kind.DEADLINE:
+            assert due_us is not None
+            state.now_us = max(due_us, state.now_us)
+        apply(state, decided, happened)
+        take_due(state, happened)
+        if state.agent is not None:
+            self._of_agent(state, state.agent, act, happened)
+            take_due(state, happened)
+        return state, happened
+
+    def _of_agent(
+        self, state: State, agent: AgentSide, act: Act, happened: list[events.AnyEvent]
+    ) -> None:
+        """What agent, network and engine do, and what the plane notices of silence."""
+        now_us = state.now_us
+        match act.kind:
+            case Kind.COMMAND | Kind.CLEARING:
+                return
+            case Kind.TICK | Kind.DEADLINE:
+                agent.pass_time(now_us)
+            case Kind.HEARS:
+                agent.hear(state.world, now_us)
+            case Kind.ACTS:
+                agent.act(now_us)
+            case Kind.REPORTS | Kind.UNANSWERED:
+                seen = agent.observe(now_us)
+                self._hear(state, agent, seen, happened)
+                if act.kind is Kind.REPORTS:
+                    agent.answered(seen, now_us)
+            case Kind.SENDS:
+                agent.sent = agent.observe(now_us)
+            case Kind.ARRIVES:
+                assert agent.sent is not None
+                self._hear(state, agent, agent.sent, happened)
+            case Kind.AGENT_RESTARTS:
+                agent.restart()
+            case Kind.PLANE_RESTARTS:
+                agent.intake = plane_intake(now_us)
+            case Kind.STARTS:
+                agent.start(act.name, now_us)
+            case Kind.SUCCEEDS | Kind.FAILS:
+                agent.end(act.name, int(act.kind is Kind.FAILS), now_us)
+            case Kind.LEAVES:
+                agent.end(act.name, None, now_us)
+            case _:
+                assert_never(act.kind)
+        pools = state.world.records.pools.values()
+        for command in tuple(agent.intake.reachability(pools, now_us)):
+            apply(state, self._decided(state, command), happened)
+
+    def _hear(
+        self, state: State, agent: AgentSide, seen: Observation, happened: list[events.AnyEvent]
+    ) -> None:
+        """The plane hears an observation, as `control.plane` does."""
+        sequence, now_us = state.world.records.sequence, state.now_us
+        taken = agent.intake.take(seen, desired=sequence, now_us=now_us, steady_us=now_us)
+        if taken.command is not None:
+            decided = self._decided(state, taken.command)
+            apply(state, decided, happened)
+            agent.intake.decided(seen, decided, desired=sequence, steady_us=now_us)
+
+    def _decided(self, state: State, command: commands.AnyCommand) -> tuple[events.AnyEvent, ...]:
+        outcome: Decision
+        if isinstance(command, commands.RunClearing):
+            outcome = self.clearing(state, command)
+        else:
+            outcome = decide(state.world, command, state.now_us)
+        if isinstance(outcome, Refusal):
+            return ()
+        rules.look_at_decision(state.world, command, outcome, state.now_us)
+        return outcome
+
+    def clearing(self, state: State, command: commands.RunClearing) -> tuple[events.AnyEvent, ...]:
+        """As `changes.run_clearing`, with the market's answer remembered."""
+        record = state.world.records.markets[command.market]
+        given = with_evacuees(state.world, build_input(state.world, record, state.now_us))
+        key = _encode(_shifted(given.state, state.now_us))
+        answer = self._clearings.get(key)
+        if answer is None:
+            if len(self._clearings) >= MOST_REMEMBERED:
+                self._clearings.clear()
+            answer = self._clearings[key] = market.clear(given.state)
+        return changes.difference(state.world, record, given, answer, state.now_us)
+
+
+def apply(
+    state: State, outcome: tuple[events.AnyEvent, ...], happened: list[events.AnyEvent]
+) -> None:
+    """Evolves events, each looked at before."""
+    for event in outcome:
+        rules.look_at(state.world, event)
+        evolve(state.world, event)
+        happened.append(event)
+
+
+def take_due(state: State, happened: list[events.AnyEvent]) -> None:
+    """All deadlines up to now, in order of their time, as the cycle takes them."""
+    for _ in range(MOST_DEADLINES):
+        due_us = next_deadline_us(state.world)
+        if due_us is None or due_us > state.now_us:
+            return
+        apply(state, take_deadline(state.world), happened)
+    raise Violation(0, f"{MOST_DEADLINES} deadlines at one instant")
+
+
+def _shifted(state: MarketState, now_us: int) -> tuple[Any, ...]:
+    """All that a clearing is given, its instants from the present; 0 stays apart, it means free."""
+    nodes = [
+        (
+            it.free_from_us == 0,
+            it.free_from_us and it.free_from_us - now_us,
+            it.clean_from_us and it.clean_from_us - now_us,
+            [getattr(it, field) for field in _OF_NODE],
+        )
+        for it in state.nodes
+    ]
+    demands = [_timeless(it) for it in state.demands]
+    ages = [it.submitted_us - now_us for it in state.demands]
+    return (nodes, demands, ages, [getattr(state, field) for field in _OF_STATE])
+
+
+def _timeless(demand: Demand) -> tuple[Any, ...]:
+    return tuple([getattr(demand, field) for field in _OF_DEMAND])
