@@ -167,6 +167,9 @@ class Status(Answer):
     sick: tuple[SickNode, ...]
     budgets: tuple[Budget, ...]
     buffers: tuple[Buffer, ...]
+    lemons: dict[str, tuple[str, ...]] = Field(
+        {}, description="nodes that fail again and again, and why that is said of them"
+    )
     earned: dict[str, Amount] = Field(
         {}, description="by market, what its lent buffers earned since the server began, estimated"
     )

@@ -146,6 +146,7 @@ def _status(answer: "wire.Status") -> None:
             ("open incidents", answer.open_incidents),
             ("repairs", able or "none configured"),
             ("sensors", _sensors(answer)),
+            *((f"lemon {node}", "; ".join(reasons)) for node, reasons in answer.lemons.items()),
             *(
                 (f"buffer of {market}", f"earned {paid} as spot since the server began")
                 for market, paid in answer.earned.items()

@@ -22,6 +22,7 @@ from parkade.core.healing.parents import parent_memory, suspicion_of
 from parkade.core.healing.symptom import Source
 from parkade.core.healing.topology import ParentKind
 from parkade.core.healing.verdict import Level
+from parkade.core.repairing.surroundings import suspected_parent
 from parkade.core.state.world import World
 from parkade.core.units.fraction import Fraction
 
@@ -29,10 +30,11 @@ FLEET = "fleet"
 
 
 class Answer(NamedTuple):
-    """`held` None: it may act."""
+    """`held` None: it may act. `parent`: what is suspected, in words."""
 
     held: HoldReason | None
     budgets: tuple[BudgetNote, ...]
+    parent: str | None = None
 
 
 def fabric_of(node: Node) -> str:
@@ -40,16 +42,20 @@ def fabric_of(node: Node) -> str:
     return f"{node.market}/{node.fabric}"
 
 
-def guard(world: World, node: Node, sources: frozenset[Source], now_us: int) -> Answer:
+def guard(world: World, node: Node, signal: str, sources: frozenset[Source], now_us: int) -> Answer:
     """Whether this node may be taken out of service now. `sources`: the kinds of sensors that saw
-    its fault. Cost grows with the nodes that were lately taken or sick in its fabric."""
+    its fault. Cost grows with the nodes that were lately taken or sick in its fabric, and with the
+    nodes of its pool where they share racks, switches or drivers."""
     automation = world.records.automation
     if not automation.is_on:
         return Answer(HoldReason.OBSERVE_ONLY, ())
     if not automation.is_limited:
         return Answer(None, ())
-    if is_parent_suspected(world, node, now_us):
-        return Answer(HoldReason.PARENT_SUSPECTED, ())
+    if is_fabric_suspected(world, node, now_us):
+        return Answer(HoldReason.PARENT_SUSPECTED, (), f"fabric {node.fabric}")
+    parent = suspected_parent(world, node.node, signal, now_us)
+    if parent is not None:
+        return Answer(HoldReason.PARENT_SUSPECTED, (), parent)
     limits = automation.guards
     members = world.sizes[node.market][node.fabric]
     fleet = _breaker(world, FLEET, len(world.records.nodes), limits.fleet_share)
@@ -68,7 +74,7 @@ def guard(world: World, node: Node, sources: frozenset[Source], now_us: int) -> 
     return Answer(None, notes + _notes(FLEET, fleet, fleet_after, now_us))
 
 
-def is_parent_suspected(world: World, node: Node, now_us: int) -> bool:
+def is_fabric_suspected(world: World, node: Node, now_us: int) -> bool:
     """Whether so many of its fabric's other nodes fell sick that the fabric itself is suspect. The
     node's own present verdict is counted."""
     limits = world.records.automation.parents

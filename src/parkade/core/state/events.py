@@ -24,6 +24,7 @@ from parkade.core.healing.incident import (
     RepairReport,
 )
 from parkade.core.healing.ladder import Repair
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
 from parkade.core.ledger.accounts import Transfer
 from parkade.core.reservations.reservation import (
@@ -422,6 +423,13 @@ class RepairsKnown(Event, frozen=True, kw_only=True):
     kinds: tuple[RepairKind, ...]
 
 
+class SurroundingsKnown(Event, frozen=True, kw_only=True):
+    """What the nodes of a pool share, in place of what was known before."""
+
+    pool: str
+    nodes: tuple[Surroundings, ...]
+
+
 class AutomationSet(Event, frozen=True, kw_only=True):
     """Whether Mars acts by itself, and within which guards. `asks_held`: what a stop
     held is asked again now, and where the budgets are lifted all that is held."""
@@ -439,16 +447,19 @@ class VerdictGiven(Event, frozen=True, kw_only=True):
 
 
 class IncidentOpened(Event, frozen=True, kw_only=True):
-    """A node's incident began; `budgets`: what the guards count for it."""
+    """A node's incident began; `budgets`: what the guards count for it; `parent`: the rack, switch,
+    fabric or driver that is suspected instead, where one is (older journals do not say)."""
 
     node: str
     incident: Incident
     budgets: tuple[BudgetNote, ...]
+    parent: str | None = None
 
 
 class IncidentHeld(Event, frozen=True, kw_only=True):
     """The guards were asked again: they still hold it, or (`held` None) let it through. `next` is
-    what the incident does then; None leaves what it had: it is still held, or an older journal."""
+    what the incident does then; None leaves what it had: it is still held, or an older journal.
+    `parent` as in `IncidentOpened`."""
 
     node: str
     incident: str
@@ -456,6 +467,7 @@ class IncidentHeld(Event, frozen=True, kw_only=True):
     retry_us: int | None
     budgets: tuple[BudgetNote, ...]
     next: Next | None = None
+    parent: str | None = None
 
 
 class IncidentTurned(Event, frozen=True, kw_only=True):
@@ -575,6 +587,7 @@ HealingEvent = (
     | TurnaroundEnded
     | NodeSanitised
     | BuffersSized
+    | SurroundingsKnown
 )
 """About sick nodes and their repair."""
 

@@ -14,6 +14,7 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.healing.buffer_size import Steps
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.turnaround import Turnaround, TurnaroundTimes
 from parkade.core.ledger.accounts import Ledger
 from parkade.core.reservations.reservation import Claim, Reservation
@@ -37,7 +38,8 @@ class Records(msgspec.Struct, kw_only=True):
     `budgets` what the guards count, `sick` by market/fabric the nodes that lately got a bad verdict
     and when, `repair_kinds` by pool what its agent can do. `turnarounds` is by node, what is under
     way between two orgs, `turnaround_times` by market. `buffers` are the last sizes
-    by market, `downs` by market/fabric the number of nodes down over time.
+    by market, `downs` by market/fabric the number of nodes down over time,
+    `surroundings` by node what it shares with others.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -73,6 +75,7 @@ class Records(msgspec.Struct, kw_only=True):
     turnaround_times: dict[str, TurnaroundTimes] = msgspec.field(default_factory=dict)
     buffers: dict[str, SizedBuffers] = msgspec.field(default_factory=dict)
     downs: dict[str, Steps] = msgspec.field(default_factory=dict)
+    surroundings: dict[str, Surroundings] = msgspec.field(default_factory=dict)
 
 
 class World:
@@ -134,6 +137,7 @@ class World:
         node = self.records.nodes.pop(name)
         self.records.cares.pop(name, None)
         self.records.turnarounds.pop(name, None)
+        self.records.surroundings.pop(name, None)
         del self.held_on[name], self.promised_on[name]
         sizes = self.sizes[node.market]
         sizes[node.fabric] -= 1
