@@ -73,15 +73,17 @@ class StepTimes:
 def _step(line: str, now_us: int) -> Step | None:
     """None where the line is no step: no object, no number, or a number that is no time."""
     try:
-        said = msgspec.json.decode(line, type=_Line)
-        at_us = round(said.at * SECOND_US)
+        line_read = msgspec.json.decode(line, type=_Line)
+        at_us = round(line_read.at * SECOND_US)
         work = tuple(
             (bounded(node, MOST_NAME_CHARACTERS), round(seconds * SECOND_US))
-            for node, seconds in said.work.items()
+            for node, seconds in line_read.work.items()
         )
     except (msgspec.DecodeError, ValueError, OverflowError):
         return None
     is_sane = at_us >= 0 and len(work) <= MOST_NODES and all(each >= 0 for _, each in work)
-    if not is_sane or not said.job:
+    if not is_sane or not line_read.job:
         return None
-    return Step(job=bounded(said.job, MOST_NAME_CHARACTERS), at_us=min(at_us, now_us), work_us=work)
+    return Step(
+        job=bounded(line_read.job, MOST_NAME_CHARACTERS), at_us=min(at_us, now_us), work_us=work
+    )

@@ -21,17 +21,17 @@ MOST_PARENTS = 4_000
 def report_surroundings(
     world: World, command: commands.ReportSurroundings, now_us: int
 ) -> Decision:
-    """Noted where it is news; what is told of another pool's nodes is left out."""
+    """Noted where it is news; what is ours of another pool's nodes is left out."""
     if command.pool not in world.records.pools:
         return not_found("pool", command.pool)
-    told = tuple(
+    ours = tuple(
         each
         for each in command.nodes
         if (node := world.records.nodes.get(each.node)) is not None and node.pool == command.pool
     )
-    if told == _of_pool(world, command.pool):
+    if ours == _of_pool(world, command.pool):
         return ()
-    return (events.SurroundingsKnown(at_us=now_us, pool=command.pool, nodes=told),)
+    return (events.SurroundingsKnown(at_us=now_us, pool=command.pool, nodes=ours),)
 
 
 def know_surroundings(world: World, event: events.SurroundingsKnown) -> None:

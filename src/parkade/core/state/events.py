@@ -27,6 +27,7 @@ from parkade.core.healing.ladder import Repair
 from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
 from parkade.core.ledger.accounts import Transfer
+from parkade.core.reservations.missing import MissingNode
 from parkade.core.reservations.reservation import (
     Claim,
     Lending,
@@ -249,7 +250,8 @@ class ReservationSettled(Event, frozen=True, kw_only=True):
     missing, what was delivered of what it paid ahead, what it earned and had to wait for.
 
     `short`: (claim or workload, GPUs that it is short of from now on; 0: of none any more), of
-    those for which that changed or was credited up to now; `owed` as in `UsePosted`.
+    those for which that changed or was credited up to now; `owed` as in `UsePosted`. `missing`: the
+    nodes that the right lacked while it was short; older journals do not say.
     """
 
     market: str
@@ -257,6 +259,7 @@ class ReservationSettled(Event, frozen=True, kw_only=True):
     transfers: tuple[Transfer, ...]
     short: tuple[tuple[str, int], ...] = ()
     owed: tuple[tuple[str, int], ...] = ()
+    missing: tuple[MissingNode, ...] = ()
 
 
 class ReservationChanged(Event, frozen=True, kw_only=True):

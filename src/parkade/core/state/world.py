@@ -17,6 +17,7 @@ from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
 from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.turnaround import Turnaround, TurnaroundTimes
 from parkade.core.ledger.accounts import Ledger
+from parkade.core.reservations.missing import MissingNode
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
 from parkade.core.state.people import Org, Token, User
@@ -39,7 +40,8 @@ class Records(msgspec.Struct, kw_only=True):
     and when, `repair_kinds` by pool what its agent can do. `turnarounds` is by node, what is under
     way between two orgs, `turnaround_times` by market. `buffers` are the last sizes
     by market, `downs` by market/fabric the number of nodes down over time,
-    `surroundings` by node what it shares with others.
+    `surroundings` by node what it shares with others, `missing` by reservation the nodes that it
+    lacks while it is short.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -76,6 +78,7 @@ class Records(msgspec.Struct, kw_only=True):
     buffers: dict[str, SizedBuffers] = msgspec.field(default_factory=dict)
     downs: dict[str, Steps] = msgspec.field(default_factory=dict)
     surroundings: dict[str, Surroundings] = msgspec.field(default_factory=dict)
+    missing: dict[str, tuple[MissingNode, ...]] = msgspec.field(default_factory=dict)
 
 
 class World:
