@@ -161,6 +161,8 @@ class Status(Answer):
     is_on: bool
     is_limited: bool
     reason: str
+    by: str | None = Field(None, description="the user that set it last")
+    set_at: Instant | None = Field(None, description="and when")
     fabric_share: str
     fleet_share: str
     health: dict[str, int]

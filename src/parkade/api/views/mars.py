@@ -68,6 +68,8 @@ def status(
         is_on=seen.automation.is_on,
         is_limited=seen.automation.is_limited,
         reason=seen.automation.reason,
+        by=seen.automation.by,
+        set_at=instant_or_none(seen.automation.set_us or 0),
         fabric_share=f"{guards.fabric_share.numerator}/{guards.fabric_share.denominator}",
         fleet_share=f"{guards.fleet_share.numerator}/{guards.fleet_share.denominator}",
         health={health.value: count for health, count in seen.health.items()},

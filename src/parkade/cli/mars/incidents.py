@@ -134,7 +134,9 @@ def _status(answer: "wire.Status") -> None:
     from parkade.cli.screen import fields, say, table
 
     acts = "acts by itself" if answer.is_on else "is stopped"
-    because = f" ({answer.reason})" if answer.reason else ""
+    by = f", set by {answer.by}" if answer.by else ""
+    since = f" at {answer.set_at:%m-%d %H:%M:%S}" if answer.set_at else ""
+    because = f"{by}{since}: {answer.reason}" if answer.reason else ""
     limits = f"{answer.fabric_share} of a fabric, {answer.fleet_share} of all nodes, an hour"
     counts = ", ".join(f"{count} {name}" for name, count in answer.health.items() if count)
     able = "; ".join(f"{pool}: {', '.join(kinds)}" for pool, kinds in answer.repairs.items())

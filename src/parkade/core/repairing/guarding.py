@@ -11,6 +11,7 @@ import msgspec
 from parkade.core.fleet.node import Node
 from parkade.core.healing.guards import (
     Breaker,
+    GuardLimits,
     HoldReason,
     ask,
     breaker_of,
@@ -58,20 +59,49 @@ def guard(world: World, node: Node, signal: str, sources: frozenset[Source], now
         return Answer(HoldReason.PARENT_SUSPECTED, (), parent)
     limits = automation.guards
     members = world.sizes[node.market][node.fabric]
-    fleet = _breaker(world, FLEET, len(world.records.nodes), limits.fleet_share)
+    fleet, pool = _fleet_and_pool(world, node, limits)
     fabric = _breaker(world, fabric_of(node), members, limits.fabric_share)
-    if needs_second_source(fleet, sources, now_us, limits):
+    if needs_second_source(fleet if pool is None else pool, sources, now_us, limits):
         return Answer(HoldReason.SECOND_SOURCE_NEEDED, ())
     fabric_after, fits = ask(fabric, node.node, now_us, limits)
     if not fits:
         return Answer(
             HoldReason.FABRIC_BUDGET, _notes(fabric_of(node), fabric, fabric_after, now_us)
         )
+    shared: tuple[BudgetNote, ...] = ()
+    if pool is not None:
+        pool_after, fits = ask(pool, node.node, now_us, limits)
+        shared = _notes(pool_of(node), pool, pool_after, now_us)
+        if not fits:
+            return Answer(HoldReason.POOL_BUDGET, shared)
     fleet_after, fits = ask(fleet, node.node, now_us, limits)
     if not fits:
         return Answer(HoldReason.FLEET_BUDGET, _notes(FLEET, fleet, fleet_after, now_us))
     notes = _notes(fabric_of(node), fabric, fabric_after, now_us)
-    return Answer(None, notes + _notes(FLEET, fleet, fleet_after, now_us))
+    return Answer(None, notes + shared + _notes(FLEET, fleet, fleet_after, now_us))
+
+
+def _fleet_and_pool(
+    world: World, node: Node, limits: GuardLimits
+) -> tuple[Breaker, Breaker | None]:
+    """The fleet's budget and, where there are several pools, the part of it that is the pool's: its
+    share of the pool's nodes, at least one. The fleet's is at least all of those together, so no
+    agent uses up what another pool needs. Cost grows with the nodes."""
+    pools: dict[str, int] = {}
+    for each in world.records.nodes.values():
+        pools[each.pool] = pools.get(each.pool, 0) + 1
+    share = limits.fleet_share
+    fleet = _breaker(world, FLEET, len(world.records.nodes), share)
+    if len(pools) < 2:
+        return fleet, None
+    parts = sum(breaker_of(nodes, share).budget for nodes in pools.values())
+    fleet = msgspec.structs.replace(fleet, budget=max(fleet.budget, parts))
+    return fleet, _breaker(world, pool_of(node), pools[node.pool], share)
+
+
+def pool_of(node: Node) -> str:
+    """The name under which a pool's budget is kept."""
+    return f"pool {node.pool}"
 
 
 def is_fabric_suspected(world: World, node: Node, now_us: int) -> bool:
