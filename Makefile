@@ -12,7 +12,7 @@ JOBS ?= 3
 TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
-	market-days misreports compound-clients trainers constraints clean
+	model-check market-days misreports compound-clients trainers constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,12 @@ demo-mars: $(STAMP) ## a GPU falls off the bus: swapped, repaired, returned
 
 demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preempted workload
 	$(BIN)/python examples/factoring_network/demo.py
+
+# How long `make model-check` searches each world, in seconds.
+SECONDS_EACH ?= 1800
+
+model-check: $(STAMP) ## every state of the small worlds, for half an hour each
+	$(BIN)/parkade sim check --seconds $(SECONDS_EACH)
 
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py

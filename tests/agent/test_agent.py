@@ -231,6 +231,7 @@ class LeasingEngine(FakeEngine):
         self.renewals += 1
 
 
+@pytest.mark.system
 def test_leases_are_renewed_while_reports_are_answered_and_not_while_they_are_not(
     tmp_path: Path,
 ) -> None:

@@ -69,6 +69,7 @@ def test_a_restored_server_is_refused_by_agents_until_an_operator_looked_and_acc
     until(lambda: "that the agent has obeyed" in served.errors.read_text())
     assert is_alive(process)
     assert served.ask("GET", f"/workloads/{forgotten}")["phase"] != "running"
+    until(lambda: served.ask("GET", "/pools")["pools"][0]["agent"] == "refuses")
     assert "process" not in served.attempt_to("GET", f"/workloads/{forgotten}/logs").text
     served.stop()
     assert is_alive(process)

@@ -101,6 +101,7 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         retry_failures=spec.retry.failures,
         max_duration_us=None if spec.max_duration is None else span_us(spec.max_duration),
         moves=Moves(spec.moves),
+        spread=spec.spread,
     )
 
 
@@ -131,6 +132,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         interconnect=spec.interconnect.value,
         capacity=str(spec.capacity),
         moves=spec.moves.value,
+        spread=spec.spread,
         limit_price=amount_or_none(spec.limit_price_micros),
         max_spend=amount_or_none(spec.max_spend_micros),
         checkpoint=_wire_checkpoint(spec.checkpoint),
@@ -216,6 +218,8 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             payout_cap=_fraction_or_none(body.payout_cap),
             window_deposit=_fraction_or_none(body.window_deposit),
             assemble_us=_span_us_or_none(body.assemble),
+            folder_retention_us=_span_us_or_none(body.folder_retention),
+            shared_nodes=body.shared_nodes,
         ),
     )
 
@@ -276,6 +280,8 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         payout_cap=_fraction_or_none(terms.payout_cap),
         window_deposit=_fraction_or_none(terms.window_deposit),
         assemble_us=_span_us_or_none(terms.assemble),
+        folder_retention_us=_span_us_or_none(terms.folder_retention),
+        shared_nodes=terms.shared_nodes,
     )
 
 
@@ -306,4 +312,8 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         payout_cap=None if terms.payout_cap is None else str(terms.payout_cap),
         window_deposit=None if terms.window_deposit is None else str(terms.window_deposit),
         assemble=None if terms.assemble_us is None else span(terms.assemble_us),
+        folder_retention=(
+            None if terms.folder_retention_us is None else span(terms.folder_retention_us)
+        ),
+        shared_nodes=terms.shared_nodes,
     )

@@ -106,9 +106,16 @@ class Terms(Request):
         _seconds(600),
         description="a guest whose pool cannot be reached for so long is ended there; null: never",
     )
+    folder_retention: PositiveSpan | None = Field(
+        timedelta(days=14),
+        description="checkpoints and output are kept so long after the end; null: for ever",
+    )
     assemble: PositiveSpan | None = Field(
         _seconds(600),
         description="smaller running bids give way to a gang that waited so long; null: never",
+    )
+    shared_nodes: Annotated[bool, Strict()] = Field(
+        False, description="whether spot work below a node of several orgs may share one"
     )
     switching_credit: Share = Field(
         "1/20", description="how much higher a running workload counts than a newcomer"
@@ -200,6 +207,9 @@ class ChangeTerms(Request):
     payout_cap: Multiple | None = None
     window_deposit: Share | None = None
     assemble: PositiveSpan | None = None
+    folder_retention: PositiveSpan | None = None
+
+    shared_nodes: Annotated[bool, Strict()] | None = None
 
 
 class SetPrices(Request):
@@ -274,7 +284,8 @@ class Pool(Answer):
     site: str
     engine: str
     supplier: str | None
-    agent: Literal["heard", "silent", "never heard"]
+    agent: Literal["heard", "refuses", "silent", "never heard"]
+    agent_says: str | None = Field(None, description="why it refuses orders; for operators")
     nodes: int
     nodes_in_play: int
     nodes_draining: int

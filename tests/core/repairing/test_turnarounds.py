@@ -49,6 +49,28 @@ def test_another_org_starts_only_after_a_sanitising_passed() -> None:
     assert it.replayed() == encode_snapshot(it.world)
 
 
+def test_a_node_that_orgs_share_is_sanitised_once_all_have_left() -> None:
+    it = one_node(shared_nodes=True, turnaround_us=0)
+    jobs = [it.bid(org, 9, gpus=1) for org in ("lab", "acme")]
+    it.clear()
+    assert [it.phase(job) for job in jobs] == [Phase.STARTING] * 2
+    assert it.turning() == []
+    for job in jobs:
+        it.started(job)
+    it.ended(jobs[0])
+    third = it.bid("studio", 9, gpus=1)
+    it.clear()
+    assert it.phase(third) is Phase.STARTING, "it joins one that runs there"
+    it.started(third)
+    it.ended(jobs[1])
+    it.ended(third)
+    last = it.bid("lab", 9, gpus=1)
+    it.clear()
+    assert (it.phase(last), it.turning()) == (Phase.PLACED, ["a1"])
+    it.turned("a1")
+    assert it.phase(last) is Phase.STARTING
+
+
 def test_within_one_org_a_node_is_not_sanitised() -> None:
     it = one_node()
     after(it, "lab")

@@ -73,10 +73,16 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             reason=Reason.CLOCK_JUMPED,
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
-    given, evacuees = with_evacuees(world, build_input(world, market, now_us))
-    outcome = clear(given.state)
+    given = with_evacuees(world, build_input(world, market, now_us))
+    return difference(world, market, given, clear(given.state), now_us)
+
+
+def difference(
+    world: World, market: Market, given: ClearingInput, outcome: Clearing, now_us: int
+) -> tuple[events.AnyEvent, ...]:
+    """What an outcome changes in the world that it was given from; see the module."""
     assert len(outcome.lines) == len(given.state.demands), "each demand has one line"
-    return _Changes(world, market, given, outcome, now_us, evacuees).decided()
+    return _Changes(world, market, given, outcome, now_us).decided()
 
 
 class _Changes:
@@ -89,14 +95,12 @@ class _Changes:
         given: ClearingInput,
         outcome: Clearing,
         now_us: int,
-        evacuees: frozenset[str],
     ) -> None:
         self._world = world
         self._market = market
         self._given = given
         self._outcome = outcome
         self._now_us = now_us
-        self._evacuees = evacuees
         self._postings = Postings(world)
         self._charges: list[events.ReservationSettled | events.WithdrawalCharged] = []
         self._left: list[lines.Leaving] = []
@@ -105,7 +109,7 @@ class _Changes:
         self._waiting: list[lines.Waiting] = []
         self._demands = {demand.demand: demand for demand in given.state.demands}
         self._displacement = Displacement(
-            world, market, self._demands, outcome, now_us, unhurried=evacuees
+            world, market, self._demands, outcome, now_us, unhurried=given.evacuees
         )
         self._debts = Debts(world, market, self._demands, outcome, now_us)
         self._short = short_demands(world, market, given.state, outcome)
@@ -202,7 +206,7 @@ class _Changes:
         attempt = workload.attempt
         if attempt is not None and attempt.stop is None:
             is_broken = attempt.broken_us is not None
-            is_healed = is_broken or line.demand in self._evacuees
+            is_healed = is_broken or line.demand in self._given.evacuees
             cause = Cause.HEALED if is_healed else Cause.MOVED
             phase = Phase.HEALING if is_broken else Phase.PREEMPTING
             stop = self._displacement.notice(attempt, cause)
@@ -334,7 +338,7 @@ class _Changes:
         )
 
     def _moved(self, line: ClearingLine) -> MoveCause | None:
-        if line.demand in self._evacuees:
+        if line.demand in self._given.evacuees:
             return Healed()
         if line.moved is None:
             return None

@@ -5,7 +5,7 @@ such a node leaves for it. Which winners owe for that is decided in `clearing.de
 """
 
 from parkade.core.fleet.market import Market
-from parkade.core.fleet.seat import Seat
+from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
 from parkade.core.running.promises import clean_us, has_room
@@ -75,10 +75,10 @@ class Displacement:
         )
 
     def busy(self, line: ClearingLine) -> int:
-        """How many of a winner's seats others still hold, or have left so lately that their
+        """How many nodes of a winner others still hold, or have left so lately that their
         turnaround is not over, or must be sanitised."""
         assert line.demand in self._demands
-        return sum(self._is_busy(line.demand, seat) for seat in line.seats)
+        return sum(self._is_busy(line.demand, seat) for seat in by_node(line.seats))
 
     def _takers_by_node(self, outcome: Clearing) -> dict[str, list[tuple[Demand, ClearingLine]]]:
         """By node, the demands that get seats there which they do not have now."""
@@ -87,9 +87,9 @@ class Displacement:
             demand = self._demands.get(line.demand)
             if demand is None or line.change in (Change.KEEP, Change.WAIT, Change.PREEMPT):
                 continue
-            had = {seat.node for seat in demand.seats}
-            for seat in line.seats:
-                if seat.node not in had:
+            had = {seat.node: seat.gpus for seat in by_node(demand.seats)}
+            for seat in by_node(line.seats):
+                if seat.gpus > had.get(seat.node, 0):
                     takers.setdefault(seat.node, []).append((demand, line))
         return takers
 

@@ -28,12 +28,12 @@ MOST_ASKED = 8
 """Demands that are asked about in one clearing, the first in the order of the input."""
 
 
-def with_evacuees(world: World, given: ClearingInput) -> tuple[ClearingInput, frozenset[str]]:
-    """The input with those that leave degraded nodes, and who they are. Costs nothing while no
+def with_evacuees(world: World, given: ClearingInput) -> ClearingInput:
+    """The input with those that leave degraded nodes. Costs nothing while no
     node is degraded, else an allocation and one more for each demand that is asked about."""
     asked = [it for it in given.state.demands if _sick_seats(world, given, it)][:MOST_ASKED]
     if not asked:
-        return given, frozenset()
+        return given
     state, leaving = given.state, []
     winners = allocate(state).parts.keys()
     for demand in asked:
@@ -45,7 +45,7 @@ def with_evacuees(world: World, given: ClearingInput) -> tuple[ClearingInput, fr
         if demand.demand in parts and not harms:
             state, winners = tried, parts.keys()
             leaving.append(demand.demand)
-    return replace(given, state=state), frozenset(leaving)
+    return replace(given, state=state, evacuees=frozenset(leaving))
 
 
 def _with(state: MarketState, changed: Demand) -> MarketState:

@@ -70,6 +70,9 @@ class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
     closed: frozenset[str]
     """The nodes in play that are no room for any demand."""
 
+    evacuees: frozenset[str] = frozenset()
+    """Demands that leave degraded nodes in this clearing (`evacuation`)."""
+
     def has_closed(self, demand: Demand) -> bool:
         """Whether a demand has a seat on a closed node."""
         return bool(self.closed) and any(seat.node in self.closed for seat in demand.seats)
@@ -120,6 +123,7 @@ def _terms(market: Market) -> ClearingTerms:
         switching_credit=market.terms.switching_credit,
         supplier_account=OPERATOR,
         operator_account=OPERATOR,
+        shared_nodes=market.terms.shared_nodes,
     )
 
 
@@ -235,6 +239,7 @@ def _demand(
     is_one_pool: bool,
 ) -> Demand:
     seats = _standing(world, workload, open_nodes)
+    market = world.records.markets[workload.market]
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
     assert is_on_demand == (workload.fabric is not None)
     return Demand(
@@ -252,9 +257,10 @@ def _demand(
         use_7_days=_use(world, workload.org, now_us),
         submitted_us=workload.submitted_us,
         seats=seats,
-        floor_micros=_floor(workload, world.records.markets[workload.market]),
+        floor_micros=_floor(workload, market),
         only_fabric=workload.fabric,
         has_waited=not seats and _has_waited(world, workload, now_us),
+        ranks_per_node=workload.spec.ranks_per_node(market.instance_type.gpus_per_node),
         moves_if_cheaper=workload.spec.moves is Moves.CHEAPER,
     )
 

@@ -94,6 +94,14 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     """How long a gang of whole nodes waits before smaller running bids count no switching credit
     against it. None: for ever, as in markets of before."""
 
+    folder_retention_us: int | None = None
+    """How long the folders of a workload that has ended, with its checkpoints and output, are kept.
+    None: for ever, as in journals of before they were deleted."""
+
+    shared_nodes: bool = False
+    """Whether spot work below a node of several orgs may share one. False in journals of before
+    there was the choice."""
+
     buffer: BufferPolicy | None = None
     """What sizes the buffer beyond `buffer_nodes`. None: nothing does."""
 

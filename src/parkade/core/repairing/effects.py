@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from parkade.core.fleet.seat import by_node
 from parkade.core.healing.guards import MOST_TAKEN, Breaker, BreakerState, HoldReason
 from parkade.core.healing.incident import (
     MOST_CLOSED,
@@ -254,7 +255,7 @@ def note_launched(world: World, event: events.Launched) -> None:
     hurt = None if incident is None else _hurt_of(incident, event.workload)
     if incident is None or hurt is None:
         return
-    nodes = tuple(seat.node for seat in event.attempt.seats)
+    nodes = tuple(seat.node for seat in by_node(event.attempt.seats))
     moved = _with_hurt(incident, replace(hurt, moved_to=nodes))
     says = f"{event.workload} goes on, on {', '.join(nodes[:4])}"
     _put(world, moved, event.at_us, "swap", f"{says}, …" if len(nodes) > 4 else says)
@@ -278,7 +279,7 @@ def note_started(world: World, event: events.Started) -> None:
 def _incidents_under(world: World, workload: Workload) -> list[Incident]:
     """The open incidents of the nodes that it sits on. Cost grows with its seats."""
     assert workload.attempt is not None
-    found = (world.open_incident(seat.node) for seat in workload.attempt.seats)
+    found = (world.open_incident(seat.node) for seat in by_node(workload.attempt.seats))
     return [each for each in found if each is not None and each.held is None]
 
 

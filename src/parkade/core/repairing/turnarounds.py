@@ -36,16 +36,11 @@ def sanitise_due_us(world: World, name: str) -> int | None:
         return None
     if not node.is_open or world.held_on[name] or is_sanitising(world, name):
         return None
-    orgs = {_org_of(world, holder) for holder in world.promised_on[name]}
+    orgs = {world.org_of(holder) for holder in world.promised_on[name]}
     if not orgs:
         turnaround_us = world.records.markets[node.market].terms.turnaround_us
         return node.vacated_us + max(IDLE_US, turnaround_us)
     return None if orgs == {node.last_org} else node.vacated_us
-
-
-def _org_of(world: World, holder: str) -> str:
-    claim = world.records.claims.get(holder)
-    return claim.org if claim is not None else world.records.workloads[holder].org
 
 
 def order_sanitising(world: World, name: str, at_us: int) -> tuple[events.TurnaroundOrdered]:

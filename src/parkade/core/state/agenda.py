@@ -33,6 +33,13 @@ class Agenda:
         self._heap: list[tuple[int, Entry, str]] = []
         self._changed: dict[tuple[Entry, str], None] = {}
 
+    def copy(self) -> "Agenda":
+        """One of its own with the same entries. Cost grows with them."""
+        made = Agenda()
+        made._heap = self._heap.copy()
+        made._changed = self._changed.copy()
+        return made
+
     def add(self, kind: Entry, key: str) -> None:
         """A record's deadline of this kind may have changed."""
         self._changed[(kind, key)] = None

@@ -4,13 +4,16 @@
 records: they are rebuilt on reading a snapshot and are no part of it.
 """
 
+import typing
+
 import msgspec
+from msgspec.structs import replace
 
 from parkade.core.fleet.buffer import SizedBuffers
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool
-from parkade.core.fleet.seat import Seat
+from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.healing.buffer_size import Steps
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
@@ -81,6 +84,19 @@ class Records(msgspec.Struct, kw_only=True):
     missing: dict[str, tuple[MissingNode, ...]] = msgspec.field(default_factory=dict)
 
 
+_FLAT = tuple(
+    name
+    for name, kind in typing.get_type_hints(Records).items()
+    if typing.get_origin(kind) is dict and typing.get_origin(typing.get_args(kind)[1]) is not dict
+)
+_NESTED = tuple(
+    name
+    for name, kind in typing.get_type_hints(Records).items()
+    if typing.get_origin(kind) is dict and typing.get_origin(typing.get_args(kind)[1]) is dict
+)
+"""Fields of Records that are dicts of frozen values, and those that are dicts of dicts."""
+
+
 class World:
     """Records and the indexes that follow from them. Only `evolve` may change either.
 
@@ -116,6 +132,26 @@ class World:
             self.agenda.add(Entry.REPAIR, sick)
         for name in records.nodes:
             self._wake_sanitising(name)
+
+    def copy(self) -> "World":
+        """A world of its own with the same frozen records: what is evolved in one does not change
+        the other. Cost grows with the number of records, not with their size."""
+        made = World.__new__(World)
+        records = made.records = replace(self.records)
+        for field in _FLAT:
+            setattr(records, field, getattr(records, field).copy())
+        for field in _NESTED:
+            inner = getattr(records, field)
+            setattr(records, field, {key: value.copy() for key, value in inner.items()})
+        made.ledger = Ledger(records.balances)
+        made.tokens_by_digest = self.tokens_by_digest.copy()
+        made.sizes = {key: value.copy() for key, value in self.sizes.items()}
+        made.live = self.live.copy()
+        made.live_of_org = {key: value.copy() for key, value in self.live_of_org.items()}
+        made.held_on = {key: value.copy() for key, value in self.held_on.items()}
+        made.promised_on = {key: value.copy() for key, value in self.promised_on.items()}
+        made.agenda = self.agenda.copy()
+        return made
 
     def node(self, name: str) -> Node | None:
         """The node of that name in whatever case. A name in another case costs a look at all."""
@@ -187,6 +223,11 @@ class World:
             self._take_seats(self.held_on, claim, before.seats)
             self._take_seats(self.promised_on, claim, before.seats)
 
+    def org_of(self, holder: str) -> str:
+        """The org of a workload or a claim."""
+        claim = self.records.claims.get(holder)
+        return claim.org if claim is not None else self.records.workloads[holder].org
+
     def open_incident(self, node: str) -> Incident | None:
         """The node's open incident."""
         care = self.records.cares.get(node)
@@ -256,8 +297,8 @@ class World:
     def _give_seats(
         self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
     ) -> None:
-        for seat in seats:
-            assert holder not in index[seat.node], f"{holder} has two seats on {seat.node}"
+        for seat in by_node(seats):
+            assert holder not in index[seat.node], f"{holder} holds {seat.node} twice"
             index[seat.node][holder] = seat.gpus
             if index is self.promised_on:
                 self._wake_sanitising(seat.node)
@@ -265,6 +306,6 @@ class World:
     def _take_seats(
         self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
     ) -> None:
-        for seat in seats:
+        for seat in by_node(seats):
             if index[seat.node].pop(holder, None) is not None:
                 self.wake_promises(seat.node)

@@ -62,7 +62,9 @@ def sold(world: World, market: Market) -> tuple[Sold, ...]:
             continue
         assert workload.must_end_us is not None
         window = Window(start_us=workload.submitted_us, end_us=workload.must_end_us)
-        entries.append(Sold(fabric=workload.fabric, nodes=workload.spec.nodes, window=window))
+        market_of = world.records.markets[workload.market]
+        nodes = workload.spec.nodes_alone(market_of.instance_type.gpus_per_node)
+        entries.append(Sold(fabric=workload.fabric, nodes=nodes, window=window))
     return tuple(entries)
 
 

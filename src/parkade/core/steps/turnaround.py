@@ -18,5 +18,9 @@ def is_sanitising(world: World, node: str) -> bool:
 
 
 def must_sanitise(world: World, org: str, node: Node) -> bool:
-    """Whether a sanitising must pass before this org starts on the node."""
-    return node.last_org not in (None, org) and can(world, node, RepairKind.SANITISE)
+    """Whether a sanitising must pass before this org starts on the node; not while others are
+    there whom the market lets it join: they are not sanitised away, and the span counts."""
+    if node.last_org in (None, org) or not can(world, node, RepairKind.SANITISE):
+        return False
+    is_shared = world.records.markets[node.market].terms.shared_nodes
+    return not (is_shared and world.held_on[node.node])

@@ -63,6 +63,7 @@ TERMS_US = {
     "agent_lease": POSITIVE_SPAN_US,
     "start_limit": POSITIVE_SPAN_US,
     "assemble": POSITIVE_SPAN_US,
+    "folder_retention": POSITIVE_SPAN_US,
 }
 
 # A workload.

@@ -1,0 +1,8 @@
+"""`parkade sim`: the shipped program in simulation, and searched exhaustively."""
+
+import typer
+
+from parkade.cli.sim import check
+
+sim = typer.Typer(help="Prove the shipped program in simulation.", no_args_is_help=True)
+sim.command("check")(check.check)
