@@ -7,10 +7,12 @@ from tests.messages.test_queue import dripping
 
 
 def test_an_alertmanager_that_drips_its_header_is_given_up_after_one_time_out_for_all() -> None:
-    with dripping(b"HTTP/1.1 200 OK\r\nX-Long: ") as port:
-        with pytest.raises(AlertError, match=r"no answer within 0\.3 s"):
-            url = f"http://127.0.0.1:{port}"
-            post_alerts(url, [{"labels": {}}] * (3 * MOST_A_CALL), timeout_s=0.3)
+    alerts: list[dict[str, object]] = [{"labels": {}}] * (3 * MOST_A_CALL)
+    with (
+        dripping(b"HTTP/1.1 200 OK\r\nX-Long: ") as port,
+        pytest.raises(AlertError, match=r"no answer within 0\.3 s"),
+    ):
+        post_alerts(f"http://127.0.0.1:{port}", alerts, timeout_s=0.3)
 
 
 def test_a_status_is_enough_of_an_answer() -> None:

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from parkade.core.healing.incident import RepairKind
 from parkade.core.healing.policy import Policy
 from parkade.core.healing.topology import Surroundings
+from parkade.core.units.time import SECOND_US
 from parkade.mars.policy_file import load_policy, shipped_policy
 from parkade.mars.run_file import Command as Words
 from parkade.mars.run_file import EngineEntry, NodeName
@@ -52,6 +53,7 @@ from parkade.wire.yaml import parse
 
 NAME = "mars.yaml"
 SIMULATED_S = 1.0
+NVML_EVERY_US = 15 * SECOND_US
 SHIPPED = (RepairKind.VALIDATE, RepairKind.SANITISE)
 
 
@@ -149,7 +151,7 @@ def _sensors(node: str, entry: WatchedNode) -> list[Sensor]:
         found.append(DcgmExporter(entry.dcgm, node=node, expected=entry.gpus))
     if entry.local:
         found += [
-            Nvml(node=node, expected=entry.gpus),
+            Nvml(node=node, expected=entry.gpus, every_us=NVML_EVERY_US),
             InfiniBand(node=node),
             Machine(node=node),
         ]
