@@ -37,7 +37,6 @@ async def heard(engine: Engine) -> None:
 class LeaseContract:
     """Part of EngineContract."""
 
-    @pytest.mark.system
     def test_silence_of_a_lease_ends_a_guest_with_its_notice_and_spares_an_owner(
         self, place: Place
     ) -> None:
