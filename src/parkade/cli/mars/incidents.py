@@ -21,6 +21,8 @@ KINDS = frozenset(
         "IncidentClosed",
         "RepairOrdered",
         "RepairEnded",
+        "SurroundingsKnown",
+        "BuffersSized",
         "TurnaroundOrdered",
         "TurnaroundEnded",
         "RepairsKnown",
@@ -58,7 +60,7 @@ def events(
                 continue
             line = Text(f"{event.sequence:>7}  ", style="dim")
             line.append(f"{event.at:%m-%d %H:%M:%S}  ")
-            line.append(f"{event.type:<15} ", style="cyan").append(event.says, style="default")
+            line.append(f"{event.type:<17} ", style="cyan").append(event.says, style="default")
             console.print(line, soft_wrap=True)
 
 
