@@ -407,7 +407,8 @@ class Ended(Event, frozen=True, kw_only=True):
     """The seats were seen free. `phase` is what the workload becomes, `summary` how it exited.
 
     `failures` and `preemptions` are the counts after it. `is_saved`: it said that it saved what it
-    had and is to be run again; False in journals that did not say.
+    had and is to be run again; False in journals that did not say. `is_unstarted`: it ended before
+    its first process by its org's own doing; False in journals of before this counted.
     """
 
     workload: str
@@ -420,6 +421,7 @@ class Ended(Event, frozen=True, kw_only=True):
     preemptions: int
     not_before_us: int
     is_saved: bool = False
+    is_unstarted: bool = False
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):

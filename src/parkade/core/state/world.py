@@ -25,7 +25,7 @@ from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
 from parkade.core.state.people import Org, Token, User
 from parkade.core.units.names import same_host
-from parkade.core.workloads.workload import Workload
+from parkade.core.workloads.workload import Unstarted, Workload
 
 SNAPSHOT_VERSION = 2
 
@@ -41,8 +41,8 @@ class Records(msgspec.Struct, kw_only=True):
     the open ones and the last closed ones, `hurt` the open incident that a workload waits for,
     `budgets` what the guards count, `sick` by market/fabric the nodes that lately got a bad verdict
     and when, `repair_kinds` by pool what its agent can do. `turnarounds` is by node, what is under
-    way between two orgs, `turnaround_times` by market. `buffers` are the last sizes
-    by market, `downs` by market/fabric the number of nodes down over time,
+    way between two orgs, `turnaround_times` by market. `unstarted` is by org. `buffers` are the
+    last sizes by market, `downs` by market/fabric the number of nodes down over time,
     `surroundings` by node what it shares with others, `missing` by reservation the nodes that it
     lacks while it is short.
     """
@@ -78,6 +78,7 @@ class Records(msgspec.Struct, kw_only=True):
     repair_kinds: dict[str, tuple[RepairKind, ...]] = msgspec.field(default_factory=dict)
     turnarounds: dict[str, Turnaround] = msgspec.field(default_factory=dict)
     turnaround_times: dict[str, TurnaroundTimes] = msgspec.field(default_factory=dict)
+    unstarted: dict[str, Unstarted] = msgspec.field(default_factory=dict)
     buffers: dict[str, SizedBuffers] = msgspec.field(default_factory=dict)
     downs: dict[str, Steps] = msgspec.field(default_factory=dict)
     surroundings: dict[str, Surroundings] = msgspec.field(default_factory=dict)
