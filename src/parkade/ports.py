@@ -13,6 +13,7 @@ import msgspec
 from parkade.core.fleet.seat import Seat
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.symptom import Symptom
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
 from parkade.core.ledger.accounts import Transfer
 from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit, Words
@@ -80,6 +81,7 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[RepairKind, ...]
     sensors: tuple[SensorState, ...] = ()
     symptoms: tuple[tuple[str, int], ...] = ()
+    surroundings: tuple[Surroundings, ...] = ()
 
 
 class Clock(Protocol):

@@ -5,7 +5,7 @@ world but through a command.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -32,8 +32,11 @@ from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
 from parkade.control.writer import Dependencies, Turn, Writer
 from parkade.core.clearing.plan import Plan
+from parkade.core.ledger.accounts import TransferKind
+from parkade.core.reservations.missing import MissingNode
+from parkade.core.state.codec import decode_event
 from parkade.core.state.commands import AnyCommand, Submit
-from parkade.core.state.events import AnyEvent
+from parkade.core.state.events import AnyEvent, ReservationSettled
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.workload import Workload
@@ -56,6 +59,8 @@ _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 _MOST_KNOWN = 1_000
+_MOST_CREDITS = 100
+"""Credits of one statement whose evidence is looked up."""
 
 
 class Plane:
@@ -188,6 +193,23 @@ class Plane:
         """Every transfer of an account in [from_us, to_us), in order."""
         read = self._dependencies.store.statement
         return list(await asyncio.to_thread(read, account, from_us=from_us, to_us=to_us))
+
+    async def evidence(
+        self, stated: Sequence[StatedTransfer]
+    ) -> dict[int, tuple[MissingNode, ...]]:
+        """By sequence, the nodes that the newest credits of a statement rest on. Reads one entry of
+        the journal for each."""
+        credits = dict.fromkeys(
+            it.sequence for it in stated if it.transfer.kind is TransferKind.CREDIT
+        )
+        store = self._dependencies.store
+        found: dict[int, tuple[MissingNode, ...]] = {}
+        for sequence in tuple(credits)[-_MOST_CREDITS:]:
+            entries = await asyncio.to_thread(store.entries, after=sequence - 1, limit=1)
+            event = decode_event(entries[0].body, entries[0].version) if entries else None
+            if isinstance(event, ReservationSettled):
+                found[sequence] = event.missing
+        return found
 
     def events(self, *, after: int) -> AsyncIterator[tuple[int, AnyEvent]]:
         """Committed events after a sequence, in order, then as they come."""

@@ -67,7 +67,13 @@ async def statement(
     balance = await context.plane.read(view, org=viewer.org)
     if balance is None:
         raise problem("not_found", f"there is no account {named!r}; an org's is org/NAME")
-    return view_of(named, stated, balance_micros=balance, is_operator=viewer.is_operator)
+    return view_of(
+        named,
+        stated,
+        balance_micros=balance,
+        is_operator=viewer.is_operator,
+        missing=await context.plane.evidence(stated),
+    )
 
 
 @router.get("/server", tags=["server"])

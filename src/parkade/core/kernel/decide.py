@@ -14,7 +14,7 @@ from parkade.core.epoch import decisions as epoch
 from parkade.core.leasing import decisions as leasing
 from parkade.core.nodes import decisions as nodes
 from parkade.core.nodes import pools, terms
-from parkade.core.repairing import automation, progress
+from parkade.core.repairing import automation, progress, surroundings
 from parkade.core.repairing import decisions as repairing
 from parkade.core.running import decisions as running
 from parkade.core.running.observations import report_attempts
@@ -103,6 +103,8 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return progress.report_repair(world, command, now_us)
         case commands.ReportRepairKinds():
             return repairing.report_repair_kinds(world, command, now_us)
+        case commands.ReportSurroundings():
+            return surroundings.report_surroundings(world, command, now_us)
         case commands.SetAutomation():
             return automation.set_automation(world, command, now_us)
         case commands.ReportReachability():
