@@ -11,10 +11,8 @@ JOBS ?= 3
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
-.PHONY: help setup check format test test-long demo demo-mars demo-compound million bench fuzz \
-	market-days misreports compound-clients trainers constraints clean
 .PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
-	model-check market-days misreports compound-clients trainers constraints clean
+	fuzz model-check market-days misreports compound-clients trainers constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
