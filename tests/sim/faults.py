@@ -1,7 +1,7 @@
 """Faults planted into the shipped program, one at a time, for the fuzz to find.
 
 Each is a change of a production function or of what a decision gives, as a wrong line of code would
-be. `TROUBLES` says which kind of story can meet it.
+be. `FAULTS` says with each which troubles a story needs to meet it.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,9 +22,11 @@ import parkade.core.running.promises as promises
 import parkade.core.steps.notices as notices
 from parkade.agent.plan import HandOver, plan
 from parkade.control.rules import RULES
+from parkade.core.billing.metering import billed_to_us
 from parkade.core.fleet.node import Health, Node
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.state import commands, events, lines
+from parkade.core.state.codec import decode_snapshot
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.life import Cause, Phase
@@ -158,7 +160,7 @@ def drops_promises_of_claims(patch: Patch) -> None:
     """Each clearing takes back what owners are promised."""
 
     def change(world: World, event: events.Cleared) -> events.Cleared:
-        named = {lines.name_of(it.demand) for it in (*event.won, *event.left)}
+        named = set(_named(event))
         dropped = tuple(
             lines.Leaving(
                 demand=lines.ClaimDemand(claim=claim.claim),
@@ -173,6 +175,12 @@ def drops_promises_of_claims(patch: Patch) -> None:
         return replace(event, left=(*event.left, *dropped))
 
     _in_clearings(patch, change)
+
+
+def _named(event: events.Cleared) -> Iterator[str]:
+    """The demands whose seats a clearing changes."""
+    yield from (lines.name_of(it.demand) for it in event.won)
+    yield from (lines.name_of(it.demand) for it in event.left)
 
 
 def takes_an_absent_attempt_for_ended(patch: Patch) -> None:
@@ -301,7 +309,7 @@ def displaces_on_demand(patch: Patch) -> None:
     """Each clearing sends running on-demand away."""
 
     def change(world: World, event: events.Cleared) -> events.Cleared:
-        named = {lines.name_of(it.demand) for it in (*event.won, *event.left)}
+        named = set(_named(event))
         return replace(event, left=(*event.left, *_sent_away(world, event, named)))
 
     _in_clearings(patch, change)
@@ -339,10 +347,9 @@ def forgets_what_it_answered(patch: Patch) -> None:
 
 def recovers_without_promises(patch: Patch) -> None:
     """A snapshot is read without the promises in it."""
-    decode = recovering.decode_snapshot
 
     def forgetful(body: bytes) -> World:
-        world = decode(body)
+        world = decode_snapshot(body)
         for name in list(world.live):
             workload = world.records.workloads[name]
             world.put_workload(replace(workload, promise=None))
@@ -393,8 +400,9 @@ def seats_newcomers_on_cordoned_nodes(patch: Patch) -> None:
 
 def bills_a_microsecond_less(patch: Patch) -> None:
     """Each attempt is billed for a microsecond less than it ran."""
-    billed = observations.billed_to_us
-    patch.setattr(observations, "billed_to_us", lambda attempt, at_us: billed(attempt, at_us) - 1)
+    patch.setattr(
+        observations, "billed_to_us", lambda attempt, at_us: billed_to_us(attempt, at_us) - 1
+    )
 
 
 def reprices_for_others(patch: Patch) -> None:
