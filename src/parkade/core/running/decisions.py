@@ -327,6 +327,12 @@ def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decisi
     )
     if command.limit_price_micros > limit_micros:
         return (change,)
+    attempt = workload.attempt
+    if attempt is not None and attempt.started_us is None and attempt.stop is None:
+        return Refusal(
+            reason=Reason.CONFLICT,
+            detail="it has its seats and starts; its bid can be lowered once it runs, or cancelled",
+        )
     if _has_to_start(workload):
         return Refusal(
             reason=Reason.CONFLICT,

@@ -82,6 +82,15 @@ class ClockConfirmed(Event, frozen=True, kw_only=True):
     """A person confirmed the clock."""
 
 
+class ClockAdvanced(Event, frozen=True, kw_only=True):
+    """The present goes on `by_us` later though no time passed, as the wall clock was set ahead.
+
+    Told only while a pool is silent: what is timed on its nodes does not end sooner for it.
+    """
+
+    by_us: int
+
+
 class PoolOpened(Event, frozen=True, kw_only=True):
     """A pool with its first nodes, and the market that is opened with it, if one is."""
 
@@ -394,7 +403,8 @@ class Ended(Event, frozen=True, kw_only=True):
     """The seats were seen free. `phase` is what the workload becomes, `summary` how it exited.
 
     `failures` and `preemptions` are the counts after it. `is_saved`: it said that it saved what it
-    had and is to be run again; False in journals that did not say.
+    had and is to be run again; False in journals that did not say. `is_unstarted`: it ended before
+    its first process by its org's own doing; False in journals of before this counted.
     """
 
     workload: str
@@ -407,6 +417,7 @@ class Ended(Event, frozen=True, kw_only=True):
     preemptions: int
     not_before_us: int
     is_saved: bool = False
+    is_unstarted: bool = False
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):
@@ -533,7 +544,7 @@ class Forgotten(Event, frozen=True, kw_only=True):
     reservations: tuple[str, ...]
 
 
-ServerEvent = EpochOpened | ClockJumped | ClockConfirmed
+ServerEvent = EpochOpened | ClockJumped | ClockConfirmed | ClockAdvanced
 """About the writer and its clock."""
 
 FleetEvent = (

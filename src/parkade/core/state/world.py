@@ -23,7 +23,7 @@ from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
 from parkade.core.state.people import Org, Token, User
 from parkade.core.units.names import same_host
-from parkade.core.workloads.workload import Workload
+from parkade.core.workloads.workload import Unstarted, Workload
 
 SNAPSHOT_VERSION = 2
 
@@ -39,8 +39,8 @@ class Records(msgspec.Struct, kw_only=True):
     the open ones and the last closed ones, `hurt` the open incident that a workload waits for,
     `budgets` what the guards count, `sick` by market/fabric the nodes that lately got a bad verdict
     and when, `repair_kinds` by pool what its agent can do. `turnarounds` is by node, what is under
-    way between two orgs, `turnaround_times` by market. `buffers` are the last sizes
-    by market, `downs` by market/fabric the number of nodes down over time.
+    way between two orgs, `turnaround_times` by market. `unstarted` is by org. `buffers` are the
+    last sizes by market, `downs` by market/fabric the number of nodes down over time.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -74,6 +74,7 @@ class Records(msgspec.Struct, kw_only=True):
     repair_kinds: dict[str, tuple[RepairKind, ...]] = msgspec.field(default_factory=dict)
     turnarounds: dict[str, Turnaround] = msgspec.field(default_factory=dict)
     turnaround_times: dict[str, TurnaroundTimes] = msgspec.field(default_factory=dict)
+    unstarted: dict[str, Unstarted] = msgspec.field(default_factory=dict)
     buffers: dict[str, SizedBuffers] = msgspec.field(default_factory=dict)
     downs: dict[str, Steps] = msgspec.field(default_factory=dict)
 
