@@ -362,7 +362,9 @@ def believes_a_clock_that_was_set_back(patch: Patch) -> None:
     """The present is what the wall clock shows."""
 
     def read(self: Any, *, is_doubted: bool) -> clock.Reading:
-        return clock.Reading(now_us=self._clock.now_us(), behind_us=0, jumped_from_us=None)
+        return clock.Reading(
+            now_us=self._clock.now_us(), leapt_us=0, behind_us=0, jumped_from_us=None
+        )
 
     patch.setattr(clock.ClockGuard, "read", read)
 
