@@ -141,10 +141,10 @@ class Writer:
             raise LeadershipLost(
                 "the journal's lock is gone: another server may write; start this one again"
             )
-        now_us, doubted = self._read_clock()
+        now_us, committed = self._read_clock()
         self._now_us = now_us
         self._read_at = (now_us, self._clock.steady_us())
-        self._publish(doubted)
+        self._publish(committed)
         is_sure = not cycle.world.records.is_clock_doubted
         while committed := cycle.take_deadlines(now_us, limit=settings.deadlines_limit):
             self._publish(committed)
@@ -201,6 +201,10 @@ class Writer:
         is_doubted = self._cycle.world.records.is_clock_doubted
         reading = self._guard.read(is_doubted=is_doubted)
         self._note_behind(reading.behind_us)
+        if reading.leapt_us:
+            from_us = reading.now_us - reading.leapt_us
+            committed = self._cycle.advance_clock(now_us=from_us, by_us=reading.leapt_us)
+            return reading.now_us, committed
         if reading.jumped_from_us is None:
             return reading.now_us, ()
         _log.error("clock_jumped", from_us=reading.jumped_from_us, done="clearing stopped")

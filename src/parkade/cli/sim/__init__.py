@@ -4,6 +4,6 @@ import typer
 
 from parkade.cli.sim import check, fuzz
 
-sim = typer.Typer(help="Prove the shipped program in simulation.", no_args_is_help=True)
-sim.command("check")(check.check)
-sim.command("fuzz")(fuzz.fuzz)
+simulation = typer.Typer(help="Prove the shipped program in simulation.", no_args_is_help=True)
+simulation.command("check")(check.check)
+simulation.command("fuzz")(fuzz.fuzz)
