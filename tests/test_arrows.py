@@ -17,7 +17,7 @@ CORE = Path(__file__).parents[1] / "src" / "parkade" / "core"
 
 # Modules that compute and hold; none reads a clock, draws a number, does I/O or keeps state.
 PURE = {
-    "__future__", "abc", "base64", "bisect", "collections", "dataclasses", "decimal", "enum",
+    "__future__", "abc", "base64", "bisect", "collections", "copy", "dataclasses", "decimal", "enum",
     "fractions", "functools", "graphlib", "hashlib", "heapq", "itertools", "math", "msgspec",
     "operator", "parkade", "re", "string", "types", "typing",
 }  # fmt: skip

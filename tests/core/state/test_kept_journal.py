@@ -12,6 +12,8 @@ import msgspec
 import pytest
 
 from parkade.core.fleet.buffer import BufferGrowth, BufferShare
+from parkade.core.healing.symptom import Source
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.kernel.check import check
 from parkade.core.kernel.evolve import evolve
@@ -293,6 +295,19 @@ def a_sized_buffer() -> Parkade:
     return parkade
 
 
+def a_suspected_rack() -> Parkade:
+    """Nodes of a rack that fall sick at once; the third is held for it."""
+    parkade = Sick(fabrics={f"f{n:02}x": 4 for n in range(12)}, limited=True)
+    whole = Fraction(numerator=1, denominator=1)
+    lifted = commands.SetAutomation(by=None, reason="t", fabric_share=whole, fleet_share=whole)
+    parkade.do(lifted)
+    told = tuple(Surroundings(node=f"f{n:02}x1", rack="r1") for n in range(12))
+    parkade.do(commands.ReportSurroundings(by=None, pool="pool", nodes=told))
+    for number in range(3):
+        parkade.verdict(f"f{number:02}x1", sources=(Source.KERNEL_LOG, Source.NVML))
+    return parkade
+
+
 def a_clock_set_ahead() -> Parkade:
     """A jump that is confirmed, and three hours that the leases of a silent pool lack."""
     parkade = Parkade(agent_lease_us=600 * SECOND_US)
@@ -372,6 +387,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-turnarounds": a_change_of_tenants,
         f"journal-v{EVENT_VERSION}-crowded-node": a_crowded_node,
         f"journal-v{EVENT_VERSION}-buffers": a_sized_buffer,
+        f"journal-v{EVENT_VERSION}-parents": a_suspected_rack,
         f"journal-v{EVENT_VERSION}-clock": a_clock_set_ahead,
     }
     KEPT.mkdir(exist_ok=True)

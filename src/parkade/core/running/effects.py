@@ -173,3 +173,4 @@ def forget(world: World, event: events.Forgotten) -> None:
     for reservation in event.reservations:
         assert world.records.reservations[reservation].state.is_over
         del world.records.reservations[reservation]
+        world.records.missing.pop(reservation, None)

@@ -17,8 +17,10 @@ from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.healing.buffer_size import Steps
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.turnaround import Turnaround, TurnaroundTimes
 from parkade.core.ledger.accounts import Ledger
+from parkade.core.reservations.missing import MissingNode
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
 from parkade.core.state.people import Org, Token, User
@@ -40,7 +42,9 @@ class Records(msgspec.Struct, kw_only=True):
     `budgets` what the guards count, `sick` by market/fabric the nodes that lately got a bad verdict
     and when, `repair_kinds` by pool what its agent can do. `turnarounds` is by node, what is under
     way between two orgs, `turnaround_times` by market. `unstarted` is by org. `buffers` are the
-    last sizes by market, `downs` by market/fabric the number of nodes down over time.
+    last sizes by market, `downs` by market/fabric the number of nodes down over time,
+    `surroundings` by node what it shares with others, `missing` by reservation the nodes that it
+    lacks while it is short.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -77,6 +81,8 @@ class Records(msgspec.Struct, kw_only=True):
     unstarted: dict[str, Unstarted] = msgspec.field(default_factory=dict)
     buffers: dict[str, SizedBuffers] = msgspec.field(default_factory=dict)
     downs: dict[str, Steps] = msgspec.field(default_factory=dict)
+    surroundings: dict[str, Surroundings] = msgspec.field(default_factory=dict)
+    missing: dict[str, tuple[MissingNode, ...]] = msgspec.field(default_factory=dict)
 
 
 _FLAT = tuple(
@@ -171,6 +177,7 @@ class World:
         node = self.records.nodes.pop(name)
         self.records.cares.pop(name, None)
         self.records.turnarounds.pop(name, None)
+        self.records.surroundings.pop(name, None)
         del self.held_on[name], self.promised_on[name]
         sizes = self.sizes[node.market]
         sizes[node.fabric] -= 1
