@@ -17,9 +17,9 @@ CORE = Path(__file__).parents[1] / "src" / "parkade" / "core"
 
 # Modules that compute and hold; none reads a clock, draws a number, does I/O or keeps state.
 PURE = {
-    "__future__", "abc", "base64", "bisect", "collections", "copy", "dataclasses", "decimal", "enum",
-    "fractions", "functools", "graphlib", "hashlib", "heapq", "itertools", "math", "msgspec",
-    "operator", "parkade", "re", "string", "types", "typing",
+    "__future__", "abc", "base64", "bisect", "collections", "copy", "dataclasses", "decimal",
+    "enum", "fractions", "functools", "graphlib", "hashlib", "heapq", "itertools", "math",
+    "msgspec", "operator", "parkade", "re", "string", "types", "typing",
 }  # fmt: skip
 IMPURE_CALLS = {"__import__", "breakpoint", "eval", "exec", "hash", "id", "input", "open", "print"}
 

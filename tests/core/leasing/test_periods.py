@@ -17,6 +17,7 @@ from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Workload
 from tests import builders
+from tests.core.kernel.story import Parkade
 from tests.core.records import attempt, claim, reservation, stop, workload, world
 
 S, H = SECOND_US, HOUR_US
@@ -206,3 +207,13 @@ def test_the_worked_example_of_the_theory_of_operation() -> None:
         (9 * 3600 - 35, "closing", 0),
         (9 * 3600, "ended", 0),
     ]
+
+
+def test_nothing_of_a_reservation_happens_before_it_was_sold() -> None:
+    parkade = Parkade(notice_us=2 * HOUR_US)
+    parkade.reserve("acme", 1, in_hours=1, hours=9)
+    sold = next(it for it in parkade.journal if isinstance(it, events.Reserved))
+    after = parkade.journal[parkade.journal.index(sold) :]
+    assert any(isinstance(it, events.ReservationPaid) for it in after)
+    assert any(isinstance(it, events.ReservationChanged) for it in after)
+    assert all(it.at_us >= sold.at_us for it in after)

@@ -66,8 +66,10 @@ def period_due_us(world: World, reservation: Reservation) -> int | None:
     end_us = reservation.window.end_us
     match reservation.state:
         case ReservationState.SOLD:
-            enters_us = reservation.window.start_us - leave_us
-            return enters_us if _has_paid(reservation) else min(reservation.created_us, enters_us)
+            # Nothing of it happens before it was sold, however near its window is.
+            if not _has_paid(reservation):
+                return reservation.created_us
+            return max(reservation.created_us, reservation.window.start_us - leave_us)
         case ReservationState.IN_FORCE:
             if end_us is None:
                 return reservation.paid_until_us
