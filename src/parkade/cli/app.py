@@ -22,6 +22,7 @@ from parkade.cli import (
     workloads,
 )
 from parkade.cli.compound import app as compound
+from parkade.cli.sim import sim
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Work": (
@@ -61,6 +62,7 @@ GROUPS = {
         "journal": journal.journal,
     },
     "Machines": {"mars": mars.mars},
+    "Proof": {"sim": sim},
 }
 
 

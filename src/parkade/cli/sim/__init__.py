@@ -1,0 +1,17 @@
+"""`parkade sim`: the marketplace in simulation, with no server at all."""
+
+import typer
+
+from parkade.cli.sim import replay
+
+sim = typer.Typer(
+    help="Try the marketplace in simulation; no server is needed.",
+    no_args_is_help=True,
+)
+sim.command("replay")(replay.replay)
+sim.command("example")(replay.example)
+
+
+@sim.callback()
+def main() -> None:
+    """Try the marketplace in simulation; no server is needed."""
