@@ -1,6 +1,7 @@
 from functools import cache
 
 import pytest
+from msgspec.structs import replace
 
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
@@ -9,7 +10,7 @@ from parkade.sim.replay.market import MarketRun
 from parkade.sim.replay.resale import setup_of
 from parkade.sim.replay.tally import Level, Outcome
 from parkade.sim.replay.traces import Trace
-from tests.sim.replay.replays import demand, scenario, trace
+from tests.sim.replay.replays import GPUS, demand, scenario, trace
 
 BOUND_US = 180 * SECOND_US
 PAUSE_US = SECOND_US // 2
@@ -31,7 +32,7 @@ def busy_day() -> Trace:
 
 def run(given: Demand, *, keep: int = 0, checks: bool = False, every: bool = False) -> MarketRun:
     found = MarketRun(
-        setup_of(scenario(), keep_percent=keep),
+        replace(setup_of(scenario()), keep_percent=keep),
         given,
         check_every=1 if checks else None,
         is_every_clearing_run=every,
@@ -46,17 +47,17 @@ def checked() -> MarketRun:
 
 
 def test_the_invariants_hold_after_every_event_of_a_replay() -> None:
-    assert checked().events > 200
+    assert checked().core.events > 200
 
 
 def test_the_same_scenario_gives_the_same_events() -> None:
-    assert run(demand(busy_day(), saves=50)).digest == checked().digest
+    assert run(demand(busy_day(), saves=50)).core.digest == checked().core.digest
 
 
 def test_clearings_that_are_left_out_would_have_changed_nothing() -> None:
     every = run(demand(busy_day(), saves=50), every=True)
-    assert every.digest == checked().digest
-    assert every.clearings > checked().clearings
+    assert every.core.digest == checked().core.digest
+    assert every.core.clearings > checked().core.clearings
 
 
 def test_no_owner_waits_beyond_notice_kill_and_turnaround() -> None:
@@ -82,6 +83,15 @@ def test_a_lone_guest_runs_but_for_the_clearing_and_its_start() -> None:
     found = run(demand(trace(acme=(8, [0] * 60, [0] * 60), birch=(8, [8] * 60, [8] * 60))))
     ran_us = found.tally.gpu_hours(Level.GUESTS) * HOUR_US / 8
     assert 60 * MINUTE_US - 40 * SECOND_US <= ran_us <= 60 * MINUTE_US - 5 * SECOND_US
+
+
+def test_background_guests_fill_the_fleet_but_for_its_headroom() -> None:
+    calm = demand(trace(acme=(80, [8] * 240, [0] * 240)))
+    filled = MarketRun(replace(setup_of(scenario()), headroom_percent=20), calm, check_every=50)
+    filled.run(lambda _: None)
+    background = filled.tally.gpu_hours(Level.BACKGROUND) / 4 / GPUS
+    assert 6 < background <= 7
+    assert filled.tally.gpu_hours(Level.GUESTS) == 0
 
 
 def test_each_reason_for_not_running_is_counted() -> None:

@@ -38,6 +38,9 @@ class GuestFigures(msgspec.Struct, frozen=True, kw_only=True):
     lost_gpu_hours: float
     """Work that had to be done again."""
 
+    background_gpu_hours: float
+    """What guests ran that are none of the trace's."""
+
     unused_gpu_hours: float
     """Seats between an order and the first process."""
 
@@ -108,6 +111,9 @@ class PolicyFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     words: str
     keep_percent: int
+    floor: float | None
+    """What owners receive at least, per GPU-hour; None: nothing is lent."""
+
     headroom_percent: int | None
     """Where background guests filled the fleet but for so much of it."""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from parkade.core.fleet.market import InstanceType
 from parkade.core.state import commands
 from parkade.core.units.money import MICROS
+from parkade.sim.replay.background import ORG
 from parkade.sim.replay.demand import PERCENT, Demand
 from parkade.sim.replay.setup import Setup
 
@@ -39,7 +40,8 @@ def opening(setup: Setup, demand: Demand) -> Iterator[commands.AnyCommand]:
     yield _open_pool(setup, demand, fabrics_of(size, setup.fabric_nodes))
     owners = [tenant for tenant, _ in demand.nodes]
     guests = sorted({guest.org for minute in demand.changes for guest in minute.new})
-    for org in dict.fromkeys([*owners, *guests]):
+    background = [] if setup.headroom_percent is None else [ORG]
+    for org in dict.fromkeys([*owners, *guests, *background]):
         yield from fund(org)
     for tenant, nodes in sorted(demand.nodes, key=lambda it: (-it[1], it[0])):
         yield commands.Reserve(

@@ -82,6 +82,7 @@ def setup_of(scenario: Parking) -> Setup:
         fabric_nodes=scenario.nodes,
         floor_micros=micros(scenario.floor),
         keep_percent=0,
+        headroom_percent=None,
         starting_us=STARTING_US,
         checkpoint_every_us=CHECKPOINT_EVERY_US,
     )
@@ -177,5 +178,5 @@ def _row(scenario: Parking, fill: float, run: MarketRun) -> ParkingRow:
         owner_net=net,
         expected_net=(reservation - float(scenario.floor) * parked * filled) / used,
         times_cheaper=reservation / used / net if net > 0 else None,
-        digest=run.digest,
+        digest=run.core.digest,
     )

@@ -8,6 +8,8 @@ marketplace, once for each `keep`.
 import time
 from collections.abc import Callable, Iterator
 
+from msgspec.structs import replace
+
 from parkade.api.translate import micros, span_us, terms_of
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.units.money import MICROS
@@ -38,6 +40,7 @@ from parkade.sim.replay.tally import (
     by_headroom,
     quantile,
 )
+from parkade.wire.scalars import format_amount
 
 Progress = Callable[[str, int], None]
 """Told the name of a run and the minutes of it that are done."""
@@ -73,14 +76,15 @@ def replay(scenario: IdleResale, demand: Demand, progress: Progress) -> ResaleRe
     )
 
 
-def setup_of(scenario: IdleResale, *, keep_percent: int = 0) -> Setup:
+def setup_of(scenario: IdleResale) -> Setup:
     """The market of a scenario."""
     guests = scenario.guests
     return Setup(
         terms=terms_of(scenario.terms),
         fabric_nodes=scenario.fleet.fabric_nodes,
         floor_micros=micros(scenario.owners.floor),
-        keep_percent=keep_percent,
+        keep_percent=scenario.owners.keep,
+        headroom_percent=None,
         starting_us=span_us(guests.starting),
         checkpoint_every_us=span_us(guests.checkpoint_every),
     )
@@ -88,15 +92,21 @@ def setup_of(scenario: IdleResale, *, keep_percent: int = 0) -> Setup:
 
 def runs_of(scenario: IdleResale) -> tuple[str, ...]:
     """What each run is called, in order; for whoever shows progress."""
-    return (*WORDS.values(), *(_parkade_words(keep) for keep in _keeps(scenario)))
+    return (*WORDS.values(), *_variants(scenario))
 
 
-def _keeps(scenario: IdleResale) -> tuple[int, ...]:
-    return tuple(dict.fromkeys((scenario.owners.keep, *scenario.sweeps.keep)))
-
-
-def _parkade_words(keep: int) -> str:
-    return f"Parkade, keep {keep} %"
+def _variants(scenario: IdleResale) -> dict[str, Setup]:
+    """Each run of the production core by what it is called: the scenario's own first."""
+    own = setup_of(scenario)
+    found = {f"Parkade, keep {own.keep_percent} %": own}
+    for keep in scenario.sweeps.keep:
+        found.setdefault(f"Parkade, keep {keep} %", replace(own, keep_percent=keep))
+    for floor in scenario.sweeps.floor:
+        found[f"Parkade, floor {format_amount(floor)}"] = replace(own, floor_micros=micros(floor))
+    for headroom in scenario.sweeps.headroom:
+        name = f"Parkade, filled but for {headroom} %"
+        found[name] = replace(own, headroom_percent=headroom)
+    return found
 
 
 def _policies(scenario: IdleResale, demand: Demand, progress: Progress) -> Iterator[PolicyFigures]:
@@ -109,19 +119,18 @@ def _policies(scenario: IdleResale, demand: Demand, progress: Progress) -> Itera
             tally = pool.run()
         progress(words, demand.minutes)
         yield judge.figures(policy, words, tally)
-    for keep in _keeps(scenario):
-        words = _parkade_words(keep)
+    for words, setup in _variants(scenario).items():
         begun_s = time.process_time()
-        run = MarketRun(setup_of(scenario, keep_percent=keep), demand)
+        run = MarketRun(setup, demand)
         run.run(lambda minutes, words=words: progress(words, minutes))  # type: ignore[misc]
         cost = RunCost(
             cpu_s=time.process_time() - begun_s,
-            clearing_cpu_s=run.clearing_cpu_s,
-            clearings=run.clearings,
-            events=run.events,
-            digest=run.digest,
+            clearing_cpu_s=run.core.clearing_cpu_s,
+            clearings=run.core.clearings,
+            events=run.core.events,
+            digest=run.core.digest,
         )
-        yield judge.figures(PARKADE, words, run.tally, keep=keep, money=run.money, cost=cost)
+        yield judge.figures(PARKADE, words, run.tally, setup=setup, money=run.money, cost=cost)
 
 
 def _reserved(demand: Demand) -> Tally:
@@ -158,7 +167,7 @@ class _Judge:
         words: str,
         tally: Tally,
         *,
-        keep: int = 0,
+        setup: Setup | None = None,
         money: Money | None = None,
         cost: RunCost | None = None,
     ) -> PolicyFigures:
@@ -166,13 +175,15 @@ class _Judge:
         waiting = tally.gpu_hours(Level.OWNERS_WAITING)
         owners = tally.gpu_hours(Level.OWNERS) - waiting
         ran, lost = tally.gpu_hours(Level.GUESTS), tally.lost_us / HOUR_US
+        background = tally.gpu_hours(Level.BACKGROUND)
         waits = [reclaim.wait_us for reclaim in tally.reclaims]
         return PolicyFigures(
             policy=policy,
             words=words,
-            keep_percent=keep,
-            headroom_percent=None,
-            utilisation=(owners + ran - lost) / self._gpu_hours,
+            keep_percent=setup.keep_percent if setup else 0,
+            floor=setup.floor_micros / MICROS if setup else None,
+            headroom_percent=setup.headroom_percent if setup else None,
+            utilisation=(owners + ran + background - lost) / self._gpu_hours,
             owners=OwnerFigures(
                 reclaims=len(waits),
                 waited=sum(wait > self._pause_us for wait in waits),
@@ -186,6 +197,7 @@ class _Judge:
                 served_share=ran * 60 / max(1, self._demand.servable_gpu_minutes),
                 stops=tally.stops,
                 lost_gpu_hours=lost,
+                background_gpu_hours=background,
                 unused_gpu_hours=tally.unused_us / HOUR_US,
                 waited_gpu_hours={
                     reason: span_us / HOUR_US for reason, span_us in sorted(tally.waited_us.items())
@@ -201,7 +213,7 @@ class _Judge:
                 for edge, found in by_headroom(tally.reclaims)
                 if policy not in (RESERVED, SHARED)
             ),
-            money=self._money(policy, owners, ran - lost, money),
+            money=self._money(policy, owners, ran + background - lost, money),
             cost=cost,
             waits_s=_longer_than(waits),
             series=_series(tally, money),
@@ -267,7 +279,10 @@ def _series(tally: Tally, money: Money | None) -> Series:
             for busy, waiting in zip(mean(Level.OWNERS), mean(Level.OWNERS_WAITING), strict=True)
         ),
         owners_nodes=mean(Level.OWNERS_NODES),
-        guests=mean(Level.GUESTS),
+        guests=tuple(
+            own + other
+            for own, other in zip(mean(Level.GUESTS), mean(Level.BACKGROUND), strict=True)
+        ),
         queued=mean(Level.QUEUED),
         prices=tuple((day(at_us), price) for at_us, price in (money.prices if money else ())),
         payouts=tuple(payouts),

@@ -106,6 +106,7 @@ class Sweeps(Request):
     """Runs of Parkade beside the first one, in each of which one thing differs."""
 
     keep: Annotated[tuple[Percent, ...], Field(max_length=MOST_ENTRIES)] = (0, 5, 10)
+    floor: Annotated[tuple[Price, ...], Field(max_length=MOST_ENTRIES)] = ()
     headroom: Annotated[tuple[Percent, ...], Field(max_length=MOST_ENTRIES)] = Field(
         (), description="background guests fill the fleet but for so many percent of its nodes"
     )

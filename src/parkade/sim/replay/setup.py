@@ -16,6 +16,9 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """What every owner receives at least, per GPU-hour."""
 
     keep_percent: int
+    headroom_percent: int | None
+    """Background guests fill the fleet but for so much of it; None: there are none."""
+
     starting_us: int
     """From a guest's order to its first process."""
 
