@@ -6,13 +6,13 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# How many processes share the tests.
-JOBS ?= 2
+# How many processes share the tests: one more than two cores, since tests also wait.
+JOBS ?= 3
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
-.PHONY: help setup check format test test-long demo demo-mars demo-compound million bench \
-	market-days misreports compound-clients trainers constraints clean
+.PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
+	model-check market-days misreports compound-clients trainers constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,10 +37,14 @@ format: $(STAMP) ## format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: $(STAMP) ## the tests, less those marked slow or gpu
+test: $(STAMP) ## the tests, less those marked system, slow or gpu
+	tools/system-packages
+	$(BIN)/pytest -n $(JOBS) -m "not system and not slow and not gpu"
+
+test-system: $(STAMP) ## the tests of whole servers, engines and examples
 	tools/system-packages
 	tools/get-prometheus >/dev/null || true
-	$(BIN)/pytest -n $(JOBS) -m "not slow and not gpu"
+	$(BIN)/pytest -n $(JOBS) -m "system and not slow and not gpu"
 
 test-long: $(STAMP) ## every test but those marked gpu, properties at length
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(JOBS) -m "not gpu" --timeout 1800
@@ -56,6 +60,12 @@ demo-mars: $(STAMP) ## a GPU falls off the bus: swapped, repaired, returned
 
 demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preempted workload
 	$(BIN)/python examples/factoring_network/demo.py
+
+# How long `make model-check` searches each world, in seconds.
+SECONDS_EACH ?= 1800
+
+model-check: $(STAMP) ## every state of the small worlds, for half an hour each
+	$(BIN)/parkade sim check --seconds $(SECONDS_EACH)
 
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py

@@ -19,7 +19,9 @@ from tests.api.town import town as running
 # Servers that tests start run their workloads also where the tests run as root.
 os.environ["PARKADE_SERVER_ROOT_WORKLOADS"] = "true"
 
-settings.register_profile("default", derandomize=True, deadline=None, database=None)
+settings.register_profile(
+    "default", max_examples=40, derandomize=True, deadline=None, database=None
+)
 settings.register_profile(
     "long",
     max_examples=2_000,

@@ -257,7 +257,7 @@ CASES: dict[str, tuple[Callable[[Value], bool], Callable[[Value], bool], Iterabl
        for span in ("notice", "heal_notice", "kill", "turnaround", "start_grace",
                     "minimum_charge", "release_grace", "clearing_interval", "clearing_pause",
                     "billing_period", "backoff", "retention", "agent_lease", "start_limit",
-                    "assemble")},
+                    "assemble", "folder_retention")},
     **{f"prices.{price}": (
         asks(pools.SetPrices, price),
         sets_price(price), AMOUNTS)

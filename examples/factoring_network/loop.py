@@ -5,12 +5,16 @@ whose primes are not; every pair that multiplies to its product is kept, and the
 trained anew on known and kept pairs. That needs no label, only the verifier. Held-out products
 are never drawn for. Each round prints the held-out accuracy of one sample (exact, from the
 generator's own probabilities) and its gain over round 0, with intervals over products.
+
+It can be parked: with `--state` or `PARKADE_CHECKPOINT_DIR` it saves what it has (`memory`), on
+notice it leaves with 85, "saved, run me again", and it goes on with the bits it would have had.
 """
 
 import argparse
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,11 +28,14 @@ import numpy as np
 import numpy.typing as npt
 
 from examples.factoring.arguments import whole
+from examples.factoring.checkpoint import OtherRun
 from examples.factoring.model import Parameters, loss_and_gradient, views
-from examples.factoring.optimizer import advance, decay_mask, fresh_state, rate
+from examples.factoring.notice import Notice
+from examples.factoring.optimizer import State, advance, decay_mask, fresh_state, rate
 from examples.factoring.primes import Products, all_products, features, split
 from examples.factoring.sample import draw
 from examples.factoring_network.chances import exact_chances, verified
+from examples.factoring_network.memory import EVERY, Done, Memory
 from parkade.compound.theory.intervals import bootstrap_mean
 
 Array = npt.NDArray[Any]
@@ -37,6 +44,7 @@ BATCH = 256
 PEAK_RATE = 0.04
 DECAY = 0.04
 RESAMPLES = 400
+RUN_ME_AGAIN = 85
 
 
 class Round(NamedTuple):
@@ -52,10 +60,49 @@ class Round(NamedTuple):
     gain_interval: tuple[float, float]
 
 
-def train(products: Products, *, steps: int, seed: int) -> Parameters:
-    """A generator trained from scratch on these products, rows drawn anew each epoch."""
+class Plan(NamedTuple):
+    """What decides the result."""
+
+    known: int
+    steps: int
+    samples: int
+    rounds: int
+    seed: int
+    held_out: int
+
+
+class Leaving(Exception):
+    """Notice was given, and everything is saved."""
+
+
+class Parking:
+    """Where a run keeps its training, and what tells it to leave."""
+
+    def __init__(self, memory: Memory | None, notice: Notice | None) -> None:
+        self.memory = memory
+        self._notice = notice
+
+    def begin(self, number: int, seed: int) -> State:
+        """The training of a round."""
+        return fresh_state(seed) if self.memory is None else self.memory.state(number, seed)
+
+    def stepped(self, number: int, state: State) -> None:
+        """After each step; raises `Leaving`."""
+        if self.memory is None:
+            return
+        must_leave = self._notice is not None and self._notice.given()
+        if must_leave or state.step % EVERY == 0:
+            self.memory.save(number, state)
+        if must_leave:
+            raise Leaving(f"round {number}, step {state.step}")
+
+
+def train(
+    products: Products, *, steps: int, seed: int, number: int, parking: Parking
+) -> Parameters:
+    """A generator trained on these products from where it was, rows drawn anew each epoch."""
     chance = np.random.default_rng([seed, 3])
-    state, inputs = fresh_state(seed), features(products.n)
+    state, inputs = parking.begin(number, seed), features(products.n)
     decay = decay_mask() * np.float32(DECAY)
     batch = min(BATCH, len(products.n))
     order = chance.permutation(len(products.n))
@@ -65,10 +112,13 @@ def train(products: Products, *, steps: int, seed: int) -> Parameters:
             order, at = chance.permutation(len(products.n)), 0
         rows = order[at : at + batch]
         at += batch
+        if step < state.step:
+            continue
         _, gradient = loss_and_gradient(
             views(state.weights), inputs[rows], products.at(rows), batch
         )
         state = advance(state, gradient, rate=rate(step, steps, PEAK_RATE), decay=decay)
+        parking.stepped(number, state)
     return views(state.weights)
 
 
@@ -88,33 +138,46 @@ def joined(one: Products, other: Products) -> Products:
     return Products(*(np.concatenate(pair) for pair in pairs))
 
 
-def rounds(*, known: int, steps: int, samples: int, count: int, seed: int) -> list[Round]:
-    """Round 0 learns from known pairs alone; `count` rounds follow."""
+def rounds(plan: Plan, parking: Parking) -> list[Round]:
+    """Round 0 learns from known pairs alone; `plan.rounds` rounds follow."""
     heaps = split(all_products())
-    labelled = heaps.train.at(slice(known))
-    without_answers = heaps.train.at(slice(known, None))
-    kept = labelled.at(slice(0))
-    found: list[Round] = []
-    at_first: Array | None = None
-    for number in range(count + 1):
-        named = train(joined(labelled, kept), steps=steps, seed=seed)
-        chances = exact_chances(named, heaps.test)
-        at_first = chances if at_first is None else at_first
-        gains = chances - at_first
-        found.append(
-            Round(
-                number=number,
-                known=known,
-                kept=len(kept.n),
-                accuracy=float(chances.mean()),
-                accuracy_interval=bootstrap_mean(chances.tolist(), resamples=RESAMPLES),
-                gain=float(gains.mean()),
-                gain_interval=bootstrap_mean(gains.tolist(), resamples=RESAMPLES),
-            )
+    known, test = heaps.train.at(slice(plan.known)), heaps.test.at(slice(plan.held_out))
+    without_answers = heaps.train.at(slice(plan.known, None))
+    done = None if parking.memory is None else parking.memory.done()
+    found = [] if done is None else [_round(each) for each in done.rounds]
+    kept = known.at(slice(0)) if done is None else done.kept
+    at_first = None if done is None else done.at_first
+    for number in range(len(found), plan.rounds + 1):
+        named = train(
+            joined(known, kept), steps=plan.steps, seed=plan.seed, number=number, parking=parking
         )
-        if number < count:
-            kept = keep_verified(named, without_answers, samples=samples, seed=seed + number)
+        chances = exact_chances(named, test)
+        at_first = chances if at_first is None else at_first
+        found.append(_measured(number, plan.known, len(kept.n), chances, at_first))
+        if number < plan.rounds:
+            seed = plan.seed + number
+            kept = keep_verified(named, without_answers, samples=plan.samples, seed=seed)
+        if parking.memory is not None:
+            parking.memory.finish(Done(tuple(r._asdict() for r in found), kept, at_first))
     return found
+
+
+def _measured(number: int, known: int, kept: int, chances: Array, at_first: Array) -> Round:
+    gains = chances - at_first
+    return Round(
+        number=number,
+        known=known,
+        kept=kept,
+        accuracy=float(chances.mean()),
+        accuracy_interval=bootstrap_mean(chances.tolist(), resamples=RESAMPLES),
+        gain=float(gains.mean()),
+        gain_interval=bootstrap_mean(gains.tolist(), resamples=RESAMPLES),
+    )
+
+
+def _round(told: dict[str, Any]) -> Round:
+    intervals = {name: tuple(told[name]) for name in ("accuracy_interval", "gain_interval")}
+    return Round(**told | intervals)
 
 
 def show(found: Sequence[Round]) -> str:
@@ -144,7 +207,10 @@ def parser() -> argparse.ArgumentParser:
     add("--steps", type=whole(1, 10**6), default=2_000, help="of training, each round")
     add("--samples", type=whole(1, 10**4), default=100, help="candidates a product without answer")
     add("--rounds", type=whole(0, 20), default=3, help="after the first training")
+    add("--products", type=whole(1, 1_544), default=1_544, help="of those held out")
     add("--seed", type=whole(0, 2**31), default=1, help="of training and draws")
+    add("--state", type=Path, help="folder to save in, and to go on from")
+    add("--marketplace", action="store_true", help="run as a spot workload that is preempted")
     add("--json", action="store_true", help="print JSON instead of a table")
     return result
 
@@ -152,17 +218,50 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Turn the loop and print it; the exit status."""
     asked = parser().parse_args(arguments)
-    found = rounds(
+    plan = Plan(
         known=asked.known,
         steps=asked.steps,
         samples=asked.samples,
-        count=asked.rounds,
+        rounds=asked.rounds,
         seed=asked.seed,
+        held_out=asked.products,
     )
+    if asked.marketplace:
+        return on_the_marketplace(plan, is_json=asked.json)
+    folder = asked.state or os.environ.get("PARKADE_CHECKPOINT_DIR")
+    memory = notice = None
+    if folder is not None:
+        memory = Memory(Path(folder), json.dumps(plan._asdict()), plan.steps)
+        notice = Notice.listen(os.environ)
+    try:
+        found = rounds(plan, Parking(memory, notice))
+    except Leaving as leaving:
+        print(f"leaves at {leaving}, saved; run it again", file=sys.stderr)
+        return RUN_ME_AGAIN
+    except OtherRun as error:
+        print(f"{error}; choose another --state", file=sys.stderr)
+        return 2
     if asked.json:
         print(json.dumps({"version": 1, "rounds": [each._asdict() for each in found]}))
     else:
         print(show(found))
+    return 0
+
+
+def on_the_marketplace(plan: Plan, *, is_json: bool) -> int:
+    """The same as a workload that is preempted; needs the server's packages."""
+    from examples.factoring_network.parked_loop import play
+
+    options = plan._asdict()
+    options["products"] = options.pop("held_out")
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    with tempfile.TemporaryDirectory(prefix="parkade-loop-") as folder:
+        printed, told = play(Path(folder), words)
+    if is_json:
+        print(printed, end="")
+        return 0
+    print("\n".join(told))
+    print(show([_round(each) for each in json.loads(printed)["rounds"]]))
     return 0
 
 

@@ -124,20 +124,20 @@ def play(
         batch = Batch(stage, products, environment)
         workload = batch.submit()
         stage.until("a shard is done", lambda: batch.shards()[0] > 0, seconds=PATIENCE_S)
-        studio = _outbid(people["studio"], folder)
-        _wait(stage, studio, "running")
+        studio = outbid(people["studio"], folder)
+        wait_for(stage, studio, "running")
         done, shards = batch.shards()
         told = [f"lab's batch: {shards} shards on {NODES} nodes at most 2.00 per GPU-hour"]
         how = f"leaves with {done} of {shards} done" if done < shards else "was done before"
         told.append(f"studio bids 9.00 for both nodes: lab {how}")
-        _wait(stage, workload, "succeeded")
+        wait_for(stage, workload, "succeeded")
         ended = stage.operator.workload(workload)
         times = "once" if ended.preemptions == 1 else f"{ended.preemptions} times"
         told.append(f"lab's batch {ended.phase}, preempted {times}; it paid {ended.spent}")
         return batch.drawn(products), told
 
 
-def _outbid(studio: Client, folder: Path) -> str:
+def outbid(studio: Client, folder: Path) -> str:
     spec = {
         "name": "render",
         "command": f"sleep {STUDIO_S}",
@@ -148,7 +148,7 @@ def _outbid(studio: Client, folder: Path) -> str:
     return studio.submit(WorkloadSpec.model_validate(spec)).workload
 
 
-def _wait(stage: Stage, workload: str, phase: str) -> None:
+def wait_for(stage: Stage, workload: str, phase: str) -> None:
     def is_there() -> bool:
         now = stage.operator.workload(workload).phase
         assert now != "failed", f"{workload} failed; see {stage.log}"

@@ -267,6 +267,54 @@ class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int | None = None
 
 
+class WorkloadFolder(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine keeps on disk of a workload that it runs no attempt of: its checkpoints and
+    output. `launches`: the first and the last launch that are known of it, as (attempt, journal's
+    sequence or None, date). `until_us`: what was told before of how long it is kept."""
+
+    workload: str
+    org: str
+    launches: tuple[tuple[str, int | None, int | None], ...]
+    until_us: int | None = None
+
+
+class KeptOfOrg(msgspec.Struct, frozen=True, kw_only=True):
+    """How many folders of workloads that have ended an engine keeps of an org, and what they
+    hold; `is_counted` false: they hold more, for some are too large to be counted."""
+
+    org: str
+    folders: int
+    bytes: int
+    is_counted: bool
+
+
+class FolderLook(msgspec.Struct, frozen=True, kw_only=True):
+    """Folders that an engine asks about. `kept`: what it keeps in all, where it has looked at
+    everything since it was told last."""
+
+    folders: tuple[WorkloadFolder, ...]
+    kept: tuple[KeptOfOrg, ...] | None
+
+
+class FolderReport(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent asks until when it shall keep each of some folders. `kept`: None where it has not
+    looked at all of them yet."""
+
+    pool: str
+    folders: tuple[WorkloadFolder, ...]
+    kept: tuple[KeptOfOrg, ...] | None
+
+
+class FolderAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Until when a folder is kept; None: it is needed, kept for ever, or not of this journal.
+    `is_due`: it shall be deleted now."""
+
+    workload: str
+    org: str
+    until_us: int | None
+    is_due: bool
+
+
 class EngineError(Exception):
     """An engine could not do what it was asked; the subclasses say what may be done about it."""
 

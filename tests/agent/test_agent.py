@@ -188,6 +188,7 @@ def test_output_is_sent_once_to_its_end_and_not_where_nobody_listens(tmp_path: P
     asyncio.run(body())
 
 
+@pytest.mark.system
 def test_with_the_local_engine_an_attempt_outlives_its_agent(tmp_path: Path) -> None:
     def engine() -> LocalEngine:
         nodes = (NodeShape(node="n0", gpus=1),)
@@ -231,6 +232,7 @@ class LeasingEngine(FakeEngine):
         self.renewals += 1
 
 
+@pytest.mark.system
 def test_leases_are_renewed_while_reports_are_answered_and_not_while_they_are_not(
     tmp_path: Path,
 ) -> None:

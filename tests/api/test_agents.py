@@ -1,5 +1,8 @@
 """What an agent tells of its engine, and what only an agent may do."""
 
+from typing import Any
+
+import httpx
 import msgspec
 import pytest
 
@@ -38,10 +41,55 @@ def test_a_spec_that_the_pools_engine_cannot_carry_out_is_refused_by_name(fresh:
     fresh.done(fresh.post("/workloads", {"spec": fresh.spec()}, owner))
 
 
+def test_an_agent_that_refuses_is_shown_wherever_people_look(fresh: Town) -> None:
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    assert fresh.observe(pool).is_success
+    workload = fresh.submit(pool, owner, limit_price="1000")
+    fresh.wait_for_attempt(pool, workload)
+    lacking: dict[str, Any] = {"obeyed_epoch": 99, "obeyed_position": 7, "obeyed_digest": "0" * 64}
+    assert fresh.get(f"/pools/{pool}/desired", **lacking).status_code == 409
+    (shown,) = fresh.done(fresh.get("/pools"))["pools"]
+    assert shown["agent"] == "refuses"
+    assert "lacks entry 7" in shown["agent_says"]
+    (guest,) = fresh.done(fresh.get("/pools", owner))["pools"]
+    assert (guest["agent"], guest["agent_says"]) == ("refuses", None)
+    says = fresh.done(fresh.get(f"/workloads/{workload}/why", owner))["says"]
+    assert "the agent of lab refuses this server's orders" in says
+    plan = fresh.done(fresh.post("/workloads/plan", {"spec": fresh.spec(nodes=8)}, owner))
+    assert "refuses this server's orders" in plan["says"] or plan["would_win"]
+    assert fresh.done(fresh.get("/server", owner))["refusing_pools"] == [pool]
+    assert "parkade_refusing_pools 1.0" in fresh.http.get("/metrics").text
+    # It obeys again, for another reason it does not, and again it does.
+    assert fresh.get(f"/pools/{pool}/desired").is_success
+    assert fresh.done(fresh.get("/pools"))["pools"][0]["agent"] == "heard"
+    assert report(fresh, pool, refused="an older control plane").is_success
+    (shown,) = fresh.done(fresh.get("/pools"))["pools"]
+    assert (shown["agent"], shown["agent_says"]) == ("refuses", "an older control plane")
+    assert report(fresh, pool, refused=None).is_success
+    assert fresh.done(fresh.get("/pools"))["pools"][0]["agent"] == "heard"
+
+
+def report(town: Town, pool: str, *, refused: str | None) -> httpx.Response:
+    """An agent's look at a pool where nothing runs."""
+    observation = Observation(
+        pool=pool,
+        at_us=SystemClock().now_us(),
+        is_complete=True,
+        attempts=(),
+        refused=refused,
+    )
+    return town.http.post(
+        f"/v1/pools/{pool}/observation",
+        content=msgspec.json.encode(observation),
+        headers=town.headers(None),
+    )
+
+
 AGENTS = (
     "GET /v1/pools/{pool}/desired",
     "POST /v1/pools/{pool}/observation",
     "POST /v1/pools/{pool}/health",
+    "POST /v1/pools/{pool}/folders",
     "GET /v1/pools/{pool}/log-requests",
     "POST /v1/pools/{pool}/log-chunks/{log_request}",
 )

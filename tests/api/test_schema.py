@@ -17,6 +17,8 @@ from schemathesis.specs.openapi.checks import (
 from tests.api.town import Town
 from tests.waits import PATIENCE_S
 
+pytestmark = pytest.mark.system
+
 CHECKS: list[CheckFunction] = [
     schemathesis.checks.not_a_server_error,
     status_code_conformance,

@@ -87,6 +87,7 @@ ENTRIES = {
     "GET /v1/pools/{pool}/desired": 0,
     "POST /v1/pools/{pool}/observation": 1,
     "POST /v1/pools/{pool}/health": 1,
+    "POST /v1/pools/{pool}/folders": 1,
     "GET /v1/mars": 1,
     "POST /v1/mars/automation": 1,
     "GET /v1/mars/incidents": 1,
@@ -145,6 +146,7 @@ def bodies(town: Town) -> dict[str, object]:
             "repairs": [],
             "kinds": ["validate"],
         },
+        "POST /v1/pools/{pool}/folders": {"pool": "lab", "folders": [], "kept": None},
     }
 
 

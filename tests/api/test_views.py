@@ -92,6 +92,7 @@ def test_every_workload_can_be_told(
         is_reachable=True,
         accrued_micros=5,
         debt_micros=3,
+        folder_until_us=7,
         now_us=now_us,
     )
     assert workloads.workload(known).model_dump_json()

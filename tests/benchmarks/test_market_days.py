@@ -25,6 +25,8 @@ from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.workload import Promise
 from tests import builders
 
+pytestmark = pytest.mark.system
+
 KEPT = Path(__file__).with_name("kept") / "market-days-1.json"
 TIMES = ("cpu_s", "clearing_cpu_s", "clearing_cpu")
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from benchmarks.market_days_stories import clean_seat_for_an_owner
 from benchmarks.market_search import search
 
+pytestmark = pytest.mark.system
+
 FOUND = (24, 26, 31, 35, 36, 72, 154, 429, 588, 671)
 """Markets in which an owner or on-demand once lost seats."""
 

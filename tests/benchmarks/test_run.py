@@ -11,6 +11,8 @@ from benchmarks.figures import Figure, Kind, percentile
 from benchmarks.run import BENCHMARKS, Range, load, main, read_ranges, remarks
 from tests.waits import PATIENCE_S
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -128,6 +128,7 @@ def test_a_server_that_does_not_answer_is_worth_another_try(
 POOL = builders.pool_body(("n1", "n2", "n3"))
 
 
+@pytest.mark.system
 def test_a_market_is_run_from_the_command_line(
     fresh: Town, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

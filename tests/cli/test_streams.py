@@ -36,6 +36,7 @@ def parkade(town: Town, *words: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@pytest.mark.system
 def test_what_a_member_writes_reaches_no_terminal_as_a_control_sequence(town: Town) -> None:
     pool, (_, owner) = town.pool(), town.org()
     workload = town.submit(pool, owner, command=f"echo #{ATTACK}")

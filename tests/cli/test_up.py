@@ -12,6 +12,8 @@ import pytest
 
 from tests.waits import PATIENCE_S, until
 
+pytestmark = pytest.mark.system
+
 POOL = """
 pool: lab
 site: local

@@ -23,7 +23,13 @@ from parkade.client.flow import LONGEST_PAUSE_S, MOST_TRIES, Send, Wait, flow, p
 from parkade.core.units.refusal import Reason
 from parkade.wire.problems import CODES, problem
 
-ORG = {"org": "acme", "created": "2026-01-31T12:00:00Z", "balance": "2.50", "grant": None}
+ORG = {
+    "org": "acme",
+    "created": "2026-01-31T12:00:00Z",
+    "balance": "2.50",
+    "grant": None,
+    "kept": None,
+}
 
 
 def carried_out(call: Call[Any], outcomes: list[object]) -> tuple[object, list[object]]:

@@ -19,6 +19,8 @@ from tests.auditor import Books, audit
 from tests.crash.marketplace import POOL, Died, Marketplace, is_alive, new_key
 from tests.waits import PATIENCE_S, until
 
+pytestmark = pytest.mark.system
+
 POINTS = (
     "before_commit",
     "inside_commit",

@@ -7,6 +7,8 @@ import pytest
 from tests.docs.newcomer import Newcomer, matches
 from tests.docs.pages import ROOT, documents, steps
 
+pytestmark = pytest.mark.system
+
 STORIES = [document for document in documents() if steps(document)]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 

@@ -21,7 +21,7 @@ COUNTS = {
     "GPUs per node": bounds.GPUS_PER_NODE,
     "memory per node, GiB": bounds.MEMORY_GIB_PER_NODE,
     "CPUs per node": bounds.CPUS_PER_NODE,
-    "nodes of a pool, a workload, a reservation, a claim": bounds.NODES,
+    "nodes of a pool, a reservation, a claim; ranks of a workload": bounds.NODES,
     "nodes kept from lending, buffer nodes of a fabric": bounds.NODES_KEPT,
     "fabrics of a pool": bounds.FABRICS,
     "priority": bounds.PRIORITY,

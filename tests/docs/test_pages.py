@@ -126,7 +126,9 @@ def test_the_terms_are_those_of_a_pool() -> None:
     assert [row[0].strip("`") for row in rows] == list(terms)
     for name, default, _ in rows:
         if default not in ("–", "the notice"):
-            assert default == str(terms[name.strip("`")]), name
+            found = terms[name.strip("`")]
+            told = str(found).lower() if isinstance(found, bool) else str(found)
+            assert default == told, name
 
 
 def test_the_metrics_are_those_that_are_scraped() -> None:

@@ -160,6 +160,27 @@ class EngineContract(
 
         run(body())
 
+    def test_ranks_that_share_a_node_have_devices_and_output_of_their_own(
+        self, place: Place
+    ) -> None:
+        async def body() -> None:
+            engine = place.engine()
+            ranks = tuple(Seat(node=node, gpus=1) for node in ("n1", "n0", "n1", "n1"))
+            program = "echo $PARKADE_NODE_RANK/$PARKADE_NODES:$CUDA_VISIBLE_DEVICES"
+            attempt = attempt_of(program, ranks=ranks)
+            await engine.launch(attempt)
+            outputs = [await output_of(engine, attempt, rank=rank) for rank in range(4)]
+            said = [output.decode().strip().split(":") for output in outputs]
+            assert [place_in_gang for place_in_gang, _ in said] == ["0/4", "1/4", "2/4", "3/4"]
+            seen = await released(engine, attempt)
+            held = dict(seen.devices)
+            devices = [int(device) for _, device in said]
+            assert held == {"n0": (devices[1],), "n1": tuple(sorted(devices[:1] + devices[2:]))}
+            assert len(set(devices)) == 4
+            assert [one.rank for one in seen.exits] == [0, 1, 2, 3]
+
+        run(body())
+
     # ------------------------------------------------------------ ends
 
     @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ from tests.engines.trial import (
     until,
 )
 
+pytestmark = pytest.mark.system
+
 
 def test_everything_ends_when_the_engine_is_removed_also_what_lost_its_keeper(
     place: LocalPlace,

@@ -24,6 +24,8 @@ from tests.engines.trial import (
     until_seen,
 )
 
+pytestmark = pytest.mark.system
+
 
 def test_a_keeper_is_nobodys_child_and_in_its_own_session(place: LocalPlace) -> None:
     async def body() -> None:

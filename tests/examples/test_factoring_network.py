@@ -9,24 +9,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from examples.factoring.archive import digest
 from examples.factoring.model import Parameters
 from examples.factoring.primes import PRIMES, all_products, split
 from examples.factoring.sample import draw, draw_part, load
 from examples.factoring_network.chances import at_least_one, exact_chances, verified
+from examples.factoring_network.demo import SHIPPED
 from examples.factoring_network.loop import keep_verified
 from tests.examples.programs import ROOT, clean_environment
+
+pytestmark = pytest.mark.system
 
 HEAPS = split(all_products())
 
 
-def run(program: str, *words: object, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    program: str, *words: object, folder: Path, seconds: float = 300, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(ROOT / "examples" / "factoring_network" / program), *map(str, words)],
         cwd=folder,
-        env=clean_environment(),
+        env=clean_environment() | environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=seconds,
     )
 
 
@@ -75,7 +81,7 @@ def test_only_verified_pairs_are_kept_and_no_held_out_product_is_among_them(
 
 
 def test_the_verified_row_follows_the_closed_form_and_the_vote_does_not(tmp_path: Path) -> None:
-    words = ("--steps", 900, "--samples", 200, "--products", 300, "--json", "--out", "out")
+    words = ("--samples", 200, "--products", 300, "--json", "--out", "out")
     done = run("demo.py", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -91,7 +97,7 @@ def test_the_verified_row_follows_the_closed_form_and_the_vote_does_not(tmp_path
 
 
 def test_the_demo_prints_the_table_and_writes_the_plot(tmp_path: Path) -> None:
-    sizes = ("--steps", 8, "--samples", 10, "--products", 30, "--no-marketplace")
+    sizes = ("--train", 8, "--samples", 10, "--products", 30, "--no-marketplace")
     asked = (*sizes, "--out", tmp_path / "out")
     done = run("demo.py", *asked, folder=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -115,9 +121,32 @@ def test_candidates_drawn_part_by_part_are_those_drawn_at_once(trained: Paramete
         assert (again[1] == other[rows]).all()
 
 
+def accuracy(named: Parameters) -> float:
+    return at_least_one(exact_chances(named, HEAPS.test), 1)
+
+
+def test_the_weights_that_come_with_it_reach_what_the_readme_says() -> None:
+    chances = exact_chances(load(SHIPPED), HEAPS.test)
+    assert digest(load(SHIPPED)).startswith("24a30edf")
+    found = [round(100 * at_least_one(chances, k), 2) for k in (1, 17, 20, 100)]
+    assert found == [2.99, 37.74, 42.37, 89.81]
+
+
+@pytest.mark.slow  # up to three minutes of CPU
+@pytest.mark.timeout(1_800)
+def test_training_from_nothing_reaches_the_accuracy_of_the_weights_that_come_with_it(
+    tmp_path: Path,
+) -> None:
+    words = ("--train", 30_000, "--samples", 1, "--no-marketplace", "--out", "out")
+    done = run("demo.py", *words, folder=tmp_path, seconds=1_500)
+    assert done.returncode == 0, done.stderr
+    found = accuracy(load(tmp_path / "out" / "weights-30000" / "weights.npz"))
+    assert found == pytest.approx(accuracy(load(SHIPPED)), rel=0.1)
+
+
 @pytest.mark.slow  # make demo-compound shows it too
 def test_on_the_marketplace_the_same_table_comes_out(tmp_path: Path) -> None:
-    asked = ("--steps", 50, "--samples", 150, "--products", 150, "--out", tmp_path / "out")
+    asked = ("--samples", 150, "--products", 150, "--out", tmp_path / "out")
     done = run("demo.py", *asked, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lab's batch: 3 shards on 2 nodes" in done.stdout
@@ -126,7 +155,7 @@ def test_on_the_marketplace_the_same_table_comes_out(tmp_path: Path) -> None:
 
 
 def test_the_loop_keeps_verified_pairs_and_tells_its_intervals(tmp_path: Path) -> None:
-    words = ("--known", 7_000, "--steps", 250, "--samples", 30, "--rounds", 2)
+    words = ("--known", 7_000, "--steps", 120, "--samples", 40, "--rounds", 2, "--products", 99)
     done = run("loop.py", *words, "--json", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -140,8 +169,40 @@ def test_the_loop_keeps_verified_pairs_and_tells_its_intervals(tmp_path: Path) -
         assert low < each["accuracy"] < high
 
 
+LOOP = ("--known", 7_600, "--steps", 90, "--samples", 20, "--rounds", 1, "--products", 9)
+
+
+def test_a_loop_that_left_on_notice_goes_on_with_the_bits_it_would_have_had(
+    tmp_path: Path,
+) -> None:
+    whole = run("loop.py", *LOOP, "--json", folder=tmp_path)
+    notice = tmp_path / "notice"
+    notice.touch()
+    parked = ("loop.py", *LOOP, "--json", "--state", "state")
+    left = run(*parked, folder=tmp_path, PARKADE_NOTICE_FILE=str(notice))
+    assert (left.returncode, left.stdout) == (85, "")
+    assert "leaves at round 0, step 1" in left.stderr
+    assert json.loads((tmp_path / "state" / ".parkade.json").read_text())["step"] == 1
+    went_on = run(*parked, folder=tmp_path)
+    assert went_on.returncode == 0, went_on.stderr
+    assert went_on.stdout == whole.stdout
+    again = run(*parked, folder=tmp_path)
+    assert again.stdout == whole.stdout
+    other = run(*parked, "--seed", "3", folder=tmp_path)
+    assert other.returncode == 2
+    assert "choose another --state" in other.stderr
+
+
+@pytest.mark.slow  # a server, and a preemption
+def test_a_preempted_loop_on_spot_prints_what_an_unbroken_one_does(tmp_path: Path) -> None:
+    long = (*LOOP, "--rounds", 3, "--steps", 600, "--json")
+    parked = run("loop.py", *long, "--marketplace", folder=tmp_path)
+    assert parked.returncode == 0, parked.stderr
+    assert parked.stdout == run("loop.py", *long, folder=tmp_path).stdout
+
+
 def test_the_loop_prints_a_line_a_round(tmp_path: Path) -> None:
-    words = ("--known", 7_600, "--steps", 8, "--samples", 3, "--rounds", 1)
+    words = ("--known", 7_600, "--steps", 8, "--samples", 3, "--rounds", 1, "--products", 9)
     done = run("loop.py", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -151,8 +212,19 @@ def test_the_loop_prints_a_line_a_round(tmp_path: Path) -> None:
 
 README = (ROOT / "examples" / "factoring_network" / "README.md").read_text("utf-8")
 SMALL = {
-    "demo.py": ("--steps", "8", "--samples", "10", "--products", "20", "--no-marketplace"),
-    "loop.py": ("--known", "7600", "--steps", "8", "--samples", "3", "--rounds", "1"),
+    "demo.py": ("--samples", "10", "--products", "20", "--no-marketplace"),
+    "loop.py": (
+        "--known",
+        "7700",
+        "--steps",
+        "8",
+        "--samples",
+        "3",
+        "--rounds",
+        "1",
+        "--products",
+        "9",
+    ),
 }
 
 
@@ -163,10 +235,13 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
         for block in re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)
         for line in block.splitlines()
     ]
-    assert len(commands) == 4
+    assert len(commands) == 6
     for command in commands:
         _, program, *words = command.split()
         name = Path(program).name
         assert ROOT / program == ROOT / "examples" / "factoring_network" / name
-        done = run(name, *words, *SMALL[name], folder=tmp_path)
+        if "--marketplace" in words:
+            continue  # a test of its own
+        few = ("--train", "8") if "--train" in words else ()
+        done = run(name, *words, *SMALL[name], *few, folder=tmp_path)
         assert done.returncode == 0, done.stderr

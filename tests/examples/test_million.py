@@ -20,6 +20,8 @@ from parkade.compound.verify.sandbox.pool import Sandbox
 from tests.examples.programs import ROOT
 from tests.waits import until
 
+pytestmark = pytest.mark.system
+
 RIGHT = (
     "def f(xs):\n    a = 0\n    b = xs[0]\n    for x in xs:\n"
     "        a = max(x, a + x)\n        b = max(b, a)\n    return b\n"

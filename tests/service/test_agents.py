@@ -15,6 +15,8 @@ from tests.crash.marketplace import POOL, is_alive
 from tests.service.served import Served, serving, wait_for_process
 from tests.waits import PATIENCE_S, until
 
+pytestmark = pytest.mark.system
+
 PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
 
 

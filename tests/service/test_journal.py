@@ -14,6 +14,8 @@ from parkade.service.journal import check_journal
 from tests.control.journals import a_journal, keep_snapshot
 from tests.waits import PATIENCE_S
 
+pytestmark = pytest.mark.system
+
 PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
 
 

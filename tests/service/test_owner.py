@@ -14,6 +14,8 @@ from tests.service.served import Served, serving
 from tests.store import postgres
 from tests.waits import PATIENCE_S
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:

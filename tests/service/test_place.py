@@ -12,6 +12,8 @@ from parkade.service.settings import BadSettings
 from tests.service.served import Served, serving
 from tests.waits import PATIENCE_S
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

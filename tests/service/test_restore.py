@@ -11,6 +11,8 @@ from tests.crash.marketplace import POOL, is_alive
 from tests.service.served import Served, serving, wait_for_process
 from tests.waits import PATIENCE_S, until
 
+pytestmark = pytest.mark.system
+
 PARKADE = [sys.executable, "-c", "from parkade.cli import main; main()"]
 
 
@@ -67,6 +69,7 @@ def test_a_restored_server_is_refused_by_agents_until_an_operator_looked_and_acc
     until(lambda: "that the agent has obeyed" in served.errors.read_text())
     assert is_alive(process)
     assert served.ask("GET", f"/workloads/{forgotten}")["phase"] != "running"
+    until(lambda: served.ask("GET", "/pools")["pools"][0]["agent"] == "refuses")
     assert "process" not in served.attempt_to("GET", f"/workloads/{forgotten}/logs").text
     served.stop()
     assert is_alive(process)

@@ -26,6 +26,8 @@ from tests.api.test_turns import made_plane
 from tests.core.repairing.sick import verdict
 from tests.messages.test_queue import web
 
+pytestmark = pytest.mark.system
+
 
 def write(folder: Path, hook: str, alertmanager: str | None = None) -> None:
     secret = folder / "secret"

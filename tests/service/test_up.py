@@ -23,6 +23,8 @@ from tests.crash.marketplace import POOL, is_alive
 from tests.service.served import Served, serving, wait_for_process
 from tests.waits import PATIENCE_S, until
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:

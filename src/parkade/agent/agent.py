@@ -22,6 +22,7 @@ from parkade.agent.control_plane import (
     KnowsAgents,
     Refused,
 )
+from parkade.agent.folders import AnswersFolders, KeepsFolders, keep_folders
 from parkade.agent.health import HealthWatch
 from parkade.agent.logs import LogServer
 from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
@@ -113,6 +114,7 @@ async def run_agent(
         agent.report(pace.heartbeat_s),
         LogServer(engine, control_plane, time.timer).run(),
         *(() if health is None else (health.watch(), health.tell())),
+        agent.keep_folders(),
     )
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(part) for part in parts]
@@ -259,6 +261,23 @@ class Agent:
             await self.engine.renew_leases()
         except (EngineError, OSError) as error:
             logger.warning("the leases are not renewed: %s", error)
+
+    async def keep_folders(self) -> None:
+        """Deletes what is kept no longer, where engine and control plane can tell (`folders`)."""
+        engine, control_plane = self.engine, self.control_plane
+        if isinstance(engine, KeepsFolders) and isinstance(control_plane, AnswersFolders):
+            await keep_folders(
+                engine,
+                control_plane,
+                pool=self.pool,
+                timer=self.timer,
+                may_ask=self._obeys,
+                now_us=self.clock.now_us,
+            )
+
+    def _obeys(self) -> bool:
+        """Whether a control plane is heard that this agent obeys."""
+        return self.is_heard and self.refused is None and self.desired is not None
 
     def _settle_launches(self) -> None:
         for name in [name for name, task in self.launching.items() if task.done()]:

@@ -185,7 +185,8 @@ def _jobs(state: DesiredState) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for attempt in state.attempts:
         for seat in attempt.ranks:
-            found[seat.node] = None if seat.node in found else attempt.workload
+            other = found.get(seat.node, attempt.workload)
+            found[seat.node] = attempt.workload if other == attempt.workload else None
     return found
 
 

@@ -1,7 +1,7 @@
 """The control plane over HTTP: msgspec JSON, long polls, a bearer token from outside."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,7 +9,15 @@ import httpx
 import msgspec
 
 from parkade.agent.control_plane import ControlPlaneError, ReaderGone, Refused
-from parkade.ports import DesiredState, HealthReport, LogRequest, Obeyed, Observation
+from parkade.ports import (
+    DesiredState,
+    FolderAnswer,
+    FolderReport,
+    HealthReport,
+    LogRequest,
+    Obeyed,
+    Observation,
+)
 
 ANSWER_S = 15.0
 """How long an answer may take beyond the wait that was asked for."""
@@ -46,12 +54,7 @@ class HttpControlPlane:
         query: dict[str, str] = {"wait": f"{wait_s:g}"}
         if after is not None:
             query |= {"after_epoch": str(after[0]), "after_sequence": str(after[1])}
-        if self._obeyed is not None:
-            query |= {
-                "obeyed_epoch": str(self._obeyed.epoch),
-                "obeyed_position": str(self._obeyed.position),
-                "obeyed_digest": self._obeyed.digest,
-            }
+        query |= self._obeyed_query()
         answer = await self._ask("GET", "desired", query=query, wait_s=wait_s)
         if answer.status_code == httpx.codes.NO_CONTENT:
             return None
@@ -69,6 +72,30 @@ class HttpControlPlane:
         """See `ControlPlane`."""
         content = msgspec.json.encode(report)
         await self._ask("POST", "health", content=content, headers=JSON)
+
+    async def folders(self, report: FolderReport) -> Sequence[FolderAnswer]:
+        """See `AnswersFolders`; a control plane whose journal lacks what was obeyed answers
+        nothing."""
+        answer = await self._ask(
+            "POST",
+            "folders",
+            query=self._obeyed_query(),
+            content=msgspec.json.encode(report),
+            headers=JSON,
+        )
+        try:
+            return msgspec.json.decode(answer.content, type=list[FolderAnswer])
+        except msgspec.DecodeError as error:
+            raise ControlPlaneError(f"the answers on folders cannot be read: {error}") from error
+
+    def _obeyed_query(self) -> dict[str, str]:
+        if self._obeyed is None:
+            return {}
+        return {
+            "obeyed_epoch": str(self._obeyed.epoch),
+            "obeyed_position": str(self._obeyed.position),
+            "obeyed_digest": self._obeyed.digest,
+        }
 
     async def log_requests(self, wait_s: float) -> list[LogRequest]:
         """See `ControlPlane`."""

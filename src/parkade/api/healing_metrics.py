@@ -12,6 +12,7 @@ from parkade.core.healing.guards import BreakerState, HoldReason
 from parkade.core.healing.incident import Outcome, RepairKind
 from parkade.core.healing.verdict import Level
 from parkade.core.units.money import MICROS
+from parkade.core.units.time import SECOND_US
 
 
 class HealingCollector(Collector):
@@ -23,7 +24,13 @@ class HealingCollector(Collector):
 
     def collect(self) -> list[Metric]:
         """One family for each number."""
-        return [*self._nodes(), *self._incidents(), *self._buffers(), *self._sensors()]
+        return [
+            *self._nodes(),
+            *self._incidents(),
+            *self._buffers(),
+            *self._turnarounds(),
+            *self._sensors(),
+        ]
 
     def _nodes(self) -> list[Metric]:
         seen = self._figures.figures
@@ -92,6 +99,26 @@ class HealingCollector(Collector):
         for market, micros in self._figures.earned_micros.items():
             earned.add_metric([market], micros / MICROS)
         return [*families.values(), earned]
+
+    def _turnarounds(self) -> list[Metric]:
+        usual = GaugeMetricFamily(
+            "parkade_turnaround_seconds",
+            "How long sanitising between two orgs takes, median of the last",
+            labels=["market"],
+        )
+        longest = GaugeMetricFamily(
+            "parkade_turnaround_longest_seconds", "The longest ever", labels=["market"]
+        )
+        ended = CounterMetricFamily(
+            "parkade_turnarounds", "Sanitisings between two orgs", labels=["market", "result"]
+        )
+        for market, times in self._figures.figures.turnarounds.items():
+            if times.usual_us is not None:
+                usual.add_metric([market], times.usual_us / SECOND_US)
+            longest.add_metric([market], times.longest_us / SECOND_US)
+            ended.add_metric([market, "passed"], times.passed)
+            ended.add_metric([market, "failed"], times.failed)
+        return [usual, longest, ended]
 
     def _sensors(self) -> list[Metric]:
         sensors = GaugeMetricFamily(

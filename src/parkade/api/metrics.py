@@ -27,6 +27,10 @@ class _Collector(Collector):
             ),
             "parkade_frozen_markets": ("Markets that do not clear", len(health.frozen_markets)),
             "parkade_silent_pools": ("Pools whose agent is silent", len(health.silent_pools)),
+            "parkade_refusing_pools": (
+                "Pools whose agent does not obey this server",
+                len(health.refusing_pools),
+            ),
             "parkade_commands_waiting": ("Commands in the inbox", health.waiting),
             "parkade_commit_seconds": ("The last commit", health.commit_us / 1e6),
             "parkade_clearing_seconds": ("The last clearing", health.clearing_us / 1e6),

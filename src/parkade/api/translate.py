@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from parkade.api.problems import ProblemError
+from parkade.core.fleet.buffer import BufferGrowth, BufferPolicy, BufferShare
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.state import commands
 from parkade.core.units.fraction import Fraction, parse_fraction
@@ -100,6 +101,7 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         retry_failures=spec.retry.failures,
         max_duration_us=None if spec.max_duration is None else span_us(spec.max_duration),
         moves=Moves(spec.moves),
+        spread=spec.spread,
     )
 
 
@@ -130,6 +132,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         interconnect=spec.interconnect.value,
         capacity=str(spec.capacity),
         moves=spec.moves.value,
+        spread=spec.spread,
         limit_price=amount_or_none(spec.limit_price_micros),
         max_spend=amount_or_none(spec.max_spend_micros),
         checkpoint=_wire_checkpoint(spec.checkpoint),
@@ -209,11 +212,14 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             backoff_us=_span_us_or_none(body.backoff),
             retention_us=_span_us_or_none(body.retention),
             buffer_nodes=body.buffer_nodes,
+            buffer=_buffer(body.buffer),
             agent_lease_us=_span_us_or_none(body.agent_lease),
             start_limit_us=_span_us_or_none(body.start_limit),
             payout_cap=_fraction_or_none(body.payout_cap),
             window_deposit=_fraction_or_none(body.window_deposit),
             assemble_us=_span_us_or_none(body.assemble),
+            folder_retention_us=_span_us_or_none(body.folder_retention),
+            shared_nodes=body.shared_nodes,
         ),
     )
 
@@ -224,6 +230,26 @@ def _span_us_or_none(span: timedelta | None) -> int | None:
 
 def _fraction_or_none(share: str | None) -> Fraction | None:
     return None if share is None else parse_fraction(share)
+
+
+def _buffer(given: wire.BufferShare | wire.BufferGrowth | None) -> BufferPolicy | None:
+    match given:
+        case None:
+            return None
+        case wire.BufferShare(share=share):
+            return BufferShare(share=parse_fraction(share))
+        case wire.BufferGrowth(quantile=quantile, horizon=horizon):
+            return BufferGrowth(quantile=parse_fraction(quantile), horizon_us=span_us(horizon))
+
+
+def _wire_buffer(policy: BufferPolicy | None) -> wire.BufferShare | wire.BufferGrowth | None:
+    match policy:
+        case None:
+            return None
+        case BufferShare(share=share):
+            return wire.BufferShare(share=str(share))
+        case BufferGrowth(quantile=quantile, horizon_us=horizon_us):
+            return wire.BufferGrowth(quantile=str(quantile), horizon=span(horizon_us))
 
 
 def terms_of(terms: wire.Terms) -> MarketTerms:
@@ -248,11 +274,14 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         backoff_us=span_us(terms.backoff),
         retention_us=span_us(terms.retention),
         buffer_nodes=terms.buffer_nodes,
+        buffer=_buffer(terms.buffer),
         agent_lease_us=_span_us_or_none(terms.agent_lease),
         start_limit_us=_span_us_or_none(terms.start_limit),
         payout_cap=_fraction_or_none(terms.payout_cap),
         window_deposit=_fraction_or_none(terms.window_deposit),
         assemble_us=_span_us_or_none(terms.assemble),
+        folder_retention_us=_span_us_or_none(terms.folder_retention),
+        shared_nodes=terms.shared_nodes,
     )
 
 
@@ -277,9 +306,14 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         backoff=span(terms.backoff_us),
         retention=span(terms.retention_us),
         buffer_nodes=terms.buffer_nodes,
+        buffer=_wire_buffer(terms.buffer),
         agent_lease=None if terms.agent_lease_us is None else span(terms.agent_lease_us),
         start_limit=None if terms.start_limit_us is None else span(terms.start_limit_us),
         payout_cap=None if terms.payout_cap is None else str(terms.payout_cap),
         window_deposit=None if terms.window_deposit is None else str(terms.window_deposit),
         assemble=None if terms.assemble_us is None else span(terms.assemble_us),
+        folder_retention=(
+            None if terms.folder_retention_us is None else span(terms.folder_retention_us)
+        ),
+        shared_nodes=terms.shared_nodes,
     )

@@ -12,8 +12,12 @@ Command = Annotated[
 ]
 File = Annotated[Path | None, typer.Option("-f", "--file", help="A workload in YAML; - is stdin.")]
 Name = Annotated[str | None, typer.Option(help="Default: from the command.")]
-Nodes = Annotated[int | None, typer.Option(rich_help_panel=SHAPE)]
-Gpus = Annotated[int | None, typer.Option(help="Per node.", rich_help_panel=SHAPE)]
+Nodes = Annotated[int | None, typer.Option(help="Ranks.", rich_help_panel=SHAPE)]
+Gpus = Annotated[int | None, typer.Option(help="Of each rank.", rich_help_panel=SHAPE)]
+Spread = Annotated[
+    bool | None,
+    typer.Option("--spread", help="Each rank on another node.", rich_help_panel=SHAPE),
+]
 InstanceType = Annotated[str | None, typer.Option(rich_help_panel=SHAPE)]
 Interconnect = Annotated[str | None, typer.Option(help="fabric or any.", rich_help_panel=SHAPE)]
 Market = Annotated[str | None, typer.Option(rich_help_panel=SHAPE)]

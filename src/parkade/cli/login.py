@@ -108,6 +108,11 @@ def _troubles(standing: "feed.Standing") -> list[tuple[str, str]]:
         found.append(("clock", f"{behind} behind; the server goes on at the steady clock's pace"))
     if standing.is_clock_doubted:
         found.append(("clock", "jumped ahead: nothing is cleared until `parkade clock confirm`"))
+    if standing.refusing_pools:
+        pools = ", ".join(standing.refusing_pools)
+        found.append(
+            ("agents", f"{pools}: nothing is started or stopped there (`parkade pool list`)")
+        )
     if standing.frozen_markets:
         frozen = ", ".join(standing.frozen_markets)
         found.append(("frozen", f"{frozen}: not cleared until the server is started again"))

@@ -187,8 +187,23 @@ def _user(user: "wire.User") -> None:
 def _orgs(answer: "wire.Orgs") -> None:
     from parkade.cli.screen import table
 
-    rows = [(org.org, org.balance, org.created) for org in answer.orgs]
-    table(("ORG", "BALANCE", "CREATED"), rows, empty="No orgs yet.", right="BALANCE")
+    rows = [(org.org, org.balance, *_kept(org.kept), org.created) for org in answer.orgs]
+    table(
+        ("ORG", "BALANCE", "FOLDERS", "HOLD", "CREATED"),
+        rows,
+        empty="No orgs yet.",
+        right="BALANCE FOLDERS HOLD",
+        drops="CREATED HOLD FOLDERS",
+    )
+
+
+def _kept(kept: "wire.KeptFolders | None") -> tuple[object, object]:
+    """How many folders of ended workloads are kept, and what they hold."""
+    from parkade.cli.screen import storage
+
+    if kept is None:
+        return None, None
+    return kept.folders, storage(kept.bytes) + ("" if kept.is_counted else "+")
 
 
 def _users(answer: "wire.Users") -> None:

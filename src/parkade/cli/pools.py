@@ -136,7 +136,7 @@ def agent_token(
 
 def overview(answer: "wire.Pools") -> None:
     """Pools as a table."""
-    from parkade.cli.screen import table
+    from parkade.cli.screen import say, table
 
     table(
         ("POOL", "SITE", "ENGINE", "SUPPLIER", "MARKETS", "NODES", "IN PLAY", "DRAINING", "AGENT"),
@@ -160,6 +160,9 @@ def overview(answer: "wire.Pools") -> None:
         right="NODES DRAINING",
         drops="SITE SUPPLIER ENGINE",
     )
+    for each in answer.pools:
+        if each.agent_says is not None:
+            say(f"The agent of {each.pool} refuses orders: {each.agent_says}.")
 
 
 def _draining(pool: "wire.Pool") -> str | None:
@@ -178,6 +181,7 @@ def _one(pool: "wire.Pool") -> None:
             ("engine", pool.engine),
             ("supplier", pool.supplier or "operator"),
             ("agent", pool.agent),
+            ("", pool.agent_says),
             ("nodes", f"{pool.nodes_in_play} of {pool.nodes} in play"),
             *(
                 (f"{supply.market}, fabric {name}", " ".join(nodes))
@@ -201,10 +205,17 @@ def _market(market: "wire.Market") -> None:
             ("market", market.market),
             ("site", market.site),
             ("instance type", f"{kind.name} ({shape})"),
-            *((name.replace("_", " "), value) for name, value in present.items()),
+            *((name.replace("_", " "), _flat(value)) for name, value in present.items()),
             *(
-                (f"{name.replace('_', ' ')} from {market.announced_from}", value)
+                (f"{name.replace('_', ' ')} from {market.announced_from}", _flat(value))
                 for name, value in changed.items()
             ),
         ]
     )
+
+
+def _flat(value: object) -> object:
+    """A term that has parts, in one line."""
+    if not isinstance(value, dict):
+        return value
+    return ", ".join(f"{name} {part}" for name, part in value.items())

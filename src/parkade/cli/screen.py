@@ -33,8 +33,10 @@ COLOURS = {
     "starting": "cyan",
     "placed": "cyan",
     "lapsed": "red",
+    "refuses": "red",
 }
 GAP = 2
+KIBI = 1024
 # Into a pipe nothing is left out, unless COLUMNS says how wide it is.
 PIPE_WIDTH = 200
 _width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
@@ -144,6 +146,16 @@ def brief(span: timedelta) -> str:
 def count(number: int, noun: str) -> str:
     """`1 node`, `2 nodes`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def storage(count: int) -> str:
+    """Bytes in the largest unit of which there is one: `12.3 GiB`."""
+    held = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if held < KIBI:
+            return f"{held:.0f} {unit}" if unit == "B" else f"{held:.1f} {unit}"
+        held /= KIBI
+    return f"{held:.1f} TiB"
 
 
 def short(text: str, most: int = 24) -> str:

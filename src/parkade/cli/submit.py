@@ -32,6 +32,7 @@ from parkade.cli.flags import (
     Nodes,
     Org,
     Priority,
+    Spread,
     Workdir,
 )
 
@@ -48,6 +49,7 @@ def submit(
     name: Name = None,
     nodes: Nodes = None,
     gpus: Gpus = None,
+    spread: Spread = None,
     instance_type: InstanceType = None,
     interconnect: Interconnect = None,
     market: Market = None,
@@ -80,6 +82,7 @@ def submit(
         "command": _command(command),
         "nodes": nodes,
         "gpus": gpus,
+        "spread": spread,
         "instance_type": instance_type,
         "interconnect": interconnect,
         "capacity": capacity,

@@ -203,6 +203,7 @@ def one(answer: "wire.Workload") -> None:
             ("submitted", answer.submitted),
             ("not before", answer.not_before),
             ("ended", answer.ended),
+            ("files kept until", answer.folder_until),
             ("command", answer.spec.command),
             ("workdir", answer.spec.workdir),
         ]

@@ -12,6 +12,7 @@ from parkade.core.billing.charges import transfers_of
 from parkade.core.fleet.node import Health
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Next, RepairKind
+from parkade.core.healing.turnaround import TurnaroundTimes
 from parkade.core.repairing.buffer_use import BufferUse, buffers
 from parkade.core.repairing.guarding import breakers
 from parkade.core.state import events
@@ -29,6 +30,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     is_on: bool = True
     budgets: dict[str, Breaker] = {}
     buffers: tuple[BufferUse, ...] = ()
+    turnarounds: dict[str, TurnaroundTimes] = {}
 
 
 class HealingFigures:
@@ -92,6 +94,7 @@ class HealingFigures:
             is_on=records.automation.is_on,
             budgets=breakers(world, now_us),
             buffers=buffers(world),
+            turnarounds=dict(records.turnaround_times),
         )
 
     def _earn(self, event: events.UsePosted) -> None:

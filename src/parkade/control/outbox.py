@@ -43,6 +43,10 @@ class Outbox:
             has_node = incident.node in world.records.nodes
             if incident.order is not None and has_node:
                 self._repairs[incident.pool][incident.order.order] = incident.order
+        for turnaround in world.records.turnarounds.values():
+            if turnaround.order is not None:
+                pool = world.records.nodes[turnaround.node].pool
+                self._repairs[pool][turnaround.order.order] = turnaround.order
 
     def follow(self, world: World, committed: Committed, digest: str | None = None) -> bool:
         """Takes in what was committed; true where some pool's desired state changed. `digest` is
@@ -124,6 +128,12 @@ class Outbox:
     def _follow_repairs(self, world: World, event: events.AnyEvent, sequence: int) -> bool:
         """An order began or ended, or its node is gone."""
         match event:
+            case events.TurnaroundOrdered(node=name, order=order):
+                pool = world.records.nodes[name].pool
+                self._repairs[pool][order.order] = order
+            case events.TurnaroundEnded(node=name, report=report):
+                pool = world.records.nodes[name].pool
+                self._repairs[pool].pop(report.order, None)
             case events.RepairOrdered(order=order):
                 pool = world.records.incidents[order.incident].pool
                 self._repairs[pool][order.order] = order

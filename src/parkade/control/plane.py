@@ -8,8 +8,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
+import msgspec
 import structlog
 
+from parkade.control import kept_folders
 from parkade.control.answers import (
     Decided,
     Health,
@@ -23,7 +25,7 @@ from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import WaitingCommand, WaitingView
 from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
-from parkade.control.pool_agents import PoolAgent, PoolAgents
+from parkade.control.pool_agents import PoolAgent, PoolAgents, RefusingAgents
 from parkade.control.settings import PlaneSettings
 from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
@@ -37,7 +39,10 @@ from parkade.core.workloads.workload import Workload
 from parkade.ports import (
     DesiredAttempt,
     DesiredState,
+    FolderAnswer,
+    FolderReport,
     HealthReport,
+    KeptOfOrg,
     LogRequest,
     NodeShape,
     Obeyed,
@@ -65,7 +70,8 @@ class Plane:
         self._agents = PoolAgents(silence_us=settings.unreachable_after_us)
         self._observing: dict[str, asyncio.Lock] = {}
         self.health_intake = HealthIntake()
-        self._refusals: dict[str, str | None] = {}
+        self._refusing = RefusingAgents()
+        self._kept: dict[str, tuple[KeptOfOrg, ...]] = {}
         self._relay = Relay(
             prefix=f"logs-{self._writer.health().epoch}",
             chunks_held=settings.log_chunks_held,
@@ -88,8 +94,9 @@ class Plane:
         await asyncio.to_thread(self._writer.stop)
 
     def health(self) -> Health:
-        """How the writer is doing."""
-        return self._writer.health()
+        """How the writer is doing, and which agents refuse."""
+        refusing = tuple(self.refusing())
+        return msgspec.structs.replace(self._writer.health(), refusing_pools=refusing)
 
     def healing_figures(self) -> HealingFigures:
         """What is told of Mars in numbers, without waiting for the writer."""
@@ -227,7 +234,8 @@ class Plane:
         assert observation.pool == pool
         observation = from_agents(observation, self._writer.clock_behind_us)
         async with self._observing.setdefault(pool, asyncio.Lock()):
-            self._note_refusal(pool, observation.refused)
+            if self._refusing.says(pool, observation.refused):
+                _log.error("agent_refuses_orders", pool=pool, why=observation.refused)
             state = self._writer.outbox.state(pool)
             desired = None if state is None else state.sequence
             steady_us = self._dependencies.clock.steady_us()
@@ -262,11 +270,34 @@ class Plane:
                 if outcome.reason is Reason.BUSY:
                     raise PlaneStopped(outcome.detail)
 
-    def _note_refusal(self, pool: str, refused: str | None) -> None:
-        """Once for each reason: an agent repeats it with every report."""
-        if refused is not None and self._refusals.get(pool) != refused:
-            _log.error("agent_refuses_orders", pool=pool, why=refused)
-        self._refusals[pool] = refused
+    async def folders(self, report: FolderReport) -> list[FolderAnswer]:
+        """Until when an agent keeps folders; `kept_folders` says how that is judged."""
+        if report.kept is not None:
+            self._kept[report.pool] = report.kept
+
+        def view(world: World, now_us: int) -> tuple[tuple[int | None, ...], int]:
+            return kept_folders.ends_of(world, report, now_us), now_us
+
+        ends, now_us = await self.read(view)
+        store = self._dependencies.store
+        return await asyncio.to_thread(kept_folders.answers, store, report, ends, now_us)
+
+    def kept_of(self, org: str) -> KeptOfOrg | None:
+        """What pools that are there keep of the org's workloads that have ended, as their agents
+        told; None where none told since the server started."""
+        present = {pool: kept for pool, kept in self._kept.items() if self.has_pool(pool)}
+        return kept_folders.sum_of(org, present)
+
+    def refusing(self) -> dict[str, str]:
+        """Why agents do not obey this control plane, by pool, of pools that are heard."""
+        silent = self._writer.health().silent_pools
+        reasons = self._refusing.all().items()
+        return {pool: why for pool, why in reasons if self.has_pool(pool) and pool not in silent}
+
+    def note_journal(self, pool: str, why: str | None) -> None:
+        """The pool's agent asked: what this journal lacks of what it has obeyed; None: nothing."""
+        if self._refusing.has_obeyed(pool, why):
+            _log.error("agent_refuses_orders", pool=pool, why=why)
 
     def unsupported(self, world: World, command: Submit) -> Refusal | None:
         """A view: the refusal of a spec that no engine of the market can carry out. Cost grows with

@@ -29,3 +29,35 @@ class PoolAgents:
             return present
         self._heard[pool] = (agent, steady_us)
         return None
+
+
+class RefusingAgents:
+    """Why the agent of a pool does not obey this control plane: it says so itself, or the journal
+    lacks what it has obeyed, as after a backup was put back. Of any thread."""
+
+    def __init__(self) -> None:
+        self._by_itself: dict[str, str] = {}
+        self._by_journal: dict[str, str] = {}
+
+    def says(self, pool: str, why: str | None) -> bool:
+        """What the agent reported, None: it obeys; true where it refuses for a new reason."""
+        is_new = why is not None and self._by_itself.get(pool) != why
+        _put(self._by_itself, pool, why)
+        return is_new
+
+    def has_obeyed(self, pool: str, why: str | None) -> bool:
+        """What this journal lacks of that, None: nothing; true where that is new."""
+        is_new = why is not None and self._by_journal.get(pool) != why
+        _put(self._by_journal, pool, why)
+        return is_new
+
+    def all(self) -> dict[str, str]:
+        """Why, by pool."""
+        return {**self._by_itself, **self._by_journal}
+
+
+def _put(reasons: dict[str, str], pool: str, why: str | None) -> None:
+    if why is None:
+        reasons.pop(pool, None)
+    else:
+        reasons[pool] = why

@@ -44,7 +44,8 @@ class Standing(Answer):
 
     `is_clock_doubted`: the clock jumped ahead, and clearing waits until an operator confirms it.
     `clock_behind`: so far the machine's clock is behind the server's present, which goes on at the
-    pace of a clock that cannot be set.
+    pace of a clock that cannot be set. `refusing_pools`: their agents are heard and refuse this
+    server's orders, as after a backup was put back.
     """
 
     server: str
@@ -53,6 +54,7 @@ class Standing(Answer):
     clock_behind: Span
     frozen_markets: tuple[str, ...]
     silent_pools: tuple[str, ...]
+    refusing_pools: tuple[str, ...] = ()
 
 
 class Confirmed(Answer):

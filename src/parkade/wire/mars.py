@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from parkade.wire.model import Answer, Request
-from parkade.wire.scalars import Instant, Reasoning, Share
+from parkade.wire.scalars import Amount, Instant, Reasoning, Share, Span
 
 
 class SetAutomation(Request):
@@ -110,7 +110,8 @@ class Budget(Answer):
 
 class Buffer(Answer):
     """A fabric's buffer: `held` nodes are kept out of sales; `down` are out of play; `lent` of the
-    buffer's nodes run spot work; `short` is by how many nodes more are down than are held."""
+    buffer's nodes run spot work; `short` is by how many nodes more are down than are held; `sized`:
+    when a policy decided `held`, null where it is the market's `buffer_nodes`."""
 
     market: str
     fabric: str
@@ -119,6 +120,7 @@ class Buffer(Answer):
     down: int
     lent: int
     short: int
+    sized: Instant | None = None
 
 
 class SickNode(Answer):
@@ -140,6 +142,18 @@ class SensorState(Answer):
     state: str
 
 
+class MeasuredTurnaround(Answer):
+    """Sanitising between two orgs in a market: how often it passed and failed, how long it took.
+    `promised` is the term, `usual` the median of the last ones; null before the first."""
+
+    market: str
+    promised: Span
+    passed: int
+    failed: int
+    usual: Span | None
+    longest: Span
+
+
 class Status(Answer):
     """How the fleet is, and what Mars may do."""
 
@@ -153,6 +167,10 @@ class Status(Answer):
     sick: tuple[SickNode, ...]
     budgets: tuple[Budget, ...]
     buffers: tuple[Buffer, ...]
+    earned: dict[str, Amount] = Field(
+        {}, description="by market, what its lent buffers earned since the server began, estimated"
+    )
+    turnarounds: tuple[MeasuredTurnaround, ...] = ()
     repairs: dict[str, tuple[str, ...]]
     sensors: tuple[SensorState, ...]
     open_incidents: Annotated[int, Field(ge=0)]

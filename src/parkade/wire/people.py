@@ -89,13 +89,24 @@ class Grant(Answer):
     next: Instant
 
 
+class KeptFolders(Answer):
+    """Folders of workloads that have ended, with checkpoints and output; `bytes` is the least that
+    they hold where `is_counted` is false."""
+
+    folders: int
+    bytes: int
+    is_counted: bool
+
+
 class Org(Answer):
-    """A customer, what its account holds and what it is granted."""
+    """A customer, what its account holds, what it is granted, and what pools keep of it; null where
+    no agent has told that yet."""
 
     org: str
     created: Instant
     balance: Amount
     grant: Grant | None = None
+    kept: KeptFolders | None = None
 
 
 class Orgs(Answer):

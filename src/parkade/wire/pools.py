@@ -48,6 +48,19 @@ class InstanceType(Request):
     cpus: Annotated[Whole, counted(bounds.CPUS_PER_NODE)]
 
 
+class BufferShare(Request):
+    """A share of each fabric's nodes."""
+
+    share: Share
+
+
+class BufferGrowth(Request):
+    """What is down now, and the quantile of how much more was down within a horizon before."""
+
+    quantile: Share
+    horizon: PositiveSpan = timedelta(days=1)
+
+
 class Terms(Request):
     """The published terms of a market; prices are per GPU-hour and have no default."""
 
@@ -86,13 +99,23 @@ class Terms(Request):
     buffer_nodes: NodesKept = Field(
         1, description="kept out of reservation sales in each fabric, lent as spot meanwhile"
     )
+    buffer: BufferShare | BufferGrowth | None = Field(
+        None, description="what sizes the buffer beyond buffer_nodes; null: nothing"
+    )
     agent_lease: PositiveSpan | None = Field(
         _seconds(600),
         description="a guest whose pool cannot be reached for so long is ended there; null: never",
     )
+    folder_retention: PositiveSpan | None = Field(
+        timedelta(days=14),
+        description="checkpoints and output are kept so long after the end; null: for ever",
+    )
     assemble: PositiveSpan | None = Field(
         _seconds(600),
         description="smaller running bids give way to a gang that waited so long; null: never",
+    )
+    shared_nodes: Annotated[bool, Strict()] = Field(
+        False, description="whether spot work below a node of several orgs may share one"
     )
     switching_credit: Share = Field(
         "1/20", description="how much higher a running workload counts than a newcomer"
@@ -178,11 +201,15 @@ class ChangeTerms(Request):
     backoff: Span | None = None
     retention: PositiveSpan | None = None
     buffer_nodes: NodesKept | None = None
+    buffer: BufferShare | BufferGrowth | None = None
     agent_lease: PositiveSpan | None = None
     start_limit: PositiveSpan | None = None
     payout_cap: Multiple | None = None
     window_deposit: Share | None = None
     assemble: PositiveSpan | None = None
+    folder_retention: PositiveSpan | None = None
+
+    shared_nodes: Annotated[bool, Strict()] | None = None
 
 
 class SetPrices(Request):
@@ -257,7 +284,8 @@ class Pool(Answer):
     site: str
     engine: str
     supplier: str | None
-    agent: Literal["heard", "silent", "never heard"]
+    agent: Literal["heard", "refuses", "silent", "never heard"]
+    agent_says: str | None = Field(None, description="why it refuses orders; for operators")
     nodes: int
     nodes_in_play: int
     nodes_draining: int

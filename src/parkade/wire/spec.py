@@ -171,8 +171,13 @@ class WorkloadSpec(Request):
     env_file: UserPath | None = Field(
         None, description="read on the node as the user; never sent, never stored"
     )
-    nodes: Annotated[Nodes, BeforeValidator(_nodes)] = 1
-    gpus: Annotated[Gpus, BeforeValidator(_gpus)] = Field(1, description="per node")
+    nodes: Annotated[Nodes, BeforeValidator(_nodes)] = Field(
+        1, description="ranks; of whole nodes unless gpus is less"
+    )
+    gpus: Annotated[Gpus, BeforeValidator(_gpus)] = Field(1, description="of each rank")
+    spread: Annotated[bool, Strict()] = Field(
+        False, description="each rank on another node; else ranks below a node share nodes"
+    )
     instance_type: TypeName | None = None
     interconnect: Literal["fabric", "any"] = "fabric"
     capacity: Capacity = SPOT

@@ -63,7 +63,8 @@ class Workload(Answer):
 
     `spent` is what was charged and what has accrued since. `debt`: what giving up its seats costs
     now, because others were told to leave for it; null: nothing. `is_reachable` false: its pool's
-    agent is not heard, so what runs there is unknown, not failed.
+    agent is not heard, so what runs there is unknown, not failed. `folder_until`: until when its
+    checkpoints and output are kept, once it has ended; null: no attempt left any, or for ever.
     """
 
     workload: str
@@ -85,6 +86,7 @@ class Workload(Answer):
     submitted: Instant
     not_before: Instant | None
     ended: Instant | None
+    folder_until: Instant | None = None
     failures: int
     preemptions: int
     checkpoint_step: int | None

@@ -11,6 +11,8 @@ from pathlib import Path
 import openai
 import pytest
 
+pytestmark = pytest.mark.system
+
 PARKADE = (sys.executable, "-c", "from parkade.cli import main; main()", "compound")
 SERVE = (*PARKADE, *"serve net.yaml --out s --port 0 --key-env NET_KEY --model net".split())  # noqa: SIM905
 NETWORK = """

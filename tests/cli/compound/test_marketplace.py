@@ -20,6 +20,8 @@ from tests.compound.shards.farm import Farm, K, told
 from tests.crash.marketplace import is_alive
 from tests.waits import PATIENCE_S, until
 
+pytestmark = pytest.mark.system
+
 QUESTIONS = 240
 PAUSE_S = 0.02
 IN_FLIGHT = 4

@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 from parkade.cli.compound.app import compound
 from parkade.compound.evaluate.outcomes import OutcomesUnreadable, read_outcomes
 from parkade.compound.evaluate.recorded_run import outcomes_of_run, read_labels, stops_early
+from parkade.compound.network import Generate, ModelVerifier, Verify
 from parkade.compound.network.notation import parse
-from parkade.compound.values import Candidate, Question
-from tests.compound.building import ask, names, priced, run_network
+from parkade.compound.values import Call, Candidate, Question
+from tests.compound.building import ask, names, priced, prompt, run_network
 
 QUESTIONS = 40
 SAMPLES = 6
@@ -47,6 +48,42 @@ def test_labels_say_what_is_right_and_the_journal_what_was_accepted(
         assert each.is_correct is (int(each.answer) == int(each.question[1:]) % 4)
         assert each.is_accepted is (int(each.answer) <= 2)
         assert each.cost_micros == 16
+
+
+def says_small(call: Call) -> tuple[str, int, int]:
+    """Accepts up to 2; nothing that can be read for a 5. Costs 2 micro-units a vote."""
+    shown = float(prompt(call).split("said ")[1])
+    text = "well…" if shown == 5 else f"Verdict: {'correct' if shown <= 2 else 'wrong'}"
+    return text, 0, 1
+
+
+def test_a_model_verifier_is_measured_like_any_other_and_its_votes_cost(
+    tmp_path: Path, labels: Path
+) -> None:
+    judge = ModelVerifier("j", votes=3, prompt="{id} said {candidate}", max_tokens=50)
+    network = Generate("m", n=SAMPLES, max_tokens=50) >> Verify(judge)
+    known = names({"m": priced(lambda call: (f"{call.sample}.0", 10, 3)), "j": priced(says_small)})
+    questions = [ask(n) for n in range(QUESTIONS)]
+    run_network(network, questions, known, tmp_path)
+    found = list(outcomes_of_run(tmp_path, read_labels(labels, "truth")))
+    assert len(found) == QUESTIONS * SAMPLES
+    for each in found:
+        assert each.answer is not None
+        said = int(each.answer)
+        assert each.is_accepted is (None if said == 5 else said <= 2)
+        assert each.cost_micros == (16 if said == 5 else 16 + 3 * 2)
+
+
+def test_verdicts_of_a_changed_model_verifier_are_not_mixed_with_the_earlier_ones(
+    tmp_path: Path, labels: Path
+) -> None:
+    known = names({"m": priced(lambda call: (f"{call.sample}.0", 10, 3)), "j": priced(says_small)})
+    for words in ("{id} said {candidate}", "Please. {id} said {candidate}"):
+        judge = ModelVerifier("j", prompt=words, max_tokens=50)
+        network = Generate("m", n=2, max_tokens=50) >> Verify(judge)
+        run_network(network, [ask(1)], known, tmp_path)
+    found = list(outcomes_of_run(tmp_path, read_labels(labels, "truth")))
+    assert [each.cost_micros for each in found] == [18, 18]
 
 
 def test_without_labels_the_verdicts_are_the_truth_and_nothing_is_said_of_the_verifier(

@@ -180,3 +180,19 @@ def test_the_kept_journal_of_version_1_is_still_read() -> None:
     finally:
         journal.close()
     assert kept.read_bytes() == copy
+
+
+def test_the_kept_journal_with_the_price_of_a_model_verifier_s_votes_is_still_read(
+    tmp_path: Path,
+) -> None:
+    kept = Path(__file__).parent / "kept" / "journal-1-votes.jsonl"
+    path = tmp_path / "j"
+    path.write_bytes(kept.read_bytes())
+    journal = Journal(path)
+    try:
+        assert (journal.calls, journal.verdicts) == (4, 1)
+        line = journal.verdict("258bee1e81b0a92a4c654df12cb1f18c")
+        assert line is not None
+        assert (line.cost, line.accepted, line.score) == (6, True, 1.0)
+    finally:
+        journal.close()

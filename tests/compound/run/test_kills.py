@@ -13,6 +13,8 @@ from parkade.compound.run.journal import Journal
 from tests.compound.run.killed import QUESTIONS
 from tests.compound.server import Asked, ScriptedServer, completion, reply, scripted
 
+pytestmark = pytest.mark.system
+
 SCRIPT = Path(__file__).with_name("killed.py")
 IN_FLIGHT = 8
 #: Lines that one batch may hold when the kill comes, at this pace, with a wide margin.

@@ -20,6 +20,8 @@ from parkade.compound.shards.folder import FolderError
 from tests.compound.shards.farm import RULES, Farm, K, ends, told
 from tests.waits import until
 
+pytestmark = pytest.mark.system
+
 QUESTIONS = 60
 #: Calls that one worker may have in flight: its model's concurrency.
 IN_FLIGHT = 4

@@ -51,6 +51,17 @@ def test_text_marks_the_answer_and_says_why_others_were_rejected(tmp_path: Path)
     assert "0.000064 for 4 calls" in shown
 
 
+def test_what_a_model_verifier_said_stands_with_its_candidate(tmp_path: Path) -> None:
+    models = {
+        "m": priced(lambda call: (f"it is {call.sample}", 10, 3)),
+        "j": answering(lambda call: "Close.\nVerdict: correct", "j"),
+    }
+    run_network(parse("E@m(m=50) >> 3V@j"), [ask(1)], names(models), tmp_path)
+    trace = read_trace(tmp_path, "q1")
+    assert "→✓ m#0" in as_text(trace)
+    assert "<b>model verifier: j, 3 votes 1</b> Close." in as_page(trace)
+
+
 class Checked(HTMLParser):
     """Every tag that is opened is closed, and nothing is loaded or run."""
 

@@ -272,6 +272,7 @@ def test_what_is_planted_in_human_eval_is_rejected_everywhere(
     assert _processes(sandbox) == 2
 
 
+@pytest.mark.system
 def test_endless_programs_in_human_eval_end_at_their_limit(
     runner: asyncio.Runner, sandbox: Sandbox
 ) -> None:

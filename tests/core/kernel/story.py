@@ -127,6 +127,7 @@ class Parkade:
         max_spend: int | None = None,
         failures: int = 0,
         any_fabric: bool = False,
+        spread: bool = True,
     ) -> Spec:
         """What someone wants run; spot with a limit, else the reservation's or on-demand."""
         capacity = Capacity(kind=CapacityKind.SPOT)
@@ -144,6 +145,7 @@ class Parkade:
             max_spend_micros=None if max_spend is None else max_spend * MICROS,
             retry_failures=failures,
             max_duration_us=max_duration_us,
+            spread=spread,
         )
 
     def clear(self) -> None:

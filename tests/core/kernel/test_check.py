@@ -172,8 +172,8 @@ BROKEN: list[tuple[str, str, Break]] = [
         changed("w2", spec=builders.spec(nodes=2)),
     ),
     (
-        "two ranks are on one node",
-        "two ranks share a node",
+        "two ranks of a spread gang are on one node",
+        "share a node",
         changed("w1", attempt=attempt(seats=(*seats(a1=2), *seats(a1=1)))),
     ),
     (

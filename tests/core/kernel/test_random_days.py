@@ -34,7 +34,7 @@ class Journey:
         chance = self.chance
         self.parkade = Parkade(
             fabrics={"a": chance.choice((2, 3)), "b": 3},
-            gpus=2,
+            gpus=chance.choice((2, 4)),
             buffer_nodes=chance.choice((0, 1)),
             public_floor_micros=chance.choice((0, 3, 8)) * MICROS,
             turnaround_us=chance.choice((0, 7)) * 1_000_000,
@@ -61,8 +61,9 @@ class Journey:
 
     def _submit(self, **capacity: Any) -> None:
         org = self.chance.choice(ORGS)
-        shape = self.chance.choice(((1, 2), (2, 2), (1, 1), (2, 1), (3, 2)))
-        spec = self.parkade.spec(nodes=shape[0], gpus=shape[1], **capacity)
+        shape = self.chance.choice(((1, 2), (2, 2), (1, 1), (2, 1), (3, 2), (3, 1)))
+        spread = self.chance.random() < 0.4
+        spec = self.parkade.spec(nodes=shape[0], gpus=shape[1], spread=spread, **capacity)
         self.ask(commands.Submit(by=None, org=org, market=None, spec=spec, is_held=False))
 
     def _bid(self) -> None:

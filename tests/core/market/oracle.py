@@ -51,8 +51,22 @@ def seats_for(nodes: list[Node], bid: Bid, fabrics: set[int]) -> list[Node] | No
     fits.sort(key=lambda it: (it.level, it.left))
     empty = [it for it in nodes if it.tenant is None and it.fabric in fabrics]
     empty.sort(key=lambda it: it.level)
-    found = mine + (fits + empty)[: shape.nodes - len(mine)]
+    ranks = [it for it in fits + empty for _ in range(ranks_on(it, bid))]
+    found = mine + ranks[: shape.nodes - len(mine)]
     return found if len(found) == shape.nodes else None
+
+
+def ranks_on(node: Node, bid: Bid) -> int:
+    """How many ranks of a bid a node takes: one, unless they share nodes."""
+    found = 0
+    while found < bid.shape.ranks_per_node and (found + 1) * bid.shape.gpus <= node.left:
+        found += 1
+    return found
+
+
+def empty_among(nodes: list[Node]) -> int:
+    """How many different nodes of these are empty."""
+    return len({id(it) for it in nodes if it.tenant is None})
 
 
 def choose(nodes: list[Node], bid: Bid) -> list[Node] | None:
@@ -64,7 +78,7 @@ def choose(nodes: list[Node], bid: Bid) -> list[Node] | None:
     for fabric in everywhere:
         found = seats_for(nodes, bid, {fabric})
         if found and max(it.level for it in found) <= bid.limit:
-            opened = sum(it.tenant is None for it in found)
+            opened = empty_among(found)
             left = sum(it.tenant is None and it.fabric == fabric for it in nodes) - opened
             own = fabric in bid.own
             highest = max(it.level for it in found)
@@ -126,7 +140,7 @@ def _stays(nodes: list[Node], bid: Bid) -> list[Node] | None:
 
 
 def _slots(nodes: list[Node], bid: Bid, fabric: int) -> list[Node]:
-    for count in range(len(nodes), 0, -1):
+    for count in range(len(nodes) * bid.shape.ranks_per_node, 0, -1):
         found = seats_for(nodes, bid._replace(shape=bid.shape._replace(nodes=count)), {fabric})
         if found:
             return found
@@ -153,10 +167,11 @@ def wins_at(allocation: Allocation, bid: Bid, limit: int, *, loses_ties: bool) -
     """Whether the bid with this limit would find room in its turn."""
     nodes = start_of(allocation)
     key = limit * bid.factor
-    jobs = sorted([(limit, bid.shape.gpus), *bid.mates], reverse=True)
+    own_gpus = bid.shape.nodes * bid.shape.gpus
+    jobs = sorted([(limit, own_gpus), *bid.mates], reverse=True)
     for last in range(len(jobs) if bid.mates else 0):
         gpus = sum(it for _, it in jobs[: last + 1])
-        key = max(key, jobs[last][0] * gpus * bid.factor // bid.shape.gpus)
+        key = max(key, jobs[last][0] * gpus * bid.factor // own_gpus)
     stronger = [
         it
         for it in allocation.bids
@@ -176,8 +191,9 @@ def least_winning_limit(
     reached = {-(-it.key // bid.factor) for it in allocation.bids if it.name != bid.name}
     for before in range(len(bid.mates)):
         # Beside mates with higher limits, its limit counts for their GPUs as well.
-        gpus = sum(it for _, it in bid.mates[: before + 1]) + bid.shape.gpus
-        credit = bid.factor // bid.shape.gpus
+        own_gpus = bid.shape.nodes * bid.shape.gpus
+        gpus = sum(it for _, it in bid.mates[: before + 1]) + own_gpus
+        credit = bid.factor // own_gpus
         reached |= {-(-it.key // (credit * gpus)) for it in allocation.bids}
     candidates = sorted({0} | levels | reached | {limit + 1 for limit in levels | reached | {0}})
     for limit in candidates:

@@ -23,7 +23,12 @@ FABRICS = ("amber", "birch", "cedar", "delta")
 
 
 def terms(
-    *, floor: float = 0, pay_as_you_go: float = 12, fee: str = "2/7", credit: str = "1/20"
+    *,
+    floor: float = 0,
+    pay_as_you_go: float = 12,
+    fee: str = "2/7",
+    credit: str = "1/20",
+    shared_nodes: bool = False,
 ) -> ClearingTerms:
     """ClearingTerms of a market; amounts in whole units."""
     top, bottom = fee.split("/")
@@ -35,6 +40,7 @@ def terms(
         switching_credit=Fraction(numerator=int(credit_top), denominator=int(credit_bottom)),
         supplier_account="supplier",
         operator_account="operator",
+        shared_nodes=shared_nodes,
     )
 
 
@@ -201,23 +207,29 @@ def chance_market(
     has_closed: bool = True,
     crowd: int = 1,
     shared: bool = True,
+    packs: bool = True,
 ) -> MarketState:
     """A small random market in its second clearing: incumbents, newcomers, failures, lenders.
 
     Owners lend at floors less and more than a credit apart, or nothing at all unless
-    `lends`; `crowd` multiplies workloads and nodes; without `shared` every rank wants a whole node.
+    `lends`; `crowd` multiplies workloads and nodes; without `shared` every rank wants a whole node,
+    without `packs` every rank another node.
     """
     chance = random.Random(seed)
     fabrics = {name: chance.randint(1, 5 * crowd) for name in FABRICS[: chance.randint(1, 4)]}
     reservations = _chance_reservations(chance, fabrics, lends)
     first = given_market(
         *(
-            _chance_demand(chance, n, reservations, any_fabric, shared)
+            _chance_demand(chance, n, reservations, any_fabric, shared, packs)
             for n in range(chance.randint(1, 9 * crowd))
         ),
         fabrics=fabrics,
         reservations=reservations,
-        on=terms(floor=chance.choice((0, 1, 2)), fee=chance.choice(("2/7", "0/1", "1/10"))),
+        on=terms(
+            floor=chance.choice((0, 1, 2)),
+            fee=chance.choice(("2/7", "0/1", "1/10")),
+            shared_nodes=seed % 3 == 0,
+        ),
     )
     if chance.random() < 0.25:
         return first
@@ -244,7 +256,7 @@ def chance_market(
             limit = chance.randint(0, 12) * MICROS
         demands.append(msgspec.structs.replace(demand, limit_micros=limit))
     demands += [
-        _chance_demand(chance, n, reservations, any_fabric, shared)
+        _chance_demand(chance, n, reservations, any_fabric, shared, packs)
         for n in range(100, 100 + chance.randint(0, 7 * crowd))
     ]
     return msgspec.structs.replace(first, nodes=nodes, demands=tuple(demands))
@@ -281,6 +293,7 @@ def _chance_demand(
     reservations: tuple[ReservationInForce, ...],
     any_fabric: bool,
     shared: bool,
+    packs: bool,
 ) -> Demand:
     kind = chance.random()
     gpus = chance.choice((8, 8, 8, 2, 4, 5) if shared else (8,))
@@ -292,6 +305,8 @@ def _chance_demand(
         "any_fabric": any_fabric and chance.random() < 0.15,
         "moves_if_cheaper": chance.random() < 0.3,
     }
+    if packs and n % 2:
+        changes["ranks_per_node"] = 8 // gpus
     nodes = chance.choice((1, 1, 1, 2, 2, 3, 4))
     name = f"w{n:03d}"
     if kind < 0.2 and reservations:

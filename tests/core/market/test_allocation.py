@@ -9,6 +9,7 @@ from parkade.core.market.clear import clear
 from parkade.core.market.prices.counterfactuals import PriceQuery, shifted
 from parkade.core.market.prices.floor_index import FloorIndex
 from parkade.core.market.prices.sweep import CounterfactualSweep
+from parkade.core.market.priority import WEIGHT_UNITS
 from parkade.core.placement.room import Room, Shape
 from tests.core.market.story import MICROS, bid, given_market, line_of, on, winners, worked_example
 
@@ -36,21 +37,22 @@ def test_the_worked_example_is_allocated_as_the_module_says() -> None:
 def test_the_worked_example_is_priced_turn_by_turn_as_the_sweep_says() -> None:
     allocation = allocate(worked_example())
     sweep = CounterfactualSweep(allocation.start)
+    factor = 20 * 8 * WEIGHT_UNITS
     one, two = (Shape(nodes, 8, None, any_fabric=False) for nodes in (1, 2))
     for shape in (one, two):
-        sweep.add_query({}, shape, PriceQuery(160, True, (shape, 160)))
+        sweep.add_query({}, shape, PriceQuery(factor, True, (shape, factor)))
     answered = []
     for at, (mine, parts) in enumerate(zip(allocation.bids, allocation.bid_parts, strict=True)):
         before = dict(sweep.answers)
         taken = sweep.take_turn(mine, parts)
         if parts is not None:
             without = {key: -count for key, count in taken.items()}
-            sweep.add_query(without, mine.shape, PriceQuery(160, False, mine.name))
+            sweep.add_query(without, mine.shape, PriceQuery(factor, False, mine.name))
         new = {name: it for name, it in sweep.answers.items() if name not in before}
         answered.append((at, taken, new))
     assert answered == [
-        (0, {1: 2}, {(two, 160): (10_000_001, "a")}),
-        (1, {0: 1}, {"a": (8 * MICROS, "b"), (one, 160): (8_000_001, "b")}),
+        (0, {1: 2}, {(two, factor): (10_000_001, "a")}),
+        (1, {0: 1}, {"a": (8 * MICROS, "b"), (one, factor): (8_000_001, "b")}),
         (2, {}, {}),
     ]
     assert sweep.finish()["b"] == (7 * MICROS, None)

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from parkade.core.market.clear import clear
 from parkade.core.market.outcome import Change
-from parkade.core.market.priority import in_priority_order, key_of, limit_as_one, mates_of
+from parkade.core.market.priority import (
+    WEIGHT_UNITS,
+    in_priority_order,
+    key_of,
+    limit_as_one,
+    mates_of,
+)
 from tests.core.market.story import (
     MICROS,
     bid,
@@ -24,6 +30,8 @@ from tests.core.market.story import (
     with_demands,
 )
 
+WHOLE_NODE = 20 * 8 * WEIGHT_UNITS * MICROS
+"""The key of a newcomer that bids 1 for a whole node."""
 OLD = reserved("old", {"amber": 1}, age=1)
 YOUNG = reserved("young", {"amber": 1}, age=2)
 
@@ -88,7 +96,7 @@ def test_a_running_bid_counts_more_by_the_switching_credit() -> None:
     runs = on(bid("runs", 9.6), "amber-0")
     market = given_market(bid("new", 10), runs, fabrics={"amber": 1})
     keys = [key_of(it, market.terms) for it in market.demands]
-    assert keys == [1600 * MICROS, 1_612_800_000]
+    assert keys == [1600 * MICROS * WEIGHT_UNITS, 1_612_800_000 * WEIGHT_UNITS]
     assert [it.demand for it in in_priority_order(market)] == ["runs", "new"]
 
 
@@ -98,7 +106,7 @@ def test_work_below_a_node_is_weighed_by_the_node_it_takes() -> None:
     gang = on(bid("gang", 9.9, 8), *nodes)
     crumbs = bid("crumbs", 11, 8, gpus=1)
     market = given_market(gang, crumbs, fabrics={"amber": 8})
-    keys = [key_of(it, market.terms) / (20 * 8 * MICROS) for it in market.demands]
+    keys = [key_of(it, market.terms) / WHOLE_NODE for it in market.demands]
     assert keys == [10.395, 1.375]
     assert changes(clear(market)) == {"gang": Change.KEEP, "crumbs": Change.WAIT}
     idle = clear(given_market(crumbs, fabrics={"amber": 8}, on=terms(floor=1)))
@@ -111,7 +119,7 @@ def test_a_running_shared_node_stands_as_one_bid() -> None:
     market = given_market(*running, fabrics={"amber": 1})
     sharing = mates_of(market)
     keys = {
-        it.demand: key_of(it, market.terms, sharing[it.demand][1]) / (20 * 8 * MICROS)
+        it.demand: key_of(it, market.terms, sharing[it.demand][1]) / WHOLE_NODE
         for it in market.demands
     }
     assert keys == dict.fromkeys("abc", 5.5125)

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.core.placement.room import Held, Offer, Room, Shape, spread
+from parkade.core.placement.room import Held, Offer, Room, Shape, divide
 
 ANT = ("ant", 2, "")
 BEE = ("bee", 2, "")
@@ -62,8 +62,8 @@ def test_a_gang_with_closed_nodes_asks_only_where_it_stands_for_the_rest() -> No
 
 
 def test_a_gang_spreads_over_its_own_then_the_largest_fabrics() -> None:
-    assert spread([(False, 5, 0), (True, 1, 1), (False, 2, 2)], 4) == [(1, 1), (0, 3)]
-    assert spread([(False, 1, 0)], 2) is None
+    assert divide([(False, 5, 0), (True, 1, 1), (False, 2, 2)], 4) == [(1, 1), (0, 3)]
+    assert divide([(False, 1, 0)], 2) is None
 
 
 @given(st.integers(min_value=0, max_value=1 << 32))

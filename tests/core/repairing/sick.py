@@ -52,14 +52,40 @@ AT_IDLE: dict[str, Any] = {"level": Level.DEGRADED, "action": Action.RESET_AT_ID
 
 
 class Sick(Parkade):
-    """See the module; budgets are a whole fabric unless a test says otherwise."""
+    """See the module; budgets are a whole fabric unless a test says otherwise. `turns`: what is
+    ordered between two orgs is done at once, as long as a test does not say otherwise."""
 
-    def __init__(self, *, kinds: tuple[RepairKind, ...] = ALL, limited: bool = False, **rest: Any):
+    def __init__(
+        self,
+        *,
+        kinds: tuple[RepairKind, ...] = ALL,
+        limited: bool = False,
+        turns: bool = True,
+        **rest: Any,
+    ):
+        self.turns = turns
         super().__init__(**rest)
         if kinds:
             self.do(commands.ReportRepairKinds(by=None, pool="pool", kinds=kinds))
         if not limited:
             self.do(commands.SetAutomation(by=None, reason="test", is_limited=False))
+
+    def tick(self, seconds: float = 0) -> None:
+        """Time passes; what is ordered between two orgs ends well."""
+        super().tick(seconds)
+        while self.turns and (nodes := self.turning()):
+            self.turned(nodes[0])
+
+    def turning(self) -> list[str]:
+        """Nodes that are sanitised between two orgs now."""
+        turnarounds = self.world.records.turnarounds.values()
+        return [it.node for it in turnarounds if it.order is not None]
+
+    def turned(self, node: str, *, is_done: bool = True, says: str = "") -> None:
+        """The sanitising of a node between two orgs ends."""
+        order = self.world.records.turnarounds[node].order
+        assert order is not None, f"{node} is not sanitised now"
+        self._told(order, is_done=is_done, says=says)
 
     def verdict(self, node: str, name: str = "v1", **changes: Any) -> tuple[events.AnyEvent, ...]:
         """The agent reports one."""
@@ -90,9 +116,13 @@ class Sick(Parkade):
     def repaired(self, node: str, *, is_done: bool = True, says: str = "") -> RepairKind:
         """The order under way ends; its kind."""
         order = self.order(node)
+        self._told(order, is_done=is_done, says=says)
+        return order.kind
+
+    def _told(self, order: RepairOrder, *, is_done: bool, says: str) -> None:
         report = RepairReport(
             order=order.order,
-            node=node,
+            node=order.node,
             is_done=is_done,
             exit_code=0 if is_done else 1,
             says=says,
@@ -100,7 +130,6 @@ class Sick(Parkade):
             ended_us=self.now_us,
         )
         self.do(commands.ReportRepair(by=None, pool="pool", report=report))
-        return order.kind
 
     def healed(self, node: str) -> list[RepairKind]:
         """Every order ends well until the incident is over; what was ordered."""

@@ -154,6 +154,8 @@ def unsanitised(journal: list[events.AnyEvent]) -> Iterator[str]:
             case events.RepairEnded(node=node, report=report):
                 if kinds[report.order] is K.SANITISE and report.is_done:
                     clean[node] = True
+            case events.NodeSanitised(node=node):
+                sat[node] = False
             case events.IncidentClosed(node=node, outcome="returned"):
                 if sat.get(node) and not clean.get(node, True):
                     yield node

@@ -43,7 +43,7 @@ def test_a_sold_shape_never_takes_more_than_capacity_less_the_buffer(
     entries: list[Sold], window: Window, buffer_nodes: int, nodes: int
 ) -> None:
     capacity = {"a": 6, "b": 8}
-    free = room(entries, capacity, buffer_nodes=buffer_nodes, window=window)
+    free = room(entries, capacity, buffers=dict.fromkeys(capacity, buffer_nodes), window=window)
     shape = shape_for(free, nodes)
     if shape is None:
         assert sum(free.values()) < nodes

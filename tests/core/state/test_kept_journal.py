@@ -11,6 +11,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from parkade.core.fleet.buffer import BufferGrowth, BufferShare
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.kernel.check import check
 from parkade.core.kernel.evolve import evolve
@@ -222,6 +223,44 @@ def a_day_of_debts() -> Parkade:
     return parkade
 
 
+def a_change_of_tenants() -> Parkade:
+    """What is sanitised between two orgs: well, failing once, failing for good."""
+    parkade = Sick(fabrics={"a": 1}, buffer_nodes=0, turns=False)
+    for org, fails in (("lab", 0), ("acme", 1), ("lab", 2), ("studio", 0)):
+        bid = parkade.bid(org, 9)
+        parkade.clear()
+        for _ in range(fails):
+            parkade.turned("a1", is_done=False, says="a process is left")
+        parkade.healed("a1")
+        while parkade.turning():
+            parkade.turned("a1")
+        parkade.clear()
+        parkade.started(bid)
+        parkade.tick(60)
+        parkade.ended(bid)
+    return parkade
+
+
+def a_sized_buffer() -> Parkade:
+    """A buffer by growth, then by share; nodes fail and come back in between."""
+    quantile = Fraction(numerator=9, denominator=10)
+    parkade = Sick(
+        fabrics={"a": 6}, buffer=BufferGrowth(quantile=quantile, horizon_us=12 * HOUR_US)
+    )
+    for node in ("a1", "a2"):
+        parkade.tick(8 * 3600)
+        parkade.fail(node)
+    parkade.do(commands.RestoreNode(by=None, node="a1"))
+    parkade.healed("a1")
+    parkade.tick(24 * 3600)
+    policy = BufferShare(share=Fraction(numerator=1, denominator=2))
+    change = commands.TermsChange(buffer=policy)
+    parkade.do(commands.ChangeTerms(by=None, market="pool", change=change, from_us=None))
+    parkade.reserve("acme", 3)
+    parkade.tick(8 * 3600)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -273,6 +312,8 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-healing": a_sick_fleet,
         f"journal-v{EVENT_VERSION}-debts": a_day_of_debts,
         f"journal-v{EVENT_VERSION}-leases": a_silence,
+        f"journal-v{EVENT_VERSION}-turnarounds": a_change_of_tenants,
+        f"journal-v{EVENT_VERSION}-buffers": a_sized_buffer,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

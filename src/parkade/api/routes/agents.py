@@ -17,12 +17,13 @@ from parkade.api import strict
 from parkade.api.context import Agent, Authenticated, RequestContext, digest_of, new_token
 from parkade.api.problems import problem
 from parkade.api.routes.people import add_token
+from parkade.control.kept_folders import MOST_FOLDERS
 from parkade.control.pool_agents import PoolAgent
 from parkade.core.state.commands import AddToken
 from parkade.core.steps.permissions import Read
 from parkade.core.units.names import NAME
 from parkade.core.units.visible import visible
-from parkade.ports import HealthReport, Obeyed, Observation
+from parkade.ports import FolderReport, HealthReport, Obeyed, Observation
 from parkade.wire.people import NewToken
 
 router = strict.router("agents")
@@ -33,6 +34,7 @@ Pool = Annotated[str, Path(max_length=NAME.longest)]
 LONGEST_PLACE = 200
 _encode = msgspec.json.Encoder().encode
 _observation = msgspec.json.Decoder(Observation)
+_folders = msgspec.json.Decoder(FolderReport)
 _health = msgspec.json.Decoder(HealthReport)
 
 
@@ -64,6 +66,30 @@ def _agent_of(pool: str, context: RequestContext) -> None:
         raise problem("denied", f"this token is for the agent of pool {own}, not of {pool}")
     if not context.plane.has_pool(pool):
         context.not_found(f"pool {pool}")
+
+
+async def _refuse_other_journal(
+    pool: str,
+    context: RequestContext,
+    epoch: int | None,
+    position: int | None,
+    digest: str | None,
+) -> None:
+    """`conflict` where the journal lacks the newest order that the agent obeyed, if it says."""
+    why = None
+    if epoch is not None and position is not None and digest is not None:
+        obeyed = Obeyed(epoch=epoch, position=position, digest=digest)
+        if not await context.plane.knows(obeyed):
+            why = (
+                f"this server's journal lacks entry {position} that the agent has obeyed: it"
+                " was restored from an older backup, or it is a copy or another marketplace. What"
+                " runs in the pool goes on, and nothing is started or stopped. On the server's"
+                " machine `parkade admin restore --accept-agents` shows what runs and lets you"
+                " decide"
+            )
+    context.plane.note_journal(pool, why)
+    if why is not None:
+        raise problem("conflict", why)
 
 
 @router.post("/pools/{pool}/agent-tokens", status_code=201)
@@ -100,17 +126,7 @@ async def desired(
     lacks it."""
     _agent_of(pool, context)
     _refuse_a_second(pool, request, context)
-    if obeyed_epoch is not None and obeyed_position is not None and obeyed_digest is not None:
-        obeyed = Obeyed(epoch=obeyed_epoch, position=obeyed_position, digest=obeyed_digest)
-        if not await context.plane.knows(obeyed):
-            raise problem(
-                "conflict",
-                f"this server's journal lacks entry {obeyed.position} that the agent has obeyed: it"
-                " was restored from an older backup, or it is a copy or another marketplace. What"
-                " runs in the pool goes on, and nothing is started or stopped. On the server's"
-                " machine `parkade admin restore --accept-agents` shows what runs and lets you"
-                " decide",
-            )
+    await _refuse_other_journal(pool, context, obeyed_epoch, obeyed_position, obeyed_digest)
     if (after_epoch is None) is not (after_sequence is None):
         raise problem("invalid", "after_epoch and after_sequence stand together")
     after = None
@@ -146,6 +162,29 @@ async def report_health(pool: Pool, request: Request, context: Agent) -> None:
     if report.pool != pool:
         raise problem("invalid", f"pool: this is a report of {report.pool}")
     await context.plane.take_health(report)
+
+
+@router.post("/pools/{pool}/folders", response_class=Response)
+async def folders(
+    pool: Pool,
+    request: Request,
+    context: Agent,
+    obeyed_epoch: Number = None,
+    obeyed_position: Number = None,
+    obeyed_digest: Digest = None,
+) -> Response:
+    """Until when the agent keeps folders of workloads. `obeyed_*` as in `desired`."""
+    _agent_of(pool, context)
+    await _refuse_other_journal(pool, context, obeyed_epoch, obeyed_position, obeyed_digest)
+    try:
+        report = _folders.decode(await request.body())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise problem("invalid", f"not a report of folders: {str(error)[:500]}") from None
+    if report.pool != pool:
+        raise problem("invalid", f"pool: this is a report of {report.pool}")
+    if len(report.folders) > MOST_FOLDERS:
+        raise problem("invalid", f"folders: at most {MOST_FOLDERS} in one report")
+    return _json(await context.plane.folders(report))
 
 
 @router.get("/pools/{pool}/log-requests", response_class=Response)

@@ -21,7 +21,14 @@ async def mars_status(context: Authenticated) -> wire.Status:
     """What Mars sees and may do: nodes by health, budgets, buffers, sensors."""
     context.require(Read.MARS)
     seen = await context.read(views.look)
-    return views.status(seen, context.plane.health_intake.sensors)
+    return _status(context, seen)
+
+
+def _status(context: Authenticated, seen: views.Look) -> wire.Status:
+    plane = context.plane
+    return views.status(
+        seen, plane.health_intake.sensors, dict(plane.healing_figures().earned_micros)
+    )
 
 
 @router.post("/mars/automation")
@@ -38,7 +45,7 @@ async def set_automation(body: wire.SetAutomation, context: Authenticated) -> wi
         fleet_share=None if body.fleet_share is None else parse_fraction(body.fleet_share),
     )
     seen = await context.execute(command, lambda world, now_us, _: views.look(world, now_us))
-    return views.status(seen, context.plane.health_intake.sensors)
+    return _status(context, seen)
 
 
 @router.get("/mars/incidents")

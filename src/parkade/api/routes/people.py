@@ -34,7 +34,7 @@ async def whoami(context: Authenticated) -> Caller:
 async def create_org(body: wire.CreateOrg, context: Authenticated) -> wire.Org:
     """A new customer; operators only."""
     command = commands.CreateOrg(by=context.viewer.user, org=body.org)
-    return await context.execute(command, _org(body.org))
+    return await context.execute(command, _org(context, body.org))
 
 
 @router.get("/orgs")
@@ -43,7 +43,8 @@ async def list_orgs(context: Authenticated) -> wire.Orgs:
 
     def view(world: World, _: int) -> wire.Orgs:
         seen = [org for org in world.records.orgs.values() if context.viewer.may_see(org.org)]
-        return wire.Orgs(orgs=tuple(views.org(world, org) for org in seen))
+        kept_of = context.plane.kept_of
+        return wire.Orgs(orgs=tuple(views.org(world, org, kept_of(org.org)) for org in seen))
 
     return await context.read(view)
 
@@ -52,7 +53,7 @@ async def list_orgs(context: Authenticated) -> wire.Orgs:
 async def deposit(org: str, body: wire.Deposit, context: Authenticated) -> wire.Org:
     """Money from outside; operators only."""
     command = commands.Deposit(by=context.viewer.user, org=org, micros=micros(body.amount))
-    return await context.execute(command, _org(org))
+    return await context.execute(command, _org(context, org))
 
 
 @router.post("/orgs/{org}/grant")
@@ -64,11 +65,12 @@ async def set_grant(org: str, body: wire.SetGrant, context: Authenticated) -> wi
         micros=micros(body.amount),
         every_us=span_us(body.every),
     )
-    return await context.execute(command, _org(org))
+    return await context.execute(command, _org(context, org))
 
 
-def _org(name: str) -> Callable[[World, int, Decided], wire.Org]:
-    return lambda world, _, __: views.org(world, world.records.orgs[name])
+def _org(context: RequestContext, name: str) -> Callable[[World, int, Decided], wire.Org]:
+    kept_of = context.plane.kept_of
+    return lambda world, _, __: views.org(world, world.records.orgs[name], kept_of(name))
 
 
 @router.post("/users", status_code=201)

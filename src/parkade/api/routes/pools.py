@@ -28,7 +28,8 @@ async def create_pool(body: wire.OpenPool, context: Authenticated) -> wire.Pool:
 @router.get("/pools")
 async def list_pools(context: Authenticated) -> wire.Pools:
     """All pools, and the markets that they supply with their published terms."""
-    return views.pools(await context.read(lambda world, _: views.fleet(world)))
+    fleet = await context.read(lambda world, _: views.fleet(world))
+    return views.pools(fleet, _refusing(context))
 
 
 @router.post("/pools/{pool}/nodes")
@@ -66,7 +67,14 @@ async def _changed_pool(
 
 
 async def _changed_fleet(context: RequestContext, command: commands.AnyCommand) -> wire.Pools:
-    return views.pools(await context.execute(command, lambda world, _, __: views.fleet(world)))
+    fleet = await context.execute(command, lambda world, _, __: views.fleet(world))
+    return views.pools(fleet, _refusing(context))
+
+
+def _refusing(context: RequestContext) -> dict[str, str]:
+    """The pools whose agents refuse; why is for operators."""
+    refusing = context.plane.refusing()
+    return refusing if context.viewer.is_operator else dict.fromkeys(refusing, "")
 
 
 @router.get("/prices")

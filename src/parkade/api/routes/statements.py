@@ -81,6 +81,7 @@ async def server(context: Authenticated) -> Standing:
         clock_behind=span(health.clock_behind_us // MILLISECOND_US * MILLISECOND_US),
         frozen_markets=health.frozen_markets,
         silent_pools=health.silent_pools,
+        refusing_pools=health.refusing_pools,
     )
 
 

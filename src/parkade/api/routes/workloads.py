@@ -14,14 +14,15 @@ from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.streams import PlacedStream
-from parkade.api.translate import micros, spec_of
+from parkade.api.translate import instant, micros, spec_of
 from parkade.api.views import workloads as views
 from parkade.control.answers import Decided, Planned
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
+from parkade.core.running.expiry import folder_due_us
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.units.refusal import Refusal
+from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.workload import Workload
 from parkade.ports import EngineError
 from parkade.wire import workloads as wire
@@ -60,14 +61,15 @@ async def submit(body: wire.Submit, context: Authenticated) -> wire.Workload:
 @router.post("/workloads/plan")
 async def plan_workload(body: wire.Submit, context: Authenticated) -> wire.Plan:
     """What the next clearing would do with it; nothing is submitted."""
-    command = _command(body, context)
+    command, refusing = _command(body, context), context.plane.refusing()
 
     def view(world: World, now_us: int) -> tuple[Plan, Planned, MarketTerms, str | None] | Refusal:
         made = context.plane.plan(world, command, now_us)
         if isinstance(made, Refusal):
             return made
         market = made[0].workload.market
-        return *made, world.records.markets[market].terms, views.unheard(world, market)
+        still = views.standstill(world, market, refusing)
+        return *made, world.records.markets[market].terms, still
 
     plan, planned, terms, standstill = await context.see(view)
     try:
@@ -140,7 +142,8 @@ async def why(workload: str, context: Authenticated) -> wire.Why:
         found = _look(context, workload)(world, now_us)
         if isinstance(found, Refusal):
             return found
-        return views.known(world, found, now_us), views.unheard(world, found.market)
+        still = views.standstill(world, found.market, health.refusing_pools, found)
+        return views.known(world, found, now_us), still
 
     known, standstill = await context.see(view)
     if known.workload.market in health.frozen_markets:
@@ -213,7 +216,17 @@ async def logs(
 ) -> StreamingResponse:
     """The output of a rank from a byte offset on, of the present or last attempt."""
 
-    found = await context.see(_look(context, workload))
+    def view(world: World, now_us: int) -> Workload | Refusal:
+        found = _look(context, workload)(world, now_us)
+        until_us = None if isinstance(found, Refusal) else folder_due_us(world, found)
+        if until_us is None or until_us > now_us:
+            return found
+        kept = f"{instant(until_us):%Y-%m-%d %H:%M} UTC"
+        return Refusal(
+            reason=Reason.NOT_FOUND, detail=f"the output of {workload} was kept until {kept}"
+        )
+
+    found = await context.see(view)
     if rank >= found.spec.nodes:
         raise problem("invalid", f"rank: {workload} has ranks 0 to {found.spec.nodes - 1}")
     name = _attempt(found, attempt)

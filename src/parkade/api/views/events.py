@@ -170,6 +170,23 @@ def _healing(event: events.HealingEvent) -> Shown:
                 "exit_code": report.exit_code,
             }
             return f"{node}: {words}: {report.says}"[:400], ended
+        case events.TurnaroundOrdered(node=node, order=order):
+            return f"{node}: sanitised before another org comes", {"order": order.order}
+        case events.TurnaroundEnded(node=node, report=report, took_us=took_us):
+            how = "sanitised" if report.is_done else "could not be sanitised"
+            words = f": {report.says}" if report.says else ""
+            return f"{node}: {how} in {took_us / 1e6:.1f} s{words}"[:400], {
+                "order": report.order,
+                "is_done": report.is_done,
+                "exit_code": report.exit_code,
+                "seconds": took_us / 1e6,
+            }
+        case events.BuffersSized(market=market, fabrics=fabrics):
+            sizes = {each.fabric: each.held for each in fabrics}
+            words = ", ".join(f"{nodes} of {fabric}" for fabric, nodes in sizes.items())
+            return f"{market}: the buffers hold {words}"[:400], {"held": sizes}
+        case events.NodeSanitised(node=node):
+            return f"{node}: clean, any org may come", {}
         case events.IncidentClosed(node=node, incident=name, outcome=outcome, says=words):
             return f"{name} on {node}: {outcome}, {words}", {
                 "incident": name,

@@ -2,10 +2,12 @@
 
 import msgspec
 
-from parkade.api.translate import instant, instant_or_none
+from parkade.api.translate import amount, instant, instant_or_none, span
+from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Health, Node
 from parkade.core.healing.guards import Breaker, HoldReason
 from parkade.core.healing.incident import Automation, Hurt, Incident, RepairKind
+from parkade.core.healing.turnaround import TurnaroundTimes
 from parkade.core.healing.verdict import Verdict
 from parkade.core.repairing.buffer_use import BufferUse, buffers
 from parkade.core.repairing.guarding import breakers
@@ -23,6 +25,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     sick: tuple[tuple[Node, str | None], ...]
     budgets: dict[str, Breaker]
     buffers: tuple[BufferUse, ...]
+    turnarounds: tuple[tuple[Market, TurnaroundTimes], ...]
     repairs: dict[str, tuple[RepairKind, ...]]
     open_incidents: int
 
@@ -43,12 +46,19 @@ def look(world: World, now_us: int) -> Look:
         sick=tuple(sick),
         budgets=breakers(world, now_us),
         buffers=buffers(world),
+        turnarounds=tuple(
+            (records.markets[name], times)
+            for name, times in records.turnaround_times.items()
+            if name in records.markets
+        ),
         repairs=dict(records.repair_kinds),
         open_incidents=sum(care.incident is not None for care in records.cares.values()),
     )
 
 
-def status(seen: Look, sensors: dict[str, tuple[SensorState, ...]]) -> wire.Status:
+def status(
+    seen: Look, sensors: dict[str, tuple[SensorState, ...]], earned_micros: dict[str, int]
+) -> wire.Status:
     """The answer."""
     guards = seen.automation.guards
     return wire.Status(
@@ -83,9 +93,12 @@ def status(seen: Look, sensors: dict[str, tuple[SensorState, ...]]) -> wire.Stat
                 down=each.down,
                 lent=each.lent,
                 short=each.short,
+                sized=None if each.sized_us is None else instant(each.sized_us),
             )
             for each in seen.buffers
         ),
+        earned={market: amount(micros) for market, micros in sorted(earned_micros.items())},
+        turnarounds=tuple(_turnaround(market, times) for market, times in seen.turnarounds),
         repairs={pool: tuple(it.value for it in kinds) for pool, kinds in seen.repairs.items()},
         sensors=tuple(
             wire.SensorState(pool=pool, node=it.node, sensor=it.sensor, state=it.state)
@@ -93,6 +106,17 @@ def status(seen: Look, sensors: dict[str, tuple[SensorState, ...]]) -> wire.Stat
             for it in states
         ),
         open_incidents=seen.open_incidents,
+    )
+
+
+def _turnaround(market: Market, times: TurnaroundTimes) -> wire.MeasuredTurnaround:
+    return wire.MeasuredTurnaround(
+        market=market.market,
+        promised=span(market.terms.turnaround_us),
+        passed=times.passed,
+        failed=times.failed,
+        usual=None if times.usual_us is None else span(times.usual_us),
+        longest=span(times.longest_us),
     )
 
 

@@ -6,11 +6,12 @@ from parkade.api.translate import amount, amount_or_none, instant
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import Org, Token, User
 from parkade.core.state.world import World
+from parkade.ports import KeptOfOrg
 from parkade.wire import people as wire
 
 
-def org(world: World, org: Org) -> wire.Org:
-    """An org and its balance."""
+def org(world: World, org: Org, kept: KeptOfOrg | None) -> wire.Org:
+    """An org, its balance and what pools keep of it."""
     balance = world.ledger.balance(org_account(org.org))
     grant = org.grant and wire.Grant(
         amount=amount(org.grant.micros),
@@ -18,7 +19,12 @@ def org(world: World, org: Org) -> wire.Org:
         next=instant(org.grant.next_us),
     )
     return wire.Org(
-        org=org.org, created=instant(org.created_us), balance=amount(balance), grant=grant
+        org=org.org,
+        created=instant(org.created_us),
+        balance=amount(balance),
+        grant=grant,
+        kept=kept
+        and wire.KeptFolders(folders=kept.folders, bytes=kept.bytes, is_counted=kept.is_counted),
     )
 
 

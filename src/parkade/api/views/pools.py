@@ -1,6 +1,7 @@
 """Pools, price sheets and nodes as shown."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -60,18 +61,22 @@ def fleet(world: World) -> Fleet:
     )
 
 
-def pools(fleet: Fleet) -> wire.Pools:
-    """Every pool and market; grows with the number of nodes."""
+def pools(fleet: Fleet, refusing: Mapping[str, str]) -> wire.Pools:
+    """Every pool and market; grows with the number of nodes. `refusing`: why agents do not obey,
+    by pool."""
     nodes: dict[str, list[Node]] = defaultdict(list)
     for node in fleet.nodes:
         nodes[node.pool].append(node)
     return wire.Pools(
-        pools=tuple(_pool(pool, nodes[pool.pool], fleet.busy) for pool in fleet.pools),
+        pools=tuple(
+            _pool(pool, nodes[pool.pool], fleet.busy, refusing.get(pool.pool))
+            for pool in fleet.pools
+        ),
         markets=tuple(map(market, fleet.markets)),
     )
 
 
-def _pool(pool: Pool, nodes: list[Node], busy: frozenset[str]) -> wire.Pool:
+def _pool(pool: Pool, nodes: list[Node], busy: frozenset[str], refuses: str | None) -> wire.Pool:
     by_market: dict[str, list[Node]] = defaultdict(list)
     for node in nodes:
         by_market[node.market].append(node)
@@ -81,7 +86,8 @@ def _pool(pool: Pool, nodes: list[Node], busy: frozenset[str]) -> wire.Pool:
         site=pool.site,
         engine=pool.engine,
         supplier=pool.supplier,
-        agent=agent_state(pool),
+        agent=agent_state(pool, refuses),
+        agent_says=refuses or None,
         nodes=len(nodes),
         nodes_in_play=sum(map(_is_in_play, nodes)),
         nodes_draining=len(draining),
@@ -94,8 +100,12 @@ def _is_in_play(node: Node) -> bool:
     return node.is_in_play and node.draining_us is None
 
 
-def agent_state(pool: Pool) -> Literal["heard", "silent", "never heard"]:
-    """What is known of a pool's agent."""
+def agent_state(
+    pool: Pool, refuses: str | None
+) -> Literal["heard", "refuses", "silent", "never heard"]:
+    """What is known of a pool's agent; `refuses`: why it does not obey."""
+    if refuses is not None:
+        return "refuses"
     if pool.first_heard_us is None:
         return "never heard"
     return "heard" if pool.is_reachable else "silent"

@@ -1,5 +1,6 @@
 """Workloads as their org sees them: never who set a price, only what it was."""
 
+from collections.abc import Collection
 from decimal import Decimal
 
 import msgspec
@@ -11,7 +12,9 @@ from parkade.api.views.moves import says_move
 from parkade.core.billing.metering import accrued_micros, debt_micros
 from parkade.core.clearing.plan import Plan
 from parkade.core.fleet.market import MarketTerms
+from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat
+from parkade.core.running.expiry import folder_due_us
 from parkade.core.state.world import World
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.life import Cause, Phase, Why
@@ -57,6 +60,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     is_reachable: bool
     accrued_micros: int
     debt_micros: int
+    folder_until_us: int | None
     now_us: int
 
 
@@ -71,6 +75,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         is_reachable=pool is None or pool.is_reachable,
         accrued_micros=accrued_micros(world, workload, now_us),
         debt_micros=0 if market is None else debt_micros(world, workload, now_us),
+        folder_until_us=folder_due_us(world, workload),
         now_us=now_us,
     )
 
@@ -98,6 +103,7 @@ def workload(known: Known) -> wire.Workload:
         submitted=instant(workload.submitted_us),
         not_before=instant_or_none(workload.not_before_us),
         ended=instant_or_none(workload.ended_us),
+        folder_until=instant_or_none(known.folder_until_us),
         failures=workload.failures,
         preemptions=workload.preemptions,
         checkpoint_step=workload.checkpoint_step,
@@ -148,18 +154,28 @@ def _stop(stop: Stop) -> wire.Stop:
     )
 
 
-def unheard(world: World, market: str) -> str | None:
-    """Why nothing starts in a market whose agents are all silent. Cost grows with the nodes."""
+def standstill(
+    world: World, market: str, refusing: Collection[str], workload: Workload | None = None
+) -> str | None:
+    """Why nothing starts in a market, or stops where a workload has its seats: no agent there is
+    heard and obeys. Cost grows with the nodes."""
+    held = workload and (workload.attempt or workload.promise)
+    own = world.pool_of(held.seats) if held else None
     names = {node.pool: None for node in world.records.nodes.values() if node.market == market}
-    pools = [world.records.pools[name] for name in names]
-    if not pools or any(pool.is_reachable for pool in pools):
+    pools = [own] if own is not None else [world.records.pools[name] for name in names]
+    states = [(pool.pool, _trouble(pool, refusing)) for pool in pools]
+    if not states or not all(trouble for _, trouble in states):
         return None
-    states = "; ".join(
-        f"the agent of {pool.pool} "
-        + ("was never heard" if pool.first_heard_us is None else "is silent")
-        for pool in pools
-    )
-    return f"nothing starts there now: {states}"
+    told = "; ".join(f"the agent of {pool} {trouble}" for pool, trouble in states)
+    return f"nothing starts there now: {told}"
+
+
+def _trouble(pool: Pool, refusing: Collection[str]) -> str | None:
+    if pool.pool in refusing:
+        return "refuses this server's orders, as after a restore, until an operator has looked"
+    if pool.is_reachable:
+        return None
+    return "was never heard" if pool.first_heard_us is None else "is silent"
 
 
 def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:

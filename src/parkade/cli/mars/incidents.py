@@ -1,5 +1,6 @@
 """`parkade mars status, events, incidents, stop, start, budget`: Mars inside the marketplace."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,8 @@ KINDS = frozenset(
         "IncidentClosed",
         "RepairOrdered",
         "RepairEnded",
+        "TurnaroundOrdered",
+        "TurnaroundEnded",
         "RepairsKnown",
         "AutomationSet",
         "NodeHealthSet",
@@ -143,6 +146,10 @@ def _status(answer: "wire.Status") -> None:
             ("open incidents", answer.open_incidents),
             ("repairs", able or "none configured"),
             ("sensors", _sensors(answer)),
+            *(
+                (f"buffer of {market}", f"earned {paid} as spot since the server began")
+                for market, paid in answer.earned.items()
+            ),
         ]
     )
     if answer.sick:
@@ -154,14 +161,45 @@ def _status(answer: "wire.Status") -> None:
         )
     say("")
     table(
-        ("MARKET", "FABRIC", "NODES", "BUFFER", "DOWN", "LENT", "SHORT"),
+        ("MARKET", "FABRIC", "NODES", "BUFFER", "DOWN", "LENT", "SHORT", "SIZED"),
         [
-            (it.market, it.fabric, it.nodes, it.held, it.down, it.lent, it.short)
+            (
+                it.market,
+                it.fabric,
+                it.nodes,
+                it.held,
+                it.down,
+                it.lent,
+                it.short,
+                "fixed" if it.sized is None else f"{it.sized:%m-%d %H:%M}",
+            )
             for it in answer.buffers
         ],
         empty="No fabrics yet.",
         right="NODES BUFFER DOWN LENT SHORT",
     )
+    if answer.turnarounds:
+        say("")
+        table(
+            ("MARKET", "TURNAROUND", "PROMISED", "LONGEST", "PASSED", "FAILED"),
+            [
+                (
+                    it.market,
+                    "" if it.usual is None else _seconds(it.usual),
+                    _seconds(it.promised),
+                    _seconds(it.longest),
+                    it.passed,
+                    it.failed,
+                )
+                for it in answer.turnarounds
+            ],
+            empty="",
+            right="TURNAROUND PROMISED LONGEST PASSED FAILED",
+        )
+
+
+def _seconds(span: timedelta) -> str:
+    return f"{span.total_seconds():.1f} s"
 
 
 def _sensors(answer: "wire.Status") -> str:

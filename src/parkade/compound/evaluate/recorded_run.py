@@ -1,18 +1,19 @@
 """The outcomes of a run: each sample in its journal, right or not, accepted or not.
 
 A sample is a call of a `generate` node. It was accepted if every verdict on its text accepts;
-equal texts of one question share a verdict, since the journal keeps it once. Where labels are
+equal texts of one question share a verdict, since the journal keeps it once. A sample costs, and
+takes, what its call and its verdicts do; votes of a model verifier have a price. Where labels are
 given, a rule of `verify.exact` compares the text with the label of its question. Without labels the
 run's verdicts stand for the truth: nothing is then known of the verifier, and no verdict is told.
 What only an earlier network of the folder asked is left out.
 
-Two passes over the journal; kept in memory are a digest and a verdict for each text judged.
+Two passes over the journal; kept in memory are the verdict of each sample and of each text judged.
 """
 
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -73,10 +74,10 @@ def read_labels(path: Path, field: str, rule: str = "auto") -> Labels:
 def outcomes_of_run(out: Path, labels: Labels | None) -> Iterator[CandidateOutcome]:
     """One outcome a sample, in the journal's order; raises `OutcomesUnreadable`."""
     samples = _Samples(out)
-    verdicts, calls = _verdicts(samples)
-    if calls == 0:
+    verdicts = _Verdicts(samples)
+    if verdicts.samples == 0:
         raise OutcomesUnreadable(f"{out} has no samples: no call of a generate node has ended")
-    if labels is None and not verdicts:
+    if labels is None and not verdicts.of_texts:
         raise OutcomesUnreadable(
             f"the network of {out} has no verifier, so nothing says which samples are right: "
             "give the answers with --labels FILE.jsonl --field NAME"
@@ -91,18 +92,19 @@ def stops_early(out: Path) -> bool:
     return any(label.endswith(STOPS) for label in _described(out).nodes)
 
 
-def _as_verified(samples: "_Samples", verdicts: dict[bytes, bool]) -> Iterator[CandidateOutcome]:
+def _as_verified(samples: "_Samples", verdicts: "_Verdicts") -> Iterator[CandidateOutcome]:
     for call in samples.calls():
         yield _outcome(
             call,
-            is_correct=verdicts.get(_judged(call.question, call.text)),
+            verdicts,
+            is_correct=verdicts.of(call),
             is_accepted=None,
             answer=compare.plain_text(call.text),
         )
 
 
 def _as_labelled(
-    out: Path, samples: "_Samples", verdicts: dict[bytes, bool], labels: Labels
+    out: Path, samples: "_Samples", verdicts: "_Verdicts", labels: Labels
 ) -> Iterator[CandidateOutcome]:
     is_met = False
     for call in samples.calls():
@@ -117,8 +119,9 @@ def _as_labelled(
             answer = rule.answer(call.text) or answer
         yield _outcome(
             call,
+            verdicts,
             is_correct=is_correct,
-            is_accepted=verdicts.get(_judged(call.question, call.text)),
+            is_accepted=verdicts.of(call),
             answer=_normal(answer),
         )
     if not is_met:
@@ -147,15 +150,21 @@ _RULES = {
 
 
 def _outcome(
-    call: CallLine, *, is_correct: bool | None, is_accepted: bool | None, answer: str
+    call: CallLine,
+    verdicts: "_Verdicts",
+    *,
+    is_correct: bool | None,
+    is_accepted: bool | None,
+    answer: str,
 ) -> CandidateOutcome:
+    checked = verdicts.of_calls.get(call.key, UNCHECKED)
     return CandidateOutcome(
         question=call.question,
         is_correct=is_correct,
         is_accepted=is_accepted,
         answer=answer,
-        cost_micros=call.cost,
-        latency_us=call.us,
+        cost_micros=call.cost + checked.cost_micros,
+        latency_us=call.us + checked.us,
     )
 
 
@@ -194,20 +203,39 @@ class _Samples:
             raise OutcomesUnreadable(f"{self._journal}: {error}") from None
 
 
-def _verdicts(samples: _Samples) -> tuple[dict[bytes, bool], int]:
-    """Whether each text of a question was accepted, and how many samples there are."""
-    by_call: dict[str, bool] = {}
-    for line in samples.verdicts():
-        by_call[line.of] = by_call.get(line.of, True) and line.accepted
-    found: dict[bytes, bool] = {}
-    count = 0
-    for call in samples.calls():
-        count += 1
-        accepted = by_call.get(call.key)
-        if accepted is not None:
-            judged = _judged(call.question, call.text)
-            found[judged] = found.get(judged, True) and accepted
-    return found, count
+class _Checked(NamedTuple):
+    """All verdicts on one call's text together."""
+
+    is_accepted: bool = True
+    cost_micros: int = 0
+    us: int = 0
+
+
+UNCHECKED = _Checked()
+
+
+class _Verdicts:
+    """What was said of calls and of texts, and how many samples there are."""
+
+    def __init__(self, samples: _Samples) -> None:
+        self.of_calls: dict[str, _Checked] = {}
+        self.of_texts: dict[bytes, bool] = {}
+        self.samples = 0
+        for line in samples.verdicts():
+            was = self.of_calls.get(line.of, UNCHECKED)
+            self.of_calls[line.of] = _Checked(
+                was.is_accepted and line.accepted, was.cost_micros + line.cost, was.us + line.us
+            )
+        for call in samples.calls():
+            self.samples += 1
+            checked = self.of_calls.get(call.key)
+            if checked is not None:
+                judged = _judged(call.question, call.text)
+                self.of_texts[judged] = self.of_texts.get(judged, True) and checked.is_accepted
+
+    def of(self, call: CallLine) -> bool | None:
+        """Whether its text was accepted; None if nothing was said of it."""
+        return self.of_texts.get(_judged(call.question, call.text))
 
 
 def _judged(question: str, text: str) -> bytes:

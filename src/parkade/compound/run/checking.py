@@ -1,8 +1,9 @@
 """Verifiers and functions: called at once, or as tasks where they are coroutines.
 
 At most `most` coroutines run at once; the others wait their turn. A Verifier's verdict is looked up
-in the journal first and written there; a plain function's is only written. What a user's code
-raises becomes a Failure of its order.
+in the journal first and written there; a plain function's is only written, and so is that of a
+model verifier, whose votes are calls that the journal answers. What a user's code raises becomes a
+Failure of its order.
 """
 
 import asyncio
@@ -85,13 +86,30 @@ class Checking:
         self._call(run, order.ticket, function, (question, order.candidate), given, broke)
 
     def judged(self, run: Progressing, order: Judged) -> None:
-        """Count what a model verifier said; its calls are in the journal already."""
+        """Write down what a model verifier said; its calls are in the journal already."""
         if order.broken is not None:
             self._verdict_broken(order.verifier, order.broken, run.machine.question.id)
             return
         self._counts.verdicts += 1
-        self._counts.accepted += order.is_accepted
+        self._counts.accepted += order.verdict.is_accepted
         self._broken[order.verifier] = WORKS
+        question = run.machine.question
+        key = verdict_key(order.verifier, order.version, question, order.candidate)
+        if order.is_complete and self._journal.verdict(key) is None:
+            self._journal.verdict_given(
+                VerdictLine(
+                    key=key,
+                    question=question.id,
+                    node=order.node,
+                    of=order.candidate.key,
+                    verifier=f"{order.verifier}@{order.version}",
+                    accepted=order.verdict.is_accepted,
+                    us=order.us,
+                    score=order.verdict.score,
+                    reason=order.verdict.reason,
+                    cost=order.cost_micros,
+                )
+            )
 
     def _verdict_broken(self, verifier: str, why: str, question: str) -> None:
         """Count it; a verifier that has only failed would let no candidate pass."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from parkade.compound.network.binding import Bound
+from parkade.compound.network.binding import Bound, Node
 from parkade.compound.network.digest import name_of
 from parkade.compound.network.drawing import label
 from parkade.compound.run.described import Start, starts_with
@@ -26,7 +26,7 @@ def describe(path: Path, bound: Bound, digest: str, size: int) -> None:
         "nodes": nodes,
         "parents": _parents(bound),
         "models": {name: model.identity for name, model in bound.models.items()},
-        "verifiers": [name_of(node.checker) for node in bound.nodes if node.checker is not None],
+        "verifiers": [_verifier(node.checker) for node in bound.nodes if node.checker is not None],
         "starts": starts,
         "requests": requests,
     }
@@ -34,6 +34,14 @@ def describe(path: Path, bound: Bound, digest: str, size: int) -> None:
         msgspec.json.format(msgspec.json.encode(description), indent=2)
     )
     path.with_suffix(".new").replace(path)
+
+
+def _verifier(checker: Any) -> str:
+    """As lines of the journal name it."""
+    if not isinstance(checker, Node):
+        return name_of(checker)
+    assert checker.writer is not None
+    return f"{label(checker.operator)}@{checker.writer.digest}"
 
 
 def _parents(bound: Bound) -> list[int | None]:

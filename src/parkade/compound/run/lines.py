@@ -78,6 +78,8 @@ class VerdictLine(_Line, frozen=True, kw_only=True, gc=False, tag="verdict"):
     us: int
     score: float | None = None
     reason: str = ""
+    #: Micro-units of a model verifier's votes; they are on the bill as calls.
+    cost: int = 0
 
 
 class PromiseLine(_Line, frozen=True, kw_only=True, gc=False, tag="promise"):

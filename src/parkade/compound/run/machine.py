@@ -144,9 +144,9 @@ class Frame:
         else:
             self.ready.append(item)
 
-    def judged(self, verifier: str, *, is_accepted: bool, broken: str | None) -> None:
+    def judged(self, judged: Judged) -> None:
         """Tell of a model verifier's verdict, or why it gave none."""
-        self.machine.orders.append(Judged(verifier, is_accepted, broken))
+        self.machine.orders.append(judged)
 
     def note(self, text: str) -> None:
         """Tell how this operator chose; `show` prints it."""

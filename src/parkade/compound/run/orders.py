@@ -55,11 +55,19 @@ class Drop(msgspec.Struct, frozen=True, gc=False):
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
-    """A model verifier is done with a candidate; nothing is to be done, and it has no ticket."""
+    """A model verifier is done with a candidate: write down what it said. It has no ticket."""
 
-    #: The model verifier, as the summary names it.
+    #: The model verifier, as the summary names it, and a digest of what it asks.
     verifier: str
-    is_accepted: bool
+    version: str
+    candidate: Candidate
+    node: int
+    verdict: Verdict
+    #: Of all its votes: micro-units, and the time of the slowest.
+    cost_micros: int
+    us: int
+    #: Whether no vote is lacking; a verdict of fewer is not kept.
+    is_complete: bool
     #: Why there is no verdict; None if there is one.
     broken: str | None = None
 

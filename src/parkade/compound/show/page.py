@@ -3,6 +3,7 @@
 All text is escaped. Light and dark follow the reader's system. Long lists fold.
 """
 
+import re
 from collections.abc import Iterator
 from html import escape
 
@@ -163,9 +164,14 @@ def _reasons(each: Candidate) -> Iterator[str]:
         if verdict.reason or verdict.score is not None:
             score = "" if verdict.score is None else f" {verdict.score:g}"
             yield (
-                f'<p class="reason"><b>{escape(verdict.verifier)}{score}</b> '
+                f'<p class="reason"><b>{escape(_without_digest(verdict.verifier))}{score}</b> '
                 f"{escape(verdict.reason[:2_000])}</p>"
             )
+
+
+def _without_digest(verifier: str) -> str:
+    """A model verifier's name ends with a digest of what it asks, which tells a reader nothing."""
+    return re.sub(r"@[0-9a-f]{16}$", "", verifier)
 
 
 def _tag(accepted: bool | None) -> str:

@@ -42,6 +42,7 @@ from parkade.core.billing.charges import Postings
 from parkade.core.billing.settlements import settle_short, short_of
 from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
+from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import ClearingInput, build_input
 from parkade.core.clearing.move_causes import move_cause
 from parkade.core.clearing.shortfall import short_demands
@@ -58,7 +59,7 @@ from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.life import Cause, Phase, Why
-from parkade.core.workloads.moves import MoveCause
+from parkade.core.workloads.moves import Healed, MoveCause
 from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
 
 
@@ -72,8 +73,14 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             reason=Reason.CLOCK_JUMPED,
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
-    given = build_input(world, market, now_us)
-    outcome = clear(given.state)
+    given = with_evacuees(world, build_input(world, market, now_us))
+    return difference(world, market, given, clear(given.state), now_us)
+
+
+def difference(
+    world: World, market: Market, given: ClearingInput, outcome: Clearing, now_us: int
+) -> tuple[events.AnyEvent, ...]:
+    """What an outcome changes in the world that it was given from; see the module."""
     assert len(outcome.lines) == len(given.state.demands), "each demand has one line"
     return _Changes(world, market, given, outcome, now_us).decided()
 
@@ -82,7 +89,12 @@ class _Changes:
     """The difference between a clearing's outcome and the world, in making."""
 
     def __init__(
-        self, world: World, market: Market, given: ClearingInput, outcome: Clearing, now_us: int
+        self,
+        world: World,
+        market: Market,
+        given: ClearingInput,
+        outcome: Clearing,
+        now_us: int,
     ) -> None:
         self._world = world
         self._market = market
@@ -96,7 +108,9 @@ class _Changes:
         self._repriced: list[lines.Repriced] = []
         self._waiting: list[lines.Waiting] = []
         self._demands = {demand.demand: demand for demand in given.state.demands}
-        self._displacement = Displacement(world, market, self._demands, outcome, now_us)
+        self._displacement = Displacement(
+            world, market, self._demands, outcome, now_us, unhurried=given.evacuees
+        )
         self._debts = Debts(world, market, self._demands, outcome, now_us)
         self._short = short_demands(world, market, given.state, outcome)
 
@@ -191,8 +205,10 @@ class _Changes:
         """New seats: what runs gets its notice and a promise in the same event."""
         attempt = workload.attempt
         if attempt is not None and attempt.stop is None:
-            cause = Cause.HEALED if attempt.broken_us is not None else Cause.MOVED
-            phase = Phase.HEALING if cause is Cause.HEALED else Phase.PREEMPTING
+            is_broken = attempt.broken_us is not None
+            is_healed = is_broken or line.demand in self._given.evacuees
+            cause = Cause.HEALED if is_healed else Cause.MOVED
+            phase = Phase.HEALING if is_broken else Phase.PREEMPTING
             stop = self._displacement.notice(attempt, cause)
             leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
             self._left.append(msgspec.structs.replace(leaving, moved=self._moved(line)))
@@ -322,6 +338,8 @@ class _Changes:
         )
 
     def _moved(self, line: ClearingLine) -> MoveCause | None:
+        if line.demand in self._given.evacuees:
+            return Healed()
         if line.moved is None:
             return None
         return move_cause(self._world, line.demand, line.moved)

@@ -32,6 +32,7 @@ from msgspec.structs import replace
 
 from parkade.core.billing.metering import has_unmet_debt
 from parkade.core.fleet.market import Market
+from parkade.core.fleet.seat import by_node
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
 from parkade.core.running.promises import has_room
@@ -155,7 +156,7 @@ class Debts:
         found: dict[str, list[lines.Leaving]] = {}
         for each in left:
             attempt = self._workload(each).attempt if each.stop is not None else None
-            for seat in attempt.seats if attempt is not None else ():
+            for seat in by_node(attempt.seats) if attempt is not None else ():
                 found.setdefault(seat.node, []).append(each)
         return found
 
@@ -203,7 +204,7 @@ class Debts:
 
     def _carried(self, workload: Workload, promise: Promise) -> Iterable[Debt]:
         """What it owes already; what breaks is excused."""
-        nodes = tuple(seat.node for seat in promise.seats)
+        nodes = tuple(seat.node for seat in by_node(promise.seats))
         before, attempt = workload.promise, workload.attempt
         if before is not None and before.displaces:
             yield replace(debt_of(before), nodes=nodes)
@@ -221,7 +222,7 @@ class Debts:
         name = workload.workload
         if self._is_reserved(name) or self._is_forced(workload):
             return
-        for seat in promise.seats:
+        for seat in by_node(promise.seats):
             if has_room(self._world, workload.org, seat, besides=name):
                 continue
             for each in noticed.get(seat.node, ()):
@@ -245,7 +246,7 @@ class Debts:
         name = workload.workload
         if self._is_reserved(name) or self._is_forced(workload):
             return
-        for seat in promise.seats:
+        for seat in by_node(promise.seats):
             for loser, debt in given_up.get(seat.node, ()):
                 if self._precedes(name, loser.workload):
                     yield debt
@@ -259,4 +260,4 @@ def debt_of(holder: Promise | Attempt) -> Debt:
     if holder.debt is not None:
         return holder.debt
     at_us = holder.promised_us if isinstance(holder, Promise) else holder.ordered_us
-    return Debt(nodes=tuple(seat.node for seat in holder.seats), notice_ends_us=at_us)
+    return Debt(nodes=tuple(seat.node for seat in by_node(holder.seats)), notice_ends_us=at_us)

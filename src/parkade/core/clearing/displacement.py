@@ -5,12 +5,13 @@ such a node leaves for it. Which winners owe for that is decided in `clearing.de
 """
 
 from parkade.core.fleet.market import Market
-from parkade.core.fleet.seat import Seat
+from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
 from parkade.core.running.promises import clean_us, has_room
 from parkade.core.state.world import World
 from parkade.core.steps.notices import notice
+from parkade.core.steps.turnaround import is_sanitising, must_sanitise
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Stop, Workload
@@ -26,11 +27,16 @@ class Displacement:
         demands: dict[str, Demand],
         outcome: Clearing,
         now_us: int,
+        *,
+        unhurried: frozenset[str],
     ) -> None:
+        """`unhurried`: demands that leave nodes which still work, so that no heal notice is for
+        them."""
         self._world = world
         self._market = market
         self._demands = demands
         self._now_us = now_us
+        self._unhurried = unhurried
         self._takers = self._takers_by_node(outcome)
         self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
 
@@ -59,7 +65,7 @@ class Displacement:
         terms = self._market.terms
         notice_us = terms.notice_us
         if attempt.broken_us is not None or any(
-            line.change is Change.HEAL or self._is_broken(demand)
+            self._is_hurried(demand, line)
             for seat in attempt.seats
             for demand, line in self._takers.get(seat.node, [])
         ):
@@ -69,10 +75,10 @@ class Displacement:
         )
 
     def busy(self, line: ClearingLine) -> int:
-        """How many of a winner's seats others still hold, or have left so lately that their
-        turnaround is not over."""
+        """How many nodes of a winner others still hold, or have left so lately that their
+        turnaround is not over, or must be sanitised."""
         assert line.demand in self._demands
-        return sum(self._is_busy(line.demand, seat) for seat in line.seats)
+        return sum(self._is_busy(line.demand, seat) for seat in by_node(line.seats))
 
     def _takers_by_node(self, outcome: Clearing) -> dict[str, list[tuple[Demand, ClearingLine]]]:
         """By node, the demands that get seats there which they do not have now."""
@@ -81,11 +87,16 @@ class Displacement:
             demand = self._demands.get(line.demand)
             if demand is None or line.change in (Change.KEEP, Change.WAIT, Change.PREEMPT):
                 continue
-            had = {seat.node for seat in demand.seats}
-            for seat in line.seats:
-                if seat.node not in had:
+            had = {seat.node: seat.gpus for seat in by_node(demand.seats)}
+            for seat in by_node(line.seats):
+                if seat.gpus > had.get(seat.node, 0):
                     takers.setdefault(seat.node, []).append((demand, line))
         return takers
+
+    def _is_hurried(self, demand: Demand, line: ClearingLine) -> bool:
+        if demand.demand in self._unhurried:
+            return False
+        return line.change is Change.HEAL or self._is_broken(demand)
 
     def _is_broken(self, demand: Demand) -> bool:
         workload = self._world.records.workloads.get(demand.demand)
@@ -99,4 +110,7 @@ class Displacement:
         org = self._demands[holder].org
         if not has_room(self._world, org, seat, besides=holder):
             return True
-        return clean_us(self._world, org, self._world.records.nodes[seat.node]) > self._now_us
+        node = self._world.records.nodes[seat.node]
+        if is_sanitising(self._world, seat.node) or must_sanitise(self._world, org, node):
+            return True
+        return clean_us(self._world, org, node) > self._now_us

@@ -44,7 +44,8 @@ def shapes_now(world: World, market: Market, now_us: int) -> dict[str, FabricNod
         workload = world.records.workloads[name]
         is_window = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
         if workload.market == market.market and is_window and workload.fabric is not None:
-            _take(left, {workload.fabric: workload.spec.nodes})
+            opened = workload.spec.nodes_alone(market.instance_type.gpus_per_node)
+            _take(left, {workload.fabric: opened})
     for reservation in sorted(entering, key=lambda it: (it.created_us, it.reservation)):
         shape = tuple(
             (fabric, min(nodes, left.get(fabric, 0)))

@@ -20,6 +20,7 @@ from parkade.core.clearing.entering import shapes_now
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
+from parkade.core.healing.incident import RepairKind
 from parkade.core.ledger.accounts import OPERATOR, lending_account, org_account
 from parkade.core.market.market_state import (
     ClearingTerms,
@@ -33,6 +34,7 @@ from parkade.core.reservations.reservation import Claim, Reservation, Reservatio
 from parkade.core.running.backoff import will_back_off
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
+from parkade.core.steps.incidents import can
 from parkade.core.units.time import DAY_US
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves
@@ -67,6 +69,9 @@ class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
 
     closed: frozenset[str]
     """The nodes in play that are no room for any demand."""
+
+    evacuees: frozenset[str] = frozenset()
+    """Demands that leave degraded nodes in this clearing (`evacuation`)."""
 
     def has_closed(self, demand: Demand) -> bool:
         """Whether a demand has a seat on a closed node."""
@@ -118,12 +123,16 @@ def _terms(market: Market) -> ClearingTerms:
         switching_credit=market.terms.switching_credit,
         supplier_account=OPERATOR,
         operator_account=OPERATOR,
+        shared_nodes=market.terms.shared_nodes,
     )
 
 
 def _in_play(world: World, market: Market, node: Node, now_us: int, *, is_open: bool) -> NodeInPlay:
     free_us = _free_from_us(world, market, node, now_us)
-    clean_us = (free_us or node.vacated_us) + market.terms.turnaround_us
+    dirty_us = free_us or node.vacated_us
+    if can(world, node, RepairKind.SANITISE):
+        dirty_us = max(dirty_us, _begins_us(world, node, now_us))
+    clean_us = dirty_us + market.terms.turnaround_us
     return NodeInPlay(
         node=node.node,
         fabric=node.fabric,
@@ -133,6 +142,14 @@ def _in_play(world: World, market: Market, node: Node, now_us: int, *, is_open: 
         last_org=node.last_org,
         clean_from_us=clean_us if node.last_org is not None and clean_us > now_us else 0,
     )
+
+
+def _begins_us(world: World, node: Node, now_us: int) -> int:
+    """When its sanitising began, or would begin."""
+    turnaround = world.records.turnarounds.get(node.node)
+    if turnaround is None or turnaround.order is None:
+        return now_us
+    return turnaround.order.ordered_us
 
 
 def _free_from_us(world: World, market: Market, node: Node, now_us: int) -> int:
@@ -222,6 +239,7 @@ def _demand(
     is_one_pool: bool,
 ) -> Demand:
     seats = _standing(world, workload, open_nodes)
+    market = world.records.markets[workload.market]
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
     assert is_on_demand == (workload.fabric is not None)
     return Demand(
@@ -239,9 +257,10 @@ def _demand(
         use_7_days=_use(world, workload.org, now_us),
         submitted_us=workload.submitted_us,
         seats=seats,
-        floor_micros=_floor(workload, world.records.markets[workload.market]),
+        floor_micros=_floor(workload, market),
         only_fabric=workload.fabric,
         has_waited=not seats and _has_waited(world, workload, now_us),
+        ranks_per_node=workload.spec.ranks_per_node(market.instance_type.gpus_per_node),
         moves_if_cheaper=workload.spec.moves is Moves.CHEAPER,
     )
 

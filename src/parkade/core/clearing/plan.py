@@ -98,5 +98,8 @@ def _plan(
 
 
 def _some_seats(world: World, workload: Workload) -> tuple[Seat, ...]:
+    spec = workload.spec
+    each = spec.ranks_per_node(world.records.markets[workload.market].instance_type.gpus_per_node)
     nodes = [it.node for it in world.records.nodes.values() if it.market == workload.market]
-    return tuple(Seat(node=node, gpus=workload.spec.gpus) for node in nodes[: workload.spec.nodes])
+    ranks = [node for node in nodes for _ in range(each)]
+    return tuple(Seat(node=node, gpus=spec.gpus) for node in ranks[: spec.nodes])

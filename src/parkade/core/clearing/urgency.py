@@ -95,6 +95,10 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.RepairOrdered()
             | events.RepairEnded()
             | events.IncidentClosed()
+            | events.TurnaroundOrdered()
+            | events.TurnaroundEnded()
+            | events.NodeSanitised()
+            | events.BuffersSized()
         ):
             return ()
         case _:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from parkade.core.fleet.buffer import BufferPolicy
 from parkade.core.units.fraction import Fraction
 
 
@@ -71,7 +72,7 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     """How long what ended is kept in the world."""
 
     buffer_nodes: int
-    """Nodes of each fabric that are not sold as reservations or on-demand."""
+    """Nodes of each fabric that are not sold as reservations or on-demand, at least."""
 
     agent_lease_us: int | None = None
     """How long a guest runs on without the control plane. None: for ever, as in journals of before
@@ -92,6 +93,17 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     assemble_us: int | None = None
     """How long a gang of whole nodes waits before smaller running bids count no switching credit
     against it. None: for ever, as in markets of before."""
+
+    folder_retention_us: int | None = None
+    """How long the folders of a workload that has ended, with its checkpoints and output, are kept.
+    None: for ever, as in journals of before they were deleted."""
+
+    shared_nodes: bool = False
+    """Whether spot work below a node of several orgs may share one. False in journals of before
+    there was the choice."""
+
+    buffer: BufferPolicy | None = None
+    """What sizes the buffer beyond `buffer_nodes`. None: nothing does."""
 
     @property
     def leave_us(self) -> int:

@@ -82,6 +82,10 @@ MARS = "mars:parkade"
 """The holder of Mars' own cordons; no user can have this name."""
 
 
+SEVERAL_ORGS = "*"
+"""In place of the last org of a node that orgs shared; no org has this name."""
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """A node of a pool, sold in a market."""
 
@@ -101,7 +105,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """At most one of each holder."""
 
     last_org: str | None
-    """The org that sat here last; None: none has."""
+    """The org that sat here last, or `SEVERAL_ORGS` that did together; None: none has."""
 
     vacated_us: int
     """When it was last seen free; turnaround counts from here. 0: never held."""

@@ -93,7 +93,8 @@ def _check_workload(workload: Workload) -> None:
     assert not waits or workload.why in WHYS, f"{workload.workload} waits for {workload.why!r}"
     for seats in (attempt.seats if attempt else (), promise.seats if promise else ()):
         assert len(seats) in (0, workload.spec.nodes), "a gang starts whole"
-        assert len({seat.node for seat in seats}) == len(seats), "two ranks share a node"
+        is_apart = len({seat.node for seat in seats}) == len(seats)
+        assert is_apart or not workload.spec.spread, "two ranks of a spread gang share a node"
         has_shape = all(seat.gpus == workload.spec.gpus for seat in seats)
         assert has_shape, "a seat has other GPUs than were asked for"
     if attempt is not None:

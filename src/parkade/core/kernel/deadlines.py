@@ -9,7 +9,9 @@ from typing import assert_never
 from parkade.core.accounts.decisions import pay_grant
 from parkade.core.leasing.periods import period_due_us, take_period
 from parkade.core.nodes.terms import take_terms, terms_due_us
+from parkade.core.repairing.buffer_sizing import buffer_due_us, size_buffers
 from parkade.core.repairing.progress import go_on, repair_due_us
+from parkade.core.repairing.turnarounds import order_sanitising, sanitise_due_us
 from parkade.core.running.expiry import (
     expire,
     expiry_due_us,
@@ -58,6 +60,10 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
             return forget(key, at_us)
         case Entry.REPAIR:
             return go_on(world, key, at_us)
+        case Entry.SANITISE:
+            return order_sanitising(world, key, at_us)
+        case Entry.BUFFER:
+            return size_buffers(world, key, at_us)
         case Entry.LAPSE:
             return lapse(world, world.records.workloads[key], at_us)
         case Entry.START_LIMIT:
@@ -82,6 +88,10 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
             return overdue_due_us(world, key)
         case Entry.REPAIR:
             return repair_due_us(world, key)
+        case Entry.SANITISE:
+            return sanitise_due_us(world, key)
+        case Entry.BUFFER:
+            return buffer_due_us(world, key)
         case Entry.EXPIRY:
             workload = world.records.workloads.get(key)
             return None if workload is None else expiry_due_us(world, workload)

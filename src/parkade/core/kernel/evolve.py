@@ -8,7 +8,9 @@ from parkade.core.clearing import effects as clearing
 from parkade.core.epoch import effects as epoch
 from parkade.core.leasing import effects as leasing
 from parkade.core.nodes import effects as nodes
+from parkade.core.repairing import buffer_effects as buffering
 from parkade.core.repairing import effects as repairing
+from parkade.core.repairing import turnaround_effects as turning
 from parkade.core.running import effects as running
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -24,6 +26,7 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             running.submit(world, event)
         case events.Cleared():
             clearing.clear(world, event)
+            repairing.note_cleared(world, event)
         case events.Launched():
             running.launch(world, event)
             repairing.note_launched(world, event)
@@ -105,7 +108,9 @@ def evolve(world: World, event: events.AnyEvent) -> None:
         case events.Unclaimed():
             leasing.unclaim(world, event)
         case events.NodeHealthSet():
+            was_in_play = world.records.nodes[event.node].is_in_play
             nodes.set_health(world, event)
+            buffering.note_down(world, event, was_in_play=was_in_play)
             repairing.note_health(world, event)
         case events.NodeCordoned():
             nodes.cordon(world, event)
@@ -130,6 +135,14 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             repairing.end_repair(world, event)
         case events.IncidentClosed():
             repairing.close_incident(world, event)
+        case events.TurnaroundOrdered():
+            turning.order_turnaround(world, event)
+        case events.TurnaroundEnded():
+            turning.end_turnaround(world, event)
+        case events.NodeSanitised():
+            turning.sanitise(world, event)
+        case events.BuffersSized():
+            buffering.size_buffers(world, event)
         case events.RepairsKnown():
             repairing.know_repairs(world, event)
         case events.AutomationSet():

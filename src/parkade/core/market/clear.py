@@ -6,6 +6,8 @@ before: `allocation` (who wins), `critical_values` (prices), `seating` (where), 
 each demand.
 """
 
+from collections import Counter
+
 from msgspec import structs
 
 from parkade.core.market.allocation import Allocation, allocate
@@ -108,11 +110,13 @@ def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:
     assert len(seats) == demand.nodes, f"{demand.demand} is not seated whole"
     if not demand.seats:
         return Change.START
-    now = {seat.node for seat in seats}
-    before = {seat.node for seat in demand.seats}
+    if seats is demand.seats:
+        return Change.KEEP
+    now = Counter(seat.node for seat in seats)
+    before = Counter(seat.node for seat in demand.seats)
     if now == before:
         return Change.KEEP
-    surviving = {node for node in before if node in layout.fabric_of}
+    surviving = Counter({it: ranks for it, ranks in before.items() if it in layout.fabric_of})
     is_healed = surviving and surviving != before and surviving <= now
     return Change.HEAL if is_healed else Change.MOVE
 

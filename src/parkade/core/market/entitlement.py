@@ -17,7 +17,7 @@ class Entitlement:
     `left_in[f]`: of its shape in fabric f. `left`: of its whole shape. `used`: by its demands.
     `kept[f]`: idle and not lent. `offered[f]`: lent. `closed_nodes`: those that its demands hold,
     each counted as used once. `held_elsewhere`: nodes of its running demands that found no room in
-    its own fabrics and did not take their turn elsewhere yet. `lost_elsewhere`: how many seats
+    its own fabrics and did not take their turn elsewhere yet. `lost_elsewhere`: how many nodes
     these have lost.
     """
 
@@ -60,7 +60,7 @@ class Entitlement:
         """A demand, running or idle, found no room in the own fabrics."""
         if demand.seats:
             self.held_elsewhere.update(seat.node for seat in demand.seats)
-            self.lost_elsewhere += demand.nodes - len(demand.seats)
+            self.lost_elsewhere += -(-(demand.nodes - len(demand.seats)) // demand.ranks_per_node)
 
     def release_elsewhere(self) -> None:
         """Those that run elsewhere take their turn now."""

@@ -7,8 +7,11 @@ alike.
 
 from typing import NamedTuple
 
-from parkade.core.market.market_state import Demand, MarketState, NodeInPlay
+from parkade.core.market.market_state import Demand, MarketState, NodeInPlay, PriorityTier
 from parkade.core.placement.room import Held, Part, Shape
+
+EVERY_ORG = ""
+"""In a tenant: all orgs together. No org has this name."""
 
 Parts = tuple[Part, ...]
 """What a winner takes of open nodes, one part for each fabric."""
@@ -40,6 +43,9 @@ class Layout(NamedTuple):
 
     node_gpus: int
 
+    shared_nodes: bool
+    """Whether spot work below a node of several orgs may share one."""
+
 
 def build_layout(state: MarketState) -> Layout:
     """Index the nodes of a state; grows with N log N of them."""
@@ -68,20 +74,26 @@ def build_layout(state: MarketState) -> Layout:
         frozenset(closed),
         tuple(size),
         state.gpus_per_node,
+        state.terms.shared_nodes,
     )
 
 
 def shape_of(demand: Demand, layout: Layout) -> Shape:
     """What a demand asks of fabrics.
 
-    Work below a node shares nodes only with work of its org in the same tier (and reservation), so
-    the floor that a shared node draws is never in doubt.
+    Work below a node shares nodes only with work in the same tier (and reservation), so the floor
+    that a shared node draws is never in doubt; and of its org, unless it is spot in a market where
+    orgs share nodes.
     """
     tenant = None
     if demand.gpus < layout.node_gpus:
-        tenant = (demand.org, int(demand.tier), demand.reservation or "")
+        is_with_others = layout.shared_nodes and demand.tier is PriorityTier.SPOT
+        org = EVERY_ORG if is_with_others else demand.org
+        tenant = (org, int(demand.tier), demand.reservation or "")
+    assert tenant is not None or demand.ranks_per_node == 1, "two ranks on one whole node"
     held = _held_by(demand, layout) if layout.closed else None
-    return Shape(demand.nodes, demand.gpus, tenant, demand.any_fabric and demand.nodes > 1, held)
+    is_any = demand.any_fabric and demand.nodes > 1
+    return Shape(demand.nodes, demand.gpus, tenant, is_any, held, demand.ranks_per_node)
 
 
 def _held_by(demand: Demand, layout: Layout) -> Held | None:
@@ -120,7 +132,7 @@ def floors_drawn(shape: Shape, parts: Parts) -> tuple[int, ...]:
 def is_too_large(demand: Demand, layout: Layout) -> bool:
     """Whether no set of fabrics could ever hold the shape."""
     most = sum(layout.size) if demand.any_fabric else max(layout.size, default=0)
-    return demand.gpus > layout.node_gpus or demand.nodes > most
+    return demand.gpus > layout.node_gpus or demand.nodes_alone > most
 
 
 def own_fabrics(demand: Demand, layout: Layout) -> dict[int, int]:

@@ -52,7 +52,7 @@ class PriorityTier(enum.IntEnum):
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
-    """A workload or a claim that wants `nodes` nodes with `gpus` GPUs on each, whole or nothing.
+    """A workload or a claim that wants `nodes` ranks with `gpus` GPUs each, whole or nothing.
 
     A demand with seats counts as running, one without as a newcomer.
     """
@@ -62,10 +62,11 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     tier: PriorityTier
 
     nodes: int
-    """Ranks of the gang; each stands on another node."""
+    """Ranks of the gang."""
 
     gpus: int
-    """GPUs of each rank. Fewer than a node has: the rank opens a node for its org only."""
+    """GPUs of each rank. Fewer than a node has: the rank shares nodes with work of its org, and
+    spot with that of others where the terms say so."""
 
     any_fabric: bool
     """Whether the gang may be divided over fabrics."""
@@ -104,9 +105,24 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     only_fabric: str | None = None
     """The fabric whose calendar sold it an on-demand window; it is seated nowhere else."""
 
+    ranks_per_node: int = 1
+    """The most of its ranks that one node holds; 1: each stands on another node."""
+
     moves_if_cheaper: bool = False
     """Spot: whether it gives up its seats for a lower floor elsewhere. Else it moves only where its
     own fabric does not hold it within its limit."""
+
+    @property
+    def nodes_alone(self) -> int:
+        """Nodes that it opens where it shares none."""
+        return -(-self.nodes // self.ranks_per_node)
+
+    @property
+    def nodes_used(self) -> int:
+        """Nodes that it stands on or would open: the greater."""
+        if self.ranks_per_node == 1:
+            return self.nodes
+        return max(self.nodes_alone, len({seat.node for seat in self.seats}))
 
 
 class ReservationInForce(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +167,9 @@ class ClearingTerms(msgspec.Struct, frozen=True, kw_only=True):
 
     operator_account: str
     """Earns the fee and what rounding leaves."""
+
+    shared_nodes: bool = False
+    """Whether spot work below a node of several orgs may share one."""
 
 
 class MarketState(msgspec.Struct, frozen=True, kw_only=True):

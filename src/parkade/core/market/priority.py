@@ -20,6 +20,10 @@ limit 11 has 11 x 20 x 1 = 220, as a whole-node bid of 1.375. A running node wit
 from parkade.core.market.market_state import ClearingTerms, Demand, MarketState, PriorityTier
 from parkade.core.units.money import ceil_div
 
+WEIGHT_UNITS = 720_720
+"""Units of a GPU in a factor: the least common multiple of 1 to 16. So the part of its nodes that
+a gang takes is exact where it opens up to 16 of them, and rounded down by less than a unit else."""
+
 Place = tuple[int | str, ...]
 """Where a demand stands within its tier: the least first."""
 
@@ -29,23 +33,27 @@ Mates = tuple[tuple[int, int], ...]
 
 def factor_of(demand: Demand, terms: ClearingTerms) -> int:
     """What one micro-unit of this demand's limit counts in its key, on its own."""
-    return _credit_of(demand, terms) * demand.gpus
+    weight = demand.nodes * demand.gpus * WEIGHT_UNITS // demand.nodes_alone
+    return _credit_of(demand, terms) * weight
 
 
 def newcomer_factor(terms: ClearingTerms, gpus: int) -> int:
-    """The factor of a newcomer with `gpus` on each of its nodes."""
-    return terms.switching_credit.denominator * gpus
+    """The factor of a newcomer that takes `gpus` of each of its nodes."""
+    return terms.switching_credit.denominator * gpus * WEIGHT_UNITS
 
 
 def key_of(demand: Demand, terms: ClearingTerms, mates: Mates = ()) -> int:
     """The key of a spot demand, beside the jobs with which it shares a node."""
     assert demand.limit_micros is not None, "a spot demand without a limit"
-    return _value_as_one(((demand.limit_micros, demand.gpus), *mates)) * _credit_of(demand, terms)
+    if not mates:
+        return demand.limit_micros * factor_of(demand, terms)
+    value = _value_as_one(((demand.limit_micros, demand.nodes * demand.gpus), *mates))
+    return value * _credit_of(demand, terms) * WEIGHT_UNITS
 
 
 def limit_as_one(value: int, gpus: int, mates: Mates) -> int:
     """The least limit with which a job of `gpus` makes its shared node worth `value`, a key less
-    its credit; 0 where its mates do without it.
+    its credit, in micro-units x GPUs; 0 where its mates do without it.
 
     With limit l, at or below those of the first k mates, the node is worth at least l x (its GPUs
     and theirs). Grows with the mates.
@@ -79,21 +87,22 @@ def _value_as_one(jobs: Mates) -> int:
 def mates_of(state: MarketState) -> dict[str, tuple[str, Mates]]:
     """(node, the other jobs there) of each running spot job that shares an open node.
 
-    A job is a demand of one rank; the ranks of a gang below a node count for themselves.
+    A job is a demand with all its ranks on that node; a gang that stands on several counts for
+    itself.
     """
     open_nodes = {node.node for node in state.nodes if node.is_open}
     on_node: dict[str, list[Demand]] = {}
     for demand in state.demands:
-        is_job = demand.nodes == 1 and demand.gpus < state.gpus_per_node
-        if is_job and demand.tier is PriorityTier.SPOT and demand.seats:
-            node = demand.seats[0].node
-            if node in open_nodes:
-                on_node.setdefault(node, []).append(demand)
+        if demand.gpus == state.gpus_per_node or demand.tier is not PriorityTier.SPOT:
+            continue
+        nodes = {seat.node for seat in demand.seats}
+        if len(nodes) == 1 and len(demand.seats) == demand.nodes and nodes <= open_nodes:
+            on_node.setdefault(nodes.pop(), []).append(demand)
     found: dict[str, tuple[str, Mates]] = {}
     for node, jobs in on_node.items():
         for job in jobs if len(jobs) > 1 else ():
             others = [
-                (it.limit_micros, it.gpus)
+                (it.limit_micros, it.nodes * it.gpus)
                 for it in jobs
                 if it is not job and it.limit_micros is not None
             ]

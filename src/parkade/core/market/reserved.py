@@ -77,7 +77,7 @@ from parkade.core.market.running_seats import (
     is_counted_elsewhere,
     is_on_open_nodes,
 )
-from parkade.core.placement.room import Room, Shape, spread
+from parkade.core.placement.room import Room, Shape, divide
 
 
 class ReservedStage:
@@ -188,7 +188,7 @@ def _allocate_with(
     for name, entitlement in stage.entitlements.items():
         # What `put` uses elsewhere is set aside already.
         elsewhere = sum(
-            it.nodes for it in overflowing if it.reservation == name and it.demand not in put
+            it.nodes_used for it in overflowing if it.reservation == name and it.demand not in put
         )
         entitlement.keep(stage.room, elsewhere)
     seated = {it.demand for it in stays_put}
@@ -199,7 +199,7 @@ def _allocate_with(
         entitlement.release_elsewhere()
     for demand in overflowing:
         if demand.demand in put:
-            stage.entitlements[demand.reservation or ""].set_aside(-demand.nodes)
+            stage.entitlements[demand.reservation or ""].set_aside(-demand.nodes_used)
         elif _allocate_in_own_fabrics(demand, layout, stage, runs_there=False):
             continue
         _allocate_overflow(demand, layout, stage)
@@ -217,9 +217,9 @@ def _set_aside(demands: list[Demand], stage: ReservedStage) -> bool:
     """Whether the reservations of these demands are large enough; sets their nodes aside."""
     for demand in demands:
         entitlement = stage.entitlements[demand.reservation or ""]
-        if entitlement.left < demand.nodes:
+        if entitlement.left < demand.nodes_used:
             return False
-        entitlement.set_aside(demand.nodes)
+        entitlement.set_aside(demand.nodes_used)
     return True
 
 
@@ -361,10 +361,11 @@ def _choose(
         return None
     capacities = []
     for fabric, limit in enumerate(limits):
-        shared = len(room.slots(fabric, shape)) - room.free[fabric]
-        most = 0 if limit < 0 else shared + min(limit, room.free[fabric])
+        each = shape.ranks_per_node
+        shared = len(room.slots(fabric, shape)) - room.free[fabric] * each
+        most = 0 if limit < 0 else shared + min(limit, room.free[fabric]) * each
         capacities.append((fabric in own, most, fabric))
-    return spread(capacities, shape.nodes)
+    return divide(capacities, shape.nodes)
 
 
 def _fits(room: Room, shape: Shape, fabric: int, ranks: int, limits: list[int]) -> bool:

@@ -6,6 +6,7 @@ where no other seating holds. So such a demand, while all its nodes are open, is
 node. A *token* names a shared node for one allocation; here it is the same for all that share it.
 """
 
+from collections import Counter
 from typing import NamedTuple
 
 from parkade.core.market.layout import Layout, Parts
@@ -14,7 +15,8 @@ from parkade.core.placement.room import Part, Room, Shape
 
 
 class Standing(NamedTuple):
-    """The open nodes of a demand in one fabric, and how many of them no demand has opened yet."""
+    """The open node of each rank of a demand in one fabric, and how many of these nodes no demand
+    has opened yet."""
 
     fabric: int
     nodes: tuple[str, ...]
@@ -74,10 +76,14 @@ class NamedNodes:
             nodes.setdefault(layout.fabric_of[seat.node], []).append(seat.node)
         found = []
         for fabric, here in sorted(nodes.items()):
-            opened = sum(node not in self._tokens for node in here)
+            ranks = Counter(here)
+            opened = sum(node not in self._tokens for node in ranks)
             left = {token: gap for _, gap, token in room.gaps.get((fabric, shape.tenant), ())}
-            named = [self._tokens[node] for node in here if node in self._tokens]
-            fits = all(left.get(token, 0) >= shape.gpus for token in named)
+            fits = all(
+                left.get(self._tokens[node], 0) >= count * shape.gpus
+                for node, count in ranks.items()
+                if node in self._tokens
+            )
             if not fits or opened > min(limits[fabric], room.free[fabric]) or limits[fabric] < 0:
                 return None
             found.append(Standing(fabric, tuple(here), opened))

@@ -28,7 +28,7 @@ from parkade.core.market.layout import (
 )
 from parkade.core.market.market_state import ClearingTerms, Demand
 from parkade.core.market.priority import Mates, factor_of, key_of
-from parkade.core.placement.room import Offer, Room, Shape, spread
+from parkade.core.placement.room import Offer, Room, Shape, divide
 
 FITS_NOWHERE = 1 << 100
 """A floor that no limit reaches: the shape fits nowhere."""
@@ -219,6 +219,6 @@ def _choose_any(room: Room, bid: Bid) -> Division | None:
     ]
     if whole:
         return [(min(whole)[2], shape.nodes)]
-    division = spread(capacities, shape.nodes)
+    division = divide(capacities, shape.nodes)
     assert division is not None, "all fabrics together hold the gang at its least floor"
     return division

@@ -32,6 +32,7 @@ def _take_nodes(world: World, opened: Market | None, nodes: tuple[Node, ...]) ->
         market = world.records.markets[node.market]
         if node.fabric not in market.fabrics:
             put_market(world, node.market, fabrics=(*market.fabrics, node.fabric))
+        world.agenda.add(Entry.BUFFER, node.market)
 
 
 def drain_node(world: World, event: events.NodeDraining) -> None:
@@ -61,6 +62,7 @@ def _drop_nodes(world: World, names: list[str]) -> None:
         sizes = world.sizes[market]
         fabrics = tuple(it for it in world.records.markets[market].fabrics if it in sizes)
         put_market(world, market, fabrics=fabrics)
+        world.agenda.add(Entry.BUFFER, market)
 
 
 def close_pool(world: World, event: events.PoolClosed) -> None:
@@ -68,6 +70,7 @@ def close_pool(world: World, event: events.PoolClosed) -> None:
     _drop_nodes(world, [it.node for it in world.records.nodes.values() if it.pool == event.pool])
     for market in event.markets:
         del world.records.markets[market]
+        world.records.buffers.pop(market, None)
         world.sizes.pop(market, None)
     del world.records.pools[event.pool]
     world.records.repair_kinds.pop(event.pool, None)
@@ -90,6 +93,7 @@ def change_terms(world: World, event: events.TermsChanged) -> None:
     terms = with_prices_of(event.terms, market.terms)
     put_market(world, event.market, terms=terms, announced=later)
     world.agenda.add(Entry.TERMS, event.market)
+    world.agenda.add(Entry.BUFFER, event.market)
 
 
 def with_prices_of(terms: MarketTerms, priced: MarketTerms) -> MarketTerms:

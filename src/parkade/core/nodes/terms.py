@@ -3,6 +3,7 @@
 import msgspec
 from msgspec.structs import replace
 
+from parkade.core.fleet.buffer import BufferGrowth, BufferPolicy, BufferShare
 from parkade.core.fleet.market import AnnouncedTerms, Market, MarketTerms
 from parkade.core.nodes.effects import with_prices_of
 from parkade.core.reservations.calendar import peak_nodes
@@ -84,6 +85,8 @@ def bad_terms(terms: MarketTerms) -> Refusal | None:
     if not bounds.NODES_KEPT.holds(terms.buffer_nodes):
         most = bounds.NODES_KEPT.most
         return invalid("terms.buffer_nodes", f"0 to {most} nodes a fabric")
+    if (refusal := _bad_buffer(terms.buffer)) is not None:
+        return refusal
     for field in ("pay_as_you_go", "reservation_rate", "public_floor"):
         if not bounds.PRICE_MICROS.holds(getattr(terms, f"{field}_micros")):
             return invalid(f"terms.{field}_micros", "a price is 0 to 1,000,000 per GPU-hour")
@@ -99,6 +102,18 @@ def bad_terms(terms: MarketTerms) -> Refusal | None:
             least = "longer than 0" if within.least else "0 or longer"
             return invalid(f"terms.{field}_us", f"this must be {least}, and at most 100 years")
     return None
+
+
+def _bad_buffer(policy: BufferPolicy | None) -> Refusal | None:
+    match policy:
+        case BufferShare(share=share) if not share.is_share:
+            return invalid("terms.buffer.share", "a share is 0 to 1, such as 1/20")
+        case BufferGrowth(quantile=quantile) if not quantile.is_fee or not quantile.numerator:
+            return invalid("terms.buffer.quantile", "a quantile lies between 0 and 1, as 99/100")
+        case BufferGrowth(horizon_us=horizon_us) if not bounds.BUFFER_HORIZON_US.holds(horizon_us):
+            return invalid("terms.buffer.horizon", "the horizon is 1 hour to 30 days")
+        case _:
+            return None
 
 
 def set_prices(world: World, command: commands.SetPrices, now_us: int) -> Decision:

@@ -70,17 +70,17 @@ class OpenNodes:
         """How many fabrics there are."""
         return len(self._empty)
 
-    def can_seat(self, node: str, shape: Shape) -> bool:
-        """Whether one rank of the shape fits on this very node."""
+    def can_seat(self, node: str, shape: Shape, ranks: int = 1) -> bool:
+        """Whether so many ranks of the shape fit on this very node."""
         named = self._nodes.get(node)
         if named is None:
             return False
         if node in self._empty[named.fabric]:
-            return True
+            return ranks == 1 or ranks * shape.gpus <= self._node_gpus
         if shape.tenant is None or node not in self._left:
             return False
         sharing = self._tenants.get((named.fabric, shape.tenant), {})
-        return node in sharing and self._left[node] >= shape.gpus
+        return node in sharing and self._left[node] >= ranks * shape.gpus
 
     def seat(self, node: str, shape: Shape) -> None:
         """Seat one rank on this node; it must fit."""
@@ -113,7 +113,8 @@ class OpenNodes:
     def choose(
         self, fabric: int, shape: Shape, nodes: int, without: set[str], org: str
     ) -> list[str] | None:
-        """Nodes for `nodes` ranks of an org, none of `without`; None where the fabric has too few.
+        """The node of each of `nodes` ranks of an org, none of `without`; None where the fabric has
+        too few.
 
         Grows with the tenant's shared nodes there, the nodes that the org left last and the nodes
         chosen.
@@ -127,16 +128,19 @@ class OpenNodes:
                 for node in sharing
                 if self._left[node] >= shape.gpus and node not in without
             ]
-            chosen = [node for _, _, node in sorted(fits)[:nodes]]
+            for left, _, node in sorted(fits):
+                ranks = min(nodes - len(chosen), shape.ranks_in(left))
+                chosen += [node] * ranks
         missing = nodes - len(chosen)
-        if missing > self.empty(fabric):
+        if shape.nodes_for(missing) > self.empty(fabric):
             return None
         if missing:
             # Grows with the nodes taken: what is empty is ordered by time.
             for node in self._empty_for(fabric, org):
                 if node not in without:
-                    chosen.append(node)
-                    missing -= 1
+                    ranks = min(missing, shape.ranks_per_node)
+                    chosen += [node] * ranks
+                    missing -= ranks
                     if not missing:
                         break
         assert not missing or len(without) > 0, "an empty node was counted and not found"
@@ -154,11 +158,11 @@ class OpenNodes:
         return (node for _, node in merge(own, others))
 
     def slots(self, fabric: int, shape: Shape, without: Iterable[str] = ()) -> int:
-        """How many ranks of the shape could stand in this fabric, each on another node, and on none
-        of `without`, which are shared nodes."""
+        """How many ranks of the shape could stand in this fabric, on none of `without`, which are
+        shared nodes."""
         sharing = self._tenants.get((fabric, shape.tenant), {}) if shape.tenant is not None else {}
-        gaps = sum(self._left[node] >= shape.gpus for node in sharing if node not in without)
-        return gaps + self.empty(fabric)
+        gaps = sum(shape.ranks_in(self._left[node]) for node in sharing if node not in without)
+        return gaps + self.empty(fabric) * shape.ranks_per_node
 
     def left_on(self, node: str) -> int:
         """Free GPUs of a shared node."""

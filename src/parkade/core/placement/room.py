@@ -30,7 +30,7 @@ class Held(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """`nodes` different nodes with `gpus` on each; `tenant` is None for whole nodes."""
+    """`nodes` ranks with `gpus` each; `tenant` is None for whole nodes."""
 
     nodes: int
     gpus: int
@@ -39,6 +39,17 @@ class Shape(NamedTuple):
 
     held: Held | None = None
     """None: all ranks need open nodes, wherever the gang stands."""
+
+    ranks_per_node: int = 1
+    """The most of its ranks that one node holds; 1: each stands on another node."""
+
+    def ranks_in(self, gpus: int) -> int:
+        """How many of its ranks fit in so many free GPUs of one node."""
+        return min(self.ranks_per_node, gpus // self.gpus)
+
+    def nodes_for(self, ranks: int) -> int:
+        """How many empty nodes so many of its ranks need."""
+        return -(-ranks // self.ranks_per_node)
 
     def open_ranks(self, fabric: int) -> int:
         """Ranks that need open nodes if a gang of one fabric takes this one; all ranks of a gang
@@ -49,7 +60,8 @@ class Shape(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What a demand takes of one fabric: the level of each open node, and tokens of shared ones."""
+    """What a demand takes of one fabric: the level of each rank's open node, and the token of each
+    rank's shared one."""
 
     fabric: int
     levels: tuple[int, ...]
@@ -106,10 +118,10 @@ class Room:
             # Grows with the open nodes of one tenant in one fabric.
             for level, gap, _ in self.gaps.get((fabric, shape.tenant), ()):
                 if gap >= shape.gpus:
-                    shared += 1
-                    if shared == shape.nodes:
+                    shared += shape.ranks_in(gap)
+                    if shared >= shape.nodes:
                         return Offer(level, 0)
-        opened = shape.nodes - shared
+        opened = shape.nodes_for(shape.nodes - shared)
         free = self.free[fabric]
         if opened > free:
             return None
@@ -128,35 +140,46 @@ class Room:
         return Offer(max(rest.level, shape.held.level), rest.opened)
 
     def slots(self, fabric: int, shape: Shape) -> list[int]:
-        """Levels of all nodes of this fabric that could hold one rank each, ascending."""
-        found = []
+        """The level of each rank of the shape that this fabric could hold, ascending."""
+        found: list[int] = []
         if shape.tenant is not None:
             for level, gap, _ in self.gaps.get((fabric, shape.tenant), ()):
-                if gap >= shape.gpus:
-                    found.append(level)
+                found.extend([level] * shape.ranks_in(gap))
         ladder = self.levels[fabric]
-        found.extend(ladder[len(ladder) - self.free[fabric] :])
-        return found
+        free = ladder[len(ladder) - self.free[fabric] :]
+        if shape.ranks_per_node == 1:
+            return found + list(free)
+        return found + [level for level in free for _ in range(shape.ranks_per_node)]
 
     def take(self, fabric: int, shape: Shape, nodes: int) -> Part:
         """Seat `nodes` ranks of the shape on open nodes of this fabric; they must fit."""
         if shape.tenant is None:
             return Part(fabric, self.open(fabric, nodes), ())
         gaps = self._gaps_of(fabric, shape.tenant)
-        chosen = [entry for entry in gaps if entry[1] >= shape.gpus][:nodes]
-        for entry in chosen:
-            gaps.remove(entry)
-        for level in self.open(fabric, nodes - len(chosen)):
-            chosen.append((level, self.node_gpus, self.tokens))
+        levels: list[int] = []
+        tokens: list[int] = []
+        left: list[tuple[int, int, int]] = []
+        missing = nodes
+        for level, gap, token in [it for it in gaps if it[1] >= shape.gpus]:
+            ranks = min(missing, shape.ranks_in(gap))
+            if not ranks:
+                break
+            gaps.remove((level, gap, token))
+            left.append((level, gap - ranks * shape.gpus, token))
+            levels += [level] * ranks
+            tokens += [token] * ranks
+            missing -= ranks
+        for level in self.open(fabric, shape.nodes_for(missing)):
+            ranks = min(missing, shape.ranks_per_node)
+            left.append((level, self.node_gpus - ranks * shape.gpus, self.tokens))
+            levels += [level] * ranks
+            tokens += [self.tokens] * ranks
+            missing -= ranks
             self.tokens += 1
-        for level, gap, token in chosen:
-            if gap > shape.gpus:
-                insort(gaps, (level, gap - shape.gpus, token))
-        return Part(
-            fabric,
-            tuple(level for level, _, _ in chosen),
-            tuple(token for _, _, token in chosen),
-        )
+        for entry in left:
+            if entry[1]:
+                insort(gaps, entry)
+        return Part(fabric, tuple(levels), tuple(tokens))
 
     def take_on(self, fabric: int, shape: Shape, token: int | None) -> tuple[int, int]:
         """Seat one rank on this open node of its tenant, or open one; its level and token."""
@@ -183,7 +206,7 @@ class Room:
         return tuple(ladder[position : position + nodes])
 
 
-def spread(capacities: Sequence[tuple[bool, int, int]], nodes: int) -> list[tuple[int, int]] | None:
+def divide(capacities: Sequence[tuple[bool, int, int]], nodes: int) -> list[tuple[int, int]] | None:
     """Divide a gang over fabrics, each (is its own, ranks it can take, fabric): (fabric, ranks).
 
     Its own fabrics first, then those that take most, so that few fabrics are used; None where all

@@ -4,6 +4,7 @@ import msgspec
 
 from parkade.core.fleet.market import Market
 from parkade.core.state.world import World
+from parkade.core.steps.buffers import held_in
 from parkade.core.workloads.spec import CapacityKind
 
 
@@ -11,7 +12,7 @@ class BufferUse(msgspec.Struct, frozen=True, kw_only=True):
     """Whole nodes of one fabric. `held`: kept out of reservation sales. `down`: out of play.
     `lent`: of the `held - down` that wait, those that spot work sits on, were it to sit there
     first. `short`: more are down than are held. `spot`: all
-    nodes with spot work."""
+    nodes with spot work. `sized_us`: when a policy decided `held`; None: it is the floor."""
 
     market: str
     fabric: str
@@ -20,6 +21,7 @@ class BufferUse(msgspec.Struct, frozen=True, kw_only=True):
     down: int
     lent: int
     spot: int
+    sized_us: int | None
 
     @property
     def short(self) -> int:
@@ -54,7 +56,8 @@ def _use(
 ) -> BufferUse:
     key = (market.market, fabric)
     nodes = world.sizes.get(market.market, {}).get(fabric, 0)
-    held = min(nodes, market.terms.buffer_nodes)
+    held = min(nodes, held_in(world, market).get(fabric, 0))
+    sized = world.records.buffers.get(market.market)
     waiting = max(0, held - down.get(key, 0))
     return BufferUse(
         market=market.market,
@@ -64,6 +67,7 @@ def _use(
         down=down.get(key, 0),
         lent=min(waiting, spot.get(key, 0)),
         spot=spot.get(key, 0),
+        sized_us=None if sized is None or market.terms.buffer is None else sized.at_us,
     )
 
 

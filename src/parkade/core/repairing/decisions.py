@@ -7,9 +7,10 @@ Theory of operation
 same instant, so the next clearing seats its work elsewhere: on the buffer, which is lent as spot
 meanwhile, or on free nodes. A **fatal** verdict breaks the attempts on the node: they resume from
 their last checkpoint, and their surviving ranks have the heal notice to save what they can. A
-**degraded** one gives them the market's notice: they save, leave, and lose no step. A repair that
-may wait for an idle node (`reset_at_idle`), or a node that its owner claims, is only closed: who is
-there stays, and the repair begins when the node is empty.
+**degraded** one only closes the node: the clearing that has a place for an attempt gives it the
+market's notice and the promise of that place, so that it saves, leaves, and loses no step; until
+then it runs on. With a repair that may wait for an idle node (`reset_at_idle`), or on a node that
+its owner claims, nothing is moved at all: the repair begins when the node is empty.
 
 Only when nothing is held on the node is it repaired (`progress`): by the rung of the ladder that
 was not tried lately, then validated, then sanitised, then returned. A repair or a check that fails
@@ -32,16 +33,14 @@ from msgspec.structs import replace
 from parkade.core.fleet.node import MARS, Cordon, Health, Node
 from parkade.core.healing.guards import ACTING
 from parkade.core.healing.incident import Incident, Next, RepairKind, raised
-from parkade.core.healing.verdict import Action, Level, Verdict
+from parkade.core.healing.verdict import Level, Verdict
 from parkade.core.repairing.guarding import guard, sources_on
 from parkade.core.repairing.ladder import rung
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.incidents import next_incident
-from parkade.core.steps.notices import order_stop
 from parkade.core.steps.refusals import Decision, conflict, not_found
 from parkade.core.units.time import MINUTE_US
-from parkade.core.workloads.life import Cause, Phase
 
 FUTURE_US = 5 * MINUTE_US
 UNWATCHED = frozenset({Health.FAILED, Health.RETIRED})
@@ -100,18 +99,16 @@ def report_verdict(world: World, command: commands.ReportVerdict, now_us: int) -
 def take_out(
     world: World, node: Node, incident: Incident, now_us: int
 ) -> tuple[events.AnyEvent, ...]:
-    """The node leaves play and its work leaves it, at once or with notice; or it only closes, and
-    its work stays."""
+    """The node leaves play and its work leaves it at once; or it only closes, and its work stays
+    until a clearing has a place for it (`clearing.evacuation`), or until the node idles."""
     reason = f"{incident.signal}: {incident.level.value}, {incident.action.value}"
     found: list[events.AnyEvent] = []
     if all(cordon.holder != MARS for cordon in node.cordons):
         cordon = Cordon(holder=MARS, reason=reason, at_us=now_us)
         found.append(events.NodeCordoned(at_us=now_us, node=node.node, cordon=cordon))
     holders = world.held_on[node.node]
-    has_claim = any(holder not in world.records.workloads for holder in holders)
     is_fatal = incident.level is Level.FATAL
-    waits = bool(holders) and (has_claim or incident.action is Action.RESET_AT_IDLE)
-    if not is_fatal and waits:
+    if holders and not is_fatal:
         if node.health is Health.HEALTHY:
             found.append(_health(node, Health.SUSPECT, reason, now_us))
         return tuple(found)
@@ -122,11 +119,8 @@ def take_out(
             continue
         attempt = workload.attempt
         assert attempt is not None, "what holds seats has an attempt"
-        if is_fatal and attempt.broken_us is None:
+        if attempt.broken_us is None:
             found.append(events.Broken(at_us=now_us, workload=holder, attempt=attempt.attempt))
-        elif not is_fatal and attempt.stop is None:
-            becomes = Phase.PREEMPTING
-            found.append(order_stop(world, workload, Cause.HEALED, at_us=now_us, becomes=becomes))
     if holders:
         found.append(_health(node, Health.DRAINING, reason, now_us))
     return tuple(found)

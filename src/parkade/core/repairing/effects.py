@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from parkade.core.fleet.seat import by_node
 from parkade.core.healing.guards import MOST_TAKEN, Breaker, BreakerState, HoldReason
 from parkade.core.healing.incident import (
     MOST_CLOSED,
@@ -23,15 +24,20 @@ from parkade.core.healing.memory import MOST_REPAIRS
 from parkade.core.healing.parents import MOST_SICK
 from parkade.core.healing.verdict import Level
 from parkade.core.repairing.guarding import fabric_of
-from parkade.core.state import events
+from parkade.core.state import events, lines
 from parkade.core.state.agenda import Entry
 from parkade.core.state.world import World
+from parkade.core.workloads.life import Cause
 from parkade.core.workloads.workload import Workload
 
 
 def know_repairs(world: World, event: events.RepairsKnown) -> None:
-    """What the pool's agent can do from now on; what waits for a person goes on waiting."""
+    """What the pool's agent can do from now on; what waits for a person goes on waiting.
+    Its nodes are looked at again, for a promise may wait for a sanitising. Grows with the nodes."""
     world.records.repair_kinds[event.pool] = event.kinds
+    for node in world.records.nodes.values():
+        if node.pool == event.pool:
+            world.wake_promises(node.node)
 
 
 def set_automation(world: World, event: events.AutomationSet) -> None:
@@ -201,6 +207,18 @@ def note_stop(world: World, event: events.StopOrdered) -> None:
         _hurt(world, incident, workload, with_notice=True, at_us=event.at_us)
 
 
+def note_cleared(world: World, event: events.Cleared) -> None:
+    """Workloads that got a place elsewhere leave degraded nodes, with notice."""
+    for leaving in event.left:
+        if leaving.stop is None or leaving.stop.cause is not Cause.HEALED:
+            continue
+        workload = world.records.workloads[lines.name_of(leaving.demand)]
+        assert workload.attempt is not None, "what has a notice has an attempt"
+        if workload.attempt.broken_us is None:
+            for incident in _incidents_under(world, workload):
+                _hurt(world, incident, workload, with_notice=True, at_us=event.at_us)
+
+
 def note_ended(world: World, event: events.Ended) -> None:
     """From now on one that left with notice stands still; one that is over waits no more."""
     incident = _waited_for(world, event.workload)
@@ -227,7 +245,7 @@ def note_launched(world: World, event: events.Launched) -> None:
     hurt = None if incident is None else _hurt_of(incident, event.workload)
     if incident is None or hurt is None:
         return
-    nodes = tuple(seat.node for seat in event.attempt.seats)
+    nodes = tuple(seat.node for seat in by_node(event.attempt.seats))
     moved = _with_hurt(incident, replace(hurt, moved_to=nodes))
     says = f"{event.workload} goes on, on {', '.join(nodes[:4])}"
     _put(world, moved, event.at_us, "swap", f"{says}, …" if len(nodes) > 4 else says)
@@ -251,7 +269,7 @@ def note_started(world: World, event: events.Started) -> None:
 def _incidents_under(world: World, workload: Workload) -> list[Incident]:
     """The open incidents of the nodes that it sits on. Cost grows with its seats."""
     assert workload.attempt is not None
-    found = (world.open_incident(seat.node) for seat in workload.attempt.seats)
+    found = (world.open_incident(seat.node) for seat in by_node(workload.attempt.seats))
     return [each for each in found if each is not None and each.held is None]
 
 

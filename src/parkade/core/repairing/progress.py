@@ -1,8 +1,8 @@
 """How an open incident goes on: a deadline of its node, due as soon as it may.
 
-It waits while work is held on the node, while an order is under way, while a person cordons the
-node, while all automatic action is stopped, and where only a person can go on. What the guards hold
-is asked again at `retry_us`.
+It waits while work is held on the node, while an order is under way, also one between two orgs,
+while a person cordons the node, while all automatic action is stopped, and where only a person can
+go on. What the guards hold is asked again at `retry_us`.
 """
 
 from parkade.core.fleet.node import MARS, Health, Node
@@ -19,10 +19,12 @@ from parkade.core.healing.ladder import Repair, Result
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.repairing.decisions import ask_again
 from parkade.core.repairing.ladder import grade_of, rung
+from parkade.core.repairing.turnarounds import end_turnaround, is_of_turnaround
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.incidents import can, closing
 from parkade.core.steps.refusals import Decision, not_found
+from parkade.core.steps.turnaround import is_sanitising
 from parkade.core.units.time import DAY_US
 
 MOST_FAILED_VALIDATIONS = 2
@@ -48,6 +50,8 @@ def repair_due_us(world: World, name: str) -> int | None:
     if incident.held is not None:
         return incident.retry_us
     is_stopped = not world.records.automation.is_on or node.is_a_persons
+    if is_sanitising(world, name):
+        return None
     if is_stopped or incident.order is not None or incident.next is Next.PERSON:
         return None
     return None if world.held_on[name] else incident.changed_us
@@ -102,6 +106,8 @@ def report_repair(world: World, command: commands.ReportRepair, now_us: int) -> 
     node = world.records.nodes.get(report.node)
     if node is None or node.pool != command.pool:
         return not_found(f"node of pool {command.pool}", report.node)
+    if is_of_turnaround(report):
+        return end_turnaround(world, node, report, now_us)
     incident = _incident_of(world, report)
     if incident is None or incident.order is None or incident.order.order != report.order:
         return ()
@@ -111,6 +117,9 @@ def report_repair(world: World, command: commands.ReportRepair, now_us: int) -> 
     if incident.outcome is None:
         following = _following(world, node, incident, report, repair, now_us)
     how = "done" if report.is_done else "failed"
+    clean: tuple[events.NodeSanitised, ...] = ()
+    if kind is RepairKind.SANITISE and report.is_done:
+        clean = (events.NodeSanitised(at_us=now_us, node=node.node),)
     return (
         events.RepairEnded(
             at_us=now_us,
@@ -122,6 +131,7 @@ def report_repair(world: World, command: commands.ReportRepair, now_us: int) -> 
             says=f"{kind.value} {how}",
             kind=kind,
         ),
+        *clean,
     )
 
 

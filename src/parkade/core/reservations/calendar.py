@@ -41,13 +41,18 @@ def peak_nodes(sold: Iterable[Sold], fabric: str, window: Window) -> int:
 
 
 def room(
-    sold: Iterable[Sold], capacity: Mapping[str, int], *, buffer_nodes: int, window: Window
+    sold: Iterable[Sold],
+    capacity: Mapping[str, int],
+    *,
+    buffers: Mapping[str, int],
+    window: Window,
 ) -> dict[str, int]:
-    """Nodes of each fabric that can still be sold over a whole window; `capacity` by fabric."""
-    assert buffer_nodes >= 0
+    """Nodes of each fabric that can still be sold over a whole window; `capacity` and `buffers` by
+    fabric."""
+    assert all(nodes >= 0 for nodes in buffers.values())
     entries = tuple(sold)
     return {
-        fabric: max(0, nodes - buffer_nodes - peak_nodes(entries, fabric, window))
+        fabric: max(0, nodes - buffers[fabric] - peak_nodes(entries, fabric, window))
         for fabric, nodes in capacity.items()
     }
 

@@ -116,7 +116,7 @@ def _bad_shape(world: World, market: Market, spec: Spec) -> Refusal | None:
     sizes = world.sizes[market.market]
     is_one_fabric = spec.interconnect is Interconnect.FABRIC
     most = max(sizes.values(), default=0) if is_one_fabric else sum(sizes.values())
-    if not 1 <= spec.nodes <= most:
+    if spec.nodes < 1 or spec.nodes_alone(kind.gpus_per_node) > most:
         return Refusal(
             reason=Reason.TOO_LARGE,
             detail=f"at most {most} nodes can be had together here",
@@ -156,7 +156,7 @@ def _bad_reservation(world: World, command: commands.Submit, market: Market) -> 
     spec = command.spec
     largest = max(nodes for _, nodes in reservation.shape)
     most = largest if spec.interconnect is Interconnect.FABRIC else reservation.nodes
-    if spec.nodes > most:
+    if spec.nodes_alone(reservation.gpus_per_node) > most:
         return Refusal(
             reason=Reason.TOO_LARGE,
             detail=f"reservation {name!r} has {most} nodes together; ask for fewer, or for"
@@ -186,7 +186,8 @@ def _on_demand_fabric(
     assert now_us < must_end_us and spec.max_duration_us is not None
     window = Window(start_us=now_us, end_us=must_end_us)
     free = sellable(world, market, window)
-    fitting = [(left, fabric) for fabric, left in free.items() if left >= spec.nodes]
+    nodes = spec.nodes_alone(market.instance_type.gpus_per_node)
+    fitting = [(left, fabric) for fabric, left in free.items() if left >= nodes]
     if not fitting:
         return Refusal(
             reason=Reason.NO_CAPACITY,
@@ -209,7 +210,7 @@ def _on_demand_fabric(
             detail=f"the whole window costs up to {format_amount(cost)}, more than your cap leaves",
         )
     room_now = not_owned(world, market)
-    return min((room_now.get(fabric, 0) < spec.nodes, left, fabric) for left, fabric in fitting)[2]
+    return min((room_now.get(fabric, 0) < nodes, left, fabric) for left, fabric in fitting)[2]
 
 
 def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | None:

@@ -74,6 +74,16 @@ def forget_due_us(world: World, workload: Workload) -> int | None:
     return workload.ended_us + world.records.markets[workload.market].terms.retention_us
 
 
+def folder_due_us(world: World, workload: Workload) -> int | None:
+    """Until when the folders of a workload that ended are kept, with its checkpoints and output;
+    None before its end, where it never had an attempt, and where the market keeps them for ever."""
+    market = world.records.markets.get(workload.market)
+    if workload.ended_us is None or workload.generation == 0 or market is None:
+        return None
+    kept_us = market.terms.folder_retention_us
+    return None if kept_us is None else workload.ended_us + kept_us
+
+
 def forget(workload: str, at_us: int) -> tuple[events.AnyEvent, ...]:
     """Its record leaves the world; the journal keeps it."""
     return (events.Forgotten(at_us=at_us, workloads=(workload,), reservations=()),)

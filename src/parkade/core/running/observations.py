@@ -10,6 +10,7 @@ from parkade.core.billing.charges import Postings
 from parkade.core.billing.metering import billed_to_us, settled_until_us
 from parkade.core.billing.settlements import settle_end
 from parkade.core.fleet.node import Health
+from parkade.core.fleet.seat import by_node
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
 from parkade.core.running.promises import OVERDUE, withdrawal_charge
@@ -319,7 +320,7 @@ def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyE
     another under notice is still there."""
     assert workload.attempt is not None
     found: list[events.AnyEvent] = []
-    for seat in workload.attempt.seats:
+    for seat in by_node(workload.attempt.seats):
         node = world.records.nodes[seat.node]
         is_overdue = node.health is Health.SUSPECT and node.health_reason == OVERDUE
         if is_overdue and not _are_leaving(world, seat.node, workload):

@@ -4,9 +4,10 @@ from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
 from parkade.core.fleet.node import Health, Node
-from parkade.core.fleet.seat import Seat
+from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.state import events
 from parkade.core.state.world import World
+from parkade.core.steps.turnaround import is_sanitising, must_sanitise
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Promise, Workload
 
@@ -43,39 +44,42 @@ def _seats_free_us(
     free_us = promised_us
     if reservation is not None:
         free_us = max(free_us, world.records.reservations[reservation].window.start_us)
-    for seat in seats:
+    for seat in by_node(seats):
         node = world.records.nodes[seat.node]
         if not node.is_open or not has_room(world, org, seat):
+            return None
+        if is_sanitising(world, seat.node) or must_sanitise(world, org, node):
             return None
         free_us = max(free_us, clean_us(world, org, node))
     return free_us
 
 
 def clean_us(world: World, org: str, node: Node) -> int:
-    """From when a free node is turned around for an org; 0: no other org was there last."""
-    if node.last_org in (None, org):
+    """From when a free node is turned around for an org; 0: no other org was there last, or it is
+    no time that must pass but a sanitising."""
+    if node.last_org in (None, org) or must_sanitise(world, org, node):
         return 0
     return node.vacated_us + world.records.markets[node.market].terms.turnaround_us
 
 
 def has_room(world: World, org: str, seat: Seat, *, besides: str = "") -> bool:
-    """Whether an org's seat fits with what others than `besides` hold there; two orgs never sit on
-    one node, not even while one of them leaves."""
-    assert 0 < seat.gpus <= world.records.nodes[seat.node].gpus
+    """Whether an org's GPUs of a node (`by_node`) fit with what others than `besides` hold there;
+    two orgs never sit on one node, not even while one of them leaves."""
+    node = world.records.nodes[seat.node]
+    assert 0 < seat.gpus <= node.gpus
     held = [it for it in world.held_on[seat.node].items() if it[0] != besides]
-    if sum(gpus for _, gpus in held) + seat.gpus > world.records.nodes[seat.node].gpus:
+    if sum(gpus for _, gpus in held) + seat.gpus > node.gpus:
         return False
-    return all(_org_of(world, holder) == org for holder, _ in held)
-
-
-def _org_of(world: World, holder: str) -> str:
-    claim = world.records.claims.get(holder)
-    return claim.org if claim is not None else world.records.workloads[holder].org
+    if world.records.markets[node.market].terms.shared_nodes:
+        return True
+    return all(world.org_of(holder) == org for holder, _ in held)
 
 
 def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]:
     """The order to run, or a claim's seats handed over, no earlier than the present."""
     at_us = max(at_us, world.records.now_us)
+    sanitising = [it.node for it in _promised_seats(world, holder) if is_sanitising(world, it.node)]
+    assert not sanitising, f"{holder} would start while {sanitising} are sanitised"
     if holder in world.records.claims:
         return (events.ClaimSeated(at_us=at_us, claim=holder),)
     workload = world.records.workloads[holder]
@@ -126,7 +130,7 @@ def suspect(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...
     """The overdue nodes close; the next clearing moves the promise."""
     found = tuple(
         events.NodeHealthSet(at_us=at_us, node=seat.node, health=Health.SUSPECT, reason=OVERDUE)
-        for seat in _promised_seats(world, holder)
+        for seat in by_node(_promised_seats(world, holder))
         if (due_us := _node_overdue_us(world, seat.node)) is not None and due_us <= at_us
     )
     assert found, "a deadline that changes nothing"

@@ -22,6 +22,8 @@ class Entry(enum.IntEnum):
     LAPSE = 7
     REPAIR = 8
     START_LIMIT = 9
+    SANITISE = 10
+    BUFFER = 11
 
 
 class Agenda:
@@ -30,6 +32,13 @@ class Agenda:
     def __init__(self) -> None:
         self._heap: list[tuple[int, Entry, str]] = []
         self._changed: dict[tuple[Entry, str], None] = {}
+
+    def copy(self) -> "Agenda":
+        """One of its own with the same entries. Cost grows with them."""
+        made = Agenda()
+        made._heap = self._heap.copy()
+        made._changed = self._changed.copy()
+        return made
 
     def add(self, kind: Entry, key: str) -> None:
         """A record's deadline of this kind may have changed."""

@@ -5,6 +5,7 @@
 
 import msgspec
 
+from parkade.core.fleet.buffer import BufferPolicy
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.healing.incident import RepairKind, RepairReport
 from parkade.core.healing.verdict import Verdict
@@ -112,6 +113,11 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
     payout_cap: Fraction | None = None
     window_deposit: Fraction | None = None
     assemble_us: int | None = None
+    folder_retention_us: int | None = None
+
+    shared_nodes: bool | None = None
+
+    buffer: BufferPolicy | None = None
 
 
 class ChangeTerms(Command, frozen=True, kw_only=True):

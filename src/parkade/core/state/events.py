@@ -8,6 +8,7 @@ changes more is lifted on reading (`lift`), never edited.
 
 import msgspec
 
+from parkade.core.fleet.buffer import BufferPolicy, FabricBuffer
 from parkade.core.fleet.market import AnnouncedTerms, Market, MarketTerms
 from parkade.core.fleet.node import Cordon, Health, Node
 from parkade.core.fleet.pool import Pool
@@ -496,6 +497,35 @@ class IncidentClosed(Event, frozen=True, kw_only=True):
     says: str
 
 
+class TurnaroundOrdered(Event, frozen=True, kw_only=True):
+    """A free node in service is sanitised, as another org may come."""
+
+    node: str
+    order: RepairOrder
+
+
+class TurnaroundEnded(Event, frozen=True, kw_only=True):
+    """That sanitising ended; `took_us` from its order on."""
+
+    node: str
+    report: RepairReport
+    took_us: int
+
+
+class NodeSanitised(Event, frozen=True, kw_only=True):
+    """What the last org left is gone: the node is any org's."""
+
+    node: str
+
+
+class BuffersSized(Event, frozen=True, kw_only=True):
+    """So many nodes of each fabric are held from now on."""
+
+    market: str
+    policy: BufferPolicy
+    fabrics: tuple[FabricBuffer, ...]
+
+
 class Forgotten(Event, frozen=True, kw_only=True):
     """What ended long ago leaves the world; read models keep it."""
 
@@ -541,6 +571,10 @@ HealingEvent = (
     | RepairOrdered
     | RepairEnded
     | IncidentClosed
+    | TurnaroundOrdered
+    | TurnaroundEnded
+    | NodeSanitised
+    | BuffersSized
 )
 """About sick nodes and their repair."""
 

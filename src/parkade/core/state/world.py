@@ -4,14 +4,20 @@
 records: they are rebuilt on reading a snapshot and are no part of it.
 """
 
-import msgspec
+import typing
 
+import msgspec
+from msgspec.structs import replace
+
+from parkade.core.fleet.buffer import SizedBuffers
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.pool import Pool
-from parkade.core.fleet.seat import Seat
+from parkade.core.fleet.seat import Seat, by_node
+from parkade.core.healing.buffer_size import Steps
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
+from parkade.core.healing.turnaround import Turnaround, TurnaroundTimes
 from parkade.core.ledger.accounts import Ledger
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
@@ -32,7 +38,9 @@ class Records(msgspec.Struct, kw_only=True):
     microseconds of spot use by org and day since 1970, for a week. `cares` is by node, `incidents`
     the open ones and the last closed ones, `hurt` the open incident that a workload waits for,
     `budgets` what the guards count, `sick` by market/fabric the nodes that lately got a bad verdict
-    and when, `repair_kinds` by pool what its agent can do.
+    and when, `repair_kinds` by pool what its agent can do. `turnarounds` is by node, what is under
+    way between two orgs, `turnaround_times` by market. `buffers` are the last sizes
+    by market, `downs` by market/fabric the number of nodes down over time.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -64,6 +72,23 @@ class Records(msgspec.Struct, kw_only=True):
     budgets: dict[str, Breaker] = msgspec.field(default_factory=dict)
     sick: dict[str, tuple[tuple[str, int], ...]] = msgspec.field(default_factory=dict)
     repair_kinds: dict[str, tuple[RepairKind, ...]] = msgspec.field(default_factory=dict)
+    turnarounds: dict[str, Turnaround] = msgspec.field(default_factory=dict)
+    turnaround_times: dict[str, TurnaroundTimes] = msgspec.field(default_factory=dict)
+    buffers: dict[str, SizedBuffers] = msgspec.field(default_factory=dict)
+    downs: dict[str, Steps] = msgspec.field(default_factory=dict)
+
+
+_FLAT = tuple(
+    name
+    for name, kind in typing.get_type_hints(Records).items()
+    if typing.get_origin(kind) is dict and typing.get_origin(typing.get_args(kind)[1]) is not dict
+)
+_NESTED = tuple(
+    name
+    for name, kind in typing.get_type_hints(Records).items()
+    if typing.get_origin(kind) is dict and typing.get_origin(typing.get_args(kind)[1]) is dict
+)
+"""Fields of Records that are dicts of frozen values, and those that are dicts of dicts."""
 
 
 class World:
@@ -90,6 +115,7 @@ class World:
             self.agenda.add(Entry.GRANT, org)
         for market in records.markets:
             self.agenda.add(Entry.TERMS, market)
+            self.agenda.add(Entry.BUFFER, market)
         for reservation in records.reservations.values():
             self.agenda.add(Entry.RESERVATION, reservation.reservation)
         for claim in records.claims.values():
@@ -98,6 +124,28 @@ class World:
             self._index_workload(workload)
         for sick in records.cares:
             self.agenda.add(Entry.REPAIR, sick)
+        for name in records.nodes:
+            self._wake_sanitising(name)
+
+    def copy(self) -> "World":
+        """A world of its own with the same frozen records: what is evolved in one does not change
+        the other. Cost grows with the number of records, not with their size."""
+        made = World.__new__(World)
+        records = made.records = replace(self.records)
+        for field in _FLAT:
+            setattr(records, field, getattr(records, field).copy())
+        for field in _NESTED:
+            inner = getattr(records, field)
+            setattr(records, field, {key: value.copy() for key, value in inner.items()})
+        made.ledger = Ledger(records.balances)
+        made.tokens_by_digest = self.tokens_by_digest.copy()
+        made.sizes = {key: value.copy() for key, value in self.sizes.items()}
+        made.live = self.live.copy()
+        made.live_of_org = {key: value.copy() for key, value in self.live_of_org.items()}
+        made.held_on = {key: value.copy() for key, value in self.held_on.items()}
+        made.promised_on = {key: value.copy() for key, value in self.promised_on.items()}
+        made.agenda = self.agenda.copy()
+        return made
 
     def node(self, name: str) -> Node | None:
         """The node of that name in whatever case. A name in another case costs a look at all."""
@@ -121,6 +169,7 @@ class World:
         assert self.open_incident(name) is None, "its incident ends first"
         node = self.records.nodes.pop(name)
         self.records.cares.pop(name, None)
+        self.records.turnarounds.pop(name, None)
         del self.held_on[name], self.promised_on[name]
         sizes = self.sizes[node.market]
         sizes[node.fabric] -= 1
@@ -167,6 +216,11 @@ class World:
             self._take_seats(self.held_on, claim, before.seats)
             self._take_seats(self.promised_on, claim, before.seats)
 
+    def org_of(self, holder: str) -> str:
+        """The org of a workload or a claim."""
+        claim = self.records.claims.get(holder)
+        return claim.org if claim is not None else self.records.workloads[holder].org
+
     def open_incident(self, node: str) -> Incident | None:
         """The node's open incident."""
         care = self.records.cares.get(node)
@@ -183,9 +237,16 @@ class World:
         """Something about a node changed that its promises, or its repair, wait for."""
         if node in self.records.cares:
             self.agenda.add(Entry.REPAIR, node)
+        self._wake_sanitising(node)
         for holder in self.promised_on[node]:
             self.agenda.add(Entry.LAUNCH, holder)
             self.agenda.add(Entry.OVERDUE, holder)
+
+    def _wake_sanitising(self, node: str) -> None:
+        """It may have to be made clean for another org, where its pool's agent can do that."""
+        pool = self.records.nodes[node].pool
+        if RepairKind.SANITISE in self.records.repair_kinds.get(pool, ()):
+            self.agenda.add(Entry.SANITISE, node)
 
     def _index_workload(self, workload: Workload) -> None:
         name = workload.workload
@@ -229,13 +290,15 @@ class World:
     def _give_seats(
         self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
     ) -> None:
-        for seat in seats:
-            assert holder not in index[seat.node], f"{holder} has two seats on {seat.node}"
+        for seat in by_node(seats):
+            assert holder not in index[seat.node], f"{holder} holds {seat.node} twice"
             index[seat.node][holder] = seat.gpus
+            if index is self.promised_on:
+                self._wake_sanitising(seat.node)
 
     def _take_seats(
         self, index: dict[str, dict[str, int]], holder: str, seats: tuple[Seat, ...]
     ) -> None:
-        for seat in seats:
+        for seat in by_node(seats):
             if index[seat.node].pop(holder, None) is not None:
                 self.wake_promises(seat.node)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from parkade.core.fleet.market import Market
 from parkade.core.reservations.calendar import Sold, room
 from parkade.core.state.world import World
+from parkade.core.steps.buffers import held_in
 from parkade.core.steps.refusals import not_found
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import Window
@@ -61,7 +62,9 @@ def sold(world: World, market: Market) -> tuple[Sold, ...]:
             continue
         assert workload.must_end_us is not None
         window = Window(start_us=workload.submitted_us, end_us=workload.must_end_us)
-        entries.append(Sold(fabric=workload.fabric, nodes=workload.spec.nodes, window=window))
+        market_of = world.records.markets[workload.market]
+        nodes = workload.spec.nodes_alone(market_of.instance_type.gpus_per_node)
+        entries.append(Sold(fabric=workload.fabric, nodes=nodes, window=window))
     return tuple(entries)
 
 
@@ -74,7 +77,7 @@ def sellable(world: World, market: Market, window: Window) -> dict[str, int]:
     free = room(
         (*sold(world, market), *_making_room(world, market)),
         world.sizes[market.market],
-        buffer_nodes=market.terms.buffer_nodes,
+        buffers=held_in(world, market),
         window=window,
     )
     unheard = unheard_pools(world)

@@ -2,7 +2,8 @@
 
 from msgspec.structs import replace
 
-from parkade.core.fleet.seat import Seat
+from parkade.core.fleet.node import SEVERAL_ORGS
+from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.reservations.reservation import Waits
 from parkade.core.state.world import World
 from parkade.core.workloads.life import is_allowed
@@ -25,9 +26,10 @@ def step(world: World, before: Workload, after: Workload) -> None:
 
 
 def occupy(world: World, org: str, seats: tuple[Seat, ...]) -> None:
-    """The org becomes the last that sat on these nodes."""
-    for seat in seats:
-        put_node(world, seat.node, last_org=org)
+    """The org becomes the last that sat on these nodes; beside others there, one of several."""
+    for seat in by_node(seats):
+        is_alone = all(world.org_of(holder) == org for holder in world.held_on[seat.node])
+        put_node(world, seat.node, last_org=org if is_alone else SEVERAL_ORGS)
 
 
 def note_wait(world: World, reservation: str, promised_us: int, busy: int, at_us: int) -> None:
@@ -52,7 +54,7 @@ def note_wait(world: World, reservation: str, promised_us: int, busy: int, at_us
 
 def vacate(world: World, seats: tuple[Seat, ...], at_us: int) -> None:
     """Turnaround for the next org counts from this instant on these nodes."""
-    for seat in seats:
+    for seat in by_node(seats):
         put_node(world, seat.node, vacated_us=at_us)
 
 

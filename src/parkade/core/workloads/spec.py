@@ -65,7 +65,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the file systems it needs."""
 
     nodes: int
-    """Ranks of the gang, each on another node."""
+    """Ranks of the gang."""
 
     gpus: int
     """GPUs of each rank."""
@@ -97,7 +97,19 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     moves: Moves = Moves.NEEDED
     """For what it is moved; specs that were submitted before this key say nothing."""
 
+    spread: bool = True
+    """Whether each rank stands on another node; else ranks below a node share nodes. True for specs
+    that were submitted before this key."""
+
     @property
     def total_gpus(self) -> int:
-        """GPUs of all nodes together."""
+        """GPUs of all ranks together."""
         return self.nodes * self.gpus
+
+    def ranks_per_node(self, node_gpus: int) -> int:
+        """The most of its ranks that one node of so many GPUs holds."""
+        return 1 if self.spread else max(1, node_gpus // self.gpus)
+
+    def nodes_alone(self, node_gpus: int) -> int:
+        """How many empty nodes of so many GPUs its ranks need."""
+        return -(-self.nodes // self.ranks_per_node(node_gpus))

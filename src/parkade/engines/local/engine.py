@@ -33,6 +33,7 @@ from parkade.engines.local.devices import Machine
 from parkade.engines.local.escalation import merge
 from parkade.engines.local.folders import Folders
 from parkade.engines.local.gang import number_of
+from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.records import Launch
 from parkade.engines.local.view import View
 from parkade.ports import (
@@ -40,6 +41,8 @@ from parkade.ports import (
     Clock,
     Conflict,
     DesiredAttempt,
+    FolderAnswer,
+    FolderLook,
     InvalidSpec,
     LogRequest,
     NodeShape,
@@ -47,6 +50,7 @@ from parkade.ports import (
     Phase,
     Stop,
     Transient,
+    WorkloadFolder,
 )
 
 STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -84,6 +88,7 @@ class LocalEngine:
         self.cgroup_parent = cgroups.find_parent()
         self.folders = Folders(data)
         self.view = View(self.folders)
+        self.keeping = Keeping(self.folders)
         self.changes = self.folders.data / records.CHANGES
         if not self.changes.exists():
             os.mkfifo(self.changes, 0o600)
@@ -230,6 +235,20 @@ class LocalEngine:
     async def renew_leases(self) -> None:
         """The control plane was heard: no lease lapses before its span from now."""
         leases.renew(self.heard)
+
+    async def idle_folders(self, now_us: int) -> FolderLook:
+        """See `KeepsFolders`; a bounded part of what is on disk at each call."""
+        return await asyncio.to_thread(self.keeping.look, now_us)
+
+    async def settle_folders(
+        self, asked: Sequence[WorkloadFolder], answers: Sequence[FolderAnswer]
+    ) -> Sequence[str]:
+        """See `KeepsFolders`."""
+        return await asyncio.to_thread(self.keeping.settle, asked, answers)
+
+    async def delete_folders(self) -> Sequence[str]:
+        """See `KeepsFolders`."""
+        return await asyncio.to_thread(self.keeping.delete)
 
     async def close(self) -> None:
         """Lets go without stopping anything that runs."""

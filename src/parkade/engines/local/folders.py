@@ -2,7 +2,8 @@
 
 `orgs/ORG/workloads/WORKLOAD/{checkpoints, attempts/ATTEMPT}` hold the files; `live/ATTEMPT` and
 `ended/ATTEMPT` are links to them and the index. Making an attempt known, and forgetting it, is one
-rename each. What was forgotten keeps its output until KEPT_ENDED newer ones were forgotten.
+rename each. What was forgotten keeps its output until KEPT_ENDED newer ones were forgotten, or
+until the folder of its workload goes (`keeping`).
 """
 
 import fcntl
@@ -61,9 +62,12 @@ class Folders:
 
     def workload(self, attempt: DesiredAttempt) -> Path:
         """Where all of a workload lies."""
-        org = folder_name(attempt.org, key="org")
-        name = folder_name(attempt.workload, key="workload")
-        return self.data / "orgs" / org / "workloads" / name
+        return self.of_workload(attempt.org, attempt.workload)
+
+    def of_workload(self, org: str, workload: str) -> Path:
+        """The same by its names; InvalidSpec where they name no folder."""
+        of_org = self.data / "orgs" / folder_name(org, key="org")
+        return of_org / "workloads" / folder_name(workload, key="workload")
 
     def home(self, attempt: DesiredAttempt) -> Path:
         """Where the attempt lies, known or not."""

@@ -16,6 +16,8 @@ from parkade.compound.verify.sandbox.limits import MEBIBYTE, SECOND_US, Limits
 from parkade.compound.verify.sandbox.pool import Sandbox
 from tests.compound.verify.sandbox.attack import PATIENT, Aftermath, attack, job
 
+pytestmark = pytest.mark.system
+
 ONE_CPU_SECOND = msgspec.structs.replace(PATIENT, cpu_seconds=1)
 FEW_PROCESSES = msgspec.structs.replace(PATIENT, cpu_seconds=1, processes=3)
 HALF_A_SECOND = msgspec.structs.replace(PATIENT, wall_us=SECOND_US // 2)

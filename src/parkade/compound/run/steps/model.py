@@ -8,9 +8,9 @@ from parkade.compound.network import wording
 from parkade.compound.network.drawing import label
 from parkade.compound.network.request import Request
 from parkade.compound.run.machine import Frame, Steps
-from parkade.compound.run.orders import Event, Finished, Item
+from parkade.compound.run.orders import Event, Finished, Item, Judged
 from parkade.compound.run.steps.choose import tally
-from parkade.compound.run.steps.parts import ask_all, collect, verdict_of
+from parkade.compound.run.steps.parts import ask_all, collect, complete_all, verdict_of
 from parkade.compound.values import MAX_REASON, Candidate, Verdict
 
 MAX_JUDGED = 1_000
@@ -162,15 +162,27 @@ def model_verifier(frame: Frame) -> Steps:
     assert frame.given is not None
     votes = frame.node.operator.votes
     request = _write(frame)
-    replies = yield from ask_all(frame, [(request, turn) for turn in range(votes)])
-    read = [wording.read_acceptance(reply) for reply in replies if reply is not None]
+    completions = yield from complete_all(frame, [(request, turn) for turn in range(votes)])
+    replies = [each for each in completions if each is not None]
+    read = [wording.read_acceptance(reply.text) for reply in replies]
     accepted, unread = read.count(True), read.count(None)
-    reason = next((reply for reply in replies if reply), "no reply")[-MAX_REASON:]
+    reason = next((reply.text for reply in replies if reply.text), "no reply")[-MAX_REASON:]
     verdict = Verdict(is_accepted=2 * accepted > votes, score=accepted / votes, reason=reason)
-    if read:
+    if replies:
         # Calls that failed are told of as such.
-        broken = _no_verdict(reason) if unread == len(read) else None
-        frame.judged(label(frame.node.operator), is_accepted=verdict.is_accepted, broken=broken)
+        frame.judged(
+            Judged(
+                verifier=label(frame.node.operator),
+                version=request.writer.digest,
+                candidate=frame.given.candidate,
+                node=frame.node.index,
+                verdict=verdict,
+                cost_micros=sum(reply.cost_micros for reply in replies),
+                us=max(reply.latency_us for reply in replies),
+                is_complete=len(replies) == votes,
+                broken=_no_verdict(reason) if unread == len(read) else None,
+            )
+        )
     if unread:
         frame.note(f"verify: {unread} of {votes} replies give no verdict, and count as rejections")
     frame.emit(Item(frame.given.candidate, verdict))

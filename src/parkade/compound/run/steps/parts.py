@@ -33,7 +33,15 @@ def ask_all(
     frame: Frame, asks: Sequence[tuple[Request, int]]
 ) -> Generator[None, Event, list[str | None]]:
     """The texts of many calls in their order, None for a call that failed."""
-    texts: list[str | None] = [None] * len(asks)
+    completions = yield from complete_all(frame, asks)
+    return [None if each is None else each.text for each in completions]
+
+
+def complete_all(
+    frame: Frame, asks: Sequence[tuple[Request, int]]
+) -> Generator[None, Event, list[Completion | None]]:
+    """What came of many calls in their order, None for a call that failed."""
+    found: list[Completion | None] = [None] * len(asks)
     waiting: dict[int, int] = {}
     begun = 0
     while begun < len(asks) or waiting:
@@ -45,8 +53,8 @@ def ask_all(
         if isinstance(event, Finished) and event.ticket in waiting:
             place = waiting.pop(event.ticket)
             if isinstance(event.value, Completion):
-                texts[place] = event.value.text
-    return texts
+                found[place] = event.value
+    return found
 
 
 def verdict_of(value: Any) -> Verdict:

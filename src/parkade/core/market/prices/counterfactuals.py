@@ -118,10 +118,10 @@ class Counterfactual:
         if tenant is not None:
             for level, gap in self._gaps(room, fabric, tenant):
                 if gap >= shape.gpus:
-                    shared += 1
-                    if shared == shape.nodes:
+                    shared += shape.ranks_in(gap)
+                    if shared >= shape.nodes:
                         return Offer(level, 0)
-        opened = shape.nodes - shared
+        opened = shape.nodes_for(shape.nodes - shared)
         free = room.free[fabric] - self.drawn.get(fabric, 0)
         assert free >= 0, "a counterfactual draws more nodes than a fabric has"
         if opened > free:
@@ -144,21 +144,28 @@ class Counterfactual:
         """What taking open nodes for `nodes` ranks in this fabric changes; they must fit."""
         if shape.tenant is None or not nodes:
             return {fabric: nodes} if nodes else {}
-        fits = [it for it in self._gaps(room, fabric, shape.tenant) if it[1] >= shape.gpus][:nodes]
         change: Difference = {}
-        for level, gap in fits:
-            _count(change, (fabric, shape.tenant, level, gap), -1)
-        opened = nodes - len(fits)
+        missing, left = nodes, []
+        for level, gap in self._gaps(room, fabric, shape.tenant):
+            ranks = min(missing, shape.ranks_in(gap))
+            if ranks:
+                _count(change, (fabric, shape.tenant, level, gap), -1)
+                left.append((level, gap - ranks * shape.gpus))
+                missing -= ranks
+        opened = shape.nodes_for(missing)
         if opened:
             free = room.free[fabric] - self.drawn.get(fabric, 0)
             assert opened <= free, "a rival takes more nodes than a fabric has"
             levels = room.levels[fabric]
             position = len(levels) - free
-            fits += [(level, room.node_gpus) for level in levels[position : position + opened]]
+            for level in levels[position : position + opened]:
+                ranks = min(missing, shape.ranks_per_node)
+                left.append((level, room.node_gpus - ranks * shape.gpus))
+                missing -= ranks
             change[fabric] = opened
-        for level, gap in fits:
-            if gap > shape.gpus:
-                _count(change, (fabric, shape.tenant, level, gap - shape.gpus), 1)
+        for level, gap in left:
+            if gap:
+                _count(change, (fabric, shape.tenant, level, gap), 1)
         return change
 
     def refit(self, room: Room, floor_index: FloorIndex, fit: ShapeFit) -> None:
@@ -178,10 +185,11 @@ class Counterfactual:
             if offer is not None and offer.level < fit.floor:
                 fit.floor, fit.fabric = offer.level, fabric
                 fit.nodes_needed = self._nodes_needed(room, floor_index, fabric, offer)
-        found = floor_index.find(shape.nodes, fit.floor, special)
+        opened = shape.nodes_for(shape.nodes)
+        found = floor_index.find(opened, fit.floor, special)
         if found is not None:
             fit.floor, fit.fabric = found
-            offer = Offer(fit.floor, shape.nodes)
+            offer = Offer(fit.floor, opened)
             fit.nodes_needed = self._nodes_needed(room, floor_index, fit.fabric, offer)
         assert (fit.floor >= FITS_NOWHERE) == (fit.fabric < 0), "a shape fits in no fabric"
 

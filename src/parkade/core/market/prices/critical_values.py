@@ -141,7 +141,8 @@ class _SharedNode:
         """All its jobs took their turns: ask for their prices. The next node's jobs begin."""
         without = shifted({}, {}, self._taken)
         for bid in self._winners:
-            query = PriceQuery(bid.factor, False, bid.name, bid.shape.gpus, bid.mates)
+            gpus = bid.shape.nodes * bid.shape.gpus
+            query = PriceQuery(bid.factor, False, bid.name, gpus, bid.mates)
             self._sweep.add_query(without, bid.shape, query)
         return _SharedNode(self._sweep, next_node)
 

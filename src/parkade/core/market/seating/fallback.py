@@ -5,6 +5,7 @@ that sits in another fabric, needed or not, and is used only where no repair of 
 moves fewer GPUs (`seat`).
 """
 
+from collections import Counter
 from typing import NamedTuple
 
 from parkade.core.market.entitlement import KeptRoom
@@ -71,10 +72,13 @@ def _names_own_tokens(winner: Winner, layout: Layout, node_of: dict[int, str]) -
             if seat.node not in layout.closed and layout.fabric_of[seat.node] == part.fabric
         ]
         assert len(mine) == len(part.levels), "a winner stays with other seats than were counted"
-        named = {node_of[token] for token in part.tokens if token in node_of}
-        unnamed = [token for token in part.tokens if token not in node_of]
-        rest = [node for node in mine if node not in named]
-        if len(rest) != len(unnamed) and part.tokens:
+        ranks_on, ranks_of = Counter(mine), Counter(part.tokens)
+        if any(ranks_on[node_of[it]] != ranks_of[it] for it in ranks_of if it in node_of):
+            return False
+        named = {node_of[token] for token in ranks_of if token in node_of}
+        unnamed = sorted((it for it in ranks_of if it not in node_of), key=lambda it: ranks_of[it])
+        rest = sorted((it for it in ranks_on if it not in named), key=lambda it: ranks_on[it])
+        if part.tokens and [ranks_of[it] for it in unnamed] != [ranks_on[it] for it in rest]:
             return False
         if not set(rest).isdisjoint(node_of.values()):
             return False
@@ -93,7 +97,7 @@ def _name_nodes(
     org = winner.demand.org
     for part, kept in zip(winner.parts, own, strict=True):
         if part.tokens:
-            unnamed = [token for token in part.tokens if token not in node_of]
+            unnamed = [token for token in dict.fromkeys(part.tokens) if token not in node_of]
             opened = _take(empty, part.fabric, len(unnamed), org)
             node_of.update(zip(unnamed, opened, strict=True))
             found.extend(node_of[token] for token in part.tokens)
@@ -109,16 +113,17 @@ def _keep_own(
     """For each part the own whole nodes that are kept; own shared nodes name their tokens."""
     kept = []
     for part in winner.parts:
-        mine = [
+        own = dict.fromkeys(
             seat.node
             for seat in winner.demand.seats
             if layout.fabric_of.get(seat.node) == part.fabric
             and seat.node not in layout.closed
             and seat.node not in taken
-        ][: len(part.levels)]
+        )
+        mine = list(own)[: len(part.levels)]
         kept.append([] if part.tokens else mine)
         if part.tokens:
-            unnamed = [token for token in part.tokens if token not in node_of]
+            unnamed = [token for token in dict.fromkeys(part.tokens) if token not in node_of]
             mine = mine[: len(unnamed)]
             node_of.update(zip(unnamed, mine, strict=False))
         taken.update(mine)

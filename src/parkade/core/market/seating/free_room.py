@@ -7,6 +7,7 @@ The one surprising rule: of fabrics that a price covers, one that is free now co
 that the allocation counted, because the allocation knows no time.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from parkade.core.market.layout import Layout, Parts, own_fabrics
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.supply import DrawnFloors
 from parkade.core.placement.nodes import OpenNode, OpenNodes
-from parkade.core.placement.room import Shape, spread
+from parkade.core.placement.room import Shape, divide
 
 Seats = tuple[Seat, ...]
 """In order of rank."""
@@ -62,26 +63,32 @@ def empty_open_nodes(layout: Layout) -> OpenNodes:
 
 
 def in_rank_order(demand: Demand, nodes: list[str]) -> Seats:
-    """Seats on these nodes in order of rank: a rank whose node is among them keeps it."""
-    assert len(set(nodes)) == len(nodes), f"two ranks of {demand.demand} on one node"
-    left = set(nodes)
+    """Seats on these nodes, one for each rank, in order of rank: a rank whose node is among them
+    keeps it."""
+    left = Counter(nodes)
+    assert max(left.values()) <= demand.ranks_per_node, f"{demand.demand} has ranks too close"
     places: list[str | None] = [None] * len(nodes)
     for rank, seat in enumerate(demand.seats[: len(nodes)]):
-        if seat.node in left:
+        if left[seat.node]:
             places[rank] = seat.node
-            left.discard(seat.node)
-    rest = iter(sorted(left))
+            left[seat.node] -= 1
+    rest = iter(sorted(left.elements()))
     return tuple(Seat(node=place or next(rest), gpus=demand.gpus) for place in places)
 
 
 def fabrics_counted(winner: Winner) -> dict[int, int]:
-    """How many open nodes of each fabric the allocation counted for a winner."""
+    """How many ranks of a winner the allocation counted on open nodes of each fabric."""
     return {part.fabric: len(part.levels) for part in winner.parts if part.levels}
 
 
 def surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) -> list[str]:
-    """Own nodes that a running demand can keep; none if a gang of one fabric would stand in two."""
-    found = [seat.node for seat in demand.seats if nodes.can_seat(seat.node, shape)]
+    """The own node of each rank that can keep it; none if a gang of one fabric would stand in
+    two."""
+    found: list[str] = []
+    for seat in demand.seats:
+        before = found.count(seat.node) if shape.ranks_per_node > 1 else 0
+        if nodes.can_seat(seat.node, shape, before + 1):
+            found.append(seat.node)
     if not demand.any_fabric and len({layout.fabric_of[node] for node in found}) > 1:
         return []
     return found[: demand.nodes]
@@ -91,12 +98,13 @@ def heal(
     demand: Demand, shape: Shape, kept: list[str], layout: Layout, nodes: OpenNodes
 ) -> list[str] | None:
     """Replacements in one of the gang's own fabrics for the seats it lost; None: it cannot heal."""
+    without = set(kept) if shape.ranks_per_node == 1 else set()
     missing = demand.nodes - len(kept)
     assert missing > 0, f"{demand.demand} lost no seat"
     if not kept:
         return None
     for fabric in sorted({layout.fabric_of[node] for node in kept}):
-        found = nodes.choose(fabric, shape, missing, set(kept), demand.org)
+        found = nodes.choose(fabric, shape, missing, without, demand.org)
         if found is not None:
             return found
     return None
@@ -167,7 +175,7 @@ def _spread(allocated: Iterable[int], shape: Shape, nodes: OpenNodes, org: str) 
         while most and nodes.choose(fabric, shape, most, set(), org) is None:
             most -= 1
         capacities.append((fabric in counted, most, fabric))
-    division = spread(capacities, shape.nodes)
+    division = divide(capacities, shape.nodes)
     if division is None:
         return None
     found: list[str] = []

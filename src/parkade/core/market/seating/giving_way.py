@@ -2,16 +2,16 @@
 
 Theory of operation
 -------------------
-A winner needs *slots*: nodes on which one rank of its shape
-stands. Each thing that can give way is a `Bundle`: workloads that leave together, the slots that
-this frees in the fabric, and the GPUs that it moves (none for a newcomer of this clearing, which
-nothing has been promised yet). `cheapest` is then a knapsack: of the sets that free enough slots
-the one that moves the fewest GPUs. Of equal ones, that of the weakest workloads.
+A winner needs *slots*: room for one rank of its shape each. Each thing that can give way is a
+`Bundle`: workloads that leave together, the slots that this frees in the fabric, and the GPUs that
+it moves (none for a newcomer of this clearing, which nothing has been promised yet). `cheapest` is
+then a knapsack: of the sets that free enough slots the one that moves the fewest GPUs. Of equal
+ones, that of the weakest workloads.
 
 1. A workload of whole nodes is a bundle of its own.
 2. A shared node is free only when all of its jobs have left, so they leave together.
 3. For work below a node, a node that its own org shares already frees a slot when as many of its
-   jobs leave as its GPUs need.
+   jobs leave as its GPUs need; for a gang whose ranks share nodes, several when all of them do.
 
 Bundles that have a workload in common are not taken together. Cost: the workloads of the fabric x
 the slots that are missing.
@@ -20,7 +20,7 @@ Example: a gang needs 3 nodes of a fabric in which none is free. a holds 2 nodes
 order. {c} moves 4 nodes, {a, b} moves 3: a and b give way.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from parkade.core.placement.nodes import OpenNodes
@@ -97,19 +97,19 @@ def bundles_of(
     shared: dict[str, None] = {}
     for name, it in standing.items():
         if it.shape.tenant is None:
-            slots = sum(map(is_here, it.nodes))
+            slots = sum(map(is_here, it.nodes)) * shape.ranks_per_node
             found.append(Bundle(slots, it.moved_gpus, it.place, (name,)))
         else:
             shared.update(dict.fromkeys(node for node in it.nodes if is_here(node)))
     mates = [node for node in shared if standing_tenant(standing, holders[node]) == shape.tenant]
     if shape.tenant is not None:
-        found.extend(
-            bundle
-            for node in mates
-            if (bundle := _gap(standing, holders[node], shape.gpus - nodes.left_on(node)))
-        )
+        for node in mates:
+            jobs = [_job_on(node, standing[it], it) for it in holders[node] if it in standing]
+            found.extend(_gaps(jobs, shape, nodes.left_on(node)))
     own = set(mates) if shape.tenant is not None else set()
-    found.extend(_emptied(standing, holders, [it for it in shared if it not in own], is_here))
+    emptied = _emptied(standing, holders, [it for it in shared if it not in own], is_here)
+    each = shape.ranks_per_node
+    found.extend(it if each == 1 else it._replace(slots=it.slots * each) for it in emptied)
     return found
 
 
@@ -118,14 +118,26 @@ def standing_tenant(standing: Mapping[Key, Standing], names: Iterable[Key]) -> o
     return next((standing[name].shape.tenant for name in names if name in standing), None)
 
 
-def _gap(standing: Mapping[Key, Standing], names: Iterable[Key], gpus: int) -> Bundle | None:
-    """The jobs of one shared node that leave so that this many GPUs more are free there."""
-    if gpus <= 0:
-        return None
-    jobs = [Bundle(standing[it].shape.gpus, standing[it].moved_gpus, standing[it].place, (it,))
-            for it in names if it in standing]  # fmt: skip
-    found = cheapest(jobs, gpus)
-    return None if found is None else _together(found, 1)
+def _job_on(node: str, standing: Standing, key: Key) -> Bundle:
+    """A job of a shared node; its slots are the GPUs that it frees there."""
+    gpus = standing.shape.gpus * standing.nodes.count(node)
+    return Bundle(gpus, standing.moved_gpus, standing.place, (key,))
+
+
+def _gaps(jobs: list[Bundle], shape: Shape, left: int) -> Iterator[Bundle]:
+    """The jobs of one shared node with `left` free GPUs that leave so that it holds one rank more;
+    and where that makes room for several, all of them."""
+    now = shape.ranks_in(left)
+    if now == shape.ranks_per_node:
+        return
+    found = cheapest(jobs, (now + 1) * shape.gpus - left)
+    if found is None:
+        return
+    yield _together(found, 1)
+    most = shape.ranks_in(left + sum(job.slots for job in jobs)) - now
+    if most > 1:
+        # It overlaps with the one above, so that never both are taken.
+        yield _together(jobs, most)
 
 
 def _emptied(

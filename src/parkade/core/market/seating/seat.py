@@ -32,9 +32,9 @@ has one aim: to move as few running GPUs as can be. It *repairs* the seats that 
 It ends: every round adds at least one winner to those that sit where they were counted, and there
 are at most `MAX_ROUNDS` of them. With all of them there the seating is the allocation's own.
 
-Invariants: a winner has a seat for each rank, on different nodes; only winners that stay sit on
-closed nodes; a price covers the floors that its seats draw; of runners only spot gives way; every
-winner that moves has a recorded reason (`MoveReason`).
+Invariants: a winner has a seat for each rank, on different nodes unless its ranks share nodes; only
+winners that stay sit on closed nodes; a price covers the floors that its seats draw; of runners
+only spot gives way; every winner that moves has a recorded reason (`MoveReason`).
 
 Example: the winners of the example in `allocation`, then the next clearing, in which acme asks for
 `own`, 1 node.
@@ -52,6 +52,7 @@ with amber-2; with no node left in amber it would move whole to another fabric.
 reasons.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -271,10 +272,16 @@ def _movers(problem: Problem, seats: dict[str, Seats]) -> list[str]:
         now = seats[demand.demand]
         if now is demand.seats:
             continue
-        nodes = {it.node for it in demand.seats}
-        before = {it for it in nodes if it in fabric_of and it not in problem.layout.closed}
+        nodes = Counter(it.node for it in demand.seats)
+        before = Counter(
+            {
+                it: ranks
+                for it, ranks in nodes.items()
+                if it in fabric_of and it not in problem.layout.closed
+            }
+        )
         is_divided = len({fabric_of[it] for it in before}) > 1 and not demand.any_fabric
-        if not before <= {it.node for it in now} and not is_divided:
+        if not before <= Counter(it.node for it in now) and not is_divided:
             found.append(demand.demand)
     return found
 
@@ -292,8 +299,8 @@ def _reasons(problem: Problem, found: _Found) -> dict[str, MoveReason]:
     reasons: dict[str, MoveReason] = {}
     for winner in problem.winners:
         demand = winner.demand
-        before = {it.node for it in demand.seats}
-        if not before or before == {it.node for it in found.seats[demand.demand]}:
+        now, before = found.seats[demand.demand], [it.node for it in demand.seats]
+        if not before or now is demand.seats or sorted(before) == sorted(it.node for it in now):
             continue
         if len(before) < demand.nodes or any(it not in problem.layout.fabric_of for it in before):
             reasons[demand.demand] = MovedBroken()

@@ -133,10 +133,10 @@ class Rules(NamedTuple):
 class SeatsInMaking:
     """The state of one try. A *key* names who stands: a winner, or a kept block by its number.
 
-    `where`: nodes of each that stands. `own`: runners that stand on their own seats. `fixed`: who
-    stays where it was counted. `place`, `shapes`: of each key. `_holders`: who stands on each node.
-    `_here[f]`: who stands in fabric f; None until it is asked for. `_candidates[f]`: who may give
-    way there, as long as nothing changed in that fabric.
+    `where`: the node of each rank of each that stands. `own`: runners that stand on their own
+    seats. `fixed`: who stays where it was counted. `place`, `shapes`: of each key. `_holders`: who
+    stands on each node. `_here[f]`: who stands in fabric f; None until it is asked for.
+    `_candidates[f]`: who may give way there, as long as nothing changed in that fabric.
     """
 
     def __init__(self, problem: Problem, rules: Rules) -> None:
@@ -180,9 +180,11 @@ class SeatsInMaking:
         is_spot = self.price(key) is not None
         self.own.discard(key)
         self._forget_candidates(self.where.get(key, ()))
-        for node in self.where.pop(key, ()):
-            fabric = self.layout.fabric_of[node]
+        where = self.where.pop(key, [])
+        for node in where:
             self.nodes.unseat(node, self.shapes[key])
+        for node in dict.fromkeys(where):
+            fabric = self.layout.fabric_of[node]
             holders = self._holders[node]
             del holders[key]
             if not holders and is_spot:
@@ -197,7 +199,7 @@ class SeatsInMaking:
                 self._candidates.pop(self.layout.fabric_of[node], None)
 
     def fabrics_of(self, nodes: Iterable[str]) -> dict[int, int]:
-        """How many of these nodes are in each fabric."""
+        """How many of these ranks are in each fabric, by their nodes."""
         found: dict[int, int] = {}
         for node in nodes:
             fabric = self.layout.fabric_of[node]
@@ -205,7 +207,7 @@ class SeatsInMaking:
         return found
 
     def counted(self, key: Key) -> dict[int, int]:
-        """In which fabrics the allocation counted how many nodes of a winner or a kept block."""
+        """In which fabrics the allocation counted how many ranks of a winner, or kept nodes."""
         if isinstance(key, int):
             block = self._problem.kept.blocks[key]
             return {block.fabric: block.nodes}
@@ -263,7 +265,8 @@ class SeatsInMaking:
         self, fabric: int, shape: Shape, besides: str = ""
     ) -> tuple[Bundle, ...] | None:
         """Those that give way so that the shape fits in this fabric; None where it cannot."""
-        free = self.nodes.slots(fabric, shape, self.where.get(besides, ()))
+        without = self.where.get(besides, ()) if shape.ranks_per_node == 1 else ()
+        free = self.nodes.slots(fabric, shape, without)
         if free >= shape.nodes:
             return ()
         layout = self.layout
@@ -328,7 +331,8 @@ class SeatsInMaking:
             for node in self.where[key]
             if self.layout.fabric_of[node] == fabric
         }
-        position = len(before) + (ranks or self.shapes[name].nodes) - 1
+        shape = self.shapes[name]
+        position = len(before) + shape.nodes_for(ranks or shape.nodes) - 1
         floors = self._problem.floors_of[fabric]
         floor = floors[position] if position < len(floors) else self._problem.floor_beyond
         return floor <= price

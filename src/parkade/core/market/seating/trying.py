@@ -246,7 +246,8 @@ class _Try:
             return False
         self._give_way(bundles, name)
         org = winner.demand.org
-        nodes = self._now.nodes.choose(fabric, shape, missing.nodes, set(kept), org)
+        without = set(kept) if shape.ranks_per_node == 1 else set()
+        nodes = self._now.nodes.choose(fabric, shape, missing.nodes, without, org)
         if nodes is None:
             return False
         self._now.stand(name, nodes)

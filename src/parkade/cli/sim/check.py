@@ -1,0 +1,53 @@
+"""`parkade sim check`: every state of a small world, up to a bound."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from parkade.cli.calling import fail
+
+BREACH = 1
+
+
+def check(
+    world: Annotated[
+        str, typer.Option(help="owners, shared or agent; all: one after another.")
+    ] = "all",
+    depth: Annotated[int | None, typer.Option(min=1, help="Acts from the beginning.")] = None,
+    states: Annotated[int | None, typer.Option(min=1, help="Distinct states, at most.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Of each world; default 60 with no other bound.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Search every state that small worlds can reach, and tell the shortest way to a breach."""
+    try:
+        from parkade.sim.check.scenarios import SCENARIOS
+        from parkade.sim.check.search import Bounds, Search
+        from parkade.sim.check.story import story
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
+    if world != "all" and world not in SCENARIOS:
+        fail(f"no world {world!r}; there are: {', '.join(SCENARIOS)}", exit_code=2)
+    if depth is None and states is None and seconds is None:
+        seconds = 60.0
+    bounds = Bounds(depth=depth, states=states, seconds=seconds)
+    has_breach = False
+    for name in SCENARIOS if world == "all" else (world,):
+        scenario = SCENARIOS[name]()
+        found = Search(scenario, bounds).run()
+        has_breach = has_breach or found.invariant is not None
+        if as_json:
+            print(msgspec.json.encode(found).decode())
+            continue
+        rate = round(found.transitions / max(found.cpu_s, 0.001))
+        print(
+            f"{name}: {found.states:,} states, {found.transitions:,} transitions,"
+            f" complete to depth {found.complete_depth}, {found.cpu_s:.1f} CPU-s"
+            f" ({rate:,} transitions a second)"
+        )
+        if found.invariant is not None:
+            print("\n".join(story(scenario, found)))
+    if has_breach:
+        raise typer.Exit(BREACH)

@@ -1,0 +1,85 @@
+"""Which work leaves a degraded node in this clearing: that for which there is a place.
+
+A degraded node still works, so its work loses no step: it leaves with the market's notice when the
+allocation seats it elsewhere, and runs on, closed to newcomers, until then or until the verdict is
+fatal. The question is asked of the allocation itself: the demand is given only its seats on other
+nodes, like a broken gang, and if it wins so, it leaves. A guest asks for free room only: where
+another demand would lose for it, it stays. An owner and on-demand displace guests, as they may.
+
+Invariants. Nothing leaves a degraded node without seats that are promised to it in the same event.
+A demand that stays is treated like any holder of a closed node.
+
+Worked example. w1 (a guest at 9) runs on a1, w2 (at 4) on a2; there is no third node. a1 is
+degraded: w1 alone would win a2, but w2 would lose, so both stay. w2 ends: w1 gets its notice and
+the promise of a2 in the next clearing. Decision record 67.
+"""
+
+from msgspec.structs import replace
+
+from parkade.core.clearing.input import ClearingInput
+from parkade.core.fleet.node import Health, Node
+from parkade.core.healing.verdict import Action, Level
+from parkade.core.market.allocation import allocate
+from parkade.core.market.market_state import Demand, MarketState, PriorityTier
+from parkade.core.state.world import World
+from parkade.core.workloads.workload import Workload
+
+MOST_ASKED = 8
+"""Demands that are asked about in one clearing, the first in the order of the input."""
+
+
+def with_evacuees(world: World, given: ClearingInput) -> ClearingInput:
+    """The input with those that leave degraded nodes. Costs nothing while no
+    node is degraded, else an allocation and one more for each demand that is asked about."""
+    asked = [it for it in given.state.demands if _sick_seats(world, given, it)][:MOST_ASKED]
+    if not asked:
+        return given
+    state, leaving = given.state, []
+    winners = allocate(state).parts.keys()
+    for demand in asked:
+        sick = _sick_seats(world, given, demand)
+        moved = replace(demand, seats=tuple(it for it in demand.seats if it.node not in sick))
+        tried = _with(state, moved)
+        parts = allocate(tried).parts
+        harms = demand.tier is PriorityTier.SPOT and not winners <= parts.keys()
+        if demand.demand in parts and not harms:
+            state, winners = tried, parts.keys()
+            leaving.append(demand.demand)
+    return replace(given, state=state, evacuees=frozenset(leaving))
+
+
+def _with(state: MarketState, changed: Demand) -> MarketState:
+    return replace(
+        state,
+        demands=tuple(changed if it.demand == changed.demand else it for it in state.demands),
+    )
+
+
+def _sick_seats(world: World, given: ClearingInput, demand: Demand) -> frozenset[str]:
+    """The degraded nodes that a running workload is to leave."""
+    workload = world.records.workloads.get(demand.demand)
+    if workload is None or not given.has_closed(demand) or not _runs(workload):
+        return frozenset()
+    return frozenset(
+        seat.node for seat in demand.seats if is_left(world, world.records.nodes[seat.node])
+    )
+
+
+def _runs(workload: Workload) -> bool:
+    attempt = workload.attempt
+    return attempt is not None and attempt.stop is None and attempt.broken_us is None
+
+
+def is_left(world: World, node: Node) -> bool:
+    """Whether the work on a node leaves it when it can: its incident is degraded, is let through by
+    the guards, asks for a repair that does not wait for an idle node, and no owner claims it."""
+    incident = world.open_incident(node.node)
+    if incident is None or node.health is not Health.SUSPECT:
+        return False
+    if incident.held is not None or incident.level is not Level.DEGRADED:
+        return False
+    if incident.action is Action.RESET_AT_IDLE:
+        return False
+    if not world.records.automation.is_on or node.is_a_persons:
+        return False
+    return all(holder in world.records.workloads for holder in world.held_on[node.node])

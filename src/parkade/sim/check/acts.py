@@ -1,0 +1,243 @@
+"""What may happen next in a state: commands of people and machines, a clearing, and time.
+
+Of nodes that nothing distinguishes only the first is failed or cordoned. The acts of a state have
+an order that follows from the state alone, so that a number names an act for ever.
+"""
+
+import enum
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from parkade.core.fleet.node import Health, Node
+from parkade.core.reservations.reservation import ReservationState
+from parkade.core.state import commands
+from parkade.core.state.world import World
+from parkade.core.workloads.life import Phase
+from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
+from parkade.core.workloads.spec import CapacityKind, Spec
+from parkade.core.workloads.workload import Attempt, Workload
+from parkade.sim.check.scenarios import GUEST, MARKET, POOL, Asks, Scenario, lent, reserved
+from parkade.sim.check.state import State
+
+KILLED = -9
+SAVED = 85
+
+
+class Kind(enum.IntEnum):
+    """What an act is."""
+
+    COMMAND = 0
+    CLEARING = 1
+    TICK = 2
+    """A tick passes, or less where a deadline comes first."""
+    DEADLINE = 3
+    """Time passes to the next deadline."""
+
+
+class Act(NamedTuple):
+    """One act; `command` is None where only time passes."""
+
+    kind: Kind
+    command: commands.AnyCommand | None
+
+
+_CLEAR = Act(Kind.CLEARING, commands.RunClearing(by=None, market=MARKET))
+_TICK = Act(Kind.TICK, None)
+_DEADLINE = Act(Kind.DEADLINE, None)
+
+
+def acts(state: State, scenario: Scenario) -> list[Act]:
+    """All that may happen next. Cost grows with workloads, claims and nodes."""
+    found = [_CLEAR, _TICK, _DEADLINE]
+    world = state.world
+    asked: list[commands.AnyCommand] = []
+    asked.extend(_submissions(world, scenario))
+    for name in world.live:
+        workload = world.records.workloads[name]
+        asked.extend(_of_workload(workload, scenario))
+        if workload.attempt is not None:
+            asked.extend(_seen(workload, workload.attempt, state.now_us))
+    asked.extend(_strange_reports(world, state.now_us))
+    asked.extend(_of_owners(world, scenario))
+    asked.extend(_of_nodes(world, scenario))
+    found.extend(Act(Kind.COMMAND, command) for command in asked)
+    return found
+
+
+def _submissions(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]:
+    if len(world.live) >= scenario.most_live:
+        return
+    alive = {_what(world.records.workloads[name]) for name in world.live}
+    for submit in scenario.submissions:
+        if _wish(submit.org, submit.spec) not in alive:
+            yield submit
+
+
+def _what(workload: Workload) -> tuple[str, CapacityKind, int, int]:
+    return _wish(workload.org, workload.spec)
+
+
+def _wish(org: str, spec: Spec) -> tuple[str, CapacityKind, int, int]:
+    return (org, spec.capacity.kind, spec.nodes, spec.gpus)
+
+
+def _of_workload(workload: Workload, scenario: Scenario) -> Iterator[commands.AnyCommand]:
+    name, asks, phase = workload.workload, scenario.asks, workload.phase
+    if Asks.CANCELS in asks:
+        stop = workload.attempt.stop if workload.attempt is not None else None
+        yield commands.Cancel(by=None, workload=name, now=stop is not None)
+    if workload.spec.capacity.kind is not CapacityKind.SPOT:
+        return
+    if Asks.BIDS in asks:
+        for limit, other in scenario.bids:
+            if workload.spec.limit_price_micros == limit:
+                yield commands.ChangeBid(by=None, workload=name, limit_price_micros=other)
+    if Asks.HOLDS in asks:
+        if phase is Phase.HELD:
+            yield commands.Release(by=None, workload=name)
+        elif phase in (Phase.QUEUED, Phase.PLACED):
+            yield commands.Hold(by=None, workload=name)
+
+
+def _seen(workload: Workload, attempt: Attempt, now_us: int) -> Iterator[commands.AnyCommand]:
+    """What its agent may see of an attempt, each reported at once."""
+    if attempt.started_us is None and attempt.stop is None:
+        yield report(seen(workload, attempt, now_us, None))
+        yield report(seen(workload, attempt, now_us, 1))
+        return
+    if attempt.stop is None:
+        yield report(seen(workload, attempt, now_us, 0))
+        yield report(seen(workload, attempt, now_us, 1))
+        if attempt.checkpoint_us is None:
+            yield report(seen(workload, attempt, now_us, None, saved_us=now_us))
+        else:
+            yield report(seen(workload, attempt, now_us, SAVED))
+        return
+    yield report(seen(workload, attempt, now_us, KILLED))
+    if attempt.started_us is not None:
+        yield report(seen(workload, attempt, now_us, 0))
+
+
+def _strange_reports(world: World, now_us: int) -> Iterator[commands.AnyCommand]:
+    """Reports from which nothing may follow: one that names nothing, one of an attempt that was
+    launched at another instant, and one of the attempt before."""
+    is_first = True
+    for name in world.live:
+        workload = world.records.workloads[name]
+        attempt = workload.attempt
+        if attempt is None:
+            continue
+        if is_first:
+            yield report()
+            is_first = False
+        gone = seen(workload, attempt, now_us, KILLED)
+        yield report(replace(gone, ordered_us=attempt.ordered_us - 1))
+        if attempt.generation > 1:
+            before = attempt.generation - 1
+            yield report(replace(gone, attempt=f"{name}.{before}", generation=before))
+
+
+def report(*attempts: ObservedAttempt, pool: str = POOL) -> commands.ReportAttempts:
+    """What an agent reports of its pool."""
+    return commands.ReportAttempts(by=None, pool=pool, attempts=attempts)
+
+
+def seen(
+    workload: Workload,
+    attempt: Attempt,
+    now_us: int,
+    code: int | None,
+    *,
+    saved_us: int | None = None,
+) -> ObservedAttempt:
+    """An attempt as seen now: running where `code` is None, else released with that exit of all
+    ranks (negative: ended by that signal)."""
+    is_over = code is not None
+    exits: tuple[RankExit, ...] = ()
+    if code is not None:
+        exits = tuple(
+            RankExit(
+                rank=rank,
+                code=code if code >= 0 else None,
+                signal=-code if code < 0 else None,
+            )
+            for rank in range(workload.spec.nodes)
+        )
+    has_started = not is_over or attempt.started_us is not None
+    return ObservedAttempt(
+        attempt=attempt.attempt,
+        generation=attempt.generation,
+        phase=EnginePhase.RELEASED if is_over else EnginePhase.RUNNING,
+        started_us=(attempt.started_us or now_us) if has_started else None,
+        released_us=now_us if is_over else None,
+        exits=exits,
+        checkpoint=None if saved_us is None else Checkpoint(step=1, at_us=saved_us),
+        devices=(),
+        launch_error=None,
+        engine_state="seen",
+        ordered_us=attempt.ordered_us,
+    )
+
+
+def _of_owners(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]:
+    asks = scenario.asks
+    claimed: dict[str, int] = {}
+    for claim in world.records.claims.values():
+        claimed[claim.reservation] = claimed.get(claim.reservation, 0) + claim.nodes
+        yield commands.Unclaim(by=None, claim=claim.claim)
+    for reservation in world.records.reservations.values():
+        name = reservation.reservation
+        if reservation.state is not ReservationState.IN_FORCE:
+            continue
+        left = reservation.nodes - claimed.get(name, 0)
+        if Asks.CLAIMS in asks and left > 0:
+            for nodes in sorted({1, left}):
+                yield commands.MakeClaim(by=None, reservation=name, nodes=nodes)
+        if Asks.LENDS in asks:
+            yield lent(name, 2 if reservation.lending is None else None)
+    if Asks.RESERVES in asks and GUEST not in world.records.reservations:
+        yield reserved(GUEST, 1)
+
+
+def _of_nodes(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]:
+    asks = scenario.asks
+    looked_at: set[object] = set()
+    nodes = world.records.nodes.values()
+    has_failed = any(node.health is Health.FAILED for node in nodes)
+    has_cordon = any(node.cordons for node in nodes)
+    has_drain = any(node.draining_us is not None for node in nodes)
+    for node in nodes:
+        if not world.held_on[node.node] and not world.promised_on[node.node]:
+            twin = _empty(node)
+            if twin in looked_at:
+                continue
+            looked_at.add(twin)
+        if Asks.FAILS in asks:
+            if node.health is not Health.HEALTHY:
+                yield commands.RestoreNode(by=None, node=node.node)
+            elif not has_failed:
+                yield commands.FailNode(by=None, node=node.node, reason="broken")
+        if Asks.CORDONS in asks:
+            if node.cordons:
+                yield commands.UncordonNode(by=None, node=node.node)
+            elif not has_cordon:
+                yield commands.CordonNode(by=None, node=node.node, reason="looked at")
+        if Asks.DRAINS in asks:
+            if node.draining_us is not None:
+                yield commands.UndrainNode(by=None, node=node.node)
+            elif not has_drain:
+                yield commands.DrainNode(by=None, node=node.node, reason="moved")
+
+
+def _empty(node: Node) -> tuple[object, ...]:
+    return (
+        node.fabric,
+        node.health,
+        node.health_reason,
+        node.cordons,
+        node.draining_us,
+        node.last_org,
+        node.vacated_us,
+    )

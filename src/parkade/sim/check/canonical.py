@@ -1,0 +1,278 @@
+"""The canonical form of a state, and its digest: states of one form are searched once.
+
+What is left out or renamed, and why that is allowed. *Exact*: no decision distinguishes the two
+states. *Bound*: a decision may, so that something is left unsearched.
+
+    exact   instants count from now; one that is past and only ever compared with now is 0
+    exact   ids: what is alive stands in order of its age, which is all that an id decides
+    exact   what has ended (its record decides nothing), exit texts, counters, sequence, epoch
+    exact   prices, shares, the ladder, statistics of waits: they follow from the seats and limits,
+            and nothing is decided by them but the floor of a closed node, which is kept
+    bound   money: every balance is ample, so no bid lacks its earmark; what an org used in seven
+            days is kept as its rank among the orgs
+    bound   nodes of one fabric in equal state are one: where the program breaks a tie by the name
+            of a node, the other choice is not searched
+    bound   orgs in equal roles are one (`Scenario.twins`), for the same reason
+    bound   a kill is past for good once the release grace after it is over
+
+`tests/sim/check/test_canonical.py` measures the bounds: it takes pairs of states that were merged
+and compares all that may follow from either.
+
+The form is one pass: a node's part names each holder by its age and rank, so two nodes of a fabric
+that have equal parts are both empty and may stand in any order.
+"""
+
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from parkade.core.billing.metering import unmet_us
+from parkade.core.fleet.seat import Seat
+from parkade.core.reservations.reservation import Claim
+from parkade.core.running.promises import OVERDUE
+from parkade.core.state.world import World
+from parkade.core.workloads.life import Cause, Why
+from parkade.core.workloads.workload import Attempt, Debt, Promise, Workload
+from parkade.sim.check.scenarios import Scenario
+from parkade.sim.check.state import State
+
+_encode = msgspec.msgpack.Encoder().encode
+_SAME: dict[str, str] = {}
+
+QUICK_RUNS = 10
+
+
+def digest_of(state: State, scenario: Scenario) -> int:
+    """64 bits of the canonical form; with 10⁷ states two forms share one with a chance of 3 in a
+    million. Never 0, which marks an empty place."""
+    form = min(encoded_form(state, renaming) for renaming in _renamings(scenario))
+    return int.from_bytes(blake2b(form, digest_size=8).digest(), "little") or 1
+
+
+def encoded_form(state: State, renaming: dict[str, str]) -> bytes:
+    """The canonical form of the state with some orgs and reservations renamed."""
+    return _encode(form_of(state, renaming))
+
+
+def _renamings(scenario: Scenario) -> tuple[dict[str, str], ...]:
+    return (_SAME, *(dict(twin) for twin in scenario.twins))
+
+
+def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
+    """Nested tuples, equal for states that are searched once."""
+    world, now_us = state.world, state.now_us
+    records = world.records
+    rename = renaming.get
+    alive = _by_age(world)
+    place = {name: index for index, (_, name) in enumerate(alive)}
+    nodes: list[tuple[Any, ...]] = []
+    for node in records.nodes.values():
+        name = node.node
+        held, promised = world.held_on[name], world.promised_on[name]
+        clean_us = 0
+        last = None
+        if not held and node.last_org is not None:
+            turnaround_us = records.markets[node.market].terms.turnaround_us
+            clean_us = max(0, node.vacated_us + turnaround_us - now_us)
+            last = rename(node.last_org, node.last_org) if clean_us else None
+        nodes.append(
+            (
+                node.fabric,
+                node.health,
+                node.health_reason == OVERDUE,
+                tuple([cordon.holder for cordon in node.cordons]),
+                node.draining_us is not None,
+                clean_us,
+                last or "",
+                sorted([(place[it], _rank(world, it, name, False)) for it in held]),
+                sorted([(place[it], _rank(world, it, name, True)) for it in promised]),
+                name,
+            )
+        )
+    nodes.sort()
+    number = {node[-1]: index for index, node in enumerate(nodes)}
+    demands = []
+    for _, name in alive:
+        claim = records.claims.get(name)
+        if claim is not None:
+            demands.append(_claim(claim, number, rename))
+        else:
+            demands.append(_workload(world, records.workloads[name], number, rename, now_us))
+    reservations = [
+        (
+            rename(it.reservation, it.reservation),
+            it.state,
+            it.shape,
+            None if it.lending is None else (it.lending.floor_micros, it.lending.keep),
+            max(0, it.window.start_us - now_us),
+            None if it.window.end_us is None else it.window.end_us - now_us,
+        )
+        for it in records.reservations.values()
+        if not it.state.is_over
+    ]
+    if renaming:
+        reservations.sort()
+    return (
+        [node[:-1] for node in nodes],
+        demands,
+        reservations,
+        [
+            (pool.is_reachable, _since(pool.silent_since_us, now_us))
+            for pool in records.pools.values()
+        ],
+        _use_ranks(world, rename),
+    )
+
+
+def _since(at_us: int | None, now_us: int) -> int | None:
+    return None if at_us is None else at_us - now_us
+
+
+def _by_age(world: World) -> list[tuple[int, str]]:
+    """(instant, id) of what is alive, the oldest first."""
+    records = world.records
+    alive = [(records.workloads[name].submitted_us, name) for name in world.live]
+    alive.extend((claim.claimed_us, name) for name, claim in records.claims.items())
+    alive.sort()
+    return alive
+
+
+def _rank(world: World, holder: str, node: str, is_promise: bool) -> int:
+    claim = world.records.claims.get(holder)
+    if claim is not None:
+        return 0
+    workload = world.records.workloads[holder]
+    owner = workload.promise if is_promise else workload.attempt
+    assert owner is not None
+    for rank, seat in enumerate(owner.seats):
+        if seat.node == node:
+            return rank
+    raise AssertionError(f"{holder} is indexed on {node} and has no seat there")
+
+
+def _seats(seats: tuple[Seat, ...], number: dict[str, int]) -> list[int]:
+    return [number[seat.node] for seat in seats]
+
+
+def _claim(claim: Claim, number: dict[str, int], rename: Any) -> tuple[Any, ...]:
+    return (
+        rename(claim.reservation, claim.reservation),
+        claim.nodes,
+        sorted(_seats(claim.seats, number)),
+        claim.seated_us is not None,
+        claim.short_gpus,
+    )
+
+
+def _workload(
+    world: World, workload: Workload, number: dict[str, int], rename: Any, now_us: int
+) -> tuple[Any, ...]:
+    spec = workload.spec
+    attempt, promise = workload.attempt, workload.promise
+    reservation = spec.capacity.reservation
+    return (
+        rename(workload.org, workload.org),
+        spec.capacity.kind,
+        None if reservation is None else rename(reservation, reservation),
+        spec.nodes,
+        spec.gpus,
+        spec.limit_price_micros,
+        workload.phase,
+        workload.why == Why.MAX_SPEND,
+        workload.fabric,
+        workload.failures,
+        workload.preemptions,
+        max(0, workload.generation - workload.failures - workload.preemptions),
+        max(0, workload.not_before_us - now_us),
+        _since(workload.must_end_us, now_us),
+        workload.short_gpus,
+        None if attempt is None else _attempt(world, workload, attempt, number, now_us),
+        None if promise is None else _promise(promise, number, now_us),
+    )
+
+
+def _attempt(
+    world: World, workload: Workload, attempt: Attempt, number: dict[str, int], now_us: int
+) -> tuple[Any, ...]:
+    terms = world.records.markets[workload.market].terms
+    stop, started_us = attempt.stop, attempt.started_us
+    early_us = QUICK_RUNS * (terms.notice_us + terms.kill_us)
+    ran_us = None
+    if started_us is not None:
+        until_us = now_us if stop is None else min(now_us, stop.noticed_us)
+        ran_us = min(until_us - started_us, early_us + 1)
+        if stop is not None:
+            ran_us = ran_us > early_us
+    noticed = None
+    if stop is not None:
+        noticed = (
+            stop.cause,
+            max(0, stop.deadline_us - now_us),
+            max(-terms.release_grace_us, stop.kill_us - now_us),
+            (attempt.checkpoint_us or 0) > stop.noticed_us,
+        )
+    debt = None
+    if attempt.displaced:
+        late_us = terms.start_grace_us + attempt.silent_us
+        debt = (
+            _debt(attempt.debt, number, now_us),
+            unmet_us(attempt, terms, now_us) if attempt.owes_minimum else 0,
+            max(0, attempt.ordered_us + late_us - now_us) if started_us is None else None,
+        )
+    lease = None
+    if attempt.lease_us is not None and not _is_heard(world, attempt):
+        lease = attempt.ordered_us - now_us
+    return (
+        _seats(attempt.seats, number),
+        ran_us,
+        noticed,
+        attempt.broken_us is not None,
+        attempt.checkpoint_us is not None,
+        attempt.rates[-1].floor_micros if attempt.rates else None,
+        debt,
+        lease,
+    )
+
+
+def _is_heard(world: World, attempt: Attempt) -> bool:
+    pool = world.pool_of(attempt.seats)
+    return pool is not None and pool.is_reachable
+
+
+def _promise(promise: Promise, number: dict[str, int], now_us: int) -> tuple[Any, ...]:
+    return (
+        _seats(promise.seats, number),
+        promise.rates[-1].floor_micros if promise.rates else None,
+        _debt(promise.debt, number, now_us) if promise.displaces else None,
+    )
+
+
+def _debt(debt: Debt | None, number: dict[str, int], now_us: int) -> tuple[Any, ...] | None:
+    if debt is None:
+        return None
+    return (
+        sorted([number[node] for node in debt.nodes if node in number]),
+        max(0, debt.notice_ends_us - now_us),
+        debt.is_paid,
+        debt.is_due,
+    )
+
+
+def _use_ranks(world: World, rename: Any) -> list[Any]:
+    """Orgs by what they used in the last days, equal ones together; a bound, for the amounts are
+    left out."""
+    used = sorted(
+        (sum(days.values()), rename(org, org)) for org, days in world.records.use_by_day.items()
+    )
+    ranks: list[Any] = []
+    before = 0
+    for amount, org in used:
+        if amount != before:
+            ranks.append(None)
+        ranks.append(org)
+        before = amount
+    return ranks
+
+
+__all__ = ["Cause", "digest_of", "encoded_form", "form_of"]

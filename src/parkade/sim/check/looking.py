@@ -1,0 +1,77 @@
+"""What is looked at in every new state: the core's own `check`, and what it leaves to others.
+
+The indexes of a world follow from its records; here they are made anew and compared. An owner's
+wait is measured from the last seat chosen for it.
+"""
+
+from parkade.core.fleet.node import Health, Node
+from parkade.core.fleet.seat import Seat
+from parkade.core.kernel.check import check
+from parkade.core.state.world import World
+from parkade.sim.check.breach import require, violation_of
+from parkade.sim.check.state import State
+
+Held = dict[str, dict[str, int]]
+
+
+def look_at_state(state: State) -> None:
+    """Raises Violation where the state is impossible. Cost grows with the world."""
+    try:
+        check(state.world)
+    except AssertionError as error:
+        raise violation_of(error) from error
+    _look_at_indexes(state.world)
+    _look_at_waits(state)
+
+
+def is_open(world: World, name: str) -> bool:
+    """Whether a node takes newcomers, read from the records alone."""
+    node: Node = world.records.nodes[name]
+    is_well = node.health is Health.HEALTHY and not node.cordons and node.draining_us is None
+    return is_well and world.records.pools[node.pool].is_reachable
+
+
+def _look_at_indexes(world: World) -> None:
+    """Freed seats are free in the indexes too, and what has ended holds nothing."""
+    held: Held = {node: {} for node in world.records.nodes}
+    promised: Held = {node: {} for node in world.records.nodes}
+    of_org: dict[str, set[str]] = {}
+    alive = 0
+    for name, workload in world.records.workloads.items():
+        if workload.phase.is_ended:
+            continue
+        alive += 1
+        of_org.setdefault(workload.org, set()).add(name)
+        require(name in world.live, 3, f"{name} lives and is not counted")
+        if workload.attempt is not None:
+            _give(held, name, workload.attempt.seats)
+        if workload.promise is not None:
+            _give(promised, name, workload.promise.seats)
+    for claim in world.records.claims.values():
+        _give(held if claim.seated_us is not None else promised, claim.claim, claim.seats)
+    require(held == world.held_on, 2, f"held are {held}, indexed {world.held_on}")
+    says = f"promised are {promised}, indexed {world.promised_on}"
+    require(promised == world.promised_on, 3, says)
+    indexed = {org: set(names) for org, names in world.live_of_org.items() if names}
+    is_same = len(world.live) == alive and indexed == of_org
+    require(is_same, 13, f"earmarks are set aside for {indexed}, alive are {of_org}")
+
+
+def _give(index: Held, holder: str, seats: tuple[Seat, ...]) -> None:
+    for seat in seats:
+        index[seat.node][holder] = seat.gpus
+
+
+def _look_at_waits(state: State) -> None:
+    """No owner waits beyond notice, kill, turnaround and the grace of a release."""
+    records = state.world.records
+    for claim in records.claims.values():
+        if claim.promised_us is None or claim.seated_us is not None:
+            continue
+        if not all(is_open(state.world, seat.node) for seat in claim.seats):
+            continue
+        terms = records.markets[records.reservations[claim.reservation].market].terms
+        most_us = terms.leave_us + terms.release_grace_us
+        waits_us = state.now_us - claim.promised_us
+        says = f"{claim.claim} waits {waits_us / 1e6:g} s for seats that are its own"
+        require(waits_us <= most_us, 1, says)

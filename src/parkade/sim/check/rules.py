@@ -1,0 +1,286 @@
+"""What an event may do, asked before it is evolved: rules of steps, which no state can show.
+
+The core's `check` looks at a state; these look at what leads from one to the next. They read the
+records alone and share no code with the decisions.
+"""
+
+from collections.abc import Sequence
+
+from parkade.core.fleet.seat import Seat
+from parkade.core.reservations.reservation import Claim
+from parkade.core.state import commands, events, lines
+from parkade.core.state.world import World
+from parkade.core.units.money import ceil_div
+from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.observed import EnginePhase
+from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.workload import Rate, Workload
+from parkade.sim.check.breach import require
+from parkade.sim.check.looking import is_open
+
+_FAILS = (None, Cause.NOT_STARTED)
+"""The causes of an end that may count as a failure: none, or that it never started."""
+
+
+def look_at_decision(
+    world: World, command: commands.AnyCommand, decided: Sequence[events.AnyEvent], now_us: int
+) -> None:
+    """The rules of a whole decision, before any of it is evolved."""
+    released: set[str] = set()
+    if isinstance(command, commands.ReportAttempts):
+        released = {it.attempt for it in command.attempts if it.phase is EnginePhase.RELEASED}
+        _look_at_report(world, command, decided)
+    for event in decided:
+        require(event.at_us <= now_us, 15, f"{type(event).__name__} is dated after the present")
+        if isinstance(event, events.Ended):
+            require(event.attempt in released, 7, f"{event.attempt} ended and no report says so")
+    if isinstance(command, commands.Cancel | commands.Hold):
+        _look_at_withdrawal(world.records.workloads[command.workload], decided)
+
+
+def _look_at_report(
+    world: World, command: commands.ReportAttempts, decided: Sequence[events.AnyEvent]
+) -> None:
+    """What is reported of another launch than the one that is known changes nothing."""
+    if not decided:
+        return
+    for seen in command.attempts:
+        workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
+        attempt = None if workload is None else workload.attempt
+        is_known = (
+            attempt is not None
+            and seen.attempt == attempt.attempt
+            and seen.generation == attempt.generation
+            and seen.ordered_us == attempt.ordered_us
+        )
+        named = [it for it in decided if getattr(it, "attempt", None) == seen.attempt]
+        says = f"a report of {seen.attempt} is of another launch, and it is believed"
+        require(is_known or not (named or len(command.attempts) == 1), 6, says)
+
+
+def _look_at_withdrawal(workload: Workload, decided: Sequence[events.AnyEvent]) -> None:
+    """A promise for which others had to leave is paid for when it is given up."""
+    promise, attempt = workload.promise, workload.attempt
+    if promise is None or not promise.owes_minimum or not decided:
+        return
+    if attempt is not None and attempt.broken_us is not None:
+        return
+    if promise.rates[-1].price_micros == 0:
+        return
+    is_charged = any(isinstance(event, events.WithdrawalCharged) for event in decided)
+    name = workload.workload
+    require(is_charged, 19, f"{name} gave up seats that others had to leave, and paid nothing")
+
+
+def look_at(world: World, event: events.AnyEvent) -> None:
+    """The rules of one event. Cost grows with what it names."""
+    match event:
+        case events.Cleared():
+            _look_at_clearing(world, event)
+        case events.Launched():
+            _look_at_launch(world, event)
+        case events.ClaimSeated(claim=name):
+            claim = world.records.claims[name]
+            _look_at_seats(world, claim.org, claim.seats, event.at_us, name)
+        case events.Ended():
+            _look_at_end(world, event)
+        case events.StopOrdered():
+            _look_at_stop(world, event)
+        case events.NodeUncordoned(node=node, holder=holder):
+            holders = {cordon.holder for cordon in world.records.nodes[node].cordons}
+            is_own = holder in holders and holder == (event.by or "server")
+            require(is_own, 17, f"{holder}'s cordon of {node} is lifted by {event.by}")
+        case events.UsePosted():
+            _look_at_use(world, event)
+        case events.Submitted(workload=workload):
+            number = world.records.counters.get("workload", 0) + 1
+            is_new = workload.workload == f"w{number}"
+            require(is_new, 22, f"{workload.workload} is not the next id, w{number}")
+        case _:
+            return
+
+
+def _look_at_clearing(world: World, event: events.Cleared) -> None:
+    moved = {lines.name_of(won.demand): won for won in event.won}
+    for leaving in event.left:
+        name = lines.name_of(leaving.demand)
+        if isinstance(leaving.demand, lines.ClaimDemand):
+            _look_at_lost_claim(world, world.records.claims[name], ())
+            continue
+        workload = world.records.workloads[name]
+        if leaving.stop is not None:
+            _look_at_notice(world, workload, leaving, event.at_us)
+        if leaving.stop is not None and leaving.stop.cause is Cause.MOVED:
+            won = moved.get(name)
+            has_cause = won is not None and (won.moved or leaving.moved) is not None
+            require(has_cause, 21, f"{name} is moved and no cause is recorded")
+    for name, won in moved.items():
+        _look_at_winner(world, name, won, event.at_us)
+
+
+def _look_at_notice(world: World, workload: Workload, leaving: lines.Leaving, at_us: int) -> None:
+    attempt, stop = workload.attempt, leaving.stop
+    assert stop is not None
+    name = workload.workload
+    require(attempt is not None, 12, f"{name} has no attempt and gets a notice")
+    assert attempt is not None
+    terms = world.records.markets[workload.market].terms
+    least_us = min(terms.notice_us, terms.heal_notice_us)
+    require(attempt.stop is None, 11, f"{name} is leaving already and gets a second notice")
+    has_notice = stop.deadline_us >= at_us + least_us
+    has_kill = stop.kill_us >= stop.deadline_us + terms.kill_us
+    require(has_notice and has_kill, 11, f"{name} is to be killed before its notice is over")
+    if workload.spec.capacity.kind is not CapacityKind.ON_DEMAND or attempt.broken_us is not None:
+        return
+    are_open = all(is_open(world, seat.node) for seat in attempt.seats)
+    is_displaced = stop.cause in (Cause.RECLAIMED, Cause.OUTBID, Cause.MOVED)
+    says = f"{name} is on-demand and is displaced from nodes that are in play"
+    require(not (are_open and is_displaced), 20, says)
+
+
+def _look_at_lost_claim(world: World, claim: Claim, seats: tuple[Seat, ...]) -> None:
+    """A claim keeps what it has in its own fabrics as long as all its nodes are open; a claim is
+    whole nodes or none, so one that is broken may be seated anew."""
+    reservation = world.records.reservations[claim.reservation]
+    if not reservation.state.takes_part:
+        return
+    if not all(is_open(world, seat.node) for seat in claim.seats):
+        return
+    own = dict(reservation.shape)
+    kept = {seat.node for seat in seats}
+    for seat in claim.seats:
+        is_own = world.records.nodes[seat.node].fabric in own
+        says = f"{claim.claim} loses {seat.node}, which is open and in its own fabric"
+        require(not is_own or seat.node in kept, 1, says)
+
+
+def _look_at_winner(world: World, name: str, won: lines.Won, at_us: int) -> None:
+    had: tuple[Seat, ...] = ()
+    claim = world.records.claims.get(name)
+    if claim is not None:
+        _look_at_lost_claim(world, claim, won.promise.seats)
+        _look_at_shape(world, claim, won.promise.seats)
+        had = claim.seats
+    else:
+        workload = world.records.workloads[name]
+        holder = workload.promise or workload.attempt
+        had = holder.seats if holder is not None else ()
+        waits = workload.promise is None and workload.attempt is None
+        may_start = workload.not_before_us <= at_us and workload.phase is not Phase.HELD
+        require(may_start or not waits, 10, f"{name} is promised seats before its back-off is over")
+        for rate in won.promise.rates:
+            _look_at_price(world, workload, rate)
+    before = {seat.node for seat in had}
+    for seat in won.promise.seats:
+        is_new = seat.node not in before
+        says = f"{name} is promised {seat.node}, which takes no newcomers"
+        require(not is_new or is_open(world, seat.node), 8, says)
+
+
+def _look_at_shape(world: World, claim: Claim, seats: tuple[Seat, ...]) -> None:
+    """An owner is given nodes in as few fabrics as it reserved, whether those or, where that spares
+    a guest a move, another."""
+    reservation = world.records.reservations[claim.reservation]
+    fabrics = {world.records.nodes[seat.node].fabric for seat in seats}
+    says = f"{claim.claim} is scattered over {', '.join(sorted(fabrics))}"
+    require(len(fabrics) <= len(reservation.shape), 9, says)
+
+
+def _look_at_price(world: World, workload: Workload, rate: Rate) -> None:
+    if workload.spec.capacity.kind is not CapacityKind.SPOT:
+        return
+    terms = world.records.markets[workload.market].terms
+    fee = terms.fee
+    floors = [terms.public_floor_micros]
+    for reservation in world.records.reservations.values():
+        if reservation.lending is not None and not reservation.state.is_over:
+            floor = reservation.lending.floor_micros * fee.denominator
+            floors.append(ceil_div(floor, fee.denominator - fee.numerator))
+    says = f"{workload.workload} would pay {rate.price_micros}, below every floor"
+    require(rate.price_micros >= min(floors), 14, says)
+    least = rate.floor_micros
+    says = f"{workload.workload} would pay {rate.price_micros}, the floor it draws is {least}"
+    require(least is None or rate.price_micros >= least, 14, says)
+
+
+def _look_at_launch(world: World, event: events.Launched) -> None:
+    workload, attempt = world.records.workloads[event.workload], event.attempt
+    name = event.workload
+    has_promise = workload.promise is not None and workload.promise.seats == attempt.seats
+    require(has_promise, 3, f"{name} is launched on seats that it was not promised")
+    require(attempt.generation > workload.generation, 6, f"{name} starts an old generation again")
+    _look_at_seats(world, workload.org, attempt.seats, event.at_us, name)
+
+
+def _look_at_seats(world: World, org: str, seats: tuple[Seat, ...], at_us: int, name: str) -> None:
+    for seat in seats:
+        node = world.records.nodes[seat.node]
+        held = world.held_on[seat.node]
+        gpus = sum(held.values())
+        says = f"{name} gets {seat.node}, which {', '.join(held)} has not left"
+        require(gpus + seat.gpus <= node.gpus, 8, says)
+        if node.last_org in (None, org):
+            continue
+        clean_us = node.vacated_us + world.records.markets[node.market].terms.turnaround_us
+        says = f"{name} gets {seat.node} before {node.last_org}'s turnaround is over"
+        require(not held and at_us >= clean_us, 16, says)
+
+
+def _look_at_end(world: World, event: events.Ended) -> None:
+    workload = world.records.workloads[event.workload]
+    attempt, name = workload.attempt, event.workload
+    require(attempt is not None, 6, f"{name} ends and has no attempt")
+    assert attempt is not None
+    require(event.attempt == attempt.attempt, 6, f"{event.attempt} ends, {attempt.attempt} runs")
+    cause = None if attempt.stop is None else attempt.stop.cause
+    if event.failures > workload.failures:
+        is_own = cause in _FAILS and attempt.broken_us is None
+        require(is_own, 5, f"{name} is told to leave ({cause}), and that counts as a failure")
+    if event.phase is Phase.FAILED:
+        is_spent = event.failures > workload.spec.retry_failures
+        require(is_spent, 5, f"{name} has failed before its failures are used up")
+    is_promised = workload.promise is not None and not event.phase.is_ended
+    says = f"{name} has left for the seats that it is promised, and they are dropped"
+    require(not is_promised or event.phase is Phase.PLACED, 3, says)
+
+
+def _look_at_stop(world: World, event: events.StopOrdered) -> None:
+    workload = world.records.workloads[event.workload]
+    attempt, stop, name = workload.attempt, event.stop, event.workload
+    assert attempt is not None
+    before = attempt.stop
+    if before is not None:
+        is_same = stop.noticed_us == before.noticed_us and stop.kill_us <= before.kill_us
+        require(is_same, 11, f"{name}'s notice moves back")
+        return
+    terms = world.records.markets[workload.market].terms
+    has_time = stop.kill_us >= event.at_us + terms.kill_us
+    is_now = stop.cause in (Cause.CANCELLED, Cause.NOT_STARTED)
+    has_notice = is_now or stop.deadline_us >= event.at_us + terms.notice_us
+    require(has_time and has_notice, 11, f"{name} is to be killed before its notice is over")
+
+
+def _look_at_use(world: World, event: events.UsePosted) -> None:
+    workload = world.records.workloads[event.workload]
+    attempt, name = workload.attempt, event.workload
+    assert attempt is not None
+    is_later = event.charged_until_us >= attempt.charged_until_us
+    require(is_later, 13, f"{name} is charged for a time that it was charged for")
+    kill_us = None if attempt.stop is None else attempt.stop.kill_us
+    paid = received = 0
+    for transfer in event.transfers:
+        if transfer.use is None:
+            paid += transfer.micros
+            continue
+        received += transfer.micros
+        use = transfer.use
+        is_whole = use.start_us >= attempt.charged_until_us and use.gpus == attempt.gpus
+        require(is_whole, 13, f"{name} is charged for a time that it was charged for")
+        if transfer.kind.value == "usage":
+            is_before = kill_us is None or use.end_us <= kill_us
+            require(is_before, 13, f"{name} is charged for a time after its kill")
+            exact = use.price_micros * use.gpus * (use.end_us - use.start_us)
+            is_exact = abs(transfer.micros * 3_600_000_000 - exact) < 3_600_000_000
+            require(is_exact, 13, f"{name} is charged {transfer.micros} for {exact} / 3.6e9")
+    held = world.ledger.balance(f"clearing/{workload.market}")
+    require(paid <= held + received, 13, f"more is paid out of {workload.market} than it holds")

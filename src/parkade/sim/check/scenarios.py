@@ -1,0 +1,230 @@
+"""The small worlds that are searched: a fleet, its orgs, and what may be asked there.
+
+All spans are whole *ticks*, so that the instants of a world fall on a grid and states meet again.
+Money is ample: no decision of a search depends on a balance (a bound, see `canonical`).
+"""
+
+import enum
+from collections.abc import Callable
+
+import msgspec
+
+from parkade.core.fleet.market import InstanceType, MarketTerms
+from parkade.core.state import commands
+from parkade.core.units.fraction import Fraction
+from parkade.core.units.money import MICROS
+from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
+
+TICK_US = 10 * SECOND_US
+START_US = 472_222 * HOUR_US
+"""When every world begins: a full hour, so that no use is posted before an end within an hour."""
+
+MARKET = "market"
+POOL = "pool"
+GUEST = "cedar"
+_NEVER_US = 800_000 * HOUR_US
+_DEPOSIT_MICROS = 10**17
+
+
+class Asks(enum.Flag):
+    """Kinds of command that a world's people, machines and clock make, beside submissions."""
+
+    CANCELS = enum.auto()
+    BIDS = enum.auto()
+    HOLDS = enum.auto()
+    CLAIMS = enum.auto()
+    LENDS = enum.auto()
+    RESERVES = enum.auto()
+    FAILS = enum.auto()
+    CORDONS = enum.auto()
+    DRAINS = enum.auto()
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """A world to search."""
+
+    name: str
+    says: str
+
+    setup: tuple[commands.AnyCommand, ...]
+    """What happens before the search begins, a clearing included where one is named."""
+
+    submissions: tuple[commands.Submit, ...]
+    """What may be submitted; of each at most one is alive at a time."""
+
+    most_live: int
+    """Workloads that are alive at a time, at most."""
+
+    bids: tuple[tuple[int, int], ...]
+    """(limit, the limit that it may be changed to), micro-units per GPU-hour."""
+
+    asks: Asks
+
+    twins: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """Renamings under which the world is the same: of orgs and reservations in equal roles."""
+
+    has_agent: bool = False
+    """Whether the agent's protocol is part of the state; else what is seen is reported at once."""
+
+
+def terms(**changes: object) -> MarketTerms:
+    """Terms whose spans are whole ticks. No period of a reservation ends within a search, and no
+    record of what has ended is forgotten."""
+    made = MarketTerms(
+        pay_as_you_go_micros=12 * MICROS,
+        reservation_rate_micros=4 * MICROS,
+        public_floor_micros=1 * MICROS,
+        fee=Fraction(numerator=2, denominator=7),
+        switching_credit=Fraction(numerator=1, denominator=20),
+        notice_us=2 * TICK_US,
+        heal_notice_us=TICK_US,
+        kill_us=TICK_US,
+        turnaround_us=TICK_US,
+        start_grace_us=2 * TICK_US,
+        minimum_charge_us=2 * TICK_US,
+        release_grace_us=TICK_US,
+        clearing_interval_us=TICK_US,
+        clearing_pause_us=SECOND_US,
+        billing_period_us=_NEVER_US,
+        backoff_us=2 * TICK_US,
+        retention_us=_NEVER_US,
+        buffer_nodes=0,
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def fleet(
+    fabrics: dict[str, int], *, gpus: int, orgs: tuple[str, ...], **changed: object
+) -> tuple[commands.AnyCommand, ...]:
+    kind = InstanceType(name="kind", gpu_model="H100", gpus_per_node=gpus, memory_gib=8, cpus=8)
+    named = tuple(
+        (fabric, tuple(f"{fabric}{number}" for number in range(1, count + 1)))
+        for fabric, count in fabrics.items()
+    )
+    opens = commands.NewMarket(instance_type=kind, terms=terms(**changed))
+    pool = commands.OpenPool(
+        by=None,
+        pool=POOL,
+        site="site",
+        supplier=None,
+        engine="local",
+        supply=commands.Supply(market=MARKET, opens=opens, fabrics=named),
+    )
+    funded: list[commands.AnyCommand] = []
+    for org in orgs:
+        funded.append(commands.CreateOrg(by=None, org=org))
+        funded.append(commands.Deposit(by=None, org=org, micros=_DEPOSIT_MICROS))
+    epoch = commands.OpenEpoch(by=None, installation="i" * 32, lineage="l" * 32)
+    return (epoch, pool, *funded)
+
+
+def reserved(org: str, nodes: int, *, name: str | None = None) -> commands.Reserve:
+    """An open-ended reservation from now on."""
+    return commands.Reserve(
+        by=None, org=org, market=None, name=name, nodes=nodes, start_us=None, end_us=None
+    )
+
+
+def lent(reservation: str, floor: int | None, keep: int = 0) -> commands.Lend:
+    """The standing offer of a reservation, in whole units; None: it lends nothing."""
+    floor_micros = None if floor is None else floor * MICROS
+    return commands.Lend(by=None, reservation=reservation, floor_micros=floor_micros, keep=keep)
+
+
+def submission(
+    org: str,
+    *,
+    nodes: int = 1,
+    gpus: int = 1,
+    limit: int | None = None,
+    reservation: str | None = None,
+    lasts_ticks: int | None = None,
+    **changed: object,
+) -> commands.Submit:
+    """A submission: a bid with a limit (whole units), on a reservation, or on demand for a span;
+    the rest are fields of its spec."""
+    capacity = Capacity(kind=CapacityKind.SPOT)
+    if reservation is not None:
+        capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation)
+    elif limit is None:
+        capacity = Capacity(kind=CapacityKind.ON_DEMAND)
+    spec = Spec(
+        name="job",
+        command="true",
+        workdir="/",
+        env=(),
+        env_file=None,
+        storage=(),
+        nodes=nodes,
+        gpus=gpus,
+        instance_type=None,
+        interconnect=Interconnect.FABRIC,
+        capacity=capacity,
+        limit_price_micros=None if limit is None else limit * MICROS,
+        max_spend_micros=None,
+        checkpoint=None,
+        priority=0,
+        retry_failures=1,
+        max_duration_us=None if lasts_ticks is None else lasts_ticks * TICK_US,
+    )
+    spec = msgspec.structs.replace(spec, **changed)
+    return commands.Submit(by=None, org=org, market=None, spec=spec, is_held=False)
+
+
+def _owners() -> Scenario:
+    return Scenario(
+        name="owners",
+        says="4 nodes in 2 fabrics; acme and birch each reserved a node of fabric a and lend it,"
+        " cedar is a guest",
+        setup=(
+            *fleet({"a": 2, "b": 2}, gpus=1, orgs=("acme", "birch", GUEST)),
+            reserved("acme", 1),
+            reserved("birch", 1),
+            lent("acme", 2),
+            lent("birch", 2),
+        ),
+        submissions=(
+            submission(GUEST, limit=3),
+            submission(GUEST, nodes=2, limit=5),
+            submission("acme", reservation="acme"),
+            submission(GUEST, lasts_ticks=6),
+        ),
+        most_live=3,
+        bids=((3 * MICROS, 6 * MICROS), (6 * MICROS, 3 * MICROS)),
+        asks=Asks.CANCELS
+        | Asks.BIDS
+        | Asks.HOLDS
+        | Asks.CLAIMS
+        | Asks.LENDS
+        | Asks.RESERVES
+        | Asks.FAILS
+        | Asks.CORDONS,
+    )
+
+
+def _shared() -> Scenario:
+    return Scenario(
+        name="shared",
+        says="3 nodes of 4 GPUs in 2 fabrics; acme reserved a node of fabric a and lends it, birch"
+        " and cedar are guests with work below a node",
+        setup=(
+            *fleet({"a": 2, "b": 1}, gpus=4, orgs=("acme", "birch", GUEST)),
+            reserved("acme", 2),
+            lent("acme", 2, keep=1),
+        ),
+        submissions=(
+            submission(GUEST, gpus=1, limit=4),
+            submission(GUEST, gpus=2, limit=5),
+            submission("birch", gpus=3, limit=6),
+            submission("birch", gpus=4, limit=4),
+            submission("acme", gpus=4, reservation="acme"),
+        ),
+        most_live=4,
+        bids=((4 * MICROS, 7 * MICROS), (7 * MICROS, 4 * MICROS)),
+        asks=Asks.CANCELS | Asks.BIDS | Asks.CLAIMS | Asks.FAILS | Asks.DRAINS,
+    )
+
+
+SCENARIOS: dict[str, Callable[[], Scenario]] = {"owners": _owners, "shared": _shared}
+"""By name."""

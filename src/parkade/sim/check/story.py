@@ -1,0 +1,140 @@
+"""A breach as a story that a person can read: each act in words, and what followed from it."""
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from parkade.api.views.audience import Owners, Reader, look_up
+from parkade.api.views.events import event as shown
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.units.money import format_amount
+from parkade.core.units.time import SECOND_US
+from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
+from parkade.core.workloads.spec import CapacityKind
+from parkade.sim.check.acts import Act, Kind, acts
+from parkade.sim.check.breach import Violation
+from parkade.sim.check.scenarios import START_US, Scenario
+from parkade.sim.check.search import Found, root_of
+from parkade.sim.check.state import State
+from parkade.sim.check.stepping import Stepper
+
+_READER = Reader(org="", is_operator=True, may_see_money=True)
+_QUIET = (events.EpochOpened, events.Forgotten)
+
+
+def story(scenario: Scenario, found: Found) -> list[str]:
+    """Lines: the world, each act and its events, and at last what is broken."""
+    assert found.invariant is not None, "no story without a breach"
+    lines = [f"{scenario.name}: {scenario.says}.", ""]
+    state, stepper, owners = root_of(scenario), Stepper(), Owners()
+    for number, index in enumerate(found.path, 1):
+        act = acts(state, scenario)[index]
+        lines.append(f"{number:3}. {words(act)}")
+        try:
+            made = stepper.step(state, act)
+        except Violation:
+            break
+        assert made is not None, "the way to a breach is of acts that follow"
+        after, happened = made
+        for event in happened:
+            lines.extend(f"       {says}" for says in _follows(state, after.world, event, owners))
+        state = after
+    number_of = f"Invariant {found.invariant}" if found.invariant else "The program's own assertion"
+    return [*lines, "", f"{number_of} is broken: {found.says}"]
+
+
+def _follows(before: State, world: World, event: events.AnyEvent, owners: Owners) -> Iterator[str]:
+    if isinstance(event, _QUIET):
+        return
+    for each in (before.world, world):
+        owners.learn({k: v for k, v in look_up(each, owners.unknown((event,))).items() if v})
+    line = shown(world.records.sequence, event, owners, _READER)
+    if line is not None:
+        yield f"{(event.at_us - START_US) / SECOND_US:g} s: {line.says}"
+
+
+def words(act: Act) -> str:
+    """An act as one says it."""
+    match act.kind:
+        case Kind.COMMAND:
+            assert act.command is not None
+            return _command(act.command)
+        case Kind.CLEARING:
+            return "a clearing runs"
+        case Kind.TICK:
+            return "time passes, a tick at most"
+        case Kind.DEADLINE:
+            return "time passes to the next deadline"
+    assert_never(act.kind)
+
+
+def _command(command: commands.AnyCommand) -> str:
+    match command:
+        case commands.Submit():
+            return _submission(command)
+        case commands.Cancel(workload=name, now=now):
+            return f"{name} is cancelled{', without its notice' if now else ''}"
+        case commands.ChangeBid(workload=name, limit_price_micros=limit):
+            return f"the bid of {name} is changed to {format_amount(limit)}"
+        case commands.Hold(workload=name):
+            return f"{name} is held"
+        case commands.Release(workload=name):
+            return f"{name} is released"
+        case commands.MakeClaim(reservation=name, nodes=nodes):
+            return f"{name} claims {_nodes(nodes)} of its reservation"
+        case commands.Unclaim(claim=name):
+            return f"claim {name} is given up"
+        case commands.Lend(reservation=name, floor_micros=None):
+            return f"{name} stops lending"
+        case commands.Lend(reservation=name, floor_micros=int(floor)):
+            return f"{name} lends what is idle, from {format_amount(floor)}"
+        case commands.Reserve(org=org, nodes=nodes):
+            return f"{org} reserves {_nodes(nodes)}"
+        case commands.FailNode(node=node):
+            return f"{node} breaks"
+        case commands.RestoreNode(node=node):
+            return f"{node} is restored"
+        case commands.CordonNode(node=node):
+            return f"{node} is cordoned"
+        case commands.UncordonNode(node=node):
+            return f"the cordon of {node} is lifted"
+        case commands.DrainNode(node=node):
+            return f"{node} is drained"
+        case commands.UndrainNode(node=node):
+            return f"{node} is drained no more"
+        case commands.ReportAttempts(attempts=attempts):
+            says = [_seen(seen) for seen in attempts]
+            return f"the agent reports: {'; '.join(says) or 'nothing runs'}"
+        case commands.ReportReachability(is_reachable=is_reachable):
+            return "the agent is heard again" if is_reachable else "the agent is not heard any more"
+        case _:
+            return type(command).__name__
+
+
+def _nodes(count: int) -> str:
+    return "1 node" if count == 1 else f"{count} nodes"
+
+
+def _submission(command: commands.Submit) -> str:
+    spec = command.spec
+    shape = _nodes(spec.nodes) if spec.gpus == 1 else f"{_nodes(spec.nodes)} × {spec.gpus} GPUs"
+    match spec.capacity.kind:
+        case CapacityKind.SPOT:
+            assert spec.limit_price_micros is not None
+            return f"{command.org} bids {format_amount(spec.limit_price_micros)} for {shape}"
+        case CapacityKind.RESERVATION:
+            return f"{command.org} submits work for {shape} of its reservation"
+        case CapacityKind.ON_DEMAND:
+            return f"{command.org} takes {shape} on demand"
+    assert_never(spec.capacity.kind)
+
+
+def _seen(seen: ObservedAttempt) -> str:
+    if seen.phase is EnginePhase.RELEASED:
+        ends = {
+            f"exit {rank.code}" if rank.code is not None else f"signal {rank.signal}"
+            for rank in seen.exits
+        }
+        return f"{seen.attempt} has ended, {', '.join(sorted(ends)) or 'unknown how'}"
+    saved = "" if seen.checkpoint is None else f" and has saved step {seen.checkpoint.step}"
+    return f"{seen.attempt} runs{saved}"

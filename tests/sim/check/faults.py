@@ -1,0 +1,293 @@
+"""Faults planted into production functions, each with a world that is small enough to find it in.
+
+A fault is what a careless change might do. None of them touches the model checker itself.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from parkade.core.billing import effects as billing
+from parkade.core.clearing import changes, displacement
+from parkade.core.clearing import input as clearing_input
+from parkade.core.fleet.node import Health, Node
+from parkade.core.kernel import decide as kernel
+from parkade.core.leasing import decisions as leasing
+from parkade.core.ledger.accounts import TransferKind
+from parkade.core.running import decisions as running
+from parkade.core.running import effects as running_effects
+from parkade.core.running import observations, promises
+from parkade.core.state import world as worlds_of
+from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.observed import ObservedAttempt
+from parkade.core.workloads.workload import Stop
+from parkade.sim.check.scenarios import GUEST, Asks, Scenario, fleet, lent, reserved, submission
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def _scenario(name: str, nodes: int, owned: int, asks: Asks, *offers: Any) -> Scenario:
+    owner = (reserved("acme", owned), lent("acme", 2)) if owned else ()
+    return Scenario(
+        name=name,
+        says=f"{nodes} nodes in a fabric, {owned} of them reserved and lent by acme",
+        setup=(*fleet({"a": nodes}, gpus=1, orgs=("acme", "birch", GUEST)), *owner),
+        submissions=offers,
+        most_live=2,
+        bids=(),
+        asks=asks,
+    )
+
+
+LOW = submission(GUEST, limit=3)
+HIGH = submission("birch", limit=6)
+PAIR = submission(GUEST, nodes=2, limit=5)
+
+CONTEST = _scenario("contest", 1, 1, Asks.CLAIMS | Asks.CANCELS, LOW, HIGH)
+"""One node that an owner lends and two guests want."""
+RECLAIM = _scenario("reclaim", 1, 1, Asks.CLAIMS, LOW)
+"""One node that an owner lends and wants back from a guest."""
+GUESTS = _scenario("guests", 2, 2, Asks.CLAIMS, LOW, HIGH)
+"""Two nodes that an owner lends to two guests."""
+SPARE = _scenario("spare", 2, 0, Asks.FAILS | Asks.CORDONS, LOW)
+"""Two nodes, one of them to spare."""
+GANG = _scenario("gang", 2, 0, Asks.CANCELS, PAIR)
+"""A gang that fills its fabric."""
+SOLD = _scenario("sold", 1, 1, Asks.RESERVES, LOW)
+"""A node that is sold already."""
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault; `invariants`: the numbers under which it may be found."""
+
+    name: str
+    plant: Plant
+    scenario: Scenario
+    invariants: tuple[int, ...]
+
+
+def _drops_promise(patch: pytest.MonkeyPatch) -> None:
+    judge = observations._judge
+
+    def forgetful(*args: Any, **named: Any) -> Any:
+        judged = judge(*args, **named)
+        if judged.phase is Phase.PLACED:
+            return replace(judged, phase=Phase.QUEUED, why=Why.NEXT_CLEARING)
+        return judged
+
+    patch.setattr(observations, "_judge", forgetful)
+
+
+def _pays_twice(patch: pytest.MonkeyPatch) -> None:
+    post = billing.post
+
+    def generous(world: Any, transfers: Any) -> None:
+        post(world, transfers)
+        post(world, tuple(it for it in transfers if it.kind is TransferKind.PAYOUT))
+
+    patch.setattr(billing, "post", generous)
+
+
+def _rechooses_owners_seats(patch: pytest.MonkeyPatch) -> None:
+    demand = clearing_input._claim_demand
+
+    def restless(world: Any, claim: Any, open_nodes: Any) -> Any:
+        made = demand(world, claim, open_nodes)
+        return made if claim.seated_us is not None else replace(made, seats=())
+
+    patch.setattr(clearing_input, "_claim_demand", restless)
+
+
+def _takes_absence_for_an_exit(patch: pytest.MonkeyPatch) -> None:
+    report = observations.report_attempts
+
+    def hasty(world: Any, command: Any, now_us: int) -> Any:
+        found: Any = report(world, command, now_us)
+        named = {seen.attempt for seen in command.attempts}
+        for name in world.live:
+            workload = world.records.workloads[name]
+            attempt = workload.attempt
+            if attempt is not None and attempt.attempt not in named:
+                lost = observations.conclude_lost(world, workload, seen_us=now_us, at_us=now_us)
+                found += lost
+        return found
+
+    patch.setattr(kernel, "report_attempts", hasty)
+
+
+def _keeps_earmark(patch: pytest.MonkeyPatch) -> None:
+    index = worlds_of.World._index_workload
+
+    def hoarding(self: Any, workload: Any) -> None:
+        index(self, workload)
+        if workload.phase.is_ended:
+            self.live_of_org.setdefault(workload.org, {})[workload.workload] = None
+
+    patch.setattr(worlds_of.World, "_index_workload", hoarding)
+
+
+def _reuses_ids(patch: pytest.MonkeyPatch) -> None:
+    accept = running.accept
+
+    def thrifty(world: Any, command: Any, now_us: int) -> Any:
+        made = accept(world, command, now_us)
+        free = f"w{len(world.live) + 1}"
+        return replace(made, workload=free) if hasattr(made, "workload") else made
+
+    patch.setattr(running, "accept", thrifty)
+
+
+def _seats_before_the_leaver_left(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(promises, "has_room", lambda *args, **named: True)
+
+
+def _skips_turnaround(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(promises, "clean_us", lambda world, org, node: 0)
+
+
+def _kills_at_once(patch: pytest.MonkeyPatch) -> None:
+    def harsh(attempt: Any, cause: Cause, *, at_us: int, notice_us: int, kill_us: int) -> Stop:
+        return Stop(noticed_us=at_us, deadline_us=at_us, kill_us=at_us + kill_us, cause=cause)
+
+    patch.setattr(displacement, "notice", harsh)
+
+
+def _counts_preemption_as_failure(patch: pytest.MonkeyPatch) -> None:
+    judge = observations._judge
+
+    def unjust(*args: Any, **named: Any) -> Any:
+        judged = judge(*args, **named)
+        is_more = judged.preemptions > args[1].preemptions
+        return replace(judged, failures=judged.failures + 1) if is_more else judged
+
+    patch.setattr(observations, "_judge", unjust)
+
+
+def _charges_above_the_limit(patch: pytest.MonkeyPatch) -> None:
+    rate = changes._Changes._rate
+
+    def greedy(self: Any, line: Any) -> Any:
+        made = rate(self, line)
+        return replace(made, price_micros=made.price_micros * 4)
+
+    patch.setattr(changes._Changes, "_rate", greedy)
+
+
+def _charges_no_floor(patch: pytest.MonkeyPatch) -> None:
+    rate = changes._Changes._rate
+    patch.setattr(changes._Changes, "_rate", lambda *args: replace(rate(*args), price_micros=0))
+
+
+def _seats_on_cordoned_nodes(patch: pytest.MonkeyPatch) -> None:
+    def careless(self: Node) -> bool:
+        return self.health is Health.HEALTHY and self.draining_us is None
+
+    patch.setattr(Node, "is_open", property(careless))
+
+
+def _withdraws_for_free(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(running, "withdrawal_charge", lambda *args: ())
+
+
+def _ignores_backoff(patch: pytest.MonkeyPatch) -> None:
+    why_not = clearing_input._why_not
+
+    def eager(*args: Any) -> Any:
+        why = why_not(*args)
+        return None if why == Why.BACK_OFF else why
+
+    patch.setattr(clearing_input, "_why_not", eager)
+
+
+def _starts_half_a_gang(patch: pytest.MonkeyPatch) -> None:
+    attempt_of = promises.attempt_of
+
+    def partial(workload: Any, promise: Any, *rest: Any) -> Any:
+        made = attempt_of(workload, promise, *rest)
+        return replace(made, seats=made.seats[:1])
+
+    patch.setattr(promises, "attempt_of", partial)
+
+
+def _sells_twice(patch: pytest.MonkeyPatch) -> None:
+    def blind(world: Any, market: Any, window: Any) -> dict[str, int]:
+        return dict(world.sizes[market.market])
+
+    patch.setattr(leasing, "sellable", blind)
+
+
+def _believes_strangers(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ObservedAttempt, "is_of", lambda *args: True)
+
+
+def _keeps_seats_of_what_ended(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(worlds_of.World, "_unindex_workload", lambda self, workload: None)
+
+
+def _forgets_a_deadline(patch: pytest.MonkeyPatch) -> None:
+    wake = worlds_of.World.wake_promises
+
+    def drowsy(self: Any, node: str) -> None:
+        if self.records.nodes[node].health is Health.HEALTHY:
+            return
+        wake(self, node)
+
+    patch.setattr(worlds_of.World, "wake_promises", drowsy)
+
+
+def _frees_held_seats_early(patch: pytest.MonkeyPatch) -> None:
+    order = running_effects.order_stop
+
+    def early(world: Any, event: Any) -> None:
+        order(world, event)
+        workload = world.records.workloads[event.workload]
+        world.put_workload(replace(workload, attempt=None, phase=Phase.QUEUED))
+
+    patch.setattr("parkade.core.kernel.evolve.running.order_stop", early)
+
+
+FAULTS = (
+    Fault(name="a promise is dropped when its holder has left its old seats",
+          plant=_drops_promise, scenario=SPARE, invariants=(3,)),
+    Fault(name="what lending earns is paid twice",
+          plant=_pays_twice, scenario=RECLAIM, invariants=(13,)),
+    Fault(name="the promised seats of an owner are chosen anew in every clearing",
+          plant=_rechooses_owners_seats, scenario=GUESTS, invariants=(1,)),
+    Fault(name="what a report does not name is taken to have ended",
+          plant=_takes_absence_for_an_exit, scenario=RECLAIM, invariants=(7,)),
+    Fault(name="the earmark of what has ended is not released",
+          plant=_keeps_earmark, scenario=CONTEST, invariants=(13,)),
+    Fault(name="an id is given again",
+          plant=_reuses_ids, scenario=CONTEST, invariants=(22,)),
+    Fault(name="seats are handed over before their holder has left",
+          plant=_seats_before_the_leaver_left, scenario=RECLAIM, invariants=(8,)),
+    Fault(name="a node changes its tenant without turnaround",
+          plant=_skips_turnaround, scenario=RECLAIM, invariants=(16,)),
+    Fault(name="a guest is killed without its notice",
+          plant=_kills_at_once, scenario=RECLAIM, invariants=(11,)),
+    Fault(name="a preemption counts as a failure",
+          plant=_counts_preemption_as_failure, scenario=RECLAIM, invariants=(5,)),
+    Fault(name="a guest pays above its limit",
+          plant=_charges_above_the_limit, scenario=RECLAIM, invariants=(14,)),
+    Fault(name="a guest pays less than the floor",
+          plant=_charges_no_floor, scenario=RECLAIM, invariants=(14,)),
+    Fault(name="a cordoned node takes newcomers",
+          plant=_seats_on_cordoned_nodes, scenario=SPARE, invariants=(8,)),
+    Fault(name="a bid that made others leave is given up for nothing",
+          plant=_withdraws_for_free, scenario=CONTEST, invariants=(19,)),
+    Fault(name="a preempted bid wins again before its back-off is over",
+          plant=_ignores_backoff, scenario=RECLAIM, invariants=(10,)),
+    Fault(name="a gang starts with half its seats",
+          plant=_starts_half_a_gang, scenario=GANG, invariants=(3, 6)),
+    Fault(name="a node is sold twice",
+          plant=_sells_twice, scenario=SOLD, invariants=(9,)),
+    Fault(name="a report of another launch is believed",
+          plant=_believes_strangers, scenario=RECLAIM, invariants=(6,)),
+    Fault(name="what has ended still holds its seats",
+          plant=_keeps_seats_of_what_ended, scenario=RECLAIM, invariants=(2, 3)),
+    Fault(name="a promise is not looked at when a node becomes free",
+          plant=_forgets_a_deadline, scenario=RECLAIM, invariants=(1, 15)),
+)  # fmt: skip

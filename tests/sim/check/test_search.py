@@ -1,0 +1,22 @@
+"""The shipped core holds its invariants in every state of the small worlds, to a small depth."""
+
+import pytest
+
+from parkade.sim.check.scenarios import SCENARIOS
+from parkade.sim.check.search import Bounds, Search
+from parkade.sim.check.story import story
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_no_invariant_breaks_in_any_state_of_the_world_to_a_small_depth(name: str) -> None:
+    scenario = SCENARIOS[name]()
+    found = Search(scenario, Bounds(depth=3)).run()
+    assert found.invariant is None, "\n".join(story(scenario, found))
+    assert found.complete_depth == 3
+    assert found.states > 200
+
+
+def test_a_search_ends_at_the_bound_it_reaches_first() -> None:
+    found = Search(SCENARIOS["owners"](), Bounds(states=300)).run()
+    assert 300 <= found.states < 400
+    assert found.complete_depth == 2
