@@ -62,7 +62,7 @@ def replay(
 def example(
     folder: Annotated[Path, typer.Argument(help="A new folder for the files.")],
 ) -> None:
-    """Write a small trace, prices and two scenarios, all made up, to try `replay` with."""
+    """Write a small trace, prices and two scenarios, all made up, for `parkade sim replay`."""
     try:
         from parkade.sim.replay.example import FILES
     except ModuleNotFoundError as error:
@@ -95,7 +95,7 @@ def _show(table: "TableOfFigures") -> None:
 
 
 class _Bars:
-    """A progress bar for each run, on stderr; nothing where nobody looks."""
+    """A progress bar for each run, on stderr; none where that is no terminal."""
 
     def __init__(self, *, is_shown: bool) -> None:
         self._is_shown = is_shown

@@ -1,4 +1,4 @@
-"""Who wants what at each minute: owners' nodes, and queued work cut into guests.
+"""What is wanted at each minute: owners' nodes, and queued work cut into guests.
 
 An owner claims as many whole nodes as hold its busy GPUs (`owners`). Its queue is cut into *guests*
 of at most one node, for the trace does not tell the shapes of jobs: what the queue grows by becomes

@@ -58,7 +58,7 @@ class HeadroomFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MoneyFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Who paid what; None where the fleet has no such payment."""
+    """What was paid for what; None where the fleet has no such payment."""
 
     reservations: float
     guests_paid: float | None
@@ -68,7 +68,7 @@ class MoneyFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Mean, per GPU-hour that was charged."""
 
     owner_cost: float | None
-    """Per useful GPU-hour of owners: reservations less payouts. None: nobody owns."""
+    """Per useful GPU-hour of owners: reservations less payouts. None: no node is owned."""
 
     guest_cost: float | None
     """Per GPU-hour of guests that was not lost."""

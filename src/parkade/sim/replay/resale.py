@@ -91,7 +91,7 @@ def setup_of(scenario: IdleResale) -> Setup:
 
 
 def runs_of(scenario: IdleResale) -> tuple[str, ...]:
-    """What each run is called, in order; for whoever shows progress."""
+    """What each run is called, in order."""
     return (*WORDS.values(), *_variants(scenario))
 
 

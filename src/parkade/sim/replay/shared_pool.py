@@ -27,7 +27,7 @@ from parkade.sim.replay.tally import Level, Reclaim, Tally
 
 
 class _Node:
-    """A node and who has it: one claim, or guests of one org."""
+    """A node and what holds it: one claim, or guests of one org."""
 
     def __init__(self) -> None:
         self.claim: int | None = None
@@ -134,7 +134,7 @@ class SharedPool:
         self._queue |= {("guest", guest.number): guest for guest in minute.new}
         self._serve()
 
-    # Who gets what.
+    # The queue.
 
     def _serve(self) -> None:
         if not self._owners_first:

@@ -118,7 +118,7 @@ def _queue(report: ResaleReport) -> Chart:
 def _waits(report: ResaleReport) -> Chart:
     lines = []
     runs = [it for it in report.policies if it.policy != "reserved"]
-    # Longer waits, of those who come first and are served first, stay in the table.
+    # The hours that owners wait where the first to come is served first stay in the table.
     longest = 1.5 * report.wait_bound_s
     for policy in runs[:6]:
         points: list[tuple[float, float]] = []

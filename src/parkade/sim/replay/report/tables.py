@@ -112,7 +112,7 @@ def _reclaims(report: ResaleReport) -> TableOfFigures:
                 )
             )
     return TableOfFigures(
-        title="Whom reclaims touched",
+        title="Guests touched by reclaims",
         columns=("fleet", "free before", "reclaims", "no guest", "moved", "restarted later"),
         rows=tuple(rows),
         says="By the share of the fleet's nodes that were free just before; each reclaim stands in"
