@@ -5,8 +5,8 @@ Commands go to `decide`, events to `evolve`, what is due by itself to the deadli
 
 Theory of operation. Time goes from one instant at which something is due to the next: an action, a
 deadline, a clearing. At an instant deadlines come first, then the actions in the order in which
-they were asked for, then at most one clearing, as in a turn of the writer. `follow` learns of each event right after it was
-evolved.
+they were asked for, then at most one clearing, as in a turn of the writer. `follow` learns of each
+event right after it was evolved.
 
 A clearing that changed nothing is not repeated until an event happens, or until time alone may
 change its answer (a back-off ends, money is used up, another day of use begins: at the latest

@@ -24,6 +24,9 @@ class OwnerFigures(msgspec.Struct, frozen=True, kw_only=True):
     waiting_gpu_hours: float
     """GPUs of the nodes that owners waited for."""
 
+    rechosen: int
+    """Claims that had their nodes and were given others; each is a reclaim more."""
+
 
 class GuestFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How queued work fared as guests."""

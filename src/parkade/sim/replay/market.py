@@ -57,6 +57,7 @@ class MarketRun:
         self._by_number: dict[int, Runner] = {}
         self._claim_names: dict[int, str] = {}
         self._waiting: dict[str, Reclaim] = {}
+        self._seated_claims: set[str] = set()
         self._background: Background | None = None
         if setup.headroom_percent is not None:
             nodes = sum(count for _, count in demand.nodes)
@@ -146,6 +147,7 @@ class MarketRun:
             self._settle(name, claim.nodes)
         else:
             gpus = claim.nodes * self._demand.gpus_per_node
+            self._seated_claims.remove(name)
             self.tally.add(Level.OWNERS_NODES, -gpus, self._now_us)
         made = self.core.do(commands.Unclaim(by=None, claim=name))
         assert made is not None, f"{name} could not be given back"
@@ -213,15 +215,30 @@ class MarketRun:
             case _:
                 pass
 
+    def _unseat(self, name: str) -> None:
+        """An owner's nodes are taken back, or exchanged for others: it waits once more."""
+        claim = self.core.world.records.claims[name]
+        gpus = claim.nodes * self._demand.gpus_per_node
+        self._seated_claims.remove(name)
+        self.tally.rechosen += 1
+        self._waiting[name] = self.tally.begin_reclaim(claim.org, claim.nodes, 0.0, self._now_us)
+        self.tally.add(Level.OWNERS_NODES, -gpus, self._now_us)
+        self.tally.add(Level.OWNERS_WAITING, gpus, self._now_us)
+
     def _seated(self, name: str) -> None:
         nodes = self.core.world.records.claims[name].nodes
         self._settle(name, nodes)
+        self._seated_claims.add(name)
         self.tally.add(Level.OWNERS_NODES, nodes * self._demand.gpus_per_node, self._now_us)
 
     def _cleared(self, event: events.Cleared) -> None:
         """Guests leave; each reclaim that got one of their nodes has touched them."""
         won = {lines.name_of(line.demand): line for line in event.won}
         claimers: dict[str, Reclaim] = {}
+        lost = (lines.name_of(line.demand) for line in event.left)
+        for name in dict.fromkeys([*won, *lost]):
+            if name in self._seated_claims:
+                self._unseat(name)
         for name, line in won.items():
             if name in self._waiting:
                 claimers |= {seat.node: self._waiting[name] for seat in line.promise.seats}

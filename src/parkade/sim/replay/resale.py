@@ -191,6 +191,7 @@ class _Judge:
                 wait_p99_s=quantile(waits, 0.99),
                 wait_max_s=quantile(waits, 1.0),
                 waiting_gpu_hours=waiting,
+                rechosen=tally.rechosen,
             ),
             guests=GuestFigures(
                 ran_gpu_hours=ran,

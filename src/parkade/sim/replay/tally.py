@@ -72,6 +72,9 @@ class Tally:
         """GPUs x microseconds of each quarter of an hour."""
 
         self.reclaims: list[Reclaim] = []
+        self.rechosen = 0
+        """Claims whose seats were theirs and were taken back or exchanged."""
+
         self.stops = 0
         """Guests that had to leave."""
 

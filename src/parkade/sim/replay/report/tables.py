@@ -76,7 +76,16 @@ def _fleets(report: ResaleReport) -> TableOfFigures:
 def _owners(report: ResaleReport) -> TableOfFigures:
     return TableOfFigures(
         title="Owners' waits",
-        columns=("fleet", "reclaims", "waited", "p50", "p99", "longest", "GPU-hours waited"),
+        columns=(
+            "fleet",
+            "reclaims",
+            "waited",
+            "p50",
+            "p99",
+            "longest",
+            "GPU-hours waited",
+            "rechosen",
+        ),
         rows=tuple(
             (
                 it.words,
@@ -86,6 +95,7 @@ def _owners(report: ResaleReport) -> TableOfFigures:
                 _seconds(it.owners.wait_p99_s),
                 _seconds(it.owners.wait_max_s),
                 _hours(it.owners.waiting_gpu_hours),
+                f"{it.owners.rechosen:,}",
             )
             for it in report.policies
         ),
