@@ -3,14 +3,17 @@
 The server (`compound_server`) runs in a process of its own and answers without delay. Each client
 runs in a process of its own too, so that its memory is its own. `journal` is the whole of `parkade
 compound run`: state machines, content addresses, journal and results; `budget` is the same under a
-budget in money, which sets the worst case of each call aside. The others only post: our two ways of
-HTTP, and, where they are installed, aiohttp and the openai package.
+budget in money, which sets the worst case of each call aside. `resume` opens the journal and
+results of a run of so many calls again; writing them is not measured. The others only post: our two
+ways of HTTP, and, where they are installed, aiohttp and the openai package.
 
     python benchmarks/run.py --only compound_calls
     python benchmarks/compound_calls.py journal 100000 512
 """
 
 import asyncio
+import contextlib
+import functools
 import json
 import resource
 import subprocess
@@ -19,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +39,7 @@ FULL = (
     ("journal", 100_000, 512),
     ("budget", 100_000, 64),
     ("budget", 100_000, 512),
+    ("resume", 1_000_000, 0),
     ("posts", 60_000, 64),
     ("httpx", 3_000, 64),
     ("aiohttp", 15_000, 64),
@@ -45,6 +50,7 @@ QUICK = (
     ("journal", 200, 512),
     ("budget", 200, 64),
     ("budget", 200, 512),
+    ("resume", 1_000, 0),
     ("posts", 200, 64),
     ("httpx", 100, 64),
 )
@@ -71,7 +77,9 @@ def figures(*, quick: bool) -> list[Figure]:
     with serving() as url:
         for client, calls, connections in QUICK if quick else FULL:
             told = measured(url, client, calls, connections)
-            if told is not None:
+            if told is not None and client == "resume":
+                made += _resumed(told)
+            elif told is not None:
                 made += _figures(client, connections, told)
     return made
 
@@ -96,6 +104,24 @@ def _figures(client: str, connections: int, told: dict[str, float]) -> list[Figu
         Figure(name=f"{name}_cpu", kind=kind, unit="µs", values=(told["cpu_us"],), what=what),
         Figure(name=f"{name}_peak", kind=kind, unit="MB", values=(told["peak_mb"],), what=what),
     ]
+
+
+def _resumed(told: dict[str, float]) -> list[Figure]:
+    what = f"journal and results of {told['calls']:.0f} calls opened again"
+    seconds = {"wall": told["calls"] / told["rate"], "cpu": told["cpu_us"] * told["calls"] / 1e6}
+    made = [
+        Figure(
+            name=f"compound_calls.resume_{name}",
+            kind=Kind.DURABLE,
+            unit="s",
+            values=(value,),
+            what=what,
+        )
+        for name, value in seconds.items()
+    ]
+    peak = (told["peak_mb"],)
+    name = "compound_calls.resume_peak"
+    return [*made, Figure(name=name, kind=Kind.DURABLE, unit="MB", values=peak, what=what)]
 
 
 # ---------------------------------------------------------------- clients
@@ -133,6 +159,45 @@ def _run(url: str, calls: int, connections: int, micros: int | None) -> None:
         settings = Settings(budget=Budget(micros=micros))
         summary = run(Generate("m"), questions, names=names, out=Path(folder), settings=settings)
     assert summary.answered == calls
+
+
+def resume(folder: Path) -> None:
+    """What a run reads before it goes on."""
+    from parkade.compound.run.journal import Journal
+    from parkade.compound.run.results import Results
+
+    journal = Journal(folder / "journal.jsonl")
+    results = Results(folder / "results.jsonl", "n")
+    results.close()
+    journal.close()
+
+
+def _written(folder: Path, calls: int) -> None:
+    """A journal and results as a run of one call a question leaves them."""
+    import msgspec
+
+    from parkade.compound.run.lines import FORMAT, CallLine, Header
+    from parkade.compound.run.lines import VERSION as JOURNAL_VERSION
+    from parkade.compound.run.results import VERSION, Result
+
+    line = CallLine(
+        key="", question="", node=0, model="m", sample=0, input=20, output=30, cost=21, us=90_000,
+        finish="stop", text="The answer is 42. " * 8,
+    )  # fmt: skip
+    result = Result(
+        v=VERSION, id="", answer=line.text, accepted=True, calls=1, cached=0, cost=21, input=20,
+        output=30, us=90_000, question="", network="n", key="",
+    )  # fmt: skip
+    encode = msgspec.json.encode
+    journal, results = folder / "journal.jsonl", folder / "results.jsonl"
+    with journal.open("wb") as to, results.open("wb") as answers:
+        to.write(encode(Header(format=FORMAT, version=JOURNAL_VERSION)) + b"\n")
+        for number in range(calls):
+            key, name = blake2b(b"%d" % number, digest_size=16).hexdigest(), str(number)
+            told = msgspec.structs.replace(line, key=key, question=name)
+            to.write(encode(told) + b"\n")
+            answer = msgspec.structs.replace(result, id=name, question=key, key=key)
+            answers.write(encode(answer) + b"\n")
 
 
 def posts(url: str, calls: int, connections: int) -> None:
@@ -243,18 +308,28 @@ def main() -> None:
         with serving() as url:
             print(measured(url, client, calls, connections))
         return
+    with contextlib.ExitStack() as stack:
+        if client == "resume":
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parkade-bench-")))
+            _written(folder, calls)
+            work: Callable[[], None] = functools.partial(resume, folder)
+        else:
+            work = functools.partial(CLIENTS[client], sys.argv[4], calls, connections)
+        print(json.dumps(_timed(work, calls)))
+
+
+def _timed(work: Callable[[], None], calls: int) -> dict[str, float]:
     began, used = time.perf_counter(), time.process_time()
     try:
-        CLIENTS[client](sys.argv[4], calls, connections)
+        work()
     except ImportError:
         raise SystemExit(3) from None
-    told = {
+    return {
         "calls": calls,
         "rate": calls / (time.perf_counter() - began),
         "cpu_us": (time.process_time() - used) / calls * 1e6,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ from typing import Any, Self
 import msgspec
 
 from benchmarks.market_days_demand import GPUS, Demand, Job
-from benchmarks.market_days_owners import OwnersAudit, OwnersAuditor
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.spec import CapacityKind
+from parkade.sim.auditor.owners import OwnersAudit, OwnersAuditor
 
 DISPLACING = (Cause.OUTBID.value, Cause.RECLAIMED.value)
 CHANGES = "parkade.core.clearing.changes"

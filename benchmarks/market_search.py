@@ -29,7 +29,6 @@ from msgspec.structs import replace
 from benchmarks.market_days_demand import GPUS, Claim, Demand, Job
 from benchmarks.market_days_driver import START_US, Day
 from benchmarks.market_days_opening import MARKET, TERMS, fund, open_pool
-from benchmarks.market_days_owners import OwnersAuditor
 from parkade.core.kernel.decide import decide
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
@@ -38,6 +37,7 @@ from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.spec import CapacityKind
+from parkade.sim.auditor.owners import OwnersAuditor
 
 SPAN_US = 12 * HOUR_US
 OWNS = ("own-a", "own-b", "own-c", "own-d")

@@ -186,3 +186,25 @@ def test_a_file_without_a_question_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_of_questions_is_named(tmp_path: Path) -> None:
     with pytest.raises(QuestionError, match=r"none\.jsonl: No such file.*JSON lines"):
         count_questions(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('network: "5E@', r"net\.yaml is not YAML: line 1, column 14: found unexpected end"),
+        ("a: [", "line 1, column 5: expected the node content"),
+        (
+            'models: {m: {url: "http://localhost:1/v1", modle: x}}\nnetwork: E@m',
+            "models.m: no field 'modle'; there are: .*model",
+        ),
+        (
+            'models: {m: {function: "rules.py:gess"}}\nnetwork: E@m',
+            r"no function 'rules\.py:gess': rules\.py has no gess$",
+        ),
+    ],
+)
+def test_what_is_mistyped_is_named_with_its_place(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "net.yaml").write_text(text)
+    (tmp_path / "rules.py").write_text("def guess(call): return ''\n")
+    with pytest.raises(NetworkError, match=says):
+        load(tmp_path / "net.yaml")

@@ -74,8 +74,21 @@ def test_a_jump_is_told_once_and_time_goes_on_at_the_steady_pace_until_confirmed
     clock.pass_us(SECOND_US)
     reading = present.read(is_doubted=True)
     assert (reading.now_us, reading.jumped_from_us) == (before + 2 * SECOND_US, None)
+    assert reading.leapt_us == 0
     reading = present.read(is_doubted=False)
     assert (reading.now_us, reading.jumped_from_us) == (clock.wall, None)
+    assert reading.leapt_us == 400 * DAY_US
+
+
+def test_time_that_the_steady_clock_counts_is_no_leap_and_what_it_does_not_count_is_one() -> None:
+    clock = HandClock()
+    present = guard(clock)
+    assert present.read(is_doubted=False).leapt_us == 0
+    clock.pass_us(HOUR_US)
+    assert present.read(is_doubted=False).leapt_us == 0
+    clock.pass_us(SECOND_US)
+    clock.wall += MINUTE_US
+    assert present.read(is_doubted=False).leapt_us == MINUTE_US
 
 
 @pytest.mark.parametrize(("days", "is_jump"), [(6, False), (8, True)])

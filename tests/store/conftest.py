@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from parkade.ports import Store
+from parkade.sim.store import Disk, MemoryStore
 from parkade.store import open_postgresql, open_sqlite
+from tests.builders import no_point
 from tests.store import postgres
 
 _numbers = itertools.count(1)
@@ -28,11 +30,15 @@ def database(postgres_server: str) -> str:
     return postgres.new_database(postgres_server, f"test_{next(_numbers)}")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store; every kind passes the same contract."""
+    opened: Store
     if request.param == "sqlite":
         opened = open_sqlite(tmp_path / "data" / "parkade.sqlite3")
+    elif request.param == "memory":
+        yield MemoryStore(Disk(), no_point)
+        return
     else:
         address = request.getfixturevalue("database")
         opened = open_postgresql(address, head=tmp_path / "postgresql.head")

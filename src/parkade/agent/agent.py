@@ -76,11 +76,13 @@ class Time(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """The pool, the nodes that its engine was made with, and the folder of the agent's memory."""
+    """The pool, the nodes that its engine was made with, and the folder of the agent's memory.
+    `memory`: where else it is kept; None: in the folder."""
 
     pool: str
     nodes: tuple[NodeShape, ...]
     data_folder: Path
+    memory: memories.MemoryPlace | None = None
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,11 +143,11 @@ class Agent:
         self.control_plane = control_plane
         self.pool = place.pool
         self.nodes = place.nodes
-        self.data_folder = place.data_folder
+        self.memory_place = place.memory or memories.MemoryFolder(place.data_folder)
         self.clock = time.clock
         self.timer = time.timer
         self.capabilities = engine.capabilities()
-        self.memory = memories.named(place.data_folder)
+        self.memory = self.memory_place.named()
         if isinstance(control_plane, KnowsAgents):
             control_plane.is_asked_by(self.memory.agent or "", place.data_folder)
         self.desired: DesiredState | None = None
@@ -356,7 +358,7 @@ class Agent:
         """On disk before it is acted on. A full disk is no reason to obey no stop: what is not
         saved then holds until this agent ends, and is saved with the next change."""
         try:
-            memories.save(self.data_folder, self.memory)
+            self.memory_place.save(self.memory)
         except OSError as error:
             logger.error("the agent's memory is not saved: %s", error)
 

@@ -10,6 +10,7 @@ an attempt that it had already reported as never started.
 
 import secrets
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -67,6 +68,33 @@ class Memory(msgspec.Struct, kw_only=True):
 def _are_other(known: str | None, told: str | None) -> bool:
     """Whether two names differ; one that was not told, as by an older version, tells nothing."""
     return known is not None and told is not None and known != told
+
+
+class MemoryPlace(Protocol):
+    """Where an agent's memory is kept over its restarts."""
+
+    def named(self) -> Memory:
+        """What was saved, by an agent that has a name from then on."""
+        ...
+
+    def save(self, memory: Memory) -> None:
+        """On disk before it returns; OSError where it cannot be."""
+        ...
+
+
+class MemoryFolder:
+    """Implements `MemoryPlace` by a file of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def named(self) -> Memory:
+        """See `MemoryPlace`."""
+        return named(self._folder)
+
+    def save(self, memory: Memory) -> None:
+        """See `MemoryPlace`."""
+        save(self._folder, memory)
 
 
 def load(folder: Path) -> Memory:

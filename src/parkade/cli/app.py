@@ -22,7 +22,7 @@ from parkade.cli import (
     workloads,
 )
 from parkade.cli.compound import app as compound
-from parkade.cli.sim import sim
+from parkade.cli.sim import simulation
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Work": (
@@ -62,7 +62,7 @@ GROUPS = {
         "journal": journal.journal,
     },
     "Machines": {"mars": mars.mars},
-    "Proof": {"sim": sim},
+    "Proof": {"sim": simulation},
 }
 
 

@@ -80,15 +80,26 @@ def load(path: Path) -> Loaded:
         return _from_python(path)
     try:
         text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise NetworkError(f"cannot read {path}: {error}") from None
+    except OSError as error:
+        raise NetworkError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise NetworkError(f"cannot read {path}: it is no text in UTF-8") from None
     if len(text) > MAX_BYTES:
         raise NetworkError(f"{path} is larger than {MAX_BYTES} bytes")
     try:
         plain = yaml.load(text, Loader=_OnceLoader)
     except yaml.YAMLError as error:
-        raise NetworkError(f"{path} is not YAML: {error}") from None
+        raise NetworkError(f"{path} is not YAML: {_in_one_line(error)}") from None
     return from_sections(plain, folder=path.parent, where=str(path))
+
+
+def _in_one_line(error: yaml.YAMLError) -> str:
+    """Where and why; the parser's own message names no file and shows the text."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    problem = getattr(error, "problem", None) or "it cannot be read"
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
 def from_sections(plain: Any, *, folder: Path, where: str) -> Loaded:
@@ -129,10 +140,12 @@ def function_at(named: Any, folder: Path) -> Callable[..., Any]:
         raise NetworkError(f"{named!r} names no function; write file.py:function")
     try:
         found: Any = _module(module, folder)
-        for part in attribute.split("."):
-            found = getattr(found, part)
     except (ImportError, OSError, AttributeError) as error:
         raise NetworkError(f"there is no function {named!r}: {error}") from None
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise NetworkError(f"there is no function {named!r}: {module} has no {attribute}")
+        found = getattr(found, part)
     if not callable(found):
         raise NetworkError(f"{named!r} is no function")
     function: Callable[..., Any] = found

@@ -44,9 +44,12 @@ class SystemClock:
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The present; `jumped_from_us` is set in the reading that found a jump. `behind_us`: how far
-    the wall clock is behind the present; 0 where that is what clocks differ by anyway."""
+    the wall clock is behind the present; 0 where that is what clocks differ by anyway. `leapt_us`:
+    by how much the present goes on without that time passed; 0 in the first reading, which cannot
+    know."""
 
     now_us: int
+    leapt_us: int
     behind_us: int
     jumped_from_us: int | None
 
@@ -78,10 +81,12 @@ class ClockGuard:
         # Whichever is ahead; a wall clock that is too far ahead is not believed.
         self._now_us = explained_us if is_doubted or is_jump else max(explained_us, wall_us)
         behind_us = self._now_us - wall_us
+        leapt_us = 0 if self._steady_us is None else self._now_us - explained_us
         self._steady_us = steady_us
         self._was_doubted = is_doubted or is_jump
         return Reading(
             now_us=self._now_us,
+            leapt_us=leapt_us if leapt_us >= LEAST_BEHIND_US else 0,
             behind_us=behind_us if behind_us >= LEAST_BEHIND_US else 0,
             jumped_from_us=before_us if is_jump else None,
         )

@@ -20,7 +20,13 @@ from parkade.core.kernel.evolve import evolve
 from parkade.core.state.chain import link
 from parkade.core.state.codec import decode_event, encode_event
 from parkade.core.state.commands import AnyCommand, RunClearing
-from parkade.core.state.events import EVENT_VERSION, AnyEvent, ClockJumped, EpochOpened
+from parkade.core.state.events import (
+    EVENT_VERSION,
+    AnyEvent,
+    ClockAdvanced,
+    ClockJumped,
+    EpochOpened,
+)
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.ports import Batch, JournalEntry, StatedTransfer, Store, StoredAnswer
@@ -91,6 +97,14 @@ class Cycle:
     def doubt_clock(self, *, from_us: int, now_us: int) -> Committed:
         """The clock jumped: no clearing until a person confirms it."""
         self._evolve((ClockJumped(at_us=now_us, from_us=from_us),))
+        return self._commit()
+
+    def advance_clock(self, *, now_us: int, by_us: int) -> Committed:
+        """The present leaps from `now_us`; told where something waits for time in a silent pool."""
+        pools = self.world.records.pools.values()
+        if all(pool.silent_since_us is None for pool in pools):
+            return ()
+        self._evolve((ClockAdvanced(at_us=now_us, by_us=by_us),))
         return self._commit()
 
     def take_deadlines(self, now_us: int, *, limit: int) -> Committed:
@@ -186,6 +200,8 @@ class Cycle:
             evolve(self.world, event)
             self.sequence += 1
             self._events.append((self.sequence, event))
+            if self._rules.watch is not None:
+                self._rules.watch(self.world, event)
             if self._check_every and self.sequence % self._check_every == 0:
                 self._rules.check(self.world)
 

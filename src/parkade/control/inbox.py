@@ -44,6 +44,12 @@ class Inbox:
         self._is_nudged = False
         self._is_closed = False
         self._entered = 0
+        self._listener: Callable[[], None] | None = None
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """`listener` is called whenever there is something to do, for what drives the writer
+        without a thread."""
+        self._listener = listener
 
     @property
     def entered(self) -> int:
@@ -69,7 +75,8 @@ class Inbox:
             queue.append(waiting)
             self._entered += 1
             self._changed.notify()
-            return True
+        self._tell_listener()
+        return True
 
     def take_commands(self, limit: int) -> list[WaitingCommand]:
         """The longest waiting ones, less those whose asker has gone."""
@@ -88,6 +95,11 @@ class Inbox:
         with self._changed:
             self._is_nudged = True
             self._changed.notify()
+        self._tell_listener()
+
+    def _tell_listener(self) -> None:
+        if self._listener is not None:
+            self._listener()
 
     def wait(self, timeout_us: int) -> None:
         """Returns at once when something waits, or was nudged, and after the timeout."""

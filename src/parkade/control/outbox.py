@@ -205,7 +205,9 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             | events.BudgetNoted(workload=name)
         ):
             yield name
-        case events.EpochOpened() | events.ClockJumped() | events.ClockConfirmed():
+        case events.EpochOpened() | events.ClockJumped():
+            pass
+        case events.ClockConfirmed() | events.ClockAdvanced():
             pass
         case events.OrgCreated() | events.UserCreated() | events.TokenAdded():
             pass

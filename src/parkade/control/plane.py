@@ -29,7 +29,7 @@ from parkade.control.pool_agents import PoolAgent, PoolAgents, RefusingAgents
 from parkade.control.settings import PlaneSettings
 from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
-from parkade.control.writer import Dependencies, Writer
+from parkade.control.writer import Dependencies, Turn, Writer
 from parkade.core.clearing.plan import Plan
 from parkade.core.state.commands import AnyCommand, Submit
 from parkade.core.state.events import AnyEvent
@@ -81,6 +81,12 @@ class Plane:
     def start(self) -> None:
         """Begins to answer."""
         self._writer.start()
+
+    def drive(self, listener: Callable[[], None]) -> Callable[[], Turn]:
+        """In place of `start`: each call of what is returned is one step of the writer, in the
+        caller's thread. `listener` is called when something waits for a step."""
+        self._writer.inbox.listen(listener)
+        return self._writer.turn
 
     def end_streams(self) -> None:
         """Ends the relayed outputs and the long polls, so that a server that stops waits for no

@@ -17,7 +17,9 @@ from parkade.core.units.refusal import Refusal
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What is decided, and when: a test may replace these by rules that fail, or by a small market.
-    What an event does and how it is written is the core's alone."""
+    What an event does and how it is written is the core's alone. `watch` is called after each
+    event, before it is committed; it changes nothing, and what it raises stops the process. None:
+    not watched, as in a server."""
 
     decide: Callable[[World, AnyCommand, int], tuple[AnyEvent, ...] | Refusal]
     plan: Callable[[World, Submit, int], Plan | Refusal]
@@ -25,6 +27,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     take_deadline: Callable[[World], tuple[AnyEvent, ...]]
     urgent_markets: Callable[[World, tuple[AnyEvent, ...]], tuple[str, ...]]
     check: Callable[[World], None]
+    watch: Callable[[World, AnyEvent], None] | None = None
 
 
 RULES = Rules(

@@ -32,13 +32,18 @@ from parkade.ports import Leadership, Store
 _log = structlog.get_logger(__name__)
 
 
+def random_name() -> str:
+    """128 random bits, for an installation or a lineage."""
+    return secrets.token_hex(16)
+
+
 class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     """What the writer is given.
 
     `accepted`: an operator said that agents of a lost journal shall obey this one, in an epoch of
     at least this number; None: it did not. `on_fatal` must not return in production, and
     `crash_point` does nothing there. `leadership` was acquired before; the writer stops where it is
-    lost.
+    lost. `draw_name` names the installation and the lineage of an epoch.
     """
 
     store: Store
@@ -48,6 +53,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     crash_point: Callable[[str], None]
     leadership: Leadership
     accepted: int | None = None
+    draw_name: Callable[[], str] = random_name
 
 
 class LeadershipLost(Exception):
@@ -89,8 +95,8 @@ class Writer:
         self._cycle.open(
             OpenEpoch(
                 by=None,
-                installation=secrets.token_hex(16),
-                lineage=secrets.token_hex(16),
+                installation=dependencies.draw_name(),
+                lineage=dependencies.draw_name(),
                 accepts_agents=dependencies.accepted is not None,
                 least=dependencies.accepted or 0,
             ),
@@ -135,10 +141,10 @@ class Writer:
             raise LeadershipLost(
                 "the journal's lock is gone: another server may write; start this one again"
             )
-        now_us, doubted = self._read_clock()
+        now_us, committed = self._read_clock()
         self._now_us = now_us
         self._read_at = (now_us, self._clock.steady_us())
-        self._publish(doubted)
+        self._publish(committed)
         is_sure = not cycle.world.records.is_clock_doubted
         while committed := cycle.take_deadlines(now_us, limit=settings.deadlines_limit):
             self._publish(committed)
@@ -195,6 +201,10 @@ class Writer:
         is_doubted = self._cycle.world.records.is_clock_doubted
         reading = self._guard.read(is_doubted=is_doubted)
         self._note_behind(reading.behind_us)
+        if reading.leapt_us:
+            from_us = reading.now_us - reading.leapt_us
+            committed = self._cycle.advance_clock(now_us=from_us, by_us=reading.leapt_us)
+            return reading.now_us, committed
         if reading.jumped_from_us is None:
             return reading.now_us, ()
         _log.error("clock_jumped", from_us=reading.jumped_from_us, done="clearing stopped")

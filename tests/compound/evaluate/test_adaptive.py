@@ -36,7 +36,13 @@ def play(stop: AdaptiveStop, ps: list[float], chance: random.Random) -> tuple[in
     return solved, drawn
 
 
-@pytest.mark.parametrize(("alpha", "beta", "value"), [(0.3, 12.0, 300.0), (1.0, 3.0, 40.0)])
+@pytest.mark.parametrize(
+    ("alpha", "beta", "value"),
+    [
+        (0.3, 12.0, 300.0),
+        pytest.param(1.0, 3.0, 40.0, marks=pytest.mark.slow),
+    ],
+)
 def test_it_learns_the_spread_and_loses_little_to_who_knew_it(
     alpha: float, beta: float, value: float
 ) -> None:

@@ -82,7 +82,7 @@ def test_counts_alone_give_coverage_and_no_verifier() -> None:
     assert found.rows[0].vote is None
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 4)
 @given(st.integers(0, 2**32))
 def test_intervals_hold_their_value_and_stay_in_range(seed: int) -> None:
     found = evaluate(drawn(spread_rates(12, 0.8, 0.2, seed=seed), 5, seed=seed))

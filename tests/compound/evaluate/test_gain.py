@@ -30,6 +30,7 @@ def test_a_gain_is_found_in_the_group_that_has_it() -> None:
     assert found.distinct_by_chance == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 def test_intervals_of_gains_cover_the_truth_as_often_as_they_say() -> None:
     covered = 0
     for seed in range(30):

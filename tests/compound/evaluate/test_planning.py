@@ -1,4 +1,5 @@
 import asyncio
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,12 @@ GOOD = spread_rates(200, 0.9, 0.05)
 
 
 def calibrated(rates: list[tuple[float, float, float]], samples: int = 16) -> Calibration:
-    return calibration_of(drawn(rates, samples))
+    return _calibrated(tuple(rates), samples)
+
+
+@functools.cache
+def _calibrated(rates: tuple[tuple[float, float, float], ...], samples: int) -> Calibration:
+    return calibration_of(drawn(list(rates), samples))
 
 
 def test_a_calibration_gives_back_the_rates_that_it_was_drawn_from() -> None:
@@ -73,6 +79,7 @@ def test_a_verifier_fooled_on_some_questions_is_no_verifier_fooled_now_and_then(
     assert ceilings == pytest.approx(truths, abs=0.05)
 
 
+@pytest.mark.slow
 def test_intervals_of_the_verifier_cover_its_rates_as_often_as_they_say() -> None:
     covered = 0
     for seed in range(16):

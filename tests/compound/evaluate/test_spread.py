@@ -51,6 +51,7 @@ def test_questions_that_stopped_at_their_first_success_are_as_good() -> None:
     assert coverage(spread.alpha, spread.beta, 60) == pytest.approx(coverage(0.5, 6, 60), abs=0.03)
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_forecast_covers_what_was_drawn_as_often_as_it_says() -> None:
     chance, covered, trials = random.Random(11), 0, 60
     for _ in range(trials):

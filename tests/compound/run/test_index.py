@@ -1,9 +1,9 @@
 """The index of keys against a dict."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parkade.compound.run.index import KeyIndex
+from parkade.compound.run.index import AddressSet, KeyIndex
 
 ADDRESSES = st.integers(0, 2**64 - 1)
 
@@ -26,3 +26,16 @@ def test_it_grows_and_finds_everything() -> None:
         index.put(address, place)
     assert [index.get(address) for address in addresses] == list(range(1, 50_000))
     assert index.get(12345) == 0
+
+
+@given(st.lists(st.integers(0, (1 << 64) - 1)), st.lists(st.integers(0, (1 << 64) - 1)))
+@settings(max_examples=30)
+def test_a_closed_set_of_addresses_holds_what_was_added(
+    added: list[int], others: list[int]
+) -> None:
+    found = AddressSet()
+    for address in added:
+        found.add(address)
+    found.close()
+    assert all(address in found for address in added)
+    assert [address in found for address in others] == [each in set(added) for each in others]

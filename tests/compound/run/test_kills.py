@@ -39,7 +39,7 @@ async def run_until(server: ScriptedServer, out: Path, budget: int, kill_after: 
     return await ended
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_again_and_again_it_finishes_repeats_little_and_keeps_the_budget(
     tmp_path: Path, seed: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,7 +56,8 @@ def plain(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, b
 def test_two_workers_answer_as_one_run_does_and_call_nothing_twice(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    farm.prepare(shard_size=7)
+    """A budget that is just enough is enough for both."""
+    farm.prepare(shard_size=7, budget=Budget(calls=4 * QUESTIONS))
     pair = [farm.worker(pause=0.002) for _ in range(2)]
     assert [ends(each) for each in pair] == [(0, "all shards are done\n")] * 2
     assert [row["id"] for row in farm.results()] == [str(n + 1) for n in range(QUESTIONS)]
@@ -69,7 +71,7 @@ def test_a_killed_worker_costs_only_what_was_in_flight(
     farm: Farm, workers: list["subprocess.Popen[str]"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     farm.prepare(shard_size=20)
-    for _ in range(3):
+    for _ in range(2):
         workers.append(worker := farm.worker("--lease", "1", pause=0.02))
         before = sum(farm.called().values())
         until(lambda before=before: sum(farm.called().values()) >= before + 40)  # type: ignore[misc]
@@ -80,7 +82,7 @@ def test_a_killed_worker_costs_only_what_was_in_flight(
     assert told(farm.results()) == plain(farm, monkeypatch)
     # Beside what was in flight, a kill loses lines that were not written yet: a twentieth of a
     # second of a worker that makes at most 4 calls in 0.02 s.
-    assert sum(farm.called().values()) <= 4 * QUESTIONS + 3 * (IN_FLIGHT + 4 * IN_FLIGHT)
+    assert sum(farm.called().values()) <= 4 * QUESTIONS + 2 * (IN_FLIGHT + 4 * IN_FLIGHT)
     assert farm.state().left() == 0
 
 
@@ -164,7 +166,7 @@ def test_a_worker_that_was_silent_too_long_does_no_harm(
 
 @pytest.mark.parametrize(
     "budget",
-    [pytest.param(0, marks=pytest.mark.slow), 3, pytest.param(50, marks=pytest.mark.slow), 131],
+    [*(pytest.param(n, marks=pytest.mark.slow) for n in (0, 3, 50)), 131],
 )
 def test_no_budget_is_exceeded_by_workers_that_are_killed_and_started_again(
     farm: Farm, workers: list["subprocess.Popen[str]"], budget: int
@@ -193,13 +195,6 @@ def test_no_budget_is_exceeded_by_workers_that_are_killed_and_started_again(
     assert sum(farm.called().values()) <= K * QUESTIONS + 4 * (IN_FLIGHT + 4 * IN_FLIGHT)
 
 
-def test_a_budget_that_is_just_enough_is_enough(farm: Farm) -> None:
-    farm.prepare(shard_size=7, budget=Budget(calls=4 * QUESTIONS))
-    pair = [farm.worker(pause=0.002) for _ in range(2)]
-    assert [ends(each)[0] for each in pair] == [0, 0]
-    assert len(farm.results()) == QUESTIONS
-
-
 def test_a_changed_network_is_answered_anew_and_from_the_journal_where_it_asks_the_same(
     farm: Farm,
 ) -> None:
@@ -212,6 +207,12 @@ def test_a_changed_network_is_answered_anew_and_from_the_journal_where_it_asks_t
     assert ends(farm.worker())[0] == 0
     assert set(farm.called().values()) == {1}
     assert len(farm.results()) == QUESTIONS
+    # A node that asks something else begins anew, and what it asked before is not merged.
+    farm.network.write_text(farm.network.read_text().replace("E@m(m=4)", "E@m(m=5)"))
+    farm.prepare()
+    assert ends(farm.worker())[0] == 0
+    assert sum(farm.called().values()) == 8 * QUESTIONS
+    assert sum(1 for _ in outcomes_of_run(farm.out, None)) == 4 * QUESTIONS
 
 
 def test_failed_questions_are_merged_with_their_reasons_and_tried_again(
@@ -249,16 +250,6 @@ def test_a_budget_without_a_price_is_refused_before_there_is_a_worker(farm: Farm
         farm.prepare(budget=Budget(micros=100))
 
 
-def test_what_an_earlier_network_asked_is_not_in_the_merged_journal(farm: Farm) -> None:
-    farm.prepare(shard_size=30)
-    assert ends(farm.worker())[0] == 0
-    farm.network.write_text(farm.network.read_text().replace("E@m(m=4)", "E@m(m=5)"))
-    farm.prepare()
-    assert ends(farm.worker())[0] == 0
-    assert sum(farm.called().values()) == 8 * QUESTIONS
-    assert sum(1 for _ in outcomes_of_run(farm.out, None)) == 4 * QUESTIONS
-
-
 def test_other_questions_are_refused(farm: Farm) -> None:
     farm.prepare()
     farm.questions.write_text(farm.questions.read_text() + '{"prompt": "one more: 1"}\n')
@@ -284,7 +275,9 @@ def test_a_budget_of_money_holds_over_killed_workers(
 
 
 def test_each_worker_has_a_model_server_of_its_own_and_ends_it(farm: Farm) -> None:
-    mock = Path(__file__).parents[1] / "models" / "mock_server.py"
+    # A copy of its own: other tests start the same program at the same time.
+    mock = farm.folder / "mock_server.py"
+    shutil.copy(Path(__file__).parents[1] / "models" / "mock_server.py", mock)
     farm.network.write_text(
         f"server: {{command: '{sys.executable} {mock} {{port}}', "
         "ready: 'http://127.0.0.1:{port}/health', timeout: 100}\n"

@@ -59,7 +59,17 @@ def test_what_a_model_verifier_said_stands_with_its_candidate(tmp_path: Path) ->
     run_network(parse("E@m(m=50) >> 3V@j"), [ask(1)], names(models), tmp_path)
     trace = read_trace(tmp_path, "q1")
     assert "→✓ m#0" in as_text(trace)
-    assert "<b>model verifier: j, 3 votes 1</b> Close." in as_page(trace)
+    assert "<b>model verifier: j, 3 votes, score 1</b> Close." in as_page(trace)
+
+
+def test_equal_texts_show_the_verdict_that_they_share(tmp_path: Path) -> None:
+    models = {
+        "m": priced(lambda call: ("always this", 10, 3)),
+        "j": answering(lambda call: "Verdict: wrong", "j"),
+    }
+    run_network(parse("3E@m(m=50) >> V@j"), [ask(1)], names(models), tmp_path)
+    shown = as_text(read_trace(tmp_path, "q1"))
+    assert shown.count("✗ m#") == 3
 
 
 class Checked(HTMLParser):

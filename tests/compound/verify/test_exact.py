@@ -1,4 +1,5 @@
 import gzip
+import itertools
 import json
 
 import pytest
@@ -93,12 +94,12 @@ def test_recorded_answers_of_gsm8k_are_judged_as_their_authors_did() -> None:
     systems = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
     differ = total = 0
     with gzip.open(rows, "rt", encoding="utf-8") as lines:
-        for line in lines:
+        for line in itertools.islice(lines, 0, None, 4):
             row = json.loads(line)
             asked = question(answer=row["ground_truth"])
             for system in systems:
                 judged = verifier.judge(asked, row[system]["solution"])
                 differ += judged.is_accepted is not row[system]["is_correct"]
                 total += 1
-    assert total > 5_000
+    assert total > 1_300
     assert differ / total < 0.005

@@ -259,10 +259,11 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("kind", PLANTED)
+@pytest.mark.parametrize("every", [20, pytest.param(1, marks=pytest.mark.slow)])
 def test_what_is_planted_in_human_eval_is_rejected_everywhere(
-    kind: str, runner: asyncio.Runner, sandbox: Sandbox
+    kind: str, every: int, runner: asyncio.Runner, sandbox: Sandbox
 ) -> None:
-    rows = human_eval_questions()[::4]
+    rows = human_eval_questions()[::every]
     accepted = [
         asked.id
         for asked, _ in rows

@@ -159,7 +159,7 @@ class Parkade:
         while (due_us := next_deadline_us(self.world)) is not None and due_us <= until_us:
             self.now_us = max(self.now_us, due_us)
             before = len(self.journal)
-            self._happen(take_deadline(self.world))
+            self.happen(take_deadline(self.world))
             assert len(self.journal) > before, "a deadline that changes nothing"
         self.now_us = until_us
 
@@ -318,10 +318,11 @@ class Parkade:
         outcome = decide(self.world, command, max(self.now_us, self.world.records.now_us))
         assert encode_snapshot(self.world) == before, "decide changed the world"
         assert not isinstance(outcome, Refusal), f"refused: {outcome}"
-        self._happen(outcome)
+        self.happen(outcome)
         return outcome
 
-    def _happen(self, made: tuple[events.AnyEvent, ...]) -> None:
+    def happen(self, made: tuple[events.AnyEvent, ...]) -> None:
+        """Takes in what was not decided here."""
         for event in made:
             self.journal.append(event)
             evolve(self.world, event)

@@ -66,6 +66,15 @@ def test_a_guest_is_concluded_after_lease_notice_kill_and_release_grace_of_silen
     assert next_deadline_us(made) is None
 
 
+def test_a_clock_that_is_set_ahead_ends_no_lease_sooner() -> None:
+    made = silent(guest())
+    evolve(made, events.ClockAdvanced(at_us=SILENT_US + S, by_us=3 * HOUR_US))
+    assert next_deadline_us(made) == DUE_US + 3 * HOUR_US
+    take(made, commands.ReportReachability(by=None, pool="pool", is_reachable=True), 1001 * S)
+    take(made, commands.ReportReachability(by=None, pool="pool", is_reachable=False), 1002 * S)
+    assert next_deadline_us(made) == DUE_US + 2 * S
+
+
 def test_nothing_lapses_while_the_pool_is_heard_or_once_it_is_heard_again() -> None:
     assert next_deadline_us(world(guest())) is None
     made = silent(guest())

@@ -32,6 +32,7 @@ def submit(
         ({"reservation": "acme"}, "denied", None),
         ({"on_demand_hours": 1, "nodes": 3}, "no_capacity", "nodes"),
         ({"limit": 9, "max_spend": 0}, "invalid", "max_spend"),
+        ({"on_demand_hours": 1, "max_spend": 1}, "invalid", "max_spend"),
     ],
 )
 def test_what_can_never_run_is_refused_with_its_reason(

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from parkade.control import outbox
 from parkade.core.billing import effects as billing
 from parkade.core.clearing import changes, displacement
 from parkade.core.clearing import input as clearing_input
@@ -19,14 +20,28 @@ from parkade.core.leasing import decisions as leasing
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.running import decisions as running
 from parkade.core.running import effects as running_effects
-from parkade.core.running import observations, promises
+from parkade.core.running import lapses, observations, promises
 from parkade.core.state import world as worlds_of
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.workload import Stop
-from parkade.sim.check.scenarios import GUEST, Asks, Scenario, fleet, lent, reserved, submission
+from parkade.sim.check.scenarios import (
+    GUEST,
+    SCENARIOS,
+    Asks,
+    Scenario,
+    fleet,
+    lent,
+    reserved,
+    submission,
+)
 
 Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def _protocol(asks: Asks) -> Scenario:
+    whole = SCENARIOS["agent"]()
+    return replace(whole, asks=asks, submissions=whole.submissions[:1], most_live=1)
 
 
 def _scenario(name: str, nodes: int, owned: int, asks: Asks, *offers: Any) -> Scenario:
@@ -54,6 +69,8 @@ GUESTS = _scenario("guests", 2, 2, Asks.CLAIMS, LOW, HIGH)
 """Two nodes that an owner lends to two guests."""
 SPARE = _scenario("spare", 2, 0, Asks.FAILS | Asks.CORDONS, LOW)
 """Two nodes, one of them to spare."""
+OWNED = _scenario("owned", 2, 1, Asks.CLAIMS | Asks.FAILS, LOW)
+"""A node that is reserved, and one that may break."""
 GANG = _scenario("gang", 2, 0, Asks.CANCELS, PAIR)
 """A gang that fills its fabric."""
 SOLD = _scenario("sold", 1, 1, Asks.RESERVES, LOW)
@@ -249,6 +266,85 @@ def _frees_held_seats_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("parkade.core.kernel.evolve.running.order_stop", early)
 
 
+def _never_seats_who_waited(patch: pytest.MonkeyPatch) -> None:
+    due = promises.launch_due_us
+
+    def stuck(world: Any, holder: str) -> int | None:
+        claim = world.records.claims.get(holder)
+        return None if claim is not None and claim.busy else due(world, holder)
+
+    patch.setattr("parkade.core.kernel.deadlines.launch_due_us", stuck)
+
+
+def _waits_for_whole_markets(patch: pytest.MonkeyPatch) -> None:
+    claims = clearing_input._claims
+
+    def shy(world: Any, market: Any) -> Any:
+        is_whole = all(node.is_open for node in world.records.nodes.values())
+        return claims(world, market) if is_whole else []
+
+    patch.setattr(clearing_input, "_claims", shy)
+
+
+def _hands_back_and_forth(patch: pytest.MonkeyPatch) -> None:
+    demand = clearing_input._demand
+
+    def restless(world: Any, workload: Any, open_nodes: Any, now_us: int, **named: Any) -> Any:
+        made = demand(world, workload, open_nodes, now_us, **named)
+        is_even = world.records.markets[workload.market].clearings % 2 == 0
+        return replace(made, seats=(), limit_micros=1) if is_even and made.seats else made
+
+    patch.setattr(clearing_input, "_demand", restless)
+
+
+def _concludes_before_the_lease(patch: pytest.MonkeyPatch) -> None:
+    lapse = lapses.lapse_due_us
+
+    def hasty(world: Any, workload: Any) -> int | None:
+        due_us = lapse(world, workload)
+        return None if due_us is None else due_us - 2 * workload.attempt.lease_us
+
+    patch.setattr("parkade.core.kernel.deadlines.lapse_due_us", hasty)
+
+
+def _keeps_notices_to_itself(patch: pytest.MonkeyPatch) -> None:
+    attempt_of = outbox.desired_attempt
+
+    def silent(world: Any, workload: Any, attempt: Any) -> Any:
+        return replace(attempt_of(world, workload, attempt), stop=None)
+
+    patch.setattr(outbox, "desired_attempt", silent)
+
+
+def _orders_every_generation(patch: pytest.MonkeyPatch) -> None:
+    attempt_of = outbox.desired_attempt
+
+    def doubled(world: Any, workload: Any, attempt: Any) -> Any:
+        made = attempt_of(world, workload, attempt)
+        return replace(made, attempt=f"{made.attempt}9")
+
+    patch.setattr(outbox, "desired_attempt", doubled)
+
+
+IN_THE_PROTOCOL = (
+    Fault(name="a silent guest is concluded before its lease is over",
+          plant=_concludes_before_the_lease, scenario=_protocol(Asks(0)), invariants=(8,)),
+    Fault(name="the agent is told another attempt than the plane knows",
+          plant=_orders_every_generation, scenario=_protocol(Asks(0)), invariants=(8,)),
+    Fault(name="what the agent does not see yet is taken to have ended",
+          plant=_takes_absence_for_an_exit, scenario=_protocol(Asks(0)), invariants=(7,)),
+)  # fmt: skip
+
+NEVER_AT_REST = (
+    Fault(name="the agent is not told that an attempt must leave",
+          plant=_keeps_notices_to_itself, scenario=_protocol(Asks.CANCELS), invariants=(2, 12)),
+    Fault(name="a claim that had to wait is never seated",
+          plant=_never_seats_who_waited, scenario=RECLAIM, invariants=(1,)),
+    Fault(name="a claim waits while another node is broken",
+          plant=_waits_for_whole_markets, scenario=OWNED, invariants=(1,)),
+)  # fmt: skip
+"""Found only on the way to rest."""
+
 FAULTS = (
     Fault(name="a promise is dropped when its holder has left its old seats",
           plant=_drops_promise, scenario=SPARE, invariants=(3,)),
@@ -286,6 +382,8 @@ FAULTS = (
           plant=_sells_twice, scenario=SOLD, invariants=(9,)),
     Fault(name="a report of another launch is believed",
           plant=_believes_strangers, scenario=RECLAIM, invariants=(6,)),
+    Fault(name="every other clearing takes seats away that the next gives again",
+          plant=_hands_back_and_forth, scenario=CONTEST, invariants=(4,)),
     Fault(name="what has ended still holds its seats",
           plant=_keeps_seats_of_what_ended, scenario=RECLAIM, invariants=(2, 3)),
     Fault(name="a promise is not looked at when a node becomes free",

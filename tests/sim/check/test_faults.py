@@ -1,28 +1,46 @@
 """Every planted fault is found in at most eight acts, and told as a story."""
 
+import re
+
 import pytest
 
 from parkade.sim.check.search import Bounds, Search
 from parkade.sim.check.story import story
-from tests.sim.check.faults import FAULTS, Fault
+from tests.sim.check.faults import FAULTS, IN_THE_PROTOCOL, NEVER_AT_REST, Fault
 
 MOST_ACTS = 8
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "_"))
+@pytest.mark.parametrize(
+    "fault", [*FAULTS, *IN_THE_PROTOCOL], ids=lambda fault: fault.name.replace(" ", "_")
+)
 def test_a_planted_fault_is_found_and_told(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     fault.plant(monkeypatch)
-    found = Search(fault.scenario, Bounds(depth=MOST_ACTS)).run()
+    found = Search(fault.scenario, Bounds(depth=MOST_ACTS, rest_depth=None)).run()
     assert found.invariant in fault.invariants, found.says
     assert 0 < len(found.path) <= MOST_ACTS
     told = story(fault.scenario, found)
     assert told[-1] == f"Invariant {found.invariant} is broken: {found.says}"
-    numbered = [line for line in told if line.lstrip()[:2].rstrip(".").isdigit()]
+    numbered = [line for line in told if re.match(r" {0,2}\d+\. ", line)]
     assert len(numbered) == len(found.path)
 
 
-@pytest.mark.parametrize("name", sorted({fault.scenario.name for fault in FAULTS}))
+@pytest.mark.parametrize("fault", NEVER_AT_REST, ids=lambda fault: fault.name.replace(" ", "_"))
+def test_a_world_that_does_not_come_to_rest_is_found(
+    fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault.plant(monkeypatch)
+    found = Search(fault.scenario, Bounds(depth=MOST_ACTS)).run()
+    assert found.is_at_rest
+    assert found.invariant in fault.invariants, found.says
+    told = story(fault.scenario, found)
+    assert "     Nothing arrives any more, and the machines obey:" in told
+
+
+@pytest.mark.parametrize(
+    "name", sorted({fault.scenario.name for fault in (*FAULTS, *NEVER_AT_REST)})
+)
 def test_without_its_fault_its_world_is_sound(name: str) -> None:
-    scenario = next(it.scenario for it in FAULTS if it.scenario.name == name)
+    scenario = next(it.scenario for it in (*FAULTS, *NEVER_AT_REST) if it.scenario.name == name)
     found = Search(scenario, Bounds(depth=5)).run()
     assert found.invariant is None, "\n".join(story(scenario, found))

@@ -181,7 +181,9 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             pass
         case events.UserCreated() | events.GrantSet():
             pass
-        case events.EpochOpened() | events.ClockJumped() | events.ClockConfirmed():
+        case events.EpochOpened() | events.ClockJumped():
+            pass
+        case events.ClockConfirmed() | events.ClockAdvanced():
             pass
         case _:
             if not isinstance(event, NodeEvent | OfferEvent):
@@ -197,7 +199,9 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
     match event:
         case events.Cleared():
             return PUBLIC
-        case events.EpochOpened() | events.ClockJumped() | events.ClockConfirmed():
+        case events.EpochOpened() | events.ClockJumped():
+            return OPERATORS
+        case events.ClockConfirmed() | events.ClockAdvanced():
             return OPERATORS
         case events.Forgotten():
             return OPERATORS

@@ -41,7 +41,10 @@ def failing(*, as_json: bool) -> Iterator[None]:
         fail("verifier_broken", str(error), EXIT_FAILED, as_json=as_json)
     except RunStopped as error:
         fail("denied", str(error), EXIT_DENIED, as_json=as_json)
-    except (JournalError, LogError, ResultError, OSError) as error:
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        fail("broken", f"{where}{error.strerror or error}", EXIT_BROKEN, as_json=as_json)
+    except (JournalError, LogError, ResultError) as error:
         fail("broken", str(error), EXIT_BROKEN, as_json=as_json)
     except KeyboardInterrupt:
         fail(

@@ -54,10 +54,10 @@ def explaining() -> Iterator[None]:
     try:
         yield
     except (DomainError, OutcomesUnreadable, CannotDraw) as error:
-        print(f"parkade: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(WRONG) from None
     except OSError as error:
-        print(f"parkade: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         raise typer.Exit(WRONG) from None
 
 

@@ -11,7 +11,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="The summary as JSON, on on
 def run(
     network: Annotated[Path, typer.Argument(help="YAML or Python; see `parkade compound`.")],
     questions: Annotated[Path, typer.Argument(help="JSON lines, .gz or plain; - is stdin.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; the same one goes on.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the run; the same one goes on.", file_okay=False)
+    ],
     budget: Annotated[str | None, typer.Option(help="Most money in all, like 5.00.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Most tokens in all.")] = None,
     max_calls: Annotated[int | None, typer.Option(help="Most calls in all.")] = None,

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 def serve(
     network: Annotated[Path, typer.Argument(help="YAML or Python; see `parkade compound`.")],
-    out: Annotated[Path, typer.Option(help="Folder of the journal; the same one goes on.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the journal; the same one goes on.", file_okay=False)
+    ],
     model: Annotated[str, typer.Option(help="The name that clients ask for.")] = "parkade",
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8400,
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65_535)] = 8400,
     key_env: Annotated[
         str | None, typer.Option(help="Name of the variable with the key that clients must send.")
     ] = None,

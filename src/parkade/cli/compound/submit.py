@@ -29,7 +29,10 @@ DRAIN_PART = 0.5
 def submit(
     network: Annotated[Path, typer.Argument(help="YAML or Python; see `parkade compound`.")],
     questions: Annotated[Path, typer.Argument(help="JSON lines, .gz or plain.")],
-    out: Annotated[Path, typer.Option(help="Folder that all nodes share; the same one goes on.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder that all nodes share; the same one goes on.", file_okay=False),
+    ],
     limit_price: Annotated[str | None, typer.Option(help="Most per GPU-hour, for spot.")] = None,
     nodes: Annotated[str, typer.Option(help="How many; each runs one worker.")] = "1",
     gpus: Annotated[int, typer.Option(help="Per node.")] = 1,

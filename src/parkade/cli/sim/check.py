@@ -45,7 +45,8 @@ def check(
         print(
             f"{name}: {found.states:,} states, {found.transitions:,} transitions,"
             f" complete to depth {found.complete_depth}, {found.cpu_s:.1f} CPU-s"
-            f" ({rate:,} transitions a second)"
+            f" ({rate:,} transitions a second); {found.rested:,} of them come to rest,"
+            f" after {found.most_rounds} clearings at most"
         )
         if found.invariant is not None:
             print("\n".join(story(scenario, found)))

@@ -13,10 +13,12 @@ _UP = Axis("questions answered right", Scale.PERCENT)
 
 def evaluation_chart(found: Evaluation) -> Chart:
     """pass@K, verified accuracy and vote over K, with their intervals."""
+    coverage = _measured("at least one right", found, lambda row: row.pass_at_k)
     lines = [
-        _measured("at least one right", found, lambda row: row.pass_at_k),
         _measured("first accepted", found, lambda row: row.verified),
         _measured("majority vote", found, lambda row: row.vote),
+        # Dashed and drawn last: with an exact verifier it lies on "first accepted".
+        coverage if coverage is None else coverage._replace(is_dashed=True),
     ]
     title = f"{found.questions} questions, {found.candidates} candidates"
     return Chart(title, _ACROSS, _UP, tuple(line for line in lines if line is not None))

@@ -100,6 +100,9 @@ def model_from(
             raise NetworkError(
                 f"{where}: keys never stand in files; put the name of a variable under key_env"
             )
+    fields = [field.encode_name for field in msgspec.structs.fields(GIVEN[kinds[0]])]
+    if unknown := sorted({str(key) for key in given} - set(fields)):
+        raise NetworkError(f"{where}: no field {unknown[0]!r}; there are: {', '.join(fields)}")
     try:
         parsed = msgspec.convert(given, GIVEN[kinds[0]])
     except msgspec.ValidationError as error:

@@ -28,7 +28,10 @@ def png(chart: Chart) -> bytes:
         xs, ys = [x for x, _ in line.points], [y for _, y in line.points]
         marker = "" if line.is_dashed or len(xs) > 16 else "o"
         style = "--" if line.is_dashed else "-"
-        axes.plot(xs, ys, style, marker=marker, markersize=4, color=colour, label=line.name)
+        (drawn,) = axes.plot(xs, ys, style, marker=marker, color=colour, label=line.name)
+        drawn.set_markersize(4)
+        # Points on the frame are drawn whole.
+        drawn.set_clip_on(not marker)
         if line.band:
             lows, highs = [low for low, _ in line.band], [high for _, high in line.band]
             axes.fill_between(xs, lows, highs, color=colour, alpha=0.15, linewidth=0)

@@ -10,13 +10,17 @@ word of zero is free, so no place is zero. Cost of an insertion and a look-up: c
 at most 1 / (1 - load)² probes.
 """
 
+import os
 from array import array
+from bisect import bisect_left
+from pathlib import Path
 
 SHARDS = 64
 FIRST_SLOTS = 64
 #: A shard grows when three quarters of it are used.
 LOAD_NUMERATOR, LOAD_DENOMINATOR = 3, 4
 MAX_PLACE = 1 << 40
+SAMPLE_BYTES = 256 * 1024
 
 
 class _Shard:
@@ -73,6 +77,37 @@ class KeyIndex:
         return 0
 
 
+class AddressSet:
+    """Which addresses were added, 8 bytes each: add all, `close` once, then ask."""
+
+    def __init__(self, expected: int = 0) -> None:
+        """Room for `expected` addresses at once: shards that grow in turn leave holes behind."""
+        room = bytes(8 * (FIRST_SLOTS + expected // SHARDS * 17 // 16))
+        self._shards = [array("Q", room) for _ in range(SHARDS)]
+        self._used = [0] * SHARDS
+
+    def add(self, address: int) -> None:
+        """Before `close`."""
+        number = address & 63
+        shard, used = self._shards[number], self._used[number]
+        if used < len(shard):
+            shard[used] = address
+        else:
+            shard.append(address)
+        self._used[number] = used + 1
+
+    def close(self) -> None:
+        """Sort the shards one by one, so that little is copied."""
+        for shard, used in zip(self._shards, self._used, strict=True):
+            shard[:used] = array("Q", sorted(shard[:used]))
+
+    def __contains__(self, address: int) -> bool:
+        number = address & 63
+        shard, used = self._shards[number], self._used[number]
+        place = bisect_left(shard, address, 0, used)
+        return place < used and shard[place] == address
+
+
 def _grow(shard: _Shard) -> None:
     old_words, old_halves = shard.words, shard.halves
     slots = len(old_words) * 5 // 4
@@ -90,3 +125,14 @@ def _grow(shard: _Shard) -> None:
 def address_of(key: str) -> int:
     """The first 64 bits of a key in hexadecimal."""
     return int(key[:16], 16)
+
+
+def expected_lines(path: Path) -> int:
+    """About how many lines a file has, by its size and its first lines; 0 if there is none."""
+    try:
+        with path.open("rb") as file:
+            sample = file.read(SAMPLE_BYTES)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return 0
+    return size * sample.count(b"\n") // max(1, len(sample))

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from parkade.compound.run.budget import NOTHING, Amounts
-from parkade.compound.run.index import KeyIndex, address_of
+from parkade.compound.run.index import KeyIndex, address_of, expected_lines
 from parkade.compound.run.lines import (
     FORMAT,
     VERSION,
@@ -37,7 +37,6 @@ from parkade.compound.values import Completion, Usage
 FLUSH_BYTES = 256 * 1024
 FLUSH_S = 0.05
 READ_BYTES = 64 * 1024
-SAMPLE_BYTES = 256 * 1024
 BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 _encoder = msgspec.json.Encoder()
@@ -54,7 +53,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.index = KeyIndex(_expected_lines(path))
+        self.index = KeyIndex(expected_lines(path))
         self.spent = NOTHING
         self.doubtful = NOTHING
         self.promised = NOTHING
@@ -335,17 +334,6 @@ def completion_of(line: CallLine) -> Completion:
         latency_us=line.us,
         message=line.message if bytes(line.message) else None,
     )
-
-
-def _expected_lines(path: Path) -> int:
-    """About how many lines a journal has, by its size and its first lines."""
-    try:
-        with path.open("rb") as file:
-            sample = file.read(SAMPLE_BYTES)
-            size = os.fstat(file.fileno()).st_size
-    except FileNotFoundError:
-        return 0
-    return size * sample.count(b"\n") // max(1, len(sample))
 
 
 def _lock(file: int, path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.compound.run.index import KeyIndex, address_of
+from parkade.compound.run.index import AddressSet, address_of, expected_lines
 
 VERSION = 1
 
@@ -47,10 +47,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class _Head(msgspec.Struct, frozen=True, gc=False):
-    id: str
     question: str
     network: str
-    accepted: bool | None
 
 
 class ResultError(Exception):
@@ -66,14 +64,14 @@ class Results:
         self.accepted = 0
         #: Lines that other networks left in the file.
         self.of_others = 0
-        self._done = KeyIndex()
+        self._done = AddressSet(expected_lines(path))
         self._file = path.open("a+b", buffering=0)
         self._pending: list[bytes] = []
         self._scan()
 
     def is_done(self, question_digest: str) -> bool:
-        """Whether this network has answered exactly this question."""
-        return bool(self._done.get(address_of(question_digest)))
+        """Whether this network had answered exactly this question when the file was opened."""
+        return address_of(question_digest) in self._done
 
     def add(self, result: Result) -> None:
         """Keep a result; written by `flush`, after the journal's lines."""
@@ -114,7 +112,8 @@ class Results:
                     ) from None
                 place += len(line)
                 if head.network == self.network:
-                    self._done.put(address_of(head.question), place)
+                    self._done.add(address_of(head.question))
                 else:
                     self.of_others += 1
+        self._done.close()
         os.ftruncate(self._file.fileno(), place)

@@ -162,7 +162,7 @@ def _call(each: Candidate, answer: str) -> str:
 def _reasons(each: Candidate) -> Iterator[str]:
     for verdict in each.verdicts:
         if verdict.reason or verdict.score is not None:
-            score = "" if verdict.score is None else f" {verdict.score:g}"
+            score = "" if verdict.score is None else f", score {verdict.score:g}"
             yield (
                 f'<p class="reason"><b>{escape(_without_digest(verdict.verifier))}{score}</b> '
                 f"{escape(verdict.reason[:2_000])}</p>"

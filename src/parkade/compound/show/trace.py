@@ -131,10 +131,7 @@ def _lines(path: Path, question: str, described: Described) -> tuple[list[Any], 
 
 
 def _parts(described: Described, lines: list[Any]) -> tuple[Part, ...]:
-    verdicts: dict[str, list[VerdictLine]] = {}
-    for line in lines:
-        if isinstance(line, VerdictLine):
-            verdicts.setdefault(line.of, []).append(line)
+    verdicts = _verdicts(lines)
     parts = []
     for node, label in enumerate(described.nodes):
         if label in PLUMBING:
@@ -158,6 +155,20 @@ def _parts(described: Described, lines: list[Any]) -> tuple[Part, ...]:
             )
         )
     return tuple(parts)
+
+
+def _verdicts(lines: list[Any]) -> dict[str, list[VerdictLine]]:
+    """By call. Equal texts of a question share a verdict, which is told of the first of them."""
+    found: dict[str, list[VerdictLine]] = {}
+    for line in lines:
+        if isinstance(line, VerdictLine):
+            found.setdefault(line.of, []).append(line)
+    calls = [line for line in lines if isinstance(line, CallLine)]
+    of_texts = {(c.node, c.text): found[c.key] for c in calls if c.key in found}
+    for call in calls:
+        if call.key not in found and (call.node, call.text) in of_texts:
+            found[call.key] = of_texts[call.node, call.text]
+    return found
 
 
 def _depth(described: Described, node: int) -> int:

@@ -86,6 +86,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.EpochOpened()
             | events.ClockJumped()
             | events.ClockConfirmed()
+            | events.ClockAdvanced()
             | events.RepairsKnown()
             | events.AutomationSet()
             | events.VerdictGiven()

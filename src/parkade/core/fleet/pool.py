@@ -26,3 +26,6 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
 
     silent_since_us: int | None = None
     """Since when it is known to be silent; None while it is reachable, and in older journals."""
+
+    leapt_us: int = 0
+    """By how much the present leapt since then without that time passed (`ClockAdvanced`)."""

@@ -55,6 +55,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             epoch.doubt_clock(world)
         case events.ClockConfirmed():
             epoch.confirm_clock(world)
+        case events.ClockAdvanced():
+            nodes.advance_clock(world, event)
         case events.PoolOpened():
             nodes.open_pool(world, event)
         case events.NodesAdded():

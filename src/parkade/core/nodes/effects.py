@@ -143,14 +143,27 @@ def change_reachability(world: World, event: events.ReachabilityChanged) -> None
         is_reachable=event.is_reachable,
         first_heard_us=first_heard_us,
         silent_since_us=None if event.is_reachable else event.at_us,
+        leapt_us=0,
     )
-    for node, held in world.held_on.items():
-        if held and world.records.nodes[node].pool == event.pool:
-            for holder in held:
-                world.agenda.add(Entry.LAPSE, holder)
+    _wake_lapses(world, event.pool)
     for node, promised in world.promised_on.items():
         if promised and world.records.nodes[node].pool == event.pool:
             world.wake_promises(node)
+
+
+def advance_clock(world: World, event: events.ClockAdvanced) -> None:
+    """Leases in silent pools lapse so much later. Cost grows with all nodes."""
+    for name, pool in world.records.pools.items():
+        if pool.silent_since_us is not None:
+            world.records.pools[name] = replace(pool, leapt_us=pool.leapt_us + event.by_us)
+            _wake_lapses(world, name)
+
+
+def _wake_lapses(world: World, pool: str) -> None:
+    for node, held in world.held_on.items():
+        if held and world.records.nodes[node].pool == pool:
+            for holder in held:
+                world.agenda.add(Entry.LAPSE, holder)
 
 
 def _note_silence(world: World, pool: str, since_us: int, until_us: int) -> None:

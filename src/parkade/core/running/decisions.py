@@ -204,6 +204,12 @@ def _on_demand_fabric(
             detail=f"the whole window costs up to {format_amount(cost)}, {command.org} can commit"
             f" {format_amount(available)}",
         )
+    if spec.max_spend_micros is not None and spec.max_spend_micros < cost:
+        return invalid(
+            "max_spend",
+            f"the whole window costs up to {format_amount(cost)}: give at least that, leave it out,"
+            " or ask for a shorter max_duration",
+        )
     if allowance_micros(world, command.by or "", now_us, cost=committed_micros) < cost:
         return Refusal(
             reason=Reason.INSUFFICIENT_FUNDS,

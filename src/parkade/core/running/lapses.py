@@ -14,6 +14,9 @@ An agent renews leases only after the control plane answered a report of its own
 never counts from later than the control plane does; the release grace covers the way and the look
 of the keeper. A pool that is heard again before that changes nothing: its agent tells what became
 of the guest. Owners' and on-demand work has no lease and waits for its agent.
+
+Where the wall clock is set ahead meanwhile, the keeper's time did not pass: the lapse comes so much
+later (`Pool.leapt_us`).
 """
 
 from parkade.core.running.observations import conclude_lost
@@ -33,7 +36,9 @@ def lapse_due_us(world: World, workload: Workload) -> int | None:
     terms = world.records.markets[workload.market].terms
     leaves_us = terms.notice_us + terms.kill_us + terms.release_grace_us
     begins_us = max(since_us, attempt.ordered_us)
-    return begins_us + attempt.lease_us + leaves_us
+    pool = world.pool_of(attempt.seats)
+    assert pool is not None, "an attempt has seats"
+    return begins_us + attempt.lease_us + leaves_us + pool.leapt_us
 
 
 def lapse(world: World, workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:

@@ -82,6 +82,15 @@ class ClockConfirmed(Event, frozen=True, kw_only=True):
     """A person confirmed the clock."""
 
 
+class ClockAdvanced(Event, frozen=True, kw_only=True):
+    """The present goes on `by_us` later though no time passed, as the wall clock was set ahead.
+
+    Told only while a pool is silent: what is timed on its nodes does not end sooner for it.
+    """
+
+    by_us: int
+
+
 class PoolOpened(Event, frozen=True, kw_only=True):
     """A pool with its first nodes, and the market that is opened with it, if one is."""
 
@@ -533,7 +542,7 @@ class Forgotten(Event, frozen=True, kw_only=True):
     reservations: tuple[str, ...]
 
 
-ServerEvent = EpochOpened | ClockJumped | ClockConfirmed
+ServerEvent = EpochOpened | ClockJumped | ClockConfirmed | ClockAdvanced
 """About the writer and its clock."""
 
 FleetEvent = (

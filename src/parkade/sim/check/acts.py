@@ -18,6 +18,7 @@ from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.core.workloads.workload import Attempt, Workload
+from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.scenarios import GUEST, MARKET, POOL, Asks, Scenario, lent, reserved
 from parkade.sim.check.state import State
 
@@ -34,36 +35,82 @@ class Kind(enum.IntEnum):
     """A tick passes, or less where a deadline comes first."""
     DEADLINE = 3
     """Time passes to the next deadline."""
+    HEARS = 4
+    """The agent hears the newest desired state, and acts."""
+    ACTS = 5
+    """It acts again on what it was told before."""
+    REPORTS = 6
+    """It reports and is answered."""
+    UNANSWERED = 7
+    """Its report is heard, the answer is lost."""
+    SENDS = 8
+    """Its report is on its way, in place of the one before."""
+    ARRIVES = 9
+    """What is on its way arrives, and may arrive again."""
+    AGENT_RESTARTS = 10
+    PLANE_RESTARTS = 11
+    STARTS = 12
+    """The first process of an attempt runs; `name` says of which."""
+    SUCCEEDS = 13
+    FAILS = 14
+    LEAVES = 15
+    """It ends by the signal of its notice."""
 
 
 class Act(NamedTuple):
-    """One act; `command` is None where only time passes."""
+    """One act; `command` is None where none is asked, `name` an attempt where the act is its."""
 
     kind: Kind
-    command: commands.AnyCommand | None
+    command: commands.AnyCommand | None = None
+    name: str = ""
 
 
-_CLEAR = Act(Kind.CLEARING, commands.RunClearing(by=None, market=MARKET))
-_TICK = Act(Kind.TICK, None)
-_DEADLINE = Act(Kind.DEADLINE, None)
+CLEAR = Act(Kind.CLEARING, commands.RunClearing(by=None, market=MARKET))
+TICK = Act(Kind.TICK)
+DEADLINE = Act(Kind.DEADLINE)
 
 
 def acts(state: State, scenario: Scenario) -> list[Act]:
     """All that may happen next. Cost grows with workloads, claims and nodes."""
-    found = [_CLEAR, _TICK, _DEADLINE]
+    found = [CLEAR, TICK, DEADLINE]
     world = state.world
     asked: list[commands.AnyCommand] = []
     asked.extend(_submissions(world, scenario))
     for name in world.live:
         workload = world.records.workloads[name]
         asked.extend(_of_workload(workload, scenario))
-        if workload.attempt is not None:
+        if workload.attempt is not None and state.agent is None:
             asked.extend(_seen(workload, workload.attempt, state.now_us))
-    asked.extend(_strange_reports(world, state.now_us))
+    if state.agent is None:
+        asked.extend(_strange_reports(world, state.now_us))
     asked.extend(_of_owners(world, scenario))
     asked.extend(_of_nodes(world, scenario))
     found.extend(Act(Kind.COMMAND, command) for command in asked)
+    if state.agent is not None:
+        found.extend(_of_agent(state.agent))
     return found
+
+
+_PROTOCOL = tuple(Act(it) for it in Kind if Kind.HEARS <= it <= Kind.SENDS)
+
+
+def _of_agent(agent: AgentSide) -> Iterator[Act]:
+    """What agent, network and engine may do."""
+    yield from _PROTOCOL
+    if agent.sent is not None:
+        yield Act(Kind.ARRIVES)
+    if agent.told is not None:
+        yield Act(Kind.AGENT_RESTARTS)
+    yield Act(Kind.PLANE_RESTARTS)
+    for one in agent.live():
+        if one.phase is EnginePhase.STARTING:
+            yield Act(Kind.STARTS, name=one.attempt)
+        elif one.stop is None:
+            yield Act(Kind.SUCCEEDS, name=one.attempt)
+        if one.stop is None:
+            yield Act(Kind.FAILS, name=one.attempt)
+        else:
+            yield Act(Kind.LEAVES, name=one.attempt)
 
 
 def _submissions(world: World, scenario: Scenario) -> Iterator[commands.AnyCommand]:

@@ -32,15 +32,20 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Claim
 from parkade.core.running.promises import OVERDUE
 from parkade.core.state.world import World
-from parkade.core.workloads.life import Cause, Why
-from parkade.core.workloads.workload import Attempt, Debt, Promise, Workload
-from parkade.sim.check.scenarios import Scenario
+from parkade.core.workloads.life import Why
+from parkade.core.workloads.observed import ObservedAttempt
+from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.workload import Attempt, Debt, Promise, Stop, Workload
+from parkade.sim.check.agents import AgentSide, clocks_of
+from parkade.sim.check.scenarios import TICK_US, Scenario
 from parkade.sim.check.state import State
 
 _encode = msgspec.msgpack.Encoder().encode
 _SAME: dict[str, str] = {}
 
 QUICK_RUNS = 10
+_LONG_US = 20 * TICK_US
+"""What is further back is all the same: longer than any lease, silence or straggler."""
 
 
 def digest_of(state: State, scenario: Scenario) -> int:
@@ -65,7 +70,7 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
     records = world.records
     rename = renaming.get
     alive = _by_age(world)
-    place = {name: index for index, (_, name) in enumerate(alive)}
+    place = {name: index for index, name in enumerate(alive)}
     nodes: list[tuple[Any, ...]] = []
     for node in records.nodes.values():
         name = node.node
@@ -93,7 +98,7 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
     nodes.sort()
     number = {node[-1]: index for index, node in enumerate(nodes)}
     demands = []
-    for _, name in alive:
+    for name in alive:
         claim = records.claims.get(name)
         if claim is not None:
             demands.append(_claim(claim, number, rename))
@@ -116,12 +121,14 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
     return (
         [node[:-1] for node in nodes],
         demands,
+        _just_submitted(state),
         reservations,
         [
             (pool.is_reachable, _since(pool.silent_since_us, now_us))
             for pool in records.pools.values()
         ],
         _use_ranks(world, rename),
+        None if state.agent is None else _agent(state, state.agent, place, number),
     )
 
 
@@ -129,18 +136,36 @@ def _since(at_us: int | None, now_us: int) -> int | None:
     return None if at_us is None else at_us - now_us
 
 
-def _by_age(world: World) -> list[tuple[int, str]]:
-    """(instant, id) of what is alive, the oldest first."""
+def _by_age(world: World) -> list[str]:
+    """The ids of what is alive. Work on a reservation and claims stand in one order of age, for
+    they meet in one tier; other work stands apart."""
     records = world.records
-    alive = [(records.workloads[name].submitted_us, name) for name in world.live]
-    alive.extend((claim.claimed_us, name) for name, claim in records.claims.items())
-    alive.sort()
-    return alive
+    owned = [(claim.claimed_us, name) for name, claim in records.claims.items()]
+    others = []
+    for name in world.live:
+        workload = records.workloads[name]
+        if workload.spec.capacity.kind is CapacityKind.RESERVATION:
+            owned.append((workload.submitted_us, name))
+        else:
+            others.append(name)
+    owned.sort()
+    return [*(name for _, name in owned), *others]
+
+
+def _just_submitted(state: State) -> int:
+    """Work on reservations that was submitted at this very instant: a claim of the same instant
+    would stand before it, a later one behind."""
+    workloads = state.world.records.workloads
+    return sum(
+        workloads[name].submitted_us == state.now_us
+        and workloads[name].spec.capacity.kind is CapacityKind.RESERVATION
+        for name in state.world.live
+    )
 
 
 def _rank(world: World, holder: str, node: str, is_promise: bool) -> int:
-    claim = world.records.claims.get(holder)
-    if claim is not None:
+    """The first rank that a holder has on a node; further ones follow from its seats."""
+    if holder in world.records.claims:
         return 0
     workload = world.records.workloads[holder]
     owner = workload.promise if is_promise else workload.attempt
@@ -221,8 +246,10 @@ def _attempt(
             max(0, attempt.ordered_us + late_us - now_us) if started_us is None else None,
         )
     lease = None
-    if attempt.lease_us is not None and not _is_heard(world, attempt):
-        lease = attempt.ordered_us - now_us
+    if attempt.lease_us is not None:
+        pool = world.pool_of(attempt.seats)
+        silent_us = None if pool is None else pool.silent_since_us
+        lease = None if silent_us is None else max(0, attempt.ordered_us - silent_us)
     return (
         _seats(attempt.seats, number),
         ran_us,
@@ -233,11 +260,6 @@ def _attempt(
         debt,
         lease,
     )
-
-
-def _is_heard(world: World, attempt: Attempt) -> bool:
-    pool = world.pool_of(attempt.seats)
-    return pool is not None and pool.is_reachable
 
 
 def _promise(promise: Promise, number: dict[str, int], now_us: int) -> tuple[Any, ...]:
@@ -259,6 +281,78 @@ def _debt(debt: Debt | None, number: dict[str, int], now_us: int) -> tuple[Any, 
     )
 
 
+def _agent(
+    state: State, agent: AgentSide, place: dict[str, int], number: dict[str, int]
+) -> tuple[Any, ...]:
+    """The agent's side. Sequences are left out: no plane is put back here, so each state that is
+    told is newer than the last. What the plane heard last is left out too: to hear it again
+    changes nothing."""
+    now_us = state.now_us
+    workloads = state.world.records.workloads
+
+    def known(attempt: str) -> tuple[int, int] | str:
+        name, _, generation = attempt.rpartition(".")
+        if name not in place:
+            return attempt
+        return place[name], workloads[name].generation - int(generation)
+
+    told = None
+    if agent.told is not None:
+        told = sorted(
+            (str(known(it.attempt)), _order(it.stop, now_us)) for it in agent.told.attempts
+        )
+    engine = sorted(
+        (
+            str(known(it.attempt)),
+            it.phase,
+            [number[seat.node] for seat in it.seats],
+            -1 if it.code is None else it.code,
+            _order(it.stop, now_us),
+            _date(it.lapsed_us, now_us),
+            _date(it.started_us, now_us),
+            it.lease is not None,
+            _date(it.released_us, now_us),
+        )
+        for it in agent.engine.values()
+    )
+    sent = None
+    if agent.sent is not None:
+        sent = (
+            max(agent.sent.at_us - now_us, -_LONG_US),
+            sorted(
+                (str(known(it.attempt)), it.phase, *_dates(it, now_us))
+                for it in agent.sent.attempts
+            ),
+        )
+    return (
+        told,
+        engine,
+        sorted(map(str, map(known, agent.memory.refused))),
+        sorted(map(str, map(known, agent.memory.ordered))),
+        sorted(map(str, map(known, agent.reported))),
+        max(agent.heard_us - now_us, -_LONG_US),
+        sent,
+        [max(us - now_us, -_LONG_US) for us in clocks_of(agent.intake)],
+    )
+
+
+def _dates(seen: ObservedAttempt, now_us: int) -> tuple[int, ...]:
+    return tuple(
+        _date(at_us, now_us) for at_us in (seen.started_us, seen.released_us, seen.lapsed_us)
+    )
+
+
+def _date(at_us: int | None, now_us: int) -> int:
+    """How long ago; 1: never."""
+    return 1 if at_us is None else max(at_us - now_us, -_LONG_US)
+
+
+def _order(stop: Stop | None, now_us: int) -> tuple[int, ...]:
+    if stop is None:
+        return ()
+    return max(0, stop.deadline_us - now_us), max(0, stop.kill_us - now_us)
+
+
 def _use_ranks(world: World, rename: Any) -> list[Any]:
     """Orgs by what they used in the last days, equal ones together; a bound, for the amounts are
     left out."""
@@ -273,6 +367,3 @@ def _use_ranks(world: World, rename: Any) -> list[Any]:
         ranks.append(org)
         before = amount
     return ranks
-
-
-__all__ = ["Cause", "digest_of", "encoded_form", "form_of"]

@@ -22,6 +22,8 @@ def look_at_state(state: State) -> None:
         raise violation_of(error) from error
     _look_at_indexes(state.world)
     _look_at_waits(state)
+    if state.agent is not None:
+        state.agent.look(state.world)
 
 
 def is_open(world: World, name: str) -> bool:
@@ -59,7 +61,7 @@ def _look_at_indexes(world: World) -> None:
 
 def _give(index: Held, holder: str, seats: tuple[Seat, ...]) -> None:
     for seat in seats:
-        index[seat.node][holder] = seat.gpus
+        index[seat.node][holder] = index[seat.node].get(holder, 0) + seat.gpus
 
 
 def _look_at_waits(state: State) -> None:

@@ -51,7 +51,7 @@ def _look_at_report(
             attempt is not None
             and seen.attempt == attempt.attempt
             and seen.generation == attempt.generation
-            and seen.ordered_us == attempt.ordered_us
+            and seen.ordered_us in (None, attempt.ordered_us)
         )
         named = [it for it in decided if getattr(it, "attempt", None) == seen.attempt]
         says = f"a report of {seen.attempt} is of another launch, and it is believed"

@@ -11,6 +11,7 @@ import msgspec
 
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.state import commands
+from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
@@ -226,5 +227,35 @@ def _shared() -> Scenario:
     )
 
 
-SCENARIOS: dict[str, Callable[[], Scenario]] = {"owners": _owners, "shared": _shared}
+def _agent() -> Scenario:
+    users = {"acme": "ann", GUEST: "cid"}
+    return Scenario(
+        name="agent",
+        says="2 nodes of a fabric, one of them reserved and lent by acme; what runs is told to an"
+        " agent, and reported by it over a network that delays, repeats and loses",
+        setup=(
+            *fleet({"a": 2}, gpus=1, orgs=tuple(users), agent_lease_us=3 * TICK_US),
+            *(
+                commands.CreateUser(by=None, user=user, org=org, role=Role.OWNER, unix_name=None)
+                for org, user in users.items()
+            ),
+            reserved("acme", 1),
+            lent("acme", 2),
+        ),
+        submissions=(
+            msgspec.structs.replace(submission(GUEST, limit=3), by="cid"),
+            msgspec.structs.replace(submission("acme", reservation="acme"), by="ann"),
+        ),
+        most_live=2,
+        bids=(),
+        asks=Asks.CANCELS | Asks.CLAIMS | Asks.FAILS,
+        has_agent=True,
+    )
+
+
+SCENARIOS: dict[str, Callable[[], Scenario]] = {
+    "owners": _owners,
+    "shared": _shared,
+    "agent": _agent,
+}
 """By name."""

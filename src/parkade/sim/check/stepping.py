@@ -9,7 +9,7 @@ sees. So its pure middle, `market.clear`, is remembered by what it was given, wi
 from the present.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -20,14 +20,16 @@ from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
 from parkade.core.market import clear as market
-from parkade.core.market.market_state import Demand, MarketState
+from parkade.core.market.market_state import Demand, MarketState, NodeInPlay
 from parkade.core.market.outcome import Clearing
 from parkade.core.state import commands, events
 from parkade.core.steps.refusals import Decision
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import DAY_US
+from parkade.ports import Observation
 from parkade.sim.check import rules
 from parkade.sim.check.acts import Act, Kind
+from parkade.sim.check.agents import AgentSide, plane_intake
 from parkade.sim.check.breach import Violation, violation_of
 from parkade.sim.check.scenarios import TICK_US
 from parkade.sim.check.state import State
@@ -36,9 +38,13 @@ MOST_DEADLINES = 64
 """At one instant; more is a deadline that comes again and again."""
 HORIZON_US = DAY_US
 """A deadline that is further away is none: the periods and retentions of the worlds."""
-MOST_REMEMBERED = 200_000
+MOST_REMEMBERED = 20_000
 
-_OF_DEMAND = tuple(field for field in Demand.__struct_fields__ if field != "submitted_us")
+_OF_DEMAND = tuple(it for it in Demand.__struct_fields__ if it != "submitted_us")
+_OF_NODE = tuple(
+    it for it in NodeInPlay.__struct_fields__ if it not in ("free_from_us", "clean_from_us")
+)
+_OF_STATE = tuple(it for it in MarketState.__struct_fields__ if it not in ("nodes", "demands"))
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -81,7 +87,61 @@ class Stepper:
             state.now_us = max(due_us, state.now_us)
         apply(state, decided, happened)
         take_due(state, happened)
+        if state.agent is not None:
+            self._of_agent(state, state.agent, act, happened)
+            take_due(state, happened)
         return state, happened
+
+    def _of_agent(
+        self, state: State, agent: AgentSide, act: Act, happened: list[events.AnyEvent]
+    ) -> None:
+        """What agent, network and engine do, and what the plane notices of silence."""
+        now_us = state.now_us
+        match act.kind:
+            case Kind.COMMAND | Kind.CLEARING:
+                return
+            case Kind.TICK | Kind.DEADLINE:
+                agent.pass_time(now_us)
+            case Kind.HEARS:
+                agent.hear(state.world, now_us)
+            case Kind.ACTS:
+                agent.act(now_us)
+            case Kind.REPORTS | Kind.UNANSWERED:
+                seen = agent.observe(now_us)
+                self._hear(state, agent, seen, happened)
+                if act.kind is Kind.REPORTS:
+                    agent.answered(seen, now_us)
+            case Kind.SENDS:
+                agent.sent = agent.observe(now_us)
+            case Kind.ARRIVES:
+                assert agent.sent is not None
+                self._hear(state, agent, agent.sent, happened)
+            case Kind.AGENT_RESTARTS:
+                agent.restart()
+            case Kind.PLANE_RESTARTS:
+                agent.intake = plane_intake(now_us)
+            case Kind.STARTS:
+                agent.start(act.name, now_us)
+            case Kind.SUCCEEDS | Kind.FAILS:
+                agent.end(act.name, int(act.kind is Kind.FAILS), now_us)
+            case Kind.LEAVES:
+                agent.end(act.name, None, now_us)
+            case _:
+                assert_never(act.kind)
+        pools = state.world.records.pools.values()
+        for command in tuple(agent.intake.reachability(pools, now_us)):
+            apply(state, self._decided(state, command), happened)
+
+    def _hear(
+        self, state: State, agent: AgentSide, seen: Observation, happened: list[events.AnyEvent]
+    ) -> None:
+        """The plane hears an observation, as `control.plane` does."""
+        sequence, now_us = state.world.records.sequence, state.now_us
+        taken = agent.intake.take(seen, desired=sequence, now_us=now_us, steady_us=now_us)
+        if taken.command is not None:
+            decided = self._decided(state, taken.command)
+            apply(state, decided, happened)
+            agent.intake.decided(seen, decided, desired=sequence, steady_us=now_us)
 
     def _decided(self, state: State, command: commands.AnyCommand) -> tuple[events.AnyEvent, ...]:
         outcome: Decision
@@ -128,23 +188,19 @@ def take_due(state: State, happened: list[events.AnyEvent]) -> None:
 
 
 def _shifted(state: MarketState, now_us: int) -> tuple[Any, ...]:
-    """All that a clearing is given, its instants from the present."""
+    """All that a clearing is given, its instants from the present; 0 stays apart, it means free."""
     nodes = [
         (
-            it.node,
-            it.fabric,
-            it.gpus,
-            it.is_open,
-            it.free_from_us and it.free_from_us - now_us,
             it.free_from_us == 0,
-            it.last_org,
+            it.free_from_us and it.free_from_us - now_us,
             it.clean_from_us and it.clean_from_us - now_us,
+            [getattr(it, field) for field in _OF_NODE],
         )
         for it in state.nodes
     ]
     demands = [_timeless(it) for it in state.demands]
     ages = [it.submitted_us - now_us for it in state.demands]
-    return (nodes, demands, ages, state.gpus_per_node, state.terms, state.reservations)
+    return (nodes, demands, ages, [getattr(state, field) for field in _OF_STATE])
 
 
 def _timeless(demand: Demand) -> tuple[Any, ...]:

@@ -13,11 +13,29 @@ from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
 from parkade.sim.check.acts import Act, Kind, acts
 from parkade.sim.check.breach import Violation
+from parkade.sim.check.liveness import MOST_ROUNDS, round_of
 from parkade.sim.check.scenarios import START_US, Scenario
 from parkade.sim.check.search import Found, root_of
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper
 
+_WORDS = {
+    Kind.CLEARING: "a clearing runs",
+    Kind.TICK: "time passes, a tick at most",
+    Kind.DEADLINE: "time passes to the next deadline",
+    Kind.HEARS: "the agent hears what shall run, and acts",
+    Kind.ACTS: "the agent acts again on what it was told",
+    Kind.REPORTS: "the agent reports, and is answered",
+    Kind.UNANSWERED: "the agent reports, and the answer is lost",
+    Kind.SENDS: "a report of the agent sets out",
+    Kind.ARRIVES: "the report that was on its way arrives",
+    Kind.AGENT_RESTARTS: "the agent restarts",
+    Kind.PLANE_RESTARTS: "the control plane restarts",
+    Kind.STARTS: "has its first process",
+    Kind.SUCCEEDS: "ends by itself with 0",
+    Kind.FAILS: "ends by itself with 1",
+    Kind.LEAVES: "ends by the signal of its notice",
+}
 _READER = Reader(org="", is_operator=True, may_see_money=True)
 _QUIET = (events.EpochOpened, events.Forgotten)
 
@@ -26,21 +44,51 @@ def story(scenario: Scenario, found: Found) -> list[str]:
     """Lines: the world, each act and its events, and at last what is broken."""
     assert found.invariant is not None, "no story without a breach"
     lines = [f"{scenario.name}: {scenario.says}.", ""]
-    state, stepper, owners = root_of(scenario), Stepper(), Owners()
-    for number, index in enumerate(found.path, 1):
-        act = acts(state, scenario)[index]
-        lines.append(f"{number:3}. {words(act)}")
-        try:
-            made = stepper.step(state, act)
-        except Violation:
-            break
-        assert made is not None, "the way to a breach is of acts that follow"
-        after, happened = made
-        for event in happened:
-            lines.extend(f"       {says}" for says in _follows(state, after.world, event, owners))
-        state = after
+    told = _Told(scenario, lines)
+    for index in found.path:
+        told.act(acts(told.state, scenario)[index])
+    if found.is_at_rest:
+        lines.append("     Nothing arrives any more, and the machines obey:")
+        told.rest()
     number_of = f"Invariant {found.invariant}" if found.invariant else "The program's own assertion"
     return [*lines, "", f"{number_of} is broken: {found.says}"]
+
+
+class _Told:
+    """A story in the making: the state that it is at, and its lines."""
+
+    def __init__(self, scenario: Scenario, lines: list[str]) -> None:
+        self.state = root_of(scenario)
+        self._lines = lines
+        self._stepper = Stepper()
+        self._owners = Owners()
+        self._number = 0
+
+    def act(self, act: Act, *, is_quiet: bool = False) -> bool:
+        """One more act and what follows; false where nothing does. `is_quiet`: then it is not
+        told."""
+        try:
+            made = self._stepper.step(self.state, act)
+        except Violation:
+            made = (self.state, [])
+        if made is None:
+            return False
+        after, happened = made
+        if happened or not is_quiet:
+            self._number += 1
+            self._lines.append(f"{self._number:3}. {words(act)}")
+        for event in happened:
+            found = _follows(self.state, after.world, event, self._owners)
+            self._lines.extend(f"       {says}" for says in found)
+        self.state = after
+        return bool(happened)
+
+    def rest(self) -> None:
+        """Rounds until nothing follows."""
+        for _ in range(MOST_ROUNDS):
+            followed = [self.act(act, is_quiet=True) for act in round_of(self.state)]
+            if not any(followed):
+                return
 
 
 def _follows(before: State, world: World, event: events.AnyEvent, owners: Owners) -> Iterator[str]:
@@ -55,17 +103,10 @@ def _follows(before: State, world: World, event: events.AnyEvent, owners: Owners
 
 def words(act: Act) -> str:
     """An act as one says it."""
-    match act.kind:
-        case Kind.COMMAND:
-            assert act.command is not None
-            return _command(act.command)
-        case Kind.CLEARING:
-            return "a clearing runs"
-        case Kind.TICK:
-            return "time passes, a tick at most"
-        case Kind.DEADLINE:
-            return "time passes to the next deadline"
-    assert_never(act.kind)
+    if act.kind is Kind.COMMAND:
+        assert act.command is not None
+        return _command(act.command)
+    return f"{act.name} {_WORDS[act.kind]}" if act.name else _WORDS[act.kind]
 
 
 def _command(command: commands.AnyCommand) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import platform
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -338,21 +339,29 @@ def check(found: Aftermath, expected: Attack) -> None:
     assert found.is_next_passed
 
 
-@pytest.mark.parametrize("one", ATTACKS, ids=lambda one: one.name)
+#: A limit of CPU time takes a second of it to meet, for each process: two tell that it holds.
+FAST = ("endless loop", "endless loop that ignores signals")
+
+
+def _marked(one: Attack, *, is_slow: bool) -> Any:
+    return pytest.param(one, id=one.name, marks=[pytest.mark.slow] if is_slow else [])
+
+
+@pytest.mark.parametrize(
+    "one",
+    [_marked(one, is_slow=one.ending is Ending.CPU and one.name not in FAST) for one in ATTACKS],
+)
 def test_an_attack_is_rejected_within_its_limits_and_leaves_nothing(
     one: Attack, secret: None, runner: asyncio.Runner, own_sandbox: Sandbox
 ) -> None:
     check(runner.run(attack(own_sandbox, job(one.source, one.tests), one.limits)), one)
 
 
-#: A limit of CPU time is the same wall for any user, and takes a second of it to meet.
-AS_ORDINARY_USER = [
-    pytest.param(one, id=one.name, marks=[pytest.mark.slow] if one.ending is Ending.CPU else [])
-    for one in ATTACKS
-]
+#: Limits of a process are the same wall for any user.
+AS_ANY_USER = (*EXHAUST_TIME, *EXHAUST_ROOM)
 
 
-@pytest.mark.parametrize("one", AS_ORDINARY_USER)
+@pytest.mark.parametrize("one", [_marked(one, is_slow=one in AS_ANY_USER) for one in ATTACKS])
 def test_an_attack_fails_as_well_on_the_sandbox_of_an_ordinary_user(
     one: Attack, secret: None, runner: asyncio.Runner, nobodys_sandbox: Sandbox
 ) -> None:

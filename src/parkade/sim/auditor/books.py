@@ -19,6 +19,7 @@ class Run:
     """One attempt as the events tell it."""
 
     market: str
+    workload: str
     gpus: int
     org: str
     ordered_us: int
@@ -30,10 +31,14 @@ class Run:
     is_due: bool = False
     is_minimum_paid: bool = False
     has_failed: bool = False
+    was_at_an_end: bool = False
     started_us: int | None = None
     kill_us: int | None = None
     broken_us: int | None = None
     checkpoint_us: int | None = None
+    unseen_us: int | None = None
+    """Since when its pool was silent, where it was concluded without being seen."""
+
     end: Record | None = None
     charged: int = 0
 
@@ -55,6 +60,10 @@ class Books:
     pools: dict[str, str] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     given_up: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    spent: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    uncollected: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """By market, what ended attempts owed beyond what could be taken."""
+
     failures: dict[str, int] = field(default_factory=dict)
     credited: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     earned_by: dict[str, int] = field(default_factory=lambda: defaultdict(int))

@@ -1,10 +1,13 @@
 """What reservations owe, are credited and have delivered: periods, shortages, prepaid accounts."""
 
-from tests.auditor.books import HOUR_US, Books, Record, require
+from parkade.sim.auditor.books import HOUR_US, Books, Record, require
 
 
 def reserve(books: Books, event: Record) -> None:
-    """A reservation as it was sold."""
+    """A reservation as it was sold; one of before may have had its name, and is forgotten."""
+    name = event["reservation"]["reservation"]
+    for kept in (books.reservation_paid, books.credited, books.earned_by):
+        kept.pop(name, None)
     books.reservations[event["reservation"]["reservation"]] = event["reservation"]
 
 

@@ -1,6 +1,6 @@
 """What is owed for making others leave: promises that are given up, lost, lowered, launched."""
 
-from tests.auditor.books import HOUR_US, Books, Record, late_from_us, require
+from parkade.sim.auditor.books import HOUR_US, Books, Record, late_from_us, require
 
 
 def check_withdrawal(books: Books, event: Record) -> None:

@@ -1,0 +1,108 @@
+"""`parkade sim fuzz`: random stories, judged after every event."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkade.cli.calling import fail
+
+if TYPE_CHECKING:
+    from parkade.sim.fuzz import FuzzReport
+    from parkade.sim.story import StoryOutcome
+
+EXIT_BROKEN = 1
+"""Something was broken; the command line that repeats it was printed."""
+
+
+def fuzz(
+    seed: Annotated[int, typer.Option(min=0, help="Of the first story.")] = 1,
+    events: Annotated[
+        int, typer.Option(min=1, max=10_000_000, help="Of each story, at least.")
+    ] = 400,
+    seeds: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many stories.")] = 1,
+    nodes: Annotated[
+        int | None, typer.Option(min=3, max=10_000, help="Of the fleet; default: drawn, a few.")
+    ] = None,
+    troubles: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated, or `none`; default: drawn.", metavar="LIST"),
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(help="The acts that happen, such as 3,8,19-24; default: all.", metavar="ACTS"),
+    ] = None,
+    checks: Annotated[
+        bool, typer.Option(help="Judge every event; without, only speed is measured.")
+    ] = True,
+    shrinks: Annotated[
+        bool, typer.Option("--shrink/--no-shrink", help="Make a failing story small.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Play random stories of people, owners and failures; end with 1 where a promise is broken."""
+    try:
+        import msgspec
+
+        from parkade.sim import fuzz as fuzzing
+        from parkade.sim.acts.choosing import FAMILIES
+        from parkade.sim.story import StoryPlan
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
+    families = None
+    if troubles is not None:
+        families = () if troubles == "none" else tuple(troubles.split(","))
+        unknown = [it for it in families if it not in FAMILIES]
+        if unknown:
+            fail(f"--troubles: {unknown[0]!r} is none of {', '.join(FAMILIES)}", exit_code=2)
+    try:
+        acts = None if only is None else fuzzing.parse_acts(only)
+    except ValueError:
+        fail("--only: give numbers of acts and ranges of them, such as 3,8,19-24", exit_code=2)
+    plan = StoryPlan(
+        seed=seed, events=events, only=acts, nodes=nodes, families=families, checks=checks
+    )
+    began_s = time.process_time()
+    report = fuzzing.fuzz(
+        plan,
+        range(seed, seed + seeds),
+        shrinks=shrinks and only is None,
+        played=lambda outcome: None if as_json else _show_story(outcome),
+    )
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    else:
+        _show(report, time.process_time() - began_s)
+    if report.broken:
+        raise typer.Exit(EXIT_BROKEN)
+
+
+def _show_story(outcome: "StoryOutcome") -> None:
+    """One line; what is drawn anew with each story is shown where it broke."""
+    if not sys.stdout.isatty() and not outcome.findings:
+        return
+    troubles = ", ".join(outcome.families) or "no troubles"
+    state = "broken" if outcome.findings else "sound"
+    print(f"story {outcome.seed}: {state}, {outcome.events} events, {troubles}, {outcome.digest}")
+
+
+def _show(report: "FuzzReport", cpu_s: float) -> None:
+    for broken in report.broken:
+        finding = broken.finding
+        print(f"\nseed {broken.seed} breaks invariant {finding.invariant}:")
+        print(f"  {finding.says}")
+        print(f"  at {finding.at_s:g} s, after event {finding.sequence} of the journal")
+        print(f"  again: {broken.command}")
+    moves = ", ".join(f"{cause} {count}" for cause, count in report.moves.items()) or "none"
+    print(
+        f"{report.stories} stories, {report.events} events, {report.simulated_s / 3600:.1f} hours"
+        f" simulated in {cpu_s:.1f} CPU-s ({report.events / max(cpu_s, 0.001):.0f} events/s)"
+    )
+    print(f"{report.deaths} deaths of servers and agents")
+    print(
+        f"owners got promised seats {report.owners_seated} times, after"
+        f" {report.owners_longest_s:g} s at most"
+    )
+    print(f"moves by cause: {moves}")
+    print("nothing is broken" if not report.broken else f"{len(report.broken)} stories broken")

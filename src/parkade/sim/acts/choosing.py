@@ -1,0 +1,92 @@
+"""Which acts a story has, how often, and which one has a number."""
+
+import random
+from collections.abc import Callable
+
+import msgspec
+
+from parkade.core.units.time import SECOND_US
+from parkade.sim.acts import nature, operators, people
+from parkade.sim.acts.stage import Stage
+
+Act = Callable[[Stage, random.Random], None]
+
+FAMILIES = ("operators", "machines", "network", "engine", "agents", "server", "clock", "backups")
+"""Kinds of trouble, each of which a story has or lacks."""
+
+ACTS: tuple[tuple[str, int, Act], ...] = (
+    ("people", 30, people.bid),
+    ("people", 5, people.on_demand),
+    ("people", 8, people.own_work),
+    ("people", 6, people.rebid),
+    ("people", 7, people.cancel),
+    ("people", 3, people.hold),
+    ("people", 5, people.reserve),
+    ("people", 1, people.end_reservation),
+    ("people", 5, people.lend),
+    ("people", 7, people.claim),
+    ("people", 6, people.unclaim),
+    ("people", 4, people.hostile),
+    ("people", 2, people.sweep),
+    ("people", 2, operators.deposit),
+    ("people", 1, operators.grant),
+    ("people", 1, operators.cap),
+    ("operators", 3, operators.fail_node),
+    ("operators", 3, operators.cordon),
+    ("operators", 1, operators.drain),
+    ("operators", 1, operators.prices),
+    ("operators", 1, operators.terms),
+    ("machines", 3, nature.machine_dies),
+    ("network", 3, nature.network_is_cut),
+    ("network", 3, nature.network_is_slow),
+    ("engine", 4, nature.engine_fails),
+    ("agents", 4, nature.agent_dies),
+    ("agents", 1, nature.agent_disk_fills),
+    ("server", 5, nature.server_dies),
+    ("server", 1, nature.disk_is_slow),
+    ("server", 1, nature.disk_is_full),
+    ("clock", 1, nature.clock_is_set),
+    ("backups", 2, nature.backup_is_taken),
+    ("backups", 1, nature.backup_is_restored),
+)
+"""(family, weight, act)."""
+
+
+class Mood(msgspec.Struct, frozen=True, kw_only=True):
+    """What kind of story it is. `pace_us`: between two acts, on average."""
+
+    families: tuple[str, ...]
+    pace_us: int
+
+
+def draw_mood(chance: random.Random) -> Mood:
+    """A quarter of the stories has no trouble at all: there promises are measured strictly."""
+    families: tuple[str, ...] = ()
+    if chance.random() < 0.75:
+        rare = {"clock": 0.2, "backups": 0.2, "operators": 0.8}
+        families = tuple(it for it in FAMILIES if chance.random() < rare.get(it, 0.4))
+    return Mood(families=families, pace_us=chance.choice((1, 3, 8, 25)) * SECOND_US)
+
+
+class Acts:
+    """The acts of a story by number, from 1."""
+
+    def __init__(self, seed: int, mood: Mood) -> None:
+        self._seed = seed
+        self._mood = mood
+        known = ("people", *mood.families)
+        chosen = [(weight, act) for family, weight, act in ACTS if family in known]
+        self._acts = [act for _, act in chosen]
+        self._weights = [weight for weight, _ in chosen]
+
+    def span_us(self, number: int) -> int:
+        """From the act before it; now and then a long pause."""
+        chance = random.Random(f"{self._seed}/span/{number}")
+        if chance.random() < 0.015:
+            return chance.choice((300, 1200, 4000)) * SECOND_US
+        return int(chance.expovariate(1.0) * self._mood.pace_us)
+
+    def act(self, number: int) -> tuple[Act, random.Random]:
+        """The act, and the stream that it draws from."""
+        chance = random.Random(f"{self._seed}/act/{number}")
+        return chance.choices(self._acts, self._weights)[0], chance

@@ -1,0 +1,84 @@
+"""What operators do: nodes fail and are restored, cordoned, drained; prices, terms and money."""
+
+import random
+
+from parkade.core.state import commands
+from parkade.core.units.fraction import Fraction
+from parkade.core.units.money import MICROS
+from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
+from parkade.sim.acts.stage import Stage
+from parkade.sim.fleet import OPERATOR, owner_of
+
+
+def fail_node(stage: Stage, chance: random.Random) -> None:
+    """A person says that a node is broken; it is restored later."""
+    node = chance.choice(stage.fleet.nodes)
+    stage.ask(commands.FailNode(by=OPERATOR, node=node, reason="broken"))
+    back = commands.RestoreNode(by=OPERATOR, node=node)
+    stage.later(chance.choice((60, 600, 7200)), lambda: stage.ask(back))
+
+
+def cordon(stage: Stage, chance: random.Random) -> None:
+    """No new work on a node for a while."""
+    node = chance.choice(stage.fleet.nodes)
+    stage.ask(commands.CordonNode(by=OPERATOR, node=node, reason="look"))
+    lift = commands.UncordonNode(by=OPERATOR, node=node)
+    stage.later(chance.choice((60, 600, 7200)), lambda: stage.ask(lift))
+
+
+def drain(stage: Stage, chance: random.Random) -> None:
+    """A node is emptied, and taken into use again."""
+    node = chance.choice(stage.fleet.nodes)
+    stage.ask(commands.DrainNode(by=OPERATOR, node=node, reason="service"))
+    back = commands.UndrainNode(by=OPERATOR, node=node)
+    stage.later(chance.choice((60, 600, 3600)), lambda: stage.ask(back))
+
+
+def deposit(stage: Stage, chance: random.Random) -> None:
+    """Money for an org."""
+    org, _ = chance.choice(stage.fleet.orgs)
+    micros = chance.choice((1, MICROS, 100 * MICROS))
+    stage.ask(commands.Deposit(by=OPERATOR, org=org, micros=micros))
+
+
+def grant(stage: Stage, chance: random.Random) -> None:
+    """Money again and again, or no more."""
+    org, _ = chance.choice(stage.fleet.orgs)
+    micros = chance.choice((0, MICROS, 50 * MICROS))
+    stage.ask(commands.SetGrant(by=OPERATOR, org=org, micros=micros, every_us=HOUR_US))
+
+
+def cap(stage: Stage, chance: random.Random) -> None:
+    """The most that a user's workloads may cost."""
+    org, _ = chance.choice(stage.fleet.orgs)
+    cap_micros = chance.choice((None, MICROS, 20 * MICROS))
+    stage.ask(commands.SetCap(by=OPERATOR, user=owner_of(org), cap_micros=cap_micros))
+
+
+def prices(stage: Stage, chance: random.Random) -> None:
+    """Another price sheet."""
+    stage.ask(
+        commands.SetPrices(
+            by=OPERATOR,
+            market=chance.choice(stage.fleet.pools).market,
+            pay_as_you_go_micros=chance.choice((None, 8 * MICROS, 15 * MICROS)),
+            reservation_rate_micros=chance.choice((None, 3 * MICROS)),
+            public_floor_micros=chance.choice((None, MICROS, 3 * MICROS)),
+        )
+    )
+
+
+def terms(stage: Stage, chance: random.Random) -> None:
+    """Another term, now or announced."""
+    change = chance.choice(
+        (
+            commands.TermsChange(fee=Fraction(numerator=1, denominator=5)),
+            commands.TermsChange(backoff_us=MINUTE_US),
+            commands.TermsChange(minimum_charge_us=60 * SECOND_US),
+            commands.TermsChange(clearing_interval_us=45 * SECOND_US),
+            commands.TermsChange(billing_period_us=2 * HOUR_US),
+        )
+    )
+    from_us = None if chance.random() < 0.5 else stage.present_us() + HOUR_US
+    market = chance.choice(stage.fleet.pools).market
+    stage.ask(commands.ChangeTerms(by=OPERATOR, market=market, change=change, from_us=from_us))

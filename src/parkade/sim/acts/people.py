@@ -1,0 +1,280 @@
+"""What users of orgs do: submit, bid anew, hold, cancel; owners reserve, lend, claim; some try what
+is not theirs."""
+
+import random
+
+from parkade.core.state import commands
+from parkade.core.state.world import World
+from parkade.core.units.money import MICROS
+from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
+from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Spec
+from parkade.sim.acts.stage import Stage
+from parkade.sim.fleet import member_of, owner_of
+from parkade.sim.program import Program
+
+
+def bid(stage: Stage, chance: random.Random) -> None:
+    """A spot workload: mostly small, at times a gang, at times below a node."""
+    org, _ = chance.choice(stage.fleet.orgs)
+    capacity = Capacity(kind=CapacityKind.SPOT)
+    limit = chance.choice((0.5, 1, 2, 3, 3, 4, 5, 6, 8, 12, 40))
+    spec = _spec(stage, chance, capacity, limit_micros=round(limit * MICROS))
+    stage.ask(
+        commands.Submit(
+            by=chance.choice((owner_of(org), member_of(org))),
+            org=org,
+            market=_market(stage, chance),
+            spec=spec,
+            is_held=chance.random() < 0.05,
+        )
+    )
+
+
+def on_demand(stage: Stage, chance: random.Random) -> None:
+    """A window at the posted price."""
+    org, _ = chance.choice(stage.fleet.orgs)
+    span_us = chance.choice((5 * MINUTE_US, 20 * MINUTE_US, HOUR_US, 3 * HOUR_US))
+    capacity = Capacity(kind=CapacityKind.ON_DEMAND)
+    spec = _spec(stage, chance, capacity, max_duration_us=span_us)
+    market = _market(stage, chance)
+    stage.ask(commands.Submit(by=owner_of(org), org=org, market=market, spec=spec, is_held=False))
+
+
+def own_work(stage: Stage, chance: random.Random) -> None:
+    """A workload on a reservation of its org."""
+    world = stage.world
+    if world is None or not world.records.reservations:
+        return
+    reservation = chance.choice(list(world.records.reservations.values()))
+    capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation.reservation)
+    spec = _spec(stage, chance, capacity, priority=chance.choice((0, 0, 5)))
+    stage.ask(
+        commands.Submit(
+            by=owner_of(reservation.org),
+            org=reservation.org,
+            market=reservation.market,
+            spec=spec,
+            is_held=False,
+        )
+    )
+
+
+def rebid(stage: Stage, chance: random.Random) -> None:
+    """Another limit, higher or lower."""
+    name = _live(stage.world, chance)
+    if name is not None:
+        limit = round(chance.choice((0.5, 2, 3, 5, 8, 20)) * MICROS)
+        stage.ask(
+            commands.ChangeBid(by=_user_of(stage, name), workload=name, limit_price_micros=limit)
+        )
+
+
+def cancel(stage: Stage, chance: random.Random) -> None:
+    """It is not wanted any more."""
+    name = _live(stage.world, chance)
+    if name is not None:
+        now = chance.random() < 0.3
+        stage.ask(commands.Cancel(by=_user_of(stage, name), workload=name, now=now))
+
+
+def hold(stage: Stage, chance: random.Random) -> None:
+    """Kept from starting, or let go again."""
+    name = _live(stage.world, chance)
+    if name is None:
+        return
+    by = _user_of(stage, name)
+    if chance.random() < 0.5:
+        stage.ask(commands.Hold(by=by, workload=name))
+    else:
+        stage.ask(commands.Release(by=by, workload=name))
+
+
+def reserve(stage: Stage, chance: random.Random) -> None:
+    """A right from now on or later, with and without an end."""
+    org, _ = chance.choice(stage.fleet.orgs)
+    ahead_us = chance.choice((0, 0, 10 * MINUTE_US, 2 * HOUR_US))
+    start_us = None if ahead_us == 0 else stage.present_us() + ahead_us
+    span_us = chance.choice((None, 30 * MINUTE_US, 2 * HOUR_US, 8 * HOUR_US))
+    end_us = None if span_us is None else stage.present_us() + ahead_us + span_us
+    stage.ask(
+        commands.Reserve(
+            by=owner_of(org),
+            org=org,
+            market=_market(stage, chance),
+            name=None,
+            nodes=chance.choice((1, 1, 2, 3, max(1, len(stage.fleet.nodes) // 6))),
+            start_us=start_us,
+            end_us=end_us,
+        )
+    )
+
+
+def end_reservation(stage: Stage, chance: random.Random) -> None:
+    """An open end is closed."""
+    reservation = _reservation(stage.world, chance)
+    if reservation is not None:
+        stage.ask(commands.EndReservation(by=_owner(stage, reservation), reservation=reservation))
+
+
+def lend(stage: Stage, chance: random.Random) -> None:
+    """Another floor, other nodes kept, or lending no more."""
+    reservation = _reservation(stage.world, chance)
+    if reservation is None:
+        return
+    floor = chance.choice((None, 1, 2, 2, 3, 5))
+    stage.ask(
+        commands.Lend(
+            by=_owner(stage, reservation),
+            reservation=reservation,
+            floor_micros=None if floor is None else floor * MICROS,
+            keep=None if floor is None else chance.choice((0, 0, 1)),
+        )
+    )
+
+
+def claim(stage: Stage, chance: random.Random) -> None:
+    """The owner takes nodes for itself."""
+    reservation = _reservation(stage.world, chance)
+    if reservation is not None:
+        nodes = chance.choice((1, 1, 2, 3))
+        by = _owner(stage, reservation)
+        stage.ask(commands.MakeClaim(by=by, reservation=reservation, nodes=nodes))
+
+
+def unclaim(stage: Stage, chance: random.Random) -> None:
+    """The owner's own work is done."""
+    world = stage.world
+    if world is not None and world.records.claims:
+        one = chance.choice(list(world.records.claims.values()))
+        stage.ask(commands.Unclaim(by=owner_of(one.org), claim=one.claim))
+
+
+def hostile(stage: Stage, chance: random.Random) -> None:
+    """A user asks for what is not its own, or for nonsense; a refusal is the right answer."""
+    world = stage.world
+    if world is None:
+        return
+    org, _ = chance.choice(stage.fleet.orgs)
+    by = chance.choice((owner_of(org), member_of(org)))
+    name = _live(world, chance) or "w999"
+    reservation = _reservation(world, chance) or "r999"
+    node = chance.choice(stage.fleet.nodes)
+    asked: tuple[commands.AnyCommand, ...] = (
+        commands.Cancel(by=by, workload=name, now=True),
+        commands.ChangeBid(by=by, workload=name, limit_price_micros=1),
+        commands.ChangeBid(by=by, workload=name, limit_price_micros=10**15),
+        commands.Hold(by=by, workload=name),
+        commands.MakeClaim(by=by, reservation=reservation, nodes=10**6),
+        commands.MakeClaim(by=by, reservation=reservation, nodes=0),
+        commands.Lend(by=by, reservation=reservation, floor_micros=0, keep=10**5),
+        commands.EndReservation(by=by, reservation=reservation),
+        commands.CordonNode(by=by, node=node, reason="mine"),
+        commands.FailNode(by=by, node=node, reason="mine"),
+        commands.Deposit(by=by, org=org, micros=10**12),
+        commands.ConfirmClock(by=by),
+        commands.OpenEpoch(by=by, installation="x" * 32, lineage="y" * 32),
+        commands.ReportAttempts(by=by, pool=stage.fleet.pools[0].pool, attempts=()),
+        commands.RunClearing(by=by, market=stage.fleet.pools[0].market),
+    )
+    stage.ask(chance.choice(asked))
+
+
+def sweep(stage: Stage, chance: random.Random) -> None:
+    """A cheap sweep: a high bid for much, cancelled or lowered as soon as others were told."""
+    org, _ = chance.choice(stage.fleet.orgs)
+    by = owner_of(org)
+    spec = _spec(
+        stage, chance, Capacity(kind=CapacityKind.SPOT), limit_micros=60 * MICROS, is_large=True
+    )
+    market = _market(stage, chance)
+    stage.ask(
+        commands.Submit(by=by, org=org, market=market, spec=spec, is_held=False),
+        then=lambda name: (
+            commands.Cancel(by=by, workload=name, now=False)
+            if chance.random() < 0.5
+            else commands.ChangeBid(by=by, workload=name, limit_price_micros=1)
+        ),
+        after_s=chance.choice((1, 20, 60)),
+    )
+
+
+def _spec(
+    stage: Stage,
+    chance: random.Random,
+    capacity: Capacity,
+    *,
+    limit_micros: int | None = None,
+    max_duration_us: int | None = None,
+    priority: int = 0,
+    is_large: bool = False,
+) -> Spec:
+    gpus = max(pool.gpus for pool in stage.fleet.pools)
+    is_below = chance.random() < 0.3
+    most = max(1, len(stage.fleet.nodes) // 6)
+    nodes = chance.choice((1, 1, 1, 2, 2, 3, most))
+    return Spec(
+        name=f"job-{chance.randrange(10**6)}",
+        command=_program(stage, chance).command(),
+        workdir="/",
+        env=(),
+        env_file=None,
+        storage=(),
+        nodes=max(2, most) if is_large else nodes,
+        gpus=chance.randint(1, gpus) if is_below and not is_large else gpus,
+        instance_type=None,
+        interconnect=chance.choice((Interconnect.FABRIC,) * 5 + (Interconnect.ANY,)),
+        capacity=capacity,
+        limit_price_micros=limit_micros,
+        max_spend_micros=chance.choice((None, None, None, 2 * MICROS, 50 * MICROS)),
+        checkpoint=None,
+        priority=priority,
+        retry_failures=chance.choice((0, 3)),
+        max_duration_us=max_duration_us or chance.choice((None, None, None, HOUR_US)),
+        moves=chance.choice((Moves.NEEDED, Moves.NEEDED, Moves.CHEAPER)),
+        spread=chance.random() < 0.6,
+    )
+
+
+def _program(stage: Stage, chance: random.Random) -> Program:
+    work_us = chance.choice((30, 300, 1200, 3600, 14_400)) * SECOND_US
+    saves = chance.choice((None, 1, 5, 20, 200))
+    is_deaf = chance.random() < 0.1
+    every = chance.choice((None, 60, 600))
+    fails = chance.random() < 0.1
+    lingers = stage.has("engine") and chance.random() < 0.05
+    return Program(
+        start_us=chance.choice((0, 1, 5, 40)) * SECOND_US,
+        work_us=work_us,
+        save_us=None if is_deaf or saves is None else saves * SECOND_US,
+        every_us=None if every is None else every * SECOND_US,
+        fail_us=work_us // 2 if fails else None,
+        linger_us=chance.choice((20, 200, 2000)) * SECOND_US if lingers else 0,
+        is_deaf=is_deaf,
+    )
+
+
+def _market(stage: Stage, chance: random.Random) -> str:
+    return chance.choice(stage.fleet.pools).market
+
+
+def _live(world: World | None, chance: random.Random) -> str | None:
+    """A workload that lives, seldom one that has ended."""
+    if world is None:
+        return None
+    names = list(world.live if world.live and chance.random() < 0.95 else world.records.workloads)
+    return chance.choice(names) if names else None
+
+
+def _reservation(world: World | None, chance: random.Random) -> str | None:
+    names = list(world.records.reservations) if world is not None else []
+    return chance.choice(names) if names else None
+
+
+def _user_of(stage: Stage, workload: str) -> str | None:
+    assert stage.world is not None
+    return owner_of(stage.world.records.workloads[workload].org)
+
+
+def _owner(stage: Stage, reservation: str) -> str:
+    assert stage.world is not None
+    return owner_of(stage.world.records.reservations[reservation].org)

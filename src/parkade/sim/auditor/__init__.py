@@ -1,0 +1,364 @@
+"""A second opinion on money: every charge recomputed from the journal's events alone.
+
+Apart from what it audits: it reads the events as plain JSON, imports nothing of the core, and keeps
+its own books. `audit` raises `Discrepancy` at the first thing that does not add up, and returns
+what it found. The rules it holds:
+
+- An attempt owes floor(sum of price x GPUs x microseconds / 3.6e9) over what it may be billed for:
+  from its first process (or, where it made others leave, from the start grace after the end of
+  their notice, silence of its agent apart) to its release, never before it was ordered nor after
+  its kill, its node's failure, or, where it is not known how it ended, the last checkpoint within
+  the hour.
+- An attempt under notice keeps its rate: a later one is for the seats that it moves to.
+- An attempt that made others leave owes at least the minimum charge, unless the platform or a
+  stronger right ended it; what is used before its first process is a late start.
+- A promise that made others leave and is given up, or lost to a bid of its own org, is charged the
+  minimum at once, and the lowered bid of such an attempt what is missing to it.
+- Reservations owe their rate for the whole window, paid ahead and without a gap. What they are
+  short of is credited at that rate, once and whichever way it ends; the rest is delivered.
+- What a market took in was paid to the accounts that earned it, whole micro-units, or waits in its
+  account.
+- What an org or a workload's `max_spend` cannot pay is not charged, and is counted.
+- No account but the outside falls below zero, and all together are zero.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+
+from parkade.sim.auditor import reservations
+from parkade.sim.auditor.books import (
+    BLAMELESS,
+    HOUR_US,
+    Books,
+    Discrepancy,
+    Record,
+    Run,
+    late_from_us,
+    require,
+)
+from parkade.sim.auditor.debts import check_withdrawal, give_up, lose, rebid
+
+__all__ = ["Auditor", "Books", "Discrepancy", "audit"]
+
+
+class Auditor:
+    """Reads the journal entry by entry, from its first on."""
+
+    def __init__(self) -> None:
+        self.books = Books()
+        self._number = 0
+
+    def read(self, body: bytes) -> None:
+        """The next entry; Discrepancy where it does not add up."""
+        self._number += 1
+        event = json.loads(body)
+        try:
+            _read(self.books, event)
+            balances = self.books.balances
+            if event.get("transfers"):
+                require(sum(balances.values()) == 0, "all accounts together are not zero")
+        except Discrepancy as found:
+            raise Discrepancy(f"event {self._number} ({event['type']}): {found}") from None
+
+    def close(self) -> Books:
+        """What was found; Discrepancy where a market did not share out what it took."""
+        for market, taken in self.books.taken.items():
+            _check_split(self.books, market, taken)
+        return self.books
+
+
+def audit(bodies: Iterable[bytes]) -> Books:
+    """Reads the whole journal; Discrepancy where something does not add up."""
+    auditor = Auditor()
+    for body in bodies:
+        auditor.read(body)
+    return auditor.close()
+
+
+def _read(books: Books, event: Record) -> None:
+    kind = event["type"]
+    reader = READERS.get(kind)
+    if reader is not None:
+        reader(books, event)
+    for transfer in event.get("transfers", ()):
+        _post(books, event, transfer)
+    if kind == "Ended":
+        _settle(books, event["attempt"])
+    elif kind == "WithdrawalCharged":
+        check_withdrawal(books, event)
+    elif kind == "ReservationSettled":
+        reservations.settle(books, event)
+
+
+def _post(books: Books, event: Record, transfer: Record) -> None:
+    debit, credit, micros = transfer["debit"], transfer["credit"], transfer["micros"]
+    require(micros > 0, f"a transfer of {micros}")
+    books.balances[debit] -= micros
+    books.balances[credit] += micros
+    require(debit == "external" or books.balances[debit] >= 0, f"{debit} fell to below zero")
+    if transfer["kind"] in ("usage", "minimum_charge", "late_start"):
+        market = credit.removeprefix("clearing/")
+        books.taken[market] += micros
+        run = books.runs.get(transfer["attempt"] or "")
+        if run is None:
+            require(transfer["kind"] == "minimum_charge", "use without an attempt")
+            books.given_up[market] += micros
+            return
+        require(debit == f"org/{run.org}", f"{debit} paid for {run.org}")
+        if event["type"] == "WithdrawalCharged":
+            books.given_up[market] += micros
+            return
+        if transfer["kind"] == "late_start":
+            end_us = transfer["use"]["end_us"]
+            is_early = run.started_us is None or end_us <= run.started_us
+            require(is_early and run.displaced, "a late start after the first process")
+        run.charged += micros
+        books.spent[run.workload] += micros
+        run.was_at_an_end = run.was_at_an_end or is_at_an_end(books, run)
+    elif debit.startswith("clearing/"):
+        market = debit.removeprefix("clearing/")
+        earner = reservations.earner_of(books, transfer)
+        books.paid[market, earner or credit] += micros
+        if earner is not None and transfer["kind"] == "payout":
+            reservations.pay_out(books, transfer)
+    elif transfer["kind"] == "reservation":
+        reservations.charge(books, transfer)
+
+
+def is_at_an_end(books: Books, run: Run) -> bool:
+    """Whether its org has nothing left, or its workload has spent all that it may."""
+    most = books.workloads[run.workload].get("spec", {}).get("max_spend_micros")
+    has_spent_all = most is not None and books.spent[run.workload] >= most
+    return run.was_at_an_end or has_spent_all or books.balances[f"org/{run.org}"] == 0
+
+
+def _open_market(books: Books, event: Record) -> None:
+    if event["market"] is not None:
+        books.terms[event["market"]["market"]] = event["market"]["terms"]
+
+
+def _change_terms(books: Books, event: Record) -> None:
+    books.terms[event["market"]] = event["terms"]
+
+
+def _submit(books: Books, event: Record) -> None:
+    books.workloads[event["workload"]["workload"]] = event["workload"]
+
+
+def _launch(books: Books, event: Record) -> None:
+    attempt, workload = event["attempt"], books.workloads[event["workload"]]
+    require(attempt["attempt"] not in books.runs, f"{attempt['attempt']} was launched twice")
+    require(event["workload"] not in books.live, f"{event['workload']} runs already")
+    books.live[event["workload"]] = attempt["attempt"]
+    books.runs[attempt["attempt"]] = Run(
+        market=workload["market"],
+        workload=event["workload"],
+        gpus=sum(seat["gpus"] for seat in attempt["seats"]),
+        org=workload["org"],
+        ordered_us=attempt["ordered_us"],
+        displaced=attempt["displaced"],
+        rates=list(attempt["rates"]),
+        pool=books.pools.get(attempt["seats"][0]["node"], ""),
+    )
+    promise = books.promises.pop(event["workload"], None)
+    debt = attempt.get("debt")
+    if debt is not None:
+        books.runs[attempt["attempt"]].notice_ends_us = debt["notice_ends_us"]
+        books.runs[attempt["attempt"]].is_minimum_paid = debt.get("is_paid", False)
+    if promise is not None:
+        require(attempt["displaced"] == promise["displaces"], "a debt was lost at the launch")
+
+
+def _open_pool(books: Books, event: Record) -> None:
+    _open_market(books, event)
+    for node in event.get("nodes", ()):
+        books.pools[node["node"]] = node["pool"]
+
+
+def _hear(books: Books, event: Record) -> None:
+    pool = event["pool"]
+    if not event["is_reachable"]:
+        books.silent_since[pool] = event["at_us"]
+        return
+    since_us = books.silent_since.pop(pool, None)
+    for attempt in books.live.values():
+        run = books.runs[attempt]
+        if since_us is not None and run.pool == pool and run.started_us is None:
+            run.silent_us += event["at_us"] - max(since_us, run.ordered_us)
+
+
+def _start(books: Books, event: Record) -> None:
+    run = books.runs[event["attempt"]]
+    require(run.started_us is None, f"{event['attempt']} started twice")
+    silent = books.silent_since.get(run.pool)
+    require(silent is None, "it started while its agent was not heard")
+    run.started_us = max(event["at_us"], run.ordered_us)
+
+
+def _checkpoint(books: Books, event: Record) -> None:
+    books.runs[event["attempt"]].checkpoint_us = event["at_us"]
+
+
+def _break(books: Books, event: Record) -> None:
+    books.runs[event["attempt"]].broken_us = event["at_us"]
+
+
+def _order_stop(books: Books, workload: str, stop: Record | None) -> None:
+    attempt = books.live.get(workload)
+    if attempt is None or stop is None:
+        return
+    run = books.runs[attempt]
+    require(run.kill_us is None or stop["kill_us"] <= run.kill_us, "a notice was withdrawn")
+    run.kill_us = stop["kill_us"]
+
+
+def _clear(books: Books, event: Record) -> None:
+    for leaving in event["left"]:
+        if leaving["demand"]["kind"] == "workload":
+            _order_stop(books, leaving["demand"]["workload"], leaving["stop"])
+            lose(books, leaving, event)
+            run = books.runs.get(books.live.get(leaving["demand"]["workload"], ""))
+            if run is not None and leaving.get("is_due"):
+                run.is_due = True
+    for won in event["won"]:
+        name = won["demand"].get("workload")
+        if name is not None:
+            books.promises[name] = won["promise"]
+            books.paid_promises.discard(name)
+    for repriced in event["repriced"]:
+        promise = books.promises.get(repriced["workload"])
+        if promise is not None:
+            books.promises[repriced["workload"]] = {**promise, "rates": [repriced["rate"]]}
+        attempt = books.live.get(repriced["workload"])
+        if attempt is not None and books.runs[attempt].kill_us is None:
+            books.runs[attempt].rates.append(repriced["rate"])
+
+
+def _end(books: Books, event: Record) -> None:
+    run = books.runs[event["attempt"]]
+    require(run.end is None, f"{event['attempt']} ended twice")
+    run.end = event
+    if event["summary"].startswith("lost:"):
+        run.unseen_us = books.silent_since.get(run.pool)
+    run.has_failed = event.get("failures", 0) > books.failures.get(event["workload"], 0)
+    books.failures[event["workload"]] = event.get("failures", 0)
+    if event.get("phase") != "placed":
+        give_up(books, event["workload"], "its end")
+    del books.live[event["workload"]]
+
+
+def _claim(books: Books, event: Record) -> None:
+    books.claims[event["claim"]["claim"]] = event["claim"]["org"]
+
+
+def _unclaim(books: Books, event: Record) -> None:
+    reservations.end_demand(books, event["claim"])
+
+
+def _change_phase(books: Books, event: Record) -> None:
+    reservations.end_demand(books, event["workload"])
+    give_up(books, event["workload"], event["phase"])
+
+
+def _order(books: Books, event: Record) -> None:
+    _order_stop(books, event["workload"], event["stop"])
+    give_up(books, event["workload"], event["stop"]["cause"])
+
+
+READERS = {
+    "PoolOpened": _open_pool,
+    "NodesAdded": _open_pool,
+    "ReachabilityChanged": _hear,
+    "PhaseChanged": _change_phase,
+    "BidChanged": rebid,
+    "TermsChanged": _change_terms,
+    "Submitted": _submit,
+    "Reserved": reservations.reserve,
+    "ReservationChanged": reservations.change,
+    "Claimed": _claim,
+    "Unclaimed": _unclaim,
+    "Launched": _launch,
+    "Started": _start,
+    "Checkpointed": _checkpoint,
+    "Broken": _break,
+    "StopOrdered": _order,
+    "Cleared": _clear,
+    "Ended": _end,
+}
+
+
+def window_of(run: Run, terms: Record) -> tuple[int, int]:
+    """What an ended attempt is billed for: [from, to)."""
+    assert run.end is not None
+    released_us = run.end["at_us"]
+    starts = [run.started_us] if run.started_us is not None else []
+    late = [late_from_us(run, terms)] if run.displaced else []
+    from_us = min(starts + late, default=released_us)
+    ends = (released_us, run.kill_us, run.broken_us, run.unseen_us)
+    to_us = min(end for end in ends if end is not None)
+    if is_lost(run):
+        to_us = min(to_us, max(run.checkpoint_us or 0, to_us - HOUR_US))
+    return from_us, max(from_us, to_us)
+
+
+def is_lost(run: Run) -> bool:
+    """Whether the platform or a node ended it, or it is not known what did."""
+    assert run.end is not None
+    summary = run.end["summary"]
+    if run.has_failed and run.broken_us is None:
+        return False
+    return run.broken_us is not None or summary.startswith("lost") or "unknown" in summary
+
+
+def due_of(run: Run, terms: Record) -> tuple[int, dict[str, int]]:
+    """(micro-units that an ended attempt owes, micro-unit-hours x 3.6e9 by earner)."""
+    assert run.end is not None
+    from_us, to_us = window_of(run, terms)
+    pieces = [
+        (rate, _overlap(run.rates, place, from_us, to_us)) for place, rate in enumerate(run.rates)
+    ]
+    minimum_us = terms["minimum_charge_us"]
+    is_excused = run.end["cause"] in BLAMELESS and not run.is_due
+    if run.displaced and not is_lost(run) and not is_excused and not run.is_minimum_paid:
+        pieces.append((run.rates[-1], max(0, minimum_us - (to_us - from_us))))
+    numerator = 0
+    earned: dict[str, int] = defaultdict(int)
+    for rate, length_us in pieces:
+        numerator += rate["price_micros"] * run.gpus * length_us
+        for earner, share in rate["shares"]:
+            earned[earner] += share * length_us
+    return numerator // HOUR_US, earned
+
+
+def _overlap(rates: list[Record], place: int, from_us: int, to_us: int) -> int:
+    begins = rates[place]["from_us"] if place else from_us
+    ends = rates[place + 1]["from_us"] if place + 1 < len(rates) else to_us
+    return max(0, min(ends, to_us) - max(begins, from_us))
+
+
+def _settle(books: Books, attempt: str) -> None:
+    run = books.runs[attempt]
+    due, earned = due_of(run, books.terms[run.market])
+    is_right = run.charged == due or (run.charged < due and is_at_an_end(books, run))
+    require(is_right, f"{attempt} was charged {run.charged} and owed {due}")
+    books.uncollected[run.market] += due - run.charged
+    for earner, part in earned.items():
+        books.earned[run.market, earner] += part
+    for rate in run.rates:
+        shared = sum(share for _, share in rate["shares"])
+        whole = rate["price_micros"] * run.gpus
+        require(shared == whole, f"{attempt}: {shared} of {whole} an hour is shared out")
+
+
+def _check_split(books: Books, market: str, taken: int) -> None:
+    paid = {who: micros for (where, who), micros in books.paid.items() if where == market}
+    waits = books.balances[f"clearing/{market}"]
+    require(taken == sum(paid.values()) + waits, f"{market}: took {taken}, {paid}, {waits} waits")
+    if any(run.market == market for run in map(books.runs.__getitem__, books.live.values())):
+        return
+    if books.given_up[market]:
+        return
+    for who, micros in paid.items():
+        earned = books.earned[market, who] // HOUR_US
+        require(micros <= earned, f"{market}: {who} was paid {micros} and earned {earned}")

@@ -1,0 +1,339 @@
+"""A second opinion on seats: what each node's GPUs were held by and promised to, from events alone.
+
+Apart from what it audits, like the auditor of money: it reads no record of the world and has books
+of its own. Each rule names the invariant of docs/simulation.md that it holds.
+"""
+
+from dataclasses import dataclass, field
+
+from parkade.core.fleet.market import MarketTerms
+from parkade.core.fleet.node import Health
+from parkade.core.fleet.seat import Seat
+from parkade.core.state import events, lines
+from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
+from parkade.sim.findings import require
+
+OWN_CAUSES = frozenset({Cause.CANCELLED, Cause.EXPIRED, Cause.BUDGET, Cause.NOT_STARTED})
+"""Ends that a workload's own user or terms brought about."""
+
+
+@dataclass(kw_only=True)
+class NodeBook:
+    """A node as its events tell it."""
+
+    market: str
+    pool: str
+    gpus: int
+    health: Health
+    cordons: dict[str, str | None] = field(default_factory=dict)
+    """Holders, and the user that set each."""
+
+    is_draining: bool = False
+    last_org: str | None = None
+    vacated_us: int = 0
+
+    @property
+    def is_well(self) -> bool:
+        """Whether newcomers may sit here, as far as the node itself goes."""
+        return self.health is Health.HEALTHY and not self.cordons and not self.is_draining
+
+
+@dataclass(kw_only=True)
+class Held:
+    """Seats that a workload or claim has."""
+
+    seats: tuple[Seat, ...]
+    attempt: str = ""
+    stop: Stop | None = None
+    is_broken: bool = False
+
+
+@dataclass(kw_only=True)
+class DemandBook:
+    """A workload or claim."""
+
+    org: str
+    market: str
+    nodes: int
+    limit_micros: int | None = None
+    is_on_demand: bool = False
+    is_spread: bool = True
+    generation: int = 0
+    failures: int = 0
+    preemptions: int = 0
+    not_before_us: int = 0
+    is_over: bool = False
+
+
+class SeatAuditor:
+    """Reads events one by one; Breach at the first thing that must not be."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, NodeBook] = {}
+        self.demands: dict[str, DemandBook] = {}
+        self.held: dict[str, Held] = {}
+        self.promised: dict[str, tuple[Seat, ...]] = {}
+        self.stops: dict[str, list[Stop]] = {}
+        """By attempt, the notices that were given, in order."""
+
+        self.moves: dict[str, int] = {}
+        """How many moves had each cause."""
+
+        self._terms: dict[str, MarketTerms] = {}
+        self._attempts: dict[str, None] = {}
+        self._silent: set[str] = set()
+
+    def read(self, event: events.AnyEvent) -> None:
+        """The next event."""
+        match event:
+            case events.PoolOpened() | events.NodesAdded():
+                self._add_nodes(event)
+            case events.NodeRemoved(node=node):
+                require(not self._holders(node), 8, f"{node} was removed while it is held")
+                del self.nodes[node]
+            case events.NodeHealthSet(node=node, health=health):
+                self.nodes[node].health = health
+            case events.NodeDraining(node=node):
+                self.nodes[node].is_draining = True
+            case events.NodeUndrained(node=node):
+                self.nodes[node].is_draining = False
+            case events.NodeCordoned(node=node, cordon=cordon):
+                self.nodes[node].cordons[cordon.holder] = event.by
+            case events.NodeUncordoned(node=node, holder=holder):
+                self._uncordon(node, holder, event.by)
+            case events.ReachabilityChanged(pool=pool, is_reachable=is_reachable):
+                self._silent.discard(pool) if is_reachable else self._silent.add(pool)
+            case events.TermsChanged(market=market, terms=terms):
+                self._terms[market] = terms
+            case events.Submitted(workload=workload):
+                self._submit(workload)
+            case events.BidChanged(workload=name, limit_price_micros=limit):
+                self.demands[name].limit_micros = limit
+            case events.Claimed(claim=claim):
+                require(claim.claim not in self.demands, 22, f"{claim.claim} was used before")
+                self.demands[claim.claim] = DemandBook(org=claim.org, market="", nodes=claim.nodes)
+            case events.Unclaimed(claim=name):
+                self._free(name, event.at_us)
+                self.promised.pop(name, None)
+                self.demands[name].is_over = True
+            case events.Cleared():
+                self._clear(event)
+            case events.Launched():
+                self._launch(event)
+            case events.ClaimSeated(claim=name):
+                seats = self.promised.pop(name, None)
+                require(seats is not None, 3, f"{name} was seated and promised nothing")
+                assert seats is not None
+                self._seat(name, Held(seats=seats), event.at_us)
+            case events.StopOrdered(workload=name, stop=stop):
+                self._order(name, stop)
+                self.promised.pop(name, None)
+            case events.Broken(workload=name):
+                self.held[name].is_broken = True
+            case events.Ended():
+                self._end(event)
+            case events.PhaseChanged(workload=name, phase=phase, why=why):
+                self._change_phase(name, phase, why)
+            case _:
+                pass
+
+    def _add_nodes(self, event: events.PoolOpened | events.NodesAdded) -> None:
+        if event.market is not None:
+            self._terms[event.market.market] = event.market.terms
+        for node in event.nodes:
+            require(node.node not in self.nodes, 22, f"{node.node} was added twice")
+            self.nodes[node.node] = NodeBook(
+                market=node.market, pool=node.pool, gpus=node.gpus, health=node.health
+            )
+
+    def _uncordon(self, node: str, holder: str, by: str | None) -> None:
+        setter = self.nodes[node].cordons.pop(holder, None)
+        is_its_own = by is None or by == holder or setter == by
+        require(is_its_own, 17, f"the cordon of {holder} on {node} was lifted by {by}")
+
+    def _submit(self, workload: Workload) -> None:
+        name, spec = workload.workload, workload.spec
+        require(name not in self.demands, 22, f"{name} was used before")
+        self.demands[name] = DemandBook(
+            org=workload.org,
+            market=workload.market,
+            nodes=spec.nodes,
+            limit_micros=spec.limit_price_micros,
+            is_on_demand=spec.capacity.kind is CapacityKind.ON_DEMAND,
+            is_spread=spec.spread,
+        )
+
+    def _clear(self, event: events.Cleared) -> None:
+        won = {lines.name_of(it.demand): it for it in event.won}
+        before = {name: self._seats_of(name) for name in won}
+        for leaving in event.left:
+            self._leave(lines.name_of(leaving.demand), leaving, event.at_us)
+        for name, winner in won.items():
+            self._win(name, winner, before[name], event.at_us)
+        for name, winner in won.items():
+            for seat in winner.promise.seats:
+                self._check_promised(seat.node, name)
+        for repriced in event.repriced:
+            self._check_price(repriced.workload, repriced.rate)
+        for waiting in event.waiting:
+            name = lines.name_of(waiting.demand)
+            require(bool(waiting.why), 12, f"{name} waits without a reason")
+
+    def _seats_of(self, name: str) -> tuple[Seat, ...]:
+        """What it is promised, else what it holds and was not told to leave."""
+        held = self.held.get(name)
+        has_seats = held is not None and held.stop is None
+        return self.promised.get(name) or (held.seats if held is not None and has_seats else ())
+
+    def _leave(self, name: str, leaving: lines.Leaving, at_us: int) -> None:
+        demand, held = self.demands[name], self.held.get(name)
+        require(bool(leaving.why), 12, f"{name} has to leave without a reason")
+        seats = self._seats_of(name)
+        self.promised.pop(name, None)
+        if isinstance(leaving.demand, lines.ClaimDemand):
+            self._free(name, at_us)
+            return
+        stop = leaving.stop
+        if stop is not None:
+            require(held is not None, 8, f"{name} was told to leave and holds nothing")
+            self._order(name, stop)
+        is_own = stop is not None and stop.cause in OWN_CAUSES
+        if demand.is_on_demand and not is_own:
+            is_excused = any(not self._is_open(seat.node) for seat in seats)
+            require(is_excused, 20, f"{name} is on demand and lost {seats}: {leaving.why}")
+
+    def _win(self, name: str, winner: lines.Won, before: tuple[Seat, ...], at_us: int) -> None:
+        demand, promise = self.demands[name], winner.promise
+        require(not demand.is_over, 6, f"{name} is over and won {promise.seats}")
+        nodes = {seat.node for seat in promise.seats}
+        is_whole = len(promise.seats) == demand.nodes
+        require(is_whole, 6, f"{name} won {len(promise.seats)} of {demand.nodes} seats")
+        is_apart = len(nodes) == len(promise.seats) or not demand.is_spread
+        require(is_apart, 6, f"{name} is spread and won {promise.seats}")
+        if before and {seat.node for seat in before} != nodes:
+            moved = winner.moved
+            is_lost = any(not self._is_open(seat.node) for seat in before)
+            held = self.held.get(name)
+            stands = held is not None and held.stop is None
+            has_cause = moved is not None or (is_lost and not stands)
+            require(has_cause, 21, f"{name} was moved from {before} without a cause")
+            if moved is not None:
+                kind = type(moved).__name__
+                self.moves[kind] = self.moves.get(kind, 0) + 1
+        if isinstance(winner.demand, lines.ClaimDemand):
+            self._free(name, at_us)
+        for seat in promise.seats:
+            is_open = seat in before or self._is_open(seat.node)
+            require(is_open, 16, f"{name} was promised {seat.node}, which is not open")
+        self._check_rates(name, promise)
+        self.promised[name] = promise.seats
+
+    def _check_rates(self, name: str, promise: Promise) -> None:
+        for rate in promise.rates:
+            self._check_price(name, rate)
+
+    def _check_price(self, name: str, rate: Rate) -> None:
+        demand = self.demands[name]
+        limit, price = demand.limit_micros, rate.price_micros
+        require(limit is None or price <= limit, 14, f"{name} pays {price} above its limit {limit}")
+        floor = rate.floor_micros
+        is_above = floor is None or limit is None or price >= min(floor, limit)
+        require(is_above, 14, f"{name} pays {price} below the floor {floor} that it draws")
+
+    def _check_promised(self, node: str, by: str) -> None:
+        """What is promised and what stays there fits."""
+        stays = [
+            seat.gpus
+            for name, held in self.held.items()
+            if held.stop is None and not held.is_broken and name not in self.promised
+            for seat in held.seats
+            if seat.node == node
+        ]
+        promised = [
+            seat.gpus for seats in self.promised.values() for seat in seats if seat.node == node
+        ]
+        total, gpus = sum(stays) + sum(promised), self.nodes[node].gpus
+        require(total <= gpus, 3, f"{node} has {gpus} GPUs, {total} are kept or promised, for {by}")
+
+    def _launch(self, event: events.Launched) -> None:
+        name, attempt = event.workload, event.attempt
+        demand = self.demands[name]
+        seats = self.promised.pop(name, None)
+        require(seats == attempt.seats, 3, f"{name} was promised {seats}, got {attempt.seats}")
+        is_next = attempt.generation == demand.generation + 1
+        require(is_next, 6, f"{attempt.attempt} follows generation {demand.generation}")
+        require(attempt.attempt not in self._attempts, 22, f"{attempt.attempt} was used before")
+        is_due = event.at_us >= demand.not_before_us
+        require(is_due, 10, f"{name} was launched before its back-off was over")
+        self._attempts[attempt.attempt] = None
+        demand.generation = attempt.generation
+        self._seat(name, Held(seats=seats or (), attempt=attempt.attempt), event.at_us)
+
+    def _seat(self, name: str, held: Held, at_us: int) -> None:
+        """No other org is there, and what another org left was turned around."""
+        require(name not in self.held, 6, f"{name} holds seats and got others")
+        org = self.demands[name].org
+        self.held[name] = held
+        for seat in held.seats:
+            node = self.nodes[seat.node]
+            holders = self._holders(seat.node)
+            total = sum(holders.values())
+            require(total <= node.gpus, 2, f"{seat.node} has {node.gpus} GPUs: {holders}")
+            orgs = {self.demands[it].org for it in holders}
+            are_shared = self._terms[node.market].shared_nodes
+            require(len(orgs) == 1 or are_shared, 16, f"{seat.node} is shared by {sorted(orgs)}")
+            if not are_shared and node.last_org not in (None, org):
+                clean_us = node.vacated_us + self._terms[node.market].turnaround_us
+                is_clean = at_us >= clean_us
+                require(is_clean, 16, f"{name} got {seat.node} from {node.last_org} too early")
+            node.last_org = org
+
+    def _holders(self, node: str) -> dict[str, int]:
+        """GPUs by holder. Cost grows with all that is held."""
+        found: dict[str, int] = {}
+        for name, held in self.held.items():
+            for seat in held.seats:
+                if seat.node == node:
+                    found[name] = found.get(name, 0) + seat.gpus
+        return found
+
+    def _order(self, name: str, stop: Stop) -> None:
+        held = self.held[name]
+        before = held.stop
+        if before is not None:
+            is_kept = stop.deadline_us <= before.deadline_us and stop.kill_us <= before.kill_us
+            require(is_kept, 8, f"the notice of {held.attempt} was put off")
+        held.stop = stop
+        self.stops.setdefault(held.attempt, []).append(stop)
+
+    def _end(self, event: events.Ended) -> None:
+        name, demand = event.workload, self.demands[event.workload]
+        held = self.held[name]
+        require(held.attempt == event.attempt, 6, f"{event.attempt} ended, {held.attempt} ran")
+        failed = event.failures - demand.failures
+        is_spared = event.cause not in (None, Cause.NOT_STARTED) or event.summary.startswith("lost")
+        require(not (failed and is_spared), 5, f"{event.attempt} counts as failed: {event.summary}")
+        require(failed in (0, 1), 5, f"{event.attempt} counts as {failed} failures")
+        demand.failures, demand.preemptions = event.failures, event.preemptions
+        demand.not_before_us = event.not_before_us
+        self._free(name, event.at_us)
+        if event.phase is not Phase.PLACED:
+            self.promised.pop(name, None)
+        demand.is_over = event.phase.is_ended
+
+    def _change_phase(self, name: str, phase: Phase, why: str) -> None:
+        require(bool(why), 12, f"{name} became {phase} without a reason")
+        self.promised.pop(name, None)
+        self.demands[name].is_over = phase.is_ended
+
+    def _free(self, name: str, at_us: int) -> None:
+        held = self.held.pop(name, None)
+        for seat in held.seats if held is not None else ():
+            node = self.nodes[seat.node]
+            node.vacated_us = max(node.vacated_us, at_us)
+
+    def _is_open(self, node: str) -> bool:
+        book = self.nodes.get(node)
+        return book is not None and book.is_well and book.pool not in self._silent

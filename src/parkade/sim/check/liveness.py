@@ -1,0 +1,228 @@
+"""Whether the world comes to rest: from a state on, with arrivals stopped and machines that obey.
+
+A *round*: the agent reports what it is due (first processes, releases of what was told to leave
+or is broken), a clearing runs, and time passes to the next deadline or the end of a back-off. At
+rest a round changes nothing. Then nothing may be on its way, and every claim that fits has its
+nodes. At last all is cancelled and given up: then nothing is held, promised or set aside.
+
+Roads to rest meet: what is known to come to rest from a state is remembered by its digest, so a
+state costs about two rounds.
+"""
+
+from collections.abc import Iterator
+
+from parkade.core.billing.commitments import available_micros
+from parkade.core.kernel.deadlines import next_deadline_us
+from parkade.core.ledger.accounts import org_account
+from parkade.core.reservations.reservation import Claim
+from parkade.core.state import commands
+from parkade.core.state.world import World
+from parkade.core.workloads.life import Phase
+from parkade.core.workloads.observed import EnginePhase
+from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.workload import Workload
+from parkade.sim.check.acts import CLEAR, DEADLINE, KILLED, Act, Kind, report, seen
+from parkade.sim.check.agents import AgentSide
+from parkade.sim.check.breach import require
+from parkade.sim.check.canonical import digest_of
+from parkade.sim.check.looking import is_open, look_at_state
+from parkade.sim.check.scenarios import Scenario
+from parkade.sim.check.state import State
+from parkade.sim.check.stepping import Stepper
+
+MOST_ROUNDS = 16
+"""To rest, for the worlds that are searched; more is a world that does not come to rest."""
+
+_RESTS = (Phase.HELD, Phase.QUEUED, Phase.RUNNING)
+_OWNED = (CapacityKind.RESERVATION, CapacityKind.ON_DEMAND)
+
+
+class Liveness:
+    """Looks for the rest of many states; `rounds`: the most that any of them took."""
+
+    def __init__(self, scenario: Scenario, stepper: Stepper) -> None:
+        self.rounds = 0
+        self.states = 0
+        self._scenario = scenario
+        self._stepper = stepper
+        self._known: dict[int, int] = {}
+
+    def look(self, state: State) -> None:
+        """Raises Violation where the state does not come to rest, or rests where it must not."""
+        self.states += 1
+        way: list[int] = []
+        further = 0
+        digest = digest_of(state, self._scenario)
+        while True:
+            if digest in self._known:
+                further = self._known[digest] + 1
+                break
+            way.append(digest)
+            require(len(way) <= MOST_ROUNDS, 0, f"no rest after {MOST_ROUNDS} clearings")
+            after = self._round(state)
+            following = digest_of(after, self._scenario)
+            if following == digest:
+                look_at_rest(state)
+                self._wind_down(state)
+                break
+            state, digest = after, following
+        for behind, passed in enumerate(reversed(way)):
+            self._known[passed] = further + behind
+        self.rounds = max(self.rounds, further + len(way) - 1)
+
+    def _round(self, state: State) -> State:
+        """The state after a round."""
+        after = state
+        for act in round_of(state):
+            made = self._stepper.step(after, act)
+            if made is not None:
+                after, _ = made
+        waits_us = _wakes_us(after)
+        if waits_us is not None:
+            after = after.copy()
+            after.now_us = waits_us
+            made = self._stepper.step(after, DEADLINE)
+            due_us = next_deadline_us(after.world)
+            if made is not None and due_us is not None and due_us <= waits_us:
+                after, _ = made
+        look_at_state(after)
+        return after
+
+    def _wind_down(self, state: State) -> None:
+        """With all cancelled and given up, nothing is held, promised or set aside."""
+        for act in winding_down(state):
+            made = self._stepper.step(state, act)
+            if made is not None:
+                state, _ = made
+        digest = 0
+        for _ in range(MOST_ROUNDS):
+            state = self._round(state)
+            before, digest = digest, digest_of(state, self._scenario)
+            if digest == before:
+                break
+        world = state.world
+        held = [node for node, holders in world.held_on.items() if holders]
+        promised = [node for node, holders in world.promised_on.items() if holders]
+        require(not held, 2, f"all is cancelled, and {', '.join(held)} is held")
+        require(not promised, 3, f"all is cancelled, and {', '.join(promised)} is promised")
+        require(not world.live, 12, f"all is cancelled, and {', '.join(world.live)} lives")
+        for org in world.records.orgs:
+            balance = world.ledger.balance(org_account(org))
+            free = available_micros(world, org, state.now_us)
+            require(free == balance, 13, f"{org} runs nothing and {balance - free} is set aside")
+
+
+def round_of(state: State) -> Iterator[Act]:
+    """What obedient machines report, then a clearing, then time to the next deadline."""
+    if state.agent is not None:
+        yield from _round_of_agent(state.agent)
+        yield CLEAR
+        yield Act(Kind.HEARS)
+        yield Act(Kind.REPORTS)
+        yield DEADLINE
+        return
+    for name in list(state.world.live):
+        workload = state.world.records.workloads[name]
+        attempt = workload.attempt
+        if attempt is None:
+            continue
+        if attempt.stop is not None or attempt.broken_us is not None:
+            yield _reported(workload, state.now_us, KILLED)
+        elif attempt.started_us is None:
+            yield _reported(workload, state.now_us, None)
+    yield CLEAR
+    yield DEADLINE
+
+
+def _round_of_agent(agent: AgentSide) -> Iterator[Act]:
+    """It hears, obeys and reports; nothing is lost."""
+    yield Act(Kind.HEARS)
+    for one in list(agent.live()):
+        if one.stop is not None:
+            yield Act(Kind.LEAVES, name=one.attempt)
+        elif one.phase is EnginePhase.STARTING:
+            yield Act(Kind.STARTS, name=one.attempt)
+    yield Act(Kind.REPORTS)
+
+
+def winding_down(state: State) -> Iterator[Act]:
+    """People cancel all that lives and give up their claims."""
+    for name in state.world.live:
+        yield Act(Kind.COMMAND, commands.Cancel(by=None, workload=name, now=True))
+    for claim in state.world.records.claims:
+        yield Act(Kind.COMMAND, commands.Unclaim(by=None, claim=claim))
+
+
+def _reported(workload: Workload, now_us: int, code: int | None) -> Act:
+    assert workload.attempt is not None
+    return Act(Kind.COMMAND, report(seen(workload, workload.attempt, now_us, code)))
+
+
+def _wakes_us(state: State) -> int | None:
+    """The first end of a back-off; None where none is running. A deadline of its own it has not:
+    the next clearing looks at it."""
+    ends = [
+        workload.not_before_us
+        for name in state.world.live
+        if (workload := state.world.records.workloads[name]).not_before_us > state.now_us
+        and workload.phase is Phase.QUEUED
+    ]
+    return min(ends) if ends else None
+
+
+def look_at_rest(state: State) -> None:
+    """Raises Violation where something is still on its way, or a claim that fits waits."""
+    world = state.world
+    for name in world.live:
+        phase = world.records.workloads[name].phase
+        require(phase in _RESTS, 12, f"{name} stays {phase} for ever")
+    for claim in world.records.claims.values():
+        is_promised = bool(claim.seats) and claim.seated_us is None
+        require(not is_promised, 1, f"{claim.claim} stays placed for ever")
+        if not claim.seats:
+            require(not _fits(world, claim), 1, f"{claim.claim} fits and is never served")
+
+
+def _fits(world: World, claim: Claim) -> bool:
+    """Whether a fabric of its own holds it beside what owners and on-demand use, and what other
+    owners may keep idle."""
+    reservation = world.records.reservations[claim.reservation]
+    if not reservation.state.takes_part:
+        return False
+    if _used(world, claim.reservation) + claim.nodes > reservation.nodes:
+        return False
+    for fabric, _ in reservation.shape:
+        free = sum(
+            is_open(world, node.node) and not _is_owned(world, node.node)
+            for node in world.records.nodes.values()
+            if node.fabric == fabric
+        )
+        kept = sum(
+            dict(other.shape).get(fabric, 0)
+            for other in world.records.reservations.values()
+            if other.reservation != claim.reservation and not other.state.is_over
+        )
+        if free - kept >= claim.nodes:
+            return True
+    return False
+
+
+def _used(world: World, reservation: str) -> int:
+    """Nodes that demands of a reservation have."""
+    claims = world.records.claims.values()
+    used = sum(len(it.seats) for it in claims if it.reservation == reservation)
+    for name in world.live:
+        workload = world.records.workloads[name]
+        holder = workload.promise or workload.attempt
+        if workload.spec.capacity.reservation == reservation and holder is not None:
+            used += len(holder.seats)
+    return used
+
+
+def _is_owned(world: World, node: str) -> bool:
+    """Whether an owner or on-demand sits there or is promised seats."""
+    for holder in (*world.held_on[node], *world.promised_on[node]):
+        workload = world.records.workloads.get(holder)
+        if workload is None or workload.spec.capacity.kind in _OWNED:
+            return True
+    return False

@@ -1,0 +1,158 @@
+"""The journal's database in memory, with its two parts kept apart: what is durable, and the rest.
+
+It passes the suite of every store. A crash leaves the durable part (`Disk`), which the next server
+opens; a backup is a copy of it. Faults are asked of `StoreFaults` at each place where a database
+can fail: before a commit, inside it, after it; at a snapshot.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+
+from parkade.ports import (
+    Batch,
+    Fenced,
+    JournalEntry,
+    StatedTransfer,
+    StoredAnswer,
+    StoredSnapshot,
+    StoreError,
+)
+
+AtSeam = Callable[[str], None]
+
+
+class Disk:
+    """What a loss of power leaves. A backup shares the entries, which never change."""
+
+    def __init__(self) -> None:
+        self.entries: list[JournalEntry] = []
+        self.transfers: list[StatedTransfer] = []
+        self.answers: dict[tuple[str, str], StoredAnswer] = {}
+        self.snapshots: dict[int, tuple[StoredSnapshot, str]] = {}
+        self.is_full = False
+        """Whether a commit fails for want of room."""
+
+    def backup(self) -> "Disk":
+        """A copy as of now."""
+        made = copy(self)
+        made.entries, made.transfers = list(self.entries), list(self.transfers)
+        made.answers, made.snapshots = dict(self.answers), dict(self.snapshots)
+        made.is_full = False
+        return made
+
+    def tear_snapshot(self) -> None:
+        """The newest snapshot is not what was kept any more."""
+        if self.snapshots:
+            newest = max(self.snapshots)
+            snapshot, digest = self.snapshots[newest]
+            body = snapshot.body[: len(snapshot.body) // 2]
+            torn = StoredSnapshot(sequence=newest, version=snapshot.version, body=body)
+            self.snapshots[newest] = (torn, digest)
+
+
+class MemoryStore:
+    """Implements `ports.Store`. `at_seam` hears of each place of a commit, and may raise there."""
+
+    def __init__(self, disk: Disk, at_seam: AtSeam) -> None:
+        self._disk = disk
+        self._at_seam = at_seam
+
+    def commit(self, batch: Batch) -> None:
+        """See `ports.Store`."""
+        disk = self._disk
+        self._at_seam("before_commit")
+        if disk.is_full:
+            raise StoreError("the journal could not be written: the disk is full")
+        last = self.last_sequence()
+        if batch.after != last:
+            raise Fenced(
+                f"the journal ends at {last}, not {batch.after}: another server writes to it"
+            )
+        answers = {(it.principal, it.key): it for it in batch.answers}
+        if not disk.answers.keys().isdisjoint(answers):
+            raise Fenced("another writer answered one of these requests")
+        self._at_seam("inside_commit")
+        disk.entries.extend(batch.entries)
+        disk.transfers.extend(batch.transfers)
+        disk.answers.update(answers)
+        self._at_seam("after_commit")
+
+    def last_sequence(self) -> int:
+        """See `ports.Store`."""
+        return self._disk.entries[-1].sequence if self._disk.entries else 0
+
+    def entries(self, *, after: int, limit: int) -> Sequence[JournalEntry]:
+        """See `ports.Store`; entry n is the n-th."""
+        return self._disk.entries[max(after, 0) : max(after, 0) + limit]
+
+    def answer(self, principal: str, key: str) -> StoredAnswer | None:
+        """See `ports.Store`."""
+        return self._disk.answers.get((principal, key))
+
+    def statement(
+        self, account: str, *, from_us: int | None, to_us: int | None
+    ) -> Sequence[StatedTransfer]:
+        """See `ports.Store`; costs a pass over all transfers."""
+        return [
+            line
+            for line in self._disk.transfers
+            if account in (line.transfer.debit, line.transfer.credit)
+            and (from_us is None or line.at_us >= from_us)
+            and (to_us is None or line.at_us < to_us)
+        ]
+
+    def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
+        """See `ports.Store`; costs a pass over all transfers."""
+        return [line for line in self._disk.transfers if after < line.sequence <= until]
+
+    def stray_transfer(self) -> int | None:
+        """See `ports.Store`."""
+        last = self.last_sequence()
+        return min((it.sequence for it in self._disk.transfers if it.sequence > last), default=None)
+
+    def account_sums(self) -> Mapping[str, int]:
+        """See `ports.Store`."""
+        sums: Counter[str] = Counter()
+        for line in self._disk.transfers:
+            sums[line.transfer.debit] -= line.transfer.micros
+            sums[line.transfer.credit] += line.transfer.micros
+        return sums
+
+    def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:
+        """See `ports.Store`."""
+        self._at_seam("snapshot")
+        kept = self._disk.snapshots
+        kept[snapshot.sequence] = (snapshot, _digest(snapshot.body))
+        for sequence in sorted(kept)[:-keep]:
+            del kept[sequence]
+
+    def torn_snapshots(self) -> Sequence[int]:
+        """See `ports.Store`."""
+        kept = self._disk.snapshots
+        return [it for it in sorted(kept, reverse=True) if _is_torn(*kept[it])]
+
+    def snapshots(self) -> Iterator[StoredSnapshot]:
+        """See `ports.Store`."""
+        kept = dict(self._disk.snapshots)
+        for sequence in sorted(kept, reverse=True):
+            snapshot, digest = kept[sequence]
+            if not _is_torn(snapshot, digest):
+                yield snapshot
+
+    def forget_answers(self, *, before_us: int) -> None:
+        """See `ports.Store`."""
+        kept = self._disk.answers
+        self._disk.answers = {key: it for key, it in kept.items() if it.at_us >= before_us}
+
+    def close(self) -> None:
+        """See `ports.Store`; nothing is open."""
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _is_torn(snapshot: StoredSnapshot, digest: str) -> bool:
+    return _digest(snapshot.body) != digest

@@ -1,0 +1,38 @@
+"""`parkade sim fuzz`: what it prints and how it ends."""
+
+import json
+from pathlib import Path
+
+import msgspec
+from typer.testing import CliRunner
+
+from parkade.cli.app import app
+from parkade.sim.fuzz import FuzzReport
+
+KEPT = Path(__file__).parent / "kept" / "fuzz-report-1.json"
+
+
+def test_a_sound_story_is_told_in_a_few_lines() -> None:
+    words = ["sim", "fuzz", "--seed", "3", "--events", "60", "--troubles", "none"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "1 stories" in result.output and "nothing is broken" in result.output
+
+
+def test_the_report_of_the_first_version_is_still_read() -> None:
+    report = msgspec.json.decode(KEPT.read_bytes(), type=FuzzReport)
+    assert report.version == 1
+    assert report.broken[0].command.startswith("parkade sim fuzz")
+
+
+def test_the_json_has_the_fields_of_the_kept_report() -> None:
+    words = ["sim", "fuzz", "--seed", "3", "--events", "60", "--troubles", "none", "--json"]
+    result = CliRunner().invoke(app, words)
+    assert set(json.loads(KEPT.read_text())) <= set(json.loads(result.output))
+
+
+def test_an_unknown_trouble_and_bad_acts_are_refused() -> None:
+    for words in (["--troubles", "frogs"], ["--only", "x"]):
+        result = CliRunner().invoke(app, ["sim", "fuzz", *words])
+        assert result.exit_code == 2
+        assert words[0] in result.output
