@@ -24,7 +24,7 @@ def test_the_example_is_replayed_into_a_report_and_json(folder: Path, tmp_path: 
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    assert (found["version"], found["kind"], found["tenants"]) == (1, "idle-resale", 4)
+    assert (found["version"], found["kind"], found["orgs"]) == (1, "idle-resale", 4)
     assert report.read_text().startswith("<!doctype html>")
 
 

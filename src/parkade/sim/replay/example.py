@@ -26,7 +26,7 @@ LONGEST_MINUTES = 240
 RESALE = """\
 version: 1
 kind: idle-resale
-name: Four tenants, two days
+name: Four orgs, two days
 trace: {file: trace.csv}
 quotes: {file: prices.csv, gpu_model: H100_SXM}
 fleet: {gpus_per_node: 8, fabric_nodes: 6}

@@ -142,7 +142,7 @@ class ResaleReport(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     kind: str
     name: str
-    tenants: int
+    orgs: int
     nodes: int
     gpus: int
     fabrics: int

@@ -62,7 +62,7 @@ def replay(scenario: IdleResale, demand: Demand, progress: Progress) -> ResaleRe
         version=REPORT_VERSION,
         kind=scenario.kind,
         name=scenario.name,
-        tenants=len(demand.nodes),
+        orgs=len(demand.nodes),
         nodes=nodes,
         gpus=nodes * demand.gpus_per_node,
         fabrics=len(fabrics_of(nodes, scenario.fleet.fabric_nodes)),

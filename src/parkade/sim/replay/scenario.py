@@ -37,7 +37,7 @@ Percent = Annotated[Whole, Field(ge=0, le=100)]
 class TraceColumns(Request):
     """Which columns of the trace hold what."""
 
-    tenant: str = "vc"
+    org: str = "vc"
     time: str = "time"
     quota_gpus: str = "quota_gpus"
     busy_gpus: str = "busy_gpus"
@@ -45,7 +45,7 @@ class TraceColumns(Request):
 
 
 class TraceFile(Request):
-    """A fleet by the minute: of each tenant its quota, its busy and its queued GPUs."""
+    """A fleet by the minute: of each org its quota, its busy and its queued GPUs."""
 
     file: FileName
     columns: TraceColumns = TraceColumns()
@@ -67,7 +67,7 @@ class QuotesFile(Request):
 
 
 class Fleet(Request):
-    """How the tenants' GPUs stand in nodes, and the nodes in fabrics."""
+    """How the orgs' GPUs stand in nodes, and the nodes in fabrics."""
 
     gpus_per_node: Annotated[Whole, Field(ge=1, le=64)] = 8
     fabric_nodes: Annotated[Whole, Field(ge=1, le=100_000)] = Field(
@@ -113,7 +113,7 @@ class Sweeps(Request):
 
 
 class IdleResale(Request):
-    """Each tenant owns its quota as a reservation and lends what stands idle; what queued bids."""
+    """Each org owns its quota as a reservation and lends what stands idle; what queued bids."""
 
     version: Literal[1]
     kind: Literal["idle-resale"]

@@ -1,6 +1,6 @@
 """Two fleets that Parkade is compared with: one shared pool, with and without owners' priority.
 
-*First come, first served*: no node is anyone's. Owners' claims and guests wait in one queue, and
+*First come, first served*: no node is owned. Owners' claims and guests wait in one queue, and
 the first that does not fit holds up the rest. Nothing is stopped for another.
 
 *Killing*: owners come first and take nodes at once. Where none is free, the guests that ran for the

@@ -53,14 +53,12 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 def read_trace(file: Path, given: TraceFile, *, gpus_per_node: int) -> Trace:
     """The days of a trace that the scenario asks for. Raises `BadData`."""
     names = given.columns
-    wanted = (names.tenant, names.time, names.quota_gpus, names.busy_gpus, names.queued_gpus)
+    wanted = (names.org, names.time, names.quota_gpus, names.busy_gpus, names.queued_gpus)
     columns = read_columns(file, wanted)
     by_tenant: dict[str, list[tuple[int, int, int, int]]] = {}
     instants: dict[object, int] = {}
     numbers = [_whole(file, name, columns[name]) for name in wanted[2:]]
-    for tenant, time, *row in zip(
-        columns[names.tenant], columns[names.time], *numbers, strict=True
-    ):
+    for tenant, time, *row in zip(columns[names.org], columns[names.time], *numbers, strict=True):
         at_us = instants.get(time)
         if at_us is None:
             at_us = instants[time] = _instant(file, time)

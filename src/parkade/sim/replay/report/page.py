@@ -52,7 +52,7 @@ def resale_page(report: ResaleReport) -> str:
         ),
     )
     lead = (
-        f"{report.tenants} tenants, {report.gpus:,} GPUs in {report.nodes:,} nodes and"
+        f"{report.orgs} orgs, {report.gpus:,} GPUs in {report.nodes:,} nodes and"
         f" {report.fabrics} fabrics, {report.days:g} days. {report.busy_gpu_hours:,.0f} GPU-hours"
         f" busy, {report.queued_gpu_hours:,.0f} queued, of which idle GPUs could hold"
         f" {report.servable_gpu_hours:,.0f}."
