@@ -13,6 +13,7 @@ import msgspec
 from parkade.core.fleet.seat import Seat
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.symptom import Symptom
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
 from parkade.core.ledger.accounts import Transfer
 from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit, Words
@@ -80,6 +81,7 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[RepairKind, ...]
     sensors: tuple[SensorState, ...] = ()
     symptoms: tuple[tuple[str, int], ...] = ()
+    surroundings: tuple[Surroundings, ...] = ()
 
 
 class Clock(Protocol):
@@ -445,6 +447,10 @@ class Fenced(StoreError):
     """Another writer went on with this journal; this process must stop."""
 
 
+class DamagedAnswer(StoreError):
+    """An answer kept for repeated requests is not what was written."""
+
+
 class Store(Protocol):
     """Keeps the journal and what answers and statements need; one suite for every store.
 
@@ -464,7 +470,12 @@ class Store(Protocol):
         ...
 
     def answer(self, principal: str, key: str) -> StoredAnswer | None:
-        """What was answered under this key."""
+        """What was answered under this key; DamagedAnswer where it is not what was written."""
+        ...
+
+    def answers(self) -> Iterator[StoredAnswer]:
+        """All that are kept, in order of user and key; DamagedAnswer at one that is not what was
+        written."""
         ...
 
     def statement(

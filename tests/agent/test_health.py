@@ -16,7 +16,7 @@ from parkade.agent.timer import LoopTimer
 from parkade.core.healing.incident import Grade, RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.symptom import Symptom
 from parkade.core.healing.verdict import Action, Level
-from parkade.ports import DesiredState, Repairs, Seat
+from parkade.ports import DesiredState, NodeShape, Repairs, Seat
 from tests import builders
 from tests.agent.fakes import FakeControlPlane
 from tests.agent.test_agent import until
@@ -270,3 +270,20 @@ async def test_old_lines_of_the_kernel_are_no_news_to_the_next_agent(tmp_path: P
         assert (tmp_path / "seen.json").stat().st_ino == saved.st_ino, "no news, no write"
     again = {it.verdict: it for report in plane.health[first:] for it in report.verdicts}
     assert [it.evidence[0].at_us for it in again.values()] == [200_000_000]
+
+
+@in_a_loop
+async def test_a_sensor_that_speaks_for_several_nodes_is_judged_for_those_of_the_pool(
+    tmp_path: Path,
+) -> None:
+    plane = FakeControlPlane()
+    seen = (symptom(xid(79), node="n2"), symptom(xid(79), node="of-another-pool"))
+    shared = Planned()
+    plan = HealthPlan(sensors={}, policy=POLICY, every_s=0.02, repairs=None, shared=(shared,))
+    nodes = (NodeShape(node="n2", gpus=8),)
+    async with running(plan, plane, tmp_path) as keeper:
+        keeper.desire(replace(state(), nodes=nodes))
+        shared.seen += seen
+        await until(lambda: any(report.verdicts for report in plane.health))
+    told = {verdict.node for report in plane.health for verdict in report.verdicts}
+    assert told == {"n2"}

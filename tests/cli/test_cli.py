@@ -76,6 +76,8 @@ def test_no_command_takes_a_token_as_an_argument() -> None:
         (["status", "w999999"], 4, "no workload w999999"),
         (["submit", "--gpus", "1", "--", "sleep 1"], 3, "limit_price: spot needs"),
         (["submit", "--limit", "2,50", "--nodes", "0", "--", "x"], 3, "nodes: "),
+        (["submit", "--limit", "1", "--checkpoint", "hff", "--", "x"], 3, "hf, lightning"),
+        (["hold", "no-such-name"], 4, "there is no workload no-such-name"),
         (["submit"], 2, "nothing to run"),
         (["submit", "--limit", "5", "-f", "/nowhere.yaml"], 3, "cannot be read"),
         (["lend", "acme"], 2, "--floor"),
@@ -258,3 +260,54 @@ def test_every_command_explains_itself() -> None:
 
     commands = list(walk(typer.main.get_command(app), ()))
     assert len(commands) >= 40
+
+
+def test_faults_of_a_file_name_the_file(
+    town: Town, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    as_user(monkeypatch, town, town.operator)
+    file = tmp_path / "job.yaml"
+    for text, said in (("nodes: 0\n", "nodes: "), ("a: [\n", "line 2"), ("- a\n", "write keys")):
+        file.write_text(text)
+        for words in (["submit", "-f", str(file)], ["pool", "create", "-f", str(file)]):
+            told = run(*words, exit_code=3).stderr
+            assert told.startswith(f"parkade: {file}: invalid\n"), told
+            assert said in told or words[0] == "pool"
+    assert "parkade: stdin: invalid" in run("submit", "-f", "-", stdin="[", exit_code=3).stderr
+
+
+def test_a_workload_is_meant_by_its_name_while_that_is_the_only_one(
+    fresh: Town, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    as_user(monkeypatch, fresh, owner)
+    first = fresh.submit(pool, owner, name="train", limit_price="1000")
+    fresh.submit(pool, owner, name="other")
+    fresh.wait_for_attempt(pool, first)
+    assert first in run("status", "train").output
+    assert first in run("why", "train").output
+    assert "no attempt 'w1.7'" in run("logs", "train", "--attempt", "7", exit_code=4).stderr
+    second = fresh.submit(pool, owner, name="train", limit_price="0.1")
+    told = run("cancel", "train", exit_code=3).stderr
+    assert f"several workloads are named train: {second}, {first}; name one by its id" in told
+    run("cancel", second)
+    # One that lives comes before those that ended.
+    assert run("bid", "train", "1001").output.startswith(f"{first} train")
+    _, other = fresh.org()
+    as_user(monkeypatch, fresh, other)
+    assert "no workload train" in run("status", "train", exit_code=4).stderr
+
+
+def test_a_narrow_screen_shows_each_workload_on_one_line(
+    fresh: Town, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, (_, owner) = fresh.pool(), fresh.org()
+    as_user(monkeypatch, fresh, owner)
+    monkeypatch.setattr(screen.console, "_width", 60)
+    names = ["a-name-that-is-rather-long-for-a-table", "b", "c"]
+    for name in names:
+        fresh.submit(pool, owner, name=name, nodes=8, gpus=2)
+    lines = run("ps").output.splitlines()
+    assert len(lines) == 1 + len(names)
+    assert all(len(line.rstrip()) <= 60 for line in lines)
+    assert "a-name-that-is-…" in lines[-1]

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import typer
 
+from parkade.cli import screen
 from parkade.cli.submit import document_of, saving
 from parkade.wire.spec import CheckpointTerms
+from parkade.wire.workloads import Seat
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,12 @@ def test_the_name_of_a_spec_is_not_run_as_a_command(
         document_of(None, [str(spec)])
     assert f"write -f {spec}" in capsys.readouterr().err
     assert document_of(None, ["count.yaml"])["name"] == "count"
+
+
+def test_seats_of_ranks_that_share_a_node_are_shown_once_with_their_number() -> None:
+    shared = [Seat(node="a1", gpus=2)] * 3 + [Seat(node="a2", gpus=2)]
+    assert screen.seats(shared) == "a1:3×2 a2:2"
+    assert screen.nodes(shared) == "a1 a2"
+    many = [Seat(node=f"a{n}", gpus=8) for n in range(9)]
+    assert screen.seats(many).endswith("a5:8 +3")
+    assert screen.nodes(many) == "a0 a1 a2 a3 +5"

@@ -11,8 +11,14 @@ from parkade.control.health_intake import (
 )
 from parkade.core.healing.incident import RepairKind, RepairReport
 from parkade.core.healing.symptom import MOST_LINE_CHARACTERS
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
-from parkade.core.state.commands import ReportRepair, ReportRepairKinds, ReportVerdict
+from parkade.core.state.commands import (
+    ReportRepair,
+    ReportRepairKinds,
+    ReportSurroundings,
+    ReportVerdict,
+)
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import MINUTE_US
 from parkade.ports import HealthReport
@@ -93,3 +99,26 @@ def test_a_pool_that_changes_its_mind_about_repairs_is_heard_so_often_only() -> 
         for command in intake.take(replace(report(), kinds=kinds), nodes=NODES, steady_us=0)
     ]
     assert len(found) == AT_ONCE
+
+
+def test_what_nodes_share_is_told_once_bounded_and_of_the_pools_own_nodes() -> None:
+    intake = HealthIntake()
+    told = (
+        Surroundings(node="a1", rack="r" * 1000, driver="570.1"),
+        Surroundings(node="a1", rack="r2"),
+        Surroundings(node="of-another", rack="r1"),
+    )
+    given = replace(report(), surroundings=told)
+    found = [
+        it
+        for it in intake.take(given, nodes=NODES, steady_us=0)
+        if isinstance(it, ReportSurroundings)
+    ]
+    (command,) = found
+    assert [each.node for each in command.nodes] == ["a1"] and command.nodes[0].rack == "r2"
+    assert intake.take(given, nodes=NODES, steady_us=1) == []
+    changed = [
+        replace(given, surroundings=(Surroundings(node="a1", rack=f"r{n}"),)) for n in range(100)
+    ]
+    asked = [it for each in changed for it in intake.take(each, nodes=NODES, steady_us=2)]
+    assert len(asked) <= AT_ONCE, "an agent that changes its mind costs a bounded number"

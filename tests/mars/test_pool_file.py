@@ -13,6 +13,8 @@ from parkade.mars.pool_file import (
     read_pool_file,
     repairs_of_pool,
     sensors_of_pool,
+    shared_sensors_of_pool,
+    surroundings_of_pool,
 )
 from parkade.service.healing import health_plan
 from parkade.service.settings import BadSettings
@@ -36,6 +38,10 @@ def test_the_file_in_the_documentation_can_be_used(tmp_path: Path) -> None:
     sensors = sensors_of_pool(file)
     assert [it.name for it in sensors["gpu-001"]] == ["kernel_log", "dcgm"]
     assert "nvml" in [it.name for it in sensors["gpu-002"]]
+    assert [it.name for it in shared_sensors_of_pool(file)] == ["engine", "steps"]
+    shared = {it.node: it for it in surroundings_of_pool(file)}
+    assert (shared["gpu-001"].switch, shared["gpu-001"].driver) == ("leaf-3", "570.86.10")
+    assert shared["gpu-002"].rack == "r7"
     repairs = repairs_of_pool(file, engine_folder=tmp_path, clock=WallClock())
     assert set(repairs.kinds) == set(RepairKind)
 

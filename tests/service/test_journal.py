@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from parkade.ports import StoreError
+from parkade.control.answers import KeptOutcome
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.ports import Batch, StoredAnswer, StoreError
 from parkade.service.journal import check_journal
+from parkade.store import open_sqlite
 from tests.control.journals import a_journal, keep_snapshot
 from tests.waits import PATIENCE_S
 
@@ -90,8 +94,49 @@ def test_a_damaged_snapshot_is_told(data_folder: Path) -> None:
     assert "6 entries" in done.stderr and "the snapshot at entry 6 is damaged" in done.stderr
 
 
-def test_verify_says_what_it_does_not_cover(data_folder: Path) -> None:
-    assert "not covered: answers kept for repeated requests" in check(data_folder).stdout
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("SET body = CAST(replace(body, 'conflict', 'not_yet2') AS BLOB)", "not what was written"),
+        ("SET at_us = at_us + 1", "not what was written"),
+        ("SET principal = 'bob'", "not what was written"),
+        ("SET digest = ''", "not what was written"),
+        ("SET body = 5", "not what was written"),
+    ],
+)
+def test_a_changed_answer_of_a_repeated_request_is_told(
+    data_folder: Path, change: str, told: str
+) -> None:
+    keep_answer(data_folder / "parkade.sqlite3")
+    assert check_journal(data_folder).answers == 1
+    with sqlite3.connect(data_folder / "parkade.sqlite3") as connection:
+        connection.execute(f"UPDATE answers {change}")
+    connection.close()
+    with pytest.raises(StoreError, match=told):
+        check_journal(data_folder)
+
+
+def keep_answer(path: Path, *, sequence: int = 6) -> None:
+    """Adds the answer to a request that was refused."""
+    store = open_sqlite(path)
+    refusal = Refusal(reason=Reason.CONFLICT, detail="no")
+    answer = StoredAnswer(
+        principal="ann",
+        key="k",
+        request_digest="d",
+        body=msgspec.json.encode(KeptOutcome(after=6, sequence=sequence, refusal=refusal)),
+        sequence=sequence,
+        at_us=1,
+    )
+    batch = Batch(after=store.last_sequence(), entries=(), transfers=(), answers=(answer,))
+    store.commit(batch)
+    store.close()
+
+
+def test_an_answer_that_tells_of_what_the_journal_lacks_is_told(data_folder: Path) -> None:
+    keep_answer(data_folder / "parkade.sqlite3", sequence=9)
+    with pytest.raises(StoreError, match="tells of entry 9, but the journal ends at 6"):
+        check_journal(data_folder)
 
 
 def test_verify_takes_the_data_folder_of_a_database_and_no_file_beside_one(

@@ -159,9 +159,12 @@ def test_a_journal_of_the_first_schema_gets_its_chain(tmp_path: Path) -> None:
     with contextlib.closing(open_sqlite(path)) as before:
         digests = [entry.digest for entry in before.entries(after=0, limit=99)]
     sql(path, "ALTER TABLE journal DROP COLUMN digest")
+    sql(path, "ALTER TABLE answers DROP COLUMN digest")
+    sql(path, "INSERT INTO answers VALUES ('ann', 'k', 'd', x'7b7d', 3, 1)")
     sql(path, "UPDATE meta SET value = '1' WHERE name = 'schema'")
     with contextlib.closing(open_sqlite(path)) as after:
         assert [entry.digest for entry in after.entries(after=0, limit=99)] == digests
+        assert [answer.key for answer in after.answers()] == ["k"]
 
 
 def test_every_field_of_an_entry_is_bound() -> None:

@@ -24,24 +24,30 @@ from parkade.core.healing.ladder import Repair, Result
 from parkade.core.healing.memory import NodeMemory, empty_memory
 from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Symptom
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Action, Level, Verdict
 from parkade.ports import Clock, DesiredState, HealthReport, Repairs, Sensor, SensorState, Timer
 
 HEARTBEAT_S = 10.0
 MOST_WAITING = 10_000
 SEEN = "seen.json"
+WHOLE_POOL = ""
+"""The node of a sensor that speaks for several."""
 _ON_LADDER = {RepairKind.RESET: Action.RESET_GPU, RepairKind.REBOOT: Action.REBOOT}
 
 logger = logging.getLogger("parkade.agent.health")
 
 
 class HealthPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pool's agent watches and may do; `repairs` None: it only watches."""
+    """What a pool's agent watches and may do; `repairs` None: it only watches. `shared` sensors
+    speak for several nodes; `surroundings` is what nodes share."""
 
     sensors: Mapping[str, Sequence[Sensor]]
     policy: Policy
     every_s: float
     repairs: Repairs | None
+    shared: Sequence[Sensor] = ()
+    surroundings: tuple[Surroundings, ...] = ()
 
 
 class HealthWatch:
@@ -64,6 +70,7 @@ class HealthWatch:
         self._timer = timer
         self._memories: dict[str, NodeMemory] = {node: empty_memory(node) for node in plan.sensors}
         self._jobs: dict[str, str | None] = {}
+        self._nodes: frozenset[str] = frozenset()
         self._waiting: dict[str, Verdict] = {}
         self._symptoms: dict[str, int] = {}
         self._states: dict[tuple[str, str], str] = {}
@@ -78,11 +85,12 @@ class HealthWatch:
     def desire(self, state: DesiredState) -> None:
         """Begins what is ordered and new; forgets what is not ordered any more."""
         self._jobs = _jobs(state)
+        self._nodes = frozenset(node.node for node in state.nodes)
         self._repairs.obey(state.repairs)
 
     async def watch(self) -> None:
         """Rounds of all sensors, for ever."""
-        while self._plan.sensors:
+        while self._plan.sensors or self._plan.shared:
             polled = await asyncio.to_thread(self._poll)
             for symptom in polled:
                 self._judge(symptom)
@@ -117,13 +125,13 @@ class HealthWatch:
     async def close(self) -> None:
         """Ends the repairs under way, and lets go of the sensors."""
         await self._repairs.close()
-        for sensors in self._plan.sensors.values():
+        for sensors in (*self._plan.sensors.values(), self._plan.shared):
             for sensor in sensors:
                 sensor.close()
 
     def _poll(self) -> list[Symptom]:
         found: list[Symptom] = []
-        for node, sensors in self._plan.sensors.items():
+        for node, sensors in (*self._plan.sensors.items(), (WHOLE_POOL, self._plan.shared)):
             for sensor in sensors:
                 found += sensor.poll(self._clock.now_us())
                 self._states[node, sensor.name] = sensor.state
@@ -133,6 +141,8 @@ class HealthWatch:
         source = symptom.evidence.source.value
         self._symptoms[source] = self._symptoms.get(source, 0) + 1
         memory = self._memories.get(symptom.node)
+        if memory is None and symptom.node in self._nodes:
+            memory = empty_memory(symptom.node)
         if memory is None or symptom.at_us <= self._seen_before.get(symptom.node, -1):
             return
         self._seen[symptom.node] = max(symptom.at_us, self._seen.get(symptom.node, 0))
@@ -164,6 +174,7 @@ class HealthWatch:
                 for (node, sensor), state in self._states.items()
             ),
             symptoms=tuple(sorted(self._symptoms.items())),
+            surroundings=self._plan.surroundings,
         )
 
     def _ended(self, order: RepairOrder, report: RepairReport) -> None:

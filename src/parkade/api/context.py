@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, NoReturn, Protocol, TypeVar, cast
 
 from fastapi import Depends, Request
@@ -20,7 +20,9 @@ from parkade.control.viewers import Viewer
 from parkade.core.state.commands import AnyCommand
 from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import World
+from parkade.core.steps.names import full_name
 from parkade.core.steps.permissions import HOLDERS, READS, Read
+from parkade.core.units.names import scoped
 from parkade.core.units.refusal import Reason, Refusal
 
 T = TypeVar("T")
@@ -81,7 +83,8 @@ class RequestContext:
                 token=self.viewer.token,
                 look=look,
                 show=show,
-            )
+            ),
+            org=self.viewer.org,
         )
         if isinstance(outcome, Refusal):
             raise refused(outcome)
@@ -95,12 +98,12 @@ class RequestContext:
 
     async def read(self, view: Callable[[World, int], T | None], what: str = "") -> T:
         """A view of one thing; what is not there, or another org's, is not found."""
-        value = await self.plane.read(view)
+        value = await self.plane.read(view, org=self.viewer.org)
         return self.not_found(what) if value is None else value
 
     async def see(self, view: Callable[[World, int], T | Refusal]) -> T:
         """A view that may refuse; raises what was refused."""
-        seen = await self.plane.read(view)
+        seen = await self.plane.read(view, org=self.viewer.org)
         if isinstance(seen, Refusal):
             raise refused(seen)
         return seen
@@ -127,6 +130,16 @@ class RequestContext:
         """Refused where the permission for it is missing."""
         if not self.viewer.may_read(read):
             raise problem("denied", HOLDERS[READS[read]])
+
+    def new_name(self, name: str) -> str:
+        """What the caller names something of its org: with the org behind it, so that it meets no
+        name of another; an operator's name stands alone."""
+        return name if self.viewer.is_operator else scoped(name, self.viewer.org)
+
+    def meant(self, records: Mapping[str, T], name: str) -> T | None:
+        """What the caller means by a name, within its org by the short one too; for views."""
+        org = None if self.viewer.is_operator else self.viewer.org
+        return records.get(full_name(records, name, org=org))
 
     def own_org(self, named: str | None) -> str:
         """The org a request is for: the viewer's own, unless an operator names another."""

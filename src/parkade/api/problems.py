@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from parkade.control.answers import LogsUnavailable, PlaneStopped
+from parkade.control.answers import LogsUnavailable, PlaneStopped, TooMany
 from parkade.core.units.refusal import Refusal
 from parkade.wire import problems as wire
 from parkade.wire.problems import MOST_FAULTS, PROBLEM_JSON, Fault, Problem, faults, invalid
@@ -42,7 +42,7 @@ def problem(code: str, detail: str) -> ProblemError:
 
 def answer(problem: Problem) -> JSONResponse:
     """A problem as a response."""
-    headers = {"Retry-After": "1"} if problem.status == 503 else {}
+    headers = {"Retry-After": "1"} if problem.status in (429, 503) else {}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(
@@ -80,6 +80,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(PlaneStopped)
     async def on_stop(_: Request, __: PlaneStopped) -> Response:
         return answer(wire.problem("busy", "the control plane is restarting; ask again"))
+
+    @app.exception_handler(TooMany)
+    async def on_too_many(_: Request, error: TooMany) -> Response:
+        return answer(wire.problem(error.refusal.reason.value, error.refusal.detail))
 
     @app.exception_handler(LogsUnavailable)
     async def on_no_logs(_: Request, error: LogsUnavailable) -> Response:

@@ -123,8 +123,8 @@ def verify_place(place: Path | None, database: str | None = None) -> None:
             exit_code=2,
         )
     took = f"{time.monotonic() - started:.1f} s"
-    beside = "not covered: answers kept for repeated requests"
-    print(f"{where}: whole; {_counted(found)}; {took}; {beside}")
+    answers = f"{found.answers} answers kept for repeated requests"
+    print(f"{where}: whole; {_counted(found)}; {answers}; {took}")
 
 
 @contextmanager

@@ -59,8 +59,10 @@ def explaining(*, as_json: bool = False) -> Iterator[None]:
 
     try:
         yield
-    except (ParkadeError, Unreadable) as error:
+    except ParkadeError as error:
         refuse(error.problem, as_json=as_json)
+    except Unreadable as error:
+        refuse(error.problem, as_json=as_json, source=error.source)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except BrokenPipeError:
@@ -71,14 +73,16 @@ def explaining(*, as_json: bool = False) -> Iterator[None]:
         fail(f"the server's address cannot be read: {error}", exit_code=2)
 
 
-def refuse(problem: "Problem", *, as_json: bool) -> NoReturn:
-    """Prints a problem to stderr, all its errors, and ends with its exit code."""
+def refuse(problem: "Problem", *, as_json: bool, source: str | None = None) -> NoReturn:
+    """Prints a problem to stderr, all its errors, and ends with its exit code. `source`: the file
+    that it is about."""
     from parkade.wire.problems import CODES, UNKNOWN
 
     if as_json:
         print(problem.model_dump_json(indent=2), file=sys.stderr)
     elif problem.errors:
-        print(f"parkade: {problem.title.lower()}", file=sys.stderr)
+        about = "" if source is None else f"{source}: "
+        print(f"parkade: {about}{problem.title.lower()}", file=sys.stderr)
         for fault in problem.errors:
             print(f"  {fault.place}: {fault.message}", file=sys.stderr)
     else:

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +11,7 @@ from pydantic import BaseModel
 
 from parkade.cli.calling import fail
 from parkade.core.units.bounds import MOST_DOCUMENT_BYTES
-from parkade.wire.yaml import parse
+from parkade.wire.yaml import Unreadable, parse
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -37,4 +39,16 @@ def write_secret(file: Path, secret: str) -> None:
 
 def read(file: Path, model: type[M]) -> M:
     """The document as a model; raises Unreadable."""
-    return parse(read_text(file), model)
+    with named_in_faults(file):
+        return parse(read_text(file), model)
+
+
+@contextmanager
+def named_in_faults(file: Path | None) -> Iterator[None]:
+    """What is wrong with a document is told with the name of its file, if it is in one."""
+    try:
+        yield
+    except Unreadable as error:
+        if file is not None:
+            error.source = "stdin" if str(file) == "-" else str(file)
+        raise

@@ -64,7 +64,9 @@ def _read_token(file: Path | None) -> str:
 
 
 def status(
-    workload: Annotated[str | None, typer.Argument(help="A workload, such as w12.")] = None,
+    workload: Annotated[
+        str | None, typer.Argument(help="A workload, such as w12, or its name.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one workload in full, or the caller and what runs."""
@@ -72,9 +74,9 @@ def status(
 
     with calling(as_json=as_json) as client:
         if workload is not None:
-            from parkade.cli.workloads import one
+            from parkade.cli.workloads import meant, one
 
-            show(client.workload(workload), one, as_json=as_json)
+            show(client.workload(meant(client, workload)), one, as_json=as_json)
             return
         caller = client.whoami()
         if as_json:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -174,12 +175,18 @@ def since(instant: datetime | None) -> timedelta | None:
 
 
 def seats(seats: Sequence[Any]) -> str:
-    """Nodes and GPUs: `n1:8 n2:8`."""
-    shown = " ".join(f"{seat.node}:{seat.gpus}" for seat in seats[:6])
-    return f"{shown} +{len(seats) - 6}" if len(seats) > 6 else shown
+    """Nodes and GPUs: `n1:8 n2:8`, and `n1:4×2` where four ranks of two GPUs share a node."""
+    ranks = Counter((seat.node, seat.gpus) for seat in seats)
+    found = [
+        f"{node}:{gpus}" if count == 1 else f"{node}:{count}×{gpus}"
+        for (node, gpus), count in ranks.items()
+    ]
+    shown = " ".join(found[:6])
+    return f"{shown} +{len(found) - 6}" if len(found) > 6 else shown
 
 
 def nodes(seats: Sequence[Any]) -> str:
-    """The nodes alone, a few of many."""
-    shown = " ".join(seat.node for seat in seats[:4])
-    return f"{shown} +{len(seats) - 4}" if len(seats) > 4 else shown
+    """The nodes alone, each once, a few of many."""
+    names = list(dict.fromkeys(seat.node for seat in seats))
+    shown = " ".join(names[:4])
+    return f"{shown} +{len(names) - 4}" if len(names) > 4 else shown

@@ -40,7 +40,7 @@ def _instant(text: str | None, option: str) -> datetime | None:
 
 
 def _render(answer: "wire.Statement") -> None:
-    from parkade.cli.screen import fields, table
+    from parkade.cli.screen import fields, say, table
 
     table(
         ("AT", "KIND", "AMOUNT", "FOR", "GPUS", "PRICE", "WINDOW"),
@@ -60,6 +60,11 @@ def _render(answer: "wire.Statement") -> None:
         right="AMOUNT GPUS PRICE",
         drops="WINDOW GPUS",
     )
+    for each in answer.transfers:
+        for node in each.missing:
+            incident = f" ({node.incident})" if node.incident else ""
+            why = f"{each.at:%m-%d %H:%M:%S} credit: {node.node} {node.health}"
+            say(f"{why} since {node.since:%m-%d %H:%M:%S}: {node.why}{incident}")
     fields(
         [
             ("account", answer.account),

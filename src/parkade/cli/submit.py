@@ -73,6 +73,7 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Submit a workload: from a file, from flags, or both (flags win)."""
+    from parkade.cli.files import named_in_faults
     from parkade.cli.screen import show
     from parkade.wire.spec import WorkloadSpec
     from parkade.wire.yaml import check
@@ -104,7 +105,8 @@ def submit(
             _together(needs=checkpoint_needs, exit_zero=checkpoint_exit_zero),
         )
         value = {**document, **{k: v for k, v in flags.items() if v is not None}}
-        spec = check(value, WorkloadSpec)
+        with named_in_faults(file):
+            spec = check(value, WorkloadSpec)
         if ctx.info_name == "plan":
             show(client.plan(spec, market=market, org=org), _planned, as_json=as_json)
         else:
@@ -121,10 +123,11 @@ def _command(words: list[str] | None) -> str | None:
 
 def document_of(file: Path | None, command: list[str] | None) -> dict[str, Any]:
     if file is not None:
-        from parkade.cli.files import read_text
+        from parkade.cli.files import named_in_faults, read_text
         from parkade.wire.yaml import load
 
-        return load(read_text(file))
+        with named_in_faults(file):
+            return load(read_text(file))
     if not command:
         fail("nothing to run; give -f FILE or -- COMMAND", exit_code=2)
     if len(command) == 1 and command[0].endswith(SPEC_ENDINGS) and Path(command[0]).is_file():
@@ -157,7 +160,7 @@ def saving(
 ) -> dict[str, object] | None:
     """The spec's `checkpoint` as a file has it, with what the flags say in its place; asked by
     `auto` where neither says how. None: no flag says anything."""
-    from parkade.wire.spec import PRESET_WORDS
+    from parkade.wire.spec import PRESET_WORDS, WORDS
 
     if ways is None and terms is None:
         return None
@@ -169,6 +172,12 @@ def saving(
     if ways is not None:
         found = {key: it for key, it in found.items() if key in ("needs", "exit_zero")}
         word = ways.get("word")
+        if word is not None and word not in WORDS:
+            fail(
+                f"--checkpoint: {word} is neither a preset nor a signal; write one of"
+                f" {', '.join(WORDS)}, or give --checkpoint-command",
+                exit_code=3,
+            )
         named = {"preset" if word in PRESET_WORDS else "signal": word}
         found |= ways if word is None else named
     found |= terms or {}

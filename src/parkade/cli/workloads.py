@@ -1,5 +1,6 @@
 """Workloads: list them, change them, read their output."""
 
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from parkade.wire import workloads as wire
 
 NEXT_ATTEMPT_S = 0.5
-Id = Annotated[str, typer.Argument(help="Such as w12.", metavar="WORKLOAD")]
+MOST_LISTED = 11
+# Below so many columns a phase stands alone, and names are cut.
+BRIEF_WIDTH = 80
+BRIEF_NAME, LONGEST_NAME = 16, 24
+Id = Annotated[str, typer.Argument(help="Its id, such as w12, or its name.", metavar="WORKLOAD")]
 
 
 def ps(
@@ -43,12 +48,15 @@ def why(workload: Id, as_json: AsJson = False) -> None:
         if answer.price_to_win is not None:
             say(f"  parkade bid {answer.workload} {format_amount(answer.price_to_win)}")
 
-    call(lambda client: client.why(workload), render, as_json=as_json)
+    call(lambda client: client.why(meant(client, workload)), render, as_json=as_json)
 
 
 def logs(
     workload: Id,
     rank: Annotated[int, typer.Option(help="Number of the rank.", min=0)] = 0,
+    attempt: Annotated[
+        int | None, typer.Option(help="Number of the attempt; default: the last.", min=1)
+    ] = None,
     follow: Annotated[
         bool,
         typer.Option("-f", "--follow", help="Through all attempts, until it ends."),
@@ -57,14 +65,37 @@ def logs(
 ) -> None:
     """Print the output of a workload's present or last attempt."""
     with calling() as client:
+        name = meant(client, workload)
+        chosen = None if attempt is None else f"{name}.{attempt}"
         while True:
-            attempt = _attempt_of(client, workload)
-            for chunk in client.logs(workload, rank=rank, offset=offset, follow=follow):
+            present = _attempt_of(client, name)
+            for chunk in client.logs(name, rank=rank, offset=offset, follow=follow, attempt=chosen):
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
-            if not follow or not _goes_on(client, workload, attempt):
+            if not follow or chosen is not None or not _goes_on(client, name, present):
                 return
             offset = 0
+
+
+def meant(client: "Client", text: str) -> str:
+    """The id of a workload that is named by its id or its name. NotFound where there is none of
+    that name, Invalid where several could be meant. One that lives comes before those that ended.
+    """
+    from parkade.client.errors import Invalid, NotFound
+    from parkade.wire.problems import problem
+
+    if re.fullmatch("w[0-9]+", text):
+        return text
+    found = client.list_workloads(name=text, limit=MOST_LISTED).workloads
+    found = found or client.list_workloads(name=text, all=True, limit=MOST_LISTED).workloads
+    if not found:
+        raise NotFound(problem("not_found", f"there is no workload {text}"))
+    if len(found) > 1:
+        ids = ", ".join(each.workload for each in found[: MOST_LISTED - 1])
+        more = "" if len(found) < MOST_LISTED else ", …"
+        detail = f"several workloads are named {text}: {ids}{more}; name one by its id"
+        raise Invalid(problem("invalid", detail))
+    return found[0].workload
 
 
 def _attempt_of(client: "Client", workload: str) -> str | None:
@@ -87,12 +118,12 @@ def _goes_on(client: "Client", workload: str, before: str | None) -> bool:
 
 def hold(workload: Id, as_json: AsJson = False) -> None:
     """Keep a workload from starting until it is released."""
-    call(lambda client: client.hold(workload), _line, as_json=as_json)
+    call(lambda client: client.hold(meant(client, workload)), _line, as_json=as_json)
 
 
 def release(workload: Id, as_json: AsJson = False) -> None:
     """Let a held workload start."""
-    call(lambda client: client.release(workload), _line, as_json=as_json)
+    call(lambda client: client.release(meant(client, workload)), _line, as_json=as_json)
 
 
 def cancel(
@@ -101,7 +132,7 @@ def cancel(
     as_json: AsJson = False,
 ) -> None:
     """End a workload, with the market's notice if it runs."""
-    call(lambda client: client.cancel(workload, now=now), _line, as_json=as_json)
+    call(lambda client: client.cancel(meant(client, workload), now=now), _line, as_json=as_json)
 
 
 def bid(
@@ -110,7 +141,11 @@ def bid(
     as_json: AsJson = False,
 ) -> None:
     """Change a workload's limit, from the next clearing on."""
-    call(lambda client: client.bid(workload, limit_price=limit), _line, as_json=as_json)
+    call(
+        lambda client: client.bid(meant(client, workload), limit_price=limit),
+        _line,
+        as_json=as_json,
+    )
 
 
 def _line(answer: "wire.Workload") -> None:
@@ -124,9 +159,11 @@ def _line(answer: "wire.Workload") -> None:
 
 
 def _table(answer: "wire.Workloads") -> None:
-    from parkade.cli.screen import nodes, say, short, since, table
+    from parkade.cli.screen import console, nodes, say, short, since, table
 
     has_orgs = len({each.org for each in answer.workloads}) > 1
+    is_brief = console.width < BRIEF_WIDTH
+    longest = BRIEF_NAME if is_brief else LONGEST_NAME
     table(
         (
             *("ID", "NAME", *(["ORG"] if has_orgs else []), "PHASE", "GPUS", "CAPACITY"),
@@ -134,8 +171,8 @@ def _table(answer: "wire.Workloads") -> None:
         ),
         [
             (
-                *(each.workload, short(each.name), *([each.org] if has_orgs else [])),
-                *(_phase(each), f"{each.nodes}×{each.gpus}", _capacity(each)),
+                *(each.workload, short(each.name, longest), *([each.org] if has_orgs else [])),
+                *(_phase(each, is_brief), f"{each.nodes}×{each.gpus}", _capacity(each)),
                 *(each.price, each.spent, since(each.submitted)),
                 nodes(each.attempt.seats if each.attempt else each.promised),
             )
@@ -143,23 +180,26 @@ def _table(answer: "wire.Workloads") -> None:
         ],
         empty="No workloads; submit one with `parkade submit`.",
         right="GPUS PRICE SPENT AGE",
-        drops="AGE SEATS SPENT CAPACITY",
+        drops="AGE SEATS SPENT CAPACITY ORG PRICE",
     )
     if answer.next is not None:
         say(f"More: parkade ps --after {answer.next}")
 
 
-def _phase(answer: "wire.Workload") -> "Text":
-    """The phase, and why, where it waits or leaves."""
+def _phase(answer: "wire.Workload", is_brief: bool) -> "Text":
+    """The phase, and why, where it waits or leaves and there is room."""
     from rich.text import Text
 
     from parkade.cli.screen import COLOURS
 
     if answer.attempt is not None and not answer.is_reachable:
-        return Text(f"unknown, last {answer.phase}: its agent is not heard", style="yellow")
+        last = "" if is_brief else f", last {answer.phase}: its agent is not heard"
+        return Text(f"unknown{last}", style="yellow")
     text = Text(answer.phase, style=COLOURS.get(answer.phase, ""))
     stop = answer.attempt.stop if answer.attempt else None
     why = stop.cause if stop else answer.why if answer.phase == "queued" else ""
+    if is_brief:
+        return text
     return text.append(f": {why.replace('_', ' ')}", style="dim") if why else text
 
 

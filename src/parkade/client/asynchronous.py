@@ -13,7 +13,7 @@ from parkade.client.call import Call
 from parkade.client.errors import error_of
 from parkade.client.flow import Outcome, Wait, flow
 from parkade.client.methods import Methods
-from parkade.client.streams import TIMEOUT, EventStream, LogStream, headers_of
+from parkade.client.streams import TIMEOUT, EventStream, LogPart, LogStream, headers_of
 from parkade.wire.feed import Event
 
 M = TypeVar("M", bound=BaseModel)
@@ -97,10 +97,18 @@ class AsyncClient(Methods):
             await asyncio.sleep(stream.pause_s())
 
     async def logs(
-        self, workload: str, *, rank: int = 0, offset: int = 0, follow: bool = False
+        self,
+        workload: str,
+        *,
+        rank: int = 0,
+        offset: int = 0,
+        follow: bool = False,
+        attempt: str | None = None,
     ) -> AsyncIterator[bytes]:
-        """The output of a rank from a byte offset on; a lost connection goes on where it was."""
-        stream = LogStream(self.server, workload, rank=rank, offset=offset, follow=follow)
+        """The output of a rank from a byte offset on, of the last attempt or the one named; a lost
+        connection goes on where it was."""
+        part = LogPart(rank=rank, offset=offset, follow=follow, attempt=attempt)
+        stream = LogStream(self.server, workload, part)
         while True:
             try:
                 async with self._http.stream(**stream.request()) as response:

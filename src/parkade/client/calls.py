@@ -226,10 +226,17 @@ def _submit(
 
 
 def list_workloads(
-    *, all: bool = False, org: str | None = None, limit: int = 100, after: str | None = None
+    *,
+    all: bool = False,
+    org: str | None = None,
+    name: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
 ) -> Call[workloads.Workloads]:
-    """The caller's workloads, newest first; the ended ones too with `all`."""
-    return get("/workloads", workloads.Workloads, all=all, org=org, limit=limit, after=after)
+    """The caller's workloads, newest first; the ended ones too with `all`, only those of a name
+    with `name`."""
+    asked = {"all": all, "org": org, "name": name, "limit": limit, "after": after}
+    return get("/workloads", workloads.Workloads, **asked)
 
 
 def workload(workload: str) -> Call[workloads.Workload]:

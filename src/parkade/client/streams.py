@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import httpx
 import httpx_sse
+import msgspec
 
 from parkade import __version__
 from parkade.client.errors import unreachable
@@ -73,28 +74,39 @@ class EventStream(_Resumed):
         return Event.model_validate_json(received.data) if received.event == "event" else None
 
 
+class LogPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted of a workload's output: a rank's, from a byte offset on. `attempt` None: the
+    last."""
+
+    rank: int
+    offset: int
+    follow: bool
+    attempt: str | None
+
+
 class LogStream(_Resumed):
     """Where the reading of a rank's output stands, in bytes."""
 
-    def __init__(self, server: str, workload: str, *, rank: int, offset: int, follow: bool) -> None:
+    def __init__(self, server: str, workload: str, part: LogPart) -> None:
         super().__init__(server)
         self._path = f"/v1/workloads/{quote(workload, safe='')}/logs"
-        self._rank = rank
-        self._offset = offset
-        self._follow = follow
+        self._part = part
+        self._offset = part.offset
 
     def request(self) -> dict[str, Any]:
         """What to ask for next, as arguments of `stream`."""
+        part = self._part
         params = {
-            "rank": self._rank,
+            "rank": part.rank,
             "offset": self._offset,
-            "follow": str(self._follow).lower(),
+            "follow": str(part.follow).lower(),
+            **({} if part.attempt is None else {"attempt": part.attempt}),
         }
         return {
             "method": "GET",
             "url": self._path,
             "params": params,
-            "timeout": stream_timeout(is_quiet=self._follow),
+            "timeout": stream_timeout(is_quiet=part.follow),
         }
 
     def take(self, chunk: bytes) -> bytes:

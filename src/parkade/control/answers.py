@@ -37,6 +37,9 @@ class KeptOutcome(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None
 
 
+decode_outcome = msgspec.json.Decoder(KeptOutcome).decode
+
+
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What a planned submission would be launched as, and by which pool's engine."""
 
@@ -72,6 +75,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 class PlaneStopped(Exception):
     """The writer has stopped; the request was not carried out. Ask again after the restart."""
+
+
+class TooMany(Exception):
+    """Too much waits for the writer already; the refusal says what to do."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
 
 
 class LogsUnavailable(Exception):

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from parkade.control.answers import Decided, Idempotency, KeptOutcome
+from parkade.control.answers import Decided, Idempotency, KeptOutcome, decode_outcome
 from parkade.control.recover import Recovered
 from parkade.control.rules import Rules
 from parkade.core.billing.charges import transfers_of
@@ -29,15 +29,14 @@ from parkade.core.state.events import (
 )
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.ports import Batch, JournalEntry, StatedTransfer, Store, StoredAnswer
+from parkade.ports import Batch, DamagedAnswer, JournalEntry, StatedTransfer, Store, StoredAnswer
 
 _log = structlog.get_logger(__name__)
 
 _encode_outcome = msgspec.json.Encoder().encode
-_decode_outcome = msgspec.json.Decoder(KeptOutcome).decode
 
 # Passing troubles of the server: the same request may fare better, so they are not remembered.
-_NOT_KEPT = frozenset({Reason.INTERNAL, Reason.BUSY})
+_NOT_KEPT = frozenset({Reason.INTERNAL, Reason.BUSY, Reason.TOO_MANY})
 
 Committed = tuple[tuple[int, AnyEvent], ...]
 Outcome = Decided | Refusal
@@ -207,13 +206,21 @@ class Cycle:
 
     def _recall(self, name: Idempotency) -> Outcome | None:
         found = self._answers.get((name.principal, name.key))
-        found = found or self._store.answer(name.principal, name.key)
+        try:
+            found = found or self._store.answer(name.principal, name.key)
+        except DamagedAnswer as error:
+            _log.error("answer_damaged", why=str(error))
+            detail = (
+                "the answer kept for this request is damaged, so it is not known whether the"
+                " request was carried out: look, and send it anew under another key if it was not"
+            )
+            return Refusal(reason=Reason.INTERNAL, detail=detail)
         if found is None:
             return None
         if found.request_digest != name.request_digest:
             detail = "this idempotency key was used for another request; use a new key"
             return Refusal(reason=Reason.CONFLICT, detail=detail, field="Idempotency-Key")
-        kept = _decode_outcome(found.body)
+        kept = decode_outcome(found.body)
         if kept.refusal is not None:
             return kept.refusal
         return Decided(sequence=kept.sequence, events=self._between(kept.after, kept.sequence))

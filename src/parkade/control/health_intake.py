@@ -13,11 +13,13 @@ from msgspec.structs import replace
 
 from parkade.core.healing.incident import RepairKind
 from parkade.core.healing.symptom import MOST_LINE_CHARACTERS, MOST_NAME_CHARACTERS, Source, bounded
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
 from parkade.core.state.commands import (
     AnyCommand,
     ReportRepair,
     ReportRepairKinds,
+    ReportSurroundings,
     ReportVerdict,
 )
 from parkade.core.units.refusal import Refusal
@@ -49,6 +51,7 @@ class HealthIntake:
         self.sensors: dict[str, tuple[SensorState, ...]] = {}
         self.symptoms: dict[str, tuple[tuple[str, int], ...]] = {}
         self._kinds: dict[str, tuple[RepairKind, ...]] = {}
+        self._places: dict[str, tuple[Surroundings, ...]] = {}
         self._allowances: dict[tuple[str, str], tuple[int, int]] = {}
 
     def take(
@@ -57,7 +60,9 @@ class HealthIntake:
         """What follows. Repairs come first: a node that is returned may be sick again. `nodes` are
         the pool's: what is told of others costs the writer nothing."""
         self.sensors[report.pool] = tuple(
-            each for each in report.sensors[:MOST_SENSORS] if each.node in nodes
+            each
+            for each in report.sensors[:MOST_SENSORS]
+            if each.node in nodes or each.node == WHOLE_POOL
         )
         self.symptoms[report.pool] = _counts(report.symptoms)
         found: list[AnyCommand] = []
@@ -65,6 +70,7 @@ class HealthIntake:
         if has_changed and self._is_allowed(report.pool, WHOLE_POOL, steady_us):
             self._kinds[report.pool] = report.kinds
             found.append(ReportRepairKinds(by=None, pool=report.pool, kinds=report.kinds))
+        found += self._surroundings(report, nodes, steady_us)
         found += self._repairs(report, nodes)
         found += self._verdicts(report, nodes, steady_us)
         return found
@@ -73,7 +79,30 @@ class HealthIntake:
         """The core did not believe something of it."""
         if isinstance(command, ReportRepairKinds):
             self._kinds.pop(command.pool, None)
+        if isinstance(command, ReportSurroundings):
+            self._places.pop(command.pool, None)
         self._reject(outcome.reason.value)
+
+    def _surroundings(
+        self, report: HealthReport, nodes: Container[str], steady_us: int
+    ) -> Iterator[ReportSurroundings]:
+        """What nodes share, where it is news; once a node."""
+        if self._places.get(report.pool, ()) == report.surroundings:
+            return
+        if not self._is_allowed(report.pool, WHOLE_POOL, steady_us):
+            return
+        self._places[report.pool] = report.surroundings
+        known = {
+            each.node: Surroundings(
+                node=each.node,
+                rack=_name(each.rack),
+                switch=_name(each.switch),
+                driver=_name(each.driver),
+            )
+            for each in report.surroundings[:MOST_OF_REPORT]
+            if each.node in nodes
+        }
+        yield ReportSurroundings(by=None, pool=report.pool, nodes=tuple(known.values()))
 
     def _repairs(self, report: HealthReport, nodes: Container[str]) -> Iterator[ReportRepair]:
         counted: dict[str, int] = {}
@@ -110,6 +139,10 @@ class HealthIntake:
 
     def _reject(self, reason: str) -> None:
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
+
+
+def _name(given: str | None) -> str | None:
+    return None if given is None else bounded(given, MOST_NAME_CHARACTERS)
 
 
 def _counts(symptoms: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:

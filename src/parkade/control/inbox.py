@@ -1,24 +1,27 @@
-"""What waits for the writer: commands to be decided, views to be looked at. Bounded."""
+"""What waits for the writer: commands to be decided, views to be looked at. Bounded and
+fair between orgs."""
 
 import asyncio
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from parkade.control.cycle import Asked
 from parkade.core.state.world import World
 
-_T = TypeVar("_T")
+_W = TypeVar("_W", bound="Waiting")
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A waiter in an event loop, and the value that it waits for."""
+    """A waiter in an event loop, and the value that it waits for. `org`: whose request it is; None:
+    the server's own."""
 
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    org: str | None = None
 
 
 class WaitingCommand(Waiting, frozen=True, kw_only=True, eq=False):
@@ -33,13 +36,64 @@ class WaitingView(Waiting, frozen=True, kw_only=True, eq=False):
     view: Callable[[World, int], Any]
 
 
-class Inbox:
-    """`limit` bounds commands and views each."""
+class _Queues(Generic[_W]):
+    """One queue for each org that has something waiting, in the order of their turns."""
 
-    def __init__(self, *, limit: int) -> None:
+    def __init__(self, limit: int, org_limit: int) -> None:
         self._limit = limit
-        self._commands: deque[WaitingCommand] = deque()
-        self._views: deque[WaitingView] = deque()
+        self._org_limit = org_limit
+        self._by_org: OrderedDict[str | None, deque[_W]] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def put(self, waiting: _W) -> _W | None:
+        """See `Inbox.put`. Cost grows with the orgs that wait, where the limit is reached."""
+        queue = self._by_org.setdefault(waiting.org, deque())
+        queue.append(waiting)
+        self._count += 1
+        if waiting.org is not None and len(queue) > self._org_limit:
+            return self._drop(waiting.org)
+        if self._count > self._limit:
+            # Of the largest queues the one that is just sent to, so that an equal displaces none.
+            most = max(self._by_org, key=lambda org: (len(self._by_org[org]), org == waiting.org))
+            return self._drop(most)
+        return None
+
+    def _drop(self, org: str | None) -> _W:
+        queue = self._by_org[org]
+        newest = queue.pop()
+        if not queue:
+            del self._by_org[org]
+        self._count -= 1
+        return newest
+
+    def take(self, limit: int) -> list[_W]:
+        """At most so many, one of each org in turn."""
+        taken: list[_W] = []
+        while self._by_org and len(taken) < limit:
+            org, queue = self._by_org.popitem(last=False)
+            taken.append(queue.popleft())
+            if queue:
+                self._by_org[org] = queue
+        self._count -= len(taken)
+        return taken
+
+
+class Inbox:
+    """`limit` bounds commands and views each, `org_limit` those of one org.
+
+    What waits is taken in turn, one of each org that has something waiting, and an org's own in the
+    order in which it came. So however many commands an org has sent, another org's next is taken
+    within one of each org's. Where `limit` is reached, the org with the most gives up its newest
+    for one with fewer. The server's own, of no org, wait in a queue of their own that has no bound
+    but `limit`.
+    """
+
+    def __init__(self, *, limit: int, org_limit: int) -> None:
+        self._commands: _Queues[WaitingCommand] = _Queues(limit, org_limit)
+        self._views: _Queues[WaitingView] = _Queues(limit, org_limit)
         self._changed = threading.Condition()
         self._is_nudged = False
         self._is_closed = False
@@ -64,31 +118,33 @@ class Inbox:
         """Whether nothing is taken in any more."""
         return self._is_closed
 
-    def put(self, waiting: WaitingCommand | WaitingView) -> bool:
-        """False where too many wait already."""
+    def put(self, waiting: WaitingCommand | WaitingView) -> Waiting | None:
+        """None where there is room; else the one that is turned away, this or another."""
         with self._changed:
-            queue: deque[Any] = (
-                self._commands if isinstance(waiting, WaitingCommand) else self._views
-            )
-            if len(queue) >= self._limit or self._is_closed:
-                return False
-            queue.append(waiting)
-            self._entered += 1
-            self._changed.notify()
+            if self._is_closed:
+                return waiting
+            away: Waiting | None
+            if isinstance(waiting, WaitingCommand):
+                away = self._commands.put(waiting)
+            else:
+                away = self._views.put(waiting)
+            if away is not waiting:
+                self._entered += 1
+                self._changed.notify()
         self._tell_listener()
-        return True
+        return away
 
     def take_commands(self, limit: int) -> list[WaitingCommand]:
-        """The longest waiting ones, less those whose asker has gone."""
-        return [one for one in self._take(self._commands, limit) if not one.future.cancelled()]
+        """Those whose turn it is, less those whose asker has gone."""
+        with self._changed:
+            taken = self._commands.take(limit)
+        return [one for one in taken if not one.future.cancelled()]
 
     def take_views(self, limit: int) -> list[WaitingView]:
-        """The longest waiting ones, less those whose asker has gone."""
-        return [one for one in self._take(self._views, limit) if not one.future.cancelled()]
-
-    def _take(self, queue: deque[_T], limit: int) -> list[_T]:
+        """Those whose turn it is, less those whose asker has gone."""
         with self._changed:
-            return [queue.popleft() for _ in range(min(limit, len(queue)))]
+            taken = self._views.take(limit)
+        return [one for one in taken if not one.future.cancelled()]
 
     def nudge(self) -> None:
         """Ends the writer's present wait."""
@@ -104,7 +160,7 @@ class Inbox:
     def wait(self, timeout_us: int) -> None:
         """Returns at once when something waits, or was nudged, and after the timeout."""
         with self._changed:
-            if not (self._commands or self._views or self._is_nudged or self._is_closed):
+            if not (len(self._commands) or len(self._views) or self._is_nudged or self._is_closed):
                 self._changed.wait(max(timeout_us, 0) / 1e6)
             self._is_nudged = False
 
@@ -112,9 +168,10 @@ class Inbox:
         """Takes nothing in any more; who still waits is handed back."""
         with self._changed:
             self._is_closed = True
-            left: list[Waiting] = [*self._commands, *self._views]
-            self._commands.clear()
-            self._views.clear()
+            left: list[Waiting] = [
+                *self._commands.take(len(self._commands)),
+                *self._views.take(len(self._views)),
+            ]
             self._changed.notify()
             return left
 

@@ -5,7 +5,7 @@ world but through a command.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -18,11 +18,12 @@ from parkade.control.answers import (
     Idempotency,
     PlaneStopped,
     Planned,
+    TooMany,
 )
 from parkade.control.cycle import Asked
 from parkade.control.healing_figures import HealingFigures
 from parkade.control.health_intake import HealthIntake
-from parkade.control.inbox import WaitingCommand, WaitingView
+from parkade.control.inbox import Waiting, WaitingCommand, WaitingView, resolve
 from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
 from parkade.control.pool_agents import PoolAgent, PoolAgents, RefusingAgents
@@ -31,8 +32,11 @@ from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
 from parkade.control.writer import Dependencies, Turn, Writer
 from parkade.core.clearing.plan import Plan
+from parkade.core.ledger.accounts import TransferKind
+from parkade.core.reservations.missing import MissingNode
+from parkade.core.state.codec import decode_event
 from parkade.core.state.commands import AnyCommand, Submit
-from parkade.core.state.events import AnyEvent
+from parkade.core.state.events import AnyEvent, ReservationSettled
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.workload import Workload
@@ -55,6 +59,8 @@ _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 _MOST_KNOWN = 1_000
+_MOST_CREDITS = 100
+"""Credits of one statement whose evidence is looked up."""
 
 
 class Plane:
@@ -130,32 +136,36 @@ class Plane:
     async def execute(
         self, command: AnyCommand, *, idempotency: Idempotency | None = None
     ) -> Decided | Refusal:
-        """The outcome, once it is committed. BUSY where too much waits already."""
+        """The outcome of the server's own command, once it is committed. BUSY where too much waits
+        already."""
         return await self.ask(Asked(command=command, idempotency=idempotency))
 
-    async def ask(self, asked: Asked) -> Decided | Refusal:
-        """The same for a command with what belongs to its request: all of it is one turn."""
+    async def ask(self, asked: Asked, *, org: str | None = None) -> Decided | Refusal:
+        """The same for a command with what belongs to its request: all of it is one turn. `org`:
+        whose request it is; TOO_MANY where too many of that org wait."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Decided | Refusal] = loop.create_future()
-        waiting = WaitingCommand(loop=loop, future=future, asked=asked)
-        if not self._writer.inbox.put(waiting):
-            self._refuse_if_stopped()
-            detail = "too many commands wait already; try again in a moment"
-            return Refusal(reason=Reason.BUSY, detail=detail)
+        self._enter(WaitingCommand(loop=loop, future=future, asked=asked, org=org))
         outcome = await future
         if isinstance(outcome, Decided) and isinstance(outcome.shown, Exception):
             raise outcome.shown
         return outcome
 
-    async def read(self, view: Callable[[World, int], _T]) -> _T:
+    async def read(self, view: Callable[[World, int], _T], *, org: str | None = None) -> _T:
         """What a view sees of committed state and the present; it runs in the writer's thread and
-        must be short and take nothing mutable along. PlaneStopped where too many wait."""
+        must be short and take nothing mutable along. TooMany where too many wait."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_T] = loop.create_future()
-        if not self._writer.inbox.put(WaitingView(loop=loop, future=future, view=view)):
-            self._refuse_if_stopped()
-            raise PlaneStopped("too many views wait already; try again in a moment")
+        self._enter(WaitingView(loop=loop, future=future, view=view, org=org))
         return await future
+
+    def _enter(self, waiting: WaitingCommand | WaitingView) -> None:
+        away = self._writer.inbox.put(waiting)
+        if away is None:
+            return
+        if away is waiting:
+            self._refuse_if_stopped()
+        resolve([(away, _turned_away(away))])
 
     def plan(self, world: World, command: Submit, now_us: int) -> tuple[Plan, Planned] | Refusal:
         """A view: what a submission would come to, and what would be launched; nothing changes."""
@@ -183,6 +193,23 @@ class Plane:
         """Every transfer of an account in [from_us, to_us), in order."""
         read = self._dependencies.store.statement
         return list(await asyncio.to_thread(read, account, from_us=from_us, to_us=to_us))
+
+    async def evidence(
+        self, stated: Sequence[StatedTransfer]
+    ) -> dict[int, tuple[MissingNode, ...]]:
+        """By sequence, the nodes that the newest credits of a statement rest on. Reads one entry of
+        the journal for each."""
+        credits = dict.fromkeys(
+            it.sequence for it in stated if it.transfer.kind is TransferKind.CREDIT
+        )
+        store = self._dependencies.store
+        found: dict[int, tuple[MissingNode, ...]] = {}
+        for sequence in tuple(credits)[-_MOST_CREDITS:]:
+            entries = await asyncio.to_thread(store.entries, after=sequence - 1, limit=1)
+            event = decode_event(entries[0].body, entries[0].version) if entries else None
+            if isinstance(event, ReservationSettled):
+                found[sequence] = event.missing
+        return found
 
     def events(self, *, after: int) -> AsyncIterator[tuple[int, AnyEvent]]:
         """Committed events after a sequence, in order, then as they come."""
@@ -348,3 +375,14 @@ class Plane:
     def _refuse_if_stopped(self) -> None:
         if self._writer.inbox.is_closed:
             raise PlaneStopped("the server is stopping; ask again after its restart")
+
+
+def _turned_away(waiting: Waiting) -> Refusal | TooMany:
+    """What is told where there is no room: to a command's asker a refusal, to a view's an error."""
+    if waiting.org is None:
+        reason, detail = Reason.BUSY, "too much waits already; try again in a moment"
+    else:
+        reason = Reason.TOO_MANY
+        detail = f"too many requests of {waiting.org} wait already; send fewer at a time"
+    refusal = Refusal(reason=reason, detail=detail)
+    return refusal if isinstance(waiting, WaitingCommand) else TooMany(refusal)

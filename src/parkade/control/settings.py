@@ -6,13 +6,15 @@ from parkade.core.units.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 
 class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`batch_limit` commands share a commit, `inbox_limit` may wait; `check_every`: the world's
+    """`batch_limit` commands share a commit, `inbox_limit` may wait, of one org
+    `org_inbox_limit`; `check_every`: the world's
     invariants are checked after every n-th event, 0 for never. `jump_us` and `restart_jump_us`:
     how far the clock may be ahead of what a pause explains. `clearing_part`: a clearing that took
     t is followed by (part - 1) x t without one."""
 
     batch_limit: int = 256
     inbox_limit: int = 10_000
+    org_inbox_limit: int = 1_000
     deadlines_limit: int = 500
     feed_length: int = 10_000
     unreachable_after_us: int = 15 * SECOND_US

@@ -1,7 +1,8 @@
 """Whether a whole journal is what was written: from its first entry to its end, changing nothing.
 
 A start reads only what follows the newest snapshot. This reads everything: the chain, the lines
-of statements entry by entry, and that replay gives the world of the newest snapshot.
+of statements entry by entry, that replay gives the world of the newest snapshot, and the answers
+kept for repeated requests.
 """
 
 from collections import defaultdict
@@ -9,6 +10,7 @@ from collections import defaultdict
 import msgspec
 import structlog
 
+from parkade.control.answers import decode_outcome
 from parkade.control.recover import check_link, check_sums, check_world, replay_entry
 from parkade.control.rules import Rules
 from parkade.core.billing.charges import transfers_of
@@ -16,7 +18,14 @@ from parkade.core.state.chain import GENESIS
 from parkade.core.state.codec import decode_snapshot, encode_snapshot
 from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import Records, World
-from parkade.ports import JournalEntry, StatedTransfer, Store, StoredSnapshot, StoreError
+from parkade.core.units.visible import visible
+from parkade.ports import (
+    JournalEntry,
+    StatedTransfer,
+    Store,
+    StoredSnapshot,
+    StoreError,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +41,9 @@ class WholeJournal(msgspec.Struct, frozen=True, kw_only=True):
 
     snapshot: int | None
     """The entry of the newest snapshot; None where there is none that this program reads."""
+
+    answers: int = 0
+    """Kept for repeated requests."""
 
     torn: tuple[int, ...] = ()
     """The entries of snapshots that are damaged; a start passes over them, and nothing is lost."""
@@ -71,8 +83,33 @@ def check_whole(store: Store, rules: Rules) -> WholeJournal:
         entries=sequence,
         transfers=transfers,
         snapshot=None if snapshot is None else snapshot.sequence,
+        answers=_check_answers(store),
         torn=tuple(store.torn_snapshots()),
     )
+
+
+def _check_answers(store: Store) -> int:
+    """How many answers are kept; StoreError for one that is not what was written, or tells of
+    entries that the journal lacks."""
+    count, latest, of = 0, 0, ""
+    for answer in store.answers():
+        try:
+            outcome = decode_outcome(answer.body)
+        except msgspec.MsgspecError as error:
+            raise StoreError(
+                f"an answer kept for repeated requests (key {visible(answer.key)[:80]!r}) cannot be"
+                f" read: {error}; restore a backup"
+            ) from error
+        count += 1
+        if outcome.sequence > latest:
+            latest, of = outcome.sequence, answer.key
+    last = store.last_sequence()
+    if latest > last:
+        raise StoreError(
+            f"an answer kept for repeated requests (key {visible(of)[:80]!r}) tells of entry"
+            f" {latest}, but the journal ends at {last}: restore a backup"
+        )
+    return count
 
 
 def _newest(store: Store) -> StoredSnapshot | None:

@@ -103,7 +103,7 @@ class Writer:
             self._now_us,
         )
         sequence = self._cycle.sequence
-        self.inbox = Inbox(limit=settings.inbox_limit)
+        self.inbox = Inbox(limit=settings.inbox_limit, org_limit=settings.org_inbox_limit)
         self.feed = Feed(store, sequence=sequence, length=settings.feed_length)
         self.outbox = Outbox(world, sequence=sequence, digest=self._cycle.digest)
         self.viewers = Viewers(world)

@@ -5,6 +5,7 @@ where Mars falls silent; what is over is told with its end now. Labels name the 
 same while it stands; what changes is in annotations. A failed round is told again by the next one.
 """
 
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -79,19 +80,27 @@ def incident_alert(incident: Incident, *, ends_us: int) -> dict[str, object]:
     }
 
 
-def post_alerts(url: str, alerts: Iterable[dict[str, object]]) -> None:
-    """Sends alerts; they may be sent again without harm. Raises AlertError."""
+def post_alerts(
+    url: str, alerts: Iterable[dict[str, object]], *, timeout_s: float = TIMEOUT_S
+) -> None:
+    """Sends alerts; they may be sent again without harm. `timeout_s` is for all of them together,
+    so that an answer that drips holds nothing up. Raises AlertError. Not for an event loop."""
     waiting = list(alerts)
-    for start in range(0, len(waiting), MOST_A_CALL):
-        try:
-            answer = httpx.post(
-                f"{url.rstrip('/')}/api/v2/alerts",
-                json=waiting[start : start + MOST_A_CALL],
-                timeout=TIMEOUT_S,
-            )
-            answer.raise_for_status()
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise AlertError(f"{url}: {type(error).__name__}: {error}") from error
+    try:
+        asyncio.run(_post_all(f"{url.rstrip('/')}/api/v2/alerts", waiting, timeout_s))
+    except TimeoutError as error:
+        raise AlertError(f"{url}: no answer within {timeout_s:g} s") from error
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        raise AlertError(f"{url}: {type(error).__name__}: {error}") from error
+
+
+async def _post_all(url: str, waiting: list[dict[str, object]], timeout_s: float) -> None:
+    """What is answered beside the status is not read."""
+    async with asyncio.timeout(timeout_s), httpx.AsyncClient(timeout=None) as client:
+        for start in range(0, len(waiting), MOST_A_CALL):
+            part = waiting[start : start + MOST_A_CALL]
+            async with client.stream("POST", url, json=part) as answer:
+                answer.raise_for_status()
 
 
 def _instant(at_us: int) -> str:

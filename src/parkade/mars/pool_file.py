@@ -5,7 +5,9 @@
     policy: site-policy.yaml          # optional, beside this file
     nodes:
       gpu-001: {kernel_log: /var/log/gpu-001.log, dcgm: "http://gpu-001:9400/metrics"}
-      gpu-002: {local: true}          # this machine's own sensors
+      gpu-002: {local: true, rack: r7, switch: leaf-3, driver: 570.86.10}
+    engine: {}                        # optional: what Slurm says of its nodes
+    steps: /shared/steps.jsonl        # optional: step times that programs tell
     repairs:
       reset: {run: [ssh, "{node}", nvidia-smi, --gpu-reset], timeout: 2m}
       reboot: simulated
@@ -27,19 +29,35 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from parkade.core.healing.incident import RepairKind
 from parkade.core.healing.policy import Policy
+from parkade.core.healing.topology import Surroundings
+from parkade.core.units.time import SECOND_US
 from parkade.mars.policy_file import load_policy, shipped_policy
 from parkade.mars.run_file import Command as Words
-from parkade.mars.run_file import NodeName
+from parkade.mars.run_file import EngineEntry, NodeName
 from parkade.ports import Clock, Sensor
 from parkade.repairs import commands
 from parkade.repairs.commands import CommandRepairs
-from parkade.sensors.live import DcgmExporter, InfiniBand, KernelLogFile, KernelRing, Machine, Nvml
+from parkade.sensors.gpu.driver import driver_version
+from parkade.sensors.live import (
+    DcgmExporter,
+    InfiniBand,
+    KernelLogFile,
+    KernelRing,
+    Machine,
+    Nvml,
+    SlurmNodes,
+)
+from parkade.sensors.step_times import StepTimes
 from parkade.wire.scalars import PositiveSpan, parse_span
 from parkade.wire.yaml import parse
 
 NAME = "mars.yaml"
 SIMULATED_S = 1.0
+NVML_EVERY_US = 15 * SECOND_US
 SHIPPED = (RepairKind.VALIDATE, RepairKind.SANITISE)
+
+
+Shared = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class _Model(BaseModel):
@@ -47,12 +65,16 @@ class _Model(BaseModel):
 
 
 class WatchedNode(_Model):
-    """How a node is read. `local`: by this machine's own sensors."""
+    """How a node is read, and what it shares with others. `local`: by this machine's own sensors,
+    and its driver's version by itself."""
 
     gpus: Annotated[int, Field(ge=1, le=1_024)] | None = None
     kernel_log: Path | None = None
     dcgm: str | None = None
     local: bool = False
+    rack: Shared | None = None
+    switch: Shared | None = None
+    driver: Shared | None = None
 
 
 class RepairCommand(_Model):
@@ -68,6 +90,8 @@ class PoolFile(_Model):
     format: Literal[1]
     every: PositiveSpan = parse_span("5s")
     policy: Path | None = None
+    engine: EngineEntry | None = None
+    steps: Path | None = None
     nodes: Annotated[dict[NodeName, WatchedNode], Field(max_length=20_000)] = {}
     repairs: dict[RepairKind, RepairCommand | Literal["shipped", "simulated"]] = {}
 
@@ -127,11 +151,34 @@ def _sensors(node: str, entry: WatchedNode) -> list[Sensor]:
         found.append(DcgmExporter(entry.dcgm, node=node, expected=entry.gpus))
     if entry.local:
         found += [
-            Nvml(node=node, expected=entry.gpus),
+            Nvml(node=node, expected=entry.gpus, every_us=NVML_EVERY_US),
             InfiniBand(node=node),
             Machine(node=node),
         ]
     return found
+
+
+def shared_sensors_of_pool(file: PoolFile) -> tuple[Sensor, ...]:
+    """Those that speak for several nodes."""
+    found: list[Sensor] = []
+    if file.engine is not None:
+        timeout_s = file.engine.timeout.total_seconds()
+        found.append(SlurmNodes(command=file.engine.command, timeout_s=timeout_s))
+    if file.steps is not None:
+        found.append(StepTimes(file.steps))
+    return tuple(found)
+
+
+def surroundings_of_pool(file: PoolFile) -> tuple[Surroundings, ...]:
+    """What the nodes share, of those of which something is known."""
+    found = []
+    for node, entry in file.nodes.items():
+        driver = entry.driver or (driver_version() if entry.local else None)
+        if entry.rack or entry.switch or driver:
+            found.append(
+                Surroundings(node=node, rack=entry.rack, switch=entry.switch, driver=driver)
+            )
+    return tuple(found)
 
 
 def repairs_of_pool(file: PoolFile, *, engine_folder: Path, clock: Clock) -> CommandRepairs:

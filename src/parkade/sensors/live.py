@@ -17,7 +17,7 @@ from parkade.core.healing.symptom import (
     Symptom,
     bounded,
 )
-from parkade.core.units.time import SECOND_US
+from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.sensors.gpu import dcgm, nvml
 from parkade.sensors.gpu.meaning import gpu_symptoms
 from parkade.sensors.gpu.readings import NodeReading
@@ -31,6 +31,7 @@ from parkade.sensors.slurm_nodes import COMMAND, node_symptoms
 READ = "read"
 ENGINE_REPORTER = "engine"
 """The reporter that speaks for every node of an engine."""
+ABSENT_US = 5 * MINUTE_US
 MOUNTS = (Path("/"), Path("/tmp"), Path("/var"))
 
 
@@ -100,21 +101,37 @@ class KernelRing:
 
 
 class Nvml:
-    """All GPUs of this machine through NVML."""
+    """All GPUs of this machine through NVML.
+
+    A reading starts a process, so there is at most one each `every_us`; a machine that has shown no
+    GPU and of which none is expected is asked each `ABSENT_US`. In between there is no news.
+    """
 
     name = "nvml"
 
     def __init__(
-        self, *, node: str, expected: int | None = None, reader: nvml.NvmlReader | None = None
+        self,
+        *,
+        node: str,
+        expected: int | None = None,
+        reader: nvml.NvmlReader | None = None,
+        every_us: int = 0,
     ) -> None:
         self.state = READ
         self._node = node
         self._expected = expected
         self._reader = reader or nvml.NvmlReader()
         self._before: NodeReading | None = None
+        self._every_us = every_us
+        self._read_us: int | None = None
 
     def poll(self, now_us: int) -> list[Symptom]:
         """See `ports.Sensor`."""
+        is_absent = self.state.startswith("absent") and self._before is None
+        wait_us = max(self._every_us, ABSENT_US if is_absent else 0)
+        if self._read_us is not None and 0 <= now_us - self._read_us < wait_us:
+            return []
+        self._read_us = now_us
         try:
             now = self._reader.read()
         except nvml.NoGpu as why:

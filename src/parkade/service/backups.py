@@ -15,8 +15,8 @@ import msgspec
 from parkade.control.rules import RULES
 from parkade.control.whole import WholeJournal, check_whole
 from parkade.ports import JournalEntry, StoreError
+from parkade.service.damage import damage_told
 from parkade.service.folders import write_owner_only
-from parkade.service.journal import damage_told
 from parkade.service.settings import ServiceSettings
 from parkade.service.wiring import (
     MARK,

@@ -10,6 +10,8 @@ from parkade.mars.pool_file import (
     read_pool_file,
     repairs_of_pool,
     sensors_of_pool,
+    shared_sensors_of_pool,
+    surroundings_of_pool,
 )
 from parkade.ports import Clock
 from parkade.service.settings import BadSettings
@@ -26,6 +28,8 @@ def health_plan(data_folder: Path, clock: Clock) -> HealthPlan | None:
         file = read_pool_file(path)
         return HealthPlan(
             sensors=sensors_of_pool(file),
+            shared=shared_sensors_of_pool(file),
+            surroundings=surroundings_of_pool(file),
             policy=policy_of_pool(file, data_folder),
             every_s=file.every.total_seconds(),
             repairs=repairs_of_pool(file, engine_folder=data_folder / "engine", clock=clock),

@@ -1,32 +1,15 @@
 """Checks the journal of a data folder, or of a backup, without a server and without a change."""
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from parkade.control.rules import RULES
 from parkade.control.whole import WholeJournal, check_whole
-from parkade.ports import StoreError
 from parkade.service import logs
+from parkade.service.damage import damage_told
 from parkade.service.settings import ServiceSettings
 from parkade.service.wiring import journal_path, open_to_read
 from parkade.store import open_sqlite_read_only
-
-
-@contextlib.contextmanager
-def damage_told() -> Iterator[None]:
-    """StoreError for whatever damage makes of a file: drivers and decoders have errors of many
-    kinds for bytes that were never written so."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:
-        kind = type(error).__name__
-        raise StoreError(
-            f"the journal cannot be read, its file is damaged ({kind}: {str(error)[:200]}):"
-            " restore a backup"
-        ) from error
 
 
 def check_database(settings: ServiceSettings) -> WholeJournal:

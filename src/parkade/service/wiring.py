@@ -1,5 +1,6 @@
 """Puts the server together: store, plane, API, local agents. Nothing is started here."""
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Dependencies
 from parkade.ports import Leadership, Store, StoreError
 from parkade.service.agents import PROGRAM, Agents
+from parkade.service.damage import damage_told
 from parkade.service.engines import ENGINES
 from parkade.service.first import OPERATOR
 from parkade.service.message_metrics import MessageCollector
@@ -162,6 +164,30 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     telling: Telling
 
 
+def open_plane(
+    settings: ServiceSettings, wires: Wires, leadership: Leadership, *, is_original_gone: bool
+) -> tuple[SqlStore, Dependencies, Plane]:
+    """The journal and the world that it gives; StoreError where it is damaged."""
+    with damage_told(), contextlib.ExitStack() as opened:
+        store = open_store(settings, crash_point=wires.crash_point)
+        opened.callback(store.close)
+        refuse_new_beside_pools(store, settings.data_folder)
+        if settings.database:
+            claim(store, settings, is_original_gone=is_original_gone)
+        dependencies = Dependencies(
+            store=store,
+            clock=wires.clock,
+            rules=RULES,
+            on_fatal=wires.on_fatal,
+            crash_point=wires.crash_point,
+            leadership=leadership,
+            accepted=accepted(store, settings.data_folder),
+        )
+        plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
+        opened.pop_all()
+    return store, dependencies, plane
+
+
 def build(
     settings: ServiceSettings,
     wires: Wires,
@@ -170,20 +196,9 @@ def build(
     is_original_gone: bool = False,
 ) -> Server:
     """A server over the data folder; the caller holds the leadership."""
-    store = open_store(settings, crash_point=wires.crash_point)
-    refuse_new_beside_pools(store, settings.data_folder)
-    if settings.database:
-        claim(store, settings, is_original_gone=is_original_gone)
-    dependencies = Dependencies(
-        store=store,
-        clock=wires.clock,
-        rules=RULES,
-        on_fatal=wires.on_fatal,
-        crash_point=wires.crash_point,
-        leadership=leadership,
-        accepted=accepted(store, settings.data_folder),
+    store, dependencies, plane = open_plane(
+        settings, wires, leadership, is_original_gone=is_original_gone
     )
-    plane = Plane(dependencies, PlaneSettings(check_every=settings.check_every))
     (settings.data_folder / MARK).unlink(missing_ok=True)
     if dependencies.accepted is not None:
         (settings.data_folder / RESTORED).unlink(missing_ok=True)

@@ -57,6 +57,7 @@ class Judge:
         self.seats = SeatAuditor()
         self.owners = OwnersAuditor(self._excused_us)
         self._orders: dict[str, int] = {}
+        self._submitted: set[str] = set()
         self._read = 0
 
     def watch(self, world: World, event: events.AnyEvent) -> None:
@@ -64,6 +65,8 @@ class Judge:
         self.world = world
         self._pending.append((world.records.sequence, event))
         if self._checks:
+            if isinstance(event, events.EpochOpened):
+                self._check_recovered(world, event)
             check_touched(world, event)
             if world.records.sequence % WHOLE_EVERY == 0:
                 self._within(0, lambda: check(world))
@@ -170,21 +173,51 @@ class Judge:
             self._find(1, self.owners.audit.breaches[0])
         if isinstance(event, events.Ended):
             self._within(7, lambda: self._check_gone(event))
+        elif isinstance(event, events.Started):
+            self._within(22, lambda: self._check_began(event))
+        elif isinstance(event, events.Submitted):
+            self._within(22, lambda: self._check_once(event))
+
+    def _check_recovered(self, world: World, event: events.EpochOpened) -> None:
+        """What a start makes of snapshot and journal is what the journal gives from its begin."""
+        replayed = self._replayed()
+        evolve(replayed, event)
+        is_same = encode_snapshot(replayed) == encode_snapshot(world)
+        require(is_same, 15, "a start made another world than the journal gives")
+
+    def _replayed(self) -> World:
+        world = World(Records())
+        for entry in self._server.disk.entries:
+            evolve(world, decode_event(entry.body, entry.version))
+        return world
 
     def _check_gone(self, event: events.Ended) -> None:
-        """What the journal says has ended is truly gone."""
+        """What the journal says has ended is truly gone; where that was concluded in silence, a
+        machine that cannot get rid of it is excused."""
+        is_concluded = event.summary.startswith("lost:")
         for pool in self.pools.values():
             run = pool.machines.runs.get(event.attempt)
             if run is None or run.desired.ordered_us != self._orders.get(event.attempt):
                 continue
             pool.machines.advance()
+            if is_concluded and run.program.linger_us:
+                continue
             require(run.end is not None, 7, f"{event.attempt} still runs and is taken for ended")
+
+    def _check_began(self, event: events.Started) -> None:
+        """What the journal says has begun ran by that very order."""
+        name = (event.attempt, self._orders.get(event.attempt))
+        require(name in self._launched, 22, f"{event.attempt} is taken for one that never ran")
+
+    def _check_once(self, event: events.Submitted) -> None:
+        """A request has one effect: each act gives its workload a name of its own."""
+        name = event.workload.spec.name
+        require(name not in self._submitted, 22, f"{name} was submitted once and accepted twice")
+        self._submitted.add(name)
 
     def _check_replay(self) -> None:
         """The journal gives the same world, byte for byte."""
-        world = World(Records())
-        for entry in self._server.disk.entries:
-            evolve(world, decode_event(entry.body, entry.version))
+        world = self._replayed()
         if self.world is None or world.records.sequence != self.world.records.sequence:
             return
         is_same = encode_snapshot(world) == encode_snapshot(self.world)

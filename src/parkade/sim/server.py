@@ -22,7 +22,7 @@ from parkade.sim.store import Disk, MemoryStore
 T = TypeVar("T")
 
 SETTINGS = PlaneSettings(
-    snapshot_every_events=400,
+    snapshot_every_events=60,
     snapshot_every_us=30 * MINUTE_US,
     unreachable_after_us=60 * SECOND_US,
     observation_repeat_us=120 * SECOND_US,

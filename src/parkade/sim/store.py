@@ -87,6 +87,10 @@ class MemoryStore:
         """See `ports.Store`; entry n is the n-th."""
         return self._disk.entries[max(after, 0) : max(after, 0) + limit]
 
+    def answers(self) -> Iterator[StoredAnswer]:
+        """All that are kept, in order of user and key."""
+        yield from (self._disk.answers[name] for name in sorted(self._disk.answers))
+
     def answer(self, principal: str, key: str) -> StoredAnswer | None:
         """See `ports.Store`."""
         return self._disk.answers.get((principal, key))

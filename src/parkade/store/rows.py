@@ -6,16 +6,30 @@ import msgspec
 import sqlalchemy as sa
 
 from parkade.core.ledger.accounts import Transfer, TransferKind, Use
-from parkade.ports import JournalEntry, StatedTransfer, StoredAnswer, StoreError
+from parkade.core.units.visible import visible
+from parkade.ports import (
+    DamagedAnswer,
+    JournalEntry,
+    StatedTransfer,
+    StoredAnswer,
+    StoreError,
+)
+from parkade.store.answer_digest import answer_digest
 
 _PLACE = ("sequence", "position", "at_us")
 # The columns of a transfer that is not for use: they came before it could be told by None.
 _NO_USE = {"gpus": 0, "price_micros": 0, "start_us": 0, "end_us": 0}
 
 
-def row_of(value: JournalEntry | StoredAnswer) -> dict[str, Any]:
+def row_of(value: JournalEntry) -> dict[str, Any]:
     """A value whose fields are the table's columns."""
     return msgspec.structs.asdict(value)
+
+
+def row_of_answer(answer: StoredAnswer) -> dict[str, Any]:
+    """The answer's fields, and the digest of them."""
+    fields = msgspec.structs.asdict(answer)
+    return fields | {"digest": answer_digest(**fields)}
 
 
 def row_of_transfer(stated: StatedTransfer) -> dict[str, Any]:
@@ -41,8 +55,20 @@ def entry_of(row: sa.RowMapping) -> JournalEntry:
 
 
 def answer_of(row: sa.RowMapping) -> StoredAnswer:
-    """A row of `answers`."""
-    return StoredAnswer(**row)
+    """A row of `answers`; DamagedAnswer where it is not what was written."""
+    fields = {name: value for name, value in row.items() if name != "digest"}
+    try:
+        is_whole = answer_digest(**fields) == row["digest"]
+    except (TypeError, ValueError, msgspec.MsgspecError):
+        # SQLite keeps a value of any type in any column.
+        is_whole = False
+    if not is_whole:
+        raise DamagedAnswer(
+            f"the answer kept for user {visible(str(row['principal']))[:80]} under the idempotency"
+            f" key {visible(str(row['key']))[:80]!r} is not what was written: the table `answers`"
+            " was changed; restore a backup"
+        )
+    return StoredAnswer(**fields)
 
 
 def stated_of(row: sa.RowMapping) -> StatedTransfer:

@@ -15,6 +15,7 @@ import structlog
 
 from parkade.ports import (
     Batch,
+    DamagedAnswer,
     Fenced,
     JournalEntry,
     StatedTransfer,
@@ -25,13 +26,21 @@ from parkade.ports import (
 from parkade.store.copying import copy_tables
 from parkade.store.head import Head, HeadFile, refuse_broken
 from parkade.store.migrations import migrate, require_newest
-from parkade.store.rows import answer_of, entry_of, row_of, row_of_transfer, stated_of
+from parkade.store.rows import (
+    answer_of,
+    entry_of,
+    row_of,
+    row_of_answer,
+    row_of_transfer,
+    stated_of,
+)
 from parkade.store.tables import OWNER, answers, journal, meta, snapshots, transfers
 
 _log = structlog.get_logger(__name__)
 
 # Marks a transaction that writes; `sqlite.py` begins such a one with the lock already taken.
 WRITES = {"parkade_writes": True}
+_PAGE = 2_000
 
 
 class SqlStore:
@@ -124,7 +133,9 @@ class SqlStore:
             rows = [row_of_transfer(stated) for stated in batch.transfers]
             connection.execute(transfers.insert(), rows)
         if batch.answers:
-            connection.execute(answers.insert(), [row_of(answer) for answer in batch.answers])
+            connection.execute(
+                answers.insert(), [row_of_answer(answer) for answer in batch.answers]
+            )
 
     def copy_to(self, other: "SqlStore") -> None:
         """Every row to a store that holds none yet, as of one moment."""
@@ -160,11 +171,30 @@ class SqlStore:
             return [entry_of(row) for row in connection.execute(query).mappings()]
 
     def answer(self, principal: str, key: str) -> StoredAnswer | None:
-        """What was answered under this key."""
+        """What was answered under this key; DamagedAnswer where it is not what was written."""
         query = sa.select(answers).where(answers.c.principal == principal, answers.c.key == key)
         with self._reading() as connection:
             row = connection.execute(query).mappings().first()
         return answer_of(row) if row else None
+
+    def answers(self) -> Iterator[StoredAnswer]:
+        """All that are kept, in order of user and key; DamagedAnswer at one that is not what was
+        written. Each page is a transaction of its own."""
+        place = sa.tuple_(answers.c.principal, answers.c.key)
+        query = sa.select(answers).order_by(answers.c.principal, answers.c.key).limit(_PAGE)
+        page, before = query, ("", "")
+        while True:
+            with self._reading() as connection:
+                rows = connection.execute(page).mappings().all()
+            if not rows:
+                return
+            found = list(map(answer_of, rows))
+            following = (found[-1].principal, found[-1].key)
+            if following <= before:
+                raise DamagedAnswer("the table `answers` is not in its order: restore a backup")
+            yield from found
+            before = following
+            page = query.where(place > sa.tuple_(*following))
 
     def statement(
         self, account: str, *, from_us: int | None, to_us: int | None

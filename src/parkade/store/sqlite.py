@@ -70,8 +70,12 @@ def _opened(
         return SqlStore(engine, head=head, crash_point=crash_point, is_read_only=is_read_only)
     except sa.exc.DatabaseError as error:
         engine.dispose()
-        raise StoreError(f"{path} could not be opened as a journal: {error.orig}") from error
-    except StoreError:
+        raise StoreError(
+            f"{path} could not be opened as a journal: {error.orig}. If it is there and may be read"
+            " and written, it is damaged or no journal: restore a backup with `parkade admin"
+            " restore`"
+        ) from error
+    except BaseException:
         engine.dispose()
         raise
 

@@ -52,6 +52,7 @@ answers = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.String, nullable=False, server_default=""),
     sa.Index("answers_at_us", "at_us"),
 )
 

@@ -161,12 +161,17 @@ class Status(Answer):
     is_on: bool
     is_limited: bool
     reason: str
+    by: str | None = Field(None, description="the user that set it last")
+    set_at: Instant | None = Field(None, description="and when")
     fabric_share: str
     fleet_share: str
     health: dict[str, int]
     sick: tuple[SickNode, ...]
     budgets: tuple[Budget, ...]
     buffers: tuple[Buffer, ...]
+    lemons: dict[str, tuple[str, ...]] = Field(
+        {}, description="nodes that fail again and again, and why that is said of them"
+    )
     earned: dict[str, Amount] = Field(
         {}, description="by market, what its lent buffers earned since the server began, estimated"
     )

@@ -18,10 +18,21 @@ class Cost(Answer):
     says: str
 
 
+class MissingNode(Answer):
+    """A node that a right lacked: `since` when at the latest, and why."""
+
+    node: str
+    since: Instant
+    health: str
+    why: str
+    incident: str | None
+
+
 class Transfer(Answer):
     """One movement of money from the account's side: `amount` is negative where it paid.
 
-    `price` is per GPU-hour over [start, end) where it was for use.
+    `price` is per GPU-hour over [start, end) where it was for use. `missing`: for a credit, the
+    nodes that were not there, at most 64; empty where the journal does not say.
     """
 
     sequence: int
@@ -36,6 +47,7 @@ class Transfer(Answer):
     price: Amount | None
     start: Instant | None
     end: Instant | None
+    missing: tuple[MissingNode, ...] = ()
 
 
 class Statement(Answer):

@@ -13,6 +13,7 @@ from parkade.wire.scalars import (
     Money,
     Name,
     Payment,
+    Reference,
     Span,
     named,
 )
@@ -52,7 +53,7 @@ class CreateUser(Request):
 class CreateToken(Request):
     """A new token; `token` is its public name, chosen by the server where it is left out."""
 
-    user: Name
+    user: Reference
     token: Name | None = None
 
 

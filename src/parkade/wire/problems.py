@@ -44,6 +44,7 @@ CODES: dict[str, Code] = {
     "too_large": Code(409, EXIT_REFUSED),
     "notice_too_short": Code(409, EXIT_REFUSED),
     "busy": Code(503, EXIT_TRY_AGAIN),
+    "too_many": Code(429, EXIT_TRY_AGAIN),
     "clock_jumped": Code(503, EXIT_TRY_AGAIN),
     "internal": Code(500, EXIT_OTHER),
     # The API's own.

@@ -17,7 +17,7 @@ from parkade.core.units.bounds import Range
 from parkade.core.units.fraction import PATTERN as FRACTION
 from parkade.core.units.fraction import Fraction, parse_fraction
 from parkade.core.units.money import MICROS
-from parkade.core.units.names import NAME, Grammar
+from parkade.core.units.names import NAME, REFERENCE, Grammar
 
 AMOUNT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
 # A computed amount (a price x GPUs x hours) may be larger than the largest of a request.
@@ -284,6 +284,7 @@ Nodes = Annotated[Whole, counted(bounds.NODES)]
 NodesKept = Annotated[Whole, counted(bounds.NODES_KEPT)]
 Gpus = Annotated[Whole, counted(bounds.GPUS_PER_NODE)]
 Name = Annotated[str, Strict(), named(NAME)]
+Reference = Annotated[str, Strict(), named(REFERENCE)]
 Reasoning = Annotated[str, Strict(), written(bounds.REASON_CHARACTERS)]
 
 

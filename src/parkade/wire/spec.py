@@ -23,7 +23,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from parkade.core.units import bounds
-from parkade.core.units.names import ENV_KEY, ENV_PREFIX, NAME, WORKLOAD_NAME
+from parkade.core.units.names import ENV_KEY, ENV_PREFIX, NAME, REFERENCE, WORKLOAD_NAME
 from parkade.wire.model import Request
 from parkade.wire.scalars import (
     Gpus,
@@ -42,7 +42,7 @@ from parkade.wire.scalars import (
 )
 
 SPOT, ON_DEMAND = "spot", "on-demand"
-CAPACITY = re.compile(f"{SPOT}|{ON_DEMAND}|reservation/{NAME.pattern}")
+CAPACITY = re.compile(f"{SPOT}|{ON_DEMAND}|reservation/{REFERENCE.pattern}")
 
 
 def _nodes(value: Any) -> Any:

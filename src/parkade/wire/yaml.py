@@ -18,11 +18,13 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class Unreadable(Exception):
-    """A document was refused; `problem` holds every fault with its place."""
+    """A document was refused; `problem` holds every fault with its place. `source`: where the
+    document came from, if its reader says."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
         self.problem = problem
+        self.source: str | None = None
 
 
 class _Loader(yaml.SafeLoader):

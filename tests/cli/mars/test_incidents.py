@@ -46,7 +46,8 @@ def test_an_incident_is_told_as_text_json_and_a_page(
 
 def test_status_shows_what_is_automatic_and_one_command_stops_it(told: Reporter, run: Run) -> None:
     assert "acts by itself" in run("mars", "status").output
-    assert "is stopped (night shift)" in run("mars", "stop", "-r", "night shift").output
+    stopped = run("mars", "stop", "-r", "night shift").output
+    assert "is stopped, set by operator at " in stopped and ": night shift" in stopped
     assert json.loads(run("mars", "status", "--json").output)["is_on"] is False
     assert "acts by itself" in run("mars", "start", "-r", "morning").output
     changed = run("mars", "budget", "--fabric", "1/4", "-r", "young nodes").output

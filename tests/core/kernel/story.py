@@ -254,7 +254,9 @@ class Parkade:
             checkpoint=checkpoint,
             engine_state=phase.value,
         )
-        self.do(commands.ReportAttempts(by=None, pool="pool", attempts=(seen,)))
+        pool = self.world.pool_of(attempt.seats)
+        assert pool is not None, "an attempt has seats"
+        self.do(commands.ReportAttempts(by=None, pool=pool.pool, attempts=(seen,)))
 
     def fail(self, node: str) -> None:
         """The operator reports a node broken."""

@@ -83,6 +83,8 @@ def choose(nodes: list[Node], bid: Bid) -> list[Node] | None:
             own = fabric in bid.own
             highest = max(it.level for it in found)
             leaves = not own and not bid.moves_if_cheaper
+            if bid.leaves >= 0:
+                leaves = fabric == bid.leaves
             options.append(((leaves, highest, not own, opened, left, fabric), found))
     return min(options, key=lambda it: it[0])[1] if options else None
 

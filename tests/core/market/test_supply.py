@@ -66,8 +66,19 @@ def test_named_nodes_draw_floors_in_the_order_of_seating() -> None:
     floors = DrawnFloors([[1, 1, 7], [3]], 7)
     assert not floors.is_one
     assert floors.highest(0, ("amber-0", "amber-1", "amber-2")) == 7
-    assert floors.draw(0, ("amber-2", "amber-0")) == 1
-    assert floors.draw(0, ("amber-0",)) == 1
+    assert [floors.draw(0, node) for node in ("amber-2", "amber-0", "amber-0")] == [1, 1, 1]
     assert floors.highest(0, ("amber-1",)) == 7
-    assert floors.draw(1, ("birch-0", "birch-1")) == 7
+    assert [floors.draw(1, node) for node in ("birch-0", "birch-1")] == [3, 7]
     assert DrawnFloors([[3, 3], [], [3]], 3).is_one
+
+
+def test_a_copy_of_drawn_floors_is_independent_and_a_forgotten_fabric_is_drawn_anew() -> None:
+    floors = DrawnFloors([[1, 7], [3]], 7)
+    assert [floors.draw(0, "amber-0"), floors.draw(1, "birch-0")] == [1, 3]
+    twin = floors.copy()
+    assert twin.draw(0, "amber-1") == 7
+    assert floors.highest(0, ("amber-2",)) == 7
+    twin.forget(0)
+    assert [twin.draw(0, "amber-1"), twin.draw(1, "birch-0"), twin.draw(1, "birch-1")] == [1, 3, 7]
+    floors.release(0, "amber-0")
+    assert floors.highest(0, ("amber-2",)) == 1

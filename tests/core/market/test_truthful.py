@@ -155,7 +155,7 @@ def test_one_sweep_gives_the_prices_of_playing_the_market_again(
         assert prices.paid[asked.name][0] == min(asked.limit, max(least, drawn))
     for nodes, price in prices.ladder:
         factor = newcomer_factor(state.terms, state.gpus_per_node)
-        newcomer = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {}, False, "", ())
+        newcomer = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {}, False, -1, "", ())
         assert price == least_winning_limit(allocation, newcomer, loses_ties=True)
 
 

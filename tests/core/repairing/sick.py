@@ -129,7 +129,8 @@ class Sick(Parkade):
             began_us=self.now_us,
             ended_us=self.now_us,
         )
-        self.do(commands.ReportRepair(by=None, pool="pool", report=report))
+        pool = self.node(order.node).pool
+        self.do(commands.ReportRepair(by=None, pool=pool, report=report))
 
     def healed(self, node: str) -> list[RepairKind]:
         """Every order ends well until the incident is over; what was ordered."""

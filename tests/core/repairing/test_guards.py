@@ -8,8 +8,10 @@ from parkade.core.healing.symptom import Source
 from parkade.core.healing.verdict import Action
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_snapshot
+from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
-from tests.core.repairing.sick import AT_IDLE, DEGRADED, Sick
+from tests import builders
+from tests.core.repairing.sick import AT_IDLE, DEGRADED, WHOLE, Sick, verdict
 
 FIFTH = Fraction(numerator=1, denominator=5)
 TENTH = Fraction(numerator=1, denominator=10)
@@ -227,3 +229,34 @@ def test_a_fatal_verdict_on_a_closed_node_asks_the_budgets_again() -> None:
     it.verdict(node, "v2")
     assert it.attempt(job).broken_us is None
     assert it.incident().held in ("fabric_budget", "parent_suspected")
+
+
+def test_an_agent_that_lies_uses_up_no_budget_that_another_pool_needs() -> None:
+    it = Sick(fabrics={f"a{n:02}x": 2 for n in range(20)}, limited=True)
+    it.do(commands.SetAutomation(by=None, reason="t", fabric_share=WHOLE))
+    it.do(
+        builders.open_pool("honest", {f"b{n:02}x": 2 for n in range(20)}, market="pool", opens=None)
+    )
+    for number in range(20):
+        it.tick(400)
+        it.verdict(f"a{number:02}x1", f"v{number}", sources=(Source.KERNEL_LOG, Source.NVML))
+    lies = out(it)
+    held = {it.world.open_incident(f"a{n:02}x1").held for n in range(20)}  # type: ignore[union-attr]
+    assert "pool_budget" in held and len(lies) <= 6
+    sick = commands.ReportVerdict(by=None, pool="honest", verdict=verdict("b00x1", at_us=it.now_us))
+    it.do(sick)
+    assert "b00x1" in out(it), "one kind of sensor is enough there, and its budget is its own"
+    assert it.replayed() == encode_snapshot(it.world)
+
+
+def test_who_stopped_mars_and_when_is_kept() -> None:
+    it = Sick(limited=True)
+    it.org("house")
+    it.do(builders.create_user("ann", "house", role=Role.OPERATOR))
+    it.tick(5)
+    it.do(commands.SetAutomation(by="ann", reason="works", is_on=False))
+    automation = it.world.records.automation
+    assert (automation.by, automation.set_us) == ("ann", it.now_us)
+    before = len(it.journal)
+    it.do(commands.SetAutomation(by="ann", reason="again", is_on=False))
+    assert len(it.journal) == before, "what changes nothing is no event"

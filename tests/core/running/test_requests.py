@@ -29,7 +29,7 @@ def submit(
         ({"limit": 9, "nodes": 4}, "too_large", "nodes"),
         ({"limit": 9, "reservation": "acme"}, "invalid", "limit_price"),
         ({"reservation": "nobody"}, "not_found", None),
-        ({"reservation": "acme"}, "denied", None),
+        ({"reservation": "acme"}, "not_found", None),
         ({"on_demand_hours": 1, "nodes": 3}, "no_capacity", "nodes"),
         ({"limit": 9, "max_spend": 0}, "invalid", "max_spend"),
         ({"on_demand_hours": 1, "max_spend": 1}, "invalid", "max_spend"),

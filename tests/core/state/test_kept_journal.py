@@ -12,6 +12,8 @@ import msgspec
 import pytest
 
 from parkade.core.fleet.buffer import BufferGrowth, BufferShare
+from parkade.core.healing.symptom import Source
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.kernel.check import check
 from parkade.core.kernel.evolve import evolve
@@ -24,6 +26,7 @@ from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Cause
+from parkade.core.workloads.observed import EnginePhase
 from tests import builders
 from tests.core.kernel.story import Parkade
 from tests.core.repairing.sick import DEGRADED, Sick
@@ -241,6 +244,37 @@ def a_change_of_tenants() -> Parkade:
     return parkade
 
 
+def a_crowded_node() -> Parkade:
+    """Ranks and orgs that share a node, and seats given up twice before a first process."""
+    parkade = Parkade(fabrics={"a": 2}, gpus=8, buffer_nodes=0, shared_nodes=True)
+    gang = parkade.bid("lab", 9, nodes=3, gpus=2, spread=False)
+    parkade.clear()
+    parkade.started(gang)
+    guest = parkade.bid("acme", 9, gpus=2)
+    parkade.clear()
+    parkade.started(guest)
+    for _ in range(2):
+        idle = parkade.bid("studio", 9, gpus=8)
+        parkade.clear()
+        parkade.run(600, obey=False)
+        parkade.do(commands.Cancel(by=None, workload=idle, now=True))
+        attempt = parkade.attempt(idle)
+        seen = builders.observed(
+            attempt.attempt,
+            generation=attempt.generation,
+            phase=EnginePhase.RELEASED,
+            started_us=None,
+            released_us=parkade.now_us,
+            exits=(),
+            engine_state="released",
+        )
+        parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(seen,)))
+        parkade.run(60, obey=False)
+    parkade.ended(guest)
+    parkade.ended(gang)
+    return parkade
+
+
 def a_sized_buffer() -> Parkade:
     """A buffer by growth, then by share; nodes fail and come back in between."""
     quantile = Fraction(numerator=9, denominator=10)
@@ -258,6 +292,19 @@ def a_sized_buffer() -> Parkade:
     parkade.do(commands.ChangeTerms(by=None, market="pool", change=change, from_us=None))
     parkade.reserve("acme", 3)
     parkade.tick(8 * 3600)
+    return parkade
+
+
+def a_suspected_rack() -> Parkade:
+    """Nodes of a rack that fall sick at once; the third is held for it."""
+    parkade = Sick(fabrics={f"f{n:02}x": 4 for n in range(12)}, limited=True)
+    whole = Fraction(numerator=1, denominator=1)
+    lifted = commands.SetAutomation(by=None, reason="t", fabric_share=whole, fleet_share=whole)
+    parkade.do(lifted)
+    told = tuple(Surroundings(node=f"f{n:02}x1", rack="r1") for n in range(12))
+    parkade.do(commands.ReportSurroundings(by=None, pool="pool", nodes=told))
+    for number in range(3):
+        parkade.verdict(f"f{number:02}x1", sources=(Source.KERNEL_LOG, Source.NVML))
     return parkade
 
 
@@ -312,6 +359,16 @@ def test_a_kept_journal_has_guests_that_lapsed_both_ways() -> None:
     assert any("lease had lapsed" in it.summary for it in found if isinstance(it, events.Ended))
 
 
+def test_a_kept_journal_has_a_gang_on_one_node_and_seats_that_were_given_up_and_billed() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-crowded-node.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    gangs = [it.attempt.seats for it in found if isinstance(it, events.Launched)]
+    assert any(len({seat.node for seat in seats}) < len(seats) for seats in gangs)
+    ends = [it for it in found if isinstance(it, events.Ended) and it.is_unstarted]
+    assert len(ends) == 2
+    assert any(it.attempt == ends[1].attempt for it in found if isinstance(it, events.UsePosted))
+
+
 def test_the_present_version_has_kept_journals_with_every_event() -> None:
     kinds = {
         json.loads(bytes(raw))["type"]
@@ -328,7 +385,9 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-debts": a_day_of_debts,
         f"journal-v{EVENT_VERSION}-leases": a_silence,
         f"journal-v{EVENT_VERSION}-turnarounds": a_change_of_tenants,
+        f"journal-v{EVENT_VERSION}-crowded-node": a_crowded_node,
         f"journal-v{EVENT_VERSION}-buffers": a_sized_buffer,
+        f"journal-v{EVENT_VERSION}-parents": a_suspected_rack,
         f"journal-v{EVENT_VERSION}-clock": a_clock_set_ahead,
     }
     KEPT.mkdir(exist_ok=True)

@@ -21,7 +21,7 @@ from parkade.core.healing.symptom import (
     Symptom,
     XidFact,
 )
-from parkade.core.units.time import MINUTE_US
+from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.ports import Sensor
 from parkade.sensors.gpu.dcgm import DcgmError, parse_text, samples, scrape
 from parkade.sensors.gpu.meaning import gpu_symptoms
@@ -286,3 +286,24 @@ def test_a_real_gpu_is_read() -> None:
         assert 0 < each.values[Metric.TEMPERATURE] < 120
         assert each.values.get(Metric.RECOVERY_ACTION, 0) == 0
     assert Condition.GPU_LOST.value not in {what for _, what in meaning(None, reading)}
+
+
+def test_a_machine_without_gpus_is_not_asked_each_round_and_a_reading_has_its_interval() -> None:
+    class Counting(NvmlReader):
+        asked = 0
+
+        def read(self) -> NodeReading:
+            self.asked += 1
+            raise NoGpu("no library")
+
+    reader = Counting()
+    sensor = Nvml(node="n1", reader=reader)
+    for second in range(0, 900, 5):
+        assert sensor.poll(second * SECOND_US) == []
+    assert sensor.state.startswith("absent") and reader.asked == 3
+    expected = Nvml(node="n1", expected=8, reader=reader, every_us=15 * SECOND_US)
+    for second in range(0, 60, 5):
+        expected.poll(second * SECOND_US)
+    assert expected.state.startswith("failed") and reader.asked == 3 + 4
+    expected.poll(0)
+    assert reader.asked == 8, "a clock that was set back does not silence it"

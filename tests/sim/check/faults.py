@@ -371,7 +371,7 @@ FAULTS = (
     Fault(name="a guest pays less than the floor",
           plant=_charges_no_floor, scenario=RECLAIM, invariants=(14,)),
     Fault(name="a cordoned node takes newcomers",
-          plant=_seats_on_cordoned_nodes, scenario=SPARE, invariants=(8,)),
+          plant=_seats_on_cordoned_nodes, scenario=SPARE, invariants=(16,)),
     Fault(name="a bid that made others leave is given up for nothing",
           plant=_withdraws_for_free, scenario=CONTEST, invariants=(19,)),
     Fault(name="a preempted bid wins again before its back-off is over",

@@ -16,6 +16,15 @@ def test_no_invariant_breaks_in_any_state_of_the_world_to_a_small_depth(name: st
     assert found.states > 100
 
 
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds() -> None:
+    one, two = (
+        Search(SCENARIOS["shared"](), Bounds(depth=3), processes=processes).run()
+        for processes in (1, 2)
+    )
+    assert (one.levels, one.transitions) == (two.levels, two.transitions)
+
+
 def test_a_search_ends_at_the_bound_it_reaches_first() -> None:
     found = Search(SCENARIOS["owners"](), Bounds(states=300)).run()
     assert 300 <= found.states < 400

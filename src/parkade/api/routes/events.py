@@ -88,10 +88,12 @@ async def _stream(
 async def _frame(
     context: RequestContext, owners: Owners, sequence: int, event: AnyEvent
 ) -> str | None:
+    viewer = context.viewer
     unknown = owners.unknown([event])
     if unknown:
-        owners.learn(await context.plane.read(lambda world, _: look_up(world, unknown)))
-    viewer = context.viewer
+        owners.learn(
+            await context.plane.read(lambda world, _: look_up(world, unknown), org=viewer.org)
+        )
     reader = Reader(
         org=viewer.org,
         is_operator=viewer.is_operator,

@@ -77,15 +77,16 @@ def _org(context: RequestContext, name: str) -> Callable[[World, int, Decided], 
 async def create_user(body: wire.CreateUser, context: Authenticated) -> wire.User:
     """A new user; operators, and owners within their org."""
     context.own_org(body.org)
+    name = context.new_name(body.user)
     command = commands.CreateUser(
         by=context.viewer.user,
-        user=body.user,
+        user=name,
         org=body.org,
         role=Role(body.role),
         unix_name=body.unix_name,
     )
     return await context.execute(
-        command, lambda world, _, __: views.user(world, world.records.users[body.user])
+        command, lambda world, _, __: views.user(world, world.records.users[name])
     )
 
 
@@ -94,10 +95,10 @@ async def set_cap(user: str, body: wire.SetCap, context: Authenticated) -> wire.
     """The most that a user's workloads may cost; operators, and owners within their org."""
 
     def look(world: World, _: int) -> User | Refusal:
-        return context.visible(world.records.users.get(user), f"user {user}")
+        return context.visible(context.meant(world.records.users, user), f"user {user}")
 
-    def show(world: World, _: int, _decided: Decided, _before: User) -> wire.User:
-        return views.user(world, world.records.users[user])
+    def show(world: World, _: int, _decided: Decided, before: User) -> wire.User:
+        return views.user(world, world.records.users[before.user])
 
     cap = None if body.cap is None else micros(body.cap)
     command = commands.SetCap(by=context.viewer.user, user=user, cap_micros=cap)
@@ -109,10 +110,10 @@ async def set_unix_name(user: str, body: wire.SetUnixName, context: Authenticate
     """The Unix user of a user's workloads, from their next attempt on; operators only."""
 
     def look(world: World, _: int) -> User | Refusal:
-        return context.visible(world.records.users.get(user), f"user {user}")
+        return context.visible(context.meant(world.records.users, user), f"user {user}")
 
-    def show(world: World, _: int, _decided: Decided, _before: User) -> wire.User:
-        return views.user(world, world.records.users[user])
+    def show(world: World, _: int, _decided: Decided, before: User) -> wire.User:
+        return views.user(world, world.records.users[before.user])
 
     command = commands.SetUnixName(by=context.viewer.user, user=user, unix_name=body.unix_name)
     return await context.change(command, show, look=look)
@@ -134,9 +135,10 @@ async def create_token(body: wire.CreateToken, context: Authenticated) -> wire.N
     """A new token. Its secret is in this answer only and kept nowhere, so a repeated request cannot
     have it again: it is refused with `conflict`."""
     secret = contexts.new_token()
+    generated = f"{body.user.partition('@')[0][:40]}-{secrets.token_hex(4)}"
     command = commands.AddToken(
         by=context.viewer.user,
-        token=body.token or f"{body.user[:40]}-{secrets.token_hex(4)}",
+        token=context.new_name(body.token) if body.token else generated,
         user=body.user,
         digest=contexts.digest_of(secret),
     )
@@ -181,15 +183,15 @@ async def revoke_token(token: str, context: Authenticated) -> wire.Token:
     """The token is refused from now on."""
 
     def look(world: World, _: int) -> Token | Refusal:
-        found = world.records.tokens.get(token)
+        found = context.meant(world.records.tokens, token)
         if found is None or not may_manage(
             context, found.user, world.records.users[found.user].org
         ):
             return Refusal(reason=Reason.NOT_FOUND, detail=f"there is no token {token}")
         return found
 
-    def show(world: World, _: int, _decided: Decided, _before: Token) -> wire.Token:
-        return views.token(world.records.tokens[token])
+    def show(world: World, _: int, _decided: Decided, before: Token) -> wire.Token:
+        return views.token(world.records.tokens[before.token])
 
     command = commands.RevokeToken(by=context.viewer.user, token=token)
     return await context.change(command, show, look=look)

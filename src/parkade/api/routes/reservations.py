@@ -36,7 +36,7 @@ async def reserve(body: wire.Reserve, context: Authenticated) -> wire.Reservatio
         by=context.viewer.user,
         org=context.own_org(body.org),
         market=body.market,
-        name=body.name,
+        name=None if body.name is None else context.new_name(body.name),
         nodes=body.nodes,
         start_us=start_us,
         end_us=end_us,
@@ -143,14 +143,15 @@ async def _change(
     context: RequestContext, command: commands.AnyCommand, name: str
 ) -> wire.Reservation:
     def show(world: World, _: int, _decided: Decided, before: Reservation) -> wire.Reservation:
-        return _shown(context, world, world.records.reservations.get(name, before))
+        found = world.records.reservations.get(before.reservation, before)
+        return _shown(context, world, found)
 
     return await context.change(command, show, look=_look(context, name))
 
 
 def _look(context: RequestContext, name: str) -> Callable[[World, int], Reservation | Refusal]:
     return lambda world, _: context.visible(
-        world.records.reservations.get(name), f"reservation {name}"
+        context.meant(world.records.reservations, name), f"reservation {name}"
     )
 
 

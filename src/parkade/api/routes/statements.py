@@ -64,10 +64,16 @@ async def statement(
     def view(world: World, _: int) -> int | None:
         return world.ledger.balance(named) if named in accounts_of(world) else None
 
-    balance = await context.plane.read(view)
+    balance = await context.plane.read(view, org=viewer.org)
     if balance is None:
         raise problem("not_found", f"there is no account {named!r}; an org's is org/NAME")
-    return view_of(named, stated, balance_micros=balance, is_operator=viewer.is_operator)
+    return view_of(
+        named,
+        stated,
+        balance_micros=balance,
+        is_operator=viewer.is_operator,
+        missing=await context.plane.evidence(stated),
+    )
 
 
 @router.get("/server", tags=["server"])

@@ -22,6 +22,7 @@ from parkade.core.fleet.market import MarketTerms
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
+from parkade.core.units.names import WORKLOAD_NAME
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.workload import Workload
 from parkade.ports import EngineError
@@ -84,16 +85,19 @@ async def list_workloads(
     context: Authenticated,
     all: bool = False,
     org: str | None = None,
+    name: Annotated[str | None, Query(max_length=WORKLOAD_NAME.longest)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
 ) -> wire.Workloads:
-    """Newest first; the ended ones too with `all`. `after` is the last page's `next`."""
+    """Newest first; the ended ones too with `all`, only those of a name with `name`. `after` is the
+    last page's `next`."""
     if org is not None:
         context.own_org(org)
     seen = org or (None if context.viewer.is_operator else context.viewer.org)
 
     def view(world: World, now_us: int) -> tuple[list[views.Known], str | None]:
-        names = _newest(world, seen, all=all, after=after)
+        found_all = _newest(world, seen, all=all, after=after)
+        names = (each for each in found_all if name in (None, each.spec.name))
         page = list(islice(names, limit))
         found = [views.known(world, each, now_us) for each in page]
         has_more = next(names, None) is not None

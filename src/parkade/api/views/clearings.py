@@ -5,7 +5,7 @@ from typing import Any
 from parkade.api.translate import instant
 from parkade.api.views.audience import Line, Owners, key_of, lines_of
 from parkade.api.views.moves import move_details, says_move
-from parkade.core.fleet.seat import Seat
+from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.state.events import Cleared
 from parkade.core.state.lines import Leaving, Repriced, Waiting, Won
 from parkade.core.units.money import format_amount
@@ -106,7 +106,7 @@ def seat_details(seats: tuple[Seat, ...]) -> list[Detail]:
 
 
 def node_names(seats: tuple[Seat, ...]) -> str:
-    """The nodes by name, the first few of many."""
-    names = [seat.node for seat in seats]
+    """The nodes by name, each once, the first few of many."""
+    names = [seat.node for seat in by_node(seats)]
     rest = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return ", ".join(names[:6]) + rest

@@ -184,6 +184,10 @@ def _healing(event: events.HealingEvent) -> Shown:
                 "exit_code": report.exit_code,
                 "seconds": took_us / 1e6,
             }
+        case events.SurroundingsKnown(pool=pool, nodes=nodes):
+            return f"pool {pool}: racks, switches, drivers of {len(nodes)} nodes", {
+                "nodes": len(nodes)
+            }
         case events.BuffersSized(market=market, fabrics=fabrics):
             sizes = {each.fabric: each.held for each in fabrics}
             words = ", ".join(f"{nodes} of {fabric}" for fabric, nodes in sizes.items())

@@ -11,6 +11,7 @@ from parkade.core.healing.turnaround import TurnaroundTimes
 from parkade.core.healing.verdict import Verdict
 from parkade.core.repairing.buffer_use import BufferUse, buffers
 from parkade.core.repairing.guarding import breakers
+from parkade.core.repairing.lemons import lemons
 from parkade.core.state.world import World
 from parkade.ports import SensorState
 from parkade.wire import mars as wire
@@ -28,6 +29,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     turnarounds: tuple[tuple[Market, TurnaroundTimes], ...]
     repairs: dict[str, tuple[RepairKind, ...]]
     open_incidents: int
+    lemons: dict[str, tuple[str, ...]]
 
 
 def look(world: World, now_us: int) -> Look:
@@ -52,6 +54,7 @@ def look(world: World, now_us: int) -> Look:
             if name in records.markets
         ),
         repairs=dict(records.repair_kinds),
+        lemons=lemons(world, now_us),
         open_incidents=sum(care.incident is not None for care in records.cares.values()),
     )
 
@@ -65,6 +68,8 @@ def status(
         is_on=seen.automation.is_on,
         is_limited=seen.automation.is_limited,
         reason=seen.automation.reason,
+        by=seen.automation.by,
+        set_at=instant_or_none(seen.automation.set_us or 0),
         fabric_share=f"{guards.fabric_share.numerator}/{guards.fabric_share.denominator}",
         fleet_share=f"{guards.fleet_share.numerator}/{guards.fleet_share.denominator}",
         health={health.value: count for health, count in seen.health.items()},
@@ -97,6 +102,7 @@ def status(
             )
             for each in seen.buffers
         ),
+        lemons=seen.lemons,
         earned={market: amount(micros) for market, micros in sorted(earned_micros.items())},
         turnarounds=tuple(_turnaround(market, times) for market, times in seen.turnarounds),
         repairs={pool: tuple(it.value for it in kinds) for pool, kinds in seen.repairs.items()},

@@ -1,9 +1,10 @@
 """Statements as shown: each transfer from the account's side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from parkade.api.translate import amount, instant
 from parkade.core.ledger.accounts import TransferKind
+from parkade.core.reservations.missing import MissingNode
 from parkade.ports import StatedTransfer
 from parkade.wire import money as wire
 
@@ -12,9 +13,15 @@ OF_GUESTS = frozenset({TransferKind.PAYOUT})
 
 
 def statement(
-    account: str, stated: Sequence[StatedTransfer], *, balance_micros: int, is_operator: bool
+    account: str,
+    stated: Sequence[StatedTransfer],
+    *,
+    balance_micros: int,
+    is_operator: bool,
+    missing: Mapping[int, tuple[MissingNode, ...]],
 ) -> wire.Statement:
-    """All lines and their sums; whole micro-units, so the sums are exact."""
+    """All lines and their sums; whole micro-units, so the sums are exact. `missing`: by sequence,
+    what credits rest on."""
     received = sum(line.transfer.micros for line in stated if line.transfer.credit == account)
     paid = sum(line.transfer.micros for line in stated if line.transfer.debit == account)
     return wire.Statement(
@@ -22,15 +29,22 @@ def statement(
         balance=amount(balance_micros),
         received=amount(received),
         paid=amount(paid),
-        transfers=tuple(_line(line, account, is_operator=is_operator) for line in stated),
+        transfers=tuple(_line(line, account, missing, is_operator=is_operator) for line in stated),
     )
 
 
-def _line(line: StatedTransfer, account: str, *, is_operator: bool) -> wire.Transfer:
+def _line(
+    line: StatedTransfer,
+    account: str,
+    missing: Mapping[int, tuple[MissingNode, ...]],
+    *,
+    is_operator: bool,
+) -> wire.Transfer:
     transfer = line.transfer
     is_paid = transfer.debit == account
     is_shown = is_operator or transfer.kind not in OF_GUESTS or is_paid
     use = transfer.use
+    is_credit = transfer.kind is TransferKind.CREDIT
     return wire.Transfer(
         sequence=line.sequence,
         at=instant(line.at_us),
@@ -44,4 +58,14 @@ def _line(line: StatedTransfer, account: str, *, is_operator: bool) -> wire.Tran
         price=amount(use.price_micros) if use else None,
         start=instant(use.start_us) if use else None,
         end=instant(use.end_us) if use else None,
+        missing=tuple(
+            wire.MissingNode(
+                node=each.node,
+                since=instant(each.since_us),
+                health=each.health.value,
+                why=each.why,
+                incident=each.incident,
+            )
+            for each in (missing.get(line.sequence, ()) if is_credit else ())
+        ),
     )

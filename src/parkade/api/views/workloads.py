@@ -213,7 +213,7 @@ def _says(workload: Workload) -> str:
         deadline = f"{instant(attempt.stop.deadline_us):%H:%M:%S} UTC"
         return f"{name} was told to leave by {deadline}: {attempt.stop.cause}"
     if attempt is not None:
-        return f"{name} is {workload.phase} on {', '.join(seat.node for seat in attempt.seats)}"
+        return f"{name} is {workload.phase} on {node_names(attempt.seats)}"
     if workload.promise is not None:
         return f"{name} has its seats promised and waits until they are free"
     key = Why.HELD if workload.phase is Phase.HELD else workload.why

@@ -62,5 +62,5 @@ def fail(code: str, detail: str, status: int, *, as_json: bool) -> NoReturn:
 
         print(msgspec.json.encode({"v": 1, "error": code, "detail": detail}).decode())
     else:
-        print(f"error: {detail}", file=sys.stderr)
+        print(f"parkade: {detail}", file=sys.stderr)
     raise SystemExit(status)

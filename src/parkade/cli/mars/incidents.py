@@ -21,6 +21,8 @@ KINDS = frozenset(
         "IncidentClosed",
         "RepairOrdered",
         "RepairEnded",
+        "SurroundingsKnown",
+        "BuffersSized",
         "TurnaroundOrdered",
         "TurnaroundEnded",
         "RepairsKnown",
@@ -58,7 +60,7 @@ def events(
                 continue
             line = Text(f"{event.sequence:>7}  ", style="dim")
             line.append(f"{event.at:%m-%d %H:%M:%S}  ")
-            line.append(f"{event.type:<15} ", style="cyan").append(event.says, style="default")
+            line.append(f"{event.type:<17} ", style="cyan").append(event.says, style="default")
             console.print(line, soft_wrap=True)
 
 
@@ -134,7 +136,9 @@ def _status(answer: "wire.Status") -> None:
     from parkade.cli.screen import fields, say, table
 
     acts = "acts by itself" if answer.is_on else "is stopped"
-    because = f" ({answer.reason})" if answer.reason else ""
+    by = f", set by {answer.by}" if answer.by else ""
+    since = f" at {answer.set_at:%m-%d %H:%M:%S}" if answer.set_at else ""
+    because = f"{by}{since}: {answer.reason}" if answer.reason else ""
     limits = f"{answer.fabric_share} of a fabric, {answer.fleet_share} of all nodes, an hour"
     counts = ", ".join(f"{count} {name}" for name, count in answer.health.items() if count)
     able = "; ".join(f"{pool}: {', '.join(kinds)}" for pool, kinds in answer.repairs.items())
@@ -146,6 +150,7 @@ def _status(answer: "wire.Status") -> None:
             ("open incidents", answer.open_incidents),
             ("repairs", able or "none configured"),
             ("sensors", _sensors(answer)),
+            *((f"lemon {node}", "; ".join(reasons)) for node, reasons in answer.lemons.items()),
             *(
                 (f"buffer of {market}", f"earned {paid} as spot since the server began")
                 for market, paid in answer.earned.items()

@@ -19,6 +19,9 @@ def check(
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="Of each world; default 60 with no other bound.")
     ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="That search, beside the one that keeps.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Search every state that small worlds can reach, and tell the shortest way to a breach."""
@@ -36,7 +39,7 @@ def check(
     has_breach = False
     for name in SCENARIOS if world == "all" else (world,):
         scenario = SCENARIOS[name]()
-        found = Search(scenario, bounds).run()
+        found = Search(scenario, bounds, processes=processes).run()
         has_breach = has_breach or found.invariant is not None
         if as_json:
             print(msgspec.json.encode(found).decode())

@@ -6,6 +6,7 @@ from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, org_a
 from parkade.core.state import commands, events
 from parkade.core.state.people import Grant, Org, Role, Token, User
 from parkade.core.state.world import World
+from parkade.core.steps.names import bad_new_name, org_of_token
 from parkade.core.steps.permissions import is_operator
 from parkade.core.steps.refusals import (
     Decision,
@@ -36,10 +37,11 @@ def create_user(world: World, command: commands.CreateUser, now_us: int) -> Deci
         return denied("only an operator makes operators")
     if command.unix_name is not None and not is_for_all:
         return denied("only an operator says as which Unix user a person's workloads run")
-    if (refusal := bad_name("user", command.user)) is not None:
+    refusal = bad_new_name(
+        "user", command.user, world.records.users, org=command.org, org_of=lambda user: user.org
+    )
+    if refusal is not None:
         return refusal
-    if command.user in world.records.users:
-        return already_exists("user", command.user)
     if (refusal := _bad_unix_name(command.unix_name)) is not None:
         return refusal
     user = User(user=command.user, org=command.org, role=command.role, unix_name=command.unix_name)
@@ -64,8 +66,6 @@ def _bad_unix_name(name: str | None) -> Refusal | None:
 
 def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision:
     """A token for a user: for oneself, or, as an owner, for a user of the own org."""
-    if (refusal := bad_name("token", command.token)) is not None:
-        return refusal
     user = world.records.users[command.user]
     assert user.org in world.records.orgs
     if user.role is Role.OPERATOR and not is_operator(world, command.by):
@@ -74,7 +74,16 @@ def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision
         return denied("only an operator makes an agent's tokens")
     if command.pool is not None and command.pool not in world.records.pools:
         return not_found("pool", command.pool)
-    if command.token in world.records.tokens or command.digest in world.tokens_by_digest:
+    refusal = bad_new_name(
+        "token",
+        command.token,
+        world.records.tokens,
+        org=user.org,
+        org_of=lambda token: org_of_token(world, token),
+    )
+    if refusal is not None:
+        return refusal
+    if command.digest in world.tokens_by_digest:
         return already_exists("token", command.token)
     token = Token(
         token=command.token,

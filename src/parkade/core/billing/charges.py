@@ -17,7 +17,8 @@ the rest in the pot. Shares add up to the rate, so every micro-unit in the pot i
 account.
 
     billed from   the first process; where others had to leave for the attempt, the end of their
-                  notice and the start grace if that comes first: up to its start as a late start
+                  notice and the start grace if that comes first: up to its start as a late start;
+                  the start grace after the launch where it never started (`running.unstarted`)
     billed to     the end of the last process, at most the kill or the failure of a node
     posted to     what is beyond dispute: the last checkpoint or an hour ago, the later of both
 
@@ -81,16 +82,23 @@ class Postings:
         self._over: set[str] = set()
 
     def post_use(
-        self, workload: Workload, *, until_us: int, at_us: int, minimum_us: int = 0
+        self,
+        workload: Workload,
+        *,
+        until_us: int,
+        at_us: int,
+        minimum_us: int = 0,
+        from_us: int | None = None,
     ) -> events.UsePosted | None:
         """Charges the attempt's use up to an instant, and what is missing to `minimum_us` of it,
-        and pays the accounts that earned it; None if nothing is billed."""
+        and pays the accounts that earned it; None if nothing is billed. `from_us`: from when seats
+        without a first process are billed all the same."""
         attempt = workload.attempt
         assert attempt is not None and minimum_us >= 0
         if all(rate.price_micros == 0 for rate in attempt.rates):
             return None
         terms = self._world.records.markets[workload.market].terms
-        starts_us = billed_from_us(attempt, terms.start_grace_us)
+        starts_us = from_us or billed_from_us(attempt, terms.start_grace_us)
         start_us = max(attempt.charged_until_us, starts_us if starts_us is not None else until_us)
         until_us = max(start_us, until_us)
         missing_us = minimum_us - attempt.billed_us - (until_us - start_us)

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from parkade.core.billing.settlements import short_of
 from parkade.core.ledger.accounts import Transfer, TransferKind
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -51,6 +52,8 @@ def settle_reservation(world: World, event: events.ReservationSettled) -> None:
     post(world, event.transfers)
     world.records.owed.setdefault(event.market, {}).update(event.owed)
     note_transfers(world, event.transfers)
+    if event.missing:
+        world.records.missing[event.reservation] = event.missing
     for name, gpus in event.short:
         since_us = event.at_us if gpus > 0 else None
         short = gpus if gpus > 0 else None
@@ -60,6 +63,9 @@ def settle_reservation(world: World, event: events.ReservationSettled) -> None:
         else:
             workload = world.records.workloads[name]
             world.put_workload(replace(workload, short_us=since_us, short_gpus=short))
+    is_kept = event.reservation in world.records.missing
+    if is_kept and not short_of(world, world.records.reservations[event.reservation]):
+        del world.records.missing[event.reservation]
 
 
 def note_transfers(world: World, transfers: tuple[Transfer, ...]) -> None:

@@ -25,13 +25,14 @@ def billed_from_us(attempt: Attempt, start_grace_us: int) -> int | None:
     when its start is late if that comes first; None while neither is known."""
     if not attempt.displaced:
         return attempt.started_us
-    late_us = _late_from_us(attempt, start_grace_us)
+    late_us = late_from_us(attempt, start_grace_us)
     return late_us if attempt.started_us is None else min(attempt.started_us, late_us)
 
 
-def _late_from_us(attempt: Attempt, start_grace_us: int) -> int:
-    """When the start of an attempt that made others leave is late: the start grace after the end of
-    their notice. Until the launch, and while its agent is not heard, the platform is late."""
+def late_from_us(attempt: Attempt, start_grace_us: int) -> int:
+    """When the start of an attempt is late: the start grace after the launch, or after the end of
+    the notice of those who left for it. Until then, and while its agent is not heard, the platform
+    is late."""
     assert start_grace_us >= 0
     notice_ends_us = attempt.debt.notice_ends_us if attempt.debt is not None else 0
     return max(attempt.ordered_us, notice_ends_us) + start_grace_us + attempt.silent_us

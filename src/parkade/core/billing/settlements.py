@@ -5,7 +5,8 @@ period; what is then left is the operator's. A demand of the owner that is *shor
 shortfall` says of how many GPUs) is credited from that account at the rate that the reservation
 pays, for the time since it became short: whenever that number changes, when the demand ends in
 whatever way, and at the end of each period. The credited time is in the same event, so no instant
-is credited twice, and no credit can be more than what was paid for the time.
+is credited twice, and no credit can be more than what was paid for the time. The nodes that were
+missing meanwhile are in the event as `evidence`.
 
     credit = floor(rate x GPUs short x (until - since) / 3.6e9), not before the window begins
 
@@ -20,6 +21,7 @@ as that reaches. Decision record 48.
 from collections.abc import Mapping
 
 from parkade.core.billing.charges import Postings
+from parkade.core.billing.evidence import evidence
 from parkade.core.ledger.accounts import (
     OPERATOR,
     Transfer,
@@ -57,6 +59,7 @@ def settle_short(
             reservation=reservation.reservation,
             transfers=tuple(transfers),
             short=tuple(short.items()),
+            missing=evidence(world, reservation, at_us),
         ),
     )
 

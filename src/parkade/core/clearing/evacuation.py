@@ -29,15 +29,18 @@ MOST_ASKED = 8
 
 
 def with_evacuees(world: World, given: ClearingInput) -> ClearingInput:
-    """The input with those that leave degraded nodes. Costs nothing while no
-    node is degraded, else an allocation and one more for each demand that is asked about."""
-    asked = [it for it in given.state.demands if _sick_seats(world, given, it)][:MOST_ASKED]
+    """The input with those that leave degraded nodes. Costs a look at the closed nodes; while one
+    is degraded and held, an allocation, and one more for each demand that is asked about."""
+    degraded = frozenset(it for it in given.closed if is_left(world, world.records.nodes[it]))
+    asked: list[Demand] = []
+    if degraded:
+        asked = [it for it in given.state.demands if _sick_seats(world, it, degraded)][:MOST_ASKED]
     if not asked:
         return given
     state, leaving = given.state, []
     winners = allocate(state).parts.keys()
     for demand in asked:
-        sick = _sick_seats(world, given, demand)
+        sick = _sick_seats(world, demand, degraded)
         moved = replace(demand, seats=tuple(it for it in demand.seats if it.node not in sick))
         tried = _with(state, moved)
         parts = allocate(tried).parts
@@ -55,14 +58,11 @@ def _with(state: MarketState, changed: Demand) -> MarketState:
     )
 
 
-def _sick_seats(world: World, given: ClearingInput, demand: Demand) -> frozenset[str]:
+def _sick_seats(world: World, demand: Demand, degraded: frozenset[str]) -> frozenset[str]:
     """The degraded nodes that a running workload is to leave."""
-    workload = world.records.workloads.get(demand.demand)
-    if workload is None or not given.has_closed(demand) or not _runs(workload):
-        return frozenset()
-    return frozenset(
-        seat.node for seat in demand.seats if is_left(world, world.records.nodes[seat.node])
-    )
+    found = frozenset(seat.node for seat in demand.seats if seat.node in degraded)
+    workload = world.records.workloads.get(demand.demand) if found else None
+    return found if workload is not None and _runs(workload) else frozenset()
 
 
 def _runs(workload: Workload) -> bool:

@@ -130,7 +130,7 @@ def _terms(market: Market) -> ClearingTerms:
 def _in_play(world: World, market: Market, node: Node, now_us: int, *, is_open: bool) -> NodeInPlay:
     free_us = _free_from_us(world, market, node, now_us)
     dirty_us = free_us or node.vacated_us
-    if can(world, node, RepairKind.SANITISE):
+    if node.last_org is not None and can(world, node, RepairKind.SANITISE):
         dirty_us = max(dirty_us, _begins_us(world, node, now_us))
     clean_us = dirty_us + market.terms.turnaround_us
     return NodeInPlay(

@@ -100,6 +100,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.TurnaroundEnded()
             | events.NodeSanitised()
             | events.BuffersSized()
+            | events.SurroundingsKnown()
         ):
             return ()
         case _:

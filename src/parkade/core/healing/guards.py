@@ -52,6 +52,7 @@ class HoldReason(enum.StrEnum):
     SECOND_SOURCE_NEEDED = "second_source_needed"
     FABRIC_BUDGET = "fabric_budget"
     FLEET_BUDGET = "fleet_budget"
+    POOL_BUDGET = "pool_budget"
 
 
 class Rejected(enum.StrEnum):

@@ -179,13 +179,16 @@ class Care(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class Automation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether Mars acts at all, and within which guards. `is_limited` False lifts the budgets, the
-    second source and the suspicion of parents: for a drill, or where a person knows better."""
+    second source and the suspicion of parents: for a drill, or where a person knows better. `by`
+    set it last, at `set_us`; None: it never was, or an older journal does not say."""
 
     is_on: bool = True
     is_limited: bool = True
     reason: str = ""
     guards: GuardLimits = GuardLimits()
     parents: ParentLimits = ParentLimits()
+    by: str | None = None
+    set_us: int | None = None
 
 
 class BudgetNote(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -14,6 +14,16 @@ class ParentKind(enum.StrEnum):
     DRIVER = "driver"
 
 
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a node of a pool shares with others of the pool, as its agent's owner wrote it; None
+    where it is not known. Names are the pool's own: r1 of another pool is another rack."""
+
+    node: str
+    rack: str | None = None
+    switch: str | None = None
+    driver: str | None = None
+
+
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A node's parents; None where it is not known."""
 

@@ -14,12 +14,13 @@ from parkade.core.epoch import decisions as epoch
 from parkade.core.leasing import decisions as leasing
 from parkade.core.nodes import decisions as nodes
 from parkade.core.nodes import pools, terms
-from parkade.core.repairing import automation, progress
+from parkade.core.repairing import automation, progress, surroundings
 from parkade.core.repairing import decisions as repairing
 from parkade.core.running import decisions as running
 from parkade.core.running.observations import report_attempts
 from parkade.core.state import commands
 from parkade.core.state.world import World
+from parkade.core.steps.names import resolved
 from parkade.core.steps.permissions import authorize
 from parkade.core.steps.refusals import Decision
 from parkade.core.units.refusal import Refusal
@@ -28,6 +29,7 @@ from parkade.core.units.refusal import Refusal
 def decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision:
     """Events in order, or a refusal; `now_us` is never before the world's last instant."""
     assert now_us >= world.records.now_us, "the present never runs back"
+    command = resolved(world, command)
     outcome = authorize(world, command) or _decide(world, command, now_us)
     if isinstance(outcome, Refusal) or command.by is None:
         return outcome
@@ -101,6 +103,8 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return progress.report_repair(world, command, now_us)
         case commands.ReportRepairKinds():
             return repairing.report_repair_kinds(world, command, now_us)
+        case commands.ReportSurroundings():
+            return surroundings.report_surroundings(world, command, now_us)
         case commands.SetAutomation():
             return automation.set_automation(world, command, now_us)
         case commands.ReportReachability():

@@ -10,6 +10,7 @@ from parkade.core.leasing import effects as leasing
 from parkade.core.nodes import effects as nodes
 from parkade.core.repairing import buffer_effects as buffering
 from parkade.core.repairing import effects as repairing
+from parkade.core.repairing import surroundings
 from parkade.core.repairing import turnaround_effects as turning
 from parkade.core.running import effects as running
 from parkade.core.state import events
@@ -143,6 +144,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             turning.end_turnaround(world, event)
         case events.NodeSanitised():
             turning.sanitise(world, event)
+        case events.SurroundingsKnown():
+            surroundings.know_surroundings(world, event)
         case events.BuffersSized():
             buffering.size_buffers(world, event)
         case events.RepairsKnown():

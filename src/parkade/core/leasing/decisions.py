@@ -10,16 +10,15 @@ from parkade.core.reservations.reservation import Claim, Lending, Reservation, R
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import sellable, the_market, unheard_pools
+from parkade.core.steps.names import bad_new_name
 from parkade.core.steps.refusals import (
     Decision,
-    already_exists,
-    bad_name,
     invalid,
     some_of,
 )
 from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
-from parkade.core.units.names import numbered
+from parkade.core.units.names import numbered, scoped
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.life import Why
@@ -119,19 +118,27 @@ def _bad_window(market: Market, window: Window, now_us: int) -> Refusal | None:
 
 
 def _free_name(world: World, org: str) -> str:
-    if org not in world.records.reservations:
+    names = world.records.reservations
+    if org not in names and scoped(org, org) not in names:
         return org
-    assert world.records.counters["reservation"] > 0
-    return numbered(org, world.records.counters["reservation"] + 1)
+    number = world.records.counters["reservation"] + 1
+    while (name := numbered(org, number)) in names:
+        number += 1
+    return name
 
 
 def _bad_reservation(
     world: World, command: commands.Reserve, name: str, now_us: int
 ) -> Refusal | None:
-    if (refusal := bad_name("name", name)) is not None:
+    refusal = bad_new_name(
+        "reservation",
+        name,
+        world.records.reservations,
+        org=command.org,
+        org_of=lambda reservation: reservation.org,
+    )
+    if refusal is not None:
         return refusal
-    if name in world.records.reservations:
-        return already_exists("reservation", name)
     if not bounds.NODES.holds(command.nodes):
         return invalid("nodes", f"reserve 1 to {bounds.NODES.most} nodes")
     if command.start_us is not None and command.start_us < now_us - START_SLACK_US:

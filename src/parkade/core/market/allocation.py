@@ -26,6 +26,10 @@ the gang wins, they are taken again without the credit of those of them only tha
 fabrics that it took, so that no other is replaced for a trifle. The last allocation in which the
 gang wins stands, so no node idles for the gang; prices are its own.
 
+Before that it is tried whether idle GPUs would hold the gang were they not scattered
+(`consolidation`): a little running work below a node then takes another fabric, at no higher floor,
+and no winner loses.
+
 Invariants: what is taken in a fabric never exceeds its nodes; a demand wins whole or not at all; a
 demand takes its turn once, on room that only shrinks; the order of the input does not matter.
 
@@ -48,15 +52,22 @@ Decision records: 3 (counting instead of naming), 6 (ties between fabrics), 13 (
 nodes), 44 (equal prices, work below a node, gangs that have waited).
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from msgspec import structs
 
-from parkade.core.market.layout import Layout, Parts, build_layout
-from parkade.core.market.market_state import Demand, MarketState, PriorityTier
+from parkade.core.market.consolidation import consolidations, leaving
+from parkade.core.market.layout import Layout, Parts, build_layout, floors_drawn
+from parkade.core.market.market_state import (
+    ClearingTerms,
+    Demand,
+    MarketState,
+    PriorityTier,
+)
 from parkade.core.market.priority import in_priority_order, key_of, mates_of
 from parkade.core.market.reserved import ReservedStage, allocate_reserved
-from parkade.core.market.spot import Bid, allocate_spot, bid_of
+from parkade.core.market.spot import Bid, allocate_spot, are_equals, bid_of
 from parkade.core.market.supply import Supply, stack_supply
 from parkade.core.placement.room import Room
 
@@ -93,18 +104,36 @@ def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
 
     `layout`: that of the state's nodes, where it is known already.
 
-    Costs three allocations at most, and grows as one (`_allocate`).
+    Costs three allocations at most, `MOST_CONSOLIDATIONS` more where idle GPUs are scattered, and
+    grows as one (`_allocate`). Where the gang loses either way, the last two cost only the turns of
+    those that come between the first that gives way and the gang.
     """
     allocation = _allocate(state, layout or build_layout(state))
     gang = _first_that_has_waited(allocation)
     if gang is None:
         return allocation
-    everywhere = _allocate(_giving_way(state, gang, None), allocation.layout)
+    for scattered in consolidations(state, allocation.layout, allocation.room.free, gang.shape):
+        tried = _allocate(leaving(state, scattered), allocation.layout, allocation)
+        if gang.name in tried.parts and _no_worse(allocation, tried):
+            return tried
+    if not _may_win(gang, allocation, state.terms):
+        return allocation
+    everywhere = _allocate(_giving_way(state, gang, None), allocation.layout, allocation)
     if gang.name not in everywhere.parts:
         return allocation
     won = {everywhere.layout.fabrics[part.fabric] for part in everywhere.parts[gang.name]}
-    there = _allocate(_giving_way(state, gang, won), allocation.layout)
+    there = _allocate(_giving_way(state, gang, won), allocation.layout, allocation)
     return there if gang.name in there.parts else everywhere
+
+
+def _no_worse(before: Allocation, after: Allocation) -> bool:
+    """Whether every winner wins again, and no bid draws a higher floor."""
+    return all(
+        (now := after.parts.get(bid.name)) is not None
+        and max(floors_drawn(bid.shape, now)) <= max(floors_drawn(bid.shape, parts))
+        for bid, parts in zip(before.bids, before.bid_parts, strict=True)
+        if parts is not None
+    )
 
 
 def _first_that_has_waited(allocation: Allocation) -> Bid | None:
@@ -114,6 +143,36 @@ def _first_that_has_waited(allocation: Allocation) -> Bid | None:
         return None
     answered = zip(allocation.bids, allocation.bid_parts, strict=True)
     return next((it for it, parts in answered if parts is None and it.name in waited), None)
+
+
+def _may_win(gang: Bid, allocation: Allocation, terms: ClearingTerms) -> bool:
+    """False where the gang surely loses again once all of them give way.
+
+    Without their credit they take their turns after the gang, and those that stay before it take
+    theirs in the same order, unless equal ones go round by org: that is not told here.
+    """
+    bids = allocation.bids
+    end = next(at for at, bid in enumerate(bids) if bid.name == gang.name)
+    in_the_way = [_gives_way(bid, gang, terms) for bid in bids[:end]]
+    if True not in in_the_way:
+        return False
+    first = in_the_way.index(True)
+    if any(are_equals(*it) for it in pairwise(bids[max(0, first - 1) : end + 2])):
+        return True
+    room = allocation.start.copy()
+    for bid, parts in zip(bids[:first], allocation.bid_parts[:first], strict=True):
+        for part in parts or ():
+            room.take(part.fabric, bid.shape, len(part.levels))
+    staying = [bids[at] for at in range(first, end) if not in_the_way[at]]
+    return allocate_spot(room, [*staying, gang])[-1][1] is not None
+
+
+def _gives_way(bid: Bid, gang: Bid, terms: ClearingTerms) -> bool:
+    """Whether a bid that comes before the gang comes after it without its credit."""
+    credit = terms.switching_credit
+    without_credit = bid.key // (credit.denominator + credit.numerator) * credit.denominator
+    is_smaller = bid.shape.nodes * bid.shape.gpus < gang.shape.nodes * gang.shape.gpus
+    return bool(bid.own) and is_smaller and without_credit < gang.key
 
 
 def _giving_way(state: MarketState, gang: Bid, fabrics: set[str] | None) -> MarketState:
@@ -137,17 +196,23 @@ def _giving_way(state: MarketState, gang: Bid, fabrics: set[str] | None) -> Mark
     return structs.replace(state, demands=tuple(demands))
 
 
-def _allocate(state: MarketState, layout: Layout) -> Allocation:
+def _allocate(state: MarketState, layout: Layout, before: Allocation | None = None) -> Allocation:
     """Give every demand its turn.
+
+    `before`: an allocation of the same state but for the credit of some bids, so that its first
+    stage and its supply are the same.
 
     Grows with N log N of the demands, and with fabrics x the demands that do not stay where they
     are. Asserts on a state that contradicts itself.
     """
     ordered = in_priority_order(state)
-    _check_seats(ordered, layout)
     possible = tuple(demand for demand in ordered if demand.gpus <= layout.node_gpus)
-    reserved = allocate_reserved(state, layout, possible)
-    supply = stack_supply(state, layout, reserved)
+    if before is None:
+        _check_seats(ordered, layout)
+        reserved = allocate_reserved(state, layout, possible)
+        supply = stack_supply(state, layout, reserved)
+    else:
+        reserved, supply = before.reserved, before.supply
     spot = [demand for demand in possible if demand.tier is PriorityTier.SPOT]
     start = Room(supply.floors, state.gpus_per_node)
     start.tokens = reserved.room.tokens

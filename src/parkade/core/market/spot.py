@@ -13,11 +13,12 @@ by a lie only what it could have had by moving for a lower floor.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
+from parkade.core.market.fabrics_by_offer import FabricsByOffer
 from parkade.core.market.layout import (
     Division,
     Layout,
@@ -34,8 +35,8 @@ FITS_NOWHERE = 1 << 100
 """A floor that no limit reaches: the shape fits nowhere."""
 
 Preference = tuple[bool, int, bool, int, int, int]
-"""Leaves its own though it need not, highest floor, is not its own, nodes opened, nodes left,
-fabric: the least is taken."""
+"""Leaves its own though it need not, or stays in one that it is to leave; highest floor; is not its
+own; nodes opened; nodes left; fabric: the least is taken."""
 
 NO_FABRIC: Preference = (True, FITS_NOWHERE, True, 0, 0, -1)
 """Worse than every fabric."""
@@ -62,6 +63,9 @@ class Bid(NamedTuple):
     moves_if_cheaper: bool
     """Whether a lower floor elsewhere comes before its own fabric."""
 
+    leaves: int
+    """The fabric that it takes only where no other holds it; -1: none is such."""
+
     shared_node: str
     """The open node that it shares with `mates`; empty where it stands alone."""
 
@@ -82,6 +86,7 @@ def bid_of(
         factor_of(demand, terms),
         own_fabrics(demand, layout),
         demand.moves_if_cheaper,
+        -1 if demand.leaves_fabric is None else layout.number[demand.leaves_fabric],
         *sharing,
     )
 
@@ -90,7 +95,8 @@ def allocate_spot(room: Room, bids: list[Bid]) -> list[tuple[Bid, Parts | None]]
     """The bids in the order of their turns, and what each takes, None where it loses.
 
     Changes `room`. Bids come in priority order; those of equal key go round by org: the org whose
-    bids have taken the fewest GPUs so far is next. Grows with winners x fabrics in the worst case.
+    bids have taken the fewest GPUs so far is next. Grows with the winners, and with fabrics for
+    each that shares nodes, keeps closed ones, or may use any fabrics.
     Rooms only shrink and floors only rise, so the least floor at which a shape was last seen to fit
     is a bound for all bids of that shape later: after the first of a shape is refused, the others
     cost one look.
@@ -98,23 +104,33 @@ def allocate_spot(room: Room, bids: list[Bid]) -> list[tuple[Bid, Parts | None]]
     assert all(a.key >= b.key for a, b in pairwise(bids)), "bids are not in priority order"
     bound: dict[Shape, int] = {}
     lowest_floor = min((levels[0] for levels in room.levels if levels), default=FITS_NOWHERE)
+    by_offer = FabricsByOffer(room)
     found: list[tuple[Bid, Parts | None]] = []
     taken_by: dict[str, int] = {}
     for bid in _round_by_org(bids, taken_by):
         if bound.get(bid.shape, 0) > bid.limit:
             found.append((bid, None))
             continue
-        division = choose(room, bid, lowest_floor)
+        division = choose(room, bid, lowest_floor, by_offer)
         if division is None:
             bound[bid.shape] = least_floor(room, bid.shape)
             found.append((bid, None))
             continue
         taken = tuple(room.take(fabric, bid.shape, nodes) for fabric, nodes in division)
+        for fabric, _ in division:
+            by_offer.opened(fabric)
         assert max(floors_drawn(bid.shape, taken)) <= bid.limit, "a floor above the limit"
         taken_by[bid.org] = taken_by.get(bid.org, 0) + bid.shape.nodes * bid.shape.gpus
         found.append((bid, taken))
     assert len(found) == len(bids), "a bid has no turn, or two"
     return found
+
+
+def are_equals(bid: Bid, other: Bid) -> bool:
+    """Whether two bids go round by org: they have one key, both run or none does, and they take
+    their turns apart."""
+    takers = (bid.shared_node or bid.name, other.shared_node or other.name)
+    return _are_of_one_rank(bid, other) and takers[0] != takers[1]
 
 
 def _round_by_org(bids: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:
@@ -124,46 +140,93 @@ def _round_by_org(bids: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:
     one turn after the other. Of orgs that hold as much the first stays first: it used less in the
     last days, or is older. Grows with N log N of the bids.
     """
-    for _, equals in groupby(bids, key=lambda it: (it.key, bool(it.own))):
-        waiting: dict[str, deque[tuple[int, list[Bid]]]] = {}
-        for at, (_, jobs) in enumerate(groupby(equals, key=lambda it: it.shared_node or it.name)):
-            turn = list(jobs)
-            waiting.setdefault(turn[0].org, deque()).append((at, turn))
-        heads = [(taken_by.get(org, 0), queue[0][0], org) for org, queue in waiting.items()]
-        heapify(heads)
-        while heads:
-            _, _, org = heappop(heads)
-            yield from waiting[org].popleft()[1]
-            if waiting[org]:
-                heappush(heads, (taken_by.get(org, 0), waiting[org][0][0], org))
+    begin = 0
+    for end in range(1, len(bids) + 1):
+        if end < len(bids) and _are_of_one_rank(bids[begin], bids[end]):
+            continue
+        if end == begin + 1:
+            yield bids[begin]
+        else:
+            yield from _equals_round_by_org(bids[begin:end], taken_by)
+        begin = end
 
 
-def choose(room: Room, bid: Bid, lowest_floor: int) -> Division | None:
+def _are_of_one_rank(bid: Bid, other: Bid) -> bool:
+    return bid.key == other.key and bool(bid.own) == bool(other.own)
+
+
+def _equals_round_by_org(equals: list[Bid], taken_by: dict[str, int]) -> Iterator[Bid]:
+    """As `_round_by_org`, for bids of one key."""
+    waiting: dict[str, deque[tuple[int, list[Bid]]]] = {}
+    for at, (_, jobs) in enumerate(groupby(equals, key=lambda it: it.shared_node or it.name)):
+        turn = list(jobs)
+        waiting.setdefault(turn[0].org, deque()).append((at, turn))
+    heads = [(taken_by.get(org, 0), queue[0][0], org) for org, queue in waiting.items()]
+    heapify(heads)
+    while heads:
+        _, _, org = heappop(heads)
+        yield from waiting[org].popleft()[1]
+        if waiting[org]:
+            heappush(heads, (taken_by.get(org, 0), waiting[org][0][0], org))
+
+
+def choose(
+    room: Room, bid: Bid, lowest_floor: int, by_offer: FabricsByOffer | None = None
+) -> Division | None:
     """The fabrics that a bid takes in its turn; None where it loses.
 
     `lowest_floor` is a lower bound of every floor left: a bid that has its own fabric at a floor
-    for which it does not leave need not look at others. Grows with fabrics.
+    for which it does not leave need not look at others. `by_offer`: an index of the room, if there
+    is one. Grows with fabrics, but for a gang of whole nodes with an index.
     """
     shape = bid.shape
     if shape.any_fabric:
         return _choose_any(room, bid)
     stays_at = min(bid.limit, lowest_floor) if bid.moves_if_cheaper else bid.limit
-    for fabric in bid.own:
+    for fabric in bid.own if bid.leaves < 0 else ():
         offer = room.offer(fabric, shape)
         if offer is not None and offer.level <= stays_at and len(bid.own) == 1:
             return [(fabric, shape.open_ranks(fabric))]
-    best = NO_FABRIC
-    for fabric, free in enumerate(room.free):
-        offer = room.offer(fabric, shape)
-        if offer is not None and offer.level <= bid.limit:
-            best = min(best, preference_of(bid, fabric, offer, free))
+    if by_offer is not None and shape.tenant is None and shape.held is None:
+        best = best_for_whole_nodes(room, bid, by_offer, ())
+    else:
+        best = min(
+            (preference_in(room, bid, it) for it in range(len(room.free))), default=NO_FABRIC
+        )
     return None if best is NO_FABRIC else [(best[-1], shape.open_ranks(best[-1]))]
+
+
+def best_for_whole_nodes(
+    room: Room, bid: Bid, by_offer: FabricsByOffer, without: Container[int]
+) -> Preference:
+    """The preference that comes first of all fabrics but these, for a gang of whole nodes that
+    keeps no closed ones. Grows with its own fabrics and those that do not count."""
+    nodes = bid.shape.nodes
+    own = (preference_in(room, bid, fabric) for fabric in bid.own if fabric not in without)
+    best = min(own, default=NO_FABRIC)
+    for level, free, fabric in by_offer.of(nodes):
+        if level > bid.limit:
+            break
+        if fabric not in bid.own and fabric not in without:
+            return min(best, preference_of(bid, fabric, Offer(level, nodes), free))
+    return best
+
+
+def preference_in(room: Room, bid: Bid, fabric: int) -> Preference:
+    """How a bid ranks what this fabric offers now; NO_FABRIC where it is nothing within its
+    limit."""
+    offer = room.offer(fabric, bid.shape)
+    if offer is None or offer.level > bid.limit:
+        return NO_FABRIC
+    return preference_of(bid, fabric, offer, room.free[fabric])
 
 
 def preference_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Preference:
     """How a bid ranks a fabric's offer, of which `free` nodes are free."""
     is_foreign = fabric not in bid.own
     leaves = is_foreign and not bid.moves_if_cheaper
+    if bid.leaves >= 0:
+        leaves = fabric == bid.leaves
     return leaves, offer.level, is_foreign, offer.opened, free - offer.opened, fabric
 
 

@@ -107,37 +107,48 @@ class DrawnFloors:
     covers it.
     """
 
-    __slots__ = ("_beyond", "_floors", "_level", "_next", "is_one")
+    __slots__ = ("_beyond", "_drawn", "_floors", "is_one")
 
     def __init__(self, floors: list[list[int]], floor_beyond: int) -> None:
         self.is_one = all(not it or it[0] == it[-1] == floor_beyond for it in floors)
         self._floors = floors
         self._beyond = floor_beyond
-        self._next = [0] * len(floors)
-        self._level: dict[str, int] = {}
+        self._drawn: list[dict[str, int]] = [{} for _ in floors]
+
+    def copy(self) -> "DrawnFloors":
+        """An independent state with the same floors."""
+        twin = DrawnFloors([], self._beyond)
+        twin.is_one, twin._floors = self.is_one, self._floors
+        twin._drawn = [drawn.copy() for drawn in self._drawn]
+        return twin
 
     def highest(self, fabric: int, nodes: Iterable[str]) -> int:
         """The highest floor these nodes would draw if they were seated next."""
-        opened = [node for node in nodes if node not in self._level]
+        drawn = self._drawn[fabric]
+        opened = [node for node in nodes if node not in drawn]
         if not opened:
-            return max((self._level[node] for node in nodes), default=0)
-        position = self._next[fabric] + len(opened) - 1
-        here = self._floors[fabric]
-        return here[position] if position < len(here) else self._beyond
+            return max((drawn[node] for node in nodes), default=0)
+        return self._at(fabric, len(drawn) + len(opened) - 1)
 
     def release(self, fabric: int, node: str) -> None:
         """Undo a draw, as if the dearest of those drawn in the fabric were free again."""
-        del self._level[node]
-        self._next[fabric] -= 1
-        assert self._next[fabric] >= 0, "a floor is released that was not drawn"
+        assert node in self._drawn[fabric], "a floor is released that was not drawn"
+        del self._drawn[fabric][node]
 
-    def draw(self, fabric: int, nodes: Iterable[str]) -> int:
-        """Draw a floor for each node that has none yet: the highest of them all."""
-        highest = 0
-        for node in nodes:
-            if node not in self._level:
-                self._level[node] = self.highest(fabric, (node,))
-                assert self._level[node] <= self._beyond, "a floor above the highest"
-                self._next[fabric] += 1
-            highest = max(highest, self._level[node])
-        return highest
+    def forget(self, fabric: int) -> None:
+        """Undo all draws of a fabric."""
+        self._drawn[fabric] = {}
+
+    def draw(self, fabric: int, node: str) -> int:
+        """The floor of a node; draws one if it has none yet."""
+        drawn = self._drawn[fabric]
+        level = drawn.get(node)
+        if level is None:
+            level = drawn[node] = self._at(fabric, len(drawn))
+            assert level <= self._beyond, "a floor above the highest"
+        return level
+
+    def _at(self, fabric: int, position: int) -> int:
+        """The floor of the node that is drawn after so many others."""
+        floors = self._floors[fabric]
+        return floors[position] if position < len(floors) else self._beyond

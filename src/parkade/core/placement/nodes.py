@@ -61,6 +61,15 @@ class OpenNodes:
         self._left: dict[str, int] = {}
         self._tenants: dict[tuple[int, Tenant], dict[str, None]] = {}
 
+    def copy(self) -> "OpenNodes":
+        """An independent state of the same nodes."""
+        twin = OpenNodes((), 0, self._node_gpus)
+        twin._nodes, twin._sooner = self._nodes, self._sooner
+        twin._empty = [empty.copy() for empty in self._empty]
+        twin._left = self._left.copy()
+        twin._tenants = {key: sharing.copy() for key, sharing in self._tenants.items()}
+        return twin
+
     def empty(self, fabric: int) -> int:
         """How many nodes of this fabric are empty."""
         return len(self._empty[fabric])

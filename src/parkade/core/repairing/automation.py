@@ -25,6 +25,7 @@ def set_automation(world: World, command: commands.SetAutomation, now_us: int) -
     )
     if replace(after, reason=before.reason) == before:
         return ()
+    after = replace(after, by=command.by, set_us=now_us)
     is_lifted = before.is_limited and not after.is_limited
     asks = after.is_on and (is_lifted or not before.is_on)
     return (events.AutomationSet(at_us=now_us, automation=after, asks_held=asks),)

@@ -69,7 +69,7 @@ def report_verdict(world: World, command: commands.ReportVerdict, now_us: int) -
     if not is_acted_on or node.health in UNWATCHED:
         return (given,)
     sources = sources_on(world, node.node, now_us) | frozenset(verdict.sources)
-    answer = guard(world, node, sources, now_us)
+    answer = guard(world, node, verdict.signal, sources, now_us)
     cool_us = world.records.automation.guards.cool_us
     opened = Incident(
         incident=next_incident(world),
@@ -90,7 +90,11 @@ def report_verdict(world: World, command: commands.ReportVerdict, now_us: int) -
         verdicts=(verdict,),
     )
     begun = events.IncidentOpened(
-        at_us=now_us, node=node.node, incident=opened, budgets=answer.budgets
+        at_us=now_us,
+        node=node.node,
+        incident=opened,
+        budgets=answer.budgets,
+        parent=answer.parent,
     )
     taken = () if answer.held is not None else take_out(world, node, opened, now_us)
     return (replace(given, incident=opened.incident), begun, *taken)
@@ -167,7 +171,7 @@ def ask_again(
     if verdict is not None:
         sources |= frozenset(verdict.sources)
         incident = raised(incident, verdict)
-    answer = guard(world, node, sources, at_us)
+    answer = guard(world, node, incident.signal, sources, at_us)
     cool_us = world.records.automation.guards.cool_us
     asked = events.IncidentHeld(
         at_us=at_us,
@@ -176,6 +180,7 @@ def ask_again(
         held=answer.held,
         retry_us=None if answer.held is None else at_us + cool_us,
         budgets=answer.budgets,
+        parent=answer.parent,
         next=None if answer.held is not None else _step_of(world, node, incident, at_us),
     )
     if answer.held is not None:

@@ -24,6 +24,7 @@ from parkade.core.healing.memory import MOST_REPAIRS
 from parkade.core.healing.parents import MOST_SICK
 from parkade.core.healing.verdict import Level
 from parkade.core.repairing.guarding import fabric_of
+from parkade.core.repairing.surroundings import note_sick_parents
 from parkade.core.state import events, lines
 from parkade.core.state.agenda import Entry
 from parkade.core.state.world import World
@@ -76,6 +77,7 @@ def give_verdict(world: World, event: events.VerdictGiven) -> None:
         fabric = fabric_of(world.records.nodes[event.node])
         others = [it for it in world.records.sick.get(fabric, ()) if it[0] != event.node]
         world.records.sick[fabric] = (*others, (event.node, event.at_us))[-MOST_SICK:]
+        note_sick_parents(world, event.node, verdict.signal, event.at_us)
     incident = world.open_incident(event.node)
     if incident is None:
         return
@@ -101,7 +103,7 @@ def open_incident(world: World, event: events.IncidentOpened) -> None:
     _count(world, event.budgets, event.at_us)
     says = f"{incident.level.value}: {incident.signal}, {incident.action.value}"
     if incident.held is not None:
-        says = f"{says}; held: {incident.held.value}"
+        says = f"{says}; held: {incident.held.value}{_of(event.parent)}"
     _put(world, incident, event.at_us, "opened", says)
 
 
@@ -109,7 +111,11 @@ def hold(world: World, event: events.IncidentHeld) -> None:
     """The guards' new answer, and the next step of what they let through."""
     incident = _named(world, event.node, event.incident)
     _count(world, event.budgets, event.at_us)
-    says = "let through" if event.held is None else f"still held: {event.held.value}"
+    says = (
+        "let through"
+        if event.held is None
+        else f"still held: {event.held.value}{_of(event.parent)}"
+    )
     after = replace(
         incident,
         held=event.held,
@@ -118,6 +124,10 @@ def hold(world: World, event: events.IncidentHeld) -> None:
         changed_us=event.at_us,
     )
     _put(world, after, event.at_us, "guards", says)
+
+
+def _of(parent: str | None) -> str:
+    return "" if parent is None else f" ({parent})"
 
 
 def turn(world: World, event: events.IncidentTurned) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from parkade.core.fleet.node import Node
 from parkade.core.healing.guards import (
     Breaker,
+    GuardLimits,
     HoldReason,
     ask,
     breaker_of,
@@ -22,6 +23,7 @@ from parkade.core.healing.parents import parent_memory, suspicion_of
 from parkade.core.healing.symptom import Source
 from parkade.core.healing.topology import ParentKind
 from parkade.core.healing.verdict import Level
+from parkade.core.repairing.surroundings import suspected_parent
 from parkade.core.state.world import World
 from parkade.core.units.fraction import Fraction
 
@@ -29,10 +31,11 @@ FLEET = "fleet"
 
 
 class Answer(NamedTuple):
-    """`held` None: it may act."""
+    """`held` None: it may act. `parent`: what is suspected, in words."""
 
     held: HoldReason | None
     budgets: tuple[BudgetNote, ...]
+    parent: str | None = None
 
 
 def fabric_of(node: Node) -> str:
@@ -40,35 +43,68 @@ def fabric_of(node: Node) -> str:
     return f"{node.market}/{node.fabric}"
 
 
-def guard(world: World, node: Node, sources: frozenset[Source], now_us: int) -> Answer:
+def guard(world: World, node: Node, signal: str, sources: frozenset[Source], now_us: int) -> Answer:
     """Whether this node may be taken out of service now. `sources`: the kinds of sensors that saw
-    its fault. Cost grows with the nodes that were lately taken or sick in its fabric."""
+    its fault. Cost grows with the nodes that were lately taken or sick in its fabric, and with the
+    nodes of its pool where they share racks, switches or drivers."""
     automation = world.records.automation
     if not automation.is_on:
         return Answer(HoldReason.OBSERVE_ONLY, ())
     if not automation.is_limited:
         return Answer(None, ())
-    if is_parent_suspected(world, node, now_us):
-        return Answer(HoldReason.PARENT_SUSPECTED, ())
+    if is_fabric_suspected(world, node, now_us):
+        return Answer(HoldReason.PARENT_SUSPECTED, (), f"fabric {node.fabric}")
+    parent = suspected_parent(world, node.node, signal, now_us)
+    if parent is not None:
+        return Answer(HoldReason.PARENT_SUSPECTED, (), parent)
     limits = automation.guards
     members = world.sizes[node.market][node.fabric]
-    fleet = _breaker(world, FLEET, len(world.records.nodes), limits.fleet_share)
+    fleet, pool = _fleet_and_pool(world, node, limits)
     fabric = _breaker(world, fabric_of(node), members, limits.fabric_share)
-    if needs_second_source(fleet, sources, now_us, limits):
+    if needs_second_source(fleet if pool is None else pool, sources, now_us, limits):
         return Answer(HoldReason.SECOND_SOURCE_NEEDED, ())
     fabric_after, fits = ask(fabric, node.node, now_us, limits)
     if not fits:
         return Answer(
             HoldReason.FABRIC_BUDGET, _notes(fabric_of(node), fabric, fabric_after, now_us)
         )
+    shared: tuple[BudgetNote, ...] = ()
+    if pool is not None:
+        pool_after, fits = ask(pool, node.node, now_us, limits)
+        shared = _notes(pool_of(node), pool, pool_after, now_us)
+        if not fits:
+            return Answer(HoldReason.POOL_BUDGET, shared)
     fleet_after, fits = ask(fleet, node.node, now_us, limits)
     if not fits:
         return Answer(HoldReason.FLEET_BUDGET, _notes(FLEET, fleet, fleet_after, now_us))
     notes = _notes(fabric_of(node), fabric, fabric_after, now_us)
-    return Answer(None, notes + _notes(FLEET, fleet, fleet_after, now_us))
+    return Answer(None, notes + shared + _notes(FLEET, fleet, fleet_after, now_us))
 
 
-def is_parent_suspected(world: World, node: Node, now_us: int) -> bool:
+def _fleet_and_pool(
+    world: World, node: Node, limits: GuardLimits
+) -> tuple[Breaker, Breaker | None]:
+    """The fleet's budget and, where there are several pools, the part of it that is the pool's: its
+    share of the pool's nodes, at least one. The fleet's is at least all of those together, so no
+    agent uses up what another pool needs. Cost grows with the nodes."""
+    pools: dict[str, int] = {}
+    for each in world.records.nodes.values():
+        pools[each.pool] = pools.get(each.pool, 0) + 1
+    share = limits.fleet_share
+    fleet = _breaker(world, FLEET, len(world.records.nodes), share)
+    if len(pools) < 2:
+        return fleet, None
+    parts = sum(breaker_of(nodes, share).budget for nodes in pools.values())
+    fleet = msgspec.structs.replace(fleet, budget=max(fleet.budget, parts))
+    return fleet, _breaker(world, pool_of(node), pools[node.pool], share)
+
+
+def pool_of(node: Node) -> str:
+    """The name under which a pool's budget is kept."""
+    return f"pool {node.pool}"
+
+
+def is_fabric_suspected(world: World, node: Node, now_us: int) -> bool:
     """Whether so many of its fabric's other nodes fell sick that the fabric itself is suspect. The
     node's own present verdict is counted."""
     limits = world.records.automation.parents

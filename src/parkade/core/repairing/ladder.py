@@ -5,6 +5,7 @@ from parkade.core.healing.incident import Grade, Next, RepairKind
 from parkade.core.healing.ladder import Repair, climb
 from parkade.core.healing.policy import LadderLimits
 from parkade.core.healing.verdict import Action
+from parkade.core.repairing.lemons import lemon_reasons
 from parkade.core.state.world import World
 from parkade.core.steps.incidents import can
 
@@ -49,7 +50,7 @@ def rung(
 
 
 def grade_of(world: World, node: Node, action: Action, now_us: int) -> Grade:
-    """Long for a diagnosis and for what was repaired repeatedly."""
+    """Long for a diagnosis, for what was repaired repeatedly, and for a lemon."""
     care = world.records.cares.get(node.node)
     repairs = () if care is None else care.repairs
     lately = [
@@ -58,6 +59,7 @@ def grade_of(world: World, node: Node, action: Action, now_us: int) -> Grade:
         if now_us - it.at_us < LIMITS.window_us and it.action is not Action.DIAGNOSE
     ]
     is_long = action in _AS_DIAGNOSE or len(lately) >= REPEATER
+    is_long = is_long or bool(lemon_reasons(world, node.node, now_us))
     return Grade.LONG if is_long else Grade.SHORT
 
 

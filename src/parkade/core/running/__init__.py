@@ -16,6 +16,7 @@ it already has.
 
     decisions      what users ask: submit, hold, release, change the bid, cancel
     promises       when promised seats are free, when a leaver is overdue, what giving up costs
+    unstarted      when seats held without a first process are billed
     expiry         the end by the clock: the notice in time, and when the record is forgotten
     observations   what a report means: started, checkpointed, charged, ended and judged
     effects        what each of these events changes in the world

@@ -1,5 +1,7 @@
 """Workloads as their users ask for them: submit, hold, release, bid, cancel."""
 
+from msgspec.structs import replace
+
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import (
     allowance_micros,
@@ -15,8 +17,9 @@ from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool, not_owned, sellable, the_market
+from parkade.core.steps.names import with_full_reservation
 from parkade.core.steps.notices import FINAL_CAUSES, order_stop
-from parkade.core.steps.refusals import Decision, denied, invalid, not_found
+from parkade.core.steps.refusals import Decision, invalid, not_found
 from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
@@ -37,7 +40,8 @@ def submit(world: World, command: commands.Submit, now_us: int) -> Decision:
 
 def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Refusal:
     """The record that a submission becomes, or why not."""
-    spec = command.spec
+    spec = with_full_reservation(world, command.spec, command.org)
+    command = replace(command, spec=spec)
     market = the_market(world, command.market, instance_type=spec.instance_type, gpus=spec.gpus)
     if isinstance(market, Refusal):
         return market
@@ -145,10 +149,9 @@ def _bad_terms(market: Market, spec: Spec) -> Refusal | None:
 def _bad_reservation(world: World, command: commands.Submit, market: Market) -> Refusal | None:
     name = command.spec.capacity.reservation or ""
     reservation = world.records.reservations.get(name)
-    if reservation is None or reservation.market != market.market:
+    is_there = reservation is not None and reservation.market == market.market
+    if reservation is None or not is_there or reservation.org != command.org:
         return not_found("reservation", name)
-    if reservation.org != command.org:
-        return denied(f"reservation {name!r} is not {command.org}'s")
     if reservation.state.is_over:
         return Refusal(
             reason=Reason.RESERVATION_ENDED, detail=f"reservation {name!r} is {reservation.state}"
@@ -327,6 +330,12 @@ def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decisi
     )
     if command.limit_price_micros > limit_micros:
         return (change,)
+    attempt = workload.attempt
+    if attempt is not None and attempt.started_us is None and attempt.stop is None:
+        return Refusal(
+            reason=Reason.CONFLICT,
+            detail="it has its seats and starts; its bid can be lowered once it runs, or cancelled",
+        )
     if _has_to_start(workload):
         return Refusal(
             reason=Reason.CONFLICT,

@@ -14,6 +14,7 @@ from parkade.core.fleet.seat import by_node
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
 from parkade.core.running.promises import OVERDUE, withdrawal_charge
+from parkade.core.running.unstarted import is_unstarted, unstarted_from_us
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.notices import lapsed_stop
@@ -169,15 +170,18 @@ def _ended(
     billed_us = at_us if seen_us is None else max(seen_us, began_us)
     is_lost = attempt.broken_us is not None or (_is_lost(seen) and not _has_not_started(attempt))
     found: list[events.AnyEvent] = []
+    has_none = is_unstarted(attempt, is_lost=is_lost)
     used = postings.post_use(
         workload,
-        until_us=_billed_until_us(attempt, billed_us, is_lost),
+        from_us=unstarted_from_us(world, workload, at_us) if has_none else None,
+        until_us=_billed_until_us(attempt, billed_us, is_lost and not has_none),
         at_us=at_us,
         minimum_us=_minimum_us(world, workload, is_lost=is_lost),
     )
     if used is not None:
         found.extend((used, *_note_budget(workload, used)))
     judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
+    judged = replace(judged, is_unstarted=has_none)
     if judged.phase is not Phase.PLACED:
         found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
     if judged.phase.is_ended:

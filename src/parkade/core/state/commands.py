@@ -8,6 +8,7 @@ import msgspec
 from parkade.core.fleet.buffer import BufferPolicy
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.healing.incident import RepairKind, RepairReport
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
 from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
@@ -320,6 +321,13 @@ class ReportRepairKinds(Command, frozen=True, kw_only=True):
     kinds: tuple[RepairKind, ...]
 
 
+class ReportSurroundings(Command, frozen=True, kw_only=True):
+    """Which racks, switches and drivers the nodes of a pool share, says its agent: all of them."""
+
+    pool: str
+    nodes: tuple[Surroundings, ...]
+
+
 class SetAutomation(Command, frozen=True, kw_only=True):
     """Stop or start all automatic action, or change its budgets; None leaves it as it is. A share
     is of the nodes, within an hour."""
@@ -390,6 +398,7 @@ AnyCommand = (
     | ReportVerdict
     | ReportRepair
     | ReportRepairKinds
+    | ReportSurroundings
     | SetAutomation
     | ReportAttempts
     | ReportReachability

@@ -24,8 +24,10 @@ from parkade.core.healing.incident import (
     RepairReport,
 )
 from parkade.core.healing.ladder import Repair
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
 from parkade.core.ledger.accounts import Transfer
+from parkade.core.reservations.missing import MissingNode
 from parkade.core.reservations.reservation import (
     Claim,
     Lending,
@@ -257,7 +259,8 @@ class ReservationSettled(Event, frozen=True, kw_only=True):
     missing, what was delivered of what it paid ahead, what it earned and had to wait for.
 
     `short`: (claim or workload, GPUs that it is short of from now on; 0: of none any more), of
-    those for which that changed or was credited up to now; `owed` as in `UsePosted`.
+    those for which that changed or was credited up to now; `owed` as in `UsePosted`. `missing`: the
+    nodes that the right lacked while it was short; older journals do not say.
     """
 
     market: str
@@ -265,6 +268,7 @@ class ReservationSettled(Event, frozen=True, kw_only=True):
     transfers: tuple[Transfer, ...]
     short: tuple[tuple[str, int], ...] = ()
     owed: tuple[tuple[str, int], ...] = ()
+    missing: tuple[MissingNode, ...] = ()
 
 
 class ReservationChanged(Event, frozen=True, kw_only=True):
@@ -403,7 +407,8 @@ class Ended(Event, frozen=True, kw_only=True):
     """The seats were seen free. `phase` is what the workload becomes, `summary` how it exited.
 
     `failures` and `preemptions` are the counts after it. `is_saved`: it said that it saved what it
-    had and is to be run again; False in journals that did not say.
+    had and is to be run again; False in journals that did not say. `is_unstarted`: it ended before
+    its first process by its org's own doing; False in journals of before this counted.
     """
 
     workload: str
@@ -416,6 +421,7 @@ class Ended(Event, frozen=True, kw_only=True):
     preemptions: int
     not_before_us: int
     is_saved: bool = False
+    is_unstarted: bool = False
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):
@@ -429,6 +435,13 @@ class RepairsKnown(Event, frozen=True, kw_only=True):
 
     pool: str
     kinds: tuple[RepairKind, ...]
+
+
+class SurroundingsKnown(Event, frozen=True, kw_only=True):
+    """What the nodes of a pool share, in place of what was known before."""
+
+    pool: str
+    nodes: tuple[Surroundings, ...]
 
 
 class AutomationSet(Event, frozen=True, kw_only=True):
@@ -448,16 +461,19 @@ class VerdictGiven(Event, frozen=True, kw_only=True):
 
 
 class IncidentOpened(Event, frozen=True, kw_only=True):
-    """A node's incident began; `budgets`: what the guards count for it."""
+    """A node's incident began; `budgets`: what the guards count for it; `parent`: the rack, switch,
+    fabric or driver that is suspected instead, where one is (older journals do not say)."""
 
     node: str
     incident: Incident
     budgets: tuple[BudgetNote, ...]
+    parent: str | None = None
 
 
 class IncidentHeld(Event, frozen=True, kw_only=True):
     """The guards were asked again: they still hold it, or (`held` None) let it through. `next` is
-    what the incident does then; None leaves what it had: it is still held, or an older journal."""
+    what the incident does then; None leaves what it had: it is still held, or an older journal.
+    `parent` as in `IncidentOpened`."""
 
     node: str
     incident: str
@@ -465,6 +481,7 @@ class IncidentHeld(Event, frozen=True, kw_only=True):
     retry_us: int | None
     budgets: tuple[BudgetNote, ...]
     next: Next | None = None
+    parent: str | None = None
 
 
 class IncidentTurned(Event, frozen=True, kw_only=True):
@@ -584,6 +601,7 @@ HealingEvent = (
     | TurnaroundEnded
     | NodeSanitised
     | BuffersSized
+    | SurroundingsKnown
 )
 """About sick nodes and their repair."""
 

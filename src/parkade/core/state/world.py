@@ -17,13 +17,15 @@ from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.healing.buffer_size import Steps
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
+from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.turnaround import Turnaround, TurnaroundTimes
 from parkade.core.ledger.accounts import Ledger
+from parkade.core.reservations.missing import MissingNode
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
 from parkade.core.state.people import Org, Token, User
 from parkade.core.units.names import same_host
-from parkade.core.workloads.workload import Workload
+from parkade.core.workloads.workload import Unstarted, Workload
 
 SNAPSHOT_VERSION = 2
 
@@ -39,8 +41,10 @@ class Records(msgspec.Struct, kw_only=True):
     the open ones and the last closed ones, `hurt` the open incident that a workload waits for,
     `budgets` what the guards count, `sick` by market/fabric the nodes that lately got a bad verdict
     and when, `repair_kinds` by pool what its agent can do. `turnarounds` is by node, what is under
-    way between two orgs, `turnaround_times` by market. `buffers` are the last sizes
-    by market, `downs` by market/fabric the number of nodes down over time.
+    way between two orgs, `turnaround_times` by market. `unstarted` is by org. `buffers` are the
+    last sizes by market, `downs` by market/fabric the number of nodes down over time,
+    `surroundings` by node what it shares with others, `missing` by reservation the nodes that it
+    lacks while it is short.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -74,8 +78,11 @@ class Records(msgspec.Struct, kw_only=True):
     repair_kinds: dict[str, tuple[RepairKind, ...]] = msgspec.field(default_factory=dict)
     turnarounds: dict[str, Turnaround] = msgspec.field(default_factory=dict)
     turnaround_times: dict[str, TurnaroundTimes] = msgspec.field(default_factory=dict)
+    unstarted: dict[str, Unstarted] = msgspec.field(default_factory=dict)
     buffers: dict[str, SizedBuffers] = msgspec.field(default_factory=dict)
     downs: dict[str, Steps] = msgspec.field(default_factory=dict)
+    surroundings: dict[str, Surroundings] = msgspec.field(default_factory=dict)
+    missing: dict[str, tuple[MissingNode, ...]] = msgspec.field(default_factory=dict)
 
 
 _FLAT = tuple(
@@ -170,6 +177,7 @@ class World:
         node = self.records.nodes.pop(name)
         self.records.cares.pop(name, None)
         self.records.turnarounds.pop(name, None)
+        self.records.surroundings.pop(name, None)
         del self.held_on[name], self.promised_on[name]
         sizes = self.sizes[node.market]
         sizes[node.fabric] -= 1

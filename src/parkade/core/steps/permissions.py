@@ -43,6 +43,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.ReportVerdict: Permission.SERVER,
     commands.ReportRepair: Permission.SERVER,
     commands.ReportRepairKinds: Permission.SERVER,
+    commands.ReportSurroundings: Permission.SERVER,
     commands.RunClearing: Permission.SERVER,
     commands.ConfirmClock: Permission.OPERATOR,
     commands.OpenPool: Permission.OPERATOR,
@@ -211,6 +212,7 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             | commands.ReportVerdict()
             | commands.ReportRepair()
             | commands.ReportRepairKinds()
+            | commands.ReportSurroundings()
             | commands.SetAutomation()
             | commands.RunClearing()
             | commands.ConfirmClock()

@@ -32,6 +32,13 @@ NAME = Grammar(
     longest=63,
     words="write lower-case letters, digits, dots, dashes and underscores, at most 63",
 )
+# A user, token or reservation as requests name it: one that an org has named itself has the org
+# behind it, `ann@acme`, so that no org learns of another's names.
+REFERENCE = Grammar(
+    pattern=rf"{NAME.pattern}(@{NAME.pattern})?",
+    longest=2 * NAME.longest + 1,
+    words=f"{NAME.words}, perhaps with @ and the org behind",
+)
 # A host name as RFC 1123 section 2.1 has it; its case is kept.
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 NODE_NAME = Grammar(
@@ -77,3 +84,8 @@ def numbered(name: str, number: int) -> str:
     """A name derived from another, `acme-2`; a long one is cut so that it stays a name."""
     suffix = f"-{number}"
     return name[: NAME.longest - len(suffix)] + suffix
+
+
+def scoped(name: str, org: str) -> str:
+    """A name that an org gave to something of its own."""
+    return f"{name}@{org}"

@@ -25,6 +25,7 @@ class Reason(enum.StrEnum):
     ALREADY_ENDED = "already_ended"
     CORDONED_BY_ANOTHER = "cordoned_by_another"
     BUSY = "busy"
+    TOO_MANY = "too_many"
     CONFLICT = "conflict"
     CLOCK_JUMPED = "clock_jumped"
     INTERNAL = "internal"

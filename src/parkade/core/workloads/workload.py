@@ -162,6 +162,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         return sum(seat.gpus for seat in self.seats)
 
 
+class Unstarted(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt of an org that held seats and ended before its first process, by the org's own
+    doing: the first of a day."""
+
+    workload: str
+    at_us: int
+
+
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known of a workload that has not been forgotten."""
 

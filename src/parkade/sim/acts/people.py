@@ -213,7 +213,7 @@ def _spec(
     most = max(1, len(stage.fleet.nodes) // 6)
     nodes = chance.choice((1, 1, 1, 2, 2, 3, most))
     return Spec(
-        name=f"job-{chance.randrange(10**6)}",
+        name=f"job-{chance.getrandbits(48):012x}",
         command=_program(stage, chance).command(),
         workdir="/",
         env=(),

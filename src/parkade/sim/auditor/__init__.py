@@ -12,6 +12,8 @@ what it found. The rules it holds:
 - An attempt under notice keeps its rate: a later one is for the seats that it moves to.
 - An attempt that made others leave owes at least the minimum charge, unless the platform or a
   stronger right ended it; what is used before its first process is a late start.
+- An attempt without a first process that its own org ended owes from the start grace on, where
+  another workload of the org had done so that day before it was launched.
 - A promise that made others leave and is given up, or lost to a bid of its own org, is charged the
   minimum at once, and the lowered bid of such an attempt what is missing to it.
 - Reservations owe their rate for the whole window, paid ahead and without a gap. What they are
@@ -29,11 +31,14 @@ from collections.abc import Iterable
 from parkade.sim.auditor import reservations
 from parkade.sim.auditor.books import (
     BLAMELESS,
+    DAY_US,
     HOUR_US,
+    OWN_DOING,
     Books,
     Discrepancy,
     Record,
     Run,
+    holds_again,
     late_from_us,
     require,
 )
@@ -112,7 +117,8 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
         if transfer["kind"] == "late_start":
             end_us = transfer["use"]["end_us"]
             is_early = run.started_us is None or end_us <= run.started_us
-            require(is_early and run.displaced, "a late start after the first process")
+            is_held = run.started_us is None and holds_again(books, run, event["at_us"])
+            require(is_early and (run.displaced or is_held), "a late start after the first process")
         run.charged += micros
         books.spent[run.workload] += micros
         run.was_at_an_end = run.was_at_an_end or is_at_an_end(books, run)
@@ -239,6 +245,8 @@ def _end(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
     require(run.end is None, f"{event['attempt']} ended twice")
     run.end = event
+    run.is_held_again = run.started_us is None and holds_again(books, run, event["at_us"])
+    _note_unstarted(books, run, event)
     if event["summary"].startswith("lost:"):
         run.unseen_us = books.silent_since.get(run.pool)
     run.has_failed = event.get("failures", 0) > books.failures.get(event["workload"], 0)
@@ -246,6 +254,19 @@ def _end(books: Books, event: Record) -> None:
     if event.get("phase") != "placed":
         give_up(books, event["workload"], "its end")
     del books.live[event["workload"]]
+
+
+def _note_unstarted(books: Books, run: Run, event: Record) -> None:
+    """Its own doing is what the event says, held against the cause of its stop."""
+    is_noted = event.get("is_unstarted", False)
+    is_own = run.started_us is None and run.broken_us is None
+    require(not is_noted or is_own, "it started, or its node broke")
+    require(not is_noted or event["cause"] in (None, *OWN_DOING), "others made it leave")
+    if is_own and event["cause"] in OWN_DOING:
+        require(is_noted or "is_unstarted" not in event, "an end before its start is forgotten")
+    run.is_held_again = run.is_held_again and is_noted
+    if is_noted and event["at_us"] - books.unstarted.get(run.org, ("", -DAY_US))[1] >= DAY_US:
+        books.unstarted[run.org] = (run.workload, event["at_us"])
 
 
 def _claim(books: Books, event: Record) -> None:
@@ -293,11 +314,11 @@ def window_of(run: Run, terms: Record) -> tuple[int, int]:
     assert run.end is not None
     released_us = run.end["at_us"]
     starts = [run.started_us] if run.started_us is not None else []
-    late = [late_from_us(run, terms)] if run.displaced else []
+    late = [late_from_us(run, terms)] if run.displaced or run.is_held_again else []
     from_us = min(starts + late, default=released_us)
     ends = (released_us, run.kill_us, run.broken_us, run.unseen_us)
     to_us = min(end for end in ends if end is not None)
-    if is_lost(run):
+    if is_lost(run) and not run.is_held_again:
         to_us = min(to_us, max(run.checkpoint_us or 0, to_us - HOUR_US))
     return from_us, max(from_us, to_us)
 

@@ -72,7 +72,10 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
         if taker is None or taker["spec"]["capacity"]["kind"] == "reservation":
             continue
         limit, other = taker["spec"]["limit_price_micros"], books.workloads[name]["spec"]
+        is_weaker = other["capacity"]["kind"] == "on-demand" and limit is not None
         is_above = limit is None or limit > (other["limit_price_micros"] or 0)
+        if is_weaker:
+            continue
         runs_elsewhere = taker["workload"] in books.live
         is_own = taker["org"] == org and takes and is_above and not runs_elsewhere
         require(not is_own, f"{name} lost its promise to its own org's and paid nothing")

@@ -45,7 +45,9 @@ class Wait:
     is_held: bool = False
     why: str = "next_clearing"
     market: str = ""
-    own_fabrics: frozenset[str] = frozenset()
+    own_shape: tuple[tuple[str, int], ...] = ()
+    """Of its reservation; empty where that is not known."""
+
     is_excused: bool = False
     """Whether a node of its present seats was not well meanwhile."""
 
@@ -94,7 +96,7 @@ class OwnersAuditor:
         self._markets: dict[str, str] = {}
         self._pools: dict[str, str] = {}
         self._fabrics: dict[str, str] = {}
-        self._own: dict[str, frozenset[str]] = {}
+        self._own: dict[str, tuple[tuple[str, int], ...]] = {}
         self._silent: set[str] = set()
         self._waits: dict[str, Wait] = {}
         self._was_seated: set[str] = set()
@@ -111,8 +113,7 @@ class OwnersAuditor:
                 self._bounds_us[market] = max(self._bounds_us[market], terms.leave_us)
             case events.Reserved(reservation=reservation):
                 self._markets[reservation.reservation] = reservation.market
-                own = frozenset(fabric for fabric, _ in reservation.shape)
-                self._own[reservation.reservation] = own
+                self._own[reservation.reservation] = reservation.shape
             case events.ReachabilityChanged(pool=pool, is_reachable=is_reachable):
                 self._silent.discard(pool) if is_reachable else self._silent.add(pool)
                 if not is_reachable:
@@ -132,17 +133,15 @@ class OwnersAuditor:
                 self._draining.discard(node)
             case events.Claimed(claim=claim):
                 market = self._markets.get(claim.reservation, "")
-                own = self._own.get(claim.reservation, frozenset())
-                self._waits[claim.claim] = Wait(
-                    asked_us=event.at_us, market=market, own_fabrics=own
-                )
+                own = self._own.get(claim.reservation, ())
+                self._waits[claim.claim] = Wait(asked_us=event.at_us, market=market, own_shape=own)
             case events.Unclaimed(claim=name):
                 self._waits.pop(name, None)
             case events.Submitted(workload=workload):
                 if workload.spec.capacity.kind is CapacityKind.RESERVATION:
-                    own = self._own.get(workload.spec.capacity.reservation or "", frozenset())
+                    own = self._own.get(workload.spec.capacity.reservation or "", ())
                     self._waits[workload.workload] = Wait(
-                        asked_us=event.at_us, market=workload.market, own_fabrics=own
+                        asked_us=event.at_us, market=workload.market, own_shape=own
                     )
             case events.Cleared():
                 self._clear(event)
@@ -152,6 +151,10 @@ class OwnersAuditor:
                 self._end(name, event.at_us, is_over=phase.is_ended)
             case events.PhaseChanged(workload=name, phase=phase) if phase.is_ended:
                 self._waits.pop(name, None)
+            case events.PhaseChanged(workload=name) if name in self._waits:
+                # Held or let go by its user: what it was promised falls away.
+                wait = self._waits[name]
+                wait.asked_us, wait.chosen_us, wait.promised_us = event.at_us, {}, None
             case _:
                 pass
 
@@ -214,13 +217,20 @@ class OwnersAuditor:
         if not lost:
             return
         self.audit.rechosen += 1
-        own = wait.own_fabrics
-        is_own = not own or any(self._fabrics[node] in own for node in lost)
-        if is_own and all(map(self._is_well, wait.chosen_us)):
+        if self._is_own(wait) and all(map(self._is_well, wait.chosen_us)):
             self.audit.held_well += wait.is_held
             self.audit.promised_well += not wait.is_held
             had = "held" if wait.is_held else "was promised"
             self._tell(f"{name} lost {sorted(lost)}, which it {had}, at {at_us}: all were well")
+
+    def _is_own(self, wait: Wait) -> bool:
+        """Whether all that it has is in its own fabrics, and no more of each than it reserved."""
+        if not wait.own_shape:
+            return True
+        left = dict(wait.own_shape)
+        for node in wait.chosen_us:
+            left[self._fabrics[node]] = left.get(self._fabrics[node], 0) - 1
+        return all(nodes >= 0 for nodes in left.values())
 
     def _is_well(self, node: str) -> bool:
         return (

@@ -19,6 +19,10 @@ OWN_CAUSES = frozenset({Cause.CANCELLED, Cause.EXPIRED, Cause.BUDGET, Cause.NOT_
 """Ends that a workload's own user or terms brought about."""
 
 
+IMMEDIATE = frozenset({Cause.CANCELLED, Cause.NOT_STARTED, Cause.LAPSED})
+"""Ends that may come at once, or that the engine brought about by itself."""
+
+
 @dataclass(kw_only=True)
 class NodeBook:
     """A node as its events tell it."""
@@ -130,6 +134,8 @@ class SeatAuditor:
             case events.StopOrdered(workload=name, stop=stop):
                 self._order(name, stop)
                 self.promised.pop(name, None)
+                if stop.cause not in IMMEDIATE:
+                    self._check_notice(name, stop)
             case events.Broken(workload=name):
                 self.held[name].is_broken = True
             case events.Ended():
@@ -199,6 +205,7 @@ class SeatAuditor:
         if stop is not None:
             require(held is not None, 8, f"{name} was told to leave and holds nothing")
             self._order(name, stop)
+            self._check_notice(name, stop)
         is_own = stop is not None and stop.cause in OWN_CAUSES
         if demand.is_on_demand and not is_own:
             is_excused = any(not self._is_open(seat.node) for seat in seats)
@@ -307,6 +314,13 @@ class SeatAuditor:
             require(is_kept, 8, f"the notice of {held.attempt} was put off")
         held.stop = stop
         self.stops.setdefault(held.attempt, []).append(stop)
+
+    def _check_notice(self, name: str, stop: Stop) -> None:
+        """A notice is one of the two that the market promises."""
+        terms = self._terms[self.demands[name].market]
+        least_us = min(terms.notice_us, terms.heal_notice_us)
+        is_long = stop.deadline_us - stop.noticed_us >= least_us
+        require(is_long and stop.kill_us >= stop.deadline_us + terms.kill_us, 11, f"{name}: {stop}")
 
     def _end(self, event: events.Ended) -> None:
         name, demand = event.workload, self.demands[event.workload]

@@ -99,7 +99,7 @@ def _of_agent(agent: AgentSide) -> Iterator[Act]:
     yield from _PROTOCOL
     if agent.sent is not None:
         yield Act(Kind.ARRIVES)
-    if agent.told is not None:
+    if agent.desired is not None:
         yield Act(Kind.AGENT_RESTARTS)
     yield Act(Kind.PLANE_RESTARTS)
     for one in agent.live():

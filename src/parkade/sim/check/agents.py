@@ -63,10 +63,19 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 class AgentSide:
     """Mutable; a branch is a copy."""
 
-    __slots__ = ("engine", "heard_us", "intake", "launched", "memory", "reported", "sent", "told")
+    __slots__ = (
+        "desired",
+        "engine",
+        "heard_us",
+        "intake",
+        "launched",
+        "memory",
+        "reported",
+        "sent",
+    )
 
     def __init__(self, now_us: int) -> None:
-        self.told: DesiredState | None = None
+        self.desired: DesiredState | None = None
         self.memory = Memory()
         self.engine: dict[str, Running] = {}
         self.reported: frozenset[str] = frozenset()
@@ -78,7 +87,7 @@ class AgentSide:
     def copy(self) -> "AgentSide":
         """A branch of its own."""
         made = AgentSide.__new__(AgentSide)
-        made.told, made.reported, made.launched = self.told, self.reported, self.launched
+        made.desired, made.reported, made.launched = self.desired, self.reported, self.launched
         made.heard_us, made.sent = self.heard_us, self.sent
         made.engine = self.engine.copy()
         made.memory = replace(
@@ -96,15 +105,15 @@ class AgentSide:
         self.memory.accept(state)
         known = self.engine.keys() | {one.attempt for one in state.attempts}
         self.memory.keep_only(set(known))
-        self.told = state
+        self.desired = state
         self.act(now_us)
 
     def act(self, now_us: int) -> None:
         """One round of the agent on what it was told."""
-        if self.told is None:
+        if self.desired is None:
             return
         actions = plan(
-            self.told,
+            self.desired,
             self.observe(now_us),
             self.memory,
             launching=frozenset(),
@@ -131,19 +140,19 @@ class AgentSide:
             is_complete=True,
             attempts=tuple(_seen(it) for it in self.engine.values()),
         )
-        return with_refusals(seen, self.told, self.memory)
+        return with_refusals(seen, self.desired, self.memory)
 
     def answered(self, seen: Observation, now_us: int) -> None:
         """The plane answered a report: leases are renewed, and what was released is known there."""
         self.reported = frozenset(
             one.attempt for one in seen.attempts if one.phase is EnginePhase.RELEASED
         )
-        if self.told is not None:
+        if self.desired is not None:
             self.heard_us = now_us
 
     def restart(self) -> None:
         """The agent's process is another; what it wrote down and what runs stays."""
-        self.told = None
+        self.desired = None
         self.reported = frozenset()
 
     def pass_time(self, now_us: int) -> None:

@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 
 from parkade.core.billing.metering import unmet_us
+from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Claim
 from parkade.core.running.promises import OVERDUE
@@ -51,7 +52,7 @@ _LONG_US = 20 * TICK_US
 def digest_of(state: State, scenario: Scenario) -> int:
     """64 bits of the canonical form; with 10⁷ states two forms share one with a chance of 3 in a
     million. Never 0, which marks an empty place."""
-    form = min(encoded_form(state, renaming) for renaming in _renamings(scenario))
+    form = min([encoded_form(state, renaming) for renaming in _renamings(state, scenario)])
     return int.from_bytes(blake2b(form, digest_size=8).digest(), "little") or 1
 
 
@@ -60,8 +61,31 @@ def encoded_form(state: State, renaming: dict[str, str]) -> bytes:
     return _encode(form_of(state, renaming))
 
 
-def _renamings(scenario: Scenario) -> tuple[dict[str, str], ...]:
-    return (_SAME, *(dict(twin) for twin in scenario.twins))
+def _renamings(state: State, scenario: Scenario) -> tuple[dict[str, str], ...]:
+    """Those of which one gives the least form: where twins differ in what is seen at once, the one
+    that puts the lesser first."""
+    if not scenario.twins:
+        return (_SAME,)
+    (twin,) = scenario.twins
+    first, second = (_at_a_glance(state.world, org) for org, _ in twin)
+    if first != second:
+        return (_SAME,) if first < second else (dict(twin),)
+    return _SAME, dict(twin)
+
+
+def _at_a_glance(world: World, org: str) -> tuple[Any, ...]:
+    """Some of what an org has, in words without names."""
+    records = world.records
+    lent = records.reservations[org].lending
+    return (
+        (-1, 0) if lent is None else (lent.floor_micros, lent.keep),
+        [
+            (claim.nodes, len(claim.seats), claim.seated_us is not None)
+            for claim in records.claims.values()
+            if claim.org == org
+        ],
+        [records.workloads[name].phase for name in world.live_of_org.get(org, ())],
+    )
 
 
 def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
@@ -71,30 +95,7 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
     rename = renaming.get
     alive = _by_age(world)
     place = {name: index for index, name in enumerate(alive)}
-    nodes: list[tuple[Any, ...]] = []
-    for node in records.nodes.values():
-        name = node.node
-        held, promised = world.held_on[name], world.promised_on[name]
-        clean_us = 0
-        last = None
-        if not held and node.last_org is not None:
-            turnaround_us = records.markets[node.market].terms.turnaround_us
-            clean_us = max(0, node.vacated_us + turnaround_us - now_us)
-            last = rename(node.last_org, node.last_org) if clean_us else None
-        nodes.append(
-            (
-                node.fabric,
-                node.health,
-                node.health_reason == OVERDUE,
-                tuple([cordon.holder for cordon in node.cordons]),
-                node.draining_us is not None,
-                clean_us,
-                last or "",
-                sorted([(place[it], _rank(world, it, name, False)) for it in held]),
-                sorted([(place[it], _rank(world, it, name, True)) for it in promised]),
-                name,
-            )
-        )
+    nodes = [_node(state, node, place, rename) for node in records.nodes.values()]
     nodes.sort()
     number = {node[-1]: index for index, node in enumerate(nodes)}
     demands = []
@@ -129,6 +130,30 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
         ],
         _use_ranks(world, rename),
         None if state.agent is None else _agent(state, state.agent, place, number),
+    )
+
+
+def _node(state: State, node: Node, place: dict[str, int], rename: Any) -> tuple[Any, ...]:
+    """All of a node but its name, which comes last and is dropped once the nodes are in order."""
+    world, name = state.world, node.node
+    held, promised = world.held_on[name], world.promised_on[name]
+    clean_us = 0
+    last = ""
+    if not held and node.last_org is not None:
+        turnaround_us = world.records.markets[node.market].terms.turnaround_us
+        clean_us = max(0, node.vacated_us + turnaround_us - state.now_us)
+        last = rename(node.last_org, node.last_org) if clean_us else ""
+    return (
+        node.fabric,
+        node.health,
+        node.health_reason == OVERDUE,
+        [cordon.holder for cordon in node.cordons],
+        node.draining_us is not None,
+        clean_us,
+        last,
+        sorted([(place[it], _rank(world, it, name, False)) for it in held]) if held else [],
+        sorted([(place[it], _rank(world, it, name, True)) for it in promised]) if promised else [],
+        name,
     )
 
 
@@ -296,10 +321,10 @@ def _agent(
             return attempt
         return place[name], workloads[name].generation - int(generation)
 
-    told = None
-    if agent.told is not None:
-        told = sorted(
-            (str(known(it.attempt)), _order(it.stop, now_us)) for it in agent.told.attempts
+    desired = None
+    if agent.desired is not None:
+        desired = sorted(
+            (str(known(it.attempt)), _order(it.stop, now_us)) for it in agent.desired.attempts
         )
     engine = sorted(
         (
@@ -325,7 +350,7 @@ def _agent(
             ),
         )
     return (
-        told,
+        desired,
         engine,
         sorted(map(str, map(known, agent.memory.refused))),
         sorted(map(str, map(known, agent.memory.ordered))),

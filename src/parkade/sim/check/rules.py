@@ -174,7 +174,7 @@ def _look_at_winner(world: World, name: str, won: lines.Won, at_us: int) -> None
     for seat in won.promise.seats:
         is_new = seat.node not in before
         says = f"{name} is promised {seat.node}, which takes no newcomers"
-        require(not is_new or is_open(world, seat.node), 8, says)
+        require(not is_new or is_open(world, seat.node), 16, says)
 
 
 def _look_at_shape(world: World, claim: Claim, seats: tuple[Seat, ...]) -> None:

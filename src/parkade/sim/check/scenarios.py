@@ -63,7 +63,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     asks: Asks
 
     twins: tuple[tuple[tuple[str, str], ...], ...] = ()
-    """Renamings under which the world is the same: of orgs and reservations in equal roles."""
+    """At most one renaming under which the world is the same: of two orgs in equal roles, whose
+    reservations have their names."""
 
     has_agent: bool = False
     """Whether the agent's protocol is part of the state; else what is seen is reported at once."""
@@ -189,8 +190,10 @@ def _owners() -> Scenario:
             submission(GUEST, limit=3),
             submission(GUEST, nodes=2, limit=5),
             submission("acme", reservation="acme"),
+            submission("birch", reservation="birch"),
             submission(GUEST, lasts_ticks=6),
         ),
+        twins=((("acme", "birch"), ("birch", "acme")),),
         most_live=3,
         bids=((3 * MICROS, 6 * MICROS), (6 * MICROS, 3 * MICROS)),
         asks=Asks.CANCELS

@@ -12,42 +12,39 @@ the next level if its canonical form (`canonical`) is new.
 A state of the next level is read back with `decode_snapshot`, so a restart of the writer happens
 before each step: its form and its next deadline must be those that the running world had.
 
+The acts are tried by `expanding`, in this process or in several. They are handed states in order
+and answer in order, so which of two ways to a form is kept does not depend on their number.
+
 A breach ends the search. Breadth first, its story is one of the shortest: the numbers of the acts
 on the way from the root, tried again from there (`story`).
 """
 
-import pickle
-import tempfile
+import gc
+import multiprocessing
+import os
 import time
 from array import array
-from collections.abc import Iterator, Sequence
-from typing import IO, NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 
 import msgspec
 
-from parkade.core.kernel.deadlines import next_deadline_us
 from parkade.core.kernel.decide import decide
-from parkade.core.state import events
-from parkade.core.state.codec import decode_snapshot, encode_snapshot
 from parkade.core.state.world import Records, World
 from parkade.core.units.refusal import Refusal
-from parkade.sim.check.acts import Act, Kind, acts
 from parkade.sim.check.agents import AgentSide
-from parkade.sim.check.breach import Violation, require
 from parkade.sim.check.canonical import digest_of
-from parkade.sim.check.liveness import Liveness
+from parkade.sim.check.expanding import BreachAfter, Expanded, Expander, Work
+from parkade.sim.check.frontier import Frontier, kept
 from parkade.sim.check.looking import look_at_state
 from parkade.sim.check.scenarios import START_US, Scenario
 from parkade.sim.check.seen import Seen
 from parkade.sim.check.state import State
-from parkade.sim.check.stepping import Stepper, apply, take_due
+from parkade.sim.check.stepping import apply, take_due
 
-MOST_ACTS = 1 << 8
-"""Of one state: an act's number takes 8 bits beside its parent's."""
-
-
-CLEARING_FIRST = 0
-"""The number of the clearing among the acts of every state."""
+AT_A_TIME = 32
+"""States that a process is handed at once."""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,13 +72,16 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What a search found."""
 
+    version: int = 1
     world: str
     states: int
     transitions: int
     levels: tuple[Level, ...]
     complete_depth: int
     """Every state of this depth was reached and looked at."""
+    processes: int
     cpu_s: float
+    """Of all processes together."""
     wall_s: float
     invariant: int | None
     """Of the breach; None: there is none."""
@@ -110,18 +110,19 @@ def root_of(scenario: Scenario) -> State:
 
 
 class Search:
-    """One search of one world."""
+    """One search of one world, by this process or, with more than one, by so many others."""
 
-    def __init__(self, scenario: Scenario, bounds: Bounds) -> None:
+    def __init__(self, scenario: Scenario, bounds: Bounds, *, processes: int = 1) -> None:
         self._scenario = scenario
         self._bounds = bounds
-        self._stepper = Stepper()
-        self._liveness = Liveness(scenario, self._stepper)
+        self._processes = processes
         self._seen = Seen()
         self._parents = array("Q")
         self._levels: list[Level] = []
         self._transitions = 0
-        self._began = (time.process_time(), time.monotonic())
+        self._breach: BreachAfter | None = None
+        self._rest: dict[int, tuple[int, int]] = {}
+        self._began = (_cpu_s(), time.monotonic())
 
     def run(self) -> Found:
         """Searches until a bound or a breach."""
@@ -130,108 +131,58 @@ class Search:
         self._seen.add(digest)
         self._parents.append(0)
         self._levels.append(Level(depth=0, states=1, transitions=0))
-        level, following = _Frontier(), _Frontier()
-        level.put(0, root, digest)
+        level, following = Frontier(), Frontier()
+        level.put(kept(root, digest, 0))
         try:
-            while len(level) and not self._is_deep_enough():
-                if self._search_level(level, following):
-                    break
-                level.close()
-                level, following = following, _Frontier()
-        except _Stopped as stopped:
-            return self._found(stopped)
+            with _expanders(self._scenario, digest, self._processes) as expand:
+                while len(level) and not self._is_deep_enough():
+                    if not self._search_level(level, following, expand):
+                        break
+                    level.close()
+                    level, following = following, Frontier()
         finally:
             level.close()
             following.close()
-        return self._found(None)
+        return self._found()
 
-    def _search_level(self, level: "_Frontier", following: "_Frontier") -> bool:
-        """Expands every state of a level; true where a bound is reached before its end."""
+    def _search_level(self, level: Frontier, following: Frontier, expand: "Expand") -> bool:
+        """Expands every state of a level; false where a bound or a breach is reached before."""
         transitions, first = self._transitions, len(self._parents)
-        for number, state, before in level.states():
-            self._look_at_restart(number, state, before)
-            self._look_at_rest(number, state)
-            if self._expand(number, state, following):
-                return True
+        for process, expanded in expand(self._work(level)):
+            self._transitions += expanded.transitions
+            self._rest[process] = (expanded.rested, expanded.most_rounds)
+            self._keep(expanded, following)
+            if expanded.breach is not None:
+                self._breach = expanded.breach
+                return False
+            if self._is_over():
+                return False
         made = Level(
             depth=len(self._levels),
             states=len(self._parents) - first,
             transitions=self._transitions - transitions,
         )
         self._levels.append(made)
-        return False
+        return True
 
-    def _expand(self, number: int, state: State, following: "_Frontier") -> bool:
-        """Tries every act; true where a bound is reached."""
-        is_last = self._bounds.depth is not None and len(self._levels) >= self._bounds.depth
-        for index, act in enumerate(acts(state, self._scenario)):
-            assert index < MOST_ACTS
-            try:
-                after = self._look(number, state, act)
-            except Violation as violation:
-                raise _Stopped(violation, (*self._path(number), index)) from violation
-            if after is None:
+    def _work(self, level: Frontier) -> Iterator[Work]:
+        """A level in parts."""
+        bounds, depth = self._bounds, len(self._levels) - 1
+        rest_every = 0
+        if bounds.rest_depth is not None:
+            rest_every = 1 if depth <= bounds.rest_depth else bounds.rest_every
+        is_last = bounds.depth is not None and depth + 1 >= bounds.depth
+        records = level.records()
+        while part := tuple(islice(records, AT_A_TIME)):
+            yield Work(part, rest_every, is_last)
+
+    def _keep(self, expanded: Expanded, following: Frontier) -> None:
+        for new in expanded.new:
+            if not self._seen.add(new.digest):
                 continue
-            self._parents.append(number << 8 | index)
-            if not is_last:
-                following.put(len(self._parents) - 1, *after)
-        return self._is_over()
-
-    def _look_at_restart(self, number: int, state: State, before: "_Before") -> None:
-        """A writer that reads its snapshot goes on where it was."""
-        due_us = next_deadline_us(state.world) or 0
-        try:
-            says = f"a restart moves the next deadline from {before.due_us} to {due_us}"
-            require(due_us == before.due_us, 15, says)
-            is_same = digest_of(state, self._scenario) == before.digest
-            require(is_same, 15, "a restart of the writer changes the world")
-        except Violation as violation:
-            raise _Stopped(violation, self._path(number)) from violation
-
-    def _look_at_rest(self, number: int, state: State) -> None:
-        """Of all states near the root, and of a sample beyond."""
-        rest_depth = self._bounds.rest_depth
-        if rest_depth is None:
-            return
-        is_near = len(self._levels) - 1 <= rest_depth
-        if not is_near and number % self._bounds.rest_every:
-            return
-        try:
-            self._liveness.look(state)
-        except Violation as violation:
-            raise _Stopped(violation, self._path(number), is_at_rest=True) from violation
-
-    def _look(self, number: int, state: State, act: Act) -> tuple[State, int] | None:
-        """The state after an act, where it is new, and its digest; every rule is asked. Raises
-        Violation."""
-        made = self._stepper.step(state, act)
-        if made is None:
-            return None
-        after, happened = made
-        self._transitions += 1
-        if act.kind is Kind.CLEARING:
-            self._look_at_repeated(number, happened)
-        try:
-            digest = digest_of(after, self._scenario)
-        except (AssertionError, KeyError):
-            # Its indexes contradict its records, so it has no form; what is wrong is told by name.
-            look_at_state(after)
-            raise
-        if not self._seen.add(digest):
-            return None
-        look_at_state(after)
-        return after, digest
-
-    def _look_at_repeated(self, number: int, happened: Sequence[events.AnyEvent]) -> None:
-        """The third clearing in a row moves nothing; the second may, where two floors bind."""
-        for _ in range(2):
-            if number == 0 or self._parents[number] & 0xFF != CLEARING_FIRST:
-                return
-            number = self._parents[number] >> 8
-        for event in happened:
-            if isinstance(event, events.Cleared):
-                says = "the third clearing in a row gives other seats"
-                require(not event.left and not event.won, 4, says)
+            self._parents.append(new.parent << 8 | new.act)
+            if new.state is not None:
+                following.put(new.state._replace(number=len(self._parents) - 1))
 
     def _path(self, number: int) -> tuple[int, ...]:
         """The numbers of the acts from the root to a state."""
@@ -251,77 +202,66 @@ class Search:
             return True
         return bounds.seconds is not None and time.monotonic() - self._began[1] >= bounds.seconds
 
-    def _found(self, stopped: "_Stopped | None") -> Found:
+    def _found(self) -> Found:
+        breach = self._breach
+        path = () if breach is None else (*self._path(breach.number), *breach.acts)
         return Found(
             world=self._scenario.name,
             states=len(self._parents),
             transitions=self._transitions,
             levels=tuple(self._levels),
             complete_depth=len(self._levels) - 1,
-            cpu_s=round(time.process_time() - self._began[0], 3),
+            processes=self._processes,
+            cpu_s=round(_cpu_s() - self._began[0], 3),
             wall_s=round(time.monotonic() - self._began[1], 3),
-            invariant=None if stopped is None else stopped.violation.invariant,
-            says="" if stopped is None else stopped.violation.says,
-            path=() if stopped is None else stopped.path,
-            is_at_rest=stopped is not None and stopped.is_at_rest,
-            rested=self._liveness.states,
-            most_rounds=self._liveness.rounds,
+            invariant=None if breach is None else breach.invariant,
+            says="" if breach is None else breach.says,
+            path=path,
+            is_at_rest=breach is not None and breach.is_at_rest,
+            rested=sum(states for states, _ in self._rest.values()),
+            most_rounds=max((rounds for _, rounds in self._rest.values()), default=0),
         )
 
 
-class _Stopped(Exception):
-    """A breach and the way to it."""
+Expand = Callable[[Iterator[Work]], Iterator[tuple[int, Expanded]]]
+"""Work in parts, answered in order: (process, what came of it)."""
 
-    def __init__(
-        self, violation: Violation, path: tuple[int, ...], *, is_at_rest: bool = False
-    ) -> None:
-        super().__init__(violation.says)
-        self.violation = violation
-        self.path = path
-        self.is_at_rest = is_at_rest
+_mine: list[Expander] = []
+"""That of a process of a search."""
 
 
-class _Frontier:
-    """The states of one level, in a file that goes when it is dropped."""
-
-    def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="parkade-check-")  # noqa: SIM115
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def close(self) -> None:
-        """The file is gone."""
-        self._file.close()
-
-    def put(self, number: int, state: State, digest: int) -> None:
-        """Keeps a state; its form and its next deadline are compared when it is read back."""
-        body = encode_snapshot(state.world)
-        agent = b"" if state.agent is None else pickle.dumps(state.agent)
-        due_us = next_deadline_us(state.world) or 0
-        head = (number, state.now_us, due_us, digest, len(body), len(agent))
-        self._file.write(b"".join(it.to_bytes(8, "little") for it in head) + body + agent)
-        self._count += 1
-
-    def states(self) -> Iterator[tuple[int, State, "_Before"]]:
-        """Each with its number, in order, as a restarted writer would have it, and what it was
-        before the restart."""
-        self._file.seek(0)
-        for _ in range(self._count):
-            head = self._file.read(48)
-            number, now_us, due_us, digest, of_world, of_agent = (
-                int.from_bytes(head[at : at + 8], "little") for at in range(0, 48, 8)
-            )
-            world = decode_snapshot(self._file.read(of_world))
-            # Written by this process into a file that no other one can open.
-            agent = pickle.loads(self._file.read(of_agent)) if of_agent else None
-            state = State(world, now_us, agent)
-            yield number, state, _Before(due_us, digest)
+@contextmanager
+def _expanders(scenario: Scenario, root: int, processes: int) -> Iterator[Expand]:
+    if processes == 1:
+        expander = _expander(scenario, root)
+        yield lambda work: ((0, expander.expand(part)) for part in work)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, _begin, (scenario, root)) as pool:
+        yield lambda work: _handed(pool.imap(_expand_mine, work))
 
 
-class _Before(NamedTuple):
-    """What a state was before the restart."""
+def _handed(answers: Iterator[tuple[int, Expanded]]) -> Iterator[tuple[int, Expanded]]:
+    yield from answers
 
-    due_us: int
-    digest: int
+
+def _expander(scenario: Scenario, root: int) -> Expander:
+    expander = Expander(scenario)
+    expander.seen.add(root)
+    return expander
+
+
+def _begin(scenario: Scenario, root: int) -> None:
+    """A process of a search: it makes no cycles, so nothing is collected."""
+    gc.disable()
+    _mine.append(_expander(scenario, root))
+
+
+def _expand_mine(work: Work) -> tuple[int, Expanded]:
+    return os.getpid(), _mine[0].expand(work)
+
+
+def _cpu_s() -> float:
+    """Of this process and of those of its that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

@@ -44,17 +44,17 @@ def story(scenario: Scenario, found: Found) -> list[str]:
     """Lines: the world, each act and its events, and at last what is broken."""
     assert found.invariant is not None, "no story without a breach"
     lines = [f"{scenario.name}: {scenario.says}.", ""]
-    told = _Told(scenario, lines)
+    telling = _Telling(scenario, lines)
     for index in found.path:
-        told.act(acts(told.state, scenario)[index])
+        telling.act(acts(telling.state, scenario)[index])
     if found.is_at_rest:
         lines.append("     Nothing arrives any more, and the machines obey:")
-        told.rest()
+        telling.rest()
     number_of = f"Invariant {found.invariant}" if found.invariant else "The program's own assertion"
     return [*lines, "", f"{number_of} is broken: {found.says}"]
 
 
-class _Told:
+class _Telling:
     """A story in the making: the state that it is at, and its lines."""
 
     def __init__(self, scenario: Scenario, lines: list[str]) -> None:

@@ -9,9 +9,13 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from parkade.ports import StoreError
-from parkade.store.migrations import m0001_journal, m0002_chain
+from parkade.store.migrations import m0001_journal, m0002_chain, m0003_answers
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (m0001_journal.apply, m0002_chain.apply)
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (
+    m0001_journal.apply,
+    m0002_chain.apply,
+    m0003_answers.apply,
+)
 
 _meta = sa.table("meta", sa.column("name"), sa.column("value"))
 _SCHEMA = "schema"

@@ -10,7 +10,7 @@ that took a node of fabric 0 in the base takes one of fabric 1 there: then it di
 {1: -1, 0: -1}.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from parkade.core.market.prices.floor_index import FloorIndex
@@ -30,6 +30,10 @@ Name = str | tuple[Shape, int]
 """A winner, or a newcomer's shape and factor."""
 
 
+Kind = tuple[int, bool, Mates]
+"""Factor, ties and mates of a query: how its limit comes before the keys of rivals."""
+
+
 class PriceQuery(NamedTuple):
     """A bid whose price is sought."""
 
@@ -46,6 +50,11 @@ class PriceQuery(NamedTuple):
 
     mates: Mates = ()
 
+    @property
+    def kind(self) -> Kind:
+        """What queries of one shape have in common that have the same answer."""
+        return self.factor, self.loses_ties, self.mates
+
     def limit_to_reach(self, key: int) -> int:
         """The least limit with which this bid comes before a rival of this key."""
         if self.mates:
@@ -57,6 +66,7 @@ class PriceQuery(NamedTuple):
 class ShapeFit:
     """Where a shape fits in a counterfactual, for the queries that wait for it there.
 
+    `queries`: by their kind, because a turn decides all of a kind alike, and kinds are few.
     `floor`: the least at which it fits. `fabric`: one that offers it at that floor, as long as at
     least `nodes_needed` nodes are free there in the base; 0: always. `counterfactual`: None once
     the fit is outdated.
@@ -67,10 +77,14 @@ class ShapeFit:
     def __init__(self, counterfactual: "Counterfactual", shape: Shape) -> None:
         self.counterfactual: Counterfactual | None = counterfactual
         self.shape = shape
-        self.queries: list[PriceQuery] = []
+        self.queries: dict[Kind, list[PriceQuery]] = {}
         self.floor = 0
         self.fabric = -1
         self.nodes_needed = 0
+
+    def let_wait(self, kind: Kind, queries: Iterable[PriceQuery]) -> None:
+        """Let queries of one kind wait for this shape."""
+        self.queries.setdefault(kind, []).extend(queries)
 
 
 class Counterfactual:

@@ -45,21 +45,33 @@ those with more room than the base. A gang that may use any fabrics is put to ev
 by running its choice there. Decision record 3 has the figures and what was weighed instead.
 """
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
+from itertools import chain
 
+from parkade.core.market.fabrics_by_offer import FabricsByOffer
 from parkade.core.market.layout import Parts
 from parkade.core.market.prices.counterfactuals import (
     Counterfactual,
     Difference,
     GapKey,
+    Kind,
     Name,
     PriceQuery,
     ShapeFit,
     shifted,
 )
 from parkade.core.market.prices.floor_index import FloorIndex
-from parkade.core.market.priority import Mates
-from parkade.core.market.spot import FITS_NOWHERE, NO_FABRIC, Bid, Preference, choose, preference_of
+from parkade.core.market.spot import (
+    FITS_NOWHERE,
+    NO_FABRIC,
+    Bid,
+    Preference,
+    best_for_whole_nodes,
+    choose,
+    preference_in,
+    preference_of,
+)
 from parkade.core.placement.room import Offer, Room, Shape, Tenant
 
 Answer = tuple[int | None, str | None]
@@ -77,6 +89,7 @@ class CounterfactualSweep:
 
     __slots__ = (
         "_by_drawn",
+        "_by_offer",
         "_by_tenant",
         "_counterfactuals",
         "_floor_index",
@@ -90,6 +103,7 @@ class CounterfactualSweep:
     def __init__(self, start: Room) -> None:
         self._room = start.copy()
         self._floor_index = FloorIndex(self._room)
+        self._by_offer = FabricsByOffer(self._room)
         self._lowest_floor = min(
             (levels[0] for levels in start.levels if levels), default=FITS_NOWHERE
         )
@@ -114,7 +128,7 @@ class CounterfactualSweep:
                 self._drop_if_empty(counterfactual)
                 return
             self._enter(counterfactual, fit)
-        fit.queries.append(query)
+        fit.let_wait(query.kind, (query,))
 
     def take_turn(self, bid: Bid, parts: Parts | None) -> Difference:
         """Let a bid take its turn in the base and in all counterfactuals; returns its change to the
@@ -126,7 +140,7 @@ class CounterfactualSweep:
         base: Difference = {}
         for part in parts or ():
             base |= _BASE.change_of_taking(room, part.fabric, bid.shape, len(part.levels))
-        preferences = _Preferences(room, bid, parts)
+        preferences = _Preferences(room, bid, parts, self._by_offer)
         changed = []
         for counterfactual in self._candidates(bid, parts, preferences):
             there = self._choice(counterfactual, bid, preferences)
@@ -134,6 +148,7 @@ class CounterfactualSweep:
                 changed.append((counterfactual, shifted(counterfactual.difference(), there, base)))
         for part in parts or ():
             room.take(part.fabric, bid.shape, len(part.levels))
+            self._by_offer.opened(part.fabric)
         for counterfactual, _ in changed:
             self._detach(counterfactual)
         for counterfactual, difference in changed:
@@ -146,8 +161,7 @@ class CounterfactualSweep:
         """Answer the queries that are left with their floors; all answers."""
         for counterfactual in self._counterfactuals.values():
             for fit in counterfactual.fits.values():
-                for query in fit.queries:
-                    self.answers[query.name] = (fit.floor, None)
+                self._answer(chain.from_iterable(fit.queries.values()), (fit.floor, None))
         return self.answers
 
     def _candidates(
@@ -161,7 +175,7 @@ class CounterfactualSweep:
             self._add_better(found, bid, NO_FABRIC, -1)
             return list(found)
         chosen = parts[0].fabric
-        stays = chosen in bid.own and len(bid.own) == 1
+        stays = chosen in bid.own and len(bid.own) == 1 and bid.leaves < 0
         # A whole-node bid that keeps its own fabric keeps it too where that has more room.
         for drawn, counterfactuals in self._by_drawn[chosen].items():
             if drawn > 0 or not stays or bid.shape.tenant is not None:
@@ -238,7 +252,8 @@ class CounterfactualSweep:
             if there is None:
                 self._enter(target, fit)
             else:
-                there.queries.extend(fit.queries)
+                for kind, queries in fit.queries.items():
+                    there.let_wait(kind, queries)
         self._drop_if_empty(target)
 
     def _recheck(self, bid: Bid, fabrics: list[int]) -> None:
@@ -270,23 +285,24 @@ class CounterfactualSweep:
                 self._drop_if_empty(counterfactual)
 
     def _price(self, fit: ShapeFit, before: int, bid: Bid) -> None:
-        """Answer the queries that this rival's turn decides; the floor was `before` it."""
+        """Answer the queries that this rival's turn decides; the floor was `before` it.
+
+        Grows with the kinds of queries, and with those that are answered."""
         assert fit.floor >= before, "a floor fell as room was taken"
-        waiting = []
-        # Most queries of a shape differ in their names only.
-        known: dict[tuple[int, bool, Mates], int] = {}
-        for query in fit.queries:
-            kind = (query.factor, query.loses_ties, query.mates)
-            asked = known.get(kind)
-            if asked is None:
-                asked = known[kind] = query.limit_to_reach(bid.key)
+        waiting: dict[Kind, list[PriceQuery]] = {}
+        for kind, queries in fit.queries.items():
+            asked = queries[0].limit_to_reach(bid.key)
             if before >= asked:
-                self.answers[query.name] = (before, None)
+                self._answer(queries, (before, None))
             elif fit.floor > asked:
-                self.answers[query.name] = (asked, bid.name)
+                self._answer(queries, (asked, bid.name))
             else:
-                waiting.append(query)
+                waiting[kind] = queries
         fit.queries = waiting
+
+    def _answer(self, queries: Iterable[PriceQuery], answer: Answer) -> None:
+        for query in queries:
+            self.answers[query.name] = answer
 
     def _at(self, difference: Difference) -> Counterfactual:
         """The counterfactual of this difference, filed anew if there is none."""
@@ -345,37 +361,35 @@ class CounterfactualSweep:
 
 
 class _Preferences:
-    """How a bid ranks the base's fabrics; all of them only if a counterfactual needs it."""
+    """How a bid ranks the base's fabrics; all of them only if a counterfactual needs it.
 
-    __slots__ = ("_bid", "_ordered", "_room", "best")
+    `_ordered`: all of them, the best first; None until it is needed.
+    """
 
-    def __init__(self, room: Room, bid: Bid, parts: Parts | None) -> None:
+    __slots__ = ("_bid", "_by_offer", "_ordered", "_room", "best")
+
+    def __init__(self, room: Room, bid: Bid, parts: Parts | None, by_offer: FabricsByOffer) -> None:
         self._room = room
         self._bid = bid
+        self._by_offer = by_offer
         self._ordered: list[Preference] | None = None
         self.best = NO_FABRIC
-        if parts is None:
-            self._ordered = []
-        elif not bid.shape.any_fabric:
-            self.best = self._preference(parts[0].fabric)
+        if parts is not None and not bid.shape.any_fabric:
+            self.best = preference_in(room, bid, parts[0].fabric)
 
     def best_outside(self, counterfactual: Counterfactual) -> Preference:
         """The best fabric whose offer is the same in this counterfactual as in the base."""
-        if self.best is NO_FABRIC or not counterfactual.differs_at(self.best[-1], self._bid.shape):
+        bid = self._bid
+        if self.best is NO_FABRIC or not counterfactual.differs_at(self.best[-1], bid.shape):
             return self.best
+        if bid.shape.tenant is None and bid.shape.held is None:
+            return best_for_whole_nodes(self._room, bid, self._by_offer, counterfactual.drawn)
         if self._ordered is None:
             everywhere = range(len(self._room.free))
-            preferences = [self._preference(fabric) for fabric in everywhere]
-            self._ordered = sorted(
-                preference for preference in preferences if preference is not NO_FABRIC
-            )
+            self._ordered = sorted(preference_in(self._room, bid, it) for it in everywhere)
         for preference in self._ordered:
-            if not counterfactual.differs_at(preference[-1], self._bid.shape):
+            if preference is NO_FABRIC:
+                break
+            if not counterfactual.differs_at(preference[-1], bid.shape):
                 return preference
         return NO_FABRIC
-
-    def _preference(self, fabric: int) -> Preference:
-        offer = self._room.offer(fabric, self._bid.shape)
-        if offer is None or offer.level > self._bid.limit:
-            return NO_FABRIC
-        return preference_of(self._bid, fabric, offer, self._room.free[fabric])

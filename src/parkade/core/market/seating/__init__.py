@@ -5,7 +5,8 @@
 | question | file |
 |---|---|
 | whether another round is needed, and which result stands | `seat` |
-| one try: who keeps its seats, who chooses, in which turns | `trying`, with `standing` |
+| who keeps its seats before the first turn of a try | `starting` |
+| one try: who chooses, in which turns | `trying`, with `standing` |
 | which free nodes a winner takes | `free_room` |
 | which workloads give way for a winner that fits nowhere | `giving_way` |
 | whether a seating holds, and who must sit where it was counted | `check` |

@@ -97,7 +97,7 @@ def _uncovered(problem: Problem, seats: dict[str, Seats]) -> list[str]:
             if seat.node in closed:
                 highest = max(highest, winner.demand.floor_micros)
             else:
-                highest = max(highest, floors.draw(fabric_of[seat.node], (seat.node,)))
+                highest = max(highest, floors.draw(fabric_of[seat.node], seat.node))
         if highest > winner.price:
             found.append(winner.demand.demand)
     return found

@@ -8,7 +8,7 @@ that the allocation counted, because the allocation knows no time.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from parkade.core.fleet.seat import Seat
@@ -62,7 +62,7 @@ def empty_open_nodes(layout: Layout) -> OpenNodes:
     return OpenNodes(named, len(layout.fabrics), layout.node_gpus)
 
 
-def in_rank_order(demand: Demand, nodes: list[str]) -> Seats:
+def in_rank_order(demand: Demand, nodes: Sequence[str]) -> Seats:
     """Seats on these nodes, one for each rank, in order of rank: a rank whose node is among them
     keeps it."""
     left = Counter(nodes)
@@ -81,21 +81,26 @@ def fabrics_counted(winner: Winner) -> dict[int, int]:
     return {part.fabric: len(part.levels) for part in winner.parts if part.levels}
 
 
-def surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) -> list[str]:
-    """The own node of each rank that can keep it; none if a gang of one fabric would stand in
-    two."""
+def own_nodes_free(demand: Demand, shape: Shape, nodes: OpenNodes) -> list[str]:
+    """The own node of each rank that can keep it."""
     found: list[str] = []
     for seat in demand.seats:
         before = found.count(seat.node) if shape.ranks_per_node > 1 else 0
         if nodes.can_seat(seat.node, shape, before + 1):
             found.append(seat.node)
+    return found
+
+
+def surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) -> list[str]:
+    """The own node of each rank that keeps it; none if a gang of one fabric would stand in two."""
+    found = own_nodes_free(demand, shape, nodes)
     if not demand.any_fabric and len({layout.fabric_of[node] for node in found}) > 1:
         return []
     return found[: demand.nodes]
 
 
 def heal(
-    demand: Demand, shape: Shape, kept: list[str], layout: Layout, nodes: OpenNodes
+    demand: Demand, shape: Shape, kept: Sequence[str], layout: Layout, nodes: OpenNodes
 ) -> list[str] | None:
     """Replacements in one of the gang's own fabrics for the seats it lost; None: it cannot heal."""
     without = set(kept) if shape.ranks_per_node == 1 else set()

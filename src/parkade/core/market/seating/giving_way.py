@@ -49,7 +49,7 @@ class Standing(NamedTuple):
     """Its place in the priority order."""
 
     shape: Shape
-    nodes: list[str]
+    nodes: tuple[str, ...]
 
     moved_gpus: int
     """What its move counts."""

@@ -12,6 +12,7 @@ promised yet. An owner's does: it left the allocation's fabric for nodes that ar
 """
 
 from collections.abc import Iterable
+from copy import copy
 from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
@@ -21,6 +22,7 @@ from parkade.core.market.market_state import MarketState, PriorityTier
 from parkade.core.market.seating.free_room import Seats, Winner, empty_open_nodes, fabrics_counted
 from parkade.core.market.seating.giving_way import Bundle, Key, Standing, bundles_of, cheapest
 from parkade.core.market.supply import DrawnFloors, highest_floor
+from parkade.core.placement.nodes import OpenNodes
 from parkade.core.placement.room import Shape
 
 
@@ -32,6 +34,11 @@ class Problem(NamedTuple):
 
     winners: list[Winner]
     """In priority order."""
+
+    by_name: dict[str, Winner]
+
+    empty: OpenNodes
+    """All open nodes, empty. It is only copied."""
 
     layout: Layout
     kept: KeptRoom
@@ -58,6 +65,9 @@ class Problem(NamedTuple):
     """The allocation repeated with the seats of all winners, for each set of seats that was
     checked: two searches often come to the same seats."""
 
+    starts: dict[frozenset[str], "Start"]
+    """Starts of tries so far, by the runners that do not keep their seats (`starting`)."""
+
     tried: set["Rules"]
     """Rules of the rounds so far: another search that comes to the same goes on alike, so it finds
     nothing better."""
@@ -82,6 +92,8 @@ def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> P
         state,
         allocation,
         winners,
+        {it.demand.demand: it for it in winners},
+        empty_open_nodes(layout),
         layout,
         kept,
         allocation.supply.floors,
@@ -90,6 +102,7 @@ def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> P
         shapes,
         place,
         frozenset(it.demand.demand for it in winners if _must_move(it, layout)),
+        {},
         {},
         set(),
     )
@@ -135,7 +148,7 @@ class SeatsInMaking:
 
     `where`: the node of each rank of each that stands. `own`: runners that stand on their own
     seats. `fixed`: who stays where it was counted. `place`, `shapes`: of each key. `_holders`: who
-    stands on each node. `_here[f]`: who stands in fabric f; None until it is asked for.
+    stands on each node. `_here[f]`: who stands in fabric f, in the order of coming.
     `_candidates[f]`: who may give way there, as long as nothing changed in that fabric.
     """
 
@@ -143,17 +156,32 @@ class SeatsInMaking:
         self._problem = problem
         self._rules = rules
         self.layout = problem.layout
-        self.nodes = empty_open_nodes(problem.layout)
-        self.floors = problem.floors()
-        self.winners = {it.demand.demand: it for it in problem.winners}
+        self.winners = problem.by_name
         self.place = problem.place
         self.shapes = problem.shapes
-        self.where: dict[Key, list[str]] = {}
+        self.nodes = problem.empty.copy()
+        self.floors = problem.floors()
+        self.where: dict[Key, tuple[str, ...]] = {}
         self.own: set[Key] = set()
         self.fixed: set[Key] = set()
-        self._holders: dict[str, dict[Key, None]] = {}
-        self._here: list[dict[Key, None]] | None = None
+        self._holders: dict[str, tuple[Key, ...]] = {}
+        self._here: list[dict[Key, None]] = [{} for _ in problem.layout.fabrics]
         self._candidates: dict[int, dict[Key, Standing]] = {}
+
+    def copy(self, rules: Rules) -> "SeatsInMaking":
+        """An independent state with the same seats, under other rules; grows with nodes, but costs
+        far less than seating all anew."""
+        twin = copy(self)
+        twin._rules = rules
+        twin.nodes = self.nodes.copy()
+        twin.floors = self.floors.copy()
+        twin.where = self.where.copy()
+        twin.own = self.own.copy()
+        twin.fixed = self.fixed.copy()
+        twin._holders = self._holders.copy()
+        twin._here = [here.copy() for here in self._here]
+        twin._candidates = {}
+        return twin
 
     def price(self, key: Key) -> int | None:
         """What a spot winner pays, micro-units per GPU-hour; None for others."""
@@ -163,16 +191,18 @@ class SeatsInMaking:
         """Let ranks of a winner, or a kept block, stand on these nodes."""
         shape = self.shapes[key]
         is_spot = self.price(key) is not None
-        where = self.where.setdefault(key, [])
+        where = self.where.get(key, ())
         for node in nodes:
             fabric = self.layout.fabric_of[node]
             self.nodes.seat(node, shape)
-            self._holders.setdefault(node, {})[key] = None
+            holders = self._holders.get(node, ())
+            if key not in holders:
+                self._holders[node] = (*holders, key)
             if is_spot:
-                self.floors.draw(fabric, (node,))
-            where.append(node)
-            if self._here is not None:
-                self._here[fabric][key] = None
+                self.floors.draw(fabric, node)
+            where = (*where, node)
+            self._here[fabric][key] = None
+        self.where[key] = where
         self._forget_candidates(where)
 
     def leave(self, key: Key) -> None:
@@ -180,17 +210,26 @@ class SeatsInMaking:
         is_spot = self.price(key) is not None
         self.own.discard(key)
         self._forget_candidates(self.where.get(key, ()))
-        where = self.where.pop(key, [])
+        where = self.where.pop(key, ())
         for node in where:
             self.nodes.unseat(node, self.shapes[key])
         for node in dict.fromkeys(where):
             fabric = self.layout.fabric_of[node]
-            holders = self._holders[node]
-            del holders[key]
+            holders = tuple(it for it in self._holders[node] if it != key)
+            self._holders[node] = holders
             if not holders and is_spot:
                 self.floors.release(fabric, node)
-            if self._here is not None:
-                self._here[fabric].pop(key, None)
+            self._here[fabric].pop(key, None)
+
+    def draw_anew(self, fabrics: Iterable[int]) -> None:
+        """Draw the floors of these fabrics as if those who left had never been there."""
+        for fabric in fabrics:
+            self.floors.forget(fabric)
+            for key in self._here[fabric]:
+                if self.price(key) is not None:
+                    for node in self.where[key]:
+                        if self.layout.fabric_of[node] == fabric:
+                            self.floors.draw(fabric, node)
 
     def _forget_candidates(self, nodes: Iterable[str]) -> None:
         """The candidates in the fabrics of these nodes are found anew."""
@@ -238,7 +277,7 @@ class SeatsInMaking:
 
     def _find_candidates(self, fabric: int) -> dict[Key, Standing]:
         found: dict[Key, Standing] = {}
-        for key in self._in(fabric):
+        for key in self._here[fabric]:
             if not self._may_give_way(key):
                 continue
             shape = self.shapes[key]
@@ -251,15 +290,6 @@ class SeatsInMaking:
                     moved_gpus = 0
             found[key] = Standing(self.place[key], shape, self.where[key], moved_gpus)
         return found
-
-    def _in(self, fabric: int) -> dict[Key, None]:
-        """All that stand in a fabric; the index is made at the first question."""
-        if self._here is None:
-            self._here = [{} for _ in self.layout.fabrics]
-            for key, nodes in self.where.items():
-                for node in nodes:
-                    self._here[self.layout.fabric_of[node]][key] = None
-        return self._here[fabric]
 
     def bundles_for(
         self, fabric: int, shape: Shape, besides: str = ""
@@ -308,7 +338,7 @@ class SeatsInMaking:
                 best = (rank, bundles)
         return None if best is None else (best[0][-1], best[1])
 
-    def is_uncovered(self, name: str, nodes: list[str]) -> bool:
+    def is_uncovered(self, name: str, nodes: Iterable[str]) -> bool:
         """Whether the price falls short of the floors that these free nodes draw in its turn."""
         return not all(
             self._is_covered(name, fabric, set(), ranks)
@@ -326,7 +356,7 @@ class SeatsInMaking:
         place = self.place[name]
         before = {
             node
-            for key in self._in(fabric)
+            for key in self._here[fabric]
             if self.price(key) is not None and self.place[key] < place and key not in leaving
             for node in self.where[key]
             if self.layout.fabric_of[node] == fabric
@@ -336,6 +366,20 @@ class SeatsInMaking:
         floors = self._problem.floors_of[fabric]
         floor = floors[position] if position < len(floors) else self._problem.floor_beyond
         return floor <= price
+
+
+class Start(NamedTuple):
+    """Seats before the first turn of a try."""
+
+    now: SeatsInMaking
+    """It is only copied."""
+
+    lacking: dict[str, int]
+    """Winners by the seats that they lack, in priority order."""
+
+    is_disputed: bool
+    """Whether a runner lost an open node of its own to another runner: then who keeps its seats
+    depends on who else does."""
 
 
 def gpus_moved(bundles: Iterable[Bundle]) -> int:

@@ -3,8 +3,9 @@ fit.
 
 Theory of operation
 -------------------
-Every winner that runs first keeps its seats. What is left to seat takes turns from a queue: owners
-first, then the nodes that are kept for them, then all others in priority order. A turn takes
+Every winner that runs first keeps its seats (`starting`). What is left to seat takes turns from a
+queue: owners first, then the nodes that are kept for them, then all others in priority order. A
+turn takes
 
 1. replacements in its own fabric, if it is a gang that lost a node;
 2. else free nodes whose floor its price covers;
@@ -25,7 +26,7 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
-from parkade.core.market.entitlement import KeptBlock, KeptRoom
+from parkade.core.market.entitlement import KeptBlock
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.seating.free_room import (
     Seats,
@@ -37,7 +38,8 @@ from parkade.core.market.seating.free_room import (
     surviving,
 )
 from parkade.core.market.seating.giving_way import Bundle, Key
-from parkade.core.market.seating.standing import Problem, Rules, SeatsInMaking, gpus_moved
+from parkade.core.market.seating.standing import Problem, Rules, gpus_moved
+from parkade.core.market.seating.starting import start_of
 
 MAX_FREE_CHOICES = 1
 """How often a winner that gave way chooses freely; after that it goes where it was counted."""
@@ -72,21 +74,27 @@ class _Try:
     will have moved, whatever comes."""
 
     def __init__(self, problem: Problem, rules: Rules, below_gpus: int) -> None:
+        start = start_of(problem, rules)
         self._problem = problem
         self._rules = rules
         self._most_displaced_gpus = 2 * below_gpus
-        self._now = SeatsInMaking(problem, rules)
-        self._turn_of: dict[Key, Turn] = {}
+        self._now = start.now.copy(rules)
         self._displaced: dict[Key, int] = {}
         self._displaced_gpus = 0
         self._certain_gpus = 0
         self._below_gpus = below_gpus
         self._gave_way: dict[str, str | KeptBlock] = {}
-        self._queue: list[tuple[Turn, Key]] = []
+        for name in rules.to_counted:
+            self._fix(name)
+        order = _in_turns(start.lacking, problem)
+        self._turn_of: dict[Key, Turn] = {
+            key: (phase, self._size(key), at) for key, (phase, at) in order.items()
+        }
+        self._queue = [(turn, key) for key, turn in self._turn_of.items()]
+        heapify(self._queue)
 
     def seated(self) -> Seated | None:
         """The whole try."""
-        self._keep_seats()
         most_turns = 3 * (len(self._now.winners) + len(self._problem.kept.blocks))
         taken = 0
         while self._queue:
@@ -106,40 +114,6 @@ class _Try:
         if self._now.winners[demand.demand].stays or demand.demand in self._now.own:
             return demand.seats
         return in_rank_order(demand, self._now.where[demand.demand])
-
-    def _keep_seats(self) -> None:
-        """Runners take their seats; who lacks some is queued, and so are the kept blocks."""
-        layout = self._now.layout
-        unseated: list[tuple[Winner, int]] = []
-        for winner in self._problem.winners:
-            if winner.stays:
-                nodes = [seat.node for seat in winner.demand.seats]
-                self._now.stand(
-                    winner.demand.demand,
-                    [it for it in nodes if it in layout.fabric_of and it not in layout.closed],
-                )
-        for winner in self._problem.winners:
-            demand, name = winner.demand, winner.demand.demand
-            if winner.stays:
-                continue
-            kept: list[str] = []
-            if demand.seats:
-                kept = surviving(demand, self._now.shapes[name], layout, self._now.nodes)
-            if name in self._rules.to_counted:
-                self._fix(name)
-                if self._now.fabrics_of(kept) != self._now.counted(name):
-                    kept = []
-            self._now.stand(name, kept)
-            if len(kept) == demand.nodes:
-                self._now.own.add(name)
-                self._turn_of[name] = (OTHERS, self._size(name), self._now.place[name])
-            else:
-                unseated.append((winner, demand.nodes - len(kept)))
-        order = _in_turns(unseated, self._problem.kept, self._now.place)
-        order = [((phase, self._size(key), at), key) for (phase, _, at), key in order]
-        self._turn_of.update((key, turn) for turn, key in order)
-        self._queue = order
-        heapify(self._queue)
 
     def _size(self, key: Key) -> int:
         """Where a winner comes by its size; 0 where sizes do not count."""
@@ -225,7 +199,7 @@ class _Try:
     def _heal(self, winner: Winner) -> bool:
         """Whether a broken gang got replacements, free ones or those of few others."""
         name = winner.demand.demand
-        kept = self._now.where.get(name, [])
+        kept = self._now.where.get(name, ())
         if not kept:
             return False
         shape = self._now.shapes[name]
@@ -291,37 +265,35 @@ class _Try:
             if self._displaced[key] > MAX_FREE_CHOICES:
                 self._fix(key)
             if not is_queued:
-                heappush(self._queue, (self._turn_of[key], key))
+                turn = self._turn_of.get(key) or (OTHERS, self._size(key), self._now.place[key])
+                heappush(self._queue, (turn, key))
 
 
 WITHOUT_WAIT, UNTOUCHED, BEYOND, TOUCHED, OTHERS = range(5)
 """The phases of a seating."""
 
 
-def _in_turns(
-    unseated: list[tuple[Winner, int]], kept: KeptRoom, places: dict[Key, int]
-) -> list[tuple[Turn, Key]]:
-    """In which order winners and kept blocks choose, where seats are short.
+def _in_turns(lacking: dict[str, int], problem: Problem) -> dict[Key, tuple[int, int]]:
+    """Phase and place of winners that lack seats, and of kept blocks, where seats are short.
 
     First owners within what comes to them without a wait, then the kept blocks of owners that ask
     for no more (so that no other owner takes them), then owners that ask for more and the blocks
-    that these have left, then all other winners. `unseated`: winners and the seats that they lack.
+    that these have left, then all other winners. `lacking`: in priority order.
     """
     asked: dict[str, int] = {}
-    order: list[tuple[Turn, Key]] = []
+    order: dict[Key, tuple[int, int]] = {}
     waiting = set()
-    for winner, missing in unseated:
-        demand = winner.demand
+    for name, missing in lacking.items():
+        demand = problem.by_name[name].demand
         phase = OTHERS
         if demand.tier is PriorityTier.RESERVED:
             reservation = demand.reservation or ""
             asked[reservation] = asked.get(reservation, 0) + missing
             phase = WITHOUT_WAIT
-            if asked[reservation] > kept.without_wait.get(reservation, 0):
+            if asked[reservation] > problem.kept.without_wait.get(reservation, 0):
                 phase = BEYOND
                 waiting.add(reservation)
-        order.append(((phase, 0, places[demand.demand]), demand.demand))
-    for at, block in enumerate(kept.blocks):
-        phase = TOUCHED if block.reservation in waiting else UNTOUCHED
-        order.append(((phase, 0, at), at))
+        order[name] = (phase, problem.place[name])
+    for at, block in enumerate(problem.kept.blocks):
+        order[at] = (TOUCHED if block.reservation in waiting else UNTOUCHED, at)
     return order

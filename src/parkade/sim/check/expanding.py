@@ -1,0 +1,155 @@
+"""What follows from a state: every act is tried, looked at, and given its form.
+
+This is the work of a search, and it needs nothing but the states that it is handed. So it may be
+done by several processes (`search`), each with a table of what it has told already.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from parkade.core.kernel.deadlines import next_deadline_us
+from parkade.core.state import events
+from parkade.sim.check.acts import Act, Kind, acts
+from parkade.sim.check.breach import Violation, require
+from parkade.sim.check.canonical import digest_of
+from parkade.sim.check.frontier import Kept, kept
+from parkade.sim.check.liveness import Liveness
+from parkade.sim.check.looking import look_at_state
+from parkade.sim.check.scenarios import Scenario
+from parkade.sim.check.seen import Seen
+from parkade.sim.check.state import State
+from parkade.sim.check.stepping import Stepper
+
+MOST_ACTS = 1 << 8
+"""Of one state: an act's number takes 8 bits beside its parent's."""
+
+
+class Work(NamedTuple):
+    """States to expand. `rest_every`: of each so many-th, by its number, it is looked whether it
+    comes to rest; 0: of none. `is_last`: what follows is not expanded, so only its digest is
+    told."""
+
+    states: tuple[Kept, ...]
+    rest_every: int
+    is_last: bool
+
+
+class New(NamedTuple):
+    """A state that followed, and is new as far as the teller knows."""
+
+    parent: int
+    act: int
+    digest: int
+    state: Kept | None
+
+
+class BreachAfter(NamedTuple):
+    """Where an invariant does not hold: after these acts from a state."""
+
+    invariant: int
+    says: str
+    number: int
+    acts: tuple[int, ...]
+    is_at_rest: bool
+
+
+class Expanded(NamedTuple):
+    """What came of some work; the breach is the first in its order."""
+
+    new: list[New]
+    transitions: int
+    breach: BreachAfter | None
+    rested: int
+    most_rounds: int
+
+
+class Expander:
+    """Tries acts; it keeps what it has told, the clearings that it knows and the ways to rest."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._stepper = Stepper()
+        self._liveness = Liveness(scenario, self._stepper)
+        self.seen = Seen()
+
+    def expand(self, work: Work) -> Expanded:
+        """All that follows from the states, in order, up to the first breach."""
+        new: list[New] = []
+        transitions = 0
+        breach = None
+        for one in work.states:
+            made, breach = self._expand(one, work, new)
+            transitions += made
+            if breach is not None:
+                break
+        live = self._liveness
+        return Expanded(new, transitions, breach, live.states, live.rounds)
+
+    def _expand(self, one: Kept, work: Work, new: list[New]) -> tuple[int, BreachAfter | None]:
+        state = one.state()
+        transitions = 0
+        number = one.number
+        try:
+            self._look_at_restart(state, one)
+        except Violation as violation:
+            return 0, BreachAfter(violation.invariant, violation.says, number, (), False)
+        if work.rest_every and number % work.rest_every == 0:
+            try:
+                self._liveness.look(state)
+            except Violation as violation:
+                return 0, BreachAfter(violation.invariant, violation.says, number, (), True)
+        for index, act in enumerate(acts(state, self._scenario)):
+            assert index < MOST_ACTS
+            try:
+                made = self._stepper.step(state, act)
+                if made is None:
+                    continue
+                transitions += 1
+                self._take(one, index, act, made, work, new)
+            except Violation as violation:
+                breach = BreachAfter(violation.invariant, violation.says, number, (index,), False)
+                return transitions, breach
+        return transitions, None
+
+    def _take(
+        self,
+        one: Kept,
+        index: int,
+        act: Act,
+        made: tuple[State, list[events.AnyEvent]],
+        work: Work,
+        new: list[New],
+    ) -> None:
+        """What follows from one act, where it is new. Raises Violation."""
+        after, happened = made
+        is_clearing = act.kind is Kind.CLEARING
+        if is_clearing and one.clearings == 2:
+            _look_at_repeated(happened)
+        try:
+            digest = digest_of(after, self._scenario)
+        except (AssertionError, KeyError):
+            # Its indexes contradict its records, so it has no form; what is wrong is told by name.
+            look_at_state(after)
+            raise
+        if not self.seen.add(digest):
+            return
+        look_at_state(after)
+        clearings = min(2, one.clearings + 1) if is_clearing else 0
+        state = None if work.is_last else kept(after, digest, clearings)
+        new.append(New(one.number, index, digest, state))
+
+    def _look_at_restart(self, state: State, before: Kept) -> None:
+        """A writer that reads its snapshot goes on where it was."""
+        due_us = next_deadline_us(state.world) or 0
+        says = f"a restart moves the next deadline from {before.due_us} to {due_us}"
+        require(due_us == before.due_us, 15, says)
+        is_same = digest_of(state, self._scenario) == before.digest
+        require(is_same, 15, "a restart of the writer changes the world")
+
+
+def _look_at_repeated(happened: Sequence[events.AnyEvent]) -> None:
+    """The third clearing in a row moves nothing; the second may, where two floors bind."""
+    for event in happened:
+        if isinstance(event, events.Cleared):
+            says = "the third clearing in a row gives other seats"
+            require(not event.left and not event.won, 4, says)

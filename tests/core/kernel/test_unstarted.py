@@ -1,0 +1,189 @@
+"""Seats held by work that never starts: free once a day, billed when an org does it again."""
+
+from msgspec.structs import replace
+
+from parkade.core.state import commands
+from parkade.core.state.codec import encode_event
+from parkade.core.units.money import MICROS
+from parkade.core.units.time import SECOND_US
+from parkade.core.workloads.life import Phase
+from parkade.core.workloads.observed import EnginePhase
+from tests import builders
+from tests.auditor import audit
+from tests.core.kernel.story import Parkade
+
+MINUTE = 60
+LIMIT_MIN = 30
+
+
+def given_parkade(nodes: int = 2) -> Parkade:
+    """Nodes of 2 GPUs at 8 per GPU-hour: 16 an hour for a node. The start grace is 2 minutes."""
+    return Parkade(
+        fabrics={"a": nodes},
+        buffer_nodes=0,
+        start_grace_us=2 * MINUTE * SECOND_US,
+        start_limit_us=LIMIT_MIN * MINUTE * SECOND_US,
+    )
+
+
+def holding(parkade: Parkade, org: str = "lab", failures: int = 0) -> str:
+    """Work that has its seats and whose first process does not come."""
+    name = parkade.bid(org, 9, failures=failures)
+    parkade.clear()
+    assert parkade.phase(name) is Phase.STARTING
+    return name
+
+
+def give_up(parkade: Parkade, name: str) -> None:
+    """Cancelled before its first process, and gone at once."""
+    parkade.do(commands.Cancel(by=None, workload=name, now=True))
+    gone(parkade, name)
+
+
+def gone(parkade: Parkade, name: str, **changes: object) -> None:
+    """Its seats are seen free; none of its ranks ever ran."""
+    attempt = parkade.attempt(name)
+    seen = builders.observed(
+        attempt.attempt,
+        generation=attempt.generation,
+        phase=EnginePhase.RELEASED,
+        started_us=None,
+        released_us=parkade.now_us,
+        exits=(),
+        engine_state="released",
+    )
+    report = replace(seen, **changes)
+    parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(report,)))
+
+
+def paid(parkade: Parkade, org: str = "lab") -> int:
+    """What the org has paid, and the auditor agrees."""
+    audit(encode_event(event) for event in parkade.journal)
+    return 1_000_000 * MICROS - parkade.balance(f"org/{org}")
+
+
+def minutes_of_a_node(minutes: int) -> int:
+    return 16 * MICROS * minutes // 60
+
+
+def test_an_org_that_holds_seats_and_resubmits_pays_from_the_second_time_on() -> None:
+    parkade = given_parkade()
+    first = holding(parkade)
+    parkade.run(20 * MINUTE, obey=False)
+    give_up(parkade, first)
+    assert paid(parkade) == 0
+    for times in (1, 2):
+        again = holding(parkade)
+        parkade.run(22 * MINUTE, obey=False)
+        give_up(parkade, again)
+        assert paid(parkade) == times * minutes_of_a_node(20)
+
+
+def test_it_pays_as_well_where_the_start_limit_ends_each() -> None:
+    parkade = given_parkade()
+    for _ in range(2):
+        name = holding(parkade)
+        parkade.run(LIMIT_MIN * MINUTE, obey=False)
+        gone(parkade, name)
+        assert parkade.phase(name) is Phase.FAILED
+    assert paid(parkade) == minutes_of_a_node(LIMIT_MIN - 2)
+
+
+def test_work_that_is_pulled_slowly_and_runs_pays_nothing_for_the_pull() -> None:
+    parkade = given_parkade()
+    first = holding(parkade)
+    parkade.run(20 * MINUTE, obey=False)
+    give_up(parkade, first)
+    slow = holding(parkade)
+    parkade.run(25 * MINUTE, obey=False)
+    parkade.started(slow)
+    parkade.run(30 * MINUTE, obey=False)
+    parkade.ended(slow)
+    assert paid(parkade) == minutes_of_a_node(30)
+
+
+def test_work_that_was_launched_beside_the_first_is_free_and_so_are_its_retries() -> None:
+    parkade = given_parkade()
+    first, beside = holding(parkade), holding(parkade)
+    parkade.run(10 * MINUTE, obey=False)
+    give_up(parkade, first)
+    parkade.run(5 * MINUTE, obey=False)
+    give_up(parkade, beside)
+    assert paid(parkade) == 0
+    other = given_parkade()
+    retried = holding(other, failures=3)
+    for _ in range(2):
+        other.run(LIMIT_MIN * MINUTE, obey=False)
+        gone(other, retried)
+        other.run(2 * 3600, obey=False)
+        other.clear()
+    assert paid(other) == 0
+
+
+def test_a_day_later_the_first_is_free_again() -> None:
+    parkade = given_parkade()
+    give_up(parkade, holding(parkade))
+    parkade.pass_time(24 * 3600)
+    late = holding(parkade)
+    parkade.run(20 * MINUTE, obey=False)
+    give_up(parkade, late)
+    assert paid(parkade) == 0
+    again = holding(parkade)
+    parkade.run(12 * MINUTE, obey=False)
+    give_up(parkade, again)
+    assert paid(parkade) == minutes_of_a_node(10)
+
+
+def test_another_org_is_not_billed_for_it() -> None:
+    parkade = given_parkade()
+    give_up(parkade, holding(parkade))
+    other = holding(parkade, "studio")
+    parkade.run(20 * MINUTE, obey=False)
+    give_up(parkade, other)
+    assert paid(parkade, "studio") == 0
+
+
+def test_what_a_broken_node_or_an_owner_ended_is_not_held_against_the_org() -> None:
+    parkade = given_parkade(nodes=1)
+    room = parkade.reserve("acme", 1)
+    parkade.lend(room, 1)
+    guest = holding(parkade)
+    parkade.on_reservation("acme", room)
+    parkade.clear()
+    gone(parkade, guest)
+    assert parkade.world.records.unstarted == {}
+    broken = given_parkade()
+    name = holding(broken)
+    broken.fail("a1")
+    broken.clear()
+    gone(broken, name)
+    assert broken.world.records.unstarted == {}
+
+
+def test_a_launch_that_fails_at_once_costs_nothing() -> None:
+    parkade = given_parkade()
+    for _ in range(3):
+        name = holding(parkade)
+        parkade.run(5, obey=False)
+        gone(parkade, name, launch_error="env_file line 1 is not KEY=VALUE")
+        assert parkade.phase(name) is Phase.FAILED
+    assert paid(parkade) == 0
+
+
+def test_a_bid_is_not_lowered_to_be_outbid_while_it_starts() -> None:
+    parkade = given_parkade()
+    name = holding(parkade)
+    lower = commands.ChangeBid(by=None, workload=name, limit_price_micros=MICROS)
+    assert "once it runs" in parkade.refused(lower).detail
+    parkade.started(name)
+    parkade.do(lower)
+
+
+def test_an_org_without_money_pays_what_it_has_and_no_more() -> None:
+    parkade = given_parkade()
+    parkade.org("poor", deposit=3)
+    give_up(parkade, holding(parkade, "poor"))
+    again = holding(parkade, "poor")
+    parkade.run(29 * MINUTE, obey=False)
+    give_up(parkade, again)
+    assert parkade.balance("org/poor") == 0
