@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +8,7 @@ from parkade.sim.replay.scenario import IdleResale, Parking, parse_scenario
 from parkade.wire.yaml import Unreadable
 from tests.sim.replay.replays import SCENARIO
 
+EXAMPLES = Path(__file__).parents[3] / "examples" / "replay"
 FAULTS = [
     ("version: 1", "version: 2", "version"),
     ("kind: idle-resale", "kind: resale", "kind"),
@@ -32,6 +34,11 @@ def test_a_fault_is_refused_with_its_place(written: str, instead: str, place: st
 def test_the_examples_are_scenarios_of_their_kinds() -> None:
     assert isinstance(parse_scenario(RESALE), IdleResale)
     assert isinstance(parse_scenario(PARKING), Parking)
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_scenarios_of_the_examples_can_be_read(file: Path) -> None:
+    assert parse_scenario(file.read_text()).version == 1
 
 
 @pytest.mark.parametrize(
