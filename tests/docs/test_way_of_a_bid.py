@@ -102,7 +102,7 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     some of them may have another order; more are lived until one has the page's.
     """
     folder = tmp_path_factory.mktemp("bid")
-    found = []
+    found: list[list[str]] = []
     with recorded() as recorder, town(folder) as here, pytest.MonkeyPatch.context() as patch:
         pool = here.pool()
         _, token = here.org()
