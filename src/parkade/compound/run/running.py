@@ -359,7 +359,7 @@ def result_of(run: Progressing, answer: Answer, network: str) -> Result:
         us=int((time.monotonic() - run.began) * 1e6),
         question=question_digest(question),
         network=network,
-        score=None if verdict is None else verdict.score,
+        score=None if first is None else first.score if verdict is None else verdict.score,
         model="" if first is None else first.candidate.model,
         key="" if first is None else first.candidate.key,
         candidates=tuple(item.candidate.text for item in answer.items) if many else (),
