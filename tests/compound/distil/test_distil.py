@@ -60,6 +60,12 @@ def test_a_batch_asks_the_kept_questions_of_another_model(out: Path) -> None:
     assert rows[0]["body"]["model"] == "teacher"
 
 
+def test_another_ending_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(WritingError, match=r"out\.csv: write \.jsonl or \.parquet, not \.csv"):
+        write(tmp_path / "out.csv", [])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_score_alone_is_no_acceptance(tmp_path: Path) -> None:
     known = names({"m": answering(lambda call: "x"), "j": answering(lambda call: "Score: 90", "j")})
     summary, results = run_network(Generate("m") >> Rank("j"), QUESTIONS, known, tmp_path)
