@@ -65,7 +65,7 @@ demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preemp
 SECONDS_EACH ?= 1800
 
 model-check: $(STAMP) ## every state of the small worlds, for half an hour each
-	$(BIN)/parkade sim check --seconds $(SECONDS_EACH)
+	$(BIN)/parkade sim check --seconds $(SECONDS_EACH) --processes $(JOBS)
 
 bench: $(STAMP) ## the benchmarks
 	$(BIN)/python benchmarks/run.py

@@ -78,6 +78,7 @@ def draw_market(chance: random.Random) -> MarketState:
         _draw(chance, "waits"),
         nodes=chance.randint(2, 4),
         gpus=GPUS,
+        ranks_per_node=1,
         has_waited=True,
         limit_micros=round(beside * chance.uniform(1, 1.05)),
     )
@@ -86,12 +87,14 @@ def draw_market(chance: random.Random) -> MarketState:
 
 def _draw(chance: random.Random, name: str) -> Demand:
     below = chance.random() < 0.35
+    gpus = chance.choice((1, 2, 4)) if below else GPUS
     return Demand(
         demand=name,
         org=f"org-{chance.randrange(4)}" if below else name,
         tier=PriorityTier.SPOT,
-        nodes=1 if below else chance.choice((1, 1, 1, 2, 2, 4)),
-        gpus=chance.choice((1, 2, 4)) if below else GPUS,
+        nodes=chance.choice((1, 1, 2, 3) if below else (1, 1, 1, 2, 2, 4)),
+        gpus=gpus,
+        ranks_per_node=GPUS // gpus,
         any_fabric=False,
         reservation=None,
         priority=0,

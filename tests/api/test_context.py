@@ -170,6 +170,11 @@ def test_an_operator_means_a_name_that_is_the_only_one_and_names_the_org_else(
     capped = fresh.done(fresh.post(f"/users/ann@{theirs}/cap", {"cap": "7"}))
     assert (capped["org"], capped["cap"]) == (theirs, "7.00")
     assert fresh.post("/users", {"user": "ann", "org": ours}).status_code == 409
+    # What is called after its own org stands alone, as the name that the server gives.
+    fresh.pool()
+    named = fresh.done(fresh.post("/reservations", {"nodes": 1, "name": ours}, owner))
+    assert named["reservation"] == ours
+    assert fresh.post("/reservations", {"nodes": 1, "name": ours}, owner).status_code == 409
     # What an operator has named in an org is that org's own name too.
     fresh.done(fresh.post("/users", {"user": "bob", "org": ours}))
     assert fresh.post("/users", {"user": "bob", "org": ours}, owner).status_code == 409

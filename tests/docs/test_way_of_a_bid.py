@@ -31,6 +31,7 @@ _FILE = re.compile(r"`((?:[\w-]+/)+[\w-]+\.py)`")
 # What only an agent's machine runs; the test plays the agent.
 OF_AGENTS = ("agent/", "engines/")
 LIVES = 4
+MOST_LIVES = 12
 # `parkade status` looks at the bid in the middle of its way.
 OF_SHOWING = {"cli/login.py", "cli/workloads.py"}
 # `check` sums the ledger after each event in tests; it is named where it moves money.
@@ -97,10 +98,11 @@ def _number(workload: dict[str, Any]) -> int:
 def lives(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     """The files that each of a few bids passes, in order; one before them warms what is made once.
 
-    The writer may begin a turn of its own at any moment, so one of them may have another order.
+    The writer may begin a turn of its own at any moment, and does so often on a loaded machine, so
+    some of them may have another order; more are lived until one has the page's.
     """
     folder = tmp_path_factory.mktemp("bid")
-    found = []
+    found: list[list[str]] = []
     with recorded() as recorder, town(folder) as here, pytest.MonkeyPatch.context() as patch:
         pool = here.pool()
         _, token = here.org()
@@ -108,7 +110,7 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
         patch.setenv("PARKADE_SERVER", here.url)
         patch.setenv("PARKADE_TOKEN", token)
         life(here, pool, folder / "job.yaml")
-        for _ in range(LIVES):
+        while len(found) < LIVES or (len(found) < MOST_LIVES and all(map(out_of_order, found))):
             recorder.is_on = True
             life(here, pool, folder / "job.yaml")
             recorder.is_on = False

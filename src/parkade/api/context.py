@@ -133,8 +133,9 @@ class RequestContext:
 
     def new_name(self, name: str) -> str:
         """What the caller names something of its org: with the org behind it, so that it meets no
-        name of another; an operator's name stands alone."""
-        return name if self.viewer.is_operator else scoped(name, self.viewer.org)
+        name of another. An operator's name stands alone, and so does the org's own name."""
+        stands_alone = self.viewer.is_operator or name == self.viewer.org
+        return name if stands_alone else scoped(name, self.viewer.org)
 
     def meant(self, records: Mapping[str, T], name: str) -> T | None:
         """What the caller means by a name, within its org by the short one too; for views."""

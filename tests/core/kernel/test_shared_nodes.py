@@ -52,6 +52,21 @@ def test_owners_and_on_demand_share_no_node_with_another_org_even_there() -> Non
     assert len({parkade.nodes_of(it) for it in (guest, window, other)}) == 3
 
 
+def test_an_owner_and_on_demand_wait_there_until_a_guest_is_gone_and_the_node_is_turned_around() -> (
+    None
+):
+    parkade = given_parkade(shared_nodes=True, nodes=1)
+    guest = running(parkade, "ant")
+    window = parkade.on_demand("bee", gpus=2)
+    parkade.clear()
+    assert (parkade.phase(window), parkade.phase(guest)) == (Phase.PLACED, Phase.PREEMPTING)
+    parkade.stop_all()
+    parkade.tick()
+    assert parkade.phase(window) is Phase.PLACED
+    parkade.tick(TURNAROUND_S)
+    assert parkade.phase(window) is Phase.STARTING
+
+
 def test_gpus_that_one_of_several_orgs_left_are_clean_for_no_other_before_the_turnaround() -> None:
     parkade = given_parkade(shared_nodes=True, nodes=1)
     ant, bee = running(parkade, "ant", gpus=4), running(parkade, "bee", gpus=4)

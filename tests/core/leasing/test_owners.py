@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from parkade.core.state import commands, events
 from parkade.core.units.money import MICROS
+from parkade.core.units.refusal import Reason
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Phase
 from tests.core.kernel.story import Parkade
@@ -160,6 +161,20 @@ def test_what_ended_is_forgotten_after_its_retention() -> None:
     parkade.tick(3 * 3600)
     assert not parkade.world.records.workloads
     assert not parkade.world.records.reservations
+
+
+def test_the_name_of_a_reservation_is_never_given_again() -> None:
+    parkade = Parkade(retention_us=2 * HOUR_US)
+    parkade.reserve("acme", 2, hours=1)
+    parkade.tick(4 * 3600)
+    assert not parkade.world.records.reservations
+    assert parkade.reserve("acme", 2, hours=1) != "acme"
+    again = commands.Reserve(
+        by=None, org="acme", market=None, name="acme", nodes=1, start_us=None, end_us=None
+    )
+    refusal = parkade.refused(again)
+    assert refusal.reason is Reason.ALREADY_EXISTS
+    assert "choose another name" in refusal.detail
 
 
 def test_a_future_window_is_paid_for_when_it_is_sold_and_can_be_given_up_for_that() -> None:

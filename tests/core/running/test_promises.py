@@ -168,7 +168,7 @@ def test_a_seat_has_room_beside_its_own_org_alone(
     org: str, gpus: int, besides: str, fits: bool
 ) -> None:
     (seat,) = seats(a1=1)
-    assert has_room(world(guest(org, gpus)), "lab", seat, besides=besides) == fits
+    assert has_room(world(guest(org, gpus)), "lab", seat, is_spot=True, besides=besides) == fits
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """`parkade sim check`: every state of a small world, up to a bound."""
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from parkade.cli.calling import fail
+
+if TYPE_CHECKING:
+    from parkade.sim.check.search import Level
 
 BREACH = 1
 
@@ -39,7 +43,8 @@ def check(
     has_breach = False
     for name in SCENARIOS if world == "all" else (world,):
         scenario = SCENARIOS[name]()
-        found = Search(scenario, bounds, processes=processes).run()
+        search = Search(scenario, bounds, processes=processes, on_level=None if as_json else _say)
+        found = search.run()
         has_breach = has_breach or found.invariant is not None
         if as_json:
             print(msgspec.json.encode(found).decode())
@@ -55,3 +60,9 @@ def check(
             print("\n".join(story(scenario, found)))
     if has_breach:
         raise typer.Exit(BREACH)
+
+
+def _say(level: "Level") -> None:
+    """How far it is, for a person who waits."""
+    if level.depth > 3:
+        print(f"  depth {level.depth}: {level.states:,} new states", file=sys.stderr)

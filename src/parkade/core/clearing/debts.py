@@ -35,7 +35,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import by_node
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
-from parkade.core.running.promises import has_room
+from parkade.core.running.promises import bids, has_room
 from parkade.core.state import lines
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Cause, Why
@@ -222,8 +222,9 @@ class Debts:
         name = workload.workload
         if self._is_reserved(name) or self._is_forced(workload):
             return
+        is_spot = bids(self._world, name)
         for seat in by_node(promise.seats):
-            if has_room(self._world, workload.org, seat, besides=name):
+            if has_room(self._world, workload.org, seat, is_spot=is_spot, besides=name):
                 continue
             for each in noticed.get(seat.node, ()):
                 assert each.stop is not None

@@ -8,7 +8,7 @@ from parkade.core.fleet.market import Market
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
-from parkade.core.running.promises import clean_us, has_room
+from parkade.core.running.promises import bids, clean_us, has_room
 from parkade.core.state.world import World
 from parkade.core.steps.notices import notice
 from parkade.core.steps.turnaround import is_sanitising, must_sanitise
@@ -108,7 +108,8 @@ class Displacement:
 
     def _is_busy(self, holder: str, seat: Seat) -> bool:
         org = self._demands[holder].org
-        if not has_room(self._world, org, seat, besides=holder):
+        is_spot = bids(self._world, holder)
+        if not has_room(self._world, org, seat, is_spot=is_spot, besides=holder):
             return True
         node = self._world.records.nodes[seat.node]
         if is_sanitising(self._world, seat.node) or must_sanitise(self._world, org, node):

@@ -5,6 +5,7 @@ from parkade.core.billing.commitments import available_micros
 from parkade.core.billing.settlements import settle_end
 from parkade.core.fleet.market import Market
 from parkade.core.leasing.periods import end_right, next_period
+from parkade.core.ledger.accounts import prepaid_account
 from parkade.core.reservations.calendar import shape_for
 from parkade.core.reservations.reservation import Claim, Lending, Reservation, ReservationState
 from parkade.core.state import commands, events
@@ -118,13 +119,19 @@ def _bad_window(market: Market, window: Window, now_us: int) -> Refusal | None:
 
 
 def _free_name(world: World, org: str) -> str:
-    names = world.records.reservations
-    if org not in names and scoped(org, org) not in names:
+    if not _was_given(world, org) and not _was_given(world, scoped(org, org)):
         return org
     number = world.records.counters["reservation"] + 1
-    while (name := numbered(org, number)) in names:
+    while _was_given(world, name := numbered(org, number)):
         number += 1
     return name
+
+
+def _was_given(world: World, name: str) -> bool:
+    """Whether a reservation has or had this name: its account outlives its record, and statements
+    name it."""
+    is_there = name in world.records.reservations
+    return is_there or prepaid_account(name) in world.records.balances
 
 
 def _bad_reservation(
@@ -139,6 +146,9 @@ def _bad_reservation(
     )
     if refusal is not None:
         return refusal
+    if _was_given(world, name):
+        detail = f"reservation {name!r} has ended and its statements name it; choose another name"
+        return Refusal(reason=Reason.ALREADY_EXISTS, detail=detail)
     if not bounds.NODES.holds(command.nodes):
         return invalid("nodes", f"reserve 1 to {bounds.NODES.most} nodes")
     if command.start_us is not None and command.start_us < now_us - START_SLACK_US:

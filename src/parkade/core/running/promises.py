@@ -21,7 +21,9 @@ def launch_due_us(world: World, holder: str) -> int | None:
     if claim is not None:
         if claim.seated_us is not None or claim.promised_us is None:
             return None
-        return _seats_free_us(world, claim.org, claim.seats, claim.promised_us, claim.reservation)
+        return _seats_free_us(
+            world, claim.org, claim.seats, claim.promised_us, claim.reservation, is_spot=False
+        )
     workload = world.records.workloads.get(holder)
     if workload is None or workload.promise is None or workload.attempt is not None:
         return None
@@ -34,11 +36,18 @@ def launch_due_us(world: World, holder: str) -> int | None:
         workload.promise.seats,
         workload.promise.promised_us,
         workload.spec.capacity.reservation,
+        is_spot=bids(world, holder),
     )
 
 
 def _seats_free_us(
-    world: World, org: str, seats: tuple[Seat, ...], promised_us: int, reservation: str | None
+    world: World,
+    org: str,
+    seats: tuple[Seat, ...],
+    promised_us: int,
+    reservation: str | None,
+    *,
+    is_spot: bool,
 ) -> int | None:
     assert seats, "a promise has seats"
     free_us = promised_us
@@ -46,7 +55,7 @@ def _seats_free_us(
         free_us = max(free_us, world.records.reservations[reservation].window.start_us)
     for seat in by_node(seats):
         node = world.records.nodes[seat.node]
-        if not node.is_open or not has_room(world, org, seat):
+        if not node.is_open or not has_room(world, org, seat, is_spot=is_spot):
             return None
         if is_sanitising(world, seat.node) or must_sanitise(world, org, node):
             return None
@@ -62,17 +71,24 @@ def clean_us(world: World, org: str, node: Node) -> int:
     return node.vacated_us + world.records.markets[node.market].terms.turnaround_us
 
 
-def has_room(world: World, org: str, seat: Seat, *, besides: str = "") -> bool:
-    """Whether an org's GPUs of a node (`by_node`) fit with what others than `besides` hold there;
-    two orgs never sit on one node, not even while one of them leaves."""
+def bids(world: World, holder: str) -> bool:
+    """Whether it is a workload that bids for spot."""
+    workload = world.records.workloads.get(holder)
+    return workload is not None and workload.spec.capacity.kind is CapacityKind.SPOT
+
+
+def has_room(world: World, org: str, seat: Seat, *, is_spot: bool, besides: str = "") -> bool:
+    """Whether an org's GPUs of a node (`by_node`) fit with what others than `besides` hold there.
+    Two orgs never sit on one node, not even while one of them leaves, but for spot beside spot
+    where the market has `shared_nodes`."""
     node = world.records.nodes[seat.node]
     assert 0 < seat.gpus <= node.gpus
     held = [it for it in world.held_on[seat.node].items() if it[0] != besides]
     if sum(gpus for _, gpus in held) + seat.gpus > node.gpus:
         return False
-    if world.records.markets[node.market].terms.shared_nodes:
-        return True
-    return all(world.org_of(holder) == org for holder, _ in held)
+    others = [holder for holder, _ in held if world.org_of(holder) != org]
+    shares = is_spot and world.records.markets[node.market].terms.shared_nodes
+    return not others or (shares and all(bids(world, holder) for holder in others))
 
 
 def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]:

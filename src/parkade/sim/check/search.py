@@ -112,9 +112,18 @@ def root_of(scenario: Scenario) -> State:
 class Search:
     """One search of one world, by this process or, with more than one, by so many others."""
 
-    def __init__(self, scenario: Scenario, bounds: Bounds, *, processes: int = 1) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        bounds: Bounds,
+        *,
+        processes: int = 1,
+        on_level: Callable[[Level], None] | None = None,
+    ) -> None:
+        """`on_level` hears of each depth when all of it was reached."""
         self._scenario = scenario
         self._bounds = bounds
+        self._on_level = on_level
         self._processes = processes
         self._seen = Seen()
         self._parents = array("Q")
@@ -163,6 +172,8 @@ class Search:
             transitions=self._transitions - transitions,
         )
         self._levels.append(made)
+        if self._on_level is not None:
+            self._on_level(made)
         return True
 
     def _work(self, level: Frontier) -> Iterator[Work]:

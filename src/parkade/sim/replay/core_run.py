@@ -1,0 +1,166 @@
+"""The production core over simulated time: one market, and actions at instants to come.
+
+Commands go to `decide`, events to `evolve`, what is due by itself to the deadlines;
+`urgent_markets` and `Schedule` say when a clearing is due, as in the control plane.
+
+Theory of operation. Time goes from one instant at which something is due to the next: an action, a
+deadline, a clearing. At an instant deadlines come first, then the actions in the order in which
+they were asked for, then at most one clearing, as in a turn of the writer. `follow` learns of each
+event right after it was evolved.
+
+A clearing that changed nothing is not repeated until an event happens, or until time alone may
+change its answer (a back-off ends, money is used up, another day of use begins: at the latest
+`QUIET_US` later). It then goes on at the instants at which it would be had none been left out. That
+a clearing of an unchanged world makes no event is an invariant of the core, and a test holds that
+replays with and without this give the same events.
+"""
+
+import hashlib
+import heapq
+import time
+from collections.abc import Callable, Iterable
+
+from parkade.control.schedule import Schedule
+from parkade.core.clearing.urgency import urgent_markets
+from parkade.core.kernel.check import check
+from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
+from parkade.core.kernel.decide import decide
+from parkade.core.kernel.evolve import evolve
+from parkade.core.state import commands, events
+from parkade.core.state.codec import encode_event
+from parkade.core.state.world import Records, World
+from parkade.core.units.money import ceil_div
+from parkade.core.units.refusal import Refusal
+from parkade.core.units.time import MINUTE_US
+
+QUIET_US = 10 * MINUTE_US
+CLEARING_PART = 4
+
+
+class CoreRun:
+    """The core from `start_us` on. `follow` is told each event. `check_every`: the world's
+    invariants are asserted after so many events; None: never."""
+
+    def __init__(
+        self,
+        market: str,
+        *,
+        start_us: int,
+        follow: Callable[[events.AnyEvent], None],
+        check_every: int | None,
+        is_every_clearing_run: bool,
+    ) -> None:
+        self.world = World(Records(balances={"external": 0}))
+        self.now_us = start_us
+        self.events = self.clearings = 0
+        self.clearing_cpu_s = 0.0
+        self._market = market
+        self._follow = follow
+        self._check_every = check_every
+        self._unchecked = 0
+        self._is_every_clearing_run = is_every_clearing_run
+        self._schedule = Schedule(part=CLEARING_PART)
+        self._is_settled = False
+        self._cleared_us = self._quiet_until_us = 0
+        self._actions: list[tuple[int, int, Callable[[], object]]] = []
+        self._count = 0
+        self._digest = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        """Of all events so far; the same for the same commands at the same instants."""
+        return self._digest.hexdigest()
+
+    def open(self, opening: Iterable[commands.AnyCommand]) -> None:
+        """The commands that open the market; none of them may be refused."""
+        for command in opening:
+            assert self.do(command) is not None, f"{command} was refused"
+            self._take_deadlines()
+
+    def at(self, at_us: int, action: Callable[[], object]) -> None:
+        """Something to do at an instant, after what was asked for the same instant before."""
+        self._count += 1
+        heapq.heappush(self._actions, (at_us, self._count, action))
+
+    def do(self, command: commands.AnyCommand) -> tuple[events.AnyEvent, ...] | None:
+        """Decides and evolves; None where it is refused."""
+        made = decide(self.world, command, max(self.now_us, self.world.records.now_us))
+        if isinstance(made, Refusal):
+            return None
+        self._happen(made)
+        return made
+
+    def run_until(self, end_us: int) -> None:
+        """Everything before an instant, and what is due by itself then."""
+        while (at_us := self._next_us()) < end_us:
+            self.now_us = max(self.now_us, at_us)
+            self._take_deadlines()
+            while self._actions and self._actions[0][0] <= self.now_us:
+                heapq.heappop(self._actions)[2]()
+            if self._clearing_due_us() <= self.now_us:
+                self._clear()
+        self.now_us = end_us
+        self._take_deadlines()
+
+    def _next_us(self) -> int:
+        times = [self._clearing_due_us()]
+        if self._actions:
+            times.append(self._actions[0][0])
+        due_us = next_deadline_us(self.world)
+        if due_us is not None:
+            times.append(due_us)
+        return min(times)
+
+    def _clearing_due_us(self) -> int:
+        due_us = self._schedule.due_us(self.world.records.markets[self._market])
+        return max(due_us, self._quiet_until_us) if self._is_settled else due_us
+
+    def _happen(self, made: tuple[events.AnyEvent, ...]) -> None:
+        for event in made:
+            evolve(self.world, event)
+            self._digest.update(encode_event(event))
+            self._follow(event)
+        if made and self._is_settled:
+            self._wake()
+        self._schedule.ask(urgent_markets(self.world, made))
+        self.events += len(made)
+        self._unchecked += len(made)
+        if self._check_every is not None and self._unchecked >= self._check_every:
+            self._unchecked = 0
+            check(self.world)
+
+    def _take_deadlines(self) -> None:
+        while (due_us := next_deadline_us(self.world)) is not None and due_us <= self.now_us:
+            self._happen(take_deadline(self.world))
+
+    def _clear(self) -> None:
+        begun_s = time.thread_time()
+        made = decide(self.world, commands.RunClearing(by=None, market=self._market), self.now_us)
+        self.clearing_cpu_s += time.thread_time() - begun_s
+        assert not isinstance(made, Refusal), made
+        self.clearings += 1
+        self._cleared_us = self.now_us
+        self._schedule.cleared(self._market, now_us=self.now_us, started_us=0, ended_us=0)
+        self._happen(made)
+        self._take_deadlines()
+        if not made and not self._is_every_clearing_run:
+            self._is_settled = True
+            self._quiet_until_us = self._wakes_us()
+
+    def _wake(self) -> None:
+        """Clearings go on at the instants at which they would be had none been left out."""
+        self._is_settled = False
+        left_out = (self.now_us - self._cleared_us - 1) // self._interval_us()
+        if left_out > 0:
+            at_us = self._cleared_us + left_out * self._interval_us()
+            self._schedule.cleared(self._market, now_us=at_us, started_us=0, ended_us=0)
+
+    def _wakes_us(self) -> int:
+        """The first interval's end at which time alone may have changed something."""
+        workloads = (self.world.records.workloads[name] for name in self.world.live)
+        waits = [it.not_before_us for it in workloads if it.not_before_us > self.now_us]
+        wait_us = min([QUIET_US, *(until_us - self.now_us for until_us in waits)])
+        return self.now_us + ceil_div(wait_us, self._interval_us()) * self._interval_us()
+
+    def _interval_us(self) -> int:
+        return self.world.records.markets[self._market].terms.clearing_interval_us
