@@ -98,7 +98,7 @@ def read(path: Path, truth: Truth) -> Recorded:
             "this network stops a question at its first accepted sample: easy questions have few "
             "samples; measure a network that draws all, such as 16E@model >> V@verifier"
         )
-    rule = None if known is None else recorded_run.rule_told(known)
+    rule = None if known is None else recorded_run.rule_in_words(known)
     return Recorded(recorded_run.outcomes_of_run(path, known), rule)
 
 

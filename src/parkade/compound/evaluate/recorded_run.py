@@ -91,7 +91,7 @@ def with_rule_of_run(out: Path, labels: Labels) -> Labels:
     return msgspec.structs.replace(labels, rule=rules.pop()) if len(rules) == 1 else labels
 
 
-def rule_told(labels: Labels) -> str:
+def rule_in_words(labels: Labels) -> str:
     """The rule in words; of `auto`, what it means for these labels."""
     if labels.rule != "auto":
         return labels.rule

@@ -98,10 +98,10 @@ def code_of(text: str, names: Sequence[str]) -> str:
 
     Thoughts count for nothing, whatever they hold.
     """
-    said = without_thoughts(text)
-    blocks = code_blocks(said)
+    answer = without_thoughts(text)
+    blocks = code_blocks(answer)
     if not blocks:
-        return said
+        return answer
     whole = (each for each in reversed(blocks) if all(_defines(each, name) for name in names))
     return next(whole, blocks[-1])
 
