@@ -171,7 +171,7 @@ def table(report: Report) -> str:
         *(_line(row) for row in rows),
         _line(whole),
         "",
-        f"model {report.model}, K = {report.k}; subjects as {report.subjects} names them",
+        f"model {report.model}, K = {report.k}; subjects from {report.subjects}",
         f"accepted: {report.accepted:,} answers, {report.accepted_right:,} of them right",
         f"{beyond}; {report.distinct_by_chance:.1f} would if nothing had changed",
         f"{report.calls:,} calls, {report.cost_micros / 1e6:.4f} in money",

@@ -208,3 +208,18 @@ def test_what_is_mistyped_is_named_with_its_place(tmp_path: Path, text: str, say
     (tmp_path / "rules.py").write_text("def guess(call): return ''\n")
     with pytest.raises(NetworkError, match=says):
         load(tmp_path / "net.yaml")
+
+
+@pytest.mark.parametrize("name", ["no", "yes", "on", "null"])
+def test_a_name_that_yaml_takes_for_something_else_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "f.py").write_text("def f(x): return x\n")
+    path = tmp_path / "net.yaml"
+    path.write_text(f"functions: {{{name}: 'f.py:f'}}\nnetwork: 'E@m'\n")
+    with pytest.raises(NetworkError, match="put the name in quotes"):
+        load(path)
+
+
+def test_a_byte_order_mark_before_the_questions_means_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"prompt": "a"}\n')
+    assert [each.prompt for each in read_questions(path)] == ["a"]

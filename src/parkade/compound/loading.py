@@ -38,7 +38,7 @@ from parkade.compound.models.protocol import Model
 from parkade.compound.network import NetworkError, Operator
 from parkade.compound.network.binding import Names
 from parkade.compound.network.notation import parse
-from parkade.compound.network.yaml import from_plain
+from parkade.compound.network.yaml import from_plain, name_in_yaml
 from parkade.compound.verify import short
 
 MAX_BYTES = 1_000_000
@@ -156,7 +156,7 @@ def _section(plain: dict[str, Any], name: str, where: str) -> dict[str, Any]:
     section = plain.get(name) or {}
     if not isinstance(section, dict):
         raise NetworkError(f"{where}: {name} must be a map from names")
-    return {str(key): value for key, value in section.items()}
+    return {name_in_yaml(key, f"{where}: {name}"): value for key, value in section.items()}
 
 
 def _verifier(name: str, given: Any, folder: Path) -> Any:

@@ -6,6 +6,7 @@ verifiers may use. A bad line is an error that names its number; so are a second
 same id and a file without a question.
 """
 
+import codecs
 import gzip
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ PROMPTS = ("prompt", "question", "problem", "input")
 IDS = ("id", "task_id")
 MAX_ID = 80
 MAX_LINE = 16 * 1024 * 1024
+#: Some editors and spreadsheets put it before a text in UTF-8; it means nothing.
+BOM = codecs.BOM_UTF8
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -37,6 +40,8 @@ def read_questions(path: Path) -> Iterator[Question]:
     with _open(path) as file:
         while line := file.readline(MAX_LINE):
             number += 1
+            if number == 1:
+                line = line.removeprefix(BOM)
             if line.strip():
                 question = _question(line, path, number)
                 _note_id(seen, question.id, path, number)

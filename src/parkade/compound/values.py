@@ -5,6 +5,7 @@ index, so equal calls are one call, in one run and over restarts. Money is whole
 whole microseconds.
 """
 
+import re
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ import msgspec
 
 MAX_REASON = 2_000
 KEY_BYTES = 16
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +99,11 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     latency_us: int
     #: The message as JSON if it holds more than text (tool calls, refusals); None otherwise.
     message: msgspec.Raw | None = None
+
+
+def without_surrogates(text: str) -> str:
+    """The text with U+FFFD for each half of a character: UTF-8 cannot hold those."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def canonical(body: dict[str, Any]) -> bytes:

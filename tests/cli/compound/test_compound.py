@@ -11,10 +11,17 @@ from pathlib import Path
 import openai
 import pytest
 
+from parkade.cli.compound.progress import print_summary
+from parkade.compound.run.budget import Account, Amounts, Budget
+from parkade.compound.run.progressing import Counts
+from parkade.compound.run.running import Progress, Summary
+
 pytestmark = pytest.mark.system
 
 PARKADE = (sys.executable, "-c", "from parkade.cli import main; main()", "compound")
 SERVE = (*PARKADE, *"serve net.yaml --out s --port 0 --key-env NET_KEY --model net".split())  # noqa: SIM905
+#: Scripts read them: a code never changes its meaning.
+EXIT_CODES = json.loads((Path(__file__).parent / "kept/exit-codes-v1.json").read_text())
 NETWORK = """
 models:
   m: {function: "rules.py:answer", price: {input: 1, output: 1, as_of: 2026-01-01}, max_tokens: 5}
@@ -75,12 +82,54 @@ def test_a_spent_budget_has_an_exit_code_of_its_own(folder: Path) -> None:
     assert rest["calls"] == 35
 
 
+BATCH = """
+models: {m: {batch: requests.jsonl, model: x, answers: [answers.jsonl]}}
+network: "E@m"
+"""
+
+
+def test_a_run_that_waits_for_a_batch_ends_as_the_kept_codes_say(folder: Path) -> None:
+    (folder / "net.yaml").write_text(BATCH)
+    done = parkade(folder, "run", "net.yaml", "q.jsonl", "--out", "o")
+    assert done.returncode == EXIT_CODES["waits_for_a_batch"]
+    assert "waiting" in done.stdout
+    assert len((folder / "requests.jsonl").read_text().splitlines()) == 10
+
+
+def test_a_budget_that_doubt_filled_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    for doubtful, says in ((10, False), (900, True)):
+        print_summary(spent_summary(1_000 - doubtful, doubtful), Path("o"), as_json=False)
+        shown = " ".join(capsys.readouterr().out.split())
+        assert ("parallel=" in shown) is says
+
+
+def spent_summary(calls: int, doubtful: int) -> Summary:
+    progress = Progress(
+        Counts(is_budget_spent=True),
+        Account(Budget(calls=1_000), Amounts(0, 0, calls), Amounts(0, 0, doubtful)),
+    )
+    return progress.summary()
+
+
+def test_the_package_itself_is_the_command_line(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "parkade", "compound", "draw", "net.yaml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert "best of 20" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("run", "nothing.yaml", "q.jsonl", "--out", "o"), "cannot read nothing.yaml"),
         (("run", "net.yaml", "nothing.jsonl", "--out", "o"), "questions in nothing.jsonl: No"),
         (("run", "net.yaml", "q.jsonl", "--out", "o", "--budget", "much"), "--budget"),
+        (("run", "net.yaml", "q.jsonl", "--out", "o", "--max-calls=-1"), "0 or more, not -1"),
         (("draw", "q.jsonl"), "not YAML"),
         (("show", "o", "q1"), "no folder of a run"),
         (("serve", "net.yaml", "--out", "o", "--host", "0.0.0.0"), "needs a key"),

@@ -12,7 +12,7 @@ from parkade.compound.distil.examples import Choice, Counted, examples
 from parkade.compound.distil.gather import gather
 from parkade.compound.distil.similar import TestSet, fingerprint
 from parkade.compound.distil.writing import WritingError, write
-from parkade.compound.network import BestOf, Generate
+from parkade.compound.network import BestOf, Generate, Rank
 from parkade.compound.values import Question, Verdict
 from tests.compound.building import answering, names, run_network
 
@@ -58,6 +58,20 @@ def test_a_batch_asks_the_kept_questions_of_another_model(out: Path) -> None:
     rows, _ = made(out, keep="best", form="batch", model="teacher")
     assert [row["custom_id"] for row in rows] == ["0", "1", "2", "3"]
     assert rows[0]["body"]["model"] == "teacher"
+
+
+def test_another_ending_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(WritingError, match=r"out\.csv: write \.jsonl or \.parquet, not \.csv"):
+        write(tmp_path / "out.csv", [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_score_alone_is_no_acceptance(tmp_path: Path) -> None:
+    known = names({"m": answering(lambda call: "x"), "j": answering(lambda call: "Score: 90", "j")})
+    summary, results = run_network(Generate("m") >> Rank("j"), QUESTIONS, known, tmp_path)
+    assert {(each.accepted, each.score) for each in results.values()} == {(None, 90.0)}
+    assert summary.accepted == 0
+    assert made(tmp_path)[0] == []
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,24 @@ def one(question: str, is_correct: bool | None, is_accepted: bool | None) -> Can
     )
 
 
+def test_a_vote_of_one_is_the_accuracy_of_one_candidate() -> None:
+    found = evaluate(
+        [
+            CandidateOutcome(
+                question=str(n % 4),
+                is_correct=n % 3 == 0,
+                is_accepted=None,
+                answer=str(n % 3),
+                cost_micros=1,
+                latency_us=1,
+            )
+            for n in range(40)
+        ],
+        ks=[1],
+    )
+    assert found.rows[0].vote == found.accuracy
+
+
 def test_a_small_evaluation_is_what_counting_by_hand_gives() -> None:
     found = evaluate(
         [

@@ -8,10 +8,16 @@ from typer.testing import CliRunner
 
 from parkade.cli.compound.app import compound
 from parkade.compound.evaluate.outcomes import OutcomesUnreadable, read_outcomes
-from parkade.compound.evaluate.recorded_run import outcomes_of_run, read_labels, stops_early
+from parkade.compound.evaluate.recorded_run import (
+    outcomes_of_run,
+    read_labels,
+    stops_early,
+    with_rule_of_run,
+)
 from parkade.compound.network import Generate, ModelVerifier, Verify
 from parkade.compound.network.notation import parse
 from parkade.compound.values import Call, Candidate, Question
+from parkade.compound.verify.exact import multiple_choice
 from tests.compound.building import ask, names, priced, prompt, run_network
 
 QUESTIONS = 40
@@ -48,6 +54,39 @@ def test_labels_say_what_is_right_and_the_journal_what_was_accepted(
         assert each.is_correct is (int(each.answer) == int(each.question[1:]) % 4)
         assert each.is_accepted is (int(each.answer) <= 2)
         assert each.cost_micros == 16
+
+
+def test_a_label_that_ends_with_its_number_is_a_number(tmp_path: Path, labels: Path) -> None:
+    out = recorded(tmp_path / "run")
+    rows = [{"id": f"q{n}", "truth": f"3 - {n} is it.\n#### {n % 4}"} for n in range(QUESTIONS)]
+    prose = tmp_path / "prose.jsonl"
+    prose.write_text("\ufeff" + "".join(json.dumps(row) + "\n" for row in rows))
+    found = [
+        [each.is_correct for each in outcomes_of_run(out, read_labels(path, "truth"))]
+        for path in (labels, prose)
+    ]
+    assert found[0] == found[1]
+    done = CliRunner().invoke(
+        compound, ["evaluate", str(out), "--labels", str(prose), "--field", "truth"]
+    )
+    assert "labels compared as" in done.stdout
+    assert "number" in done.stdout
+    assert "MAJORITY VOTE (SIMULATED)" in done.stdout
+
+
+def test_labels_are_compared_as_the_run_itself_compares(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text(
+        "".join(json.dumps({"id": f"q{n}", "answer": n % 4}) + "\n" for n in range(QUESTIONS))
+    )
+    model = priced(lambda call: (f"It is ({'ABCD'[call.sample % 4]}).", 10, 3))
+    known = names({"m": model}, verifiers={"v": multiple_choice()})
+    asked = [ask(n, answer=n % 4) for n in range(QUESTIONS)]
+    out = tmp_path / "run"
+    run_network(parse("4E@m(m=50) >> V@v"), asked, known, out)
+    given = with_rule_of_run(out, read_labels(path, "answer"))
+    assert given.rule == "choice"
+    assert all(each.is_correct is each.is_accepted for each in outcomes_of_run(out, given))
 
 
 def says_small(call: Call) -> tuple[str, int, int]:

@@ -51,6 +51,15 @@ def test_a_network_runs_in_rounds_through_batch_files(tmp_path: Path) -> None:
     assert once((answers, tmp_path / "second.jsonl")) == (4, 0)
 
 
+def test_an_answer_file_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    requests, answers = tmp_path / "requests.jsonl", tmp_path / "answers.jsonl"
+    for waiting, answered in ((1, 0), (0, 1)):
+        model = BatchModel("x", requests, (answers,), price=PRICE)
+        summary, _ = run_network(Generate("m"), [ask()], names({"m": model}), tmp_path / "out")
+        assert (summary.waiting, summary.answered) == (waiting, answered)
+        carry_out(requests, answers)
+
+
 def test_an_error_in_the_batch_is_a_failure_of_its_call(tmp_path: Path) -> None:
     requests = tmp_path / "requests.jsonl"
     model = BatchModel("x", requests, ())

@@ -14,7 +14,10 @@ from parkade.compound.network import BestOf, Generate, ModelVerifier, NetworkErr
 from parkade.compound.run.budget import Amounts, Budget
 from parkade.compound.run.progressing import RunStopped, VerifierBroken
 from parkade.compound.run.running import Settings, Watch, run_async
-from parkade.compound.values import Call, Candidate, Question, Verdict
+from parkade.compound.show.page import as_page
+from parkade.compound.show.text import as_text
+from parkade.compound.show.trace import read_trace
+from parkade.compound.values import Call, Candidate, Completion, Question, Usage, Verdict
 from tests.compound.building import (
     PRICE,
     answering,
@@ -82,6 +85,29 @@ def test_more_samples_ask_only_for_the_new_ones(tmp_path: Path) -> None:
     run_network(BestOf(Generate("m"), k=4, verify=never), [ask()], known, tmp_path)
     run_network(BestOf(Generate("m"), k=9, verify=never), [ask()], known, tmp_path)
     assert len(counted.calls) == len(set(counted.calls)) == 9
+
+
+def test_half_a_character_does_not_end_the_run(tmp_path: Path) -> None:
+    known = names({"m": LocalModel("m", lambda call: "a\ud800")})
+    _, results = run_network(Generate("m"), [ask()], known, tmp_path)
+    assert results["q1"].answer == "a\ufffd"
+
+
+def test_answers_that_are_not_whole_are_counted(tmp_path: Path) -> None:
+    def answer(call: Call) -> Completion:
+        text, finish = (("ab", "length"), ("", "content_filter"), ("", "stop"), ("ab", "stop"))[
+            call.sample
+        ]
+        usage = Usage(input_tokens=1, output_tokens=1)
+        return Completion(text=text, usage=usage, cost_micros=0, finish=finish, latency_us=1)
+
+    known = names({"m": LocalModel("m", answer)})
+    summary, _ = run_network(Generate("m", n=4), [ask(1), ask(2)], known, tmp_path)
+    assert (summary.cut_answers, summary.filtered, summary.empty) == (2, 2, 2)
+    shown = as_text(read_trace(tmp_path, "q1"))
+    assert [shown.count(each) for each in ("CUT AT MAX_TOKENS", "FILTERED", "EMPTY")] == [1, 1, 1]
+    page = as_page(read_trace(tmp_path, "q1"))
+    assert "cut at max_tokens</span>" in page
 
 
 def test_equal_calls_of_different_questions_are_one_call(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import psutil
 import pytest
+import uvloop
 
 from parkade.compound.values import MAX_REASON, Verdict
 from parkade.compound.verify import command
@@ -49,6 +50,22 @@ def test_a_command_reads_question_and_candidate() -> None:
 
 def test_a_command_that_reads_nothing_is_no_error() -> None:
     assert verdict(python(""), question("x" * 1_000_000), "").is_accepted
+
+
+@pytest.mark.parametrize(("word", "accepts"), [("true", True), ("false", False)])
+def test_a_command_that_ends_before_it_is_asked_gives_its_exit_code(
+    word: str, accepts: bool
+) -> None:
+    asked = question("x" * 100_000)
+
+    async def all_of() -> list[Verdict]:
+        check = CommandVerifier([word], at_once=4)
+        return await asyncio.gather(*(check.verify(asked, candidate("")) for _ in range(30)))
+
+    for loop in (uvloop.new_event_loop, asyncio.new_event_loop):
+        with asyncio.Runner(loop_factory=loop) as runner:
+            found = runner.run(all_of())
+        assert [one.is_accepted for one in found] == [accepts] * 30
 
 
 @pytest.mark.parametrize(

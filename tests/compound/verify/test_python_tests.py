@@ -24,6 +24,7 @@ from tests.shared_data import shared_data
 
 LIMITS = Limits(wall_us=120 * SECOND_US, cpu_seconds=30, memory_bytes=64 << 20, processes=8)
 PROMPT = 'from typing import List\n\ndef total(xs: List[int]) -> int:\n    """Sum of xs."""\n'
+RIGHT = "Sure:\n```python\ndef total(xs):\n    return sum(xs)\n```\n"
 TESTS = "def check(candidate):\n    assert candidate([1, 2]) == 3\n    assert candidate([]) == 0\n"
 
 
@@ -51,6 +52,11 @@ def judged(
         ("    return sum(xs\n", False),
         ("", False),
         ("I cannot help with that.", False),
+        (f"{RIGHT}Use it so:\n```python\nprint(total([1, 2]))\n```\n", True),
+        (f"{RIGHT}```python\ndef test_total():\n    assert total([]) == 0\n```\n", True),
+        (f"{RIGHT}No:\n```python\ndef total(xs):\n    return 0\n```\n", False),
+        (f"<think>\n```python\ndef total(xs):\n    return 0\n```\n</think>\n{RIGHT}", True),
+        (f"{RIGHT}</think>I do not know.", False),
     ],
 )
 def test_a_completion_or_a_whole_function_is_judged_by_the_tests(

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def budget_of(money: str | None, tokens: int | None, calls: int | None) -> "Budget":
-    """The budget that the options name; NetworkError if the money is not an amount."""
+    """The budget that the options name; NetworkError if one is no amount."""
     from parkade.compound.amounts import micros_of
     from parkade.compound.network import NetworkError
     from parkade.compound.run.budget import Budget
@@ -16,4 +16,7 @@ def budget_of(money: str | None, tokens: int | None, calls: int | None) -> "Budg
         micros = None if money is None else micros_of(money)
     except ValueError as error:
         raise NetworkError(f"--budget: {error}") from None
+    for option, most in (("--max-tokens", tokens), ("--max-calls", calls)):
+        if most is not None and most < 0:
+            raise NetworkError(f"{option}: must be 0 or more, not {most}")
     return Budget(micros=micros, tokens=tokens, calls=calls)

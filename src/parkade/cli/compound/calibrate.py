@@ -22,14 +22,15 @@ def calibrate(
     from parkade.compound.evaluate.calibration import calibration_of
 
     with explaining():
-        found = calibration_of(read(outcomes, Truth(labels, field, rule)))
+        recorded = read(outcomes, Truth(labels, field, rule))
+        found = calibration_of(recorded.outcomes)
     if as_json:
-        print_json(found)
+        print_json(found, rule=recorded.rule)
     else:
-        _show(found)
+        _show(found, recorded.rule)
 
 
-def _show(found: "Calibration") -> None:
+def _show(found: "Calibration", rule: str | None) -> None:
     from parkade.cli.compound.reports import milliseconds, money, percent
     from parkade.cli.screen import fields, say, table
 
@@ -47,6 +48,7 @@ def _show(found: "Calibration") -> None:
             ("wrong ones accepted", percent(verifier.false_positive_rate) if verifier else "–"),
             ("cost of a candidate", money(found.cost_micros)),
             ("latency of a candidate", milliseconds(found.latency_us)),
+            ("labels compared as", rule),
         ]
     )
     hardest = sorted(found.per_question, key=lambda each: each.accuracy.value)[:HARDEST]

@@ -2,8 +2,8 @@
 
 Exit codes are those of all commands (`parkade.cli`): 0 done; 3 a file is wrong; 4 no such run or
 question; 5 no call to a model succeeds; 6 workers are not done; 7 the budget is spent and questions
-are left; 8 some questions or a verifier failed; 1 the journal or the disk; 130 interrupted. A
-worker ends with 85 when work is left.
+are left; 8 some questions or a verifier failed; 9 calls wait for the answers of a batch; 1 the
+journal or the disk; 130 interrupted. A worker ends with 85 when work is left.
 """
 
 import sys
@@ -18,6 +18,7 @@ EXIT_DENIED = 5
 EXIT_UNFINISHED = 6
 EXIT_BUDGET = 7
 EXIT_FAILED = 8
+EXIT_WAITING = 9
 EXIT_SAVED = 85
 EXIT_INTERRUPTED = 130
 

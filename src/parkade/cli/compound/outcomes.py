@@ -20,6 +20,6 @@ def outcomes(
     from parkade.compound.evaluate.outcomes import encode_outcomes
 
     with explaining():
-        lines = list(encode_outcomes(read(run, Truth(labels, field, rule))))
+        lines = list(encode_outcomes(read(run, Truth(labels, field, rule)).outcomes))
         out.write_bytes(b"".join(lines))
     print(f"Wrote {len(lines) - 1:,} outcomes to {out}")

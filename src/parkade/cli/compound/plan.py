@@ -49,8 +49,9 @@ def plan(
 
     with explaining():
         goal = _goal(budget, target, worth, wrong_cost)
+        recorded = read(outcomes, Truth(labels, field, rule))
         found = planning.plan(
-            calibration_of(read(outcomes, Truth(labels, field, rule))),
+            calibration_of(recorded.outcomes),
             goal,
             questions=questions,
             most_k=most_k,
@@ -59,9 +60,9 @@ def plan(
         if plot is not None:
             write_plot(plan_chart(found), plot)
     if as_json:
-        print_json(found)
+        print_json(found, rule=recorded.rule)
     else:
-        _show(found)
+        _show(found, recorded.rule)
 
 
 def _goal(budget: str | None, target: float | None, worth: str | None, wrong: str) -> "Goal":
@@ -82,7 +83,7 @@ def _goal(budget: str | None, target: float | None, worth: str | None, wrong: st
             raise DomainError("give exactly one of --budget, --target and --worth")
 
 
-def _show(found: "Plan") -> None:
+def _show(found: "Plan", rule: str | None) -> None:
     from parkade.cli.compound.reports import money, percent
     from parkade.cli.screen import fields, say, table
 
@@ -103,6 +104,7 @@ def _show(found: "Plan") -> None:
                 "cost per solved question",
                 None if found.k is None else money(found.cost_per_solved_micros),
             ),
+            ("labels compared as", rule),
         ]
     )
     table(

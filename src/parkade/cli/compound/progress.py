@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from parkade.cli.compound.failing import EXIT_BUDGET, EXIT_DENIED, EXIT_FAILED
+from parkade.cli.compound.failing import EXIT_BUDGET, EXIT_DENIED, EXIT_FAILED, EXIT_WAITING
 from parkade.cli.screen import brief, console, fields
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.failures import FAILURES
@@ -24,6 +24,8 @@ from parkade.core.units.money import format_amount
 
 REFRESH_S = 0.25
 MAX_ID = 40
+#: The share of a spent budget in calls without an answer from which the summary says why.
+MUCH_DOUBT = 0.25
 
 
 class _Display:
@@ -126,11 +128,15 @@ def print_summary(summary: Summary, out: Path, *, as_json: bool) -> None:
             ("verified", f"{summary.accepted:,}" if summary.accepted else None),
             ("no verdict", _broken(summary)),
             ("calls", f"{summary.calls:,} ({rate:,.0f}/s), {summary.cached:,} from the journal"),
+            ("cut", _share("at max_tokens ", summary.cut_answers, summary)),
+            ("filtered", _share("", summary.filtered, summary)),
+            ("empty", _share("", summary.empty, summary)),
+            ("waiting", _waiting(summary)),
             ("retries", summary.retries or None),
             ("cancelled", summary.cancelled or None),
             ("spent", _amounts(summary)),
             ("overrun", _overrun(summary)),
-            ("budget", "spent: raise it and run again" if summary.is_budget_spent else None),
+            ("budget", _spent(summary)),
             ("results", out / "results.jsonl"),
             *failure_fields(summary.failed, summary.reasons, summary.other_reasons, out),
         )
@@ -152,6 +158,8 @@ def exit_code(summary: Summary) -> int:
     """How `run` ends: 0 only if no question failed and none is left."""
     if summary.is_budget_spent:
         return EXIT_BUDGET
+    if summary.waiting:
+        return EXIT_WAITING
     if summary.has_no_answer:
         return EXIT_DENIED
     if summary.broken_verdicts and not summary.verdicts:
@@ -204,6 +212,39 @@ def _amounts(summary: Summary) -> str:
     if doubtful.calls or doubtful.micros:
         text += f"; at most {format_amount(doubtful.micros)} more for calls without an answer"
     return text
+
+
+def _share(what: str, count: int, summary: Summary) -> str | None:
+    return f"{what}{count:,} of {summary.calls:,}" if count else None
+
+
+def _waiting(summary: Summary) -> str | None:
+    if not summary.waiting:
+        return None
+    return f"{summary.waiting:,} calls for a batch: have it answered, and run again"
+
+
+def _spent(summary: Summary) -> str | None:
+    """Says so too where calls without an answer, most of them cancelled, took much of it."""
+    if not summary.is_budget_spent:
+        return None
+    spent, doubtful = summary.spent, summary.doubtful
+    shares = (
+        part / (part + known)
+        for part, known in (
+            (doubtful.micros, spent.micros),
+            (doubtful.tokens, spent.tokens),
+            (doubtful.calls, spent.calls),
+        )
+        if part
+    )
+    doubt = max(shares, default=0.0)
+    if doubt < MUCH_DOUBT:
+        return "spent: raise it and run again"
+    return (
+        f"spent, {doubt:.0%} of it for calls without an answer: raise it, or draw fewer at once "
+        "with parallel= in the network or --width, and run again"
+    )
 
 
 def _overrun(summary: Summary) -> str | None:

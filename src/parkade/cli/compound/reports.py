@@ -69,7 +69,14 @@ class Truth(NamedTuple):
     rule: str
 
 
-def read(path: Path, truth: Truth) -> "Iterator[Outcome]":
+class Recorded(NamedTuple):
+    """Outcomes, and the rule that compared them with labels; None without labels."""
+
+    outcomes: "Iterator[Outcome]"
+    rule: str | None
+
+
+def read(path: Path, truth: Truth) -> Recorded:
     """The outcomes of a run's folder, or of a file of outcomes."""
     from parkade.compound.evaluate import recorded_run
     from parkade.compound.evaluate.outcomes import OutcomesUnreadable, read_outcomes
@@ -79,10 +86,11 @@ def read(path: Path, truth: Truth) -> "Iterator[Outcome]":
             raise OutcomesUnreadable(f"{path} belongs to a run: give its folder, {path.parent}")
         if truth.labels is not None:
             raise OutcomesUnreadable(f"{path} has its labels: --labels is for a run's folder")
-        return read_outcomes(path)
+        return Recorded(read_outcomes(path), None)
     known = None
     if truth.labels is not None:
         known = recorded_run.read_labels(truth.labels, truth.field, truth.rule)
+        known = recorded_run.with_rule_of_run(path, known)
     else:
         _note("no --labels: what the run's verifier accepted is taken as right")
     if recorded_run.stops_early(path):
@@ -90,17 +98,20 @@ def read(path: Path, truth: Truth) -> "Iterator[Outcome]":
             "this network stops a question at its first accepted sample: easy questions have few "
             "samples; measure a network that draws all, such as 16E@model >> V@verifier"
         )
-    return recorded_run.outcomes_of_run(path, known)
+    rule = None if known is None else recorded_run.rule_in_words(known)
+    return Recorded(recorded_run.outcomes_of_run(path, known), rule)
 
 
 def _note(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
-def print_json(report: Any) -> None:
-    """A report as one indented document."""
+def print_json(report: Any, *, rule: str | None = None) -> None:
+    """A report as one indented document, with the rule that compared with labels, if any did."""
     import msgspec
 
+    if rule is not None:
+        report = {**msgspec.to_builtins(report), "rule": rule}
     print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
 
 

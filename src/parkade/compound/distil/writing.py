@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 ROWS = 10_000
+ENDINGS = (".jsonl", ".parquet")
 
 
 class WritingError(RuntimeError):
@@ -17,7 +18,11 @@ class WritingError(RuntimeError):
 
 
 def write(path: Path, examples: Iterable[dict[str, Any]]) -> None:
-    """To `path`, as its ending says: .parquet, or JSON lines."""
+    """To `path`, as its ending says: Parquet, or JSON lines. WritingError on another ending."""
+    if path.suffix not in ENDINGS:
+        raise WritingError(
+            f"{path}: write {' or '.join(ENDINGS)}, not {path.suffix or 'no ending'}"
+        )
     beside = path.with_name(path.name + ".new")
     try:
         if path.suffix == ".parquet":

@@ -33,7 +33,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     pass_at_k: Measure
     # The first accepted of K, else a random one; None without verdicts on every candidate.
     verified: Measure | None
-    # The most frequent answer of K; None where answers were not recorded.
+    # The most frequent answer of K, simulated above K = 1; None where answers were not recorded.
     vote: Measure | None
     # Candidates drawn until one is accepted (without verdicts: until one is right), K at most.
     draws: float
@@ -125,9 +125,15 @@ def _verified(tallies: Sequence[Tally], k: int, candidates: int) -> Measure:
 
 
 def _vote(tallies: Sequence[Tally], k: int, seed: int) -> Measure | None:
-    """Plurality of K drawn answers, ties broken by chance; by simulation, as no sum is short."""
+    """Plurality of K drawn answers, ties broken by chance; by simulation, as no sum is short.
+
+    A vote of one is that candidate, so K = 1 is the accuracy of one, exactly.
+    """
     if any(sum(votes for votes, _ in t.answers.values()) != t.samples for t in tallies):
         return None
+    if k == 1:
+        candidates = sum(each.samples for each in tallies)
+        return mean_share([each.right / each.samples for each in tallies], candidates=candidates)
     chance = random.Random(f"{seed} {k}")
     repeats = max(1, min(VOTE_DRAWS, MOST_VOTES_COUNTED // (k * len(tallies))))
     shares = [

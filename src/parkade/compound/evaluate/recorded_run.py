@@ -10,6 +10,7 @@ What only an earlier network of the folder asked is left out.
 Two passes over the journal; kept in memory are the verdict of each sample and of each text judged.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from parkade.compound.evaluate.outcomes import CandidateOutcome, OutcomesUnreadable
-from parkade.compound.questions import IDS, MAX_LINE
+from parkade.compound.questions import BOM, IDS, MAX_LINE
 from parkade.compound.run.described import Described, read_described
 from parkade.compound.run.lines import CallLine, VerdictLine
 from parkade.compound.run.recorded_lines import recorded_lines
@@ -32,12 +33,17 @@ from parkade.compound.verify.exact import (
     exact_text,
     multiple_choice,
 )
+from parkade.compound.verify.extract import after_marker
 
 L = TypeVar("L", CallLine, VerdictLine)
 SAMPLES = "generate"
 #: What a node's name ends with if it leaves samples out that would have come later.
 STOPS = ("first accepted",)
 RULES = ("auto", "exact", "number", "choice", "json")
+
+
+#: Rules by the names of the verifiers of `verify.exact`.
+OF_VERIFIERS = {"number": "number", "choice": "choice", "json": "json", "text": "exact"}
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +63,8 @@ def read_labels(path: Path, field: str, rule: str = "auto") -> Labels:
         number = 0
         while line := file.readline(MAX_LINE):
             number += 1
+            if number == 1:
+                line = line.removeprefix(BOM)
             if not line.strip():
                 continue
             try:
@@ -69,6 +77,28 @@ def read_labels(path: Path, field: str, rule: str = "auto") -> Labels:
     if not references:
         raise OutcomesUnreadable(f"{path}: no line has the field {field!r}; name it with --field")
     return Labels(references=references, rule=rule)
+
+
+def with_rule_of_run(out: Path, labels: Labels) -> Labels:
+    """The labels with the rule of the run's own exact verifier, where it has one and none is named.
+
+    A run with verifiers of several rules leaves `auto`.
+    """
+    if labels.rule != "auto":
+        return labels
+    names = {name.partition("@")[0] for name in _described(out).verifiers or ()}
+    rules = {OF_VERIFIERS[name] for name in names if name in OF_VERIFIERS}
+    return msgspec.structs.replace(labels, rule=rules.pop()) if len(rules) == 1 else labels
+
+
+def rule_in_words(labels: Labels) -> str:
+    """The rule in words; of `auto`, what it means for these labels."""
+    if labels.rule != "auto":
+        return labels.rule
+    counts = Counter(_rule_name(labels.rule, each) for each in labels.references.values())
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{name} for {count:,} labels" for name, count in counts.most_common())
 
 
 def outcomes_of_run(out: Path, labels: Labels | None) -> Iterator[CandidateOutcome]:
@@ -135,10 +165,17 @@ def _normal(answer: str) -> str:
 
 
 def _rule(name: str, reference: Any) -> Exact:
-    """`auto`: a number if the reference is one, its text otherwise."""
-    if name == "auto":
-        name = "number" if compare.number(str(reference)) is not None else "exact"
-    return _RULES[name]
+    return _RULES[_rule_name(name, reference)]
+
+
+def _rule_name(name: str, reference: Any) -> str:
+    """`auto`: a number if the reference is one or ends with `#### N`, its text otherwise."""
+    if name != "auto":
+        return name
+    text = str(reference)
+    marked = after_marker(text)
+    is_number = any(compare.number(each) is not None for each in (text, marked) if each is not None)
+    return "number" if is_number else "exact"
 
 
 _RULES = {

@@ -4,13 +4,16 @@ An error object is a failure whatever the status. What an answer holds beyond it
 refusals, reasoning) is kept as the server wrote it.
 """
 
+import json
+import re
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import msgspec
 
 from parkade.compound.models.protocol import Failure, FailureKind, Outcome, Price, bounded
-from parkade.compound.values import Call, Completion, Usage
+from parkade.compound.values import Call, Completion, Usage, without_surrogates
 
 TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529})
 DENIED = frozenset({401, 403, 404})
@@ -20,9 +23,13 @@ OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
 NO_MESSAGE = msgspec.Raw()
 
 
+#: A count above it is no count: the journal's numbers have 64 bits.
+MOST_TOKENS = 10**12
+
+
 class _Usage(msgspec.Struct, frozen=True, gc=False):
-    prompt_tokens: int = 0
-    completion_tokens: int | None = None
+    prompt_tokens: int | float | None = None
+    completion_tokens: int | float | None = None
 
 
 class _Message(msgspec.Struct, frozen=True, gc=False):
@@ -60,6 +67,7 @@ class _Answer(msgspec.Struct, frozen=True, gc=False):
     error: Any = None
 
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _decode = msgspec.json.Decoder(_Answer).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
 
@@ -68,6 +76,7 @@ def completion_from(
     body: bytes, call: Call, price: Price | None, latency_us: int
 ) -> Completion | Failure:
     """The completion in the body of a success; a Failure if it is not one."""
+    body = mended(body)
     try:
         answer = _decode(body)
         if answer.error is not None:
@@ -87,6 +96,7 @@ def completions_from(
     holds fewer. What was billed is shared out, and the shares add up to it."""
     if len(calls) == 1:
         return [completion_from(body, calls[0], price, latency_us)]
+    body = mended(body)
     try:
         answer = _decode(body)
         if answer.error is not None:
@@ -101,6 +111,17 @@ def completions_from(
         ]
     except msgspec.DecodeError as error:
         return [_unusable(str(error))] * len(calls)
+
+
+def mended(body: bytes) -> bytes:
+    """JSON without lone surrogates: half a character, cut by a limit of tokens, becomes U+FFFD."""
+    if _SURROGATE.search(body) is None:
+        return body
+    try:
+        text = json.dumps(json.loads(body), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return body
+    return without_surrogates(text).encode()
 
 
 def _shares(
@@ -150,15 +171,24 @@ def _completion(choice: _Choice, usage: Usage, cost_micros: int, latency_us: int
 
 
 def _usage(reported: _Usage | None, call: Call) -> Usage:
-    """What the server says; where it says nothing, the most that was asked for."""
-    if reported is None:
-        return Usage(
-            input_tokens=call.most_input_tokens or 0, output_tokens=call.most_output_tokens or 0
-        )
+    """What the server says; where that cannot be, or it says nothing, the most that was asked for.
+
+    A negative count cannot be, and neither can a prompt without a token.
+    """
+    used = made = None
+    if reported is not None:
+        used, made = _count(reported.prompt_tokens), _count(reported.completion_tokens or 0)
     return Usage(
-        input_tokens=max(0, reported.prompt_tokens),
-        output_tokens=max(0, reported.completion_tokens or 0),
+        input_tokens=used or call.most_input_tokens or 0,
+        output_tokens=(call.most_output_tokens or 0) if made is None else made,
     )
+
+
+def _count(reported: float | None) -> int | None:
+    """Whole tokens, rounded up; None if it is no count."""
+    if reported is None or not 0 <= reported <= MOST_TOKENS:
+        return None
+    return ceil(reported)
 
 
 def failure_from(status: int, headers: Any, body: bytes, secret: str) -> Failure:

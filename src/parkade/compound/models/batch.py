@@ -30,7 +30,7 @@ from parkade.compound.models.protocol import (
 from parkade.compound.values import Call
 
 URLS = {"chat": "/v1/chat/completions", "completion": "/v1/completions"}
-WAITING = "waits for the batch"
+WAITS = "for the answers to"
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -119,7 +119,8 @@ class BatchModel:
         self._written: set[str] = set()
         self._answers: dict[str, tuple[msgspec.Raw | None, int, str]] = {}
         self._file: Any = None
-        for path in answers:
+        # A file that is not there has no answers yet: the first round makes the requests.
+        for path in (each for each in answers if each.exists()):
             for identity, body, status, error in read_answers(path):
                 self._answers[identity] = (body, status, error)
 
@@ -142,7 +143,7 @@ class BatchModel:
             if self._file is None:
                 self._file = self._path.open("wb")
             self._file.write(request_line(call))
-        return Failure(kind=FailureKind.REFUSED, message=f"{WAITING} in {self._path}")
+        return Failure(kind=FailureKind.WAITING, message=f"{WAITS} {self._path}")
 
     def _outcome(self, call: Call, body: msgspec.Raw | None, status: int, error: str) -> Outcome:
         if body is None or status == 0:

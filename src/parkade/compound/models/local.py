@@ -22,7 +22,7 @@ from parkade.compound.models.protocol import (
     Price,
     bounded,
 )
-from parkade.compound.values import Call, Completion, Usage
+from parkade.compound.values import Call, Completion, Usage, without_surrogates
 
 Answer = str | Completion
 
@@ -91,13 +91,14 @@ class LocalModel:
 
     def _completion(self, call: Call, answer: Answer, began: int) -> Completion:
         if isinstance(answer, Completion):
-            return answer
+            text = without_surrogates(answer.text)
+            return answer if text == answer.text else msgspec.structs.replace(answer, text=text)
         usage = Usage(
             input_tokens=len(prompt_of(call).split()) if self._price is not FREE else 0,
             output_tokens=len(answer.split()) if self._price is not FREE else 0,
         )
         return Completion(
-            text=answer,
+            text=without_surrogates(answer),
             usage=usage,
             cost_micros=self._price.cost_micros(usage),
             finish="stop",

@@ -29,6 +29,8 @@ class FailureKind(enum.StrEnum):
     DENIED = "denied"
     BUDGET = "budget"
     BROKEN = "broken"
+    #: The answer comes with a later run, from a file.
+    WAITING = "waiting"
 
 
 RETRIED = frozenset({FailureKind.RATE_LIMITED, FailureKind.TIMEOUT, FailureKind.UNAVAILABLE})

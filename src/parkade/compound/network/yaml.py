@@ -57,6 +57,14 @@ def from_plain(plain: Any, *, where: str = "network", depth: int = 0) -> Operato
             )
 
 
+def name_in_yaml(key: Any, where: str) -> str:
+    """A key as a name; NetworkError for what YAML takes for something else, such as a bare `no`."""
+    if isinstance(key, bool) or key is None:
+        words = {True: "yes, on or true", False: "no, off or false", None: "an empty key or null"}
+        raise NetworkError(f"{where}: YAML reads {words[key]} as {key}; put the name in quotes")
+    return str(key)
+
+
 def _operator(name: str, fields: Any, where: str, depth: int) -> Operator:
     kind = KINDS[name]
     known = {field.name: field for field in msgspec.structs.fields(kind)}
@@ -89,7 +97,7 @@ def _field(name: str, value: Any, where: str, depth: int) -> Any:
         if not isinstance(value, dict):
             raise NetworkError(f"{where}: must be a map from names to operators")
         return {
-            str(way): from_plain(part, where=f"{where}.{way}", depth=depth + 1)
+            name_in_yaml(way, where): from_plain(part, where=f"{where}.{way}", depth=depth + 1)
             for way, part in value.items()
         }
     if name in ("verify", "accept") and isinstance(value, dict) and "model_verifier" in value:

@@ -302,6 +302,7 @@ class Engine:
         run.input += usage.input_tokens
         run.output += usage.output_tokens
         self.counts.calls += 1
+        self.counts.note_finish(completion)
         self._journal.call(flight.line(completion))
         self._finish(flight, completion)
 
@@ -323,6 +324,7 @@ class Engine:
             lane.later(flight, now_us + backoff_us(flight.attempt - 1, flight.call.key))
             return
         self.counts.failed += 1
+        self.counts.waiting += failure.kind is FailureKind.WAITING
         self._give_up(self._outages.ended(flight.call.model, failure))
         self._finish(flight, failure)
 

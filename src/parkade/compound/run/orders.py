@@ -20,6 +20,8 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 
     candidate: Candidate
     verdict: Verdict | None = None
+    #: Of a rank, where no verdict carries it: a score says nothing about acceptance.
+    score: float | None = None
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):

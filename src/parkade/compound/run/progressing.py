@@ -7,6 +7,7 @@ import msgspec
 from parkade.compound.run.lane import Flight
 from parkade.compound.run.machine import Machine
 from parkade.compound.run.reasons import Reasons
+from parkade.compound.values import Completion
 
 
 class RunStopped(Exception):
@@ -60,3 +61,18 @@ class Counts(msgspec.Struct):
     broken_verdicts: int = 0
     broken: Reasons = msgspec.field(default_factory=Reasons)
     is_budget_spent: bool = False
+    #: Answers that `max_tokens` cut, that a filter stopped, and that hold no text and nothing else.
+    cut_answers: int = 0
+    filtered: int = 0
+    empty: int = 0
+    #: Calls that an answer file of a batch is to bring.
+    waiting: int = 0
+
+    def note_finish(self, completion: Completion) -> None:
+        """Count an answer that is not whole."""
+        if completion.finish == "length":
+            self.cut_answers += 1
+        elif completion.finish == "content_filter":
+            self.filtered += 1
+        elif not completion.text and completion.message is None:
+            self.empty += 1

@@ -93,6 +93,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     broken: tuple[Reason, ...]
     #: Results in the folder that other networks gave; they stay there and count no more.
     kept_aside: int = 0
+    #: Of `calls`: answers that `max_tokens` cut, that a filter stopped, and that hold nothing.
+    cut_answers: int = 0
+    filtered: int = 0
+    empty: int = 0
+    #: Of `failed_calls`: those whose answers a batch is to bring.
+    waiting: int = 0
 
     @property
     def abstained(self) -> int:
@@ -150,6 +156,10 @@ class Progress:
             broken_verdicts=counts.broken_verdicts,
             broken=counts.broken.all(),
             kept_aside=self.kept_aside,
+            cut_answers=counts.cut_answers,
+            filtered=counts.filtered,
+            empty=counts.empty,
+            waiting=counts.waiting,
         )
 
 
@@ -359,7 +369,7 @@ def result_of(run: Progressing, answer: Answer, network: str) -> Result:
         us=int((time.monotonic() - run.began) * 1e6),
         question=question_digest(question),
         network=network,
-        score=None if verdict is None else verdict.score,
+        score=None if first is None else first.score if verdict is None else verdict.score,
         model="" if first is None else first.candidate.model,
         key="" if first is None else first.candidate.key,
         candidates=tuple(item.candidate.text for item in answer.items) if many else (),

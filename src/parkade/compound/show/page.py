@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
-from parkade.compound.show.trace import Candidate, Part, Trace
+from parkade.compound.show.trace import Candidate, Part, Trace, fault_of
 from parkade.core.units.money import format_amount
 
 MAX_SHOWN = 500
@@ -142,6 +142,8 @@ def _call(each: Candidate, answer: str) -> str:
     call = each.call
     has_won = bool(answer) and call.key == answer
     tags = "".join(_tag(verdict.accepted) for verdict in each.verdicts)
+    if fault := fault_of(call):
+        tags += f'<span class="tag no">{fault}</span>'
     reasons = "".join(_reasons(each))
     text = f"<pre>{_text(call.text)}</pre>"
     if len(call.text) > OPEN_TEXT:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from parkade.compound.show.trace import Candidate, Part, Trace
+from parkade.compound.show.trace import Candidate, Part, Trace, fault_of
 from parkade.core.units.money import format_amount
 
 MAX_SHOWN = 20
@@ -62,7 +62,9 @@ def _candidate(candidate: Candidate, *, is_answer: bool) -> str:
     marks = "".join("✓" if verdict.accepted else "✗" for verdict in candidate.verdicts) or "·"
     arrow = "→" if is_answer else " "
     figures = f"{format_amount(call.cost)} {call.us / 1e6:.1f}s"
-    return f"{arrow}{marks} {call.model}#{call.sample}  {_short(call.text, 60)}  [{figures}]"
+    mark = fault_of(call)
+    mark = f"  {mark.upper()}" if mark else ""
+    return f"{arrow}{marks} {call.model}#{call.sample}  {_short(call.text, 60)}  [{figures}]{mark}"
 
 
 def _short(text: str, most: int = MAX_WIDTH) -> str:

@@ -171,6 +171,17 @@ def _verdicts(lines: list[Any]) -> dict[str, list[VerdictLine]]:
     return found
 
 
+def fault_of(call: CallLine) -> str:
+    """Why an answer is not whole, in a word or two; "" if it is."""
+    match call.finish:
+        case "length":
+            return "cut at max_tokens"
+        case "content_filter":
+            return "filtered"
+        case _:
+            return "" if call.text or bytes(call.message) else "empty"
+
+
 def _depth(described: Described, node: int) -> int:
     """How many operators that are shown stand above it."""
     depth = 0

@@ -185,8 +185,16 @@ class _Talk(asyncio.SubprocessProtocol):
         stdin = self._transport.get_pipe_transport(INPUT)
         assert stdin is not None
         stdin = cast(asyncio.WriteTransport, stdin)
-        stdin.write(asked)
-        stdin.close()
+        try:
+            stdin.write(asked)
+            stdin.close()
+        except (BrokenPipeError, ConnectionResetError):
+            # It ended without reading: its exit code has the verdict.
+            pass
+        except RuntimeError:
+            # uvloop's way of saying the same.
+            if not stdin.is_closing():
+                raise
         await self._is_over
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -69,10 +69,20 @@ def boxed(text: str) -> str | None:
 
 def code_block(text: str) -> str | None:
     """The last fenced block marked as Python, else the last fenced block; its fence may be torn."""
+    bodies = code_blocks(text)
+    return bodies[-1] if bodies else None
+
+
+def code_blocks(text: str) -> list[str]:
+    """All fenced blocks marked as Python, else all fenced blocks, in order."""
     blocks = [(found[1].lower(), found[2]) for found in _FENCE.finditer(_tail(text))]
     marked = [body for language, body in blocks if language in _PYTHON]
-    bodies = marked or [body for _, body in blocks]
-    return bodies[-1] if bodies else None
+    return marked or [body for _, body in blocks]
+
+
+def without_thoughts(text: str) -> str:
+    """What follows a reasoning model's thoughts; their opening tag may stand in the prompt."""
+    return text.rpartition("</think>")[2]
 
 
 def letter(text: str, letters: str = LETTERS[:4]) -> str | None:

@@ -8,24 +8,25 @@ data: tests that need the identity of an object, pass functions, or make instanc
 candidate's classes do not fit and raise `UnfitTests`.
 
 A candidate may be a bare completion or an answer of a chat model with the whole function in a
-fenced block; `assemble` tells them apart.
+fenced block; `assemble` tells them apart. Of several blocks the last that defines what is tested
+counts, since examples of use and tests often follow it; a model's thoughts are left out.
 """
 
 import ast
 import builtins
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from parkade.compound.values import MAX_REASON, Candidate, Question, Verdict
 from parkade.compound.verify.exact import NoReference, reference
-from parkade.compound.verify.extract import code_block
+from parkade.compound.verify.extract import code_blocks, without_thoughts
 from parkade.compound.verify.sandbox.errors import JobTooLarge
 from parkade.compound.verify.sandbox.jobs import TestJob
 from parkade.compound.verify.sandbox.limits import Limits
 from parkade.compound.verify.sandbox.pool import Sandbox
 
 #: Goes up when what a contract accepts changes.
-RULES = 1
+RULES = 2
 
 Contract = Callable[[Question, str], TestJob]
 
@@ -74,23 +75,35 @@ def mbpp(question: Question, text: str) -> TestJob:
     listed = reference(question, "test_list")
     tests = "\n".join([*listed, *question.fields.get("challenge_test_list", [])])
     setup = question.fields.get("test_setup_code", "")
-    block = code_block(text)
+    names = names_under_test(setup, tests)
     return TestJob(
-        source=text if block is None else block,
+        source=code_of(text, names),
         prelude=setup,
         tests=tests,
-        names=names_under_test(setup, tests),
+        names=names,
         check=None,
     )
 
 
 def assemble(prompt: str, text: str, entry_point: str) -> str:
     """The program of a prompt and an answer: a completion is appended, a whole function follows."""
-    code = code_block(text)
-    body = text if code is None else code
+    body = code_of(text, (entry_point,))
     if _defines(body, entry_point):
         return f"{prompt}\n\n{body}" if _parses(prompt) else body
     return prompt + body
+
+
+def code_of(text: str, names: Sequence[str]) -> str:
+    """The last fenced block that defines all the names, else the last; without one, all of it.
+
+    Thoughts count for nothing, whatever they hold.
+    """
+    answer = without_thoughts(text)
+    blocks = code_blocks(answer)
+    if not blocks:
+        return answer
+    whole = (each for each in reversed(blocks) if all(_defines(each, name) for name in names))
+    return next(whole, blocks[-1])
 
 
 def names_under_test(setup: str, tests: str) -> tuple[str, ...]:

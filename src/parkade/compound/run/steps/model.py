@@ -66,11 +66,13 @@ def rank(frame: Frame) -> Steps:
         scores = [score for each in given if (score := wording.read_score(each)) is not None]
         unread += len(given) - len(scores)
         score = fmean(scores) if scores else -1.0
-        is_accepted = item.verdict is None or item.verdict.is_accepted
-        scored.append(Item(item.candidate, Verdict(is_accepted=is_accepted, score=score)))
+        verdict = item.verdict
+        if verdict is not None:
+            verdict = Verdict(is_accepted=verdict.is_accepted, score=score)
+        scored.append(Item(item.candidate, verdict, score))
     if unread:
         frame.note(f"rank: {unread} of {len(asks)} replies give no score, and count for none")
-    scored.sort(key=lambda item: -(item.verdict.score or 0.0) if item.verdict else 0.0)
+    scored.sort(key=lambda item: -(item.score or 0.0))
     for item in scored[: frame.node.operator.keep]:
         frame.emit(item)
 
