@@ -24,3 +24,10 @@ def test_a_status_is_enough_of_an_answer() -> None:
 def test_what_cannot_be_reached_is_said(url: str) -> None:
     with pytest.raises(AlertError):
         post_alerts(url, [{"labels": {}}], timeout_s=30)
+
+
+def test_no_error_shows_the_password_of_the_url() -> None:
+    with pytest.raises(AlertError) as failed:
+        post_alerts("http://user:secret-7@127.0.0.1:1", [{"labels": {}}], timeout_s=30)
+    assert "secret-7" not in str(failed.value)
+    assert "127.0.0.1:1" in str(failed.value)

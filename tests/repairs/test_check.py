@@ -120,3 +120,14 @@ def test_a_process_with_an_environment_that_is_no_text_fails_no_check(engine: Pa
     finally:
         child.kill()
         child.wait()
+
+
+def test_what_lies_behind_a_link_is_no_remnant(engine: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "large" / "lab"
+    moved.parent.mkdir()
+    (engine / "orgs" / "lab").rename(moved)
+    (engine / "orgs" / "lab").symlink_to(moved)
+    code, _ = check("sanitise", engine)
+    assert code == 0
+    homes = [moved / "workloads" / name / "attempts" / f"{name}.1" for name in ("w1", "w2", "w3")]
+    assert all((home / "output").exists() for home in homes)

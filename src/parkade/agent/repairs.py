@@ -47,6 +47,7 @@ class OrderedRepairs:
         self._ended = ended
         self._begun = _load(self._file)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ordered: tuple[RepairOrder, ...] = ()
 
     @property
     def kinds(self) -> tuple[RepairKind, ...]:
@@ -54,11 +55,19 @@ class OrderedRepairs:
         return () if self._repairs is None else self._repairs.kinds
 
     def reports(self) -> tuple[RepairReport, ...]:
-        """How the orders ended that are ordered still."""
-        return tuple(it.report for it in self._begun.values() if it.report is not None)
+        """How the orders ended that are ordered still; none before orders were heard. Names of
+        orders are given anew by a server whose journal was put back, so an order is known by all
+        that it says."""
+        begun = (self._begun.get(order.order) for order in self._ordered)
+        return tuple(
+            it.report
+            for it, order in zip(begun, self._ordered, strict=True)
+            if it is not None and it.order == order and it.report is not None
+        )
 
     def obey(self, orders: tuple[RepairOrder, ...]) -> None:
         """Begins what is new; forgets what is not ordered any more."""
+        self._ordered = orders
         ordered = {order.order for order in orders}
         gone = [name for name in self._begun if name not in ordered and name not in self._tasks]
         for name in gone:
@@ -66,8 +75,11 @@ class OrderedRepairs:
         if gone:
             self._save()
         for order in orders:
-            if order.order not in self._begun:
+            begun = self._begun.get(order.order)
+            if begun is None or (begun.order != order and order.order not in self._tasks):
                 self._begin(order)
+            elif begun.order != order:
+                continue
             elif self._begun[order.order].report is None and order.order not in self._tasks:
                 self._end(order, _interrupted(self._begun[order.order], self._clock.now_us()))
 

@@ -25,6 +25,8 @@ from parkade.wire.spec import CheckpointTerms as WireCheckpointTerms
 from parkade.wire.spec import Retry, WorkloadSpec
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_US, LAST_US = 0, 250_000_000_000_000_000
+"""The years 1970 and 9892: what a date can say in every time zone."""
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -56,8 +58,9 @@ def microseconds(instant: datetime) -> int:
 
 
 def instant(at_us: int) -> datetime:
-    """An aware datetime in UTC."""
-    return EPOCH + timedelta(microseconds=at_us)
+    """An aware datetime in UTC; what no date can say, as an agent may have told it, is the first
+    or the last that one can."""
+    return EPOCH + timedelta(microseconds=min(max(at_us, FIRST_US), LAST_US))
 
 
 def instant_or_none(at_us: int | None) -> datetime | None:

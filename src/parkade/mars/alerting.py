@@ -89,9 +89,16 @@ def post_alerts(
     try:
         asyncio.run(_post_all(f"{url.rstrip('/')}/api/v2/alerts", waiting, timeout_s))
     except TimeoutError as error:
-        raise AlertError(f"{url}: no answer within {timeout_s:g} s") from error
+        raise AlertError(f"{_shown(url)}: no answer within {timeout_s:g} s") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise AlertError(f"{url}: {type(error).__name__}: {error}") from error
+        says = str(error).replace(url, _shown(url))
+        raise AlertError(f"{_shown(url)}: {type(error).__name__}: {says}") from error
+
+
+def _shown(url: str) -> str:
+    """The URL without a user and a password."""
+    scheme, mark, rest = url.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
 
 async def _post_all(url: str, waiting: list[dict[str, object]], timeout_s: float) -> None:

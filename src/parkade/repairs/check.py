@@ -116,7 +116,7 @@ def _scrub(engine: Path) -> Finding:
     known = {link.resolve() for link in links}
     removed, readable = 0, []
     try:
-        for home in sorted(engine.resolve().glob("orgs/*/workloads/*/attempts/*")):
+        for home in _homes(engine.resolve()):
             if home not in known:
                 shutil.rmtree(home)
                 removed += 1
@@ -127,6 +127,15 @@ def _scrub(engine: Path) -> Finding:
     if readable:
         return Finding("scrub", False, f"others can read: {', '.join(readable[:5])}")
     return Finding("scrub", True, f"{removed} remnants removed")
+
+
+def _homes(engine: Path) -> list[Path]:
+    """The folders of all attempts; what lies behind a link is left alone."""
+    homes = [engine]
+    for level in ("orgs", "", "workloads", "", "attempts", ""):
+        within = [(home / level,) if level else _entries(home) for home in homes]
+        homes = [it for some in within for it in some if it.is_dir() and not it.is_symlink()]
+    return sorted(homes)
 
 
 def gpus() -> list[Finding]:

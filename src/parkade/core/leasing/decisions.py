@@ -122,7 +122,8 @@ def _free_name(world: World, org: str) -> str:
     if not _was_given(world, org) and not _was_given(world, scoped(org, org)):
         return org
     number = world.records.counters["reservation"] + 1
-    while _was_given(world, name := numbered(org, number)):
+    # Only the org's own name stands alone: `acme-2` may be another org's.
+    while _was_given(world, name := scoped(numbered(org, number), org)):
         number += 1
     return name
 
