@@ -52,9 +52,7 @@ def test_owners_and_on_demand_share_no_node_with_another_org_even_there() -> Non
     assert len({parkade.nodes_of(it) for it in (guest, window, other)}) == 3
 
 
-def test_an_owner_and_on_demand_wait_there_until_a_guest_is_gone_and_the_node_is_turned_around() -> (
-    None
-):
+def test_on_demand_waits_there_until_a_guest_is_gone_and_the_node_is_turned_around() -> None:
     parkade = given_parkade(shared_nodes=True, nodes=1)
     guest = running(parkade, "ant")
     window = parkade.on_demand("bee", gpus=2)

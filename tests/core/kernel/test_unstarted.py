@@ -187,3 +187,30 @@ def test_an_org_without_money_pays_what_it_has_and_no_more() -> None:
     parkade.run(29 * MINUTE, obey=False)
     give_up(parkade, again)
     assert parkade.balance("org/poor") == 0
+
+
+def test_an_org_whose_own_bid_takes_the_seats_pays_for_them_from_the_second_time_on() -> None:
+    parkade = given_parkade(nodes=4)
+    give_up(parkade, holding(parkade))
+    gang = parkade.bid("lab", 9, nodes=4)
+    parkade.clear()
+    parkade.run(20 * MINUTE, obey=False)
+    other = parkade.bid("lab", 20)
+    parkade.clear()
+    assert parkade.phase(gang) is Phase.PREEMPTING
+    gone(parkade, gang, launch_error="stopped before it was launched")
+    give_up(parkade, other)
+    assert paid(parkade) >= 4 * minutes_of_a_node(18)
+
+
+def test_another_orgs_bid_that_takes_the_seats_costs_nothing() -> None:
+    parkade = given_parkade(nodes=4)
+    give_up(parkade, holding(parkade))
+    gang = parkade.bid("lab", 9, nodes=4)
+    parkade.clear()
+    parkade.run(20 * MINUTE, obey=False)
+    parkade.bid("rich", 20)
+    parkade.clear()
+    assert parkade.phase(gang) is Phase.PREEMPTING
+    gone(parkade, gang, launch_error="stopped before it was launched")
+    assert paid(parkade) == 0

@@ -250,7 +250,8 @@ class _Changes:
             stop = self._displacement.notice(attempt, cause)
             line = self._without_credit(line)
             leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
-            is_due = attempt.displaced and self._debts.is_due(workload)
+            may_owe = attempt.displaced or attempt.started_us is None
+            is_due = may_owe and self._debts.is_due(workload)
             self._left.append(msgspec.structs.replace(leaving, is_due=is_due))
             return
         self._withdraw(workload, _reason(line), line)

@@ -49,7 +49,7 @@ def _leave(world: World, leaving: lines.Leaving, at_us: int) -> None:
         debt = attempt.debt
         if leaving.is_due and debt is not None:
             debt = replace(debt, is_due=True)
-        attempt = replace(attempt, stop=leaving.stop, debt=debt)
+        attempt = replace(attempt, stop=leaving.stop, debt=debt, is_lost_to_own=leaving.is_due)
     step(
         world,
         workload,

@@ -35,7 +35,7 @@ from parkade.core.running.backoff import will_back_off
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.steps.incidents import can
-from parkade.core.units.time import DAY_US
+from parkade.core.units.time import DAY_US, MINUTE_US
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves
 from parkade.core.workloads.workload import Workload
@@ -56,6 +56,13 @@ REQUEUED = frozenset(
         Cause.LAPSED,
     }
 )
+
+
+CHEAPER_AFTER_US = 10 * MINUTE_US
+"""How long a second attempt runs before it is moved for a lower floor."""
+
+MOST_DOUBLINGS = 6
+"""Of that time, for later attempts: more than ten hours at last."""
 
 
 class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,7 +268,7 @@ def _demand(
         only_fabric=workload.fabric,
         has_waited=not seats and _has_waited(world, workload, now_us),
         ranks_per_node=workload.spec.ranks_per_node(market.instance_type.gpus_per_node),
-        moves_if_cheaper=workload.spec.moves is Moves.CHEAPER,
+        moves_if_cheaper=_moves_if_cheaper(workload, now_us),
     )
 
 
@@ -282,6 +289,21 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
     if attempt.broken_us is None:
         return attempt.seats
     return tuple(seat for seat in attempt.seats if open_nodes.get(seat.node) is not False)
+
+
+def _moves_if_cheaper(workload: Workload, now_us: int) -> bool:
+    """Whether it leaves its seats for a lower floor. After its first attempt only what has run for
+    a while does, twice as long after each attempt: two jobs that share nodes could else send each
+    other away in every clearing."""
+    attempt = workload.attempt
+    if workload.spec.moves is not Moves.CHEAPER:
+        return False
+    if workload.generation <= 1:
+        return True
+    ran_us = 0
+    if workload.promise is None and attempt is not None and attempt.started_us is not None:
+        ran_us = now_us - attempt.started_us
+    return ran_us >= CHEAPER_AFTER_US << min(workload.generation - 2, MOST_DOUBLINGS)
 
 
 def _has_waited(world: World, workload: Workload, now_us: int) -> bool:

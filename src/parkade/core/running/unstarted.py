@@ -9,7 +9,8 @@ and `retry` bound. Any other is billed as a late start: from the start grace aft
 end.
 
     own doing   it was cancelled, did not start within `start_limit`, failed to launch, or its org
-                cannot pay any more; nothing that others, the platform or a broken node did
+                cannot pay any more, or a bid or a right of its org took its seats; nothing that
+                others, the platform or a broken node did
 
 Example (computed by `tests/core/kernel/test_unstarted.py`), a start grace of 2 minutes:
 
@@ -36,7 +37,9 @@ def is_unstarted(attempt: Attempt, *, is_lost: bool) -> bool:
     before it had any."""
     if attempt.started_us is not None or attempt.broken_us is not None:
         return False
-    return not is_lost if attempt.stop is None else attempt.stop.cause in OWN_DOING
+    if attempt.stop is None:
+        return not is_lost
+    return attempt.stop.cause in OWN_DOING or attempt.is_lost_to_own
 
 
 def unstarted_from_us(world: World, workload: Workload, at_us: int) -> int | None:

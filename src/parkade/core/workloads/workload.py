@@ -148,6 +148,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     silent_us: int = 0
     """How long its agent was not heard between the order and the first process."""
 
+    is_lost_to_own: bool = False
+    """Its notice came because a bid or a right of its own org took its seats."""
+
     lease_us: int | None = None
     """How long it runs on without the control plane; None: for ever."""
 

@@ -261,7 +261,8 @@ def _note_unstarted(books: Books, run: Run, event: Record) -> None:
     is_noted = event.get("is_unstarted", False)
     is_own = run.started_us is None and run.broken_us is None
     require(not is_noted or is_own, "it started, or its node broke")
-    require(not is_noted or event["cause"] in (None, *OWN_DOING), "others made it leave")
+    is_by_own = run.is_due or event["cause"] in (None, *OWN_DOING)
+    require(not is_noted or is_by_own, "others made it leave")
     if is_own and event["cause"] in OWN_DOING:
         require(is_noted or "is_unstarted" not in event, "an end before its start is forgotten")
     run.is_held_again = run.is_held_again and is_noted

@@ -52,7 +52,7 @@ def give_up(books: Books, name: str, what: str) -> None:
 
 def lose(books: Books, leaving: Record, event: Record) -> None:
     """A promise lost in a clearing is free unless it is lost to its own org: to a bid, or to a
-    claim or workload on a reservation."""
+    claim or workload on a reservation; and where its debt goes on with others, who owe it then."""
     name = leaving["demand"]["workload"]
     promise = books.promises.pop(name, None)
     is_paid = name in books.paid_promises
@@ -60,6 +60,8 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
     if promise is None or not promise["displaces"] or is_paid or is_settled(promise):
         return
     nodes = {seat["node"] for seat in promise["seats"]}
+    if _nodes_of(promise.get("debt")) <= _carried(event) != set():
+        return
     org = books.workloads[name]["org"]
     minimum_us = books.terms[event["market"]]["minimum_charge_us"]
     if minimum_us == 0 or promise["rates"][-1]["price_micros"] == 0:
@@ -79,6 +81,17 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
         runs_elsewhere = taker["workload"] in books.live
         is_own = taker["org"] == org and takes and is_above and not runs_elsewhere
         require(not is_own, f"{name} lost its promise to its own org's and paid nothing")
+
+
+def _nodes_of(debt: Record | None) -> set[str]:
+    return set() if debt is None else set(debt["nodes"])
+
+
+def _carried(event: Record) -> set[str]:
+    """The nodes of unpaid debts that winners of this clearing hold."""
+    debts = [won["promise"].get("debt") for won in event["won"]]
+    unpaid = [debt for debt in debts if debt is not None and not debt["is_paid"]]
+    return {node for debt in unpaid for node in debt["nodes"]}
 
 
 def _owner(books: Books, demand: Record) -> str | None:
