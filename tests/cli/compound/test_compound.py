@@ -11,6 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from parkade.cli.compound import failing
 from parkade.cli.compound.progress import print_summary
 from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.progressing import Counts
@@ -94,6 +95,21 @@ def test_a_run_that_waits_for_a_batch_ends_as_the_kept_codes_say(folder: Path) -
     assert done.returncode == EXIT_CODES["waits_for_a_batch"]
     assert "waiting" in done.stdout
     assert len((folder / "requests.jsonl").read_text().splitlines()) == 10
+
+
+def test_every_kept_code_ends_the_commands_as_before() -> None:
+    assert {
+        "done": 0,
+        "interrupted": failing.EXIT_INTERRUPTED,
+        "broken": failing.EXIT_BROKEN,
+        "wrong": failing.EXIT_WRONG,
+        "not_found": failing.EXIT_NOT_FOUND,
+        "denied": failing.EXIT_DENIED,
+        "unfinished": failing.EXIT_UNFINISHED,
+        "budget": failing.EXIT_BUDGET,
+        "failed": failing.EXIT_FAILED,
+        "waits_for_a_batch": failing.EXIT_WAITING,
+    } == EXIT_CODES
 
 
 def test_a_budget_that_doubt_filled_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,8 @@ def test_an_answer_file_that_is_not_there_is_empty(tmp_path: Path) -> None:
         model = BatchModel("x", requests, (answers,), price=PRICE)
         summary, _ = run_network(Generate("m"), [ask()], names({"m": model}), tmp_path / "out")
         assert (summary.waiting, summary.answered) == (waiting, answered)
+        for reason in summary.reasons:
+            assert "answers.jsonl is not there yet" in reason.reason
         carry_out(requests, answers)
 
 

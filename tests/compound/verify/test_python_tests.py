@@ -294,3 +294,10 @@ def test_endless_programs_in_human_eval_end_at_their_limit(
 def _processes(sandbox: Sandbox) -> int:
     rooms = [psutil.Process(pid) for pid in sandbox.processes()]
     return sum(1 + len(room.children(recursive=True)) for room in rooms)
+
+
+def test_a_block_that_defines_all_that_is_tested_is_taken_before_the_last() -> None:
+    program = "def f(x):\n    return g(x)\n\n\ndef g(x):\n    return x\n"
+    asked = question(test_list=["assert f(1) == 1", "assert g(2) == 2"])
+    text = f"```python\n{program}```\nIn use:\n```python\nprint(f(1))\n```\n"
+    assert mbpp(asked, text).source == program

@@ -47,7 +47,8 @@ def _parquet(path: Path, examples: Iterable[dict[str, Any]]) -> None:
         from pyarrow import parquet
     except ImportError:
         raise WritingError(
-            "Parquet needs pyarrow: pip install pyarrow, or write a .jsonl file"
+            "Parquet needs pyarrow, which the extra `sim` brings: pip install 'parkade[sim]', or "
+            "pip install pyarrow; or write a .jsonl file"
         ) from None
     writer = None
     rows: list[dict[str, Any]] = []

@@ -120,7 +120,8 @@ class BatchModel:
         self._answers: dict[str, tuple[msgspec.Raw | None, int, str]] = {}
         self._file: Any = None
         # A file that is not there has no answers yet: the first round makes the requests.
-        for path in (each for each in answers if each.exists()):
+        self._absent = tuple(path for path in answers if not path.exists())
+        for path in (each for each in answers if each not in self._absent):
             for identity, body, status, error in read_answers(path):
                 self._answers[identity] = (body, status, error)
 
@@ -143,7 +144,10 @@ class BatchModel:
             if self._file is None:
                 self._file = self._path.open("wb")
             self._file.write(request_line(call))
-        return Failure(kind=FailureKind.WAITING, message=f"{WAITS} {self._path}")
+        absent = ", ".join(map(str, self._absent))
+        more = f" ({absent} is not there yet)" if absent else ""
+        message = bounded(f"{WAITS} {self._path}{more}")
+        return Failure(kind=FailureKind.WAITING, message=message)
 
     def _outcome(self, call: Call, body: msgspec.Raw | None, status: int, error: str) -> Outcome:
         if body is None or status == 0:
