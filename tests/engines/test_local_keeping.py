@@ -243,3 +243,28 @@ def test_folders_that_their_user_closed_go_too() -> None:
             [sys.executable, "-c", program, base], capture_output=True, text=True, check=False
         )
         assert done.stdout.strip() == "[] []", done.stderr
+
+
+def test_a_folder_that_cannot_be_moved_holds_up_no_other_and_is_named_once(
+    place: LocalPlace,
+) -> None:
+    async def body() -> None:
+        attempts = [attempt_of("true"), attempt_of("true")]
+        for attempt in attempts:
+            await ended(place, attempt)
+        engine = place.engine()
+        looked = (await engine.idle_folders(0)).folders
+        answers = [it for each in attempts for it in answer(each, 1, is_due=True)]
+        deleting = place.data / "deleting"
+        if deleting.exists():
+            deleting.rmdir()
+        deleting.write_text("in the way")
+        assert await engine.settle_folders(looked, answers) == []
+        deleting.unlink()
+        gone = await engine.settle_folders(looked, answers)
+        assert len(gone) == 2
+        problems = await engine.delete_folders()
+        assert len(problems) == 2
+        assert await engine.delete_folders() == ()
+
+    run(body())

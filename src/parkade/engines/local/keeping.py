@@ -48,6 +48,8 @@ class Keeping:
         self._pass: Iterator[Path] | None = None
         self._counts: dict[str, list[int]] = {}
         self._uncounted: set[str] = set()
+        self._troubles: dict[str, str] = {}
+        self._reported: set[str] = set()
 
     def look(self, now_us: int) -> FolderLook:
         """The folders among the next part of a pass that are to be asked about. What is kept is
@@ -74,16 +76,23 @@ class Keeping:
             folder = by_name.get((answer.org, answer.workload))
             if folder is None:
                 continue
-            if answer.is_due:
-                if self._discard(folder):
-                    gone.append(f"{folder.workload} of {folder.org}")
-            elif answer.until_us is not None and answer.until_us != folder.until_us:
-                self._note(msgspec.structs.replace(folder, until_us=answer.until_us))
+            name = f"{folder.workload} of {folder.org}"
+            try:
+                if answer.is_due:
+                    if self._discard(folder):
+                        gone.append(name)
+                elif answer.until_us is not None and answer.until_us != folder.until_us:
+                    self._note(msgspec.structs.replace(folder, until_us=answer.until_us))
+            except OSError as error:
+                # One folder on another file system, or a full disk, holds up no other.
+                self._troubles.setdefault(name, f"{name}: {error.strerror}")
         return gone
 
     def delete(self) -> tuple[str, ...]:
         """A part of what was moved away; what cannot be deleted, and why, once each."""
-        return self._deletion.go_on(MOST_DELETED).problems
+        troubles = tuple(it for name, it in self._troubles.items() if name not in self._reported)
+        self._reported.update(self._troubles)
+        return troubles + self._deletion.go_on(MOST_DELETED).problems
 
     def _everything(self) -> Iterator[Path]:
         """The workloads' folders: names are read an org at a time, and no link counts as one."""
