@@ -1,6 +1,7 @@
 """Views are pure: whatever a record holds, it can be told, and told to those it concerns only."""
 
 from collections.abc import Iterator
+from datetime import timedelta, timezone
 from typing import get_args
 
 import pytest
@@ -111,6 +112,13 @@ def test_every_reservation_and_claim_can_be_told(reservation: Reservation, claim
 @given(st.integers(-(10**17), 10**17))
 def test_micro_units_survive_the_wire(value: int) -> None:
     assert micros(amount(value)) == value
+
+
+@pytest.mark.parametrize("at_us", [-(10**18), -1, 10**18, 2**63])
+def test_an_instant_that_no_date_can_say_is_shown_all_the_same(at_us: int) -> None:
+    shown = instant(at_us)
+    assert shown.astimezone(timezone(timedelta(hours=14))).year in (1970, 9892)
+    assert shown.astimezone(timezone(timedelta(hours=-12))).year in (1969, 9892)
 
 
 @given(NATURAL)

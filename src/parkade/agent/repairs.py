@@ -2,7 +2,8 @@
 
 An order is written down before it begins and again when it ended, so that an agent that is started
 anew never does a thing twice; an order in whose middle the agent ended is reported as failed, but
-for a reboot of the machine, which it brought about.
+for a reboot of the machine, which it brought about. An order is known by all that it says: a server
+whose journal was put back gives its name once more.
 """
 
 import asyncio
@@ -46,8 +47,8 @@ class OrderedRepairs:
         self._clock = clock
         self._ended = ended
         self._begun = _load(self._file)
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._ordered: tuple[RepairOrder, ...] = ()
+        self._tasks: dict[RepairOrder, asyncio.Task[None]] = {}
+        self._ordered: frozenset[RepairOrder] = frozenset()
 
     @property
     def kinds(self) -> tuple[RepairKind, ...]:
@@ -55,33 +56,27 @@ class OrderedRepairs:
         return () if self._repairs is None else self._repairs.kinds
 
     def reports(self) -> tuple[RepairReport, ...]:
-        """How the orders ended that are ordered still; none before orders were heard. Names of
-        orders are given anew by a server whose journal was put back, so an order is known by all
-        that it says."""
-        begun = (self._begun.get(order.order) for order in self._ordered)
+        """How the orders ended that are ordered still; none before orders were heard."""
         return tuple(
             it.report
-            for it, order in zip(begun, self._ordered, strict=True)
-            if it is not None and it.order == order and it.report is not None
+            for order, it in self._begun.items()
+            if it.report is not None and order in self._ordered
         )
 
     def obey(self, orders: tuple[RepairOrder, ...]) -> None:
         """Begins what is new; forgets what is not ordered any more."""
-        self._ordered = orders
-        ordered = {order.order for order in orders}
-        gone = [name for name in self._begun if name not in ordered and name not in self._tasks]
-        for name in gone:
-            del self._begun[name]
+        self._ordered = frozenset(orders)
+        gone = [it for it in self._begun if it not in self._ordered and it not in self._tasks]
+        for order in gone:
+            del self._begun[order]
         if gone:
             self._save()
         for order in orders:
-            begun = self._begun.get(order.order)
-            if begun is None or (begun.order != order and order.order not in self._tasks):
+            begun = self._begun.get(order)
+            if begun is None:
                 self._begin(order)
-            elif begun.order != order:
-                continue
-            elif self._begun[order.order].report is None and order.order not in self._tasks:
-                self._end(order, _interrupted(self._begun[order.order], self._clock.now_us()))
+            elif begun.report is None and order not in self._tasks:
+                self._end(order, _interrupted(begun, self._clock.now_us()))
 
     async def close(self) -> None:
         """Ends what is under way."""
@@ -90,12 +85,12 @@ class OrderedRepairs:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def _begin(self, order: RepairOrder) -> None:
-        self._begun[order.order] = _Begun(order=order, boot=_boot(), report=None)
+        self._begun[order] = _Begun(order=order, boot=_boot(), report=None)
         self._save()
         logger.info("%s of %s begins: %s", order.kind.value, order.node, order.order)
         task = asyncio.create_task(self._carry_out(order))
-        self._tasks[order.order] = task
-        task.add_done_callback(lambda _: self._tasks.pop(order.order, None))
+        self._tasks[order] = task
+        task.add_done_callback(lambda _: self._tasks.pop(order, None))
 
     async def _carry_out(self, order: RepairOrder) -> None:
         if self._repairs is None or order.kind not in self.kinds:
@@ -105,8 +100,8 @@ class OrderedRepairs:
         self._end(order, await self._repairs.carry_out(order))
 
     def _end(self, order: RepairOrder, report: RepairReport) -> None:
-        begun = self._begun[order.order]
-        self._begun[order.order] = msgspec.structs.replace(begun, report=report)
+        begun = self._begun[order]
+        self._begun[order] = msgspec.structs.replace(begun, report=report)
         self._save()
         how = "done" if report.is_done else "failed"
         logger.info("%s of %s %s: %s", order.kind.value, order.node, how, report.says)
@@ -114,7 +109,8 @@ class OrderedRepairs:
 
     def _save(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace_whole(self._file, msgspec.json.encode(self._begun))
+        named = {f"{it.order}@{it.ordered_us}": begun for it, begun in self._begun.items()}
+        replace_whole(self._file, msgspec.json.encode(named))
 
 
 def _failed(order: RepairOrder, says: str, now_us: int) -> RepairReport:
@@ -145,8 +141,9 @@ def _boot() -> str:
         return ""
 
 
-def _load(path: Path) -> dict[str, _Begun]:
+def _load(path: Path) -> dict[RepairOrder, _Begun]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, _Begun])
+        named = msgspec.json.decode(path.read_bytes(), type=dict[str, _Begun])
+        return {begun.order: begun for begun in named.values()}
     except (FileNotFoundError, msgspec.DecodeError):
         return {}

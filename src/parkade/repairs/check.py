@@ -131,11 +131,20 @@ def _scrub(engine: Path) -> Finding:
 
 def _homes(engine: Path) -> list[Path]:
     """The folders of all attempts; what lies behind a link is left alone."""
-    homes = [engine]
-    for level in ("orgs", "", "workloads", "", "attempts", ""):
-        within = [(home / level,) if level else _entries(home) for home in homes]
-        homes = [it for some in within for it in some if it.is_dir() and not it.is_symlink()]
-    return sorted(homes)
+    return sorted(
+        home
+        for org in _folders_in(engine, "orgs")
+        for workload in _folders_in(org, "workloads")
+        for home in _folders_in(workload, "attempts")
+    )
+
+
+def _folders_in(parent: Path, name: str) -> list[Path]:
+    """The folders in the folder of that name; none where that is a link, nor any that is one."""
+    within = parent / name
+    if within.is_symlink():
+        return []
+    return [it for it in _entries(within) if it.is_dir() and not it.is_symlink()]
 
 
 def gpus() -> list[Finding]:

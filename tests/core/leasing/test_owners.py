@@ -177,6 +177,12 @@ def test_the_name_of_a_reservation_is_never_given_again() -> None:
     assert "choose another name" in refusal.detail
 
 
+def test_a_later_reservation_takes_no_name_that_is_another_orgs_own() -> None:
+    parkade = Parkade(fabrics={"a": 4}, buffer_nodes=0)
+    names = [parkade.reserve("acme", 1), parkade.reserve("acme", 1), parkade.reserve("acme-2", 1)]
+    assert names == ["acme", "acme-2@acme", "acme-2"]
+
+
 def test_a_future_window_is_paid_for_when_it_is_sold_and_can_be_given_up_for_that() -> None:
     parkade = Parkade()
     parkade.org("acme", deposit=100)

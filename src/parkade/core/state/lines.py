@@ -48,8 +48,9 @@ class Won(msgspec.Struct, frozen=True, kw_only=True):
 class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt was given notice (or a promise withdrawn: `stop` None).
 
-    `is_due`: it lost its seats to another bid of its own org, so that what it owes for having made
-    others leave is due whatever the cause."""
+    `is_due`: it lost its seats to another bid or a right of its own org, so that what it owes for
+    having made others leave is due whatever the cause, and seats without a first process were given
+    up by its org."""
 
     demand: Demand
     stop: Stop | None

@@ -48,8 +48,8 @@ class Keeping:
         self._pass: Iterator[Path] | None = None
         self._counts: dict[str, list[int]] = {}
         self._uncounted: set[str] = set()
-        self._troubles: dict[str, str] = {}
-        self._reported: set[str] = set()
+        self._troubled: set[str] = set()
+        self._problems: list[str] = []
 
     def look(self, now_us: int) -> FolderLook:
         """The folders among the next part of a pass that are to be asked about. What is kept is
@@ -78,21 +78,27 @@ class Keeping:
                 continue
             name = f"{folder.workload} of {folder.org}"
             try:
-                if answer.is_due:
-                    if self._discard(folder):
-                        gone.append(name)
-                elif answer.until_us is not None and answer.until_us != folder.until_us:
-                    self._note(msgspec.structs.replace(folder, until_us=answer.until_us))
+                if self._settle(folder, answer):
+                    gone.append(name)
             except OSError as error:
                 # One folder on another file system, or a full disk, holds up no other.
-                self._troubles.setdefault(name, f"{name}: {error.strerror}")
+                if name not in self._troubled:
+                    self._troubled.add(name)
+                    self._problems.append(f"{name}: {error.strerror}")
         return gone
+
+    def _settle(self, folder: WorkloadFolder, answer: FolderAnswer) -> bool:
+        """Whether it goes."""
+        if answer.is_due:
+            return self._discard(folder)
+        if answer.until_us is not None and answer.until_us != folder.until_us:
+            self._note(msgspec.structs.replace(folder, until_us=answer.until_us))
+        return False
 
     def delete(self) -> tuple[str, ...]:
         """A part of what was moved away; what cannot be deleted, and why, once each."""
-        troubles = tuple(it for name, it in self._troubles.items() if name not in self._reported)
-        self._reported.update(self._troubles)
-        return troubles + self._deletion.go_on(MOST_DELETED).problems
+        problems, self._problems = tuple(self._problems), []
+        return problems + self._deletion.go_on(MOST_DELETED).problems
 
     def _everything(self) -> Iterator[Path]:
         """The workloads' folders: names are read an org at a time, and no link counts as one."""
