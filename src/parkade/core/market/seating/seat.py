@@ -20,7 +20,7 @@ has one aim: to move as few running GPUs as can be. It *repairs* the seats that 
 4. *Searches*, each with its rounds: with those as candidates who sit outside the fabrics in which
    they were counted; with every spot runner; the same with the largest newcomers first; then a walk
    that treats one winner otherwise at each step: held fast, first to choose, or where it was
-   counted. What moves the fewest GPUs is kept, and a search ends once it moves no fewer. The second
+   counted. An owner away from home counts as many moves. What moves the fewest GPUs is kept, and a search ends once it moves no fewer. The second
    and third are left out above `MOST_WINNERS_ALL_RUNNERS` winners (the second only where the first
    holds), the walk above `MOST_WINNERS_IMPROVED`, and it has at most `MOST_SEARCHES`.
 5. If no search holds, or none moves fewer GPUs, the *fall-back* (`fallback`): the fabrics
@@ -93,7 +93,8 @@ MOST_WINNERS_IMPROVED = 300
 """Above this, no winner is treated otherwise to see what moves in its place."""
 
 OWNERS_WEIGHT = 1_000
-"""As many GPUs of spot move before one of an owner or of on-demand does."""
+"""As many GPUs of spot move before one of an owner or of on-demand does, or is seated beyond its
+own fabrics although these were counted to hold it."""
 
 NO_BOUND = 1 << 60
 """More GPUs than any market has."""
@@ -128,7 +129,8 @@ class _Found(NamedTuple):
     """Those of its first round."""
 
     moved_gpus: int
-    """GPUs of runners that have other seats, those of owners and on-demand by their weight."""
+    """GPUs of runners that have other seats, those of owners and on-demand by their weight; and by
+    the same weight those of owners that are seated away from home."""
 
     movers: tuple[str, ...]
 
@@ -158,8 +160,9 @@ def _search_all(problem: Problem) -> _Found | GivesUpClosed:
     if best is not None and not best.moved_gpus:
         return best
     fallback = _fallback(problem)
-    if best is None:
-        best = _search(problem, Rules(all_runners=True), NO_BOUND)
+    for rules in (Rules(all_runners=True), _sending_owners(problem)):
+        if best is None:
+            best = _search(problem, rules, NO_BOUND)
     if best is None and isinstance(fallback, GivesUpClosed):
         return fallback
     if isinstance(fallback, _Found) and (best is None or fallback.moved_gpus < best.moved_gpus):
@@ -172,6 +175,13 @@ def _search_all(problem: Problem) -> _Found | GivesUpClosed:
     if len(problem.winners) > MOST_WINNERS_IMPROVED:
         return best
     return _improve(problem, best)
+
+
+def _sending_owners(problem: Problem) -> Rules:
+    """The rules under which owners leave that were counted elsewhere than they stand: a right of
+    another needs the room (`reserved`)."""
+    leaving = (it for it in problem.must_move if problem.by_name[it].price is None)
+    return Rules(to_counted=frozenset(leaving), all_runners=True)
 
 
 def _fallback(problem: Problem) -> _Found | GivesUpClosed:
@@ -238,7 +248,7 @@ def _search(problem: Problem, rules: Rules, below_gpus: int) -> _Found | None:
         if seated is None:
             return None
         movers = _movers(problem, seated.seats)
-        moved_gpus = _gpus_of(problem, movers)
+        moved_gpus = _gpus_of(problem, [*movers, *_away_from_home(problem, seated.seats)])
         if moved_gpus >= below_gpus:
             return None
         first = first or seated.seats
@@ -259,6 +269,12 @@ def _gpus_of(problem: Problem, names: Iterable[str]) -> int:
         it.nodes * it.gpus * (1 if it.tier is PriorityTier.SPOT else OWNERS_WEIGHT)
         for it in demands
     )
+
+
+def _away_from_home(problem: Problem, seats: dict[str, Seats]) -> list[str]:
+    """Owners' demands without seats until now that sit beyond the own fabrics that hold them."""
+    idle = {it for it in problem.at_home if not problem.by_name[it].demand.seats}
+    return [it for it in misplaced_in(problem, seats) if it in idle] if idle else []
 
 
 def _movers(problem: Problem, seats: dict[str, Seats]) -> list[str]:

@@ -58,6 +58,10 @@ class Problem(NamedTuple):
     place: dict[Key, int]
     """Of each of them in its order."""
 
+    at_home: frozenset[str]
+    """Owners' demands that were counted in their own fabrics: they sit there, whoever must give way
+    for it, as long as those may."""
+
     must_move: frozenset[str]
     """Runners that lose a seat of theirs if they sit where they were counted."""
 
@@ -101,6 +105,12 @@ def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> P
         {it.demand.demand: fabrics_counted(it) for it in winners},
         shapes,
         place,
+        frozenset(
+            it.demand.demand
+            for it in winners
+            if it.demand.tier is PriorityTier.RESERVED
+            and it.demand.demand not in allocation.reserved.overflowed
+        ),
         frozenset(it.demand.demand for it in winners if _must_move(it, layout)),
         {},
         {},

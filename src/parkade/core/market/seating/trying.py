@@ -8,6 +8,7 @@ queue: owners first, then the nodes that are kept for them, then all others in p
 turn takes
 
 1. replacements in its own fabric, if it is a gang that lost a node;
+   where it was counted, if it is an owner's demand that its own fabrics hold, whoever gives way;
 2. else free nodes whose floor its price covers;
 3. else the nodes of those who *give way* (`giving_way`): of all fabrics the set with the fewest
    moved GPUs, then the lowest in the order. A broken gang is healed so where that moves fewer GPUs
@@ -130,7 +131,7 @@ class _Try:
         if name not in self._displaced and self._heal(winner):
             return True
         self._now.leave(name)
-        if self._returns(winner):
+        if self._returns(winner) or self._seat_at_home(name):
             return True
         found = choose_free(winner, shape, self._now.layout, self._now.nodes, self._now.floors)
         if found is not None and not (found.is_dear and self._now.is_uncovered(name, found.nodes)):
@@ -163,10 +164,26 @@ class _Try:
         self._now.own.add(name)
         return True
 
+    def _seat_at_home(self, name: str) -> bool:
+        """Whether an owner's demand that its own fabrics hold sits there; guests give way for it
+        although nodes of another fabric are free."""
+        if name not in self._problem.at_home:
+            return False
+        shape = self._now.shapes[name]
+        has_room = all(
+            self._now.bundles_for(fabric, shape._replace(nodes=ranks)) is not None
+            for fabric, ranks in self._now.counted(name).items()
+        )
+        return has_room and self._sit_where_counted(name)
+
     def _stand_where_counted(self, key: Key) -> bool:
         """Go to the fabrics of the allocation, for good; who is in the way leaves."""
         self._now.leave(key)
         self._fix(key)
+        return self._sit_where_counted(key)
+
+    def _sit_where_counted(self, key: Key) -> bool:
+        """Whether it sits in the fabrics of the allocation now; who is in the way leaves."""
         shape = self._now.shapes[key]
         found: list[str] = []
         for fabric, ranks in sorted(self._now.counted(key).items()):
