@@ -248,7 +248,7 @@ def _search(problem: Problem, rules: Rules, below_gpus: int) -> _Found | None:
         if seated is None:
             return None
         movers = _movers(problem, seated.seats)
-        moved_gpus = _gpus_of(problem, [*movers, *_away_from_home(problem, seated.seats)])
+        moved_gpus = _gpus_of(problem, [*movers, *seated.away])
         if moved_gpus >= below_gpus:
             return None
         first = first or seated.seats
@@ -269,12 +269,6 @@ def _gpus_of(problem: Problem, names: Iterable[str]) -> int:
         it.nodes * it.gpus * (1 if it.tier is PriorityTier.SPOT else OWNERS_WEIGHT)
         for it in demands
     )
-
-
-def _away_from_home(problem: Problem, seats: dict[str, Seats]) -> list[str]:
-    """Owners' demands without seats until now that sit beyond the own fabrics that hold them."""
-    idle = {it for it in problem.at_home if not problem.by_name[it].demand.seats}
-    return [it for it in misplaced_in(problem, seats) if it in idle] if idle else []
 
 
 def _movers(problem: Problem, seats: dict[str, Seats]) -> list[str]:
