@@ -109,13 +109,13 @@ def _pays_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def _rechooses_owners_seats(patch: pytest.MonkeyPatch) -> None:
-    demand = clearing_input._claim_demand
+    demands_of = clearing_input.demands_of
 
     def restless(world: Any, claim: Any, open_nodes: Any) -> Any:
-        made = demand(world, claim, open_nodes)
-        return made if claim.seated_us is not None else replace(made, seats=())
+        made = demands_of(world, claim, open_nodes)
+        return made if claim.seated_us is not None else [replace(it, seats=()) for it in made]
 
-    patch.setattr(clearing_input, "_claim_demand", restless)
+    patch.setattr(clearing_input, "demands_of", restless)
 
 
 def _takes_absence_for_an_exit(patch: pytest.MonkeyPatch) -> None:

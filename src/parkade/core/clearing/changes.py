@@ -34,12 +34,14 @@ latest, and w2 is launched (`running.promises`).
 Decision records 2 (notices, displacement and its debt) and 9 (the event's form).
 """
 
+from collections.abc import Callable
 from typing import assert_never
 
 import msgspec
 
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.settlements import settle_short, short_of
+from parkade.core.clearing.claims import claim_named, parts_of, standing_after, taken_apart
 from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
 from parkade.core.clearing.evacuation import with_evacuees
@@ -49,6 +51,7 @@ from parkade.core.clearing.shortfall import short_demands
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.market.clear import clear
+from parkade.core.market.market_state import MarketState
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, WaitReason
 from parkade.core.reservations.reservation import Claim, ReservationState
 from parkade.core.running.promises import withdrawal_charge
@@ -74,7 +77,22 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
     given = with_evacuees(world, build_input(world, market, now_us))
-    return difference(world, market, given, clear(given.state), now_us)
+    given, outcome = clear_with_claims(world, given, clear)
+    return difference(world, market, given, outcome, now_us)
+
+
+def clear_with_claims(
+    world: World, given: ClearingInput, clear_one: Callable[[MarketState], Clearing]
+) -> tuple[ClearingInput, Clearing]:
+    """The outcome, and the input that led to it: claims that would lose more than they must are
+    asked for node by node. Three clearings for each of them at most, and one where there is none.
+    """
+    outcome = clear_one(given.state)
+    # Each round takes one claim apart at least, or gives one up that was.
+    while (apart := taken_apart(world, given.state, outcome)) is not None:
+        given = msgspec.structs.replace(given, state=apart)
+        outcome = clear_one(apart)
+    return given, outcome
 
 
 def difference(
@@ -107,6 +125,7 @@ class _Changes:
         self._won: list[lines.Won] = []
         self._repriced: list[lines.Repriced] = []
         self._waiting: list[lines.Waiting] = []
+        self._claims: list[lines.ClaimKept] = []
         self._demands = {demand.demand: demand for demand in given.state.demands}
         self._displacement = Displacement(
             world, market, self._demands, outcome, now_us, unhurried=given.evacuees
@@ -118,12 +137,18 @@ class _Changes:
         """Credits and charges of given-up promises first, then the clearing; nothing if nothing
         changed."""
         self._settle_shortages()
+        by_demand = {line.demand: line for line in self._outcome.lines}
+        parts = parts_of(self._world, self._given.state.demands)
+        for name, demands in parts.items():
+            self._compare_standing(name, [by_demand[it.demand] for it in demands])
         for line in self._outcome.lines:
-            self._compare(line)
+            if claim_named(line.demand) not in parts:
+                self._compare(line)
         for name, why in self._given.excluded.items():
             self._exclude(self._world.records.workloads[name], why)
         assert len({lines.name_of(it.demand) for it in self._left}) == len(self._left)
-        has_changed = self._left or self._won or self._repriced or self._waiting
+        changed = (self._left, self._won, self._repriced, self._waiting, self._claims)
+        has_changed = any(changed)
         if not has_changed and self._outcome.ladder == self._market.ladder:
             return tuple(self._charges)
         cleared = events.Cleared(
@@ -134,6 +159,7 @@ class _Changes:
             repriced=tuple(self._repriced),
             waiting=tuple(self._waiting),
             ladder=self._outcome.ladder,
+            claims=tuple(self._claims),
         )
         return (*self._charges, cleared)
 
@@ -174,8 +200,32 @@ class _Changes:
             case _:
                 assert_never(line.change)
 
+    def _compare_standing(self, name: str, found: list[ClearingLine]) -> None:
+        """A claim that its owner works on: what it keeps, and what it is promised beside that."""
+        claim = self._world.records.claims[name]
+        stood = standing_after(
+            claim,
+            self._demands,
+            found,
+            reason=_reason,
+            is_busy=lambda line: self._displacement.busy(line) > 0,
+            now_us=self._now_us,
+        )
+        if (stood.seats, stood.replacements) == (claim.seats, claim.replacements):
+            self._wait_claim(claim, stood.why)
+            return
+        causes = [it for it in map(self._moved, found) if it is not None]
+        self._claims.append(
+            lines.ClaimKept(
+                claim=name,
+                seats=stood.seats,
+                replacements=stood.replacements,
+                why=stood.why,
+                moved=causes[0] if causes else None,
+            )
+        )
+
     def _wait_claim(self, claim: Claim, why: str) -> None:
-        assert not claim.seats
         if claim.why != why:
             self._waiting.append(
                 lines.Waiting(

@@ -15,6 +15,7 @@ it is short of four GPUs. A third job w3 would not, so it is short of none.
 
 from msgspec.structs import replace
 
+from parkade.core.clearing.claims import claim_named
 from parkade.core.fleet.market import Market
 from parkade.core.market.allocation import allocate
 from parkade.core.market.market_state import MarketState, NodeInPlay, PriorityTier
@@ -52,7 +53,8 @@ def short_demands(
         gpus = min(demand.nodes * demand.gpus, left[demand.reservation])
         if demand.demand in would_win and gpus > 0:
             left[demand.reservation] -= gpus
-            short[demand.demand] = gpus
+            name = claim_named(demand.demand)
+            short[name] = short.get(name, 0) + gpus
     return short
 
 

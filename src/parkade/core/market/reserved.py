@@ -405,8 +405,12 @@ def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> 
         room.free[fabric] += nodes
     entitlement.kept = {}
     closed = _unused_closed(demand, layout, entitlement)
+    only = demand.overflows_to
     limits = [
-        min(free, entitlement.left - closed.get(fabric, 0)) for fabric, free in enumerate(room.free)
+        min(free, entitlement.left - closed.get(fabric, 0))
+        if only is None or layout.fabrics[fabric] in only
+        else -1
+        for fabric, free in enumerate(room.free)
     ]
     is_allocated = _allocate(demand, layout, stage, limits, entitlement=entitlement)
     if not is_allocated:

@@ -66,6 +66,10 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
     minimum_us = books.terms[event["market"]]["minimum_charge_us"]
     if minimum_us == 0 or promise["rates"][-1]["price_micros"] == 0:
         return
+    for kept in event.get("claims") or ():
+        takes = nodes & {each["seat"]["node"] for each in kept["replacements"]}
+        is_own_right = takes and books.claims.get(kept["claim"]) == org
+        require(not is_own_right, f"{name} lost its promise to its own org's right, unpaid")
     for won in event["won"]:
         takes = nodes & {seat["node"] for seat in won["promise"]["seats"]}
         is_own_right = takes and _owner(books, won["demand"]) == org

@@ -20,9 +20,11 @@ has one aim: to move as few running GPUs as can be. It *repairs* the seats that 
 4. *Searches*, each with its rounds: with those as candidates who sit outside the fabrics in which
    they were counted; with every spot runner; the same with the largest newcomers first; then a walk
    that treats one winner otherwise at each step: held fast, first to choose, or where it was
-   counted. An owner away from home counts as many moves. What moves the fewest GPUs is kept, and a search ends once it moves no fewer. The second
-   and third are left out above `MOST_WINNERS_ALL_RUNNERS` winners (the second only where the first
-   holds), the walk above `MOST_WINNERS_IMPROVED`, and it has at most `MOST_SEARCHES`.
+   counted. What moves the fewest GPUs is kept, and a search ends once it moves no fewer; an owner
+   away from home counts as many moves. The second and third are left out above
+   `MOST_WINNERS_ALL_RUNNERS` winners (the second only where the first holds), the walk above
+   `MOST_WINNERS_IMPROVED`, and it has at most `MOST_SEARCHES`. Where the first two do not hold,
+   owners leave that were counted elsewhere than they stand, because a right needs the room.
 5. If no search holds, or none moves fewer GPUs, the *fall-back* (`fallback`): the fabrics
    of the allocation. What was counted fits there, but for one case: a winner that keeps closed
    nodes has ranks on a shared open node, and the allocation packed its org's shared nodes in
@@ -317,8 +319,23 @@ def _reasons(problem: Problem, found: _Found) -> dict[str, MoveReason]:
         elif found.gave_way is None:
             reasons[demand.demand] = MovedAsCounted()
         else:
-            reasons[demand.demand] = _reason(found.gave_way.get(demand.demand))
+            for_whom = found.gave_way.get(demand.demand)
+            if for_whom is None and winner.price is None:
+                for_whom = _taker(problem, found.seats, set(before) - {it.node for it in now})
+            reasons[demand.demand] = _reason(for_whom)
     return reasons
+
+
+def _taker(problem: Problem, seats: dict[str, Seats], nodes: set[str]) -> str | None:
+    """The first winner that sits on these nodes now: its right made an owner leave them."""
+    return next(
+        (
+            winner.demand.demand
+            for winner in problem.winners
+            if any(seat.node in nodes for seat in seats[winner.demand.demand])
+        ),
+        None,
+    )
 
 
 def _reason(for_whom: str | KeptBlock | None) -> MoveReason:

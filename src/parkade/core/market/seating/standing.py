@@ -19,7 +19,13 @@ from parkade.core.market.allocation import Allocation
 from parkade.core.market.entitlement import KeptRoom
 from parkade.core.market.layout import Layout, shape_of
 from parkade.core.market.market_state import MarketState, PriorityTier
-from parkade.core.market.seating.free_room import Seats, Winner, empty_open_nodes, fabrics_counted
+from parkade.core.market.seating.free_room import (
+    Seats,
+    Winner,
+    empty_open_nodes,
+    fabrics_counted,
+    may_use,
+)
 from parkade.core.market.seating.giving_way import Bundle, Key, Standing, bundles_of, cheapest
 from parkade.core.market.supply import DrawnFloors, highest_floor
 from parkade.core.placement.nodes import OpenNodes
@@ -328,8 +334,8 @@ class SeatsInMaking:
         demand, shape = winner.demand, self.shapes[winner.demand.demand]
         counted = self.counted(demand.demand)
         best: tuple[tuple[int, int, bool, int, int], tuple[Bundle, ...]] | None = None
-        for fabric, name in enumerate(self.layout.fabrics):
-            if demand.only_fabric not in (None, name):
+        for fabric in range(len(self.layout.fabrics)):
+            if not may_use(winner, self.layout, fabric):
                 continue
             bundles = self.bundles_for(fabric, shape)
             if bundles is None:
