@@ -54,7 +54,7 @@ def demands_of(world: World, claim: Claim, open_nodes: dict[str, bool]) -> list[
     """What a claim asks for; `open_nodes`: by node in play, whether it takes work."""
     standing = tuple(seat for seat in claim.held if seat.node in open_nodes)
     if not standing:
-        seats = () if claim.held else promised_still(world, claim.seats, open_nodes)
+        seats = claim.held or promised_still(world, claim.seats, open_nodes)
         return [_whole(world, claim, seats)]
     promised = promised_still(world, claim.promised, open_nodes)
     fabrics = tuple(sorted({world.records.nodes[seat.node].fabric for seat in standing}))
@@ -119,7 +119,7 @@ def taken_apart(world: World, state: MarketState, outcome: Clearing) -> MarketSt
             continue
         whole = next((it for it in standing if it.demand == name), None)
         if whole is None or whole.nodes == 1:
-            changed[name] = [_whole(world, claim, ())]
+            changed[name] = [_whole(world, claim, claim.held)]
         else:
             singles = [_part(whole, at, (seat,)) for at, seat in enumerate(whole.seats, 1)]
             changed[name] = [*singles, *(it for it in demands if it is not whole)]
@@ -138,7 +138,8 @@ def parts_of(world: World, demands: Iterable[Demand]) -> dict[str, list[Demand]]
         claim = world.records.claims.get(name)
         if claim is not None and claim.held:
             parts.setdefault(name, []).append(demand)
-    return {name: of for name, of in parts.items() if any(it.seats or it.completes for it in of)}
+    # One that is given up, or lost all its nodes, is whole again and may stand anywhere.
+    return {name: of for name, of in parts.items() if of[0].overflows_to is not None}
 
 
 def _stands(claim: Claim, demand: Demand) -> bool:
