@@ -223,8 +223,8 @@ def _look_at_shape(world: World, claim: Claim, seats: tuple[Seat, ...]) -> None:
 def _look_at_home(
     world: World, claim: Claim, seats: tuple[Seat, ...], event: events.Cleared
 ) -> None:
-    """A claim that waited is given nodes of its own fabrics where these hold it, whoever must move
-    for it; but for nodes that it keeps, which come at once wherever they are."""
+    """A claim that waited is given nodes of its own fabrics where these hold it, although guests
+    must move for it; but for nodes that it keeps, which come at once wherever they are."""
     reservation = world.records.reservations[claim.reservation]
     own, nodes = dict(reservation.shape), world.records.nodes
     lending = reservation.lending

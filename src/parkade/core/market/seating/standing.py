@@ -65,8 +65,8 @@ class Problem(NamedTuple):
     """Of each of them in its order."""
 
     at_home: frozenset[str]
-    """Owners' demands that were counted in their own fabrics: they sit there, whoever must give way
-    for it, as long as those may."""
+    """Owners' demands that were counted in their own fabrics: they sit there, and guests give way
+    for it."""
 
     must_move: frozenset[str]
     """Runners that lose a seat of theirs if they sit where they were counted."""
