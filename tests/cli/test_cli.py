@@ -173,6 +173,8 @@ def test_a_market_is_run_from_the_command_line(
     assert "would run on" in run("plan", "--limit", "2.50", "--", "sleep 1").output.lower()
     asked = ("--checkpoint", "hf", "--checkpoint-needs", "1s", "--limit", "2.50", "--", "sleep 1")
     assert "would run on" in run("plan", *asked).output.lower()
+    head, *lines = run("statement", "--csv").stdout.splitlines()
+    assert head.startswith("sequence,at,kind,amount,other,") and ",deposit," in lines[0]
     assert "deposit" in run("statement").output and "lab" in run("prices").output
     run("token", "revoke", "ann-laptop")
     run("ps", exit_code=2)
