@@ -82,7 +82,7 @@ def test_no_command_takes_a_token_as_an_argument() -> None:
         (["submit", "--limit", "5", "-f", "/nowhere.yaml"], 3, "cannot be read"),
         (["lend", "acme"], 2, "--floor"),
         (["deposit", "acme", "1,5"], 3, "amount: "),
-        (["statement", "--from", "yesterday"], 2, "--from"),
+        (["statement", "--from", "last week"], 2, "--from"),
         (["org", "create", "Not A Name"], 3, "org: "),
         (["price", "sheet", "set", "lab"], 3, "at least one price"),
         (["price", "sheet", "set", "nowhere", "--public-floor", "2"], 4, "nowhere"),

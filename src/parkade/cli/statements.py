@@ -1,11 +1,11 @@
 """Statements: every movement of an account."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parkade.cli.calling import AsJson, calling
+from parkade.cli.flags import when
 
 if TYPE_CHECKING:
     from parkade.wire import money as wire
@@ -17,26 +17,19 @@ def statement(
     account: Annotated[
         str | None, typer.Option(help="Default: your org's. Operators: any, like org/acme.")
     ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="Like 2026-01-31T00:00:00Z.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Like 2026-01-31, yesterday, -7d.")
+    ] = None,
     end: Annotated[str | None, typer.Option("--to", help="As --from; exclusive.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List every charge and payout with its purpose, price and window."""
     from parkade.cli.screen import show
 
-    first, last = _instant(start, "--from"), _instant(end, "--to")
+    first, last = when(start, "--from"), when(end, "--to")
     with calling(as_json=as_json) as client:
         answer = client.statement(account=account, start=first, end=last)
         show(answer, _render, as_json=as_json)
-
-
-def _instant(text: str | None, option: str) -> datetime | None:
-    from parkade.wire.scalars import parse_when
-
-    try:
-        return None if text is None else parse_when(text, now=datetime.now(UTC))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _render(answer: "wire.Statement") -> None:
