@@ -82,7 +82,7 @@ def test_no_command_takes_a_token_as_an_argument() -> None:
         (["submit", "--limit", "5", "-f", "/nowhere.yaml"], 3, "cannot be read"),
         (["lend", "acme"], 2, "--floor"),
         (["deposit", "acme", "1,5"], 3, "amount: "),
-        (["statement", "--from", "yesterday"], 2, "--from"),
+        (["statement", "--from", "last week"], 2, "--from"),
         (["org", "create", "Not A Name"], 3, "org: "),
         (["price", "sheet", "set", "lab"], 3, "at least one price"),
         (["price", "sheet", "set", "nowhere", "--public-floor", "2"], 4, "nowhere"),
@@ -173,6 +173,8 @@ def test_a_market_is_run_from_the_command_line(
     assert "would run on" in run("plan", "--limit", "2.50", "--", "sleep 1").output.lower()
     asked = ("--checkpoint", "hf", "--checkpoint-needs", "1s", "--limit", "2.50", "--", "sleep 1")
     assert "would run on" in run("plan", *asked).output.lower()
+    head, *lines = run("statement", "--csv").stdout.splitlines()
+    assert head.startswith("sequence,at,kind,amount,other,") and ",deposit," in lines[0]
     assert "deposit" in run("statement").output and "lab" in run("prices").output
     run("token", "revoke", "ann-laptop")
     run("ps", exit_code=2)

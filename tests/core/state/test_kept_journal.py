@@ -349,6 +349,18 @@ def a_short_claim() -> Parkade:
     return parkade
 
 
+def an_evening_of_scripts() -> Parkade:
+    """Labels, and ends with the exit codes that a shell goes on with."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    for code, signal in ((0, None), (7, None), (None, 9)):
+        bid = parkade.bid("lab", 9, nodes=2, labels=(("run", "big"),))
+        parkade.clear()
+        parkade.started(bid)
+        parkade.tick(60)
+        parkade.ended(bid, code=code, signal=signal)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -400,6 +412,14 @@ def test_a_kept_journal_has_a_claim_that_kept_its_well_nodes_and_was_made_whole(
     assert [it.nodes for it in found if isinstance(it, events.ClaimSeated)][-1] is not None
 
 
+def test_a_kept_journal_has_labels_and_exit_codes() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-scripts.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    assert [it.exit_code for it in found if isinstance(it, events.Ended)] == [0, 7, 137]
+    labels = {it.workload.spec.labels for it in found if isinstance(it, events.Submitted)}
+    assert labels == {(("run", "big"),)}
+
+
 def test_the_present_version_has_kept_journals_with_every_event() -> None:
     kinds = {
         json.loads(bytes(raw))["type"]
@@ -421,6 +441,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-parents": a_suspected_rack,
         f"journal-v{EVENT_VERSION}-clock": a_clock_set_ahead,
         f"journal-v{EVENT_VERSION}-claims": a_short_claim,
+        f"journal-v{EVENT_VERSION}-scripts": an_evening_of_scripts,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

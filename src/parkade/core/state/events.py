@@ -416,6 +416,8 @@ class Ended(Event, frozen=True, kw_only=True):
     `failures` and `preemptions` are the counts after it. `is_saved`: it said that it saved what it
     had and is to be run again; False in journals that did not say. `is_unstarted`: it ended before
     its first process by its org's own doing; False in journals of before this counted.
+    `exit_code`: as `exit_code_of` has it; None where it is not known, and in journals of before it
+    was kept.
     """
 
     workload: str
@@ -429,6 +431,7 @@ class Ended(Event, frozen=True, kw_only=True):
     not_before_us: int
     is_saved: bool = False
     is_unstarted: bool = False
+    exit_code: int | None = None
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):
