@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from parkade.control import outbox
 from parkade.core.billing import effects as billing
-from parkade.core.clearing import changes, claims, displacement
+from parkade.core.clearing import claims, displacement, rates
 from parkade.core.clearing import input as clearing_input
 from parkade.core.fleet.node import Health, Node
 from parkade.core.kernel import decide as kernel
 from parkade.core.leasing import decisions as leasing
 from parkade.core.ledger.accounts import TransferKind
-from parkade.core.market.seating import seat as seating
+from parkade.core.market.seating import standing
 from parkade.core.running import decisions as running
 from parkade.core.running import effects as running_effects
 from parkade.core.running import lapses, observations, promises
@@ -157,8 +157,12 @@ def _forgets_missing_nodes(patch: pytest.MonkeyPatch) -> None:
 
 
 def _seats_owners_where_it_is_free(patch: pytest.MonkeyPatch) -> None:
-    pose = seating.pose
-    patch.setattr(seating, "pose", lambda *args: pose(*args)._replace(at_home=frozenset()))
+    pose = standing.pose
+
+    def homeless(*args: Any) -> Any:
+        return pose(*args)._replace(at_home=frozenset())
+
+    patch.setattr("parkade.core.market.seating.seat.pose", homeless)
 
 
 def _takes_absence_for_an_exit(patch: pytest.MonkeyPatch) -> None:
@@ -227,18 +231,18 @@ def _counts_preemption_as_failure(patch: pytest.MonkeyPatch) -> None:
 
 
 def _charges_above_the_limit(patch: pytest.MonkeyPatch) -> None:
-    rate = changes._Changes._rate
+    rate = rates.Rates.of
 
     def greedy(self: Any, line: Any) -> Any:
         made = rate(self, line)
         return replace(made, price_micros=made.price_micros * 4)
 
-    patch.setattr(changes._Changes, "_rate", greedy)
+    patch.setattr(rates.Rates, "of", greedy)
 
 
 def _charges_no_floor(patch: pytest.MonkeyPatch) -> None:
-    rate = changes._Changes._rate
-    patch.setattr(changes._Changes, "_rate", lambda *args: replace(rate(*args), price_micros=0))
+    rate = rates.Rates.of
+    patch.setattr(rates.Rates, "of", lambda *args: replace(rate(*args), price_micros=0))
 
 
 def _seats_on_cordoned_nodes(patch: pytest.MonkeyPatch) -> None:

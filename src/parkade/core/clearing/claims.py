@@ -106,6 +106,20 @@ def _part(stands: Demand, number: int, seats: tuple[Seat, ...]) -> Demand:
     return replace(stands, demand=name, nodes=1, seats=seats, completes=True)
 
 
+def clear_with_claims(
+    world: World, state: MarketState, clear: Callable[[MarketState], Clearing]
+) -> tuple[MarketState, Clearing]:
+    """The outcome, and the state that led to it: claims that would lose more than they must are
+    asked for node by node. Three clearings for each of them at most, and one where there is none.
+    """
+    outcome = clear(state)
+    # Each round takes one claim apart at least, or gives one up that was.
+    while (apart := taken_apart(world, state, outcome)) is not None:
+        state = apart
+        outcome = clear(state)
+    return state, outcome
+
+
 def taken_apart(world: World, state: MarketState, outcome: Clearing) -> MarketState | None:
     """The state in which claims that would lose what stands are asked for node by node, or as new
     ones where no node would stay; None where each keeps something."""

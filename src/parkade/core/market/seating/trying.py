@@ -8,8 +8,8 @@ queue: owners first, then the nodes that are kept for them, then all others in p
 turn takes
 
 1. replacements in its own fabric, if it is a gang that lost a node;
-   where it was counted, if it is an owner's demand that its own fabrics hold; guests give way for it,
-   unless it asks for no more than it keeps and other nodes are free now;
+   where it was counted, if it is an owner's demand that its own fabrics hold: guests give way for
+   it, unless it asks for no more than it keeps and other nodes are free now;
 2. else free nodes whose floor its price covers;
 3. else the nodes of those who *give way* (`giving_way`): of all fabrics the set with the fewest
    moved GPUs, then the lowest in the order. A broken gang is healed so where that moves fewer GPUs
