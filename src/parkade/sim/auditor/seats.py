@@ -138,9 +138,11 @@ class SeatAuditor:
                 assert seats is not None
                 self._seat(name, Held(seats=seats), event.at_us)
             case events.StopOrdered(workload=name, stop=stop):
+                # One that leaves at once already does not get more time by another cause.
+                has_notice = self.held[name].stop is None
                 self._order(name, stop)
                 self.promised.pop(name, None)
-                if stop.cause not in IMMEDIATE:
+                if has_notice and stop.cause not in IMMEDIATE:
                     self._check_notice(name, stop)
             case events.Broken(workload=name):
                 self.held[name].is_broken = True
