@@ -184,9 +184,11 @@ class TokenRevoked(Event, frozen=True, kw_only=True):
 
 
 class MoneyMoved(Event, frozen=True, kw_only=True):
-    """Transfers from or to the outside, and what the operator credits."""
+    """Transfers from or to the outside, and what the operator credits. `reason`: an operator's, for
+    what it moved by hand; None for the rest, and in journals of before it was asked for."""
 
     transfers: tuple[Transfer, ...]
+    reason: str | None = None
 
 
 class UsePosted(Event, frozen=True, kw_only=True):
