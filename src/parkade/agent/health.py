@@ -107,6 +107,7 @@ class HealthWatch:
         while True:
             await self._timer.wait(self._to_tell, HEARTBEAT_S)
             self._to_tell.clear()
+            self._repairs.begin_waiting()
             report = self._report()
             try:
                 await self._control_plane.report_health(report)
@@ -118,9 +119,18 @@ class HealthWatch:
             for verdict in report.verdicts:
                 self._waiting.pop(verdict.verdict, None)
             if not self._waiting and self._seen != self._seen_saved:
-                self._seen_saved = dict(self._seen)
-                self._seen_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                replace_whole(self._seen_file, msgspec.json.encode(self._seen_saved))
+                self._save_seen()
+
+    def _save_seen(self) -> None:
+        """A full disk stops no report: it is saved with the next one."""
+        seen = dict(self._seen)
+        try:
+            self._seen_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            replace_whole(self._seen_file, msgspec.json.encode(seen))
+        except OSError as error:
+            logger.error("how far logs were read is not saved: %s", error)
+            return
+        self._seen_saved = seen
 
     async def close(self) -> None:
         """Ends the repairs under way, and lets go of the sensors."""

@@ -1,4 +1,6 @@
-"""The queue: messages wait on disk until their receiver heard them, each sent once.
+"""The queue: messages wait on disk until their receiver heard them. Each is sent at least once: a
+receiver that heard one just before the process died, or answered too late, gets it again under the
+same name.
 
 A message has a `name` that never changes and a `receiver`. Putting a name in twice for a receiver
 is putting it in once, also after it was sent or given up: names are remembered for `KEPT_US` after
@@ -24,8 +26,8 @@ import msgspec
 from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
 
 FIRST_US = 5 * SECOND_US
-MOST_US = 10 * MINUTE_US
-LONGEST_US = DAY_US
+LONGEST_PAUSE_US = 10 * MINUTE_US
+LONGEST_AGE_US = DAY_US
 KEPT_US = 7 * DAY_US
 MOST_WAITING = 10_000
 MOST_POSITIONS = 1_000
@@ -205,13 +207,13 @@ class MessageQueue:
             return
         old = self._run(
             "SELECT name FROM messages WHERE receiver = ? AND at_us <= ? AND ended_us IS NULL",
-            (receiver, now_us - LONGEST_US),
+            (receiver, now_us - LONGEST_AGE_US),
         )
         for (name,) in old:
             self._give_up(receiver, name, now_us, why=str(error))
         if not old:
             self._say(receiver, str(error))
-        pause_us = min(MOST_US, FIRST_US << min(tries, 16))
+        pause_us = min(LONGEST_PAUSE_US, FIRST_US << min(tries, 16))
         self._resumes_us[receiver] = now_us + pause_us
         self._run(
             "UPDATE messages SET due_us = ?, tries = ? WHERE receiver = ? AND name = ?",

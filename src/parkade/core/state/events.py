@@ -613,9 +613,8 @@ HealingEvent = (
 LeasingEvent = Reserved | ReservationChanged | LendingSet | Claimed | ClaimSeated | Unclaimed
 """About reservations, lending and claims."""
 
-WorkloadEvent = (
-    Submitted
-    | PhaseChanged
+WorkloadStep = (
+    PhaseChanged
     | BidChanged
     | StopOrdered
     | Launched
@@ -625,6 +624,9 @@ WorkloadEvent = (
     | Ended
     | BudgetNoted
 )
+"""Of one workload that is known, by its id in `workload`."""
+
+WorkloadEvent = Submitted | WorkloadStep
 """About one workload, outside a clearing."""
 
 AnyEvent = (
