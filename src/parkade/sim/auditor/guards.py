@@ -128,10 +128,11 @@ class GuardsAuditor:
             taken = self._within(budget, at_us)
             if name in taken:
                 continue
-            book.taken[name] = at_us
-            most = max(size for since_us, size in book.sizes)
+            most = max(size for _, size in book.sizes)
             is_within = len(taken) < most + PROBES
-            require(is_within, 24, f"{name} is the {len(taken) + 1}th node of {budget}, of {most}")
+            words = f"{name} was taken after {sorted(taken)} of {budget}, whose budget is {most}"
+            require(is_within, 24, words)
+            book.taken[name] = at_us
 
     def _within(self, budget: str, at_us: int) -> dict[str, int]:
         """The nodes that were taken of a budget within the last hour."""
