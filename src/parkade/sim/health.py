@@ -28,7 +28,7 @@ SPANS_S = {
     RepairKind.RESET: (2, 90),
     RepairKind.REBOOT: (60, 900),
     RepairKind.VALIDATE: (5, 60),
-    RepairKind.SANITISE: (3, 60),
+    RepairKind.SANITISE: (3, 180),
     RepairKind.TICKET: (1, 5),
 }
 LONG_FACTOR = 20

@@ -33,7 +33,7 @@ from parkade.sim.loop import new_loop
 from parkade.sim.pool import SimulatedPool
 from parkade.sim.server import Server, ServerGone
 from parkade.sim.store import Disk
-from parkade.sim.watched import draw_buffer, draw_watched
+from parkade.sim.watched import draw_buffer, draw_shares, draw_watched
 
 OPENING_US = 2 * MINUTE_US
 """Until when nothing happens but the opening."""
@@ -194,7 +194,15 @@ class Story:
     # How it is played.
 
     async def _open(self) -> None:
-        for command in opening(self.fleet):
+        begin = list(opening(self.fleet))
+        if self.has(MARS):
+            fabric, fleet = draw_shares(random.Random(f"{self.plan.seed}/shares"))
+            begin.append(
+                commands.SetAutomation(
+                    by=OPERATOR, reason="as drawn", fabric_share=fabric, fleet_share=fleet
+                )
+            )
+        for command in begin:
             outcome = await self._answer(command)
             assert not isinstance(outcome, Refusal), f"{command} was refused: {outcome.detail}"
         for pool in self.pools:

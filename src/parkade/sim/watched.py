@@ -74,3 +74,11 @@ def draw_buffer(chance: random.Random) -> BufferPolicy | None:
             BufferGrowth(quantile=quantile, horizon_us=24 * HOUR_US),
         )
     )
+
+
+def draw_shares(chance: random.Random) -> tuple[Fraction, Fraction]:
+    """The budgets of a fabric and of the fleet, from the built-in ones up to all nodes."""
+    usual = (Fraction(numerator=1, denominator=10), Fraction(numerator=1, denominator=20))
+    large = (Fraction(numerator=1, denominator=2), Fraction(numerator=1, denominator=2))
+    whole = (Fraction(numerator=1, denominator=1), Fraction(numerator=1, denominator=1))
+    return chance.choice((usual, large, whole, whole))

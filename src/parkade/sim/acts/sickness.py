@@ -10,18 +10,18 @@ from functools import partial
 from msgspec.structs import replace
 
 from parkade.control.plane import Plane
-from parkade.core.healing.incident import Next, RepairKind, RepairReport
+from parkade.core.healing.incident import Next, RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.symptom import Evidence, Source
 from parkade.core.healing.verdict import Action, Level, Scope, Verdict
 from parkade.core.state import commands
-from parkade.core.units.fraction import Fraction
+from parkade.core.state.world import World
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.ports import HealthReport
 from parkade.sim.acts.stage import Stage
 from parkade.sim.fleet import OPERATOR
 from parkade.sim.hardware import Fault, xid_line
 from parkade.sim.server import ServerGone
-from parkade.sim.watched import DRIVERS
+from parkade.sim.watched import DRIVERS, draw_shares
 
 RESET, REBOOT = RepairKind.RESET, RepairKind.REBOOT
 EITHER = frozenset({RESET, REBOOT})
@@ -52,6 +52,19 @@ def gpu_fails(stage: Stage, chance: random.Random) -> None:
     if not fault.mended_by:
         days_s = chance.choice((4000, 20_000))
         stage.later(days_s, lambda: _change_board(stage, node))
+
+
+def sick_node_fails_again(stage: Stage, chance: random.Random) -> None:
+    """A node falls sick while it is repaired, checked or sanitised."""
+    world = stage.world
+    if world is None:
+        return
+    orders = _orders(world)
+    last = [order for order in orders if order.kind is RepairKind.SANITISE]
+    if orders:
+        order = chance.choice(last if last and chance.random() < 0.5 else orders)
+        fault = Fault(lines=(xid_line(chance.choice((79, 95, 119))),), mended_by=EITHER)
+        stage.later(chance.choice((0, 5, 20)), partial(_begin, stage, order.node, fault))
 
 
 def program_fails(stage: Stage, chance: random.Random) -> None:
@@ -110,29 +123,28 @@ def report_is_forged(stage: Stage, chance: random.Random) -> None:
     """A report that no honest agent sends: of another pool's nodes, of unknown ones, of repairs
     that were never done there."""
     pool, other = chance.choice(stage.pools), chance.choice(stage.pools)
+    world = stage.world
+    orders = [] if world is None else _orders(world)
+    if orders:
+        other = stage.pool_of(chance.choice(orders).node)
     now_us = stage.present_us()
     nodes = [*other.hardware.nodes, "no-such-node"]
     if other is pool:
         nodes = ["no-such-node"]
     verdicts = tuple(_verdict(node, now_us) for node in chance.sample(nodes, 1))
-    repairs: tuple[RepairReport, ...] = ()
-    world = stage.world
-    if world is not None and other is not pool:
-        orders = [it.order for it in world.records.incidents.values() if it.order is not None]
-        turns = [it.order for it in world.records.turnarounds.values() if it.order is not None]
-        repairs = tuple(
-            RepairReport(
-                order=order.order,
-                node=order.node,
-                is_done=True,
-                exit_code=0,
-                says="forged",
-                began_us=now_us,
-                ended_us=now_us,
-            )
-            for order in (*orders, *turns)
-            if order.node in other.hardware.nodes
+    repairs = tuple(
+        RepairReport(
+            order=order.order,
+            node=order.node,
+            is_done=True,
+            exit_code=0,
+            says="forged",
+            began_us=now_us,
+            ended_us=now_us,
         )
+        for order in orders
+        if order.node not in pool.hardware.nodes
+    )
     kinds = () if pool.watched is None else pool.watched.kinds
     surroundings = () if pool.watched is None else pool.watched.surroundings
     report = HealthReport(
@@ -175,8 +187,7 @@ def mars_is_stopped(stage: Stage, chance: random.Random) -> None:
 
 def budgets_are_changed(stage: Stage, chance: random.Random) -> None:
     """Other shares; at times the budgets are lifted for a while."""
-    shares = (Fraction(numerator=1, denominator=part) for part in (2, 5, 10, 20))
-    fabric, fleet = chance.sample(tuple(shares), 2)
+    fabric, fleet = draw_shares(chance)
     is_limited = chance.random() < 0.7
     stage.ask(
         commands.SetAutomation(
@@ -192,6 +203,18 @@ def budgets_are_changed(stage: Stage, chance: random.Random) -> None:
         stage.later(chance.choice((60, 1800)), lambda: stage.ask(back))
 
 
+def person_looks(stage: Stage, chance: random.Random) -> None:
+    """A person cordons a node that is being healed, and lifts that later."""
+    if stage.world is None:
+        return
+    nodes = [it.node for it in stage.world.records.incidents.values() if it.outcome is None]
+    if nodes:
+        node = chance.choice(nodes)
+        stage.ask(commands.CordonNode(by=OPERATOR, node=node, reason="I look at it"))
+        lift = commands.UncordonNode(by=OPERATOR, node=node)
+        stage.later(chance.choice((20, 300, 4000)), lambda: stage.ask(lift))
+
+
 def person_restores(stage: Stage, chance: random.Random) -> None:
     """A person goes through what waits for one, and says that it is repaired."""
     if stage.world is None:
@@ -200,6 +223,13 @@ def person_restores(stage: Stage, chance: random.Random) -> None:
         is_open = incident.outcome is None
         if is_open and incident.next is Next.PERSON and chance.random() < 0.7:
             stage.ask(commands.RestoreNode(by=OPERATOR, node=incident.node))
+
+
+def _orders(world: World) -> list[RepairOrder]:
+    """All that are under way."""
+    of_incidents = (it.order for it in world.records.incidents.values())
+    between_orgs = (it.order for it in world.records.turnarounds.values())
+    return [it for it in (*of_incidents, *between_orgs) if it is not None]
 
 
 def _begin(stage: Stage, node: str, fault: Fault) -> None:

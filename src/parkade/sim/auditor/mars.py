@@ -140,7 +140,6 @@ class MarsAuditor:
                 self._open(event)
             case events.IncidentHeld(node=name, held=held, retry_us=retry_us):
                 book = self._book(name, event.incident)
-                require(book.is_held or held is None, 23, f"{book.incident} is held anew")
                 book.is_held, book.retry_us = held is not None, retry_us
                 book.next, book.changed_us = event.next or book.next, event.at_us
             case events.IncidentTurned(node=name, next=following):
