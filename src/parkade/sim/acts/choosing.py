@@ -32,6 +32,7 @@ ACTS: tuple[tuple[str, int, Act], ...] = (
     ("people", 4, people.hostile),
     ("people", 2, people.sweep),
     ("people", 2, operators.deposit),
+    ("people", 1, operators.adjust),
     ("people", 1, operators.grant),
     ("people", 1, operators.cap),
     ("operators", 3, operators.fail_node),
