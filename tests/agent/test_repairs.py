@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from parkade.agent.notes import NotesFolder
 from parkade.agent.repairs import OrderedRepairs
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from tests.clocks import WallClock
@@ -53,7 +54,10 @@ def test_an_order_of_a_name_that_was_given_before_is_carried_out_and_not_answere
             ended = asyncio.Event()
             # Each time another agent on the same folder, as after a restart.
             agent = OrderedRepairs(
-                repairs, folder=tmp_path, clock=WallClock(), ended=lambda *_, it=ended: it.set()
+                repairs,
+                notes=NotesFolder(tmp_path),
+                clock=WallClock(),
+                ended=lambda *_, it=ended: it.set(),
             )
             assert agent.reports() == ()
             agent.obey((one,))

@@ -10,13 +10,12 @@ it had seen and told everything, and what is older than that is not news.
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError
-from parkade.agent.files import replace_whole
+from parkade.agent.notes import Notes
 from parkade.agent.repairs import OrderedRepairs
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.judge import close_windows, judge, note_repair
@@ -59,7 +58,7 @@ class HealthWatch:
         control_plane: ControlPlane,
         *,
         pool: str,
-        folder: Path,
+        notes: Notes,
         clock: Clock,
         timer: Timer,
     ) -> None:
@@ -74,9 +73,9 @@ class HealthWatch:
         self._waiting: dict[str, Verdict] = {}
         self._symptoms: dict[str, int] = {}
         self._states: dict[tuple[str, str], str] = {}
-        self._repairs = OrderedRepairs(plan.repairs, folder=folder, clock=clock, ended=self._ended)
-        self._seen_file = folder / SEEN
-        self._seen_before = _load_seen(self._seen_file)
+        self._repairs = OrderedRepairs(plan.repairs, notes=notes, clock=clock, ended=self._ended)
+        self._notes = notes
+        self._seen_before = _load_seen(notes)
         self._seen = dict(self._seen_before)
         self._seen_saved = dict(self._seen_before)
         self._to_tell = asyncio.Event()
@@ -119,8 +118,7 @@ class HealthWatch:
                 self._waiting.pop(verdict.verdict, None)
             if not self._waiting and self._seen != self._seen_saved:
                 self._seen_saved = dict(self._seen)
-                self._seen_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                replace_whole(self._seen_file, msgspec.json.encode(self._seen_saved))
+                self._notes.keep(SEEN, msgspec.json.encode(self._seen_saved))
 
     async def close(self) -> None:
         """Ends the repairs under way, and lets go of the sensors."""
@@ -201,8 +199,8 @@ def _jobs(state: DesiredState) -> dict[str, str | None]:
     return found
 
 
-def _load_seen(path: Path) -> dict[str, int]:
+def _load_seen(notes: Notes) -> dict[str, int]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
-    except (FileNotFoundError, msgspec.DecodeError):
+        return msgspec.json.decode(notes.load(SEEN) or b"{}", type=dict[str, int])
+    except msgspec.DecodeError:
         return {}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.agent.files import replace_whole
+from parkade.agent.notes import Notes
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.ports import Clock, Repairs
 
@@ -38,15 +38,15 @@ class OrderedRepairs:
         self,
         repairs: Repairs | None,
         *,
-        folder: Path,
+        notes: Notes,
         clock: Clock,
         ended: Callable[[RepairOrder, RepairReport], None],
     ) -> None:
         self._repairs = repairs
-        self._file = folder / FILE
+        self._notes = notes
         self._clock = clock
         self._ended = ended
-        self._begun = _load(self._file)
+        self._begun = _load(notes)
         self._tasks: dict[RepairOrder, asyncio.Task[None]] = {}
         self._ordered: frozenset[RepairOrder] = frozenset()
 
@@ -102,15 +102,18 @@ class OrderedRepairs:
     def _end(self, order: RepairOrder, report: RepairReport) -> None:
         begun = self._begun[order]
         self._begun[order] = msgspec.structs.replace(begun, report=report)
-        self._save()
+        try:
+            self._save()
+        except OSError as error:
+            # It is told all the same; only an agent that starts anew takes it for interrupted.
+            logger.warning("the end of %s is not kept: %s", order.order, error)
         how = "done" if report.is_done else "failed"
         logger.info("%s of %s %s: %s", order.kind.value, order.node, how, report.says)
         self._ended(order, report)
 
     def _save(self) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         named = {f"{it.order}@{it.ordered_us}": begun for it, begun in self._begun.items()}
-        replace_whole(self._file, msgspec.json.encode(named))
+        self._notes.keep(FILE, msgspec.json.encode(named))
 
 
 def _failed(order: RepairOrder, says: str, now_us: int) -> RepairReport:
@@ -141,9 +144,9 @@ def _boot() -> str:
         return ""
 
 
-def _load(path: Path) -> dict[RepairOrder, _Begun]:
+def _load(notes: Notes) -> dict[RepairOrder, _Begun]:
     try:
-        named = msgspec.json.decode(path.read_bytes(), type=dict[str, _Begun])
-        return {begun.order: begun for begun in named.values()}
-    except (FileNotFoundError, msgspec.DecodeError):
+        named = msgspec.json.decode(notes.load(FILE) or b"{}", type=dict[str, _Begun])
+    except msgspec.DecodeError:
         return {}
+    return {begun.order: begun for begun in named.values()}
