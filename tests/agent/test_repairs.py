@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
+from parkade.agent.notes import NotesFolder
 from parkade.agent.repairs import OrderedRepairs
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from tests.clocks import WallClock
@@ -54,7 +55,10 @@ def test_an_order_of_a_name_that_was_given_before_is_carried_out_and_not_answere
             ended = asyncio.Event()
             # Each time another agent on the same folder, as after a restart.
             agent = OrderedRepairs(
-                repairs, folder=tmp_path, clock=WallClock(), ended=lambda *_, it=ended: it.set()
+                repairs,
+                notes=NotesFolder(tmp_path),
+                clock=WallClock(),
+                ended=lambda *_, it=ended: it.set(),
             )
             assert agent.reports() == ()
             agent.obey((one,))
@@ -72,7 +76,7 @@ def test_a_repair_begins_on_a_full_disk_only_once_it_can_be_written_down(tmp_pat
     async def body() -> None:
         ended = asyncio.Event()
         agent = OrderedRepairs(
-            repairs, folder=folder, clock=WallClock(), ended=lambda *_: ended.set()
+            repairs, notes=NotesFolder(folder), clock=WallClock(), ended=lambda *_: ended.set()
         )
         # A file stands where the folder shall be: nothing can be written there, as on a full disk.
         folder.write_text("")
@@ -101,7 +105,7 @@ def test_the_end_of_a_repair_is_told_although_the_disk_is_full(tmp_path: Path) -
     async def body() -> None:
         ended = asyncio.Event()
         agent = OrderedRepairs(
-            Filling(), folder=folder, clock=WallClock(), ended=lambda *_: ended.set()
+            Filling(), notes=NotesFolder(folder), clock=WallClock(), ended=lambda *_: ended.set()
         )
         agent.obey((order("n1", 1),))
         await asyncio.wait_for(ended.wait(), PATIENCE_S)

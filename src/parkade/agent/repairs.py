@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.agent.files import replace_whole
+from parkade.agent.notes import Notes
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.ports import Clock, Repairs
 
@@ -38,15 +38,15 @@ class OrderedRepairs:
         self,
         repairs: Repairs | None,
         *,
-        folder: Path,
+        notes: Notes,
         clock: Clock,
         ended: Callable[[RepairOrder, RepairReport], None],
     ) -> None:
         self._repairs = repairs
-        self._file = folder / FILE
+        self._notes = notes
         self._clock = clock
         self._ended = ended
-        self._begun = _load(self._file)
+        self._begun = _load(notes)
         self._tasks: dict[RepairOrder, asyncio.Task[None]] = {}
         self._ordered: frozenset[RepairOrder] = frozenset()
 
@@ -120,8 +120,7 @@ class OrderedRepairs:
         then reports it once more, as failed in its middle."""
         named = {f"{it.order}@{it.ordered_us}": begun for it, begun in self._begun.items()}
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            replace_whole(self._file, msgspec.json.encode(named))
+            self._notes.keep(FILE, msgspec.json.encode(named))
         except OSError as error:
             logger.error("repairs are not written down: %s", error)
             return False
@@ -156,9 +155,9 @@ def _boot() -> str:
         return ""
 
 
-def _load(path: Path) -> dict[RepairOrder, _Begun]:
+def _load(notes: Notes) -> dict[RepairOrder, _Begun]:
     try:
-        named = msgspec.json.decode(path.read_bytes(), type=dict[str, _Begun])
-        return {begun.order: begun for begun in named.values()}
-    except (FileNotFoundError, msgspec.DecodeError):
+        named = msgspec.json.decode(notes.load(FILE) or b"{}", type=dict[str, _Begun])
+    except msgspec.DecodeError:
         return {}
+    return {begun.order: begun for begun in named.values()}

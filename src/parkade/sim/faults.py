@@ -36,6 +36,9 @@ class Weather:
     refuses_until_us: int = 0
     """Launches are refused for good at times."""
 
+    repairs_until_us: int = 0
+    """Repairs and checks fail or hang at times."""
+
     disturbed_until_us: int = 0
     """The last instant at which any of these was bad, for what is measured of promises."""
 
