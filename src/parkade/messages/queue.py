@@ -85,7 +85,6 @@ class MessageQueue:
             " subject TEXT, body TEXT, at_us INTEGER, due_us INTEGER, tries INTEGER,"
             " ended_us INTEGER, PRIMARY KEY (receiver, name))"
         )
-        self._run("CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY, sequence INTEGER)")
         self._run("CREATE TABLE IF NOT EXISTS passed (sequence INTEGER PRIMARY KEY, digest TEXT)")
 
     def put(self, message: Message) -> None:
@@ -108,10 +107,9 @@ class MessageQueue:
 
     def positions(self) -> list[tuple[int, str | None]]:
         """Up to where in the journal messages were put in, with the entry's digest, newest first:
-        the newest MOST_POSITIONS such instants, so that a restored journal finds its own. None as
-        digest was written by an older version. Empty in a new queue."""
-        found = self._run("SELECT sequence, digest FROM passed ORDER BY sequence DESC")
-        return found or self._run("SELECT sequence, NULL FROM position")
+        the newest MOST_POSITIONS such instants, so that a restored journal finds its own. No digest:
+        the journal had no such entry. Empty in a new queue."""
+        return self._run("SELECT sequence, digest FROM passed ORDER BY sequence DESC")
 
     def advance(self, sequence: int, digest: str | None) -> None:
         """Everything up to there was put in; what stood beyond is of a journal that is no more."""
