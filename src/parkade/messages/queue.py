@@ -107,8 +107,8 @@ class MessageQueue:
 
     def positions(self) -> list[tuple[int, str | None]]:
         """Up to where in the journal messages were put in, with the entry's digest, newest first:
-        the newest MOST_POSITIONS such instants, so that a restored journal finds its own. No digest:
-        the journal had no such entry. Empty in a new queue."""
+        the newest MOST_POSITIONS such instants, so that a restored journal finds its own. None: the
+        journal had no such entry. Empty in a new queue."""
         return self._run("SELECT sequence, digest FROM passed ORDER BY sequence DESC")
 
     def advance(self, sequence: int, digest: str | None) -> None:
