@@ -326,6 +326,23 @@ def a_clock_set_ahead() -> Parkade:
     return parkade
 
 
+def an_evening_of_scripts() -> Parkade:
+    """Labels, ends with the exit codes that a shell goes on with, and money moved by hand."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    for code, signal in ((0, None), (7, None), (None, 9)):
+        bid = parkade.bid("lab", 9, nodes=2, labels=(("run", "big"),))
+        parkade.clear()
+        parkade.started(bid)
+        parkade.tick(60)
+        parkade.ended(bid, code=code, signal=signal)
+    for is_refund in (False, True):
+        by_hand = commands.Adjust(
+            by=None, org="lab", micros=10, is_refund=is_refund, reason="by hand"
+        )
+        parkade.do(by_hand)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -369,6 +386,16 @@ def test_a_kept_journal_has_a_gang_on_one_node_and_seats_that_were_given_up_and_
     assert any(it.attempt == ends[1].attempt for it in found if isinstance(it, events.UsePosted))
 
 
+def test_a_kept_journal_has_labels_exit_codes_and_reasons() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-scripts.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    assert [it.exit_code for it in found if isinstance(it, events.Ended)] == [0, 7, 137]
+    labels = {it.workload.spec.labels for it in found if isinstance(it, events.Submitted)}
+    assert labels == {(("run", "big"),)}
+    reasons = [it.reason for it in found if isinstance(it, events.MoneyMoved)]
+    assert reasons[-2:] == ["by hand", "by hand"] and None in reasons
+
+
 def test_the_present_version_has_kept_journals_with_every_event() -> None:
     kinds = {
         json.loads(bytes(raw))["type"]
@@ -389,6 +416,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-buffers": a_sized_buffer,
         f"journal-v{EVENT_VERSION}-parents": a_suspected_rack,
         f"journal-v{EVENT_VERSION}-clock": a_clock_set_ahead,
+        f"journal-v{EVENT_VERSION}-scripts": an_evening_of_scripts,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

@@ -184,9 +184,11 @@ class TokenRevoked(Event, frozen=True, kw_only=True):
 
 
 class MoneyMoved(Event, frozen=True, kw_only=True):
-    """Transfers from or to the outside, and what the operator credits."""
+    """Transfers from or to the outside, and what the operator credits. `reason`: an operator's, for
+    what it moved by hand; None for the rest, and in journals of before it was asked for."""
 
     transfers: tuple[Transfer, ...]
+    reason: str | None = None
 
 
 class UsePosted(Event, frozen=True, kw_only=True):
@@ -409,6 +411,8 @@ class Ended(Event, frozen=True, kw_only=True):
     `failures` and `preemptions` are the counts after it. `is_saved`: it said that it saved what it
     had and is to be run again; False in journals that did not say. `is_unstarted`: it ended before
     its first process by its org's own doing; False in journals of before this counted.
+    `exit_code`: as `exit_code_of` has it; None where it is not known, and in journals of before it
+    was kept.
     """
 
     workload: str
@@ -422,6 +426,7 @@ class Ended(Event, frozen=True, kw_only=True):
     not_before_us: int
     is_saved: bool = False
     is_unstarted: bool = False
+    exit_code: int | None = None
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):
@@ -608,9 +613,8 @@ HealingEvent = (
 LeasingEvent = Reserved | ReservationChanged | LendingSet | Claimed | ClaimSeated | Unclaimed
 """About reservations, lending and claims."""
 
-WorkloadEvent = (
-    Submitted
-    | PhaseChanged
+WorkloadStep = (
+    PhaseChanged
     | BidChanged
     | StopOrdered
     | Launched
@@ -620,6 +624,9 @@ WorkloadEvent = (
     | Ended
     | BudgetNoted
 )
+"""Of one workload that is known, by its id in `workload`."""
+
+WorkloadEvent = Submitted | WorkloadStep
 """About one workload, outside a clearing."""
 
 AnyEvent = (
