@@ -1,12 +1,15 @@
 """A journal's commands are found from its events, and give the same events again."""
 
+import inspect
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
-from parkade.core.state import events
+from parkade.core.state import commands, events
 from parkade.core.state.codec import decode_event
+from parkade.sim.whatif import guesses, reported
 from parkade.sim.whatif.again import decide_again, digest_of
 from parkade.sim.whatif.explain import Asked, explain, facts_of
 from tests.sim.whatif.journals import disk_of, journal_of
@@ -59,3 +62,9 @@ def test_a_changed_event_is_explained_by_no_command() -> None:
     changed = [*journal[:place], msgspec.structs.replace(event, workload=other)]
     assert facts_of(explain(changed))["Submitted"] == 1
     assert digest_of(changed) != digest_of(journal[: place + 1])
+
+
+@pytest.mark.parametrize("kind", get_args(commands.AnyCommand), ids=lambda kind: kind.__name__)
+def test_each_kind_of_command_is_guessed(kind: type[commands.Command]) -> None:
+    source = inspect.getsource(guesses) + inspect.getsource(reported)
+    assert f"commands.{kind.__name__}(" in source

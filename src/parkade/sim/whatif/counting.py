@@ -13,6 +13,12 @@ from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.workload import Attempt, Workload
 
 MOST_BINS = 400
+NOT_OF_THE_MARKET = (
+    TransferKind.DEPOSIT,
+    TransferKind.GRANT,
+    TransferKind.REFUND,
+    TransferKind.DISBURSEMENT,
+)
 PREEMPTED = (Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED, Cause.HEALED)
 
 
@@ -140,7 +146,7 @@ class Counting:
 
     def _count(self, transfer: Transfer, at_us: int) -> None:
         kind, micros = transfer.kind, transfer.micros
-        if kind in (TransferKind.DEPOSIT, TransferKind.GRANT):
+        if kind in NOT_OF_THE_MARKET:
             return
         if kind is TransferKind.FEE:
             self.fees_micros += micros

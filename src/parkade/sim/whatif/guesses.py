@@ -163,11 +163,29 @@ def _of_accounts(
             yield commands.SetCap(by=by, user=user, cap_micros=cap)
         case events.UnixNameSet(user=user, unix_name=name):
             yield commands.SetUnixName(by=by, user=user, unix_name=name)
-        case events.MoneyMoved(transfers=transfers):
-            orgs = {org_account(org): org for org in world.records.orgs}
-            for paid in transfers[:1]:
-                if paid.kind is TransferKind.DEPOSIT and paid.credit in orgs:
-                    yield commands.Deposit(by=by, org=orgs[paid.credit], micros=paid.micros)
+        case events.MoneyMoved():
+            yield from _of_money(world, event)
+
+
+def _of_money(world: World, event: events.MoneyMoved) -> Guesses:
+    orgs = {org_account(org): org for org in world.records.orgs}
+    for paid in event.transfers[:1]:
+        match paid.kind:
+            case TransferKind.DEPOSIT if paid.credit in orgs:
+                org = orgs[paid.credit]
+                yield commands.Deposit(by=event.by, org=org, micros=paid.micros)
+            case TransferKind.REFUND | TransferKind.DISBURSEMENT:
+                is_refund = paid.kind is TransferKind.REFUND
+                org = orgs.get(paid.credit if is_refund else paid.debit, "")
+                yield commands.Adjust(
+                    by=event.by,
+                    org=org,
+                    micros=paid.micros,
+                    is_refund=is_refund,
+                    reason=event.reason or "",
+                )
+            case _:
+                return
 
 
 def _of_the_writer(event: events.EpochOpened | events.ClockConfirmed) -> Guesses:
