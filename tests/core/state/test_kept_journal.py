@@ -350,7 +350,7 @@ def a_short_claim() -> Parkade:
 
 
 def an_evening_of_scripts() -> Parkade:
-    """Labels, and ends with the exit codes that a shell goes on with."""
+    """Labels, ends with the exit codes that a shell goes on with, and money moved by hand."""
     parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
     for code, signal in ((0, None), (7, None), (None, 9)):
         bid = parkade.bid("lab", 9, nodes=2, labels=(("run", "big"),))
@@ -358,6 +358,11 @@ def an_evening_of_scripts() -> Parkade:
         parkade.started(bid)
         parkade.tick(60)
         parkade.ended(bid, code=code, signal=signal)
+    for is_refund in (False, True):
+        by_hand = commands.Adjust(
+            by=None, org="lab", micros=10, is_refund=is_refund, reason="by hand"
+        )
+        parkade.do(by_hand)
     return parkade
 
 
@@ -412,12 +417,14 @@ def test_a_kept_journal_has_a_claim_that_kept_its_well_nodes_and_was_made_whole(
     assert [it.nodes for it in found if isinstance(it, events.ClaimSeated)][-1] is not None
 
 
-def test_a_kept_journal_has_labels_and_exit_codes() -> None:
+def test_a_kept_journal_has_labels_exit_codes_and_reasons() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-scripts.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
     assert [it.exit_code for it in found if isinstance(it, events.Ended)] == [0, 7, 137]
     labels = {it.workload.spec.labels for it in found if isinstance(it, events.Submitted)}
     assert labels == {(("run", "big"),)}
+    reasons = [it.reason for it in found if isinstance(it, events.MoneyMoved)]
+    assert reasons[-2:] == ["by hand", "by hand"] and None in reasons
 
 
 def test_the_present_version_has_kept_journals_with_every_event() -> None:

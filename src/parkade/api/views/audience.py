@@ -145,6 +145,9 @@ def named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
 
 
 def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
+    if isinstance(event, events.WorkloadStep):
+        yield "workload", event.workload
+        return
     match event:
         case events.Cleared():
             for line in lines_of(event):
@@ -159,18 +162,6 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             yield "claim", name
         case events.ReservationChanged(reservation=name) | events.LendingSet(reservation=name):
             yield "reservation", name
-        case (
-            events.PhaseChanged(workload=name)
-            | events.BidChanged(workload=name)
-            | events.StopOrdered(workload=name)
-            | events.Launched(workload=name)
-            | events.Started(workload=name)
-            | events.Checkpointed(workload=name)
-            | events.Broken(workload=name)
-            | events.Ended(workload=name)
-            | events.BudgetNoted(workload=name)
-        ):
-            yield "workload", name
         case events.UsePosted(workload=name) | events.WithdrawalCharged(workload=name):
             yield "workload", name
         case events.MoneyMoved():

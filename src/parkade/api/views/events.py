@@ -57,7 +57,10 @@ def _show(event: events.AnyEvent, owners: Owners, reader: Reader) -> Shown:
     if isinstance(event, events.Cleared):
         return cleared(event, owners, org)
     if isinstance(event, events.MoneyEvent):
-        return _moved(event.transfers, org, may_see_income=reader.may_see_money)
+        says, detail = _moved(event.transfers, org, may_see_income=reader.may_see_money)
+        if isinstance(event, events.MoneyMoved) and event.reason is not None:
+            return f"{says}: {event.reason}", {**detail, "reason": event.reason}
+        return says, detail
     if isinstance(event, events.ServerEvent):
         return _server(event)
     if isinstance(event, events.FleetEvent):

@@ -184,9 +184,11 @@ class TokenRevoked(Event, frozen=True, kw_only=True):
 
 
 class MoneyMoved(Event, frozen=True, kw_only=True):
-    """Transfers from or to the outside, and what the operator credits."""
+    """Transfers from or to the outside, and what the operator credits. `reason`: an operator's, for
+    what it moved by hand; None for the rest, and in journals of before it was asked for."""
 
     transfers: tuple[Transfer, ...]
+    reason: str | None = None
 
 
 class UsePosted(Event, frozen=True, kw_only=True):
@@ -618,9 +620,8 @@ HealingEvent = (
 LeasingEvent = Reserved | ReservationChanged | LendingSet | Claimed | ClaimSeated | Unclaimed
 """About reservations, lending and claims."""
 
-WorkloadEvent = (
-    Submitted
-    | PhaseChanged
+WorkloadStep = (
+    PhaseChanged
     | BidChanged
     | StopOrdered
     | Launched
@@ -630,6 +631,9 @@ WorkloadEvent = (
     | Ended
     | BudgetNoted
 )
+"""Of one workload that is known, by its id in `workload`."""
+
+WorkloadEvent = Submitted | WorkloadStep
 """About one workload, outside a clearing."""
 
 AnyEvent = (

@@ -7,7 +7,7 @@ of its own. Each rule names the invariant of docs/simulation.md that it holds.
 from dataclasses import dataclass, field
 
 from parkade.core.fleet.market import MarketTerms
-from parkade.core.fleet.node import Health
+from parkade.core.fleet.node import MARS, Health
 from parkade.core.fleet.seat import Seat
 from parkade.core.state import events, lines
 from parkade.core.workloads.life import Cause, Phase
@@ -102,6 +102,8 @@ class SeatAuditor:
                 del self.nodes[node]
             case events.NodeHealthSet(node=node, health=health):
                 self.nodes[node].health = health
+            case events.NodeSanitised(node=node):
+                self.nodes[node].last_org = None
             case events.NodeDraining(node=node):
                 self.nodes[node].is_draining = True
             case events.NodeUndrained(node=node):
@@ -164,7 +166,8 @@ class SeatAuditor:
 
     def _uncordon(self, node: str, holder: str, by: str | None) -> None:
         setter = self.nodes[node].cordons.pop(holder, None)
-        is_its_own = by is None or by == holder or setter == by
+        # Mars' own may also be lifted where a person gives the node back: `auditor.mars` judges it.
+        is_its_own = by is None or by == holder or setter == by or holder == MARS
         require(is_its_own, 17, f"the cordon of {holder} on {node} was lifted by {by}")
 
     def _submit(self, workload: Workload) -> None:
