@@ -19,6 +19,7 @@ from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
 from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.turnaround import Turnaround, TurnaroundTimes
+from parkade.core.healing.wear import Wear
 from parkade.core.ledger.accounts import Ledger
 from parkade.core.reservations.missing import MissingNode
 from parkade.core.reservations.reservation import Claim, Reservation
@@ -46,7 +47,8 @@ class Records(msgspec.Struct, kw_only=True):
     way between two orgs, `turnaround_times` by market. `unstarted` is by org. `buffers` are the
     last sizes by market, `downs` by market/fabric the number of nodes down over time,
     `surroundings` by node what it shares with others, `missing` by reservation the nodes that it
-    lacks while it is short. `buffer_earned` is by market, in micro-units since this is counted.
+    lacks while it is short. `buffer_earned` is by market, in micro-units since this is counted,
+    `wear` by node what befell it in the last weeks.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -86,6 +88,7 @@ class Records(msgspec.Struct, kw_only=True):
     surroundings: dict[str, Surroundings] = msgspec.field(default_factory=dict)
     missing: dict[str, tuple[MissingNode, ...]] = msgspec.field(default_factory=dict)
     buffer_earned: dict[str, int] = msgspec.field(default_factory=dict)
+    wear: dict[str, Wear] = msgspec.field(default_factory=dict)
 
 
 _FLAT = tuple(
@@ -183,6 +186,7 @@ class World:
         self.records.cares.pop(name, None)
         self.records.turnarounds.pop(name, None)
         self.records.surroundings.pop(name, None)
+        self.records.wear.pop(name, None)
         del self.held_on[name], self.promised_on[name]
         self.counts.note_play(node, -1)
         sizes = self.sizes[node.market]
