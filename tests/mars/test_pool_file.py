@@ -42,11 +42,11 @@ def test_the_file_in_the_documentation_can_be_used(tmp_path: Path) -> None:
     shared = shared_sensors_of_pool(file, engine_folder=tmp_path)
     assert [it.name for it in shared] == ["engine", "steps"]
     of_reports = file.model_copy(update={"steps": "checkpoints"})
-    (_, steps) = shared_sensors_of_pool(of_reports, engine_folder=tmp_path)
+    steps = shared_sensors_of_pool(of_reports, engine_folder=tmp_path)[-1]
     assert isinstance(steps, CheckpointSteps)
-    shared = {it.node: it for it in surroundings_of_pool(file)}
-    assert (shared["gpu-001"].switch, shared["gpu-001"].driver) == ("leaf-3", "570.86.10")
-    assert shared["gpu-002"].rack == "r7"
+    places = {it.node: it for it in surroundings_of_pool(file)}
+    assert (places["gpu-001"].switch, places["gpu-001"].driver) == ("leaf-3", "570.86.10")
+    assert places["gpu-002"].rack == "r7"
     repairs = repairs_of_pool(file, engine_folder=tmp_path, clock=WallClock())
     assert set(repairs.kinds) == set(RepairKind)
 
