@@ -106,6 +106,7 @@ class HealthWatch:
         while True:
             await self._timer.wait(self._to_tell, HEARTBEAT_S)
             self._to_tell.clear()
+            self._repairs.begin_waiting()
             report = self._report()
             try:
                 await self._control_plane.report_health(report)
@@ -117,8 +118,17 @@ class HealthWatch:
             for verdict in report.verdicts:
                 self._waiting.pop(verdict.verdict, None)
             if not self._waiting and self._seen != self._seen_saved:
-                self._seen_saved = dict(self._seen)
-                self._notes.keep(SEEN, msgspec.json.encode(self._seen_saved))
+                self._save_seen()
+
+    def _save_seen(self) -> None:
+        """A full disk stops no report: it is saved with the next one."""
+        seen = dict(self._seen)
+        try:
+            self._notes.keep(SEEN, msgspec.json.encode(seen))
+        except OSError as error:
+            logger.error("how far logs were read is not saved: %s", error)
+            return
+        self._seen_saved = seen
 
     async def close(self) -> None:
         """Ends the repairs under way, and lets go of the sensors."""

@@ -78,6 +78,11 @@ class OrderedRepairs:
             elif begun.report is None and order not in self._tasks:
                 self._end(order, _interrupted(begun, self._clock.now_us()))
 
+    def begin_waiting(self) -> None:
+        """Begins what is ordered and could not be written down before."""
+        for order in sorted(self._ordered - self._begun.keys(), key=lambda it: it.ordered_us):
+            self._begin(order)
+
     async def close(self) -> None:
         """Ends what is under way."""
         for task in self._tasks.values():
@@ -86,7 +91,10 @@ class OrderedRepairs:
 
     def _begin(self, order: RepairOrder) -> None:
         self._begun[order] = _Begun(order=order, boot=_boot(), report=None)
-        self._save()
+        if not self._save():
+            # What is not written down could be done twice; it begins once there is room.
+            del self._begun[order]
+            return
         logger.info("%s of %s begins: %s", order.kind.value, order.node, order.order)
         task = asyncio.create_task(self._carry_out(order))
         self._tasks[order] = task
@@ -102,18 +110,21 @@ class OrderedRepairs:
     def _end(self, order: RepairOrder, report: RepairReport) -> None:
         begun = self._begun[order]
         self._begun[order] = msgspec.structs.replace(begun, report=report)
-        try:
-            self._save()
-        except OSError as error:
-            # It is told all the same; only an agent that starts anew takes it for interrupted.
-            logger.warning("the end of %s is not kept: %s", order.order, error)
+        self._save()
         how = "done" if report.is_done else "failed"
         logger.info("%s of %s %s: %s", order.kind.value, order.node, how, report.says)
         self._ended(order, report)
 
-    def _save(self) -> None:
+    def _save(self) -> bool:
+        """False where the disk does not take it. What has ended is told all the same: a restart
+        then reports it once more, as failed in its middle."""
         named = {f"{it.order}@{it.ordered_us}": begun for it, begun in self._begun.items()}
-        self._notes.keep(FILE, msgspec.json.encode(named))
+        try:
+            self._notes.keep(FILE, msgspec.json.encode(named))
+        except OSError as error:
+            logger.error("repairs are not written down: %s", error)
+            return False
+        return True
 
 
 def _failed(order: RepairOrder, says: str, now_us: int) -> RepairReport:

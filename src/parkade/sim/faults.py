@@ -39,9 +39,6 @@ class Weather:
     repairs_until_us: int = 0
     """Repairs and checks fail or hang at times."""
 
-    disturbed_until_us: int = 0
-    """The last instant at which any of these was bad, for what is measured of promises."""
-
     def is_so(self, until_us: int, now_us: int, per_mille: int) -> bool:
         """Whether it happens at this call."""
         return now_us < until_us and self.chance.randrange(1000) < per_mille
