@@ -1,0 +1,34 @@
+"""The Slurm engine keeps the contract, on a real cluster."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.contract import EngineContract
+from tests.engines.slurm_place import GPUS, SlurmPlace, place_on
+from tests.slurm_cluster import Slurm, missing, slurm
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing()), reason=f"no Slurm: {', '.join(missing())} is lacking"),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    """Two nodes, for all tests of the module."""
+    with slurm(tmp_path_factory.mktemp("slurm") / "c", nodes=("n0", "n1"), gpus=GPUS) as made:
+        yield made
+
+
+@pytest.fixture
+def place(cluster: Slurm, tmp_path: Path) -> Iterator[SlurmPlace]:
+    with place_on(cluster, tmp_path / "pool") as made:
+        yield made
+
+
+class TestSlurmEngine(EngineContract):
+    """Place: a data folder on a cluster of two nodes."""
+
+    lease_s = 8.0
