@@ -58,15 +58,13 @@ class SlurmPlace:
 def place_on(cluster: Slurm, data: Path, **settings: object) -> Iterator[SlurmPlace]:
     """Whatever runs at the end is cancelled, and then the test has failed."""
     place = SlurmPlace(cluster, data, **settings)
-    left: dict[int, str] = {}
     try:
         yield place
+        assert not place.engine().watching.live(), "attempts were left behind"
         # Steps need a moment to leave after their member did.
         until(lambda: not place.ours(), place.ours)
     finally:
-        left = place.ours()
-        if left:
-            cluster.run("scancel", "--user=root", "--full", "--signal=KILL")
+        if place.ours():
             cluster.run("scancel", "--user=root")
             until(lambda: not place.ours(), place.ours)
         for engine in place.made:

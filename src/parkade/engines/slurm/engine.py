@@ -200,7 +200,7 @@ class SlurmEngine:
         place = sum(1 for seat in ranks[:rank] if seat.node == ranks[rank].node)
         read = partial(output.read, folder, place, uid=launch.account.uid)
         while True:
-            is_over = not request.follow or homes.read_end(home) is not None
+            is_over = not request.follow or await self._is_released(home)
             while True:
                 begin, content = await asyncio.to_thread(read, offset)
                 if not content:
@@ -236,6 +236,12 @@ class SlurmEngine:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def _is_released(self, home: Path) -> bool:
+        """As an observation found it, which is made here where none was for a while."""
+        if homes.read_end(home) is None and self.watching.is_stale():
+            await self.observe()
+        return homes.read_end(home) is not None
 
     def _known(self, attempt: str) -> Path:
         home = self.homes.find(attempt)

@@ -1,5 +1,6 @@
 """Renders the batch script of an attempt, and the `srun` by which the head starts the members."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +8,10 @@ from urllib.parse import quote
 
 from parkade.engines.slurm.planning import Part
 from parkade.engines.slurm.settings import SlurmSettings
-from parkade.ports import DesiredAttempt
+from parkade.ports import DesiredAttempt, InvalidSpec
 
 MARK = "parkade"
+WORD = re.compile(r"[A-Za-z0-9_.,@+:-]+")
 HEAD = "parkade.engines.slurm.head"
 MEMBER = "parkade.engines.slurm.member"
 
@@ -45,6 +47,8 @@ def batch(
     ]
     for key in ("partition", "account", "qos", "reservation"):
         value = getattr(settings, key)
+        if value and not WORD.fullmatch(value):
+            raise InvalidSpec(f"engine option {key}: {value!r} is not one word")
         common += [f"--{key}={value}"] if value else []
     lines = ["#!/bin/bash"]
     for number, part in enumerate(parts):

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 NODES_KEPT_US = 60_000_000
 """How old what is known of the nodes may be when a job is written."""
+STALE_US = 1_000_000
 CANCEL_AGAIN_US = 5_000_000
 CANCEL_AFTER_KILL_US = 3_000_000
 """The members kill by themselves; this is for those that did not."""
@@ -56,6 +57,7 @@ class Watching:
         self._ended: dict[str, ObservedAttempt] = {}
         self._nodes: dict[str, Node] = {}
         self._nodes_us: int | None = None
+        self._looked_us: int | None = None
 
     def nodes(self, kept_us: int) -> Mapping[str, Node]:
         """All nodes, as Slurm said at most that long ago, or as it said last where it does not
@@ -67,6 +69,11 @@ class Watching:
             except EngineError as error:
                 logger.warning("nodes are not read: %s", error)
         return self._nodes
+
+    def is_stale(self) -> bool:
+        """Whether the last look began a while ago."""
+        looked_us = self._looked_us
+        return looked_us is None or self.clock.now_us() - looked_us >= STALE_US
 
     def live(self) -> list[Launch]:
         """Launches whose seats are not free yet. Reads afresh."""
@@ -81,6 +88,7 @@ class Watching:
     def look(self) -> Look:
         """Raises EngineError where Slurm does not say all of it."""
         with self._lock:
+            self._looked_us = self.clock.now_us()
             # The names first: a job of a name read here was known before Slurm was asked.
             names = self._refresh()
             by_nonce = self._jobs() if self._attempts else {}
@@ -134,14 +142,8 @@ class Watching:
         self, attempt: Attempt, by_nonce: Mapping[str, list[tuple[Job, ...]]]
     ) -> ObservedAttempt:
         attempt.look()
-        uid = attempt.launch.account.uid
-        own = [
-            parts
-            for one in attempt.submissions
-            for parts in by_nonce.get(one.nonce, ())
-            # The mark can be read, and so written by another user.
-            if all(part.uid == uid for part in parts)
-        ]
+        nonces = tuple(one.nonce for one in attempt.submissions)
+        own = ours(by_nonce, nonces, uid=attempt.launch.account.uid)
         parts, others = standing.choose(own, attempt.claimed)
         self._cancel(attempt, others)
         now_us = self.clock.now_us()
@@ -233,3 +235,12 @@ class Watching:
     def _read_nodes(self) -> None:
         self._nodes = answers.nodes(self.commands.run("sinfo", "--json"))
         self._nodes_us = self.clock.now_us()
+
+
+def ours(
+    by_nonce: Mapping[str, list[tuple[Job, ...]]], nonces: Iterable[str], *, uid: int
+) -> list[tuple[Job, ...]]:
+    """The jobs of an attempt's submissions. The mark can be read, and so written by another user:
+    only those of the attempt's own count."""
+    found = [parts for nonce in nonces for parts in by_nonce.get(nonce, ())]
+    return [parts for parts in found if all(part.uid == uid for part in parts)]
