@@ -175,7 +175,8 @@ class EngineContract(
             held = dict(seen.devices)
             devices = [int(device) for _, device in said]
             assert held == {"n0": (devices[1],), "n1": tuple(sorted(devices[:1] + devices[2:]))}
-            assert len(set(devices)) == 4
+            on_nodes = [(rank.node, device) for rank, device in zip(ranks, devices, strict=True)]
+            assert len(set(on_nodes)) == 4
             assert [one.rank for one in seen.exits] == [0, 1, 2, 3]
 
         run(body())

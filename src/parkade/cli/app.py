@@ -50,7 +50,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         reservations.unclaim,
         reservations.claims,
     ),
-    "Money": (prices.prices, statements.statement, people.deposit),
+    "Money": (prices.prices, statements.statement, people.deposit, people.disburse, people.refund),
     "Server": (up.up, login.login, login.status, events.events),
 }
 GROUPS = {

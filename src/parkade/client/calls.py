@@ -42,6 +42,18 @@ def deposit(org: str, amount: Decimal | str) -> Call[people.Org]:
     return post(f"/orgs/{_id(org)}/deposits", people.Org, body)
 
 
+def disburse(org: str, amount: Decimal | str, *, reason: str) -> Call[people.Org]:
+    """An org's money to the outside, as far as nothing has a claim on it."""
+    body = checked(people.Adjust, amount=amount, reason=reason)
+    return post(f"/orgs/{_id(org)}/disbursements", people.Org, body)
+
+
+def refund(org: str, amount: Decimal | str, *, reason: str) -> Call[people.Org]:
+    """The operator's money to an org."""
+    body = checked(people.Adjust, amount=amount, reason=reason)
+    return post(f"/orgs/{_id(org)}/refunds", people.Org, body)
+
+
 def set_grant(org: str, *, amount: Decimal | str, every: timedelta) -> Call[people.Org]:
     """Money now and again and again; 0 ends it."""
     body = checked(people.SetGrant, amount=amount, every=every)
