@@ -12,6 +12,7 @@ from parkade.cli import (
     login,
     mars,
     nodes,
+    observe,
     people,
     pools,
     prices,
@@ -61,7 +62,7 @@ GROUPS = {
         "admin": admin.admin,
         "journal": journal.journal,
     },
-    "Machines": {"mars": mars.mars},
+    "Machines": {"mars": mars.mars, "observe": observe.observing},
     "Proof": {"sim": simulation},
 }
 

@@ -11,8 +11,6 @@ from parkade.cli.calling import explaining, fail
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from parkade.sim.replay.report.tables import TableOfFigures
-
 EXIT_INVALID = 3
 MISSING = "pip install 'parkade[server]'"
 
@@ -32,7 +30,8 @@ def replay(
     try:
         import msgspec
 
-        from parkade.cli.files import read_text
+        from parkade.cli import screen
+        from parkade.cli.files import read_text, write_text
         from parkade.sim.replay.report.tables import tables_of
         from parkade.sim.replay.running import page_of, run_replay
         from parkade.sim.replay.scenario import parse_scenario
@@ -49,12 +48,12 @@ def replay(
         except BadData as error:
             fail(str(error), exit_code=EXIT_INVALID)
         if report is not None:
-            _write(report, page_of(found))
+            write_text(report, page_of(found))
         if as_json:
             sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
             return
         for table in tables_of(found):
-            _show(table)
+            screen.figures(table)
         if report is not None:
             print(f"\nthe report is in {report}")
 
@@ -64,6 +63,7 @@ def example(
 ) -> None:
     """Write a small trace, prices and two scenarios, all made up, for `parkade sim replay`."""
     try:
+        from parkade.cli.files import write_text
         from parkade.sim.replay.example import FILES
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: {MISSING}", exit_code=1)
@@ -72,26 +72,9 @@ def example(
     except OSError as error:
         fail(f"{folder} cannot be made: {error.strerror}", exit_code=EXIT_INVALID)
     for name, text in FILES.items():
-        _write(folder / name, text())
+        write_text(folder / name, text())
     print(f"wrote {', '.join(FILES)} to {folder}; now:")
     print(f"  parkade sim replay {folder}/idle-resale.yaml --report {folder}/report.html")
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        fail(f"{file} cannot be written: {error.strerror}", exit_code=EXIT_INVALID)
-
-
-def _show(table: "TableOfFigures") -> None:
-    from parkade.cli import screen
-
-    screen.say("")
-    screen.say(table.title)
-    # A name of a column that is a number stands to the right.
-    columns = [name.upper().replace(" ", "_") for name in table.columns]
-    screen.table(columns, table.rows, empty="none", right=" ".join(columns[1:]))
 
 
 class _Bars:
