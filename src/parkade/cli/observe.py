@@ -57,7 +57,7 @@ def sacct(
     jobs: Annotated[
         int,
         typer.Option(min=1, max=100_000, help="Jobs played on the market; of more, a sample."),
-    ] = 2000,
+    ] = 500,
     backfill_interval: Annotated[
         int, typer.Option(min=1, max=3600, help="Seconds; bf_interval of slurm.conf.")
     ] = 30,

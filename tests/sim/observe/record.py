@@ -24,7 +24,7 @@ KEPT = Path(__file__).parent / "kept"
 NODES = 8
 SPAN_S = 200
 ACCOUNTS = ("bio", "chem", "phys")
-LIMITS = {"bio": 32, "chem": 16, "phys": 16}
+LIMITS = {"bio": 48, "chem": 32, "phys": 32}
 FIFO = "SchedulerType=sched/builtin\nPriorityType=priority/basic"
 BACKFILL = """SchedulerType=sched/backfill
 SchedulerParameters=bf_interval=3,bf_resolution=1,bf_window=240

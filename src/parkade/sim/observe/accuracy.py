@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from array import array
+from collections import Counter
 
 import msgspec
 
@@ -21,8 +22,14 @@ WAIT_BOUND = 0.2
 SHORT_WAIT_S = 60
 """Differences of a median wait below a minute are not told from the cluster's own pauses."""
 
-TRIED_JOBS = 20_000
-FEW_JOBS, SOME_JOBS = 20_000, 200_000
+TRIED_JOBS = 3_000
+"""On which every policy is tried."""
+
+REPLAYED_JOBS = 100_000
+"""Of a longer trace the first so many are replayed; the report says so."""
+
+DEPTHS = ((2_000, 100), (20_000, 20))
+LEAST_DEPTH = 5
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +44,11 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     """The trace beside the replay."""
 
     policy: str
+    begin_s: int
+    end_s: int
+    is_whole: bool
+    """Whether that is the whole window of the report."""
+
     jobs: int
     utilisation: float
     utilisation_replayed: float
@@ -48,28 +60,34 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
 
 def depth_of(jobs: int) -> int:
     """How many jobs a backfill plans: fewer in long traces, so that a million jobs take minutes."""
-    return 100 if jobs <= FEW_JOBS else 20 if jobs <= SOME_JOBS else 5
+    return next((depth for most, depth in DEPTHS if jobs <= most), LEAST_DEPTH)
 
 
-def pause_of(jobs: Jobs) -> int:
-    """How long the cluster lets pass from one time at which it starts jobs to the next: a tenth of
-    the gaps between instants at which jobs started are no longer; at most a minute."""
-    starts = sorted({start for start in jobs.start_s[: 10 * TRIED_JOBS] if start != NEVER})
-    gaps = sorted(after - before for before, after in itertools.pairwise(starts))
-    return min(60, max(1, gaps[len(gaps) // 10])) if gaps else 1
+def pause_of(jobs: Jobs) -> tuple[int, int]:
+    """(how many seconds lie between the times at which the cluster starts jobs, their remainder).
+
+    A quarter of the gaps between instants at which jobs started are no longer; at most a minute.
+    """
+    starts = [start for start in jobs.start_s[:REPLAYED_JOBS] if start != NEVER]
+    gaps = sorted(after - before for before, after in itertools.pairwise(sorted(set(starts))))
+    pause_s = min(60, max(1, gaps[len(gaps) // 4])) if gaps else 1
+    phases = Counter(start % pause_s for start in starts)
+    return pause_s, max(sorted(phases), key=phases.__getitem__, default=0)
 
 
 def candidates(jobs: Jobs, interval_s: int, depth: int) -> list[Rules]:
     """The policies that a cluster may have: with priorities only where the trace has several."""
-    ranks = set(jobs.priority[: 10 * TRIED_JOBS])
+    ranks = set(jobs.priority[:REPLAYED_JOBS])
     orders = [Order.SUBMISSION, Order.PRIORITY] if len(ranks) > 1 else [Order.SUBMISSION]
+    pause_s, phase_s = pause_of(jobs)
     return [
         Rules(
             order=order,
             has_backfill=has_backfill,
             interval_s=interval_s,
             depth=depth,
-            pause_s=pause_of(jobs),
+            pause_s=pause_s,
+            phase_s=phase_s,
         )
         for order in orders
         for has_backfill in (False, True)
@@ -86,13 +104,14 @@ def choose(
     limits: dict[int, int],
 ) -> tuple[Rules, tuple[Accuracy, ...]]:
     """The policy whose replay of the first jobs is nearest to the trace, and what each gave."""
-    some, until_s = _first(jobs, which, window)
+    some, until_s = first_jobs(jobs, which, window, TRIED_JOBS)
     found = []
     for rules in tried:
         run = PolicyRun(
             jobs, fleet, rules, which=some, window=(window[0], until_s), limits=limits
         ).run()
-        found.append(accuracy(jobs, fleet, some, run, rules))
+        is_whole = until_s == window[1]
+        found.append(accuracy(jobs, fleet, some, run, rules, is_whole=is_whole))
     best = min(range(len(tried)), key=lambda place: (_error(found[place]), place))
     return tried[best], tuple(found)
 
@@ -107,7 +126,13 @@ def _error(found: Accuracy) -> float:
 
 
 def accuracy(
-    jobs: Jobs, fleet: Fleet, which: array[int], replayed: Schedule, rules: Rules
+    jobs: Jobs,
+    fleet: Fleet,
+    which: array[int],
+    replayed: Schedule,
+    rules: Rules,
+    *,
+    is_whole: bool,
 ) -> Accuracy:
     """The error of one replay."""
     window = (replayed.begin_s, replayed.end_s)
@@ -125,6 +150,9 @@ def accuracy(
     used_again = utilisation(jobs, fleet, which, replayed.start_s, window)
     return Accuracy(
         policy=rules.words,
+        begin_s=replayed.begin_s,
+        end_s=replayed.end_s,
+        is_whole=is_whole,
         jobs=len(seen),
         utilisation=used,
         utilisation_replayed=used_again,
@@ -178,8 +206,16 @@ def window_of(jobs: Jobs) -> tuple[int, int]:
     return (min(begin_s, last_s), last_s + 1)
 
 
-def _first(jobs: Jobs, which: array[int], window: tuple[int, int]) -> tuple[array[int], int]:
-    if len(which) <= TRIED_JOBS:
+def first_jobs(
+    jobs: Jobs, which: array[int], window: tuple[int, int], most: int
+) -> tuple[array[int], int]:
+    """The first so many jobs of a window in order of eligibility, and when the last one is."""
+    if len(which) <= most:
         return which, window[1]
-    ordered = sorted(which, key=lambda job: jobs.eligible_s[job])[:TRIED_JOBS]
-    return array("l", ordered), max(window[0] + 1, jobs.eligible_s[ordered[-1]])
+    begin_s = window[0]
+    inside = [job for job in which if jobs.eligible_s[job] >= begin_s]
+    inside.sort(key=jobs.eligible_s.__getitem__)
+    if len(inside) <= most:
+        return which, window[1]
+    until_s = max(begin_s + 1, jobs.eligible_s[inside[most - 1]])
+    return array("l", [job for job in which if jobs.eligible_s[job] <= until_s]), until_s

@@ -36,8 +36,6 @@ from parkade.sim.replay.setup import Setup
 
 STARTING_US = 5 * SECOND_US
 PAID = (TransferKind.USAGE, TransferKind.MINIMUM_CHARGE, TransferKind.LATE_START)
-# After the part of the trace: so much longer, or until all jobs are done.
-MOST_AFTER = 2
 PAUSES_US = 2 * SECOND_US
 """An owner that got its nodes in the next clearing has not waited."""
 
@@ -78,6 +76,14 @@ class _Job:
         self.is_home = False
         self.submitted_us = 0
 
+    @property
+    def is_settled(self) -> bool:
+        """It is done, or runs."""
+        runner = self.runner
+        is_held = runner is not None and runner.attempt is not None and runner.stop is None
+        is_running = is_held and runner is not None and runner.started_us is not None
+        return self.outcome.done_us is not None or is_running
+
 
 class Lending:
     """One run at one floor; `owner_waits_us` are from submission to the order, of jobs on their
@@ -98,6 +104,7 @@ class Lending:
         self._waiting_bids: defaultdict[int, dict[int, _Job]] = defaultdict(dict)
         self._jobs: dict[str, _Job] = {}
         self._asks = asks
+        self._all: list[_Job] = []
         self.outcomes: list[Outcome] = []
         self.owner_waits_us: list[int] = []
         self.paid: defaultdict[str, int] = defaultdict(int)
@@ -148,27 +155,35 @@ class Lending:
                 self.core.open(fund(org_name(account)))
 
     def run(self, progress: Progress) -> None:
-        """All jobs of the part, and then until they are done, at most twice as long again."""
+        """All jobs of the part, and then until they run or are done, at most as long again. What
+        runs then is taken to end in peace."""
         for ask in self._asks:
             self.core.at(ask.eligible_us, partial(self._arrive, ask))
         begin_us = self._part.begin_s * SECOND_US
         length_us = (self._part.end_s - self._part.begin_s) * SECOND_US
         self.core.at(begin_us + HOUR_US, self._report_running)
-        longest_us = max((ask.length_us for ask in self._asks), default=0)
-        last_us = begin_us + length_us + max(MOST_AFTER * length_us, longest_us)
+        last_us = begin_us + 2 * length_us
         step_us = max(MINUTE_US, length_us // 50)
         while self.core.now_us < last_us:
             self.core.run_until(min(last_us, self.core.now_us + step_us))
             progress(min(100, 100 * (self.core.now_us - begin_us) // max(1, length_us)))
             is_over = self.core.now_us >= begin_us + length_us
-            if is_over and all(it.done_us is not None for it in self.outcomes):
+            if is_over and all(it.is_settled for it in self._all):
                 break
         self._report_running()
+        for job in self._all:
+            runner = job.runner
+            if job.outcome.done_us is None and job.is_settled and runner is not None:
+                assert runner.started_us is not None
+                done_us = runner.started_us + job.left_us
+                self._release(job, code=0)
+                job.outcome.done_us = done_us
 
     # Users.
 
     def _arrive(self, ask: Ask) -> None:
         job = _Job(ask)
+        self._all.append(job)
         self.outcomes.append(job.outcome)
         self._submit(job)
 

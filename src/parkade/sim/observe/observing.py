@@ -14,11 +14,13 @@ from parkade.api.translate import micros, terms_of
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.sim.observe.accuracy import (
+    REPLAYED_JOBS,
     Accuracy,
     accuracy,
     candidates,
     choose,
     depth_of,
+    first_jobs,
     waits_of,
     window_of,
 )
@@ -170,10 +172,15 @@ def _replay(
         for name, entry in given.items()
         if entry.is_limit and (account := jobs.accounts.find(name)) is not None
     }
-    rules = candidates(jobs, asked.backfill_interval_s, depth_of(len(found.which)))
+    rules = candidates(
+        jobs, asked.backfill_interval_s, depth_of(min(len(found.which), REPLAYED_JOBS))
+    )
     best, tried = choose(jobs, fleet, rules, which=found.which, window=window, limits=limits)
-    run = PolicyRun(jobs, fleet, best, which=found.which, window=window, limits=limits).run()
-    return tried, accuracy(jobs, fleet, found.which, run, best)
+    some, until_s = first_jobs(jobs, found.which, window, REPLAYED_JOBS)
+    part = (window[0], until_s)
+    run = PolicyRun(jobs, fleet, best, which=some, window=part, limits=limits).run()
+    is_whole = until_s == window[1]
+    return tried, accuracy(jobs, fleet, some, run, best, is_whole=is_whole)
 
 
 def _idle(

@@ -19,9 +19,9 @@ Example. One node of 8 GPUs. A (8 GPUs, limit 60 s, runs 20 s) at 0 s; B (8, 60 
 30 s) at 2 s. A runs from 0 to 20. B is planned at 60, C fits nowhere. At 20 B starts, and C waits
 until B ends. With a second node, of 1 GPU, C starts on it at 2 s.
 
-Cost: of a pass in order, the jobs that start; of a backfill, `depth` × running jobs. What each
-node has free is kept in buckets by the number of free GPUs, so that a job that cannot fit costs
-nothing.
+Cost: of a pass in order, the jobs that start; of a backfill, `depth` × (running jobs + plans). Sets
+of nodes are numbers with a bit for each node, and nodes are kept by how many of their GPUs are
+free, so that a job that cannot fit costs next to nothing.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from __future__ import annotations
 import bisect
 import enum
 import heapq
+import itertools
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -39,7 +41,9 @@ from parkade.sim.observe.fleet import Fleet
 from parkade.sim.observe.jobs import NEVER, Jobs, Kind
 
 FOREVER_S = 2**40
+FIRST_WINDOW_S = 30
 DAY_S = 86_400
+TRIED_FOR_EACH_PLAN = 5
 MOST_SKIPPED = 500
 """Jobs that wait for something other than room and are passed over in one pass."""
 
@@ -64,7 +68,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs that a backfill plans."""
 
     pause_s: int
-    """Passes are at instants so far apart."""
+    """Passes are at instants so far apart, …"""
+
+    phase_s: int
+    """… which leave this remainder."""
 
     @property
     def words(self) -> str:
@@ -82,13 +89,23 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Key = tuple[float, int, int]
+Shape = tuple[int, int, int, int, int]
 
 
 class _Group:
-    """Nodes that the same partitions have, by how many GPUs are free."""
+    """Nodes that the same partitions have: by how many GPUs are free, each a set of nodes as the
+    bits of a number."""
 
     def __init__(self, most: int) -> None:
-        self.free: list[dict[int, None]] = [{} for _ in range(most + 1)]
+        self.free = [0] * (most + 1)
+
+
+class _Plan(NamedTuple):
+    """Nodes that a job keeps for itself from one instant to another."""
+
+    start_s: int
+    end_s: int
+    nodes: int
 
 
 class PolicyRun:
@@ -116,6 +133,8 @@ class PolicyRun:
         self._starts = array("q", [NEVER]) * len(jobs)
         self._gpus = [node.gpus for node in fleet.nodes]
         self._cpus = [node.cpus or FOREVER_S for node in fleet.nodes]
+        self._all_cpus = tuple(self._cpus)
+        self._used_nodes = 0
         self._most = max(self._gpus, default=0)
         self._groups_of: dict[tuple[int, int], list[_Group]] = {}
         self._group_of: list[_Group] = []
@@ -175,7 +194,7 @@ class PolicyRun:
 
     def _pass_s(self, at_s: int) -> int:
         """The first instant of a pass from then on."""
-        return at_s + (self._begin_s - at_s) % self._rules.pause_s
+        return at_s + (self._rules.phase_s - at_s) % self._rules.pause_s
 
     # Jobs come and go.
 
@@ -214,7 +233,7 @@ class PolicyRun:
         gpus, cpus = jobs.gpus_per_node(job), jobs.cpus_per_node(job)
         found = [self._place_of[name] for name in names if name in self._place_of]
         if len(found) != jobs.nodes[job] or any(self._gpus[node] < gpus for node in found):
-            found = self._find(job, gpus, cpus) or []
+            found = self._find(job) or []
         self._seats[job] = found
         for node in found:
             self._take(node, gpus, cpus)
@@ -285,7 +304,7 @@ class PolicyRun:
                 if place[part] >= MOST_SKIPPED:
                     continue
             else:
-                nodes = self._find_for(job)
+                nodes = self._find(job)
                 if nodes is None:
                     continue
                 if self._jobs.kind[job] == Kind.LEFT:
@@ -298,26 +317,30 @@ class PolicyRun:
                 heapq.heappush(heads, (tier, queue[place[part]], part))
 
     def _backfill(self) -> None:
-        """Starts what delays none that comes before it."""
-        if not any(self._has_free()):
-            return
-        ahead = heapq.merge(
-            *(
-                [(-self._tier.get(self._jobs.partitions.texts[part], 0), key) for key in queue]
-                for part, queue in self._queues.items()
-                if queue
-            )
-        )
-        plans: list[tuple[int, int, frozenset[int]]] = []
+        """Starts what delays none that comes before it. What comes after the last job that fits
+        now is not planned, for it keeps no other back."""
+        keys = self._ahead()
+        fits: dict[Shape, bool] = {}
+        may_start = []
+        for key in keys:
+            shape = self._shape(key[2])
+            if shape not in fits:
+                fits[shape] = self._find(key[2]) is not None
+            may_start.append(fits[shape])
+        while may_start and not may_start[-1]:
+            may_start.pop()
+        plans: list[_Plan] = []
         releases: list[tuple[int, int, int, int]] | None = None
-        for seen, (_, key) in enumerate(ahead):
+        for key in keys[: len(may_start)]:
             job = key[2]
-            if seen >= MOST_SKIPPED or len(plans) >= self._rules.depth:
+            if len(plans) >= self._rules.depth:
                 break
-            if job in self._gone or self._is_kept_back(job):
+            if self._is_kept_back(job):
                 continue
             limit_s = self._job_limit_s(job)
-            nodes = self._find_beside(job, limit_s, plans)
+            nodes = None
+            if fits[self._shape(job)]:
+                nodes = self._find(job, _kept(self._now_s, self._now_s + limit_s, plans))
             if nodes is not None:
                 if self._jobs.kind[job] != Kind.LEFT:
                     self._start(job, nodes)
@@ -331,33 +354,66 @@ class PolicyRun:
             if plan is not None:
                 plans.append(plan)
 
-    def _has_free(self) -> Iterator[bool]:
-        return (gpus > 0 for gpus in self._gpus)
+    def _ahead(self) -> list[Key]:
+        """The first jobs of all queues in order, without those that an account's limit keeps."""
+        names = self._jobs.partitions.texts
+        queues = [
+            [(-self._tier.get(names[part], 0), key) for key in queue[:MOST_SKIPPED]]
+            for part, queue in self._queues.items()
+            if queue
+        ]
+        keys = (key for _, key in heapq.merge(*queues))
+        open_keys = (
+            key for key in keys if key[2] not in self._gone and not self._is_kept_back(key[2])
+        )
+        return list(itertools.islice(open_keys, self._rules.depth * TRIED_FOR_EACH_PLAN))
+
+    def _shape(self, job: int) -> Shape:
+        jobs = self._jobs
+        return (
+            jobs.partition[job],
+            jobs.model[job],
+            jobs.nodes[job],
+            jobs.gpus[job],
+            jobs.cpus[job],
+        )
 
     def _releases(self) -> list[tuple[int, int, int, int]]:
-        """(when at the latest, node, GPUs, CPUs) of what runs, in order of time."""
+        """(when at the latest, node, GPUs, CPUs) of what runs, in order of time.
+
+        As Slurm does, ends within a window are looked at together and count as the last of them;
+        the window is 30 s wide for the next ends, and twice as wide each time.
+        """
         jobs, found = self._jobs, []
-        for job, nodes in self._seats.items():
-            at_s = max(self._now_s + 1, self._starts[job] + self._job_limit_s(job))
-            gpus, cpus = jobs.gpus_per_node(job), jobs.cpus_per_node(job)
-            found += [(at_s, node, gpus, cpus) for node in nodes]
-        found.sort()
+        ends = sorted(
+            (max(self._now_s + 1, self._starts[job] + self._job_limit_s(job)), job)
+            for job in self._seats
+        )
+        place, width_s = 0, FIRST_WINDOW_S
+        while place < len(ends):
+            last = place
+            while last + 1 < len(ends) and ends[last + 1][0] <= ends[place][0] + width_s:
+                last += 1
+            for _, job in ends[place : last + 1]:
+                gpus, cpus = jobs.gpus_per_node(job), jobs.cpus_per_node(job)
+                found += [(ends[last][0], node, gpus, cpus) for node in self._seats[job]]
+            place, width_s = last + 1, 2 * width_s
         return found
 
     def _plan(
         self,
         job: int,
         limit_s: int,
-        plans: list[tuple[int, int, frozenset[int]]],
+        plans: list[_Plan],
         releases: list[tuple[int, int, int, int]],
-    ) -> tuple[int, int, frozenset[int]] | None:
+    ) -> _Plan | None:
         """The first instant at which it fits for as long as its limit, and the nodes it keeps."""
         jobs = self._jobs
         gpus, cpus, count = jobs.gpus_per_node(job), jobs.cpus_per_node(job), jobs.nodes[job]
-        may = self._places(job)
+        may = self._may.get((jobs.partition[job], jobs.model[job]), 0)
         more: dict[int, tuple[int, int]] = {}
-        fit = {it for it in may if self._gpus[it] >= gpus and self._cpus[it] >= cpus}
-        times = sorted({it[0] for it in releases} | {end_s for _, end_s, _ in plans})
+        fit = self._fit_now(job)
+        times = sorted({it[0] for it in releases} | {plan.end_s for plan in plans})
         place = 0
         for at_s in times:
             if at_s >= FOREVER_S:
@@ -365,17 +421,17 @@ class PolicyRun:
             while place < len(releases) and releases[place][0] <= at_s:
                 _, node, freed, threads = releases[place]
                 place += 1
-                if node not in may:
+                if not may >> node & 1:
                     continue
                 known = more.get(node, (0, 0))
                 known = more[node] = (known[0] + freed, known[1] + threads)
                 if self._gpus[node] + known[0] >= gpus and self._cpus[node] + known[1] >= cpus:
-                    fit.add(node)
-            if len(fit) < count:
+                    fit |= 1 << node
+            if fit.bit_count() < count:
                 continue
-            free = [it for it in sorted(fit) if not _is_planned(it, at_s, at_s + limit_s, plans)]
-            if len(free) >= count:
-                return (at_s, at_s + limit_s, frozenset(free[:count]))
+            free = fit & ~_kept(at_s, at_s + limit_s, plans)
+            if free.bit_count() >= count:
+                return _Plan(at_s, at_s + limit_s, _lowest(free, count))
         return None
 
     # Nodes.
@@ -391,10 +447,10 @@ class PolicyRun:
         for place, node in enumerate(fleet.nodes):
             kind = (tuple(members[place]), node.model)
             group = groups.setdefault(kind, _Group(self._most))
-            group.free[node.gpus][place] = None
+            group.free[node.gpus] |= 1 << place
             self._group_of.append(group)
         models = {node.model for node in fleet.nodes}
-        self._may: dict[tuple[int, int], frozenset[int]] = {}
+        self._may: dict[tuple[int, int], int] = {}
         for number, part in enumerate(fleet.partitions):
             queue = jobs.partitions.find(part.name)
             if queue is None:
@@ -406,69 +462,63 @@ class PolicyRun:
                     for (parts, has), group in groups.items()
                     if number in parts and wanted in ("", has)
                 ]
-                self._may[queue, model] = frozenset(
-                    it for it in part.nodes if wanted in ("", fleet.nodes[it].model)
+                self._may[queue, model] = sum(
+                    1 << it for it in part.nodes if wanted in ("", fleet.nodes[it].model)
                 )
 
-    def _places(self, job: int) -> frozenset[int]:
-        return self._may[self._jobs.partition[job], self._jobs.model[job]]
-
-    def _find_for(self, job: int) -> list[int] | None:
-        jobs = self._jobs
-        return self._find(job, jobs.gpus_per_node(job), jobs.cpus_per_node(job))
-
-    def _find(self, job: int, gpus: int, cpus: int) -> list[int] | None:
-        """Nodes for it now, the fullest first; None: it does not fit."""
-        groups = self._groups_of.get((self._jobs.partition[job], self._jobs.model[job]), [])
+    def _find(self, job: int, kept: int = 0) -> list[int] | None:
+        """Nodes for it now, the first in their order, none of those that are `kept`; None: it does
+        not fit."""
         count = self._jobs.nodes[job]
-        rooms = [room for group in groups for room in group.free[gpus:]]
-        if sum(map(len, rooms)) < count:
+        fit = self._fit_now(job) & ~kept
+        if fit.bit_count() < count:
             return None
-        found: list[int] = []
-        for free in range(gpus, self._most + 1):
-            for group in groups:
-                for node in group.free[free]:
-                    if self._cpus[node] >= cpus:
-                        found.append(node)
-                        if len(found) == count:
-                            return found
-        return None
+        return list(itertools.islice(_bits(fit), count))
 
-    def _find_beside(
-        self, job: int, limit_s: int, plans: list[tuple[int, int, frozenset[int]]]
-    ) -> list[int] | None:
-        """Nodes for it now that no plan needs before its limit is over."""
-        if not plans:
-            return self._find_for(job)
+    def _fit_now(self, job: int) -> int:
+        """Every node that has room for one node of its shape."""
         jobs = self._jobs
-        gpus, cpus, count = jobs.gpus_per_node(job), jobs.cpus_per_node(job), jobs.nodes[job]
-        groups = self._groups_of.get((jobs.partition[job], jobs.model[job]), [])
-        ends_s = self._now_s + limit_s
-        found: list[int] = []
-        for free in range(gpus, self._most + 1):
-            for group in groups:
-                for node in group.free[free]:
-                    if self._cpus[node] >= cpus and not _is_planned(
-                        node, self._now_s, ends_s, plans
-                    ):
-                        found.append(node)
-                        if len(found) == count:
-                            return found
-        return None
+        gpus, cpus = jobs.gpus_per_node(job), jobs.cpus_per_node(job)
+        fit = 0
+        for group in self._groups_of.get((jobs.partition[job], jobs.model[job]), []):
+            for free in group.free[gpus:]:
+                fit |= free
+        if cpus:
+            for node in _bits(fit & self._used_nodes):
+                if self._cpus[node] < cpus:
+                    fit ^= 1 << node
+        return fit
 
     def _take(self, node: int, gpus: int, cpus: int) -> None:
-        group, free = self._group_of[node], self._gpus[node]
+        group, free, bit = self._group_of[node], self._gpus[node], 1 << node
         # A job that the trace has on a node may hold more than others leave there.
-        del group.free[min(max(free, 0), self._most)][node]
+        group.free[min(max(free, 0), self._most)] &= ~bit
         free -= gpus
         self._gpus[node] = free
         self._cpus[node] -= cpus
-        group.free[min(max(free, 0), self._most)][node] = None
+        is_used = self._cpus[node] < self._all_cpus[node]
+        self._used_nodes = self._used_nodes | bit if is_used else self._used_nodes & ~bit
+        group.free[min(max(free, 0), self._most)] |= bit
 
 
-def _is_planned(
-    node: int, from_s: int, until_s: int, plans: list[tuple[int, int, frozenset[int]]]
-) -> bool:
-    return any(
-        start_s < until_s and from_s < end_s and node in nodes for start_s, end_s, nodes in plans
-    )
+def _kept(from_s: int, until_s: int, plans: list[_Plan]) -> int:
+    """Nodes that plans keep at some time of a span."""
+    kept = 0
+    for start_s, end_s, nodes in plans:
+        if start_s < until_s and from_s < end_s:
+            kept |= nodes
+    return kept
+
+
+def _lowest(nodes: int, count: int) -> int:
+    """The first so many of a set of nodes."""
+    rest = nodes
+    for _ in range(count):
+        rest &= rest - 1
+    return nodes ^ rest
+
+
+def _bits(nodes: int) -> Iterator[int]:
+    while nodes:
+        yield (nodes & -nodes).bit_length() - 1
+        nodes &= nodes - 1

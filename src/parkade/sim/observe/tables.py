@@ -65,8 +65,16 @@ def _policy(report: ObserveReport) -> TableOfFigures:
             )
             for words, used, waits in rows
         ),
-        says=f"{verdict(found)} Waits of {found.jobs:,} GPU jobs, from eligible to start.",
+        says=f"{verdict(found)} {_replayed_part(found)}Waits of {found.jobs:,} GPU jobs, from"
+        " eligible to start.",
     )
+
+
+def _replayed_part(found: Accuracy) -> str:
+    if found.is_whole:
+        return ""
+    days = (found.end_s - found.begin_s) / 86_400
+    return f"Only a SAMPLE is replayed: the first {days:,.1f} days of the window. "
 
 
 def _idle(report: ObserveReport) -> TableOfFigures:
