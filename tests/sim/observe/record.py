@@ -22,7 +22,7 @@ from tests.waits import until
 
 KEPT = Path(__file__).parent / "kept"
 NODES = 8
-SPAN_S = 200
+SPAN_S = 160
 ACCOUNTS = ("bio", "chem", "phys")
 LIMITS = {"bio": 48, "chem": 32, "phys": 32}
 FIFO = "SchedulerType=sched/builtin\nPriorityType=priority/basic"
@@ -58,7 +58,7 @@ def draw(seed: int, *, with_qos: bool) -> Iterator[Wanted]:
     """Jobs over the span, in order of submission; with a QOS none is larger than its limit."""
     chance = random.Random(seed)
     at_s = 0.0
-    while (at_s := at_s + chance.expovariate(1 / 1.7)) < SPAN_S:
+    while (at_s := at_s + chance.expovariate(1 / 1.3)) < SPAN_S:
         account = chance.choice(["bio", "bio", "chem", "phys"])
         most = LIMITS[account] if with_qos else GPUS * NODES
         nodes, gpus = chance.choice([(n, each) for n, each in SHAPES if n * each <= most])

@@ -31,6 +31,7 @@ from parkade.sim.replay.tables import BadData
 
 DELIMITERS = "|\t;^!%~\x1f"
 MOST_ROWS = 5_000_000
+MOST_JOBS = 10_000_000
 MOST_EXAMPLES = 5
 LONGEST_EXAMPLE = 160
 MOST_REMEMBERED = 200_000
@@ -46,7 +47,8 @@ ENDED_STATES = frozenset(
 )
 STATES = STARTED_STATES | WAITING_STATES | ENDED_STATES
 _STEP = re.compile(r"\.(?:batch|extern|interactive|\d{1,10})$")
-_TASKS = re.compile(r"_\[([0-9,-]{1,2000})(?::(\d{1,6}))?(?:%\d{1,9})?\]$")
+_TASKS = re.compile(r"_\[([0-9,:-]{1,2000})(?:%\d{1,9})?\]$")
+_TASK_RANGE = re.compile(r"(\d{1,9})-(\d{1,9})(?::(\d{1,9}))?")
 T = TypeVar("T")
 
 
@@ -191,6 +193,8 @@ class _Reader:
             uses = asked
         nodes = max(1, uses.nodes, _count(row[self._nodes]))
         copies = self._tasks(row[self._id]) if kind is Kind.PENDING else 1
+        if len(jobs) + copies > MOST_JOBS:
+            raise BadData(f"the file holds more than {MOST_JOBS:,} jobs; ask for fewer days")
         if "+" in row[self._id]:
             self.reading.noted["components of heterogeneous jobs"] += 1
         if row[self._state].startswith(("REQUEUED", "PREEMPTED", "NODE_FAIL")):
@@ -219,13 +223,14 @@ class _Reader:
         found = _TASKS.search(job)
         if found is None:
             return 1
-        step, count = int(found.group(2) or 1), 0
+        count = 0
         for part in found.group(1).split(","):
-            first, dash, last = part.partition("-")
-            if dash and first and last and len(last) <= 9 and len(first) <= 9:
-                count += max(0, int(last) - int(first)) // max(1, step) + 1
-            else:
+            tasks = _TASK_RANGE.fullmatch(part)
+            if tasks is None:
                 count += 1
+            else:
+                first, last, step = (int(it) if it else 1 for it in tasks.groups())
+                count += max(0, last - first) // max(1, step) + 1
         self.reading.noted["pending arrays, a job for each task"] += 1
         if count > MOST_TASKS:
             self.reading.noted[f"arrays cut to {MOST_TASKS:,} tasks"] += 1
