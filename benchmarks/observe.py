@@ -2,9 +2,9 @@
 
     python benchmarks/observe.py [ROWS]
 
-The fleet has 256 nodes of 8 GPUs and 20 accounts of unequal size; jobs come by day and by night, and
-run as strict first come, first served would have them, so that the replay of the policy has a truth.
-Each part runs in a process of its own, whose peak memory is told by the kernel.
+The fleet has 256 nodes of 8 GPUs and 20 accounts of unequal size. Jobs come by day and by night and
+run in order of submission, so that the replay of the policy has a truth. The report is a process of
+its own, whose peak memory is told by the kernel.
 """
 
 import heapq

@@ -359,7 +359,7 @@ def _runner(job: _Job) -> Runner:
 
 
 def _opening(setup: Setup, demand: Demand, spare: int) -> list[commands.AnyCommand]:
-    """The market's opening with nodes that are nobody's beside the owners'."""
+    """The market's opening with unreserved nodes beside the owners'."""
     if not spare:
         return list(opening(setup, demand))
     sized = replace(demand, nodes=(*demand.nodes, ("spare", spare)))
