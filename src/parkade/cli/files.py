@@ -27,14 +27,6 @@ def read_text(file: Path) -> str:
         fail(f"{file} cannot be read: {error}", exit_code=3)
 
 
-def write_text(file: Path, text: str) -> None:
-    """Writes a file, in place of what is there; ends the program where it cannot be written."""
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        fail(f"{file} cannot be written: {error.strerror}", exit_code=3)
-
-
 def write_secret(file: Path, secret: str) -> None:
     """A new file that only its owner reads; ends the program where there is one already."""
     try:

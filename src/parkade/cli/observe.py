@@ -72,7 +72,7 @@ def sacct(
         import msgspec
 
         from parkade.cli import screen
-        from parkade.cli.files import write_text
+        from parkade.cli.sim.replay import show, write
         from parkade.core.units.fraction import parse_fraction
         from parkade.sim.observe.observing import Asked, observe
         from parkade.sim.observe.page import observe_page
@@ -106,12 +106,12 @@ def sacct(
         except BadData as error:
             fail(str(error), exit_code=EXIT_INVALID)
         if html is not None:
-            write_text(html, observe_page(found))
+            write(html, observe_page(found))
         if as_json:
             sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
             return
         for table in observe_tables(found):
-            screen.figures(table)
+            show(table)
             if table.says:
                 screen.say(table.says)
         if html is not None:

@@ -19,8 +19,6 @@ from parkade.wire.scalars import format_amount
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from parkade.sim.replay.report.tables import TableOfFigures
-
 M = TypeVar("M", bound="BaseModel")
 COLOURS = {
     "running": "green",
@@ -95,14 +93,6 @@ def table(
     for line in lines:
         grid.add_row(*(line[columns.index(column)] for column in widths))
     console.print(grid)
-
-
-def figures(shown: "TableOfFigures") -> None:
-    """A table of a report, with its title; all columns but the first hold numbers."""
-    say("")
-    say(shown.title)
-    columns = [name.upper().replace(" ", "_") for name in shown.columns]
-    table(columns, shown.rows, empty="none", right=" ".join(columns[1:]))
 
 
 def fields(pairs: Iterable[tuple[str, object]]) -> None:

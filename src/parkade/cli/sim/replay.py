@@ -11,6 +11,8 @@ from parkade.cli.calling import explaining, fail
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from parkade.sim.replay.report.tables import TableOfFigures
+
 EXIT_INVALID = 3
 MISSING = "pip install 'parkade[server]'"
 
@@ -30,8 +32,7 @@ def replay(
     try:
         import msgspec
 
-        from parkade.cli import screen
-        from parkade.cli.files import read_text, write_text
+        from parkade.cli.files import read_text
         from parkade.sim.replay.report.tables import tables_of
         from parkade.sim.replay.running import page_of, run_replay
         from parkade.sim.replay.scenario import parse_scenario
@@ -48,12 +49,12 @@ def replay(
         except BadData as error:
             fail(str(error), exit_code=EXIT_INVALID)
         if report is not None:
-            write_text(report, page_of(found))
+            write(report, page_of(found))
         if as_json:
             sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
             return
         for table in tables_of(found):
-            screen.figures(table)
+            show(table)
         if report is not None:
             print(f"\nthe report is in {report}")
 
@@ -63,7 +64,6 @@ def example(
 ) -> None:
     """Write a small trace, prices and two scenarios, all made up, for `parkade sim replay`."""
     try:
-        from parkade.cli.files import write_text
         from parkade.sim.replay.example import FILES
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: {MISSING}", exit_code=1)
@@ -72,9 +72,28 @@ def example(
     except OSError as error:
         fail(f"{folder} cannot be made: {error.strerror}", exit_code=EXIT_INVALID)
     for name, text in FILES.items():
-        write_text(folder / name, text())
+        write(folder / name, text())
     print(f"wrote {', '.join(FILES)} to {folder}; now:")
     print(f"  parkade sim replay {folder}/idle-resale.yaml --report {folder}/report.html")
+
+
+def write(file: Path, text: str) -> None:
+    """A file of text; ends the program where it cannot be written."""
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fail(f"{file} cannot be written: {error.strerror}", exit_code=EXIT_INVALID)
+
+
+def show(table: "TableOfFigures") -> None:
+    """A table on the terminal."""
+    from parkade.cli import screen
+
+    screen.say("")
+    screen.say(table.title)
+    # A name of a column that is a number stands to the right.
+    columns = [name.upper().replace(" ", "_") for name in table.columns]
+    screen.table(columns, table.rows, empty="none", right=" ".join(columns[1:]))
 
 
 class _Bars:

@@ -11,7 +11,7 @@ from parkade.core.workloads.workload import Attempt, Debt, Rate, Workload
 
 
 def move_money(world: World, event: events.MoneyMoved) -> None:
-    """Posts deposits, withdrawals and credits, which no workload pays for."""
+    """Posts deposits, disbursements, refunds and credits, which no workload pays for."""
     is_use = any(transfer.kind.is_paid_by_user for transfer in event.transfers)
     assert not is_use, "use is posted with its workload"
     post(world, event.transfers)
@@ -23,6 +23,9 @@ def post_use(world: World, event: events.UsePosted) -> None:
     attempt = workload.attempt
     assert attempt is not None and event.attempt in (None, attempt.attempt)
     _note_use(world, workload, attempt, event)
+    if event.buffer_micros:
+        earned = world.records.buffer_earned.get(workload.market, 0)
+        world.records.buffer_earned[workload.market] = earned + event.buffer_micros
     attempt = replace(
         attempt,
         charged_until_us=event.charged_until_us,

@@ -10,6 +10,7 @@ from parkade.core.steps.capacity import sold
 from parkade.core.units.money import MICROSECONDS_PER_HOUR
 from parkade.core.units.time import Window
 from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Workload
 
 WHYS = frozenset({*Why, *Cause})
@@ -21,10 +22,14 @@ def check(world: World) -> None:
     """Raises AssertionError where the world is impossible. Cost grows with the world."""
     _check_money(world)
     _check_seats(world)
+    _check_counts(world)
     _check_calendar(world)
     for claim in world.records.claims.values():
         waits = claim.seated_us is None
         assert not waits or claim.why in CLAIM_WHYS, f"{claim.claim} waits for {claim.why!r}"
+        has = len(claim.seats) + len(claim.replacements)
+        assert has <= claim.nodes, f"{claim.claim} of {claim.nodes} nodes has {has}"
+        assert not (waits and claim.replacements), f"{claim.claim} waits and is given replacements"
     for name in world.live:
         _check_workload(world.records.workloads[name])
 
@@ -63,14 +68,29 @@ def _check_seats(world: World) -> None:
             for seat in promise.seats:
                 kept[seat.node] = kept.get(seat.node, 0) + seat.gpus
     for claim in world.records.claims.values():
-        for seat in claim.seats:
+        for seat in (*claim.held, *claim.promised):
             kept[seat.node] = kept.get(seat.node, 0) + seat.gpus
-            if claim.seated_us is not None:
-                held[seat.node] = held.get(seat.node, 0) + seat.gpus
+        for seat in claim.held:
+            held[seat.node] = held.get(seat.node, 0) + seat.gpus
     for node, gpus in held.items():
         assert gpus <= world.records.nodes[node].gpus, f"{node} holds {gpus} GPUs"
     for node, gpus in kept.items():
         assert gpus <= world.records.nodes[node].gpus, f"{node} keeps and promises {gpus} GPUs"
+
+
+def _check_counts(world: World) -> None:
+    """The nodes of each fabric with spot work, and those out of play, are counted right."""
+    spot: dict[tuple[str, str], int] = {}
+    down: dict[tuple[str, str], int] = {}
+    for node in world.records.nodes.values():
+        key = (node.market, node.fabric)
+        held = (world.records.workloads.get(name) for name in world.held_on[node.node])
+        if any(it is not None and it.spec.capacity.kind is CapacityKind.SPOT for it in held):
+            spot[key] = spot.get(key, 0) + 1
+        if not node.is_in_play:
+            down[key] = down.get(key, 0) + 1
+    assert spot == world.counts.spot, f"{world.counts.spot} nodes with spot work are {spot}"
+    assert down == world.counts.down, f"{world.counts.down} nodes out of play are {down}"
 
 
 def _check_calendar(world: World) -> None:

@@ -34,7 +34,7 @@ from parkade.core.reservations.reservation import (
     Reservation,
     ReservationState,
 )
-from parkade.core.state.lines import Leaving, Repriced, Waiting, Won
+from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
 from parkade.core.state.people import Grant, Org, Token, User
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.workload import Attempt, Stop, Workload
@@ -184,16 +184,19 @@ class TokenRevoked(Event, frozen=True, kw_only=True):
 
 
 class MoneyMoved(Event, frozen=True, kw_only=True):
-    """Transfers from or to the outside, and what the operator credits."""
+    """Transfers from or to the outside, and what the operator credits. `reason`: an operator's, for
+    what it moved by hand; None for the rest, and in journals of before it was asked for."""
 
     transfers: tuple[Transfer, ...]
+    reason: str | None = None
 
 
 class UsePosted(Event, frozen=True, kw_only=True):
     """Use of an attempt up to `charged_until_us` was charged and paid out.
 
     `charged_numerator`: what is accrued below one micro-unit (micro-units per hour x
-    microseconds); `billed_us`: the time that these transfers cover; `attempt`, and
+    microseconds); `billed_us`: the time that these transfers cover; `buffer_micros`: how much of it
+    stands on lent nodes of buffers (0 in older journals); `attempt`, and
     `market` where nothing is owed, are None in journals of version 1; `owed`: what the market owes
     below one micro-unit, (account, numerator) after this.
     """
@@ -206,6 +209,7 @@ class UsePosted(Event, frozen=True, kw_only=True):
     charged_numerator: int
     billed_us: int
     owed: tuple[tuple[str, int], ...]
+    buffer_micros: int = 0
 
 
 class WithdrawalCharged(Event, frozen=True, kw_only=True):
@@ -293,9 +297,12 @@ class Claimed(Event, frozen=True, kw_only=True):
 
 
 class ClaimSeated(Event, frozen=True, kw_only=True):
-    """All nodes of a claim are free and the owner's."""
+    """Nodes of a claim are free and the owner's."""
 
     claim: str
+
+    nodes: tuple[str, ...] | None = None
+    """Those that it was promised in place of lost ones; None: all, for the first time."""
 
 
 class Unclaimed(Event, frozen=True, kw_only=True):
@@ -373,6 +380,10 @@ class Cleared(Event, frozen=True, kw_only=True):
     waiting: tuple[Waiting, ...]
     ladder: tuple[tuple[int, int | None], ...]
 
+    claims: tuple[ClaimKept, ...] = ()
+    """Claims that were handed over before and keep some of their nodes; in journals of before they
+    did, such a claim is among `won` or `left`, with all its nodes."""
+
 
 class Launched(Event, frozen=True, kw_only=True):
     """All promised seats were free: the attempt is ordered."""
@@ -409,6 +420,8 @@ class Ended(Event, frozen=True, kw_only=True):
     `failures` and `preemptions` are the counts after it. `is_saved`: it said that it saved what it
     had and is to be run again; False in journals that did not say. `is_unstarted`: it ended before
     its first process by its org's own doing; False in journals of before this counted.
+    `exit_code`: as `exit_code_of` has it; None where it is not known, and in journals of before it
+    was kept.
     """
 
     workload: str
@@ -422,6 +435,7 @@ class Ended(Event, frozen=True, kw_only=True):
     not_before_us: int
     is_saved: bool = False
     is_unstarted: bool = False
+    exit_code: int | None = None
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):
@@ -608,9 +622,8 @@ HealingEvent = (
 LeasingEvent = Reserved | ReservationChanged | LendingSet | Claimed | ClaimSeated | Unclaimed
 """About reservations, lending and claims."""
 
-WorkloadEvent = (
-    Submitted
-    | PhaseChanged
+WorkloadStep = (
+    PhaseChanged
     | BidChanged
     | StopOrdered
     | Launched
@@ -620,6 +633,9 @@ WorkloadEvent = (
     | Ended
     | BudgetNoted
 )
+"""Of one workload that is known, by its id in `workload`."""
+
+WorkloadEvent = Submitted | WorkloadStep
 """About one workload, outside a clearing."""
 
 AnyEvent = (

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from parkade.compound.plots.chart import Axis, Chart, Line, Scale
 from parkade.sim.observe.figures import ObserveReport
 from parkade.sim.observe.tables import observe_tables, parts_in_words, verdict
-from parkade.sim.replay.report.page import html_page
+from parkade.sim.replay.report.page import whole_page
 
 MOST_ACCOUNTS = 400
 
@@ -28,7 +28,7 @@ def observe_page(report: ObserveReport) -> str:
         f" ({', '.join(report.fleet.kinds)}), {_day(report.begin_s)} to {_day(report.end_s)} UTC."
         f" {report.rows.jobs:,} jobs. {verdict(found)}"
     )
-    return html_page(
+    return whole_page(
         "What this cluster could have lent",
         lead,
         cards,
