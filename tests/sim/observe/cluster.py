@@ -6,15 +6,17 @@ is a link to /dev/null: Slurm counts it and gives it to jobs, and nothing uses i
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.mars.slurm import PATH, Slurm, _end, free_port
+from tests.slurm_cluster.ports import free_port
 from tests.waits import until
 
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 PROGRAMS = (
     "munged", "slurmctld", "slurmd", "slurmdbd", "sacct", "sacctmgr", "mariadbd",
     "mariadb-install-db", "mariadb",
@@ -85,6 +87,26 @@ grant all on slurm_acct_db.* to 'slurm'@'127.0.0.1';
 """
 
 
+class Recorded:
+    """A running cluster; `environment` is what its commands need."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": PATH}
+
+    def run(self, *words: str) -> str:
+        """What a command printed; fails the test where it failed."""
+        done = subprocess.run(
+            words, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, f"{words}: {done.stderr}{done.stdout}"
+        return done.stdout.strip()
+
+    def state(self, node: str) -> str:
+        """As `idle`, `mixed`, `down*`."""
+        return self.run("sinfo", "-h", "-N", "-n", node, "-o", "%T")
+
+
 def missing() -> list[str]:
     """The programs that this machine lacks; root alone may start them."""
     lacking = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
@@ -92,13 +114,13 @@ def missing() -> list[str]:
 
 
 @contextmanager
-def accounting_cluster(folder: Path, *, nodes: int, policy: str) -> Iterator[Slurm]:
+def accounting_cluster(folder: Path, *, nodes: int, policy: str) -> Iterator[Recorded]:
     """A cluster that is up; `policy` are lines of slurm.conf that say who starts when."""
     names = tuple(f"gpu{number:02}" for number in range(1, nodes + 1))
     for part in ("state", "run", "log", "sql", "dev", *(f"spool/{name}" for name in names)):
         (folder / part).mkdir(parents=True)
     folder.chmod(0o755)
-    cluster = Slurm(folder, names)
+    cluster = Recorded(folder)
     ports = {"dbd_port": free_port(), "sql_port": free_port()}
     _write_files(folder, names, policy, ports)
     database = None
@@ -149,7 +171,7 @@ def _write_files(folder: Path, names: tuple[str, ...], policy: str, ports: dict[
     accounting.chmod(0o600)
 
 
-def _start_munge(cluster: Slurm) -> None:
+def _start_munge(cluster: Recorded) -> None:
     files = {
         "key-file": "munge.key",
         "socket": "munge.sock",
@@ -161,7 +183,7 @@ def _start_munge(cluster: Slurm) -> None:
     cluster.run("munged", "--force", *words)
 
 
-def _start_database(cluster: Slurm, port: int) -> subprocess.Popen[bytes]:
+def _start_database(cluster: Recorded, port: int) -> subprocess.Popen[bytes]:
     folder = cluster.folder
     data = f"--datadir={folder}/sql/data"
     cluster.run(
@@ -197,14 +219,23 @@ def _start_database(cluster: Slurm, port: int) -> subprocess.Popen[bytes]:
     return database
 
 
-def _answers(cluster: Slurm, *words: str) -> bool:
+def _answers(cluster: Recorded, *words: str) -> bool:
     with suppress(AssertionError, subprocess.TimeoutExpired):
         cluster.run(*words)
         return True
     return False
 
 
-def _is_idle(cluster: Slurm, node: str) -> bool:
+def _is_idle(cluster: Recorded, node: str) -> bool:
     with suppress(AssertionError, subprocess.TimeoutExpired):
         return cluster.state(node) == "idle"
     return False
+
+
+def _end(folder: Path) -> None:
+    """Ends each daemon that wrote its process id; the key server last."""
+    for file in sorted(folder.glob("*.pid"), key=lambda it: it.stem == "munged"):
+        with suppress(OSError, ValueError):
+            process = int(file.read_text())
+            os.kill(process, signal.SIGTERM)
+            until(lambda process=process: not Path(f"/proc/{process}").exists())  # type: ignore[misc]

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parkade.sim.observe.asking import ASKED
-from tests.mars.slurm import Slurm
-from tests.sim.observe.cluster import GPUS, accounting_cluster
+from tests.sim.observe.cluster import GPUS, Recorded, accounting_cluster
 from tests.waits import until
 
 KEPT = Path(__file__).parent / "kept"
 NODES = 8
-SPAN_S = 160
+SPAN_S = 200
 ACCOUNTS = ("bio", "chem", "phys")
 LIMITS = {"bio": 48, "chem": 32, "phys": 32}
 FIFO = "SchedulerType=sched/builtin\nPriorityType=priority/basic"
@@ -58,7 +57,7 @@ def draw(seed: int, *, with_qos: bool) -> Iterator[Wanted]:
     """Jobs over the span, in order of submission; with a QOS none is larger than its limit."""
     chance = random.Random(seed)
     at_s = 0.0
-    while (at_s := at_s + chance.expovariate(1 / 1.3)) < SPAN_S:
+    while (at_s := at_s + chance.expovariate(1 / 1.7)) < SPAN_S:
         account = chance.choice(["bio", "bio", "chem", "phys"])
         most = LIMITS[account] if with_qos else GPUS * NODES
         nodes, gpus = chance.choice([(n, each) for n, each in SHAPES if n * each <= most])
@@ -74,7 +73,7 @@ def draw(seed: int, *, with_qos: bool) -> Iterator[Wanted]:
         )
 
 
-def set_up(cluster: Slurm, *, with_limits: bool) -> None:
+def set_up(cluster: Recorded, *, with_limits: bool) -> None:
     """The accounts, what each may use at once, and a QOS whose jobs come first."""
     cluster.run("sacctmgr", "-i", "add", "qos", "urgent", "Priority=100")
     for account in ACCOUNTS:
@@ -87,7 +86,7 @@ def set_up(cluster: Slurm, *, with_limits: bool) -> None:
     until(lambda: "urgent" in cluster.run("scontrol", "show", "assoc_mgr", "flags=qos"))
 
 
-def submit(cluster: Slurm, job: Wanted) -> None:
+def submit(cluster: Recorded, job: Wanted) -> None:
     """As a user of Slurm does."""
     cluster.run(
         "sbatch", "-A", job.account, f"--qos={job.qos}", "-N", str(job.nodes),
@@ -110,7 +109,7 @@ def record(name: str, folder: Path) -> None:
             (folder / f"{name}.sinfo").write_text(cluster.run(*SINFO) + "\n")
 
 
-def play(cluster: Slurm, jobs: list[Wanted]) -> None:
+def play(cluster: Recorded, jobs: list[Wanted]) -> None:
     """Submits each job at its time, and waits until the cluster is empty again."""
     begun_s = time.monotonic()
     for job in jobs:
