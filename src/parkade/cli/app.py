@@ -16,6 +16,7 @@ from parkade.cli import (
     login,
     mars,
     nodes,
+    observe,
     people,
     pools,
     prices,
@@ -67,7 +68,7 @@ GROUPS = {
         "admin": admin.admin,
         "journal": journal.journal,
     },
-    "Machines": {"mars": mars.mars},
+    "Machines": {"mars": mars.mars, "observe": observe.observing},
     "Proof": {"sim": simulation},
 }
 
