@@ -37,7 +37,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.steps.incidents import can
 from parkade.core.units.time import DAY_US, MINUTE_US
-from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.life import NO_REAL_BID, Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves
 from parkade.core.workloads.workload import Workload
 
@@ -277,14 +277,14 @@ def _moves_if_cheaper(workload: Workload, now_us: int) -> bool:
 
 def _has_waited(world: World, workload: Workload, now_us: int) -> bool:
     """Whether it is a gang of whole nodes that was submitted, or last released, `assemble` ago,
-    however it fared since: one that ran and was outbid need not wait again. While it was held it
-    did not wait for room."""
+    however it fared since: one that ran and was outbid need not wait again. While it was held, was
+    below every floor or had no money, it did not wait for room."""
     market = world.records.markets[workload.market]
     spec, assemble_us = workload.spec, market.terms.assemble_us
     is_gang = spec.nodes > 1 and spec.gpus == market.instance_type.gpus_per_node
-    if assemble_us is None or not is_gang:
+    if assemble_us is None or not is_gang or workload.why in NO_REAL_BID:
         return False
-    since_us = max(workload.submitted_us, workload.released_us or 0)
+    since_us = max(workload.submitted_us, workload.released_us or 0, workload.bids_since_us or 0)
     return since_us + assemble_us <= now_us
 
 

@@ -66,7 +66,8 @@ from parkade.core.market.market_state import (
     PriorityTier,
 )
 from parkade.core.market.priority import in_priority_order, key_of, mates_of
-from parkade.core.market.reserved import ReservedStage, allocate_reserved
+from parkade.core.market.reserved import allocate_reserved
+from parkade.core.market.reserved_room import ReservedStage
 from parkade.core.market.spot import Bid, allocate_spot, are_equals, bid_of
 from parkade.core.market.supply import Supply, stack_supply
 from parkade.core.placement.room import Room

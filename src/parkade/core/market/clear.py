@@ -82,7 +82,11 @@ def _won(
 ) -> ClearingLine:
     """The line of a winner."""
     seats = seating.seats[demand.demand]
-    floors = floors_drawn(shape_of(demand, allocation.layout), allocation.parts[demand.demand])
+    floors: tuple[int, ...] = ()
+    if demand.tier is not PriorityTier.RESERVED:
+        # A reservation pays for its own demands, whatever floors they draw.
+        shape = shape_of(demand, allocation.layout)
+        floors = floors_drawn(shape, allocation.parts[demand.demand])
     is_spot = demand.tier is PriorityTier.SPOT
     highest = max(floors) if is_spot else 0
     price, set_by = 0, None

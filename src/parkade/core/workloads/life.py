@@ -66,6 +66,9 @@ class Why(enum.StrEnum):
     SUCCEEDED = "succeeded"
 
 
+NO_REAL_BID = frozenset({Why.BELOW_FLOOR, Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
+"""Why a bid waits that no other keeps from winning."""
+
 ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED})
 
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {

@@ -263,3 +263,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     released_us: int | None = None
     """When it was last released from being held; None: it never was, or in a journal of before
     this was kept."""
+
+    bids_since_us: int | None = None
+    """When it lost a clearing for the first time with a bid that could win, after clearings in
+    which its limit was below every floor, or it had no money; None: it never was so."""

@@ -101,7 +101,11 @@ def own_nodes_free(demand: Demand, shape: Shape, nodes: OpenNodes) -> list[str]:
 
 def surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) -> list[str]:
     """The own node of each rank that keeps it; none if a gang of one fabric would stand in two."""
-    found = own_nodes_free(demand, shape, nodes)
+    return staying(demand, layout, own_nodes_free(demand, shape, nodes))
+
+
+def staying(demand: Demand, layout: Layout, found: list[str]) -> list[str]:
+    """Which of its own free nodes it keeps; see `surviving`."""
     if not demand.any_fabric and len({layout.fabric_of[node] for node in found}) > 1:
         return []
     return found[: demand.nodes]
