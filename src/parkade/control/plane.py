@@ -263,11 +263,12 @@ class Plane:
             taken = self._intake.take(
                 observation, desired=desired, now_us=self.present_us(), steady_us=steady_us
             )
+            # What is there comes before the pool is open again.
+            outcome = None if taken.command is None else await self.execute(taken.command)
             if taken.is_heard_again:
                 self._writer.inbox.nudge()
-            if taken.command is None or desired is None:
+            if outcome is None or desired is None:
                 return
-            outcome = await self.execute(taken.command)
             self._intake.decided(observation, outcome, desired=desired, steady_us=steady_us)
             if isinstance(outcome, Refusal):
                 _log.warning("observation_refused", pool=pool, reason=outcome.reason)

@@ -1,15 +1,18 @@
 """What an agent saw, as events: started, checkpointed, charged, ended; each judged once.
 
-Nothing follows from an attempt that is not in a report, nor from a report of another launch than
-the one that is known: of another generation, or ordered on another date.
+Nothing follows from an attempt that is not in a report. Of another launch than the one that is
+known (of another generation, or ordered on another date, or concluded to have lapsed) nothing is
+judged but where it still is: while it is reported there, its nodes are suspect.
 """
+
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.metering import billed_to_us, settled_until_us
 from parkade.core.billing.settlements import settle_end
-from parkade.core.fleet.node import Health
+from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.seat import by_node
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
@@ -37,19 +40,49 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
     if command.pool not in world.records.pools:
         return not_found("pool", command.pool)
     found: list[events.AnyEvent] = []
+    strangers: list[ObservedAttempt] = []
     postings = Postings(world)
     for seen in {seen.attempt: seen for seen in command.attempts}.values():
-        workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
-        attempt = workload.attempt if workload is not None else None
-        if workload is None or attempt is None:
-            continue
-        if not seen.is_of(attempt.attempt, attempt.generation, attempt.ordered_us):
-            continue
-        pool = world.pool_of(attempt.seats)
-        if pool is None or pool.pool != command.pool:
-            continue
-        found.extend(_observed(world, postings, workload, seen, now_us))
+        workload = _known(world, seen, command.pool)
+        if workload is None:
+            strangers.append(seen)
+        else:
+            found.extend(_observed(world, postings, workload, seen, now_us))
+    found.extend(_strangers(world, command.pool, strangers, now_us))
     return tuple(found)
+
+
+def _known(world: World, seen: ObservedAttempt, pool: str) -> Workload | None:
+    """The workload whose present attempt was seen in the pool that it is in."""
+    workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
+    attempt = workload.attempt if workload is not None else None
+    if workload is None or attempt is None:
+        return None
+    if not seen.is_of(attempt.attempt, attempt.generation, attempt.ordered_us):
+        return None
+    seated = world.pool_of(attempt.seats)
+    return workload if seated is not None and seated.pool == pool else None
+
+
+def _strangers(
+    world: World, pool: str, strangers: Sequence[ObservedAttempt], now_us: int
+) -> list[events.AnyEvent]:
+    """Nodes of the pool where an attempt that should have ended still is are suspect; those that
+    were so are well again once it is seen gone, and nothing else there is overdue."""
+    is_held: dict[str, bool] = {}
+    for seen in strangers:
+        for name, _ in seen.devices:
+            is_held[name] = is_held.get(name, False) or seen.phase is not EnginePhase.RELEASED
+    found: list[events.AnyEvent] = []
+    for name, holds in is_held.items():
+        node = world.records.nodes.get(name)
+        if node is None or node.pool != pool:
+            continue
+        if holds and node.health is Health.HEALTHY:
+            found.append(_health(name, Health.SUSPECT, now_us))
+        elif not holds and _is_overdue(node) and not _are_leaving(world, name):
+            found.append(_health(name, Health.HEALTHY, now_us))
+    return found
 
 
 def _observed(
@@ -129,7 +162,8 @@ def conclude_lost(
     world: World, workload: Workload, *, seen_us: int, at_us: int
 ) -> tuple[events.AnyEvent, ...]:
     """The end at `at_us` of an attempt that cannot run any more and will not be reported: unknown,
-    by the platform's doing, and billed to no later than it was last seen."""
+    by the platform's doing, and billed to no later than it was last seen. A node where it was
+    overdue stays suspect, because nothing was seen to be gone from it."""
     attempt = workload.attempt
     assert attempt is not None and seen_us <= at_us
     nothing = ObservedAttempt(
@@ -161,7 +195,8 @@ def _ended(
     seen_us: int | None = None,
 ) -> list[events.AnyEvent]:
     """The attempt's last charges, and what becomes of the workload. It ended no earlier than it
-    was reported to run and charged for; nothing is billed after `seen_us`."""
+    was reported to run and charged for. `seen_us`: its end was not seen, and nothing is billed
+    after that."""
     attempt = workload.attempt
     assert attempt is not None
     released_us = seen.released_us if seen.released_us is not None else now_us
@@ -187,7 +222,8 @@ def _ended(
     if judged.phase.is_ended:
         found.extend(settle_end(world, postings, workload, at_us))
     found.append(judged)
-    found.extend(_seen_free(world, workload, at_us))
+    if seen_us is None:
+        found.extend(_seen_free(world, workload, at_us))
     return found
 
 
@@ -323,21 +359,27 @@ def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyE
     """Nodes that were suspect only because this attempt was overdue are well again, unless
     another under notice is still there."""
     assert workload.attempt is not None
-    found: list[events.AnyEvent] = []
-    for seat in by_node(workload.attempt.seats):
-        node = world.records.nodes[seat.node]
-        is_overdue = node.health is Health.SUSPECT and node.health_reason == OVERDUE
-        if is_overdue and not _are_leaving(world, seat.node, workload):
-            found.append(
-                events.NodeHealthSet(at_us=at_us, node=node.node, health=Health.HEALTHY, reason="")
-            )
-    return found
+    return [
+        _health(seat.node, Health.HEALTHY, at_us)
+        for seat in by_node(workload.attempt.seats)
+        if _is_overdue(world.records.nodes[seat.node])
+        and not _are_leaving(world, seat.node, besides=workload.workload)
+    ]
 
 
-def _are_leaving(world: World, node: str, gone: Workload) -> bool:
+def _is_overdue(node: Node) -> bool:
+    return node.health is Health.SUSPECT and node.health_reason == OVERDUE
+
+
+def _health(node: str, health: Health, at_us: int) -> events.NodeHealthSet:
+    reason = "" if health is Health.HEALTHY else OVERDUE
+    return events.NodeHealthSet(at_us=at_us, node=node, health=health, reason=reason)
+
+
+def _are_leaving(world: World, node: str, *, besides: str = "") -> bool:
     others = (
         world.records.workloads[name]
         for name in world.held_on[node]
-        if name != gone.workload and name in world.records.workloads
+        if name != besides and name in world.records.workloads
     )
     return any(other.attempt is not None and other.attempt.stop is not None for other in others)
