@@ -44,7 +44,7 @@ from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
 from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import ClearingInput, build_input
-from parkade.core.clearing.move_causes import move_cause
+from parkade.core.clearing.move_causes import moved
 from parkade.core.clearing.shortfall import short_demands
 from parkade.core.fleet.market import Market
 from parkade.core.ledger.accounts import OPERATOR
@@ -59,7 +59,6 @@ from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.life import Cause, Phase, Why
-from parkade.core.workloads.moves import Healed, MoveCause
 from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
 
 
@@ -211,7 +210,11 @@ class _Changes:
             phase = Phase.HEALING if is_broken else Phase.PREEMPTING
             stop = self._displacement.notice(attempt, cause)
             leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
-            self._left.append(msgspec.structs.replace(leaving, moved=self._moved(line)))
+            self._left.append(
+                msgspec.structs.replace(
+                    leaving, moved=moved(self._world, line, self._given.evacuees)
+                )
+            )
         self._won.append(self._win(line, self._rate(line)))
 
     def _settle_shortages(self) -> None:
@@ -335,15 +338,8 @@ class _Changes:
             demand=self._tagged(line.demand),
             promise=promise,
             price_set_by=line.price_set_by,
-            moved=self._moved(line),
+            moved=moved(self._world, line, self._given.evacuees),
         )
-
-    def _moved(self, line: ClearingLine) -> MoveCause | None:
-        if line.demand in self._given.evacuees:
-            return Healed()
-        if line.moved is None:
-            return None
-        return move_cause(self._world, line.demand, line.moved)
 
     def _tagged(self, name: str) -> lines.Demand:
         if name in self._world.records.claims:
