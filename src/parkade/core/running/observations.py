@@ -30,6 +30,7 @@ from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Attempt, Workload
 
 SAVED = 85
+NEVER_RAN = "stopped before its first process"
 LOST = "lost: its pool was silent until its lease had lapsed"
 BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR, Cause.LAPSED)
 
@@ -203,7 +204,7 @@ def _ended(
     began_us = max(attempt.started_us or attempt.ordered_us, attempt.charged_until_us)
     at_us = min(max(released_us, began_us), now_us)
     billed_us = at_us if seen_us is None else max(seen_us, began_us)
-    is_lost = attempt.broken_us is not None or (_is_lost(seen) and not _has_not_started(attempt))
+    is_lost = attempt.broken_us is not None or _is_lost(attempt, seen, is_seen=seen_us is None)
     found: list[events.AnyEvent] = []
     has_none = is_unstarted(attempt, is_lost=is_lost)
     used = postings.post_use(
@@ -227,18 +228,24 @@ def _ended(
     return found
 
 
-def _is_lost(seen: ObservedAttempt) -> bool:
+def _is_lost(attempt: Attempt, seen: ObservedAttempt, *, is_seen: bool) -> bool:
     """Whether it is unknown how a rank ended, by the platform's doing. A program that may have
-    ended what watched over it is not believed to have been lost: that would be free use."""
+    ended what watched over it is not believed to have been lost: that would be free use. What was
+    stopped before it had a process has no end that could be unknown."""
     assert seen.phase is EnginePhase.RELEASED, "what still runs has no end to judge"
     if seen.launch_error is not None or seen.is_keeper_lost:
         return False
-    return not seen.exits or any(exit.code is None and exit.signal is None for exit in seen.exits)
+    if _is_known(seen):
+        return False
+    if attempt.started_us is not None or attempt.stop is None:
+        return True
+    return not is_seen and not is_unstarted(attempt, is_lost=True)
 
 
-def _has_not_started(attempt: Attempt) -> bool:
-    """Whether it was stopped because no process of it started in time: that is its own failure."""
-    return attempt.stop is not None and attempt.stop.cause is Cause.NOT_STARTED
+def _is_known(seen: ObservedAttempt) -> bool:
+    """Whether it was seen how each rank ended."""
+    exits = seen.exits
+    return bool(exits) and all(it.code is not None or it.signal is not None for it in exits)
 
 
 def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
@@ -275,6 +282,10 @@ def _judge(
     cause = attempt.stop.cause if attempt.stop is not None else None
     failures, preemptions = workload.failures, workload.preemptions
     is_saved = _is_saved(workload.spec, attempt, seen)
+    never_ran = attempt.started_us is None and attempt.stop is not None and not _is_known(seen)
+    summary = summary_of(seen)
+    if never_ran and not is_lost and seen.launch_error is None:
+        summary = NEVER_RAN
     again = Phase.PLACED if workload.promise is not None else Phase.QUEUED
     phase, why = again, Why.PLACED if again is Phase.PLACED else Why.NEXT_CLEARING
     if _all_zero(seen) and not is_saved:
@@ -301,7 +312,7 @@ def _judge(
         phase=phase,
         why=why,
         cause=cause,
-        summary=summary_of(seen),
+        summary=summary,
         failures=failures,
         preemptions=preemptions,
         not_before_us=waits_until_us,
