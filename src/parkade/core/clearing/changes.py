@@ -72,7 +72,8 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             reason=Reason.CLOCK_JUMPED,
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
-    given = with_evacuees(world, build_input(world, market, now_us))
+    turn = now_us // market.terms.clearing_interval_us
+    given = with_evacuees(world, build_input(world, market, now_us), turn=turn)
     return difference(world, market, given, clear(given.state), now_us)
 
 
