@@ -81,6 +81,8 @@ def _one_of(text: dict[str, Any]) -> WithJsonSchema:
 Path = Annotated[str, Strict(), written(bounds.PATH_CHARACTERS, r"^/[^\x00\r\n]*$")]
 UserPath = Annotated[str, Strict(), written(bounds.PATH_CHARACTERS, r"^[~/][^\x00\r\n]*$")]
 EnvName = Annotated[str, named(ENV_KEY)]
+LabelKey = Annotated[str, named(WORKLOAD_NAME)]
+LabelText = Annotated[str, Strict(), named(WORKLOAD_NAME)]
 EnvText = Annotated[str, Strict(), written(bounds.ENV_VALUE_CHARACTERS)]
 CommandText = Annotated[str, Strict(), written(bounds.COMMAND_CHARACTERS)]
 Signal = Literal["auto", "none", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGHUP"]
@@ -170,6 +172,11 @@ class WorkloadSpec(Request):
     )
     env_file: UserPath | None = Field(
         None, description="read on the node as the user; never sent, never stored"
+    )
+    labels: dict[LabelKey, LabelText] = Field(
+        default_factory=dict,
+        max_length=bounds.LABELS.most,
+        description="words of your own, by which `ps`, `cancel` and others choose",
     )
     nodes: Annotated[Nodes, BeforeValidator(_nodes)] = Field(
         1, description="ranks; of whole nodes unless gpus is less"

@@ -128,6 +128,7 @@ class Parkade:
         failures: int = 0,
         any_fabric: bool = False,
         spread: bool = True,
+        labels: tuple[tuple[str, str], ...] = (),
     ) -> Spec:
         """What someone wants run; spot with a limit, else the reservation's or on-demand."""
         capacity = Capacity(kind=CapacityKind.SPOT)
@@ -146,6 +147,7 @@ class Parkade:
             retry_failures=failures,
             max_duration_us=max_duration_us,
             spread=spread,
+            labels=labels,
         )
 
     def clear(self) -> None:

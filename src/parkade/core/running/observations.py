@@ -5,18 +5,15 @@ known (of another generation, or ordered on another date, or concluded to have l
 judged but where it still is: while it is reported there, its nodes are suspect.
 """
 
-from collections.abc import Sequence
-
 from msgspec.structs import replace
 
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.metering import billed_to_us, settled_until_us
 from parkade.core.billing.settlements import settle_end
-from parkade.core.fleet.node import Health, Node
-from parkade.core.fleet.seat import by_node
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
-from parkade.core.running.promises import OVERDUE, withdrawal_charge
+from parkade.core.running.overdue import seen_free, strangers_there
+from parkade.core.running.promises import withdrawal_charge
 from parkade.core.running.unstarted import is_unstarted, unstarted_from_us
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -31,6 +28,8 @@ from parkade.core.workloads.workload import Attempt, Workload
 
 SAVED = 85
 NEVER_RAN = "stopped before its first process"
+# What a shell adds to a signal's number.
+SIGNALLED = 128
 LOST = "lost: its pool was silent until its lease had lapsed"
 BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR, Cause.LAPSED)
 
@@ -49,7 +48,7 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
             strangers.append(seen)
         else:
             found.extend(_observed(world, postings, workload, seen, now_us))
-    found.extend(_strangers(world, command.pool, strangers, now_us))
+    found.extend(strangers_there(world, command.pool, strangers, now_us))
     return tuple(found)
 
 
@@ -63,27 +62,6 @@ def _known(world: World, seen: ObservedAttempt, pool: str) -> Workload | None:
         return None
     seated = world.pool_of(attempt.seats)
     return workload if seated is not None and seated.pool == pool else None
-
-
-def _strangers(
-    world: World, pool: str, strangers: Sequence[ObservedAttempt], now_us: int
-) -> list[events.AnyEvent]:
-    """Nodes of the pool where an attempt that should have ended still is are suspect; those that
-    were so are well again once it is seen gone, and nothing else there is overdue."""
-    is_held: dict[str, bool] = {}
-    for seen in strangers:
-        for name, _ in seen.devices:
-            is_held[name] = is_held.get(name, False) or seen.phase is not EnginePhase.RELEASED
-    found: list[events.AnyEvent] = []
-    for name, holds in is_held.items():
-        node = world.records.nodes.get(name)
-        if node is None or node.pool != pool:
-            continue
-        if holds and node.health is Health.HEALTHY:
-            found.append(_health(name, Health.SUSPECT, now_us))
-        elif not holds and _is_overdue(node) and not _are_leaving(world, name):
-            found.append(_health(name, Health.HEALTHY, now_us))
-    return found
 
 
 def _observed(
@@ -224,7 +202,7 @@ def _ended(
         found.extend(settle_end(world, postings, workload, at_us))
     found.append(judged)
     if seen_us is None:
-        found.extend(_seen_free(world, workload, at_us))
+        found.extend(seen_free(world, workload, at_us))
     return found
 
 
@@ -313,6 +291,7 @@ def _judge(
         why=why,
         cause=cause,
         summary=summary,
+        exit_code=exit_code_of(seen),
         failures=failures,
         preemptions=preemptions,
         not_before_us=waits_until_us,
@@ -350,6 +329,18 @@ def _why_expired(world: World, workload: Workload) -> Why:
     return Why.MAX_DURATION
 
 
+def exit_code_of(seen: ObservedAttempt) -> int | None:
+    """The code of the whole attempt as a shell would have it: of the first rank that ended with
+    anything but 0, and 128 + its signal where a signal ended it; 0 where all ended with 0. None
+    where some rank's end is not known, unless another failed."""
+    codes = [
+        rank.code if rank.code is not None else rank.signal and SIGNALLED + rank.signal
+        for rank in seen.exits
+    ]
+    failed = next((code for code in codes if code), None)
+    return failed if failed is not None or None in codes or not codes else 0
+
+
 def summary_of(seen: ObservedAttempt) -> str:
     """How every rank ended, in one line, and why its checkpoint report is not believed."""
     if seen.launch_error is not None:
@@ -364,33 +355,3 @@ def summary_of(seen: ObservedAttempt) -> str:
             ends.append(f"rank {rank.rank}: unknown")
     line = "; ".join(ends) or "lost"
     return line if seen.report_problem is None else f"{line}; {seen.report_problem}"
-
-
-def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyEvent]:
-    """Nodes that were suspect only because this attempt was overdue are well again, unless
-    another under notice is still there."""
-    assert workload.attempt is not None
-    return [
-        _health(seat.node, Health.HEALTHY, at_us)
-        for seat in by_node(workload.attempt.seats)
-        if _is_overdue(world.records.nodes[seat.node])
-        and not _are_leaving(world, seat.node, besides=workload.workload)
-    ]
-
-
-def _is_overdue(node: Node) -> bool:
-    return node.health is Health.SUSPECT and node.health_reason == OVERDUE
-
-
-def _health(node: str, health: Health, at_us: int) -> events.NodeHealthSet:
-    reason = "" if health is Health.HEALTHY else OVERDUE
-    return events.NodeHealthSet(at_us=at_us, node=node, health=health, reason=reason)
-
-
-def _are_leaving(world: World, node: str, *, besides: str = "") -> bool:
-    others = (
-        world.records.workloads[name]
-        for name in world.held_on[node]
-        if name != besides and name in world.records.workloads
-    )
-    return any(other.attempt is not None and other.attempt.stop is not None for other in others)
