@@ -11,7 +11,7 @@ JOBS ?= 3
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
-.PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
+.PHONY: record-slurm help setup check format test test-system test-long demo demo-mars demo-compound million bench \
 	fuzz model-check market-days misreports compound-clients trainers constraints clean
 
 help: ## show this list
@@ -82,6 +82,9 @@ market-days: $(STAMP) ## four simulated days beside those of the first version: 
 
 misreports: $(STAMP) ## what a lie about the limit gains in one clearing, by kind of bidder
 	$(BIN)/python benchmarks/misreports.py
+
+record-slurm: $(STAMP) ## what sacct says of a real Slurm under two policies, kept as test data: 15 minutes
+	$(BIN)/python -m tests.sim.observe.record
 
 compound-clients: $(STAMP) ## other clients ask a served network, and are measured beside ours
 	tools/make-venv build/clients

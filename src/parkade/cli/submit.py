@@ -116,20 +116,23 @@ def submit(
             return
         answer = client.submit(spec, market=market, org=org, hold=hold)
         if ctx.info_name == "run":
-            _run(client, answer)
+            _run(client, answer, as_json=as_json)
         show(answer, print_submitted, as_json=as_json)
 
 
-def _run(client: "Client", answer: "wire.Workload") -> NoReturn:
-    """Prints the workload's output and ends as it does; an interrupt cancels it."""
+def _run(client: "Client", answer: "wire.Workload", *, as_json: bool) -> NoReturn:
+    """Prints the workload's output and ends as it does; an interrupt cancels it. The output has
+    stdout for itself, so all else goes to stderr."""
     from parkade.cli.following import ended, follow_output
 
-    warn(f"{answer.workload} {answer.name}: {answer.phase} in {answer.market}; {answer.cost.says}")
+    name = answer.workload
+    if not as_json:
+        warn(f"{name} {answer.name}: {answer.phase} in {answer.market}; {answer.cost.says}")
     try:
-        ended(follow_output(client, answer.workload))
+        ended(follow_output(client, name), as_json=as_json)
     except KeyboardInterrupt:
-        client.cancel(answer.workload)
-        warn(f"{answer.workload} is cancelled, with its market's notice")
+        client.cancel(name)
+        warn(f"{name} is told to leave, within its market's notice; parkade logs -f {name}")
         raise
 
 

@@ -49,11 +49,15 @@ def cancel(
 def bid(
     workload: Id,
     limit: Annotated[str, typer.Argument(help="Most per GPU-hour, like 2.50.")],
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a workload's limit, or that of all of a pattern, from the next clearing on."""
     _change(
-        [workload], None, lambda client, name: client.bid(name, limit_price=limit), as_json=as_json
+        [workload],
+        labels,
+        lambda client, name: client.bid(name, limit_price=limit),
+        as_json=as_json,
     )
 
 

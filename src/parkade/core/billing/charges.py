@@ -57,7 +57,9 @@ from parkade.core.ledger.accounts import (
 from parkade.core.reservations.reservation import Reservation
 from parkade.core.state import events
 from parkade.core.state.world import World
+from parkade.core.steps.buffers import part_of_buffers
 from parkade.core.units.money import MICROSECONDS_PER_HOUR
+from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Rate, Workload
 
 
@@ -128,6 +130,7 @@ class Postings:
             charged_numerator=posting.numerator,
             billed_us=until_us - start_us,
             owed=tuple(posting.owed),
+            buffer_micros=self._of_buffers(posting),
         )
 
     def post_withdrawal(
@@ -242,6 +245,14 @@ class Postings:
                     ),
                 )
             )
+
+    def _of_buffers(self, posting: "_Posting") -> int:
+        """How much of what a spot workload pays stands on lent nodes of buffers."""
+        workload = posting.workload
+        if workload.attempt is None or workload.spec.capacity.kind is not CapacityKind.SPOT:
+            return 0
+        market = self._world.records.markets[workload.market]
+        return part_of_buffers(self._world, market, workload.attempt.seats, posting.spent)
 
     def _pay(self, posting: "_Posting") -> None:
         """Whole micro-units in order of account id; what the pot does not hold waits."""

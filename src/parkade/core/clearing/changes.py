@@ -49,7 +49,7 @@ from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
 from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import ClearingInput, build_input
-from parkade.core.clearing.move_causes import move_cause
+from parkade.core.clearing.move_causes import moved
 from parkade.core.clearing.rates import Rates, present_rate
 from parkade.core.clearing.shortfall import settle_shortages, short_demands
 from parkade.core.fleet.market import Market
@@ -64,7 +64,6 @@ from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.life import Cause, Phase, Why
-from parkade.core.workloads.moves import Healed, MoveCause
 from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
 
 
@@ -78,7 +77,8 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             reason=Reason.CLOCK_JUMPED,
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
-    given = with_evacuees(world, build_input(world, market, now_us))
+    turn = now_us // market.terms.clearing_interval_us
+    given = with_evacuees(world, build_input(world, market, now_us), turn=turn)
     state, outcome = clear_with_claims(world, given.state, clear)
     given = msgspec.structs.replace(given, state=state)
     return difference(world, market, given, outcome, now_us)
@@ -206,14 +206,15 @@ class _Changes:
         if (stood.seats, stood.replacements) == (claim.seats, claim.replacements):
             self._wait_claim(claim, stood.why)
             return
-        causes = [it for it in map(self._moved, found) if it is not None]
+        causes = [moved(self._world, it, self._given.evacuees) for it in found]
+        known = [it for it in causes if it is not None]
         self._claims.append(
             lines.ClaimKept(
                 claim=name,
                 seats=stood.seats,
                 replacements=stood.replacements,
                 why=stood.why,
-                moved=causes[0] if causes else None,
+                moved=known[0] if known else None,
             )
         )
 
@@ -253,7 +254,8 @@ class _Changes:
             phase = Phase.HEALING if is_broken else Phase.PREEMPTING
             stop = self._displacement.notice(attempt, cause)
             leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
-            self._left.append(msgspec.structs.replace(leaving, moved=self._moved(line)))
+            why_moved = moved(self._world, line, self._given.evacuees)
+            self._left.append(msgspec.structs.replace(leaving, moved=why_moved))
         self._won.append(self._win(line, self._rates.of(line)))
 
     def _lose(self, workload: Workload, line: ClearingLine) -> None:
@@ -351,15 +353,8 @@ class _Changes:
             demand=self._tagged(line.demand),
             promise=promise,
             price_set_by=line.price_set_by,
-            moved=self._moved(line),
+            moved=moved(self._world, line, self._given.evacuees),
         )
-
-    def _moved(self, line: ClearingLine) -> MoveCause | None:
-        if line.demand in self._given.evacuees:
-            return Healed()
-        if line.moved is None:
-            return None
-        return move_cause(self._world, line.demand, line.moved)
 
     def _tagged(self, name: str) -> lines.Demand:
         if name in self._world.records.claims:
