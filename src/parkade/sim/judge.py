@@ -339,4 +339,5 @@ def _clear(world: World, market: str) -> list[str]:
         if isinstance(event, events.Cleared):
             found += [lines.name_of(it.demand) for it in event.won]
             found += [lines.name_of(it.demand) for it in event.left]
+            found += [it.claim for it in event.claims]
     return found

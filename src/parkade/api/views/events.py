@@ -255,6 +255,9 @@ def _reserved(event: events.LeasingEvent) -> Shown:
         case events.Claimed(claim=claim):
             says = f"{claim.claim}: claims {claim.nodes} of {claim.reservation}'s nodes"
             return says, {"nodes": claim.nodes}
+        case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
+            are = "is" if len(nodes) == 1 else "are"
+            return f"{name}: {', '.join(nodes)} {are} free and the owner's", {"nodes": list(nodes)}
         case events.ClaimSeated(claim=name):
             return f"{name}: all its nodes are free and the owner's", {}
         case events.Unclaimed(claim=name):

@@ -34,7 +34,7 @@ from parkade.core.reservations.reservation import (
     Reservation,
     ReservationState,
 )
-from parkade.core.state.lines import Leaving, Repriced, Waiting, Won
+from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
 from parkade.core.state.people import Grant, Org, Token, User
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.workload import Attempt, Stop, Workload
@@ -295,9 +295,12 @@ class Claimed(Event, frozen=True, kw_only=True):
 
 
 class ClaimSeated(Event, frozen=True, kw_only=True):
-    """All nodes of a claim are free and the owner's."""
+    """Nodes of a claim are free and the owner's."""
 
     claim: str
+
+    nodes: tuple[str, ...] | None = None
+    """Those that it was promised in place of lost ones; None: all, for the first time."""
 
 
 class Unclaimed(Event, frozen=True, kw_only=True):
@@ -374,6 +377,10 @@ class Cleared(Event, frozen=True, kw_only=True):
     repriced: tuple[Repriced, ...]
     waiting: tuple[Waiting, ...]
     ladder: tuple[tuple[int, int | None], ...]
+
+    claims: tuple[ClaimKept, ...] = ()
+    """Claims that were handed over before and keep some of their nodes; in journals of before they
+    did, such a claim is among `won` or `left`, with all its nodes."""
 
 
 class Launched(Event, frozen=True, kw_only=True):

@@ -70,6 +70,10 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
     minimum_us = books.terms[event["market"]]["minimum_charge_us"]
     if minimum_us == 0 or promise["rates"][-1]["price_micros"] == 0:
         return
+    for kept in event.get("claims") or ():
+        takes = nodes & {each["seat"]["node"] for each in kept["replacements"]}
+        is_own_right = takes and books.claims.get(kept["claim"]) == org
+        require(not is_own_right, f"{name} lost its promise to its own org's right, unpaid")
     for won in event["won"]:
         takes = nodes & {seat["node"] for seat in won["promise"]["seats"]}
         is_own_right = takes and _owner(books, won["demand"]) == org
@@ -79,12 +83,20 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
             continue
         limit, other = taker["spec"]["limit_price_micros"], books.workloads[name]["spec"]
         is_weaker = other["capacity"]["kind"] == "on-demand" and limit is not None
-        is_above = limit is None or _key(books, taker) > _key(books, books.workloads[name])
+        is_above = limit is None or _is_above(books, taker, books.workloads[name])
         if is_weaker:
             continue
         runs_elsewhere = taker["workload"] in books.live
         is_own = taker["org"] == org and takes and is_above and not runs_elsewhere
         require(not is_own, f"{name} lost its promise to its own org's and paid nothing")
+
+
+def _is_above(books: Books, taker: Record, holder: Record) -> bool:
+    """Whether a newcomer surely comes before a bid that holds a promise, which has the credit of
+    what runs."""
+    credit = books.terms[holder["market"]].get("switching_credit", {})
+    share = Fraction(credit.get("numerator", 0), credit.get("denominator", 1))
+    return _key(books, taker) > _key(books, holder) * (1 + share)
 
 
 def _key(books: Books, workload: Record) -> Fraction:
