@@ -13,6 +13,8 @@ TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: record-slurm help setup check format test test-system test-long demo demo-mars demo-compound million bench \
 	fuzz model-check market-days misreports compound-clients trainers constraints clean
+.PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
+	fuzz model-check market-days dynamics misreports compound-clients trainers constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,6 +78,9 @@ FIRST ?= 1
 
 fuzz: $(STAMP) ## a million simulated events over many seeds, each judged: about half an hour
 	$(BIN)/parkade sim fuzz --seed $(FIRST) --seeds $(STORIES) --events 400
+
+dynamics: $(STAMP) ## simulated days at several loads, held against kept ranges: some minutes
+	$(BIN)/parkade sim dynamics --hours 12 --ranges benchmarks/dynamics_ranges.json
 
 market-days: $(STAMP) ## four simulated days beside those of the first version: 3 to 6 minutes
 	$(BIN)/python benchmarks/market_days.py --against benchmarks/market_days_before.json

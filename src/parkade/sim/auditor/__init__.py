@@ -180,6 +180,7 @@ def _open_pool(books: Books, event: Record) -> None:
     _open_market(books, event)
     for node in event.get("nodes", ()):
         books.pools[node["node"]] = node["pool"]
+        books.node_gpus[node["market"]] = node["gpus"]
 
 
 def _hear(books: Books, event: Record) -> None:

@@ -59,6 +59,9 @@ class Books:
     paid_promises: set[str] = field(default_factory=set)
     silent_since: dict[str, int] = field(default_factory=dict)
     pools: dict[str, str] = field(default_factory=dict)
+    node_gpus: dict[str, int] = field(default_factory=dict)
+    """By market, the GPUs of one of its nodes."""
+
     taken: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     given_up: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     spent: dict[str, int] = field(default_factory=lambda: defaultdict(int))
