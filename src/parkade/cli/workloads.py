@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -210,9 +211,20 @@ def _capacity(answer: "wire.Workload") -> str:
     return answer.capacity + limit
 
 
+def _prices(answer: "wire.Workload") -> object:
+    """The price; where nodes have different ones, their mean and how many nodes cost what."""
+    from parkade.wire.scalars import format_amount
+
+    if answer.price is None or len(set(answer.node_prices)) < 2:
+        return answer.price
+    counted = Counter(answer.node_prices)
+    nodes = ", ".join(f"{count} at {format_amount(it)}" for it, count in counted.items())
+    return f"{format_amount(answer.price)} on average (nodes: {nodes})"
+
+
 def one(answer: "wire.Workload") -> None:
     """A workload in full."""
-    from parkade.cli.screen import fields, seats
+    from parkade.cli.screen import fields, seats, shape
 
     attempt = answer.attempt
     stop = attempt.stop if attempt else None
@@ -224,10 +236,10 @@ def one(answer: "wire.Workload") -> None:
             ("phase", answer.phase),
             ("why", answer.why),
             ("exit" if attempt is None else "last exit", answer.exit),
-            ("shape", f"{answer.nodes} × {answer.gpus} GPUs in {answer.market}"),
+            ("shape", f"{shape(answer)} in {answer.market}"),
             ("capacity", answer.capacity),
             ("limit", answer.limit_price),
-            ("price", answer.price),
+            ("price", _prices(answer)),
             ("price to win", answer.price_to_win),
             ("spent", answer.spent),
             ("owed if given up", answer.debt),

@@ -41,7 +41,7 @@ class Sizes(NamedTuple):
     most: int
 
     stands: int
-    """Nodes that it holds and keeps together; 0: it starts, or starts anew."""
+    """Nodes that it holds and keeps together, at most `most`; 0: it starts, or starts anew."""
 
     grows_to: int
     """The least size above `stands`; more than `most` where it does not grow."""
@@ -60,12 +60,13 @@ def sizes_of(demand: Demand, layout: Layout) -> Sizes | None:
     assert demand.most_nodes >= demand.nodes > 0, f"{demand.demand} has no size"
     assert demand.gpus == layout.node_gpus, f"{demand.demand} is elastic below a node"
     own = own_fabrics(demand, layout)
-    stands = len(demand.seats)
-    is_whole = len(own) == 1 and sum(own.values()) == stands >= demand.nodes
+    held = len(demand.seats)
+    is_whole = len(own) == 1 and sum(own.values()) == held >= demand.nodes
     if not is_whole:
         return Sizes(demand.nodes, demand.most_nodes, 0, 0)
+    stands = min(held, demand.most_nodes)
     grows_to = stands + demand.grows_by if demand.grows_by else demand.most_nodes + 1
-    return Sizes(demand.nodes, max(stands, demand.most_nodes), stands, max(stands + 1, grows_to))
+    return Sizes(demand.nodes, demand.most_nodes, stands, grows_to)
 
 
 def offered(levels: Sequence[int], free: int, limit: int) -> int:

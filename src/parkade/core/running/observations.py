@@ -28,7 +28,14 @@ from parkade.core.workloads.workload import Attempt, Workload
 
 SAVED = 85
 LOST = "lost: its pool was silent until its lease had lapsed"
-BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR, Cause.LAPSED)
+BLAMELESS = (
+    Cause.RECLAIMED,
+    Cause.MOVED,
+    Cause.RESIZED,
+    Cause.HEALED,
+    Cause.OPERATOR,
+    Cause.LAPSED,
+)
 
 
 def report_attempts(world: World, command: commands.ReportAttempts, now_us: int) -> Decision:
