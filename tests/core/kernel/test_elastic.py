@@ -58,6 +58,21 @@ def test_it_starts_on_all_that_is_free_and_shrinks_to_what_a_higher_bid_leaves()
     parkade.replayed()
 
 
+def test_one_that_shrinks_again_and_again_goes_on_without_a_wait() -> None:
+    parkade = given_parkade()
+    name = parkade.bid("lab", 5, nodes=1, most_nodes=8)
+    for number in (3, 2, 1):
+        parkade.run(30)
+        parkade.bid("acme", 9)
+        parkade.clear()
+        assert parkade.stop(name).cause is Cause.OUTBID
+        assert len(parkade.nodes_of(name)) == number
+        parkade.ended(name, code=85)
+        assert parkade.workload(name).not_before_us == 0
+    parkade.run(30)
+    assert parkade.phase(name) is Phase.RUNNING
+
+
 def test_it_grows_back_once_it_has_run_for_regrow_and_not_before() -> None:
     parkade = given_parkade()
     gang = parkade.bid("acme", 9, nodes=2)
