@@ -132,7 +132,7 @@ def _repeat(day: Day) -> Iterator[str]:
     made = decide(day.world, clearing, day.now_us)
     assert not isinstance(made, Refusal), made
     for event in made:
-        if isinstance(event, events.Cleared) and (event.left or event.won):
+        if isinstance(event, events.Cleared) and (event.left or event.won or event.claims):
             seated = [lines.name_of(it.demand) for it in event.won]
             yield f"a clearing that is repeated seats {seated} anew"
 

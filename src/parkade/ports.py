@@ -484,6 +484,10 @@ class Store(Protocol):
         """Every transfer of an account in [from_us, to_us), in the journal's order."""
         ...
 
+    def balance_before(self, account: str, at_us: int) -> int:
+        """What an account had received less what it had paid before an instant, in micro-units."""
+        ...
+
     def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
         """Every transfer of the entries in (after, until], in the journal's order."""
         ...

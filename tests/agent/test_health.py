@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from parkade.agent import backoff
 from parkade.agent.health import HealthPlan, HealthWatch
+from parkade.agent.notes import NotesFolder
 from parkade.agent.timer import LoopTimer
 from parkade.core.healing.incident import Grade, RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.symptom import Symptom
@@ -122,7 +123,7 @@ async def running(
 ) -> AsyncIterator[HealthWatch]:
     """A keeper at work, which also tells."""
     keeper = HealthWatch(
-        plan, plane, pool="here", folder=folder, clock=WallClock(), timer=LoopTimer()
+        plan, plane, pool="here", notes=NotesFolder(folder), clock=WallClock(), timer=LoopTimer()
     )
     tasks = [asyncio.create_task(keeper.watch()), asyncio.create_task(keeper.tell())]
     try:
@@ -165,7 +166,7 @@ async def test_the_workload_on_the_node_is_named_as_the_job(tmp_path: Path) -> N
     sensor = Planned()
     plan = HealthPlan(sensors={"n1": (sensor,)}, policy=POLICY, every_s=0.02, repairs=None)
     keeper = HealthWatch(
-        plan, plane, pool="here", folder=tmp_path, clock=WallClock(), timer=LoopTimer()
+        plan, plane, pool="here", notes=NotesFolder(tmp_path), clock=WallClock(), timer=LoopTimer()
     )
     attempt = replace(wanted("w7.1"), ranks=(Seat(node="n1", gpus=1),))
     keeper.desire(builders.desired_state("here", attempt))

@@ -56,6 +56,12 @@ def test_a_workload_runs_from_submit_to_statement(fresh: Town) -> None:
         statement["balance"]
     )
     assert statement["paid"] == told["spent"]
+    assert (statement["opening"], statement["closing"]) == ("0.00", statement["balance"])
+    at = statement["transfers"][1]["at"]
+    before = fresh.done(fresh.get("/statement", owner, end=at))
+    after = fresh.done(fresh.get("/statement", owner, start=at))
+    assert before["closing"] == after["opening"] == before["received"]
+    assert after["closing"] == statement["closing"] and after["paid"] == statement["paid"]
     charge = statement["transfers"][-1]
     assert (charge["kind"], charge["attempt"], charge["price"]) == ("usage", attempt, "1.00")
 
@@ -137,7 +143,7 @@ def test_reservations_are_sold_lent_claimed_and_ended(fresh: Town) -> None:
     [
         ({"nodes": 99}, 409, None),
         ({"nodes": 1, "end": "+0m"}, 422, "invalid"),
-        ({"nodes": 1, "start": "tomorrow"}, 422, "invalid"),
+        ({"nodes": 1, "start": "next week"}, 422, "invalid"),
         ({"nodes": 1, "org": "operator"}, 403, "denied"),
     ],
 )

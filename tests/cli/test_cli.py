@@ -82,7 +82,7 @@ def test_no_command_takes_a_token_as_an_argument() -> None:
         (["submit", "--limit", "5", "-f", "/nowhere.yaml"], 3, "cannot be read"),
         (["lend", "acme"], 2, "--floor"),
         (["deposit", "acme", "1,5"], 3, "amount: "),
-        (["statement", "--from", "yesterday"], 2, "--from"),
+        (["statement", "--from", "last week"], 2, "--from"),
         (["org", "create", "Not A Name"], 3, "org: "),
         (["price", "sheet", "set", "lab"], 3, "at least one price"),
         (["price", "sheet", "set", "nowhere", "--public-floor", "2"], 4, "nowhere"),
@@ -141,7 +141,11 @@ def test_a_market_is_run_from_the_command_line(
     assert "notice" in run("pool", "show", "lab").output
     run("pool", "show", "nowhere", exit_code=4)
     run("org", "create", "acme")
-    assert "balance 1000.00" in run("deposit", "acme", "1000").output
+    assert "balance 1010.00" in run("deposit", "acme", "1010").output
+    assert "balance 1000.00" in run("disburse", "acme", "10", "--reason", "paid twice").output
+    lacks = run("refund", "acme", "0.01", "--reason", "sorry", exit_code=7).stderr
+    assert "the operator's account has 0.00" in lacks
+    assert "disbursement 10.00: paid twice" in run("events").output
     ann = ["user", "create", "ann", "--org", "acme", "--role", "owner"]
     assert "owner of acme" in run(*ann).output
     made = run("token", "create", "ann", "--name", "ann-laptop")
@@ -173,6 +177,8 @@ def test_a_market_is_run_from_the_command_line(
     assert "would run on" in run("plan", "--limit", "2.50", "--", "sleep 1").output.lower()
     asked = ("--checkpoint", "hf", "--checkpoint-needs", "1s", "--limit", "2.50", "--", "sleep 1")
     assert "would run on" in run("plan", *asked).output.lower()
+    head, *lines = run("statement", "--csv").stdout.splitlines()
+    assert head.startswith("sequence,at,kind,amount,other,") and ",deposit," in lines[0]
     assert "deposit" in run("statement").output and "lab" in run("prices").output
     run("token", "revoke", "ann-laptop")
     run("ps", exit_code=2)

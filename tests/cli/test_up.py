@@ -87,3 +87,52 @@ def test_real_host_names_are_names_of_nodes(environment: dict[str, str]) -> None
     shown = json.loads(run(environment, "node", "list", "--json"))["nodes"]
     told = [(node["node"], len(node["cordons"])) for node in shown]
     assert told == [(NODES[0], 1), (NODES[1], 0)]
+
+
+def test_a_shell_goes_on_with_a_workloads_own_exit_code(environment: dict[str, str]) -> None:
+    run(environment, "pool", "create", "-f", "-", stdin=POOL)
+    run(environment, "org", "create", "acme")
+    run(environment, "deposit", "acme", "10")
+    options = ["--org", "acme", "--limit", "3", "--workdir", "/tmp"]
+
+    def ended(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*PARKADE, *words], env=environment, capture_output=True, text=True, timeout=PATIENCE_S
+        )
+
+    done = ended("run", *options, "--", "echo one; sleep 1; echo two; exit 7")
+    assert (done.returncode, done.stdout) == (7, "one\ntwo\n")
+    assert "rank 0: exit 7" in done.stderr
+    assert ended("wait", "w1").returncode == 7
+    assert ended("logs", "-f", "w1").stdout == "one\ntwo\n"
+    assert run(environment, "logs", "--tail", "1", "w1") == "two\n"
+    assert ended("run", *options, "--", "true").returncode == 0
+    assert ended("wait", "w1", "w2").returncode == 7
+    run(environment, "submit", "--name", "long", *options, "--", "echo begun; sleep 1000")
+    following = subprocess.Popen(
+        [*PARKADE, "logs", "-f", "--tail", "5", "long"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert following.stdout is not None and following.stdout.readline() == "begun\n"
+    assert ended("wait", "--timeout", "1s", "long").returncode == 124
+    run(environment, "cancel", "lo*")
+    assert following.wait(PATIENCE_S) == 143 and ended("wait", "long").returncode == 143
+    following.communicate()
+    table = run(environment, "history")
+    assert "EXIT" in table and " 7 " in table and "cancelled" in table
+
+
+def test_an_interrupt_of_run_cancels_the_workload(environment: dict[str, str]) -> None:
+    run(environment, "pool", "create", "-f", "-", stdin=POOL)
+    run(environment, "org", "create", "acme")
+    run(environment, "deposit", "acme", "10")
+    words = ["run", "--org", "acme", "--limit", "3", "--workdir", "/tmp", "--", "echo up; sleep 99"]
+    running = subprocess.Popen(
+        [*PARKADE, *words],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stdout is not None and running.stdout.readline() == "up\n"
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=PATIENCE_S)
+    assert running.returncode == 130 and "w1 is cancelled" in said
+    until(lambda: "cancelled" in run(environment, "ps", "-a"))

@@ -2,6 +2,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import assert_type
 
 import httpx
@@ -160,3 +161,19 @@ def test_a_token_is_in_no_representation() -> None:
     call: Call = calls.orgs()
     assert "pk_secret" not in repr(client) + repr(vars(client)["_http"]) + repr(call)
     client.close()
+
+
+def test_a_wait_ends_with_the_workload_or_with_the_time(town: Town) -> None:
+    pool, (_, owner) = town.pool(), town.org()
+    name = town.submit(pool, owner, limit_price="0.01")
+    with Client(town.url, token=owner) as client:
+        with pytest.raises(TimeoutError, match=f"{name} has not ended"):
+            client.wait(name, within=timedelta(milliseconds=50))
+        client.cancel(name)
+        assert client.wait(name).phase == "cancelled"
+
+    async def same() -> None:
+        async with AsyncClient(town.url, token=owner) as client:
+            assert (await client.wait(name)).phase == "cancelled"
+
+    asyncio.run(same())

@@ -27,6 +27,7 @@ COUNTS = {
     "priority": bounds.PRIORITY,
     "failures that are retried": bounds.FAILURES,
     "variables of a workload": bounds.ENV_ENTRIES,
+    "labels of a workload": bounds.LABELS,
     "value of a variable, characters": bounds.ENV_VALUE_CHARACTERS,
     "all variables together, characters": Range(least=0, most=bounds.MOST_ENV_CHARACTERS),
     "command, characters": bounds.COMMAND_CHARACTERS,

@@ -33,7 +33,7 @@ OF_AGENTS = ("agent/", "engines/")
 LIVES = 4
 MOST_LIVES = 12
 # `parkade status` looks at the bid in the middle of its way.
-OF_SHOWING = {"cli/login.py", "cli/workloads.py"}
+OF_SHOWING = {"cli/choosing.py", "cli/login.py", "cli/workloads.py"}
 # `check` sums the ledger after each event in tests; it is named where it moves money.
 NAMED_LATER = {"core/ledger/accounts.py"}
 

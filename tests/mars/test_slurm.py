@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.mars.slurm import Slurm, free_port, missing, slurm
+from tests.slurm_cluster import Slurm, free_port, missing, slurm
 from tests.waits import until
 
 MAIN = "from parkade.cli import main; main()"

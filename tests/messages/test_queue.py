@@ -1,4 +1,4 @@
-"""The queue: kept on disk, sent once, tried again with growing pauses, given up out loud."""
+"""The queue: kept on disk, sent at least once, tried again with pauses, given up out loud."""
 
 import http.server
 import json
@@ -63,6 +63,26 @@ def test_what_waits_survives_a_restart_and_what_was_sent_is_still_known(tmp_path
     messages.put(message("a"))
     messages.send_due(2 * MINUTE_US)
     assert receiver.heard == ["a"]
+    messages.close()
+
+
+def test_what_was_being_sent_when_the_process_died_comes_again_under_the_same_name(
+    tmp_path: Path,
+) -> None:
+    class Dying(Receiver):
+        def send(self, message: Message, now_us: int) -> None:
+            super().send(message, now_us)
+            if len(self.heard) == 1:
+                raise KeyboardInterrupt
+
+    receiver = Dying()
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages.put(message("a"))
+    with pytest.raises(KeyboardInterrupt):
+        messages.send_due(S)
+    messages = MessageQueue(tmp_path / "outbox", {"one": receiver})
+    messages.send_due(2 * S)
+    assert receiver.heard == ["a", "a"]
     messages.close()
 
 

@@ -39,7 +39,7 @@ Events = tuple[events.AnyEvent, ...]
 Change = Callable[[World, events.AnyEvent], Iterator[events.AnyEvent]]
 
 
-def _in_decisions(patch: Patch, change: Change) -> None:
+def in_decisions(patch: Patch, change: Change) -> None:
     """Changes what every decision and deadline gives."""
 
     def changed(world: World, made: Events) -> Events:
@@ -59,7 +59,7 @@ def _in_clearings(patch: Patch, change: Callable[[World, events.Cleared], events
     def changed(world: World, event: events.AnyEvent) -> Iterator[events.AnyEvent]:
         yield change(world, event) if isinstance(event, events.Cleared) else event
 
-    _in_decisions(patch, changed)
+    in_decisions(patch, changed)
 
 
 def pays_a_floor_twice(patch: Patch) -> None:
@@ -72,7 +72,7 @@ def pays_a_floor_twice(patch: Patch) -> None:
         else:
             yield event
 
-    _in_decisions(patch, change)
+    in_decisions(patch, change)
 
 
 def charges_use_twice(patch: Patch) -> None:
@@ -84,7 +84,7 @@ def charges_use_twice(patch: Patch) -> None:
         else:
             yield event
 
-    _in_decisions(patch, change)
+    in_decisions(patch, change)
 
 
 def forgets_the_minimum_charge(patch: Patch) -> None:
@@ -113,7 +113,7 @@ def credits_a_shortage_twice(patch: Patch) -> None:
         else:
             yield event
 
-    _in_decisions(patch, change)
+    in_decisions(patch, change)
 
 
 def prices_above_the_limit(patch: Patch) -> None:
@@ -234,7 +234,7 @@ def _failing(patch: Patch, is_one: Callable[[events.Ended], bool]) -> None:
         else:
             yield event
 
-    _in_decisions(patch, change)
+    in_decisions(patch, change)
 
 
 def gives_no_notice(patch: Patch) -> None:

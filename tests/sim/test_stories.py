@@ -7,6 +7,7 @@ import sys
 import msgspec
 import pytest
 
+from parkade.sim.acts.choosing import FAMILIES
 from parkade.sim.fuzz import FuzzReport
 from parkade.sim.story import Story, StoryOutcome, StoryPlan
 from tests.waits import PATIENCE_S
@@ -31,6 +32,13 @@ def troubled() -> StoryOutcome:
             pytest.param(StoryPlan(seed=seed, events=400), marks=pytest.mark.slow)
             for seed in range(10, 40)
         ),
+        *(
+            pytest.param(
+                StoryPlan(seed=seed, events=400, families=(*FAMILIES[:6], "mars")),
+                marks=pytest.mark.slow,
+            )
+            for seed in range(60, 80)
+        ),
     ],
     ids=lambda plan: f"seed {plan.seed}",
 )
@@ -45,6 +53,17 @@ def test_a_troubled_story_has_deaths_and_breaks_no_invariant(troubled: StoryOutc
     assert troubled.deaths > 0
     assert troubled.kinds["EpochOpened"] > 1
     assert troubled.kinds["Launched"] > 0
+
+
+def test_in_a_story_of_sick_nodes_every_incident_ends_and_nothing_is_broken() -> None:
+    story = Story(StoryPlan(seed=51, events=250, families=("mars",)))
+    outcome = story.tell()
+    assert outcome.findings == ()
+    assert story.judge.mars.fatal > 5, "fatal faults of watched nodes"
+    assert story.judge.mars.left() == []
+    ends = story.judge.mars.outcomes
+    assert ends["returned"] > 3
+    assert sum(ends.values()) == outcome.kinds["IncidentOpened"]
 
 
 def test_a_seed_is_the_same_story_also_where_hashes_are_others(troubled: StoryOutcome) -> None:

@@ -150,6 +150,8 @@ def test_a_snapshot_of_another_type_is_passed_over(tmp_path: Path) -> None:
     path = a_journal(tmp_path / "j.sqlite3")
     keep_snapshot(path)
     sql(path, "UPDATE snapshots SET body = CAST(body AS TEXT)")
+    with contextlib.closing(open_sqlite(path)) as store:
+        assert list(store.snapshots()) == []
     reopened(path)
 
 

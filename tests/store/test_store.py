@@ -129,6 +129,10 @@ def test_a_statement_has_both_sides_in_the_order_of_the_journal(store: Store) ->
     assert tuple(store.statement("org/a", from_us=None, to_us=None)) == lines
     assert tuple(store.statement("org/a", from_us=2, to_us=3)) == lines[1:2]
     assert tuple(store.statement("org/b", from_us=3, to_us=None)) == lines[2:]
+    amount = lines[0].transfer.micros
+    befores = [store.balance_before("org/a", at_us) for at_us in (1, 2, 3, 4)]
+    assert befores == [0, amount, 0, amount]
+    assert store.balance_before("org/nowhere", 9) == 0
 
 
 def test_the_newest_snapshots_are_kept(store: Store) -> None:

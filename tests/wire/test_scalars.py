@@ -66,16 +66,33 @@ def test_an_instant_is_read_back_to_the_microsecond(instant: datetime) -> None:
     [
         ("now", NOW),
         ("+2h", datetime(2026, 3, 1, 1, 0, tzinfo=UTC)),
+        ("-7d", datetime(2026, 2, 21, 23, 0, tzinfo=UTC)),
+        ("today", datetime(2026, 2, 28, 0, 0, tzinfo=UTC)),
+        ("yesterday", datetime(2026, 2, 27, 0, 0, tzinfo=UTC)),
+        ("tomorrow", datetime(2026, 3, 1, 0, 0, tzinfo=UTC)),
+        ("2026-01-31", datetime(2026, 1, 31, 0, 0, tzinfo=UTC)),
         ("2026-01-31T12:00:00Z", datetime(2026, 1, 31, 12, 0, tzinfo=UTC)),
         ("2026-01-31T12:00:00+02:00", datetime(2026, 1, 31, 10, 0, tzinfo=UTC)),
     ],
 )
-def test_when_is_now_from_now_or_an_instant(text: str, instant: datetime) -> None:
+def test_a_date_is_written_as_a_person_writes_it(text: str, instant: datetime) -> None:
     assert parse_when(text, now=NOW) == instant
 
 
 @pytest.mark.parametrize(
-    "text", ["", "later", "+", "+2", "2026-01-31T12:00:00", "20260131", "0001-01-01T00:00:00+23:00"]
+    "text",
+    [
+        "",
+        "later",
+        "+",
+        "-",
+        "+2",
+        "2026-13-01",
+        "0001-01-01x",
+        "2026-01-31T12:00:00",
+        "20260131",
+        "0001-01-01T00:00:00+23:00",
+    ],
 )
 def test_an_instant_without_a_zone_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -10,13 +10,12 @@ it had seen and told everything, and what is older than that is not news.
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError
-from parkade.agent.files import replace_whole
+from parkade.agent.notes import Notes
 from parkade.agent.repairs import OrderedRepairs
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.judge import close_windows, judge, note_repair
@@ -59,7 +58,7 @@ class HealthWatch:
         control_plane: ControlPlane,
         *,
         pool: str,
-        folder: Path,
+        notes: Notes,
         clock: Clock,
         timer: Timer,
     ) -> None:
@@ -74,9 +73,9 @@ class HealthWatch:
         self._waiting: dict[str, Verdict] = {}
         self._symptoms: dict[str, int] = {}
         self._states: dict[tuple[str, str], str] = {}
-        self._repairs = OrderedRepairs(plan.repairs, folder=folder, clock=clock, ended=self._ended)
-        self._seen_file = folder / SEEN
-        self._seen_before = _load_seen(self._seen_file)
+        self._repairs = OrderedRepairs(plan.repairs, notes=notes, clock=clock, ended=self._ended)
+        self._notes = notes
+        self._seen_before = _load_seen(notes)
         self._seen = dict(self._seen_before)
         self._seen_saved = dict(self._seen_before)
         self._to_tell = asyncio.Event()
@@ -107,6 +106,7 @@ class HealthWatch:
         while True:
             await self._timer.wait(self._to_tell, HEARTBEAT_S)
             self._to_tell.clear()
+            self._repairs.begin_waiting()
             report = self._report()
             try:
                 await self._control_plane.report_health(report)
@@ -118,9 +118,17 @@ class HealthWatch:
             for verdict in report.verdicts:
                 self._waiting.pop(verdict.verdict, None)
             if not self._waiting and self._seen != self._seen_saved:
-                self._seen_saved = dict(self._seen)
-                self._seen_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                replace_whole(self._seen_file, msgspec.json.encode(self._seen_saved))
+                self._save_seen()
+
+    def _save_seen(self) -> None:
+        """A full disk stops no report: it is saved with the next one."""
+        seen = dict(self._seen)
+        try:
+            self._notes.keep(SEEN, msgspec.json.encode(seen))
+        except OSError as error:
+            logger.error("how far logs were read is not saved: %s", error)
+            return
+        self._seen_saved = seen
 
     async def close(self) -> None:
         """Ends the repairs under way, and lets go of the sensors."""
@@ -201,8 +209,8 @@ def _jobs(state: DesiredState) -> dict[str, str | None]:
     return found
 
 
-def _load_seen(path: Path) -> dict[str, int]:
+def _load_seen(notes: Notes) -> dict[str, int]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
-    except (FileNotFoundError, msgspec.DecodeError):
+        return msgspec.json.decode(notes.load(SEEN) or b"{}", type=dict[str, int])
+    except msgspec.DecodeError:
         return {}

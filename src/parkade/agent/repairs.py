@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.agent.files import replace_whole
+from parkade.agent.notes import Notes
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.ports import Clock, Repairs
 
@@ -38,15 +38,15 @@ class OrderedRepairs:
         self,
         repairs: Repairs | None,
         *,
-        folder: Path,
+        notes: Notes,
         clock: Clock,
         ended: Callable[[RepairOrder, RepairReport], None],
     ) -> None:
         self._repairs = repairs
-        self._file = folder / FILE
+        self._notes = notes
         self._clock = clock
         self._ended = ended
-        self._begun = _load(self._file)
+        self._begun = _load(notes)
         self._tasks: dict[RepairOrder, asyncio.Task[None]] = {}
         self._ordered: frozenset[RepairOrder] = frozenset()
 
@@ -78,6 +78,11 @@ class OrderedRepairs:
             elif begun.report is None and order not in self._tasks:
                 self._end(order, _interrupted(begun, self._clock.now_us()))
 
+    def begin_waiting(self) -> None:
+        """Begins what is ordered and could not be written down before."""
+        for order in sorted(self._ordered - self._begun.keys(), key=lambda it: it.ordered_us):
+            self._begin(order)
+
     async def close(self) -> None:
         """Ends what is under way."""
         for task in self._tasks.values():
@@ -86,7 +91,10 @@ class OrderedRepairs:
 
     def _begin(self, order: RepairOrder) -> None:
         self._begun[order] = _Begun(order=order, boot=_boot(), report=None)
-        self._save()
+        if not self._save():
+            # What is not written down could be done twice; it begins once there is room.
+            del self._begun[order]
+            return
         logger.info("%s of %s begins: %s", order.kind.value, order.node, order.order)
         task = asyncio.create_task(self._carry_out(order))
         self._tasks[order] = task
@@ -107,10 +115,16 @@ class OrderedRepairs:
         logger.info("%s of %s %s: %s", order.kind.value, order.node, how, report.says)
         self._ended(order, report)
 
-    def _save(self) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def _save(self) -> bool:
+        """False where the disk does not take it. What has ended is told all the same: a restart
+        then reports it once more, as failed in its middle."""
         named = {f"{it.order}@{it.ordered_us}": begun for it, begun in self._begun.items()}
-        replace_whole(self._file, msgspec.json.encode(named))
+        try:
+            self._notes.keep(FILE, msgspec.json.encode(named))
+        except OSError as error:
+            logger.error("repairs are not written down: %s", error)
+            return False
+        return True
 
 
 def _failed(order: RepairOrder, says: str, now_us: int) -> RepairReport:
@@ -141,9 +155,9 @@ def _boot() -> str:
         return ""
 
 
-def _load(path: Path) -> dict[RepairOrder, _Begun]:
+def _load(notes: Notes) -> dict[RepairOrder, _Begun]:
     try:
-        named = msgspec.json.decode(path.read_bytes(), type=dict[str, _Begun])
-        return {begun.order: begun for begun in named.values()}
-    except (FileNotFoundError, msgspec.DecodeError):
+        named = msgspec.json.decode(notes.load(FILE) or b"{}", type=dict[str, _Begun])
+    except msgspec.DecodeError:
         return {}
+    return {begun.order: begun for begun in named.values()}

@@ -108,6 +108,7 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         max_duration_us=None if spec.max_duration is None else span_us(spec.max_duration),
         moves=Moves(spec.moves),
         spread=spec.spread,
+        labels=tuple(sorted(spec.labels.items())),
     )
 
 
@@ -142,6 +143,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         capacity=str(spec.capacity),
         moves=spec.moves.value,
         spread=spec.spread,
+        labels=dict(spec.labels),
         limit_price=amount_or_none(spec.limit_price_micros),
         max_spend=amount_or_none(spec.max_spend_micros),
         checkpoint=_wire_checkpoint(spec.checkpoint),

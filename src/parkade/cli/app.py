@@ -1,14 +1,18 @@
 """Every command by its name."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from parkade import __version__
 from parkade.cli import (
     admin,
     agent,
     events,
+    following,
     journal,
+    listing,
     login,
     mars,
     nodes,
@@ -26,9 +30,11 @@ from parkade.cli.sim import simulation
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Work": (
-        workloads.ps,
+        listing.ps,
+        listing.history,
         workloads.why,
-        workloads.logs,
+        following.logs,
+        following.wait,
         workloads.hold,
         workloads.release,
         workloads.cancel,
@@ -44,7 +50,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         reservations.unclaim,
         reservations.claims,
     ),
-    "Money": (prices.prices, statements.statement, people.deposit),
+    "Money": (prices.prices, statements.statement, people.deposit, people.disburse, people.refund),
     "Server": (up.up, login.login, login.status, events.events),
 }
 GROUPS = {
@@ -66,17 +72,35 @@ GROUPS = {
 }
 
 
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"parkade {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Options of the whole program."""
+
+
 def _build() -> typer.Typer:
     app = typer.Typer(
         help="A marketplace for AI compute: submit work, reserve and lend GPUs, see every cent.",
         no_args_is_help=True,
-        add_completion=False,
         # A traceback with local variables could show a token.
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_options)
     for name, text in (
         ("submit", "Submit a workload from a file, flags, or both."),
+        ("run", "Submit a workload, print its output, and end as it does."),
         ("plan", "Show what a workload would get and pay in the next clearing."),
     ):
         app.command(name, help=text, rich_help_panel="Work")(submit.submit)

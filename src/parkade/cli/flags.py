@@ -1,5 +1,6 @@
-"""The options of `parkade submit` and `parkade plan`: the spec's keys as flags."""
+"""Options that several commands share; those of `submit` and `plan` are the spec's keys."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,10 @@ MaxSpend = Annotated[str | None, typer.Option(help="Over all attempts.", rich_he
 MaxDuration = Annotated[str | None, typer.Option(help="Like 24h.", rich_help_panel=MONEY)]
 Org = Annotated[str | None, typer.Option(help="It pays; operators only.", rich_help_panel=MONEY)]
 Env = Annotated[list[str] | None, typer.Option(help="NAME=VALUE; public.", rich_help_panel=RUN)]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="KEY=VALUE, to choose it by.", rich_help_panel=RUN),
+]
 EnvFile = Annotated[str | None, typer.Option(help="On the node; for secrets.", rich_help_panel=RUN)]
 Workdir = Annotated[str | None, typer.Option(help="Default: here.", rich_help_panel=RUN)]
 Checkpoint = Annotated[
@@ -54,3 +59,13 @@ CheckpointExitZero = Annotated[
 Failures = Annotated[int | None, typer.Option(help="Failures to retry.", rich_help_panel=RUN)]
 Priority = Annotated[int | None, typer.Option(rich_help_panel=RUN)]
 Hold = Annotated[bool, typer.Option("--hold", help="Keep it from starting.", rich_help_panel=RUN)]
+
+
+def when(text: str | None, option: str) -> datetime | None:
+    """The instant that an option names; None where it is left out."""
+    from parkade.wire.scalars import parse_when
+
+    try:
+        return None if text is None else parse_when(text, now=datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None

@@ -74,7 +74,8 @@ def status(
 
     with calling(as_json=as_json) as client:
         if workload is not None:
-            from parkade.cli.workloads import meant, one
+            from parkade.cli.choosing import meant
+            from parkade.cli.workloads import one
 
             show(client.workload(meant(client, workload)), one, as_json=as_json)
             return

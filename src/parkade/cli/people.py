@@ -14,6 +14,9 @@ orgs = typer.Typer(help="Customers.", no_args_is_help=True)
 users = typer.Typer(help="People and programs of an org.", no_args_is_help=True)
 tokens = typer.Typer(help="What users and agents log in with.", no_args_is_help=True)
 
+Amount = Annotated[str, typer.Argument(help="Like 500 or 12.50.")]
+Reason = Annotated[str, typer.Option(help="Shown to the org.")]
+
 
 @orgs.command("create")
 def create_org(org: str, as_json: AsJson = False) -> None:
@@ -27,13 +30,19 @@ def list_orgs(as_json: AsJson = False) -> None:
     call(lambda client: client.orgs(), _orgs, as_json=as_json)
 
 
-def deposit(
-    org: str,
-    amount: Annotated[str, typer.Argument(help="Like 500 or 12.50.")],
-    as_json: AsJson = False,
-) -> None:
+def deposit(org: str, amount: Amount, as_json: AsJson = False) -> None:
     """Credit an org with money from outside."""
     call(lambda client: client.deposit(org, amount), _balance, as_json=as_json)
+
+
+def disburse(org: str, amount: Amount, reason: Reason, as_json: AsJson = False) -> None:
+    """Pay an org's money out, as far as nothing has a claim on it."""
+    call(lambda client: client.disburse(org, amount, reason=reason), _balance, as_json=as_json)
+
+
+def refund(org: str, amount: Amount, reason: Reason, as_json: AsJson = False) -> None:
+    """Give an org money from the operator's account."""
+    call(lambda client: client.refund(org, amount, reason=reason), _balance, as_json=as_json)
 
 
 @orgs.command("grant")

@@ -113,7 +113,7 @@ def claims(as_json: AsJson = False) -> None:
                     each.reservation,
                     each.org,
                     each.nodes,
-                    "yours" if each.seated else each.why or "waits",
+                    _state_of(each),
                     " ".join(each.seats),
                 )
                 for each in answer.claims
@@ -125,10 +125,22 @@ def claims(as_json: AsJson = False) -> None:
     call(lambda client: client.claims(), render, as_json=as_json)
 
 
+def _state_of(claim: "wire.Claim") -> str:
+    """In a word or a few."""
+    if not claim.seated:
+        return claim.why or "waits"
+    if not claim.missing:
+        return "yours"
+    awaits = f"promised {' '.join(claim.promised)}" if claim.promised else claim.why
+    return f"yours but {claim.missing}: {awaits}"
+
+
 def _claim(claim: "wire.Claim") -> None:
     from parkade.cli.screen import count, say
 
     state = f"yours: {' '.join(claim.seats)}" if claim.seated else "waits for its nodes"
+    if claim.missing:
+        state += f"; {count(claim.missing, 'node')} missing"
     say(f"{claim.claim}: {count(claim.nodes, 'node')} of {claim.reservation}, {state}")
 
 

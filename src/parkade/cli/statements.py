@@ -1,15 +1,20 @@
 """Statements: every movement of an account."""
 
-from datetime import UTC, datetime
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parkade.cli.calling import AsJson, calling
+from parkade.cli.flags import when
 
 if TYPE_CHECKING:
     from parkade.wire import money as wire
 
+COLUMNS = (
+    *("sequence", "at", "kind", "amount", "other", "reservation", "workload", "attempt"),
+    *("gpus", "price", "start", "end"),
+)
 KINDS = {"minimum_charge": "minimum charge", "late_start": "late start"}
 
 
@@ -17,26 +22,31 @@ def statement(
     account: Annotated[
         str | None, typer.Option(help="Default: your org's. Operators: any, like org/acme.")
     ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="Like 2026-01-31T00:00:00Z.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Like 2026-01-31, yesterday, -7d.")
+    ] = None,
     end: Annotated[str | None, typer.Option("--to", help="As --from; exclusive.")] = None,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print the lines as CSV.", rich_help_panel="Output")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List every charge and payout with its purpose, price and window."""
     from parkade.cli.screen import show
 
-    first, last = _instant(start, "--from"), _instant(end, "--to")
+    first, last = when(start, "--from"), when(end, "--to")
     with calling(as_json=as_json) as client:
         answer = client.statement(account=account, start=first, end=last)
-        show(answer, _render, as_json=as_json)
+        show(answer, _as_csv if as_csv else _render, as_json=as_json)
 
 
-def _instant(text: str | None, option: str) -> datetime | None:
-    from parkade.wire.scalars import parse_when
+def _as_csv(answer: "wire.Statement") -> None:
+    """Instants in RFC 3339, amounts from the account's side; nothing stands for null."""
+    import csv
 
-    try:
-        return None if text is None else parse_when(text, now=datetime.now(UTC))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
+    lines = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore")
+    lines.writeheader()
+    lines.writerows(each.model_dump(mode="json") for each in answer.transfers)
 
 
 def _render(answer: "wire.Statement") -> None:
@@ -68,9 +78,11 @@ def _render(answer: "wire.Statement") -> None:
     fields(
         [
             ("account", answer.account),
+            ("opening", answer.opening),
             ("received", answer.received),
             ("paid", answer.paid),
-            ("balance", answer.balance),
+            ("closing", answer.closing),
+            ("now", answer.balance if answer.balance != answer.closing else None),
         ]
     )
 

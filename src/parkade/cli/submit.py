@@ -1,12 +1,12 @@
-"""`parkade submit` and its dry run, `parkade plan`: the same options for both."""
+"""`parkade submit`, its dry run `parkade plan`, and `parkade run`: the same options for all."""
 
 import shlex
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from parkade.cli.calling import AsJson, calling, fail
+from parkade.cli.calling import AsJson, calling, fail, warn
 from parkade.cli.flags import (
     Capacity,
     Checkpoint,
@@ -23,6 +23,7 @@ from parkade.cli.flags import (
     Hold,
     InstanceType,
     Interconnect,
+    Labels,
     Limit,
     Market,
     MaxDuration,
@@ -37,6 +38,7 @@ from parkade.cli.flags import (
 )
 
 if TYPE_CHECKING:
+    from parkade.client import Client
     from parkade.wire import workloads as wire
 
 SPEC_ENDINGS = (".yaml", ".yml", ".json")
@@ -59,6 +61,7 @@ def submit(
     max_spend: MaxSpend = None,
     max_duration: MaxDuration = None,
     org: Org = None,
+    labels: Labels = None,
     env: Env = None,
     env_file: EnvFile = None,
     workdir: Workdir = None,
@@ -91,7 +94,8 @@ def submit(
         "limit_price": limit,
         "max_spend": max_spend,
         "max_duration": max_duration,
-        "env": variables(env),
+        "labels": pairs(labels, "--label"),
+        "env": pairs(env, "--env"),
         "env_file": env_file,
         "workdir": workdir,
         "retry": _together(failures=failures),
@@ -109,9 +113,24 @@ def submit(
             spec = check(value, WorkloadSpec)
         if ctx.info_name == "plan":
             show(client.plan(spec, market=market, org=org), _planned, as_json=as_json)
-        else:
-            answer = client.submit(spec, market=market, org=org, hold=hold)
-            show(answer, print_submitted, as_json=as_json)
+            return
+        answer = client.submit(spec, market=market, org=org, hold=hold)
+        if ctx.info_name == "run":
+            _run(client, answer)
+        show(answer, print_submitted, as_json=as_json)
+
+
+def _run(client: "Client", answer: "wire.Workload") -> NoReturn:
+    """Prints the workload's output and ends as it does; an interrupt cancels it."""
+    from parkade.cli.following import ended, follow_output
+
+    warn(f"{answer.workload} {answer.name}: {answer.phase} in {answer.market}; {answer.cost.says}")
+    try:
+        ended(follow_output(client, answer.workload))
+    except KeyboardInterrupt:
+        client.cancel(answer.workload)
+        warn(f"{answer.workload} is cancelled, with its market's notice")
+        raise
 
 
 def _command(words: list[str] | None) -> str | None:
@@ -146,13 +165,14 @@ def _name(command: list[str]) -> str:
     return kept[: WORKLOAD_NAME.longest].strip("-") or "job"
 
 
-def variables(pairs: list[str] | None) -> dict[str, str] | None:
-    if not pairs:
+def pairs(written: list[str] | None, option: str) -> dict[str, str] | None:
+    """What an option gives as NAME=VALUE, once for each."""
+    if not written:
         return None
-    wrong = [pair.partition("=")[0] for pair in pairs if "=" not in pair]
+    wrong = [pair.partition("=")[0] for pair in written if "=" not in pair]
     if wrong:
-        raise typer.BadParameter(f"{wrong[0]}: write NAME=VALUE", param_hint="--env")
-    return {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}
+        raise typer.BadParameter(f"{wrong[0]}: write NAME=VALUE", param_hint=option)
+    return {pair.partition("=")[0]: pair.partition("=")[2] for pair in written}
 
 
 def saving(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -14,7 +15,9 @@ from parkade.client.errors import error_of
 from parkade.client.flow import Outcome, Wait, flow
 from parkade.client.methods import Methods
 from parkade.client.streams import TIMEOUT, EventStream, LogPart, LogStream, headers_of
+from parkade.client.waiting import Waiting
 from parkade.wire.feed import Event
+from parkade.wire.workloads import Workload
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -71,6 +74,15 @@ class AsyncClient(Methods):
             )
         except httpx.TransportError as error:
             return error
+
+    async def wait(self, workload: str, *, within: timedelta | None = None) -> Workload:
+        """Answers a workload once it has ended; TimeoutError where that takes longer."""
+        waiting = Waiting(workload, within)
+        while True:
+            answer = await self.workload(workload)
+            if answer.ended is not None:
+                return answer
+            await asyncio.sleep(waiting.pause_s())
 
     async def events(
         self, *, after: int | None = None, follow: bool = True

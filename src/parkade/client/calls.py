@@ -1,6 +1,7 @@
 """Every call of the API by its name; `Client` and `AsyncClient` offer them as methods."""
 
 import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from urllib.parse import quote
@@ -39,6 +40,18 @@ def deposit(org: str, amount: Decimal | str) -> Call[people.Org]:
     """Money from outside for an org."""
     body = checked(people.Deposit, amount=amount)
     return post(f"/orgs/{_id(org)}/deposits", people.Org, body)
+
+
+def disburse(org: str, amount: Decimal | str, *, reason: str) -> Call[people.Org]:
+    """An org's money to the outside, as far as nothing has a claim on it."""
+    body = checked(people.Adjust, amount=amount, reason=reason)
+    return post(f"/orgs/{_id(org)}/disbursements", people.Org, body)
+
+
+def refund(org: str, amount: Decimal | str, *, reason: str) -> Call[people.Org]:
+    """The operator's money to an org."""
+    body = checked(people.Adjust, amount=amount, reason=reason)
+    return post(f"/orgs/{_id(org)}/refunds", people.Org, body)
 
 
 def set_grant(org: str, *, amount: Decimal | str, every: timedelta) -> Call[people.Org]:
@@ -230,13 +243,21 @@ def list_workloads(
     all: bool = False,
     org: str | None = None,
     name: str | None = None,
+    user: str | None = None,
+    phases: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    since: datetime | None = None,
     limit: int = 100,
     after: str | None = None,
 ) -> Call[workloads.Workloads]:
-    """The caller's workloads, newest first; the ended ones too with `all`, only those of a name
-    with `name`."""
-    asked = {"all": all, "org": org, "name": name, "limit": limit, "after": after}
-    return get("/workloads", workloads.Workloads, **asked)
+    """The caller's workloads, newest first; the ended ones too with `all` or a phase of theirs.
+
+    `name` may have `*`, `?` and `[...]`; each label is `KEY` or `KEY=VALUE`, and all must be there;
+    `since`: not ended before."""
+    asked = {"all": all, "org": org, "name": name, "user": user, "limit": limit, "after": after}
+    chosen = {"phase": ",".join(phases) or None, "label": ",".join(labels) or None}
+    instant = None if since is None else format_instant(since)
+    return get("/workloads", workloads.Workloads, **asked, **chosen, since=instant)
 
 
 def workload(workload: str) -> Call[workloads.Workload]:

@@ -68,6 +68,8 @@ class Methods:
     create_org = Method(calls.create_org)
     orgs = Method(calls.orgs)
     deposit = Method(calls.deposit)
+    disburse = Method(calls.disburse)
+    refund = Method(calls.refund)
     create_user = Method(calls.create_user)
     set_grant = Method(calls.set_grant)
     set_cap = Method(calls.set_cap)

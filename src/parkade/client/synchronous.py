@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -14,7 +15,9 @@ from parkade.client.errors import error_of
 from parkade.client.flow import Outcome, Wait, flow
 from parkade.client.methods import Methods
 from parkade.client.streams import TIMEOUT, EventStream, LogPart, LogStream, headers_of
+from parkade.client.waiting import Waiting
 from parkade.wire.feed import Event
+from parkade.wire.workloads import Workload
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -71,6 +74,15 @@ class Client(Methods):
             )
         except httpx.TransportError as error:
             return error
+
+    def wait(self, workload: str, *, within: timedelta | None = None) -> Workload:
+        """Answers a workload once it has ended; TimeoutError where that takes longer."""
+        waiting = Waiting(workload, within)
+        while True:
+            answer = self.workload(workload)
+            if answer.ended is not None:
+                return answer
+            time.sleep(waiting.pause_s())
 
     def events(self, *, after: int | None = None, follow: bool = True) -> Iterator[Event]:
         """Events as they are committed, without gaps: a lost connection is resumed.

@@ -185,6 +185,9 @@ def nodes_of(world: World, pool: str) -> tuple[NodeShape, ...]:
 
 def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
     """The workloads whose attempt an event may have changed. None of the fleet's does."""
+    if isinstance(event, events.WorkloadStep):
+        yield event.workload
+        return
     match event:
         case events.Cleared(left=left, won=won):
             yield from (lines.name_of(leaving.demand) for leaving in left)
@@ -193,18 +196,6 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             yield from names
         case events.Submitted(workload=workload):
             yield workload.workload
-        case (
-            events.PhaseChanged(workload=name)
-            | events.BidChanged(workload=name)
-            | events.StopOrdered(workload=name)
-            | events.Launched(workload=name)
-            | events.Started(workload=name)
-            | events.Checkpointed(workload=name)
-            | events.Broken(workload=name)
-            | events.Ended(workload=name)
-            | events.BudgetNoted(workload=name)
-        ):
-            yield name
         case events.EpochOpened() | events.ClockJumped():
             pass
         case events.ClockConfirmed() | events.ClockAdvanced():

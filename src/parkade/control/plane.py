@@ -194,6 +194,10 @@ class Plane:
         read = self._dependencies.store.statement
         return list(await asyncio.to_thread(read, account, from_us=from_us, to_us=to_us))
 
+    async def balance_before(self, account: str, at_us: int) -> int:
+        """What an account held before an instant, by its transfers, in micro-units."""
+        return await asyncio.to_thread(self._dependencies.store.balance_before, account, at_us)
+
     async def evidence(
         self, stated: Sequence[StatedTransfer]
     ) -> dict[int, tuple[MissingNode, ...]]:

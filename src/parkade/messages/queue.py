@@ -1,4 +1,6 @@
-"""The queue: messages wait on disk until their receiver heard them, each sent once.
+"""The queue: messages wait on disk until their receiver heard them. Each is sent at least once: a
+receiver that heard one just before the process died, or answered too late, gets it again under the
+same name.
 
 A message has a `name` that never changes and a `receiver`. Putting a name in twice for a receiver
 is putting it in once, also after it was sent or given up: names are remembered for `KEPT_US` after
@@ -24,8 +26,8 @@ import msgspec
 from parkade.core.units.time import DAY_US, MINUTE_US, SECOND_US
 
 FIRST_US = 5 * SECOND_US
-MOST_US = 10 * MINUTE_US
-LONGEST_US = DAY_US
+LONGEST_PAUSE_US = 10 * MINUTE_US
+LONGEST_AGE_US = DAY_US
 KEPT_US = 7 * DAY_US
 MOST_WAITING = 10_000
 MOST_POSITIONS = 1_000
@@ -83,7 +85,6 @@ class MessageQueue:
             " subject TEXT, body TEXT, at_us INTEGER, due_us INTEGER, tries INTEGER,"
             " ended_us INTEGER, PRIMARY KEY (receiver, name))"
         )
-        self._run("CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY, sequence INTEGER)")
         self._run("CREATE TABLE IF NOT EXISTS passed (sequence INTEGER PRIMARY KEY, digest TEXT)")
 
     def put(self, message: Message) -> None:
@@ -106,10 +107,9 @@ class MessageQueue:
 
     def positions(self) -> list[tuple[int, str | None]]:
         """Up to where in the journal messages were put in, with the entry's digest, newest first:
-        the newest MOST_POSITIONS such instants, so that a restored journal finds its own. None as
-        digest was written by an older version. Empty in a new queue."""
-        found = self._run("SELECT sequence, digest FROM passed ORDER BY sequence DESC")
-        return found or self._run("SELECT sequence, NULL FROM position")
+        the newest MOST_POSITIONS such instants, so that a restored journal finds its own. None: the
+        journal had no such entry. Empty in a new queue."""
+        return self._run("SELECT sequence, digest FROM passed ORDER BY sequence DESC")
 
     def advance(self, sequence: int, digest: str | None) -> None:
         """Everything up to there was put in; what stood beyond is of a journal that is no more."""
@@ -205,13 +205,13 @@ class MessageQueue:
             return
         old = self._run(
             "SELECT name FROM messages WHERE receiver = ? AND at_us <= ? AND ended_us IS NULL",
-            (receiver, now_us - LONGEST_US),
+            (receiver, now_us - LONGEST_AGE_US),
         )
         for (name,) in old:
             self._give_up(receiver, name, now_us, why=str(error))
         if not old:
             self._say(receiver, str(error))
-        pause_us = min(MOST_US, FIRST_US << min(tries, 16))
+        pause_us = min(LONGEST_PAUSE_US, FIRST_US << min(tries, 16))
         self._resumes_us[receiver] = now_us + pause_us
         self._run(
             "UPDATE messages SET due_us = ?, tries = ? WHERE receiver = ? AND name = ?",

@@ -29,6 +29,7 @@ from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlane, ControlPlaneError, Refused
 from parkade.agent.health import HealthWatch
 from parkade.agent.http import HttpControlPlane
+from parkade.agent.notes import NotesFolder
 from parkade.agent.timer import LoopTimer
 from parkade.control.clock import SystemClock
 from parkade.control.leadership import FileLeadership
@@ -188,9 +189,9 @@ async def serve(
         try:
             plan = health_plan(settings.data_folder, clock)
             if plan is not None:
-                folder = place.data_folder
+                notes = NotesFolder(place.data_folder)
                 health = HealthWatch(
-                    plan, control_plane, pool=place.pool, folder=folder, clock=clock, timer=timer
+                    plan, control_plane, pool=place.pool, notes=notes, clock=clock, timer=timer
                 )
             time = Time(clock=clock, timer=timer)
             await run_agent(

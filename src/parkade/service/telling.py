@@ -10,7 +10,8 @@
       hall: {server: localhost, from: parkade@example.org, to: hall@example.org}
 
 Messages follow the journal from where the queue stands, so a restart forgets none; each has the
-journal's name, its entry's position and digest in its own, so none is told twice. Where the journal
+journal's name, its entry's position and digest in its own, so that a receiver
+knows one that comes again. Where the journal
 was restored from a backup, they follow it from the last position that both have. An alert stands in
 Alertmanager while its incident is open and its node has no person's cordon: who cordons a node
 knows of it.

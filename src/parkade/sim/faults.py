@@ -36,8 +36,8 @@ class Weather:
     refuses_until_us: int = 0
     """Launches are refused for good at times."""
 
-    disturbed_until_us: int = 0
-    """The last instant at which any of these was bad, for what is measured of promises."""
+    repairs_until_us: int = 0
+    """Repairs and checks fail or hang at times."""
 
     def is_so(self, until_us: int, now_us: int, per_mille: int) -> bool:
         """Whether it happens at this call."""

@@ -50,14 +50,19 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(node.node for pool in self.pools for node in pool.nodes)
 
 
-def draw_fleet(chance: random.Random, *, nodes: int | None) -> Fleet:
-    """A fleet; of about `nodes` nodes where that is given, else of a few."""
+SMALL, MEDIUM = 6, 14
+"""The most nodes of a fabric, in stories that ask for no size."""
+
+
+def draw_fleet(chance: random.Random, *, nodes: int | None, most: int = SMALL) -> Fleet:
+    """A fleet; of about `nodes` nodes where that is given, else of a few: at most `most` in a
+    fabric."""
     markets = ("m1",) if nodes is not None else chance.choice((("m1",), ("m1",), ("m1", "m2")))
     pools: list[PoolPlan] = []
     for market in markets:
         gpus = 8 if nodes is not None else chance.choice((1, 2, 4, 8))
         for _ in range(1 if nodes is not None else chance.choice((1, 1, 2))):
-            pools.append(_draw_pool(chance, len(pools) + 1, market, gpus, nodes))
+            pools.append(_draw_pool(chance, len(pools) + 1, market, gpus, nodes, most))
     rich = 10**7 if nodes is not None else 10**5
     deposits = (rich,) if nodes is not None else (rich, rich, 300, 20, 0)
     orgs = [(f"org{number}", chance.choice(deposits)) for number in range(chance.randint(3, 6))]
@@ -110,10 +115,10 @@ def create_user(user: str, org: str, role: Role) -> commands.CreateUser:
 
 
 def _draw_pool(
-    chance: random.Random, number: int, market: str, gpus: int, nodes: int | None
+    chance: random.Random, number: int, market: str, gpus: int, nodes: int | None, most: int
 ) -> PoolPlan:
     if nodes is None:
-        sizes = [chance.randint(1, 6) for _ in range(chance.randint(1, 3))]
+        sizes = [chance.randint(1, most) for _ in range(chance.randint(1, 3))]
     else:
         sizes = _parts(nodes)
     fabrics = tuple(

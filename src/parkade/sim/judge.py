@@ -7,6 +7,7 @@ After a restored backup the auditors begin again with the restored journal.
 
 from collections.abc import Callable
 
+from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.kernel.check import check
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
@@ -16,6 +17,7 @@ from parkade.core.state.world import Records, World
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import SECOND_US
 from parkade.sim.auditor import Auditor, Discrepancy
+from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
 from parkade.sim.auditor.seats import SeatAuditor
 from parkade.sim.clocks import START_US
@@ -49,13 +51,18 @@ class Judge:
         self._read = 0
         self._disturbed: list[tuple[int, int]] = []
         self._launched: set[tuple[str, int | None]] = set()
-        self._was_restored = False
+        self._carried: set[tuple[str, int]] = set()
+        self._done: set[tuple[str, int]] = set()
+        """Orders of repairs that began, and that were done, on the machines."""
+
+        self.was_restored = False
         self._begin()
 
     def _begin(self) -> None:
         self.money = Auditor()
         self.seats = SeatAuditor()
         self.owners = OwnersAuditor(self._excused_us)
+        self.mars = MarsAuditor()
         self._orders: dict[str, int] = {}
         self._submitted: set[str] = set()
         self._read = 0
@@ -82,7 +89,7 @@ class Judge:
     def restored(self) -> None:
         """The journal is another one now: its auditors read it from its first entry."""
         self._pending.clear()
-        self._was_restored = True
+        self.was_restored = True
         self._begin()
         for entry in self._server.disk.entries:
             self._audit(entry.sequence, decode_event(entry.body, entry.version))
@@ -90,9 +97,9 @@ class Judge:
     def fail(self, error: BaseException, where: str = "") -> None:
         """Something stopped the program, or refused a command as its own fault."""
         if isinstance(error, Breach):
-            self._find(error.invariant, error.says)
+            self.find(error.invariant, error.says)
             return
-        self._find(0, f"{type(error).__name__}: {error} {where}".strip())
+        self.find(0, f"{type(error).__name__}: {error} {where}".strip())
 
     def disturb(self, until_us: int) -> None:
         """From now until then waits are not Parkade's own."""
@@ -112,15 +119,17 @@ class Judge:
             and other.expected_end().at_us > self._server.loop.now_us
         ]
         try:
-            if not self._was_restored:
+            if not self.was_restored:
                 require(name not in self._launched, 6, f"{desired.attempt} ran twice")
                 is_alone = not others
                 require(is_alone, 6, f"{desired.attempt} began while {others} still ran")
                 is_ordered = self._orders.get(desired.attempt) == desired.ordered_us
                 require(is_ordered, 22, f"{desired.attempt} ran and was not ordered")
+                self._check_clean(run)
         except Breach as breach:
             self.fail(breach)
         self._launched.add(name)
+        self._occupy(run)
 
     def ended(self, run: Run) -> None:
         """A run is over on the machines; what was forced had been told so, and had its time."""
@@ -128,7 +137,7 @@ class Judge:
         assert end is not None
         stops = self.seats.stops.get(run.desired.attempt, ())
         is_known = self._orders.get(run.desired.attempt) == run.desired.ordered_us
-        if not (end.is_forced and is_known and stops and self.is_time_known) or self._was_restored:
+        if not (end.is_forced and is_known and stops and self.is_time_known) or self.was_restored:
             return
         if run.lapsed_us is not None:
             return
@@ -140,6 +149,23 @@ class Judge:
         except Breach as breach:
             self.fail(breach)
 
+    def began(self, order: RepairOrder) -> None:
+        """A repair begins on the machines: it was ordered, and is carried out once."""
+        name = (order.order, order.ordered_us)
+        if not self.was_restored:
+            try:
+                require(name not in self._carried, 22, f"{order.order} was carried out twice")
+                is_ordered = name in self.mars.orders
+                require(is_ordered, 22, f"{order.order} was carried out and not ordered")
+            except Breach as breach:
+                self.fail(breach)
+        self._carried.add(name)
+
+    def repaired(self, order: RepairOrder, report: RepairReport) -> None:
+        """So it ended."""
+        if report.is_done:
+            self._done.add((order.order, order.ordered_us))
+
     def close(self) -> None:
         """The story is over: everything is looked at once more."""
         if not self._checks or self.findings:
@@ -149,8 +175,9 @@ class Judge:
         self._within(15, self._check_replay)
         self._within(4, self._check_repeated)
         at_us = 0 if self.world is None else self.world.records.now_us
+        self._within(23, lambda: self.mars.close(at_us))
         for breach in self.owners.close(at_us).breaches:
-            self._find(1, breach)
+            self.find(1, breach)
 
     def _take(self, sequence: int, event: events.AnyEvent) -> None:
         self._read = sequence
@@ -168,15 +195,51 @@ class Judge:
         body = self._server.disk.entries[sequence - 1].body
         self._within(13, lambda: self.money.read(body))
         self._within(0, lambda: self.seats.read(event))
+        self._within(0, lambda: self._read_mars(event))
         self.owners.read(event)
         if self.owners.audit.breaches:
-            self._find(1, self.owners.audit.breaches[0])
+            self.find(1, self.owners.audit.breaches[0])
         if isinstance(event, events.Ended):
             self._within(7, lambda: self._check_gone(event))
         elif isinstance(event, events.Started):
             self._within(22, lambda: self._check_began(event))
         elif isinstance(event, events.Submitted):
             self._within(22, lambda: self._check_once(event))
+
+    def _read_mars(self, event: events.AnyEvent) -> None:
+        """As its auditor reads it; what it says was done was done on the machines."""
+        self.mars.read(event)
+        if isinstance(event, events.RepairEnded | events.TurnaroundEnded):
+            is_true = self.was_restored or self.mars.done <= self._done
+            require(is_true, 22, f"{event.report.order} counts as done and was not done")
+
+    def _check_clean(self, run: Run) -> None:
+        """Nothing of another org is left where its agent can sanitise, and the market does not let
+        orgs share nodes."""
+        desired = run.desired
+        for node in self._cleaned_nodes(run):
+            others = self._pool_of(node).hardware.nodes[node].residue - {desired.org}
+            words = f"{desired.attempt} began on {node} with what {sorted(others)} left"
+            require(not others, 16, words)
+
+    def _occupy(self, run: Run) -> None:
+        """It leaves something behind. What was there before nodes were cleaned is not judged."""
+        cleaned = self._cleaned_nodes(run)
+        for node in dict.fromkeys(seat.node for seat in run.desired.ranks):
+            residue = self._pool_of(node).hardware.nodes[node].residue
+            if node not in cleaned:
+                residue.clear()
+            residue.add(run.desired.org)
+
+    def _cleaned_nodes(self, run: Run) -> list[str]:
+        return [
+            node
+            for node in dict.fromkeys(seat.node for seat in run.desired.ranks)
+            if not self.mars.are_shared(node) and self.mars.can(node, RepairKind.SANITISE)
+        ]
+
+    def _pool_of(self, node: str) -> SimulatedPool:
+        return next(it for it in self.pools.values() if node in it.hardware.nodes)
 
     def _check_recovered(self, world: World, event: events.EpochOpened) -> None:
         """What a start makes of snapshot and journal is what the journal gives from its begin."""
@@ -237,13 +300,14 @@ class Judge:
         try:
             look()
         except Breach as breach:
-            self._find(breach.invariant or invariant, breach.says)
+            self.find(breach.invariant or invariant, breach.says)
         except Discrepancy as found:
-            self._find(invariant, str(found))
+            self.find(invariant, str(found))
         except AssertionError as found:
-            self._find(invariant, f"AssertionError: {found}")
+            self.find(invariant, f"AssertionError: {found}")
 
-    def _find(self, invariant: int, says: str) -> None:
+    def find(self, invariant: int, says: str) -> None:
+        """Keeps a breach."""
         loop_us = self._server.loop.now_us
         self.findings.append(
             Finding(
@@ -275,4 +339,5 @@ def _clear(world: World, market: str) -> list[str]:
         if isinstance(event, events.Cleared):
             found += [lines.name_of(it.demand) for it in event.won]
             found += [lines.name_of(it.demand) for it in event.left]
+            found += [it.claim for it in event.claims]
     return found

@@ -14,6 +14,7 @@ import msgspec
 from parkade.agent.agent import Pace, Place, Time, run_agent
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlaneError
+from parkade.agent.health import HealthWatch
 from parkade.agent.memory import Memory
 from parkade.agent.timer import LoopTimer
 from parkade.core.units.time import SECOND_US
@@ -21,9 +22,12 @@ from parkade.ports import NodeShape
 from parkade.sim.clocks import SimulatedClock
 from parkade.sim.engine import SimulatedEngine
 from parkade.sim.faults import Weather
+from parkade.sim.hardware import Hardware
+from parkade.sim.health import Carried, SimulatedRepairs, Unseen, plan_of
 from parkade.sim.machines import Machines
 from parkade.sim.network import Network
 from parkade.sim.server import Server
+from parkade.sim.watched import Watched
 
 PACE = Pace(tick_s=60.0, heartbeat_s=20.0)
 RESTART_US = 5 * SECOND_US
@@ -35,11 +39,23 @@ class AgentDied(BaseException):
 
 
 class AgentDisk:
-    """Implements `agent.memory.MemoryPlace`; what was saved outlives the agent."""
+    """Implements `agent.memory.MemoryPlace` and `agent.notes.Notes`; what was saved outlives the
+    agent."""
 
     def __init__(self, name: str) -> None:
         self._saved = msgspec.json.encode(Memory(agent=name))
+        self._notes: dict[str, bytes] = {}
         self.is_full = False
+
+    def load(self, name: str) -> bytes | None:
+        """See `Notes`."""
+        return self._notes.get(name)
+
+    def keep(self, name: str, content: bytes) -> None:
+        """See `Notes`."""
+        if self.is_full:
+            raise OSError("simulated: no space left on device")
+        self._notes[name] = content
 
     def named(self) -> Memory:
         """See `MemoryPlace`."""
@@ -53,7 +69,8 @@ class AgentDisk:
 
 
 class SimulatedPool:
-    """A pool with its machines, and an agent most of the time."""
+    """A pool with its machines, and an agent most of the time. `watched` None: its agent has no
+    `mars.yaml`, and watches nothing."""
 
     def __init__(
         self,
@@ -67,6 +84,9 @@ class SimulatedPool:
         self.nodes = nodes
         self.machines = Machines(nodes, clock)
         self.weather = Weather(chance=chance)
+        self.hardware = Hardware(nodes)
+        self.watched: Watched | None = None
+        self.carried: Carried = Unseen()
         self.disk = AgentDisk(f"{chance.getrandbits(64):016x}")
         self.fuse: int | None = None
         """After how many more doings of the agent it dies."""
@@ -131,6 +151,15 @@ class _Life:
         """See `MemoryPlace`."""
         return self._pool.disk.named()
 
+    def load(self, name: str) -> bytes | None:
+        """See `Notes`."""
+        return self._pool.disk.load(name)
+
+    def keep(self, name: str, content: bytes) -> None:
+        """A note is kept, unless it dies here; what a dead one goes on with has no effect."""
+        if not (self._is_over or self._is_burnt()):
+            self._pool.disk.keep(name, content)
+
     def _is_burnt(self) -> bool:
         pool = self._pool
         if pool.fuse is None:
@@ -151,6 +180,7 @@ class _Life:
                 place = Place(
                     pool=self._pool.pool, nodes=nodes, data_folder=Path("simulated"), memory=self
                 )
+                health = self._health(timer)
                 try:
                     await run_agent(
                         self._engine,
@@ -159,16 +189,39 @@ class _Life:
                         Time(clock=self._clock, timer=timer),
                         stop=asyncio.Event(),
                         pace=PACE,
+                        health=health,
                     )
                 except Exception as error:  # noqa: BLE001 - it starts again, as the service does
                     await backoff.wait("the agent failed", error)
                 else:
                     backoff.reset()
+                finally:
+                    if health is not None:
+                        await health.close()
         except AgentDied:
             return
         except BaseExceptionGroup as group:
             if group.split(AgentDied)[1] is not None:
                 raise
+
+    def _health(self, timer: LoopTimer) -> HealthWatch | None:
+        pool = self._pool
+        if pool.watched is None:
+            return None
+        repairs = SimulatedRepairs(
+            pool.watched.kinds,
+            pool.hardware,
+            self._clock,
+            pool.weather,
+            self.pass_by,
+            pool.carried,
+        )
+        plan = plan_of(
+            pool.hardware, self._clock, pool.watched.policy, repairs, pool.watched.surroundings
+        )
+        return HealthWatch(
+            plan, self._network, pool=pool.pool, notes=self, clock=self._clock, timer=timer
+        )
 
     async def _nodes(self, backoff: Backoff) -> tuple[NodeShape, ...]:
         while True:

@@ -41,10 +41,6 @@ class ServerGone(Exception):
     """The server that was asked has died, or none runs; it is not known what it did."""
 
 
-class Bug(Exception):
-    """Something that must never happen stopped the server."""
-
-
 class Led:
     """Leadership of the only server there is."""
 

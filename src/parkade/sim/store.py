@@ -107,6 +107,14 @@ class MemoryStore:
             and (to_us is None or line.at_us < to_us)
         ]
 
+    def balance_before(self, account: str, at_us: int) -> int:
+        """See `ports.Store`; costs a pass over all transfers."""
+        before = self.statement(account, from_us=None, to_us=at_us)
+        return sum(
+            line.transfer.micros if line.transfer.credit == account else -line.transfer.micros
+            for line in before
+        )
+
     def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
         """See `ports.Store`; costs a pass over all transfers."""
         return [line for line in self._disk.transfers if after < line.sequence <= until]

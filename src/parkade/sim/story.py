@@ -20,17 +20,20 @@ from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
-from parkade.sim.acts.choosing import Acts, Mood, draw_mood
+from parkade.mars.policy_file import shipped_policy
+from parkade.sim.acts.choosing import MARS, Acts, Mood, draw_mood
 from parkade.sim.acts.nature import AFTERWARDS_US
 from parkade.sim.acts.stage import Then
+from parkade.sim.aftermath import Aftermath
 from parkade.sim.clocks import SimulatedClock
 from parkade.sim.findings import Finding
-from parkade.sim.fleet import OPERATOR, Fleet, draw_fleet, opening
+from parkade.sim.fleet import MEDIUM, OPERATOR, Fleet, draw_fleet, opening
 from parkade.sim.judge import Judge
 from parkade.sim.loop import new_loop
 from parkade.sim.pool import SimulatedPool
 from parkade.sim.server import Server, ServerGone
 from parkade.sim.store import Disk
+from parkade.sim.watched import draw_buffer, draw_shares, draw_watched
 
 OPENING_US = 2 * MINUTE_US
 """Until when nothing happens but the opening."""
@@ -75,17 +78,19 @@ class Story:
     """Implements `acts.stage.Stage`."""
 
     def __init__(self, plan: StoryPlan) -> None:
-        chance = random.Random(f"{plan.seed}/fleet")
         self.plan = plan
-        self.fleet: Fleet = draw_fleet(chance, nodes=plan.nodes)
-        mood: Mood = draw_mood(random.Random(f"{plan.seed}/mood"))
+        mood: Mood = draw_mood(plan.seed)
         if plan.families is not None:
             mood = replace(mood, families=plan.families)
         self.mood = mood
+        self.fleet: Fleet = self._draw_fleet()
         self.loop = new_loop()
         self.clock = SimulatedClock(self.loop)
         self.backup: Disk | None = None
         self.happened: list[int] = []
+        self.is_calm = False
+        """Nothing more goes wrong: the story is over and only its end is awaited."""
+
         self._has_other_time = False
         self._ends_us = 2**62
         self._acts = Acts(plan.seed, mood)
@@ -112,6 +117,10 @@ class Story:
         )
         for one in self.pools:
             one.machines.on_launch, one.machines.on_end = self.judge.launched, self.judge.ended
+            one.carried = self.judge
+            if self.has(MARS):
+                watching = random.Random(f"{plan.seed}/watched/{one.pool}")
+                one.watched = draw_watched(watching, one.nodes, shipped_policy())
         self.judge.pools = {one.pool: one for one in self.pools}
         self._pool_of = {node: one for one in self.pools for node in one.machines.gpus}
 
@@ -123,6 +132,8 @@ class Story:
             self.loop.run_until(OPENING_US, self._is_over)
             self._schedule(1)
             self.loop.run_until(2**62, self._is_over)
+            if self.has(MARS) and self.plan.only is None:
+                Aftermath(self).play()
             self.judge.close()
             self.loop.finish()
         return self._outcome()
@@ -183,13 +194,36 @@ class Story:
     # How it is played.
 
     async def _open(self) -> None:
-        for command in opening(self.fleet):
+        begin = list(opening(self.fleet))
+        if self.has(MARS):
+            fabric, fleet = draw_shares(random.Random(f"{self.plan.seed}/shares"))
+            begin.append(
+                commands.SetAutomation(
+                    by=OPERATOR, reason="as drawn", fabric_share=fabric, fleet_share=fleet
+                )
+            )
+        for command in begin:
             outcome = await self._answer(command)
             assert not isinstance(outcome, Refusal), f"{command} was refused: {outcome.detail}"
         for pool in self.pools:
             pool.start()
 
+    def _draw_fleet(self) -> Fleet:
+        chance = random.Random(f"{self.plan.seed}/fleet")
+        nodes = self.plan.nodes
+        if not self.has(MARS):
+            return draw_fleet(chance, nodes=nodes)
+        fleet = draw_fleet(chance, nodes=nodes, most=MEDIUM)
+        buffers = random.Random(f"{self.plan.seed}/buffers")
+        terms = {
+            market: replace(terms, buffer=draw_buffer(buffers))
+            for market, terms in fleet.terms.items()
+        }
+        return replace(fleet, terms=terms)
+
     def _schedule(self, number: int) -> None:
+        if self.is_calm:
+            return
         if self.plan.only is not None and number > max(self.plan.only, default=0):
             self._ends_us = self.loop.now_us + AFTER_LAST_US
             self.loop.at_us(self._ends_us, lambda: None)
@@ -199,6 +233,8 @@ class Story:
 
     def _play(self, number: int) -> None:
         self._schedule(number + 1)
+        if self.is_calm:
+            return
         if self.plan.only is None or number in self.plan.only:
             act, chance = self._acts.act(number)
             self.happened.append(number)

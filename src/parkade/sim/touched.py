@@ -30,7 +30,10 @@ def check_touched(world: World, event: events.AnyEvent) -> None:
     for name in _touched_claims(event):
         claim = world.records.claims.get(name)
         if claim is not None:
-            nodes.update(dict.fromkeys(seat.node for seat in claim.seats))
+            seats = (*claim.held, *claim.promised)
+            nodes.update(dict.fromkeys(seat.node for seat in seats))
+            says = f"{name} of {claim.nodes} nodes has {len(seats)}"
+            require(len(seats) <= claim.nodes, 6, says)
     for node in nodes:
         _check_node(world, node)
     for transfer in transfers_of(event):
@@ -43,8 +46,9 @@ def _touched_claims(event: events.AnyEvent) -> Iterator[str]:
     match event:
         case events.ClaimSeated(claim=name):
             yield name
-        case events.Cleared(won=won):
+        case events.Cleared(won=won, claims=claims):
             yield from (lines.name_of(it.demand) for it in won)
+            yield from (it.claim for it in claims)
         case _:
             return
 

@@ -217,6 +217,22 @@ class SqlStore:
         with self._reading() as connection:
             return [stated_of(row) for row in connection.execute(query).mappings()]
 
+    def balance_before(self, account: str, at_us: int) -> int:
+        """What an account had received less what it had paid before an instant, in micro-units.
+
+        Costs as much as the account's transfers are many: one index for each side.
+        """
+        with self._reading() as connection:
+            received, paid = (
+                connection.execute(
+                    sa.select(sa.func.sum(transfers.c.micros)).where(
+                        side == account, transfers.c.at_us < at_us
+                    )
+                ).scalar()
+                for side in (transfers.c.credit, transfers.c.debit)
+            )
+        return int(received or 0) - int(paid or 0)
+
     def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
         """Every transfer of the entries in (after, until], in the journal's order."""
         query = (

@@ -51,10 +51,13 @@ class Transfer(Answer):
 
 
 class Statement(Answer):
-    """An account's movements in a window, their sums, and what it holds now."""
+    """An account's movements in a window, their sums, what it held before and after them
+    (`opening`, `closing`), and what it holds now (`balance`)."""
 
     account: str
     balance: Amount
+    opening: Amount
+    closing: Amount
     received: Amount
     paid: Amount
     transfers: tuple[Transfer, ...]

@@ -13,6 +13,7 @@ from parkade.wire.scalars import (
     Money,
     Name,
     Payment,
+    Reasoning,
     Reference,
     Span,
     named,
@@ -61,6 +62,13 @@ class Deposit(Request):
     """Money from outside for an org."""
 
     amount: Payment
+
+
+class Adjust(Request):
+    """Money that an operator moves by hand, and why; the reason is shown to the org."""
+
+    amount: Payment
+    reason: Reasoning
 
 
 class SetGrant(Request):

@@ -84,7 +84,10 @@ class Reservations(Answer):
 
 
 class Claim(Answer):
-    """Nodes an owner keeps; `seats` are its own from `seated` on, promised before."""
+    """Nodes an owner keeps; `seats` are its own from `seated` on, promised before.
+
+    `missing`: how many of them it lost since, and has no others for. `promised`: what it is to get
+    and has not yet."""
 
     claim: str
     reservation: str
@@ -94,6 +97,8 @@ class Claim(Answer):
     seated: Instant | None
     seats: tuple[str, ...]
     why: str
+    missing: int = 0
+    promised: tuple[str, ...] = ()
 
 
 class Claims(Answer):

@@ -53,6 +53,10 @@ def format_amount(amount: Decimal) -> str:
     return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
+# What a person calls a day, in days from today.
+DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
+
+
 def parse_span(value: object) -> timedelta:
     """`60s`, `5m`, `2h`, also `1h30m`; ValueError for everything else."""
     if isinstance(value, timedelta):
@@ -101,19 +105,31 @@ def format_instant(instant: datetime) -> str:
 
 
 def parse_when(text: str, *, now: datetime) -> datetime:
-    """`now`, `+2h` from now, or an instant."""
+    """A date as a person writes it: `now`, `+2h` and `-7d` from now, `today`, `yesterday` and
+    `tomorrow`, `2026-01-31`, or an instant. A day is its first moment in UTC."""
     if text == "now":
         return now
     try:
-        return now + parse_span(text[1:]) if text.startswith("+") else parse_instant(text)
+        if text.startswith(("+", "-")):
+            span = parse_span(text[1:])
+            return now + span if text[0] == "+" else now - span
+        if text in DAYS:
+            return now.astimezone(UTC).replace(
+                hour=0, minute=0, second=0, microsecond=0
+            ) + timedelta(days=DAYS[text])
+        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        return parse_instant(text)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{error}; or `now`, or `+2h`") from None
+        raise ValueError(f"{error}; or now, today, yesterday, 2026-01-31, -7d, +2h") from None
 
 
 def _when(value: object) -> str:
+    """What is said from now is left to the server's clock."""
     text = value if isinstance(value, str) else ""
     instant = parse_when(text, now=datetime(2026, 1, 1, tzinfo=UTC))
-    return text if text == "now" or text.startswith("+") else format_instant(instant)
+    is_relative = text == "now" or text in DAYS or text.startswith(("+", "-"))
+    return text if is_relative else format_instant(instant)
 
 
 def _fraction(value: object) -> Fraction:

@@ -86,6 +86,8 @@ def _one_of(text: dict[str, Any]) -> WithJsonSchema:
 Path = Annotated[str, Strict(), written(bounds.PATH_CHARACTERS, r"^/[^\x00\r\n]*$")]
 UserPath = Annotated[str, Strict(), written(bounds.PATH_CHARACTERS, r"^[~/][^\x00\r\n]*$")]
 EnvName = Annotated[str, named(ENV_KEY)]
+LabelKey = Annotated[str, named(WORKLOAD_NAME)]
+LabelText = Annotated[str, Strict(), named(WORKLOAD_NAME)]
 EnvText = Annotated[str, Strict(), written(bounds.ENV_VALUE_CHARACTERS)]
 CommandText = Annotated[str, Strict(), written(bounds.COMMAND_CHARACTERS)]
 Signal = Literal["auto", "none", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGHUP"]
@@ -192,6 +194,11 @@ class WorkloadSpec(Request):
     )
     env_file: UserPath | None = Field(
         None, description="read on the node as the user; never sent, never stored"
+    )
+    labels: dict[LabelKey, LabelText] = Field(
+        default_factory=dict,
+        max_length=bounds.LABELS.most,
+        description="words of your own, by which `ps`, `cancel` and others choose",
     )
     nodes: Annotated[
         Annotated[Nodes, Tag(NUMBER)] | Annotated[ElasticNodes, Tag(RANGE)],

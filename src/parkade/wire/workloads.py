@@ -97,6 +97,13 @@ class Workload(Answer):
     checkpoint_step: int | None
     exit: str
 
+    attempts: int = 0
+    """How many it has had, the present one among them."""
+
+    exit_code: int | None = None
+    """Of its last ended attempt, as a shell has it: 128 + the signal where one ended it; null
+    before, and where it is not known."""
+
     moved: str | None
     """Why it was moved to the seats that it has or is promised; null where it was not."""
 

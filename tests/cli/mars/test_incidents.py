@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from parkade.cli.mars.incidents import KINDS
 from parkade.control.clock import SystemClock
+from parkade.core.state import events
 from tests.api.test_mars import Reporter
 from tests.api.town import Town
 from tests.cli.test_cli import Run, as_user, run
@@ -71,3 +74,7 @@ def test_events_of_mars_are_those_of_sick_nodes_alone(told: Reporter, run: Run) 
     kinds = [json.loads(line)["type"] for line in lines]
     assert kinds[-1] == "IncidentClosed" and "PoolOpened" not in kinds
     assert "RepairOrdered" in run("mars", "events").output
+
+
+def test_no_event_of_healing_is_left_out() -> None:
+    assert {kind.__name__ for kind in get_args(events.HealingEvent)} <= KINDS

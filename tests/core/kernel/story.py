@@ -129,6 +129,7 @@ class Parkade:
         any_fabric: bool = False,
         spread: bool = True,
         most_nodes: int = 0,
+        labels: tuple[tuple[str, str], ...] = (),
     ) -> Spec:
         """What someone wants run; spot with a limit, else the reservation's or on-demand."""
         capacity = Capacity(kind=CapacityKind.SPOT)
@@ -148,6 +149,7 @@ class Parkade:
             max_duration_us=max_duration_us,
             spread=spread,
             most_nodes=most_nodes,
+            labels=labels,
         )
 
     def clear(self) -> None:

@@ -5,7 +5,8 @@ from fractions import Fraction
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_snapshot
 from parkade.core.units.money import MICROS
-from parkade.core.workloads.life import Phase
+from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.moves import ForWorkload
 from tests.core.kernel.story import Parkade
 
 
@@ -31,14 +32,17 @@ def test_a_lone_guest_pays_the_floor_of_which_the_owner_gets_five_and_the_operat
     assert parkade.balance("operator") - before["operator"] == 4 * MICROS
 
 
-def test_an_owner_comes_back_and_no_guest_moves_while_the_other_fabric_is_free() -> None:
+def test_an_owner_comes_back_to_its_own_fabric_and_the_guest_moves_to_the_free_one() -> None:
     parkade = given_lent_parkade()
     gang = parkade.bid("lab", 9, nodes=2)
     parkade.clear()
     parkade.started(gang)
     own = parkade.on_reservation("acme", "acme", nodes=2)
-    assert parkade.phase(own) is Phase.STARTING
-    assert parkade.phase(gang) is Phase.RUNNING
+    assert parkade.phase(own) is Phase.PLACED
+    assert all(node.startswith("a") for node in parkade.nodes_of(own))
+    assert parkade.stop(gang).cause is Cause.MOVED
+    assert parkade.workload(gang).moved == ForWorkload(workload=own, org="acme")
+    assert all(node.startswith("b") for node in parkade.nodes_of(gang))
     assert parkade.price(gang) == 8 * MICROS
 
 

@@ -7,6 +7,7 @@ node by trying every limit at which anything could change. `PARKADE_LONG=1` sear
 import os
 import random
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -39,7 +40,7 @@ def tried(times: int) -> settings:
     return settings(max_examples=times * 100 if LONG else times)
 
 
-def elastic(name: str, limit: float, least: int, most: int, **changes: object) -> Demand:
+def elastic(name: str, limit: float, least: int, most: int, **changes: Any) -> Demand:
     return bid(name, limit, least, most_nodes=most, **changes)
 
 

@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 
 from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
-from parkade.core.market.outcome import Change
+from parkade.core.market.outcome import Change, MovedFor
 from tests.core.market.story import (
     bid,
     changes,
     claim,
     given_market,
+    line_of,
     nodes_of,
     on,
     on_demand,
@@ -114,3 +115,42 @@ def test_overflow_is_counted_where_it_stands_whatever_asks_beside_it(
     counted = allocate(state).parts["owner"]
     assert [(part.fabric, len(part.levels)) for part in counted] == [(1, runs)]
     assert changes(clear(state))["owner"] is Change.KEEP
+
+
+def test_an_idle_owners_demand_sits_in_its_own_fabric_though_a_guest_must_move_for_it() -> None:
+    state = given_market(
+        on(bid("guest", 9), "amber-0"),
+        claim("owner", "acme"),
+        fabrics={"amber": 1, "birch": 1},
+        reservations=(reserved("acme", {"amber": 1}, lends_at=5),),
+    )
+    clearing = clear(state)
+    assert nodes_of(clearing, "owner") == ("amber-0",)
+    assert nodes_of(clearing, "guest") == ("birch-0",)
+    assert line_of(clearing, "guest").moved == MovedFor(demand="owner")
+    assert not clearing.used_fallback_seating
+
+
+def test_an_owner_waits_for_its_own_fabric_rather_than_sit_in_anothers_free_one() -> None:
+    """What is free elsewhere is another's to offer; its own node is free after a notice."""
+    state = given_market(
+        claim("owner", "acme"),
+        fabrics={"amber": 1, "birch": 1},
+        free_from={"amber-0": 50},
+        reservations=(reserved("acme", {"amber": 1}, lends_at=5),),
+    )
+    assert nodes_of(clear(state), "owner") == ("amber-0",)
+
+
+def test_a_divided_claim_sits_in_as_many_nodes_of_each_fabric_as_it_reserved() -> None:
+    state = given_market(
+        on(bid("guest", 9, 2), "amber-0", "amber-1"),
+        claim("owner", "acme", 3, any_fabric=True),
+        fabrics={"amber": 2, "birch": 3},
+        reservations=(reserved("acme", {"amber": 2, "birch": 1}, lends_at=5),),
+    )
+    clearing = clear(state)
+    amber, amber_too, birch = sorted(nodes_of(clearing, "owner"))
+    assert (amber, amber_too, birch[:5]) == ("amber-0", "amber-1", "birch")
+    assert {node[:5] for node in nodes_of(clearing, "guest")} == {"birch"}
+    assert not clearing.used_fallback_seating

@@ -205,6 +205,67 @@ def test_a_fatal_fault_during_validation_fails_it_whatever_the_check_says() -> N
     assert it.order("a1").kind is K.REBOOT
 
 
+def test_a_fatal_fault_while_a_node_is_sanitised_sends_it_to_repair_and_not_back_to_work() -> None:
+    it = Sick(fabrics={"a": 3}, buffer_nodes=1)
+    gang = gang_of(it, 1)
+    (node,) = it.nodes_of(gang)
+    it.verdict(node, "v1", action=Action.RESET_GPU)
+    it.tick(10)
+    it.ended(gang, code=85)
+    assert [it.repaired(node) for _ in range(2)] == [K.RESET, K.VALIDATE]
+    assert it.order(node).kind is K.SANITISE
+    it.tick(1)
+    it.verdict(node, "v2", action=Action.RESET_GPU)
+    it.repaired(node)
+    assert it.order(node).kind is K.REBOOT, "what was sanitised is sick again"
+    it.healed(node)
+    assert it.node(node).is_open
+    assert it.replayed() == encode_snapshot(it.world)
+
+
+def test_a_fatal_fault_on_a_validated_node_that_a_person_keeps_back_is_repaired_first() -> None:
+    it = Sick()
+    it.verdict("a1", "v1", action=Action.RESET_GPU)
+    it.repaired("a1")
+    it.do(commands.SetAutomation(by=None, reason="works", is_on=False))
+    it.repaired("a1")
+    incident = it.world.open_incident("a1")
+    assert incident is not None and incident.next is Next.RETURN
+    it.tick(1)
+    it.verdict("a1", "v2", action=Action.RESET_GPU)
+    it.do(commands.SetAutomation(by=None, reason="over", is_on=True))
+    assert it.order("a1").kind is K.REBOOT
+
+
+def test_a_validated_node_without_sanitising_returns_on_a_persons_word() -> None:
+    it = Sick(kinds=(K.RESET, K.VALIDATE), fabrics={"a": 3}, buffer_nodes=1)
+    gang = gang_of(it, 1)
+    (node,) = it.nodes_of(gang)
+    it.verdict(node, action=Action.RESET_GPU)
+    it.tick(10)
+    it.ended(gang, code=85)
+    assert [it.repaired(node) for _ in range(2)] == [K.RESET, K.VALIDATE]
+    incident = it.world.open_incident(node)
+    assert incident is not None and incident.next is Next.PERSON
+    it.do(commands.RestoreNode(by=None, node=node))
+    assert it.node(node).is_open
+    assert it.incident().outcome is Outcome.WAIVED
+
+
+def test_a_person_who_restores_what_fell_sick_after_its_validation_has_it_validated() -> None:
+    it = Sick(kinds=(K.RESET, K.VALIDATE), fabrics={"a": 3}, buffer_nodes=1)
+    gang = gang_of(it, 1)
+    (node,) = it.nodes_of(gang)
+    it.verdict(node, action=Action.RESET_GPU)
+    it.tick(10)
+    it.ended(gang, code=85)
+    assert [it.repaired(node) for _ in range(2)] == [K.RESET, K.VALIDATE]
+    it.tick(1)
+    it.verdict(node, "v2", action=Action.RESET_GPU)
+    it.do(commands.RestoreNode(by=None, node=node))
+    assert it.order(node).kind is K.VALIDATE
+
+
 def test_a_persons_cordon_keeps_mars_hands_off_and_survives_the_return() -> None:
     it = Sick()
     it.org("house")

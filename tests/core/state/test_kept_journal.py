@@ -326,6 +326,46 @@ def a_clock_set_ahead() -> Parkade:
     return parkade
 
 
+def a_short_claim() -> Parkade:
+    """A claim whose nodes break: it keeps the others, is promised a guest's node, and is whole
+    again."""
+    parkade = Parkade(fabrics={"a": 4}, buffer_nodes=0)
+    parkade.reserve("acme", 3)
+    parkade.lend("acme", 5)
+    parkade.bid("lab", 9)
+    parkade.clear()
+    parkade.start_all()
+    claim = parkade.claim("acme", 3)
+    parkade.run(300)
+    broken = parkade.world.records.claims[claim].seats[:2]
+    for seat in broken:
+        parkade.fail(seat.node)
+    parkade.run(1800)
+    for seat in broken:
+        parkade.do(commands.RestoreNode(by=None, node=seat.node))
+    parkade.run(600)
+    parkade.do(commands.Unclaim(by=None, claim=claim))
+    parkade.run(3600)
+    return parkade
+
+
+def an_evening_of_scripts() -> Parkade:
+    """Labels, ends with the exit codes that a shell goes on with, and money moved by hand."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    for code, signal in ((0, None), (7, None), (None, 9)):
+        bid = parkade.bid("lab", 9, nodes=2, labels=(("run", "big"),))
+        parkade.clear()
+        parkade.started(bid)
+        parkade.tick(60)
+        parkade.ended(bid, code=code, signal=signal)
+    for is_refund in (False, True):
+        by_hand = commands.Adjust(
+            by=None, org="lab", micros=10, is_refund=is_refund, reason="by hand"
+        )
+        parkade.do(by_hand)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -369,6 +409,24 @@ def test_a_kept_journal_has_a_gang_on_one_node_and_seats_that_were_given_up_and_
     assert any(it.attempt == ends[1].attempt for it in found if isinstance(it, events.UsePosted))
 
 
+def test_a_kept_journal_has_a_claim_that_kept_its_well_nodes_and_was_made_whole() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-claims.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    lines = [line for it in found if isinstance(it, events.Cleared) for line in it.claims]
+    assert {(len(it.seats), len(it.replacements)) for it in lines} == {(1, 1), (2, 1)}
+    assert [it.nodes for it in found if isinstance(it, events.ClaimSeated)][-1] is not None
+
+
+def test_a_kept_journal_has_labels_exit_codes_and_reasons() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-scripts.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    assert [it.exit_code for it in found if isinstance(it, events.Ended)] == [0, 7, 137]
+    labels = {it.workload.spec.labels for it in found if isinstance(it, events.Submitted)}
+    assert labels == {(("run", "big"),)}
+    reasons = [it.reason for it in found if isinstance(it, events.MoneyMoved)]
+    assert reasons[-2:] == ["by hand", "by hand"] and None in reasons
+
+
 def test_the_present_version_has_kept_journals_with_every_event() -> None:
     kinds = {
         json.loads(bytes(raw))["type"]
@@ -389,6 +447,8 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-buffers": a_sized_buffer,
         f"journal-v{EVENT_VERSION}-parents": a_suspected_rack,
         f"journal-v{EVENT_VERSION}-clock": a_clock_set_ahead,
+        f"journal-v{EVENT_VERSION}-claims": a_short_claim,
+        f"journal-v{EVENT_VERSION}-scripts": an_evening_of_scripts,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

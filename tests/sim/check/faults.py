@@ -12,15 +12,17 @@ from msgspec.structs import replace
 
 from parkade.control import outbox
 from parkade.core.billing import effects as billing
-from parkade.core.clearing import changes, displacement
+from parkade.core.clearing import claims, displacement, rates
 from parkade.core.clearing import input as clearing_input
 from parkade.core.fleet.node import Health, Node
 from parkade.core.kernel import decide as kernel
 from parkade.core.leasing import decisions as leasing
 from parkade.core.ledger.accounts import TransferKind
+from parkade.core.market.seating import standing
 from parkade.core.running import decisions as running
 from parkade.core.running import effects as running_effects
 from parkade.core.running import lapses, observations, promises
+from parkade.core.state import commands
 from parkade.core.state import world as worlds_of
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import ObservedAttempt
@@ -71,6 +73,26 @@ SPARE = _scenario("spare", 2, 0, Asks.FAILS | Asks.CORDONS, LOW)
 """Two nodes, one of them to spare."""
 OWNED = _scenario("owned", 2, 1, Asks.CLAIMS | Asks.FAILS, LOW)
 """A node that is reserved, and one that may break."""
+CLAIMED = _scenario("claimed", 2, 2, Asks.CLAIMS | Asks.FAILS)
+"""Two nodes that an owner claims, and that may break."""
+COMPLETED = _scenario("completed", 3, 2, Asks.FAILS)
+COMPLETED = replace(
+    COMPLETED,
+    setup=(*COMPLETED.setup, commands.MakeClaim(by=None, reservation="acme", nodes=2)),
+)
+"""Two nodes that an owner claims, and one to spare."""
+ABROAD = replace(
+    GUESTS,
+    name="abroad",
+    says="2 nodes in 2 fabrics, one of them reserved and lent by acme",
+    setup=(
+        *fleet({"a": 1, "b": 1}, gpus=1, orgs=("acme", "birch", GUEST)),
+        reserved("acme", 1),
+        lent("acme", 0),
+    ),
+    submissions=(LOW,),
+)
+"""A node that is reserved, and one beside it in another fabric."""
 GANG = _scenario("gang", 2, 0, Asks.CANCELS, PAIR)
 """A gang that fills its fabric."""
 SOLD = _scenario("sold", 1, 1, Asks.RESERVES, LOW)
@@ -109,13 +131,38 @@ def _pays_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def _rechooses_owners_seats(patch: pytest.MonkeyPatch) -> None:
-    demand = clearing_input._claim_demand
+    demands_of = claims.demands_of
 
     def restless(world: Any, claim: Any, open_nodes: Any) -> Any:
-        made = demand(world, claim, open_nodes)
-        return made if claim.seated_us is not None else replace(made, seats=())
+        made = demands_of(world, claim, open_nodes)
+        return made if claim.seated_us is not None else [replace(it, seats=()) for it in made]
 
-    patch.setattr(clearing_input, "_claim_demand", restless)
+    patch.setattr("parkade.core.clearing.input.demands_of", restless)
+
+
+def _gives_up_broken_claims(patch: pytest.MonkeyPatch) -> None:
+    demands_of = claims.demands_of
+
+    def whole_or_nothing(world: Any, claim: Any, open_nodes: Any) -> Any:
+        made = demands_of(world, claim, open_nodes)
+        is_short = claim.seated_us is not None and len(made) > 1
+        return [replace(made[0], nodes=claim.nodes, seats=())] if is_short else made
+
+    patch.setattr("parkade.core.clearing.input.demands_of", whole_or_nothing)
+
+
+def _forgets_missing_nodes(patch: pytest.MonkeyPatch) -> None:
+    demands_of = claims.demands_of
+    patch.setattr("parkade.core.clearing.input.demands_of", lambda *args: demands_of(*args)[:1])
+
+
+def _seats_owners_where_it_is_free(patch: pytest.MonkeyPatch) -> None:
+    pose = standing.pose
+
+    def homeless(*args: Any) -> Any:
+        return pose(*args)._replace(at_home=frozenset())
+
+    patch.setattr("parkade.core.market.seating.seat.pose", homeless)
 
 
 def _takes_absence_for_an_exit(patch: pytest.MonkeyPatch) -> None:
@@ -184,18 +231,18 @@ def _counts_preemption_as_failure(patch: pytest.MonkeyPatch) -> None:
 
 
 def _charges_above_the_limit(patch: pytest.MonkeyPatch) -> None:
-    rate = changes._Changes._rate
+    rate = rates.Rates.of
 
     def greedy(self: Any, line: Any) -> Any:
         made = rate(self, line)
         return replace(made, price_micros=made.price_micros * 4)
 
-    patch.setattr(changes._Changes, "_rate", greedy)
+    patch.setattr(rates.Rates, "of", greedy)
 
 
 def _charges_no_floor(patch: pytest.MonkeyPatch) -> None:
-    rate = changes._Changes._rate
-    patch.setattr(changes._Changes, "_rate", lambda *args: replace(rate(*args), price_micros=0))
+    rate = rates.Rates.of
+    patch.setattr(rates.Rates, "of", lambda *args: replace(rate(*args), price_micros=0))
 
 
 def _seats_on_cordoned_nodes(patch: pytest.MonkeyPatch) -> None:
@@ -338,6 +385,8 @@ IN_THE_PROTOCOL = (
 NEVER_AT_REST = (
     Fault(name="the agent is not told that an attempt must leave",
           plant=_keeps_notices_to_itself, scenario=_protocol(Asks.CANCELS), invariants=(2, 12)),
+    Fault(name="a node that a claim misses is never asked for",
+          plant=_forgets_missing_nodes, scenario=COMPLETED, invariants=(1,)),
     Fault(name="a claim that had to wait is never seated",
           plant=_never_seats_who_waited, scenario=RECLAIM, invariants=(1,)),
     Fault(name="a claim waits while another node is broken",
@@ -352,6 +401,10 @@ FAULTS = (
           plant=_pays_twice, scenario=RECLAIM, invariants=(13,)),
     Fault(name="the promised seats of an owner are chosen anew in every clearing",
           plant=_rechooses_owners_seats, scenario=GUESTS, invariants=(1,)),
+    Fault(name="a claim loses its well nodes when one breaks",
+          plant=_gives_up_broken_claims, scenario=CLAIMED, invariants=(1,)),
+    Fault(name="an owner is seated in another fabric, so that a guest need not move",
+          plant=_seats_owners_where_it_is_free, scenario=ABROAD, invariants=(9,)),
     Fault(name="what a report does not name is taken to have ended",
           plant=_takes_absence_for_an_exit, scenario=RECLAIM, invariants=(7,)),
     Fault(name="the earmark of what has ended is not released",

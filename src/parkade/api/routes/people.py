@@ -56,6 +56,30 @@ async def deposit(org: str, body: wire.Deposit, context: Authenticated) -> wire.
     return await context.execute(command, _org(context, org))
 
 
+@router.post("/orgs/{org}/disbursements", status_code=201)
+async def disburse(org: str, body: wire.Adjust, context: Authenticated) -> wire.Org:
+    """An org's money to the outside, as far as nothing has a claim on it; operators only."""
+    return await context.execute(_adjust(org, body, context, is_refund=False), _org(context, org))
+
+
+@router.post("/orgs/{org}/refunds", status_code=201)
+async def refund(org: str, body: wire.Adjust, context: Authenticated) -> wire.Org:
+    """The operator's money to an org; operators only."""
+    return await context.execute(_adjust(org, body, context, is_refund=True), _org(context, org))
+
+
+def _adjust(
+    org: str, body: wire.Adjust, context: RequestContext, *, is_refund: bool
+) -> commands.Adjust:
+    return commands.Adjust(
+        by=context.viewer.user,
+        org=org,
+        micros=micros(body.amount),
+        is_refund=is_refund,
+        reason=body.reason,
+    )
+
+
 @router.post("/orgs/{org}/grant")
 async def set_grant(org: str, body: wire.SetGrant, context: Authenticated) -> wire.Org:
     """Money now and again and again; operators only."""

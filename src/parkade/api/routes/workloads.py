@@ -13,6 +13,7 @@ from parkade.api import context as contexts
 from parkade.api import strict
 from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
+from parkade.api.selection import Labels, Phases, selection
 from parkade.api.streams import PlacedStream
 from parkade.api.translate import instant, micros, spec_of
 from parkade.api.views import workloads as views
@@ -22,11 +23,12 @@ from parkade.core.fleet.market import MarketTerms
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.units.names import WORKLOAD_NAME
+from parkade.core.units.names import REFERENCE, WORKLOAD_NAME
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.workload import Workload
 from parkade.ports import EngineError
 from parkade.wire import workloads as wire
+from parkade.wire.scalars import Instant
 
 router = strict.router("workloads")
 PATIENCE_S = 1.0
@@ -86,18 +88,27 @@ async def list_workloads(
     all: bool = False,
     org: str | None = None,
     name: Annotated[str | None, Query(max_length=WORKLOAD_NAME.longest)] = None,
+    user: Annotated[str | None, Query(max_length=REFERENCE.longest)] = None,
+    phase: Phases = "",
+    label: Labels = "",
+    since: Instant | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
 ) -> wire.Workloads:
-    """Newest first; the ended ones too with `all`, only those of a name with `name`. `after` is the
-    last page's `next`."""
+    """Newest first; the ended ones too with `all` or where `phase` names one of theirs.
+
+    `name` may have `*`, `?` and `[...]`, as a shell's patterns; `phase` and `label` may name
+    several, with commas between; a label is KEY or KEY=VALUE, and all must be there; `since`: not
+    ended before. `after` is the last page's `next`.
+    """
     if org is not None:
         context.own_org(org)
     seen = org or (None if context.viewer.is_operator else context.viewer.org)
+    chosen = selection(name=name, user=user, phases=phase, labels=label, since=since)
+    is_all = all or any(each.is_ended for each in chosen.phases)
 
     def view(world: World, now_us: int) -> tuple[list[views.Known], str | None]:
-        found_all = _newest(world, seen, all=all, after=after)
-        names = (each for each in found_all if name in (None, each.spec.name))
+        names = filter(chosen.has, _newest(world, seen, all=is_all, after=after))
         page = list(islice(names, limit))
         found = [views.known(world, each, now_us) for each in page]
         has_more = next(names, None) is not None

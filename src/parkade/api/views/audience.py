@@ -13,7 +13,7 @@ from parkade.core.state.world import World
 MOST_KNOWN = 200_000
 # In place of the org of an operator that asked for something. No org has such a name.
 THE_OPERATOR = "*operator"
-Line = lines.Won | lines.Leaving | lines.Repriced | lines.Waiting
+Line = lines.Won | lines.Leaving | lines.ClaimKept | lines.Repriced | lines.Waiting
 
 
 class Audience(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +118,7 @@ def _look_up(world: World, kind: str, name: str) -> str | None:
 
 def lines_of(event: events.Cleared) -> tuple[Line, ...]:
     """Everything a clearing changed, the winners first."""
-    return (*event.won, *event.left, *event.repriced, *event.waiting)
+    return (*event.won, *event.left, *event.claims, *event.repriced, *event.waiting)
 
 
 def key_of(line: Line) -> tuple[str, str]:
@@ -126,6 +126,8 @@ def key_of(line: Line) -> tuple[str, str]:
     match line:
         case lines.Repriced(workload=name):
             return "workload", name
+        case lines.ClaimKept(claim=name):
+            return "claim", name
         case _:
             return kind_of(line.demand), lines.name_of(line.demand)
 
@@ -143,6 +145,9 @@ def named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
 
 
 def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
+    if isinstance(event, events.WorkloadStep):
+        yield "workload", event.workload
+        return
     match event:
         case events.Cleared():
             for line in lines_of(event):
@@ -157,18 +162,6 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
             yield "claim", name
         case events.ReservationChanged(reservation=name) | events.LendingSet(reservation=name):
             yield "reservation", name
-        case (
-            events.PhaseChanged(workload=name)
-            | events.BidChanged(workload=name)
-            | events.StopOrdered(workload=name)
-            | events.Launched(workload=name)
-            | events.Started(workload=name)
-            | events.Checkpointed(workload=name)
-            | events.Broken(workload=name)
-            | events.Ended(workload=name)
-            | events.BudgetNoted(workload=name)
-        ):
-            yield "workload", name
         case events.UsePosted(workload=name) | events.WithdrawalCharged(workload=name):
             yield "workload", name
         case events.MoneyMoved():

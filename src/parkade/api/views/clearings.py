@@ -7,7 +7,7 @@ from parkade.api.views.audience import Line, Owners, key_of, lines_of
 from parkade.api.views.moves import move_details, says_move
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.state.events import Cleared
-from parkade.core.state.lines import Leaving, Repriced, Waiting, Won
+from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.workload import Stop
@@ -55,6 +55,15 @@ def _line(each: Line, org: str | None) -> Detail:
             details = stop_details(stop) if stop else {}
             found = {**name, "change": "left", "why": why, "price_to_win": price_to_win, **details}
             return found | _move(each.moved, org)
+        case ClaimKept(seats=seats, replacements=replacements, why=why):
+            found = {
+                **name,
+                "change": "kept",
+                "seats": seat_details(seats),
+                "promised": seat_details(tuple(it.seat for it in replacements)),
+                "why": why,
+            }
+            return found | _move(each.moved, org)
         case Repriced(rate=rate):
             return {**name, "change": "repriced", "price": _money(rate.price_micros)}
         case Waiting(why=why):
@@ -73,6 +82,11 @@ def _says(line: Detail) -> str:
     match line["change"]:
         case "won":
             return f"{name} won at {line['price']}"
+        case "kept":
+            kept, promised = (
+                ", ".join(seat["node"] for seat in line[of]) for of in ("seats", "promised")
+            )
+            return f"{name} keeps {kept}" + (f", is promised {promised}" if promised else "")
         case "repriced":
             return f"{name} pays {line['price']}"
         case "left":

@@ -57,7 +57,10 @@ def _show(event: events.AnyEvent, owners: Owners, reader: Reader) -> Shown:
     if isinstance(event, events.Cleared):
         return cleared(event, owners, org)
     if isinstance(event, events.MoneyEvent):
-        return _moved(event.transfers, org, may_see_income=reader.may_see_money)
+        says, detail = _moved(event.transfers, org, may_see_income=reader.may_see_money)
+        if isinstance(event, events.MoneyMoved) and event.reason is not None:
+            return f"{says}: {event.reason}", {**detail, "reason": event.reason}
+        return says, detail
     if isinstance(event, events.ServerEvent):
         return _server(event)
     if isinstance(event, events.FleetEvent):
@@ -252,6 +255,9 @@ def _reserved(event: events.LeasingEvent) -> Shown:
         case events.Claimed(claim=claim):
             says = f"{claim.claim}: claims {claim.nodes} of {claim.reservation}'s nodes"
             return says, {"nodes": claim.nodes}
+        case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
+            are = "is" if len(nodes) == 1 else "are"
+            return f"{name}: {', '.join(nodes)} {are} free and the owner's", {"nodes": list(nodes)}
         case events.ClaimSeated(claim=name):
             return f"{name}: all its nodes are free and the owner's", {}
         case events.Unclaimed(claim=name):

@@ -59,7 +59,8 @@ def nodes_used(world: World, orgs: frozenset[str] | None) -> dict[str, int]:
         if backed_by and workload.attempt:
             used[backed_by] |= {seat.node for seat in workload.attempt.seats}
     for claim in world.records.claims.values():
-        used[claim.reservation] |= {seat.node for seat in claim.seats}
+        seats = (*claim.held, *claim.promised)
+        used[claim.reservation] |= {seat.node for seat in seats}
     return {name: len(nodes) for name, nodes in used.items()}
 
 
@@ -74,4 +75,6 @@ def claim(claim: Claim) -> wire.Claim:
         seated=instant_or_none(claim.seated_us),
         seats=tuple(seat.node for seat in claim.seats),
         why=claim.why,
+        missing=claim.missing,
+        promised=tuple(seat.node for seat in claim.promised),
     )

@@ -16,6 +16,7 @@ def statement(
     account: str,
     stated: Sequence[StatedTransfer],
     *,
+    opening_micros: int,
     balance_micros: int,
     is_operator: bool,
     missing: Mapping[int, tuple[MissingNode, ...]],
@@ -27,6 +28,8 @@ def statement(
     return wire.Statement(
         account=account,
         balance=amount(balance_micros),
+        opening=amount(opening_micros),
+        closing=amount(opening_micros + received - paid),
         received=amount(received),
         paid=amount(paid),
         transfers=tuple(_line(line, account, missing, is_operator=is_operator) for line in stated),

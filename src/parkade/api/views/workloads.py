@@ -111,6 +111,8 @@ def workload(known: Known) -> wire.Workload:
         preemptions=workload.preemptions,
         checkpoint_step=workload.checkpoint_step,
         exit=workload.exit_summary,
+        attempts=workload.generation,
+        exit_code=workload.exit_code,
         moved=_move(workload, workload.org),
         attempt=workload.attempt and _attempt(workload.attempt),
         promised=seats(workload.promise.seats) if workload.promise else (),

@@ -1,6 +1,6 @@
 """How the compound commands end when something is wrong: one line that says what to do.
 
-Exit codes are those of all commands (`parkade.cli`): 0 done; 3 a file is wrong; 4 no such run or
+Exit codes of their own, beside 0 done: 3 a file is wrong; 4 no such run or
 question; 5 no call to a model succeeds; 6 workers are not done; 7 the budget is spent and questions
 are left; 8 some questions or a verifier failed; 9 calls wait for the answers of a batch; 1 the
 journal or the disk; 130 interrupted. A worker ends with 85 when work is left.

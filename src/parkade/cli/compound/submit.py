@@ -70,7 +70,7 @@ def submit(
     from parkade.cli.compound.budgets import budget_of
     from parkade.cli.compound.failing import failing
     from parkade.cli.screen import show
-    from parkade.cli.submit import print_submitted, variables
+    from parkade.cli.submit import pairs, print_submitted
     from parkade.wire.spec import WorkloadSpec
     from parkade.wire.yaml import check
 
@@ -91,7 +91,7 @@ def submit(
         "max_spend": max_spend,
         "max_duration": max_duration,
         "instance_type": instance_type,
-        "env": variables(env),
+        "env": pairs(env, "--env"),
         "env_file": env_file,
         "checkpoint": {"signal": "SIGTERM", "needs": f"{int(checkpoint_needs * 1000)}ms"},
         "retry": {"failures": failures},

@@ -30,6 +30,7 @@ KINDS = frozenset(
         "NodeHealthSet",
         "NodeCordoned",
         "NodeUncordoned",
+        "NodeSanitised",
     }
 )
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Shown with it.")]

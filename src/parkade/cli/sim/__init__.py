@@ -2,10 +2,11 @@
 
 import typer
 
-from parkade.cli.sim import check, fuzz, replay
+from parkade.cli.sim import check, fuzz, replay, what_if
 
 simulation = typer.Typer(help="Prove the shipped program in simulation.", no_args_is_help=True)
 simulation.command("check")(check.check)
 simulation.command("fuzz")(fuzz.fuzz)
 simulation.command("replay")(replay.replay)
+simulation.command("what-if")(what_if.what_if)
 simulation.command("example")(replay.example)

@@ -46,16 +46,16 @@ def fuzz(
         import msgspec
 
         from parkade.sim import fuzz as fuzzing
-        from parkade.sim.acts.choosing import FAMILIES
+        from parkade.sim.acts.choosing import ALL_FAMILIES
         from parkade.sim.story import StoryPlan
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
     families = None
     if troubles is not None:
         families = () if troubles == "none" else tuple(troubles.split(","))
-        unknown = [it for it in families if it not in FAMILIES]
+        unknown = [it for it in families if it not in ALL_FAMILIES]
         if unknown:
-            fail(f"--troubles: {unknown[0]!r} is none of {', '.join(FAMILIES)}", exit_code=2)
+            fail(f"--troubles: {unknown[0]!r} is none of {', '.join(ALL_FAMILIES)}", exit_code=2)
     try:
         acts = None if only is None else fuzzing.parse_acts(only)
     except ValueError:

@@ -49,12 +49,12 @@ def replay(
         except BadData as error:
             fail(str(error), exit_code=EXIT_INVALID)
         if report is not None:
-            _write(report, page_of(found))
+            write(report, page_of(found))
         if as_json:
             sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
             return
         for table in tables_of(found):
-            _show(table)
+            show(table)
         if report is not None:
             print(f"\nthe report is in {report}")
 
@@ -72,19 +72,21 @@ def example(
     except OSError as error:
         fail(f"{folder} cannot be made: {error.strerror}", exit_code=EXIT_INVALID)
     for name, text in FILES.items():
-        _write(folder / name, text())
+        write(folder / name, text())
     print(f"wrote {', '.join(FILES)} to {folder}; now:")
     print(f"  parkade sim replay {folder}/idle-resale.yaml --report {folder}/report.html")
 
 
-def _write(file: Path, text: str) -> None:
+def write(file: Path, text: str) -> None:
+    """A file of text; ends the program where it cannot be written."""
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         fail(f"{file} cannot be written: {error.strerror}", exit_code=EXIT_INVALID)
 
 
-def _show(table: "TableOfFigures") -> None:
+def show(table: "TableOfFigures") -> None:
+    """A table on the terminal."""
     from parkade.cli import screen
 
     screen.say("")

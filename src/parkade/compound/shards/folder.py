@@ -147,11 +147,6 @@ class SharedFolder:
         draft.rename(run_folder)
         return run_folder
 
-    def remove_older(self, shard: int) -> None:
-        """Of a finished shard, all generations but the latest."""
-        for old in self.generations(shard)[1:]:
-            shutil.rmtree(self.run_folder(shard, old), ignore_errors=True)
-
     def _shard(self, shard: int) -> Path:
         return self.root / "shards" / f"{shard:04}"
 

@@ -2,7 +2,8 @@
 
 from msgspec.structs import replace
 
-from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, org_account
+from parkade.core.billing.commitments import available_micros
+from parkade.core.ledger.accounts import EXTERNAL, OPERATOR, Transfer, TransferKind, org_account
 from parkade.core.state import commands, events
 from parkade.core.state.people import Grant, Org, Role, Token, User
 from parkade.core.state.world import World
@@ -17,8 +18,9 @@ from parkade.core.steps.refusals import (
     not_found,
 )
 from parkade.core.units import bounds
+from parkade.core.units.money import format_amount
 from parkade.core.units.names import SYSTEM_UNIX_NAMES, UNIX_NAME
-from parkade.core.units.refusal import Refusal
+from parkade.core.units.refusal import Reason, Refusal
 
 
 def create_org(world: World, command: commands.CreateOrg, now_us: int) -> Decision:
@@ -114,6 +116,31 @@ def deposit(command: commands.Deposit, now_us: int) -> Decision:
         micros=command.micros,
     )
     return (events.MoneyMoved(at_us=now_us, transfers=(transfer,)),)
+
+
+def adjust(world: World, command: commands.Adjust, now_us: int) -> Decision:
+    """Money by hand. An org can be paid what it has not committed, and the operator gives back what
+    it has. Cost grows with the org's live workloads."""
+    if not bounds.PAYMENT_MICROS.holds(command.micros):
+        return invalid("amount", "an amount is more than 0 and less than 1,000,000,000,000")
+    if not bounds.REASON_CHARACTERS.holds(len(command.reason)):
+        return invalid("reason", "a reason has 1 to 500 characters")
+    own = org_account(command.org)
+    if command.is_refund:
+        kind, debit, credit = TransferKind.REFUND, OPERATOR, own
+        holder, available = "the operator's account", world.ledger.balance(OPERATOR)
+    else:
+        kind, debit, credit = TransferKind.DISBURSEMENT, own, EXTERNAL
+        holder, available = command.org, available_micros(world, command.org, now_us)
+    if available < command.micros:
+        missing = command.micros - available
+        return Refusal(
+            reason=Reason.INSUFFICIENT_FUNDS,
+            detail=f"{holder} has {format_amount(available)} that nothing has a claim on;"
+            f" {format_amount(missing)} is missing",
+        )
+    moved = Transfer(kind=kind, debit=debit, credit=credit, micros=command.micros)
+    return (events.MoneyMoved(at_us=now_us, transfers=(moved,), reason=command.reason),)
 
 
 def set_grant(command: commands.SetGrant, now_us: int) -> Decision:

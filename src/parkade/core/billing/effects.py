@@ -11,7 +11,7 @@ from parkade.core.workloads.workload import Attempt, Debt, Rate, Workload
 
 
 def move_money(world: World, event: events.MoneyMoved) -> None:
-    """Posts deposits, withdrawals and credits, which no workload pays for."""
+    """Posts deposits, disbursements, refunds and credits, which no workload pays for."""
     is_use = any(transfer.kind.is_paid_by_user for transfer in event.transfers)
     assert not is_use, "use is posted with its workload"
     post(world, event.transfers)

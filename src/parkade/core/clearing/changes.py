@@ -40,15 +40,20 @@ from typing import assert_never
 import msgspec
 
 from parkade.core.billing.charges import Postings
-from parkade.core.billing.settlements import settle_short, short_of
+from parkade.core.clearing.claims import (
+    claim_named,
+    clear_with_claims,
+    parts_of,
+    standing_after,
+)
 from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
 from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import ClearingInput, build_input
 from parkade.core.clearing.move_causes import move_cause
-from parkade.core.clearing.shortfall import short_demands
+from parkade.core.clearing.rates import Rates, present_rate
+from parkade.core.clearing.shortfall import settle_shortages, short_demands
 from parkade.core.fleet.market import Market
-from parkade.core.ledger.accounts import OPERATOR
 from parkade.core.market.clear import clear
 from parkade.core.market.outcome import Change, Clearing, ClearingLine, WaitReason
 from parkade.core.reservations.reservation import Claim, ReservationState
@@ -75,7 +80,9 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
     given = with_evacuees(world, build_input(world, market, now_us))
-    return difference(world, market, given, clear(given.state), now_us)
+    state, outcome = clear_with_claims(world, given.state, clear)
+    given = msgspec.structs.replace(given, state=state)
+    return difference(world, market, given, outcome, now_us)
 
 
 def difference(
@@ -108,23 +115,33 @@ class _Changes:
         self._won: list[lines.Won] = []
         self._repriced: list[lines.Repriced] = []
         self._waiting: list[lines.Waiting] = []
+        self._claims: list[lines.ClaimKept] = []
         self._demands = {demand.demand: demand for demand in given.state.demands}
         self._displacement = Displacement(
             world, market, self._demands, outcome, now_us, unhurried=given.evacuees
         )
         self._debts = Debts(world, market, self._demands, outcome, now_us)
-        self._short = short_demands(world, market, given.state, outcome)
+        self._rates = Rates(world, given, now_us)
 
     def decided(self) -> tuple[events.AnyEvent, ...]:
         """Credits and charges of given-up promises first, then the clearing; nothing if nothing
         changed."""
-        self._settle_shortages()
+        short = short_demands(self._world, self._market, self._given.state, self._outcome)
+        self._charges.extend(
+            settle_shortages(self._world, self._postings, self._market, short, self._now_us)
+        )
+        by_demand = {line.demand: line for line in self._outcome.lines}
+        parts = parts_of(self._world, self._given.state.demands)
+        for name, demands in parts.items():
+            self._compare_standing(name, [by_demand[it.demand] for it in demands])
         for line in self._outcome.lines:
-            self._compare(line)
+            if claim_named(line.demand) not in parts:
+                self._compare(line)
         for name, why in self._given.excluded.items():
             self._exclude(self._world.records.workloads[name], why)
         assert len({lines.name_of(it.demand) for it in self._left}) == len(self._left)
-        has_changed = self._left or self._won or self._repriced or self._waiting
+        changed = (self._left, self._won, self._repriced, self._waiting, self._claims)
+        has_changed = any(changed)
         if not has_changed and self._outcome.ladder == self._market.ladder:
             return tuple(self._charges)
         cleared = events.Cleared(
@@ -135,6 +152,7 @@ class _Changes:
             repriced=tuple(self._repriced),
             waiting=tuple(self._waiting),
             ladder=self._outcome.ladder,
+            claims=tuple(self._claims),
         )
         return (*self._charges, cleared)
 
@@ -161,7 +179,7 @@ class _Changes:
             case Change.KEEP:
                 return
             case Change.START | Change.MOVE | Change.HEAL | Change.RESIZE:
-                self._won.append(self._win(line, self._rate(line)))
+                self._won.append(self._win(line, self._rates.of(line)))
             case Change.PREEMPT | Change.WAIT:
                 why = _reason(line)
                 if claim.seats:
@@ -175,8 +193,32 @@ class _Changes:
             case _:
                 assert_never(line.change)
 
+    def _compare_standing(self, name: str, found: list[ClearingLine]) -> None:
+        """A claim that its owner works on: what it keeps, and what it is promised beside that."""
+        claim = self._world.records.claims[name]
+        stood = standing_after(
+            claim,
+            self._demands,
+            found,
+            reason=_reason,
+            is_busy=lambda line: self._displacement.busy(line) > 0,
+            now_us=self._now_us,
+        )
+        if (stood.seats, stood.replacements) == (claim.seats, claim.replacements):
+            self._wait_claim(claim, stood.why)
+            return
+        causes = [it for it in map(self._moved, found) if it is not None]
+        self._claims.append(
+            lines.ClaimKept(
+                claim=name,
+                seats=stood.seats,
+                replacements=stood.replacements,
+                why=stood.why,
+                moved=causes[0] if causes else None,
+            )
+        )
+
     def _wait_claim(self, claim: Claim, why: str) -> None:
-        assert not claim.seats
         if claim.why != why:
             self._waiting.append(
                 lines.Waiting(
@@ -188,8 +230,8 @@ class _Changes:
 
     def _keep(self, workload: Workload, line: ClearingLine) -> None:
         assert workload.attempt is not None or workload.promise is not None
-        rate = self._rate(line)
-        present = _present_rate(workload)
+        rate = self._rates.of(line)
+        present = present_rate(workload)
         has_same_terms = (
             present is not None
             and present.price_micros == rate.price_micros
@@ -216,7 +258,7 @@ class _Changes:
             stop = self._displacement.notice(attempt, cause)
             leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
             self._left.append(msgspec.structs.replace(leaving, moved=self._moved(line)))
-        self._won.append(self._win(line, self._rate(line)))
+        self._won.append(self._win(line, self._rates.of(line)))
 
     def _cause_of_size(self, workload: Workload, line: ClearingLine) -> Cause:
         """Why an elastic workload restarts on fewer nodes, or on more."""
@@ -226,32 +268,6 @@ class _Changes:
         if line.demand in self._given.unpaid:
             return Cause.BUDGET
         return self._displacement.cause_of(workload, workload.attempt)
-
-    def _settle_shortages(self) -> None:
-        """Demands that are short of another number of GPUs from now on are credited up to now."""
-        for reservation in self._world.records.reservations.values():
-            if reservation.market != self._market.market or not reservation.state.takes_part:
-                continue
-            before = dict(short_of(self._world, reservation))
-            now = {
-                name: gpus
-                for name, gpus in self._short.items()
-                if self._reservation_of(name) == reservation.reservation
-            }
-            changed = {
-                name: now.get(name, 0)
-                for name in {**before, **now}
-                if before.get(name, 0) != now.get(name, 0)
-            }
-            self._charges.extend(
-                settle_short(self._world, self._postings, reservation, changed, self._now_us)
-            )
-
-    def _reservation_of(self, name: str) -> str | None:
-        claim = self._world.records.claims.get(name)
-        if claim is not None:
-            return claim.reservation
-        return self._world.records.workloads[name].spec.capacity.reservation
 
     def _lose(self, workload: Workload, line: ClearingLine) -> None:
         """Seats lost: notice for what runs, withdrawal of what was only promised."""
@@ -363,42 +379,9 @@ class _Changes:
             return lines.ClaimDemand(claim=name)
         return lines.WorkloadDemand(workload=name)
 
-    def _rate(self, line: ClearingLine) -> Rate:
-        """What it pays from now on: on-demand as agreed, others as cleared."""
-        workload = self._world.records.workloads.get(line.demand)
-        agreed = workload.agreed_price_micros if workload is not None else None
-        if workload is not None and agreed is not None:
-            assert workload.spec.limit_price_micros is None, "a bid has no agreed price"
-            shares = ((OPERATOR, agreed * workload.spec.total_gpus),) if agreed else ()
-            return Rate(from_us=self._now_us, price_micros=agreed, shares=shares)
-        return Rate(
-            from_us=self._now_us,
-            price_micros=line.price_micros,
-            shares=line.shares,
-            floor_micros=self._floor(line),
-            node_prices=line.node_prices,
-        )
-
-    def _floor(self, line: ClearingLine) -> int | None:
-        """The floor of its seats while all its nodes are open; while one is closed, as before."""
-        demand = self._demands[line.demand]
-        if demand.limit_micros is None:
-            return None
-        if line.change is Change.KEEP and self._given.has_closed(demand):
-            return demand.floor_micros
-        return line.floor_micros
-
 
 def _demand(workload: Workload) -> lines.WorkloadDemand:
     return lines.WorkloadDemand(workload=workload.workload)
-
-
-def _present_rate(workload: Workload) -> Rate | None:
-    if workload.promise is not None:
-        return workload.promise.rates[-1]
-    if workload.attempt is not None and workload.attempt.rates:
-        return workload.attempt.rates[-1]
-    return None
 
 
 def _reason(line: ClearingLine) -> str:

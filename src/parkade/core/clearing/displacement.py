@@ -96,7 +96,7 @@ class Displacement:
     def _is_hurried(self, demand: Demand, line: ClearingLine) -> bool:
         if demand.demand in self._unhurried:
             return False
-        return line.change is Change.HEAL or self._is_broken(demand)
+        return line.change is Change.HEAL or demand.completes or self._is_broken(demand)
 
     def _is_broken(self, demand: Demand) -> bool:
         workload = self._world.records.workloads.get(demand.demand)

@@ -19,6 +19,8 @@ def clear(world: World, event: events.Cleared) -> None:
     assert event.at_us >= world.records.markets[event.market].cleared_us
     for leaving in event.left:
         _leave(world, leaving, event.at_us)
+    for kept in event.claims:
+        _keep(world, kept, event.at_us)
     for won in event.won:
         _win(world, won, event.at_us)
     for repriced in event.repriced:
@@ -38,7 +40,16 @@ def clear(world: World, event: events.Cleared) -> None:
 def _leave(world: World, leaving: lines.Leaving, at_us: int) -> None:
     if isinstance(leaving.demand, lines.ClaimDemand):
         claim = _vacated(world, leaving.demand.claim, at_us)
-        world.put_claim(replace(claim, seats=(), promised_us=None, seated_us=None, why=leaving.why))
+        world.put_claim(
+            replace(
+                claim,
+                seats=(),
+                promised_us=None,
+                seated_us=None,
+                why=leaving.why,
+                replacements=(),
+            )
+        )
         return
     workload = world.records.workloads[leaving.demand.workload]
     attempt = workload.attempt
@@ -64,6 +75,15 @@ def _leave(world: World, leaving: lines.Leaving, at_us: int) -> None:
     )
 
 
+def _keep(world: World, kept: lines.ClaimKept, at_us: int) -> None:
+    """A claim that was handed over has lost nodes, or is promised others in their place."""
+    claim = world.records.claims[kept.claim]
+    assert kept.seats and claim.seated_us is not None, f"{kept.claim} has nothing to keep"
+    lost = tuple(seat for seat in claim.seats if seat not in kept.seats)
+    vacate(world, lost, at_us)
+    world.put_claim(replace(claim, seats=kept.seats, replacements=kept.replacements, why=kept.why))
+
+
 def _vacated(world: World, name: str, at_us: int) -> Claim:
     """A claim that leaves the seats it had, if any, to the next tenant."""
     claim = world.records.claims[name]
@@ -87,6 +107,7 @@ def _win(world: World, won: lines.Won, at_us: int) -> None:
                 busy=won.promise.busy,
                 short_us=None,
                 short_gpus=None,
+                replacements=(),
             )
         )
         return

@@ -78,7 +78,7 @@ def _used(world: World, reservation: Reservation) -> dict[str, int]:
         seat.node
         for claim in world.records.claims.values()
         if claim.reservation == reservation.reservation
-        for seat in claim.seats
+        for seat in (*claim.held, *claim.promised)
     }
     for name in world.live_of_org.get(reservation.org, {}):
         workload = world.records.workloads[name]

@@ -17,6 +17,7 @@ from parkade.core.billing.commitments import (
     earmark_micros,
 )
 from parkade.core.billing.metering import accrued_micros
+from parkade.core.clearing.claims import demands_of, promised_still
 from parkade.core.clearing.entering import shapes_now
 from parkade.core.clearing.sizes import affordable_nodes, sizes_now, within_means
 from parkade.core.fleet.market import Market
@@ -110,7 +111,11 @@ def build_input(
     candidates.extend(extra)
     excluded, affordable = _excluded(world, market, candidates, now_us)
     is_one_pool = has_one_pool(world, market.market)
-    demands = [_claim_demand(world, claim, open_nodes) for claim in _claims(world, market)]
+    demands = [
+        demand
+        for claim in _claims(world, market)
+        for demand in demands_of(world, claim, open_nodes)
+    ]
     demands.extend(
         _demand(world, workload, open_nodes, now_us, is_one_pool=is_one_pool)
         for workload in candidates
@@ -215,39 +220,6 @@ def _claims(world: World, market: Market) -> list[Claim]:
     ]
 
 
-def _claim_demand(world: World, claim: Claim, open_nodes: dict[str, bool]) -> Demand:
-    is_seated = claim.seated_us is not None or not all(
-        _is_reachable(world, seat) for seat in claim.seats
-    )
-    seats = claim.seats if is_seated else _kept(claim.seats, open_nodes)
-    reservation = world.records.reservations[claim.reservation]
-    assert not reservation.state.is_over, "a claim ends with its reservation"
-    return Demand(
-        demand=claim.claim,
-        org=claim.org,
-        tier=PriorityTier.RESERVED,
-        nodes=claim.nodes,
-        gpus=reservation.gpus_per_node,
-        any_fabric=len(reservation.shape) > 1,
-        reservation=claim.reservation,
-        priority=0,
-        limit_micros=None,
-        use_7_days=0,
-        submitted_us=claim.claimed_us,
-        seats=seats,
-    )
-
-
-def _is_reachable(world: World, seat: Seat) -> bool:
-    """Whether the agent of a seat's pool is heard."""
-    return world.records.pools[world.records.nodes[seat.node].pool].is_reachable
-
-
-def _kept(seats: tuple[Seat, ...], open_nodes: dict[str, bool]) -> tuple[Seat, ...]:
-    """The promised seats whose nodes take work; the others are chosen anew."""
-    return tuple(seat for seat in seats if open_nodes.get(seat.node, False))
-
-
 def _demand(
     world: World,
     workload: Workload,
@@ -294,10 +266,7 @@ def _standing(world: World, workload: Workload, open_nodes: dict[str, bool]) -> 
     attempt, promise = workload.attempt, workload.promise
     assert promise is None or attempt is None or attempt.stop is not None
     if promise is not None:
-        # An attempt's seats are all of one pool.
-        if not _is_reachable(world, promise.seats[0]):
-            return promise.seats
-        return _kept(promise.seats, open_nodes)
+        return promised_still(world, promise.seats, open_nodes)
     if attempt is None or attempt.stop is not None:
         return ()
     if attempt.broken_us is None:

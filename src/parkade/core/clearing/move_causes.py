@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from parkade.core.clearing.claims import claim_named
 from parkade.core.market.outcome import (
     MovedAsCounted,
     MovedBroken,
@@ -45,9 +46,9 @@ def move_cause(world: World, demand: str, reason: MoveReason) -> MoveCause:
 
 
 def _for_demand(world: World, name: str) -> MoveCause:
-    claim = world.records.claims.get(name)
+    claim = world.records.claims.get(claim_named(name))
     if claim is not None:
-        return ForClaim(claim=name, org=claim.org)
+        return ForClaim(claim=claim.claim, org=claim.org)
     workload = world.records.workloads.get(name)
     # A dry run clears with a workload that the world does not have; its causes are not recorded.
     assert workload is not None, f"{name} is unknown"
@@ -56,7 +57,7 @@ def _for_demand(world: World, name: str) -> MoveCause:
 
 def _is_drained(world: World, demand: str) -> bool:
     """Whether a node on which it sits, or is promised seats, is being drained."""
-    claim = world.records.claims.get(demand)
+    claim = world.records.claims.get(claim_named(demand))
     if claim is not None:
         seats = claim.seats
     else:

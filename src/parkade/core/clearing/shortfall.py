@@ -15,10 +15,14 @@ it is short of four GPUs. A third job w3 would not, so it is short of none.
 
 from msgspec.structs import replace
 
+from parkade.core.billing.charges import Postings
+from parkade.core.billing.settlements import settle_short, short_of
+from parkade.core.clearing.claims import claim_named
 from parkade.core.fleet.market import Market
 from parkade.core.market.allocation import allocate
 from parkade.core.market.market_state import MarketState, NodeInPlay, PriorityTier
 from parkade.core.market.outcome import Clearing, WaitReason
+from parkade.core.state import events
 from parkade.core.state.world import World
 
 NO_ROOM = frozenset({None, WaitReason.NO_ROOM, WaitReason.TOO_LARGE})
@@ -52,8 +56,40 @@ def short_demands(
         gpus = min(demand.nodes * demand.gpus, left[demand.reservation])
         if demand.demand in would_win and gpus > 0:
             left[demand.reservation] -= gpus
-            short[demand.demand] = gpus
+            name = claim_named(demand.demand)
+            short[name] = short.get(name, 0) + gpus
     return short
+
+
+def settle_shortages(
+    world: World, postings: Postings, market: Market, short: dict[str, int], at_us: int
+) -> tuple[events.ReservationSettled, ...]:
+    """Demands that are short of another number of GPUs from now on are credited up to now; `short`:
+    of how many GPUs each is."""
+    settled: list[events.ReservationSettled] = []
+    for reservation in world.records.reservations.values():
+        if reservation.market != market.market or not reservation.state.takes_part:
+            continue
+        before = dict(short_of(world, reservation))
+        now = {
+            name: gpus
+            for name, gpus in short.items()
+            if _reservation_of(world, name) == reservation.reservation
+        }
+        changed = {
+            name: now.get(name, 0)
+            for name in {**before, **now}
+            if before.get(name, 0) != now.get(name, 0)
+        }
+        settled.extend(settle_short(world, postings, reservation, changed, at_us))
+    return tuple(settled)
+
+
+def _reservation_of(world: World, name: str) -> str | None:
+    claim = world.records.claims.get(name)
+    if claim is not None:
+        return claim.reservation
+    return world.records.workloads[name].spec.capacity.reservation
 
 
 def _with_all_nodes(world: World, market: Market, state: MarketState) -> MarketState:

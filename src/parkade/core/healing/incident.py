@@ -117,7 +117,8 @@ class Hurt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """See the module. `held`: the guards do not let it act, and are asked again at `retry_us`;
-    `changed_us` is when it last went on; `struck_us` the last fatal verdict."""
+    `changed_us` is when it last went on; `struck_us` the last fatal verdict; `validated_us` when
+    the last validation was ordered that passed (0: none did)."""
 
     incident: str
     node: str
@@ -134,6 +135,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     held: HoldReason | None = None
     retry_us: int | None = None
     struck_us: int = 0
+    validated_us: int = 0
     failed_validations: int = 0
     failed_sanitisings: int = 0
     orders: int = 0
@@ -143,6 +145,16 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     hurt: tuple[Hurt, ...] = ()
     outcome: Outcome | None = None
     closed_us: int | None = None
+
+
+def is_passed(incident: Incident, order: RepairOrder, report: RepairReport) -> bool:
+    """Whether a validation passed: a fatal fault meanwhile fails it, whatever the check says."""
+    return report.is_done and incident.struck_us <= order.ordered_us
+
+
+def is_validated(incident: Incident) -> bool:
+    """Whether its last validation passed, and no fatal fault came after that was ordered."""
+    return incident.validated_us > 0 and incident.struck_us <= incident.validated_us
 
 
 def raised(incident: Incident, verdict: Verdict) -> Incident:

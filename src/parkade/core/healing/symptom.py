@@ -5,14 +5,12 @@ policy table, from the most to the least specific name, so that an unknown code 
 """
 
 import enum
-import re
 from typing import assert_never
 
 import msgspec
 
 MOST_LINE_CHARACTERS = 1_024
 MOST_NAME_CHARACTERS = 128
-_PROCESS_NAME = re.compile(r"(\bname=)[^,]*")
 
 
 class Source(enum.StrEnum):
@@ -198,8 +196,3 @@ def bounded(text: str, most: int = MOST_LINE_CHARACTERS) -> str:
         return text
     clean = "".join(c if c.isprintable() else " " for c in text[: most + 1])
     return clean if len(clean) <= most else f"{clean[: most - 1]}…"
-
-
-def without_process_names(line: str) -> str:
-    """A kernel line as another org may see it: the names of processes are taken out."""
-    return _PROCESS_NAME.sub(r"\1(hidden)", line)

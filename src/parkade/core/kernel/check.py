@@ -25,6 +25,9 @@ def check(world: World) -> None:
     for claim in world.records.claims.values():
         waits = claim.seated_us is None
         assert not waits or claim.why in CLAIM_WHYS, f"{claim.claim} waits for {claim.why!r}"
+        has = len(claim.seats) + len(claim.replacements)
+        assert has <= claim.nodes, f"{claim.claim} of {claim.nodes} nodes has {has}"
+        assert not (waits and claim.replacements), f"{claim.claim} waits and is given replacements"
     for name in world.live:
         _check_workload(world.records.workloads[name])
 
@@ -63,10 +66,10 @@ def _check_seats(world: World) -> None:
             for seat in promise.seats:
                 kept[seat.node] = kept.get(seat.node, 0) + seat.gpus
     for claim in world.records.claims.values():
-        for seat in claim.seats:
+        for seat in (*claim.held, *claim.promised):
             kept[seat.node] = kept.get(seat.node, 0) + seat.gpus
-            if claim.seated_us is not None:
-                held[seat.node] = held.get(seat.node, 0) + seat.gpus
+        for seat in claim.held:
+            held[seat.node] = held.get(seat.node, 0) + seat.gpus
     for node, gpus in held.items():
         assert gpus <= world.records.nodes[node].gpus, f"{node} holds {gpus} GPUs"
     for node, gpus in kept.items():

@@ -67,6 +67,8 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return accounts.revoke_token(world, command, now_us)
         case commands.Deposit():
             return accounts.deposit(command, now_us)
+        case commands.Adjust():
+            return accounts.adjust(world, command, now_us)
         case commands.SetGrant():
             return accounts.set_grant(command, now_us)
         case commands.SetCap():

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from parkade.core.billing.effects import note_transfers, post
+from parkade.core.reservations.reservation import Claim
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.changes import count, note_wait, occupy, vacate
@@ -51,11 +52,28 @@ def claim(world: World, event: events.Claimed) -> None:
 def seat_claim(world: World, event: events.ClaimSeated) -> None:
     """The promised nodes become the owner's; how long it waited for them is counted."""
     claim = world.records.claims[event.claim]
+    if event.nodes is not None:
+        _hand_over(world, claim, event.nodes, event.at_us)
+        return
     assert claim.seats and claim.seated_us is None
     occupy(world, claim.org, claim.seats)
     assert claim.promised_us is not None
     note_wait(world, claim.reservation, claim.promised_us, claim.busy, event.at_us)
     world.put_claim(replace(claim, seated_us=event.at_us, why=""))
+
+
+def _hand_over(world: World, claim: Claim, nodes: tuple[str, ...], at_us: int) -> None:
+    """These replacements become the owner's."""
+    given = [it for it in claim.replacements if it.seat.node in nodes]
+    assert len(given) == len(nodes) and claim.seated_us is not None, "it was promised other nodes"
+    seats = tuple(it.seat for it in given)
+    occupy(world, claim.org, seats)
+    for each in given:
+        note_wait(world, claim.reservation, each.promised_us, int(each.is_busy), at_us)
+    left = tuple(it for it in claim.replacements if it not in given)
+    all_seats = (*claim.seats, *seats)
+    why = claim.why if len(all_seats) < claim.nodes else ""
+    world.put_claim(replace(claim, seats=all_seats, replacements=left, why=why))
 
 
 def unclaim(world: World, event: events.Unclaimed) -> None:

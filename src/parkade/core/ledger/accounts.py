@@ -70,6 +70,8 @@ class TransferKind(enum.StrEnum):
     FEE = "fee"
     CREDIT = "credit"
     GRANT = "grant"
+    DISBURSEMENT = "disbursement"
+    REFUND = "refund"
 
     @property
     def is_paid_by_user(self) -> bool:

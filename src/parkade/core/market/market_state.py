@@ -106,6 +106,13 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """The fabric that it takes last, though it runs there, so that a gang that has waited fits; set
     by the allocation."""
 
+    completes: bool = False
+    """Whether it makes a claim whole that runs: then it counts as running, with or without a
+    seat."""
+
+    overflows_to: tuple[str, ...] | None = None
+    """Where it may stand beyond its own fabrics; None: anywhere. For the parts of a claim."""
+
     only_fabric: str | None = None
     """The fabric whose calendar sold it an on-demand window; it is seated nowhere else."""
 

@@ -113,7 +113,7 @@ def mates_of(state: MarketState) -> dict[str, tuple[str, Mates]]:
 def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
     """All demands, strongest first. Grows with N log N of the demands.
 
-    Tier by tier. RESERVED: running before idle, then the older
+    Tier by tier. RESERVED: what runs, or makes whole what runs, before what is idle, then the older
     reservation, then priority: an org's priority never bears on another org. ON_DEMAND: running
     first, whole gangs before gangs to be healed, because no on-demand displaces another. SPOT: the
     greatest key, then the one running, the org that used less in the last seven days, the older;
@@ -133,7 +133,7 @@ def in_priority_order(state: MarketState) -> tuple[Demand, ...]:
             oldest[node] = min(oldest.get(node, age), age)
 
     def rank(demand: Demand) -> tuple[int, Place, str]:
-        newcomer = not demand.seats
+        newcomer = not demand.seats and not demand.completes
         place: Place
         if demand.tier is PriorityTier.RESERVED:
             reservation = demand.reservation or ""

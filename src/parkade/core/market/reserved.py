@@ -84,10 +84,11 @@ class ReservedStage:
     """Working state of this stage, then its outcome.
 
     `room`: open nodes not taken yet. `named`: shared nodes that are counted as they are. `parts`:
-    what each winner took. `refused`: why the others lost.
+    what each winner took. `overflowed`: those that asked beyond their own fabrics. `refused`: why
+    the others lost.
     """
 
-    __slots__ = ("entitlements", "free_now", "named", "parts", "refused", "room")
+    __slots__ = ("entitlements", "free_now", "named", "overflowed", "parts", "refused", "room")
 
     def __init__(self, room: Room, entitlements: dict[str, Entitlement], free_now: FreeNow) -> None:
         self.room = room
@@ -95,6 +96,7 @@ class ReservedStage:
         self.entitlements = entitlements
         self.named = NamedNodes()
         self.parts: dict[str, Parts] = {}
+        self.overflowed: set[str] = set()
         self.refused: dict[str, WaitReason] = {}
 
     def kept_room(self) -> KeptRoom:
@@ -391,6 +393,7 @@ def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> 
     What its reservation keeps counts as room for it, and is kept again as far as it may.
     """
     assert demand.demand not in stage.parts, f"{demand.demand} has room already"
+    stage.overflowed.add(demand.demand)
     entitlement = stage.entitlements[demand.reservation or ""]
     room = stage.room
     shape = shape_of(demand, layout)
@@ -402,8 +405,12 @@ def _allocate_overflow(demand: Demand, layout: Layout, stage: ReservedStage) -> 
         room.free[fabric] += nodes
     entitlement.kept = {}
     closed = _unused_closed(demand, layout, entitlement)
+    only = demand.overflows_to
     limits = [
-        min(free, entitlement.left - closed.get(fabric, 0)) for fabric, free in enumerate(room.free)
+        min(free, entitlement.left - closed.get(fabric, 0))
+        if only is None or layout.fabrics[fabric] in only
+        else -1
+        for fabric, free in enumerate(room.free)
     ]
     is_allocated = _allocate(demand, layout, stage, limits, entitlement=entitlement)
     if not is_allocated:

@@ -1,7 +1,7 @@
 """Nodes: drained, removed, cordoned, broken, restored."""
 
 from parkade.core.fleet.node import MARS, Cordon, Health, Node, is_step
-from parkade.core.healing.incident import Next, Outcome, RepairKind
+from parkade.core.healing.incident import Next, Outcome, RepairKind, is_validated
 from parkade.core.reservations.calendar import peak_nodes
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -147,7 +147,8 @@ def restore_node(world: World, command: commands.RestoreNode, now_us: int) -> De
             reason=Reason.BUSY,
             detail=f"{', '.join(still)} has not been seen gone from {node.node}; try again then",
         )
-    if node.health is not Health.SUSPECT and can(world, node, RepairKind.VALIDATE):
+    is_to_check = node.health is not Health.SUSPECT and can(world, node, RepairKind.VALIDATE)
+    if is_to_check and not _waits_to_be_clean(world, node):
         return _validated_first(world, node, now_us)
     path: tuple[Health, ...] = (Health.HEALTHY,)
     if not is_step(node.health, Health.HEALTHY):
@@ -162,6 +163,13 @@ def restore_node(world: World, command: commands.RestoreNode, now_us: int) -> De
         if cordon.holder == MARS
     )
     return (*well, *lifted, *closing(world, node.node, Outcome.WAIVED, "restored by hand", now_us))
+
+
+def _waits_to_be_clean(world: World, node: Node) -> bool:
+    """Whether it was validated and cannot be sanitised: a person says that it is clean."""
+    incident = world.open_incident(node.node)
+    is_waiting = incident is not None and incident.next is Next.PERSON and is_validated(incident)
+    return is_waiting and not can(world, node, RepairKind.SANITISE)
 
 
 def _validated_first(world: World, node: Node, now_us: int) -> Decision:

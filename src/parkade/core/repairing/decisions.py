@@ -33,7 +33,7 @@ from msgspec.structs import replace
 from parkade.core.fleet.node import MARS, Cordon, Health, Node
 from parkade.core.healing.guards import ACTING
 from parkade.core.healing.incident import Incident, Next, RepairKind, raised
-from parkade.core.healing.verdict import Level, Verdict
+from parkade.core.healing.verdict import Action, Level, Verdict
 from parkade.core.repairing.guarding import guard, sources_on
 from parkade.core.repairing.ladder import rung
 from parkade.core.state import commands, events
@@ -144,6 +144,8 @@ def _heard_further(
         seen = {source for it in incident.verdicts for source in it.sources}
         is_further = not seen.issuperset(verdict.sources) and world.records.automation.is_on
         return ask_again(world, node, incident, now_us, verdict) if is_further else ()
+    if verdict.level is Level.FATAL and incident.next in (Next.SANITISE, Next.RETURN):
+        return (_turned(world, node, incident, verdict, now_us),)
     is_raised = verdict.level is Level.FATAL and incident.level is not Level.FATAL
     if not is_raised or node.health not in (Health.SUSPECT, Health.DRAINING):
         return ()
@@ -152,15 +154,23 @@ def _heard_further(
     assert isinstance(held, events.IncidentHeld)
     if held.held is not None or held.budgets:
         return asked
-    after = raised(incident, verdict)
-    turned = events.IncidentTurned(
+    return (_turned(world, node, raised(incident, verdict), verdict, now_us), *taken)
+
+
+def _turned(
+    world: World, node: Node, incident: Incident, verdict: Verdict, now_us: int
+) -> events.IncidentTurned:
+    """To the repair that a fatal verdict asks for, also where a validation passed before it."""
+    step = _step_of(world, node, incident, now_us)
+    if step in (Next.SANITISE, Next.RETURN):
+        step = rung(world, node, Action.RESET_GPU, incident.device, now_us)
+    return events.IncidentTurned(
         at_us=now_us,
         node=node.node,
         incident=incident.incident,
-        next=_step_of(world, node, after, now_us),
+        next=step,
         says=f"fatal now: {verdict.signal}",
     )
-    return (turned, *taken)
 
 
 def ask_again(

@@ -18,6 +18,7 @@ from parkade.core.healing.incident import (
     Next,
     Recent,
     RepairKind,
+    is_passed,
     raised,
 )
 from parkade.core.healing.memory import MOST_REPAIRS
@@ -164,9 +165,13 @@ def end_repair(world: World, event: events.RepairEnded) -> None:
     if is_failed and event.next is not None:
         validations += order.kind is RepairKind.VALIDATE and event.next is not Next.PERSON
         sanitisings += order.kind is RepairKind.SANITISE
+    validated_us = incident.validated_us
+    if order.kind is RepairKind.VALIDATE and is_passed(incident, order, event.report):
+        validated_us = order.ordered_us
     after = replace(
         incident,
         order=None,
+        validated_us=validated_us,
         next=incident.next if event.next is None else event.next,
         changed_us=event.at_us,
         failed_validations=validations,

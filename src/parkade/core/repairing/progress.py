@@ -5,7 +5,7 @@ while a person cordons the node, while all automatic action is stopped, and wher
 go on. What the guards hold is asked again at `retry_us`.
 """
 
-from parkade.core.fleet.node import MARS, Health, Node
+from parkade.core.fleet.node import MARS, Health, Node, is_step
 from parkade.core.healing.incident import (
     Grade,
     Incident,
@@ -14,6 +14,7 @@ from parkade.core.healing.incident import (
     RepairKind,
     RepairOrder,
     RepairReport,
+    is_passed,
 )
 from parkade.core.healing.ladder import Repair, Result
 from parkade.core.healing.verdict import Action, Level
@@ -144,7 +145,7 @@ def _remembered(
     incident: Incident, order: RepairOrder, report: RepairReport, now_us: int
 ) -> Repair | None:
     """What the ladder remembers of it: a repair however it ended, a diagnosis where it passed."""
-    if order.is_diagnosis and _is_passed(incident, order, report):
+    if order.is_diagnosis and is_passed(incident, order, report):
         action = Action.DIAGNOSE
     elif order.kind in _ACTIONS:
         action = _ACTIONS[order.kind]
@@ -152,11 +153,6 @@ def _remembered(
         return None
     result = Result.DONE if report.is_done else Result.FAILED
     return Repair(device=order.device, action=action, result=result, at_us=now_us)
-
-
-def _is_passed(incident: Incident, order: RepairOrder, report: RepairReport) -> bool:
-    """Whether a validation passed: a fatal fault meanwhile fails it, whatever the check says."""
-    return report.is_done and incident.struck_us <= order.ordered_us
 
 
 def _following(
@@ -171,12 +167,14 @@ def _following(
     assert order is not None
     match order.kind:
         case RepairKind.VALIDATE:
-            if _is_passed(incident, order, report):
+            if is_passed(incident, order, report):
                 return _after_validation(world, node)
             if incident.failed_validations + 1 >= MOST_FAILED_VALIDATIONS:
                 return Next.RETIRE
             return rung(world, node, Action.RESET_GPU, incident.device, now_us)
         case RepairKind.SANITISE:
+            if incident.next is not Next.SANITISE:
+                return incident.next
             if report.is_done:
                 return Next.RETURN
             failed = incident.failed_sanitisings + 1
@@ -215,7 +213,7 @@ def _stepped(
     if node.health is health:
         return ()
     path = [health]
-    if node.health in (Health.SUSPECT, Health.HEALTHY, Health.FAILED, Health.RETIRED):
+    if not is_step(node.health, health):
         path = [Health.QUARANTINED, health]
     return tuple(
         events.NodeHealthSet(at_us=at_us, node=node.node, health=each, reason=reason)

@@ -40,8 +40,22 @@ class Lending(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes that it never lends."""
 
 
+class Replacement(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that is promised to a claim in place of one that it lost."""
+
+    seat: Seat
+    promised_us: int
+
+    is_busy: bool
+    """Whether others still held it when it was promised."""
+
+
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Whole nodes that an owner keeps for whatever it does with them."""
+    """Whole nodes that an owner keeps for whatever it does with them.
+
+    It is handed over whole. From then on it stands with the nodes that it has, and where some are
+    lost it is *short*: these are asked for one by one, and handed over as each is free.
+    """
 
     claim: str
     """`c1`."""
@@ -52,7 +66,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     claimed_us: int
 
     seats: tuple[Seat, ...]
-    """Promised by a clearing, the owner's from `seated_us` on; empty while it waits."""
+    """Promised by a clearing, the owner's from `seated_us` on; empty while it waits. Fewer than
+    `nodes` while it is short."""
 
     promised_us: int | None
     """When they were promised; None while it waits."""
@@ -61,7 +76,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """When all were free and handed over; None before."""
 
     why: str
-    """Why it waits; empty once it is seated."""
+    """Why it, or a node that it misses, waits; empty once it has all."""
 
     busy: int = 0
     """How many of the seats others still held when they were promised."""
@@ -72,6 +87,25 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     short_gpus: int | None = None
     """Of how many GPUs; None: of all, in journals of before this was said."""
+
+    replacements: tuple[Replacement, ...] = ()
+    """Promised in place of nodes that it lost, and not handed over yet."""
+
+    @property
+    def promised(self) -> tuple[Seat, ...]:
+        """The seats that it is promised and does not hold yet."""
+        waiting = tuple(it.seat for it in self.replacements)
+        return waiting if self.seated_us is not None else self.seats
+
+    @property
+    def held(self) -> tuple[Seat, ...]:
+        """The seats that are its owner's now."""
+        return self.seats if self.seated_us is not None else ()
+
+    @property
+    def missing(self) -> int:
+        """How many of its nodes it lost and has not been given back; 0 before it is handed over."""
+        return self.nodes - len(self.seats) if self.seated_us is not None else 0
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):

@@ -154,6 +154,7 @@ def end(world: World, event: events.Ended) -> None:
             preemptions=event.preemptions,
             not_before_us=event.not_before_us,
             exit_summary=event.summary,
+            exit_code=event.exit_code,
             ended_us=event.at_us if event.phase.is_ended else None,
         ),
     )

@@ -27,6 +27,8 @@ from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Attempt, Workload
 
 SAVED = 85
+# What a shell adds to a signal's number.
+SIGNALLED = 128
 LOST = "lost: its pool was silent until its lease had lapsed"
 BLAMELESS = (
     Cause.RECLAIMED,
@@ -263,7 +265,7 @@ def _judge(
         if failures > workload.spec.retry_failures:
             phase, why = Phase.FAILED, Why.FAILED
     waits_until_us = 0
-    # An elastic workload that goes on with fewer of its nodes makes none leave, so it need not wait.
+    # An elastic workload that goes on with fewer of its nodes makes none leave: it need not wait.
     goes_on = workload.spec.is_elastic and workload.promise is not None
     if not is_lost and not phase.is_ended and not goes_on:
         waits_until_us = not_before_us(world, workload, cause, at_us, is_saved=is_saved)
@@ -275,6 +277,7 @@ def _judge(
         why=why,
         cause=cause,
         summary=summary_of(seen),
+        exit_code=exit_code_of(seen),
         failures=failures,
         preemptions=preemptions,
         not_before_us=waits_until_us,
@@ -310,6 +313,18 @@ def _why_expired(world: World, workload: Workload) -> Why:
     if reservation is not None and reservation.state is not ReservationState.IN_FORCE:
         return Why.RESERVATION_ENDED
     return Why.MAX_DURATION
+
+
+def exit_code_of(seen: ObservedAttempt) -> int | None:
+    """The code of the whole attempt as a shell would have it: of the first rank that ended with
+    anything but 0, and 128 + its signal where a signal ended it; 0 where all ended with 0. None
+    where some rank's end is not known, unless another failed."""
+    codes = [
+        rank.code if rank.code is not None else rank.signal and SIGNALLED + rank.signal
+        for rank in seen.exits
+    ]
+    failed = next((code for code in codes if code), None)
+    return failed if failed is not None or None in codes or not codes else 0
 
 
 def summary_of(seen: ObservedAttempt) -> str:

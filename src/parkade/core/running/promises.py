@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from parkade.core.billing.charges import Postings
 from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.seat import Seat, by_node
+from parkade.core.reservations.reservation import Claim, Replacement
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.turnaround import is_sanitising, must_sanitise
@@ -19,11 +20,7 @@ def launch_due_us(world: World, holder: str) -> int | None:
     something else holds one or the node takes no work."""
     claim = world.records.claims.get(holder)
     if claim is not None:
-        if claim.seated_us is not None or claim.promised_us is None:
-            return None
-        return _seats_free_us(
-            world, claim.org, claim.seats, claim.promised_us, claim.reservation, is_spot=False
-        )
+        return _claim_due_us(world, claim)
     workload = world.records.workloads.get(holder)
     if workload is None or workload.promise is None or workload.attempt is not None:
         return None
@@ -37,6 +34,24 @@ def launch_due_us(world: World, holder: str) -> int | None:
         workload.promise.promised_us,
         workload.spec.capacity.reservation,
         is_spot=bids(world, holder),
+    )
+
+
+def _claim_due_us(world: World, claim: Claim) -> int | None:
+    """A claim is handed over whole; what it lost afterwards, node by node."""
+    if claim.seated_us is not None:
+        due = [_replacement_free_us(world, claim, it) for it in claim.replacements]
+        return min((at_us for at_us in due if at_us is not None), default=None)
+    if claim.promised_us is None:
+        return None
+    return _seats_free_us(
+        world, claim.org, claim.seats, claim.promised_us, claim.reservation, is_spot=False
+    )
+
+
+def _replacement_free_us(world: World, claim: Claim, each: Replacement) -> int | None:
+    return _seats_free_us(
+        world, claim.org, (each.seat,), each.promised_us, claim.reservation, is_spot=False
     )
 
 
@@ -94,9 +109,15 @@ def has_room(world: World, org: str, seat: Seat, *, is_spot: bool, besides: str 
 def launch(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...]:
     """The order to run, or a claim's seats handed over, no earlier than the present."""
     at_us = max(at_us, world.records.now_us)
+    claim = world.records.claims.get(holder)
+    if claim is not None and claim.seated_us is not None:
+        due = {it.seat.node: _replacement_free_us(world, claim, it) for it in claim.replacements}
+        free = tuple(node for node, due_us in due.items() if due_us is not None and due_us <= at_us)
+        assert free, "a deadline that changes nothing"
+        return (events.ClaimSeated(at_us=at_us, claim=holder, nodes=free),)
     sanitising = [it.node for it in _promised_seats(world, holder) if is_sanitising(world, it.node)]
     assert not sanitising, f"{holder} would start while {sanitising} are sanitised"
-    if holder in world.records.claims:
+    if claim is not None:
         return (events.ClaimSeated(at_us=at_us, claim=holder),)
     workload = world.records.workloads[holder]
     assert workload.promise is not None
@@ -156,7 +177,7 @@ def suspect(world: World, holder: str, at_us: int) -> tuple[events.AnyEvent, ...
 def _promised_seats(world: World, holder: str) -> tuple[Seat, ...]:
     claim = world.records.claims.get(holder)
     if claim is not None:
-        return claim.seats if claim.seated_us is None else ()
+        return claim.promised
     workload = world.records.workloads.get(holder)
     return workload.promise.seats if workload is not None and workload.promise is not None else ()
 

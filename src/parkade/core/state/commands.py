@@ -178,6 +178,16 @@ class Deposit(Command, frozen=True, kw_only=True):
     micros: int
 
 
+class Adjust(Command, frozen=True, kw_only=True):
+    """Money that an operator moves by hand, and why: from the operator's own account to an org
+    (`is_refund`), or from an org to the outside."""
+
+    org: str
+    micros: int
+    is_refund: bool
+    reason: str
+
+
 class SetGrant(Command, frozen=True, kw_only=True):
     """An org gets `micros` now and every `every_us` again; `micros` 0 ends it."""
 
@@ -379,6 +389,7 @@ AnyCommand = (
     | AddToken
     | RevokeToken
     | Deposit
+    | Adjust
     | SetGrant
     | SetCap
     | SetUnixName

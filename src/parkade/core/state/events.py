@@ -34,7 +34,7 @@ from parkade.core.reservations.reservation import (
     Reservation,
     ReservationState,
 )
-from parkade.core.state.lines import Leaving, Repriced, Waiting, Won
+from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
 from parkade.core.state.people import Grant, Org, Token, User
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.workload import Attempt, Stop, Workload
@@ -184,9 +184,11 @@ class TokenRevoked(Event, frozen=True, kw_only=True):
 
 
 class MoneyMoved(Event, frozen=True, kw_only=True):
-    """Transfers from or to the outside, and what the operator credits."""
+    """Transfers from or to the outside, and what the operator credits. `reason`: an operator's, for
+    what it moved by hand; None for the rest, and in journals of before it was asked for."""
 
     transfers: tuple[Transfer, ...]
+    reason: str | None = None
 
 
 class UsePosted(Event, frozen=True, kw_only=True):
@@ -293,9 +295,12 @@ class Claimed(Event, frozen=True, kw_only=True):
 
 
 class ClaimSeated(Event, frozen=True, kw_only=True):
-    """All nodes of a claim are free and the owner's."""
+    """Nodes of a claim are free and the owner's."""
 
     claim: str
+
+    nodes: tuple[str, ...] | None = None
+    """Those that it was promised in place of lost ones; None: all, for the first time."""
 
 
 class Unclaimed(Event, frozen=True, kw_only=True):
@@ -373,6 +378,10 @@ class Cleared(Event, frozen=True, kw_only=True):
     waiting: tuple[Waiting, ...]
     ladder: tuple[tuple[int, int | None], ...]
 
+    claims: tuple[ClaimKept, ...] = ()
+    """Claims that were handed over before and keep some of their nodes; in journals of before they
+    did, such a claim is among `won` or `left`, with all its nodes."""
+
 
 class Launched(Event, frozen=True, kw_only=True):
     """All promised seats were free: the attempt is ordered."""
@@ -409,6 +418,8 @@ class Ended(Event, frozen=True, kw_only=True):
     `failures` and `preemptions` are the counts after it. `is_saved`: it said that it saved what it
     had and is to be run again; False in journals that did not say. `is_unstarted`: it ended before
     its first process by its org's own doing; False in journals of before this counted.
+    `exit_code`: as `exit_code_of` has it; None where it is not known, and in journals of before it
+    was kept.
     """
 
     workload: str
@@ -422,6 +433,7 @@ class Ended(Event, frozen=True, kw_only=True):
     not_before_us: int
     is_saved: bool = False
     is_unstarted: bool = False
+    exit_code: int | None = None
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):
@@ -608,9 +620,8 @@ HealingEvent = (
 LeasingEvent = Reserved | ReservationChanged | LendingSet | Claimed | ClaimSeated | Unclaimed
 """About reservations, lending and claims."""
 
-WorkloadEvent = (
-    Submitted
-    | PhaseChanged
+WorkloadStep = (
+    PhaseChanged
     | BidChanged
     | StopOrdered
     | Launched
@@ -620,6 +631,9 @@ WorkloadEvent = (
     | Ended
     | BudgetNoted
 )
+"""Of one workload that is known, by its id in `workload`."""
+
+WorkloadEvent = Submitted | WorkloadStep
 """About one workload, outside a clearing."""
 
 AnyEvent = (

@@ -5,6 +5,8 @@ They are stored inside `events.Cleared`, so a field is added with a default and 
 
 import msgspec
 
+from parkade.core.fleet.seat import Seat
+from parkade.core.reservations.reservation import Replacement
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.workload import Promise, Rate, Stop
@@ -61,6 +63,21 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True):
 
     moved: MoveCause | None = None
     """Why it is moved; None where it is not, and in journals that did not say."""
+
+
+class ClaimKept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a claim that was handed over has after a clearing that changed it: the seats that it
+    keeps, and what it is promised in place of the others."""
+
+    claim: str
+    seats: tuple[Seat, ...]
+    replacements: tuple[Replacement, ...]
+
+    why: str
+    """Why it misses nodes; empty where it misses none."""
+
+    moved: MoveCause | None = None
+    """Why it lost nodes that are in play; None where it did not."""
 
 
 class Repriced(msgspec.Struct, frozen=True, kw_only=True):

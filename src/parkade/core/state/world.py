@@ -221,8 +221,8 @@ class World:
         """Drops a claim and frees its seats; nothing happens if there is none."""
         before = self.records.claims.pop(claim, None)
         if before is not None:
-            self._take_seats(self.held_on, claim, before.seats)
-            self._take_seats(self.promised_on, claim, before.seats)
+            self._take_seats(self.held_on, claim, before.held)
+            self._take_seats(self.promised_on, claim, before.promised)
 
     def org_of(self, holder: str) -> str:
         """The org of a workload or a claim."""
@@ -289,9 +289,9 @@ class World:
 
     def _index_claim(self, claim: Claim) -> None:
         assert claim.seated_us is None or claim.seats, "seated without seats"
-        index = self.promised_on if claim.seated_us is None else self.held_on
-        self._give_seats(index, claim.claim, claim.seats)
-        if claim.seats and claim.seated_us is None:
+        self._give_seats(self.held_on, claim.claim, claim.held)
+        self._give_seats(self.promised_on, claim.claim, claim.promised)
+        if claim.promised:
             self.agenda.add(Entry.LAUNCH, claim.claim)
             self.agenda.add(Entry.OVERDUE, claim.claim)
 

@@ -61,6 +61,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.SetAutomation: Permission.OPERATOR,
     commands.CreateOrg: Permission.OPERATOR,
     commands.Deposit: Permission.OPERATOR,
+    commands.Adjust: Permission.OPERATOR,
     commands.SetGrant: Permission.OPERATOR,
     commands.SetUnixName: Permission.OPERATOR,
     commands.CreateUser: Permission.OWNER,
@@ -165,6 +166,7 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             | commands.Reserve(org=org)
             | commands.Submit(org=org)
             | commands.Deposit(org=org)
+            | commands.Adjust(org=org)
             | commands.SetGrant(org=org)
         ):
             is_own = command.by is not None and world.records.users[command.by].org == org

@@ -101,6 +101,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Whether each rank stands on another node; else ranks below a node share nodes. True for specs
     that were submitted before this key."""
 
+    labels: tuple[tuple[str, str], ...] = ()
+    """Words of its user's own, by which it is listed and chosen, in order of their keys; specs that
+    were submitted before this key have none."""
+
     most_nodes: int = 0
     """The most ranks that it takes, each a whole node; it restarts where their number changes. 0:
     it has `nodes`, as all specs of before this key."""

@@ -265,6 +265,10 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     exit_summary: str
     """How the ranks of its last ended attempt exited, in one line; empty before."""
 
+    exit_code: int | None = None
+    """Of its last ended attempt, as a shell has it; None before, where it is not known, and where
+    that attempt ended before this was kept."""
+
     pool: str | None = None
     """Of its latest attempt; None before the first."""
 

@@ -6,13 +6,16 @@ from collections.abc import Callable
 import msgspec
 
 from parkade.core.units.time import SECOND_US
-from parkade.sim.acts import nature, operators, people
+from parkade.sim.acts import nature, operators, people, sickness
 from parkade.sim.acts.stage import Stage
 
 Act = Callable[[Stage, random.Random], None]
 
 FAMILIES = ("operators", "machines", "network", "engine", "agents", "server", "clock", "backups")
-"""Kinds of trouble, each of which a story has or lacks."""
+MARS = "mars"
+ALL_FAMILIES = (*FAMILIES, MARS)
+"""Kinds of trouble, each of which a story has or lacks. `mars` is drawn apart: nodes that fall sick
+by themselves, with agents that watch and repair them."""
 
 ACTS: tuple[tuple[str, int, Act], ...] = (
     ("people", 30, people.bid),
@@ -29,6 +32,7 @@ ACTS: tuple[tuple[str, int, Act], ...] = (
     ("people", 4, people.hostile),
     ("people", 2, people.sweep),
     ("people", 2, operators.deposit),
+    ("people", 1, operators.adjust),
     ("people", 1, operators.grant),
     ("people", 1, operators.cap),
     ("operators", 3, operators.fail_node),
@@ -36,6 +40,19 @@ ACTS: tuple[tuple[str, int, Act], ...] = (
     ("operators", 1, operators.drain),
     ("operators", 1, operators.prices),
     ("operators", 1, operators.terms),
+    (MARS, 12, sickness.gpu_fails),
+    (MARS, 12, sickness.sick_node_fails_again),
+    (MARS, 1, sickness.program_fails),
+    (MARS, 1, sickness.rack_loses_power),
+    (MARS, 1, sickness.driver_is_rolled_out),
+    (MARS, 1, sickness.reporter_lies),
+    (MARS, 3, sickness.report_is_forged),
+    (MARS, 2, sickness.links_flap),
+    (MARS, 2, sickness.repairs_go_bad),
+    (MARS, 1, sickness.mars_is_stopped),
+    (MARS, 1, sickness.budgets_are_changed),
+    (MARS, 2, sickness.person_looks),
+    (MARS, 2, sickness.person_restores),
     ("machines", 3, nature.machine_dies),
     ("network", 3, nature.network_is_cut),
     ("network", 3, nature.network_is_slow),
@@ -59,12 +76,15 @@ class Mood(msgspec.Struct, frozen=True, kw_only=True):
     pace_us: int
 
 
-def draw_mood(chance: random.Random) -> Mood:
+def draw_mood(seed: int) -> Mood:
     """A quarter of the stories has no trouble at all: there promises are measured strictly."""
+    chance = random.Random(f"{seed}/mood")
     families: tuple[str, ...] = ()
     if chance.random() < 0.75:
         rare = {"clock": 0.2, "backups": 0.2, "operators": 0.8}
         families = tuple(it for it in FAMILIES if chance.random() < rare.get(it, 0.4))
+        if random.Random(f"{seed}/mood/{MARS}").random() < 0.4:
+            families = (*families, MARS)
     return Mood(families=families, pace_us=chance.choice((1, 3, 8, 25)) * SECOND_US)
 
 

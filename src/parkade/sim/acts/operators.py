@@ -41,6 +41,17 @@ def deposit(stage: Stage, chance: random.Random) -> None:
     stage.ask(commands.Deposit(by=OPERATOR, org=org, micros=micros))
 
 
+def adjust(stage: Stage, chance: random.Random) -> None:
+    """Money by hand, to the outside or back to an org, at times more than there is."""
+    org, _ = chance.choice(stage.fleet.orgs)
+    micros = chance.choice((1, MICROS, 10**12))
+    is_refund = chance.random() < 0.5
+    command = commands.Adjust(
+        by=OPERATOR, org=org, micros=micros, is_refund=is_refund, reason="by hand"
+    )
+    stage.ask(command)
+
+
 def grant(stage: Stage, chance: random.Random) -> None:
     """Money again and again, or no more."""
     org, _ = chance.choice(stage.fleet.orgs)

@@ -66,6 +66,10 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
     minimum_us = books.terms[event["market"]]["minimum_charge_us"]
     if minimum_us == 0 or promise["rates"][-1]["price_micros"] == 0:
         return
+    for kept in event.get("claims") or ():
+        takes = nodes & {each["seat"]["node"] for each in kept["replacements"]}
+        is_own_right = takes and books.claims.get(kept["claim"]) == org
+        require(not is_own_right, f"{name} lost its promise to its own org's right, unpaid")
     for won in event["won"]:
         takes = nodes & {seat["node"] for seat in won["promise"]["seats"]}
         is_own_right = takes and _owner(books, won["demand"]) == org
@@ -75,12 +79,19 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
             continue
         limit, other = taker["spec"]["limit_price_micros"], books.workloads[name]["spec"]
         is_weaker = other["capacity"]["kind"] == "on-demand" and limit is not None
-        is_above = limit is None or limit > (other["limit_price_micros"] or 0)
+        is_above = limit is None or _is_above(taker["spec"], other)
         if is_weaker:
             continue
         runs_elsewhere = taker["workload"] in books.live
         is_own = taker["org"] == org and takes and is_above and not runs_elsewhere
         require(not is_own, f"{name} lost its promise to its own org's and paid nothing")
+
+
+def _is_above(spec: Record, other: Record) -> bool:
+    """Whether a bid surely comes before another: by its limit, and by the GPUs of its ranks, for
+    work below a node counts for the part of a node that it takes."""
+    is_higher = spec["limit_price_micros"] > (other["limit_price_micros"] or 0)
+    return bool(is_higher and spec["gpus"] >= other["gpus"])
 
 
 def _nodes_of(debt: Record | None) -> set[str]:

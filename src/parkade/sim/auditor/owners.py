@@ -51,6 +51,10 @@ class Wait:
     is_excused: bool = False
     """Whether a node of its present seats was not well meanwhile."""
 
+    replacing_us: dict[str, int] = field(default_factory=dict)
+    """By node that is promised in place of a lost one: when it was chosen, as long as it is
+    well."""
+
 
 class OwnersAudit(msgspec.Struct, kw_only=True):
     """Counts; and each breach in words, the first few of them."""
@@ -145,6 +149,8 @@ class OwnersAuditor:
                     )
             case events.Cleared():
                 self._clear(event)
+            case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
+                self._complete(name, nodes, event.at_us)
             case events.ClaimSeated(claim=name) | events.Launched(workload=name):
                 self._seat(name, event.at_us)
             case events.Ended(workload=name, phase=phase):
@@ -179,6 +185,8 @@ class OwnersAuditor:
         for wait in self._waits.values():
             if not nodes.isdisjoint(wait.chosen_us):
                 wait.is_excused = True
+            for node in nodes:
+                wait.replacing_us.pop(node, None)
 
     def _bound_us(self, wait: Wait) -> int:
         return self._bounds_us.get(wait.market, self.audit.bound_us)
@@ -194,6 +202,9 @@ class OwnersAuditor:
             if has_right and (leaving.stop is None or leaving.stop.cause not in FINAL):
                 self._judge_choice(name, wait, set(), event.at_us)
             wait.chosen_us, wait.is_held, wait.why = {}, False, leaving.why
+            wait.replacing_us = {}
+        for kept in event.claims:
+            self._keep(kept, event.at_us)
         for waiting in event.waiting:
             wait = self._waits.get(lines.name_of(waiting.demand))
             if wait is not None:
@@ -209,7 +220,37 @@ class OwnersAuditor:
                 self._judge_delay(wait, event.at_us)
             wait.chosen_us = {node: wait.chosen_us.get(node, event.at_us) for node in nodes}
             wait.is_held = False
+            wait.replacing_us = {}
             wait.is_excused = not all(map(self._is_well, nodes))
+
+    def _keep(self, kept: lines.ClaimKept, at_us: int) -> None:
+        """A claim that holds nodes loses those that are not well, and none besides."""
+        name, wait = kept.claim, self._waits[kept.claim]
+        nodes = {seat.node for seat in kept.seats}
+        lost = wait.chosen_us.keys() - nodes
+        self.audit.rechosen += bool(lost)
+        if self._is_own(wait) and any(map(self._is_well, lost)):
+            self.audit.held_well += 1
+            self._tell(f"{name} lost {sorted(lost)}, which it held, at {at_us}: some were well")
+        for node, chosen_us in wait.replacing_us.items():
+            if self._is_well(node) and node not in {it.seat.node for it in kept.replacements}:
+                self.audit.promised_well += 1
+                self._tell(f"{name} lost {node}, promised at {chosen_us}, at {at_us}: it was well")
+        wait.chosen_us = {node: wait.chosen_us[node] for node in nodes}
+        wait.replacing_us = {
+            it.seat.node: wait.replacing_us.get(it.seat.node, at_us)
+            for it in kept.replacements
+            if self._is_well(it.seat.node)
+        }
+
+    def _complete(self, name: str, nodes: tuple[str, ...], at_us: int) -> None:
+        """Nodes in place of lost ones are handed over."""
+        wait = self._waits[name]
+        for node in nodes:
+            chosen_us = wait.replacing_us.pop(node, None)
+            wait.chosen_us[node] = at_us if chosen_us is None else chosen_us
+            if chosen_us is not None:
+                self._judge_span(name, [node], chosen_us, self._bound_us(wait), at_us)
 
     def _judge_choice(self, name: str, wait: Wait, nodes: set[str], at_us: int) -> None:
         """Seats that it had are gone: was a node of them not well?"""
@@ -259,15 +300,19 @@ class OwnersAuditor:
     def _judge_wait(self, name: str, wait: Wait, at_us: int) -> None:
         assert wait.chosen_us, f"{name} waits for no seats"
         chosen_us = max(wait.chosen_us.values())
-        waited_us, bound_us = at_us - chosen_us, self._bound_us(wait)
-        if wait.is_excused:
-            return
+        if not wait.is_excused:
+            self._judge_span(name, sorted(wait.chosen_us), chosen_us, self._bound_us(wait), at_us)
+
+    def _judge_span(
+        self, name: str, nodes: list[str], chosen_us: int, bound_us: int, at_us: int
+    ) -> None:
+        waited_us = at_us - chosen_us
         waited_us -= self._excused_us(chosen_us, at_us) if waited_us > bound_us else 0
         self.audit.longest_us = max(self.audit.longest_us, waited_us)
         if waited_us > bound_us:
             self.audit.over_bound += 1
             self._tell(
-                f"{name} waited {waited_us / 1e6:g} s for {sorted(wait.chosen_us)} until {at_us},"
+                f"{name} waited {waited_us / 1e6:g} s for {nodes} until {at_us},"
                 f" the bound is {bound_us / 1e6:g} s"
             )
 

@@ -7,7 +7,7 @@ of its own. Each rule names the invariant of docs/simulation.md that it holds.
 from dataclasses import dataclass, field
 
 from parkade.core.fleet.market import MarketTerms
-from parkade.core.fleet.node import Health
+from parkade.core.fleet.node import MARS, Health
 from parkade.core.fleet.seat import Seat
 from parkade.core.state import events, lines
 from parkade.core.workloads.life import Cause, Phase
@@ -82,6 +82,9 @@ class SeatAuditor:
         self.demands: dict[str, DemandBook] = {}
         self.held: dict[str, Held] = {}
         self.promised: dict[str, tuple[Seat, ...]] = {}
+        self.replacements: dict[str, tuple[Seat, ...]] = {}
+        """By claim that holds nodes, what it is promised beside them."""
+
         self.stops: dict[str, list[Stop]] = {}
         """By attempt, the notices that were given, in order."""
 
@@ -102,6 +105,8 @@ class SeatAuditor:
                 del self.nodes[node]
             case events.NodeHealthSet(node=node, health=health):
                 self.nodes[node].health = health
+            case events.NodeSanitised(node=node):
+                self.nodes[node].last_org = None
             case events.NodeDraining(node=node):
                 self.nodes[node].is_draining = True
             case events.NodeUndrained(node=node):
@@ -124,20 +129,25 @@ class SeatAuditor:
             case events.Unclaimed(claim=name):
                 self._free(name, event.at_us)
                 self.promised.pop(name, None)
+                self.replacements.pop(name, None)
                 self.demands[name].is_over = True
             case events.Cleared():
                 self._clear(event)
             case events.Launched():
                 self._launch(event)
+            case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
+                self._complete(name, nodes, event.at_us)
             case events.ClaimSeated(claim=name):
                 seats = self.promised.pop(name, None)
                 require(seats is not None, 3, f"{name} was seated and promised nothing")
                 assert seats is not None
                 self._seat(name, Held(seats=seats), event.at_us)
             case events.StopOrdered(workload=name, stop=stop):
+                # One that leaves at once already does not get more time by another cause.
+                has_notice = self.held[name].stop is None
                 self._order(name, stop)
                 self.promised.pop(name, None)
-                if stop.cause not in IMMEDIATE:
+                if has_notice and stop.cause not in IMMEDIATE:
                     self._check_notice(name, stop)
             case events.Broken(workload=name):
                 self.held[name].is_broken = True
@@ -159,7 +169,8 @@ class SeatAuditor:
 
     def _uncordon(self, node: str, holder: str, by: str | None) -> None:
         setter = self.nodes[node].cordons.pop(holder, None)
-        is_its_own = by is None or by == holder or setter == by
+        # Mars' own may also be lifted where a person gives the node back: `auditor.mars` judges it.
+        is_its_own = by is None or by == holder or setter == by or holder == MARS
         require(is_its_own, 17, f"the cordon of {holder} on {node} was lifted by {by}")
 
     def _submit(self, workload: Workload) -> None:
@@ -180,11 +191,16 @@ class SeatAuditor:
         before = {name: self._seats_of(name) for name in won}
         for leaving in event.left:
             self._leave(lines.name_of(leaving.demand), leaving, event.at_us)
+        for kept in event.claims:
+            self._keep(kept, event.at_us)
         for name, winner in won.items():
             self._win(name, winner, before[name], event.at_us)
         for name, winner in won.items():
             for seat in winner.promise.seats:
                 self._check_promised(seat.node, name)
+        for kept in event.claims:
+            for each in kept.replacements:
+                self._check_promised(each.seat.node, kept.claim)
         for repriced in event.repriced:
             self._check_price(repriced.workload, repriced.rate)
         for waiting in event.waiting:
@@ -204,6 +220,7 @@ class SeatAuditor:
         self.promised.pop(name, None)
         if isinstance(leaving.demand, lines.ClaimDemand):
             self._free(name, at_us)
+            self.replacements.pop(name, None)
             return
         stop = leaving.stop
         if stop is not None:
@@ -238,11 +255,47 @@ class SeatAuditor:
                 self.moves[kind] = self.moves.get(kind, 0) + 1
         if isinstance(winner.demand, lines.ClaimDemand):
             self._free(name, at_us)
+            self.replacements.pop(name, None)
         for seat in promise.seats:
             is_open = seat in before or self._is_open(seat.node)
             require(is_open, 16, f"{name} was promised {seat.node}, which is not open")
         self._check_rates(name, promise)
         self.promised[name] = promise.seats
+
+    def _keep(self, kept: lines.ClaimKept, at_us: int) -> None:
+        """A claim that holds nodes has lost some, or is promised others in their place."""
+        name, held = kept.claim, self.held.get(kept.claim)
+        require(held is not None and bool(kept.seats), 6, f"{name} holds nothing and keeps that")
+        assert held is not None
+        lost = tuple(seat for seat in held.seats if seat not in kept.seats)
+        is_known = len(lost) + len(kept.seats) == len(held.seats)
+        require(is_known, 6, f"{name} keeps {kept.seats} of {held.seats}")
+        has = len(kept.seats) + len(kept.replacements)
+        nodes = self.demands[name].nodes
+        require(has <= nodes, 6, f"{name} of {nodes} nodes has {has}")
+        is_well = any(self._is_open(seat.node) for seat in lost)
+        has_cause = kept.moved is not None or bool(kept.why)
+        require(has_cause or not is_well, 21, f"{name} lost {lost} without a cause")
+        before = self.replacements.get(name, ())
+        given = tuple(it.seat for it in kept.replacements)
+        for seat in given:
+            is_open = seat in before or self._is_open(seat.node)
+            require(is_open, 16, f"{name} was promised {seat.node}, which is not open")
+        self._vacate(lost, at_us)
+        held.seats = kept.seats
+        self.replacements[name] = given
+
+    def _complete(self, name: str, nodes: tuple[str, ...], at_us: int) -> None:
+        """A claim is given what it was promised beside what it holds."""
+        before = self.replacements.get(name, ())
+        given = tuple(seat for seat in before if seat.node in nodes)
+        require(len(given) == len(nodes), 3, f"{name} got {nodes}, promised were {before}")
+        held = self.held.pop(name, None)
+        require(held is not None, 6, f"{name} holds nothing and got {nodes}")
+        assert held is not None
+        self._seat(name, Held(seats=given), at_us)
+        self.held[name] = Held(seats=(*held.seats, *given))
+        self.replacements[name] = tuple(seat for seat in before if seat not in given)
 
     def _check_rates(self, name: str, promise: Promise) -> None:
         for rate in promise.rates:
@@ -265,9 +318,8 @@ class SeatAuditor:
             for seat in held.seats
             if seat.node == node
         ]
-        promised = [
-            seat.gpus for seats in self.promised.values() for seat in seats if seat.node == node
-        ]
+        all_promised = (*self.promised.values(), *self.replacements.values())
+        promised = [seat.gpus for seats in all_promised for seat in seats if seat.node == node]
         total, gpus = sum(stays) + sum(promised), self.nodes[node].gpus
         require(total <= gpus, 3, f"{node} has {gpus} GPUs, {total} are kept or promised, for {by}")
 
@@ -351,7 +403,10 @@ class SeatAuditor:
 
     def _free(self, name: str, at_us: int) -> None:
         held = self.held.pop(name, None)
-        for seat in held.seats if held is not None else ():
+        self._vacate(held.seats if held is not None else (), at_us)
+
+    def _vacate(self, seats: tuple[Seat, ...], at_us: int) -> None:
+        for seat in seats:
             node = self.nodes[seat.node]
             node.vacated_us = max(node.vacated_us, at_us)
 

@@ -211,6 +211,7 @@ def _claim(claim: Claim, number: dict[str, int], rename: Any) -> tuple[Any, ...]
         claim.nodes,
         sorted(_seats(claim.seats, number)),
         claim.seated_us is not None,
+        sorted(number[it.seat.node] for it in claim.replacements),
         claim.short_gpus,
     )
 

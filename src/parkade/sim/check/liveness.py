@@ -14,18 +14,16 @@ from collections.abc import Iterator
 from parkade.core.billing.commitments import available_micros
 from parkade.core.kernel.deadlines import next_deadline_us
 from parkade.core.ledger.accounts import org_account
-from parkade.core.reservations.reservation import Claim
 from parkade.core.state import commands
-from parkade.core.state.world import World
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import EnginePhase
-from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Workload
 from parkade.sim.check.acts import CLEAR, DEADLINE, KILLED, Act, Kind, report, seen
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.breach import require
 from parkade.sim.check.canonical import digest_of
-from parkade.sim.check.looking import is_open, look_at_state
+from parkade.sim.check.homes import fits_at_home
+from parkade.sim.check.looking import look_at_state
 from parkade.sim.check.scenarios import Scenario
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper
@@ -34,7 +32,6 @@ MOST_ROUNDS = 16
 """To rest, for the worlds that are searched; more is a world that does not come to rest."""
 
 _RESTS = (Phase.HELD, Phase.QUEUED, Phase.RUNNING)
-_OWNED = (CapacityKind.RESERVATION, CapacityKind.ON_DEMAND)
 
 
 class Liveness:
@@ -179,50 +176,13 @@ def look_at_rest(state: State) -> None:
     for claim in world.records.claims.values():
         is_promised = bool(claim.seats) and claim.seated_us is None
         require(not is_promised, 1, f"{claim.claim} stays placed for ever")
+        require(not claim.replacements, 1, f"{claim.claim} is promised nodes for ever")
         if not claim.seats:
-            require(not _fits(world, claim), 1, f"{claim.claim} fits and is never served")
-
-
-def _fits(world: World, claim: Claim) -> bool:
-    """Whether a fabric of its own holds it beside what owners and on-demand use, and what other
-    owners may keep idle."""
-    reservation = world.records.reservations[claim.reservation]
-    if not reservation.state.takes_part:
-        return False
-    if _used(world, claim.reservation) + claim.nodes > reservation.nodes:
-        return False
-    for fabric, _ in reservation.shape:
-        free = sum(
-            is_open(world, node.node) and not _is_owned(world, node.node)
-            for node in world.records.nodes.values()
-            if node.fabric == fabric
-        )
-        kept = sum(
-            dict(other.shape).get(fabric, 0)
-            for other in world.records.reservations.values()
-            if other.reservation != claim.reservation and not other.state.is_over
-        )
-        if free - kept >= claim.nodes:
-            return True
-    return False
-
-
-def _used(world: World, reservation: str) -> int:
-    """Nodes that demands of a reservation have."""
-    claims = world.records.claims.values()
-    used = sum(len(it.seats) for it in claims if it.reservation == reservation)
-    for name in world.live:
-        workload = world.records.workloads[name]
-        holder = workload.promise or workload.attempt
-        if workload.spec.capacity.reservation == reservation and holder is not None:
-            used += len(holder.seats)
-    return used
-
-
-def _is_owned(world: World, node: str) -> bool:
-    """Whether an owner or on-demand sits there or is promised seats."""
-    for holder in (*world.held_on[node], *world.promised_on[node]):
-        workload = world.records.workloads.get(holder)
-        if workload is None or workload.spec.capacity.kind in _OWNED:
-            return True
-    return False
+            require(
+                not fits_at_home(world, claim, claim.nodes, frozenset()),
+                1,
+                f"{claim.claim} fits and is never served",
+            )
+        if claim.missing:
+            has_room = fits_at_home(world, claim, 1, frozenset())
+            require(not has_room, 1, f"a node for {claim.claim} is there and never given")

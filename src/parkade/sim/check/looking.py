@@ -50,7 +50,9 @@ def _look_at_indexes(world: World) -> None:
         if workload.promise is not None:
             _give(promised, name, workload.promise.seats)
     for claim in world.records.claims.values():
-        _give(held if claim.seated_us is not None else promised, claim.claim, claim.seats)
+        is_held = claim.seated_us is not None
+        _give(held if is_held else promised, claim.claim, claim.seats)
+        _give(promised, claim.claim, tuple(it.seat for it in claim.replacements))
     require(held == world.held_on, 2, f"held are {held}, indexed {world.held_on}")
     says = f"promised are {promised}, indexed {world.promised_on}"
     require(promised == world.promised_on, 3, says)
@@ -68,12 +70,15 @@ def _look_at_waits(state: State) -> None:
     """No owner waits beyond notice, kill, turnaround and the grace of a release."""
     records = state.world.records
     for claim in records.claims.values():
-        if claim.promised_us is None or claim.seated_us is not None:
-            continue
-        if not all(is_open(state.world, seat.node) for seat in claim.seats):
-            continue
         terms = records.markets[records.reservations[claim.reservation].market].terms
         most_us = terms.leave_us + terms.release_grace_us
-        waits_us = state.now_us - claim.promised_us
-        says = f"{claim.claim} waits {waits_us / 1e6:g} s for seats that are its own"
-        require(waits_us <= most_us, 1, says)
+        waits: list[tuple[tuple[Seat, ...], int]] = [
+            ((it.seat,), it.promised_us) for it in claim.replacements
+        ]
+        if claim.promised_us is not None and claim.seated_us is None:
+            waits.append((claim.seats, claim.promised_us))
+        for seats, promised_us in waits:
+            if all(is_open(state.world, seat.node) for seat in seats):
+                waits_us = state.now_us - promised_us
+                says = f"{claim.claim} waits {waits_us / 1e6:g} s for seats that are its own"
+                require(waits_us <= most_us, 1, says)

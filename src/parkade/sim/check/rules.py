@@ -16,6 +16,7 @@ from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Rate, Workload
 from parkade.sim.check.breach import require
+from parkade.sim.check.homes import fits_at_home, is_owned
 from parkade.sim.check.looking import is_open
 
 _FAILS = (None, Cause.NOT_STARTED)
@@ -81,7 +82,13 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             _look_at_launch(world, event)
         case events.ClaimSeated(claim=name):
             claim = world.records.claims[name]
-            _look_at_seats(world, claim.org, claim.seats, event.at_us, name)
+            given = claim.seats
+            if event.nodes is not None:
+                promised = (it.seat for it in claim.replacements)
+                given = tuple(seat for seat in promised if seat.node in event.nodes)
+                is_promised = len(given) == len(event.nodes)
+                require(is_promised, 3, f"{name} gets {event.nodes}, which it was not promised")
+            _look_at_seats(world, claim.org, given, event.at_us, name)
         case events.Ended():
             _look_at_end(world, event)
         case events.StopOrdered():
@@ -114,8 +121,10 @@ def _look_at_clearing(world: World, event: events.Cleared) -> None:
             won = moved.get(name)
             has_cause = won is not None and (won.moved or leaving.moved) is not None
             require(has_cause, 21, f"{name} is moved and no cause is recorded")
+    for kept in event.claims:
+        _look_at_kept(world, kept)
     for name, won in moved.items():
-        _look_at_winner(world, name, won, event.at_us)
+        _look_at_winner(world, name, won, event)
 
 
 def _look_at_notice(world: World, workload: Workload, leaving: lines.Leaving, at_us: int) -> None:
@@ -139,27 +148,53 @@ def _look_at_notice(world: World, workload: Workload, leaving: lines.Leaving, at
 
 
 def _look_at_lost_claim(world: World, claim: Claim, seats: tuple[Seat, ...]) -> None:
-    """A claim keeps what it has in its own fabrics as long as all its nodes are open; a claim is
-    whole nodes or none, so one that is broken may be seated anew."""
+    """A claim keeps each open node that it holds in its own fabrics, as many as it reserved there.
+    One that was not handed over yet is whole nodes or none: broken, it may be seated anew."""
     reservation = world.records.reservations[claim.reservation]
     if not reservation.state.takes_part:
         return
-    if not all(is_open(world, seat.node) for seat in claim.seats):
+    is_whole = all(is_open(world, seat.node) for seat in claim.seats)
+    if claim.seated_us is None and not is_whole:
         return
-    own = dict(reservation.shape)
     kept = {seat.node for seat in seats}
-    for seat in claim.seats:
-        is_own = world.records.nodes[seat.node].fabric in own
+    fabrics = [world.records.nodes[seat.node].fabric for seat in claim.seats]
+    for seat, fabric in zip(claim.seats, fabrics, strict=True):
+        is_own = fabrics.count(fabric) <= dict(reservation.shape).get(fabric, 0)
+        is_lost = seat.node not in kept and is_open(world, seat.node)
         says = f"{claim.claim} loses {seat.node}, which is open and in its own fabric"
-        require(not is_own or seat.node in kept, 1, says)
+        require(not (is_own and is_lost), 1, says)
 
 
-def _look_at_winner(world: World, name: str, won: lines.Won, at_us: int) -> None:
+def _look_at_kept(world: World, kept: lines.ClaimKept) -> None:
+    """A claim that was handed over keeps its open nodes, and gets others where it stands or at
+    home."""
+    claim, name = world.records.claims[kept.claim], kept.claim
+    reservation = world.records.reservations[claim.reservation]
+    require(claim.seated_us is not None, 6, f"{name} was not handed over and keeps some nodes")
+    require(bool(kept.seats), 6, f"{name} keeps no node and counts as handed over")
+    _look_at_lost_claim(world, claim, kept.seats)
+    before = {it.seat.node for it in claim.replacements}
+    given = {it.seat.node for it in kept.replacements}
+    for node in sorted(before - given):
+        says = f"{name} is no longer promised {node}, which is open"
+        require(not is_open(world, node), 1, says)
+    fabrics = {world.records.nodes[seat.node].fabric for seat in claim.seats}
+    fabrics |= {fabric for fabric, _ in reservation.shape}
+    for node in sorted(given - before):
+        says = f"{name} is promised {node}, which takes no newcomers"
+        require(is_open(world, node), 16, says)
+        is_near = world.records.nodes[node].fabric in fabrics
+        require(is_near, 9, f"{name} is promised {node}, beyond where it stands and its own")
+
+
+def _look_at_winner(world: World, name: str, won: lines.Won, event: events.Cleared) -> None:
+    at_us = event.at_us
     had: tuple[Seat, ...] = ()
     claim = world.records.claims.get(name)
     if claim is not None:
         _look_at_lost_claim(world, claim, won.promise.seats)
         _look_at_shape(world, claim, won.promise.seats)
+        _look_at_home(world, claim, won.promise.seats, event)
         had = claim.seats
     else:
         workload = world.records.workloads[name]
@@ -178,12 +213,33 @@ def _look_at_winner(world: World, name: str, won: lines.Won, at_us: int) -> None
 
 
 def _look_at_shape(world: World, claim: Claim, seats: tuple[Seat, ...]) -> None:
-    """An owner is given nodes in as few fabrics as it reserved, whether those or, where that spares
-    a guest a move, another."""
+    """An owner is given nodes in as few fabrics as it reserved."""
     reservation = world.records.reservations[claim.reservation]
     fabrics = {world.records.nodes[seat.node].fabric for seat in seats}
     says = f"{claim.claim} is scattered over {', '.join(sorted(fabrics))}"
     require(len(fabrics) <= len(reservation.shape), 9, says)
+
+
+def _look_at_home(
+    world: World, claim: Claim, seats: tuple[Seat, ...], event: events.Cleared
+) -> None:
+    """A claim that waited is given nodes of its own fabrics where these hold it, although guests
+    must move for it; but for nodes that it keeps, which come at once wherever they are."""
+    reservation = world.records.reservations[claim.reservation]
+    own, nodes = dict(reservation.shape), world.records.nodes
+    lending = reservation.lending
+    is_kept = lending is None or lending.keep > 0
+    if claim.seats or is_kept or all(nodes[seat.node].fabric in own for seat in seats):
+        return
+    taken = {
+        seat.node
+        for won in event.won
+        if lines.name_of(won.demand) != claim.claim and is_owned(world, lines.name_of(won.demand))
+        for seat in won.promise.seats
+    }
+    taken |= {it.seat.node for kept in event.claims for it in kept.replacements}
+    says = f"{claim.claim} is given {[seat.node for seat in seats]}, and its own fabrics hold it"
+    require(not fits_at_home(world, claim, claim.nodes, taken), 9, says)
 
 
 def _look_at_price(world: World, workload: Workload, rate: Rate) -> None:

@@ -207,6 +207,25 @@ def _owners() -> Scenario:
     )
 
 
+def _claims() -> Scenario:
+    return Scenario(
+        name="claims",
+        says="4 nodes in 2 fabrics; acme reserved the two of fabric a, birch those of fabric b, and"
+        " both claim nodes and lend the others to cedar",
+        setup=(
+            *fleet({"a": 2, "b": 2}, gpus=1, orgs=("acme", "birch", GUEST)),
+            reserved("acme", 2),
+            reserved("birch", 2),
+            lent("acme", 2),
+            lent("birch", 2),
+        ),
+        submissions=(submission(GUEST, limit=3), submission(GUEST, nodes=2, limit=5)),
+        most_live=2,
+        bids=(),
+        asks=Asks.CLAIMS | Asks.FAILS | Asks.DRAINS,
+    )
+
+
 def _shared() -> Scenario:
     return Scenario(
         name="shared",
@@ -258,6 +277,7 @@ def _agent() -> Scenario:
 
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "owners": _owners,
+    "claims": _claims,
     "shared": _shared,
     "agent": _agent,
 }

@@ -14,6 +14,7 @@ from typing import Any, assert_never
 import msgspec
 
 from parkade.core.clearing import changes
+from parkade.core.clearing.claims import clear_with_claims
 from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import build_input
 from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
@@ -158,13 +159,20 @@ class Stepper:
         """As `changes.run_clearing`, with the market's answer remembered."""
         record = state.world.records.markets[command.market]
         given = with_evacuees(state.world, build_input(state.world, record, state.now_us))
-        key = _encode(_shifted(given.state, state.now_us))
+        asked, answer = clear_with_claims(
+            state.world, given.state, lambda asked: self._cleared(asked, state.now_us)
+        )
+        given = msgspec.structs.replace(given, state=asked)
+        return changes.difference(state.world, record, given, answer, state.now_us)
+
+    def _cleared(self, asked: MarketState, now_us: int) -> Clearing:
+        key = _encode(_shifted(asked, now_us))
         answer = self._clearings.get(key)
         if answer is None:
             if len(self._clearings) >= MOST_REMEMBERED:
                 self._clearings.clear()
-            answer = self._clearings[key] = market.clear(given.state)
-        return changes.difference(state.world, record, given, answer, state.now_us)
+            answer = self._clearings[key] = market.clear(asked)
+        return answer
 
 
 def apply(

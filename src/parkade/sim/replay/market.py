@@ -202,7 +202,7 @@ class MarketRun:
                 self._cleared(event)
             case events.StopOrdered(workload=name):
                 self._stop(name)
-            case events.ClaimSeated(claim=name):
+            case events.ClaimSeated(claim=name, nodes=None):
                 self._seated(name)
             case events.Ended(workload=name, phase=phase):
                 runner = self._runners[name]
@@ -239,6 +239,7 @@ class MarketRun:
         for name in dict.fromkeys([*won, *lost]):
             if name in self._seated_claims:
                 self._unseat(name)
+        self.tally.rechosen += len(event.claims)
         for name, line in won.items():
             if name in self._waiting:
                 claimers |= {seat.node: self._waiting[name] for seat in line.promise.seats}

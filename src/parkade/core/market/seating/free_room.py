@@ -67,6 +67,14 @@ class Choice(NamedTuple):
     is_dear: bool
 
 
+def may_use(winner: Winner, layout: Layout, fabric: int) -> bool:
+    """Whether it may stand in this fabric; where it was counted it may."""
+    demand, name = winner.demand, layout.fabrics[fabric]
+    if demand.overflows_to is not None and name not in demand.overflows_to:
+        return any(part.fabric == fabric for part in winner.parts)
+    return demand.only_fabric in (None, name)
+
+
 def empty_open_nodes(layout: Layout) -> OpenNodes:
     """All open nodes of a market, empty."""
     named = (
@@ -149,7 +157,7 @@ def choose_free(
         *sorted(allocated),
         *(it for it in range(len(layout.fabrics)) if it not in allocated),
     ]:
-        if winner.demand.only_fabric not in (None, layout.fabrics[fabric]):
+        if not may_use(winner, layout, fabric):
             continue
         found = nodes.choose(fabric, shape, shape.nodes, set(), org)
         if found is None:

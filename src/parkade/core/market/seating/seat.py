@@ -20,9 +20,11 @@ has one aim: to move as few running GPUs as can be. It *repairs* the seats that 
 4. *Searches*, each with its rounds: with those as candidates who sit outside the fabrics in which
    they were counted; with every spot runner; the same with the largest newcomers first; then a walk
    that treats one winner otherwise at each step: held fast, first to choose, or where it was
-   counted. What moves the fewest GPUs is kept, and a search ends once it moves no fewer. The second
-   and third are left out above `MOST_WINNERS_ALL_RUNNERS` winners (the second only where the first
-   holds), the walk above `MOST_WINNERS_IMPROVED`, and it has at most `MOST_SEARCHES`.
+   counted. What moves the fewest GPUs is kept, and a search ends once it moves no fewer; an owner
+   away from home counts as many moves. The second and third are left out above
+   `MOST_WINNERS_ALL_RUNNERS` winners (the second only where the first holds), the walk above
+   `MOST_WINNERS_IMPROVED`, and it has at most `MOST_SEARCHES`. Where the first two do not hold,
+   owners leave that were counted elsewhere than they stand, because a right needs the room.
 5. If no search holds, or none moves fewer GPUs, the *fall-back* (`fallback`): the fabrics
    of the allocation. What was counted fits there, but for one case: a winner that keeps closed
    nodes has ranks on a shared open node, and the allocation packed its org's shared nodes in
@@ -93,7 +95,8 @@ MOST_WINNERS_IMPROVED = 300
 """Above this, no winner is treated otherwise to see what moves in its place."""
 
 OWNERS_WEIGHT = 1_000
-"""As many GPUs of spot move before one of an owner or of on-demand does."""
+"""As many GPUs of spot move before one of an owner or of on-demand does, or is seated beyond its
+own fabrics although these were counted to hold it."""
 
 NO_BOUND = 1 << 60
 """More GPUs than any market has."""
@@ -128,7 +131,8 @@ class _Found(NamedTuple):
     """Those of its first round."""
 
     moved_gpus: int
-    """GPUs of runners that have other seats, those of owners and on-demand by their weight."""
+    """GPUs of runners that have other seats, those of owners and on-demand by their weight; and by
+    the same weight those of owners that are seated away from home."""
 
     movers: tuple[str, ...]
 
@@ -163,8 +167,9 @@ def _search_all(problem: Problem) -> _Found | GivesUpClosed:
     if best is not None and not best.moved_gpus:
         return best
     fallback = _fallback(problem)
-    if best is None:
-        best = _search(problem, Rules(all_runners=True), NO_BOUND)
+    for rules in (Rules(all_runners=True), _sending_owners(problem)):
+        if best is None:
+            best = _search(problem, rules, NO_BOUND)
     if best is None and isinstance(fallback, GivesUpClosed):
         return fallback
     if isinstance(fallback, _Found) and (best is None or fallback.moved_gpus < best.moved_gpus):
@@ -177,6 +182,13 @@ def _search_all(problem: Problem) -> _Found | GivesUpClosed:
     if len(problem.winners) > MOST_WINNERS_IMPROVED:
         return best
     return _improve(problem, best)
+
+
+def _sending_owners(problem: Problem) -> Rules:
+    """The rules under which owners leave that were counted elsewhere than they stand: a right of
+    another needs the room (`reserved`)."""
+    leaving = (it for it in problem.must_move if problem.by_name[it].price is None)
+    return Rules(to_counted=frozenset(leaving), all_runners=True)
 
 
 def _fallback(problem: Problem) -> _Found | GivesUpClosed:
@@ -243,7 +255,7 @@ def _search(problem: Problem, rules: Rules, below_gpus: int) -> _Found | None:
         if seated is None:
             return None
         movers = _movers(problem, seated.seats)
-        moved_gpus = _gpus_of(problem, movers)
+        moved_gpus = _gpus_of(problem, [*movers, *seated.away])
         if moved_gpus >= below_gpus:
             return None
         first = first or seated.seats
@@ -312,8 +324,23 @@ def _reasons(problem: Problem, found: _Found) -> dict[str, MoveReason]:
         elif found.gave_way is None:
             reasons[demand.demand] = MovedAsCounted()
         else:
-            reasons[demand.demand] = _reason(found.gave_way.get(demand.demand))
+            for_whom = found.gave_way.get(demand.demand)
+            if for_whom is None and winner.price is None:
+                for_whom = _taker(problem, found.seats, set(before) - {it.node for it in now})
+            reasons[demand.demand] = _reason(for_whom)
     return reasons
+
+
+def _taker(problem: Problem, seats: dict[str, Seats], nodes: set[str]) -> str | None:
+    """The first winner that sits on these nodes now: its right made an owner leave them."""
+    return next(
+        (
+            winner.demand.demand
+            for winner in problem.winners
+            if any(seat.node in nodes for seat in seats[winner.demand.demand])
+        ),
+        None,
+    )
 
 
 def _reason(for_whom: str | KeptBlock | None) -> MoveReason:

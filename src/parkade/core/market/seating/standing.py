@@ -19,7 +19,13 @@ from parkade.core.market.allocation import Allocation
 from parkade.core.market.entitlement import KeptRoom
 from parkade.core.market.layout import Layout, shape_of
 from parkade.core.market.market_state import MarketState, PriorityTier
-from parkade.core.market.seating.free_room import Seats, Winner, empty_open_nodes, fabrics_counted
+from parkade.core.market.seating.free_room import (
+    Seats,
+    Winner,
+    empty_open_nodes,
+    fabrics_counted,
+    may_use,
+)
 from parkade.core.market.seating.giving_way import Bundle, Key, Standing, bundles_of, cheapest
 from parkade.core.market.supply import DrawnFloors, highest_floor
 from parkade.core.placement.nodes import OpenNodes
@@ -57,6 +63,10 @@ class Problem(NamedTuple):
 
     place: dict[Key, int]
     """Of each of them in its order."""
+
+    at_home: frozenset[str]
+    """Owners' demands that were counted in their own fabrics: they sit there, and guests give way
+    for it."""
 
     must_move: frozenset[str]
     """Runners that lose a seat of theirs if they sit where they were counted."""
@@ -101,6 +111,12 @@ def pose(state: MarketState, allocation: Allocation, winners: list[Winner]) -> P
         {it.demand.demand: fabrics_counted(it) for it in winners},
         shapes,
         place,
+        frozenset(
+            it.demand.demand
+            for it in winners
+            if it.demand.tier is PriorityTier.RESERVED
+            and it.demand.demand not in allocation.reserved.overflowed
+        ),
         frozenset(it.demand.demand for it in winners if _must_move(it, layout)),
         {},
         {},
@@ -318,8 +334,8 @@ class SeatsInMaking:
         demand, shape = winner.demand, self.shapes[winner.demand.demand]
         counted = self.counted(demand.demand)
         best: tuple[tuple[int, int, bool, int, int], tuple[Bundle, ...]] | None = None
-        for fabric, name in enumerate(self.layout.fabrics):
-            if demand.only_fabric not in (None, name):
+        for fabric in range(len(self.layout.fabrics)):
+            if not may_use(winner, self.layout, fabric):
                 continue
             bundles = self.bundles_for(fabric, shape)
             if bundles is None:

@@ -8,6 +8,8 @@ queue: owners first, then the nodes that are kept for them, then all others in p
 turn takes
 
 1. replacements in its own fabric, if it is a gang that lost a node;
+   where it was counted, if it is an owner's demand that its own fabrics hold: guests give way for
+   it, unless it asks for no more than it keeps and other nodes are free now;
 2. else free nodes whose floor its price covers;
 3. else the nodes of those who *give way* (`giving_way`): of all fabrics the set with the fewest
    moved GPUs, then the lowest in the order. A broken gang is healed so where that moves fewer GPUs
@@ -29,6 +31,7 @@ from typing import NamedTuple
 from parkade.core.market.entitlement import KeptBlock
 from parkade.core.market.market_state import Demand, PriorityTier
 from parkade.core.market.seating.free_room import (
+    Choice,
     Seats,
     Winner,
     choose_free,
@@ -52,6 +55,9 @@ class Seated(NamedTuple):
 
     gave_way: dict[str, str | KeptBlock]
     """For whom each winner gave way, the last time: a winner, or an owner's kept nodes."""
+
+    away: tuple[str, ...]
+    """Owners' demands that have no room in the own fabrics that were counted to hold them."""
 
 
 Turn = tuple[int, int, int]
@@ -84,6 +90,7 @@ class _Try:
         self._certain_gpus = 0
         self._below_gpus = below_gpus
         self._gave_way: dict[str, str | KeptBlock] = {}
+        self._away: dict[str, None] = {}
         for name in rules.to_counted:
             self._fix(name)
         order = _in_turns(start.lacking, problem)
@@ -108,7 +115,7 @@ class _Try:
             if not (self._set_aside(key) if isinstance(key, int) else self._seat(key)):
                 return None
         seats = {it.demand.demand: self._seats_of(it.demand) for it in self._problem.winners}
-        return Seated(seats, self._gave_way)
+        return Seated(seats, self._gave_way, tuple(self._away))
 
     def _seats_of(self, demand: Demand) -> Seats:
         if self._now.winners[demand.demand].stays or demand.demand in self._now.own:
@@ -133,6 +140,10 @@ class _Try:
         if self._returns(winner):
             return True
         found = choose_free(winner, shape, self._now.layout, self._now.nodes, self._now.floors)
+        if name in self._problem.at_home and not (found and self._comes_at_once(name, found)):
+            if self._seat_at_home(name):
+                return True
+            self._away[name] = None
         if found is not None and not (found.is_dear and self._now.is_uncovered(name, found.nodes)):
             self._now.stand(name, found.nodes)
             return True
@@ -163,10 +174,31 @@ class _Try:
         self._now.own.add(name)
         return True
 
+    def _comes_at_once(self, name: str, found: Choice) -> bool:
+        """Whether these nodes are free now, for an owner that asks for no more than it keeps: the
+        nodes kept for it may be those of another fabric."""
+        phase, _, _ = self._turn_of[name]
+        org = self._now.winners[name].demand.org
+        return phase == WITHOUT_WAIT and self._now.nodes.ready_for_us(found.nodes, org) <= 0
+
+    def _seat_at_home(self, name: str) -> bool:
+        """Whether an owner's demand that its own fabrics hold sits there; guests give way for it
+        although nodes of another fabric are free."""
+        shape = self._now.shapes[name]
+        has_room = all(
+            self._now.bundles_for(fabric, shape._replace(nodes=ranks)) is not None
+            for fabric, ranks in self._now.counted(name).items()
+        )
+        return has_room and self._sit_where_counted(name)
+
     def _stand_where_counted(self, key: Key) -> bool:
         """Go to the fabrics of the allocation, for good; who is in the way leaves."""
         self._now.leave(key)
         self._fix(key)
+        return self._sit_where_counted(key)
+
+    def _sit_where_counted(self, key: Key) -> bool:
+        """Whether it sits in the fabrics of the allocation now; who is in the way leaves."""
         shape = self._now.shapes[key]
         found: list[str] = []
         for fabric, ranks in sorted(self._now.counted(key).items()):

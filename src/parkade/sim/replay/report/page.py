@@ -72,7 +72,7 @@ def resale_page(report: ResaleReport) -> str:
         "The two shared pools are spared fabrics, prices and limits, which Parkade keeps.",
         "Parkade is the shipped core: decide, evolve, deadlines and the schedule of clearings.",
     )
-    return _page(report.name, lead, cards, resale_charts(report), resale_tables(report), notes)
+    return whole_page(report.name, lead, cards, resale_charts(report), resale_tables(report), notes)
 
 
 def parking_page(report: ParkingReport) -> str:
@@ -89,10 +89,12 @@ def parking_page(report: ParkingReport) -> str:
         (f"{best.owner_net:.2f}", f"net of payouts at a fill of {best.fill:.2%}"),
     )
     notes = ("Guests and owner are simulated; the market is the shipped core.",)
-    return _page(report.name, lead, cards, parking_charts(report), parking_tables(report), notes)
+    return whole_page(
+        report.name, lead, cards, parking_charts(report), parking_tables(report), notes
+    )
 
 
-def _page(
+def whole_page(
     title: str,
     lead: str,
     cards: Iterable[tuple[str, str]],
@@ -100,6 +102,7 @@ def _page(
     tables: Iterable[TableOfFigures],
     notes: Iterable[str],
 ) -> str:
+    """One file of cards, charts, tables and notes, in this order."""
     name = escape(title)
     parts = [
         "<!doctype html>",

@@ -1,0 +1,159 @@
+"""A workload's output and its end: `logs`, `wait`, and what `run` does after it has submitted.
+
+Exit codes of `wait`, `run` and `logs -f`: that of the program where it failed; 0 where it
+succeeded, 143 where it was cancelled (as if by TERM), 152 where its time or money was used up (as
+if by XCPU), 124 where `--timeout` is over.
+"""
+
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from parkade.cli.calling import AsJson, calling, fail, warn
+from parkade.cli.choosing import Id, meant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from parkade.client import Client
+    from parkade.wire import workloads as wire
+
+NEXT_ATTEMPT_S = 0.5
+FAILED, TIMED_OUT, CANCELLED, EXPIRED = 1, 124, 143, 152
+MOST_CODE = 255
+
+
+def logs(
+    workload: Id,
+    rank: Annotated[int, typer.Option(help="Number of the rank.", min=0)] = 0,
+    attempt: Annotated[
+        int | None, typer.Option(help="Number of the attempt; default: the last.", min=1)
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("-f", "--follow", help="From its start, through all attempts, to its end."),
+    ] = False,
+    tail: Annotated[int | None, typer.Option(help="Only the last lines.", min=0)] = None,
+    offset: Annotated[int, typer.Option(help="Skip so many bytes.", min=0)] = 0,
+) -> None:
+    """Print the output of a workload's present or last attempt."""
+    with calling() as client:
+        name = meant(client, workload)
+        chosen = None if attempt is None else f"{name}.{attempt}"
+        if tail is not None and (client.workload(name).attempts or not follow):
+            written = client.logs(name, rank=rank, offset=offset, attempt=chosen)
+            offset += _print_tail(written, tail)
+        if chosen is None and follow:
+            ended(follow_output(client, name, rank=rank, offset=offset))
+        if follow or tail is None:
+            _copy(client.logs(name, rank=rank, offset=offset, follow=follow, attempt=chosen))
+
+
+def wait(
+    workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD...", help="Ids or names.")],
+    timeout: Annotated[str | None, typer.Option(help="Give up after so long, like 2h.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Wait until workloads have ended; ends with the exit code of the first that failed."""
+    from datetime import timedelta
+
+    from parkade.cli.screen import say, show
+    from parkade.wire.scalars import parse_span
+
+    try:
+        left = None if timeout is None else parse_span(timeout)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--timeout") from None
+    with calling(as_json=as_json) as client:
+        begun, codes = time.monotonic(), []
+        for name in [meant(client, workload) for workload in workloads]:
+            spent = timedelta(seconds=time.monotonic() - begun)
+            try:
+                answer = client.wait(name, within=None if left is None else left - spent)
+            except TimeoutError:
+                fail(f"{name} has not ended after {timeout}", exit_code=TIMED_OUT)
+            show(answer, lambda found: say(_says_end(found)), as_json=as_json)
+            codes.append(exit_code(answer))
+        raise typer.Exit(next(filter(None, codes), 0))
+
+
+def exit_code(answer: "wire.Workload") -> int:
+    """With what a shell should go on after it; see the module."""
+    match answer.phase:
+        case "succeeded":
+            return 0
+        case "cancelled":
+            return CANCELLED
+        case "expired":
+            return EXPIRED
+        case _:
+            code = answer.exit_code or FAILED
+            return code if code <= MOST_CODE else FAILED
+
+
+def ended(answer: "wire.Workload") -> NoReturn:
+    """Says how it ended, and ends this program likewise."""
+    warn(_says_end(answer))
+    raise typer.Exit(exit_code(answer))
+
+
+def follow_output(
+    client: "Client", workload: str, *, rank: int = 0, offset: int = 0
+) -> "wire.Workload":
+    """Prints what a workload prints, from its present attempt on, and answers it once it has ended.
+    A short attempt is not missed: they are counted."""
+    printed: int | None = None
+    while True:
+        answer = client.workload(workload)
+        printed = max(0, answer.attempts - 1) if printed is None else printed
+        is_starting = answer.attempt is not None and answer.attempt.started is None
+        for number in range(printed + 1, answer.attempts + 1 - is_starting):
+            name = f"{workload}.{number}"
+            if number > 1 and offset == 0:
+                print(f"-- {name} --", file=sys.stderr)
+            _copy_if_any(client.logs(workload, rank=rank, offset=offset, follow=True, attempt=name))
+            printed, offset = number, 0
+        if answer.ended is not None:
+            return answer
+        time.sleep(NEXT_ATTEMPT_S)
+
+
+def _copy_if_any(chunks: "Iterator[bytes]") -> None:
+    """An attempt that could not be launched has no output."""
+    from parkade.client.errors import NotFound
+
+    try:
+        _copy(chunks)
+    except NotFound:
+        return
+
+
+def _copy(chunks: "Iterator[bytes]") -> None:
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+
+
+def _print_tail(chunks: "Iterator[bytes]", lines: int) -> int:
+    """Prints the last lines of an output; answers its length in bytes. All of it is read, and as
+    many lines are kept."""
+    length, kept, rest = 0, deque[bytes](maxlen=lines), b""
+    for chunk in chunks:
+        length += len(chunk)
+        *whole, rest = (rest + chunk).splitlines(keepends=True) or [b""]
+        kept.extend(whole)
+        if rest.endswith(b"\n"):
+            kept.append(rest)
+            rest = b""
+    if rest:
+        kept.append(rest)
+    _copy(iter(kept))
+    return length
+
+
+def _says_end(answer: "wire.Workload") -> str:
+    how = f": {answer.exit}" if answer.exit else ""
+    return f"{answer.workload} {answer.name}: {answer.phase}{how}"

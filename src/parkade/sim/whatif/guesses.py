@@ -1,0 +1,327 @@
+"""Which commands an event may come from: a journal keeps what happened, not what was asked.
+
+Each guess is complete, so that deciding it again shows whether it is the right one (`explain`).
+What an agent reported is in `reported`.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from parkade.core.fleet.market import Market
+from parkade.core.fleet.node import Health, Node
+from parkade.core.ledger.accounts import TransferKind, org_account
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.workloads.life import Phase
+from parkade.sim.whatif.reported import reports, stops
+
+Guesses = Iterator[commands.AnyCommand]
+
+
+def guesses(world: World, event: events.AnyEvent) -> Guesses:
+    """Commands after which this event may come, among others; `world` is that before it."""
+    match event:
+        case events.Cleared(market=market):
+            yield commands.RunClearing(by=None, market=market)
+        case (
+            events.Started()
+            | events.Checkpointed()
+            | events.UsePosted()
+            | events.Ended()
+            | events.BudgetNoted()
+        ):
+            yield from reports(world, event)
+        case events.StopOrdered():
+            yield from stops(world, event)
+        case events.Submitted() | events.PhaseChanged() | events.BidChanged():
+            yield from _of_users(event)
+        case (
+            events.Reserved()
+            | events.ReservationChanged()
+            | events.LendingSet()
+            | events.Claimed()
+            | events.Unclaimed()
+        ):
+            yield from _of_owners(event)
+        case (
+            events.OrgCreated()
+            | events.UserCreated()
+            | events.TokenAdded()
+            | events.TokenRevoked()
+            | events.MoneyMoved()
+            | events.GrantSet()
+            | events.CapSet()
+            | events.UnixNameSet()
+        ):
+            yield from _of_accounts(world, event)
+        case events.EpochOpened() | events.ClockConfirmed():
+            yield from _of_the_writer(event)
+        case (
+            events.VerdictGiven()
+            | events.RepairEnded()
+            | events.TurnaroundEnded()
+            | events.AutomationSet()
+            | events.RepairsKnown()
+            | events.SurroundingsKnown()
+        ):
+            yield from _of_healing(world, event)
+        case events.WithdrawalCharged(market=market) | events.ReservationSettled(market=market):
+            # Where it comes first, a clearing or what follows it says more.
+            yield commands.RunClearing(by=None, market=market)
+        case _:
+            yield from _of_operators(world, event)
+
+
+def _of_users(event: events.Submitted | events.PhaseChanged | events.BidChanged) -> Guesses:
+    by = event.by
+    match event:
+        case events.Submitted(workload=it):
+            yield commands.Submit(
+                by=by,
+                org=it.org,
+                market=it.market,
+                spec=it.spec,
+                is_held=it.phase is Phase.HELD,
+            )
+        case events.BidChanged(workload=name, limit_price_micros=limit):
+            yield commands.ChangeBid(by=by, workload=name, limit_price_micros=limit)
+        case events.PhaseChanged(workload=name, phase=Phase.HELD):
+            yield commands.Hold(by=by, workload=name)
+        case events.PhaseChanged(workload=name, phase=Phase.QUEUED):
+            yield commands.Release(by=by, workload=name)
+        case events.PhaseChanged(workload=name, phase=Phase.CANCELLED):
+            yield commands.Cancel(by=by, workload=name, now=False)
+        case _:
+            return
+
+
+def _of_owners(
+    event: events.Reserved
+    | events.ReservationChanged
+    | events.LendingSet
+    | events.Claimed
+    | events.Unclaimed,
+) -> Guesses:
+    by = event.by
+    match event:
+        case events.Reserved(reservation=it):
+            for name in (it.reservation, None):
+                yield commands.Reserve(
+                    by=by,
+                    org=it.org,
+                    market=it.market,
+                    name=name,
+                    nodes=it.nodes,
+                    start_us=it.window.start_us,
+                    end_us=it.window.end_us,
+                )
+        case events.ReservationChanged(reservation=name):
+            yield commands.EndReservation(by=by, reservation=name)
+        case events.LendingSet(reservation=name, lending=lending):
+            yield commands.Lend(
+                by=by,
+                reservation=name,
+                floor_micros=None if lending is None else lending.floor_micros,
+                keep=None if lending is None else lending.keep,
+            )
+        case events.Claimed(claim=it):
+            yield commands.MakeClaim(by=by, reservation=it.reservation, nodes=it.nodes)
+        case events.Unclaimed(claim=name):
+            yield commands.Unclaim(by=by, claim=name)
+
+
+def _of_accounts(
+    world: World,
+    event: events.OrgCreated
+    | events.UserCreated
+    | events.TokenAdded
+    | events.TokenRevoked
+    | events.MoneyMoved
+    | events.GrantSet
+    | events.CapSet
+    | events.UnixNameSet,
+) -> Guesses:
+    by = event.by
+    match event:
+        case events.OrgCreated(org=it):
+            yield commands.CreateOrg(by=by, org=it.org)
+        case events.UserCreated(user=it):
+            yield commands.CreateUser(
+                by=by, user=it.user, org=it.org, role=it.role, unix_name=it.unix_name
+            )
+        case events.TokenAdded(token=it):
+            yield commands.AddToken(
+                by=by, token=it.token, user=it.user, digest=it.digest, pool=it.pool
+            )
+        case events.TokenRevoked(token=name):
+            yield commands.RevokeToken(by=by, token=name)
+        case events.GrantSet(org=org, grant=grant):
+            micros, every_us = (0, 0) if grant is None else (grant.micros, grant.every_us)
+            yield commands.SetGrant(by=by, org=org, micros=micros, every_us=every_us)
+        case events.CapSet(user=user, cap_micros=cap):
+            yield commands.SetCap(by=by, user=user, cap_micros=cap)
+        case events.UnixNameSet(user=user, unix_name=name):
+            yield commands.SetUnixName(by=by, user=user, unix_name=name)
+        case events.MoneyMoved():
+            yield from _of_money(world, event)
+
+
+def _of_money(world: World, event: events.MoneyMoved) -> Guesses:
+    orgs = {org_account(org): org for org in world.records.orgs}
+    for paid in event.transfers[:1]:
+        match paid.kind:
+            case TransferKind.DEPOSIT if paid.credit in orgs:
+                org = orgs[paid.credit]
+                yield commands.Deposit(by=event.by, org=org, micros=paid.micros)
+            case TransferKind.REFUND | TransferKind.DISBURSEMENT:
+                is_refund = paid.kind is TransferKind.REFUND
+                org = orgs.get(paid.credit if is_refund else paid.debit, "")
+                yield commands.Adjust(
+                    by=event.by,
+                    org=org,
+                    micros=paid.micros,
+                    is_refund=is_refund,
+                    reason=event.reason or "",
+                )
+            case _:
+                return
+
+
+def _of_the_writer(event: events.EpochOpened | events.ClockConfirmed) -> Guesses:
+    match event:
+        case events.EpochOpened(installation=str() as installation, lineage=str() as lineage):
+            yield commands.OpenEpoch(
+                by=event.by,
+                installation=installation,
+                lineage=lineage,
+                accepts_agents=event.accepts_agents,
+                least=event.epoch,
+            )
+        case events.ClockConfirmed():
+            yield commands.ConfirmClock(by=event.by)
+        case _:
+            return
+
+
+def _of_healing(
+    world: World,
+    event: events.VerdictGiven
+    | events.RepairEnded
+    | events.TurnaroundEnded
+    | events.AutomationSet
+    | events.RepairsKnown
+    | events.SurroundingsKnown,
+) -> Guesses:
+    by = event.by
+    match event:
+        case events.VerdictGiven(node=node, verdict=verdict):
+            if node in world.records.nodes:
+                pool = world.records.nodes[node].pool
+                yield commands.ReportVerdict(by=by, pool=pool, verdict=verdict)
+        case (
+            events.RepairEnded(node=node, report=report)
+            | events.TurnaroundEnded(node=node, report=report)
+        ):
+            if node in world.records.nodes:
+                pool = world.records.nodes[node].pool
+                yield commands.ReportRepair(by=by, pool=pool, report=report)
+        case events.AutomationSet(automation=it):
+            fabric, fleet = it.guards.fabric_share, it.guards.fleet_share
+            yield commands.SetAutomation(
+                by=by,
+                reason=it.reason,
+                is_on=it.is_on,
+                is_limited=it.is_limited,
+                fabric_share=fabric,
+                fleet_share=fleet,
+            )
+        case events.RepairsKnown(pool=pool, kinds=kinds):
+            yield commands.ReportRepairKinds(by=by, pool=pool, kinds=kinds)
+        case events.SurroundingsKnown(pool=pool, nodes=nodes):
+            yield commands.ReportSurroundings(by=by, pool=pool, nodes=nodes)
+
+
+def _of_operators(world: World, event: events.AnyEvent) -> Guesses:
+    by = event.by
+    match event:
+        case events.PoolOpened(pool=it):
+            yield commands.OpenPool(
+                by=by,
+                pool=it.pool,
+                site=it.site,
+                supplier=it.supplier,
+                engine=it.engine,
+                supply=_supply(event.market, event.nodes),
+            )
+        case events.NodesAdded(pool=pool):
+            supply = _supply(event.market, event.nodes)
+            yield commands.AddNodes(by=by, pool=pool, supply=supply)
+        case events.NodeDraining(node=node, reason=reason):
+            yield commands.DrainNode(by=by, node=node, reason=reason)
+        case events.NodeUndrained(node=node):
+            yield commands.UndrainNode(by=by, node=node)
+        case events.NodeRemoved(node=node):
+            yield commands.RemoveNode(by=by, node=node)
+        case events.PoolClosed(pool=pool):
+            yield commands.ClosePool(by=by, pool=pool)
+        case events.NodeHealthSet(node=node, health=Health.FAILED, reason=reason):
+            yield commands.FailNode(by=by, node=node, reason=reason)
+        case events.NodeHealthSet(node=node) | events.IncidentOpened(node=node):
+            yield commands.RestoreNode(by=by, node=node)
+        case events.IncidentClosed(node=node):
+            yield commands.RestoreNode(by=by, node=node)
+            yield commands.RemoveNode(by=by, node=node)
+        case events.NodeCordoned(node=node, cordon=cordon):
+            yield commands.CordonNode(by=by, node=node, reason=cordon.reason)
+        case events.NodeUncordoned(node=node):
+            yield commands.UncordonNode(by=by, node=node)
+        case events.ReachabilityChanged(pool=pool, is_reachable=is_reachable):
+            yield commands.ReportReachability(by=by, pool=pool, is_reachable=is_reachable)
+        case events.PricesSet():
+            yield commands.SetPrices(
+                by=by,
+                market=event.market,
+                pay_as_you_go_micros=event.pay_as_you_go_micros,
+                reservation_rate_micros=event.reservation_rate_micros,
+                public_floor_micros=event.public_floor_micros,
+            )
+        case events.TermsChanged() | events.TermsAnnounced():
+            yield from _of_terms(world, event)
+        case _:
+            return
+
+
+def _of_terms(world: World, event: events.TermsChanged | events.TermsAnnounced) -> Guesses:
+    market = world.records.markets.get(event.market)
+    if market is None:
+        return
+    match event:
+        case events.TermsChanged(terms=terms):
+            from_us = None
+        case events.TermsAnnounced(announced=announced):
+            terms, from_us = announced.terms, announced.from_us
+    present = msgspec.structs.asdict(market.terms)
+    given = {
+        field: value
+        for field in commands.TermsChange.__struct_fields__
+        if (value := getattr(terms, field)) != present[field]
+    }
+    change = commands.TermsChange(**given)
+    yield commands.ChangeTerms(by=event.by, market=event.market, change=change, from_us=from_us)
+
+
+def _supply(market: Market | None, nodes: tuple[Node, ...]) -> commands.Supply:
+    fabrics: dict[str, list[str]] = {}
+    for node in nodes:
+        fabrics.setdefault(node.fabric, []).append(node.node)
+    opens = (
+        None
+        if market is None
+        else commands.NewMarket(instance_type=market.instance_type, terms=market.terms)
+    )
+    return commands.Supply(
+        market=nodes[0].market,
+        opens=opens,
+        fabrics=tuple((fabric, tuple(names)) for fabric, names in fabrics.items()),
+    )

@@ -1,0 +1,118 @@
+"""What a changed term does to people, in small markets whose outcome is known."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from parkade.core.state import events
+from parkade.sim.whatif.change import parse_change
+from parkade.sim.whatif.comparing import compare
+from parkade.sim.whatif.figures import RunFigures, WhatIfReport
+from tests.core.kernel.story import Parkade
+from tests.sim.whatif.journals import disk_of, journal_of
+
+
+def what_if(journal: Sequence[events.AnyEvent], *changes: str) -> WhatIfReport:
+    change = parse_change(changes)
+    return compare(journal, change, own_digest=None, progress=lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def rivals() -> list[events.AnyEvent]:
+    """One node. `lab` has it for 9 until `rich` bids 20, ends after an hour, and `lab` goes on."""
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0)
+    for org in ("lab", "rich"):
+        parkade.org(org)
+    poor = parkade.bid("lab", 9)
+    parkade.run(900)
+    rich = parkade.bid("rich", 20)
+    parkade.run(3600)
+    parkade.ended(rich)
+    parkade.run(1800)
+    parkade.ended(poor)
+    parkade.run(60)
+    return parkade.journal
+
+
+@pytest.fixture(scope="module")
+def owner() -> list[events.AnyEvent]:
+    """Two nodes of an owner that lends both; a guest is on one of them when it claims them."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    parkade.reserve("acme", 2)
+    parkade.lend("acme", 8)
+    parkade.org("lab")
+    parkade.bid("lab", 20, nodes=2)
+    parkade.run(900)
+    parkade.claim("acme", 1)
+    parkade.run(900)
+    return parkade.journal
+
+
+def changed(report: WhatIfReport) -> RunFigures:
+    return report.runs[2]
+
+
+def test_the_same_terms_give_the_same_digest_and_the_same_figures(
+    rivals: list[events.AnyEvent],
+) -> None:
+    report = what_if(rivals)
+    recorded, same, other = report.runs
+    assert (report.digest, report.facts) == (report.digest_again, {})
+    assert same.notices == recorded.notices == {"outbid": 1}
+    assert (same.started, same.succeeded) == (recorded.started, recorded.succeeded) == (2, 2)
+    assert same.paid == pytest.approx(recorded.paid, rel=0.02)
+    assert other.paid == same.paid and report.workloads == ()
+
+
+def test_with_a_node_more_the_cheaper_bid_stays(rivals: list[events.AnyEvent]) -> None:
+    report = what_if(rivals, "nodes=+1")
+    assert changed(report).notices == {}
+    assert changed(report).started == 2
+    lab = next(it for it in report.orgs if it.org == "lab")
+    assert lab.notices == (1, 0)
+
+
+def test_a_bid_below_a_higher_floor_no_longer_wins(rivals: list[events.AnyEvent]) -> None:
+    report = what_if(rivals, "public_floor=15")
+    assert (report.won, report.lost) == (0, 1)
+    lost = next(it for it in report.workloads if it.org == "lab")
+    assert lost.wait_s[1] is None and lost.gpu_hours[1] == 0
+    assert changed(report).price == pytest.approx(15, rel=0.01)
+
+
+def test_without_its_credit_a_winner_pays_all_of_its_rivals_limit(
+    rivals: list[events.AnyEvent],
+) -> None:
+    """A running bid counts higher than its limit, so less of it is needed to win."""
+    report = what_if(rivals, "credit=0/1")
+    assert changed(report).notices == {"outbid": 1}
+    rich = next(it for it in report.orgs if it.org == "rich")
+    assert rich.paid[1] > rich.paid[0]
+
+
+def test_an_owner_that_keeps_a_node_waits_less(owner: list[events.AnyEvent]) -> None:
+    same = what_if(owner).runs[1]
+    kept = changed(what_if(owner, "keep=1"))
+    assert same.claims == kept.claims == 1
+    assert same.claim_max_s > 0
+    assert kept.claim_max_s < same.claim_max_s
+
+
+def test_a_higher_fee_moves_money_and_no_work(owner: list[events.AnyEvent]) -> None:
+    report = what_if(owner, "fee=1/2", "floor=4")
+    same, other = report.runs[1:]
+    assert other.started == same.started and other.notices == same.notices
+    assert other.fees > same.fees
+
+
+def test_a_story_with_every_trouble_is_played_under_other_terms() -> None:
+    journal = journal_of(disk_of(1))
+    report = what_if(journal, "notice=90s", "nodes=-1")
+    assert report.digest == report.digest_again
+    assert changed(report).workloads > 0
+    assert all(count > 0 for count in report.skipped.values())
+
+
+def test_the_same_question_has_the_same_answer() -> None:
+    journal = journal_of(disk_of(3))
+    assert what_if(journal, "fee=1/4") == what_if(journal, "fee=1/4")
