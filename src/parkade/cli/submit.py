@@ -215,12 +215,12 @@ def _together(**parts: object) -> dict[str, object] | None:
 
 
 def print_submitted(answer: "wire.Workload") -> None:
-    from parkade.cli.screen import fields, say
+    from parkade.cli.screen import fields, say, shape
 
     say(f"{answer.workload} {answer.name}: {answer.phase} in {answer.market}")
     fields(
         [
-            ("shape", f"{answer.nodes} × {answer.gpus} GPUs, {answer.capacity}"),
+            ("shape", f"{shape(answer)}, {answer.capacity}"),
             ("price", _per_gpu_hour(answer)),
             ("cost", answer.cost.says),
         ]

@@ -149,7 +149,8 @@ def _reprice(world: World, repriced: lines.Repriced) -> None:
 def _assert_within_limit(workload: Workload, rate: Rate) -> None:
     """Invariant 14: what has a limit pays at most that."""
     limit = workload.spec.limit_price_micros
-    is_within = limit is None or 0 <= rate.price_micros <= limit
+    highest = max((rate.price_micros, *rate.node_prices))
+    is_within = limit is None or 0 <= rate.price_micros <= highest <= limit
     assert is_within, f"{workload.workload} would pay {rate.price_micros}, its limit is {limit}"
 
 

@@ -112,7 +112,7 @@ def _check_workload(workload: Workload) -> None:
     assert (phase is Phase.PLACED) == is_placed, f"{workload.workload} is {phase} with {promise}"
     assert not waits or workload.why in WHYS, f"{workload.workload} waits for {workload.why!r}"
     for seats in (attempt.seats if attempt else (), promise.seats if promise else ()):
-        assert len(seats) in (0, workload.spec.nodes), "a gang starts whole"
+        assert not seats or workload.spec.holds(len(seats)), "a gang starts whole"
         is_apart = len({seat.node for seat in seats}) == len(seats)
         assert is_apart or not workload.spec.spread, "two ranks of a spread gang share a node"
         has_shape = all(seat.gpus == workload.spec.gpus for seat in seats)

@@ -32,6 +32,7 @@ class Cause(enum.StrEnum):
     OUTBID = "outbid"
     RECLAIMED = "reclaimed"
     MOVED = "moved"
+    RESIZED = "resized"
     HEALED = "healed"
     BUDGET = "budget"
     OPERATOR = "operator"

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from parkade.sim.auditor.books import HOUR_US, Books, Record, late_from_us, require
+from parkade.sim.auditor.books import HOUR_US, Books, Record, late_from_us, per_hour, require
 
 
 def check_withdrawal(books: Books, event: Record) -> None:
@@ -27,7 +27,7 @@ def check_withdrawal(books: Books, event: Record) -> None:
         missing_us = terms["minimum_charge_us"] - max(0, ends_us - starts_us)
         gpus, rate = run.gpus, run.rates[-1]
         run.is_minimum_paid = True
-    due = rate["price_micros"] * gpus * missing_us // HOUR_US
+    due = per_hour(rate, gpus) * missing_us // HOUR_US
     require(paid == due, f"{name} was charged {paid} and owed {due} for having made others leave")
 
 

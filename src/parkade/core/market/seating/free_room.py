@@ -37,10 +37,27 @@ class Winner(NamedTuple):
     stays: bool
     """Whether it keeps closed nodes, and so all its seats."""
 
+    by_node: tuple[int, ...] = ()
+    """What each node of an elastic winner costs, never falling; empty: all cost its price."""
 
-def winner_of(demand: Demand, parts: Parts, price: int | None) -> Winner:
+    def covers(self, floors: list[int]) -> bool:
+        """Whether what it pays for its nodes covers the floors that they draw."""
+        if not self.by_node:
+            return self.price is None or max(floors, default=0) <= self.price
+        return all(
+            floor <= price for floor, price in zip(sorted(floors), self.by_node, strict=True)
+        )
+
+
+def winner_of(
+    demand: Demand,
+    parts: Parts,
+    price: int | None,
+    by_node: tuple[tuple[int, str | None], ...] = (),
+) -> Winner:
     """A winner; it stays where room was counted for some of its ranks only."""
-    return Winner(demand, parts, price, sum(len(it.levels) for it in parts) < demand.nodes)
+    stays = sum(len(it.levels) for it in parts) < demand.nodes
+    return Winner(demand, parts, price, stays, tuple(micros for micros, _ in by_node))
 
 
 class Choice(NamedTuple):
