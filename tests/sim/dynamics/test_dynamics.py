@@ -37,7 +37,7 @@ def loads(**figures: float) -> tuple[LoadFigures, ...]:
 def test_the_market_is_the_one_that_is_described() -> None:
     jobs = draw_demand(1, 240 * HOUR_US, mix_of(1.5)).jobs
     spot = [job for job in jobs if job.capacity == "spot"]
-    assert NODES == 64 and {job.nodes for job in spot} == {1, 2, 4, 8, 16}
+    assert {job.nodes for job in spot} == {1, 2, 4, 8, 16}
     assert 0.17 < sum(job.gpus < 8 for job in spot) / len(spot) < 0.23
     assert len(OWNERS) == 6 and all(owner.floor_micros for owner in OWNERS)
     outages = draw_demand(1, 24_000 * HOUR_US, mix_of(1.5)).outages

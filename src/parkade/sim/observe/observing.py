@@ -300,10 +300,10 @@ def _lend(
             )
         )
         for floor in asked.floors:
-            said = f"market of {words_of(kind)}, floor {floor}"
+            title = f"market of {words_of(kind)}, floor {floor}"
             begun_s = time.process_time()
             run = Lending(kind, own, asks, part, terms=terms, floor_micros=micros(floor))
-            run.run(lambda percent, said=said: progress(said, percent))  # type: ignore[misc]
+            run.run(lambda percent, title=title: progress(title, percent))  # type: ignore[misc]
             cpu_s = time.process_time() - begun_s
             floors.append(_floor(jobs, run, words_of(kind), float(floor), cpu_s))
     return tuple(parts), tuple(floors)

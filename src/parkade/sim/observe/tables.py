@@ -168,19 +168,19 @@ def _floors(report: ObserveReport) -> TableOfFigures:
 
 def parts_in_words(report: ObserveReport) -> str:
     """Which part of the trace the market played."""
-    said = []
+    lines = []
     for part in report.parts:
         hours = (part.end_s - part.begin_s) / 3600
         if part.is_whole:
-            said.append(f"The whole window of nodes with {part.kind}: {part.judged:,} jobs.")
+            lines.append(f"The whole window of nodes with {part.kind}: {part.judged:,} jobs.")
         else:
             begins_h = (part.begin_s - report.begin_s) / 3600
-            said.append(
+            lines.append(
                 f"A SAMPLE of nodes with {part.kind}: {hours:,.1f} hours, from hour {begins_h:,.0f}"
                 f" of the window, whose waiting is the median of such parts; {part.jobs:,} jobs, of"
                 f" which {part.judged:,} are judged."
             )
-    return " ".join(said) or "No part of the trace could be played."
+    return " ".join(lines) or "No part of the trace could be played."
 
 
 def _owners(report: ObserveReport) -> TableOfFigures:
