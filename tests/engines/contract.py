@@ -133,10 +133,9 @@ class EngineContract(
             third = attempt_of("exit 0", gpus=1)
             with pytest.raises(Transient):
                 await place.engine().launch(third)
-            observation = await engine.observe()
-            assert of(observation, third) is None
-            held = [one.devices for one in observation.attempts]
-            devices = [index for one in held for _, indexes in one for index in indexes]
+            assert of(await engine.observe(), third) is None
+            seen = [await until_seen(engine, one, lambda it: bool(it.devices)) for one in some]
+            devices = [index for one in seen for _, indexes in one.devices for index in indexes]
             assert sorted(devices) == [0, 1, 2, 3]
             await engine.stop(some[0].attempt, order_in(0, 0))
             await released(engine, some[0])
@@ -176,7 +175,8 @@ class EngineContract(
             held = dict(seen.devices)
             devices = [int(device) for _, device in said]
             assert held == {"n0": (devices[1],), "n1": tuple(sorted(devices[:1] + devices[2:]))}
-            assert len(set(devices)) == 4
+            on_nodes = [(rank.node, device) for rank, device in zip(ranks, devices, strict=True)]
+            assert len(set(on_nodes)) == 4
             assert [one.rank for one in seen.exits] == [0, 1, 2, 3]
 
         run(body())

@@ -35,14 +35,18 @@ async def heard(engine: Engine) -> None:
 
 
 class LeaseContract:
-    """Part of EngineContract."""
+    """Part of EngineContract. `lease_s`: longer than the engine takes to start an attempt."""
+
+    lease_s = 1.0
 
     def test_silence_of_a_lease_ends_a_guest_with_its_notice_and_spares_an_owner(
         self, place: Place
     ) -> None:
         async def body() -> None:
             engine = place.engine()
-            guest = attempt_of(standins.saves("SIGTERM"), save=ask("SIGTERM"), lease=lease(1.0))
+            guest = attempt_of(
+                standins.saves("SIGTERM"), save=ask("SIGTERM"), lease=lease(self.lease_s)
+            )
             owner = attempt_of(FOR_EVER)
             await heard(engine)
             for attempt in (guest, owner):
@@ -67,7 +71,9 @@ class LeaseContract:
         async def body() -> None:
             engine = place.engine()
             guest = attempt_of(
-                "exec " + standins.goes_on(), save=ask("SIGTERM"), lease=lease(0.5, 0.3, 0.3)
+                "exec " + standins.goes_on(),
+                save=ask("SIGTERM"),
+                lease=lease(self.lease_s / 2, 0.3, 0.3),
             )
             await heard(engine)
             await engine.launch(guest)

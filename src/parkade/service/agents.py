@@ -145,7 +145,8 @@ class Agents:
 
     def _options(self, local: LocalPool) -> list[str]:
         """Of the pool's engine, as `key=value`."""
-        is_wanted = local.engine == "local" and self._settings.root_workloads
+        has_option = "root_workloads" in ENGINES[local.engine].settings.__struct_fields__
+        is_wanted = has_option and self._settings.root_workloads
         return ["root_workloads=true"] if is_wanted else []
 
     def _render(self, local: LocalPool, attempt: DesiredAttempt) -> str:

@@ -8,6 +8,8 @@ import msgspec
 
 from parkade.engines.local.devices import Machine, parse
 from parkade.engines.local.engine import LocalEngine
+from parkade.engines.slurm.engine import SlurmEngine
+from parkade.engines.slurm.settings import SlurmSettings
 from parkade.ports import Clock, Engine, NodeShape
 from parkade.service.settings import BadSettings
 
@@ -57,7 +59,20 @@ def _local(settings: LocalSettings, place: EnginePlace) -> Engine:
     )
 
 
-ENGINES = {"local": Entry(settings=LocalSettings, make=_local)}
+def _slurm(settings: SlurmSettings, place: EnginePlace) -> Engine:
+    return SlurmEngine(
+        pool=place.pool,
+        data=place.folder,
+        nodes=place.nodes,
+        clock=place.clock,
+        settings=settings,
+    )
+
+
+ENGINES = {
+    "local": Entry(settings=LocalSettings, make=_local),
+    "slurm": Entry(settings=SlurmSettings, make=_slurm),
+}
 
 
 def engine_maker(name: str, options: Mapping[str, str]) -> MakeEngine:

@@ -11,6 +11,7 @@ what differs:
     start           none                     a promise of seats                 won
     move, heal      seats of an attempt      notice, and the next promise       left and won
     move            a promise                the promise is replaced            won
+    resize          as move: an elastic workload restarts on more of its fabric, or on fewer
     preempt         seats of an attempt      notice                             left
     preempt, wait   a promise                the promise falls away             left
     wait            none                     the reason, where it changed       waiting
@@ -163,7 +164,7 @@ class _Changes:
         match line.change:
             case Change.KEEP:
                 self._keep(workload, line)
-            case Change.START | Change.MOVE | Change.HEAL:
+            case Change.START | Change.MOVE | Change.HEAL | Change.RESIZE:
                 self._seat(workload, line)
             case Change.PREEMPT:
                 self._lose(workload, line)
@@ -177,7 +178,7 @@ class _Changes:
         match line.change:
             case Change.KEEP:
                 return
-            case Change.START | Change.MOVE | Change.HEAL:
+            case Change.START | Change.MOVE | Change.HEAL | Change.RESIZE:
                 self._won.append(self._win(line, self._rates.of(line)))
             case Change.PREEMPT | Change.WAIT:
                 why = _reason(line)
@@ -237,6 +238,7 @@ class _Changes:
             and present.price_micros == rate.price_micros
             and present.shares == rate.shares
             and present.floor_micros == rate.floor_micros
+            and present.node_prices == rate.node_prices
         )
         if has_same_terms and workload.price_set_by == line.price_set_by:
             return
@@ -251,12 +253,23 @@ class _Changes:
             is_broken = attempt.broken_us is not None
             is_healed = is_broken or line.demand in self._given.evacuees
             cause = Cause.HEALED if is_healed else Cause.MOVED
+            if line.change is Change.RESIZE and not is_healed:
+                cause = self._cause_of_size(workload, line)
             phase = Phase.HEALING if is_broken else Phase.PREEMPTING
             stop = self._displacement.notice(attempt, cause)
             leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
             why_moved = moved(self._world, line, self._given.evacuees)
             self._left.append(msgspec.structs.replace(leaving, moved=why_moved))
         self._won.append(self._win(line, self._rates.of(line)))
+
+    def _cause_of_size(self, workload: Workload, line: ClearingLine) -> Cause:
+        """Why an elastic workload restarts on fewer nodes, or on more."""
+        assert workload.attempt is not None
+        if len(line.seats) > len(workload.attempt.seats):
+            return Cause.RESIZED
+        if line.demand in self._given.unpaid:
+            return Cause.BUDGET
+        return self._displacement.cause_of(workload, workload.attempt)
 
     def _lose(self, workload: Workload, line: ClearingLine) -> None:
         """Seats lost: notice for what runs, withdrawal of what was only promised."""

@@ -31,7 +31,14 @@ NEVER_RAN = "stopped before its first process"
 # What a shell adds to a signal's number.
 SIGNALLED = 128
 LOST = "lost: its pool was silent until its lease had lapsed"
-BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR, Cause.LAPSED)
+BLAMELESS = (
+    Cause.RECLAIMED,
+    Cause.MOVED,
+    Cause.RESIZED,
+    Cause.HEALED,
+    Cause.OPERATOR,
+    Cause.LAPSED,
+)
 
 
 def report_attempts(world: World, command: commands.ReportAttempts, now_us: int) -> Decision:
@@ -281,7 +288,9 @@ def _judge(
         if failures > workload.spec.retry_failures:
             phase, why = Phase.FAILED, Why.FAILED
     waits_until_us = 0
-    if not is_lost and not phase.is_ended:
+    # An elastic workload that goes on with fewer of its nodes makes none leave: it need not wait.
+    goes_on = workload.spec.is_elastic and workload.promise is not None
+    if not is_lost and not phase.is_ended and not goes_on:
         waits_until_us = not_before_us(world, workload, cause, at_us, is_saved=is_saved)
     return events.Ended(
         at_us=at_us,

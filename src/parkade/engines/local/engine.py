@@ -34,6 +34,7 @@ from parkade.engines.local.escalation import merge
 from parkade.engines.local.folders import Folders
 from parkade.engines.local.gang import number_of
 from parkade.engines.local.keeping import Keeping
+from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
 from parkade.engines.local.records import Launch
 from parkade.engines.local.view import View
 from parkade.ports import (
@@ -53,7 +54,6 @@ from parkade.ports import (
     WorkloadFolder,
 )
 
-STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLLOW_S = 0.2
 NOTES = (
     "Processes of one Unix user are not isolated from each other: they can read, signal and "
@@ -203,7 +203,7 @@ class LocalEngine:
         folder = self.folders.find_ended(attempt) or self._known(attempt)
         launch = records.read_launch(folder)
         if launch is not None:
-            if not _is_meant(launch, request):
+            if not is_meant(launch, request):
                 raise InvalidSpec(f"attempt: {attempt} is known here, but as another launch")
             if not 0 <= rank < len(launch.attempt.ranks):
                 raise InvalidSpec(f"rank: attempt {attempt} has no rank {rank}")
@@ -292,7 +292,7 @@ class LocalEngine:
             known = records.read_launch(folder)
             if known is None:
                 raise Conflict(f"attempt {attempt.attempt} is known, but {folder} is unreadable")
-            _check_same(known.attempt, attempt)
+            check_same(known.attempt, attempt)
             return folder
 
     def _carve(self, live: list[Launch]) -> dict[str, tuple[int, ...]]:
@@ -339,20 +339,3 @@ class LocalEngine:
             if state is None or state.phase is not Phase.RELEASED:
                 raise Conflict(f"attempt {attempt} still runs; forget it once it is released")
             self.folders.forget(attempt)
-
-
-def _check_same(known: DesiredAttempt, wanted: DesiredAttempt) -> None:
-    for key in ("attempt", "workload", "org", "generation", "ranks", "ordered_us"):
-        was, now = getattr(known, key), getattr(wanted, key)
-        if key == "ordered_us" and was is None:
-            # Launched by a version that did not keep it.
-            continue
-        if was != now:
-            raise Conflict(f"attempt {wanted.attempt} is known with {key} {was!r}, not {now!r}")
-
-
-def _is_meant(launch: Launch, request: LogRequest) -> bool:
-    """Whether a reader of this org, who knows it since that date, may mean this launch."""
-    ordered_us, since_us = launch.attempt.ordered_us, request.since_us
-    is_too_old = ordered_us is not None and since_us is not None and ordered_us < since_us
-    return request.org in (None, launch.attempt.org) and not is_too_old

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from parkade.core.units.names import ENV_KEY
 from parkade.engines.local import records
-from parkade.engines.local.records import Launch
+from parkade.engines.local.records import Launch, Member
 from parkade.engines.local.report import Reading
 
 LOOPBACK = "127.0.0.1"
@@ -35,22 +35,31 @@ def base(launch: Launch) -> dict[str, str]:
 def rank_variables(launch: Launch, folder: Path, rank: int) -> dict[str, str]:
     """The strongest part: what Parkade sets for this rank."""
     attempt = launch.attempt
+    gang = launch.member or _alone(launch)
     return {
         "PARKADE_WORKLOAD": attempt.workload,
         "PARKADE_ATTEMPT": attempt.attempt,
-        "PARKADE_NODES": str(len(attempt.ranks)),
-        "PARKADE_NODE_RANK": str(rank),
-        "PARKADE_NODE_IPS": ",".join(LOOPBACK for _ in attempt.ranks),
+        "PARKADE_NODES": str(len(gang.seats)),
+        "PARKADE_NODE_RANK": str(gang.ranks[rank]),
+        "PARKADE_NODE_IPS": ",".join(gang.addresses),
         "PARKADE_GPUS": str(attempt.ranks[rank].gpus),
-        "PARKADE_SEATS": ",".join(f"{seat.node}:{seat.gpus}" for seat in attempt.ranks),
+        "PARKADE_SEATS": ",".join(f"{seat.node}:{seat.gpus}" for seat in gang.seats),
         "PARKADE_CHECKPOINT_DIR": launch.checkpoint_dir,
         "PARKADE_NOTICE_FILE": str(folder / records.NOTICE),
-        "MASTER_ADDR": LOOPBACK,
+        "MASTER_ADDR": gang.addresses[0],
         "MASTER_PORT": str(launch.master_port),
         # The indexes are NVML's; without this CUDA counts the fastest GPU first.
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(str(index) for index in launch.devices[rank]),
     }
+
+
+def _alone(launch: Launch) -> Member:
+    """All ranks of the attempt, on this machine."""
+    seats = launch.attempt.ranks
+    return Member(
+        ranks=tuple(range(len(seats))), seats=seats, addresses=tuple(LOOPBACK for _ in seats)
+    )
 
 
 def resume_variables(reading: Reading) -> dict[str, str]:

@@ -90,14 +90,18 @@ class Folders:
         for remains in (fresh, home):
             shutil.rmtree(remains, ignore_errors=True)
         self._make(fresh, self.mode if launch.is_other_user else 0o700)
-        records.write(fresh / records.LAUNCH, launch)
-        _sync(fresh / records.LAUNCH)
-        for name in (records.ORDER, records.STATE, records.NOTICE):
-            spares.make(fresh / name)
+        self.furnish(fresh, launch)
         fresh.rename(home)
         # Relative, so that a data folder that is moved still finds what lies in it.
         (self.live / home.name).symlink_to(os.path.relpath(home, self.live))
         return home
+
+    def furnish(self, fresh: Path, launch: Launch) -> None:
+        """Puts into an attempt's new folder what a keeper finds there."""
+        records.write(fresh / records.LAUNCH, launch)
+        _sync(fresh / records.LAUNCH)
+        for name in (records.ORDER, records.STATE, records.NOTICE):
+            spares.make(fresh / name)
 
     def forget(self, attempt: str) -> None:
         """Takes it out of the live ones, and drops the oldest beyond what is kept."""

@@ -19,6 +19,7 @@ from parkade.engines.local import (
     cgroups,
     detaching,
     environment,
+    leases,
     output,
     processes,
     records,
@@ -27,7 +28,7 @@ from parkade.engines.local import (
 )
 from parkade.engines.local.clocks import monotonic_us, wall_us
 from parkade.engines.local.gang import Gang
-from parkade.engines.local.leaving import Leaving
+from parkade.engines.local.leaving import Leaving, Silence
 from parkade.engines.local.records import Guard, Launch, RankState
 from parkade.engines.local.state_file import StateFile, last_state, never_started
 from parkade.ports import Phase
@@ -37,9 +38,19 @@ EXIT_UNKNOWN = "exit status unknown: the keeper was lost"
 
 
 class Keeper:
-    """One attempt's life, a turn at a time."""
+    """One attempt's life, a turn at a time. `silence` says how long the control plane was not
+    heard; `orders` is the folder of the engine's order."""
 
-    def __init__(self, folder: Path, launch: Launch, wake: int, guard: Guard) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        launch: Launch,
+        wake: int,
+        guard: Guard,
+        *,
+        orders: Path,
+        silence: Silence,
+    ) -> None:
         self.folder = folder
         self.launch = launch
         self.wake = wake
@@ -70,7 +81,7 @@ class Keeper:
             guards=guards,
         )
         self.state = StateFile(folder, launch, state, self.gang)
-        self.leaving = Leaving(self.state, self.gang)
+        self.leaving = Leaving(self.state, self.gang, orders=orders, silence=silence)
 
     def run(self) -> None:
         """From start, or from where another keeper left, to release."""
@@ -109,6 +120,10 @@ class Keeper:
         if self.state.now.phase is not Phase.RELEASED:
             self.leaving.carry_out(monotonic_us())
 
+    def agree(self) -> str | None:
+        """None once the rest of the gang is ready as well, else why it is not."""
+        return None
+
     def _look(self, now_us: int) -> None:
         self.leaving.read_order()
         self.leaving.see_silence(now_us)
@@ -135,11 +150,22 @@ class Keeper:
         """A gang starts whole: the pids are on record before any rank runs its command."""
         starting = spawn.StartingGang(self.launch, self.folder)
         trouble = starting.wait_ready()
+        if trouble is None:
+            self._record(starting)
+            trouble = self.agree()
         if trouble is not None:
             starting.dismiss()
             self.gang.ranks = tuple(never_started() for _ in starting.ranks)
             self.state.change(launch_error=trouble)
             return
+        trouble = starting.let_go()
+        self.state.change(phase=Phase.RUNNING, started_us=wall_us(), launch_error=trouble)
+        if trouble is not None:
+            self.leaving.break_gang()
+        self.state.write("running")
+
+    def _record(self, starting: spawn.StartingGang) -> None:
+        """Returns once the pids of those that stand ready are on record."""
         found = [processes.look(rank.pid) for rank in starting.ranks]
         self.gang.ranks = tuple(
             RankState(
@@ -153,11 +179,6 @@ class Keeper:
         while self.state.is_unwritten:
             time.sleep(1)
             self.state.write()
-        trouble = starting.let_go()
-        self.state.change(phase=Phase.RUNNING, started_us=wall_us(), launch_error=trouble)
-        if trouble is not None:
-            self.leaving.break_gang()
-        self.state.write("running")
 
     def _watch(self) -> None:
         for rank in self.gang.ranks:
@@ -209,7 +230,8 @@ def main() -> None:
         return
     if old is not None and old.phase is Phase.RELEASED:
         return
-    Keeper(folder, launch, wake, guard).run()
+    silence = leases.Silence(launch.heard, monotonic_us())
+    Keeper(folder, launch, wake, guard, orders=folder, silence=silence).run()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,20 @@ def renew(path: Path) -> None:
         os.close(descriptor)
 
 
+class Silence:
+    """How long nothing was heard, by the file of this machine; from `began_us` on where there is
+    none of this boot."""
+
+    def __init__(self, heard: str, began_us: int) -> None:
+        self._heard = heard
+        self._began_us = began_us
+
+    def lasted_us(self, now_us: int) -> int:
+        """Until an instant of the monotonic clock."""
+        last_us = heard_us(self._heard)
+        return now_us - (self._began_us if last_us is None else last_us)
+
+
 def heard_us(path: str | Path) -> int | None:
     """When it was heard last, on the monotonic clock of this boot; None where that is not known."""
     content = records.read_bounded(Path(path), most_bytes=4096) if path else None

@@ -4,14 +4,17 @@ Orders are a file; the earliest instants of all of them hold. What is sent is on
 sent, so that no later keeper sends it again: to many programs a second signal is the end.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from parkade.core.workloads.life import Cause
-from parkade.engines.local import leases, processes, records, report, spawn
+from parkade.engines.local import processes, records, report, spawn
 from parkade.engines.local.clocks import monotonic_us, wall_us
 from parkade.engines.local.escalation import Escalation, merge
 from parkade.engines.local.gang import Gang, is_living, number_of
@@ -31,18 +34,29 @@ SAVED = 85
 """Exit code 'saved, run me again': no failure, so the other ranks go on."""
 
 
-class Leaving:
-    """The orders of one attempt, and what was done about them so far."""
+class Silence(Protocol):
+    """How long the control plane was not heard."""
 
-    def __init__(self, state: StateFile, gang: Gang) -> None:
+    def lasted_us(self, now_us: int) -> int:
+        """Until an instant of the monotonic clock."""
+        ...
+
+
+class Leaving:
+    """The orders of one attempt, which lie in the folder `orders`, and what was done about them so
+    far."""
+
+    def __init__(self, state: StateFile, gang: Gang, *, orders: Path, silence: Silence) -> None:
         self.state = state
         self.gang = gang
         self.folder = state.folder
+        self.orders = orders
+        self.silence = silence
         self.launch = state.launch
         self.escalation = Escalation()
         self.order: Stop | None = None
         self._order_seen: tuple[int, int] | None = None
-        self._began_us = self._listen_again_us = monotonic_us()
+        self._listen_again_us = monotonic_us()
         self._kill_again_us = 0
         self._ask_again_us = 0
         self._term_again_us = 0
@@ -58,13 +72,15 @@ class Leaving:
     def read_order(self) -> None:
         """Reads the order file where it changed; what cannot be read is tried again."""
         try:
-            found = (self.folder / records.ORDER).stat()
+            # Opened, because a file system of several machines then looks for a newer one.
+            with (self.orders / records.ORDER).open("rb") as file:
+                found = os.fstat(file.fileno())
         except OSError:
             return
         seen = (found.st_ino, found.st_mtime_ns)
         if seen == self._order_seen:
             return
-        order = records.read_order(self.folder)
+        order = records.read_order(self.orders)
         if order is None:
             return
         self._order_seen = seen
@@ -76,8 +92,7 @@ class Leaving:
         if lease is None or self.order is not None or now_us < self._listen_again_us:
             return
         self._listen_again_us = now_us + LISTEN_AGAIN_US
-        heard_us = leases.heard_us(self.launch.heard)
-        if now_us - (self._began_us if heard_us is None else heard_us) >= lease.silence_us:
+        if self.silence.lasted_us(now_us) >= lease.silence_us:
             self._lapse(lease, wall_us())
 
     def resume(self) -> None:

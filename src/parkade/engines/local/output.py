@@ -32,8 +32,9 @@ def segments(folder: Path, rank: int) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def read(folder: Path, rank: int, offset: int) -> tuple[int, bytes]:
-    """At most READ_BYTES from the offset, or from the oldest byte kept; and where it stood."""
+def read(folder: Path, rank: int, offset: int, *, uid: int | None = None) -> tuple[int, bytes]:
+    """At most READ_BYTES from the offset, or from the oldest byte kept; and where it stood. `uid`:
+    files of any other owner are not read, for the folder is that user's."""
     kept = segments(folder, rank)
     for index, (start, path) in enumerate(kept):
         is_last = index + 1 == len(kept)
@@ -41,14 +42,22 @@ def read(folder: Path, rank: int, offset: int) -> tuple[int, bytes]:
             continue
         begin = max(offset, start)
         try:
-            with path.open("rb") as file:
-                file.seek(begin - start)
-                content = file.read(READ_BYTES)
+            content = _read_at(path, begin - start, uid)
         except OSError:
             continue
         if content or is_last:
             return begin, content
     return offset, b""
+
+
+def _read_at(path: Path, position: int, uid: int | None) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if uid is not None and os.fstat(descriptor).st_uid != uid:
+            return b""
+        return os.pread(descriptor, READ_BYTES, position)
+    finally:
+        os.close(descriptor)
 
 
 class Output:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from parkade.engines.local import spares
-from parkade.ports import Checkpoint, DesiredAttempt, Phase, Stop
+from parkade.ports import Checkpoint, DesiredAttempt, Phase, Seat, Stop
 
 LAUNCH = "launch.json"
 ORDER = "order.json"
@@ -35,12 +35,22 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     home: str
 
 
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the ranks of a launch stand in a gang of several machines: `ranks` are their numbers in
+    it, `seats` are all of the gang, with an address each."""
+
+    ranks: tuple[int, ...]
+    seats: tuple[Seat, ...]
+    addresses: tuple[str, ...]
+
+
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """All that a keeper needs; `devices` holds the device indexes of each rank.
 
     `is_other_user` tells the keeper to take on the account's rights before it touches anything
     of the user; else the ranks run as the keeper does. `heard` is the file that tells when the
-    control plane was heard last (`leases`); `cgroup` the attempt's group, or empty.
+    control plane was heard last (`leases`); `cgroup` the attempt's group, or empty. `member`: None
+    where all ranks of the attempt are on this machine.
     """
 
     version: int
@@ -56,6 +66,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     prepared_us: int
     heard: str = ""
     cgroup: str = ""
+    member: Member | None = None
 
 
 class RankState(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,202 @@
+"""Reads what `squeue --json` and `sinfo --json` answer, of Slurm 22.05 and later, into our values.
+
+An answer that lists errors is an error, whatever else it holds; so is one that is not whole.
+Numbers and states have several forms in the versions of Slurm: a number is also an object with
+`number`, a state also a list. Free text of other users never decides anything.
+"""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from parkade.ports import Transient
+
+LIVE = frozenset(
+    {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "RESIZING", "REQUEUED"}
+    | {"REQUEUE_FED", "REQUEUE_HOLD", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "STOPPED"}
+    | {"POWER_UP_NODE", "UPDATE_DB"}
+)
+"""While one of these words is said of a job, its nodes are not free."""
+WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD"})
+INDEXES = re.compile(r"gpu[^,]*?\(IDX:([0-9,-]+)\)")
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, or one part of a heterogeneous one, whose `leader` is its first part. `devices`: GPU
+    indexes of each node, while it runs. `comment` and `reason` are anybody's words."""
+
+    number: int
+    leader: int
+    states: frozenset[str]
+    reason: str
+    uid: int
+    comment: str
+    nodes: tuple[str, ...]
+    devices: tuple[tuple[int, ...], ...]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its nodes are still its own, or it waits for them."""
+        return bool(self.states & LIVE)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing of it runs yet."""
+        return bool(self.states & WAITING)
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as Slurm knows it; `reason` is why it is drained or down, and `reason_by` who said
+    so."""
+
+    name: str
+    address: str
+    states: frozenset[str]
+    reason: str
+    reason_by: str
+    gpus: int
+    cpus: int
+    memory_mb: int
+
+
+class _Allocated(msgspec.Struct):
+    nodename: str = ""
+
+
+class _Resources(msgspec.Struct):
+    allocated_nodes: Any = None
+
+
+class _Job(msgspec.Struct):
+    job_id: Any
+    job_state: Any
+    user_id: Any
+    comment: Any = ""
+    state_reason: str = ""
+    het_job_id: Any = 0
+    gres_detail: list[str] | None = None
+    job_resources: Any = None
+
+
+class _Node(msgspec.Struct):
+    name: str
+    state: Any
+    address: str = ""
+    state_flags: list[str] | None = None
+    reason: Any = ""
+    reason_set_by_user: Any = ""
+    gres: str = ""
+    cpus: Any = 0
+    effective_cpus: Any = None
+    real_memory: Any = 0
+
+
+class _Jobs(msgspec.Struct):
+    jobs: list[_Job]
+    errors: list[Any]
+
+
+class _Nodes(msgspec.Struct):
+    nodes: list[_Node]
+    errors: list[Any]
+
+
+def jobs(answer: bytes) -> tuple[Job, ...]:
+    """All jobs that the controller knows. Cost grows with the answer."""
+    return tuple(_job(one) for one in _decode(answer, _Jobs).jobs)
+
+
+def nodes(answer: bytes) -> dict[str, Node]:
+    """All nodes, by name."""
+    return {one.name: _node(one) for one in _decode(answer, _Nodes).nodes}
+
+
+T = TypeVar("T", _Jobs, _Nodes)
+
+
+def _decode(answer: bytes, kind: type[T]) -> T:
+    try:
+        found = msgspec.json.decode(answer, type=kind)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Transient(f"Slurm's answer is not whole: {error}"[:300]) from None
+    if found.errors:
+        raise Transient(f"Slurm's answer holds errors: {found.errors[0]}"[:300])
+    return found
+
+
+def _job(one: _Job) -> Job:
+    number = _number(one.job_id)
+    names = _allocated(one.job_resources)
+    given = [_indexes(it) for it in one.gres_detail or ()]
+    return Job(
+        number=number,
+        leader=_number(one.het_job_id) or number,
+        states=_states(one.job_state),
+        reason=one.state_reason,
+        uid=_number(one.user_id),
+        comment=one.comment if isinstance(one.comment, str) else "",
+        nodes=names,
+        devices=tuple(given) if len(given) == len(names) else tuple(() for _ in names),
+    )
+
+
+def _node(one: _Node) -> Node:
+    cpus = _number(one.effective_cpus) or _number(one.cpus)
+    return Node(
+        name=one.name,
+        address=one.address or one.name,
+        states=_states(one.state) | _states(one.state_flags or []),
+        reason=_text(one.reason),
+        reason_by=_text(one.reason_set_by_user),
+        gpus=_gpus(one.gres),
+        cpus=cpus,
+        memory_mb=_number(one.real_memory),
+    )
+
+
+def _allocated(resources: Any) -> tuple[str, ...]:
+    """The node names; `allocated_nodes` in 22.05, `nodes.allocation` later."""
+    if not isinstance(resources, dict):
+        return ()
+    found = resources.get("allocated_nodes")
+    if found is None and isinstance(nodes := resources.get("nodes"), dict):
+        found = nodes.get("allocation")
+    names = [it.get("nodename") or it.get("name") for it in found or () if isinstance(it, dict)]
+    return tuple(it for it in names if isinstance(it, str))
+
+
+def _indexes(text: str) -> tuple[int, ...]:
+    """Of `gpu:h100:3(IDX:0-1,3)`: 0, 1, 3."""
+    found: list[int] = []
+    for match in INDEXES.finditer(text):
+        for span in match[1].split(","):
+            first, _, last = span.partition("-")
+            if first.isdigit():
+                found += range(int(first), int(last or first) + 1)
+    return tuple(sorted(found))
+
+
+def _gpus(gres: str) -> int:
+    """Of `gpu:h100:8(S:0-1),nic:2`: 8."""
+    found = 0
+    for one in re.sub(r"\([^)]*\)", "", gres).split(","):
+        words = one.split(":")
+        if words[0] == "gpu":
+            found += int(words[-1]) if words[-1].isdigit() else 1
+    return found
+
+
+def _states(said: Any) -> frozenset[str]:
+    words = said if isinstance(said, list) else str(said).split("+")
+    return frozenset(str(word).upper() for word in words)
+
+
+def _number(said: Any) -> int:
+    if isinstance(said, dict):
+        said = said.get("number", 0)
+    return said if isinstance(said, int) else 0
+
+
+def _text(said: Any) -> str:
+    return said if isinstance(said, str) else ""

@@ -1,0 +1,334 @@
+"""The engine of a Slurm cluster: `ports.Engine` by Slurm's commands and a shared folder.
+
+It remembers nothing that is not in the folder or in Slurm, so any number of engine objects, one
+after another, see the same. One `squeue` a look tells of the whole pool. Where Slurm cannot be
+reached, nothing is told and nothing is decided.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from parkade.engines.local import accounts, environment, leases, output, processes, records, seats
+from parkade.engines.local import validation as rules
+from parkade.engines.local.clocks import monotonic_us
+from parkade.engines.local.escalation import merge
+from parkade.engines.local.keeping import Keeping
+from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
+from parkade.engines.local.records import Launch, Member
+from parkade.engines.slurm import hearing, homes, signals
+from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.settings import SlurmSettings
+from parkade.engines.slurm.submitting import Submitting
+from parkade.engines.slurm.watching import NODES_KEPT_US, Watching
+from parkade.ports import (
+    Capabilities,
+    Clock,
+    Conflict,
+    DesiredAttempt,
+    EngineError,
+    FolderAnswer,
+    FolderLook,
+    InvalidSpec,
+    LogRequest,
+    NodeShape,
+    Observation,
+    Stop,
+    Transient,
+    WorkloadFolder,
+)
+
+logger = logging.getLogger(__name__)
+
+FOLLOW_S = 0.2
+MOST_THREADS = 8
+
+T = TypeVar("T")
+
+
+class SlurmEngine:
+    """Implements `ports.Engine`; `data` is a folder that agent and nodes share."""
+
+    def __init__(
+        self,
+        *,
+        pool: str,
+        data: Path,
+        nodes: tuple[NodeShape, ...],
+        clock: Clock,
+        settings: SlurmSettings,
+    ) -> None:
+        self.pool = pool
+        self.nodes = nodes
+        self.clock = clock
+        self.settings = settings
+        self.homes = homes.Homes(data)
+        self.keeping = Keeping(self.homes)
+        self.commands = Commands(settings)
+        self.submitting = Submitting(settings, self.commands, clock)
+        self.watching = Watching(self.homes, self.commands, self.submitting, clock)
+        self.heard = self.homes.data / leases.FILE
+        self.heard_shared = self.homes.data / hearing.FILE
+        self._capabilities: Capabilities | None = None
+        self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix=f"slurm-{pool}")
+
+    def capabilities(self) -> Capabilities:
+        """Probed once Slurm answers; the version is Slurm's."""
+        if self._capabilities is not None:
+            return self._capabilities
+        found = Capabilities(
+            engine="slurm",
+            version="not known yet",
+            isolates_users=not self.settings.root_workloads,
+            has_containers=False,
+            keeps_memory_limits=False,
+            needs_unix_names=os.geteuid() == 0 and not self.settings.root_workloads,
+        )
+        try:
+            version = self.commands.run("sinfo", "--version").decode(errors="replace").strip()
+            text = self.commands.run("scontrol", "show", "config").decode(errors="replace")
+        except EngineError:
+            return found
+        self._capabilities = msgspec.structs.replace(
+            found,
+            version=version[:100],
+            tracks_by_cgroup="proctrack/cgroup" in text,
+            keeps_memory_limits="task/cgroup" in text,
+        )
+        return self._capabilities
+
+    def validate(self, attempt: DesiredAttempt) -> None:
+        """Raises InvalidSpec or Unsupported where the attempt could never run here."""
+        rules.validate(attempt, self.nodes, runs_as_root=self.settings.root_workloads)
+
+    def render(self, attempt: DesiredAttempt) -> str:
+        """The batch script as Slurm is given it, and what each rank runs and finds."""
+        self.validate(attempt)
+        home, launch = self.homes.home(attempt), self._plan(attempt, [])
+        text = self.submitting.script(attempt, home, self.watching.nodes(NODES_KEPT_US), 1)
+        gang = launch.member
+        assert gang is not None
+        lines = [
+            f"# user: {launch.account.name}",
+            f"# workdir: {environment.at_home(attempt.workdir, launch.account.home)}",
+            f"# env_file: {attempt.env_file or 'none'} (read on the node as the user, never shown)",
+            f"# each rank: {['/bin/bash', '-c', attempt.command]!r}",
+        ]
+        lines += [f"#   {key}={value}" for key, value in sorted(environment.base(launch).items())]
+        for rank, (seat, address) in enumerate(zip(gang.seats, gang.addresses, strict=True)):
+            lines.append(f"# rank {rank} on {seat.node} ({address}) with {seat.gpus} GPUs")
+        return text + "\n".join(lines) + "\n"
+
+    async def launch(self, attempt: DesiredAttempt) -> None:
+        """Returns once Slurm has acknowledged the job, or at once where the attempt is known.
+
+        Raises Conflict for a known id with another generation or other seats, or one that was
+        forgotten; Transient while its devices are held by our own attempts, and where its lease
+        would have lapsed before it began; Unreachable where Slurm's answer did not come: the
+        attempt is known then, and its job is looked for before another one is sent.
+        """
+        self.validate(attempt)
+        self._check_lease(attempt)
+        home, launch = await self._in_thread(partial(self._make_known, attempt))
+        if attempt.stop is not None:
+            await self.stop(attempt.attempt, attempt.stop)
+        try:
+            await self._in_thread(partial(self._submit, home, launch))
+        except InvalidSpec as error:
+            await self._in_thread(partial(self.watching.refuse, home, launch, str(error)))
+
+    async def observe(self) -> Observation:
+        """One look at everything, by one `squeue`. Jobs that Slurm lost are submitted again, and
+        what stayed past its orders is cancelled."""
+        at_us = self.clock.now_us()
+        try:
+            found = await self._in_thread(self.watching.look)
+        except EngineError as error:
+            logger.warning("pool %s is not seen: %s", self.pool, error)
+            return Observation(pool=self.pool, at_us=at_us, is_complete=False, attempts=())
+        return Observation(
+            pool=self.pool, at_us=at_us, is_complete=found.is_complete, attempts=found.attempts
+        )
+
+    async def stop(self, attempt: str, order: Stop) -> None:
+        """Writes the order where it brings anything forward; the members read it."""
+        home = self.homes.find(attempt)
+        if home is None or homes.read_end(home) is not None:
+            return
+        old = records.read_order(home)
+        merged = merge(old, order)
+        if merged != old:
+            records.write(home / records.ORDER, merged, mode=homes.READABLE)
+
+    async def signal(self, attempt: str, name: str) -> None:
+        """To each rank's trainers; what has ended hears nothing."""
+        home = self._known(attempt)
+        if name not in signal.Signals.__members__:
+            raise InvalidSpec(f"signal: {name!r} is no signal")
+        if homes.read_end(home) is None:
+            signals.add(home, name)
+
+    async def adopt(self) -> Sequence[str]:
+        """Takes up what the folder knows."""
+        return tuple(one.attempt for one in (await self.observe()).attempts)
+
+    async def forget(self, attempt: str) -> None:
+        """Drops a released attempt from observations; raises Conflict while it runs."""
+        await self._in_thread(partial(self._forget, attempt))
+
+    async def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
+        """Raises InvalidSpec for an unknown attempt or rank. Bytes already dropped are skipped."""
+        attempt, rank, offset = request.attempt, request.rank, request.offset
+        home = self.homes.find_ended(attempt) or self._known(attempt)
+        launch = records.read_launch(home)
+        if launch is None:
+            return
+        if not is_meant(launch, request):
+            raise InvalidSpec(f"attempt: {attempt} is known here, but as another launch")
+        ranks = launch.attempt.ranks
+        if not 0 <= rank < len(ranks):
+            raise InvalidSpec(f"rank: attempt {attempt} has no rank {rank}")
+        folder = homes.node_folder(home, ranks[rank].node)
+        place = sum(1 for seat in ranks[:rank] if seat.node == ranks[rank].node)
+        read = partial(output.read, folder, place, uid=launch.account.uid)
+        while True:
+            is_over = not request.follow or await self._is_released(home)
+            while True:
+                begin, content = await asyncio.to_thread(read, offset)
+                if not content:
+                    break
+                offset = begin + len(content)
+                yield content
+            if is_over:
+                return
+            await asyncio.sleep(FOLLOW_S)
+
+    async def renew_leases(self) -> None:
+        """The control plane was heard: no lease lapses before its span from now."""
+        leases.renew(self.heard)
+        hearing.renew(self.heard_shared)
+
+    async def idle_folders(self, now_us: int) -> FolderLook:
+        """See `KeepsFolders`; a bounded part of what is on disk at each call."""
+        return await asyncio.to_thread(self.keeping.look, now_us)
+
+    async def settle_folders(
+        self, asked: Sequence[WorkloadFolder], answers: Sequence[FolderAnswer]
+    ) -> Sequence[str]:
+        """See `KeepsFolders`."""
+        return await asyncio.to_thread(self.keeping.settle, asked, answers)
+
+    async def delete_folders(self) -> Sequence[str]:
+        """See `KeepsFolders`."""
+        return await asyncio.to_thread(self.keeping.delete)
+
+    async def close(self) -> None:
+        """Lets go without stopping anything that runs."""
+        self._threads.shutdown(wait=False)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def _is_released(self, home: Path) -> bool:
+        """As an observation found it, which is made here where none was for a while."""
+        if homes.read_end(home) is None and self.watching.is_stale():
+            await self.observe()
+        return homes.read_end(home) is not None
+
+    def _known(self, attempt: str) -> Path:
+        home = self.homes.find(attempt)
+        if home is None:
+            raise InvalidSpec(f"attempt: {attempt} is not known here")
+        return home
+
+    def _check_lease(self, attempt: DesiredAttempt) -> None:
+        """An order heard long ago starts no guest, for the control plane may have started another
+        attempt of it elsewhere."""
+        if attempt.lease is None:
+            return
+        heard_us = leases.heard_us(self.heard)
+        if heard_us is None:
+            leases.renew(self.heard)
+            hearing.renew(self.heard_shared)
+        elif monotonic_us() - heard_us >= attempt.lease.silence_us:
+            raise Transient(
+                f"attempt {attempt.attempt}: the control plane was not heard for its lease"
+            )
+
+    def _make_known(self, attempt: DesiredAttempt) -> tuple[Path, Launch]:
+        with self.homes.lock():
+            if self.homes.find_ended(attempt.attempt) is not None:
+                raise Conflict(
+                    f"attempt {attempt.attempt} ended here before; where the server's data was put "
+                    f"back from a backup, its names are given again: submit it anew"
+                )
+            home = self.homes.find(attempt.attempt)
+            if home is None:
+                live = self.watching.live()
+                self._check_seats(attempt, live)
+                launch = self._plan(attempt, live)
+                return self.homes.add(launch), launch
+            known = records.read_launch(home)
+            if known is None:
+                raise Conflict(f"attempt {attempt.attempt} is known, but {home} is unreadable")
+            check_same(known.attempt, attempt)
+            return home, known
+
+    def _check_seats(self, attempt: DesiredAttempt, live: Sequence[Launch]) -> None:
+        """Raises Transient while our own attempts hold what it needs. Jobs of others may hold more:
+        then Slurm lets it wait."""
+        left = {node.node: node.gpus for node in self.nodes}
+        for seat in [seat for one in live for seat in one.attempt.ranks]:
+            left[seat.node] = left.get(seat.node, 0) - seat.gpus
+        for seat in attempt.ranks:
+            left[seat.node] -= seat.gpus
+            if left[seat.node] < 0:
+                raise Transient(
+                    f"node {seat.node} has too few free GPUs for attempt {attempt.attempt}; "
+                    f"launch again once others were released"
+                )
+
+    def _plan(self, attempt: DesiredAttempt, live: Sequence[Launch]) -> Launch:
+        runs_as_root = self.settings.root_workloads
+        account, is_other_user = accounts.resolve(attempt.unix_user, runs_as_root=runs_as_root)
+        nodes = self.watching.nodes(NODES_KEPT_US)
+        ranks = attempt.ranks
+        addresses = tuple(
+            nodes[seat.node].address if seat.node in nodes else seat.node for seat in ranks
+        )
+        own_path = os.environ.get("PATH", STANDARD_PATH)
+        return Launch(
+            version=records.VERSION,
+            attempt=msgspec.structs.replace(attempt, stop=None),
+            devices=tuple(() for _ in ranks),
+            master_port=seats.choose_port(attempt.attempt, live),
+            account=account,
+            is_other_user=is_other_user,
+            path=STANDARD_PATH if is_other_user else own_path,
+            checkpoint_dir=str(self.homes.checkpoints(attempt)),
+            changes="",
+            boot_id=processes.boot_id(),
+            prepared_us=self.clock.now_us(),
+            heard=str(self.heard_shared),
+            member=Member(ranks=tuple(range(len(ranks))), seats=ranks, addresses=addresses),
+        )
+
+    def _submit(self, home: Path, launch: Launch) -> None:
+        self.submitting.first(home, launch, self.watching.nodes(NODES_KEPT_US))
+
+    def _forget(self, attempt: str) -> None:
+        with self.homes.lock():
+            home = self.homes.find(attempt)
+            if home is None:
+                return
+            if homes.read_end(home) is None:
+                raise Conflict(f"attempt {attempt} still runs; forget it once it is released")
+            self.homes.forget(attempt)

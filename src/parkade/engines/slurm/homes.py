@@ -1,0 +1,94 @@
+"""What lies in the folder of an attempt on Slurm, and whose it is.
+
+The folder itself is the agent's: `launch.json`, `order.json`, `signals.json`, `submissions.json`
+and, once the seats are free, `end.json`. The user reads them and writes only into `job/`, which is
+its own: a copy of the launch, the head's files, and a folder for each node. What the user could
+write is believed of its own attempt, never of seats.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from parkade.engines.local import records
+from parkade.engines.local.folders import Folders, give
+from parkade.engines.local.records import Launch
+from parkade.engines.local.validation import folder_name
+from parkade.engines.slurm import gathering, signals
+from parkade.engines.slurm.gathering import Gathering
+from parkade.engines.slurm.member import NODES
+from parkade.ports import ObservedAttempt
+
+SUBMISSIONS = "submissions.json"
+END = "end.json"
+READABLE = 0o644
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """One `sbatch`: the word that marks its job, when it was sent, and the job's number once it is
+    known."""
+
+    nonce: str
+    at_us: int
+    job: int | None
+
+
+class Homes(Folders):
+    """The folders of a Slurm pool."""
+
+    def furnish(self, fresh: Path, launch: Launch) -> None:
+        """Also makes the user's part. Files that others wait for are there from the start, because
+        file systems of several machines remember for a while that a file is not there."""
+        super().furnish(fresh, launch)
+        os.chmod(fresh / f".{records.ORDER}.spare", READABLE)  # noqa: PTH101
+        for name in (records.ORDER, signals.FILE):
+            (fresh / name).touch(READABLE)
+            (fresh / name).chmod(READABLE)
+        job = fresh / "job"
+        made = [job, job / NODES, *(node_folder(fresh, node) for node in nodes_of(launch))]
+        for path in made:
+            path.mkdir(mode=0o700)
+        records.write(job / records.LAUNCH, launch)
+        gathering.write(job, Gathering())
+        for path in made[2:]:
+            records.write(path / records.STATE, records.nothing_yet(launch))
+        if launch.is_other_user:
+            for path in sorted(job.rglob("*"), reverse=True):
+                give(path, launch.account)
+            give(job, launch.account)
+
+
+def nodes_of(launch: Launch) -> tuple[str, ...]:
+    """The nodes of an attempt, that of rank 0 first."""
+    return tuple(dict.fromkeys(seat.node for seat in launch.attempt.ranks))
+
+
+def node_folder(home: Path, node: str) -> Path:
+    """Where the member of a node writes."""
+    return home / "job" / NODES / folder_name(node, key="node")
+
+
+def read_submissions(home: Path) -> tuple[Submission, ...]:
+    """In order; none where nothing was submitted."""
+    content = records.read_bounded(home / SUBMISSIONS)
+    try:
+        kind = tuple[Submission, ...]
+        return () if content is None else msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError:
+        return ()
+
+
+def read_end(home: Path) -> ObservedAttempt | None:
+    """How it ended; None while its seats are not free."""
+    content = records.read_bounded(home / END)
+    try:
+        return None if content is None else msgspec.json.decode(content, type=ObservedAttempt)
+    except msgspec.DecodeError:
+        return None
+
+
+def claimed_by(home: Path) -> int | None:
+    """The job that runs the attempt, or ran it."""
+    content = records.read_bounded(home / "job" / gathering.CLAIM, most_bytes=64) or b""
+    return int(content) if content.strip().isdigit() else None

@@ -1,0 +1,246 @@
+"""Looks at all attempts of a pool at once and does what follows from what is seen.
+
+One look is one `squeue`, and one `sinfo` where a job is over of which a member has said nothing. It
+acts only on a complete answer: it submits again what Slurm lost, cancels what waits past its
+deadline or stays past its kill, and cancels a second job of one attempt. Blocks.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from parkade.core.workloads.life import Cause
+from parkade.engines.local import records
+from parkade.engines.local.escalation import merge
+from parkade.engines.local.records import Launch
+from parkade.engines.slurm import answers, homes, standing
+from parkade.engines.slurm.answers import Job, Node
+from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.homes import Homes
+from parkade.engines.slurm.script import MARK
+from parkade.engines.slurm.standing import Facts, Standing
+from parkade.engines.slurm.submitting import Submitting
+from parkade.engines.slurm.view import Attempt
+from parkade.ports import Clock, EngineError, InvalidSpec, ObservedAttempt, Stop
+
+logger = logging.getLogger(__name__)
+
+NODES_KEPT_US = 60_000_000
+"""How old what is known of the nodes may be when a job is written."""
+STALE_US = 1_000_000
+CANCEL_AGAIN_US = 5_000_000
+CANCEL_AFTER_KILL_US = 3_000_000
+"""The members kill by themselves; this is for those that did not."""
+DOWN = frozenset({"DOWN", "NO_RESPOND", "NOT_RESPONDING", "UNKNOWN", "POWERED_DOWN", "FUTURE"})
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """All attempts, and whether each could be read."""
+
+    attempts: tuple[ObservedAttempt, ...]
+    is_complete: bool
+
+
+class Watching:
+    """What is known of a pool's attempts; one look at a time."""
+
+    def __init__(self, of: Homes, commands: Commands, submitting: Submitting, clock: Clock) -> None:
+        self.homes = of
+        self.commands = commands
+        self.submitting = submitting
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._attempts: dict[str, Attempt] = {}
+        self._ended: dict[str, ObservedAttempt] = {}
+        self._nodes: dict[str, Node] = {}
+        self._nodes_us: int | None = None
+        self._looked_us: int | None = None
+
+    def nodes(self, kept_us: int) -> Mapping[str, Node]:
+        """All nodes, as Slurm said at most that long ago, or as it said last where it does not
+        answer."""
+        now_us = self.clock.now_us()
+        if self._nodes_us is None or now_us - self._nodes_us > kept_us:
+            try:
+                self._read_nodes()
+            except EngineError as error:
+                logger.warning("nodes are not read: %s", error)
+        return self._nodes
+
+    def is_stale(self) -> bool:
+        """Whether the last look began a while ago."""
+        looked_us = self._looked_us
+        return looked_us is None or self.clock.now_us() - looked_us >= STALE_US
+
+    def live(self) -> list[Launch]:
+        """Launches whose seats are not free yet. Reads afresh."""
+        found = []
+        for name in self.homes.names():
+            home = self.homes.follow(name)
+            launch = None if home is None else records.read_launch(home)
+            if home is not None and launch is not None and homes.read_end(home) is None:
+                found.append(launch)
+        return found
+
+    def look(self) -> Look:
+        """Raises EngineError where Slurm does not say all of it."""
+        with self._lock:
+            self._looked_us = self.clock.now_us()
+            # The names first: a job of a name read here was known before Slurm was asked.
+            names = self._refresh()
+            by_nonce = self._jobs() if self._attempts else {}
+            found = [self._see(one, by_nonce) for one in self._attempts.values()]
+            seen = (*self._ended.values(), *found)
+            is_complete = len(names) == len(seen)
+        return Look(
+            attempts=tuple(sorted(seen, key=lambda it: it.attempt)), is_complete=is_complete
+        )
+
+    def refuse(self, home: Path, launch: Launch, why: str) -> None:
+        """Slurm refused the job for good: it ends before it began."""
+        attempt = Attempt(home, launch)
+        seen = attempt.observed((), released_us=self.clock.now_us(), detail=why)
+        self._end(home, msgspec.structs.replace(seen, launch_error=why))
+
+    def _refresh(self) -> list[str]:
+        names = self.homes.names()
+        for gone in (self._attempts.keys() | self._ended.keys()) - set(names):
+            self._attempts.pop(gone, None)
+            self._ended.pop(gone, None)
+        for name in names:
+            if name in self._ended:
+                continue
+            home = self.homes.follow(name)
+            if home is None:
+                continue
+            if (end := homes.read_end(home)) is not None:
+                self._attempts.pop(name, None)
+                self._ended[name] = end
+            elif name not in self._attempts:
+                launch = records.read_launch(home)
+                if launch is not None:
+                    self._attempts[name] = Attempt(home, launch)
+        return names
+
+    def _jobs(self) -> dict[str, list[tuple[Job, ...]]]:
+        """Our jobs by the word that marks each submission, with their parts in order."""
+        answer = self.commands.run("squeue", "--json", "--all", "--states=all")
+        by_leader: dict[int, list[Job]] = {}
+        for job in answers.jobs(answer):
+            if job.comment.startswith(f"{MARK}:"):
+                by_leader.setdefault(job.leader, []).append(job)
+        found: dict[str, list[tuple[Job, ...]]] = {}
+        for parts in by_leader.values():
+            parts.sort(key=lambda it: it.number)
+            found.setdefault(parts[0].comment.rpartition(":")[2], []).append(tuple(parts))
+        return found
+
+    def _see(
+        self, attempt: Attempt, by_nonce: Mapping[str, list[tuple[Job, ...]]]
+    ) -> ObservedAttempt:
+        attempt.look()
+        nonces = tuple(one.nonce for one in attempt.submissions)
+        own = ours(by_nonce, nonces, uid=attempt.launch.account.uid)
+        parts, others = standing.choose(own, attempt.claimed)
+        self._cancel(attempt, others)
+        now_us = self.clock.now_us()
+        facts = Facts(
+            parts=parts,
+            is_claimed=attempt.claimed is not None,
+            submitted_us=max((one.at_us for one in attempt.submissions), default=None),
+            silent=attempt.silent,
+            over_us=attempt.over_us,
+        )
+        found = standing.judge(facts, is_up=self._is_up(attempt, facts), now_us=now_us)
+        return self._act(attempt, parts, found, now_us)
+
+    def _act(
+        self, attempt: Attempt, parts: tuple[Job, ...], found: Standing, now_us: int
+    ) -> ObservedAttempt:
+        order = records.read_order(attempt.home)
+        if found is Standing.FREE:
+            return self._release(attempt, parts, now_us)
+        if found is Standing.UNFREE:
+            self._end_survivors(attempt, now_us)
+            return attempt.observed(parts, released_us=None, detail="a node is out of reach")
+        attempt.over_us = None
+        if found is Standing.LOST and order is not None and now_us >= order.deadline_us:
+            return self._release(attempt, parts, now_us)
+        if found is Standing.LOST:
+            self._submit_again(attempt)
+        if order is not None and parts:
+            waits_us = order.deadline_us
+            due_us = order.kill_us + CANCEL_AFTER_KILL_US if found is Standing.LIVES else waits_us
+            if now_us >= due_us and now_us >= attempt.cancelled_us + CANCEL_AGAIN_US:
+                attempt.cancelled_us = now_us
+                self._cancel(attempt, (parts[0].leader,))
+        return attempt.observed(parts, released_us=None)
+
+    def _release(self, attempt: Attempt, parts: tuple[Job, ...], now_us: int) -> ObservedAttempt:
+        # Read again: a member may have spoken between the look and Slurm's answer.
+        attempt.look()
+        seen = attempt.observed(parts, released_us=now_us)
+        self._end(attempt.home, seen)
+        return seen
+
+    def _end(self, home: Path, seen: ObservedAttempt) -> None:
+        records.write(home / homes.END, seen)
+
+    def _is_up(self, attempt: Attempt, facts: Facts) -> dict[str, bool]:
+        """Whether Slurm hears each node; asked only where that decides something."""
+        is_over = facts.is_claimed and not any(part.is_live for part in facts.parts)
+        if not is_over or not facts.silent:
+            return dict.fromkeys(facts.silent, True)
+        if attempt.over_us is None:
+            attempt.over_us = self.clock.now_us()
+        self._read_nodes()
+        nodes = self._nodes
+        return {node: node in nodes and not nodes[node].states & DOWN for node in facts.silent}
+
+    def _end_survivors(self, attempt: Attempt, now_us: int) -> None:
+        """Members may live on where slurmd does not: what is left of a job that is over is
+        killed."""
+        order = records.read_order(attempt.home)
+        cause = Cause.OPERATOR if order is None else order.cause
+        now = Stop(noticed_us=now_us, deadline_us=now_us, kill_us=now_us, cause=cause)
+        merged = merge(order, now)
+        if order is None or merged.kill_us < order.kill_us:
+            records.write(attempt.home / records.ORDER, merged, mode=homes.READABLE)
+
+    def _submit_again(self, attempt: Attempt) -> None:
+        logger.warning("attempt %s is not in Slurm; it is submitted again", attempt.home.name)
+        try:
+            self.submitting.again(
+                attempt.home,
+                attempt.launch,
+                self.nodes(NODES_KEPT_US),
+                attempt.submissions,
+            )
+        except InvalidSpec as error:
+            self.refuse(attempt.home, attempt.launch, str(error))
+        except EngineError as error:
+            logger.warning("attempt %s is not submitted: %s", attempt.home.name, error)
+
+    def _cancel(self, attempt: Attempt, numbers: Iterable[int]) -> None:
+        account = attempt.launch.account if attempt.launch.is_other_user else None
+        for number in numbers:
+            try:
+                self.commands.run("scancel", str(number), account=account)
+            except EngineError as error:
+                logger.warning("job %s is not cancelled: %s", number, error)
+
+    def _read_nodes(self) -> None:
+        self._nodes = answers.nodes(self.commands.run("sinfo", "--json"))
+        self._nodes_us = self.clock.now_us()
+
+
+def ours(
+    by_nonce: Mapping[str, list[tuple[Job, ...]]], nonces: Iterable[str], *, uid: int
+) -> list[tuple[Job, ...]]:
+    """The jobs of an attempt's submissions. The mark can be read, and so written by another user:
+    only those of the attempt's own count."""
+    found = [parts for nonce in nonces for parts in by_nonce.get(nonce, ())]
+    return [parts for parts in found if all(part.uid == uid for part in parts)]
