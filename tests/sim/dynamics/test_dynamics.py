@@ -18,7 +18,6 @@ from parkade.sim.dynamics.ranges import BadRanges, KeptRanges, outside, ranges_o
 
 ROOT = Path(__file__).parents[3]
 KEPT = ROOT / "tests" / "sim" / "kept" / "dynamics-1.json"
-RANGES = ROOT / "benchmarks" / "dynamics_ranges.json"
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +95,7 @@ def test_a_stop_that_served_nothing_is_counted() -> None:
     assert sums.needless_restarts == 1
 
 
-def test_the_kept_ranges_of_the_market_are_read() -> None:
-    kept = read_ranges(RANGES.read_bytes())
-    assert set(kept.by_load) == {f"{load:g}" for load in LOADS}
+def test_what_is_no_file_of_ranges_is_refused() -> None:
     with pytest.raises(BadRanges, match="no kept ranges"):
         read_ranges(b"[]")
 
