@@ -79,8 +79,8 @@ FIRST ?= 1
 fuzz: $(STAMP) ## a million simulated events over many seeds, each judged: about half an hour
 	$(BIN)/parkade sim fuzz --seed $(FIRST) --seeds $(STORIES) --events 400
 
-dynamics: $(STAMP) ## simulated days at several loads, held against kept ranges: some minutes
-	$(BIN)/parkade sim dynamics --hours 12 --ranges benchmarks/dynamics_ranges.json
+dynamics: $(STAMP) ## simulated days of a market at several loads, as a table: some minutes
+	$(BIN)/parkade sim dynamics
 
 market-days: $(STAMP) ## four simulated days beside those of the first version: 3 to 6 minutes
 	$(BIN)/python benchmarks/market_days.py --against benchmarks/market_days_before.json
