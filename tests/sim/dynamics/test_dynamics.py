@@ -38,7 +38,8 @@ def test_the_market_is_the_one_that_is_described() -> None:
     jobs = draw_demand(1, 48 * HOUR_US, mix_of(1.5)).jobs
     spot = [job for job in jobs if job.capacity == "spot"]
     nodes: int = NODES
-    assert nodes == 64 and {job.nodes for job in spot} == {1, 2, 4, 8, 16}
+    assert nodes == 64
+    assert {job.nodes for job in spot} == {1, 2, 4, 8, 16}
     assert 0.16 < sum(job.gpus < 8 for job in spot) / len(spot) < 0.24
     assert len(OWNERS) == 6 and all(owner.floor_micros for owner in OWNERS)
     rare = replace(mix_of(1.5), load=0.001, owners=())
