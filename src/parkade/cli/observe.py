@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from parkade.cli.calling import explaining, fail
+from parkade.extras import install
 
 EXIT_INVALID = 3
 MOST_FLOORS = 8
 HIGHEST_PRICE = 10_000
-MISSING = "pip install 'parkade[server]'"
 
 observing = typer.Typer(
     help="What a cluster could have lent: a report from its accounting, nothing touched.",
@@ -26,7 +26,7 @@ def commands() -> None:
     try:
         from parkade.sim.observe.asking import SACCT, SINFO
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {MISSING}", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     print(SACCT)
     print(SINFO)
 
@@ -79,7 +79,7 @@ def sacct(
         from parkade.sim.observe.tables import observe_tables
         from parkade.sim.replay.tables import BadData
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {MISSING}", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     try:
         is_fee = parse_fraction(fee).is_fee
     except ValueError:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import fail
-from parkade.cli.sim.replay import EXIT_INVALID, MISSING, show, write
+from parkade.cli.sim.replay import EXIT_INVALID, show, write
+from parkade.extras import install
 
 if TYPE_CHECKING:
     from parkade.sim.dynamics.figures import DynamicsReport
@@ -40,7 +41,7 @@ def dynamics(
 
         from parkade.sim.dynamics.market import LOADS, measure
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {MISSING}", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     kept = None if ranges is None else _read(ranges)
     tells = not as_json and sys.stderr.isatty()
     report, found = measure(
