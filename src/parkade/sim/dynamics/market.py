@@ -86,6 +86,6 @@ def measure(
             digests.append(digest)
             by_seed[place].append(figures_of(load, [day], [digest], gpus=NODES * GPUS))
         found.append(figures_of(load, days, digests, gpus=NODES * GPUS))
-    told = () if kept is None else outside(kept, found)
-    report = DynamicsReport(seeds=seeds, hours=hours, loads=tuple(found), outside=told)
+    beyond = () if kept is None else outside(kept, found)
+    report = DynamicsReport(seeds=seeds, hours=hours, loads=tuple(found), outside=beyond)
     return report, ranges_of(hours, seeds, by_seed)

@@ -62,14 +62,16 @@ def _all(found: LoadFigures) -> dict[str, float]:
 
 def outside(kept: KeptRanges, found: Sequence[LoadFigures]) -> tuple[str, ...]:
     """What is outside its range, in words; loads and figures that only one side has are not."""
-    told = []
+    beyond = []
     for each in found:
         ranges = kept.by_load.get(f"{each.load:g}", {})
         for name, value in _all(each).items():
             least, most = ranges.get(name, (value, value))
             if not least <= value <= most:
-                told.append(f"load {each.load:g}: {name} is {value:.4g}, not {least:g} to {most:g}")
-    return tuple(told)
+                beyond.append(
+                    f"load {each.load:g}: {name} is {value:.4g}, not {least:g} to {most:g}"
+                )
+    return tuple(beyond)
 
 
 def read_ranges(body: bytes) -> KeptRanges:
