@@ -74,7 +74,7 @@ def measure(
     progress: Callable[[float, int], None],
 ) -> tuple[DynamicsReport, KeptRanges]:
     """The figures of each load over all seeds, and the ranges that these seeds give. `kept`: what
-    they are held against. `progress` is found_outside load and seed before each day."""
+    they are held against. `progress` is told load and seed before each day."""
     by_seed: list[list[LoadFigures]] = [[] for _ in seeds]
     found = []
     for load in loads:
@@ -86,6 +86,6 @@ def measure(
             digests.append(digest)
             by_seed[place].append(figures_of(load, [day], [digest], gpus=NODES * GPUS))
         found.append(figures_of(load, days, digests, gpus=NODES * GPUS))
-    found_outside = () if kept is None else outside(kept, found)
-    report = DynamicsReport(seeds=seeds, hours=hours, loads=tuple(found), outside=found_outside)
+    beyond = () if kept is None else outside(kept, found)
+    report = DynamicsReport(seeds=seeds, hours=hours, loads=tuple(found), outside=beyond)
     return report, ranges_of(hours, seeds, by_seed)

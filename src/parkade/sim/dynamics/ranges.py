@@ -1,7 +1,7 @@
 """Kept ranges of the figures: what a change of the market's rules is held against.
 
 A range is what the seeds gave, widened by `MARGIN` of its own middle and at least by `LEAST`. So a
-change within the noise of other seeds is not lines, and one beyond it is.
+change within the noise of other seeds is not told, and one beyond it is.
 """
 
 from collections.abc import Sequence
@@ -62,16 +62,16 @@ def _all(found: LoadFigures) -> dict[str, float]:
 
 def outside(kept: KeptRanges, found: Sequence[LoadFigures]) -> tuple[str, ...]:
     """What is outside its range, in words; loads and figures that only one side has are not."""
-    lines = []
+    beyond = []
     for each in found:
         ranges = kept.by_load.get(f"{each.load:g}", {})
         for name, value in _all(each).items():
             least, most = ranges.get(name, (value, value))
             if not least <= value <= most:
-                lines.append(
+                beyond.append(
                     f"load {each.load:g}: {name} is {value:.4g}, not {least:g} to {most:g}"
                 )
-    return tuple(lines)
+    return tuple(beyond)
 
 
 def read_ranges(body: bytes) -> KeptRanges:
