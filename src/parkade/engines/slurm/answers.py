@@ -17,14 +17,14 @@ LIVE = frozenset(
     | {"REQUEUE_FED", "REQUEUE_HOLD", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "STOPPED"}
     | {"POWER_UP_NODE", "UPDATE_DB"}
 )
-"""While one of these words is said of a job, its nodes are not free."""
+"""While one of these words is value of a job, its nodes are not free."""
 WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD"})
 INDEXES = re.compile(r"gpu[^,]*?\(IDX:([0-9,-]+)\)")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job, or one part of a heterogeneous one, whose `leader` is its first part. `devices`: GPU
-    indexes of each node, while it runs. `comment` and `reason` are anybody's words."""
+    indexes of each node, while it runs. `comment` and `reason` are free text of users."""
 
     number: int
     leader: int
@@ -47,8 +47,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as Slurm knows it; `reason` is why it is drained or down, and `reason_by` who said
-    so."""
+    """A node as Slurm knows it; `reason` is why it is drained or down, and `reason_by`
+    the user who gave it."""
 
     name: str
     address: str
@@ -187,16 +187,16 @@ def _gpus(gres: str) -> int:
     return found
 
 
-def _states(said: Any) -> frozenset[str]:
-    words = said if isinstance(said, list) else str(said).split("+")
+def _states(value: Any) -> frozenset[str]:
+    words = value if isinstance(value, list) else str(value).split("+")
     return frozenset(str(word).upper() for word in words)
 
 
-def _number(said: Any) -> int:
-    if isinstance(said, dict):
-        said = said.get("number", 0)
-    return said if isinstance(said, int) else 0
+def _number(value: Any) -> int:
+    if isinstance(value, dict):
+        value = value.get("number", 0)
+    return value if isinstance(value, int) else 0
 
 
-def _text(said: Any) -> str:
-    return said if isinstance(said, str) else ""
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -47,11 +47,11 @@ class Commands:
             raise Unreachable(f"{words[0]} is not installed here; install Slurm's client commands")
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             code = self._run((program, *words[1:]), stdin, account, out.fileno(), err.fileno())
-            said = _read(err.fileno(), MOST_WORDS * 4).decode(errors="replace").strip()
+            complaint = _read(err.fileno(), MOST_WORDS * 4).decode(errors="replace").strip()
             if code is None:
                 raise Unreachable(f"{words[0]} did not answer within {self.timeout_s} s")
             if code != 0:
-                raise _error(words[0], said or f"exit code {code}")
+                raise _error(words[0], complaint or f"exit code {code}")
             if os.fstat(out.fileno()).st_size > MOST_BYTES:
                 raise Transient(f"{words[0]} printed more than {MOST_BYTES} bytes")
             return _read(out.fileno(), MOST_BYTES)
@@ -85,9 +85,9 @@ def _read(descriptor: int, most: int) -> bytes:
     return os.pread(descriptor, most, 0)
 
 
-def _error(program: str, said: str) -> Exception:
-    words = f"{program}: {said[:MOST_WORDS]}"
-    lower = said.lower()
+def _error(program: str, complaint: str) -> Exception:
+    words = f"{program}: {complaint[:MOST_WORDS]}"
+    lower = complaint.lower()
     if any(one in lower for one in OUT_OF_REACH):
         return Unreachable(words)
     return InvalidSpec(words) if any(one in lower for one in FOR_GOOD) else Transient(words)

@@ -12,7 +12,7 @@ from parkade.engines.slurm.homes import Submission
 from parkade.engines.slurm.standing import WENT_WRONG
 from parkade.ports import ObservedAttempt, Phase, RankExit
 
-MOST_SAID = 300
+MOST_OF_OUTPUT = 300
 
 
 class Attempt:
@@ -111,29 +111,29 @@ class Attempt:
 
     def _devices(self, parts: tuple[Job, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """As Slurm says while the job runs; later as the members were given them."""
-        told = {
-            node: given
+        found = {
+            node: indexes
             for part in parts
-            for node, given in zip(part.nodes, part.devices, strict=True)
+            for node, indexes in zip(part.nodes, part.devices, strict=True)
         }
         for node in self.nodes:
-            if not told.get(node) and self.states[node] is not None:
+            if not found.get(node) and self.states[node] is not None:
                 launch = records.read_launch(homes.node_folder(self.home, node))
                 given = () if launch is None else launch.devices
-                told[node] = tuple(sorted(index for one in given for index in one))
-        return tuple((node, told[node]) for node in self.nodes if told.get(node))
+                found[node] = tuple(sorted(index for one in given for index in one))
+        return tuple((node, found[node]) for node in self.nodes if found.get(node))
 
     def _words(self, parts: tuple[Job, ...], states: list[State], detail: str) -> str:
         """Slurm's own word, the members', and what the batch script said where it never began."""
-        said = [f"{'+'.join(sorted(part.states))} ({part.reason})" for part in parts[:1]]
-        said += [state.engine_state for state in states[:1]]
+        words = [f"{'+'.join(sorted(part.states))} ({part.reason})" for part in parts[:1]]
+        words += [state.engine_state for state in states[:1]]
         if not states and parts and not parts[0].is_live:
-            said.append(self._batch_said())
-        return ": ".join(word for word in (*(said or ["not in Slurm"]), detail) if word)
+            words.append(self._batch_output())
+        return ": ".join(word for word in (*(words or ["not in Slurm"]), detail) if word)
 
-    def _batch_said(self) -> str:
+    def _batch_output(self) -> str:
         content = records.read_bounded(self.home / "job" / "batch.out") or b""
-        return content[-MOST_SAID:].decode(errors="replace").strip()
+        return content[-MOST_OF_OUTPUT:].decode(errors="replace").strip()
 
     def _is_keeper_lost(self, parts: tuple[Job, ...]) -> bool:
         """Whether members ended without a word though Slurm did not end the job by itself."""
