@@ -11,8 +11,10 @@ JOBS ?= 3
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
-.PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
+.PHONY: record-slurm help setup check format test test-system test-long demo demo-mars demo-compound million bench \
 	fuzz model-check market-days misreports compound-clients trainers constraints clean
+.PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
+	fuzz model-check market-days dynamics misreports compound-clients trainers constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,11 +79,17 @@ FIRST ?= 1
 fuzz: $(STAMP) ## a million simulated events over many seeds, each judged: about half an hour
 	$(BIN)/parkade sim fuzz --seed $(FIRST) --seeds $(STORIES) --events 400
 
+dynamics: $(STAMP) ## simulated days at several loads, held against kept ranges: some minutes
+	$(BIN)/parkade sim dynamics --hours 12 --ranges benchmarks/dynamics_ranges.json
+
 market-days: $(STAMP) ## four simulated days beside those of the first version: 3 to 6 minutes
 	$(BIN)/python benchmarks/market_days.py --against benchmarks/market_days_before.json
 
 misreports: $(STAMP) ## what a lie about the limit gains in one clearing, by kind of bidder
 	$(BIN)/python benchmarks/misreports.py
+
+record-slurm: $(STAMP) ## what sacct says of a real Slurm under two policies, kept as test data: 15 minutes
+	$(BIN)/python -m tests.sim.observe.record
 
 compound-clients: $(STAMP) ## other clients ask a served network, and are measured beside ours
 	tools/make-venv build/clients

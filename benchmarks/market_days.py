@@ -1,8 +1,8 @@
 """A simulated market over days: what moves, who waits, what idles, what it earns.
 
 Four days of 64 nodes of 8 GPUs in four fabrics, each from a seed of its own, through the
-production core (`market_days_driver`). The demand depends on the seed alone (`market_days_demand`),
-so two versions of the code meet the same jobs, claims and failures, and stand in one table.
+production core (`parkade.sim.dynamics.day`). The demand depends on the seed alone, so two versions
+of the code meet the same jobs, claims and failures, and stand in one table.
 
     python benchmarks/market_days.py                       four days, in some minutes
     python benchmarks/market_days.py --short               one seed, six hours
@@ -13,8 +13,9 @@ so two versions of the code meet the same jobs, claims and failures, and stand i
     python benchmarks/market_days.py --seed 3 --no-stories one of the days, to be joined later:
     python benchmarks/market_days.py --show FILE FILE      join kept figures of one version
 
-`--code` runs this same driver in a process of its own with the `src` folder of the other checkout,
-as a `git worktree` of an older commit is one. `docs/market-days.md` tells what each figure means.
+`--code` runs this file in a process of its own with the `src` folder of the other checkout, as a
+`git worktree` of an older commit is one, back to the first that has `parkade.sim.dynamics`; the
+figures of the first version are kept. `docs/market-days.md` tells what each figure means.
 """
 
 import argparse
@@ -30,13 +31,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import msgspec
 
-from benchmarks.market_days_demand import SUB_NODE_SHARE, Mix, draw_demand
-from benchmarks.market_days_driver import START_US, Day
+from benchmarks.market_days_fall_backs import FallBacks
 from benchmarks.market_days_figures import Result, joined, read_result, table
-from benchmarks.market_days_measure import DayMeasurer, FallBacks, Measures
-from benchmarks.market_days_opening import opening
 from benchmarks.market_days_stories import tell_all
 from parkade.core.units.time import HOUR_US
+from parkade.sim.dynamics.day import START_US, Day
+from parkade.sim.dynamics.demand import SUB_NODE_SHARE, Mix, draw_demand
+from parkade.sim.dynamics.measure import DayMeasurer, Measures
+from parkade.sim.dynamics.opening import opening
 
 SEEDS = (1, 2, 3, 4)
 MIXES = (0.0, SUB_NODE_SHARE, 0.8)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from benchmarks.market_days_demand import FABRICS, GPUS
-from benchmarks.market_days_measure import Measures, Stops, quantile
 from parkade.core.units.money import MICROS
+from parkade.sim.dynamics.demand import FABRICS, GPUS
+from parkade.sim.dynamics.measure import Measures, Stops, quantile
 
 VERSION = 1
 CAPACITY = sum(FABRICS.values()) * GPUS

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from benchmarks.market_days_demand import GPUS, Claim, Demand, Job, Outage, Owner
-from benchmarks.market_days_driver import START_US, Day
-from benchmarks.market_days_opening import TERMS, Fabrics, fund, open_pool, sell
 from parkade.core.fleet.market import MarketTerms
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.sim.dynamics.day import START_US, Day
+from parkade.sim.dynamics.demand import GPUS, Claim, Demand, Job, Outage, Owner
+from parkade.sim.dynamics.opening import TERMS, Fabrics, fund, open_pool, sell
 
 MINUTE = 60
 HOUR = 3600

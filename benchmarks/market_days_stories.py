@@ -6,10 +6,10 @@ be seen again: `benchmarks/market_days.py` prints them below the days. A figure 
 
 from collections.abc import Callable
 
-from benchmarks.market_days_demand import Owner
 from benchmarks.market_days_scene import HOUR, MINUTE, Scene
 from parkade.core.state import commands
 from parkade.core.units.money import MICROS
+from parkade.sim.dynamics.demand import Owner
 
 LEAST_BID = 1
 """Micro-units per GPU-hour."""

@@ -2,7 +2,7 @@
 
 Each market is drawn from its seed: one to three fabrics, terms, reservations now and later with and
 without an end, loans, claims, owners' workloads, on-demand windows and bids, over half a day. It is
-driven like a day (`market_days_driver`). No node breaks and no engine is late, so nothing excuses:
+driven like a day (`sim.dynamics.day`). No node breaks and no engine is late, so nothing excuses:
 
 - an accepted on-demand window gets its seats in the next clearing and keeps them until its end;
 - an owner waits at most notice + kill + turnaround, and its seats are never chosen anew;
@@ -26,9 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from msgspec.structs import replace
 
-from benchmarks.market_days_demand import GPUS, Claim, Demand, Job
-from benchmarks.market_days_driver import START_US, Day
-from benchmarks.market_days_opening import MARKET, TERMS, fund, open_pool
 from parkade.core.kernel.decide import decide
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
@@ -38,6 +35,9 @@ from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.spec import CapacityKind
 from parkade.sim.auditor.owners import OwnersAuditor
+from parkade.sim.dynamics.day import START_US, Day
+from parkade.sim.dynamics.demand import GPUS, Claim, Demand, Job
+from parkade.sim.dynamics.opening import MARKET, TERMS, fund, open_pool
 
 SPAN_US = 12 * HOUR_US
 OWNS = ("own-a", "own-b", "own-c", "own-d")

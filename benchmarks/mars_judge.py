@@ -7,6 +7,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -101,21 +102,23 @@ def run(fleet: Watch, stream: list[Symptom]) -> list[float]:
     return spent
 
 
+def _run_into(spent: list[float], fleet: Watch, stream: list[Symptom]) -> None:
+    spent += run(fleet, stream)
+
+
 def figures(*, quick: bool) -> list[Figure]:
-    """Throughput, latency, steady cost, and the cost of lines."""
+    """Throughput for each second of the processor, latency, steady cost, and the cost of lines."""
     count = 500 if quick else 50_000
     repeat = 1 if quick else 3
     storm, tail, lone = [], [], []
     for seed in range(repeat):
         stream = symptoms(count, nodes=NODES, per_second=5_000, seed=seed)
-        spent = run(watch(NODES), stream)
-        storm.append(count / (sum(spent) / 1e6))
+        fleet, spent = watch(NODES), list[float]()
+        storm.append(count / _cpu_seconds(partial(_run_into, spent, fleet, stream)))
         tail.append(sorted(spent)[int(len(spent) * 0.99)])
-        one = run(
-            watch(8, reports_per_minute=100_000),
-            symptoms(count, nodes=8, per_second=5_000, seed=seed),
-        )
-        lone.append(count / (sum(one) / 1e6))
+        few = symptoms(count, nodes=8, per_second=5_000, seed=seed)
+        small = watch(8, reports_per_minute=100_000)
+        lone.append(count / _cpu_seconds(partial(_run_into, [], small, few)))
     return [
         _figure("mars.judged_per_s", "1/s", storm, f"{NODES:,} nodes, 5,000 symptoms a second"),
         _figure(

@@ -85,3 +85,84 @@ def test_shares_that_are_not_the_whole_are_found() -> None:
     torn = RATE | {"shares": [["operator", 7_199_999]]}
     with pytest.raises(Discrepancy, match="shared out"):
         audit(encoded(story(rates=[torn])))
+
+
+def promised_and_lost(taker: dict[str, Any], *, limit: int = 6_000_000) -> list[dict[str, Any]]:
+    """w1 of the org `a` bids 5 for two nodes of 8 GPUs, and others have to leave one of them, n2.
+    It loses both: w2 of another org takes n2, and w3 of its own takes n1."""
+    shape = {"nodes": 2, "gpus": 8, "limit_price_micros": 5_000_000, "spread": True}
+    spot = {"capacity": {"kind": "spot"}}
+
+    def submitted(name: str, org: str, spec: dict[str, Any]) -> dict[str, Any]:
+        workload = {"workload": name, "org": org, "market": "m", "spec": shape | spot | spec}
+        return {"type": "Submitted", "at_us": 0, "workload": workload}
+
+    def won(name: str, nodes: list[str], debt: dict[str, Any] | None) -> dict[str, Any]:
+        promise = {
+            "seats": [{"node": node, "gpus": 8} for node in nodes],
+            "promised_us": 0,
+            "displaces": debt is not None,
+            "rates": [RATE],
+            "debt": debt,
+        }
+        return {"demand": {"kind": "workload", "workload": name}, "promise": promise}
+
+    def cleared(left: list[dict[str, Any]], winners: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "type": "Cleared",
+            "at_us": 0,
+            "market": "m",
+            "left": left,
+            "won": winners,
+            "repriced": [],
+            "waiting": [],
+        }
+
+    debt = {"nodes": ["n2", "n3"], "notice_ends_us": 0, "is_paid": False}
+    lost = {
+        "demand": {"kind": "workload", "workload": "w1"},
+        "stop": None,
+        "phase": "queued",
+        "why": "outbid",
+    }
+    own = [submitted("w3", "a", taker | {"limit_price_micros": limit})] if taker else []
+    return [
+        story()[0] | {"nodes": [{"node": "n1", "pool": "p", "market": "m", "gpus": 8}]},
+        submitted("w1", "a", {}),
+        submitted("w2", "b", {"nodes": 1, "limit_price_micros": 8_000_000}),
+        *own,
+        cleared([], [won("w1", ["n1", "n2"], debt)]),
+        cleared(
+            [lost],
+            [
+                won("w2", ["n2"], debt | {"nodes": ["n2"]}),
+                *([won("w3", ["n1"], None)] if own else []),
+            ],
+        ),
+    ]
+
+
+def test_a_promise_lost_to_another_org_owes_nothing() -> None:
+    audit(encoded(promised_and_lost({})))
+
+
+def test_small_work_of_its_own_org_that_fills_up_what_a_lost_promise_leaves_makes_none_owe() -> (
+    None
+):
+    """Three GPUs of a node at 6 count 2.25, less than the 5 of the promise (seed 220)."""
+    audit(encoded(promised_and_lost({"nodes": 3, "gpus": 1, "spread": False})))
+
+
+@pytest.mark.parametrize(
+    ("taker", "limit"),
+    [
+        ({"nodes": 1}, 6_000_000),
+        ({"nodes": 8, "gpus": 1, "spread": False}, 6_000_000),
+        ({"nodes": 3, "gpus": 1, "spread": False}, 20_000_000),
+    ],
+)
+def test_a_promise_lost_to_a_stronger_bid_of_its_own_org_must_be_paid(
+    taker: dict[str, Any], limit: int
+) -> None:
+    with pytest.raises(Discrepancy, match="lost its promise to its own org's"):
+        audit(encoded(promised_and_lost(taker, limit=limit)))

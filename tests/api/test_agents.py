@@ -119,6 +119,46 @@ def test_an_agents_token_is_denied_another_pool(fresh: Town, route: str) -> None
     assert (answer.status_code, answer.json()["code"]) == (403, "denied")
 
 
+def agent_call(
+    town: Town, route: str, *, agent: str = "", **query: Any
+) -> tuple[httpx.Response, str]:
+    """(the answer of an agent's route, the token that asked)."""
+    pool = town.pool()
+    token = town.done(town.post(f"/pools/{pool}/agent-tokens"))["secret"]
+    method, path = route.split()
+    sent = bodies(town).get(route)
+    headers = town.headers(token) | ({"Parkade-Agent": agent} if agent else {})
+    url = path.format(pool=pool, log_request="none")
+    content = sent if isinstance(sent, bytes) else msgspec.json.encode(sent or {})
+    answer = town.http.request(
+        method, url, params=query, headers=headers, content=content if method == "POST" else None
+    )
+    return answer, token
+
+
+@pytest.mark.parametrize("route", AGENTS)
+def test_no_route_answers_an_agent_that_obeyed_what_the_journal_lacks(
+    fresh: Town, route: str
+) -> None:
+    lacking: dict[str, Any] = {"obeyed_epoch": 99, "obeyed_position": 7, "obeyed_digest": "0" * 64}
+    answer, _ = agent_call(fresh, route, **lacking)
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert "lacks entry 7" in answer.json()["detail"]
+    half, _ = agent_call(fresh, route, obeyed_epoch=99)
+    assert (half.status_code, half.json()["code"]) == (422, "invalid")
+
+
+@pytest.mark.parametrize("route", AGENTS)
+def test_no_route_answers_a_second_agent_of_a_pool(fresh: Town, route: str) -> None:
+    first, _ = agent_call(fresh, route, agent="aa one:/data")
+    second, _ = agent_call(fresh, route, agent="bb two:/data")
+    assert first.status_code != 409, first.text
+    assert (second.status_code, second.json()["code"]) == (409, "conflict")
+    assert "another agent runs pool lab, at one:/data" in second.json()["detail"]
+    other, _ = agent_call(fresh, AGENTS[0], agent="aa one:/data")
+    assert other.status_code == 200, other.text
+
+
 def test_only_an_operator_makes_an_agents_token_and_only_for_a_pool_that_there_is(
     fresh: Town,
 ) -> None:

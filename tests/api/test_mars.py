@@ -2,7 +2,10 @@
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from parkade.cli import screen
+from parkade.cli.app import app
 from parkade.control.clock import SystemClock
 from parkade.core.healing.incident import RepairKind, RepairReport
 from parkade.core.healing.verdict import Verdict
@@ -82,6 +85,32 @@ def test_a_verdict_becomes_an_incident_whose_story_is_told(reporter: Reporter, f
     assert told["verdicts"][0]["policy"] == "test 1"
     assert told["lines"][-1]["kind"] == "returned"
     assert fresh.done(fresh.get("/mars/incidents", open=True))["incidents"] == []
+
+
+def test_a_credit_in_the_statement_says_which_node_was_down_since_when_and_why(
+    fresh: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.pool(nodes=2, buffer_nodes=0)
+    reporter, (_, owner) = Reporter(fresh), fresh.org()
+    fresh.done(fresh.post("/reservations", {"nodes": 2, "name": "acme"}, owner))
+    assert reporter.report(verdict("lab-1", at_us=SystemClock().now_us())) == 204
+    until(lambda: fresh.desired(reporter.pool).repairs)
+    opened = fresh.done(fresh.get("/mars/incidents/incident-1"))["opened"]
+    claim = fresh.done(fresh.post("/reservations/acme/claims", {"nodes": 2}, owner))["claim"]
+    until(lambda: fresh.done(fresh.get("/claims", owner))["claims"][0]["why"])
+    fresh.done(fresh.post(f"/claims/{claim}/unclaim", {}, owner))
+    lines = fresh.done(fresh.get("/statement", owner))["transfers"]
+    (credit,) = [line for line in lines if line["kind"] == "credit"]
+    (missing,) = credit["missing"]
+    assert (missing["node"], missing["incident"]) == ("lab-1", "incident-1")
+    assert missing["health"] == "repairing" and "xid/79" in missing["why"]
+    assert missing["since"] == opened
+    monkeypatch.setenv("PARKADE_SERVER", fresh.url)
+    monkeypatch.setenv("PARKADE_TOKEN", owner)
+    monkeypatch.setattr(screen.console, "_width", 100)
+    printed = CliRunner().invoke(app, ["statement"]).output
+    (why,) = [line for line in printed.splitlines() if "lab-1" in line]
+    assert "credit" in why and "xid/79" in why and "(incident-1)" in why and "since" in why
 
 
 def test_one_call_stops_and_starts_all_automatic_action(reporter: Reporter, fresh: Town) -> None:

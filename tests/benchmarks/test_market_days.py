@@ -11,9 +11,7 @@ import msgspec
 import pytest
 
 from benchmarks.market_days import main, simulate
-from benchmarks.market_days_demand import Mix, draw_demand
 from benchmarks.market_days_figures import Result, figures, joined, read_result, table
-from benchmarks.market_days_measure import Measures
 from benchmarks.market_days_scene import MINUTE, Scene
 from benchmarks.market_days_stories import one_gpu_alone
 from parkade.core.fleet.node import Cordon, Health
@@ -23,6 +21,8 @@ from parkade.core.state import events, lines
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.workload import Promise
 from parkade.sim.auditor.owners import OwnersAuditor
+from parkade.sim.dynamics.demand import Mix, draw_demand
+from parkade.sim.dynamics.measure import Measures
 from tests import builders
 
 pytestmark = pytest.mark.system

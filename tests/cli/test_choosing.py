@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from parkade.cli.listing import ENDED, LIVING
+from parkade.core.workloads.life import Phase
 from tests.api.town import Town
 from tests.cli.test_cli import Run, as_user, run
 
@@ -66,6 +68,9 @@ def test_a_pattern_or_a_label_means_all_that_live(four: tuple[Town, list[str]], 
     assert listed(run, "ps") == [second]
     assert "no living workload is x*" in run("cancel", "x*", exit_code=4).stderr
     assert "name workloads" in run("cancel", exit_code=2).stderr
+    assert (
+        "no living workload has run=none" in run("hold", "--label", "run=none", exit_code=4).stderr
+    )
 
 
 def test_one_refusal_of_many_stops_no_other_and_is_the_exit_code(
@@ -87,7 +92,7 @@ def test_history_shows_how_each_ended_and_no_more_than_is_asked_for(
     assert listed(run, "history", "train-b") == [second]
     assert listed(run, "history", "--since", "+1h") == []
     assert set(listed(run, "ps", "--since", "-1h")) >= {first, third}
-    assert "is not an end" in run("history", "--phase", "queued", exit_code=2).stderr
+    assert "is none of succeeded" in run("history", "--phase", "queued", exit_code=2).stderr
     assert "is no order" in run("ps", "--sort", "age", exit_code=2).stderr
     head, *lines = run("history").output.splitlines()
     assert head.split()[:4] == ["ID", "NAME", "PHASE", "EXIT"] and "cancelled" in lines[0]
@@ -102,3 +107,19 @@ def test_a_label_that_cannot_be_is_refused_with_what_to_write(
     for label in ("=x", "a=b=c", "a=" + "x" * 64):
         words = ["submit", "--limit", "1", "--label", label, "--", "x"]
         assert "labels" in run(*words, exit_code=3).stderr, label
+
+
+def test_a_wait_for_a_pattern_sees_what_ended_before_it(
+    four: tuple[Town, list[str]], run: Run
+) -> None:
+    _, (first, *_) = four
+    run("cancel", "train-*")
+    for words in (["train-*"], ["--label", "run=big"], [first, "train-b"]):
+        said = run("wait", *words, exit_code=143).stdout
+        assert "w1 train-a: cancelled" in said and "w2 train-b: cancelled" in said, words
+    assert "no workload is x*" in run("wait", "x*", exit_code=4).stderr
+
+
+def test_the_phases_of_the_command_line_are_those_of_a_workload() -> None:
+    assert set(LIVING) == {it.value for it in Phase if not it.is_ended}
+    assert set(ENDED) == {it.value for it in Phase if it.is_ended}

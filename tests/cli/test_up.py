@@ -134,5 +134,5 @@ def test_an_interrupt_of_run_cancels_the_workload(environment: dict[str, str]) -
     assert running.stdout is not None and running.stdout.readline() == "up\n"
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=PATIENCE_S)
-    assert running.returncode == 130 and "w1 is cancelled" in said
+    assert running.returncode == 130 and "w1 is told to leave" in said
     until(lambda: "cancelled" in run(environment, "ps", "-a"))

@@ -42,6 +42,8 @@ NOT_IN_TEXT = [word for word in DO_NOT_SAY if not word.startswith("`")]
 NOT_IN_CODE = NAMES_TO_AVOID | {word.strip("`") for word in DO_NOT_SAY if word.startswith("`")}
 # Where a banned word is part of a standard term.
 TERMS = re.compile(r"\bhost names?\b", re.I)
+# Slurm's own words, on pages about Slurm.
+OF_SLURM = {"partition"}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -139,7 +141,8 @@ def replaced(text: str) -> list[str]:
     ids=lambda document: document.name,
 )
 def test_no_page_uses_a_word_that_was_replaced(document: Path) -> None:
-    assert replaced(document.read_text("utf-8")) == []
+    allowed = OF_SLURM if document.stem.startswith("slurm") else set()
+    assert set(replaced(document.read_text("utf-8"))) <= allowed
 
 
 def test_no_help_text_uses_a_word_that_was_replaced_or_a_nameless_subject() -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from parkade.engines.local import keeping
 from parkade.engines.local.deleting import Deletion
+from parkade.engines.local.measuring import MOST_DEPTH, bytes_of
 from parkade.ports import Conflict, DesiredAttempt, FolderAnswer, FolderLook
 from tests.engines.conftest import LocalPlace, up
 from tests.engines.trial import FOR_EVER, attempt_of, order_in, released, run
+from tests.waits import until
 
 LATER_US = 5_000_000
 
@@ -210,6 +212,89 @@ def test_a_file_system_mounted_inside_is_not_entered(tmp_path: Path, outside: Pa
     assert done.returncode == 0, done.stderr
     assert "busy" in done.stdout or "cross-device" in done.stdout, done.stdout
     assert (outside / "treasure").read_text() == "gold"
+
+
+NEIGHBOURS = """
+import sys
+from parkade.engines.local import deleting
+from parkade.engines.local.deleting import Deletion
+from pathlib import Path
+deleting.MOST_STUCK = int(sys.argv[2])
+deletion, steps = Deletion(Path(sys.argv[1])), 0
+while not (progress := deletion.go_on(3)).is_done:
+    steps += 1
+    assert steps < 100
+    print(*progress.problems, sep="\\n")
+print(*progress.problems, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize(("most_stuck", "left"), [(100, 5), (2, None)])
+def test_what_cannot_be_deleted_keeps_none_of_its_neighbours(
+    tmp_path: Path, outside: Path, most_stuck: int, left: int | None
+) -> None:
+    folder = tmp_path / "w1"
+    for number in range(5):
+        (folder / "inner" / f"mnt{number}").mkdir(parents=True)
+    for number in range(20):
+        (folder / "inner" / f"file{number}").write_text("x")
+        (folder / f"file{number}").write_text("x")
+    place = tmp_path / "deleting"
+    deletion = Deletion(place)
+    deletion.take(folder)
+    (taken,) = place.iterdir()
+    mounts = " && ".join(f"mount --bind {outside} {taken}/inner/mnt{n}" for n in range(5))
+    program = tmp_path / "program.py"
+    program.write_text(NEIGHBOURS)
+    run_it = f"{sys.executable} {program} {place} {most_stuck}"
+    done = subprocess.run(
+        ["unshare", "--mount", "bash", "-c", f"{{ {mounts}; }} || exit 77; exec {run_it}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode in (1, 77) and "Traceback" not in done.stderr:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    assert (outside / "treasure").read_text() == "gold"
+    if left is not None:
+        told = [line for line in done.stdout.splitlines() if line]
+        assert sorted(line.split(": ")[0][-4:] for line in told) == [f"mnt{n}" for n in range(5)]
+        names = sorted(path.name for path in place.rglob("*"))
+        assert names[-5:] == [f"mnt{number}" for number in range(5)]
+        assert len(names) == 6, names
+    else:
+        assert "more that cannot be deleted" in done.stdout
+
+
+def test_what_is_counted_is_never_measured_through_a_link(tmp_path: Path, outside: Path) -> None:
+    """A folder of the user's and a link to a large one change places all the while."""
+    with (outside / "large").open("wb") as large:
+        os.posix_fallocate(large.fileno(), 0, 16 * 1024 * 1024)
+    folder = tmp_path / "w1"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "link").symlink_to(outside)
+    swap = (
+        "import sys; from parkade.engines.local.spares import exchange; from pathlib import Path\n"
+        "while True: exchange(Path(sys.argv[1], 'inner'), Path(sys.argv[1], 'link'))"
+    )
+    swapping = subprocess.Popen([sys.executable, "-c", swap, str(folder)])
+    try:
+        until(lambda: (folder / "inner").is_symlink())
+        measured = [bytes_of(folder, 100) for _ in range(2_000)]
+    finally:
+        swapping.kill()
+        swapping.wait()
+    assert None not in measured
+    assert max(each or 0 for each in measured) < 1024 * 1024
+
+
+def test_what_is_too_deep_to_count_is_not_counted(tmp_path: Path) -> None:
+    deep = tmp_path / "w1" / "/".join("d" * MOST_DEPTH)
+    deep.mkdir(parents=True)
+    assert bytes_of(tmp_path / "w1" / "d", 1_000) is not None
+    (deep / "d").mkdir()
+    assert bytes_of(tmp_path / "w1", 1_000) is None
 
 
 CLOSED = """

@@ -16,6 +16,7 @@ from parkade.mars.pool_file import (
     shared_sensors_of_pool,
     surroundings_of_pool,
 )
+from parkade.sensors.step_times import CheckpointSteps
 from parkade.service.healing import health_plan
 from parkade.service.settings import BadSettings
 from parkade.wire.yaml import Unreadable
@@ -38,10 +39,14 @@ def test_the_file_in_the_documentation_can_be_used(tmp_path: Path) -> None:
     sensors = sensors_of_pool(file)
     assert [it.name for it in sensors["gpu-001"]] == ["kernel_log", "dcgm"]
     assert "nvml" in [it.name for it in sensors["gpu-002"]]
-    assert [it.name for it in shared_sensors_of_pool(file)] == ["engine", "steps"]
-    shared = {it.node: it for it in surroundings_of_pool(file)}
-    assert (shared["gpu-001"].switch, shared["gpu-001"].driver) == ("leaf-3", "570.86.10")
-    assert shared["gpu-002"].rack == "r7"
+    shared = shared_sensors_of_pool(file, engine_folder=tmp_path)
+    assert [it.name for it in shared] == ["engine", "steps"]
+    of_reports = file.model_copy(update={"steps": "checkpoints"})
+    steps = shared_sensors_of_pool(of_reports, engine_folder=tmp_path)[-1]
+    assert isinstance(steps, CheckpointSteps)
+    places = {it.node: it for it in surroundings_of_pool(file)}
+    assert (places["gpu-001"].switch, places["gpu-001"].driver) == ("leaf-3", "570.86.10")
+    assert places["gpu-002"].rack == "r7"
     repairs = repairs_of_pool(file, engine_folder=tmp_path, clock=WallClock())
     assert set(repairs.kinds) == set(RepairKind)
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,11 +35,59 @@ def engine(tmp_path: Path) -> Path:
     return made
 
 
-def check(what: str, engine: Path, *, node: str = "n1", grade: str = "") -> tuple[int, Any]:
-    """The exit code and the JSON."""
+RECORDED_NVML = """
+import json, os
+from types import SimpleNamespace
+
+GPUS = json.loads(os.environ["RECORDED_GPUS"])
+
+class NVMLError(Exception):
+    pass
+
+def nvmlInit():
+    pass
+
+def nvmlDeviceGetCount():
+    return len(GPUS)
+
+def nvmlDeviceGetHandleByIndex(index):
+    if GPUS[index] is None:
+        raise NVMLError("GPU is lost")
+    return GPUS[index]
+
+def nvmlDeviceGetMemoryInfo(gpu):
+    return SimpleNamespace(used=gpu["used"])
+
+def nvmlDeviceGetComputeRunningProcesses(gpu):
+    return [SimpleNamespace(pid=pid) for pid in gpu["pids"]]
+
+def nvmlDeviceGetRemappedRows(gpu):
+    if "rows" not in gpu:
+        raise NVMLError("not supported")
+    return tuple(gpu["rows"])
+"""
+"""In place of NVIDIA's library: it answers with readings of GPUs, as NVML would."""
+
+
+def check(
+    what: str,
+    engine: Path,
+    *,
+    node: str = "n1",
+    grade: str = "",
+    gpus: Sequence[dict[str, Any] | None] | None = None,
+) -> tuple[int, Any]:
+    """The exit code and the JSON; `gpus`: what NVML says of each, None is lost."""
+    more: dict[str, str] = {}
+    if gpus is not None:
+        library = engine.parent / "library"
+        library.mkdir(exist_ok=True)
+        (library / "pynvml.py").write_text(RECORDED_NVML)
+        path = os.pathsep.join((str(library), os.environ.get("PYTHONPATH", "")))
+        more = {"RECORDED_GPUS": json.dumps(gpus), "PYTHONPATH": path}
     done = subprocess.run(
         [sys.executable, "-m", "parkade.repairs.check", what, "--engine", str(engine)],
-        env={**os.environ, "PARKADE_NODE": node, "PARKADE_GRADE": grade},
+        env={**os.environ, **more, "PARKADE_NODE": node, "PARKADE_GRADE": grade},
         stdout=subprocess.PIPE,
         check=False,
     )
@@ -84,6 +132,46 @@ def test_sanitising_removes_remnants_and_no_output_and_no_checkpoint(engine: Pat
     attempts = sorted(path.name for path in engine.glob("orgs/*/workloads/*/attempts/*"))
     assert attempts == ["w1.1", "w2.1"]
     assert len(list(engine.glob("orgs/*/workloads/*/checkpoints/step-7"))) == 3
+
+
+IDLE = {"used": 500 << 20, "pids": []}
+
+
+@pytest.mark.parametrize(
+    ("gpu", "said"),
+    [
+        ({"used": 3 << 30, "pids": []}, "GPU 1 keeps 3072 MiB without a process"),
+        ({"used": 3 << 30, "pids": [2**22 + 7]}, "GPU 1 runs what is of no live attempt: 4194311"),
+        ({**IDLE, "rows": [3, 0, True, False]}, "GPU 1: a row remap is pending"),
+        ({**IDLE, "rows": [3, 1, False, True]}, "GPU 1: a row could not be remapped"),
+        (None, "GPU is lost"),
+    ],
+)
+@pytest.mark.parametrize("what", ["validate", "sanitise"])
+def test_a_gpu_on_which_something_is_left_fails_both_checks(
+    engine: Path, what: str, gpu: dict[str, Any] | None, said: str
+) -> None:
+    code, report = check(what, engine, gpus=[IDLE, gpu])
+    assert code == 1 and said in report["says"]
+
+
+def test_a_gpu_that_is_idle_or_runs_a_live_attempt_passes_both_checks(engine: Path) -> None:
+    with marked(engine, "w1.1", "n1:2") as number:
+        gpus = [{**IDLE, "rows": [1, 0, False, False]}, {"used": 70 << 30, "pids": [number]}]
+        for what in ("validate", "sanitise"):
+            code, report = check(what, engine, gpus=gpus)
+            assert code == 0, report
+            assert "2 read, nothing left on them" in report["says"]
+    with marked(engine, "w2.1", "n9:2") as number:
+        code, report = check("sanitise", engine, gpus=[{"used": 70 << 30, "pids": [number]}])
+        assert code == 1 and f"no live attempt: {number}" in report["says"]
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_with_nothing_on_it_passes_sanitising(engine: Path) -> None:
+    code, report = check("sanitise", engine)
+    assert code == 0, report
+    assert "nothing left on them" in report["says"]
 
 
 def test_a_folder_that_others_can_read_fails_sanitising(engine: Path) -> None:

@@ -1,6 +1,7 @@
 """Step times that programs tell, read from a file that grows."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from parkade.core.healing.verdict import Level, Verdict
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.mars.policy_file import shipped_policy
 from parkade.sensors.gpu.driver import driver_version
-from parkade.sensors.step_times import StepTimes
+from parkade.sensors.step_times import CheckpointSteps, StepTimes
 
 START_S = 1_764_000_000
 NODES = ("n1", "n2", "n3", "n4")
@@ -106,3 +107,38 @@ def test_the_drivers_version_is_read(tmp_path: Path, text: str, version: str | N
     (tmp_path / "version").write_text(text)
     assert driver_version(tmp_path / "version") == version
     assert driver_version(tmp_path / "absent") is None
+
+
+def test_a_slow_node_is_found_in_checkpoint_reports_that_tell_each_nodes_work(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "orgs" / "lab" / "workloads" / "w7" / "attempts" / "w7.1"
+    checkpoints = home.parents[1] / "checkpoints"
+    for folder in (home, checkpoints, tmp_path / "live"):
+        folder.mkdir(parents=True)
+    (tmp_path / "live" / "w7.1").symlink_to(home)
+    sensor = CheckpointSteps(tmp_path)
+    assert (sensor.poll(0), sensor.state) == ([], "read"), "nothing was saved yet"
+    report = checkpoints / ".parkade.json"
+    seen = []
+    for turn in range(4):
+        at = datetime.fromtimestamp(START_S + 600 * turn, UTC)
+        work = {node: 1.5 if node == "n3" else 1.0 for node in NODES}
+        report.write_text(json.dumps({"step": turn, "at": at.isoformat(), "work": work}))
+        now_us = (START_S + 9_000) * SECOND_US
+        seen += [[it.node for it in sensor.poll(now_us)] for _ in range(2)]
+    assert seen == [[], [], ["n3"], [], ["n3"], [], ["n3"], []], "each report counts once"
+    bare = {"step": 9, "at": "2026-01-01T00:00:00Z"}
+    for content in (
+        json.dumps(bare),
+        "{",
+        "[" * 99_999,
+        json.dumps({**bare, "work": {"n1": 1e999}}),
+    ):
+        report.write_text(content)
+        assert sensor.poll((START_S + 9_000) * SECOND_US) == []
+    (tmp_path / "secret").write_text(json.dumps({**bare, "work": {}}))
+    report.unlink()
+    report.symlink_to(tmp_path / "secret")
+    assert sensor.poll((START_S + 9_000) * SECOND_US) == []
+    assert CheckpointSteps(tmp_path / "nowhere").poll(0) == []

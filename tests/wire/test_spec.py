@@ -55,11 +55,17 @@ def test_every_value_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("line", "place", "code"),
     [
-        ("nodes: {min: 2, max: 16}", "nodes", "not_yet"),
+        ("nodes: {min: 2}", "nodes.max", "invalid"),
+        ("nodes: {min: 3, max: 2}", "nodes", "invalid"),
+        ("nodes: {min: 0, max: 2}", "nodes.min", "invalid"),
+        ("nodes: {min: 1, max: 2, best: 2}", "nodes.best", "invalid"),
+        ("nodes: {min: 1, max: 2}\ninterconnect: any", "interconnect", "invalid"),
+        ("nodes: {min: 1, max: 2}\nmoves: cheaper", "moves", "invalid"),
+        ("nodes: {min: 1, max: 2}\nresize: live", "resize", "not_yet"),
         ("gpus: H100:8", "gpus", "not_yet"),
         ("array: 0-199%20", "array", "not_yet"),
         ("resize: live", "resize", "not_yet"),
-        ("resize: restart", "resize", "not_yet"),
+        ("resize: restart", "resize", "invalid"),
         ("image: pytorch.sqsh", "image", "not_yet"),
         ("storage: [home]", "storage", "not_yet"),
         ("suppliers: [lab]", "suppliers", "not_yet"),
@@ -118,7 +124,7 @@ def test_every_error_is_told_at_once_with_its_place() -> None:
     assert {place: fault.code for place, fault in found.items()} == {
         "name": "invalid",
         "command": "invalid",
-        "nodes": "not_yet",
+        "nodes.max": "invalid",
         "gpus": "invalid",
         "limit_price": "limit_required",
         "max_duration": "invalid",

@@ -150,6 +150,7 @@ class Agent:
         self.memory = self.memory_place.named()
         if isinstance(control_plane, KnowsAgents):
             control_plane.is_asked_by(self.memory.agent or "", place.data_folder)
+        self._tell_obeyed()
         self.desired: DesiredState | None = None
         self.seen: Observation | None = None
         self.launching: dict[str, asyncio.Task[None]] = {}
@@ -169,8 +170,6 @@ class Agent:
             after = None
             if self.desired is not None:
                 after = (self.desired.epoch, self.desired.sequence)
-            if isinstance(self.control_plane, ChecksJournals):
-                self.control_plane.obeys(self.memory.obeyed)
             try:
                 state = await self.control_plane.desired(after, LONG_POLL_S)
                 if state is None:
@@ -204,6 +203,7 @@ class Agent:
         if self.seen is not None and self.seen.is_complete:
             self.memory.keep_only(known)
         self._remember()
+        self._tell_obeyed()
         if state.nodes != self.nodes:
             self.has_other_nodes.set()
             return
@@ -211,6 +211,10 @@ class Agent:
         if self.health is not None:
             self.health.desire(state)
         self.changed.set()
+
+    def _tell_obeyed(self) -> None:
+        if isinstance(self.control_plane, ChecksJournals):
+            self.control_plane.obeys(self.memory.obeyed)
 
     def _tell_refusal(self, why: str | None) -> None:
         """It goes out with the next report, to whichever control plane answers there."""

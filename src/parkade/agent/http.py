@@ -54,7 +54,6 @@ class HttpControlPlane:
         query: dict[str, str] = {"wait": f"{wait_s:g}"}
         if after is not None:
             query |= {"after_epoch": str(after[0]), "after_sequence": str(after[1])}
-        query |= self._obeyed_query()
         answer = await self._ask("GET", "desired", query=query, wait_s=wait_s)
         if answer.status_code == httpx.codes.NO_CONTENT:
             return None
@@ -74,15 +73,9 @@ class HttpControlPlane:
         await self._ask("POST", "health", content=content, headers=JSON)
 
     async def folders(self, report: FolderReport) -> Sequence[FolderAnswer]:
-        """See `AnswersFolders`; a control plane whose journal lacks what was obeyed answers
-        nothing."""
-        answer = await self._ask(
-            "POST",
-            "folders",
-            query=self._obeyed_query(),
-            content=msgspec.json.encode(report),
-            headers=JSON,
-        )
+        """See `AnswersFolders`."""
+        content = msgspec.json.encode(report)
+        answer = await self._ask("POST", "folders", content=content, headers=JSON)
         try:
             return msgspec.json.decode(answer.content, type=list[FolderAnswer])
         except msgspec.DecodeError as error:
@@ -125,12 +118,13 @@ class HttpControlPlane:
         wait_s: float = 0.0,
         gone: type[ControlPlaneError] = ControlPlaneError,
     ) -> httpx.Response:
-        """One call; any answer but success raises, 404 as `gone`."""
+        """One call; any answer but success raises, 404 as `gone`. Each call says what the agent
+        obeyed: a control plane whose journal lacks it answers nothing."""
         try:
             answer = await self._client.request(
                 method,
                 f"{self._path}/{path}",
-                params=query,
+                params={**(query or {}), **self._obeyed_query()},
                 content=content,
                 headers={**self._authorization, **(headers or {})},
                 timeout=wait_s + ANSWER_S,

@@ -2,10 +2,11 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, NoReturn, Protocol, TypeVar, cast
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import State
@@ -182,7 +183,7 @@ def _refuse_unknown_parameters(request: Request) -> None:
     """A misspelt parameter is refused, never taken for one that was not given; so is one that
     stands twice."""
     route = cast(APIRoute, request.scope["route"])
-    known = {field.alias for field in route.dependant.query_params}
+    known = set(_parameters(route.dependant))
     names = [name for name, _ in request.query_params.multi_items()]
     twice = next((name for name in known if names.count(name) > 1), None)
     if twice is not None:
@@ -192,6 +193,12 @@ def _refuse_unknown_parameters(request: Request) -> None:
         listed = ", ".join(repr(name[:40]) for name in unknown[:5])
         knows = ", ".join(sorted(known)) or "none"
         raise problem("invalid", f"no such query parameter: {listed}; this route knows: {knows}")
+
+
+def _parameters(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for each in dependant.dependencies:
+        yield from _parameters(each)
 
 
 async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
@@ -207,10 +214,9 @@ async def _idempotency(request: Request, viewer: Viewer) -> Idempotency | None:
     )
 
 
-Agent = Annotated[RequestContext, Depends(agent_context)]
-
-
-async def context(authenticated: Agent) -> RequestContext:
+async def context(
+    authenticated: Annotated[RequestContext, Depends(agent_context)],
+) -> RequestContext:
     """Authenticates a person or a program; the token of an agent is refused."""
     pool = authenticated.viewer.pool
     if pool is not None:

@@ -96,7 +96,7 @@ class HealingCollector(Collector):
         earned = CounterMetricFamily(
             "parkade_buffer_earned_units", "What the lent buffers earned", labels=["market"]
         )
-        for market, micros in self._figures.earned_micros.items():
+        for market, micros in self._figures.figures.earned_micros.items():
             earned.add_metric([market], micros / MICROS)
         return [*families.values(), earned]
 

@@ -22,7 +22,7 @@ from parkade.core.workloads.spec import (
 from parkade.wire import pools as wire
 from parkade.wire.problems import Fault, invalid
 from parkade.wire.spec import CheckpointTerms as WireCheckpointTerms
-from parkade.wire.spec import Retry, WorkloadSpec
+from parkade.wire.spec import ElasticNodes, Retry, WorkloadSpec
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_US, LAST_US = 0, 250_000_000_000_000_000
@@ -85,6 +85,8 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         raise ProblemError(invalid([fault]))
     _refuse_control_characters(spec)
     kind, _, name = spec.capacity.partition("/")
+    nodes = spec.nodes
+    least, most = (nodes, 0) if isinstance(nodes, int) else (nodes.min, nodes.max)
     return Spec(
         name=spec.name,
         command=spec.command,
@@ -92,7 +94,8 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         env=tuple(sorted(spec.env.items())),
         env_file=spec.env_file,
         storage=(),
-        nodes=spec.nodes,
+        nodes=least,
+        most_nodes=most if most > least else 0,
         gpus=spec.gpus,
         instance_type=spec.instance_type,
         interconnect=Interconnect(spec.interconnect),
@@ -130,7 +133,10 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         workdir=spec.workdir,
         env=dict(spec.env),
         env_file=spec.env_file,
-        nodes=spec.nodes,
+        nodes=ElasticNodes.model_construct(min=spec.nodes, max=spec.most_nodes)
+        if spec.is_elastic
+        else spec.nodes,
+        resize="restart" if spec.is_elastic else None,
         gpus=spec.gpus,
         instance_type=spec.instance_type,
         interconnect=spec.interconnect.value,
@@ -223,6 +229,7 @@ def change_terms(body: wire.ChangeTerms, *, by: str, market: str) -> commands.Ch
             payout_cap=_fraction_or_none(body.payout_cap),
             window_deposit=_fraction_or_none(body.window_deposit),
             assemble_us=_span_us_or_none(body.assemble),
+            regrow_us=_span_us_or_none(body.regrow),
             folder_retention_us=_span_us_or_none(body.folder_retention),
             shared_nodes=body.shared_nodes,
         ),
@@ -285,6 +292,7 @@ def terms_of(terms: wire.Terms) -> MarketTerms:
         payout_cap=_fraction_or_none(terms.payout_cap),
         window_deposit=_fraction_or_none(terms.window_deposit),
         assemble_us=_span_us_or_none(terms.assemble),
+        regrow_us=_span_us_or_none(terms.regrow),
         folder_retention_us=_span_us_or_none(terms.folder_retention),
         shared_nodes=terms.shared_nodes,
     )
@@ -317,6 +325,7 @@ def wire_terms(terms: MarketTerms) -> wire.Terms:
         payout_cap=None if terms.payout_cap is None else str(terms.payout_cap),
         window_deposit=None if terms.window_deposit is None else str(terms.window_deposit),
         assemble=None if terms.assemble_us is None else span(terms.assemble_us),
+        regrow=None if terms.regrow_us is None else span(terms.regrow_us),
         folder_retention=(
             None if terms.folder_retention_us is None else span(terms.folder_retention_us)
         ),

@@ -16,6 +16,7 @@ from parkade.cli import (
     login,
     mars,
     nodes,
+    observe,
     people,
     pools,
     prices,
@@ -67,7 +68,7 @@ GROUPS = {
         "admin": admin.admin,
         "journal": journal.journal,
     },
-    "Machines": {"mars": mars.mars},
+    "Machines": {"mars": mars.mars, "observe": observe.observing},
     "Proof": {"sim": simulation},
 }
 
@@ -100,13 +101,15 @@ def _build() -> typer.Typer:
     app.callback()(_options)
     for name, text in (
         ("submit", "Submit a workload from a file, flags, or both."),
-        ("run", "Submit a workload, print its output, and end as it does."),
+        ("run", "Submit a workload, print what rank 0 prints, and end as it does. Ctrl-C cancels."),
         ("plan", "Show what a workload would get and pay in the next clearing."),
     ):
-        app.command(name, help=text, rich_help_panel="Work")(submit.submit)
+        epilog = following.HELP_ON_EXIT if name == "run" else None
+        app.command(name, help=text, epilog=epilog, rich_help_panel="Work")(submit.submit)
     for panel, commands in PANELS.items():
         for command in commands:
-            app.command(rich_help_panel=panel)(command)
+            epilog = following.HELP_ON_EXIT if command is following.wait else None
+            app.command(rich_help_panel=panel, epilog=epilog)(command)
     for panel, groups in GROUPS.items():
         for name, group in groups.items():
             app.add_typer(group, name=name, rich_help_panel=panel)

@@ -47,10 +47,12 @@ def meant(client: "Client", text: str) -> str:
     return found[0].workload
 
 
-def chosen(client: "Client", names: list[str] | None, labels: list[str] | None) -> list[str]:
+def chosen(
+    client: "Client", names: list[str] | None, labels: list[str] | None, *, ended: bool = False
+) -> list[str]:
     """The ids of all that are meant, each once, in the order of the words. A pattern means the
-    living ones; with labels, those of the names and patterns that have them all. NotFound where a
-    word means none."""
+    living ones, and with `ended` the others too; with labels, those of the names and patterns that
+    have them all. NotFound where a word means none."""
     from parkade.cli.calling import fail
     from parkade.client.errors import NotFound
     from parkade.wire.problems import problem
@@ -60,12 +62,15 @@ def chosen(client: "Client", names: list[str] | None, labels: list[str] | None) 
     found: dict[str, None] = {}
     for text in names or ["*"]:
         if labels or PATTERN.search(text):
-            several = [each.workload for each in pages(client, name=text, labels=labels or ())]
+            filters = {"name": text, "labels": labels or (), "all": ended}
+            several = [each.workload for each in pages(client, **filters)]
         else:
             several = [meant(client, text)]
         if not several:
-            with_labels = f" with {', '.join(labels)}" if labels else ""
-            raise NotFound(problem("not_found", f"no living workload is {text}{with_labels}"))
+            words = (f"is {text}" if names else "", f"has {', '.join(labels)}" if labels else "")
+            what = "workload" if ended else "living workload"
+            says = f"no {what} {' and '.join(filter(None, words))}"
+            raise NotFound(problem("not_found", says))
         found |= dict.fromkeys(several)
     return list(found)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from parkade.cli.calling import AsJson, calling, fail, warn
-from parkade.cli.choosing import Id, meant
+from parkade.cli.choosing import Id, chosen, meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 NEXT_ATTEMPT_S = 0.5
 FAILED, TIMED_OUT, CANCELLED, EXPIRED = 1, 124, 143, 152
 MOST_CODE = 255
+HELP_ON_EXIT = (
+    "Exit code: the program's own; 143 cancelled, 152 out of time or money, 130 interrupted,"
+    " 2 to 7 refused (docs/command-line.md)."
+)
 
 
 def logs(
@@ -42,19 +46,30 @@ def logs(
     """Print the output of a workload's present or last attempt."""
     with calling() as client:
         name = meant(client, workload)
-        chosen = None if attempt is None else f"{name}.{attempt}"
+        named = None if attempt is None else f"{name}.{attempt}"
         if tail is not None and (client.workload(name).attempts or not follow):
-            written = client.logs(name, rank=rank, offset=offset, attempt=chosen)
+            written = client.logs(name, rank=rank, offset=offset, attempt=named)
             offset += _print_tail(written, tail)
-        if chosen is None and follow:
+        if named is None and follow:
             ended(follow_output(client, name, rank=rank, offset=offset))
         if follow or tail is None:
-            _copy(client.logs(name, rank=rank, offset=offset, follow=follow, attempt=chosen))
+            _copy(client.logs(name, rank=rank, offset=offset, follow=follow, attempt=named))
 
 
 def wait(
-    workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD...", help="Ids or names.")],
-    timeout: Annotated[str | None, typer.Option(help="Give up after so long, like 2h.")] = None,
+    workloads: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WORKLOAD...", help="Ids, names, or patterns: also those that ended."
+        ),
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="All that have KEY or KEY=VALUE, also those that ended."),
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option(help="Give up after so long, like 2h; the exit code is 124.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Wait until workloads have ended; ends with the exit code of the first that failed."""
@@ -69,7 +84,7 @@ def wait(
         raise typer.BadParameter(str(error), param_hint="--timeout") from None
     with calling(as_json=as_json) as client:
         begun, codes = time.monotonic(), []
-        for name in [meant(client, workload) for workload in workloads]:
+        for name in chosen(client, workloads, labels, ended=True):
             spent = timedelta(seconds=time.monotonic() - begun)
             try:
                 answer = client.wait(name, within=None if left is None else left - spent)
@@ -94,9 +109,12 @@ def exit_code(answer: "wire.Workload") -> int:
             return code if code <= MOST_CODE else FAILED
 
 
-def ended(answer: "wire.Workload") -> NoReturn:
-    """Says how it ended, and ends this program likewise."""
-    warn(_says_end(answer))
+def ended(answer: "wire.Workload", *, as_json: bool = False) -> NoReturn:
+    """Says on stderr how it ended, and ends this program likewise."""
+    if as_json:
+        print(answer.model_dump_json(indent=2), file=sys.stderr)
+    else:
+        warn(_says_end(answer))
     raise typer.Exit(exit_code(answer))
 
 
@@ -104,29 +122,61 @@ def follow_output(
     client: "Client", workload: str, *, rank: int = 0, offset: int = 0
 ) -> "wire.Workload":
     """Prints what a workload prints, from its present attempt on, and answers it once it has ended.
-    A short attempt is not missed: they are counted."""
-    printed: int | None = None
+    A short attempt is not missed: they are counted. A server that is gone is waited for."""
+    from parkade.client.errors import TryAgain
+    from parkade.client.waiting import Outage
+
+    place, outage = _Place(offset), Outage()
     while True:
-        answer = client.workload(workload)
-        printed = max(0, answer.attempts - 1) if printed is None else printed
-        is_starting = answer.attempt is not None and answer.attempt.started is None
-        for number in range(printed + 1, answer.attempts + 1 - is_starting):
-            name = f"{workload}.{number}"
-            if number > 1 and offset == 0:
-                print(f"-- {name} --", file=sys.stderr)
-            _copy_if_any(client.logs(workload, rank=rank, offset=offset, follow=True, attempt=name))
-            printed, offset = number, 0
+        try:
+            answer = client.workload(workload)
+            outage.answered()
+            _print_new(client, answer, place, rank)
+        except TryAgain as error:
+            if outage.is_over:
+                warn(f"the server does not answer; {workload} goes on without it, and so do we")
+            try:
+                time.sleep(outage.pause_s(error))
+            except TryAgain:
+                warn(f"{workload} goes on; later: parkade logs -f {workload}")
+                raise
+            continue
         if answer.ended is not None:
             return answer
         time.sleep(NEXT_ATTEMPT_S)
 
 
-def _copy_if_any(chunks: "Iterator[bytes]") -> None:
+class _Place:
+    """How far the output was printed: all of the attempts up to `printed`, and so many bytes of the
+    next one."""
+
+    def __init__(self, offset: int) -> None:
+        self.printed: int | None = None
+        self.offset = offset
+
+
+def _print_new(client: "Client", answer: "wire.Workload", place: _Place, rank: int) -> None:
+    if place.printed is None:
+        place.printed = max(0, answer.attempts - 1)
+    is_starting = answer.attempt is not None and answer.attempt.started is None
+    for number in range(place.printed + 1, answer.attempts + 1 - is_starting):
+        name = f"{answer.workload}.{number}"
+        if number > 1 and place.offset == 0:
+            print(f"-- {name} --", file=sys.stderr)
+        for chunk in _output_if_any(client, answer.workload, name, place.offset, rank):
+            _copy(iter((chunk,)))
+            place.offset += len(chunk)
+        place.printed, place.offset = number, 0
+
+
+def _output_if_any(
+    client: "Client", workload: str, attempt: str, offset: int, rank: int
+) -> "Iterator[bytes]":
     """An attempt that could not be launched has no output."""
     from parkade.client.errors import NotFound
 
     try:
-        _copy(chunks)
+        yield from client.logs(workload, rank=rank, offset=offset, follow=True, attempt=attempt)
     except NotFound:
         return
 
@@ -155,5 +205,7 @@ def _print_tail(chunks: "Iterator[bytes]", lines: int) -> int:
 
 
 def _says_end(answer: "wire.Workload") -> str:
-    how = f": {answer.exit}" if answer.exit else ""
-    return f"{answer.workload} {answer.name}: {answer.phase}{how}"
+    """Why, where that says more than the phase, and how its ranks exited."""
+    why = "" if answer.why == answer.phase else answer.why.replace("_", " ")
+    how = "; ".join(filter(None, (why, answer.exit)))
+    return f"{answer.workload} {answer.name}: {answer.phase}{': ' if how else ''}{how}"

@@ -19,6 +19,10 @@ BRIEF_WIDTH = 80
 BRIEF_NAME, LONGEST_NAME = 16, 24
 LEAST_WATCH_S = 0.5
 HISTORY = "-7d"
+LIVING = (
+    *("held", "queued", "placed", "starting", "running", "preempting", "degraded", "healing"),
+    "stopping",
+)
 ENDED = ("succeeded", "failed", "cancelled", "expired")
 ORDERS = ("id", "name", "org", "user", "phase", "gpus", "price", "spent", "submitted", "ended")
 
@@ -56,6 +60,7 @@ def ps(
     filters: dict[str, Any] = {"name": name, "user": user, "org": org, "limit": limit}
     filters |= {"phases": phases or (), "labels": labels or (), "after": after}
     first = when(since, "--since")
+    known_phases(phases, (*LIVING, *ENDED))
     with calling(as_json=as_json) as client:
         while True:
             found = client.list_workloads(all=all or first is not None, since=first, **filters)
@@ -83,9 +88,7 @@ def history(
     """List workloads that ended: when, how, and what they cost."""
     from parkade.cli.screen import show
 
-    unended = sorted(set(phases or ()) - set(ENDED))
-    if unended:
-        fail(f"--phase: {unended[0]} is not an end; give one of {', '.join(ENDED)}", exit_code=2)
+    known_phases(phases, ENDED)
     with calling(as_json=as_json) as client:
         answer = client.list_workloads(
             name=name,
@@ -98,6 +101,14 @@ def history(
             after=after,
         )
         show(in_order(answer, sort), _ended, as_json=as_json)
+
+
+def known_phases(phases: list[str] | None, known: tuple[str, ...]) -> None:
+    """Ends the program where a phase is not one of these."""
+    for phase in phases or ():
+        if phase not in known:
+            words = ", ".join(known)
+            fail(f"--phase: {phase[:40]} is none of {words}", exit_code=2)
 
 
 def in_order(answer: "wire.Workloads", sort: str) -> "wire.Workloads":
@@ -141,7 +152,7 @@ def _table(answer: "wire.Workloads") -> None:
             )
             for each in answer.workloads
         ],
-        empty="No workloads; submit one with `parkade submit`.",
+        empty="No such workloads; `parkade submit` makes one.",
         right="GPUS PRICE SPENT AGE",
         drops="AGE SEATS SPENT CAPACITY ORG PRICE",
     )

@@ -190,3 +190,10 @@ def nodes(seats: Sequence[Any]) -> str:
     names = list(dict.fromkeys(seat.node for seat in seats))
     shown = " ".join(names[:4])
     return f"{shown} +{len(names) - 4}" if len(names) > 4 else shown
+
+
+def shape(workload: Any) -> str:
+    """`4 × 8 GPUs`; of an elastic workload also between how many nodes it runs."""
+    asked = workload.spec.nodes
+    elastic = "" if isinstance(asked, int) else f" ({asked.min} to {asked.max} nodes)"
+    return f"{workload.nodes} × {workload.gpus} GPUs{elastic}"

@@ -116,20 +116,23 @@ def submit(
             return
         answer = client.submit(spec, market=market, org=org, hold=hold)
         if ctx.info_name == "run":
-            _run(client, answer)
+            _run(client, answer, as_json=as_json)
         show(answer, print_submitted, as_json=as_json)
 
 
-def _run(client: "Client", answer: "wire.Workload") -> NoReturn:
-    """Prints the workload's output and ends as it does; an interrupt cancels it."""
+def _run(client: "Client", answer: "wire.Workload", *, as_json: bool) -> NoReturn:
+    """Prints the workload's output and ends as it does; an interrupt cancels it. The output has
+    stdout for itself, so all else goes to stderr."""
     from parkade.cli.following import ended, follow_output
 
-    warn(f"{answer.workload} {answer.name}: {answer.phase} in {answer.market}; {answer.cost.says}")
+    name = answer.workload
+    if not as_json:
+        warn(f"{name} {answer.name}: {answer.phase} in {answer.market}; {answer.cost.says}")
     try:
-        ended(follow_output(client, answer.workload))
+        ended(follow_output(client, name), as_json=as_json)
     except KeyboardInterrupt:
-        client.cancel(answer.workload)
-        warn(f"{answer.workload} is cancelled, with its market's notice")
+        client.cancel(name)
+        warn(f"{name} is told to leave, within its market's notice; parkade logs -f {name}")
         raise
 
 
@@ -212,12 +215,12 @@ def _together(**parts: object) -> dict[str, object] | None:
 
 
 def print_submitted(answer: "wire.Workload") -> None:
-    from parkade.cli.screen import fields, say
+    from parkade.cli.screen import fields, say, shape
 
     say(f"{answer.workload} {answer.name}: {answer.phase} in {answer.market}")
     fields(
         [
-            ("shape", f"{answer.nodes} × {answer.gpus} GPUs, {answer.capacity}"),
+            ("shape", f"{shape(answer)}, {answer.capacity}"),
             ("price", _per_gpu_hour(answer)),
             ("cost", answer.cost.says),
         ]

@@ -1,5 +1,6 @@
 """Workloads: change them, one or many at once, and show one in full."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,11 +50,15 @@ def cancel(
 def bid(
     workload: Id,
     limit: Annotated[str, typer.Argument(help="Most per GPU-hour, like 2.50.")],
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a workload's limit, or that of all of a pattern, from the next clearing on."""
     _change(
-        [workload], None, lambda client, name: client.bid(name, limit_price=limit), as_json=as_json
+        [workload],
+        labels,
+        lambda client, name: client.bid(name, limit_price=limit),
+        as_json=as_json,
     )
 
 
@@ -94,9 +99,20 @@ def _line(answer: "wire.Workload") -> None:
         say(f"  {answer.cost.says}")
 
 
+def _prices(answer: "wire.Workload") -> object:
+    """The price; where nodes have different ones, their mean and how many nodes cost what."""
+    from parkade.wire.scalars import format_amount
+
+    if answer.price is None or len(set(answer.node_prices)) < 2:
+        return answer.price
+    counted = Counter(answer.node_prices)
+    nodes = ", ".join(f"{count} at {format_amount(it)}" for it, count in counted.items())
+    return f"{format_amount(answer.price)} on average (nodes: {nodes})"
+
+
 def one(answer: "wire.Workload") -> None:
     """A workload in full."""
-    from parkade.cli.screen import fields, seats
+    from parkade.cli.screen import fields, seats, shape
 
     attempt = answer.attempt
     stop = attempt.stop if attempt else None
@@ -108,10 +124,10 @@ def one(answer: "wire.Workload") -> None:
             ("phase", answer.phase),
             ("why", answer.why),
             ("exit" if attempt is None else "last exit", answer.exit),
-            ("shape", f"{answer.nodes} × {answer.gpus} GPUs in {answer.market}"),
+            ("shape", f"{shape(answer)} in {answer.market}"),
             ("capacity", answer.capacity),
             ("limit", answer.limit_price),
-            ("price", answer.price),
+            ("price", _prices(answer)),
             ("price to win", answer.price_to_win),
             ("spent", answer.spent),
             ("owed if given up", answer.debt),

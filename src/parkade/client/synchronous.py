@@ -11,7 +11,7 @@ import httpx_sse
 from pydantic import BaseModel
 
 from parkade.client.call import Call
-from parkade.client.errors import error_of
+from parkade.client.errors import TryAgain, error_of
 from parkade.client.flow import Outcome, Wait, flow
 from parkade.client.methods import Methods
 from parkade.client.streams import TIMEOUT, EventStream, LogPart, LogStream, headers_of
@@ -76,10 +76,15 @@ class Client(Methods):
             return error
 
     def wait(self, workload: str, *, within: timedelta | None = None) -> Workload:
-        """Answers a workload once it has ended; TimeoutError where that takes longer."""
+        """Answers a workload once it has ended; TimeoutError where that takes longer. A server that
+        is gone meanwhile is asked again for ten minutes."""
         waiting = Waiting(workload, within)
         while True:
-            answer = self.workload(workload)
+            try:
+                answer = self.workload(workload)
+            except TryAgain as error:
+                time.sleep(waiting.pause_s(error))
+                continue
             if answer.ended is not None:
                 return answer
             time.sleep(waiting.pause_s())

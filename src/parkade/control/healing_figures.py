@@ -8,7 +8,6 @@ counters of Prometheus may.
 import msgspec
 
 from parkade.control.cycle import Committed
-from parkade.core.billing.charges import transfers_of
 from parkade.core.fleet.node import Health
 from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Next, RepairKind
@@ -31,12 +30,13 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     budgets: dict[str, Breaker] = {}
     buffers: tuple[BufferUse, ...] = ()
     turnarounds: dict[str, TurnaroundTimes] = {}
+    earned_micros: dict[str, int] = {}
+    """By market, what the lent part of its buffers earned, as the journal says."""
 
 
 class HealingFigures:
     """Counters: `verdicts` by level, `holds` by reason, `repairs` by (kind, result), `closed` by
-    outcome, `earned_micros` by market: what the lent part of its buffers earned, as a share of what
-    spot paid while it was posted."""
+    outcome."""
 
     def __init__(self, world: World) -> None:
         self.figures = Figures()
@@ -44,7 +44,6 @@ class HealingFigures:
         self.holds: dict[str, int] = {}
         self.repairs: dict[tuple[RepairKind, str], int] = {}
         self.closed: dict[str, int] = {}
-        self.earned_micros: dict[str, int] = {}
         self._refreshed_us = 0
         self._is_changed = True
         self.refresh(world, now_us=world.records.now_us, steady_us=EVERY_US)
@@ -67,8 +66,6 @@ class HealingFigures:
                     self.repairs[key] = self.repairs.get(key, 0) + 1
                 case events.IncidentClosed(outcome=outcome):
                     _add(self.closed, outcome.value)
-                case events.UsePosted():
-                    self._earn(event)
                 case _:
                     pass
 
@@ -95,18 +92,8 @@ class HealingFigures:
             budgets=breakers(world, now_us),
             buffers=buffers(world),
             turnarounds=dict(records.turnaround_times),
+            earned_micros=dict(records.buffer_earned),
         )
-
-    def _earn(self, event: events.UsePosted) -> None:
-        if event.market is None:
-            return
-        of_market = [it for it in self.figures.buffers if it.market == event.market]
-        spot = sum(it.spot for it in of_market)
-        if not spot:
-            return
-        paid = sum(it.micros for it in transfers_of(event) if it.kind.is_paid_by_user)
-        share = paid * sum(it.lent for it in of_market) // spot
-        self.earned_micros[event.market] = self.earned_micros.get(event.market, 0) + share
 
 
 def _add(counts: dict[str, int], key: str) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from parkade.control import kept_folders
+from parkade.control.admission import Admission, AskingAgent
 from parkade.control.answers import (
     Decided,
     Health,
@@ -26,7 +27,6 @@ from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import Waiting, WaitingCommand, WaitingView, resolve
 from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
-from parkade.control.pool_agents import PoolAgent, PoolAgents, RefusingAgents
 from parkade.control.settings import PlaneSettings
 from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
@@ -49,7 +49,6 @@ from parkade.ports import (
     KeptOfOrg,
     LogRequest,
     NodeShape,
-    Obeyed,
     Observation,
     StatedTransfer,
 )
@@ -58,7 +57,6 @@ _log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
 
-_MOST_KNOWN = 1_000
 _MOST_CREDITS = 100
 """Credits of one statement whose evidence is looked up."""
 
@@ -72,11 +70,13 @@ class Plane:
         self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._is_ending = False
-        self._known: set[Obeyed] = set()
-        self._agents = PoolAgents(silence_us=settings.unreachable_after_us)
+        self._admission = Admission(
+            dependencies.store,
+            lambda: self.read(lambda world, _: world.records.accepting_epoch),
+            silence_us=settings.unreachable_after_us,
+        )
         self._observing: dict[str, asyncio.Lock] = {}
         self.health_intake = HealthIntake()
-        self._refusing = RefusingAgents()
         self._kept: dict[str, tuple[KeptOfOrg, ...]] = {}
         self._relay = Relay(
             prefix=f"logs-{self._writer.health().epoch}",
@@ -237,28 +237,16 @@ class Plane:
         state = outbox.state(pool) if is_new() else None
         return None if state is None else for_agents(state, self._writer.clock_behind_us)
 
-    def other_agent(self, pool: str, agent: PoolAgent) -> PoolAgent | None:
-        """The agent that runs the pool, where that is another one than this."""
-        return self._agents.hear(pool, agent, self._dependencies.clock.steady_us())
-
-    async def knows(self, obeyed: Obeyed) -> bool:
-        """Whether this journal has the entry that an agent obeyed, or an operator accepted agents
-        that obeyed what was lost."""
-        if obeyed in self._known:
-            return True
-        store = self._dependencies.store
-        entries = await asyncio.to_thread(store.entries, after=obeyed.position - 1, limit=1)
-        is_here = bool(entries) and (entries[0].sequence, entries[0].digest) == (
-            obeyed.position,
-            obeyed.digest,
-        )
-        accepting = await self.read(lambda world, _: world.records.accepting_epoch)
-        if is_here or obeyed.epoch < accepting:
-            if len(self._known) > _MOST_KNOWN:
-                self._known.clear()
-            self._known.add(obeyed)
-            return True
-        return False
+    async def refuse_agent(self, asking: AskingAgent) -> Refusal | None:
+        """Why an agent is not answered; `Admission` says which are. Of every question and report
+        that an agent makes, before anything else."""
+        steady_us = self._dependencies.clock.steady_us()
+        before = self._admission.lacking(steady_us).get(asking.pool)
+        refusal = await self._admission.refuse(asking, steady_us)
+        why = self._admission.lacking(steady_us).get(asking.pool)
+        if why not in (None, before):
+            _log.error("agent_refuses_orders", pool=asking.pool, why=why)
+        return refusal
 
     async def digest_at(self, sequence: int) -> str | None:
         """The digest of the journal's entry; None where there is none of that number."""
@@ -271,7 +259,7 @@ class Plane:
         assert observation.pool == pool
         observation = from_agents(observation, self._writer.clock_behind_us)
         async with self._observing.setdefault(pool, asyncio.Lock()):
-            if self._refusing.says(pool, observation.refused):
+            if self._admission.says(pool, observation.refused):
                 _log.error("agent_refuses_orders", pool=pool, why=observation.refused)
             state = self._writer.outbox.state(pool)
             desired = None if state is None else state.sequence
@@ -279,11 +267,12 @@ class Plane:
             taken = self._intake.take(
                 observation, desired=desired, now_us=self.present_us(), steady_us=steady_us
             )
+            # What is there comes before the pool is open again.
+            outcome = None if taken.command is None else await self.execute(taken.command)
             if taken.is_heard_again:
                 self._writer.inbox.nudge()
-            if taken.command is None or desired is None:
+            if outcome is None or desired is None:
                 return
-            outcome = await self.execute(taken.command)
             self._intake.decided(observation, outcome, desired=desired, steady_us=steady_us)
             if isinstance(outcome, Refusal):
                 _log.warning("observation_refused", pool=pool, reason=outcome.reason)
@@ -326,15 +315,12 @@ class Plane:
         return kept_folders.sum_of(org, present)
 
     def refusing(self) -> dict[str, str]:
-        """Why agents do not obey this control plane, by pool, of pools that are heard."""
+        """Why agents that are heard do not obey this control plane, by pool."""
         silent = self._writer.health().silent_pools
-        reasons = self._refusing.all().items()
-        return {pool: why for pool, why in reasons if self.has_pool(pool) and pool not in silent}
-
-    def note_journal(self, pool: str, why: str | None) -> None:
-        """The pool's agent asked: what this journal lacks of what it has obeyed; None: nothing."""
-        if self._refusing.has_obeyed(pool, why):
-            _log.error("agent_refuses_orders", pool=pool, why=why)
+        own = self._admission.says_itself().items()
+        lacking = self._admission.lacking(self._dependencies.clock.steady_us())
+        reasons = {pool: why for pool, why in own if pool not in silent} | lacking
+        return {pool: why for pool, why in reasons.items() if self.has_pool(pool)}
 
     def unsupported(self, world: World, command: Submit) -> Refusal | None:
         """A view: the refusal of a spec that no engine of the market can carry out. Cost grows with

@@ -47,7 +47,7 @@ from parkade.sensors.live import (
     Nvml,
     SlurmNodes,
 )
-from parkade.sensors.step_times import StepTimes
+from parkade.sensors.step_times import CheckpointSteps, StepTimes
 from parkade.wire.scalars import PositiveSpan, parse_span
 from parkade.wire.yaml import parse
 
@@ -91,7 +91,7 @@ class PoolFile(_Model):
     every: PositiveSpan = parse_span("5s")
     policy: Path | None = None
     engine: EngineEntry | None = None
-    steps: Path | None = None
+    steps: Literal["checkpoints"] | Path | None = None
     nodes: Annotated[dict[NodeName, WatchedNode], Field(max_length=20_000)] = {}
     repairs: dict[RepairKind, RepairCommand | Literal["shipped", "simulated"]] = {}
 
@@ -158,14 +158,16 @@ def _sensors(node: str, entry: WatchedNode) -> list[Sensor]:
     return found
 
 
-def shared_sensors_of_pool(file: PoolFile) -> tuple[Sensor, ...]:
-    """Those that speak for several nodes."""
+def shared_sensors_of_pool(file: PoolFile, *, engine_folder: Path) -> tuple[Sensor, ...]:
+    """Those that speak for several nodes; `engine_folder` is where checkpoint reports are found."""
     found: list[Sensor] = []
     if file.engine is not None:
         timeout_s = file.engine.timeout.total_seconds()
         found.append(SlurmNodes(command=file.engine.command, timeout_s=timeout_s))
-    if file.steps is not None:
-        found.append(StepTimes(file.steps))
+    if file.steps == "checkpoints":
+        found.append(CheckpointSteps(engine_folder))
+    elif file.steps is not None:
+        found.append(StepTimes(Path(file.steps)))
     return tuple(found)
 
 

@@ -68,7 +68,7 @@ def story_text(incident: Incident) -> str:
         lines += [f"  because  {reason}" for reason in verdict.reasons]
         lines += [f"  seen     {it.line}" for it in verdict.evidence[:1]]
         lines += [f"  policy   {verdict.policy}", ""]
-    lines += [f"  {_since(began, it.at):>9}  {it.kind:<9}{it.says}" for it in incident.lines]
+    lines += [f"  {since(began, it.at):>9}  {it.kind:<9}{it.says}" for it in incident.lines]
     if incident.hurt:
         lines += ["", "hurt"]
         lines += [f"  {_hurt_words(it)}" for it in incident.hurt]
@@ -123,7 +123,7 @@ def _facts(incident: Incident) -> Iterator[str]:
 def _row(began: datetime, line: StoryLine) -> str:
     colour = COLOURS.get(line.kind, "#555f6b")
     return (
-        f'<tr><td class=time title="{line.at.isoformat()}">{_since(began, line.at)}</td>'
+        f'<tr><td class=time title="{line.at.isoformat()}">{since(began, line.at)}</td>'
         f'<td class=kind style="color:{colour}">{escape(line.kind)}</td>'
         f"<td>{escape(line.says)}</td></tr>"
     )
@@ -173,8 +173,14 @@ def _still(hurt: Hurt) -> str:
     return f"{hurt.seconds:.1f} s"
 
 
-def _since(began: datetime, at: datetime) -> str:
-    return f"{(at - began).total_seconds():+.1f} s"
+def since(began: datetime, at: datetime) -> str:
+    """As exact as matters: +2.1 s, +46m30s, +25h01m."""
+    seconds = (at - began).total_seconds()
+    if seconds < 600:
+        return f"{seconds:+.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"+{hours}h{minutes:02}m" if hours else f"+{minutes}m{rest:02}s"
 
 
 def _span(began: datetime, ended: datetime) -> str:

@@ -1,12 +1,15 @@
 """The shipped checks: `python -m parkade.repairs.check validate|sanitise --engine FOLDER`.
 
 `validate` passes where no process of an ended attempt is left on the node, the disk takes and gives
-back what is written, and, where the node has GPUs, none is lost, none keeps memory without a
-process, and none has a pending or failed row remap. A long one writes and reads more.
+back what is written, and, where the node has GPUs, none is lost, none runs a process of no live
+attempt, none keeps memory without a process, and none has a pending or failed row remap. A long one
+writes and reads more.
 
 `sanitise` first removes folders of attempts that no index of the engine names any more (remnants of
 crashed launches; never output or checkpoints, which are the orgs' own), and then passes where every
-attempt's folder is closed to other users, and no leftover process and no GPU memory is left.
+attempt's folder is closed to other users, no leftover process is there, and GPUs are as above. It
+checks that GPU memory is free and writes none of it: that no process reads what another left there
+is the driver's policy. It erases no disk either.
 
 The output is one JSON object: `passed`, `says`, and one entry for each check.
 """
@@ -18,10 +21,11 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from parkade.repairs.marks import marks, processes
+from parkade.repairs.marks import PROC, marks, processes
 
 SHORT_BYTES = 4 << 20
 LONG_BYTES = 256 << 20
@@ -50,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     node = os.environ.get("PARKADE_NODE", "")
     is_long = os.environ.get("PARKADE_GRADE") == "long"
-    found = [leftover_processes(given.engine, node), *gpus()]
+    found = [leftover_processes(given.engine, node), *gpus(given.engine)]
     if given.what == "validate":
         found.append(disk(LONG_BYTES if is_long else SHORT_BYTES, given.engine))
     else:
@@ -147,7 +151,7 @@ def _folders_in(parent: Path, name: str) -> list[Path]:
     return [it for it in _entries(within) if it.is_dir() and not it.is_symlink()]
 
 
-def gpus() -> list[Finding]:
+def gpus(engine: Path) -> list[Finding]:
     """One finding for the GPUs of this machine; none where it has none."""
     try:
         import pynvml  # type: ignore[import-untyped,unused-ignore]
@@ -155,25 +159,36 @@ def gpus() -> list[Finding]:
         pynvml.nvmlInit()
     except Exception:  # noqa: BLE001 - no library, no driver, no GPU: nothing to check
         return []
-    bad = []
+    live = {entry.name for entry in _entries(engine / LIVE)}
+    bad: list[str] = []
     try:
         count = pynvml.nvmlDeviceGetCount()
         for index in range(count):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            used = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
-            running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-            if used > IDLE_GPU_BYTES and not running:
-                bad.append(f"GPU {index} keeps {used >> 20} MiB without a process")
-            bad += _rows(pynvml, handle, index)
+            bad += _left_on(pynvml, index, live)
     except Exception as error:  # noqa: BLE001 - whatever the driver cannot do is the finding
         return [Finding("gpus", False, str(error))]
-    return [Finding("gpus", not bad, "; ".join(bad) or f"{count} read, all idle")]
+    return [Finding("gpus", not bad, "; ".join(bad) or f"{count} read, nothing left on them")]
 
 
-def _rows(nvml: object, handle: object, index: int) -> list[str]:
+def _left_on(nvml: Any, index: int, live: AbstractSet[str]) -> list[str]:
+    """Processes of no live attempt, memory of no process, and rows that wait for a reset."""
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    used = int(nvml.nvmlDeviceGetMemoryInfo(handle).used)
+    running = [int(it.pid) for it in nvml.nvmlDeviceGetComputeRunningProcesses(handle)]
+    words = []
+    if used > IDLE_GPU_BYTES and not running:
+        words.append(f"GPU {index} keeps {used >> 20} MiB without a process")
+    left = [pid for pid in running if marks(PROC / str(pid)).get("PARKADE_ATTEMPT") not in live]
+    if left:
+        pids = ", ".join(str(pid) for pid in left[:5])
+        words.append(f"GPU {index} runs what is of no live attempt: {pids}")
+    return words + _rows(nvml, handle, index)
+
+
+def _rows(nvml: Any, handle: object, index: int) -> list[str]:
     """Rows that wait for a reset, or could not be remapped; nothing where it is not supported."""
     try:
-        rows = nvml.nvmlDeviceGetRemappedRows(handle)  # type: ignore[attr-defined]
+        rows = nvml.nvmlDeviceGetRemappedRows(handle)
     except Exception:  # noqa: BLE001 - not every GPU has it
         return []
     _, _, pending, failed = rows

@@ -3,11 +3,13 @@
 import os
 from pathlib import Path
 
+PROC = Path("/proc")
+
 
 def processes() -> list[Path]:
     """The folders in `/proc` of the other processes of this machine."""
     own = str(os.getpid())
-    return [it for it in Path("/proc").iterdir() if it.name.isdecimal() and it.name != own]
+    return [it for it in PROC.iterdir() if it.name.isdecimal() and it.name != own]
 
 
 def marks(process: Path) -> dict[str, str]:

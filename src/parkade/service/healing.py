@@ -28,7 +28,7 @@ def health_plan(data_folder: Path, clock: Clock) -> HealthPlan | None:
         file = read_pool_file(path)
         return HealthPlan(
             sensors=sensors_of_pool(file),
-            shared=shared_sensors_of_pool(file),
+            shared=shared_sensors_of_pool(file, engine_folder=data_folder / "engine"),
             surroundings=surroundings_of_pool(file),
             policy=policy_of_pool(file, data_folder),
             every_s=file.every.total_seconds(),

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from parkade.agent.control_plane import ControlPlaneError, ReaderGone
 from parkade.agent.timer import LoopTimer
+from parkade.control.admission import AskingAgent, PoolAgent
 from parkade.control.answers import PlaneStopped
 from parkade.control.plane import Plane
-from parkade.control.pool_agents import PoolAgent
 from parkade.core.units.time import SECOND_US
 from parkade.ports import DesiredState, HealthReport, LogRequest, Obeyed, Observation
 from parkade.sim.clocks import SimulatedClock
@@ -56,12 +56,10 @@ class Network:
 
     async def desired(self, after: tuple[int, int] | None, wait_s: float) -> DesiredState | None:
         """See `ControlPlane`."""
-        obeyed = self._obeyed
+        check = self._checks()
 
         async def ask(plane: Plane) -> DesiredState | None:
-            self._check(plane)
-            if obeyed is not None and not await plane.knows(obeyed):
-                raise ControlPlaneError(f"this server's journal lacks entry {obeyed.position}")
+            await check(plane)
             return await plane.desired(self._pool, after=after, wait_s=wait_s)
 
         await self._on_the_way()
@@ -71,23 +69,25 @@ class Network:
 
     async def report(self, observation: Observation) -> None:
         """See `ControlPlane`."""
+        check = self._checks()
 
         async def observe(plane: Plane) -> None:
-            self._check(plane)
+            await check(plane)
             await plane.observe(self._pool, observation)
 
         await self._on_the_way()
         weather = self._weather
         if weather.is_so(weather.repeats_until_us, self._clock.steady_us(), 500):
-            self._server.loop.create_task(self._again(observation))
+            self._server.loop.create_task(self._again(observation, check))
         await self._call(observe)
         await self._on_the_way(is_back=True)
 
     async def report_health(self, report: HealthReport) -> None:
         """See `ControlPlane`."""
+        check = self._checks()
 
         async def take(plane: Plane) -> None:
-            self._check(plane)
+            await check(plane)
             await plane.take_health(report)
 
         await self._on_the_way()
@@ -103,11 +103,18 @@ class Network:
         """See `ControlPlane`; no reader asks here."""
         raise ReaderGone(f"{request_id}: {len(chunk)} bytes, {is_last}")
 
-    def _check(self, plane: Plane) -> None:
-        if not plane.has_pool(self._pool):
-            raise ControlPlaneError(f"there is no pool {self._pool}")
-        if self._agent is not None and plane.other_agent(self._pool, self._agent) is not None:
-            raise ControlPlaneError("another agent runs this pool")
+    def _checks(self) -> Callable[[Plane], Awaitable[None]]:
+        """What the routes check before anything else, of the agent as it is now."""
+        asking = AskingAgent(pool=self._pool, agent=self._agent, obeyed=self._obeyed)
+
+        async def check(plane: Plane) -> None:
+            if not plane.has_pool(asking.pool):
+                raise ControlPlaneError(f"there is no pool {asking.pool}")
+            refusal = await plane.refuse_agent(asking)
+            if refusal is not None:
+                raise ControlPlaneError(refusal.detail)
+
+        return check
 
     async def _call(self, ask: Callable[[Plane], Awaitable[T]]) -> T:
         try:
@@ -126,10 +133,13 @@ class Network:
             await self._timer.sleep(CUT_S)
             raise ControlPlaneError("simulated: the network is cut")
 
-    async def _again(self, observation: Observation) -> None:
+    async def _again(
+        self, observation: Observation, check: Callable[[Plane], Awaitable[None]]
+    ) -> None:
         """The same report once more, later: behind newer ones, as a straggler."""
 
         async def observe(plane: Plane) -> None:
+            await check(plane)
             await plane.observe(self._pool, observation)
 
         await self._timer.sleep(self._weather.chance.randint(0, 90))

@@ -94,7 +94,7 @@ def _check_workload(workload: Workload) -> None:
         require(is_newest, 6, f"{attempt.attempt} is not of generation {workload.generation}")
     for seats in (attempt.seats if attempt else None, promise.seats if promise else None):
         if seats is not None:
-            is_whole = len(seats) == workload.spec.nodes
+            is_whole = workload.spec.holds(len(seats))
             require(is_whole, 6, f"{name} has {len(seats)} of {workload.spec.nodes} seats")
             is_apart = len({seat.node for seat in seats}) == len(seats)
             require(is_apart or not workload.spec.spread, 6, f"{name} shares a node with itself")

@@ -173,7 +173,7 @@ class Status(Answer):
         {}, description="nodes that fail again and again, and why that is said of them"
     )
     earned: dict[str, Amount] = Field(
-        {}, description="by market, what its lent buffers earned since the server began, estimated"
+        {}, description="by market, what its lent buffers earned, estimated"
     )
     turnarounds: tuple[MeasuredTurnaround, ...] = ()
     repairs: dict[str, tuple[str, ...]]

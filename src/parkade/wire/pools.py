@@ -114,6 +114,10 @@ class Terms(Request):
         _seconds(600),
         description="smaller running bids give way to a gang that waited so long; null: never",
     )
+    regrow: PositiveSpan | None = Field(
+        _seconds(600),
+        description="an elastic workload runs so long before it restarts on more; null: never",
+    )
     shared_nodes: Annotated[bool, Strict()] = Field(
         False, description="whether spot work below a node of several orgs may share one"
     )
@@ -207,6 +211,7 @@ class ChangeTerms(Request):
     payout_cap: Multiple | None = None
     window_deposit: Share | None = None
     assemble: PositiveSpan | None = None
+    regrow: PositiveSpan | None = None
     folder_retention: PositiveSpan | None = None
 
     shared_nodes: Annotated[bool, Strict()] | None = None

@@ -121,8 +121,14 @@ def _fault(error: Any, *, prefix: str) -> Fault:
     return Fault(place=place, message=message, code=kind if kind in CODES else "invalid")
 
 
+NUMBER, RANGE = FORMS = ("{number}", "{range}")
+"""The forms of a value that has two; no place of a fault names them."""
+
+
 def _place(location: Iterable[int | str], *, prefix: str) -> str:
     text = prefix
     for step in location:
+        if step in FORMS:
+            continue
         text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
     return text[:LONGEST_PLACE] or "body"

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BeforeValidator,
+    Discriminator,
     Field,
     GetJsonSchemaHandler,
     Strict,
+    Tag,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -25,6 +27,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from parkade.core.units import bounds
 from parkade.core.units.names import ENV_KEY, ENV_PREFIX, NAME, REFERENCE, WORKLOAD_NAME
 from parkade.wire.model import Request
+from parkade.wire.problems import NUMBER, RANGE
 from parkade.wire.scalars import (
     Gpus,
     LimitPrice,
@@ -42,12 +45,14 @@ from parkade.wire.scalars import (
 )
 
 SPOT, ON_DEMAND = "spot", "on-demand"
+ELASTIC_ONLY = {"interconnect": "fabric", "capacity": SPOT, "moves": "needed"}
+"""What a workload with an elastic number of nodes says under these keys."""
 CAPACITY = re.compile(f"{SPOT}|{ON_DEMAND}|reservation/{REFERENCE.pattern}")
 
 
-def _nodes(value: Any) -> Any:
-    if isinstance(value, dict):
-        raise not_yet("an elastic number of nodes ({min, max})")
+def _resize(value: Any) -> Any:
+    if value == "live":
+        raise not_yet("changing the number of nodes without a restart (resize: live)")
     return value
 
 
@@ -159,6 +164,23 @@ class Retry(Request):
     failures: Annotated[Whole, counted(bounds.FAILURES)]
 
 
+def _form_of_nodes(value: Any) -> str:
+    return RANGE if isinstance(value, dict | ElasticNodes) else NUMBER
+
+
+class ElasticNodes(Request):
+    """Between how many nodes a workload runs."""
+
+    min: Nodes
+    max: Nodes
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min is {self.min} and max {self.max}; min is at most max")
+        return self
+
+
 class WorkloadSpec(Request):
     """A workload as its author writes it."""
 
@@ -178,10 +200,14 @@ class WorkloadSpec(Request):
         max_length=bounds.LABELS.most,
         description="words of your own, by which `ps`, `cancel` and others choose",
     )
-    nodes: Annotated[Nodes, BeforeValidator(_nodes)] = Field(
-        1, description="ranks; of whole nodes unless gpus is less"
-    )
+    nodes: Annotated[
+        Annotated[Nodes, Tag(NUMBER)] | Annotated[ElasticNodes, Tag(RANGE)],
+        Discriminator(_form_of_nodes),
+    ] = Field(1, description="ranks; of whole nodes unless gpus is less, or an elastic number")
     gpus: Annotated[Gpus, BeforeValidator(_gpus)] = Field(1, description="of each rank")
+    resize: Annotated[Literal["restart"] | None, BeforeValidator(_resize)] = Field(
+        None, validate_default=True, description="how its number of nodes changes; default restart"
+    )
     spread: Annotated[bool, Strict()] = Field(
         False, description="each rank on another node; else ranks below a node share nodes"
     )
@@ -219,6 +245,21 @@ class WorkloadSpec(Request):
         if capacity not in (SPOT, None) and moves == "cheaper":
             raise ValueError(f"only spot draws floors; leave moves out with {capacity}")
         return moves
+
+    @field_validator("resize")
+    @classmethod
+    def _only_elastic_is_resized(cls, resize: str | None, info: ValidationInfo) -> str | None:
+        if resize is not None and isinstance(info.data.get("nodes"), int):
+            raise ValueError("only an elastic number is resized; write nodes: {min: 2, max: 16}")
+        return resize
+
+    @field_validator("interconnect", "capacity", "moves")
+    @classmethod
+    def _elastic_is_spot_in_one_fabric(cls, value: str, info: ValidationInfo) -> str:
+        only = ELASTIC_ONLY[info.field_name or ""]
+        if isinstance(info.data.get("nodes"), ElasticNodes) and value != only:
+            raise ValueError(f"an elastic number of nodes needs {info.field_name}: {only}")
+        return value
 
     @field_validator("limit_price")
     @classmethod

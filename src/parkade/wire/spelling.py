@@ -12,7 +12,6 @@ LATER = {
     "cpus_per_gpu": "asking for CPUs",
     "memory_per_gpu": "asking for memory",
     "array": "an array of members",
-    "resize": "changing the number of nodes while it runs",
     "payout_cap": "a cap on payouts",
     "min_runtime": "a shortest run",
     "shared_nodes": "orgs that share a node",

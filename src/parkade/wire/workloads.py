@@ -80,6 +80,11 @@ class Workload(Answer):
     capacity: str
     limit_price: Amount | None
     price: Amount | None
+
+    node_prices: tuple[Amount, ...] = ()
+    """Of an elastic workload with seats, what each node costs per GPU-hour; `price` is their
+    mean."""
+
     price_to_win: Amount | None
     spent: Amount
     debt: Amount | None = None

@@ -1,8 +1,12 @@
 """Every move has a recorded cause, which says for whom."""
 
+from typing import Any
+
 import msgspec
+import pytest
 from msgspec.structs import replace
 
+from parkade.core.fleet.node import Cordon, Health
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
 from parkade.core.state import commands, events, lines
@@ -11,12 +15,12 @@ from parkade.core.state.world import World
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import SECOND_US
-from parkade.core.workloads.life import Phase
-from parkade.core.workloads.moves import ForWorkload
+from parkade.core.workloads.life import Phase, Why
+from parkade.core.workloads.moves import Drained, ForWorkload, Healed, MoveCause
 from parkade.core.workloads.workload import Workload
 from tests import builders
 from tests.core import records
-from tests.core.records import attempt, node, rate, seats, workload
+from tests.core.records import attempt, node, promise, rate, seats, stop, workload
 
 NOW_US = 1000 * SECOND_US
 
@@ -62,6 +66,54 @@ def test_whoever_gives_way_is_told_for_whom_in_the_event_and_afterwards() -> Non
     evolve(world, event)
     assert world.records.workloads["w2"].moved == cause
     assert world.records.workloads["w3"].moved is None
+
+
+CLOSED = {
+    "suspect": ({"health": Health.SUSPECT}, Healed()),
+    "cordoned": ({"cordons": (Cordon(holder="ann", reason="x", at_us=0),)}, Healed()),
+    "failed": ({"health": Health.FAILED}, Healed()),
+    "drained": ({"draining_us": 1, "drain_reason": "x"}, Drained()),
+}
+
+
+@pytest.mark.parametrize(("changes", "cause"), CLOSED.values(), ids=CLOSED)
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_promise_whose_nodes_all_closed_is_chosen_anew_with_its_cause(
+    changes: dict[str, Any], cause: MoveCause, leaves: bool
+) -> None:
+    one = bid("w1", 9, org="lab")
+    given = promise(seats=seats(a1=4), rates=(replace(rate(MICROS, operator=4 * MICROS)),))
+    one = replace(one, phase=Phase.PLACED, why=Why.PLACED, promise=given)
+    if leaves:
+        held = attempt(attempt="w1.1", seats=seats(b1=4), stop=stop(kill_us=NOW_US + SECOND_US))
+        one = replace(one, phase=Phase.PREEMPTING, generation=1, attempt=held)
+    nodes = (node("a1", **changes), node("a2"), replace(node("b1"), fabric="b"))
+    made = records.world(one, nodes=nodes, balances={"org/lab": 10**10})
+    event = cleared(made)
+    (won,) = event.won
+    assert [seat.node for seat in won.promise.seats] != ["a1"]
+    assert won.moved == cause
+    evolve(made, event)
+    assert made.records.workloads["w1"].moved == cause
+
+
+def test_what_runs_on_one_node_that_failed_is_moved_with_its_cause() -> None:
+    one = bid("w1", 9, org="lab", on=("a1",))
+    assert one.attempt is not None
+    one = replace(one, phase=Phase.DEGRADED, attempt=replace(one.attempt, broken_us=1))
+    nodes = (node("a1", health=Health.FAILED), node("a2"))
+    event = cleared(records.world(one, nodes=nodes, balances={"org/lab": 10**10}))
+    assert [(it.moved, it.phase) for it in event.left] == [(Healed(), Phase.HEALING)]
+    assert [it.moved for it in event.won] == [Healed()]
+
+
+def test_a_workload_that_was_outbid_and_wins_again_was_not_moved() -> None:
+    one = bid("w1", 9, org="lab", on=("a1",))
+    assert one.attempt is not None
+    leaving = replace(one.attempt, stop=stop(kill_us=NOW_US + SECOND_US))
+    one = replace(one, phase=Phase.PREEMPTING, attempt=leaving)
+    event = cleared(world_of(one))
+    assert [it.moved for it in event.won] == [None]
 
 
 def test_a_line_of_a_journal_that_said_no_cause_is_still_read() -> None:

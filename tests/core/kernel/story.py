@@ -128,6 +128,7 @@ class Parkade:
         failures: int = 0,
         any_fabric: bool = False,
         spread: bool = True,
+        most_nodes: int = 0,
         labels: tuple[tuple[str, str], ...] = (),
     ) -> Spec:
         """What someone wants run; spot with a limit, else the reservation's or on-demand."""
@@ -147,6 +148,7 @@ class Parkade:
             retry_failures=failures,
             max_duration_us=max_duration_us,
             spread=spread,
+            most_nodes=most_nodes,
             labels=labels,
         )
 

@@ -317,3 +317,28 @@ def test_a_gang_waits_for_room_from_its_release_on_and_not_while_it_is_held() ->
     parkade.run(90)
     assert parkade.nodes_of(gang) != (), "it has waited now"
     assert parkade.replayed() == encode_snapshot(parkade.world)
+
+
+def test_a_gang_waits_for_room_from_its_first_real_bid_on() -> None:
+    """Ten minutes below the floor cost nothing; a gang that spent them so and then bid took the
+    nodes of two that it did not outbid."""
+    parkade = Parkade(
+        fabrics={"a": 2},
+        buffer_nodes=0,
+        public_floor_micros=2 * MICROS,
+        assemble_us=600 * SECOND_US,
+    )
+    running = [parkade.bid("small", 5) for _ in range(2)]
+    parkade.clear()
+    parkade.start_all()
+    gang = parkade.bid("cheat", 1, nodes=2)
+    parkade.run(660)
+    assert parkade.workload(gang).why == "below_floor"
+    limit = round(5.1 * MICROS)
+    parkade.do(commands.ChangeBid(by=None, workload=gang, limit_price_micros=limit))
+    parkade.run(90)
+    assert parkade.phase(gang) is Phase.QUEUED
+    assert {parkade.phase(name) for name in running} == {Phase.RUNNING}
+    parkade.run(660)
+    assert parkade.nodes_of(gang) != (), "it has waited now"
+    assert parkade.replayed() == encode_snapshot(parkade.world)

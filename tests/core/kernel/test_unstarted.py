@@ -1,13 +1,15 @@
 """Seats held by work that never starts: free once a day, billed when an org does it again."""
 
+import pytest
 from msgspec.structs import replace
 
+from parkade.core.running.observations import NEVER_RAN
 from parkade.core.state import commands
 from parkade.core.state.codec import encode_event
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Phase
-from parkade.core.workloads.observed import EnginePhase
+from parkade.core.workloads.observed import EnginePhase, RankExit
 from tests import builders
 from tests.auditor import audit
 from tests.core.kernel.story import Parkade
@@ -201,6 +203,27 @@ def test_an_org_whose_own_bid_takes_the_seats_pays_for_them_from_the_second_time
     gone(parkade, gang, launch_error="stopped before it was launched")
     give_up(parkade, other)
     assert paid(parkade) >= 4 * minutes_of_a_node(18)
+
+
+@pytest.mark.parametrize("exits", [(), (RankExit(rank=0, code=None, signal=None),)])
+def test_work_that_made_others_leave_owes_the_minimum_though_it_never_had_a_process(
+    exits: tuple[RankExit, ...],
+) -> None:
+    """It was told to leave before its first process: nothing of its end is unknown."""
+    parkade = given_parkade(nodes=1)
+    guest = parkade.bid("rich", 9)
+    parkade.clear()
+    parkade.started(guest)
+    name = parkade.bid("lab", 20)
+    parkade.clear()
+    parkade.ended(guest, code=85)
+    parkade.run(1 * MINUTE, obey=False)
+    assert parkade.phase(name) is Phase.STARTING
+    parkade.do(commands.Cancel(by=None, workload=name, now=True))
+    gone(parkade, name, exits=exits)
+    workload = parkade.world.records.workloads[name]
+    assert (workload.phase, workload.exit_summary) == (Phase.CANCELLED, NEVER_RAN)
+    assert paid(parkade) > 0
 
 
 def test_another_orgs_bid_that_takes_the_seats_costs_nothing() -> None:

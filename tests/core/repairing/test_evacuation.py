@@ -1,9 +1,12 @@
 """Work leaves a degraded node with notice when there is a place for it, and runs on until then."""
 
 import random
+from typing import Any
 
 import pytest
 
+from parkade.core.clearing import evacuation
+from parkade.core.clearing.evacuation import MOST_ASKED, in_turn
 from parkade.core.fleet.node import Health
 from parkade.core.healing.incident import Next
 from parkade.core.kernel.evolve import evolve
@@ -84,6 +87,40 @@ def test_an_owner_displaces_a_guest_of_the_buffer_to_leave_a_degraded_node() -> 
     for name in (own, guest):
         assert it.stop(name).deadline_us - it.now_us == terms.notice_us, "nobody hurries"
     assert it.stop(guest).cause is Cause.RECLAIMED
+
+
+def test_more_than_are_asked_about_at_once_take_turns_and_the_last_gets_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A gang that no free node holds, asked about first, keeps the job behind it from nothing."""
+    monkeypatch.setattr(evacuation, "MOST_ASKED", 1)
+    it = Sick(fabrics={"a": 12}, buffer_nodes=0)
+    gang = running(it, "lab", 12, nodes=4)
+    last = running(it, "lab", 9)
+    others = running(it, "acme", 9, nodes=6)
+    filler = running(it, "acme", 9)
+    sick = it.nodes_of(gang)[:2] + it.nodes_of(last)
+    for node in sick:
+        it.verdict(node, node, **DEGRADED)
+    it.run(60)
+    assert it.attempt(last).stop is None and it.attempt(others).stop is None
+    it.ended(filler)
+    for _ in range(2):
+        it.run(it.world.records.markets["pool"].terms.clearing_interval_us / 1_000_000)
+        it.clear()
+    assert it.attempt(gang).stop is None
+    assert it.workload(last).moved == Healed()
+    assert it.nodes_of(last)[0] not in sick
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 16, 17])
+def test_in_as_many_turns_as_it_takes_each_is_asked_about(count: int) -> None:
+    names: list[Any] = list(range(count))
+    turns = max(1, -(-count // MOST_ASKED))
+    for start in range(5):
+        asked = [it for turn in range(start, start + turns) for it in in_turn(names, turn)]
+        assert sorted(int(str(each)) for each in asked) == names
+        assert all(len(in_turn(names, turn)) <= MOST_ASKED for turn in range(start, start + turns))
 
 
 @pytest.mark.parametrize("why", ["idle", "stopped", "cordoned"])

@@ -10,13 +10,13 @@ from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
 from parkade.core.running.lapses import lapse_due_us
-from parkade.core.running.promises import launch
+from parkade.core.running.promises import OVERDUE, launch
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase, Why
-from parkade.core.workloads.observed import EnginePhase, RankExit
+from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Workload
 from tests import builders
@@ -185,3 +185,59 @@ def test_a_late_report_of_a_concluded_guest_changes_nothing() -> None:
     assert report(made, DUE_US + S, phase=EnginePhase.RUNNING, started_us=0) == ()
     assert made.records.nodes["a1"].health is Health.HEALTHY
     assert lapse_due_us(made, made.records.workloads["w1"]) is None
+
+
+def overdue() -> World:
+    """A guest that should have left a1 a minute ago is silent with its pool."""
+    one = guest(stop=stop(), phase=Phase.PREEMPTING)
+    made = silent(one)
+    suspect = events.NodeHealthSet(
+        at_us=SILENT_US, node="a1", health=Health.SUSPECT, reason=OVERDUE
+    )
+    evolve(made, suspect)
+    return made
+
+
+def seen(*attempts: ObservedAttempt) -> commands.ReportAttempts:
+    return commands.ReportAttempts(by=None, pool="pool", attempts=attempts)
+
+
+def on_a1(phase: EnginePhase, name: str = "w1.1") -> ObservedAttempt:
+    return builders.observed(name, phase=phase, devices=(("a1", (0,)),))
+
+
+def test_a_lapse_frees_the_workload_and_leaves_the_overdue_node_suspect() -> None:
+    made = overdue()
+    assert lapsed(made).phase is Phase.QUEUED
+    assert made.records.nodes["a1"].health is Health.SUSPECT
+    back_us = DUE_US + 10 * S
+    take(made, commands.ReportReachability(by=None, pool="pool", is_reachable=True), back_us)
+    assert take(made, seen(on_a1(EnginePhase.RUNNING)), back_us) == ()
+    assert take(made, seen(), back_us) == (), "nothing follows from what is absent"
+    (well,) = take(made, seen(on_a1(EnginePhase.RELEASED)), back_us + S)
+    assert isinstance(well, events.NodeHealthSet)
+    assert made.records.nodes["a1"].is_open
+
+
+def test_a_guest_that_lapsed_and_is_still_there_closes_its_node_until_it_is_gone() -> None:
+    made = silent(guest())
+    lapsed(made)
+    assert made.records.nodes["a1"].health is Health.HEALTHY
+    take(made, commands.ReportReachability(by=None, pool="pool", is_reachable=True), DUE_US + S)
+    running, gone = on_a1(EnginePhase.RUNNING), on_a1(EnginePhase.RELEASED)
+    other = on_a1(EnginePhase.RUNNING, "w9.1")
+    (closed,) = take(made, seen(running), DUE_US + S)
+    assert isinstance(closed, events.NodeHealthSet)
+    assert (closed.node, closed.reason) == ("a1", OVERDUE)
+    assert take(made, seen(running), DUE_US + 2 * S) == ()
+    assert take(made, seen(gone, other), DUE_US + 3 * S) == (), "another is there"
+    take(made, seen(gone), DUE_US + 4 * S)
+    assert made.records.nodes["a1"].is_open
+
+
+@pytest.mark.parametrize(("pool", "node"), [("elsewhere", "a1"), ("pool", "unknown")])
+def test_an_agent_makes_no_node_suspect_that_is_not_of_its_pool(pool: str, node: str) -> None:
+    made = world(pools=[builders.pool("pool"), builders.pool("elsewhere")])
+    stranger = builders.observed("w9.1", devices=((node, (0,)),))
+    command = commands.ReportAttempts(by=None, pool=pool, attempts=(stranger,))
+    assert take(made, command, SILENT_US) == ()

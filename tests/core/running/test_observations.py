@@ -516,6 +516,30 @@ def test_four_fifths_of_max_spend_are_noted_once(
     assert any(isinstance(event, events.BudgetNoted) for event in found) == expected
 
 
+@pytest.mark.parametrize("ends", [exits(None), ()])
+@pytest.mark.parametrize(
+    ("cause", "waits"), [(Cause.OUTBID, True), (Cause.MOVED, False), (None, False)]
+)
+def test_an_end_without_exits_before_the_first_process_is_wholly_lost_or_wholly_not(
+    cause: Cause | None, waits: bool, ends: tuple[RankExit, ...]
+) -> None:
+    """Stopped before its first process it is preempted, with back-off; without a stop it is lost,
+    which is no failure and no wait."""
+    left = None if cause is None else stop(cause)
+    phase = Phase.STARTING if cause is None else Phase.PREEMPTING
+    one = workload(attempt=attempt(started_us=None, stop=left), phase=phase, preemptions=1)
+    (ended,) = [
+        event
+        for event in report(world(one), released(exits=ends, started_us=None))
+        if isinstance(event, events.Ended)
+    ]
+    assert (ended.phase, ended.failures) == (Phase.QUEUED, 0)
+    assert ended.preemptions == (1 if cause is None else 2)
+    assert (ended.not_before_us > 0) is waits
+    is_lost = ended.summary.startswith("lost") or "unknown" in ended.summary
+    assert is_lost is (cause is None)
+
+
 @pytest.mark.parametrize(
     ("health", "reason", "other_leaves", "is_well"),
     [

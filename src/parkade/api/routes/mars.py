@@ -25,10 +25,7 @@ async def mars_status(context: Authenticated) -> wire.Status:
 
 
 def _status(context: Authenticated, seen: views.Look) -> wire.Status:
-    plane = context.plane
-    return views.status(
-        seen, plane.health_intake.sensors, dict(plane.healing_figures().earned_micros)
-    )
+    return views.status(seen, context.plane.health_intake.sensors)
 
 
 @router.post("/mars/automation")

@@ -242,8 +242,9 @@ async def logs(
         )
 
     found = await context.see(view)
-    if rank >= found.spec.nodes:
-        raise problem("invalid", f"rank: {workload} has ranks 0 to {found.spec.nodes - 1}")
+    most = max(found.spec.nodes, found.spec.most_nodes)
+    if rank >= most:
+        raise problem("invalid", f"rank: {workload} has ranks 0 to {most - 1}")
     name = _attempt(found, attempt)
     place = context.place()
     chunks = context.plane.logs(found, name, rank, offset=offset, follow=follow)

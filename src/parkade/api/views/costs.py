@@ -14,9 +14,10 @@ def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | No
 
     `terms` None: not known yet in which market it runs.
     """
+    gpus = max(spec.nodes, spec.most_nodes) * spec.gpus
     match spec.capacity.kind:
         case CapacityKind.RESERVATION:
-            return _cost(0, spec.total_gpus, 0, f"paid for by {spec.capacity}")
+            return _cost(0, gpus, 0, f"paid for by {spec.capacity}")
         case CapacityKind.SPOT:
             price = spec.limit_price_micros or 0
         case CapacityKind.ON_DEMAND:
@@ -25,15 +26,15 @@ def workload_cost(spec: Spec, terms: MarketTerms | None, agreed_micros: int | No
     if spec.max_duration_us is not None and terms is not None:
         # Who makes others leave pays the minimum charge however short its run is.
         longest_us = spec.max_duration_us + terms.minimum_charge_us
-        rate = price * spec.total_gpus
+        rate = price * gpus
         bounds.append((ceil_div(rate * longest_us, MICROSECONDS_PER_HOUR), "max_duration"))
     if spec.max_spend_micros is not None:
         bounds.append((spec.max_spend_micros, "max_spend"))
     if not bounds:
         says = "no bound: set max_spend or max_duration for one"
-        return _cost(price, spec.total_gpus, None, says)
+        return _cost(price, gpus, None, says)
     most, by = min(bounds)
-    return _cost(price, spec.total_gpus, most, f"bounded by {by}")
+    return _cost(price, gpus, most, f"bounded by {by}")
 
 
 def reservation_cost(reservation: Reservation) -> Cost:

@@ -270,7 +270,8 @@ def _workload(event: events.WorkloadEvent) -> Shown:
     match event:
         case events.Submitted(workload=workload):
             spec = workload.spec
-            shape = f"{spec.nodes} × {spec.gpus} GPUs"
+            nodes = f"{spec.nodes} to {spec.most_nodes}" if spec.is_elastic else f"{spec.nodes}"
+            shape = f"{nodes} × {spec.gpus} GPUs"
             says = f"{workload.workload} {spec.name}: submitted, {shape}, {spec.capacity}"
             return says, {"name": spec.name, "phase": workload.phase.value}
         case events.PhaseChanged(workload=name, phase=phase, why=why):

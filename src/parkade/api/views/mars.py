@@ -30,6 +30,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     repairs: dict[str, tuple[RepairKind, ...]]
     open_incidents: int
     lemons: dict[str, tuple[str, ...]]
+    earned_micros: dict[str, int]
 
 
 def look(world: World, now_us: int) -> Look:
@@ -48,6 +49,7 @@ def look(world: World, now_us: int) -> Look:
         sick=tuple(sick),
         budgets=breakers(world, now_us),
         buffers=buffers(world),
+        earned_micros=dict(records.buffer_earned),
         turnarounds=tuple(
             (records.markets[name], times)
             for name, times in records.turnaround_times.items()
@@ -59,9 +61,7 @@ def look(world: World, now_us: int) -> Look:
     )
 
 
-def status(
-    seen: Look, sensors: dict[str, tuple[SensorState, ...]], earned_micros: dict[str, int]
-) -> wire.Status:
+def status(seen: Look, sensors: dict[str, tuple[SensorState, ...]]) -> wire.Status:
     """The answer."""
     guards = seen.automation.guards
     return wire.Status(
@@ -103,7 +103,7 @@ def status(
             for each in seen.buffers
         ),
         lemons=seen.lemons,
-        earned={market: amount(micros) for market, micros in sorted(earned_micros.items())},
+        earned={market: amount(micros) for market, micros in sorted(seen.earned_micros.items())},
         turnarounds=tuple(_turnaround(market, times) for market, times in seen.turnarounds),
         repairs={pool: tuple(it.value for it in kinds) for pool, kinds in seen.repairs.items()},
         sensors=tuple(

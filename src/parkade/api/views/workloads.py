@@ -43,6 +43,7 @@ SENTENCES: dict[str, str] = {
     Cause.OUTBID: "others bid more for the room that there is",
     Cause.RECLAIMED: "the owner of its seats came back",
     Cause.MOVED: "it is moved to other seats",
+    Cause.RESIZED: "it restarts on more nodes",
     Cause.HEALED: "a node of it broke",
     Cause.BUDGET: "it cannot pay for the next minutes",
     Cause.OPERATOR: "the operator told it to leave",
@@ -83,6 +84,7 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
 def workload(known: Known) -> wire.Workload:
     """Everything shown of a workload."""
     workload, spec = known.workload, known.workload.spec
+    rate = _rate(workload, known.now_us)
     return wire.Workload(
         workload=workload.workload,
         name=spec.name,
@@ -92,11 +94,12 @@ def workload(known: Known) -> wire.Workload:
         phase=workload.phase.value,
         is_reachable=known.is_reachable,
         why=workload.why,
-        nodes=spec.nodes,
+        nodes=workload.ranks,
         gpus=spec.gpus,
         capacity=str(spec.capacity),
         limit_price=amount_or_none(spec.limit_price_micros),
-        price=amount_or_none(_price(workload, known.now_us)),
+        price=None if rate is None else amount(rate.price_micros),
+        node_prices=() if rate is None else tuple(amount(it) for it in rate.node_prices),
         price_to_win=_hint(workload),
         spent=amount(workload.spent_micros + known.accrued_micros),
         debt=amount_or_none(known.debt_micros or None),
@@ -118,15 +121,14 @@ def workload(known: Known) -> wire.Workload:
     )
 
 
-def _price(workload: Workload, now_us: int) -> int | None:
+def _rate(workload: Workload, now_us: int) -> Rate | None:
     rates: tuple[Rate, ...] = ()
     if workload.attempt is not None:
         rates = workload.attempt.rates
     elif workload.promise is not None:
         rates = workload.promise.rates
     begun = [rate for rate in rates if rate.from_us <= now_us]
-    rate = begun[-1] if begun else next(iter(rates), None)
-    return None if rate is None else rate.price_micros
+    return begun[-1] if begun else next(iter(rates), None)
 
 
 def seats(seats: tuple[Seat, ...]) -> tuple[wire.Seat, ...]:

@@ -34,7 +34,7 @@ def submit(
         typer.Option(help="Folder that all nodes share; the same one goes on.", file_okay=False),
     ],
     limit_price: Annotated[str | None, typer.Option(help="Most per GPU-hour, for spot.")] = None,
-    nodes: Annotated[str, typer.Option(help="How many; each runs one worker.")] = "1",
+    nodes: Annotated[str, typer.Option(help="How many, or 1..16; each runs a worker.")] = "1",
     gpus: Annotated[int, typer.Option(help="Per node.")] = 1,
     budget: Annotated[str | None, typer.Option(help="Most money for calls, in all.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Most tokens in all.")] = None,
@@ -84,8 +84,8 @@ def submit(
         "command": shlex.join([sys.executable, "-m", "parkade.cli", "compound", *words]),
         "nodes": count,
         "gpus": gpus,
-        # Workers talk through the folder only.
-        "interconnect": "any",
+        # Workers talk through the folder only; an elastic number of nodes is of one fabric.
+        "interconnect": "any" if isinstance(count, int) else "fabric",
         "capacity": capacity,
         "limit_price": limit_price,
         "max_spend": max_spend,
@@ -104,17 +104,15 @@ def submit(
         show(client.submit(spec, market=market, org=org), print_submitted, as_json=as_json)
 
 
-def _count(nodes: str) -> int:
+def _count(nodes: str) -> int | dict[str, int]:
+    """One number, or `1..16`: between how many nodes the batch runs."""
     from parkade.compound.network import NetworkError
 
-    if ".." in nodes:
-        raise NetworkError(
-            f"--nodes {nodes}: an elastic number of nodes is not carried out yet, because the "
-            "market has no elastic workloads yet; write one number"
-        )
-    if not nodes.isdigit() or int(nodes) < 1:
-        raise NetworkError(f"--nodes {nodes}: write a number of nodes, like 4")
-    return int(nodes)
+    least, between, most = nodes.partition("..")
+    found = [int(it) for it in (least, most) if it.isdigit()]
+    if len(found) != (2 if between else 1) or found[0] < 1 or found[-1] < found[0]:
+        raise NetworkError(f"--nodes {nodes}: write a number of nodes, like 4, or a range, 1..16")
+    return {"min": found[0], "max": found[1]} if between else found[0]
 
 
 def prepare(

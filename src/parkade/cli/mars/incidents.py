@@ -153,7 +153,7 @@ def _status(answer: "wire.Status") -> None:
             ("sensors", _sensors(answer)),
             *((f"lemon {node}", "; ".join(reasons)) for node, reasons in answer.lemons.items()),
             *(
-                (f"buffer of {market}", f"earned {paid} as spot since the server began")
+                (f"buffer of {market}", f"earned {paid} as spot")
                 for market, paid in answer.earned.items()
             ),
         ]

@@ -2,10 +2,11 @@
 
 import typer
 
-from parkade.cli.sim import check, fuzz, replay, what_if
+from parkade.cli.sim import check, dynamics, fuzz, replay, what_if
 
 simulation = typer.Typer(help="Prove the shipped program in simulation.", no_args_is_help=True)
 simulation.command("check")(check.check)
+simulation.command("dynamics")(dynamics.dynamics)
 simulation.command("fuzz")(fuzz.fuzz)
 simulation.command("replay")(replay.replay)
 simulation.command("what-if")(what_if.what_if)

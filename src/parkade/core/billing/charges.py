@@ -6,7 +6,8 @@ An attempt has *rates*: from which instant it pays which price per GPU-hour, and
 each account earns. A clearing appends a rate where the price changed; nothing is charged then.
 Use is *posted* later, each full hour and when the attempt ends: the stretch since the last
 posting is cut into *spans* of one rate each, and each span is one transfer from the org to the
-market's clearing account (the *pot*), with its GPUs, price and window.
+market's clearing account (the *pot*), with its GPUs, price and window. Where nodes of an elastic
+workload have different prices, it is one for each price, over the same window.
 
 Amounts are numerators over 3.6e9, the microseconds of an hour: price x GPUs x microseconds. Of
 what was accrued, whole micro-units are charged, and the rest is carried by the attempt
@@ -57,7 +58,9 @@ from parkade.core.ledger.accounts import (
 from parkade.core.reservations.reservation import Reservation
 from parkade.core.state import events
 from parkade.core.state.world import World
+from parkade.core.steps.buffers import part_of_buffers
 from parkade.core.units.money import MICROSECONDS_PER_HOUR
+from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Rate, Workload
 
 
@@ -128,6 +131,7 @@ class Postings:
             charged_numerator=posting.numerator,
             billed_us=until_us - start_us,
             owed=tuple(posting.owed),
+            buffer_micros=self._of_buffers(posting),
         )
 
     def post_withdrawal(
@@ -203,26 +207,40 @@ class Postings:
         self._charge(posting, span, TransferKind.MINIMUM_CHARGE)
 
     def _charge(self, posting: "_Posting", span: Span, kind: TransferKind) -> None:
+        """One span: a transfer for each price that nodes have in it, over the same window."""
         assert span.start_us < span.end_us, "an empty span is no charge"
         workload = posting.workload
-        account, pot = org_account(workload.org), clearing_account(workload.market)
-        rate = span.rate.price_micros * posting.gpus
+        rate = span.rate.per_hour_micros(posting.gpus)
         length_us = span.end_us - span.start_us
-        left = self._balance(account)
+        left = self._balance(org_account(workload.org))
         if workload.spec.max_spend_micros is not None:
             left = min(left, workload.spec.max_spend_micros - posting.spent)
         most = left * MICROSECONDS_PER_HOUR + MICROSECONDS_PER_HOUR - 1
         if posting.numerator + rate * length_us > most:
             length_us = max(0, (most - posting.numerator) // rate)
-        micros, posting.numerator = divmod(
-            posting.numerator + rate * length_us, MICROSECONDS_PER_HOUR
-        )
-        assert 0 <= posting.numerator < MICROSECONDS_PER_HOUR and 0 <= micros <= left
         for earner, share in span.rate.shares:
             self._owed[(workload.market, earner)] = (
                 self._owed_to(workload.market, earner) + share * length_us
             )
             posting.earners[earner] = None
+        before = posting.spent
+        for gpus, price_micros in span.rate.parts(posting.gpus):
+            use = Use(
+                gpus=gpus,
+                price_micros=price_micros,
+                start_us=span.start_us,
+                end_us=span.start_us + length_us,
+            )
+            self._charge_use(posting, use, kind)
+        assert posting.spent - before <= left, "more is charged than there is"
+
+    def _charge_use(self, posting: "_Posting", use: Use, kind: TransferKind) -> None:
+        """The whole micro-units of what nodes of one price cost; the rest is carried on."""
+        workload = posting.workload
+        account, pot = org_account(workload.org), clearing_account(workload.market)
+        owed = use.gpus * use.price_micros * (use.end_us - use.start_us)
+        micros, posting.numerator = divmod(posting.numerator + owed, MICROSECONDS_PER_HOUR)
+        assert 0 <= posting.numerator < MICROSECONDS_PER_HOUR
         if micros > 0:
             self._move(account, pot, micros)
             posting.spent += micros
@@ -234,14 +252,17 @@ class Postings:
                     micros=micros,
                     workload=workload.workload,
                     attempt=posting.attempt,
-                    use=Use(
-                        gpus=posting.gpus,
-                        price_micros=span.rate.price_micros,
-                        start_us=span.start_us,
-                        end_us=span.start_us + length_us,
-                    ),
+                    use=use,
                 )
             )
+
+    def _of_buffers(self, posting: "_Posting") -> int:
+        """How much of what a spot workload pays stands on lent nodes of buffers."""
+        workload = posting.workload
+        if workload.attempt is None or workload.spec.capacity.kind is not CapacityKind.SPOT:
+            return 0
+        market = self._world.records.markets[workload.market]
+        return part_of_buffers(self._world, market, workload.attempt.seats, posting.spent)
 
     def _pay(self, posting: "_Posting") -> None:
         """Whole micro-units in order of account id; what the pot does not hold waits."""

@@ -29,15 +29,20 @@ UNCAPPED_MICROS = 2**62
 """What a user without a cap may still cost: more than any balance."""
 
 
-def earmark_micros(market: Market, workload: Workload) -> int:
+def earmark_micros(
+    market: Market, workload: Workload, nodes: int | None = None, *, is_new: bool = False
+) -> int:
     """What must be set aside for a spot workload to take part in a clearing: its limit, until it
     could be gone at the latest after the next one; without the start grace once it has started and
-    keeps its seats."""
+    keeps its seats. `nodes`: of an elastic one; None: what it has, or its least. `is_new`: as if it
+    had not started."""
     limit = workload.spec.limit_price_micros
     assert limit is not None, "only spot workloads have an earmark"
     attempt = workload.attempt
     has_started = attempt is not None and attempt.started_us is not None and attempt.stop is None
-    return bid_earmark_micros(market, limit, workload.spec.total_gpus, has_started=has_started)
+    has_started = has_started and not is_new
+    gpus = (workload.ranks if nodes is None else nodes) * workload.spec.gpus
+    return bid_earmark_micros(market, limit, gpus, has_started=has_started)
 
 
 def bid_earmark_micros(
@@ -82,7 +87,7 @@ def leaving_micros(workload: Workload, now_us: int) -> int:
     if attempt is None or attempt.stop is None or not attempt.rates:
         return 0
     assert attempt.stop.kill_us >= attempt.stop.deadline_us
-    rate = attempt.rates[-1].price_micros * attempt.gpus
+    rate = attempt.rates[-1].per_hour_micros(attempt.gpus)
     return ceil_div(rate * max(0, attempt.stop.kill_us - now_us), MICROSECONDS_PER_HOUR)
 
 

@@ -23,6 +23,9 @@ def post_use(world: World, event: events.UsePosted) -> None:
     attempt = workload.attempt
     assert attempt is not None and event.attempt in (None, attempt.attempt)
     _note_use(world, workload, attempt, event)
+    if event.buffer_micros:
+        earned = world.records.buffer_earned.get(workload.market, 0)
+        world.records.buffer_earned[workload.market] = earned + event.buffer_micros
     attempt = replace(
         attempt,
         charged_until_us=event.charged_until_us,

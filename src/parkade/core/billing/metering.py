@@ -89,10 +89,10 @@ def accrued_micros(world: World, workload: Workload, now_us: int) -> int:
     assert 0 <= attempt.charged_numerator < MICROSECONDS_PER_HOUR
     start_us = max(attempt.charged_until_us, starts_us)
     owed = sum(
-        span.rate.price_micros * (span.end_us - span.start_us)
+        span.rate.per_hour_micros(attempt.gpus) * (span.end_us - span.start_us)
         for span in spans(attempt, start_us, billed_to_us(attempt, now_us))
     )
-    return ceil_div(attempt.charged_numerator + owed * attempt.gpus, MICROSECONDS_PER_HOUR)
+    return ceil_div(attempt.charged_numerator + owed, MICROSECONDS_PER_HOUR)
 
 
 def debt_micros(world: World, workload: Workload, now_us: int) -> int:
@@ -100,9 +100,10 @@ def debt_micros(world: World, workload: Workload, now_us: int) -> int:
     terms = world.records.markets[workload.market].terms
     attempt, promise = workload.attempt, workload.promise
     if promise is not None and promise.owes_minimum:
-        rate, missing_us = promise.rates[-1].price_micros * promise.gpus, terms.minimum_charge_us
+        rate = promise.rates[-1].per_hour_micros(promise.gpus)
+        missing_us = terms.minimum_charge_us
     elif attempt is not None and has_unmet_debt(attempt, terms, now_us):
-        rate = attempt.rates[-1].price_micros * attempt.gpus
+        rate = attempt.rates[-1].per_hour_micros(attempt.gpus)
         missing_us = unmet_us(attempt, terms, now_us)
     else:
         return 0

@@ -11,6 +11,7 @@ what differs:
     start           none                     a promise of seats                 won
     move, heal      seats of an attempt      notice, and the next promise       left and won
     move            a promise                the promise is replaced            won
+    resize          as move: an elastic workload restarts on more of its fabric, or on fewer
     preempt         seats of an attempt      notice                             left
     preempt, wait   a promise                the promise falls away             left
     wait            none                     the reason, where it changed       waiting
@@ -49,7 +50,7 @@ from parkade.core.clearing.debts import OWN_FAULT, Debts
 from parkade.core.clearing.displacement import Displacement
 from parkade.core.clearing.evacuation import with_evacuees
 from parkade.core.clearing.input import ClearingInput, build_input
-from parkade.core.clearing.move_causes import move_cause
+from parkade.core.clearing.move_causes import moved
 from parkade.core.clearing.rates import Rates, present_rate
 from parkade.core.clearing.shortfall import settle_shortages, short_demands
 from parkade.core.fleet.market import Market
@@ -64,7 +65,6 @@ from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.money import ceil_div
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.life import Cause, Phase, Why
-from parkade.core.workloads.moves import Healed, MoveCause
 from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
 
 
@@ -78,7 +78,8 @@ def run_clearing(world: World, command: commands.RunClearing, now_us: int) -> De
             reason=Reason.CLOCK_JUMPED,
             detail="the clock jumped; clearing stops until an operator confirms it",
         )
-    given = with_evacuees(world, build_input(world, market, now_us))
+    turn = now_us // market.terms.clearing_interval_us
+    given = with_evacuees(world, build_input(world, market, now_us), turn=turn)
     state, outcome = clear_with_claims(world, given.state, clear)
     given = msgspec.structs.replace(given, state=state)
     return difference(world, market, given, outcome, now_us)
@@ -163,7 +164,7 @@ class _Changes:
         match line.change:
             case Change.KEEP:
                 self._keep(workload, line)
-            case Change.START | Change.MOVE | Change.HEAL:
+            case Change.START | Change.MOVE | Change.HEAL | Change.RESIZE:
                 self._seat(workload, line)
             case Change.PREEMPT:
                 self._lose(workload, line)
@@ -177,7 +178,7 @@ class _Changes:
         match line.change:
             case Change.KEEP:
                 return
-            case Change.START | Change.MOVE | Change.HEAL:
+            case Change.START | Change.MOVE | Change.HEAL | Change.RESIZE:
                 self._won.append(self._win(line, self._rates.of(line)))
             case Change.PREEMPT | Change.WAIT:
                 why = _reason(line)
@@ -206,14 +207,15 @@ class _Changes:
         if (stood.seats, stood.replacements) == (claim.seats, claim.replacements):
             self._wait_claim(claim, stood.why)
             return
-        causes = [it for it in map(self._moved, found) if it is not None]
+        causes = [moved(self._world, it, self._given.evacuees) for it in found]
+        known = [it for it in causes if it is not None]
         self._claims.append(
             lines.ClaimKept(
                 claim=name,
                 seats=stood.seats,
                 replacements=stood.replacements,
                 why=stood.why,
-                moved=causes[0] if causes else None,
+                moved=known[0] if known else None,
             )
         )
 
@@ -236,6 +238,7 @@ class _Changes:
             and present.price_micros == rate.price_micros
             and present.shares == rate.shares
             and present.floor_micros == rate.floor_micros
+            and present.node_prices == rate.node_prices
         )
         if has_same_terms and workload.price_set_by == line.price_set_by:
             return
@@ -250,11 +253,23 @@ class _Changes:
             is_broken = attempt.broken_us is not None
             is_healed = is_broken or line.demand in self._given.evacuees
             cause = Cause.HEALED if is_healed else Cause.MOVED
+            if line.change is Change.RESIZE and not is_healed:
+                cause = self._cause_of_size(workload, line)
             phase = Phase.HEALING if is_broken else Phase.PREEMPTING
             stop = self._displacement.notice(attempt, cause)
             leaving = _leaving(_demand(workload), stop, phase, cause.value, line)
-            self._left.append(msgspec.structs.replace(leaving, moved=self._moved(line)))
+            why_moved = moved(self._world, line, self._given.evacuees)
+            self._left.append(msgspec.structs.replace(leaving, moved=why_moved))
         self._won.append(self._win(line, self._rates.of(line)))
+
+    def _cause_of_size(self, workload: Workload, line: ClearingLine) -> Cause:
+        """Why an elastic workload restarts on fewer nodes, or on more."""
+        assert workload.attempt is not None
+        if len(line.seats) > len(workload.attempt.seats):
+            return Cause.RESIZED
+        if line.demand in self._given.unpaid:
+            return Cause.BUDGET
+        return self._displacement.cause_of(workload, workload.attempt)
 
     def _lose(self, workload: Workload, line: ClearingLine) -> None:
         """Seats lost: notice for what runs, withdrawal of what was only promised."""
@@ -351,15 +366,8 @@ class _Changes:
             demand=self._tagged(line.demand),
             promise=promise,
             price_set_by=line.price_set_by,
-            moved=self._moved(line),
+            moved=moved(self._world, line, self._given.evacuees),
         )
-
-    def _moved(self, line: ClearingLine) -> MoveCause | None:
-        if line.demand in self._given.evacuees:
-            return Healed()
-        if line.moved is None:
-            return None
-        return move_cause(self._world, line.demand, line.moved)
 
     def _tagged(self, name: str) -> lines.Demand:
         if name in self._world.records.claims:

@@ -1,7 +1,8 @@
 """What is owed for making others leave: who caused it in a clearing, and how a debt passes on.
 
 A winner *arrives* where it gets seats without having run on others: it is a bid or on-demand, and
-no workload that the clearing itself moves or heals. An owner on its reservation never owes: it is
+no workload that the clearing itself moves or heals. An elastic workload that grows arrives on its
+further nodes. An owner on its reservation never owes: it is
 its right.
 
     caused      by an arrival, for each of its seats that is not free yet because an attempt that
@@ -44,7 +45,7 @@ from parkade.core.workloads.workload import Attempt, Debt, Promise, Workload
 OWN_FAULT = frozenset({Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
 """Reasons of its own for which a workload leaves the market: it pays for what it displaced."""
 
-TAKES_SEATS = frozenset({Change.START, Change.MOVE, Change.HEAL})
+TAKES_SEATS = frozenset({Change.START, Change.MOVE, Change.HEAL, Change.RESIZE})
 
 
 GivenUp = dict[str, list[tuple[Workload, Debt]]]
@@ -68,6 +69,11 @@ class Debts:
         self._now_us = now_us
         self._demands = demands
         self._rank = {line.demand: place for place, line in enumerate(outcome.lines)}
+        self._growing = {
+            line.demand
+            for line in outcome.lines
+            if line.change is Change.RESIZE and len(line.seats) > len(demands[line.demand].seats)
+        }
         self._arrivals = [line for line in outcome.lines if self._arrives(line)]
         self._reclaims = [line for line in outcome.lines if self._reclaimed_by(line)]
         self._drawn = self._drawn_by_owners(outcome)
@@ -144,6 +150,8 @@ class Debts:
         """Whether the clearing itself moves or heals it: it has an attempt that would have stayed,
         or that broke."""
         attempt = workload.attempt if workload is not None else None
+        if workload is not None and workload.workload in self._growing:
+            return False
         return attempt is not None and (attempt.stop is None or attempt.broken_us is not None)
 
     def _precedes(self, one: str, other: str) -> bool:

@@ -10,7 +10,7 @@ from parkade.core.reservations.reservation import Claim
 from parkade.core.state import events, lines
 from parkade.core.state.world import World
 from parkade.core.steps.changes import put_market, step, vacate
-from parkade.core.workloads.life import Phase, Why
+from parkade.core.workloads.life import NO_REAL_BID, Phase, Why
 from parkade.core.workloads.workload import Rate, Workload
 
 
@@ -149,7 +149,8 @@ def _reprice(world: World, repriced: lines.Repriced) -> None:
 def _assert_within_limit(workload: Workload, rate: Rate) -> None:
     """Invariant 14: what has a limit pays at most that."""
     limit = workload.spec.limit_price_micros
-    is_within = limit is None or 0 <= rate.price_micros <= limit
+    highest = max((rate.price_micros, *rate.node_prices))
+    is_within = limit is None or 0 <= rate.price_micros <= highest <= limit
     assert is_within, f"{workload.workload} would pay {rate.price_micros}, its limit is {limit}"
 
 
@@ -162,11 +163,13 @@ def _wait(world: World, waiting: lines.Waiting, at_us: int) -> None:
         return
     workload = world.records.workloads[waiting.demand.workload]
     assert workload.attempt is None and workload.promise is None
+    is_real = workload.why in NO_REAL_BID and waiting.why not in NO_REAL_BID
     world.put_workload(
         replace(
             workload,
             why=waiting.why,
             price_to_win_micros=waiting.price_to_win_micros,
+            bids_since_us=at_us if is_real else workload.bids_since_us,
             short_us=_short_us(workload.short_us, waiting, at_us),
         )
     )

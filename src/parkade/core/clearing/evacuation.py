@@ -25,16 +25,19 @@ from parkade.core.state.world import World
 from parkade.core.workloads.workload import Workload
 
 MOST_ASKED = 8
-"""Demands that are asked about in one clearing, the first in the order of the input."""
+"""Demands that are asked about in one clearing. Where there are more, they take turns in the order
+of the input, so that the first keep none of the others waiting."""
 
 
-def with_evacuees(world: World, given: ClearingInput) -> ClearingInput:
-    """The input with those that leave degraded nodes. Costs a look at the closed nodes; while one
+def with_evacuees(world: World, given: ClearingInput, *, turn: int) -> ClearingInput:
+    """The input with those that leave degraded nodes. `turn`: the number of the clearing interval,
+    in which the same demands are asked about. Costs a look at the closed nodes; while one
     is degraded and held, an allocation, and one more for each demand that is asked about."""
     degraded = frozenset(it for it in given.closed if is_left(world, world.records.nodes[it]))
     asked: list[Demand] = []
     if degraded:
-        asked = [it for it in given.state.demands if _sick_seats(world, it, degraded)][:MOST_ASKED]
+        asked = [it for it in given.state.demands if _sick_seats(world, it, degraded)]
+        asked = in_turn(asked, turn)
     if not asked:
         return given
     state, leaving = given.state, []
@@ -49,6 +52,14 @@ def with_evacuees(world: World, given: ClearingInput) -> ClearingInput:
             state, winners = tried, parts.keys()
             leaving.append(demand.demand)
     return replace(given, state=state, evacuees=frozenset(leaving))
+
+
+def in_turn(waiting: list[Demand], turn: int) -> list[Demand]:
+    """MOST_ASKED of those that wait, others in the next turn: each is asked about at least once in
+    as many turns as it takes to ask all."""
+    turns = -(-len(waiting) // MOST_ASKED)
+    first = MOST_ASKED * (turn % turns) if turns else 0
+    return waiting[first : first + MOST_ASKED]
 
 
 def _with(state: MarketState, changed: Demand) -> MarketState:

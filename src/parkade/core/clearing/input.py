@@ -11,6 +11,7 @@ Cost grows with nodes, live workloads and reservations: each is looked at once.
 import msgspec
 
 from parkade.core.billing.commitments import (
+    UNCAPPED_MICROS,
     allowance_micros,
     committed_without_earmark,
     earmark_micros,
@@ -18,6 +19,7 @@ from parkade.core.billing.commitments import (
 from parkade.core.billing.metering import accrued_micros
 from parkade.core.clearing.claims import demands_of, promised_still
 from parkade.core.clearing.entering import shapes_now
+from parkade.core.clearing.sizes import affordable_nodes, sizes_now, within_means
 from parkade.core.fleet.market import Market
 from parkade.core.fleet.node import Node
 from parkade.core.fleet.seat import Seat
@@ -37,7 +39,7 @@ from parkade.core.state.world import World
 from parkade.core.steps.capacity import has_one_pool
 from parkade.core.steps.incidents import can
 from parkade.core.units.time import DAY_US, MINUTE_US
-from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.life import NO_REAL_BID, Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves
 from parkade.core.workloads.workload import Workload
 
@@ -51,6 +53,7 @@ REQUEUED = frozenset(
         Cause.OUTBID,
         Cause.RECLAIMED,
         Cause.MOVED,
+        Cause.RESIZED,
         Cause.HEALED,
         Cause.BUDGET,
         Cause.OPERATOR,
@@ -78,6 +81,9 @@ class ClearingInput(msgspec.Struct, frozen=True, kw_only=True):
     closed: frozenset[str]
     """The nodes in play that are no room for any demand."""
 
+    unpaid: frozenset[str] = frozenset()
+    """Elastic demands that have more nodes than their org can set aside for."""
+
     evacuees: frozenset[str] = frozenset()
     """Demands that leave degraded nodes in this clearing (`evacuation`)."""
 
@@ -103,7 +109,7 @@ def build_input(
         if world.records.workloads[name].market == market.market
     ]
     candidates.extend(extra)
-    excluded = _excluded(world, market, candidates, now_us)
+    excluded, affordable = _excluded(world, market, candidates, now_us)
     is_one_pool = has_one_pool(world, market.market)
     demands = [
         demand
@@ -115,6 +121,8 @@ def build_input(
         for workload in candidates
         if workload.workload not in excluded
     )
+    if affordable:
+        demands = [within_means(it, affordable.get(it.demand)) for it in demands]
     state = MarketState(
         gpus_per_node=market.instance_type.gpus_per_node,
         terms=_terms(market),
@@ -124,7 +132,10 @@ def build_input(
     )
     assert excluded.keys().isdisjoint(demand.demand for demand in demands)
     closed = frozenset(node for node, is_open in open_nodes.items() if not is_open)
-    return ClearingInput(state=state, excluded=excluded, closed=closed)
+    unpaid = frozenset(
+        it.demand for it in demands if affordable.get(it.demand, it.nodes) < len(it.seats)
+    )
+    return ClearingInput(state=state, excluded=excluded, closed=closed, unpaid=unpaid)
 
 
 def _terms(market: Market) -> ClearingTerms:
@@ -219,13 +230,14 @@ def _demand(
 ) -> Demand:
     seats = _standing(world, workload, open_nodes)
     market = world.records.markets[workload.market]
+    nodes, most_nodes, grows_by = sizes_now(workload, market, seats, open_nodes, now_us)
     is_on_demand = workload.spec.capacity.kind is CapacityKind.ON_DEMAND
     assert is_on_demand == (workload.fabric is not None)
     return Demand(
         demand=workload.workload,
         org=workload.org,
         tier=TIERS[workload.spec.capacity.kind],
-        nodes=workload.spec.nodes,
+        nodes=nodes,
         gpus=workload.spec.gpus,
         any_fabric=workload.spec.interconnect is Interconnect.ANY
         and not is_on_demand
@@ -241,6 +253,8 @@ def _demand(
         has_waited=not seats and _has_waited(world, workload, now_us),
         ranks_per_node=workload.spec.ranks_per_node(market.instance_type.gpus_per_node),
         moves_if_cheaper=_moves_if_cheaper(workload, now_us),
+        most_nodes=most_nodes,
+        grows_by=grows_by,
     )
 
 
@@ -277,14 +291,14 @@ def _moves_if_cheaper(workload: Workload, now_us: int) -> bool:
 
 def _has_waited(world: World, workload: Workload, now_us: int) -> bool:
     """Whether it is a gang of whole nodes that was submitted, or last released, `assemble` ago,
-    however it fared since: one that ran and was outbid need not wait again. While it was held it
-    did not wait for room."""
+    however it fared since: one that ran and was outbid need not wait again. While it was held, was
+    below every floor or had no money, it did not wait for room."""
     market = world.records.markets[workload.market]
     spec, assemble_us = workload.spec, market.terms.assemble_us
     is_gang = spec.nodes > 1 and spec.gpus == market.instance_type.gpus_per_node
-    if assemble_us is None or not is_gang:
+    if assemble_us is None or not is_gang or workload.why in NO_REAL_BID:
         return False
-    since_us = max(workload.submitted_us, workload.released_us or 0)
+    since_us = max(workload.submitted_us, workload.released_us or 0, workload.bids_since_us or 0)
     return since_us + assemble_us <= now_us
 
 
@@ -304,8 +318,9 @@ def _use(world: World, org: str, now_us: int) -> int:
 
 def _excluded(
     world: World, market: Market, candidates: list[Workload], now_us: int
-) -> dict[str, str]:
-    """Workloads that take no part, and the one reason why."""
+) -> tuple[dict[str, str], dict[str, int]]:
+    """Workloads that take no part, and the one reason why; and how many nodes each elastic bid can
+    set aside for."""
     excluded: dict[str, str] = {}
     bidders: list[Workload] = []
     for workload in candidates:
@@ -314,9 +329,9 @@ def _excluded(
             excluded[workload.workload] = why
         elif workload.spec.capacity.kind is CapacityKind.SPOT:
             bidders.append(workload)
-    unfunded = _unfunded(world, market, bidders, now_us)
+    unfunded, affordable = _unfunded(world, market, bidders, now_us)
     assert excluded.keys().isdisjoint(unfunded)
-    return excluded | unfunded
+    return excluded | unfunded, affordable
 
 
 def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
@@ -338,15 +353,27 @@ def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
     return None
 
 
-def _unfunded(world: World, market: Market, bidders: list[Workload], now_us: int) -> dict[str, str]:
-    """Bids that cannot set aside their limit until they could be gone, best bids first."""
+def _unfunded(
+    world: World, market: Market, bidders: list[Workload], now_us: int
+) -> tuple[dict[str, str], dict[str, int]]:
+    """Bids that cannot set aside their limit until they could be gone, best bids first; and how
+    many nodes each elastic one can set aside for: what it has, or its least, in its turn, and more
+    of what all turns left."""
     excluded: dict[str, str] = {}
+    affordable: dict[str, int] = {}
     free: dict[str, int] = {}
     allowances: dict[str, int] = {}
     for workload in sorted(bidders, key=_earmark_order):
         if workload.org not in free:
             free[workload.org] = _purse(world, workload.org, now_us)
         earmark = earmark_micros(market, workload)
+        if workload.spec.is_elastic:
+            left = min(free[workload.org], _allowed(world, allowances, workload.user, now_us))
+            left = min(left, _left_to_spend(world, workload, now_us))
+            nodes = min(workload.ranks, affordable_nodes(market, workload, left))
+            if nodes >= workload.spec.nodes:
+                affordable[workload.workload] = nodes
+                earmark = earmark_micros(market, workload, nodes)
         if _is_over_budget(world, workload, earmark, now_us):
             excluded[workload.workload] = Why.MAX_SPEND
         elif free[workload.org] < earmark:
@@ -357,7 +384,27 @@ def _unfunded(world: World, market: Market, bidders: list[Workload], now_us: int
             assert earmark <= allowed
             free[workload.org] -= earmark
             allowances[workload.user] = allowed - earmark
-    return excluded
+    for workload in (it for it in bidders if it.workload in affordable):
+        nodes = affordable[workload.workload]
+        spent = earmark_micros(market, workload, nodes)
+        left = min(free[workload.org], allowances[workload.user])
+        left = min(left, _left_to_spend(world, workload, now_us) - spent)
+        more = affordable_nodes(market, workload, spent + left, is_new=True)
+        if more <= nodes:
+            continue
+        affordable[workload.workload] = more
+        paid = earmark_micros(market, workload, more, is_new=True) - spent
+        free[workload.org] -= paid
+        allowances[workload.user] -= paid
+    return excluded, affordable
+
+
+def _left_to_spend(world: World, workload: Workload, now_us: int) -> int:
+    """What its own budget leaves for its next earmark."""
+    most = workload.spec.max_spend_micros
+    if most is None:
+        return UNCAPPED_MICROS
+    return most - workload.spent_micros - accrued_micros(world, workload, now_us)
 
 
 def _allowed(world: World, allowances: dict[str, int], user: str, now_us: int) -> int:

@@ -1,9 +1,12 @@
 """The recorded cause of a move, from what the market says of it and what the world knows."""
 
+from collections.abc import Collection
 from typing import assert_never
 
 from parkade.core.clearing.claims import claim_named
 from parkade.core.market.outcome import (
+    Change,
+    ClearingLine,
     MovedAsCounted,
     MovedBroken,
     MovedFor,
@@ -24,6 +27,31 @@ from parkade.core.workloads.moves import (
     MoveCause,
 )
 from parkade.core.workloads.spec import Moves
+
+
+def moved(world: World, line: ClearingLine, evacuees: Collection[str]) -> MoveCause | None:
+    """Why the seats of a winner are others than before; None where it had none, or keeps them.
+    `evacuees` leave a degraded node."""
+    if line.demand in evacuees:
+        return Healed()
+    if line.moved is not None:
+        return move_cause(world, line.demand, line.moved)
+    if line.change is Change.START and _has_seats(world, line.demand):
+        # None of the nodes that it has or is promised is open: it was seated like a newcomer.
+        return move_cause(world, line.demand, MovedBroken())
+    return None
+
+
+def _has_seats(world: World, demand: str) -> bool:
+    """Whether it has seats that it does not leave yet, or is promised some."""
+    claim = world.records.claims.get(demand)
+    if claim is not None:
+        return bool(claim.seats)
+    workload = world.records.workloads.get(demand)
+    if workload is None:
+        return False
+    attempt = workload.attempt
+    return workload.promise is not None or (attempt is not None and attempt.stop is None)
 
 
 def move_cause(world: World, demand: str, reason: MoveReason) -> MoveCause:

@@ -13,7 +13,7 @@ from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.core.workloads.workload import Attempt, Promise, Workload
 
-GIVES_NOTICE = frozenset({Change.START, Change.MOVE, Change.HEAL, Change.PREEMPT})
+GIVES_NOTICE = frozenset({Change.START, Change.MOVE, Change.HEAL, Change.RESIZE, Change.PREEMPT})
 """What ends an attempt that has no notice yet; START where none of its nodes is in play."""
 
 
@@ -89,12 +89,18 @@ def _plan(
         workload=workload,
         seats=line.seats if line is not None else (),
         price_micros=price,
-        rate_micros_per_hour=price * workload.spec.total_gpus,
+        rate_micros_per_hour=_rate_micros(line, workload) if line is not None else 0,
         displaces=displaces,
         why=why,
         price_to_win_micros=line.price_to_win_micros if line is not None else None,
         attempt=attempt_of(workload, promise, world.records.sequence + 1, workload.submitted_us),
     )
+
+
+def _rate_micros(line: ClearingLine, workload: Workload) -> int:
+    if line.node_prices:
+        return sum(line.node_prices) * workload.spec.gpus
+    return line.price_micros * workload.spec.total_gpus
 
 
 def _some_seats(world: World, workload: Workload) -> tuple[Seat, ...]:

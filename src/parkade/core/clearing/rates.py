@@ -29,6 +29,7 @@ class Rates:
             price_micros=line.price_micros,
             shares=line.shares,
             floor_micros=self._floor(line),
+            node_prices=line.node_prices,
         )
 
     def _floor(self, line: ClearingLine) -> int | None:

@@ -94,6 +94,10 @@ class MarketTerms(msgspec.Struct, frozen=True, kw_only=True):
     """How long a gang of whole nodes waits before smaller running bids count no switching credit
     against it. None: for ever, as in markets of before."""
 
+    regrow_us: int | None = None
+    """How long an elastic workload runs before it is restarted on more nodes. None: it is not, as
+    in journals of before there were such."""
+
     folder_retention_us: int | None = None
     """How long the folders of a workload that has ended, with its checkpoints and output, are kept.
     None: for ever, as in journals of before they were deleted."""

@@ -10,6 +10,7 @@ from parkade.core.steps.capacity import sold
 from parkade.core.units.money import MICROSECONDS_PER_HOUR
 from parkade.core.units.time import Window
 from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Workload
 
 WHYS = frozenset({*Why, *Cause})
@@ -21,6 +22,7 @@ def check(world: World) -> None:
     """Raises AssertionError where the world is impossible. Cost grows with the world."""
     _check_money(world)
     _check_seats(world)
+    _check_counts(world)
     _check_calendar(world)
     for claim in world.records.claims.values():
         waits = claim.seated_us is None
@@ -76,6 +78,21 @@ def _check_seats(world: World) -> None:
         assert gpus <= world.records.nodes[node].gpus, f"{node} keeps and promises {gpus} GPUs"
 
 
+def _check_counts(world: World) -> None:
+    """The nodes of each fabric with spot work, and those out of play, are counted right."""
+    spot: dict[tuple[str, str], int] = {}
+    down: dict[tuple[str, str], int] = {}
+    for node in world.records.nodes.values():
+        key = (node.market, node.fabric)
+        held = (world.records.workloads.get(name) for name in world.held_on[node.node])
+        if any(it is not None and it.spec.capacity.kind is CapacityKind.SPOT for it in held):
+            spot[key] = spot.get(key, 0) + 1
+        if not node.is_in_play:
+            down[key] = down.get(key, 0) + 1
+    assert spot == world.counts.spot, f"{world.counts.spot} nodes with spot work are {spot}"
+    assert down == world.counts.down, f"{world.counts.down} nodes out of play are {down}"
+
+
 def _check_calendar(world: World) -> None:
     """No fabric is ever sold beyond its nodes less the buffer."""
     always = Window(start_us=0, end_us=None)
@@ -95,7 +112,7 @@ def _check_workload(workload: Workload) -> None:
     assert (phase is Phase.PLACED) == is_placed, f"{workload.workload} is {phase} with {promise}"
     assert not waits or workload.why in WHYS, f"{workload.workload} waits for {workload.why!r}"
     for seats in (attempt.seats if attempt else (), promise.seats if promise else ()):
-        assert len(seats) in (0, workload.spec.nodes), "a gang starts whole"
+        assert not seats or workload.spec.holds(len(seats)), "a gang starts whole"
         is_apart = len({seat.node for seat in seats}) == len(seats)
         assert is_apart or not workload.spec.spread, "two ranks of a spread gang share a node"
         has_shape = all(seat.gpus == workload.spec.gpus for seat in seats)

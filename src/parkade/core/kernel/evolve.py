@@ -10,7 +10,7 @@ from parkade.core.leasing import effects as leasing
 from parkade.core.nodes import effects as nodes
 from parkade.core.repairing import buffer_effects as buffering
 from parkade.core.repairing import effects as repairing
-from parkade.core.repairing import surroundings
+from parkade.core.repairing import surroundings, wear
 from parkade.core.repairing import turnaround_effects as turning
 from parkade.core.running import effects as running
 from parkade.core.state import events
@@ -31,6 +31,7 @@ def evolve(world: World, event: events.AnyEvent) -> None:
         case events.Launched():
             running.launch(world, event)
             repairing.note_launched(world, event)
+            wear.wear_launched(world, event)
         case events.Started():
             running.start(world, event)
             repairing.note_started(world, event)
@@ -114,6 +115,7 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             was_in_play = world.records.nodes[event.node].is_in_play
             nodes.set_health(world, event)
             buffering.note_down(world, event, was_in_play=was_in_play)
+            wear.wear_health(world, event, was_in_play=was_in_play)
             repairing.note_health(world, event)
         case events.NodeCordoned():
             nodes.cordon(world, event)
@@ -124,8 +126,10 @@ def evolve(world: World, event: events.AnyEvent) -> None:
         case events.Broken():
             running.break_attempt(world, event)
             repairing.note_broken(world, event)
+            wear.wear_broken(world, event)
         case events.VerdictGiven():
             repairing.give_verdict(world, event)
+            wear.wear_verdict(world, event)
         case events.IncidentOpened():
             repairing.open_incident(world, event)
         case events.IncidentHeld():
@@ -134,6 +138,7 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             repairing.turn(world, event)
         case events.RepairOrdered():
             repairing.order_repair(world, event)
+            wear.wear_order(world, event)
         case events.RepairEnded():
             repairing.end_repair(world, event)
         case events.IncidentClosed():

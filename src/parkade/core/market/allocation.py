@@ -66,7 +66,8 @@ from parkade.core.market.market_state import (
     PriorityTier,
 )
 from parkade.core.market.priority import in_priority_order, key_of, mates_of
-from parkade.core.market.reserved import ReservedStage, allocate_reserved
+from parkade.core.market.reserved import allocate_reserved
+from parkade.core.market.reserved_room import ReservedStage
 from parkade.core.market.spot import Bid, allocate_spot, are_equals, bid_of
 from parkade.core.market.supply import Supply, stack_supply
 from parkade.core.placement.room import Room
@@ -98,6 +99,9 @@ class Allocation(NamedTuple):
     parts: dict[str, Parts]
     """What each winner of any tier took, by demand."""
 
+    sized: dict[str, Demand]
+    """Elastic winners as gangs of what they took; of their seats, in order of rank, as many."""
+
 
 def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
     """Give every demand its turn; anew where a gang has waited too long and then wins.
@@ -127,7 +131,10 @@ def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
 
 
 def _no_worse(before: Allocation, after: Allocation) -> bool:
-    """Whether every winner wins again, and no bid draws a higher floor."""
+    """Whether every winner wins again with as many nodes, and no bid draws a higher floor."""
+    for name, demand in before.sized.items():
+        if name not in after.sized or after.sized[name].nodes < demand.nodes:
+            return False
     return all(
         (now := after.parts.get(bid.name)) is not None
         and max(floors_drawn(bid.shape, now)) <= max(floors_drawn(bid.shape, parts))
@@ -235,7 +242,19 @@ def _allocate(state: MarketState, layout: Layout, before: Allocation | None = No
         [bid for bid, _ in answered],
         [taken for _, taken in answered],
         parts,
+        _sized(spot, parts),
     )
+
+
+def _sized(spot: list[Demand], parts: dict[str, Parts]) -> dict[str, Demand]:
+    found = {}
+    for demand in spot:
+        if demand.most_nodes and (taken := parts.get(demand.demand)) is not None:
+            nodes = sum(len(part.levels) for part in taken)
+            found[demand.demand] = structs.replace(
+                demand, nodes=nodes, most_nodes=0, grows_by=0, seats=demand.seats[:nodes]
+            )
+    return found
 
 
 def _in_order_of_turns(ordered: tuple[Demand, ...], spot: list[str]) -> tuple[Demand, ...]:

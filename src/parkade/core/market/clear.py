@@ -7,6 +7,7 @@ each demand.
 """
 
 from collections import Counter
+from itertools import groupby
 
 from msgspec import structs
 
@@ -21,6 +22,7 @@ from parkade.core.market.seating.free_room import Seats
 from parkade.core.market.seating.seat import Seating, seat
 from parkade.core.market.spot import FITS_NOWHERE, least_floor
 from parkade.core.placement.room import Shape
+from parkade.core.units.money import ceil_div
 
 
 def clear(state: MarketState) -> Clearing:
@@ -81,8 +83,14 @@ def _won(
     revenue: RevenueShares,
 ) -> ClearingLine:
     """The line of a winner."""
+    if demand.most_nodes:
+        return _won_elastic(demand, seating, allocation, prices, revenue)
     seats = seating.seats[demand.demand]
-    floors = floors_drawn(shape_of(demand, allocation.layout), allocation.parts[demand.demand])
+    floors: tuple[int, ...] = ()
+    if demand.tier is not PriorityTier.RESERVED:
+        # A reservation pays for its own demands, whatever floors they draw.
+        shape = shape_of(demand, allocation.layout)
+        floors = floors_drawn(shape, allocation.parts[demand.demand])
     is_spot = demand.tier is PriorityTier.SPOT
     highest = max(floors) if is_spot else 0
     price, set_by = 0, None
@@ -105,9 +113,44 @@ def _won(
     )
 
 
+def _won_elastic(
+    demand: Demand,
+    seating: Seating,
+    allocation: Allocation,
+    prices: Prices,
+    revenue: RevenueShares,
+) -> ClearingLine:
+    """The line of an elastic winner: each of its nodes has a price, and earns its shares."""
+    seats = seating.seats[demand.demand]
+    (part,) = allocation.parts[demand.demand]
+    nodes = prices.by_node[demand.demand]
+    assert len(seats) == len(part.levels) == len(nodes), "a node without a price"
+    earned: Counter[str] = Counter()
+    for priced, group in groupby(zip(nodes, part.levels, strict=True), key=lambda it: it[0]):
+        floors = tuple(level for _, level in group)
+        earned.update(dict(revenue.shares(demand.tier, priced[0], demand.gpus, floors, priced[1])))
+    change = _change(demand, seats, allocation.layout)
+    node_prices = tuple(micros for micros, _ in nodes)
+    return ClearingLine(
+        demand=demand.demand,
+        change=change,
+        seats=seats,
+        price_micros=ceil_div(sum(node_prices), len(node_prices)),
+        floor_micros=max(part.levels),
+        price_set_by=nodes[-1][1],
+        shares=tuple(sorted(earned.items())),
+        reason=None,
+        moved=None if change is Change.RESIZE else seating.moved.get(demand.demand),
+        price_to_win_micros=None,
+        node_prices=node_prices,
+    )
+
+
 def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:
     """What these seats are, seen from those that a demand has now."""
-    assert len(seats) == demand.nodes, f"{demand.demand} is not seated whole"
+    assert len(seats) in range(demand.nodes, max(demand.nodes, demand.most_nodes) + 1) or (
+        demand.most_nodes and len(seats) <= len(demand.seats)
+    ), f"{demand.demand} is not seated whole"
     if not demand.seats:
         return Change.START
     if seats is demand.seats:
@@ -117,6 +160,9 @@ def _change(demand: Demand, seats: Seats, layout: Layout) -> Change:
     if now == before:
         return Change.KEEP
     surviving = Counter({it: ranks for it, ranks in before.items() if it in layout.fabric_of})
+    is_whole = surviving == before
+    if demand.most_nodes and is_whole and (now <= before or before <= now):
+        return Change.RESIZE
     is_healed = surviving and surviving != before and surviving <= now
     return Change.HEAL if is_healed else Change.MOVE
 

@@ -123,6 +123,13 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """Spot: whether it gives up its seats for a lower floor elsewhere. Else it moves only where its
     own fabric does not hold it within its limit."""
 
+    most_nodes: int = 0
+    """Spot of whole nodes in one fabric: the most it takes, `nodes` being the least; 0: it has
+    `nodes`, neither more nor fewer."""
+
+    grows_by: int = 0
+    """By how many nodes at least it grows where it stands; 0: it does not grow there now."""
+
     @property
     def nodes_alone(self) -> int:
         """Nodes that it opens where it shares none."""

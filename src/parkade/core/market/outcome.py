@@ -11,6 +11,7 @@ class Change(enum.StrEnum):
     """What a clearing does with a demand, compared with the seats it has."""
 
     KEEP = "keep"
+    RESIZE = "resize"
     START = "start"
     MOVE = "move"
     HEAL = "heal"
@@ -58,7 +59,8 @@ MoveReason = MovedFor | MovedForKept | MovedForFloor | MovedBroken | MovedAsCoun
 
 
 class ClearingLine(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of one demand. A winner has seats; a loser has a reason."""
+    """The outcome of one demand. A winner has seats; a loser has a reason. RESIZE: it keeps its
+    nodes, or some of them, and has more or fewer."""
 
     demand: str
     change: Change
@@ -77,7 +79,7 @@ class ClearingLine(msgspec.Struct, frozen=True, kw_only=True):
 
     shares: tuple[tuple[str, int], ...]
     """Micro-units per hour that each account earns, ascending by account; they add up to the
-    price x all GPUs."""
+    price x all GPUs, or to that of all nodes."""
 
     reason: WaitReason | None
     """Why a loser has no seats."""
@@ -87,6 +89,10 @@ class ClearingLine(msgspec.Struct, frozen=True, kw_only=True):
 
     moved: MoveReason | None = None
     """Why a winner that had seats has others; None where it has not."""
+
+    node_prices: tuple[int, ...] = ()
+    """Of an elastic winner what each node costs, micro-units per GPU-hour, never falling; then
+    `price_micros` is their mean, rounded up. Empty: all cost `price_micros`."""
 
 
 class ReservationUse(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 Among the fabrics where its gang fits at floors within its limit a bid takes its own first, then the
 one with the cheapest highest floor, then the one where fewest nodes are opened, then the tightest.
 A bid that moves for a lower floor (`moves_if_cheaper`) takes the cheapest highest floor first, and
-its own fabric only breaks ties. A gang that may use any fabrics stays where it stands if all of it
+its own fabric only breaks ties. An elastic bid takes the fabric that gives it most (`sizes`). A
+gang that may use any fabrics stays where it stands if all of it
 fits there within its limit; else it draws the least highest floor that any placement of it could
 have, in one fabric if one holds it, else in few. A bid that does not fit is skipped.
 
@@ -29,6 +30,7 @@ from parkade.core.market.layout import (
 )
 from parkade.core.market.market_state import ClearingTerms, Demand
 from parkade.core.market.priority import Mates, factor_of, key_of
+from parkade.core.market.sizes import Sizes, choose_size, sizes_of
 from parkade.core.placement.room import Offer, Room, Shape, divide
 
 FITS_NOWHERE = 1 << 100
@@ -71,6 +73,9 @@ class Bid(NamedTuple):
 
     mates: Mates
 
+    sizes: Sizes | None = None
+    """How many nodes it may have; None: those of its shape. Else the shape is its least."""
+
 
 def bid_of(
     demand: Demand, layout: Layout, terms: ClearingTerms, sharing: tuple[str, Mates] = ("", ())
@@ -88,6 +93,7 @@ def bid_of(
         demand.moves_if_cheaper,
         -1 if demand.leaves_fabric is None else layout.number[demand.leaves_fabric],
         *sharing,
+        sizes_of(demand, layout) if demand.most_nodes else None,
     )
 
 
@@ -120,7 +126,8 @@ def allocate_spot(room: Room, bids: list[Bid]) -> list[tuple[Bid, Parts | None]]
         for fabric, _ in division:
             by_offer.opened(fabric)
         assert max(floors_drawn(bid.shape, taken)) <= bid.limit, "a floor above the limit"
-        taken_by[bid.org] = taken_by.get(bid.org, 0) + bid.shape.nodes * bid.shape.gpus
+        nodes = bid.shape.nodes if bid.sizes is None else len(taken[0].levels)
+        taken_by[bid.org] = taken_by.get(bid.org, 0) + nodes * bid.shape.gpus
         found.append((bid, taken))
     assert len(found) == len(bids), "a bid has no turn, or two"
     return found
@@ -182,6 +189,9 @@ def choose(
     shape = bid.shape
     if shape.any_fabric:
         return _choose_any(room, bid)
+    if bid.sizes is not None:
+        found = choose_size(bid.sizes, bid.own, bid.limit, room.levels, room.free)
+        return None if found is None else [found]
     stays_at = min(bid.limit, lowest_floor) if bid.moves_if_cheaper else bid.limit
     for fabric in bid.own if bid.leaves < 0 else ():
         offer = room.offer(fabric, shape)

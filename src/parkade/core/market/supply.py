@@ -15,7 +15,7 @@ from typing import NamedTuple
 from parkade.core.market.entitlement import Entitlement
 from parkade.core.market.layout import Layout
 from parkade.core.market.market_state import MarketState
-from parkade.core.market.reserved import ReservedStage
+from parkade.core.market.reserved_room import ReservedStage
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import ceil_div
 

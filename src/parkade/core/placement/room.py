@@ -43,6 +43,9 @@ class Shape(NamedTuple):
     ranks_per_node: int = 1
     """The most of its ranks that one node holds; 1: each stands on another node."""
 
+    within: int = -1
+    """The only fabric that counts; -1: all do. For questions of price."""
+
     def ranks_in(self, gpus: int) -> int:
         """How many of its ranks fit in so many free GPUs of one node."""
         return min(self.ranks_per_node, gpus // self.gpus)

@@ -1,10 +1,13 @@
-"""Nodes that fail again and again: their next validation is the long one, and people see them.
+"""Nodes that fail again and again: people see them, and the next validation of those with repeated
+fatal faults is the long one.
 
-The rule is `healing.lemons`; what is counted here are the faults of a node, by its fatal verdicts:
-those within an hour are one fault.
+The rules are `healing.lemons`. The faults of a node are its fatal verdicts: those within an hour
+are one fault. What compares a node with the fleet (`healing.wear`) is shown and decides nothing: it
+would cost a look at all nodes for each validation, and a fleet's worst are not sick for that.
 """
 
 from parkade.core.healing.lemons import LemonLimits, NodeRecord, find_lemons
+from parkade.core.healing.wear import signals_of
 from parkade.core.state.world import World
 from parkade.core.units.time import HOUR_US
 
@@ -21,9 +24,17 @@ def lemon_reasons(world: World, node: str, now_us: int) -> tuple[str, ...]:
 
 
 def lemons(world: World, now_us: int) -> dict[str, tuple[str, ...]]:
-    """All of them, and why. Cost grows with the nodes that were ever sick."""
-    found = {node: lemon_reasons(world, node, now_us) for node in world.records.cares}
-    return {node: reasons for node, reasons in found.items() if reasons}
+    """All of them, and why, also by what sets them apart from the fleet: for people. Cost grows
+    with the nodes."""
+    records = tuple(
+        NodeRecord(
+            node=node,
+            incidents_us=_faults(world, node),
+            signals=signals_of(world.records.wear.get(node, ()), now_us),
+        )
+        for node in world.records.nodes
+    )
+    return {it.node: it.reasons for it in find_lemons(records, now_us, limits=LIMITS)}
 
 
 def _faults(world: World, node: str) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.life import Cause, Phase, Why
-from parkade.core.workloads.spec import CapacityKind, Interconnect, Spec
+from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves, Spec
 from parkade.core.workloads.workload import Workload
 
 
@@ -109,6 +109,8 @@ def _bad_shape(world: World, market: Market, spec: Spec) -> Refusal | None:
             detail=f"a node of {kind.name!r} has {kind.gpus_per_node} GPUs",
             field="gpus",
         )
+    if spec.is_elastic and (refusal := _bad_elastic(market, spec)) is not None:
+        return refusal
     is_any = spec.interconnect is Interconnect.ANY and spec.nodes > 1
     if is_any and not has_one_pool(world, market.market):
         return Refusal(
@@ -126,6 +128,28 @@ def _bad_shape(world: World, market: Market, spec: Spec) -> Refusal | None:
             detail=f"at most {most} nodes can be had together here",
             field="nodes",
         )
+    return None
+
+
+def _bad_elastic(market: Market, spec: Spec) -> Refusal | None:
+    """The wire's model says this too, but for the GPUs of a node."""
+    kind = market.instance_type
+    is_spot = spec.capacity.kind is CapacityKind.SPOT
+    if not is_spot or spec.interconnect is Interconnect.ANY or spec.moves is Moves.CHEAPER:
+        return Refusal(
+            reason=Reason.UNSUPPORTED,
+            detail="an elastic number of nodes is for spot in one fabric, with moves: needed",
+            field="nodes",
+        )
+    if spec.gpus != kind.gpus_per_node:
+        return Refusal(
+            reason=Reason.UNSUPPORTED,
+            detail=f"an elastic number of nodes is of whole nodes; write gpus: {kind.gpus_per_node}"
+            " or one number of nodes",
+            field="gpus",
+        )
+    if spec.most_nodes <= spec.nodes:
+        return invalid("nodes", "min is at most max; of equal ones write one number")
     return None
 
 

@@ -1,7 +1,8 @@
 """What an agent saw, as events: started, checkpointed, charged, ended; each judged once.
 
-Nothing follows from an attempt that is not in a report, nor from a report of another launch than
-the one that is known: of another generation, or ordered on another date.
+Nothing follows from an attempt that is not in a report. Of another launch than the one that is
+known (of another generation, or ordered on another date, or concluded to have lapsed) nothing is
+judged but where it still is: while it is reported there, its nodes are suspect.
 """
 
 from msgspec.structs import replace
@@ -9,11 +10,10 @@ from msgspec.structs import replace
 from parkade.core.billing.charges import Postings
 from parkade.core.billing.metering import billed_to_us, settled_until_us
 from parkade.core.billing.settlements import settle_end
-from parkade.core.fleet.node import Health
-from parkade.core.fleet.seat import by_node
 from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
-from parkade.core.running.promises import OVERDUE, withdrawal_charge
+from parkade.core.running.overdue import seen_free, strangers_there
+from parkade.core.running.promises import withdrawal_charge
 from parkade.core.running.unstarted import is_unstarted, unstarted_from_us
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -27,10 +27,18 @@ from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Attempt, Workload
 
 SAVED = 85
+NEVER_RAN = "stopped before its first process"
 # What a shell adds to a signal's number.
 SIGNALLED = 128
 LOST = "lost: its pool was silent until its lease had lapsed"
-BLAMELESS = (Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.OPERATOR, Cause.LAPSED)
+BLAMELESS = (
+    Cause.RECLAIMED,
+    Cause.MOVED,
+    Cause.RESIZED,
+    Cause.HEALED,
+    Cause.OPERATOR,
+    Cause.LAPSED,
+)
 
 
 def report_attempts(world: World, command: commands.ReportAttempts, now_us: int) -> Decision:
@@ -39,19 +47,28 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
     if command.pool not in world.records.pools:
         return not_found("pool", command.pool)
     found: list[events.AnyEvent] = []
+    strangers: list[ObservedAttempt] = []
     postings = Postings(world)
     for seen in {seen.attempt: seen for seen in command.attempts}.values():
-        workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
-        attempt = workload.attempt if workload is not None else None
-        if workload is None or attempt is None:
-            continue
-        if not seen.is_of(attempt.attempt, attempt.generation, attempt.ordered_us):
-            continue
-        pool = world.pool_of(attempt.seats)
-        if pool is None or pool.pool != command.pool:
-            continue
-        found.extend(_observed(world, postings, workload, seen, now_us))
+        workload = _known(world, seen, command.pool)
+        if workload is None:
+            strangers.append(seen)
+        else:
+            found.extend(_observed(world, postings, workload, seen, now_us))
+    found.extend(strangers_there(world, command.pool, strangers, now_us))
     return tuple(found)
+
+
+def _known(world: World, seen: ObservedAttempt, pool: str) -> Workload | None:
+    """The workload whose present attempt was seen in the pool that it is in."""
+    workload = world.records.workloads.get(seen.attempt.rpartition(".")[0])
+    attempt = workload.attempt if workload is not None else None
+    if workload is None or attempt is None:
+        return None
+    if not seen.is_of(attempt.attempt, attempt.generation, attempt.ordered_us):
+        return None
+    seated = world.pool_of(attempt.seats)
+    return workload if seated is not None and seated.pool == pool else None
 
 
 def _observed(
@@ -131,7 +148,8 @@ def conclude_lost(
     world: World, workload: Workload, *, seen_us: int, at_us: int
 ) -> tuple[events.AnyEvent, ...]:
     """The end at `at_us` of an attempt that cannot run any more and will not be reported: unknown,
-    by the platform's doing, and billed to no later than it was last seen."""
+    by the platform's doing, and billed to no later than it was last seen. A node where it was
+    overdue stays suspect, because nothing was seen to be gone from it."""
     attempt = workload.attempt
     assert attempt is not None and seen_us <= at_us
     nothing = ObservedAttempt(
@@ -163,14 +181,15 @@ def _ended(
     seen_us: int | None = None,
 ) -> list[events.AnyEvent]:
     """The attempt's last charges, and what becomes of the workload. It ended no earlier than it
-    was reported to run and charged for; nothing is billed after `seen_us`."""
+    was reported to run and charged for. `seen_us`: its end was not seen, and nothing is billed
+    after that."""
     attempt = workload.attempt
     assert attempt is not None
     released_us = seen.released_us if seen.released_us is not None else now_us
     began_us = max(attempt.started_us or attempt.ordered_us, attempt.charged_until_us)
     at_us = min(max(released_us, began_us), now_us)
     billed_us = at_us if seen_us is None else max(seen_us, began_us)
-    is_lost = attempt.broken_us is not None or (_is_lost(seen) and not _has_not_started(attempt))
+    is_lost = attempt.broken_us is not None or _is_lost(attempt, seen, is_seen=seen_us is None)
     found: list[events.AnyEvent] = []
     has_none = is_unstarted(attempt, is_lost=is_lost)
     used = postings.post_use(
@@ -189,22 +208,29 @@ def _ended(
     if judged.phase.is_ended:
         found.extend(settle_end(world, postings, workload, at_us))
     found.append(judged)
-    found.extend(_seen_free(world, workload, at_us))
+    if seen_us is None:
+        found.extend(seen_free(world, workload, at_us))
     return found
 
 
-def _is_lost(seen: ObservedAttempt) -> bool:
+def _is_lost(attempt: Attempt, seen: ObservedAttempt, *, is_seen: bool) -> bool:
     """Whether it is unknown how a rank ended, by the platform's doing. A program that may have
-    ended what watched over it is not believed to have been lost: that would be free use."""
+    ended what watched over it is not believed to have been lost: that would be free use. What was
+    stopped before it had a process has no end that could be unknown."""
     assert seen.phase is EnginePhase.RELEASED, "what still runs has no end to judge"
     if seen.launch_error is not None or seen.is_keeper_lost:
         return False
-    return not seen.exits or any(exit.code is None and exit.signal is None for exit in seen.exits)
+    if _is_known(seen):
+        return False
+    if attempt.started_us is not None or attempt.stop is None:
+        return True
+    return not is_seen and not is_unstarted(attempt, is_lost=True)
 
 
-def _has_not_started(attempt: Attempt) -> bool:
-    """Whether it was stopped because no process of it started in time: that is its own failure."""
-    return attempt.stop is not None and attempt.stop.cause is Cause.NOT_STARTED
+def _is_known(seen: ObservedAttempt) -> bool:
+    """Whether it was seen how each rank ended."""
+    exits = seen.exits
+    return bool(exits) and all(it.code is not None or it.signal is not None for it in exits)
 
 
 def _billed_until_us(attempt: Attempt, at_us: int, is_lost: bool) -> int:
@@ -241,6 +267,10 @@ def _judge(
     cause = attempt.stop.cause if attempt.stop is not None else None
     failures, preemptions = workload.failures, workload.preemptions
     is_saved = _is_saved(workload.spec, attempt, seen)
+    never_ran = attempt.started_us is None and attempt.stop is not None and not _is_known(seen)
+    summary = summary_of(seen)
+    if never_ran and not is_lost and seen.launch_error is None:
+        summary = NEVER_RAN
     again = Phase.PLACED if workload.promise is not None else Phase.QUEUED
     phase, why = again, Why.PLACED if again is Phase.PLACED else Why.NEXT_CLEARING
     if _all_zero(seen) and not is_saved:
@@ -258,7 +288,9 @@ def _judge(
         if failures > workload.spec.retry_failures:
             phase, why = Phase.FAILED, Why.FAILED
     waits_until_us = 0
-    if not is_lost and not phase.is_ended:
+    # An elastic workload that goes on with fewer of its nodes makes none leave: it need not wait.
+    goes_on = workload.spec.is_elastic and workload.promise is not None
+    if not is_lost and not phase.is_ended and not goes_on:
         waits_until_us = not_before_us(world, workload, cause, at_us, is_saved=is_saved)
     return events.Ended(
         at_us=at_us,
@@ -267,7 +299,7 @@ def _judge(
         phase=phase,
         why=why,
         cause=cause,
-        summary=summary_of(seen),
+        summary=summary,
         exit_code=exit_code_of(seen),
         failures=failures,
         preemptions=preemptions,
@@ -332,27 +364,3 @@ def summary_of(seen: ObservedAttempt) -> str:
             ends.append(f"rank {rank.rank}: unknown")
     line = "; ".join(ends) or "lost"
     return line if seen.report_problem is None else f"{line}; {seen.report_problem}"
-
-
-def _seen_free(world: World, workload: Workload, at_us: int) -> list[events.AnyEvent]:
-    """Nodes that were suspect only because this attempt was overdue are well again, unless
-    another under notice is still there."""
-    assert workload.attempt is not None
-    found: list[events.AnyEvent] = []
-    for seat in by_node(workload.attempt.seats):
-        node = world.records.nodes[seat.node]
-        is_overdue = node.health is Health.SUSPECT and node.health_reason == OVERDUE
-        if is_overdue and not _are_leaving(world, seat.node, workload):
-            found.append(
-                events.NodeHealthSet(at_us=at_us, node=node.node, health=Health.HEALTHY, reason="")
-            )
-    return found
-
-
-def _are_leaving(world: World, node: str, gone: Workload) -> bool:
-    others = (
-        world.records.workloads[name]
-        for name in world.held_on[node]
-        if name != gone.workload and name in world.records.workloads
-    )
-    return any(other.attempt is not None and other.attempt.stop is not None for other in others)

@@ -114,6 +114,7 @@ class TermsChange(msgspec.Struct, frozen=True, kw_only=True):
     payout_cap: Fraction | None = None
     window_deposit: Fraction | None = None
     assemble_us: int | None = None
+    regrow_us: int | None = None
     folder_retention_us: int | None = None
 
     shared_nodes: bool | None = None

@@ -195,7 +195,8 @@ class UsePosted(Event, frozen=True, kw_only=True):
     """Use of an attempt up to `charged_until_us` was charged and paid out.
 
     `charged_numerator`: what is accrued below one micro-unit (micro-units per hour x
-    microseconds); `billed_us`: the time that these transfers cover; `attempt`, and
+    microseconds); `billed_us`: the time that these transfers cover; `buffer_micros`: how much of it
+    stands on lent nodes of buffers (0 in older journals); `attempt`, and
     `market` where nothing is owed, are None in journals of version 1; `owed`: what the market owes
     below one micro-unit, (account, numerator) after this.
     """
@@ -208,6 +209,7 @@ class UsePosted(Event, frozen=True, kw_only=True):
     charged_numerator: int
     billed_us: int
     owed: tuple[tuple[str, int], ...]
+    buffer_micros: int = 0
 
 
 class WithdrawalCharged(Event, frozen=True, kw_only=True):

@@ -19,12 +19,15 @@ from parkade.core.healing.guards import Breaker
 from parkade.core.healing.incident import Automation, Care, Incident, RepairKind
 from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.turnaround import Turnaround, TurnaroundTimes
+from parkade.core.healing.wear import Wear
 from parkade.core.ledger.accounts import Ledger
 from parkade.core.reservations.missing import MissingNode
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
+from parkade.core.state.fabric_counts import FabricCounts
 from parkade.core.state.people import Org, Token, User
 from parkade.core.units.names import same_host
+from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Unstarted, Workload
 
 SNAPSHOT_VERSION = 2
@@ -44,7 +47,8 @@ class Records(msgspec.Struct, kw_only=True):
     way between two orgs, `turnaround_times` by market. `unstarted` is by org. `buffers` are the
     last sizes by market, `downs` by market/fabric the number of nodes down over time,
     `surroundings` by node what it shares with others, `missing` by reservation the nodes that it
-    lacks while it is short.
+    lacks while it is short. `buffer_earned` is by market, in micro-units since this is counted,
+    `wear` by node what befell it in the last weeks.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -83,6 +87,8 @@ class Records(msgspec.Struct, kw_only=True):
     downs: dict[str, Steps] = msgspec.field(default_factory=dict)
     surroundings: dict[str, Surroundings] = msgspec.field(default_factory=dict)
     missing: dict[str, tuple[MissingNode, ...]] = msgspec.field(default_factory=dict)
+    buffer_earned: dict[str, int] = msgspec.field(default_factory=dict)
+    wear: dict[str, Wear] = msgspec.field(default_factory=dict)
 
 
 _FLAT = tuple(
@@ -103,7 +109,7 @@ class World:
 
     `held_on` and `promised_on`: by node, GPUs by holder (a workload's or claim's id); `live`:
     workloads that have not ended, by org and in all, in order of submission; `sizes`: by market,
-    nodes of each fabric.
+    nodes of each fabric. `counts`: by market/fabric, nodes with spot work and nodes out of play.
     """
 
     def __init__(self, records: Records) -> None:
@@ -111,6 +117,7 @@ class World:
         self.ledger = Ledger(records.balances)
         self.tokens_by_digest = {token.digest: token.token for token in records.tokens.values()}
         self.sizes: dict[str, dict[str, int]] = {}
+        self.counts = FabricCounts()
         for node in records.nodes.values():
             self._count_node(node)
         self.live: dict[str, None] = {}
@@ -147,6 +154,7 @@ class World:
         made.ledger = Ledger(records.balances)
         made.tokens_by_digest = self.tokens_by_digest.copy()
         made.sizes = {key: value.copy() for key, value in self.sizes.items()}
+        made.counts = self.counts.copy()
         made.live = self.live.copy()
         made.live_of_org = {key: value.copy() for key, value in self.live_of_org.items()}
         made.held_on = {key: value.copy() for key, value in self.held_on.items()}
@@ -178,7 +186,9 @@ class World:
         self.records.cares.pop(name, None)
         self.records.turnarounds.pop(name, None)
         self.records.surroundings.pop(name, None)
+        self.records.wear.pop(name, None)
         del self.held_on[name], self.promised_on[name]
+        self.counts.note_play(node, -1)
         sizes = self.sizes[node.market]
         sizes[node.fabric] -= 1
         if not sizes[node.fabric]:
@@ -196,6 +206,13 @@ class World:
         assert node.market in self.records.markets and node.pool in self.records.pools
         fabrics = self.sizes.setdefault(node.market, {})
         fabrics[node.fabric] = fabrics.get(node.fabric, 0) + 1
+        self.counts.note_play(node, 1)
+
+    def replace_node(self, node: Node) -> None:
+        """Stores a record in place of the node's last."""
+        self.counts.note_play(self.records.nodes[node.node], -1)
+        self.records.nodes[node.node] = node
+        self.counts.note_play(node, 1)
 
     def put_workload(self, workload: Workload) -> None:
         """Stores a record. Cost grows with its seats and those it had."""
@@ -301,6 +318,8 @@ class World:
         for seat in by_node(seats):
             assert holder not in index[seat.node], f"{holder} holds {seat.node} twice"
             index[seat.node][holder] = seat.gpus
+            if index is self.held_on:
+                self._count_spot(holder, seat.node, 1)
             if index is self.promised_on:
                 self._wake_sanitising(seat.node)
 
@@ -309,4 +328,11 @@ class World:
     ) -> None:
         for seat in by_node(seats):
             if index[seat.node].pop(holder, None) is not None:
+                if index is self.held_on:
+                    self._count_spot(holder, seat.node, -1)
                 self.wake_promises(seat.node)
+
+    def _count_spot(self, holder: str, node: str, by: int) -> None:
+        workload = self.records.workloads.get(holder)
+        if workload is not None and workload.spec.capacity.kind is CapacityKind.SPOT:
+            self.counts.note_spot(self.records.nodes[node], by)

@@ -66,7 +66,7 @@ def count(world: World, kind: str) -> None:
 
 def put_node(world: World, node: str, **changes: object) -> None:
     """Stores a node with these fields changed; its promises are looked at again."""
-    world.records.nodes[node] = replace(world.records.nodes[node], **changes)
+    world.replace_node(replace(world.records.nodes[node], **changes))
     world.wake_promises(node)
 
 

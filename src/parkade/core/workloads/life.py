@@ -32,6 +32,7 @@ class Cause(enum.StrEnum):
     OUTBID = "outbid"
     RECLAIMED = "reclaimed"
     MOVED = "moved"
+    RESIZED = "resized"
     HEALED = "healed"
     BUDGET = "budget"
     OPERATOR = "operator"
@@ -65,6 +66,9 @@ class Why(enum.StrEnum):
     FAILED = "failed"
     SUCCEEDED = "succeeded"
 
+
+NO_REAL_BID = frozenset({Why.BELOW_FLOOR, Why.INSUFFICIENT_FUNDS, Why.USER_CAP, Why.MAX_SPEND})
+"""Why a bid waits that no other keeps from winning."""
 
 ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED})
 

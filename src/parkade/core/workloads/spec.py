@@ -65,7 +65,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the file systems it needs."""
 
     nodes: int
-    """Ranks of the gang."""
+    """Ranks of the gang; of an elastic one the least."""
 
     gpus: int
     """GPUs of each rank."""
@@ -105,10 +105,23 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Words of its user's own, by which it is listed and chosen, in order of their keys; specs that
     were submitted before this key have none."""
 
+    most_nodes: int = 0
+    """The most ranks that it takes, each a whole node; it restarts where their number changes. 0:
+    it has `nodes`, as all specs of before this key."""
+
     @property
     def total_gpus(self) -> int:
-        """GPUs of all ranks together."""
+        """GPUs of all ranks together; of an elastic gang at its least."""
         return self.nodes * self.gpus
+
+    @property
+    def is_elastic(self) -> bool:
+        """Whether its number of nodes may change."""
+        return self.most_nodes > 0
+
+    def holds(self, ranks: int) -> bool:
+        """Whether it may have so many ranks."""
+        return self.nodes <= ranks <= max(self.nodes, self.most_nodes)
 
     def ranks_per_node(self, node_gpus: int) -> int:
         """The most of its ranks that one node of so many GPUs holds."""

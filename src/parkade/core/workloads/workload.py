@@ -14,7 +14,8 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     from_us: int
 
     price_micros: int
-    """Per GPU-hour; 0 where a reservation pays."""
+    """Per GPU-hour; 0 where a reservation pays. Where each node has its price: their mean, rounded
+    up, which is shown and never charged."""
 
     shares: tuple[tuple[str, int], ...]
     """(account, micro-units per hour) that it earns; all together the price of all GPUs."""
@@ -22,6 +23,23 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     floor_micros: int | None = None
     """The highest guest floor that its seats drew when all its nodes were last open, per GPU-hour.
     None where no floor bears on it, and in older journals."""
+
+    node_prices: tuple[int, ...] = ()
+    """Of an elastic workload, what each of its nodes costs per GPU-hour, never falling. Empty: all
+    cost `price_micros`."""
+
+    def parts(self, gpus: int) -> tuple[tuple[int, int], ...]:
+        """(GPUs, price per GPU-hour) of those of so many GPUs in all that cost alike."""
+        if not self.node_prices:
+            return ((gpus, self.price_micros),)
+        each, rest = divmod(gpus, len(self.node_prices))
+        assert rest == 0, "a node without a price"
+        prices = dict.fromkeys(self.node_prices)
+        return tuple((each * self.node_prices.count(it), it) for it in prices)
+
+    def per_hour_micros(self, gpus: int) -> int:
+        """What so many GPUs, those of all its seats, cost per hour."""
+        return sum(part * price for part, price in self.parts(gpus))
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,3 +281,13 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     released_us: int | None = None
     """When it was last released from being held; None: it never was, or in a journal of before
     this was kept."""
+
+    bids_since_us: int | None = None
+    """When it lost a clearing for the first time with a bid that could win, after clearings in
+    which its limit was below every floor, or it had no money; None: it never was so."""
+
+    @property
+    def ranks(self) -> int:
+        """How many ranks it has or is promised; where it has none, those that it needs at least."""
+        holds = self.promise or self.attempt
+        return len(holds.seats) if holds is not None and self.spec.is_elastic else self.spec.nodes

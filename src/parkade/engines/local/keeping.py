@@ -19,6 +19,7 @@ import msgspec
 from parkade.engines.local import records
 from parkade.engines.local.deleting import Deletion
 from parkade.engines.local.folders import Folders
+from parkade.engines.local.measuring import bytes_of
 from parkade.ports import FolderAnswer, FolderLook, InvalidSpec, KeptOfOrg, WorkloadFolder
 
 KEPT = "kept.json"
@@ -26,8 +27,6 @@ MOST_LOOKED_AT = 200
 MOST_DELETED = 2_000
 MOST_COUNTED = 20_000
 """Entries of a folder beyond which its bytes are not counted."""
-BLOCK = 512
-"""Bytes, as `stat` counts them."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +141,7 @@ class Keeping:
     def _note(self, folder: WorkloadFolder) -> None:
         path = self._path(folder)
         assert path is not None, "it was found there"
-        held = _bytes_of(path, MOST_COUNTED)
+        held = bytes_of(path, MOST_COUNTED)
         kept = Kept(version=records.VERSION, folder=folder, bytes=held)
         records.write(path / KEPT, kept)
 
@@ -202,23 +201,3 @@ def _read(path: Path) -> Kept | None:
         return None if content is None else msgspec.json.decode(content, type=Kept)
     except msgspec.DecodeError:
         return None
-
-
-def _bytes_of(path: Path, most: int) -> int | None:
-    """What the files below take on disk; None beyond so many entries. Links are not followed, and
-    what cannot be read counts nothing."""
-    held, left, waiting = 0, most, [path]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    left -= 1
-                    if left < 0:
-                        return None
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(Path(entry.path))
-                    else:
-                        held += entry.stat(follow_symlinks=False).st_blocks * BLOCK
-        except OSError:
-            continue
-    return held

@@ -41,7 +41,7 @@ def replace(path: Path, content: bytes, *, owner: tuple[int, int] | None) -> Non
     finally:
         os.close(descriptor)
     if path.exists():
-        _exchange(spare, path)
+        exchange(spare, path)
         return
     spare.rename(path)
     with contextlib.suppress(OSError):
@@ -52,7 +52,7 @@ def _spare(path: Path) -> Path:
     return path.with_name(f".{path.name}.spare")
 
 
-def _exchange(one: Path, other: Path) -> None:
+def exchange(one: Path, other: Path) -> None:
     """Swaps two names in one step (renameat2)."""
     library = ctypes.CDLL(None, use_errno=True)
     names = os.fsencode(one), os.fsencode(other)

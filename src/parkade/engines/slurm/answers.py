@@ -24,7 +24,8 @@ INDEXES = re.compile(r"gpu[^,]*?\(IDX:([0-9,-]+)\)")
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job, or one part of a heterogeneous one, whose `leader` is its first part. `devices`: GPU
-    indexes of each node, while it runs. `comment` and `reason` are free text of users."""
+    indexes of each node, while it runs. `comment` and `reason` are words of any
+    user."""
 
     number: int
     leader: int
@@ -47,8 +48,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as Slurm knows it; `reason` is why it is drained or down, and `reason_by`
-    the user who gave it."""
+    """A node as Slurm knows it; `reason` is why it is drained or down, and `reason_by` who value
+    so."""
 
     name: str
     address: str

@@ -87,7 +87,7 @@ def _read(descriptor: int, most: int) -> bytes:
 
 def _error(program: str, complaint: str) -> Exception:
     words = f"{program}: {complaint[:MOST_WORDS]}"
-    lower = complaint.lower()
+    lower = words.lower()
     if any(one in lower for one in OUT_OF_REACH):
         return Unreachable(words)
     return InvalidSpec(words) if any(one in lower for one in FOR_GOOD) else Transient(words)

@@ -1,7 +1,7 @@
 """How the members of a gang start together and end together: one file that the head replaces.
 
 A member whose ranks stand ready says so in its state and waits for `is_open`. Where one cannot
-start, `trouble` says why and no rank starts. Once a rank failed outside a notice, `is_broken` ends
+start, `trouble` says why and none starts. Once a rank failed outside a notice, `is_broken` ends
 all.
 """
 

@@ -39,17 +39,17 @@ class Head:
         gang = launch.member
         assert gang is not None
         self.nodes = tuple(dict.fromkeys(seat.node for seat in gang.seats))
-        self.sent = Gathering()
+        self.gathered = Gathering()
         self.silence = SharedSilence(Path(launch.heard))
 
     def turn(self) -> None:
         """Reads all members and says what is new. Cost: a file for each node."""
         states = [records.read_state(self._of(node)) for node in self.nodes]
         is_ordered = records.read_order(self.home) is not None
-        sent = advance(self.sent, states, is_ordered=is_ordered)
-        if sent != self.sent:
-            gathering.write(self.job, sent)
-            self.sent = sent
+        gathered = advance(self.gathered, states, is_ordered=is_ordered)
+        if gathered != self.gathered:
+            gathering.write(self.job, gathered)
+            self.gathered = gathered
 
     def is_overdue(self) -> bool:
         """Whether everything should have ended a while ago."""
@@ -65,9 +65,9 @@ class Head:
         return self.job / NODES / folder_name(node, key="node")
 
 
-def advance(sent: Gathering, states: Sequence[State | None], *, is_ordered: bool) -> Gathering:
+def advance(gathered: Gathering, states: Sequence[State | None], *, is_ordered: bool) -> Gathering:
     """What the head says next. A gang opens once, when all stand ready; it breaks for ever."""
-    is_open, trouble, is_broken = sent.is_open, sent.trouble, sent.is_broken
+    is_open, trouble, is_broken = gathered.is_open, gathered.trouble, gathered.is_broken
     troubles = [one.launch_error for one in states if one is not None and one.launch_error]
     if not is_open and trouble is None:
         trouble = troubles[0] if troubles else None

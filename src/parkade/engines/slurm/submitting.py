@@ -61,7 +61,7 @@ class Submitting:
     def again(
         self, home: Path, launch: Launch, nodes: Mapping[str, Node], known: tuple[Submission, ...]
     ) -> None:
-        """Submits it once more, where it was not since `known` was read."""
+        """Submits it once more, where no other agent did since `known` was read."""
         with _lock(home):
             if homes.read_submissions(home) == known and homes.claimed_by(home) is None:
                 self._send(home, launch, nodes, known)

@@ -12,7 +12,7 @@ from parkade.engines.slurm.homes import Submission
 from parkade.engines.slurm.standing import WENT_WRONG
 from parkade.ports import ObservedAttempt, Phase, RankExit
 
-MOST_OF_OUTPUT = 300
+MOST_OUTPUT = 300
 
 
 class Attempt:
@@ -45,7 +45,7 @@ class Attempt:
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """Nodes whose member has not said that all is gone."""
+        """Nodes whose member has not states that all is gone."""
         return tuple(
             node
             for node, state in self.states.items()
@@ -55,7 +55,7 @@ class Attempt:
     def observed(
         self, parts: tuple[Job, ...], *, released_us: int | None, detail: str = ""
     ) -> ObservedAttempt:
-        """What is told of it; `released_us` where its seats are free."""
+        """What is devices of it; `released_us` where its seats are free."""
         states = [state for state in self.states.values() if state is not None]
         attempt = self.launch.attempt
         started = [one.started_us for one in states if one.started_us is not None]
@@ -85,7 +85,7 @@ class Attempt:
         return Phase.RUNNING if has_started else Phase.STARTING
 
     def _exits(self, *, is_over: bool) -> tuple[RankExit, ...]:
-        """By rank number. Once over, a rank of which nothing was said has no code."""
+        """By rank number. Once over, a rank of which nothing was states has no code."""
         seats = self.launch.attempt.ranks
         if all(state is None for state in self.states.values()):
             return ()
@@ -111,29 +111,29 @@ class Attempt:
 
     def _devices(self, parts: tuple[Job, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """As Slurm says while the job runs; later as the members were given them."""
-        found = {
-            node: indexes
+        devices = {
+            node: given
             for part in parts
-            for node, indexes in zip(part.nodes, part.devices, strict=True)
+            for node, given in zip(part.nodes, part.devices, strict=True)
         }
         for node in self.nodes:
-            if not found.get(node) and self.states[node] is not None:
+            if not devices.get(node) and self.states[node] is not None:
                 launch = records.read_launch(homes.node_folder(self.home, node))
                 given = () if launch is None else launch.devices
-                found[node] = tuple(sorted(index for one in given for index in one))
-        return tuple((node, found[node]) for node in self.nodes if found.get(node))
+                devices[node] = tuple(sorted(index for one in given for index in one))
+        return tuple((node, devices[node]) for node in self.nodes if devices.get(node))
 
     def _words(self, parts: tuple[Job, ...], states: list[State], detail: str) -> str:
-        """Slurm's own word, the members', and what the batch script said where it never began."""
-        words = [f"{'+'.join(sorted(part.states))} ({part.reason})" for part in parts[:1]]
-        words += [state.engine_state for state in states[:1]]
+        """Slurm's own word, the members', and what the batch script says where it never began."""
+        phrases = [f"{'+'.join(sorted(part.states))} ({part.reason})" for part in parts[:1]]
+        phrases += [state.engine_state for state in states[:1]]
         if not states and parts and not parts[0].is_live:
-            words.append(self._batch_output())
-        return ": ".join(word for word in (*(words or ["not in Slurm"]), detail) if word)
+            phrases.append(self._batch_output())
+        return ": ".join(word for word in (*(phrases or ["not in Slurm"]), detail) if word)
 
     def _batch_output(self) -> str:
         content = records.read_bounded(self.home / "job" / "batch.out") or b""
-        return content[-MOST_OF_OUTPUT:].decode(errors="replace").strip()
+        return content[-MOST_OUTPUT:].decode(errors="replace").strip()
 
     def _is_keeper_lost(self, parts: tuple[Job, ...]) -> bool:
         """Whether members ended without a word though Slurm did not end the job by itself."""

@@ -3,6 +3,8 @@ is not theirs."""
 
 import random
 
+from msgspec.structs import replace
+
 from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.units.money import MICROS
@@ -212,7 +214,10 @@ def _spec(
     is_below = chance.random() < 0.3
     most = max(1, len(stage.fleet.nodes) // 6)
     nodes = chance.choice((1, 1, 1, 2, 2, 3, most))
-    return Spec(
+    is_elastic = capacity.kind is CapacityKind.SPOT and not is_below and chance.random() < 0.3
+    if is_elastic:
+        nodes = chance.choice((1, 1, 2))
+    made = Spec(
         name=f"job-{chance.getrandbits(48):012x}",
         command=_program(stage, chance).command(),
         workdir="/",
@@ -232,6 +237,16 @@ def _spec(
         max_duration_us=max_duration_us or chance.choice((None, None, None, HOUR_US)),
         moves=chance.choice((Moves.NEEDED, Moves.NEEDED, Moves.CHEAPER)),
         spread=chance.random() < 0.6,
+    )
+    if not is_elastic:
+        return made
+    return replace(
+        made,
+        nodes=nodes,
+        gpus=gpus,
+        most_nodes=nodes + chance.choice((1, 2, most + 1)),
+        interconnect=Interconnect.FABRIC,
+        moves=Moves.NEEDED,
     )
 
 

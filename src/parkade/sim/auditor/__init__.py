@@ -40,6 +40,7 @@ from parkade.sim.auditor.books import (
     Run,
     holds_again,
     late_from_us,
+    per_hour,
     require,
 )
 from parkade.sim.auditor.debts import check_withdrawal, give_up, lose, rebid
@@ -180,6 +181,7 @@ def _open_pool(books: Books, event: Record) -> None:
     _open_market(books, event)
     for node in event.get("nodes", ()):
         books.pools[node["node"]] = node["pool"]
+        books.node_gpus[node["market"]] = node["gpus"]
 
 
 def _hear(books: Books, event: Record) -> None:
@@ -347,7 +349,7 @@ def due_of(run: Run, terms: Record) -> tuple[int, dict[str, int]]:
     numerator = 0
     earned: dict[str, int] = defaultdict(int)
     for rate, length_us in pieces:
-        numerator += rate["price_micros"] * run.gpus * length_us
+        numerator += per_hour(rate, run.gpus) * length_us
         for earner, share in rate["shares"]:
             earned[earner] += share * length_us
     return numerator // HOUR_US, earned
@@ -369,7 +371,7 @@ def _settle(books: Books, attempt: str) -> None:
         books.earned[run.market, earner] += part
     for rate in run.rates:
         shared = sum(share for _, share in rate["shares"])
-        whole = rate["price_micros"] * run.gpus
+        whole = per_hour(rate, run.gpus)
         require(shared == whole, f"{attempt}: {shared} of {whole} an hour is shared out")
 
 

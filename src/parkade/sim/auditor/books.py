@@ -59,6 +59,9 @@ class Books:
     paid_promises: set[str] = field(default_factory=set)
     silent_since: dict[str, int] = field(default_factory=dict)
     pools: dict[str, str] = field(default_factory=dict)
+    node_gpus: dict[str, int] = field(default_factory=dict)
+    """By market, the GPUs of one of its nodes."""
+
     taken: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     given_up: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     spent: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -98,3 +101,16 @@ def late_from_us(run: Run, terms: Record) -> int:
     """When the start of a run that made others leave is late."""
     begins_us = max(run.ordered_us, run.notice_ends_us)
     return begins_us + run.silent_us + int(terms["start_grace_us"])
+
+
+def per_hour(rate: Record, gpus: int) -> int:
+    """What so many GPUs cost an hour: each node at its own price where the rate says them."""
+    nodes = rate.get("node_prices") or ()
+    if not nodes:
+        price: int = rate["price_micros"]
+        return price * gpus
+    require(gpus % len(nodes) == 0, f"{gpus} GPUs have {len(nodes)} prices")
+    require(list(nodes) == sorted(nodes), f"a further node costs less: {nodes}")
+    total = sum(nodes)
+    require(rate["price_micros"] == -(-total // len(nodes)), f"{rate} does not say its mean")
+    return total * (gpus // len(nodes))

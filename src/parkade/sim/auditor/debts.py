@@ -1,6 +1,8 @@
 """What is owed for making others leave: promises that are given up, lost, lowered, launched."""
 
-from parkade.sim.auditor.books import HOUR_US, Books, Record, late_from_us, require
+from fractions import Fraction
+
+from parkade.sim.auditor.books import HOUR_US, Books, Record, late_from_us, per_hour, require
 
 
 def check_withdrawal(books: Books, event: Record) -> None:
@@ -25,7 +27,7 @@ def check_withdrawal(books: Books, event: Record) -> None:
         missing_us = terms["minimum_charge_us"] - max(0, ends_us - starts_us)
         gpus, rate = run.gpus, run.rates[-1]
         run.is_minimum_paid = True
-    due = rate["price_micros"] * gpus * missing_us // HOUR_US
+    due = per_hour(rate, gpus) * missing_us // HOUR_US
     require(paid == due, f"{name} was charged {paid} and owed {due} for having made others leave")
 
 
@@ -52,7 +54,9 @@ def give_up(books: Books, name: str, what: str) -> None:
 
 def lose(books: Books, leaving: Record, event: Record) -> None:
     """A promise lost in a clearing is free unless it is lost to its own org: to a bid, or to a
-    claim or workload on a reservation; and where its debt goes on with others, who owe it then."""
+    claim or workload on a reservation; and where its debt goes on with others, who owe it then.
+    What only fills up the room that a lost promise leaves, because it comes later in the order,
+    has taken nothing."""
     name = leaving["demand"]["workload"]
     promise = books.promises.pop(name, None)
     is_paid = name in books.paid_promises
@@ -79,7 +83,7 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
             continue
         limit, other = taker["spec"]["limit_price_micros"], books.workloads[name]["spec"]
         is_weaker = other["capacity"]["kind"] == "on-demand" and limit is not None
-        is_above = limit is None or _is_above(taker["spec"], other)
+        is_above = limit is None or _is_above(books, taker, books.workloads[name])
         if is_weaker:
             continue
         runs_elsewhere = taker["workload"] in books.live
@@ -87,11 +91,23 @@ def lose(books: Books, leaving: Record, event: Record) -> None:
         require(not is_own, f"{name} lost its promise to its own org's and paid nothing")
 
 
-def _is_above(spec: Record, other: Record) -> bool:
-    """Whether a bid surely comes before another: by its limit, and by the GPUs of its ranks, for
-    work below a node counts for the part of a node that it takes."""
-    is_higher = spec["limit_price_micros"] > (other["limit_price_micros"] or 0)
-    return bool(is_higher and spec["gpus"] >= other["gpus"])
+def _is_above(books: Books, taker: Record, holder: Record) -> bool:
+    """Whether a newcomer surely comes before a bid that holds a promise, which has the credit of
+    what runs."""
+    credit = books.terms[holder["market"]].get("switching_credit", {})
+    share = Fraction(credit.get("numerator", 0), credit.get("denominator", 1))
+    return _key(books, taker) > _key(books, holder) * (1 + share)
+
+
+def _key(books: Books, workload: Record) -> Fraction:
+    """Its place in the order among newcomers: the limit, times its GPUs ÷ those of the nodes that
+    it would open alone. Its ranks share nodes unless it says `spread`."""
+    spec = workload["spec"]
+    limit, gpus = spec["limit_price_micros"] or 0, spec["gpus"]
+    node_gpus = books.node_gpus.get(workload["market"], gpus)
+    ranks = 1 if spec.get("spread", True) else max(1, node_gpus // gpus)
+    nodes_alone = -(-spec["nodes"] // ranks)
+    return Fraction(limit * spec["nodes"] * gpus, nodes_alone * node_gpus)
 
 
 def _nodes_of(debt: Record | None) -> set[str]:

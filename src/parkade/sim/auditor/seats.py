@@ -61,6 +61,9 @@ class DemandBook:
     org: str
     market: str
     nodes: int
+    most_nodes: int = 0
+    """0: it has `nodes`, neither more nor fewer."""
+
     limit_micros: int | None = None
     is_on_demand: bool = False
     is_spread: bool = True
@@ -177,6 +180,7 @@ class SeatAuditor:
             org=workload.org,
             market=workload.market,
             nodes=spec.nodes,
+            most_nodes=spec.most_nodes,
             limit_micros=spec.limit_price_micros,
             is_on_demand=spec.capacity.kind is CapacityKind.ON_DEMAND,
             is_spread=spec.spread,
@@ -232,11 +236,14 @@ class SeatAuditor:
         demand, promise = self.demands[name], winner.promise
         require(not demand.is_over, 6, f"{name} is over and won {promise.seats}")
         nodes = {seat.node for seat in promise.seats}
-        is_whole = len(promise.seats) == demand.nodes
-        require(is_whole, 6, f"{name} won {len(promise.seats)} of {demand.nodes} seats")
+        most = max(demand.nodes, demand.most_nodes)
+        is_whole = demand.nodes <= len(promise.seats) <= most
+        require(is_whole, 6, f"{name} won {len(promise.seats)} of {demand.nodes} to {most} seats")
         is_apart = len(nodes) == len(promise.seats) or not demand.is_spread
         require(is_apart, 6, f"{name} is spread and won {promise.seats}")
-        if before and {seat.node for seat in before} != nodes:
+        had = {seat.node for seat in before}
+        is_resized = demand.most_nodes > 0 and (had <= nodes or nodes <= had)
+        if before and had != nodes and not is_resized:
             moved = winner.moved
             is_lost = any(not self._is_open(seat.node) for seat in before)
             held = self.held.get(name)
@@ -296,7 +303,7 @@ class SeatAuditor:
 
     def _check_price(self, name: str, rate: Rate) -> None:
         demand = self.demands[name]
-        limit, price = demand.limit_micros, rate.price_micros
+        limit, price = demand.limit_micros, max((rate.price_micros, *rate.node_prices))
         require(limit is None or price <= limit, 14, f"{name} pays {price} above its limit {limit}")
         floor = rate.floor_micros
         is_above = floor is None or limit is None or price >= min(floor, limit)

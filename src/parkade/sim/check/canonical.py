@@ -227,6 +227,7 @@ def _workload(
         spec.capacity.kind,
         None if reservation is None else rename(reservation, reservation),
         spec.nodes,
+        spec.most_nodes,
         spec.gpus,
         spec.limit_price_micros,
         workload.phase,

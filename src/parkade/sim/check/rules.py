@@ -256,7 +256,8 @@ def _look_at_price(world: World, workload: Workload, rate: Rate) -> None:
     require(rate.price_micros >= min(floors), 14, says)
     least = rate.floor_micros
     says = f"{workload.workload} would pay {rate.price_micros}, the floor it draws is {least}"
-    require(least is None or rate.price_micros >= least, 14, says)
+    highest = max((rate.price_micros, *rate.node_prices))
+    require(least is None or highest >= least, 14, says)
 
 
 def _look_at_launch(world: World, event: events.Launched) -> None:
@@ -330,7 +331,9 @@ def _look_at_use(world: World, event: events.UsePosted) -> None:
             continue
         received += transfer.micros
         use = transfer.use
-        is_whole = use.start_us >= attempt.charged_until_us and use.gpus == attempt.gpus
+        is_part = any(rate.node_prices for rate in attempt.rates)
+        is_all = use.gpus == attempt.gpus or is_part
+        is_whole = use.start_us >= attempt.charged_until_us and is_all
         require(is_whole, 13, f"{name} is charged for a time that it was charged for")
         if transfer.kind.value == "usage":
             is_before = kill_us is None or use.end_us <= kill_us

@@ -158,7 +158,10 @@ class Stepper:
     def clearing(self, state: State, command: commands.RunClearing) -> tuple[events.AnyEvent, ...]:
         """As `changes.run_clearing`, with the market's answer remembered."""
         record = state.world.records.markets[command.market]
-        given = with_evacuees(state.world, build_input(state.world, record, state.now_us))
+        turn = state.now_us // record.terms.clearing_interval_us
+        given = with_evacuees(
+            state.world, build_input(state.world, record, state.now_us), turn=turn
+        )
         asked, answer = clear_with_claims(
             state.world, given.state, lambda asked: self._cleared(asked, state.now_us)
         )

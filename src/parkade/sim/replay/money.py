@@ -41,7 +41,7 @@ class Money:
         ]
         gpus = sum(attempt.gpus for attempt in attempts)
         if gpus:
-            paid = sum(attempt.rates[-1].price_micros * attempt.gpus for attempt in attempts)
+            paid = sum(attempt.rates[-1].per_hour_micros(attempt.gpus) for attempt in attempts)
             self.prices.append((at_us, paid / gpus / MICROS))
 
     def total(self, *kinds: TransferKind) -> float:

@@ -131,7 +131,7 @@ class Counting:
             case events.Claimed(claim=it):
                 self._claims[it.claim] = (event.at_us, None)
                 self._claim_gpus[it.claim] = it.nodes * self._gpus_per_node[it.reservation]
-            case events.ClaimSeated(claim=name):
+            case events.ClaimSeated(claim=name, nodes=None):
                 claimed_us, _ = self._claims[name]
                 self._claims[name] = (claimed_us, event.at_us)
                 self.claim_waits_us.append(event.at_us - claimed_us)

@@ -26,8 +26,8 @@ Difference = dict[int | GapKey, int]
 """Whole nodes drawn more (or less, negative) by fabric; shared nodes more or less by gap."""
 
 
-Name = str | tuple[Shape, int]
-"""A winner, or a newcomer's shape and factor."""
+Name = str | tuple[Shape, int] | tuple[str, int]
+"""A winner, a newcomer's shape and factor, or a node of an elastic winner by its number."""
 
 
 Kind = tuple[int, bool, Mates]
@@ -189,6 +189,12 @@ class Counterfactual:
         """
         fit.floor, fit.fabric, fit.nodes_needed = FITS_NOWHERE, -1, 0
         shape = fit.shape
+        if shape.within >= 0:
+            offer = self.offer(room, shape.within, shape)
+            if offer is not None:
+                fit.floor, fit.fabric = offer.level, shape.within
+                fit.nodes_needed = self._nodes_needed(room, floor_index, shape.within, offer)
+            return
         special = dict.fromkeys(self.fabrics)
         if shape.tenant is not None:
             special.update(dict.fromkeys(room.fabrics_of(shape.tenant)))

@@ -28,14 +28,16 @@ are all closed pays just that floor, and no limit that it could name gains.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
 from parkade.core.market.layout import Parts, floors_drawn
 from parkade.core.market.market_state import MarketState
-from parkade.core.market.prices.counterfactuals import Difference, PriceQuery, shifted
-from parkade.core.market.prices.sweep import CounterfactualSweep
+from parkade.core.market.prices.counterfactuals import Difference, Name, PriceQuery, shifted
+from parkade.core.market.prices.sweep import Answer, CounterfactualSweep
 from parkade.core.market.priority import newcomer_factor
+from parkade.core.market.sizes import Sizes, asked_for
 from parkade.core.market.spot import FITS_NOWHERE, Bid, choose, least_floor
 from parkade.core.placement.room import Room, Shape
 from parkade.core.units.money import ceil_div
@@ -55,13 +57,16 @@ class Prices(NamedTuple):
     """All prices of one clearing, in micro-units per GPU-hour."""
 
     paid: dict[str, tuple[int, str | None]]
-    """By spot winner: its price, and the rival that set it."""
+    """By spot winner: its price, and the rival that set it; of an elastic one its last node's."""
 
     to_win: dict[str, int]
     """By spot loser: the least limit that would have won; losers that no limit helps are absent."""
 
     ladder: tuple[tuple[int, int | None], ...]
     """(nodes, price) for newcomers of 1, 2, 4, 8, … whole nodes in one fabric."""
+
+    by_node: dict[str, tuple[tuple[int, str | None], ...]]
+    """By elastic winner: price and rival of each of its nodes, never falling."""
 
     def paid_micros(self, demand: str) -> int | None:
         """A spot winner's price; None for others."""
@@ -92,6 +97,8 @@ def price_all(state: MarketState, allocation: Allocation) -> Prices:
             as_one.add(bid, parts, taken)
         elif parts is not None and bid.shape.any_fabric:
             reruns.append(at)
+        elif parts is not None and bid.sizes is not None:
+            _ask_by_node(sweep, bid, bid.sizes, parts, taken)
         elif parts is not None:
             query = PriceQuery(bid.factor, False, bid.name)
             sweep.add_query(shifted({}, {}, taken), bid.shape, query)
@@ -104,7 +111,12 @@ def price_all(state: MarketState, allocation: Allocation) -> Prices:
     to_win: dict[str, int] = {}
     for at in reruns:
         answers[allocation.bids[at].name] = price_winner(allocation, at)
+    by_node: dict[str, tuple[tuple[int, str | None], ...]] = {}
     for bid, parts in zip(allocation.bids, allocation.bid_parts, strict=True):
+        if parts is not None and bid.sizes is not None:
+            by_node[bid.name] = _bound_by_node(bid, parts, answers)
+            paid[bid.name] = by_node[bid.name][-1]
+            continue
         if parts is not None:
             paid[bid.name] = bound_price(CriticalValue(*answers[bid.name]), bid, parts)
             continue
@@ -113,7 +125,32 @@ def price_all(state: MarketState, allocation: Allocation) -> Prices:
             to_win[bid.name] = found
     assert all(name in allocation.parts for name in paid), "a loser pays"
     ladder = tuple((shape.nodes, answers[shape, newcomer][0]) for shape in sizes)
-    return Prices(paid, to_win, ladder)
+    return Prices(paid, to_win, ladder, by_node)
+
+
+def _ask_by_node(
+    sweep: CounterfactualSweep, bid: Bid, sizes: Sizes, parts: Parts, taken: Difference
+) -> None:
+    """Ask what each node of an elastic winner costs, in the market without the whole of it."""
+    (part,) = parts
+    without = shifted({}, {}, taken)
+    for number, shape in enumerate(asked_for(sizes, bid.shape, part.fabric, len(part.levels))):
+        sweep.add_query(without, shape, PriceQuery(bid.factor, False, (bid.name, number)))
+
+
+def _bound_by_node(
+    bid: Bid, parts: Parts, answers: dict[Name, Answer]
+) -> tuple[tuple[int, str | None], ...]:
+    """(price, rival) of each node: its critical value, at least the floor that it draws."""
+    (part,) = parts
+    found: list[tuple[int, str | None]] = []
+    for number, level in enumerate(part.levels):
+        micros, set_by = answers[bid.name, number]
+        assert micros is not None, "a node of a winner fits without it"
+        assert level <= bid.limit, "a node draws a floor that the limit does not meet"
+        found.append((min(max(micros, level), bid.limit), set_by if micros >= level else None))
+    assert all(a[0] <= b[0] for a, b in pairwise(found)), "a further node costs less"
+    return tuple(found)
 
 
 class _SharedNode:

@@ -62,6 +62,7 @@ from parkade.core.market.prices.counterfactuals import (
     shifted,
 )
 from parkade.core.market.prices.floor_index import FloorIndex
+from parkade.core.market.sizes import Sizes, choose_size
 from parkade.core.market.spot import (
     FITS_NOWHERE,
     NO_FABRIC,
@@ -72,7 +73,7 @@ from parkade.core.market.spot import (
     preference_in,
     preference_of,
 )
-from parkade.core.placement.room import Offer, Room, Shape, Tenant
+from parkade.core.placement.room import Offer, Part, Room, Shape, Tenant
 
 Answer = tuple[int | None, str | None]
 
@@ -175,6 +176,8 @@ class CounterfactualSweep:
             self._add_better(found, bid, NO_FABRIC, -1)
             return list(found)
         chosen = parts[0].fabric
+        if bid.sizes is not None:
+            return self._candidates_for_sizes(bid, bid.sizes, parts[0])
         stays = chosen in bid.own and len(bid.own) == 1 and bid.leaves < 0
         # A whole-node bid that keeps its own fabric keeps it too where that has more room.
         for drawn, counterfactuals in self._by_drawn[chosen].items():
@@ -184,6 +187,19 @@ class CounterfactualSweep:
         if not stays or (bid.moves_if_cheaper and self._lowest_floor < preferences.best[1]):
             self._add_better(found, bid, preferences.best, chosen)
         return list(found)
+
+    def _candidates_for_sizes(self, bid: Bid, sizes: Sizes, part: Part) -> list[Counterfactual]:
+        """As `_candidates`, for an elastic bid that won: all of them, but where it keeps what it
+        has and may not grow only those with less room there."""
+        keeps = len(part.levels) == sizes.stands and part.fabric in bid.own
+        if keeps and sizes.grows_to > sizes.most:
+            return [
+                it
+                for drawn, counterfactuals in self._by_drawn[part.fabric].items()
+                if drawn > 0
+                for it in counterfactuals
+            ]
+        return list(self._counterfactuals.values())
 
     def _add_better(
         self, found: dict[Counterfactual, None], bid: Bid, best: Preference, chosen: int
@@ -225,6 +241,12 @@ class CounterfactualSweep:
             for fabric, nodes in division or ():
                 change |= counterfactual.change_of_taking(self._room, fabric, shape, nodes)
             return change
+        if bid.sizes is not None:
+            left = self._room.free.copy()
+            for fabric, drawn in counterfactual.drawn.items():
+                left[fabric] -= drawn
+            found = choose_size(bid.sizes, bid.own, bid.limit, self._room.levels, left)
+            return {} if found is None else {found[0]: found[1]}
         best = preferences.best_outside(counterfactual)
         for fabric in counterfactual.fabrics:
             if counterfactual.differs_at(fabric, shape):

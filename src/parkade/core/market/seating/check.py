@@ -92,13 +92,13 @@ def _uncovered(problem: Problem, seats: dict[str, Seats]) -> list[str]:
     for winner in problem.winners:
         if winner.price is None:
             continue
-        highest = 0
-        for seat in seats[winner.demand.demand]:
-            if seat.node in closed:
-                highest = max(highest, winner.demand.floor_micros)
-            else:
-                highest = max(highest, floors.draw(fabric_of[seat.node], seat.node))
-        if highest > winner.price:
+        drawn = [
+            winner.demand.floor_micros
+            if seat.node in closed
+            else floors.draw(fabric_of[seat.node], seat.node)
+            for seat in seats[winner.demand.demand]
+        ]
+        if not winner.covers(drawn):
             found.append(winner.demand.demand)
     return found
 

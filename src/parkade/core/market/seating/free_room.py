@@ -37,10 +37,27 @@ class Winner(NamedTuple):
     stays: bool
     """Whether it keeps closed nodes, and so all its seats."""
 
+    by_node: tuple[int, ...] = ()
+    """What each node of an elastic winner costs, never falling; empty: all cost its price."""
 
-def winner_of(demand: Demand, parts: Parts, price: int | None) -> Winner:
+    def covers(self, floors: list[int]) -> bool:
+        """Whether what it pays for its nodes covers the floors that they draw."""
+        if not self.by_node:
+            return self.price is None or max(floors, default=0) <= self.price
+        return all(
+            floor <= price for floor, price in zip(sorted(floors), self.by_node, strict=True)
+        )
+
+
+def winner_of(
+    demand: Demand,
+    parts: Parts,
+    price: int | None,
+    by_node: tuple[tuple[int, str | None], ...] = (),
+) -> Winner:
     """A winner; it stays where room was counted for some of its ranks only."""
-    return Winner(demand, parts, price, sum(len(it.levels) for it in parts) < demand.nodes)
+    stays = sum(len(it.levels) for it in parts) < demand.nodes
+    return Winner(demand, parts, price, stays, tuple(micros for micros, _ in by_node))
 
 
 class Choice(NamedTuple):
@@ -101,7 +118,11 @@ def own_nodes_free(demand: Demand, shape: Shape, nodes: OpenNodes) -> list[str]:
 
 def surviving(demand: Demand, shape: Shape, layout: Layout, nodes: OpenNodes) -> list[str]:
     """The own node of each rank that keeps it; none if a gang of one fabric would stand in two."""
-    found = own_nodes_free(demand, shape, nodes)
+    return staying(demand, layout, own_nodes_free(demand, shape, nodes))
+
+
+def staying(demand: Demand, layout: Layout, found: list[str]) -> list[str]:
+    """Which of its own free nodes it keeps; see `surviving`."""
     if not demand.any_fabric and len({layout.fabric_of[node] for node in found}) > 1:
         return []
     return found[: demand.nodes]

@@ -144,7 +144,12 @@ def seat(state: MarketState, allocation: Allocation, prices: Prices) -> Seating 
     were counted, with one more allocation for each round.
     """
     winners = [
-        winner_of(demand, allocation.parts[demand.demand], prices.paid_micros(demand.demand))
+        winner_of(
+            allocation.sized.get(demand.demand, demand),
+            allocation.parts[demand.demand],
+            prices.paid_micros(demand.demand),
+            prices.by_node.get(demand.demand, ()),
+        )
         for demand in allocation.ordered
         if demand.demand in allocation.parts
     ]

@@ -19,7 +19,8 @@ it was counted, which is birch. The start of the next round is a copy of the fir
 left: a and c draw 1, and b lacks its seats.
 """
 
-from parkade.core.market.seating.free_room import Winner, own_nodes_free, surviving
+from parkade.core.market.layout import Layout
+from parkade.core.market.seating.free_room import Winner, own_nodes_free, staying
 from parkade.core.market.seating.standing import Problem, Rules, SeatsInMaking, Start
 
 
@@ -58,8 +59,11 @@ def _keep_seats(problem: Problem, rules: Rules) -> Start:
         demand, name = winner.demand, winner.demand.demand
         if winner.stays:
             continue
-        is_disputed = is_disputed or _is_taken(winner, now)
-        kept = surviving(demand, now.shapes[name], layout, now.nodes) if demand.seats else []
+        kept: list[str] = []
+        if demand.seats:
+            free = own_nodes_free(demand, now.shapes[name], now.nodes)
+            is_disputed = is_disputed or len(free) < _open_seats(winner, layout)
+            kept = staying(demand, layout, free)
         if name in rules.to_counted and now.fabrics_of(kept) != now.counted(name):
             kept = []
         now.stand(name, kept)
@@ -70,13 +74,10 @@ def _keep_seats(problem: Problem, rules: Rules) -> Start:
     return Start(now, lacking, is_disputed)
 
 
-def _is_taken(winner: Winner, now: SeatsInMaking) -> bool:
-    """Whether an open node of a runner is not free for it."""
-    layout, demand = now.layout, winner.demand
-    nodes = [seat.node for seat in demand.seats]
-    open_nodes = [it for it in nodes if it in layout.fabric_of and it not in layout.closed]
-    free = own_nodes_free(demand, now.shapes[demand.demand], now.nodes)
-    return len(free) < len(open_nodes)
+def _open_seats(winner: Winner, layout: Layout) -> int:
+    """How many of its seats are on open nodes: fewer are free only if another runner has one."""
+    nodes = (seat.node for seat in winner.demand.seats)
+    return sum(it in layout.fabric_of and it not in layout.closed for it in nodes)
 
 
 def _without(start: Start, leaving: frozenset[str]) -> Start:

@@ -3,66 +3,38 @@
 Counts come from events. Shares of GPU-hours are integrals over time of what stands in the world's
 indexes, brought up to date at each instant at which something happened. Nothing is sampled.
 
-How fall-backs are counted: the event of a clearing does not tell whether its seating fell back to
-the fabrics of the allocation, so the outcome is looked at on its way through `clearing.changes`.
-Where a version has no such flag, or records causes itself, that is used.
+The event of a clearing does not tell whether its seating fell back to the fabrics of the
+allocation. A benchmark may look at the outcome on its way and tell it (`FallBacks`).
 """
 
-import importlib
 import math
-from collections.abc import Callable, Iterable
-from types import ModuleType
-from typing import Any, Self
+from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 
-from benchmarks.market_days_demand import GPUS, Demand, Job
 from parkade.core.state import commands, events, lines
 from parkade.core.state.world import World
+from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Refusal
-from parkade.core.units.time import HOUR_US
+from parkade.core.units.time import HOUR_US, MINUTE_US
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.spec import CapacityKind
 from parkade.sim.auditor.owners import OwnersAudit, OwnersAuditor
+from parkade.sim.dynamics.demand import GPUS, Demand, Job
 
+QUARTER_US = 15 * MINUTE_US
 DISPLACING = (Cause.OUTBID.value, Cause.RECLAIMED.value)
-CHANGES = "parkade.core.clearing.changes"
 
 
-class FallBacks:
-    """Looks at each clearing's outcome as the core compares it with the world."""
+class FallBacks(Protocol):
+    """What is known of the last clearing beyond its event; None of it is needed."""
 
-    def __init__(self) -> None:
-        self.is_known = False
-        self.count = 0
-        self.was_last = False
-        self.moved_by: dict[str, str] = {}
-        """Why the last clearing moved each demand, where its outcome says so."""
-
-        self._module: ModuleType | None = None
-        self._original: Callable[..., Any] | None = None
-
-    def __enter__(self) -> Self:
-        self._module = importlib.import_module(CHANGES)
-        self._original = getattr(self._module, "clear", None)
-        if self._original is not None:
-            setattr(self._module, "clear", self._looked_at)  # noqa: B010
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._module is not None and self._original is not None:
-            setattr(self._module, "clear", self._original)  # noqa: B010
-
-    def _looked_at(self, *given: Any, **named: Any) -> Any:
-        assert self._original is not None
-        outcome = self._original(*given, **named)
-        flag = getattr(outcome, "used_fallback_seating", None)
-        self.is_known = self.is_known or flag is not None
-        self.was_last = bool(flag)
-        self.count += self.was_last
-        reasons = {line.demand: word_of(getattr(line, "moved", None)) for line in outcome.lines}
-        self.moved_by = {name: why for name, why in reasons.items() if why is not None}
-        return outcome
+    is_known: bool
+    count: int
+    was_last: bool
+    moved_by: dict[str, str]
+    """Why it moved each demand, where its outcome says so."""
 
 
 class Stops(msgspec.Struct, kw_only=True):
@@ -123,6 +95,12 @@ class Measures(msgspec.Struct, kw_only=True):
     windows_refused: int = 0
     """Clearings that left an accepted on-demand window without seats, for a new reason each."""
 
+    needless_restarts: int = 0
+    """Stopped for another, and launched again on the same nodes with no other there meanwhile."""
+
+    prices: list[float] = msgspec.field(default_factory=list)
+    """Mean price of a GPU-hour of running spot, each quarter of an hour in which some runs."""
+
     owners: OwnersAudit = msgspec.field(default_factory=OwnersAudit)
     waits: dict[str, Waited] = msgspec.field(default_factory=dict)
 
@@ -130,7 +108,7 @@ class Measures(msgspec.Struct, kw_only=True):
 class DayMeasurer:
     """Listens to a day and keeps its sums."""
 
-    def __init__(self, demand: Demand, fall_backs: FallBacks, sums: Measures) -> None:
+    def __init__(self, demand: Demand, fall_backs: FallBacks | None, sums: Measures) -> None:
         self.sums = sums
         self._demand = demand
         self._owners = OwnersAuditor()
@@ -139,6 +117,8 @@ class DayMeasurer:
         self._fall_backs = fall_backs
         self._still: dict[str, tuple[Stops, int, int | None]] = {}
         self._promised: dict[str, tuple[str, ...]] = {}
+        self._left_nodes: dict[str, set[str]] = {}
+        self._sampled_us = 0
         self._at_us: int | None = None
         self._standing = (0, 0, 0)
         self._has_changed = True
@@ -156,8 +136,11 @@ class DayMeasurer:
                 self._clear(event, world)
             case events.StopOrdered(workload=name, stop=stop):
                 self._stopped(name, stop.cause.value, world)
-            case events.Launched(workload=name):
+            case events.Launched(workload=name, attempt=attempt):
                 self._promised.pop(name, None)
+                self._launched(name, {seat.node for seat in attempt.seats})
+            case events.ClaimSeated(claim=name):
+                self._taken({seat.node for seat in world.records.claims[name].seats})
             case events.Started(workload=name):
                 self._first_start_us.setdefault(self._number_of[name], event.at_us)
                 self._ran_again(name, event.at_us)
@@ -184,6 +167,9 @@ class DayMeasurer:
             self.sums.held_gpu_hours += held * hours
             self.sums.promised_idle_gpu_hours += promised_idle * hours
         self._at_us = now_us
+        if now_us >= self._sampled_us + QUARTER_US:
+            self._sampled_us = now_us
+            self._sample(world)
         if self._has_changed:
             self._standing = _standing(world)
             self._has_changed = False
@@ -206,7 +192,8 @@ class DayMeasurer:
             self._ran_again(name, now_us)
         sums = self.sums
         sums.owners = self._owners.close(now_us)
-        sums.fall_backs = self._fall_backs.count if self._fall_backs.is_known else None
+        looked = self._fall_backs
+        sums.fall_backs = looked.count if looked is not None and looked.is_known else None
         sums.waits = waits_by_size(self._demand, self._first_start_us, start_us, now_us)
 
     def _clear(self, event: events.Cleared, world: World) -> None:
@@ -238,12 +225,41 @@ class DayMeasurer:
 
     def _why_moved(self, name: str, leaving: lines.Leaving) -> str:
         """The recorded cause of a move; where none is recorded, whether the seating fell back."""
-        recorded = word_of(getattr(leaving, "moved", None)) or self._fall_backs.moved_by.get(name)
+        looked, recorded = self._fall_backs, word_of(getattr(leaving, "moved", None))
+        if recorded is None and looked is not None:
+            recorded = looked.moved_by.get(name)
         if recorded is not None:
             return recorded
-        return "not recorded: fall-back" if self._fall_backs.was_last else "not recorded: seating"
+        is_fall_back = looked is not None and looked.was_last
+        return f"not recorded: {'fall-back' if is_fall_back else 'seating'}"
+
+    def _launched(self, name: str, nodes: set[str]) -> None:
+        self.sums.needless_restarts += self._left_nodes.pop(name, None) == nodes
+        self._taken(nodes)
+
+    def _taken(self, nodes: set[str]) -> None:
+        """What left these nodes left them for something."""
+        for name, left in tuple(self._left_nodes.items()):
+            if left & nodes:
+                del self._left_nodes[name]
+
+    def _sample(self, world: World) -> None:
+        runs = [
+            attempt
+            for name in world.live
+            if (workload := world.records.workloads[name]).spec.capacity.kind is CapacityKind.SPOT
+            and (attempt := workload.attempt) is not None
+            and attempt.started_us is not None
+        ]
+        gpus = sum(it.gpus for it in runs)
+        if gpus:
+            paid = sum(it.rates[-1].price_micros * it.gpus for it in runs)
+            self.sums.prices.append(round(paid / gpus / MICROS, 4))
 
     def _stopped(self, name: str, cause: str, world: World) -> None:
+        attempt = world.records.workloads[name].attempt
+        if attempt is not None and cause in (*DISPLACING, Cause.MOVED.value):
+            self._left_nodes[name] = {seat.node for seat in attempt.seats}
         stops = self.sums.stops.setdefault(cause, Stops())
         stops.count += 1
         gpus = _gpus(name, world)

@@ -5,10 +5,10 @@ the same under every rule. It checkpoints every 15 minutes of running; a job tha
 loses nothing, one that is killed goes on from its last checkpoint.
 """
 
-from benchmarks.market_days_demand import Job
 from parkade.core.units.time import MINUTE_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.workload import Attempt, Stop
+from parkade.sim.dynamics.demand import Job
 
 CHECKPOINT_EVERY_US = 15 * MINUTE_US
 SAVED = 85

@@ -156,6 +156,9 @@ class Mix:
 
     sub_node_share: float = SUB_NODE_SHARE
     load: float = LOAD
+    owners: tuple[Owner, ...] = OWNERS
+    node_failures_per_day: float = NODE_FAILURES_PER_DAY
+    cordons_per_day: float = CORDONS_PER_DAY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,12 +180,16 @@ def node_names() -> dict[str, tuple[str, ...]]:
 
 def draw_demand(seed: int, span_us: int, mix: Mix) -> Demand:
     """All that a day of this length sees; a shorter one sees the beginning of a longer one."""
-    jobs = [*_spot_jobs(seed, span_us, mix), *_on_demand(seed, span_us), *_own_jobs(seed, span_us)]
+    jobs = [
+        *_spot_jobs(seed, span_us, mix),
+        *_on_demand(seed, span_us),
+        *_own_jobs(seed, span_us, mix),
+    ]
     jobs.sort(key=lambda job: (job.at_us, job.number))
     return Demand(
         jobs=tuple(jobs),
-        claims=tuple(sorted(_claims(seed, span_us), key=lambda it: it.at_us)),
-        outages=tuple(sorted(_outages(seed, span_us), key=lambda it: it.at_us)),
+        claims=tuple(sorted(_claims(seed, span_us, mix), key=lambda it: it.at_us)),
+        outages=tuple(sorted(_outages(seed, span_us, mix), key=lambda it: it.at_us)),
     )
 
 
@@ -254,8 +261,8 @@ def _on_demand(seed: int, span_us: int) -> Iterator[Job]:
         )
 
 
-def _own_jobs(seed: int, span_us: int) -> Iterator[Job]:
-    for place, owner in enumerate(OWNERS):
+def _own_jobs(seed: int, span_us: int, mix: Mix) -> Iterator[Job]:
+    for place, owner in enumerate(mix.owners):
         streams = _Streams(seed, owner.org)
         for number, at_us in enumerate(
             _arrivals(streams.arrivals, owner.jobs_per_day / 24, span_us)
@@ -311,9 +318,9 @@ def _job(
     )
 
 
-def _claims(seed: int, span_us: int) -> Iterator[Claim]:
+def _claims(seed: int, span_us: int, mix: Mix) -> Iterator[Claim]:
     """Small claims all day, and once in the day everything that the owner still has."""
-    for owner in OWNERS:
+    for owner in mix.owners:
         chance = random.Random(f"{seed} {owner.org} claims")
         for at_us in _arrivals(chance, owner.claims_per_day / 24, span_us):
             nodes = owner.nodes if chance.random() < 0.1 else chance.randint(1, owner.nodes // 2)
@@ -325,11 +332,11 @@ def _claims(seed: int, span_us: int) -> Iterator[Claim]:
             )
 
 
-def _outages(seed: int, span_us: int) -> Iterator[Outage]:
+def _outages(seed: int, span_us: int, mix: Mix) -> Iterator[Outage]:
     nodes = [name for names in node_names().values() for name in names]
     for kind, per_day, hours in (
-        ("failures", NODE_FAILURES_PER_DAY, (1.0, 6.0)),
-        ("cordons", CORDONS_PER_DAY, (0.3, 2.0)),
+        ("failures", mix.node_failures_per_day, (1.0, 6.0)),
+        ("cordons", mix.cordons_per_day, (0.3, 2.0)),
     ):
         chance = random.Random(f"{seed} {kind}")
         for at_us in _arrivals(chance, per_day / 24, span_us):

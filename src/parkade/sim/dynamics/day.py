@@ -1,35 +1,24 @@
 """A day of a simulated market: demand, agents and clock around the production core.
 
-Nothing of the market is written here. Commands go to `decide`, events to `evolve`, what is due by
-itself to the deadlines, and `urgent_markets` and `Schedule` say when a clearing is due, as in the
-control plane. What is simulated is what lies outside: people that submit, rebid and lose patience,
-owners that claim, machines that break, and engines that start, save, linger and end.
-
-The driver knows what happens from events alone and uses few entry points, so that it drives older
-and newer versions of the code alike.
+Nothing of the market is written here: `CoreRun` decides and keeps the time. What is simulated is
+what lies outside: people that submit, rebid and lose patience, owners that claim, machines that
+break, and engines that start, save, linger and end. What happens is known from events alone.
 """
 
 import gc
-import heapq
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
-from benchmarks.market_days_demand import Claim, Demand, Job, Outage
-from benchmarks.market_days_opening import MARKET, POOL, spec_of
-from benchmarks.market_days_runner import Runner, observed
-from parkade.control.schedule import Schedule
-from parkade.core.clearing.urgency import urgent_markets
-from parkade.core.kernel.check import check
-from parkade.core.kernel.deadlines import next_deadline_us, take_deadline
-from parkade.core.kernel.decide import decide
-from parkade.core.kernel.evolve import evolve
 from parkade.core.state import commands, events, lines
-from parkade.core.state.world import Records, World
+from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.observed import EnginePhase
+from parkade.sim.dynamics.demand import Claim, Demand, Job, Outage
+from parkade.sim.dynamics.opening import MARKET, POOL, spec_of
+from parkade.sim.dynamics.runner import Runner, observed
+from parkade.sim.replay.core_run import CoreRun
 
 START_US = 1_700_000_000 * SECOND_US // HOUR_US * HOUR_US
 RETRY_US = 5 * MINUTE_US
@@ -67,19 +56,18 @@ class Day:
         opens: Iterable[commands.AnyCommand],
         check_every: int | None = None,
     ) -> None:
-        self.world = World(Records(balances={"external": 0}))
-        self.now_us = START_US
         self._listeners = listeners
-        self._check_every = check_every
-        self._unchecked = 0
-        self._schedule = Schedule(part=4)
-        self._actions: list[tuple[int, int, Callable[[], object]]] = []
-        self._count = 0
         self._runners: dict[str, Runner] = {}
         self.name_of: dict[int, str] = {}
-        for command in opens:
-            assert self.do(command) is not None, f"{command} was refused"
-            self._take_deadlines()
+        self._core = CoreRun(
+            MARKET,
+            start_us=START_US,
+            follow=self._happened,
+            check_every=check_every,
+            is_every_clearing_run=True,
+            listener=self,
+        )
+        self._core.open(opens)
         for job in demand.jobs:
             self.at(START_US + job.at_us, partial(self.submit, job))
         for claim in demand.claims:
@@ -88,79 +76,56 @@ class Day:
             self.at(START_US + outage.at_us, partial(self.break_node, outage))
         self.at(self.now_us + HOUR_US, self._report_running)
 
+    @property
+    def world(self) -> World:
+        """As it stands."""
+        return self._core.world
+
+    @property
+    def now_us(self) -> int:
+        """The present."""
+        return self._core.now_us
+
+    @property
+    def digest(self) -> str:
+        """Of all events so far."""
+        return self._core.digest
+
     def run(self, span_us: int) -> None:
         """Everything until so long after the start. Cost: one clearing an interval and more."""
-        until_us = START_US + span_us
         gc.collect()
-        while True:
-            at_us = self._next_us()
-            if at_us > until_us:
-                break
-            self.now_us = max(self.now_us, at_us)
-            self._take_deadlines()
-            while self._actions and self._actions[0][0] <= self.now_us:
-                heapq.heappop(self._actions)[2]()
-            if self._clearing_due_us() <= self.now_us:
-                self._clear()
-            for listener in self._listeners:
-                listener.passed(self.world, self.now_us)
-        self.now_us = until_us
-        for listener in self._listeners:
-            listener.passed(self.world, until_us)
+        self._core.run_through(START_US + span_us)
+        self.passed()
 
     def do(self, command: commands.AnyCommand) -> tuple[events.AnyEvent, ...] | None:
         """Decides and evolves; None where it is refused."""
-        made = decide(self.world, command, max(self.now_us, self.world.records.now_us))
-        if isinstance(made, Refusal):
-            for listener in self._listeners:
-                listener.refused(command, made)
-            return None
-        self._happen(made)
-        return made
-
-    def _next_us(self) -> int:
-        due_us = next_deadline_us(self.world)
-        times = [self._clearing_due_us()]
-        if self._actions:
-            times.append(self._actions[0][0])
-        if due_us is not None:
-            times.append(due_us)
-        return min(times)
-
-    def _clearing_due_us(self) -> int:
-        return self._schedule.due_us(self.world.records.markets[MARKET])
+        return self._core.do(command)
 
     def at(self, at_us: int, action: Callable[[], object]) -> None:
         """Something to do at an instant, after what was asked for the same instant before."""
-        self._count += 1
-        heapq.heappush(self._actions, (at_us, self._count, action))
+        self._core.at(at_us, action)
 
-    def _happen(self, made: tuple[events.AnyEvent, ...]) -> None:
-        for event in made:
-            evolve(self.world, event)
-            for listener in self._listeners:
-                listener.happened(event, self.world)
-            self._follow(event)
-        self._schedule.ask(urgent_markets(self.world, made))
-        self._unchecked += len(made)
-        if self._check_every is not None and self._unchecked >= self._check_every:
-            self._unchecked = 0
-            check(self.world)
+    # What the core's run tells.
 
-    def _take_deadlines(self) -> None:
-        while (due_us := next_deadline_us(self.world)) is not None and due_us <= self.now_us:
-            self._happen(take_deadline(self.world))
+    def passed(self) -> None:
+        """Everything at this instant has happened."""
+        for listener in self._listeners:
+            listener.passed(self.world, self.now_us)
 
-    def _clear(self) -> None:
-        begun_s = time.thread_time()
-        made = decide(self.world, commands.RunClearing(by=None, market=MARKET), self.now_us)
-        cpu_s = time.thread_time() - begun_s
-        assert not isinstance(made, Refusal), made
-        self._schedule.cleared(MARKET, now_us=self.now_us, started_us=0, ended_us=0)
+    def cleared(self, cpu_s: float) -> None:
+        """A clearing was decided."""
         for listener in self._listeners:
             listener.cleared(cpu_s)
-        self._happen(made)
-        self._take_deadlines()
+
+    def refused(self, command: commands.AnyCommand, refusal: Refusal) -> None:
+        """A command was refused."""
+        for listener in self._listeners:
+            listener.refused(command, refusal)
+
+    def _happened(self, event: events.AnyEvent) -> None:
+        for listener in self._listeners:
+            listener.happened(event, self.world)
+        self._follow(event)
 
     # People.
 

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from benchmarks.market_days_demand import GPUS, ORGS, OWNERS, Job, Owner, node_names
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.state import commands
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
+from parkade.sim.dynamics.demand import GPUS, ORGS, OWNERS, Job, Owner, node_names
 
 Record = TypeVar("Record", Spec, MarketTerms)
 
@@ -57,13 +57,13 @@ Fabrics = dict[str, tuple[str, ...]]
 """The nodes of each fabric."""
 
 
-def opening() -> Iterator[commands.AnyCommand]:
+def opening(owners: tuple[Owner, ...] = OWNERS) -> Iterator[commands.AnyCommand]:
     """The commands that open the market, fund the orgs and sell the owners their nodes."""
     yield commands.OpenEpoch(by=None, installation="i" * 32, lineage="l" * 32)
     yield open_pool(node_names(), TERMS)
     for org in ORGS:
         yield from fund(org)
-    for owner in OWNERS:
+    for owner in owners:
         yield from fund(owner.org)
         yield from sell(owner)
 

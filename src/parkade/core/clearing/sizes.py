@@ -1,0 +1,85 @@
+"""Which sizes an elastic workload may have in a clearing, and how many nodes its money reaches for.
+
+Theory of operation
+-------------------
+A workload that asks for 2 to 16 nodes is started again where their number changes, so it
+
+- shrinks in any clearing in which no fabric holds what it has at its limit;
+- grows only once it has run for `regrow` (a term of the market), and then only by as many nodes as
+  outweigh a restart. A restart is counted as the market's `start_grace` without work on the nodes
+  it had; the new nodes must make up for that within one more `regrow`, before which it does not
+  grow again:
+
+      (more - nodes) x regrow > nodes x start_grace
+
+- keeps its number while it is promised seats that it has not started on, and while one of its
+  nodes is closed: nothing is started on a closed node. If it then loses it bids in the next
+  clearing for what there is.
+
+Money bounds its size before the market does: it takes part with as many nodes as its org can set
+the earmark aside for. What all bids of an org have now comes first, growth after it.
+
+Example: regrow 10 min, start_grace 2 min. On 4 nodes it grows by 1 or more (10 > 8), on 5 nodes by
+2 or more (10 is not more than 10), on 16 by 4 or more (40 > 32).
+
+Decision record 89.
+"""
+
+from bisect import bisect_right
+
+from msgspec.structs import replace
+
+from parkade.core.billing.commitments import earmark_micros
+from parkade.core.fleet.market import Market, MarketTerms
+from parkade.core.fleet.seat import Seat
+from parkade.core.market.market_state import Demand
+from parkade.core.workloads.workload import Workload
+
+
+def sizes_now(
+    workload: Workload,
+    market: Market,
+    seats: tuple[Seat, ...],
+    open_nodes: dict[str, bool],
+    now_us: int,
+) -> tuple[int, int, int]:
+    """(least nodes, most nodes, by how many at least it grows) of its demand with these seats.
+
+    Most 0: it has one size. Grows by 0: it does not grow where it stands.
+    """
+    spec = workload.spec
+    if not spec.is_elastic:
+        return spec.nodes, 0, 0
+    if any(open_nodes.get(seat.node) is False for seat in seats):
+        return len(seats), 0, 0
+    attempt = workload.attempt
+    grows_by = 0
+    if workload.promise is None and attempt is not None and attempt.stop is None:
+        grows_by = _grows_by(market.terms, len(seats), attempt.started_us, now_us)
+    return spec.nodes, spec.most_nodes, grows_by
+
+
+def _grows_by(terms: MarketTerms, nodes: int, started_us: int | None, now_us: int) -> int:
+    regrow_us = terms.regrow_us
+    if regrow_us is None or started_us is None or now_us - started_us < regrow_us:
+        return 0
+    return nodes * terms.start_grace_us // regrow_us + 1
+
+
+def affordable_nodes(
+    market: Market, workload: Workload, micros: int, *, is_new: bool = False
+) -> int:
+    """For how many nodes an amount covers the earmark of an elastic bid; at most its most.
+    `is_new`: where it would start on them."""
+    sizes = range(1, workload.spec.most_nodes + 1)
+    return bisect_right(
+        sizes, micros, key=lambda it: earmark_micros(market, workload, it, is_new=is_new)
+    )
+
+
+def within_means(demand: Demand, nodes: int | None) -> Demand:
+    """A demand that takes at most so many nodes; None: it is not elastic."""
+    if nodes is None or demand.most_nodes == 0:
+        return demand
+    assert nodes >= demand.nodes, f"{demand.demand} cannot pay for its least"
+    return replace(demand, most_nodes=min(demand.most_nodes, nodes))
