@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import fail
+from parkade.extras import install
 
 if TYPE_CHECKING:
     from parkade.control.whole import WholeJournal
@@ -134,7 +135,7 @@ def explained() -> Iterator[None]:
         from parkade.ports import AlreadyLed, StoreError
         from parkade.service.settings import BadSettings
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     try:
         yield
     except (AlreadyLed, BadSettings, StoreError) as error:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from parkade.cli.calling import fail
+from parkade.extras import install
 
 agent = typer.Typer(help="Agents, which run a pool's engine.", no_args_is_help=True)
 LogFormat = Literal["console", "json"]
@@ -41,7 +42,7 @@ def run(
         from parkade.service.engines import read_options
         from parkade.service.settings import BadSettings
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     try:
         settings = AgentSettings(
             pool=pool,
@@ -73,7 +74,7 @@ def end(
         from parkade.ports import AlreadyLed
         from parkade.service.agent import end as end_all
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     place = data_folder / "engine"
     if not place.is_dir():
         fail(f"{place} is no engine's folder; give the data folder of an agent", exit_code=2)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from parkade.cli.calling import fail
+from parkade.extras import install
 
 LogFormat = Literal["console", "json"]
 
@@ -51,7 +52,7 @@ def up(
         from parkade.service.up import UpOptions
         from parkade.service.up import up as run
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     given = {
         "data_folder": data_folder,
         "host": host,

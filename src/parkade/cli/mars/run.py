@@ -10,6 +10,7 @@ import typer
 
 from parkade.cli.calling import explaining, fail
 from parkade.cli.mars.choose import policy_from
+from parkade.extras import install
 
 if TYPE_CHECKING:
     from parkade.mars.run_file import RunFile
@@ -47,7 +48,7 @@ def run(
         from parkade.mars.running import Runner, sensors_of
         from parkade.service.logs import configure
     except ImportError as error:
-        fail(f"{error.name} is missing; pip install 'parkade[server]'", exit_code=EXIT_NO_EXTRA)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=EXIT_NO_EXTRA)
     from parkade.mars.drains import DrainError
 
     configure("text")

@@ -7,6 +7,7 @@ import msgspec
 import typer
 
 from parkade.cli.calling import fail
+from parkade.extras import install
 
 if TYPE_CHECKING:
     from parkade.sim.check.search import Level
@@ -34,7 +35,7 @@ def check(
         from parkade.sim.check.search import Bounds, Search
         from parkade.sim.check.story import story
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     if world != "all" and world not in SCENARIOS:
         fail(f"no world {world!r}; there are: {', '.join(SCENARIOS)}", exit_code=2)
     if depth is None and states is None and seconds is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import fail
+from parkade.extras import install
 
 if TYPE_CHECKING:
     from parkade.sim.fuzz import FuzzReport
@@ -49,7 +50,7 @@ def fuzz(
         from parkade.sim.acts.choosing import ALL_FAMILIES
         from parkade.sim.story import StoryPlan
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: pip install 'parkade[server]'", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     families = None
     if troubles is not None:
         families = () if troubles == "none" else tuple(troubles.split(","))

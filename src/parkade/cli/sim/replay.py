@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from parkade.cli.calling import explaining, fail
+from parkade.extras import install
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from parkade.sim.replay.report.tables import TableOfFigures
 
 EXIT_INVALID = 3
-MISSING = "pip install 'parkade[server]'"
 
 
 def replay(
@@ -38,7 +38,7 @@ def replay(
         from parkade.sim.replay.scenario import parse_scenario
         from parkade.sim.replay.tables import BadData
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {MISSING}", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     with explaining(as_json=as_json):
         asked = parse_scenario(read_text(scenario))
         folder = data if data is not None else scenario.parent
@@ -66,7 +66,7 @@ def example(
     try:
         from parkade.sim.replay.example import FILES
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {MISSING}", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     try:
         folder.mkdir(parents=True, exist_ok=False)
     except OSError as error:

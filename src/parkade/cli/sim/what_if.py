@@ -8,7 +8,8 @@ import typer
 
 from parkade.cli.admin import explained
 from parkade.cli.calling import fail
-from parkade.cli.sim.replay import EXIT_INVALID, MISSING, show, write
+from parkade.cli.sim.replay import EXIT_INVALID, show, write
+from parkade.extras import install
 
 NONE_FOUND = "the journal is empty: start the server once, so that it has something to tell"
 
@@ -43,7 +44,7 @@ def what_if(
         from parkade.sim.whatif.reading import read_journal
         from parkade.sim.whatif.report import page_of, proof_of, tables_of
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: {MISSING}", exit_code=1)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     try:
         change = parse_change(changes or ())
     except BadChange as error:

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from parkade.extras import install
+
 ROWS = 10_000
 ENDINGS = (".jsonl", ".parquet")
 
@@ -47,8 +49,7 @@ def _parquet(path: Path, examples: Iterable[dict[str, Any]]) -> None:
         from pyarrow import parquet
     except ImportError:
         raise WritingError(
-            "Parquet needs pyarrow, which the extra `sim` brings: pip install 'parkade[sim]', or "
-            "pip install pyarrow; or write a .jsonl file"
+            f"Parquet needs pyarrow: {install('sim')}, or pip install pyarrow; or write .jsonl"
         ) from None
     writer = None
     rows: list[dict[str, Any]] = []

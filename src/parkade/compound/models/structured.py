@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from parkade.extras import install
+
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 MAX_ERROR = 300
 
@@ -30,7 +32,7 @@ def check(value: Any, schema: dict[str, Any]) -> str:
         import jsonschema
     except ImportError:
         raise RuntimeError(
-            "a schema needs the library jsonschema: pip install 'parkade[compound]'"
+            f"a schema needs the library jsonschema: {install('compound')}"
         ) from None
     best = jsonschema.exceptions.best_match(
         jsonschema.validators.validator_for(schema)(schema).iter_errors(value)

@@ -5,6 +5,7 @@ from io import BytesIO
 from parkade.compound.plots.chart import CannotDraw, Chart, Scale, check
 from parkade.compound.plots.svg import COLOURS
 from parkade.compound.plots.ticks import ranges, wording
+from parkade.extras import install
 
 _INCHES = (7.6, 4.2)
 _DOTS_PER_INCH = 150
@@ -18,9 +19,7 @@ def png(chart: Chart) -> bytes:
         from matplotlib.figure import Figure
         from matplotlib.ticker import NullLocator
     except ImportError:
-        raise CannotDraw(
-            "PNG needs matplotlib: pip install 'parkade[plots]'; SVG needs nothing"
-        ) from None
+        raise CannotDraw(f"PNG needs matplotlib: {install('plots')}; SVG needs nothing") from None
     figure = Figure(figsize=_INCHES, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -57,8 +57,8 @@ def with_evacuees(world: World, given: ClearingInput, *, turn: int) -> ClearingI
 def in_turn(waiting: list[Demand], turn: int) -> list[Demand]:
     """MOST_ASKED of those that wait, others in the next turn: each is asked about at least once in
     as many turns as it takes to ask all."""
-    turns = -(-len(waiting) // MOST_ASKED)
-    first = MOST_ASKED * (turn % turns) if turns else 0
+    rounds = -(-len(waiting) // MOST_ASKED)
+    first = MOST_ASKED * (turn % rounds) if rounds else 0
     return waiting[first : first + MOST_ASKED]
 
 

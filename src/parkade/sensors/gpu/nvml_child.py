@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from parkade.extras import install
 from parkade.sensors.gpu.readings import Metric
 from parkade.sensors.kernel_log.codes import device_of
 
@@ -20,7 +21,7 @@ def read() -> dict[str, Any]:
     try:
         import pynvml  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
-        return {"no_gpu": "nvidia-ml-py is not installed; pip install 'parkade[sensors]'"}
+        return {"no_gpu": f"nvidia-ml-py is not installed: {install('sensors')}"}
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:

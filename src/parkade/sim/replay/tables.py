@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from parkade.extras import install
+
 MOST_ROWS = 50_000_000
 
 
@@ -56,7 +58,7 @@ def _parquet(file: Path, names: Sequence[str]) -> dict[str, list[Any]]:
         from pyarrow import parquet
     except ImportError:
         raise BadData(
-            f"{file.name}: Parquet needs pyarrow; pip install 'parkade[sim]', or give a .csv"
+            f"{file.name}: Parquet needs pyarrow: {install('sim')}; or give a .csv"
         ) from None
     try:
         header = parquet.read_schema(file).names
