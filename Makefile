@@ -11,10 +11,10 @@ JOBS ?= 3
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
-.PHONY: record-slurm help setup check format test test-system test-long demo demo-mars demo-compound million bench \
-	fuzz model-check market-days misreports compound-clients trainers constraints clean
 .PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
-	fuzz model-check market-days dynamics misreports compound-clients trainers constraints clean
+	fuzz model-check market-days misreports compound-clients record-slurm trainers constraints clean
+.PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
+	fuzz model-check market-days dynamics misreports compound-clients record-slurm trainers constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
