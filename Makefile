@@ -12,8 +12,6 @@ JOBS ?= 3
 TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
-	fuzz model-check market-days misreports compound-clients record-slurm trainers constraints clean
-.PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
 	fuzz model-check market-days dynamics misreports compound-clients record-slurm trainers constraints clean
 
 help: ## show this list

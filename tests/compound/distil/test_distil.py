@@ -139,7 +139,7 @@ def test_parquet_says_what_it_needs_or_holds_the_rows(tmp_path: Path) -> None:
     try:
         from pyarrow import parquet
     except ImportError:
-        with pytest.raises(WritingError, match=r"parkade\[sim\]"):
+        with pytest.raises(WritingError, match=r"pip install .*\[sim\]"):
             write(tmp_path / "x.parquet", rows)
     else:
         write(tmp_path / "x.parquet", rows)

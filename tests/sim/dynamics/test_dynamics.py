@@ -41,7 +41,7 @@ def test_the_market_is_the_one_that_is_described() -> None:
     assert nodes == 64
     assert {job.nodes for job in spot} == {1, 2, 4, 8, 16}
     assert 0.16 < sum(job.gpus < 8 for job in spot) / len(spot) < 0.24
-    assert len(OWNERS) == 6 and all(owner.floor_micros for owner in OWNERS)
+    assert [bool(owner.floor_micros) for owner in OWNERS] == 6 * [True]
     rare = replace(mix_of(1.5), load=0.001, owners=())
     outages = draw_demand(1, 9_600 * HOUR_US, rare).outages
     failures = sum(it.is_failure for it in outages)
