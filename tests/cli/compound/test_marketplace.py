@@ -31,7 +31,13 @@ POOL = builders.pool_body(
     pool="box",
     site="local",
     terms=builders.terms_body(
-        notice="5s", heal_notice="2s", kill="5s", clearing_interval="300ms", backoff="0s"
+        notice="5s",
+        heal_notice="2s",
+        kill="5s",
+        clearing_interval="300ms",
+        backoff="0s",
+        regrow="2s",
+        start_grace="0s",
     ),
 )
 
@@ -83,7 +89,7 @@ class Town:
             timeout=PATIENCE_S,
         )
 
-    def submit(self, nodes: int, *flags: str, pause: float = PAUSE_S) -> str:
+    def submit(self, nodes: int | str, *flags: str, pause: float = PAUSE_S) -> str:
         """Submits the batch; the workload's id."""
         farm = self.farm
         done = self.parkade(
@@ -206,6 +212,31 @@ def test_outbid_killed_and_submitted_anew_a_batch_answers_as_a_run_of_its_own(
     shown = town.parkade("compound", "show", "out", "7")
     assert shown.returncode == 0
     assert "49" in shown.stdout
+
+
+def test_an_elastic_batch_shrinks_grows_and_loses_a_worker_and_answers_as_a_run_of_its_own(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm, enough = town.farm, tmp_path / "enough"
+    batch = town.submit("1..3", pause=5 * PAUSE_S)
+    town.until_called(K)
+    assert len(town.nodes_of(batch)) == 3
+    render = town.outbid(2, enough)
+    town.until_phase(render, "running")
+    until(lambda: len(town.nodes_of(batch)) == 1, lambda: town.look(batch))
+    assert town.look(batch).preemptions == 1
+    town.until_called(sum(farm.called().values()) + 2 * K)
+    enough.touch()
+    until(lambda: len(town.nodes_of(batch)) == 3 and len(town.workers()) == 3, town.log.read_text)
+    os.kill(town.workers()[0], signal.SIGKILL)
+    until(lambda: town.look(batch).failures == 1, lambda: town.look(batch))
+    town.until_phase(batch, "succeeded")
+    monkeypatch.setenv("CALLS", "")
+    assert told(farm.results()) == farm.without_marketplace(farm.folder / "plain-calls")
+    assert [row["id"] for row in farm.results()] == [str(n + 1) for n in range(QUESTIONS)]
+    calls = sum(farm.called().values())
+    # Three workers were stopped twice and killed once, each with what was in flight.
+    assert 4 * QUESTIONS <= calls <= 4 * QUESTIONS + 3 * 3 * (IN_FLIGHT + 4 * IN_FLIGHT)
 
 
 def test_a_number_of_nodes_that_is_none_is_refused_by_name(town: Town) -> None:
