@@ -25,6 +25,7 @@ $(STAMP): pyproject.toml constraints.txt tools/make-venv tools/system-packages
 		--constraint constraints.txt --editable '.[server,sensors,dev]'
 	tools/system-packages
 	@touch $@
+	@echo 'ready: source $(BIN)/activate'
 
 check: $(STAMP) ## lint, format, types, arrows between packages
 	! git grep -nE '^(<<<<<<<|>>>>>>>) '

@@ -1,5 +1,7 @@
 """Explains a signal: its meaning, what public sources say, and what our policy does and why."""
 
+import re
+
 import msgspec
 
 from parkade.core.healing.policy import DEFAULT_SIGNAL, Policy, Rule
@@ -41,14 +43,15 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def signal_from(words: tuple[str, ...]) -> str:
-    """`XID 79`, `xid/79`, `79`, `link_down` or a line of the kernel's log as a signal; ValueError
+    """`XID 79`, `xid79`, `xid/79`, `79`, `link_down` or a line of the kernel's log as a signal; ValueError
     where there is none."""
     seen = read(" ".join(words))
     if seen.fact is not None:
         return signals_of(seen.fact)[0]
     text = "/".join(word.strip().lower() for word in words)
-    if text.isdecimal():
-        text = f"xid/{text}"
+    code = re.fullmatch("(?:xid[-_:]?)?([0-9]+)", text)
+    if code is not None:
+        text = f"xid/{code[1]}"
     if text in NAMED:
         return text
     signals = expand(text)

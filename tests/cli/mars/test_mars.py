@@ -148,6 +148,7 @@ def test_a_site_policy_is_used_and_a_wrong_one_is_refused_with_its_place(
     ("words", "shown"),
     [
         (("XID", "79"), "RESTART_BM"),
+        (("xid79",), "RESTART_BM"),
         (("xid/63",), "unlike NVIDIA"),
         (("154",), "recovery/reboot"),
         (("sxid/20034",), "sxid/fatal"),

@@ -69,6 +69,8 @@ def example(
         fail(f"{error.name} is missing: {install('server')}", exit_code=1)
     try:
         folder.mkdir(parents=True, exist_ok=False)
+    except FileExistsError:
+        fail(f"{folder} is there already; give a new folder", exit_code=EXIT_INVALID)
     except OSError as error:
         fail(f"{folder} cannot be made: {error.strerror}", exit_code=EXIT_INVALID)
     for name, text in FILES.items():
