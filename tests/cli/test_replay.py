@@ -54,4 +54,4 @@ def test_missing_data_ends_with_what_to_do(folder: Path, tmp_path: Path) -> None
 
 def test_an_example_never_overwrites(folder: Path) -> None:
     result = CliRunner().invoke(app, ["sim", "example", str(folder)])
-    assert result.exit_code == 3 and "cannot be made" in result.stderr
+    assert result.exit_code == 3 and "is there already" in result.stderr

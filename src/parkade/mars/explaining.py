@@ -43,8 +43,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def signal_from(words: tuple[str, ...]) -> str:
-    """`XID 79`, `xid79`, `xid/79`, `79`, `link_down` or a line of the kernel's log as a signal; ValueError
-    where there is none."""
+    """`XID 79`, `xid79`, `xid/79`, `79`, `link_down` or a line of the kernel's log as a signal;
+    ValueError where there is none."""
     seen = read(" ".join(words))
     if seen.fact is not None:
         return signals_of(seen.fact)[0]
