@@ -62,7 +62,11 @@ def test_a_gang_is_sold_taken_back_with_notice_and_resumes(cluster: Slurm, serve
     def seen(workload: str) -> Any:
         return served.ask("GET", f"/workloads/{workload}")
 
-    until(lambda: "begun" in served.ask("GET", f"/workloads/{guest}/logs"), lambda: seen(guest))
+    def output() -> str:
+        """Of its present attempt; a problem's text before there is one."""
+        return served.attempt_to("GET", f"/workloads/{guest}/logs").text
+
+    until(lambda: "begun" in output(), lambda: seen(guest))
     used = cluster.run("squeue", "-h", "-t", "running", "-o", "%D %b")
     assert used == f"3 gres:gpu:{GPUS}"
     dearer = submit(served, "echo first", nodes=4, limit_price="9")
@@ -70,5 +74,5 @@ def test_a_gang_is_sold_taken_back_with_notice_and_resumes(cluster: Slurm, serve
     until(lambda: seen(guest)["phase"] == "succeeded", lambda: (seen(guest), cluster.log()))
     told = seen(guest)
     assert (told["preemptions"], told["failures"]) == (1, 0)
-    assert "resumed at 7" in served.ask("GET", f"/workloads/{guest}/logs")
+    assert "resumed at 7" in output()
     until(cluster.is_idle)
