@@ -164,7 +164,7 @@ def _print_new(client: "Client", answer: "wire.Workload", place: _Place, rank: i
         if number > 1 and place.offset == 0:
             print(f"-- {name} --", file=sys.stderr)
         for chunk in _output_if_any(client, answer.workload, name, place.offset, rank):
-            _copy(iter((chunk,)))
+            _write(chunk)
             place.offset += len(chunk)
         place.printed, place.offset = number, 0
 
@@ -183,8 +183,13 @@ def _output_if_any(
 
 def _copy(chunks: "Iterator[bytes]") -> None:
     for chunk in chunks:
-        sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+        _write(chunk)
+
+
+def _write(chunk: bytes) -> None:
+    """At once, so that what follows a workload's output sees it as it comes."""
+    sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
 
 
 def _print_tail(chunks: "Iterator[bytes]", lines: int) -> int:
