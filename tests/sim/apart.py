@@ -10,6 +10,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 
@@ -34,5 +36,5 @@ def apart(run: Callable[[], T]) -> T:
 def _answer(run: Callable[[], object], to: Connection) -> None:
     try:
         to.send((run(), None))
-    except BaseException:
+    except (Exception, pytest.fail.Exception):
         to.send((None, traceback.format_exc()))
