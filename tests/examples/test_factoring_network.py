@@ -76,11 +76,8 @@ def test_a_square_has_one_order_only(trained: Parameters) -> None:
     assert np.abs(found - exact_chances(trained, squares)).max() < 0.005
 
 
-def test_the_vote_of_many_candidates_is_right_where_the_likeliest_pair_is(
-    trained: Parameters,
-) -> None:
-    everything = all_products()
-    seen = set()
+def test_the_vote_of_many_candidates_is_right_where_the_likeliest_pair_is() -> None:
+    everything, trained, seen = all_products(), load(SHIPPED), set()
     # Held-out products, and squares, whose two orders are one pair.
     squares = np.flatnonzero(everything.smaller == everything.larger)[::20]
     for products in (HEAPS.test.at(slice(80)), everything.at(squares)):
