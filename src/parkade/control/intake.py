@@ -171,14 +171,14 @@ class Intake:
         )
 
 
-def _owners(pool: str, said: OwnerReport | None) -> tuple[OwnersCommand, ...]:
+def _owners(pool: str, report: OwnerReport | None) -> tuple[OwnersCommand, ...]:
     """Jobs that are gone give nodes back before taken ones are closed."""
-    if said is None:
+    if report is None:
         return ()
     return (
-        ReportFence(by=None, pool=pool, stands=said.fence_stands),
-        ReportOwnerJobs(by=None, pool=pool, jobs=said.jobs),
-        ReportTakenNodes(by=None, pool=pool, nodes=said.taken),
+        ReportFence(by=None, pool=pool, stands=report.fence_stands),
+        ReportOwnerJobs(by=None, pool=pool, jobs=report.jobs),
+        ReportTakenNodes(by=None, pool=pool, nodes=report.taken),
     )
 
 

@@ -235,7 +235,8 @@ def given_of(world: World, pool: str) -> tuple[GivenNodes, ...]:
 
 
 def fence_of(world: World, pool: str) -> int | None:
-    """For how long a pool's fence stands alone: until guests that nobody renews are gone."""
+    """For how long a pool's fence stands alone: until the leases of all guests have lapsed and
+    they are gone."""
     record = world.records.pools.get(pool)
     if record is None or record.fence in (Fence.UNNEEDED, Fence.NONE):
         return None

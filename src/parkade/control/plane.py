@@ -269,10 +269,10 @@ class Plane:
             )
             # What is there comes before the pool is open again.
             outcome = None if taken.command is None else await self.execute(taken.command)
-            for said in taken.owners:
-                refused = await self.execute(said)
+            for report in taken.owners:
+                refused = await self.execute(report)
                 if isinstance(refused, Refusal):
-                    kind = type(said).__name__
+                    kind = type(report).__name__
                     _log.warning("owners_refused", pool=pool, kind=kind, why=refused.detail)
             if taken.is_heard_again:
                 self._writer.inbox.nudge()

@@ -39,10 +39,10 @@ def report_fence(world: World, command: commands.ReportFence, now_us: int) -> De
     pool = world.records.pools.get(command.pool)
     if pool is None:
         return not_found("pool", command.pool)
-    said = Fence.STANDS if command.stands else Fence.ASKED
-    if pool.fence in (Fence.UNNEEDED, Fence.NONE, said):
+    reported = Fence.STANDS if command.stands else Fence.ASKED
+    if pool.fence in (Fence.UNNEEDED, Fence.NONE, reported):
         return ()
-    return (events.FenceSet(at_us=now_us, pool=pool.pool, fence=said),)
+    return (events.FenceSet(at_us=now_us, pool=pool.pool, fence=reported),)
 
 
 def report_taken_nodes(world: World, command: commands.ReportTakenNodes, now_us: int) -> Decision:

@@ -3,10 +3,10 @@
 Theory of operation
 -------------------
 The fence is the Slurm reservation `parkade_POOL` on all nodes of the pool, for the users of guests.
-Slurm starts nobody else's job there. It has an end, `fence_lapse_us` from now, which is put off
+Slurm starts no job of others there. It has an end, `fence_lapse_us` from now, which is put off
 while the control plane is heard. So a fence whose agent or control plane died falls by itself, once
-guests that nobody renewed are gone; and a person ends it earlier by one command, `RELEASE`, after
-which Slurm ends the jobs in it at that date and starts whatever waits.
+guests whose leases lapsed are gone; and a person ends it earlier by one command, `RELEASE`, after
+which Slurm ends the jobs in it at that date and starts what waits.
 
 An owner's job that the market gave nodes is let onto them by a reservation of its own,
 `parkade_POOL:GROUP`, which overlaps the fence: Slurm keeps others off its nodes, and starts the job
@@ -18,7 +18,7 @@ A job in the fence that is not ours was put there by a guest by hand: it is canc
     fence asked   parkade_box on n1-n4             guests
     c5 -> n1,n2   parkade_box:17 on n1,n2          job 17 on n1,n2; guests on n3,n4
     17 is over    parkade_box:17 deleted           guests on n1-n4
-    plane dead    parkade_box ends after its lapse whatever Slurm starts
+    plane dead    parkade_box ends after its lapse any job
 """
 
 import getpass
