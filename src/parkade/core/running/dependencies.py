@@ -75,6 +75,8 @@ def still_open(world: World, spec: Spec) -> tuple[Dependency, ...] | Refusal:
 
 def dependency_due_us(world: World, workload: Workload) -> int | None:
     """When the first of its open conditions was settled; None while all are open."""
+    if workload.phase.is_ended:
+        return None
     states = [_state(world, it) for it in workload.waits_for]
     return min((it.at_us for it in states if it is not None), default=None)
 

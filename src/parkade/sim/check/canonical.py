@@ -33,6 +33,7 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Claim
 from parkade.core.running.promises import OVERDUE
 from parkade.core.state.world import World
+from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Why
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
@@ -239,9 +240,18 @@ def _workload(
         max(0, workload.not_before_us - now_us),
         _since(workload.must_end_us, now_us),
         workload.short_gpus,
+        [_dependency(world, it, number, rename, now_us) for it in workload.waits_for],
+        workload.first_started_us is not None,
         None if attempt is None else _attempt(world, workload, attempt, number, now_us),
         None if promise is None else _promise(promise, number, now_us),
     )
+
+
+def _dependency(
+    world: World, one: Dependency, number: dict[str, int], rename: Any, now_us: int
+) -> tuple[Any, ...]:
+    other = world.records.workloads[one.workload]
+    return (one.condition, _workload(world, other, number, rename, now_us))
 
 
 def _attempt(

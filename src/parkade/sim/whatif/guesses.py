@@ -13,7 +13,7 @@ from parkade.core.fleet.node import Health, Node
 from parkade.core.ledger.accounts import TransferKind, org_account
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.workloads.life import Phase
+from parkade.core.workloads.life import Phase, Why
 from parkade.sim.whatif.reported import reports, stops
 
 Guesses = Iterator[commands.AnyCommand]
@@ -82,10 +82,12 @@ def _of_users(event: events.Submitted | events.PhaseChanged | events.BidChanged)
                 org=it.org,
                 market=it.market,
                 spec=it.spec,
-                is_held=it.phase is Phase.HELD,
+                is_held=it.phase is Phase.HELD and it.why != Why.DEPENDENCY,
             )
         case events.BidChanged(workload=name, limit_price_micros=limit):
             yield commands.ChangeBid(by=by, workload=name, limit_price_micros=limit)
+        case events.PhaseChanged(workload=name, phase=Phase.HELD, why=Why.DEPENDENCY):
+            yield commands.Release(by=by, workload=name)
         case events.PhaseChanged(workload=name, phase=Phase.HELD):
             yield commands.Hold(by=by, workload=name)
         case events.PhaseChanged(workload=name, phase=Phase.QUEUED):
