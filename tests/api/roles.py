@@ -140,6 +140,7 @@ class Cast:
         town.done(town.post("/tokens/gone/revoke", {}, user))
         self.revoked = str(revoked["secret"])
         self._stories: dict[str, Story] = {}
+        self._names: dict[str, dict[str, str]] = {}
 
     def names(self, route: str) -> dict[str, str]:
         """What the route's path may name: things of acme, new where a call uses them up."""
@@ -155,6 +156,12 @@ class Cast:
         if "{workload}" in route:
             found["workload"] = town.submit("lab", user, command="echo canary", limit_price="0.10")
         return found
+
+    def names_kept(self, route: str) -> dict[str, str]:
+        """Those of the first call for the route, whatever has become of them."""
+        if route not in self._names:
+            self._names[route] = self.names(route)
+        return self._names[route]
 
     def body(self, route: str, names: dict[str, str]) -> Any:
         """A good body of the route, about what is named."""
