@@ -17,9 +17,10 @@ from tests.api.roles import QUERIES
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, -(2**63) - 1, 10**39, 1.5, -0.0, 1e308,
     "", " ", "a", "0", "-1", "1e9", "1" * 4_999, "9" * 12 + ".999999", "-0.000001", "0x10",
-    "NaN", "\x00", "a\x00b", "\ud800", "a\udfffb", "\u202e\u2066", "\ufeff", "ｎ１", "İ", "é" * 300,
-    "\U0001f600" * 2_000, "x" * 70_000, "../../etc/passwd", "%00", "';--", "{{7*7}}", "\r\nX: y",
-    "999999999d", "0s", "-1s", "1ms", "36501d", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+23:59",
+    "NaN", "\x00", "a\x00b", "\ud800", "a\udfffb", "\u202e\u2066", "\ufeff", "\uff4e\uff11",
+    "\u0130", "é" * 300, "\U0001f600" * 2_000, "x" * 70_000, "../../etc/passwd", "%00", "';--",
+    "{{7*7}}", "\r\nX: y", "999999999d", "0s", "-1s", "1ms", "36501d", "9999-12-31T23:59:59Z",
+    "0001-01-01T00:00:00+23:59",
     "2026-11-27T10:00:00.1234567890123Z", "1/0", "0/1", "999999999/1", "-1/2", "1/2/3",
     [], {}, [[]], [None], {"": 0}, {"\x00": "\x00"}, [0] * 5_000, {"a": {"b": {"c": [1, "2"]}}},
 )  # fmt: skip
@@ -101,7 +102,7 @@ def request(
     """A good request of the route with one thing changed, two now and then."""
     method, path = route.split()
     headers = {"Content-Type": "application/json"}
-    query = {key: str(value) for key, value in QUERIES.get(route, {}).items()}
+    query = dict(QUERIES.get(route, {}))
     content = json.dumps(body() or {}).encode() if method == "POST" else None
     for _ in range(chance.choice((1, 1, 2))):
         match chance.randrange(9):

@@ -1,5 +1,6 @@
 """What each route of the API needs of its caller, and a server with one caller of each kind."""
 
+import re
 from typing import Any, NamedTuple
 
 import httpx
@@ -77,8 +78,8 @@ NEEDS: dict[str, Permission | None] = {
 }
 """What a caller must be; ANYONE with a token is shown what is public and what is its own."""
 
-QUERIES = {
-    "GET /v1/events": {"follow": "false", "after": 0},
+QUERIES: dict[str, dict[str, str]] = {
+    "GET /v1/events": {"follow": "false", "after": "0"},
     "GET /v1/statement": {"account": "org/acme"},
     "GET /v1/workloads": {"all": "true"},
 }
@@ -103,15 +104,15 @@ SECRETS = ("acme", "aurelia", "bertram", "cornelius", "quietly", "canary")
 
 
 class Story(NamedTuple):
-    """The answers of one route. `absent`: to outsiders who name what nothing has; `is_unchanged`:
-    the journal ended where it had, when all who may not had asked."""
+    """The answers of one route. `absent`: to outsiders who name what nothing has; `made`: events
+    that those who may not brought about."""
 
     names: dict[str, str]
     without_token: list[httpx.Response]
     refused: dict[str, httpx.Response]
     absent: dict[str, httpx.Response]
     answered: dict[str, httpx.Response]
-    is_unchanged: bool
+    made: list[str]
 
 
 class Cast:
@@ -119,7 +120,7 @@ class Cast:
 
     def __init__(self, town: Town) -> None:
         self.town = town
-        self.tokens = {"operator": town.operator}
+        self.tokens, self.users = {"operator": town.operator}, {"operator": "operator"}
         town.pool(nodes=12, clearing_interval="1h")
         for org in ("acme", "rival"):
             town.done(town.post("/orgs", {"org": org}))
@@ -132,6 +133,7 @@ class Cast:
             ("stranger", "mallory", "rival", "member"),
         ):
             town.done(town.post("/users", {"user": user, "org": org, "role": role}))
+            self.users[caller] = user
             self.tokens[caller] = town.done(town.post("/tokens", {"user": user}))["secret"]
         owner, user = self.tokens["owner"], self.tokens["user"]
         town.done(town.post("/reservations", {"nodes": 2, "name": "quietly"}, owner))
@@ -190,19 +192,30 @@ class Cast:
 
     def _told(self, route: str) -> "Story":
         may, names, tokens = HOLDERS[NEEDS[route]], self.names(route), self.tokens
-        before = self.position()
+        before = self._position()
         unknown = ["x", "pk_" + "x" * 43, self.revoked]
         without_token = [self.ask(route, token, names) for token in (None, *unknown)]
         refused = {one: self.ask(route, tokens[one], names) for one in CALLERS if one not in may}
         absent = {one: self.ask(route, tokens[one], ABSENT) for one in OUTSIDE if one not in may}
-        after = self.position()
+        made = self._made_since(before, {self.users[one] for one in refused})
         answered = {one: self.ask(route, tokens[one], names) for one in may}
-        return Story(names, without_token, refused, absent, answered, before == after)
+        return Story(names, without_token, refused, absent, answered, made)
 
-    def position(self) -> str:
+    def _position(self) -> int:
         """Where the journal ends."""
-        lines = self.town.http.get("/metrics").text.splitlines()
-        return next(line for line in lines if line.startswith("parkade_journal_sequence "))
+        found = re.search(r"^parkade_journal_sequence (\S+)$", self._metrics(), re.MULTILINE)
+        assert found is not None
+        return int(float(found[1]))
+
+    def _metrics(self) -> str:
+        return self.town.http.get("/metrics").text
+
+    def _made_since(self, position: int, users: set[str]) -> list[str]:
+        """The events after a position that these users asked for."""
+        if self._position() == position:
+            return []
+        since = self.town.events(self.town.operator, after=position)
+        return [each["type"] for each in since if each["by"] in users]
 
     def ask(self, route: str, token: str | None, names: dict[str, str]) -> httpx.Response:
         """The answer of a route."""

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -10,16 +11,27 @@ from parkade.wire.problems import CODES
 from tests.api import hostile
 from tests.api.roles import NEEDS, Cast
 from tests.api.town import town as running
+from tests.store import postgres
 
 LONGEST_REFUSAL = 20_000
+SLOW = pytest.mark.slow
 ROUTES = sorted(NEEDS)
 CALLERS = ("operator", "operator", "owner", "user", "stranger")
 
 
-@pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cast]:
-    with running(tmp_path_factory.mktemp("hostile")) as town:
-        yield Cast(town)
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=SLOW)])
+def people(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cast]:
+    """A server on a file and, in the long run, one on a real PostgreSQL."""
+    with ExitStack() as opened:
+        database = ""
+        if request.param == "postgresql":
+            if not postgres.IS_THERE:
+                pytest.skip("PostgreSQL or psycopg is not installed")
+            database = postgres.new_database(opened.enter_context(postgres.server()), "hostile")
+        folder = tmp_path_factory.mktemp("hostile")
+        yield Cast(opened.enter_context(running(folder, database=database)))
 
 
 def send(people: Cast, seed: int) -> tuple[hostile.Sent, httpx.Response]:
@@ -32,7 +44,7 @@ def send(people: Cast, seed: int) -> tuple[hostile.Sent, httpx.Response]:
     with people.town.http.stream(
         sent.method,
         sent.url,
-        headers={key: value.encode("latin-1") for key, value in headers.items()},
+        headers={key.encode(): value.encode("latin-1") for key, value in headers.items()},
         content=sent.content,
     ) as answer:
         is_stream = answer.headers.get("content-type", "").startswith("text/event-stream")
@@ -54,8 +66,15 @@ def holds(sent: hostile.Sent, answer: httpx.Response) -> None:
 
 
 @pytest.mark.parametrize(
-    "seeds", [range(186), pytest.param(range(186, 20_000), marks=pytest.mark.slow)]
+    "path",
+    ["statement?account=a%00b", "workloads/a%00b", "mars/incidents/a%00b", "workloads?org=a%00b"],
 )
+def test_a_name_with_a_zero_byte_is_refused_by_every_database(people: Cast, path: str) -> None:
+    answer = people.town.http.get(f"/v1/{path}", headers=people.town.headers(None))
+    assert answer.status_code in (200, 404)
+
+
+@pytest.mark.parametrize("seeds", [range(186), pytest.param(range(186, 20_000), marks=SLOW)])
 def test_no_request_is_answered_by_a_failure_or_at_length(people: Cast, seeds: range) -> None:
     for seed in seeds:
         holds(*send(people, seed))
