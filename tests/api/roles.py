@@ -32,6 +32,8 @@ NEEDS: dict[str, Permission | None] = {
     "GET /v1/pools": ANYONE,
     "POST /v1/pools/{pool}/nodes": OPERATOR,
     "POST /v1/pools/{pool}/close": OPERATOR,
+    "POST /v1/pools/{pool}/fence": OPERATOR,
+    "POST /v1/pools/{pool}/unfence": OPERATOR,
     "POST /v1/markets/{market}/terms": OPERATOR,
     "GET /v1/prices": ANYONE,
     "POST /v1/prices/{market}": OPERATOR,

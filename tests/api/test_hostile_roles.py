@@ -17,6 +17,8 @@ from tests.api.town import town as running
 REFUSED_TO_ALL = {
     "POST /v1/pools": {409},
     "POST /v1/pools/{pool}/close": {409},
+    "POST /v1/pools/{pool}/fence": {409},
+    "POST /v1/pools/{pool}/unfence": {409},
     "POST /v1/orgs/{org}/refunds": {402},
     "POST /v1/nodes/{node}/undrain": {409},
     "POST /v1/nodes/{node}/uncordon": {409},
