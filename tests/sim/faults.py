@@ -17,6 +17,7 @@ import parkade.control.recover as recovering
 import parkade.core.clearing.displacement as displacement
 import parkade.core.kernel.deadlines as deadlines
 import parkade.core.running.decisions as running
+import parkade.core.running.dependencies as dependencies
 import parkade.core.running.observations as observations
 import parkade.core.running.promises as promises
 import parkade.core.steps.notices as notices
@@ -29,9 +30,11 @@ from parkade.core.state import commands, events, lines
 from parkade.core.state.codec import decode_snapshot
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
+from parkade.core.workloads.dependency import Condition, Settled, settled
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.workload import Workload
 from parkade.sim import story
 
 Patch = pytest.MonkeyPatch
@@ -420,6 +423,16 @@ def reprices_for_others(patch: Patch) -> None:
     _in_clearings(patch, change)
 
 
+def takes_a_failure_for_a_success(patch: Patch) -> None:
+    """What waits for the success of another goes on after any end."""
+
+    def hopeful(other: Workload, condition: Condition) -> Settled | None:
+        is_any = condition is Condition.AFTER_OK
+        return settled(other, Condition.AFTER_ANY if is_any else condition)
+
+    patch.setattr(dependencies, "settled", hopeful)
+
+
 SERVER = ("server",)
 NETWORK = ("network",)
 FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
@@ -453,6 +466,7 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
         (recovers_without_promises, SERVER),
         (believes_a_clock_that_was_set_back, ("clock",)),
         (seats_half_a_gang, ()),
+        (takes_a_failure_for_a_success, ()),
         (seats_newcomers_on_cordoned_nodes, ("operators",)),
     )
 }

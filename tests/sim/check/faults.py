@@ -20,10 +20,11 @@ from parkade.core.leasing import decisions as leasing
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.market.seating import standing
 from parkade.core.running import decisions as running
+from parkade.core.running import dependencies, lapses, observations, promises
 from parkade.core.running import effects as running_effects
-from parkade.core.running import lapses, observations, promises
 from parkade.core.state import commands
 from parkade.core.state import world as worlds_of
+from parkade.core.workloads.dependency import Condition, Dependency, Settled, settled
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.workload import Stop
@@ -95,6 +96,10 @@ ABROAD = replace(
 """A node that is reserved, and one beside it in another fabric."""
 GANG = _scenario("gang", 2, 0, Asks.CANCELS, PAIR)
 """A gang that fills its fabric."""
+AFTER_FIRST = (Dependency(condition=Condition.AFTER_OK, workload="w1"),)
+FOLLOWER = replace(PAIR, spec=replace(PAIR.spec, after=AFTER_FIRST))
+CHAIN = _scenario("chain", 2, 0, Asks.CANCELS | Asks.HOLDS, LOW, FOLLOWER)
+"""Two nodes; a guest's gang waits for the success of its first bid."""
 SOLD = _scenario("sold", 1, 1, Asks.RESERVES, LOW)
 """A node that is sold already."""
 
@@ -276,6 +281,17 @@ def _starts_half_a_gang(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(promises, "attempt_of", partial)
 
 
+def _takes_a_failure_for_a_success(patch: pytest.MonkeyPatch) -> None:
+    def hopeful(other: Any, condition: Condition) -> Settled | None:
+        return settled(other, Condition.AFTER_ANY)
+
+    patch.setattr(dependencies, "settled", hopeful)
+
+
+def _forgets_who_waits(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("parkade.core.kernel.deadlines.dependency_due_us", lambda *args: None)
+
+
 def _sells_twice(patch: pytest.MonkeyPatch) -> None:
     def blind(world: Any, market: Any, window: Any) -> dict[str, int]:
         return dict(world.sizes[market.market])
@@ -387,6 +403,8 @@ NEVER_AT_REST = (
           plant=_keeps_notices_to_itself, scenario=_protocol(Asks.CANCELS), invariants=(2, 12)),
     Fault(name="a node that a claim misses is never asked for",
           plant=_forgets_missing_nodes, scenario=COMPLETED, invariants=(1,)),
+    Fault(name="what waits for another is forgotten when that ends",
+          plant=_forgets_who_waits, scenario=CHAIN, invariants=(36,)),
     Fault(name="a claim that had to wait is never seated",
           plant=_never_seats_who_waited, scenario=RECLAIM, invariants=(1,)),
     Fault(name="a claim waits while another node is broken",
@@ -431,6 +449,8 @@ FAULTS = (
           plant=_ignores_backoff, scenario=RECLAIM, invariants=(10,)),
     Fault(name="a gang starts with half its seats",
           plant=_starts_half_a_gang, scenario=GANG, invariants=(3, 6)),
+    Fault(name="what waits for a success starts after a failure",
+          plant=_takes_a_failure_for_a_success, scenario=CHAIN, invariants=(36,)),
     Fault(name="a node is sold twice",
           plant=_sells_twice, scenario=SOLD, invariants=(9,)),
     Fault(name="a report of another launch is believed",

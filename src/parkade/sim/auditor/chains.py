@@ -53,8 +53,8 @@ class ChainAuditor:
             case events.Cleared(won=won):
                 for winner in won:
                     name = lines.name_of(winner.demand)
-                    left = self._waits.get(name)
-                    require(not left, 36, f"{name} is given seats and waits for {left}")
+                    waits = self._waits.get(name, set())
+                    require(not waits, 36, f"{name} is given seats and waits for {waits}")
             case _:
                 pass
 

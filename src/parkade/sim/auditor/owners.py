@@ -160,7 +160,7 @@ class OwnersAuditor:
             case events.PhaseChanged(workload=name) | events.DependenciesMet(workload=name) if (
                 name in self._waits
             ):
-                # Held or let go by its user, or by those it waited for: what it was promised falls away.
+                # Held or let go: what it was promised falls away.
                 wait = self._waits[name]
                 wait.asked_us, wait.chosen_us, wait.promised_us = event.at_us, {}, None
             case _:

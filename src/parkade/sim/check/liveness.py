@@ -24,6 +24,7 @@ from parkade.sim.check.breach import require
 from parkade.sim.check.canonical import digest_of
 from parkade.sim.check.homes import fits_at_home
 from parkade.sim.check.looking import look_at_state
+from parkade.sim.check.rules import came_about
 from parkade.sim.check.scenarios import Scenario
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper
@@ -171,8 +172,12 @@ def look_at_rest(state: State) -> None:
     """Raises Violation where something is still on its way, or a claim that fits waits."""
     world = state.world
     for name in world.live:
-        phase = world.records.workloads[name].phase
+        workload = world.records.workloads[name]
+        phase = workload.phase
         require(phase in _RESTS, 12, f"{name} stays {phase} for ever")
+        for one in workload.waits_for:
+            is_open = came_about(world.records.workloads[one.workload], one.condition) is None
+            require(is_open, 36, f"{name} waits for {one} for ever")
     for claim in world.records.claims.values():
         is_promised = bool(claim.seats) and claim.seated_us is None
         require(not is_promised, 1, f"{claim.claim} stays placed for ever")

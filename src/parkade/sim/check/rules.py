@@ -19,6 +19,7 @@ from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
 from parkade.sim.check.looking import is_open
 
+_OTHER_ENDS = (Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED)
 _FAILS = (None, Cause.NOT_STARTED)
 """The causes of an end that may count as a failure: none, or that it never started."""
 
@@ -97,6 +98,11 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             holders = {cordon.holder for cordon in world.records.nodes[node].cordons}
             is_own = holder in holders and holder == (event.by or "server")
             require(is_own, 17, f"{holder}'s cordon of {node} is lifted by {event.by}")
+        case events.DependenciesMet(workload=name, met=met):
+            for one in met:
+                other = world.records.workloads[one.workload]
+                says = f"{name} goes on after {one}, and that is {other.phase}"
+                require(came_about(other, one.condition) is True, 36, says)
         case events.UsePosted():
             _look_at_use(world, event)
         case events.Submitted(workload=workload):
@@ -105,6 +111,16 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             require(is_new, 22, f"{workload.workload} is not the next id, w{number}")
         case _:
             return
+
+
+def came_about(other: Workload, condition: str) -> bool | None:
+    """Whether what is waited for came about; None where it still may."""
+    if condition == "after" and other.first_started_us is not None:
+        return True
+    if not other.phase.is_ended:
+        return None
+    wants = {"after_ok": (Phase.SUCCEEDED,), "after_not_ok": _OTHER_ENDS}
+    return other.phase in wants.get(condition, (Phase.SUCCEEDED, *_OTHER_ENDS))
 
 
 def _look_at_clearing(world: World, event: events.Cleared) -> None:
