@@ -235,3 +235,16 @@ def test_a_clearing_says_nothing_of_those_that_wait_for_others(parkade: Parkade)
     parkade.clear()
     (*_, cleared) = (it for it in parkade.journal if isinstance(it, events.Cleared))
     assert cleared.waiting == ()
+
+
+def test_two_conditions_on_one_workload_are_both_met_or_fail_together(parkade: Parkade) -> None:
+    for how in ("succeeded", "failed"):
+        first = running(parkade)
+        both = (("after_ok", first), ("after_any", first))
+        second = parkade.bid("lab", 9, after=both)
+        end(parkade, first, how)
+        assert parkade.world.waiters == {}
+        if how == "succeeded":
+            assert has_gone_on(parkade, second)
+        else:
+            assert parkade.phase(second) is Phase.CANCELLED

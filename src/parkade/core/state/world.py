@@ -308,11 +308,10 @@ class World:
 
     def _unindex_workload(self, workload: Workload) -> None:
         name = workload.workload
-        for each in workload.waits_for:
-            waiters = self.waiters[each.workload]
-            waiters.pop(name, None)
-            if not waiters:
-                del self.waiters[each.workload]
+        for other in {each.workload for each in workload.waits_for}:
+            self.waiters[other].pop(name, None)
+            if not self.waiters[other]:
+                del self.waiters[other]
         if workload.attempt is not None:
             self._take_seats(self.held_on, name, workload.attempt.seats)
         if workload.promise is not None:
