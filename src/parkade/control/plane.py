@@ -143,7 +143,7 @@ class Plane:
     async def ask(self, asked: Asked, *, org: str | None = None) -> Decided | Refusal:
         """The same for a command with what belongs to its request: all of it is one turn. `org`:
         whose request it is; TOO_MANY where too many of that org wait. A submission that no engine
-        of its market can carry out is refused whoever asks."""
+        of its market can carry out is refused whichever way it came."""
         if isinstance(asked.command, Submit):
             asked = replace(asked, look=self._able_first(asked.command, asked.look))
         loop = asyncio.get_running_loop()
