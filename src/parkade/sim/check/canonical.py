@@ -45,7 +45,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _SAME: dict[str, str] = {}
 
 QUICK_RUNS = 10
-_UNTOUCHED = (Health.HEALTHY, False, [], False, 0, "", [], [])
+_UNTOUCHED: tuple[Any, ...] = (Health.HEALTHY, False, [], False, 0, "", [], [])
 """The part of an open node on which nothing was yet, beside its fabric and name."""
 
 _LONG_US = 20 * TICK_US
