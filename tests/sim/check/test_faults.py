@@ -6,7 +6,7 @@ import pytest
 
 from parkade.sim.check.search import Bounds, Found, Search
 from parkade.sim.check.story import story
-<<<<<<< HEAD
+from tests.sim.apart import apart
 from tests.sim.check.faults import (
     FAULTS,
     IN_ELASTIC_WORK,
@@ -14,10 +14,6 @@ from tests.sim.check.faults import (
     NEVER_AT_REST,
     Fault,
 )
-=======
-from tests.sim.apart import apart
-from tests.sim.check.faults import FAULTS, IN_THE_PROTOCOL, NEVER_AT_REST, Fault
->>>>>>> main
 
 MOST_ACTS = 8
 SOUND = (*FAULTS, *IN_ELASTIC_WORK, *NEVER_AT_REST)
