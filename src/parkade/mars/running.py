@@ -23,18 +23,10 @@ from parkade.mars.alerting import ROUNDS_AHEAD, AlertError, alert_of, post_alert
 from parkade.mars.drains import DrainError, Drains
 from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
+from parkade.mars.sensing import engine_sensor, node_sensors
 from parkade.mars.standing import Standing
 from parkade.ports import Sensor
-from parkade.sensors.live import (
-    ENGINE_REPORTER,
-    DcgmExporter,
-    InfiniBand,
-    KernelLogFile,
-    KernelRing,
-    Machine,
-    Nvml,
-    SlurmNodes,
-)
+from parkade.sensors.live import ENGINE_REPORTER, KernelLogFile, KernelRing
 
 Now = Callable[[], int]
 
@@ -199,30 +191,9 @@ class Runner:
 
 def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
     """The sensors that a file asks for, by node; the engine's stands under its own name."""
-    found: dict[str, tuple[Sensor, ...]] = {
-        entry.node: tuple(_sensors(entry)) for entry in file.nodes
-    }
+    found = {entry.node: node_sensors(entry.node, entry) for entry in file.nodes}
     if file.engine is not None:
-        timeout_s = file.engine.timeout.total_seconds()
-        engine = SlurmNodes(command=file.engine.command, timeout_s=timeout_s)
-        found[ENGINE_REPORTER] = (engine,)
-    return found
-
-
-def _sensors(entry: NodeEntry) -> list[Sensor]:
-    found: list[Sensor] = []
-    if entry.kernel_log is not None:
-        found.append(KernelLogFile(entry.kernel_log, node=entry.node))
-    elif entry.local:
-        found.append(KernelRing(node=entry.node))
-    if entry.dcgm is not None:
-        found.append(DcgmExporter(entry.dcgm, node=entry.node, expected=entry.gpus))
-    if entry.local:
-        found += [
-            Nvml(node=entry.node, expected=entry.gpus),
-            InfiniBand(node=entry.node),
-            Machine(node=entry.node),
-        ]
+        found[ENGINE_REPORTER] = (engine_sensor(file.engine),)
     return found
 
 
