@@ -45,7 +45,7 @@ def test_a_journal_that_does_not_end_is_ended_and_what_it_told_counts() -> None:
     words = f"echo '{XID}'; sleep 600"
     lines = journal_lines(("sh", "-c", f"exec >&1; {words} & wait"), most_s=0.5)
     assert next(lines) == XID
-    with pytest.raises(JournalError, match="had not told all within 0.5 s"):
+    with pytest.raises(JournalError, match="had not told all within"):
         list(lines)
 
 

@@ -21,7 +21,6 @@ from parkade.sensors.kernel_log.journal import JournalError, journal_lines
 from parkade.sensors.kernel_log.reading import Tally
 from parkade.sensors.live import READ, DcgmExporter, KernelRing
 
-
 Watch = Callable[[str], AbstractContextManager[object]]
 """Entered with a sensor's name while that sensor is read: what waits can be told."""
 
