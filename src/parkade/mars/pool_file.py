@@ -45,7 +45,7 @@ from parkade.wire.yaml import parse
 
 NAME = "mars.yaml"
 SIMULATED_S = 1.0
-NVML_EVERY_US = 15 * SECOND_US
+NVML_EVERY_US = 20 * SECOND_US
 SHIPPED = (RepairKind.VALIDATE, RepairKind.SANITISE)
 
 
