@@ -10,12 +10,14 @@ from typing import Protocol
 
 import msgspec
 
+from parkade.core.fleet.pool import TakenNode
 from parkade.core.fleet.seat import Seat
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.symptom import Symptom
 from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
 from parkade.core.ledger.accounts import Transfer
+from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.workloads.observed import Checkpoint, ObservedAttempt, RankExit, Words
 from parkade.core.workloads.observed import EnginePhase as Phase
 from parkade.core.workloads.saving import TERM_REQUEST, SaveRequest
@@ -180,6 +182,24 @@ class NodeShape(msgspec.Struct, frozen=True, kw_only=True):
     gpus: int
 
 
+class GivenNodes(msgspec.Struct, frozen=True, kw_only=True):
+    """Nodes that are free and an owner's, for its job of that name in the engine's own queue."""
+
+    claim: str
+    job: str
+    nodes: tuple[str, ...]
+
+
+class OwnerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent sees of jobs in the engine's queue that are not ours: those of owners that wait
+    for nodes or have them, and nodes that jobs of others hold. `fence_stands`: whether the nodes
+    are closed to such jobs."""
+
+    jobs: tuple[OwnerJob, ...]
+    taken: tuple[TakenNode, ...]
+    fence_stands: bool
+
+
 class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     """All of a pool. An agent refuses one whose (epoch, sequence) is older than the last. `repairs`
     are under way until their reports are heard.
@@ -188,6 +208,9 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     `position` and `digest`: an entry of the journal not before `sequence`, and its digest. An agent
     keeps them, and shows them to whichever control plane it meets next: one whose journal lacks
     that entry has lost orders that the agent obeyed.
+
+    `given` are the nodes of owners' jobs. `fence_lapse_us`: how long the fence stands after the
+    control plane was last heard; None: there shall be none.
     """
 
     pool: str
@@ -198,6 +221,8 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[DesiredAttempt, ...]
     nodes: tuple[NodeShape, ...] = ()
     repairs: tuple[RepairOrder, ...] = ()
+    given: tuple[GivenNodes, ...] = ()
+    fence_lapse_us: int | None = None
     position: int | None = None
     digest: str | None = None
 
@@ -243,8 +268,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """All of a pool at `at_us`. Nothing follows from an incomplete one.
 
-    `capabilities` and `refused` are added by the agent; an engine leaves them out. `refused` says
-    why the agent does not obey the desired state that it was told last; None: it does.
+    `capabilities`, `refused` and `owners` are added by the agent; an engine leaves them out.
+    `refused` says why the agent does not obey the desired state that it was told last; None: it
+    does.
     """
 
     pool: str
@@ -253,6 +279,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[ObservedAttempt, ...]
     capabilities: Capabilities | None = None
     refused: Words | None = None
+    owners: OwnerReport | None = None
 
 
 class LogRequest(msgspec.Struct, frozen=True, kw_only=True):

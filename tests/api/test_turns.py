@@ -53,6 +53,8 @@ ENTRIES = {
     "GET /v1/pools": 1,
     "POST /v1/pools/{pool}/nodes": 1,
     "POST /v1/pools/{pool}/close": 1,
+    "POST /v1/pools/{pool}/fence": 1,
+    "POST /v1/pools/{pool}/unfence": 1,
     "POST /v1/markets/{market}/terms": 1,
     "GET /v1/prices": 1,
     "POST /v1/prices/{market}": 1,
@@ -178,8 +180,14 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
         else:
             response = fresh.post(url, sent.get(route), key=fresh.name("key"))
         is_absent = route.endswith(("/logs", "/log-chunks/{log_request}", "/incidents/{incident}"))
-        # A pool with nodes is not closed, and the operator has nothing yet to give back.
-        refusals = {"POST /v1/pools/{pool}/close": 409, "POST /v1/orgs/{org}/refunds": 402}
+        # A pool with nodes is not closed, one of ours needs no fence, and the operator has nothing
+        # yet to give back.
+        refusals = {
+            "POST /v1/pools/{pool}/close": 409,
+            "POST /v1/pools/{pool}/fence": 409,
+            "POST /v1/pools/{pool}/unfence": 409,
+            "POST /v1/orgs/{org}/refunds": 402,
+        }
         is_refused = response.status_code == refusals.get(route)
         is_absent = is_absent and response.status_code == 404
         assert response.is_success or is_absent or is_refused, response.text

@@ -35,9 +35,12 @@ class GangContract:
             engine = place.engine()
             attempt = attempt_of(program(deaf), nodes=2, save=AUTO)
             await begin(engine, place, attempt, "0", "1")
-            seen = await noticed(engine, attempt, LONG_S, 5)
+            order = order_in(LONG_S, LONG_S + 5)
+            await engine.stop(attempt.attempt, order)
+            seen = await released(engine, attempt)
             assert [one.code for one in seen.exits] == [0, 0]
             assert seen.is_signalled and seen.checkpoint is not None
+            assert (seen.released_us or 0) < order.deadline_us, "it was told at once"
 
         run(body())
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from parkade.agent.agent import KeepsLeases
+from parkade.agent.optional import KeepsLeases
 from parkade.ports import Engine, Lease, Phase, Transient
 from tests.engines import standins
 from tests.engines.trial import (

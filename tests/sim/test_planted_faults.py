@@ -3,6 +3,7 @@
 import pytest
 
 from parkade.sim.story import Story, StoryPlan
+from tests.sim.apart import apart
 from tests.sim.faults import FAULTS
 from tests.sim.mars_faults import MARS_FAULTS
 
@@ -35,10 +36,12 @@ def test_without_a_fault_the_same_stories_are_sound(troubles: tuple[str, ...]) -
     "name",
     [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ALL_FAULTS],
 )
-def test_a_planted_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_planted_fault_is_found(name: str) -> None:
     plant, troubles = ALL_FAULTS[name]
-    plant(monkeypatch)
-    for seed in SEEDS:
-        if Story(plan_of(seed, troubles)).tell().findings:
-            return
-    pytest.fail(f"{name} was not found in {len(SEEDS)} stories")
+
+    def is_found() -> bool:
+        with pytest.MonkeyPatch.context() as patch:
+            plant(patch)
+            return any(Story(plan_of(seed, troubles)).tell().findings for seed in SEEDS)
+
+    assert apart(is_found), f"{name} was not found in {len(SEEDS)} stories"

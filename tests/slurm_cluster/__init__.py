@@ -2,7 +2,7 @@
 GPUs, all in one folder. Several stand side by side; no daemon outlives the test's process.
 """
 
-from tests.slurm_cluster.cluster import Slurm, missing, slurm
+from tests.slurm_cluster.cluster import Slurm, missing, open_folder, slurm
 from tests.slurm_cluster.ports import free_port
 
-__all__ = ["Slurm", "free_port", "missing", "slurm"]
+__all__ = ["Slurm", "free_port", "missing", "open_folder", "slurm"]

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -160,6 +161,15 @@ def slurm(
         yield cluster
     finally:
         cluster.end()
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder whose path any user may walk, as jobs of several Unix users need it."""
+    with tempfile.TemporaryDirectory(prefix="parkade-slurm-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 def _munge_files(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ engine's: they hold while the agent is down.
 import asyncio
 import logging
 from pathlib import Path
-from typing import Protocol, assert_never, runtime_checkable
+from typing import assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ from parkade.agent.control_plane import (
 from parkade.agent.folders import AnswersFolders, KeepsFolders, keep_folders
 from parkade.agent.health import HealthWatch
 from parkade.agent.logs import LogServer
+from parkade.agent.optional import KeepsLeases, ServesOwners, TellsChanges
 from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
 from parkade.core.workloads.observed import MOST_WORDS
 from parkade.ports import (
@@ -37,6 +38,7 @@ from parkade.ports import (
     InvalidSpec,
     NodeShape,
     Observation,
+    OwnerReport,
     Phase,
     Timer,
     Unsupported,
@@ -48,24 +50,6 @@ PAUSE_S = 0.05
 MOST_LAUNCHES = 4
 
 logger = logging.getLogger("parkade.agent")
-
-
-@runtime_checkable
-class TellsChanges(Protocol):
-    """An optional capability of an engine: it says when something changed."""
-
-    async def wait_changed(self, timeout_s: float) -> None:
-        """Returns at a change, or after the time given."""
-        ...
-
-
-@runtime_checkable
-class KeepsLeases(Protocol):
-    """An optional capability of an engine: it ends guests that the control plane cannot reach."""
-
-    async def renew_leases(self) -> None:
-        """The control plane was heard: no lease lapses before its span from now."""
-        ...
 
 
 class Time(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,8 +217,9 @@ class Agent:
             except (EngineError, OSError) as error:
                 logger.warning("the engine cannot be observed: %s", error)
             else:
+                owners = await self._serve_owners(observation)
                 await self._converge(observation)
-                self._publish(observation)
+                self._publish(replace(observation, owners=owners))
             await self._wait(tick_s)
 
     async def report(self, heartbeat_s: float) -> None:
@@ -284,6 +269,18 @@ class Agent:
     def _obeys(self) -> bool:
         """Whether a control plane is heard that this agent obeys."""
         return self.is_heard and self.refused is None and self.desired is not None
+
+    async def _serve_owners(self, observation: Observation) -> OwnerReport | None:
+        """Before anything is launched: nodes that come back are ours again only then."""
+        if not isinstance(self.engine, ServesOwners) or self.desired is None:
+            return None
+        if not observation.is_complete:
+            return None
+        try:
+            return await self.engine.serve_owners(self.desired)
+        except (EngineError, OSError) as error:
+            logger.warning("owners are not served: %s", error)
+            return None
 
     def _settle_launches(self) -> None:
         for name in [name for name, task in self.launching.items() if task.done()]:
@@ -374,6 +371,7 @@ class Agent:
             old is None
             or old.attempts != observation.attempts
             or old.is_complete != observation.is_complete
+            or old.owners != observation.owners
         ):
             self.to_report.set()
 

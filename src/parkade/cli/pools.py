@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from parkade.wire import pools as wire
     from parkade.wire.people import NewToken
 
+RELEASE = """\
+Should Parkade be dead and an owner in a hurry, this ends all guests of the pool after 120 s, and
+then Slurm starts whatever waits: scontrol update ReservationName=parkade_{pool} EndTime=now+120"""
+
 pools = typer.Typer(help="Pools of nodes and their terms.", no_args_is_help=True)
 
 
@@ -86,6 +90,22 @@ def drain(
 def close(pool: str, as_json: AsJson = False) -> None:
     """Close a pool whose nodes are drained, and the markets that only it supplied."""
     call(lambda client: client.close_pool(pool), overview, as_json=as_json)
+
+
+@pools.command("fence")
+def fence(
+    pool: str,
+    off: Annotated[bool, typer.Option("--off", help="Open the nodes to other jobs again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Close a pool's nodes to jobs that Parkade did not start, so that reservations can be sold."""
+    from parkade.cli.screen import say, show
+
+    with calling(as_json=as_json) as client:
+        found = client.unfence(pool) if off else client.fence(pool)
+        show(found, _one, as_json=as_json)
+    if not off and not as_json:
+        say(RELEASE.format(pool=pool))
 
 
 @pools.command("terms")
@@ -182,6 +202,7 @@ def _one(pool: "wire.Pool") -> None:
             ("supplier", pool.supplier or "operator"),
             ("agent", pool.agent),
             ("", pool.agent_says),
+            ("fence", None if pool.fence == "unneeded" else pool.fence),
             ("nodes", f"{pool.nodes_in_play} of {pool.nodes} in play"),
             *(
                 (f"{supply.market}, fabric {name}", " ".join(nodes))

@@ -122,6 +122,16 @@ def close_pool(pool: str) -> Call[pools.Pools]:
     return post(f"/pools/{_id(pool)}/close", pools.Pools)
 
 
+def fence(pool: str) -> Call[pools.Pool]:
+    """A pool's nodes are closed to jobs that are not Parkade's."""
+    return post(f"/pools/{_id(pool)}/fence", pools.Pool)
+
+
+def unfence(pool: str) -> Call[pools.Pool]:
+    """They are open again, where nothing is sold that needs the fence."""
+    return post(f"/pools/{_id(pool)}/unfence", pools.Pool)
+
+
 def change_terms(market: str, change: pools.ChangeTerms) -> Call[pools.Market]:
     """New terms of a market, now or from a date on."""
     return post(f"/markets/{_id(market)}/terms", pools.Market, change)

@@ -83,6 +83,8 @@ class Methods:
     list_pools = Method(calls.list_pools)
     add_nodes = Method(calls.add_nodes)
     close_pool = Method(calls.close_pool)
+    fence = Method(calls.fence)
+    unfence = Method(calls.unfence)
     change_terms = Method(calls.change_terms)
     drain = Method(calls.drain)
     undrain = Method(calls.undrain)

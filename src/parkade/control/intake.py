@@ -15,11 +15,17 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from parkade.core.fleet.pool import Pool
-from parkade.core.state.commands import ReportAttempts, ReportReachability
+from parkade.core.state.commands import (
+    ReportAttempts,
+    ReportFence,
+    ReportOwnerJobs,
+    ReportReachability,
+    ReportTakenNodes,
+)
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import Spec
-from parkade.ports import Capabilities, Observation
+from parkade.ports import Capabilities, Observation, OwnerReport
 
 # An observation this much older than the last is no straggler, and one that comes so long after the
 # last was taken is none either: the agent's clock was set back.
@@ -27,14 +33,19 @@ _STRAGGLER_US = 600_000_000
 _STRAGGLES_US = 10_000_000
 
 
+OwnersCommand = ReportOwnerJobs | ReportTakenNodes | ReportFence
+
+
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """What follows from an observation: `command` is for the core, None where it knows already.
 
-    `is_heard_again`: the pool was silent until now, so its reachability should be looked at soon.
+    `owners`: what is new of other jobs in the engine's queue. `is_heard_again`: the pool was
+    silent until now, so its reachability should be looked at soon.
     """
 
     command: ReportAttempts | None
     is_heard_again: bool
+    owners: tuple[OwnersCommand, ...] = ()
 
 
 _NOTHING = Taken(command=None, is_heard_again=False)
@@ -44,6 +55,7 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
     """What the core last took in of a pool; `desired` is the desired state's sequence then."""
 
     attempts: tuple[ObservedAttempt, ...]
+    owners: OwnerReport | None
     desired: int
     steady_us: int
 
@@ -78,9 +90,11 @@ class Intake:
         if observation.capabilities is not None:
             self._capabilities[pool] = observation.capabilities
         command = None
+        owners: tuple[OwnersCommand, ...] = ()
         if self._is_new(observation, desired, steady_us):
             command = ReportAttempts(by=None, pool=pool, attempts=observation.attempts)
-        return Taken(command=command, is_heard_again=was_silent)
+            owners = _owners(pool, observation.owners)
+        return Taken(command=command, is_heard_again=was_silent, owners=owners)
 
     def decided(
         self, observation: Observation, outcome: object, *, desired: int, steady_us: int
@@ -88,7 +102,10 @@ class Intake:
         """The core answered the command of `take`; a refused observation is passed on again."""
         if not isinstance(outcome, Refusal):
             self._known[observation.pool] = _Known(
-                attempts=observation.attempts, desired=desired, steady_us=steady_us
+                attempts=observation.attempts,
+                owners=observation.owners,
+                desired=desired,
+                steady_us=steady_us,
             )
 
     def heard(self, pool: str, steady_us: int) -> None:
@@ -150,7 +167,19 @@ class Intake:
             or known.desired != desired
             or steady_us - known.steady_us >= self._repeat_us
             or known.attempts != observation.attempts
+            or known.owners != observation.owners
         )
+
+
+def _owners(pool: str, report: OwnerReport | None) -> tuple[OwnersCommand, ...]:
+    """Jobs that are gone give nodes back before taken ones are closed."""
+    if report is None:
+        return ()
+    return (
+        ReportFence(by=None, pool=pool, stands=report.fence_stands),
+        ReportOwnerJobs(by=None, pool=pool, jobs=report.jobs),
+        ReportTakenNodes(by=None, pool=pool, nodes=report.taken),
+    )
 
 
 def keys_used(spec: Spec) -> Iterator[str]:

@@ -10,12 +10,25 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from parkade.control.cycle import Committed
+from parkade.core.fleet.pool import Fence
 from parkade.core.healing.incident import RepairOrder
 from parkade.core.state import events, lines
 from parkade.core.state.world import World
+from parkade.core.units.time import MINUTE_US
 from parkade.core.workloads.saving import save_request
 from parkade.core.workloads.workload import Attempt, Workload
-from parkade.ports import DesiredAttempt, DesiredState, Lease, NodeShape
+from parkade.ports import DesiredAttempt, DesiredState, GivenNodes, Lease, NodeShape
+
+FENCE_SLACK_US = MINUTE_US
+OF_OWNERS = (
+    events.FenceSet,
+    events.TermsChanged,
+    events.ClaimSeated,
+    events.Unclaimed,
+    events.Cleared,
+    events.NodeRemoved,
+)
+"""Events that may change what owners are given, or how long a fence stands."""
 
 
 class Outbox:
@@ -33,6 +46,8 @@ class Outbox:
         self._attempts: dict[str, dict[str, DesiredAttempt]] = {}
         self._nodes: dict[str, tuple[NodeShape, ...]] = {}
         self._repairs: dict[str, dict[str, RepairOrder]] = {}
+        self._given: dict[str, tuple[GivenNodes, ...]] = {}
+        self._fences: dict[str, int | None] = {}
         self._sequences: dict[str, int] = {}
         self._end: tuple[int, str | None] = (sequence, digest)
         self._whole: dict[str, DesiredState] = {}
@@ -54,6 +69,7 @@ class Outbox:
         with self._lock:
             self._end = (committed[-1][0], digest)
             has_changed = self._open_pools(world, committed[-1][0])
+            has_changed = self._follow_owners(world, committed) or has_changed
             for sequence, event in committed:
                 has_changed = self._follow_nodes(world, event, sequence) or has_changed
                 has_changed = self._follow_repairs(world, event, sequence) or has_changed
@@ -82,6 +98,8 @@ class Outbox:
                     position=self._end[0],
                     digest=self._end[1],
                     repairs=tuple(self._repairs[pool].values()),
+                    given=self._given[pool],
+                    fence_lapse_us=self._fences[pool],
                 )
             return self._whole[pool]
 
@@ -92,6 +110,8 @@ class Outbox:
             self._repairs[pool] = {}
             self._sequences[pool] = sequence
             self._nodes[pool] = nodes_of(world, pool)
+            self._given[pool] = given_of(world, pool)
+            self._fences[pool] = fence_of(world, pool)
         return bool(opened)
 
     def _follow_nodes(self, world: World, event: events.AnyEvent, sequence: int) -> bool:
@@ -106,7 +126,7 @@ class Outbox:
                 return True
             case events.PoolClosed(pool=pool):
                 del self._attempts[pool], self._nodes[pool], self._sequences[pool]
-                del self._repairs[pool]
+                del self._repairs[pool], self._given[pool], self._fences[pool]
                 self._whole.pop(pool, None)
                 return True
             case (
@@ -122,8 +142,25 @@ class Outbox:
                 | events.ReachabilityChanged()
             ):
                 return False
+            case events.FenceSet():
+                return False
             case _:
                 assert_never(event)
+
+    def _follow_owners(self, world: World, committed: Committed) -> bool:
+        """Owners were given nodes for their jobs, or a fence is wanted. Looked at once a batch, and
+        only where an event of it may change that; grows with the claims, and the nodes."""
+        if not any(isinstance(event, OF_OWNERS) for _, event in committed):
+            return False
+        has_changed = False
+        for pool in self._sequences:
+            given, fence = given_of(world, pool), fence_of(world, pool)
+            if (given, fence) != (self._given[pool], self._fences[pool]):
+                self._given[pool], self._fences[pool] = given, fence
+                self._sequences[pool] = committed[-1][0]
+                self._whole.pop(pool, None)
+                has_changed = True
+        return has_changed
 
     def _follow_repairs(self, world: World, event: events.AnyEvent, sequence: int) -> bool:
         """An order began or ended, or its node is gone."""
@@ -180,6 +217,33 @@ def nodes_of(world: World, pool: str) -> tuple[NodeShape, ...]:
         NodeShape(node=node.node, gpus=node.gpus)
         for node in world.records.nodes.values()
         if node.pool == pool
+    )
+
+
+def given_of(world: World, pool: str) -> tuple[GivenNodes, ...]:
+    """What owners hold for their jobs in the queue of a pool's engine. Cost grows with all
+    claims."""
+    return tuple(
+        GivenNodes(
+            claim=claim.claim,
+            job=claim.source.removeprefix(f"{pool}/"),
+            nodes=tuple(seat.node for seat in claim.held),
+        )
+        for claim in world.records.claims.values()
+        if claim.source is not None and claim.source.startswith(f"{pool}/") and claim.held
+    )
+
+
+def fence_of(world: World, pool: str) -> int | None:
+    """For how long a pool's fence stands alone: until the leases of all guests have lapsed and
+    they are gone."""
+    record = world.records.pools.get(pool)
+    if record is None or record.fence in (Fence.UNNEEDED, Fence.NONE):
+        return None
+    markets = {node.market for node in world.records.nodes.values() if node.pool == pool}
+    terms = [world.records.markets[market].terms for market in markets]
+    return FENCE_SLACK_US + max(
+        ((it.agent_lease_us or MINUTE_US) + it.notice_us + it.kill_us for it in terms), default=0
     )
 
 

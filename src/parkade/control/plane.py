@@ -269,6 +269,11 @@ class Plane:
             )
             # What is there comes before the pool is open again.
             outcome = None if taken.command is None else await self.execute(taken.command)
+            for report in taken.owners:
+                refused = await self.execute(report)
+                if isinstance(refused, Refusal):
+                    kind = type(report).__name__
+                    _log.warning("owners_refused", pool=pool, kind=kind, why=refused.detail)
             if taken.is_heard_again:
                 self._writer.inbox.nudge()
             if outcome is None or desired is None:

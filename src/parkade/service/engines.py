@@ -60,13 +60,16 @@ def _local(settings: LocalSettings, place: EnginePlace) -> Engine:
 
 
 def _slurm(settings: SlurmSettings, place: EnginePlace) -> Engine:
-    return SlurmEngine(
-        pool=place.pool,
-        data=place.folder,
-        nodes=place.nodes,
-        clock=place.clock,
-        settings=settings,
-    )
+    try:
+        return SlurmEngine(
+            pool=place.pool,
+            data=place.folder,
+            nodes=place.nodes,
+            clock=place.clock,
+            settings=settings,
+        )
+    except ValueError as error:
+        raise BadSettings(f"engine slurm: {error}") from None
 
 
 ENGINES = {

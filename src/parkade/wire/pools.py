@@ -291,6 +291,9 @@ class Pool(Answer):
     supplier: str | None
     agent: Literal["heard", "refuses", "silent", "never heard"]
     agent_says: str | None = Field(None, description="why it refuses orders; for operators")
+    fence: Literal["unneeded", "none", "asked", "stands"] = Field(
+        "unneeded", description="none: jobs of others can take nodes, so only spot is sold"
+    )
     nodes: int
     nodes_in_play: int
     nodes_draining: int

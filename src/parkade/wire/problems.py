@@ -39,6 +39,7 @@ CODES: dict[str, Code] = {
     "cordoned_by_another": Code(409, EXIT_DENIED),
     "insufficient_funds": Code(402, EXIT_REFUSED),
     "no_capacity": Code(409, EXIT_REFUSED),
+    "unfenced": Code(409, EXIT_REFUSED),
     "reservation_full": Code(409, EXIT_REFUSED),
     "reservation_ended": Code(409, EXIT_REFUSED),
     "too_large": Code(409, EXIT_REFUSED),

@@ -38,8 +38,13 @@ class Parkade:
     """One world and everything that happened to it; `journal` holds each event in order."""
 
     def __init__(
-        self, *, fabrics: dict[str, int] | None = None, gpus: int = 2, **terms: Any
+        self,
+        *,
+        fabrics: dict[str, int] | None = None,
+        gpus: int = 2,
+        **terms: Any,
     ) -> None:
+        engine = terms.pop("engine", "local")
         self.world = World(Records())
         self.journal: list[events.AnyEvent] = []
         self.now_us = START_US
@@ -49,6 +54,7 @@ class Parkade:
                 "pool",
                 {"a": 3, "b": 3} if fabrics is None else fabrics,
                 gpus=gpus,
+                engine=engine,
                 terms=replace(TERMS, **terms),
             )
         )

@@ -12,11 +12,13 @@ import msgspec
 import pytest
 
 from parkade.core.fleet.buffer import BufferGrowth, BufferShare
+from parkade.core.fleet.pool import TakenNode
 from parkade.core.healing.symptom import Source
 from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.kernel.check import check
 from parkade.core.kernel.evolve import evolve
+from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state import commands, events
 from parkade.core.state.codec import decode_event, encode_event
 from parkade.core.state.events import EVENT_VERSION
@@ -366,6 +368,29 @@ def an_evening_of_scripts() -> Parkade:
     return parkade
 
 
+def a_queue_beside_ours() -> Parkade:
+    """A fence that is asked for, stands, falls and goes; an owner's job in the engine's queue; a
+    node that another job takes."""
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0, engine="slurm")
+    parkade.do(commands.SetFence(by=None, pool="pool", is_on=True))
+    for stands in (True, False, True):
+        parkade.do(commands.ReportFence(by=None, pool="pool", stands=stands))
+    parkade.reserve("acme", 2)
+    parkade.lend("acme", 5)
+    parkade.bid("lab", 9, nodes=3)
+    parkade.run(300)
+    job = OwnerJob(job="17", reservation="acme", nodes=2, least=2)
+    parkade.do(commands.ReportOwnerJobs(by=None, pool="pool", jobs=(job,)))
+    parkade.run(300)
+    parkade.do(commands.ReportOwnerJobs(by=None, pool="pool", jobs=()))
+    taken = TakenNode(node="a1", job="job 5 of bob")
+    parkade.do(commands.ReportTakenNodes(by=None, pool="pool", nodes=(taken,)))
+    parkade.run(300)
+    parkade.do(commands.ReportTakenNodes(by=None, pool="pool", nodes=()))
+    parkade.run(300)
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -449,6 +474,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-clock": a_clock_set_ahead,
         f"journal-v{EVENT_VERSION}-claims": a_short_claim,
         f"journal-v{EVENT_VERSION}-scripts": an_evening_of_scripts,
+        f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

@@ -4,36 +4,43 @@ import re
 
 import pytest
 
-from parkade.sim.check.search import Bounds, Search
+from parkade.sim.check.search import Bounds, Found, Search
 from parkade.sim.check.story import story
+from tests.sim.apart import apart
 from tests.sim.check.faults import FAULTS, IN_THE_PROTOCOL, NEVER_AT_REST, Fault
 
 MOST_ACTS = 8
 
 
+def planted(fault: Fault, bounds: Bounds) -> tuple[Found, list[str]]:
+    """What a search with the fault finds, and its story."""
+
+    def search() -> tuple[Found, list[str]]:
+        with pytest.MonkeyPatch.context() as patch:
+            fault.plant(patch)
+            found = Search(fault.scenario, bounds).run()
+            return found, story(fault.scenario, found)
+
+    return apart(search)
+
+
 @pytest.mark.parametrize(
     "fault", [*FAULTS, *IN_THE_PROTOCOL], ids=lambda fault: fault.name.replace(" ", "_")
 )
-def test_a_planted_fault_is_found_and_told(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
-    fault.plant(monkeypatch)
-    found = Search(fault.scenario, Bounds(depth=MOST_ACTS, rest_depth=None)).run()
+def test_a_planted_fault_is_found_and_told(fault: Fault) -> None:
+    found, told = planted(fault, Bounds(depth=MOST_ACTS, rest_depth=None))
     assert found.invariant in fault.invariants, found.says
     assert 0 < len(found.path) <= MOST_ACTS
-    told = story(fault.scenario, found)
     assert told[-1] == f"Invariant {found.invariant} is broken: {found.says}"
     numbered = [line for line in told if re.match(r" {0,2}\d+\. ", line)]
     assert len(numbered) == len(found.path)
 
 
 @pytest.mark.parametrize("fault", NEVER_AT_REST, ids=lambda fault: fault.name.replace(" ", "_"))
-def test_a_world_that_does_not_come_to_rest_is_found(
-    fault: Fault, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fault.plant(monkeypatch)
-    found = Search(fault.scenario, Bounds(depth=MOST_ACTS)).run()
+def test_a_world_that_does_not_come_to_rest_is_found(fault: Fault) -> None:
+    found, told = planted(fault, Bounds(depth=MOST_ACTS))
     assert found.is_at_rest
     assert found.invariant in fault.invariants, found.says
-    told = story(fault.scenario, found)
     assert "     Nothing arrives any more, and the machines obey:" in told
 
 

@@ -46,6 +46,20 @@ async def close_pool(pool: str, context: Authenticated) -> wire.Pools:
     return await _changed_fleet(context, commands.ClosePool(by=context.viewer.user, pool=pool))
 
 
+@router.post("/pools/{pool}/fence")
+async def fence(pool: str, context: Authenticated) -> wire.Pool:
+    """Close a pool's nodes to jobs that are not ours; operators only."""
+    command = commands.SetFence(by=context.viewer.user, pool=pool, is_on=True)
+    return await _changed_pool(context, command, pool)
+
+
+@router.post("/pools/{pool}/unfence")
+async def unfence(pool: str, context: Authenticated) -> wire.Pool:
+    """Open them again, where nothing is sold that needs it; operators only."""
+    command = commands.SetFence(by=context.viewer.user, pool=pool, is_on=False)
+    return await _changed_pool(context, command, pool)
+
+
 @router.post("/markets/{market}/terms")
 async def change_market_terms(
     market: str, body: wire.ChangeTerms, context: Authenticated

@@ -54,6 +54,7 @@ OfferEvent = (
     | events.TermsChanged
     | events.PricesSet
     | events.ReachabilityChanged
+    | events.FenceSet
 )
 """The other events of the fleet: what is on offer, for everybody."""
 

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from parkade.api.translate import amount, instant
 from parkade.api.views.audience import Owners, Reader, asked_by, audience, is_hidden_money
 from parkade.api.views.clearings import cleared, leave, node_names, seat_details, stop_details
+from parkade.core.fleet.pool import Fence
 from parkade.core.ledger.accounts import Transfer, org_account
 from parkade.core.reservations.reservation import Lending
 from parkade.core.state import events
@@ -18,6 +19,13 @@ from parkade.wire.feed import Event
 from parkade.wire.scalars import format_amount, format_instant
 
 Shown = tuple[str, dict[str, Any]]
+
+FENCES = {
+    Fence.UNNEEDED: "it needs none",
+    Fence.NONE: "it is open, and sells spot only",
+    Fence.ASKED: "it is asked for, and does not stand",
+    Fence.STANDS: "it stands",
+}
 
 
 def event(sequence: int, event: events.AnyEvent, owners: Owners, reader: Reader) -> Event | None:
@@ -131,6 +139,8 @@ def _fleet(event: events.FleetEvent) -> Shown:
         case events.ReachabilityChanged(pool=pool_name, is_reachable=is_reachable):
             says = "is heard" if is_reachable else "fell silent"
             return f"the agent of pool {pool_name} {says}", {"is_reachable": is_reachable}
+        case events.FenceSet(pool=pool_name, fence=fence):
+            return f"the fence of pool {pool_name}: {FENCES[fence]}", {"fence": fence.value}
         case _:
             assert_never(event)
 

@@ -88,6 +88,7 @@ def _pool(pool: Pool, nodes: list[Node], busy: frozenset[str], refuses: str | No
         supplier=pool.supplier,
         agent=agent_state(pool, refuses),
         agent_says=refuses or None,
+        fence=pool.fence.value,
         nodes=len(nodes),
         nodes_in_play=sum(map(_is_in_play, nodes)),
         nodes_draining=len(draining),

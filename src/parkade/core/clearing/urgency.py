@@ -60,6 +60,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.TermsAnnounced()
             | events.PricesSet()
             | events.NodeCordoned()
+            | events.FenceSet()
             | events.Reserved()
             | events.ClaimSeated()
             | events.Unclaimed()

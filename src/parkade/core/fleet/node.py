@@ -82,6 +82,11 @@ MARS = "mars:parkade"
 """The holder of Mars' own cordons; no user can have this name."""
 
 
+OTHERS = "others:parkade"
+"""The holder of cordons of nodes on which jobs run that Parkade did not start; no user can have
+this name."""
+
+
 SEVERAL_ORGS = "*"
 """In place of the last org of a node that orgs shared; no org has this name."""
 

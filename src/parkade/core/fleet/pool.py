@@ -1,6 +1,31 @@
 """A pool: nodes of one supplier at one site behind one engine and one agent."""
 
+import enum
+
 import msgspec
+
+NEEDS_FENCE = frozenset({"slurm"})
+"""Engines whose nodes also take jobs that Parkade knows nothing of."""
+
+
+class Fence(enum.StrEnum):
+    """Whether a pool's nodes are closed to jobs that are not ours. Never renamed."""
+
+    UNNEEDED = "unneeded"
+    """All that runs there is ours."""
+    NONE = "none"
+    """Any job may take a node: what is promised there may not come."""
+    ASKED = "asked"
+    """An operator wants it, and the agent has not said that it stands."""
+    STANDS = "stands"
+
+
+class TakenNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node with a job on it that is neither ours nor an owner's on its nodes."""
+
+    node: str
+    job: str
+    """In words for a person."""
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,5 +52,13 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     silent_since_us: int | None = None
     """Since when it is known to be silent; None while it is reachable, and in older journals."""
 
+    fence: Fence = Fence.UNNEEDED
+    """UNNEEDED in journals of before fences."""
+
     leapt_us: int = 0
     """By how much the present leapt since then without that time passed (`ClockAdvanced`)."""
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether what is sold there by right can be delivered."""
+        return self.fence in (Fence.UNNEEDED, Fence.STANDS)

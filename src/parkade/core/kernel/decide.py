@@ -12,8 +12,9 @@ from parkade.core.accounts import decisions as accounts
 from parkade.core.clearing.changes import run_clearing
 from parkade.core.epoch import decisions as epoch
 from parkade.core.leasing import decisions as leasing
+from parkade.core.leasing import owners
 from parkade.core.nodes import decisions as nodes
-from parkade.core.nodes import pools, terms
+from parkade.core.nodes import fencing, pools, terms
 from parkade.core.repairing import automation, progress, surroundings
 from parkade.core.repairing import decisions as repairing
 from parkade.core.running import decisions as running
@@ -66,7 +67,7 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
         case commands.RevokeToken():
             return accounts.revoke_token(world, command, now_us)
         case commands.Deposit():
-            return accounts.deposit(command, now_us)
+            return accounts.deposit(world, command, now_us)
         case commands.Adjust():
             return accounts.adjust(world, command, now_us)
         case commands.SetGrant():
@@ -111,6 +112,14 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
             return automation.set_automation(world, command, now_us)
         case commands.ReportReachability():
             return pools.report_reachability(world, command, now_us)
+        case commands.SetFence():
+            return fencing.set_fence(world, command, now_us)
+        case commands.ReportFence():
+            return fencing.report_fence(world, command, now_us)
+        case commands.ReportTakenNodes():
+            return fencing.report_taken_nodes(world, command, now_us)
+        case commands.ReportOwnerJobs():
+            return owners.report_owner_jobs(world, command, now_us)
         case commands.Reserve():
             return leasing.reserve(world, command, now_us)
         case commands.EndReservation():

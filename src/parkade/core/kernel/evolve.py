@@ -123,6 +123,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             nodes.uncordon(world, event)
         case events.ReachabilityChanged():
             nodes.change_reachability(world, event)
+        case events.FenceSet():
+            nodes.set_fence(world, event)
         case events.Broken():
             running.break_attempt(world, event)
             repairing.note_broken(world, event)

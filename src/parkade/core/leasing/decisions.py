@@ -10,7 +10,7 @@ from parkade.core.reservations.calendar import shape_for
 from parkade.core.reservations.reservation import Claim, Lending, Reservation, ReservationState
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import sellable, the_market, unheard_pools
+from parkade.core.steps.capacity import refuse_unfenced, sellable, the_market, unheard_pools
 from parkade.core.steps.names import bad_new_name
 from parkade.core.steps.refusals import (
     Decision,
@@ -32,6 +32,8 @@ def reserve(world: World, command: commands.Reserve, now_us: int) -> Decision:
     market = the_market(world, command.market)
     if isinstance(market, Refusal):
         return market
+    if (unfenced := refuse_unfenced(world, market)) is not None:
+        return unfenced
     name = _free_name(world, command.org) if command.name is None else command.name
     if (refusal := _bad_reservation(world, command, name, now_us)) is not None:
         return refusal
@@ -226,19 +228,28 @@ def make_claim(world: World, command: commands.MakeClaim, now_us: int) -> Decisi
             field="nodes",
         )
     assert claimed + command.nodes <= reservation.nodes
+    number = world.records.counters.get("claim", 0) + 1
+    claim = new_claim(reservation, command.nodes, number=number, source=None, now_us=now_us)
+    return (events.Claimed(at_us=now_us, claim=claim),)
+
+
+def new_claim(
+    reservation: Reservation, nodes: int, *, number: int, source: str | None, now_us: int
+) -> Claim:
+    """A claim that waits for its first clearing."""
     is_early = reservation.state is ReservationState.SOLD
-    claim = Claim(
-        claim=f"c{world.records.counters.get('claim', 0) + 1}",
+    return Claim(
+        claim=f"c{number}",
         reservation=reservation.reservation,
         org=reservation.org,
-        nodes=command.nodes,
+        nodes=nodes,
         claimed_us=now_us,
         seats=(),
         promised_us=None,
         seated_us=None,
         why=Why.RESERVATION_NOT_IN_FORCE if is_early else Why.NEXT_CLEARING,
+        source=source,
     )
-    return (events.Claimed(at_us=now_us, claim=claim),)
 
 
 def unclaim(world: World, command: commands.Unclaim, now_us: int) -> Decision:

@@ -151,6 +151,13 @@ def change_reachability(world: World, event: events.ReachabilityChanged) -> None
             world.wake_promises(node)
 
 
+def set_fence(world: World, event: events.FenceSet) -> None:
+    """What may be sold there follows it."""
+    pool = world.records.pools[event.pool]
+    assert pool.fence is not event.fence, "an unchanged fence is no event"
+    world.records.pools[event.pool] = replace(pool, fence=event.fence)
+
+
 def advance_clock(world: World, event: events.ClockAdvanced) -> None:
     """Leases in silent pools lapse so much later. Cost grows with all nodes."""
     for name, pool in world.records.pools.items():

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from parkade.core.fleet.market import InstanceType, Market
 from parkade.core.fleet.node import Health, Node
-from parkade.core.fleet.pool import Pool
+from parkade.core.fleet.pool import NEEDS_FENCE, Fence, Pool
 from parkade.core.healing.incident import Outcome, RepairKind
 from parkade.core.nodes.decisions import is_drained, needed_by_calendar
 from parkade.core.nodes.terms import bad_terms
@@ -42,6 +42,7 @@ def open_pool(world: World, command: commands.OpenPool, now_us: int) -> Decision
         opened_us=now_us,
         is_reachable=True,
         first_heard_us=None,
+        fence=Fence.NONE if command.engine in NEEDS_FENCE else Fence.UNNEEDED,
     )
     supplied = _supplied(world, pool, command.supply)
     if isinstance(supplied, Refusal):

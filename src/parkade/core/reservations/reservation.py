@@ -81,6 +81,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     busy: int = 0
     """How many of the seats others still held when they were promised."""
 
+    source: str | None = None
+    """`POOL/JOB`: the job of its owner in an engine's queue that it stands for; it ends with that
+    job. None: the owner made it itself, as all claims in journals of before."""
+
     short_us: int | None = None
     """Since when it is short of nodes that it would have were all nodes well, as far as that was
     not credited yet; None: it is not."""

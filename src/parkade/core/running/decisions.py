@@ -16,7 +16,13 @@ from parkade.core.fleet.market import Market
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.steps.capacity import has_one_pool, not_owned, sellable, the_market
+from parkade.core.steps.capacity import (
+    has_one_pool,
+    not_owned,
+    refuse_unfenced,
+    sellable,
+    the_market,
+)
 from parkade.core.steps.names import with_full_reservation
 from parkade.core.steps.notices import FINAL_CAUSES, order_stop
 from parkade.core.steps.refusals import Decision, invalid, not_found
@@ -57,6 +63,8 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
         case CapacityKind.ON_DEMAND:
             if command.is_held:
                 return _on_demand_is_not_held("hold")
+            if (unfenced := refuse_unfenced(world, market)) is not None:
+                return unfenced
             must_end_us = now_us + market.terms.leave_us + (spec.max_duration_us or 0)
             found = _on_demand_fabric(world, command, market, now_us, must_end_us)
             if isinstance(found, Refusal):

@@ -7,9 +7,11 @@ import msgspec
 
 from parkade.core.fleet.buffer import BufferPolicy
 from parkade.core.fleet.market import InstanceType, MarketTerms
+from parkade.core.fleet.pool import TakenNode
 from parkade.core.healing.incident import RepairKind, RepairReport
 from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Verdict
+from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
 from parkade.core.workloads.observed import ObservedAttempt
@@ -364,6 +366,34 @@ class ReportReachability(Command, frozen=True, kw_only=True):
     is_reachable: bool
 
 
+class SetFence(Command, frozen=True, kw_only=True):
+    """Close a pool's nodes to jobs that are not ours, or open them again."""
+
+    pool: str
+    is_on: bool
+
+
+class ReportFence(Command, frozen=True, kw_only=True):
+    """Whether the fence that an operator asked for stands, says the agent."""
+
+    pool: str
+    stands: bool
+
+
+class ReportOwnerJobs(Command, frozen=True, kw_only=True):
+    """All jobs of owners in the queue of a pool's engine, says its agent: claims follow them."""
+
+    pool: str
+    jobs: tuple[OwnerJob, ...]
+
+
+class ReportTakenNodes(Command, frozen=True, kw_only=True):
+    """All nodes of a pool that jobs of others hold, says its agent."""
+
+    pool: str
+    nodes: tuple[TakenNode, ...]
+
+
 class RunClearing(Command, frozen=True, kw_only=True):
     """Time for a market's clearing."""
 
@@ -414,6 +444,10 @@ AnyCommand = (
     | SetAutomation
     | ReportAttempts
     | ReportReachability
+    | SetFence
+    | ReportFence
+    | ReportOwnerJobs
+    | ReportTakenNodes
     | RunClearing
     | ConfirmClock
 )

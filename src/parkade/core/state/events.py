@@ -11,7 +11,7 @@ import msgspec
 from parkade.core.fleet.buffer import BufferPolicy, FabricBuffer
 from parkade.core.fleet.market import AnnouncedTerms, Market, MarketTerms
 from parkade.core.fleet.node import Cordon, Health, Node
-from parkade.core.fleet.pool import Pool
+from parkade.core.fleet.pool import Fence, Pool
 from parkade.core.healing.guards import HoldReason
 from parkade.core.healing.incident import (
     Automation,
@@ -370,6 +370,13 @@ class ReachabilityChanged(Event, frozen=True, kw_only=True):
     is_reachable: bool
 
 
+class FenceSet(Event, frozen=True, kw_only=True):
+    """A pool's fence was asked for, stands, fell, or was given up."""
+
+    pool: str
+    fence: Fence
+
+
 class Cleared(Event, frozen=True, kw_only=True):
     """One clearing: everything that changed, and nothing that did not."""
 
@@ -590,6 +597,7 @@ FleetEvent = (
     | NodeCordoned
     | NodeUncordoned
     | ReachabilityChanged
+    | FenceSet
 )
 """About pools, markets' terms and nodes."""
 

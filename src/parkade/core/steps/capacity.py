@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from parkade.core.fleet.market import Market
+from parkade.core.fleet.pool import Fence
 from parkade.core.reservations.calendar import Sold, room
 from parkade.core.state.world import World
 from parkade.core.steps.buffers import held_in
@@ -43,6 +44,24 @@ def the_market(
 def has_one_pool(world: World, market: str) -> bool:
     """Whether all nodes of a market are one pool's. Cost grows with the nodes."""
     return len({node.pool for node in world.records.nodes.values() if node.market == market}) <= 1
+
+
+def refuse_unfenced(world: World, market: Market) -> Refusal | None:
+    """Nothing that must be delivered is sold where jobs of others can take the nodes. Cost grows
+    with the nodes where there is such a pool."""
+    unfenced = {pool.pool for pool in world.records.pools.values() if not pool.is_fenced}
+    if not unfenced:
+        return None
+    of_market = (it.pool for it in world.records.nodes.values() if it.market == market.market)
+    names = sorted(unfenced.intersection(of_market))
+    if not names:
+        return None
+    pool = world.records.pools[names[0]]
+    does = f"an operator closes it: parkade pool fence {pool.pool}"
+    if pool.fence is Fence.ASKED:
+        does = "its agent has not said yet that the fence stands; try again soon"
+    detail = f"jobs of others can take nodes of pool {pool.pool!r}, so only spot is sold: {does}"
+    return Refusal(reason=Reason.UNFENCED, detail=detail, field="market")
 
 
 def sold(world: World, market: Market) -> tuple[Sold, ...]:

@@ -44,10 +44,14 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.ReportRepair: Permission.SERVER,
     commands.ReportRepairKinds: Permission.SERVER,
     commands.ReportSurroundings: Permission.SERVER,
+    commands.ReportFence: Permission.SERVER,
+    commands.ReportOwnerJobs: Permission.SERVER,
+    commands.ReportTakenNodes: Permission.SERVER,
     commands.RunClearing: Permission.SERVER,
     commands.ConfirmClock: Permission.OPERATOR,
     commands.OpenPool: Permission.OPERATOR,
     commands.ClosePool: Permission.OPERATOR,
+    commands.SetFence: Permission.OPERATOR,
     commands.ChangeTerms: Permission.OPERATOR,
     commands.SetPrices: Permission.OPERATOR,
     commands.AddNodes: Permission.OPERATOR,
@@ -215,6 +219,10 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             | commands.ReportRepair()
             | commands.ReportRepairKinds()
             | commands.ReportSurroundings()
+            | commands.SetFence()
+            | commands.ReportFence()
+            | commands.ReportOwnerJobs()
+            | commands.ReportTakenNodes()
             | commands.SetAutomation()
             | commands.RunClearing()
             | commands.ConfirmClock()

@@ -17,6 +17,7 @@ class Reason(enum.StrEnum):
     UNSUPPORTED = "unsupported"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     NO_CAPACITY = "no_capacity"
+    UNFENCED = "unfenced"
     RESERVATION_FULL = "reservation_full"
     RESERVATION_ENDED = "reservation_ended"
     TOO_LARGE = "too_large"

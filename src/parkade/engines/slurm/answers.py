@@ -19,7 +19,28 @@ LIVE = frozenset(
 )
 """While one of these words is value of a job, its nodes are not free."""
 WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD"})
+MARK = "parkade"
+MOST_TASKS = 100_000
 INDEXES = re.compile(r"gpu[^,]*?\(IDX:([0-9,-]+)\)")
+
+
+class Asks(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job was submitted with: whose it is, and what it waits for. `array`: the job's whole
+    array, 0 for none; `tasks`: how many of its tasks may run at once that this record stands
+    for. `gpus`: of one task, all nodes together."""
+
+    user: str = ""
+    account: str = ""
+    partition: str = ""
+    qos: str = ""
+    reservation: str = ""
+    array: int = 0
+    tasks: int = 1
+    nodes: int = 1
+    gpus: int = 0
+
+
+NOTHING = Asks()
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,11 +56,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     comment: str
     nodes: tuple[str, ...]
     devices: tuple[tuple[int, ...], ...]
+    asks: Asks = NOTHING
 
     @property
     def is_live(self) -> bool:
         """Whether its nodes are still its own, or it waits for them."""
         return bool(self.states & LIVE)
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether its comment says that it is ours, which any user can write."""
+        return self.comment.startswith(f"{MARK}:")
 
     @property
     def is_waiting(self) -> bool:
@@ -78,6 +105,19 @@ class _Job(msgspec.Struct):
     het_job_id: Any = 0
     gres_detail: list[str] | None = None
     job_resources: Any = None
+    user_name: Any = ""
+    account: Any = ""
+    partition: Any = ""
+    qos: Any = ""
+    resv_name: Any = ""
+    array_job_id: Any = 0
+    array_max_tasks: Any = 0
+    array_task_string: Any = ""
+    node_count: Any = 1
+    tasks: Any = 1
+    tres_per_node: Any = ""
+    tres_per_job: Any = ""
+    tres_per_task: Any = ""
 
 
 class _Node(msgspec.Struct):
@@ -139,7 +179,44 @@ def _job(one: _Job) -> Job:
         comment=one.comment if isinstance(one.comment, str) else "",
         nodes=names,
         devices=tuple(given) if len(given) == len(names) else tuple(() for _ in names),
+        asks=_asks(one),
     )
+
+
+def _asks(one: _Job) -> Asks:
+    nodes = max(1, _number(one.node_count))
+    per_node, per_job = _tres_gpus(one.tres_per_node), _tres_gpus(one.tres_per_job)
+    per_task = _tres_gpus(one.tres_per_task)
+    listed = _listed(_text(one.array_task_string))
+    most = _number(one.array_max_tasks)
+    return Asks(
+        user=_text(one.user_name),
+        account=_text(one.account),
+        partition=_text(one.partition),
+        qos=_text(one.qos),
+        reservation=_text(one.resv_name),
+        array=_number(one.array_job_id),
+        tasks=max(1, min(listed, most) if most else listed),
+        nodes=nodes,
+        gpus=max(per_node * nodes, per_job, per_task * max(1, _number(one.tasks))),
+    )
+
+
+def _tres_gpus(value: Any) -> int:
+    """Of `gres:gpu:h100:4` or `gres/gpu=4`: 4."""
+    text = _text(value).replace("gres/", "gres:").replace("=", ":")
+    return _gpus(text.replace("gres:", ""))
+
+
+def _listed(tasks: str) -> int:
+    """How many tasks `1-6:2,9%3` names; 1 for none."""
+    found = 0
+    for span in tasks.partition("%")[0].split(","):
+        words, _, step = span.partition(":")
+        first, _, last = words.partition("-")
+        if first.isdigit():
+            found += len(range(int(first), int(last or first) + 1, int(step or 1)))
+    return min(found, MOST_TASKS) or 1
 
 
 def _node(one: _Node) -> Node:

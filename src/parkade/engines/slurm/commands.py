@@ -90,4 +90,7 @@ def _error(program: str, complaint: str) -> Exception:
     lower = words.lower()
     if any(one in lower for one in OUT_OF_REACH):
         return Unreachable(words)
+    if "reservation" in lower:
+        # Nodes come into a fence and leave it; what is outside of it now may be inside soon.
+        return Transient(words)
     return InvalidSpec(words) if any(one in lower for one in FOR_GOOD) else Transient(words)

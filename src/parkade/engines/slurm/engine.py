@@ -24,8 +24,9 @@ from parkade.engines.local.escalation import merge
 from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
 from parkade.engines.local.records import Launch, Member
-from parkade.engines.slurm import hearing, homes, signals
+from parkade.engines.slurm import hearing, homes, owners, recalling, signals
 from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.fencing import Fencing
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.engines.slurm.submitting import Submitting
 from parkade.engines.slurm.watching import NODES_KEPT_US, Watching
@@ -34,6 +35,7 @@ from parkade.ports import (
     Clock,
     Conflict,
     DesiredAttempt,
+    DesiredState,
     EngineError,
     FolderAnswer,
     FolderLook,
@@ -41,6 +43,7 @@ from parkade.ports import (
     LogRequest,
     NodeShape,
     Observation,
+    OwnerReport,
     Stop,
     Transient,
     WorkloadFolder,
@@ -50,6 +53,8 @@ logger = logging.getLogger(__name__)
 
 FOLLOW_S = 0.2
 MOST_THREADS = 8
+HEARD_US = 10_000_000
+"""A control plane that was not heard for so long gives no more nodes away."""
 
 T = TypeVar("T")
 
@@ -75,7 +80,10 @@ class SlurmEngine:
         self.commands = Commands(settings)
         self.submitting = Submitting(settings, self.commands, clock)
         self.watching = Watching(self.homes, self.commands, self.submitting, clock)
+        self.fencing = Fencing(pool, {it.node: it.gpus for it in nodes}, self.commands)
+        self.rules = owners.parse_rules(settings.owners)
         self.heard = self.homes.data / leases.FILE
+        self.recalled = self.homes.data / recalling.FILE
         self.heard_shared = self.homes.data / hearing.FILE
         self._capabilities: Capabilities | None = None
         self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix=f"slurm-{pool}")
@@ -210,6 +218,23 @@ class SlurmEngine:
             if is_over:
                 return
             await asyncio.sleep(FOLLOW_S)
+
+    async def serve_owners(self, desired: DesiredState) -> OwnerReport | None:
+        """See `ServesOwners`: by the jobs of the last look."""
+        return await self._in_thread(partial(self._serve_owners, desired))
+
+    def _serve_owners(self, desired: DesiredState) -> OwnerReport | None:
+        others = self.watching.others
+        heard_us = leases.heard_us(self.heard)
+        is_heard = heard_us is not None and monotonic_us() - heard_us < HEARD_US
+        report = self.fencing.serve(
+            desired, others, self.rules, is_heard=is_heard, now_us=self.clock.now_us()
+        )
+        recalled_us = self.fencing.recalled_us
+        if recalled_us != recalling.read(self.recalled):
+            recalling.tell(self.recalled, recalled_us)
+        self.submitting.fence, self.submitting.fenced = self.fencing.name, self.fencing.fenced
+        return report
 
     async def renew_leases(self) -> None:
         """The control plane was heard: no lease lapses before its span from now."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from parkade.engines.slurm.answers import MARK
 from parkade.engines.slurm.planning import Part
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.ports import DesiredAttempt, InvalidSpec
 
-MARK = "parkade"
 WORD = re.compile(r"[A-Za-z0-9_.,@+:-]+")
 HEAD = "parkade.engines.slurm.head"
 MEMBER = "parkade.engines.slurm.member"

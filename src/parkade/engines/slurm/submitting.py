@@ -30,12 +30,15 @@ MOST_KEPT = 20
 
 
 class Submitting:
-    """Knows how a job is written and sent. Blocks."""
+    """Knows how a job is written and sent. Blocks. `fence`: the reservation that closes
+    the nodes of `fenced` to others."""
 
     def __init__(self, settings: SlurmSettings, commands: Commands, clock: Clock) -> None:
         self.settings = settings
         self.commands = commands
         self.clock = clock
+        self.fence = ""
+        self.fenced: frozenset[str] = frozenset()
 
     def script(
         self, attempt: DesiredAttempt, home: Path, nodes: Mapping[str, Node], number: int
@@ -47,10 +50,15 @@ class Submitting:
             attempt,
             planning.parts(attempt.ranks, nodes, self.settings),
             home,
-            self.settings,
+            self._settings_for(attempt),
             nonce=_nonce(home, attempt, number),
             python=python,
         )
+
+    def _settings_for(self, attempt: DesiredAttempt) -> SlurmSettings:
+        if self.fenced.isdisjoint(seat.node for seat in attempt.ranks):
+            return self.settings
+        return msgspec.structs.replace(self.settings, reservation=self.fence)
 
     def first(self, home: Path, launch: Launch, nodes: Mapping[str, Node]) -> None:
         """Submits it where that was never done."""

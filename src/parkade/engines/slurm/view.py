@@ -44,6 +44,11 @@ class Attempt:
                 self._stamps[node] = stamp
 
     @property
+    def nonces(self) -> tuple[str, ...]:
+        """The words of its submissions."""
+        return tuple(one.nonce for one in self.submissions)
+
+    @property
     def silent(self) -> tuple[str, ...]:
         """Nodes whose member has not states that all is gone."""
         return tuple(

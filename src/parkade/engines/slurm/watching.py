@@ -20,7 +20,6 @@ from parkade.engines.slurm import answers, homes, standing
 from parkade.engines.slurm.answers import Job, Node
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.homes import Homes
-from parkade.engines.slurm.script import MARK
 from parkade.engines.slurm.standing import Facts, Standing
 from parkade.engines.slurm.submitting import Submitting
 from parkade.engines.slurm.view import Attempt
@@ -31,6 +30,7 @@ logger = logging.getLogger(__name__)
 NODES_KEPT_US = 60_000_000
 """How old what is known of the nodes may be when a job is written."""
 STALE_US = 1_000_000
+STRANGE_US = 30_000_000
 CANCEL_AGAIN_US = 5_000_000
 CANCEL_AFTER_KILL_US = 3_000_000
 """The members kill by themselves; this is for those that did not."""
@@ -52,12 +52,14 @@ class Watching:
         self.commands = commands
         self.submitting = submitting
         self.clock = clock
+        self._strange_us: dict[int, int] = {}
         self._lock = threading.Lock()
         self._attempts: dict[str, Attempt] = {}
         self._ended: dict[str, ObservedAttempt] = {}
         self._nodes: dict[str, Node] = {}
         self._nodes_us: int | None = None
         self._looked_us: int | None = None
+        self.others: tuple[Job, ...] = ()
 
     def nodes(self, kept_us: int) -> Mapping[str, Node]:
         """All nodes, as Slurm said at most that long ago, or as it said last where it does not
@@ -91,8 +93,10 @@ class Watching:
             self._looked_us = self.clock.now_us()
             # The names first: a job of a name read here was known before Slurm was asked.
             names = self._refresh()
-            by_nonce = self._jobs() if self._attempts else {}
+            jobs = self._jobs()
+            by_nonce = marked(jobs)
             found = [self._see(one, by_nonce) for one in self._attempts.values()]
+            self.others = self._not_ours(jobs, by_nonce)
             seen = (*self._ended.values(), *found)
             is_complete = len(names) == len(seen)
         return Look(
@@ -125,25 +129,35 @@ class Watching:
                     self._attempts[name] = Attempt(home, launch)
         return names
 
-    def _jobs(self) -> dict[str, list[tuple[Job, ...]]]:
-        """Our jobs by the word that marks each submission, with their parts in order."""
-        answer = self.commands.run("squeue", "--json", "--all", "--states=all")
-        by_leader: dict[int, list[Job]] = {}
-        for job in answers.jobs(answer):
-            if job.comment.startswith(f"{MARK}:"):
-                by_leader.setdefault(job.leader, []).append(job)
-        found: dict[str, list[tuple[Job, ...]]] = {}
-        for parts in by_leader.values():
-            parts.sort(key=lambda it: it.number)
-            found.setdefault(parts[0].comment.rpartition(":")[2], []).append(tuple(parts))
-        return found
+    def _jobs(self) -> tuple[Job, ...]:
+        return answers.jobs(self.commands.run("squeue", "--json", "--all", "--states=all"))
+
+    def _not_ours(
+        self, jobs: Iterable[Job], by_nonce: Mapping[str, list[tuple[Job, ...]]]
+    ) -> tuple[Job, ...]:
+        """Live jobs that no attempt here submitted. One with our mark may be of an attempt that was
+        made known since the names were read: it counts once it has been strange for a while."""
+        own = {
+            part.number
+            for attempt in self._attempts.values()
+            for parts in ours(by_nonce, attempt.nonces, uid=attempt.launch.account.uid)
+            for part in parts
+        }
+        strange = [job for job in jobs if job.is_live and job.number not in own]
+        now_us = self.clock.now_us()
+        since = self._strange_us
+        self._strange_us = {job.number: since.get(job.number, now_us) for job in strange}
+        return tuple(
+            job
+            for job in strange
+            if not job.is_marked or now_us - self._strange_us[job.number] >= STRANGE_US
+        )
 
     def _see(
         self, attempt: Attempt, by_nonce: Mapping[str, list[tuple[Job, ...]]]
     ) -> ObservedAttempt:
         attempt.look()
-        nonces = tuple(one.nonce for one in attempt.submissions)
-        own = ours(by_nonce, nonces, uid=attempt.launch.account.uid)
+        own = ours(by_nonce, attempt.nonces, uid=attempt.launch.account.uid)
         parts, others = standing.choose(own, attempt.claimed)
         self._cancel(attempt, others)
         now_us = self.clock.now_us()
@@ -235,6 +249,19 @@ class Watching:
     def _read_nodes(self) -> None:
         self._nodes = answers.nodes(self.commands.run("sinfo", "--json"))
         self._nodes_us = self.clock.now_us()
+
+
+def marked(jobs: Iterable[Job]) -> dict[str, list[tuple[Job, ...]]]:
+    """Jobs with our mark by the word of each submission, with their parts in order."""
+    by_leader: dict[int, list[Job]] = {}
+    for job in jobs:
+        if job.is_marked:
+            by_leader.setdefault(job.leader, []).append(job)
+    found: dict[str, list[tuple[Job, ...]]] = {}
+    for parts in by_leader.values():
+        parts.sort(key=lambda it: it.number)
+        found.setdefault(parts[0].comment.rpartition(":")[2], []).append(tuple(parts))
+    return found
 
 
 def ours(

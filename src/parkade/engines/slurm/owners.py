@@ -1,0 +1,179 @@
+"""Decides which jobs of a cluster are owners', and what they ask of their reservations. Pure.
+
+Theory of operation
+-------------------
+Owners submit to Slurm as ever. Rules say whose a job is: `account:acme=acme,qos:vision=lab` maps
+jobs of the account `acme` to the reservation `acme`, and those of the QOS `vision` to `lab`. Such a
+job counts while it waits for nodes, and, once it was let onto nodes that its owner was given, until
+it is over. One that waits for something else (a date, another job, a limit) asks for nothing. One
+that Slurm started on other nodes had no need of Parkade: its nodes are *taken*.
+
+A *group* is what one claim stands for. It is named after a job:
+
+- a job of whole nodes is a group; with a heterogeneous one goes all of it;
+- an array is one group, which can use nodes for as many tasks as may run at once, and begins with
+  one task's;
+- jobs that need less than a node share the node of a group while it has GPUs left.
+
+Example, nodes of 8 GPUs: jobs 5 (2 nodes), 6 and 7 (2 GPUs each) and 8 (8 GPUs) are the groups 5 of
+2 nodes, 6 of 1 node with 6 and 7 in it, and 8 of 1 node. Each group that was given nodes has a
+reservation of Slurm, `FENCE:GROUP`, in which its jobs run; so what a job is in can be read back.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from parkade.core.fleet.pool import TakenNode
+from parkade.core.reservations.owner_job import OwnerJob
+from parkade.engines.slurm.answers import Job
+
+KINDS = ("account", "partition", "qos", "reservation", "user")
+WAITS_FOR_NODES = (
+    "Resources", "Priority", "ReqNodeNotAvail", "Reservation", "Nodes_required", "NodeDown",
+)  # fmt: skip
+"""How Slurm's reason of a job begins that would start if it had nodes. A job without a reason yet
+is not judged: it may start at once."""
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs whose `kind` is `value` are those of the owner of `reservation`."""
+
+    kind: str
+    value: str
+    reservation: str
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that share a claim; `free_gpus`: what is left for more of less than a node."""
+
+    key: str
+    reservation: str
+    jobs: tuple[Job, ...]
+    nodes: int
+    least: int
+    free_gpus: int
+
+    @property
+    def asks(self) -> OwnerJob:
+        """As it is told."""
+        return OwnerJob(
+            job=self.key, reservation=self.reservation, nodes=self.nodes, least=self.least
+        )
+
+
+def parse_rules(text: str) -> tuple[Rule, ...]:
+    """Of `account:acme=acme,qos:vision=lab`. ValueError says what is wrong."""
+    found = []
+    for part in filter(None, (one.strip() for one in text.split(","))):
+        who, equals, reservation = part.partition("=")
+        kind, colon, value = who.partition(":")
+        if not (equals and colon and value and reservation) or kind not in KINDS:
+            kinds = ", ".join(KINDS)
+            raise ValueError(f"owners: {part[:100]!r}: write KIND:VALUE=RESERVATION; KIND: {kinds}")
+        found.append(Rule(kind=kind, value=value, reservation=reservation))
+    return tuple(found)
+
+
+def owner_of(job: Job, rules: Sequence[Rule]) -> str | None:
+    """The reservation of a job's owner by the first rule that fits; None: it is of others."""
+    for rule in rules:
+        if getattr(job.asks, rule.kind) == rule.value:
+            return rule.reservation
+    return None
+
+
+def groups(
+    others: Sequence[Job], rules: Sequence[Rule], *, fence: str, node_gpus: int
+) -> tuple[Group, ...]:
+    """Of jobs that are not ours, in order of their numbers. Cost grows with the jobs, and for those
+    below a node with the groups."""
+    found: dict[str, Group] = {}
+    for job in sorted(others, key=lambda it: it.number):
+        key = let_into(job, fence)
+        reservation = _known_owner(found, key) or owner_of(job, rules)
+        if reservation is None or not job.is_live:
+            continue
+        if key is None and not _waits_for_nodes(job):
+            continue
+        if key is None:
+            key = _shared(found, job, reservation, node_gpus) or _own_key(job)
+        _add(found, key, reservation, job, node_gpus)
+    return tuple(found.values())
+
+
+def let_into(job: Job, fence: str) -> str | None:
+    """The group whose reservation a job is in; None: none of ours."""
+    prefix = f"{fence}:"
+    name = job.asks.reservation
+    return name.removeprefix(prefix) if name.startswith(prefix) else None
+
+
+def taken(others: Sequence[Job], nodes: Sequence[str], *, fence: str) -> Iterator[TakenNode]:
+    """Nodes of the pool that jobs hold which are neither ours nor on nodes given to an owner."""
+    own, seen = frozenset(nodes), set[str]()
+    for job in sorted(others, key=lambda it: it.number):
+        if not job.is_live or let_into(job, fence) is not None:
+            continue
+        for node in job.nodes:
+            if node in own and node not in seen:
+                seen.add(node)
+                yield TakenNode(node=node, job=f"job {job.number} of {job.asks.user or job.uid}")
+
+
+def _waits_for_nodes(job: Job) -> bool:
+    return job.is_waiting and job.reason.startswith(WAITS_FOR_NODES)
+
+
+def _known_owner(found: dict[str, Group], key: str | None) -> str | None:
+    return found[key].reservation if key in found else None
+
+
+def _own_key(job: Job) -> str:
+    return str(job.asks.array or job.leader)
+
+
+def _shared(found: dict[str, Group], job: Job, reservation: str, node_gpus: int) -> str | None:
+    """A group with room for a job that needs less than a node."""
+    if not _is_small(job, node_gpus):
+        return None
+    for key, group in found.items():
+        if group.reservation == reservation and group.free_gpus >= max(1, job.asks.gpus):
+            return key
+    return None
+
+
+def _is_small(job: Job, node_gpus: int) -> bool:
+    asks = job.asks
+    return (
+        asks.array == 0 and job.leader == job.number and asks.nodes == 1 and (asks.gpus < node_gpus)
+    )
+
+
+def _add(found: dict[str, Group], key: str, reservation: str, job: Job, node_gpus: int) -> None:
+    """Adds a job; a part of an array or of a heterogeneous job adds its nodes."""
+    asks = job.asks
+    one = max(asks.nodes, -(-asks.gpus // node_gpus)) if node_gpus else asks.nodes
+    together = -(-asks.gpus * asks.tasks // node_gpus) if asks.nodes == 1 and node_gpus else 0
+    nodes = together or one * asks.tasks
+    is_small = _is_small(job, node_gpus)
+    old = found.get(key)
+    if old is None:
+        free = node_gpus - asks.gpus if is_small else 0
+        found[key] = Group(
+            key=key,
+            reservation=reservation,
+            jobs=(job,),
+            nodes=nodes,
+            least=min(one, nodes),
+            free_gpus=free,
+        )
+        return
+    is_part = job.leader != job.number
+    found[key] = msgspec.structs.replace(
+        old,
+        jobs=(*old.jobs, job),
+        nodes=old.nodes if is_small else old.nodes + nodes,
+        least=old.least + (one if is_part else 0),
+        free_gpus=max(0, old.free_gpus - asks.gpus) if is_small else old.free_gpus,
+    )

@@ -1,0 +1,102 @@
+"""Owners of a Slurm cluster change nothing: their own jobs reclaim, behind a fence."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from parkade.cli.pools import RELEASE
+from tests.service.slurm_market import GPUS, SlurmMarket, slurm_market
+from tests.slurm_cluster import Slurm, missing, open_folder, slurm
+from tests.waits import until
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(bool(missing()), reason=f"no Slurm: {', '.join(missing())} is lacking"),
+]
+
+NOTICE_S = 25
+"""Of the command; Slurm looks at the ends of reservations every 30 s."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Slurm]:
+    """Three nodes, for all tests of the module."""
+    with open_folder() as folder, slurm(folder / "c", nodes=("n0", "n1", "n2"), gpus=GPUS) as made:
+        yield made
+
+
+@pytest.fixture
+def market(cluster: Slurm, tmp_path: Path) -> Iterator[SlurmMarket]:
+    with slurm_market(cluster, tmp_path) as made:
+        yield made
+
+
+def test_an_owners_plain_job_reclaims_its_nodes_and_gives_them_back(market: SlurmMarket) -> None:
+    refused = market.served.attempt_to("POST", "/reservations", {"org": "acme", "nodes": 2})
+    assert refused.json()["code"] == "unfenced" and "pool fence box" in refused.json()["detail"]
+    market.fence()
+    market.lend(2)
+    guest = market.guest(nodes=3)
+    market.wait_for(guest, "running")
+    job = market.owner_job("--nodes=2", f"--gres=gpu:{GPUS}")
+    market.wait_for_job(job, "RUNNING")
+    told = market.seen(guest)
+    assert told["preemptions"] == 1 and told["failures"] == 0
+    (claim,) = market.served.ask("GET", "/claims")["claims"]
+    assert (claim["org"], claim["nodes"]) == ("acme", 2)
+    assert market.nodes_of(job) == set(claim["seats"])
+    market.cluster.run("scancel", job)
+    market.wait_for(guest, "running")
+    assert market.served.ask("GET", "/claims")["claims"] == []
+    until(lambda: f"parkade_box:{job}" not in market.reservations(), market.said)
+
+
+def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(
+    market: SlurmMarket,
+) -> None:
+    taken = market.cluster.submit("sleep 600", "--nodelist=n0", "--uid=nobody", "--chdir=/",
+                                  "--output=/dev/null")  # fmt: skip
+    until(lambda: cordons(market) == {"n0": f"job {taken} of nobody"}, market.said)
+    guest = market.guest(nodes=2)
+    market.wait_for(guest, "running")
+    market.fence()
+    market.cluster.run("scancel", taken)
+    until(lambda: cordons(market) == {}, market.said)
+    stranger = market.cluster.submit("sleep 600", "--nodelist=n0", "--uid=nobody", "--chdir=/",
+                                     "--output=/dev/null")  # fmt: skip
+    third = market.guest(nodes=1)
+    market.wait_for(third, "running")
+    assert market.cluster.job_state(stranger) == "PENDING"
+    # A guest that uses the fence for a job of its own loses that job.
+    own = market.cluster.submit("sleep 600", "--reservation=parkade_box", "--nodelist=n0")
+    until(lambda: market.cluster.job_state(own) == "CANCELLED", market.said)
+
+
+def cordons(market: SlurmMarket) -> dict[str, str]:
+    nodes = market.served.ask("GET", "/nodes")["nodes"]
+    return {node["node"]: one["reason"] for node in nodes for one in node["cordons"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", ["agent", "server", "both"])
+def test_where_parkade_is_dead_one_command_of_slurms_gives_an_owner_its_nodes(
+    market: SlurmMarket, dead: str
+) -> None:
+    market.fence()
+    market.lend(2)
+    guest = market.guest(nodes=3)
+    market.wait_for(guest, "running")
+    if dead in ("server", "both"):
+        market.kill_server()
+    if dead in ("agent", "both"):
+        market.kill_agent()
+    job = market.owner_job("--nodes=2", f"--gres=gpu:{GPUS}")
+    until(lambda: market.cluster.job_state(job) == "PENDING")
+    command = RELEASE.format(pool=market.pool).partition(": ")[2]
+    began = time.monotonic()
+    market.cluster.run(*command.replace("now+120", f"now+{NOTICE_S}").split())
+    market.wait_for_job(job, "RUNNING")
+    assert time.monotonic() - began < NOTICE_S + 60
+    assert len(list(market.folder.rglob("agent/**/.parkade.json"))) == 1, "the guest was told"
