@@ -56,7 +56,7 @@ def scan(
     name = node or socket.gethostname()
     with explaining(as_json=as_json):
         policy = policy_from(policy_file)
-        sources = Sources(node=name, now_us=time.time_ns() // 1_000, watch=_told)
+        sources = Sources(node=name, now_us=time.time_ns() // 1_000, watch=_announced)
         parts = []
         if kernel_log is not None:
             parts.append(sources.kernel_file(kernel_log, may_be_empty=allow_empty))
@@ -82,7 +82,7 @@ def scan(
 
 
 @contextmanager
-def _told(sensor: str) -> Iterator[None]:
+def _announced(sensor: str) -> Iterator[None]:
     """Says that a sensor takes its time, so that a silent scan is not taken for a hung one."""
     words = f"{sensor} has not answered yet; what does not answer is reported as failed"
     late = threading.Timer(PATIENCE_S, warn, [words])
