@@ -28,6 +28,8 @@ from parkade.mars.standing import Standing
 from parkade.ports import Sensor
 from parkade.sensors.live import ENGINE_REPORTER, KernelLogFile, KernelRing
 
+SHORTEST_S = 0.01
+"""Between two looks for windows that close, whatever the clocks say."""
 Now = Callable[[], int]
 
 
@@ -86,11 +88,30 @@ class Runner:
         return tuple(decisions)
 
     def run(self, stopped: threading.Event) -> None:
-        """Rounds until stopped."""
-        every_s = self._file.every.total_seconds()
+        """Rounds until stopped; windows are closed as they are due, between the rounds too."""
         while not stopped.is_set():
             self.round()
-            stopped.wait(every_s)
+            left_s = self._file.every.total_seconds()
+            while left_s > 0 and not stopped.is_set():
+                due_us, wait_s = self._watch.next_due_us(), left_s
+                if due_us is not None:
+                    due_s = (due_us - self._now()) / SECOND_US
+                    wait_s = min(left_s, max(SHORTEST_S, due_s))
+                stopped.wait(wait_s)
+                left_s -= wait_s
+                self.close_windows()
+
+    def close_windows(self) -> tuple[Decision, ...]:
+        """What the windows that closed by now found; returns what was decided."""
+        now_us = self._now()
+        decisions = self._watch.tick(now_us)
+        for decision in decisions:
+            self._decided(decision, now_us)
+        if decisions:
+            self._show_standing()
+            if self._file.alertmanager is not None:
+                self._alert(self._file.alertmanager, (), now_us)
+        return decisions
 
     def close(self) -> None:
         """Lets go of every sensor."""
@@ -145,10 +166,7 @@ class Runner:
     def _serve(self, states: dict[tuple[str, str], str], began_us: int, now_us: int) -> None:
         self.metrics.sensors(states)
         self._hear(states)
-        self.metrics.stand(self._standing.verdicts())
-        standing = {verdict.verdict for verdict in self._standing.verdicts()}
-        self._held = {name: why for name, why in self._held.items() if name in standing}
-        self.metrics.drained.set(0 if self._drains is None else len(self._drains.own))
+        self._show_standing()
         self.metrics.suspected.set(len(self._watch.suspicions()))
         self.metrics.breaker_open.set(self._watch.fleet.state is BreakerState.OPEN)
         self.metrics.unknown.set(
@@ -161,6 +179,14 @@ class Runner:
         )
         self.metrics.polled.set(now_us / SECOND_US)
         self.metrics.poll_seconds.set((now_us - began_us) / SECOND_US)
+
+    def _show_standing(self) -> None:
+        """The verdicts that stand, what is held of them, and the drains that stand."""
+        verdicts = self._standing.verdicts()
+        self.metrics.stand(verdicts)
+        standing = {verdict.verdict for verdict in verdicts}
+        self._held = {name: why for name, why in self._held.items() if name in standing}
+        self.metrics.drained.set(0 if self._drains is None else len(self._drains.own))
 
     def _hear(self, states: dict[tuple[str, str], str]) -> None:
         """Says once of each sensor that it cannot be read, and once that it is read again."""
