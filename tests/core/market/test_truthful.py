@@ -59,6 +59,12 @@ def gain(state: MarketState, clearing: Clearing, demand: Demand) -> int:
     return demand.limit_micros - line.price_micros if line.seats else 0
 
 
+def has_pins(*states: MarketState) -> bool:
+    """Whether running work is counted where it stands in one of these: then a lie may decide which
+    allocation stands (`test_beside.py`)."""
+    return any(allocate(state).without_pins is not None for state in states)
+
+
 def misreports(state: MarketState, seed: int) -> list[tuple[Demand, int]]:
     chance = random.Random(seed)
     limits = (chance.randint(0, 13) * MICROS + chance.choice((-1, 0, 1)) for _ in range(10_000))
@@ -84,8 +90,9 @@ def test_no_misreport_of_a_newcomer_or_of_a_bid_that_moves_for_a_lower_floor_gai
     truthful = clear(state)
     for demand, limit in misreports(state, seed):
         if demand.moves_if_cheaper or not demand.seats:
-            told = clear(rebid(state, demand.demand, limit))
-            assert gain(state, told, demand) <= gain(state, truthful, demand)
+            lie = rebid(state, demand.demand, limit)
+            is_gain = gain(state, clear(lie), demand) > gain(state, truthful, demand)
+            assert not is_gain or has_pins(state, lie)
 
 
 @tried(200)
@@ -96,9 +103,12 @@ def test_no_misreport_of_a_bid_that_stays_gains_more_than_moving_for_a_lower_flo
     state = chance_market(seed)
     for demand, limit in misreports(state, seed):
         if demand.seats and not demand.moves_if_cheaper:
-            told = clear(rebid(state, demand.demand, limit))
-            moving = clear(moving_if_cheaper(state, demand.demand))
-            assert gain(state, told, demand) <= gain(state, moving, demand)
+            lie, moving = (
+                rebid(state, demand.demand, limit),
+                moving_if_cheaper(state, demand.demand),
+            )
+            is_gain = gain(state, clear(lie), demand) > gain(state, clear(moving), demand)
+            assert not is_gain or has_pins(state, lie, moving)
 
 
 @tried(100)
@@ -138,13 +148,14 @@ def test_one_sweep_gives_the_prices_of_playing_the_market_again(
         it.name for it, parts in zip(allocation.bids, allocation.bid_parts, strict=True) if parts
     }
     assert play(start_of(allocation), allocation.bids) == won
+    plain = allocation.without_pins or allocation
     chance = random.Random(seed)
     for at in chance.sample(range(len(allocation.bids)), min(len(allocation.bids), 6)):
         asked, parts = allocation.bids[at], allocation.bid_parts[at]
         if parts is None:
             # When it has left it shares no node.
             alone = asked._replace(shared_node="", mates=())
-            least = least_winning_limit(allocation, alone, loses_ties=True)
+            least = least_winning_limit(plain, alone, loses_ties=True)
             assert prices.to_win.get(asked.name) == least
             continue
         least = least_winning_limit(allocation, asked)
@@ -156,7 +167,7 @@ def test_one_sweep_gives_the_prices_of_playing_the_market_again(
     for nodes, price in prices.ladder:
         factor = newcomer_factor(state.terms, state.gpus_per_node)
         newcomer = Bid("~", "~", Shape(nodes, 8, None, False), 0, 0, factor, {}, False, -1, "", ())
-        assert price == least_winning_limit(allocation, newcomer, loses_ties=True)
+        assert price == least_winning_limit(plain, newcomer, loses_ties=True)
 
 
 @tried(100)
@@ -169,7 +180,8 @@ def test_the_price_to_win_wins_and_two_micro_units_less_does_not(seed: int) -> N
             name, price = line.demand, line.price_to_win_micros
             assert line_of(clear(rebid(state, name, price)), name).seats
             if price >= 2 and name not in sharing:
-                assert not line_of(clear(rebid(state, name, price - 2)), name).seats
+                less = rebid(state, name, price - 2)
+                assert not line_of(clear(less), name).seats or has_pins(state, less)
 
 
 @tried(200)

@@ -30,6 +30,12 @@ Before that it is tried whether idle GPUs would hold the gang were they not scat
 (`consolidation`): a little running work below a node then takes another fabric, at no higher floor,
 and no winner loses.
 
+**A bid that fits beside does not displace.** The allocation packs work below a node anew, so it may
+count a node for a bid that in fact fits into free GPUs, and a running bid then loses for nothing.
+Where a running bid lost so, it is tried to count it, and the running work with which it shares
+nodes, on the very nodes where they stand (`beside`): *pinned*, before the first turn. That stands
+if no winner loses or draws a higher floor by it.
+
 Invariants: what is taken in a fabric never exceeds its nodes; a demand wins whole or not at all; a
 demand takes its turn once, on room that only shrinks; the order of the input does not matter.
 
@@ -49,7 +55,7 @@ floor 5; the fee is 2/7 and the public floor 1. There come od (on-demand, 1 node
 
 `critical_values` and `seating` go on with this example, and `test_allocation.py` computes it.
 Decision records: 3 (counting instead of naming), 6 (ties between fabrics), 13 (names), 43 (closed
-nodes), 44 (equal prices, work below a node, gangs that have waited).
+nodes), 44 (equal prices, work below a node, gangs that have waited), 94 (what fits beside).
 """
 
 from itertools import pairwise
@@ -57,6 +63,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from parkade.core.market.beside import pins_to_try, take_pinned
 from parkade.core.market.consolidation import consolidations, leaving
 from parkade.core.market.layout import Layout, Parts, build_layout, floors_drawn
 from parkade.core.market.market_state import (
@@ -102,17 +109,31 @@ class Allocation(NamedTuple):
     sized: dict[str, Demand]
     """Elastic winners as gangs of what they took; of their seats, in order of rank, as many."""
 
+    pinned: list[tuple[Bid, Parts]]
+    """Running bids that are counted where they stand, before the first turn; not among `bids`."""
+
+    without_pins: "Allocation | None" = None
+    """The same market with all bids in their turns; None where none is pinned. Whoever wins there
+    wins here."""
+
 
 def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
-    """Give every demand its turn; anew where a gang has waited too long and then wins.
+    """Give every demand its turn; anew where a gang has waited too long and then wins, and where a
+    running bid lost beside which the winners fit.
 
     `layout`: that of the state's nodes, where it is known already.
 
     Costs three allocations at most, `MOST_CONSOLIDATIONS` more where idle GPUs are scattered, and
-    grows as one (`_allocate`). Where the gang loses either way, the last two cost only the turns of
-    those that come between the first that gives way and the gang.
+    `MOST_PINNINGS` more where running bids lost; it grows as one (`_allocate`). Where a gang that
+    has waited loses either way, the last two of the three cost only the turns of those that come
+    between the first that gives way and the gang.
     """
-    allocation = _allocate(state, layout or build_layout(state))
+    return _pin_beside(_allocate_for_waiting(state, layout or build_layout(state)))
+
+
+def _allocate_for_waiting(state: MarketState, layout: Layout) -> Allocation:
+    """Every demand in its turn; anew where a gang has waited and then wins."""
+    allocation = _allocate(state, layout)
     gang = _first_that_has_waited(allocation)
     if gang is None:
         return allocation
@@ -130,15 +151,59 @@ def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
     return there if gang.name in there.parts else everywhere
 
 
+def _pin_beside(plain: Allocation) -> Allocation:
+    """The same allocation, or one in which running bids that lost stay beside all its winners.
+
+    Costs at most `MOST_PINNINGS` times the turns of spot.
+    """
+    best = plain
+    answered = list(zip(plain.bids, plain.bid_parts, strict=True))
+    for loser, names in pins_to_try(plain.ordered, plain.layout, answered, plain.start.free):
+        if loser in best.parts:
+            continue
+        tried = _with_pins(plain, names | {bid.name for bid, _ in best.pinned})
+        if tried is not None and loser in tried.parts and _no_worse(best, tried):
+            best = tried
+    return best
+
+
+def _with_pins(plain: Allocation, pins: frozenset[str]) -> Allocation | None:
+    """The same turns after these running bids were counted where they stand; None where these do
+    not fit there within their limits."""
+    start = plain.start.copy()
+    demands = {demand.demand: demand for demand in plain.ordered}
+    pinned = take_pinned(start, [it for it in plain.bids if it.name in pins], demands, plain.layout)
+    if pinned is None:
+        return None
+    bids = [it for it in plain.bids if it.name not in pins]
+    room = start.copy()
+    answered = allocate_spot(room, bids)
+    parts = dict(plain.reserved.parts)
+    parts |= {bid.name: taken for bid, taken in (*pinned, *answered) if taken is not None}
+    spot = [demands[bid.name] for bid, _ in answered]
+    return plain._replace(
+        ordered=_in_order_of_turns(plain.ordered, [it.demand for it in spot]),
+        start=start,
+        room=room,
+        bids=[bid for bid, _ in answered],
+        bid_parts=[taken for _, taken in answered],
+        parts=parts,
+        sized=_sized(spot, parts),
+        pinned=pinned,
+        without_pins=plain,
+    )
+
+
 def _no_worse(before: Allocation, after: Allocation) -> bool:
     """Whether every winner wins again with as many nodes, and no bid draws a higher floor."""
     for name, demand in before.sized.items():
         if name not in after.sized or after.sized[name].nodes < demand.nodes:
             return False
+    answered = (*before.pinned, *zip(before.bids, before.bid_parts, strict=True))
     return all(
         (now := after.parts.get(bid.name)) is not None
         and max(floors_drawn(bid.shape, now)) <= max(floors_drawn(bid.shape, parts))
-        for bid, parts in zip(before.bids, before.bid_parts, strict=True)
+        for bid, parts in answered
         if parts is not None
     )
 
@@ -243,6 +308,7 @@ def _allocate(state: MarketState, layout: Layout, before: Allocation | None = No
         [taken for _, taken in answered],
         parts,
         _sized(spot, parts),
+        [],
     )
 
 

@@ -199,7 +199,8 @@ def _why_outbid(demand: Demand, allocation: Allocation, floors: dict[Shape, int]
     shape = shape_of(demand, allocation.layout)
     floor = floors.get(shape)
     if floor is None:
-        floor = floors[shape] = least_floor(allocation.start, shape)
+        start = (allocation.without_pins or allocation).start
+        floor = floors[shape] = least_floor(start, shape)
     if floor >= FITS_NOWHERE:
         return WaitReason.NO_ROOM
     return WaitReason.BELOW_FLOOR if floor > demand.limit_micros else WaitReason.OUTBID

@@ -199,6 +199,22 @@ class Room:
             insort(gaps, (level, gap - shape.gpus, token))
         return level, token
 
+    def give_back(self, part: Part, shape: Shape) -> None:
+        """Undo the taking of these ranks below a node; a node that is empty then counts as the
+        dearest of those drawn."""
+        assert shape.tenant is not None, "whole nodes have no tokens"
+        gaps = self._gaps_of(part.fabric, shape.tenant)
+        for level, token in zip(part.levels, part.tokens, strict=True):
+            entry = next((it for it in gaps if it[2] == token), (level, 0, token))
+            if entry in gaps:
+                gaps.remove(entry)
+            gap = entry[1] + shape.gpus
+            assert gap <= self.node_gpus, "a node has more GPUs free than it has"
+            if gap == self.node_gpus:
+                self.free[part.fabric] += 1
+            else:
+                insort(gaps, (level, gap, token))
+
     def open(self, fabric: int, nodes: int) -> tuple[int, ...]:
         """Draw whole nodes: their levels."""
         free = self.free[fabric]

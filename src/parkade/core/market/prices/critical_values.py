@@ -8,7 +8,7 @@ wins whatever the ties.
 
 `sweep` answers that for all bids of one fabric at once and explains how. A bid that
 the sweep does not hold (a gang that may use any fabrics) is priced by running the rest of the
-allocation again (`price_by_rerun`), which is the definition written out.
+allocation again (`reruns`), and so is what is counted where it stands (`pinned`).
 
 In the example of `allocation` (a: 2 nodes, limit 10; b: 1 node, 8; c: 1 node, 6):
 
@@ -27,7 +27,6 @@ floor that its seats drew when they closed, and a limit below that loses them. S
 are all closed pays just that floor, and no limit that it could name gains.
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -35,22 +34,13 @@ from parkade.core.market.allocation import Allocation
 from parkade.core.market.layout import Parts, floors_drawn
 from parkade.core.market.market_state import MarketState
 from parkade.core.market.prices.counterfactuals import Difference, Name, PriceQuery, shifted
+from parkade.core.market.prices.pinned import price_pinned
+from parkade.core.market.prices.reruns import CriticalValue, price_newcomer, price_winner
 from parkade.core.market.prices.sweep import Answer, CounterfactualSweep
 from parkade.core.market.priority import newcomer_factor
 from parkade.core.market.sizes import Sizes, asked_for
-from parkade.core.market.spot import FITS_NOWHERE, Bid, choose, least_floor
-from parkade.core.placement.room import Room, Shape
-from parkade.core.units.money import ceil_div
-
-
-class CriticalValue(NamedTuple):
-    """The least limit that wins, before floors drawn and the own limit bound it."""
-
-    micros: int | None
-    """Per GPU-hour; None where no limit would win."""
-
-    set_by: str | None
-    """The rival whose key set it; None where a floor did."""
+from parkade.core.market.spot import Bid
+from parkade.core.placement.room import Shape
 
 
 class Prices(NamedTuple):
@@ -77,9 +67,22 @@ class Prices(NamedTuple):
 def price_all(state: MarketState, allocation: Allocation) -> Prices:
     """Prices of all winners, what losers would need, and the ladder.
 
-    Costs one sweep, and a re-run of the allocation for each winner, and each shape of losers, that
-    may use any fabrics.
+    Costs one sweep, two where bids are pinned, and a re-run of the allocation for each winner, and
+    each shape of losers, that may use any fabrics.
     """
+    prices = _price_turns(state, allocation)
+    if allocation.without_pins is None:
+        return prices
+    pinned = price_pinned(allocation)
+    paid = {bid.name: bound_price(pinned[bid.name], bid, it) for bid, it in allocation.pinned}
+    # Whoever wins without pins wins with them, so that is what a loser would need.
+    asked = _price_turns(state, allocation.without_pins)
+    to_win = {name: it for name, it in asked.to_win.items() if name not in allocation.parts}
+    return prices._replace(paid=prices.paid | paid, to_win=to_win, ladder=asked.ladder)
+
+
+def _price_turns(state: MarketState, allocation: Allocation) -> Prices:
+    """As `price_all`, for the bids that took their turns."""
     sweep = CounterfactualSweep(allocation.start)
     newcomer = newcomer_factor(state.terms, state.gpus_per_node)
     sizes = _ladder_sizes(allocation)
@@ -214,62 +217,3 @@ def bound_price(price: CriticalValue, bid: Bid, parts: Parts) -> tuple[int, str 
     micros = max(price.micros, drawn)
     assert drawn <= bid.limit, "a winner draws floors that its limit does not meet"
     return min(micros, bid.limit), price.set_by if price.micros >= drawn else None
-
-
-def price_by_rerun(
-    room: Room,
-    rivals: list[Bid],
-    *,
-    floor: Callable[[Room], int],
-    limit_to_reach: Callable[[int], int],
-) -> CriticalValue:
-    """Let `rivals` take their turns in `room`, which is consumed, until the shape fits no more.
-
-    `floor(room)` is the least floor at which the shape fits; `limit_to_reach(key)` the least limit
-    that comes before a rival's key. Grows with rivals x fabrics.
-    """
-    current = floor(room)
-    if current >= FITS_NOWHERE:
-        return CriticalValue(None, None)
-    for rival in rivals:
-        asked = limit_to_reach(rival.key)
-        if current >= asked:
-            break
-        division = choose(room, rival, 0)
-        if division is None:
-            continue
-        for fabric, nodes in division:
-            room.take(fabric, rival.shape, nodes)
-        after = floor(room)
-        assert after >= current, "a floor fell as room was taken"
-        if after > asked:
-            return CriticalValue(asked, rival.name)
-        current = after
-    return CriticalValue(current, None)
-
-
-def price_winner(allocation: Allocation, at: int) -> CriticalValue:
-    """The critical value of the bid at this place, by running again the turns below it."""
-    assert allocation.bid_parts[at] is not None, "only winners have a critical value"
-    room = allocation.start.copy()
-    for bid, parts in zip(allocation.bids[:at], allocation.bid_parts[:at], strict=True):
-        for part in parts or ():
-            room.take(part.fabric, bid.shape, len(part.levels))
-    me = allocation.bids[at]
-    return price_by_rerun(
-        room,
-        allocation.bids[at + 1 :],
-        floor=lambda room: least_floor(room, me.shape),
-        limit_to_reach=lambda key: ceil_div(key, me.factor),
-    )
-
-
-def price_newcomer(allocation: Allocation, shape: Shape, factor: int) -> CriticalValue:
-    """The least limit with which a bid that is not there would win, whatever the ties."""
-    assert factor > 0, "a limit that counts nothing"
-    return price_by_rerun(
-        allocation.start.copy(),
-        allocation.bids,
-        floor=lambda room: least_floor(room, shape),
-        limit_to_reach=lambda key: key // factor + 1,
-    )

@@ -6,6 +6,7 @@ moves fewer GPUs (`seat`).
 """
 
 from collections import Counter
+from collections.abc import Container
 from typing import NamedTuple
 
 from parkade.core.market.entitlement import KeptRoom
@@ -27,13 +28,17 @@ class GivesUpClosed(NamedTuple):
 
 
 def seat_as_allocated(
-    winners: list[Winner], layout: Layout, kept: KeptRoom
+    winners: list[Winner],
+    layout: Layout,
+    kept: KeptRoom,
+    pinned: Container[str] = (),
 ) -> dict[str, Seats] | GivesUpClosed:
     """Nodes in the very fabrics of the allocation for every winner.
 
     What was counted is given names: each whole node, and each shared node (a token) with all that
     share it. Winners that stay come first, owners choose before their kept nodes, and those before
-    other winners. Tokens are distinct over both stages of the allocation. Grows with seats.
+    other winners. Tokens are distinct over both stages of the allocation. `pinned`: the bids that
+    are counted on their very nodes. Grows with seats.
     """
     seats: dict[str, Seats] = {}
     taken: set[str] = set()
@@ -46,7 +51,10 @@ def seat_as_allocated(
             taken.update(seat.node for seat in winner.demand.seats)
     others = [winner for winner in winners if not winner.stays]
     # Those that are counted on their very nodes name these before others that share them.
-    by_name = sorted(others, key=lambda it: not is_counted_by_name(it.demand, layout))
+    by_name = sorted(
+        others,
+        key=lambda it: it.demand.demand not in pinned and not is_counted_by_name(it.demand, layout),
+    )
     own = {winner.demand.demand: _keep_own(winner, layout, taken, node_of) for winner in by_name}
     empty = empty_open_nodes(layout)
     for node in sorted(taken - layout.closed):

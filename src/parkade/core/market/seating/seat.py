@@ -193,7 +193,8 @@ def _sending_owners(problem: Problem) -> Rules:
 
 def _fallback(problem: Problem) -> _Found | GivesUpClosed:
     """The seating of the allocation's own fabrics."""
-    seats = seat_as_allocated(problem.winners, problem.layout, problem.kept)
+    pinned = {bid.name for bid, _ in problem.allocation.pinned}
+    seats = seat_as_allocated(problem.winners, problem.layout, problem.kept, pinned)
     if isinstance(seats, GivesUpClosed):
         return seats
     movers = _movers(problem, seats)
