@@ -1,14 +1,17 @@
 """`parkade mars scan`: one look at one node or one file."""
 
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, explaining, fail
+from parkade.cli.calling import AsJson, explaining, fail, warn
 from parkade.cli.exit_codes import MARS_CANNOT
 from parkade.cli.mars.choose import PolicyOption, policy_from
 from parkade.cli.mars.show import LEVEL_STYLES, evidence_line, sentences
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 MOST_SHOWN = 40
 WIDE = 110
 MOST_UNKNOWN_SHOWN = 5
+PATIENCE_S = 2.0
+"""A sensor that takes longer is named on stderr; each of them has a bound of its own."""
 
 
 def scan(
@@ -51,7 +56,7 @@ def scan(
     name = node or socket.gethostname()
     with explaining(as_json=as_json):
         policy = policy_from(policy_file)
-        sources = Sources(node=name, now_us=time.time_ns() // 1_000)
+        sources = Sources(node=name, now_us=time.time_ns() // 1_000, watch=_announced)
         parts = []
         if kernel_log is not None:
             parts.append(sources.kernel_file(kernel_log, may_be_empty=allow_empty))
@@ -74,6 +79,19 @@ def scan(
         else:
             _show(found)
     raise typer.Exit(found.exit_code)
+
+
+@contextmanager
+def _announced(sensor: str) -> Iterator[None]:
+    """Says that a sensor takes its time, so that a silent scan is not taken for a hung one."""
+    words = f"{sensor} has not answered yet; what does not answer is reported as failed"
+    late = threading.Timer(PATIENCE_S, warn, [words])
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 def _show(found: "Scan") -> None:
