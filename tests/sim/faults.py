@@ -55,7 +55,9 @@ def in_decisions(patch: Patch, change: Change) -> None:
     patch.setattr(story, "RULES", replace(RULES, decide=decide, take_deadline=take))
 
 
-def _in_clearings(patch: Patch, change: Callable[[World, events.Cleared], events.Cleared]) -> None:
+def in_clearings(patch: Patch, change: Callable[[World, events.Cleared], events.Cleared]) -> None:
+    """Changes what every clearing gives."""
+
     def changed(world: World, event: events.AnyEvent) -> Iterator[events.AnyEvent]:
         yield change(world, event) if isinstance(event, events.Cleared) else event
 
@@ -122,7 +124,7 @@ def prices_above_the_limit(patch: Patch) -> None:
     def change(_world: World, event: events.Cleared) -> events.Cleared:
         return replace(event, won=tuple(_priced(it, 100) for it in event.won))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def prices_below_the_floor(patch: Patch) -> None:
@@ -131,7 +133,7 @@ def prices_below_the_floor(patch: Patch) -> None:
     def change(_world: World, event: events.Cleared) -> events.Cleared:
         return replace(event, won=tuple(_priced(it, 0) for it in event.won))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def _priced(won: lines.Won, factor: int) -> lines.Won:
@@ -174,7 +176,7 @@ def drops_promises_of_claims(patch: Patch) -> None:
         )
         return replace(event, left=(*event.left, *dropped))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def _named(event: events.Cleared) -> Iterator[str]:
@@ -293,7 +295,7 @@ def waits_without_a_reason(patch: Patch) -> None:
     def change(_world: World, event: events.Cleared) -> events.Cleared:
         return replace(event, waiting=tuple(replace(it, why="") for it in event.waiting))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def moves_without_a_cause(patch: Patch) -> None:
@@ -302,7 +304,7 @@ def moves_without_a_cause(patch: Patch) -> None:
     def change(_world: World, event: events.Cleared) -> events.Cleared:
         return replace(event, won=tuple(replace(it, moved=None) for it in event.won))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def displaces_on_demand(patch: Patch) -> None:
@@ -312,7 +314,7 @@ def displaces_on_demand(patch: Patch) -> None:
         named = set(_named(event))
         return replace(event, left=(*event.left, *_sent_away(world, event, named)))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def _sent_away(world: World, event: events.Cleared, named: set[str]) -> Iterator[lines.Leaving]:
@@ -387,7 +389,7 @@ def seats_half_a_gang(patch: Patch) -> None:
     def change(_world: World, event: events.Cleared) -> events.Cleared:
         return replace(event, won=tuple(map(_without_last, event.won)))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def _without_last(won: lines.Won) -> lines.Won:
@@ -417,7 +419,7 @@ def reprices_for_others(patch: Patch) -> None:
         turned = zip(names[1:] + names[:1], event.repriced, strict=True)
         return replace(event, repriced=tuple(replace(it, workload=name) for name, it in turned))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 SERVER = ("server",)

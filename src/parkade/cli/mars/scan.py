@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, explaining, fail, warn
+from parkade.cli.exit_codes import MARS_CANNOT
 from parkade.cli.mars.choose import PolicyOption, policy_from
 from parkade.cli.mars.show import LEVEL_STYLES, evidence_line
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from parkade.core.healing.verdict import Verdict
     from parkade.mars.scanning import Scan
 
-EXIT_UNREADABLE = 4
 MOST_SHOWN = 40
 WIDE = 110
 MOST_UNKNOWN_SHOWN = 5
@@ -73,7 +73,7 @@ def scan(
                 tally=sources.tally,
             )
         except OSError as error:
-            fail(f"cannot be read: {error}", exit_code=EXIT_UNREADABLE)
+            fail(f"cannot be read: {error}", exit_code=MARS_CANNOT)
         if as_json:
             print(msgspec.json.format(msgspec.json.encode(found)).decode())
         else:

@@ -53,9 +53,11 @@ def note_wait(world: World, reservation: str, promised_us: int, busy: int, at_us
 
 
 def vacate(world: World, seats: tuple[Seat, ...], at_us: int) -> None:
-    """Turnaround for the next org counts from this instant on these nodes."""
+    """Turnaround for the next org counts from this instant on these nodes, or from a later one
+    at which another left that was reported before."""
     for seat in by_node(seats):
-        put_node(world, seat.node, vacated_us=at_us)
+        vacated_us = world.records.nodes[seat.node].vacated_us
+        put_node(world, seat.node, vacated_us=max(vacated_us, at_us))
 
 
 def count(world: World, kind: str) -> None:

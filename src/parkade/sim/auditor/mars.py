@@ -349,7 +349,9 @@ class MarsAuditor:
                 self._orgs[workload.workload] = workload.org
             case events.Claimed(claim=claim):
                 self._orgs[claim.claim] = claim.org
-            case events.Cleared(won=won, left=left):
+            case events.Cleared(won=won, left=left, claims=claims):
+                for kept in claims:
+                    self._keep(kept.claim, {seat.node for seat in kept.seats}, event.at_us)
                 for demand in (*(it.demand for it in left), *(it.demand for it in won)):
                     if isinstance(demand, lines.ClaimDemand):
                         self._leave(demand.claim, event.at_us)
@@ -358,6 +360,8 @@ class MarsAuditor:
                     self._promised[lines.name_of(line.demand)] = tuple(it.node for it in seats)
             case events.Launched(workload=name, attempt=attempt):
                 self._seat(name, tuple(seat.node for seat in attempt.seats))
+            case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
+                self._seat(name, nodes)
             case events.ClaimSeated(claim=name):
                 self._seat(name, self._promised[name])
             case events.Ended(workload=name) | events.Unclaimed(claim=name):
@@ -368,7 +372,7 @@ class MarsAuditor:
     def _seat(self, name: str, nodes: tuple[str, ...]) -> None:
         org = self._orgs[name]
         nodes = tuple(dict.fromkeys(nodes))
-        self._seats[name] = nodes
+        self._seats[name] = (*self._seats.get(name, ()), *nodes)
         for each in nodes:
             node = self.nodes[each]
             is_joining = bool(node.holders) and self._shared[node.market]
@@ -379,9 +383,16 @@ class MarsAuditor:
             node.orgs = {*node.orgs, org} if node.holders else {org}
             node.holders.add(name)
 
-    def _leave(self, name: str, at_us: int) -> None:
-        for each in self._seats.pop(name, ()):
+    def _keep(self, name: str, kept: set[str], at_us: int) -> None:
+        """Of the nodes that it holds it keeps these."""
+        had = self._seats.pop(name, ())
+        self._seats[name] = tuple(each for each in had if each in kept)
+        for each in had:
             node = self.nodes.get(each)
-            if node is not None:
+            if node is not None and each not in kept:
                 node.holders.discard(name)
                 self._touch(node, at_us)
+
+    def _leave(self, name: str, at_us: int) -> None:
+        self._keep(name, set(), at_us)
+        del self._seats[name]

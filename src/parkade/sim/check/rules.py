@@ -15,6 +15,7 @@ from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Rate, Workload
+from parkade.sim.check import elastic
 from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
 from parkade.sim.check.looking import is_open
@@ -123,8 +124,15 @@ def _look_at_clearing(world: World, event: events.Cleared) -> None:
             require(has_cause, 21, f"{name} is moved and no cause is recorded")
     for kept in event.claims:
         _look_at_kept(world, kept)
+    left = {lines.name_of(it.demand): it for it in event.left}
     for name, won in moved.items():
         _look_at_winner(world, name, won, event)
+        winner = world.records.workloads.get(name)
+        if winner is not None:
+            elastic.look_at_size(world, winner, won, left.get(name), event.at_us)
+            elastic.look_at_rate(winner, won.promise.rates[-1], len(won.promise.seats))
+    for repriced in event.repriced:
+        elastic.look_at_repriced(world.records.workloads[repriced.workload], repriced.rate)
 
 
 def _look_at_notice(world: World, workload: Workload, leaving: lines.Leaving, at_us: int) -> None:
@@ -321,6 +329,7 @@ def _look_at_use(world: World, event: events.UsePosted) -> None:
     workload = world.records.workloads[event.workload]
     attempt, name = workload.attempt, event.workload
     assert attempt is not None
+    elastic.look_at_parts(attempt, event.transfers)
     is_later = event.charged_until_us >= attempt.charged_until_us
     require(is_later, 13, f"{name} is charged for a time that it was charged for")
     kill_us = None if attempt.stop is None else attempt.stop.kill_us
