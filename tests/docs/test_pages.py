@@ -21,6 +21,7 @@ from tests.docs.drawing import draw
 from tests.docs.pages import ROOT, documents, headings, links, table
 
 DOCS = ROOT / "docs"
+TEST = r"`tests/[\w/]+\.py::\w+`"
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 GLOSSARY = {
     word for row in table(DOCS / "glossary.md", "Words") for word in re.split(r", ", row[0])
@@ -70,7 +71,7 @@ def test_the_codes_of_the_api_are_those_of_the_code() -> None:
     assert {reason.value for reason in Reason} <= set(told)
 
 
-@pytest.mark.parametrize("page", ["security.md", "invariants.md"])
+@pytest.mark.parametrize("page", ["security.md", "invariants.md", "trainers.md"])
 def test_what_a_page_names_as_its_witness_is_there(page: str) -> None:
     text = (DOCS / page).read_text("utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
@@ -84,7 +85,9 @@ def test_every_line_about_security_has_a_witness() -> None:
     page = DOCS / "security.md"
     for heading in ("Server", "API", "Agent and local engine", "Keeper", "Ranks", "Sandbox"):
         for what, witness in table(page, heading):
-            assert re.fullmatch(r"`tests/[\w/]+\.py::\w+`", witness), what
+            assert all(re.fullmatch(TEST, each) for each in witness.split(", ")), what
+    for what, _, witness in table(DOCS / "trainers.md", "Traps"):
+        assert all(re.fullmatch(TEST, each) for each in witness.split(", ")), what
     for what, witness in table(page, "Command line, client, demo"):
         target = re.fullmatch(r"`make (\w+)`", witness)
         assert "::" in witness or (target and f"\n{target[1]}:" in MAKEFILE), what

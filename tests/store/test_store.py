@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, Use
+from parkade.core.units import bounds
 from parkade.ports import (
     Batch,
     Fenced,
@@ -133,6 +135,21 @@ def test_a_statement_has_both_sides_in_the_order_of_the_journal(store: Store) ->
     befores = [store.balance_before("org/a", at_us) for at_us in (1, 2, 3, 4)]
     assert befores == [0, amount, 0, amount]
     assert store.balance_before("org/nowhere", 9) == 0
+
+
+def test_what_an_account_moved_is_added_exactly_beyond_64_bits(store: Store) -> None:
+    """The most that one transfer can move, ten times in and nine times out."""
+    most = bounds.BALANCE_MICROS.most
+    ways = [(EXTERNAL, "org/a")] * 10 + [("org/a", EXTERNAL)] * 9
+    lines = []
+    for number, (debit, credit) in enumerate(ways, 1):
+        line = paid(number, debit, credit, at_us=number)
+        lines.append(replace(line, transfer=replace(line.transfer, micros=most)))
+    entries = tuple(entry(line.sequence, at_us=line.at_us) for line in lines)
+    store.commit(batch(*entries, transfers=tuple(lines)))
+    assert store.balance_before("org/a", 11) == 10 * most
+    assert store.balance_before(EXTERNAL, 11) == -10 * most
+    assert dict(store.account_sums()) == {"org/a": most, EXTERNAL: -most}
 
 
 def test_the_newest_snapshots_are_kept(store: Store) -> None:

@@ -67,7 +67,7 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
         case commands.RevokeToken():
             return accounts.revoke_token(world, command, now_us)
         case commands.Deposit():
-            return accounts.deposit(command, now_us)
+            return accounts.deposit(world, command, now_us)
         case commands.Adjust():
             return accounts.adjust(world, command, now_us)
         case commands.SetGrant():
