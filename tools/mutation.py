@@ -39,6 +39,7 @@ DECIDERS: dict[str, tuple[str, ...]] = {
     "core/reservations/calendar.py": ("tests/core/reservations", "tests/core/leasing"),
     "core/running/backoff.py": ("tests/core/running",),
     "core/running/expiry.py": (
+        "tests/core/billing",
         "tests/core/running",
         f"{KERNEL}/test_unstarted.py",
         f"{KERNEL}/test_windows.py",
@@ -137,12 +138,12 @@ def _change(node: ast.AST, number: int) -> None:
         case ast.UnaryOp():
             node.op = ast.UAdd()
             node.operand = ast.Call(func=ast.Name(id="bool"), args=[node.operand], keywords=[])
-        case ast.Constant(value=bool()):
-            node.value = not node.value
-        case ast.Constant(value=int()):
-            node.value = node.value + 1
-        case ast.Call(func=ast.Name()):
-            node.func.id = _CALLED[node.func.id]
+        case ast.Constant(value=bool(value)):
+            node.value = not value
+        case ast.Constant(value=int(value)):
+            node.value = value + 1
+        case ast.Call(func=ast.Name(id=name)):
+            node.func = ast.Name(id=_CALLED[name])
         case _:
             raise AssertionError(f"{node} has no change")
 
