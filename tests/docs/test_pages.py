@@ -9,12 +9,14 @@ from typer.main import get_command
 
 from parkade.api import create_app
 from parkade.api.metrics import exposition
+from parkade.cli import exit_codes
 from parkade.cli.app import app
 from parkade.control.answers import Health
 from parkade.control.plane import Plane
 from parkade.core.units.refusal import Reason
 from parkade.core.workloads.life import Cause, Phase
 from parkade.service.settings import ServiceSettings, read_settings
+from parkade.wire import problems
 from parkade.wire.pools import Terms
 from parkade.wire.problems import CODES
 from tests.docs.drawing import draw
@@ -69,6 +71,21 @@ def test_the_codes_of_the_api_are_those_of_the_code() -> None:
     }
     assert told == {name: (code.status, code.exit) for name, code in CODES.items()}
     assert {reason.value for reason in Reason} <= set(told)
+
+
+def test_the_exit_codes_are_those_of_the_code_and_mean_what_refusals_do() -> None:
+    told = {int(code): tuple(rest) for code, *rest in table(DOCS / "command-line.md", "Exit codes")}
+    assert told == exit_codes.EXITS
+    for name in ("OTHER", "USAGE", "INVALID", "NOT_FOUND", "DENIED", "TRY_AGAIN", "REFUSED"):
+        assert getattr(exit_codes, f"EXIT_{name}") == getattr(problems, f"EXIT_{name}")
+    own = {
+        value
+        for name, value in vars(exit_codes).items()
+        if name.startswith(("MARS_", "COMPOUND_", "SIM_", "OBSERVE_"))
+    }
+    assert own <= set(told)
+    compound = {int(row[0]) for row in table(DOCS / "compound.md", "Exit codes and files")}
+    assert compound - {0} == {code for code, words in told.items() if words[2] != "–"}
 
 
 @pytest.mark.parametrize("page", ["security.md", "invariants.md", "trainers.md"])

@@ -21,7 +21,7 @@ from parkade.ports import (
     StoredSnapshot,
     StoreError,
 )
-from parkade.store import open_sqlite
+from parkade.store import open_postgresql, open_sqlite
 from parkade.store.migrations import STEPS
 from parkade.store.tables import metadata
 
@@ -223,6 +223,30 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a database at all, but long enough to be read as one" * 99)
     with pytest.raises(StoreError, match="could not be opened"):
         open_sqlite(path)
+
+
+@pytest.mark.parametrize("name", ["meta", "snapshots", "transfers, journal"])
+def test_a_database_that_lost_a_table_is_refused_with_what_to_do(
+    database: str, tmp_path: Path, name: str
+) -> None:
+    head = tmp_path / "postgresql.head"
+    store = open_postgresql(database, head=head)
+    store.commit(batch(entry(1)))
+    store.close()
+    engine = sa.create_engine(sa.make_url(database).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {name}")
+    engine.dispose()
+
+    def opened() -> None:
+        again = open_postgresql(database, head=head)
+        try:
+            list(again.snapshots())
+        finally:
+            again.close()
+
+    with pytest.raises(StoreError, match=r"[Rr]estore a backup"):
+        opened()
 
 
 def test_the_migrations_lead_to_the_tables_that_are_used(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
-import msgspec
 import structlog
+from msgspec.structs import replace
 
 from parkade.control import kept_folders
 from parkade.control.admission import Admission, AskingAgent
@@ -21,7 +21,7 @@ from parkade.control.answers import (
     Planned,
     TooMany,
 )
-from parkade.control.cycle import Asked
+from parkade.control.cycle import Asked, Look
 from parkade.control.healing_figures import HealingFigures
 from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import Waiting, WaitingCommand, WaitingView, resolve
@@ -108,7 +108,7 @@ class Plane:
     def health(self) -> Health:
         """How the writer is doing, and which agents refuse."""
         refusing = tuple(self.refusing())
-        return msgspec.structs.replace(self._writer.health(), refusing_pools=refusing)
+        return replace(self._writer.health(), refusing_pools=refusing)
 
     def healing_figures(self) -> HealingFigures:
         """What is told of Mars in numbers, without waiting for the writer."""
@@ -142,7 +142,10 @@ class Plane:
 
     async def ask(self, asked: Asked, *, org: str | None = None) -> Decided | Refusal:
         """The same for a command with what belongs to its request: all of it is one turn. `org`:
-        whose request it is; TOO_MANY where too many of that org wait."""
+        whose request it is; TOO_MANY where too many of that org wait. A submission that no engine
+        of its market can carry out is refused whichever way it came."""
+        if isinstance(asked.command, Submit):
+            asked = replace(asked, look=self._able_first(asked.command, asked.look))
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Decided | Refusal] = loop.create_future()
         self._enter(WaitingCommand(loop=loop, future=future, asked=asked, org=org))
@@ -170,7 +173,7 @@ class Plane:
     def plan(self, world: World, command: Submit, now_us: int) -> tuple[Plan, Planned] | Refusal:
         """A view: what a submission would come to, and what would be launched; nothing changes."""
         rules = self._dependencies.rules
-        plan = self.unsupported(world, command) or rules.plan(world, command, now_us)
+        plan = self._unsupported(world, command) or rules.plan(world, command, now_us)
         if isinstance(plan, Refusal):
             return plan
         pool = world.pool_of(plan.attempt.seats)
@@ -327,8 +330,17 @@ class Plane:
         reasons = {pool: why for pool, why in own if pool not in silent} | lacking
         return {pool: why for pool, why in reasons.items() if self.has_pool(pool)}
 
-    def unsupported(self, world: World, command: Submit) -> Refusal | None:
-        """A view: the refusal of a spec that no engine of the market can carry out. Cost grows with
+    def _able_first(self, command: Submit, look: Look | None) -> Look:
+        """Looks whether an engine can carry it out, and then as asked."""
+
+        def able_first(world: World, now_us: int) -> object:
+            refusal = self._unsupported(world, command)
+            return refusal or (None if look is None else look(world, now_us))
+
+        return able_first
+
+    def _unsupported(self, world: World, command: Submit) -> Refusal | None:
+        """The refusal of a spec that no engine of the market can carry out. Cost grows with
         the nodes of the marketplace."""
         pools = {
             node.pool: None
