@@ -5,7 +5,7 @@ world but through a command.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import structlog
@@ -21,6 +21,7 @@ from parkade.control.answers import (
     Planned,
     TooMany,
 )
+from parkade.control.archive import Archive
 from parkade.control.cycle import Asked, Look
 from parkade.control.healing_figures import HealingFigures
 from parkade.control.health_intake import HealthIntake
@@ -32,11 +33,8 @@ from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
 from parkade.control.writer import Dependencies, Turn, Writer
 from parkade.core.clearing.plan import Plan
-from parkade.core.ledger.accounts import TransferKind
-from parkade.core.reservations.missing import MissingNode
-from parkade.core.state.codec import decode_event
 from parkade.core.state.commands import AnyCommand, Submit
-from parkade.core.state.events import AnyEvent, ReservationSettled
+from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.workload import Workload
@@ -50,15 +48,11 @@ from parkade.ports import (
     LogRequest,
     NodeShape,
     Observation,
-    StatedTransfer,
 )
 
 _log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
-
-_MOST_CREDITS = 100
-"""Credits of one statement whose evidence is looked up."""
 
 
 class Plane:
@@ -66,6 +60,7 @@ class Plane:
 
     def __init__(self, dependencies: Dependencies, settings: PlaneSettings) -> None:
         self._dependencies = dependencies
+        self.archive = Archive(dependencies.store)
         self._writer = Writer(dependencies, settings)
         self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
@@ -190,34 +185,6 @@ class Plane:
         render = self._renderers.get(planned.pool or "")
         return None if render is None else await asyncio.to_thread(render, planned.attempt)
 
-    async def statement(
-        self, account: str, *, from_us: int | None, to_us: int | None
-    ) -> list[StatedTransfer]:
-        """Every transfer of an account in [from_us, to_us), in order."""
-        read = self._dependencies.store.statement
-        return list(await asyncio.to_thread(read, account, from_us=from_us, to_us=to_us))
-
-    async def balance_before(self, account: str, at_us: int) -> int:
-        """What an account held before an instant, by its transfers, in micro-units."""
-        return await asyncio.to_thread(self._dependencies.store.balance_before, account, at_us)
-
-    async def evidence(
-        self, stated: Sequence[StatedTransfer]
-    ) -> dict[int, tuple[MissingNode, ...]]:
-        """By sequence, the nodes that the newest credits of a statement rest on. Reads one entry of
-        the journal for each."""
-        credits = dict.fromkeys(
-            it.sequence for it in stated if it.transfer.kind is TransferKind.CREDIT
-        )
-        store = self._dependencies.store
-        found: dict[int, tuple[MissingNode, ...]] = {}
-        for sequence in tuple(credits)[-_MOST_CREDITS:]:
-            entries = await asyncio.to_thread(store.entries, after=sequence - 1, limit=1)
-            event = decode_event(entries[0].body, entries[0].version) if entries else None
-            if isinstance(event, ReservationSettled):
-                found[sequence] = event.missing
-        return found
-
     def events(self, *, after: int) -> AsyncIterator[tuple[int, AnyEvent]]:
         """Committed events after a sequence, in order, then as they come."""
         return self._writer.feed.follow(after=after)
@@ -250,12 +217,6 @@ class Plane:
         if why not in (None, before):
             _log.error("agent_refuses_orders", pool=asking.pool, why=why)
         return refusal
-
-    async def digest_at(self, sequence: int) -> str | None:
-        """The digest of the journal's entry; None where there is none of that number."""
-        store = self._dependencies.store
-        entries = await asyncio.to_thread(store.entries, after=sequence - 1, limit=1)
-        return entries[0].digest if entries and entries[0].sequence == sequence else None
 
     async def observe(self, pool: str, observation: Observation) -> None:
         """An agent's look at its whole pool; `Intake` says what follows from it."""

@@ -256,3 +256,18 @@ def test_the_kept_journal_with_the_price_of_a_model_verifier_s_votes_is_still_re
         assert (line.cost, line.accepted, line.score) == (6, True, 1.0)
     finally:
         journal.close()
+
+
+def test_the_kept_journal_whose_calls_name_their_candidate_is_still_read(tmp_path: Path) -> None:
+    kept = Path(__file__).parent / "kept" / "journal-1-about.jsonl"
+    path = tmp_path / "j"
+    path.write_bytes(kept.read_bytes())
+    journal = Journal(path)
+    try:
+        vote = journal.completion("681e435434af313b57875db8c218e83a")
+        assert vote is not None
+        judged = journal.completion(vote.of)
+        assert judged is not None
+        assert (judged.text, judged.of) == ("it is 1", "")
+    finally:
+        journal.close()

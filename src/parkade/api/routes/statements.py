@@ -64,17 +64,17 @@ async def statement(
     if balance is None:
         raise problem("not_found", f"there is no account {named!r}; an org's is org/NAME")
     from_us = None if start is None else microseconds(start)
-    stated = await context.plane.statement(
+    stated = await context.plane.archive.statement(
         named, from_us=from_us, to_us=None if end is None else microseconds(end)
     )
-    opening = 0 if from_us is None else await context.plane.balance_before(named, from_us)
+    opening = 0 if from_us is None else await context.plane.archive.balance_before(named, from_us)
     return view_of(
         named,
         stated,
         opening_micros=opening,
         balance_micros=balance,
         is_operator=viewer.is_operator,
-        missing=await context.plane.evidence(stated),
+        missing=await context.plane.archive.evidence(stated),
     )
 
 

@@ -14,7 +14,7 @@ import typer
 from parkade.cli.calling import AsJson, explaining, fail, warn
 from parkade.cli.exit_codes import MARS_CANNOT
 from parkade.cli.mars.choose import PolicyOption, policy_from
-from parkade.cli.mars.show import LEVEL_STYLES, evidence_line, sentences
+from parkade.cli.mars.show import LEVEL_STYLES, evidence_line
 
 if TYPE_CHECKING:
     from parkade.core.healing.verdict import Verdict
@@ -130,6 +130,8 @@ def _show(found: "Scan") -> None:
 
 def _row(verdict: "Verdict") -> tuple[object, ...]:
     from rich.text import Text
+
+    from parkade.mars.story import sentences
 
     return (
         Text(verdict.level.value, style=LEVEL_STYLES[verdict.level.value]),

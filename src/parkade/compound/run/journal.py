@@ -33,7 +33,7 @@ from parkade.compound.run.lines import (
     VerdictHead,
     VerdictLine,
 )
-from parkade.compound.run.scanning import BATCH_BYTES, Batch, DamagedLine, batches
+from parkade.compound.run.scanning import BATCH_BYTES, DamagedLine, LineBatch, batches
 from parkade.compound.values import Completion, Usage
 
 FLUSH_BYTES = 256 * 1024
@@ -272,7 +272,7 @@ class Journal:
             os.ftruncate(self._file, end)
         return end
 
-    def _read(self, batch: Batch[Head]) -> None:
+    def _read(self, batch: LineBatch[Head]) -> None:
         """By far the most lines are calls and verdicts: little is done for each of them."""
         if batch.places[0] == 0 and type(batch.values[0]) is not Header:
             raise JournalError(f"{self.path} is no journal: its first line is no header")

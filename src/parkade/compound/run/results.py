@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from parkade.compound.run.index import AddressSet, address_of
-from parkade.compound.run.scanning import BATCH_BYTES, Batch, DamagedLine, batches
+from parkade.compound.run.scanning import BATCH_BYTES, DamagedLine, LineBatch, batches
 
 VERSION = 1
 
@@ -115,7 +115,7 @@ class Results:
         self._done.close()
         os.ftruncate(self._file.fileno(), end)
 
-    def _read(self, batch: Batch[_Head]) -> None:
+    def _read(self, batch: LineBatch[_Head]) -> None:
         done = [head.question for head in batch.values if head.network == self.network]
         self.of_others += len(batch.values) - len(done)
         try:

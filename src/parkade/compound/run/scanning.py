@@ -23,7 +23,7 @@ class DamagedLine(Exception):
         self.place = place
 
 
-class Batch(NamedTuple, Generic[T]):
+class LineBatch(NamedTuple, Generic[T]):
     """Whole lines, one after the other."""
 
     values: list[T]
@@ -33,7 +33,7 @@ class Batch(NamedTuple, Generic[T]):
     end: int
 
 
-def batches(file: BinaryIO, decode: Callable[[bytes], T]) -> Iterator[Batch[T]]:
+def batches(file: BinaryIO, decode: Callable[[bytes], T]) -> Iterator[LineBatch[T]]:
     """All whole lines from where the file stands, which is its start. Raises DamagedLine.
 
     `decode` raises msgspec.DecodeError. Holds one batch, or one line where that is longer.
@@ -50,7 +50,7 @@ def batches(file: BinaryIO, decode: Callable[[bytes], T]) -> Iterator[Batch[T]]:
             values = list(map(decode, lines))
         except msgspec.DecodeError:
             raise _damaged(lines, places, decode) from None
-        yield Batch(values, places, end)
+        yield LineBatch(values, places, end)
 
 
 def _damaged(lines: list[bytes], places: list[int], decode: Callable[[bytes], T]) -> DamagedLine:

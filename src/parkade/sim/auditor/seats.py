@@ -360,7 +360,9 @@ class SeatAuditor:
         held = self.held[name]
         require(held.attempt == event.attempt, 6, f"{event.attempt} ended, {held.attempt} ran")
         failed = event.failures - demand.failures
-        is_spared = event.cause not in (None, Cause.NOT_STARTED) or event.summary.startswith("lost")
+        # One that was stopped for not starting has failed, also where its end was not seen.
+        is_unseen = event.summary.startswith("lost") and event.cause is not Cause.NOT_STARTED
+        is_spared = event.cause not in (None, Cause.NOT_STARTED) or is_unseen
         require(not (failed and is_spared), 5, f"{event.attempt} counts as failed: {event.summary}")
         require(failed in (0, 1), 5, f"{event.attempt} counts as {failed} failures")
         demand.failures, demand.preemptions = event.failures, event.preemptions

@@ -19,7 +19,7 @@ NOT_OF_THE_MARKET = (
     TransferKind.REFUND,
     TransferKind.DISBURSEMENT,
 )
-PREEMPTED = (Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED, Cause.HEALED)
+PREEMPTED = (Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.RESIZED)
 
 
 class OfWorkload(msgspec.Struct, kw_only=True):

@@ -14,6 +14,7 @@ from parkade.core.ledger.accounts import TransferKind, org_account
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Phase, Why
+from parkade.sim.whatif.others import of_others
 from parkade.sim.whatif.reported import reports, stops
 
 Guesses = Iterator[commands.AnyCommand]
@@ -21,6 +22,7 @@ Guesses = Iterator[commands.AnyCommand]
 
 def guesses(world: World, event: events.AnyEvent) -> Guesses:
     """Commands after which this event may come, among others; `world` is that before it."""
+    yield from of_others(world, event)
     match event:
         case events.Cleared(market=market):
             yield commands.RunClearing(by=None, market=market)
