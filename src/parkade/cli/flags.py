@@ -30,7 +30,10 @@ Moves = Annotated[
     typer.Option(help="needed, or cheaper: also for a lower floor.", rich_help_panel=MONEY),
 ]
 Limit = Annotated[
-    str | None, typer.Option(help="Most per GPU-hour, for spot.", rich_help_panel=MONEY)
+    str | None,
+    typer.Option(
+        "--limit-price", "--limit", help="Most per GPU-hour, for spot.", rich_help_panel=MONEY
+    ),
 ]
 MaxSpend = Annotated[str | None, typer.Option(help="Over all attempts.", rich_help_panel=MONEY)]
 MaxDuration = Annotated[str | None, typer.Option(help="Like 24h.", rich_help_panel=MONEY)]

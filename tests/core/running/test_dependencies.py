@@ -193,6 +193,17 @@ def test_a_name_means_the_only_live_workload_of_the_org_that_has_it(parkade: Par
     assert refusal.reason is Reason.INVALID and first in refusal.detail
 
 
+def test_a_name_that_none_has_that_lives_means_the_only_one_that_ended(parkade: Parkade) -> None:
+    first = running(parkade)
+    name = parkade.workload(first).spec.name
+    end(parkade, first, "succeeded")
+    second = bid_after(parkade, "after_ok", name)
+    assert [it.workload for it in parkade.workload(second).spec.after] == [first]
+    parkade.do(commands.Cancel(by=None, workload=second, now=False))
+    refusal = refused(parkade, "after_ok", name)
+    assert refusal.reason is Reason.NOT_FOUND and "write the id" in refusal.detail
+
+
 def test_what_others_have_is_as_if_it_were_not_there(parkade: Parkade) -> None:
     foreign = parkade.bid("acme", 9)
     here, nowhere = refused(parkade, "after", foreign), refused(parkade, "after", "w999")

@@ -20,8 +20,7 @@ from parkade.core.workloads.workload import Workload
 
 
 def with_ids(world: World, spec: Spec, org: str) -> Spec | Refusal:
-    """The spec with the id of each workload that it names. Cost of a name: a look at what the org
-    has live; an id costs nothing."""
+    """The spec with the id of each workload that it names."""
     if spec.after and spec.capacity.kind is CapacityKind.ON_DEMAND:
         return Refusal(
             reason=Reason.UNSUPPORTED,
@@ -39,7 +38,8 @@ def with_ids(world: World, spec: Spec, org: str) -> Spec | Refusal:
 
 
 def _meant(world: World, each: Dependency, org: str) -> Workload | Refusal:
-    """The org's own workload of that id, or its only live one of that name."""
+    """The org's own workload of that id, or its only live one of that name, or the only one that
+    ended. Cost of a name that none has that lives: a look at all workloads."""
     workloads, field = world.records.workloads, each.condition.value
     by_id = workloads.get(each.workload)
     if by_id is not None and by_id.org == org:
@@ -51,8 +51,11 @@ def _meant(world: World, each: Dependency, org: str) -> Workload | Refusal:
         return invalid(field, f"{len(named)} live workloads are {each.workload!r}: name one, {ids}")
     if named:
         return named[0]
+    ended = [it for it in workloads.values() if it.org == org and it.spec.name == each.workload]
+    if len(ended) == 1:
+        return ended[0]
     refusal = not_found("workload", each.workload)
-    detail = f"{refusal.detail}; one that has ended is named by its id"
+    detail = f"{refusal.detail}; of several that have ended write the id"
     return replace(refusal, detail=detail, field=field)
 
 
