@@ -88,8 +88,20 @@ def test_taken_are_nodes_of_the_pool_with_jobs_that_are_not_on_given_ones() -> N
         job(3, state="COMPLETED", on=("n3",)),
         job(4, state="COMPLETING", on=("n4",)),
     )
-    found = {it.node: it.job for it in owners.taken(jobs, ("n1", "n2", "n3", "n4"), fence=FENCE)}
-    assert found == {"n1": "job 1 of eve", "n4": "job 4 of eve"}
+    assert taken_by(*jobs, claimed={"2"}) == {"n1": "job 1 of eve", "n4": "job 4 of eve"}
+
+
+def taken_by(*jobs: Job, claimed: set[str]) -> dict[str, str]:
+    nodes = ("n1", "n2", "n3", "n4")
+    found = owners.taken(jobs, nodes, fence=FENCE, claimed=claimed)
+    return {it.node: it.job for it in found}
+
+
+def test_the_nodes_of_an_owners_job_whose_rule_was_removed_are_taken() -> None:
+    """It was told neither as a claim nor as taken, so its node was given to others."""
+    runs = job(17, state="RUNNING", account="gone", on=("n1",), reservation=f"{FENCE}:17")
+    assert grouped(runs) == {}
+    assert taken_by(runs, claimed=set()) == {"n1": "job 17 of eve"}
 
 
 @pytest.mark.parametrize("text", ["acme=acme", "account:=a", "account:a", "colour:red=acme"])

@@ -79,7 +79,8 @@ class Fencing:
             self._let_in(desired.given, found, standing)
         self._take_back(found, standing)
         asks = tuple(group.asks for group in found)
-        closed = (*owners.taken(others, tuple(self.nodes), fence=self.name),)
+        claimed = frozenset(group.key for group in found)
+        closed = tuple(owners.taken(others, tuple(self.nodes), fence=self.name, claimed=claimed))
         foreign = self._reserved(standing.values(), frozenset(it.node for it in closed))
         return OwnerReport(jobs=asks, taken=(*closed, *foreign), fence_stands=self.stands)
 

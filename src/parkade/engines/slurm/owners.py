@@ -20,7 +20,7 @@ Example, nodes of 8 GPUs: jobs 5 (2 nodes), 6 and 7 (2 GPUs each) and 8 (8 GPUs)
 reservation of Slurm, `FENCE:GROUP`, in which its jobs run; so what a job is in can be read back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -109,11 +109,15 @@ def let_into(job: Job, fence: str) -> str | None:
     return name.removeprefix(prefix) if name.startswith(prefix) else None
 
 
-def taken(others: Sequence[Job], nodes: Sequence[str], *, fence: str) -> Iterator[TakenNode]:
-    """Nodes of the pool that jobs hold which are neither ours nor on nodes given to an owner."""
+def taken(
+    others: Sequence[Job], nodes: Sequence[str], *, fence: str, claimed: Collection[str]
+) -> Iterator[TakenNode]:
+    """Nodes of the pool that jobs hold which are neither ours nor on nodes given to an owner.
+    `claimed`: the groups that are told; a job that was let in and belongs to none of them, as where
+    its rule was removed, takes its nodes."""
     own, seen = frozenset(nodes), set[str]()
     for job in sorted(others, key=lambda it: it.number):
-        if not job.is_live or let_into(job, fence) is not None:
+        if not job.is_live or let_into(job, fence) in claimed:
             continue
         for node in job.nodes:
             if node in own and node not in seen:
