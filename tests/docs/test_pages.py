@@ -15,6 +15,7 @@ from parkade.control.answers import Health
 from parkade.control.plane import Plane
 from parkade.core.units.refusal import Reason
 from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.service.settings import ServiceSettings, read_settings
 from parkade.wire import problems
 from parkade.wire.pools import Terms
@@ -78,6 +79,7 @@ def test_the_exit_codes_are_those_of_the_code_and_mean_what_refusals_do() -> Non
     assert told == exit_codes.EXITS
     for name in ("OTHER", "USAGE", "INVALID", "NOT_FOUND", "DENIED", "TRY_AGAIN", "REFUSED"):
         assert getattr(exit_codes, f"EXIT_{name}") == getattr(problems, f"EXIT_{name}")
+    assert exit_codes.SAVED == EXIT_SAVED
     own = {
         value
         for name, value in vars(exit_codes).items()

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
+from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.workload import Stop
 from parkade.ports import DesiredAttempt, NodeShape
 from parkade.sim.clocks import SimulatedClock
 from parkade.sim.program import Program, program_of
 
-SAVED = 85
 TERM, KILL = 15, 9
 SEEN_BROKEN_US = 20_000_000
 """From a machine's death until its engine says that the attempt is gone."""
@@ -114,7 +114,7 @@ class Run:
         if program.save_us is not None and has_started:
             saved_us = order.heard_us + program.save_us
             if saved_us < order.kill_us:
-                return End(at_us=saved_us, code=SAVED)
+                return End(at_us=saved_us, code=EXIT_SAVED)
         if program.save_us is None and not program.is_deaf:
             return End(at_us=max(order.deadline_us, order.heard_us), signal=TERM)
         return End(at_us=order.kill_us + program.linger_us, signal=KILL)
@@ -272,7 +272,7 @@ class Machines:
         run.end = end
         run.dated["released"] = self._clock.shown_us(end.at_us)
         key = _work_of(run.desired)
-        self._done_us[key] = run.progress_us(end.at_us, is_saved=end.code == SAVED)
+        self._done_us[key] = run.progress_us(end.at_us, is_saved=end.code == EXIT_SAVED)
         if end.code == 1:
             self._has_failed.add(key)
         self.on_end(run)
@@ -325,7 +325,7 @@ def _checkpoint(run: Run, now_us: int, clock: SimulatedClock) -> Checkpoint | No
     every_us = run.program.every_us
     until_us = now_us if run.end is None else run.end.at_us
     until_us = until_us if run.lost_us is None else min(until_us, run.lost_us)
-    if run.end is not None and run.end.code == SAVED:
+    if run.end is not None and run.end.code == EXIT_SAVED:
         at_us = run.end.at_us
     elif every_us is None or until_us - run.starts_us < every_us:
         return None

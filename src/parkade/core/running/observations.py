@@ -22,11 +22,10 @@ from parkade.core.steps.refusals import Decision, not_found
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt
-from parkade.core.workloads.saving import ExitZero, exit_zero_means
+from parkade.core.workloads.saving import EXIT_SAVED, ExitZero, exit_zero_means
 from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Attempt, Workload
 
-SAVED = 85
 NEVER_RAN = "stopped before its first process"
 # What a shell adds to a signal's number.
 SIGNALLED = 128
@@ -323,7 +322,7 @@ def _is_saved(spec: Spec, attempt: Attempt, seen: ObservedAttempt) -> bool:
     signal.
     """
     codes = [exit.code for exit in seen.exits]
-    says_saved = SAVED in codes and all(code in (0, SAVED) for code in codes)
+    says_saved = EXIT_SAVED in codes and all(code in (0, EXIT_SAVED) for code in codes)
     if attempt.stop is None:
         return says_saved and attempt.checkpoint_us is not None
     if _all_zero(seen):

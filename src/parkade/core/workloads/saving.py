@@ -13,6 +13,9 @@ import msgspec
 
 from parkade.core.workloads.save_commands import AXOLOTL_SAVE, RAY_DRAIN
 
+EXIT_SAVED = 85
+"""The exit code with which a program says: I saved what I had, run me again."""
+
 
 class ExitZero(enum.StrEnum):
     """What exit 0 means after our signal, during a notice."""

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from parkade.core.workloads.life import Cause
+from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.engines.local import processes, records, report, spawn
 from parkade.engines.local.clocks import monotonic_us, wall_us
 from parkade.engines.local.escalation import Escalation, merge
@@ -30,8 +31,6 @@ LAUNCHER_GRACE_US = 6_000_000
 """torchrun looks at its workers every 5 s at the latest, unless it was told otherwise."""
 GANG_GRACE_US = 5_000_000
 REMAINS_GRACE_US = 5_000_000
-SAVED = 85
-"""Exit code 'saved, run me again': no failure, so the other ranks go on."""
 
 
 class Silence(Protocol):
@@ -243,7 +242,8 @@ class Leaving:
     def _is_broken(self) -> bool:
         """Whether a rank failed without a stop order."""
         return self.order is None and any(
-            rank.signal is not None or rank.code not in (None, 0, SAVED) for rank in self.gang.ranks
+            rank.signal is not None or rank.code not in (None, 0, EXIT_SAVED)
+            for rank in self.gang.ranks
         )
 
     def _has_saved_by_command(self) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.engines.local import records
 from parkade.engines.local.clocks import monotonic_us, wall_us
 from parkade.engines.local.records import Launch, State
@@ -30,7 +31,6 @@ from parkade.ports import Phase
 
 POLL_S = 0.1
 BACKSTOP_US = 10_000_000
-SAVED = 85
 
 
 class Head:
@@ -92,7 +92,7 @@ def _has_failed(state: State) -> bool:
     if state.launch_error is not None and state.phase is not Phase.STARTING:
         return True
     return not state.is_noticed and any(
-        rank.signal is not None or rank.code not in (None, 0, SAVED) for rank in state.ranks
+        rank.signal is not None or rank.code not in (None, 0, EXIT_SAVED) for rank in state.ranks
     )
 
 

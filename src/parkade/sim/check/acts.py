@@ -16,6 +16,7 @@ from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import Checkpoint, EnginePhase, ObservedAttempt, RankExit
+from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.core.workloads.workload import Attempt, Workload
 from parkade.sim.check.agents import AgentSide
@@ -23,7 +24,6 @@ from parkade.sim.check.scenarios import GUEST, MARKET, POOL, Asks, Scenario, len
 from parkade.sim.check.state import State
 
 KILLED = -9
-SAVED = 85
 
 
 class Kind(enum.IntEnum):
@@ -160,7 +160,7 @@ def _seen(attempt: Attempt, now_us: int) -> Iterator[commands.AnyCommand]:
         if attempt.checkpoint_us is None:
             yield report(seen(attempt, now_us, None, saved_us=now_us))
         else:
-            yield report(seen(attempt, now_us, SAVED))
+            yield report(seen(attempt, now_us, EXIT_SAVED))
         return
     yield report(seen(attempt, now_us, KILLED))
     if attempt.started_us is not None:

@@ -7,11 +7,11 @@ loses nothing, one that is killed goes on from its last checkpoint.
 
 from parkade.core.units.time import MINUTE_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
+from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.workload import Attempt, Stop
 from parkade.sim.dynamics.demand import Job
 
 CHECKPOINT_EVERY_US = 15 * MINUTE_US
-SAVED = 85
 
 
 class Runner:
@@ -66,7 +66,7 @@ class Runner:
         assert self.stop is not None
         is_saved = self.job.saving_us is not None and now_us < self.stop.kill_us
         self._progress(now_us, is_saved=is_saved and self.broken_us is None)
-        return SAVED if is_saved else None
+        return EXIT_SAVED if is_saved else None
 
     def _will_fail(self) -> bool:
         return self.job.fails_after_us is not None and not self._has_failed

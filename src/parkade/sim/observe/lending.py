@@ -24,6 +24,7 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import EnginePhase
+from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 from parkade.sim.observe.asks import Ask, Part
 from parkade.sim.observe.entitlements import Entitlement
@@ -31,7 +32,7 @@ from parkade.sim.observe.kinds import NodeKind
 from parkade.sim.replay.core_run import CoreRun
 from parkade.sim.replay.demand import Demand, Guest
 from parkade.sim.replay.fleet import MARKET, POOL, fund, opening
-from parkade.sim.replay.guests import SAVED, Runner, observed
+from parkade.sim.replay.guests import Runner, observed
 from parkade.sim.replay.setup import Setup
 
 STARTING_US = 5 * SECOND_US
@@ -300,7 +301,7 @@ class Lending:
         runner = _runner(job)
         if runner.is_at(generation) and self.core.now_us >= runner.leaves_us():
             has_saved = runner.has_saved_by(self.core.now_us)
-            self._release(job, code=SAVED if has_saved else None)
+            self._release(job, code=EXIT_SAVED if has_saved else None)
 
     def _release(self, job: _Job, *, code: int | None) -> None:
         """Its seats are free: it is done (0), has saved, or was killed (None)."""

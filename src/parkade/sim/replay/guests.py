@@ -8,7 +8,6 @@ from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankEx
 from parkade.core.workloads.workload import Attempt, Stop
 from parkade.sim.replay.demand import Guest
 
-SAVED = 85
 KILL_SIGNAL = 9
 
 

@@ -14,12 +14,13 @@ from parkade.core.state import commands, events, lines
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.observed import EnginePhase
+from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
 from parkade.sim.replay.background import Background, is_background
 from parkade.sim.replay.core_run import CoreRun
 from parkade.sim.replay.demand import Demand, Guest, Minute
 from parkade.sim.replay.fleet import MARKET, POOL, opening
-from parkade.sim.replay.guests import SAVED, Runner, lost_us, observed
+from parkade.sim.replay.guests import Runner, lost_us, observed
 from parkade.sim.replay.money import Money
 from parkade.sim.replay.owners import OwnerClaim
 from parkade.sim.replay.setup import Setup
@@ -286,7 +287,7 @@ class MarketRun:
             return
         if not runner.is_done:
             self.tally.stops += 1
-        self._release(runner, code=SAVED if runner.has_saved_by(self._now_us) else None)
+        self._release(runner, code=EXIT_SAVED if runner.has_saved_by(self._now_us) else None)
 
     def _release(self, runner: Runner, *, code: int | None) -> None:
         attempt, gpus = runner.attempt, runner.guest.gpus

@@ -21,6 +21,7 @@ from parkade.core.state import commands, events, lines
 from parkade.core.units.money import ceil_div
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
+from parkade.core.workloads.saving import EXIT_SAVED
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Attempt, Stop, Workload
 from parkade.sim.replay.core_run import CoreRun
@@ -29,7 +30,7 @@ from parkade.sim.whatif.counting import Counting
 from parkade.sim.whatif.explain import Asked, Step
 from parkade.sim.whatif.programs import ASSUMED_US, Program, Programs
 
-SAVED, DONE, FAILED, KILL_SIGNAL = 85, 0, 1, 9
+DONE, FAILED, KILL_SIGNAL = 0, 1, 9
 REPAIR_US = 60 * SECOND_US
 NEVER_US = 2**62
 
@@ -280,7 +281,7 @@ class Counterfactual:
         if runner.leaves_us is None or self.core.now_us < runner.leaves_us:
             return
         self._ran(runner, is_kept=runner.saves_now)
-        self._report(name, EnginePhase.RELEASED, code=SAVED if runner.saves_now else None)
+        self._report(name, EnginePhase.RELEASED, code=EXIT_SAVED if runner.saves_now else None)
 
     def _broken(self, name: str) -> None:
         """A node of it broke: what is left of it ends with the notice that follows, unsaved."""
