@@ -84,7 +84,7 @@ def read(path: Path, truth: Truth) -> Recorded:
     if not path.is_dir():
         if path.name in ("results.jsonl", "journal.jsonl"):
             raise OutcomesUnreadable(f"{path} belongs to a run: give its folder, {path.parent}")
-        if truth.labels is not None:
+        if truth.labels is not None and path.exists():
             raise OutcomesUnreadable(f"{path} has its labels: --labels is for a run's folder")
         return Recorded(read_outcomes(path), None)
     known = None

@@ -46,7 +46,7 @@ def scan(
 ) -> None:
     """Find sick GPUs on this machine or in a recorded log.
 
-    Exit code: 0 nothing or info, 10 warn, 11 degraded, 12 fatal; 1 to 7 it could not look.
+    Exit code: 0 nothing or info, 10 warn, 11 degraded, 12 fatal; 2, 3, 4 or 6 it could not look.
     """
     import msgspec
 

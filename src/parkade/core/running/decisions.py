@@ -47,10 +47,9 @@ def submit(world: World, command: commands.Submit, now_us: int) -> Decision:
 
 def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Refusal:
     """The record that a submission becomes, or why not."""
-    found = with_ids(world, with_full_reservation(world, command.spec, command.org), command.org)
-    if isinstance(found, Refusal):
-        return found
-    spec = found
+    spec = with_ids(world, with_full_reservation(world, command.spec, command.org), command.org)
+    if isinstance(spec, Refusal):
+        return spec
     waits_for = still_open(world, spec)
     if isinstance(waits_for, Refusal):
         return waits_for
@@ -58,9 +57,7 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
     market = the_market(world, command.market, instance_type=spec.instance_type, gpus=spec.gpus)
     if isinstance(market, Refusal):
         return market
-    if (refusal := _bad_shape(world, market, spec)) is not None:
-        return refusal
-    if (refusal := _bad_terms(market, spec)) is not None:
+    if (refusal := _bad_shape(world, market, spec) or _bad_terms(market, spec)) is not None:
         return refusal
     must_end_us = fabric = agreed_price_micros = None
     match spec.capacity.kind:
