@@ -24,6 +24,7 @@ from parkade.ports import (
     StoreError,
 )
 from parkade.store.copying import copy_tables
+from parkade.store.driver_error import line_of
 from parkade.store.head import Head, HeadFile, refuse_broken
 from parkade.store.migrations import migrate, require_newest
 from parkade.store.rows import (
@@ -83,7 +84,7 @@ class SqlStore:
                 yield connection
         except sa.exc.DatabaseError as error:
             raise StoreError(
-                f"the journal could not be read: {error.orig}; where its file is damaged, restore a"
+                f"the journal could not be read: {line_of(error)}; where its file is damaged, restore a"
                 " backup"
             ) from error
 
@@ -97,7 +98,7 @@ class SqlStore:
             raise
         except sa.exc.DatabaseError as error:
             raise StoreError(
-                f"the journal could not be written: {error.orig}. Nothing that was answered is"
+                f"the journal could not be written: {line_of(error)}. Nothing that was answered is"
                 f" lost. Make room where {self._head.path.parent} is, or mend what is wrong with"
                 " it, and start the server again"
             ) from error
