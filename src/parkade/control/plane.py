@@ -343,6 +343,7 @@ class Plane:
     def _stop(self) -> None:
         self._scrub.stop()
         self._writer.stop()
+        self.archive.close()
 
     def _is_silent(self, pool: str) -> bool:
         return self._intake.is_silent(pool, self._dependencies.clock.steady_us())

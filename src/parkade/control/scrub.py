@@ -28,7 +28,7 @@ _REST = 9
 
 
 class Scrub:
-    """A thread that reads a store; `on_damage` is called in it, with what differs and what to do."""
+    """A thread that reads a store; calls `on_damage` in it, with what differs and what to do."""
 
     def __init__(self, store: Store, *, on_damage: Callable[[StoreError], None]) -> None:
         self._store = store

@@ -47,9 +47,9 @@ def open_postgresql(
     except sa.exc.DatabaseError as error:
         engine.dispose()
         raise StoreError(
-            f"{address} could not be opened as a journal: {line_of(error)}. If the server answers and"
-            " lets this user in, a table of it is missing or another's: restore a backup into a new"
-            " database with `parkade admin restore`"
+            f"{address} could not be opened as a journal: {line_of(error)}. If the server answers"
+            " and lets this user in, a table of it is missing or another's: restore a backup into a"
+            " new database with `parkade admin restore`"
         ) from error
     except StoreError:
         engine.dispose()

@@ -72,8 +72,8 @@ def _opened(
     except sa.exc.DatabaseError as error:
         engine.dispose()
         raise StoreError(
-            f"{path} could not be opened as a journal: {line_of(error)}. If it is there and may be read"
-            " and written, it is damaged or no journal: restore a backup with `parkade admin"
+            f"{path} could not be opened as a journal: {line_of(error)}. If it is there and may be"
+            " read and written, it is damaged or no journal: restore a backup with `parkade admin"
             " restore`"
         ) from error
     except BaseException:
