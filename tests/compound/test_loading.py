@@ -1,6 +1,7 @@
 """Network files and question files: what they say, and how they are wrong."""
 
 import gzip
+import io
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,13 @@ def test_an_id_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> N
     )
     with pytest.raises(QuestionError, match=r"line 4: the id 'a' stands in line 1"):
         count_questions(tmp_path / "q.jsonl")
+
+
+def test_an_id_that_stands_twice_in_a_stream_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = io.BytesIO(b'{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n')
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(rows))
+    with pytest.raises(QuestionError, match=r"line 2: the id 'a' stands in an earlier line"):
+        list(read_questions(Path("-")))
 
 
 def test_a_file_without_a_question_is_refused(tmp_path: Path) -> None:
