@@ -30,6 +30,12 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     #: The candidate that it judges or improves, as model#sample; "" if there is none.
     about: str = ""
 
+    @property
+    def said(self) -> tuple[VerdictLine, ...]:
+        """Its verdicts, each once: several operators may have asked the same verifier."""
+        same = ((each.verifier, each.accepted, each.score, each.reason) for each in self.verdicts)
+        return tuple(dict(zip(same, self.verdicts, strict=True)).values())
+
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One node of the network: what it asked for this question."""
