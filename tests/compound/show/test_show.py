@@ -124,10 +124,10 @@ def test_a_verdict_that_two_operators_asked_for_is_told_once(tmp_path: Path) -> 
         each
         for part in trace.parts
         for each in part.candidates
-        if any(v.accepted for v in each.said)
+        if any(v.accepted for v in each.distinct_verdicts)
     ]
     assert [len(each.verdicts) for each in accepted] == [2]
-    assert [len(each.said) for each in accepted] == [1]
+    assert [len(each.distinct_verdicts) for each in accepted] == [1]
     assert "✓✓" not in as_text(trace)
 
 

@@ -93,7 +93,9 @@ def _notes(trace: Trace) -> str:
 
 def _facts(trace: Trace) -> str:
     result = trace.result
-    verdicts = [v for part in trace.parts for each in part.candidates for v in each.said]
+    verdicts = [
+        v for part in trace.parts for each in part.candidates for v in each.distinct_verdicts
+    ]
     tokens = sum(
         each.call.input + each.call.output for part in trace.parts for each in part.candidates
     )
@@ -141,7 +143,7 @@ def _part(part: Part, trace: Trace) -> str:
 def _call(each: Candidate, answer: str) -> str:
     call = each.call
     has_won = bool(answer) and call.key == answer
-    tags = "".join(_tag(verdict.accepted) for verdict in each.said)
+    tags = "".join(_tag(verdict.accepted) for verdict in each.distinct_verdicts)
     if fault := fault_of(call):
         tags += f'<span class="tag no">{fault}</span>'
     reasons = "".join(_reasons(each))
@@ -163,7 +165,7 @@ def _call(each: Candidate, answer: str) -> str:
 
 
 def _reasons(each: Candidate) -> Iterator[str]:
-    for verdict in each.said:
+    for verdict in each.distinct_verdicts:
         if verdict.reason or verdict.score is not None:
             score = "" if verdict.score is None else f", score {verdict.score:g}"
             yield (

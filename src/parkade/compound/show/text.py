@@ -48,7 +48,7 @@ def _part(part: Part, trace: Trace) -> Iterator[str]:
         yield f"{indent}  {_candidate(candidate, is_answer=candidate.call.key == answer)}"
         yield from (
             f"{indent}      {_short(verdict.reason)}"
-            for verdict in candidate.said
+            for verdict in candidate.distinct_verdicts
             if verdict.reason
         )
     if len(ordered) > MAX_SHOWN:
@@ -59,7 +59,9 @@ def _part(part: Part, trace: Trace) -> Iterator[str]:
 
 def _candidate(candidate: Candidate, *, is_answer: bool) -> str:
     call = candidate.call
-    marks = "".join("✓" if verdict.accepted else "✗" for verdict in candidate.said) or "·"
+    marks = (
+        "".join("✓" if verdict.accepted else "✗" for verdict in candidate.distinct_verdicts) or "·"
+    )
     arrow = "→" if is_answer else " "
     figures = f"{format_amount(call.cost)} {call.us / 1e6:.1f}s"
     mark = fault_of(call)

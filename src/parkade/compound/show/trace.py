@@ -31,7 +31,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     about: str = ""
 
     @property
-    def said(self) -> tuple[VerdictLine, ...]:
+    def distinct_verdicts(self) -> tuple[VerdictLine, ...]:
         """Its verdicts, each once: several operators may have asked the same verifier."""
         same = ((each.verifier, each.accepted, each.score, each.reason) for each in self.verdicts)
         return tuple(dict(zip(same, self.verdicts, strict=True)).values())
