@@ -19,7 +19,7 @@ and the interval says so.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from parkade.compound.theory.domain import DomainError, whole
@@ -93,6 +93,11 @@ def fit_spread(counts: Iterable[Counts | tuple[int, int]]) -> Spread:
         if not 0 <= right <= samples:
             raise DomainError(f"right must lie in 0..samples {samples}, got {right}")
         seen[Counts(samples, right)] += 1
+    return fit_counted(seen)
+
+
+def fit_counted(seen: Mapping[Counts, int]) -> Spread:
+    """As `fit_spread`, of counts with how many questions had them."""
     totals = _Totals(Counter(), Counter(), Counter())
     for pair, times in seen.items():
         totals.right[pair.right] += times
