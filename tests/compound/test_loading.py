@@ -170,6 +170,16 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> N
         load(tmp_path / "net.yaml")
 
 
+def test_a_wrong_section_is_refused_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    for text in ("models: {m: {url: 'ftp://x', model: y}}\nnetwork: E@m", "network: 3Z@m", "a: 1"):
+        path.write_text(text)
+        with pytest.raises(NetworkError) as found:
+            load(path)
+        assert str(found.value).startswith(f"{path}: ")
+        assert str(found.value).count(str(path)) == 1
+
+
 def test_an_id_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text(
         '{"id": "a", "prompt": "x"}\n\n{"id": "b", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n'

@@ -11,7 +11,9 @@ def distil(
     questions: Annotated[Path, typer.Argument(help="The questions that it ran over.")],
     to: Annotated[Path, typer.Option(help="File to write: .jsonl or .parquet.")],
     keep: Annotated[str, typer.Option(help="verified, best or pairs.")] = "verified",
-    form: Annotated[str | None, typer.Option(help="sft, dpo or batch.")] = None,
+    form: Annotated[
+        str | None, typer.Option(help="sft, dpo or batch; default: dpo for pairs, else sft.")
+    ] = None,
     most: Annotated[int, typer.Option(help="Most examples of one question.", min=1)] = 4,
     test_set: Annotated[
         Path | None, typer.Option(help="Questions that must not be trained on.")

@@ -44,7 +44,9 @@ Models = Annotated[
 ]
 Coverage = Annotated[float, typer.Option(help="Share of queries to solve.", rich_help_panel=MODELS)]
 Queries = Annotated[float, typer.Option(help="In its life.", rich_help_panel=MODELS)]
-TokensPerSample = Annotated[float, typer.Option(rich_help_panel=MODELS)]
+TokensPerSample = Annotated[
+    float, typer.Option(help="Generated, on average.", rich_help_panel=MODELS)
+]
 EarlyStop = Annotated[
     bool,
     typer.Option(

@@ -284,7 +284,7 @@ class _Binder:
 def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> NetworkError:
     there_are = f"there are: {', '.join(sorted(known))}" if known else f"no {kind} is given"
     return NetworkError(
-        f"there is no {kind} {name!r}, {there_are}; a network file gives them under `{kind}s`"
+        f"there is no {kind} {name!r}; {there_are}; a network file gives them under `{kind}s`"
     )
 
 
