@@ -145,7 +145,7 @@ def budget(url: str, calls: int, connections: int) -> None:
 
 def _run(url: str, calls: int, connections: int, micros: int | None) -> None:
     from parkade.compound.models.openai import OpenAIModel
-    from parkade.compound.models.protocol import Limits, Price
+    from parkade.compound.models.protocol import Price, RateLimits
     from parkade.compound.network import Generate
     from parkade.compound.network.binding import Names
     from parkade.compound.run.budget import Budget
@@ -157,7 +157,7 @@ def _run(url: str, calls: int, connections: int, micros: int | None) -> None:
         (url,),
         price=Price(input_micros_per_million=150_000, output_micros_per_million=600_000),
         max_output_tokens=64,
-        limits=Limits(concurrency=connections, initial=connections),
+        limits=RateLimits(concurrency=connections, initial=connections),
     )
     questions = (Question(id=str(n), prompt=f"What is {n} times 7?") for n in range(calls))
     with tempfile.TemporaryDirectory(prefix="parkade-bench-") as folder:

@@ -29,7 +29,7 @@ def distil(
     from parkade.cli.compound.failing import fail, failing
     from parkade.cli.exit_codes import COMPOUND_WRONG
     from parkade.cli.screen import fields
-    from parkade.compound.distil.examples import Choice, Counted, examples
+    from parkade.compound.distil.examples import Choice, ExampleCounts, examples
     from parkade.compound.distil.gather import gather
     from parkade.compound.distil.similar import TestSet
     from parkade.compound.distil.writing import WritingError, write
@@ -37,7 +37,7 @@ def distil(
 
     chosen = form or ("dpo" if keep == "pairs" else "sft")
     choice = Choice(keep=keep, form=chosen, most=most, system=system, model=model)
-    counted = Counted()
+    counted = ExampleCounts()
     with failing(as_json=as_json):
         try:
             tests = None

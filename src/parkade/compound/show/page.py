@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
-from parkade.compound.show.trace import Candidate, Part, Trace, counted, fault_of
+from parkade.compound.show.trace import Trace, TracedCall, TracedNode, counted, fault_of
 from parkade.core.units.money import format_amount
 
 MAX_SHOWN = 500
@@ -114,7 +114,7 @@ def _facts(trace: Trace) -> str:
     return f'<div class="facts">{shown}</div>'
 
 
-def _part(part: Part, trace: Trace) -> str:
+def _part(part: TracedNode, trace: Trace) -> str:
     summary = ""
     if part.candidates:
         summary = f"{counted(len(part.candidates), 'call')} · {format_amount(part.cost)}"
@@ -140,7 +140,7 @@ def _part(part: Part, trace: Trace) -> str:
     )
 
 
-def _call(each: Candidate, answer: str) -> str:
+def _call(each: TracedCall, answer: str) -> str:
     call = each.call
     has_won = bool(answer) and call.key == answer
     tags = "".join(_tag(verdict.accepted) for verdict in each.distinct_verdicts)
@@ -164,7 +164,7 @@ def _call(each: Candidate, answer: str) -> str:
     )
 
 
-def _reasons(each: Candidate) -> Iterator[str]:
+def _reasons(each: TracedCall) -> Iterator[str]:
     for verdict in each.distinct_verdicts:
         if verdict.reason or verdict.score is not None:
             score = "" if verdict.score is None else f", score {verdict.score:g}"
