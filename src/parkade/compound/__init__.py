@@ -3,7 +3,8 @@
 Needs no marketplace. To read it, in this order:
 
 1. `values`: questions, calls, candidates, verdicts, which all share.
-2. `network`: operators as values, notation and YAML; `binding` looks names up, `loading` reads files.
+2. `network`: operators as values, notation and YAML; `binding` looks names up, `loading` reads a
+   file.
 3. `run.machine`: the state machine of one question, with a worked example; `run.steps` are its
    operators. It decides and does nothing.
 4. `run.engine`: one event loop for all machines; `run.journal`, `run.budget` and `run.limiter` are
