@@ -60,6 +60,8 @@ def held_us(world: World, workload: Workload, until_us: int, *, is_lost: bool) -
     assert attempt is not None
     if attempt.displaced or not _is_own_doing(attempt, is_lost=is_lost):
         return 0
+    if is_lost and attempt.started_us is not None:
+        return 0
     began_us = until_us if attempt.started_us is None else min(attempt.started_us, until_us)
     start_grace_us = world.records.markets[workload.market].terms.start_grace_us
     late_us = began_us - late_from_us(attempt, start_grace_us)

@@ -288,6 +288,8 @@ def _check_held(books: Books, run: Run, event: Record, held_us: int) -> None:
     unused_us = 0 if run.displaced else max(0, late_us - (to_us - began_us) // 4)
     require(held_us in (0, unused_us), f"{held_us} us were held for nothing, not {unused_us}")
     is_own = event["cause"] in OWN_DOING and run.broken_us is None
+    # Where its end was not seen it is billed to when it was last seen, which is told elsewhere.
+    is_own = is_own and not ("lost" in event["summary"] or "unknown" in event["summary"])
     require(not is_own or held_us == unused_us, "seats held for nothing are forgotten")
     is_by_own = run.is_due or event["cause"] in (None, *OWN_DOING)
     require(not held_us or is_by_own, "others made it leave")
