@@ -12,7 +12,7 @@ JOBS ?= 3
 TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-system test-long demo demo-mars demo-compound million bench \
-	fuzz model-check market-days dynamics misreports compound-clients record-slurm trainers constraints clean
+	fuzz model-check mutation market-days dynamics misreports compound-clients record-slurm trainers constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,8 +78,14 @@ FIRST ?= 1
 fuzz: $(STAMP) ## a million simulated events over many seeds, each judged: about half an hour
 	$(BIN)/parkade sim fuzz --seed $(FIRST) --seeds $(STORIES) --events 400
 
-dynamics: $(STAMP) ## simulated days of a market at several loads, as a table: some minutes
-	$(BIN)/parkade sim dynamics
+# How many mutants of each decider `mutation` tries; 0: all.
+MUTANTS ?= 9
+
+mutation: $(STAMP) ## change the deciders a little, one by one: which changes does no test notice?
+	$(BIN)/python tools/mutation.py --sample $(MUTANTS)
+
+dynamics: $(STAMP) ## simulated half days at several loads, held against the kept ranges: two minutes
+	$(BIN)/parkade sim dynamics --hours 12 --ranges benchmarks/dynamics_ranges.json
 
 market-days: $(STAMP) ## four simulated days beside those of the first version: 3 to 6 minutes
 	$(BIN)/python benchmarks/market_days.py --against benchmarks/market_days_before.json

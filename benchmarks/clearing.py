@@ -26,7 +26,8 @@ from parkade.core.market.market_state import (
     PriorityTier,
     ReservationInForce,
 )
-from parkade.core.market.prices.critical_values import price_all, price_winner
+from parkade.core.market.prices.critical_values import price_all
+from parkade.core.market.prices.reruns import price_winner
 from parkade.core.market.seating.seat import seat
 from parkade.core.units.fraction import Fraction
 

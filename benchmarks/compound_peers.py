@@ -67,7 +67,7 @@ def main() -> None:
             told: dict[str, Any] | str = "left out: not installed"
             for python in asked.python:
                 if isinstance(told, str):
-                    told = _peer(python, name, calls, asked.connections, url)
+                    told = _peer(str(Path(python).absolute()), name, calls, asked.connections, url)
             if isinstance(told, str):
                 print(f"{name:<24}{told}")
             else:
@@ -259,6 +259,10 @@ def _inspect(calls: int, connections: int, url: str) -> tuple[str, Work]:
 
 def _curator(calls: int, connections: int, url: str) -> tuple[str, Work]:
     os.environ["CURATOR_CACHE_DIR"] = str(Path.cwd())
+    # It counts tokens with tiktoken, which downloads the encoding cl100k_base; litellm, which it
+    # requires, brings that file along under the name that tiktoken gives a download.
+    encodings = Path(_library("litellm").__file__).parent / "litellm_core_utils" / "tokenizers"
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(encodings)
     curator = _library("bespokelabs.curator")
 
     def prompt(_: Any, row: dict[str, Any]) -> str:

@@ -11,7 +11,12 @@ from examples.factoring.model import Parameters
 from examples.factoring.primes import Products
 from examples.factoring.sample import draw
 from examples.factoring.scoring import majority, pair_number, random_pair, size_rule
-from examples.factoring_network.chances import at_least_one, exact_chances, verified
+from examples.factoring_network.chances import (
+    at_least_one,
+    exact_chances,
+    likeliest_is_right,
+    verified,
+)
 from parkade.compound.evaluate.measures import Measure, mean_share
 from parkade.compound.plots.chart import Axis, Chart, Line, Scale
 from parkade.compound.theory.counting import draws_until_right, pass_at
@@ -37,10 +42,13 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(NamedTuple):
-    """The columns, and the least K whose verified share reaches the paper's 36.6 %."""
+    """The columns, and what holds for all of them."""
 
     columns: tuple[Column, ...]
+    # The least K whose verified share reaches the paper's 36.6 %.
     reaches_papers_share_at: int | None
+    # What the vote tends to as K grows.
+    vote_limit: float
 
 
 def measure(
@@ -75,7 +83,8 @@ def judge(
                 draws=float(np.mean([draws_until_right(samples, hits, k) for hits in right])),
             )
         )
-    return Found(tuple(columns), _least(right, samples))
+    limit = float(likeliest_is_right(named, products).mean())
+    return Found(tuple(columns), _least(right, samples), limit)
 
 
 def _least(right: Sequence[int], samples: int) -> int | None:
@@ -102,6 +111,10 @@ def show(found: Found) -> str:
     lines += [f"{name:40}" + "".join(f"{100 * v:8.4g}" for v in values) for name, values in rows]
     drawn = "".join(f"{column.draws:8.4g}" for column in columns)
     lines.append(f"{'candidates drawn with early stop':40}{drawn}")
+    lines.append(
+        f"For large K the vote is right for {100 * found.vote_limit:.3g} % (closed form): "
+        "the products whose likeliest pair is the right one."
+    )
     return "\n".join(lines)
 
 

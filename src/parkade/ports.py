@@ -239,7 +239,8 @@ class Obeyed(msgspec.Struct, frozen=True, kw_only=True):
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine says that it can do. Only the last two are acted on.
 
-    The rest is told for people who read an observation: no submission is refused because of it.
+    The rest is told for people who read an observation: no submission is refused because of it, and
+    servers of earlier versions want it.
     """
 
     engine: str

@@ -15,8 +15,10 @@ from parkade.agent.health import HealthPlan, HealthWatch
 from parkade.agent.notes import NotesFolder
 from parkade.agent.timer import LoopTimer
 from parkade.core.healing.incident import Grade, RepairKind, RepairOrder, RepairReport
+from parkade.core.healing.policy import Windows
 from parkade.core.healing.symptom import Symptom
 from parkade.core.healing.verdict import Action, Level
+from parkade.core.units.time import SECOND_US
 from parkade.ports import DesiredState, NodeShape, Repairs, Seat
 from tests import builders
 from tests.agent.fakes import FakeControlPlane
@@ -144,6 +146,22 @@ async def test_a_fatal_symptom_is_told_with_its_evidence_and_versions(tmp_path: 
     assert verdict.policy == "test 1" and verdict.evidence[0].parser == "test/1"
     counted = dict(plane.health[-1].symptoms)
     assert counted == {"kernel_log": 2}, "info is counted and not told"
+
+
+@in_a_loop
+async def test_a_verdict_is_told_when_its_window_closes_and_not_with_the_next_round(
+    tmp_path: Path,
+) -> None:
+    plane = FakeControlPlane()
+    table = replace(
+        policy(rule("xid/63", Level.DEGRADED, Action.RESET_AT_IDLE)),
+        windows=Windows(coalesce_us=SECOND_US // 2),
+    )
+    sensor = Planned(symptom(xid(63)))
+    plan = HealthPlan(sensors={"n1": (sensor,)}, policy=table, every_s=3_600.0, repairs=None)
+    async with running(plan, plane, tmp_path):
+        verdict = await until(lambda: next((v for r in plane.health for v in r.verdicts), None))
+    assert (verdict.level, verdict.signal) == (Level.DEGRADED, "xid/63")
 
 
 @in_a_loop

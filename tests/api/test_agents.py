@@ -1,33 +1,42 @@
 """What an agent tells of its engine, and what only an agent may do."""
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
+from parkade.control.answers import Decided
 from parkade.control.clock import SystemClock
+from parkade.control.rules import RULES
+from parkade.core.state import commands
+from parkade.core.units.refusal import Refusal
 from parkade.ports import Capabilities, Observation
-from tests.api.test_turns import ENTRIES, NAMES, bodies
+from parkade.store import open_sqlite
+from tests import builders
+from tests.api.test_turns import ENTRIES, NAMES, bodies, made_plane
 from tests.api.town import Town
+
+TINY = Capabilities(
+    engine="tiny",
+    version="1",
+    isolates_users=False,
+    has_containers=False,
+    keeps_memory_limits=False,
+    unsupported_keys=("env_file",),
+)
 
 
 def test_a_spec_that_the_pools_engine_cannot_carry_out_is_refused_by_name(fresh: Town) -> None:
     pool, (_, owner) = fresh.pool(), fresh.org()
-    engine = Capabilities(
-        engine="tiny",
-        version="1",
-        isolates_users=False,
-        has_containers=False,
-        keeps_memory_limits=False,
-        unsupported_keys=("env_file",),
-    )
     observation = Observation(
         pool=pool,
         at_us=SystemClock().now_us(),
         is_complete=True,
         attempts=(),
-        capabilities=engine,
+        capabilities=TINY,
     )
     content = msgspec.json.encode(observation)
     url = f"/v1/pools/{pool}/observation"
@@ -39,6 +48,35 @@ def test_a_spec_that_the_pools_engine_cannot_carry_out_is_refused_by_name(fresh:
         assert (refused.status_code, problem["code"]) == (422, "unsupported")
         assert problem["errors"][0]["place"] == "spec.env_file"
     fresh.done(fresh.post("/workloads", {"spec": fresh.spec()}, owner))
+
+
+def test_a_plane_refuses_what_no_engine_can_carry_out_whichever_way_it_came(
+    tmp_path: Path,
+) -> None:
+    async def story() -> Decided | Refusal:
+        store = open_sqlite(tmp_path / "journal.sqlite3")
+        plane = made_plane(store, RULES)
+        plane.start()
+        await plane.execute(commands.CreateOrg(by=None, org="a"))
+        await plane.execute(builders.open_pool("lab", {"f": 1}))
+        observation = Observation(
+            pool="lab",
+            at_us=SystemClock().now_us(),
+            is_complete=True,
+            attempts=(),
+            capabilities=TINY,
+        )
+        await plane.observe("lab", observation)
+        spec = builders.spec(env_file="/keys")
+        submit = commands.Submit(by=None, org="a", market="lab", spec=spec, is_held=False)
+        outcome = await plane.execute(submit)
+        await plane.close()
+        store.close()
+        return outcome
+
+    outcome = asyncio.run(story())
+    assert isinstance(outcome, Refusal)
+    assert (outcome.reason, outcome.field) == ("unsupported", "spec.env_file")
 
 
 def test_an_agent_that_refuses_is_shown_wherever_people_look(fresh: Town) -> None:

@@ -5,7 +5,7 @@ import itertools
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from parkade.api import ApiSettings, create_app
 from parkade.control.clock import SystemClock
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
-from parkade.ports import DesiredState, Observation, ObservedAttempt
+from parkade.ports import DesiredState, Observation, ObservedAttempt, Store
 from parkade.service.connections import listening_config
 from parkade.service.first import make_operator
-from parkade.store import open_sqlite
+from parkade.store import open_postgresql, open_sqlite
 from tests import builders
 from tests.waits import PATIENCE_S
 
@@ -152,12 +152,17 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path, settings: ApiSettings = SETTINGS, **listening: Any) -> Iterator[Town]:
-    """A server that runs while the context is open; `listening` is for `listening_config`."""
+def town(
+    folder: Path, settings: ApiSettings = SETTINGS, *, database: str = "", **listening: Any
+) -> Iterator[Town]:
+    """A server that runs while the context is open, its journal in a file or in this `database`;
+    `listening` is for `listening_config`."""
     ready = threading.Event()
     told: dict[str, Any] = {}
     thread = threading.Thread(
-        target=lambda: asyncio.run(_serve(folder, told, ready, settings, listening))
+        target=lambda: asyncio.run(
+            _serve(lambda: _opened(folder, database), told, ready, settings, listening)
+        )
     )
     thread.start()
     assert ready.wait(PATIENCE_S), "the server did not start"
@@ -171,8 +176,14 @@ def town(folder: Path, settings: ApiSettings = SETTINGS, **listening: Any) -> It
     assert not thread.is_alive()
 
 
+def _opened(folder: Path, database: str) -> Store:
+    if database:
+        return open_postgresql(database, head=folder / "postgresql.head")
+    return open_sqlite(folder / "parkade.sqlite3", crash_point=lambda _: None)
+
+
 async def _serve(
-    folder: Path,
+    open_store: Callable[[], Store],
     told: dict[str, Any],
     ready: threading.Event,
     settings: ApiSettings,
@@ -181,7 +192,7 @@ async def _serve(
     def fatal(error: BaseException) -> None:
         raise error
 
-    store = open_sqlite(folder / "parkade.sqlite3", crash_point=lambda _: None)
+    store = open_store()
     dependencies = builders.dependencies(store, SystemClock(), on_fatal=fatal)
     plane = Plane(dependencies, PlaneSettings(check_every=1, unreachable_after_us=3_600_000_000))
     plane.start()

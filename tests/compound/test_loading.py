@@ -198,6 +198,10 @@ def test_a_missing_file_of_questions_is_named(tmp_path: Path) -> None:
             "models.m: no field 'modle'; there are: .*model",
         ),
         (
+            'models: {m: {urll: "http://localhost:1/v1", model: x}}\nnetwork: E@m',
+            "models.m: needs one of url, recorded, batch, function; it has model, urll$",
+        ),
+        (
             'models: {m: {function: "rules.py:gess"}}\nnetwork: E@m',
             r"no function 'rules\.py:gess': rules\.py has no gess$",
         ),

@@ -28,6 +28,7 @@ COUNTS = {
     "failures that are retried": bounds.FAILURES,
     "variables of a workload": bounds.ENV_ENTRIES,
     "labels of a workload": bounds.LABELS,
+    "workloads that one waits for, of each kind": bounds.DEPENDENCIES,
     "value of a variable, characters": bounds.ENV_VALUE_CHARACTERS,
     "all variables together, characters": Range(least=0, most=bounds.MOST_ENV_CHARACTERS),
     "command, characters": bounds.COMMAND_CHARACTERS,

@@ -9,18 +9,21 @@ from typer.main import get_command
 
 from parkade.api import create_app
 from parkade.api.metrics import exposition
+from parkade.cli import exit_codes
 from parkade.cli.app import app
 from parkade.control.answers import Health
 from parkade.control.plane import Plane
 from parkade.core.units.refusal import Reason
 from parkade.core.workloads.life import Cause, Phase
 from parkade.service.settings import ServiceSettings, read_settings
+from parkade.wire import problems
 from parkade.wire.pools import Terms
 from parkade.wire.problems import CODES
 from tests.docs.drawing import draw
 from tests.docs.pages import ROOT, documents, headings, links, table
 
 DOCS = ROOT / "docs"
+TEST = r"`tests/[\w/]+\.py::\w+`"
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 GLOSSARY = {
     word for row in table(DOCS / "glossary.md", "Words") for word in re.split(r", ", row[0])
@@ -70,7 +73,22 @@ def test_the_codes_of_the_api_are_those_of_the_code() -> None:
     assert {reason.value for reason in Reason} <= set(told)
 
 
-@pytest.mark.parametrize("page", ["security.md", "invariants.md"])
+def test_the_exit_codes_are_those_of_the_code_and_mean_what_refusals_do() -> None:
+    told = {int(code): tuple(rest) for code, *rest in table(DOCS / "command-line.md", "Exit codes")}
+    assert told == exit_codes.EXITS
+    for name in ("OTHER", "USAGE", "INVALID", "NOT_FOUND", "DENIED", "TRY_AGAIN", "REFUSED"):
+        assert getattr(exit_codes, f"EXIT_{name}") == getattr(problems, f"EXIT_{name}")
+    own = {
+        value
+        for name, value in vars(exit_codes).items()
+        if name.startswith(("MARS_", "COMPOUND_", "SIM_", "OBSERVE_"))
+    }
+    assert own <= set(told)
+    compound = {int(row[0]) for row in table(DOCS / "compound.md", "Exit codes and files")}
+    assert compound - {0} == {code for code, words in told.items() if words[2] != "–"}
+
+
+@pytest.mark.parametrize("page", ["security.md", "invariants.md", "trainers.md"])
 def test_what_a_page_names_as_its_witness_is_there(page: str) -> None:
     text = (DOCS / page).read_text("utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
@@ -84,7 +102,9 @@ def test_every_line_about_security_has_a_witness() -> None:
     page = DOCS / "security.md"
     for heading in ("Server", "API", "Agent and local engine", "Keeper", "Ranks", "Sandbox"):
         for what, witness in table(page, heading):
-            assert re.fullmatch(r"`tests/[\w/]+\.py::\w+`", witness), what
+            assert all(re.fullmatch(TEST, each) for each in witness.split(", ")), what
+    for what, _, witness in table(DOCS / "trainers.md", "Traps"):
+        assert all(re.fullmatch(TEST, each) for each in witness.split(", ")), what
     for what, witness in table(page, "Command line, client, demo"):
         target = re.fullmatch(r"`make (\w+)`", witness)
         assert "::" in witness or (target and f"\n{target[1]}:" in MAKEFILE), what

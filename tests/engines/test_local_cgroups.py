@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from parkade.engines.local import cgroups, processes
-from parkade.ports import RankExit
+from parkade.ports import Phase, RankExit
 from tests.engines.conftest import LocalPlace, up
 from tests.engines.trial import (
     FOR_EVER,
     attempt_of,
+    of,
     order_in,
-    output_of,
     released,
     run,
     until,
@@ -27,6 +27,10 @@ needs_groups = pytest.mark.skipif(PARENT is None, reason="no control group can b
 needs_memory = pytest.mark.skipif(
     PARENT is None or "memory" not in PARENT.controllers, reason="no memory controller here"
 )
+needs_pids = pytest.mark.skipif(
+    PARENT is None or "pids" not in PARENT.controllers, reason="no pids controller here"
+)
+MIB = 1024 * 1024
 
 # Ends its guard, its keeper and itself, and leaves a daemon that nothing connects with it.
 DAEMON = "env -i setsid /bin/sh -c 'trap \"\" TERM HUP; echo $$ > {pid}; while :; do sleep 1; done'"
@@ -97,9 +101,39 @@ def test_a_workload_that_takes_too_much_memory_is_stopped_alone(place: LocalPlac
     async def body() -> None:
         engine = place.engine()
         assert engine.capabilities().keeps_memory_limits
-        attempt = attempt_of("cat /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/memory.max")
+        go = "until [ -e $PARKADE_CHECKPOINT_DIR/go ]; do sleep 0.02; done; "
+        takes = attempt_of(f"{FOR_EVER.split(';')[0]}; {go} exec tail -c 512M /dev/zero")
+        other = attempt_of(FOR_EVER)
+        for attempt in (takes, other):
+            await engine.launch(attempt)
+            await up(place, attempt)
+        group = Path(cgroups.path_of(PARENT, engine.folders.data, takes.attempt))
+        assert int((group / "memory.max").read_text()) < 2**50
+        (group / "memory.max").write_text(str(64 * MIB))
+        (place.checkpoints(takes) / "go").touch()
+        seen = await released(engine, takes)
+        assert seen.exits == (RankExit(rank=0, code=None, signal=9),)
+        still = of(await engine.observe(), other)
+        assert still is not None and still.phase is Phase.RUNNING
+        await engine.stop(other.attempt, order_in(0, 0))
+        await released(engine, other)
+
+    run(body())
+
+
+@needs_pids
+def test_a_group_bounds_the_processes_of_its_workload_and_not_of_its_keeper(
+    place: LocalPlace,
+) -> None:
+    async def body() -> None:
+        engine = place.engine()
+        attempt = attempt_of(FOR_EVER)
         await engine.launch(attempt)
-        assert int(await output_of(engine, attempt)) < 2**50
+        await up(place, attempt)
+        group = Path(cgroups.path_of(PARENT, engine.folders.data, attempt.attempt))
+        assert int((group / "pids.max").read_text()) == cgroups.MOST_PROCESSES
+        assert place.state(attempt).keeper_pid not in cgroups.members(str(group))
+        await engine.stop(attempt.attempt, order_in(0, 0))
         await released(engine, attempt)
 
     run(body())

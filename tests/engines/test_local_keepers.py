@@ -45,6 +45,26 @@ def test_a_keeper_is_nobodys_child_and_in_its_own_session(place: LocalPlace) -> 
     run(body())
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_keeper_and_its_guard_outlive_every_signal_but_kill(
+    place: LocalPlace, number: signal.Signals
+) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(FOR_EVER)
+        await engine.launch(attempt)
+        await up(place, attempt)
+        state = place.state(attempt)
+        for pid in (state.keeper_pid, state.guards[0].pid):
+            os.kill(pid, number)
+        # An order is carried out by the same keeper, so the signal was taken before.
+        await engine.stop(attempt.attempt, order_in(0, 0))
+        seen = await released(engine, attempt)
+        assert not seen.is_keeper_lost
+        assert place.state(attempt).keeper_pid == state.keeper_pid
+
+    run(body())
+
+
 def test_after_kill_9_of_the_keeper_another_adopts_and_carries_out_the_order(
     place: LocalPlace,
 ) -> None:

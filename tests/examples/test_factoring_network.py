@@ -13,7 +13,13 @@ from examples.factoring.archive import digest
 from examples.factoring.model import Parameters
 from examples.factoring.primes import PRIMES, all_products, split
 from examples.factoring.sample import draw, draw_part, load
-from examples.factoring_network.chances import at_least_one, exact_chances, verified
+from examples.factoring.scoring import pair_number
+from examples.factoring_network.chances import (
+    at_least_one,
+    exact_chances,
+    likeliest_is_right,
+    verified,
+)
 from examples.factoring_network.demo import SHIPPED
 from examples.factoring_network.loop import keep_verified
 from tests.examples.programs import ROOT, clean_environment
@@ -68,6 +74,23 @@ def test_a_square_has_one_order_only(trained: Parameters) -> None:
     one, other = draw(trained, squares, 20_000, 1)
     found = verified(squares, one, other).mean(axis=1)
     assert np.abs(found - exact_chances(trained, squares)).max() < 0.005
+
+
+def test_the_vote_of_many_candidates_is_right_where_the_likeliest_pair_is() -> None:
+    everything, trained, seen = all_products(), load(SHIPPED), set()
+    # Held-out products, and squares, whose two orders are one pair.
+    squares = np.flatnonzero(everything.smaller == everything.larger)[::20]
+    for products in (HEAPS.test.at(slice(80)), everything.at(squares)):
+        one, other = draw(trained, products, 20_000, 3)
+        pairs, answers = pair_number(one, other), pair_number(products.smaller, products.larger)
+        right = likeliest_is_right(trained, products)
+        for row, answer, is_right in zip(pairs, answers, right, strict=True):
+            values, counts = np.unique(row, return_counts=True)
+            first, second = np.sort(counts)[-1:-3:-1]
+            if first - second > 5 * np.sqrt(first + second):  # five standard deviations apart
+                assert (values[counts.argmax()] == answer) == is_right
+                seen.add(bool(is_right))
+    assert seen == {True, False}
 
 
 def test_only_verified_pairs_are_kept_and_no_held_out_product_is_among_them(
@@ -130,6 +153,7 @@ def test_the_weights_that_come_with_it_reach_what_the_readme_says() -> None:
     assert digest(load(SHIPPED)).startswith("24a30edf")
     found = [round(100 * at_least_one(chances, k), 2) for k in (1, 17, 20, 100)]
     assert found == [2.99, 37.74, 42.37, 89.81]
+    assert likeliest_is_right(load(SHIPPED), HEAPS.test).sum() == 50
 
 
 @pytest.mark.slow  # up to three minutes of CPU

@@ -130,6 +130,20 @@ def test_a_sick_node_is_drained_with_a_reason_and_shown(scene: Scene) -> None:
     assert found['parkade_mars_sensor_up{node="n0",sensor="kernel_log"}'] == 1
 
 
+def test_a_window_that_closes_between_two_rounds_is_told_then(scene: Scene) -> None:
+    runner = scene.runner(scene.file(act=False))
+    scene.write(
+        "n0", XID.replace(" 79,", " 63,").replace("GPU has fallen off the bus", "Row remap")
+    )
+    assert runner.round() == ()
+    scene.now_us += 4 * SECOND_US
+    assert runner.close_windows() == (), "within the window nothing is told"
+    scene.now_us += 1 * SECOND_US
+    (decision,) = runner.close_windows()
+    assert decision.verdict.signal == "xid/63"
+    assert any("parkade_mars_verdict_level" in name and "xid/63" in name for name in shown(runner))
+
+
 def test_a_configured_sensor_that_cannot_be_read_is_down(scene: Scene) -> None:
     file = scene.file(nodes=3, act=False)
     (scene.folder / "n0.log").unlink()

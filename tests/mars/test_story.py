@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from parkade.mars.story import since
+from parkade.mars.story import sentences, since
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,7 @@ def test_times_are_as_exact_as_matters_and_fit_their_column(seconds: float, word
     began = datetime(2026, 1, 1, tzinfo=UTC)
     assert since(began, began + timedelta(seconds=seconds)) == words
     assert len(words) <= 9
+
+
+def test_reasons_are_sentences_whether_or_not_they_end_as_one() -> None:
+    assert sentences(("A fault.", "2 jobs within 24 h", "")) == "A fault. 2 jobs within 24 h."

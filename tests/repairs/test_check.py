@@ -41,11 +41,17 @@ from types import SimpleNamespace
 
 GPUS = json.loads(os.environ["RECORDED_GPUS"])
 
+NVML_ERROR_DRIVER_NOT_LOADED = 9
+NVML_ERROR_LIBRARY_NOT_FOUND = 12
+
 class NVMLError(Exception):
-    pass
+    def __init__(self, words, value=999):
+        super().__init__(words)
+        self.value = value
 
 def nvmlInit():
-    pass
+    if code := int(os.environ.get("NVML_INIT", "0")):
+        raise NVMLError("Driver Not Loaded" if code == 9 else "Unknown Error", code)
 
 def nvmlDeviceGetCount():
     return len(GPUS)
@@ -76,17 +82,21 @@ def check(
     node: str = "n1",
     grade: str = "",
     gpus: Sequence[dict[str, Any] | None] | None = None,
+    expected: int | None = None,
+    init: int = 0,
 ) -> tuple[int, Any]:
-    """The exit code and the JSON; `gpus`: what NVML says of each, None is lost."""
+    """The exit code and the JSON; `gpus`: what NVML says of each, None is lost; `init`: the code
+    with which NVML does not begin."""
     more: dict[str, str] = {}
     if gpus is not None:
         library = engine.parent / "library"
         library.mkdir(exist_ok=True)
         (library / "pynvml.py").write_text(RECORDED_NVML)
         path = os.pathsep.join((str(library), os.environ.get("PYTHONPATH", "")))
-        more = {"RECORDED_GPUS": json.dumps(gpus), "PYTHONPATH": path}
+        more = {"RECORDED_GPUS": json.dumps(gpus), "PYTHONPATH": path, "NVML_INIT": str(init)}
+    words = [sys.executable, "-m", "parkade.repairs.check", what, "--engine", str(engine)]
     done = subprocess.run(
-        [sys.executable, "-m", "parkade.repairs.check", what, "--engine", str(engine)],
+        words if expected is None else [*words, "--gpus", str(expected)],
         env={**os.environ, **more, "PARKADE_NODE": node, "PARKADE_GRADE": grade},
         stdout=subprocess.PIPE,
         check=False,
@@ -165,6 +175,20 @@ def test_a_gpu_that_is_idle_or_runs_a_live_attempt_passes_both_checks(engine: Pa
     with marked(engine, "w2.1", "n9:2") as number:
         code, report = check("sanitise", engine, gpus=[{"used": 70 << 30, "pids": [number]}])
         assert code == 1 and f"no live attempt: {number}" in report["says"]
+
+
+def test_a_driver_that_does_not_begin_is_no_machine_without_gpus(engine: Path) -> None:
+    assert check("validate", engine, gpus=[], init=9)[0] == 0, "no driver, so no GPU"
+    code, report = check("validate", engine, gpus=[IDLE], init=999)
+    assert code == 1 and "Unknown Error" in report["says"]
+
+
+def test_gpus_that_a_machine_should_have_are_missed(engine: Path) -> None:
+    assert check("validate", engine, gpus=[IDLE, IDLE], expected=2)[0] == 0
+    code, report = check("validate", engine, gpus=[IDLE], expected=2)
+    assert code == 1 and "1 of 2 GPUs" in report["says"]
+    code, report = check("sanitise", engine, gpus=[], init=9, expected=2)
+    assert code == 1 and "0 of 2 GPUs: Driver Not Loaded" in report["says"]
 
 
 @pytest.mark.gpu

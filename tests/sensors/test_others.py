@@ -107,6 +107,17 @@ def test_ports_are_read_from_sysfs_and_an_adapter_that_goes_missing_is_told(
     assert [seen(list(each)) for each in found] == [[], [], [("mlx5_0/1", "adapter_missing")]]
 
 
+def test_a_driver_without_an_adapter_is_absent_and_an_adapter_that_left_is_not(
+    tmp_path: Path,
+) -> None:
+    sensor: Sensor = InfiniBand(node="n1", root=tmp_path)
+    assert sensor.poll(0) == [] and sensor.state.startswith("absent")
+    _write_port(tmp_path, state="4: ACTIVE")
+    assert sensor.poll(MINUTE_US) == [] and sensor.state == "read"
+    (tmp_path / "mlx5_0").rename(tmp_path.parent / "left")
+    assert sensor.poll(2 * MINUTE_US) == [] and sensor.state == "read"
+
+
 def test_the_machine_is_read_and_its_limits_are_told() -> None:
     sensor: Sensor = Machine(node="n1", mounts=(Path("/"), Path("/no/such/mount")))
     sensor.poll(0)

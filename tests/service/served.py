@@ -47,10 +47,10 @@ class Served:
             [*program, *place, *flags], stdout=subprocess.PIPE, stderr=errors, text=True
         )
 
-    def stop(self) -> str:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> str:
         """Everything it printed."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(number)
         printed, _ = self.process.communicate(timeout=PATIENCE_S)
         assert self.process.returncode == 0, self.errors.read_text()
         return printed

@@ -62,6 +62,7 @@ class SlurmMarket:
         assert self.served.process is not None
         self.served.process.kill()
         self.served.process.communicate()
+        self.served.process = None
 
     def open(self, *, terms: dict[str, Any]) -> None:
         """The pool, its agent, an org with money."""

@@ -121,6 +121,16 @@ def test_an_agent_ends_when_its_pool_is_closed(served: Served) -> None:
     served.stop()
 
 
+def test_a_plan_shows_what_would_run_and_no_path_of_the_server(boxed: Served) -> None:
+    agent_of(boxed)
+    until(lambda: boxed.ask("GET", "/pools")["pools"][0]["agent"] == "heard")
+    spec = {"name": "w", "command": "exit 0", "workdir": "/", "limit_price": "2"}
+    plan = boxed.attempt_to("POST", "/workloads/plan", {"org": "operator", "spec": spec})
+    assert "$POOL" in plan.json()["rendered"]
+    for path in (boxed.data, boxed.data.resolve(), Path.cwd()):
+        assert str(path) not in plan.text
+
+
 def test_no_process_list_shows_the_agents_token(boxed: Served) -> None:
     agent = agent_of(boxed)
     token = lock_of(boxed.data).with_name("token").read_bytes().strip()

@@ -51,6 +51,24 @@ def test_what_looks_like_a_token_never_reaches_a_log() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["a", "pk_abcdefgh12345"],
+        ("pk_abcdefgh12345",),
+        {"pk_abcdefgh12345": 1, "inner": {"x": "pk_abcdefgh12345"}},
+        {"headers": {"Authorization": "abcdefgh12345"}},
+        b"pk_abcdefgh12345",
+        ValueError("pk_abcdefgh12345"),
+        Path("/pk_abcdefgh12345"),
+    ],
+)
+def test_a_token_inside_of_what_is_logged_never_reaches_a_log(value: object) -> None:
+    struck = strike_secrets(None, "info", {"event": "asked", "what": value, "n": 1})
+    assert "abcdefgh12345" not in repr(struck)
+    assert struck["n"] == 1
+
+
 def test_a_log_for_people_has_no_control_character_of_a_user() -> None:
     entry = {"event": "failed \x1b[2J", "n": 1}
     assert show_control_characters(None, "info", entry) == {"event": r"failed \x1b[2J", "n": 1}

@@ -1,10 +1,12 @@
 """Owners of a Slurm cluster change nothing: their own jobs reclaim, behind a fence."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from parkade.cli.pools import RELEASE
 from tests.service.slurm_market import GPUS, SlurmMarket, slurm_market
 from tests.slurm_cluster import Slurm, missing, open_folder, slurm
 from tests.waits import until
@@ -13,6 +15,9 @@ pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(bool(missing()), reason=f"no Slurm: {', '.join(missing())} is lacking"),
 ]
+
+NOTICE_S = 25
+"""Of the command; Slurm looks at the ends of reservations every 30 s."""
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +77,26 @@ def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(
 def cordons(market: SlurmMarket) -> dict[str, str]:
     nodes = market.served.ask("GET", "/nodes")["nodes"]
     return {node["node"]: one["reason"] for node in nodes for one in node["cordons"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", ["agent", "server", "both"])
+def test_where_parkade_is_dead_one_command_of_slurms_gives_an_owner_its_nodes(
+    market: SlurmMarket, dead: str
+) -> None:
+    market.fence()
+    market.lend(2)
+    guest = market.guest(nodes=3)
+    market.wait_for(guest, "running")
+    if dead in ("server", "both"):
+        market.kill_server()
+    if dead in ("agent", "both"):
+        market.kill_agent()
+    job = market.owner_job("--nodes=2", f"--gres=gpu:{GPUS}")
+    until(lambda: market.cluster.job_state(job) == "PENDING")
+    command = RELEASE.format(pool=market.pool).partition(": ")[2]
+    began = time.monotonic()
+    market.cluster.run(*command.replace("now+120", f"now+{NOTICE_S}").split())
+    market.wait_for_job(job, "RUNNING")
+    assert time.monotonic() - began < NOTICE_S + 60
+    assert len(list(market.folder.rglob("agent/**/.parkade.json"))) == 1, "the guest was told"

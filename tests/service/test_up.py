@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import signal
 import socket
 import sqlite3
 import stat
@@ -93,7 +94,10 @@ def test_a_token_file_of_a_start_that_died_is_taken_by_the_next(tmp_path: Path) 
     assert token.read_text() == "pk_first\n"
 
 
-def test_what_runs_goes_on_while_the_server_is_stopped_and_is_adopted(served: Served) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_runs_goes_on_while_the_server_is_stopped_and_is_adopted(
+    served: Served, number: signal.Signals
+) -> None:
     served.start("--token-file", str(served.folder / "token"))
     served.token = (served.folder / "token").read_text().strip()
     served.ask("POST", "/pools", POOL)
@@ -103,7 +107,7 @@ def test_what_runs_goes_on_while_the_server_is_stopped_and_is_adopted(served: Se
     spec = {"name": "w", "command": script, "workdir": str(served.folder), "limit_price": "2"}
     workload = served.ask("POST", "/workloads", {"org": "acme", "spec": spec})["workload"]
     process = wait_for_process(served, workload)
-    served.stop()
+    served.stop(number)
     assert is_alive(process)
     (served.folder / "go").touch()
     served.start()

@@ -17,6 +17,7 @@ import parkade.control.recover as recovering
 import parkade.core.clearing.displacement as displacement
 import parkade.core.kernel.deadlines as deadlines
 import parkade.core.running.decisions as running
+import parkade.core.running.dependencies as dependencies
 import parkade.core.running.observations as observations
 import parkade.core.running.promises as promises
 import parkade.core.steps.notices as notices
@@ -29,9 +30,11 @@ from parkade.core.state import commands, events, lines
 from parkade.core.state.codec import decode_snapshot
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Refusal
+from parkade.core.workloads.dependency import Condition, Settled, settled
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.spec import CapacityKind
+from parkade.core.workloads.workload import Workload
 from parkade.sim import story
 
 Patch = pytest.MonkeyPatch
@@ -55,7 +58,9 @@ def in_decisions(patch: Patch, change: Change) -> None:
     patch.setattr(story, "RULES", replace(RULES, decide=decide, take_deadline=take))
 
 
-def _in_clearings(patch: Patch, change: Callable[[World, events.Cleared], events.Cleared]) -> None:
+def in_clearings(patch: Patch, change: Callable[[World, events.Cleared], events.Cleared]) -> None:
+    """Changes what every clearing gives."""
+
     def changed(world: World, event: events.AnyEvent) -> Iterator[events.AnyEvent]:
         yield change(world, event) if isinstance(event, events.Cleared) else event
 
@@ -122,7 +127,7 @@ def prices_above_the_limit(patch: Patch) -> None:
     def change(_world: World, event: events.Cleared) -> events.Cleared:
         return replace(event, won=tuple(_priced(it, 100) for it in event.won))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def prices_below_the_floor(patch: Patch) -> None:
@@ -131,7 +136,7 @@ def prices_below_the_floor(patch: Patch) -> None:
     def change(_world: World, event: events.Cleared) -> events.Cleared:
         return replace(event, won=tuple(_priced(it, 0) for it in event.won))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def _priced(won: lines.Won, factor: int) -> lines.Won:
@@ -174,7 +179,7 @@ def drops_promises_of_claims(patch: Patch) -> None:
         )
         return replace(event, left=(*event.left, *dropped))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def _named(event: events.Cleared) -> Iterator[str]:
@@ -293,7 +298,7 @@ def waits_without_a_reason(patch: Patch) -> None:
     def change(_world: World, event: events.Cleared) -> events.Cleared:
         return replace(event, waiting=tuple(replace(it, why="") for it in event.waiting))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def moves_without_a_cause(patch: Patch) -> None:
@@ -302,7 +307,7 @@ def moves_without_a_cause(patch: Patch) -> None:
     def change(_world: World, event: events.Cleared) -> events.Cleared:
         return replace(event, won=tuple(replace(it, moved=None) for it in event.won))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def displaces_on_demand(patch: Patch) -> None:
@@ -312,7 +317,7 @@ def displaces_on_demand(patch: Patch) -> None:
         named = set(_named(event))
         return replace(event, left=(*event.left, *_sent_away(world, event, named)))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def _sent_away(world: World, event: events.Cleared, named: set[str]) -> Iterator[lines.Leaving]:
@@ -387,7 +392,7 @@ def seats_half_a_gang(patch: Patch) -> None:
     def change(_world: World, event: events.Cleared) -> events.Cleared:
         return replace(event, won=tuple(map(_without_last, event.won)))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
 
 
 def _without_last(won: lines.Won) -> lines.Won:
@@ -417,7 +422,17 @@ def reprices_for_others(patch: Patch) -> None:
         turned = zip(names[1:] + names[:1], event.repriced, strict=True)
         return replace(event, repriced=tuple(replace(it, workload=name) for name, it in turned))
 
-    _in_clearings(patch, change)
+    in_clearings(patch, change)
+
+
+def takes_a_failure_for_a_success(patch: Patch) -> None:
+    """What waits for the success of another goes on after any end."""
+
+    def hopeful(other: Workload, condition: Condition) -> Settled | None:
+        is_any = condition is Condition.AFTER_OK
+        return settled(other, Condition.AFTER_ANY if is_any else condition)
+
+    patch.setattr(dependencies, "settled", hopeful)
 
 
 SERVER = ("server",)
@@ -453,6 +468,7 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
         (recovers_without_promises, SERVER),
         (believes_a_clock_that_was_set_back, ("clock",)),
         (seats_half_a_gang, ()),
+        (takes_a_failure_for_a_success, ()),
         (seats_newcomers_on_cordoned_nodes, ("operators",)),
     )
 }

@@ -56,10 +56,7 @@ def test_a_whole_journal_opens_again_and_again(tmp_path: Path) -> None:
         ("UPDATE transfers SET micros = micros + 1000000 WHERE sequence = 4", "lines of external"),
         ("UPDATE transfers SET credit = 'org/other' WHERE sequence = 4", "lines of org/acme-1"),
         ("UPDATE transfers SET micros = 'x' WHERE sequence = 4", "lines of external"),
-        (
-            "UPDATE transfers SET micros = 9223372036854775807",
-            "not be read: integer overflow",
-        ),
+        ("UPDATE transfers SET micros = 9223372036854775807", "lines of external"),
         ("DELETE FROM transfers", "lines of external"),
     ],
 )

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from parkade.core.ledger.accounts import EXTERNAL, Transfer, TransferKind, Use
+from parkade.core.units import bounds
 from parkade.ports import (
     Batch,
     Fenced,
@@ -19,7 +21,7 @@ from parkade.ports import (
     StoredSnapshot,
     StoreError,
 )
-from parkade.store import open_sqlite
+from parkade.store import open_postgresql, open_sqlite
 from parkade.store.migrations import STEPS
 from parkade.store.tables import metadata
 
@@ -135,6 +137,21 @@ def test_a_statement_has_both_sides_in_the_order_of_the_journal(store: Store) ->
     assert store.balance_before("org/nowhere", 9) == 0
 
 
+def test_what_an_account_moved_is_added_exactly_beyond_64_bits(store: Store) -> None:
+    """The most that one transfer can move, ten times in and nine times out."""
+    most = bounds.BALANCE_MICROS.most
+    ways = [(EXTERNAL, "org/a")] * 10 + [("org/a", EXTERNAL)] * 9
+    lines = []
+    for number, (debit, credit) in enumerate(ways, 1):
+        line = paid(number, debit, credit, at_us=number)
+        lines.append(replace(line, transfer=replace(line.transfer, micros=most)))
+    entries = tuple(entry(line.sequence, at_us=line.at_us) for line in lines)
+    store.commit(batch(*entries, transfers=tuple(lines)))
+    assert store.balance_before("org/a", 11) == 10 * most
+    assert store.balance_before(EXTERNAL, 11) == -10 * most
+    assert dict(store.account_sums()) == {"org/a": most, EXTERNAL: -most}
+
+
 def test_the_newest_snapshots_are_kept(store: Store) -> None:
     for sequence in range(1, 6):
         snapshot = StoredSnapshot(sequence=sequence, version=1, body=b"x" * sequence)
@@ -206,6 +223,30 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a database at all, but long enough to be read as one" * 99)
     with pytest.raises(StoreError, match="could not be opened"):
         open_sqlite(path)
+
+
+@pytest.mark.parametrize("name", ["meta", "snapshots", "transfers, journal"])
+def test_a_database_that_lost_a_table_is_refused_with_what_to_do(
+    database: str, tmp_path: Path, name: str
+) -> None:
+    head = tmp_path / "postgresql.head"
+    store = open_postgresql(database, head=head)
+    store.commit(batch(entry(1)))
+    store.close()
+    engine = sa.create_engine(sa.make_url(database).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {name}")
+    engine.dispose()
+
+    def opened() -> None:
+        again = open_postgresql(database, head=head)
+        try:
+            list(again.snapshots())
+        finally:
+            again.close()
+
+    with pytest.raises(StoreError, match=r"[Rr]estore a backup"):
+        opened()
 
 
 def test_the_migrations_lead_to_the_tables_that_are_used(tmp_path: Path) -> None:

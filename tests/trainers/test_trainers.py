@@ -160,6 +160,86 @@ def test_workers_of_a_real_torchrun_without_a_handler_run_to_the_deadline(
     run(body())
 
 
+# ---------------------------------------------------------------- accelerate, Lightning
+
+ACCELERATE = "-m accelerate.commands.launch --main_process_port $MASTER_PORT --num_machines 1"
+# With --cpu alone it starts one process, however many it is asked for.
+ACCELERATED = {1: "--cpu", 2: "--multi_gpu --num_processes 2"}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_workers_of_a_real_accelerate_are_told(
+    place: LocalPlace, tmp_path: Path, processes: int
+) -> None:
+    python = python_with("accelerate")
+    script = tmp_path / "train.py"
+    script.write_text(shlex.split(standins.saves("SIGTERM", code=0, save_s=1.5))[-1])
+    ranks = ("00", "01")[:processes] if processes > 1 else ("0",)
+
+    async def body() -> None:
+        engine = place.engine()
+        command = f"{python} {ACCELERATE} {ACCELERATED[processes]}"
+        attempt = attempt_of(f"{command} --mixed_precision no {script}", save=AUTO)
+        await begin(engine, place, attempt, *ranks)
+        seen = await noticed(engine, attempt, 1.0, NOTICE_S)
+        for rank in ranks:
+            assert told(place, attempt, rank) == ["SIGTERM"]
+        assert seen.checkpoint is not None and seen.is_signalled
+        assert seen.exits == (RankExit(rank=0, code=0, signal=None),)
+
+    run(body())
+
+
+LIGHTNING = """
+import logging, os, sys, time, warnings
+warnings.filterwarnings("ignore")
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import OnExceptionCheckpoint
+
+folder = os.environ["PARKADE_CHECKPOINT_DIR"]
+
+class Model(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+    def training_step(self, batch, _):
+        open(folder + "/up.0", "a").close()
+        time.sleep(0.05)
+        return self.layer(batch).sum()
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+saves = [OnExceptionCheckpoint(folder)] if sys.argv[1] == "saves" else []
+trainer = pl.Trainer(
+    max_epochs=-1, accelerator="cpu", devices=1, logger=False, callbacks=saves,
+    enable_checkpointing=bool(saves), enable_progress_bar=False, enable_model_summary=False,
+)
+trainer.fit(Model(), torch.utils.data.DataLoader(torch.ones(10_000, 1)))
+"""
+
+
+@pytest.mark.parametrize("how", ["saves", "plain"])
+def test_real_lightning_leaves_with_zero_and_has_saved_only_where_it_was_told_to(
+    place: LocalPlace, tmp_path: Path, how: str
+) -> None:
+    python = python_with("lightning.pytorch")
+    script = tmp_path / "train.py"
+    script.write_text(LIGHTNING)
+
+    async def body() -> None:
+        engine = place.engine()
+        attempt = attempt_of(f"{python} {script} {how}; exit $?", save=AUTO)
+        await begin(engine, place, attempt)
+        seen = await noticed(engine, attempt, NOTICE_S, 5)
+        assert seen.is_signalled
+        assert seen.exits == (RankExit(rank=0, code=0, signal=None),)
+        saved = list(place.checkpoints(attempt).glob("*.ckpt"))
+        assert bool(saved) is (how == "saves")
+
+    run(body())
+
+
 # ---------------------------------------------------------------- JAX
 
 JAX_BEGIN = """

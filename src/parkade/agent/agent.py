@@ -22,10 +22,10 @@ from parkade.agent.control_plane import (
     KnowsAgents,
     Refused,
 )
-from parkade.agent.folders import AnswersFolders, KeepsFolders, keep_folders
+from parkade.agent.folders import AnswersFolders, keep_folders
 from parkade.agent.health import HealthWatch
 from parkade.agent.logs import LogServer
-from parkade.agent.optional import KeepsLeases, ServesOwners, TellsChanges
+from parkade.agent.optional import KeepsFolders, KeepsLeases, ServesOwners, TellsChanges
 from parkade.agent.plan import Action, Forget, HandOver, Launch, Refuse, plan, with_refusals
 from parkade.core.workloads.observed import MOST_WORDS
 from parkade.ports import (

@@ -11,13 +11,12 @@ from typing import Protocol, runtime_checkable
 
 from parkade.agent.backoff import Backoff
 from parkade.agent.control_plane import ControlPlaneError
+from parkade.agent.optional import KeepsFolders
 from parkade.ports import (
     EngineError,
     FolderAnswer,
-    FolderLook,
     FolderReport,
     Timer,
-    WorkloadFolder,
 )
 
 PART_S = 1.0
@@ -26,26 +25,6 @@ PASS_S = 300.0
 """Between two passes."""
 
 logger = logging.getLogger("parkade.agent.folders")
-
-
-@runtime_checkable
-class KeepsFolders(Protocol):
-    """An optional capability of an engine: it keeps folders of workloads and can delete them."""
-
-    async def idle_folders(self, now_us: int) -> FolderLook:
-        """Those among the next part of all that run nothing, and of which is not known until when
-        they are kept, or whose time has come."""
-        ...
-
-    async def settle_folders(
-        self, asked: Sequence[WorkloadFolder], answers: Sequence[FolderAnswer]
-    ) -> Sequence[str]:
-        """Keeps what was answered, and has those go that are due; which they are."""
-        ...
-
-    async def delete_folders(self) -> Sequence[str]:
-        """Deletes a part of what is to go; what cannot be deleted, and why."""
-        ...
 
 
 @runtime_checkable

@@ -18,17 +18,20 @@ from parkade.agent.control_plane import ControlPlane, ControlPlaneError
 from parkade.agent.notes import Notes
 from parkade.agent.repairs import OrderedRepairs
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
-from parkade.core.healing.judge import close_windows, judge, note_repair
+from parkade.core.healing.judge import close_windows, judge, next_close, note_repair
 from parkade.core.healing.ladder import Repair, Result
 from parkade.core.healing.memory import NodeMemory, empty_memory
 from parkade.core.healing.policy import Policy
 from parkade.core.healing.symptom import Symptom
 from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Action, Level, Verdict
+from parkade.core.units.time import SECOND_US
 from parkade.ports import Clock, DesiredState, HealthReport, Repairs, Sensor, SensorState, Timer
 
 HEARTBEAT_S = 10.0
 MOST_WAITING = 10_000
+SHORTEST_S = 0.01
+"""Between two looks for windows that close, whatever the clocks say."""
 SEEN = "seen.json"
 WHOLE_POOL = ""
 """The node of a sensor that speaks for several."""
@@ -93,12 +96,28 @@ class HealthWatch:
             polled = await asyncio.to_thread(self._poll)
             for symptom in polled:
                 self._judge(symptom)
+            await self._wait_for_next_round()
+
+    async def _wait_for_next_round(self) -> None:
+        """Closes windows as they are due: a verdict waits for no round."""
+        left_s = self._plan.every_s
+        while left_s > 0:
             now_us = self._clock.now_us()
-            for node, memory in self._memories.items():
-                judged = close_windows(memory, now_us, policy=self._plan.policy)
-                self._memories[node] = judged.memory
-                self._keep(judged.verdicts)
-            await self._timer.sleep(self._plan.every_s)
+            self._close_windows(now_us)
+            closes = (next_close(memory) for memory in self._memories.values())
+            due_us = min((each for each in closes if each is not None), default=None)
+            wait_s = left_s
+            if due_us is not None:
+                wait_s = min(left_s, max(SHORTEST_S, (due_us - now_us) / SECOND_US))
+            await self._timer.sleep(wait_s)
+            left_s -= wait_s
+        self._close_windows(self._clock.now_us())
+
+    def _close_windows(self, now_us: int) -> None:
+        for node, memory in self._memories.items():
+            judged = close_windows(memory, now_us, policy=self._plan.policy)
+            self._memories[node] = judged.memory
+            self._keep(judged.verdicts)
 
     async def tell(self) -> None:
         """Reports at each news, and at least each heartbeat."""

@@ -1,8 +1,12 @@
-"""What an engine may do beyond its contract; an agent finds it by the methods' names."""
+"""What an engine may do beyond its contract: all of it, and nowhere else.
 
+An agent asks `isinstance`, which looks at the methods' names.
+"""
+
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from parkade.ports import DesiredState, OwnerReport
+from parkade.ports import DesiredState, FolderAnswer, FolderLook, OwnerReport, WorkloadFolder
 
 
 @runtime_checkable
@@ -30,4 +34,24 @@ class KeepsLeases(Protocol):
 
     async def renew_leases(self) -> None:
         """The control plane was heard: no lease lapses before its span from now."""
+        ...
+
+
+@runtime_checkable
+class KeepsFolders(Protocol):
+    """An optional capability of an engine: it keeps folders of workloads and can delete them."""
+
+    async def idle_folders(self, now_us: int) -> FolderLook:
+        """Those among the next part of all that run nothing, and of which is not known until when
+        they are kept, or whose time has come."""
+        ...
+
+    async def settle_folders(
+        self, asked: Sequence[WorkloadFolder], answers: Sequence[FolderAnswer]
+    ) -> Sequence[str]:
+        """Keeps what was answered, and has those go that are due; which they are."""
+        ...
+
+    async def delete_folders(self) -> Sequence[str]:
+        """Deletes a part of what is to go; what cannot be deleted, and why."""
         ...

@@ -11,6 +11,7 @@ from parkade.core.state import commands
 from parkade.core.units.fraction import Fraction, parse_fraction
 from parkade.core.units.money import format_amount
 from parkade.core.units.visible import has_control_characters
+from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.saving import CheckpointTerms, ExitZero
 from parkade.core.workloads.spec import (
     Capacity,
@@ -109,6 +110,11 @@ def spec_of(spec: WorkloadSpec) -> Spec:
         moves=Moves(spec.moves),
         spread=spec.spread,
         labels=tuple(sorted(spec.labels.items())),
+        after=tuple(
+            Dependency(workload=name, condition=condition)
+            for condition in Condition
+            for name in getattr(spec, condition.value)
+        ),
     )
 
 
@@ -144,6 +150,10 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         moves=spec.moves.value,
         spread=spec.spread,
         labels=dict(spec.labels),
+        after=_names_in(spec, Condition.AFTER),
+        after_ok=_names_in(spec, Condition.AFTER_OK),
+        after_not_ok=_names_in(spec, Condition.AFTER_NOT_OK),
+        after_any=_names_in(spec, Condition.AFTER_ANY),
         limit_price=amount_or_none(spec.limit_price_micros),
         max_spend=amount_or_none(spec.max_spend_micros),
         checkpoint=_wire_checkpoint(spec.checkpoint),
@@ -151,6 +161,10 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         retry=Retry.model_construct(failures=spec.retry_failures),
         max_duration=None if spec.max_duration_us is None else span(spec.max_duration_us),
     )
+
+
+def _names_in(spec: Spec, condition: Condition) -> tuple[str, ...]:
+    return tuple(it.workload for it in spec.after if it.condition is condition)
 
 
 def _checkpoint_of(terms: WireCheckpointTerms | None) -> CheckpointTerms | None:

@@ -40,6 +40,21 @@ Labels = Annotated[
     list[str] | None,
     typer.Option("--label", help="KEY=VALUE, to choose it by.", rich_help_panel=RUN),
 ]
+After = Annotated[
+    list[str] | None,
+    typer.Option(help="Waits until this workload has started.", rich_help_panel=RUN),
+]
+AfterOk = Annotated[
+    list[str] | None,
+    typer.Option(help="Waits until it succeeded; may be given often.", rich_help_panel=RUN),
+]
+AfterNotOk = Annotated[
+    list[str] | None,
+    typer.Option(help="Waits until it ended without success.", rich_help_panel=RUN),
+]
+AfterAny = Annotated[
+    list[str] | None, typer.Option(help="Waits until it ended.", rich_help_panel=RUN)
+]
 EnvFile = Annotated[str | None, typer.Option(help="On the node; for secrets.", rich_help_panel=RUN)]
 Workdir = Annotated[str | None, typer.Option(help="Default: here.", rich_help_panel=RUN)]
 Checkpoint = Annotated[

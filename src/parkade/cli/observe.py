@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from parkade.cli.calling import explaining, fail
+from parkade.cli.exit_codes import OBSERVE_INVALID
 from parkade.extras import install
 
-EXIT_INVALID = 3
 MOST_FLOORS = 8
 HIGHEST_PRICE = 10_000
 
@@ -104,7 +104,7 @@ def sacct(
         try:
             found = observe(asked, _tell if sys.stderr.isatty() else lambda *_: None)
         except BadData as error:
-            fail(str(error), exit_code=EXIT_INVALID)
+            fail(str(error), exit_code=OBSERVE_INVALID)
         if html is not None:
             write(html, observe_page(found))
         if as_json:

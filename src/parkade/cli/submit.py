@@ -8,6 +8,10 @@ import typer
 
 from parkade.cli.calling import AsJson, calling, fail, warn
 from parkade.cli.flags import (
+    After,
+    AfterAny,
+    AfterNotOk,
+    AfterOk,
     Capacity,
     Checkpoint,
     CheckpointCommand,
@@ -62,6 +66,10 @@ def submit(
     max_duration: MaxDuration = None,
     org: Org = None,
     labels: Labels = None,
+    after: After = None,
+    after_ok: AfterOk = None,
+    after_not_ok: AfterNotOk = None,
+    after_any: AfterAny = None,
     env: Env = None,
     env_file: EnvFile = None,
     workdir: Workdir = None,
@@ -95,6 +103,10 @@ def submit(
         "max_spend": max_spend,
         "max_duration": max_duration,
         "labels": pairs(labels, "--label"),
+        "after": after or None,
+        "after_ok": after_ok or None,
+        "after_not_ok": after_not_ok or None,
+        "after_any": after_any or None,
         "env": pairs(env, "--env"),
         "env_file": env_file,
         "workdir": workdir,

@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 
 import msgspec
 
-from parkade.compound.run.index import KeyIndex, address_of
+from parkade.compound.run.index import KeyIndex
 from parkade.compound.values import Question
 
 PROMPTS = ("prompt", "question", "problem", "input")
@@ -26,6 +26,7 @@ MAX_LINE = 16 * 1024 * 1024
 #: Some editors and spreadsheets put it before a text in UTF-8; it means nothing.
 BOM = codecs.BOM_UTF8
 
+_ABSENT = object()
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -58,24 +59,31 @@ def count_questions(path: Path) -> int | None:
 
 
 def _note_id(seen: KeyIndex, identity: str, path: Path, number: int) -> None:
-    address = address_of(blake2b(identity.encode(), digest_size=8).hexdigest())
-    before = seen.get(address)
-    if before:
+    address = int.from_bytes(blake2b(identity.encode(), digest_size=8).digest(), "big")
+    if before := seen.put(address, number):
         raise QuestionError(
             f"{path}, line {number}: the id {identity[:MAX_ID]!r} stands in line {before} as well; "
             "each question needs its own id"
         )
-    seen.put(address, number)
 
 
 def question_of(row: dict[str, Any], number: int) -> Question:
     """The question of one row; ValueError if it has no prompt."""
     fields = dict(row)
-    prompt = next((fields.pop(name) for name in PROMPTS if name in fields), None)
+    prompt = _first(fields, PROMPTS)
     if not isinstance(prompt, str):
         raise ValueError(f"it needs a text under one of {', '.join(PROMPTS)}")
-    identity = next((fields.pop(name) for name in IDS if name in fields), number)
-    return Question(id=str(identity), prompt=prompt, fields=fields)
+    named = _first(fields, IDS)
+    identity = str(number if named is _ABSENT else named)
+    return Question(id=identity, prompt=prompt, fields=fields)
+
+
+def _first(fields: dict[str, Any], names: tuple[str, ...]) -> Any:
+    """Takes the first of the names that there is out of the fields."""
+    for name in names:
+        if name in fields:
+            return fields.pop(name)
+    return _ABSENT
 
 
 def _question(line: bytes, path: Path, number: int) -> Question:

@@ -5,11 +5,11 @@ world but through a command.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-import msgspec
 import structlog
+from msgspec.structs import replace
 
 from parkade.control import kept_folders
 from parkade.control.admission import Admission, AskingAgent
@@ -21,7 +21,8 @@ from parkade.control.answers import (
     Planned,
     TooMany,
 )
-from parkade.control.cycle import Asked
+from parkade.control.archive import Archive
+from parkade.control.cycle import Asked, Look
 from parkade.control.healing_figures import HealingFigures
 from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import Waiting, WaitingCommand, WaitingView, resolve
@@ -32,11 +33,8 @@ from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
 from parkade.control.writer import Dependencies, Turn, Writer
 from parkade.core.clearing.plan import Plan
-from parkade.core.ledger.accounts import TransferKind
-from parkade.core.reservations.missing import MissingNode
-from parkade.core.state.codec import decode_event
 from parkade.core.state.commands import AnyCommand, Submit
-from parkade.core.state.events import AnyEvent, ReservationSettled
+from parkade.core.state.events import AnyEvent
 from parkade.core.state.world import World
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.workload import Workload
@@ -50,15 +48,11 @@ from parkade.ports import (
     LogRequest,
     NodeShape,
     Observation,
-    StatedTransfer,
 )
 
 _log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
-
-_MOST_CREDITS = 100
-"""Credits of one statement whose evidence is looked up."""
 
 
 class Plane:
@@ -66,6 +60,7 @@ class Plane:
 
     def __init__(self, dependencies: Dependencies, settings: PlaneSettings) -> None:
         self._dependencies = dependencies
+        self.archive = Archive(dependencies.store)
         self._writer = Writer(dependencies, settings)
         self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
@@ -108,7 +103,7 @@ class Plane:
     def health(self) -> Health:
         """How the writer is doing, and which agents refuse."""
         refusing = tuple(self.refusing())
-        return msgspec.structs.replace(self._writer.health(), refusing_pools=refusing)
+        return replace(self._writer.health(), refusing_pools=refusing)
 
     def healing_figures(self) -> HealingFigures:
         """What is told of Mars in numbers, without waiting for the writer."""
@@ -142,7 +137,10 @@ class Plane:
 
     async def ask(self, asked: Asked, *, org: str | None = None) -> Decided | Refusal:
         """The same for a command with what belongs to its request: all of it is one turn. `org`:
-        whose request it is; TOO_MANY where too many of that org wait."""
+        whose request it is; TOO_MANY where too many of that org wait. A submission that no engine
+        of its market can carry out is refused whichever way it came."""
+        if isinstance(asked.command, Submit):
+            asked = replace(asked, look=self._able_first(asked.command, asked.look))
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Decided | Refusal] = loop.create_future()
         self._enter(WaitingCommand(loop=loop, future=future, asked=asked, org=org))
@@ -170,7 +168,7 @@ class Plane:
     def plan(self, world: World, command: Submit, now_us: int) -> tuple[Plan, Planned] | Refusal:
         """A view: what a submission would come to, and what would be launched; nothing changes."""
         rules = self._dependencies.rules
-        plan = self.unsupported(world, command) or rules.plan(world, command, now_us)
+        plan = self._unsupported(world, command) or rules.plan(world, command, now_us)
         if isinstance(plan, Refusal):
             return plan
         pool = world.pool_of(plan.attempt.seats)
@@ -186,34 +184,6 @@ class Plane:
         this machine tells it; None where that is elsewhere. EngineError where it would refuse."""
         render = self._renderers.get(planned.pool or "")
         return None if render is None else await asyncio.to_thread(render, planned.attempt)
-
-    async def statement(
-        self, account: str, *, from_us: int | None, to_us: int | None
-    ) -> list[StatedTransfer]:
-        """Every transfer of an account in [from_us, to_us), in order."""
-        read = self._dependencies.store.statement
-        return list(await asyncio.to_thread(read, account, from_us=from_us, to_us=to_us))
-
-    async def balance_before(self, account: str, at_us: int) -> int:
-        """What an account held before an instant, by its transfers, in micro-units."""
-        return await asyncio.to_thread(self._dependencies.store.balance_before, account, at_us)
-
-    async def evidence(
-        self, stated: Sequence[StatedTransfer]
-    ) -> dict[int, tuple[MissingNode, ...]]:
-        """By sequence, the nodes that the newest credits of a statement rest on. Reads one entry of
-        the journal for each."""
-        credits = dict.fromkeys(
-            it.sequence for it in stated if it.transfer.kind is TransferKind.CREDIT
-        )
-        store = self._dependencies.store
-        found: dict[int, tuple[MissingNode, ...]] = {}
-        for sequence in tuple(credits)[-_MOST_CREDITS:]:
-            entries = await asyncio.to_thread(store.entries, after=sequence - 1, limit=1)
-            event = decode_event(entries[0].body, entries[0].version) if entries else None
-            if isinstance(event, ReservationSettled):
-                found[sequence] = event.missing
-        return found
 
     def events(self, *, after: int) -> AsyncIterator[tuple[int, AnyEvent]]:
         """Committed events after a sequence, in order, then as they come."""
@@ -247,12 +217,6 @@ class Plane:
         if why not in (None, before):
             _log.error("agent_refuses_orders", pool=asking.pool, why=why)
         return refusal
-
-    async def digest_at(self, sequence: int) -> str | None:
-        """The digest of the journal's entry; None where there is none of that number."""
-        store = self._dependencies.store
-        entries = await asyncio.to_thread(store.entries, after=sequence - 1, limit=1)
-        return entries[0].digest if entries and entries[0].sequence == sequence else None
 
     async def observe(self, pool: str, observation: Observation) -> None:
         """An agent's look at its whole pool; `Intake` says what follows from it."""
@@ -327,8 +291,17 @@ class Plane:
         reasons = {pool: why for pool, why in own if pool not in silent} | lacking
         return {pool: why for pool, why in reasons.items() if self.has_pool(pool)}
 
-    def unsupported(self, world: World, command: Submit) -> Refusal | None:
-        """A view: the refusal of a spec that no engine of the market can carry out. Cost grows with
+    def _able_first(self, command: Submit, look: Look | None) -> Look:
+        """Looks whether an engine can carry it out, and then as asked."""
+
+        def able_first(world: World, now_us: int) -> object:
+            refusal = self._unsupported(world, command)
+            return refusal or (None if look is None else look(world, now_us))
+
+        return able_first
+
+    def _unsupported(self, world: World, command: Submit) -> Refusal | None:
+        """The refusal of a spec that no engine of the market can carry out. Cost grows with
         the nodes of the marketplace."""
         pools = {
             node.pool: None

@@ -34,26 +34,18 @@ from parkade.core.units.time import SECOND_US
 from parkade.mars.policy_file import load_policy, shipped_policy
 from parkade.mars.run_file import Command as Words
 from parkade.mars.run_file import EngineEntry, NodeName
+from parkade.mars.sensing import engine_sensor, node_sensors
 from parkade.ports import Clock, Sensor
 from parkade.repairs import commands
 from parkade.repairs.commands import CommandRepairs
 from parkade.sensors.gpu.driver import driver_version
-from parkade.sensors.live import (
-    DcgmExporter,
-    InfiniBand,
-    KernelLogFile,
-    KernelRing,
-    Machine,
-    Nvml,
-    SlurmNodes,
-)
 from parkade.sensors.step_times import CheckpointSteps, StepTimes
 from parkade.wire.scalars import PositiveSpan, parse_span
 from parkade.wire.yaml import parse
 
 NAME = "mars.yaml"
 SIMULATED_S = 1.0
-NVML_EVERY_US = 15 * SECOND_US
+NVML_EVERY_US = 20 * SECOND_US
 SHIPPED = (RepairKind.VALIDATE, RepairKind.SANITISE)
 
 
@@ -138,32 +130,17 @@ def policy_of_pool(file: PoolFile, folder: Path) -> Policy:
 
 def sensors_of_pool(file: PoolFile) -> dict[str, tuple[Sensor, ...]]:
     """The sensors of each node."""
-    return {node: tuple(_sensors(node, entry)) for node, entry in file.nodes.items()}
-
-
-def _sensors(node: str, entry: WatchedNode) -> list[Sensor]:
-    found: list[Sensor] = []
-    if entry.kernel_log is not None:
-        found.append(KernelLogFile(entry.kernel_log, node=node))
-    elif entry.local:
-        found.append(KernelRing(node=node))
-    if entry.dcgm is not None:
-        found.append(DcgmExporter(entry.dcgm, node=node, expected=entry.gpus))
-    if entry.local:
-        found += [
-            Nvml(node=node, expected=entry.gpus, every_us=NVML_EVERY_US),
-            InfiniBand(node=node),
-            Machine(node=node),
-        ]
-    return found
+    return {
+        node: node_sensors(node, entry, nvml_every_us=NVML_EVERY_US)
+        for node, entry in file.nodes.items()
+    }
 
 
 def shared_sensors_of_pool(file: PoolFile, *, engine_folder: Path) -> tuple[Sensor, ...]:
     """Those that speak for several nodes; `engine_folder` is where checkpoint reports are found."""
     found: list[Sensor] = []
     if file.engine is not None:
-        timeout_s = file.engine.timeout.total_seconds()
-        found.append(SlurmNodes(command=file.engine.command, timeout_s=timeout_s))
+        found.append(engine_sensor(file.engine))
     if file.steps == "checkpoints":
         found.append(CheckpointSteps(engine_folder))
     elif file.steps is not None:
@@ -184,12 +161,17 @@ def surroundings_of_pool(file: PoolFile) -> tuple[Surroundings, ...]:
 
 
 def repairs_of_pool(file: PoolFile, *, engine_folder: Path, clock: Clock) -> CommandRepairs:
-    """What the agent may do; `engine_folder` is what the shipped checks look at."""
-    made = {kind: _command(kind, given, engine_folder) for kind, given in file.repairs.items()}
+    """What the agent may do. The shipped checks look at `engine_folder` and at this machine's GPUs,
+    of which it should have as many as its `local` node says."""
+    gpus = max((it.gpus or 0 for it in file.nodes.values() if it.local), default=0)
+    more = ("--engine", str(engine_folder), *(("--gpus", str(gpus)) if gpus else ()))
+    made = {kind: _command(kind, given, more) for kind, given in file.repairs.items()}
     return CommandRepairs(made, clock)
 
 
-def _command(kind: RepairKind, given: RepairCommand | str, engine_folder: Path) -> commands.Command:
+def _command(
+    kind: RepairKind, given: RepairCommand | str, more: tuple[str, ...]
+) -> commands.Command:
     if isinstance(given, RepairCommand):
         return commands.Command(words=given.run, timeout_s=given.timeout.total_seconds())
     module = (sys.executable, "-m")
@@ -197,5 +179,5 @@ def _command(kind: RepairKind, given: RepairCommand | str, engine_folder: Path) 
     if given == "simulated":
         words = (*module, "parkade.repairs.simulated", str(SIMULATED_S))
     else:
-        words = (*module, "parkade.repairs.check", kind.value, "--engine", str(engine_folder))
+        words = (*module, "parkade.repairs.check", kind.value, *more)
     return commands.Command(words=words, timeout_s=600.0)

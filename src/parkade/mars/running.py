@@ -23,19 +23,13 @@ from parkade.mars.alerting import ROUNDS_AHEAD, AlertError, alert_of, post_alert
 from parkade.mars.drains import DrainError, Drains
 from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
+from parkade.mars.sensing import engine_sensor, node_sensors
 from parkade.mars.standing import Standing
 from parkade.ports import Sensor
-from parkade.sensors.live import (
-    ENGINE_REPORTER,
-    DcgmExporter,
-    InfiniBand,
-    KernelLogFile,
-    KernelRing,
-    Machine,
-    Nvml,
-    SlurmNodes,
-)
+from parkade.sensors.live import ENGINE_REPORTER, KernelLogFile, KernelRing
 
+SHORTEST_S = 0.01
+"""Between two looks for windows that close, whatever the clocks say."""
 Now = Callable[[], int]
 
 
@@ -94,11 +88,30 @@ class Runner:
         return tuple(decisions)
 
     def run(self, stopped: threading.Event) -> None:
-        """Rounds until stopped."""
-        every_s = self._file.every.total_seconds()
+        """Rounds until stopped; windows are closed as they are due, between the rounds too."""
         while not stopped.is_set():
             self.round()
-            stopped.wait(every_s)
+            left_s = self._file.every.total_seconds()
+            while left_s > 0 and not stopped.is_set():
+                due_us, wait_s = self._watch.next_due_us(), left_s
+                if due_us is not None:
+                    due_s = (due_us - self._now()) / SECOND_US
+                    wait_s = min(left_s, max(SHORTEST_S, due_s))
+                stopped.wait(wait_s)
+                left_s -= wait_s
+                self.close_windows()
+
+    def close_windows(self) -> tuple[Decision, ...]:
+        """What the windows that closed by now found; returns what was decided."""
+        now_us = self._now()
+        decisions = self._watch.tick(now_us)
+        for decision in decisions:
+            self._decided(decision, now_us)
+        if decisions:
+            self._show_standing()
+            if self._file.alertmanager is not None:
+                self._alert(self._file.alertmanager, (), now_us)
+        return decisions
 
     def close(self) -> None:
         """Lets go of every sensor."""
@@ -153,10 +166,7 @@ class Runner:
     def _serve(self, states: dict[tuple[str, str], str], began_us: int, now_us: int) -> None:
         self.metrics.sensors(states)
         self._hear(states)
-        self.metrics.stand(self._standing.verdicts())
-        standing = {verdict.verdict for verdict in self._standing.verdicts()}
-        self._held = {name: why for name, why in self._held.items() if name in standing}
-        self.metrics.drained.set(0 if self._drains is None else len(self._drains.own))
+        self._show_standing()
         self.metrics.suspected.set(len(self._watch.suspicions()))
         self.metrics.breaker_open.set(self._watch.fleet.state is BreakerState.OPEN)
         self.metrics.unknown.set(
@@ -169,6 +179,14 @@ class Runner:
         )
         self.metrics.polled.set(now_us / SECOND_US)
         self.metrics.poll_seconds.set((now_us - began_us) / SECOND_US)
+
+    def _show_standing(self) -> None:
+        """The verdicts that stand, what is held of them, and the drains that stand."""
+        verdicts = self._standing.verdicts()
+        self.metrics.stand(verdicts)
+        standing = {verdict.verdict for verdict in verdicts}
+        self._held = {name: why for name, why in self._held.items() if name in standing}
+        self.metrics.drained.set(0 if self._drains is None else len(self._drains.own))
 
     def _hear(self, states: dict[tuple[str, str], str]) -> None:
         """Says once of each sensor that it cannot be read, and once that it is read again."""
@@ -199,30 +217,9 @@ class Runner:
 
 def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
     """The sensors that a file asks for, by node; the engine's stands under its own name."""
-    found: dict[str, tuple[Sensor, ...]] = {
-        entry.node: tuple(_sensors(entry)) for entry in file.nodes
-    }
+    found = {entry.node: node_sensors(entry.node, entry) for entry in file.nodes}
     if file.engine is not None:
-        timeout_s = file.engine.timeout.total_seconds()
-        engine = SlurmNodes(command=file.engine.command, timeout_s=timeout_s)
-        found[ENGINE_REPORTER] = (engine,)
-    return found
-
-
-def _sensors(entry: NodeEntry) -> list[Sensor]:
-    found: list[Sensor] = []
-    if entry.kernel_log is not None:
-        found.append(KernelLogFile(entry.kernel_log, node=entry.node))
-    elif entry.local:
-        found.append(KernelRing(node=entry.node))
-    if entry.dcgm is not None:
-        found.append(DcgmExporter(entry.dcgm, node=entry.node, expected=entry.gpus))
-    if entry.local:
-        found += [
-            Nvml(node=entry.node, expected=entry.gpus),
-            InfiniBand(node=entry.node),
-            Machine(node=entry.node),
-        ]
+        found[ENGINE_REPORTER] = (engine_sensor(file.engine),)
     return found
 
 

@@ -8,21 +8,25 @@ health, and both are shown. A log without a line, or without a line that looks l
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 from parkade.core.healing.symptom import Symptom
 from parkade.mars.scanning import Sensor, kernel_symptoms
+from parkade.mars.sensing import hardware_sensors
 from parkade.ports import Sensor as LiveSensor
 from parkade.sensors.kernel_log.files import lines_of
 from parkade.sensors.kernel_log.journal import JournalError, journal_lines
 from parkade.sensors.kernel_log.reading import Tally
-from parkade.sensors.live import READ, DcgmExporter, InfiniBand, KernelRing, Machine, Nvml
+from parkade.sensors.live import READ, DcgmExporter, KernelRing
+
+Watch = Callable[[str], AbstractContextManager[object]]
+"""Entered with a sensor's name while that sensor is read: what waits can be told."""
 
 
 class Sources:
-    """What a scan reads. `symptoms` is drawn once; `sensors` is whole when it has been drawn."""
+    """What a scan reads. Symptoms are drawn once; `sensors` is whole when they have been drawn."""
 
     def __init__(
         self,
@@ -30,8 +34,10 @@ class Sources:
         node: str,
         now_us: int,
         journal: Callable[[], Iterator[str]] = journal_lines,
+        watch: Watch = nullcontext,
     ) -> None:
         self._journal_lines = journal
+        self._watch = watch
         self.tally = Tally()
         self.sensors: list[Sensor] = []
         self._node = node
@@ -67,24 +73,21 @@ class Sources:
         self.tally.join(ring.tally)
         if ring.state != READ:
             yield from self._journal()
-        for sensor in (
-            Nvml(node=self._node),
-            InfiniBand(node=self._node),
-            Machine(node=self._node),
-        ):
+        for sensor in hardware_sensors(self._node):
             yield from self._poll(sensor)
 
     def _journal(self) -> Iterator[Symptom]:
         """The systemd journal, where the kernel's own records cannot be read."""
         lines = self.tally.lines
         try:
-            yield from kernel_symptoms(
-                self._journal_lines(),
-                self.tally,
-                node=self._node,
-                now_us=self._now_us,
-                year=datetime.now(UTC).year,
-            )
+            with self._watch("journal"):
+                yield from kernel_symptoms(
+                    self._journal_lines(),
+                    self.tally,
+                    node=self._node,
+                    now_us=self._now_us,
+                    year=datetime.now(UTC).year,
+                )
         except JournalError as error:
             self.sensors.append(Sensor(sensor="journal", state=f"failed: {error}"))
             return
@@ -98,7 +101,8 @@ class Sources:
 
     def _poll(self, sensor: LiveSensor) -> Iterator[Symptom]:
         """One look, in order of time."""
-        found = sensor.poll(self._now_us)
+        with self._watch(sensor.name):
+            found = sensor.poll(self._now_us)
         self.sensors.append(Sensor(sensor=sensor.name, state=sensor.state))
         sensor.close()
         yield from sorted(found, key=lambda symptom: symptom.at_us)

@@ -4,7 +4,7 @@ Both are made of the wire's `Incident` alone, so that what is shown is what a to
 page loads nothing, runs no script, and escapes every word: kernel lines are written by strangers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from html import escape
 
@@ -110,7 +110,7 @@ def _facts(incident: Incident) -> Iterator[str]:
     lasted = "" if incident.closed is None else _span(incident.opened, incident.closed)
     facts = [
         ("level", incident.level),
-        ("action", incident.action),
+        ("action", incident.action.replace("_", " ")),
         ("device", incident.device or "the node"),
         ("outcome", outcome_of(incident)),
         ("lasted", lasted),
@@ -153,7 +153,7 @@ def _evidence(incident: Incident) -> Iterator[str]:
     for verdict in incident.verdicts:
         seen = "once" if verdict.count == 1 else f"{verdict.count} times"
         words = f"{verdict.level}: {verdict.signal}, seen {seen}"
-        yield f"<p><b>{escape(words)}</b><br>{escape('; '.join(verdict.reasons))}<br>"
+        yield f"<p><b>{escape(words)}</b><br>{escape(sentences(verdict.reasons))}<br>"
         yield f"<small>policy {escape(verdict.policy)}</small></p>"
         for it in verdict.evidence:
             source = f"{it.source} of {it.reporter}, read by {it.parser}"
@@ -171,6 +171,13 @@ def _still(hurt: Hurt) -> str:
     if hurt.seconds is None:
         return "not yet over" if hurt.from_ is not None else "not yet"
     return f"{hurt.seconds:.1f} s"
+
+
+def sentences(reasons: Iterable[str]) -> str:
+    """Reasons as sentences one after the other."""
+    return " ".join(
+        f"{reason[:1].upper()}{reason[1:].rstrip('.')}." for reason in reasons if reason
+    )
 
 
 def since(began: datetime, at: datetime) -> str:

@@ -2,8 +2,9 @@
 
 `validate` passes where no process of an ended attempt is left on the node, the disk takes and gives
 back what is written, and, where the node has GPUs, none is lost, none runs a process of no live
-attempt, none keeps memory without a process, and none has a pending or failed row remap. A long one
-writes and reads more.
+attempt, none keeps memory without a process, and none has a pending or failed row remap. `--gpus`
+says how many GPUs the machine should have; without it, a machine without a driver has none. A long
+one writes and reads more.
 
 `sanitise` first removes folders of attempts that no index of the engine names any more (remnants of
 crashed launches; never output or checkpoints, which are the orgs' own), and then passes where every
@@ -51,10 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m parkade.repairs.check")
     parser.add_argument("what", choices=("validate", "sanitise"))
     parser.add_argument("--engine", type=Path, required=True, help="the engine's folder")
+    parser.add_argument("--gpus", type=int, help="how many this machine should have")
     given = parser.parse_args(arguments)
     node = os.environ.get("PARKADE_NODE", "")
     is_long = os.environ.get("PARKADE_GRADE") == "long"
-    found = [leftover_processes(given.engine, node), *gpus(given.engine)]
+    found = [leftover_processes(given.engine, node), *gpus(given.engine, given.gpus)]
     if given.what == "validate":
         found.append(disk(LONG_BYTES if is_long else SHORT_BYTES, given.engine))
     else:
@@ -151,14 +153,19 @@ def _folders_in(parent: Path, name: str) -> list[Path]:
     return [it for it in _entries(within) if it.is_dir() and not it.is_symlink()]
 
 
-def gpus(engine: Path) -> list[Finding]:
-    """One finding for the GPUs of this machine; none where it has none."""
+def gpus(engine: Path, expected: int | None) -> list[Finding]:
+    """One finding for the GPUs of this machine; none where it has none and should have none."""
     try:
         import pynvml  # type: ignore[import-untyped,unused-ignore]
-
+    except ImportError:
+        return _none(expected, "nvidia-ml-py is not installed")
+    try:
         pynvml.nvmlInit()
-    except Exception:  # noqa: BLE001 - no library, no driver, no GPU: nothing to check
-        return []
+    except pynvml.NVMLError as error:
+        missing = (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
+        if error.value in missing:
+            return _none(expected, str(error))
+        return [Finding("gpus", False, f"the driver does not begin: {error}")]
     live = {entry.name for entry in _entries(engine / LIVE)}
     bad: list[str] = []
     try:
@@ -167,7 +174,14 @@ def gpus(engine: Path) -> list[Finding]:
             bad += _left_on(pynvml, index, live)
     except Exception as error:  # noqa: BLE001 - whatever the driver cannot do is the finding
         return [Finding("gpus", False, str(error))]
+    if expected is not None and count < expected:
+        bad.append(f"{count} of {expected} GPUs")
     return [Finding("gpus", not bad, "; ".join(bad) or f"{count} read, nothing left on them")]
+
+
+def _none(expected: int | None, why: str) -> list[Finding]:
+    """No GPU can be read: a finding only where there should be some."""
+    return [Finding("gpus", False, f"0 of {expected} GPUs: {why}")] if expected else []
 
 
 def _left_on(nvml: Any, index: int, live: AbstractSet[str]) -> list[str]:

@@ -215,7 +215,11 @@ class InfiniBand:
     def poll(self, now_us: int) -> list[Symptom]:
         """See `ports.Sensor`."""
         readings = read_ports(self._root)
-        self.state = READ if readings is not None else f"absent: {self._root} is not there"
+        self.state = READ
+        if readings is None:
+            self.state = f"absent: {self._root} is not there"
+        elif not readings and not self._ports:
+            self.state = f"absent: {self._root} has no port"
         self._ports, symptoms = port_symptoms(self._ports, readings or (), now_us, node=self._node)
         return symptoms
 

@@ -54,11 +54,9 @@ def configure(log_format: str) -> None:
 
 
 def strike_secrets(_logger: Any, _method: str, entry: EventDict) -> EventDict:
-    """A log entry without anything secret."""
+    """A log entry without anything secret, also inside of what it holds."""
     entry.pop("color_message", None)
-    return {
-        key: "…" if key.lower() in _SECRET_KEYS else _struck(value) for key, value in entry.items()
-    }
+    return {_struck(key): _hidden(key, value) for key, value in entry.items()}
 
 
 def show_control_characters(_logger: Any, _method: str, entry: EventDict) -> EventDict:
@@ -68,5 +66,22 @@ def show_control_characters(_logger: Any, _method: str, entry: EventDict) -> Eve
     }
 
 
-def _struck(value: object) -> object:
-    return _TOKEN.sub("pk_…", value) if isinstance(value, str) else value
+def _hidden(key: object, value: object) -> Any:
+    return "…" if str(key).lower() in _SECRET_KEYS else _struck(value)
+
+
+def _struck(value: Any) -> Any:
+    """The value as it may be shown: containers as lists and dicts, what a log shows by its `repr`
+    as that text where it has a token."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return _TOKEN.sub("pk_…", value)
+        case dict():
+            return {_struck(key): _hidden(key, inner) for key, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_struck(inner) for inner in value]
+        case _:
+            shown = repr(value)
+            return _TOKEN.sub("pk_…", shown) if _TOKEN.search(shown) else value

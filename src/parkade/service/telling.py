@@ -116,7 +116,7 @@ class Telling:
             found = message_of(event, f"{name[:12]}/{sequence}")
             if found is None and sequence - after < ADVANCE_ENTRIES:
                 continue
-            digest = await self._plane.digest_at(sequence)
+            digest = await self._plane.archive.digest_at(sequence)
             if found is not None:
                 # A restored journal gives its numbers again, and never a digest.
                 queue.put(replace(found, name=f"{found.name}/{(digest or '')[:12]}"))
@@ -127,11 +127,11 @@ class Telling:
         """Where to follow the journal from: the newest position that is of this journal."""
         end = self._plane.health().sequence
         for sequence, digest in queue.positions():
-            if sequence <= end and digest in (None, await self._plane.digest_at(sequence)):
+            if sequence <= end and digest in (None, await self._plane.archive.digest_at(sequence)):
                 queue.advance(sequence, digest)
                 return sequence
             _log.warning("journal_was_restored", stood_at=sequence)
-        queue.advance(end, await self._plane.digest_at(end))
+        queue.advance(end, await self._plane.archive.digest_at(end))
         return end
 
     async def _send(self, queue: MessageQueue, stop: asyncio.Event) -> None:

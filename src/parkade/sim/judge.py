@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
 from parkade.core.kernel.check import check
+from parkade.core.kernel.deadlines import next_deadline_us
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
 from parkade.core.state import commands, events, lines
@@ -17,6 +18,7 @@ from parkade.core.state.world import Records, World
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import SECOND_US
 from parkade.sim.auditor import Auditor, Discrepancy
+from parkade.sim.auditor.chains import ChainAuditor
 from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
 from parkade.sim.auditor.seats import SeatAuditor
@@ -63,6 +65,7 @@ class Judge:
         self.seats = SeatAuditor()
         self.owners = OwnersAuditor(self._excused_us)
         self.mars = MarsAuditor()
+        self.chains = ChainAuditor()
         self._orders: dict[str, int] = {}
         self._submitted: set[str] = set()
         self._read = 0
@@ -173,11 +176,18 @@ class Judge:
         self.follow()
         self._within(13, self.money.close)
         self._within(15, self._check_replay)
+        self._within(36, self._check_chains)
         self._within(4, self._check_repeated)
         at_us = 0 if self.world is None else self.world.records.now_us
         self._within(23, lambda: self.mars.close(at_us))
         for breach in self.owners.close(at_us).breaches:
             self.find(1, breach)
+
+    def _check_chains(self) -> None:
+        """Deadlines that are due by now and were not taken before the end are left out."""
+        world = self.world
+        if world is not None and _is_settled(world):
+            self.chains.check_waiting(world)
 
     def _take(self, sequence: int, event: events.AnyEvent) -> None:
         self._read = sequence
@@ -195,6 +205,7 @@ class Judge:
         body = self._server.disk.entries[sequence - 1].body
         self._within(13, lambda: self.money.read(body))
         self._within(0, lambda: self.seats.read(event))
+        self._within(36, lambda: self.chains.read(event))
         self._within(0, lambda: self._read_mars(event))
         self.owners.read(event)
         if self.owners.audit.breaches:
@@ -341,3 +352,8 @@ def _clear(world: World, market: str) -> list[str]:
             found += [lines.name_of(it.demand) for it in event.left]
             found += [it.claim for it in event.claims]
     return found
+
+
+def _is_settled(world: World) -> bool:
+    due_us = next_deadline_us(world)
+    return due_us is None or due_us > world.records.now_us

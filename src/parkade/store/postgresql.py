@@ -45,7 +45,11 @@ def open_postgresql(
         )
     except sa.exc.DatabaseError as error:
         engine.dispose()
-        raise StoreError(f"{address} could not be opened as a journal: {error.orig}") from error
+        raise StoreError(
+            f"{address} could not be opened as a journal: {error.orig}. If the server answers and"
+            " lets this user in, a table of it is missing or another's: restore a backup into a new"
+            " database with `parkade admin restore`"
+        ) from error
     except StoreError:
         engine.dispose()
         raise

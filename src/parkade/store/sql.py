@@ -41,6 +41,12 @@ _log = structlog.get_logger(__name__)
 # Marks a transaction that writes; `sqlite.py` begins such a one with the lock already taken.
 WRITES = {"parkade_writes": True}
 _PAGE = 2_000
+# A sum of amounts in two parts: SQLite has no whole numbers beyond 64 bits.
+_PART = 1_000_000_000
+_PARTS = (
+    sa.func.sum(transfers.c.micros.op("/")(_PART)),
+    sa.func.sum(transfers.c.micros % _PART),
+)
 
 
 class SqlStore:
@@ -224,14 +230,14 @@ class SqlStore:
         """
         with self._reading() as connection:
             received, paid = (
-                connection.execute(
-                    sa.select(sa.func.sum(transfers.c.micros)).where(
-                        side == account, transfers.c.at_us < at_us
-                    )
-                ).scalar()
+                _added(
+                    *connection.execute(
+                        sa.select(*_PARTS).where(side == account, transfers.c.at_us < at_us)
+                    ).one()
+                )
                 for side in (transfers.c.credit, transfers.c.debit)
             )
-        return int(received or 0) - int(paid or 0)
+        return received - paid
 
     def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:
         """Every transfer of the entries in (after, until], in the journal's order."""
@@ -255,10 +261,9 @@ class SqlStore:
         sums: Counter[str] = Counter()
         with self._reading() as connection:
             for side, sign in ((transfers.c.credit, 1), (transfers.c.debit, -1)):
-                query = sa.select(side, sa.func.sum(transfers.c.micros)).group_by(side)
-                for account, micros in connection.execute(query):
-                    # PostgreSQL adds whole numbers up to a decimal.
-                    sums[account] += sign * int(micros)
+                query = sa.select(side, *_PARTS).group_by(side)
+                for account, whole, rest in connection.execute(query):
+                    sums[account] += sign * _added(whole, rest)
         return sums
 
     def keep_snapshot(self, snapshot: StoredSnapshot, *, keep: int) -> None:
@@ -315,6 +320,11 @@ def row_of_snapshot(snapshot: StoredSnapshot) -> dict[str, int | bytes]:
 
 def _is_torn(row: "sa.Row[Any]") -> bool:
     return not isinstance(row.body, bytes) or _digest(row.body) != row.digest
+
+
+def _added(whole: Any, rest: Any) -> int:
+    """The sum of its parts; none of no rows. PostgreSQL adds whole numbers up to a decimal."""
+    return int(whole or 0) * _PART + int(rest or 0)
 
 
 def _digest(body: bytes) -> str:

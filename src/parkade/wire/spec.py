@@ -119,6 +119,19 @@ Capacity = Annotated[
 ]
 
 
+def _others(value: Any) -> Any:
+    """One stands for a list of it."""
+    return [value] if isinstance(value, str) else value
+
+
+Others = Annotated[
+    tuple[Annotated[str, Strict(), named(WORKLOAD_NAME)], ...],
+    BeforeValidator(_others),
+    Field(max_length=bounds.DEPENDENCIES.most),
+]
+"""Workloads of the same org, by id or, while they live, by name."""
+
+
 class CheckpointTerms(Request):
     """How a program is asked to save on notice, and how long it then needs: a signal, a preset or a
     command. A preset or signal may stand alone in place of the whole."""
@@ -223,6 +236,10 @@ class WorkloadSpec(Request):
     max_spend: Payment | None = Field(None, description="all attempts together")
     checkpoint: CheckpointTerms | None = None
     priority: Annotated[Whole, counted(bounds.PRIORITY)] = 0
+    after: Others = Field((), description="starts once these have started, or ended")
+    after_ok: Others = Field((), description="starts once these have succeeded")
+    after_not_ok: Others = Field((), description="starts once these have ended without success")
+    after_any: Others = Field((), description="starts once these have ended")
     retry: Retry = Field(default_factory=lambda: Retry(failures=0))
     max_duration: PositiveSpan | None = Field(None, validate_default=True)
 

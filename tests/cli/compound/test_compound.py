@@ -11,7 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from parkade.cli.compound import failing
+from parkade.cli import exit_codes
 from parkade.cli.compound.progress import print_summary
 from parkade.compound.run.budget import Account, Amounts, Budget
 from parkade.compound.run.progressing import Counts
@@ -100,15 +100,15 @@ def test_a_run_that_waits_for_a_batch_ends_as_the_kept_codes_say(folder: Path) -
 def test_every_kept_code_ends_the_commands_as_before() -> None:
     assert {
         "done": 0,
-        "interrupted": failing.EXIT_INTERRUPTED,
-        "broken": failing.EXIT_BROKEN,
-        "wrong": failing.EXIT_WRONG,
-        "not_found": failing.EXIT_NOT_FOUND,
-        "denied": failing.EXIT_DENIED,
-        "unfinished": failing.EXIT_UNFINISHED,
-        "budget": failing.EXIT_BUDGET,
-        "failed": failing.EXIT_FAILED,
-        "waits_for_a_batch": failing.EXIT_WAITING,
+        "interrupted": exit_codes.INTERRUPTED,
+        "broken": exit_codes.COMPOUND_BROKEN,
+        "wrong": exit_codes.COMPOUND_WRONG,
+        "not_found": exit_codes.COMPOUND_NOT_FOUND,
+        "denied": exit_codes.COMPOUND_DENIED,
+        "unfinished": exit_codes.COMPOUND_UNFINISHED,
+        "budget": exit_codes.COMPOUND_BUDGET,
+        "failed": exit_codes.COMPOUND_FAILED,
+        "waits_for_a_batch": exit_codes.COMPOUND_WAITING,
     } == EXIT_CODES
 
 

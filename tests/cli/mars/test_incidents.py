@@ -40,7 +40,7 @@ def test_an_incident_is_told_as_text_json_and_a_page(
     page = tmp_path / "story.html"
     run("mars", "incidents", "incident-1", "--html", str(page))
     text = page.read_text()
-    assert text.startswith("<!doctype html>") and "fell off the bus" in text
+    assert text.startswith("<!doctype html>") and "Fell off the bus." in text
     assert "http" not in text and "<script" not in text, "it loads nothing"
     run("mars", "incidents", "--html", str(page), exit_code=2)
     told_none = run("mars", "incidents", "incident-9", exit_code=4).output

@@ -80,6 +80,15 @@ def test_the_forecast_errs_by_no_more_than_the_docs_say(model: str, samples: int
     assert covered >= 0.9 * draws
 
 
+@pytest.mark.parametrize(("model", "said"), [("Pythia 2.8B", 0.020), ("Pythia 410M", 0.022)])
+def test_the_share_solved_in_1000_samples_varies_as_the_docs_say(model: str, said: float) -> None:
+    """Problems are solved independently: the variance of the share is Σ p(1 − p) ÷ n²."""
+    counts = math_counts()[model]
+    solved = [pass_at(samples, right, 1_000) for samples, right in counts]
+    spread = sum(p * (1 - p) for p in solved) ** 0.5 / len(solved)
+    assert round(spread, 3) == said
+
+
 # Relative prices: 175B costs ten times 6B a token (OpenAI's list of 2021); the verification systems
 # draw 100 solutions and score each (Cobbe et al. 2021), so they cost 200 times their base.
 PRICES = {

@@ -198,7 +198,8 @@ def test_a_key_that_is_not_set_is_said_by_name(monkeypatch: pytest.MonkeyPatch) 
     (heard,), server = outcomes(echo, [call()], key_env="TEST_KEY")
     assert isinstance(heard, Failure)
     assert heard.kind is FailureKind.DENIED
-    assert "TEST_KEY" in heard.message
+    assert heard.message == "the environment variable TEST_KEY with the key is not set"
+    assert not heard.may_be_billed
     assert server.asked == []
 
 
@@ -219,8 +220,20 @@ def test_no_answer_in_time_is_a_time_out(way: str) -> None:
 
     (heard,), _ = outcomes(script, [call()], timeout_s=0.05)
     assert isinstance(heard, Failure)
-    assert heard.kind is FailureKind.TIMEOUT
+    assert (heard.kind, heard.message) == (FailureKind.TIMEOUT, "no answer in 0.05 s")
     assert heard.may_be_billed
+
+
+def test_a_redirect_is_refused_with_where_it_leads(way: str) -> None:
+    async def script(asked: Asked) -> bytes:
+        return reply(b"", 301, headers="Location: https://other/v1/chat/completions\r\n")
+
+    (heard,), server = outcomes(script, [call()])
+    assert isinstance(heard, Failure)
+    assert heard.kind is FailureKind.DENIED
+    told = "301: redirected to 'https://other/v1/chat/completions'; name the final url"
+    assert heard.message == told
+    assert len(server.asked) == 1
 
 
 def test_a_server_that_is_not_there_was_not_asked(way: str) -> None:

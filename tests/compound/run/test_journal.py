@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from parkade.compound.run.budget import NOTHING, Amounts
@@ -100,6 +101,65 @@ def test_a_line_damaged_inside_is_refused(tmp_path: Path) -> None:
         Journal(tmp_path / "j")
 
 
+def test_a_key_that_is_no_key_is_damage_at_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    whole = written(path, 3)
+    key = line(1).key.encode()
+    path.write_bytes(whole.replace(b'"key":"' + key, b'"key":"' + b"no-key" + key[6:], 1))
+    place = whole.rindex(b"\n", 0, whole.index(key)) + 1
+    with pytest.raises(JournalError, match=f"the line at byte {place} is damaged"):
+        Journal(path)
+
+
+def test_an_edited_answer_is_read_as_it_stands_and_not_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    whole = written(path, 3)
+    path.write_bytes(whole.replace(b'"cost":102,', b'"cost":7,'))
+    journal = Journal(path)
+    found = journal.completion(line(2).key)
+    assert found is not None
+    assert found.cost == 7
+    assert journal.spent.micros == 100 + 101 + 7
+    journal.close()
+
+
+def test_two_keys_that_begin_alike_keep_their_own_lines(tmp_path: Path) -> None:
+    """The index compares the first 32 bits; the lines have all 128."""
+    alike = [f"{7:08x}{number:08x}{0:016x}" for number in range(5)]
+    for _ in range(2):
+        journal = Journal(tmp_path / "j")
+        for number, key in enumerate(alike):
+            found = journal.completion(key)
+            if found is None:
+                journal.call(msgspec.structs.replace(line(number), key=key))
+            else:
+                assert found.sample == number
+        assert journal.calls == len(alike)
+        assert journal.completion(f"{7:08x}{9:08x}{0:016x}") is None
+        journal.close()
+
+
+def test_a_key_that_stands_twice_is_answered_by_its_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    journal = Journal(path)
+    journal.call(line(1, "earlier"))
+    journal.call(line(1, "later"))
+    journal.close()
+    journal = Journal(path)
+    assert journal.completion(line(1).key) == line(1, "later")
+    assert journal.calls == 2
+    journal.call(line(1, "latest"))
+    assert journal.completion(line(1).key) == line(1, "latest")
+    journal.close()
+
+
+def test_a_file_without_a_header_is_refused(tmp_path: Path) -> None:
+    whole = written(tmp_path / "j", 2)
+    (tmp_path / "j").write_bytes(whole[whole.index(b"\n") + 1 :])
+    with pytest.raises(JournalError, match="its first line is no header"):
+        Journal(tmp_path / "j")
+
+
 def test_two_runs_cannot_share_a_journal(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     with pytest.raises(JournalError, match="in use"):
@@ -194,5 +254,20 @@ def test_the_kept_journal_with_the_price_of_a_model_verifier_s_votes_is_still_re
         line = journal.verdict("258bee1e81b0a92a4c654df12cb1f18c")
         assert line is not None
         assert (line.cost, line.accepted, line.score) == (6, True, 1.0)
+    finally:
+        journal.close()
+
+
+def test_the_kept_journal_whose_calls_name_their_candidate_is_still_read(tmp_path: Path) -> None:
+    kept = Path(__file__).parent / "kept" / "journal-1-about.jsonl"
+    path = tmp_path / "j"
+    path.write_bytes(kept.read_bytes())
+    journal = Journal(path)
+    try:
+        vote = journal.completion("681e435434af313b57875db8c218e83a")
+        assert vote is not None
+        judged = journal.completion(vote.of)
+        assert judged is not None
+        assert (judged.text, judged.of) == ("it is 1", "")
     finally:
         journal.close()

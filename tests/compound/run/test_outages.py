@@ -29,7 +29,31 @@ def test_a_model_that_answered_once_is_given_up_by_failures_in_a_row_only() -> N
     assert ends[-1] is not None
 
 
-@pytest.mark.parametrize("kind", [FailureKind.RATE_LIMITED, FailureKind.REFUSED])
+def test_a_model_that_never_answers_in_time_is_told_of_and_given_up() -> None:
+    """A hung server: each call takes the whole time-out, which is 10 minutes by default."""
+    told: list[str] = []
+    outages = Outages(60.0, told.append)
+    late = Failure(kind=FailureKind.TIMEOUT, message="no answer in 600 s")
+    assert outages.failed("m", late, 600 * SECOND) is None
+    assert told == [
+        "model 'm': no answer in 600 s; retrying, gives up 60 s after the first failure"
+    ]
+    assert "no answer in 600 s" in (outages.failed("m", late, 1_200 * SECOND) or "")
+
+
+def test_a_model_that_only_says_wait_is_told_of_and_not_given_up() -> None:
+    told: list[str] = []
+    outages = Outages(60.0, told.append)
+    slow = Failure(kind=FailureKind.RATE_LIMITED, message="429: too many")
+    assert [outages.failed("m", slow, n * SECOND) for n in range(100)] == [None] * 100
+    assert len(told) == 10
+    assert told[0] == "model 'm': 429: too many; waiting"
+    outages.answered("m")
+    assert outages.failed("m", slow, 200 * SECOND) is None
+    assert len(told) == 10
+
+
+@pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.BUDGET])
 def test_what_is_no_outage_is_not_told(kind: FailureKind) -> None:
     told: list[str] = []
     outages = Outages(0.0, told.append)

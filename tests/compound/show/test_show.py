@@ -62,6 +62,23 @@ def test_what_a_model_verifier_said_stands_with_its_candidate(tmp_path: Path) ->
     assert "<b>model verifier: j, 3 votes, score 1</b> Close." in as_page(trace)
 
 
+def test_a_call_about_a_candidate_names_it_and_stands_with_its_like(tmp_path: Path) -> None:
+    models = {
+        "m": priced(lambda call: (f"it is {call.sample}", 10, 3)),
+        "j": answering(lambda call: "Verdict: correct", "j"),
+        "x": answering(lambda call: "better", "x"),
+    }
+    run_network(parse("3E@m(m=50) >> 3V@j >> X@x"), [ask(1)], names(models), tmp_path)
+    trace = read_trace(tmp_path, "q1")
+    about = {part.label: [each.about for each in part.candidates] for part in trace.parts}
+    assert about["generate: 3 × m"] == ["", "", ""]
+    assert about["model verifier: j, 3 votes"] == ["m#0"] * 3 + ["m#1"] * 3 + ["m#2"] * 3
+    (improved,) = (each for label, each in about.items() if label.startswith("refine"))
+    assert improved == ["m#0", "m#1", "m#2"]
+    assert "j#0 on m#2" in as_text(trace)
+    assert "sample 0 on m#2" in as_page(trace)
+
+
 def test_equal_texts_show_the_verdict_that_they_share(tmp_path: Path) -> None:
     models = {
         "m": priced(lambda call: ("always this", 10, 3)),

@@ -2,6 +2,7 @@
 
 from parkade.core.state import commands
 from parkade.core.state.people import Role
+from parkade.core.units import bounds
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US
 from parkade.core.workloads.life import Phase
@@ -20,6 +21,23 @@ def test_a_grant_comes_at_its_own_times_however_late_they_are_taken() -> None:
     parkade.do(commands.SetGrant(by=None, org="lab", micros=0, every_us=0))
     parkade.tick(5 * 3600)
     assert parkade.balance("org/lab") == 20 * MICROS
+
+
+def test_neither_deposits_nor_grants_take_a_balance_beyond_what_any_can_be() -> None:
+    parkade = Parkade()
+    parkade.org("lab", deposit=0)
+    most = bounds.BALANCE_MICROS.most
+    parkade.do(commands.Deposit(by=None, org="lab", micros=most - 7))
+    refusal = parkade.refused(commands.Deposit(by=None, org="lab", micros=8))
+    assert refusal.reason == "too_large" and "0.000007" in refusal.detail
+    parkade.do(commands.SetGrant(by=None, org="lab", micros=5, every_us=HOUR_US))
+    parkade.tick(3 * 3600)
+    assert parkade.balance("org/lab") == most
+    parkade.do(
+        commands.Adjust(by=None, org="lab", micros=1_000, is_refund=False, reason="it moved")
+    )
+    parkade.tick(3600)
+    assert parkade.balance("org/lab") == most - 995, "the grant goes on when there is room"
 
 
 def test_a_user_never_spends_more_than_its_cap() -> None:

@@ -19,6 +19,7 @@ from parkade.core.state.world import Records, World
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import (
     Checkpoint,
@@ -136,8 +137,10 @@ class Parkade:
         spread: bool = True,
         most_nodes: int = 0,
         labels: tuple[tuple[str, str], ...] = (),
+        after: tuple[tuple[str, str], ...] = (),
     ) -> Spec:
-        """What someone wants run; spot with a limit, else the reservation's or on-demand."""
+        """What someone wants run; spot with a limit, else the reservation's or on-demand. `after`:
+        pairs of condition and workload."""
         capacity = Capacity(kind=CapacityKind.SPOT)
         if reservation is not None:
             capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation)
@@ -156,6 +159,10 @@ class Parkade:
             spread=spread,
             most_nodes=most_nodes,
             labels=labels,
+            after=tuple(
+                Dependency(condition=Condition(condition), workload=name)
+                for condition, name in after
+            ),
         )
 
     def clear(self) -> None:

@@ -11,6 +11,7 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Reason
 from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase
+from parkade.core.workloads.moves import Healed
 from parkade.core.workloads.spec import Capacity, CapacityKind, Moves
 from tests.core.kernel.story import Parkade
 
@@ -166,6 +167,30 @@ def test_one_that_grows_into_seats_of_others_owes_for_it() -> None:
     assert parkade.attempt(name).displaced
     debt = parkade.attempt(name).debt
     assert debt is not None and set(debt.nodes) == {"a1", "a2"}
+
+
+@pytest.mark.parametrize("nodes", [4, 5])
+def test_one_whose_promised_node_breaks_is_promised_what_is_left_and_starts(nodes: int) -> None:
+    """Its promise kept the broken node for ever, and it waited in `placed`."""
+    parkade = given_parkade(nodes)
+    parkade.bid("acme", 2, nodes=4)
+    parkade.run(30)
+    name = parkade.bid("lab", 9, nodes=2, most_nodes=4)
+    parkade.clear()
+    promised = parkade.nodes_of(name)
+    assert len(promised) == 4
+    parkade.do(commands.FailNode(by=None, node=promised[1], reason="broken"))
+    parkade.clear()
+    after = parkade.nodes_of(name)
+    assert promised[1] not in after and len(after) == nodes - 1
+    assert set(promised) - {promised[1]} <= set(after)
+    promise = parkade.workload(name).promise
+    assert promise is not None and len(promise.rates[-1].node_prices) == len(after)
+    won = [it for event in parkade.journal if isinstance(event, events.Cleared) for it in event.won]
+    assert won[-1].moved == Healed()
+    parkade.run(120)
+    assert parkade.phase(name) is Phase.RUNNING
+    parkade.replayed()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from parkade.core.state import commands
+from parkade.core.state import commands, events
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Reason
@@ -99,3 +99,20 @@ def test_a_far_window_that_costs_less_than_its_deposit_is_refused_with_its_least
     (name,) = parkade.world.records.reservations
     parkade.do(commands.EndReservation(by=None, reservation=name))
     assert parkade.balance("org/cheat") == 1_000_000 * MICROS - cost, "the deposit is kept"
+
+
+def test_what_must_have_ended_while_the_clock_leapt_ends_and_is_not_launched() -> None:
+    """It was launched after its end, and the writer stopped at its deadline."""
+    parkade = Parkade(fabrics={"a": 1}, buffer_nodes=0, turnaround_us=60 * SECOND_US)
+    guest = parkade.bid("lab", 9)
+    parkade.clear()
+    parkade.started(guest)
+    window = parkade.on_demand("acme", hours=1)
+    parkade.clear()
+    assert parkade.phase(window) is Phase.PLACED
+    parkade.ended(guest)
+    leapt_us = parkade.now_us + 2 * HOUR_US
+    parkade.happen((events.ClockJumped(at_us=leapt_us, from_us=parkade.now_us),))
+    parkade.tick(2 * 3600)
+    assert parkade.phase(window) is Phase.EXPIRED
+    parkade.replayed()

@@ -74,6 +74,21 @@ def test_a_gang_keeps_its_well_nodes_and_leaves_the_degraded_one() -> None:
     assert well in it.nodes_of(gang) and sick not in it.nodes_of(gang)
 
 
+def test_a_gang_leaves_a_degraded_node_though_another_of_its_nodes_is_cordoned() -> None:
+    """The question where it could go was an assertion that failed."""
+    it = Sick(fabrics={"a": 4}, buffer_nodes=1)
+    gang = running(it, "lab", 12, nodes=3)
+    cordoned, sick, well = it.nodes_of(gang)
+    it.do(commands.CordonNode(by=None, node=cordoned, reason="looked at"))
+    it.verdict(sick, **DEGRADED)
+    it.clear()
+    assert it.phase(gang) is Phase.RUNNING, "no three nodes are open, so it runs on"
+    it.do(commands.UncordonNode(by=None, node=cordoned))
+    it.clear()
+    assert it.stop(gang).cause is Cause.HEALED
+    assert {cordoned, well} < set(it.nodes_of(gang))
+
+
 def test_an_owner_displaces_a_guest_of_the_buffer_to_leave_a_degraded_node() -> None:
     it = Sick(fabrics={"a": 2}, buffer_nodes=1)
     it.reserve("owner", 1)

@@ -502,6 +502,25 @@ def test_use_is_posted_each_full_hour_as_far_as_it_is_beyond_dispute(
 
 
 @pytest.mark.parametrize(
+    ("broken_s", "kill_s", "charged_s"),
+    [(4000, None, 400), (3000, None, None), (None, 4000, 400), (9000, 4000, 400)],
+)
+def test_the_last_hour_of_what_is_broken_or_killed_is_not_posted_before_its_end_is_known(
+    broken_s: int | None, kill_s: int | None, charged_s: int | None
+) -> None:
+    """It was charged whole, though its end was not billed."""
+    one = attempt(
+        broken_us=None if broken_s is None else broken_s * S,
+        stop=None if kill_s is None else stop(kill_us=kill_s * S),
+    )
+    phase = Phase.DEGRADED if kill_s is None else Phase.PREEMPTING
+    made = world(workload(attempt=one, phase=phase), balances={"org/lab": 10**9})
+    found = report(made, builders.observed(started_us=0), now_us=14_500 * S)
+    charged = [it.charged_until_us // S for it in found if isinstance(it, events.UsePosted)]
+    assert charged == ([] if charged_s is None else [charged_s])
+
+
+@pytest.mark.parametrize(
     ("spent", "is_noted", "expected"),
     [(5000, False, False), (5100, False, True), (5100, True, False), (None, False, False)],
 )

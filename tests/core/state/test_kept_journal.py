@@ -368,6 +368,24 @@ def an_evening_of_scripts() -> Parkade:
     return parkade
 
 
+def a_chain_of_work() -> Parkade:
+    """Workloads that wait for others: until they start, succeed, fail, end; one is cancelled."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0)
+    first = parkade.bid("lab", 9, nodes=2)
+    for condition in ("after", "after_ok", "after_not_ok", "after_any"):
+        parkade.bid("lab", 9, after=((condition, first),))
+    last = parkade.bid("lab", 9, after=(("after_ok", "w2"), ("after_any", first)))
+    parkade.do(commands.Hold(by=None, workload=last))
+    parkade.do(commands.Release(by=None, workload=last))
+    parkade.clear()
+    parkade.started(first)
+    parkade.ended(first)
+    parkade.run(60)
+    parkade.ended("w2")
+    parkade.run(60)
+    return parkade
+
+
 def a_queue_beside_ours() -> Parkade:
     """A fence that is asked for, stands, falls and goes; an owner's job in the engine's queue; a
     node that another job takes."""
@@ -474,6 +492,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-clock": a_clock_set_ahead,
         f"journal-v{EVENT_VERSION}-claims": a_short_claim,
         f"journal-v{EVENT_VERSION}-scripts": an_evening_of_scripts,
+        f"journal-v{EVENT_VERSION}-chains": a_chain_of_work,
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
     }
     KEPT.mkdir(exist_ok=True)

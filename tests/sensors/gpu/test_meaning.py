@@ -25,8 +25,9 @@ from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.ports import Sensor
 from parkade.sensors.gpu.dcgm import DcgmError, parse_text, samples, scrape
 from parkade.sensors.gpu.meaning import gpu_symptoms
+from parkade.sensors.gpu.metric import Metric
 from parkade.sensors.gpu.nvml import NoGpu, NvmlFailed, NvmlHung, NvmlReader
-from parkade.sensors.gpu.readings import GpuReading, Metric, NodeReading, as_value
+from parkade.sensors.gpu.readings import GpuReading, NodeReading, as_value
 from parkade.sensors.live import DcgmExporter, Nvml
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -269,6 +270,57 @@ def test_a_driver_that_told_before_and_now_fails_is_silent(tmp_path: Path) -> No
     assert seen(sensor.poll(1)) == {(None, "sensor_silent")}
 
 
+def recorded(monkeypatch: pytest.MonkeyPatch, **fails: int) -> NodeReading:
+    """What the child makes of the answers of a real H100, of which some may fail with a code."""
+    monkeypatch.syspath_prepend(RECORDED / "nvml")
+    monkeypatch.setenv("FAILS", json.dumps(fails))
+    return NvmlReader().read()
+
+
+def test_the_answers_of_a_real_gpu_are_read_and_mean_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading = recorded(monkeypatch)
+    (gpu,) = reading.gpus
+    assert (gpu.device, reading.driver) == ("0000:00:06", "580.159.04")
+    assert gpu.values == {
+        Metric.TEMPERATURE: 37,
+        Metric.MEMORY_TEMPERATURE: 40,
+        Metric.CLOCK_REASONS: 1,
+        Metric.ECC_UNCORRECTABLE: 0,
+        Metric.ECC_CORRECTABLE: 0,
+        Metric.SRAM_THRESHOLD: 0,
+        Metric.ROWS_REMAPPED: 0,
+        Metric.ROW_REMAP_PENDING: 0,
+        Metric.ROW_REMAP_FAILURE: 0,
+        Metric.PCIE_REPLAYS: 1,
+        Metric.PCIE_WIDTH: 16,
+        Metric.PCIE_WIDTH_MOST: 16,
+        Metric.PCIE_GENERATION: 5,
+        Metric.RECOVERY_ACTION: 0,
+    }
+    assert meaning(None, reading) == set(), "NVLink is not there, which says nothing of its health"
+
+
+def test_what_a_driver_does_not_support_is_not_known_and_a_lost_gpu_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    not_supported, is_lost = 3, 15
+    (gpu,) = recorded(monkeypatch, ecc_uncorrectable=not_supported, sram_threshold=3).gpus
+    assert Metric.ECC_UNCORRECTABLE not in gpu.values and Metric.SRAM_THRESHOLD not in gpu.values
+    reading = recorded(monkeypatch, temperature=is_lost)
+    assert reading.gpus == ()
+    assert meaning(None, reading) == {("0000:00:06", "gpu_lost")}
+
+
+@pytest.mark.parametrize(("code", "error"), [(12, NoGpu), (9, NoGpu), (18, NvmlFailed)])
+def test_a_machine_without_a_driver_has_no_gpu_and_a_driver_that_fails_has_failed(
+    monkeypatch: pytest.MonkeyPatch, code: int, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        recorded(monkeypatch, init=code)
+
+
 def test_left_behind_children_are_bounded() -> None:
     reader = NvmlReader(timeout_s=0.2, command=_child("import time; time.sleep(600)"))
     for _ in range(4):
@@ -285,6 +337,7 @@ def test_a_real_gpu_is_read() -> None:
     for each in reading.gpus:
         assert 0 < each.values[Metric.TEMPERATURE] < 120
         assert each.values.get(Metric.RECOVERY_ACTION, 0) == 0
+        assert Metric.SRAM_THRESHOLD in each.values
     assert Condition.GPU_LOST.value not in {what for _, what in meaning(None, reading)}
 
 

@@ -1,6 +1,7 @@
 """Kernel lines: every form of a code, plain lines, stamps, and lines that nothing knows."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,7 @@ from parkade.sensors.kernel_log.codes import RECOVERY_XID, device_of
 from parkade.sensors.kernel_log.reading import Tally, read, symptom_of
 from tests.shared_data import shared_data
 
+RECORDED = Path(__file__).parents[1] / "recorded"
 # Lines that are labelled as trouble but say nothing: cut off, or a sentence of a test.
 SAY_NOTHING = {"segfault at 7f797fe00000 ip 00007f7c7ac69996", "soft lockup with different process"}
 
@@ -199,6 +201,32 @@ def test_each_form_is_read(line: str, device: str | None, fact: Fact) -> None:
 )
 def test_other_lines_are_no_symptom(line: str) -> None:
     assert read(line).fact is None
+
+
+def test_of_a_real_log_the_faults_are_found_and_a_drivers_start_is_not_unknown() -> None:
+    tally, codes = Tally(), []
+    for line in (RECORDED / "kernel-h100-580.txt").read_text("utf-8").splitlines():
+        seen = read(line)
+        tally.add(seen, line)
+        if isinstance(seen.fact, XidFact):
+            assert seen.device == "0000:00:06"
+            codes.append((seen.fact.code, seen.fact.process_id, seen.fact.process))
+    assert codes[:5] == [
+        (31, 582, "python"),
+        (13, None, None),
+        (13, None, None),
+        (13, 592, "python"),
+        (43, 598, "python"),
+    ]
+    assert [code for code, _, _ in codes[5:]] == [31, 13, 13, 13, 43, 43, 31]
+    (kept,) = tally.kept
+    assert "FBHUB Interrupt detected" in kept and tally.unknown == 1
+
+
+def test_the_kernels_command_line_is_not_kept_whatever_it_names() -> None:
+    for head in ("Command line:", "Kernel command line:"):
+        seen = read(f"[    0.000000] {head} driver_async_probe=mlx5_core nvidia.key=secret")
+        assert seen.fact is None and not seen.is_unknown
 
 
 def test_an_unknown_line_of_a_watched_driver_is_counted_and_kept() -> None:

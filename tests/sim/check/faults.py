@@ -14,22 +14,32 @@ from parkade.control import outbox
 from parkade.core.billing import effects as billing
 from parkade.core.clearing import claims, displacement, rates
 from parkade.core.clearing import input as clearing_input
+from parkade.core.clearing import sizes as clearing_sizes
 from parkade.core.fleet.node import Health, Node
+from parkade.core.fleet.seat import Seat
 from parkade.core.kernel import decide as kernel
 from parkade.core.leasing import decisions as leasing
 from parkade.core.ledger.accounts import TransferKind
+from parkade.core.market import allocation, spot
+from parkade.core.market import sizes as market_sizes
+from parkade.core.market.prices import critical_values
 from parkade.core.market.seating import standing
 from parkade.core.running import decisions as running
+from parkade.core.running import dependencies, lapses, observations, promises
 from parkade.core.running import effects as running_effects
-from parkade.core.running import lapses, observations, promises
-from parkade.core.state import commands
+from parkade.core.state import commands, events
 from parkade.core.state import world as worlds_of
+from parkade.core.workloads.dependency import Condition, Dependency, Settled, settled
 from parkade.core.workloads.life import Cause, Phase, Why
-from parkade.core.workloads.observed import ObservedAttempt
-from parkade.core.workloads.workload import Stop
+from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
+from parkade.core.workloads.workload import Rate, Stop
+from parkade.sim.check.acts import report
 from parkade.sim.check.scenarios import (
     GUEST,
+    MARKET,
     SCENARIOS,
+    START_US,
+    TICK_US,
     Asks,
     Scenario,
     fleet,
@@ -95,8 +105,74 @@ ABROAD = replace(
 """A node that is reserved, and one beside it in another fabric."""
 GANG = _scenario("gang", 2, 0, Asks.CANCELS, PAIR)
 """A gang that fills its fabric."""
+AFTER_FIRST = (Dependency(condition=Condition.AFTER_OK, workload="w1"),)
+FOLLOWER = replace(PAIR, spec=replace(PAIR.spec, after=AFTER_FIRST))
+CHAIN = _scenario("chain", 2, 0, Asks.CANCELS | Asks.HOLDS, LOW, FOLLOWER)
+"""Two nodes; a guest's gang waits for the success of its first bid."""
 SOLD = _scenario("sold", 1, 1, Asks.RESERVES, LOW)
 """A node that is sold already."""
+
+
+def runs(attempt: str) -> ObservedAttempt:
+    """A first attempt as seen when the world begins."""
+    return ObservedAttempt(
+        attempt=attempt,
+        generation=1,
+        phase=EnginePhase.RUNNING,
+        started_us=START_US,
+        released_us=None,
+        exits=(),
+        checkpoint=None,
+        devices=(),
+        launch_error=None,
+        engine_state="seen",
+        ordered_us=START_US,
+    )
+
+
+ELASTIC = replace(
+    _scenario(
+        "elastic",
+        3,
+        0,
+        Asks(0),
+        submission(GUEST, nodes=2, limit=5, most_nodes=3),
+        submission("birch", limit=6),
+    ),
+    setup=fleet(
+        {"a": 3},
+        gpus=1,
+        orgs=("acme", "birch", GUEST),
+        start_grace_us=TICK_US,
+        regrow_us=3 * TICK_US,
+    ),
+)
+"""Three nodes of which a guest wants two or three, and another one."""
+GROWN = replace(
+    ELASTIC,
+    name="grown",
+    says="3 nodes in a fabric; a guest that asked for two or three runs on two, another on one",
+    setup=(
+        *ELASTIC.setup,
+        *ELASTIC.submissions,
+        commands.RunClearing(by=None, market=MARKET),
+        report(runs("w1.1"), runs("w2.1")),
+    ),
+)
+"""The same, once both run."""
+RIVALS = replace(
+    ELASTIC,
+    name="rivals",
+    submissions=(ELASTIC.submissions[0], submission("birch", limit=3), submission("acme", limit=7)),
+    most_live=3,
+)
+"""The same, and a bid that loses against the third node only."""
+SHORT = replace(
+    ELASTIC,
+    name="short",
+    submissions=(ELASTIC.submissions[0], submission("birch", nodes=2, limit=6)),
+)
+"""The same, and a bid that leaves less than its least."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,6 +352,17 @@ def _starts_half_a_gang(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(promises, "attempt_of", partial)
 
 
+def _takes_a_failure_for_a_success(patch: pytest.MonkeyPatch) -> None:
+    def hopeful(other: Any, condition: Condition) -> Settled | None:
+        return settled(other, Condition.AFTER_ANY)
+
+    patch.setattr(dependencies, "settled", hopeful)
+
+
+def _forgets_who_waits(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("parkade.core.kernel.deadlines.dependency_due_us", lambda *args: None)
+
+
 def _sells_twice(patch: pytest.MonkeyPatch) -> None:
     def blind(world: Any, market: Any, window: Any) -> dict[str, int]:
         return dict(world.sizes[market.market])
@@ -373,6 +460,111 @@ def _orders_every_generation(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "desired_attempt", doubled)
 
 
+def _charges_the_grown_node_twice(patch: pytest.MonkeyPatch) -> None:
+    parts = Rate.parts
+
+    def generous(self: Rate, gpus: int) -> tuple[tuple[int, int], ...]:
+        made = parts(self, gpus)
+        each = gpus // max(1, len(self.node_prices))
+        return (*made, (each, self.node_prices[-1])) if len(self.node_prices) > 2 else made
+
+    patch.setattr(Rate, "parts", generous)
+
+
+def _shrinks_below_its_least(patch: pytest.MonkeyPatch) -> None:
+    sizes_of = market_sizes.sizes_of
+
+    def desperate(*args: Any) -> Any:
+        made = sizes_of(*args)
+        return None if made is None else made._replace(least=1)
+
+    patch.setattr(spot, "sizes_of", desperate)
+
+
+def _grows_without_a_promise(patch: pytest.MonkeyPatch) -> None:
+    launch = promises.launch
+
+    def greedy(world: Any, holder: str, at_us: int) -> Any:
+        made = launch(world, holder, at_us)
+        return tuple(_with_one_more(world, it) for it in made)
+
+    patch.setattr("parkade.core.kernel.deadlines.launch", greedy)
+
+
+def _with_one_more(world: Any, event: Any) -> Any:
+    """A launch with a node more than was promised, which nothing holds."""
+    if not isinstance(event, events.Launched):
+        return event
+    attempt, spec = event.attempt, world.records.workloads[event.workload].spec
+    promised = {seat.node for seat in attempt.seats}
+    free = [
+        node.node
+        for node in world.records.nodes.values()
+        if node.is_open and not world.held_on[node.node] and node.node not in promised
+    ]
+    if len(attempt.seats) >= spec.most_nodes or not free:
+        return event
+    more = Seat(node=free[0], gpus=spec.gpus)
+    return replace(event, attempt=replace(attempt, seats=(*attempt.seats, more)))
+
+
+def _prices_each_node_as_the_last(patch: pytest.MonkeyPatch) -> None:
+    asked_for = market_sizes.asked_for
+
+    def uniform(*args: Any) -> Any:
+        made = asked_for(*args)
+        return made[-1:] * len(made)
+
+    patch.setattr(critical_values, "asked_for", uniform)
+
+
+def _prices_each_node_as_the_first(patch: pytest.MonkeyPatch) -> None:
+    asked_for = market_sizes.asked_for
+
+    def cheap(*args: Any) -> Any:
+        made = asked_for(*args)
+        return made[:1] * len(made)
+
+    patch.setattr(critical_values, "asked_for", cheap)
+
+
+def _grows_at_once(patch: pytest.MonkeyPatch) -> None:
+    def hasty(_terms: Any, _nodes: int, started_us: int | None, _now_us: int) -> int:
+        return 0 if started_us is None else 1
+
+    patch.setattr(clearing_sizes, "_grows_by", hasty)
+
+
+def _never_grows(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(clearing_sizes, "_grows_by", lambda *_: 0)
+
+
+def _gives_up_its_first_rank(patch: pytest.MonkeyPatch) -> None:
+    sized = allocation._sized
+
+    def backwards(demands: Any, parts: Any) -> Any:
+        made = sized(demands, parts)
+        for demand in demands:
+            cut = made.get(demand.demand)
+            if cut is not None and len(cut.seats) < len(demand.seats):
+                made[demand.demand] = replace(cut, seats=demand.seats[-len(cut.seats) :])
+        return made
+
+    patch.setattr(allocation, "_sized", backwards)
+
+
+def _counts_a_resize_as_a_failure(patch: pytest.MonkeyPatch) -> None:
+    judge = observations._judge
+
+    def unjust(*args: Any, **named: Any) -> Any:
+        judged = judge(*args, **named)
+        stop = args[1].attempt.stop
+        is_resized = stop is not None and stop.cause is Cause.RESIZED
+        return replace(judged, failures=judged.failures + 1) if is_resized else judged
+
+    patch.setattr(observations, "_judge", unjust)
+
+
 IN_THE_PROTOCOL = (
     Fault(name="a silent guest is concluded before its lease is over",
           plant=_concludes_before_the_lease, scenario=_protocol(Asks(0)), invariants=(8,)),
@@ -387,12 +579,35 @@ NEVER_AT_REST = (
           plant=_keeps_notices_to_itself, scenario=_protocol(Asks.CANCELS), invariants=(2, 12)),
     Fault(name="a node that a claim misses is never asked for",
           plant=_forgets_missing_nodes, scenario=COMPLETED, invariants=(1,)),
+    Fault(name="what waits for another is forgotten when that ends",
+          plant=_forgets_who_waits, scenario=CHAIN, invariants=(36,)),
     Fault(name="a claim that had to wait is never seated",
           plant=_never_seats_who_waited, scenario=RECLAIM, invariants=(1,)),
     Fault(name="a claim waits while another node is broken",
           plant=_waits_for_whole_markets, scenario=OWNED, invariants=(1,)),
+    Fault(name="elastic work never grows again",
+          plant=_never_grows, scenario=GROWN, invariants=(26,)),
 )  # fmt: skip
 """Found only on the way to rest."""
+
+IN_ELASTIC_WORK = (
+    Fault(name="the node by which it grew is charged twice",
+          plant=_charges_the_grown_node_twice, scenario=ELASTIC, invariants=(13,)),
+    Fault(name="elastic work shrinks below its least",
+          plant=_shrinks_below_its_least, scenario=SHORT, invariants=(6, 26)),
+    Fault(name="elastic work that shrank starts on the node that it gave up, too",
+          plant=_grows_without_a_promise, scenario=ELASTIC, invariants=(3,)),
+    Fault(name="each node costs what the last one costs",
+          plant=_prices_each_node_as_the_last, scenario=RIVALS, invariants=(14,)),
+    Fault(name="each node costs what the first one costs",
+          plant=_prices_each_node_as_the_first, scenario=RIVALS, invariants=(14,)),
+    Fault(name="elastic work grows before it has run for the time that it must",
+          plant=_grows_at_once, scenario=ELASTIC, invariants=(26,)),
+    Fault(name="elastic work that shrinks gives up its first rank",
+          plant=_gives_up_its_first_rank, scenario=ELASTIC, invariants=(26,)),
+    Fault(name="a resize counts as a failure",
+          plant=_counts_a_resize_as_a_failure, scenario=GROWN, invariants=(5,)),
+)  # fmt: skip
 
 FAULTS = (
     Fault(name="a promise is dropped when its holder has left its old seats",
@@ -431,6 +646,8 @@ FAULTS = (
           plant=_ignores_backoff, scenario=RECLAIM, invariants=(10,)),
     Fault(name="a gang starts with half its seats",
           plant=_starts_half_a_gang, scenario=GANG, invariants=(3, 6)),
+    Fault(name="what waits for a success starts after a failure",
+          plant=_takes_a_failure_for_a_success, scenario=CHAIN, invariants=(36,)),
     Fault(name="a node is sold twice",
           plant=_sells_twice, scenario=SOLD, invariants=(9,)),
     Fault(name="a report of another launch is believed",

@@ -40,7 +40,9 @@ def _after(scenario: Scenario, stepper: Stepper, state: State) -> list[State]:
     return [it[0] for it in made if it is not None]
 
 
-@pytest.mark.parametrize(("name", "depth"), [("owners", 3), ("shared", 3), ("agent", 4)])
+@pytest.mark.parametrize(
+    ("name", "depth"), [("owners", 3), ("shared", 3), ("agent", 4), ("elastic", 5)]
+)
 def test_what_is_merged_has_the_same_future(name: str, depth: int) -> None:
     # That twins are one is a bound: where nodes are short, the name decides which owner waits.
     scenario, stepper = replace(SCENARIOS[name](), twins=()), Stepper()

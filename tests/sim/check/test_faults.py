@@ -7,9 +7,16 @@ import pytest
 from parkade.sim.check.search import Bounds, Found, Search
 from parkade.sim.check.story import story
 from tests.sim.apart import apart
-from tests.sim.check.faults import FAULTS, IN_THE_PROTOCOL, NEVER_AT_REST, Fault
+from tests.sim.check.faults import (
+    FAULTS,
+    IN_ELASTIC_WORK,
+    IN_THE_PROTOCOL,
+    NEVER_AT_REST,
+    Fault,
+)
 
 MOST_ACTS = 8
+SOUND = (*FAULTS, *IN_ELASTIC_WORK, *NEVER_AT_REST)
 
 
 def planted(fault: Fault, bounds: Bounds) -> tuple[Found, list[str]]:
@@ -25,7 +32,9 @@ def planted(fault: Fault, bounds: Bounds) -> tuple[Found, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "fault", [*FAULTS, *IN_THE_PROTOCOL], ids=lambda fault: fault.name.replace(" ", "_")
+    "fault",
+    [*FAULTS, *IN_ELASTIC_WORK, *IN_THE_PROTOCOL],
+    ids=lambda fault: fault.name.replace(" ", "_"),
 )
 def test_a_planted_fault_is_found_and_told(fault: Fault) -> None:
     found, told = planted(fault, Bounds(depth=MOST_ACTS, rest_depth=None))
@@ -44,10 +53,8 @@ def test_a_world_that_does_not_come_to_rest_is_found(fault: Fault) -> None:
     assert "     Nothing arrives any more, and the machines obey:" in told
 
 
-@pytest.mark.parametrize(
-    "name", sorted({fault.scenario.name for fault in (*FAULTS, *NEVER_AT_REST)})
-)
+@pytest.mark.parametrize("name", sorted({fault.scenario.name for fault in SOUND}))
 def test_without_its_fault_its_world_is_sound(name: str) -> None:
-    scenario = next(it.scenario for it in (*FAULTS, *NEVER_AT_REST) if it.scenario.name == name)
+    scenario = next(it.scenario for it in SOUND if it.scenario.name == name)
     found = Search(scenario, Bounds(depth=5)).run()
     assert found.invariant is None, "\n".join(story(scenario, found))

@@ -116,3 +116,26 @@ def test_a_story_with_every_trouble_is_played_under_other_terms() -> None:
 def test_the_same_question_has_the_same_answer() -> None:
     journal = journal_of(disk_of(3))
     assert what_if(journal, "fee=1/4") == what_if(journal, "fee=1/4")
+
+
+def test_elastic_work_is_done_sooner_on_more_nodes_and_its_growth_follows_the_terms() -> None:
+    """On 3 nodes it has 2 for an hour beside a rival and 3 for half of one: 210 node-minutes. With
+    nodes for both it has 3 at once, and is done after 70 minutes in place of 90."""
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0, regrow_us=600 * 1_000_000)
+    for org in ("lab", "rich"):
+        parkade.org(org)
+    rival = parkade.bid("rich", 20)
+    parkade.run(60)
+    elastic = parkade.bid("lab", 9, nodes=1, most_nodes=3)
+    parkade.run(3600)
+    assert len(parkade.nodes_of(elastic)) == 2
+    parkade.ended(rival)
+    parkade.run(1800)
+    assert len(parkade.nodes_of(elastic)) == 3
+    parkade.ended(elastic)
+    parkade.run(60)
+    recorded, same, more = what_if(parkade.journal, "nodes=+1").runs
+    hours = [round(it.gpu_hours["spot"], 1) for it in (recorded, same, more)]
+    assert hours[0] == hours[1], "the model grows it as the journal did"
+    assert hours[2] == hours[1], "as much work is done, on more nodes at a time"
+    assert (same.notices, more.notices) == ({"resized": 1}, {})

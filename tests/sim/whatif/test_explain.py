@@ -9,7 +9,7 @@ import pytest
 
 from parkade.core.state import commands, events
 from parkade.core.state.codec import decode_event
-from parkade.sim.whatif import guesses, reported
+from parkade.sim.whatif import guesses, others, reported
 from parkade.sim.whatif.again import decide_again, digest_of
 from parkade.sim.whatif.explain import Asked, explain, facts_of
 from tests.sim.whatif.journals import disk_of, journal_of
@@ -66,5 +66,5 @@ def test_a_changed_event_is_explained_by_no_command() -> None:
 
 @pytest.mark.parametrize("kind", get_args(commands.AnyCommand), ids=lambda kind: kind.__name__)
 def test_each_kind_of_command_is_guessed(kind: type[commands.Command]) -> None:
-    source = inspect.getsource(guesses) + inspect.getsource(reported)
+    source = "".join(inspect.getsource(it) for it in (guesses, others, reported))
     assert f"commands.{kind.__name__}(" in source

@@ -55,25 +55,26 @@ async def statement(
         context.require(Read.HOUSE_STATEMENT)
     elif not viewer.may_read(Read.STATEMENT, org=viewer.org):
         raise problem("denied", HOLDERS[READS[Read.STATEMENT]])
-    from_us = None if start is None else microseconds(start)
-    stated = await context.plane.statement(
-        named, from_us=from_us, to_us=None if end is None else microseconds(end)
-    )
-    opening = 0 if from_us is None else await context.plane.balance_before(named, from_us)
 
     def view(world: World, _: int) -> int | None:
         return world.ledger.balance(named) if named in accounts_of(world) else None
 
+    # First, so that the store is asked about accounts that there are.
     balance = await context.plane.read(view, org=viewer.org)
     if balance is None:
         raise problem("not_found", f"there is no account {named!r}; an org's is org/NAME")
+    from_us = None if start is None else microseconds(start)
+    stated = await context.plane.archive.statement(
+        named, from_us=from_us, to_us=None if end is None else microseconds(end)
+    )
+    opening = 0 if from_us is None else await context.plane.archive.balance_before(named, from_us)
     return view_of(
         named,
         stated,
         opening_micros=opening,
         balance_micros=balance,
         is_operator=viewer.is_operator,
-        missing=await context.plane.evidence(stated),
+        missing=await context.plane.archive.evidence(stated),
     )
 
 

@@ -48,17 +48,12 @@ def _command(body: wire.Submit, context: RequestContext) -> commands.Submit:
 async def submit(body: wire.Submit, context: Authenticated) -> wire.Workload:
     """A workload to be run; the answer echoes what it may cost."""
 
-    command = _command(body, context)
-
-    def look(world: World, _: int) -> Refusal | None:
-        return context.plane.unsupported(world, command)
-
-    def show(world: World, now_us: int, decided: Decided, _: None) -> views.Known:
+    def show(world: World, now_us: int, decided: Decided) -> views.Known:
         submitted = contexts.find(decided, events.Submitted)
         assert submitted is not None
         return _known(world, submitted.workload, now_us)
 
-    return views.workload(await context.change(command, show, look=look))
+    return views.workload(await context.execute(_command(body, context), show))
 
 
 @router.post("/workloads/plan")

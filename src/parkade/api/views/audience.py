@@ -229,6 +229,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.ClaimSeated()
             | events.Unclaimed()
             | events.PhaseChanged()
+            | events.DependenciesMet()
             | events.BidChanged()
             | events.StopOrdered()
             | events.Launched()

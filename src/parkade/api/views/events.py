@@ -287,6 +287,10 @@ def _workload(event: events.WorkloadEvent) -> Shown:
         case events.PhaseChanged(workload=name, phase=phase, why=why):
             because = f" ({why})" if why not in ("", phase.value) else ""
             return f"{name}: {phase}{because}", {"phase": phase.value, "why": why}
+        case events.DependenciesMet(workload=name, met=met, phase=phase, why=why):
+            named = ", ".join(str(it) for it in met)
+            changed = {"met": named, "phase": phase.value, "why": why}
+            return f"{name}: met {named}; {phase} ({why})", changed
         case events.BidChanged(workload=name, limit_price_micros=limit):
             return f"{name}: limit now {money(limit)}", {"limit_price": money(limit)}
         case events.StopOrdered(workload=name, stop=stop, phase=phase):

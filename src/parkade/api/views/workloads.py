@@ -16,6 +16,7 @@ from parkade.core.fleet.pool import Pool
 from parkade.core.fleet.seat import Seat
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.state.world import World
+from parkade.core.steps.refusals import some_of
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
@@ -26,6 +27,8 @@ SENTENCES: dict[str, str] = {
     Why.NEXT_CLEARING: "the next clearing decides",
     Why.PLACED: "its seats are promised and not free yet",
     Why.HELD: "it is held; release it",
+    Why.DEPENDENCY: "others have to start or end first",
+    Why.DEPENDENCY_FAILED: "what it waited for can no longer come about",
     Why.BACK_OFF: "it left its seats early several times and waits before it is tried again",
     Why.NO_ROOM: "no fabric has room for its whole shape",
     Why.OUTBID: "others bid more for the room that there is",
@@ -220,8 +223,11 @@ def _says(workload: Workload) -> str:
         return f"{name} is {workload.phase} on {node_names(attempt.seats)}"
     if workload.promise is not None:
         return f"{name} has its seats promised and waits until they are free"
-    key = Why.HELD if workload.phase is Phase.HELD else workload.why
+    is_held = workload.phase is Phase.HELD and workload.why != Why.DEPENDENCY
+    key = Why.HELD if is_held else workload.why
     sentence = SENTENCES.get(key, key)
+    if workload.waits_for:
+        sentence += f": {some_of([str(it) for it in workload.waits_for], most=5)}"
     if key == Why.BACK_OFF:
         sentence += f", until {instant(workload.not_before_us):%H:%M:%S} UTC"
     return f"{name} waits: {sentence}{_advice(workload.price_to_win_micros)}"

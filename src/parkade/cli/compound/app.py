@@ -18,7 +18,10 @@ from parkade.cli.compound import (
     worker,
 )
 
-compound = typer.Typer(help="Networks of model calls.", no_args_is_help=True)
+compound = typer.Typer(
+    help="Networks of model calls; docs/compound/first-network.md is the tutorial.",
+    no_args_is_help=True,
+)
 compound.command("draw")(draw.draw)
 compound.command("run")(run.run)
 compound.command("calibrate")(calibrate.calibrate)

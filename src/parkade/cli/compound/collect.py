@@ -16,7 +16,8 @@ def collect(
     """Put the results together; workers do so themselves when all is done."""
     import os
 
-    from parkade.cli.compound.failing import EXIT_BUDGET, EXIT_FAILED, EXIT_UNFINISHED, failing
+    from parkade.cli.compound.failing import failing
+    from parkade.cli.exit_codes import COMPOUND_BUDGET, COMPOUND_FAILED, COMPOUND_UNFINISHED
     from parkade.compound.shards.board import Board
     from parkade.compound.shards.folder import SharedFolder
     from parkade.compound.shards.merging import merge
@@ -33,11 +34,11 @@ def collect(
     else:
         _print(collected, out)
     if collected.is_budget_spent:
-        raise SystemExit(EXIT_BUDGET)
+        raise SystemExit(COMPOUND_BUDGET)
     if collected.left:
-        raise SystemExit(EXIT_UNFINISHED)
+        raise SystemExit(COMPOUND_UNFINISHED)
     if collected.failed:
-        raise SystemExit(EXIT_FAILED)
+        raise SystemExit(COMPOUND_FAILED)
 
 
 def _print(collected: "Collected", out: Path) -> None:

@@ -24,7 +24,8 @@ def distil(
     """Keep what was verified, once each and not from a test set, in a trainer's format."""
     import msgspec
 
-    from parkade.cli.compound.failing import EXIT_WRONG, fail, failing
+    from parkade.cli.compound.failing import fail, failing
+    from parkade.cli.exit_codes import COMPOUND_WRONG
     from parkade.cli.screen import fields
     from parkade.compound.distil.examples import Choice, Counted, examples
     from parkade.compound.distil.gather import gather
@@ -46,7 +47,7 @@ def distil(
         except QuestionError:
             raise
         except (WritingError, ValueError) as error:
-            fail("invalid", str(error), EXIT_WRONG, as_json=as_json)
+            fail("invalid", str(error), COMPOUND_WRONG, as_json=as_json)
     counts = msgspec.to_builtins(counted)
     if as_json:
         print(msgspec.json.encode({"v": 1, **counts, "file": str(to)}).decode())

@@ -20,7 +20,7 @@ class Form(enum.StrEnum):
 
 
 def draw(
-    network: Annotated[Path, typer.Argument(help="YAML or Python; see `parkade compound`.")],
+    network: Annotated[Path, typer.Argument(help="YAML or Python; docs/compound.md has its form.")],
     form: Annotated[
         Form, typer.Option("--as", help="text also says what it may cost.")
     ] = Form.TEXT,

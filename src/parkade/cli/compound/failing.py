@@ -11,16 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-EXIT_BROKEN = 1
-EXIT_WRONG = 3
-EXIT_NOT_FOUND = 4
-EXIT_DENIED = 5
-EXIT_UNFINISHED = 6
-EXIT_BUDGET = 7
-EXIT_FAILED = 8
-EXIT_WAITING = 9
-EXIT_SAVED = 85
-EXIT_INTERRUPTED = 130
+from parkade.cli.exit_codes import (
+    COMPOUND_BROKEN,
+    COMPOUND_DENIED,
+    COMPOUND_FAILED,
+    COMPOUND_WRONG,
+    INTERRUPTED,
+)
 
 
 @contextmanager
@@ -37,21 +34,21 @@ def failing(*, as_json: bool) -> Iterator[None]:
     try:
         yield
     except (NetworkError, QuestionError, FolderError) as error:
-        fail("invalid", str(error), EXIT_WRONG, as_json=as_json)
+        fail("invalid", str(error), COMPOUND_WRONG, as_json=as_json)
     except VerifierBroken as error:
-        fail("verifier_broken", str(error), EXIT_FAILED, as_json=as_json)
+        fail("verifier_broken", str(error), COMPOUND_FAILED, as_json=as_json)
     except RunStopped as error:
-        fail("denied", str(error), EXIT_DENIED, as_json=as_json)
+        fail("denied", str(error), COMPOUND_DENIED, as_json=as_json)
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
-        fail("broken", f"{where}{error.strerror or error}", EXIT_BROKEN, as_json=as_json)
+        fail("broken", f"{where}{error.strerror or error}", COMPOUND_BROKEN, as_json=as_json)
     except (JournalError, LogError, ResultError) as error:
-        fail("broken", str(error), EXIT_BROKEN, as_json=as_json)
+        fail("broken", str(error), COMPOUND_BROKEN, as_json=as_json)
     except KeyboardInterrupt:
         fail(
             "interrupted",
             "stopped; the same command goes on where it was",
-            EXIT_INTERRUPTED,
+            INTERRUPTED,
             as_json=as_json,
         )
 

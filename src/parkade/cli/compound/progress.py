@@ -14,7 +14,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from parkade.cli.compound.failing import EXIT_BUDGET, EXIT_DENIED, EXIT_FAILED, EXIT_WAITING
+from parkade.cli.exit_codes import (
+    COMPOUND_BUDGET,
+    COMPOUND_DENIED,
+    COMPOUND_FAILED,
+    COMPOUND_WAITING,
+)
 from parkade.cli.screen import brief, console, fields
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.failures import FAILURES
@@ -157,14 +162,14 @@ def failure_fields(
 def exit_code(summary: Summary) -> int:
     """How `run` ends: 0 only if no question failed and none is left."""
     if summary.is_budget_spent:
-        return EXIT_BUDGET
+        return COMPOUND_BUDGET
     if summary.waiting:
-        return EXIT_WAITING
+        return COMPOUND_WAITING
     if summary.has_no_answer:
-        return EXIT_DENIED
+        return COMPOUND_DENIED
     if summary.broken_verdicts and not summary.verdicts:
-        return EXIT_FAILED
-    return EXIT_FAILED if summary.failed else 0
+        return COMPOUND_FAILED
+    return COMPOUND_FAILED if summary.failed else 0
 
 
 def _verified(progress: Progress) -> str:

@@ -9,7 +9,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="The summary as JSON, on on
 
 
 def run(
-    network: Annotated[Path, typer.Argument(help="YAML or Python; see `parkade compound`.")],
+    network: Annotated[Path, typer.Argument(help="YAML or Python; docs/compound.md has its form.")],
     questions: Annotated[Path, typer.Argument(help="JSON lines, .gz or plain; - is stdin.")],
     out: Annotated[
         Path, typer.Option(help="Folder of the run; the same one goes on.", file_okay=False)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def serve(
-    network: Annotated[Path, typer.Argument(help="YAML or Python; see `parkade compound`.")],
+    network: Annotated[Path, typer.Argument(help="YAML or Python; docs/compound.md has its form.")],
     out: Annotated[
         Path, typer.Option(help="Folder of the journal; the same one goes on.", file_okay=False)
     ],

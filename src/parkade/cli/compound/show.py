@@ -16,7 +16,8 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="The trace as JSON.")] = False,
 ) -> None:
     """Show every call, verdict and cost of one question."""
-    from parkade.cli.compound.failing import EXIT_NOT_FOUND, fail, failing
+    from parkade.cli.compound.failing import fail, failing
+    from parkade.cli.exit_codes import COMPOUND_NOT_FOUND
     from parkade.compound.questions import read_questions
     from parkade.compound.show.page import as_page
     from parkade.compound.show.text import as_text
@@ -30,7 +31,7 @@ def show(
     try:
         trace = read_trace(out, question, prompt)
     except TraceError as error:
-        fail("not_found", str(error), EXIT_NOT_FOUND, as_json=as_json)
+        fail("not_found", str(error), COMPOUND_NOT_FOUND, as_json=as_json)
     if html is not None:
         html.write_text(as_page(trace))
         print(f"Wrote {html}")

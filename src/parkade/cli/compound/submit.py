@@ -27,7 +27,7 @@ DRAIN_PART = 0.5
 
 
 def submit(
-    network: Annotated[Path, typer.Argument(help="YAML or Python; see `parkade compound`.")],
+    network: Annotated[Path, typer.Argument(help="YAML or Python; docs/compound.md has its form.")],
     questions: Annotated[Path, typer.Argument(help="JSON lines, .gz or plain.")],
     out: Annotated[
         Path,

@@ -29,7 +29,8 @@ def worker(
     """Take shards and answer them; ends with 0 when all is done, with 85 when work is left."""
     import asyncio
 
-    from parkade.cli.compound.failing import EXIT_SAVED, failing
+    from parkade.cli.compound.failing import failing
+    from parkade.cli.exit_codes import SAVED
     from parkade.compound.run.failures import FAILURES
     from parkade.compound.run.running import fast_loop
     from parkade.compound.shards.holding import Terms
@@ -43,7 +44,7 @@ def worker(
         says += f"; {failed:,} questions failed: {out / FAILURES} says why, submit to try again"
     print(says, flush=True)
     if ending is Ending.LEFT:
-        raise SystemExit(EXIT_SAVED)
+        raise SystemExit(SAVED)
 
 
 async def _work(out: Path, terms: "Terms") -> "tuple[Ending, int]":

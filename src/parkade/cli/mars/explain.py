@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, explaining, fail
+from parkade.cli.exit_codes import MARS_INVALID
 from parkade.cli.mars.choose import PolicyOption, policy_from
 
 if TYPE_CHECKING:
     from parkade.core.healing.policy import Repeat, Rule
     from parkade.mars.explaining import Explanation
-
-EXIT_INVALID = 3
 
 
 def explain(
@@ -32,7 +31,7 @@ def explain(
         try:
             name = mars.signal_from(tuple(signal))
         except ValueError as error:
-            fail(str(error), exit_code=EXIT_INVALID)
+            fail(str(error), exit_code=MARS_INVALID)
         found = mars.explain(name, policy)
         if as_json:
             print(msgspec.json.format(msgspec.json.encode(found)).decode())

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling, fail
+from parkade.cli.exit_codes import MARS_CANNOT
 
 if TYPE_CHECKING:
     from parkade.wire import mars as wire
 
-EXIT_CANNOT = 4
 KINDS = frozenset(
     {
         "VerdictGiven",
@@ -91,7 +91,7 @@ def incidents(
     try:
         html.write_text(story_page(found), encoding="utf-8")
     except OSError as error:
-        fail(f"{html} cannot be written: {error.strerror}", exit_code=EXIT_CANNOT)
+        fail(f"{html} cannot be written: {error.strerror}", exit_code=MARS_CANNOT)
     say(str(html))
 
 

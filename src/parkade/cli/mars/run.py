@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import explaining, fail
+from parkade.cli.exit_codes import MARS_CANNOT, MARS_NO_EXTRA, MARS_NOT_READ
 from parkade.cli.mars.choose import policy_from
 from parkade.extras import install
 
 if TYPE_CHECKING:
     from parkade.mars.run_file import RunFile
 
-EXIT_NO_EXTRA = 2
-EXIT_CANNOT = 4
-EXIT_NOT_READ = 6
 SHIPPED = (
     "prometheus-rules.yaml",
     "grafana-dashboard.json",
@@ -48,7 +46,7 @@ def run(
         from parkade.mars.running import Runner, sensors_of
         from parkade.service.logs import configure
     except ImportError as error:
-        fail(f"{error.name} is missing: {install('server')}", exit_code=EXIT_NO_EXTRA)
+        fail(f"{error.name} is missing: {install('server')}", exit_code=MARS_NO_EXTRA)
     from parkade.mars.drains import DrainError
 
     configure("text")
@@ -60,7 +58,7 @@ def run(
             runner = Runner(file, policy, sensors_of(file), now=lambda: time.time_ns() // 1_000)
             server, _ = start_http_server(int(port), host, registry=runner.metrics.registry)
         except (OSError, OverflowError, DrainError) as error:
-            fail(f"cannot start: {error}", exit_code=EXIT_CANNOT)
+            fail(f"cannot start: {error}", exit_code=MARS_CANNOT)
         acts = "drains where it may" if file.act else "observes only"
         address = f"http://{host}:{server.server_port}/metrics"
         screen.say(f"{screen.count(len(file.nodes), 'node')}, {acts}, metrics at {address}")
@@ -79,7 +77,7 @@ def run(
             server.shutdown()
             server.server_close()
         if rounds is not None and runner.unread:
-            raise typer.Exit(EXIT_NOT_READ)
+            raise typer.Exit(MARS_NOT_READ)
 
 
 def undo(
@@ -101,7 +99,7 @@ def undo(
                 kept = drains.undo(name, time.time_ns() // 1_000)
                 screen.say(f"{name}: {'undrained' if kept is None else kept}")
         except DrainError as error:
-            fail(str(error), exit_code=EXIT_CANNOT)
+            fail(str(error), exit_code=MARS_CANNOT)
         if not names:
             screen.say("No drain of Mars stands.")
 
@@ -119,7 +117,7 @@ def export(
             (folder / name).write_text(shipped_text(name), encoding="utf-8")
             screen.say(str(folder / name))
     except OSError as error:
-        fail(f"{folder} cannot be written: {error.strerror}", exit_code=EXIT_CANNOT)
+        fail(f"{folder} cannot be written: {error.strerror}", exit_code=MARS_CANNOT)
 
 
 def _file(config: Path | None) -> "RunFile":

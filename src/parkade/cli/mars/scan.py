@@ -1,25 +1,30 @@
 """`parkade mars scan`: one look at one node or one file."""
 
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, explaining, fail
+from parkade.cli.calling import AsJson, explaining, fail, warn
+from parkade.cli.exit_codes import MARS_CANNOT
 from parkade.cli.mars.choose import PolicyOption, policy_from
-from parkade.cli.mars.show import LEVEL_STYLES, evidence_line, sentences
+from parkade.cli.mars.show import LEVEL_STYLES, evidence_line
 
 if TYPE_CHECKING:
     from parkade.core.healing.verdict import Verdict
     from parkade.mars.scanning import Scan
 
-EXIT_UNREADABLE = 4
 MOST_SHOWN = 40
 WIDE = 110
 MOST_UNKNOWN_SHOWN = 5
+PATIENCE_S = 2.0
+"""A sensor that takes longer is named on stderr; each of them has a bound of its own."""
 
 
 def scan(
@@ -51,7 +56,7 @@ def scan(
     name = node or socket.gethostname()
     with explaining(as_json=as_json):
         policy = policy_from(policy_file)
-        sources = Sources(node=name, now_us=time.time_ns() // 1_000)
+        sources = Sources(node=name, now_us=time.time_ns() // 1_000, watch=_announced)
         parts = []
         if kernel_log is not None:
             parts.append(sources.kernel_file(kernel_log, may_be_empty=allow_empty))
@@ -68,12 +73,25 @@ def scan(
                 tally=sources.tally,
             )
         except OSError as error:
-            fail(f"cannot be read: {error}", exit_code=EXIT_UNREADABLE)
+            fail(f"cannot be read: {error}", exit_code=MARS_CANNOT)
         if as_json:
             print(msgspec.json.format(msgspec.json.encode(found)).decode())
         else:
             _show(found)
     raise typer.Exit(found.exit_code)
+
+
+@contextmanager
+def _announced(sensor: str) -> Iterator[None]:
+    """Says that a sensor takes its time, so that a silent scan is not taken for a hung one."""
+    words = f"{sensor} has not answered yet; what does not answer is reported as failed"
+    late = threading.Timer(PATIENCE_S, warn, [words])
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 def _show(found: "Scan") -> None:
@@ -112,6 +130,8 @@ def _show(found: "Scan") -> None:
 
 def _row(verdict: "Verdict") -> tuple[object, ...]:
     from rich.text import Text
+
+    from parkade.mars.story import sentences
 
     return (
         Text(verdict.level.value, style=LEVEL_STYLES[verdict.level.value]),

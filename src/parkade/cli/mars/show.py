@@ -11,10 +11,3 @@ LEVEL_STYLES = {"info": "dim", "warn": "yellow", "degraded": "dark_orange", "fat
 def evidence_line(evidence: "Evidence") -> str:
     """Where a line was seen, and the line."""
     return f"{evidence.source.value}: {evidence.line}"
-
-
-def sentences(reasons: tuple[str, ...]) -> str:
-    """Reasons as sentences one after the other."""
-    return " ".join(
-        f"{reason[:1].upper()}{reason[1:].rstrip('.')}." for reason in reasons if reason
-    )

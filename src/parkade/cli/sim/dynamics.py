@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import fail
-from parkade.cli.sim.replay import EXIT_INVALID, show, write
+from parkade.cli.exit_codes import SIM_FOUND, SIM_INVALID
+from parkade.cli.sim.replay import show, write
 from parkade.extras import install
 
 if TYPE_CHECKING:
     from parkade.sim.dynamics.figures import DynamicsReport
     from parkade.sim.dynamics.ranges import KeptRanges
 
-EXIT_OUTSIDE = 1
 MOST_DAYS = 1_000
 
 
@@ -60,7 +60,7 @@ def dynamics(
     else:
         _tell(report)
     if report.outside:
-        raise typer.Exit(EXIT_OUTSIDE)
+        raise typer.Exit(SIM_FOUND)
 
 
 def _read(file: Path) -> "KeptRanges":
@@ -70,7 +70,7 @@ def _read(file: Path) -> "KeptRanges":
     try:
         return read_ranges(read_text(file).encode())
     except BadRanges as error:
-        fail(f"{file}: {error}", exit_code=EXIT_INVALID)
+        fail(f"{file}: {error}", exit_code=SIM_INVALID)
 
 
 def _tell(report: "DynamicsReport") -> None:

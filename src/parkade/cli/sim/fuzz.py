@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import fail
+from parkade.cli.exit_codes import SIM_FOUND
 from parkade.extras import install
 
 if TYPE_CHECKING:
     from parkade.sim.fuzz import FuzzReport
     from parkade.sim.story import StoryOutcome
-
-EXIT_BROKEN = 1
-"""Something was broken; the command line that repeats it was printed."""
 
 
 def fuzz(
@@ -76,7 +74,7 @@ def fuzz(
     else:
         _show(report, time.process_time() - began_s)
     if report.broken:
-        raise typer.Exit(EXIT_BROKEN)
+        raise typer.Exit(SIM_FOUND)
 
 
 def _show_story(outcome: "StoryOutcome") -> None:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from parkade.cli.calling import explaining, fail
+from parkade.cli.exit_codes import SIM_INVALID
 from parkade.extras import install
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from parkade.sim.replay.report.tables import TableOfFigures
-
-EXIT_INVALID = 3
 
 
 def replay(
@@ -47,7 +46,7 @@ def replay(
             with bars:
                 found = run_replay(asked, folder, begins=bars.begin, progress=bars.tell)
         except BadData as error:
-            fail(str(error), exit_code=EXIT_INVALID)
+            fail(str(error), exit_code=SIM_INVALID)
         if report is not None:
             write(report, page_of(found))
         if as_json:
@@ -70,9 +69,9 @@ def example(
     try:
         folder.mkdir(parents=True, exist_ok=False)
     except FileExistsError:
-        fail(f"{folder} is there already; give a new folder", exit_code=EXIT_INVALID)
+        fail(f"{folder} is there already; give a new folder", exit_code=SIM_INVALID)
     except OSError as error:
-        fail(f"{folder} cannot be made: {error.strerror}", exit_code=EXIT_INVALID)
+        fail(f"{folder} cannot be made: {error.strerror}", exit_code=SIM_INVALID)
     for name, text in FILES.items():
         write(folder / name, text())
     print(f"wrote {', '.join(FILES)} to {folder}; now:")
@@ -84,7 +83,7 @@ def write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        fail(f"{file} cannot be written: {error.strerror}", exit_code=EXIT_INVALID)
+        fail(f"{file} cannot be written: {error.strerror}", exit_code=SIM_INVALID)
 
 
 def show(table: "TableOfFigures") -> None:

@@ -8,7 +8,8 @@ import typer
 
 from parkade.cli.admin import explained
 from parkade.cli.calling import fail
-from parkade.cli.sim.replay import EXIT_INVALID, show, write
+from parkade.cli.exit_codes import SIM_INVALID
+from parkade.cli.sim.replay import show, write
 from parkade.extras import install
 
 NONE_FOUND = "the journal is empty: start the server once, so that it has something to tell"
@@ -48,7 +49,7 @@ def what_if(
     try:
         change = parse_change(changes or ())
     except BadChange as error:
-        fail(str(error), exit_code=EXIT_INVALID)
+        fail(str(error), exit_code=SIM_INVALID)
     with explained():
         settings = read_settings({"data_folder": data_folder, "database": database})
         store = open_to_read(settings)
@@ -57,7 +58,7 @@ def what_if(
         finally:
             store.close()
     if not journal:
-        fail(NONE_FOUND, exit_code=EXIT_INVALID)
+        fail(NONE_FOUND, exit_code=SIM_INVALID)
     tells = not as_json and sys.stderr.isatty()
     found = compare(
         journal,

@@ -194,10 +194,12 @@ def _count(reported: float | None) -> int | None:
 def failure_from(status: int, headers: Any, body: bytes, secret: str) -> Failure:
     """What an answer with an error status means."""
     message, code = _error_text(body)
+    if 300 <= status < 400:
+        message = f"redirected to {headers.get('location', 'nowhere')!r}; name the final url"
     text = bounded(f"{status}: {message.replace(secret, '***') if secret else message}")
     if status == 429 and code not in OUT_OF_MONEY:
         kind = FailureKind.RATE_LIMITED
-    elif status in DENIED or status == 429:
+    elif status in DENIED or status == 429 or 300 <= status < 400:
         kind = FailureKind.DENIED
     elif status in TRANSIENT:
         kind = FailureKind.UNAVAILABLE

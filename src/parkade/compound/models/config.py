@@ -94,7 +94,8 @@ def model_from(
         raise NetworkError(f"{where}: must be a map with one of {', '.join(GIVEN)}")
     kinds = [kind for kind in GIVEN if kind in given]
     if len(kinds) != 1:
-        raise NetworkError(f"{where}: needs one of {', '.join(GIVEN)}")
+        has = ", ".join(sorted(str(key) for key in given)) or "nothing"
+        raise NetworkError(f"{where}: needs one of {', '.join(GIVEN)}; it has {has}")
     for secret in SECRETS:
         if secret in given or secret in {str(name).lower() for name in given.get("headers") or {}}:
             raise NetworkError(

@@ -29,6 +29,8 @@ class Broken(msgspec.Struct, frozen=True, gc=False):
     is_timeout: bool
     #: The request may have been read by the server.
     was_sent: bool
+    #: No server was asked, and none can be.
+    is_denied: bool = False
 
 
 Heard: TypeAlias = Callable[[Reply | Broken], None]

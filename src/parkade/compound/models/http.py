@@ -104,8 +104,8 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def time_out(self) -> None:
-        self._fail("no answer in time", is_timeout=True)
+    def time_out(self, limit_s: float) -> None:
+        self._fail(f"no answer in {limit_s:g} s", is_timeout=True)
 
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
@@ -251,7 +251,7 @@ class HttpExchange:
         now = time.monotonic()
         late = [connection for connection in self._busy if connection.deadline < now]
         for connection in late:
-            connection.time_out()
+            connection.time_out(self._timeout_s)
         self._sweeper = (
             asyncio.get_running_loop().call_later(SWEEP_S, self._sweep) if self._busy else None
         )

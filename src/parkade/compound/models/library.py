@@ -51,11 +51,11 @@ class LibraryExchange:
             async with asyncio.timeout(self._timeout_s):
                 return await self._reply(path, body)
         except TimeoutError:
-            return Broken("no answer in time", is_timeout=True, was_sent=True)
+            return Broken(f"no answer in {self._timeout_s:g} s", is_timeout=True, was_sent=True)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             return Broken(f"cannot connect: {error}", is_timeout=False, was_sent=False)
         except httpx.TimeoutException:
-            return Broken("no answer in time", is_timeout=True, was_sent=True)
+            return Broken(f"no answer in {self._timeout_s:g} s", is_timeout=True, was_sent=True)
         except httpx.HTTPError as error:
             return Broken(f"the connection was lost: {error}", is_timeout=False, was_sent=True)
 

@@ -33,7 +33,6 @@ PATHS = {"chat": "/chat/completions", "completion": "/completions"}
 DOWN_S = 5.0
 #: How far a server's load may lie above the least before its prompts go elsewhere.
 SPREAD = 8
-_NOT_SET = b'{"error":{"message":"the environment variable %b with the key is not set"}}'
 
 
 class _Server:
@@ -96,7 +95,7 @@ class OpenAIModel:
     ) -> Cancel:
         """Post to the server that suits the call; `timed` hears of the reply and how long it took.
 
-        A key that is not set is heard of as an answer of the server's would be.
+        A key that is not set is heard of in the same way.
         """
         server = self._server(call)
         if server.exchange is None:
@@ -104,7 +103,8 @@ class OpenAIModel:
             if self._key_env is not None and not secret:
                 # A name in small letters may be a key in its place, and is not shown.
                 shown = self._key_env if self._key_env.isupper() else "that key_env names"
-                timed(Reply(401, {}, _NOT_SET % shown.encode()), 0)
+                why = f"the environment variable {shown} with the key is not set"
+                timed(Broken(why, is_timeout=False, was_sent=False, is_denied=True), 0)
                 return _nothing
             server.exchange = self._open(server, secret)
         began = time.perf_counter_ns()
@@ -135,6 +135,7 @@ class OpenAIModel:
     def _failure(self, outcome: Reply | Broken) -> Failure:
         if isinstance(outcome, Broken):
             kind = FailureKind.TIMEOUT if outcome.is_timeout else FailureKind.UNAVAILABLE
+            kind = FailureKind.DENIED if outcome.is_denied else kind
             return Failure(kind=kind, message=bounded(outcome.why), may_be_billed=outcome.was_sent)
         return failure_from(outcome.status, outcome.headers, outcome.body, self._secret())
 

@@ -232,7 +232,7 @@ class Engine:
             if isinstance(worst, Failure):
                 self._inbox.append((run, order.ticket, worst))
                 return
-            flight = Flight(call, order.node, worst, run)
+            flight = Flight(order, worst, run)
             self._flights[call.key] = flight
             lane.queue.append(flight)
         else:

@@ -1,26 +1,27 @@
-"""An index from content addresses to places in a file, small enough for tens of millions.
+"""Indexes from content addresses to places in a file, small enough for tens of millions.
 
-A dict of a million keys takes 180 MB; this takes 12 bytes a slot, 16 to 20 MB for a million. It is
-a hash table with linear probing in 64 shards, so that growing one copies little and adds a quarter.
-Of the address 62 bits are compared here (6 choose the shard, 56 are stored); the reader of the file
-compares all 128.
+A dict of a million keys takes 180 MB. Lines that are read when a file is opened are known all at
+once: `FilePlaces` sorts them, 8 bytes each, and takes a fraction of a microsecond for one. Lines
+that are written later come one by one: `KeyIndex` takes 12 bytes a slot, 16 to 20 MB for a million.
+It is a hash table with linear probing in 64 shards, so that growing one copies little and adds a
+quarter. Of the address 62 bits are compared there (6 choose the shard, 56 are stored); the reader
+of the file compares all 128.
 
 A slot is one word and one half word: `(place << 24 | bits 40-63)` and bits 8-39 of the address. A
 word of zero is free, so no place is zero. Cost of an insertion and a look-up: constant on average,
 at most 1 / (1 - load)² probes.
 """
 
-import os
+import sys
 from array import array
 from bisect import bisect_left
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 
 SHARDS = 64
 FIRST_SLOTS = 64
 #: A shard grows when three quarters of it are used.
 LOAD_NUMERATOR, LOAD_DENOMINATOR = 3, 4
 MAX_PLACE = 1 << 40
-SAMPLE_BYTES = 256 * 1024
 
 
 class _Shard:
@@ -36,16 +37,14 @@ class _Shard:
 class KeyIndex:
     """Places by 64-bit address; a later place replaces an earlier one."""
 
-    def __init__(self, expected: int = 0) -> None:
-        """Room for `expected` places at once, so that filling it copies nothing."""
-        slots = FIRST_SLOTS + expected // SHARDS * LOAD_DENOMINATOR // LOAD_NUMERATOR
-        self._shards = [_Shard(slots) for _ in range(SHARDS)]
+    def __init__(self) -> None:
+        self._shards = [_Shard(FIRST_SLOTS) for _ in range(SHARDS)]
 
     def __len__(self) -> int:
         return sum(shard.used for shard in self._shards)
 
-    def put(self, address: int, place: int) -> None:
-        """Remember a place, 0 < place < 2⁴⁰."""
+    def put(self, address: int, place: int) -> int:
+        """Remember a place, 0 < place < 2⁴⁰; the earlier one of the address, or 0."""
         assert 0 < place < MAX_PLACE
         shard = self._shards[address & 63]
         half = (address >> 8) & 0xFFFFFFFF
@@ -55,13 +54,14 @@ class KeyIndex:
         while word := words[slot]:
             if halves[slot] == half and word & 0xFFFFFF == top:
                 words[slot] = place << 24 | top
-                return
+                return word >> 24
             slot = slot + 1 if slot + 1 < slots else 0
         words[slot] = place << 24 | top
         halves[slot] = half
         shard.used += 1
         if shard.used * LOAD_DENOMINATOR > slots * LOAD_NUMERATOR:
             _grow(shard)
+        return 0
 
     def get(self, address: int) -> int:
         """The place, or 0 if there is none."""
@@ -77,35 +77,63 @@ class KeyIndex:
         return 0
 
 
+class FilePlaces:
+    """Places of the lines of a whole file by 64-bit address, 8 bytes each.
+
+    Add all, `close` once, then ask. A word is bits 32-55 of the address above the place; bits 56-63
+    choose the shard. 32 bits are compared: of a million lines one in 4,000 shares them with
+    another, so an address may have several places, and the reader of the file compares the rest.
+    """
+
+    def __init__(self) -> None:
+        self._shards = [array("Q") for _ in range(256)]
+
+    def add(self, keys: Sequence[str], places: Iterable[int]) -> None:
+        """Before `close`; 0 < place < 2⁴⁰. Raises ValueError for a key that is not hexadecimal."""
+        shards = self._shards
+        for address, place in zip(addresses_of(keys), places, strict=True):
+            shards[address >> 56].append((address >> 32 & 0xFFFFFF) << 40 | place)
+
+    def close(self) -> None:
+        """All were added."""
+        _sort(self._shards)
+
+    def get(self, address: int) -> Iterator[int]:
+        """The places where the line may be, the last one first."""
+        shard = self._shards[address >> 56]
+        least = (address >> 32 & 0xFFFFFF) << 40
+        slot = bisect_left(shard, least + MAX_PLACE)
+        while slot and shard[slot - 1] >= least:
+            slot -= 1
+            yield shard[slot] & (MAX_PLACE - 1)
+
+
 class AddressSet:
     """Which addresses were added, 8 bytes each: add all, `close` once, then ask."""
 
-    def __init__(self, expected: int = 0) -> None:
-        """Room for `expected` addresses at once: shards that grow in turn leave holes behind."""
-        room = bytes(8 * (FIRST_SLOTS + expected // SHARDS * 17 // 16))
-        self._shards = [array("Q", room) for _ in range(SHARDS)]
-        self._used = [0] * SHARDS
+    def __init__(self) -> None:
+        self._shards = [array("Q") for _ in range(SHARDS)]
 
-    def add(self, address: int) -> None:
-        """Before `close`."""
-        number = address & 63
-        shard, used = self._shards[number], self._used[number]
-        if used < len(shard):
-            shard[used] = address
-        else:
-            shard.append(address)
-        self._used[number] = used + 1
+    def add(self, keys: Sequence[str]) -> None:
+        """Before `close`. Raises ValueError for a key that is not hexadecimal."""
+        shards = self._shards
+        for address in addresses_of(keys):
+            shards[address & 63].append(address)
 
     def close(self) -> None:
-        """Sort the shards one by one, so that little is copied."""
-        for shard, used in zip(self._shards, self._used, strict=True):
-            shard[:used] = array("Q", sorted(shard[:used]))
+        """All were added."""
+        _sort(self._shards)
 
     def __contains__(self, address: int) -> bool:
-        number = address & 63
-        shard, used = self._shards[number], self._used[number]
-        place = bisect_left(shard, address, 0, used)
-        return place < used and shard[place] == address
+        shard = self._shards[address & 63]
+        place = bisect_left(shard, address)
+        return place < len(shard) and shard[place] == address
+
+
+def _sort(shards: "list[array[int]]") -> None:
+    """One by one, so that little is copied."""
+    for shard in shards:
+        shard[:] = array("Q", sorted(shard))
 
 
 def _grow(shard: _Shard) -> None:
@@ -127,12 +155,11 @@ def address_of(key: str) -> int:
     return int(key[:16], 16)
 
 
-def expected_lines(path: Path) -> int:
-    """About how many lines a file has, by its size and its first lines; 0 if there is none."""
-    try:
-        with path.open("rb") as file:
-            sample = file.read(SAMPLE_BYTES)
-            size = os.fstat(file.fileno()).st_size
-    except FileNotFoundError:
-        return 0
-    return size * sample.count(b"\n") // max(1, len(sample))
+def addresses_of(keys: Sequence[str]) -> "array[int]":
+    """As `address_of`, for many at once. Raises ValueError for a key that is not hexadecimal."""
+    addresses = array("Q", bytes.fromhex("".join([key[:16] for key in keys])))
+    if len(addresses) != len(keys):
+        raise ValueError("a key is not 16 hexadecimal digits or more")
+    if sys.byteorder == "little":
+        addresses.byteswap()
+    return addresses

@@ -12,13 +12,14 @@ that stands twice is a call that was made twice, and both are on the bill.
 import asyncio
 import fcntl
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from parkade.compound.run.budget import NOTHING, Amounts
-from parkade.compound.run.index import KeyIndex, address_of, expected_lines
+from parkade.compound.run.index import FilePlaces, KeyIndex, address_of
 from parkade.compound.run.lines import (
     FORMAT,
     VERSION,
@@ -32,6 +33,7 @@ from parkade.compound.run.lines import (
     VerdictHead,
     VerdictLine,
 )
+from parkade.compound.run.scanning import BATCH_BYTES, DamagedLine, LineBatch, batches
 from parkade.compound.values import Completion, Usage
 
 FLUSH_BYTES = 256 * 1024
@@ -40,7 +42,7 @@ READ_BYTES = 64 * 1024
 BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 _encoder = msgspec.json.Encoder()
-_heads = msgspec.json.Decoder(Head)
+_head = msgspec.json.Decoder(Head).decode
 _lines = msgspec.json.Decoder(Line)
 
 
@@ -53,7 +55,9 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.index = KeyIndex(expected_lines(path))
+        #: Lines that the file had when it was opened, and those written since.
+        self._earlier = FilePlaces()
+        self._index = KeyIndex()
         self.spent = NOTHING
         self.doubtful = NOTHING
         self.promised = NOTHING
@@ -104,13 +108,16 @@ class Journal:
         return line if isinstance(line, VerdictLine) else None
 
     def _find(self, key: str) -> Line | None:
-        place = self.index.get(address_of(key))
-        if not place:
-            return None
+        address = address_of(key)
+        place = self._index.get(address)
         if place >= self._written:
             self.flush()
-        line = _lines.decode(self._line_at(place))
-        return line if getattr(line, "key", None) == key else None
+        for at in (place, *self._earlier.get(address)):
+            if at:
+                line: Line = _lines.decode(self._line_at(at))
+                if getattr(line, "key", None) == key:
+                    return line
+        return None
 
     def _line_at(self, place: int) -> bytes:
         data = os.pread(self._file, READ_BYTES, place)
@@ -124,7 +131,7 @@ class Journal:
 
     def call(self, line: CallLine) -> None:
         """A call ended: from now on it is in the cache and on the bill."""
-        self.index.put(address_of(line.key), self._end)
+        self._index.put(address_of(line.key), self._end)
         self.calls += 1
         amounts = Amounts(line.cost, line.input + line.output, 1)
         self.spent = self.spent + amounts
@@ -141,7 +148,7 @@ class Journal:
     def verdict_given(self, line: VerdictLine) -> None:
         """A verifier said something."""
         if line.key:
-            self.index.put(address_of(line.key), self._end)
+            self._index.put(address_of(line.key), self._end)
         self.verdicts += 1
         self._append(_encoder.encode(line))
 
@@ -248,46 +255,57 @@ class Journal:
 
     def _scan(self) -> int:
         """Read all lines; the length of what is whole, to which the file is cut."""
-        size = os.fstat(self._file).st_size
-        place = 0
-        micros = tokens = 0
-        decode, put = _heads.decode, self.index.put
-        with os.fdopen(os.dup(self._file), "rb", buffering=1 << 20) as file:
+        end = 0
+        with os.fdopen(os.dup(self._file), "rb", buffering=BATCH_BYTES) as file:
             file.seek(0)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    head = decode(line)
-                except msgspec.DecodeError as error:
-                    raise self._damaged(place, error) from None
-                if type(head) is CallHead:
-                    # By far the most lines are calls: their sums are kept in plain numbers.
-                    put(int(head.key[:16], 16), place)
-                    self.calls += 1
-                    micros += head.cost
-                    tokens += head.input + head.output
-                else:
-                    self._read(head, place)
-                place += len(line)
-        self.spent = Amounts(micros, tokens, self.calls)
-        if place < size:
-            os.ftruncate(self._file, place)
-        return place
+            try:
+                for batch in batches(file, _head):
+                    self._read(batch)
+                    end = batch.end
+            except DamagedLine as error:
+                raise JournalError(
+                    f"{self.path}: the line at byte {error.place} is damaged ({error}); "
+                    "restore the file from a copy, or remove it to start anew"
+                ) from None
+        self._earlier.close()
+        if end < os.fstat(self._file).st_size:
+            os.ftruncate(self._file, end)
+        return end
 
-    def _damaged(self, place: int, error: Exception) -> JournalError:
-        return JournalError(
-            f"{self.path}: the line at byte {place} is damaged ({error}); "
-            "restore the file from a copy, or remove it to start anew"
-        )
+    def _read(self, batch: LineBatch[Head]) -> None:
+        """By far the most lines are calls and verdicts: little is done for each of them."""
+        if batch.places[0] == 0 and type(batch.values[0]) is not Header:
+            raise JournalError(f"{self.path} is no journal: its first line is no header")
+        keys: list[str] = []
+        places: list[int] = []
+        micros = tokens = calls = verdicts = 0
+        for head, place in zip(batch.values, batch.places, strict=True):
+            if isinstance(head, CallHead):
+                calls += 1
+                micros += head.cost
+                tokens += head.input + head.output
+            elif isinstance(head, VerdictHead):
+                verdicts += 1
+                if not head.key:
+                    continue
+            else:
+                self._note(head, place)
+                continue
+            keys.append(head.key)
+            places.append(place)
+        self.calls += calls
+        self.verdicts += verdicts
+        self.spent = self.spent + Amounts(micros, tokens, calls)
+        try:
+            self._earlier.add(keys, places)
+        except ValueError:
+            is_key = re.compile(r"[0-9a-fA-F]{16}").match
+            wrong = next(at for key, at in zip(keys, places, strict=True) if not is_key(key))
+            raise DamagedLine(wrong, "its key is not hexadecimal") from None
 
-    def _read(self, head: Head, place: int) -> None:
-        """A line that is no call."""
+    def _note(self, head: Header | FailedLine | PromiseLine, place: int) -> None:
+        """A line that is neither call nor verdict."""
         match head:
-            case VerdictHead(key=key):
-                if key:
-                    self.index.put(address_of(key), place)
-                self.verdicts += 1
             case FailedLine():
                 self.doubtful = self.doubtful + Amounts(head.cost, head.tokens, head.calls)
             case PromiseLine():
@@ -301,8 +319,6 @@ class Journal:
                         f"{self.path} is not a journal that this version reads "
                         f"({head.format}, version {head.version})"
                     )
-            case CallHead():
-                raise AssertionError("calls are read where they are met")
 
     def _count_promise(self) -> None:
         """What was in flight when the run was killed may have been billed, and nothing says so."""

@@ -9,6 +9,7 @@ from parkade.compound.models.protocol import Cancel, Model
 from parkade.compound.run.budget import NOTHING, Amounts
 from parkade.compound.run.limiter import Bucket, Limiter
 from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine
+from parkade.compound.run.orders import Ask
 from parkade.compound.values import Call, Completion, Usage
 
 if TYPE_CHECKING:
@@ -27,16 +28,18 @@ class Flight:
         "is_flying",
         "is_over",
         "node",
+        "of",
         "owner",
         "waiters",
         "worst",
     )
 
-    def __init__(self, call: Call, node: int, worst: Amounts, owner: "Progressing") -> None:
-        self.call = call
+    def __init__(self, order: Ask, worst: Amounts, owner: "Progressing") -> None:
+        self.call = order.call
         #: The question that the journal names and that is billed.
         self.owner = owner
-        self.node = node
+        self.node = order.node
+        self.of = order.of
         self.worst = worst
         self.attempt = 0
         self.began_us = 0
@@ -64,6 +67,7 @@ class Flight:
             finish=completion.finish,
             text=completion.text,
             message=NO_MESSAGE if completion.message is None else completion.message,
+            of=self.of,
         )
 
     def doubtful_line(self, why: str) -> FailedLine:

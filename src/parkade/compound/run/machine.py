@@ -107,7 +107,8 @@ class Frame:
     def ask(self, call: Call) -> int:
         """Make a call; `Finished` brings a Completion or a Failure."""
         ticket = self._ticket()
-        self.machine.orders.append(Ask(ticket, call, self.node.index))
+        of = "" if self.given is None else self.given.candidate.key
+        self.machine.orders.append(Ask(ticket, call, self.node.index, of))
         return ticket
 
     def check(self, checker: Any, candidate: Candidate) -> int:

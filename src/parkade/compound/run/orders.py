@@ -30,6 +30,8 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     ticket: int
     call: Call
     node: int
+    #: Key of the call whose candidate it is about; "" if it is about no single one.
+    of: str
 
 
 class Check(msgspec.Struct, frozen=True, gc=False):

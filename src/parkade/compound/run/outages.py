@@ -1,7 +1,8 @@
 """When a model that gives no answers ends the run, and what is said until then.
 
 A model that has not answered one call ends the run `give_up_s` after its first failure, if
-the server is not reached or answers with a status such as 500. Any model does after
+the server is not reached, gives no answer in time, or answers with a status such as 500. One that
+has only ever said "too many requests" is told of, and waited for. Any model does after
 `MAX_FAILED_IN_A_ROW` calls in a row that failed after their retries.
 """
 
@@ -47,9 +48,14 @@ class Outages:
 
     def failed(self, model: str, failure: Failure, now_us: int) -> str | None:
         """A call failed and may be tried again; why the run must end, if it must."""
-        if failure.kind is not FailureKind.UNAVAILABLE:
+        if failure.kind not in RETRIED:
             return None
         state = self._states.setdefault(model, _State())
+        if failure.kind is FailureKind.RATE_LIMITED:
+            # Once it answers, being told to wait is how a server sets the pace.
+            if not state.has_answered:
+                self._tell(state, f"model {model!r}: {failure.message}; waiting", now_us)
+            return None
         if state.first_failed_us is None:
             state.first_failed_us = now_us
         if state.has_answered:

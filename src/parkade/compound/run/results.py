@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from parkade.compound.run.index import AddressSet, address_of, expected_lines
+from parkade.compound.run.index import AddressSet, address_of
+from parkade.compound.run.scanning import BATCH_BYTES, DamagedLine, LineBatch, batches
 
 VERSION = 1
 
@@ -51,6 +52,9 @@ class _Head(msgspec.Struct, frozen=True, gc=False):
     network: str
 
 
+_head = msgspec.json.Decoder(_Head).decode
+
+
 class ResultError(Exception):
     """The file of results cannot be used; the message says why and what to do."""
 
@@ -64,7 +68,7 @@ class Results:
         self.accepted = 0
         #: Lines that other networks left in the file.
         self.of_others = 0
-        self._done = AddressSet(expected_lines(path))
+        self._done = AddressSet()
         self._file = path.open("a+b", buffering=0)
         self._pending: list[bytes] = []
         self._scan()
@@ -96,24 +100,25 @@ class Results:
         self._file.close()
 
     def _scan(self) -> None:
-        decoder = msgspec.json.Decoder(_Head)
-        place = 0
-        self._file.seek(0)
-        with os.fdopen(os.dup(self._file.fileno()), "rb", buffering=1 << 20) as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    head = decoder.decode(line)
-                except msgspec.DecodeError as error:
-                    raise ResultError(
-                        f"{self.path}: the line at byte {place} is damaged ({error}); remove it, "
-                        "or the whole file: the journal makes it again without a new call"
-                    ) from None
-                place += len(line)
-                if head.network == self.network:
-                    self._done.add(address_of(head.question))
-                else:
-                    self.of_others += 1
+        end = 0
+        with os.fdopen(os.dup(self._file.fileno()), "rb", buffering=BATCH_BYTES) as file:
+            file.seek(0)
+            try:
+                for batch in batches(file, _head):
+                    self._read(batch)
+                    end = batch.end
+            except DamagedLine as error:
+                raise ResultError(
+                    f"{self.path}: the line at byte {error.place} is damaged ({error}); remove it, "
+                    "or the whole file: the journal makes it again without a new call"
+                ) from None
         self._done.close()
-        os.ftruncate(self._file.fileno(), place)
+        os.ftruncate(self._file.fileno(), end)
+
+    def _read(self, batch: LineBatch[_Head]) -> None:
+        done = [head.question for head in batch.values if head.network == self.network]
+        self.of_others += len(batch.values) - len(done)
+        try:
+            self._done.add(done)
+        except ValueError:
+            raise DamagedLine(batch.places[0], "its question is no digest") from None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
-from parkade.compound.show.trace import Candidate, Part, Trace, fault_of
+from parkade.compound.show.trace import Candidate, Part, Trace, counted, fault_of
 from parkade.core.units.money import format_amount
 
 MAX_SHOWN = 500
@@ -97,14 +97,14 @@ def _facts(trace: Trace) -> str:
         each.call.input + each.call.output for part in trace.parts for each in part.candidates
     )
     facts = [
-        ("calls", f"{trace.calls:,}"),
+        ("call" if trace.calls == 1 else "calls", f"{trace.calls:,}"),
         ("money", format_amount(trace.cost)),
         ("tokens", f"{tokens:,}"),
         ("verdicts", f"{sum(v.accepted for v in verdicts):,} of {len(verdicts):,} accepted"),
     ]
     if result is not None:
         facts.append(("time", f"{result.us / 1e6:.1f} s"))
-        facts.append(("from the journal", f"{result.cached:,} calls"))
+        facts.append(("from the journal", counted(result.cached, "call")))
     shown = "".join(
         f'<div class="num"><b>{v}</b><span class=soft>{n}</span></div>' for n, v in facts
     )
@@ -114,7 +114,7 @@ def _facts(trace: Trace) -> str:
 def _part(part: Part, trace: Trace) -> str:
     summary = ""
     if part.candidates:
-        summary = f"{len(part.candidates):,} calls · {format_amount(part.cost)}"
+        summary = f"{counted(len(part.candidates), 'call')} · {format_amount(part.cost)}"
     answer = "" if trace.result is None else trace.result.key
     ordered = sorted(part.candidates, key=lambda each: each.call.key != answer)
     calls = "".join(_call(each, answer) for each in ordered[:MAX_SHOWN])
@@ -123,9 +123,8 @@ def _part(part: Part, trace: Trace) -> str:
     if len(ordered) > 8:
         first = "".join(_call(each, answer) for each in ordered[:3])
         rest = "".join(_call(each, answer) for each in ordered[3:MAX_SHOWN])
-        calls = (
-            f"{first}<details><summary>{len(ordered) - 3:,} more calls</summary>{rest}</details>"
-        )
+        more = counted(len(ordered) - 3, "more call")
+        calls = f"{first}<details><summary>{more}</summary>{rest}</details>"
     failed = "".join(
         f'<p class="reason"><span class="tag no">no answer</span> {escape(each.model)}: '
         f"{escape(each.why)}</p>"
@@ -145,6 +144,7 @@ def _call(each: Candidate, answer: str) -> str:
     if fault := fault_of(call):
         tags += f'<span class="tag no">{fault}</span>'
     reasons = "".join(_reasons(each))
+    about = f" on {escape(each.about)}" if each.about else ""
     text = f"<pre>{_text(call.text)}</pre>"
     if len(call.text) > OPEN_TEXT:
         text = (
@@ -153,7 +153,7 @@ def _call(each: Candidate, answer: str) -> str:
         )
     return (
         f'<article class="call{" won" if has_won else ""}"><header><b>{escape(call.model)}</b>'
-        f'<span class="soft num">sample {call.sample}</span>{tags}'
+        f'<span class="soft num">sample {call.sample}{about}</span>{tags}'
         f"{'<span class=tag>the answer</span>' if has_won else ''}"
         f'<span class="soft num right">{call.input:,} → {call.output:,} tokens · '
         f"{format_amount(call.cost)} · {call.us / 1e6:.2f} s</span></header>{text}{reasons}"

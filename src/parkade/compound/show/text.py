@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from parkade.compound.show.trace import Candidate, Part, Trace, fault_of
+from parkade.compound.show.trace import Candidate, Part, Trace, counted, fault_of
 from parkade.core.units.money import format_amount
 
 MAX_SHOWN = 20
@@ -28,7 +28,7 @@ def _lines(trace: Trace) -> Iterator[str]:
         yield f"answer   {_short(result.answer or 'none: it abstained')}{mark}"
     if result is not None:
         yield from (f"note     {note}" for note in result.notes)
-    yield f"cost     {format_amount(trace.cost)} for {trace.calls:,} calls"
+    yield f"cost     {format_amount(trace.cost)} for {counted(trace.calls, 'call')}"
     for failure, count in Counter(trace.failures).items():
         yield f"failure  {_short(failure, MAX_FAILURE)}{f' ({count} times)' if count > 1 else ''}"
     yield ""
@@ -40,7 +40,7 @@ def _lines(trace: Trace) -> Iterator[str]:
 
 def _part(part: Part, trace: Trace) -> Iterator[str]:
     indent = "  " * part.depth
-    cost = f"  ({len(part.candidates):,} calls, {format_amount(part.cost)})"
+    cost = f"  ({counted(len(part.candidates), 'call')}, {format_amount(part.cost)})"
     yield f"{indent}{part.label}{cost if part.candidates else ''}"
     answer = "" if trace.result is None else trace.result.key
     ordered = sorted(part.candidates, key=lambda each: each.call.key != answer)
@@ -64,7 +64,9 @@ def _candidate(candidate: Candidate, *, is_answer: bool) -> str:
     figures = f"{format_amount(call.cost)} {call.us / 1e6:.1f}s"
     mark = fault_of(call)
     mark = f"  {mark.upper()}" if mark else ""
-    return f"{arrow}{marks} {call.model}#{call.sample}  {_short(call.text, 60)}  [{figures}]{mark}"
+    about = f" on {candidate.about}" if candidate.about else ""
+    name = f"{call.model}#{call.sample}{about}"
+    return f"{arrow}{marks} {name}  {_short(call.text, 60)}  [{figures}]{mark}"
 
 
 def _short(text: str, most: int = MAX_WIDTH) -> str:

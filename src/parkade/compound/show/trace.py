@@ -31,6 +31,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     call: CallLine
     verdicts: tuple[VerdictLine, ...]
+    #: The candidate that it judges or improves, as model#sample; "" if there is none.
+    about: str = ""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,13 +134,14 @@ def _lines(path: Path, question: str, described: Described) -> tuple[list[Any], 
 
 def _parts(described: Described, lines: list[Any]) -> tuple[Part, ...]:
     verdicts = _verdicts(lines)
+    by_key = {line.key: line for line in lines if isinstance(line, CallLine)}
     parts = []
     for node, label in enumerate(described.nodes):
         if label in PLUMBING:
             continue
         calls = sorted(
             (line for line in lines if isinstance(line, CallLine) and line.node == node),
-            key=lambda line: line.sample,
+            key=lambda line: (_place(by_key.get(line.of)), line.sample),
         )
         parts.append(
             Part(
@@ -146,7 +149,11 @@ def _parts(described: Described, lines: list[Any]) -> tuple[Part, ...]:
                 label=label,
                 depth=_depth(described, node),
                 candidates=tuple(
-                    Candidate(call=call, verdicts=tuple(verdicts.get(call.key, ())))
+                    Candidate(
+                        call=call,
+                        verdicts=tuple(verdicts.get(call.key, ())),
+                        about=_about(by_key.get(call.of)),
+                    )
                     for call in calls
                 ),
                 failed=tuple(
@@ -155,6 +162,15 @@ def _parts(described: Described, lines: list[Any]) -> tuple[Part, ...]:
             )
         )
     return tuple(parts)
+
+
+def _place(of: CallLine | None) -> tuple[int, int]:
+    """Calls about one candidate stand together, in the order of the candidates."""
+    return (-1, 0) if of is None else (of.node, of.sample)
+
+
+def _about(of: CallLine | None) -> str:
+    return "" if of is None else f"{of.model}#{of.sample}"
 
 
 def _verdicts(lines: list[Any]) -> dict[str, list[VerdictLine]]:
@@ -169,6 +185,11 @@ def _verdicts(lines: list[Any]) -> dict[str, list[VerdictLine]]:
         if call.key not in found and (call.node, call.text) in of_texts:
             found[call.key] = of_texts[call.node, call.text]
     return found
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def fault_of(call: CallLine) -> str:

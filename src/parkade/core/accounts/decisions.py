@@ -105,10 +105,16 @@ def revoke_token(world: World, command: commands.RevokeToken, now_us: int) -> De
     return (events.TokenRevoked(at_us=now_us, token=command.token),)
 
 
-def deposit(command: commands.Deposit, now_us: int) -> Decision:
-    """Money from outside."""
+def deposit(world: World, command: commands.Deposit, now_us: int) -> Decision:
+    """Money from outside, as long as the balance is one that can be."""
     if not bounds.PAYMENT_MICROS.holds(command.micros):
         return invalid("amount", "a deposit is more than 0 and less than 1,000,000,000,000")
+    if command.micros > (room := _room_micros(world, command.org)):
+        return Refusal(
+            reason=Reason.TOO_LARGE,
+            detail=f"no balance is beyond {format_amount(bounds.BALANCE_MICROS.most)};"
+            f" {command.org} can take {format_amount(room)} more",
+        )
     transfer = Transfer(
         kind=TransferKind.DEPOSIT,
         debit=EXTERNAL,
@@ -116,6 +122,12 @@ def deposit(command: commands.Deposit, now_us: int) -> Decision:
         micros=command.micros,
     )
     return (events.MoneyMoved(at_us=now_us, transfers=(transfer,)),)
+
+
+def _room_micros(world: World, org: str) -> int:
+    """What can be added to an org's balance. Every transfer is as large as a balance at most, so
+    none is larger than a database can hold."""
+    return max(0, bounds.BALANCE_MICROS.most - world.ledger.balance(org_account(org)))
 
 
 def adjust(world: World, command: commands.Adjust, now_us: int) -> Decision:
@@ -156,17 +168,18 @@ def set_grant(command: commands.SetGrant, now_us: int) -> Decision:
 
 
 def pay_grant(world: World, org: str, at_us: int) -> tuple[events.AnyEvent, ...]:
-    """A grant came due: the money, and when it comes again."""
+    """A grant came due: the money, as far as the balance can take it, and when it comes again."""
     grant = world.records.orgs[org].grant
     assert grant is not None
-    transfer = Transfer(
-        kind=TransferKind.GRANT, debit=EXTERNAL, credit=org_account(org), micros=grant.micros
-    )
     again = replace(grant, next_us=grant.next_us + grant.every_us)
-    return (
-        events.MoneyMoved(at_us=at_us, transfers=(transfer,)),
-        events.GrantSet(at_us=at_us, org=org, grant=again),
+    goes_on = events.GrantSet(at_us=at_us, org=org, grant=again)
+    micros = min(grant.micros, _room_micros(world, org))
+    if micros == 0:
+        return (goes_on,)
+    transfer = Transfer(
+        kind=TransferKind.GRANT, debit=EXTERNAL, credit=org_account(org), micros=micros
     )
+    return events.MoneyMoved(at_us=at_us, transfers=(transfer,)), goes_on
 
 
 def set_cap(command: commands.SetCap, now_us: int) -> Decision:

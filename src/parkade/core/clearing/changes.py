@@ -8,6 +8,7 @@ what differs:
 
     line            the demand has           what follows                       part of the event
     keep            seats                    nothing, or another price          repriced
+    keep            a promise of more nodes  a promise of the open ones         won
     start           none                     a promise of seats                 won
     move, heal      seats of an attempt      notice, and the next promise       left and won
     move            a promise                the promise is replaced            won
@@ -230,7 +231,13 @@ class _Changes:
             )
 
     def _keep(self, workload: Workload, line: ClearingLine) -> None:
+        """The same seats. An elastic workload that was promised more, of which some left play, is
+        promised the rest."""
         assert workload.attempt is not None or workload.promise is not None
+        if workload.promise is not None and workload.promise.seats != line.seats:
+            assert workload.spec.is_elastic, "a gang whose promised node left play is healed"
+            self._won.append(self._win(line, self._rates.of(line)))
+            return
         rate = self._rates.of(line)
         present = present_rate(workload)
         has_same_terms = (

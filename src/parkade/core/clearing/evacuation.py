@@ -2,7 +2,7 @@
 
 A degraded node still works, so its work loses no step: it leaves with the market's notice when the
 allocation seats it elsewhere, and runs on, closed to newcomers, until then or until the verdict is
-fatal. The question is asked of the allocation itself: the demand is given only its seats on other
+fatal. The question is asked of the allocation itself: the demand is given only its seats on open
 nodes, like a broken gang, and if it wins so, it leaves. A guest asks for free room only: where
 another demand would lose for it, it stays. An owner and on-demand displace guests, as they may.
 
@@ -43,8 +43,9 @@ def with_evacuees(world: World, given: ClearingInput, *, turn: int) -> ClearingI
     state, leaving = given.state, []
     winners = allocate(state).parts.keys()
     for demand in asked:
-        sick = _sick_seats(world, demand, degraded)
-        moved = replace(demand, seats=tuple(it for it in demand.seats if it.node not in sick))
+        # Nothing is started on a closed node, so no seat there counts, whatever closed it.
+        still = tuple(it for it in demand.seats if it.node not in given.closed)
+        moved = replace(demand, seats=still)
         tried = _with(state, moved)
         parts = allocate(tried).parts
         harms = demand.tier is PriorityTier.SPOT and not winners <= parts.keys()

@@ -336,7 +336,7 @@ def _excluded(
 
 def _why_not(world: World, workload: Workload, now_us: int) -> str | None:
     if workload.phase is Phase.HELD:
-        return Why.HELD
+        return Why.DEPENDENCY if workload.why == Why.DEPENDENCY else Why.HELD
     attempt = workload.attempt
     stop = attempt.stop if attempt is not None else None
     if stop is not None and stop.cause not in REQUEUED:

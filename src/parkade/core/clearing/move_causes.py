@@ -39,7 +39,20 @@ def moved(world: World, line: ClearingLine, evacuees: Collection[str]) -> MoveCa
     if line.change is Change.START and _has_seats(world, line.demand):
         # None of the nodes that it has or is promised is open: it was seated like a newcomer.
         return move_cause(world, line.demand, MovedBroken())
+    if line.change in (Change.KEEP, Change.RESIZE) and _lost_promised(world, line):
+        return move_cause(world, line.demand, MovedBroken())
     return None
+
+
+def _lost_promised(world: World, line: ClearingLine) -> bool:
+    """Whether an elastic workload was promised a node that is not open any more; what is left of
+    its promise is a size that it may have."""
+    workload = world.records.workloads.get(line.demand)
+    if workload is None or workload.promise is None or not workload.spec.is_elastic:
+        return False
+    left = {seat.node for seat in line.seats}
+    nodes = (world.records.nodes.get(seat.node) for seat in workload.promise.seats)
+    return any(node is None or (node.node not in left and not node.is_open) for node in nodes)
 
 
 def _has_seats(world: World, demand: str) -> bool:

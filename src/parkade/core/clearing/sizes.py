@@ -12,9 +12,10 @@ A workload that asks for 2 to 16 nodes is started again where their number chang
 
       (more - nodes) x regrow > nodes x start_grace
 
-- keeps its number while it is promised seats that it has not started on, and while one of its
-  nodes is closed: nothing is started on a closed node. If it then loses it bids in the next
-  clearing for what there is.
+- keeps its number while it is promised seats that it has not started on. Where one of these leaves
+  play it may take another one beside the rest: nothing is restarted for that.
+- keeps its number while one of its nodes is closed: nothing is started on a closed node. If it then
+  loses it bids in the next clearing for what there is.
 
 Money bounds its size before the market does: it takes part with as many nodes as its org can set
 the earmark aside for. What all bids of an org have now comes first, growth after it.
@@ -54,7 +55,9 @@ def sizes_now(
         return len(seats), 0, 0
     attempt = workload.attempt
     grows_by = 0
-    if workload.promise is None and attempt is not None and attempt.stop is None:
+    if workload.promise is not None:
+        grows_by = 1 if len(seats) < len(workload.promise.seats) else 0
+    elif attempt is not None and attempt.stop is None:
         grows_by = _grows_by(market.terms, len(seats), attempt.started_us, now_us)
     return spec.nodes, spec.most_nodes, grows_by
 

@@ -65,6 +65,7 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.ClaimSeated()
             | events.Unclaimed()
             | events.BidChanged()
+            | events.DependenciesMet()
             | events.Launched()
             | events.Started()
             | events.Checkpointed()

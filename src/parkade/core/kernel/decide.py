@@ -17,6 +17,7 @@ from parkade.core.nodes import decisions as nodes
 from parkade.core.nodes import fencing, pools, terms
 from parkade.core.repairing import automation, progress, surroundings
 from parkade.core.repairing import decisions as repairing
+from parkade.core.running import bidding
 from parkade.core.running import decisions as running
 from parkade.core.running.observations import report_attempts
 from parkade.core.state import commands
@@ -47,7 +48,7 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
         case commands.RunClearing():
             return run_clearing(world, command, now_us)
         case commands.ChangeBid():
-            return running.change_bid(world, command, now_us)
+            return bidding.change_bid(world, command, now_us)
         case commands.Cancel():
             return running.cancel(world, command, now_us)
         case commands.Hold():
@@ -67,7 +68,7 @@ def _decide(world: World, command: commands.AnyCommand, now_us: int) -> Decision
         case commands.RevokeToken():
             return accounts.revoke_token(world, command, now_us)
         case commands.Deposit():
-            return accounts.deposit(command, now_us)
+            return accounts.deposit(world, command, now_us)
         case commands.Adjust():
             return accounts.adjust(world, command, now_us)
         case commands.SetGrant():

@@ -12,6 +12,7 @@ from parkade.core.repairing import buffer_effects as buffering
 from parkade.core.repairing import effects as repairing
 from parkade.core.repairing import surroundings, wear
 from parkade.core.repairing import turnaround_effects as turning
+from parkade.core.running import dependencies
 from parkade.core.running import effects as running
 from parkade.core.state import events
 from parkade.core.state.world import World
@@ -44,6 +45,8 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             repairing.note_ended(world, event)
         case events.PhaseChanged():
             running.change_phase(world, event)
+        case events.DependenciesMet():
+            dependencies.note_met(world, event)
         case events.StopOrdered():
             running.order_stop(world, event)
             repairing.note_stop(world, event)

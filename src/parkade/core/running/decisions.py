@@ -6,13 +6,13 @@ from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import (
     allowance_micros,
     available_micros,
-    bid_earmark_micros,
     committed_micros,
     window_micros,
 )
-from parkade.core.billing.metering import has_unmet_debt, unmet_us
 from parkade.core.billing.settlements import settle_end
 from parkade.core.fleet.market import Market
+from parkade.core.running.bidding import bad_bid
+from parkade.core.running.dependencies import still_open, with_ids
 from parkade.core.running.promises import withdrawal_charge
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
@@ -23,13 +23,14 @@ from parkade.core.steps.capacity import (
     sellable,
     the_market,
 )
+from parkade.core.steps.changes import live_workload
 from parkade.core.steps.names import with_full_reservation
 from parkade.core.steps.notices import FINAL_CAUSES, order_stop
 from parkade.core.steps.refusals import Decision, invalid, not_found
-from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
+from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves, Spec
 from parkade.core.workloads.workload import Workload
@@ -46,7 +47,13 @@ def submit(world: World, command: commands.Submit, now_us: int) -> Decision:
 
 def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Refusal:
     """The record that a submission becomes, or why not."""
-    spec = with_full_reservation(world, command.spec, command.org)
+    found = with_ids(world, with_full_reservation(world, command.spec, command.org), command.org)
+    if isinstance(found, Refusal):
+        return found
+    spec = found
+    waits_for = still_open(world, spec)
+    if isinstance(waits_for, Refusal):
+        return waits_for
     command = replace(command, spec=spec)
     market = the_market(world, command.market, instance_type=spec.instance_type, gpus=spec.gpus)
     if isinstance(market, Refusal):
@@ -66,12 +73,12 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
             if (unfenced := refuse_unfenced(world, market)) is not None:
                 return unfenced
             must_end_us = now_us + market.terms.leave_us + (spec.max_duration_us or 0)
-            found = _on_demand_fabric(world, command, market, now_us, must_end_us)
-            if isinstance(found, Refusal):
-                return found
-            fabric, agreed_price_micros = found, market.terms.pay_as_you_go_micros
+            room = _on_demand_fabric(world, command, market, now_us, must_end_us)
+            if isinstance(room, Refusal):
+                return room
+            fabric, agreed_price_micros = room, market.terms.pay_as_you_go_micros
         case CapacityKind.SPOT:
-            if (refusal := _bad_bid(market, spec, spec.limit_price_micros)) is not None:
+            if (refusal := bad_bid(market, spec, spec.limit_price_micros)) is not None:
                 return refusal
     return Workload(
         workload=f"w{world.records.counters.get('workload', 0) + 1}",
@@ -79,8 +86,8 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
         user=command.by or "server",
         market=market.market,
         spec=spec,
-        phase=Phase.HELD if command.is_held else Phase.QUEUED,
-        why=Why.HELD if command.is_held else Why.NEXT_CLEARING,
+        phase=Phase.HELD if command.is_held or waits_for else Phase.QUEUED,
+        why=_why_at_first(command, waits_for),
         price_to_win_micros=None,
         submitted_us=now_us,
         generation=0,
@@ -99,7 +106,14 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
         checkpoint_step=None,
         price_set_by=None,
         exit_summary="",
+        waits_for=waits_for,
     )
+
+
+def _why_at_first(command: commands.Submit, waits_for: tuple[Dependency, ...]) -> Why:
+    if command.is_held:
+        return Why.HELD
+    return Why.DEPENDENCY if waits_for else Why.NEXT_CLEARING
 
 
 def _bad_shape(world: World, market: Market, spec: Spec) -> Refusal | None:
@@ -254,41 +268,12 @@ def _on_demand_fabric(
     return min((room_now.get(fabric, 0) < nodes, left, fabric) for left, fabric in fitting)[2]
 
 
-def _bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | None:
-    if limit_micros is None:
-        return Refusal(
-            reason=Reason.LIMIT_REQUIRED,
-            detail="spot needs limit_price, the most you pay per GPU-hour",
-            field="limit_price",
-        )
-    if not bounds.LIMIT_PRICE_MICROS.holds(limit_micros):
-        return invalid("limit_price", "a limit is more than 0 and at most 1,000,000 per GPU-hour")
-    most = spec.max_spend_micros
-    if most is None:
-        return None
-    least = bid_earmark_micros(market, limit_micros, spec.total_gpus)
-    if most < least:
-        return invalid(
-            "max_spend",
-            f"less than one clearing could cost at this limit; give at least"
-            f" {format_amount(least)}",
-        )
-    return None
-
-
-def _live(world: World, name: str) -> Workload | Refusal:
-    workload = world.records.workloads[name]
-    if workload.phase.is_ended:
-        return Refusal(reason=Reason.ALREADY_ENDED, detail=f"{name} is {workload.phase}")
-    return workload
-
-
 def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
     """Keeps what waits from starting; what runs is not touched."""
-    workload = _live(world, command.workload)
+    workload = live_workload(world, command.workload)
     if isinstance(workload, Refusal):
         return workload
-    if workload.phase is Phase.HELD:
+    if workload.phase is Phase.HELD and workload.why != Why.DEPENDENCY:
         return ()
     if workload.attempt is not None:
         return Refusal(
@@ -296,7 +281,7 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
         )
     if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
         return _on_demand_is_not_held(None)
-    assert workload.phase in (Phase.QUEUED, Phase.PLACED)
+    assert workload.phase in (Phase.HELD, Phase.QUEUED, Phase.PLACED)
     change = events.PhaseChanged(
         at_us=now_us, workload=workload.workload, phase=Phase.HELD, why=Why.HELD
     )
@@ -306,23 +291,27 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
 
 
 def release(world: World, command: commands.Release, now_us: int) -> Decision:
-    """Waits for the next clearing again."""
-    workload = _live(world, command.workload)
+    """Waits for the next clearing again, or for the others that it has to wait for."""
+    workload = live_workload(world, command.workload)
     if isinstance(workload, Refusal):
         return workload
-    if workload.phase is not Phase.HELD:
+    if workload.phase is not Phase.HELD or workload.why == Why.DEPENDENCY:
         return ()
     assert workload.attempt is None and workload.promise is None
+    waits = bool(workload.waits_for)
     return (
         events.PhaseChanged(
-            at_us=now_us, workload=workload.workload, phase=Phase.QUEUED, why=Why.NEXT_CLEARING
+            at_us=now_us,
+            workload=workload.workload,
+            phase=Phase.HELD if waits else Phase.QUEUED,
+            why=Why.DEPENDENCY if waits else Why.NEXT_CLEARING,
         ),
     )
 
 
 def cancel(world: World, command: commands.Cancel, now_us: int) -> Decision:
     """Ends it: at once where nothing runs, else after its notice or, if asked, without one."""
-    workload = _live(world, command.workload)
+    workload = live_workload(world, command.workload)
     if isinstance(workload, Refusal):
         return workload
     attempt = workload.attempt
@@ -338,61 +327,3 @@ def cancel(world: World, command: commands.Cancel, now_us: int) -> Decision:
         return ()
     stop = order_stop(world, workload, Cause.CANCELLED, at_us=now_us, is_immediate=command.now)
     return (*withdrawal_charge(world, workload, Postings(world), now_us), stop)
-
-
-def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decision:
-    """A new limit, from the next clearing on."""
-    workload = _live(world, command.workload)
-    if isinstance(workload, Refusal):
-        return workload
-    if workload.spec.capacity.kind is not CapacityKind.SPOT:
-        return invalid("limit_price", "only spot workloads bid")
-    limit_micros = workload.spec.limit_price_micros
-    assert limit_micros is not None, "every bid has a limit"
-    market = world.records.markets[workload.market]
-    refusal = _bad_bid(market, workload.spec, command.limit_price_micros)
-    if refusal is not None:
-        return refusal
-    if command.limit_price_micros == limit_micros:
-        return ()
-    change = events.BidChanged(
-        at_us=now_us,
-        workload=workload.workload,
-        limit_price_micros=command.limit_price_micros,
-    )
-    if command.limit_price_micros > limit_micros:
-        return (change,)
-    attempt = workload.attempt
-    if attempt is not None and attempt.started_us is None and attempt.stop is None:
-        return Refusal(
-            reason=Reason.CONFLICT,
-            detail="it has its seats and starts; its bid can be lowered once it runs, or cancelled",
-        )
-    if _has_to_start(workload):
-        return Refusal(
-            reason=Reason.CONFLICT,
-            detail="others got their notice for this bid; it can be lowered once it has started,"
-            " or cancelled for the minimum charge",
-        )
-    return (*_charge_of_lowering(world, workload, now_us), change)
-
-
-def _has_to_start(workload: Workload) -> bool:
-    """Whether others were told to leave for it and it has not run there yet."""
-    promise, attempt = workload.promise, workload.attempt
-    if promise is not None and promise.displaces:
-        return True
-    return attempt is not None and attempt.displaced and attempt.started_us is None
-
-
-def _charge_of_lowering(
-    world: World, workload: Workload, now_us: int
-) -> tuple[events.WithdrawalCharged, ...]:
-    """What is missing to the minimum charge is due when a bid that made others leave is lowered."""
-    attempt = workload.attempt
-    terms = world.records.markets[workload.market].terms
-    if attempt is None or not has_unmet_debt(attempt, terms, now_us):
-        return ()
-    missing_us = unmet_us(attempt, terms, now_us)
-    charge = Postings(world).post_lowering(workload, minimum_us=missing_us, at_us=now_us)
-    return () if charge is None else (charge,)

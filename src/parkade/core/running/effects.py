@@ -106,7 +106,13 @@ def start(world: World, event: events.Started) -> None:
     step(
         world,
         workload,
-        replace(workload, phase=phase, attempt=attempt, must_end_us=must_end_us),
+        replace(
+            workload,
+            phase=phase,
+            attempt=attempt,
+            must_end_us=must_end_us,
+            first_started_us=workload.first_started_us or event.at_us,
+        ),
     )
 
 

@@ -105,13 +105,15 @@ def _posted(
     postings: Postings, workload: Workload, now_us: int
 ) -> tuple[events.UsePosted | events.BudgetNoted, ...]:
     """The charges of the full hours since the last posting, while the attempt is seen to run: hours
-    in which nothing was heard are not charged before the end is known."""
+    in which nothing was heard are not charged before the end is known. Nor is the last hour of what
+    is stopped or broken and still seen to run: it is not billed where its end is not known."""
     attempt = workload.attempt
     assert attempt is not None
     hour_us = now_us // HOUR_US * HOUR_US
     if attempt.posted_us >= hour_us:
         return ()
-    until_us = min(billed_to_us(attempt, hour_us), settled_until_us(attempt, hour_us))
+    until_us = billed_to_us(attempt, hour_us)
+    until_us = min(until_us, settled_until_us(attempt, until_us))
     event = postings.post_use(workload, until_us=until_us, at_us=hour_us)
     return () if event is None else (event, *_note_budget(workload, event))
 

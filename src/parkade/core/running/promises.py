@@ -17,7 +17,8 @@ OVERDUE = "not seen free after its deadline"
 
 def launch_due_us(world: World, holder: str) -> int | None:
     """From when all promised seats are free, turned around and inside the window; None while
-    something else holds one or the node takes no work."""
+    something else holds one or the node takes no work, and for a workload that must have ended by
+    the present: then its end comes, however much earlier its seats were free."""
     claim = world.records.claims.get(holder)
     if claim is not None:
         return _claim_due_us(world, claim)
@@ -25,7 +26,9 @@ def launch_due_us(world: World, holder: str) -> int | None:
     if workload is None or workload.promise is None or workload.attempt is not None:
         return None
     pool = world.pool_of(workload.promise.seats)
-    if pool is None or not pool.is_reachable:
+    must_end_us = workload.must_end_us
+    is_over = must_end_us is not None and must_end_us <= world.records.now_us
+    if pool is None or not pool.is_reachable or is_over:
         return None
     return _seats_free_us(
         world,

@@ -24,6 +24,7 @@ class Entry(enum.IntEnum):
     START_LIMIT = 9
     SANITISE = 10
     BUFFER = 11
+    DEPENDENCY = 12
 
 
 class Agenda:

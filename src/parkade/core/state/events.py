@@ -36,6 +36,7 @@ from parkade.core.reservations.reservation import (
 )
 from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
 from parkade.core.state.people import Grant, Org, Token, User
+from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.workload import Attempt, Stop, Workload
 
@@ -322,6 +323,16 @@ class PhaseChanged(Event, frozen=True, kw_only=True):
     """A workload was held, released, or ended without an attempt to stop."""
 
     workload: str
+    phase: Phase
+    why: str
+
+
+class DependenciesMet(Event, frozen=True, kw_only=True):
+    """Others that a workload waited for started or ended as it wants; `phase` is what it becomes,
+    and `why` says why it still waits."""
+
+    workload: str
+    met: tuple[Dependency, ...]
     phase: Phase
     why: str
 
@@ -635,6 +646,7 @@ LeasingEvent = Reserved | ReservationChanged | LendingSet | Claimed | ClaimSeate
 
 WorkloadStep = (
     PhaseChanged
+    | DependenciesMet
     | BidChanged
     | StopOrdered
     | Launched

@@ -109,7 +109,8 @@ class World:
 
     `held_on` and `promised_on`: by node, GPUs by holder (a workload's or claim's id); `live`:
     workloads that have not ended, by org and in all, in order of submission; `sizes`: by market,
-    nodes of each fabric. `counts`: by market/fabric, nodes with spot work and nodes out of play.
+    nodes of each fabric. `waiters`: by workload, those that wait for its start or end. `counts`: by
+    market/fabric, nodes with spot work and nodes out of play.
     """
 
     def __init__(self, records: Records) -> None:
@@ -124,6 +125,7 @@ class World:
         self.live_of_org: dict[str, dict[str, None]] = {}
         self.held_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
         self.promised_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
+        self.waiters: dict[str, dict[str, None]] = {}
         self.agenda = Agenda()
         for org in records.orgs:
             self.agenda.add(Entry.GRANT, org)
@@ -159,6 +161,7 @@ class World:
         made.live_of_org = {key: value.copy() for key, value in self.live_of_org.items()}
         made.held_on = {key: value.copy() for key, value in self.held_on.items()}
         made.promised_on = {key: value.copy() for key, value in self.promised_on.items()}
+        made.waiters = {key: value.copy() for key, value in self.waiters.items()}
         made.agenda = self.agenda.copy()
         return made
 
@@ -275,6 +278,8 @@ class World:
 
     def _index_workload(self, workload: Workload) -> None:
         name = workload.workload
+        for waiter in self.waiters.get(name, ()):
+            self.agenda.add(Entry.DEPENDENCY, waiter)
         if workload.phase.is_ended:
             self.live.pop(name, None)
             self.live_of_org.get(workload.org, {}).pop(name, None)
@@ -296,9 +301,17 @@ class World:
             self.agenda.add(Entry.OVERDUE, name)
         if workload.must_end_us is not None:
             self.agenda.add(Entry.EXPIRY, name)
+        if workload.waits_for:
+            for each in workload.waits_for:
+                self.waiters.setdefault(each.workload, {})[name] = None
+            self.agenda.add(Entry.DEPENDENCY, name)
 
     def _unindex_workload(self, workload: Workload) -> None:
         name = workload.workload
+        for other in {each.workload for each in workload.waits_for}:
+            self.waiters[other].pop(name, None)
+            if not self.waiters[other]:
+                del self.waiters[other]
         if workload.attempt is not None:
             self._take_seats(self.held_on, name, workload.attempt.seats)
         if workload.promise is not None:

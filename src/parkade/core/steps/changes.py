@@ -6,8 +6,17 @@ from parkade.core.fleet.node import SEVERAL_ORGS
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.reservations.reservation import Waits
 from parkade.core.state.world import World
+from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.life import is_allowed
 from parkade.core.workloads.workload import Attempt, Workload
+
+
+def live_workload(world: World, name: str) -> Workload | Refusal:
+    """A workload that has not ended."""
+    workload = world.records.workloads[name]
+    if workload.phase.is_ended:
+        return Refusal(reason=Reason.ALREADY_ENDED, detail=f"{name} is {workload.phase}")
+    return workload
 
 
 def live_attempt(workload: Workload, attempt: str) -> Attempt:
@@ -53,9 +62,11 @@ def note_wait(world: World, reservation: str, promised_us: int, busy: int, at_us
 
 
 def vacate(world: World, seats: tuple[Seat, ...], at_us: int) -> None:
-    """Turnaround for the next org counts from this instant on these nodes."""
+    """Turnaround for the next org counts from this instant on these nodes, or from a later one
+    at which another left that was reported before."""
     for seat in by_node(seats):
-        put_node(world, seat.node, vacated_us=at_us)
+        vacated_us = world.records.nodes[seat.node].vacated_us
+        put_node(world, seat.node, vacated_us=max(vacated_us, at_us))
 
 
 def count(world: World, kind: str) -> None:

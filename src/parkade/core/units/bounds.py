@@ -71,6 +71,8 @@ PRIORITY = Range(least=-1000, most=1000)
 FAILURES = Range(least=0, most=1000)
 ENV_ENTRIES = Range(least=0, most=1000)
 LABELS = Range(least=0, most=32)
+# Of each condition.
+DEPENDENCIES = Range(least=0, most=100)
 
 # Texts, in characters; documents and bodies in bytes.
 COMMAND_CHARACTERS = Range(least=1, most=65_536)

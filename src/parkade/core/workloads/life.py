@@ -61,6 +61,8 @@ class Why(enum.StrEnum):
     USER_CAP = "user_cap"
     MAX_SPEND = "max_spend"
     MAX_DURATION = "max_duration"
+    DEPENDENCY = "dependency"
+    DEPENDENCY_FAILED = "dependency_failed"
     RESERVATION_ENDED = "reservation_ended"
     CANCELLED = "cancelled"
     FAILED = "failed"

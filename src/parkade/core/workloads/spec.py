@@ -8,6 +8,7 @@ import enum
 
 import msgspec
 
+from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.saving import CheckpointTerms
 
 
@@ -108,6 +109,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     most_nodes: int = 0
     """The most ranks that it takes, each a whole node; it restarts where their number changes. 0:
     it has `nodes`, as all specs of before this key."""
+
+    after: tuple[Dependency, ...] = ()
+    """What it waits for before its first bid; nothing in specs of before this key."""
 
     @property
     def total_gpus(self) -> int:

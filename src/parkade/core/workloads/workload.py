@@ -3,6 +3,7 @@
 import msgspec
 
 from parkade.core.fleet.seat import Seat
+from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.moves import MoveCause
 from parkade.core.workloads.spec import Spec
@@ -285,6 +286,13 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     bids_since_us: int | None = None
     """When it lost a clearing for the first time with a bid that could win, after clearings in
     which its limit was below every floor, or it had no money; None: it never was so."""
+
+    waits_for: tuple[Dependency, ...] = ()
+    """Those of its spec's that are not met yet; it is held while there is one."""
+
+    first_started_us: int | None = None
+    """When the first process of any attempt was seen; None: none was yet, or it was forgotten in a
+    snapshot of before this was kept."""
 
     @property
     def ranks(self) -> int:

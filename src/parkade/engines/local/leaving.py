@@ -95,6 +95,23 @@ class Leaving:
         if self.silence.lasted_us(now_us) >= lease.silence_us:
             self._lapse(lease, wall_us())
 
+    def recall(self, deadline_us: int) -> None:
+        """A person ends all guests at a date while the control plane is silent: a lapse that
+        comes earlier."""
+        lease = self.launch.attempt.lease
+        if lease is None or self.order is not None:
+            return
+        now_us = wall_us()
+        self.state.change(lapsed_us=now_us)
+        self.take(
+            Stop(
+                noticed_us=now_us,
+                deadline_us=max(now_us, deadline_us),
+                kill_us=max(now_us, deadline_us) + lease.kill_us,
+                cause=Cause.LAPSED,
+            )
+        )
+
     def resume(self) -> None:
         """Goes on with a notice that a lost keeper gave by itself."""
         lease, lapsed_us = self.launch.attempt.lease, self.state.now.lapsed_us

@@ -24,7 +24,7 @@ from parkade.engines.local.escalation import merge
 from parkade.engines.local.keeping import Keeping
 from parkade.engines.local.launching import STANDARD_PATH, check_same, is_meant
 from parkade.engines.local.records import Launch, Member
-from parkade.engines.slurm import hearing, homes, owners, signals
+from parkade.engines.slurm import hearing, homes, owners, recalling, signals
 from parkade.engines.slurm.commands import Commands
 from parkade.engines.slurm.fencing import Fencing
 from parkade.engines.slurm.settings import SlurmSettings
@@ -53,7 +53,7 @@ logger = logging.getLogger(__name__)
 
 FOLLOW_S = 0.2
 MOST_THREADS = 8
-HEARD_US = 30_000_000
+HEARD_US = 10_000_000
 """A control plane that was not heard for so long gives no more nodes away."""
 
 T = TypeVar("T")
@@ -83,6 +83,7 @@ class SlurmEngine:
         self.fencing = Fencing(pool, {it.node: it.gpus for it in nodes}, self.commands)
         self.rules = owners.parse_rules(settings.owners)
         self.heard = self.homes.data / leases.FILE
+        self.recalled = self.homes.data / recalling.FILE
         self.heard_shared = self.homes.data / hearing.FILE
         self._capabilities: Capabilities | None = None
         self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix=f"slurm-{pool}")
@@ -229,6 +230,9 @@ class SlurmEngine:
         report = self.fencing.serve(
             desired, others, self.rules, is_heard=is_heard, now_us=self.clock.now_us()
         )
+        recalled_us = self.fencing.recalled_us
+        if recalled_us != recalling.read(self.recalled):
+            recalling.tell(self.recalled, recalled_us)
         self.submitting.fence, self.submitting.fenced = self.fencing.name, self.fencing.fenced
         return report
 

@@ -5,8 +5,9 @@ Theory of operation
 The fence is the Slurm reservation `parkade_POOL` on all nodes of the pool, for the users of guests.
 Slurm starts no job of others there. It has an end, `fence_lapse_us` from now, which is put off
 while the control plane is heard. So a fence whose agent or control plane died falls by itself, once
-guests whose leases lapsed are gone; and a person ends it earlier by one command, `RELEASE`, after
-which Slurm ends the jobs in it at that date and starts what waits.
+guests whose leases lapsed are gone; and a person ends it earlier by one command (`parkade pool
+fence` prints it), after which Slurm ends the jobs in it at that date and starts what waits. An end
+that a person brought forward is not put off; guests are told of it (`recalling`).
 
 An owner's job that the market gave nodes is let onto them by a reservation of its own,
 `parkade_POOL:GROUP`, which overlaps the fence: Slurm keeps others off its nodes, and starts the job
@@ -24,33 +25,23 @@ A job in the fence that is not ours was put there by a guest by hand: it is canc
 import getpass
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-
-import msgspec
 
 from parkade.core.fleet.pool import TakenNode
 from parkade.engines.slurm import owners
 from parkade.engines.slurm.answers import Job
 from parkade.engines.slurm.commands import Commands
-from parkade.engines.slurm.hosts import expand
 from parkade.engines.slurm.owners import Group, Rule
+from parkade.engines.slurm.standing_reservation import Standing, parse
 from parkade.ports import DesiredState, EngineError, GivenNodes, OwnerReport
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "parkade_"
-RELEASE = "scontrol update ReservationName={fence} EndTime=now+{seconds}seconds"
 MOST_LISTED = 1_000
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """A reservation as Slurm knows it."""
-
-    name: str
-    nodes: tuple[str, ...]
-    users: tuple[str, ...]
-    ends_us: int
-    is_active: bool
+PUT_OFF_US = 30_000_000
+"""So long before its full lapse an end is put off; less than the slack of the lapse."""
+EARLIER_US = 10_000_000
+"""An end that is so much earlier than the one that we set was set by a person."""
 
 
 class Fencing:
@@ -62,6 +53,8 @@ class Fencing:
         self.nodes = dict(nodes)
         self.commands = commands
         self.stands = False
+        self.recalled_us: int | None = None
+        self._ends_us = 0
         self.fenced: frozenset[str] = frozenset()
 
     def serve(
@@ -112,14 +105,20 @@ class Fencing:
             self.stands = self._run(
                 "create", f"ReservationName={self.name}", *words, "Flags=IGNORE_JOBS"
             )
+            self.recalled_us, self._ends_us = None, now_us + lapse_us
+            return
+        if standing.ends_us < self._ends_us - EARLIER_US:
+            self.recalled_us = standing.ends_us
+            self.stands = False
             return
         changes = []
         if tuple(sorted(standing.nodes)) != nodes:
             changes.append(f"Nodes={','.join(nodes)}")
         if not set(users) <= set(standing.users):
             changes.append(f"Users={','.join(sorted({*users, *standing.users}))}")
-        if standing.ends_us - now_us < lapse_us - lapse_us // 8:
+        if standing.ends_us - now_us < lapse_us - min(lapse_us // 8, PUT_OFF_US):
             changes.append(ends)
+            self.recalled_us, self._ends_us = None, now_us + lapse_us
         is_done = not changes or self._run("update", f"ReservationName={self.name}", *changes)
         self.stands = is_done or tuple(sorted(standing.nodes)) == nodes
 
@@ -217,24 +216,3 @@ class Fencing:
             logger.warning("%s: %s", " ".join(words)[:300], error)
             return False
         return True
-
-
-def parse(line: str) -> Standing:
-    """Of a line of `scontrol show reservation --oneliner`."""
-    words = dict(word.partition("=")[::2] for word in line.split())
-    users = words.get("Users", "")
-    return Standing(
-        name=words["ReservationName"],
-        nodes=expand(words.get("Nodes", "")),
-        users=() if users == "(null)" else tuple(filter(None, users.split(","))),
-        ends_us=_instant(words.get("EndTime", "")),
-        is_active=words.get("State") == "ACTIVE",
-    )
-
-
-def _instant(text: str) -> int:
-    """Of `2026-11-27T04:24:26` in UTC, as our commands print it; 0 for none."""
-    try:
-        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1_000_000
-    except ValueError:
-        return 0

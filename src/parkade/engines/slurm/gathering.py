@@ -2,7 +2,7 @@
 
 A member whose ranks stand ready says so in its state and waits for `is_open`. Where one cannot
 start, `trouble` says why and none starts. Once a rank failed outside a notice, `is_broken` ends
-all.
+all. `recalled_us`: a person ends the guests then, without Parkade.
 """
 
 from pathlib import Path
@@ -22,6 +22,7 @@ class Gathering(msgspec.Struct, frozen=True, kw_only=True):
     is_open: bool = False
     trouble: str | None = None
     is_broken: bool = False
+    recalled_us: int | None = None
 
 
 def read(job: Path) -> Gathering:

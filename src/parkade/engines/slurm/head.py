@@ -3,7 +3,8 @@
 It claims the attempt, so that a job that was submitted twice runs once; starts a member on each
 node; lets them start together and end together (`gathering`); and watches over the last instant:
 where members still run well after the kill that was ordered, or after the lease lapsed, it ends the
-step. It speaks to neither agent nor control plane.
+step. It speaks to neither agent nor control plane; while both are silent it looks whether a person
+ends the fence (`recalling`).
 """
 
 import os
@@ -14,14 +15,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from parkade.engines.local import records
 from parkade.engines.local.clocks import monotonic_us, wall_us
 from parkade.engines.local.records import Launch, State
 from parkade.engines.local.validation import folder_name
-from parkade.engines.slurm import gathering, script
+from parkade.engines.slurm import gathering, recalling, script
 from parkade.engines.slurm.gathering import Gathering
 from parkade.engines.slurm.hearing import SharedSilence
 from parkade.engines.slurm.member import NODES
+from parkade.engines.slurm.recalling import Recall
 from parkade.ports import Phase
 
 POLL_S = 0.1
@@ -41,12 +45,19 @@ class Head:
         self.nodes = tuple(dict.fromkeys(seat.node for seat in gang.seats))
         self.gathered = Gathering()
         self.silence = SharedSilence(Path(launch.heard))
+        self.recall = Recall(
+            launch.attempt.lease,
+            os.environ.get("SLURM_JOB_RESERVATION", ""),
+            Path(launch.heard).parent / recalling.FILE,
+        )
 
     def turn(self) -> None:
         """Reads all members and says what is new. Cost: a file for each node."""
         states = [records.read_state(self._of(node)) for node in self.nodes]
         is_ordered = records.read_order(self.home) is not None
         gathered = advance(self.gathered, states, is_ordered=is_ordered)
+        recalled_us = self.recall.look(self.silence.lasted_us(monotonic_us()))
+        gathered = msgspec.structs.replace(gathered, recalled_us=recalled_us)
         if gathered != self.gathered:
             gathering.write(self.job, gathered)
             self.gathered = gathered
@@ -74,7 +85,7 @@ def advance(gathered: Gathering, states: Sequence[State | None], *, is_ordered: 
         is_open = trouble is None and all(one is not None and one.ranks for one in states)
     if is_open and not is_ordered:
         is_broken = is_broken or any(one is not None and _has_failed(one) for one in states)
-    return Gathering(is_open=is_open, trouble=trouble, is_broken=is_broken)
+    return msgspec.structs.replace(gathered, is_open=is_open, trouble=trouble, is_broken=is_broken)
 
 
 def _has_failed(state: State) -> bool:

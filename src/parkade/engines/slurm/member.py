@@ -59,8 +59,12 @@ class MemberKeeper(Keeper):
 
     def _look(self, now_us: int) -> None:
         self._pass_signals()
-        if self.leaving.order is None and gathering.read(self.home / "job").is_broken:
-            self.leaving.break_gang()
+        if self.leaving.order is None:
+            gathered = gathering.read(self.home / "job")
+            if gathered.is_broken:
+                self.leaving.break_gang()
+            if gathered.recalled_us is not None:
+                self.leaving.recall(gathered.recalled_us)
         super()._look(now_us)
 
     def _pass_signals(self) -> None:

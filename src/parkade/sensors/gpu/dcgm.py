@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import httpx
 
-from parkade.sensors.gpu.readings import GpuReading, Metric, NodeReading, as_value
+from parkade.sensors.gpu.metric import Metric
+from parkade.sensors.gpu.readings import GpuReading, NodeReading, as_value
 from parkade.sensors.kernel_log.codes import device_of
 
 PARSER = "dcgm_exporter/1"

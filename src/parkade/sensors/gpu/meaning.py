@@ -24,7 +24,8 @@ from parkade.core.healing.symptom import (
     bounded,
 )
 from parkade.core.units.time import MINUTE_US, SECOND_US
-from parkade.sensors.gpu.readings import GpuReading, Metric, NodeReading
+from parkade.sensors.gpu.metric import Metric
+from parkade.sensors.gpu.readings import GpuReading, NodeReading
 
 THERMAL_REASONS = 0x20 | 0x40
 POWER_BRAKE_REASON = 0x80

@@ -6,15 +6,19 @@ it is left behind, counted, and not followed by more than one other. What a GPU 
 support is left out of the reading. Where there is no GPU, driver or library, the reading says so.
 """
 
+import importlib.util
 import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
 from parkade.core.healing.symptom import Condition, ConditionFact, Evidence, Source, Symptom
+from parkade.extras import install
 from parkade.sensors.gpu.readings import NodeReading
+from parkade.sensors.kernel_log.codes import device_of
 
 PARSER = "nvml/1"
 TIMEOUT_S = 20.0
@@ -36,10 +40,10 @@ class NvmlFailed(Exception):
 
 @dataclass(kw_only=True)
 class NvmlReader:
-    """Reads all GPUs of this machine; `command` is the child, another one only in tests."""
+    """Reads all GPUs of this machine; `command` is the child, None for the one that calls NVML."""
 
     timeout_s: float = TIMEOUT_S
-    command: tuple[str, ...] = (sys.executable, "-m", "parkade.sensors.gpu.nvml_child")
+    command: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         self._left_behind: list[subprocess.Popen[bytes]] = []
@@ -49,7 +53,7 @@ class NvmlReader:
         if self.left_behind() >= MOST_LEFT_BEHIND:
             raise NvmlHung(f"{len(self._left_behind)} earlier calls have not returned yet")
         child = subprocess.Popen(
-            self.command,
+            self.command or child_command(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -77,6 +81,16 @@ class NvmlReader:
             self._left_behind.append(child)
 
 
+def child_command() -> tuple[str, ...]:
+    """The child that calls NVML, which looks for nothing by itself. NoGpu without the library."""
+    found = importlib.util.find_spec("pynvml")
+    if found is None or found.origin is None:
+        raise NoGpu(f"nvidia-ml-py is not installed: {install('sensors')}")
+    here = Path(__file__)
+    folders = (str(here.parents[3]), str(Path(found.origin).parent))
+    return (sys.executable, "-I", "-S", str(here.with_name("nvml_child.py")), *folders)
+
+
 def parse_answer(out: bytes) -> NodeReading:
     """The child's answer. Raises NoGpu or NvmlFailed where it says so."""
     try:
@@ -85,9 +99,16 @@ def parse_answer(out: bytes) -> NodeReading:
             raise NoGpu(str(answer["no_gpu"]))
         if "failed" in answer and "gpus" not in answer:
             raise NvmlFailed(str(answer["failed"]))
-        return msgspec.convert(answer, NodeReading, strict=False)
+        reading = msgspec.convert(answer, NodeReading, strict=False)
     except (ValueError, TypeError, msgspec.ValidationError) as error:
         raise NvmlFailed(f"the reading cannot be understood: {error}") from error
+    return msgspec.structs.replace(
+        reading,
+        gpus=tuple(
+            msgspec.structs.replace(gpu, device=device_of(gpu.device)) for gpu in reading.gpus
+        ),
+        failed=tuple((device_of(device), words) for device, words in reading.failed),
+    )
 
 
 def hung_symptom(words: str, *, node: str, at_us: int) -> Symptom:

@@ -1,14 +1,20 @@
-"""The child process that calls NVML once and prints a reading as JSON: see `nvml`."""
+"""The child process that calls NVML once and prints a reading as JSON: see `nvml`.
+
+`python -I -S nvml_child.py FOLDER …`: the folders in which Parkade and NVIDIA's library are. Most
+of what a reading costs is the start of this process, so it imports nothing that it can do without.
+"""
 
 import json
 import sys
 import time
 from collections.abc import Callable
+from ctypes import ArgumentError, byref
 from typing import Any
 
-from parkade.extras import install
-from parkade.sensors.gpu.readings import Metric
-from parkade.sensors.kernel_log.codes import device_of
+if __name__ == "__main__":
+    sys.path += sys.argv[1:]
+
+from parkade.sensors.gpu.metric import Metric
 
 
 def main() -> None:
@@ -18,10 +24,8 @@ def main() -> None:
 
 def read() -> dict[str, Any]:
     """One reading of every GPU."""
-    try:
-        import pynvml  # type: ignore[import-untyped,unused-ignore]
-    except ImportError:
-        return {"no_gpu": f"nvidia-ml-py is not installed: {install('sensors')}"}
+    import pynvml  # type: ignore[import-untyped,unused-ignore]
+
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -38,7 +42,7 @@ def read() -> dict[str, Any]:
             name = f"index {index}"
             try:
                 handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-                name = device_of(_text(pynvml.nvmlDeviceGetPciInfo(handle).busId))
+                name = _text(pynvml.nvmlDeviceGetPciInfo(handle).busId)
                 gpus.append(_gpu(pynvml, handle, name))
             except pynvml.NVMLError as error:
                 failed.append((name, str(error)))
@@ -51,7 +55,8 @@ def read() -> dict[str, Any]:
 
 
 def _gpu(nvml: Any, handle: Any, device: str) -> dict[str, Any]:
-    """One GPU; a call that its driver does not support leaves its metric out."""
+    """One GPU; a call that its driver does not support, or that this version of NVIDIA's library
+    does not have or has otherwise, leaves its metric out."""
     values: dict[str, int] = {}
 
     def put(metric: Metric, call: Callable[[], Any]) -> None:
@@ -60,6 +65,8 @@ def _gpu(nvml: Any, handle: Any, device: str) -> dict[str, Any]:
         except nvml.NVMLError as error:
             if error.value in (nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_UNKNOWN):
                 raise
+        except (AttributeError, TypeError, ArgumentError):
+            return
 
     put(
         Metric.TEMPERATURE,
@@ -90,7 +97,8 @@ def _gpu(nvml: Any, handle: Any, device: str) -> dict[str, Any]:
 def _sram_threshold(nvml: Any, handle: Any) -> int:
     """Whether the GPU says that its SRAM had more errors than it may."""
     status = nvml.c_nvmlEccSramErrorStatus_v1_t()
-    nvml.nvmlDeviceGetSramEccErrorStatus(handle, status)
+    # The library hands it on as it is, and the driver wants an address.
+    nvml.nvmlDeviceGetSramEccErrorStatus(handle, byref(status))
     return int(status.bThresholdExceeded)
 
 

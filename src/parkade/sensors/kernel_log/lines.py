@@ -123,6 +123,21 @@ WATCHED = (
     "blk_update",
 )
 """Lines that name one of these and that no rule knows are kept for a person to look at."""
+ORDINARY = (
+    "ommand line: ",
+    "NVRM: loading NVIDIA UNIX",
+    "NVRM: GPU at PCI:",
+    "NVRM: GPU Board Serial Number:",
+    "NVRM: Persistence mode is deprecated",
+    "taints kernel",
+    "nvidia-nvlink: Nvlink Core is being initialized",
+    "nvidia-modeset: Loading NVIDIA",
+    "nvidia-uvm: Loaded the UVM driver",
+    "[nvidia-drm]",
+    "Initialized nvidia-drm",
+)
+"""What the kernel says of itself and drivers say of each start, or of whose Xid follows: no news.
+The kernel's command line may hold secrets."""
 
 
 def read_line(text: str) -> tuple[Condition, str | None, int | None] | None:
@@ -138,5 +153,5 @@ def read_line(text: str) -> tuple[Condition, str | None, int | None] | None:
 
 
 def is_watched(text: str) -> bool:
-    """Whether a line comes from a driver that matters here."""
-    return any(word in text for word in WATCHED)
+    """Whether a line comes from a driver that matters here, and is more than its start."""
+    return any(word in text for word in WATCHED) and not any(word in text for word in ORDINARY)

@@ -9,6 +9,7 @@ from parkade.core.state import commands
 from parkade.core.state.world import World
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
+from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Spec
 from parkade.sim.acts.stage import Stage
 from parkade.sim.fleet import member_of, owner_of
@@ -21,6 +22,7 @@ def bid(stage: Stage, chance: random.Random) -> None:
     capacity = Capacity(kind=CapacityKind.SPOT)
     limit = chance.choice((0.5, 1, 2, 3, 3, 4, 5, 6, 8, 12, 40))
     spec = _spec(stage, chance, capacity, limit_micros=round(limit * MICROS))
+    spec = replace(spec, after=_after(stage, spec, org))
     stage.ask(
         commands.Submit(
             by=chance.choice((owner_of(org), member_of(org))),
@@ -50,6 +52,7 @@ def own_work(stage: Stage, chance: random.Random) -> None:
     reservation = chance.choice(list(world.records.reservations.values()))
     capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation.reservation)
     spec = _spec(stage, chance, capacity, priority=chance.choice((0, 0, 5)))
+    spec = replace(spec, after=_after(stage, spec, reservation.org))
     stage.ask(
         commands.Submit(
             by=owner_of(reservation.org),
@@ -247,6 +250,21 @@ def _spec(
         most_nodes=nodes + chance.choice((1, 2, most + 1)),
         interconnect=Interconnect.FABRIC,
         moves=Moves.NEEDED,
+    )
+
+
+def _after(stage: Stage, spec: Spec, org: str) -> tuple[Dependency, ...]:
+    """Now and then it waits for one or two others of its org, by the number in its name: so that
+    all other acts of a seed are as if nothing waited."""
+    number = int(spec.name.removeprefix("job-"), 16)
+    world = stage.world
+    if world is None or number % 8:
+        return ()
+    chance = random.Random(number)
+    live = list(world.live_of_org.get(org, ()))
+    others = chance.sample(live, min(len(live), chance.choice((1, 1, 2))))
+    return tuple(
+        Dependency(workload=name, condition=chance.choice(list(Condition))) for name in others
     )
 
 

@@ -356,6 +356,9 @@ def is_lost(run: Run) -> bool:
     summary = run.end["summary"]
     if run.has_failed and run.broken_us is None:
         return False
+    # What was stopped before it had a process has no end that could be unknown.
+    if run.end.get("is_unstarted", False) and run.broken_us is None:
+        return False
     return run.broken_us is not None or summary.startswith("lost") or "unknown" in summary
 
 

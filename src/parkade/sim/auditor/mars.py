@@ -10,14 +10,13 @@ can be named keeps it: an order under way, work on the node, a guard, a person. 
 by itself is done within `PATIENCE_US`.
 """
 
-from dataclasses import dataclass, field
-
 from parkade.core.fleet.node import MARS, Health
 from parkade.core.healing.incident import Next, Outcome, RepairKind, RepairOrder, RepairReport
 from parkade.core.healing.verdict import Level
 from parkade.core.state import events, lines
 from parkade.core.units.time import MINUTE_US
 from parkade.sim.auditor.guards import GuardsAuditor
+from parkade.sim.auditor.node_books import Book, NodeBook
 from parkade.sim.findings import require
 
 IN_PLAY = frozenset({Health.HEALTHY, Health.SUSPECT})
@@ -26,51 +25,6 @@ A_PERSONS = frozenset({Health.FAILED, Health.RETIRED})
 PATIENCE_US = 10 * MINUTE_US
 """What may go on goes on within this; the server may be down for minutes."""
 SEVERAL = "*"
-
-
-@dataclass(kw_only=True)
-class Book:
-    """One open incident."""
-
-    incident: str
-    is_held: bool
-    retry_us: int | None
-    next: Next
-    changed_us: int
-    order: RepairOrder | None = None
-
-
-@dataclass(kw_only=True)
-class NodeBook:
-    """A node as its events tell it. `passed_us`: when the validation was ordered that passed since
-    it left service; `fatal_us`: its last fatal fault."""
-
-    pool: str
-    market: str
-    health: Health
-    cordons: set[str] = field(default_factory=set)
-    open: Book | None = None
-    passed_us: int | None = None
-    fatal_us: int = -1
-    orgs: set[str] = field(default_factory=set)
-    """Those that sat there since it was last clean."""
-
-    holders: set[str] = field(default_factory=set)
-    cleaned_us: int = -1
-    """When a sanitising was last told to have passed."""
-
-    turning: str | None = None
-    """The order between two orgs that is under way."""
-
-    @property
-    def is_in_service(self) -> bool:
-        """See the module."""
-        return self.health is Health.HEALTHY and MARS not in self.cordons
-
-    @property
-    def is_a_persons(self) -> bool:
-        """Whether another than Mars cordons it."""
-        return any(holder != MARS for holder in self.cordons)
 
 
 class MarsAuditor:
@@ -395,7 +349,9 @@ class MarsAuditor:
                 self._orgs[workload.workload] = workload.org
             case events.Claimed(claim=claim):
                 self._orgs[claim.claim] = claim.org
-            case events.Cleared(won=won, left=left):
+            case events.Cleared(won=won, left=left, claims=claims):
+                for kept in claims:
+                    self._keep(kept.claim, {seat.node for seat in kept.seats}, event.at_us)
                 for demand in (*(it.demand for it in left), *(it.demand for it in won)):
                     if isinstance(demand, lines.ClaimDemand):
                         self._leave(demand.claim, event.at_us)
@@ -404,6 +360,8 @@ class MarsAuditor:
                     self._promised[lines.name_of(line.demand)] = tuple(it.node for it in seats)
             case events.Launched(workload=name, attempt=attempt):
                 self._seat(name, tuple(seat.node for seat in attempt.seats))
+            case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
+                self._seat(name, nodes)
             case events.ClaimSeated(claim=name):
                 self._seat(name, self._promised[name])
             case events.Ended(workload=name) | events.Unclaimed(claim=name):
@@ -414,7 +372,7 @@ class MarsAuditor:
     def _seat(self, name: str, nodes: tuple[str, ...]) -> None:
         org = self._orgs[name]
         nodes = tuple(dict.fromkeys(nodes))
-        self._seats[name] = nodes
+        self._seats[name] = (*self._seats.get(name, ()), *nodes)
         for each in nodes:
             node = self.nodes[each]
             is_joining = bool(node.holders) and self._shared[node.market]
@@ -425,9 +383,16 @@ class MarsAuditor:
             node.orgs = {*node.orgs, org} if node.holders else {org}
             node.holders.add(name)
 
-    def _leave(self, name: str, at_us: int) -> None:
-        for each in self._seats.pop(name, ()):
+    def _keep(self, name: str, kept: set[str], at_us: int) -> None:
+        """Of the nodes that it holds it keeps these."""
+        had = self._seats.pop(name, ())
+        self._seats[name] = tuple(each for each in had if each in kept)
+        for each in had:
             node = self.nodes.get(each)
-            if node is not None:
+            if node is not None and each not in kept:
                 node.holders.discard(name)
                 self._touch(node, at_us)
+
+    def _leave(self, name: str, at_us: int) -> None:
+        self._keep(name, set(), at_us)
+        del self._seats[name]

@@ -157,8 +157,10 @@ class OwnersAuditor:
                 self._end(name, event.at_us, is_over=phase.is_ended)
             case events.PhaseChanged(workload=name, phase=phase) if phase.is_ended:
                 self._waits.pop(name, None)
-            case events.PhaseChanged(workload=name) if name in self._waits:
-                # Held or let go by its user: what it was promised falls away.
+            case events.PhaseChanged(workload=name) | events.DependenciesMet(workload=name) if (
+                name in self._waits
+            ):
+                # Held or let go: what it was promised falls away.
                 wait = self._waits[name]
                 wait.asked_us, wait.chosen_us, wait.promised_us = event.at_us, {}, None
             case _:

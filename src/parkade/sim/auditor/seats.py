@@ -4,15 +4,15 @@ Apart from what it audits, like the auditor of money: it reads no record of the 
 of its own. Each rule names the invariant of docs/simulation.md that it holds.
 """
 
-from dataclasses import dataclass, field
-
 from parkade.core.fleet.market import MarketTerms
-from parkade.core.fleet.node import MARS, Health
+from parkade.core.fleet.node import MARS
 from parkade.core.fleet.seat import Seat
 from parkade.core.state import events, lines
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Promise, Rate, Stop, Workload
+from parkade.sim.auditor.holdings import DemandBook, Held, NodeBook
+from parkade.sim.auditor.resizes import check_resize
 from parkade.sim.findings import require
 
 OWN_CAUSES = frozenset({Cause.CANCELLED, Cause.EXPIRED, Cause.BUDGET, Cause.NOT_STARTED})
@@ -21,57 +21,6 @@ OWN_CAUSES = frozenset({Cause.CANCELLED, Cause.EXPIRED, Cause.BUDGET, Cause.NOT_
 
 IMMEDIATE = frozenset({Cause.CANCELLED, Cause.NOT_STARTED, Cause.LAPSED})
 """Ends that may come at once, or that the engine brought about by itself."""
-
-
-@dataclass(kw_only=True)
-class NodeBook:
-    """A node as its events tell it."""
-
-    market: str
-    pool: str
-    gpus: int
-    health: Health
-    cordons: dict[str, str | None] = field(default_factory=dict)
-    """Holders, and the user that set each."""
-
-    is_draining: bool = False
-    last_org: str | None = None
-    vacated_us: int = 0
-
-    @property
-    def is_well(self) -> bool:
-        """Whether newcomers may sit here, as far as the node itself goes."""
-        return self.health is Health.HEALTHY and not self.cordons and not self.is_draining
-
-
-@dataclass(kw_only=True)
-class Held:
-    """Seats that a workload or claim has."""
-
-    seats: tuple[Seat, ...]
-    attempt: str = ""
-    stop: Stop | None = None
-    is_broken: bool = False
-
-
-@dataclass(kw_only=True)
-class DemandBook:
-    """A workload or claim."""
-
-    org: str
-    market: str
-    nodes: int
-    most_nodes: int = 0
-    """0: it has `nodes`, neither more nor fewer."""
-
-    limit_micros: int | None = None
-    is_on_demand: bool = False
-    is_spread: bool = True
-    generation: int = 0
-    failures: int = 0
-    preemptions: int = 0
-    not_before_us: int = 0
-    is_over: bool = False
 
 
 class SeatAuditor:
@@ -149,6 +98,8 @@ class SeatAuditor:
                 self.promised.pop(name, None)
                 if has_notice and stop.cause not in IMMEDIATE:
                     self._check_notice(name, stop)
+            case events.Started(workload=name):
+                self.demands[name].started_us = event.at_us
             case events.Broken(workload=name):
                 self.held[name].is_broken = True
             case events.Ended():
@@ -188,13 +139,14 @@ class SeatAuditor:
 
     def _clear(self, event: events.Cleared) -> None:
         won = {lines.name_of(it.demand): it for it in event.won}
-        before = {name: self._seats_of(name) for name in won}
+        before = {name: (self._seats_of(name), self._runs_since(name)) for name in won}
         for leaving in event.left:
             self._leave(lines.name_of(leaving.demand), leaving, event.at_us)
         for kept in event.claims:
             self._keep(kept, event.at_us)
         for name, winner in won.items():
-            self._win(name, winner, before[name], event.at_us)
+            self._check_resized(name, winner.promise.seats, *before[name], event.at_us)
+            self._win(name, winner, before[name][0], event.at_us)
         for name, winner in won.items():
             for seat in winner.promise.seats:
                 self._check_promised(seat.node, name)
@@ -212,6 +164,28 @@ class SeatAuditor:
         held = self.held.get(name)
         has_seats = held is not None and held.stop is None
         return self.promised.get(name) or (held.seats if held is not None and has_seats else ())
+
+    def _runs_since(self, name: str) -> int | None:
+        """When what it stands on began to run; None where it is only promised, or leaves."""
+        held = self.held.get(name)
+        is_running = held is not None and held.stop is None and name not in self.promised
+        return self.demands[name].started_us if is_running else None
+
+    def _check_resized(
+        self,
+        name: str,
+        after: tuple[Seat, ...],
+        before: tuple[Seat, ...],
+        started_us: int | None,
+        at_us: int,
+    ) -> None:
+        """An elastic winner that gets fewer or more of the nodes that it has, all of them open."""
+        demand = self.demands[name]
+        had, has = {seat.node for seat in before}, {seat.node for seat in after}
+        is_subset = had <= has or has <= had
+        if demand.most_nodes and before and is_subset and all(map(self._is_open, had)):
+            terms = self._terms[demand.market]
+            check_resize(name, before, after, terms=terms, started_us=started_us, at_us=at_us)
 
     def _leave(self, name: str, leaving: lines.Leaving, at_us: int) -> None:
         demand, held = self.demands[name], self.held.get(name)
@@ -334,7 +308,7 @@ class SeatAuditor:
         is_due = event.at_us >= demand.not_before_us
         require(is_due, 10, f"{name} was launched before its back-off was over")
         self._attempts[attempt.attempt] = None
-        demand.generation = attempt.generation
+        demand.generation, demand.started_us = attempt.generation, None
         self._seat(name, Held(seats=seats or (), attempt=attempt.attempt), event.at_us)
 
     def _seat(self, name: str, held: Held, at_us: int) -> None:
@@ -386,7 +360,9 @@ class SeatAuditor:
         held = self.held[name]
         require(held.attempt == event.attempt, 6, f"{event.attempt} ended, {held.attempt} ran")
         failed = event.failures - demand.failures
-        is_spared = event.cause not in (None, Cause.NOT_STARTED) or event.summary.startswith("lost")
+        # One that was stopped for not starting has failed, also where its end was not seen.
+        is_unseen = event.summary.startswith("lost") and event.cause is not Cause.NOT_STARTED
+        is_spared = event.cause not in (None, Cause.NOT_STARTED) or is_unseen
         require(not (failed and is_spared), 5, f"{event.attempt} counts as failed: {event.summary}")
         require(failed in (0, 1), 5, f"{event.attempt} counts as {failed} failures")
         demand.failures, demand.preemptions = event.failures, event.preemptions

@@ -80,7 +80,7 @@ def acts(state: State, scenario: Scenario) -> list[Act]:
         workload = world.records.workloads[name]
         asked.extend(_of_workload(workload, scenario))
         if workload.attempt is not None and state.agent is None:
-            asked.extend(_seen(workload, workload.attempt, state.now_us))
+            asked.extend(_seen(workload.attempt, state.now_us))
     if state.agent is None:
         asked.extend(_strange_reports(world, state.now_us))
     asked.extend(_of_owners(world, scenario))
@@ -122,12 +122,12 @@ def _submissions(world: World, scenario: Scenario) -> Iterator[commands.AnyComma
             yield submit
 
 
-def _what(workload: Workload) -> tuple[str, CapacityKind, int, int]:
+def _what(workload: Workload) -> tuple[str, CapacityKind, int, int, int]:
     return _wish(workload.org, workload.spec)
 
 
-def _wish(org: str, spec: Spec) -> tuple[str, CapacityKind, int, int]:
-    return (org, spec.capacity.kind, spec.nodes, spec.gpus)
+def _wish(org: str, spec: Spec) -> tuple[str, CapacityKind, int, int, int]:
+    return (org, spec.capacity.kind, spec.nodes, spec.most_nodes, spec.gpus)
 
 
 def _of_workload(workload: Workload, scenario: Scenario) -> Iterator[commands.AnyCommand]:
@@ -148,23 +148,23 @@ def _of_workload(workload: Workload, scenario: Scenario) -> Iterator[commands.An
             yield commands.Hold(by=None, workload=name)
 
 
-def _seen(workload: Workload, attempt: Attempt, now_us: int) -> Iterator[commands.AnyCommand]:
+def _seen(attempt: Attempt, now_us: int) -> Iterator[commands.AnyCommand]:
     """What its agent may see of an attempt, each reported at once."""
     if attempt.started_us is None and attempt.stop is None:
-        yield report(seen(workload, attempt, now_us, None))
-        yield report(seen(workload, attempt, now_us, 1))
+        yield report(seen(attempt, now_us, None))
+        yield report(seen(attempt, now_us, 1))
         return
     if attempt.stop is None:
-        yield report(seen(workload, attempt, now_us, 0))
-        yield report(seen(workload, attempt, now_us, 1))
+        yield report(seen(attempt, now_us, 0))
+        yield report(seen(attempt, now_us, 1))
         if attempt.checkpoint_us is None:
-            yield report(seen(workload, attempt, now_us, None, saved_us=now_us))
+            yield report(seen(attempt, now_us, None, saved_us=now_us))
         else:
-            yield report(seen(workload, attempt, now_us, SAVED))
+            yield report(seen(attempt, now_us, SAVED))
         return
-    yield report(seen(workload, attempt, now_us, KILLED))
+    yield report(seen(attempt, now_us, KILLED))
     if attempt.started_us is not None:
-        yield report(seen(workload, attempt, now_us, 0))
+        yield report(seen(attempt, now_us, 0))
 
 
 def _strange_reports(world: World, now_us: int) -> Iterator[commands.AnyCommand]:
@@ -179,7 +179,7 @@ def _strange_reports(world: World, now_us: int) -> Iterator[commands.AnyCommand]
         if is_first:
             yield report()
             is_first = False
-        gone = seen(workload, attempt, now_us, KILLED)
+        gone = seen(attempt, now_us, KILLED)
         yield report(replace(gone, ordered_us=attempt.ordered_us - 1))
         if attempt.generation > 1:
             before = attempt.generation - 1
@@ -192,7 +192,6 @@ def report(*attempts: ObservedAttempt, pool: str = POOL) -> commands.ReportAttem
 
 
 def seen(
-    workload: Workload,
     attempt: Attempt,
     now_us: int,
     code: int | None,
@@ -210,7 +209,7 @@ def seen(
                 code=code if code >= 0 else None,
                 signal=-code if code < 0 else None,
             )
-            for rank in range(workload.spec.nodes)
+            for rank in range(len(attempt.seats))
         )
     has_started = not is_over or attempt.started_us is not None
     return ObservedAttempt(

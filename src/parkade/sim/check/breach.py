@@ -15,6 +15,7 @@ _NUMBERS = {
     "_give_seats": 2,
     "_check_calendar": 9,
     "_check_workload": 6,
+    "_change": 6,
     "_assert_within_limit": 14,
     "_won": 14,
     "put_new_node": 22,

@@ -28,11 +28,12 @@ from typing import Any
 import msgspec
 
 from parkade.core.billing.metering import unmet_us
-from parkade.core.fleet.node import Node
+from parkade.core.fleet.node import Health, Node
 from parkade.core.fleet.seat import Seat
 from parkade.core.reservations.reservation import Claim
 from parkade.core.running.promises import OVERDUE
 from parkade.core.state.world import World
+from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Why
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
@@ -45,6 +46,9 @@ _encode = msgspec.msgpack.Encoder().encode
 _SAME: dict[str, str] = {}
 
 QUICK_RUNS = 10
+_UNTOUCHED: tuple[Any, ...] = (Health.HEALTHY, False, [], False, 0, "", [], [])
+"""The part of an open node on which nothing was yet, beside its fabric and name."""
+
 _LONG_US = 20 * TICK_US
 """What is further back is all the same: longer than any lease, silence or straggler."""
 
@@ -63,28 +67,45 @@ def encoded_form(state: State, renaming: dict[str, str]) -> bytes:
 
 def _renamings(state: State, scenario: Scenario) -> tuple[dict[str, str], ...]:
     """Those of which one gives the least form: where twins differ in what is seen at once, the one
-    that puts the lesser first."""
+    that puts the lesser first; where neither has anything that is named, any."""
     if not scenario.twins:
         return (_SAME,)
     (twin,) = scenario.twins
-    first, second = (_at_a_glance(state.world, org) for org, _ in twin)
+    first, second = (_at_a_glance(state, org) for org, _ in twin)
     if first != second:
         return (_SAME,) if first < second else (dict(twin),)
-    return _SAME, dict(twin)
+    return (_SAME,) if not first[0] else (_SAME, dict(twin))
 
 
-def _at_a_glance(world: World, org: str) -> tuple[Any, ...]:
+def _at_a_glance(state: State, org: str) -> tuple[Any, ...]:
     """Some of what an org has, in words without names."""
+    world = state.world
     records = world.records
     lent = records.reservations[org].lending
+    claims = [
+        (claim.nodes, len(claim.seats), claim.seated_us is not None, len(claim.replacements))
+        for claim in records.claims.values()
+        if claim.org == org
+    ]
+    work = [_work_at_a_glance(state, name) for name in world.live_of_org.get(org, ())]
+    was_there = any(node.last_org == org for node in records.nodes.values())
+    terms = (-1, 0) if lent is None else (lent.floor_micros, lent.keep)
+    if not claims and not work and not was_there and org not in records.use_by_day:
+        return (0, terms)
+    return (1, terms, claims, work)
+
+
+def _work_at_a_glance(state: State, name: str) -> tuple[Any, ...]:
+    workload = state.world.records.workloads[name]
+    attempt, promise = workload.attempt, workload.promise
     return (
-        (-1, 0) if lent is None else (lent.floor_micros, lent.keep),
-        [
-            (claim.nodes, len(claim.seats), claim.seated_us is not None)
-            for claim in records.claims.values()
-            if claim.org == org
-        ],
-        [records.workloads[name].phase for name in world.live_of_org.get(org, ())],
+        workload.phase,
+        0 if attempt is None else len(attempt.seats),
+        attempt is not None and attempt.started_us is not None,
+        max(0, attempt.stop.deadline_us - state.now_us) if attempt and attempt.stop else -1,
+        0 if promise is None else len(promise.seats),
+        workload.failures,
+        workload.preemptions,
     )
 
 
@@ -137,6 +158,8 @@ def _node(state: State, node: Node, place: dict[str, int], rename: Any) -> tuple
     """All of a node but its name, which comes last and is dropped once the nodes are in order."""
     world, name = state.world, node.node
     held, promised = world.held_on[name], world.promised_on[name]
+    if not held and not promised and node.last_org is None and node.is_open:
+        return (node.fabric, *_UNTOUCHED, name)
     clean_us = 0
     last = ""
     if not held and node.last_org is not None:
@@ -239,9 +262,18 @@ def _workload(
         max(0, workload.not_before_us - now_us),
         _since(workload.must_end_us, now_us),
         workload.short_gpus,
+        [_dependency(world, it, number, rename, now_us) for it in workload.waits_for],
+        workload.first_started_us is not None,
         None if attempt is None else _attempt(world, workload, attempt, number, now_us),
         None if promise is None else _promise(promise, number, now_us),
     )
+
+
+def _dependency(
+    world: World, one: Dependency, number: dict[str, int], rename: Any, now_us: int
+) -> tuple[Any, ...]:
+    other = world.records.workloads[one.workload]
+    return (one.condition, _workload(world, other, number, rename, now_us))
 
 
 def _attempt(

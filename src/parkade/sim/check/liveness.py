@@ -18,12 +18,14 @@ from parkade.core.state import commands
 from parkade.core.workloads.life import Phase
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.workload import Workload
+from parkade.sim.check import elastic
 from parkade.sim.check.acts import CLEAR, DEADLINE, KILLED, Act, Kind, report, seen
 from parkade.sim.check.agents import AgentSide
 from parkade.sim.check.breach import require
 from parkade.sim.check.canonical import digest_of
 from parkade.sim.check.homes import fits_at_home
 from parkade.sim.check.looking import look_at_state
+from parkade.sim.check.rules import came_about
 from parkade.sim.check.scenarios import Scenario
 from parkade.sim.check.state import State
 from parkade.sim.check.stepping import Stepper
@@ -152,27 +154,32 @@ def winding_down(state: State) -> Iterator[Act]:
 
 def _reported(workload: Workload, now_us: int, code: int | None) -> Act:
     assert workload.attempt is not None
-    return Act(Kind.COMMAND, report(seen(workload, workload.attempt, now_us, code)))
+    return Act(Kind.COMMAND, report(seen(workload.attempt, now_us, code)))
 
 
 def _wakes_us(state: State) -> int | None:
-    """The first end of a back-off; None where none is running. A deadline of its own it has not:
-    the next clearing looks at it."""
-    ends = [
-        workload.not_before_us
-        for name in state.world.live
-        if (workload := state.world.records.workloads[name]).not_before_us > state.now_us
-        and workload.phase is Phase.QUEUED
-    ]
-    return min(ends) if ends else None
+    """The first end of a back-off, or when an elastic workload may grow; None where there is none.
+    A deadline of its own neither has: the next clearing looks at it."""
+    ends = []
+    for name in state.world.live:
+        workload = state.world.records.workloads[name]
+        if workload.phase is Phase.QUEUED:
+            ends.append(workload.not_before_us)
+        ends.append(elastic.grows_from_us(state.world, workload))
+    return min((at_us for at_us in ends if at_us > state.now_us), default=None)
 
 
 def look_at_rest(state: State) -> None:
     """Raises Violation where something is still on its way, or a claim that fits waits."""
     world = state.world
+    elastic.look_at_grown(world, state.now_us)
     for name in world.live:
-        phase = world.records.workloads[name].phase
+        workload = world.records.workloads[name]
+        phase = workload.phase
         require(phase in _RESTS, 12, f"{name} stays {phase} for ever")
+        for one in workload.waits_for:
+            is_open = came_about(world.records.workloads[one.workload], one.condition) is None
+            require(is_open, 36, f"{name} waits for {one} for ever")
     for claim in world.records.claims.values():
         is_promised = bool(claim.seats) and claim.seated_us is None
         require(not is_promised, 1, f"{claim.claim} stays placed for ever")

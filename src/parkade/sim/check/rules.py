@@ -15,10 +15,12 @@ from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.observed import EnginePhase
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Rate, Workload
+from parkade.sim.check import elastic
 from parkade.sim.check.breach import require
 from parkade.sim.check.homes import fits_at_home, is_owned
 from parkade.sim.check.looking import is_open
 
+_OTHER_ENDS = (Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED)
 _FAILS = (None, Cause.NOT_STARTED)
 """The causes of an end that may count as a failure: none, or that it never started."""
 
@@ -97,6 +99,11 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             holders = {cordon.holder for cordon in world.records.nodes[node].cordons}
             is_own = holder in holders and holder == (event.by or "server")
             require(is_own, 17, f"{holder}'s cordon of {node} is lifted by {event.by}")
+        case events.DependenciesMet(workload=name, met=met):
+            for one in met:
+                other = world.records.workloads[one.workload]
+                says = f"{name} goes on after {one}, and that is {other.phase}"
+                require(came_about(other, one.condition) is True, 36, says)
         case events.UsePosted():
             _look_at_use(world, event)
         case events.Submitted(workload=workload):
@@ -105,6 +112,16 @@ def look_at(world: World, event: events.AnyEvent) -> None:
             require(is_new, 22, f"{workload.workload} is not the next id, w{number}")
         case _:
             return
+
+
+def came_about(other: Workload, condition: str) -> bool | None:
+    """Whether what is waited for came about; None where it still may."""
+    if condition == "after" and other.first_started_us is not None:
+        return True
+    if not other.phase.is_ended:
+        return None
+    wants = {"after_ok": (Phase.SUCCEEDED,), "after_not_ok": _OTHER_ENDS}
+    return other.phase in wants.get(condition, (Phase.SUCCEEDED, *_OTHER_ENDS))
 
 
 def _look_at_clearing(world: World, event: events.Cleared) -> None:
@@ -123,8 +140,15 @@ def _look_at_clearing(world: World, event: events.Cleared) -> None:
             require(has_cause, 21, f"{name} is moved and no cause is recorded")
     for kept in event.claims:
         _look_at_kept(world, kept)
+    left = {lines.name_of(it.demand): it for it in event.left}
     for name, won in moved.items():
         _look_at_winner(world, name, won, event)
+        winner = world.records.workloads.get(name)
+        if winner is not None:
+            elastic.look_at_size(world, winner, won, left.get(name), event.at_us)
+            elastic.look_at_rate(winner, won.promise.rates[-1], len(won.promise.seats))
+    for repriced in event.repriced:
+        elastic.look_at_repriced(world.records.workloads[repriced.workload], repriced.rate)
 
 
 def _look_at_notice(world: World, workload: Workload, leaving: lines.Leaving, at_us: int) -> None:
@@ -321,6 +345,7 @@ def _look_at_use(world: World, event: events.UsePosted) -> None:
     workload = world.records.workloads[event.workload]
     attempt, name = workload.attempt, event.workload
     assert attempt is not None
+    elastic.look_at_parts(attempt, event.transfers)
     is_later = event.charged_until_us >= attempt.charged_until_us
     require(is_later, 13, f"{name} is charged for a time that it was charged for")
     kill_us = None if attempt.stop is None else attempt.stop.kill_us

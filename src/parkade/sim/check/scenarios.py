@@ -275,10 +275,38 @@ def _agent() -> Scenario:
     )
 
 
+def _elastic() -> Scenario:
+    return Scenario(
+        name="elastic",
+        says="5 nodes in 2 fabrics, one of them reserved and lent by acme; cedar asks for 2 or 3"
+        " nodes and is restarted where their number changes, birch bids for one and for two",
+        setup=(
+            *fleet(
+                {"a": 3, "b": 2},
+                gpus=1,
+                orgs=("acme", "birch", GUEST),
+                start_grace_us=TICK_US,
+                regrow_us=3 * TICK_US,
+            ),
+            reserved("acme", 1),
+            lent("acme", 2),
+        ),
+        submissions=(
+            submission(GUEST, nodes=2, limit=4, most_nodes=3),
+            submission("birch", limit=6),
+            submission("birch", nodes=2, limit=3),
+        ),
+        most_live=3,
+        bids=((3 * MICROS, 6 * MICROS), (6 * MICROS, 3 * MICROS), (4 * MICROS, 1 * MICROS)),
+        asks=Asks.CANCELS | Asks.BIDS | Asks.CLAIMS | Asks.FAILS,
+    )
+
+
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "owners": _owners,
     "claims": _claims,
     "shared": _shared,
+    "elastic": _elastic,
     "agent": _agent,
 }
 """By name."""

@@ -142,6 +142,8 @@ class Search:
         self._levels.append(Level(depth=0, states=1, transitions=0))
         level, following = Frontier(), Frontier()
         level.put(kept(root, digest, 0))
+        collected = gc.isenabled()
+        gc.disable()  # A search makes no cycles.
         try:
             with _expanders(self._scenario, digest, self._processes) as expand:
                 while len(level) and not self._is_deep_enough():
@@ -152,6 +154,8 @@ class Search:
         finally:
             level.close()
             following.close()
+            if collected:
+                gc.enable()
         return self._found()
 
     def _search_level(self, level: Frontier, following: Frontier, expand: "Expand") -> bool:

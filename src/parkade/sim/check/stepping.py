@@ -28,7 +28,7 @@ from parkade.core.steps.refusals import Decision
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import DAY_US
 from parkade.ports import Observation
-from parkade.sim.check import rules
+from parkade.sim.check import elastic, rules
 from parkade.sim.check.acts import Act, Kind
 from parkade.sim.check.agents import AgentSide, plane_intake
 from parkade.sim.check.breach import Violation, violation_of
@@ -175,6 +175,7 @@ class Stepper:
             if len(self._clearings) >= MOST_REMEMBERED:
                 self._clearings.clear()
             answer = self._clearings[key] = market.clear(asked)
+            elastic.look_at_prices(asked, answer, market.clear)
         return answer
 
 

@@ -1,7 +1,9 @@
 """Kept ranges of the figures: what a change of the market's rules is held against.
 
 A range is what the seeds gave, widened by `MARGIN` of its own middle and at least by `LEAST`. So a
-change within the noise of other seeds is not told, and one beyond it is.
+change within the noise of other seeds is not told, and one beyond it is. Figures of few events, or
+of a single one, differ more from seed to seed: those in `VOLATILE` are widened by
+`VOLATILE_MARGIN`.
 """
 
 from collections.abc import Sequence
@@ -12,6 +14,18 @@ from parkade.sim.dynamics.figures import LoadFigures
 
 VERSION = 1
 MARGIN, LEAST = 0.1, 0.005
+VOLATILE_MARGIN = 0.4
+VOLATILE = (
+    "restarts without cause",
+    "owners' wait, p99 s",
+    "owners' wait, longest s",
+    "GPU-hours moved work stood still per GPU-hour of displaced work",
+    "median wait, 8 nodes, h",
+    "median wait, 16 nodes, h",
+    "started, 16 nodes",
+)
+"""Figures that a few jobs or claims decide."""
+
 Range = tuple[float, float]
 
 
@@ -48,7 +62,8 @@ def _ranges(found: Sequence[dict[str, float]]) -> dict[str, Range]:
     ranges: dict[str, Range] = {}
     for name in sorted(set.intersection(*(set(it) for it in found))):
         least, most = (of(it[name] for it in found) for of in (min, max))
-        margin = max(LEAST, MARGIN * abs(least + most) / 2)
+        part = VOLATILE_MARGIN if name in VOLATILE else MARGIN
+        margin = max(LEAST, part * abs(least + most) / 2)
         ranges[name] = (round(max(0.0, least - margin), 4), round(most + margin, 4))
     return ranges
 

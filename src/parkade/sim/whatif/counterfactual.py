@@ -18,10 +18,11 @@ from msgspec.structs import replace
 
 from parkade.core.healing.incident import RepairOrder, RepairReport
 from parkade.core.state import commands, events, lines
+from parkade.core.units.money import ceil_div
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
 from parkade.core.workloads.spec import Capacity, CapacityKind
-from parkade.core.workloads.workload import Attempt, Stop
+from parkade.core.workloads.workload import Attempt, Stop, Workload
 from parkade.sim.replay.core_run import CoreRun
 from parkade.sim.whatif.change import Change, Changed
 from parkade.sim.whatif.counting import Counting
@@ -43,7 +44,7 @@ class _Runner(msgspec.Struct, kw_only=True):
     fails_us: list[int]
     saves: list[tuple[int, bool]]
     ran_us: int = 0
-    """How long it has run in all, less what was lost."""
+    """How long it has run in all, less what was lost; of an elastic one, times its nodes."""
 
     attempts: int = 0
     attempt: Attempt | None = None
@@ -53,9 +54,17 @@ class _Runner(msgspec.Struct, kw_only=True):
     saves_now: bool = False
 
     def to_run_us(self) -> int:
-        """Until it is done or fails."""
+        """Until it is done or fails, on the nodes that it has."""
         ends = [it for it in (self.length_us, *self.fails_us[:1]) if it is not None]
-        return max(0, min(ends) - self.ran_us) if ends else NEVER_US
+        return ceil_div(max(0, min(ends) - self.ran_us), self._nodes()) if ends else NEVER_US
+
+    def ran(self, span_us: int) -> None:
+        """So long it has run on the nodes that it has."""
+        self.ran_us += span_us * self._nodes()
+
+    def _nodes(self) -> int:
+        assert self.attempt is not None, "what has no attempt does not run"
+        return self.program.nodes_counted(len(self.attempt.seats))
 
 
 class Counterfactual:
@@ -149,7 +158,7 @@ class Counterfactual:
         self.counting.follow(event)
         match event:
             case events.Submitted(workload=it):
-                self._runners[it.workload] = self._runner(it.workload, self._asking)
+                self._runners[it.workload] = self._runner(it, self._asking)
             case events.Claimed(claim=claim):
                 self.names[self._asking or ""] = claim.claim
             case events.Reserved(reservation=reservation):
@@ -174,13 +183,14 @@ class Counterfactual:
             case _:
                 pass
 
-    def _runner(self, here: str, there: str | None) -> _Runner:
+    def _runner(self, workload: Workload, there: str | None) -> _Runner:
         program = self._programs.by_workload.get(there or "")
         if there is not None:
-            self.names[there] = here
+            self.names[there] = workload.workload
         if program is None or not program.has_run:
-            length_us = self._programs.length_us or ASSUMED_US
-            starting = Program(starting_us=[], fails_us=[], saves=[])
+            least = workload.spec.nodes if workload.spec.is_elastic else 0
+            length_us = (self._programs.length_us or ASSUMED_US) * max(1, least)
+            starting = Program(least_nodes=least, starting_us=[], fails_us=[], saves=[])
             return _Runner(program=starting, length_us=length_us, fails_us=[], saves=[])
         return _Runner(
             program=program,
@@ -289,7 +299,7 @@ class Counterfactual:
 
     def _ran(self, runner: _Runner, *, is_kept: bool) -> None:
         if runner.started_us is not None and is_kept:
-            runner.ran_us += self.core.now_us - runner.started_us
+            runner.ran(self.core.now_us - runner.started_us)
 
     def _repaired(self, order: RepairOrder) -> None:
         node = self.core.world.records.nodes.get(order.node)

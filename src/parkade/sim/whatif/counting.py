@@ -19,7 +19,7 @@ NOT_OF_THE_MARKET = (
     TransferKind.REFUND,
     TransferKind.DISBURSEMENT,
 )
-PREEMPTED = (Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED, Cause.HEALED)
+PREEMPTED = (Cause.OUTBID, Cause.RECLAIMED, Cause.MOVED, Cause.HEALED, Cause.RESIZED)
 
 
 class OfWorkload(msgspec.Struct, kw_only=True):
@@ -101,7 +101,10 @@ class Counting:
             case events.Ended(workload=name, phase=phase):
                 self._ran(name, event.at_us)
                 self._phase(name, phase, event.at_us)
-            case events.PhaseChanged(workload=name, phase=phase):
+            case (
+                events.PhaseChanged(workload=name, phase=phase)
+                | events.DependenciesMet(workload=name, phase=phase)
+            ):
                 self._phase(name, phase, event.at_us)
             case _:
                 self._of_owners(event)

@@ -13,7 +13,8 @@ from parkade.core.fleet.node import Health, Node
 from parkade.core.ledger.accounts import TransferKind, org_account
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
-from parkade.core.workloads.life import Phase
+from parkade.core.workloads.life import Phase, Why
+from parkade.sim.whatif.others import of_others
 from parkade.sim.whatif.reported import reports, stops
 
 Guesses = Iterator[commands.AnyCommand]
@@ -21,6 +22,7 @@ Guesses = Iterator[commands.AnyCommand]
 
 def guesses(world: World, event: events.AnyEvent) -> Guesses:
     """Commands after which this event may come, among others; `world` is that before it."""
+    yield from of_others(world, event)
     match event:
         case events.Cleared(market=market):
             yield commands.RunClearing(by=None, market=market)
@@ -82,10 +84,12 @@ def _of_users(event: events.Submitted | events.PhaseChanged | events.BidChanged)
                 org=it.org,
                 market=it.market,
                 spec=it.spec,
-                is_held=it.phase is Phase.HELD,
+                is_held=it.phase is Phase.HELD and it.why != Why.DEPENDENCY,
             )
         case events.BidChanged(workload=name, limit_price_micros=limit):
             yield commands.ChangeBid(by=by, workload=name, limit_price_micros=limit)
+        case events.PhaseChanged(workload=name, phase=Phase.HELD, why=Why.DEPENDENCY):
+            yield commands.Release(by=by, workload=name)
         case events.PhaseChanged(workload=name, phase=Phase.HELD):
             yield commands.Hold(by=by, workload=name)
         case events.PhaseChanged(workload=name, phase=Phase.QUEUED):

@@ -7,6 +7,10 @@ that it did not. Its length is what it ran in the journal until it succeeded, le
 that was still running, or that was cancelled, runs until then; one that never ran is given the
 median length of those that ended by themselves, and is counted (`assumed`).
 
+The work of an elastic program is measured in node-time: what ran 50 min on 2 nodes and 20 min on 5
+has done 200 node-min, and would have been done after 100 min on 2. That it gains by each node what
+the first gave it is a bound: programs gain less.
+
 Example: w1 ran 50 min, was preempted and had saved, ran 30 min and ended with 0. Its length is 80
 min: with a longer notice it may run them in one piece.
 """
@@ -24,7 +28,11 @@ STARTING_US = 5 * SECOND_US
 
 
 class Program(msgspec.Struct, kw_only=True):
-    """What is known of one workload's program; spans of microseconds."""
+    """What is known of one workload's program; spans of microseconds, what is run of an elastic one
+    times its nodes."""
+
+    least_nodes: int = 0
+    """Of an elastic one, the least that it asks for; 0: its number of nodes is fixed."""
 
     starting_us: list[int]
     """Of each attempt, from its order to the first process."""
@@ -40,6 +48,10 @@ class Program(msgspec.Struct, kw_only=True):
 
     ran_us: int = 0
     has_run: bool = False
+
+    def nodes_counted(self, nodes: int) -> int:
+        """By how many its work goes on together on so many nodes."""
+        return nodes if self.least_nodes else 1
 
 
 class Programs(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +72,9 @@ def programs_of(journal: Sequence[events.AnyEvent]) -> Programs:
     found = reader.programs
     starting = [span for it in found.values() for span in it.starting_us]
     saving = [span for it in found.values() for span, is_saved in it.saves if is_saved]
-    lengths = [it.length_us for it in found.values() if it.length_us is not None]
+    lengths = [
+        it.length_us // max(1, it.least_nodes) for it in found.values() if it.length_us is not None
+    ]
     return Programs(
         by_workload=found,
         starting_us=median_low(starting) if starting else STARTING_US,
@@ -73,6 +87,7 @@ class _Run(msgspec.Struct, kw_only=True):
     """An attempt on its way."""
 
     ordered_us: int
+    nodes: int
     started_us: int | None = None
     saved_us: int | None = None
     noticed_us: int | None = None
@@ -87,9 +102,12 @@ class _Reader:
         """The next event."""
         match event:
             case events.Submitted(workload=it):
-                self.programs[it.workload] = Program(starting_us=[], fails_us=[], saves=[])
+                least = it.spec.nodes if it.spec.is_elastic else 0
+                self.programs[it.workload] = Program(
+                    least_nodes=least, starting_us=[], fails_us=[], saves=[]
+                )
             case events.Launched(workload=name, attempt=attempt):
-                self._runs[name] = _Run(ordered_us=attempt.ordered_us)
+                self._runs[name] = _Run(ordered_us=attempt.ordered_us, nodes=len(attempt.seats))
             case events.Started(workload=name):
                 run = self._runs[name]
                 run.started_us = event.at_us
@@ -117,15 +135,15 @@ class _Reader:
         run, program = self._runs.pop(event.workload), self.programs[event.workload]
         if run.started_us is None:
             return
-        ran_us = max(0, event.at_us - run.started_us)
+        ran_us, nodes = max(0, event.at_us - run.started_us), program.nodes_counted(run.nodes)
         is_over = event.phase is Phase.SUCCEEDED
         has_failed = event.cause is None and not is_over and not event.is_saved
         if run.noticed_us is not None and not is_over:
             program.saves.append((max(0, event.at_us - run.noticed_us), event.is_saved))
         if is_over or event.is_saved or has_failed:
-            program.ran_us += ran_us
+            program.ran_us += ran_us * nodes
         elif run.saved_us is not None:
-            program.ran_us += max(0, run.saved_us - run.started_us)
+            program.ran_us += max(0, run.saved_us - run.started_us) * nodes
         if has_failed:
             program.fails_us.append(program.ran_us)
         if is_over:

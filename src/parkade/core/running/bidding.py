@@ -1,0 +1,96 @@
+"""Limits of spot workloads: which are refused, and how one is changed."""
+
+from parkade.core.billing.charges import Postings
+from parkade.core.billing.commitments import bid_earmark_micros
+from parkade.core.billing.metering import has_unmet_debt, unmet_us
+from parkade.core.fleet.market import Market
+from parkade.core.state import commands, events
+from parkade.core.state.world import World
+from parkade.core.steps.changes import live_workload
+from parkade.core.steps.refusals import Decision, invalid
+from parkade.core.units import bounds
+from parkade.core.units.money import format_amount
+from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.workloads.spec import CapacityKind, Spec
+from parkade.core.workloads.workload import Workload
+
+
+def bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | None:
+    """What is wrong with a limit, and with `max_spend` at it."""
+    if limit_micros is None:
+        return Refusal(
+            reason=Reason.LIMIT_REQUIRED,
+            detail="spot needs limit_price, the most you pay per GPU-hour",
+            field="limit_price",
+        )
+    if not bounds.LIMIT_PRICE_MICROS.holds(limit_micros):
+        return invalid("limit_price", "a limit is more than 0 and at most 1,000,000 per GPU-hour")
+    most = spec.max_spend_micros
+    if most is None:
+        return None
+    least = bid_earmark_micros(market, limit_micros, spec.total_gpus)
+    if most < least:
+        return invalid(
+            "max_spend",
+            f"less than one clearing could cost at this limit; give at least"
+            f" {format_amount(least)}",
+        )
+    return None
+
+
+def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decision:
+    """A new limit, from the next clearing on."""
+    workload = live_workload(world, command.workload)
+    if isinstance(workload, Refusal):
+        return workload
+    if workload.spec.capacity.kind is not CapacityKind.SPOT:
+        return invalid("limit_price", "only spot workloads bid")
+    limit_micros = workload.spec.limit_price_micros
+    assert limit_micros is not None, "every bid has a limit"
+    market = world.records.markets[workload.market]
+    refusal = bad_bid(market, workload.spec, command.limit_price_micros)
+    if refusal is not None:
+        return refusal
+    if command.limit_price_micros == limit_micros:
+        return ()
+    change = events.BidChanged(
+        at_us=now_us,
+        workload=workload.workload,
+        limit_price_micros=command.limit_price_micros,
+    )
+    if command.limit_price_micros > limit_micros:
+        return (change,)
+    attempt = workload.attempt
+    if attempt is not None and attempt.started_us is None and attempt.stop is None:
+        return Refusal(
+            reason=Reason.CONFLICT,
+            detail="it has its seats and starts; its bid can be lowered once it runs, or cancelled",
+        )
+    if _has_to_start(workload):
+        return Refusal(
+            reason=Reason.CONFLICT,
+            detail="others got their notice for this bid; it can be lowered once it has started,"
+            " or cancelled for the minimum charge",
+        )
+    return (*_charge_of_lowering(world, workload, now_us), change)
+
+
+def _has_to_start(workload: Workload) -> bool:
+    """Whether others were told to leave for it and it has not run there yet."""
+    promise, attempt = workload.promise, workload.attempt
+    if promise is not None and promise.displaces:
+        return True
+    return attempt is not None and attempt.displaced and attempt.started_us is None
+
+
+def _charge_of_lowering(
+    world: World, workload: Workload, now_us: int
+) -> tuple[events.WithdrawalCharged, ...]:
+    """What is missing to the minimum charge is due when a bid that made others leave is lowered."""
+    attempt = workload.attempt
+    terms = world.records.markets[workload.market].terms
+    if attempt is None or not has_unmet_debt(attempt, terms, now_us):
+        return ()
+    missing_us = unmet_us(attempt, terms, now_us)
+    charge = Postings(world).post_lowering(workload, minimum_us=missing_us, at_us=now_us)
+    return () if charge is None else (charge,)

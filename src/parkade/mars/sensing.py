@@ -1,0 +1,64 @@
+"""Which sensors read a node: the one place where they are put together.
+
+A scan, `parkade mars run` and the agent of a pool read a node alike. What differs is how often NVML
+is asked, since a reading of it starts a process.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+from parkade.mars.run_file import EngineEntry
+from parkade.ports import Sensor
+from parkade.sensors.live import (
+    DcgmExporter,
+    InfiniBand,
+    KernelLogFile,
+    KernelRing,
+    Machine,
+    Nvml,
+    SlurmNodes,
+)
+
+
+class ReadNode(Protocol):
+    """How a file says that a node is read. `local`: by this machine's own sensors."""
+
+    @property
+    def kernel_log(self) -> Path | None: ...
+    @property
+    def dcgm(self) -> str | None: ...
+    @property
+    def gpus(self) -> int | None: ...
+    @property
+    def local(self) -> bool: ...
+
+
+def node_sensors(node: str, entry: ReadNode, *, nvml_every_us: int = 0) -> tuple[Sensor, ...]:
+    """The sensors of a node in the order in which they are polled. A log of its own is read in
+    place of this machine's; NVML is asked at most each `nvml_every_us`."""
+    found: list[Sensor] = []
+    if entry.kernel_log is not None:
+        found.append(KernelLogFile(entry.kernel_log, node=node))
+    elif entry.local:
+        found.append(KernelRing(node=node))
+    if entry.dcgm is not None:
+        found.append(DcgmExporter(entry.dcgm, node=node, expected=entry.gpus))
+    if entry.local:
+        found += hardware_sensors(node, gpus=entry.gpus, nvml_every_us=nvml_every_us)
+    return tuple(found)
+
+
+def hardware_sensors(
+    node: str, *, gpus: int | None = None, nvml_every_us: int = 0
+) -> tuple[Sensor, ...]:
+    """What this machine tells beside its kernel's log. `gpus` is how many it should have."""
+    return (
+        InfiniBand(node=node),
+        Machine(node=node),
+        Nvml(node=node, expected=gpus, every_us=nvml_every_us),
+    )
+
+
+def engine_sensor(entry: EngineEntry) -> Sensor:
+    """What the cluster's engine says of all its nodes."""
+    return SlurmNodes(command=entry.command, timeout_s=entry.timeout.total_seconds())

@@ -1,0 +1,143 @@
+"""Whose jobs of a Slurm queue are whose, and what they ask; no cluster is needed."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parkade.engines.slurm import answers, hosts, owners, recalling, standing_reservation
+from parkade.engines.slurm.answers import Asks, Job
+from parkade.ports import Lease
+
+FENCE = "parkade_box"
+RULES = owners.parse_rules("account:acme=acme, qos:vision=lab")
+
+
+def job(number: int, *, state: str = "PENDING", reason: str = "Resources", **asks: Any) -> Job:
+    return Job(
+        number=number,
+        leader=asks.pop("leader", number),
+        states=frozenset({state}),
+        reason=reason,
+        uid=1000,
+        comment="",
+        nodes=asks.pop("on", ()),
+        devices=(),
+        asks=Asks(user="eve", **{"account": "acme", "gpus": 8 * asks.get("nodes", 1), **asks}),
+    )
+
+
+def grouped(*jobs: Job) -> dict[str, tuple[int, int, tuple[int, ...]]]:
+    found = owners.groups(jobs, RULES, fence=FENCE, node_gpus=8)
+    return {it.key: (it.nodes, it.least, tuple(one.number for one in it.jobs)) for it in found}
+
+
+def test_whole_jobs_are_groups_and_small_ones_share_a_node_while_it_has_gpus() -> None:
+    small = [job(number, gpus=3) for number in (6, 7, 9)]
+    found = grouped(job(5, nodes=2), *small, job(8))
+    assert found == {
+        "5": (2, 2, (5,)),
+        "6": (1, 1, (6, 7)),
+        "8": (1, 1, (8,)),
+        "9": (1, 1, (9,)),
+    }
+
+
+def test_a_small_job_joins_the_node_that_its_owner_has_already_and_no_other_owners() -> None:
+    has = job(3, state="RUNNING", reason="None", gpus=2, reservation=f"{FENCE}:3")
+    other = job(4, account="", qos="vision", gpus=1)
+    assert grouped(has, other, job(7, gpus=2)) == {"3": (1, 1, (3, 7)), "4": (1, 1, (4,))}
+
+
+def test_an_array_asks_for_its_tasks_and_begins_with_one() -> None:
+    running = job(12, state="RUNNING", array=10, reservation=f"{FENCE}:10", nodes=2)
+    waiting = job(10, array=10, tasks=3, nodes=2, reservation=f"{FENCE}:10")
+    assert grouped(job(10, array=10, tasks=4, nodes=2)) == {"10": (8, 2, (10,))}
+    assert grouped(running, waiting) == {"10": (8, 2, (10, 12))}
+    assert grouped(job(20, array=20, tasks=9, gpus=1)) == {"20": (2, 1, (20,))}
+
+
+def test_a_heterogeneous_job_needs_all_its_parts() -> None:
+    assert grouped(job(5, nodes=2), job(6, leader=5)) == {"5": (3, 3, (5, 6))}
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "account"),
+    [
+        ("PENDING", "Dependency", "acme"),
+        ("PENDING", "JobHeldUser", "acme"),
+        ("PENDING", "QOSMaxGRESPerUser", "acme"),
+        ("PENDING", "None", "acme"),
+        ("PENDING", "Resources", "others"),
+        ("RUNNING", "None", "acme"),
+        ("COMPLETED", "None", "acme"),
+    ],
+)
+def test_what_waits_for_nothing_of_ours_asks_for_nothing(
+    state: str, reason: str, account: str
+) -> None:
+    assert grouped(job(5, state=state, reason=reason, account=account)) == {}
+
+
+def test_taken_are_nodes_of_the_pool_with_jobs_that_are_not_on_given_ones() -> None:
+    jobs = (
+        job(1, state="RUNNING", on=("n1", "elsewhere")),
+        job(2, state="COMPLETING", on=("n2",), reservation=f"{FENCE}:2"),
+        job(3, state="COMPLETED", on=("n3",)),
+        job(4, state="COMPLETING", on=("n4",)),
+    )
+    found = {it.node: it.job for it in owners.taken(jobs, ("n1", "n2", "n3", "n4"), fence=FENCE)}
+    assert found == {"n1": "job 1 of eve", "n4": "job 4 of eve"}
+
+
+@pytest.mark.parametrize("text", ["acme=acme", "account:=a", "account:a", "colour:red=acme"])
+def test_a_rule_that_is_none_is_refused_by_its_words(text: str) -> None:
+    with pytest.raises(ValueError, match="KIND:VALUE=RESERVATION"):
+        owners.parse_rules(text)
+
+
+def test_what_jobs_ask_is_read_in_each_form_that_slurm_prints() -> None:
+    whole = {"job_id": 7, "job_state": "PENDING", "user_id": 1, "node_count": 2, "tasks": 4}
+    forms = {
+        "tres_per_node": ("gres:gpu:h100:4", 8),
+        "tres_per_job": ("gres/gpu=12", 12),
+        "tres_per_task": ("gres:gpu:2", 8),
+    }
+    for key, (text, gpus) in forms.items():
+        answer = {"errors": [], "jobs": [{**whole, key: text, "array_task_string": "1-6:2,9%3",
+                  "array_max_tasks": 3, "array_job_id": {"set": True, "number": 7}}]}  # fmt: skip
+        (read,) = answers.jobs(msgspec.json.encode(answer))
+        assert (read.asks.gpus, read.asks.tasks, read.asks.array) == (gpus, 3, 7)
+
+
+def test_short_names_of_nodes_are_read() -> None:
+    assert hosts.expand("n[1-3,07],gpu5") == ("n1", "n2", "n3", "n07", "gpu5")
+    assert hosts.expand("a[1-2]b[1-2]") == ("a1b1", "a1b2", "a2b1", "a2b2")
+    assert hosts.expand("(null)") == () == hosts.expand("")
+
+
+@given(st.text(alphabet="n[]0123456789,-x ", max_size=30))
+def test_no_text_makes_names_without_end(text: str) -> None:
+    assert len(hosts.expand(text)) <= hosts.MOST_NAMES
+
+
+def test_a_reservation_is_read_with_its_end() -> None:
+    line = (
+        "ReservationName=parkade_p StartTime=2026-11-27T04:14:22 EndTime=2026-11-27T04:24:26"
+        " Duration=00:10:04 Nodes=node[1-2] Users=root,eve Groups=(null) State=ACTIVE"
+    )
+    found = standing_reservation.parse(line)
+    assert (found.nodes, found.users, found.is_active) == (
+        ("node1", "node2"),
+        ("root", "eve"),
+        True,
+    )
+    assert found.ends_us == 1_795_753_466_000_000
+
+
+def test_a_fence_is_early_only_before_leases_and_notice_have_passed() -> None:
+    lease = Lease(silence_us=600, notice_us=120, kill_us=30)
+    assert recalling.is_early(lease, 1_000 + 120, 60, now_us=1_000)
+    assert not recalling.is_early(lease, 1_000 + 700, 60, now_us=1_000)
