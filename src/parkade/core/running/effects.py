@@ -141,7 +141,7 @@ def end(world: World, event: events.Ended) -> None:
     workload = world.records.workloads[event.workload]
     attempt = live_attempt(workload, event.attempt)
     vacate(world, attempt.seats, event.at_us)
-    if event.is_unstarted:
+    if event.is_unstarted or event.held_us:
         note_unstarted(world, workload, event.at_us)
     promise = workload.promise
     assert event.failures >= workload.failures and event.preemptions >= workload.preemptions

@@ -14,7 +14,7 @@ from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
 from parkade.core.running.overdue import seen_free, strangers_there
 from parkade.core.running.promises import withdrawal_charge
-from parkade.core.running.unstarted import is_unstarted, unstarted_from_us
+from parkade.core.running.unstarted import held_us, is_first_of_day, is_unstarted
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.notices import lapsed_stop
@@ -193,17 +193,19 @@ def _ended(
     is_lost = attempt.broken_us is not None or _is_lost(attempt, seen, is_seen=seen_us is None)
     found: list[events.AnyEvent] = []
     has_none = is_unstarted(attempt, is_lost=is_lost)
+    until_us = _billed_until_us(attempt, billed_us, is_lost and not has_none)
+    unused_us = held_us(world, workload, until_us, is_lost=is_lost)
     used = postings.post_use(
         workload,
-        from_us=unstarted_from_us(world, workload, at_us) if has_none else None,
-        until_us=_billed_until_us(attempt, billed_us, is_lost and not has_none),
+        held_us=0 if is_first_of_day(world, workload, at_us) else unused_us,
+        until_us=until_us,
         at_us=at_us,
         minimum_us=_minimum_us(world, workload, is_lost=is_lost),
     )
     if used is not None:
         found.extend((used, *_note_budget(workload, used)))
     judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
-    judged = replace(judged, is_unstarted=has_none)
+    judged = replace(judged, is_unstarted=has_none, held_us=unused_us)
     if judged.phase is not Phase.PLACED:
         found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
     if judged.phase.is_ended:

@@ -38,6 +38,7 @@ from parkade.sim.auditor.books import (
     Discrepancy,
     Record,
     Run,
+    has_held,
     holds_again,
     late_from_us,
     per_hour,
@@ -118,7 +119,7 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
         if transfer["kind"] == "late_start":
             end_us = transfer["use"]["end_us"]
             is_early = run.started_us is None or end_us <= run.started_us
-            is_held = run.started_us is None and holds_again(books, run, event["at_us"])
+            is_held = has_held(books, run, event["at_us"])
             require(is_early and (run.displaced or is_held), "a late start after the first process")
         run.charged += micros
         books.spent[run.workload] += micros
@@ -261,15 +262,38 @@ def _end(books: Books, event: Record) -> None:
 def _note_unstarted(books: Books, run: Run, event: Record) -> None:
     """Its own doing is what the event says, held against the cause of its stop."""
     is_noted = event.get("is_unstarted", False)
+    held_us = event.get("held_us")
+    if held_us is not None:
+        _check_held(books, run, event, held_us)
     is_own = run.started_us is None and run.broken_us is None
     require(not is_noted or is_own, "it started, or its node broke")
     is_by_own = run.is_due or event["cause"] in (None, *OWN_DOING)
     require(not is_noted or is_by_own, "others made it leave")
     if is_own and event["cause"] in OWN_DOING:
         require(is_noted or "is_unstarted" not in event, "an end before its start is forgotten")
-    run.is_held_again = run.is_held_again and is_noted
-    if is_noted and event["at_us"] - books.unstarted.get(run.org, ("", -DAY_US))[1] >= DAY_US:
+    run.is_held_again = run.is_held_again and is_noted and held_us is None
+    if (is_noted or held_us) and event["at_us"] - books.unstarted.get(run.org, ("", -DAY_US))[
+        1
+    ] >= DAY_US:
         books.unstarted[run.org] = (run.workload, event["at_us"])
+
+
+def _check_held(books: Books, run: Run, event: Record, held_us: int) -> None:
+    """The time before its first process that its run does not make free, if it ended by its org's
+    own doing; the first of a day is not billed."""
+    ends = (event["at_us"], run.kill_us, run.broken_us, run.unseen_us)
+    to_us = min(end for end in ends if end is not None)
+    began_us = to_us if run.started_us is None else min(run.started_us, to_us)
+    late_us = began_us - late_from_us(run, books.terms[run.market])
+    unused_us = 0 if run.displaced else max(0, late_us - (to_us - began_us) // 4)
+    require(held_us in (0, unused_us), f"{held_us} us were held for nothing, not {unused_us}")
+    is_own = event["cause"] in OWN_DOING and run.broken_us is None
+    # Where its end was not seen it is billed to when it was last seen, which is told elsewhere.
+    is_own = is_own and not ("lost" in event["summary"] or "unknown" in event["summary"])
+    require(not is_own or held_us == unused_us, "seats held for nothing are forgotten")
+    is_by_own = run.is_due or event["cause"] in (None, *OWN_DOING)
+    require(not held_us or is_by_own, "others made it leave")
+    run.held_us = held_us if has_held(books, run, event["at_us"]) else 0
 
 
 def _claim(books: Books, event: Record) -> None:
@@ -349,6 +373,8 @@ def due_of(run: Run, terms: Record) -> tuple[int, dict[str, int]]:
     is_excused = run.end["cause"] in BLAMELESS and not run.is_due
     if run.displaced and not is_lost(run) and not is_excused and not run.is_minimum_paid:
         pieces.append((run.rates[-1], max(0, minimum_us - (to_us - from_us))))
+    if run.held_us:
+        pieces.append((run.rates[-1], run.held_us))
     numerator = 0
     earned: dict[str, int] = defaultdict(int)
     for rate, length_us in pieces:

@@ -42,6 +42,8 @@ class Run:
     end: Record | None = None
     charged: int = 0
     is_held_again: bool = False
+    held_us: int = 0
+    """How much of the time before its first process is billed."""
 
 
 @dataclass
@@ -95,6 +97,11 @@ def holds_again(books: Books, run: Run, at_us: int) -> bool:
     first, first_us = books.unstarted.get(run.org, ("", -DAY_US))
     is_another = first != run.workload and first_us <= run.ordered_us
     return is_another and at_us - first_us < DAY_US
+
+
+def has_held(books: Books, run: Run, at_us: int) -> bool:
+    """Whether an attempt of its org held seats for nothing in the last day."""
+    return at_us - books.unstarted.get(run.org, ("", -DAY_US))[1] < DAY_US
 
 
 def late_from_us(run: Run, terms: Record) -> int:
