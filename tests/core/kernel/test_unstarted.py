@@ -9,7 +9,7 @@ from parkade.core.state.codec import encode_event
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Phase
-from parkade.core.workloads.observed import EnginePhase, RankExit
+from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
 from tests import builders
 from tests.auditor import audit
 from tests.core.kernel.story import Parkade
@@ -44,18 +44,32 @@ def give_up(parkade: Parkade, name: str) -> None:
 
 def gone(parkade: Parkade, name: str, **changes: object) -> None:
     """Its seats are seen free; none of its ranks ever ran."""
-    attempt = parkade.attempt(name)
-    seen = builders.observed(
-        attempt.attempt,
-        generation=attempt.generation,
-        phase=EnginePhase.RELEASED,
-        started_us=None,
-        released_us=parkade.now_us,
-        exits=(),
-        engine_state="released",
-    )
+    (seen,) = _all_gone(parkade, [name])
     report = replace(seen, **changes)
     parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(report,)))
+
+
+def _all_gone(parkade: Parkade, names: list[str]) -> tuple[ObservedAttempt, ...]:
+    return tuple(
+        builders.observed(
+            attempt.attempt,
+            generation=attempt.generation,
+            phase=EnginePhase.RELEASED,
+            started_us=None,
+            released_us=parkade.now_us,
+            exits=(),
+            engine_state="released",
+        )
+        for attempt in map(parkade.attempt, names)
+    )
+
+
+def hold_once(parkade: Parkade, org: str = "lab") -> None:
+    """The one attempt of a day that may hold its seats for nothing."""
+    name = holding(parkade, org)
+    parkade.run(10 * MINUTE, obey=False)
+    give_up(parkade, name)
+    assert parkade.world.records.unstarted[org].workload == name
 
 
 def paid(parkade: Parkade, org: str = "lab") -> int:
@@ -165,7 +179,7 @@ def test_a_start_within_the_grace_is_free_however_short_the_run() -> None:
 
 def test_an_org_has_at_most_a_fifth_of_its_time_on_seats_for_nothing() -> None:
     parkade = given_parkade()
-    give_up(parkade, holding(parkade))
+    hold_once(parkade)
     for start, run in ((28, 10), (20, 72), (5, 3), (29, 200), (12, 1)):
         before = paid(parkade)
         start_late_and_run(parkade, start, run)
@@ -175,7 +189,7 @@ def test_an_org_has_at_most_a_fifth_of_its_time_on_seats_for_nothing() -> None:
 
 def test_a_slow_start_that_others_end_is_free() -> None:
     parkade = given_parkade(nodes=1)
-    give_up(parkade, holding(parkade))
+    hold_once(parkade)
     name = holding(parkade)
     parkade.run(25 * MINUTE, obey=False)
     parkade.started(name)
@@ -189,7 +203,7 @@ def test_a_slow_start_that_others_end_is_free() -> None:
 
 def test_a_silent_agent_makes_no_start_late() -> None:
     parkade = given_parkade()
-    give_up(parkade, holding(parkade))
+    hold_once(parkade)
     name = holding(parkade)
     for is_reachable in (False, True):
         parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=is_reachable))
@@ -201,7 +215,7 @@ def test_a_silent_agent_makes_no_start_late() -> None:
 
 def test_a_day_later_the_first_is_free_again() -> None:
     parkade = given_parkade()
-    give_up(parkade, holding(parkade))
+    hold_once(parkade)
     parkade.pass_time(24 * 3600)
     late = holding(parkade)
     parkade.run(20 * MINUTE, obey=False)
@@ -213,9 +227,28 @@ def test_a_day_later_the_first_is_free_again() -> None:
     assert paid(parkade) == minutes_of_a_node(10)
 
 
-def test_another_org_is_not_billed_for_it() -> None:
+def test_of_all_that_ends_in_one_report_one_attempt_is_free() -> None:
+    parkade = given_parkade(nodes=3)
+    names = [holding(parkade) for _ in range(3)]
+    parkade.run(LIMIT_MIN * MINUTE, obey=False)
+    parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=_all_gone(parkade, names)))
+    assert [parkade.phase(name) for name in names] == [Phase.FAILED] * 3
+    assert paid(parkade) == 2 * minutes_of_a_node(LIMIT_MIN - 2)
+
+
+def test_what_was_given_up_within_the_grace_is_not_the_one_of_the_day() -> None:
     parkade = given_parkade()
     give_up(parkade, holding(parkade))
+    assert parkade.world.records.unstarted == {}
+    slow = holding(parkade)
+    parkade.run(20 * MINUTE, obey=False)
+    give_up(parkade, slow)
+    assert paid(parkade) == 0
+
+
+def test_another_org_is_not_billed_for_it() -> None:
+    parkade = given_parkade()
+    hold_once(parkade)
     other = holding(parkade, "studio")
     parkade.run(20 * MINUTE, obey=False)
     give_up(parkade, other)
@@ -261,7 +294,7 @@ def test_a_bid_is_not_lowered_to_be_outbid_while_it_starts() -> None:
 def test_an_org_without_money_pays_what_it_has_and_no_more() -> None:
     parkade = given_parkade()
     parkade.org("poor", deposit=3)
-    give_up(parkade, holding(parkade, "poor"))
+    hold_once(parkade, "poor")
     again = holding(parkade, "poor")
     parkade.run(29 * MINUTE, obey=False)
     give_up(parkade, again)
@@ -270,7 +303,7 @@ def test_an_org_without_money_pays_what_it_has_and_no_more() -> None:
 
 def test_an_org_whose_own_bid_takes_the_seats_pays_for_them_from_the_second_time_on() -> None:
     parkade = given_parkade(nodes=4)
-    give_up(parkade, holding(parkade))
+    hold_once(parkade)
     gang = parkade.bid("lab", 9, nodes=4)
     parkade.clear()
     parkade.run(20 * MINUTE, obey=False)
@@ -305,7 +338,7 @@ def test_work_that_made_others_leave_owes_the_minimum_though_it_never_had_a_proc
 
 def test_another_orgs_bid_that_takes_the_seats_costs_nothing() -> None:
     parkade = given_parkade(nodes=4)
-    give_up(parkade, holding(parkade))
+    hold_once(parkade)
     gang = parkade.bid("lab", 9, nodes=4)
     parkade.clear()
     parkade.run(20 * MINUTE, obey=False)

@@ -27,6 +27,7 @@ anyway (`billing.metering`), so nothing is added here. Decision records 60 and 9
 """
 
 from parkade.core.billing.metering import late_from_us
+from parkade.core.state.events import Ended
 from parkade.core.state.world import World
 from parkade.core.units.time import DAY_US
 from parkade.core.workloads.life import Cause
@@ -68,14 +69,32 @@ def held_us(world: World, workload: Workload, until_us: int, *, is_lost: bool) -
     return max(0, late_us - (until_us - began_us) // RUNS_PER_HOLD)
 
 
-def is_first_of_day(world: World, workload: Workload, at_us: int) -> bool:
-    """Whether no other attempt of its org held seats for nothing in the last day."""
-    first = world.records.unstarted.get(workload.org)
-    return first is None or at_us - first.at_us >= DAY_US
+class Holds:
+    """Which orgs held seats for nothing in the last day, over all that ends in one decision."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._noted: set[str] = set()
+
+    def billed_us(self, workload: Workload, held_us: int, at_us: int) -> int:
+        """How much is billed of what an attempt that ends at this instant held; the first of its
+        org in a day is free, and counts."""
+        assert held_us >= 0
+        is_free = workload.org not in self._noted and _is_first(self._world, workload.org, at_us)
+        if held_us:
+            self._noted.add(workload.org)
+        return 0 if is_free else held_us
 
 
-def note_unstarted(world: World, workload: Workload, at_us: int) -> None:
-    """The first of a day is remembered."""
-    if is_first_of_day(world, workload, at_us):
-        found = Unstarted(workload=workload.workload, at_us=at_us)
+def note_hold(world: World, workload: Workload, event: Ended) -> None:
+    """The first of a day is remembered. In old journals it was what never started, whatever it
+    held."""
+    counts = event.is_unstarted if event.held_us is None else event.held_us > 0
+    if counts and _is_first(world, workload.org, event.at_us):
+        found = Unstarted(workload=workload.workload, at_us=event.at_us)
         world.records.unstarted[workload.org] = found
+
+
+def _is_first(world: World, org: str, at_us: int) -> bool:
+    first = world.records.unstarted.get(org)
+    return first is None or at_us - first.at_us >= DAY_US

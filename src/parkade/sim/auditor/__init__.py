@@ -12,8 +12,8 @@ what it found. The rules it holds:
 - An attempt under notice keeps its rate: a later one is for the seats that it moves to.
 - An attempt that made others leave owes at least the minimum charge, unless the platform or a
   stronger right ended it; what is used before its first process is a late start.
-- An attempt without a first process that its own org ended owes from the start grace on, where
-  another workload of the org had done so that day before it was launched.
+- An attempt that its own org ended owes for the time before its first process beyond the start
+  grace and a quarter of its run, where another attempt of the org had held seats so that day.
 - A promise that made others leave and is given up, or lost to a bid of its own org, is charged the
   minimum at once, and the lowered bid of such an attempt what is missing to it.
 - Reservations owe their rate for the whole window, paid ahead and without a gap. What they are
@@ -31,20 +31,17 @@ from collections.abc import Iterable
 from parkade.sim.auditor import reservations
 from parkade.sim.auditor.books import (
     BLAMELESS,
-    DAY_US,
     HOUR_US,
-    OWN_DOING,
     Books,
     Discrepancy,
     Record,
     Run,
-    has_held,
-    holds_again,
     late_from_us,
     per_hour,
     require,
 )
 from parkade.sim.auditor.debts import check_withdrawal, give_up, lose, rebid
+from parkade.sim.auditor.holds import has_held, note_hold
 
 __all__ = ["Auditor", "Books", "Discrepancy", "audit"]
 
@@ -248,52 +245,14 @@ def _end(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
     require(run.end is None, f"{event['attempt']} ended twice")
     run.end = event
-    run.is_held_again = run.started_us is None and holds_again(books, run, event["at_us"])
-    _note_unstarted(books, run, event)
     if event["summary"].startswith("lost:"):
         run.unseen_us = books.silent_since.get(run.pool)
     run.has_failed = event.get("failures", 0) > books.failures.get(event["workload"], 0)
+    note_hold(books, run, event)
     books.failures[event["workload"]] = event.get("failures", 0)
     if event.get("phase") != "placed":
         give_up(books, event["workload"], "its end")
     del books.live[event["workload"]]
-
-
-def _note_unstarted(books: Books, run: Run, event: Record) -> None:
-    """Its own doing is what the event says, held against the cause of its stop."""
-    is_noted = event.get("is_unstarted", False)
-    held_us = event.get("held_us")
-    if held_us is not None:
-        _check_held(books, run, event, held_us)
-    is_own = run.started_us is None and run.broken_us is None
-    require(not is_noted or is_own, "it started, or its node broke")
-    is_by_own = run.is_due or event["cause"] in (None, *OWN_DOING)
-    require(not is_noted or is_by_own, "others made it leave")
-    if is_own and event["cause"] in OWN_DOING:
-        require(is_noted or "is_unstarted" not in event, "an end before its start is forgotten")
-    run.is_held_again = run.is_held_again and is_noted and held_us is None
-    if (is_noted or held_us) and event["at_us"] - books.unstarted.get(run.org, ("", -DAY_US))[
-        1
-    ] >= DAY_US:
-        books.unstarted[run.org] = (run.workload, event["at_us"])
-
-
-def _check_held(books: Books, run: Run, event: Record, held_us: int) -> None:
-    """The time before its first process that its run does not make free, if it ended by its org's
-    own doing; the first of a day is not billed."""
-    ends = (event["at_us"], run.kill_us, run.broken_us, run.unseen_us)
-    to_us = min(end for end in ends if end is not None)
-    began_us = to_us if run.started_us is None else min(run.started_us, to_us)
-    late_us = began_us - late_from_us(run, books.terms[run.market])
-    unused_us = 0 if run.displaced else max(0, late_us - (to_us - began_us) // 4)
-    require(held_us in (0, unused_us), f"{held_us} us were held for nothing, not {unused_us}")
-    is_own = event["cause"] in OWN_DOING and run.broken_us is None
-    # Where its end was not seen it is billed to when it was last seen, which is told elsewhere.
-    is_own = is_own and not ("lost" in event["summary"] or "unknown" in event["summary"])
-    require(not is_own or held_us == unused_us, "seats held for nothing are forgotten")
-    is_by_own = run.is_due or event["cause"] in (None, *OWN_DOING)
-    require(not held_us or is_by_own, "others made it leave")
-    run.held_us = held_us if has_held(books, run, event["at_us"]) else 0
 
 
 def _claim(books: Books, event: Record) -> None:
