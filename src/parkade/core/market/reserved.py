@@ -7,9 +7,10 @@ The stage counts room without floors, in this order:
 
 1. Running on-demand keeps its fabric, while all its nodes are in play: no right displaces it.
 2. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
-   already, with all their ranks where none is to be replaced, so that no other demand of a
-   reservation pushes them out, then the others, those that run elsewhere first. What those hold that find no room here is used: an idle demand never stops
-   a running one of its own reservation, whatever their priorities.
+   already, whole gangs with no more than they stand on, so that no other demand of a reservation
+   pushes them out, then the others, those that run elsewhere first. What those hold that find no
+   room here is used: an idle demand never stops a running one of its own reservation, whatever
+   their priorities.
 3. Keep: idle nodes of the shape that are not lent are taken out of the room of all others. That is
    `keep` nodes of a reservation that lends, and all idle nodes of one that does not. They come from
    the fabrics with the least idle room first, so that what is lent lies together.

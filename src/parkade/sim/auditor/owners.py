@@ -132,9 +132,9 @@ class OwnersAuditor:
             case events.Submitted(workload=workload):
                 capacity = workload.spec.capacity
                 if capacity.kind is CapacityKind.RESERVATION:
-                    name, reservation = workload.workload, capacity.reservation or ""
-                    self._ask(name, workload.market, reservation, event.at_us)
-                    self._waits[name].is_paused = workload.phase is Phase.HELD
+                    of = capacity.reservation or ""
+                    self._ask(workload.workload, workload.market, of, event.at_us)
+                    self._waits[workload.workload].is_paused = workload.phase is Phase.HELD
             case events.Cleared():
                 self._clear(event)
             case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
