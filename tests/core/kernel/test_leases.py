@@ -93,3 +93,115 @@ def test_a_lapse_is_dated_no_earlier_than_what_was_seen_to_run_and_charged(
     assert isinstance(stop, events.StopOrdered)
     assert stop.stop.cause is Cause.LAPSED
     assert stop.stop.kill_us >= charged_us
+
+
+def hold_once(parkade: Parkade) -> None:
+    """The one hold of the day that is free."""
+    name = launched(parkade)
+    parkade.tick(10 * MINUTE)
+    parkade.do(commands.Cancel(by=None, workload=name, now=True))
+    report(parkade, name, EnginePhase.RELEASED, exits=())
+
+
+def minutes_of_a_node(minutes: int) -> int:
+    return 16 * MICROS * minutes // 60
+
+
+def test_the_start_limit_and_the_hold_do_not_count_while_the_agent_is_not_heard() -> None:
+    parkade = given_parkade()
+    hold_once(parkade)
+    name = launched(parkade)
+    parkade.tick(20 * MINUTE)
+    hear(parkade, False)
+    parkade.tick(9 * MINUTE)
+    hear(parkade, True)
+    parkade.tick(10 * MINUTE - 1)
+    assert parkade.phase(name) is Phase.STARTING, (
+        "it had 30 minutes in which it was heard, less 1 s"
+    )
+    parkade.tick(1)
+    assert parkade.stop(name).cause is Cause.NOT_STARTED
+    report(parkade, name, EnginePhase.RELEASED, exits=())
+    assert paid(parkade) == minutes_of_a_node(30 - 2)
+
+
+def test_a_start_that_no_agent_could_report_is_no_failure_and_costs_nothing() -> None:
+    """It lapses before the limit could have come: nobody knows whether it started."""
+    parkade = given_parkade()
+    hold_once(parkade)
+    name = launched(parkade)
+    parkade.tick(20 * MINUTE)
+    hear(parkade, False)
+    parkade.tick(LEASE + NOTICE + KILL + GRACE)
+    workload = parkade.workload(name)
+    assert (workload.phase, workload.failures, workload.attempt) == (Phase.QUEUED, 0, None)
+    assert paid(parkade) == 0
+
+
+@pytest.mark.parametrize("is_stopped_first", [True, False])
+def test_a_hold_that_is_given_up_beside_a_silence_is_billed_until_the_silence(
+    is_stopped_first: bool,
+) -> None:
+    parkade = given_parkade()
+    hold_once(parkade)
+    name = launched(parkade)
+    parkade.tick(12 * MINUTE)
+    for is_cancel in (is_stopped_first, not is_stopped_first):
+        if is_cancel:
+            parkade.do(commands.Cancel(by=None, workload=name, now=False))
+        else:
+            hear(parkade, False)
+    parkade.tick(LEASE + NOTICE + KILL + GRACE)
+    assert parkade.phase(name) is Phase.CANCELLED
+    assert paid(parkade) == minutes_of_a_node(12 - 2)
+
+
+def test_a_first_process_seen_after_the_limit_is_billed_for_its_hold_and_has_failed() -> None:
+    """It began between the order to stop it and its end."""
+    parkade = given_parkade()
+    hold_once(parkade)
+    name = launched(parkade)
+    parkade.tick(30 * MINUTE)
+    assert parkade.stop(name).cause is Cause.NOT_STARTED
+    parkade.tick(2)
+    parkade.started(name)
+    parkade.tick(3)
+    parkade.ended(name, signal=9)
+    assert (parkade.phase(name), parkade.workload(name).failures) == (Phase.FAILED, 1)
+    least, most = minutes_of_a_node(28), minutes_of_a_node(29)
+    assert least <= paid(parkade) <= most
+
+
+@pytest.mark.parametrize("code", [0, 85, 1])
+def test_a_hold_before_a_moment_of_work_once_a_day_is_free_once_a_day(code: int) -> None:
+    parkade = given_parkade()
+    for day in range(3):
+        for turn in range(2):
+            name = launched(parkade)
+            parkade.tick(29 * MINUTE)
+            parkade.started(name)
+            if code == 85:
+                parkade.saved(name, step=day * 2 + turn + 1)
+            parkade.tick(1)
+            parkade.ended(name, code=code)
+            if not parkade.phase(name).is_ended:
+                parkade.do(commands.Cancel(by=None, workload=name, now=True))
+        billed = paid(parkade)
+        assert (day + 1) * minutes_of_a_node(27) <= billed <= (day + 1) * minutes_of_a_node(28)
+        parkade.tick(24 * HOUR)
+
+
+def test_innocent_slow_starts_are_free_beside_the_holds_of_others() -> None:
+    parkade = given_parkade()
+    for _ in range(2):
+        holder = parkade.bid("holder", 9)
+        parkade.clear()
+        slow = launched(parkade)
+        parkade.tick(20 * MINUTE)
+        parkade.do(commands.Cancel(by=None, workload=holder, now=True))
+        report(parkade, holder, EnginePhase.RELEASED, exits=())
+        parkade.started(slow)
+        parkade.tick(72 * MINUTE)
+        parkade.ended(slow)
+    assert paid(parkade) == 2 * minutes_of_a_node(72)
+    assert parkade.balance("org/holder") < 1_000_000 * MICROS
