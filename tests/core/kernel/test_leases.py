@@ -126,7 +126,7 @@ def test_the_start_limit_and_the_hold_do_not_count_while_the_agent_is_not_heard(
 
 
 def test_a_start_that_no_agent_could_report_is_no_failure_and_costs_nothing() -> None:
-    """It lapses before the limit could have come: nobody knows whether it started."""
+    """It lapses before the limit could have come: whether it started is not known."""
     parkade = given_parkade()
     hold_once(parkade)
     name = launched(parkade)

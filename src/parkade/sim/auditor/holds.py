@@ -61,7 +61,7 @@ def _check_hold(books: Books, run: Run, event: Record) -> None:
 
 def _is_own(run: Run, event: Record) -> bool:
     """Whether its org's own doing ended it. What ended by itself succeeded, failed or saved; else
-    nobody knows what ended it."""
+    it is not known what ended it."""
     if run.broken_us is not None:
         return False
     if event["cause"] is None:
