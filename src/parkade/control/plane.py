@@ -115,7 +115,7 @@ class Plane:
     def viewer(self, digest: str) -> Viewer | None:
         """The user of a token, by the token's digest; None where it is unknown, revoked, expired,
         or its user is disabled. As of the last commit, and without waiting for the writer."""
-        return self._writer.viewers.find(digest, self._writer.present_us())
+        return self._writer.viewers.find(digest)
 
     def last_used_us(self, token: str) -> int | None:
         """When a token, by its public name, was used last since the server's start."""

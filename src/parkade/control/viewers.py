@@ -1,7 +1,7 @@
 """The user of each good token: a map that the writer publishes at each commit, for any thread.
 
 So a request is authenticated without waiting for the writer. Between that and its turn the token
-may be revoked: the turn looks again (`cycle.Asked.token`).
+may be revoked or expire: the turn looks again (`cycle.Asked.token`).
 """
 
 from collections.abc import Iterable
@@ -55,18 +55,20 @@ class Viewers:
     """
 
     def __init__(self, world: World) -> None:
+        self.now_us = world.records.now_us
+        """The present of the writer's last turn, a second ago at most: by it tokens expire here."""
         self._by_digest: dict[str, Viewer] = {}
         self.last_used_us: dict[str, int] = {}
         """By a token's public name, since the server's start."""
         for token in world.records.tokens.values():
             self._look_at(world, token)
 
-    def find(self, digest: str, now_us: int) -> Viewer | None:
+    def find(self, digest: str) -> Viewer | None:
         """The viewer of a token's digest, None for one that is not good. Notes its use."""
         found = self._by_digest.get(digest)
-        if found is None or (found.expires_us is not None and now_us >= found.expires_us):
+        if found is None or (found.expires_us is not None and self.now_us >= found.expires_us):
             return None
-        self.last_used_us[found.token] = now_us
+        self.last_used_us[found.token] = self.now_us
         return found
 
     def publish(self, world: World, committed: Committed) -> None:
