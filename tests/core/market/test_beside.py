@@ -1,8 +1,6 @@
 """A bid that fits into free GPUs displaces no running work, though the allocation packs anew."""
 
 import random
-from collections.abc import Iterator
-from itertools import islice
 
 import msgspec
 from hypothesis import given, settings
@@ -13,6 +11,7 @@ from parkade.core.market.clear import clear
 from parkade.core.market.market_state import Demand, MarketState
 from parkade.core.market.outcome import Change
 from parkade.core.market.prices.critical_values import price_all
+from tests.core.market.fitting import fit_together
 from tests.core.market.story import (
     MICROS,
     bid,
@@ -124,53 +123,6 @@ def _small(chance: random.Random, name: str, ranks: int) -> Demand:
     each = chance.choice((1, 8 // gpus))
     org = chance.choice(("ant", "ant", "bee"))
     return bid(name, chance.randint(1, 12), ranks, gpus=gpus, ranks_per_node=each, org=org)
-
-
-def fit_together(state: MarketState, names: set[str]) -> bool:
-    """Whether these demands fit side by side, those that run on their own seats: all ways tried."""
-    left = {node.node: node.gpus for node in state.nodes}
-    org_of: dict[str, str] = {}
-    newcomers = []
-    for demand in (it for it in state.demands if it.demand in names):
-        if not demand.seats:
-            newcomers.append(demand)
-        for seat in demand.seats:
-            left[seat.node] -= seat.gpus
-            org_of[seat.node] = _sharer(demand)
-    newcomers.sort(key=lambda it: -it.gpus * it.nodes)
-    return _place(newcomers, left, org_of)
-
-
-def _sharer(demand: Demand) -> str:
-    return demand.org if demand.gpus < 8 else f"whole {demand.demand}"
-
-
-def _place(newcomers: list[Demand], left: dict[str, int], org_of: dict[str, str]) -> bool:
-    if not newcomers:
-        return True
-    demand, sharer = newcomers[0], _sharer(newcomers[0])
-    for fabric in sorted({node.split("-")[0] for node in left}):
-        open_to = [
-            node for node in left if node.startswith(fabric) and org_of.get(node, sharer) == sharer
-        ]
-        for ranks_on in islice(_divisions(demand, open_to, left, demand.nodes), 100):
-            now = left | {it: left[it] - ranks * demand.gpus for it, ranks in ranks_on.items()}
-            if _place(newcomers[1:], now, org_of | dict.fromkeys(ranks_on, sharer)):
-                return True
-    return False
-
-
-def _divisions(
-    demand: Demand, nodes: list[str], left: dict[str, int], ranks: int
-) -> Iterator[dict[str, int]]:
-    """Ways to have so many ranks on these nodes."""
-    if not ranks:
-        yield {}
-    elif nodes:
-        most = min(ranks, demand.ranks_per_node, left[nodes[0]] // demand.gpus)
-        for here in range(most, -1, -1):
-            for rest in _divisions(demand, nodes[1:], left, ranks - here):
-                yield rest | ({nodes[0]: here} if here else {})
 
 
 def displaced_for_nothing(state: MarketState) -> list[str]:

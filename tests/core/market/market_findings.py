@@ -1,0 +1,166 @@
+"""What no clearing of a market may do, asked of the states of a walk (`market_walk`).
+
+| finding | claim |
+|---|---|
+| `restless` | a market cleared on its own outcome changes no seat |
+| `restless twice` | where several floors bind, none the third time |
+| `overpaid` | no winner pays more than the least limit with which it would have had as much |
+| `evicted` | on-demand that runs on open nodes keeps its seats |
+| `squeezed` | no elastic workload loses nodes to winners that fit beside it |
+
+A price is searched by bisection of the bid's own limit with whole clearings, so nothing of the
+market's own arithmetic is taken over.
+
+    python -m tests.core.market.market_findings [--first 0] [--walks 1000] [--only overpaid]
+
+prints each finding with the seed of its walk and the step.
+"""
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from parkade.core.market.allocation import Allocation, allocate
+from parkade.core.market.clear import clear
+from parkade.core.market.market_state import Demand, MarketState, PriorityTier
+from parkade.core.market.outcome import Change, Clearing, ClearingLine
+from tests.core.market.fitting import fit_together
+from tests.core.market.market_walk import STEPS, carried_out, walk
+from tests.core.market.story import line_of, rebid
+
+QUIET = (Change.KEEP, Change.WAIT)
+
+
+class Finding(NamedTuple):
+    """What one clearing did that it may not."""
+
+    kind: str
+    demand: str
+    detail: str
+
+
+def restless(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
+    """Demands that a second clearing of an unchanged market seats otherwise, and a third."""
+    for kind in ("restless", "restless twice"):
+        state = carried_out(state, clearing)
+        clearing = clear(state)
+        changed = [line for line in clearing.lines if line.change not in QUIET]
+        floors = {floor for here in allocate(state).supply.floors for floor in here}
+        for line in changed:
+            yield Finding(kind, line.demand, f"{line.change} at {len(floors)} floors")
+        if not changed:
+            return
+
+
+def overpaid(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
+    """Spot winners whose price a lower limit shows to be above the critical value."""
+    for demand in state.demands:
+        line = line_of(clearing, demand.demand)
+        if demand.tier is PriorityTier.SPOT and line.seats:
+            for number, price in enumerate(line.node_prices or (line.price_micros,), 1):
+                nodes = number if line.node_prices else len(line.seats)
+                least = least_limit(state, demand, nodes, price)
+                if least < price:
+                    detail = f"{nodes} ranks at {price}, had with {least}; {why(state, line)}"
+                    yield Finding("overpaid", demand.demand, detail)
+
+
+def least_limit(state: MarketState, demand: Demand, nodes: int, most: int) -> int:
+    """The least limit, by bisection, with which it has so many ranks; `most` where none below
+    does."""
+    least = -1
+    while most - least > 1:
+        limit = (most + least) // 2
+        line = line_of(clear(rebid(state, demand.demand, limit)), demand.demand)
+        if len(line.seats) >= nodes:
+            most = limit
+        else:
+            least = limit
+    return most
+
+
+def why(state: MarketState, line: ClearingLine) -> str:
+    """What in this clearing makes the claim about limits less than absolute."""
+    allocation = allocate(state)
+    notes = [
+        ("pins", allocation.without_pins is not None),
+        ("assemble", any(it.gives_way for it in allocation.ordered)),
+        ("consolidation", any(bid.leaves >= 0 for bid in allocation.bids)),
+        ("one bid", _shares(allocation, line.demand)),
+        ("waits", any(it.has_waited for it in state.demands)),
+    ]
+    return ", ".join([f"set by {line.price_set_by}", *(note for note, holds in notes if holds)])
+
+
+def _shares(allocation: Allocation, name: str) -> bool:
+    answered = (*allocation.bids, *(bid for bid, _ in allocation.pinned))
+    return any(bid.name == name and bid.mates for bid in answered)
+
+
+def evicted(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
+    """Running on-demand that has other seats though its nodes are open."""
+    is_open = {node.node for node in state.nodes if node.is_open}
+    for demand in state.demands:
+        line = line_of(clearing, demand.demand)
+        runs = len(demand.seats) == demand.nodes and all(it.node in is_open for it in demand.seats)
+        if demand.tier is PriorityTier.ON_DEMAND and runs and line.change is not Change.KEEP:
+            detail = f"{line.change}, {'fall-back' * clearing.used_fallback_seating}"
+            yield Finding("evicted", demand.demand, detail)
+
+
+def squeezed(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
+    """Running elastic workloads that lose nodes although all winners fit beside them, where one floor
+    holds and no node is kept."""
+    winners = {line.demand for line in clearing.lines if line.seats}
+    floors = {floor for here in allocate(state).supply.floors for floor in here}
+    if len(floors) > 1 or any(it.kept for it in clearing.reservations):
+        return
+    for demand in state.demands:
+        line = line_of(clearing, demand.demand)
+        if demand.most_nodes and demand.seats and len(line.seats) < len(demand.seats):
+            if fit_together(state, winners | {demand.demand}):
+                detail = f"{len(demand.seats)} nodes to {len(line.seats)}"
+                yield Finding("squeezed", demand.demand, detail)
+
+
+CHECKS: dict[str, Callable[[MarketState, Clearing], Iterator[Finding]]] = {
+    "restless": restless,
+    "overpaid": overpaid,
+    "evicted": evicted,
+    "squeezed": squeezed,
+}
+
+
+def findings(state: MarketState, checks: tuple[str, ...] = tuple(CHECKS)) -> list[Finding]:
+    """All that is found in one clearing of this market."""
+    clearing = clear(state)
+    return [found for check in checks for found in CHECKS[check](state, clearing)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Search small random markets for broken claims.")
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--walks", type=int, default=1_000)
+    parser.add_argument("--only", choices=CHECKS, action="append")
+    parser.add_argument("--seconds", type=float, default=100)
+    options = parser.parse_args()
+    checks = tuple(options.only or CHECKS)
+    markets = walks = 0
+    found: Counter[str] = Counter()
+    began = time.monotonic()
+    for seed in range(options.first, options.first + options.walks):
+        if time.monotonic() - began > options.seconds:
+            break
+        walks += 1
+        for step, state in enumerate(walk(seed)):
+            markets += 1
+            for it in findings(state, checks):
+                found[it.kind] += 1
+                print(f"walk {seed} step {step}: {it.kind}: {it.demand}: {it.detail}", flush=True)
+    print(f"{walks} walks of {STEPS} clearings from {options.first}, {markets} markets: {found}")
+
+
+if __name__ == "__main__":
+    main()
