@@ -20,12 +20,14 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
-from parkade.core.market.allocation import Allocation, allocate
+from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
 from parkade.core.market.market_state import Demand, MarketState, PriorityTier
-from parkade.core.market.outcome import Change, Clearing, ClearingLine
+from parkade.core.market.outcome import Change, Clearing
+from parkade.core.market.spot import are_equals
 from tests.core.market.fitting import fit_together
 from tests.core.market.market_walk import STEPS, carried_out, walk
 from tests.core.market.story import line_of, rebid
@@ -55,48 +57,53 @@ def restless(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
 
 
 def overpaid(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
-    """Spot winners whose price a lower limit shows to be above the critical value."""
+    """Spot winners whose price a lower limit shows to be above the critical value and the floor."""
+    parts = allocate(state).parts
     for demand in state.demands:
         line = line_of(clearing, demand.demand)
-        if demand.tier is PriorityTier.SPOT and line.seats:
-            for number, price in enumerate(line.node_prices or (line.price_micros,), 1):
-                nodes = number if line.node_prices else len(line.seats)
-                least = least_limit(state, demand, nodes, price)
-                if least < price:
-                    detail = f"{nodes} ranks at {price}, had with {least}; {why(state, line)}"
-                    yield Finding("overpaid", demand.demand, detail)
+        if demand.tier is not PriorityTier.SPOT or not line.seats:
+            continue
+        levels = [level for part in parts[demand.demand] for level in part.levels]
+        prices = line.node_prices or (line.price_micros,)
+        floors = levels if line.node_prices else [line.floor_micros]
+        for number, (price, floor) in enumerate(zip(prices, floors, strict=True), 1):
+            nodes = number if line.node_prices else len(line.seats)
+            if price > floor and has(state, demand, nodes, price - 1):
+                least = least_limit(state, demand, nodes, price - 1)
+                excused = excuses(state, rebid(state, demand.demand, least), demand.demand)
+                detail = f"{nodes} ranks at {price} by {line.price_set_by}, had with {least}"
+                kind = " ".join(["overpaid", "elastic" * bool(line.node_prices), *excused[:1]])
+                yield Finding(kind, demand.demand, detail)
+
+
+def has(state: MarketState, demand: Demand, nodes: int, limit: int) -> bool:
+    """Whether it has so many ranks with this limit."""
+    return len(line_of(clear(rebid(state, demand.demand, limit)), demand.demand).seats) >= nodes
 
 
 def least_limit(state: MarketState, demand: Demand, nodes: int, most: int) -> int:
-    """The least limit, by bisection, with which it has so many ranks; `most` where none below
-    does."""
+    """The least limit, by bisection, with which it has so many ranks; it does with `most`."""
     least = -1
     while most - least > 1:
         limit = (most + least) // 2
-        line = line_of(clear(rebid(state, demand.demand, limit)), demand.demand)
-        if len(line.seats) >= nodes:
+        if has(state, demand, nodes, limit):
             most = limit
         else:
             least = limit
     return most
 
 
-def why(state: MarketState, line: ClearingLine) -> str:
-    """What in this clearing makes the claim about limits less than absolute."""
-    allocation = allocate(state)
+def excuses(truth: MarketState, lie: MarketState, name: str) -> list[str]:
+    """What in one of these markets makes the claim about limits less than absolute."""
+    allocations = [allocate(truth), allocate(lie)]
+    plain = [it.without_pins or it for it in allocations]
     notes = [
-        ("pins", allocation.without_pins is not None),
-        ("assemble", any(it.gives_way for it in allocation.ordered)),
-        ("consolidation", any(bid.leaves >= 0 for bid in allocation.bids)),
-        ("one bid", _shares(allocation, line.demand)),
-        ("waits", any(it.has_waited for it in state.demands)),
+        ("pins", any(it.without_pins is not None for it in allocations)),
+        ("assemble", any(it.has_waited for it in truth.demands)),
+        ("one bid", any(bid.name == name and bid.mates for it in plain for bid in it.bids)),
+        ("equal keys", any(are_equals(*two) for it in plain for two in pairwise(it.bids))),
     ]
-    return ", ".join([f"set by {line.price_set_by}", *(note for note, holds in notes if holds)])
-
-
-def _shares(allocation: Allocation, name: str) -> bool:
-    answered = (*allocation.bids, *(bid for bid, _ in allocation.pinned))
-    return any(bid.name == name and bid.mates for bid in answered)
+    return [note for note, holds in notes if holds]
 
 
 def evicted(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
