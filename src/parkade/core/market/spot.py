@@ -63,7 +63,8 @@ class Bid(NamedTuple):
     """Its seats in each fabric; empty for a newcomer."""
 
     moves_if_cheaper: bool
-    """Whether a lower floor elsewhere comes before its own fabric."""
+    """Whether a lower floor elsewhere comes before its own fabric. Never so beside `mates`: there it
+    would take another node in the name of all."""
 
     leaves: int
     """The fabric that it takes only where no other holds it; -1: none is such."""
@@ -90,7 +91,7 @@ def bid_of(
         key_of(demand, terms, sharing[1]),
         factor_of(demand, terms),
         own_fabrics(demand, layout),
-        demand.moves_if_cheaper,
+        demand.moves_if_cheaper and not sharing[1],
         -1 if demand.leaves_fabric is None else layout.number[demand.leaves_fabric],
         *sharing,
         sizes_of(demand, layout) if demand.most_nodes else None,

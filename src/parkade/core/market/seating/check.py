@@ -3,18 +3,16 @@
 Where it does not, it names those who must sit where the allocation counted them (`seat`).
 """
 
-from msgspec import structs
-
 from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.entitlement import KeptRoom
 from parkade.core.market.layout import Layout, floors_drawn, shape_of
-from parkade.core.market.market_state import MarketState
 from parkade.core.market.prices.critical_values import price_all
 from parkade.core.market.seating.free_room import (
     Seats,
     Winner,
     empty_open_nodes,
     find_block,
+    with_seats,
 )
 from parkade.core.market.seating.standing import Problem, Rules
 from parkade.core.market.seating.trying import Seated
@@ -65,17 +63,8 @@ def _repeated(problem: Problem, seats: dict[str, Seats]) -> Allocation:
     key = tuple(seats.values())
     again = problem.repeats.get(key)
     if again is None:
-        again = problem.repeats[key] = allocate(_seated(problem, seats), problem.layout)
+        again = problem.repeats[key] = allocate(with_seats(problem.state, seats), problem.layout)
     return again
-
-
-def _seated(problem: Problem, seats: dict[str, Seats]) -> MarketState:
-    """The market in which the demands have these seats."""
-    demands = tuple(
-        it if it.seats is (now := seats.get(it.demand, ())) else structs.replace(it, seats=now)
-        for it in problem.state.demands
-    )
-    return structs.replace(problem.state, demands=demands)
 
 
 def _pushers(problem: Problem, seated: Seated, name: str, movable: list[str]) -> list[str]:
@@ -124,7 +113,7 @@ def _uncovered_later(problem: Problem, seats: dict[str, Seats], again: Allocatio
     ]
     if not doubtful:
         return []
-    prices = price_all(_seated(problem, seats), again)
+    prices = price_all(with_seats(problem.state, seats), again)
     found = []
     for winner in doubtful:
         name = winner.demand.demand
