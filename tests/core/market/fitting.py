@@ -1,6 +1,6 @@
 """Whether demands fit side by side, found by trying all ways: those that run stay where they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from parkade.core.market.market_state import Demand, MarketState
@@ -9,26 +9,28 @@ MOST_DIVISIONS = 100
 """Ways to divide one demand over the nodes of one fabric that are tried."""
 
 
-def fit_together(state: MarketState, names: set[str]) -> bool:
+def fit_together(state: MarketState, demands: Iterable[Demand]) -> bool:
     """Whether these demands fit side by side, those that run on their own seats; newcomers on open
-    nodes. False where one stands on a node that left play. Floors are not looked at."""
+    nodes. False where one has lost a seat. Floors are not looked at."""
     left = {node.node: node.gpus for node in state.nodes}
     sharer_of: dict[str, str] = {}
     newcomers = []
-    for demand in (it for it in state.demands if it.demand in names):
+    for demand in demands:
         if not demand.seats:
             newcomers.append(demand)
-        if len(demand.seats) not in (0, demand.nodes) and not demand.most_nodes:
+        elif len(demand.seats) < demand.nodes:
             return False
         for seat in demand.seats:
             if seat.node not in left:
                 return False
             left[seat.node] -= seat.gpus
             sharer_of[seat.node] = _sharer(demand, state)
-    newcomers.sort(key=lambda it: -it.gpus * it.nodes)
+    if min(left.values()) < 0:
+        return False
     for node in state.nodes:
         if not node.is_open:
             left[node.node] = 0
+    newcomers.sort(key=lambda it: -it.gpus * it.nodes)
     fabric_of = {node.node: node.fabric for node in state.nodes}
     return _place([(it, _sharer(it, state)) for it in newcomers], left, sharer_of, fabric_of)
 
@@ -50,7 +52,8 @@ def _place(
     if not newcomers:
         return True
     demand, sharer = newcomers[0]
-    for fabric in sorted(set(fabric_of.values())):
+    fabrics = {demand.only_fabric} if demand.only_fabric else set(fabric_of.values())
+    for fabric in sorted(fabrics):
         open_to = [
             node
             for node in left

@@ -6,7 +6,7 @@
 | `restless twice` | where several floors bind, none the third time |
 | `overpaid` | no winner pays more than the least limit with which it would have had as much |
 | `evicted` | on-demand that runs on open nodes keeps its seats |
-| `squeezed` | no elastic workload loses nodes to winners that fit beside it |
+| `squeezed` | no running bid loses nodes to winners that fit beside it |
 
 A price is searched by bisection of the bid's own limit with whole clearings, so nothing of the
 market's own arithmetic is taken over.
@@ -22,6 +22,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from parkade.core.market.allocation import allocate
 from parkade.core.market.clear import clear
@@ -72,7 +74,8 @@ def overpaid(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
                 least = least_limit(state, demand, nodes, price - 1)
                 excused = excuses(state, rebid(state, demand.demand, least), demand.demand)
                 detail = f"{nodes} ranks at {price} by {line.price_set_by}, had with {least}"
-                kind = " ".join(["overpaid", "elastic" * bool(line.node_prices), *excused[:1]])
+                words = ["overpaid", *(["elastic"] if line.node_prices else []), *excused[:1]]
+                kind = " ".join(words)
                 yield Finding(kind, demand.demand, detail)
 
 
@@ -118,18 +121,31 @@ def evicted(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
 
 
 def squeezed(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
-    """Running elastic workloads that lose nodes although all winners fit beside them, where one floor
-    holds and no node is kept."""
-    winners = {line.demand for line in clearing.lines if line.seats}
+    """Running bids that lose nodes although all winners fit beside them, where one floor holds,
+    which they meet, and no node is kept."""
     floors = {floor for here in allocate(state).supply.floors for floor in here}
-    if len(floors) > 1 or any(it.kept for it in clearing.reservations):
+    if len(floors) != 1 or any(it.kept for it in clearing.reservations):
         return
+    (floor,) = floors
+    for demand in state.demands:
+        lost = len(demand.seats) - len(line_of(clearing, demand.demand).seats)
+        if lost > 0 and (demand.limit_micros or 0) >= floor:
+            if fit_together(state, [demand, *_winners_where_they_stand(clearing, state, demand)]):
+                detail = f"{lost} of {len(demand.seats)} seats"
+                kind = "squeezed elastic" if demand.most_nodes else "squeezed"
+                yield Finding(kind, demand.demand, detail)
+
+
+def _winners_where_they_stand(
+    clearing: Clearing, state: MarketState, but: Demand
+) -> Iterator[Demand]:
+    """The other winners on the seats that they hold, elastic ones with as many as they won."""
     for demand in state.demands:
         line = line_of(clearing, demand.demand)
-        if demand.most_nodes and demand.seats and len(line.seats) < len(demand.seats):
-            if fit_together(state, winners | {demand.demand}):
-                detail = f"{len(demand.seats)} nodes to {len(line.seats)}"
-                yield Finding("squeezed", demand.demand, detail)
+        if line.seats and demand is not but:
+            is_sized = demand.most_nodes and line.change in (Change.KEEP, Change.RESIZE)
+            seats = line.seats if is_sized else demand.seats
+            yield replace(demand, nodes=len(line.seats), seats=seats)
 
 
 CHECKS: dict[str, Callable[[MarketState, Clearing], Iterator[Finding]]] = {

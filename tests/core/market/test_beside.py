@@ -91,6 +91,15 @@ def test_what_a_loser_would_need_is_what_wins() -> None:
     assert line_of(clear(rebid(market, "loser", price)), "loser").seats
 
 
+def test_elastic_work_keeps_its_nodes_beside_what_a_newcomer_fits_into() -> None:
+    """Packed anew the newcomer and the gang take three nodes; as they stand, two."""
+    elastic = on(bid("elastic", 3, most_nodes=2), "amber-2", "amber-3")
+    market = given_market(GANG, NEW, elastic, fabrics={"amber": 4}, on=terms(floor=1))
+    found = clear(market)
+    assert changes(found) == {"new": Change.START, "gang": Change.KEEP, "elastic": Change.KEEP}
+    assert set(changes(clear(incumbents(market, found))).values()) == {Change.KEEP}
+
+
 def crowded_market(seed: int) -> MarketState:
     """A few nodes with running work below a node, gangs as well, and one to three newcomers."""
     chance = random.Random(seed)
@@ -136,7 +145,9 @@ def displaced_for_nothing(state: MarketState) -> list[str]:
         if it.seats
         and it.demand not in won
         and (it.limit_micros or 0) >= floor
-        and fit_together(state, won | {it.demand})
+        and fit_together(
+            state, [other for other in state.demands if other.demand in won | {it.demand}]
+        )
     ]
 
 

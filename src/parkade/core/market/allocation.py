@@ -63,7 +63,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from parkade.core.market.beside import pins_to_try, take_pinned
+from parkade.core.market.beside import lost_nodes, pins_to_try, take_pinned
 from parkade.core.market.consolidation import consolidations, leaving
 from parkade.core.market.layout import Layout, Parts, build_layout, floors_drawn
 from parkade.core.market.market_state import (
@@ -159,10 +159,12 @@ def _pin_beside(plain: Allocation) -> Allocation:
     best = plain
     answered = list(zip(plain.bids, plain.bid_parts, strict=True))
     for loser, names in pins_to_try(plain.ordered, plain.layout, answered, plain.start.free):
-        if loser in best.parts:
+        if not lost_nodes(loser, best.parts.get(loser.name)):
             continue
         tried = _with_pins(plain, names | {bid.name for bid, _ in best.pinned})
-        if tried is not None and loser in tried.parts and _no_worse(best, tried):
+        if tried is None or lost_nodes(loser, tried.parts.get(loser.name)):
+            continue
+        if _no_worse(best, tried):
             best = tried
     return best
 
