@@ -94,7 +94,8 @@ def test_what_a_loser_would_need_is_what_wins() -> None:
 def test_elastic_work_keeps_its_nodes_beside_what_a_newcomer_fits_into() -> None:
     """Packed anew the newcomer and the gang take three nodes; as they stand, two."""
     elastic = on(bid("elastic", 3, most_nodes=2), "amber-2", "amber-3")
-    market = given_market(GANG, NEW, elastic, fabrics={"amber": 4}, on=terms(floor=1))
+    gang = msgspec.structs.replace(GANG, limit_micros=6 * MICROS)
+    market = given_market(gang, NEW, elastic, fabrics={"amber": 4}, on=terms(floor=1))
     found = clear(market)
     assert changes(found) == {"new": Change.START, "gang": Change.KEEP, "elastic": Change.KEEP}
     assert set(changes(clear(incumbents(market, found))).values()) == {Change.KEEP}
