@@ -121,13 +121,16 @@ def evicted(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
 
 
 def squeezed(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
-    """Running bids that lose nodes although all winners fit beside them, where one floor holds,
-    which they meet, and no node is kept."""
+    """Running bids on open nodes that lose nodes although all winners fit beside them, where one
+    floor holds, which they meet, and no node is kept."""
     floors = {floor for here in allocate(state).supply.floors for floor in here}
     if len(floors) != 1 or any(it.kept for it in clearing.reservations):
         return
     (floor,) = floors
+    closed = {node.node for node in state.nodes if not node.is_open}
     for demand in state.demands:
+        if any(seat.node in closed for seat in demand.seats):
+            continue
         lost = len(demand.seats) - len(line_of(clearing, demand.demand).seats)
         if lost > 0 and (demand.limit_micros or 0) >= floor:
             if fit_together(state, [demand, *_winners_where_they_stand(clearing, state, demand)]):
@@ -142,9 +145,10 @@ def _winners_where_they_stand(
     """The other winners on the seats that they hold, elastic ones with as many as they won."""
     for demand in state.demands:
         line = line_of(clearing, demand.demand)
+        is_owner = demand.tier is PriorityTier.RESERVED
         if line.seats and demand is not but:
             is_sized = demand.most_nodes and line.change in (Change.KEEP, Change.RESIZE)
-            seats = line.seats if is_sized else demand.seats
+            seats = line.seats if is_sized or is_owner else demand.seats
             yield replace(demand, nodes=len(line.seats), seats=seats)
 
 

@@ -76,6 +76,7 @@ from parkade.core.market.priority import in_priority_order, key_of, mates_of
 from parkade.core.market.reserved import allocate_reserved
 from parkade.core.market.reserved_room import ReservedStage
 from parkade.core.market.spot import Bid, allocate_spot, are_equals, bid_of
+from parkade.core.market.stepping_aside import MOST_ASIDE, asides, stepping_aside
 from parkade.core.market.supply import Supply, stack_supply
 from parkade.core.placement.room import Room
 
@@ -128,7 +129,8 @@ def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
     has waited loses either way, the last two of the three cost only the turns of those that come
     between the first that gives way and the gang.
     """
-    return _pin_beside(_allocate_for_waiting(state, layout or build_layout(state)))
+    allocation = _allocate_for_waiting(state, layout or build_layout(state))
+    return _step_aside(state, _pin_beside(allocation))
 
 
 def _allocate_for_waiting(state: MarketState, layout: Layout) -> Allocation:
@@ -166,6 +168,24 @@ def _pin_beside(plain: Allocation) -> Allocation:
             continue
         if _no_worse(best, tried):
             best = tried
+    return best
+
+
+def _step_aside(state: MarketState, allocation: Allocation) -> Allocation:
+    """The same allocation, or one in which newcomers take idle nodes of another fabric, so that
+    running bids do not lose theirs. Costs at most `MOST_ASIDE` times all turns."""
+    best, tried = allocation, set[str]()
+    while not best.pinned and len(tried) < MOST_ASIDE:
+        found = (it for it in asides(best.bids, best.bid_parts, best.room))
+        aside = next((it for it in found if it.loser.name not in tried), None)
+        if aside is None:
+            break
+        tried.add(aside.loser.name)
+        demands = stepping_aside(best.ordered, aside, best.layout)
+        other = _allocate(structs.replace(state, demands=demands), best.layout, best)
+        is_kept = not lost_nodes(aside.loser, other.parts.get(aside.loser.name))
+        if is_kept and _no_worse(best, other):
+            best = other
     return best
 
 
