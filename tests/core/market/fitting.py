@@ -1,4 +1,4 @@
-"""Whether demands fit side by side, found by trying all ways: those that run stay where they are."""
+"""Whether demands fit side by side: all ways are tried, and those that run stay where they are."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

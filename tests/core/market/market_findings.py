@@ -2,8 +2,8 @@
 
 | finding | claim |
 |---|---|
-| `restless` | a market cleared on its own outcome changes no seat |
-| `restless twice` | where several floors bind, none the third time |
+| `restless` | a market of one floor, in which no gang waits, cleared anew changes no seat |
+| `restless twice` | else none the third time |
 | `overpaid` | no winner pays more than the least limit with which it would have had as much |
 | `evicted` | on-demand that runs on open nodes keeps its seats |
 | `squeezed` | no running bid loses nodes to winners that fit beside it |
@@ -11,14 +11,9 @@
 A price is searched by bisection of the bid's own limit with whole clearings, so nothing of the
 market's own arithmetic is taken over.
 
-    python -m tests.core.market.market_findings [--first 0] [--walks 1000] [--only overpaid]
-
-prints each finding with the seed of its walk and the step.
+`benchmarks/market_walk.py` prints what it finds in many of them.
 """
 
-import argparse
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -31,7 +26,7 @@ from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.outcome import Change, Clearing
 from parkade.core.market.spot import are_equals
 from tests.core.market.fitting import fit_together
-from tests.core.market.market_walk import STEPS, carried_out, walk
+from tests.core.market.market_walk import carried_out
 from tests.core.market.story import line_of, rebid
 
 QUIET = (Change.KEEP, Change.WAIT)
@@ -47,13 +42,15 @@ class Finding(NamedTuple):
 
 def restless(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
     """Demands that a second clearing of an unchanged market seats otherwise, and a third."""
-    for kind in ("restless", "restless twice"):
+    waits = any(it.has_waited for it in state.demands)
+    floors = {floor for here in allocate(state).supply.floors for floor in here}
+    excuse = "several floors" * (len(floors) > 1) or "a gang that waits" * waits
+    for kind in (f"restless, {excuse}" if excuse else "restless", "restless twice"):
         state = carried_out(state, clearing)
         clearing = clear(state)
         changed = [line for line in clearing.lines if line.change not in QUIET]
-        floors = {floor for here in allocate(state).supply.floors for floor in here}
         for line in changed:
-            yield Finding(kind, line.demand, f"{line.change} at {len(floors)} floors")
+            yield Finding(kind, line.demand, str(line.change))
         if not changed:
             return
 
@@ -99,9 +96,9 @@ def least_limit(state: MarketState, demand: Demand, nodes: int, most: int) -> in
 def excuses(truth: MarketState, lie: MarketState, name: str) -> list[str]:
     """What in one of these markets makes the claim about limits less than absolute."""
     allocations = [allocate(truth), allocate(lie)]
-    plain = [it.without_pins or it for it in allocations]
+    plain = [it.plain or it for it in allocations]
     notes = [
-        ("pins", any(it.without_pins is not None for it in allocations)),
+        ("pins or aside", any(it.plain is not None for it in allocations)),
         ("assemble", any(it.has_waited for it in truth.demands)),
         ("one bid", any(bid.name == name and bid.mates for it in plain for bid in it.bids)),
         ("equal keys", any(are_equals(*two) for it in plain for two in pairwise(it.bids))),
@@ -132,11 +129,12 @@ def squeezed(state: MarketState, clearing: Clearing) -> Iterator[Finding]:
         if any(seat.node in closed for seat in demand.seats):
             continue
         lost = len(demand.seats) - len(line_of(clearing, demand.demand).seats)
-        if lost > 0 and (demand.limit_micros or 0) >= floor:
-            if fit_together(state, [demand, *_winners_where_they_stand(clearing, state, demand)]):
-                detail = f"{lost} of {len(demand.seats)} seats"
-                kind = "squeezed elastic" if demand.most_nodes else "squeezed"
-                yield Finding(kind, demand.demand, detail)
+        if lost <= 0 or (demand.limit_micros or 0) < floor:
+            continue
+        others = _winners_where_they_stand(clearing, state, demand)
+        if fit_together(state, [demand, *others]):
+            kind = "squeezed elastic" if demand.most_nodes else "squeezed"
+            yield Finding(kind, demand.demand, f"{lost} of {len(demand.seats)} seats")
 
 
 def _winners_where_they_stand(
@@ -164,30 +162,3 @@ def findings(state: MarketState, checks: tuple[str, ...] = tuple(CHECKS)) -> lis
     """All that is found in one clearing of this market."""
     clearing = clear(state)
     return [found for check in checks for found in CHECKS[check](state, clearing)]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Search small random markets for broken claims.")
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--walks", type=int, default=1_000)
-    parser.add_argument("--only", choices=CHECKS, action="append")
-    parser.add_argument("--seconds", type=float, default=100)
-    options = parser.parse_args()
-    checks = tuple(options.only or CHECKS)
-    markets = walks = 0
-    found: Counter[str] = Counter()
-    began = time.monotonic()
-    for seed in range(options.first, options.first + options.walks):
-        if time.monotonic() - began > options.seconds:
-            break
-        walks += 1
-        for step, state in enumerate(walk(seed)):
-            markets += 1
-            for it in findings(state, checks):
-                found[it.kind] += 1
-                print(f"walk {seed} step {step}: {it.kind}: {it.demand}: {it.detail}", flush=True)
-    print(f"{walks} walks of {STEPS} clearings from {options.first}, {markets} markets: {found}")
-
-
-if __name__ == "__main__":
-    main()

@@ -15,7 +15,6 @@ from parkade.core.market.clear import clear
 from parkade.core.market.market_state import (
     Demand,
     MarketState,
-    NodeInPlay,
     PriorityTier,
     ReservationInForce,
 )

@@ -156,16 +156,16 @@ def test_next_to_no_running_work_is_displaced_by_what_fits_beside_it() -> None:
     """Of 4,000 such markets 42 had one before, and 3 have: newcomers choose one after the other."""
     lost = [seed for seed in range(160) if displaced_for_nothing(crowded_market(seed))]
     assert not lost
-    pinned = [seed for seed in range(160) if allocate(crowded_market(seed)).without_pins]
+    pinned = [seed for seed in range(160) if allocate(crowded_market(seed)).plain]
     assert len(pinned) >= 2
 
 
 @settings(max_examples=60)
 @given(seeds)
-def test_whoever_wins_without_pins_wins_with_them_at_no_higher_floor(seed: int) -> None:
+def test_whoever_wins_plain_wins_with_them_at_no_higher_floor(seed: int) -> None:
     allocation = allocate(crowded_market(seed))
-    if allocation.without_pins is not None:
-        assert allocation.parts.keys() > allocation.without_pins.parts.keys()
+    if allocation.plain is not None:
+        assert allocation.parts.keys() > allocation.plain.parts.keys()
 
 
 @settings(max_examples=60)

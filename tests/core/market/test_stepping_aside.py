@@ -94,8 +94,7 @@ def stepping_market(seed: int) -> MarketState:
                 seats = [f"{fabric}-{at + n}" for n in range(nodes)]
                 demands.append(on(made, *seats))
             at += nodes
-    for n in range(chance.randint(1, 2)):
-        demands.append(bid(f"new{n}", chance.randint(3, 12), org="c"))
+    demands += [bid(f"new{n}", chance.randint(3, 12), org="c") for n in range(chance.randint(1, 2))]
     if chance.random() < 0.5:
         demands.append(bid("loser", chance.randint(1, 4), 4, org="d"))
     return given_market(*demands, fabrics=fabrics, on=terms(floor=1))

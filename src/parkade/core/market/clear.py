@@ -65,19 +65,19 @@ class _Decided(NamedTuple):
 
 
 def _decide(state: MarketState, allocation: Allocation) -> _Decided | GivesUpClosed:
-    """Prices and seats of an allocation; where bids are pinned of which the next clearing would
-    have other winners, those of the allocation without pins.
+    """Prices and seats of an allocation; where bids are pinned or step aside and the next clearing
+    would have other winners, those of the plain one.
 
-    Where bids are pinned this costs a repeated allocation.
+    Where bids are pinned or step aside this costs a repeated allocation.
     """
     prices = price_all(state, allocation)
     seating = seat(state, allocation, prices)
     if isinstance(seating, GivesUpClosed):
         return seating
-    if allocation.without_pins is not None:
+    if allocation.plain is not None:
         again = allocate(with_seats(state, seating.seats), allocation.layout)
         if again.parts.keys() != allocation.parts.keys():
-            return _decide(state, allocation.without_pins)
+            return _decide(state, allocation.plain)
     return _Decided(allocation, prices, seating)
 
 
@@ -221,7 +221,7 @@ def _why_outbid(demand: Demand, allocation: Allocation, floors: dict[Shape, int]
     shape = shape_of(demand, allocation.layout)
     floor = floors.get(shape)
     if floor is None:
-        start = (allocation.without_pins or allocation).start
+        start = (allocation.plain or allocation).start
         floor = floors[shape] = least_floor(start, shape)
     if floor >= FITS_NOWHERE:
         return WaitReason.NO_ROOM

@@ -63,8 +63,8 @@ class Bid(NamedTuple):
     """Its seats in each fabric; empty for a newcomer."""
 
     moves_if_cheaper: bool
-    """Whether a lower floor elsewhere comes before its own fabric. Never so beside `mates`: there it
-    would take another node in the name of all."""
+    """Whether a lower floor elsewhere comes before its own fabric. Never so beside `mates`: it would
+    take another node in the name of all."""
 
     leaves: int
     """The fabric that it takes only where no other holds it; -1: none is such."""

@@ -73,9 +73,7 @@ def asides(bids: Sequence[Bid], parts: Sequence[Parts | None], room: Room) -> It
             here[taken[0].fabric].newcomers.append((bid, taken))
 
 
-def stepping_aside(
-    demands: Sequence[Demand], aside: Aside, layout: Layout
-) -> tuple[Demand, ...]:
+def stepping_aside(demands: Sequence[Demand], aside: Aside, layout: Layout) -> tuple[Demand, ...]:
     """The demands, of which the newcomers step aside."""
     return tuple(
         it
@@ -85,9 +83,7 @@ def stepping_aside(
     )
 
 
-def _aside_for(
-    loser: Bid, taken: Parts | None, here: list[_InFabric], room: Room
-) -> Aside | None:
+def _aside_for(loser: Bid, taken: Parts | None, here: list[_InFabric], room: Room) -> Aside | None:
     """The weakest newcomers in its way that make as much room as it lacks, each with a place."""
     if len(loser.own) != 1 or loser.shape.any_fabric:
         return None

@@ -163,9 +163,7 @@ def _drawn(
     return found
 
 
-def _least_prices(
-    winners: list[Winner], seats: dict[str, Seats], layout: Layout
-) -> dict[str, int]:
+def _least_prices(winners: list[Winner], seats: dict[str, Seats], layout: Layout) -> dict[str, int]:
     """The lowest price on each shared node."""
     found: dict[str, int] = {}
     for winner in winners:

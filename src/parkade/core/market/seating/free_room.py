@@ -90,9 +90,12 @@ def empty_open_nodes(layout: Layout) -> OpenNodes:
 
 
 def with_seats(state: MarketState, seats: Mapping[str, Seats]) -> MarketState:
-    """The market in which the demands have these seats, and the others none."""
+    """The market in which the demands have these seats, and the others none; what has other seats
+    than before does not grow for a while."""
     demands = tuple(
-        it if it.seats is (now := seats.get(it.demand, ())) else structs.replace(it, seats=now)
+        it
+        if it.seats is (now := seats.get(it.demand, ()))
+        else structs.replace(it, seats=now, grows_by=0)
         for it in state.demands
     )
     return structs.replace(state, demands=demands)
