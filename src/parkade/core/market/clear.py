@@ -57,7 +57,7 @@ def clear(state: MarketState) -> Clearing:
 
 
 class _Decided(NamedTuple):
-    """Who wins, what it pays and where it sits."""
+    """The winners, their prices and their seats."""
 
     allocation: Allocation
     prices: Prices

@@ -63,7 +63,7 @@ class Bid(NamedTuple):
     """Its seats in each fabric; empty for a newcomer."""
 
     moves_if_cheaper: bool
-    """Whether a lower floor elsewhere comes before its own fabric. Never so beside `mates`: it would
+    """Whether a lower floor elsewhere comes before its own fabric. Never beside `mates`: it would
     take another node in the name of all."""
 
     leaves: int
