@@ -1,0 +1,56 @@
+"""The program that people run in the demo: it counts steps, saves, and goes on where it was.
+
+It trains nothing. It answers a notice as a trainer does: at SIGTERM it saves and exits with 85.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+SAVED = 85
+REPORT = ".parkade.json"
+
+
+def main(steps: int, pace_s: float) -> int:
+    """Counts to `steps`, one in `pace_s`, from the last saved one on."""
+    folder = Path(os.environ["PARKADE_CHECKPOINT_DIR"])
+    is_first = os.environ.get("PARKADE_NODE_RANK", "0") == "0"
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    step = _saved(folder)
+    print(f"rank {os.environ.get('PARKADE_NODE_RANK')} begins at step {step}", flush=True)
+    while step < steps:
+        time.sleep(pace_s)
+        step += 1
+        if step % 10 == 0:
+            print(f"step {step} of {steps}, loss {3 / (1 + step / 40):.3f}", flush=True)
+        if is_first and (step % 20 == 0 or told):
+            _save(folder, step)
+        if told:
+            print(f"told to leave: saved at step {step}", flush=True)
+            return SAVED
+    print("done", flush=True)
+    return 0
+
+
+def _saved(folder: Path) -> int:
+    try:
+        return int(json.loads((folder / REPORT).read_text())["step"])
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def _save(folder: Path, step: int) -> None:
+    """One rename, as a checkpoint is reported."""
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f"{REPORT}.new"
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    beside.write_text(json.dumps({"step": step, "at": at}))
+    beside.replace(folder / REPORT)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), float(sys.argv[2])))
