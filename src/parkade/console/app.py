@@ -5,12 +5,34 @@ from typing import cast
 from fastapi import FastAPI
 
 from parkade.api.lot_book import LotBook
-from parkade.console.routes import door, front, live, workloads
+from parkade.console.routes import (
+    door,
+    events,
+    front,
+    incidents,
+    live,
+    market,
+    money,
+    operate,
+    reservations,
+    workloads,
+)
 from parkade.console.settings import ConsoleSettings
 from parkade.console.state import ConsoleState
 from parkade.control.plane import Plane
 
-NOUNS = (door, live, front, workloads)
+NOUNS = (
+    door,
+    live,
+    front,
+    workloads,
+    reservations,
+    market,
+    money,
+    events,
+    incidents,
+    operate,
+)
 
 
 def add_console(app: FastAPI, settings: ConsoleSettings | None = None) -> ConsoleState:

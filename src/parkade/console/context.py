@@ -98,6 +98,7 @@ async def page_context(request: Request) -> PageContext:
     viewer = None if found is None else console.plane.viewer(found.token_digest)
     if found is None or viewer is None or viewer.pool is not None:
         raise LoginNeeded
+    console.history.start()
     return PageContext(
         request, session, RequestContext(request.app.state, found.token_digest, viewer)
     )
@@ -146,7 +147,7 @@ def _to_login(request: Request) -> Response:
 
 async def _refusal(request: Request, told: Problem) -> Response:
     """The page of a refusal: of the user, where there is a session."""
-    values = {"problem": told, "faults": told.faults[:10]}
+    values = {"problem": told, "faults": told.errors[:10]}
     try:
         context = await page_context(request)
     except LoginNeeded:

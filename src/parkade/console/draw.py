@@ -16,6 +16,7 @@ from parkade.wire.pools import Step
 WIDTH, HEIGHT = 960, 240
 LEFT, RIGHT, TOP, BOTTOM = 44, 60, 10, 24
 LONGEST_GAP_S = 180
+LONG, EDGE = 1_320, 64
 MOST_POINTS = 480
 MICROS = 1_000_000
 _TICKS_S = (10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 14_400)
@@ -184,65 +185,78 @@ class Life(NamedTuple):
 
 
 def timeline(life: Life) -> Markup:
-    """Attempts as bars, notices hatched at their ends, checkpoints as ticks, the price below."""
-    width, left, right = WIDTH, 64, 20
-    rows = max(1, len(life.runs))
-    bottom = 30 + rows * 26
+    """Attempts as bars, notices marked at their ends, checkpoints as ticks, the price below."""
+    scale = Scale(life.start_s, max(life.end_s - life.start_s, 1.0))
+    bottom = 30 + max(1, len(life.runs)) * 26
     height = bottom + 88
-    length = max(life.end_s - life.start_s, 1.0)
-
-    def x(at_s: float) -> float:
-        share = min(1.0, max(0.0, (at_s - life.start_s) / length))
-        return round(left + share * (width - left - right), 1)
-
-    parts = []
-    tick = next((it for it in (*_TICKS_S, 86_400) if length / it <= 8), 604_800)
-    for at in range(-(-int(life.start_s) // tick) * tick, int(life.end_s) + 1, tick):
-        parts.append(f'<line class="grid" x1="{x(at)}" x2="{x(at)}" y1="20" y2="{height - 20}"/>')
-        said = _time(at, with_seconds=tick < 60)
-        parts.append(f'<text class="axis" x="{x(at)}" y="12" text-anchor="middle">{said}</text>')
+    parts = [*_hours(scale, life, height)]
     for index, run in enumerate(life.runs):
-        parts += _run(run, 26 + index * 26, life.end_s, x)
+        parts += _run(run, 26 + index * 26, life.end_s, scale)
     for at_s, step in life.checkpoints:
+        x = scale.x(at_s)
         parts.append(
-            f'<line class="checkpoint" x1="{x(at_s)}" x2="{x(at_s)}" y1="24" y2="{bottom}">'
+            f'<line class="checkpoint" x1="{x}" x2="{x}" y1="24" y2="{bottom}">'
             f"<title>checkpoint at step {step}</title></line>"
         )
-    parts += _prices(life, x, bottom + 10, height - 14)
-    return _svg("timeline", (width, height), "Attempts, checkpoints and price over time", parts)
+    parts += _prices(life, scale, bottom + 10, height - 14)
+    return _svg("timeline", (LONG, height), "Attempts, checkpoints and price over time", parts)
 
 
-def _run(run: Run, y: int, now_s: float, x) -> Iterator[str]:  # type: ignore[no-untyped-def]
+class Scale(NamedTuple):
+    """From times to pixels of a timeline."""
+
+    start_s: float
+    length_s: float
+
+    def x(self, at_s: float) -> float:
+        """Of a time, in seconds since 1970; what is outside is at the edge."""
+        share = min(1.0, max(0.0, (at_s - self.start_s) / self.length_s))
+        return round(EDGE + share * (LONG - EDGE - 20), 1)
+
+
+def _hours(scale: Scale, life: Life, height: int) -> Iterator[str]:
+    tick = next((it for it in (*_TICKS_S, 86_400) if scale.length_s / it <= 8), 604_800)
+    for at in range(-(-int(life.start_s) // tick) * tick, int(life.end_s) + 1, tick):
+        x = scale.x(at)
+        yield f'<line class="grid" x1="{x}" x2="{x}" y1="20" y2="{height - 20}"/>'
+        said = _time(at, with_seconds=tick < 60)
+        yield f'<text class="axis" x="{x}" y="12" text-anchor="middle">{said}</text>'
+
+
+def _run(run: Run, y: int, now_s: float, scale: Scale) -> Iterator[str]:
     end_s = now_s if run.ended_s is None else run.ended_s
-    starts = run.started_s if run.started_s is not None else end_s
-    yield f'<text class="axis" x="56" y="{y + 14}" text-anchor="end">{escape(run.attempt)}</text>'
-    if starts > run.ordered_s:
-        wide = max(1.0, x(starts) - x(run.ordered_s))
-        yield f'<rect class="run starting" x="{x(run.ordered_s)}" y="{y}" width="{wide}" height="18"/>'
+    starts_s = run.started_s if run.started_s is not None else end_s
+    name = escape(run.attempt)
+    yield f'<text class="axis" x="{EDGE - 8}" y="{y + 14}" text-anchor="end">{name}</text>'
+    if starts_s > run.ordered_s:
+        yield _bar("run starting", run.ordered_s, starts_s, y, scale, "starts")
     if run.started_s is not None:
-        until = end_s if run.noticed_s is None else run.noticed_s
-        wide = max(1.0, x(until) - x(run.started_s))
-        yield (
-            f'<rect class="run" x="{x(run.started_s)}" y="{y}" width="{wide}" height="18" rx="3">'
-            f"<title>{escape(run.says)}</title></rect>"
-        )
+        until_s = end_s if run.noticed_s is None else run.noticed_s
+        yield _bar("run", run.started_s, until_s, y, scale, run.says)
     if run.noticed_s is not None:
-        wide = max(2.0, x(end_s) - x(run.noticed_s))
-        yield f'<rect class="run notice" x="{x(run.noticed_s)}" y="{y}" width="{wide}" height="18"/>'
+        yield _bar("run notice", run.noticed_s, end_s, y, scale, "told to leave")
 
 
-def _prices(life: Life, x, top: int, bottom: int) -> Iterator[str]:  # type: ignore[no-untyped-def]
+def _bar(kind: str, from_s: float, to_s: float, y: int, scale: Scale, says: str) -> str:
+    x, wide = scale.x(from_s), max(1.5, round(scale.x(to_s) - scale.x(from_s), 1))
+    return (
+        f'<rect class="{kind}" x="{x}" y="{y}" width="{wide}" height="18" rx="2">'
+        f"<title>{escape(says)}</title></rect>"
+    )
+
+
+def _prices(life: Life, scale: Scale, top: int, bottom: int) -> Iterator[str]:
     dear = max((price for _, price in life.prices), default=0.0)
     if not dear:
         return
     points = []
     for index, (at_s, price) in enumerate(life.prices):
         y = round(bottom - (bottom - top) * price / (dear * 1.1), 1)
-        until = life.prices[index + 1][0] if index + 1 < len(life.prices) else life.end_s
-        points += [f"{x(at_s)},{y}", f"{x(until)},{y}"]
+        until_s = life.prices[index + 1][0] if index + 1 < len(life.prices) else life.end_s
+        points += [f"{scale.x(at_s)},{y}", f"{scale.x(until_s)},{y}"]
     y = round(bottom - (bottom - top) / 1.1, 1)
-    yield f'<text class="axis price" x="56" y="{y + 4}" text-anchor="end">{dear:.2f}</text>'
-    yield f'<line class="grid" x1="64" x2="{WIDTH - 20}" y1="{bottom}" y2="{bottom}"/>'
+    yield f'<text class="axis price" x="{EDGE - 8}" y="{y + 4}" text-anchor="end">{dear:.2f}</text>'
+    yield f'<line class="grid" x1="{EDGE}" x2="{LONG - 20}" y1="{bottom}" y2="{bottom}"/>'
     yield f'<polyline class="price" points="{" ".join(points)}"/>'
 
 

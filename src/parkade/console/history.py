@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from parkade.api.lot_book import LotBook
 from parkade.control.answers import PlaneStopped, TooMany
@@ -112,10 +113,14 @@ class History:
             await asyncio.to_thread(_append, self._file, sample)
 
     def samples(self, now_s: int) -> list[Sample]:
-        """Those of the last day, the fine ones for the last half hour."""
+        """Those of the last day, the fine ones for the last half hour. The last one holds until
+        now, for a change would have made another."""
         fine_from = max(now_s - FINE_S, self._fine[0].at_s if self._fine else now_s)
         old = [it for it in self._minutes if now_s - DAY_S <= it.at_s < fine_from]
-        return old + [it for it in self._fine if it.at_s >= fine_from]
+        found = old + [it for it in self._fine if it.at_s >= fine_from]
+        if self._fine and self._fine[-1].at_s < now_s:
+            found.append(replace(self._fine[-1], at_s=now_s))
+        return found
 
 
 def sample_of(lot: Lot, prices: dict[str, int | None], *, at_s: int) -> Sample:
@@ -189,11 +194,11 @@ def _read(file: Path, since_s: int) -> list[Sample]:
 
 def _write(file: Path, samples: tuple[Sample, ...]) -> None:
     beside = file.with_suffix(".new")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
         out.writelines(_encode(each) + b"\n" for each in samples)
     beside.replace(file)
 
 
 def _append(file: Path, sample: Sample) -> None:
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as out:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as out:
         out.write(_encode(sample) + b"\n")

@@ -1,12 +1,16 @@
 """A workload's life as it is drawn and told, from the events that its reader may see."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from parkade.console.draw import Life, Run
 from parkade.wire.feed import Event
+from parkade.wire.scalars import format_amount
 
 LEAD_S = 2.0
+PAID = frozenset({"usage", "minimum_charge", "late_start"})
+"""Transfers that a workload's own org pays for it."""
 
 
 class _Open:
@@ -101,4 +105,19 @@ def told(workload: str, event: Event) -> str:
             case "waits":
                 price = line.get("price_to_win")
                 return f"waits: {line['why']}" + (f"; {price} would win" if price else "")
+    if event.type in ("UsePosted", "WithdrawalCharged"):
+        return _charged(event)
     return event.says.removeprefix(f"{workload}: ").removeprefix(f"{workload} ")
+
+
+def _charged(event: Event) -> str:
+    """What it paid, in all."""
+    paid = sum(
+        (
+            abs(Decimal(each["amount"]))
+            for each in event.detail.get("transfers", [])
+            if each["kind"] in PAID
+        ),
+        Decimal(0),
+    )
+    return f"charged {format_amount(paid)}" if paid else "a charge was settled"

@@ -12,6 +12,7 @@ from parkade.console import words
 from parkade.wire.feed import Standing
 from parkade.wire.lot import Lot, LotHolder
 from parkade.wire.mars import Incident
+from parkade.wire.scalars import format_amount
 from parkade.wire.workloads import Workload
 
 MOST_OF_A_KIND = 6
@@ -89,7 +90,7 @@ def _waiting(lot: Lot, user: str | None) -> list[Need]:
         if each.price_to_win is not None and is_its_own and each.kind == "workload":
             price = each.price_to_win
             action = (
-                f"Bid {price.normalize():f}",
+                f"Bid {format_amount(price)}",
                 f"/workloads/{each.holder}/bid?limit_price={price:f}",
             )
         found.append(Need("waits", says, each.holder, None, action))

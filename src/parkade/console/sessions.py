@@ -43,7 +43,7 @@ class Sessions:
         self._open: dict[str, Session] = {} if file is None else _read(file)
 
     def begin(self, token_digest: str, now_s: float) -> str:
-        """A new session's id. Where there are too many, the oldest ends: of the same token first."""
+        """A new session's id. Where there are too many, the oldest ends, the same token's first."""
         self._open = {key: it for key, it in self._open.items() if it.ends_s > now_s}
         own = [key for key, it in self._open.items() if it.token_digest == token_digest]
         for key in own[: max(0, len(own) - MOST_OF_A_TOKEN + 1)]:
@@ -73,7 +73,7 @@ class Sessions:
         beside = self._file.with_suffix(".new")
         with contextlib.suppress(FileNotFoundError):
             beside.unlink()
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(msgspec.json.encode(Kept(sessions=self._open)))
         beside.replace(self._file)
 

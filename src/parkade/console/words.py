@@ -1,4 +1,4 @@
-"""Sentences of the console. Each follows from the figures that it is given, and from nothing else."""
+"""Sentences of the console, each of the figures that it is given and of nothing else."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -81,7 +81,8 @@ def span(length: timedelta) -> str:
     seconds = length.total_seconds()
     if 0 < seconds < 10:
         return f"{seconds:.1f} s"
-    left, parts = round(seconds), []
+    left = round(seconds)
+    parts: list[str] = []
     for unit, size in _UNITS:
         count, left = divmod(left, size)
         if count or parts:

@@ -4,6 +4,6 @@ The people speak through the real API and run real processes on slots that stand
 is kept: it lives in a temporary folder and ends with the program.
 """
 
-from parkade.demo.run import run_demo
+from parkade.demo.run import DemoError, run_demo
 
-__all__ = ["run_demo"]
+__all__ = ["DemoError", "run_demo"]

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 SAVED = 85
+SAVING_S = 7.0
+"""A checkpoint of a large model takes its time; here it is only waited."""
 REPORT = ".parkade.json"
 
 
@@ -21,19 +23,25 @@ def main(steps: int, pace_s: float) -> int:
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     step = _saved(folder)
-    print(f"rank {os.environ.get('PARKADE_NODE_RANK')} begins at step {step}", flush=True)
+    _say(f"rank {os.environ.get('PARKADE_NODE_RANK')} begins at step {step}")
     while step < steps:
         time.sleep(pace_s)
         step += 1
         if step % 10 == 0:
-            print(f"step {step} of {steps}, loss {3 / (1 + step / 40):.3f}", flush=True)
+            _say(f"step {step} of {steps}, loss {3 / (1 + step / 40):.3f}")
         if is_first and (step % 20 == 0 or told):
             _save(folder, step)
         if told:
-            print(f"told to leave: saved at step {step}", flush=True)
+            time.sleep(SAVING_S)
+            _say(f"told to leave: saved at step {step}")
             return SAVED
-    print("done", flush=True)
+    _say("done")
     return 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _saved(folder: Path) -> int:

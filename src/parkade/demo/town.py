@@ -18,7 +18,7 @@ TERMS = {
     "public_floor": "8",
     "fee": "2/7",
     "notice": "15s",
-    "heal_notice": "8s",
+    "heal_notice": "10s",
     "kill": "3s",
     "turnaround": "0s",
     "start_grace": "30s",
@@ -111,7 +111,7 @@ def spec(job: Job, workdir: Path) -> WorkloadSpec:
         "nodes": job.nodes,
         "gpus": job.gpus,
         "capacity": job.capacity,
-        "checkpoint": {"signal": "SIGTERM", "needs": "3s"},
+        "checkpoint": {"signal": "SIGTERM", "needs": "8s"},
         "max_duration": f"{job.seconds * 4}s",
     }
     if job.limit is not None:

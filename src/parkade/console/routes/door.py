@@ -9,8 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from parkade.api.context import LONGEST_TOKEN, digest_of
 from parkade.api.problems import problem
 from parkade.console import pages
-from parkade.console.context import Page, page_context, router, state_of
-from parkade.console.context import LoginNeeded
+from parkade.console.context import LoginNeeded, Page, page_context, router, state_of
 from parkade.console.security import give_cookie, take_cookie
 
 routes = router()

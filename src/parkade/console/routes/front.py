@@ -48,17 +48,15 @@ async def front(context: Page, market: str = "") -> Response:
 
 
 async def colours(context: PageContext) -> list[dict[str, object]]:
-    """Each org's colour and letters, by the order in which the orgs were made; no two orgs have
-    both alike while there are fewer than eight times the letters."""
+    """Each org's colour and letters, by the order in which the orgs were made. Letters differ, so
+    that nothing is told by colour alone."""
     orgs = (await people.list_orgs(context.api)).orgs
-    names = [each.org for each in orgs]
     found: list[dict[str, object]] = []
-    taken: set[tuple[int, str]] = set()
-    for index, name in enumerate(names):
-        colour = index % COLOURS
-        letters = next((it for it in _letters(name) if (colour, it) not in taken), name[:2].upper())
-        taken.add((colour, letters))
-        found.append({"org": name, "colour": colour, "letters": letters})
+    taken: set[str] = set()
+    for index, each in enumerate(orgs):
+        letters = next((it for it in _letters(each.org) if it not in taken), str(index))
+        taken.add(letters)
+        found.append({"org": each.org, "colour": index % COLOURS, "letters": letters})
     return found
 
 

@@ -14,13 +14,11 @@ from typing import Any
 from starlette.responses import Response
 
 from parkade.api.routes.events import EventStream
-from parkade.api.views import events as views
-from parkade.api.views.audience import Owners, Reader, look_up
 from parkade.console import pages
 from parkade.console.changes import NOTHING, change
 from parkade.console.context import Page, PageContext, router
+from parkade.console.journal import shown
 from parkade.core.state.events import AnyEvent
-from parkade.core.steps.permissions import Read
 
 routes = router()
 GATHER_S = 0.02
@@ -89,15 +87,6 @@ async def _batches(
 
 async def _told(context: PageContext, batch: list[tuple[int, AnyEvent]]) -> list[dict[str, Any]]:
     """Those that the user may see; of many, the last ones."""
-    owners: Owners = context.request.app.state.owners
-    viewer = context.viewer
-    unknown = owners.unknown([event for _, event in batch])
-    if unknown:
-        owners.learn(
-            await context.api.plane.read(lambda world, _: look_up(world, unknown), org=viewer.org)
-        )
-    reader = reader_of(context)
-    shown = [views.event(sequence, event, owners, reader) for sequence, event in batch]
     return [
         {
             "sequence": each.sequence,
@@ -106,19 +95,8 @@ async def _told(context: PageContext, batch: list[tuple[int, AnyEvent]]) -> list
             "at": f"{each.at:%H:%M:%S}",
             "says": each.says,
         }
-        for each in shown
-        if each is not None
+        for each in await shown(context, batch)
     ][-MOST_TOLD:]
-
-
-def reader_of(context: PageContext) -> Reader:
-    """Who reads the journal, as the API's own event stream has it."""
-    viewer = context.viewer
-    return Reader(
-        org=viewer.org,
-        is_operator=viewer.is_operator,
-        may_see_money=viewer.may_read(Read.STATEMENT, org=viewer.org),
-    )
 
 
 def _frame(kind: str, value: object) -> str:

@@ -13,14 +13,11 @@ from starlette.responses import RedirectResponse, Response
 
 from parkade.api.problems import problem
 from parkade.api.routes import pools, workloads
-from parkade.api.views import events as views
-from parkade.api.views.audience import Owners, look_up
 from parkade.console import lives, words
 from parkade.console.context import Page, PageContext, router
+from parkade.console.journal import about
 from parkade.console.routes.front import colours
-from parkade.console.routes.live import reader_of
 from parkade.wire import workloads as wire
-from parkade.wire.feed import Event
 from parkade.wire.pools import Sheet
 
 routes = router()
@@ -59,7 +56,7 @@ async def one(workload: str, context: Page) -> Response:
     """One workload: what it is, its life, its output."""
     found = await workloads.get_workload(workload, context.api)
     why = await workloads.why(workload, context.api)
-    seen = await _events(context, workload)
+    seen = await about(context, workload)
     since_s = found.submitted.timestamp()
     now = found.ended or datetime.fromtimestamp(context.api.plane.present_us() / 1e6, UTC)
     return context.page(
@@ -74,20 +71,6 @@ async def one(workload: str, context: Page) -> Response:
         may_change=_may_change(context, found),
         actions=_actions(found),
     )
-
-
-async def _events(context: PageContext, workload: str) -> list[Event]:
-    """What this user may see of the workload's events; the workload itself is its to see."""
-    recent = context.console.recent
-    await recent.catch_up()
-    kept = recent.about(workload)
-    owners: Owners = context.request.app.state.owners
-    unknown = owners.unknown([event for _, event in kept])
-    if unknown:
-        owners.learn(await context.api.plane.read(lambda world, _: look_up(world, unknown)))
-    reader = reader_of(context)
-    shown = [views.event(sequence, event, owners, reader) for sequence, event in kept]
-    return [each for each in shown if each is not None]
 
 
 def _may_change(context: PageContext, found: wire.Workload) -> bool:

@@ -251,11 +251,16 @@ function paintCar(box, holder, place, pitch) {
   round(x + w * 0.16, screen, w * 0.68, h * 0.12, 2);
   const known = orgs.get(holder.o);
   if (pitch < 14 || !known) return;
+  const tall = Math.round(Math.min(13, pitch * 0.55)), middle = y + h / 2 + (place.isUpper ? -h * 0.08 : h * 0.08);
+  if (holder.lent) {
+    pen.fillStyle = colourOf(holder.o);
+    round(x + w * 0.12, middle - tall * 0.75, w * 0.76, tall * 1.4, 3);
+  }
   pen.fillStyle = known.colour === 0 || known.colour === 7 ? colours.onDeep : colours.onBright;
-  pen.font = `700 ${Math.round(Math.min(13, pitch * 0.55))}px system-ui, sans-serif`;
+  pen.font = `700 ${tall}px system-ui, sans-serif`;
   pen.textAlign = "center";
   pen.textBaseline = "middle";
-  pen.fillText(known.letters, x + w / 2, y + h / 2 + (place.isUpper ? -h * 0.08 : h * 0.08));
+  pen.fillText(known.letters, x + w / 2, middle);
 }
 
 function round(x, y, w, h, radius) {
