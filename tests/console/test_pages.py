@@ -112,7 +112,7 @@ def test_an_unreadable_limit_is_said_and_nothing_is_offered(scene) -> None:  # t
 
 
 def test_a_cordon_is_set_with_its_reason_and_lifted(scene) -> None:  # type: ignore[no-untyped-def]
-    town, people = scene
+    _, people = scene
     operator = people["operator"]
     page = operator.text("/nodes/lab-1/cordon")
     assert "Nothing sits there" in page or "GPUs are held by" in page

@@ -6,7 +6,6 @@ from fastapi import FastAPI
 
 from parkade.api.lot_book import LotBook
 from parkade.console.routes import (
-    door,
     events,
     front,
     incidents,
@@ -15,6 +14,7 @@ from parkade.console.routes import (
     money,
     operate,
     reservations,
+    session,
     workloads,
 )
 from parkade.console.settings import ConsoleSettings
@@ -22,7 +22,7 @@ from parkade.console.state import ConsoleState
 from parkade.control.plane import Plane
 
 NOUNS = (
-    door,
+    session,
     live,
     front,
     workloads,

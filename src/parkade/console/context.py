@@ -127,8 +127,10 @@ class PageRoute(APIRoute):
             except (PlaneStopped, LogsUnavailable) as error:
                 response = await _refusal(request, problem_of("busy", str(error)))
             except RequestValidationError:
-                told = problem_of("invalid", "the address of this page is not one that it has")
-                response = await _refusal(request, told)
+                problem_now = problem_of(
+                    "invalid", "the address of this page is not one that it has"
+                )
+                response = await _refusal(request, problem_now)
             return secure(response)
 
         return paged
@@ -145,11 +147,11 @@ def _to_login(request: Request) -> Response:
     return RedirectResponse(f"/login{after}", status_code=303)
 
 
-async def _refusal(request: Request, told: Problem) -> Response:
+async def _refusal(request: Request, refused: Problem) -> Response:
     """The page of a refusal: of the user, where there is a session."""
-    values = {"problem": told, "faults": told.errors[:10]}
+    values = {"problem": refused, "faults": refused.errors[:10]}
     try:
         context = await page_context(request)
     except LoginNeeded:
-        return pages.page("problem_alone.html", told.status, **values)
-    return context.page("problem.html", told.status, **values)
+        return pages.page("problem_alone.html", refused.status, **values)
+    return context.page("problem.html", refused.status, **values)

@@ -219,8 +219,8 @@ def _hours(scale: Scale, life: Life, height: int) -> Iterator[str]:
     for at in range(-(-int(life.start_s) // tick) * tick, int(life.end_s) + 1, tick):
         x = scale.x(at)
         yield f'<line class="grid" x1="{x}" x2="{x}" y1="20" y2="{height - 20}"/>'
-        said = _time(at, with_seconds=tick < 60)
-        yield f'<text class="axis" x="{x}" y="12" text-anchor="middle">{said}</text>'
+        label = _time(at, with_seconds=tick < 60)
+        yield f'<text class="axis" x="{x}" y="12" text-anchor="middle">{label}</text>'
 
 
 def _run(run: Run, y: int, now_s: float, scale: Scale) -> Iterator[str]:

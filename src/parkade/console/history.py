@@ -2,7 +2,7 @@
 
 A sample is taken at most every `every_s`, where the journal went on or a minute passed. The fine
 ones are held for half an hour, one a minute for a day; those are also appended to a file, so that a
-restart of the server leaves a gap and not an empty chart. What nobody measured is a gap: nothing is
+restart of the server leaves a gap and not an empty chart. What was not measured is a gap: nothing is
 filled in.
 
 The file has one JSON object a line, `Sample` with its version. Lines of a version that is not known

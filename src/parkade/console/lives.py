@@ -90,7 +90,7 @@ def _short(attempt: str) -> str:
     return attempt.rpartition(".")[2]
 
 
-def told(workload: str, event: Event) -> str:
+def line_of(workload: str, event: Event) -> str:
     """The line of an event in the list: of a clearing, the part about this workload."""
     for line in _lines(workload, event):
         match line["change"]:

@@ -38,7 +38,7 @@ def needs(
     *,
     user: str | None,
 ) -> list[Need]:
-    """In order of urgency. `user`: whose own bids it may change; None: everyone's."""
+    """In order of urgency. `user`: the one whose bids alone may be changed; None: all bids."""
     found = [*_notices(lot), *_incidents(incidents), *_waiting(lot, user)]
     return found + list(_budgets(workloads))
 

@@ -58,7 +58,7 @@ def form_secret(session: str) -> str:
     return hmac.new(session.encode(), _FORM, hashlib.sha256).hexdigest()
 
 
-def is_own_form(request: Request, session: str, told: str) -> bool:
+def is_own_form(request: Request, session: str, given: str) -> bool:
     """Whether a form was sent by a page of this session."""
     is_same_site = request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
-    return is_same_site and hmac.compare_digest(told.encode(), form_secret(session).encode())
+    return is_same_site and hmac.compare_digest(given.encode(), form_secret(session).encode())

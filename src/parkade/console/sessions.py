@@ -83,7 +83,7 @@ def _digest(session: str) -> str:
 
 
 def _read(file: Path) -> dict[str, Session]:
-    """What the file has; where it cannot be read, everyone logs in again."""
+    """What the file has; where it cannot be read, all users log in again."""
     try:
         kept = msgspec.json.decode(file.read_bytes(), type=Kept)
     except (OSError, msgspec.MsgspecError):

@@ -20,8 +20,8 @@ def main(steps: int, pace_s: float) -> int:
     """Counts to `steps`, one in `pace_s`, from the last saved one on."""
     folder = Path(os.environ["PARKADE_CHECKPOINT_DIR"])
     is_first = os.environ.get("PARKADE_NODE_RANK", "0") == "0"
-    told: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    heard: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     step = _saved(folder)
     _say(f"rank {os.environ.get('PARKADE_NODE_RANK')} begins at step {step}")
     while step < steps:
@@ -29,9 +29,9 @@ def main(steps: int, pace_s: float) -> int:
         step += 1
         if step % 10 == 0:
             _say(f"step {step} of {steps}, loss {3 / (1 + step / 40):.3f}")
-        if is_first and (step % 20 == 0 or told):
+        if is_first and (step % 20 == 0 or heard):
             _save(folder, step)
-        if told:
+        if heard:
             time.sleep(SAVING_S)
             _say(f"told to leave: saved at step {step}")
             return SAVED

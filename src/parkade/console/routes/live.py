@@ -23,7 +23,7 @@ from parkade.core.state.events import AnyEvent
 routes = router()
 GATHER_S = 0.02
 """How long more events are awaited before they are told together."""
-MOST_TOLD = 50
+MOST_AT_ONCE = 50
 
 
 @routes.get("/live")
@@ -52,9 +52,9 @@ async def _stream(context: PageContext, *, has_lot: bool) -> AsyncIterator[str]:
             changed = change(before, known)
             if changed is not None:
                 yield _frame("lot", changed)
-        told = await _told(context, batch)
-        if told:
-            yield _frame("event", told)
+        seen = await _seen(context, batch)
+        if seen:
+            yield _frame("event", seen)
 
 
 async def _batches(
@@ -85,7 +85,7 @@ async def _batches(
             waiting.cancel()
 
 
-async def _told(context: PageContext, batch: list[tuple[int, AnyEvent]]) -> list[dict[str, Any]]:
+async def _seen(context: PageContext, batch: list[tuple[int, AnyEvent]]) -> list[dict[str, Any]]:
     """Those that the user may see; of many, the last ones."""
     return [
         {
@@ -96,7 +96,7 @@ async def _told(context: PageContext, batch: list[tuple[int, AnyEvent]]) -> list
             "says": each.says,
         }
         for each in await shown(context, batch)
-    ][-MOST_TOLD:]
+    ][-MOST_AT_ONCE:]
 
 
 def _frame(kind: str, value: object) -> str:

@@ -99,8 +99,8 @@ async def ask_prices(
     if sheet is None:
         raise problem("not_found", f"there is no market {market[:80]}")
     given = dict(zip(PRICES, (pay_as_you_go, reservation_rate, public_floor), strict=True))
-    told = {name: value.strip() for name, value in given.items() if value.strip()}
-    asked = checked(wire.SetPrices, told) if told else None
+    wanted = {name: value.strip() for name, value in given.items() if value.strip()}
+    asked = checked(wire.SetPrices, wanted) if wanted else None
     return context.page(
         "prices.html", sheet=sheet, given=given, echo=[] if asked is None else _echo(sheet, asked)
     )
@@ -125,6 +125,6 @@ def _echo(sheet: wire.Sheet, asked: wire.SetPrices) -> list[str]:
 async def set_prices(market: str, context: Page) -> Response:
     """Sets it."""
     fields = await context.form()
-    told = {name: fields[name] for name in PRICES if fields.get(name)}
-    await pools.set_prices(market, checked(wire.SetPrices, told), context.api)
+    wanted = {name: fields[name] for name in PRICES if fields.get(name)}
+    await pools.set_prices(market, checked(wire.SetPrices, wanted), context.api)
     return RedirectResponse("/operate", status_code=303)

@@ -64,7 +64,7 @@ async def one(workload: str, context: Page) -> Response:
         it=found,
         why=why,
         life=lives.life(workload, seen, since_s=since_s, until_s=now.timestamp()),
-        lines=[(each.at, lives.told(workload, each)) for each in reversed(seen)][:MOST_LINES],
+        lines=[(each.at, lives.line_of(workload, each)) for each in reversed(seen)][:MOST_LINES],
         has_more=len(seen) > MOST_LINES,
         is_told_from_begin=any(each.type == "Submitted" for each in seen),
         now=now,
