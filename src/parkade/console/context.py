@@ -127,10 +127,8 @@ class PageRoute(APIRoute):
             except (PlaneStopped, LogsUnavailable) as error:
                 response = await _refusal(request, problem_of("busy", str(error)))
             except RequestValidationError:
-                problem_now = problem_of(
-                    "invalid", "the address of this page is not one that it has"
-                )
-                response = await _refusal(request, problem_now)
+                refused = problem_of("invalid", "this page has no such address")
+                response = await _refusal(request, refused)
             return secure(response)
 
         return paged

@@ -2,8 +2,7 @@
 
 A sample is taken at most every `every_s`, where the journal went on or a minute passed. The fine
 ones are held for half an hour, one a minute for a day; those are also appended to a file, so that a
-restart of the server leaves a gap and not an empty chart. What was not measured is a gap: nothing is
-filled in.
+restart of the server leaves a gap and not an empty chart. What was not measured is a gap.
 
 The file has one JSON object a line, `Sample` with its version. Lines of a version that is not known
 and lines that cannot be read are passed over.

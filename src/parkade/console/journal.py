@@ -13,7 +13,7 @@ LOOKED_AT = 2_000
 
 
 def reader_of(context: PageContext) -> Reader:
-    """Who reads the journal, as the API's own event stream has it."""
+    """The user as a reader of the journal, as the API's own event stream has it."""
     viewer = context.viewer
     return Reader(
         org=viewer.org,

@@ -1,4 +1,4 @@
-"""Who and what there is in the demo: a pool of 128 slots, six orgs, and what each of them runs."""
+"""The people and things of the demo: a pool of 128 slots, six orgs, and what each of them runs."""
 
 import sys
 from pathlib import Path

@@ -52,9 +52,9 @@ async def _stream(context: PageContext, *, has_lot: bool) -> AsyncIterator[str]:
             changed = change(before, known)
             if changed is not None:
                 yield _frame("lot", changed)
-        seen = await _seen(context, batch)
-        if seen:
-            yield _frame("event", seen)
+        news = await _seen(context, batch)
+        if news:
+            yield _frame("event", news)
 
 
 async def _batches(
