@@ -52,9 +52,9 @@ async def _stream(context: PageContext, *, has_lot: bool) -> AsyncIterator[str]:
             changed = change(before, known)
             if changed is not None:
                 yield _frame("lot", changed)
-        news = await _seen(context, batch)
-        if news:
-            yield _frame("event", news)
+        shown_now = await _seen(context, batch)
+        if shown_now:
+            yield _frame("event", shown_now)
 
 
 async def _batches(
