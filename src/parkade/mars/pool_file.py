@@ -38,6 +38,7 @@ from parkade.mars.sensing import engine_sensor, node_sensors
 from parkade.ports import Clock, Sensor
 from parkade.repairs import commands
 from parkade.repairs.commands import CommandRepairs
+from parkade.sensors.clock import ReadClock
 from parkade.sensors.gpu.driver import driver_version
 from parkade.sensors.step_times import CheckpointSteps, StepTimes
 from parkade.wire.scalars import PositiveSpan, parse_span
@@ -128,10 +129,10 @@ def policy_of_pool(file: PoolFile, folder: Path) -> Policy:
     return load_policy(path.read_text(encoding="utf-8"))
 
 
-def sensors_of_pool(file: PoolFile) -> dict[str, tuple[Sensor, ...]]:
-    """The sensors of each node."""
+def sensors_of_pool(file: PoolFile, read_clock: ReadClock) -> dict[str, tuple[Sensor, ...]]:
+    """The sensors of each node; `read_clock` tells this machine's clock beside the server's."""
     return {
-        node: node_sensors(node, entry, nvml_every_us=NVML_EVERY_US)
+        node: node_sensors(node, entry, nvml_every_us=NVML_EVERY_US, read_clock=read_clock)
         for node, entry in file.nodes.items()
     }
 

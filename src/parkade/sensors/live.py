@@ -18,6 +18,7 @@ from parkade.core.healing.symptom import (
     bounded,
 )
 from parkade.core.units.time import MINUTE_US, SECOND_US
+from parkade.sensors.clock import ReadClock, kernel_clock
 from parkade.sensors.gpu import dcgm, nvml
 from parkade.sensors.gpu.meaning import gpu_symptoms
 from parkade.sensors.gpu.readings import NodeReading
@@ -262,7 +263,7 @@ class SlurmNodes:
 
 
 class Machine:
-    """Disks, memory and clock of this machine; `skew` asks a trusted clock, None asks none."""
+    """Disks, memory and clock of this machine."""
 
     name = "machine"
 
@@ -271,17 +272,16 @@ class Machine:
         *,
         node: str,
         mounts: tuple[Path, ...] = MOUNTS,
-        skew: Callable[[], int | None] | None = None,
+        read_clock: ReadClock = kernel_clock,
     ) -> None:
         self.state = READ
         self._node = node
         self._mounts = mounts
-        self._skew = skew
+        self._read_clock = read_clock
 
     def poll(self, now_us: int) -> list[Symptom]:
         """See `ports.Sensor`."""
-        skew_us = None if self._skew is None else self._skew()
-        reading = read_machine(self._mounts, at_us=now_us, skew_us=skew_us)
+        reading = read_machine(self._mounts, at_us=now_us, clock=self._read_clock())
         return machine_symptoms(reading, node=self._node)
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from parkade.api.context import (
 from parkade.api.problems import problem, refused
 from parkade.api.routes.people import add_token
 from parkade.control.admission import AskingAgent, PoolAgent
+from parkade.control.clock import SystemClock
 from parkade.control.kept_folders import MOST_FOLDERS
 from parkade.core.state.commands import AddToken
 from parkade.core.steps.permissions import Read
@@ -51,13 +52,16 @@ def _json(value: object) -> Response:
 async def admitted(
     pool: Pool,
     request: Request,
+    response: Response,
     context: Annotated[RequestContext, Depends(agent_context)],
     obeyed_epoch: Number = None,
     obeyed_position: Number = None,
     obeyed_digest: Digest = None,
 ) -> RequestContext:
     """The context of an agent that runs the pool; `obeyed_*` is the newest entry of a journal that
-    it obeyed. `conflict` where this journal lacks it, or another agent runs the pool."""
+    it obeyed. `conflict` where this journal lacks it, or another agent runs the pool. The answer to
+    a report says the server's time, so that the agent can tell how far its own clock is off."""
+    response.headers["Parkade-Time"] = str(SystemClock().now_us())
     own = context.viewer.pool
     if own is None:
         context.require(Read.AGENT_PROTOCOL)
