@@ -44,10 +44,9 @@ def node_sensors(
     """The sensors of a node in the order in which they are polled. A log of its own is read in
     place of this machine's; NVML is asked at most each `nvml_every_us`."""
     found: list[Sensor] = []
-    if entry.kernel_log is not None:
-        found.append(KernelLogFile(entry.kernel_log, node=node))
-    elif entry.local:
-        found.append(KernelRing(node=node))
+    log = log_sensor(node, entry)
+    if log is not None:
+        found.append(log)
     if entry.dcgm is not None:
         found.append(DcgmExporter(entry.dcgm, node=node, expected=entry.gpus))
     if entry.local:
@@ -55,6 +54,13 @@ def node_sensors(
             node, gpus=entry.gpus, nvml_every_us=nvml_every_us, read_clock=read_clock
         )
     return tuple(found)
+
+
+def log_sensor(node: str, entry: ReadNode) -> Sensor | None:
+    """What reads the kernel's log of a node; None where the file names none."""
+    if entry.kernel_log is not None:
+        return KernelLogFile(entry.kernel_log, node=node)
+    return KernelRing(node=node) if entry.local else None
 
 
 def hardware_sensors(

@@ -47,6 +47,7 @@ def run(
         from parkade.service.logs import configure
     except ImportError as error:
         fail(f"{error.name} is missing: {install('server')}", exit_code=MARS_NO_EXTRA)
+    from parkade.mars.bookmarks import BookmarkError
     from parkade.mars.drains import DrainError
 
     configure("text")
@@ -57,7 +58,7 @@ def run(
         try:
             runner = Runner(file, policy, sensors_of(file), now=lambda: time.time_ns() // 1_000)
             server, _ = start_http_server(int(port), host, registry=runner.metrics.registry)
-        except (OSError, OverflowError, DrainError) as error:
+        except (OSError, OverflowError, DrainError, BookmarkError) as error:
             fail(f"cannot start: {error}", exit_code=MARS_CANNOT)
         acts = "drains where it may" if file.act else "observes only"
         address = f"http://{host}:{server.server_port}/metrics"
@@ -84,9 +85,14 @@ def undo(
     config: Needed,
     node: Annotated[list[str] | None, typer.Option(help="Only these nodes.")] = None,
 ) -> None:
-    """Lift the drains that Mars made, and no other; stop `mars run` first."""
+    """Lift the drains that Mars made, and no other; stop `mars run` first.
+
+    What the nodes' logs hold until now counts as dealt with: it drains nothing again.
+    """
     from parkade.cli import screen
+    from parkade.mars.bookmarks import BookmarkError
     from parkade.mars.drains import DrainError, Drains
+    from parkade.mars.undoing import mark_read
 
     with explaining():
         file = _file(config)
@@ -95,10 +101,11 @@ def undo(
         try:
             drains = Drains(file.drain, file.journal)
             names = node or [drained.node for drained in drains.own]
+            mark_read(file, file.journal, frozenset(names), time.time_ns() // 1_000)
             for name in names:
                 kept = drains.undo(name, time.time_ns() // 1_000)
                 screen.say(f"{name}: {'undrained' if kept is None else kept}")
-        except DrainError as error:
+        except (DrainError, BookmarkError) as error:
             fail(str(error), exit_code=MARS_CANNOT)
         if not names:
             screen.say("No drain of Mars stands.")
