@@ -110,6 +110,15 @@ def test_without_a_file_nothing_is_watched_and_nothing_done(tmp_path: Path) -> N
     assert health_plan(tmp_path, WallClock(), HeardClock()) is None
 
 
+def test_a_bad_policy_is_told_with_its_file_and_place(tmp_path: Path) -> None:
+    written(tmp_path, "format: 1\npolicy: site.yaml\n")
+    (tmp_path / "site.yaml").write_text(
+        "format: 1\nname: s\nversion: '1'\nextends: default\nrules: [{on: [xid/0x], level: odd}]\n"
+    )
+    with pytest.raises(BadSettings, match=r"policy .*site\.yaml: .*rules\[0\]\.level"):
+        health_plan(tmp_path, WallClock(), HeardClock())
+
+
 def test_a_local_nodes_clock_is_told_beside_the_servers(tmp_path: Path) -> None:
     written(tmp_path, "format: 1\nnodes: {n1: {local: true}}\n")
     heard = HeardClock()

@@ -128,7 +128,8 @@ def export(
 
 
 def _file(config: Path | None) -> "RunFile":
-    from parkade.cli.files import read_text
+    from parkade.cli.files import named_in_faults, read_text
     from parkade.mars.run_file import default_run_file, read_run_file
 
-    return default_run_file() if config is None else read_run_file(read_text(config))
+    with named_in_faults(config):
+        return default_run_file() if config is None else read_run_file(read_text(config))
