@@ -3,12 +3,14 @@
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import explaining, fail
+from parkade.cli.calling import explaining, fail, refuse
 from parkade.cli.exit_codes import MARS_CANNOT, MARS_NO_EXTRA, MARS_NOT_READ
 from parkade.cli.mars.choose import policy_from
 from parkade.extras import install
@@ -51,7 +53,7 @@ def run(
     from parkade.mars.drains import DrainError
 
     configure("text")
-    with explaining():
+    with _explaining_files():
         file = _file(config)
         policy = policy_from(file.policy)
         host, _, port = file.listen.rpartition(":")
@@ -125,6 +127,20 @@ def export(
             screen.say(str(folder / name))
     except OSError as error:
         fail(f"{folder} cannot be written: {error.strerror}", exit_code=MARS_CANNOT)
+
+
+@contextmanager
+def _explaining_files() -> Iterator[None]:
+    """As `explaining`, for a program that runs for months and talks to no server: it loads no
+    client."""
+    from parkade.wire.yaml import Unreadable
+
+    try:
+        yield
+    except Unreadable as error:
+        refuse(error.problem, as_json=False, source=error.source)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
 
 
 def _file(config: Path | None) -> "RunFile":
