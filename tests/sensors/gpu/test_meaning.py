@@ -29,9 +29,9 @@ from parkade.sensors.gpu.metric import Metric
 from parkade.sensors.gpu.nvml import NoGpu, NvmlFailed, NvmlHung, NvmlReader
 from parkade.sensors.gpu.readings import GpuReading, NodeReading, as_value
 from parkade.sensors.live import DcgmExporter, Nvml
+from tests.messages.test_queue import dripping
 
 RECORDED = Path(__file__).parents[1] / "recorded"
-from tests.messages.test_queue import dripping
 
 
 def text(name: str) -> str:

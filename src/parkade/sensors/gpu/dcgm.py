@@ -68,13 +68,16 @@ async def _body(url: str, timeout_s: float) -> bytes:
     import httpx
 
     body = bytearray()
-    async with asyncio.timeout(timeout_s), httpx.AsyncClient(timeout=None) as client:
-        async with client.stream("GET", url) as answer:
-            answer.raise_for_status()
-            async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    raise DcgmError(f"{url} answers with more than 16 MiB; is it the exporter?")
+    async with (
+        asyncio.timeout(timeout_s),
+        httpx.AsyncClient(timeout=None) as client,
+        client.stream("GET", url) as answer,
+    ):
+        answer.raise_for_status()
+        async for chunk in answer.aiter_bytes():
+            body += chunk
+            if len(body) > MOST_BYTES:
+                raise DcgmError(f"{url} answers with more than 16 MiB; is it the exporter?")
     return bytes(body)
 
 
