@@ -9,7 +9,9 @@ far it was judged and told: the next agent goes on there, also with what came in
 """
 
 import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -20,7 +22,7 @@ from parkade.agent.control_plane import ControlPlane, ControlPlaneError
 from parkade.agent.notes import Notes
 from parkade.agent.repairs import OrderedRepairs
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
-from parkade.core.healing.judge import close_windows, judge, next_close, note_repair
+from parkade.core.healing.judge import close_windows, judge, next_close, next_untold, note_repair
 from parkade.core.healing.ladder import Repair, Result
 from parkade.core.healing.memory import NodeMemory, empty_memory
 from parkade.core.healing.policy import Policy
@@ -102,6 +104,8 @@ class HealthWatch:
         for name, sensor in self._logs():
             if name in marks:
                 sensor.resume(marks[name])
+        self._polling = threading.Lock()
+        self._is_closed = threading.Event()
         self._to_tell = asyncio.Event()
         self._to_tell.set()
 
@@ -184,7 +188,8 @@ class HealthWatch:
         is saved with the next one."""
         if self._waiting:
             return
-        due_us = self._next_close()
+        untold = (next_untold(memory) for memory in self._memories.values())
+        due_us = min((each for each in untold if each is not None), default=None)
         for name, read in ((SEEN, self._seen), (BOOKMARKS, self._marks)):
             read.settle(due_us)
             if read.judged == self._saved[name]:
@@ -197,13 +202,29 @@ class HealthWatch:
             self._saved[name] = dict(read.judged)
 
     async def close(self) -> None:
-        """Ends the repairs under way, and lets go of the sensors."""
+        """Ends the repairs under way, and lets go of the sensors: at once, or where a round of
+        them still waits for one, when that round ends."""
         await self._repairs.close()
-        for sensors in (*self._plan.sensors.values(), self._plan.shared):
-            for sensor in sensors:
-                sensor.close()
+        self._is_closed.set()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Whichever of `close` and the last round comes last closes the sensors."""
+        if self._is_closed.is_set() and self._polling.acquire(blocking=False):
+            with contextlib.ExitStack() as stack:
+                stack.callback(self._polling.release)
+                for sensors in (*self._plan.sensors.values(), self._plan.shared):
+                    for sensor in sensors:
+                        sensor.close()
 
     def _poll(self) -> list[Symptom]:
+        """In a thread of its own, which a cancelled `watch` leaves behind."""
+        with self._polling:
+            found = [] if self._is_closed.is_set() else self._poll_all()
+        self._let_go()
+        return found
+
+    def _poll_all(self) -> list[Symptom]:
         found: list[Symptom] = []
         for node, sensors in (*self._plan.sensors.items(), (WHOLE_POOL, self._plan.shared)):
             for sensor in sensors:

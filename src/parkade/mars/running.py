@@ -201,7 +201,7 @@ class Runner:
         """Where every window that a line opened has closed and every drain that follows is done."""
         if self._failed:
             return
-        self._marks.settle(self._watch.next_due_us())
+        self._marks.settle(self._watch.next_untold_us())
         if self._marks_file is None or self._marks.judged == self._marks_saved:
             return
         try:

@@ -2,7 +2,7 @@
 
 A line that was read is judged at once, or when the window that it opened closes. A program that
 ends in between must read the line again. So each round notes how far it has read, and what it noted
-counts once every window that was open at its end has closed.
+counts once every window that was open at its end, and may still tell something, has closed.
 
 Worked example. Windows of 5 s. The round that ends at 10.0 s has read to line 7, which opened a
 window that closes at 15.0 s; the one that ends at 12.0 s has read to line 8. At 13 s the oldest
@@ -34,8 +34,8 @@ class ReadSoFar(Generic[Mark]):
             self._rounds.append((ended_us, moved))
 
     def settle(self, next_close_us: int | None) -> None:
-        """The first window that is open closes then; None: none is open. Costs the rounds that
-        become judged; those of one window's length wait."""
+        """The first window that may still tell something closes then; None: none is open. Costs
+        the rounds that become judged; those of one window's length wait."""
         while self._rounds:
             ended_us, moved = self._rounds[0]
             if next_close_us is not None and ended_us >= next_close_us - self._coalesce_us:
