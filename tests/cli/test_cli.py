@@ -234,6 +234,9 @@ def test_json_is_the_apis_own(town: Town, run: Run, monkeypatch: pytest.MonkeyPa
         if path == "/prices":
             for each in told["prices"] + answer["prices"]:
                 each.pop("cleared")
+        if path == "/tokens":
+            for each in told["tokens"] + answer["tokens"]:
+                each.pop("last_used")
         assert told == answer, path
     problem = json.loads(run("status", "w0", "--json", exit_code=4).stderr)
     assert problem["code"] == "not_found"
