@@ -25,12 +25,12 @@ from parkade.api.context import (
 from parkade.api.problems import problem, refused
 from parkade.api.routes.people import add_token
 from parkade.control.admission import AskingAgent, PoolAgent
-from parkade.control.clock import SystemClock
 from parkade.control.kept_folders import MOST_FOLDERS
 from parkade.core.state.commands import AddToken
 from parkade.core.steps.permissions import Read
 from parkade.core.units.names import NAME
 from parkade.ports import FolderReport, HealthReport, Obeyed, Observation
+from parkade.sensors.clock import wall_now
 from parkade.wire.people import NewToken
 
 router = strict.router("agents")
@@ -61,7 +61,7 @@ async def admitted(
     """The context of an agent that runs the pool; `obeyed_*` is the newest entry of a journal that
     it obeyed. `conflict` where this journal lacks it, or another agent runs the pool. The answer to
     a report says the server's time, so that the agent can tell how far its own clock is off."""
-    response.headers["Parkade-Time"] = str(SystemClock().now_us())
+    response.headers["Parkade-Time"] = str(wall_now())
     own = context.viewer.pool
     if own is None:
         context.require(Read.AGENT_PROTOCOL)
