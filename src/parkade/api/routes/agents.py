@@ -7,6 +7,7 @@ an agent takes its context from `admitted`, which refuses agents that are not to
 
 import re
 import secrets
+import time
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -30,7 +31,6 @@ from parkade.core.state.commands import AddToken
 from parkade.core.steps.permissions import Read
 from parkade.core.units.names import NAME
 from parkade.ports import FolderReport, HealthReport, Obeyed, Observation
-from parkade.sensors.clock import wall_now
 from parkade.wire.people import NewToken
 
 router = strict.router("agents")
@@ -61,7 +61,7 @@ async def admitted(
     """The context of an agent that runs the pool; `obeyed_*` is the newest entry of a journal that
     it obeyed. `conflict` where this journal lacks it, or another agent runs the pool. The answer to
     a report says the server's time, so that the agent can tell how far its own clock is off."""
-    response.headers["Parkade-Time"] = str(wall_now())
+    response.headers["Parkade-Time"] = str(time.time_ns() // 1_000)
     own = context.viewer.pool
     if own is None:
         context.require(Read.AGENT_PROTOCOL)
