@@ -136,7 +136,12 @@ class OpenAIModel:
         if isinstance(outcome, Broken):
             kind = FailureKind.TIMEOUT if outcome.is_timeout else FailureKind.UNAVAILABLE
             kind = FailureKind.DENIED if outcome.is_denied else kind
-            return Failure(kind=kind, message=bounded(outcome.why), may_be_billed=outcome.was_sent)
+            return Failure(
+                kind=kind,
+                message=bounded(outcome.why),
+                may_be_billed=outcome.was_sent,
+                is_unreached=not outcome.was_sent,
+            )
         return failure_from(outcome.status, outcome.headers, outcome.body, self._secret())
 
     def _secret(self) -> str:
