@@ -99,7 +99,7 @@ def display(
         yield shown.started
         return
     stop = threading.Event()
-    # What rich would put before stdout writes to `VisibleStream`, which shows its sequences as text.
+    # What rich would put before stdout writes to `VisibleStream`, which shows its sequences.
     # A notice goes above the line where stderr is the same terminal, else to where stderr goes.
     with Live(
         shown,

@@ -214,9 +214,7 @@ class HttpExchange:
 
         return cancel
 
-    def _connect(
-        self, request: bytes, heard: Heard, deadline: float
-    ) -> Callable[[], bool | None]:
+    def _connect(self, request: bytes, heard: Heard, deadline: float) -> Callable[[], bool | None]:
         cancels: list[Callable[[], bool | None]] = []
 
         async def connect() -> None:

@@ -78,7 +78,7 @@ class Joining:
         if group is None:
             return True
         if group.cancel is not None and all(each.is_cancelled for each in group.samples):
-            # What the other samples of the request were told stays true: at most one says so.
+            # Only the last one can know; those cancelled before it might have been sent.
             return group.cancel()
         return None
 
