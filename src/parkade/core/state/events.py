@@ -238,6 +238,13 @@ class CapSet(Event, frozen=True, kw_only=True):
     cap_micros: int | None
 
 
+class UserDisabled(Event, frozen=True, kw_only=True):
+    """The user's tokens are refused from now on, or, where not `is_disabled`, no longer."""
+
+    user: str
+    is_disabled: bool
+
+
 class UnixNameSet(Event, frozen=True, kw_only=True):
     """The Unix user of a user's workloads changed, from their next attempt on."""
 
@@ -616,7 +623,14 @@ FleetEvent = (
 """About pools, markets' terms and nodes."""
 
 AccountEvent = (
-    OrgCreated | UserCreated | TokenAdded | TokenRevoked | GrantSet | CapSet | UnixNameSet
+    OrgCreated
+    | UserCreated
+    | UserDisabled
+    | TokenAdded
+    | TokenRevoked
+    | GrantSet
+    | CapSet
+    | UnixNameSet
 )
 """About orgs, users and tokens."""
 
