@@ -83,12 +83,14 @@ def _price_line(plot: Plot, part: Sequence[Point], dear: float) -> Iterator[str]
 
 
 def _steps(plot: Plot, part: Sequence[Point], shares: Sequence[float]) -> list[str]:
-    found = []
-    for index, (each, share) in enumerate(zip(part, shares, strict=True)):
-        found.append(f"{plot.x(each.at_s)},{plot.y(share)}")
-        if index + 1 < len(part):
-            found.append(f"{plot.x(part[index + 1].at_s)},{plot.y(share)}")
-    return found
+    """The corners of a line that holds each value until the next; equal ones are one step."""
+    y = plot.y(shares[0])
+    found = [f"{plot.x(part[0].at_s)},{y}"]
+    for index in range(1, len(part)):
+        if shares[index] != shares[index - 1]:
+            x, before, y = plot.x(part[index].at_s), y, plot.y(shares[index])
+            found += [f"{x},{before}", f"{x},{y}"]
+    return [*found, f"{plot.x(part[-1].at_s)},{y}"]
 
 
 def _time_axis(plot: Plot) -> Iterator[str]:
