@@ -116,7 +116,7 @@ def _value_axis(plot: Plot, top: int, dear: float, unit: str) -> Iterator[str]:
             yield f'<text class="axis price" x="{WIDTH - RIGHT + 6}" y="{y + 4}">{price}</text>'
     yield f'<text class="axis" x="{LEFT - 6}" y="{HEIGHT - 7}" text-anchor="end">GPUs</text>'
     if dear:
-        x, y = WIDTH - RIGHT + 6, HEIGHT - 7
+        x, y = WIDTH - RIGHT + 6, plot.y(0.0) + 4
         yield f'<text class="axis price" x="{x}" y="{y}">{escape(unit)}</text>'
 
 

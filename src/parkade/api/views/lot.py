@@ -157,7 +157,7 @@ class Lots:
         for name in changed:
             node = now.nodes[name]
             state, says = _state(node, now.pools[node.pool])
-            self._nodes[name] = wire.LotNode(
+            self._nodes[name] = wire.LotNode.model_construct(
                 node=name,
                 pool=node.pool,
                 market=node.market,
@@ -280,7 +280,7 @@ def _seats_on(
             return
         for seat in by_node(seats):
             if wanted is None or seat.node in wanted:
-                made = wire.LotSeat(holder=holder, gpus=seat.gpus)
+                made = wire.LotSeat.model_construct(holder=holder, gpus=seat.gpus)
                 where.setdefault(seat.node, []).append(made)
 
     for name, workload in now.workloads.items():

@@ -72,7 +72,7 @@ function stalls(node) {
 // ---------------------------------------------------------------- layout
 
 function layOut() {
-  const most = innerWidth <= 520 ? 352 : 416;
+  const most = innerWidth <= 520 ? 560 : 416;
   size = { width: canvas.getBoundingClientRect().width, height: most };
   const byFabric = new Map();
   for (const node of nodes.values()) {
