@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from parkade.api.context import RequestContext
+from parkade.api.context import RequestContext, refuse_if_it_only_looks
 from parkade.api.problems import ProblemError, problem
 from parkade.console import pages
 from parkade.console.security import COOKIE, form_secret, is_own_form, secure
@@ -52,15 +52,13 @@ class PageContext:
         """Whether the session still is, for answers that take long."""
         return self.console.sessions.find(self.session, time.time()) is not None
 
-    async def form(self) -> dict[str, str]:
+    async def form(self, *, is_change: bool = True) -> dict[str, str]:
         """The fields of a form of this session; each once, what is empty is not there. Binds the
         change to the form, so that one that is sent twice is carried out once."""
         body = await self.request.body()
-        try:
-            pairs = parse_qsl(body.decode(), max_num_fields=MOST_FIELDS)
-        except ValueError:
-            raise problem("invalid", "the form cannot be read") from None
-        fields = {name: value.strip() for name, value in pairs}
+        fields = fields_of(body)
+        if is_change:
+            refuse_if_it_only_looks(self.viewer)
         if not is_own_form(self.request, self.session, fields.pop("form_secret", "")):
             raise problem("denied", "this form was not sent by a page of your session; try again")
         key = fields.pop("form_key", "")
@@ -83,6 +81,15 @@ class PageContext:
             "form_key": pages.new_key(),
         }
         return pages.page(template, status, **(common | values))
+
+
+def fields_of(body: bytes) -> dict[str, str]:
+    """The fields of a form, without spaces around them; the problem `invalid` if it is none."""
+    try:
+        pairs = parse_qsl(body.decode(), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise problem("invalid", "the form cannot be read") from None
+    return {name: value.strip() for name, value in pairs}
 
 
 def state_of(request: Request) -> ConsoleState:

@@ -1,6 +1,7 @@
 """How often an address may try a wrong token: so many times within a span, then it waits.
 
-Tokens have 256 random bits, so no number of tries finds one; this bounds what trying costs.
+Tokens have 256 random bits, so no number of tries finds one; this bounds what trying costs. A right
+token is not kept waiting: behind a proxy all users have one address.
 """
 
 from collections import deque

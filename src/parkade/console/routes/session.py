@@ -1,7 +1,7 @@
 """In and out: the login with a pasted token, the logout, and the files that pages load."""
 
 import time
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
@@ -9,7 +9,14 @@ from starlette.responses import RedirectResponse, Response
 from parkade.api.context import LONGEST_TOKEN, digest_of
 from parkade.api.problems import problem
 from parkade.console import pages
-from parkade.console.context import LoginNeeded, Page, page_context, router, state_of
+from parkade.console.context import (
+    LoginNeeded,
+    Page,
+    fields_of,
+    page_context,
+    router,
+    state_of,
+)
 from parkade.console.security import give_cookie, take_cookie
 
 routes = router()
@@ -32,20 +39,20 @@ async def login(request: Request) -> Response:
     console = state_of(request)
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         raise problem("denied", "this form was sent by another site")
-    fields = dict(parse_qsl((await request.body()).decode("latin-1"), max_num_fields=8))
+    fields = fields_of(await request.body())
     after = _own_path(fields.get("after", "/"))
     address = "" if request.client is None else request.client.host
     now_s = time.monotonic()
-    wait_s = console.throttle.wait_s(address, now_s)
-    if wait_s > 0:
-        says = f"too many wrong tokens from here; try again in {wait_s:.0f} s"
-        return pages.page("login.html", 429, after=after, refused=says)
-    token = fields.get("token", "").strip()
+    token = fields.get("token", "")
     digest = digest_of(token)
     viewer = console.plane.viewer(digest) if 0 < len(token) <= LONGEST_TOKEN else None
     if viewer is None:
+        wait_s = console.throttle.wait_s(address, now_s)
+        if wait_s > 0:
+            says = f"too many wrong tokens from here; try again in {wait_s:.0f} s"
+            return pages.page("login.html", 429, after=after, refused=says)
         console.throttle.failed(address, now_s)
-        says = "this token is unknown or revoked"
+        says = "this token is unknown, revoked or expired, or its user is disabled"
         return pages.page("login.html", 401, after=after, refused=says)
     if viewer.pool is not None:
         says = f"this is the token of an agent: it runs pool {viewer.pool} and sees nothing"
@@ -59,7 +66,7 @@ async def login(request: Request) -> Response:
 @routes.post("/logout")
 async def logout(context: Page) -> Response:
     """Ends the session, here and in the browser."""
-    await context.form()
+    await context.form(is_change=False)
     context.console.sessions.end(context.session)
     response = RedirectResponse("/login", status_code=303)
     take_cookie(response)
