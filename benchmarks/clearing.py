@@ -5,9 +5,9 @@
 
 Markets are drawn from a seed: fabrics of 125 nodes, gangs of 1 to 16 nodes and one workload in ten
 below a node, about 1.7 times the capacity in demand, a quarter of the nodes lent at a second floor.
-`--full` adds the market of 12,544 nodes and 10,000 workloads. `--below`: 1,000 nodes, 40 % gangs below
-a node, demand 0.8 and 2.1 times as much, 5 % replaced, processor time: there running bids lose beside
-which all winners may fit (decision records 94 and 97).
+`--full` adds the market of 12,544 nodes and 10,000 workloads. `--below`: processor time at 1,000
+nodes with 40 % gangs below a node, 5 % replaced: there running bids lose beside which all winners
+may fit (decision records 94 and 97).
 """
 
 import random

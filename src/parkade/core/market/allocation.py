@@ -68,8 +68,8 @@ from typing import NamedTuple
 from msgspec import structs
 
 from parkade.core.market.beside import lost_nodes, pins_to_try, take_pinned
-from parkade.core.market.consolidation import consolidations, leaving
-from parkade.core.market.layout import Layout, Parts, build_layout, floors_drawn
+from parkade.core.market.consolidation import consolidations
+from parkade.core.market.layout import Layout, Parts, build_layout, check_seats, floors_drawn
 from parkade.core.market.market_state import (
     ClearingTerms,
     Demand,
@@ -142,10 +142,9 @@ def _allocate_for_waiting(state: MarketState, layout: Layout) -> Allocation:
     gang = _first_that_has_waited(allocation)
     if gang is None:
         return allocation
-    for scattered in consolidations(state, allocation.layout, allocation.room.free, gang.shape):
-        tried = _allocate(leaving(state, scattered), allocation.layout, allocation)
-        if gang.name in tried.parts and _no_worse(allocation, tried):
-            return tried
+    consolidated = _consolidate(allocation, gang)
+    if consolidated is not None:
+        return consolidated
     if not _may_win(gang, allocation, state.terms):
         return allocation
     everywhere = _allocate(_giving_way(state, gang, None), allocation.layout, allocation)
@@ -154,6 +153,27 @@ def _allocate_for_waiting(state: MarketState, layout: Layout) -> Allocation:
     won = {everywhere.layout.fabrics[part.fabric] for part in everywhere.parts[gang.name]}
     there = _allocate(_giving_way(state, gang, won), allocation.layout, allocation)
     return there if gang.name in there.parts else everywhere
+
+
+def _consolidate(allocation: Allocation, gang: Bid) -> Allocation | None:
+    """The same allocation with work below a node in other fabrics, so that the gang wins and no
+    winner loses or draws a higher floor; None where no set of such work is found.
+
+    Costs at most `MOST_CONSOLIDATIONS` times the turns of spot.
+    """
+    answered = list(zip(allocation.bids, allocation.bid_parts, strict=True))
+    bounds = _floors_of_winners(allocation) | {gang.name: gang.limit}
+    for scattered in consolidations(
+        allocation.ordered, allocation.layout, answered, allocation.room, gang.shape
+    ):
+        bids = [
+            it._replace(leaves=scattered.fabric) if it.name in scattered.jobs else it
+            for it in allocation.bids
+        ]
+        tried = _turns_anew(allocation, allocation.start, bids, [], bounds)
+        if tried is not None and _no_worse(allocation, tried):
+            return tried
+    return None
 
 
 def _pin_beside(plain: Allocation) -> Allocation:
@@ -330,7 +350,7 @@ def _allocate(state: MarketState, layout: Layout, before: Allocation | None = No
     ordered = in_priority_order(state)
     possible = tuple(demand for demand in ordered if demand.gpus <= layout.node_gpus)
     if before is None:
-        _check_seats(ordered, layout)
+        check_seats(ordered, layout)
         reserved = allocate_reserved(state, layout, possible)
         supply = stack_supply(state, layout, reserved)
     else:
@@ -379,14 +399,3 @@ def _in_order_of_turns(ordered: tuple[Demand, ...], spot: list[str]) -> tuple[De
     in_turn = iter(spot)
     names = set(spot)
     return tuple(demands[next(in_turn)] if it.demand in names else it for it in ordered)
-
-
-def _check_seats(ordered: tuple[Demand, ...], layout: Layout) -> None:
-    """Assert that no node is held beyond its GPUs."""
-    held: dict[str, int] = {}
-    for demand in ordered:
-        assert demand.nodes > 0 and demand.gpus > 0, f"{demand.demand} asks for nothing"
-        for seat in demand.seats:
-            held[seat.node] = held.get(seat.node, 0) + seat.gpus
-    for node, gpus in held.items():
-        assert gpus <= layout.node_gpus, f"{node} is held beyond its GPUs"

@@ -67,7 +67,8 @@ class Bid(NamedTuple):
     take another node in the name of all."""
 
     leaves: int
-    """The fabric that it takes only where no other holds it; -1: none is such."""
+    """The fabric that it takes only where no other holds it, though it runs there, so that a gang
+    that has waited fits; set by the allocation. -1: none is such."""
 
     shared_node: str
     """The open node that it shares with `mates`; empty where it stands alone."""
@@ -96,7 +97,7 @@ def bid_of(
         factor_of(demand, terms),
         own_fabrics(demand, layout),
         demand.moves_if_cheaper and not sharing[1],
-        -1 if demand.leaves_fabric is None else layout.number[demand.leaves_fabric],
+        -1,
         *sharing,
         sizes_of(demand, layout) if demand.most_nodes else None,
     )
