@@ -128,10 +128,9 @@ def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
 
     `layout`: that of the state's nodes, where it is known already.
 
-    Costs three allocations at most, `MOST_CONSOLIDATIONS` more where idle GPUs are scattered, and
-    `MOST_PINNINGS` and `MOST_ASIDE` more where running bids lost nodes; it grows as one
-    (`_allocate`). Where a gang that has waited loses either way, the last two of the three cost
-    only the turns of those that come between the first that gives way and the gang.
+    Costs three allocations at most (the last two only few turns where a gang that has waited loses
+    either way), and the turns of spot `MOST_CONSOLIDATIONS` times more where idle GPUs are
+    scattered, `MOST_PINNINGS` and `MOST_ASIDE` where running bids lost nodes.
     """
     return _step_aside(_pin_beside(_allocate_for_waiting(state, layout or build_layout(state))))
 
