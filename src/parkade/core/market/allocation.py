@@ -351,7 +351,7 @@ def _allocate(state: MarketState, layout: Layout, before: Allocation | None = No
     if before is None:
         check_seats(ordered, layout)
         reserved = allocate_reserved(state, layout, possible)
-        supply = stack_supply(state, layout, reserved)
+        supply = stack_supply(state, reserved)
     else:
         reserved, supply = before.reserved, before.supply
     spot = [demand for demand in possible if demand.tier is PriorityTier.SPOT]
