@@ -36,6 +36,7 @@ from tests.waits import PATIENCE_S
 ENTRIES = {
     "GET /v1/whoami": 0,
     "GET /v1/server": 0,
+    "GET /v1/lot": 1,
     "POST /v1/orgs": 1,
     "GET /v1/orgs": 1,
     "POST /v1/orgs/{org}/deposits": 1,
@@ -46,6 +47,7 @@ ENTRIES = {
     "GET /v1/users": 1,
     "POST /v1/users/{user}/cap": 1,
     "POST /v1/users/{user}/unix-name": 1,
+    "POST /v1/users/{user}/disabled": 1,
     "POST /v1/tokens": 1,
     "GET /v1/tokens": 1,
     "POST /v1/tokens/{token}/revoke": 1,
@@ -130,6 +132,7 @@ def bodies(town: Town) -> dict[str, object]:
         "POST /v1/users": {"user": "u1", "org": "o1", "role": "owner"},
         "POST /v1/users/{user}/cap": {"cap": "5"},
         "POST /v1/users/{user}/unix-name": {"unix_name": "ann"},
+        "POST /v1/users/{user}/disabled": {"is_disabled": True},
         "POST /v1/tokens": {"user": "u1", "token": "t1"},
         "POST /v1/pools": pool,
         "POST /v1/pools/{pool}/nodes": {"fabrics": {"g": ["lab-3"]}},

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from parkade.client.call import Call, checked, get, post
 from parkade.wire import feed, mars, money, people, pools, reservations, workloads
+from parkade.wire import lot as lots
 from parkade.wire.scalars import format_instant
 from parkade.wire.spec import WorkloadSpec
 
@@ -66,6 +67,18 @@ def set_cap(user: str, *, cap: Decimal | str | None) -> Call[people.User]:
     return post(f"/users/{_id(user)}/cap", people.User, body)
 
 
+def disable_user(user: str) -> Call[people.User]:
+    """All tokens of a user are refused from now on; its work goes on."""
+    body = checked(people.SetUserDisabled, is_disabled=True)
+    return post(f"/users/{_id(user)}/disabled", people.User, body)
+
+
+def enable_user(user: str) -> Call[people.User]:
+    """The user's tokens are good again, those that are not revoked and have not expired."""
+    body = checked(people.SetUserDisabled, is_disabled=False)
+    return post(f"/users/{_id(user)}/disabled", people.User, body)
+
+
 def set_unix_name(user: str, *, unix_name: str | None) -> Call[people.User]:
     """The Unix user of a user's workloads, from their next attempt on; None: the agent's own."""
     body = checked(people.SetUnixName, unix_name=unix_name)
@@ -82,9 +95,19 @@ def users() -> Call[people.Users]:
     return get("/users", people.Users)
 
 
-def create_token(user: str, *, token: str | None = None) -> Call[people.NewToken]:
-    """A new token; its secret is in this answer only."""
-    return post("/tokens", people.NewToken, checked(people.CreateToken, user=user, token=token))
+def create_token(
+    user: str,
+    *,
+    token: str | None = None,
+    lasts: timedelta | str | None = None,
+    is_read_only: bool = False,
+) -> Call[people.NewToken]:
+    """A new token; its secret is in this answer only. `lasts`: like 90d; `is_read_only`: it may
+    only look."""
+    body = checked(
+        people.CreateToken, user=user, token=token, lasts=lasts, is_read_only=is_read_only
+    )
+    return post("/tokens", people.NewToken, body)
 
 
 def tokens() -> Call[people.Tokens]:
@@ -319,6 +342,11 @@ def statement(
 def confirm_clock() -> Call[feed.Confirmed]:
     """The clock's jump was right; clearing goes on."""
     return post("/clock/confirm", feed.Confirmed)
+
+
+def lot() -> Call[lots.Lot]:
+    """Every node with what sits or waits there: for an operator all of it, else the own org's."""
+    return get("/lot", lots.Lot)
 
 
 def mars_status() -> Call[mars.Status]:
