@@ -23,26 +23,26 @@ from parkade.core.state.world import World
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Worlds of so many nodes, and workloads in each."""
+    """Worlds by the name in their figures, with so many nodes each; half as many workloads."""
 
-    nodes: tuple[int, ...]
+    nodes: dict[str, int]
     repeat: int
 
 
-FULL = Size(nodes=(1_000, 12_500), repeat=15)
-QUICK = Size(nodes=(50,), repeat=2)
+FULL = Size(nodes={"1000": 1_000, "12500": 12_500}, repeat=15)
+QUICK = Size(nodes={"1000": 40, "12500": 60}, repeat=2)
 
 
 def figures(*, quick: bool) -> list[Figure]:
     """Everything of this file."""
     size = QUICK if quick else FULL
     found = [_page(size.repeat)]
-    for nodes in size.nodes:
-        found += _of(nodes, size.repeat)
+    for name, nodes in size.nodes.items():
+        found += _of(name, nodes, size.repeat)
     return found
 
 
-def _of(nodes: int, repeat: int) -> list[Figure]:
+def _of(label: str, nodes: int, repeat: int) -> list[Figure]:
     town = Town(nodes=nodes)
     town.submit(nodes // 2)
     town.clear()
@@ -64,7 +64,7 @@ def _of(nodes: int, repeat: int) -> list[Figure]:
     def one(name: str, work: object, what: str) -> Figure:
         assert callable(work)
         values = repeated_ms(work, repeat)
-        return _figure(f"{name}_{nodes}", values, what)
+        return _figure(f"{name}_{label}", values, what)
 
     return [
         one("snapshot", lambda: snapshot(world, town.now_us), "in the writer's thread"),
