@@ -42,7 +42,8 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             record = world.records.nodes.get(node)
             return () if record is None else (record.market,)
         case (
-            events.Ended(workload=name)
+            events.MembersOpened(workload=name)
+            | events.Ended(workload=name)
             | events.StopOrdered(workload=name)
             | events.PhaseChanged(workload=name)
         ):
@@ -65,6 +66,8 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.ClaimSeated()
             | events.Unclaimed()
             | events.BidChanged()
+            | events.MembersEnded()
+            | events.MembersRetried()
             | events.DependenciesMet()
             | events.Launched()
             | events.Started()
