@@ -42,13 +42,16 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             record = world.records.nodes.get(node)
             return () if record is None else (record.market,)
         case (
-            events.MembersOpened(workload=name)
-            | events.Ended(workload=name)
+            events.Ended(workload=name)
             | events.StopOrdered(workload=name)
             | events.PhaseChanged(workload=name)
         ):
             workload_or_none = world.records.workloads.get(name)
             return () if workload_or_none is None else (workload_or_none.market,)
+        case events.MembersOpened(workload=name):
+            array = world.records.workloads.get(name)
+            is_growing = world.members.of(name).seated > 0
+            return () if array is None or not is_growing else (array.market,)
         case events.PoolOpened(nodes=nodes) | events.NodesAdded(nodes=nodes):
             return {node.market for node in nodes}
         case events.ReachabilityChanged(pool=pool):

@@ -76,9 +76,8 @@ def end_members(world: World, event: events.MembersEnded) -> None:
     array = replace(array, array=replace(state, waiting=waiting, again=again))
     array = settled(world, with_ended(array, event.members, event.phase))
     if array.phase.is_ended:
-        array = replace(
-            array, waits_for=(), why=event.why if array.phase is event.phase else array.why
-        )
+        why = event.why if array.phase is event.phase else array.why
+        array = replace(array, waits_for=(), why=why)
     world.put_workload(array)
 
 
