@@ -298,8 +298,8 @@ def _workload(event: events.WorkloadEvent) -> Shown:
         case events.MembersOpened(workload=name, members=some):
             return f"{name}[{written(some)}]: opened", {"members": written(some)}
         case events.MembersEnded(workload=name, members=some, phase=phase, why=why):
-            shown = {"members": written(some), "phase": phase.value, "why": why}
-            return f"{name}[{written(some)}]: {phase}", shown
+            told = {"members": written(some), "phase": phase.value, "why": why}
+            return f"{name}[{written(some)}]: {phase}", told
         case events.MembersRetried(workload=name, members=some):
             return f"{name}[{written(some)}]: to be run again", {"members": written(some)}
         case events.StopOrdered(workload=name, stop=stop, phase=phase):
