@@ -256,6 +256,7 @@ def _demand(
         moves_if_cheaper=_moves_if_cheaper(workload, now_us),
         most_nodes=most_nodes,
         grows_by=grows_by,
+        array=workload.member_of,
     )
 
 

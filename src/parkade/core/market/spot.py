@@ -76,6 +76,9 @@ class Bid(NamedTuple):
     sizes: Sizes | None = None
     """How many nodes it may have; None: those of its shape. Else the shape is its least."""
 
+    array: str = ""
+    """That it is a member of; empty where it is none."""
+
 
 def bid_of(
     demand: Demand, layout: Layout, terms: ClearingTerms, sharing: tuple[str, Mates] = ("", ())
@@ -94,6 +97,7 @@ def bid_of(
         -1 if demand.leaves_fabric is None else layout.number[demand.leaves_fabric],
         *sharing,
         sizes_of(demand, layout) if demand.most_nodes else None,
+        demand.array or "",
     )
 
 
