@@ -112,6 +112,7 @@ class Methods:
     release = Method(calls.release)
     cancel = Method(calls.cancel)
     bid = Method(calls.bid)
+    retry = Method(calls.retry)
     statement = Method(calls.statement)
     confirm_clock = Method(calls.confirm_clock)
     mars_status = Method(calls.mars_status)

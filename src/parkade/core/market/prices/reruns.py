@@ -81,11 +81,8 @@ def rivals_of(me: Bid, bids: list[Bid], parts: list[Parts | None]) -> list[Bid]:
     """Those of these bids that may set a winner's price: not what lost of its own array."""
     if not me.array:
         return bids
-    return [
-        it
-        for it, taken in zip(bids, parts, strict=True)
-        if taken is not None or it.array != me.array
-    ]
+    answered = zip(bids, parts, strict=True)
+    return [it for it, taken in answered if taken is not None or it.array != me.array]
 
 
 def price_newcomer(allocation: Allocation, shape: Shape, factor: int) -> CriticalValue:
