@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from parkade.core.units.indexes import SPANS, indexes, parse_indexes
-
 if TYPE_CHECKING:
     from parkade.client import Client
+    from parkade.core.units.indexes import Spans
     from parkade.wire import workloads as wire
 
 IDS = re.compile("w[0-9]+(_[0-9]+)?")
-SOME = re.compile(rf"(?P<array>[^][]+)\[(?P<members>{SPANS})\]")
+SOME = re.compile(r"(?P<array>[^][]+)\[(?P<members>[0-9][0-9,:-]*)\]")
 PATTERN = re.compile(r"[*?[]")
 MOST_LISTED = 11
 PAGE = 1000
@@ -36,6 +35,7 @@ def meant(client: "Client", text: str) -> str:
     that name, Invalid where several could be meant. One that lives comes before those that ended.
     """
     from parkade.client.errors import Invalid, NotFound
+    from parkade.core.units.indexes import indexes
     from parkade.wire.problems import problem
 
     if IDS.fullmatch(text):
@@ -43,7 +43,7 @@ def meant(client: "Client", text: str) -> str:
     some = members_meant(client, text)
     if some is not None:
         array, members = some
-        named = list(indexes(parse_indexes(members)))
+        named = list(indexes(spans(members)))
         if len(named) == 1:
             return f"{array}_{named[0]}"
         raise Invalid(problem("invalid", f"{text} names {len(named)} members; name one"))
@@ -57,6 +57,18 @@ def meant(client: "Client", text: str) -> str:
         detail = f"several workloads are named {text}: {ids}{more}; name one by its id"
         raise Invalid(problem("invalid", detail))
     return found[0].workload
+
+
+def spans(members: str) -> "Spans":
+    """The indexes between the brackets; Invalid where they are none."""
+    from parkade.client.errors import Invalid
+    from parkade.core.units.indexes import parse_indexes
+    from parkade.wire.problems import problem
+
+    try:
+        return parse_indexes(members)
+    except ValueError as error:
+        raise Invalid(problem("invalid", f"[{members[:40]}]: {error}")) from None
 
 
 def members_meant(client: "Client", text: str) -> tuple[str, str] | None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, call, calling, fail
-from parkade.cli.choosing import Id, Ids, Labels, chosen_members, meant
-from parkade.core.units.indexes import indexes, parse_indexes
+from parkade.cli.choosing import Id, Ids, Labels, chosen_members, meant, spans
 
 if TYPE_CHECKING:
     from parkade.client import Client
@@ -96,9 +95,11 @@ def _each(
     change: "Callable[[str], wire.Workload]", name: str, members: str | None
 ) -> "wire.Workload":
     """Changes each of these members; answers the last."""
+    from parkade.core.units.indexes import indexes
+
     if members is None:
         return change(name)
-    named = list(indexes(parse_indexes(members)))
+    named = list(indexes(spans(members)))
     if len(named) > MOST_EACH:
         fail(f"{name} has more than {MOST_EACH} of these; name the whole array", exit_code=3)
     return [change(f"{name}_{index}") for index in named][-1]

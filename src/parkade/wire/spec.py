@@ -25,7 +25,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from parkade.core.units import bounds
-from parkade.core.units.indexes import INDEX, SPANS, parse_indexes
+from parkade.core.units.indexes import MOST_CHARACTERS, SPANS, parse_indexes
 from parkade.core.units.names import ENV_KEY, ENV_PREFIX, NAME, REFERENCE, WORKLOAD_NAME
 from parkade.wire.model import Request
 from parkade.wire.problems import NUMBER, RANGE
@@ -151,8 +151,12 @@ Array = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": f"^{ARRAY.pattern}$", "maxLength": 65_536},
-                {"type": "integer", "minimum": INDEX.least, "maximum": INDEX.most},
+                {"type": "string", "pattern": f"^{ARRAY.pattern}$", "maxLength": MOST_CHARACTERS},
+                {
+                    "type": "integer",
+                    "minimum": bounds.ARRAY_INDEX.least,
+                    "maximum": bounds.ARRAY_INDEX.most,
+                },
             ]
         },
         mode="validation",

@@ -10,16 +10,13 @@ from parkade.core.running.ending import cancelled, held
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.refusals import Decision, invalid
-from parkade.core.units import indexes
+from parkade.core.units import bounds, indexes
 from parkade.core.units.indexes import Spans
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.array import LEAST_WAITING, ArrayState
 from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Spec
 from parkade.core.workloads.workload import Workload
-
-MOST_SPEC_CHARACTERS = 16_384
-"""Of command and environment together: each open member holds them."""
 
 
 def bad_array(spec: Spec) -> Refusal | None:
@@ -37,15 +34,17 @@ def bad_array(spec: Spec) -> Refusal | None:
     if terms.members != indexes.joined(terms.members):
         return invalid("array", "its spans touch or are in no order")
     members = indexes.count(terms.members)
-    if not indexes.MEMBERS.holds(members) or not indexes.INDEX.holds(terms.members[-1][1]):
-        return invalid("array", f"an array has 1 to {indexes.MEMBERS.most:,} members")
-    if terms.most_running is not None and not indexes.MEMBERS.holds(terms.most_running):
-        return invalid("array", f"after % write 1 to {indexes.MEMBERS.most:,}")
+    if not bounds.ARRAY_MEMBERS.holds(members) or not bounds.ARRAY_INDEX.holds(
+        terms.members[-1][1]
+    ):
+        return invalid("array", f"an array has 1 to {bounds.ARRAY_MEMBERS.most:,} members")
+    if terms.most_running is not None and not bounds.ARRAY_MEMBERS.holds(terms.most_running):
+        return invalid("array", f"after % write 1 to {bounds.ARRAY_MEMBERS.most:,}")
     size = len(spec.command) + sum(len(key) + len(text) for key, text in spec.env)
-    if size > MOST_SPEC_CHARACTERS:
+    if size > bounds.MOST_ARRAY_CHARACTERS:
         return invalid(
             "array",
-            f"command and env of an array have at most {MOST_SPEC_CHARACTERS:,} characters"
+            f"command and env of an array have at most {bounds.MOST_ARRAY_CHARACTERS:,} characters"
             " together; put the rest into a file",
         )
     return None

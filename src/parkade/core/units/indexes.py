@@ -9,15 +9,11 @@ spans.
 import re
 from collections.abc import Iterable, Iterator
 
-from parkade.core.units.bounds import Range
+from parkade.core.units.bounds import ARRAY_MEMBERS
 
 Spans = tuple[tuple[int, int], ...]
 """(first, last) of each span."""
 
-MEMBERS = Range(least=1, most=10_000)
-"""How many members an array has."""
-
-INDEX = Range(least=0, most=999_999)
 MOST_CHARACTERS = 65_536
 
 SPAN = r"[0-9]{1,6}(-[0-9]{1,6}(:[0-9]{1,6})?)?"
@@ -42,8 +38,8 @@ def parse_indexes(text: str) -> Spans:
         if not each:
             raise ValueError(f"{part}: the first index is greater than the last")
         named += len(each)
-        if named > MEMBERS.most:
-            raise ValueError(f"more than {MEMBERS.most:,} indexes")
+        if named > ARRAY_MEMBERS.most:
+            raise ValueError(f"more than {ARRAY_MEMBERS.most:,} indexes")
         if each.step == 1:
             found.append((each[0], each[-1]))
         else:
