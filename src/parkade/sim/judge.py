@@ -207,7 +207,7 @@ class Judge:
             return
         body = self._server.disk.entries[sequence - 1].body
         self._within(13, lambda: self.money.read(body))
-        self._within(37, lambda: self._read_told(event))
+        self._within(37, lambda: self._read_expanded(event))
         if self.owners.audit.breaches:
             self.find(1, self.owners.audit.breaches[0])
         if isinstance(event, events.Ended):
@@ -217,16 +217,16 @@ class Judge:
         elif isinstance(event, events.Submitted):
             self._within(22, lambda: self._check_once(event))
 
-    def _read_told(self, event: events.AnyEvent) -> None:
+    def _read_expanded(self, event: events.AnyEvent) -> None:
         """Members of arrays are workloads to all other auditors."""
-        told = self.arrays.read(event)
-        for one in told.demands:
+        expanded = self.arrays.read(event)
+        for one in expanded.demands:
             if one is not event:
                 self.money.read(encode_event(one))
             self.seats.read(one)
             self._read_mars(one)
             self.owners.read(one)
-        for one in told.chains:
+        for one in expanded.chains:
             self.chains.read(one)
 
     def _read_mars(self, event: events.AnyEvent) -> None:

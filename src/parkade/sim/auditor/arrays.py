@@ -25,7 +25,7 @@ ENDS = ("failed", "expired", "cancelled", "succeeded")
 INVARIANT = 37
 
 
-class Told(NamedTuple):
+class Expanded(NamedTuple):
     """What an event is to the auditors of workloads, and to the one of chains."""
 
     demands: tuple[events.AnyEvent, ...]
@@ -57,21 +57,21 @@ class ArrayAuditor:
     def __init__(self) -> None:
         self._arrays: dict[str, ArrayBook] = {}
 
-    def read(self, event: events.AnyEvent) -> Told:
+    def read(self, event: events.AnyEvent) -> Expanded:
         """Takes the next event in, and says what the others shall read in its place."""
         name = getattr(event, "workload", None)
         if isinstance(event, events.Submitted) and event.workload.spec.array is not None:
             self._submit(event.workload)
-            return Told((), (event,))
+            return Expanded((), (event,))
         if not isinstance(name, str):
-            return Told((event,), (event,))
+            return Expanded((event,), (event,))
         array, _, index = name.partition("_")
         book = self._arrays.get(array)
         if book is None:
-            return Told((event,), (event,))
+            return Expanded((event,), (event,))
         if index:
             self._read_member(book, int(index), event)
-            return Told((event,), (event, *self._of_array(book, event)))
+            return Expanded((event,), (event, *self._of_array(book, event)))
         return self._read_array(book, event)
 
     def check_world(self, world: World) -> None:
@@ -115,18 +115,18 @@ class ArrayAuditor:
             case _:
                 pass
 
-    def _read_array(self, book: ArrayBook, event: events.AnyEvent) -> Told:
+    def _read_array(self, book: ArrayBook, event: events.AnyEvent) -> Expanded:
         match event:
             case events.MembersOpened(members=members):
                 opened = tuple(self._open(book, index, event.at_us) for index in _each(members))
                 self._check_most(book)
-                return Told(opened, (event, *opened))
+                return Expanded(opened, (event, *opened))
             case events.MembersEnded(members=members, phase=phase):
                 self._move(book, members, ("waiting",), phase.value)
-                return Told((), (event, *self._of_array(book, event)))
+                return Expanded((), (event, *self._of_array(book, event)))
             case events.MembersRetried(members=members):
                 self._move(book, members, ENDS, "waiting")
-                return Told((), (event,))
+                return Expanded((), (event,))
             case events.BidChanged(members=members, limit_price_micros=limit):
                 book.limits |= dict.fromkeys(_each(members), limit)
                 if not members:
@@ -135,7 +135,7 @@ class ArrayAuditor:
                 book.is_held = phase is Phase.HELD
             case _:
                 pass
-        return Told((), (event,))
+        return Expanded((), (event,))
 
     def _open(self, book: ArrayBook, index: int, at_us: int) -> events.Submitted:
         name = book.submitted.workload
