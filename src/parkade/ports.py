@@ -510,13 +510,15 @@ class Store(Protocol):
         ...
 
     def statement(
-        self, account: str, *, from_us: int | None, to_us: int | None
+        self, account: str, *, from_us: int | None, to_us: int | None, until: int
     ) -> Sequence[StatedTransfer]:
-        """Every transfer of an account in [from_us, to_us), in the journal's order."""
+        """Every transfer of an account in [from_us, to_us) up to entry `until`, in the journal's
+        order."""
         ...
 
-    def balance_before(self, account: str, at_us: int) -> int:
-        """What an account had received less what it had paid before an instant, in micro-units."""
+    def balance(self, account: str, *, before_us: int | None, until: int) -> int:
+        """What an account had received less what it had paid before an instant, by the entries up
+        to `until`, in micro-units."""
         ...
 
     def stated(self, *, after: int, until: int) -> Sequence[StatedTransfer]:

@@ -104,7 +104,7 @@ def test_commands_of_a_batch_see_each_other_and_share_a_commit(store: Store) -> 
 def test_money_is_in_the_statement_of_the_same_commit(store: Store) -> None:
     cycle = begun(store)
     cycle.take_commands(7, [ask(Deposit(by=None, org="a", micros=5))])
-    (line,) = store.statement("org/a", from_us=None, to_us=None)
+    (line,) = store.statement("org/a", from_us=None, to_us=None, until=store.last_sequence())
     assert (line.sequence, line.position, line.transfer.micros) == (2, 0, 5)
 
 

@@ -8,8 +8,10 @@ import pytest
 
 from parkade.control.answers import Decided
 from parkade.control.cycle import Asked
+from parkade.control.outbox import given_of
 from parkade.control.settings import PlaneSettings
 from parkade.control.writer import Writer
+from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.units.time import SECOND_US
@@ -19,6 +21,7 @@ from parkade.ports import DesiredState, Seat, Store
 from parkade.store import open_sqlite
 from tests import builders
 from tests.clocks import HandClock
+from tests.core.kernel.story import Parkade
 
 SPEC: dict[str, Any] = {
     "name": "train",
@@ -130,3 +133,14 @@ def test_after_a_restart_the_same_is_told_in_a_higher_epoch(driven: Driven) -> N
     assert after.attempts == before.attempts
     assert after.epoch > before.epoch
     assert after.sequence > before.sequence
+
+
+def test_an_owners_job_with_several_claims_is_given_the_nodes_of_all() -> None:
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0)
+    parkade.reserve("acme", 3)
+    for nodes in (1, 3):
+        array = OwnerJob(job="10", reservation="acme", nodes=nodes, least=1)
+        parkade.do(commands.ReportOwnerJobs(by=None, pool="pool", jobs=(array,)))
+        parkade.run(60)
+    (given,) = given_of(parkade.world, "pool")
+    assert (given.job, sorted(given.nodes)) == ("10", ["a1", "a2", "a3"])

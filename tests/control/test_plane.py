@@ -93,7 +93,8 @@ async def test_many_at_once_under_one_key_have_one_effect(tmp_path: Path) -> Non
         asks = [made.plane.execute(deposit, idempotency=name) for _ in range(20)]
         outcomes = await asyncio.gather(*asks)
         assert all(outcome == outcomes[0] for outcome in outcomes)
-        (line,) = await made.plane.archive.statement("org/a", from_us=None, to_us=None)
+        stated = await made.plane.archive.statement("org/a", from_us=None, to_us=None)
+        (line,) = stated.transfers
         assert line.transfer.micros == 5
 
 

@@ -51,6 +51,28 @@ def test_a_small_job_joins_the_node_that_its_owner_has_already_and_no_other_owne
     assert grouped(has, other, job(7, gpus=2)) == {"3": (1, 1, (3, 7)), "4": (1, 1, (4,))}
 
 
+@pytest.mark.parametrize(
+    ("tasks", "nodes", "gpus", "running", "expected"),
+    [
+        pytest.param(3, 1, 8, 3, 3, id="no more than may run at once"),
+        pytest.param(3, 2, 16, 1, 6, id="of two nodes each"),
+        pytest.param(4, 1, 2, 4, 1, id="four of a quarter node share one"),
+        pytest.param(4, 1, 5, 2, 4, id="two of five GPUs do not share eight"),
+        pytest.param(2, 1, 0, 2, 2, id="without GPUs a node each"),
+    ],
+)
+def test_an_array_asks_for_as_many_nodes_as_its_tasks_may_use_at_once(
+    tasks: int, nodes: int, gpus: int, running: int, expected: int
+) -> None:
+    """`tasks` may run at once, `running` of them do, and as many more wait."""
+    asks: dict[str, Any] = {"array": 10, "array_most": tasks, "nodes": nodes, "gpus": gpus}
+    waiting = job(10, tasks=tasks, reservation=f"{FENCE}:10", **asks)
+    runs = [
+        job(20 + one, state="RUNNING", reservation=f"{FENCE}:10", **asks) for one in range(running)
+    ]
+    assert grouped(waiting, *runs)["10"][:2] == (expected, nodes)
+
+
 def test_an_array_asks_for_its_tasks_and_begins_with_one() -> None:
     running = job(12, state="RUNNING", array=10, reservation=f"{FENCE}:10", nodes=2)
     waiting = job(10, array=10, tasks=3, nodes=2, reservation=f"{FENCE}:10")
@@ -151,5 +173,5 @@ def test_a_reservation_is_read_with_its_end() -> None:
 
 def test_a_fence_is_early_only_before_leases_and_notice_have_passed() -> None:
     lease = Lease(silence_us=600, notice_us=120, kill_us=30)
-    assert recalling.is_early(lease, 1_000 + 120, 60, now_us=1_000)
-    assert not recalling.is_early(lease, 1_000 + 700, 60, now_us=1_000)
+    assert recalling.is_early(lease, 120, 60)
+    assert not recalling.is_early(lease, 700, 60)

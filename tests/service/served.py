@@ -26,6 +26,7 @@ class Served:
         self.process: subprocess.Popen[str] | None = None
         self.errors = folder / "errors"
         self.token = ""
+        self.program = [sys.executable, "-m", "parkade.service"]
 
     def start(self, *flags: str) -> None:
         with self.errors.open("a") as errors:
@@ -41,7 +42,7 @@ class Served:
             return False
 
     def spawn(self, errors: Any, *flags: str) -> subprocess.Popen[str]:
-        program = [sys.executable, "-m", "parkade.service", "--log-format", "json"]
+        program = [*self.program, "--log-format", "json"]
         place = ["--data-folder", str(self.data), "--port", str(self.port)]
         return subprocess.Popen(
             [*program, *place, *flags], stdout=subprocess.PIPE, stderr=errors, text=True

@@ -10,9 +10,10 @@ import pytest
 from parkade.ports import StoreError
 from parkade.service.journal import check_journal
 from parkade.service.settings import ServiceSettings
-from parkade.service.wiring import Wires, open_plane
+from parkade.service.wiring import EXIT_SOFTWARE, Wires, open_plane
 from tests import builders
 from tests.control.journals import a_journal, keep_snapshot
+from tests.control.test_whole import REPLACE_BODY, damage
 from tests.service.served import Served, serving
 from tests.service.test_journal import keep_answer
 
@@ -101,6 +102,21 @@ def test_up_on_a_damaged_file_ends_with_a_sentence(tmp_path: Path) -> None:
             path.write_bytes(content)
             assert_refused(served)
             assert path.read_bytes() == content, "what could be looked at is left as it is"
+
+
+@pytest.mark.system
+def test_a_server_ends_over_damage_that_its_start_did_not_read(tmp_path: Path) -> None:
+    with serving(tmp_path, is_started=False) as served:
+        path = a_journal(served.data / "parkade.sqlite3")
+        keep_snapshot(path)
+        damage(path, REPLACE_BODY)
+        with served.errors.open("w") as output:
+            process = served.spawn(output)
+            process.communicate(timeout=120)
+        told = served.errors.read_text()
+    assert process.returncode == EXIT_SOFTWARE, told
+    assert "Traceback" not in told
+    assert "entry 3 of the journal is not what was written" in told and "restore a backup" in told
 
 
 def assert_refused(served: Served) -> None:

@@ -74,6 +74,38 @@ def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(
     until(lambda: market.cluster.job_state(own) == "CANCELLED", market.said)
 
 
+@pytest.mark.slow
+def test_an_owners_array_grows_with_the_room_of_its_owner(market: SlurmMarket) -> None:
+    market.fence()
+    market.lend(2)
+    first = market.owner_job(f"--gres=gpu:{GPUS}")
+    market.wait_for_job(first, "RUNNING")
+    array = market.owner_job(f"--gres=gpu:{GPUS}", "--array=1-5")
+    running = ("squeue", "-h", "-r", "-j", array, "-t", "running", "-o", "%N")
+    until(lambda: len(market.cluster.run(*running).split()) == 1, market.said)
+    guest = market.guest(nodes=1)
+    market.wait_for(guest, "running")
+    market.cluster.run("scancel", first)
+    until(lambda: len(set(market.cluster.run(*running).split())) == 2, market.said)
+    market.cluster.run("scancel", array)
+    until(lambda: market.served.ask("GET", "/claims")["claims"] == [], market.said)
+
+
+@pytest.mark.slow
+def test_a_job_in_the_fence_with_a_copied_comment_is_cancelled(market: SlurmMarket) -> None:
+    market.fence()
+    guest = market.guest(nodes=1)
+    market.wait_for(guest, "running")
+    number, comment = market.cluster.run("squeue", "-h", "-t", "running", "-o", "%A %k").split()
+    free = min(set(market.cluster.nodes) - market.nodes_of(number))
+    own = market.cluster.submit(
+        "sleep 600", "--reservation=parkade_box", f"--comment={comment}9", f"--nodelist={free}"
+    )
+    until(lambda: market.cluster.job_state(own) == "CANCELLED", market.said)
+    until(lambda: cordons(market) == {}, market.said)
+    assert market.seen(guest)["phase"] == "running"
+
+
 def cordons(market: SlurmMarket) -> dict[str, str]:
     nodes = market.served.ask("GET", "/nodes")["nodes"]
     return {node["node"]: one["reason"] for node in nodes for one in node["cordons"]}

@@ -82,7 +82,7 @@ def test_a_batch_is_added_whole_or_not_at_all(store: Store) -> None:
     with pytest.raises(Fenced):
         store.commit(twice)
     assert store.last_sequence() == 1
-    assert list(store.statement("a", from_us=None, to_us=None)) == []
+    assert list(store.statement("a", from_us=None, to_us=None, until=9)) == []
 
 
 def test_a_writer_that_fell_behind_is_fenced(store: Store) -> None:
@@ -128,13 +128,15 @@ def test_a_statement_has_both_sides_in_the_order_of_the_journal(store: Store) ->
     )
     entries = tuple(entry(line.sequence, at_us=line.at_us) for line in lines)
     store.commit(batch(*entries, transfers=lines))
-    assert tuple(store.statement("org/a", from_us=None, to_us=None)) == lines
-    assert tuple(store.statement("org/a", from_us=2, to_us=3)) == lines[1:2]
-    assert tuple(store.statement("org/b", from_us=3, to_us=None)) == lines[2:]
+    assert tuple(store.statement("org/a", from_us=None, to_us=None, until=9)) == lines
+    assert tuple(store.statement("org/a", from_us=2, to_us=3, until=9)) == lines[1:2]
+    assert tuple(store.statement("org/b", from_us=3, to_us=None, until=9)) == lines[2:]
     amount = lines[0].transfer.micros
-    befores = [store.balance_before("org/a", at_us) for at_us in (1, 2, 3, 4)]
+    befores = [store.balance("org/a", before_us=at_us, until=9) for at_us in (1, 2, 3, 4)]
     assert befores == [0, amount, 0, amount]
-    assert store.balance_before("org/nowhere", 9) == 0
+    assert store.balance("org/nowhere", before_us=9, until=9) == 0
+    assert tuple(store.statement("org/a", from_us=None, to_us=None, until=2)) == lines[:2]
+    assert [store.balance("org/a", before_us=None, until=last) for last in (1, 2, 3)] == befores[1:]
 
 
 def test_what_an_account_moved_is_added_exactly_beyond_64_bits(store: Store) -> None:
@@ -147,8 +149,8 @@ def test_what_an_account_moved_is_added_exactly_beyond_64_bits(store: Store) -> 
         lines.append(replace(line, transfer=replace(line.transfer, micros=most)))
     entries = tuple(entry(line.sequence, at_us=line.at_us) for line in lines)
     store.commit(batch(*entries, transfers=tuple(lines)))
-    assert store.balance_before("org/a", 11) == 10 * most
-    assert store.balance_before(EXTERNAL, 11) == -10 * most
+    assert store.balance("org/a", before_us=11, until=99) == 10 * most
+    assert store.balance(EXTERNAL, before_us=11, until=99) == -10 * most
     assert dict(store.account_sums()) == {"org/a": most, EXTERNAL: -most}
 
 

@@ -1,5 +1,6 @@
 """`parkade admin`: backups of a journal, on the server's machine, by its Unix user."""
 
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from parkade.service.foreign import AgentsFound
     from parkade.service.settings import ServiceSettings
 
-admin = typer.Typer(help="Back up, restore and verify the journal.", no_args_is_help=True)
+admin = typer.Typer(
+    help="Back up, restore and verify the journal; write units.", no_args_is_help=True
+)
 
 Database = Annotated[
     str | None, typer.Option(help="As for `up`: postgresql://USER@SERVER/NAME.", metavar="ADDRESS")
@@ -100,6 +103,33 @@ def restore(
                 typer.confirm("End these when the server starts, and let agents obey?", abort=True)
             accept(settings, found)
     print("The next start of the server is obeyed by agents of before.")
+
+
+@admin.command()
+def units(
+    to: Annotated[Path, typer.Option(help="A folder of systemd's units.", metavar="FOLDER")] = Path(
+        "/etc/systemd/system"
+    ),
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Write also over units that were changed.")
+    ] = False,
+) -> None:
+    """Write systemd's units for the server, for agents and for Mars alone; start nothing."""
+    with explained():
+        from parkade.service.units import write_units
+
+        try:
+            written = write_units(to, bin_folder=_program().parent, replaces=replace)
+        except FileExistsError as error:
+            fail(str(error), exit_code=2)
+    for path in written:
+        print(path)
+    print("How to go on: docs/operate.md, under systemd.")
+
+
+def _program() -> Path:
+    """The command `parkade` of this installation."""
+    return Path(sysconfig.get_path("scripts")) / "parkade"
 
 
 def verify_place(place: Path | None, database: str | None = None) -> None:

@@ -9,6 +9,7 @@ same id and a file without a question.
 import codecs
 import gzip
 import sys
+import zlib
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -31,24 +32,33 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class QuestionError(ValueError):
-    """A line is no question; the message names the file, the line and what is wrong."""
+    """A file, or a line of it, holds no question; the message names it and what is wrong."""
 
 
 def read_questions(path: Path) -> Iterator[Question]:
     """The questions of a file; `-` is standard input. Holds 16 to 20 bytes for each."""
     seen = KeyIndex()
+    for number, row in read_rows(path):
+        try:
+            question = question_of(row, number)
+        except ValueError as error:
+            raise QuestionError(f"{path}, line {number}: {error}") from None
+        _note_id(seen, question.id, path, number)
+        yield question
+    if not len(seen):
+        raise QuestionError(f"{path}: holds no question; write one JSON object a line")
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file of JSON lines, each with its line's number, from 1; QuestionError."""
     number = 0
     with _open(path) as file:
-        while line := file.readline(MAX_LINE):
+        while line := _line(file, path, number + 1):
             number += 1
             if number == 1:
                 line = line.removeprefix(BOM)
             if line.strip():
-                question = _question(line, path, number)
-                _note_id(seen, question.id, path, number)
-                yield question
-    if not len(seen):
-        raise QuestionError(f"{path}: holds no question; write one JSON object a line")
+                yield number, _row(line, path, number)
 
 
 def count_questions(path: Path) -> int | None:
@@ -86,12 +96,19 @@ def _first(fields: dict[str, Any], names: tuple[str, ...]) -> Any:
     return _ABSENT
 
 
-def _question(line: bytes, path: Path, number: int) -> Question:
+def _line(file: IO[bytes], path: Path, number: int) -> bytes:
+    try:
+        return file.readline(MAX_LINE)
+    except (EOFError, OSError, zlib.error) as error:
+        raise QuestionError(f"{path}, line {number}: cannot be read: {error}") from None
+
+
+def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
     if not line.endswith(b"\n") and len(line) >= MAX_LINE:
         raise QuestionError(f"{path}, line {number}: longer than {MAX_LINE} bytes")
     try:
-        return question_of(_decode(line), number)
-    except (msgspec.DecodeError, ValueError) as error:
+        return _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise QuestionError(f"{path}, line {number}: {error}") from None
 
 
@@ -104,6 +121,6 @@ def _open(path: Path) -> IO[bytes]:
         return path.open("rb")
     except OSError as error:
         raise QuestionError(
-            f"cannot read the questions in {path}: {error.strerror}; "
+            f"cannot read {path}: {error.strerror}; "
             "give a file of JSON lines, or - for standard input"
         ) from None

@@ -1,20 +1,40 @@
 """What the store tells beside the writer: statements, what credits rest on, digests of entries.
 
-Each call reads the store in a thread of its own, so that neither the event loop nor the writer
-waits for it. What is read is committed; the world may be a commit ahead by then.
+A few threads of its own read the store, so that neither the event loop nor the writer waits for
+it, and long statements keep no other work waiting. What is read is committed; the world may be a
+commit ahead by then.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import msgspec
 
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.reservations.missing import MissingNode
 from parkade.core.state.codec import decode_event
 from parkade.core.state.events import ReservationSettled
-from parkade.ports import StatedTransfer, Store
+from parkade.ports import JournalEntry, StatedTransfer, Store
 
 _MOST_CREDITS = 100
 """Credits of one statement whose evidence is looked up."""
+
+_THREADS = 4
+
+_T = TypeVar("_T")
+
+
+class AccountStatement(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's transfers in a time, as of one commit; amounts in micro-units.
+
+    `opening`: what it held before that time. `balance`: what it holds.
+    """
+
+    opening: int
+    balance: int
+    transfers: tuple[StatedTransfer, ...]
 
 
 class Archive:
@@ -22,17 +42,29 @@ class Archive:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="parkade-archive")
+
+    def close(self) -> None:
+        """Lets the threads end."""
+        self._threads.shutdown()
 
     async def statement(
         self, account: str, *, from_us: int | None, to_us: int | None
-    ) -> list[StatedTransfer]:
-        """Every transfer of an account in [from_us, to_us), in order."""
-        read = self._store.statement
-        return list(await asyncio.to_thread(read, account, from_us=from_us, to_us=to_us))
+    ) -> AccountStatement:
+        """Every transfer of an account in [from_us, to_us), in order, and its balances."""
+        return await self._in_thread(lambda: self._statement(account, from_us, to_us))
 
-    async def balance_before(self, account: str, at_us: int) -> int:
-        """What an account held before an instant, by its transfers, in micro-units."""
-        return await asyncio.to_thread(self._store.balance_before, account, at_us)
+    def _statement(self, account: str, from_us: int | None, to_us: int | None) -> AccountStatement:
+        store = self._store
+        until = store.last_sequence()  # So that all that is read is of one commit.
+        lines = store.statement(account, from_us=from_us, to_us=to_us, until=until)
+        return AccountStatement(
+            opening=0
+            if from_us is None
+            else store.balance(account, before_us=from_us, until=until),
+            balance=store.balance(account, before_us=None, until=until),
+            transfers=tuple(lines),
+        )
 
     async def evidence(
         self, stated: Sequence[StatedTransfer]
@@ -44,7 +76,7 @@ class Archive:
         )
         found: dict[int, tuple[MissingNode, ...]] = {}
         for sequence in tuple(credits)[-_MOST_CREDITS:]:
-            entries = await asyncio.to_thread(self._store.entries, after=sequence - 1, limit=1)
+            entries = await self._entry(sequence)
             event = decode_event(entries[0].body, entries[0].version) if entries else None
             if isinstance(event, ReservationSettled):
                 found[sequence] = event.missing
@@ -52,5 +84,11 @@ class Archive:
 
     async def digest_at(self, sequence: int) -> str | None:
         """The digest of the journal's entry; None where there is none of that number."""
-        entries = await asyncio.to_thread(self._store.entries, after=sequence - 1, limit=1)
+        entries = await self._entry(sequence)
         return entries[0].digest if entries and entries[0].sequence == sequence else None
+
+    async def _entry(self, sequence: int) -> Sequence[JournalEntry]:
+        return await self._in_thread(lambda: self._store.entries(after=sequence - 1, limit=1))
+
+    async def _in_thread(self, read: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, read)

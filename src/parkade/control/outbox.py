@@ -222,17 +222,21 @@ def nodes_of(world: World, pool: str) -> tuple[NodeShape, ...]:
 
 
 def given_of(world: World, pool: str) -> tuple[GivenNodes, ...]:
-    """What owners hold for their jobs in the queue of a pool's engine. Cost grows with all
-    claims."""
-    return tuple(
-        GivenNodes(
-            claim=claim.claim,
-            job=claim.source.removeprefix(f"{pool}/"),
-            nodes=tuple(seat.node for seat in claim.held),
+    """What owners hold for their jobs in the queue of a pool's engine, the nodes of all claims of a
+    job together. Cost grows with all claims."""
+    found: dict[str, GivenNodes] = {}
+    for claim in world.records.claims.values():
+        if claim.source is None or not claim.source.startswith(f"{pool}/") or not claim.held:
+            continue
+        job = claim.source.removeprefix(f"{pool}/")
+        first = found.get(job)
+        nodes = tuple(seat.node for seat in claim.held)
+        found[job] = GivenNodes(
+            claim=claim.claim if first is None else first.claim,
+            job=job,
+            nodes=nodes if first is None else (*first.nodes, *nodes),
         )
-        for claim in world.records.claims.values()
-        if claim.source is not None and claim.source.startswith(f"{pool}/") and claim.held
-    )
+    return tuple(found.values())
 
 
 def fence_of(world: World, pool: str) -> int | None:

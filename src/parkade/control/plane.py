@@ -28,6 +28,7 @@ from parkade.control.health_intake import HealthIntake
 from parkade.control.inbox import Waiting, WaitingCommand, WaitingView, resolve
 from parkade.control.logs import Relay
 from parkade.control.outbox import desired_attempt
+from parkade.control.scrub import Scrub
 from parkade.control.settings import PlaneSettings
 from parkade.control.skew import for_agents, from_agents
 from parkade.control.viewers import Viewer
@@ -62,6 +63,7 @@ class Plane:
         self._dependencies = dependencies
         self.archive = Archive(dependencies.store)
         self._writer = Writer(dependencies, settings)
+        self._scrub = Scrub(dependencies.store, on_damage=dependencies.on_fatal)
         self._intake = self._writer.intake
         self._renderers: dict[str, Callable[[DesiredAttempt], str]] = {}
         self._is_ending = False
@@ -80,8 +82,9 @@ class Plane:
         )
 
     def start(self) -> None:
-        """Begins to answer."""
+        """Begins to answer, and to read the whole journal again beside it."""
         self._writer.start()
+        self._scrub.start()
 
     def drive(self, listener: Callable[[], None]) -> Callable[[], Turn]:
         """In place of `start`: each call of what is returned is one step of the writer, in the
@@ -98,7 +101,7 @@ class Plane:
 
     async def close(self) -> None:
         """Ends after the present turn; whatever runs on the nodes goes on."""
-        await asyncio.to_thread(self._writer.stop)
+        await asyncio.to_thread(self._stop)
 
     def health(self) -> Health:
         """How the writer is doing, and which agents refuse."""
@@ -336,6 +339,11 @@ class Plane:
     async def log_chunk(self, pool: str, request: str, chunk: bytes, is_last: bool) -> bool:
         """From the pool's agent; false: the reader is gone, stop."""
         return await self._relay.chunk(pool, request, chunk, is_last=is_last)
+
+    def _stop(self) -> None:
+        self._scrub.stop()
+        self._writer.stop()
+        self.archive.close()
 
     def _is_silent(self, pool: str) -> bool:
         return self._intake.is_silent(pool, self._dependencies.clock.steady_us())

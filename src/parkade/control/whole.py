@@ -68,13 +68,15 @@ def check_whole(store: Store, rules: Rules) -> WholeJournal:
         page = store.entries(after=sequence, limit=min(_PAGE, last - sequence))
         if not page:
             raise StoreError(f"the journal lacks entry {sequence + 1}: restore a backup")
-        lines = _lines_by_entry(store, after=sequence, until=page[-1].sequence)
+        lines = lines_by_entry(store, after=sequence, until=page[-1].sequence)
         for entry in page:
             digest = check_link(entry, sequence, digest)
             event = replay_entry(world, entry)
             sequence = entry.sequence
-            _check_lines(entry, event, lines.get(sequence, []), sums)
-            transfers += len(lines.get(sequence, []))
+            posted = lines.get(sequence, [])
+            check_lines(entry, event, posted)
+            _add(sums, posted)
+            transfers += len(posted)
             if snapshot is not None and sequence == snapshot.sequence:
                 _check_snapshot(world, snapshot)
     check_sums(sums, world.records.balances)
@@ -133,17 +135,16 @@ def _check_strays(store: Store) -> None:
         )
 
 
-def _lines_by_entry(store: Store, *, after: int, until: int) -> dict[int, list[StatedTransfer]]:
+def lines_by_entry(store: Store, *, after: int, until: int) -> dict[int, list[StatedTransfer]]:
+    """The statement lines of the entries in (after, until], by entry."""
     lines: dict[int, list[StatedTransfer]] = defaultdict(list)
     for line in store.stated(after=after, until=until):
         lines[line.sequence].append(line)
     return lines
 
 
-def _check_lines(
-    entry: JournalEntry, event: AnyEvent, lines: list[StatedTransfer], sums: dict[str, int]
-) -> None:
-    """StoreError where the lines are not the entry's transfers; adds them to the accounts' sums."""
+def check_lines(entry: JournalEntry, event: AnyEvent, lines: list[StatedTransfer]) -> None:
+    """StoreError where the statement lines are not the transfers that the entry posts."""
     posted = [
         StatedTransfer(
             sequence=entry.sequence, position=position, at_us=event.at_us, transfer=transfer
@@ -155,6 +156,9 @@ def _check_lines(
             f"the statement lines of entry {entry.sequence} are not the transfers that it posts:"
             " the table `transfers` was changed; restore a backup"
         )
+
+
+def _add(sums: dict[str, int], lines: list[StatedTransfer]) -> None:
     for line in lines:
         sums[line.transfer.debit] -= line.transfer.micros
         sums[line.transfer.credit] += line.transfer.micros

@@ -14,6 +14,7 @@ from types import FrameType
 import msgspec
 import structlog
 import uvicorn
+from msgspec.structs import replace
 
 from parkade.control.plane import Plane
 from parkade.service import logs
@@ -22,6 +23,7 @@ from parkade.service.first import ShowSecret, make_operator, write_token
 from parkade.service.folders import make_passage, write_owner_only
 from parkade.service.place import settle
 from parkade.service.settings import BadSettings, ServiceSettings
+from parkade.service.systemd import inherited_socket, tell
 from parkade.service.wiring import Server, Wires, build, whole_leadership
 
 _log = structlog.get_logger(__name__)
@@ -57,8 +59,15 @@ class Serving(uvicorn.Server):
         super().__init__(config)
         self._plane = plane
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn; a service manager is told when requests are answered."""
+        await super().startup(sockets)
+        if self.started:
+            tell("READY=1")
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Called by uvicorn when it was told to stop."""
+        tell("STOPPING=1")
         self._plane.end_streams()
         await super().shutdown(sockets)
 
@@ -72,11 +81,25 @@ def up(settings: ServiceSettings, options: UpOptions, wires: Wires | None = None
     leadership.acquire()
     try:
         settle(settings.data_folder, is_original_gone=options.is_original_gone)
-        with listen_on(settings.host, settings.port) as listening:
+        with _listening(settings) as listening:
             server = build(settings, wires, leadership, is_original_gone=options.is_original_gone)
             _serve_with(listening, settings, options, server)
     finally:
         leadership.release()
+
+
+def _listening(settings: ServiceSettings) -> socket.socket:
+    """The socket that a service manager holds, else one of our own; BadSettings."""
+    inherited = inherited_socket()
+    if inherited is None:
+        return listen_on(settings.host, settings.port)
+    host = inherited.getsockname()[0]
+    try:
+        replace(settings, host=host)
+    except BadSettings:
+        inherited.close()
+        raise
+    return inherited
 
 
 def _serve_with(
@@ -110,7 +133,7 @@ async def _run(
             server.plane, show_secret=show_secret, is_new_token_wanted=options.is_new_token_wanted
         )
         async with asyncio.TaskGroup() as group:
-            group.create_task(server.agents.run(local_url(settings.host, listening), stop))
+            group.create_task(server.agents.run(local_url(listening), stop))
             group.create_task(server.telling.run(stop))
             try:
                 await _serve(server, settings, goodbye, listening)
@@ -124,21 +147,23 @@ async def _run(
 async def _serve(
     server: Server, settings: ServiceSettings, goodbye: Goodbye, listening: socket.socket
 ) -> None:
-    port = listening.getsockname()[1]
+    host, port = listening.getsockname()[:2]
     config = listening_config(server.app, timeout_graceful_shutdown=_GRACE_S)
     write_owner_only(settings.data_folder / "port", str(port))
-    _log.info("listening", url=f"http://{settings.host}:{port}")
+    _log.info("listening", url=f"http://{_in_url(host)}:{port}")
     serving = Serving(config, server.plane)
     serving.should_exit = goodbye.was_heard
     await serving.serve(sockets=[listening])
 
 
-def local_url(host: str, listening: socket.socket) -> str:
+def local_url(listening: socket.socket) -> str:
     """Where a process of this machine reaches the server."""
-    port = listening.getsockname()[1]
-    is_any = host in ("", "0.0.0.0", "::")
-    name = "127.0.0.1" if is_any else f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}"
+    host, port = listening.getsockname()[:2]
+    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else _in_url(host)}:{port}"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def listen_on(host: str, port: int) -> socket.socket:

@@ -112,7 +112,8 @@ def nothing(_name: str) -> None:
 
 def end_process(error: BaseException) -> None:
     """Memory and journal may differ: nothing more may be answered, not even 'sorry'."""
-    _log.critical("process_ends", reason=str(error), done="start it again")
+    done = "see the reason" if isinstance(error, StoreError) else "start it again"
+    _log.critical("process_ends", reason=str(error), done=done)
     os._exit(EXIT_SOFTWARE)
 
 

@@ -96,20 +96,21 @@ class MemoryStore:
         return self._disk.answers.get((principal, key))
 
     def statement(
-        self, account: str, *, from_us: int | None, to_us: int | None
+        self, account: str, *, from_us: int | None, to_us: int | None, until: int
     ) -> Sequence[StatedTransfer]:
         """See `ports.Store`; costs a pass over all transfers."""
         return [
             line
             for line in self._disk.transfers
             if account in (line.transfer.debit, line.transfer.credit)
+            and line.sequence <= until
             and (from_us is None or line.at_us >= from_us)
             and (to_us is None or line.at_us < to_us)
         ]
 
-    def balance_before(self, account: str, at_us: int) -> int:
+    def balance(self, account: str, *, before_us: int | None, until: int) -> int:
         """See `ports.Store`; costs a pass over all transfers."""
-        before = self.statement(account, from_us=None, to_us=at_us)
+        before = self.statement(account, from_us=None, to_us=before_us, until=until)
         return sum(
             line.transfer.micros if line.transfer.credit == account else -line.transfer.micros
             for line in before

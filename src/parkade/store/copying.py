@@ -6,6 +6,7 @@ The source is read in one transaction, so that what a server adds meanwhile is l
 import sqlalchemy as sa
 
 from parkade.ports import StoreError
+from parkade.store.driver_error import line_of
 from parkade.store.tables import OWNER, metadata
 
 _ROWS = 1_000
@@ -22,7 +23,7 @@ def copy_tables(source: sa.Engine, target: sa.Engine) -> None:
             for table in metadata.sorted_tables:
                 _copy(table, reading, writing)
     except sa.exc.DatabaseError as error:
-        raise StoreError(f"the journal could not be copied: {error.orig}") from error
+        raise StoreError(f"the journal could not be copied: {line_of(error)}") from error
 
 
 def _copy(table: sa.Table, reading: sa.Connection, writing: sa.Connection) -> None:

@@ -12,6 +12,7 @@ import socket
 import sqlalchemy as sa
 
 from parkade.ports import AlreadyLed, StoreError
+from parkade.store.driver_error import line_of
 from parkade.store.postgresql import url_of
 
 # "prkd"; with the schema's hash it names the lock among all advisory locks of a database.
@@ -59,14 +60,14 @@ class PostgresqlLeadership:
         try:
             connection = engine.connect()
         except sa.exc.DatabaseError as error:
-            raise StoreError(f"{self._address} could not be opened: {error.orig}") from error
+            raise StoreError(f"{self._address} could not be opened: {line_of(error)}") from error
         try:
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({_KEY})")
         except sa.exc.DatabaseError as error:
             holder = _holder(connection)
             connection.close()
             if getattr(error.orig, "sqlstate", "") != "55P03":  # lock_not_available
-                raise StoreError(f"{self._address}: no lock: {error.orig}") from error
+                raise StoreError(f"{self._address}: no lock: {line_of(error)}") from error
             raise AlreadyLed(
                 f"another Parkade server already works on {self._address}: {holder}. Two servers"
                 " would run the same work twice; stop that one first, or use another database"

@@ -10,6 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from parkade.ports import StoreError
+from parkade.store.driver_error import line_of
 from parkade.store.head import HeadFile
 from parkade.store.sql import SqlStore
 
@@ -46,9 +47,9 @@ def open_postgresql(
     except sa.exc.DatabaseError as error:
         engine.dispose()
         raise StoreError(
-            f"{address} could not be opened as a journal: {error.orig}. If the server answers and"
-            " lets this user in, a table of it is missing or another's: restore a backup into a new"
-            " database with `parkade admin restore`"
+            f"{address} could not be opened as a journal: {line_of(error)}. If the server answers"
+            " and lets this user in, a table of it is missing or another's: restore a backup into a"
+            " new database with `parkade admin restore`"
         ) from error
     except StoreError:
         engine.dispose()

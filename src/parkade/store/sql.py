@@ -24,6 +24,7 @@ from parkade.ports import (
     StoreError,
 )
 from parkade.store.copying import copy_tables
+from parkade.store.driver_error import line_of
 from parkade.store.head import Head, HeadFile, refuse_broken
 from parkade.store.migrations import migrate, require_newest
 from parkade.store.rows import (
@@ -83,8 +84,8 @@ class SqlStore:
                 yield connection
         except sa.exc.DatabaseError as error:
             raise StoreError(
-                f"the journal could not be read: {error.orig}; where its file is damaged, restore a"
-                " backup"
+                f"the journal could not be read: {line_of(error)}; where its file is damaged,"
+                " restore a backup"
             ) from error
 
     @contextmanager
@@ -97,7 +98,7 @@ class SqlStore:
             raise
         except sa.exc.DatabaseError as error:
             raise StoreError(
-                f"the journal could not be written: {error.orig}. Nothing that was answered is"
+                f"the journal could not be written: {line_of(error)}. Nothing that was answered is"
                 f" lost. Make room where {self._head.path.parent} is, or mend what is wrong with"
                 " it, and start the server again"
             ) from error
@@ -203,13 +204,14 @@ class SqlStore:
             page = query.where(place > sa.tuple_(*following))
 
     def statement(
-        self, account: str, *, from_us: int | None, to_us: int | None
+        self, account: str, *, from_us: int | None, to_us: int | None, until: int
     ) -> Sequence[StatedTransfer]:
-        """Every transfer of an account in [from_us, to_us), in the journal's order.
+        """Every transfer of an account in [from_us, to_us) up to entry `until`, in the journal's
+        order.
 
         Costs as much as the account's transfers are many: one index for each side.
         """
-        within: list[sa.ColumnElement[bool]] = [sa.true()]
+        within: list[sa.ColumnElement[bool]] = [transfers.c.sequence <= until]
         if from_us is not None:
             within.append(transfers.c.at_us >= from_us)
         if to_us is not None:
@@ -223,17 +225,19 @@ class SqlStore:
         with self._reading() as connection:
             return [stated_of(row) for row in connection.execute(query).mappings()]
 
-    def balance_before(self, account: str, at_us: int) -> int:
-        """What an account had received less what it had paid before an instant, in micro-units.
+    def balance(self, account: str, *, before_us: int | None, until: int) -> int:
+        """What an account had received less what it had paid before an instant, by the entries up
+        to `until`, in micro-units.
 
         Costs as much as the account's transfers are many: one index for each side.
         """
+        within: list[sa.ColumnElement[bool]] = [transfers.c.sequence <= until]
+        if before_us is not None:
+            within.append(transfers.c.at_us < before_us)
         with self._reading() as connection:
             received, paid = (
                 _added(
-                    *connection.execute(
-                        sa.select(*_PARTS).where(side == account, transfers.c.at_us < at_us)
-                    ).one()
+                    *connection.execute(sa.select(*_PARTS).where(side == account, *within)).one()
                 )
                 for side in (transfers.c.credit, transfers.c.debit)
             )

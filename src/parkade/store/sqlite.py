@@ -14,6 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from parkade.ports import StoreError
+from parkade.store.driver_error import line_of
 from parkade.store.head import HeadFile
 from parkade.store.sql import SqlStore
 
@@ -71,8 +72,8 @@ def _opened(
     except sa.exc.DatabaseError as error:
         engine.dispose()
         raise StoreError(
-            f"{path} could not be opened as a journal: {error.orig}. If it is there and may be read"
-            " and written, it is damaged or no journal: restore a backup with `parkade admin"
+            f"{path} could not be opened as a journal: {line_of(error)}. If it is there and may be"
+            " read and written, it is damaged or no journal: restore a backup with `parkade admin"
             " restore`"
         ) from error
     except BaseException:

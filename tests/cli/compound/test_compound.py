@@ -143,7 +143,7 @@ def test_the_package_itself_is_the_command_line(folder: Path) -> None:
     ("arguments", "says"),
     [
         (("run", "nothing.yaml", "q.jsonl", "--out", "o"), "cannot read nothing.yaml"),
-        (("run", "net.yaml", "nothing.jsonl", "--out", "o"), "questions in nothing.jsonl: No"),
+        (("run", "net.yaml", "nothing.jsonl", "--out", "o"), "cannot read nothing.jsonl: No"),
         (("run", "net.yaml", "q.jsonl", "--out", "o", "--budget", "much"), "--budget"),
         (("run", "net.yaml", "q.jsonl", "--out", "o", "--max-calls=-1"), "0 or more, not -1"),
         (("draw", "q.jsonl"), "not YAML"),

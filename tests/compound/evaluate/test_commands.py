@@ -1,11 +1,13 @@
 """`parkade compound evaluate | calibrate | plan | lifecycle` as they are typed."""
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from parkade.cli import exit_codes
 from parkade.cli.compound.app import compound
 from parkade.compound.evaluate.outcomes import CountsOutcome, encode_outcomes
 from tests.compound.evaluate.recorded import drawn, spread_rates
@@ -90,7 +92,8 @@ def test_a_plan_says_k_and_whether_more_calls_help(outcomes: Path, tmp_path: Pat
         (("plan", "OUTCOMES", "--budget", "1", "--target", "0.5"), "exactly one of"),
         (("plan", "OUTCOMES", "--budget", "many"), "an amount such as 12.50"),
         (("plan", "OUTCOMES", "--target", "2"), "strictly between 0 and 1"),
-        (("evaluate", "nowhere.jsonl"), "nowhere.jsonl: No such file"),
+        (("lifecycle", "--models", "nowhere.json"), "cannot read nowhere.json: No such file"),
+        (("run", "nowhere.yaml", "q.jsonl", "--out", "o"), "cannot read nowhere.yaml"),
         (("evaluate", "OUTCOMES", "-k", "99"), "K = 99 must lie in 1..12"),
         (("lifecycle",), "exactly one of --parameters, --loss and --models"),
         (("lifecycle", "--loss", "1"), "floor is 1.69"),
@@ -103,7 +106,56 @@ def test_a_mistake_is_told_in_one_line(
     done = typed(*(str(outcomes) if word == "OUTCOMES" else word for word in words))
     assert done.exit_code == 3
     assert complaint in done.output
+    assert done.output.startswith("parkade: ")
     assert done.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "HERE"),
+        ("calibrate", "HERE"),
+        ("plan", "HERE", "--target", "0.5"),
+        ("outcomes", "HERE", "--out", "o.jsonl"),
+        ("show", "HERE", "q1"),
+        ("collect", "HERE"),
+        ("worker", "HERE"),
+        ("distil", "HERE", "QUESTIONS", "--to", "t.jsonl"),
+    ],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize("here", ["missing", "missing.jsonl", "empty", "q.jsonl/inside"])
+def test_a_run_that_is_not_there_ends_every_command_with_4_in_one_line(
+    words: tuple[str, ...], here: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "q.jsonl").write_text('{"prompt": "what?"}\n')
+    places = {"HERE": here, "QUESTIONS": "q.jsonl"}
+    done = typed(*(places.get(word, word) for word in words))
+    assert done.exit_code == exit_codes.COMPOUND_NOT_FOUND, done.output
+    assert done.output.startswith(f"parkade: {here}"), done.output
+    assert done.output.count("\n") == 1
+    if words[0] in ("evaluate", "collect", "show"):
+        told = json.loads(typed(*(places.get(word, word) for word in words), "--json").stdout)
+        assert (told["v"], told["error"]) == (1, "not_found")
+
+
+def test_labels_that_cannot_be_read_are_a_wrong_file(outcomes: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text('{"version": 1, "nodes": ["generate: m"], "parents": [null]}')
+    done = typed("evaluate", run, "--labels", tmp_path / "nowhere.jsonl")
+    assert done.exit_code == exit_codes.COMPOUND_WRONG
+    assert "nowhere.jsonl: No such file" in done.output
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b'{"id": 1, "answer": 2}\n' * 9)[:-9])
+    done = typed("evaluate", run, "--labels", tmp_path / "cut.gz")
+    assert done.exit_code == exit_codes.COMPOUND_WRONG
+    assert "cut.gz, line" in done.output
+    (run / "journal.jsonl").write_text('{"is":"call"}\n')
+    done = typed("evaluate", run)
+    assert done.exit_code == exit_codes.COMPOUND_BROKEN
+    assert "journal.jsonl cannot be read" in done.output
 
 
 def test_outcomes_without_verdicts_can_be_planned_with_an_exact_verifier(tmp_path: Path) -> None:

@@ -36,6 +36,12 @@ CASES: list[tuple[str, Operator]] = [
     ("2E@a >> M", Generate("a", n=2) >> Vote()),
     ("E@a >> V@v", Generate("a") >> Verify("v")),
     ("E@a >> 3V@j", Generate("a") >> Verify(ModelVerifier("j", votes=3))),
+    ("E@a >> V@j(t=0)", Generate("a") >> Verify(ModelVerifier("j", temperature=0.0))),
+    (
+        "E@a >> 5V@j(t=1, m=9)",
+        Generate("a") >> Verify(ModelVerifier("j", votes=5, temperature=1.0, max_tokens=9)),
+    ),
+    ('E@a(prompt="é\\n\\"\\\\ {prompt}")', Generate("a", prompt='é\n"\\ {prompt}')),
     ("E@a >> F@f >> 10C@k", Generate("a") >> Filter("f") >> Cluster("k", keep=10)),
     ("E@a >> 3J@j", Generate("a") >> Judge("j", votes=3)),
     ("E@a >> R@j(keep=2)", Generate("a") >> Rank("j", keep=2)),
@@ -118,7 +124,7 @@ EMBER = [
     ),
     (
         '["$sub", "$sub", "1:J:gpt-4o:0.0"], sub = ["2:E:gpt-4o:0.0", "1:V:gpt-4o:0.0"]',
-        "(2E@gpt-4o(t=0) >> V@gpt-4o) + (2E@gpt-4o(t=0) >> V@gpt-4o) >> S@gpt-4o(t=0)",
+        "2*(2E@gpt-4o(t=0) >> V@gpt-4o(t=0)) >> S@gpt-4o(t=0)",
         9,
     ),
     (
@@ -127,10 +133,25 @@ EMBER = [
             '"1:V:claude-3-5-haiku:0.0"], "1:J:claude-3-5-sonnet:0.0"]'
         ),
         (
-            "(3E@gpt-4o(t=0.7) >> V@gpt-4o) + (3E@claude-3-5-haiku(t=1) >> V@claude-3-5-haiku)"
+            "(3E@gpt-4o(t=0.7) >> V@gpt-4o(t=0))"
+            " + (3E@claude-3-5-haiku(t=1) >> V@claude-3-5-haiku(t=0))"
             " >> J@claude-3-5-sonnet(t=0)"
         ),
         13,
+    ),
+    # The README writes these with its classes; it has no compact form of them.
+    (
+        "UniformEnsemble(3, gpt-4o, 0.7), JudgeSynthesis(claude-3-5-sonnet, 0.2)",
+        "3E@gpt-4o(t=0.7) >> S@claude-3-5-sonnet(t=0.2)",
+        4,
+    ),
+    (
+        (
+            "UniformEnsemble(5, gpt-4o-mini, 0.7), JudgeSynthesis(claude-3-5-sonnet, 0.2), "
+            "Verifier(claude-3-5-haiku, 0)"
+        ),
+        "5E@gpt-4o-mini(t=0.7) >> S@claude-3-5-sonnet(t=0.2) >> V@claude-3-5-haiku(t=0)",
+        7,
     ),
 ]
 
@@ -145,9 +166,8 @@ def test_ember_s_published_examples_run_in_our_notation(
             return f"Looks fine.\nVerdict: correct ({call.key[:4]})"
         return "Best: 1" if "Which candidate" in text else f"{call.model} {call.sample}"
 
-    models = {
-        name: answering(say, name) for name in ("gpt-4o", "claude-3-5-sonnet", "claude-3-5-haiku")
-    }
+    named = ("gpt-4o", "gpt-4o-mini", "claude-3-5-sonnet", "claude-3-5-haiku")
+    models = {name: answering(say, name) for name in named}
     summary, results = run_network(parse(ours), [ask()], names(models), tmp_path)
     assert results["q1"].answer
     assert summary.calls == calls
@@ -173,6 +193,7 @@ def test_the_notation_of_the_readme_runs(tmp_path: Path) -> None:
         ("E@a >> E@a(t=hot)", r"at character 12 .*temperature=hot"),
         ("99999999999999E@a", r"at character 1 .*at most 100,000,000"),
         ("999999999999*(E@a)", r"at character 1 .*at most 100,000,000"),
+        ("E@a >> V@v(k=3)", r"at character 12 .*no field 'k'; there are: model"),
         ("E@a(t=-3)", r"at character 5 \(t=-3\)\): temperature=-3: must be at least 0"),
         ("E@a(t=nan)", r"at character 5 .*must be at least 0"),
         ("E@a(m=0)", r"at character 5 .*must be at least 1"),

@@ -246,7 +246,8 @@ def test_race_takes_the_first_to_finish_and_drops_the_rest() -> None:
     ("network", "says"),
     [
         (Generate("nobody"), "no model 'nobody'"),
-        (Verify("v") >> Vote(), "no verifier 'v'"),
+        (Generate("nobody"), "there are: m; a network file gives them under `models`"),
+        (Verify("v") >> Vote(), "no verifier 'v', no verifier is given; a network file gives"),
         (Vote(), "needs candidates"),
         (Ensemble((Generate("m"), Vote())), "needs candidates"),
         (Generate("m", n=0), "at least 1"),

@@ -17,7 +17,7 @@ from parkade.cli.compound.app import compound
 from parkade.compound.evaluate.recorded_run import outcomes_of_run
 from parkade.compound.network import NetworkError
 from parkade.compound.run.budget import Budget
-from parkade.compound.shards.folder import FolderError
+from parkade.compound.shards.folder import FolderError, SharedFolder
 from tests.compound.shards.farm import RULES, Farm, K, ends, told
 from tests.waits import until
 
@@ -248,6 +248,14 @@ def test_a_budget_without_a_price_is_refused_before_there_is_a_worker(farm: Farm
     farm.network.write_text(f"models: {{m: {server}}}\nnetwork: E@m\n")
     with pytest.raises(NetworkError, match=r"models\.m\.price: write"):
         farm.prepare(budget=Budget(micros=100))
+
+
+def test_a_worker_that_was_killed_before_its_first_call_does_not_stop_collect(farm: Farm) -> None:
+    farm.prepare()
+    SharedFolder(farm.out).begin(0, 1, "killed-at-once")
+    collected = typed("collect", str(farm.out), "--json")
+    told = json.loads(collected.stdout)
+    assert (collected.exit_code, told["answered"]) == (6, 0)
 
 
 def test_other_questions_are_refused(farm: Farm) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from parkade.compound.network.notation import parse
+from parkade.compound.run.described import NoSuchRun, RunUnreadable
 from parkade.compound.run.running import RUN
 from parkade.compound.show.page import as_page
 from parkade.compound.show.text import as_text
-from parkade.compound.show.trace import TraceError, read_trace
+from parkade.compound.show.trace import read_trace
 from parkade.compound.values import Candidate, Question, Verdict
 from tests.compound.building import answering, ask, names, priced, run_network
 
@@ -118,13 +119,13 @@ def test_the_page_is_whole_needs_nothing_and_escapes_what_models_say(tmp_path: P
 
 
 def test_an_unknown_question_and_a_folder_without_a_run_are_said(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="no folder of a run"):
+    with pytest.raises(NoSuchRun, match="no folder of a run"):
         read_trace(tmp_path, "q1")
     out = finished(tmp_path)
-    with pytest.raises(TraceError, match="nothing of a question 'q9'"):
+    with pytest.raises(NoSuchRun, match="nothing of a question 'q9'"):
         read_trace(out, "q9")
     (out / RUN).write_text("{")
-    with pytest.raises(TraceError, match="cannot be read"):
+    with pytest.raises(RunUnreadable, match="cannot be read"):
         read_trace(out, "q1")
 
 

@@ -25,7 +25,11 @@ def say(parkade: Parkade, *jobs: OwnerJob, pool: str = "pool") -> list[events.An
 
 
 def claims(parkade: Parkade) -> dict[str | None, int]:
-    return {it.source: it.nodes for it in parkade.world.records.claims.values()}
+    """Nodes by the source of their claims."""
+    found: dict[str | None, int] = {}
+    for claim in parkade.world.records.claims.values():
+        found[claim.source] = found.get(claim.source, 0) + claim.nodes
+    return found
 
 
 def test_a_job_claims_its_nodes_gets_them_after_the_notice_and_gives_them_back() -> None:
@@ -57,6 +61,35 @@ def test_an_array_claims_what_is_left_and_a_gang_all_or_nothing() -> None:
     parkade = given_lender(2)
     say(parkade, job("1"), job("array", 9, least=1), job("gang", 2))
     assert claims(parkade) == {"pool/1": 1, "pool/array": 1}
+
+
+def test_an_array_grows_by_whole_tasks_while_its_owner_has_room_and_keeps_what_it_has() -> None:
+    parkade = given_lender(3)
+    say(parkade, job("1"), job("array", 9, least=1))
+    assert claims(parkade) == {"pool/1": 1, "pool/array": 2}
+    parkade.run(60)
+    _, grown = say(parkade, job("array", 9, least=1))
+    assert isinstance(grown, events.Claimed) and grown.claim.nodes == 1
+    assert claims(parkade) == {"pool/array": 3}
+    parkade.run(60)
+    held = [seat.node for it in parkade.world.records.claims.values() for seat in it.held]
+    assert len(set(held)) == len(held) == 3
+    assert say(parkade, job("array", 1, least=1)) == []
+    assert {type(it) for it in say(parkade)} == {events.Unclaimed}
+    assert claims(parkade) == {}
+
+
+def test_an_array_of_gangs_takes_no_part_of_one() -> None:
+    parkade = given_lender(3)
+    say(parkade, job("array", 8, least=2))
+    assert claims(parkade) == {"pool/array": 2}
+    assert say(parkade, job("array", 8, least=2)) == []
+
+
+def test_a_gang_that_has_its_claim_gets_no_second_one() -> None:
+    parkade = given_lender(3)
+    say(parkade, job("gang", 1))
+    assert say(parkade, job("gang", 2)) == []
 
 
 def test_jobs_of_unknown_reservations_and_other_pools_claim_nothing() -> None:

@@ -56,26 +56,16 @@ async def statement(
     elif not viewer.may_read(Read.STATEMENT, org=viewer.org):
         raise problem("denied", HOLDERS[READS[Read.STATEMENT]])
 
-    def view(world: World, _: int) -> int | None:
-        return world.ledger.balance(named) if named in accounts_of(world) else None
-
     # First, so that the store is asked about accounts that there are.
-    balance = await context.plane.read(view, org=viewer.org)
-    if balance is None:
+    if not await context.plane.read(lambda world, _: named in accounts_of(world), org=viewer.org):
         raise problem("not_found", f"there is no account {named!r}; an org's is org/NAME")
-    from_us = None if start is None else microseconds(start)
     stated = await context.plane.archive.statement(
-        named, from_us=from_us, to_us=None if end is None else microseconds(end)
-    )
-    opening = 0 if from_us is None else await context.plane.archive.balance_before(named, from_us)
-    return view_of(
         named,
-        stated,
-        opening_micros=opening,
-        balance_micros=balance,
-        is_operator=viewer.is_operator,
-        missing=await context.plane.archive.evidence(stated),
+        from_us=None if start is None else microseconds(start),
+        to_us=None if end is None else microseconds(end),
     )
+    missing = await context.plane.archive.evidence(stated.transfers)
+    return view_of(named, stated, is_operator=viewer.is_operator, missing=missing)
 
 
 @router.get("/server", tags=["server"])

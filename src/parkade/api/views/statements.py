@@ -1,8 +1,9 @@
 """Statements as shown: each transfer from the account's side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from parkade.api.translate import amount, instant
+from parkade.control.archive import AccountStatement
 from parkade.core.ledger.accounts import TransferKind
 from parkade.core.reservations.missing import MissingNode
 from parkade.ports import StatedTransfer
@@ -14,25 +15,24 @@ OF_GUESTS = frozenset({TransferKind.PAYOUT})
 
 def statement(
     account: str,
-    stated: Sequence[StatedTransfer],
+    stated: AccountStatement,
     *,
-    opening_micros: int,
-    balance_micros: int,
     is_operator: bool,
     missing: Mapping[int, tuple[MissingNode, ...]],
 ) -> wire.Statement:
     """All lines and their sums; whole micro-units, so the sums are exact. `missing`: by sequence,
     what credits rest on."""
-    received = sum(line.transfer.micros for line in stated if line.transfer.credit == account)
-    paid = sum(line.transfer.micros for line in stated if line.transfer.debit == account)
+    lines = stated.transfers
+    received = sum(line.transfer.micros for line in lines if line.transfer.credit == account)
+    paid = sum(line.transfer.micros for line in lines if line.transfer.debit == account)
     return wire.Statement(
         account=account,
-        balance=amount(balance_micros),
-        opening=amount(opening_micros),
-        closing=amount(opening_micros + received - paid),
+        balance=amount(stated.balance),
+        opening=amount(stated.opening),
+        closing=amount(stated.opening + received - paid),
         received=amount(received),
         paid=amount(paid),
-        transfers=tuple(_line(line, account, missing, is_operator=is_operator) for line in stated),
+        transfers=tuple(_line(line, account, missing, is_operator=is_operator) for line in lines),
     )
 
 

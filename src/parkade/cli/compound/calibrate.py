@@ -18,10 +18,11 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Generator accuracy question by question, verifier rates, cost and latency."""
-    from parkade.cli.compound.reports import Truth, explaining, print_json, read
+    from parkade.cli.compound.failing import failing
+    from parkade.cli.compound.reports import Truth, print_json, read
     from parkade.compound.evaluate.calibration import calibration_of
 
-    with explaining():
+    with failing(as_json=as_json):
         recorded = read(outcomes, Truth(labels, field, rule))
         found = calibration_of(recorded.outcomes)
     if as_json:

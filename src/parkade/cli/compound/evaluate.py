@@ -24,11 +24,12 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Accuracy, pass@K, the verifier and what a solved question cost, with intervals."""
-    from parkade.cli.compound.reports import Truth, explaining, print_json, read, write_plot
+    from parkade.cli.compound.failing import failing
+    from parkade.cli.compound.reports import Truth, print_json, read, write_plot
     from parkade.compound.evaluate import evaluation
     from parkade.compound.evaluate.pictures import evaluation_chart
 
-    with explaining():
+    with failing(as_json=as_json):
         recorded = read(outcomes, Truth(labels, field, rule))
         found = evaluation.evaluate(recorded.outcomes, ks=ks)
         if plot is not None:

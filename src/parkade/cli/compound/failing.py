@@ -1,9 +1,7 @@
 """How the compound commands end when something is wrong: one line that says what to do.
 
-Exit codes of their own, beside 0 done: 3 a file is wrong; 4 no such run or
-question; 5 no call to a model succeeds; 6 workers are not done; 7 the budget is spent and questions
-are left; 8 some questions or a verifier failed; 9 calls wait for the answers of a batch; 1 the
-journal or the disk; 130 interrupted. A worker ends with 85 when work is left.
+The one place where an error of compound gets its exit code; `cli.exit_codes` has their meaning.
+A worker ends with 85 when work is left.
 """
 
 import sys
@@ -15,6 +13,7 @@ from parkade.cli.exit_codes import (
     COMPOUND_BROKEN,
     COMPOUND_DENIED,
     COMPOUND_FAILED,
+    COMPOUND_NOT_FOUND,
     COMPOUND_WRONG,
     INTERRUPTED,
 )
@@ -22,18 +21,26 @@ from parkade.cli.exit_codes import (
 
 @contextmanager
 def failing(*, as_json: bool) -> Iterator[None]:
-    """Turn what a run raises into a message and an exit code."""
+    """Turn what a command of compound raises into a message and an exit code."""
+    from parkade.compound.evaluate.outcomes import OutcomesUnreadable
     from parkade.compound.network import NetworkError
+    from parkade.compound.plots.chart import CannotDraw
     from parkade.compound.questions import QuestionError
+    from parkade.compound.run.described import NoSuchRun, RunUnreadable
     from parkade.compound.run.journal import JournalError
     from parkade.compound.run.progressing import RunStopped, VerifierBroken
     from parkade.compound.run.results import ResultError
     from parkade.compound.shards.folder import FolderError
     from parkade.compound.shards.log import LogError
+    from parkade.compound.theory.domain import DomainError
 
     try:
         yield
+    except NoSuchRun as error:
+        fail("not_found", str(error), COMPOUND_NOT_FOUND, as_json=as_json)
     except (NetworkError, QuestionError, FolderError) as error:
+        fail("invalid", str(error), COMPOUND_WRONG, as_json=as_json)
+    except (DomainError, OutcomesUnreadable, CannotDraw) as error:
         fail("invalid", str(error), COMPOUND_WRONG, as_json=as_json)
     except VerifierBroken as error:
         fail("verifier_broken", str(error), COMPOUND_FAILED, as_json=as_json)
@@ -42,7 +49,7 @@ def failing(*, as_json: bool) -> Iterator[None]:
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
         fail("broken", f"{where}{error.strerror or error}", COMPOUND_BROKEN, as_json=as_json)
-    except (JournalError, LogError, ResultError) as error:
+    except (JournalError, LogError, ResultError, RunUnreadable) as error:
         fail("broken", str(error), COMPOUND_BROKEN, as_json=as_json)
     except KeyboardInterrupt:
         fail(

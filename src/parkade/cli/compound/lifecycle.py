@@ -74,11 +74,11 @@ def lifecycle(
     as_json: AsJson = False,
 ) -> None:
     """Training and inference compute together: the cheapest size for a quality and a demand."""
-    from parkade.cli.compound.reports import explaining
+    from parkade.cli.compound.failing import failing
     from parkade.compound.lifecycle.models import Demand
     from parkade.compound.theory.domain import DomainError
 
-    with explaining():
+    with failing(as_json=as_json):
         if models is not None:
             demand = Demand(
                 queries=queries,
@@ -148,6 +148,8 @@ def _read(path: Path) -> "list[Trained]":
 
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[Trained])
+    except OSError as error:
+        raise DomainError(f"cannot read {path}: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DomainError(f"{path}: {error}") from None
 

@@ -16,10 +16,11 @@ def outcomes(
     rule: Rule = RULE,
 ) -> None:
     """Write the outcomes of a run's samples: right or not, accepted or not, cost and time."""
-    from parkade.cli.compound.reports import Truth, explaining, read
+    from parkade.cli.compound.failing import failing
+    from parkade.cli.compound.reports import Truth, read
     from parkade.compound.evaluate.outcomes import encode_outcomes
 
-    with explaining():
+    with failing(as_json=False):
         lines = list(encode_outcomes(read(run, Truth(labels, field, rule)).outcomes))
         out.write_bytes(b"".join(lines))
     print(f"Wrote {len(lines) - 1:,} outcomes to {out}")

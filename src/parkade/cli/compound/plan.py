@@ -42,12 +42,13 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """K, expected accuracy, ceiling and cost for a budget, a target, or a worth."""
-    from parkade.cli.compound.reports import Truth, explaining, print_json, read, write_plot
+    from parkade.cli.compound.failing import failing
+    from parkade.cli.compound.reports import Truth, print_json, read, write_plot
     from parkade.compound.evaluate import planning
     from parkade.compound.evaluate.calibration import calibration_of
     from parkade.compound.evaluate.pictures import plan_chart
 
-    with explaining():
+    with failing(as_json=as_json):
         goal = _goal(budget, target, worth, wrong_cost)
         recorded = read(outcomes, Truth(labels, field, rule))
         found = planning.plan(

@@ -1,11 +1,7 @@
-"""What the commands that know have in common: files read, amounts, plots written, errors told.
-
-Exit codes as everywhere: 0 done, 2 the command is wrong, 3 a file or a value is wrong.
-"""
+"""What the commands that know have in common: files read, amounts, plots written."""
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -17,7 +13,6 @@ if TYPE_CHECKING:
     from parkade.compound.evaluate.outcomes import Outcome
     from parkade.compound.plots.chart import Chart
 
-WRONG = 3
 MICROS = 1_000_000
 
 Outcomes = Annotated[
@@ -44,23 +39,6 @@ Plot = Annotated[
 ]
 
 
-@contextmanager
-def explaining() -> Iterator[None]:
-    """Turns what reading, planning and drawing raise into one line and exit code 3."""
-    from parkade.compound.evaluate.outcomes import OutcomesUnreadable
-    from parkade.compound.plots.chart import CannotDraw
-    from parkade.compound.theory.domain import DomainError
-
-    try:
-        yield
-    except (DomainError, OutcomesUnreadable, CannotDraw) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(WRONG) from None
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        raise typer.Exit(WRONG) from None
-
-
 class Truth(NamedTuple):
     """What says which samples of a run are right: the options of these names."""
 
@@ -80,20 +58,24 @@ def read(path: Path, truth: Truth) -> Recorded:
     """The outcomes of a run's folder, or of a file of outcomes."""
     from parkade.compound.evaluate import recorded_run
     from parkade.compound.evaluate.outcomes import OutcomesUnreadable, read_outcomes
+    from parkade.compound.run.described import NoSuchRun
 
+    if not path.exists():
+        raise NoSuchRun(f"{path}: there is no such run, and no such file of outcomes")
     if not path.is_dir():
         if path.name in ("results.jsonl", "journal.jsonl"):
             raise OutcomesUnreadable(f"{path} belongs to a run: give its folder, {path.parent}")
-        if truth.labels is not None and path.exists():
+        if truth.labels is not None:
             raise OutcomesUnreadable(f"{path} has its labels: --labels is for a run's folder")
         return Recorded(read_outcomes(path), None)
     known = None
+    stops_early = recorded_run.stops_early(path)
     if truth.labels is not None:
         known = recorded_run.read_labels(truth.labels, truth.field, truth.rule)
         known = recorded_run.with_rule_of_run(path, known)
     else:
         _note("no --labels: what the run's verifier accepted is taken as right")
-    if recorded_run.stops_early(path):
+    if stops_early:
         _note(
             "this network stops a question at its first accepted sample: easy questions have few "
             "samples; measure a network that draws all, such as 16E@model >> V@verifier"

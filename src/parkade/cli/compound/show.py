@@ -16,24 +16,21 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="The trace as JSON.")] = False,
 ) -> None:
     """Show every call, verdict and cost of one question."""
-    from parkade.cli.compound.failing import fail, failing
-    from parkade.cli.exit_codes import COMPOUND_NOT_FOUND
+    from parkade.cli.compound.failing import failing
     from parkade.compound.questions import read_questions
     from parkade.compound.show.page import as_page
     from parkade.compound.show.text import as_text
-    from parkade.compound.show.trace import TraceError, read_trace
+    from parkade.compound.show.trace import read_trace
 
     prompt = ""
-    if questions is not None:
-        with failing(as_json=as_json):
+    with failing(as_json=as_json):
+        if questions is not None:
             asked = (each.prompt for each in read_questions(questions) if each.id == question)
             prompt = next(asked, "")
-    try:
         trace = read_trace(out, question, prompt)
-    except TraceError as error:
-        fail("not_found", str(error), COMPOUND_NOT_FOUND, as_json=as_json)
+        if html is not None:
+            html.write_text(as_page(trace))
     if html is not None:
-        html.write_text(as_page(trace))
         print(f"Wrote {html}")
     elif as_json:
         import msgspec

@@ -11,7 +11,7 @@ import msgspec
 
 from parkade.compound.run.described import read_described
 from parkade.compound.run.lines import CallLine, VerdictLine
-from parkade.compound.run.recorded_lines import recorded_lines
+from parkade.compound.run.recorded_lines import reading, recorded_lines
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import JOURNAL, RESULTS, RUN
 
@@ -36,7 +36,10 @@ class Kept(msgspec.Struct):
 
 
 def gather(out: Path) -> dict[str, Kept]:
-    """By question id. A candidate is accepted if all verdicts on it accept."""
+    """By question id. A candidate is accepted if all verdicts on it accept.
+
+    Raises NoSuchRun and RunUnreadable.
+    """
     verdicts: dict[str, tuple[bool, float | None]] = {}
     described = read_described(out / RUN)
     for line in recorded_lines(out / JOURNAL, VerdictLine, described):
@@ -58,7 +61,7 @@ def gather(out: Path) -> dict[str, Kept]:
 
 def _answers(path: Path, kept: dict[str, Kept], network: str) -> None:
     decode = msgspec.json.Decoder(Result).decode
-    with path.open("rb") as file:
+    with reading(path) as file:
         for line in file:
             if not line.endswith(b"\n"):
                 return

@@ -146,7 +146,7 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise OutcomesUnreadable(f"{path}: {error.strerror}") from None
+        raise OutcomesUnreadable(f"cannot read {path}: {error.strerror}") from None
     with file:
         number = 0
         while line := file.readline(MOST_LINE_BYTES + 1):

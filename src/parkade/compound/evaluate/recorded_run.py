@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from parkade.compound.evaluate.outcomes import CandidateOutcome, OutcomesUnreadable
-from parkade.compound.questions import BOM, IDS, MAX_LINE
-from parkade.compound.run.described import Described, read_described
+from parkade.compound.questions import IDS, read_rows
+from parkade.compound.run.described import read_described
 from parkade.compound.run.lines import CallLine, VerdictLine
 from parkade.compound.run.recorded_lines import recorded_lines
 from parkade.compound.run.running import JOURNAL, RUN
@@ -54,26 +54,17 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_labels(path: Path, field: str, rule: str = "auto") -> Labels:
-    """The labels in a file of JSON lines, such as the file of questions."""
+    """The labels in a file of JSON lines, such as the file of questions; plain or gzipped.
+
+    Raises OutcomesUnreadable, and QuestionError for a line that is no object.
+    """
     if rule not in RULES:
         raise OutcomesUnreadable(f"there is no rule {rule!r}; there are: {', '.join(RULES)}")
-    references: dict[str, Any] = {}
-    decode = msgspec.json.Decoder(dict[str, Any]).decode
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(MAX_LINE):
-            number += 1
-            if number == 1:
-                line = line.removeprefix(BOM)
-            if not line.strip():
-                continue
-            try:
-                row = decode(line)
-            except msgspec.DecodeError as error:
-                raise OutcomesUnreadable(f"{path}, line {number}: {error}") from None
-            if row.get(field) is not None:
-                identity = next((row[name] for name in IDS if name in row), number)
-                references[str(identity)] = row[field]
+    references = {
+        str(next((row[name] for name in IDS if name in row), number)): row[field]
+        for number, row in read_rows(path)
+        if row.get(field) is not None
+    }
     if not references:
         raise OutcomesUnreadable(f"{path}: no line has the field {field!r}; name it with --field")
     return Labels(references=references, rule=rule)
@@ -86,7 +77,7 @@ def with_rule_of_run(out: Path, labels: Labels) -> Labels:
     """
     if labels.rule != "auto":
         return labels
-    names = {name.partition("@")[0] for name in _described(out).verifiers or ()}
+    names = {name.partition("@")[0] for name in read_described(out / RUN).verifiers or ()}
     rules = {OF_VERIFIERS[name] for name in names if name in OF_VERIFIERS}
     return msgspec.structs.replace(labels, rule=rules.pop()) if len(rules) == 1 else labels
 
@@ -102,7 +93,10 @@ def rule_in_words(labels: Labels) -> str:
 
 
 def outcomes_of_run(out: Path, labels: Labels | None) -> Iterator[CandidateOutcome]:
-    """One outcome a sample, in the journal's order; raises `OutcomesUnreadable`."""
+    """One outcome a sample, in the journal's order.
+
+    Raises OutcomesUnreadable, NoSuchRun and RunUnreadable.
+    """
     samples = _Samples(out)
     verdicts = _Verdicts(samples)
     if verdicts.samples == 0:
@@ -119,7 +113,7 @@ def outcomes_of_run(out: Path, labels: Labels | None) -> Iterator[CandidateOutco
 
 def stops_early(out: Path) -> bool:
     """Whether the network stops drawing at the first accepted sample."""
-    return any(label.endswith(STOPS) for label in _described(out).nodes)
+    return any(label.endswith(STOPS) for label in read_described(out / RUN).nodes)
 
 
 def _as_verified(samples: "_Samples", verdicts: "_Verdicts") -> Iterator[CandidateOutcome]:
@@ -205,21 +199,12 @@ def _outcome(
     )
 
 
-def _described(out: Path) -> Described:
-    try:
-        return read_described(out / RUN)
-    except FileNotFoundError:
-        raise OutcomesUnreadable(f"{out} is no folder of a run: it has no {RUN}") from None
-    except msgspec.DecodeError as error:
-        raise OutcomesUnreadable(f"{out / RUN}: {error}") from None
-
-
 class _Samples:
     """The journal of a run, read as often as it is asked."""
 
     def __init__(self, out: Path) -> None:
         self._journal = out / JOURNAL
-        self._described = _described(out)
+        self._described = read_described(out / RUN)
         labels = enumerate(self._described.nodes)
         self._nodes = {place for place, label in labels if label.split(":")[0] == SAMPLES}
 
@@ -232,12 +217,7 @@ class _Samples:
         return self._lines(VerdictLine)
 
     def _lines(self, kind: type[L]) -> Iterator[L]:
-        try:
-            yield from recorded_lines(self._journal, kind, self._described)
-        except FileNotFoundError:
-            raise OutcomesUnreadable(f"{self._journal} is missing: there is no run") from None
-        except msgspec.DecodeError as error:
-            raise OutcomesUnreadable(f"{self._journal}: {error}") from None
+        return recorded_lines(self._journal, kind, self._described)
 
 
 class _Checked(NamedTuple):

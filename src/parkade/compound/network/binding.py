@@ -222,8 +222,7 @@ class _Binder:
     def _writer(self, operator: Asking, prompt: str) -> Writer:
         model = self.names.models.get(operator.model)
         if model is None:
-            known = ", ".join(sorted(self.names.models)) or "none"
-            raise NetworkError(f"there is no model {operator.model!r}; known are: {known}")
+            raise _unknown("model", operator.model, self.names.models)
         for key, instead in RESERVED.items():
             self._need(key not in operator.options, f"options may not hold {key!r}: {instead}")
         return Writer(operator, prompt or DEFAULT_PROMPTS[type(operator)], model)
@@ -237,8 +236,7 @@ class _Binder:
             case str() if checker in self.names.functions:
                 return self.names.functions[checker]
             case str():
-                known = ", ".join(sorted(self.names.verifiers)) or "none"
-                raise NetworkError(f"there is no verifier {checker!r}; known are: {known}")
+                raise _unknown("verifier", checker, self.names.verifiers)
             case ModelVerifier():
                 return self.bind(checker)
             case _:
@@ -248,8 +246,7 @@ class _Binder:
         if not isinstance(code, str):
             return code
         if code not in self.names.functions:
-            known = ", ".join(sorted(self.names.functions)) or "none"
-            raise NetworkError(f"there is no function {code!r}; known are: {known}")
+            raise _unknown("function", code, self.names.functions)
         return self.names.functions[code]
 
     def _need(self, holds: bool, what: str) -> None:
@@ -270,6 +267,13 @@ class _Binder:
         for signature, nodes in twins.items():
             for node in nodes:
                 node.stride = totals[signature]
+
+
+def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> NetworkError:
+    there_are = f"there are: {', '.join(sorted(known))}" if known else f"no {kind} is given"
+    return NetworkError(
+        f"there is no {kind} {name!r}, {there_are}; a network file gives them under `{kind}s`"
+    )
 
 
 def _check_numbers(operator: Operator) -> None:

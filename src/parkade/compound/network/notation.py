@@ -1,4 +1,4 @@
-"""The compact notation: `"5E@a(t=0.7) + 5E@b >> V@v >> 1J@j"`.
+r"""The compact notation: `"5E@a(t=0.7) + 5E@b >> V@v >> 1J@j"`.
 
 A term is `[count]KIND[@name][(field=value, …)]`. Terms are joined by `+` (side by side, binds
 closer) and `>>` (fed by); parentheses group, `3*(…)` repeats a group, and `8B(…)@v` is the best of
@@ -20,8 +20,9 @@ closer) and `>>` (fed by); parentheses group, `3*(…)` repeats a group, and `8B
 | B(…) | best_of | k | verifier or model |
 | Q(…) | race | replicas | – |
 
-Fields are those of the operator; `t` is temperature, `m` max_tokens. Values are numbers, words, or
-texts in double quotes.
+Fields are those of the operator, of V those of the model that verifies; `t` is temperature, `m`
+max_tokens. Values are numbers, words, or texts in double quotes, where `\n`, `\t`, `\"` and `\\`
+are as in Python.
 
     parse("3E@small(t=0.8) >> M") == Generate("small", n=3, temperature=0.8) >> Vote()
 """
@@ -60,6 +61,9 @@ MAX_DEPTH = 50
 #: Types of fields that a text can be checked against.
 PLAIN_TYPES = (int, int | None, float, float | None, str, str | None, bool, bool | None)
 SHORT = {"t": "temperature", "m": "max_tokens"}
+#: After a backslash, in a text; any other character stands for itself.
+ESCAPES = {"n": "\n", "t": "\t"}
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _TOKEN = re.compile(
     r"\s*(?:(?P<join>>>|\+)|(?P<open>\()|(?P<close>\))|(?P<times>(?P<count>\d+)\s*\*)"
     r"|(?P<term>(?P<number>\d*)(?P<kind>[A-Z])(?![A-Za-z]))|(?P<end>$))"
@@ -138,12 +142,15 @@ class _Parser:
         except NetworkError as error:
             self.place = began
             self.fail(str(error))
+        # Only a model has fields where it verifies.
+        asked = _model_verifier(made) if fields else made
         for field, value in fields.items():
-            if wrong := _wrong_field(made, field, value):
+            if wrong := _wrong_field(asked, field, value):
                 self.place = places[field]
                 self.fail(wrong)
         try:
-            return msgspec.structs.replace(made, **fields) if fields else made
+            given = msgspec.structs.replace(asked, **fields) if fields else asked
+            return Verify(given) if isinstance(given, ModelVerifier) else given
         except NetworkError as error:
             self.place = began
             self.fail(str(error))
@@ -218,7 +225,7 @@ def _wrong_field(operator: Operator, name: str, value: Any) -> str | None:
 
 def _value(word: str | None, text: str | None) -> Any:
     if text is not None:
-        return text.encode().decode("unicode_escape") if "\\" in text else text
+        return _ESCAPE.sub(lambda found: ESCAPES.get(found[1], found[1]), text)
     assert word is not None
     for number in (int, float):
         try:
@@ -258,6 +265,17 @@ def _make(kind: str, count: int | None, name: str | None, source: Operator | Non
 def _verifier(name: str, votes: int | None) -> str | ModelVerifier:
     """A count above 1 can only mean votes, so that the name is a model's."""
     return name if votes is None or votes == 1 else ModelVerifier(name, votes=votes)
+
+
+def _model_verifier(made: Operator) -> Operator:
+    """The model that a verify asks; any other operator itself."""
+    match made:
+        case Verify(verify=str() as model):
+            return ModelVerifier(model)
+        case Verify(verify=ModelVerifier() as model):
+            return model
+        case _:
+            return made
 
 
 def _named(kind: str, name: str | None) -> str:

@@ -12,6 +12,14 @@ from pathlib import Path
 import msgspec
 
 
+class NoSuchRun(Exception):
+    """There is no run, or not the question that is looked for in it; the message says which."""
+
+
+class RunUnreadable(Exception):
+    """A file of a run's folder is missing or is not what a run writes; the message names it."""
+
+
 class Start(msgspec.Struct, frozen=True, kw_only=True):
     """A network that ran from a byte of the journal on."""
 
@@ -75,15 +83,21 @@ _decode = msgspec.json.Decoder(Described).decode
 
 
 def read_described(path: Path) -> Described:
-    """Raises FileNotFoundError and msgspec.DecodeError."""
-    return _decode(path.read_bytes())
+    """What the file `run.json` of a run's folder says; NoSuchRun where it is missing."""
+    try:
+        return _decode(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        missing = f"it has no {path.name}" if path.parent.is_dir() else "there is no such folder"
+        raise NoSuchRun(f"{path.parent} is no folder of a run: {missing}") from None
+    except msgspec.DecodeError as error:
+        raise RunUnreadable(f"{path} cannot be read: {error}") from None
 
 
 def starts_with(path: Path, start: Start) -> list[Start]:
     """The starts so far and this one, if the network is another than before."""
     try:
         known = read_described(path)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (NoSuchRun, RunUnreadable):
         return [start]
     starts = known.starts
     if not starts and known.network:

@@ -7,12 +7,13 @@ length.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias, TypeVar, cast
+from typing import IO, TypeAlias, TypeVar, cast
 
 import msgspec
 
-from parkade.compound.run.described import Described
+from parkade.compound.run.described import Described, RunUnreadable
 from parkade.compound.run.lines import CallLine, FailedLine, VerdictLine
 
 Recorded: TypeAlias = CallLine | FailedLine | VerdictLine
@@ -23,18 +24,30 @@ _TAGS: dict[type, bytes] = {CallLine: b'{"is":"call"', VerdictLine: b'{"is":"ver
 def recorded_lines(path: Path, kind: type[L], described: Described) -> Iterator[L]:
     """The lines of one kind, in their order; the other kinds are not decoded.
 
-    Raises FileNotFoundError, and msgspec.DecodeError for a whole line that cannot be read.
+    Raises RunUnreadable where the journal is missing, or a whole line cannot be read.
     """
     decode = msgspec.json.Decoder(kind).decode
     tag = _TAGS[kind]
     place = 0
-    with path.open("rb") as file:
+    with reading(path) as file:
         for line in file:
             began, place = place, place + len(line)
             if line.startswith(tag) and line.endswith(b"\n"):
                 found = of_network(decode(line), began, described)
                 if found is not None:
                     yield cast(L, found)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[IO[bytes]]:
+    """A file of a run's folder; RunUnreadable where it is missing, or a line is not decoded."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise RunUnreadable(f"{path} is missing") from None
+    except msgspec.DecodeError as error:
+        raise RunUnreadable(f"{path} cannot be read: {error}") from None
 
 
 def of_network(line: Recorded, place: int, described: Described) -> Recorded | None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from parkade.compound.questions import read_questions
+from parkade.compound.run.described import NoSuchRun
 from parkade.compound.run.running import JOURNAL, RESULTS, RUN
 from parkade.compound.values import KEY_BYTES, Question, question_digest
 
@@ -70,12 +71,12 @@ class SharedFolder:
         self.workers = root / "workers"
 
     def read(self) -> Batch:
-        """What is run here; FolderError if nothing is."""
+        """What is run here; NoSuchRun if nothing is."""
         path = self.root / BATCH
         try:
             batch = msgspec.json.decode(path.read_bytes(), type=Batch)
-        except FileNotFoundError:
-            raise FolderError(
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoSuchRun(
                 f"{self.root} holds no submitted run; `parkade compound submit … --out` makes one"
             ) from None
         except msgspec.DecodeError as error:

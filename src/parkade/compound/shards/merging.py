@@ -15,7 +15,7 @@ import msgspec
 
 from parkade.compound.questions import read_questions
 from parkade.compound.run.budget import NOTHING, Amounts
-from parkade.compound.run.described import read_described
+from parkade.compound.run.described import NoSuchRun, read_described
 from parkade.compound.run.failures import FAILURES, FailedQuestion, read_failures
 from parkade.compound.run.lines import (
     FORMAT,
@@ -117,7 +117,7 @@ def _tell_failures(folder: SharedFolder, failures: list[FailedQuestion], worker:
 
 def _describe(folder: SharedFolder, runs: list[Path], worker: str) -> None:
     for path in runs:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(NoSuchRun):
             # Places in a shard's journal mean nothing in the one of all shards.
             described = msgspec.structs.replace(read_described(path / RUN), starts=[])
             content = msgspec.json.format(msgspec.json.encode(described), indent=2)
@@ -153,7 +153,11 @@ def _journal(run: Path) -> Iterator[bytes]:
 
     What only an earlier network asked stays in the shard's journal.
     """
-    described = read_described(run / RUN)
+    try:
+        described = read_described(run / RUN)
+    except NoSuchRun:
+        # Its worker was killed before its first call.
+        return
     of_one = len(described.starts) < 2
     place = 0
     for line in _lines(run / JOURNAL):

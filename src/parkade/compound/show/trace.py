@@ -10,20 +10,16 @@ from typing import Any
 
 import msgspec
 
-from parkade.compound.run.described import Described, read_described
+from parkade.compound.run.described import Described, NoSuchRun, read_described
 from parkade.compound.run.failures import FAILURES, failed_question
 from parkade.compound.run.lines import CallLine, FailedLine, Line, VerdictLine
-from parkade.compound.run.recorded_lines import of_network
+from parkade.compound.run.recorded_lines import of_network, reading
 from parkade.compound.run.results import Result
 from parkade.compound.run.running import JOURNAL, RESULTS, RUN
 
 MAX_LINES = 20_000
 #: Nodes that only hold others together are not shown.
 PLUMBING = ("chain", "ensemble")
-
-
-class TraceError(ValueError):
-    """The run's folder holds no such question, or is no run; the message says which."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,18 +72,16 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
-    """The trace of a question by its id; TraceError if the run does not know it."""
-    try:
-        described = read_described(out / RUN)
-        result = _result(out / RESULTS, question, described.network)
-        lines, is_cut = _lines(out / JOURNAL, question, described)
-    except FileNotFoundError as error:
-        raise TraceError(f"{out} is no folder of a run: {error.filename} is missing") from None
-    except msgspec.DecodeError as error:
-        raise TraceError(f"{out} holds a file that cannot be read: {error}") from None
+    """The trace of a question by its id.
+
+    Raises NoSuchRun where there is no run or it does not know the question, and RunUnreadable.
+    """
+    described = read_described(out / RUN)
+    result = _result(out / RESULTS, question, described.network)
+    lines, is_cut = _lines(out / JOURNAL, question, described)
     failed = None if result is not None else failed_question(out / FAILURES, question)
     if result is None and failed is None and not lines:
-        raise TraceError(f"the run in {out} has nothing of a question {question!r}")
+        raise NoSuchRun(f"the run in {out} has nothing of a question {question!r}")
     line = result or failed
     return Trace(
         question=question,
@@ -102,7 +96,7 @@ def read_trace(out: Path, question: str, prompt: str = "") -> Trace:
 def _result(path: Path, question: str, network: str) -> Result | None:
     needle = msgspec.json.encode(question)
     found: Result | None = None
-    with path.open("rb") as file:
+    with reading(path) as file:
         for line in file:
             # Most lines are another's: look before decoding.
             if needle in line and line.endswith(b"\n"):
@@ -117,7 +111,7 @@ def _lines(path: Path, question: str, described: Described) -> tuple[list[Any], 
     needle = msgspec.json.encode(question)
     kept: list[Any] = []
     place = 0
-    with path.open("rb") as file:
+    with reading(path) as file:
         for line in file:
             began, place = place, place + len(line)
             if needle in line and line.endswith(b"\n"):

@@ -35,6 +35,7 @@ class Asks(msgspec.Struct, frozen=True, kw_only=True):
     qos: str = ""
     reservation: str = ""
     array: int = 0
+    array_most: int = 0
     tasks: int = 1
     nodes: int = 1
     gpus: int = 0
@@ -46,7 +47,7 @@ NOTHING = Asks()
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job, or one part of a heterogeneous one, whose `leader` is its first part. `devices`: GPU
     indexes of each node, while it runs. `comment` and `reason` are words of any
-    user."""
+    user; `submitted_us` is of the controller's clock."""
 
     number: int
     leader: int
@@ -56,6 +57,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     comment: str
     nodes: tuple[str, ...]
     devices: tuple[tuple[int, ...], ...]
+    submitted_us: int = 0
     asks: Asks = NOTHING
 
     @property
@@ -118,6 +120,7 @@ class _Job(msgspec.Struct):
     tres_per_node: Any = ""
     tres_per_job: Any = ""
     tres_per_task: Any = ""
+    submit_time: Any = 0
 
 
 class _Node(msgspec.Struct):
@@ -179,6 +182,7 @@ def _job(one: _Job) -> Job:
         comment=one.comment if isinstance(one.comment, str) else "",
         nodes=names,
         devices=tuple(given) if len(given) == len(names) else tuple(() for _ in names),
+        submitted_us=_number(one.submit_time) * 1_000_000,
         asks=_asks(one),
     )
 
@@ -196,6 +200,7 @@ def _asks(one: _Job) -> Asks:
         qos=_text(one.qos),
         reservation=_text(one.resv_name),
         array=_number(one.array_job_id),
+        array_most=most,
         tasks=max(1, min(listed, most) if most else listed),
         nodes=nodes,
         gpus=max(per_node * nodes, per_job, per_task * max(1, _number(one.tasks))),

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from typing import Protocol
 
 from parkade.engines.local.records import Account
 from parkade.engines.slurm.settings import SlurmSettings
@@ -29,6 +30,14 @@ FOR_GOOD = (
     "requested node configuration is not available", "job violates", "not allowed", "exceeds",
     "script is not provided", "is not available",
 )  # fmt: skip
+
+
+class Runner(Protocol):
+    """What runs Slurm's commands."""
+
+    def run(self, *words: str, stdin: str = "", account: Account | None = None) -> bytes:
+        """See `Commands.run`."""
+        ...
 
 
 class Commands:

@@ -80,7 +80,8 @@ class SlurmEngine:
         self.commands = Commands(settings)
         self.submitting = Submitting(settings, self.commands, clock)
         self.watching = Watching(self.homes, self.commands, self.submitting, clock)
-        self.fencing = Fencing(pool, {it.node: it.gpus for it in nodes}, self.commands)
+        gpus = {it.node: it.gpus for it in nodes}
+        self.fencing = Fencing(pool, gpus, self.commands, self.homes.data)
         self.rules = owners.parse_rules(settings.owners)
         self.heard = self.homes.data / leases.FILE
         self.recalled = self.homes.data / recalling.FILE
@@ -227,13 +228,12 @@ class SlurmEngine:
         others = self.watching.others
         heard_us = leases.heard_us(self.heard)
         is_heard = heard_us is not None and monotonic_us() - heard_us < HEARD_US
-        report = self.fencing.serve(
-            desired, others, self.rules, is_heard=is_heard, now_us=self.clock.now_us()
-        )
+        report = self.fencing.serve(desired, others, self.rules, is_heard=is_heard)
         recalled_us = self.fencing.recalled_us
         if recalled_us != recalling.read(self.recalled):
             recalling.tell(self.recalled, recalled_us)
-        self.submitting.fence, self.submitting.fenced = self.fencing.name, self.fencing.fenced
+        self.submitting.fence = self.fencing.name
+        self.submitting.fenced = self.fencing.fence.fenced
         return report
 
     async def renew_leases(self) -> None:

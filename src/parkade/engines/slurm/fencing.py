@@ -1,19 +1,21 @@
-"""Fences a pool by a reservation of Slurm, and gives nodes to owners' jobs by others.
+"""Serves owners and keeps strangers out of a pool's fence, by reservations of Slurm.
 
 Theory of operation
 -------------------
-The fence is the Slurm reservation `parkade_POOL` on all nodes of the pool, for the users of guests.
-Slurm starts no job of others there. It has an end, `fence_lapse_us` from now, which is put off
-while the control plane is heard. So a fence whose agent or control plane died falls by itself, once
-guests whose leases lapsed are gone; and a person ends it earlier by one command (`parkade pool
-fence` prints it), after which Slurm ends the jobs in it at that date and starts what waits. An end
-that a person brought forward is not put off; guests are told of it (`recalling`).
+The fence (`fence`) is the Slurm reservation `parkade_POOL` on all nodes of the pool, for the users
+of guests. Slurm starts no job of others there. It has an end that is put off while the control
+plane is heard. So a fence whose agent or control plane died falls by itself, once guests whose
+leases lapsed are gone; and a person ends it earlier by one command (`parkade pool fence` prints
+it), after which Slurm ends the jobs in it at that date and starts what waits. Guests are told of
+it (`recalling`).
 
 An owner's job that the market gave nodes is let onto them by a reservation of its own,
 `parkade_POOL:GROUP`, which overlaps the fence: Slurm keeps others off its nodes, and starts the job
 there. It is deleted once no job of the group is left, before that is told.
 
-A job in the fence that is not ours was put there by a guest by hand: it is cancelled.
+A job in the fence that no attempt here submitted is a stranger, whatever its comment says: its node
+is taken, and it is cancelled. One exception: with our mark and from before this folder had the
+fence, it may be the guest of an agent whose folder was lost; it is told, and a person decides.
 
     plane         Slurm                            what runs
     fence asked   parkade_box on n1-n4             guests
@@ -24,12 +26,15 @@ A job in the fence that is not ours was put there by a guest by hand: it is canc
 
 import getpass
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from parkade.core.fleet.pool import TakenNode
+from parkade.engines.local.clocks import monotonic_us
 from parkade.engines.slurm import owners
 from parkade.engines.slurm.answers import Job
-from parkade.engines.slurm.commands import Commands
+from parkade.engines.slurm.commands import Runner
+from parkade.engines.slurm.fence import Fence
 from parkade.engines.slurm.owners import Group, Rule
 from parkade.engines.slurm.standing_reservation import Standing, parse
 from parkade.ports import DesiredState, EngineError, GivenNodes, OwnerReport
@@ -38,42 +43,44 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "parkade_"
 MOST_LISTED = 1_000
-PUT_OFF_US = 30_000_000
-"""So long before its full lapse an end is put off; less than the slack of the lapse."""
-EARLIER_US = 10_000_000
-"""An end that is so much earlier than the one that we set was set by a person."""
+CANCEL_AGAIN_US = 30_000_000
 
 
 class Fencing:
-    """The reservations of one pool. Blocks; one call at a time. `fenced`: nodes on which our jobs
-    must be in the fence to run."""
+    """The reservations of one pool; `folder` is the agent's. Blocks; one call at a time."""
 
-    def __init__(self, pool: str, nodes: Mapping[str, int], commands: Commands) -> None:
+    def __init__(
+        self,
+        pool: str,
+        nodes: Mapping[str, int],
+        commands: Runner,
+        folder: Path,
+        *,
+        steady: Callable[[], int] = monotonic_us,
+    ) -> None:
         self.name = f"{PREFIX}{pool}"
         self.nodes = dict(nodes)
         self.commands = commands
-        self.stands = False
-        self.recalled_us: int | None = None
-        self._ends_us = 0
-        self.fenced: frozenset[str] = frozenset()
+        self.fence = Fence(self.name, nodes, commands, folder, steady=steady)
+        self.steady = steady
+        self._cancelled_us: dict[int, int] = {}
+
+    @property
+    def recalled_us(self) -> int | None:
+        """When guests are to be gone because a person released the fence; None: they may stay."""
+        return self.fence.recalled_us
 
     def serve(
-        self,
-        desired: DesiredState,
-        others: Sequence[Job],
-        rules: Sequence[Rule],
-        *,
-        is_heard: bool,
-        now_us: int,
+        self, desired: DesiredState, others: Sequence[Job], rules: Sequence[Rule], *, is_heard: bool
     ) -> OwnerReport:
         """Makes Slurm's reservations what is desired, and says what other jobs do. `others`: live
-        jobs that are not ours."""
+        jobs that no attempt here submitted. EngineError where Slurm does not answer."""
         standing = self._read()
-        self._keep_out(others)
         if is_heard:
-            self._fence(desired, standing.get(self.name), now_us)
+            self._keep_fence(desired, standing.get(self.name))
         else:
-            self._note(standing.get(self.name))
+            self.fence.note(standing.get(self.name))
+        self._keep_out(others)
         found = owners.groups(others, rules, fence=self.name, node_gpus=max(self.nodes.values()))
         if is_heard:
             self._let_in(desired.given, found, standing)
@@ -82,57 +89,14 @@ class Fencing:
         claimed = frozenset(group.key for group in found)
         closed = tuple(owners.taken(others, tuple(self.nodes), fence=self.name, claimed=claimed))
         foreign = self._reserved(standing.values(), frozenset(it.node for it in closed))
-        return OwnerReport(jobs=asks, taken=(*closed, *foreign), fence_stands=self.stands)
+        return OwnerReport(jobs=asks, taken=(*closed, *foreign), fence_stands=self.fence.stands)
 
-    def _note(self, standing: Standing | None) -> None:
-        """As it is: without a control plane it is left to its end."""
-        self.fenced = frozenset() if standing is None else frozenset(standing.nodes)
-        self.stands = self.fenced == self.nodes.keys()
-
-    def _fence(self, desired: DesiredState, standing: Standing | None, now_us: int) -> None:
-        lapse_us = desired.fence_lapse_us
-        if lapse_us is None:
-            self.stands = False
-            self.fenced = frozenset()
-            if standing is not None:
-                self._open(desired, standing)
-            return
-        self.fenced = frozenset(self.nodes)
-        users = self._users(desired)
-        nodes = tuple(sorted(self.nodes))
-        ends = f"EndTime=now+{lapse_us // 1_000_000}seconds"
-        if standing is None:
-            words = (f"Nodes={','.join(nodes)}", f"Users={','.join(users)}", "StartTime=now", ends)
-            self.stands = self._run(
-                "create", f"ReservationName={self.name}", *words, "Flags=IGNORE_JOBS"
-            )
-            self.recalled_us, self._ends_us = None, now_us + lapse_us
-            return
-        if standing.ends_us < self._ends_us - EARLIER_US:
-            self.recalled_us = standing.ends_us
-            self.stands = False
-            return
-        changes = []
-        if tuple(sorted(standing.nodes)) != nodes:
-            changes.append(f"Nodes={','.join(nodes)}")
-        if not set(users) <= set(standing.users):
-            changes.append(f"Users={','.join(sorted({*users, *standing.users}))}")
-        if standing.ends_us - now_us < lapse_us - min(lapse_us // 8, PUT_OFF_US):
-            changes.append(ends)
-            self.recalled_us, self._ends_us = None, now_us + lapse_us
-        is_done = not changes or self._run("update", f"ReservationName={self.name}", *changes)
-        self.stands = is_done or tuple(sorted(standing.nodes)) == nodes
-
-    def _open(self, desired: DesiredState, standing: Standing) -> None:
-        """The fence goes from each node once no guest runs there in it."""
-        busy = {seat.node for one in desired.attempts for seat in one.ranks}
-        left = busy.intersection(standing.nodes)
-        self.fenced = frozenset(left)
-        if not left:
-            self._run("delete", f"ReservationName={self.name}")
-        elif left != set(standing.nodes):
-            place = f"Nodes={','.join(sorted(left))}"
-            self._run("update", f"ReservationName={self.name}", place)
+    def _keep_fence(self, desired: DesiredState, standing: Standing | None) -> None:
+        if desired.fence_lapse_us is None:
+            busy = {seat.node for one in desired.attempts for seat in one.ranks}
+            self.fence.open(standing, busy)
+        else:
+            self.fence.keep(standing, self._users(desired), desired.fence_lapse_us)
 
     def _let_in(
         self,
@@ -176,10 +140,19 @@ class Fencing:
                 self._run("delete", f"ReservationName={name}")
 
     def _keep_out(self, others: Iterable[Job]) -> None:
-        """Guests may use the fence for what Parkade starts alone. One with our mark may be of an
-        agent whose folder was lost: its node is taken, and a person decides."""
-        for job in others:
-            if job.asks.reservation == self.name and not job.is_marked:
+        """Guests may use the fence for what Parkade starts alone; a comment is any user's words."""
+        inside = [job for job in others if job.asks.reservation == self.name]
+        self._cancelled_us = {
+            job.number: self._cancelled_us[job.number]
+            for job in inside
+            if job.number in self._cancelled_us
+        }
+        for job in inside:
+            if job.is_marked and job.submitted_us < self.fence.kept.since_us:
+                continue
+            last_us = self._cancelled_us.get(job.number)
+            if last_us is None or self.steady() - last_us >= CANCEL_AGAIN_US:
+                self._cancelled_us[job.number] = self.steady()
                 logger.warning("job %s is in the fence and not ours: cancelled", job.number)
                 self._call("scancel", str(job.number))
 

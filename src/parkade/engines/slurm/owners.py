@@ -8,11 +8,11 @@ job counts while it waits for nodes, and, once it was let onto nodes that its ow
 it is over. One that waits for something else (a date, another job, a limit) asks for nothing. One
 that Slurm started on other nodes had no need of Parkade: its nodes are *taken*.
 
-A *group* is what one claim stands for. It is named after a job:
+A *group* is what a claim, or several, stand for. It is named after a job:
 
 - a job of whole nodes is a group; with a heterogeneous one goes all of it;
-- an array is one group, which can use nodes for as many tasks as may run at once, and begins with
-  one task's;
+- an array is one group, which can use nodes for as many tasks as may run at once, begins with one
+  task's, and grows while tasks wait and its owner has room;
 - jobs that need less than a node share the node of a group while it has GPUs left.
 
 Example, nodes of 8 GPUs: jobs 5 (2 nodes), 6 and 7 (2 GPUs each) and 8 (8 GPUs) are the groups 5 of
@@ -45,11 +45,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs that share a claim; `free_gpus`: what is left for more of less than a node."""
+    """Jobs that share claims; `tasks`: of an array, those that run or wait; `free_gpus`: what is
+    left for more of less than a node."""
 
     key: str
     reservation: str
     jobs: tuple[Job, ...]
+    tasks: int
     nodes: int
     least: int
     free_gpus: int
@@ -122,7 +124,12 @@ def taken(
         for node in job.nodes:
             if node in own and node not in seen:
                 seen.add(node)
-                yield TakenNode(node=node, job=f"job {job.number} of {job.asks.user or job.uid}")
+                yield TakenNode(node=node, job=_holder(job, fence))
+
+
+def _holder(job: Job, fence: str) -> str:
+    words = f"job {job.number} of {job.asks.user or job.uid}"
+    return f"{words}, in the fence and not ours" if job.asks.reservation == fence else words
 
 
 def _waits_for_nodes(job: Job) -> bool:
@@ -158,26 +165,36 @@ def _add(found: dict[str, Group], key: str, reservation: str, job: Job, node_gpu
     """Adds a job; a part of an array or of a heterogeneous job adds its nodes."""
     asks = job.asks
     one = max(asks.nodes, -(-asks.gpus // node_gpus)) if node_gpus else asks.nodes
-    together = -(-asks.gpus * asks.tasks // node_gpus) if asks.nodes == 1 and node_gpus else 0
-    nodes = together or one * asks.tasks
     is_small = _is_small(job, node_gpus)
     old = found.get(key)
     if old is None:
-        free = node_gpus - asks.gpus if is_small else 0
+        tasks = asks.tasks
         found[key] = Group(
             key=key,
             reservation=reservation,
             jobs=(job,),
-            nodes=nodes,
-            least=min(one, nodes),
-            free_gpus=free,
+            tasks=tasks,
+            nodes=_array_nodes(job, tasks, one, node_gpus) if asks.array else one,
+            least=one,
+            free_gpus=node_gpus - asks.gpus if is_small else 0,
         )
         return
-    is_part = job.leader != job.number
+    tasks = old.tasks + asks.tasks
+    nodes = old.nodes if is_small else old.nodes + one
     found[key] = msgspec.structs.replace(
         old,
         jobs=(*old.jobs, job),
-        nodes=old.nodes if is_small else old.nodes + nodes,
-        least=old.least + (one if is_part else 0),
+        tasks=tasks,
+        nodes=_array_nodes(job, tasks, one, node_gpus) if asks.array else nodes,
+        least=old.least + (one if job.leader != job.number else 0),
         free_gpus=max(0, old.free_gpus - asks.gpus) if is_small else old.free_gpus,
     )
+
+
+def _array_nodes(job: Job, tasks: int, one: int, node_gpus: int) -> int:
+    """What so many tasks of an array can use at once; `one`: nodes of a task. Tasks below a node
+    share it: of 3 GPUs each, two on a node of 8."""
+    asks = job.asks
+    at_once = min(tasks, asks.array_most) if asks.array_most else tasks
+    shares = asks.nodes == 1 and 0 < asks.gpus <= node_gpus
+    return -(-at_once // (node_gpus // asks.gpus)) if shares else at_once * one

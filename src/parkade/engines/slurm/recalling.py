@@ -4,7 +4,8 @@ The agent sees it where it lives, and writes it into a file that the nodes share
 by themselves: the fence of a pool whose control plane is silent ends by itself, after the leases of
 its guests and their notice. One that ends before was brought forward by a person. Slurm ends the
 jobs in it then without a word, so the guests' own heads give the notice, with the fence's end as
-its deadline. They ask Slurm only while the control plane is silent, each every `ASK_S`.
+its deadline. They ask Slurm only while the control plane is silent, each every `ASK_US`, and how
+long the fence has left is reckoned on the controller's clock alone.
 """
 
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from parkade.engines.local import records
 from parkade.engines.local.clocks import monotonic_us, wall_us
 from parkade.engines.slurm import standing_reservation
-from parkade.ports import Lease
+from parkade.ports import Lease, Transient
 
 FILE = "recalled.shared"
 QUIET_US = 10_000_000
@@ -43,9 +44,9 @@ class Recall:
         if self.lease is None or not self.fence or self.recalled_us is not None or not is_quiet:
             return self.recalled_us
         self._ask_again_us = now_us + ASK_US
-        ends_us = _end_of(self.fence)
-        if ends_us is not None and is_early(self.lease, ends_us, silent_us, now_us=wall_us()):
-            self.recalled_us = ends_us
+        left_us = _left_of(self.fence)
+        if left_us is not None and is_early(self.lease, left_us, silent_us):
+            self.recalled_us = wall_us() + left_us
         return self.recalled_us
 
 
@@ -60,16 +61,28 @@ def read(shared: Path) -> int | None:
     return int(words) if words.isdigit() else None
 
 
-def is_early(lease: Lease, ends_us: int, silent_us: int, *, now_us: int) -> bool:
+def is_early(lease: Lease, left_us: int, silent_us: int) -> bool:
     """Whether a fence ends before the guests would be told to leave by themselves, and had left.
     Example: silent for 60 s of a lease of 600 s with a notice of 120 s, a fence that ends in 120 s
     is early, one that ends in 700 s is not."""
-    return ends_us < now_us + lease.silence_us - silent_us + lease.notice_us
+    return left_us < lease.silence_us - silent_us + lease.notice_us
 
 
-def _end_of(fence: str) -> int | None:
-    """None where Slurm does not say."""
-    words = ("scontrol", "show", "reservation", fence, "--oneliner")
+def _left_of(fence: str) -> int | None:
+    """How long it stands from now; None where Slurm does not say."""
+    line = _ask("scontrol", "show", "reservation", fence, "--oneliner")
+    now = _ask("scontrol", "show", "config")
+    if line is None or now is None or not line.startswith(b"ReservationName="):
+        return None
+    ends_us = standing_reservation.parse(line.decode(errors="replace")).ends_us
+    try:
+        return ends_us - standing_reservation.clock_us(now)
+    except Transient as error:
+        sys.stderr.write(f"the fence is not seen: {error}\n")
+        return None
+
+
+def _ask(*words: str) -> bytes | None:
     try:
         done = subprocess.run(
             words,
@@ -81,7 +94,4 @@ def _end_of(fence: str) -> int | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"the fence is not seen: {error}\n")
         return None
-    line = done.stdout.decode(errors="replace")
-    if done.returncode != 0 or not line.startswith("ReservationName="):
-        return None
-    return standing_reservation.parse(line).ends_us
+    return done.stdout if done.returncode == 0 else None

@@ -1,10 +1,14 @@
-"""Reads what `scontrol show reservation --oneliner` says of reservations of Slurm."""
+"""Reads what `scontrol` says of reservations of Slurm, and of the time at its controller."""
 
 from datetime import UTC, datetime
 
 import msgspec
 
 from parkade.engines.slurm.hosts import expand
+from parkade.ports import Transient
+
+SAYS_WHEN = "Configuration data as of "
+"""How `scontrol show config` begins: with the controller's present."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +32,15 @@ def parse(line: str) -> Standing:
         ends_us=_instant(words.get("EndTime", "")),
         is_active=words.get("State") == "ACTIVE",
     )
+
+
+def clock_us(answer: bytes) -> int:
+    """The controller's present, of `scontrol show config`; Transient where it is not told."""
+    first = answer.partition(b"\n")[0].decode(errors="replace")
+    found = _instant(first.removeprefix(SAYS_WHEN).strip()) if SAYS_WHEN in first else 0
+    if not found:
+        raise Transient(f"scontrol does not say when it is: {first[:100]!r}")
+    return found
 
 
 def _instant(text: str) -> int:

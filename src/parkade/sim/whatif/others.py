@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from parkade.core.fleet.node import OTHERS
 from parkade.core.fleet.pool import Fence, TakenNode
 from parkade.core.reservations.owner_job import OwnerJob
+from parkade.core.reservations.reservation import Claim
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 
@@ -20,12 +21,11 @@ def of_others(world: World, event: events.AnyEvent) -> Iterator[commands.AnyComm
                 yield commands.SetFence(by=event.by, pool=pool, is_on=fence is Fence.ASKED)
             yield commands.ReportFence(by=event.by, pool=pool, stands=fence is Fence.STANDS)
         case events.Claimed(claim=claim) if claim.source is not None:
-            more = {claim.source: (claim.reservation, claim.nodes)}
-            yield _jobs(world, claim.source, more, without=None)
+            yield _jobs(world, claim.source, claim, without=None)
         case events.Unclaimed(claim=name):
             ended = world.records.claims.get(name)
             if ended is not None and ended.source is not None:
-                yield _jobs(world, ended.source, {}, without=ended.source)
+                yield _jobs(world, ended.source, None, without=ended.source)
         case events.NodeCordoned(node=node, cordon=cordon) if cordon.holder == OTHERS:
             yield _taken(world, node, cordon.reason)
         case events.NodeUncordoned(node=node, holder=holder) if holder == OTHERS:
@@ -35,18 +35,18 @@ def of_others(world: World, event: events.AnyEvent) -> Iterator[commands.AnyComm
 
 
 def _jobs(
-    world: World, source: str, more: dict[str, tuple[str, int]], *, without: str | None
+    world: World, source: str, new: Claim | None, *, without: str | None
 ) -> commands.ReportOwnerJobs:
-    """The jobs of the pool that a source names: those with a claim, and what is new."""
+    """The jobs of the pool that a source names: those with claims, and what is new."""
     pool = source.partition("/")[0]
-    known = {
-        claim.source: (claim.reservation, claim.nodes)
-        for claim in world.records.claims.values()
-        if claim.source is not None and claim.source.startswith(f"{pool}/")
-    }
+    known: dict[str, tuple[str, int]] = {}
+    for claim in (*world.records.claims.values(), *([] if new is None else [new])):
+        if claim.source is not None and claim.source.startswith(f"{pool}/"):
+            _, nodes = known.get(claim.source, (claim.reservation, 0))
+            known[claim.source] = claim.reservation, nodes + claim.nodes
     jobs = tuple(
         OwnerJob(job=name.partition("/")[2], reservation=reservation, nodes=nodes, least=1)
-        for name, (reservation, nodes) in (known | more).items()
+        for name, (reservation, nodes) in known.items()
         if name != without
     )
     return commands.ReportOwnerJobs(by=None, pool=pool, jobs=jobs)

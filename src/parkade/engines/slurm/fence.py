@@ -1,0 +1,173 @@
+"""Keeps the one reservation of Slurm that is a pool's fence: made, put off, released, opened.
+
+Theory of operation
+-------------------
+Every date of the fence is of one clock, the controller's: its end is set as a date, reckoned from
+what the controller says the time is, and kept in the agent's folder. The agent's own steady clock
+says only how long ago that was. So no step of any clock looks like a person's doing:
+
+    the fence ends   what it means
+    as kept          nothing happened; it is put off every `PUT_OFF_US`
+    later            a person lengthened it; the next time it is put off by us again
+    earlier          a person released it: it is not put off, and the guests are told
+    (gone)           it ended or was deleted: a new one is made
+
+What is kept outlives the agent, so another one on the same folder holds to a person's release. It
+is written after Slurm did it: an agent that dies between the two finds the fence ending later than
+kept, and never takes its own end for a person's.
+
+Example: at 12:00:00 by the controller the end is set to 12:13:20 for a lapse of 800 s, at 12:00:30
+to 12:13:50. A person says `EndTime=now+120` at 12:00:40. The next look reads 12:02:40, earlier than
+12:13:50: the guests have until 12:02:40.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from parkade.engines.local import records
+from parkade.engines.local.clocks import monotonic_us
+from parkade.engines.slurm import standing_reservation
+from parkade.engines.slurm.commands import Runner
+from parkade.engines.slurm.standing_reservation import Standing
+from parkade.ports import EngineError
+
+logger = logging.getLogger(__name__)
+
+FILE = "fence.json"
+PUT_OFF_US = 30_000_000
+"""So often an end is put off, of a long lapse; less than the slack of the lapse."""
+SECOND_US = 1_000_000
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the fence beyond what Slurm says, by the controller's clock. `since_us`:
+    when an agent on this folder first had it; `ends_us`: as an agent set it last; 0: never."""
+
+    version: int = 1
+    since_us: int = 0
+    ends_us: int = 0
+
+
+class Fence:
+    """One pool's fence; `nodes` are all of the pool. Blocks; one call at a time. `recalled_us`:
+    when the guests are to be gone because a person released it; `fenced`: nodes on which our jobs
+    must be in it to run."""
+
+    def __init__(
+        self,
+        name: str,
+        nodes: Iterable[str],
+        commands: Runner,
+        folder: Path,
+        *,
+        steady: Callable[[], int] = monotonic_us,
+    ) -> None:
+        self.name = name
+        self.nodes = tuple(sorted(nodes))
+        self.commands = commands
+        self.steady = steady
+        self.stands = False
+        self.recalled_us: int | None = None
+        self.fenced: frozenset[str] = frozenset()
+        self.kept = _read(folder / FILE)
+        self._file = folder / FILE
+        self._put_off_us: int | None = None
+        self._lapse_us = 0
+
+    def note(self, standing: Standing | None) -> None:
+        """As it is: without a control plane it is left to its end."""
+        self.fenced = frozenset() if standing is None else frozenset(standing.nodes)
+        self.stands = set(self.nodes) == self.fenced
+
+    def keep(self, standing: Standing | None, users: tuple[str, ...], lapse_us: int) -> None:
+        """It stands, with an end `lapse_us` from now, unless a person released it."""
+        self.fenced = frozenset(self.nodes)
+        if standing is None:
+            self._make(users, lapse_us)
+            return
+        if not self.kept.ends_us:
+            # Of an agent whose folder was lost: how it ends is taken as that one's doing.
+            self._keep(since_us=self._clock_us(), ends_us=standing.ends_us)
+        if standing.ends_us < self.kept.ends_us:
+            self.recalled_us = standing.ends_us
+            self.stands = False
+            return
+        self.recalled_us = None
+        has_nodes = sorted(standing.nodes) == list(self.nodes)
+        changes = [] if has_nodes else [f"Nodes={','.join(self.nodes)}"]
+        if not set(users) <= set(standing.users):
+            changes.append(f"Users={','.join(sorted({*users, *standing.users}))}")
+        ends_us = self._end_us(lapse_us) if self._is_due(lapse_us) else None
+        if ends_us is not None:
+            changes.append(f"EndTime={_date(ends_us)}")
+        is_done = not changes or self._run("update", *changes)
+        if is_done and ends_us is not None:
+            self._set(ends_us, lapse_us)
+        self.stands = is_done or has_nodes
+
+    def open(self, standing: Standing | None, busy: Iterable[str]) -> None:
+        """The fence goes from each node once no guest runs there in it; `busy`: nodes with one."""
+        self.stands = False
+        self.recalled_us = None
+        left = frozenset(busy) & frozenset(() if standing is None else standing.nodes)
+        self.fenced = left
+        if standing is not None and not left:
+            self._run("delete")
+        elif standing is not None and left != set(standing.nodes):
+            self._run("update", f"Nodes={','.join(sorted(left))}")
+
+    def _make(self, users: tuple[str, ...], lapse_us: int) -> None:
+        self.recalled_us = None
+        ends_us = self._end_us(lapse_us)
+        self.stands = self._run(
+            "create", f"Nodes={','.join(self.nodes)}", f"Users={','.join(users)}",
+            "StartTime=now", f"EndTime={_date(ends_us)}", "Flags=IGNORE_JOBS",
+        )  # fmt: skip
+        if self.stands:
+            self._set(ends_us, lapse_us)
+
+    def _is_due(self, lapse_us: int) -> bool:
+        if self._put_off_us is None or lapse_us != self._lapse_us:
+            return True
+        return self.steady() - self._put_off_us >= min(lapse_us // 8, PUT_OFF_US)
+
+    def _end_us(self, lapse_us: int) -> int:
+        return (self._clock_us() + lapse_us) // SECOND_US * SECOND_US
+
+    def _clock_us(self) -> int:
+        return standing_reservation.clock_us(self.commands.run("scontrol", "show", "config"))
+
+    def _set(self, ends_us: int, lapse_us: int) -> None:
+        self._put_off_us, self._lapse_us = self.steady(), lapse_us
+        self._keep(since_us=self.kept.since_us or ends_us - lapse_us, ends_us=ends_us)
+
+    def _keep(self, *, since_us: int, ends_us: int) -> None:
+        self.kept = Kept(since_us=since_us, ends_us=ends_us)
+        try:
+            records.write(self._file, self.kept)
+        except OSError as error:
+            logger.warning("%s is not written, so another agent would not know: %s", FILE, error)
+
+    def _run(self, verb: str, *words: str) -> bool:
+        """Whether Slurm did it; what it says is for the log, and the next look tries again."""
+        try:
+            self.commands.run("scontrol", verb, f"ReservationName={self.name}", *words)
+        except EngineError as error:
+            logger.warning("fence %s: %s: %s", self.name, verb, error)
+            return False
+        return True
+
+
+def _date(instant_us: int) -> str:
+    return datetime.fromtimestamp(instant_us // SECOND_US, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _read(path: Path) -> Kept:
+    try:
+        return msgspec.json.decode(records.read_bounded(path) or b"", type=Kept)
+    except msgspec.DecodeError:
+        return Kept()

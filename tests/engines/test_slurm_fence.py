@@ -1,0 +1,173 @@
+"""A fence and who ends it: the agent's clock and its restarts, a person, a stranger's job."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from parkade.engines.slurm.answers import Job
+from parkade.engines.slurm.fencing import Fencing
+from parkade.ports import DesiredState, OwnerReport
+from tests.engines.fake_reservations import SECOND_US, FakeSlurm
+from tests.engines.test_slurm_owners import job as queued
+
+NODES = {"n1": 4, "n2": 4}
+NAME = "parkade_box"
+LAPSE_S = 800
+
+
+class Beside:
+    """An agent's fencing beside a fake Slurm; `steady_us` is the agent's steady clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.slurm = FakeSlurm()
+        self.folder = folder
+        self.steady_us = 5 * SECOND_US
+        self.fencing = self.restarted()
+
+    def restarted(self) -> Fencing:
+        """Another agent on the same folder."""
+        return Fencing("box", NODES, self.slurm, self.folder, steady=lambda: self.steady_us)
+
+    def look(self, *others: Job, lapse_s: int | None = LAPSE_S, heard: bool = True) -> OwnerReport:
+        lapse_us = None if lapse_s is None else lapse_s * SECOND_US
+        desired = DesiredState(
+            pool="box", epoch=1, installation=None, lineage=None, sequence=1, attempts=(),
+            fence_lapse_us=lapse_us,
+        )  # fmt: skip
+        return self.fencing.serve(desired, others, (), is_heard=heard)
+
+    def pass_s(self, seconds: float) -> None:
+        """Time passes on every clock."""
+        self.slurm.pass_s(seconds)
+        self.steady_us += int(seconds * SECOND_US)
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Beside:
+    made = Beside(tmp_path)
+    made.look()
+    assert made.look().fence_stands
+    return made
+
+
+def test_a_fence_is_put_off_while_the_control_plane_is_heard(beside: Beside) -> None:
+    for _ in range(100):
+        beside.pass_s(10)
+        assert beside.look().fence_stands
+        assert LAPSE_S - 60 <= beside.slurm.ends_in_s(NAME) <= LAPSE_S
+    beside.pass_s(60)
+    beside.look(heard=False)
+    assert beside.slurm.ends_in_s(NAME) <= LAPSE_S - 60
+
+
+@pytest.mark.parametrize("step_s", [-86_400, -30, 30, 700])
+def test_a_step_of_the_controllers_clock_recalls_nobody(beside: Beside, step_s: int) -> None:
+    beside.slurm.pass_s(step_s)
+    for _ in range(20):
+        assert beside.look().fence_stands
+        assert beside.fencing.recalled_us is None
+        beside.pass_s(5)
+    assert LAPSE_S - 60 <= beside.slurm.ends_in_s(NAME) <= LAPSE_S
+
+
+def test_an_end_that_a_person_brought_forward_is_not_put_off(beside: Beside) -> None:
+    release(beside, 120)
+    for _ in range(11):
+        assert not beside.look().fence_stands
+        assert beside.fencing.recalled_us == ends_us(beside)
+        beside.pass_s(10)
+    assert 0 < beside.slurm.ends_in_s(NAME) <= 10
+
+
+def test_a_restarted_agent_does_not_put_off_what_a_person_brought_forward(beside: Beside) -> None:
+    """Whether the person did it while the old agent lived, or between the two."""
+    release(beside, 120)
+    beside.look()
+    beside.fencing = beside.restarted()
+    assert not beside.look().fence_stands
+    release(beside, 60)
+    beside.fencing = beside.restarted()
+    beside.pass_s(31)
+    assert not beside.look().fence_stands
+    assert beside.fencing.recalled_us == ends_us(beside)
+    assert beside.slurm.ends_in_s(NAME) == 29
+
+
+def test_a_restarted_agent_puts_off_what_nobody_touched(beside: Beside) -> None:
+    beside.fencing = beside.restarted()
+    beside.pass_s(300)
+    assert beside.look().fence_stands
+    assert beside.slurm.ends_in_s(NAME) == LAPSE_S
+
+
+def test_after_a_release_has_passed_the_fence_is_made_anew(beside: Beside) -> None:
+    release(beside, 20)
+    beside.look()
+    beside.pass_s(21)
+    beside.look()
+    assert beside.look().fence_stands and beside.fencing.recalled_us is None
+
+
+def test_a_person_who_takes_a_release_back_ends_the_recall(beside: Beside) -> None:
+    release(beside, 120)
+    beside.look()
+    release(beside, LAPSE_S)
+    assert beside.look().fence_stands and beside.fencing.recalled_us is None
+
+
+def test_a_fence_found_by_an_agent_with_a_new_folder_is_its_own(
+    beside: Beside, tmp_path: Path
+) -> None:
+    beside.folder = tmp_path / "new"
+    beside.folder.mkdir()
+    beside.fencing = beside.restarted()
+    assert beside.look().fence_stands
+
+
+@pytest.mark.parametrize("comment", ["", "parkade:a1:1:1:1:word.1"])
+def test_a_strangers_job_in_the_fence_is_told_and_cancelled_whatever_its_comment_says(
+    beside: Beside, comment: str
+) -> None:
+    beside.pass_s(5)
+    forged = job(7, comment=comment, submitted_us=beside.slurm.now_us)
+    (taken,) = beside.look(forged).taken
+    assert (taken.node, taken.job) == ("n1", "job 7 of eve, in the fence and not ours")
+    assert beside.slurm.cancelled == ["7"]
+    beside.look(forged)
+    assert beside.slurm.cancelled == ["7"], "not again at once"
+    beside.pass_s(60)
+    beside.look(forged)
+    assert beside.slurm.cancelled == ["7", "7"]
+
+
+def test_a_marked_job_from_before_this_folder_served_the_fence_is_told_and_left(
+    beside: Beside,
+) -> None:
+    """It may be a guest of an agent whose folder was lost: a person decides."""
+    old = job(7, comment="parkade:a1:1:1:1:word.1", submitted_us=beside.slurm.now_us - SECOND_US)
+    (taken,) = beside.look(old).taken
+    assert taken.node == "n1"
+    assert beside.slurm.cancelled == []
+
+
+def test_a_stranger_that_cannot_be_cancelled_still_closes_its_node(beside: Beside) -> None:
+    beside.slurm.refuses.add("scancel")
+    (taken,) = beside.look(job(7)).taken
+    assert taken.node == "n1"
+
+
+def release(beside: Beside, seconds: int) -> None:
+    """As a person does it, by the command in the docs."""
+    beside.slurm.run("scontrol", "update", f"ReservationName={NAME}", f"EndTime=now+{seconds}")
+
+
+def ends_us(beside: Beside) -> int:
+    return beside.slurm.now_us + int(beside.slurm.ends_in_s(NAME) * SECOND_US)
+
+
+def job(number: int, **keys: Any) -> Job:
+    """A job of `eve` that runs on `n1`, in the fence."""
+    made = queued(number, state="RUNNING", on=("n1",), reservation=NAME)
+    return msgspec.structs.replace(made, **keys)
