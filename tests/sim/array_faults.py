@@ -12,6 +12,7 @@ from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.units import indexes
 from parkade.core.workloads.array import ArrayTerms
+from parkade.core.workloads.life import Phase
 from parkade.core.workloads.workload import Workload
 from tests.sim.faults import in_decisions
 
@@ -38,8 +39,8 @@ def forgets_an_end(patch: Patch) -> None:
     ended = members.with_ended
 
     def kind(array: Workload, of: Any, phase: Any) -> Workload:
-        is_cancelled = phase is members.Phase.CANCELLED
-        return ended(array, of, members.Phase.SUCCEEDED if is_cancelled else phase)
+        is_cancelled = phase is Phase.CANCELLED
+        return ended(array, of, Phase.SUCCEEDED if is_cancelled else phase)
 
     patch.setattr(members, "with_ended", kind)
 

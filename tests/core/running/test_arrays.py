@@ -1,6 +1,7 @@
 """Arrays: which members are opened, what commands on all or some of them do, how arrays end."""
 
 import pytest
+from msgspec.structs import replace
 
 from parkade.core.state import commands
 from parkade.core.state.codec import decode_snapshot, encode_event, encode_snapshot
@@ -9,6 +10,7 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Reason
 from parkade.core.workloads.array import LEAST_WAITING, ArrayState
 from parkade.core.workloads.life import Phase, Why
+from parkade.core.workloads.spec import Spec
 from tests.core.kernel.story import Parkade
 
 
@@ -289,9 +291,7 @@ def test_an_array_that_cannot_be_is_refused(
     assert refusal.reason is reason and says in refusal.detail
 
 
-def _with_env(spec: object, size: int) -> object:
-    from msgspec.structs import replace
-
+def _with_env(spec: Spec, size: int) -> Spec:
     return replace(spec, env=(("A", "x" * size),))
 
 
