@@ -25,6 +25,7 @@ NEEDS: dict[str, Permission | None] = {
     "GET /v1/users": ANYONE,
     "POST /v1/users/{user}/cap": OWNER,
     "POST /v1/users/{user}/unix-name": OPERATOR,
+    "POST /v1/users/{user}/disabled": OWNER,
     "POST /v1/tokens": SELF,
     "GET /v1/tokens": ANYONE,
     "POST /v1/tokens/{token}/revoke": SELF,
@@ -153,6 +154,10 @@ class Cast:
         found = {"org": "acme", "user": "bertram", "pool": "lab", "market": "lab", "node": "lab-1"}
         found |= {"reservation": "quietly@acme", "claim": self.claim["claim"]}
         found |= {"log_request": "none", "incident": "incident-1"}
+        if route.endswith("/disabled"):
+            # One that calls nothing: its tokens would be refused from then on.
+            found["user"] = town.name("user")
+            town.done(town.post("/users", {"user": found["user"], "org": "acme"}))
         if "{token}" in route:
             made = town.done(
                 town.post("/tokens", {"user": "bertram", "token": town.name("t")}, user)
@@ -195,7 +200,7 @@ class Cast:
 
     def _told(self, route: str) -> "Story":
         may, names, tokens = HOLDERS[NEEDS[route]], self.names(route), self.tokens
-        before = self._position()
+        before = self.position()
         unknown = ["x", "pk_" + "x" * 43, self.revoked]
         without_token = [self.ask(route, token, names) for token in (None, *unknown)]
         refused = {one: self.ask(route, tokens[one], names) for one in CALLERS if one not in may}
@@ -204,7 +209,7 @@ class Cast:
         answered = {one: self.ask(route, tokens[one], names) for one in may}
         return Story(names, without_token, refused, absent, answered, made)
 
-    def _position(self) -> int:
+    def position(self) -> int:
         """Where the journal ends."""
         found = re.search(r"^parkade_journal_sequence (\S+)$", self._metrics(), re.MULTILINE)
         assert found is not None
@@ -215,7 +220,7 @@ class Cast:
 
     def _made_since(self, position: int, users: set[str]) -> list[str]:
         """The events after a position that these users asked for."""
-        if self._position() == position:
+        if self.position() == position:
             return []
         since = self.town.events(self.town.operator, after=position)
         return [each["type"] for each in since if each["by"] in users]

@@ -52,6 +52,36 @@ def test_a_revoked_token_is_refused_from_then_on(town: Town) -> None:
     assert town.get("/whoami", made["secret"]).status_code == 401
 
 
+def test_a_token_is_listed_with_what_it_is_good_for_and_when_it_was_used(town: Town) -> None:
+    _, owner = town.org()
+    user = town.get("/whoami", owner).json()["user"]
+    body = {"user": user, "token": town.name("t"), "lasts": "90d", "is_read_only": True}
+    made = town.done(town.post("/tokens", body, owner))
+
+    def shown() -> dict[str, object]:
+        every = town.done(town.get("/tokens", owner))["tokens"]
+        return next(each for each in every if each["token"] == made["token"])
+
+    before = shown()
+    assert before["is_read_only"] and before["last_used"] is None
+    assert str(before["expires"]) > "2026"
+    assert town.get("/whoami", made["secret"]).status_code == 200
+    assert shown()["last_used"] is not None
+
+
+def test_a_disabled_users_token_is_refused_and_taken_again(town: Town) -> None:
+    org, owner = town.org()
+    name = town.name("user")
+    town.done(town.post("/users", {"user": name, "org": org}))
+    secret = town.done(town.post("/tokens", {"user": name}))["secret"]
+    body = {"is_disabled": True}
+    assert town.done(town.post(f"/users/{name}/disabled", body, owner))["is_disabled"]
+    refused = town.get("/whoami", secret)
+    assert (refused.status_code, code(refused)) == (401, "unauthenticated")
+    town.done(town.post(f"/users/{name}/disabled", {"is_disabled": False}, owner))
+    assert town.get("/whoami", secret).status_code == 200
+
+
 def test_no_token_reaches_the_journal(town: Town) -> None:
     _, owner = town.org()
     files = [path.read_bytes() for path in town.folder.iterdir() if path.is_file()]

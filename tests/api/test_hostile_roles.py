@@ -94,3 +94,15 @@ def test_no_answer_has_a_token_or_its_digest(people: Cast, route: str) -> None:
     secrets = [*tokens, *map(digest_of, tokens)]
     for answer in (*story.refused.values(), *story.answered.values()):
         assert not [secret for secret in secrets if secret in answer.text]
+
+
+def test_a_token_that_may_only_look_looks_and_changes_nothing(people: Cast) -> None:
+    town = people.town
+    made = town.done(town.post("/tokens", {"user": "operator", "is_read_only": True}))
+    assert town.get("/orgs", made["secret"]).is_success
+    before = people.position()
+    for route in NEEDS:
+        if route.startswith("POST") and route != "POST /v1/workloads/plan":
+            answer = people.ask(route, made["secret"], ABSENT)
+            assert not answer.is_success, route
+    assert people.position() == before

@@ -184,6 +184,25 @@ def test_a_market_is_run_from_the_command_line(
     run("ps", exit_code=2)
 
 
+def test_a_pool_that_only_observes_lends_and_leaves_drains_of_others(
+    fresh: Town, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    as_user(monkeypatch, fresh, fresh.operator)
+    (tmp_path / "pool.yaml").write_text(json.dumps(POOL))
+    run("pool", "create", "-f", str(tmp_path / "pool.yaml"))
+    run("node", "drain", "n1", "-r", "mine")
+
+    def drained() -> list[str]:
+        nodes = json.loads(run("node", "list", "--json").stdout)["nodes"]
+        return [it["node"] for it in nodes if it["drain"] is not None]
+
+    run("pool", "lend", "lab", "--observe")
+    assert drained() == ["n1", "n2", "n3"]
+    run("pool", "lend", "lab")
+    assert drained() == ["n1"]
+    run("pool", "lend", "nowhere", exit_code=4)
+
+
 def test_a_workload_is_led_through_its_life(
     fresh: Town, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -234,6 +253,9 @@ def test_json_is_the_apis_own(town: Town, run: Run, monkeypatch: pytest.MonkeyPa
         if path == "/prices":
             for each in told["prices"] + answer["prices"]:
                 each.pop("cleared")
+        if path == "/tokens":
+            for each in told["tokens"] + answer["tokens"]:
+                each.pop("last_used")
         assert told == answer, path
     problem = json.loads(run("status", "w0", "--json", exit_code=4).stderr)
     assert problem["code"] == "not_found"

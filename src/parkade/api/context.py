@@ -33,6 +33,8 @@ E = TypeVar("E", bound=AnyEvent)
 PREFIX = "pk_"
 LONGEST_TOKEN = 200
 LONGEST_KEY = 255
+LOOKS = frozenset({"/v1/workloads/plan"})
+"""Routes that change nothing though they are no GET."""
 bearer = HTTPBearer(auto_error=False, description="a token that begins with pk_")
 
 
@@ -172,7 +174,12 @@ async def agent_context(
     digest = digest_of(token)
     viewer = plane.viewer(digest)
     if viewer is None:
-        raise problem("unauthenticated", "the token is unknown or revoked; log in again")
+        raise problem(
+            "unauthenticated",
+            "the token is unknown, revoked or expired, or its user is disabled; log in again",
+        )
+    if viewer.is_read_only and request.method != "GET" and request.url.path not in LOOKS:
+        raise problem("denied", "this token may only look; log in with another")
     _refuse_unknown_parameters(request)
     made = RequestContext(request.app.state, digest, viewer)
     made.key = await _idempotency(request, viewer)

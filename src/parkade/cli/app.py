@@ -11,6 +11,7 @@ from parkade.cli import (
     agent,
     events,
     following,
+    joining,
     journal,
     listing,
     login,
@@ -111,6 +112,8 @@ def _build() -> typer.Typer:
         for command in commands:
             epilog = following.HELP_ON_EXIT if command is following.wait else None
             app.command(rich_help_panel=panel, epilog=epilog)(command)
+    agent.agent.command()(joining.join)
+    pools.pools.command()(joining.doctor)
     for panel, groups in GROUPS.items():
         for name, group in groups.items():
             app.add_typer(group, name=name, rich_help_panel=panel)

@@ -1,5 +1,6 @@
 """Orgs, users, tokens and deposits."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,6 +94,18 @@ def unix_name(
     )
 
 
+@users.command("disable")
+def disable(user: str, as_json: AsJson = False) -> None:
+    """Refuse all tokens of a user. Its work goes on: `parkade cancel` ends it."""
+    call(lambda client: client.disable_user(user), _disabled, as_json=as_json)
+
+
+@users.command("enable")
+def enable(user: str, as_json: AsJson = False) -> None:
+    """Take the tokens of a disabled user again."""
+    call(lambda client: client.enable_user(user), _disabled, as_json=as_json)
+
+
 @users.command("create")
 def create_user(
     user: str,
@@ -129,6 +142,12 @@ def list_users(as_json: AsJson = False) -> None:
 def create_token(
     user: str,
     name: Annotated[str | None, typer.Option(help="The token's public name.")] = None,
+    lasts: Annotated[
+        str | None, typer.Option(help="Refused after that: like 90d; else it lasts.")
+    ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="It may only look, and change nothing.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write it here, readable by you alone; else it is printed.")
     ] = None,
@@ -144,7 +163,7 @@ def create_token(
         if out.exists():
             fail(f"{out} is there already; remove it, or choose another name", exit_code=3)
         with calling(as_json=as_json) as client:
-            made = client.create_token(user, token=name)
+            made = client.create_token(user, token=name, lasts=lasts, is_read_only=read_only)
         write_secret(out, made.secret)
         print(f"{made.token} for {made.user} is in {out}", file=sys.stderr)
         return
@@ -153,7 +172,11 @@ def create_token(
         print(f"{made.token} for {made.user}; shown only now:", file=sys.stderr)
         print(made.secret)
 
-    call(lambda client: client.create_token(user, token=name), once, as_json=as_json)
+    call(
+        lambda client: client.create_token(user, token=name, lasts=lasts, is_read_only=read_only),
+        once,
+        as_json=as_json,
+    )
 
 
 @tokens.command("revoke")
@@ -215,18 +238,50 @@ def _kept(kept: "wire.KeptFolders | None") -> tuple[object, object]:
     return kept.folders, storage(kept.bytes) + ("" if kept.is_counted else "+")
 
 
+def _disabled(user: "wire.User") -> None:
+    from parkade.cli.screen import say
+
+    if user.is_disabled:
+        say(f"{user.user} is disabled: its tokens are refused; what it runs goes on")
+    else:
+        say(f"{user.user} is enabled: its tokens are taken again")
+
+
 def _users(answer: "wire.Users") -> None:
     from parkade.cli.screen import table
 
     rows = [
-        (user.user, user.org, user.role, user.spent, user.cap, user.unix_name)
+        (
+            user.user,
+            user.org,
+            user.role,
+            user.spent,
+            user.cap,
+            user.unix_name,
+            "disabled" if user.is_disabled else "",
+        )
         for user in answer.users
     ]
-    table(("USER", "ORG", "ROLE", "SPENT", "CAP", "UNIX NAME"), rows, empty="No users yet.")
+    heads = ("USER", "ORG", "ROLE", "SPENT", "CAP", "UNIX NAME", "")
+    table(heads, rows, empty="No users yet.")
 
 
 def _tokens(answer: "wire.Tokens") -> None:
-    from parkade.cli.screen import table
+    from parkade.cli.screen import minute, table
 
-    rows = [(each.token, each.user, "revoked" if each.is_revoked else "") for each in answer.tokens]
-    table(("TOKEN", "USER", ""), rows, empty="No tokens yet.")
+    rows = [
+        (each.token, each.user, _good_for(each), minute(each.expires), minute(each.last_used))
+        for each in answer.tokens
+    ]
+    heads = ("TOKEN", "USER", "GOOD FOR", "EXPIRES", "USED")
+    table(heads, rows, empty="No tokens yet.", drops="USED EXPIRES")
+
+
+def _good_for(token: "wire.Token") -> str:
+    if token.is_revoked:
+        return "revoked"
+    if token.expires is not None and token.expires <= datetime.now(UTC):
+        return "expired"
+    if token.pool is not None:
+        return f"pool {token.pool}"
+    return "reading" if token.is_read_only else "all"

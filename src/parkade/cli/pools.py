@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from parkade.wire import pools as wire
     from parkade.wire.people import NewToken
 
+OBSERVED = "observed only: parkade pool lend"
+"""Why nodes are drained that `pool lend` opens; other drains stay."""
 RELEASE = """\
 Should Parkade be dead and an owner in a hurry, this ends all guests of the pool after 120 s, and
 then Slurm starts whatever waits: scontrol update ReservationName=parkade_{pool} EndTime=now+120"""
@@ -106,6 +108,30 @@ def fence(
         show(found, _one, as_json=as_json)
     if not off and not as_json:
         say(RELEASE.format(pool=pool))
+
+
+@pools.command("lend")
+def lend(
+    pool: str,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Stop: guests get their notice and leave.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let guests onto a pool's nodes, or, with --observe, onto none of them."""
+    from parkade.cli.screen import show
+
+    with calling(as_json=as_json) as client:
+        if all(each.pool != pool for each in client.list_pools().pools):
+            fail(f"there is no pool {pool}", exit_code=4)
+        for node in client.nodes().nodes:
+            if node.pool != pool:
+                continue
+            if observe and node.drain is None:
+                client.drain(node.node, reason=OBSERVED)
+            if not observe and node.drain_reason == OBSERVED:
+                client.undrain(node.node)
+        show(client.list_pools(), overview, as_json=as_json)
 
 
 @pools.command("terms")

@@ -66,6 +66,18 @@ def set_cap(user: str, *, cap: Decimal | str | None) -> Call[people.User]:
     return post(f"/users/{_id(user)}/cap", people.User, body)
 
 
+def disable_user(user: str) -> Call[people.User]:
+    """All tokens of a user are refused from now on; its work goes on."""
+    body = checked(people.SetUserDisabled, is_disabled=True)
+    return post(f"/users/{_id(user)}/disabled", people.User, body)
+
+
+def enable_user(user: str) -> Call[people.User]:
+    """The user's tokens are good again, those that are not revoked and have not expired."""
+    body = checked(people.SetUserDisabled, is_disabled=False)
+    return post(f"/users/{_id(user)}/disabled", people.User, body)
+
+
 def set_unix_name(user: str, *, unix_name: str | None) -> Call[people.User]:
     """The Unix user of a user's workloads, from their next attempt on; None: the agent's own."""
     body = checked(people.SetUnixName, unix_name=unix_name)
@@ -82,9 +94,19 @@ def users() -> Call[people.Users]:
     return get("/users", people.Users)
 
 
-def create_token(user: str, *, token: str | None = None) -> Call[people.NewToken]:
-    """A new token; its secret is in this answer only."""
-    return post("/tokens", people.NewToken, checked(people.CreateToken, user=user, token=token))
+def create_token(
+    user: str,
+    *,
+    token: str | None = None,
+    lasts: timedelta | str | None = None,
+    is_read_only: bool = False,
+) -> Call[people.NewToken]:
+    """A new token; its secret is in this answer only. `lasts`: like 90d; `is_read_only`: it may
+    only look."""
+    body = checked(
+        people.CreateToken, user=user, token=token, lasts=lasts, is_read_only=is_read_only
+    )
+    return post("/tokens", people.NewToken, body)
 
 
 def tokens() -> Call[people.Tokens]:

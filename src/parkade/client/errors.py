@@ -32,7 +32,7 @@ class ParkadeError(Exception):
 
 
 class Unauthenticated(ParkadeError):
-    """The token is missing, unknown or revoked; log in again."""
+    """The token is missing or good no more (revoked, expired, its user disabled); log in again."""
 
 
 class Invalid(ParkadeError):

@@ -48,7 +48,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A command and what belongs to the request that brought it; all of it is one turn.
 
     `idempotency`: the request's name, where it shall have its effect once only. `token`: the name
-    of the token it was sent with, refused where that was revoked meanwhile. `look` finds what the
+    of the token it was sent with, refused where that is good no more. `look` finds what the
     command is about before it is decided, or refuses; `show` makes the answer of the world right
     after the command, the decision, and what `look` found. Both must be short and take nothing
     mutable along.
@@ -144,8 +144,8 @@ class Cycle:
         return self._commit(), True
 
     def _execute(self, asked: Asked, now_us: int) -> Outcome:
-        if asked.token is not None and self._is_revoked(asked.token):
-            detail = "the token was revoked meanwhile; log in again"
+        if asked.token is not None and not self._is_good(asked.token, now_us):
+            detail = "the token was revoked, or has expired, meanwhile; log in again"
             return Refusal(reason=Reason.UNAUTHENTICATED, detail=detail)
         found = self._look(asked, now_us)
         if isinstance(found, Refusal):
@@ -164,9 +164,9 @@ class Cycle:
         except Exception:  # noqa: BLE001 - a bug in a view changed nothing
             return self._internal(asked.command)
 
-    def _is_revoked(self, token: str) -> bool:
-        record = self.world.records.tokens.get(token)
-        return record is None or record.is_revoked
+    def _is_good(self, name: str, now_us: int) -> bool:
+        token = self.world.records.tokens.get(name)
+        return token is not None and token.is_good(self.world.records.users[token.user], now_us)
 
     def _decide_once(self, asked: Asked, now_us: int) -> Outcome:
         name = asked.idempotency

@@ -273,6 +273,8 @@ def touched_workloads(event: events.AnyEvent) -> Iterator[str]:
             pass
         case events.UnixNameSet():
             pass
+        case events.UserDisabled():
+            pass
         case events.TokenRevoked() | events.GrantSet() | events.CapSet():
             pass
         case events.MoneyMoved() | events.UsePosted() | events.WithdrawalCharged():

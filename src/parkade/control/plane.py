@@ -113,9 +113,13 @@ class Plane:
         return self._writer.healing
 
     def viewer(self, digest: str) -> Viewer | None:
-        """The user of a token, by the token's digest; None where it is unknown or revoked. As of
-        the last commit, and without waiting for the writer."""
+        """The user of a token, by the token's digest; None where it is unknown, revoked, expired,
+        or its user is disabled. As of the last commit, and without waiting for the writer."""
         return self._writer.viewers.find(digest)
+
+    def last_used_us(self, token: str) -> int | None:
+        """When a token, by its public name, was used last since the server's start."""
+        return self._writer.viewers.last_used_us.get(token)
 
     def present_us(self) -> int:
         """The writer's present, without waiting for it."""

@@ -1,9 +1,10 @@
-"""The user of each token: a map that the writer publishes after each commit, read by any thread.
+"""The user of each good token: a map that the writer publishes at each commit, for any thread.
 
 So a request is authenticated without waiting for the writer. Between that and its turn the token
-may be revoked: the turn looks again (`cycle.Asked.token`).
+may be revoked or expire: the turn looks again (`cycle.Asked.token`).
 """
 
+from collections.abc import Iterable
 from typing import assert_never
 
 import msgspec
@@ -17,13 +18,15 @@ from parkade.core.steps.permissions import READS, Read, is_allowed
 
 class Viewer(msgspec.Struct, frozen=True, kw_only=True):
     """The user of a token. `token` is the token's public name; `pool` is set for an agent's, which
-    may run that pool and see nothing else."""
+    may run that pool and see nothing else. `is_read_only`, `expires_us` as in `Token`."""
 
     user: str
     org: str
     role: Role
     token: str
     pool: str | None
+    is_read_only: bool = False
+    expires_us: int | None = None
 
     @property
     def is_operator(self) -> bool:
@@ -44,7 +47,7 @@ class Viewer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Viewers:
-    """Viewers by their token's digest, revoked ones left out.
+    """Viewers by their token's digest, without those of revoked tokens and disabled users.
 
     Built from the world once, then kept up at the cost of the tokens that a commit changed. The
     writer replaces one entry at a time, and entries are immutable, so a reader in another thread
@@ -52,43 +55,60 @@ class Viewers:
     """
 
     def __init__(self, world: World) -> None:
+        self.now_us = world.records.now_us
+        """The present of the writer's last turn, a second ago at most: by it tokens expire here."""
         self._by_digest: dict[str, Viewer] = {}
+        self.last_used_us: dict[str, int] = {}
+        """By a token's public name, since the server's start."""
         for token in world.records.tokens.values():
             self._look_at(world, token)
 
     def find(self, digest: str) -> Viewer | None:
-        """The viewer of a token's digest, None for an unknown or revoked one."""
-        return self._by_digest.get(digest)
+        """The viewer of a token's digest, None for one that is not good. Notes its use."""
+        found = self._by_digest.get(digest)
+        if found is None or (found.expires_us is not None and self.now_us >= found.expires_us):
+            return None
+        self.last_used_us[found.token] = self.now_us
+        return found
 
     def publish(self, world: World, committed: Committed) -> None:
         """Takes in what was committed; for the writer's thread."""
         for _, event in committed:
-            name = _changed_token(event)
-            if name is not None:
-                self._look_at(world, world.records.tokens[name])
+            for token in _changed_tokens(world, event):
+                self._look_at(world, token)
 
     def _look_at(self, world: World, token: Token) -> None:
-        if token.is_revoked:
+        user = world.records.users[token.user]
+        if not token.is_good(user, world.records.now_us):
             self._by_digest.pop(token.digest, None)
             return
-        user = world.records.users[token.user]
         self._by_digest[token.digest] = Viewer(
-            user=user.user, org=user.org, role=user.role, token=token.token, pool=token.pool
+            user=user.user,
+            org=user.org,
+            role=user.role,
+            token=token.token,
+            pool=token.pool,
+            is_read_only=token.is_read_only,
+            expires_us=token.expires_us,
         )
 
 
-def _changed_token(event: events.AnyEvent) -> str | None:
-    """The token that an event added or revoked. Only events of accounts do."""
+def _changed_tokens(world: World, event: events.AnyEvent) -> Iterable[Token]:
+    """The tokens that an event may have changed. Only events of accounts do; one that disables a
+    user costs a pass over all tokens."""
     if not isinstance(event, events.AccountEvent):
-        return None
+        return ()
+    tokens = world.records.tokens
     match event:
         case events.TokenAdded(token=token):
-            return token.token
+            return (token,)
         case events.TokenRevoked(token=name):
-            return name
+            return (tokens[name],)
+        case events.UserDisabled(user=user):
+            return tuple(token for token in tokens.values() if token.user == user)
         case events.OrgCreated() | events.UserCreated() | events.GrantSet() | events.CapSet():
-            return None
+            return ()
         case events.UnixNameSet():
-            return None
+            return ()
         case _:
             assert_never(event)

@@ -142,7 +142,7 @@ class Writer:
                 "the journal's lock is gone: another server may write; start this one again"
             )
         now_us, committed = self._read_clock()
-        self._now_us = now_us
+        self._now_us = self.viewers.now_us = now_us
         self._read_at = (now_us, self._clock.steady_us())
         self._publish(committed)
         is_sure = not cycle.world.records.is_clock_doubted

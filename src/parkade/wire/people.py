@@ -16,6 +16,7 @@ from parkade.wire.scalars import (
     Reasoning,
     Reference,
     Span,
+    TokenLife,
     named,
 )
 
@@ -52,10 +53,19 @@ class CreateUser(Request):
 
 
 class CreateToken(Request):
-    """A new token; `token` is its public name, chosen by the server where it is left out."""
+    """A new token; `token` is its public name, chosen by the server where it is left out. It is
+    refused after `lasts`, null: never. `is_read_only`: it may only look."""
 
     user: Reference
     token: Name | None = None
+    lasts: TokenLife | None = None
+    is_read_only: bool = False
+
+
+class SetUserDisabled(Request):
+    """Whether a user's tokens are refused. Its work goes on either way."""
+
+    is_disabled: bool
 
 
 class Deposit(Request):
@@ -125,7 +135,7 @@ class Orgs(Answer):
 
 
 class User(Answer):
-    """A person or a program with tokens."""
+    """A person or a program with tokens; `is_disabled`: they are refused."""
 
     user: str
     org: str
@@ -133,6 +143,7 @@ class User(Answer):
     cap: Amount | None
     spent: Amount
     unix_name: str | None
+    is_disabled: bool = False
 
 
 class Users(Answer):
@@ -143,12 +154,15 @@ class Users(Answer):
 
 class Token(Answer):
     """A token by its public name; its secret is never shown. `pool`: it is for that pool's agent
-    only."""
+    only. `last_used`: since the server's start; null: not since."""
 
     token: str
     user: str
     is_revoked: bool
     pool: str | None = None
+    is_read_only: bool = False
+    expires: Instant | None = None
+    last_used: Instant | None = None
 
 
 class Tokens(Answer):

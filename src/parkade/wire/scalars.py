@@ -272,6 +272,11 @@ GrantInterval = Annotated[
     _holds_span(bounds.GRANT_INTERVAL_US),
     WithJsonSchema({**_SPAN_TEXT, "pattern": "^[1-9][0-9]{0,4}(m|h|d)$"}),
 ]
+TokenLife = Annotated[
+    Span,
+    _holds_span(bounds.TOKEN_LIFE_US),
+    WithJsonSchema({**_SPAN_TEXT, "pattern": "^[1-9][0-9]{0,4}(m|h|d)$"}),
+]
 Instant = Annotated[
     datetime,
     BeforeValidator(parse_instant),

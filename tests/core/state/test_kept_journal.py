@@ -436,6 +436,20 @@ def a_queue_beside_ours() -> Parkade:
     return parkade
 
 
+def a_user_who_leaves() -> Parkade:
+    """A user who is disabled, and enabled again; a token that only looks and expires."""
+    parkade = Parkade()
+    parkade.org("lab")
+    parkade.do(builders.create_user("eve", "lab", role=Role.OWNER, unix_name=None))
+    token = commands.AddToken(
+        by=None, token="eve-1", user="eve", digest="d" * 64, is_read_only=True, lasts_us=HOUR_US
+    )
+    parkade.do(token)
+    for is_disabled in (True, False):
+        parkade.do(commands.SetUserDisabled(by=None, user="eve", is_disabled=is_disabled))
+    return parkade
+
+
 def keep(parkade: Parkade) -> bytes:
     """The file's bytes: one event a line, so that differences can be read."""
     records = parkade.world.records
@@ -532,6 +546,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-chains": a_chain_of_work,
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
         f"journal-v{EVENT_VERSION}-arrays": an_array,
+        f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
     }
     KEPT.mkdir(exist_ok=True)
     for name, story in stories.items():

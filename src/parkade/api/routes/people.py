@@ -143,6 +143,25 @@ async def set_unix_name(user: str, body: wire.SetUnixName, context: Authenticate
     return await context.change(command, show, look=look)
 
 
+@router.post("/users/{user}/disabled")
+async def set_user_disabled(
+    user: str, body: wire.SetUserDisabled, context: Authenticated
+) -> wire.User:
+    """Whether a user's tokens are refused, those of agents excepted; its work goes on. Operators,
+    and owners within their org."""
+
+    def look(world: World, _: int) -> User | Refusal:
+        return context.visible(context.meant(world.records.users, user), f"user {user}")
+
+    def show(world: World, _: int, _decided: Decided, before: User) -> wire.User:
+        return views.user(world, world.records.users[before.user])
+
+    command = commands.SetUserDisabled(
+        by=context.viewer.user, user=user, is_disabled=body.is_disabled
+    )
+    return await context.change(command, show, look=look)
+
+
 @router.get("/users")
 async def list_users(context: Authenticated) -> wire.Users:
     """Those of the caller's org, or all for an operator."""
@@ -165,6 +184,8 @@ async def create_token(body: wire.CreateToken, context: Authenticated) -> wire.N
         token=context.new_name(body.token) if body.token else generated,
         user=body.user,
         digest=contexts.digest_of(secret),
+        is_read_only=body.is_read_only,
+        lasts_us=None if body.lasts is None else span_us(body.lasts),
     )
     return await add_token(context, command, secret)
 
@@ -193,7 +214,7 @@ async def list_tokens(context: Authenticated) -> wire.Tokens:
         users = world.records.users
         return wire.Tokens(
             tokens=tuple(
-                views.token(token)
+                views.token(token, context.plane.last_used_us(token.token))
                 for token in world.records.tokens.values()
                 if may_manage(context, token.user, users[token.user].org)
             )
@@ -215,7 +236,8 @@ async def revoke_token(token: str, context: Authenticated) -> wire.Token:
         return found
 
     def show(world: World, _: int, _decided: Decided, before: Token) -> wire.Token:
-        return views.token(world.records.tokens[before.token])
+        name = before.token
+        return views.token(world.records.tokens[name], context.plane.last_used_us(name))
 
     command = commands.RevokeToken(by=context.viewer.user, token=token)
     return await context.change(command, show, look=look)

@@ -155,7 +155,11 @@ def _things_named_in(event: events.AnyEvent) -> Iterator[tuple[str, str]]:
                 yield key_of(line)
         case events.TokenAdded(token=token):
             yield "user", token.user
-        case events.CapSet(user=name) | events.UnixNameSet(user=name):
+        case (
+            events.CapSet(user=name)
+            | events.UnixNameSet(user=name)
+            | events.UserDisabled(user=name)
+        ):
             yield "user", name
         case events.TokenRevoked(token=name):
             yield "token", name
@@ -224,6 +228,7 @@ def audience(event: events.AnyEvent, owners: Owners) -> Audience:
             | events.TokenRevoked()
             | events.CapSet()
             | events.UnixNameSet()
+            | events.UserDisabled()
             | events.ReservationChanged()
             | events.LendingSet()
             | events.ClaimSeated()

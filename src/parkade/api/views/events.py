@@ -230,6 +230,9 @@ def _account(event: events.AccountEvent) -> Shown:
         case events.CapSet(user=name, cap_micros=cap):
             cap_text = None if cap is None else money(cap)
             return f"user {name}: cap {cap_text or 'lifted'}", {"user": name, "cap": cap_text}
+        case events.UserDisabled(user=name, is_disabled=is_disabled):
+            says = f"user {name} {'disabled' if is_disabled else 'enabled'}"
+            return says, {"user": name, "is_disabled": is_disabled}
         case events.UnixNameSet(user=name, unix_name=unix_name):
             runs_as = "the agent's own user" if unix_name is None else unix_name
             says = f"user {name}: new attempts run as {runs_as}"

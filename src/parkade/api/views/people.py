@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from parkade.api.translate import amount, amount_or_none, instant
+from parkade.api.translate import amount, amount_or_none, instant, instant_or_none
 from parkade.core.ledger.accounts import org_account
 from parkade.core.state.people import Org, Token, User
 from parkade.core.state.world import World
@@ -37,11 +37,18 @@ def user(world: World, user: User) -> wire.User:
         cap=amount_or_none(user.cap_micros),
         spent=amount(world.records.spent_by_user.get(user.user, 0)),
         unix_name=user.unix_name,
+        is_disabled=user.is_disabled,
     )
 
 
-def token(token: Token) -> wire.Token:
+def token(token: Token, last_used_us: int | None) -> wire.Token:
     """A token's public side."""
     return wire.Token(
-        token=token.token, user=token.user, is_revoked=token.is_revoked, pool=token.pool
+        token=token.token,
+        user=token.user,
+        is_revoked=token.is_revoked,
+        pool=token.pool,
+        is_read_only=token.is_read_only,
+        expires=instant_or_none(token.expires_us),
+        last_used=instant_or_none(last_used_us),
     )

@@ -58,6 +58,20 @@ def set_unix_name(command: commands.SetUnixName, now_us: int) -> Decision:
     return (events.UnixNameSet(at_us=now_us, user=command.user, unix_name=name),)
 
 
+def set_user_disabled(world: World, command: commands.SetUserDisabled, now_us: int) -> Decision:
+    """The user's tokens are refused, or no longer; what it runs goes on. No user disables itself,
+    so an operator is always left. Twice is once."""
+    user = world.records.users[command.user]
+    if user.role is Role.OPERATOR and not is_operator(world, command.by):
+        return denied("only an operator disables operators")
+    if command.by == command.user:
+        return denied("a user does not disable itself; ask another operator or owner")
+    if user.is_disabled == command.is_disabled:
+        return ()
+    is_disabled = command.is_disabled
+    return (events.UserDisabled(at_us=now_us, user=user.user, is_disabled=is_disabled),)
+
+
 def _bad_unix_name(name: str | None) -> Refusal | None:
     if name is not None and not UNIX_NAME.accepts(name):
         return invalid("unix_name", UNIX_NAME.words)
@@ -74,6 +88,8 @@ def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision
         return denied("only an operator makes an operator's tokens")
     if command.pool is not None and not is_operator(world, command.by):
         return denied("only an operator makes an agent's tokens")
+    if command.lasts_us is not None and not bounds.TOKEN_LIFE_US.holds(command.lasts_us):
+        return invalid("lasts", "a token lasts a minute at least and a hundred years at most")
     if command.pool is not None and command.pool not in world.records.pools:
         return not_found("pool", command.pool)
     refusal = bad_new_name(
@@ -93,6 +109,8 @@ def add_token(world: World, command: commands.AddToken, now_us: int) -> Decision
         digest=command.digest,
         is_revoked=False,
         pool=command.pool,
+        is_read_only=command.is_read_only,
+        expires_us=None if command.lasts_us is None else now_us + command.lasts_us,
     )
     return (events.TokenAdded(at_us=now_us, token=token),)
 

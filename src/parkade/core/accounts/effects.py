@@ -42,6 +42,13 @@ def set_grant(world: World, event: events.GrantSet) -> None:
     world.agenda.add(Entry.GRANT, event.org)
 
 
+def disable_user(world: World, event: events.UserDisabled) -> None:
+    """Its tokens stay as they are, and are good again where it is enabled."""
+    user = world.records.users[event.user]
+    assert user.is_disabled != event.is_disabled
+    world.records.users[event.user] = replace(user, is_disabled=event.is_disabled)
+
+
 def set_unix_name(world: World, event: events.UnixNameSet) -> None:
     """What runs goes on as the Unix user it was started as."""
     user = world.records.users[event.user]

@@ -160,12 +160,15 @@ class CreateUser(Command, frozen=True, kw_only=True):
 
 class AddToken(Command, frozen=True, kw_only=True):
     """A token's digest (SHA-256 of 256 random bits, hexadecimal); the token is never stored.
-    `pool`: it is for that pool's agent only."""
+    `pool`: it is for that pool's agent only. `is_read_only`: it may only look. `lasts_us`: it is
+    refused so long from now on; None: it lasts."""
 
     token: str
     user: str
     digest: str
     pool: str | None = None
+    is_read_only: bool = False
+    lasts_us: int | None = None
 
 
 class RevokeToken(Command, frozen=True, kw_only=True):
@@ -204,6 +207,13 @@ class SetCap(Command, frozen=True, kw_only=True):
 
     user: str
     cap_micros: int | None
+
+
+class SetUserDisabled(Command, frozen=True, kw_only=True):
+    """All tokens of a user are refused from now on, or no longer. Its work goes on."""
+
+    user: str
+    is_disabled: bool
 
 
 class SetUnixName(Command, frozen=True, kw_only=True):
@@ -435,6 +445,7 @@ AnyCommand = (
     | SetGrant
     | SetCap
     | SetUnixName
+    | SetUserDisabled
     | Reserve
     | EndReservation
     | Lend

@@ -239,6 +239,13 @@ class CapSet(Event, frozen=True, kw_only=True):
     cap_micros: int | None
 
 
+class UserDisabled(Event, frozen=True, kw_only=True):
+    """The user's tokens are refused from now on, or, where not `is_disabled`, no longer."""
+
+    user: str
+    is_disabled: bool
+
+
 class UnixNameSet(Event, frozen=True, kw_only=True):
     """The Unix user of a user's workloads changed, from their next attempt on."""
 
@@ -465,7 +472,9 @@ class Ended(Event, frozen=True, kw_only=True):
     had and is to be run again; False in journals that did not say. `is_unstarted`: it ended before
     its first process by its org's own doing; False in journals of before this counted.
     `exit_code`: as `exit_code_of` has it; None where it is not known, and in journals of before it
-    was kept.
+    was kept. `held_us`: for how long it held its seats before its first process beyond what is
+    free; billed unless it is the first of its org in a day. None in journals in which only
+    `is_unstarted` counted.
     """
 
     workload: str
@@ -480,6 +489,7 @@ class Ended(Event, frozen=True, kw_only=True):
     is_saved: bool = False
     is_unstarted: bool = False
     exit_code: int | None = None
+    held_us: int | None = None
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):
@@ -639,7 +649,14 @@ FleetEvent = (
 """About pools, markets' terms and nodes."""
 
 AccountEvent = (
-    OrgCreated | UserCreated | TokenAdded | TokenRevoked | GrantSet | CapSet | UnixNameSet
+    OrgCreated
+    | UserCreated
+    | UserDisabled
+    | TokenAdded
+    | TokenRevoked
+    | GrantSet
+    | CapSet
+    | UnixNameSet
 )
 """About orgs, users and tokens."""
 

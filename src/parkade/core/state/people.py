@@ -42,13 +42,25 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     cap_micros: int | None = None
     """The most that its workloads may cost in all; None: what its org has."""
 
+    is_disabled: bool = False
+    """Its tokens are refused, but for those of agents. Its work goes on."""
+
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored of a token: the digest of 256 random bits. `pool`: it is the agent's of that
-    pool, and good for nothing else."""
+    pool, and good for nothing else. `is_read_only`: it changes nothing. `expires_us`: it is refused
+    from then on; None: never."""
 
     token: str
     user: str
     digest: str
     is_revoked: bool
     pool: str | None = None
+    is_read_only: bool = False
+    expires_us: int | None = None
+
+    def is_good(self, user: User, now_us: int) -> bool:
+        """Whether its holder may speak for the user now. An agent's token is its pool's: it stays
+        good where the operator who made it is disabled."""
+        is_expired = self.expires_us is not None and now_us >= self.expires_us
+        return not (self.is_revoked or is_expired or (user.is_disabled and self.pool is None))

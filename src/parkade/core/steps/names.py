@@ -57,7 +57,12 @@ def resolved(world: World, command: commands.AnyCommand) -> commands.AnyCommand:
     """The command with the full names of what it means."""
     records = world.records
     match command:
-        case commands.AddToken() | commands.SetCap() | commands.SetUnixName():
+        case (
+            commands.AddToken()
+            | commands.SetCap()
+            | commands.SetUnixName()
+            | commands.SetUserDisabled()
+        ):
             return replace(command, user=_meant(world, records.users, command.user, command.by))
         case commands.RevokeToken():
             return replace(command, token=_meant(world, records.tokens, command.token, command.by))

@@ -70,6 +70,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.SetUnixName: Permission.OPERATOR,
     commands.CreateUser: Permission.OWNER,
     commands.SetCap: Permission.OWNER,
+    commands.SetUserDisabled: Permission.OWNER,
     commands.Reserve: Permission.OWNER,
     commands.EndReservation: Permission.OWNER,
     commands.Lend: Permission.OWNER,
@@ -182,6 +183,7 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
         case (
             commands.SetCap(user=name)
             | commands.SetUnixName(user=name)
+            | commands.SetUserDisabled(user=name)
             | commands.AddToken(user=name)
         ):
             return _user(world, name, not_found("user", name))

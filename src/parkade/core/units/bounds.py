@@ -45,6 +45,7 @@ FRACTION_TERM = Range(least=0, most=999_999_999)
 SPAN_US = Range(least=0, most=36_500 * DAY_US)
 POSITIVE_SPAN_US = Range(least=1, most=36_500 * DAY_US)
 GRANT_INTERVAL_US = Range(least=MINUTE_US, most=36_500 * DAY_US)
+TOKEN_LIFE_US = Range(least=MINUTE_US, most=36_500 * DAY_US)
 BUFFER_HORIZON_US = Range(least=60 * MINUTE_US, most=30 * DAY_US)
 # The spans among a market's terms.
 TERMS_US = {

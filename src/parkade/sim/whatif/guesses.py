@@ -55,6 +55,7 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             | events.GrantSet()
             | events.CapSet()
             | events.UnixNameSet()
+            | events.UserDisabled()
         ):
             yield from _of_accounts(world, event)
         case events.EpochOpened() | events.ClockConfirmed():
@@ -144,7 +145,8 @@ def _of_accounts(
     | events.MoneyMoved
     | events.GrantSet
     | events.CapSet
-    | events.UnixNameSet,
+    | events.UnixNameSet
+    | events.UserDisabled,
 ) -> Guesses:
     by = event.by
     match event:
@@ -156,7 +158,13 @@ def _of_accounts(
             )
         case events.TokenAdded(token=it):
             yield commands.AddToken(
-                by=by, token=it.token, user=it.user, digest=it.digest, pool=it.pool
+                by=by,
+                token=it.token,
+                user=it.user,
+                digest=it.digest,
+                pool=it.pool,
+                is_read_only=it.is_read_only,
+                lasts_us=None if it.expires_us is None else it.expires_us - event.at_us,
             )
         case events.TokenRevoked(token=name):
             yield commands.RevokeToken(by=by, token=name)
@@ -165,6 +173,8 @@ def _of_accounts(
             yield commands.SetGrant(by=by, org=org, micros=micros, every_us=every_us)
         case events.CapSet(user=user, cap_micros=cap):
             yield commands.SetCap(by=by, user=user, cap_micros=cap)
+        case events.UserDisabled(user=user, is_disabled=is_disabled):
+            yield commands.SetUserDisabled(by=by, user=user, is_disabled=is_disabled)
         case events.UnixNameSet(user=user, unix_name=name):
             yield commands.SetUnixName(by=by, user=user, unix_name=name)
         case events.MoneyMoved():

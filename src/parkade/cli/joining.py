@@ -1,0 +1,123 @@
+"""`parkade agent join` and `parkade pool doctor`: a Slurm cluster looked at, nothing changed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkade.cli.calling import AsJson, fail
+from parkade.extras import install
+
+if TYPE_CHECKING:
+    from parkade.engines.slurm.settings import SlurmSettings
+
+Options = Annotated[
+    list[str] | None, typer.Option("--engine-option", help="KEY=VALUE, as of `agent run`.")
+]
+
+
+def join(
+    pool: Annotated[str, typer.Option(help="The pool's name to be.")],
+    out: Annotated[Path, typer.Option(help="A new folder for what is proposed.")],
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Only look; joining is what you do with the files.")
+    ] = False,
+    site: Annotated[str, typer.Option(help="Where the cluster stands.")] = "slurm",
+    engine: Annotated[str, typer.Option(help="slurm alone can be looked at.")] = "slurm",
+    engine_option: Options = None,
+    report_every: Annotated[
+        str | None,
+        typer.Option(
+            help="Like 24h: stay, and write so often what that time could have lent.",
+            metavar="SPAN",
+        ),
+    ] = None,
+) -> None:
+    """Propose how a Slurm cluster joins, as files; report what it could lend; change nothing."""
+    if engine != "slurm" or not observe:
+        fail("write --engine slurm --observe: it looks, and you run what it proposes", exit_code=2)
+    with _server_extra():
+        from parkade.cli.daily import keep_reporting, seconds_of
+        from parkade.core.units.names import NAME
+        from parkade.engines.slurm.commands import Commands
+        from parkade.engines.slurm.finding import find
+        from parkade.ports import EngineError
+        from parkade.service.joining import propose
+    for option, name in (("--pool", pool), ("--site", site)):
+        if not NAME.accepts(name):
+            fail(f"{option}: {NAME.words}", exit_code=2)
+    every_s = None if report_every is None else seconds_of(report_every)
+    if out.exists():
+        fail(f"{out} is there already; name a new folder", exit_code=2)
+    commands = Commands(_settings(engine_option))
+    try:
+        found = find(commands)
+    except EngineError as error:
+        fail(f"{error}; `parkade pool doctor` says what is missing", exit_code=6)
+    if not found.nodes:
+        fail("no node of this cluster has GPUs (Gres=gpu)", exit_code=7)
+    proposal = propose(found, pool=pool, site=site)
+    try:
+        out.mkdir(parents=True)
+        for name, text in proposal.files.items():
+            (out / name).write_text(text)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}; choose another folder", exit_code=2)
+    for line in proposal.says:
+        typer.echo(line)
+    typer.echo(f"proposed in {out}: {', '.join(proposal.files)}; nothing was changed")
+    if every_s is not None:
+        keep_reporting(commands, out, every_s)
+
+
+def doctor(
+    folder: Annotated[
+        Path | None, typer.Option("--data-folder", help="The agent's, shared with the nodes.")
+    ] = None,
+    gang: Annotated[
+        int, typer.Option(min=0, max=64, help="Nodes of a job that meets in that folder.")
+    ] = 0,
+    engine_option: Options = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check beside a Slurm cluster whether a pool can stand on it; exit code 7 where it cannot."""
+    import json
+
+    if gang and folder is None:
+        fail("--gang needs --data-folder, where its ranks meet", exit_code=2)
+    with _server_extra():
+        import msgspec
+
+        from parkade.engines.slurm.doctor import examine
+    found = []
+    for check in examine(_settings(engine_option), folder, gang=gang):
+        found.append(check)
+        if not as_json:
+            typer.echo(f"{'good' if check.is_good else 'BAD ':4}  {check.check:13}  {check.says}")
+    if as_json:
+        typer.echo(json.dumps({"version": 1, "checks": msgspec.to_builtins(found)}, indent=1))
+    if not all(check.is_good for check in found):
+        raise typer.Exit(7)
+
+
+@contextmanager
+def _server_extra() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is missing: {install('server')}", exit_code=1)
+
+
+def _settings(options: list[str] | None) -> "SlurmSettings":
+    with _server_extra():
+        import msgspec
+
+        from parkade.engines.slurm.settings import SlurmSettings
+        from parkade.service.engines import read_options
+        from parkade.service.settings import BadSettings
+    try:
+        return msgspec.convert(read_options(options or []), SlurmSettings, strict=False)
+    except (BadSettings, msgspec.ValidationError) as error:
+        fail(str(error), exit_code=2)

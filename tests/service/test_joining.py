@@ -1,0 +1,115 @@
+"""What is proposed of a Slurm cluster: files that the server takes as they are. No cluster here."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from parkade.engines.slurm.doctor import Rank, judge
+from parkade.engines.slurm.finding import Found, FoundAccount, FoundNode, find
+from parkade.ports import Transient
+from parkade.service.joining import propose
+from parkade.wire.pools import AddNodes, OpenPool
+
+NODE = (
+    "NodeName={name} Arch=x86_64 CPUTot=64 Gres=gpu:{model}:{gpus}(S:0-1) RealMemory=1024000"
+    " Partitions=main,own State=IDLE CfgTRES=cpu=64,mem=1T,gres/gpu={gpus}"
+)
+ANSWERS = {
+    "scontrol show topology --oneliner": "SwitchName=top Level=1 Nodes=n[1-4]\n"
+    "SwitchName=S1 Level=0 LinkSpeed=1 Nodes=n[1-2]\nSwitchName=S2 Level=0 Nodes=n[3-4]",
+    "scontrol show node --oneliner": "\n".join(
+        [*(NODE.format(name=f"n{it}", model="h100", gpus=8) for it in range(1, 5)),
+         NODE.format(name="old", model="v100", gpus=4), "NodeName=login CPUTot=8 Gres=(null)"]
+    ),
+    "sacctmgr -n -P show assoc format=account,user,grptres": "root||\nroot|root|\nacme||\n"
+    "acme|ann_lee|\nlab||cpu=9,gres/gpu=17\nlab|bob|\nlab|ann_lee|\nLAB||\nweird=x||\nfree||\n",
+    "scontrol show reservation --oneliner": "ReservationName=maint Nodes=n4 Accounts=(null)\n"
+    "ReservationName=a Nodes=n[1-2] Users=(null) Accounts=acme",
+    "scontrol show partition -o": "PartitionName=main AllowAccounts=ALL Nodes=n[1-4]\n"
+    "PartitionName=own AllowAccounts=acme Nodes=n[2-3]",
+}  # fmt: skip
+
+
+class Answering:
+    """Commands with kept answers; those without one fail."""
+
+    def __init__(self, *lacks: str) -> None:
+        self.lacks = lacks
+
+    def run(self, *words: str, **_: Any) -> bytes:
+        text = " ".join(words)
+        if words[0] in self.lacks or words[2] in self.lacks:
+            raise Transient(f"{words[0]}: there is none")
+        return ANSWERS[text].encode()
+
+
+def test_nodes_accounts_and_what_accounts_hold_become_a_pool_orgs_and_reservations() -> None:
+    made = propose(find(Answering()), pool="box", site="here")
+    pool = OpenPool.model_validate(yaml.safe_load(made.files["pool.yaml"]))
+    assert {name: list(nodes) for name, nodes in pool.fabrics.items()} == {
+        "s1": ["n1", "n2"],
+        "s2": ["n3", "n4"],
+    }
+    assert pool.instance_type is not None
+    assert (pool.instance_type.gpu_model, pool.instance_type.gpus_per_node) == ("h100", 8)
+    AddNodes.model_validate(yaml.safe_load(made.files["nodes-v100-4.yaml"]))
+    script = made.files["join.sh"].splitlines()
+    assert "parkade user create ann_lee --org acme --unix-name ann_lee" in script
+    assert "parkade user create bob --org lab --unix-name bob" in script
+    assert sum("ann_lee" in line for line in script) == 1
+    assert "# parkade reserve 3 --market box --org acme --name acme" in script
+    assert "# parkade reserve 2 --market box --org lab --name lab" in script
+    assert "owners=account:acme=acme,account:lab=lab" in made.files["join.sh"]
+    assert "root" not in made.files["join.sh"]
+    said = "\n".join(made.says)
+    assert "left out: account 'LAB'" in said and "left out: account 'weird=x'" in said
+
+
+def test_the_script_lends_nothing_before_its_reader_does() -> None:
+    script = propose(find(Answering()), pool="box", site="here").files["join.sh"].splitlines()
+    runs = [line for line in script if line and not line.startswith("#")]
+    assert runs.index("parkade pool lend box --observe") < len(runs) - 1
+    assert not any("fence" in line or "reserve" in line for line in runs)
+
+
+def test_a_cluster_without_topology_and_accounting_says_so() -> None:
+    made = propose(find(Answering("topology", "sacctmgr")), pool="box", site="here")
+    assert sum("not found" in line for line in made.says) == 2
+    assert "all" in yaml.safe_load(made.files["pool.yaml"])["fabrics"]
+
+
+def test_names_from_the_cluster_run_nothing_in_the_script() -> None:
+    node = FoundNode(
+        name="n1", gpus=8, model="h100", cpus=8, memory_mb=1, partitions=(), switch="$(id)"
+    )
+    account = FoundAccount(account="a;reboot", users=("x$(id)'; rm",), gpus=None)
+    found = Found(nodes=(node,), accounts=(account,), reservations=(), partitions=(), lacks=())
+    made = propose(found, pool="box", site="here")
+    text = made.files["join.sh"]
+    assert "$(id" not in text and ";" not in text
+    assert yaml.safe_load(made.files["pool.yaml"])["fabrics"] == {"id": ["n1"]}
+    assert "parkade org create a-reboot" in text
+    assert any("left out: user" in line for line in made.says)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "says"),
+    [
+        ([("n1", 0)], "not shared by all"),
+        ([("n1", 0), ("n1", 0)], "not shared by all"),
+        ([("n1", 0), ("n2", 1_500_000)], "clocks differ by 1.5 s"),
+        ([("n1", 0), ("n2", -1_500_000)], "clocks differ by 1.5 s"),
+    ],
+)
+def test_a_gang_that_did_not_meet_or_whose_clocks_differ_is_bad(
+    ranks: list[tuple[str, int]], says: str
+) -> None:
+    found = [Rank(node=node, clock_us=10**15 + skew, first_us=10**15) for node, skew in ranks]
+    check = judge(found, 2)
+    assert not check.is_good and says in check.says
+
+
+def test_a_gang_that_met_is_good() -> None:
+    ranks = [Rank(node=node, clock_us=10**15, first_us=10**15) for node in ("n1", "n2")]
+    assert judge(ranks, 2).is_good
