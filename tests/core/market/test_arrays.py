@@ -69,7 +69,7 @@ def test_members_pay_what_the_best_other_loser_bids_and_others_pay_what_a_waitin
     }
 
 
-@tried(100)
+@tried(30)
 @given(seeds)
 def test_winners_of_an_array_pay_as_if_its_losers_had_not_been_there(seed: int) -> None:
     state = array_market(seed)
@@ -87,7 +87,7 @@ def test_winners_of_an_array_pay_as_if_its_losers_had_not_been_there(seed: int) 
                 assert line.price_micros == line_of(alone, demand.demand).price_micros
 
 
-@tried(60)
+@tried(40)
 @given(seeds)
 def test_each_member_pays_its_critical_value_without_the_members_that_wait(seed: int) -> None:
     state = array_market(seed)
