@@ -21,7 +21,7 @@ from tests.core.market.story import (
     winners,
     with_demands,
 )
-from tests.core.market.test_truthful import has_pins, seeds, tried
+from tests.core.market.test_truthful import is_decided_anew, seeds, tried
 
 
 def array(count: int, limit: float, *, name: str = "w1", **changes: object) -> list[Demand]:
@@ -78,7 +78,7 @@ def test_winners_of_an_array_pay_as_if_its_losers_had_not_been_there(seed: int) 
     for name in {it.array for it in state.demands if it.array is not None}:
         left = [it for it in state.demands if it.array != name or it.demand not in lost]
         without = with_demands(state, *left)
-        if has_pins(state, without):
+        if is_decided_anew(state, without):
             continue
         alone = clear(without)
         for demand in left:
