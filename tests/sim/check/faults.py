@@ -329,7 +329,7 @@ def _seats_on_cordoned_nodes(patch: pytest.MonkeyPatch) -> None:
 
 
 def _withdraws_for_free(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(running, "withdrawal_charge", lambda *args: ())
+    patch.setattr(ending, "withdrawal_charge", lambda *args: ())
 
 
 def _ignores_backoff(patch: pytest.MonkeyPatch) -> None:
