@@ -69,6 +69,11 @@ def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(
     third = market.guest(nodes=1)
     market.wait_for(third, "running")
     assert market.cluster.job_state(stranger) == "PENDING"
+    drained = ("scontrol", "update", "NodeName=n0")
+    market.cluster.run(*drained, "State=DRAIN", "Reason=fan")
+    until(lambda: cordons(market) == {"n0": "Slurm: drain: fan"}, market.said)
+    market.cluster.run(*drained, "State=RESUME")
+    until(lambda: cordons(market) == {}, market.said)
     # A guest that uses the fence for a job of its own loses that job.
     own = market.cluster.submit("sleep 600", "--reservation=parkade_box", "--nodelist=n0")
     until(lambda: market.cluster.job_state(own) == "CANCELLED", market.said)
