@@ -117,6 +117,22 @@ def cordons(market: SlurmMarket) -> dict[str, str]:
 
 
 @pytest.mark.slow
+def test_an_agent_that_was_killed_adopts_its_guests_and_still_reclaims(market: SlurmMarket) -> None:
+    market.fence()
+    market.lend(2)
+    guest = market.guest(nodes=3)
+    market.wait_for(guest, "running")
+    jobs = market.cluster.run("squeue", "-h", "-o", "%A")
+    market.kill_agent()
+    job = market.owner_job("--nodes=2", f"--gres=gpu:{GPUS}")
+    market.start_agent()
+    market.wait_for_job(job, "RUNNING")
+    assert jobs not in market.cluster.run("squeue", "-h", "-o", "%A").split(), "the guest left"
+    told = market.seen(guest)
+    assert (told["preemptions"], told["failures"], told["attempts"]) == (1, 0, 1)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dead", ["agent", "server", "both"])
 def test_where_parkade_is_dead_one_command_of_slurms_gives_an_owner_its_nodes(
     market: SlurmMarket, dead: str
