@@ -12,6 +12,7 @@ JOBS ?= 3
 TYPED := $(wildcard src tests examples demo benchmarks)
 
 .PHONY: help setup check format test test-system test-long demo demo-mars demo-slurm demo-compound million bench \
+.PHONY: help setup check format test test-system test-long demo demo-mars demo-compound demo-console million bench \
 	fuzz model-check mutation market-days dynamics misreports compound-clients record-slurm trainers constraints clean
 
 help: ## show this list
@@ -52,6 +53,9 @@ test-long: $(STAMP) ## every test but those marked gpu, properties at length
 
 demo: $(STAMP) ## a day in a small marketplace
 	$(BIN)/python -m demo.day
+
+demo-console: $(STAMP) ## a marketplace with people in it, and the console to watch it
+	$(BIN)/parkade up --demo
 
 million: $(STAMP) ## one question, a million candidates: 5 to 20 minutes, goes on where it was
 	$(BIN)/python -m examples.million.solve build/million --programs 1000000

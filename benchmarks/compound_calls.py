@@ -4,8 +4,10 @@ The server (`compound_server`) runs in a process of its own and answers without 
 runs in a process of its own too, so that its memory is its own. `journal` is the whole of `parkade
 compound run`: state machines, content addresses, journal and results; `budget` is the same under a
 budget in money, which sets the worst case of each call aside. `resume` opens the journal and
-results of a run of so many calls again; writing them is not measured. The others only post: our two
-ways of HTTP, and, where they are installed, aiohttp and the openai package.
+results of a run of so many calls again; writing them is not measured. `factoring` draws so many
+candidates from the trained generator of `examples/factoring`, 1,000 of each product, one a call,
+and has each verified by a Python function; no server, one processor, numpy needed. The others only
+post: our two ways of HTTP, and, where they are installed, aiohttp and the openai package.
 
     python benchmarks/run.py --only compound_calls
     python benchmarks/compound_calls.py journal 100000 512
@@ -15,6 +17,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -33,6 +36,7 @@ if __name__ == "__main__":
 from benchmarks.figures import Figure, Kind
 
 BODY = b'{"messages":[{"content":"What is 6 times 7?","role":"user"}],"model":"mock"}'
+OF_ONE_PRODUCT = 1_000
 #: Client, calls, connections.
 FULL = (
     ("journal", 100_000, 64),
@@ -40,6 +44,7 @@ FULL = (
     ("budget", 100_000, 64),
     ("budget", 100_000, 512),
     ("resume", 1_000_000, 0),
+    ("factoring", 100_000, 0),
     ("posts", 60_000, 64),
     ("httpx", 3_000, 64),
     ("aiohttp", 15_000, 64),
@@ -51,6 +56,7 @@ QUICK = (
     ("budget", 200, 64),
     ("budget", 200, 512),
     ("resume", 1_000, 0),
+    ("factoring", 1_000, 0),
     ("posts", 200, 64),
     ("httpx", 100, 64),
 )
@@ -96,7 +102,7 @@ def measured(url: str, client: str, calls: int, connections: int) -> dict[str, f
 
 
 def _figures(client: str, connections: int, told: dict[str, float]) -> list[Figure]:
-    kind = Kind.DURABLE if client in ("journal", "budget") else Kind.END_TO_END
+    kind = Kind.DURABLE if client in ("journal", "budget", "factoring") else Kind.END_TO_END
     name = f"compound_calls.{client}_{connections}"
     what = f"{client}, {connections} connections, {told['calls']:.0f} calls"
     return [
@@ -139,7 +145,7 @@ def budget(url: str, calls: int, connections: int) -> None:
 
 def _run(url: str, calls: int, connections: int, micros: int | None) -> None:
     from parkade.compound.models.openai import OpenAIModel
-    from parkade.compound.models.protocol import Limits, Price
+    from parkade.compound.models.protocol import Price, RateLimits
     from parkade.compound.network import Generate
     from parkade.compound.network.binding import Names
     from parkade.compound.run.budget import Budget
@@ -151,7 +157,7 @@ def _run(url: str, calls: int, connections: int, micros: int | None) -> None:
         (url,),
         price=Price(input_micros_per_million=150_000, output_micros_per_million=600_000),
         max_output_tokens=64,
-        limits=Limits(concurrency=connections, initial=connections),
+        limits=RateLimits(concurrency=connections, initial=connections),
     )
     questions = (Question(id=str(n), prompt=f"What is {n} times 7?") for n in range(calls))
     with tempfile.TemporaryDirectory(prefix="parkade-bench-") as folder:
@@ -159,6 +165,43 @@ def _run(url: str, calls: int, connections: int, micros: int | None) -> None:
         settings = Settings(budget=Budget(micros=micros))
         summary = run(Generate("m"), questions, names=names, out=Path(folder), settings=settings)
     assert summary.answered == calls
+
+
+def factoring(calls: int) -> None:
+    """Draw, verify and journal, one candidate a call."""
+    from examples.factoring.primes import PRIMES, all_products, split
+    from examples.factoring.sample import PRODUCTS_AT_ONCE, draw_part, load
+    from parkade.compound.models.local import LocalModel
+    from parkade.compound.network import Generate, Verify
+    from parkade.compound.network.binding import Names
+    from parkade.compound.run.running import Settings, run
+    from parkade.compound.values import Call, Candidate, Question
+
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    products = split(all_products()).test
+    numbers = products.n.tolist()[: max(1, calls // OF_ONE_PRODUCT)]
+    weights = load(Path(__file__).parents[1] / "examples/factoring_network/weights.npz")
+    drawn = functools.lru_cache(maxsize=2)(
+        lambda part: draw_part(weights, products, part, OF_ONE_PRODUCT, 1)
+    )
+    places = {number: place for place, number in enumerate(numbers)}
+
+    def guess(call: Call) -> str:
+        place = places[int(json.loads(call.body)["messages"][-1]["content"])]
+        one, other = drawn(place // PRODUCTS_AT_ONCE)
+        at = place % PRODUCTS_AT_ONCE, call.sample
+        return f"{PRIMES[one[at]]} {PRIMES[other[at]]}"
+
+    def is_product(question: Question, candidate: Candidate) -> bool:
+        one, _, other = candidate.text.partition(" ")
+        return int(one) * int(other) == int(question.prompt)
+
+    names = Names(models={"m": LocalModel("generator", guess)}, verifiers={"product": is_product})
+    questions = (Question(id=str(number), prompt=str(number)) for number in numbers)
+    network = Generate("m", n=OF_ONE_PRODUCT) >> Verify("product")
+    with tempfile.TemporaryDirectory(prefix="parkade-bench-") as folder:
+        summary = run(network, questions, names=names, out=Path(folder), settings=Settings())
+    assert summary.calls == len(numbers) * OF_ONE_PRODUCT
 
 
 def resume(folder: Path) -> None:
@@ -313,6 +356,8 @@ def main() -> None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parkade-bench-")))
             _written(folder, calls)
             work: Callable[[], None] = functools.partial(resume, folder)
+        elif client == "factoring":
+            work = functools.partial(factoring, calls)
         else:
             work = functools.partial(CLIENTS[client], sys.argv[4], calls, connections)
         print(json.dumps(_timed(work, calls)))

@@ -1,6 +1,7 @@
 """What a lie about the limit gains in one clearing, where the market does not claim that none does.
 
-    python benchmarks/misreports.py [--markets 4000]
+    python benchmarks/misreports.py [--markets 4000] [--first 0]
+    python benchmarks/misreports.py --aside 4000
     make misreports
 
 Chance markets of up to 24 nodes in up to three fabrics: running and new bids, whole nodes and parts
@@ -8,12 +9,17 @@ of one, two floors. Each spot demand names other limits, and gains what its pric
 limit more than with the truth. A line for each kind of bidder: how many lies were tried, how many
 gain, the mean and greatest gain as a part of the limit, and the mean over all lies. "Yield" is the
 allocation that is tried again for a gang that has waited; each market has one that bids up to 5 %
-more than a running bid, and is cleared with the rule and without it.
+more than a running bid, and is cleared with the rule and without it. `--aside`: of so many markets
+made for it those in which a newcomer steps aside for running work (decision record 97).
 """
 
 import argparse
 import random
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from msgspec import structs
 
@@ -32,6 +38,7 @@ from parkade.core.market.outcome import Clearing
 from parkade.core.market.priority import mates_of
 from parkade.core.units.fraction import Fraction
 from parkade.core.units.money import MICROS
+from tests.core.market.test_stepping_aside import stepping_market
 
 GPUS = 8
 LIES = 4
@@ -146,11 +153,25 @@ def _surplus(state: MarketState, clearing: Clearing) -> dict[str, int]:
     return {name: limit - prices.get(name, limit) for name, limit in limits.items()}
 
 
-def measure(markets: int, *, has_yield: bool) -> tuple[dict[str, list[float]], int]:
+def measure_aside(markets: int) -> tuple[dict[str, list[float]], int]:
+    """Gains by kind in those of so many markets in which a newcomer steps aside; how many."""
+    found: dict[str, list[float]] = {}
+    decided = 0
+    for seed in range(markets):
+        state = stepping_market(seed)
+        if all(it.goes_to < 0 for it in allocate(state).bids):
+            continue
+        decided += 1
+        for kind, gained in gains(state, random.Random(seed)):
+            found.setdefault(kind, []).append(gained)
+    return found, decided
+
+
+def measure(first: int, markets: int, *, has_yield: bool) -> tuple[dict[str, list[float]], int]:
     """Gains by kind, and in how many markets the gang that has waited won by the rule."""
     found: dict[str, list[float]] = {}
     won = 0
-    for seed in range(markets):
+    for seed in range(first, first + markets):
         chance = random.Random(seed)
         state = draw_market(chance)
         if not has_yield:
@@ -163,21 +184,30 @@ def measure(markets: int, *, has_yield: bool) -> tuple[dict[str, list[float]], i
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print both tables, or that of newcomers that step aside."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--markets", type=int, default=600)
-    markets = parser.parse_args().markets
+    parser.add_argument("--first", type=int, default=0, help="seed of the first market")
+    parser.add_argument("--aside", type=int, help="so many markets made for stepping aside instead")
+    options = parser.parse_args()
+    if options.aside is not None:
+        found, decided = measure_aside(options.aside)
+        _print(found, f"stepping aside decides {decided} of {options.aside} markets")
+        return
     for has_yield in (False, True):
-        found, won = measure(markets, has_yield=has_yield)
-        title = f"with yield: it decides {won} of {markets} markets" if has_yield else "no yield"
-        print(f"{title}\n{'bidder':<44}{'lies':>8}{'gain':>7}{'mean':>8}{'most':>8}{'all':>9}")
-        for kind, every in sorted(found.items()):
-            gaining = [it for it in every if it > 1e-6]
-            mean = sum(gaining) / len(gaining) if gaining else 0
-            print(
-                f"{kind:<44}{len(every):>8,}{len(gaining):>7,}{mean:>8.1%}"
-                f"{max(gaining, default=0):>8.1%}{sum(every) / len(every):>9.2%}"
-            )
+        found, won = measure(options.first, options.markets, has_yield=has_yield)
+        _print(found, f"with yield: it decides {won}" if has_yield else "no yield")
+
+
+def _print(found: dict[str, list[float]], title: str) -> None:
+    print(f"{title}\n{'bidder':<44}{'lies':>8}{'gain':>7}{'mean':>8}{'most':>8}{'all':>9}")
+    for kind, every in sorted(found.items()):
+        gaining = [it for it in every if it > 1e-6]
+        mean = sum(gaining) / len(gaining) if gaining else 0
+        print(
+            f"{kind:<44}{len(every):>8,}{len(gaining):>7,}{mean:>8.1%}"
+            f"{max(gaining, default=0):>8.1%}{sum(every) / len(every):>9.2%}"
+        )
 
 
 if __name__ == "__main__":

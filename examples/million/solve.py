@@ -27,7 +27,7 @@ from pathlib import Path
 from examples.million import generator, problem
 from examples.million.filter import digest
 from examples.million.progress import Progress
-from parkade.compound.verify.clusters import Cluster, calls_in, cluster_by_behaviour
+from parkade.compound.verify.clusters import BehaviourGroup, calls_in, cluster_by_behaviour
 from parkade.compound.verify.sandbox.jobs import CallJob, Returned, TestJob
 from parkade.compound.verify.sandbox.limits import Limits
 from parkade.compound.verify.sandbox.pool import Sandbox
@@ -132,14 +132,14 @@ async def passes_public_tests(sandbox: Sandbox, text: str) -> bool:
     return outcome.answers == expected
 
 
-async def _group(sandbox: Sandbox, source: Source, passed: list[int]) -> list[Cluster[int]]:
+async def _group(sandbox: Sandbox, source: Source, passed: list[int]) -> list[BehaviourGroup[int]]:
     run = calls_in(sandbox, problem.ENTRY_POINT)
     return await cluster_by_behaviour(
         passed, problem.inputs(INPUTS), lambda index, inputs: run(source(index), inputs)
     )
 
 
-async def _try(sandbox: Sandbox, source: Source, clusters: list[Cluster[int]]) -> int | None:
+async def _try(sandbox: Sandbox, source: Source, clusters: list[BehaviourGroup[int]]) -> int | None:
     """The number of the first try that passes the hidden tests."""
     for number, cluster in enumerate(clusters, start=1):
         job = TestJob(

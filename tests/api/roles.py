@@ -64,6 +64,7 @@ NEEDS: dict[str, Permission | None] = {
     "POST /v1/workloads/{workload}/bid": SELF,
     "GET /v1/workloads/{workload}/logs": MEMBER,
     "POST /v1/workloads/{workload}/cancel": SELF,
+    "GET /v1/lot": ANYONE,
     "GET /v1/statement": OWNER,
     "POST /v1/clock/confirm": OPERATOR,
     "GET /v1/events": ANYONE,

@@ -36,6 +36,7 @@ from tests.waits import PATIENCE_S
 ENTRIES = {
     "GET /v1/whoami": 0,
     "GET /v1/server": 0,
+    "GET /v1/lot": 1,
     "POST /v1/orgs": 1,
     "GET /v1/orgs": 1,
     "POST /v1/orgs/{org}/deposits": 1,

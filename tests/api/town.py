@@ -15,6 +15,7 @@ import msgspec
 import uvicorn
 
 from parkade.api import ApiSettings, create_app
+from parkade.console import ConsoleSettings, add_console
 from parkade.control.clock import SystemClock
 from parkade.control.plane import Plane
 from parkade.control.settings import PlaneSettings
@@ -161,7 +162,7 @@ def town(
     told: dict[str, Any] = {}
     thread = threading.Thread(
         target=lambda: asyncio.run(
-            _serve(lambda: _opened(folder, database), told, ready, settings, listening)
+            _serve(folder, lambda: _opened(folder, database), told, ready, settings, listening)
         )
     )
     thread.start()
@@ -183,6 +184,7 @@ def _opened(folder: Path, database: str) -> Store:
 
 
 async def _serve(
+    folder: Path,
     open_store: Callable[[], Store],
     told: dict[str, Any],
     ready: threading.Event,
@@ -202,6 +204,7 @@ async def _serve(
 
     await make_operator(plane, show_secret=show_secret, is_new_token_wanted=False)
     app = create_app(plane, settings)
+    add_console(app, ConsoleSettings(folder=folder))
     config = listening_config(app, timeout_graceful_shutdown=1, **listening)
     told["server"] = server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as bound:

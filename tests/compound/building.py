@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from parkade.compound.models.local import LocalModel
-from parkade.compound.models.protocol import Limits, Model, Price
+from parkade.compound.models.protocol import Model, Price, RateLimits
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Names, bind
 from parkade.compound.run.machine import Machine
@@ -50,7 +50,7 @@ def priced(
             latency_us=1,
         )
 
-    return LocalModel("priced", complete, price=price, limits=Limits(**limits))
+    return LocalModel("priced", complete, price=price, limits=RateLimits(**limits))
 
 
 def names(models: Mapping[str, Model], **more: Any) -> Names:

@@ -1,6 +1,7 @@
 """Network files and question files: what they say, and how they are wrong."""
 
 import gzip
+import io
 from pathlib import Path
 
 import pytest
@@ -169,12 +170,29 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> N
         load(tmp_path / "net.yaml")
 
 
+def test_a_wrong_section_is_refused_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    for text in ("models: {m: {url: 'ftp://x', model: y}}\nnetwork: E@m", "network: 3Z@m", "a: 1"):
+        path.write_text(text)
+        with pytest.raises(NetworkError) as found:
+            load(path)
+        assert str(found.value).startswith(f"{path}: ")
+        assert str(found.value).count(str(path)) == 1
+
+
 def test_an_id_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text(
         '{"id": "a", "prompt": "x"}\n\n{"id": "b", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n'
     )
     with pytest.raises(QuestionError, match=r"line 4: the id 'a' stands in line 1"):
         count_questions(tmp_path / "q.jsonl")
+
+
+def test_an_id_that_stands_twice_in_a_stream_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = io.BytesIO(b'{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n')
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(rows))
+    with pytest.raises(QuestionError, match=r"line 2: the id 'a' stands in an earlier line"):
+        list(read_questions(Path("-")))
 
 
 def test_a_file_without_a_question_is_refused(tmp_path: Path) -> None:

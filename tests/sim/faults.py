@@ -26,6 +26,7 @@ from parkade.control.rules import RULES
 from parkade.core.billing.metering import billed_to_us
 from parkade.core.fleet.node import Health, Node
 from parkade.core.ledger.accounts import TransferKind
+from parkade.core.running.unstarted import Holds, held_us
 from parkade.core.state import commands, events, lines
 from parkade.core.state.codec import decode_snapshot
 from parkade.core.state.world import World
@@ -230,6 +231,57 @@ def counts_preemptions_as_failures(patch: Patch) -> None:
 def counts_silence_as_failures(patch: Patch) -> None:
     """A workload whose end is not known has failed."""
     _failing(patch, lambda event: event.summary.startswith("lost"))
+
+
+def forgets_holds_that_end_in_silence(patch: Patch) -> None:
+    """What never started and ends while its agent is silent has held nothing."""
+
+    def forgetful(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> int:
+        pool = world.pool_of(workload.attempt.seats) if workload.attempt is not None else None
+        is_silent = pool is not None and not pool.is_reachable
+        return 0 if is_silent else held_us(world, workload, until_us, is_lost=is_lost)
+
+    patch.setattr(observations, "held_us", forgetful)
+
+
+def frees_every_hold_of_a_report(patch: Patch) -> None:
+    """Whatever ends in one report is the first hold of its day."""
+
+    def billed_us(self: Holds, workload: Workload, held_us: int, at_us: int) -> int:
+        self._noted.clear()
+        return truly(self, workload, held_us, at_us)
+
+    truly = Holds.billed_us
+    patch.setattr(Holds, "billed_us", billed_us)
+
+
+def frees_a_hold_that_runs_a_moment(patch: Patch) -> None:
+    """A first process, however late, makes the time before it free."""
+
+    def free(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> int:
+        started_us = workload.attempt.started_us if workload.attempt is not None else None
+        return 0 if started_us else held_us(world, workload, until_us, is_lost=is_lost)
+
+    patch.setattr(observations, "held_us", free)
+
+
+def drops_claims_that_waited_too_long(patch: Patch) -> None:
+    """No claim is handed over, and those that waited beyond the bound are taken for given up."""
+
+    def change(world: World, event: events.AnyEvent) -> Iterator[events.AnyEvent]:
+        yield event
+        if not isinstance(event, events.Cleared):
+            return
+        terms = world.records.markets[event.market].terms
+        named = set(_named(event))
+        for claim in world.records.claims.values():
+            since_us = claim.promised_us
+            is_late = since_us is not None and event.at_us - since_us > terms.leave_us
+            if is_late and claim.seated_us is None and claim.claim not in named:
+                yield events.Unclaimed(at_us=event.at_us, claim=claim.claim)
+
+    patch.setattr(promises, "_claim_due_us", lambda *_: None)
+    in_decisions(patch, change)
 
 
 def _failing(patch: Patch, is_one: Callable[[events.Ended], bool]) -> None:
@@ -456,6 +508,10 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], tuple[str, ...]]] = {
         (takes_an_absent_attempt_for_ended, ("engine",)),
         (counts_preemptions_as_failures, ()),
         (counts_silence_as_failures, NETWORK),
+        (forgets_holds_that_end_in_silence, NETWORK),
+        (frees_every_hold_of_a_report, ("network", "engine")),
+        (frees_a_hold_that_runs_a_moment, ("network", "engine")),
+        (drops_claims_that_waited_too_long, ()),
         (gives_no_notice, ()),
         (kills_before_the_deadline, ()),
         (puts_notices_off, ("operators",)),

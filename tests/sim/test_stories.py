@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from parkade.sim.acts.choosing import FAMILIES
-from parkade.sim.fuzz import FuzzReport
+from parkade.sim.fuzz import FuzzReport, parse_acts
 from parkade.sim.story import Story, StoryOutcome, StoryPlan
 from tests.waits import PATIENCE_S
 
@@ -46,6 +46,21 @@ def test_a_story_breaks_no_invariant(plan: StoryPlan) -> None:
     outcome = Story(plan).tell()
     assert outcome.findings == ()
     assert outcome.events >= plan.events
+
+
+BROKE_ONCE = {
+    41010: "211,224-225",
+    41012: "31-32,35-36,52-53,72-75,90-91,112-113,126-127",
+    41052: "1,7,12,76,83",
+}
+"""By seed, the acts of stories that broke an invariant: two holds that ended in one report, an
+owner that had more than its shape, a hold that ended in silence."""
+
+
+@pytest.mark.parametrize("seed", [pytest.param(it, marks=pytest.mark.slow) for it in BROKE_ONCE])
+def test_a_story_that_broke_an_invariant_once_breaks_none(seed: int) -> None:
+    plan = StoryPlan(seed=seed, events=400, only=parse_acts(BROKE_ONCE[seed]))
+    assert Story(plan).tell().findings == ()
 
 
 def test_a_troubled_story_has_deaths_and_breaks_no_invariant(troubled: StoryOutcome) -> None:

@@ -11,10 +11,12 @@ from parkade.api import problems
 from parkade.api.bounds import RequestBounds
 from parkade.api.docs_page import POLICY, docs_page
 from parkade.api.healing_metrics import HealingCollector
+from parkade.api.lot_book import LotBook
 from parkade.api.metrics import CONTENT_TYPE, exposition
 from parkade.api.routes import (
     agents,
     events,
+    lot,
     mars,
     people,
     pools,
@@ -28,7 +30,7 @@ from parkade.api.views.audience import Owners
 from parkade.control.plane import Plane
 from parkade.wire.problems import CODES, PROBLEM_JSON, Problem
 
-NOUNS = (people, pools, reservations, workloads, statements, events, mars, agents)
+NOUNS = (people, pools, reservations, workloads, lot, statements, events, mars, agents)
 REFUSED = {401, 402, 403, 404, 408, 409, 413, 421, 422, 500, 503}
 _SCHEMA_OF = "#/components/schemas/{model}"
 
@@ -50,6 +52,7 @@ def create_app(
     app.state.plane = plane
     app.state.settings = settings
     app.state.owners = Owners()
+    app.state.lot_book = LotBook(plane)
     app.state.streams = Streams(
         most=settings.most_streams, most_per_token=settings.most_streams_per_token
     )

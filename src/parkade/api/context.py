@@ -162,6 +162,12 @@ def find(decided: Decided, kind: type[E]) -> E | None:
     return next((event for event in decided.events if isinstance(event, kind)), None)
 
 
+def refuse_if_it_only_looks(viewer: Viewer) -> None:
+    """The problem `denied` where the viewer's token changes nothing."""
+    if viewer.is_read_only:
+        raise problem("denied", "this token may only look; log in with another")
+
+
 async def agent_context(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
@@ -178,8 +184,8 @@ async def agent_context(
             "unauthenticated",
             "the token is unknown, revoked or expired, or its user is disabled; log in again",
         )
-    if viewer.is_read_only and request.method != "GET" and request.url.path not in LOOKS:
-        raise problem("denied", "this token may only look; log in with another")
+    if request.method != "GET" and request.url.path not in LOOKS:
+        refuse_if_it_only_looks(viewer)
     _refuse_unknown_parameters(request)
     made = RequestContext(request.app.state, digest, viewer)
     made.key = await _idempotency(request, viewer)

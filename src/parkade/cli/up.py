@@ -38,6 +38,12 @@ def up(
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Make another operator's token.")
     ] = False,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo", help="Play a day in a small marketplace, in a folder that is not kept."
+        ),
+    ] = False,
     original_is_gone: Annotated[
         bool,
         typer.Option(
@@ -53,6 +59,9 @@ def up(
         from parkade.service.up import up as run
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: {install('server')}", exit_code=1)
+    if demo:
+        _play(host, port, others=(data_folder, database, token_file))
+        return
     given = {
         "data_folder": data_folder,
         "host": host,
@@ -74,3 +83,19 @@ def up(
         fail(str(error), exit_code=2)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}; choose another path", exit_code=2)
+
+
+def _play(host: str | None, port: int | None, *, others: tuple[object, ...]) -> None:
+    """The demo, until it is interrupted."""
+    from parkade.demo import DemoError, run_demo
+
+    if any(each is not None for each in others):
+        fail("--demo has a journal and tokens of its own; leave the other flags out", exit_code=2)
+    try:
+        run_demo(
+            host=host or "127.0.0.1",
+            port=8300 if port is None else port,
+            say=lambda line: typer.echo(line),
+        )
+    except DemoError as error:
+        fail(str(error), exit_code=1)

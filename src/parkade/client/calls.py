@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from parkade.client.call import Call, checked, get, post
 from parkade.wire import feed, mars, money, people, pools, reservations, workloads
+from parkade.wire import lot as lots
 from parkade.wire.scalars import format_instant
 from parkade.wire.spec import WorkloadSpec
 
@@ -341,6 +342,11 @@ def statement(
 def confirm_clock() -> Call[feed.Confirmed]:
     """The clock's jump was right; clearing goes on."""
     return post("/clock/confirm", feed.Confirmed)
+
+
+def lot() -> Call[lots.Lot]:
+    """Every node with what sits or waits there: for an operator all of it, else the own org's."""
+    return get("/lot", lots.Lot)
 
 
 def mars_status() -> Call[mars.Status]:

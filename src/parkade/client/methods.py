@@ -116,6 +116,7 @@ class Methods:
     bid = Method(calls.bid)
     statement = Method(calls.statement)
     confirm_clock = Method(calls.confirm_clock)
+    lot = Method(calls.lot)
     mars_status = Method(calls.mars_status)
     set_automation = Method(calls.set_automation)
     incidents = Method(calls.incidents)

@@ -90,7 +90,12 @@ def load(path: Path) -> Loaded:
         plain = yaml.load(text, Loader=_OnceLoader)
     except yaml.YAMLError as error:
         raise NetworkError(f"{path} is not YAML: {_in_one_line(error)}") from None
-    return from_sections(plain, folder=path.parent, where=str(path))
+    try:
+        return from_sections(plain, folder=path.parent, where=str(path))
+    except NetworkError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise NetworkError(f"{path}: {error}") from None
 
 
 def _in_one_line(error: yaml.YAMLError) -> str:

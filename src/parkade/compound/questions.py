@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 
 import msgspec
 
-from parkade.compound.run.index import KeyIndex
+from parkade.compound.run.index import AddressSet
 from parkade.compound.values import Question
 
 PROMPTS = ("prompt", "question", "problem", "input")
@@ -36,16 +36,19 @@ class QuestionError(ValueError):
 
 
 def read_questions(path: Path) -> Iterator[Question]:
-    """The questions of a file; `-` is standard input. Holds 16 to 20 bytes for each."""
-    seen = KeyIndex()
+    """The questions of a file; `-` is standard input. Holds 9 bytes for each."""
+    seen = AddressSet()
+    count = 0
     for number, row in read_rows(path):
         try:
             question = question_of(row, number)
         except ValueError as error:
             raise QuestionError(f"{path}, line {number}: {error}") from None
-        _note_id(seen, question.id, path, number)
+        if not seen.put(_address(question.id)):
+            raise _twice(path, number, question.id)
+        count += 1
         yield question
-    if not len(seen):
+    if count == 0:
         raise QuestionError(f"{path}: holds no question; write one JSON object a line")
 
 
@@ -68,13 +71,20 @@ def count_questions(path: Path) -> int | None:
     return sum(1 for _ in read_questions(path))
 
 
-def _note_id(seen: KeyIndex, identity: str, path: Path, number: int) -> None:
-    address = int.from_bytes(blake2b(identity.encode(), digest_size=8).digest(), "big")
-    if before := seen.put(address, number):
-        raise QuestionError(
-            f"{path}, line {number}: the id {identity[:MAX_ID]!r} stands in line {before} as well; "
-            "each question needs its own id"
-        )
+def _address(identity: str) -> int:
+    return int.from_bytes(blake2b(identity.encode(), digest_size=8).digest(), "big")
+
+
+def _twice(path: Path, number: int, identity: str) -> QuestionError:
+    """Where the id stood before is looked up, since only its address was kept."""
+    before = "an earlier line"
+    if str(path) != "-":
+        same = (at for at, row in read_rows(path) if question_of(row, at).id == identity)
+        before = f"line {next(same)}"
+    return QuestionError(
+        f"{path}, line {number}: the id {identity[:MAX_ID]!r} stands in {before} as well; "
+        "each question needs its own id"
+    )
 
 
 def question_of(row: dict[str, Any], number: int) -> Question:

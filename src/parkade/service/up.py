@@ -127,6 +127,7 @@ async def _run(
             options.token_file, written=settings.data_folder / "token-file.digest"
         )
     server.plane.start()
+    server.console.history.start()
     stop = asyncio.Event()
     try:
         await make_operator(

@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI
 
 from parkade.api import ApiSettings, create_app
+from parkade.console import ConsoleSettings, ConsoleState, add_console
 from parkade.control.clock import SteadyClock, SystemClock
 from parkade.control.leadership import FileLeadership, JointLeadership
 from parkade.control.plane import Plane
@@ -161,6 +162,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     plane: Plane
     app: FastAPI
+    console: ConsoleState
     agents: Agents
     telling: Telling
 
@@ -204,18 +206,20 @@ def build(
     if dependencies.accepted is not None:
         (settings.data_folder / RESTORED).unlink(missing_ok=True)
     telling = Telling(plane, read_messages_file(settings.data_folder), settings.data_folder)
+    app = create_app(
+        plane,
+        ApiSettings(
+            unit=settings.unit,
+            engines=tuple(ENGINES),
+            hosts=(*settings.hosts, *([settings.host] if settings.host else [])),
+        ),
+        collectors=(MessageCollector(telling),),
+    )
     return Server(
         store=store,
         plane=plane,
-        app=create_app(
-            plane,
-            ApiSettings(
-                unit=settings.unit,
-                engines=tuple(ENGINES),
-                hosts=(*settings.hosts, *([settings.host] if settings.host else [])),
-            ),
-            collectors=(MessageCollector(telling),),
-        ),
+        app=app,
+        console=add_console(app, ConsoleSettings(unit=settings.unit, folder=settings.data_folder)),
         agents=Agents(plane, settings, program=wires.agent_program, operator=OPERATOR),
         telling=telling,
     )

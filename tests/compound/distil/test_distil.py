@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.compound.distil.examples import Choice, Counted, examples
+from parkade.compound.distil.examples import Choice, ExampleCounts, examples
 from parkade.compound.distil.gather import gather
 from parkade.compound.distil.similar import TestSet, fingerprint
 from parkade.compound.distil.writing import WritingError, write
@@ -33,8 +33,10 @@ def out(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def made(out: Path, *, test_set: TestSet | None = None, **choice: Any) -> tuple[list[Any], Counted]:
-    counted = Counted()
+def made(
+    out: Path, *, test_set: TestSet | None = None, **choice: Any
+) -> tuple[list[Any], ExampleCounts]:
+    counted = ExampleCounts()
     rows = list(examples(QUESTIONS, gather(out), Choice(**choice), test_set, counted))
     return rows, counted
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from parkade.compound.evaluate.cascade import Answer
+from parkade.compound.evaluate.cascade import RecordedAnswer
 from parkade.compound.evaluate.outcomes import CandidateOutcome
 from tests.shared_data import shared_data
 
@@ -67,7 +67,7 @@ def drawn_of(
 SYSTEMS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 
 
-def grade_school_answers() -> list[dict[str, Answer]]:
+def grade_school_answers() -> list[dict[str, RecordedAnswer]]:
     """Four recorded systems' answers to the 1,319 test questions of GSM8K."""
     found = []
     with gzip.open(shared_data("eval/gsm8k_model_solutions.jsonl.gz"), "rt") as file:
@@ -75,7 +75,9 @@ def grade_school_answers() -> list[dict[str, Answer]]:
             row = json.loads(line)
             found.append(
                 {
-                    system: Answer(_final(row[system]["solution"]), bool(row[system]["is_correct"]))
+                    system: RecordedAnswer(
+                        _final(row[system]["solution"]), bool(row[system]["is_correct"])
+                    )
                     for system in SYSTEMS
                 }
             )

@@ -3,13 +3,13 @@ import random
 import pytest
 
 from parkade.compound.evaluate.adaptive import AdaptiveStop, chance_after
-from parkade.compound.evaluate.spread import Point, Spread, fit_spread
+from parkade.compound.evaluate.spread import Spread, SpreadPoint, fit_spread
 from parkade.compound.theory.stopping import chance_after as known_chance
 from parkade.compound.theory.stopping import failures_allowed
 
 
 def test_with_a_known_spread_it_is_the_rule_of_the_theory() -> None:
-    known = Spread((Point(0.296, 12.36, 1.0),), 1, 1)
+    known = Spread((SpreadPoint(0.296, 12.36, 1.0),), 1, 1)
     assert chance_after(known, 40) == pytest.approx(known_chance(40, 0.296, 12.36))
 
 

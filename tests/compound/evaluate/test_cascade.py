@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkade.compound.evaluate.cascade import (
-    Answer,
-    Point,
+    CurvePoint,
     Policy,
+    RecordedAnswer,
     Rule,
     answer,
     best_mix,
@@ -17,7 +17,11 @@ from parkade.compound.evaluate.cascade import (
 )
 from parkade.compound.theory.domain import DomainError
 
-RIGHT, WRONG, OTHER = Answer("18", True), Answer("17", False), Answer("3", False)
+RIGHT, WRONG, OTHER = (
+    RecordedAnswer("18", True),
+    RecordedAnswer("17", False),
+    RecordedAnswer("3", False),
+)
 
 
 @pytest.mark.parametrize(
@@ -28,13 +32,13 @@ RIGHT, WRONG, OTHER = Answer("18", True), Answer("17", False), Answer("3", False
         (Rule.AGREEMENT, (WRONG, WRONG, RIGHT), WRONG, 2),
         (Rule.AGREEMENT, (RIGHT, WRONG, RIGHT), RIGHT, 3),
         (Rule.AGREEMENT, (RIGHT, WRONG, OTHER), OTHER, 3),
-        (Rule.AGREEMENT, (Answer("", False), Answer("", False), RIGHT), RIGHT, 3),
+        (Rule.AGREEMENT, (RecordedAnswer("", False), RecordedAnswer("", False), RIGHT), RIGHT, 3),
         (Rule.VOTE, (RIGHT, WRONG, RIGHT), RIGHT, 3),
         (Rule.VOTE, (RIGHT, WRONG, OTHER), OTHER, 3),
     ],
 )
 def test_a_cascade_stops_by_its_rule(
-    rule: Rule, answers: tuple[Answer, ...], expected: Answer, asked: int
+    rule: Rule, answers: tuple[RecordedAnswer, ...], expected: RecordedAnswer, asked: int
 ) -> None:
     recorded = dict(zip("abc", answers, strict=True))
     assert answer(Policy(("a", "b", "c"), rule), recorded) == (expected, asked)
@@ -58,7 +62,7 @@ def test_every_order_of_every_subset_is_tried() -> None:
 
 points = st.lists(
     st.builds(
-        Point,
+        CurvePoint,
         policy=st.just(Policy(("a",), Rule.VOTE)),
         cost=st.floats(0.1, 100),
         accuracy=st.floats(0, 1),
@@ -69,7 +73,7 @@ points = st.lists(
 
 
 @given(points, st.floats(0, 120))
-def test_no_mix_of_two_policies_beats_the_best_mix(points: list[Point], budget: float) -> None:
+def test_no_mix_of_two_policies_beats_the_best_mix(points: list[CurvePoint], budget: float) -> None:
     found = best_mix(points, budget)
     affordable = [point for point in points if point.cost <= budget]
     assert (found is None) is (not affordable)
@@ -84,7 +88,7 @@ def test_no_mix_of_two_policies_beats_the_best_mix(points: list[Point], budget: 
 
 
 @given(points)
-def test_a_frontier_rises_ever_more_slowly(points: list[Point]) -> None:
+def test_a_frontier_rises_ever_more_slowly(points: list[CurvePoint]) -> None:
     hull = frontier(points)
     slopes = [(b.accuracy - a.accuracy) / (b.cost - a.cost) for a, b in pairwise(hull)]
     assert all(slope > 0 for slope in slopes)
@@ -92,8 +96,8 @@ def test_a_frontier_rises_ever_more_slowly(points: list[Point]) -> None:
 
 
 def test_half_the_questions_go_to_each_of_two() -> None:
-    small = Point(Policy(("small",), Rule.VERIFIED), 1, 0.2)
-    large = Point(Policy(("large",), Rule.VERIFIED), 10, 0.4)
+    small = CurvePoint(Policy(("small",), Rule.VERIFIED), 1, 0.2)
+    large = CurvePoint(Policy(("large",), Rule.VERIFIED), 10, 0.4)
     mix = best_mix([small, large], 5.5)
     assert mix is not None
     assert (mix.dear_share, mix.accuracy) == pytest.approx((0.5, 0.3))

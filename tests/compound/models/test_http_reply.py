@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parkade.compound.models import http_reply
-from parkade.compound.models.exchange import Reply
+from parkade.compound.models.exchange import HttpReply
 from parkade.compound.models.http_reply import BadReply, ReplyReader
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 
 
-def fed(pieces: list[bytes]) -> tuple[list[Reply], ReplyReader]:
+def fed(pieces: list[bytes]) -> tuple[list[HttpReply], ReplyReader]:
     reader = ReplyReader()
     found = [reply for piece in pieces if (reply := reader.feed(piece)) is not None]
     return found, reader

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from parkade.compound.models.openai import OpenAIModel
-from parkade.compound.models.protocol import Limits, Price
+from parkade.compound.models.protocol import Price, RateLimits
 from parkade.compound.network import BestOf, Generate
 from parkade.compound.network.binding import Names
 from parkade.compound.run.budget import Budget
@@ -24,7 +24,7 @@ def is_seven(question: Question, candidate: Candidate) -> bool:
 
 def main() -> None:
     url, out, budget = sys.argv[1:]
-    model = OpenAIModel("m", (url,), price=PRICE, limits=Limits(concurrency=8))
+    model = OpenAIModel("m", (url,), price=PRICE, limits=RateLimits(concurrency=8))
     network = BestOf(Generate("m", max_tokens=9), k=12, verify=is_seven, parallel=1)
     questions = (Question(id=str(n), prompt=f"question {n}") for n in range(QUESTIONS))
     settings = Settings(budget=Budget(micros=int(budget)))

@@ -124,7 +124,7 @@ def test_an_edited_answer_is_read_as_it_stands_and_not_as_it_was(tmp_path: Path)
 
 
 def test_two_keys_that_begin_alike_keep_their_own_lines(tmp_path: Path) -> None:
-    """The index compares the first 32 bits; the lines have all 128."""
+    """The index compares the first 36 bits; the lines have all 128."""
     alike = [f"{7:08x}{number:08x}{0:016x}" for number in range(5)]
     for _ in range(2):
         journal = Journal(tmp_path / "j")

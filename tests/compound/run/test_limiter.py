@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.compound.models.protocol import Limits
+from parkade.compound.models.protocol import RateLimits
 from parkade.compound.run.limiter import FIRST_LIMIT, Bucket, Limiter, RetryBudget, backoff_us
 
 SECOND = 1_000_000
 
 
-def played(limits: Limits, capacity: int, rounds: int) -> tuple[list[int], int, int]:
+def played(limits: RateLimits, capacity: int, rounds: int) -> tuple[list[int], int, int]:
     """A server that refuses what is beyond its capacity; a round trip takes 100 ms.
 
     Gives the calls in flight of each round, the answers and the refusals.
@@ -36,7 +36,7 @@ def played(limits: Limits, capacity: int, rounds: int) -> tuple[list[int], int, 
 
 
 def test_it_doubles_from_a_small_start_to_the_most() -> None:
-    flown, _, refused = played(Limits(concurrency=64), capacity=1_000, rounds=8)
+    flown, _, refused = played(RateLimits(concurrency=64), capacity=1_000, rounds=8)
     assert flown[0] == FIRST_LIMIT
     assert flown[:4] == [8, 16, 32, 64]
     assert max(flown) == 64
@@ -44,14 +44,14 @@ def test_it_doubles_from_a_small_start_to_the_most() -> None:
 
 
 def test_it_settles_below_the_capacity_and_uses_most_of_it() -> None:
-    flown, answered, refused = played(Limits(concurrency=512), capacity=40, rounds=300)
+    flown, answered, refused = played(RateLimits(concurrency=512), capacity=40, rounds=300)
     assert answered > 0.7 * 40 * 300
     assert refused < 0.1 * answered
     assert all(20 <= each <= 50 for each in flown[20:])
 
 
 def test_one_overload_told_by_many_answers_cuts_once() -> None:
-    limiter = Limiter(Limits(concurrency=100, initial=100))
+    limiter = Limiter(RateLimits(concurrency=100, initial=100))
     for _ in range(50):
         limiter.overloaded(began_at_us=0, now_us=SECOND)
     assert limiter.limit == pytest.approx(60)
@@ -60,14 +60,14 @@ def test_one_overload_told_by_many_answers_cuts_once() -> None:
 
 
 def test_it_never_falls_below_one_call() -> None:
-    limiter = Limiter(Limits(concurrency=3))
+    limiter = Limiter(RateLimits(concurrency=3))
     for turn in range(100):
         limiter.overloaded(turn * SECOND + 1, (turn + 1) * SECOND)
     assert limiter.has_room()
 
 
 def test_rising_latency_cuts_gently() -> None:
-    limiter = Limiter(Limits(concurrency=50, initial=50))
+    limiter = Limiter(RateLimits(concurrency=50, initial=50))
     for turn in range(500):
         limiter.answered(10_000, turn * 10_000)
     before = limiter.limit

@@ -247,7 +247,7 @@ def test_race_takes_the_first_to_finish_and_drops_the_rest() -> None:
     [
         (Generate("nobody"), "no model 'nobody'"),
         (Generate("nobody"), "there are: m; a network file gives them under `models`"),
-        (Verify("v") >> Vote(), "no verifier 'v', no verifier is given; a network file gives"),
+        (Verify("v") >> Vote(), "no verifier 'v'; no verifier is given; a network file gives"),
         (Vote(), "needs candidates"),
         (Ensemble((Generate("m"), Vote())), "needs candidates"),
         (Generate("m", n=0), "at least 1"),
@@ -256,6 +256,7 @@ def test_race_takes_the_first_to_finish_and_drops_the_rest() -> None:
         (Generate("m", temperature=-1.0), "`temperature` of generate must be at least 0"),
         (Generate("m") >> Judge("m", votes=20_000), "`votes` of judge must be at most 10,000"),
         (BestOf(Generate("m"), k=1, verify=is_even, fallback="x"), "one of"),
+        (BestOf(Generate("m"), 9, is_even, stop="all", worth=9.0), "needs `stop` first"),
         (Generate("m", prompt="{oops"), "no template"),
         (Generate("m", options={"n": 2}), "options may not hold 'n'"),
         (Generate("m") >> Filter("f"), "no function 'f'"),

@@ -118,6 +118,19 @@ def test_the_page_is_whole_needs_nothing_and_escapes_what_models_say(tmp_path: P
     assert "<b>answer" not in page
 
 
+def test_a_verdict_that_two_operators_asked_for_is_told_once(tmp_path: Path) -> None:
+    trace = read_trace(finished(tmp_path, "9B(E@m(m=50))@v(parallel=1) >> V@v"), "q1")
+    accepted = [
+        each
+        for part in trace.parts
+        for each in part.candidates
+        if any(v.accepted for v in each.distinct_verdicts)
+    ]
+    assert [len(each.verdicts) for each in accepted] == [2]
+    assert [len(each.distinct_verdicts) for each in accepted] == [1]
+    assert "✓✓" not in as_text(trace)
+
+
 def test_an_unknown_question_and_a_folder_without_a_run_are_said(tmp_path: Path) -> None:
     with pytest.raises(NoSuchRun, match="no folder of a run"):
         read_trace(tmp_path, "q1")

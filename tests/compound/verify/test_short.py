@@ -10,6 +10,7 @@ from parkade.compound.loading import load
 from parkade.compound.network import NetworkError
 from parkade.compound.questions import question_of
 from parkade.compound.run.running import run
+from parkade.compound.verify.sandbox.errors import ACCEPTANCE
 from parkade.compound.verify.short import SHORT
 
 MODELS = 'models: {m: {function: "rules.py:say"}}\n'
@@ -20,7 +21,7 @@ def say(call): return TEXTS[call.sample %% len(TEXTS)]
 
 
 def answer(folder: Path, network: str, texts: list[str], **fields: object) -> str | None:
-    """What the network answers where the model says these texts in turn."""
+    """What the network answers where the model says these texts in turn; None: nothing."""
     (folder / "rules.py").write_text(RULES % (texts,))
     (folder / "net.yaml").write_text(MODELS + network)
     loaded = load(folder / "net.yaml")
@@ -31,7 +32,7 @@ def answer(folder: Path, network: str, texts: list[str], **fields: object) -> st
     for line in (out / "results.jsonl").read_text().splitlines():
         row = json.loads(line)
         answers.append(row["answer"] if row["accepted"] else None)
-    return answers[-1]
+    return answers[-1] if answers else None
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,18 @@ def test_a_command_is_a_short_name_too(tmp_path: Path) -> None:
     assert answer(tmp_path, shorter, ["bad", "good"]) == "good"
 
 
+@pytest.mark.parametrize("words", [None, ACCEPTANCE])
+def test_a_network_file_runs_code_without_a_sandbox_only_with_the_whole_sentence(
+    words: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    fields = "{}" if words is None else f"{{allow_unsandboxed: '{words}'}}"
+    network = f"network: [E@m, {{verify: {{unit_tests: {fields}}}}}]"
+    tests = {"test": "def check(f):\n    assert f() == 2\n", "entry_point": "two"}
+    given = answer(tmp_path, network, ["    return 2\n"], **tests)
+    assert given == (None if words is None else "    return 2\n")
+
+
 def test_a_name_of_the_file_is_stronger_than_a_short_name(tmp_path: Path) -> None:
     network = 'network: "2E@m >> V@exact"\nverifiers: {exact: {number: {}}}'
     assert answer(tmp_path, network, ["it is 1", "it is 2"], answer=2) == "it is 2"
@@ -94,6 +107,7 @@ def test_a_name_of_the_file_is_stronger_than_a_short_name(tmp_path: Path) -> Non
         ("choice: {letters: '?'}", "letters"),
         ("unit_tests: {contract: x}", "human_eval, mbpp"),
         ("unit_tests: {limits: {cpu_seconds: 0}}", "cpu_seconds"),
+        ("unit_tests: {allow_unsandboxed: 'yes'}", "must be 'I accept that untrusted code runs"),
         ("command: {}", "command"),
         ("number: {relative: 2}", "tolerance"),
     ],

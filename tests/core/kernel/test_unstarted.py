@@ -1,4 +1,4 @@
-"""Seats held by work that never starts: free once a day, billed when an org does it again."""
+"""Seats held before a first process: free as far as a run follows, else once a day."""
 
 import pytest
 from msgspec.structs import replace
@@ -9,7 +9,7 @@ from parkade.core.state.codec import encode_event
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Phase
-from parkade.core.workloads.observed import EnginePhase, RankExit
+from parkade.core.workloads.observed import EnginePhase, ObservedAttempt, RankExit
 from tests import builders
 from tests.auditor import audit
 from tests.core.kernel.story import Parkade
@@ -44,18 +44,32 @@ def give_up(parkade: Parkade, name: str) -> None:
 
 def gone(parkade: Parkade, name: str, **changes: object) -> None:
     """Its seats are seen free; none of its ranks ever ran."""
-    attempt = parkade.attempt(name)
-    seen = builders.observed(
-        attempt.attempt,
-        generation=attempt.generation,
-        phase=EnginePhase.RELEASED,
-        started_us=None,
-        released_us=parkade.now_us,
-        exits=(),
-        engine_state="released",
-    )
+    (seen,) = _all_gone(parkade, [name])
     report = replace(seen, **changes)
     parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=(report,)))
+
+
+def _all_gone(parkade: Parkade, names: list[str]) -> tuple[ObservedAttempt, ...]:
+    return tuple(
+        builders.observed(
+            attempt.attempt,
+            generation=attempt.generation,
+            phase=EnginePhase.RELEASED,
+            started_us=None,
+            released_us=parkade.now_us,
+            exits=(),
+            engine_state="released",
+        )
+        for attempt in map(parkade.attempt, names)
+    )
+
+
+def hold_once(parkade: Parkade, org: str = "lab") -> None:
+    """The one attempt of a day that may hold its seats for nothing."""
+    name = holding(parkade, org)
+    parkade.run(10 * MINUTE, obey=False)
+    give_up(parkade, name)
+    assert parkade.world.records.unstarted[org].workload == name
 
 
 def paid(parkade: Parkade, org: str = "lab") -> int:
@@ -99,19 +113,20 @@ def test_work_that_is_pulled_slowly_and_runs_pays_nothing_for_the_pull() -> None
     slow = holding(parkade)
     parkade.run(25 * MINUTE, obey=False)
     parkade.started(slow)
-    parkade.run(30 * MINUTE, obey=False)
+    parkade.run(92 * MINUTE, obey=False)
     parkade.ended(slow)
-    assert paid(parkade) == minutes_of_a_node(30)
+    assert paid(parkade) == minutes_of_a_node(92)
 
 
-def test_work_that_was_launched_beside_the_first_is_free_and_so_are_its_retries() -> None:
+def test_only_the_first_that_ends_in_a_day_is_free() -> None:
+    """What was launched beside it held other seats for as long, and so do its own retries."""
     parkade = given_parkade()
     first, beside = holding(parkade), holding(parkade)
     parkade.run(10 * MINUTE, obey=False)
     give_up(parkade, first)
     parkade.run(5 * MINUTE, obey=False)
     give_up(parkade, beside)
-    assert paid(parkade) == 0
+    assert is_worth(paid(parkade), 13)
     other = given_parkade()
     retried = holding(other, failures=3)
     for _ in range(2):
@@ -119,12 +134,88 @@ def test_work_that_was_launched_beside_the_first_is_free_and_so_are_its_retries(
         gone(other, retried)
         other.run(2 * 3600, obey=False)
         other.clear()
-    assert paid(other) == 0
+    # Billed until it is killed, 5 seconds after the limit.
+    assert paid(other) == 16 * MICROS * ((LIMIT_MIN - 2) * MINUTE + 5) // 3600
+
+
+def is_worth(micros: int, minutes: int) -> bool:
+    """Whether that is what so many minutes of a node cost, each attempt rounded down."""
+    return 0 <= minutes_of_a_node(minutes) - micros <= 2
+
+
+def start_late_and_run(parkade: Parkade, start_min: int, run_min: int, code: int = 0) -> None:
+    name = holding(parkade)
+    parkade.run(start_min * MINUTE, obey=False)
+    parkade.started(name)
+    parkade.run(run_min * MINUTE, obey=False)
+    parkade.ended(name, code=code)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_first_process_just_before_the_limit_does_not_make_the_hold_free(code: int) -> None:
+    parkade = given_parkade()
+    start_late_and_run(parkade, 28, 4, code)
+    assert paid(parkade) == minutes_of_a_node(4), "the first of a day is free"
+    start_late_and_run(parkade, 28, 4, code)
+    # 28 minutes less the grace of 2 and a quarter of the run.
+    assert is_worth(paid(parkade), 4 + 4 + 25)
+
+
+def test_a_slow_start_before_a_run_of_four_times_its_length_is_free_each_time() -> None:
+    parkade = given_parkade()
+    for times in (1, 2, 3):
+        start_late_and_run(parkade, 12, 40)
+        assert paid(parkade) == times * minutes_of_a_node(40)
+    assert parkade.world.records.unstarted == {}
+
+
+def test_a_start_within_the_grace_is_free_however_short_the_run() -> None:
+    parkade = given_parkade()
+    for _ in range(3):
+        start_late_and_run(parkade, 2, 0)
+    assert paid(parkade) == 0
+    assert parkade.world.records.unstarted == {}
+
+
+def test_an_org_has_at_most_a_fifth_of_its_time_on_seats_for_nothing() -> None:
+    parkade = given_parkade()
+    hold_once(parkade)
+    for start, run in ((28, 10), (20, 72), (5, 3), (29, 200), (12, 1)):
+        before = paid(parkade)
+        start_late_and_run(parkade, start, run)
+        billed = paid(parkade) - before
+        assert billed >= minutes_of_a_node((start + run - 2) * 4 // 5) - MICROS // 1000
+
+
+def test_a_slow_start_that_others_end_is_free() -> None:
+    parkade = given_parkade(nodes=1)
+    hold_once(parkade)
+    name = holding(parkade)
+    parkade.run(25 * MINUTE, obey=False)
+    parkade.started(name)
+    parkade.run(1 * MINUTE, obey=False)
+    parkade.bid("rich", 20)
+    parkade.clear()
+    assert parkade.phase(name) is Phase.PREEMPTING
+    parkade.ended(name, code=85)
+    assert paid(parkade) == minutes_of_a_node(1)
+
+
+def test_a_silent_agent_makes_no_start_late() -> None:
+    parkade = given_parkade()
+    hold_once(parkade)
+    name = holding(parkade)
+    for is_reachable in (False, True):
+        parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=is_reachable))
+        parkade.tick(0 if is_reachable else 20 * MINUTE)
+    parkade.started(name)
+    parkade.ended(name)
+    assert paid(parkade) == 0
 
 
 def test_a_day_later_the_first_is_free_again() -> None:
     parkade = given_parkade()
-    give_up(parkade, holding(parkade))
+    hold_once(parkade)
     parkade.pass_time(24 * 3600)
     late = holding(parkade)
     parkade.run(20 * MINUTE, obey=False)
@@ -136,9 +227,28 @@ def test_a_day_later_the_first_is_free_again() -> None:
     assert paid(parkade) == minutes_of_a_node(10)
 
 
-def test_another_org_is_not_billed_for_it() -> None:
+def test_of_all_that_ends_in_one_report_one_attempt_is_free() -> None:
+    parkade = given_parkade(nodes=3)
+    names = [holding(parkade) for _ in range(3)]
+    parkade.run(LIMIT_MIN * MINUTE, obey=False)
+    parkade.do(commands.ReportAttempts(by=None, pool="pool", attempts=_all_gone(parkade, names)))
+    assert [parkade.phase(name) for name in names] == [Phase.FAILED] * 3
+    assert paid(parkade) == 2 * minutes_of_a_node(LIMIT_MIN - 2)
+
+
+def test_what_was_given_up_within_the_grace_is_not_the_one_of_the_day() -> None:
     parkade = given_parkade()
     give_up(parkade, holding(parkade))
+    assert parkade.world.records.unstarted == {}
+    slow = holding(parkade)
+    parkade.run(20 * MINUTE, obey=False)
+    give_up(parkade, slow)
+    assert paid(parkade) == 0
+
+
+def test_another_org_is_not_billed_for_it() -> None:
+    parkade = given_parkade()
+    hold_once(parkade)
     other = holding(parkade, "studio")
     parkade.run(20 * MINUTE, obey=False)
     give_up(parkade, other)
@@ -184,7 +294,7 @@ def test_a_bid_is_not_lowered_to_be_outbid_while_it_starts() -> None:
 def test_an_org_without_money_pays_what_it_has_and_no_more() -> None:
     parkade = given_parkade()
     parkade.org("poor", deposit=3)
-    give_up(parkade, holding(parkade, "poor"))
+    hold_once(parkade, "poor")
     again = holding(parkade, "poor")
     parkade.run(29 * MINUTE, obey=False)
     give_up(parkade, again)
@@ -193,7 +303,7 @@ def test_an_org_without_money_pays_what_it_has_and_no_more() -> None:
 
 def test_an_org_whose_own_bid_takes_the_seats_pays_for_them_from_the_second_time_on() -> None:
     parkade = given_parkade(nodes=4)
-    give_up(parkade, holding(parkade))
+    hold_once(parkade)
     gang = parkade.bid("lab", 9, nodes=4)
     parkade.clear()
     parkade.run(20 * MINUTE, obey=False)
@@ -228,7 +338,7 @@ def test_work_that_made_others_leave_owes_the_minimum_though_it_never_had_a_proc
 
 def test_another_orgs_bid_that_takes_the_seats_costs_nothing() -> None:
     parkade = given_parkade(nodes=4)
-    give_up(parkade, holding(parkade))
+    hold_once(parkade)
     gang = parkade.bid("lab", 9, nodes=4)
     parkade.clear()
     parkade.run(20 * MINUTE, obey=False)

@@ -85,6 +85,8 @@ def choose(nodes: list[Node], bid: Bid) -> list[Node] | None:
             leaves = not own and not bid.moves_if_cheaper
             if bid.leaves >= 0:
                 leaves = fabric == bid.leaves
+            elif bid.goes_to >= 0:
+                leaves = fabric != bid.goes_to
             options.append(((leaves, highest, not own, opened, left, fabric), found))
     return min(options, key=lambda it: it[0])[1] if options else None
 

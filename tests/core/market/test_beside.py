@@ -1,8 +1,6 @@
 """A bid that fits into free GPUs displaces no running work, though the allocation packs anew."""
 
 import random
-from collections.abc import Iterator
-from itertools import islice
 
 import msgspec
 from hypothesis import given, settings
@@ -13,6 +11,7 @@ from parkade.core.market.clear import clear
 from parkade.core.market.market_state import Demand, MarketState
 from parkade.core.market.outcome import Change
 from parkade.core.market.prices.critical_values import price_all
+from tests.core.market.fitting import fit_together
 from tests.core.market.story import (
     MICROS,
     bid,
@@ -92,6 +91,16 @@ def test_what_a_loser_would_need_is_what_wins() -> None:
     assert line_of(clear(rebid(market, "loser", price)), "loser").seats
 
 
+def test_elastic_work_keeps_its_nodes_beside_what_a_newcomer_fits_into() -> None:
+    """Packed anew the newcomer and the gang take three nodes; as they stand, two."""
+    elastic = on(bid("elastic", 3, most_nodes=2), "amber-2", "amber-3")
+    gang = msgspec.structs.replace(GANG, limit_micros=6 * MICROS)
+    market = given_market(gang, NEW, elastic, fabrics={"amber": 4}, on=terms(floor=1))
+    found = clear(market)
+    assert changes(found) == {"new": Change.START, "gang": Change.KEEP, "elastic": Change.KEEP}
+    assert set(changes(clear(incumbents(market, found))).values()) == {Change.KEEP}
+
+
 def crowded_market(seed: int) -> MarketState:
     """A few nodes with running work below a node, gangs as well, and one to three newcomers."""
     chance = random.Random(seed)
@@ -126,53 +135,6 @@ def _small(chance: random.Random, name: str, ranks: int) -> Demand:
     return bid(name, chance.randint(1, 12), ranks, gpus=gpus, ranks_per_node=each, org=org)
 
 
-def fit_together(state: MarketState, names: set[str]) -> bool:
-    """Whether these demands fit side by side, those that run on their own seats: all ways tried."""
-    left = {node.node: node.gpus for node in state.nodes}
-    org_of: dict[str, str] = {}
-    newcomers = []
-    for demand in (it for it in state.demands if it.demand in names):
-        if not demand.seats:
-            newcomers.append(demand)
-        for seat in demand.seats:
-            left[seat.node] -= seat.gpus
-            org_of[seat.node] = _sharer(demand)
-    newcomers.sort(key=lambda it: -it.gpus * it.nodes)
-    return _place(newcomers, left, org_of)
-
-
-def _sharer(demand: Demand) -> str:
-    return demand.org if demand.gpus < 8 else f"whole {demand.demand}"
-
-
-def _place(newcomers: list[Demand], left: dict[str, int], org_of: dict[str, str]) -> bool:
-    if not newcomers:
-        return True
-    demand, sharer = newcomers[0], _sharer(newcomers[0])
-    for fabric in sorted({node.split("-")[0] for node in left}):
-        open_to = [
-            node for node in left if node.startswith(fabric) and org_of.get(node, sharer) == sharer
-        ]
-        for ranks_on in islice(_divisions(demand, open_to, left, demand.nodes), 100):
-            now = left | {it: left[it] - ranks * demand.gpus for it, ranks in ranks_on.items()}
-            if _place(newcomers[1:], now, org_of | dict.fromkeys(ranks_on, sharer)):
-                return True
-    return False
-
-
-def _divisions(
-    demand: Demand, nodes: list[str], left: dict[str, int], ranks: int
-) -> Iterator[dict[str, int]]:
-    """Ways to have so many ranks on these nodes."""
-    if not ranks:
-        yield {}
-    elif nodes:
-        most = min(ranks, demand.ranks_per_node, left[nodes[0]] // demand.gpus)
-        for here in range(most, -1, -1):
-            for rest in _divisions(demand, nodes[1:], left, ranks - here):
-                yield rest | ({nodes[0]: here} if here else {})
-
-
 def displaced_for_nothing(state: MarketState) -> list[str]:
     """Running demands that lost though they fit beside all winners, all where they stand."""
     lines = {line.demand: line for line in clear(state).lines}
@@ -184,7 +146,9 @@ def displaced_for_nothing(state: MarketState) -> list[str]:
         if it.seats
         and it.demand not in won
         and (it.limit_micros or 0) >= floor
-        and fit_together(state, won | {it.demand})
+        and fit_together(
+            state, [other for other in state.demands if other.demand in won | {it.demand}]
+        )
     ]
 
 
@@ -192,16 +156,16 @@ def test_next_to_no_running_work_is_displaced_by_what_fits_beside_it() -> None:
     """Of 4,000 such markets 42 had one before, and 3 have: newcomers choose one after the other."""
     lost = [seed for seed in range(160) if displaced_for_nothing(crowded_market(seed))]
     assert not lost
-    pinned = [seed for seed in range(160) if allocate(crowded_market(seed)).without_pins]
+    pinned = [seed for seed in range(160) if allocate(crowded_market(seed)).plain]
     assert len(pinned) >= 2
 
 
 @settings(max_examples=60)
 @given(seeds)
-def test_whoever_wins_without_pins_wins_with_them_at_no_higher_floor(seed: int) -> None:
+def test_whoever_wins_plain_wins_with_them_at_no_higher_floor(seed: int) -> None:
     allocation = allocate(crowded_market(seed))
-    if allocation.without_pins is not None:
-        assert allocation.parts.keys() > allocation.without_pins.parts.keys()
+    if allocation.plain is not None:
+        assert allocation.parts.keys() > allocation.plain.parts.keys()
 
 
 @settings(max_examples=60)

@@ -56,6 +56,24 @@ def test_a_divided_claim_that_overflows_in_part_stays_where_it_is() -> None:
     assert nodes_of(clearing, "guest") == ("amber-0",)
 
 
+def test_a_gang_that_stands_in_its_own_fabric_in_part_pushes_no_other_owner_out() -> None:
+    """Counted whole at home, the older would take three nodes of amber, where it has one. Its
+    nodes of birch are kept idle for the third from now on."""
+    state = given_market(
+        on(claim("old", "acme", 3, any_fabric=True), "amber-0", "birch-0", "birch-1"),
+        on(claim("young", "best", 3), "amber-1", "amber-2", "amber-3"),
+        fabrics={"amber": 4, "birch": 2},
+        reservations=(
+            reserved("acme", {"amber": 3}),
+            reserved("best", {"amber": 3}, age=1),
+            reserved("cove", {"birch": 2}, age=2),
+        ),
+    )
+    clearing = clear(state)
+    assert nodes_of(clearing, "young") == ("amber-1", "amber-2", "amber-3")
+    assert changes(clearing) == {"old": Change.PREEMPT, "young": Change.KEEP}
+
+
 def test_two_overflows_of_which_one_stands_in_the_fabric_of_the_other_both_stay() -> None:
     state = given_market(
         on(claim("one", "acme", 2), "cedar-0", "cedar-1"),

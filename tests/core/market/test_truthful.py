@@ -59,10 +59,10 @@ def gain(state: MarketState, clearing: Clearing, demand: Demand) -> int:
     return demand.limit_micros - line.price_micros if line.seats else 0
 
 
-def has_pins(*states: MarketState) -> bool:
-    """Whether running work is counted where it stands in one of these: then a lie may decide which
-    allocation stands (`test_beside.py`)."""
-    return any(allocate(state).without_pins is not None for state in states)
+def is_decided_anew(*states: MarketState) -> bool:
+    """Whether running work is counted where it stands, or a newcomer steps aside, in one of these:
+    then a lie may decide which allocation stands (`test_beside.py`, `test_stepping_aside.py`)."""
+    return any(allocate(state).plain is not None for state in states)
 
 
 def misreports(state: MarketState, seed: int) -> list[tuple[Demand, int]]:
@@ -92,7 +92,7 @@ def test_no_misreport_of_a_newcomer_or_of_a_bid_that_moves_for_a_lower_floor_gai
         if demand.moves_if_cheaper or not demand.seats:
             lie = rebid(state, demand.demand, limit)
             is_gain = gain(state, clear(lie), demand) > gain(state, truthful, demand)
-            assert not is_gain or has_pins(state, lie)
+            assert not is_gain or is_decided_anew(state, lie)
 
 
 @tried(200)
@@ -108,7 +108,7 @@ def test_no_misreport_of_a_bid_that_stays_gains_more_than_moving_for_a_lower_flo
                 moving_if_cheaper(state, demand.demand),
             )
             is_gain = gain(state, clear(lie), demand) > gain(state, clear(moving), demand)
-            assert not is_gain or has_pins(state, lie, moving)
+            assert not is_gain or is_decided_anew(state, lie, moving)
 
 
 @tried(100)
@@ -148,7 +148,7 @@ def test_one_sweep_gives_the_prices_of_playing_the_market_again(
         it.name for it, parts in zip(allocation.bids, allocation.bid_parts, strict=True) if parts
     }
     assert play(start_of(allocation), allocation.bids) == won
-    plain = allocation.without_pins or allocation
+    plain = allocation.plain or allocation
     chance = random.Random(seed)
     for at in chance.sample(range(len(allocation.bids)), min(len(allocation.bids), 6)):
         asked, parts = allocation.bids[at], allocation.bid_parts[at]
@@ -181,7 +181,7 @@ def test_the_price_to_win_wins_and_two_micro_units_less_does_not(seed: int) -> N
             assert line_of(clear(rebid(state, name, price)), name).seats
             if price >= 2 and name not in sharing:
                 less = rebid(state, name, price - 2)
-                assert not line_of(clear(less), name).seats or has_pins(state, less)
+                assert not line_of(clear(less), name).seats or is_decided_anew(state, less)
 
 
 @tried(200)

@@ -11,7 +11,9 @@ def distil(
     questions: Annotated[Path, typer.Argument(help="The questions that it ran over.")],
     to: Annotated[Path, typer.Option(help="File to write: .jsonl or .parquet.")],
     keep: Annotated[str, typer.Option(help="verified, best or pairs.")] = "verified",
-    form: Annotated[str | None, typer.Option(help="sft, dpo or batch.")] = None,
+    form: Annotated[
+        str | None, typer.Option(help="sft, dpo or batch; default: dpo for pairs, else sft.")
+    ] = None,
     most: Annotated[int, typer.Option(help="Most examples of one question.", min=1)] = 4,
     test_set: Annotated[
         Path | None, typer.Option(help="Questions that must not be trained on.")
@@ -27,7 +29,7 @@ def distil(
     from parkade.cli.compound.failing import fail, failing
     from parkade.cli.exit_codes import COMPOUND_WRONG
     from parkade.cli.screen import fields
-    from parkade.compound.distil.examples import Choice, Counted, examples
+    from parkade.compound.distil.examples import Choice, ExampleCounts, examples
     from parkade.compound.distil.gather import gather
     from parkade.compound.distil.similar import TestSet
     from parkade.compound.distil.writing import WritingError, write
@@ -35,7 +37,7 @@ def distil(
 
     chosen = form or ("dpo" if keep == "pairs" else "sft")
     choice = Choice(keep=keep, form=chosen, most=most, system=system, model=model)
-    counted = Counted()
+    counted = ExampleCounts()
     with failing(as_json=as_json):
         try:
             tests = None

@@ -8,8 +8,8 @@ import typer
 from parkade.cli.compound.reports import AsJson
 
 if TYPE_CHECKING:
-    from parkade.compound.lifecycle.demand import Report
-    from parkade.compound.lifecycle.models import Choice, Demand, Trained
+    from parkade.compound.lifecycle.demand import LifecycleReport
+    from parkade.compound.lifecycle.models import Demand, ModelChoice, Trained
 
 CURVE, MODELS = "From a loss", "From measured models"
 
@@ -44,7 +44,9 @@ Models = Annotated[
 ]
 Coverage = Annotated[float, typer.Option(help="Share of queries to solve.", rich_help_panel=MODELS)]
 Queries = Annotated[float, typer.Option(help="In its life.", rich_help_panel=MODELS)]
-TokensPerSample = Annotated[float, typer.Option(rich_help_panel=MODELS)]
+TokensPerSample = Annotated[
+    float, typer.Option(help="Generated, on average.", rich_help_panel=MODELS)
+]
 EarlyStop = Annotated[
     bool,
     typer.Option(
@@ -114,7 +116,7 @@ def _curve(
         _show_curve(found)
 
 
-def _show_curve(found: "Report") -> None:
+def _show_curve(found: "LifecycleReport") -> None:
     from parkade.cli.screen import say, table
 
     say(
@@ -178,7 +180,7 @@ def _compare(
     )
 
 
-def _row(choice: "Choice", *, counts_training: bool) -> tuple[str, ...]:
+def _row(choice: "ModelChoice", *, counts_training: bool) -> tuple[str, ...]:
     training = f"{choice.training_flops:.3g}" if counts_training else "paid"
     total = choice.total(counts_training=counts_training)
     if choice.samples is None or choice.inference_flops is None or total is None:

@@ -41,7 +41,10 @@ def plan(
     plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
-    """K, expected accuracy, ceiling and cost for a budget, a target, or a worth."""
+    """K, expected accuracy, ceiling and cost for a budget, a target, or a worth.
+
+    Give one of --budget, --target and --worth.
+    """
     from parkade.cli.compound.failing import failing
     from parkade.cli.compound.reports import Truth, print_json, read, write_plot
     from parkade.compound.evaluate import planning

@@ -63,8 +63,8 @@ def submit(
 ) -> None:
     """Split the questions into shards, and submit one workload whose nodes work them off.
 
-    Submit again with the same folder to change the number of nodes, the price or the budget, to
-    try failed questions again, or after a change of the network.
+    Submit again with the same folder to change nodes, price or budget, to try
+    failed questions again, or after a change of the network.
     """
     from parkade.cli.calling import calling
     from parkade.cli.compound.budgets import budget_of

@@ -33,7 +33,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
 
 
-class Counted(msgspec.Struct):
+class ExampleCounts(msgspec.Struct):
     """How many examples there are, and why others are not."""
 
     questions: int = 0
@@ -48,7 +48,7 @@ def examples(
     kept: dict[str, Kept],
     choice: Choice,
     test_set: TestSet | None,
-    counted: Counted,
+    counted: ExampleCounts,
 ) -> Iterator[dict[str, Any]]:
     """In the order of the questions; `counted` is kept up to date. ValueError on a wrong choice."""
     _check(choice)

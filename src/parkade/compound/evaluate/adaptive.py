@@ -1,9 +1,10 @@
 """Adaptive K: each question goes on until the next candidate is no longer worth its price.
 
-One `AdaptiveStop` is shared by all questions of a run. It starts from the weak prior of `spread.py`
-and learns: every finished question's counts go in, and the spread is fitted again when what it has
-seen has grown by a quarter (so fitting costs little however long the run is). Counts of questions
-that stopped at their first success are as good as any.
+One `AdaptiveStop` is shared by all questions of a run (`worth` of best_of). It starts from the weak
+prior of `spread.py` and learns: every finished question's counts go in, and the spread is fitted
+again when what it has seen has grown by a quarter (so fitting costs little however long the run
+is). Counts of questions that stopped at their first success are as good as any. Memory grows with
+distinct counts, at most K of them twice over.
 
 The chance that candidate n + 1 succeeds after n failures is a mean over the posterior, weighted by
 how well each Beta explains n failures. It only falls with n, so the rule "stop when chance × value
@@ -11,8 +12,9 @@ is below the cost" is the optimal one (`theory/stopping.py`), now with an unknow
 """
 
 import math
+from collections import Counter
 
-from parkade.compound.evaluate.spread import Counts, Spread, fit_spread
+from parkade.compound.evaluate.spread import Counts, Spread, fit_counted, fit_spread
 from parkade.compound.theory.coverage import log_missing
 from parkade.compound.theory.domain import positive, whole
 
@@ -40,7 +42,8 @@ class AdaptiveStop:
         """`value_per_cost`: worth of a success ÷ cost of one candidate and its check."""
         self._value = positive("value_per_cost", value_per_cost)
         self._most = whole("most", most, least=1)
-        self._seen: list[Counts] = []
+        self._seen: Counter[Counts] = Counter()
+        self._finished = 0
         self._fitted_at = 0
         self._spread = fit_spread(())
         self._allowed = self._failures()
@@ -61,10 +64,11 @@ class AdaptiveStop:
 
     def finished(self, samples: int, right: int) -> None:
         """Learn from a question that will not be drawn from again."""
-        self._seen.append(Counts(samples, right))
-        if len(self._seen) >= max(1, math.ceil(self._fitted_at * _GROWTH)):
-            self._spread = fit_spread(self._seen)
-            self._fitted_at = len(self._seen)
+        self._seen[Counts(samples, right)] += 1
+        self._finished += 1
+        if self._finished >= max(1, math.ceil(self._fitted_at * _GROWTH)):
+            self._spread = fit_counted(self._seen)
+            self._fitted_at = self._finished
             self._allowed = self._failures()
 
     def _failures(self) -> int:

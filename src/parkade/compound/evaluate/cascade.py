@@ -22,7 +22,7 @@ from parkade.compound.theory.domain import DomainError, not_negative, probabilit
 MOST_SYSTEMS = 6
 
 
-class Answer(NamedTuple):
+class RecordedAnswer(NamedTuple):
     """A system's recorded answer to a question, in normal form; "" never agrees with anything."""
 
     text: str
@@ -53,7 +53,7 @@ class Policy(NamedTuple):
         return arrow.join(self.order) + words
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """What a policy costs a question and how often it is right."""
 
     policy: Policy
@@ -61,7 +61,7 @@ class Point(NamedTuple):
     accuracy: float
 
 
-class Mix(NamedTuple):
+class PolicyMix(NamedTuple):
     """A share of the questions, drawn by chance, goes to `dear`, the rest to `cheap`."""
 
     cheap: Policy
@@ -71,7 +71,7 @@ class Mix(NamedTuple):
     accuracy: float
 
 
-Recorded = Sequence[Mapping[str, Answer]]
+Recorded = Sequence[Mapping[str, RecordedAnswer]]
 
 
 def policies(systems: Sequence[str], rules: Iterable[Rule]) -> tuple[Policy, ...]:
@@ -88,9 +88,9 @@ def policies(systems: Sequence[str], rules: Iterable[Rule]) -> tuple[Policy, ...
     return tuple(found)
 
 
-def answer(policy: Policy, answers: Mapping[str, Answer]) -> tuple[Answer, int]:
+def answer(policy: Policy, answers: Mapping[str, RecordedAnswer]) -> tuple[RecordedAnswer, int]:
     """The policy's answer to one question, and how many systems it asked."""
-    asked: list[Answer] = []
+    asked: list[RecordedAnswer] = []
     for system in policy.order:
         latest = answers[system]
         if policy.rule is Rule.VERIFIED and latest.is_right:
@@ -102,13 +102,13 @@ def answer(policy: Policy, answers: Mapping[str, Answer]) -> tuple[Answer, int]:
     return (_vote(asked) if policy.rule is Rule.VOTE else asked[-1]), len(asked)
 
 
-def _vote(asked: Sequence[Answer]) -> Answer:
+def _vote(asked: Sequence[RecordedAnswer]) -> RecordedAnswer:
     texts = [each.text for each in asked]
     places = range(len(asked))
     return asked[max(places, key=lambda i: (texts.count(texts[i]) if texts[i] else 0, i))]
 
 
-def measure(policy: Policy, recorded: Recorded, costs: Mapping[str, float]) -> Point:
+def measure(policy: Policy, recorded: Recorded, costs: Mapping[str, float]) -> CurvePoint:
     """Mean cost and accuracy over recorded questions."""
     if not recorded:
         raise DomainError("recorded must not be empty")
@@ -118,13 +118,13 @@ def measure(policy: Policy, recorded: Recorded, costs: Mapping[str, float]) -> P
         found, asked = answer(policy, answers)
         cost += steps[asked - 1]
         right += found.is_right
-    return Point(policy, cost / len(recorded), right / len(recorded))
+    return CurvePoint(policy, cost / len(recorded), right / len(recorded))
 
 
-def frontier(points: Iterable[Point]) -> tuple[Point, ...]:
+def frontier(points: Iterable[CurvePoint]) -> tuple[CurvePoint, ...]:
     """The upper hull: points that no other point, nor any mix of two others, beats; by cost."""
     ordered = sorted(points, key=lambda point: (point.cost, -point.accuracy))
-    hull: list[Point] = []
+    hull: list[CurvePoint] = []
     for point in ordered:
         if hull and point.accuracy <= hull[-1].accuracy:
             continue
@@ -134,12 +134,12 @@ def frontier(points: Iterable[Point]) -> tuple[Point, ...]:
     return tuple(hull)
 
 
-def _slope(one: Point, other: Point) -> float:
+def _slope(one: CurvePoint, other: CurvePoint) -> float:
     rise, run = other.accuracy - one.accuracy, other.cost - one.cost
     return rise / run if run > 0 else math.inf
 
 
-def best_mix(points: Iterable[Point], budget: float) -> Mix | None:
+def best_mix(points: Iterable[CurvePoint], budget: float) -> PolicyMix | None:
     """The mix of highest accuracy whose cost a question is at most `budget`; None if none is."""
     hull = frontier(points)
     affordable = [point for point in hull if point.cost <= budget]
@@ -148,10 +148,10 @@ def best_mix(points: Iterable[Point], budget: float) -> Mix | None:
     cheap = affordable[-1]
     dearer = hull[len(affordable) : len(affordable) + 1]
     if not dearer:
-        return Mix(cheap.policy, cheap.policy, 0.0, cheap.cost, cheap.accuracy)
+        return PolicyMix(cheap.policy, cheap.policy, 0.0, cheap.cost, cheap.accuracy)
     share = (budget - cheap.cost) / (dearer[0].cost - cheap.cost)
     probability("dear_share", share)
-    return Mix(
+    return PolicyMix(
         cheap.policy,
         dearer[0].policy,
         share,

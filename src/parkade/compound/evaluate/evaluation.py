@@ -25,7 +25,7 @@ VOTE_DRAWS = 40
 MOST_VOTES_COUNTED = 400_000
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class EvaluationRow(msgspec.Struct, frozen=True, kw_only=True):
     """What K candidates of each question give."""
 
     k: int
@@ -50,7 +50,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     # One candidate of each question.
     accuracy: Measure
     verifier: Confusion | None
-    rows: tuple[Row, ...]
+    rows: tuple[EvaluationRow, ...]
     cost_micros: int
     # Everything that was spent ÷ questions whose candidates give a right answer in the last row.
     cost_per_solved_micros: float | None
@@ -95,7 +95,7 @@ def evaluate(
     )
 
 
-def _row(tallies: Sequence[Tally], k: int, seed: int) -> Row:
+def _row(tallies: Sequence[Tally], k: int, seed: int) -> EvaluationRow:
     candidates = sum(each.samples for each in tallies)
     is_verified = all(each.verified == each.samples for each in tallies)
     accepted = [
@@ -105,7 +105,7 @@ def _row(tallies: Sequence[Tally], k: int, seed: int) -> Row:
         draws_until_right(each.samples, hits, k)
         for each, hits in zip(tallies, accepted, strict=True)
     ]
-    return Row(
+    return EvaluationRow(
         k=k,
         pass_at_k=mean_share(
             [pass_at(each.samples, each.right, k) for each in tallies], candidates=candidates

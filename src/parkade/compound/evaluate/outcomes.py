@@ -26,7 +26,7 @@ class OutcomesUnreadable(ValueError):
     """A file of outcomes cannot be read; the message names the line and what is wrong in it."""
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True, tag="outcomes", tag_field="kind"):
+class OutcomesHeader(msgspec.Struct, frozen=True, kw_only=True, tag="outcomes", tag_field="kind"):
     """The first line."""
 
     version: int
@@ -138,7 +138,7 @@ def tally(outcomes: Iterable[Outcome]) -> tuple[Tally, ...]:
     return tuple(found.values())
 
 
-_DECODER = msgspec.json.Decoder(Header | CandidateOutcome | CountsOutcome)
+_DECODER = msgspec.json.Decoder(OutcomesHeader | CandidateOutcome | CountsOutcome)
 
 
 def read_outcomes(path: Path) -> Iterator[Outcome]:
@@ -152,25 +152,25 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
         while line := file.readline(MOST_LINE_BYTES + 1):
             number += 1
             found = _decode(path, number, line)
-            if isinstance(found, Header) is not (number == 1):
+            if isinstance(found, OutcomesHeader) is not (number == 1):
                 raise OutcomesUnreadable(
                     f"{path}, line {number}: the first line, and no other, must be"
                     f' {{"kind": "outcomes", "version": {VERSION}}}'
                 )
-            if not isinstance(found, Header):
+            if not isinstance(found, OutcomesHeader):
                 yield found
         if number == 0:
             raise OutcomesUnreadable(f"{path} is empty")
 
 
-def _decode(path: Path, number: int, line: bytes) -> Header | Outcome:
+def _decode(path: Path, number: int, line: bytes) -> OutcomesHeader | Outcome:
     if len(line) > MOST_LINE_BYTES:
         raise OutcomesUnreadable(f"{path}, line {number}: longer than {MOST_LINE_BYTES} bytes")
     try:
-        found: Header | Outcome = _DECODER.decode(line)
+        found: OutcomesHeader | Outcome = _DECODER.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise OutcomesUnreadable(f"{path}, line {number}: {error}") from None
-    if isinstance(found, Header) and found.version != VERSION:
+    if isinstance(found, OutcomesHeader) and found.version != VERSION:
         raise OutcomesUnreadable(
             f"{path} is of version {found.version}; this Parkade reads version {VERSION}"
         )
@@ -179,6 +179,6 @@ def _decode(path: Path, number: int, line: bytes) -> Header | Outcome:
 
 def encode_outcomes(outcomes: Iterable[Outcome]) -> Iterator[bytes]:
     """The lines of a file, header first, each with its newline."""
-    yield msgspec.json.encode(Header(version=VERSION)) + b"\n"
+    yield msgspec.json.encode(OutcomesHeader(version=VERSION)) + b"\n"
     for outcome in outcomes:
         yield msgspec.json.encode(outcome) + b"\n"

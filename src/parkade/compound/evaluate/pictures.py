@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from parkade.compound.evaluate.evaluation import Evaluation, Row
+from parkade.compound.evaluate.evaluation import Evaluation, EvaluationRow
 from parkade.compound.evaluate.measures import Measure
 from parkade.compound.evaluate.planning import Plan
 from parkade.compound.plots.chart import Axis, Chart, Line, Scale
@@ -24,7 +24,9 @@ def evaluation_chart(found: Evaluation) -> Chart:
     return Chart(title, _ACROSS, _UP, tuple(line for line in lines if line is not None))
 
 
-def _measured(name: str, found: Evaluation, of: Callable[[Row], Measure | None]) -> Line | None:
+def _measured(
+    name: str, found: Evaluation, of: Callable[[EvaluationRow], Measure | None]
+) -> Line | None:
     rows = [(row.k, of(row)) for row in found.rows]
     known = [(k, measure) for k, measure in rows if measure is not None]
     if not known:

@@ -19,7 +19,7 @@ and the interval says so.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from parkade.compound.theory.domain import DomainError, whole
@@ -42,7 +42,7 @@ class Counts(NamedTuple):
     right: int
 
 
-class Point(NamedTuple):
+class SpreadPoint(NamedTuple):
     """One Beta of the grid with its posterior weight; the weights sum to 1."""
 
     alpha: float
@@ -53,7 +53,7 @@ class Point(NamedTuple):
 class Spread(NamedTuple):
     """The posterior: its points, and how many questions and samples it has seen."""
 
-    points: tuple[Point, ...]
+    points: tuple[SpreadPoint, ...]
     questions: int
     samples: int
 
@@ -93,6 +93,11 @@ def fit_spread(counts: Iterable[Counts | tuple[int, int]]) -> Spread:
         if not 0 <= right <= samples:
             raise DomainError(f"right must lie in 0..samples {samples}, got {right}")
         seen[Counts(samples, right)] += 1
+    return fit_counted(seen)
+
+
+def fit_counted(seen: Mapping[Counts, int]) -> Spread:
+    """As `fit_spread`, of counts with how many questions had them."""
     totals = _Totals(Counter(), Counter(), Counter())
     for pair, times in seen.items():
         totals.right[pair.right] += times
@@ -118,7 +123,7 @@ class _Totals(NamedTuple):
     samples: Counter[int]
 
 
-def _weigh(box: Box, totals: _Totals) -> tuple[Point, ...]:
+def _weigh(box: Box, totals: _Totals) -> tuple[SpreadPoint, ...]:
     log_alphas, log_betas = (_steps(*side) for side in box)
     # Γ(α + c) and Γ(β + n − c) depend on one parameter each, so each is summed once a row.
     from_alpha = [_rises(math.exp(log), totals.right) for log in log_alphas]
@@ -131,7 +136,7 @@ def _weigh(box: Box, totals: _Totals) -> tuple[Point, ...]:
             found.append((alpha, beta, log + _log_prior(log_alpha, log_beta_)))
     top = max(log for _, _, log in found)
     total = math.fsum(math.exp(log - top) for _, _, log in found)
-    return tuple(Point(a, b, math.exp(log - top) / total) for a, b, log in found)
+    return tuple(SpreadPoint(a, b, math.exp(log - top) / total) for a, b, log in found)
 
 
 def _rises(start: float, steps: Counter[int]) -> float:
@@ -153,7 +158,7 @@ def _steps(low: float, high: float) -> list[float]:
     return [low + (high - low) * i / (_SIDE - 1) for i in range(_SIDE)]
 
 
-def _around(points: tuple[Point, ...], box: Box) -> Box:
+def _around(points: tuple[SpreadPoint, ...], box: Box) -> Box:
     """The smallest box with a step to spare around every point that is not light."""
     heaviest = max(point.weight for point in points)
     heavy = [point for point in points if point.weight > _LIGHT * heaviest]

@@ -75,7 +75,7 @@ def cheapest_life(fit: Fit, target_loss: float, inference_tokens: float) -> Life
     return life((low + high) / 2)
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class LifecycleRow(msgspec.Struct, frozen=True, kw_only=True):
     """The cheapest life at so many samples a query, beside the compute-optimal model's."""
 
     samples: float
@@ -86,7 +86,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     saving: float
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class LifecycleReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `parkade compound lifecycle` prints; `version` is that of its JSON form."""
 
     version: int
@@ -95,7 +95,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     inference_tokens: float
     optimal_parameters: float
     optimal_training_tokens: float
-    rows: tuple[Row, ...]
+    rows: tuple[LifecycleRow, ...]
 
 
 def report(
@@ -105,7 +105,7 @@ def report(
     loss: float | None,
     tokens: float,
     samples: Sequence[float],
-) -> Report:
+) -> LifecycleReport:
     """One row for each number of samples a query, for the loss of a size or a loss given."""
     if parameters is not None:
         base = Training(parameters, optimal_tokens(fit, parameters))
@@ -119,7 +119,7 @@ def report(
         demanded = tokens * positive("samples", each)
         best, plain = cheapest_life(fit, target, demanded), Life(base, demanded)
         rows.append(
-            Row(
+            LifecycleRow(
                 samples=each,
                 parameters=best.training.parameters,
                 training_tokens=best.training.tokens,
@@ -128,7 +128,7 @@ def report(
                 saving=1 - best.flops / plain.flops,
             )
         )
-    return Report(
+    return LifecycleReport(
         version=REPORT_VERSION,
         fit=fit.name,
         loss=target,

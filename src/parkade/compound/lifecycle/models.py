@@ -37,7 +37,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     stops_early: bool
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
     """A model under a demand; None where no K of at most 10^12 reaches the coverage."""
 
     name: str
@@ -56,7 +56,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare(
     models: Iterable[Trained], demand: Demand, *, counts_training: bool
-) -> tuple[Choice, ...]:
+) -> tuple[ModelChoice, ...]:
     """Every model's choice, the cheapest first, those out of reach last."""
     open_probability("coverage", demand.coverage)
     positive("queries", demand.queries)
@@ -68,14 +68,14 @@ def compare(
     return tuple(sorted(found, key=lambda each: (totals[id(each)] is None, totals[id(each)] or 0)))
 
 
-def _choose(model: Trained, demand: Demand) -> Choice:
+def _choose(model: Trained, demand: Demand) -> ModelChoice:
     training = Training(
         positive("parameters", model.parameters),
         positive("training_tokens", model.training_tokens),
     )
     samples = draws_for(model.alpha, model.beta, demand.coverage)
     if samples is None:
-        return Choice(
+        return ModelChoice(
             name=model.name,
             samples=None,
             draws_per_query=None,
@@ -86,7 +86,7 @@ def _choose(model: Trained, demand: Demand) -> Choice:
         expected_draws(model.alpha, model.beta, samples) if demand.stops_early else float(samples)
     )
     tokens = draws * demand.queries * demand.tokens_per_sample
-    return Choice(
+    return ModelChoice(
         name=model.name,
         samples=samples,
         draws_per_query=draws,

@@ -22,9 +22,9 @@ from parkade.compound.models.protocol import (
     Done,
     Failure,
     FailureKind,
-    Limits,
     Outcome,
     Price,
+    RateLimits,
     bounded,
 )
 from parkade.compound.values import Call
@@ -114,7 +114,7 @@ class BatchModel:
         self.price = price
         self.max_output_tokens = max_output_tokens
         self.attachment_tokens: int | None = None
-        self.limits = Limits(concurrency=1_024, initial=1_024)
+        self.limits = RateLimits(concurrency=1_024, initial=1_024)
         self._path = requests
         self._written: set[str] = set()
         self._answers: dict[str, tuple[msgspec.Raw | None, int, str]] = {}

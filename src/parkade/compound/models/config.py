@@ -14,7 +14,7 @@ from parkade.compound.amounts import micros_of
 from parkade.compound.models.batch import BatchModel
 from parkade.compound.models.local import LocalModel
 from parkade.compound.models.openai import OpenAIModel
-from parkade.compound.models.protocol import FREE, Limits, Model, Price
+from parkade.compound.models.protocol import FREE, Model, Price, RateLimits
 from parkade.compound.models.recorded import RecordedModel
 from parkade.compound.models.samples import MOST_SAMPLES
 from parkade.compound.network.errors import NetworkError
@@ -199,9 +199,9 @@ def _listed(model: str, where: str) -> Price | None:
     return price_from(table[model], where)
 
 
-def limits_from(given: _Given) -> Limits:
+def limits_from(given: _Given) -> RateLimits:
     """The limits of a model."""
-    return Limits(
+    return RateLimits(
         concurrency=given.concurrency,
         calls_per_minute=given.calls_per_minute,
         tokens_per_minute=given.tokens_per_minute,

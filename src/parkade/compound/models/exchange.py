@@ -13,7 +13,7 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 
 
-class Reply(msgspec.Struct, frozen=True, gc=False):
+class HttpReply(msgspec.Struct, frozen=True, gc=False):
     """A whole response; header names in lower case."""
 
     status: int
@@ -33,7 +33,7 @@ class Broken(msgspec.Struct, frozen=True, gc=False):
     is_denied: bool = False
 
 
-Heard: TypeAlias = Callable[[Reply | Broken], None]
+Heard: TypeAlias = Callable[[HttpReply | Broken], None]
 
 
 class Exchange(Protocol):

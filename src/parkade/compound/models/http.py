@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import cast
 from urllib.parse import SplitResult
 
-from parkade.compound.models.exchange import Broken, Heard, Reply
+from parkade.compound.models.exchange import Broken, Heard, HttpReply
 from parkade.compound.models.http_reply import BadReply, ReplyReader
 
 SWEEP_S = 1.0
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         self._end(Broken(why, is_timeout=is_timeout, was_sent=True))
         self.abort()
 
-    def _end(self, outcome: Reply | Broken) -> None:
+    def _end(self, outcome: HttpReply | Broken) -> None:
         heard, self.heard = self.heard, None
         assert heard is not None
         self._pool.ended(self)

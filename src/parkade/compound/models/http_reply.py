@@ -5,7 +5,7 @@ looked at once, however small the pieces are, and at most `MAX_REPLY_BYTES` are 
 server can make a client neither slow nor large. What is no HTTP is a `BadReply`.
 """
 
-from parkade.compound.models.exchange import MAX_HEAD_BYTES, MAX_REPLY_BYTES, Reply
+from parkade.compound.models.exchange import MAX_HEAD_BYTES, MAX_REPLY_BYTES, HttpReply
 
 MAX_CHUNK_LINE = 1_024
 _TOO_LARGE = f"the reply is larger than {MAX_REPLY_BYTES} bytes"
@@ -55,21 +55,21 @@ class ReplyReader:
         """Whether a byte of the response has come."""
         return bool(self._status or self._buffer)
 
-    def feed(self, data: bytes) -> Reply | None:
+    def feed(self, data: bytes) -> HttpReply | None:
         """More bytes; the response, when it is whole. Raises BadReply."""
         self._buffer = self._buffer + data if self._buffer else data
         if not self._status and not self._head():
             return None
         return self._read_chunks() if self._left == CHUNKED else self._read_body()
 
-    def end(self) -> Reply | None:
+    def end(self) -> HttpReply | None:
         """The connection was closed; the response, if that is how its body ends."""
         if not self._status or self._left != UNTIL_CLOSED:
             return None
         self.keeps = False
         return self._whole()
 
-    def _read_body(self) -> Reply | None:
+    def _read_body(self) -> HttpReply | None:
         """To its length, or to the end of the connection."""
         self._take(self._buffer)
         self._buffer = b""
@@ -128,7 +128,7 @@ class ReplyReader:
             self._left = UNTIL_CLOSED
             self.keeps = False
 
-    def _read_chunks(self) -> Reply | None:
+    def _read_chunks(self) -> HttpReply | None:
         buffer, place = self._buffer, 0
         while True:
             if self._chunk_left:
@@ -159,7 +159,7 @@ class ReplyReader:
         self._buffer = buffer[place:]
         return None
 
-    def _read_trailers(self, buffer: bytes, end: int) -> Reply | None:
+    def _read_trailers(self, buffer: bytes, end: int) -> HttpReply | None:
         """What follows the last chunk; an empty line ends it, and it is not used."""
         last = buffer.find(b"\r\n\r\n", end)
         if last < 0:
@@ -171,9 +171,9 @@ class ReplyReader:
             self.keeps = False
         return self._whole()
 
-    def _whole(self) -> Reply:
+    def _whole(self) -> HttpReply:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        reply = Reply(self._status, self._headers, body)
+        reply = HttpReply(self._status, self._headers, body)
         self._reset()
         return reply
 

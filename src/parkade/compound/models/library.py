@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import httpx
 
-from parkade.compound.models.exchange import MAX_REPLY_BYTES, Broken, Heard, Reply
+from parkade.compound.models.exchange import MAX_REPLY_BYTES, Broken, Heard, HttpReply
 
 CONNECT_S = 30.0
 
@@ -46,7 +46,7 @@ class LibraryExchange:
     async def _post(self, path: str, body: bytes, heard: Heard) -> None:
         heard(await self._outcome(path, body))
 
-    async def _outcome(self, path: str, body: bytes) -> Reply | Broken:
+    async def _outcome(self, path: str, body: bytes) -> HttpReply | Broken:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._reply(path, body)
@@ -59,7 +59,7 @@ class LibraryExchange:
         except httpx.HTTPError as error:
             return Broken(f"the connection was lost: {error}", is_timeout=False, was_sent=True)
 
-    async def _reply(self, path: str, body: bytes) -> Reply | Broken:
+    async def _reply(self, path: str, body: bytes) -> HttpReply | Broken:
         parts: list[bytes] = []
         size = 0
         headers = {"content-type": "application/json"}
@@ -70,7 +70,7 @@ class LibraryExchange:
                 if size > MAX_REPLY_BYTES:
                     why = f"the reply is larger than {MAX_REPLY_BYTES} bytes"
                     return Broken(why, is_timeout=False, was_sent=True)
-            return Reply(response.status_code, dict(response.headers), b"".join(parts))
+            return HttpReply(response.status_code, dict(response.headers), b"".join(parts))
 
 
 def _cancel(task: "asyncio.Task[None]") -> None:

@@ -18,8 +18,8 @@ from parkade.compound.models.protocol import (
     Done,
     Failure,
     FailureKind,
-    Limits,
     Price,
+    RateLimits,
     bounded,
 )
 from parkade.compound.values import Call, Completion, Usage, without_surrogates
@@ -49,13 +49,13 @@ class LocalModel:
         version: str = "1",
         price: Price = FREE,
         max_output_tokens: int | None = None,
-        limits: Limits | None = None,
+        limits: RateLimits | None = None,
     ) -> None:
         self.identity = f"local/{name}@{version}"
         self.price: Price | None = price
         self.max_output_tokens = max_output_tokens
         self.attachment_tokens: int | None = None
-        self.limits = limits or Limits()
+        self.limits = limits or RateLimits()
         self._function = function
         self._price = price
         self._tasks: set[asyncio.Task[None]] = set()

@@ -14,15 +14,15 @@ from urllib.request import getproxies, proxy_bypass
 from zlib import crc32
 
 from parkade.compound.models.answers import completion_from, failure_from
-from parkade.compound.models.exchange import Broken, Exchange, Reply
+from parkade.compound.models.exchange import Broken, Exchange, HttpReply
 from parkade.compound.models.http import HttpExchange
 from parkade.compound.models.protocol import (
     Cancel,
     Done,
     Failure,
     FailureKind,
-    Limits,
     Price,
+    RateLimits,
     bounded,
 )
 from parkade.compound.models.samples import Joining
@@ -55,7 +55,7 @@ class OpenAIModel:
         price: Price | None = None,
         max_output_tokens: int | None = None,
         attachment_tokens: int | None = None,
-        limits: Limits | None = None,
+        limits: RateLimits | None = None,
         timeout_s: float = 600.0,
         headers: dict[str, str] | None = None,
         samples_per_request: int = 1,
@@ -66,7 +66,7 @@ class OpenAIModel:
         self.price = price
         self.max_output_tokens = max_output_tokens
         self.attachment_tokens = attachment_tokens
-        self.limits = limits or Limits()
+        self.limits = limits or RateLimits()
         self._key_env = key_env
         self._headers = headers or {}
         self._timeout_s = timeout_s
@@ -82,8 +82,8 @@ class OpenAIModel:
         if self._joining is not None:
             return self._joining.start(call, done)
 
-        def heard(outcome: Reply | Broken, took_us: int) -> None:
-            if isinstance(outcome, Reply) and outcome.status == 200:
+        def heard(outcome: HttpReply | Broken, took_us: int) -> None:
+            if isinstance(outcome, HttpReply) and outcome.status == 200:
                 done(completion_from(outcome.body, call, self.price, took_us))
             else:
                 done(self._failure(outcome))
@@ -91,7 +91,7 @@ class OpenAIModel:
         return self._post_timed(call, call.body, heard)
 
     def _post_timed(
-        self, call: Call, body: bytes, timed: Callable[[Reply | Broken, int], None]
+        self, call: Call, body: bytes, timed: Callable[[HttpReply | Broken, int], None]
     ) -> Cancel:
         """Post to the server that suits the call; `timed` hears of the reply and how long it took.
 
@@ -109,7 +109,7 @@ class OpenAIModel:
             server.exchange = self._open(server, secret)
         began = time.perf_counter_ns()
 
-        def heard(outcome: Reply | Broken) -> None:
+        def heard(outcome: HttpReply | Broken) -> None:
             if isinstance(outcome, Broken) and not outcome.was_sent:
                 server.down_until = time.monotonic() + DOWN_S
             timed(outcome, (time.perf_counter_ns() - began) // 1_000)
@@ -132,7 +132,7 @@ class OpenAIModel:
         least = min(up, key=_load)
         return favourite if _load(favourite) <= _load(least) + SPREAD else least
 
-    def _failure(self, outcome: Reply | Broken) -> Failure:
+    def _failure(self, outcome: HttpReply | Broken) -> Failure:
         if isinstance(outcome, Broken):
             kind = FailureKind.TIMEOUT if outcome.is_timeout else FailureKind.UNAVAILABLE
             kind = FailureKind.DENIED if outcome.is_denied else kind

@@ -73,7 +73,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 FREE = Price(input_micros_per_million=0, output_micros_per_million=0)
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class RateLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a model may be used at once."""
 
     #: Most calls in flight; the adaptive limit moves below it.
@@ -96,7 +96,7 @@ class Model(Protocol):
     max_output_tokens: int | None
     #: Most tokens that one image or other attachment may be billed as; None if unknown.
     attachment_tokens: int | None
-    limits: Limits
+    limits: RateLimits
 
     def start(self, call: Call, done: Done) -> Cancel:
         """Begin; `done` is called once, unless the call is cancelled first."""

@@ -22,8 +22,8 @@ from parkade.compound.models.protocol import (
     Done,
     Failure,
     FailureKind,
-    Limits,
     Price,
+    RateLimits,
     bounded,
 )
 from parkade.compound.values import Call, Completion, Usage
@@ -48,7 +48,7 @@ class RecordedModel:
         self.price: Price | None = price
         self.max_output_tokens: int | None = None
         self.attachment_tokens: int | None = None
-        self.limits = Limits()
+        self.limits = RateLimits()
         self._wraps = wraps
         self._by_prompt: dict[str, list[str]] = {}
         self._by_key: dict[str, _Row] = {}

@@ -19,15 +19,15 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from parkade.compound.models.answers import completions_from
-from parkade.compound.models.exchange import Broken, Reply
+from parkade.compound.models.exchange import Broken, HttpReply
 from parkade.compound.models.protocol import Cancel, Done, Failure, Outcome, Price
 from parkade.compound.values import Call
 
 REFUSED = (400, 422)
 #: Posts the body for a call; the reply comes with the time it took in microseconds.
-Post: TypeAlias = Callable[[Call, bytes, Callable[[Reply | Broken, int], None]], Cancel]
+Post: TypeAlias = Callable[[Call, bytes, Callable[[HttpReply | Broken, int], None]], Cancel]
 #: The outcome of a reply that is no success.
-ReadFailure: TypeAlias = Callable[[Reply | Broken], Failure]
+ReadFailure: TypeAlias = Callable[[HttpReply | Broken], Failure]
 MOST_SAMPLES = 128
 
 
@@ -95,18 +95,18 @@ class Joining:
         # An object with at least one key, and `n` is reserved: it stands in no body.
         body = first.body if len(samples) == 1 else b'%b,"n":%d}' % (first.body[:-1], len(samples))
 
-        def heard(reply: Reply | Broken, took_us: int) -> None:
+        def heard(reply: HttpReply | Broken, took_us: int) -> None:
             group.cancel = None
             self._heard(samples, reply, took_us)
 
         group.cancel = self._post(first, body, heard)
 
-    def _heard(self, samples: Sequence[_Waiting], reply: Reply | Broken, took_us: int) -> None:
-        if isinstance(reply, Reply) and reply.status in REFUSED and len(samples) > 1:
+    def _heard(self, samples: Sequence[_Waiting], reply: HttpReply | Broken, took_us: int) -> None:
+        if isinstance(reply, HttpReply) and reply.status in REFUSED and len(samples) > 1:
             self._one_by_one(samples)
             return
         outcomes: Sequence[Outcome]
-        if isinstance(reply, Reply) and reply.status == 200:
+        if isinstance(reply, HttpReply) and reply.status == 200:
             calls = [each.call for each in samples]
             outcomes = completions_from(reply.body, calls, self._price, took_us)
         else:

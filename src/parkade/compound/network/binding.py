@@ -11,7 +11,7 @@ A repeated Generate becomes one Generate with more samples, so that raising `k` 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -48,6 +48,9 @@ from parkade.compound.network.operators import (
     out_of_range,
 )
 from parkade.compound.network.request import Writer
+
+if TYPE_CHECKING:
+    from parkade.compound.evaluate.adaptive import AdaptiveStop
 
 FALLBACKS = ("random", "first", "vote", "abstain")
 STOPS = ("first", "all")
@@ -89,6 +92,7 @@ class Node:
         "is_stage",
         "offset",
         "operator",
+        "patience",
         "routes",
         "stride",
         "writer",
@@ -104,6 +108,8 @@ class Node:
         self.function: Callable[..., Any] | None = None
         self.writer: Writer | None = None
         self.critic: Writer | None = None
+        #: How many failures a question is worth; shared by all questions of a run.
+        self.patience: AdaptiveStop | None = None
         self.routes: dict[str, Node] = {}
         self.offset = 0
         self.stride = 1
@@ -203,6 +209,12 @@ class _Binder:
         )
         node.children = (self._source(Repeat(operator.source, operator.k)),)
         node.checker = self._checker(operator.verify)
+        if operator.worth is not msgspec.UNSET:
+            self._need(operator.stop == "first", "`worth` of best_of needs `stop` first")
+            # It loads what measures, which few networks need.
+            from parkade.compound.evaluate.adaptive import AdaptiveStop
+
+            node.patience = AdaptiveStop(value_per_cost=operator.worth, most=operator.k)
 
     def _bind_refine(self, node: Node, operator: Refine) -> None:
         if operator.verify is not None:
@@ -272,7 +284,7 @@ class _Binder:
 def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> NetworkError:
     there_are = f"there are: {', '.join(sorted(known))}" if known else f"no {kind} is given"
     return NetworkError(
-        f"there is no {kind} {name!r}, {there_are}; a network file gives them under `{kind}s`"
+        f"there is no {kind} {name!r}; {there_are}; a network file gives them under `{kind}s`"
     )
 
 

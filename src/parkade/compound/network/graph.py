@@ -53,8 +53,10 @@ def describe(operator: Operator) -> tuple[str, str]:
             )
         case ModelVerifier(model=model, votes=votes):
             return title, f"{model}, {votes} votes" if votes > 1 else model
-        case BestOf(k=k, verify=verify, stop=stop):
+        case BestOf(k=k, verify=verify, stop=stop, worth=worth):
             ends = "first accepted" if stop == "first" else "highest score"
+            if worth is not msgspec.UNSET:
+                ends = f"given up where not worth it at {worth:g}, {ends}"
             return f"best of {k}", f"{_checker(verify)}, {ends}"
         case Verify(verify=verify):
             return title, _checker(verify)

@@ -59,7 +59,10 @@ from parkade.compound.network.operators import (
 MAX_LENGTH = 10_000
 MAX_DEPTH = 50
 #: Types of fields that a text can be checked against.
-PLAIN_TYPES = (int, int | None, float, float | None, str, str | None, bool, bool | None)
+PLAIN_TYPES = (
+    *(int, int | None, float, float | None, str, str | None, bool, bool | None),
+    float | msgspec.UnsetType,
+)
 SHORT = {"t": "temperature", "m": "max_tokens"}
 #: After a backslash, in a text; any other character stands for itself.
 ESCAPES = {"n": "\n", "t": "\t"}

@@ -34,6 +34,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "rounds": (1, 1_000),
     "repairs": (0, 100),
     "parallel": (1, 1_000_000),
+    "worth": (1, 10**12),
     "temperature": (0, 100),
 }
 #: Parts of a race, each an operator of its own.
@@ -259,6 +260,7 @@ class BestOf(Operator, frozen=True):
     `stop="first"` ends at the first accepted candidate and cancels the rest; `"all"` verifies all
     k and gives the accepted one with the highest score. Where none is accepted, `fallback` says
     what is given: "random" or "first" candidate, the majority's ("vote"), or none ("abstain").
+    With `worth` a question may end before k; what the questions before taught decides when.
     """
 
     source: Operator
@@ -268,6 +270,9 @@ class BestOf(Operator, frozen=True):
     fallback: str = "random"
     #: At most so many candidates in flight at once; 1 is the cheapest, None leaves it to the run.
     parallel: int | None = None
+    #: What a solved question is worth, in prices of one candidate with its check: a question is
+    #: given up where the next candidate is not worth its price. Unset: after k.
+    worth: float | msgspec.UnsetType = msgspec.UNSET
 
 
 STAGES = (Filter, Verify, Vote, Cluster, Judge, Rank, Knockout, Fuse, Refine)

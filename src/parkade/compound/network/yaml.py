@@ -128,6 +128,7 @@ TYPES: dict[str, Any] = {
     "stop": str,
     "fallback": str,
     "parallel": int | None,
+    "worth": float,
     "key": str | None,
     "function": str,
     "choose": str,

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from parkade.compound.run.budget import NOTHING, Amounts
-from parkade.compound.run.index import FilePlaces, KeyIndex, address_of
+from parkade.compound.run.index import Places, address_of
 from parkade.compound.run.lines import (
     FORMAT,
     VERSION,
@@ -55,9 +55,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        #: Lines that the file had when it was opened, and those written since.
-        self._earlier = FilePlaces()
-        self._index = KeyIndex()
+        self._places = Places()
         self.spent = NOTHING
         self.doubtful = NOTHING
         self.promised = NOTHING
@@ -108,15 +106,12 @@ class Journal:
         return line if isinstance(line, VerdictLine) else None
 
     def _find(self, key: str) -> Line | None:
-        address = address_of(key)
-        place = self._index.get(address)
-        if place >= self._written:
-            self.flush()
-        for at in (place, *self._earlier.get(address)):
-            if at:
-                line: Line = _lines.decode(self._line_at(at))
-                if getattr(line, "key", None) == key:
-                    return line
+        for at in self._places.get(address_of(key)):
+            if at >= self._written:
+                self.flush()
+            line: Line = _lines.decode(self._line_at(at))
+            if getattr(line, "key", None) == key:
+                return line
         return None
 
     def _line_at(self, place: int) -> bytes:
@@ -131,7 +126,7 @@ class Journal:
 
     def call(self, line: CallLine) -> None:
         """A call ended: from now on it is in the cache and on the bill."""
-        self._index.put(address_of(line.key), self._end)
+        self._places.put(address_of(line.key), self._end)
         self.calls += 1
         amounts = Amounts(line.cost, line.input + line.output, 1)
         self.spent = self.spent + amounts
@@ -148,7 +143,7 @@ class Journal:
     def verdict_given(self, line: VerdictLine) -> None:
         """A verifier said something."""
         if line.key:
-            self._index.put(address_of(line.key), self._end)
+            self._places.put(address_of(line.key), self._end)
         self.verdicts += 1
         self._append(_encoder.encode(line))
 
@@ -267,7 +262,7 @@ class Journal:
                     f"{self.path}: the line at byte {error.place} is damaged ({error}); "
                     "restore the file from a copy, or remove it to start anew"
                 ) from None
-        self._earlier.close()
+        self._places.sort()
         if end < os.fstat(self._file).st_size:
             os.ftruncate(self._file, end)
         return end
@@ -297,7 +292,7 @@ class Journal:
         self.verdicts += verdicts
         self.spent = self.spent + Amounts(micros, tokens, calls)
         try:
-            self._earlier.add(keys, places)
+            self._places.add(keys, places)
         except ValueError:
             is_key = re.compile(r"[0-9a-fA-F]{16}").match
             wrong = next(at for key, at in zip(keys, places, strict=True) if not is_key(key))

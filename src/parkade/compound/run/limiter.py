@@ -7,7 +7,7 @@ it cut nothing more. Latency far above its long-run mean cuts gently. Times are 
 in microseconds, and never read here.
 """
 
-from parkade.compound.models.protocol import Limits
+from parkade.compound.models.protocol import RateLimits
 from parkade.core.units.money import ceil_div
 
 FIRST_LIMIT = 8
@@ -24,7 +24,7 @@ class Limiter:
 
     __slots__ = ("_grows_fast", "_long_us", "_short_us", "cut_at_us", "in_flight", "limit", "most")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RateLimits) -> None:
         self.most = max(1, limits.concurrency)
         self.limit = float(min(self.most, limits.initial or FIRST_LIMIT))
         self.in_flight = 0

@@ -112,7 +112,7 @@ class Results:
                     f"{self.path}: the line at byte {error.place} is damaged ({error}); remove it, "
                     "or the whole file: the journal makes it again without a new call"
                 ) from None
-        self._done.close()
+        self._done.sort()
         os.ftruncate(self._file.fileno(), end)
 
     def _read(self, batch: LineBatch[_Head]) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
-from parkade.compound.show.trace import Candidate, Part, Trace, counted, fault_of
+from parkade.compound.show.trace import Trace, TracedCall, TracedNode, counted, fault_of
 from parkade.core.units.money import format_amount
 
 MAX_SHOWN = 500
@@ -26,9 +26,10 @@ h1{font-size:21px;margin:0 0 4px}h2{font-size:15px;margin:0}
 .soft{color:var(--soft)}.num{font-variant-numeric:tabular-nums}
 .answer{background:var(--card);border:1px solid var(--line);border-left:4px solid var(--mark);
 border-radius:8px;padding:14px 18px;margin:18px 0}
-.facts{display:flex;flex-wrap:wrap;gap:8px 28px;margin:14px 0 26px}
-.facts div{min-width:90px}.facts b{display:block;font-size:18px;font-weight:600}
-.part{border-left:2px solid var(--line);padding:2px 0 2px 14px;margin:14px 0}
+.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(140px,1fr));gap:10px 20px;
+margin:14px 0 26px}.facts b{display:block;font-size:18px;font-weight:600}
+.part{border-left:2px solid var(--line);padding:2px 0 2px min(14px,2vw);
+margin:14px 0 14px calc(var(--depth)*min(18px,2.5vw))}
 .part>header{display:flex;gap:12px;align-items:baseline;flex-wrap:wrap}
 .call{background:var(--card);border:1px solid var(--line);border-radius:8px;margin:8px 0;
 padding:8px 12px}
@@ -92,7 +93,9 @@ def _notes(trace: Trace) -> str:
 
 def _facts(trace: Trace) -> str:
     result = trace.result
-    verdicts = [v for part in trace.parts for each in part.candidates for v in each.verdicts]
+    verdicts = [
+        v for part in trace.parts for each in part.candidates for v in each.distinct_verdicts
+    ]
     tokens = sum(
         each.call.input + each.call.output for part in trace.parts for each in part.candidates
     )
@@ -100,7 +103,7 @@ def _facts(trace: Trace) -> str:
         ("call" if trace.calls == 1 else "calls", f"{trace.calls:,}"),
         ("money", format_amount(trace.cost)),
         ("tokens", f"{tokens:,}"),
-        ("verdicts", f"{sum(v.accepted for v in verdicts):,} of {len(verdicts):,} accepted"),
+        ("verdicts accepted", f"{sum(v.accepted for v in verdicts):,} of {len(verdicts):,}"),
     ]
     if result is not None:
         facts.append(("time", f"{result.us / 1e6:.1f} s"))
@@ -111,7 +114,7 @@ def _facts(trace: Trace) -> str:
     return f'<div class="facts">{shown}</div>'
 
 
-def _part(part: Part, trace: Trace) -> str:
+def _part(part: TracedNode, trace: Trace) -> str:
     summary = ""
     if part.candidates:
         summary = f"{counted(len(part.candidates), 'call')} · {format_amount(part.cost)}"
@@ -131,16 +134,16 @@ def _part(part: Part, trace: Trace) -> str:
         for each in part.failed[:MAX_SHOWN]
     )
     return (
-        f'<section class="part" style="margin-left:{18 * part.depth}px"><header>'
+        f'<section class="part" style="--depth:{part.depth}"><header>'
         f'<h2>{escape(part.label)}</h2><span class="soft num">{summary}</span></header>'
         f"{calls}{failed}</section>"
     )
 
 
-def _call(each: Candidate, answer: str) -> str:
+def _call(each: TracedCall, answer: str) -> str:
     call = each.call
     has_won = bool(answer) and call.key == answer
-    tags = "".join(_tag(verdict.accepted) for verdict in each.verdicts)
+    tags = "".join(_tag(verdict.accepted) for verdict in each.distinct_verdicts)
     if fault := fault_of(call):
         tags += f'<span class="tag no">{fault}</span>'
     reasons = "".join(_reasons(each))
@@ -161,8 +164,8 @@ def _call(each: Candidate, answer: str) -> str:
     )
 
 
-def _reasons(each: Candidate) -> Iterator[str]:
-    for verdict in each.verdicts:
+def _reasons(each: TracedCall) -> Iterator[str]:
+    for verdict in each.distinct_verdicts:
         if verdict.reason or verdict.score is not None:
             score = "" if verdict.score is None else f", score {verdict.score:g}"
             yield (

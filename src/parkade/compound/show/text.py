@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from parkade.compound.show.trace import Candidate, Part, Trace, counted, fault_of
+from parkade.compound.show.trace import Trace, TracedCall, TracedNode, counted, fault_of
 from parkade.core.units.money import format_amount
 
 MAX_SHOWN = 20
@@ -38,7 +38,7 @@ def _lines(trace: Trace) -> Iterator[str]:
         yield "… the rest of a long trace is left out"
 
 
-def _part(part: Part, trace: Trace) -> Iterator[str]:
+def _part(part: TracedNode, trace: Trace) -> Iterator[str]:
     indent = "  " * part.depth
     cost = f"  ({counted(len(part.candidates), 'call')}, {format_amount(part.cost)})"
     yield f"{indent}{part.label}{cost if part.candidates else ''}"
@@ -48,7 +48,7 @@ def _part(part: Part, trace: Trace) -> Iterator[str]:
         yield f"{indent}  {_candidate(candidate, is_answer=candidate.call.key == answer)}"
         yield from (
             f"{indent}      {_short(verdict.reason)}"
-            for verdict in candidate.verdicts
+            for verdict in candidate.distinct_verdicts
             if verdict.reason
         )
     if len(ordered) > MAX_SHOWN:
@@ -57,9 +57,11 @@ def _part(part: Part, trace: Trace) -> Iterator[str]:
         yield f"{indent}  ! {failed.model}: {_short(failed.why)}"
 
 
-def _candidate(candidate: Candidate, *, is_answer: bool) -> str:
+def _candidate(candidate: TracedCall, *, is_answer: bool) -> str:
     call = candidate.call
-    marks = "".join("✓" if verdict.accepted else "✗" for verdict in candidate.verdicts) or "·"
+    marks = (
+        "".join("✓" if verdict.accepted else "✗" for verdict in candidate.distinct_verdicts) or "·"
+    )
     arrow = "→" if is_answer else " "
     figures = f"{format_amount(call.cost)} {call.us / 1e6:.1f}s"
     mark = fault_of(call)

@@ -22,7 +22,7 @@ MAX_LINES = 20_000
 PLUMBING = ("chain", "ensemble")
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
     """A call and what was said about its text."""
 
     call: CallLine
@@ -30,14 +30,20 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     #: The candidate that it judges or improves, as model#sample; "" if there is none.
     about: str = ""
 
+    @property
+    def distinct_verdicts(self) -> tuple[VerdictLine, ...]:
+        """Its verdicts, each once: several operators may have asked the same verifier."""
+        same = ((each.verifier, each.accepted, each.score, each.reason) for each in self.verdicts)
+        return tuple(dict(zip(same, self.verdicts, strict=True)).values())
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+
+class TracedNode(msgspec.Struct, frozen=True, kw_only=True):
     """One node of the network: what it asked for this question."""
 
     node: int
     label: str
     depth: int
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[TracedCall, ...]
     failed: tuple[FailedLine, ...]
 
     @property
@@ -54,7 +60,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
     #: None if it has no answer yet.
     result: Result | None
-    parts: tuple[Part, ...]
+    parts: tuple[TracedNode, ...]
     #: What went wrong, each "kind: message"; the reason where there is no answer.
     failures: tuple[str, ...]
     #: Lines beyond MAX_LINES were left out.
@@ -126,7 +132,7 @@ def _lines(path: Path, question: str, described: Described) -> tuple[list[Any], 
     return kept, False
 
 
-def _parts(described: Described, lines: list[Any]) -> tuple[Part, ...]:
+def _parts(described: Described, lines: list[Any]) -> tuple[TracedNode, ...]:
     verdicts = _verdicts(lines)
     by_key = {line.key: line for line in lines if isinstance(line, CallLine)}
     parts = []
@@ -138,12 +144,12 @@ def _parts(described: Described, lines: list[Any]) -> tuple[Part, ...]:
             key=lambda line: (_place(by_key.get(line.of)), line.sample),
         )
         parts.append(
-            Part(
+            TracedNode(
                 node=node,
                 label=label,
                 depth=_depth(described, node),
                 candidates=tuple(
-                    Candidate(
+                    TracedCall(
                         call=call,
                         verdicts=tuple(verdicts.get(call.key, ())),
                         about=_about(by_key.get(call.of)),

@@ -22,7 +22,7 @@ AT_ONCE = 64
 Execute = Callable[[T, Sequence[Any]], Awaitable[Sequence[Answer]]]
 
 
-class Cluster(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+class BehaviourGroup(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """Candidates that answered all inputs alike."""
 
     members: tuple[T, ...]
@@ -34,7 +34,7 @@ class Cluster(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 async def cluster_by_behaviour(
     candidates: Sequence[T], inputs: Sequence[Any], execute: Execute[T]
-) -> list[Cluster[T]]:
+) -> list[BehaviourGroup[T]]:
     """Largest first, then in order of their first member; members stay in order.
 
     `execute` runs one candidate on all inputs; at most `AT_ONCE` are running. Candidates that gave
@@ -51,7 +51,7 @@ async def cluster_by_behaviour(
             groups.setdefault(key, []).append(one)
             answered[key] = sum(isinstance(answer, Returned) for answer in given)
     found = [
-        Cluster(members=tuple(members), behaviour=key, answered=answered[key])
+        BehaviourGroup(members=tuple(members), behaviour=key, answered=answered[key])
         for key, members in groups.items()
         if answered[key]
     ]

@@ -50,7 +50,7 @@ class CommandBroken(Exception):
     """A verifier's command cannot be started, or failed; the message says how it ended."""
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class CommandReport(msgspec.Struct, frozen=True, kw_only=True):
     """The line of JSON that a command may write."""
 
     is_accepted: bool | None = None
@@ -153,12 +153,12 @@ def verdict(name: str, code: int | None, output: bytes, complaint: bytes) -> Ver
     return Verdict(is_accepted=is_accepted, score=report.score, reason=report.reason[:MAX_REASON])
 
 
-def _report(name: str, output: bytes) -> Report:
+def _report(name: str, output: bytes) -> CommandReport:
     lines = output.strip().splitlines()
     if not lines or not lines[-1].lstrip().startswith(b"{"):
-        return Report()
+        return CommandReport()
     try:
-        return msgspec.json.decode(lines[-1], type=Report)
+        return msgspec.json.decode(lines[-1], type=CommandReport)
     except msgspec.MsgspecError as error:
         raise CommandBroken(f"{name} wrote a verdict that cannot be read: {error}") from error
 

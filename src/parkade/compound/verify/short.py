@@ -33,6 +33,7 @@ from parkade.compound.network.errors import NetworkError
 from parkade.compound.verify import exact, extract
 from parkade.compound.verify.command import CommandVerifier
 from parkade.compound.verify.python_tests import Contract, PythonTests, human_eval, mbpp
+from parkade.compound.verify.sandbox.errors import ACCEPTANCE
 from parkade.compound.verify.sandbox.limits import Limits
 from parkade.compound.verify.sandbox.pool import Sandbox
 
@@ -88,6 +89,7 @@ class _Regex(_Fields, frozen=True, kw_only=True):
 class _UnitTests(_Fields, frozen=True, kw_only=True):
     contract: str = "human_eval"
     limits: dict[str, int] = {}
+    allow_unsandboxed: str | None = None
 
 
 class _Command(_Fields, frozen=True, kw_only=True):
@@ -101,8 +103,12 @@ class _Command(_Fields, frozen=True, kw_only=True):
 class UnitTests(PythonTests):
     """Python tests with a sandbox of their own."""
 
-    def __init__(self, contract: Contract, limits: Limits) -> None:
-        self._own = Sandbox(limits=limits)
+    def __init__(
+        self, contract: Contract, limits: Limits, *, allow_unsandboxed: str | None = None
+    ) -> None:
+        if allow_unsandboxed not in (None, ACCEPTANCE):
+            raise ValueError(f"allow_unsandboxed must be {ACCEPTANCE!r}, or be left out")
+        self._own = Sandbox(limits=limits, allow_unsandboxed=allow_unsandboxed)
         super().__init__(self._own, contract)
 
     def close(self) -> None:
@@ -191,7 +197,11 @@ def _made(fields: _Fields, folder: Path) -> Any:
         case _Regex():
             return exact.pattern(field=fields.field, find=_find(fields.find))
         case _UnitTests():
-            return UnitTests(_one_of(CONTRACTS, fields.contract), Limits(**fields.limits))
+            return UnitTests(
+                _one_of(CONTRACTS, fields.contract),
+                Limits(**fields.limits),
+                allow_unsandboxed=fields.allow_unsandboxed,
+            )
         case _Command():
             given = fields.command
             return CommandVerifier(

@@ -19,7 +19,7 @@ account.
 
     billed from   the first process; where others had to leave for the attempt, the end of their
                   notice and the start grace if that comes first: up to its start as a late start;
-                  the start grace after the launch where it never started (`running.unstarted`)
+                  before that where seats were held for nothing (`running.unstarted`)
     billed to     the end of the last process, at most the kill or the failure of a node
     posted to     what is beyond dispute: the last checkpoint or an hour ago, the later of both
 
@@ -91,21 +91,21 @@ class Postings:
         until_us: int,
         at_us: int,
         minimum_us: int = 0,
-        from_us: int | None = None,
+        held_us: int = 0,
     ) -> events.UsePosted | None:
         """Charges the attempt's use up to an instant, and what is missing to `minimum_us` of it,
-        and pays the accounts that earned it; None if nothing is billed. `from_us`: from when seats
-        without a first process are billed all the same."""
+        and pays the accounts that earned it; None if nothing is billed. `held_us`: how much of the
+        time before its first process is billed all the same, at the last rate."""
         attempt = workload.attempt
         assert attempt is not None and minimum_us >= 0
         if all(rate.price_micros == 0 for rate in attempt.rates):
             return None
         terms = self._world.records.markets[workload.market].terms
-        starts_us = from_us or billed_from_us(attempt, terms.start_grace_us)
+        starts_us = billed_from_us(attempt, terms.start_grace_us)
         start_us = max(attempt.charged_until_us, starts_us if starts_us is not None else until_us)
         until_us = max(start_us, until_us)
         missing_us = minimum_us - attempt.billed_us - (until_us - start_us)
-        if until_us == start_us and missing_us <= 0:
+        if until_us == start_us and missing_us <= 0 and not held_us:
             return None
         posting = _Posting(
             workload,
@@ -114,6 +114,9 @@ class Postings:
             numerator=attempt.charged_numerator,
         )
         began_us = until_us if attempt.started_us is None else min(attempt.started_us, until_us)
+        if held_us:
+            span = Span(rate=attempt.rates[-1], start_us=began_us - held_us, end_us=began_us)
+            self._charge(posting, span, TransferKind.LATE_START)
         for span in spans(attempt, start_us, began_us):
             self._charge(posting, span, TransferKind.LATE_START)
         for span in spans(attempt, max(start_us, began_us), until_us):

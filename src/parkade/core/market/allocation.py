@@ -36,6 +36,9 @@ Where a running bid lost so, it is tried to count it, and the running work with 
 nodes, on the very nodes where they stand (`beside`): *pinned*, before the first turn. That stands
 if no winner loses or draws a higher floor by it.
 
+The same holds for a newcomer that is counted in a fabric in which running work then finds too few
+nodes, although it fits into idle nodes of another: it takes those first (`stepping_aside`).
+
 Invariants: what is taken in a fabric never exceeds its nodes; a demand wins whole or not at all; a
 demand takes its turn once, on room that only shrinks; the order of the input does not matter.
 
@@ -55,7 +58,8 @@ floor 5; the fee is 2/7 and the public floor 1. There come od (on-demand, 1 node
 
 `critical_values` and `seating` go on with this example, and `test_allocation.py` computes it.
 Decision records: 3 (counting instead of naming), 6 (ties between fabrics), 13 (names), 43 (closed
-nodes), 44 (equal prices, work below a node, gangs that have waited), 94 (what fits beside).
+nodes), 44 (equal prices, work below a node, gangs that have waited), 94 (what fits beside), 97
+(stepping aside).
 """
 
 from itertools import pairwise
@@ -63,7 +67,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from parkade.core.market.beside import pins_to_try, take_pinned
+from parkade.core.market.beside import lost_nodes, pins_to_try, take_pinned
 from parkade.core.market.consolidation import consolidations, leaving
 from parkade.core.market.layout import Layout, Parts, build_layout, floors_drawn
 from parkade.core.market.market_state import (
@@ -76,6 +80,7 @@ from parkade.core.market.priority import in_priority_order, key_of, mates_of
 from parkade.core.market.reserved import allocate_reserved
 from parkade.core.market.reserved_room import ReservedStage
 from parkade.core.market.spot import Bid, allocate_spot, are_equals, bid_of
+from parkade.core.market.stepping_aside import MOST_ASIDE, asides, stepping_aside
 from parkade.core.market.supply import Supply, stack_supply
 from parkade.core.placement.room import Room
 
@@ -112,23 +117,24 @@ class Allocation(NamedTuple):
     pinned: list[tuple[Bid, Parts]]
     """Running bids that are counted where they stand, before the first turn; not among `bids`."""
 
-    without_pins: "Allocation | None" = None
-    """The same market with all bids in their turns; None where none is pinned. Whoever wins there
-    wins here."""
+    plain: "Allocation | None" = None
+    """The same market with no bid pinned and none stepping aside; None where this is it. Whoever
+    wins there wins here, with as many nodes and at no higher floor."""
 
 
 def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
     """Give every demand its turn; anew where a gang has waited too long and then wins, and where a
-    running bid lost beside which the winners fit.
+    running bid lost nodes beside which the winners fit.
 
     `layout`: that of the state's nodes, where it is known already.
 
     Costs three allocations at most, `MOST_CONSOLIDATIONS` more where idle GPUs are scattered, and
-    `MOST_PINNINGS` more where running bids lost; it grows as one (`_allocate`). Where a gang that
-    has waited loses either way, the last two of the three cost only the turns of those that come
-    between the first that gives way and the gang.
+    `MOST_PINNINGS` and `MOST_ASIDE` more where running bids lost nodes; it grows as one
+    (`_allocate`). Where a gang that has waited loses either way, the last two of the three cost
+    only the turns of those that come between the first that gives way and the gang.
     """
-    return _pin_beside(_allocate_for_waiting(state, layout or build_layout(state)))
+    allocation = _allocate_for_waiting(state, layout or build_layout(state))
+    return _step_aside(state, _pin_beside(allocation))
 
 
 def _allocate_for_waiting(state: MarketState, layout: Layout) -> Allocation:
@@ -159,11 +165,31 @@ def _pin_beside(plain: Allocation) -> Allocation:
     best = plain
     answered = list(zip(plain.bids, plain.bid_parts, strict=True))
     for loser, names in pins_to_try(plain.ordered, plain.layout, answered, plain.start.free):
-        if loser in best.parts:
+        if not lost_nodes(loser, best.parts.get(loser.name)):
             continue
         tried = _with_pins(plain, names | {bid.name for bid, _ in best.pinned})
-        if tried is not None and loser in tried.parts and _no_worse(best, tried):
+        if tried is None or lost_nodes(loser, tried.parts.get(loser.name)):
+            continue
+        if _no_worse(best, tried):
             best = tried
+    return best
+
+
+def _step_aside(state: MarketState, allocation: Allocation) -> Allocation:
+    """The same allocation, or one in which newcomers take idle nodes of another fabric, so that
+    running bids do not lose theirs. Costs at most `MOST_ASIDE` times all turns."""
+    best, tried = allocation, set[str]()
+    while not best.pinned and len(tried) < MOST_ASIDE:
+        found = (it for it in asides(best.bids, best.bid_parts, best.room))
+        aside = next((it for it in found if it.loser.name not in tried), None)
+        if aside is None:
+            break
+        tried.add(aside.loser.name)
+        demands = stepping_aside(best.ordered, aside, best.layout)
+        other = _allocate(structs.replace(state, demands=demands), best.layout, best)
+        is_kept = not lost_nodes(aside.loser, other.parts.get(aside.loser.name))
+        if is_kept and _no_worse(best, other):
+            best = other._replace(plain=allocation)
     return best
 
 
@@ -190,7 +216,7 @@ def _with_pins(plain: Allocation, pins: frozenset[str]) -> Allocation | None:
         parts=parts,
         sized=_sized(spot, parts),
         pinned=pinned,
-        without_pins=plain,
+        plain=plain,
     )
 
 

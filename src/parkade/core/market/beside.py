@@ -38,7 +38,7 @@ MOST_PINNED = 64
 
 Turn = tuple[Bid, Parts | None]
 
-Pins = tuple[str, frozenset[str]]
+Pins = tuple[Bid, frozenset[str]]
 """A running bid that lost, and the bids that are pinned for it."""
 
 
@@ -50,11 +50,18 @@ def pins_to_try(
     `answered`: the turns of the allocation without pins. `free`: nodes of each fabric before the
     first of them. Grows with the demands, once.
     """
-    losers = [bid for bid, parts in answered if parts is None and bid.own]
+    losers = [bid for bid, parts in answered if bid.own and lost_nodes(bid, parts)]
     if not losers:
         return iter(())
     running = {it.demand: it for it in ordered if it.tier is PriorityTier.SPOT and it.seats}
     return islice(_pins_of_each(losers, running, layout, answered, sum(free)), MOST_PINNINGS)
+
+
+def lost_nodes(bid: Bid, parts: Parts | None) -> bool:
+    """Whether a running bid lost, or an elastic one has fewer nodes than it stands on."""
+    if parts is None or bid.sizes is None:
+        return parts is None
+    return sum(len(it.levels) for it in parts) < bid.sizes.stands
 
 
 def _pins_of_each(
@@ -70,15 +77,20 @@ def _pins_of_each(
     small = [bid.name for bid, _ in winners if bid.shape.tenant is not None]
     if not small:
         return
-    whole = sum(len(it.levels) for bid, parts in winners if not bid.shape.tenant for it in parts)
+    whole = {
+        bid.name: sum(len(it.levels) for it in parts)
+        for bid, parts in winners
+        if not bid.shape.tenant
+    }
+    taken = sum(whole.values())
     sharing = _Sharing([running[it] for it in small if it in running], layout)
     for loser in losers:
         if place[loser.name] < place[small[0]]:
             continue
         for names in sharing.sets_for(running[loser.name]):
             held = {seat.node for it in (*names, loser.name) for seat in running[it].seats}
-            if whole + len(held) <= free:
-                yield loser.name, names
+            if taken - whole.get(loser.name, 0) + len(held) <= free:
+                yield loser, names
 
 
 class _Sharing:

@@ -8,6 +8,7 @@ each demand.
 
 from collections import Counter
 from itertools import groupby
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -18,7 +19,7 @@ from parkade.core.market.outcome import Change, Clearing, ClearingLine, Reservat
 from parkade.core.market.prices.critical_values import Prices, price_all
 from parkade.core.market.revenue_shares import RevenueShares
 from parkade.core.market.seating.fallback import GivesUpClosed
-from parkade.core.market.seating.free_room import Seats
+from parkade.core.market.seating.free_room import Seats, with_seats
 from parkade.core.market.seating.seat import Seating, seat
 from parkade.core.market.spot import FITS_NOWHERE, least_floor
 from parkade.core.placement.room import Shape
@@ -31,16 +32,12 @@ def clear(state: MarketState) -> Clearing:
     The order of the state's demands, nodes and reservations is irrelevant. Asserts on a state that
     contradicts itself: a node held beyond its GPUs. Cost: decision record 3.
     """
-    allocation = allocate(state)
-    prices = price_all(state, allocation)
-    found = seat(state, allocation, prices)
+    found = _decide(state, allocate(state))
     # Each round takes its closed nodes from one demand, so there are fewer rounds than demands.
     while isinstance(found, GivesUpClosed):
         state = _without_closed(state, found.demand)
-        allocation = allocate(state)
-        prices = price_all(state, allocation)
-        found = seat(state, allocation, prices)
-    seating = found
+        found = _decide(state, allocate(state))
+    allocation, prices, seating = found
     revenue = RevenueShares(state, allocation.supply.offered)
     lines = []
     floors: dict[Shape, int] = {}
@@ -57,6 +54,31 @@ def clear(state: MarketState) -> Clearing:
         ladder=prices.ladder,
         used_fallback_seating=seating.is_fallback,
     )
+
+
+class _Decided(NamedTuple):
+    """The winners, their prices and their seats."""
+
+    allocation: Allocation
+    prices: Prices
+    seating: Seating
+
+
+def _decide(state: MarketState, allocation: Allocation) -> _Decided | GivesUpClosed:
+    """Prices and seats of an allocation; where bids are pinned or step aside and the next clearing
+    would have other winners, those of the plain one.
+
+    Where bids are pinned or step aside this costs a repeated allocation.
+    """
+    prices = price_all(state, allocation)
+    seating = seat(state, allocation, prices)
+    if isinstance(seating, GivesUpClosed):
+        return seating
+    if allocation.plain is not None:
+        again = allocate(with_seats(state, seating.seats), allocation.layout)
+        if again.parts.keys() != allocation.parts.keys():
+            return _decide(state, allocation.plain)
+    return _Decided(allocation, prices, seating)
 
 
 def _without_closed(state: MarketState, name: str) -> MarketState:
@@ -199,7 +221,7 @@ def _why_outbid(demand: Demand, allocation: Allocation, floors: dict[Shape, int]
     shape = shape_of(demand, allocation.layout)
     floor = floors.get(shape)
     if floor is None:
-        start = (allocation.without_pins or allocation).start
+        start = (allocation.plain or allocation).start
         floor = floors[shape] = least_floor(start, shape)
     if floor >= FITS_NOWHERE:
         return WaitReason.NO_ROOM

@@ -99,7 +99,8 @@ class Entitlement:
         wanted = min(sum(idle.values()), self.left - elsewhere - kept)
         if terms.floor_micros is not None:
             wanted = min(wanted, terms.keep - kept)
-        for fabric, nodes in sorted(idle.items(), key=lambda it: (it[1], it[0])):
+        # By the shape and not by the room, which differs once on-demand that comes later runs.
+        for fabric, nodes in sorted(idle.items(), key=lambda it: (self.left_in[it[0]], it[0])):
             taken = min(nodes, wanted)
             if taken > 0:
                 room.open(fabric, taken)

@@ -7,9 +7,10 @@ The stage counts room without floors, in this order:
 
 1. Running on-demand keeps its fabric, while all its nodes are in play: no right displaces it.
 2. Own fabrics: demands of a reservation take room of its own shape. First those that stand there
-   already, so that no other demand of a reservation pushes them out, then the others, those that
-   run elsewhere first. What those hold that find no room here is used: an idle demand never stops
-   a running one of its own reservation, whatever their priorities.
+   already, whole gangs with no more than they stand on, so that no other demand of a reservation
+   pushes them out, then the others, those that run elsewhere first. What those hold that find no
+   room here is used: an idle demand never stops a running one of its own reservation, whatever
+   their priorities.
 3. Keep: idle nodes of the shape that are not lent are taken out of the room of all others. That is
    `keep` nodes of a reservation that lends, and all idle nodes of one that does not. They come from
    the fabrics with the least idle room first, so that what is lent lies together.
@@ -229,9 +230,12 @@ def _allocate_in_own_fabrics(
     closed = unused_closed(demand, layout, entitlement)
     most = entitlement.left_for_next()
     limits = [-1] * len(layout.fabrics)
-    fabrics = own_fabrics(demand, layout) if runs_there else range(len(layout.fabrics))
-    for fabric in fabrics:
+    stands = own_fabrics(demand, layout) if runs_there else {}
+    is_whole = runs_there and is_on_open_nodes(demand, layout)
+    for fabric in stands if runs_there else range(len(layout.fabrics)):
         in_fabric = min(entitlement.left_in_fabric(fabric), most)
+        # No more than it stands on, where others may stand on the rest.
+        in_fabric = min(in_fabric, stands[fabric]) if is_whole else in_fabric
         limits[fabric] = in_fabric - closed.get(fabric, 0)
     return take_within(demand, layout, stage, limits, entitlement=entitlement)
 

@@ -37,8 +37,8 @@ FITS_NOWHERE = 1 << 100
 """A floor that no limit reaches: the shape fits nowhere."""
 
 Preference = tuple[bool, int, bool, int, int, int]
-"""Leaves its own though it need not, or stays in one that it is to leave; highest floor; is not its
-own; nodes opened; nodes left; fabric: the least is taken."""
+"""Leaves its own though it need not, stays in one that it is to leave, or is not in the one that it
+is to take; highest floor; is not its own; nodes opened; nodes left; fabric: the least is taken."""
 
 NO_FABRIC: Preference = (True, FITS_NOWHERE, True, 0, 0, -1)
 """Worse than every fabric."""
@@ -63,7 +63,8 @@ class Bid(NamedTuple):
     """Its seats in each fabric; empty for a newcomer."""
 
     moves_if_cheaper: bool
-    """Whether a lower floor elsewhere comes before its own fabric."""
+    """Whether a lower floor elsewhere comes before its own fabric. Never beside `mates`: it would
+    take another node in the name of all."""
 
     leaves: int
     """The fabric that it takes only where no other holds it; -1: none is such."""
@@ -75,6 +76,9 @@ class Bid(NamedTuple):
 
     sizes: Sizes | None = None
     """How many nodes it may have; None: those of its shape. Else the shape is its least."""
+
+    goes_to: int = -1
+    """The fabric that it takes before all others; -1: none is such."""
 
 
 def bid_of(
@@ -90,10 +94,11 @@ def bid_of(
         key_of(demand, terms, sharing[1]),
         factor_of(demand, terms),
         own_fabrics(demand, layout),
-        demand.moves_if_cheaper,
+        demand.moves_if_cheaper and not sharing[1],
         -1 if demand.leaves_fabric is None else layout.number[demand.leaves_fabric],
         *sharing,
         sizes_of(demand, layout) if demand.most_nodes else None,
+        -1 if demand.goes_to is None else layout.number[demand.goes_to],
     )
 
 
@@ -212,12 +217,13 @@ def best_for_whole_nodes(
     """The preference that comes first of all fabrics but these, for a gang of whole nodes that
     keeps no closed ones. Grows with its own fabrics and those that do not count."""
     nodes = bid.shape.nodes
-    own = (preference_in(room, bid, fabric) for fabric in bid.own if fabric not in without)
+    alone = {*bid.own, bid.goes_to} - {-1}
+    own = (preference_in(room, bid, fabric) for fabric in alone if fabric not in without)
     best = min(own, default=NO_FABRIC)
     for level, free, fabric in by_offer.of(nodes):
         if level > bid.limit:
             break
-        if fabric not in bid.own and fabric not in without:
+        if fabric not in alone and fabric not in without:
             return min(best, preference_of(bid, fabric, Offer(level, nodes), free))
     return best
 
@@ -237,6 +243,8 @@ def preference_of(bid: Bid, fabric: int, offer: Offer, free: int) -> Preference:
     leaves = is_foreign and not bid.moves_if_cheaper
     if bid.leaves >= 0:
         leaves = fabric == bid.leaves
+    elif bid.goes_to >= 0:
+        leaves = fabric != bid.goes_to
     return leaves, offer.level, is_foreign, offer.opened, free - offer.opened, fabric
 
 

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from parkade.core.running.unstarted import note_unstarted
+from parkade.core.running.unstarted import note_hold
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.changes import count, live_attempt, note_wait, occupy, step, vacate
@@ -141,8 +141,7 @@ def end(world: World, event: events.Ended) -> None:
     workload = world.records.workloads[event.workload]
     attempt = live_attempt(workload, event.attempt)
     vacate(world, attempt.seats, event.at_us)
-    if event.is_unstarted:
-        note_unstarted(world, workload, event.at_us)
+    note_hold(world, workload, event)
     promise = workload.promise
     assert event.failures >= workload.failures and event.preemptions >= workload.preemptions
     if event.phase is not Phase.PLACED:

@@ -14,7 +14,7 @@ from parkade.core.reservations.reservation import ReservationState
 from parkade.core.running.backoff import not_before_us
 from parkade.core.running.overdue import seen_free, strangers_there
 from parkade.core.running.promises import withdrawal_charge
-from parkade.core.running.unstarted import is_unstarted, unstarted_from_us
+from parkade.core.running.unstarted import Holds, held_us, is_unstarted
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.notices import lapsed_stop
@@ -40,6 +40,15 @@ BLAMELESS = (
 )
 
 
+class _Deciding:
+    """One decision: the world as it was before, and what its charges and ends came to so far."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.postings = Postings(world)
+        self.holds = Holds(world)
+
+
 def report_attempts(world: World, command: commands.ReportAttempts, now_us: int) -> Decision:
     """Everything new in a report; of an attempt named twice, the last word holds. Cost grows with
     the attempts reported."""
@@ -47,13 +56,13 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
         return not_found("pool", command.pool)
     found: list[events.AnyEvent] = []
     strangers: list[ObservedAttempt] = []
-    postings = Postings(world)
+    deciding = _Deciding(world)
     for seen in {seen.attempt: seen for seen in command.attempts}.values():
         workload = _known(world, seen, command.pool)
         if workload is None:
             strangers.append(seen)
         else:
-            found.extend(_observed(world, postings, workload, seen, now_us))
+            found.extend(_observed(deciding, workload, seen, now_us))
     found.extend(strangers_there(world, command.pool, strangers, now_us))
     return tuple(found)
 
@@ -71,7 +80,7 @@ def _known(world: World, seen: ObservedAttempt, pool: str) -> Workload | None:
 
 
 def _observed(
-    world: World, postings: Postings, workload: Workload, seen: ObservedAttempt, now_us: int
+    deciding: _Deciding, workload: Workload, seen: ObservedAttempt, now_us: int
 ) -> list[events.AnyEvent]:
     found: list[events.AnyEvent] = []
     name, attempt = workload.workload, workload.attempt
@@ -81,7 +90,7 @@ def _observed(
         attempt = replace(attempt, started_us=started_us)
         found.append(events.Started(at_us=started_us, workload=name, attempt=seen.attempt))
     if seen.lapsed_us is not None and attempt.lease_us is not None and attempt.stop is None:
-        left = lapsed_stop(world, workload, min(seen.lapsed_us, now_us))
+        left = lapsed_stop(deciding.world, workload, min(seen.lapsed_us, now_us))
         attempt = replace(attempt, stop=left.stop)
         found.append(left)
     saved = seen.checkpoint
@@ -94,9 +103,9 @@ def _observed(
             )
         )
     if seen.phase is EnginePhase.RUNNING:
-        found.extend(_posted(postings, replace(workload, attempt=attempt), now_us))
+        found.extend(_posted(deciding.postings, replace(workload, attempt=attempt), now_us))
     if seen.phase is EnginePhase.RELEASED:
-        found.extend(_ended(world, postings, replace(workload, attempt=attempt), seen, now_us))
+        found.extend(_ended(deciding, replace(workload, attempt=attempt), seen, now_us))
     return found
 
 
@@ -165,7 +174,7 @@ def conclude_lost(
         launch_error=None,
         engine_state=Cause.LAPSED.value,
     )
-    found = _ended(world, Postings(world), workload, nothing, at_us, seen_us=seen_us)
+    found = _ended(_Deciding(world), workload, nothing, at_us, seen_us=seen_us)
     return tuple(
         replace(event, summary=LOST) if isinstance(event, events.Ended) else event
         for event in found
@@ -173,8 +182,7 @@ def conclude_lost(
 
 
 def _ended(
-    world: World,
-    postings: Postings,
+    deciding: _Deciding,
     workload: Workload,
     seen: ObservedAttempt,
     now_us: int,
@@ -184,7 +192,7 @@ def _ended(
     """The attempt's last charges, and what becomes of the workload. It ended no earlier than it
     was reported to run and charged for. `seen_us`: its end was not seen, and nothing is billed
     after that."""
-    attempt = workload.attempt
+    world, postings, attempt = deciding.world, deciding.postings, workload.attempt
     assert attempt is not None
     released_us = seen.released_us if seen.released_us is not None else now_us
     began_us = max(attempt.started_us or attempt.ordered_us, attempt.charged_until_us)
@@ -193,17 +201,19 @@ def _ended(
     is_lost = attempt.broken_us is not None or _is_lost(attempt, seen, is_seen=seen_us is None)
     found: list[events.AnyEvent] = []
     has_none = is_unstarted(attempt, is_lost=is_lost)
+    until_us = _billed_until_us(attempt, billed_us, is_lost and not has_none)
+    unused_us = held_us(world, workload, until_us, is_lost=is_lost)
     used = postings.post_use(
         workload,
-        from_us=unstarted_from_us(world, workload, at_us) if has_none else None,
-        until_us=_billed_until_us(attempt, billed_us, is_lost and not has_none),
+        held_us=deciding.holds.billed_us(workload, unused_us, at_us),
+        until_us=until_us,
         at_us=at_us,
         minimum_us=_minimum_us(world, workload, is_lost=is_lost),
     )
     if used is not None:
         found.extend((used, *_note_budget(workload, used)))
     judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
-    judged = replace(judged, is_unstarted=has_none)
+    judged = replace(judged, is_unstarted=has_none, held_us=unused_us)
     if judged.phase is not Phase.PLACED:
         found.extend(withdrawal_charge(world, _after(workload, used), postings, at_us))
     if judged.phase.is_ended:

@@ -1,28 +1,33 @@
-"""Seats held before a first process: free once a day, billed when an org does it again.
+"""Seats held before a first process: what of it is billed, and what is free.
 
 The time in which an image is pulled is not billed, because the user waits for it like for the
-platform. So an org could hold seats for nothing: it submits work that never starts, ends it before
-`start_limit` fails it, and has the next one launched. Therefore an attempt that ends before its
-first process by its org's own doing is *unstarted*. The first of an org in a day is free, and so is
-each that was launched before that one ended, and each attempt of the same workload, which back-off
-and `retry` bound. Any other is billed as a late start: from the start grace after its launch to its
-end.
+platform. So an org could hold seats for nothing: its work never starts, or begins its first process
+just before `start_limit` and ends at once. Therefore the time before the first process is free
 
-    own doing   it was cancelled, did not start within `start_limit`, failed to launch, or its org
-                cannot pay any more, or a bid or a right of its org took its seats; nothing that
-                others, the platform or a broken node did
+- within the start grace, and while the agent is not heard;
+- beyond that up to a quarter of the run that follows (`RUNS_PER_HOLD`), so that no org has more
+  than a fifth of its time on seats for nothing;
+- for one attempt of an org in a day, whatever it held.
+
+What is beyond is billed as a late start, where the attempt ended by its org's own doing.
+
+    own doing   it ended by itself, was cancelled, did not start within `start_limit`, failed to
+                launch, or its org cannot pay any more, or a bid or a right of its org took its
+                seats; nothing that others, the platform or a broken node did
 
 Example (computed by `tests/core/kernel/test_unstarted.py`), a start grace of 2 minutes:
 
-    w1 and w2 are launched at 10:00; w1 is cancelled at 10:20, w2 at 10:25   free
-    w3 is launched at 10:21 and cancelled at 10:45                           22 minutes are billed
+    w1 is launched at 10:00 and cancelled at 10:20                           free, a day begins
+    w2 is launched at 10:00, starts at 10:28 and ends at 10:32               25 minutes are billed
+    w3 is launched at 10:21, starts at 10:41 and ends at 12:00               free: it ran for 79
     w4 is launched at 10:20 of the next day and cancelled at 10:40           free, a new day begins
 
-The one surprising rule: work that is pulled slowly and then runs pays nothing for the pull, however
-often its org was unstarted before. Decision record 60.
+The one surprising rule: work for which others had to leave is billed from the start grace on
+anyway (`billing.metering`), so nothing is added here. Decision records 60 and 95.
 """
 
 from parkade.core.billing.metering import late_from_us
+from parkade.core.state.events import Ended
 from parkade.core.state.world import World
 from parkade.core.units.time import DAY_US
 from parkade.core.workloads.life import Cause
@@ -30,34 +35,66 @@ from parkade.core.workloads.workload import Attempt, Unstarted, Workload
 
 OWN_DOING = frozenset({Cause.CANCELLED, Cause.NOT_STARTED, Cause.BUDGET, Cause.EXPIRED})
 
+RUNS_PER_HOLD = 4
+"""So many times longer than its start was late does an attempt run for it to be free."""
+
 
 def is_unstarted(attempt: Attempt, *, is_lost: bool) -> bool:
     """Whether an attempt that ends now held its seats without a first process, by its org's own
     doing. `is_lost`: it is unknown how its ranks ended, which says nothing where it was stopped
     before it had any."""
-    if attempt.started_us is not None or attempt.broken_us is not None:
+    return attempt.started_us is None and _is_own_doing(attempt, is_lost=is_lost)
+
+
+def _is_own_doing(attempt: Attempt, *, is_lost: bool) -> bool:
+    if attempt.broken_us is not None:
         return False
     if attempt.stop is None:
         return not is_lost
     return attempt.stop.cause in OWN_DOING or attempt.is_lost_to_own
 
 
-def unstarted_from_us(world: World, workload: Workload, at_us: int) -> int | None:
-    """From when an unstarted attempt that ends at this instant is billed; None: it is free."""
+def held_us(world: World, workload: Workload, until_us: int, *, is_lost: bool) -> int:
+    """For how long an attempt that is billed to this instant held its seats before its first
+    process, beyond the start grace and beyond what its run makes free; 0 where others ended it."""
     attempt = workload.attempt
-    assert attempt is not None and attempt.started_us is None
-    first = world.records.unstarted.get(workload.org)
-    if first is None or first.workload == workload.workload:
-        return None
-    if not first.at_us <= attempt.ordered_us or at_us - first.at_us >= DAY_US:
-        return None
+    assert attempt is not None
+    if attempt.displaced or not _is_own_doing(attempt, is_lost=is_lost):
+        return 0
+    if is_lost and attempt.started_us is not None:
+        return 0
+    began_us = until_us if attempt.started_us is None else min(attempt.started_us, until_us)
     start_grace_us = world.records.markets[workload.market].terms.start_grace_us
-    return late_from_us(attempt, start_grace_us)
+    late_us = began_us - late_from_us(attempt, start_grace_us)
+    return max(0, late_us - (until_us - began_us) // RUNS_PER_HOLD)
 
 
-def note_unstarted(world: World, workload: Workload, at_us: int) -> None:
-    """The first of a day is remembered."""
-    first = world.records.unstarted.get(workload.org)
-    if first is None or at_us - first.at_us >= DAY_US:
-        found = Unstarted(workload=workload.workload, at_us=at_us)
+class Holds:
+    """Which orgs held seats for nothing in the last day, over all that ends in one decision."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._noted: set[str] = set()
+
+    def billed_us(self, workload: Workload, held_us: int, at_us: int) -> int:
+        """How much is billed of what an attempt that ends at this instant held; the first of its
+        org in a day is free, and counts."""
+        assert held_us >= 0
+        is_free = workload.org not in self._noted and _is_first(self._world, workload.org, at_us)
+        if held_us:
+            self._noted.add(workload.org)
+        return 0 if is_free else held_us
+
+
+def note_hold(world: World, workload: Workload, event: Ended) -> None:
+    """The first of a day is remembered. In old journals it was what never started, whatever it
+    held."""
+    counts = event.is_unstarted if event.held_us is None else event.held_us > 0
+    if counts and _is_first(world, workload.org, event.at_us):
+        found = Unstarted(workload=workload.workload, at_us=event.at_us)
         world.records.unstarted[workload.org] = found
+
+
+def _is_first(world: World, org: str, at_us: int) -> bool:
+    first = world.records.unstarted.get(org)
+    return first is None or at_us - first.at_us >= DAY_US

@@ -446,7 +446,9 @@ class Ended(Event, frozen=True, kw_only=True):
     had and is to be run again; False in journals that did not say. `is_unstarted`: it ended before
     its first process by its org's own doing; False in journals of before this counted.
     `exit_code`: as `exit_code_of` has it; None where it is not known, and in journals of before it
-    was kept.
+    was kept. `held_us`: for how long it held its seats before its first process beyond what is
+    free; billed unless it is the first of its org in a day. None in journals in which only
+    `is_unstarted` counted.
     """
 
     workload: str
@@ -461,6 +463,7 @@ class Ended(Event, frozen=True, kw_only=True):
     is_saved: bool = False
     is_unstarted: bool = False
     exit_code: int | None = None
+    held_us: int | None = None
 
 
 class BudgetNoted(Event, frozen=True, kw_only=True):

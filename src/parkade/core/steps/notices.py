@@ -27,10 +27,11 @@ def notice(attempt: Attempt, cause: Cause, *, at_us: int, notice_us: int, kill_u
 
 def lapsed_stop(world: World, workload: Workload, lapsed_us: int) -> events.StopOrdered:
     """The notice that the engine gave by itself, when the control plane was silent for the lease of
-    a guest; dated then."""
+    a guest; dated then, but no earlier than what it was seen to run and charged for: a node's clock
+    may have been set back."""
     attempt = workload.attempt
     assert attempt is not None and attempt.stop is None and attempt.lease_us is not None
-    lapsed_us = max(lapsed_us, attempt.ordered_us)
+    lapsed_us = max(lapsed_us, attempt.ordered_us, attempt.charged_until_us)
     return order_stop(world, workload, Cause.LAPSED, at_us=lapsed_us, becomes=Phase.PREEMPTING)
 
 

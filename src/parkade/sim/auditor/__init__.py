@@ -12,8 +12,8 @@ what it found. The rules it holds:
 - An attempt under notice keeps its rate: a later one is for the seats that it moves to.
 - An attempt that made others leave owes at least the minimum charge, unless the platform or a
   stronger right ended it; what is used before its first process is a late start.
-- An attempt without a first process that its own org ended owes from the start grace on, where
-  another workload of the org had done so that day before it was launched.
+- An attempt that its own org ended owes for the time before its first process beyond the start
+  grace and a quarter of its run, where another attempt of the org had held seats so that day.
 - A promise that made others leave and is given up, or lost to a bid of its own org, is charged the
   minimum at once, and the lowered bid of such an attempt what is missing to it.
 - Reservations owe their rate for the whole window, paid ahead and without a gap. What they are
@@ -31,19 +31,17 @@ from collections.abc import Iterable
 from parkade.sim.auditor import reservations
 from parkade.sim.auditor.books import (
     BLAMELESS,
-    DAY_US,
     HOUR_US,
-    OWN_DOING,
     Books,
     Discrepancy,
     Record,
     Run,
-    holds_again,
     late_from_us,
     per_hour,
     require,
 )
 from parkade.sim.auditor.debts import check_withdrawal, give_up, lose, rebid
+from parkade.sim.auditor.holds import has_held, note_hold
 
 __all__ = ["Auditor", "Books", "Discrepancy", "audit"]
 
@@ -118,7 +116,7 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
         if transfer["kind"] == "late_start":
             end_us = transfer["use"]["end_us"]
             is_early = run.started_us is None or end_us <= run.started_us
-            is_held = run.started_us is None and holds_again(books, run, event["at_us"])
+            is_held = has_held(books, run, event["at_us"])
             require(is_early and (run.displaced or is_held), "a late start after the first process")
         run.charged += micros
         books.spent[run.workload] += micros
@@ -247,29 +245,14 @@ def _end(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
     require(run.end is None, f"{event['attempt']} ended twice")
     run.end = event
-    run.is_held_again = run.started_us is None and holds_again(books, run, event["at_us"])
-    _note_unstarted(books, run, event)
     if event["summary"].startswith("lost:"):
         run.unseen_us = books.silent_since.get(run.pool)
     run.has_failed = event.get("failures", 0) > books.failures.get(event["workload"], 0)
+    note_hold(books, run, event)
     books.failures[event["workload"]] = event.get("failures", 0)
     if event.get("phase") != "placed":
         give_up(books, event["workload"], "its end")
     del books.live[event["workload"]]
-
-
-def _note_unstarted(books: Books, run: Run, event: Record) -> None:
-    """Its own doing is what the event says, held against the cause of its stop."""
-    is_noted = event.get("is_unstarted", False)
-    is_own = run.started_us is None and run.broken_us is None
-    require(not is_noted or is_own, "it started, or its node broke")
-    is_by_own = run.is_due or event["cause"] in (None, *OWN_DOING)
-    require(not is_noted or is_by_own, "others made it leave")
-    if is_own and event["cause"] in OWN_DOING:
-        require(is_noted or "is_unstarted" not in event, "an end before its start is forgotten")
-    run.is_held_again = run.is_held_again and is_noted
-    if is_noted and event["at_us"] - books.unstarted.get(run.org, ("", -DAY_US))[1] >= DAY_US:
-        books.unstarted[run.org] = (run.workload, event["at_us"])
 
 
 def _claim(books: Books, event: Record) -> None:
@@ -349,6 +332,8 @@ def due_of(run: Run, terms: Record) -> tuple[int, dict[str, int]]:
     is_excused = run.end["cause"] in BLAMELESS and not run.is_due
     if run.displaced and not is_lost(run) and not is_excused and not run.is_minimum_paid:
         pieces.append((run.rates[-1], max(0, minimum_us - (to_us - from_us))))
+    if run.held_us:
+        pieces.append((run.rates[-1], run.held_us))
     numerator = 0
     earned: dict[str, int] = defaultdict(int)
     for rate, length_us in pieces:

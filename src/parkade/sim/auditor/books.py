@@ -42,6 +42,8 @@ class Run:
     end: Record | None = None
     charged: int = 0
     is_held_again: bool = False
+    held_us: int = 0
+    """How much of the time before its first process is billed."""
 
 
 @dataclass
@@ -74,7 +76,7 @@ class Books:
     short: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     reservations: dict[str, Record] = field(default_factory=dict)
     unstarted: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """By org, the first workload of a day that held seats and never started, and when it ended."""
+    """By org, the first workload of a day that held seats for nothing, and when it ended."""
     claims: dict[str, str] = field(default_factory=dict)
     """The org of each claim."""
     reservation_paid: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -83,18 +85,6 @@ class Books:
 def require(claim: bool, text: str) -> None:
     if not claim:
         raise Discrepancy(text)
-
-
-DAY_US = 86_400_000_000
-OWN_DOING = ("cancelled", "not_started", "budget", "expired")
-
-
-def holds_again(books: Books, run: Run, at_us: int) -> bool:
-    """Whether a run that ends before its first process was launched after another workload of its
-    org had done the same that day."""
-    first, first_us = books.unstarted.get(run.org, ("", -DAY_US))
-    is_another = first != run.workload and first_us <= run.ordered_us
-    return is_another and at_us - first_us < DAY_US
 
 
 def late_from_us(run: Run, terms: Record) -> int:

@@ -1,24 +1,25 @@
 """An auditor of what owners were promised, from events alone and with books of its own.
 
 For claims and for workloads on a reservation it holds two rules of the design. An owner waits for
-its seats at most notice + kill + turnaround, counted from when the last of them was chosen for it.
-And a seat in its own fabrics that it was promised or holds is chosen anew only when a node of it
-left play: it failed, became suspect, was cordoned or drained. What it has beyond its own fabrics
-may be taken back where another right needs the room.
+its seats at most notice + kill + turnaround, counted from when the last of them was chosen for it,
+also where it gives up before it has them. And a seat in its own fabrics that it was promised or
+holds is chosen anew only when a node of it left play: it failed, became suspect, was cordoned or
+drained. What its reservation has beyond its own shape, with all its demands together, may be taken
+back where another right needs the room.
 
 It reads no record of the world: nodes, rights and seats are its own, so that a fault of the core's
 indexes does not hide one of the core's decisions.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from parkade.core.fleet.node import Health
 from parkade.core.state import events, lines
-from parkade.core.workloads.life import Cause, Why
+from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import CapacityKind
+from parkade.sim.auditor.waits import Lost, Wait, lost_by
 
 
 def _nothing_excused(_from_us: int, _to_us: int) -> int:
@@ -28,32 +29,15 @@ def _nothing_excused(_from_us: int, _to_us: int) -> int:
 FINAL = (Cause.EXPIRED, Cause.CANCELLED)
 """Its right or its own will ended it: nothing was taken back."""
 
+BEYOND_ITS_RIGHT = (
+    Why.RESERVATION_FULL,
+    Why.RESERVATION_NOT_IN_FORCE,
+    Why.RESERVATION_ENDED,
+    Why.MAX_SPEND,
+)
+"""What asks for more than its reservation has waits for its own org."""
+
 RIGHT_IS_OVER = (Why.RESERVATION_NOT_IN_FORCE, Why.RESERVATION_ENDED)
-
-
-@dataclass
-class Wait:
-    """What an owner's demand waits for."""
-
-    asked_us: int
-    promised_us: int | None = None
-    """When it was first promised seats for its present turn; None before."""
-
-    chosen_us: dict[str, int] = field(default_factory=dict)
-    """By node of its present seats: when it was chosen."""
-
-    is_held: bool = False
-    why: str = "next_clearing"
-    market: str = ""
-    own_shape: tuple[tuple[str, int], ...] = ()
-    """Of its reservation; empty where that is not known."""
-
-    is_excused: bool = False
-    """Whether a node of its present seats was not well meanwhile."""
-
-    replacing_us: dict[str, int] = field(default_factory=dict)
-    """By node that is promised in place of a lost one: when it was chosen, as long as it is
-    well."""
 
 
 class OwnersAudit(msgspec.Struct, kw_only=True):
@@ -66,7 +50,11 @@ class OwnersAudit(msgspec.Struct, kw_only=True):
     """How often seats were handed over."""
 
     waits_us: list[int] = msgspec.field(default_factory=list)
-    """From asking to seats in hand, of all that were seated at least once."""
+    """From asking to seats in hand, of all that were seated at least once; and until they gave up,
+    of those that did so after more than the bound and asked for what they had a right to."""
+
+    gave_up: dict[str, int] = msgspec.field(default_factory=dict)
+    """By the last reason given: those that gave up after more than the bound, without seats."""
 
     over_bound: int = 0
     """How often the last chosen seat came later than the bound, while all its nodes were well."""
@@ -137,16 +125,16 @@ class OwnersAuditor:
                 self._draining.discard(node)
             case events.Claimed(claim=claim):
                 market = self._markets.get(claim.reservation, "")
-                own = self._own.get(claim.reservation, ())
-                self._waits[claim.claim] = Wait(asked_us=event.at_us, market=market, own_shape=own)
+                self._ask(claim.claim, market, claim.reservation, event.at_us)
             case events.Unclaimed(claim=name):
+                self._give_up(name, event.at_us)
                 self._waits.pop(name, None)
             case events.Submitted(workload=workload):
-                if workload.spec.capacity.kind is CapacityKind.RESERVATION:
-                    own = self._own.get(workload.spec.capacity.reservation or "", ())
-                    self._waits[workload.workload] = Wait(
-                        asked_us=event.at_us, market=workload.market, own_shape=own
-                    )
+                capacity = workload.spec.capacity
+                if capacity.kind is CapacityKind.RESERVATION:
+                    of = capacity.reservation or ""
+                    self._ask(workload.workload, workload.market, of, event.at_us)
+                    self._waits[workload.workload].is_paused = workload.phase is Phase.HELD
             case events.Cleared():
                 self._clear(event)
             case events.ClaimSeated(claim=name, nodes=tuple(nodes)):
@@ -156,24 +144,59 @@ class OwnersAuditor:
             case events.Ended(workload=name, phase=phase):
                 self._end(name, event.at_us, is_over=phase.is_ended)
             case events.PhaseChanged(workload=name, phase=phase) if phase.is_ended:
+                self._give_up(name, event.at_us)
                 self._waits.pop(name, None)
             case events.PhaseChanged(workload=name) | events.DependenciesMet(workload=name) if (
                 name in self._waits
             ):
-                # Held or let go: what it was promised falls away.
-                wait = self._waits[name]
-                wait.asked_us, wait.chosen_us, wait.promised_us = event.at_us, {}, None
+                self._turn(name, event)
             case _:
                 pass
 
     def close(self, at_us: int) -> OwnersAudit:
         """The day is over: who still waits longer than the bound is counted."""
         for name, wait in self._waits.items():
-            if wait.chosen_us and not wait.is_held:
-                self._judge_wait(name, wait, at_us)
-            elif not wait.chosen_us:
-                self._judge_delay(wait, at_us)
+            self._judge_unseated(name, wait, at_us)
         return self.audit
+
+    def _ask(self, name: str, market: str, reservation: str, at_us: int) -> None:
+        self._waits[name] = Wait(
+            asked_us=at_us,
+            market=market,
+            reservation=reservation,
+            own_shape=self._own.get(reservation, ()),
+        )
+
+    def _turn(self, name: str, event: events.PhaseChanged | events.DependenciesMet) -> None:
+        """Held or let go: what it was promised falls away, and it asks anew."""
+        self._give_up(name, event.at_us)
+        wait = self._waits[name]
+        wait.asked_us, wait.chosen_us, wait.promised_us = event.at_us, {}, None
+        wait.is_paused = event.phase is Phase.HELD
+
+    def _give_up(self, name: str, at_us: int) -> None:
+        """An owner does not wait any longer; what it waited until now counts."""
+        wait = self._waits.get(name)
+        if wait is None or wait.is_paused:
+            return
+        self._judge_unseated(name, wait, at_us)
+        waited_us = at_us - wait.asked_us
+        if wait.is_held or name in self._was_seated or waited_us <= self._bound_us(wait):
+            return
+        self.audit.gave_up[wait.why] = self.audit.gave_up.get(wait.why, 0) + 1
+        if wait.why not in BEYOND_ITS_RIGHT:
+            self.audit.waits_us.append(waited_us)
+
+    def _judge_unseated(self, name: str, wait: Wait, at_us: int) -> None:
+        """What an owner waits for and does not have."""
+        if wait.is_paused:
+            return
+        for node, chosen_us in wait.replacing_us.items():
+            self._judge_span(name, [node], chosen_us, self._bound_us(wait), at_us)
+        if wait.chosen_us and not wait.is_held:
+            self._judge_wait(name, wait, at_us)
+        elif not wait.chosen_us:
+            self._judge_delay(wait, at_us)
 
     def _add_nodes(self, event: events.PoolOpened | events.NodesAdded) -> None:
         if event.market is not None:
@@ -195,6 +218,7 @@ class OwnersAuditor:
 
     def _clear(self, event: events.Cleared) -> None:
         won = {lines.name_of(it.demand): it.promise for it in event.won}
+        lost: list[Lost] = []
         for leaving in event.left:
             name = lines.name_of(leaving.demand)
             wait = self._waits.get(name)
@@ -202,7 +226,7 @@ class OwnersAuditor:
                 continue
             has_right = leaving.why not in RIGHT_IS_OVER
             if has_right and (leaving.stop is None or leaving.stop.cause not in FINAL):
-                self._judge_choice(name, wait, set(), event.at_us)
+                lost += lost_by(name, wait, set())
             wait.chosen_us, wait.is_held, wait.why = {}, False, leaving.why
             wait.replacing_us = {}
         for kept in event.claims:
@@ -216,7 +240,7 @@ class OwnersAuditor:
             if wait is None:
                 continue
             nodes = {seat.node for seat in promise.seats}
-            self._judge_choice(name, wait, nodes, event.at_us)
+            lost += lost_by(name, wait, nodes)
             if wait.promised_us is None:
                 wait.promised_us = event.at_us
                 self._judge_delay(wait, event.at_us)
@@ -224,6 +248,8 @@ class OwnersAuditor:
             wait.is_held = False
             wait.replacing_us = {}
             wait.is_excused = not all(map(self._is_well, nodes))
+        for one in lost:
+            self._judge_choice(one, event.at_us)
 
     def _keep(self, kept: lines.ClaimKept, at_us: int) -> None:
         """A claim that holds nodes loses those that are not well, and none besides."""
@@ -231,7 +257,7 @@ class OwnersAuditor:
         nodes = {seat.node for seat in kept.seats}
         lost = wait.chosen_us.keys() - nodes
         self.audit.rechosen += bool(lost)
-        if self._is_own(wait) and any(map(self._is_well, lost)):
+        if self._is_own(name, wait.chosen_us.keys()) and any(map(self._is_well, lost)):
             self.audit.held_well += 1
             self._tell(f"{name} lost {sorted(lost)}, which it held, at {at_us}: some were well")
         for node, chosen_us in wait.replacing_us.items():
@@ -254,26 +280,34 @@ class OwnersAuditor:
             if chosen_us is not None:
                 self._judge_span(name, [node], chosen_us, self._bound_us(wait), at_us)
 
-    def _judge_choice(self, name: str, wait: Wait, nodes: set[str], at_us: int) -> None:
-        """Seats that it had are gone: was a node of them not well?"""
-        lost = wait.chosen_us.keys() - nodes
-        if not lost:
-            return
+    def _judge_choice(self, lost: Lost, at_us: int) -> None:
+        """Seats that it had are gone: was a node of them not well? All that others have after the
+        clearing is known here."""
         self.audit.rechosen += 1
-        if self._is_own(wait) and all(map(self._is_well, wait.chosen_us)):
-            self.audit.held_well += wait.is_held
-            self.audit.promised_well += not wait.is_held
-            had = "held" if wait.is_held else "was promised"
-            self._tell(f"{name} lost {sorted(lost)}, which it {had}, at {at_us}: all were well")
+        if self._is_own(lost.name, lost.nodes) and all(map(self._is_well, lost.nodes)):
+            self.audit.held_well += lost.was_held
+            self.audit.promised_well += not lost.was_held
+            had = "held" if lost.was_held else "was promised"
+            self._tell(
+                f"{lost.name} lost {list(lost.lost)}, which it {had}, at {at_us}: all were well"
+            )
 
-    def _is_own(self, wait: Wait) -> bool:
-        """Whether all that it has is in its own fabrics, and no more of each than it reserved."""
+    def _is_own(self, name: str, nodes: Iterable[str]) -> bool:
+        """Whether all these nodes of a demand are in its own fabrics, and no more of each than its
+        reservation has left beside what its other demands have."""
+        wait, nodes = self._waits[name], tuple(nodes)
         if not wait.own_shape:
             return True
         left = dict(wait.own_shape)
-        for node in wait.chosen_us:
+        others = [
+            node
+            for other, it in self._waits.items()
+            if other != name and it.reservation == wait.reservation
+            for node in it.chosen_us
+        ]
+        for node in (*nodes, *others):
             left[self._fabrics[node]] = left.get(self._fabrics[node], 0) - 1
-        return all(nodes >= 0 for nodes in left.values())
+        return all(left[self._fabrics[node]] >= 0 for node in nodes)
 
     def _is_well(self, node: str) -> bool:
         return (

@@ -360,9 +360,10 @@ class SeatAuditor:
         held = self.held[name]
         require(held.attempt == event.attempt, 6, f"{event.attempt} ended, {held.attempt} ran")
         failed = event.failures - demand.failures
-        # One that was stopped for not starting has failed, also where its end was not seen.
-        is_unseen = event.summary.startswith("lost") and event.cause is not Cause.NOT_STARTED
-        is_spared = event.cause not in (None, Cause.NOT_STARTED) or is_unseen
+        # What was stopped before its first process has failed, also where its end was not seen.
+        never_ran = event.cause is Cause.NOT_STARTED and demand.started_us is None
+        is_unseen = event.summary.startswith("lost") and not never_ran
+        is_spared = event.cause not in (None, Cause.NOT_STARTED) or is_unseen or held.is_broken
         require(not (failed and is_spared), 5, f"{event.attempt} counts as failed: {event.summary}")
         require(failed in (0, 1), 5, f"{event.attempt} counts as {failed} failures")
         demand.failures, demand.preemptions = event.failures, event.preemptions

@@ -317,6 +317,9 @@ def _look_at_end(world: World, event: events.Ended) -> None:
     if event.failures > workload.failures:
         is_own = cause in _FAILS and attempt.broken_us is None
         require(is_own, 5, f"{name} is told to leave ({cause}), and that counts as a failure")
+        never_ran = cause is Cause.NOT_STARTED and attempt.started_us is None
+        is_seen = never_ran or not event.summary.startswith("lost")
+        require(is_seen, 5, f"{name} ended unseen, and that counts as a failure")
     if event.phase is Phase.FAILED:
         is_spent = event.failures > workload.spec.retry_failures
         require(is_spent, 5, f"{name} has failed before its failures are used up")

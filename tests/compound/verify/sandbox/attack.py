@@ -23,8 +23,8 @@ from parkade.compound.verify.sandbox.plan import (
     FIRST_USER,
     MOST_ROOMS,
     SEATS,
-    Plan,
     Python,
+    RoomPlan,
     plan,
 )
 from parkade.compound.verify.sandbox.pool import Sandbox
@@ -91,7 +91,7 @@ class NobodysSandbox(Sandbox):
         super().__init__(rooms=1, python=python, limits=PATIENT)
         self._folder = folder
 
-    def _plan(self, number: int) -> Plan:
+    def _plan(self, number: int) -> RoomPlan:
         as_user = plan(self._python, room=number, is_root=False)
         own = str(Path(inside.__path__[0]).resolve())
         command = [str(self._folder) if part == own else part for part in as_user.command]

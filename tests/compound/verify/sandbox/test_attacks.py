@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from parkade.compound.verify.sandbox.jobs import Ending
+from parkade.compound.verify.sandbox.jobs import JobEnding
 from parkade.compound.verify.sandbox.limits import MEBIBYTE, SECOND_US, Limits
 from parkade.compound.verify.sandbox.pool import Sandbox
 from tests.compound.verify.sandbox.attack import PATIENT, Aftermath, attack, job
@@ -35,7 +35,7 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True):
     #: In the reason of the verdict.
     reason: str
     limits: Limits = PATIENT
-    ending: Ending = Ending.FINISHED
+    ending: JobEnding = JobEnding.FINISHED
     tests: str = "assert f(1) == 2\n"
 
 
@@ -48,11 +48,11 @@ def f(body: str, head: str = "import os") -> str:
 EXHAUST_TIME = (
     Attack(
         name="endless loop", source=f("while True: pass"), reason="CPU time",
-        limits=ONE_CPU_SECOND, ending=Ending.CPU,
+        limits=ONE_CPU_SECOND, ending=JobEnding.CPU,
     ),
     Attack(
         name="endless loop at import", source="while True: pass", reason="CPU time",
-        limits=ONE_CPU_SECOND, ending=Ending.CPU,
+        limits=ONE_CPU_SECOND, ending=JobEnding.CPU,
     ),
     Attack(
         name="endless loop that ignores signals",
@@ -60,29 +60,29 @@ EXHAUST_TIME = (
             "for n in range(1, 65):\n    try: signal.signal(n, signal.SIG_IGN)\n"
             "    except (OSError, ValueError): pass\nwhile True: pass", "import signal",
         ),
-        reason="CPU time", limits=ONE_CPU_SECOND, ending=Ending.CPU,
+        reason="CPU time", limits=ONE_CPU_SECOND, ending=JobEnding.CPU,
     ),
     Attack(
         name="endless regular expression",
         source=f("re.match('(a+)+$', 'a' * 64 + 'b')", "import re"),
-        reason="CPU time", limits=ONE_CPU_SECOND, ending=Ending.CPU,
+        reason="CPU time", limits=ONE_CPU_SECOND, ending=JobEnding.CPU,
     ),
     Attack(
         name="endless output", source=f("while True: print('x' * 10000)"), reason="CPU time",
-        limits=ONE_CPU_SECOND, ending=Ending.CPU,
+        limits=ONE_CPU_SECOND, ending=JobEnding.CPU,
     ),
     Attack(
         name="sleep", source=f("time.sleep(1e6)", "import time"), reason="wall time",
-        limits=HALF_A_SECOND, ending=Ending.WALL,
+        limits=HALF_A_SECOND, ending=JobEnding.WALL,
     ),
     Attack(
         name="sleep at import", source="import time\ntime.sleep(1e6)", reason="wall time",
-        limits=HALF_A_SECOND, ending=Ending.WALL,
+        limits=HALF_A_SECOND, ending=JobEnding.WALL,
     ),
     Attack(
         name="waits for a lock for ever",
         source=f("lock = threading.Lock(); lock.acquire(); lock.acquire()", "import threading"),
-        reason="wall time", limits=HALF_A_SECOND, ending=Ending.WALL,
+        reason="wall time", limits=HALF_A_SECOND, ending=JobEnding.WALL,
     ),
     Attack(
         name="stops itself", source=f("os.kill(os.getpid(), 19); os.kill(os.getpid(), 20)\nf(x)"),
@@ -95,7 +95,7 @@ EXHAUST_PROCESSES = (
     Attack(
         name="fork bomb that goes on",
         source=f("while True:\n    try: os.fork()\n    except OSError: pass"),
-        reason="CPU time", limits=FEW_PROCESSES, ending=Ending.CPU,
+        reason="CPU time", limits=FEW_PROCESSES, ending=JobEnding.CPU,
     ),
     Attack(
         name="sleeping fork bomb",
@@ -103,7 +103,7 @@ EXHAUST_PROCESSES = (
             "while True:\n    try: os.fork()\n    except OSError: time.sleep(1e6)",
             "import os, time",
         ),
-        reason="wall time", limits=HALF_A_SECOND, ending=Ending.WALL,
+        reason="wall time", limits=HALF_A_SECOND, ending=JobEnding.WALL,
     ),
     Attack(
         name="daemon that forks twice",
@@ -144,7 +144,7 @@ EXHAUST_ROOM = (
             "for _ in range(6):\n    if os.fork() == 0: break\n"
             "a = bytearray(b'x') * (40 << 20)\ntime.sleep(1e6)", "import os, time",
         ),
-        reason="more than its memory", limits=SMALL, ending=Ending.MEMORY,
+        reason="more than its memory", limits=SMALL, ending=JobEnding.MEMORY,
     ),
     Attack(
         name="memory in a file without a name", source=f("os.memfd_create('x')"),
@@ -196,11 +196,11 @@ EXHAUST_ROOM = (
         source=f(
             "sys.setrecursionlimit(1 << 30)\ng = lambda _: list(map(g, [0]))\ng(0)", "import sys"
         ),
-        reason="", ending=Ending.CRASHED,
+        reason="", ending=JobEnding.CRASHED,
     ),
     Attack(
         name="a crash", source=f("ctypes.string_at(0)", "import ctypes"),
-        reason="ended its process", ending=Ending.CRASHED,
+        reason="ended its process", ending=JobEnding.CRASHED,
     ),
 )  # fmt: skip
 
@@ -349,7 +349,7 @@ def _marked(one: Attack, *, is_slow: bool) -> Any:
 
 @pytest.mark.parametrize(
     "one",
-    [_marked(one, is_slow=one.ending is Ending.CPU and one.name not in FAST) for one in ATTACKS],
+    [_marked(one, is_slow=one.ending is JobEnding.CPU and one.name not in FAST) for one in ATTACKS],
 )
 def test_an_attack_is_rejected_within_its_limits_and_leaves_nothing(
     one: Attack, secret: None, runner: asyncio.Runner, own_sandbox: Sandbox

@@ -7,7 +7,7 @@ import pytest
 from parkade.compound.verify.sandbox import jobs
 from parkade.compound.verify.sandbox.errors import JobTooLarge, UnfitTests
 from parkade.compound.verify.sandbox.inside import frames
-from parkade.compound.verify.sandbox.jobs import CallJob, Ending, Raised, Reply, Returned, Silent
+from parkade.compound.verify.sandbox.jobs import CallJob, JobEnding, Raised, Reply, Returned, Silent
 from parkade.compound.verify.sandbox.jobs import TestJob as Tested
 from parkade.compound.verify.sandbox.limits import Limits
 
@@ -24,18 +24,18 @@ def reply(**changes: object) -> Reply:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (reply(), Ending.FINISHED),
-        (reply(end="wall"), Ending.WALL),
-        (reply(end="memory"), Ending.MEMORY),
-        (reply(end="output"), Ending.OUTPUT),
-        (reply(status=-9, cpu_us=1_900_000), Ending.CPU),
-        (reply(status=-9, cpu_us=10), Ending.CRASHED),
-        (reply(status=-9, is_killed=True), Ending.FINISHED),
-        (reply(status=-signal.SIGSEGV), Ending.CRASHED),
-        (reply(status=1), Ending.CRASHED),
+        (reply(), JobEnding.FINISHED),
+        (reply(end="wall"), JobEnding.WALL),
+        (reply(end="memory"), JobEnding.MEMORY),
+        (reply(end="output"), JobEnding.OUTPUT),
+        (reply(status=-9, cpu_us=1_900_000), JobEnding.CPU),
+        (reply(status=-9, cpu_us=10), JobEnding.CRASHED),
+        (reply(status=-9, is_killed=True), JobEnding.FINISHED),
+        (reply(status=-signal.SIGSEGV), JobEnding.CRASHED),
+        (reply(status=1), JobEnding.CRASHED),
     ],
 )
-def test_the_ending_is_what_the_zygote_saw(found: Reply, expected: Ending) -> None:
+def test_the_ending_is_what_the_zygote_saw(found: Reply, expected: JobEnding) -> None:
     assert jobs.ending(found, LIMITS) is expected
 
 

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from parkade.compound.verify.sandbox.errors import ACCEPTANCE, SandboxUnavailable, UnfitTests
-from parkade.compound.verify.sandbox.jobs import CallJob, Ending, Returned
+from parkade.compound.verify.sandbox.jobs import CallJob, JobEnding, Returned
 from parkade.compound.verify.sandbox.limits import SECOND_US, Limits
-from parkade.compound.verify.sandbox.plan import MOST_ROOMS, Plan, Python, plan
+from parkade.compound.verify.sandbox.plan import MOST_ROOMS, Python, RoomPlan, plan
 from parkade.compound.verify.sandbox.pool import Sandbox
 from parkade.compound.verify.sandbox.room import open_room
 from tests.compound.verify.sandbox.attack import HONEST, PATIENT, job
@@ -84,11 +84,11 @@ def test_the_sentence_does_not_take_down_a_sandbox_that_can_be_had() -> None:
     assert not found.is_unsandboxed
 
 
-def own_plan() -> Plan:
+def own_plan() -> RoomPlan:
     return plan(Python.current(), room=MOST_ROOMS - 1, is_root=os.geteuid() == 0)
 
 
-def with_arguments(*arguments: str) -> Plan:
+def with_arguments(*arguments: str) -> RoomPlan:
     found = own_plan()
     at = found.command.index("/") - 1
     command = (*found.command[:at], *arguments, *found.command[at:])
@@ -168,7 +168,7 @@ def test_a_job_whose_room_died_is_run_again_in_another() -> None:
 
 
 def test_a_job_over_which_two_rooms_died_is_rejected() -> None:
-    async def run() -> Ending:
+    async def run() -> JobEnding:
         async with Sandbox(rooms=1, limits=PATIENT) as sandbox:
             before = children()
             task = asyncio.create_task(sandbox.test(SLOW))
@@ -181,7 +181,7 @@ def test_a_job_over_which_two_rooms_died_is_rejected() -> None:
             assert (await sandbox.test(job(HONEST))).is_passed
             return outcome.ending
 
-    assert asyncio.run(run()) is Ending.LOST
+    assert asyncio.run(run()) is JobEnding.LOST
 
 
 PROGRAM = """

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from parkade.compound.models.protocol import Failure
 from parkade.compound.network.operators import BestOf
@@ -9,6 +10,9 @@ from parkade.compound.run.machine import Frame, Steps
 from parkade.compound.run.orders import Came, Finished, Item, Over
 from parkade.compound.run.steps.parts import verdict_of
 from parkade.compound.values import Verdict
+
+if TYPE_CHECKING:
+    from parkade.compound.evaluate.adaptive import AdaptiveStop
 
 
 def filter_(frame: Frame) -> Steps:
@@ -104,17 +108,23 @@ class _Rejected:
 
 
 def best_of(frame: Frame) -> Steps:
-    """Draw and verify until one is accepted, or all k are seen; then the fallback."""
+    """Draw and verify until one is accepted, or all k are seen; then the fallback.
+
+    With `worth`, also until so many have failed that the next is not worth its price.
+    """
     operator: BestOf = frame.node.operator
     width = min(operator.parallel or frame.width, frame.width)
     source = frame.open(frame.node.children[0], frame.draw, frame.given)
     rejected = _Rejected(operator.fallback, f"{frame.question.id}/{frame.node.index}/{frame.draw}")
     best: Item | None = None
-    pulled = 0
+    pulled = failures = 0
     checking: dict[int, Item] = {}
     is_dry = False
     while not is_dry or checking:
-        while not is_dry and pulled + len(checking) < width:
+        most = _most_in_flight(frame.node.patience, failures, width)
+        if most == 0:
+            break
+        while not is_dry and pulled + len(checking) < most:
             frame.pull(source)
             pulled += 1
         event = yield
@@ -129,17 +139,33 @@ def best_of(frame: Frame) -> Steps:
                 verdict = verdict_of(value)
                 seen = Item(checking.pop(ticket).candidate, verdict)
                 if not verdict.is_accepted:
+                    failures += 1
                     rejected.add(seen)
                 elif operator.stop == "first":
+                    _learn(frame.node.patience, failures, is_solved=True)
                     frame.emit(seen)
                     return
                 elif best is None or _score(verdict) > _score(best.verdict):
                     best = seen
             case _:
                 pass
+    if best is None:
+        _learn(frame.node.patience, failures, is_solved=False)
     chosen = best or rejected.choice()
     if chosen is not None:
         frame.emit(chosen)
+
+
+def _most_in_flight(patience: "AdaptiveStop | None", failures: int, width: int) -> int:
+    """How many candidates may be in flight; 0 gives the question up. One is always drawn."""
+    if patience is None:
+        return width
+    return max(0, min(width, max(1, patience.failures_allowed) - failures))
+
+
+def _learn(patience: "AdaptiveStop | None", failures: int, *, is_solved: bool) -> None:
+    if patience is not None:
+        patience.finished(failures + is_solved, int(is_solved))
 
 
 def _score(verdict: Verdict | None) -> float:

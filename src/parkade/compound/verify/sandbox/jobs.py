@@ -43,7 +43,7 @@ class CallJob(msgspec.Struct, frozen=True, kw_only=True):
     calls: tuple[tuple[str, tuple[Any, ...]], ...]
 
 
-class Ending(enum.StrEnum):
+class JobEnding(enum.StrEnum):
     """How the process of the candidate ended."""
 
     FINISHED = "finished"
@@ -61,13 +61,13 @@ class Ending(enum.StrEnum):
 
 
 _WORDS = {
-    Ending.FINISHED: "",
-    Ending.WALL: "the job took longer than its wall time",
-    Ending.CPU: "the code used more than its CPU time",
-    Ending.MEMORY: "the job used more than its memory",
-    Ending.OUTPUT: "the code answered more than its output",
-    Ending.CRASHED: "the code ended its process before it had answered",
-    Ending.LOST: "the sandbox was lost twice while the code ran",
+    JobEnding.FINISHED: "",
+    JobEnding.WALL: "the job took longer than its wall time",
+    JobEnding.CPU: "the code used more than its CPU time",
+    JobEnding.MEMORY: "the job used more than its memory",
+    JobEnding.OUTPUT: "the code answered more than its output",
+    JobEnding.CRASHED: "the code ended its process before it had answered",
+    JobEnding.LOST: "the sandbox was lost twice while the code ran",
 }
 
 
@@ -79,7 +79,7 @@ class TestOutcome(msgspec.Struct, frozen=True, kw_only=True):
     is_passed: bool
     #: Empty if it passed; bounded.
     reason: str
-    ending: Ending
+    ending: JobEnding
     #: Of the candidate's process.
     cpu_us: int
     peak_bytes: int
@@ -117,7 +117,7 @@ class CallOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a call job: one answer for each call."""
 
     answers: tuple[Answer, ...]
-    ending: Ending
+    ending: JobEnding
     cpu_us: int
     peak_bytes: int
 
@@ -172,15 +172,15 @@ def on_wire(job: Job, number: int, limits: Limits) -> tuple[bytes, bytes]:
     return body, tests
 
 
-def ending(reply: Reply, limits: Limits) -> Ending:
+def ending(reply: Reply, limits: Limits) -> JobEnding:
     """What ended the candidate's process, from what the zygote saw."""
     if reply.end != "exited":
-        return Ending(reply.end)
+        return JobEnding(reply.end)
     if reply.status == 0 or reply.is_killed:
-        return Ending.FINISHED
+        return JobEnding.FINISHED
     is_spent = reply.cpu_us >= LEAST_CPU_SHARE * limits.cpu_seconds * SECOND_US
     is_cpu = reply.status == -signal.SIGKILL and is_spent
-    return Ending.CPU if is_cpu else Ending.CRASHED
+    return JobEnding.CPU if is_cpu else JobEnding.CRASHED
 
 
 def has_verdict(reply: Reply, stream: bytes) -> bool:

@@ -68,7 +68,7 @@ class Python(msgspec.Struct, frozen=True, kw_only=True):
         return cls(executable=executable.resolve(), prefix=prefix)
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class RoomPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A command, its environment, and the settings that its last argument carries."""
 
     command: tuple[str, ...]
@@ -90,7 +90,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(settings).decode()
 
 
-def plan(python: Python, *, room: int, is_root: bool, allow_unsandboxed: str | None = None) -> Plan:
+def plan(
+    python: Python, *, room: int, is_root: bool, allow_unsandboxed: str | None = None
+) -> RoomPlan:
     """How to start a room on this machine; `SandboxUnavailable` if bubblewrap is not installed.
 
     `room` is its number among those of this process, below `MOST_ROOMS`; `is_root` says whose
@@ -107,7 +109,7 @@ def plan(python: Python, *, room: int, is_root: bool, allow_unsandboxed: str | N
         return _unsandboxed(python)
     rights = _root_rights() if is_root else _user_rights()
     command = (program, *rights, *_sights(python, _folder()), "--", *_zygote(python, PACKAGE))
-    return Plan(
+    return RoomPlan(
         command=command,
         environment={},
         is_unsandboxed=False,
@@ -204,9 +206,9 @@ def _user(room: int) -> int:
     return FIRST_USER + (os.getpid() * MOST_ROOMS + room) * SEATS
 
 
-def _unsandboxed(python: Python) -> Plan:
+def _unsandboxed(python: Python) -> RoomPlan:
     package = str(_folder()).removesuffix(f"/{INSIDE}")
-    return Plan(
+    return RoomPlan(
         command=_zygote(python, package),
         environment={"PYTHONPATH": package, "PYTHONHASHSEED": "0", "PATH": os.defpath},
         is_unsandboxed=True,

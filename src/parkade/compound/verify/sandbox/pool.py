@@ -41,8 +41,8 @@ from parkade.compound.verify.sandbox.errors import SandboxUnavailable
 from parkade.compound.verify.sandbox.jobs import (
     CallJob,
     CallOutcome,
-    Ending,
     Job,
+    JobEnding,
     Reply,
     Silent,
     TestJob,
@@ -51,7 +51,7 @@ from parkade.compound.verify.sandbox.jobs import (
     test_outcome,
 )
 from parkade.compound.verify.sandbox.limits import Limits
-from parkade.compound.verify.sandbox.plan import MOST_ROOMS, Plan, Python, plan
+from parkade.compound.verify.sandbox.plan import MOST_ROOMS, Python, RoomPlan, plan
 from parkade.compound.verify.sandbox.room import Lost, Room, open_room
 
 ATTEMPTS = 2
@@ -116,8 +116,8 @@ class Sandbox:
         if found is None:
             return TestOutcome(
                 is_passed=False,
-                reason=Ending.LOST.words,
-                ending=Ending.LOST,
+                reason=JobEnding.LOST.words,
+                ending=JobEnding.LOST,
                 cpu_us=0,
                 peak_bytes=0,
             )
@@ -128,8 +128,8 @@ class Sandbox:
         bounds = limits or self.limits
         found = await self._serve(job, bounds)
         if found is None:
-            lost = (Silent(why=Ending.LOST.words),) * len(job.calls)
-            return CallOutcome(answers=lost, ending=Ending.LOST, cpu_us=0, peak_bytes=0)
+            lost = (Silent(why=JobEnding.LOST.words),) * len(job.calls)
+            return CallOutcome(answers=lost, ending=JobEnding.LOST, cpu_us=0, peak_bytes=0)
         return call_outcome(*found, job, bounds)
 
     async def _serve(self, job: Job, limits: Limits) -> tuple[Reply, bytes] | None:
@@ -162,7 +162,7 @@ class Sandbox:
             _numbers_taken.discard(number)
             raise
 
-    def _plan(self, number: int) -> Plan:
+    def _plan(self, number: int) -> RoomPlan:
         is_root = os.geteuid() == 0
         return plan(
             self._python, room=number, is_root=is_root, allow_unsandboxed=self._allow_unsandboxed

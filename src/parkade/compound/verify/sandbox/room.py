@@ -20,7 +20,7 @@ from parkade.compound.verify.sandbox.errors import SandboxUnavailable
 from parkade.compound.verify.sandbox.inside import frames
 from parkade.compound.verify.sandbox.jobs import Job, Reply, has_verdict, on_wire
 from parkade.compound.verify.sandbox.limits import Limits
-from parkade.compound.verify.sandbox.plan import Plan
+from parkade.compound.verify.sandbox.plan import RoomPlan
 
 START_SECONDS = 60
 #: Beyond a job's wall time, before the room itself is given up: a loaded machine is slow.
@@ -127,7 +127,7 @@ class Room:
         self._process.wait()
 
 
-async def open_room(plan: Plan) -> Room:
+async def open_room(plan: RoomPlan) -> Room:
     """Starts a sandbox and sees that its walls stand; `SandboxUnavailable` if they do not."""
     with tempfile.TemporaryFile() as complaints:
         room = _start(plan, complaints)
@@ -157,7 +157,7 @@ def _child(pid: int) -> int | None:
         return None
 
 
-def _start(plan: Plan, complaints: IO[bytes]) -> Room:
+def _start(plan: RoomPlan, complaints: IO[bytes]) -> Room:
     control, their_control = socket.socketpair()
     tests, their_tests = socket.socketpair()
     with their_control, their_tests:

@@ -67,16 +67,16 @@ class Prices(NamedTuple):
 def price_all(state: MarketState, allocation: Allocation) -> Prices:
     """Prices of all winners, what losers would need, and the ladder.
 
-    Costs one sweep, two where bids are pinned, and a re-run of the allocation for each winner, and
-    each shape of losers, that may use any fabrics.
+    Costs one sweep, two where bids are pinned or step aside, and a re-run of the allocation for
+    each winner, and each shape of losers, that may use any fabrics.
     """
     prices = _price_turns(state, allocation)
-    if allocation.without_pins is None:
+    if allocation.plain is None:
         return prices
     pinned = price_pinned(allocation)
     paid = {bid.name: bound_price(pinned[bid.name], bid, it) for bid, it in allocation.pinned}
-    # Whoever wins without pins wins with them, so that is what a loser would need.
-    asked = _price_turns(state, allocation.without_pins)
+    # Whoever wins in the plain allocation wins in this, so that is what a loser would need.
+    asked = _price_turns(state, allocation.plain)
     to_win = {name: it for name, it in asked.to_win.items() if name not in allocation.parts}
     return prices._replace(paid=prices.paid | paid, to_win=to_win, ladder=asked.ladder)
 

@@ -3,14 +3,20 @@
 Where it does not, it names those who must sit where the allocation counted them (`seat`).
 """
 
-from msgspec import structs
-
 from parkade.core.market.allocation import Allocation, allocate
 from parkade.core.market.entitlement import KeptRoom
-from parkade.core.market.layout import Layout, shape_of
-from parkade.core.market.seating.free_room import Seats, empty_open_nodes, find_block
+from parkade.core.market.layout import Layout, floors_drawn, shape_of
+from parkade.core.market.prices.critical_values import price_all
+from parkade.core.market.seating.free_room import (
+    Seats,
+    Winner,
+    empty_open_nodes,
+    find_block,
+    with_seats,
+)
 from parkade.core.market.seating.standing import Problem, Rules
 from parkade.core.market.seating.trying import Seated
+from parkade.core.market.supply import DrawnFloors
 from parkade.core.placement.room import Shape
 
 
@@ -34,7 +40,12 @@ def culprits_of(problem: Problem, seated: Seated, rules: Rules, most: int) -> fr
         and kept.totals() == problem.kept.totals()
         and leaves_room(problem, seated.seats, kept)
     ):
-        return None
+        later = _uncovered_later(problem, seated.seats, again)
+        if not later:
+            return None
+        pushers = frozenset(_pushers(problem, seated, later[0], movable)[:most])
+        is_at_rest = not pushers and rules.held.isdisjoint(misplaced)
+        return None if is_at_rest else pushers
     differing = [
         it
         for it in movable
@@ -52,12 +63,7 @@ def _repeated(problem: Problem, seats: dict[str, Seats]) -> Allocation:
     key = tuple(seats.values())
     again = problem.repeats.get(key)
     if again is None:
-        demands = tuple(
-            it if it.seats is (now := seats.get(it.demand, ())) else structs.replace(it, seats=now)
-            for it in problem.state.demands
-        )
-        state = structs.replace(problem.state, demands=demands)
-        again = problem.repeats[key] = allocate(state, problem.layout)
+        again = problem.repeats[key] = allocate(with_seats(problem.state, seats), problem.layout)
     return again
 
 
@@ -84,22 +90,86 @@ def _pushers(problem: Problem, seated: Seated, name: str, movable: list[str]) ->
 
 def _uncovered(problem: Problem, seats: dict[str, Seats]) -> list[str]:
     """Winners whose price does not cover the floors that they draw here, in priority order."""
-    floors = problem.floors()
-    if floors.is_one:
+    drawn = _drawn(problem.winners, seats, problem.floors(), problem.layout)
+    return [
+        it.demand.demand
+        for it in problem.winners
+        if it.demand.demand in drawn and not it.covers(drawn[it.demand.demand])
+    ]
+
+
+def _uncovered_later(problem: Problem, seats: dict[str, Seats], again: Allocation) -> list[str]:
+    """As `_uncovered`, at the prices of the next clearing, in which what ran and lost has no
+    switching credit any more, and what won and did not run has it.
+
+    Costs a pricing of the repeated allocation where a winner draws more there than is counted for
+    it, which its price may not cover.
+    """
+    floors = DrawnFloors(again.supply.floors, problem.floor_beyond)
+    ordered = [problem.by_name[it.demand] for it in again.ordered if it.demand in again.parts]
+    drawn = _drawn(ordered, seats, floors, problem.layout)
+    doubtful = [
+        it for it in ordered if _draws_more(drawn.get(it.demand.demand, []), it, problem, again)
+    ]
+    if not doubtful:
         return []
-    fabric_of, closed = problem.layout.fabric_of, problem.layout.closed
+    prices = price_all(with_seats(problem.state, seats), again)
     found = []
-    for winner in problem.winners:
+    for winner in doubtful:
+        name = winner.demand.demand
+        by_node = tuple(micros for micros, _ in prices.by_node.get(name, ()))
+        later = winner._replace(price=prices.paid_micros(name), by_node=by_node)
+        if not later.covers(drawn[name]):
+            found.append(name)
+    return found
+
+
+def _draws_more(drawn: list[int], winner: Winner, problem: Problem, again: Allocation) -> bool:
+    """Whether it draws a higher floor than the repeated allocation counts for it."""
+    name = winner.demand.demand
+    counted = floors_drawn(problem.shapes[name], again.parts[name])
+    is_same_size = len(counted) == len(drawn)
+    pairs = zip(sorted(drawn), sorted(counted), strict=False)
+    return is_same_size and any(floor > level for floor, level in pairs)
+
+
+def _drawn(
+    winners: list[Winner], seats: dict[str, Seats], floors: DrawnFloors, layout: Layout
+) -> dict[str, list[int]]:
+    """The floors that each spot winner draws on these seats, in its turn; none where one floor
+    holds everywhere, which all prices cover.
+
+    Of the nodes that a winner opens, one that it shares with the lowest price draws the lowest
+    floor: the allocation named none of them, and gives the lowest gap first.
+    """
+    if floors.is_one:
+        return {}
+    fabric_of, closed = layout.fabric_of, layout.closed
+    least = _least_prices(winners, seats, layout)
+    found = {}
+    for winner in winners:
         if winner.price is None:
             continue
-        drawn = [
-            winner.demand.floor_micros
+        demand = winner.demand
+        mine = seats[demand.demand]
+        if demand.gpus < layout.node_gpus and len(mine) > 1:
+            mine = tuple(sorted(mine, key=lambda it: least[it.node]))
+        found[demand.demand] = [
+            demand.floor_micros
             if seat.node in closed
             else floors.draw(fabric_of[seat.node], seat.node)
-            for seat in seats[winner.demand.demand]
+            for seat in mine
         ]
-        if not winner.covers(drawn):
-            found.append(winner.demand.demand)
+    return found
+
+
+def _least_prices(winners: list[Winner], seats: dict[str, Seats], layout: Layout) -> dict[str, int]:
+    """The lowest price on each shared node."""
+    found: dict[str, int] = {}
+    for winner in winners:
+        if winner.price is not None and winner.demand.gpus < layout.node_gpus:
+            for seat in seats[winner.demand.demand]:
+                found[seat.node] = min(found.get(seat.node, winner.price), winner.price)
     return found
 
 

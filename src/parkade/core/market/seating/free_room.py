@@ -8,13 +8,15 @@ that the allocation counted, because the allocation knows no time.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
+
+from msgspec import structs
 
 from parkade.core.fleet.seat import Seat
 from parkade.core.market.entitlement import KeptBlock
 from parkade.core.market.layout import Layout, Parts, own_fabrics
-from parkade.core.market.market_state import Demand, PriorityTier
+from parkade.core.market.market_state import Demand, MarketState, PriorityTier
 from parkade.core.market.supply import DrawnFloors
 from parkade.core.placement.nodes import OpenNode, OpenNodes
 from parkade.core.placement.room import Shape, divide
@@ -85,6 +87,18 @@ def empty_open_nodes(layout: Layout) -> OpenNodes:
         for it in nodes
     )
     return OpenNodes(named, len(layout.fabrics), layout.node_gpus)
+
+
+def with_seats(state: MarketState, seats: Mapping[str, Seats]) -> MarketState:
+    """The market in which the demands have these seats, and the others none; what has other seats
+    than before does not grow for a while."""
+    demands = tuple(
+        it
+        if it.seats is (now := seats.get(it.demand, ()))
+        else structs.replace(it, seats=now, grows_by=0)
+        for it in state.demands
+    )
+    return structs.replace(state, demands=demands)
 
 
 def in_rank_order(demand: Demand, nodes: Sequence[str]) -> Seats:

@@ -1,0 +1,162 @@
+"""The user of a page: found by the session's cookie, and given to the API's own reads.
+
+A page has a `RequestContext` as a request of the API has, made for the same viewer. It asks the
+API's functions with it and nothing else, so a page cannot show what the API would not.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, cast
+from urllib.parse import parse_qsl, quote
+
+from fastapi import APIRouter, Depends
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from parkade.api.context import RequestContext, refuse_if_it_only_looks
+from parkade.api.problems import ProblemError, problem
+from parkade.console import pages
+from parkade.console.security import COOKIE, form_secret, is_own_form, secure
+from parkade.console.settings import ConsoleSettings
+from parkade.console.state import ConsoleState
+from parkade.control.answers import Idempotency, LogsUnavailable, PlaneStopped, TooMany
+from parkade.wire.problems import Problem
+from parkade.wire.problems import problem as problem_of
+
+MOST_FIELDS = 64
+
+
+class LoginNeeded(Exception):
+    """There is no session; the page for it comes first."""
+
+
+class PageContext:
+    """One request of a page by a user that is logged in."""
+
+    def __init__(self, request: Request, session: str, api: RequestContext) -> None:
+        self.request = request
+        self.api = api
+        self.viewer = api.viewer
+        self.session = session
+        self.console = state_of(request)
+
+    @property
+    def settings(self) -> ConsoleSettings:
+        """The console's."""
+        return self.console.settings
+
+    def is_open(self) -> bool:
+        """Whether the session still is, for answers that take long."""
+        return self.console.sessions.find(self.session, time.time()) is not None
+
+    async def form(self, *, is_change: bool = True) -> dict[str, str]:
+        """The fields of a form of this session; each once, what is empty is not there. Binds the
+        change to the form, so that one that is sent twice is carried out once."""
+        body = await self.request.body()
+        fields = fields_of(body)
+        if is_change:
+            refuse_if_it_only_looks(self.viewer)
+        if not is_own_form(self.request, self.session, fields.pop("form_secret", "")):
+            raise problem("denied", "this form was not sent by a page of your session; try again")
+        key = fields.pop("form_key", "")
+        if key:
+            digest = hashlib.sha256(self.request.url.path.encode() + b"\n" + body).hexdigest()
+            self.api.key = Idempotency(
+                principal=self.viewer.user, key=f"console-{key[:64]}", request_digest=digest
+            )
+        return fields
+
+    def page(self, template: str, status: int = 200, **values: object) -> Response:
+        """A page of this user."""
+        common = {
+            "viewer": self.viewer,
+            "is_operator": self.viewer.is_operator,
+            "is_owner": self.viewer.role.value == "owner",
+            "path": self.request.url.path,
+            "unit": self.settings.unit,
+            "form_secret": form_secret(self.session),
+            "form_key": pages.new_key(),
+        }
+        return pages.page(template, status, **(common | values))
+
+
+def fields_of(body: bytes) -> dict[str, str]:
+    """The fields of a form, without spaces around them; the problem `invalid` if it is none."""
+    try:
+        pairs = parse_qsl(body.decode(), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise problem("invalid", "the form cannot be read") from None
+    return {name: value.strip() for name, value in pairs}
+
+
+def state_of(request: Request) -> ConsoleState:
+    """The console of the request's app."""
+    return cast(ConsoleState, request.app.state.console)
+
+
+async def page_context(request: Request) -> PageContext:
+    """Finds the session; `LoginNeeded` where there is none, or its token was revoked."""
+    console = state_of(request)
+    session = request.cookies.get(COOKIE, "")
+    found = console.sessions.find(session, time.time()) if session else None
+    viewer = None if found is None else console.plane.viewer(found.token_digest)
+    if found is None or viewer is None or viewer.pool is not None:
+        raise LoginNeeded
+    console.history.start()
+    return PageContext(
+        request, session, RequestContext(request.app.state, found.token_digest, viewer)
+    )
+
+
+Page = Annotated[PageContext, Depends(page_context)]
+
+
+class PageRoute(APIRoute):
+    """A route that answers with pages, also where it says no."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See `APIRoute`."""
+        handle = super().get_route_handler()
+
+        async def paged(request: Request) -> Response:
+            try:
+                response = await handle(request)
+            except LoginNeeded:
+                response = _to_login(request)
+            except ProblemError as error:
+                response = await _refusal(request, error.problem)
+            except TooMany as error:
+                refusal = error.refusal
+                response = await _refusal(request, problem_of(refusal.reason.value, refusal.detail))
+            except (PlaneStopped, LogsUnavailable) as error:
+                response = await _refusal(request, problem_of("busy", str(error)))
+            except RequestValidationError:
+                refused = problem_of("invalid", "this page has no such address")
+                response = await _refusal(request, refused)
+            return secure(response)
+
+        return paged
+
+
+def router() -> APIRouter:
+    """A router of pages, which the API's description leaves out."""
+    return APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+def _to_login(request: Request) -> Response:
+    path = request.url.path if request.method == "GET" else "/"
+    after = f"?after={quote(path)}" if path not in ("/", "/login", "/live") else ""
+    return RedirectResponse(f"/login{after}", status_code=303)
+
+
+async def _refusal(request: Request, refused: Problem) -> Response:
+    """The page of a refusal: of the user, where there is a session."""
+    values = {"problem": refused, "faults": refused.errors[:10]}
+    try:
+        context = await page_context(request)
+    except LoginNeeded:
+        return pages.page("problem_alone.html", refused.status, **values)
+    return context.page("problem.html", refused.status, **values)

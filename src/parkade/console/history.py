@@ -1,0 +1,203 @@
+"""The last 24 hours of the lot as samples: GPUs by use, and the price to win a node.
+
+A sample is taken at most every `every_s`, where the journal went on or a minute passed. The fine
+ones are held for half an hour, one a minute for a day; those are also appended to a file, so that a
+restart of the server leaves a gap and not an empty chart. What was not measured is a gap.
+
+The file has one JSON object a line, `Sample` with its version. Lines of a version that is not known
+and lines that cannot be read are passed over.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from parkade.api.lot_book import LotBook
+from parkade.control.answers import PlaneStopped, TooMany
+from parkade.control.plane import Plane
+from parkade.core.state.world import World
+from parkade.wire.lot import Lot
+
+DAY_S = 86_400
+FINE_S = 1_800
+MINUTE_S = 60
+MOST_FINE = 3_600
+MOST_ORGS = 64
+VERSION = 1
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """GPUs at an instant (seconds since 1970). `orgs`: by org, what it holds by right, on demand
+    and as spot, of at most `MOST_ORGS` orgs. `prices`: by market, micro-units per GPU-hour with
+    which a newcomer of one node would have won; None: none would."""
+
+    version: int = VERSION
+    at_s: int
+    owner: int
+    lent: int
+    spot: int
+    on_demand: int
+    idle: int
+    out: int
+    orgs: dict[str, tuple[int, int, int]]
+    prices: dict[str, int | None]
+
+
+class Point(NamedTuple):
+    """A sample as one user may see it. `layers`: GPUs by use, in the order of the chart."""
+
+    at_s: int
+    layers: tuple[int, ...]
+    price_micros: int | None
+
+
+class History:
+    """Samples, oldest first. Used in one event loop."""
+
+    def __init__(self, plane: Plane, lots: LotBook, *, file: Path | None, every_s: float) -> None:
+        self._plane = plane
+        self._lots = lots
+        self._file = file
+        self._every_s = every_s
+        self._fine: deque[Sample] = deque(maxlen=MOST_FINE)
+        self._minutes: deque[Sample] = deque(maxlen=DAY_S // MINUTE_S)
+        self._task: asyncio.Task[None] | None = None
+        self._appended = 0
+
+    def start(self) -> None:
+        """Begins to sample; twice is once."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        if self._file is not None and not self._minutes:
+            now_s = self._plane.present_us() // 1_000_000
+            self._minutes.extend(await asyncio.to_thread(_read, self._file, now_s - DAY_S))
+            await asyncio.to_thread(_write, self._file, tuple(self._minutes))
+        before = -1
+        while self._plane.health().is_running:
+            sequence = self._plane.health().sequence
+            now_s = self._plane.present_us() // 1_000_000
+            last_s = self._fine[-1].at_s if self._fine else 0
+            if sequence != before or now_s - last_s >= MINUTE_S:
+                before = sequence
+                with contextlib.suppress(PlaneStopped, TooMany):
+                    await self.take()
+            await asyncio.sleep(self._every_s)
+
+    async def take(self) -> None:
+        """One sample now."""
+        lot = await self._lots.whole()
+        prices = await self._plane.read(_prices)
+        sample = sample_of(lot, prices, at_s=self._plane.present_us() // 1_000_000)
+        self._fine.append(sample)
+        last = self._minutes[-1].at_s if self._minutes else 0
+        if sample.at_s - last >= MINUTE_S:
+            self._minutes.append(sample)
+            await self._keep(sample)
+
+    async def _keep(self, sample: Sample) -> None:
+        if self._file is None:
+            return
+        self._appended += 1
+        if self._appended % (DAY_S // MINUTE_S) == 0:
+            await asyncio.to_thread(_write, self._file, tuple(self._minutes))
+        else:
+            await asyncio.to_thread(_append, self._file, sample)
+
+    def samples(self, now_s: int) -> list[Sample]:
+        """Those of the last day, the fine ones for the last half hour. The last one holds until
+        now, for a change would have made another."""
+        fine_from = max(now_s - FINE_S, self._fine[0].at_s if self._fine else now_s)
+        old = [it for it in self._minutes if now_s - DAY_S <= it.at_s < fine_from]
+        found = old + [it for it in self._fine if it.at_s >= fine_from]
+        if self._fine and self._fine[-1].at_s < now_s:
+            found.append(replace(self._fine[-1], at_s=now_s))
+        return found
+
+
+def sample_of(lot: Lot, prices: dict[str, int | None], *, at_s: int) -> Sample:
+    """What is kept of a whole lot. Grows with what holds seats."""
+    assert lot.sums is not None, "a sample is of all that there is"
+    sums = lot.sums
+    orgs: dict[str, list[int]] = {}
+    place = {"owner": 0, "on-demand": 1, "spot": 2}
+    known = {each.holder: each for each in lot.holders}
+    for node in lot.nodes:
+        for seat in node.seats:
+            holder = known[seat.holder]
+            orgs.setdefault(holder.org, [0, 0, 0])[place[holder.use]] += seat.gpus
+    most = sorted(orgs.items(), key=lambda it: (-sum(it[1]), it[0]))[:MOST_ORGS]
+    return Sample(
+        at_s=at_s,
+        owner=sums.owner,
+        lent=sums.lent,
+        spot=sums.spot,
+        on_demand=sums.on_demand,
+        idle=sums.idle,
+        out=sums.out,
+        orgs={org: (held[0], held[1], held[2]) for org, held in most},
+        prices=prices,
+    )
+
+
+ALL_LAYERS = ("owner", "lent", "spot", "on demand", "idle", "out")
+ORG_LAYERS = ("by right", "on demand", "spot")
+
+
+def points(samples: list[Sample], *, org: str | None, market: str | None) -> list[Point]:
+    """What a user may see of samples; `org` None: an operator, who sees all."""
+
+    def layers(each: Sample) -> tuple[int, ...]:
+        if org is not None:
+            return each.orgs.get(org, (0, 0, 0))
+        return (each.owner, each.lent, each.spot, each.on_demand, each.idle, each.out)
+
+    return [
+        Point(each.at_s, layers(each), each.prices.get(market) if market else None)
+        for each in samples
+    ]
+
+
+def _prices(world: World, _now_us: int) -> dict[str, int | None]:
+    """By market, the first step of the ladder, which is public."""
+    return {
+        name: market.ladder[0][1] if market.ladder else None
+        for name, market in world.records.markets.items()
+    }
+
+
+_encode = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(Sample)
+
+
+def _read(file: Path, since_s: int) -> list[Sample]:
+    found: list[Sample] = []
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError:
+        return found
+    for line in lines[-DAY_S // MINUTE_S :]:
+        with contextlib.suppress(msgspec.MsgspecError):
+            sample = _decoder.decode(line)
+            if sample.version == VERSION and sample.at_s >= since_s:
+                found.append(sample)
+    return found
+
+
+def _write(file: Path, samples: tuple[Sample, ...]) -> None:
+    beside = file.with_suffix(".new")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.writelines(_encode(each) + b"\n" for each in samples)
+    beside.replace(file)
+
+
+def _append(file: Path, sample: Sample) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as out:
+        out.write(_encode(sample) + b"\n")

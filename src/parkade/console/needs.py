@@ -1,0 +1,114 @@
+"""What needs a person now: notices under way, work that waits and what would win, budgets.
+
+Read from the lot, the workloads and the standing as their user may see them.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from parkade.console import words
+from parkade.wire.feed import Standing
+from parkade.wire.lot import Lot, LotHolder
+from parkade.wire.mars import Incident
+from parkade.wire.scalars import format_amount
+from parkade.wire.workloads import Workload
+
+MOST_OF_A_KIND = 6
+NEAR = Decimal(4) / 5
+"""The part of a budget that is told of."""
+
+
+class Need(NamedTuple):
+    """One line. `kind` chooses its mark; `until`: a deadline that is counted down; `action`: what a
+    button does, and the page that echoes its cost first."""
+
+    kind: str
+    says: str
+    about: str | None = None
+    until: datetime | None = None
+    action: tuple[str, str] | None = None
+
+
+def needs(
+    lot: Lot,
+    workloads: Iterable[Workload],
+    incidents: Iterable[Incident],
+    *,
+    user: str | None,
+) -> list[Need]:
+    """In order of urgency. `user`: the one whose bids alone may be changed; None: all bids."""
+    found = [*_notices(lot), *_incidents(incidents), *_waiting(lot, user)]
+    return found + list(_budgets(workloads))
+
+
+def troubles(standing: Standing) -> list[str]:
+    """Promises that the server itself cannot keep now."""
+    found = []
+    if standing.is_clock_doubted:
+        found.append("the clock jumped, and no market clears until an operator confirms it")
+    found += [f"market {name} stands still after an error" for name in standing.frozen_markets]
+    found += [f"the agent of pool {name} is silent" for name in standing.silent_pools]
+    found += [f"the agent of pool {name} refuses orders" for name in standing.refusing_pools]
+    return found
+
+
+def _notices(lot: Lot) -> list[Need]:
+    leaving = [each for each in lot.holders if each.notice is not None]
+    leaving.sort(key=lambda each: (_deadline(each), each.holder))
+    found = []
+    for each in leaving[:MOST_OF_A_KIND]:
+        notice = each.notice
+        assert notice is not None
+        says = f"{each.name} of {each.org} leaves {words.counted(each.gpus, 'GPU')}: {notice.cause}"
+        found.append(Need("notice", says, each.holder, notice.deadline))
+    return found + _more(len(leaving), "more were told to leave")
+
+
+def _deadline(each: LotHolder) -> datetime:
+    assert each.notice is not None
+    return each.notice.deadline
+
+
+def _incidents(incidents: Iterable[Incident]) -> list[Need]:
+    opened = [each for each in incidents if each.outcome is None]
+    found = [
+        Need("incident", f"{each.node}: {each.signal}, {each.next}", f"/incidents/{each.incident}")
+        for each in opened[:MOST_OF_A_KIND]
+    ]
+    return found + _more(len(opened), "more incidents are open")
+
+
+def _waiting(lot: Lot, user: str | None) -> list[Need]:
+    waiting = [each for each in lot.holders if not words.holds(each) and each.phase != "held"]
+    found = []
+    for each in waiting[:MOST_OF_A_KIND]:
+        says = f"{each.name} of {each.org} waits: {each.says}"
+        action = None
+        is_its_own = user is None or user == each.user
+        if each.price_to_win is not None and is_its_own and each.kind == "workload":
+            price = each.price_to_win
+            action = (
+                f"Bid {format_amount(price)}",
+                f"/workloads/{each.holder}/bid?limit_price={price:f}",
+            )
+        found.append(Need("waits", says, each.holder, None, action))
+    return found + _more(len(waiting), "more wait")
+
+
+def _budgets(workloads: Iterable[Workload]) -> Iterable[Need]:
+    for each in workloads:
+        most = each.spec.max_spend
+        if most is not None and most > 0 and each.spent >= most * NEAR and each.ended is None:
+            share = int(100 * each.spent / most)
+            yield Need("budget", f"{each.name} spent {share} % of its max_spend", each.workload)
+
+
+def _more(count: int, says: str) -> list[Need]:
+    return [Need("more", f"{count - MOST_OF_A_KIND} {says}")] if count > MOST_OF_A_KIND else []
+
+
+def left(until: datetime, now: datetime) -> str:
+    """How long until a deadline."""
+    return words.span(max(until - now, timedelta()))

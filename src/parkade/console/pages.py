@@ -1,0 +1,110 @@
+"""Pages from templates: every value is escaped, and one that is missing is an error.
+
+What the browser loads beside a page (style, scripts) lies in `static` and is named with the digest
+of its content, so that a browser keeps it for ever and never has an old one.
+"""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from parkade import __version__
+from parkade.console import draw, words
+
+_STATIC = resources.files("parkade.console") / "static"
+TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+
+def page(template: str, status: int = 200, **values: object) -> Response:
+    """A page; `jinja2.UndefinedError` where its template wants a value that is not given."""
+    return HTMLResponse(_environment().get_template(template).render(**values), status)
+
+
+@cache
+def static_file(name: str) -> tuple[bytes, str] | None:
+    """(content, digest) of a file that pages load; None where there is none of that name."""
+    if name.partition(".")[2] not in TYPES or "/" in name:
+        return None
+    try:
+        content = (_STATIC / name).read_bytes()
+    except OSError:
+        return None
+    return content, hashlib.sha256(content).hexdigest()[:16]
+
+
+def static_url(name: str) -> str:
+    """Where a page loads it."""
+    found = static_file(name)
+    assert found is not None, f"there is no static file {name}"
+    return f"/static/{name}?v={found[1]}"
+
+
+@cache
+def version() -> str:
+    """Of all that a page loads; an open page of another is out of date."""
+    digest = hashlib.sha256(__version__.encode())
+    for each in sorted(_STATIC.iterdir(), key=lambda it: it.name):
+        digest.update(each.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def new_key() -> str:
+    """A name for one filling of a form."""
+    return secrets.token_urlsafe(16)
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("parkade.console", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "money": money,
+        "clock": clock,
+        "stamp": stamp,
+        "span": span,
+        "name": words.shown,
+        "path": lambda value: quote(str(value), safe=""),
+        "phrase": words.phrase,
+    }
+    made.globals |= {
+        "static": static_url,
+        "version": version(),
+        "draw": draw,
+        "server_version": __version__,
+    }
+    return made
+
+
+def money(value: Decimal | None, *, most: int = 6) -> str:
+    """An amount with at least two decimals; a dash where there is none."""
+    if value is None:
+        return "–"
+    whole, _, part = f"{value:,.6f}".partition(".")
+    return f"{whole}.{part[:most].rstrip('0').ljust(2, '0')}"
+
+
+def clock(value: datetime | None) -> str:
+    """The time of a day, in UTC."""
+    return "–" if value is None else f"{value:%H:%M:%S}"
+
+
+def stamp(value: datetime | None) -> str:
+    """A day and time, in UTC."""
+    return "–" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"
+
+
+def span(value: timedelta | None) -> str:
+    """A length of time in its two largest units."""
+    return "–" if value is None else words.span(value)

@@ -1,0 +1,76 @@
+"""The lot now: one sentence, the map, the last 24 hours, what needs a person, the price ladder."""
+
+from starlette.responses import Response
+
+from parkade.api.routes import mars, people, pools, statements, workloads
+from parkade.console import needs, words
+from parkade.console.context import Page, PageContext, router
+from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
+from parkade.core.steps.permissions import Read
+from parkade.wire.mars import Incident
+
+routes = router()
+MOST_WORKLOADS = 500
+COLOURS = 8
+
+
+@routes.get("/")
+async def front(context: Page, market: str = "") -> Response:
+    """The page; its parts marked live are asked for again by the page's script."""
+    lot = await context.console.lots.look(context.viewer)
+    prices = (await pools.list_prices(context.api)).prices
+    names = [each.market for each in prices]
+    chosen = market if market in names else next(iter(names), "")
+    own = await workloads.list_workloads(context.api, limit=MOST_WORKLOADS)
+    standing = await statements.server(context.api)
+    troubles = needs.troubles(standing) if context.viewer.is_operator else []
+    is_operator = context.viewer.is_operator
+    return context.page(
+        "front.html",
+        headline=words.headline(lot, org=context.viewer.org, troubles=troubles),
+        lot=lot,
+        orgs=await colours(context),
+        parked={each.org for each in lot.holders},
+        sheet=next((each for each in prices if each.market == chosen), None),
+        markets=names,
+        needs=needs.needs(
+            lot, own.workloads, await _incidents(context), user=_changes_only(context)
+        ),
+        now=lot.at,
+        left=needs.left,
+        points=points(
+            context.console.history.samples(int(lot.at.timestamp())),
+            org=None if is_operator else context.viewer.org,
+            market=chosen or None,
+        ),
+        layers=ALL_LAYERS if is_operator else ORG_LAYERS,
+    )
+
+
+async def colours(context: PageContext) -> list[dict[str, object]]:
+    """Each org's colour and letters, by the order in which the orgs were made. Letters differ, so
+    that nothing is told by colour alone."""
+    orgs = (await people.list_orgs(context.api)).orgs
+    found: list[dict[str, object]] = []
+    taken: set[str] = set()
+    for index, each in enumerate(orgs):
+        letters = next((it for it in _letters(each.org) if it not in taken), str(index))
+        taken.add(letters)
+        found.append({"org": each.org, "colour": index % COLOURS, "letters": letters})
+    return found
+
+
+def _letters(name: str) -> list[str]:
+    plain = [it for it in name if it.isalnum()] or ["?"]
+    return [plain[0].upper(), *(f"{plain[0].upper()}{it}" for it in plain[1:])]
+
+
+def _changes_only(context: PageContext) -> str | None:
+    """The user whose own workloads alone this user may change; None: it may change all it sees."""
+    return context.viewer.user if context.viewer.role.value == "member" else None
+
+
+async def _incidents(context: PageContext) -> tuple[Incident, ...]:
+    if not context.viewer.may_read(Read.MARS):
+        return ()
+    return (await mars.list_incidents(context.api, is_open=True)).incidents

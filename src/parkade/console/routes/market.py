@@ -1,0 +1,41 @@
+"""Markets: prices as published, the ladder, a day of prices, and what the last clearings did."""
+
+from starlette.responses import Response
+
+from parkade.api.routes import pools
+from parkade.console.context import Page, router
+from parkade.console.history import ALL_LAYERS, ORG_LAYERS, points
+from parkade.console.journal import newest
+from parkade.wire.feed import Event
+
+routes = router()
+MOST_CLEARINGS = 40
+
+
+@routes.get("/market")
+async def market(context: Page, market: str = "") -> Response:
+    """One market's page; the first where none is named."""
+    prices = (await pools.list_prices(context.api)).prices
+    listed = await pools.list_pools(context.api)
+    names = [each.market for each in prices]
+    chosen = market if market in names else next(iter(names), "")
+    is_operator = context.viewer.is_operator
+    now_s = context.api.plane.present_us() // 1_000_000
+    return context.page(
+        "market.html",
+        sheet=next((each for each in prices if each.market == chosen), None),
+        markets=names,
+        terms=next((each.terms for each in listed.markets if each.market == chosen), None),
+        points=points(
+            context.console.history.samples(now_s),
+            org=None if is_operator else context.viewer.org,
+            market=chosen or None,
+        ),
+        layers=ALL_LAYERS if is_operator else ORG_LAYERS,
+        clearings=await _clearings(context, chosen),
+    )
+
+
+async def _clearings(context: Page, market: str) -> list[Event]:
+    found = await newest(context, kinds=("Cleared",))
+    return [each for each in found if each.market == market][:MOST_CLEARINGS]

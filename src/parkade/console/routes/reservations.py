@@ -1,0 +1,109 @@
+"""Reservations as their owner sees them: lending, what it earned, waits, and claims."""
+
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.responses import RedirectResponse, Response
+
+from parkade.api.problems import problem
+from parkade.api.routes import pools, reservations
+from parkade.console import words
+from parkade.console.context import Page, PageContext, router
+from parkade.wire import reservations as wire
+from parkade.wire.scalars import format_amount
+
+routes = router()
+M = TypeVar("M", bound=BaseModel)
+
+
+@routes.get("/reservations")
+async def index(context: Page) -> Response:
+    """All that the user may see, with their claims."""
+    found = (await reservations.list_reservations(context.api)).reservations
+    return context.page(
+        "reservations.html",
+        found=found,
+        claims=(await reservations.list_claims(context.api)).claims,
+        may_change=context.viewer.role.value != "member",
+    )
+
+
+@routes.get("/reservations/{reservation}/{action}")
+async def ask(reservation: str, action: str, context: Page) -> Response:
+    """What lending or a claim means, before it is done."""
+    found = await reservations.get_reservation(reservation, context.api)
+    if action not in ("lend", "claim") or context.viewer.role.value == "member":
+        raise problem("not_found", f"there is no such action on {reservation}")
+    echo = await _lending(context, found) if action == "lend" else await _claiming(context, found)
+    return context.page("reserve.html", it=found, action=action, echo=echo)
+
+
+async def _lending(context: PageContext, found: wire.Reservation) -> list[str]:
+    market = await _market(context, found.market)
+    says = ["a floor is what you receive per GPU-hour at least; an empty one stops lending"]
+    if market is not None:
+        says.append(f"guests pay the operator's fee of {market.fee} on top of it")
+    if found.earns_at_most is not None:
+        earned = format_amount(found.earned or Decimal(0))
+        says.append(f"it earned {earned} of at most {format_amount(found.earns_at_most)}")
+    return says
+
+
+async def _claiming(context: PageContext, found: wire.Reservation) -> list[str]:
+    market = await _market(context, found.market)
+    says = [f"it holds {words.counted(found.nodes, 'node')}, {found.nodes_used} in use by you"]
+    if market is not None:
+        length = market.notice + market.kill + market.turnaround
+        says.append(
+            f"guests there get notice: you have your nodes within {words.span(length)} of the"
+            " clearing that follows"
+        )
+    return [*says, "a claim costs nothing beside the reservation; what it takes earns nothing"]
+
+
+async def _market(context: PageContext, name: str) -> Any:
+    listed = await pools.list_pools(context.api)
+    return next((each.terms for each in listed.markets if each.market == name), None)
+
+
+@routes.post("/reservations/{reservation}/{action}")
+async def act(reservation: str, action: str, context: Page) -> Response:
+    """Does it."""
+    fields = await context.form()
+    match action:
+        case "lend":
+            asked: dict[str, Any] = {"floor": fields.get("floor") or None}
+            if fields.get("keep"):
+                asked["keep"] = _whole(fields["keep"])
+            await reservations.lend(reservation, checked(wire.Lend, asked), context.api)
+        case "claim":
+            body = checked(wire.MakeClaim, {"nodes": _whole(fields.get("nodes", ""))})
+            await reservations.claim(reservation, body, context.api)
+        case _:
+            raise problem("not_found", "there is no such action")
+    return RedirectResponse("/reservations", status_code=303)
+
+
+@routes.post("/claims/{claim}/unclaim")
+async def unclaim(claim: str, context: Page) -> Response:
+    """The nodes are idle again."""
+    await context.form()
+    await reservations.unclaim(claim, context.api)
+    return RedirectResponse("/reservations", status_code=303)
+
+
+def checked(kind: type[M], fields: dict[str, Any]) -> M:
+    """A request of a form's fields; the problem `invalid` with what is wrong."""
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise problem("invalid", f"{place}: {first['msg']}"[:300]) from None
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise problem("invalid", f"{text[:20]!r} is no whole number")
+    return int(text)

@@ -1,0 +1,90 @@
+"""In and out: the login with a pasted token, the logout, and the files that pages load."""
+
+import time
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from starlette.responses import RedirectResponse, Response
+
+from parkade.api.context import LONGEST_TOKEN, digest_of
+from parkade.api.problems import problem
+from parkade.console import pages
+from parkade.console.context import (
+    LoginNeeded,
+    Page,
+    fields_of,
+    page_context,
+    router,
+    state_of,
+)
+from parkade.console.security import give_cookie, take_cookie
+
+routes = router()
+FOREVER = "public, max-age=31536000, immutable"
+
+
+@routes.get("/login")
+async def login_page(request: Request, after: str = "/") -> Response:
+    """Where a token is pasted; one who is logged in goes on."""
+    try:
+        await page_context(request)
+    except LoginNeeded:
+        return pages.page("login.html", after=_own_path(after), refused="")
+    return RedirectResponse(_own_path(after), status_code=303)
+
+
+@routes.post("/login")
+async def login(request: Request) -> Response:
+    """A session of a token that is known; the token is kept nowhere and logged nowhere."""
+    console = state_of(request)
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        raise problem("denied", "this form was sent by another site")
+    fields = fields_of(await request.body())
+    after = _own_path(fields.get("after", "/"))
+    address = "" if request.client is None else request.client.host
+    now_s = time.monotonic()
+    token = fields.get("token", "")
+    digest = digest_of(token)
+    viewer = console.plane.viewer(digest) if 0 < len(token) <= LONGEST_TOKEN else None
+    if viewer is None:
+        wait_s = console.throttle.wait_s(address, now_s)
+        if wait_s > 0:
+            says = f"too many wrong tokens from here; try again in {wait_s:.0f} s"
+            return pages.page("login.html", 429, after=after, refused=says)
+        console.throttle.failed(address, now_s)
+        says = "this token is unknown, revoked or expired, or its user is disabled"
+        return pages.page("login.html", 401, after=after, refused=says)
+    if viewer.pool is not None:
+        says = f"this is the token of an agent: it runs pool {viewer.pool} and sees nothing"
+        return pages.page("login.html", 403, after=after, refused=says)
+    response = RedirectResponse(after, status_code=303)
+    session = console.sessions.begin(digest, time.time())
+    give_cookie(response, request, session, lasts_s=console.settings.session_s)
+    return response
+
+
+@routes.post("/logout")
+async def logout(context: Page) -> Response:
+    """Ends the session, here and in the browser."""
+    await context.form(is_change=False)
+    context.console.sessions.end(context.session)
+    response = RedirectResponse("/login", status_code=303)
+    take_cookie(response)
+    return response
+
+
+@routes.get("/static/{name}")
+async def static(name: str) -> Response:
+    """A file that pages load; no session is needed, it tells nothing."""
+    found = pages.static_file(name)
+    if found is None:
+        raise problem("not_found", "there is no such file")
+    kind = pages.TYPES[name.partition(".")[2]]
+    return Response(found[0], media_type=kind, headers={"Cache-Control": FOREVER})
+
+
+def _own_path(path: str) -> str:
+    """A path of this server; the front page for anything else."""
+    parts = urlsplit(path)
+    is_own = path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if is_own and not parts.scheme and not parts.netloc and path.isprintable() else "/"

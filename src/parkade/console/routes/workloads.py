@@ -1,0 +1,199 @@
+"""Workloads: the list, one workload's life, its output, and what may be done with it.
+
+What is done has a page of its own first that echoes what it costs; only its form changes anything.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import ValidationError
+from starlette.responses import RedirectResponse, Response
+
+from parkade.api.problems import problem
+from parkade.api.routes import pools, workloads
+from parkade.console import lives, words
+from parkade.console.context import Page, PageContext, router
+from parkade.console.journal import about
+from parkade.console.routes.front import colours
+from parkade.wire import workloads as wire
+from parkade.wire.pools import Sheet
+
+routes = router()
+PAGE = 100
+MOST_LINES = 60
+ACTIONS = ("cancel", "hold", "release", "bid")
+
+
+@routes.get("/workloads")
+async def index(
+    context: Page,
+    all: bool = False,
+    name: Annotated[str, Query(max_length=200)] = "",
+    after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
+) -> Response:
+    """A page of them, newest first."""
+    found = await workloads.list_workloads(
+        context.api, all=all, name=_pattern(name), limit=PAGE, after=after
+    )
+    return context.page(
+        "workloads.html",
+        found=found.workloads,
+        upcoming=found.next,
+        all=all,
+        name=name,
+        orgs=await colours(context),
+    )
+
+
+def _pattern(name: str) -> str | None:
+    return (name if any(it in name for it in "*?[") else f"*{name}*") if name else None
+
+
+@routes.get("/workloads/{workload}")
+async def one(workload: str, context: Page) -> Response:
+    """One workload: what it is, its life, its output."""
+    found = await workloads.get_workload(workload, context.api)
+    why = await workloads.why(workload, context.api)
+    seen = await about(context, workload)
+    since_s = found.submitted.timestamp()
+    now = found.ended or datetime.fromtimestamp(context.api.plane.present_us() / 1e6, UTC)
+    return context.page(
+        "workload.html",
+        it=found,
+        why=why,
+        life=lives.life(workload, seen, since_s=since_s, until_s=now.timestamp()),
+        lines=[(each.at, lives.line_of(workload, each)) for each in reversed(seen)][:MOST_LINES],
+        has_more=len(seen) > MOST_LINES,
+        is_told_from_begin=any(each.type == "Submitted" for each in seen),
+        now=now,
+        may_change=_may_change(context, found),
+        actions=_actions(found),
+    )
+
+
+def _may_change(context: PageContext, found: wire.Workload) -> bool:
+    viewer = context.viewer
+    return viewer.role.value != "member" or viewer.user == found.user
+
+
+def _actions(found: wire.Workload) -> list[str]:
+    if found.ended is not None:
+        return []
+    held = "release" if found.phase == "held" else "hold"
+    can_hold = found.attempt is None
+    is_spot = found.limit_price is not None
+    return ["bid"] * is_spot + [held] * can_hold + ["cancel"]
+
+
+@routes.get("/workloads/{workload}/output")
+async def output(
+    workload: str,
+    context: Page,
+    rank: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    follow: bool = False,
+    attempt: str | None = None,
+) -> Response:
+    """What a rank prints, as plain text."""
+    stream = await workloads.logs(
+        workload, context.api, rank=rank, offset=0, follow=follow, attempt=attempt
+    )
+    stream.headers["Content-Type"] = "text/plain; charset=utf-8"
+    return stream
+
+
+@routes.get("/workloads/{workload}/{action}")
+async def ask(workload: str, action: str, context: Page, limit_price: str = "") -> Response:
+    """What an action costs, before it is done."""
+    found = await workloads.get_workload(workload, context.api)
+    if action not in _actions(found) or not _may_change(context, found):
+        raise problem("not_found", f"{workload} cannot be told to {action[:40]} now")
+    sheet = await _sheet(context, found.market)
+    limit = _limit(limit_price) if limit_price else None
+    return context.page(
+        "action.html",
+        it=found,
+        action=action,
+        limit=limit,
+        limit_text=limit_price[:20],
+        is_unreadable=bool(limit_price) and limit is None,
+        gpus=found.cost.gpus,
+        echo=_echo(found, action, limit, sheet),
+    )
+
+
+def _limit(text: str) -> Decimal | None:
+    try:
+        return wire.Bid.model_validate({"limit_price": text}).limit_price
+    except (ValidationError, InvalidOperation):
+        return None
+
+
+def _echo(
+    found: wire.Workload, action: str, limit: Decimal | None, sheet: Sheet | None
+) -> list[str]:
+    """The consequences, in words with figures."""
+    gpus = found.cost.gpus
+    match action:
+        case "bid":
+            if limit is None:
+                return []
+            says = [f"at most {limit * gpus:f} an hour for its {words.counted(gpus, 'GPU')}"]
+            if found.price is not None:
+                says.append(
+                    f"it pays {found.price:f} per GPU-hour now; a bid is a limit, not a price"
+                )
+            elif found.price_to_win is not None:
+                wins = "would have won" if limit >= found.price_to_win else "would not have won"
+                says.append(f"in the last clearing {found.price_to_win:f} was needed: this {wins}")
+            if found.spec.max_spend is not None:
+                says.append(f"its max_spend of {found.spec.max_spend:f} still bounds it")
+            return says
+        case "cancel":
+            says = []
+            if found.attempt is not None and sheet is not None:
+                length = sheet.notice + sheet.kill
+                says.append(
+                    f"it gets its notice of {words.span(sheet.notice)} and is ended at most"
+                    f" {words.span(length)} from now"
+                )
+                if found.price is not None:
+                    hours = Decimal(int(length.total_seconds())) / 3600
+                    held = sum(seat.gpus for seat in found.attempt.seats)
+                    most = (found.price * held * hours).quantize(Decimal("0.000001"))
+                    says.append(f"that time costs at most {most.normalize():f}")
+            if found.debt is not None:
+                says.append(f"others were told to leave for it: giving up now costs {found.debt:f}")
+            return says or ["it holds nothing, so this costs nothing"]
+        case "hold":
+            return ["it starts nowhere until it is released; nothing is charged meanwhile"]
+        case _:
+            return ["it takes part in the next clearing, with the limit that it has"]
+
+
+async def _sheet(context: PageContext, market: str) -> Sheet | None:
+    prices = (await pools.list_prices(context.api)).prices
+    return next((each for each in prices if each.market == market), None)
+
+
+@routes.post("/workloads/{workload}/{action}")
+async def act(workload: str, action: str, context: Page) -> Response:
+    """Does it; the same form sent twice does it once."""
+    fields = await context.form()
+    match action:
+        case "cancel":
+            body = wire.Cancel(now=fields.get("now") == "yes")
+            await workloads.cancel(workload, body, context.api)
+        case "hold":
+            await workloads.hold(workload, context.api)
+        case "release":
+            await workloads.release(workload, context.api)
+        case "bid":
+            limit = _limit(fields.get("limit_price", ""))
+            if limit is None:
+                raise problem("invalid", "limit price: a positive amount like 2.50")
+            await workloads.bid(workload, wire.Bid(limit_price=limit), context.api)
+        case _:
+            raise problem("not_found", "there is no such action")
+    return RedirectResponse(f"/workloads/{workload}", status_code=303)

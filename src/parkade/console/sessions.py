@@ -1,0 +1,91 @@
+"""Sessions of the console: a cookie stands for a token that was pasted once.
+
+A session's id is 256 random bits; the browser alone has it. The server keeps its digest, the
+digest of the token and when it ends, so that neither memory nor file holds anything a thief could
+use. A session ends when it is logged out, after `session_s`, or with its token, which is looked up
+at every request. The file lets sessions outlive a restart of the server.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+MOST_SESSIONS = 4096
+MOST_OF_A_TOKEN = 32
+_VERSION = 1
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """`token_digest`: as the journal knows the token. Times are seconds since 1970."""
+
+    token_digest: str
+    began_s: float
+    ends_s: float
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """The file. Sessions are by the digest of their id."""
+
+    version: int = _VERSION
+    sessions: dict[str, Session]
+
+
+class Sessions:
+    """The open sessions, oldest first. Used in one event loop."""
+
+    def __init__(self, file: Path | None, *, session_s: float) -> None:
+        self._file = file
+        self._session_s = session_s
+        self._open: dict[str, Session] = {} if file is None else _read(file)
+
+    def begin(self, token_digest: str, now_s: float) -> str:
+        """A new session's id. Where there are too many, the oldest ends, the same token's first."""
+        self._open = {key: it for key, it in self._open.items() if it.ends_s > now_s}
+        own = [key for key, it in self._open.items() if it.token_digest == token_digest]
+        for key in own[: max(0, len(own) - MOST_OF_A_TOKEN + 1)]:
+            del self._open[key]
+        while len(self._open) >= MOST_SESSIONS:
+            del self._open[next(iter(self._open))]
+        session = secrets.token_urlsafe(32)
+        self._open[_digest(session)] = Session(
+            token_digest=token_digest, began_s=now_s, ends_s=now_s + self._session_s
+        )
+        self._write()
+        return session
+
+    def find(self, session: str, now_s: float) -> Session | None:
+        """The open session of an id."""
+        found = self._open.get(_digest(session))
+        return None if found is None or found.ends_s <= now_s else found
+
+    def end(self, session: str) -> None:
+        """Ends it; twice is once."""
+        if self._open.pop(_digest(session), None) is not None:
+            self._write()
+
+    def _write(self) -> None:
+        if self._file is None:
+            return
+        beside = self._file.with_suffix(".new")
+        with contextlib.suppress(FileNotFoundError):
+            beside.unlink()
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(msgspec.json.encode(Kept(sessions=self._open)))
+        beside.replace(self._file)
+
+
+def _digest(session: str) -> str:
+    return hashlib.sha256(session.encode()).hexdigest()
+
+
+def _read(file: Path) -> dict[str, Session]:
+    """What the file has; where it cannot be read, all users log in again."""
+    try:
+        kept = msgspec.json.decode(file.read_bytes(), type=Kept)
+    except (OSError, msgspec.MsgspecError):
+        return {}
+    return kept.sessions if kept.version == _VERSION else {}

@@ -1,0 +1,31 @@
+"""What the console keeps between requests. Nothing of it is needed to rebuild the world."""
+
+from parkade.api.lot_book import LotBook
+from parkade.console.history import History
+from parkade.console.recent import Recent
+from parkade.console.sessions import Sessions
+from parkade.console.settings import ConsoleSettings
+from parkade.console.throttle import Throttle
+from parkade.control.plane import Plane
+
+
+class ConsoleState:
+    """One for each app."""
+
+    def __init__(self, plane: Plane, lots: LotBook, settings: ConsoleSettings) -> None:
+        folder = settings.folder
+        self.plane = plane
+        self.lots = lots
+        self.settings = settings
+        self.sessions = Sessions(
+            None if folder is None else folder / "console-sessions.json",
+            session_s=settings.session_s,
+        )
+        self.throttle = Throttle(most=settings.failed_logins, within_s=settings.failed_within_s)
+        self.recent = Recent(plane)
+        self.history = History(
+            plane,
+            lots,
+            file=None if folder is None else folder / "console-history.jsonl",
+            every_s=settings.sample_s,
+        )

@@ -1,0 +1,82 @@
+"""Seats held before a first process: how long, by whose doing it ended, and what of it is billed.
+
+The event of an end says it in `held_us`; here it is told again from the launch, the stop and the
+silence of the agent. In journals of before that field only what never started was billed: from the
+second workload of an org in a day on, if it was launched after the first had ended.
+"""
+
+from parkade.sim.auditor.books import Books, Record, Run, late_from_us, require
+
+DAY_US = 86_400_000_000
+OWN_DOING = ("cancelled", "not_started", "budget", "expired")
+RUNS_PER_HOLD = 4
+
+
+def note_hold(books: Books, run: Run, event: Record) -> None:
+    """The end of a run: what it held for nothing is as the event says, and the first of its org in
+    a day is remembered."""
+    is_noted, held_us = event.get("is_unstarted", False), event.get("held_us")
+    if held_us is None:
+        require(not is_noted or _may_be_own(run, event), "others made it leave, or it had started")
+        run.is_held_again = is_noted and _holds_again(books, run, event["at_us"])
+    else:
+        _check_hold(books, run, event)
+        run.held_us = held_us if has_held(books, run, event["at_us"]) else 0
+    counts = is_noted if held_us is None else held_us > 0
+    if counts and not has_held(books, run, event["at_us"]):
+        books.unstarted[run.org] = (run.workload, event["at_us"])
+
+
+def has_held(books: Books, run: Run, at_us: int) -> bool:
+    """Whether an attempt of its org held seats for nothing in the last day."""
+    return at_us - books.unstarted.get(run.org, ("", -DAY_US))[1] < DAY_US
+
+
+def _holds_again(books: Books, run: Run, at_us: int) -> bool:
+    """Whether a run that ends before its first process was launched after another workload of its
+    org had done the same that day."""
+    first, first_us = books.unstarted.get(run.org, ("", -DAY_US))
+    is_another = first != run.workload and first_us <= run.ordered_us
+    return is_another and at_us - first_us < DAY_US
+
+
+def _may_be_own(run: Run, event: Record) -> bool:
+    is_by_own = run.is_due or event["cause"] in (None, *OWN_DOING)
+    return run.started_us is None and run.broken_us is None and is_by_own
+
+
+def _check_hold(books: Books, run: Run, event: Record) -> None:
+    """What is not billed for the start is so for one reason: others ended it, or, where a rank's
+    end is unknown after its first process, that may be the platform's doing."""
+    is_own, held_us = _is_own(run, event), event["held_us"]
+    is_unstarted = is_own and run.started_us is None
+    says = "an end before its start is forgotten, or others made it leave"
+    require(event.get("is_unstarted", False) == is_unstarted, says)
+    due_us = _unused_us(books, run, event) if is_own else 0
+    is_unknown = "lost" in event["summary"] or "unknown" in event["summary"]
+    is_spared = is_unknown and run.started_us is not None and event["cause"] is not None
+    is_right = held_us == due_us or (is_spared and held_us == 0)
+    require(is_right, f"{held_us} us were held for nothing, not {due_us}")
+
+
+def _is_own(run: Run, event: Record) -> bool:
+    """Whether its org's own doing ended it. What ended by itself succeeded, failed or saved; else
+    it is not known what ended it."""
+    if run.broken_us is not None:
+        return False
+    if event["cause"] is None:
+        is_saved = event.get("is_saved", False)
+        return run.has_failed or is_saved or event["phase"] == "succeeded"
+    return run.is_due or event["cause"] in OWN_DOING
+
+
+def _unused_us(books: Books, run: Run, event: Record) -> int:
+    """The time before its first process that neither the start grace, its agent's silence nor its
+    run makes free; what made others leave is billed for it anyway."""
+    if run.displaced:
+        return 0
+    ends = (event["at_us"], run.kill_us, run.unseen_us)
+    to_us = min(end for end in ends if end is not None)
+    began_us = to_us if run.started_us is None else min(run.started_us, to_us)
+    late_us = began_us - late_from_us(run, books.terms[run.market])
+    return max(0, late_us - (to_us - began_us) // RUNS_PER_HOLD)

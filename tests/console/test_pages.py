@@ -1,0 +1,183 @@
+"""Each page as each role: what it shows, and what it keeps from those whose it is not."""
+
+import re
+
+import pytest
+
+from tests.api.town import Town
+from tests.console.visitor import Visitor, visitor
+from tests.waits import until
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    """A server with two orgs of words that are found again, and one workload of each."""
+    from tests.api.town import town as running
+
+    with running(tmp_path_factory.mktemp("console")) as town:
+        pool = town.pool()
+        people: dict[str, Visitor] = {"operator": visitor(town.url, town.operator)}
+        for org in ("aurelia", "bertram"):
+            town.done(town.post("/orgs", {"org": org}))
+            town.done(town.post(f"/orgs/{org}/deposits", {"amount": "7531"}))
+            for role in ("owner", "member"):
+                name = f"{org}-{role}"
+                town.done(town.post("/users", {"user": name, "org": org, "role": role}))
+                token = town.done(town.post("/tokens", {"user": name}))["secret"]
+                people[name] = visitor(town.url, token)
+                if role == "member":
+                    town.submit(pool, token, name=f"job-{org}", command=f"run {org} {SCRIPT}")
+        yield town, people
+
+
+def _workload(town: Town, name: str) -> str:
+    found = town.done(town.get("/workloads", all="true", name=name))["workloads"]
+    return str(found[0]["workload"])
+
+
+EVERYBODYS = ("/", "/workloads", "/reservations", "/market", "/events")
+
+
+@pytest.mark.parametrize("who", ["operator", "aurelia-owner", "aurelia-member"])
+def test_each_role_is_shown_the_pages_that_are_its(scene, who: str) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    for path in EVERYBODYS:
+        people[who].text(path)
+    people[who].text(f"/workloads/{_workload(town, 'job-aurelia')}")
+    may_see = {"/money": who != "aurelia-member"} | dict.fromkeys(
+        ("/incidents", "/operate"), who == "operator"
+    )
+    for path, is_allowed in may_see.items():
+        assert people[who].get(path).status_code == (200 if is_allowed else 403), path
+        assert (f'href="{path}"' in people[who].text("/")) is is_allowed, path
+
+
+@pytest.mark.parametrize("who", ["bertram-owner", "bertram-member"])
+def test_no_page_tells_an_org_of_another(scene, who: str) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    other = _workload(town, "job-aurelia")
+    for path in EVERYBODYS:
+        text = people[who].text(path)
+        assert "aurelia" not in text, path
+        assert f"/workloads/{other}" not in text, path
+    for path in (other, f"{other}/output", f"{other}/cancel", f"{other}/bid"):
+        assert people[who].get(f"/workloads/{path}").status_code == 404, path
+    page = people[who].text("/")
+    assert people[who].submit(f"/workloads/{other}/cancel", page).status_code == 404
+    assert town.done(town.get(f"/workloads/{other}"))["phase"] != "cancelled"
+
+
+def test_a_member_cannot_change_the_work_of_another_user(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    mine = _workload(town, "job-aurelia")
+    owners = people["aurelia-owner"].text(f"/workloads/{mine}")
+    assert f"/workloads/{mine}/cancel" in owners
+    token = town.user("aurelia")
+    other = visitor(town.url, token)
+    assert f"/workloads/{mine}/cancel" not in other.text(f"/workloads/{mine}")
+    assert other.get(f"/workloads/{mine}/cancel").status_code == 404
+    refused = other.submit(f"/workloads/{mine}/cancel", other.text("/"))
+    assert refused.status_code == 403
+
+
+def test_a_script_in_what_a_user_writes_is_text(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    page = people["operator"].text(f"/workloads/{_workload(town, 'job-aurelia')}")
+    assert SCRIPT not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_a_new_limit_is_echoed_with_its_cost_and_set_once(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    mine, person = _workload(town, "job-aurelia"), people["aurelia-owner"]
+    page = person.text(f"/workloads/{mine}/bid", limit_price="3.75")
+    assert "at most 3.75 an hour" in page
+    assert town.done(town.get(f"/workloads/{mine}"))["limit_price"] == "2.50"
+    before = town.get("/server").status_code
+    assert person.submit(f"/workloads/{mine}/bid", page).status_code == 303
+    assert person.submit(f"/workloads/{mine}/bid", page).status_code == 303
+    assert before == 200
+    assert town.done(town.get(f"/workloads/{mine}"))["limit_price"] == "3.75"
+    events = [it for it in town.events(town.operator) if it["type"] == "BidChanged"]
+    assert len(events) == 1
+
+
+def test_an_unreadable_limit_is_said_and_nothing_is_offered(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    mine = _workload(town, "job-aurelia")
+    page = people["aurelia-owner"].text(f"/workloads/{mine}/bid", limit_price="cheap")
+    assert "is no price" in page and "Set the limit" not in page
+
+
+def test_a_cordon_is_set_with_its_reason_and_lifted(scene) -> None:  # type: ignore[no-untyped-def]
+    _, people = scene
+    operator = people["operator"]
+    page = operator.text("/nodes/lab-1/cordon")
+    assert "Nothing sits there" in page or "GPUs are held by" in page
+    assert operator.submit("/nodes/lab-1/cordon", page, reason="a cable").status_code == 303
+    assert "a cable" in operator.text("/operate")
+    page = operator.text("/nodes/lab-1/uncordon")
+    assert operator.submit("/nodes/lab-1/uncordon", page).status_code == 303
+    assert "a cable" not in operator.text("/operate")
+
+
+def test_new_prices_are_shown_beside_the_old_ones_first(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    operator = people["operator"]
+    before = town.done(town.get("/prices"))["prices"][0]["pay_as_you_go"]
+    page = operator.text("/prices/lab", pay_as_you_go="21.50")
+    assert f"{before} becomes 21.50" in page
+    assert operator.submit("/prices/lab", page).status_code == 303
+    assert town.done(town.get("/prices"))["prices"][0]["pay_as_you_go"] == "21.50"
+    assert people["aurelia-owner"].get("/prices/lab").status_code == 403
+
+
+def test_an_owner_lends_claims_and_gives_up(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    owner = people["bertram-owner"]
+    token_page = owner.text("/reservations")
+    assert "None." in token_page
+    town.done(town.post("/reservations", {"nodes": 2, "market": "lab", "org": "bertram"}))
+    page = owner.text("/reservations")
+    name = re.findall(r"/reservations/([^/]+)/lend", page)[0]
+    lend = owner.text(f"/reservations/{name}/lend")
+    assert (
+        owner.submit(f"/reservations/{name}/lend", lend, floor="1.25", keep="1").status_code == 303
+    )
+    assert "1.25" in owner.text("/reservations")
+    claim = owner.text(f"/reservations/{name}/claim")
+    assert owner.submit(f"/reservations/{name}/claim", claim, nodes="1").status_code == 303
+    page = owner.text("/reservations")
+    (mine,) = re.findall(r"/claims/(c\d+)/unclaim", page)
+    assert owner.submit(f"/claims/{mine}/unclaim", page).status_code == 303
+    assert not town.done(town.get("/claims"))["claims"]
+
+
+def test_what_is_refused_is_a_page_with_its_reason(scene) -> None:  # type: ignore[no-untyped-def]
+    _, people = scene
+    response = people["operator"].get("/workloads/w404404")
+    assert response.status_code == 404
+    assert "there is no workload w404404" in response.text
+    assert "text/html" in response.headers["content-type"]
+
+
+def test_the_money_page_says_what_the_statement_says(scene) -> None:  # type: ignore[no-untyped-def]
+    town, people = scene
+    balance = town.done(town.get("/statement", account="org/aurelia"))["balance"]
+    page = people["aurelia-owner"].text("/money")
+    assert f"{float(balance):,.2f}" in page.replace("\n", "")
+    assert people["aurelia-owner"].get("/money", account="org/bertram").status_code == 403
+    people["operator"].text("/money", account="org/bertram")
+
+
+def test_the_list_of_workloads_is_searched_by_name(scene) -> None:  # type: ignore[no-untyped-def]
+    _, people = scene
+    page = people["operator"].text("/workloads", name="bert")
+    assert "job-bertram" in page and "job-aurelia" not in page
+
+
+def test_the_chart_begins_when_there_are_samples(scene) -> None:  # type: ignore[no-untyped-def]
+    _, people = scene
+    until(lambda: 'class="chart"' in people["operator"].text("/"))
