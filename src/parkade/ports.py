@@ -6,7 +6,7 @@ id, order is (epoch, sequence). Times are microseconds since 1970-01-01 UTC.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -46,6 +46,21 @@ class Sensor(Protocol):
 
     def close(self) -> None:
         """Lets go of files and processes."""
+        ...
+
+
+@runtime_checkable
+class Resumes(Protocol):
+    """An optional capability of a sensor that reads a log: after a restart it goes on where it
+    was."""
+
+    @property
+    def bookmark(self) -> str | None:
+        """How far it has read; None where it cannot say."""
+        ...
+
+    def resume(self, bookmark: str) -> None:
+        """To go on behind what was read before. One that is not of this log changes nothing."""
         ...
 
 

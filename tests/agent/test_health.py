@@ -20,6 +20,7 @@ from parkade.core.healing.symptom import Symptom
 from parkade.core.healing.verdict import Action, Level
 from parkade.core.units.time import SECOND_US
 from parkade.ports import DesiredState, NodeShape, Repairs, Seat
+from parkade.sensors.live import KernelLogFile
 from tests import builders
 from tests.agent.fakes import FakeControlPlane
 from tests.agent.test_agent import until
@@ -27,10 +28,13 @@ from tests.agent.test_plan import wanted
 from tests.clocks import WallClock
 from tests.core.healing.builder import policy, rule, symptom, xid
 
-POLICY = policy(
-    rule("xid/79", Level.FATAL, Action.REBOOT),
-    rule("xid/64", Level.FATAL, Action.DIAGNOSE),
-    rule("xid/43", Level.INFO, Action.NONE),
+POLICY = replace(
+    policy(
+        rule("xid/79", Level.FATAL, Action.REBOOT),
+        rule("xid/64", Level.FATAL, Action.DIAGNOSE),
+        rule("xid/43", Level.INFO, Action.NONE),
+    ),
+    windows=Windows(coalesce_us=SECOND_US // 10),
 )
 
 
@@ -289,6 +293,36 @@ async def test_old_lines_of_the_kernel_are_no_news_to_the_next_agent(tmp_path: P
         assert (tmp_path / "seen.json").stat().st_ino == saved.st_ino, "no news, no write"
     again = {it.verdict: it for report in plane.health[first:] for it in report.verdicts}
     assert [it.evidence[0].at_us for it in again.values()] == [200_000_000]
+
+
+@in_a_loop
+async def test_a_line_that_came_between_two_agents_is_judged_and_an_old_one_is_not(
+    tmp_path: Path,
+) -> None:
+    log, notes = tmp_path / "kern.log", tmp_path / "bookmarks.json"
+    log.touch()
+
+    def append(slot: str) -> None:
+        with log.open("a") as handle:
+            handle.write(f"NVRM: Xid (PCI:0000:{slot}:00): 79, GPU has fallen off the bus.\n")
+
+    async def told(*, before: str | None, after: str | None) -> set[str | None]:
+        """The devices that an agent tells of; each line is appended before or after it began."""
+        if before is not None:
+            append(before)
+        sensors = {"n1": (KernelLogFile(log, node="n1"),)}
+        plan = HealthPlan(sensors=sensors, policy=POLICY, every_s=0.02, repairs=None)
+        plane = FakeControlPlane()
+        async with running(plan, plane, tmp_path):
+            if after is not None:
+                append(after)
+            end = f':{log.stat().st_size}"'
+            await until(lambda: notes.exists() and end in notes.read_text())
+        return {it.device for report in plane.health for it in report.verdicts}
+
+    assert await told(before=None, after="01") == {"0000:01:00"}
+    assert await told(before="02", after=None) == {"0000:02:00"}
+    assert await told(before=None, after="03") == {"0000:03:00"}
 
 
 @in_a_loop

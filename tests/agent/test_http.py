@@ -10,18 +10,25 @@ import pytest
 
 from parkade.agent.control_plane import ControlPlaneError, ReaderGone
 from parkade.agent.http import HttpControlPlane
+from parkade.core.units.time import HOUR_US
 from parkade.ports import LogRequest
+from parkade.sensors.clock import HeardClock, wall_now
 from tests import builders
 from tests.agent.test_plan import observation, seen, wanted
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
-def ask(handler: Handler, body: Callable[[HttpControlPlane], Coroutine[Any, Any, Any]]) -> Any:
+def ask(
+    handler: Handler,
+    body: Callable[[HttpControlPlane], Coroutine[Any, Any, Any]],
+    clock: HeardClock | None = None,
+) -> Any:
     async def whole() -> Any:
         transport = httpx.MockTransport(handler)
         async with httpx.AsyncClient(transport=transport, base_url="http://control") as client:
-            return await body(HttpControlPlane(client, pool="east 1", token="secret"))
+            control = HttpControlPlane(client, pool="east 1", token="secret", clock=clock)
+            return await body(control)
 
     return asyncio.run(whole())
 
@@ -85,3 +92,21 @@ def test_a_network_that_breaks_is_the_same_error() -> None:
 
     with pytest.raises(ControlPlaneError, match="ConnectError"):
         ask(handler, lambda control: control.report(observation()))
+
+
+def test_an_answer_tells_the_servers_time() -> None:
+    skew_us = heard(str(wall_now() - HOUR_US)).read().skew_us
+    assert skew_us is not None and skew_us > HOUR_US // 2
+
+
+@pytest.mark.parametrize("told", ["1" * 5_000, "noon"])
+def test_what_is_no_time_is_not_heard(told: str) -> None:
+    assert heard(told).read().skew_us is None
+
+
+def heard(told: str) -> HeardClock:
+    """What a clock has heard of an answer with this time."""
+    clock = HeardClock()
+    answer = httpx.Response(204, headers={"Parkade-Time": told})
+    ask(lambda _: answer, lambda control: control.report(observation()), clock)
+    return clock

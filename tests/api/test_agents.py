@@ -8,12 +8,15 @@ import httpx
 import msgspec
 import pytest
 
+from parkade.agent.http import HttpControlPlane
 from parkade.control.answers import Decided
 from parkade.control.clock import SystemClock
 from parkade.control.rules import RULES
 from parkade.core.state import commands
 from parkade.core.units.refusal import Refusal
+from parkade.core.units.time import HOUR_US, MINUTE_US
 from parkade.ports import Capabilities, Observation
+from parkade.sensors.clock import HeardClock
 from parkade.store import open_sqlite
 from tests import builders
 from tests.api.test_turns import ENTRIES, NAMES, bodies, made_plane
@@ -212,3 +215,23 @@ def test_an_agents_token_is_shown_with_its_pool_and_can_be_revoked(fresh: Town) 
     assert shown[made["token"]]["pool"] == pool
     fresh.done(fresh.post(f"/tokens/{made['token']}/revoke"))
     assert fresh.get(f"/pools/{pool}/desired", made["secret"]).status_code == 401
+
+
+@pytest.mark.parametrize("off_us", [0, HOUR_US, -HOUR_US])
+def test_an_agent_learns_from_each_answer_how_far_its_clock_is_off(
+    fresh: Town, off_us: int
+) -> None:
+    pool = fresh.pool()
+    clock = HeardClock(wall=lambda: SystemClock().now_us() + off_us)
+
+    async def told() -> None:
+        async with httpx.AsyncClient(base_url=fresh.url) as client:
+            control = HttpControlPlane(client, pool=pool, token=fresh.operator, clock=clock)
+            now_us = SystemClock().now_us()
+            seen = Observation(pool=pool, at_us=now_us, is_complete=True, attempts=())
+            await control.report(seen)
+
+    asyncio.run(told())
+    skew_us = clock.read().skew_us
+    assert skew_us is not None
+    assert skew_us == 0 if off_us == 0 else abs(skew_us - off_us) < MINUTE_US

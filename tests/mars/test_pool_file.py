@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from parkade.core.healing.incident import RepairKind
+from parkade.core.healing.symptom import signals_of
+from parkade.core.units.time import MINUTE_US
 from parkade.mars.pool_file import (
     BadPoolFile,
     policy_of_pool,
@@ -16,6 +18,9 @@ from parkade.mars.pool_file import (
     shared_sensors_of_pool,
     surroundings_of_pool,
 )
+from parkade.ports import Sensor
+from parkade.sensors.clock import HeardClock
+from parkade.sensors.live import Machine
 from parkade.sensors.step_times import CheckpointSteps
 from parkade.service.healing import health_plan
 from parkade.service.settings import BadSettings
@@ -36,7 +41,7 @@ def test_the_file_in_the_documentation_can_be_used(tmp_path: Path) -> None:
     _, _, section = PAGE.read_text().partition("## The agent's file")
     text = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)[0]
     file = read_pool_file(written(tmp_path, text))
-    sensors = sensors_of_pool(file)
+    sensors = sensors_of_pool(file, HeardClock().read)
     assert [it.name for it in sensors["gpu-001"]] == ["kernel_log", "dcgm"]
     assert "nvml" in [it.name for it in sensors["gpu-002"]]
     shared = shared_sensors_of_pool(file, engine_folder=tmp_path)
@@ -57,7 +62,7 @@ def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadPoolFile, match="chmod go-w"):
         read_pool_file(path)
     with pytest.raises(BadSettings, match="chmod go-w"):
-        health_plan(tmp_path, WallClock())
+        health_plan(tmp_path, WallClock(), HeardClock())
 
 
 def test_a_file_in_a_folder_that_others_may_write_is_refused(tmp_path: Path) -> None:
@@ -102,4 +107,28 @@ def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, place: str) 
 
 
 def test_without_a_file_nothing_is_watched_and_nothing_done(tmp_path: Path) -> None:
-    assert health_plan(tmp_path, WallClock()) is None
+    assert health_plan(tmp_path, WallClock(), HeardClock()) is None
+
+
+def test_a_bad_policy_is_told_with_its_file_and_place(tmp_path: Path) -> None:
+    written(tmp_path, "format: 1\npolicy: site.yaml\n")
+    (tmp_path / "site.yaml").write_text(
+        "format: 1\nname: s\nversion: '1'\nextends: default\nrules: [{on: [xid/0x], level: odd}]\n"
+    )
+    with pytest.raises(BadSettings, match=r"policy .*site\.yaml: .*rules\[0\]\.level"):
+        health_plan(tmp_path, WallClock(), HeardClock())
+
+
+def test_a_local_nodes_clock_is_told_beside_the_servers(tmp_path: Path) -> None:
+    written(tmp_path, "format: 1\nnodes: {n1: {local: true}}\n")
+    heard = HeardClock()
+    plan = health_plan(tmp_path, WallClock(), heard)
+    assert plan is not None
+    (machine,) = (it for it in plan.sensors["n1"] if isinstance(it, Machine))
+    assert "clock_skew" not in signals(machine)
+    heard.hear(WallClock().now_us() - MINUTE_US, asked_us=heard.steady())
+    assert "clock_skew" in signals(machine)
+
+
+def signals(sensor: Sensor) -> list[str]:
+    return [signals_of(it.fact)[0] for it in sensor.poll(WallClock().now_us())]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,12 @@ from prometheus_client import generate_latest
 
 from parkade.core.healing.guards import HoldReason
 from parkade.core.units.time import SECOND_US
+from parkade.mars.bookmarks import BookmarkError, load_bookmarks
 from parkade.mars.drains import DrainError, Drains
 from parkade.mars.policy_file import shipped_policy
 from parkade.mars.run_file import EngineEntry, RunFile, default_run_file, read_run_file
 from parkade.mars.running import Runner, sensors_of
+from parkade.sensors.live import KernelRing
 from parkade.wire.yaml import Unreadable
 
 XID = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."
@@ -264,8 +267,157 @@ def test_a_command_that_fails_is_told_and_stops_nothing(scene: Scene) -> None:
     (scene.folder / "cluster").write_text("#!/bin/sh\necho broken >&2; exit 7\n")
     scene.write("n0")
     runner.round()
+    assert runner.round() == ()
+    assert shown(runner)['parkade_mars_drains_total{result="failed"}'] == 2
+
+
+def test_a_drain_whose_command_failed_is_done_once_the_command_works(scene: Scene) -> None:
+    file = scene.file(nodes=2)
+    runner = scene.runner(file)
+    (scene.folder / "cluster").write_text("#!/bin/sh\necho broken >&2; exit 7\n")
+    scene.write("n0")
     runner.round()
-    assert shown(runner)['parkade_mars_drains_total{result="failed"}'] == 1
+    runner.close()
+    again = scene.runner(file)
+    again.round()
+    assert scene.is_drained("n0") == "", "the command fails still"
+    (scene.folder / "cluster").write_text(CLUSTER)
+    again.round()
+    assert "fatal xid/79" in scene.is_drained("n0")
+    again.round()
+    assert shown(again)['parkade_mars_drains_total{result="done"}'] == 1
+
+
+def ring_runner(scene: Scene, records: list[str], boot: str = "b1") -> Runner:
+    """A runner over n0, whose log is a kernel's ring."""
+    file = scene.file()
+    ring = KernelRing(node="n0", records=lambda: iter(records), boot=lambda: boot)
+    runner = Runner(file, shipped_policy(), {"n0": (ring,)}, now=lambda: scene.now_us)
+    scene.runners.append(runner)
+    return runner
+
+
+def record(number: int, line: str = XID) -> str:
+    """A record of the kernel of just now."""
+    since_boot_us = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
+    return f"4,{number},{since_boot_us},-;{line}"
+
+
+def undo(scene: Scene) -> None:
+    file = scene.file()
+    assert file.drain is not None
+    assert file.journal is not None
+    drains = Drains(file.drain, file.journal)
+    assert [drains.undo(each.node, scene.now_us) for each in drains.own] == [None]
+
+
+def test_an_old_line_of_the_ring_drains_nothing_after_undo_and_restart(scene: Scene) -> None:
+    records = [record(7)]
+    ring_runner(scene, records).round()
+    assert scene.is_drained("n0")
+    undo(scene)
+    again = ring_runner(scene, records)
+    assert again.round() == ()
+    assert scene.is_drained("n0") == ""
+    assert any("xid/79" in name for name in shown(again)), "its verdict goes on standing"
+    scene.now_us += 200 * SECOND_US
+    records.append(record(8))
+    again.round()
+    assert scene.is_drained("n0"), "a new line drains"
+
+
+def test_another_boot_of_the_machine_has_new_lines(scene: Scene) -> None:
+    ring_runner(scene, [record(7)]).round()
+    undo(scene)
+    ring_runner(scene, [record(3)], boot="b2").round()
+    assert scene.is_drained("n0")
+
+
+def test_a_line_whose_window_was_open_at_a_kill_is_judged_again(scene: Scene) -> None:
+    degraded = XID.replace(" 79,", " 63,").replace("GPU has fallen off the bus", "Row remap")
+    records = [record(7, degraded)]
+    assert ring_runner(scene, records).round() == ()
+    again = ring_runner(scene, records)
+    assert again.round() == ()
+    scene.now_us += 5 * SECOND_US
+    assert [each.verdict.signal for each in again.close_windows()] == ["xid/63"]
+    last = ring_runner(scene, records)
+    last.round()
+    scene.now_us += 5 * SECOND_US
+    assert last.close_windows() == ()
+
+
+def test_a_program_killed_in_a_drain_drains_once(scene: Scene) -> None:
+    program = scene.folder / "cluster"
+    program.write_text(CLUSTER.replace('> "$2" ;;', '> "$2"; kill -9 $PPID ;;'))
+    killed = os.fork()
+    if killed == 0:
+        ring_runner(scene, [record(7)]).round()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(killed, 0)[1]) == -9
+    first = scene.is_drained("n0")
+    assert first, "the command ran before the kill"
+    program.write_text(CLUSTER)
+    ring_runner(scene, [record(7)]).round()
+    assert scene.is_drained("n0") == first
+
+
+def test_undo_takes_all_that_logs_hold_for_dealt_with(scene: Scene) -> None:
+    file = scene.folder / "mars.yaml"
+    program = scene.folder / "cluster"
+    (scene.folder / "n0.log").touch()
+    file.write_text(
+        f"format: 1\nlisten: 127.0.0.1:0\nact: true\njournal: drains.jsonl\n"
+        f"nodes: [{{node: n0, kernel_log: n0.log}}]\n"
+        f"drain: {{set: [{program}, set, '{{node}}', '{{reason}}'], undo: [{program}, undo,"
+        f" '{{node}}'], reason: [{program}, reason, '{{node}}']}}\n"
+    )
+
+    def mars(*words: str) -> str:
+        command = [sys.executable, "-c", MAIN, "mars", *words, "--config", "mars.yaml"]
+        done = subprocess.run(
+            command, cwd=scene.folder, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    mars("run", "--rounds", "1")
+    scene.write("n0")
+    mars("run", "--rounds", "1")
+    assert scene.is_drained("n0"), "a line that came while Mars was down is judged"
+    scene.write("n0")
+    assert "n0: undrained" in mars("undo")
+    mars("run", "--rounds", "1")
+    assert scene.is_drained("n0") == ""
+
+
+def test_a_node_that_a_person_returned_is_drained_for_a_new_fault(scene: Scene) -> None:
+    runner = scene.runner(scene.file())
+    scene.write("n0")
+    runner.round()
+    (scene.drained / "n0").unlink()
+    scene.now_us += 200 * SECOND_US
+    scene.write("n0")
+    runner.round()
+    assert "parkade-mars:" in scene.is_drained("n0")
+
+
+def test_bookmarks_of_the_first_version_are_still_read() -> None:
+    assert load_bookmarks(KEPT.with_name("drains-version-1.jsonl.read")) == {
+        "n1 kernel_log": "2f6a-11:42",
+        "n2 kernel_log": "2049:77:1300",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "damaged"), ("[]", "damaged"), ('{"version": 2, "read": {}}', "newer Parkade")],
+)
+def test_bookmarks_that_cannot_be_read_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "drains.jsonl.read"
+    path.write_text(text)
+    with pytest.raises(BookmarkError, match=message):
+        load_bookmarks(path)
 
 
 def test_what_the_engine_says_is_a_source_of_its_own(scene: Scene) -> None:

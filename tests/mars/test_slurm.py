@@ -16,7 +16,6 @@ from tests.waits import until
 MAIN = "from parkade.cli import main; main()"
 XID = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.\n"
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(bool(missing()), reason=f"no Slurm: {', '.join(missing())} is lacking"),
 ]
@@ -90,6 +89,7 @@ def add(folder: Path, node: str) -> None:
         log.write(XID)
 
 
+@pytest.mark.system
 def test_a_sick_node_is_drained_in_slurm_and_only_drains_of_mars_are_undone(
     cluster: Slurm, tmp_path: Path
 ) -> None:
@@ -110,6 +110,7 @@ def test_a_sick_node_is_drained_in_slurm_and_only_drains_of_mars_are_undone(
     cluster.run("scontrol", "update", "nodename=node2", "state=resume")
 
 
+@pytest.mark.slow
 def test_without_act_nothing_is_drained(cluster: Slurm, tmp_path: Path) -> None:
     with mars(cluster, tmp_path, act=False) as url:
         add(tmp_path, "node3")
@@ -118,6 +119,7 @@ def test_without_act_nothing_is_drained(cluster: Slurm, tmp_path: Path) -> None:
     assert cluster.state("node3") == "idle"
 
 
+@pytest.mark.slow
 def test_a_node_that_slurm_calls_down_is_seen_and_is_no_proof(
     cluster: Slurm, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from parkade.core.healing.symptom import Condition, ConditionFact, Symptom
 from parkade.core.units.time import MINUTE_US, SECOND_US
 from parkade.ports import Sensor
+from parkade.sensors.clock import ClockReading, kernel_clock
 from parkade.sensors.kernel_log.files import Follower, kernel_ring, lines_of
 from parkade.sensors.kernel_log.journal import JournalError, journal_lines
 from parkade.sensors.live import InfiniBand, KernelLogFile, KernelRing, Machine
@@ -121,20 +122,21 @@ def test_a_driver_without_an_adapter_is_absent_and_an_adapter_that_left_is_not(
 def test_the_machine_is_read_and_its_limits_are_told() -> None:
     sensor: Sensor = Machine(node="n1", mounts=(Path("/"), Path("/no/such/mount")))
     sensor.poll(0)
-    reading = read_machine((Path("/"),), at_us=0)
+    reading = read_machine((Path("/"),), at_us=0, clock=kernel_clock())
     assert [mount for mount, _, _ in reading.disks] == ["/"]
     assert reading.memory_available is not None
     bad = MachineReading(
         at_us=0,
         disks=(("/", 96, 1), ("/tmp", 5, 97), ("/var", 94, 94)),
         memory_available=1,
-        skew_us=-3 * SECOND_US,
+        clock=ClockReading(skew_us=-3 * SECOND_US, is_kept=False),
     )
     assert seen(machine_symptoms(bad, node="n1")) == [
         ("/", "disk_full"),
         ("/tmp", "disk_full"),
         (None, "memory_low"),
         (None, "clock_skew"),
+        (None, "clock_not_kept"),
     ]
 
 

@@ -4,12 +4,16 @@ Sensing, telling and repairing (`repairs`) go on independently, and beside the a
 sensor that hangs delays no launch. Verdicts wait until the control plane heard them.
 
 A kernel's ring gives its old lines to each new agent. So the agent keeps, for each node, until when
-it had seen and told everything, and what is older than that is not news.
+it had seen and told everything, and what is older than that is not news. Of each log it keeps how
+far it was judged and told: the next agent goes on there, also with what came in between.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -18,7 +22,7 @@ from parkade.agent.control_plane import ControlPlane, ControlPlaneError
 from parkade.agent.notes import Notes
 from parkade.agent.repairs import OrderedRepairs
 from parkade.core.healing.incident import RepairKind, RepairOrder, RepairReport
-from parkade.core.healing.judge import close_windows, judge, next_close, note_repair
+from parkade.core.healing.judge import close_windows, judge, next_close, next_untold, note_repair
 from parkade.core.healing.ladder import Repair, Result
 from parkade.core.healing.memory import NodeMemory, empty_memory
 from parkade.core.healing.policy import Policy
@@ -26,13 +30,25 @@ from parkade.core.healing.symptom import Symptom
 from parkade.core.healing.topology import Surroundings
 from parkade.core.healing.verdict import Action, Level, Verdict
 from parkade.core.units.time import SECOND_US
-from parkade.ports import Clock, DesiredState, HealthReport, Repairs, Sensor, SensorState, Timer
+from parkade.ports import (
+    Clock,
+    DesiredState,
+    HealthReport,
+    Repairs,
+    Resumes,
+    Sensor,
+    SensorState,
+    Timer,
+)
+from parkade.sensors.bookmarks import ReadSoFar
 
+T = TypeVar("T")
 HEARTBEAT_S = 10.0
 MOST_WAITING = 10_000
 SHORTEST_S = 0.01
 """Between two looks for windows that close, whatever the clocks say."""
 SEEN = "seen.json"
+BOOKMARKS = "bookmarks.json"
 WHOLE_POOL = ""
 """The node of a sensor that speaks for several."""
 _ON_LADDER = {RepairKind.RESET: Action.RESET_GPU, RepairKind.REBOOT: Action.REBOOT}
@@ -78,9 +94,18 @@ class HealthWatch:
         self._states: dict[tuple[str, str], str] = {}
         self._repairs = OrderedRepairs(plan.repairs, notes=notes, clock=clock, ended=self._ended)
         self._notes = notes
-        self._seen_before = _load_seen(notes)
-        self._seen = dict(self._seen_before)
-        self._seen_saved = dict(self._seen_before)
+        coalesce_us = plan.policy.windows.coalesce_us
+        self._seen_before: dict[str, int] = _load(notes, SEEN, dict[str, int])
+        self._seen_now = dict(self._seen_before)
+        self._seen = ReadSoFar(self._seen_before, coalesce_us=coalesce_us)
+        marks: dict[str, str] = _load(notes, BOOKMARKS, dict[str, str])
+        self._marks = ReadSoFar(marks, coalesce_us=coalesce_us)
+        self._saved = {SEEN: dict(self._seen.judged), BOOKMARKS: dict(self._marks.judged)}
+        for name, sensor in self._logs():
+            if name in marks:
+                sensor.resume(marks[name])
+        self._polling = threading.Lock()
+        self._is_closed = threading.Event()
         self._to_tell = asyncio.Event()
         self._to_tell.set()
 
@@ -96,6 +121,7 @@ class HealthWatch:
             polled = await asyncio.to_thread(self._poll)
             for symptom in polled:
                 self._judge(symptom)
+            self._note_read()
             await self._wait_for_next_round()
 
     async def _wait_for_next_round(self) -> None:
@@ -104,14 +130,33 @@ class HealthWatch:
         while left_s > 0:
             now_us = self._clock.now_us()
             self._close_windows(now_us)
-            closes = (next_close(memory) for memory in self._memories.values())
-            due_us = min((each for each in closes if each is not None), default=None)
+            due_us = self._next_close()
             wait_s = left_s
             if due_us is not None:
                 wait_s = min(left_s, max(SHORTEST_S, (due_us - now_us) / SECOND_US))
             await self._timer.sleep(wait_s)
             left_s -= wait_s
         self._close_windows(self._clock.now_us())
+        self._save_read()
+
+    def _next_close(self) -> int | None:
+        """When the first window that is open closes. Costs the nodes."""
+        closes = (next_close(memory) for memory in self._memories.values())
+        return min((each for each in closes if each is not None), default=None)
+
+    def _note_read(self) -> None:
+        """How far the round that ends has seen and read."""
+        now_us = self._clock.now_us()
+        self._seen.note(self._seen_now, now_us)
+        marks = {name: sensor.bookmark for name, sensor in self._logs()}
+        self._marks.note({name: mark for name, mark in marks.items() if mark is not None}, now_us)
+
+    def _logs(self) -> Iterator[tuple[str, Resumes]]:
+        """The sensors that read a log, by node and name."""
+        for node, sensors in self._plan.sensors.items():
+            for sensor in sensors:
+                if isinstance(sensor, Resumes):
+                    yield f"{node} {sensor.name}", sensor
 
     def _close_windows(self, now_us: int) -> None:
         for node, memory in self._memories.items():
@@ -136,27 +181,50 @@ class HealthWatch:
             backoff.reset()
             for verdict in report.verdicts:
                 self._waiting.pop(verdict.verdict, None)
-            if not self._waiting and self._seen != self._seen_saved:
-                self._save_seen()
+            self._save_read()
 
-    def _save_seen(self) -> None:
-        """A full disk stops no report: it is saved with the next one."""
-        seen = dict(self._seen)
-        try:
-            self._notes.keep(SEEN, msgspec.json.encode(seen))
-        except OSError as error:
-            logger.error("how far logs were read is not saved: %s", error)
+    def _save_read(self) -> None:
+        """What was judged and told is no news to the next agent. A full disk stops no report: it
+        is saved with the next one."""
+        if self._waiting:
             return
-        self._seen_saved = seen
+        untold = (next_untold(memory) for memory in self._memories.values())
+        due_us = min((each for each in untold if each is not None), default=None)
+        for name, read in ((SEEN, self._seen), (BOOKMARKS, self._marks)):
+            read.settle(due_us)
+            if read.judged == self._saved[name]:
+                continue
+            try:
+                self._notes.keep(name, msgspec.json.encode(read.judged))
+            except OSError as error:
+                logger.error("how far logs were read is not saved: %s", error)
+                return
+            self._saved[name] = dict(read.judged)
 
     async def close(self) -> None:
-        """Ends the repairs under way, and lets go of the sensors."""
+        """Ends the repairs under way, and lets go of the sensors: at once, or where a round of
+        them still waits for one, when that round ends."""
         await self._repairs.close()
-        for sensors in (*self._plan.sensors.values(), self._plan.shared):
-            for sensor in sensors:
-                sensor.close()
+        self._is_closed.set()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Whichever of `close` and the last round comes last closes the sensors."""
+        if self._is_closed.is_set() and self._polling.acquire(blocking=False):
+            with contextlib.ExitStack() as stack:
+                stack.callback(self._polling.release)
+                for sensors in (*self._plan.sensors.values(), self._plan.shared):
+                    for sensor in sensors:
+                        sensor.close()
 
     def _poll(self) -> list[Symptom]:
+        """In a thread of its own, which a cancelled `watch` leaves behind."""
+        with self._polling:
+            found = [] if self._is_closed.is_set() else self._poll_all()
+        self._let_go()
+        return found
+
+    def _poll_all(self) -> list[Symptom]:
         found: list[Symptom] = []
         for node, sensors in (*self._plan.sensors.items(), (WHOLE_POOL, self._plan.shared)):
             for sensor in sensors:
@@ -172,7 +240,7 @@ class HealthWatch:
             memory = empty_memory(symptom.node)
         if memory is None or symptom.at_us <= self._seen_before.get(symptom.node, -1):
             return
-        self._seen[symptom.node] = max(symptom.at_us, self._seen.get(symptom.node, 0))
+        self._seen_now[symptom.node] = max(symptom.at_us, self._seen_now.get(symptom.node, 0))
         if symptom.job is None:
             symptom = msgspec.structs.replace(symptom, job=self._jobs.get(symptom.node))
         judged = judge(memory, symptom, self._clock.now_us(), policy=self._plan.policy)
@@ -228,8 +296,8 @@ def _jobs(state: DesiredState) -> dict[str, str | None]:
     return found
 
 
-def _load_seen(notes: Notes) -> dict[str, int]:
+def _load(notes: Notes, name: str, form: type[T]) -> T:
     try:
-        return msgspec.json.decode(notes.load(SEEN) or b"{}", type=dict[str, int])
+        return msgspec.json.decode(notes.load(name) or b"{}", type=form)
     except msgspec.DecodeError:
-        return {}
+        return form()

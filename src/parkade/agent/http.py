@@ -18,12 +18,16 @@ from parkade.ports import (
     Obeyed,
     Observation,
 )
+from parkade.sensors.clock import HeardClock
 
 ANSWER_S = 15.0
 """How long an answer may take beyond the wait that was asked for."""
 JSON = {"Content-Type": "application/json"}
 MOST_WORDS = 500
 MOST_WORDS_BYTES = 65_536
+TIME_HEADER = "Parkade-Time"
+"""Of an answer: the server's wall clock in microseconds since 1970, after the request came."""
+MOST_DIGITS = 19
 BYTES = {"Content-Type": "application/octet-stream"}
 
 
@@ -32,10 +36,19 @@ class _Problem(msgspec.Struct):
 
 
 class HttpControlPlane:
-    """Implements `ControlPlane`; the client's base address and life are the caller's."""
+    """Implements `ControlPlane`; the client's base address and life are the caller's. `clock` hears
+    the time that answers tell."""
 
-    def __init__(self, client: httpx.AsyncClient, *, pool: str, token: str | None) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        pool: str,
+        token: str | None,
+        clock: HeardClock | None = None,
+    ) -> None:
         self._client = client
+        self._clock = clock or HeardClock()
         self._path = f"/v1/pools/{quote(pool, safe='')}"
         self._obeyed: Obeyed | None = None
         self._authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -120,6 +133,7 @@ class HttpControlPlane:
     ) -> httpx.Response:
         """One call; any answer but success raises, 404 as `gone`. Each call says what the agent
         obeyed: a control plane whose journal lacks it answers nothing."""
+        asked_us = self._clock.steady()
         try:
             answer = await self._client.request(
                 method,
@@ -131,6 +145,9 @@ class HttpControlPlane:
             )
         except (httpx.HTTPError, OSError) as error:
             raise ControlPlaneError(f"{method} {path}: {type(error).__name__}: {error}") from error
+        server_time = answer.headers.get(TIME_HEADER, "")
+        if server_time.isdecimal() and len(server_time) <= MOST_DIGITS:
+            self._clock.hear(int(server_time), asked_us=asked_us)
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise gone(f"{method} {path}: not found")
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):

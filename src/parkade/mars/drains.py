@@ -53,9 +53,14 @@ class Drains:
 
     def drain(self, node: str, verdict: str, words: str, now_us: int) -> str | None:
         """Drains a node. Returns why it was not done, None where it was. Raises DrainError."""
-        if node in self._own:
-            return None
         reason = self._run(self._entry.reason, node=node, reason="")
+        own = self._own.get(node)
+        if own is not None and own.mark in reason:
+            return None
+        if own is not None:
+            # A person lifted it, or took it over: it is ours no more.
+            self._write("undone", own._replace(at_us=now_us))
+            del self._own[node]
         if reason.lower() not in NOT_DRAINED:
             return f"already drained: {reason[:200]}"
         if self._entry.count is not None and self._entry.most is not None:

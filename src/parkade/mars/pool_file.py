@@ -38,10 +38,11 @@ from parkade.mars.sensing import engine_sensor, node_sensors
 from parkade.ports import Clock, Sensor
 from parkade.repairs import commands
 from parkade.repairs.commands import CommandRepairs
+from parkade.sensors.clock import ReadClock
 from parkade.sensors.gpu.driver import driver_version
 from parkade.sensors.step_times import CheckpointSteps, StepTimes
 from parkade.wire.scalars import PositiveSpan, parse_span
-from parkade.wire.yaml import parse
+from parkade.wire.yaml import Unreadable, parse
 
 NAME = "mars.yaml"
 SIMULATED_S = 1.0
@@ -119,19 +120,22 @@ def _only_ours(path: Path) -> None:
 
 
 def policy_of_pool(file: PoolFile, folder: Path) -> Policy:
-    """The policy that the file names, beside it; else the shipped one. BadPoolFile where others may
-    write it."""
+    """The policy that the file names, beside it; else the shipped one. BadPoolFile where it cannot
+    be used, or others may write it."""
     if file.policy is None:
         return shipped_policy()
     path = folder / file.policy
     _only_ours(path)
-    return load_policy(path.read_text(encoding="utf-8"))
+    try:
+        return load_policy(path.read_text(encoding="utf-8"))
+    except Unreadable as error:
+        raise BadPoolFile(f"policy {path}: {error}") from error
 
 
-def sensors_of_pool(file: PoolFile) -> dict[str, tuple[Sensor, ...]]:
-    """The sensors of each node."""
+def sensors_of_pool(file: PoolFile, read_clock: ReadClock) -> dict[str, tuple[Sensor, ...]]:
+    """The sensors of each node; `read_clock` tells this machine's clock beside the server's."""
     return {
-        node: node_sensors(node, entry, nvml_every_us=NVML_EVERY_US)
+        node: node_sensors(node, entry, nvml_every_us=NVML_EVERY_US, read_clock=read_clock)
         for node, entry in file.nodes.items()
     }
 

@@ -3,11 +3,15 @@
 One round: poll every sensor; feed the watch; let windows close; drain for what is allowed; serve
 the metrics; send the alerts. A round is a plain method, so a test plays rounds without a clock;
 `run` is the loop around it. What goes wrong in one part is said (metric, log line) and never stops
-the others.
+the others. A drain whose command failed is tried again in each round while its verdict stands.
+
+Where a journal is named, a restart judges no line of a log again (`bookmarks`). What the kernel's
+ring still holds of lines that were judged before is remembered, so that their verdicts go on
+standing; nothing is drained for it.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import structlog
 
@@ -20,12 +24,20 @@ from parkade.core.healing.verdict import Level, Verdict
 from parkade.core.healing.watch import Decision, Watch, WatchSettings
 from parkade.core.units.time import SECOND_US
 from parkade.mars.alerting import ROUNDS_AHEAD, AlertError, alert_of, post_alerts
+from parkade.mars.bookmarks import (
+    BookmarkError,
+    bookmarks_beside,
+    load_bookmarks,
+    name_of,
+    save_bookmarks,
+)
 from parkade.mars.drains import DrainError, Drains
 from parkade.mars.metrics import Metrics
 from parkade.mars.run_file import NodeEntry, RunFile
 from parkade.mars.sensing import engine_sensor, node_sensors
 from parkade.mars.standing import Standing
-from parkade.ports import Sensor
+from parkade.ports import Resumes, Sensor
+from parkade.sensors.bookmarks import ReadSoFar
 from parkade.sensors.live import ENGINE_REPORTER, KernelLogFile, KernelRing
 
 SHORTEST_S = 0.01
@@ -63,8 +75,15 @@ class Runner:
         resolve_us = round(file.resolve_after.total_seconds() * SECOND_US)
         self._standing = Standing(max(resolve_us, policy.windows.burst_gap_us))
         self._held: dict[str, str] = {}
+        self._failed: dict[str, Decision] = {}
         self.unread: dict[tuple[str, str], str] = {}
         self._drains = Drains(file.drain, file.journal) if file.drain and file.journal else None
+        self._marks_file = None if file.journal is None else bookmarks_beside(file.journal)
+        self._marks_saved = {} if self._marks_file is None else load_bookmarks(self._marks_file)
+        self._resume()
+        begun = bookmarks_of(sensors)
+        self._marks = ReadSoFar(begun, coalesce_us=policy.windows.coalesce_us)
+        self._save_marks()
 
     def round(self) -> tuple[Decision, ...]:
         """One round; returns what was decided."""
@@ -79,9 +98,12 @@ class Runner:
                     decisions += self._take(symptom)
         now_us = self._now()
         decisions += self._watch.tick(now_us)
+        self._try_again(now_us)
         for decision in decisions:
             self._decided(decision, now_us)
         over = self._standing.expire(now_us)
+        self._marks.note(bookmarks_of(self._sensors), now_us)
+        self._save_marks()
         self._serve(states, began_us, now_us)
         if self._file.alertmanager is not None:
             self._alert(self._file.alertmanager, over, now_us)
@@ -107,6 +129,7 @@ class Runner:
         decisions = self._watch.tick(now_us)
         for decision in decisions:
             self._decided(decision, now_us)
+        self._save_marks()
         if decisions:
             self._show_standing()
             if self._file.alertmanager is not None:
@@ -149,6 +172,52 @@ class Runner:
         elif decision.is_allowed and self._drains is not None:
             self._drain(self._drains, decision, now_us)
 
+    def _resume(self) -> None:
+        """Logs go on where they were judged to; what the ring holds of before is remembered."""
+        for name, sensor in _resuming(self._sensors):
+            mark = self._marks_saved.get(name)
+            if mark is None:
+                continue
+            sensor.resume(mark)
+            if isinstance(sensor, KernelRing):
+                self._remember(sensor.reread(self._now()))
+
+    def _remember(self, symptoms: Sequence[Symptom]) -> None:
+        """Old symptoms, at the times when they came; their verdicts stand and nothing follows."""
+        now_us = self._now()
+        # Their windows have closed, whatever became of the wall clock since.
+        latest_us = now_us - self._watch.settings.policy.windows.coalesce_us
+        decisions: list[Decision] = []
+        for symptom in symptoms:
+            signal, at_us = signals_of(symptom.fact)[0], min(symptom.at_us, latest_us)
+            self._standing.see(symptom.node, symptom.device, signal, at_us)
+            decisions += self._watch.tick(at_us)
+            decisions += self._watch.observe(symptom, at_us).decisions
+        decisions += self._watch.tick(now_us)
+        for decision in decisions:
+            self._standing.tell(decision.verdict)
+
+    def _save_marks(self) -> None:
+        """Where every window that a line opened has closed and every drain that follows is done."""
+        if self._failed:
+            return
+        self._marks.settle(self._watch.next_untold_us())
+        if self._marks_file is None or self._marks.judged == self._marks_saved:
+            return
+        try:
+            save_bookmarks(self._marks_file, self._marks.judged)
+        except BookmarkError as error:
+            self._log.error("a restart would judge lines again", why=str(error))
+        self._marks_saved = dict(self._marks.judged)
+
+    def _try_again(self, now_us: int) -> None:
+        """Drains whose command failed, of verdicts that still stand."""
+        failed, self._failed = self._failed, {}
+        standing = {verdict.verdict for verdict in self._standing.verdicts()}
+        for name, decision in failed.items():
+            if name in standing and self._drains is not None:
+                self._drain(self._drains, decision, now_us)
+
     def _drain(self, drains: Drains, decision: Decision, now_us: int) -> None:
         verdict = decision.verdict
         words = f"{verdict.level.value} {verdict.signal}"
@@ -156,12 +225,15 @@ class Runner:
             refused = drains.drain(verdict.node, verdict.verdict, words, now_us)
         except DrainError as error:
             refused = str(error)
+            self._failed[verdict.verdict] = decision
             self.metrics.drains.labels("failed").inc()
         else:
             self.metrics.drains.labels("refused" if refused else "done").inc()
+        before = self._held.pop(verdict.verdict, None)
         if refused is not None:
             self._held[verdict.verdict] = refused
-            self._log.warning("not drained", node=verdict.node, why=refused)
+            if refused != before:
+                self._log.warning("not drained", node=verdict.node, why=refused)
 
     def _serve(self, states: dict[tuple[str, str], str], began_us: int, now_us: int) -> None:
         self.metrics.sensors(states)
@@ -221,6 +293,19 @@ def sensors_of(file: RunFile) -> dict[str, tuple[Sensor, ...]]:
     if file.engine is not None:
         found[ENGINE_REPORTER] = (engine_sensor(file.engine),)
     return found
+
+
+def bookmarks_of(sensors: Mapping[str, Sequence[Sensor]]) -> dict[str, str]:
+    """How far each log was read, by its name in the file of bookmarks."""
+    found = {name: sensor.bookmark for name, sensor in _resuming(sensors)}
+    return {name: mark for name, mark in found.items() if mark is not None}
+
+
+def _resuming(sensors: Mapping[str, Sequence[Sensor]]) -> Iterator[tuple[str, Resumes]]:
+    for node, polled in sensors.items():
+        for sensor in polled:
+            if isinstance(sensor, Resumes):
+                yield name_of(node, sensor.name), sensor
 
 
 def _place(entry: NodeEntry) -> Place:

@@ -1,7 +1,7 @@
 """Which sensors read a node: the one place where they are put together.
 
 A scan, `parkade mars run` and the agent of a pool read a node alike. What differs is how often NVML
-is asked, since a reading of it starts a process.
+is asked, since a reading of it starts a process, and which clock is trusted.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Protocol
 
 from parkade.mars.run_file import EngineEntry
 from parkade.ports import Sensor
+from parkade.sensors.clock import ReadClock, kernel_clock
 from parkade.sensors.live import (
     DcgmExporter,
     InfiniBand,
@@ -33,28 +34,46 @@ class ReadNode(Protocol):
     def local(self) -> bool: ...
 
 
-def node_sensors(node: str, entry: ReadNode, *, nvml_every_us: int = 0) -> tuple[Sensor, ...]:
+def node_sensors(
+    node: str,
+    entry: ReadNode,
+    *,
+    nvml_every_us: int = 0,
+    read_clock: ReadClock = kernel_clock,
+) -> tuple[Sensor, ...]:
     """The sensors of a node in the order in which they are polled. A log of its own is read in
     place of this machine's; NVML is asked at most each `nvml_every_us`."""
     found: list[Sensor] = []
-    if entry.kernel_log is not None:
-        found.append(KernelLogFile(entry.kernel_log, node=node))
-    elif entry.local:
-        found.append(KernelRing(node=node))
+    log = log_sensor(node, entry)
+    if log is not None:
+        found.append(log)
     if entry.dcgm is not None:
         found.append(DcgmExporter(entry.dcgm, node=node, expected=entry.gpus))
     if entry.local:
-        found += hardware_sensors(node, gpus=entry.gpus, nvml_every_us=nvml_every_us)
+        found += hardware_sensors(
+            node, gpus=entry.gpus, nvml_every_us=nvml_every_us, read_clock=read_clock
+        )
     return tuple(found)
 
 
+def log_sensor(node: str, entry: ReadNode) -> Sensor | None:
+    """What reads the kernel's log of a node; None where the file names none."""
+    if entry.kernel_log is not None:
+        return KernelLogFile(entry.kernel_log, node=node)
+    return KernelRing(node=node) if entry.local else None
+
+
 def hardware_sensors(
-    node: str, *, gpus: int | None = None, nvml_every_us: int = 0
+    node: str,
+    *,
+    gpus: int | None = None,
+    nvml_every_us: int = 0,
+    read_clock: ReadClock = kernel_clock,
 ) -> tuple[Sensor, ...]:
     """What this machine tells beside its kernel's log. `gpus` is how many it should have."""
     return (
         InfiniBand(node=node),
-        Machine(node=node),
+        Machine(node=node, read_clock=read_clock),
         Nvml(node=node, expected=gpus, every_us=nvml_every_us),
     )
 

@@ -18,10 +18,11 @@ from parkade.core.healing.symptom import (
     bounded,
 )
 from parkade.core.units.time import MINUTE_US, SECOND_US
+from parkade.sensors.clock import ReadClock, kernel_clock
 from parkade.sensors.gpu import dcgm, nvml
 from parkade.sensors.gpu.meaning import gpu_symptoms
 from parkade.sensors.gpu.readings import NodeReading
-from parkade.sensors.kernel_log.files import Follower, kernel_ring
+from parkade.sensors.kernel_log.files import Follower, boot_id, kernel_ring
 from parkade.sensors.kernel_log.reading import Tally, read, symptom_of
 from parkade.sensors.kernel_log.stamps import Clock
 from parkade.sensors.machine import machine_symptoms, read_machine
@@ -58,6 +59,15 @@ class KernelLogFile:
             return []
         return _symptoms(lines, self.tally, self._node, now_us)
 
+    @property
+    def bookmark(self) -> str | None:
+        """See `ports.Resumes`."""
+        return self._follower.bookmark
+
+    def resume(self, bookmark: str) -> None:
+        """See `ports.Resumes`."""
+        self._follower.resume(bookmark)
+
     def close(self) -> None:
         """See `ports.Sensor`."""
         self._follower.close()
@@ -68,26 +78,51 @@ class KernelLogFile:
 
 
 class KernelRing:
-    """New records of /dev/kmsg, known by their sequence numbers; the first poll gives all of
-    them."""
+    """New records of /dev/kmsg, known by their sequence numbers within one life of the kernel; the
+    first poll gives all of them, or those behind what it resumed from."""
 
     name = "kernel_log"
 
-    def __init__(self, *, node: str, records: Callable[[], Iterator[str]] = kernel_ring) -> None:
+    def __init__(
+        self,
+        *,
+        node: str,
+        records: Callable[[], Iterator[str]] = kernel_ring,
+        boot: Callable[[], str | None] = boot_id,
+    ) -> None:
         self.tally = Tally()
+        self._boot = boot()
         self.state = READ
         self._node = node
         self._records = records
         self._last = -1
 
+    @property
+    def bookmark(self) -> str | None:
+        """See `ports.Resumes`."""
+        return None if self._boot is None or self._last < 0 else f"{self._boot}:{self._last}"
+
+    def resume(self, bookmark: str) -> None:
+        """See `ports.Resumes`."""
+        boot, _, number = bookmark.rpartition(":")
+        if boot == self._boot and number.isdecimal():
+            self._last = int(number)
+
+    def reread(self, now_us: int) -> list[Symptom]:
+        """What the kernel still holds of the records that are not given again."""
+        try:
+            lines = [record for number, record in self._numbered() if number <= self._last]
+        except OSError:
+            return []
+        return _symptoms(lines, Tally(), self._node, now_us)
+
     def poll(self, now_us: int) -> list[Symptom]:
         """See `ports.Sensor`."""
         lines = []
         try:
-            for record in self._records():
-                number = record.split(",", 2)[1] if record.count(",") > 2 else ""
-                if number.isdecimal() and int(number) > self._last:
-                    self._last = int(number)
+            for number, record in self._numbered():
+                if number > self._last:
+                    self._last = number
                     lines.append(record)
             self.state = READ
         except FileNotFoundError:
@@ -95,6 +130,13 @@ class KernelRing:
         except OSError as error:
             self.state = f"failed: /dev/kmsg: {error.strerror}"
         return _symptoms(lines, self.tally, self._node, now_us)
+
+    def _numbered(self) -> Iterator[tuple[int, str]]:
+        """Every record that has a sequence number."""
+        for record in self._records():
+            number = record.split(",", 2)[1] if record.count(",") > 2 else ""
+            if number.isdecimal():
+                yield int(number), record
 
     def close(self) -> None:
         """See `ports.Sensor`; nothing is held open."""
@@ -262,7 +304,7 @@ class SlurmNodes:
 
 
 class Machine:
-    """Disks, memory and clock of this machine; `skew` asks a trusted clock, None asks none."""
+    """Disks, memory and clock of this machine."""
 
     name = "machine"
 
@@ -271,17 +313,16 @@ class Machine:
         *,
         node: str,
         mounts: tuple[Path, ...] = MOUNTS,
-        skew: Callable[[], int | None] | None = None,
+        read_clock: ReadClock = kernel_clock,
     ) -> None:
         self.state = READ
         self._node = node
         self._mounts = mounts
-        self._skew = skew
+        self._read_clock = read_clock
 
     def poll(self, now_us: int) -> list[Symptom]:
         """See `ports.Sensor`."""
-        skew_us = None if self._skew is None else self._skew()
-        reading = read_machine(self._mounts, at_us=now_us, skew_us=skew_us)
+        reading = read_machine(self._mounts, at_us=now_us, clock=self._read_clock())
         return machine_symptoms(reading, node=self._node)
 
     def close(self) -> None:
@@ -289,7 +330,7 @@ class Machine:
 
 
 def _symptoms(lines: list[str], tally: Tally, node: str, now_us: int) -> list[Symptom]:
-    """Symptoms of new lines; stamps since boot are put on the wall clock."""
+    """Symptoms of lines; stamps since boot are put on the wall clock."""
     boot_us = now_us - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000
     year = datetime.fromtimestamp(now_us / SECOND_US, UTC).year
     found = []

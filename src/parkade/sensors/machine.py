@@ -1,4 +1,4 @@
-"""The machine itself: disks nearly full, memory nearly gone, a clock that is off."""
+"""The machine itself: disks nearly full, memory nearly gone, a clock that is off or not kept."""
 
 import os
 from pathlib import Path
@@ -14,6 +14,7 @@ from parkade.core.healing.symptom import (
     bounded,
 )
 from parkade.core.units.time import SECOND_US
+from parkade.sensors.clock import ClockReading
 
 PARSER = "machine/1"
 MOST_BYTES = 65_536
@@ -22,13 +23,12 @@ MEMINFO = Path("/proc/meminfo")
 
 class MachineReading(msgspec.Struct, frozen=True, kw_only=True):
     """`disks` are (mount, used per cent, inodes used per cent); memory is the part available, per
-    cent, None where it cannot be read; `skew_us` is this clock less a trusted one, if one was
-    asked."""
+    cent, None where it cannot be read."""
 
     at_us: int
     disks: tuple[tuple[str, int, int], ...]
     memory_available: int | None
-    skew_us: int | None
+    clock: ClockReading
 
 
 class MachineLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ def machine_symptoms(
 ) -> list[Symptom]:
     """The symptoms of a reading."""
     limits = limits or MachineLimits()
-    found: list[tuple[str | None, Condition, int, str]] = []
+    found: list[tuple[str | None, Condition, int | None, str]] = []
     for mount, used, inodes in reading.disks:
         if max(used, inodes) >= limits.disk_used:
             text = f"{mount}: {used} % used, {inodes} % of inodes"
@@ -52,9 +52,13 @@ def machine_symptoms(
     available = reading.memory_available
     if available is not None and available < limits.memory_available:
         found.append((None, Condition.MEMORY_LOW, available, f"{available} % of memory is left"))
-    if reading.skew_us is not None and abs(reading.skew_us) >= limits.skew_us:
-        text = f"the clock is {reading.skew_us / SECOND_US:+.1f} s off"
-        found.append((None, Condition.CLOCK_SKEW, abs(reading.skew_us) // SECOND_US, text))
+    skew_us = reading.clock.skew_us
+    if skew_us is not None and abs(skew_us) >= limits.skew_us:
+        text = f"the clock is {skew_us / SECOND_US:+.1f} s off at least"
+        found.append((None, Condition.CLOCK_SKEW, abs(skew_us) // SECOND_US, text))
+    if reading.clock.is_kept is False:
+        text = "adjtimex: no time service keeps the clock"
+        found.append((None, Condition.CLOCK_NOT_KEPT, None, text))
     return [
         Symptom(
             node=node,
@@ -73,9 +77,7 @@ def machine_symptoms(
     ]
 
 
-def read_machine(
-    mounts: tuple[Path, ...], *, at_us: int, skew_us: int | None = None
-) -> MachineReading:
+def read_machine(mounts: tuple[Path, ...], *, at_us: int, clock: ClockReading) -> MachineReading:
     """This machine; a mount that cannot be read is left out."""
     disks = []
     for mount in mounts:
@@ -95,9 +97,7 @@ def read_machine(
             available = parse_meminfo(handle.read(MOST_BYTES))
     except OSError:
         available = None
-    return MachineReading(
-        at_us=at_us, disks=tuple(disks), memory_available=available, skew_us=skew_us
-    )
+    return MachineReading(at_us=at_us, disks=tuple(disks), memory_available=available, clock=clock)
 
 
 def parse_meminfo(text: str) -> int | None:

@@ -35,6 +35,7 @@ from parkade.control.clock import SystemClock
 from parkade.control.leadership import FileLeadership
 from parkade.engines.local.ending import end_everything
 from parkade.ports import AlreadyLed, Leadership, NodeShape, Timer
+from parkade.sensors.clock import HeardClock
 from parkade.service import logs
 from parkade.service.engines import EnginePlace, MakeEngine, engine_maker, read_options
 from parkade.service.folders import make_passage
@@ -138,8 +139,9 @@ async def _main(
         loop.add_reader(sys.stdin.fileno(), _end_with_parent, stop)
         await _acquire(leadership, timer, stop)
     async with httpx.AsyncClient(base_url=settings.server) as client:
-        control_plane = HttpControlPlane(client, pool=settings.pool, token=token)
-        await serve(settings, make, control_plane, timer, stop)
+        heard = HeardClock()
+        control_plane = HttpControlPlane(client, pool=settings.pool, token=token, clock=heard)
+        await serve(settings, make, control_plane, timer, stop, heard)
     _log.info("the agent of %s stops; what runs on its nodes goes on", settings.pool)
 
 
@@ -168,8 +170,10 @@ async def serve(
     control_plane: ControlPlane,
     timer: Timer,
     stop: asyncio.Event,
+    heard: HeardClock,
 ) -> None:
-    """Runs the agent, with another engine whenever the nodes change or it failed, until `stop`."""
+    """Runs the agent, with another engine whenever the nodes change or it failed, until `stop`.
+    `heard` is what `control_plane` says of the time."""
     backoff, clock = Backoff(timer), SystemClock()
     while not stop.is_set():
         nodes = await _unless(stop, lambda: _nodes(control_plane, Backoff(timer)))
@@ -187,7 +191,7 @@ async def serve(
         failed: Exception | None = None
         health: HealthWatch | None = None
         try:
-            plan = health_plan(settings.data_folder, clock)
+            plan = health_plan(settings.data_folder, clock, heard)
             if plan is not None:
                 notes = NotesFolder(place.data_folder)
                 health = HealthWatch(

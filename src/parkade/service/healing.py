@@ -14,20 +14,22 @@ from parkade.mars.pool_file import (
     surroundings_of_pool,
 )
 from parkade.ports import Clock
+from parkade.sensors.clock import HeardClock
 from parkade.service.settings import BadSettings
 from parkade.wire.yaml import Unreadable
 
 
-def health_plan(data_folder: Path, clock: Clock) -> HealthPlan | None:
-    """None where there is no such file: then nothing is watched and nothing done. BadSettings, with
-    every fault, where it cannot be used."""
+def health_plan(data_folder: Path, clock: Clock, heard: HeardClock) -> HealthPlan | None:
+    """None where there is no such file: then nothing is watched and nothing done. `heard` is the
+    server's time, beside which this machine's clock is read. BadSettings, with every fault, where
+    the file cannot be used."""
     path = data_folder / NAME
     if not path.exists():
         return None
     try:
         file = read_pool_file(path)
         return HealthPlan(
-            sensors=sensors_of_pool(file),
+            sensors=sensors_of_pool(file, heard.read),
             shared=shared_sensors_of_pool(file, engine_folder=data_folder / "engine"),
             surroundings=surroundings_of_pool(file),
             policy=policy_of_pool(file, data_folder),

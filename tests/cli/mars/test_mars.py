@@ -140,6 +140,20 @@ def test_a_site_policy_is_used_and_a_wrong_one_is_refused_with_its_place(
     assert "warn, inspect" in diff
     assert "well-formed" in run("policy", "test", str(site)).output
     site.write_text(site.read_text().replace("warn", "loud"))
+    for words in (
+        ("policy", "test", str(site)),
+        ("policy", "diff", str(site)),
+        ("scan", "--kernel-log", "-", "--policy", str(site)),
+        ("explain", "xid/79", "--policy", str(site)),
+    ):
+        assert run(*words, exit_code=3).stderr.startswith(f"parkade: {site}: ")
+    config = tmp_path / "mars.yaml"
+    config.write_text(f"format: 1\npolicy: {site}\nnodes: [{{node: n1}}]\n")
+    refused = run("run", "--config", str(config), exit_code=3)
+    assert refused.stderr.startswith(f"parkade: {site}: ")
+    config.write_text("format: 1\n")
+    refused = run("run", "--config", str(config), exit_code=3)
+    assert refused.stderr.startswith(f"parkade: {config}: ")
     refused = run("policy", "test", str(site), exit_code=3)
     assert "rules[0].level" in refused.output
 

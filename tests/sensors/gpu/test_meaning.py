@@ -29,6 +29,7 @@ from parkade.sensors.gpu.metric import Metric
 from parkade.sensors.gpu.nvml import NoGpu, NvmlFailed, NvmlHung, NvmlReader
 from parkade.sensors.gpu.readings import GpuReading, NodeReading, as_value
 from parkade.sensors.live import DcgmExporter, Nvml
+from tests.messages.test_queue import dripping
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 
@@ -229,6 +230,15 @@ def test_the_exporter_is_read_over_http_and_its_silence_is_a_symptom(exporter: s
     assert sensor.state.startswith("failed: no metric of a GPU")
     with pytest.raises(DcgmError, match="cannot be read"):
         scrape("http://127.0.0.1:1/metrics", timeout_s=5)
+
+
+@pytest.mark.parametrize("greeting", [b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_an_exporter_that_drips_is_given_up_in_time(greeting: bytes) -> None:
+    with (
+        dripping(greeting) as port,
+        pytest.raises(DcgmError, match=r"not answered whole within 0\.3 s"),
+    ):
+        scrape(f"http://127.0.0.1:{port}/metrics", timeout_s=0.3)
 
 
 def _child(code: str) -> tuple[str, ...]:

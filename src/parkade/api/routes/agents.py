@@ -7,6 +7,7 @@ an agent takes its context from `admitted`, which refuses agents that are not to
 
 import re
 import secrets
+import time
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -51,13 +52,16 @@ def _json(value: object) -> Response:
 async def admitted(
     pool: Pool,
     request: Request,
+    response: Response,
     context: Annotated[RequestContext, Depends(agent_context)],
     obeyed_epoch: Number = None,
     obeyed_position: Number = None,
     obeyed_digest: Digest = None,
 ) -> RequestContext:
     """The context of an agent that runs the pool; `obeyed_*` is the newest entry of a journal that
-    it obeyed. `conflict` where this journal lacks it, or another agent runs the pool."""
+    it obeyed. `conflict` where this journal lacks it, or another agent runs the pool. The answer to
+    a report says the server's time, so that the agent can tell how far its own clock is off."""
+    response.headers["Parkade-Time"] = str(time.time_ns() // 1_000)
     own = context.viewer.pool
     if own is None:
         context.require(Read.AGENT_PROTOCOL)

@@ -17,8 +17,16 @@ PolicyOption = Annotated[
 
 
 def policy_from(file: Path | None) -> "Policy":
-    """The policy; raises Unreadable with every error of the file."""
-    from parkade.cli.files import read_text
-    from parkade.mars.policy_file import load_policy, shipped_policy
+    """The policy; raises Unreadable with every error of the file, and the file's name."""
+    from parkade.mars.policy_file import shipped_policy
 
-    return shipped_policy() if file is None else load_policy(read_text(file))
+    return shipped_policy() if file is None else policy_in(file)
+
+
+def policy_in(file: Path) -> "Policy":
+    """The policy of a file; raises Unreadable as `policy_from` does."""
+    from parkade.cli.files import named_in_faults, read_text
+    from parkade.mars.policy_file import load_policy
+
+    with named_in_faults(file):
+        return load_policy(read_text(file))

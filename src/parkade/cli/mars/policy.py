@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parkade.cli.calling import AsJson, explaining
-from parkade.cli.mars.choose import PolicyOption, policy_from
+from parkade.cli.mars.choose import PolicyOption, policy_from, policy_in
 from parkade.cli.mars.show import LEVEL_STYLES
 
 if TYPE_CHECKING:
@@ -45,12 +45,11 @@ def diff(file: File, as_json: AsJson = False) -> None:
     import msgspec
 
     from parkade.cli import screen
-    from parkade.cli.files import read_text
     from parkade.mars.comparing import changes
-    from parkade.mars.policy_file import load_policy, shipped_policy
+    from parkade.mars.policy_file import shipped_policy
 
     with explaining(as_json=as_json):
-        found = changes(shipped_policy(), load_policy(read_text(file)))
+        found = changes(shipped_policy(), policy_in(file))
         if as_json:
             print(msgspec.json.format(msgspec.json.encode(found)).decode())
             return
@@ -65,11 +64,9 @@ def diff(file: File, as_json: AsJson = False) -> None:
 def test(file: File) -> None:
     """Check a policy file; every error is printed with its place."""
     from parkade.cli import screen
-    from parkade.cli.files import read_text
-    from parkade.mars.policy_file import load_policy
 
     with explaining():
-        loaded = load_policy(read_text(file))
+        loaded = policy_in(file)
         screen.say(f"{file}: well-formed, {screen.count(len(loaded.rules), 'signal')}")
         screen.say(f"policy {loaded.version}")
 

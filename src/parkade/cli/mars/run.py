@@ -3,12 +3,14 @@
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import explaining, fail
+from parkade.cli.calling import explaining, fail, refuse
 from parkade.cli.exit_codes import MARS_CANNOT, MARS_NO_EXTRA, MARS_NOT_READ
 from parkade.cli.mars.choose import policy_from
 from parkade.extras import install
@@ -47,17 +49,18 @@ def run(
         from parkade.service.logs import configure
     except ImportError as error:
         fail(f"{error.name} is missing: {install('server')}", exit_code=MARS_NO_EXTRA)
+    from parkade.mars.bookmarks import BookmarkError
     from parkade.mars.drains import DrainError
 
     configure("text")
-    with explaining():
+    with _explaining_files():
         file = _file(config)
         policy = policy_from(file.policy)
         host, _, port = file.listen.rpartition(":")
         try:
             runner = Runner(file, policy, sensors_of(file), now=lambda: time.time_ns() // 1_000)
             server, _ = start_http_server(int(port), host, registry=runner.metrics.registry)
-        except (OSError, OverflowError, DrainError) as error:
+        except (OSError, OverflowError, DrainError, BookmarkError) as error:
             fail(f"cannot start: {error}", exit_code=MARS_CANNOT)
         acts = "drains where it may" if file.act else "observes only"
         address = f"http://{host}:{server.server_port}/metrics"
@@ -84,9 +87,14 @@ def undo(
     config: Needed,
     node: Annotated[list[str] | None, typer.Option(help="Only these nodes.")] = None,
 ) -> None:
-    """Lift the drains that Mars made, and no other; stop `mars run` first."""
+    """Lift the drains that Mars made, and no other; stop `mars run` first.
+
+    What the nodes' logs hold until now counts as dealt with: it drains nothing again.
+    """
     from parkade.cli import screen
+    from parkade.mars.bookmarks import BookmarkError
     from parkade.mars.drains import DrainError, Drains
+    from parkade.mars.undoing import mark_read
 
     with explaining():
         file = _file(config)
@@ -95,10 +103,11 @@ def undo(
         try:
             drains = Drains(file.drain, file.journal)
             names = node or [drained.node for drained in drains.own]
+            mark_read(file, file.journal, frozenset(names), time.time_ns() // 1_000)
             for name in names:
                 kept = drains.undo(name, time.time_ns() // 1_000)
                 screen.say(f"{name}: {'undrained' if kept is None else kept}")
-        except DrainError as error:
+        except (DrainError, BookmarkError) as error:
             fail(str(error), exit_code=MARS_CANNOT)
         if not names:
             screen.say("No drain of Mars stands.")
@@ -120,8 +129,23 @@ def export(
         fail(f"{folder} cannot be written: {error.strerror}", exit_code=MARS_CANNOT)
 
 
+@contextmanager
+def _explaining_files() -> Iterator[None]:
+    """As `explaining`, for a program that runs for months and talks to no server: it loads no
+    client."""
+    from parkade.wire.yaml import Unreadable
+
+    try:
+        yield
+    except Unreadable as error:
+        refuse(error.problem, as_json=False, source=error.source)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
 def _file(config: Path | None) -> "RunFile":
-    from parkade.cli.files import read_text
+    from parkade.cli.files import named_in_faults, read_text
     from parkade.mars.run_file import default_run_file, read_run_file
 
-    return default_run_file() if config is None else read_run_file(read_text(config))
+    with named_in_faults(config):
+        return default_run_file() if config is None else read_run_file(read_text(config))

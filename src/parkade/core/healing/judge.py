@@ -60,6 +60,7 @@ from parkade.core.healing.policy import Policy, Rule, find_rule, rule_of_row
 from parkade.core.healing.symptom import (
     RecoveryAction,
     RecoveryFact,
+    Source,
     Symptom,
     XidFact,
     signals_of,
@@ -121,6 +122,19 @@ def close_windows(memory: NodeMemory, now_us: int, *, policy: Policy) -> Judged:
 def next_close(memory: NodeMemory) -> int | None:
     """The next instant at which `close_windows` has something to do; None without a window."""
     closes = [track.closes_us for track in memory.tracks if track.closes_us is not None]
+    return min(closes, default=None)
+
+
+def next_untold(memory: NodeMemory) -> int | None:
+    """When the first window closes that may still tell something of a kernel's log. A fatal verdict
+    is told at once: what its window still collects makes it no worse."""
+    closes = [
+        track.closes_us
+        for track in memory.tracks
+        if track.closes_us is not None
+        and Source.KERNEL_LOG in track.sources
+        and (track.announced is None or track.announced.level is not Level.FATAL)
+    ]
     return min(closes, default=None)
 
 

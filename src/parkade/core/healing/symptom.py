@@ -98,6 +98,7 @@ class Condition(enum.StrEnum):
     DISK_FULL = "disk_full"
     MEMORY_LOW = "memory_low"
     CLOCK_SKEW = "clock_skew"
+    CLOCK_NOT_KEPT = "clock_not_kept"
     STRAGGLER = "straggler"
     ENGINE_NODE_DOWN = "engine_node_down"
     ENGINE_NODE_DRAINING = "engine_node_draining"

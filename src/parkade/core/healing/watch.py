@@ -23,7 +23,7 @@ from parkade.core.healing.guards import (
     needs_second_source,
     reporter_at,
 )
-from parkade.core.healing.judge import close_windows, judge, next_close, note_repair
+from parkade.core.healing.judge import close_windows, judge, next_close, next_untold, note_repair
 from parkade.core.healing.ladder import Repair
 from parkade.core.healing.memory import NodeMemory, empty_memory
 from parkade.core.healing.parents import (
@@ -127,6 +127,11 @@ class Watch:
     def next_due_us(self) -> int | None:
         """When `tick` may have something to do."""
         return self._closes[0][0] if self._closes else None
+
+    def next_untold_us(self) -> int | None:
+        """See `judge.next_untold`, of all nodes. Costs the open windows."""
+        found = (next_untold(self._memories[node]) for _, node in self._closes)
+        return min((each for each in found if each is not None), default=None)
 
     def repaired(self, node: str, repair: Repair) -> None:
         """A repair of a known node ended."""

@@ -12,6 +12,7 @@ from typing import IO, BinaryIO
 from parkade.sensors.kernel_log.reading import MOST_LINE
 
 KMSG = Path("/dev/kmsg")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 MOST_RECORD = 8_192
 """The kernel gives one record a read, never longer than this."""
 
@@ -48,6 +49,14 @@ def kernel_ring(path: Path = KMSG) -> Iterator[str]:
         os.close(handle)
 
 
+def boot_id(path: Path = BOOT_ID) -> str | None:
+    """The random name of the kernel's present life; None where it has none."""
+    try:
+        return path.read_text("ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 class Follower:
     """New lines of a file that grows, is rotated or cut. `poll` never waits.
 
@@ -58,7 +67,7 @@ class Follower:
     def __init__(self, path: Path, *, from_end: bool) -> None:
         self._path = path
         self._handle: BinaryIO | None = None
-        self._part = b""
+        self._part, self._part_bytes = b"", 0
         self.unread: str | None = None
         self._open(from_end=from_end)
 
@@ -76,6 +85,27 @@ class Follower:
                 self._take(found, most_lines)
         return found
 
+    @property
+    def bookmark(self) -> str | None:
+        """The file and how many bytes of it were given out as whole lines; None where none is
+        open."""
+        if self._handle is None:
+            return None
+        mine = os.fstat(self._handle.fileno())
+        return f"{mine.st_dev}:{mine.st_ino}:{self._handle.tell() - self._part_bytes}"
+
+    def resume(self, bookmark: str) -> None:
+        """Goes on behind a bookmark; a file that is another one now, or shorter, is read from its
+        beginning."""
+        numbers = bookmark.split(":")
+        if self._handle is None or len(numbers) != 3 or not all(map(str.isdecimal, numbers)):
+            return
+        device, inode, offset = map(int, numbers)
+        mine = os.fstat(self._handle.fileno())
+        is_same = (device, inode) == (mine.st_dev, mine.st_ino) and offset <= mine.st_size
+        self._handle.seek(offset if is_same else 0)
+        self._part, self._part_bytes = b"", 0
+
     def close(self) -> None:
         """Ends it."""
         if self._handle is not None:
@@ -84,7 +114,7 @@ class Follower:
 
     def _open(self, *, from_end: bool) -> None:
         self.close()
-        self._part = b""
+        self._part, self._part_bytes = b"", 0
         try:
             self._handle = self._path.open("rb")
         except OSError as error:
@@ -101,9 +131,10 @@ class Follower:
                 return
             room = MOST_LINE - len(self._part)
             self._part += chunk[:room] if room > 0 else b""
+            self._part_bytes += len(chunk)
             if chunk.endswith(b"\n"):
                 found.append(self._part.decode("utf-8", "replace").rstrip("\n"))
-                self._part = b""
+                self._part, self._part_bytes = b"", 0
 
     def _is_replaced(self) -> bool:
         """Whether the path names another file now, or this one was cut."""

@@ -1,0 +1,23 @@
+"""What goes with lifting a drain: the logs of its node count as dealt with up to now."""
+
+from pathlib import Path
+
+from parkade.mars.bookmarks import bookmarks_beside, load_bookmarks, name_of, save_bookmarks
+from parkade.mars.run_file import RunFile
+from parkade.mars.sensing import log_sensor
+from parkade.ports import Resumes
+
+
+def mark_read(file: RunFile, journal: Path, nodes: frozenset[str], now_us: int) -> None:
+    """Moves the bookmarks of these nodes' logs to their ends. Raises BookmarkError."""
+    path = bookmarks_beside(journal)
+    marks = load_bookmarks(path)
+    for entry in file.nodes:
+        sensor = log_sensor(entry.node, entry) if entry.node in nodes else None
+        if sensor is None:
+            continue
+        sensor.poll(now_us)
+        if isinstance(sensor, Resumes) and sensor.bookmark is not None:
+            marks[name_of(entry.node, sensor.name)] = sensor.bookmark
+        sensor.close()
+    save_bookmarks(path, marks)
