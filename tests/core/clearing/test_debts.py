@@ -9,14 +9,16 @@ from parkade.core.clearing.debts import Debts, debt_of
 from parkade.core.clearing.input import TIERS
 from parkade.core.market.market_state import Demand
 from parkade.core.market.outcome import Change, Clearing, ClearingLine
+from parkade.core.reservations.reservation import Lending
 from parkade.core.state import lines
 from parkade.core.state.world import World
+from parkade.core.units.money import MICROS
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.spec import Capacity, CapacityKind
 from parkade.core.workloads.workload import Debt, Promise, Workload
 from tests import builders
-from tests.core.records import attempt, node, promise, seats, stop, workload, world
+from tests.core.records import attempt, node, promise, reservation, seats, stop, workload, world
 
 S = SECOND_US
 NOW_US = 1000 * S
@@ -235,3 +237,47 @@ def test_what_is_moved_before_it_used_the_minimum_takes_its_debt_along(
 def test_a_debt_of_an_older_journal_is_of_all_seats() -> None:
     before = promise(seats=seats(**on("a1", "a2")), displaces=True, busy=1, promised_us=7)
     assert debt_of(before) == Debt(nodes=("a1", "a2"), notice_ends_us=7)
+
+
+@pytest.mark.parametrize(
+    ("org", "lends_at", "fabric", "is_due"),
+    [
+        ("lab", None, "a", True),
+        ("other", None, "a", False),
+        ("lab", None, "b", False),
+        ("lab", 1, "a", False),
+        ("lab", 99, "a", True),
+    ],
+    ids=["own", "of another org", "elsewhere", "lent below its limit", "lent above its limit"],
+)
+def test_a_debt_is_due_where_the_own_org_keeps_idle_nodes_from_its_holder(
+    org: str, lends_at: int | None, fabric: str, is_due: bool
+) -> None:
+    holder = job("w2", "lab", promise=displacing("a1"), phase=Phase.PLACED)
+    lending = None if lends_at is None else Lending(floor_micros=lends_at * MICROS, keep=0)
+    kept = reservation("kept", org=org, shape=((fabric, 2),), lending=lending)
+    made = world(holder, kept, nodes=[node(name) for name in NODES])
+    assert debts(made, (line("w2", Change.WAIT),)).is_due(holder) is is_due
+
+
+@pytest.mark.parametrize(("grows", "owes"), [(True, ("a2",)), (False, ())])
+def test_what_grows_owes_for_its_further_nodes_and_what_is_moved_owes_nothing(
+    grows: bool, owes: tuple[str, ...]
+) -> None:
+    one = job("w1", "lab", attempt=attempt(seats=seats(**on("a1"))), phase=Phase.RUNNING)
+    made = given(one, runner("w2", "a2"))
+    change = Change.RESIZE if grows else Change.MOVE
+    outcome = (line("w1", change, "a1", "a2"), line("w2", Change.PREEMPT))
+    marked = debts(made, outcome).marked([won("w1", "a1", "a2")], [left("w2", Cause.OUTBID)])
+    assert owed(marked).get("w1", ()) == owes
+
+
+@pytest.mark.parametrize("is_broken", [True, False])
+def test_what_leaves_and_wins_anew_owes_unless_its_node_broke(is_broken: bool) -> None:
+    """A broken gang is healed: the clearing itself gives it other seats, though it leaves."""
+    leaves = attempt(seats=seats(**on("a1")), stop=stop(), broken_us=5 if is_broken else None)
+    one = job("w1", "lab", attempt=leaves, phase=Phase.PREEMPTING)
+    made = given(one, runner("w2", "a2"))
+    outcome = (line("w1", Change.START, "a2"), line("w2", Change.PREEMPT))
+    marked = debts(made, outcome).marked([won("w1", "a2")], [left("w2", Cause.OUTBID)])
+    assert owed(marked) == ({} if is_broken else {"w1": ("a2",)})

@@ -6,9 +6,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from parkade.core.clearing.move_causes import move_cause, moved
 from parkade.core.fleet.node import Cordon, Health
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
+from parkade.core.market.outcome import Change, ClearingLine, MovedForFloor
 from parkade.core.state import commands, events, lines
 from parkade.core.state.codec import decode_event, encode_event
 from parkade.core.state.world import World
@@ -16,7 +18,8 @@ from parkade.core.units.money import MICROS
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import SECOND_US
 from parkade.core.workloads.life import Phase, Why
-from parkade.core.workloads.moves import Drained, ForWorkload, Healed, MoveCause
+from parkade.core.workloads.moves import Cheaper, Drained, ForFloors, ForWorkload, Healed, MoveCause
+from parkade.core.workloads.spec import Moves
 from parkade.core.workloads.workload import Workload
 from tests import builders
 from tests.core import records
@@ -122,3 +125,30 @@ def test_a_line_of_a_journal_that_said_no_cause_is_still_read() -> None:
         b'"why":"outbid","price_to_win_micros":null}'
     )
     assert msgspec.json.decode(old, type=lines.Leaving).moved is None
+
+
+@pytest.mark.parametrize(
+    ("moves", "cause"), [(Moves.NEEDED, ForFloors()), (Moves.CHEAPER, Cheaper())]
+)
+def test_a_move_for_a_floor_is_told_as_chosen_only_of_what_wants_cheaper_seats(
+    moves: Moves, cause: MoveCause
+) -> None:
+    made = bid("w1", 9, org="lab", on=("a1",))
+    world = world_of(replace(made, spec=replace(made.spec, moves=moves)))
+    assert move_cause(world, "w1", MovedForFloor()) == cause
+
+
+def test_a_bid_of_a_dry_run_is_not_moved_when_it_starts() -> None:
+    """The world does not know it, so it had no seats."""
+    line = ClearingLine(
+        demand="draft",
+        change=Change.START,
+        seats=seats(a1=4),
+        price_micros=1,
+        floor_micros=0,
+        price_set_by=None,
+        shares=(),
+        reason=None,
+        price_to_win_micros=None,
+    )
+    assert moved(world_of(bid("w1", 9, org="lab", on=("a2",))), line, ()) is None

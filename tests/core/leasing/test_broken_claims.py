@@ -192,6 +192,29 @@ def test_a_claim_beyond_its_own_fabrics_gives_up_only_the_nodes_that_a_right_nee
     assert changed.moved == ForClaim(claim=right, org="birch")
 
 
+def test_a_claim_that_is_made_whole_in_another_fabric_stands_while_its_agent_is_silent() -> None:
+    """It stood beyond its own fabric and was given a node at home for one that broke."""
+    parkade = Parkade(fabrics={"a": 3, "b": 3}, buffer_nodes=0)
+    parkade.reserve("acme", 3)
+    assert parkade.world.records.reservations["acme"].shape == (("a", 3),)
+    for node in ("a1", "a2", "a3"):
+        parkade.fail(node)
+    claim = parkade.claim("acme", 3)
+    parkade.tick(1)
+    assert nodes_of(parkade, claim) == ["b1", "b2", "b3"]
+    parkade.do(commands.RestoreNode(by=None, node="a1"))
+    parkade.fail("b2")
+    parkade.tick(1)
+    divided = nodes_of(parkade, claim)
+    assert divided == ["b1", "b3", "a1"]
+    parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=False))
+    parkade.clear()
+    assert nodes_of(parkade, claim) == divided
+    parkade.do(commands.ReportReachability(by=None, pool="pool", is_reachable=True))
+    parkade.clear()
+    assert nodes_of(parkade, claim) == divided
+
+
 def test_the_journal_of_a_short_claim_replays_to_the_same_world() -> None:
     parkade, claim = with_claim(3)
     parkade.fail("a2")

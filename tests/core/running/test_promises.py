@@ -6,6 +6,7 @@ import pytest
 
 from parkade.core.billing.charges import Postings
 from parkade.core.fleet.node import Cordon, Health, Node
+from parkade.core.reservations.reservation import Replacement
 from parkade.core.running.promises import (
     OVERDUE,
     attempt_of,
@@ -137,6 +138,24 @@ def test_a_claims_seats_are_handed_over_like_a_workloads(
     assert launch_due_us(made, "c1") == (None if due_s is None else due_s * S)
     if due_s is not None:
         assert launch(made, "c1", due_s * S) == (events.ClaimSeated(at_us=due_s * S, claim="c1"),)
+
+
+def test_of_a_claims_replacements_those_are_handed_over_that_are_due() -> None:
+    """a2 was promised at 10 s and is free; a3 is free from 70 s on, after its turnaround; on a4
+    runs a guest."""
+    replacements = tuple(
+        Replacement(seat=seat, promised_us=10 * S, is_busy=False)
+        for seat in seats(a2=4, a3=4, a4=4)
+    )
+    held = claim(seats=seats(a1=4), promised_us=0, seated_us=0, replacements=replacements)
+    nodes = [node("a1"), node("a2"), node("a3", last_org="lab", vacated_us=50 * S), node("a4")]
+    runs = attempt(attempt="w2.1", seats=seats(a4=4))
+    other = workload("w2", org="lab", attempt=runs, phase=Phase.RUNNING)
+    made = world(reservation(), held, other, nodes=nodes, markets=MARKETS)
+    assert launch_due_us(made, "c1") == 10 * S
+    for at_s, given in ((10, ("a2",)), (69, ("a2",)), (70, ("a2", "a3"))):
+        (event,) = launch(made, "c1", at_s * S)
+        assert event == events.ClaimSeated(at_us=at_s * S, claim="c1", nodes=given)
 
 
 def test_a_launch_taken_late_is_ordered_no_earlier_than_the_present() -> None:

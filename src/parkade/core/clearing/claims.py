@@ -84,13 +84,15 @@ def is_heard(world: World, seat: Seat) -> bool:
 def _whole(world: World, claim: Claim, seats: tuple[Seat, ...]) -> Demand:
     reservation = world.records.reservations[claim.reservation]
     assert not reservation.state.is_over, "a claim ends with its reservation"
+    # One that stands elsewhere and was made whole at home is divided, whatever its shape.
+    fabrics = {world.records.nodes[seat.node].fabric for seat in seats}
     return Demand(
         demand=claim.claim,
         org=claim.org,
         tier=PriorityTier.RESERVED,
         nodes=claim.nodes,
         gpus=reservation.gpus_per_node,
-        any_fabric=len(reservation.shape) > 1,
+        any_fabric=max(len(reservation.shape), len(fabrics)) > 1,
         reservation=claim.reservation,
         priority=0,
         limit_micros=None,
