@@ -37,9 +37,9 @@ def line(after_s: float, kind: str, says: str) -> Line:
 
 def test_a_story_is_told_in_the_order_of_its_times_and_in_words() -> None:
     late = line(3.0, "work", "w1 runs again")
-    lines = (line(0, "opened", "fatal: xid/95, reset_gpu; held: observe_only"),)
-    lines += (line(3.1, "repair", "first at 3.1"), line(3.1, "node", "second at 3.1"), late)
-    told = shown(incident(*lines))
+    opened = line(0, "opened", "fatal: xid/95, reset_gpu; held: observe_only")
+    same = (line(3.1, "repair", "first at 3.1"), line(3.1, "node", "second at 3.1"))
+    told = shown(incident(opened, *same, late))
     says = [it.says for it in told.lines]
     assert says[1:] == ["w1 runs again", "first at 3.1", "second at 3.1"]
     assert says[0] == "fatal: xid/95, reset gpu; held: Mars was stopped"
