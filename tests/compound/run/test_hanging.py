@@ -25,10 +25,10 @@ def test_an_answer_ends_a_silence_and_an_idle_model_has_none() -> None:
     lane.limiter.in_flight = 2
     hanging = Hanging()
     assert hanging.notices({"m": lane}, 40 * SECOND)
-    lane.landed(50 * SECOND)
+    lane.came_back(50 * SECOND)
     assert not hanging.notices({"m": lane}, 79 * SECOND)
     assert hanging.notices({"m": lane}, 80 * SECOND) == [
         "model 'm': 1 call waits, no answer for 30 s"
     ]
-    lane.landed(81 * SECOND)
+    lane.came_back(81 * SECOND)
     assert not hanging.notices({"m": lane}, 999 * SECOND)

@@ -293,7 +293,7 @@ class Engine:
             return
         lane = self.lanes[flight.call.model]
         now_us = time.monotonic_ns() // 1_000
-        lane.landed(now_us)
+        lane.came_back(now_us)
         flight.is_flying = False
         if isinstance(outcome, Completion):
             lane.limiter.answered(now_us - flight.began_us, now_us)

@@ -18,7 +18,7 @@ class Hanging:
 
     def notices(self, lanes: Mapping[str, Lane], now_us: int) -> list[str]:
         """What a user should know now."""
-        told = []
+        texts = []
         for model, lane in lanes.items():
             calls = lane.limiter.in_flight
             silent_us = now_us - lane.heard_us if calls else 0
@@ -27,5 +27,5 @@ class Hanging:
             elif silent_us >= self._next_us.get(model, FIRST_US):
                 self._next_us[model] = 2 * silent_us
                 wait = "1 call waits" if calls == 1 else f"{calls:,} calls wait"
-                told.append(f"model {model!r}: {wait}, no answer for {silent_us // 1_000_000} s")
-        return told
+                texts.append(f"model {model!r}: {wait}, no answer for {silent_us // 1_000_000} s")
+        return texts

@@ -100,7 +100,7 @@ class Lane:
         #: When the server last said something, or was first asked after it had nothing to do.
         self.heard_us = 0
 
-    def landed(self, now_us: int) -> None:
+    def came_back(self, now_us: int) -> None:
         """A call with the model has come back, answered or not."""
         self.limiter.in_flight -= 1
         self.heard_us = now_us
