@@ -55,7 +55,7 @@ def test_progress_of_a_compound_run_moves_on_a_terminal(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text(json.dumps({"id": "a", "prompt": "what"}) + "\n")
     words = ("compound", "run", "net.yaml", "q.jsonl", "--out", "o")
     shown = on_a_terminal(tmp_path, "-c", "from parkade.cli import main; main()", *words)
-    assert "1 of 1 questions" in shown and "\x1b[" in shown
+    assert "1 of 1 (100%)" in shown and "\x1b[" in shown
     assert "\\x1b" not in shown
 
 

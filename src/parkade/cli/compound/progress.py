@@ -20,7 +20,7 @@ from parkade.cli.exit_codes import (
     COMPOUND_FAILED,
     COMPOUND_WAITING,
 )
-from parkade.cli.screen import brief, console, fields
+from parkade.cli.screen import GAP, brief, console, fields
 from parkade.compound.run.budget import Budget
 from parkade.compound.run.failures import FAILURES
 from parkade.compound.run.reasons import Reason
@@ -28,6 +28,7 @@ from parkade.compound.run.running import Progress, Summary
 from parkade.core.units.money import format_amount
 
 REFRESH_S = 0.25
+BAR_WIDTH = 20
 MAX_ID = 40
 #: The share of a spent budget in calls without an answer from which the summary says why.
 MUCH_DOUBT = 0.25
@@ -47,23 +48,32 @@ class _Display:
         self.progress = progress
 
     def __rich__(self) -> Table:
-        grid = Table.grid(padding=(0, 2))
+        grid = Table.grid(padding=(0, GAP))
         progress = self.progress
         if progress is None:
             grid.add_row(Text("reading the journal…", style="dim"))
             return grid
         summary = progress.summary()
         done = summary.questions + summary.skipped
-        grid.add_row(
-            ProgressBar(total=self.total or max(done, 1), completed=done, width=30),
-            Text(f"{done:,}{'' if self.total is None else f' of {self.total:,}'} questions"),
-            Text(_verified(progress)),
-            Text(f"{summary.calls:,} calls"),
-            Text(f"{self._per_second(summary.calls):,.0f}/s"),
-            Text(self._money(summary)),
-            Text(self._left(summary, done), style="dim"),
-        )
+        parts = _fitting(self._parts(progress, summary, done), console.width - BAR_WIDTH)
+        bar = ProgressBar(total=self.total or max(done, 1), completed=done, width=BAR_WIDTH)
+        for _ in range(len(parts) + 1):
+            grid.add_column(no_wrap=True)
+        grid.add_row(bar, *(Text(part) for part in parts))
         return grid
+
+    def _parts(self, progress: Progress, summary: Summary, done: int) -> tuple[str, ...]:
+        """What stands beside the bar, the most wanted first."""
+        share = f" of {self.total:,} ({done / self.total:.0%})" if self.total else " questions"
+        return (
+            f"{done:,}{share}",
+            self._left(summary, done),
+            self._money(summary),
+            f"{summary.failed:,} failed" if summary.failed else "",
+            f"{progress.accepted:,} verified" if progress.verified else "",
+            f"{summary.calls:,} call{'' if summary.calls == 1 else 's'}",
+            f"{self._per_second(summary.calls):,.0f}/s",
+        )
 
     def _per_second(self, calls: int) -> float:
         now = time.monotonic()
@@ -180,11 +190,15 @@ def exit_code(summary: Summary) -> int:
     return COMPOUND_FAILED if summary.failed else 0
 
 
-def _verified(progress: Progress) -> str:
-    """How many answers a verifier accepted, and their share of those it saw."""
-    if not progress.verified:
-        return ""
-    return f"{progress.accepted:,} verified ({progress.accepted / progress.verified:.0%})"
+def _fitting(parts: Sequence[str], width: int) -> tuple[str, ...]:
+    """The first parts that a line of so many columns holds, each after a gap; at least one."""
+    kept: list[str] = []
+    for part in filter(None, parts):
+        width -= len(part) + GAP
+        if width < 0 and kept:
+            break
+        kept.append(part)
+    return tuple(kept)
 
 
 def _questions(summary: Summary) -> str:

@@ -292,9 +292,9 @@ class Engine:
         if flight.is_over:
             return
         lane = self.lanes[flight.call.model]
-        lane.limiter.in_flight -= 1
-        flight.is_flying = False
         now_us = time.monotonic_ns() // 1_000
+        lane.came_back(now_us)
+        flight.is_flying = False
         if isinstance(outcome, Completion):
             lane.limiter.answered(now_us - flight.began_us, now_us)
             self._retrying.answered(flight.call.model)

@@ -97,6 +97,13 @@ class Lane:
         self._count = 0
         #: A server that asked to be left alone is, until then.
         self.closed_until_us = 0
+        #: When the server last said something, or was first asked after it had nothing to do.
+        self.heard_us = 0
+
+    def came_back(self, now_us: int) -> None:
+        """A call with the model has come back, answered or not."""
+        self.limiter.in_flight -= 1
+        self.heard_us = now_us
 
     def failed(self, flight: Flight, failure: Failure, now_us: int) -> None:
         """A call failed: the server may have too much to do, or ask to be left alone."""
@@ -138,6 +145,8 @@ class Lane:
                 continue
             self._calls.take(1)
             self._tokens.take(flight.worst.tokens)
+            if self.limiter.in_flight == 0:
+                self.heard_us = now_us
             self.limiter.in_flight += 1
             flight.is_flying = True
             flight.began_us = now_us

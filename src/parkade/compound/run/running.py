@@ -23,6 +23,7 @@ from parkade.compound.run.describing import describe
 from parkade.compound.run.engine import Engine
 from parkade.compound.run.failures import FAILURES, FailedQuestion, Failures
 from parkade.compound.run.failures import VERSION as FAILURES_VERSION
+from parkade.compound.run.hanging import LOOK_S, Hanging
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.orders import Answer
 from parkade.compound.run.outages import PATIENCE_S, Outages
@@ -227,11 +228,13 @@ async def run_part(
         describe(out / RUN, bound, digest, journal.size)
         session = _Session(bound, journal, results, failures, settings, watch or Watch())
         asked = session.open_questions(iter(questions))
+        looking = asyncio.ensure_future(session.look())
         try:
             await session.engine.run(asked)
             if settings.counts_not_begun and session.progress.counts.is_budget_spent:
                 session.progress.not_begun = sum(1 for _ in asked)
         finally:
+            looking.cancel()
             session.stop()
         return session.progress.summary()
 
@@ -292,6 +295,14 @@ class _Session:
         self._timer: asyncio.TimerHandle | None = None
         if watch.on_start is not None:
             watch.on_start(self.progress)
+
+    async def look(self) -> None:
+        """Say now and then what a server that hangs keeps waiting; until it is cancelled."""
+        hanging = Hanging()
+        while self._watch.on_notice is not None:
+            await asyncio.sleep(LOOK_S)
+            for text in hanging.notices(self.engine.lanes, time.monotonic_ns() // 1_000):
+                self._watch.on_notice(text)
 
     def open_questions(self, questions: Iterator[Question]) -> Iterator[Question]:
         for question in questions:
