@@ -21,7 +21,7 @@ from parkade.compound.network.binding import Bound
 from parkade.compound.run.budget import NOTHING, Account, Amounts
 from parkade.compound.run.checking import Checking
 from parkade.compound.run.journal import Journal, completion_of
-from parkade.compound.run.lane import Flight, Lane
+from parkade.compound.run.lane import Flight, FlightState, Lane
 from parkade.compound.run.limiter import RetryBudget, backoff_us
 from parkade.compound.run.machine import Machine
 from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop, Judged
@@ -268,21 +268,18 @@ class Engine:
 
     def _start(self, lane: Lane, flight: Flight) -> None:
         flight.attempt += 1
-        flight.has_arrived = False
 
         def done(outcome: Outcome) -> None:
-            flight.has_arrived = True
+            assert flight.state is FlightState.FLYING, "a cancelled call was answered"
+            flight.state = FlightState.ARRIVED
             self._ended.append((flight, outcome))
             self._schedule()
 
         flight.cancel = lane.model.start(flight.call, done)
 
     def _end(self, flight: Flight, outcome: Outcome) -> None:
-        if flight.is_over:
-            return
         lane = self.lanes[flight.call.model]
         lane.limiter.in_flight -= 1
-        flight.is_flying = False
         now_us = time.monotonic_ns() // 1_000
         if isinstance(outcome, Completion):
             lane.limiter.answered(now_us - flight.began_us, now_us)
@@ -318,6 +315,10 @@ class Engine:
         self._give_up(self._outages.failed(flight.call.model, failure, now_us))
         if failure.retry_after_us is not None:
             lane.closed_until_us = max(lane.closed_until_us, now_us + failure.retry_after_us)
+        if not flight.waiters:
+            # What it cost is on the bill; no question wants it asked again.
+            self._finish(flight, failure)
+            return
         may_retry = failure.kind in RETRIED and flight.attempt < MAX_ATTEMPTS
         if may_retry and self._retries.take():
             self.counts.retries += 1
@@ -343,7 +344,7 @@ class Engine:
         self._journal.failed(flight.doubtful_line(why))
 
     def _finish(self, flight: Flight, outcome: Outcome) -> None:
-        flight.is_over = True
+        flight.state = FlightState.OVER
         # It refers back to the flight.
         flight.cancel = None
         self._flights.pop(flight.call.key, None)
@@ -359,15 +360,15 @@ class Engine:
         if flight is None:
             return
         flight.waiters.remove((run, ticket))
-        if flight.waiters or flight.has_arrived:
+        if flight.waiters or flight.state is FlightState.ARRIVED:
             return
-        if flight.is_flying:
+        if flight.state is FlightState.FLYING:
             assert flight.cancel is not None
             flight.cancel()
             self.lanes[flight.call.model].limiter.in_flight -= 1
             self.counts.cancelled += 1
             self._doubt(flight, "cancelled: another candidate was accepted first")
-        flight.is_over = True
+        flight.state = FlightState.OVER
         self._flights.pop(flight.call.key, None)
 
     def _stop(self) -> None:
@@ -375,8 +376,9 @@ class Engine:
         if self._timer is not None:
             self._timer.cancel()
         for flight in list(self._flights.values()):
-            if flight.is_flying and flight.cancel is not None:
-                flight.cancel()
+            if flight.state in (FlightState.FLYING, FlightState.ARRIVED):
+                if flight.cancel is not None:
+                    flight.cancel()
                 self._doubt(flight, "the run was stopped")
         self._checking.stop()
         for run in self._open:

@@ -1,5 +1,6 @@
 """A lane: the calls that wait for one model, are with it, or come back to it after a failure."""
 
+import enum
 import heapq
 from collections import deque
 from collections.abc import Callable
@@ -16,20 +17,37 @@ if TYPE_CHECKING:
     from parkade.compound.run.progressing import Progressing
 
 
+class FlightState(enum.Enum):
+    """Where a call is: waiting → flying → arrived → over, or arrived → later → flying again.
+
+    A call that no question wants any more is over from any state but `ARRIVED`: then what it cost
+    is told first.
+    """
+
+    #: In its lane's queue.
+    WAITING = enum.auto()
+    #: With the model.
+    FLYING = enum.auto()
+    #: Its outcome is here and waits for its turn.
+    ARRIVED = enum.auto()
+    #: It failed, and is sent again at a time to come.
+    LATER = enum.auto()
+    #: Its questions were told its outcome, or none wants it.
+    OVER = enum.auto()
+
+
 class Flight:
-    """One call on its way, and all who wait for it."""
+    """One call on its way, and all questions that wait for it."""
 
     __slots__ = (
         "attempt",
         "began_us",
         "call",
         "cancel",
-        "has_arrived",
-        "is_flying",
-        "is_over",
         "node",
         "of",
         "owner",
+        "state",
         "waiters",
         "worst",
     )
@@ -44,10 +62,7 @@ class Flight:
         self.attempt = 0
         self.began_us = 0
         self.cancel: Cancel | None = None
-        self.is_flying = False
-        #: Its outcome is here and waits for its turn.
-        self.has_arrived = False
-        self.is_over = False
+        self.state = FlightState.WAITING
         #: Questions and their tickets.
         self.waiters: list[tuple[Progressing, int]] = []
 
@@ -100,6 +115,7 @@ class Lane:
 
     def later(self, flight: Flight, at_us: int) -> None:
         """Put a call back at a time to come."""
+        flight.state = FlightState.LATER
         self._count += 1
         heapq.heappush(self._later, (at_us, self._count, flight))
 
@@ -118,7 +134,7 @@ class Lane:
         begun: list[Flight] = []
         while self.queue and self.limiter.has_room():
             flight = self.queue[0]
-            if flight.is_over:
+            if flight.state is FlightState.OVER:
                 self.queue.popleft()
                 continue
             wait = self._wait_us(flight, now_us)
@@ -132,7 +148,7 @@ class Lane:
             self._calls.take(1)
             self._tokens.take(flight.worst.tokens)
             self.limiter.in_flight += 1
-            flight.is_flying = True
+            flight.state = FlightState.FLYING
             flight.began_us = now_us
             begun.append(flight)
         due = self.next_due_us()
@@ -140,7 +156,7 @@ class Lane:
 
     def _was_given_up(self, flight: Flight) -> bool:
         """Whether the asking itself ended the call."""
-        return flight.is_over
+        return flight.state is FlightState.OVER
 
     def _wait_us(self, flight: Flight, now_us: int) -> int:
         return max(
