@@ -8,12 +8,14 @@ longer than asked, or reports wrong usage) is that server's *overrun*; it is cou
 the only way past a limit.
 
 After a kill the calls in flight are unknown, and so are finished ones whose lines were still in the
-process. The journal therefore holds a *promise*: the most that both together may come to. Before
-they could come to more, the lines are written, and if that is not enough a larger promise is. It is
-half as much again as what is in flight, since it waits for the disk. Each batch of lines also tells
-what is in flight as it is written, and a quarter more. A killed process loses nothing that it
-wrote: a run resumed on the same machine counts what was told last as doubtful. After a crash of the
-machine, or on another one, it counts the last promise.
+process; after a crash of the machine, also those whose lines were written and not yet durable. The
+journal therefore holds a *promise*: the most that a crash may lose of what was sent, in flight or
+without a durable line. Before it could lose more, the lines are made durable with a larger promise,
+half as much again as what is exposed then, since it waits for the disk: on a slow disk promises
+grow until they are few. Each batch of lines also tells what is in flight as it is written, and a
+quarter more. A killed process loses nothing that it wrote: a run resumed on the same machine counts
+what was told last as doubtful. After a crash of the machine, or on another one, it counts the last
+promise. A run without a budget promises nothing.
 
 Example, limit 100: three calls of worst case 30 start (reserved 90), a fourth waits. One ends at a
 cost of 8: spent 8, reserved 60, and the fourth starts, since 8 + 60 + 30 is not above 100.
