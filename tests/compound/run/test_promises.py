@@ -4,7 +4,6 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -103,13 +102,9 @@ def test_what_is_written_is_undurable_until_the_disk_says_so(
             journal.flush()
         finally:
             may_sync.set()
-        await until(lambda: journal.undurable == NOTHING)
+        async with asyncio.timeout(60):
+            for _ in iter(lambda: journal.undurable == NOTHING, True):
+                await asyncio.sleep(0.001)
         journal.close()
 
     asyncio.run(go())
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not holds():
-            await asyncio.sleep(0.001)

@@ -5,7 +5,15 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from parkade.compound.models.protocol import Cancel, Done, Failure, FailureKind, Outcome, RateLimits
+from parkade.compound.models.protocol import (
+    Cancel,
+    Done,
+    Failure,
+    FailureKind,
+    Outcome,
+    Price,
+    RateLimits,
+)
 from parkade.compound.network import BestOf, Generate
 from parkade.compound.network.binding import bind
 from parkade.compound.run.budget import Account, Budget
@@ -29,9 +37,9 @@ class TimedModel:
     """Answers when and what a function says: seconds and outcome."""
 
     identity = "timed"
-    price = None
-    max_output_tokens = 10
-    attachment_tokens = None
+    price: Price | None = None
+    max_output_tokens: int | None = 10
+    attachment_tokens: int | None = None
     limits = RateLimits(concurrency=8)
 
     def __init__(self, answer: Callable[[Call, int], tuple[float, Outcome]]) -> None:
@@ -65,10 +73,12 @@ def test_a_call_in_back_off_is_not_sent_again_once_best_of_has_decided(tmp_path:
 
 def test_a_failed_call_of_an_abandoned_question_is_not_sent_again(tmp_path: Path) -> None:
     heard: list[Done] = []
+    was_asked = asyncio.Event()
 
     class Held(TimedModel):
         def start(self, call: Call, done: Done) -> Cancel:
             heard.append(done)
+            was_asked.set()
             return lambda: None
 
     async def go() -> tuple[int, int]:
@@ -80,8 +90,7 @@ def test_a_failed_call_of_an_abandoned_question_is_not_sent_again(tmp_path: Path
         )
         engine.open()
         run = engine.ask(Question(id="a", prompt="x"))
-        while not heard:
-            await asyncio.sleep(0)
+        await was_asked.wait()
         heard[0](BUSY)
         engine.abandon(run)
         for _ in range(3):

@@ -44,8 +44,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     #: How long the server wants to be left alone; None if it does not say.
     retry_after_us: int | None = None
-    #: The request was sent and no answer came, so that the server may bill it.
+    #: The model may have worked for it, so that the server may bill it.
     may_be_billed: bool = False
+    #: What the server says that it used all the same; None if it does not say.
+    usage: Usage | None = None
 
 
 Outcome: TypeAlias = Completion | Failure

@@ -2,8 +2,9 @@
 
 **Why it cannot be exceeded.** `spent + doubtful + reserved` never passes a limit: a call starts
 only if its worst case still fits, and ends by replacing its worst case with what it did cost. A
-call that was sent and gave no usage (a time-out, a cancelled sibling) stays counted at its worst
-case as *doubtful*: the server may bill it. What a server bills beyond the worst case (it answered
+call that may have been worked for and gave no usage (a time-out, a cancelled sibling, a gateway
+that lost the answer) stays counted at its worst case as *doubtful*: the server may bill it. So is
+usage that stands beside an error. What a server bills beyond the worst case (it answered
 longer than asked, or reports wrong usage) is that server's *overrun*; it is counted, reported, and
 the only way past a limit.
 
@@ -111,19 +112,20 @@ class Account:
         """A call ended with known cost."""
         self.release(worst)
         self.spent = self.spent + cost
-        if cost.micros > worst.micros or cost.tokens > worst.tokens:
-            self._overran(cost - worst)
+        self._note_overrun(worst, cost)
 
-    def _overran(self, over: Amounts) -> None:
-        micros = 0 if self.budget.micros is None else max(0, over.micros)
-        tokens = 0 if self.budget.tokens is None else max(0, over.tokens)
+    def doubt(self, worst: Amounts, cost: Amounts) -> None:
+        """A call ended without a completion: it stays counted at what it may be billed as, which
+        is the worst case where the server does not say."""
+        self.release(worst)
+        self.doubtful = self.doubtful + cost
+        self._note_overrun(worst, cost)
+
+    def _note_overrun(self, worst: Amounts, cost: Amounts) -> None:
+        micros = 0 if self.budget.micros is None else max(0, cost.micros - worst.micros)
+        tokens = 0 if self.budget.tokens is None else max(0, cost.tokens - worst.tokens)
         if micros or tokens:
             self.overrun = self.overrun + Amounts(micros, tokens, 0)
-
-    def doubt(self, worst: Amounts) -> None:
-        """A call ended and its cost is not known: it stays counted at its worst case."""
-        self.release(worst)
-        self.doubtful = self.doubtful + worst
 
     def release(self, worst: Amounts) -> None:
         """A call ended without cost."""

@@ -21,7 +21,7 @@ from parkade.compound.network.binding import Bound
 from parkade.compound.run.budget import NOTHING, Account, Amounts
 from parkade.compound.run.checking import Checking
 from parkade.compound.run.journal import Journal, completion_of
-from parkade.compound.run.lane import Flight, FlightState, Lane
+from parkade.compound.run.lane import Flight, FlightState, Lane, cost_of
 from parkade.compound.run.limiter import RetryBudget, backoff_us
 from parkade.compound.run.machine import Machine
 from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop, Judged
@@ -306,8 +306,10 @@ class Engine:
     def _failed(self, lane: Lane, flight: Flight, failure: Failure, now_us: int) -> None:
         if failure.kind in RETRIED:
             lane.limiter.overloaded(flight.began_us, now_us)
-        if failure.may_be_billed:
-            self._doubt(flight, failure.message)
+        if failure.usage is not None:
+            self._doubt(flight, failure.message, cost_of(failure.usage, lane.model))
+        elif failure.may_be_billed:
+            self._doubt(flight, failure.message, flight.worst)
         else:
             self.account.release(flight.worst)
         if failure.kind is FailureKind.DENIED:
@@ -338,10 +340,10 @@ class Engine:
         if not self._over.done():
             self._over.set_exception(error)
 
-    def _doubt(self, flight: Flight, why: str) -> None:
-        """A call that may be billed and told no usage stays on the bill at its worst case."""
-        self.account.doubt(flight.worst)
-        self._journal.failed(flight.doubtful_line(why))
+    def _doubt(self, flight: Flight, why: str, amounts: Amounts) -> None:
+        """A call without a completion that may be billed: so much stays on the bill."""
+        self.account.doubt(flight.worst, amounts)
+        self._journal.failed(flight.doubtful_line(why, amounts))
 
     def _finish(self, flight: Flight, outcome: Outcome) -> None:
         flight.state = FlightState.OVER
@@ -367,7 +369,7 @@ class Engine:
             flight.cancel()
             self.lanes[flight.call.model].limiter.in_flight -= 1
             self.counts.cancelled += 1
-            self._doubt(flight, "cancelled: another candidate was accepted first")
+            self._doubt(flight, "cancelled: another candidate was accepted first", flight.worst)
         flight.state = FlightState.OVER
         self._flights.pop(flight.call.key, None)
 
@@ -379,7 +381,7 @@ class Engine:
             if flight.state in (FlightState.FLYING, FlightState.ARRIVED):
                 if flight.cancel is not None:
                     flight.cancel()
-                self._doubt(flight, "the run was stopped")
+                self._doubt(flight, "the run was stopped", flight.worst)
         self._checking.stop()
         for run in self._open:
             for task in run.tasks.values():

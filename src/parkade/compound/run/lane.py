@@ -85,17 +85,17 @@ class Flight:
             of=self.of,
         )
 
-    def doubtful_line(self, why: str) -> FailedLine:
-        """What the journal keeps if it may be billed and told no usage: its worst case."""
+    def doubtful_line(self, why: str, amounts: Amounts) -> FailedLine:
+        """What the journal keeps if it may be billed and gave no completion."""
         return FailedLine(
             key=self.call.key,
             question=self.owner.machine.question.id,
             node=self.node,
             model=self.call.model,
             why=why,
-            cost=self.worst.micros,
-            tokens=self.worst.tokens,
-            calls=self.worst.calls,
+            cost=amounts.micros,
+            tokens=amounts.tokens,
+            calls=amounts.calls,
         )
 
 
@@ -172,5 +172,10 @@ def worst_case(call: Call, model: Model) -> Amounts | None:
     if call.most_input_tokens is None or call.most_output_tokens is None:
         return None
     usage = Usage(input_tokens=call.most_input_tokens, output_tokens=call.most_output_tokens)
+    return cost_of(usage, model)
+
+
+def cost_of(usage: Usage, model: Model) -> Amounts:
+    """What a call with this usage is counted as."""
     cost = NOTHING.micros if model.price is None else model.price.cost_micros(usage)
-    return Amounts(cost, call.most_input_tokens + call.most_output_tokens, 1)
+    return Amounts(cost, usage.input_tokens + usage.output_tokens, 1)
