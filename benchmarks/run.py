@@ -28,6 +28,7 @@ BENCHMARKS = {
     "reclaim": "benchmarks.reclaim",
     "compound_calls": "benchmarks.compound_calls",
     "compound_verify": "benchmarks.compound_verify",
+    "console": "benchmarks.console",
     "mars": "benchmarks.mars_judge",
     "mars_quarantine": "benchmarks.mars_quarantine",
 }

@@ -44,6 +44,7 @@ class Tab:
         self.page.set_default_timeout(PATIENCE_MS)
         self.errors: list[str] = []
         self.outside: list[str] = []
+        self.asked: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", self._hear)
         self.page.on("request", self._look)
@@ -53,6 +54,7 @@ class Tab:
             self.errors.append(message.text)
 
     def _look(self, request: Any) -> None:
+        self.asked.append(request.url)
         if not request.url.startswith((self.url, "data:")):
             self.outside.append(request.url)
 

@@ -104,6 +104,7 @@ def test_the_map_tells_by_keyboard_who_sits_where_and_opens_the_work(
     seen.page.keyboard.press("ArrowRight")
     seen.page.locator("#seat", has_text="guest-of-lent").wait_for()
     card = seen.page.inner_text("#seat")
+    assert len([url for url in seen.asked if "/live" in url]) == 2, "one stream for each page"
     assert "of bertram" in card and "pays" in card and "won at" in card
     seen.page.keyboard.press("Enter")
     seen.page.wait_for_url(f"**/workloads/{stage.guest}")

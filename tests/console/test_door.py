@@ -112,7 +112,7 @@ def test_a_session_ends_with_its_token(town: Town) -> None:
     assert person.get("/").status_code == 303
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/login", "/workloads/w999999", "/static/console.js"])
+@pytest.mark.parametrize("path", [*PAGES, "/login", "/workloads/w999999", "/static/now/console.js"])
 def test_a_page_loads_nothing_from_outside_and_runs_no_script_of_its_own(
     town: Town, path: str
 ) -> None:

@@ -12,6 +12,8 @@ from parkade.control.viewers import Viewer
 from parkade.wire.lot import Lot
 
 MOST_ORGS_KEPT = 256
+MOST_NODES_AT_ONCE = 2_000
+"""A lot of more nodes is made in a thread, so that no other answer waits for it."""
 
 
 class LotBook:
@@ -39,7 +41,10 @@ class LotBook:
         async with self._turn:
             if self._newest is None or self._newest.sequence < wanted:
                 taken = await self._plane.read(snapshot)
-                self._newest = self._lots.take(taken)
+                is_small = len(taken.nodes) <= MOST_NODES_AT_ONCE
+                take = self._lots.take
+                lot = take(taken) if is_small else await asyncio.to_thread(take, taken)
+                self._newest = lot
             return self._newest
 
     def _of_org(self, lot: Lot, org: str) -> Lot:

@@ -83,12 +83,14 @@ def _price_line(plot: Plot, part: Sequence[Point], dear: float) -> Iterator[str]
 
 
 def _steps(plot: Plot, part: Sequence[Point], shares: Sequence[float]) -> list[str]:
-    found = []
-    for index, (each, share) in enumerate(zip(part, shares, strict=True)):
-        found.append(f"{plot.x(each.at_s)},{plot.y(share)}")
-        if index + 1 < len(part):
-            found.append(f"{plot.x(part[index + 1].at_s)},{plot.y(share)}")
-    return found
+    """The corners of a line that holds each value until the next; equal ones are one step."""
+    y = plot.y(shares[0])
+    found = [f"{plot.x(part[0].at_s)},{y}"]
+    for index in range(1, len(part)):
+        if shares[index] != shares[index - 1]:
+            x, before, y = plot.x(part[index].at_s), y, plot.y(shares[index])
+            found += [f"{x},{before}", f"{x},{y}"]
+    return [*found, f"{plot.x(part[-1].at_s)},{y}"]
 
 
 def _time_axis(plot: Plot) -> Iterator[str]:
@@ -114,7 +116,7 @@ def _value_axis(plot: Plot, top: int, dear: float, unit: str) -> Iterator[str]:
             yield f'<text class="axis price" x="{WIDTH - RIGHT + 6}" y="{y + 4}">{price}</text>'
     yield f'<text class="axis" x="{LEFT - 6}" y="{HEIGHT - 7}" text-anchor="end">GPUs</text>'
     if dear:
-        x, y = WIDTH - RIGHT + 6, HEIGHT - 7
+        x, y = WIDTH - RIGHT + 6, plot.y(0.0) + 4
         yield f'<text class="axis price" x="{x}" y="{y}">{escape(unit)}</text>'
 
 

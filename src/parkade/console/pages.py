@@ -1,7 +1,8 @@
 """Pages from templates: every value is escaped, and one that is missing is an error.
 
-What the browser loads beside a page (style, scripts) lies in `static` and is named with the digest
-of its content, so that a browser keeps it for ever and never has an old one.
+What the browser loads beside a page (style, scripts) lies in `static`. Its path has the digest of
+all of it: a browser keeps it for ever and never has an old one, and a script that another one
+imports by its name is the one that the page loads.
 """
 
 import hashlib
@@ -28,22 +29,20 @@ def page(template: str, status: int = 200, **values: object) -> Response:
 
 
 @cache
-def static_file(name: str) -> tuple[bytes, str] | None:
-    """(content, digest) of a file that pages load; None where there is none of that name."""
+def static_file(name: str) -> bytes | None:
+    """A file that pages load; None where there is none of that name."""
     if name.partition(".")[2] not in TYPES or "/" in name:
         return None
     try:
-        content = (_STATIC / name).read_bytes()
+        return (_STATIC / name).read_bytes()
     except OSError:
         return None
-    return content, hashlib.sha256(content).hexdigest()[:16]
 
 
 def static_url(name: str) -> str:
     """Where a page loads it."""
-    found = static_file(name)
-    assert found is not None, f"there is no static file {name}"
-    return f"/static/{name}?v={found[1]}"
+    assert static_file(name) is not None, f"there is no static file {name}"
+    return f"/static/{version()}/{name}"
 
 
 @cache

@@ -3,9 +3,19 @@
 import pytest
 
 from parkade.core.market.allocation import allocate
+from parkade.core.market.clear import clear
 from parkade.core.market.supply import DrawnFloors, guest_floor
 from parkade.core.units.fraction import Fraction
-from tests.core.market.story import MICROS, bid, given_market, on, reserved, terms
+from tests.core.market.story import (
+    MICROS,
+    bid,
+    claim,
+    given_market,
+    line_of,
+    on,
+    reserved,
+    terms,
+)
 
 ONE = reserved("one", {"amber": 2}, lends_at=5)
 TWO = reserved("two", {"amber": 1}, lends_at=3)
@@ -82,3 +92,50 @@ def test_a_copy_of_drawn_floors_is_independent_and_a_forgotten_fabric_is_drawn_a
     assert [twin.draw(0, "amber-1"), twin.draw(1, "birch-0"), twin.draw(1, "birch-1")] == [1, 3, 7]
     floors.release(0, "amber-0")
     assert floors.highest(0, ("amber-2",)) == 1
+
+
+def shares_with_owner_abroad(
+    lends_at: float, keep: int, *, hosts: float = 3
+) -> tuple[int, dict[str, int]]:
+    """What a guest pays and who earns it, where acme stands on the node that bolt lends."""
+    market = given_market(
+        on(claim("own", "acme"), "birch-0"),
+        bid("guest", 9),
+        fabrics={"amber": 1, "birch": 1},
+        reservations=(
+            reserved("acme", {"amber": 1}, lends_at=lends_at, keep=keep),
+            reserved("bolt", {"birch": 1}, lends_at=hosts, age=1),
+        ),
+        on=terms(floor=1, fee="1/10"),
+    )
+    line = line_of(clear(market), "guest")
+    return line.price_micros, dict(line.shares)
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_an_owner_abroad_leaves_the_lender_that_it_stands_on_what_it_left_at_home(
+    keep: int,
+) -> None:
+    """The operator gets its fee of 10 % and not all that the guest pays."""
+    price, earned = shares_with_owner_abroad(3, keep)
+    assert price == guest_floor(3 * MICROS, Fraction(numerator=1, denominator=10))
+    assert earned["owner-bolt"] == 9 * 8 * price // 10
+    assert earned["operator"] == 8 * price - earned["owner-bolt"]
+
+
+def test_no_guest_meets_a_higher_floor_because_an_owner_stands_abroad() -> None:
+    price, earned = shares_with_owner_abroad(2, 0)
+    assert (price, earned["supplier"]) == (MICROS, 8 * 900_000)
+
+
+def test_an_owner_abroad_on_nodes_that_are_not_lent_changes_nothing() -> None:
+    market = given_market(
+        on(claim("own", "acme"), "birch-0"),
+        fabrics={"amber": 1, "birch": 2},
+        reservations=(
+            reserved("acme", {"amber": 1}, lends_at=3),
+            reserved("bolt", {"birch": 1}, lends_at=3, age=1),
+        ),
+        on=terms(floor=1, fee="0/1"),
+    )
+    assert allocate(market).supply.floors == [[MICROS], [3 * MICROS]]

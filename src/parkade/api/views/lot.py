@@ -157,7 +157,7 @@ class Lots:
         for name in changed:
             node = now.nodes[name]
             state, says = _state(node, now.pools[node.pool])
-            self._nodes[name] = wire.LotNode(
+            self._nodes[name] = wire.LotNode.model_construct(
                 node=name,
                 pool=node.pool,
                 market=node.market,
@@ -280,7 +280,7 @@ def _seats_on(
             return
         for seat in by_node(seats):
             if wanted is None or seat.node in wanted:
-                made = wire.LotSeat(holder=holder, gpus=seat.gpus)
+                made = wire.LotSeat.model_construct(holder=holder, gpus=seat.gpus)
                 where.setdefault(seat.node, []).append(made)
 
     for name, workload in now.workloads.items():
@@ -340,14 +340,14 @@ def _workload(workload: Workload, market: Market | None, lenders: frozenset[str]
         price=amount(rate.price_micros) if rate is not None and is_paying else None,
         limit_price=amount_or_none(spec.limit_price_micros),
         price_to_win=amount_or_none(workload.price_to_win_micros),
-        lent=_lent(rate, gpus, market, lenders) if use == "spot" and attempt else 0,
+        lent=lent_gpus(rate, gpus, market, lenders) if use == "spot" and attempt else 0,
         notice=None if attempt is None or attempt.stop is None else _notice(attempt.stop),
         since=instant_or_none(workload.submitted_us if attempt is None else attempt.ordered_us),
         says=_says(workload, rate),
     )
 
 
-def _lent(rate: Rate | None, gpus: int, market: Market | None, lenders: frozenset[str]) -> int:
+def lent_gpus(rate: Rate | None, gpus: int, market: Market | None, lenders: frozenset[str]) -> int:
     """How many of so many GPUs lenders own, by their part of the owners' part of the price."""
     if rate is None or market is None or not lenders:
         return 0

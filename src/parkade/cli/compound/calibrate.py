@@ -26,7 +26,12 @@ def calibrate(
         recorded = read(outcomes, Truth(labels, field, rule))
         found = calibration_of(recorded.outcomes)
     if as_json:
-        print_json(found, rule=recorded.rule)
+        import msgspec
+
+        report = msgspec.to_builtins(found)
+        # What intervals of a plan are read from: hundreds of numbers that say little alone.
+        del report["doubts"]
+        print_json(report, rule=recorded.rule)
     else:
         _show(found, recorded.rule)
 

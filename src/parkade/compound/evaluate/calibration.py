@@ -6,6 +6,7 @@ rates are spread over questions (`spread.py`; a question with few candidates is 
 others by exactly as much as they are alike).
 """
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -26,6 +27,8 @@ from parkade.compound.theory.special import beta_quantile
 from parkade.compound.values import Question
 
 PILOT = 32
+DOUBTS = 80
+"""Draws of the posterior that intervals of a plan are read from."""
 
 
 class Runner(Protocol):
@@ -48,6 +51,14 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     def mean(self) -> float:
         """The mean rate."""
         return self.alpha / (self.alpha + self.beta)
+
+
+class Betas(msgspec.Struct, frozen=True, kw_only=True):
+    """What the three rates may follow, as far as the outcomes tell: one draw of the posterior."""
+
+    generator: Index
+    misses: Index
+    false_alarms: Index
 
 
 class QuestionRate(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +101,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     latency_us: float
     per_question: tuple[QuestionRate, ...]
     groups: tuple[Group, ...]
+    doubts: tuple[Betas, ...] = ()
+    """Draws of what the rates may follow; empty in calibrations of before there were any."""
 
 
 class _Spreads(NamedTuple):
@@ -138,6 +151,7 @@ def calibration_of(outcomes: Iterable[Outcome]) -> Calibration:
         latency_us=sum(each.latency_us for each in everything) / candidates,
         per_question=_per_question(tallies, generator),
         groups=_groups(tallies),
+        doubts=_doubts(spreads),
     )
 
 
@@ -150,6 +164,20 @@ def _fit(tallies: Sequence[Tally]) -> _Spreads:
         fit_spread(
             (each.accepted_wrong + each.rejected_wrong, each.accepted_wrong) for each in tallies
         ),
+    )
+
+
+def _doubts(spreads: _Spreads) -> tuple[Betas, ...]:
+    """The three are told by different counts, so each draw of one meets any draw of another."""
+    chance = random.Random(0)
+    columns = []
+    for spread in spreads:
+        drawn = [Index(alpha=it.alpha, beta=it.beta) for it in spread.draws(DOUBTS)]
+        chance.shuffle(drawn)
+        columns.append(drawn)
+    return tuple(
+        Betas(generator=generator, misses=misses, false_alarms=alarms)
+        for generator, misses, alarms in zip(*columns, strict=True)
     )
 
 

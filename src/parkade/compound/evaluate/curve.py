@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from parkade.compound.evaluate.calibration import Calibration, Group, Index
+from parkade.compound.evaluate.calibration import Betas, Calibration, Group, Index
 from parkade.compound.theory.domain import whole
 from parkade.compound.theory.selection import accuracy, expected_draws, precision
 
@@ -36,6 +36,16 @@ class _Grid(NamedTuple):
 _P_GRID = _Grid(-18, 9, 46)
 _FALSE_ALARM_GRID = _Grid(-12, 6, 16)
 _MISS_GRID = _Grid(-9, 6, 9)
+
+_NOTHING_COUNTED = Group(
+    right=0,
+    wrong=0,
+    rejected_right=0,
+    verified_right=0,
+    accepted_wrong=0,
+    verified_wrong=0,
+    questions=1,
+)
 
 Node = tuple[float, float, float]
 
@@ -90,20 +100,29 @@ def curve_of(calibration: Calibration, *, is_exact: bool) -> Curve:
     return Curve(nodes, groups)
 
 
-def _nodes(group: Group, calibration: Calibration, *, is_exact: bool) -> dict[Node, float]:
-    ps = _posterior(calibration.generator, group.right, group.wrong, _P_GRID)
+def curves_in_doubt(calibration: Calibration, *, is_exact: bool) -> tuple[Curve, ...]:
+    """The curve of all questions like these, once for each draw of what their rates may follow.
+
+    Cost: `DOUBTS` times a curve of one group.
+    """
+    drawn = (_nodes(_NOTHING_COUNTED, betas, is_exact=is_exact) for betas in calibration.doubts)
+    return tuple(Curve(nodes, ((nodes, 1),)) for nodes in drawn)
+
+
+def _nodes(group: Group, prior: Calibration | Betas, *, is_exact: bool) -> dict[Node, float]:
+    ps = _posterior(prior.generator, group.right, group.wrong, _P_GRID)
     misses, alarms = [(0.0, 1.0)], [(0.0, 1.0)]
     if not is_exact:
-        assert calibration.misses is not None, "planning checks that there is a verifier"
-        assert calibration.false_alarms is not None
+        assert prior.misses is not None, "planning checks that there is a verifier"
+        assert prior.false_alarms is not None
         misses = _posterior(
-            calibration.misses,
+            prior.misses,
             group.rejected_right,
             group.verified_right - group.rejected_right,
             _MISS_GRID,
         )
         alarms = _posterior(
-            calibration.false_alarms,
+            prior.false_alarms,
             group.accepted_wrong,
             group.verified_wrong - group.accepted_wrong,
             _FALSE_ALARM_GRID,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from parkade.compound.evaluate.calibration import Calibration
-from parkade.compound.evaluate.curve import Curve, curve_of
+from parkade.compound.evaluate.curve import Curve, curve_of, curves_in_doubt
 from parkade.compound.evaluate.measures import REPORT_VERSION, Measure, mean_share
 from parkade.compound.theory.domain import DomainError, not_negative, positive, whole
 from parkade.compound.theory.domain import open_probability as share_between
@@ -21,6 +21,8 @@ _CLOSE = 0.001
 # A fall of less than this is not called a turn.
 _TURN = 0.002
 _LITTLE = 0.01
+# Of an interval of 95 %, on each side.
+_TAIL = 0.025
 _FEW_QUESTIONS = 30
 
 
@@ -203,10 +205,10 @@ def _report(
     *,
     is_exact: bool,
 ) -> Plan:
-    candidates = calibration.candidates
-    ceiling = mean_share(curve.shares(None), candidates=candidates)
+    in_doubt = curves_in_doubt(calibration, is_exact=is_exact)
+    ceiling = _measure(calibration, curve, in_doubt, None)
     turn = _turn(steps)
-    accuracy = mean_share(curve.shares(chosen.k), candidates=candidates) if chosen else None
+    accuracy = _measure(calibration, curve, in_doubt, chosen.k) if chosen else None
     cost = chosen.cost_micros * questions if chosen else None
     return Plan(
         version=REPORT_VERSION,
@@ -225,6 +227,26 @@ def _report(
         turns_down_after=turn,
         steps=tuple(steps),
         findings=_findings(calibration, goal, steps, chosen, ceiling, turn, is_exact=is_exact),
+    )
+
+
+def _measure(
+    calibration: Calibration, curve: Curve, in_doubt: Sequence[Curve], k: int | None
+) -> Measure:
+    """Accuracy at K, or the ceiling for None, with an interval for questions like these.
+
+    The wider of two doubts on each side: what the rates of such questions follow, and, whatever
+    they follow, that it was these questions that were drawn.
+    """
+    found = mean_share(curve.shares(k), candidates=calibration.candidates)
+    if not in_doubt:
+        return found
+    may_be = sorted(each.ceiling() if k is None else each.accuracy(k) for each in in_doubt)
+    tail = int(_TAIL * len(may_be))
+    return Measure(
+        value=found.value,
+        low=min(found.low, may_be[tail]),
+        high=max(found.high, may_be[-1 - tail]),
     )
 
 

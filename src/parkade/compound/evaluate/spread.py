@@ -71,6 +71,17 @@ class Spread(NamedTuple):
         """The posterior's geometric mean of β."""
         return math.exp(self.mean(lambda _, beta: math.log(beta)))
 
+    def draws(self, count: int) -> tuple[SpreadPoint, ...]:
+        """So many points, each as often as its weight says, in order of their mean rate."""
+        ordered = sorted(self.points, key=lambda point: point.alpha / (point.alpha + point.beta))
+        found: list[SpreadPoint] = []
+        below = 0.0
+        for point in ordered:
+            below += point.weight
+            while len(found) < count and (len(found) + 0.5) / count <= below:
+                found.append(point)
+        return (*found, *[ordered[-1]] * (count - len(found)))
+
     def quantile(self, share: float, of: Callable[[float, float], float]) -> float:
         """The posterior quantile of a function of (α, β)."""
         ordered = sorted((of(point.alpha, point.beta), point.weight) for point in self.points)

@@ -38,4 +38,9 @@ async def market(context: Page, market: str = "") -> Response:
 
 async def _clearings(context: Page, market: str) -> list[Event]:
     found = await newest(context, kinds=("Cleared",))
-    return [each for each in found if each.market == market][:MOST_CLEARINGS]
+    return [it for it in found if it.market == market and _changed(it)][:MOST_CLEARINGS]
+
+
+def _changed(event: Event) -> bool:
+    """Whether more than the ladder changed."""
+    return any(event.detail[each] for each in ("won", "left", "repriced", "lines"))

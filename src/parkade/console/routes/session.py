@@ -73,14 +73,15 @@ async def logout(context: Page) -> Response:
     return response
 
 
-@routes.get("/static/{name}")
-async def static(name: str) -> Response:
+@routes.get("/static/{version}/{name}")
+async def static(version: str, name: str) -> Response:
     """A file that pages load; no session is needed, it tells nothing."""
     found = pages.static_file(name)
     if found is None:
         raise problem("not_found", "there is no such file")
     kind = pages.TYPES[name.partition(".")[2]]
-    return Response(found[0], media_type=kind, headers={"Cache-Control": FOREVER})
+    kept = FOREVER if version == pages.version() else "no-store"
+    return Response(found, media_type=kind, headers={"Cache-Control": kept})
 
 
 def _own_path(path: str) -> str:

@@ -155,6 +155,7 @@ function countDown() {
   }
 }
 
+document.querySelector("nav a[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 says("", "connecting");
 listen();
 countDown();

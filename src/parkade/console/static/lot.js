@@ -30,6 +30,7 @@ live.addEventListener("lot", (event) => {
   for (const each of told.holders) holders.set(each.h, each);
   for (const each of told.gone) holders.delete(each);
   for (const [market, fabric, count] of told.fabrics) buffers.set(`${market} › ${fabric}`, count);
+  countLent();
   if (told.whole) layOut();
   canvas.hidden = nodes.size === 0;
   document.getElementById("lot-empty").hidden = nodes.size > 0;
@@ -38,6 +39,19 @@ live.addEventListener("lot", (event) => {
   describe();
   draw();
 });
+
+// Of a guest's cars as many are hatched as owners lend it; which of them they are is not known.
+function countLent() {
+  const left = new Map([...holders.values()].filter((each) => each.lent > 0).map((each) => [each.h, each.lent]));
+  for (const node of nodes.values()) {
+    node.lent = {};
+    for (const [holder, count] of node.s) {
+      const some = Math.min(count, left.get(holder) || 0);
+      if (some) left.set(holder, left.get(holder) - some);
+      node.lent[holder] = some;
+    }
+  }
+}
 
 function colourOf(org) {
   const known = orgs.get(org);
@@ -58,24 +72,26 @@ function stalls(node) {
 // ---------------------------------------------------------------- layout
 
 function layOut() {
-  const box = canvas.getBoundingClientRect();
-  size = { width: box.width, height: box.height };
-  const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.round(size.width * ratio);
-  canvas.height = Math.round(size.height * ratio);
+  const most = innerWidth <= 520 ? 560 : 416;
+  size = { width: canvas.getBoundingClientRect().width, height: most };
   const byFabric = new Map();
   for (const node of nodes.values()) {
     const key = `${node.m} › ${node.f}`;
     if (!byFabric.has(key)) byFabric.set(key, []);
     byFabric.get(key).push(node);
   }
-  for (let pitch = 24; ; pitch *= 0.94) {
+  for (let pitch = 28; ; pitch *= 0.94) {
     const height = arrange(byFabric, size.width / pitch);
-    if (height * pitch <= size.height || pitch < 1.2) {
+    if (height * pitch <= most || pitch < 1.2) {
       fitted = pitch;
+      size.height = Math.round(Math.max(96, Math.min(most, height * pitch)));
       break;
     }
   }
+  const ratio = window.devicePixelRatio || 1;
+  canvas.style.height = `${size.height}px`;
+  canvas.width = Math.round(size.width * ratio);
+  canvas.height = Math.round(size.height * ratio);
   view = { x: 0, y: 0, zoom: 1 };
 }
 
@@ -218,12 +234,13 @@ function gather(node, place, at, pitch, isNear, cars, marks) {
       const holder = holders.get(name);
       const colour = holder ? colourOf(holder.o) : colours.soft;
       const box = [at.x + from * pitch + inset, at.y + inset, (to - from) * pitch - 2 * inset, height - 2 * inset];
+      const first = from - all.findIndex(([each]) => each === name), lent = node.lent[name] || 0;
       if (isPromised) marks.push(() => outline(box, colour, pitch));
       else {
         if (!cars.has(colour)) cars.set(colour, []);
         cars.get(colour).push(box);
-        if (isNear && holder) marks.push(() => paintCar(box, holder, place, pitch));
-        else if (holder && holder.lent) marks.push(() => paintHatch(box));
+        if (isNear && holder) marks.push(() => paintCar(box, holder, place, pitch, first < lent));
+        else if (lent) marks.push(() => paintHatch([box[0], box[1], lent * pitch, box[3]]));
       }
     }
     from = to;
@@ -241,9 +258,9 @@ function paintHatch([x, y, w, h]) {
   pen.fillRect(x, y, w, h);
 }
 
-function paintCar(box, holder, place, pitch) {
+function paintCar(box, holder, place, pitch, isLent) {
   const [x, y, w, h] = box;
-  if (holder.lent) paintHatch(box);
+  if (isLent) paintHatch(box);
   if (pitch < 11) return;
   // The windscreen looks at the lane.
   pen.fillStyle = colours.glass;
@@ -252,7 +269,7 @@ function paintCar(box, holder, place, pitch) {
   const known = orgs.get(holder.o);
   if (pitch < 14 || !known) return;
   const tall = Math.round(Math.min(13, pitch * 0.55)), middle = y + h / 2 + (place.isUpper ? -h * 0.08 : h * 0.08);
-  if (holder.lent) {
+  if (isLent) {
     pen.fillStyle = colourOf(holder.o);
     round(x + w * 0.12, middle - tall * 0.75, w * 0.76, tall * 1.4, 3);
   }
@@ -534,7 +551,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 });
 new ResizeObserver(() => {
   const box = canvas.getBoundingClientRect();
-  if (box.width === size.width && box.height === size.height) return;
+  if (box.width === size.width) return;
   takeColours();
   layOut();
   draw();

@@ -68,8 +68,8 @@ from typing import NamedTuple
 from msgspec import structs
 
 from parkade.core.market.beside import lost_nodes, pins_to_try, take_pinned
-from parkade.core.market.consolidation import consolidations, leaving
-from parkade.core.market.layout import Layout, Parts, build_layout, floors_drawn
+from parkade.core.market.consolidation import consolidations
+from parkade.core.market.layout import Layout, Parts, build_layout, check_seats, floors_drawn
 from parkade.core.market.market_state import (
     ClearingTerms,
     Demand,
@@ -80,7 +80,7 @@ from parkade.core.market.priority import in_priority_order, key_of, mates_of
 from parkade.core.market.reserved import allocate_reserved
 from parkade.core.market.reserved_room import ReservedStage
 from parkade.core.market.spot import Bid, allocate_spot, are_equals, bid_of
-from parkade.core.market.stepping_aside import MOST_ASIDE, asides, stepping_aside
+from parkade.core.market.stepping_aside import MOST_ASIDE, asides
 from parkade.core.market.supply import Supply, stack_supply
 from parkade.core.placement.room import Room
 
@@ -128,13 +128,11 @@ def allocate(state: MarketState, layout: Layout | None = None) -> Allocation:
 
     `layout`: that of the state's nodes, where it is known already.
 
-    Costs three allocations at most, `MOST_CONSOLIDATIONS` more where idle GPUs are scattered, and
-    `MOST_PINNINGS` and `MOST_ASIDE` more where running bids lost nodes; it grows as one
-    (`_allocate`). Where a gang that has waited loses either way, the last two of the three cost
-    only the turns of those that come between the first that gives way and the gang.
+    Costs three allocations at most (the last two only few turns where a gang that has waited loses
+    either way), and the turns of spot `MOST_CONSOLIDATIONS` times more where idle GPUs are
+    scattered, `MOST_PINNINGS` and `MOST_ASIDE` where running bids lost nodes.
     """
-    allocation = _allocate_for_waiting(state, layout or build_layout(state))
-    return _step_aside(state, _pin_beside(allocation))
+    return _step_aside(_pin_beside(_allocate_for_waiting(state, layout or build_layout(state))))
 
 
 def _allocate_for_waiting(state: MarketState, layout: Layout) -> Allocation:
@@ -143,10 +141,9 @@ def _allocate_for_waiting(state: MarketState, layout: Layout) -> Allocation:
     gang = _first_that_has_waited(allocation)
     if gang is None:
         return allocation
-    for scattered in consolidations(state, allocation.layout, allocation.room.free, gang.shape):
-        tried = _allocate(leaving(state, scattered), allocation.layout, allocation)
-        if gang.name in tried.parts and _no_worse(allocation, tried):
-            return tried
+    consolidated = _consolidate(allocation, gang)
+    if consolidated is not None:
+        return consolidated
     if not _may_win(gang, allocation, state.terms):
         return allocation
     everywhere = _allocate(_giving_way(state, gang, None), allocation.layout, allocation)
@@ -157,6 +154,27 @@ def _allocate_for_waiting(state: MarketState, layout: Layout) -> Allocation:
     return there if gang.name in there.parts else everywhere
 
 
+def _consolidate(allocation: Allocation, gang: Bid) -> Allocation | None:
+    """The same allocation with work below a node in other fabrics, so that the gang wins and no
+    winner loses or draws a higher floor; None where no set of such work is found.
+
+    Costs at most `MOST_CONSOLIDATIONS` times the turns of spot.
+    """
+    answered = list(zip(allocation.bids, allocation.bid_parts, strict=True))
+    bounds = _floors_of_winners(allocation) | {gang.name: gang.limit}
+    for scattered in consolidations(
+        allocation.ordered, allocation.layout, answered, allocation.room, gang.shape
+    ):
+        bids = [
+            it._replace(leaves=scattered.fabric) if it.name in scattered.jobs else it
+            for it in allocation.bids
+        ]
+        tried = _turns_anew(allocation, allocation.start, bids, [], bounds)
+        if tried is not None and _no_worse(allocation, tried):
+            return tried
+    return None
+
+
 def _pin_beside(plain: Allocation) -> Allocation:
     """The same allocation, or one in which running bids that lost stay beside all its winners.
 
@@ -164,10 +182,11 @@ def _pin_beside(plain: Allocation) -> Allocation:
     """
     best = plain
     answered = list(zip(plain.bids, plain.bid_parts, strict=True))
+    bounds = _floors_of_winners(plain)
     for loser, names in pins_to_try(plain.ordered, plain.layout, answered, plain.start.free):
         if not lost_nodes(loser, best.parts.get(loser.name)):
             continue
-        tried = _with_pins(plain, names | {bid.name for bid, _ in best.pinned})
+        tried = _with_pins(plain, names | {bid.name for bid, _ in best.pinned}, bounds)
         if tried is None or lost_nodes(loser, tried.parts.get(loser.name)):
             continue
         if _no_worse(best, tried):
@@ -175,9 +194,9 @@ def _pin_beside(plain: Allocation) -> Allocation:
     return best
 
 
-def _step_aside(state: MarketState, allocation: Allocation) -> Allocation:
+def _step_aside(allocation: Allocation) -> Allocation:
     """The same allocation, or one in which newcomers take idle nodes of another fabric, so that
-    running bids do not lose theirs. Costs at most `MOST_ASIDE` times all turns."""
+    running bids do not lose theirs. Costs at most `MOST_ASIDE` times the turns of spot."""
     best, tried = allocation, set[str]()
     while not best.pinned and len(tried) < MOST_ASIDE:
         found = (it for it in asides(best.bids, best.bid_parts, best.room))
@@ -185,30 +204,55 @@ def _step_aside(state: MarketState, allocation: Allocation) -> Allocation:
         if aside is None:
             break
         tried.add(aside.loser.name)
-        demands = stepping_aside(best.ordered, aside, best.layout)
-        other = _allocate(structs.replace(state, demands=demands), best.layout, best)
-        is_kept = not lost_nodes(aside.loser, other.parts.get(aside.loser.name))
-        if is_kept and _no_worse(best, other):
+        bids = [it._replace(goes_to=aside.goes_to.get(it.name, it.goes_to)) for it in best.bids]
+        other = _turns_anew(best, best.start, bids, [], _floors_of_winners(best))
+        if other is None or lost_nodes(aside.loser, other.parts.get(aside.loser.name)):
+            continue
+        if _no_worse(best, other):
             best = other._replace(plain=allocation)
     return best
 
 
-def _with_pins(plain: Allocation, pins: frozenset[str]) -> Allocation | None:
+def _floors_of_winners(allocation: Allocation) -> dict[str, int]:
+    """The highest floor that each winner among the bids draws."""
+    answered = zip(allocation.bids, allocation.bid_parts, strict=True)
+    return {bid.name: max(floors_drawn(bid.shape, it)) for bid, it in answered if it is not None}
+
+
+def _with_pins(
+    plain: Allocation, pins: frozenset[str], bounds: dict[str, int]
+) -> Allocation | None:
     """The same turns after these running bids were counted where they stand; None where these do
-    not fit there within their limits."""
+    not fit there within their limits, and as `_turns_anew`."""
     start = plain.start.copy()
     demands = {demand.demand: demand for demand in plain.ordered}
     pinned = take_pinned(start, [it for it in plain.bids if it.name in pins], demands, plain.layout)
     if pinned is None:
         return None
     bids = [it for it in plain.bids if it.name not in pins]
+    found = _turns_anew(plain, start, bids, pinned, bounds)
+    return None if found is None else found._replace(plain=plain)
+
+
+def _turns_anew(
+    before: Allocation,
+    start: Room,
+    bids: list[Bid],
+    pinned: list[tuple[Bid, Parts]],
+    bounds: dict[str, int],
+) -> Allocation | None:
+    """The same allocation with the turns of these bids from this room; None where one of `bounds`
+    loses in its turn, or draws a higher floor than that."""
     room = start.copy()
-    answered = allocate_spot(room, bids)
-    parts = dict(plain.reserved.parts)
+    answered = allocate_spot(room, bids, bounds)
+    if len(answered) < len(bids):
+        return None
+    demands = {demand.demand: demand for demand in before.ordered}
+    parts = dict(before.reserved.parts)
     parts |= {bid.name: taken for bid, taken in (*pinned, *answered) if taken is not None}
     spot = [demands[bid.name] for bid, _ in answered]
-    return plain._replace(
-        ordered=_in_order_of_turns(plain.ordered, [it.demand for it in spot]),
+    return before._replace(
+        ordered=_in_order_of_turns(before.ordered, [it.demand for it in spot]),
         start=start,
         room=room,
         bids=[bid for bid, _ in answered],
@@ -216,7 +260,6 @@ def _with_pins(plain: Allocation, pins: frozenset[str]) -> Allocation | None:
         parts=parts,
         sized=_sized(spot, parts),
         pinned=pinned,
-        plain=plain,
     )
 
 
@@ -306,9 +349,9 @@ def _allocate(state: MarketState, layout: Layout, before: Allocation | None = No
     ordered = in_priority_order(state)
     possible = tuple(demand for demand in ordered if demand.gpus <= layout.node_gpus)
     if before is None:
-        _check_seats(ordered, layout)
+        check_seats(ordered, layout)
         reserved = allocate_reserved(state, layout, possible)
-        supply = stack_supply(state, layout, reserved)
+        supply = stack_supply(state, reserved)
     else:
         reserved, supply = before.reserved, before.supply
     spot = [demand for demand in possible if demand.tier is PriorityTier.SPOT]
@@ -355,14 +398,3 @@ def _in_order_of_turns(ordered: tuple[Demand, ...], spot: list[str]) -> tuple[De
     in_turn = iter(spot)
     names = set(spot)
     return tuple(demands[next(in_turn)] if it.demand in names else it for it in ordered)
-
-
-def _check_seats(ordered: tuple[Demand, ...], layout: Layout) -> None:
-    """Assert that no node is held beyond its GPUs."""
-    held: dict[str, int] = {}
-    for demand in ordered:
-        assert demand.nodes > 0 and demand.gpus > 0, f"{demand.demand} asks for nothing"
-        for seat in demand.seats:
-            held[seat.node] = held.get(seat.node, 0) + seat.gpus
-    for node, gpus in held.items():
-        assert gpus <= layout.node_gpus, f"{node} is held beyond its GPUs"

@@ -2,100 +2,122 @@
 
 A gang of whole nodes needs whole nodes of one fabric. Small jobs with a stronger key hold a few
 GPUs of a node each, and stay in the fabric in which they run; so a market may have as many idle
-GPUs as the gang wants, scattered. This module names the jobs with the fewest GPUs whose leaving
-empties enough nodes of a fabric, at most half as many GPUs as the gang has. Whether the gang then
-wins, and no winner loses or draws a higher floor by it, is found by allocating anew with these jobs
-taking that fabric last (`allocation`).
+GPUs as the gang wants, scattered. This module names sets of jobs whose leaving empties enough nodes
+of a fabric, at most half as many GPUs as the gang has, the fewest GPUs first. A job counts only if
+it has a place in another fabric at no higher floor in what all turns left. Whether the gang then
+wins, and no winner loses or draws a higher floor, is found by taking all turns again with these
+jobs taking that fabric last (`allocation`).
 
 Example, nodes of 8 GPUs: amber has 2 nodes, one of them with a job of 1 GPU at limit 90, which
 counts 90 x 1/8 x 1.05 = 11.8; birch has 2 nodes, one with a job of the same org. A gang of 2 nodes
 at 10 waits: neither fabric has 2 empty nodes. The job of amber goes to the node of birch that its
 org shares already, 1 GPU moved for 16, and the gang runs in amber.
 
-The one surprising rule: only running spot leaves that stands on open nodes of one fabric; a node
-that also holds other work is not emptied. Decision record 60.
+The one surprising rule: a node is one as the allocation counted it, which packs the jobs of an org
+anew; so as many nodes are emptied as it lacks. Only spot leaves that is new or stands on open nodes
+of one fabric; what is new moves no GPU. Decision records 60 and 98.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from itertools import combinations, islice
 from typing import NamedTuple
 
-from msgspec import structs
+from parkade.core.market.layout import Layout, Parts, floors_drawn
+from parkade.core.market.market_state import Demand, PriorityTier
+from parkade.core.market.spot import Bid
+from parkade.core.placement.room import Room, Shape
 
-from parkade.core.market.layout import Layout
-from parkade.core.market.market_state import Demand, MarketState, PriorityTier
-from parkade.core.placement.room import Shape
+MOST_CONSOLIDATIONS = 8
+"""Sets of jobs that are tried for one gang."""
 
-MOST_CONSOLIDATIONS = 3
-"""Fabrics that are tried for one gang."""
+MOST_SPARE_NODES = 3
+"""Beside the nodes with the fewest GPUs that would move, so many more of a fabric are looked at."""
+
+MOST_SETS = 64
+"""Sets of nodes that are looked at in one fabric."""
 
 
 class Consolidation(NamedTuple):
     """Jobs that leave a fabric."""
 
     moved_gpus: int
-    fabric: str
+    fabric: int
     jobs: frozenset[str]
 
 
 def consolidations(
-    state: MarketState, layout: Layout, free: Sequence[int], gang: Shape
+    demands: Sequence[Demand],
+    layout: Layout,
+    answered: Sequence[tuple[Bid, Parts | None]],
+    room: Room,
+    gang: Shape,
 ) -> list[Consolidation]:
-    """What is worth a try, the fewest GPUs first; `free`: empty nodes of each fabric by number.
+    """What is worth a try, the fewest GPUs first; `room`: what all turns left.
 
-    Grows with the demands, and N log N of the shared nodes.
+    Grows with the demands, N log N of the shared nodes, and fabrics x `MOST_SETS`.
     """
     most = gang.nodes * gang.gpus // 2
-    found = []
-    jobs_on, gpus_of = _jobs_by_node(state, layout)
-    for fabric, name in enumerate(layout.fabrics):
-        missing = gang.nodes - free[fabric]
-        here = [it for it in jobs_on if layout.fabric_of[it] == fabric]
-        if not 0 < missing <= len(here):
-            continue
-        here.sort(key=lambda node: (sum(gpus_of[it] for it in jobs_on[node]), node))
-        leaving = frozenset(job for node in here[:missing] for job in jobs_on[node])
-        moved_gpus = sum(gpus_of[it] for it in leaving)
-        if moved_gpus <= most:
-            found.append(Consolidation(moved_gpus, name, leaving))
-    found.sort(key=lambda it: (it.moved_gpus, it.fabric))
-    return found[:MOST_CONSOLIDATIONS]
+    found: dict[frozenset[str], Consolidation] = {}
+    moved_by = {it.demand: _moved_gpus(it) for it in demands if _may_leave(it, layout)}
+    jobs_of = _jobs_by_token(answered, moved_by.keys(), room)
+    for fabric, jobs_on in enumerate(jobs_of):
+        here = sorted(
+            (sum(moved_by[it] for it in jobs), token) for token, jobs in jobs_on.items() if jobs
+        )
+        for tokens in _sets(here, gang.nodes - room.free[fabric]):
+            jobs = frozenset(job for token in tokens for job in jobs_on[token])
+            moved_gpus = sum(moved_by[it] for it in jobs)
+            if moved_gpus <= most:
+                found.setdefault(jobs, Consolidation(moved_gpus, fabric, jobs))
+    ordered = sorted(found.values(), key=lambda it: (it.moved_gpus, it.fabric, sorted(it.jobs)))
+    return ordered[:MOST_CONSOLIDATIONS]
 
 
-def leaving(state: MarketState, consolidation: Consolidation) -> MarketState:
-    """The state in which these jobs take their fabric last."""
-    demands = tuple(
-        structs.replace(it, leaves_fabric=consolidation.fabric)
-        if it.demand in consolidation.jobs
-        else it
-        for it in state.demands
-    )
-    return structs.replace(state, demands=demands)
+def _sets(here: Sequence[tuple[int, int]], missing: int) -> Iterator[tuple[int, ...]]:
+    """Sets of as many nodes as are missing, of those with the fewest GPUs that would move."""
+    if 0 < missing <= len(here):
+        tokens = [token for _, token in here[: missing + MOST_SPARE_NODES]]
+        yield from islice(combinations(tokens, missing), MOST_SETS)
 
 
-def _jobs_by_node(
-    state: MarketState, layout: Layout
-) -> tuple[dict[str, list[str]], dict[str, int]]:
-    """The jobs of each node that only such jobs hold as may leave, and the GPUs of each job."""
-    jobs_on: dict[str, list[str]] = {}
-    gpus_of: dict[str, int] = {}
-    others: set[str] = set()
-    for demand in state.demands:
-        nodes = {seat.node for seat in demand.seats}
-        if _may_leave(demand, layout):
-            gpus_of[demand.demand] = demand.nodes * demand.gpus
-            for node in sorted(nodes):
-                jobs_on.setdefault(node, []).append(demand.demand)
-        else:
-            others |= nodes
-    return {node: jobs for node, jobs in jobs_on.items() if node not in others}, gpus_of
+def _jobs_by_token(
+    answered: Sequence[tuple[Bid, Parts | None]], may_leave: Container[str], room: Room
+) -> list[dict[int, list[str]]]:
+    """For each fabric its shared nodes as they were counted, and the jobs of each; none where one
+    of them stays."""
+    found: list[dict[int, list[str]]] = [{} for _ in room.free]
+    stay: set[int] = set()
+    for bid, parts in answered:
+        for part in parts or ():
+            tokens = dict.fromkeys(part.tokens)
+            leaves = bid.name in may_leave and _has_other_place(bid, parts or (), room)
+            for token in tokens:
+                found[part.fabric].setdefault(token, []).append(bid.name)
+            if not leaves:
+                stay.update(tokens)
+    return [
+        {token: [] if token in stay else jobs for token, jobs in here.items()} for here in found
+    ]
+
+
+def _has_other_place(bid: Bid, parts: Parts, room: Room) -> bool:
+    """Whether another fabric holds it in what is left, at no higher floor than it draws."""
+    highest = max(floors_drawn(bid.shape, parts))
+    here = {part.fabric for part in parts}
+    offers = (room.offer(it, bid.shape) for it in range(len(room.free)) if it not in here)
+    return any(offer is not None and offer.level <= highest for offer in offers)
+
+
+def _moved_gpus(demand: Demand) -> int:
+    return demand.nodes * demand.gpus if demand.seats else 0
 
 
 def _may_leave(demand: Demand, layout: Layout) -> bool:
-    """Whether it is running spot below a node, whole, on open nodes of one fabric."""
+    """Whether it is spot below a node, and new or whole on open nodes of one fabric."""
     if demand.tier is not PriorityTier.SPOT or demand.gpus == layout.node_gpus:
         return False
-    if demand.any_fabric or not demand.seats or len(demand.seats) < demand.nodes:
+    if demand.any_fabric or len(demand.seats) not in (0, demand.nodes):
         return False
     nodes = {seat.node for seat in demand.seats}
     fabrics = {layout.fabric_of.get(node) for node in nodes}
-    return len(fabrics) == 1 and None not in fabrics and layout.closed.isdisjoint(nodes)
+    return len(fabrics) <= 1 and None not in fabrics and layout.closed.isdisjoint(nodes)

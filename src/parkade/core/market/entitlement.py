@@ -1,7 +1,8 @@
 """The entitlement of a reservation: what of its shape is used, kept idle, and lent.
 
-A reservation never uses, keeps and lends more nodes than its shape, and never keeps or lends
-outside its own fabrics. `reserved` decides in which order entitlements are used.
+A reservation never uses, keeps and lends more nodes than its shape, and never keeps outside its own
+fabrics; it lends there only what `supply` gives it for its own nodes that another owner stands on.
+`reserved` decides in which order entitlements are used.
 """
 
 from typing import NamedTuple
@@ -18,10 +19,11 @@ class Entitlement:
     `kept[f]`: idle and not lent. `offered[f]`: lent. `closed_nodes`: those that its demands hold,
     each counted as used once. `held_elsewhere`: nodes of its running demands that found no room in
     its own fabrics and did not take their turn elsewhere yet. `lost_elsewhere`: how many nodes
-    these have lost.
+    these have lost. `abroad[f]`: nodes that its demands use in fabric f beyond its shape there.
     """
 
     __slots__ = (
+        "abroad",
         "closed_nodes",
         "held_elsewhere",
         "kept",
@@ -41,6 +43,7 @@ class Entitlement:
         self.left_in = {
             layout.number[name]: nodes for name, nodes in terms.shape if name in layout.number
         }
+        self.abroad: dict[int, int] = {}
         self.kept: dict[int, int] = {}
         self.offered: dict[int, int] = {}
         self.closed_nodes: set[str] = set()
@@ -70,7 +73,10 @@ class Entitlement:
     def use(self, fabric: int, nodes: int) -> None:
         """Use `nodes` of the whole, and of what is left in this fabric if anything is."""
         assert nodes >= 0, "a demand cannot give nodes back"
-        self.left_in[fabric] = max(0, self.left_in.get(fabric, 0) - nodes)
+        beyond = nodes - self.left_in.get(fabric, 0)
+        if beyond > 0:
+            self.abroad[fabric] = self.abroad.get(fabric, 0) + beyond
+        self.left_in[fabric] = max(0, -beyond)
         self.left = max(0, self.left - nodes)
         self.used += nodes
 
@@ -78,6 +84,12 @@ class Entitlement:
         """Have `nodes` less of the whole for others, until as many are given back (less than 0)."""
         self.left -= nodes
         assert self.left >= 0, "more is set aside than is left"
+
+    def left_at_home(self, fabric: int) -> int:
+        """Nodes of its shape in a fabric that it neither uses, keeps nor lends, because its demands
+        use as many elsewhere."""
+        used = self.kept.get(fabric, 0) + self.offered.get(fabric, 0)
+        return max(0, self.left_in.get(fabric, 0) - used)
 
     def kept_and_lent(self) -> int:
         """Nodes that are not used by its own demands."""

@@ -5,6 +5,7 @@ number, ascending by name: of two equal choices the smaller number is taken, and
 alike.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from parkade.core.market.market_state import Demand, MarketState, NodeInPlay, PriorityTier
@@ -143,3 +144,14 @@ def own_fabrics(demand: Demand, layout: Layout) -> dict[int, int]:
         if fabric is not None:
             found[fabric] = found.get(fabric, 0) + 1
     return found
+
+
+def check_seats(ordered: Iterable[Demand], layout: Layout) -> None:
+    """Assert that no node is held beyond its GPUs."""
+    held: dict[str, int] = {}
+    for demand in ordered:
+        assert demand.nodes > 0 and demand.gpus > 0, f"{demand.demand} asks for nothing"
+        for seat in demand.seats:
+            held[seat.node] = held.get(seat.node, 0) + seat.gpus
+    for node, gpus in held.items():
+        assert gpus <= layout.node_gpus, f"{node} is held beyond its GPUs"

@@ -102,14 +102,6 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it runs and counts no switching credit, for the sake of a gang that has waited; set
     by the allocation."""
 
-    leaves_fabric: str | None = None
-    """The fabric that it takes last, though it runs there, so that a gang that has waited fits; set
-    by the allocation."""
-
-    goes_to: str | None = None
-    """The fabric that it takes before all others, a newcomer, so that running work keeps its nodes
-    elsewhere; set by the allocation."""
-
     completes: bool = False
     """Whether it makes a claim whole that runs: then it counts as running, with or without a
     seat."""

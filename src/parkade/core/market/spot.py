@@ -14,7 +14,7 @@ by a lie only what it could have had by moving for a lower floor.
 """
 
 from collections import deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -67,7 +67,8 @@ class Bid(NamedTuple):
     take another node in the name of all."""
 
     leaves: int
-    """The fabric that it takes only where no other holds it; -1: none is such."""
+    """The fabric that it takes only where no other holds it, though it runs there, so that a gang
+    that has waited fits; set by the allocation. -1: none is such."""
 
     shared_node: str
     """The open node that it shares with `mates`; empty where it stands alone."""
@@ -78,7 +79,8 @@ class Bid(NamedTuple):
     """How many nodes it may have; None: those of its shape. Else the shape is its least."""
 
     goes_to: int = -1
-    """The fabric that it takes before all others; -1: none is such."""
+    """The fabric that it takes before all others, a newcomer, so that running work keeps its nodes
+    elsewhere; set by the allocation. -1: none is such."""
 
 
 def bid_of(
@@ -95,15 +97,19 @@ def bid_of(
         factor_of(demand, terms),
         own_fabrics(demand, layout),
         demand.moves_if_cheaper and not sharing[1],
-        -1 if demand.leaves_fabric is None else layout.number[demand.leaves_fabric],
+        -1,
         *sharing,
         sizes_of(demand, layout) if demand.most_nodes else None,
-        -1 if demand.goes_to is None else layout.number[demand.goes_to],
     )
 
 
-def allocate_spot(room: Room, bids: list[Bid]) -> list[tuple[Bid, Parts | None]]:
+def allocate_spot(
+    room: Room, bids: list[Bid], bounds: Mapping[str, int] | None = None
+) -> list[tuple[Bid, Parts | None]]:
     """The bids in the order of their turns, and what each takes, None where it loses.
+
+    `bounds`: the highest floor that these bids may draw; the turns end with the first of them that
+    loses or draws a higher one.
 
     Changes `room`. Bids come in priority order; those of equal key go round by org: the org whose
     bids have taken the fewest GPUs so far is next. Grows with the winners, and with fabrics for
@@ -119,13 +125,15 @@ def allocate_spot(room: Room, bids: list[Bid]) -> list[tuple[Bid, Parts | None]]
     found: list[tuple[Bid, Parts | None]] = []
     taken_by: dict[str, int] = {}
     for bid in _round_by_org(bids, taken_by):
-        if bound.get(bid.shape, 0) > bid.limit:
-            found.append((bid, None))
-            continue
-        division = choose(room, bid, lowest_floor, by_offer)
+        division = None
+        if bound.get(bid.shape, 0) <= bid.limit:
+            division = choose(room, bid, lowest_floor, by_offer)
+            if division is None:
+                bound[bid.shape] = least_floor(room, bid.shape)
         if division is None:
-            bound[bid.shape] = least_floor(room, bid.shape)
             found.append((bid, None))
+            if bounds is not None and bid.name in bounds:
+                return found
             continue
         taken = tuple(room.take(fabric, bid.shape, nodes) for fabric, nodes in division)
         for fabric, _ in division:
@@ -134,6 +142,9 @@ def allocate_spot(room: Room, bids: list[Bid]) -> list[tuple[Bid, Parts | None]]
         nodes = bid.shape.nodes if bid.sizes is None else len(taken[0].levels)
         taken_by[bid.org] = taken_by.get(bid.org, 0) + nodes * bid.shape.gpus
         found.append((bid, taken))
+        most = FITS_NOWHERE if bounds is None else bounds.get(bid.name, FITS_NOWHERE)
+        if max(floors_drawn(bid.shape, taken)) > most:
+            return found
     assert len(found) == len(bids), "a bid has no turn, or two"
     return found
 

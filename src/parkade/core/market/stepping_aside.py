@@ -20,11 +20,8 @@ no other bid is touched. Decision record 97.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from msgspec import structs
-
 from parkade.core.market.beside import lost_nodes
-from parkade.core.market.layout import Layout, Parts, floors_drawn
-from parkade.core.market.market_state import Demand
+from parkade.core.market.layout import Parts, floors_drawn
 from parkade.core.market.spot import Bid
 from parkade.core.placement.room import Room
 
@@ -71,16 +68,6 @@ def asides(bids: Sequence[Bid], parts: Sequence[Parts | None], room: Room) -> It
             here[taken[0].fabric].come_from.update(dict.fromkeys(bid.own))
         elif not (bid.shape.any_fabric or bid.sizes is not None or bid.goes_to >= 0):
             here[taken[0].fabric].newcomers.append((bid, taken))
-
-
-def stepping_aside(demands: Sequence[Demand], aside: Aside, layout: Layout) -> tuple[Demand, ...]:
-    """The demands, of which the newcomers step aside."""
-    return tuple(
-        it
-        if (fabric := aside.goes_to.get(it.demand)) is None
-        else structs.replace(it, goes_to=layout.fabrics[fabric])
-        for it in demands
-    )
 
 
 def _aside_for(loser: Bid, taken: Parts | None, here: list[_InFabric], room: Room) -> Aside | None:

@@ -2,18 +2,18 @@
 
 A floor is what its owner receives; here every floor is the guest's, fee included. What is not
 lent by a reservation is offered at the public floor. If nodes failed, the public step shrinks
-first, then the lent steps in proportion, by largest remainder.
+first, then the lent steps in proportion, by largest remainder. Where an owner stands on nodes that
+another lends, because its own fabric was full, that other lends what the first left at home.
 
 Example: public floor 1, fee 2/7; owner one lends 2 nodes of a fabric at floor 5, owner two lends 1
 at floor 3. With 6 nodes left by the reserved stage its guest floors are [1, 1, 1, 4.2, 7, 7], with
 3 left [4.2, 7, 7]. With one left, one's part is 2/3 of it and two's 1/3: it is one's, [7].
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from parkade.core.market.entitlement import Entitlement
-from parkade.core.market.layout import Layout
 from parkade.core.market.market_state import MarketState
 from parkade.core.market.reserved_room import ReservedStage
 from parkade.core.units.fraction import Fraction
@@ -21,6 +21,9 @@ from parkade.core.units.money import ceil_div
 
 PUBLIC = ""
 """The source of what no reservation lends; sorts before every reservation."""
+
+LentOffer = tuple[int, str, int]
+"""Guest floor, reservation, nodes."""
 
 
 class Supply(NamedTuple):
@@ -44,17 +47,23 @@ def guest_floor(floor_micros: int, fee: Fraction) -> int:
     return ceil_div(floor_micros * fee.denominator, kept)
 
 
-def stack_supply(state: MarketState, layout: Layout, reserved: ReservedStage) -> Supply:
+def stack_supply(state: MarketState, reserved: ReservedStage) -> Supply:
     """The floors of each fabric, one for each open node that the reserved stage left there.
 
     Closed nodes are not supplied, as if they had failed. Grows with nodes, and fabrics x
     reservations.
     """
+    fee, entitlements = state.terms.fee, reserved.entitlements
+    lent = [
+        _lent_offers(entitlements, fabric, nodes, fee)
+        for fabric, nodes in enumerate(reserved.room.free)
+    ]
+    for fabric, offer in _lent_for_owners_abroad(entitlements, lent, reserved.room.free, fee):
+        lent[fabric].append(offer)
     floors = []
     offered: dict[tuple[int, str], int] = {}
-    for fabric in range(len(layout.fabrics)):
+    for fabric, offers in enumerate(lent):
         nodes = reserved.room.free[fabric]
-        offers = _lent_offers(reserved.entitlements, fabric, nodes, state.terms.fee)
         public = nodes - sum(count for _, _, count in offers)
         offers.append((state.terms.public_floor_micros, PUBLIC, public))
         floors_here: list[int] = []
@@ -67,9 +76,51 @@ def stack_supply(state: MarketState, layout: Layout, reserved: ReservedStage) ->
     return Supply(floors, offered)
 
 
+def _lent_for_owners_abroad(
+    entitlements: dict[str, Entitlement],
+    lent: list[list[LentOffer]],
+    free: list[int],
+    fee: Fraction,
+) -> Iterator[tuple[int, LentOffer]]:
+    """(fabric, offer) of lenders whose nodes an owner of another fabric stands on: they lend what
+    it left at home instead, where that owner's floor was no lower than theirs."""
+    if not any(it.abroad for it in entitlements.values()):
+        return
+    missing = [_not_offered(entitlements, fabric, offers) for fabric, offers in enumerate(lent)]
+    public = [
+        nodes - sum(count for _, _, count in offers)
+        for nodes, offers in zip(free, lent, strict=True)
+    ]
+    for guest in entitlements.values():
+        left = {fabric: guest.left_at_home(fabric) for fabric in sorted(guest.left_in)}
+        most = guest.terms.floor_micros
+        for fabric, abroad in sorted(guest.abroad.items()):
+            for host, wanted in sorted(missing[fabric].items()):
+                floor = entitlements[host].terms.floor_micros
+                if floor is None or most is None or floor > most:
+                    continue
+                for home in left:
+                    given = min(wanted, abroad, left[home], public[home])
+                    if given > 0:
+                        wanted, abroad = wanted - given, abroad - given
+                        left[home] -= given
+                        public[home] -= given
+                        missing[fabric][host] = wanted
+                        yield home, (guest_floor(floor, fee), host, given)
+
+
+def _not_offered(
+    entitlements: dict[str, Entitlement], fabric: int, offers: list[LentOffer]
+) -> dict[str, int]:
+    """How many nodes less than it lends each reservation can offer in a fabric."""
+    here = {name: count for _, name, count in offers}
+    lends = {name: it.offered.get(fabric, 0) for name, it in entitlements.items()}
+    return {name: lends[name] - here.get(name, 0) for name in lends if lends[name]}
+
+
 def _lent_offers(
     entitlements: dict[str, Entitlement], fabric: int, nodes: int, fee: Fraction
-) -> list[tuple[int, str, int]]:
+) -> list[LentOffer]:
     """(guest floor, reservation, nodes) of what is lent in this fabric, `nodes` in all at most.
 
     Where more is lent than there is, nodes are divided pro rata by largest remainder, ties by name.

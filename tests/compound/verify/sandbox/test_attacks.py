@@ -147,6 +147,15 @@ EXHAUST_ROOM = (
         reason="more than its memory", limits=SMALL, ending=JobEnding.MEMORY,
     ),
     Attack(
+        name="memory that processes share",
+        source=f("mmap.mmap(-1, 1 << 20)", "import mmap"), reason="PermissionError", limits=SMALL,
+    ),
+    Attack(
+        name="memory that processes share, by a device",
+        source=f("mmap.mmap(os.open('/dev/zero', os.O_RDWR), 1 << 20)", "import mmap, os"),
+        reason="Error", limits=SMALL,
+    ),
+    Attack(
         name="memory in a file without a name", source=f("os.memfd_create('x')"),
         reason="PermissionError", limits=SMALL,
     ),

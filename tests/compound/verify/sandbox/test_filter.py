@@ -69,6 +69,11 @@ def test_a_call_made_for_another_machine_ends_the_process(machine: str) -> None:
         ("prctl", (15,), filter.ALLOW),
         ("prctl", (4,), filter.REFUSE),
         ("prctl", (22,), filter.REFUSE),
+        ("mmap", (0, 1 << 20, 3, 0x22), filter.ALLOW),
+        ("mmap", (0, 1 << 20, 3, 0x01), filter.ALLOW),
+        ("mmap", (0, 1 << 20, 3, 0x21), filter.REFUSE),
+        ("mmap", (0, 1 << 20, 3, 0x23), filter.REFUSE),
+        ("mmap", (0, 1 << 20, 3, 0x8000_0021), filter.REFUSE),
     ],
 )
 def test_some_calls_are_allowed_with_some_arguments(

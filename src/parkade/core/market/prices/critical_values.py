@@ -70,23 +70,30 @@ def price_all(state: MarketState, allocation: Allocation) -> Prices:
     Costs one sweep, two where bids are pinned or step aside, and a re-run of the allocation for
     each winner, and each shape of losers, that may use any fabrics.
     """
-    prices = _price_turns(state, allocation)
     if allocation.plain is None:
-        return prices
+        return _price_turns(state, allocation)
+    prices = _price_turns(state, allocation, asks_losers=False)
     pinned = price_pinned(allocation)
     paid = {bid.name: bound_price(pinned[bid.name], bid, it) for bid, it in allocation.pinned}
     # Whoever wins in the plain allocation wins in this, so that is what a loser would need.
-    asked = _price_turns(state, allocation.plain)
+    asked = _price_turns(state, allocation.plain, asks_winners=False)
     to_win = {name: it for name, it in asked.to_win.items() if name not in allocation.parts}
     return prices._replace(paid=prices.paid | paid, to_win=to_win, ladder=asked.ladder)
 
 
-def _price_turns(state: MarketState, allocation: Allocation) -> Prices:
-    """As `price_all`, for the bids that took their turns."""
+def _price_turns(
+    state: MarketState,
+    allocation: Allocation,
+    *,
+    asks_winners: bool = True,
+    asks_losers: bool = True,
+) -> Prices:
+    """As `price_all`, for the bids that took their turns: what winners pay, and what losers and the
+    sizes of the ladder would need, or one of both."""
     sweep = CounterfactualSweep(allocation.start)
     newcomer = newcomer_factor(state.terms, state.gpus_per_node)
-    sizes = _ladder_sizes(allocation)
-    losing = _losing(allocation)
+    sizes = _ladder_sizes(allocation) if asks_losers else []
+    losing = _losing(allocation) if asks_losers else []
     for shape, factor in dict.fromkeys([*((shape, newcomer) for shape in sizes), *losing]):
         if not shape.any_fabric:
             sweep.add_query({}, shape, PriceQuery(factor, True, (shape, factor)))
@@ -96,6 +103,8 @@ def _price_turns(state: MarketState, allocation: Allocation) -> Prices:
         if bid.shared_node != as_one.node:
             as_one = as_one.ended(bid.shared_node)
         taken = sweep.take_turn(bid, parts)
+        if not asks_winners:
+            continue
         if bid.shared_node:
             as_one.add(bid, parts, taken)
         elif parts is not None and bid.shape.any_fabric:
@@ -116,16 +125,15 @@ def _price_turns(state: MarketState, allocation: Allocation) -> Prices:
         answers[allocation.bids[at].name] = price_winner(allocation, at)
     by_node: dict[str, tuple[tuple[int, str | None], ...]] = {}
     for bid, parts in zip(allocation.bids, allocation.bid_parts, strict=True):
-        if parts is not None and bid.sizes is not None:
+        if parts is None:
+            found = answers[bid.shape, bid.factor][0] if asks_losers else None
+            if found is not None:
+                to_win[bid.name] = found
+        elif asks_winners and bid.sizes is not None:
             by_node[bid.name] = _bound_by_node(bid, parts, answers)
             paid[bid.name] = by_node[bid.name][-1]
-            continue
-        if parts is not None:
+        elif asks_winners:
             paid[bid.name] = bound_price(CriticalValue(*answers[bid.name]), bid, parts)
-            continue
-        found = answers[bid.shape, bid.factor][0]
-        if found is not None:
-            to_win[bid.name] = found
     assert all(name in allocation.parts for name in paid), "a loser pays"
     ladder = tuple((shape.nodes, answers[shape, newcomer][0]) for shape in sizes)
     return Prices(paid, to_win, ladder, by_node)

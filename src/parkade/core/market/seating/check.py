@@ -1,6 +1,8 @@
 """Whether a seating holds: floors are covered, and a second clearing would change no seat.
 
-Where it does not, it names those who must sit where the allocation counted them (`seat`).
+Where it does not, it names those who must sit where the allocation counted them (`seat`). The
+prices of the second clearing are looked at too, in all searches but one: where none holds so, the
+second clearing moves what it has to.
 """
 
 from parkade.core.market.allocation import Allocation, allocate
@@ -40,7 +42,7 @@ def culprits_of(problem: Problem, seated: Seated, rules: Rules, most: int) -> fr
         and kept.totals() == problem.kept.totals()
         and leaves_room(problem, seated.seats, kept)
     ):
-        later = _uncovered_later(problem, seated.seats, again)
+        later = rules.looks_ahead and _uncovered_later(problem, seated.seats, again)
         if not later:
             return None
         pushers = frozenset(_pushers(problem, seated, later[0], movable)[:most])

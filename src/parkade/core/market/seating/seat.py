@@ -10,8 +10,9 @@ has one aim: to move as few running GPUs as can be. It *repairs* the seats that 
 2. A *check* of its outcome: every price covers the floors that its seats draw in priority order;
    and, if any winner sits outside the fabrics in which it was counted, the allocation run again
    with these seats has the same winners and keeps as many nodes idle for each reservation, and
-   those fit beside these seats. So a second clearing of an unchanged market moves no demand (where
-   several floors bind, a third).
+   those fit beside these seats; and its prices cover the floors too. So a second clearing of an
+   unchanged market moves no demand (where several floors bind, a third). Where no search holds so,
+   one that leaves the later prices out may.
 3. If the check fails, one more winner must sit where it was counted, and the try is made anew: a
    round. That is the one on a floor that its price does not cover, if it sits elsewhere; else the
    weakest of the stronger ones that sit elsewhere in that fabric and push it up the stack; for the
@@ -167,7 +168,11 @@ def _search_all(problem: Problem) -> _Found | GivesUpClosed:
     if best is not None and not best.moved_gpus:
         return best
     fallback = _fallback(problem)
-    for rules in (Rules(all_runners=True), _sending_owners(problem)):
+    for rules in (
+        Rules(looks_ahead=False),
+        Rules(all_runners=True),
+        _sending_owners(problem),
+    ):
         if best is None:
             best = _search(problem, rules, NO_BOUND)
     if best is None and isinstance(fallback, GivesUpClosed):

@@ -158,6 +158,9 @@ class Rules(NamedTuple):
     largest_first: bool = False
     """Whether newcomers choose by size, and by priority only among equals."""
 
+    looks_ahead: bool = True
+    """Whether the prices of the next clearing have to cover the floors as well (`check`)."""
+
 
 class SeatsInMaking:
     """The state of one try. A *key* names who stands: a winner, or a kept block by its number.

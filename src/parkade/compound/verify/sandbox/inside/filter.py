@@ -31,6 +31,7 @@ AF_UNIX = 1
 TERMINAL_GET, WINDOW_SIZE, READABLE, NON_BLOCKING = 0x5401, 0x5413, 0x541B, 0x5421
 CLOSE_ON_EXEC = (0x5450, 0x5451)
 SET_NAME, GET_NAME, NAME_MEMORY = 15, 16, 0x5356_4D41
+MAP_FLAGS_ARGUMENT, MAP_SHARED, MAP_ANONYMOUS = 3, 0x01, 0x20
 
 # System call: which argument is looked at, and the values of it that are allowed.
 ALLOWED_VALUES: dict[str, tuple[int, tuple[int, ...]]] = {
@@ -89,10 +90,23 @@ def _sometimes(name: str) -> list[bytes]:
     if name == "clone":
         is_new = _if(JUMP_ANY_BIT, NEW_NAMESPACES, REFUSE)
         return [_load(ARGUMENTS_AT), *is_new, _instruction(RETURN, 0, 0, ALLOW)]
+    if name == "mmap":
+        return _unshared()
     argument, values = ALLOWED_VALUES[name]
     tests = [part for value in values for part in _if(JUMP_EQUAL, value, ALLOW)]
     refuse = _instruction(RETURN, 0, 0, REFUSE)
     return [_load(ARGUMENTS_AT + 8 * argument), *tests, refuse]
+
+
+def _unshared() -> list[bytes]:
+    """Memory that processes share without a file is refused: what they let go of and the kernel
+    keeps for the others is in no count of theirs."""
+    return [
+        _load(ARGUMENTS_AT + 8 * MAP_FLAGS_ARGUMENT),
+        _instruction(JUMP_ANY_BIT, 0, 2, MAP_ANONYMOUS),
+        *_if(JUMP_ANY_BIT, MAP_SHARED, REFUSE),
+        _instruction(RETURN, 0, 0, ALLOW),
+    ]
 
 
 def _load(offset: int) -> bytes:

@@ -28,7 +28,7 @@ ALWAYS: dict[str, tuple[int | None, int | None]] = {
     "fcntl": (72, 25), "flock": (73, 32), "pipe": (22, None), "pipe2": (293, 59), "poll": (7, None),
     "ppoll": (271, 73), "select": (23, None), "pselect6": (270, 72), "epoll_create": (213, None),
     "epoll_create1": (291, 20), "epoll_ctl": (233, 21), "epoll_wait": (232, None),
-    "epoll_pwait": (281, 22), "eventfd2": (290, 19), "mmap": (9, 222), "munmap": (11, 215),
+    "epoll_pwait": (281, 22), "eventfd2": (290, 19), "munmap": (11, 215),
     "mprotect": (10, 226), "mremap": (25, 216), "madvise": (28, 233), "brk": (12, 214),
     "mincore": (27, 232), "msync": (26, 227), "membarrier": (324, 283), "futex": (202, 98),
     "set_robust_list": (273, 99), "get_robust_list": (274, 100), "rseq": (334, 293),
@@ -56,5 +56,5 @@ ALWAYS: dict[str, tuple[int | None, int | None]] = {
 
 SOMETIMES: dict[str, tuple[int | None, int | None]] = {
     "clone": (56, 220), "clone3": (435, 435), "socketpair": (53, 199), "ioctl": (16, 29),
-    "prctl": (157, 167),
+    "prctl": (157, 167), "mmap": (9, 222),
 }  # fmt: skip

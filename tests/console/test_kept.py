@@ -1,0 +1,72 @@
+"""What the console keeps: sessions, failures of a login, samples."""
+
+from pathlib import Path
+
+from parkade.console.history import Sample, _read, _write, points
+from parkade.console.sessions import MOST_OF_A_TOKEN, Sessions
+from parkade.console.throttle import Throttle
+
+KEPT = Path(__file__).parent / "kept"
+HOUR_S = 3_600.0
+
+
+def test_a_session_lasts_its_time_and_over_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "sessions.json"
+    session = Sessions(file, session_s=HOUR_S).begin("a" * 64, 1_000.0)
+    again = Sessions(file, session_s=HOUR_S)
+    found = again.find(session, 1_000.0 + HOUR_S - 1)
+    assert found is not None and found.token_digest == "a" * 64
+    assert again.find(session, 1_000.0 + HOUR_S) is None
+    assert again.find("another", 1_000.0) is None
+
+
+def test_a_token_has_so_many_sessions_and_the_oldest_ends() -> None:
+    sessions = Sessions(None, session_s=HOUR_S)
+    other = sessions.begin("b" * 64, 0.0)
+    made = [sessions.begin("a" * 64, 0.0) for _ in range(MOST_OF_A_TOKEN + 1)]
+    assert sessions.find(made[0], 1.0) is None
+    assert all(sessions.find(each, 1.0) for each in (other, *made[1:]))
+
+
+def test_a_broken_file_of_sessions_asks_for_a_new_login(tmp_path: Path) -> None:
+    file = tmp_path / "sessions.json"
+    file.write_text("{")
+    assert Sessions(file, session_s=HOUR_S).find("x", 0.0) is None
+
+
+def test_failures_are_forgotten_after_their_time_and_by_address() -> None:
+    throttle = Throttle(most=2, within_s=60.0)
+    for at_s in (0.0, 10.0):
+        assert throttle.wait_s("a", at_s) == 0
+        throttle.failed("a", at_s)
+    assert throttle.wait_s("a", 20.0) == 40.0
+    assert throttle.wait_s("b", 20.0) == 0
+    assert throttle.wait_s("a", 60.0) == 0
+
+
+def test_a_kept_file_of_sessions_and_samples_is_still_read(tmp_path: Path) -> None:
+    kept = Sessions(KEPT / "console-sessions-v1.json", session_s=HOUR_S)
+    assert kept.find("a-session-of-version-1", 1_000.0) is not None
+    samples = _read(KEPT / "console-history-v1.jsonl", 0)
+    assert [it.at_s for it in samples] == [1_000, 1_060]
+    assert samples[1].orgs == {"acme": (16, 0, 8)} and samples[1].prices == {"h100": 2_100_000}
+    _write(tmp_path / "again.jsonl", tuple(samples))
+    assert _read(tmp_path / "again.jsonl", 1_001) == samples[1:]
+
+
+def test_samples_show_an_org_its_own_part() -> None:
+    sample = Sample(
+        at_s=1,
+        owner=16,
+        lent=8,
+        spot=0,
+        on_demand=0,
+        idle=4,
+        out=0,
+        orgs={"acme": (16, 0, 0), "lab": (0, 0, 8)},
+        prices={"m": None},
+    )
+    (whole,) = points([sample], org=None, market="m")
+    (own,) = points([sample], org="lab", market="m")
+    assert whole.layers == (16, 8, 0, 0, 4, 0) and whole.price_micros is None
+    assert own.layers == (0, 0, 8)
