@@ -28,6 +28,8 @@ class FailureKind(enum.StrEnum):
     #: No request will do: the key is wrong, or the model is unknown.
     DENIED = "denied"
     BUDGET = "budget"
+    #: It may need more than is left of the budget, where other calls still fit.
+    TOO_LARGE = "too_large"
     BROKEN = "broken"
     #: The answer comes with a later run, from a file.
     WAITING = "waiting"

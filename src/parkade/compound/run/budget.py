@@ -77,6 +77,8 @@ class Account:
     """What a run has used of its budget."""
 
     __slots__ = ("budget", "doubtful", "overrun", "reserved", "spent")
+    #: Whether what is left is all that there will be, so that a call too large for it fails alone.
+    fails_alone = True
 
     def __init__(self, budget: Budget, spent: Amounts, doubtful: Amounts) -> None:
         self.budget = budget
@@ -107,6 +109,20 @@ class Account:
     def can_ever(self, worst: Amounts) -> bool:
         """Whether the call would fit if all that is in flight cost nothing."""
         return self.budget.holds(self.spent + self.doubtful + worst)
+
+    def lacking(self, worst: Amounts) -> str:
+        """What a call may need and what is left, for people."""
+        used = self.spent + self.doubtful
+        amounts = (
+            ("micro-units", worst.micros, self.budget.micros, used.micros),
+            ("tokens", worst.tokens, self.budget.tokens, used.tokens),
+            ("calls", worst.calls, self.budget.calls, used.calls),
+        )
+        return ", ".join(
+            f"it may need {need:,} {unit}, {max(0, limit - gone):,} are left"
+            for unit, need, limit, gone in amounts
+            if limit is not None and need > limit - gone
+        )
 
     def settle(self, worst: Amounts, cost: Amounts) -> None:
         """A call ended with known cost."""

@@ -173,7 +173,7 @@ class Engine:
         """How many questions began, at most so many."""
         count = 0
         while self._questions is not None and count < most and self._has_room():
-            question = None if self.counts.is_budget_spent else next(self._questions, None)
+            question = None if self._reserving.is_spent else next(self._questions, None)
             if question is None:
                 self._questions = None
                 break
@@ -258,12 +258,14 @@ class Engine:
 
     def _may_start(self, flight: Flight) -> bool:
         account = self.account
-        if account.reserve(flight.worst):
+        if self._reserving.may_start(flight.worst):
             return True
         if account.can_ever(flight.worst) and account.reserved != NOTHING:
             return False
-        self.counts.is_budget_spent = True
-        self._finish(flight, Failure(kind=FailureKind.BUDGET, message="the budget is spent"))
+        refusal = self._reserving.refuse(flight.worst, flight.owner)
+        if refusal.kind is FailureKind.BUDGET or self._reserving.is_spent:
+            self.counts.is_budget_spent = True
+        self._finish(flight, refusal)
         return True
 
     def _start(self, lane: Lane, flight: Flight) -> None:

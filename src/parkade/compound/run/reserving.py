@@ -35,12 +35,23 @@ def check_bounds(bound: Bound, budget: Budget) -> None:
                 )
 
 
+#: Questions too large for what is left, one after the other, until no more begin.
+MAX_REFUSED_IN_A_ROW = 20
+
+
 class Reserving:
     """What an account and a journal ask of a call that is to start."""
 
     def __init__(self, account: Account, journal: Journal) -> None:
         self._account = account
         self._journal = journal
+        #: The least of each amount that a call has asked for.
+        self._least: Amounts | None = None
+        self._has_started = False
+        self._refused: object = None
+        self._refused_in_a_row = 0
+        #: Whether to begin no more questions.
+        self.is_spent = False
 
     def worst(self, call: Call, model: Model) -> Amounts | Failure:
         """The most that a call may use; a Failure if the budget needs a bound and has none."""
@@ -61,6 +72,41 @@ class Reserving:
             return worst
         # Nothing limits the output, and no budget needs a bound: limits per minute count the rest.
         return Amounts(0, (call.most_input_tokens or 0) + (call.most_output_tokens or 0), 1)
+
+    def may_start(self, worst: Amounts) -> bool:
+        """Reserve for a call that is to start; False if it does not fit now."""
+        least = self._least
+        if least is None:
+            self._least = worst
+        elif not least.is_within(worst):
+            self._least = Amounts(
+                min(least.micros, worst.micros), min(least.tokens, worst.tokens), 1
+            )
+        if not self._account.reserve(worst):
+            return False
+        self._has_started = True
+        self._refused_in_a_row = 0
+        return True
+
+    def refuse(self, worst: Amounts, question: object) -> Failure:
+        """A call that fits no more. A question that is too large where others fit fails alone;
+        the budget is spent when not even the smallest call seen fits, or after several in a row.
+        """
+        account = self._account
+        assert self._least is not None, "a call is refused after it was asked for"
+        if question is not self._refused:
+            self._refused = question
+            self._refused_in_a_row += 1
+        others_fit = account.can_ever(self._least) and account.fails_alone
+        is_last = self._has_started or not account.fails_alone
+        self.is_spent |= self._refused_in_a_row >= MAX_REFUSED_IN_A_ROW
+        self.is_spent |= is_last and not others_fit
+        if account.fails_alone and (others_fit or not account.budget.holds(worst)):
+            return Failure(
+                kind=FailureKind.TOO_LARGE,
+                message=f"the budget has no room for this call: {account.lacking(worst)}",
+            )
+        return Failure(kind=FailureKind.BUDGET, message="the budget is spent")
 
     def promise(self) -> None:
         """Before a kill or a crash could lose more than the journal says, write, or promise more.
