@@ -11,6 +11,7 @@ JOBS ?= 3
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
+.PHONY: help setup check format test test-system test-long demo demo-mars demo-slurm demo-compound million bench \
 .PHONY: help setup check format test test-system test-long demo demo-mars demo-compound demo-console million bench \
 	fuzz model-check mutation market-days dynamics misreports compound-clients record-slurm trainers constraints clean
 
@@ -61,6 +62,10 @@ million: $(STAMP) ## one question, a million candidates: 5 to 20 minutes, goes o
 
 demo-mars: $(STAMP) ## a GPU falls off the bus: swapped, repaired, returned
 	$(BIN)/python -m demo.mars
+
+demo-slurm: $(STAMP) ## the day on a Slurm of 16 nodes and 128 fake GPUs: two minutes
+	tools/system-packages
+	$(BIN)/python -m demo.slurm
 
 demo-compound: $(STAMP) ## verified best of K on factoring, here and as a preempted workload
 	$(BIN)/python examples/factoring_network/demo.py

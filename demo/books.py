@@ -21,20 +21,28 @@ SMALLEST = Decimal("0.000001")
 
 def open_the_books(stage: Stage, console: Console, *, lone: Workload, gang: Training) -> bool:
     """Prints the statement and each claim with its proof; whether all hold."""
-    ahead = [f"prepaid/{it.reservation}" for it in stage.operator.list_reservations().reservations]
-    house = ["operator", *ahead, "clearing/parkade", "external"]
-    accounts = [*(f"org/{org}" for org in PEOPLE), *house]
-    statements = [stage.operator.statement(account=account) for account in accounts]
-    console.print(_table(statements))
+    statements = statements_of(stage)
+    console.print(table_of(statements))
+    is_even = is_balanced(statements)
+    console.print("[green]ledger balanced" if is_even else "[red]LEDGER NOT BALANCED")
     claims = [
-        _is_balanced(statements, console),
+        is_even,
         _lone_guest(stage.operator, console, lone),
         _same_weights(stage, console, gang),
     ]
     return all(claims)
 
 
-def _table(statements: list[Statement]) -> Table:
+def statements_of(stage: Stage) -> list[Statement]:
+    """Of every account that the day moved."""
+    ahead = [f"prepaid/{it.reservation}" for it in stage.operator.list_reservations().reservations]
+    house = ["operator", *ahead, "clearing/parkade", "external"]
+    accounts = [*(f"org/{org}" for org in PEOPLE), *house]
+    return [stage.operator.statement(account=account) for account in accounts]
+
+
+def table_of(statements: list[Statement]) -> Table:
+    """A line for each account."""
     kinds = ("deposit", "reservation", "usage", "minimum_charge", "payout", "fee")
     # Narrow enough for a screen of 80 columns, amounts whole.
     table = Table(title="the statement of the day", box=None, padding=(0, 1, 0, 0))
@@ -52,16 +60,13 @@ def _table(statements: list[Statement]) -> Table:
     return table
 
 
-def _is_balanced(statements: list[Statement], console: Console) -> bool:
+def is_balanced(statements: list[Statement]) -> bool:
     """Every balance is explained by its movements, and all balances together are zero."""
     explained = all(
         sum((it.amount for it in statement.transfers), Decimal(0)) == statement.balance
         for statement in statements
     )
-    is_zero = sum((statement.balance for statement in statements), Decimal(0)) == 0
-    is_true = explained and is_zero
-    console.print("[green]ledger balanced" if is_true else "[red]LEDGER NOT BALANCED")
-    return is_true
+    return explained and sum((statement.balance for statement in statements), Decimal(0)) == 0
 
 
 def _lone_guest(operator: Client, console: Console, lone: Workload) -> bool:

@@ -19,6 +19,10 @@ from parkade.wire.workloads import Workload, Workloads
 COLOURS = {"acme": "green", "lab": "cyan", "student": "magenta", "studio": "yellow"}
 REFRESH_SECONDS = 0.5
 EVENTS_SHOWN = 9
+ROW_LINES = 4
+"""Of a fabric on the floor plan, with the edge."""
+MOST_WIDE = 4
+"""With more nodes in a fabric, each has a narrow column."""
 QUIET = frozenset(
     {
         "EpochOpened",
@@ -112,7 +116,8 @@ class Picture:
         workloads = self._operator.list_workloads(all=True)
         with self._lock:
             title, lines = self._act, Text("\n").join(self._lines)
-        floor_plan = Panel(_floor_plan(nodes, workloads), title=f"[b]{title}", height=9)
+        height = ROW_LINES * len({node.fabric for node in nodes.nodes}) + 1
+        floor_plan = Panel(_floor_plan(nodes, workloads), title=f"[b]{title}", height=height)
         waiting = Panel(_queue(workloads), title="workloads", height=len(COLOURS) + 5)
         return Group(floor_plan, waiting, Panel(lines, title="the day", height=EVENTS_SHOWN + 2))
 
@@ -121,20 +126,26 @@ def _floor_plan(nodes: Nodes, workloads: Workloads) -> Table:
     known = {workload.workload: workload for workload in workloads.workloads}
     table = Table(expand=True, show_edge=False, show_header=False, box=None)
     fabrics = sorted({node.fabric for node in nodes.nodes})
-    for _ in range(
-        1 + max(sum(node.fabric == fabric for node in nodes.nodes) for fabric in fabrics)
-    ):
+    longest = max(sum(node.fabric == fabric for node in nodes.nodes) for fabric in fabrics)
+    for _ in range(1 + longest):
         table.add_column(ratio=1)
     for fabric in fabrics:
-        cells = [_cell(node, known) for node in nodes.nodes if node.fabric == fabric]
+        is_narrow = longest > MOST_WIDE
+        cells = [
+            _cell(node, known, is_narrow=is_narrow) for node in nodes.nodes if node.fabric == fabric
+        ]
         table.add_row(Text(f"fabric {fabric}", style="bold"), *cells)
     return table
 
 
-def _cell(node: Node, known: dict[str, Workload]) -> Text:
+def _cell(node: Node, known: dict[str, Workload], *, is_narrow: bool) -> Text:
+    """In a narrow column what a workload pays takes a line of its own, and only what is not running
+    says so."""
     cell = Text(f"{node.node} ")
     if node.health != "healthy":
         cell.append(node.health, style="bold red")
+    elif node.cordons:
+        cell.append("closed", style="bold red")
     for name in node.seated:
         workload = known.get(name)
         if workload is None:
@@ -143,10 +154,11 @@ def _cell(node: Node, known: dict[str, Workload]) -> Text:
         seats = workload.attempt.seats if workload.attempt is not None else workload.promised
         gpus = sum(seat.gpus for seat in seats if seat.node == node.node)
         price = f"{workload.price:.2f}" if workload.price else "own"
-        cell.append(
-            f"\n{'■' * gpus} {workload.org} {workload.phase} {price}",
-            style=COLOURS.get(workload.org, ""),
-        )
+        words = f"{'■' * gpus} {workload.org} {workload.phase} {price}"
+        if is_narrow:
+            says = price if workload.phase == "running" else workload.phase
+            words = f"{'■' * gpus}\n{workload.org} {says}"
+        cell.append(f"\n{words}", style=COLOURS.get(workload.org, ""))
     if not node.seated:
         cell.append("\n" + "□" * node.gpus, style="dim")
     return cell

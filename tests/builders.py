@@ -17,8 +17,10 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.state import commands
 from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
+from parkade.core.units.indexes import parse_indexes
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, SECOND_US
+from parkade.core.workloads.array import ArrayTerms
 from parkade.core.workloads.life import Cause
 from parkade.core.workloads.observed import EnginePhase, ObservedAttempt
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Spec
@@ -127,6 +129,12 @@ def _fabrics(fabrics: Fabrics) -> tuple[tuple[str, tuple[str, ...]], ...]:
         (fabric, tuple(f"{fabric}{number}" for number in range(1, count + 1)))
         for fabric, count in fabrics.items()
     )
+
+
+def array(text: str) -> ArrayTerms:
+    """The members of `0-199%20`, as the spec's key has it."""
+    members, _, most = text.partition("%")
+    return ArrayTerms(members=parse_indexes(members), most_running=int(most) if most else None)
 
 
 def spec(**changes: Any) -> Spec:

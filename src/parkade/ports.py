@@ -170,7 +170,8 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     save at the notice. `launch_sequence`: the journal's sequence of its launch, None for one
     launched by a version that did not keep it. `ordered_us`: the date of its launch, None likewise.
     An attempt of this name that was launched on another date is another attempt, as after a backup
-    was put back. `lease`: None for one that no silence ends."""
+    was put back. `lease`: None for one that no silence ends. `array_index`, `array_count`: of a
+    member of an array, its index and how many members there are."""
 
     attempt: str
     workload: str
@@ -188,6 +189,8 @@ class DesiredAttempt(msgspec.Struct, frozen=True, kw_only=True):
     ordered_us: int | None = None
     save: SaveRequest = TERM_REQUEST
     lease: Lease | None = None
+    array_index: int | None = None
+    array_count: int | None = None
 
 
 class NodeShape(msgspec.Struct, frozen=True, kw_only=True):

@@ -84,6 +84,7 @@ ENTRIES = {
     "POST /v1/workloads/{workload}/hold": 1,
     "POST /v1/workloads/{workload}/release": 1,
     "POST /v1/workloads/{workload}/bid": 1,
+    "POST /v1/workloads/{workload}/retry": 1,
     "GET /v1/workloads/{workload}/logs": 1,
     "POST /v1/workloads/{workload}/cancel": 1,
     "GET /v1/statement": 1,
@@ -183,13 +184,14 @@ def test_each_route_enters_the_writer_once_or_not_at_all(fresh: Town) -> None:
         else:
             response = fresh.post(url, sent.get(route), key=fresh.name("key"))
         is_absent = route.endswith(("/logs", "/log-chunks/{log_request}", "/incidents/{incident}"))
-        # A pool with nodes is not closed, one of ours needs no fence, and the operator has nothing
-        # yet to give back.
+        # A pool with nodes is not closed, one of ours needs no fence, the workload is no array, and
+        # the operator has nothing yet to give back.
         refusals = {
             "POST /v1/pools/{pool}/close": 409,
             "POST /v1/pools/{pool}/fence": 409,
             "POST /v1/pools/{pool}/unfence": 409,
             "POST /v1/orgs/{org}/refunds": 402,
+            "POST /v1/workloads/{workload}/retry": 422,
         }
         is_refused = response.status_code == refusals.get(route)
         is_absent = is_absent and response.status_code == 404

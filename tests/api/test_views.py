@@ -95,6 +95,7 @@ def test_every_workload_can_be_told(
         debt_micros=3,
         folder_until_us=7,
         now_us=now_us,
+        phase=workload.phase,
     )
     assert workloads.workload(known).model_dump_json()
     assert workloads.why(known, standstill=None, sees_all=False).says.startswith(workload.workload)

@@ -29,6 +29,11 @@ COUNTS = {
     "variables of a workload": bounds.ENV_ENTRIES,
     "labels of a workload": bounds.LABELS,
     "workloads that one waits for, of each kind": bounds.DEPENDENCIES,
+    "members of an array": bounds.ARRAY_MEMBERS,
+    "index of a member": bounds.ARRAY_INDEX,
+    "command and variables of an array together, characters": Range(
+        least=1, most=bounds.MOST_ARRAY_CHARACTERS
+    ),
     "value of a variable, characters": bounds.ENV_VALUE_CHARACTERS,
     "all variables together, characters": Range(least=0, most=bounds.MOST_ENV_CHARACTERS),
     "command, characters": bounds.COMMAND_CHARACTERS,

@@ -100,7 +100,12 @@ class EngineContract(
         async def body() -> None:
             engine = place.engine()
             attempt = attempt_of(
-                "env", nodes=2, gpus=2, env=(("EPOCHS", "3"), ("MASTER_PORT", "1"))
+                "env",
+                nodes=2,
+                gpus=2,
+                env=(("EPOCHS", "3"), ("MASTER_PORT", "1")),
+                array_index=7,
+                array_count=200,
             )
             await engine.launch(attempt)
             for rank in (0, 1):
@@ -115,6 +120,8 @@ class EngineContract(
                 assert found["PARKADE_SEATS"] == "n0:2,n1:2"
                 assert len(found["CUDA_VISIBLE_DEVICES"].split(",")) == 2
                 assert found["EPOCHS"] == "3"
+                assert found["PARKADE_ARRAY_INDEX"] == "7"
+                assert found["PARKADE_ARRAY_COUNT"] == "200"
                 assert int(found["MASTER_PORT"]) > 1024, "what Parkade says is stronger"
                 assert found["MASTER_ADDR"]
                 assert found["PARKADE_NOTICE_FILE"]

@@ -110,7 +110,9 @@ def test_a_gang_whose_slurmd_is_killed_is_free_once_nothing_of_it_runs(
         try:
             seen = await released(engine, attempt)
             assert not any(f"/{attempt.attempt}" in words for words in place.ours().values())
-            assert seen.exits and not seen.is_keeper_lost
+            assert not seen.is_keeper_lost
+            unknown = tuple(RankExit(rank=it, code=None, signal=None) for it in range(2))
+            assert seen.exits == unknown, "how Slurm and we ended it is no failure of its own"
             states = cluster.state("n1")
             assert states.startswith("down"), "Slurm gives the node to nobody"
         finally:
@@ -118,6 +120,24 @@ def test_a_gang_whose_slurmd_is_killed_is_free_once_nothing_of_it_runs(
         again = attempt_of("exit 0", nodes=2)
         await engine.launch(again)
         assert [one.code for one in (await released(engine, again)).exits] == [0, 0]
+
+    run(body())
+
+
+def test_a_running_job_that_its_controller_forgot_has_not_failed(
+    cluster: Slurm, place: SlurmPlace
+) -> None:
+    async def body() -> None:
+        engine, attempt = place.engine(), attempt_of(FOR_EVER)
+        await engine.launch(attempt)
+        await until_seen(engine, attempt, running)
+        cluster.stop_controller()
+        for name in ("job_state", "job_state.old"):
+            (cluster.folder / "state" / name).unlink(missing_ok=True)
+        cluster.start_controller()
+        seen = await released(engine, attempt)
+        assert seen.exits == (RankExit(rank=0, code=None, signal=None),)
+        assert place.jobs(attempt) == [], "what began is not submitted again"
 
     run(body())
 

@@ -126,6 +126,26 @@ def test_the_nodes_of_an_owners_job_whose_rule_was_removed_are_taken() -> None:
     assert taken_by(runs, claimed=set()) == {"n1": "job 17 of eve"}
 
 
+def test_nodes_that_slurm_calls_down_or_drained_are_taken_with_its_reason() -> None:
+    def node(name: str, *states: str, reason: str = "") -> answers.Node:
+        return answers.Node(
+            name=name, address=name, states=frozenset(states), reason=reason, reason_by="ann",
+            gpus=8, cpus=8, memory_mb=8,
+        )  # fmt: skip
+
+    nodes = (
+        node("n1", "IDLE"),
+        node("n2", "MIXED", "DRAIN", reason="fan 4"),
+        node("n3", "DOWN", "NOT_RESPONDING"),
+        node("n4", "ALLOCATED", "COMPLETING"),
+        node("n5", "IDLE", "DRAIN", reason="x" * 999),
+    )
+    found = {it.node: it.job for it in owners.unfit({it.name: it for it in nodes})}
+    assert found.keys() == {"n2", "n3", "n5"}
+    assert (found["n2"], found["n3"]) == ("Slurm: drain: fan 4", "Slurm: down+not_responding")
+    assert len(found["n5"]) <= 200
+
+
 @pytest.mark.parametrize("text", ["acme=acme", "account:=a", "account:a", "colour:red=acme"])
 def test_a_rule_that_is_none_is_refused_by_its_words(text: str) -> None:
     with pytest.raises(ValueError, match="KIND:VALUE=RESERVATION"):

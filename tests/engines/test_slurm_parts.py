@@ -16,7 +16,7 @@ from parkade.engines.slurm.gathering import Gathering
 from parkade.engines.slurm.settings import SlurmSettings
 from parkade.engines.slurm.standing import Facts, Standing
 from parkade.engines.slurm.watching import ours
-from parkade.ports import InvalidSpec, Phase, Transient, Unreachable
+from parkade.ports import InvalidSpec, Phase, RankExit, Transient, Unreachable
 from tests.engines.trial import attempt_of
 
 NOW_US = 1_000_000_000
@@ -278,3 +278,29 @@ def test_output_of_another_owner_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "rank-1.log.0").symlink_to(tmp_path / "rank-0.log.0")
     assert output.read(tmp_path, 1, 0, uid=os.geteuid())[1] == b""
     assert records.read_state(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("states", "is_ordered", "ended", "stays"),
+    [
+        (("NODE_FAIL",), False, (85, None), False),
+        (("NODE_FAIL",), False, (1, None), False),
+        (("TIMEOUT",), False, (None, 15), False),
+        (("NODE_FAIL",), False, (0, None), True),
+        (("NODE_FAIL",), True, (85, None), True),
+        (("FAILED",), False, (1, None), True),
+        (("CANCELLED",), False, (None, 15), True),
+        ((), False, (None, 9), False),
+        ((), False, (None, 11), True),
+        ((), False, (1, None), True),
+        ((), True, (None, 9), True),
+    ],
+)
+def test_an_exit_is_the_workloads_own_unless_slurm_ended_the_job(
+    states: tuple[str, ...], is_ordered: bool, ended: tuple[int | None, int | None], stays: bool
+) -> None:
+    code, number = ended
+    exits = (RankExit(rank=0, code=code, signal=number),)
+    parts = (job(7, *states),) if states else ()
+    found = standing.believed(exits, parts, is_ordered=is_ordered)
+    assert found == (exits if stays else (RankExit(rank=0, code=None, signal=None),))

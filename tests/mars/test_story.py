@@ -4,7 +4,46 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from parkade.mars.story import sentences, since
+from parkade.api.views.mars import incident as shown
+from parkade.core.healing.incident import Incident, Line, Next
+from parkade.core.healing.verdict import Action, Level
+from parkade.core.units.time import SECOND_US
+from parkade.mars.story import sentences, since, story_page, story_text
+
+BEGAN_US = 1_700_000_000 * SECOND_US
+
+
+def incident(*lines: Line) -> Incident:
+    return Incident(
+        incident="incident-1",
+        node="n1",
+        pool="lab",
+        market="lab",
+        fabric="a",
+        opened_us=BEGAN_US,
+        level=Level.FATAL,
+        action=Action.RESET_GPU,
+        device=None,
+        signal="xid/95",
+        next=Next.RESET,
+        changed_us=BEGAN_US,
+        lines=lines,
+    )
+
+
+def line(after_s: float, kind: str, says: str) -> Line:
+    return Line(at_us=BEGAN_US + round(after_s * SECOND_US), kind=kind, says=says)
+
+
+def test_a_story_is_told_in_the_order_of_its_times_and_in_words() -> None:
+    late = line(3.0, "work", "w1 runs again")
+    opened = line(0, "opened", "fatal: xid/95, reset_gpu; held: observe_only")
+    same = (line(3.1, "repair", "first at 3.1"), line(3.1, "node", "second at 3.1"))
+    told = shown(incident(opened, *same, late))
+    says = [it.says for it in told.lines]
+    assert says[1:] == ["w1 runs again", "first at 3.1", "second at 3.1"]
+    assert says[0] == "fatal: xid/95, reset gpu; held: Mars was stopped"
+    assert "reset_gpu" not in story_text(told) + story_page(told)
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,11 @@ def test_others_stay_off_a_fenced_node_and_close_the_open_one_that_they_took(
     third = market.guest(nodes=1)
     market.wait_for(third, "running")
     assert market.cluster.job_state(stranger) == "PENDING"
+    drained = ("scontrol", "update", "NodeName=n0")
+    market.cluster.run(*drained, "State=DRAIN", "Reason=fan")
+    until(lambda: cordons(market) == {"n0": "Slurm: drain: fan"}, market.said)
+    market.cluster.run(*drained, "State=RESUME")
+    until(lambda: cordons(market) == {}, market.said)
     # A guest that uses the fence for a job of its own loses that job.
     own = market.cluster.submit("sleep 600", "--reservation=parkade_box", "--nodelist=n0")
     until(lambda: market.cluster.job_state(own) == "CANCELLED", market.said)
@@ -109,6 +114,22 @@ def test_a_job_in_the_fence_with_a_copied_comment_is_cancelled(market: SlurmMark
 def cordons(market: SlurmMarket) -> dict[str, str]:
     nodes = market.served.ask("GET", "/nodes")["nodes"]
     return {node["node"]: one["reason"] for node in nodes for one in node["cordons"]}
+
+
+@pytest.mark.slow
+def test_an_agent_that_was_killed_adopts_its_guests_and_still_reclaims(market: SlurmMarket) -> None:
+    market.fence()
+    market.lend(2)
+    guest = market.guest(nodes=3)
+    market.wait_for(guest, "running")
+    jobs = market.cluster.run("squeue", "-h", "-o", "%A")
+    market.kill_agent()
+    job = market.owner_job("--nodes=2", f"--gres=gpu:{GPUS}")
+    market.start_agent()
+    market.wait_for_job(job, "RUNNING")
+    assert jobs not in market.cluster.run("squeue", "-h", "-o", "%A").split(), "the guest left"
+    told = market.seen(guest)
+    assert (told["preemptions"], told["failures"], told["attempts"]) == (1, 0, 1)
 
 
 @pytest.mark.slow

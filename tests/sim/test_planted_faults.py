@@ -4,11 +4,12 @@ import pytest
 
 from parkade.sim.story import Story, StoryPlan
 from tests.sim.apart import apart
+from tests.sim.array_faults import ARRAY_FAULTS
 from tests.sim.elastic_faults import ELASTIC_FAULTS
 from tests.sim.faults import FAULTS
 from tests.sim.mars_faults import MARS_FAULTS
 
-ALL_FAULTS = FAULTS | ELASTIC_FAULTS | MARS_FAULTS
+ALL_FAULTS = FAULTS | ELASTIC_FAULTS | ARRAY_FAULTS | MARS_FAULTS
 SEEDS = range(50, 58)
 """At most so many stories are played for each fault."""
 
@@ -16,7 +17,7 @@ QUICK = frozenset(
     {
         *("charges_use_twice", "seats_half_a_gang", "waits_without_a_reason"),
         *("notes_a_fatal_fault_only", "suspects_no_parent"),
-        "pays_the_last_node_twice",
+        *("pays_the_last_node_twice", "opens_one_member_too_many"),
     }
 )
 """These are tried in every run of the tests, the others in the long one."""

@@ -63,7 +63,9 @@ def test_every_value_is_read_as_it_was_written() -> None:
         ("nodes: {min: 1, max: 2}\nmoves: cheaper", "moves", "invalid"),
         ("nodes: {min: 1, max: 2}\nresize: live", "resize", "not_yet"),
         ("gpus: H100:8", "gpus", "not_yet"),
-        ("array: 0-199%20", "array", "not_yet"),
+        ("array: 9-0", "array", "invalid"),
+        ("array: 0-199%0", "array", "invalid"),
+        ("array: 0-10000", "array", "invalid"),
         ("resize: live", "resize", "not_yet"),
         ("resize: restart", "resize", "invalid"),
         ("image: pytorch.sqsh", "image", "not_yet"),
@@ -120,7 +122,7 @@ def test_only_spot_is_moved_for_a_lower_floor() -> None:
 
 
 def test_every_error_is_told_at_once_with_its_place() -> None:
-    found = faults("comand: x\nnodes: {min: 1}\ngpus: 0\nmax_duration: soon\narray: 0-3\n")
+    found = faults("comand: x\nnodes: {min: 1}\ngpus: 0\nmax_duration: soon\narray: x\n")
     assert {place: fault.code for place, fault in found.items()} == {
         "name": "invalid",
         "command": "invalid",
@@ -129,7 +131,7 @@ def test_every_error_is_told_at_once_with_its_place() -> None:
         "limit_price": "limit_required",
         "max_duration": "invalid",
         "comand": "invalid",
-        "array": "not_yet",
+        "array": "invalid",
     }
     assert "did you mean `command`" in found["comand"].message
 

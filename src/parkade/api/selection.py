@@ -43,13 +43,14 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int | None
     """Not ended before."""
 
-    def has(self, workload: Workload) -> bool:
-        """Whether a workload is one of them. Cost grows with its labels."""
+    def has(self, workload: Workload, phase: Phase) -> bool:
+        """Whether a workload that is shown in this phase is one of them. Cost grows with its
+        labels."""
         labels, ended_us = dict(workload.spec.labels), workload.ended_us
         return (
             (self.name is None or fnmatchcase(workload.spec.name, self.name))
             and self.user in (None, workload.user, workload.user.partition("@")[0])
-            and (not self.phases or workload.phase in self.phases)
+            and (not self.phases or phase in self.phases)
             and all(_is_there(labels, *label) for label in self.labels)
             and (self.since_us is None or ended_us is None or ended_us >= self.since_us)
         )

@@ -9,8 +9,10 @@ from parkade.core.fleet.buffer import BufferGrowth, BufferPolicy, BufferShare
 from parkade.core.fleet.market import InstanceType, MarketTerms
 from parkade.core.state import commands
 from parkade.core.units.fraction import Fraction, parse_fraction
+from parkade.core.units.indexes import Spans, parse_indexes
 from parkade.core.units.money import format_amount
 from parkade.core.units.visible import has_control_characters
+from parkade.core.workloads.array import ArrayTerms
 from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.saving import CheckpointTerms, ExitZero
 from parkade.core.workloads.spec import (
@@ -115,7 +117,20 @@ def spec_of(spec: WorkloadSpec) -> Spec:
             for condition in Condition
             for name in getattr(spec, condition.value)
         ),
+        array=_array_of(spec.array),
     )
+
+
+def _array_of(text: str | None) -> ArrayTerms | None:
+    if text is None:
+        return None
+    members, _, most = text.partition("%")
+    return ArrayTerms(members=parse_indexes(members), most_running=int(most) if most else None)
+
+
+def members_of(text: str | None) -> Spans | None:
+    """The members that a request names; None: it names none."""
+    return None if text is None else parse_indexes(text)
 
 
 def _refuse_control_characters(spec: WorkloadSpec) -> None:
@@ -150,6 +165,7 @@ def wire_spec(spec: Spec) -> WorkloadSpec:
         moves=spec.moves.value,
         spread=spec.spread,
         labels=dict(spec.labels),
+        array=None if spec.array is None else str(spec.array),
         after=_names_in(spec, Condition.AFTER),
         after_ok=_names_in(spec, Condition.AFTER_OK),
         after_not_ok=_names_in(spec, Condition.AFTER_NOT_OK),

@@ -8,9 +8,11 @@ import typer
 
 if TYPE_CHECKING:
     from parkade.client import Client
+    from parkade.core.units.indexes import Spans
     from parkade.wire import workloads as wire
 
-IDS = re.compile("w[0-9]+")
+IDS = re.compile("w[0-9]+(_[0-9]+)?")
+SOME = re.compile(r"(?P<array>[^][]+)\[(?P<members>[0-9][0-9,:-]*)\]")
 PATTERN = re.compile(r"[*?[]")
 MOST_LISTED = 11
 PAGE = 1000
@@ -18,7 +20,9 @@ Id = Annotated[str, typer.Argument(help="Its id, such as w12, or its name.", met
 Ids = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Ids, names, or patterns such as 'train-*' for all that live.", metavar="WORKLOAD..."
+        help="Ids, names, patterns such as 'train-*' for all that live, or members of an array:"
+        " 'train[3,7-9]'.",
+        metavar="WORKLOAD...",
     ),
 ]
 Labels = Annotated[
@@ -31,10 +35,18 @@ def meant(client: "Client", text: str) -> str:
     that name, Invalid where several could be meant. One that lives comes before those that ended.
     """
     from parkade.client.errors import Invalid, NotFound
+    from parkade.core.units.indexes import indexes
     from parkade.wire.problems import problem
 
     if IDS.fullmatch(text):
         return text
+    some = members_meant(client, text)
+    if some is not None:
+        array, members = some
+        named = list(indexes(spans(members)))
+        if len(named) == 1:
+            return f"{array}_{named[0]}"
+        raise Invalid(problem("invalid", f"{text} names {len(named)} members; name one"))
     found = client.list_workloads(name=text, limit=MOST_LISTED).workloads
     found = found or client.list_workloads(name=text, all=True, limit=MOST_LISTED).workloads
     if not found:
@@ -45,6 +57,52 @@ def meant(client: "Client", text: str) -> str:
         detail = f"several workloads are named {text}: {ids}{more}; name one by its id"
         raise Invalid(problem("invalid", detail))
     return found[0].workload
+
+
+def spans(members: str) -> "Spans":
+    """The indexes between the brackets; Invalid where they are none."""
+    from parkade.client.errors import Invalid
+    from parkade.core.units.indexes import parse_indexes
+    from parkade.wire.problems import problem
+
+    try:
+        return parse_indexes(members)
+    except ValueError as error:
+        raise Invalid(problem("invalid", f"[{members[:40]}]: {error}")) from None
+
+
+def members_meant(client: "Client", text: str) -> tuple[str, str] | None:
+    """(id of an array, members) of `train[3,7-9]`; None where it is a pattern, or something else.
+    NAME[12] is a pattern unless a workload that is an array has just that name."""
+    found = SOME.fullmatch(text)
+    if found is None:
+        return None
+    array, members = found["array"], found["members"]
+    if IDS.fullmatch(array):
+        return array, members
+    if PATTERN.search(array):
+        return None
+    named = client.list_workloads(name=array, limit=MOST_LISTED).workloads
+    named = named or client.list_workloads(name=array, all=True, limit=MOST_LISTED).workloads
+    arrays = [it.workload for it in named if it.members is not None]
+    return (arrays[0], members) if len(arrays) == 1 else None
+
+
+def chosen_members(
+    client: "Client", names: list[str] | None, labels: list[str] | None
+) -> list[tuple[str, str | None]]:
+    """(id, members) of all that are meant: those of an array that a word names, None: all of it."""
+    found: dict[tuple[str, str | None], None] = {}
+    others: list[str] = []
+    for text in names or ():
+        some = None if labels else members_meant(client, text)
+        if some is None:
+            others.append(text)
+        else:
+            found[some] = None
+    if others or not names:
+        found |= dict.fromkeys((name, None) for name in chosen(client, others, labels))
+    return list(found)
 
 
 def chosen(
@@ -61,7 +119,7 @@ def chosen(
         fail("name workloads, or give --label", exit_code=2)
     found: dict[str, None] = {}
     for text in names or ["*"]:
-        if labels or PATTERN.search(text):
+        if labels or (PATTERN.search(text) and members_meant(client, text) is None):
             filters = {"name": text, "labels": labels or (), "all": ended}
             several = [each.workload for each in pages(client, **filters)]
         else:

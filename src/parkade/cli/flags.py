@@ -15,6 +15,10 @@ File = Annotated[Path | None, typer.Option("-f", "--file", help="A workload in Y
 Name = Annotated[str | None, typer.Option(help="Default: from the command.")]
 Nodes = Annotated[int | None, typer.Option(help="Ranks.", rich_help_panel=SHAPE)]
 Gpus = Annotated[int | None, typer.Option(help="Of each rank.", rich_help_panel=SHAPE)]
+Array = Annotated[
+    str | None,
+    typer.Option(help="Indexes of its members: 0-199%20.", rich_help_panel=SHAPE),
+]
 Spread = Annotated[
     bool | None,
     typer.Option("--spread", help="Each rank on another node.", rich_help_panel=SHAPE),

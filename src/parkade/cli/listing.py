@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from parkade.cli.calling import AsJson, calling, fail
+from parkade.cli.choosing import meant
 from parkade.cli.flags import when
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def ps(
     org: Org = None,
     since: Annotated[str | None, typer.Option(help="Not ended before, like -2d.")] = None,
     sort: Sort = "-id",
+    array: Annotated[str | None, typer.Option(help="The members of this array.")] = None,
     watch: Annotated[
         float | None, typer.Option("--watch", help="Anew each so many seconds.", min=LEAST_WATCH_S)
     ] = None,
@@ -62,6 +64,7 @@ def ps(
     first = when(since, "--since")
     known_phases(phases, (*LIVING, *ENDED))
     with calling(as_json=as_json) as client:
+        filters["array"] = None if array is None else meant(client, array)
         while True:
             found = client.list_workloads(all=all or first is not None, since=first, **filters)
             answer = in_order(found, sort)
@@ -120,7 +123,8 @@ def in_order(answer: "wire.Workloads", sort: str) -> "wire.Workloads":
     def value(each: "wire.Workload") -> object:
         match key:
             case "id":
-                return int(each.workload.removeprefix("w"))
+                number, _, index = each.workload.removeprefix("w").partition("_")
+                return int(number), int(index or -1)
             case "gpus":
                 return each.nodes * each.gpus
             case _:
@@ -161,10 +165,20 @@ def _table(answer: "wire.Workloads") -> None:
 
 
 def _phase(answer: "wire.Workload", is_brief: bool) -> "Text":
-    """The phase, and why, where it waits or leaves and there is room."""
+    """The phase, and why, where it waits or leaves and there is room; of an array, where its
+    members are."""
     from rich.text import Text
 
     from parkade.cli.screen import COLOURS
+
+    if answer.members is not None:
+        members = answer.members
+        begun = members.open.get("running", 0)
+        ended = members.succeeded + members.failed + members.cancelled + members.expired
+        text = Text(answer.phase, style=COLOURS.get(answer.phase, ""))
+        failed = f", {members.failed} failed" if members.failed else ""
+        counts = f": {begun} run, {ended} of {members.total} ended{failed}"
+        return text.append(f" {begun}/{members.total}" if is_brief else counts, style="dim")
 
     if answer.attempt is not None and not answer.is_reachable:
         last = "" if is_brief else f", last {answer.phase}: its agent is not heard"

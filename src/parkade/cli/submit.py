@@ -12,6 +12,7 @@ from parkade.cli.flags import (
     AfterAny,
     AfterNotOk,
     AfterOk,
+    Array,
     Capacity,
     Checkpoint,
     CheckpointCommand,
@@ -55,6 +56,7 @@ def submit(
     name: Name = None,
     nodes: Nodes = None,
     gpus: Gpus = None,
+    array: Array = None,
     spread: Spread = None,
     instance_type: InstanceType = None,
     interconnect: Interconnect = None,
@@ -94,6 +96,7 @@ def submit(
         "command": _command(command),
         "nodes": nodes,
         "gpus": gpus,
+        "array": array,
         "spread": spread,
         "instance_type": instance_type,
         "interconnect": interconnect,
@@ -233,6 +236,7 @@ def print_submitted(answer: "wire.Workload") -> None:
     fields(
         [
             ("shape", f"{shape(answer)}, {answer.capacity}"),
+            ("array", answer.spec.array and f"{answer.spec.array}, such a shape for each member"),
             ("price", _per_gpu_hour(answer)),
             ("cost", answer.cost.says),
         ]

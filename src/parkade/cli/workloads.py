@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parkade.cli.calling import AsJson, call, calling
-from parkade.cli.choosing import Id, Ids, Labels, chosen, meant
+from parkade.cli.calling import AsJson, call, calling, fail
+from parkade.cli.choosing import Id, Ids, Labels, chosen_members, meant, spans
 
 if TYPE_CHECKING:
     from parkade.client import Client
     from parkade.wire import workloads as wire
+
+
+MOST_EACH = 100
+"""Members that are held or released one by one."""
 
 
 def why(workload: Id, as_json: AsJson = False) -> None:
@@ -29,12 +33,22 @@ def why(workload: Id, as_json: AsJson = False) -> None:
 
 def hold(workloads: Ids = None, labels: Labels = None, as_json: AsJson = False) -> None:
     """Keep workloads from starting until they are released."""
-    _change(workloads, labels, lambda client, name: client.hold(name), as_json=as_json)
+    _change(
+        workloads,
+        labels,
+        lambda client, name, members: _each(client.hold, name, members),
+        as_json=as_json,
+    )
 
 
 def release(workloads: Ids = None, labels: Labels = None, as_json: AsJson = False) -> None:
     """Let held workloads start."""
-    _change(workloads, labels, lambda client, name: client.release(name), as_json=as_json)
+    _change(
+        workloads,
+        labels,
+        lambda client, name, members: _each(client.release, name, members),
+        as_json=as_json,
+    )
 
 
 def cancel(
@@ -44,7 +58,12 @@ def cancel(
     as_json: AsJson = False,
 ) -> None:
     """End workloads, with the market's notice if they run."""
-    _change(workloads, labels, lambda client, name: client.cancel(name, now=now), as_json=as_json)
+    _change(
+        workloads,
+        labels,
+        lambda client, name, members: client.cancel(name, now=now, members=members),
+        as_json=as_json,
+    )
 
 
 def bid(
@@ -57,15 +76,39 @@ def bid(
     _change(
         [workload],
         labels,
-        lambda client, name: client.bid(name, limit_price=limit),
+        lambda client, name, members: client.bid(name, limit_price=limit, members=members),
         as_json=as_json,
     )
+
+
+def retry(workloads: Ids = None, labels: Labels = None, as_json: AsJson = False) -> None:
+    """Run members of arrays again that have ended: those named, or all that failed."""
+    _change(
+        workloads,
+        labels,
+        lambda client, name, members: client.retry(name, members=members),
+        as_json=as_json,
+    )
+
+
+def _each(
+    change: "Callable[[str], wire.Workload]", name: str, members: str | None
+) -> "wire.Workload":
+    """Changes each of these members; answers the last."""
+    from parkade.core.units.indexes import indexes
+
+    if members is None:
+        return change(name)
+    named = list(indexes(spans(members)))
+    if len(named) > MOST_EACH:
+        fail(f"{name} has more than {MOST_EACH} of these; name the whole array", exit_code=3)
+    return [change(f"{name}_{index}") for index in named][-1]
 
 
 def _change(
     names: list[str] | None,
     labels: list[str] | None,
-    change: "Callable[[Client, str], wire.Workload]",
+    change: "Callable[[Client, str, str | None], wire.Workload]",
     *,
     as_json: bool,
 ) -> None:
@@ -76,11 +119,11 @@ def _change(
     from parkade.client.errors import ParkadeError
 
     with calling(as_json=as_json) as client:
-        found = chosen(client, names, labels)
+        found = chosen_members(client, names, labels)
         refusals = []
-        for workload in found:
+        for workload, members in found:
             try:
-                show(change(client, workload), _line, as_json=as_json)
+                show(change(client, workload, members), _line, as_json=as_json)
             except ParkadeError as error:
                 refusals.append(error.problem)
         for problem in refusals[1:]:
@@ -94,9 +137,19 @@ def _line(answer: "wire.Workload") -> None:
 
     stop = answer.attempt.stop if answer.attempt else None
     until = f", gone by {stop.kill:%H:%M:%S} UTC" if stop else ""
-    say(f"{answer.workload} {answer.name}: {answer.phase}{until}")
+    counts = f"; {says_members(answer.members)}" if answer.members else ""
+    say(f"{answer.workload} {answer.name}: {answer.phase}{until}{counts}")
     if not answer.phase.startswith(("cancelled", "stopping", "succeeded", "failed", "expired")):
         say(f"  {answer.cost.says}")
+
+
+def says_members(members: "wire.Members") -> str:
+    """Where the members of an array are: `4 running, 6 queued, 180 wait, 10 succeeded of 200`."""
+    parts = [f"{number} {phase}" for phase, number in members.open.items()]
+    parts += [f"{members.waiting} wait"] if members.waiting else []
+    ended = ("succeeded", "failed", "cancelled", "expired")
+    parts += [f"{number} {word}" for word in ended if (number := getattr(members, word))]
+    return f"{', '.join(parts)} of {members.total}"
 
 
 def _prices(answer: "wire.Workload") -> object:
@@ -122,6 +175,9 @@ def one(answer: "wire.Workload") -> None:
             ("workload", f"{answer.workload} {answer.name}"),
             ("org", f"{answer.org}, submitted by {answer.user}"),
             ("phase", answer.phase),
+            ("members", answer.members and says_members(answer.members)),
+            ("failed members", answer.members and answer.members.failed_members),
+            ("member of", answer.member_of),
             ("why", answer.why),
             ("exit" if attempt is None else "last exit", answer.exit),
             ("shape", f"{shape(answer)} in {answer.market}"),

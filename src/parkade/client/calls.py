@@ -281,13 +281,15 @@ def list_workloads(
     labels: Sequence[str] = (),
     since: datetime | None = None,
     limit: int = 100,
+    array: str | None = None,
     after: str | None = None,
 ) -> Call[workloads.Workloads]:
     """The caller's workloads, newest first; the ended ones too with `all` or a phase of theirs.
 
     `name` may have `*`, `?` and `[...]`; each label is `KEY` or `KEY=VALUE`, and all must be there;
-    `since`: not ended before."""
+    `since`: not ended before. `array`: the members of an array, in place of what is no member."""
     asked = {"all": all, "org": org, "name": name, "user": user, "limit": limit, "after": after}
+    asked["array"] = array
     chosen = {"phase": ",".join(phases) or None, "label": ",".join(labels) or None}
     instant = None if since is None else format_instant(since)
     return get("/workloads", workloads.Workloads, **asked, **chosen, since=instant)
@@ -313,17 +315,26 @@ def release(workload: str) -> Call[workloads.Workload]:
     return post(f"/workloads/{_id(workload)}/release", workloads.Workload)
 
 
-def cancel(workload: str, *, now: bool = False) -> Call[workloads.Workload]:
-    """End it, with the market's notice unless `now`."""
-    return post(
-        f"/workloads/{_id(workload)}/cancel", workloads.Workload, checked(workloads.Cancel, now=now)
-    )
+def cancel(
+    workload: str, *, now: bool = False, members: str | None = None
+) -> Call[workloads.Workload]:
+    """End it, with the market's notice unless `now`; of an array all `members`, or these."""
+    body = checked(workloads.Cancel, now=now, members=members)
+    return post(f"/workloads/{_id(workload)}/cancel", workloads.Workload, body)
 
 
-def bid(workload: str, *, limit_price: Decimal | str) -> Call[workloads.Workload]:
-    """A new limit per GPU-hour."""
-    body = checked(workloads.Bid, limit_price=limit_price)
+def bid(
+    workload: str, *, limit_price: Decimal | str, members: str | None = None
+) -> Call[workloads.Workload]:
+    """A new limit per GPU-hour; of an array for all `members`, or for these."""
+    body = checked(workloads.Bid, limit_price=limit_price, members=members)
     return post(f"/workloads/{_id(workload)}/bid", workloads.Workload, body)
+
+
+def retry(workload: str, *, members: str | None = None) -> Call[workloads.Workload]:
+    """Run members of an array again that have ended; None: all that failed."""
+    body = checked(workloads.Retry, members=members)
+    return post(f"/workloads/{_id(workload)}/retry", workloads.Workload, body)
 
 
 def statement(

@@ -14,6 +14,7 @@ from parkade.core.fleet.pool import Fence
 from parkade.core.healing.incident import RepairOrder
 from parkade.core.state import events, lines
 from parkade.core.state.world import World
+from parkade.core.units.indexes import count
 from parkade.core.units.time import MINUTE_US
 from parkade.core.workloads.saving import save_request
 from parkade.core.workloads.workload import Attempt, Workload
@@ -312,7 +313,17 @@ def desired_attempt(world: World, workload: Workload, attempt: Attempt) -> Desir
         ordered_us=attempt.ordered_us,
         save=save_request(spec.checkpoint),
         lease=_lease(world, workload, attempt),
+        array_index=workload.index,
+        array_count=_array_count(world, workload),
     )
+
+
+def _array_count(world: World, workload: Workload) -> int | None:
+    if workload.member_of is None:
+        return None
+    terms = world.records.workloads[workload.member_of].spec.array
+    assert terms is not None, "a member has an array"
+    return count(terms.members)
 
 
 def _lease(world: World, workload: Workload, attempt: Attempt) -> Lease | None:

@@ -59,9 +59,10 @@ def outcome_of(incident: Incident) -> str:
 def story_text(incident: Incident) -> str:
     """The whole story as lines of text; seconds count from the first line."""
     began = incident.opened
+    action = incident.action.replace("_", " ")
     lines = [
         f"{incident.incident}  {incident.node} ({incident.pool}, fabric {incident.fabric})",
-        f"{incident.level} {incident.signal}, {incident.action}: {outcome_of(incident)}",
+        f"{incident.level} {incident.signal}, {action}: {outcome_of(incident)}",
         "",
     ]
     for verdict in incident.verdicts[:1]:

@@ -13,11 +13,12 @@ from parkade.core.kernel.deadlines import next_deadline_us
 from parkade.core.kernel.decide import decide
 from parkade.core.kernel.evolve import evolve
 from parkade.core.state import commands, events, lines
-from parkade.core.state.codec import decode_event, decode_snapshot, encode_snapshot
+from parkade.core.state.codec import decode_event, decode_snapshot, encode_event, encode_snapshot
 from parkade.core.state.world import Records, World
 from parkade.core.units.refusal import Refusal
 from parkade.core.units.time import SECOND_US
 from parkade.sim.auditor import Auditor, Discrepancy
+from parkade.sim.auditor.arrays import ArrayAuditor
 from parkade.sim.auditor.chains import ChainAuditor
 from parkade.sim.auditor.mars import MarsAuditor
 from parkade.sim.auditor.owners import OwnersAuditor
@@ -66,6 +67,7 @@ class Judge:
         self.owners = OwnersAuditor(self._excused_us)
         self.mars = MarsAuditor()
         self.chains = ChainAuditor()
+        self.arrays = ArrayAuditor()
         self._orders: dict[str, int] = {}
         self._submitted: set[str] = set()
         self._read = 0
@@ -188,6 +190,7 @@ class Judge:
         world = self.world
         if world is not None and _is_settled(world):
             self.chains.check_waiting(world)
+            self.arrays.check_world(world)
 
     def _take(self, sequence: int, event: events.AnyEvent) -> None:
         self._read = sequence
@@ -204,10 +207,7 @@ class Judge:
             return
         body = self._server.disk.entries[sequence - 1].body
         self._within(13, lambda: self.money.read(body))
-        self._within(0, lambda: self.seats.read(event))
-        self._within(36, lambda: self.chains.read(event))
-        self._within(0, lambda: self._read_mars(event))
-        self.owners.read(event)
+        self._within(37, lambda: self._read_expanded(event))
         if self.owners.audit.breaches:
             self.find(1, self.owners.audit.breaches[0])
         if isinstance(event, events.Ended):
@@ -216,6 +216,18 @@ class Judge:
             self._within(22, lambda: self._check_began(event))
         elif isinstance(event, events.Submitted):
             self._within(22, lambda: self._check_once(event))
+
+    def _read_expanded(self, event: events.AnyEvent) -> None:
+        """Members of arrays are workloads to all other auditors."""
+        expanded = self.arrays.read(event)
+        for one in expanded.demands:
+            if one is not event:
+                self.money.read(encode_event(one))
+            self.seats.read(one)
+            self._read_mars(one)
+            self.owners.read(one)
+        for one in expanded.chains:
+            self.chains.read(one)
 
     def _read_mars(self, event: events.AnyEvent) -> None:
         """As its auditor reads it; what it says was done was done on the machines."""

@@ -25,6 +25,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from parkade.core.units import bounds
+from parkade.core.units.indexes import MOST_CHARACTERS, SPANS, parse_indexes
 from parkade.core.units.names import ENV_KEY, ENV_PREFIX, NAME, REFERENCE, WORKLOAD_NAME
 from parkade.wire.model import Request
 from parkade.wire.problems import NUMBER, RANGE
@@ -132,6 +133,37 @@ Others = Annotated[
 """Workloads of the same org, by id or, while they live, by name."""
 
 
+ARRAY = re.compile(f"({SPANS})(%([1-9][0-9]{{0,4}}))?")
+
+
+def _array(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not ARRAY.fullmatch(value):
+        raise ValueError("write indexes, like 0-199 or 3,7-9, and %20 for at most 20 at once")
+    parse_indexes(value.partition("%")[0])
+    return value
+
+
+Array = Annotated[
+    str,
+    BeforeValidator(_array),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": f"^{ARRAY.pattern}$", "maxLength": MOST_CHARACTERS},
+                {
+                    "type": "integer",
+                    "minimum": bounds.ARRAY_INDEX.least,
+                    "maximum": bounds.ARRAY_INDEX.most,
+                },
+            ]
+        },
+        mode="validation",
+    ),
+]
+
+
 class CheckpointTerms(Request):
     """How a program is asked to save on notice, and how long it then needs: a signal, a preset or a
     command. A preset or signal may stand alone in place of the whole."""
@@ -218,6 +250,9 @@ class WorkloadSpec(Request):
         Discriminator(_form_of_nodes),
     ] = Field(1, description="ranks; of whole nodes unless gpus is less, or an elastic number")
     gpus: Annotated[Gpus, BeforeValidator(_gpus)] = Field(1, description="of each rank")
+    array: Array | None = Field(
+        None, description="indexes of its members, and how many run at once: 0-199%20"
+    )
     resize: Annotated[Literal["restart"] | None, BeforeValidator(_resize)] = Field(
         None, validate_default=True, description="how its number of nodes changes; default restart"
     )

@@ -1,7 +1,10 @@
 """Workloads on the wire: requests and answers."""
 
-from pydantic import Field
+from typing import Annotated
 
+from pydantic import AfterValidator, Field, Strict
+
+from parkade.core.units.indexes import MOST_CHARACTERS, SPANS, parse_indexes
 from parkade.wire.model import Answer, Request
 from parkade.wire.money import Cost
 from parkade.wire.scalars import Amount, Instant, LimitPrice, Name
@@ -17,16 +20,39 @@ class Submit(Request):
     hold: bool = Field(False, strict=True)
 
 
+def _indexes(text: str) -> str:
+    parse_indexes(text)
+    return text
+
+
+Indexes = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_indexes),
+    Field(pattern=f"^{SPANS}$", max_length=MOST_CHARACTERS),
+]
+"""Members of an array, like `3,7-9`."""
+
+
 class Cancel(Request):
-    """End a workload; one that runs gets the market's notice unless `now`."""
+    """End a workload; one that runs gets the market's notice unless `now`. `members`: of an array;
+    null: all."""
 
     now: bool = Field(False, strict=True)
+    members: Indexes | None = None
 
 
 class Bid(Request):
-    """A new limit per GPU-hour, from the next clearing on."""
+    """A new limit per GPU-hour, from the next clearing on. `members`: of an array; null: all."""
 
     limit_price: LimitPrice
+    members: Indexes | None = None
+
+
+class Retry(Request):
+    """Run members of an array again that have ended; `members` null: all that failed."""
+
+    members: Indexes | None = None
 
 
 class Seat(Answer):
@@ -56,6 +82,23 @@ class Attempt(Answer):
     stop: Stop | None
     checkpoint_step: int | None
     checkpoint: Instant | None
+
+
+class Members(Answer):
+    """How many members of an array are where. `waiting`: not open yet; `open`: by phase.
+
+    `failed_members` names those that failed, like `3,7-9`.
+    """
+
+    total: int
+    most_running: int | None
+    waiting: int
+    open: dict[str, int]
+    succeeded: int
+    failed: int
+    cancelled: int
+    expired: int
+    failed_members: str
 
 
 class Workload(Answer):
@@ -106,6 +149,14 @@ class Workload(Answer):
 
     moved: str | None
     """Why it was moved to the seats that it has or is promised; null where it was not."""
+
+    members: Members | None = None
+    """Of an array; its `phase` is `running` while a member runs, its counts and costs are those of
+    all members."""
+
+    member_of: str | None = None
+    index: int | None = None
+    """The array that it is a member of, and its index there."""
 
     attempt: Attempt | None
     promised: tuple[Seat, ...]

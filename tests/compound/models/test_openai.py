@@ -325,3 +325,23 @@ def test_calls_go_on_while_one_of_several_servers_is_down() -> None:
             return texts
 
     assert asyncio.run(go()) == [str(n) for n in range(10)]
+
+
+def test_a_server_that_hangs_is_set_aside_while_another_answers() -> None:
+    async def go() -> tuple[list[Outcome], int]:
+        async def hang(asked: Asked) -> bytes:
+            await asyncio.Event().wait()
+            return b""
+
+        async with scripted(hang) as hung, scripted(echo) as well:
+            model = OpenAIModel("m", (hung.url, well.url), timeout_s=1.0)
+            first = await asked_of(model, [call(f"a{n}") for n in range(12)])
+            assert any(isinstance(outcome, Failure) for outcome in first)
+            before = len(hung.asked)
+            later = await asked_of(model, [call(f"b{n}") for n in range(12)])
+            await model.close()
+            return later, len(hung.asked) - before
+
+    later, asked = asyncio.run(go())
+    assert asked == 0
+    assert all(isinstance(outcome, Completion) for outcome in later)

@@ -3,15 +3,23 @@
 import pytest
 
 from parkade.compound.models.protocol import Failure, FailureKind
-from parkade.compound.run.outages import MAX_FAILED_IN_A_ROW, Outages
+from parkade.compound.run.outages import FEW_FAILED, Outages
 
-DOWN = Failure(kind=FailureKind.UNAVAILABLE, message="cannot connect to a:1: refused")
+DOWN = Failure(
+    kind=FailureKind.UNAVAILABLE, message="cannot connect to a:1: refused", is_unreached=True
+)
+BUSY = Failure(kind=FailureKind.UNAVAILABLE, message="503: busy")
 SECOND = 1_000_000
 
 
-def test_a_model_that_never_answered_is_given_up_in_time_and_told_of_now_and_then() -> None:
+@pytest.mark.parametrize("has_answered", [False, True])
+def test_a_model_that_answers_no_call_is_given_up_in_time_and_told_of_now_and_then(
+    has_answered: bool,
+) -> None:
     told: list[str] = []
     outages = Outages(60.0, told.append)
+    if has_answered:
+        outages.answered("m")
     ends = [outages.failed("m", DOWN, second * SECOND) for second in range(61)]
     assert ends[:60] == [None] * 60
     assert ends[60] is not None
@@ -19,14 +27,38 @@ def test_a_model_that_never_answered_is_given_up_in_time_and_told_of_now_and_the
     assert len(told) == 6
 
 
-def test_a_model_that_answered_once_is_given_up_by_failures_in_a_row_only() -> None:
+def test_any_number_of_failures_in_a_short_time_ends_no_run() -> None:
     outages = Outages(60.0, lambda text: None)
     outages.answered("m")
-    assert outages.failed("m", DOWN, 0) is None
+    for _ in range(1_000):
+        assert outages.failed("m", DOWN, SECOND) is None
+        outages.ended("m", DOWN)
+    outages.answered("m")
     assert outages.failed("m", DOWN, 999 * SECOND) is None
-    ends = [outages.ended("m", DOWN) for _ in range(MAX_FAILED_IN_A_ROW)]
-    assert ends[:-1] == [None] * (MAX_FAILED_IN_A_ROW - 1)
-    assert ends[-1] is not None
+
+
+def test_without_patience_the_first_failure_ends_the_run() -> None:
+    assert "a:1" in (Outages(0.0).failed("m", DOWN, SECOND) or "")
+
+
+def test_a_few_requests_that_a_living_server_fails_end_no_run_and_many_do() -> None:
+    outages = Outages(60.0)
+    outages.answered("m")
+    outages.failed("m", BUSY, 0)
+    for _ in range(FEW_FAILED):
+        assert outages.failed("m", BUSY, 99 * SECOND) is None
+        outages.ended("m", BUSY)
+    assert "503" in (outages.failed("m", BUSY, 99 * SECOND) or "")
+
+
+def test_calls_wait_longer_the_longer_a_server_is_silent() -> None:
+    outages = Outages(60.0)
+    assert outages.pause_us("m", 0) == 0
+    outages.failed("m", DOWN, 0)
+    waits = [outages.pause_us("m", second * SECOND) for second in (0, 2, 10, 60)]
+    assert waits == [250_000, 500_000, 2_500_000, 5_000_000]
+    outages.answered("m")
+    assert outages.pause_us("m", 60 * SECOND) == 0
 
 
 def test_a_model_that_never_answers_in_time_is_told_of_and_given_up() -> None:
@@ -36,7 +68,7 @@ def test_a_model_that_never_answers_in_time_is_told_of_and_given_up() -> None:
     late = Failure(kind=FailureKind.TIMEOUT, message="no answer in 600 s")
     assert outages.failed("m", late, 600 * SECOND) is None
     assert told == [
-        "model 'm': no answer in 600 s; retrying, gives up 60 s after the first failure"
+        "model 'm': no answer in 600 s; retrying, gives up after 60 s without an answer"
     ]
     assert "no answer in 600 s" in (outages.failed("m", late, 1_200 * SECOND) or "")
 

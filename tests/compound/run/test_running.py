@@ -250,7 +250,7 @@ def test_a_dead_server_stops_the_run_and_a_living_one_goes_on(tmp_path: Path) ->
     known = names({"m": flaky})
     questions = [ask(n) for n in range(5_000)]
     with pytest.raises(RunStopped, match="goes on"):
-        run_network(Generate("m"), questions, known, tmp_path)
+        run_network(Generate("m"), questions, known, tmp_path, Settings(patience_s=1))
     assert 10**9 - flaky.left < 1_000
     flaky.left = 0
     summary, _ = run_network(Generate("m"), questions, known, tmp_path)
@@ -265,12 +265,12 @@ def test_a_server_that_never_answers_is_told_of_and_given_up(tmp_path: Path) -> 
         [ask()],
         names=names({"m": flaky}),
         out=tmp_path,
-        settings=Settings(give_up_s=0.1),
+        settings=Settings(patience_s=0.1),
         watch=Watch(on_notice=told.append),
     )
     with pytest.raises(RunStopped, match=r"not answered one call in .*try again.*goes on"):
         asyncio.run(run)
-    assert told == ["model 'm': try again; retrying, gives up 0.1 s after the first failure"]
+    assert told == ["model 'm': try again; retrying, gives up after 0.1 s without an answer"]
 
 
 class Slow:

@@ -138,9 +138,10 @@ class Parkade:
         most_nodes: int = 0,
         labels: tuple[tuple[str, str], ...] = (),
         after: tuple[tuple[str, str], ...] = (),
+        array: str | None = None,
     ) -> Spec:
         """What someone wants run; spot with a limit, else the reservation's or on-demand. `after`:
-        pairs of condition and workload."""
+        pairs of condition and workload; `array`: as the spec's key has it."""
         capacity = Capacity(kind=CapacityKind.SPOT)
         if reservation is not None:
             capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation)
@@ -163,6 +164,7 @@ class Parkade:
                 Dependency(condition=Condition(condition), workload=name)
                 for condition, name in after
             ),
+            array=None if array is None else builders.array(array),
         )
 
     def clear(self) -> None:

@@ -167,9 +167,21 @@ def play(nodes: list[Node], bids: list[Bid]) -> set[str]:
     return won
 
 
+def waiting_with(allocation: Allocation, bid: Bid) -> set[str]:
+    """What lost of a winner's own array: it never sets the winner's price."""
+    if not bid.array or bid.name not in allocation.parts:
+        return set()
+    return {
+        it.name
+        for it in allocation.bids
+        if it.array == bid.array and it.name not in allocation.parts
+    }
+
+
 def wins_at(allocation: Allocation, bid: Bid, limit: int, *, loses_ties: bool) -> bool:
     """Whether the bid with this limit would find room in its turn."""
     nodes = start_of(allocation)
+    own = waiting_with(allocation, bid)
     key = limit * bid.factor
     own_gpus = bid.shape.nodes * bid.shape.gpus
     jobs = sorted([(limit, own_gpus), *bid.mates], reverse=True)
@@ -180,6 +192,7 @@ def wins_at(allocation: Allocation, bid: Bid, limit: int, *, loses_ties: bool) -
         it
         for it in allocation.bids
         if it.name != bid.name
+        and it.name not in own
         and not (it.shared_node and it.shared_node == bid.shared_node)
         and (it.key > key or (loses_ties and it.key == key))
     ]

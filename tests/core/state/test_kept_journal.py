@@ -386,6 +386,33 @@ def a_chain_of_work() -> Parkade:
     return parkade
 
 
+def an_array() -> Parkade:
+    """Members that are opened, cancelled, bid for and retried, some of them before they are open;
+    an array that waits for another, and one that can never begin."""
+    parkade = Parkade(fabrics={"a": 3}, buffer_nodes=0)
+    first = parkade.bid("lab", 9, array="0-6%2", max_spend=50)
+    parkade.bid("lab", 9, array="1,3", after=(("after_ok", first),))
+    parkade.bid("lab", 9, array="0-1", after=(("after_not_ok", first),))
+    some = commands.ChangeBid(
+        by=None, workload=first, limit_price_micros=12 * MICROS, members=((4, 4),)
+    )
+    parkade.do(some)
+    parkade.do(commands.Hold(by=None, workload=first))
+    parkade.do(commands.Release(by=None, workload=first))
+    parkade.run(60)
+    parkade.ended(f"{first}_0", code=3)
+    parkade.do(commands.Cancel(by=None, workload=first, now=True, members=((1, 1), (6, 6))))
+    parkade.run(60)
+    parkade.do(commands.Retry(by=None, workload=first, members=((0, 1), (6, 6))))
+    for _ in range(8):
+        parkade.run(60)
+        for name in tuple(parkade.world.members.of(first).names):
+            if parkade.workload(name).attempt is not None:
+                parkade.ended(name)
+    parkade.run(60)
+    return parkade
+
+
 def a_queue_beside_ours() -> Parkade:
     """A fence that is asked for, stands, falls and goes; an owner's job in the engine's queue; a
     node that another job takes."""
@@ -484,6 +511,16 @@ def test_a_kept_journal_has_labels_exit_codes_and_reasons() -> None:
     assert reasons[-2:] == ["by hand", "by hand"] and None in reasons
 
 
+def test_a_kept_journal_has_an_array_whose_members_were_retried_under_new_attempts() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-arrays.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    launched = [it.attempt.attempt for it in found if isinstance(it, events.Launched)]
+    assert {"w1_0.1", "w1_0.2", "w1_1.2"} <= set(launched)
+    assert len(set(launched)) == len(launched)
+    assert (kept.phases["w1"], kept.phases["w3"]) == ("succeeded", "cancelled")
+    assert [it.members for it in found if isinstance(it, events.BidChanged)] == [((4, 4),)]
+
+
 def test_the_present_version_has_kept_journals_with_every_event() -> None:
     kinds = {
         json.loads(bytes(raw))["type"]
@@ -508,6 +545,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-scripts": an_evening_of_scripts,
         f"journal-v{EVENT_VERSION}-chains": a_chain_of_work,
         f"journal-v{EVENT_VERSION}-queue": a_queue_beside_ours,
+        f"journal-v{EVENT_VERSION}-arrays": an_array,
         f"journal-v{EVENT_VERSION}-people": a_user_who_leaves,
     }
     KEPT.mkdir(exist_ok=True)

@@ -25,7 +25,7 @@ from parkade.core.market import sizes as market_sizes
 from parkade.core.market.prices import critical_values
 from parkade.core.market.seating import standing
 from parkade.core.running import decisions as running
-from parkade.core.running import dependencies, lapses, observations, promises
+from parkade.core.running import dependencies, ending, lapses, observations, promises
 from parkade.core.running import effects as running_effects
 from parkade.core.state import commands, events
 from parkade.core.state import world as worlds_of
@@ -329,7 +329,7 @@ def _seats_on_cordoned_nodes(patch: pytest.MonkeyPatch) -> None:
 
 
 def _withdraws_for_free(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(running, "withdrawal_charge", lambda *args: ())
+    patch.setattr(ending, "withdrawal_charge", lambda *args: ())
 
 
 def _ignores_backoff(patch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from parkade.cli.app import app
 from parkade.core.units.time import HOUR_US
 from parkade.sim.dynamics.demand import draw_demand
-from parkade.sim.dynamics.figures import DynamicsReport, LoadFigures
+from parkade.sim.dynamics.figures import DynamicsReport, LoadFigures, figures_of
 from parkade.sim.dynamics.market import LOADS, NODES, OWNERS, measure, mix_of
 from parkade.sim.dynamics.measure import DayMeasurer, Measures
 from parkade.sim.dynamics.ranges import BadRanges, KeptRanges, outside, ranges_of, read_ranges
@@ -94,6 +94,14 @@ def test_a_stop_that_served_nothing_is_counted() -> None:
     measurer._launched("w2", {"a2"})
     measurer._launched("w1", {"a1"})
     assert sums.needless_restarts == 1
+
+
+def test_two_days_alike_have_the_figures_of_one() -> None:
+    """Kept ranges are of each seed alone, and are held against all seeds together."""
+    day = Measures(seed=1, hours=12.0, sub_node_share=0.0, needless_restarts=3)
+    one, two = (figures_of(1.0, days, (), gpus=8).figures for days in ((day,), (day, day)))
+    assert one == two
+    assert one["restarts without cause a day"] == 6
 
 
 def test_what_is_no_file_of_ranges_is_refused() -> None:

@@ -15,7 +15,7 @@ from parkade.api.context import Authenticated, RequestContext
 from parkade.api.problems import problem
 from parkade.api.selection import Labels, Phases, selection
 from parkade.api.streams import PlacedStream
-from parkade.api.translate import instant, micros, spec_of
+from parkade.api.translate import instant, members_of, micros, spec_of
 from parkade.api.views import workloads as views
 from parkade.control.answers import Decided, Planned
 from parkade.core.clearing.plan import Plan
@@ -23,8 +23,10 @@ from parkade.core.fleet.market import MarketTerms
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
+from parkade.core.units import indexes
 from parkade.core.units.names import REFERENCE, WORKLOAD_NAME
 from parkade.core.units.refusal import Reason, Refusal
+from parkade.core.workloads.array import member_name
 from parkade.core.workloads.workload import Workload
 from parkade.ports import EngineError
 from parkade.wire import workloads as wire
@@ -88,13 +90,15 @@ async def list_workloads(
     label: Labels = "",
     since: Instant | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
+    array: Annotated[str | None, Query(pattern="^w[0-9]{1,18}$")] = None,
+    after: Annotated[str | None, Query(pattern="^w[0-9]{1,18}(_[0-9]{1,6})?$")] = None,
 ) -> wire.Workloads:
     """Newest first; the ended ones too with `all` or where `phase` names one of theirs.
 
     `name` may have `*`, `?` and `[...]`, as a shell's patterns; `phase` and `label` may name
     several, with commas between; a label is KEY or KEY=VALUE, and all must be there; `since`: not
-    ended before. `after` is the last page's `next`.
+    ended before. `after` is the last page's `next`. An array is one of them; `array`: its members
+    that are open or have ended, by falling index.
     """
     if org is not None:
         context.own_org(org)
@@ -103,7 +107,11 @@ async def list_workloads(
     is_all = all or any(each.is_ended for each in chosen.phases)
 
     def view(world: World, now_us: int) -> tuple[list[views.Known], str | None]:
-        names = filter(chosen.has, _newest(world, seen, all=is_all, after=after))
+        if array is None:
+            several = _newest(world, seen, all=is_all, after=after)
+        else:
+            several = _members(world, seen, array, all=is_all, after=after)
+        names = (it for it in several if chosen.has(it, views.shown_phase(world, it)))
         page = list(islice(names, limit))
         found = [views.known(world, each, now_us) for each in page]
         has_more = next(names, None) is not None
@@ -115,7 +123,7 @@ async def list_workloads(
 
 def _newest(world: World, org: str | None, *, all: bool, after: str | None) -> Iterator[Workload]:
     """Newest first. Grows with what is passed over: newer ones than `after`, with `all` also other
-    orgs'."""
+    orgs', and members of arrays."""
     workloads = world.records.workloads
     names: dict[str, None] | dict[str, Workload] = workloads
     if not all:
@@ -123,13 +131,33 @@ def _newest(world: World, org: str | None, *, all: bool, after: str | None) -> I
     before = None if after is None else _number(after)
     for name in reversed(names):
         workload = workloads[name]
+        if workload.member_of is not None:
+            continue
         if org in (None, workload.org) and (before is None or _number(name) < before):
             yield workload
 
 
+def _members(
+    world: World, org: str | None, array: str, *, all: bool, after: str | None
+) -> Iterator[Workload]:
+    """Members of an array that are open, with `all` the ended ones too, the greatest index first.
+    Grows with the members that it has."""
+    head = world.records.workloads.get(array)
+    if head is None or head.spec.array is None or org not in (None, head.org):
+        return
+    before = None if after is None else int(after.partition("_")[2] or 0)
+    open_ones = world.members.of(array).names
+    for index in reversed(list(indexes.indexes(head.spec.array.members))):
+        name = member_name(array, index)
+        found = world.records.workloads.get(name)
+        is_meant = found is not None and (all or name in open_ones)
+        if found is not None and is_meant and (before is None or index < before):
+            yield found
+
+
 def _number(name: str) -> int:
     """Its place in the order of creation."""
-    return int("".join(filter(str.isdecimal, name)) or 0)
+    return int("".join(filter(str.isdecimal, name.partition("_")[0])) or 0)
 
 
 @router.get("/workloads/{workload}")
@@ -182,7 +210,12 @@ async def release(workload: str, context: Authenticated) -> wire.Workload:
 @router.post("/workloads/{workload}/cancel")
 async def cancel(workload: str, body: wire.Cancel, context: Authenticated) -> wire.Workload:
     """End it; one that runs gets the market's notice unless `now`."""
-    command = commands.Cancel(by=context.viewer.user, workload=workload, now=body.now)
+    command = commands.Cancel(
+        by=context.viewer.user,
+        workload=workload,
+        now=body.now,
+        members=members_of(body.members),
+    )
     return await _change(context, command, workload)
 
 
@@ -193,6 +226,16 @@ async def bid(workload: str, body: wire.Bid, context: Authenticated) -> wire.Wor
         by=context.viewer.user,
         workload=workload,
         limit_price_micros=micros(body.limit_price),
+        members=members_of(body.members),
+    )
+    return await _change(context, command, workload)
+
+
+@router.post("/workloads/{workload}/retry")
+async def retry(workload: str, body: wire.Retry, context: Authenticated) -> wire.Workload:
+    """Run members of an array again that have ended."""
+    command = commands.Retry(
+        by=context.viewer.user, workload=workload, members=members_of(body.members)
     )
     return await _change(context, command, workload)
 
@@ -207,7 +250,20 @@ async def _change(
 
 
 def _look(context: RequestContext, name: str) -> Callable[[World, int], Workload | Refusal]:
-    return lambda world, _: context.visible(world.records.workloads.get(name), f"workload {name}")
+    def look(world: World, _now_us: int) -> Workload | Refusal:
+        found = world.records.workloads.get(name)
+        array = world.records.workloads.get(name.partition("_")[0])
+        if found is None and array is not None and array.array is not None and "_" in name:
+            seen = context.visible(array, f"workload {name}")
+            closed = f"{name} is not open; {array.workload} tells where its members are"
+            return (
+                seen
+                if isinstance(seen, Refusal)
+                else Refusal(reason=Reason.NOT_FOUND, detail=closed)
+            )
+        return context.visible(found, f"workload {name}")
+
+    return look
 
 
 def _known(world: World, before: Workload, now_us: int) -> views.Known:
@@ -259,6 +315,9 @@ def _attempt(found: Workload, named: str | None) -> str:
     """The attempt of that name, the present or last one where none is named; a problem where there
     was never such an attempt."""
     workload, last = found.workload, found.generation
+    if found.array is not None:
+        says = f"{workload} is an array; name a member, like {workload}_{_least(found)}"
+        raise problem("unsupported", says)
     if last == 0:
         raise problem("not_found", f"{workload} has no attempt yet, so nothing was printed")
     if named is None:
@@ -268,6 +327,11 @@ def _attempt(found: Workload, named: str | None) -> str:
         known = f"{workload}.1" if last == 1 else f"{workload}.1 to {workload}.{last}"
         raise problem("not_found", f"there is no attempt {named[:80]!r} of {workload}, but {known}")
     return named
+
+
+def _least(array: Workload) -> int:
+    assert array.spec.array is not None
+    return array.spec.array.members[0][0]
 
 
 async def _chained(

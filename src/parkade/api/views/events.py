@@ -14,6 +14,7 @@ from parkade.core.ledger.accounts import Transfer, org_account
 from parkade.core.reservations.reservation import Lending
 from parkade.core.state import events
 from parkade.core.state.people import Grant
+from parkade.core.units.indexes import written
 from parkade.core.units.money import format_amount as money
 from parkade.wire.feed import Event
 from parkade.wire.scalars import format_amount, format_instant
@@ -294,8 +295,16 @@ def _workload(event: events.WorkloadEvent) -> Shown:
             named = ", ".join(str(it) for it in met)
             changed = {"met": named, "phase": phase.value, "why": why}
             return f"{name}: met {named}; {phase} ({why})", changed
-        case events.BidChanged(workload=name, limit_price_micros=limit):
-            return f"{name}: limit now {money(limit)}", {"limit_price": money(limit)}
+        case events.BidChanged(workload=name, limit_price_micros=limit, members=some):
+            whose = f"{name}[{written(some)}]" if some else name
+            return f"{whose}: limit now {money(limit)}", {"limit_price": money(limit)}
+        case events.MembersOpened(workload=name, members=some):
+            return f"{name}[{written(some)}]: opened", {"members": written(some)}
+        case events.MembersEnded(workload=name, members=some, phase=phase, why=why):
+            told = {"members": written(some), "phase": phase.value, "why": why}
+            return f"{name}[{written(some)}]: {phase}", told
+        case events.MembersRetried(workload=name, members=some):
+            return f"{name}[{written(some)}]: to be run again", {"members": written(some)}
         case events.StopOrdered(workload=name, stop=stop, phase=phase):
             return f"{name}: told to leave, {leave(stop)}", {
                 "phase": phase.value,

@@ -8,7 +8,7 @@ from parkade.core.fleet.node import Health, Node
 from parkade.core.healing.guards import Breaker, HoldReason
 from parkade.core.healing.incident import Automation, Hurt, Incident, RepairKind
 from parkade.core.healing.turnaround import TurnaroundTimes
-from parkade.core.healing.verdict import Verdict
+from parkade.core.healing.verdict import Action, Verdict
 from parkade.core.repairing.buffer_use import BufferUse, buffers
 from parkade.core.repairing.guarding import breakers
 from parkade.core.repairing.lemons import lemons
@@ -127,12 +127,15 @@ def _turnaround(market: Market, times: TurnaroundTimes) -> wire.MeasuredTurnarou
 
 
 def _readable(says: str) -> str:
-    """A kept line in words for people: a stop is kept as the guard that it is."""
+    """A kept line in words for people: a stop is kept as the guard that it is, an action by its
+    name."""
+    for action in Action:
+        says = says.replace(f", {action.value}", f", {action.value.replace('_', ' ')}")
     return says.replace(f"held: {HoldReason.OBSERVE_ONLY.value}", "held: Mars was stopped")
 
 
 def incident(seen: Incident) -> wire.Incident:
-    """One story, whole."""
+    """One story, whole, in the order of its times: an engine says late when work ran again."""
     return wire.Incident(
         incident=seen.incident,
         node=seen.node,
@@ -152,7 +155,7 @@ def incident(seen: Incident) -> wire.Incident:
         verdicts=tuple(map(_verdict, seen.verdicts)),
         lines=tuple(
             wire.StoryLine(at=instant(it.at_us), kind=it.kind, says=_readable(it.says))
-            for it in seen.lines
+            for it in sorted(seen.lines, key=lambda it: it.at_us)
         ),
         hurt=tuple(map(_hurt, seen.hurt)),
     )

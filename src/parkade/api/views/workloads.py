@@ -17,6 +17,7 @@ from parkade.core.fleet.seat import Seat
 from parkade.core.running.expiry import folder_due_us
 from parkade.core.state.world import World
 from parkade.core.steps.refusals import some_of
+from parkade.core.units.indexes import count, written
 from parkade.core.units.money import format_amount
 from parkade.core.workloads.life import Cause, Phase, Why
 from parkade.core.workloads.workload import Attempt, Rate, Stop, Workload
@@ -56,6 +57,10 @@ SENTENCES: dict[str, str] = {
 }
 
 
+FURTHEST = (Phase.RUNNING, Phase.STARTING, Phase.PLACED)
+"""What an array is shown as, where one of its members is there; the first comes first."""
+
+
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """A workload with what its answer needs beside it, as of an instant; all of it frozen."""
 
@@ -66,6 +71,12 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     debt_micros: int
     folder_until_us: int | None
     now_us: int
+
+    phase: Phase
+    """As it is shown: an array runs while a member does."""
+
+    open_members: tuple[tuple[Phase, int], ...] = ()
+    """Of an array: how many open ones are in which phase."""
 
 
 def known(world: World, workload: Workload, now_us: int) -> Known:
@@ -81,7 +92,17 @@ def known(world: World, workload: Workload, now_us: int) -> Known:
         debt_micros=0 if market is None else debt_micros(world, workload, now_us),
         folder_until_us=folder_due_us(world, workload),
         now_us=now_us,
+        phase=shown_phase(world, workload),
+        open_members=tuple(world.members.of(workload.workload).phases.items()),
     )
+
+
+def shown_phase(world: World, workload: Workload) -> Phase:
+    """Its phase; of an array that lives, the furthest of its open members."""
+    if workload.array is None or workload.phase is not Phase.QUEUED:
+        return workload.phase
+    phases = world.members.of(workload.workload).phases
+    return next((it for it in FURTHEST if it in phases), workload.phase)
 
 
 def workload(known: Known) -> wire.Workload:
@@ -94,7 +115,7 @@ def workload(known: Known) -> wire.Workload:
         org=workload.org,
         user=workload.user,
         market=workload.market,
-        phase=workload.phase.value,
+        phase=known.phase.value,
         is_reachable=known.is_reachable,
         why=workload.why,
         nodes=workload.ranks,
@@ -119,8 +140,28 @@ def workload(known: Known) -> wire.Workload:
         moved=_move(workload, workload.org),
         attempt=workload.attempt and _attempt(workload.attempt),
         promised=seats(workload.promise.seats) if workload.promise else (),
+        members=_members(known),
+        member_of=workload.member_of,
+        index=workload.index,
         cost=workload_cost(spec, known.terms, workload.agreed_price_micros),
         spec=wire_spec(spec),
+    )
+
+
+def _members(known: Known) -> wire.Members | None:
+    state, terms = known.workload.array, known.workload.spec.array
+    if state is None or terms is None:
+        return None
+    return wire.Members(
+        total=count(terms.members),
+        most_running=terms.most_running,
+        waiting=count(state.waiting),
+        open={phase.value: members for phase, members in known.open_members},
+        succeeded=count(state.succeeded),
+        failed=count(state.failed),
+        cancelled=count(state.cancelled),
+        expired=count(state.expired),
+        failed_members=written(state.failed),
     )
 
 
@@ -192,7 +233,7 @@ def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
     """
     workload = known.workload
     moved = _move(workload, None if sees_all else workload.org)
-    says = f"{_says(workload)}{_debt(known.debt_micros)}"
+    says = f"{_says_members(known) or _says(workload)}{_debt(known.debt_micros)}"
     if moved is not None:
         says = f"{says}; it was {moved}"
     if not known.is_reachable and not workload.phase.is_ended:
@@ -202,13 +243,32 @@ def why(known: Known, *, standstill: str | None, sees_all: bool) -> wire.Why:
         says = f"{says}; {standstill}"
     return wire.Why(
         workload=workload.workload,
-        phase=workload.phase.value,
+        phase=known.phase.value,
         why=workload.why,
         says=says,
         price_to_win=_hint(workload),
         not_before=instant_or_none(workload.not_before_us),
         moved=moved,
     )
+
+
+def _says_members(known: Known) -> str:
+    """Where the members of an array are; empty for all else, and once it has ended."""
+    name, members = known.workload.workload, _members(known)
+    if members is None or known.workload.phase is not Phase.QUEUED:
+        return ""
+    parts = [f"{number} {phase}" for phase, number in members.open.items()]
+    parts += [f"{members.waiting} not open yet"] if members.waiting else []
+    ended = {it: getattr(members, it) for it in ("succeeded", "failed", "cancelled", "expired")}
+    parts += [f"{number} {word}" for word, number in ended.items() if number]
+    words = ", ".join(parts)
+    return f"{name} has {members.total} members: {words}; ask why of one, like {name}_{_one(known)}"
+
+
+def _one(known: Known) -> int:
+    terms = known.workload.spec.array
+    assert terms is not None
+    return terms.members[0][0]
 
 
 def _says(workload: Workload) -> str:

@@ -99,7 +99,15 @@ def display(
         yield shown.started
         return
     stop = threading.Event()
-    with Live(shown, console=console, auto_refresh=False) as live:
+    # What rich would put before stdout writes to `VisibleStream`, which shows its sequences.
+    # A notice goes above the line where stderr is the same terminal, else to where stderr goes.
+    with Live(
+        shown,
+        console=console,
+        auto_refresh=False,
+        redirect_stdout=False,
+        redirect_stderr=sys.stderr.isatty(),
+    ) as live:
 
         def refresh() -> None:
             while not stop.wait(REFRESH_S):

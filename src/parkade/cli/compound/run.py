@@ -19,6 +19,9 @@ def run(
     max_calls: Annotated[int | None, typer.Option(help="Most calls in all.")] = None,
     width: Annotated[int, typer.Option(help="Most in flight for one question.", min=1)] = 16,
     limit: Annotated[int | None, typer.Option(help="Only the first so many.", min=1)] = None,
+    patience: Annotated[
+        float, typer.Option(help="Seconds without any answer until a failing model ends it.", min=0)
+    ] = 60.0,
     as_json: AsJson = False,
 ) -> None:
     """Answer questions with a network; killed at any moment, the same command goes on."""
@@ -42,6 +45,7 @@ def run(
         settings = Settings(
             budget=budget_of(budget, max_tokens, max_calls),
             width=width,
+            patience_s=patience,
             server=loaded.server,
             # A stream may go on for long.
             counts_not_begun=total is not None,

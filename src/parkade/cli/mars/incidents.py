@@ -231,7 +231,7 @@ def _table(answer: "wire.Incidents") -> None:
                 it.node,
                 it.level,
                 it.signal,
-                it.action,
+                it.action.replace("_", " "),
                 outcome_of(it),
                 len(it.hurt),
             )

@@ -126,6 +126,9 @@ class _Bars:
             TaskProgressColumn(),
             Remaining(),
             console=Console(stderr=True),
+            # What rich would put before them writes to `VisibleStream`, which shows its sequences.
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._tasks = {run: self._progress.add_task(run, total=minutes) for run in runs}
         self._progress.start()

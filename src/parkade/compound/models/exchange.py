@@ -41,8 +41,11 @@ class Exchange(Protocol):
 
     in_flight: int
 
-    def post(self, path: str, body: bytes, heard: Heard) -> Callable[[], None]:
-        """Send a JSON body; `heard` is called once unless the returned function cancels first."""
+    def post(self, path: str, body: bytes, heard: Heard) -> Callable[[], bool | None]:
+        """Send a JSON body; `heard` is called once unless the returned function cancels first.
+
+        That function says True where nothing was sent.
+        """
         ...
 
     async def close(self) -> None:

@@ -25,6 +25,8 @@ SWEEP_S = 1.0
 CONNECT_S = 30.0
 #: Idle connections beyond this are closed.
 MAX_IDLE = 1_024
+#: Why a handshake fails that no later one mends: a server without TLS, a certificate not trusted.
+HOPELESS = frozenset({"WRONG_VERSION_NUMBER", "CERTIFICATE_VERIFY_FAILED"})
 
 
 class Connection(asyncio.Protocol):
@@ -141,7 +143,7 @@ class HttpExchange:
         self._connecting: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
-    def post(self, path: str, body: bytes, heard: Heard) -> Callable[[], None]:
+    def post(self, path: str, body: bytes, heard: Heard) -> Callable[[], bool | None]:
         """See `Exchange`."""
         request = b"%b%d\r\n\r\n%b" % (self._head(path), len(body), body)
         self.in_flight += 1
@@ -198,7 +200,7 @@ class HttpExchange:
 
     def _send(
         self, connection: Connection, request: bytes, heard: Heard, deadline: float
-    ) -> Callable[[], None]:
+    ) -> Callable[[], bool | None]:
         self._busy[connection] = None
         connection.send(request, heard, deadline)
         if self._sweeper is None:
@@ -212,8 +214,8 @@ class HttpExchange:
 
         return cancel
 
-    def _connect(self, request: bytes, heard: Heard, deadline: float) -> Callable[[], None]:
-        cancels: list[Callable[[], None]] = []
+    def _connect(self, request: bytes, heard: Heard, deadline: float) -> Callable[[], bool | None]:
+        cancels: list[Callable[[], bool | None]] = []
 
         async def connect() -> None:
             try:
@@ -228,12 +230,13 @@ class HttpExchange:
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-        def cancel() -> None:
+        def cancel() -> bool | None:
             if cancels:
-                cancels[0]()
-            elif not task.done():
+                return cancels[0]()
+            if not task.done():
                 self.in_flight -= 1
                 task.cancel()
+            return True
 
         return cancel
 
@@ -263,4 +266,8 @@ _ABSENT = object()
 def _unreachable(netloc: str, error: Exception) -> Broken:
     is_timeout = isinstance(error, TimeoutError) and not str(error)
     why = "it did not accept a connection in time" if is_timeout else str(error)
-    return Broken(f"cannot connect to {netloc}: {why}", is_timeout=False, was_sent=False)
+    text = f"cannot connect to {netloc}: {why}"
+    if isinstance(error, ssl.SSLError) and error.reason in HOPELESS:
+        text += "; correct the url (http or https?) or the certificate"
+        return Broken(text, is_timeout=False, was_sent=False, is_denied=True)
+    return Broken(text, is_timeout=False, was_sent=False)

@@ -95,26 +95,40 @@ class OpenAIModel:
     ) -> Cancel:
         """Post to the server that suits the call; `timed` hears of the reply and how long it took.
 
-        A key that is not set is heard of in the same way.
+        Where that one is not reached, another one that is not set aside is asked. A key that is
+        not set is heard of in the same way.
         """
-        server = self._server(call)
-        if server.exchange is None:
-            secret = self._secret()
-            if self._key_env is not None and not secret:
-                # A name in small letters may be a key in its place, and is not shown.
-                shown = self._key_env if self._key_env.isupper() else "that key_env names"
-                why = f"the environment variable {shown} with the key is not set"
-                timed(Broken(why, is_timeout=False, was_sent=False, is_denied=True), 0)
-                return _nothing
-            server.exchange = self._open(server, secret)
-        began = time.perf_counter_ns()
+        cancels: list[Cancel] = []
 
-        def heard(outcome: HttpReply | Broken) -> None:
-            if isinstance(outcome, Broken) and not outcome.was_sent:
-                server.down_until = time.monotonic() + DOWN_S
-            timed(outcome, (time.perf_counter_ns() - began) // 1_000)
+        def post() -> None:
+            server = self._server(call)
+            exchange = server.exchange
+            if exchange is None:
+                secret = self._secret()
+                if self._key_env is not None and not secret:
+                    timed(_no_key(self._key_env), 0)
+                    cancels.append(_nothing)
+                    return
+                exchange = server.exchange = self._open(server, secret)
+            began = time.perf_counter_ns()
 
-        return server.exchange.post(server.base + PATHS[call.kind], body, heard)
+            def heard(outcome: HttpReply | Broken) -> None:
+                if isinstance(outcome, Broken) and (not outcome.was_sent or outcome.is_timeout):
+                    server.down_until = time.monotonic() + DOWN_S
+                    if not outcome.was_sent and self._has_other():
+                        post()
+                        return
+                timed(outcome, (time.perf_counter_ns() - began) // 1_000)
+
+            cancels.append(exchange.post(server.base + PATHS[call.kind], body, heard))
+
+        post()
+        return lambda: cancels[-1]()
+
+    def _has_other(self) -> bool:
+        """Whether an address is not set aside."""
+        now = time.monotonic()
+        return any(server.down_until <= now for server in self._servers)
 
     async def close(self) -> None:
         """See `Model`."""
@@ -136,7 +150,12 @@ class OpenAIModel:
         if isinstance(outcome, Broken):
             kind = FailureKind.TIMEOUT if outcome.is_timeout else FailureKind.UNAVAILABLE
             kind = FailureKind.DENIED if outcome.is_denied else kind
-            return Failure(kind=kind, message=bounded(outcome.why), may_be_billed=outcome.was_sent)
+            return Failure(
+                kind=kind,
+                message=bounded(outcome.why),
+                may_be_billed=outcome.was_sent,
+                is_unreached=not outcome.was_sent,
+            )
         return failure_from(outcome.status, outcome.headers, outcome.body, self._secret())
 
     def _secret(self) -> str:
@@ -157,6 +176,13 @@ class OpenAIModel:
 
 def _load(server: _Server) -> int:
     return 0 if server.exchange is None else server.exchange.in_flight
+
+
+def _no_key(key_env: str) -> Broken:
+    # A name in small letters may be a key in its place, and is not shown.
+    shown = key_env if key_env.isupper() else "that key_env names"
+    why = f"the environment variable {shown} with the key is not set"
+    return Broken(why, is_timeout=False, was_sent=False, is_denied=True)
 
 
 def _nothing() -> None:

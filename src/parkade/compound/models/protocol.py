@@ -1,7 +1,8 @@
 """The interface of a model: start a call, hear of it once, cancel it.
 
 An answer comes through a callback, so that a call in flight costs no task. `start` may call back
-before it returns. After `cancel` nothing is called back.
+before it returns. After `cancel` nothing is called back; it says True where it knows that the
+server was never asked.
 """
 
 import enum
@@ -50,11 +51,13 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     may_be_billed: bool = False
     #: What the server says that it used all the same; None if it does not say.
     usage: Usage | None = None
+    #: The server was not reached at all.
+    is_unreached: bool = False
 
 
 Outcome: TypeAlias = Completion | Failure
 Done: TypeAlias = Callable[[Outcome], None]
-Cancel: TypeAlias = Callable[[], None]
+Cancel: TypeAlias = Callable[[], bool | None]
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,14 +71,16 @@ class Joining:
         self._waiting.setdefault((call.kind, call.body), []).append(sample)
         return lambda: self._cancel(sample)
 
-    def _cancel(self, sample: _Waiting) -> None:
+    def _cancel(self, sample: _Waiting) -> bool | None:
         """The request goes on while one of its samples is wanted."""
         sample.is_cancelled = True
         group = sample.group
-        if group is None or group.cancel is None:
-            return
-        if all(each.is_cancelled for each in group.samples):
-            group.cancel()
+        if group is None:
+            return True
+        if group.cancel is not None and all(each.is_cancelled for each in group.samples):
+            # Only the last one can know; those cancelled before it might have been sent.
+            return group.cancel()
+        return None
 
     def _send_all(self) -> None:
         waiting, self._waiting = self._waiting, {}

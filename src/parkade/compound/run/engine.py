@@ -16,23 +16,25 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, assert_never
 
-from parkade.compound.models.protocol import RETRIED, Failure, FailureKind, Outcome
+from parkade.compound.models.protocol import Failure, FailureKind, Outcome
 from parkade.compound.network.binding import Bound
-from parkade.compound.run.budget import NOTHING, Account, Amounts
+from parkade.compound.run.booking import Booking
+from parkade.compound.run.budget import NOTHING, Account
 from parkade.compound.run.checking import Checking
 from parkade.compound.run.journal import Journal, completion_of
-from parkade.compound.run.lane import Flight, FlightState, Lane, cost_of
-from parkade.compound.run.limiter import RetryBudget, backoff_us
+from parkade.compound.run.lane import Flight, FlightState, Lane
 from parkade.compound.run.machine import Machine
 from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop, Judged
 from parkade.compound.run.outages import Outages
 from parkade.compound.run.progressing import Counts, Progressing, RunStopped, VerifierBroken
 from parkade.compound.run.reserving import Reserving
+from parkade.compound.run.retrying import Retrying
 from parkade.compound.run.steps import steps_of
 from parkade.compound.values import Completion, Question
 
 SLICE_S = 0.01
-MAX_ATTEMPTS = 8
+#: After a refusal that ends the run, calls in flight may come in for so long: most cost nothing.
+LAST_CALLS_S = 5.0
 #: Machines that may be open at once for each call that may be in flight.
 OPEN_PER_CALL = 4
 
@@ -63,14 +65,18 @@ class Engine:
         self._ended: deque[tuple[Flight, Outcome]] = deque()
         self._outages = outages or Outages()
         self._reserving = Reserving(account, journal)
+        self._booking = Booking(account, journal)
         self._checking = Checking(
             journal, self.counts, most_checks, self._heard, self._schedule, self._give_up
         )
         self._open: set[Progressing] = set()
-        self._retries = RetryBudget()
+        self._retrying = Retrying(self._outages)
         self._is_scheduled = False
         self._stays_open = False
         self._timer: asyncio.TimerHandle | None = None
+        #: Why the run ends as soon as what is in flight has come in.
+        self._ending: RunStopped | None = None
+        self._last_calls: asyncio.TimerHandle | None = None
         self._questions: Iterator[Question] | None = None
         self._room = sum(lane.limiter.most for lane in self.lanes.values()) or 64
 
@@ -153,6 +159,8 @@ class Engine:
             if time.monotonic() > until:
                 self._schedule()
                 return
+        if self._ending is not None and not self._ended and not self._is_flying():
+            self._end_run(self._ending)
         is_done = not self._open and self._questions is None and not self._stays_open
         if is_done and not self._over.done():
             self._over.set_result(None)
@@ -187,7 +195,8 @@ class Engine:
         for lane in self.lanes.values():
             waiting += lane.waiting()
         return (
-            waiting < self._room
+            self._ending is None
+            and waiting < self._room
             and len(self._open) < OPEN_PER_CALL * self._room
             and not self._checking.is_full()
         )
@@ -241,6 +250,8 @@ class Engine:
         run.flights[order.ticket] = flight
 
     def _start_calls(self) -> None:
+        if self._ending is not None:
+            return
         now_us = time.monotonic_ns() // 1_000
         soonest = 0
         for lane in self.lanes.values():
@@ -285,53 +296,47 @@ class Engine:
         now_us = time.monotonic_ns() // 1_000
         if isinstance(outcome, Completion):
             lane.limiter.answered(now_us - flight.began_us, now_us)
-            self._outages.answered(flight.call.model)
-            self._retries.succeeded()
+            self._retrying.answered(flight.call.model)
             self._complete(flight, outcome)
         else:
             self._failed(lane, flight, outcome, now_us)
 
     def _complete(self, flight: Flight, completion: Completion) -> None:
-        usage = completion.usage
-        cost = Amounts(completion.cost_micros, usage.input_tokens + usage.output_tokens, 1)
-        self.account.settle(flight.worst, cost)
-        run = flight.owner
-        run.calls += 1
-        run.cost_micros += completion.cost_micros
-        run.input += usage.input_tokens
-        run.output += usage.output_tokens
+        self._booking.answered(flight, completion)
         self.counts.calls += 1
         self.counts.note_finish(completion)
-        self._journal.call(flight.line(completion))
         self._finish(flight, completion)
 
     def _failed(self, lane: Lane, flight: Flight, failure: Failure, now_us: int) -> None:
-        if failure.kind in RETRIED:
-            lane.limiter.overloaded(flight.began_us, now_us)
-        if failure.usage is not None:
-            self._doubt(flight, failure.message, cost_of(failure.usage, lane.model))
-        elif failure.may_be_billed:
-            self._doubt(flight, failure.message, flight.worst)
-        else:
-            self.account.release(flight.worst)
+        model = flight.call.model
+        lane.failed(flight, failure, now_us)
+        self._booking.failed(flight, failure, lane.model)
         if failure.kind is FailureKind.DENIED:
-            self._end_run(RunStopped(f"model {flight.call.model!r}: {failure.message}"))
-        self._give_up(self._outages.failed(flight.call.model, failure, now_us))
-        if failure.retry_after_us is not None:
-            lane.closed_until_us = max(lane.closed_until_us, now_us + failure.retry_after_us)
+            self._end_soon(RunStopped(f"model {model!r}: {failure.message}"))
+        why = self._outages.failed(model, failure, now_us)
+        self._give_up(why)
         if not flight.waiters:
             # What it cost is on the bill; no question wants it asked again.
             self._finish(flight, failure)
             return
-        may_retry = failure.kind in RETRIED and flight.attempt < MAX_ATTEMPTS
-        if may_retry and self._retries.take():
+        again_us = self._retrying.again_us(lane, flight, failure, now_us, is_over=why is not None)
+        if again_us is not None:
             self.counts.retries += 1
-            lane.later(flight, now_us + backoff_us(flight.attempt - 1, flight.call.key))
+            lane.later(flight, again_us)
             return
         self.counts.failed += 1
         self.counts.waiting += failure.kind is FailureKind.WAITING
-        self._give_up(self._outages.ended(flight.call.model, failure))
+        self._outages.ended(model, failure)
         self._finish(flight, failure)
+
+    def _end_soon(self, error: RunStopped) -> None:
+        """End the run when the calls in flight have come in, or after `LAST_CALLS_S`."""
+        if self._ending is None:
+            self._ending = error
+            self._last_calls = self._loop.call_later(LAST_CALLS_S, self._end_run, error)
+
+    def _is_flying(self) -> bool:
+        return any(lane.limiter.in_flight for lane in self.lanes.values())
 
     def _give_up(self, why: str | VerifierBroken | None) -> None:
         """A server or verifier that always fails would fail every question that is left."""
@@ -341,11 +346,6 @@ class Engine:
     def _end_run(self, error: Exception) -> None:
         if not self._over.done():
             self._over.set_exception(error)
-
-    def _doubt(self, flight: Flight, why: str, amounts: Amounts) -> None:
-        """A call without a completion that may be billed: so much stays on the bill."""
-        self.account.doubt(flight.worst, amounts)
-        self._journal.failed(flight.doubtful_line(why, amounts))
 
     def _finish(self, flight: Flight, outcome: Outcome) -> None:
         flight.state = FlightState.OVER
@@ -368,25 +368,33 @@ class Engine:
             return
         if flight.state is FlightState.FLYING:
             assert flight.cancel is not None
-            flight.cancel()
+            why = "cancelled: another candidate was accepted first"
+            self._booking.cancelled(flight, why, was_sent=not flight.cancel())
             self.lanes[flight.call.model].limiter.in_flight -= 1
             self.counts.cancelled += 1
-            self._doubt(flight, "cancelled: another candidate was accepted first", flight.worst)
         flight.state = FlightState.OVER
         self._flights.pop(flight.call.key, None)
 
     def _stop(self) -> None:
-        """Cancel what still runs; calls in flight stay on the bill as doubtful."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Book what came in, and cancel what still runs."""
+        for timer in filter(None, (self._timer, self._last_calls)):
+            timer.cancel()
+        self._book_last()
         for flight in list(self._flights.values()):
-            if flight.state in (FlightState.FLYING, FlightState.ARRIVED):
-                if flight.cancel is not None:
-                    flight.cancel()
-                self._doubt(flight, "the run was stopped", flight.worst)
+            if flight.state is FlightState.FLYING and flight.cancel is not None:
+                self._booking.cancelled(flight, "the run was stopped", was_sent=not flight.cancel())
         self._checking.stop()
         for run in self._open:
             for task in run.tasks.values():
                 task.cancel()
         for lane in self.lanes.values():
             lane.limiter.in_flight = 0
+
+    def _book_last(self) -> None:
+        """Outcomes that came in and were not looked at: their answers are kept."""
+        while self._ended:
+            flight, outcome = self._ended.popleft()
+            if isinstance(outcome, Completion):
+                self._complete(flight, outcome)
+            else:
+                self._booking.failed(flight, outcome, self.lanes[flight.call.model].model)

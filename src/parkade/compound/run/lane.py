@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from parkade.compound.models.protocol import Cancel, Model
+from parkade.compound.models.protocol import RETRIED, Cancel, Failure, Model
 from parkade.compound.run.budget import NOTHING, Amounts
 from parkade.compound.run.limiter import Bucket, Limiter
 from parkade.compound.run.lines import NO_MESSAGE, CallLine, FailedLine
@@ -112,6 +112,13 @@ class Lane:
         self._count = 0
         #: A server that asked to be left alone is, until then.
         self.closed_until_us = 0
+
+    def failed(self, flight: Flight, failure: Failure, now_us: int) -> None:
+        """A call failed: the server may have too much to do, or ask to be left alone."""
+        if failure.kind in RETRIED and not failure.is_unreached:
+            self.limiter.overloaded(flight.began_us, now_us)
+        if failure.retry_after_us is not None:
+            self.closed_until_us = max(self.closed_until_us, now_us + failure.retry_after_us)
 
     def later(self, flight: Flight, at_us: int) -> None:
         """Put a call back at a time to come."""

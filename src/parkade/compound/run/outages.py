@@ -1,30 +1,44 @@
-"""When a model that gives no answers ends the run, and what is said until then.
+"""When a model that gives no answers ends the run, how calls wait for it, and what is said.
 
-A model that has not answered one call ends the run `give_up_s` after its first failure, if
-the server is not reached, gives no answer in time, or answers with a status such as 500. One that
-has only ever said "too many requests" is told of, and waited for. Any model does after
-`MAX_FAILED_IN_A_ROW` calls in a row that failed after their retries.
+A *silence* of a model begins with the first call that fails for its server (it is not reached,
+gives no answer in time, or answers with a status such as 500) and ends with the next answer. A
+silence of `patience_s` ends the run, however many calls failed in it: an outage of a second may
+fail hundreds.
+It is looked at when a call fails, so a hung server ends the run at its second time-out. Two things
+are no silence: "too many requests" is told of and waited for, and a server that has answered before
+and fails a few requests with a status fails their questions only (`FEW_FAILED`).
+
+In a silence calls wait and do not use up their tries, except those first few. The waits grow with
+the silence, from `LEAST_PAUSE_US` to `MOST_PAUSE_US`.
+
+Example, patience 60 s: the server dies at 0 s and is back at 40 s. 64 calls fail at once and come
+back every 0.25 s at first, every 5 s from 20 s on; the first answer after 40 s ends the silence,
+and no call is lost.
 """
 
 from collections.abc import Callable
 
 from parkade.compound.models.protocol import RETRIED, Failure, FailureKind
 
-#: Calls that fail after their retries, one after the other, until a run stops.
-MAX_FAILED_IN_A_ROW = 20
-#: A model that has not answered one call is given up so long after its first failure.
-GIVE_UP_S = 60.0
+#: Calls that fail after their tries, in one silence of a model that answered before: so many may be
+#: the requests' own fault.
+FEW_FAILED = 20
+#: The longest silence.
+PATIENCE_S = 60.0
 #: Between two messages about one model.
 NOTICE_US = 10_000_000
+LEAST_PAUSE_US, MOST_PAUSE_US = 250_000, 5_000_000
 
 
 class _State:
-    __slots__ = ("failed_in_a_row", "first_failed_us", "has_answered", "noticed_us")
+    __slots__ = ("ended", "failed_us", "has_answered", "noticed_us")
 
     def __init__(self) -> None:
         self.has_answered = False
-        self.failed_in_a_row = 0
-        self.first_failed_us: int | None = None
+        #: Calls that ended without an answer in this silence.
+        self.ended = 0
+        #: When this silence began.
+        self.failed_us: int | None = None
         self.noticed_us: int | None = None
 
 
@@ -32,9 +46,9 @@ class Outages:
     """What has been heard of each model."""
 
     def __init__(
-        self, give_up_s: float = GIVE_UP_S, notice: Callable[[str], None] | None = None
+        self, patience_s: float = PATIENCE_S, notice: Callable[[str], None] | None = None
     ) -> None:
-        self._give_up_s = give_up_s
+        self._patience_s = patience_s
         self._notice = notice
         self._states: dict[str, _State] = {}
 
@@ -44,7 +58,8 @@ class Outages:
         if state is None:
             state = self._states[model] = _State()
         state.has_answered = True
-        state.failed_in_a_row = 0
+        state.ended = 0
+        state.failed_us = None
 
     def failed(self, model: str, failure: Failure, now_us: int) -> str | None:
         """A call failed and may be tried again; why the run must end, if it must."""
@@ -56,33 +71,41 @@ class Outages:
             if not state.has_answered:
                 self._tell(state, f"model {model!r}: {failure.message}; waiting", now_us)
             return None
-        if state.first_failed_us is None:
-            state.first_failed_us = now_us
-        if state.has_answered:
-            self._tell(state, f"model {model!r}: {failure.message}; retrying", now_us)
-            return None
-        failing_s = (now_us - state.first_failed_us) / 1e6
-        if failing_s >= self._give_up_s:
+        if state.failed_us is None:
+            state.failed_us = now_us
+        silence_s = (now_us - state.failed_us) / 1e6
+        if silence_s >= self._patience_s and not self._is_the_requests_fault(state, failure):
+            answered = "answers no more" if state.has_answered else "has not answered one call"
             return (
-                f"model {model!r} has not answered one call in {failing_s:.0f} s "
-                f"({failure.message}); start the server or correct its url: the same run goes on"
+                f"model {model!r} {answered} in {silence_s:.0f} s ({failure.message}); "
+                "start the server or correct its url: the same command goes on"
             )
-        limit = f"gives up {self._give_up_s:g} s after the first failure"
+        limit = f"gives up after {self._patience_s:g} s without an answer"
         self._tell(state, f"model {model!r}: {failure.message}; retrying, {limit}", now_us)
         return None
 
-    def ended(self, model: str, failure: Failure) -> str | None:
-        """A call failed and is not tried again; why the run must end, if it must."""
-        if failure.kind not in RETRIED:
-            return None
-        state = self._states.setdefault(model, _State())
-        state.failed_in_a_row += 1
-        if state.failed_in_a_row < MAX_FAILED_IN_A_ROW:
-            return None
-        return (
-            f"model {model!r} answers no more ({failure.message}); "
-            "when it does, the same run goes on"
-        )
+    def waits(self, model: str, failure: Failure) -> bool:
+        """Whether a failed call waits out the silence, instead of using up its tries."""
+        state = self._states.get(model)
+        if state is None or state.failed_us is None or failure.kind not in RETRIED:
+            return False
+        return failure.is_unreached or not state.has_answered or state.ended >= FEW_FAILED
+
+    def pause_us(self, model: str, now_us: int) -> int:
+        """How long calls wait in a silence; 0 if there is none."""
+        state = self._states.get(model)
+        if state is None or state.failed_us is None:
+            return 0
+        return min(MOST_PAUSE_US, max(LEAST_PAUSE_US, (now_us - state.failed_us) // 4))
+
+    def ended(self, model: str, failure: Failure) -> None:
+        """A call failed and is not tried again."""
+        if failure.kind in RETRIED and failure.kind is not FailureKind.RATE_LIMITED:
+            self._states.setdefault(model, _State()).ended += 1
+
+    def _is_the_requests_fault(self, state: _State, failure: Failure) -> bool:
+        is_status = not failure.is_unreached and failure.kind is FailureKind.UNAVAILABLE
+        return state.has_answered and is_status and state.ended < FEW_FAILED
 
     def _tell(self, state: _State, text: str, now_us: int) -> None:
         if self._notice is None:

@@ -26,7 +26,7 @@ from parkade.compound.run.failures import FAILURES, FailedQuestion, Failures
 from parkade.compound.run.failures import VERSION as FAILURES_VERSION
 from parkade.compound.run.journal import Journal
 from parkade.compound.run.orders import Answer
-from parkade.compound.run.outages import GIVE_UP_S, Outages
+from parkade.compound.run.outages import PATIENCE_S, Outages
 from parkade.compound.run.progressing import Counts, Progressing
 from parkade.compound.run.reasons import Reason, Reasons
 from parkade.compound.run.reserving import check_bounds
@@ -54,8 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: ModelServer | None = None
     #: When the budget is spent, the questions are read to their end, to count those not begun.
     counts_not_begun: bool = False
-    #: A model that has not answered one call ends the run so long after its first failure.
-    give_up_s: float = GIVE_UP_S
+    #: A model whose calls fail for so long, and none of them is answered, ends the run.
+    patience_s: float = PATIENCE_S
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,7 +285,7 @@ class _Session:
             width=settings.width,
             most_checks=settings.most_checks,
             answered=self.answered,
-            outages=Outages(settings.give_up_s, watch.on_notice),
+            outages=Outages(settings.patience_s, watch.on_notice),
         )
         self.progress = Progress(self.engine.counts, account)
         self.progress.kept_aside = results.of_others

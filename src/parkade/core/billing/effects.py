@@ -102,6 +102,9 @@ def _spend(world: World, event: events.UsePosted | events.WithdrawalCharged) -> 
     paid = sum(transfer.micros for transfer in event.transfers if transfer.kind.is_paid_by_user)
     spent = world.records.spent_by_user
     spent[workload.user] = spent.get(workload.user, 0) + paid
+    if workload.member_of is not None:
+        array = world.records.workloads[workload.member_of]
+        world.put_workload(replace(array, spent_micros=array.spent_micros + paid))
     return replace(workload, spent_micros=workload.spent_micros + paid)
 
 

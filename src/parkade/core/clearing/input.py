@@ -107,6 +107,7 @@ def build_input(
         world.records.workloads[name]
         for name in world.live
         if world.records.workloads[name].market == market.market
+        and world.records.workloads[name].array is None
     ]
     candidates.extend(extra)
     excluded, affordable = _excluded(world, market, candidates, now_us)
@@ -255,6 +256,7 @@ def _demand(
         moves_if_cheaper=_moves_if_cheaper(workload, now_us),
         most_nodes=most_nodes,
         grows_by=grows_by,
+        array=workload.member_of,
     )
 
 
@@ -363,18 +365,20 @@ def _unfunded(
     affordable: dict[str, int] = {}
     free: dict[str, int] = {}
     allowances: dict[str, int] = {}
+    budgets: dict[str, int] = {}
     for workload in sorted(bidders, key=_earmark_order):
         if workload.org not in free:
             free[workload.org] = _purse(world, workload.org, now_us)
         earmark = earmark_micros(market, workload)
+        budget = _left_to_spend(world, budgets, workload, now_us)
         if workload.spec.is_elastic:
             left = min(free[workload.org], _allowed(world, allowances, workload.user, now_us))
-            left = min(left, _left_to_spend(world, workload, now_us))
+            left = min(left, budget)
             nodes = min(workload.ranks, affordable_nodes(market, workload, left))
             if nodes >= workload.spec.nodes:
                 affordable[workload.workload] = nodes
                 earmark = earmark_micros(market, workload, nodes)
-        if _is_over_budget(world, workload, earmark, now_us):
+        if budget < earmark:
             excluded[workload.workload] = Why.MAX_SPEND
         elif free[workload.org] < earmark:
             excluded[workload.workload] = Why.INSUFFICIENT_FUNDS
@@ -384,11 +388,12 @@ def _unfunded(
             assert earmark <= allowed
             free[workload.org] -= earmark
             allowances[workload.user] = allowed - earmark
+            budgets[workload.member_of or workload.workload] = budget - earmark
     for workload in (it for it in bidders if it.workload in affordable):
         nodes = affordable[workload.workload]
         spent = earmark_micros(market, workload, nodes)
         left = min(free[workload.org], allowances[workload.user])
-        left = min(left, _left_to_spend(world, workload, now_us) - spent)
+        left = min(left, _left_to_spend(world, budgets, workload, now_us))
         more = affordable_nodes(market, workload, spent + left, is_new=True)
         if more <= nodes:
             continue
@@ -396,15 +401,34 @@ def _unfunded(
         paid = earmark_micros(market, workload, more, is_new=True) - spent
         free[workload.org] -= paid
         allowances[workload.user] -= paid
+        budgets[workload.member_of or workload.workload] -= paid
     return excluded, affordable
 
 
-def _left_to_spend(world: World, workload: Workload, now_us: int) -> int:
-    """What its own budget leaves for its next earmark."""
-    most = workload.spec.max_spend_micros
-    if most is None:
-        return UNCAPPED_MICROS
-    return most - workload.spent_micros - accrued_micros(world, workload, now_us)
+def _left_to_spend(world: World, budgets: dict[str, int], workload: Workload, now_us: int) -> int:
+    """What `max_spend` leaves for its next earmark: its own, or that of all members of its array.
+    `budgets`: what was left of each so far in this clearing."""
+    name = workload.member_of or workload.workload
+    if name not in budgets:
+        whole = world.records.workloads.get(name, workload)
+        most = whole.spec.max_spend_micros
+        if most is None:
+            budgets[name] = UNCAPPED_MICROS
+        else:
+            assert whole.spent_micros <= most
+            budgets[name] = most - whole.spent_micros - _owed(world, workload, now_us)
+    return budgets[name]
+
+
+def _owed(world: World, workload: Workload, now_us: int) -> int:
+    """What it owes that is not charged yet; of a member, what all of its array may still cost
+    that is no earmark."""
+    if workload.member_of is None:
+        return accrued_micros(world, workload, now_us)
+    return sum(
+        committed_without_earmark(world, world.records.workloads[name], now_us)
+        for name in world.members.of(workload.member_of).names
+    )
 
 
 def _allowed(world: World, allowances: dict[str, int], user: str, now_us: int) -> int:
@@ -429,11 +453,3 @@ def _purse(world: World, org: str, now_us: int) -> int:
         committed_without_earmark(world, world.records.workloads[name], now_us)
         for name in world.live_of_org.get(org, {})
     )
-
-
-def _is_over_budget(world: World, workload: Workload, earmark: int, now_us: int) -> bool:
-    most = workload.spec.max_spend_micros
-    if most is None:
-        return False
-    assert workload.spent_micros <= most
-    return workload.spent_micros + accrued_micros(world, workload, now_us) + earmark > most

@@ -46,10 +46,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(world: World, command: commands.Submit, now_us: int) -> Plan | Refusal:
-    """What the next clearing would do with it, were it run now; changes nothing."""
+    """What the next clearing would do with it, or with one member of an array, were it run now;
+    changes nothing."""
     workload = accept(world, command, now_us)
     if isinstance(workload, Refusal):
         return workload
+    if workload.array is not None:
+        workload = msgspec.structs.replace(workload, array=None)
     market = world.records.markets[workload.market]
     assert workload.workload not in world.records.workloads, "a dry run of what exists"
     given = build_input(world, market, now_us, extra=(workload,))

@@ -48,6 +48,10 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
         ):
             workload_or_none = world.records.workloads.get(name)
             return () if workload_or_none is None else (workload_or_none.market,)
+        case events.MembersOpened(workload=name):
+            array = world.records.workloads.get(name)
+            is_growing = world.members.of(name).seated > 0
+            return () if array is None or not is_growing else (array.market,)
         case events.PoolOpened(nodes=nodes) | events.NodesAdded(nodes=nodes):
             return {node.market for node in nodes}
         case events.ReachabilityChanged(pool=pool):
@@ -65,6 +69,8 @@ def _urgent(world: World, event: events.AnyEvent) -> Iterable[str]:
             | events.ClaimSeated()
             | events.Unclaimed()
             | events.BidChanged()
+            | events.MembersEnded()
+            | events.MembersRetried()
             | events.DependenciesMet()
             | events.Launched()
             | events.Started()

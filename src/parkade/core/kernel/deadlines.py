@@ -12,6 +12,7 @@ from parkade.core.nodes.terms import take_terms, terms_due_us
 from parkade.core.repairing.buffer_sizing import buffer_due_us, size_buffers
 from parkade.core.repairing.progress import go_on, repair_due_us
 from parkade.core.repairing.turnarounds import order_sanitising, sanitise_due_us
+from parkade.core.running.arrays import members_due_us, open_members
 from parkade.core.running.dependencies import dependency_due_us, settle_dependencies
 from parkade.core.running.expiry import (
     expire,
@@ -71,6 +72,8 @@ def take_deadline(world: World) -> tuple[events.AnyEvent, ...]:
             return stop_unstarted(world, world.records.workloads[key], at_us)
         case Entry.DEPENDENCY:
             return settle_dependencies(world, world.records.workloads[key], at_us)
+        case Entry.MEMBERS:
+            return open_members(world, world.records.workloads[key], at_us)
     assert_never(kind)
 
 
@@ -110,4 +113,7 @@ def _due_us(world: World, kind: Entry, key: str) -> int | None:
         case Entry.DEPENDENCY:
             workload = world.records.workloads.get(key)
             return None if workload is None else dependency_due_us(world, workload)
+        case Entry.MEMBERS:
+            workload = world.records.workloads.get(key)
+            return None if workload is None else members_due_us(world, workload)
     assert_never(kind)

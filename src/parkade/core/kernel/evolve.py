@@ -14,6 +14,7 @@ from parkade.core.repairing import surroundings, wear
 from parkade.core.repairing import turnaround_effects as turning
 from parkade.core.running import dependencies
 from parkade.core.running import effects as running
+from parkade.core.running import member_effects as members
 from parkade.core.state import events
 from parkade.core.state.world import World
 
@@ -47,6 +48,12 @@ def evolve(world: World, event: events.AnyEvent) -> None:
             running.change_phase(world, event)
         case events.DependenciesMet():
             dependencies.note_met(world, event)
+        case events.MembersOpened():
+            members.open_members(world, event)
+        case events.MembersEnded():
+            members.end_members(world, event)
+        case events.MembersRetried():
+            members.retry_members(world, event)
         case events.StopOrdered():
             running.order_stop(world, event)
             repairing.note_stop(world, event)

@@ -55,6 +55,7 @@ from parkade.core.steps.notices import order_stop
 from parkade.core.units.money import amount_of
 from parkade.core.units.time import HOUR_US, SECOND_US
 from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.workload import Workload
 
 POSTED_BY_US = HOUR_US + 600 * SECOND_US
 """How long after a use it is posted at the latest while its agent is heard."""
@@ -216,12 +217,19 @@ def end_right(
     for workload_id in world.live_of_org.get(reservation.org, {}):
         workload = world.records.workloads[workload_id]
         if workload.spec.capacity.reservation == name and workload.attempt is None:
-            found.append(
-                events.PhaseChanged(
-                    at_us=at_us,
-                    workload=workload_id,
-                    phase=Phase.EXPIRED,
-                    why=Why.RESERVATION_ENDED,
-                )
-            )
+            found.extend(_expired(workload, at_us))
     return tuple(found)
+
+
+def _expired(workload: Workload, at_us: int) -> tuple[events.AnyEvent, ...]:
+    """The end of one that waits for a right that is over; of an array, of what is not open."""
+    name, why = workload.workload, Why.RESERVATION_ENDED
+    if workload.array is None:
+        return (events.PhaseChanged(at_us=at_us, workload=name, phase=Phase.EXPIRED, why=why),)
+    waiting = workload.array.waiting
+    if not waiting:
+        return ()
+    ended = events.MembersEnded(
+        at_us=at_us, workload=name, members=waiting, phase=Phase.EXPIRED, why=why
+    )
+    return (ended,)

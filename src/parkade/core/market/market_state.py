@@ -123,6 +123,9 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """Spot of whole nodes in one fabric: the most it takes, `nodes` being the least; 0: it has
     `nodes`, neither more nor fewer."""
 
+    array: str | None = None
+    """The array that it is a member of. Members that wait set no price of the others."""
+
     grows_by: int = 0
     """By how many nodes at least it grows where it stands; 0: it does not grow there now."""
 

@@ -82,6 +82,9 @@ class Bid(NamedTuple):
     """The fabric that it takes before all others, a newcomer, so that running work keeps its nodes
     elsewhere; set by the allocation. -1: none is such."""
 
+    array: str = ""
+    """That it is a member of; empty where it is none."""
+
 
 def bid_of(
     demand: Demand, layout: Layout, terms: ClearingTerms, sharing: tuple[str, Mates] = ("", ())
@@ -100,6 +103,7 @@ def bid_of(
         -1,
         *sharing,
         sizes_of(demand, layout) if demand.most_nodes else None,
+        array=demand.array or "",
     )
 
 

@@ -4,14 +4,13 @@ from parkade.core.billing.charges import Postings
 from parkade.core.billing.commitments import bid_earmark_micros
 from parkade.core.billing.metering import has_unmet_debt, unmet_us
 from parkade.core.fleet.market import Market
-from parkade.core.state import commands, events
+from parkade.core.state import events
 from parkade.core.state.world import World
-from parkade.core.steps.changes import live_workload
 from parkade.core.steps.refusals import Decision, invalid
 from parkade.core.units import bounds
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
-from parkade.core.workloads.spec import CapacityKind, Spec
+from parkade.core.workloads.spec import Spec
 from parkade.core.workloads.workload import Workload
 
 
@@ -38,27 +37,19 @@ def bad_bid(market: Market, spec: Spec, limit_micros: int | None) -> Refusal | N
     return None
 
 
-def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decision:
-    """A new limit, from the next clearing on."""
-    workload = live_workload(world, command.workload)
-    if isinstance(workload, Refusal):
-        return workload
-    if workload.spec.capacity.kind is not CapacityKind.SPOT:
-        return invalid("limit_price", "only spot workloads bid")
+def change_of_bid(
+    world: World, postings: Postings, workload: Workload, limit_price_micros: int, now_us: int
+) -> Decision:
+    """A limit that may be bid in place of the one that a workload has; no event where it is the
+    same."""
     limit_micros = workload.spec.limit_price_micros
     assert limit_micros is not None, "every bid has a limit"
-    market = world.records.markets[workload.market]
-    refusal = bad_bid(market, workload.spec, command.limit_price_micros)
-    if refusal is not None:
-        return refusal
-    if command.limit_price_micros == limit_micros:
+    if limit_price_micros == limit_micros:
         return ()
     change = events.BidChanged(
-        at_us=now_us,
-        workload=workload.workload,
-        limit_price_micros=command.limit_price_micros,
+        at_us=now_us, workload=workload.workload, limit_price_micros=limit_price_micros
     )
-    if command.limit_price_micros > limit_micros:
+    if limit_price_micros > limit_micros:
         return (change,)
     attempt = workload.attempt
     if attempt is not None and attempt.started_us is None and attempt.stop is None:
@@ -72,7 +63,7 @@ def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decisi
             detail="others got their notice for this bid; it can be lowered once it has started,"
             " or cancelled for the minimum charge",
         )
-    return (*_charge_of_lowering(world, workload, now_us), change)
+    return (*_charge_of_lowering(world, postings, workload, now_us), change)
 
 
 def _has_to_start(workload: Workload) -> bool:
@@ -84,7 +75,7 @@ def _has_to_start(workload: Workload) -> bool:
 
 
 def _charge_of_lowering(
-    world: World, workload: Workload, now_us: int
+    world: World, postings: Postings, workload: Workload, now_us: int
 ) -> tuple[events.WithdrawalCharged, ...]:
     """What is missing to the minimum charge is due when a bid that made others leave is lowered."""
     attempt = workload.attempt
@@ -92,5 +83,5 @@ def _charge_of_lowering(
     if attempt is None or not has_unmet_debt(attempt, terms, now_us):
         return ()
     missing_us = unmet_us(attempt, terms, now_us)
-    charge = Postings(world).post_lowering(workload, minimum_us=missing_us, at_us=now_us)
+    charge = postings.post_lowering(workload, minimum_us=missing_us, at_us=now_us)
     return () if charge is None else (charge,)

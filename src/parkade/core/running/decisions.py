@@ -9,11 +9,18 @@ from parkade.core.billing.commitments import (
     committed_micros,
     window_micros,
 )
-from parkade.core.billing.settlements import settle_end
 from parkade.core.fleet.market import Market
-from parkade.core.running.bidding import bad_bid
+from parkade.core.running.arrays import (
+    bad_array,
+    cancel_array,
+    change_array_bid,
+    hold_array,
+    release_array,
+    waiting_at_first,
+)
+from parkade.core.running.bidding import bad_bid, change_of_bid
 from parkade.core.running.dependencies import still_open, with_ids
-from parkade.core.running.promises import withdrawal_charge
+from parkade.core.running.ending import cancelled, held
 from parkade.core.state import commands, events
 from parkade.core.state.world import World
 from parkade.core.steps.capacity import (
@@ -25,13 +32,12 @@ from parkade.core.steps.capacity import (
 )
 from parkade.core.steps.changes import live_workload
 from parkade.core.steps.names import with_full_reservation
-from parkade.core.steps.notices import FINAL_CAUSES, order_stop
 from parkade.core.steps.refusals import Decision, invalid, not_found
 from parkade.core.units.money import format_amount
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.units.time import SECOND_US, Window
 from parkade.core.workloads.dependency import Dependency
-from parkade.core.workloads.life import Cause, Phase, Why
+from parkade.core.workloads.life import Phase, Why
 from parkade.core.workloads.spec import CapacityKind, Interconnect, Moves, Spec
 from parkade.core.workloads.workload import Workload
 
@@ -57,7 +63,8 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
     market = the_market(world, command.market, instance_type=spec.instance_type, gpus=spec.gpus)
     if isinstance(market, Refusal):
         return market
-    if (refusal := _bad_shape(world, market, spec) or _bad_terms(market, spec)) is not None:
+    refusal = bad_array(spec) or _bad_shape(world, market, spec) or _bad_terms(market, spec)
+    if refusal is not None:
         return refusal
     must_end_us = fabric = agreed_price_micros = None
     match spec.capacity.kind:
@@ -104,6 +111,7 @@ def accept(world: World, command: commands.Submit, now_us: int) -> Workload | Re
         price_set_by=None,
         exit_summary="",
         waits_for=waits_for,
+        array=waiting_at_first(spec, now_us),
     )
 
 
@@ -272,19 +280,15 @@ def hold(world: World, command: commands.Hold, now_us: int) -> Decision:
         return workload
     if workload.phase is Phase.HELD and workload.why != Why.DEPENDENCY:
         return ()
+    if workload.array is not None:
+        return hold_array(world, workload, now_us)
     if workload.attempt is not None:
         return Refusal(
             reason=Reason.CONFLICT, detail=f"{workload.workload} runs; cancel it or let it end"
         )
     if workload.spec.capacity.kind is CapacityKind.ON_DEMAND:
         return _on_demand_is_not_held(None)
-    assert workload.phase in (Phase.HELD, Phase.QUEUED, Phase.PLACED)
-    change = events.PhaseChanged(
-        at_us=now_us, workload=workload.workload, phase=Phase.HELD, why=Why.HELD
-    )
-    postings = Postings(world)
-    charge = withdrawal_charge(world, workload, postings, now_us)
-    return (*charge, *settle_end(world, postings, workload, now_us), change)
+    return held(world, Postings(world), workload, now_us)
 
 
 def release(world: World, command: commands.Release, now_us: int) -> Decision:
@@ -294,6 +298,8 @@ def release(world: World, command: commands.Release, now_us: int) -> Decision:
         return workload
     if workload.phase is not Phase.HELD or workload.why == Why.DEPENDENCY:
         return ()
+    if workload.array is not None:
+        return release_array(world, workload, now_us)
     assert workload.attempt is None and workload.promise is None
     waits = bool(workload.waits_for)
     return (
@@ -311,16 +317,30 @@ def cancel(world: World, command: commands.Cancel, now_us: int) -> Decision:
     workload = live_workload(world, command.workload)
     if isinstance(workload, Refusal):
         return workload
-    attempt = workload.attempt
-    if attempt is None:
-        change = events.PhaseChanged(
-            at_us=now_us, workload=workload.workload, phase=Phase.CANCELLED, why=Why.CANCELLED
-        )
-        postings = Postings(world)
-        charge = withdrawal_charge(world, workload, postings, now_us)
-        return (*charge, *settle_end(world, postings, workload, now_us), change)
-    is_final = attempt.stop is not None and attempt.stop.cause in FINAL_CAUSES
-    if is_final and not command.now:
-        return ()
-    stop = order_stop(world, workload, Cause.CANCELLED, at_us=now_us, is_immediate=command.now)
-    return (*withdrawal_charge(world, workload, Postings(world), now_us), stop)
+    if workload.array is not None:
+        return cancel_array(world, workload, command, now_us)
+    if command.members is not None:
+        return _no_array(workload)
+    return cancelled(world, Postings(world), workload, now_us, is_immediate=command.now)
+
+
+def change_bid(world: World, command: commands.ChangeBid, now_us: int) -> Decision:
+    """A new limit, from the next clearing on."""
+    workload = live_workload(world, command.workload)
+    if isinstance(workload, Refusal):
+        return workload
+    if workload.spec.capacity.kind is not CapacityKind.SPOT:
+        return invalid("limit_price", "only spot workloads bid")
+    if workload.array is not None:
+        return change_array_bid(world, workload, command, now_us)
+    if command.members is not None:
+        return _no_array(workload)
+    market = world.records.markets[workload.market]
+    refusal = bad_bid(market, workload.spec, command.limit_price_micros)
+    if refusal is not None:
+        return refusal
+    return change_of_bid(world, Postings(world), workload, command.limit_price_micros, now_us)
+
+
+def _no_array(workload: Workload) -> Refusal:
+    return invalid("members", f"{workload.workload} is no array; leave members out")

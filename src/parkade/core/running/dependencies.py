@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.changes import step
+from parkade.core.steps.members import may_open
 from parkade.core.steps.refusals import invalid, not_found
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.dependency import Dependency, Settled, settled
@@ -45,13 +46,17 @@ def _meant(world: World, each: Dependency, org: str) -> Workload | Refusal:
     if by_id is not None and by_id.org == org:
         return by_id
     live = [workloads[name] for name in world.live_of_org.get(org, {})]
-    named = [it for it in live if it.spec.name == each.workload]
+    named = [it for it in live if it.spec.name == each.workload and it.member_of is None]
     if len(named) > 1:
         ids = ", ".join(it.workload for it in named[:5])
         return invalid(field, f"{len(named)} live workloads are {each.workload!r}: name one, {ids}")
     if named:
         return named[0]
-    ended = [it for it in workloads.values() if it.org == org and it.spec.name == each.workload]
+    ended = [
+        it
+        for it in workloads.values()
+        if it.org == org and it.spec.name == each.workload and it.member_of is None
+    ]
     if len(ended) == 1:
         return ended[0]
     refusal = not_found("workload", each.workload)
@@ -94,6 +99,15 @@ def settle_dependencies(
         state = _state(world, each)
         if state is None or state.at_us > at_us:
             continue
+        if not state.is_met and workload.array is not None:
+            ended = events.MembersEnded(
+                at_us=at_us,
+                workload=workload.workload,
+                members=workload.array.waiting,
+                phase=Phase.CANCELLED,
+                why=Why.DEPENDENCY_FAILED,
+            )
+            return (ended,)
         if not state.is_met:
             change = events.PhaseChanged(
                 at_us=at_us,
@@ -122,17 +136,16 @@ def note_met(world: World, event: events.DependenciesMet) -> None:
     workload = world.records.workloads[event.workload]
     assert workload.phase is Phase.HELD and set(event.met) <= set(workload.waits_for)
     is_released = event.phase is Phase.QUEUED
-    step(
-        world,
+    after = replace(
         workload,
-        replace(
-            workload,
-            phase=event.phase,
-            why=event.why,
-            waits_for=tuple(it for it in workload.waits_for if it not in event.met),
-            released_us=event.at_us if is_released else workload.released_us,
-        ),
+        phase=event.phase,
+        why=event.why,
+        waits_for=tuple(it for it in workload.waits_for if it not in event.met),
+        released_us=event.at_us if is_released else workload.released_us,
     )
+    if workload.array is not None:
+        after = may_open(after, world.records.now_us)
+    step(world, workload, after)
 
 
 def _state(world: World, each: Dependency) -> Settled | None:

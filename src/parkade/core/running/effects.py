@@ -2,10 +2,12 @@
 
 from msgspec.structs import replace
 
+from parkade.core.running.member_effects import change_bid_of_waiting
 from parkade.core.running.unstarted import note_hold
 from parkade.core.state import events
 from parkade.core.state.world import World
 from parkade.core.steps.changes import count, live_attempt, note_wait, occupy, step, vacate
+from parkade.core.steps.members import may_open
 from parkade.core.workloads.life import Phase
 
 
@@ -22,25 +24,28 @@ def change_phase(world: World, event: events.PhaseChanged) -> None:
     assert workload.attempt is None, "a workload with an attempt ends by its release"
     ended_us = event.at_us if event.phase.is_ended else None
     is_released = workload.phase is Phase.HELD and event.phase is Phase.QUEUED
-    step(
-        world,
+    after = replace(
         workload,
-        replace(
-            workload,
-            phase=event.phase,
-            why=event.why,
-            promise=None,
-            short_us=None,
-            short_gpus=None,
-            ended_us=ended_us,
-            released_us=event.at_us if is_released else workload.released_us,
-        ),
+        phase=event.phase,
+        why=event.why,
+        promise=None,
+        short_us=None,
+        short_gpus=None,
+        ended_us=ended_us,
+        released_us=event.at_us if is_released else workload.released_us,
     )
+    if workload.array is not None:
+        assert ended_us is None, "an array ends with its members"
+        after = may_open(after, world.records.now_us)
+    step(world, workload, after)
 
 
 def change_bid(world: World, event: events.BidChanged) -> None:
     """Another limit; the price stays until the next clearing."""
     workload = world.records.workloads[event.workload]
+    if workload.array is not None:
+        change_bid_of_waiting(world, workload, event)
+        return
     assert not workload.phase.is_ended and workload.spec.limit_price_micros is not None
     spec = replace(workload.spec, limit_price_micros=event.limit_price_micros)
     world.put_workload(replace(workload, spec=spec))

@@ -64,7 +64,20 @@ def report_attempts(world: World, command: commands.ReportAttempts, now_us: int)
         else:
             found.extend(_observed(deciding, workload, seen, now_us))
     found.extend(strangers_there(world, command.pool, strangers, now_us))
-    return tuple(found)
+    return _noted_once(found)
+
+
+def _noted_once(found: list[events.AnyEvent]) -> tuple[events.AnyEvent, ...]:
+    """Without the second notice for one array, of which several members may be in a report."""
+    noted: set[str] = set()
+    kept = []
+    for event in found:
+        if isinstance(event, events.BudgetNoted):
+            if event.workload in noted:
+                continue
+            noted.add(event.workload)
+        kept.append(event)
+    return tuple(kept)
 
 
 def _known(world: World, seen: ObservedAttempt, pool: str) -> Workload | None:
@@ -103,14 +116,15 @@ def _observed(
             )
         )
     if seen.phase is EnginePhase.RUNNING:
-        found.extend(_posted(deciding.postings, replace(workload, attempt=attempt), now_us))
+        posted = replace(workload, attempt=attempt)
+        found.extend(_posted(deciding.world, deciding.postings, posted, now_us))
     if seen.phase is EnginePhase.RELEASED:
         found.extend(_ended(deciding, replace(workload, attempt=attempt), seen, now_us))
     return found
 
 
 def _posted(
-    postings: Postings, workload: Workload, now_us: int
+    world: World, postings: Postings, workload: Workload, now_us: int
 ) -> tuple[events.UsePosted | events.BudgetNoted, ...]:
     """The charges of the full hours since the last posting, while the attempt is seen to run: hours
     in which nothing was heard are not charged before the end is known. Nor is the last hour of what
@@ -123,7 +137,7 @@ def _posted(
     until_us = billed_to_us(attempt, hour_us)
     until_us = min(until_us, settled_until_us(attempt, until_us))
     event = postings.post_use(workload, until_us=until_us, at_us=hour_us)
-    return () if event is None else (event, *_note_budget(workload, event))
+    return () if event is None else (event, *_note_budget(world, workload, event))
 
 
 def _after(workload: Workload, event: events.UsePosted | None) -> Workload:
@@ -134,14 +148,19 @@ def _after(workload: Workload, event: events.UsePosted | None) -> Workload:
     return replace(workload, spent_micros=workload.spent_micros + paid)
 
 
-def _note_budget(workload: Workload, event: events.UsePosted) -> tuple[events.BudgetNoted, ...]:
-    """The event that tells that four fifths of `max_spend` are spent, once."""
-    most = workload.spec.max_spend_micros
-    if most is None or workload.is_budget_noted:
+def _note_budget(
+    world: World, workload: Workload, event: events.UsePosted
+) -> tuple[events.BudgetNoted, ...]:
+    """The event that tells that four fifths of `max_spend` are spent, once; of a member, what its
+    whole array may cost."""
+    whole = workload if workload.member_of is None else world.records.workloads[workload.member_of]
+    most = whole.spec.max_spend_micros
+    if most is None or whole.is_budget_noted:
         return ()
-    if _after(workload, event).spent_micros * 5 < most * 4:
+    paid = _after(workload, event).spent_micros - workload.spent_micros
+    if (whole.spent_micros + paid) * 5 < most * 4:
         return ()
-    return (events.BudgetNoted(at_us=event.at_us, workload=workload.workload),)
+    return (events.BudgetNoted(at_us=event.at_us, workload=whole.workload),)
 
 
 def _is_new(saved: Checkpoint, attempt: Attempt, now_us: int) -> bool:
@@ -211,7 +230,7 @@ def _ended(
         minimum_us=_minimum_us(world, workload, is_lost=is_lost),
     )
     if used is not None:
-        found.extend((used, *_note_budget(workload, used)))
+        found.extend((used, *_note_budget(world, workload, used)))
     judged = _judge(world, workload, seen, is_lost=is_lost, at_us=at_us)
     judged = replace(judged, is_unstarted=has_none, held_us=unused_us)
     if judged.phase is not Phase.PLACED:

@@ -25,6 +25,7 @@ class Entry(enum.IntEnum):
     SANITISE = 10
     BUFFER = 11
     DEPENDENCY = 12
+    MEMBERS = 13
 
 
 class Agenda:

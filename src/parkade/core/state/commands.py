@@ -14,6 +14,7 @@ from parkade.core.healing.verdict import Verdict
 from parkade.core.reservations.owner_job import OwnerJob
 from parkade.core.state.people import Role
 from parkade.core.units.fraction import Fraction
+from parkade.core.units.indexes import Spans
 from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import Spec
 
@@ -272,7 +273,8 @@ class Submit(Command, frozen=True, kw_only=True):
 
 
 class Hold(Command, frozen=True, kw_only=True):
-    """Keep a workload from starting; one that runs is refused."""
+    """Keep a workload from starting; one that runs is refused. Of an array: open no more members,
+    and keep the open ones that do not run."""
 
     workload: str
 
@@ -284,17 +286,27 @@ class Release(Command, frozen=True, kw_only=True):
 
 
 class Cancel(Command, frozen=True, kw_only=True):
-    """End a workload; one that runs gets the market's notice unless `now`."""
+    """End a workload; one that runs gets the market's notice unless `now`. `members`: these of an
+    array; None: all."""
 
     workload: str
     now: bool
+    members: Spans | None = None
 
 
 class ChangeBid(Command, frozen=True, kw_only=True):
-    """A new limit per GPU-hour, from the next clearing on."""
+    """A new limit per GPU-hour, from the next clearing on. `members` as in `Cancel`."""
 
     workload: str
     limit_price_micros: int
+    members: Spans | None = None
+
+
+class Retry(Command, frozen=True, kw_only=True):
+    """Run members of an array again that have ended; None: all that failed."""
+
+    workload: str
+    members: Spans | None
 
 
 class CordonNode(Command, frozen=True, kw_only=True):
@@ -444,6 +456,7 @@ AnyCommand = (
     | Release
     | Cancel
     | ChangeBid
+    | Retry
     | CordonNode
     | UncordonNode
     | FailNode

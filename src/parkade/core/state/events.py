@@ -36,6 +36,7 @@ from parkade.core.reservations.reservation import (
 )
 from parkade.core.state.lines import ClaimKept, Leaving, Repriced, Waiting, Won
 from parkade.core.state.people import Grant, Org, Token, User
+from parkade.core.units.indexes import Spans
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.workload import Attempt, Stop, Workload
@@ -345,10 +346,35 @@ class DependenciesMet(Event, frozen=True, kw_only=True):
 
 
 class BidChanged(Event, frozen=True, kw_only=True):
-    """A new limit per GPU-hour."""
+    """A new limit per GPU-hour. `members`: of an array, those that wait to be opened and bid this;
+    none: the array itself, and so all that wait."""
 
     workload: str
     limit_price_micros: int
+    members: Spans = ()
+
+
+class MembersOpened(Event, frozen=True, kw_only=True):
+    """Members of an array take part from now on, each as a workload of its own."""
+
+    workload: str
+    members: Spans
+
+
+class MembersEnded(Event, frozen=True, kw_only=True):
+    """Members of an array that were not open will not be: they ended as `phase` says."""
+
+    workload: str
+    members: Spans
+    phase: Phase
+    why: str
+
+
+class MembersRetried(Event, frozen=True, kw_only=True):
+    """Members of an array that had ended wait to be opened again."""
+
+    workload: str
+    members: Spans
 
 
 class StopOrdered(Event, frozen=True, kw_only=True):
@@ -662,6 +688,9 @@ WorkloadStep = (
     PhaseChanged
     | DependenciesMet
     | BidChanged
+    | MembersOpened
+    | MembersEnded
+    | MembersRetried
     | StopOrdered
     | Launched
     | Started

@@ -25,6 +25,7 @@ from parkade.core.reservations.missing import MissingNode
 from parkade.core.reservations.reservation import Claim, Reservation
 from parkade.core.state.agenda import Agenda, Entry
 from parkade.core.state.fabric_counts import FabricCounts
+from parkade.core.state.members import MembersOfArrays
 from parkade.core.state.people import Org, Token, User
 from parkade.core.units.names import same_host
 from parkade.core.workloads.spec import CapacityKind
@@ -110,7 +111,8 @@ class World:
     `held_on` and `promised_on`: by node, GPUs by holder (a workload's or claim's id); `live`:
     workloads that have not ended, by org and in all, in order of submission; `sizes`: by market,
     nodes of each fabric. `waiters`: by workload, those that wait for its start or end. `counts`: by
-    market/fabric, nodes with spot work and nodes out of play.
+    market/fabric, nodes with spot work and nodes out of play. `members`: by array, those that are
+    open.
     """
 
     def __init__(self, records: Records) -> None:
@@ -126,6 +128,7 @@ class World:
         self.held_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
         self.promised_on: dict[str, dict[str, int]] = {node: {} for node in records.nodes}
         self.waiters: dict[str, dict[str, None]] = {}
+        self.members = MembersOfArrays()
         self.agenda = Agenda()
         for org in records.orgs:
             self.agenda.add(Entry.GRANT, org)
@@ -137,6 +140,7 @@ class World:
         for claim in records.claims.values():
             self._index_claim(claim)
         for workload in records.workloads.values():
+            self.members.put(None, workload)
             self._index_workload(workload)
         for sick in records.cares:
             self.agenda.add(Entry.REPAIR, sick)
@@ -162,6 +166,7 @@ class World:
         made.held_on = {key: value.copy() for key, value in self.held_on.items()}
         made.promised_on = {key: value.copy() for key, value in self.promised_on.items()}
         made.waiters = {key: value.copy() for key, value in self.waiters.items()}
+        made.members = self.members.copy()
         made.agenda = self.agenda.copy()
         return made
 
@@ -224,6 +229,7 @@ class World:
         if before is not None:
             self._unindex_workload(before)
         self.records.workloads[workload.workload] = workload
+        self.members.put(before, workload)
         self._index_workload(workload)
 
     def forget_workload(self, workload: str) -> None:
@@ -280,6 +286,8 @@ class World:
         name = workload.workload
         for waiter in self.waiters.get(name, ()):
             self.agenda.add(Entry.DEPENDENCY, waiter)
+        if workload.member_of is not None or workload.array is not None:
+            self.agenda.add(Entry.MEMBERS, workload.member_of or name)
         if workload.phase.is_ended:
             self.live.pop(name, None)
             self.live_of_org.get(workload.org, {}).pop(name, None)

@@ -6,6 +6,7 @@ from parkade.core.fleet.node import SEVERAL_ORGS
 from parkade.core.fleet.seat import Seat, by_node
 from parkade.core.reservations.reservation import Waits
 from parkade.core.state.world import World
+from parkade.core.steps.members import note_member
 from parkade.core.units.refusal import Reason, Refusal
 from parkade.core.workloads.life import is_allowed
 from parkade.core.workloads.workload import Attempt, Workload
@@ -32,6 +33,8 @@ def step(world: World, before: Workload, after: Workload) -> None:
         f"{before.workload}: {before.phase} > {after.phase}"
     )
     world.put_workload(after)
+    if after.member_of is not None:
+        note_member(world, before, after)
 
 
 def occupy(world: World, org: str, seats: tuple[Seat, ...]) -> None:

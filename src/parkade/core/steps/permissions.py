@@ -82,6 +82,7 @@ PERMISSIONS: dict[type[commands.AnyCommand], Permission] = {
     commands.Release: Permission.SELF,
     commands.ChangeBid: Permission.SELF,
     commands.Cancel: Permission.SELF,
+    commands.Retry: Permission.SELF,
     commands.Submit: Permission.MEMBER,
 }
 
@@ -207,6 +208,7 @@ def _subject(world: World, command: commands.AnyCommand) -> Subject | Refusal:
             | commands.Release(workload=name)
             | commands.ChangeBid(workload=name)
             | commands.Cancel(workload=name)
+            | commands.Retry(workload=name)
         ):
             workload = world.records.workloads.get(name)
             missing = not_found("workload", name)

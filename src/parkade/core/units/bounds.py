@@ -74,6 +74,10 @@ ENV_ENTRIES = Range(least=0, most=1000)
 LABELS = Range(least=0, most=32)
 # Of each condition.
 DEPENDENCIES = Range(least=0, most=100)
+ARRAY_MEMBERS = Range(least=1, most=10_000)
+ARRAY_INDEX = Range(least=0, most=999_999)
+# Command and variables of an array together: each open member holds them.
+MOST_ARRAY_CHARACTERS = 16_384
 
 # Texts, in characters; documents and bodies in bytes.
 COMMAND_CHARACTERS = Range(least=1, most=65_536)

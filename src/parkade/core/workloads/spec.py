@@ -8,6 +8,7 @@ import enum
 
 import msgspec
 
+from parkade.core.workloads.array import ArrayTerms
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.saving import CheckpointTerms
 
@@ -112,6 +113,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     after: tuple[Dependency, ...] = ()
     """What it waits for before its first bid; nothing in specs of before this key."""
+
+    array: ArrayTerms | None = None
+    """Its members; None: it is one workload, as all specs of before this key."""
 
     @property
     def total_gpus(self) -> int:

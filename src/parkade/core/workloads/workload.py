@@ -3,6 +3,7 @@
 import msgspec
 
 from parkade.core.fleet.seat import Seat
+from parkade.core.workloads.array import ArrayState
 from parkade.core.workloads.dependency import Dependency
 from parkade.core.workloads.life import Cause, Phase
 from parkade.core.workloads.moves import MoveCause
@@ -292,7 +293,16 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     first_started_us: int | None = None
     """When the first process of any attempt was seen; None: none was yet, or it was forgotten in a
-    snapshot of before this was kept."""
+    snapshot of before this was kept. Of an array: since when each member has started or ended."""
+
+    array: ArrayState | None = None
+    """Of an array, which itself never has seats; its counts and costs are those of all members."""
+
+    member_of: str | None = None
+    """The array that it is a member of."""
+
+    index: int | None = None
+    """Its index there; None where it is no member."""
 
     @property
     def ranks(self) -> int:

@@ -51,6 +51,18 @@ def rank_variables(launch: Launch, folder: Path, rank: int) -> dict[str, str]:
         # The indexes are NVML's; without this CUDA counts the fastest GPU first.
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(str(index) for index in launch.devices[rank]),
+        **_array_variables(launch),
+    }
+
+
+def _array_variables(launch: Launch) -> dict[str, str]:
+    """Which member of its array it is; nothing for a workload of its own."""
+    attempt = launch.attempt
+    if attempt.array_index is None:
+        return {}
+    return {
+        "PARKADE_ARRAY_INDEX": str(attempt.array_index),
+        "PARKADE_ARRAY_COUNT": str(attempt.array_count),
     }
 
 

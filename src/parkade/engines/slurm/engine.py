@@ -53,6 +53,8 @@ logger = logging.getLogger(__name__)
 
 FOLLOW_S = 0.2
 MOST_THREADS = 8
+NODES_SEEN_US = 2_000_000
+"""So often it is looked which nodes are down or drained."""
 HEARD_US = 10_000_000
 """A control plane that was not heard for so long gives no more nodes away."""
 
@@ -228,7 +230,8 @@ class SlurmEngine:
         others = self.watching.others
         heard_us = leases.heard_us(self.heard)
         is_heard = heard_us is not None and monotonic_us() - heard_us < HEARD_US
-        report = self.fencing.serve(desired, others, self.rules, is_heard=is_heard)
+        unfit = owners.unfit(self.watching.nodes(NODES_SEEN_US))
+        report = self.fencing.serve(desired, others, self.rules, is_heard=is_heard, unfit=unfit)
         recalled_us = self.fencing.recalled_us
         if recalled_us != recalling.read(self.recalled):
             recalling.tell(self.recalled, recalled_us)

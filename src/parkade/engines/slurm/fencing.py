@@ -26,7 +26,7 @@ fence, it may be the guest of an agent whose folder was lost; it is told, and a 
 
 import getpass
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from parkade.core.fleet.pool import TakenNode
@@ -71,10 +71,17 @@ class Fencing:
         return self.fence.recalled_us
 
     def serve(
-        self, desired: DesiredState, others: Sequence[Job], rules: Sequence[Rule], *, is_heard: bool
+        self,
+        desired: DesiredState,
+        others: Sequence[Job],
+        rules: Sequence[Rule],
+        *,
+        is_heard: bool,
+        unfit: Iterable[TakenNode] = (),
     ) -> OwnerReport:
         """Makes Slurm's reservations what is desired, and says what other jobs do. `others`: live
-        jobs that no attempt here submitted. EngineError where Slurm does not answer."""
+        jobs that no attempt here submitted; `unfit`: nodes on which Slurm starts nothing.
+        EngineError where Slurm does not answer."""
         standing = self._read()
         if is_heard:
             self._keep_fence(desired, standing.get(self.name))
@@ -87,9 +94,12 @@ class Fencing:
         self._take_back(found, standing)
         asks = tuple(group.asks for group in found)
         claimed = frozenset(group.key for group in found)
-        closed = tuple(owners.taken(others, tuple(self.nodes), fence=self.name, claimed=claimed))
-        foreign = self._reserved(standing.values(), frozenset(it.node for it in closed))
-        return OwnerReport(jobs=asks, taken=(*closed, *foreign), fence_stands=self.fence.stands)
+        held = owners.taken(others, tuple(self.nodes), fence=self.name, claimed=claimed)
+        closed: dict[str, TakenNode] = {}
+        for one in (*held, *unfit, *self._reserved(standing.values())):
+            if one.node in self.nodes:
+                closed.setdefault(one.node, one)
+        return OwnerReport(jobs=asks, taken=tuple(closed.values()), fence_stands=self.fence.stands)
 
     def _keep_fence(self, desired: DesiredState, standing: Standing | None) -> None:
         if desired.fence_lapse_us is None:
@@ -156,18 +166,13 @@ class Fencing:
                 logger.warning("job %s is in the fence and not ours: cancelled", job.number)
                 self._call("scancel", str(job.number))
 
-    def _reserved(
-        self, standing: Iterable[Standing], known: frozenset[str]
-    ) -> tuple[TakenNode, ...]:
-        """Nodes of the pool in reservations of others that are in force."""
-        found: dict[str, TakenNode] = {}
+    def _reserved(self, standing: Iterable[Standing]) -> Iterator[TakenNode]:
+        """Nodes in reservations of others that are in force."""
         for one in standing:
             if one.name == self.name or one.name.startswith(f"{self.name}:") or not one.is_active:
                 continue
             for node in one.nodes:
-                if node in self.nodes and node not in known:
-                    found[node] = TakenNode(node=node, job=f"reservation {one.name[:100]}")
-        return tuple(found.values())
+                yield TakenNode(node=node, job=f"reservation {one.name[:100]}")
 
     def _users(self, desired: DesiredState) -> tuple[str, ...]:
         named = {one.unix_user for one in desired.attempts if one.unix_user is not None}

@@ -20,13 +20,13 @@ Example, nodes of 8 GPUs: jobs 5 (2 nodes), 6 and 7 (2 GPUs each) and 8 (8 GPUs)
 reservation of Slurm, `FENCE:GROUP`, in which its jobs run; so what a job is in can be read back.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
 from parkade.core.fleet.pool import TakenNode
 from parkade.core.reservations.owner_job import OwnerJob
-from parkade.engines.slurm.answers import Job
+from parkade.engines.slurm.answers import Job, Node
 
 KINDS = ("account", "partition", "qos", "reservation", "user")
 WAITS_FOR_NODES = (
@@ -34,6 +34,11 @@ WAITS_FOR_NODES = (
 )  # fmt: skip
 """How Slurm's reason of a job begins that would start if it had nodes. A job without a reason yet
 is not judged: it may start at once."""
+UNFIT = frozenset(
+    {"DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "ERROR", "NO_RESPOND"}
+    | {"NOT_RESPONDING", "POWERED_DOWN", "POWERING_DOWN", "UNKNOWN", "FUTURE", "REBOOT"}
+)
+MOST_WORDS = 200
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +130,17 @@ def taken(
             if node in own and node not in seen:
                 seen.add(node)
                 yield TakenNode(node=node, job=_holder(job, fence))
+
+
+def unfit(nodes: Mapping[str, Node]) -> Iterator[TakenNode]:
+    """Nodes on which Slurm starts nothing, by its own word: down, drained, failing."""
+    for node in nodes.values():
+        words = sorted(node.states & UNFIT)
+        if words:
+            why = f": {node.reason}" if node.reason else ""
+            yield TakenNode(
+                node=node.name, job=f"Slurm: {'+'.join(words).lower()}{why}"[:MOST_WORDS]
+            )
 
 
 def _holder(job: Job, fence: str) -> str:

@@ -19,6 +19,9 @@ The answer is complete or it is not used: an absent job is a fact only in a comp
 acknowledged just before its controller was killed may be gone; the claim in the attempt's folder
 says whether it ever began, and no second job begins a claimed attempt, so nothing runs twice.
 
+Where Slurm ended a job by itself (`WENT_WRONG`), or kills one that its controller forgot, ranks die
+of that: how they ended says nothing of the workload (`believed`), unless they were asked to leave.
+
 Example. A gang on n1 and n2; slurmd of n2 is killed. Slurm says NODE_FAIL; n1's member is ended by
 Slurm, n2's lives on without its slurmd. The engine writes a kill order, which n2's member reads;
 its state says released, and the attempt is released. Had n2 lost power, nothing would be written,
@@ -26,11 +29,13 @@ and the attempt would be released GRACE_US later; n2 itself stays DOWN in Slurm 
 """
 
 import enum
+import signal
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from parkade.engines.slurm.answers import Job
+from parkade.ports import RankExit
 
 LOST_US = 10_000_000
 GRACE_US = 60_000_000
@@ -38,6 +43,8 @@ WENT_WRONG = frozenset(
     {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "DEADLINE", "TIMEOUT", "LAUNCH_FAILED"}
 )
 """How Slurm says that it, and not the workload, ended a job."""
+KILLS = frozenset({signal.SIGTERM, signal.SIGKILL})
+"""By which slurmd ends what its controller does not know."""
 
 
 class Standing(enum.Enum):
@@ -76,6 +83,22 @@ def judge(facts: Facts, *, is_up: Mapping[str, bool], now_us: int) -> Standing:
     over_us = now_us if facts.over_us is None else facts.over_us
     is_unheard = any(not is_up.get(node, False) for node in facts.silent)
     return Standing.UNFREE if is_unheard and now_us - over_us < GRACE_US else Standing.FREE
+
+
+def believed(
+    exits: Sequence[RankExit], parts: Sequence[Job], *, is_ordered: bool
+) -> tuple[RankExit, ...]:
+    """Exits as the workload's own doing; one that is not has no code and no signal. `parts`: of the
+    job that is over, empty where Slurm has forgotten it; `is_ordered`: it was to leave."""
+    if is_ordered:
+        return tuple(exits)
+    is_slurms = any(part.states & WENT_WRONG for part in parts)
+    return tuple(
+        RankExit(rank=it.rank, code=None, signal=None)
+        if (is_slurms and it.code != 0) or (not parts and it.signal in KILLS)
+        else it
+        for it in exits
+    )
 
 
 def choose(

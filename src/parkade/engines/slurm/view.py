@@ -6,7 +6,7 @@ from pathlib import Path
 from parkade.core.workloads.observed import MOST_WORDS
 from parkade.engines.local import records, report
 from parkade.engines.local.records import Launch, State
-from parkade.engines.slurm import gathering, homes
+from parkade.engines.slurm import gathering, homes, standing
 from parkade.engines.slurm.answers import Job
 from parkade.engines.slurm.homes import Submission
 from parkade.engines.slurm.standing import WENT_WRONG
@@ -72,7 +72,7 @@ class Attempt:
             phase=self._phase(bool(started), released_us),
             started_us=min(started, default=None),
             released_us=released_us,
-            exits=self._exits(is_over=released_us is not None),
+            exits=self._exits(parts, is_over=released_us is not None),
             checkpoint=reading.checkpoint,
             devices=self._devices(parts),
             launch_error=self._launch_error(states),
@@ -89,8 +89,9 @@ class Attempt:
             return Phase.RELEASED
         return Phase.RUNNING if has_started else Phase.STARTING
 
-    def _exits(self, *, is_over: bool) -> tuple[RankExit, ...]:
-        """By rank number. Once over, a rank of which nothing was states has no code."""
+    def _exits(self, parts: tuple[Job, ...], *, is_over: bool) -> tuple[RankExit, ...]:
+        """By rank number. Once over, a rank has no code where nothing was said of it, or where
+        Slurm ended it."""
         seats = self.launch.attempt.ranks
         if all(state is None for state in self.states.values()):
             return ()
@@ -102,7 +103,12 @@ class Attempt:
                 found.append(RankExit(rank=rank, code=own.code, signal=own.signal))
             elif is_over:
                 found.append(RankExit(rank=rank, code=None, signal=None))
-        return tuple(found)
+        if not is_over:
+            return tuple(found)
+        order = records.read_order(self.home)
+        # What is written to kill survivors of a job that is over is no order to leave.
+        is_ordered = order is not None and order.noticed_us < order.kill_us
+        return standing.believed(found, parts, is_ordered=is_ordered)
 
     def place(self, rank: int) -> int:
         """Where a rank stands among those of its node."""

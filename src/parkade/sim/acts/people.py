@@ -7,8 +7,10 @@ from msgspec.structs import replace
 
 from parkade.core.state import commands
 from parkade.core.state.world import World
+from parkade.core.units.indexes import Spans
 from parkade.core.units.money import MICROS
 from parkade.core.units.time import HOUR_US, MINUTE_US, SECOND_US
+from parkade.core.workloads.array import ArrayTerms
 from parkade.core.workloads.dependency import Condition, Dependency
 from parkade.core.workloads.spec import Capacity, CapacityKind, Interconnect, Moves, Spec
 from parkade.sim.acts.stage import Stage
@@ -22,7 +24,7 @@ def bid(stage: Stage, chance: random.Random) -> None:
     capacity = Capacity(kind=CapacityKind.SPOT)
     limit = chance.choice((0.5, 1, 2, 3, 3, 4, 5, 6, 8, 12, 40))
     spec = _spec(stage, chance, capacity, limit_micros=round(limit * MICROS))
-    spec = replace(spec, after=_after(stage, spec, org))
+    spec = replace(spec, after=_after(stage, spec, org), array=_array(spec))
     stage.ask(
         commands.Submit(
             by=chance.choice((owner_of(org), member_of(org))),
@@ -52,7 +54,7 @@ def own_work(stage: Stage, chance: random.Random) -> None:
     reservation = chance.choice(list(world.records.reservations.values()))
     capacity = Capacity(kind=CapacityKind.RESERVATION, reservation=reservation.reservation)
     spec = _spec(stage, chance, capacity, priority=chance.choice((0, 0, 5)))
-    spec = replace(spec, after=_after(stage, spec, reservation.org))
+    spec = replace(spec, after=_after(stage, spec, reservation.org), array=_array(spec))
     stage.ask(
         commands.Submit(
             by=owner_of(reservation.org),
@@ -66,20 +68,31 @@ def own_work(stage: Stage, chance: random.Random) -> None:
 
 def rebid(stage: Stage, chance: random.Random) -> None:
     """Another limit, higher or lower."""
-    name = _live(stage.world, chance)
-    if name is not None:
+    world, name = stage.world, _live(stage.world, chance)
+    if name is not None and world is not None:
         limit = round(chance.choice((0.5, 2, 3, 5, 8, 20)) * MICROS)
         stage.ask(
-            commands.ChangeBid(by=_user_of(stage, name), workload=name, limit_price_micros=limit)
+            commands.ChangeBid(
+                by=_user_of(stage, name),
+                workload=name,
+                limit_price_micros=limit,
+                members=_some(world, name, chance),
+            )
         )
 
 
 def cancel(stage: Stage, chance: random.Random) -> None:
     """It is not wanted any more."""
-    name = _live(stage.world, chance)
-    if name is not None:
-        now = chance.random() < 0.3
-        stage.ask(commands.Cancel(by=_user_of(stage, name), workload=name, now=now))
+    world, name = stage.world, _live(stage.world, chance)
+    if name is None or world is None:
+        return
+    if world.records.workloads[name].array is not None and chance.random() < 0.4:
+        members = _some(world, name, chance)
+        stage.ask(commands.Retry(by=_user_of(stage, name), workload=name, members=members))
+        return
+    now = chance.random() < 0.3
+    members = _some(world, name, chance)
+    stage.ask(commands.Cancel(by=_user_of(stage, name), workload=name, now=now, members=members))
 
 
 def hold(stage: Stage, chance: random.Random) -> None:
@@ -266,6 +279,28 @@ def _after(stage: Stage, spec: Spec, org: str) -> tuple[Dependency, ...]:
     return tuple(
         Dependency(workload=name, condition=chance.choice(list(Condition))) for name in others
     )
+
+
+def _array(spec: Spec) -> ArrayTerms | None:
+    """Now and then it is an array, by the number in its name, as in `_after`."""
+    number = int(spec.name.removeprefix("job-"), 16)
+    if number % 8 != 1:
+        return None
+    chance = random.Random(number)
+    first = chance.choice((0, 1, 7))
+    members: tuple[tuple[int, int], ...] = ((first, first + chance.choice((0, 1, 4, 30))),)
+    if chance.random() < 0.3:
+        members = (*members, (90, 92))
+    return ArrayTerms(members=members, most_running=chance.choice((None, 1, 2, 4)))
+
+
+def _some(world: World, name: str, chance: random.Random) -> Spans | None:
+    """All members of an array, or some of them; None too where it is none."""
+    terms = world.records.workloads[name].spec.array
+    if terms is None or chance.random() < 0.4:
+        return None
+    first = terms.members[0][0]
+    return ((first + 1, first + 1),) if chance.random() < 0.3 else terms.members[:1]
 
 
 def _program(stage: Stage, chance: random.Random) -> Program:

@@ -119,7 +119,7 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
             is_held = has_held(books, run, event["at_us"])
             require(is_early and (run.displaced or is_held), "a late start after the first process")
         run.charged += micros
-        books.spent[run.workload] += micros
+        books.spent[_purse(books, run.workload)] += micros
         run.was_at_an_end = run.was_at_an_end or is_at_an_end(books, run)
     elif debit.startswith("clearing/"):
         market = debit.removeprefix("clearing/")
@@ -131,10 +131,16 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
         reservations.charge(books, transfer)
 
 
+def _purse(books: Books, workload: str) -> str:
+    """What has the `max_spend`: the workload, or the array of which it is a member."""
+    return str(books.workloads[workload].get("member_of") or workload)
+
+
 def is_at_an_end(books: Books, run: Run) -> bool:
     """Whether its org has nothing left, or its workload has spent all that it may."""
-    most = books.workloads[run.workload].get("spec", {}).get("max_spend_micros")
-    has_spent_all = most is not None and books.spent[run.workload] >= most
+    purse = _purse(books, run.workload)
+    most = books.workloads[purse].get("spec", {}).get("max_spend_micros")
+    has_spent_all = most is not None and books.spent[purse] >= most
     return run.was_at_an_end or has_spent_all or books.balances[f"org/{run.org}"] == 0
 
 
@@ -148,7 +154,9 @@ def _change_terms(books: Books, event: Record) -> None:
 
 
 def _submit(books: Books, event: Record) -> None:
-    books.workloads[event["workload"]["workload"]] = event["workload"]
+    name = event["workload"]["workload"]
+    books.workloads[name] = event["workload"]
+    books.failures.pop(name, None)
 
 
 def _launch(books: Books, event: Record) -> None:

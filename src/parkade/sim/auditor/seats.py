@@ -126,7 +126,9 @@ class SeatAuditor:
 
     def _submit(self, workload: Workload) -> None:
         name, spec = workload.workload, workload.spec
-        require(name not in self.demands, 22, f"{name} was used before")
+        before = self.demands.get(name)
+        is_retried = before is not None and before.is_over and workload.member_of is not None
+        require(before is None or is_retried, 22, f"{name} was used before")
         self.demands[name] = DemandBook(
             org=workload.org,
             market=workload.market,

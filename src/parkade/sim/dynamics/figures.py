@@ -68,6 +68,7 @@ def _moves(days: Sequence[Measures], hours: float) -> dict[str, float]:
     without = sum(
         stops.count for day in days for why, stops in day.moves.items() if why.startswith("not ")
     )
+    needless = without + sum(day.needless_restarts for day in days)
     still = sum(it.still_gpu_hours for it in displaced)
     gpus = sum(it.gpus for it in displaced)
     return {
@@ -77,7 +78,7 @@ def _moves(days: Sequence[Measures], hours: float) -> dict[str, float]:
         "GPU-hours moved work stood still per GPU-hour of displaced work": (
             sum(it.still_gpu_hours for it in moved) / still if still else 0.0
         ),
-        "restarts without cause": float(without + sum(day.needless_restarts for day in days)),
+        "restarts without cause a day": needless * 24 / hours,
     }
 
 

@@ -16,7 +16,7 @@ VERSION = 1
 MARGIN, LEAST = 0.1, 0.005
 VOLATILE_MARGIN = 0.4
 VOLATILE = (
-    "restarts without cause",
+    "restarts without cause a day",
     "owners' wait, p99 s",
     "owners' wait, longest s",
     "GPU-hours moved work stood still per GPU-hour of displaced work",

@@ -122,6 +122,12 @@ class Counterfactual:
                 for seen in self._held.pop(event.pool, []):
                     self._send(event.pool, seen)
 
+    def _name_here(self, name: str) -> str | None:
+        """Of a workload, or of a member of an array, which has the array's name in its own."""
+        array, underscore, index = name.partition("_")
+        here = self.names.get(array)
+        return None if here is None else f"{here}{underscore}{index}"
+
     def _renamed(self, command: commands.AnyCommand) -> commands.AnyCommand | None:
         """The command on the names of here; None where what it names does not exist here."""
         match command:
@@ -130,8 +136,9 @@ class Counterfactual:
                 | commands.Hold(workload=name)
                 | commands.Release(workload=name)
                 | commands.ChangeBid(workload=name)
+                | commands.Retry(workload=name)
             ):
-                here = self.names.get(name)
+                here = self._name_here(name)
                 return None if here is None else replace(command, workload=here)
             case commands.Unclaim(claim=name):
                 here = self.names.get(name)

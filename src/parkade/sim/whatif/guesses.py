@@ -38,6 +38,8 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             yield from stops(world, event)
         case events.Submitted() | events.PhaseChanged() | events.BidChanged():
             yield from _of_users(event)
+        case events.MembersEnded() | events.MembersRetried():
+            yield from _of_arrays(event)
         case (
             events.Reserved()
             | events.ReservationChanged()
@@ -76,6 +78,17 @@ def guesses(world: World, event: events.AnyEvent) -> Guesses:
             yield from _of_operators(world, event)
 
 
+def _of_arrays(event: events.MembersEnded | events.MembersRetried) -> Guesses:
+    """Of members that wait; what befell open ones follows, each by a command of its own."""
+    match event:
+        case events.MembersEnded(workload=name, members=members, phase=Phase.CANCELLED):
+            yield commands.Cancel(by=event.by, workload=name, now=False, members=members)
+        case events.MembersRetried(workload=name, members=members):
+            yield commands.Retry(by=event.by, workload=name, members=members)
+        case _:
+            return
+
+
 def _of_users(event: events.Submitted | events.PhaseChanged | events.BidChanged) -> Guesses:
     by = event.by
     match event:
@@ -87,8 +100,10 @@ def _of_users(event: events.Submitted | events.PhaseChanged | events.BidChanged)
                 spec=it.spec,
                 is_held=it.phase is Phase.HELD and it.why != Why.DEPENDENCY,
             )
-        case events.BidChanged(workload=name, limit_price_micros=limit):
-            yield commands.ChangeBid(by=by, workload=name, limit_price_micros=limit)
+        case events.BidChanged(workload=name, limit_price_micros=limit, members=members):
+            yield commands.ChangeBid(
+                by=by, workload=name, limit_price_micros=limit, members=members or None
+            )
         case events.PhaseChanged(workload=name, phase=Phase.HELD, why=Why.DEPENDENCY):
             yield commands.Release(by=by, workload=name)
         case events.PhaseChanged(workload=name, phase=Phase.HELD):

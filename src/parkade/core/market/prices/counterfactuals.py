@@ -91,12 +91,14 @@ class Counterfactual:
     """One difference to the base, and the fits of the shapes that wait in it.
 
     `drawn[f]`: nodes drawn more in fabric f. `gaps`: by (fabric, tenant), shared nodes more by
-    (floor, free GPUs). `fabrics`: those that differ, ascending.
+    (floor, free GPUs). `fabrics`: those that differ, ascending. `array`: whose waiting members take
+    no turn in it; empty: none.
     """
 
-    __slots__ = ("drawn", "fabrics", "fits", "gaps")
+    __slots__ = ("array", "drawn", "fabrics", "fits", "gaps")
 
-    def __init__(self, difference: Difference) -> None:
+    def __init__(self, difference: Difference, array: str = "") -> None:
+        self.array = array
         self.drawn: dict[int, int] = {}
         self.gaps: dict[tuple[int, Tenant], dict[tuple[int, int], int]] = {}
         for key, count in difference.items():

@@ -21,6 +21,9 @@ In the example of `allocation` (a: 2 nodes, limit 10; b: 1 node, 8; c: 1 node, 6
 Once they run, their factors are 21 and not 20, so that a rival's key of 8 x 20 is reached by
 7.619048: the price falls by the switching credit (`test_critical_values.py`).
 
+Members of an array that wait are no rivals of those that won: an array with more members than the
+market holds does not pay its own limit for it. To all others they are rivals like any bid.
+
 The one surprising rule: a gang with closed nodes is priced by the question that it asks, which is
 for the rest of its shape where it stands and for all of it elsewhere. Its closed nodes cost the
 floor that its seats drew when they closed, and a limit below that loses them. So a gang whose nodes
@@ -113,7 +116,7 @@ def _price_turns(
             _ask_by_node(sweep, bid, bid.sizes, parts, taken)
         elif parts is not None:
             query = PriceQuery(bid.factor, False, bid.name)
-            sweep.add_query(shifted({}, {}, taken), bid.shape, query)
+            sweep.add_query(shifted({}, {}, taken), bid.shape, query, bid.array)
     as_one.ended("")
     answers = sweep.finish()
     for shape, factor in losing:
@@ -146,7 +149,8 @@ def _ask_by_node(
     (part,) = parts
     without = shifted({}, {}, taken)
     for number, shape in enumerate(asked_for(sizes, bid.shape, part.fabric, len(part.levels))):
-        sweep.add_query(without, shape, PriceQuery(bid.factor, False, (bid.name, number)))
+        query = PriceQuery(bid.factor, False, (bid.name, number))
+        sweep.add_query(without, shape, query, bid.array)
 
 
 def _bound_by_node(
@@ -191,7 +195,7 @@ class _SharedNode:
         for bid in self._winners:
             gpus = bid.shape.nodes * bid.shape.gpus
             query = PriceQuery(bid.factor, False, bid.name, gpus, bid.mates)
-            self._sweep.add_query(without, bid.shape, query)
+            self._sweep.add_query(without, bid.shape, query, bid.array)
         return _SharedNode(self._sweep, next_node)
 
 

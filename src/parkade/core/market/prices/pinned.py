@@ -13,7 +13,7 @@ from functools import partial
 
 from parkade.core.market.allocation import Allocation
 from parkade.core.market.prices.counterfactuals import PriceQuery
-from parkade.core.market.prices.reruns import CriticalValue, price_by_rerun
+from parkade.core.market.prices.reruns import CriticalValue, price_by_rerun, rivals_of
 from parkade.core.market.spot import Bid, least_floor
 from parkade.core.placement.room import Room
 
@@ -27,7 +27,7 @@ def price_pinned(allocation: Allocation) -> dict[str, CriticalValue]:
         query = PriceQuery(bid.factor, False, bid.name, bid.shape.nodes * bid.shape.gpus, bid.mates)
         found[bid.name] = price_by_rerun(
             _room_without(allocation, bid),
-            losers,
+            rivals_of(bid, losers, [None] * len(losers)),
             floor=partial(least_floor, shape=bid.shape),
             limit_to_reach=query.limit_to_reach,
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from parkade.core.market.allocation import Allocation
+from parkade.core.market.layout import Parts
 from parkade.core.market.spot import FITS_NOWHERE, Bid, choose, least_floor
 from parkade.core.placement.room import Room, Shape
 from parkade.core.units.money import ceil_div
@@ -70,10 +71,18 @@ def price_winner(allocation: Allocation, at: int) -> CriticalValue:
     me = allocation.bids[at]
     return price_by_rerun(
         room,
-        allocation.bids[at + 1 :],
+        rivals_of(me, allocation.bids[at + 1 :], allocation.bid_parts[at + 1 :]),
         floor=lambda room: least_floor(room, me.shape),
         limit_to_reach=lambda key: ceil_div(key, me.factor),
     )
+
+
+def rivals_of(me: Bid, bids: list[Bid], parts: list[Parts | None]) -> list[Bid]:
+    """Those of these bids that may set a winner's price: not what lost of its own array."""
+    if not me.array:
+        return bids
+    answered = zip(bids, parts, strict=True)
+    return [it for it, taken in answered if taken is not None or it.array != me.array]
 
 
 def price_newcomer(allocation: Allocation, shape: Shape, factor: int) -> CriticalValue:

@@ -21,7 +21,9 @@ day in a large market. The sweep runs all of them side by side and computes only
    comes before the rival's key. If before >= asked, the shape's own floor was the price already. If
    after > asked, the rival's key is the price: with any less the bid comes after the rival and does
    not fit. Else the query goes on waiting.
-6. A query that is left at the end pays the floor at which its shape fits then (`finish`).
+6. Members of an array that lost take no turn in the counterfactuals of its winners (decision
+   record 136).
+7. A query that is left at the end pays the floor at which its shape fits then (`finish`).
 
 Invariants: base difference + counterfactual = the room that a re-run would have; the floor of a
 fit never falls; each query is answered once. The tests compare every answer with an oracle that
@@ -77,6 +79,9 @@ from parkade.core.placement.room import Offer, Part, Room, Shape, Tenant
 
 Answer = tuple[int | None, str | None]
 
+Filed = tuple[frozenset[tuple[int | GapKey, int]], str]
+"""A difference, and the array whose waiting members take no turn."""
+
 _BASE = Counterfactual({})
 
 
@@ -108,18 +113,21 @@ class CounterfactualSweep:
         self._lowest_floor = min(
             (levels[0] for levels in start.levels if levels), default=FITS_NOWHERE
         )
-        self._counterfactuals: dict[frozenset[tuple[int | GapKey, int]], Counterfactual] = {}
+        self._counterfactuals: dict[Filed, Counterfactual] = {}
         self._by_drawn: list[dict[int, dict[Counterfactual, None]]] = [{} for _ in start.free]
         self._thresholds: list[list[tuple[int, int, ShapeFit]]] = [[] for _ in start.free]
         self._by_tenant: dict[Tenant, dict[ShapeFit, None]] = {}
         self._serial = 0
         self.answers: dict[Name, Answer] = {}
 
-    def add_query(self, difference: Difference, shape: Shape, query: PriceQuery) -> None:
-        """Let a query wait in the counterfactual that differs so from the base as it is now."""
+    def add_query(
+        self, difference: Difference, shape: Shape, query: PriceQuery, array: str = ""
+    ) -> None:
+        """Let a query wait in the counterfactual that differs so from the base as it is now, and in
+        which losers of an array take no turn."""
         assert query.factor > 0, "a limit that counts nothing"
         assert query.name not in self.answers, "a query is asked twice"
-        counterfactual = self._at(difference)
+        counterfactual = self._at(difference, array)
         fit = counterfactual.fits.get(shape)
         if fit is None:
             fit = ShapeFit(counterfactual, shape)
@@ -143,7 +151,10 @@ class CounterfactualSweep:
             base |= _BASE.change_of_taking(room, part.fabric, bid.shape, len(part.levels))
         preferences = _Preferences(room, bid, parts, self._by_offer)
         changed = []
+        is_loser = parts is None and bid.array != ""
         for counterfactual in self._candidates(bid, parts, preferences):
+            if is_loser and counterfactual.array == bid.array:
+                continue
             there = self._choice(counterfactual, bid, preferences)
             if there != base:
                 changed.append((counterfactual, shifted(counterfactual.difference(), there, base)))
@@ -153,7 +164,7 @@ class CounterfactualSweep:
         for counterfactual, _ in changed:
             self._detach(counterfactual)
         for counterfactual, difference in changed:
-            self._merge(counterfactual, self._at(difference), bid)
+            self._merge(counterfactual, self._at(difference, counterfactual.array), bid)
         if parts is not None:
             self._recheck(bid, [part.fabric for part in parts])
         return base
@@ -326,13 +337,13 @@ class CounterfactualSweep:
         for query in queries:
             self.answers[query.name] = answer
 
-    def _at(self, difference: Difference) -> Counterfactual:
+    def _at(self, difference: Difference, array: str) -> Counterfactual:
         """The counterfactual of this difference, filed anew if there is none."""
         assert all(difference.values()), "equal differences must be equal values"
-        key = frozenset(difference.items())
+        key = frozenset(difference.items()), array
         counterfactual = self._counterfactuals.get(key)
         if counterfactual is None:
-            counterfactual = Counterfactual(difference)
+            counterfactual = Counterfactual(difference, array)
             self._counterfactuals[key] = counterfactual
             for fabric in counterfactual.fabrics:
                 drawn = counterfactual.drawn.get(fabric, 0)
@@ -346,7 +357,8 @@ class CounterfactualSweep:
         self._remove(counterfactual)
 
     def _remove(self, counterfactual: Counterfactual) -> None:
-        removed = self._counterfactuals.pop(frozenset(counterfactual.difference().items()))
+        key = frozenset(counterfactual.difference().items()), counterfactual.array
+        removed = self._counterfactuals.pop(key)
         assert removed is counterfactual, "two counterfactuals of one difference"
         for fabric in counterfactual.fabrics:
             drawn = counterfactual.drawn.get(fabric, 0)

@@ -1,0 +1,118 @@
+"""Effects on an array and on members that are not open: opened, ended unopened, retried, bid."""
+
+from msgspec.structs import replace
+
+from parkade.core.state import events
+from parkade.core.state.world import World
+from parkade.core.steps.members import may_open, settled, with_ended
+from parkade.core.units import indexes
+from parkade.core.workloads.array import member_name
+from parkade.core.workloads.life import Phase, Why
+from parkade.core.workloads.spec import Spec
+from parkade.core.workloads.workload import Workload
+
+
+def open_members(world: World, event: events.MembersOpened) -> None:
+    """Each becomes a workload of its own, with the array's spec. Cost grows with those opened."""
+    array = world.records.workloads[event.workload]
+    state = array.array
+    assert state is not None and array.phase is Phase.QUEUED
+    assert not indexes.without(event.members, state.waiting), "a member is opened twice"
+    world.put_workload(
+        replace(
+            array,
+            array=replace(
+                state,
+                waiting=indexes.without(state.waiting, event.members),
+                again=indexes.without(state.again, event.members),
+            ),
+        )
+    )
+    own = replace(array.spec, array=None, after=(), max_spend_micros=None)
+    specs = {limit: replace(own, limit_price_micros=limit) for _, limit in state.limits}
+    for index in indexes.indexes(event.members):
+        limit = state.limit_micros(index) if state.limits else None
+        _open(world, array, own if limit is None else specs[limit], index, event.at_us)
+
+
+def _open(world: World, array: Workload, spec: Spec, index: int, at_us: int) -> None:
+    """A member that ran before goes on with its checkpoints, and its attempts are numbered on."""
+    assert array.array is not None
+    name = member_name(array.workload, index)
+    ran = indexes.both(array.array.again, ((index, index),))
+    before = world.records.workloads.get(name)
+    assert before is None or before.phase.is_ended, f"{name} is open"
+    world.put_workload(
+        replace(
+            array,
+            workload=name,
+            spec=spec,
+            why=Why.NEXT_CLEARING,
+            array=None,
+            member_of=array.workload,
+            index=index,
+            generation=array.array.generations if ran else 0,
+            failures=0,
+            preemptions=0,
+            spent_micros=0,
+            is_budget_noted=False,
+            exit_summary="",
+            exit_code=None,
+            checkpoint_step=None if before is None else before.checkpoint_step,
+            first_started_us=None,
+            released_us=at_us,
+        )
+    )
+
+
+def end_members(world: World, event: events.MembersEnded) -> None:
+    """They will not be opened."""
+    array = world.records.workloads[event.workload]
+    state = array.array
+    assert state is not None and not array.phase.is_ended
+    assert not indexes.without(event.members, state.waiting), "an open member ends by itself"
+    waiting = indexes.without(state.waiting, event.members)
+    again = indexes.without(state.again, event.members)
+    array = replace(array, array=replace(state, waiting=waiting, again=again))
+    array = settled(world, with_ended(array, event.members, event.phase))
+    if array.phase.is_ended:
+        why = event.why if array.phase is event.phase else array.why
+        array = replace(array, waits_for=(), why=why)
+    world.put_workload(array)
+
+
+def retry_members(world: World, event: events.MembersRetried) -> None:
+    """They wait as at first; an array that had ended goes on."""
+    array = world.records.workloads[event.workload]
+    state = array.array
+    assert state is not None
+    assert not indexes.without(event.members, state.ended), "a member is retried that has not ended"
+    left = {
+        name: indexes.without(getattr(state, name), event.members)
+        for name in ("succeeded", "failed", "cancelled", "expired")
+    }
+    joined = indexes.joined((*state.waiting, *event.members))
+    again = indexes.joined((*state.again, *event.members))
+    array = replace(array, array=replace(state, waiting=joined, again=again, **left))
+    if array.phase.is_ended:
+        array = replace(array, phase=Phase.QUEUED, why=Why.NEXT_CLEARING, ended_us=None)
+    if not left["failed"]:
+        array = replace(array, exit_summary="", exit_code=None)
+    world.put_workload(may_open(array, world.records.now_us))
+
+
+def change_bid_of_waiting(world: World, array: Workload, event: events.BidChanged) -> None:
+    """Another limit of all that wait to be opened, or of some of them."""
+    state = array.array
+    assert state is not None and not array.phase.is_ended
+    if not event.members:
+        spec = replace(array.spec, limit_price_micros=event.limit_price_micros)
+        world.put_workload(replace(array, spec=spec, array=replace(state, limits=())))
+        return
+    others = [
+        (left, limit)
+        for members, limit in state.limits
+        if (left := indexes.both(indexes.without(members, event.members), state.waiting))
+    ]
+    limits = (*others, (event.members, event.limit_price_micros))
+    world.put_workload(replace(array, array=replace(state, limits=limits)))
