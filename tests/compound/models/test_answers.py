@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
-from parkade.compound.models.answers import completion_from, completions_from
+from parkade.compound.models.answers import completion_from, completions_from, failure_from, shared
+from parkade.compound.models.protocol import Failure, Price
 from parkade.compound.values import Call, Completion, Usage
 
 
@@ -44,6 +46,85 @@ def test_usage_that_cannot_be_is_missing_usage(
     found = completion_from(answer, call(), None, 0)
     assert isinstance(found, Completion)
     assert found.usage == Usage(input_tokens=usage[0], output_tokens=usage[1])
+
+
+@pytest.mark.parametrize(
+    ("usage", "text", "made"),
+    [
+        ({"completion_tokens": 0}, "x", 9),
+        ({"completion_tokens": None}, "x", 9),
+        ({}, "x", 9),
+        ({}, "", 9),
+        ({"completion_tokens": 0}, "", 0),
+        ({"completion_tokens": 0, "total_tokens": 26}, "x", 6),
+        ({"total_tokens": 26}, "x", 6),
+        ({"total_tokens": 20}, "x", 9),
+        ({"completion_tokens": 3, "total_tokens": 26}, "x", 3),
+    ],
+)
+def test_an_answer_that_holds_text_was_made_of_tokens(
+    usage: dict[str, Any], text: str, made: int
+) -> None:
+    found = completion_from(body({"prompt_tokens": 20, **usage}, text), call(), None, 0)
+    assert isinstance(found, Completion)
+    assert found.usage == Usage(input_tokens=20, output_tokens=made)
+
+
+def test_where_nothing_limits_an_answer_a_missing_count_is_its_bytes() -> None:
+    unlimited = msgspec.structs.replace(call(), most_output_tokens=None)
+    found = completion_from(body({"prompt_tokens": 20}, "ä" * 30), unlimited, None, 0)
+    assert isinstance(found, Completion)
+    assert found.usage.output_tokens == 60
+
+
+def test_samples_that_were_asked_for_together_share_a_usage_that_lacks_a_count() -> None:
+    price = Price(input_micros_per_million=500_000, output_micros_per_million=500_000)
+    calls = [call(0), call(1)]
+    found = completions_from(body({"prompt_tokens": 21}), calls, price, 0)
+    assert [
+        (each.usage.input_tokens, each.usage.output_tokens, each.cost_micros)
+        for each in found
+        if isinstance(each, Completion)
+    ] == [(21, 9, 15), (0, 9, 5)]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_billed"),
+    [
+        *((status, True) for status in (408, 500, 502, 504, 520, 524)),
+        *((status, False) for status in (400, 401, 403, 404, 422, 429, 503, 522, 529)),
+    ],
+)
+def test_a_status_that_is_said_after_the_model_has_worked_may_be_billed(
+    status: int, is_billed: bool
+) -> None:
+    failure = failure_from(status, {}, b"upstream timed out", "")
+    assert failure.may_be_billed is is_billed
+    assert failure.usage is None
+
+
+@pytest.mark.parametrize("status", [200, 503, 504])
+def test_usage_beside_an_error_is_known(status: int) -> None:
+    told = b'{"error": {"message": "cut"}, "usage": {"prompt_tokens": 20, "completion_tokens": 5}}'
+    failure = failure_from(status, {}, told, "")
+    if status == 200:
+        heard = completion_from(told, call(), None, 0)
+        assert isinstance(heard, Failure)
+        failure = heard
+    assert failure.usage == Usage(input_tokens=20, output_tokens=5)
+    first, second = shared(failure, 2)
+    assert first.usage == Usage(input_tokens=20, output_tokens=3)
+    assert second.usage == Usage(input_tokens=0, output_tokens=2)
+
+
+@pytest.mark.parametrize(("code", "is_billed"), [(429, False), ("503", False), (502, True)])
+def test_an_error_inside_a_success_may_be_billed_unless_it_says_that_none_worked(
+    code: Any, is_billed: bool
+) -> None:
+    told = json.dumps({"error": {"message": "no", "code": code}}).encode()
+    heard = completion_from(told, call(), None, 0)
+    assert isinstance(heard, Failure)
+    assert heard.may_be_billed is is_billed
 
 
 def test_half_a_character_becomes_a_replacement_character() -> None:

@@ -178,7 +178,7 @@ def test_errors_say_what_is_worth_another_try(
     assert isinstance(heard, Failure)
     assert (heard.kind, heard.retry_after_us) == (kind, retry_after)
     assert "sk-secret" not in heard.message
-    assert not heard.may_be_billed
+    assert heard.may_be_billed is (status == 500)
 
 
 @pytest.mark.parametrize(

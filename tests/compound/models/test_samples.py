@@ -129,7 +129,7 @@ def test_a_failure_is_that_of_all_and_a_cancelled_sample_is_never_heard() -> Non
 
 @settings(max_examples=80, deadline=None)
 @given(
-    prompt=st.integers(1, 10**6), made=st.integers(0, 10**6), count=st.integers(1, 9),
+    prompt=st.integers(1, 10**6), made=st.integers(1, 10**6), count=st.integers(1, 9),
     choices=st.integers(1, 9),
 )  # fmt: skip
 def test_shares_add_up_to_what_the_server_reports(

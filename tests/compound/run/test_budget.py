@@ -27,7 +27,7 @@ def test_money_is_never_exceeded_whatever_the_order(
                 case "settle":
                     account.settle(worst, Amounts(cost, cost, 1))
                 case "doubt":
-                    account.doubt(worst)
+                    account.doubt(worst, worst)
                 case _:
                     account.release(worst)
         assert (account.spent + account.doubtful + account.reserved).micros <= limit

@@ -16,7 +16,11 @@ from parkade.compound.models.protocol import Failure, FailureKind, Outcome, Pric
 from parkade.compound.values import Call, Completion, Usage, without_surrogates
 
 TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529})
+#: Said when the model may have worked: a gateway lost the answer, or waited no longer.
+BILLED = frozenset({408, 500, 502, 504, 520, 524})
 DENIED = frozenset({401, 403, 404})
+#: Of an error inside a success, its codes that are said before a model works.
+UNBILLED_CODES = frozenset({"400", "401", "402", "403", "404", "422", "429", "503", "529"})
 #: Codes under which a provider says with 429 that waiting does not help.
 OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
 
@@ -30,6 +34,7 @@ MOST_TOKENS = 10**12
 class _Usage(msgspec.Struct, frozen=True, gc=False):
     prompt_tokens: int | float | None = None
     completion_tokens: int | float | None = None
+    total_tokens: int | float | None = None
 
 
 class _Message(msgspec.Struct, frozen=True, gc=False):
@@ -76,17 +81,7 @@ def completion_from(
     body: bytes, call: Call, price: Price | None, latency_us: int
 ) -> Completion | Failure:
     """The completion in the body of a success; a Failure if it is not one."""
-    body = mended(body)
-    try:
-        answer = _decode(body)
-        if answer.error is not None:
-            return _error(answer.error)
-        if not answer.choices:
-            return _unusable("it has no choices")
-        usage = _usage(answer.usage, call)
-        return _completion(answer.choices[0], usage, _cost(usage, price), latency_us)
-    except msgspec.DecodeError as error:
-        return _unusable(str(error))
+    return _outcomes(mended(body), [call], price, latency_us)[0]
 
 
 def completions_from(
@@ -94,23 +89,42 @@ def completions_from(
 ) -> list[Outcome]:
     """The completions of calls that were asked for together, in their order; fewer if the answer
     holds fewer. What was billed is shared out, and the shares add up to it."""
-    if len(calls) == 1:
-        return [completion_from(body, calls[0], price, latency_us)]
-    body = mended(body)
+    return _outcomes(mended(body), calls, price, latency_us)
+
+
+def _outcomes(
+    body: bytes, calls: Sequence[Call], price: Price | None, latency_us: int
+) -> list[Outcome]:
     try:
         answer = _decode(body)
         if answer.error is not None:
-            return [_error(answer.error)] * len(calls)
+            return [*shared(_error(answer.error, answer.usage), len(calls))]
         if not answer.choices:
-            return [_unusable("it has no choices")] * len(calls)
+            return [*shared(_unusable("it has no choices", answer.usage), len(calls))]
         choices = sorted(answer.choices, key=lambda choice: choice.index)[: len(calls)]
-        shares = _shares(answer.usage, calls[: len(choices)], price)
-        return [
-            _completion(choice, usage, cost, latency_us)
-            for choice, (usage, cost) in zip(choices, shares, strict=True)
-        ]
+        contents = [_content(choice) for choice in choices]
+        usages = _usages(answer.usage, calls, contents)
+        costs = _costs(usages, price)
     except msgspec.DecodeError as error:
         return [_unusable(str(error))] * len(calls)
+    return [
+        Completion(
+            text=text,
+            usage=usage,
+            cost_micros=cost,
+            finish=choice.finish_reason or "stop",
+            latency_us=latency_us,
+            message=kept,
+        )
+        for choice, (text, kept), usage, cost in zip(choices, contents, usages, costs, strict=True)
+    ]
+
+
+def shared(failure: Failure, count: int) -> list[Failure]:
+    """The failure of each of so many calls that were asked for together; their usages add up."""
+    if failure.usage is None:
+        return [failure] * count
+    return [msgspec.structs.replace(failure, usage=usage) for usage in _split(failure.usage, count)]
 
 
 def mended(body: bytes) -> bytes:
@@ -124,64 +138,89 @@ def mended(body: bytes) -> bytes:
     return without_surrogates(text).encode()
 
 
-def _shares(
-    reported: _Usage | None, calls: Sequence[Call], price: Price | None
-) -> list[tuple[Usage, int]]:
-    """Tokens and money of each: the prompt is the first one's, the answers are shared evenly."""
+def _content(choice: _Choice) -> tuple[str, msgspec.Raw | None]:
+    """The text, and the message if it holds more."""
+    if choice.message is NO_MESSAGE:
+        return choice.text or "", None
+    message = _decode_message(choice.message)
+    text = message.content if isinstance(message.content, str) else ""
+    return text, msgspec.Raw(bytes(choice.message)) if message.has_more() else None
+
+
+def _usages(
+    reported: _Usage | None,
+    calls: Sequence[Call],
+    contents: Sequence[tuple[str, msgspec.Raw | None]],
+) -> list[Usage]:
+    """What the server says, shared out; where that cannot be, or it says nothing, the most that
+    was asked for, or a token for each byte that came where nothing limited it.
+
+    A negative count cannot be, nor a prompt without a token, nor an answer that holds something
+    and was made of none. A count that is missing is the rest of the total.
+    """
+    calls = calls[: len(contents)]
+    used, made = _counts(reported)
+    if made is None or (made == 0 and any(text or kept for text, kept in contents)):
+        most = [_most_made(call, content) for call, content in zip(calls, contents, strict=True)]
+    else:
+        whole = Usage(input_tokens=0, output_tokens=made)
+        most = [usage.output_tokens for usage in _split(whole, len(calls))]
     if reported is None:
-        return [(usage := _usage(None, call), _cost(usage, price)) for call in calls]
-    whole = _usage(reported, calls[0])
-    each, more = divmod(whole.output_tokens, len(calls))
-    shares = []
-    so_far = Usage(input_tokens=0, output_tokens=0)
-    for place in range(len(calls)):
-        usage = Usage(
-            input_tokens=whole.input_tokens if place == 0 else 0,
+        inputs = [call.most_input_tokens or 0 for call in calls]
+    else:
+        # A prompt is read once for all samples of a request.
+        inputs = [used or calls[0].most_input_tokens or 0] + [0] * (len(calls) - 1)
+    return [
+        Usage(input_tokens=each, output_tokens=output)
+        for each, output in zip(inputs, most, strict=True)
+    ]
+
+
+def _counts(reported: _Usage | None) -> tuple[int | None, int | None]:
+    """Tokens of the prompt and of the answer; None is not said, or cannot be."""
+    if reported is None:
+        return None, None
+    used, made = _count(reported.prompt_tokens), _count(reported.completion_tokens)
+    total = _count(reported.total_tokens)
+    if not made and total is not None and used and total > used:
+        made = total - used
+    return used or None, made
+
+
+def _most_made(call: Call, content: tuple[str, msgspec.Raw | None]) -> int:
+    if call.most_output_tokens is not None:
+        return call.most_output_tokens
+    text, kept = content
+    return len(text.encode()) if kept is None else len(bytes(kept))
+
+
+def _split(usage: Usage, count: int) -> list[Usage]:
+    """The prompt is the first one's, the answers are shared evenly."""
+    each, more = divmod(usage.output_tokens, count)
+    return [
+        Usage(
+            input_tokens=usage.input_tokens if place == 0 else 0,
             output_tokens=each + (place < more),
         )
-        total = Usage(
-            input_tokens=so_far.input_tokens + usage.input_tokens,
-            output_tokens=so_far.output_tokens + usage.output_tokens,
-        )
-        # Rounded up once for all, and not for each.
-        shares.append((usage, _cost(total, price) - _cost(so_far, price)))
+        for place in range(count)
+    ]
+
+
+def _costs(usages: Sequence[Usage], price: Price | None) -> list[int]:
+    """Rounded up once for all, and not for each: they add up to the price of the whole."""
+    costs: list[int] = []
+    used = made = so_far = 0
+    for usage in usages:
+        used += usage.input_tokens
+        made += usage.output_tokens
+        total = _cost(Usage(input_tokens=used, output_tokens=made), price)
+        costs.append(total - so_far)
         so_far = total
-    return shares
+    return costs
 
 
 def _cost(usage: Usage, price: Price | None) -> int:
     return 0 if price is None else price.cost_micros(usage)
-
-
-def _completion(choice: _Choice, usage: Usage, cost_micros: int, latency_us: int) -> Completion:
-    text, kept = choice.text or "", None
-    if choice.message is not NO_MESSAGE:
-        message = _decode_message(choice.message)
-        text = message.content if isinstance(message.content, str) else ""
-        if message.has_more():
-            kept = msgspec.Raw(bytes(choice.message))
-    return Completion(
-        text=text,
-        usage=usage,
-        cost_micros=cost_micros,
-        finish=choice.finish_reason or "stop",
-        latency_us=latency_us,
-        message=kept,
-    )
-
-
-def _usage(reported: _Usage | None, call: Call) -> Usage:
-    """What the server says; where that cannot be, or it says nothing, the most that was asked for.
-
-    A negative count cannot be, and neither can a prompt without a token.
-    """
-    used = made = None
-    if reported is not None:
-        used, made = _count(reported.prompt_tokens), _count(reported.completion_tokens or 0)
-    return Usage(
-        input_tokens=used or call.most_input_tokens or 0,
-        output_tokens=(call.most_output_tokens or 0) if made is None else made,
-    )
 
 
 def _count(reported: float | None) -> int | None:
@@ -205,7 +244,13 @@ def failure_from(status: int, headers: Any, body: bytes, secret: str) -> Failure
         kind = FailureKind.UNAVAILABLE
     else:
         kind = FailureKind.REFUSED
-    return Failure(kind=kind, message=text, retry_after_us=_retry_after_us(headers))
+    return Failure(
+        kind=kind,
+        message=text,
+        retry_after_us=_retry_after_us(headers),
+        may_be_billed=status in BILLED,
+        usage=_usage_beside(body),
+    )
 
 
 def _retry_after_us(headers: Any) -> int | None:
@@ -228,14 +273,37 @@ def _error_text(body: bytes) -> tuple[str, str]:
     return str(error), ""
 
 
-def _error(error: Any) -> Failure:
-    message = error.get("message", error) if isinstance(error, dict) else error
-    return Failure(kind=FailureKind.UNAVAILABLE, message=bounded(f"an error: {message}"))
+def _usage_beside(body: bytes) -> Usage | None:
+    try:
+        return _reported(_decode(body).usage)
+    except msgspec.DecodeError:
+        return None
 
 
-def _unusable(why: str) -> Failure:
+def _reported(usage: _Usage | None) -> Usage | None:
+    """What an answer without a completion says that it used; None if it does not say all."""
+    used, made = _counts(usage)
+    if used is None or made is None:
+        return None
+    return Usage(input_tokens=used, output_tokens=made)
+
+
+def _error(error: Any, usage: _Usage | None) -> Failure:
+    message, code = error, None
+    if isinstance(error, dict):
+        message, code = error.get("message", error), error.get("code")
+    return Failure(
+        kind=FailureKind.UNAVAILABLE,
+        message=bounded(f"an error: {message}"),
+        may_be_billed=str(code) not in UNBILLED_CODES,
+        usage=_reported(usage),
+    )
+
+
+def _unusable(why: str, usage: _Usage | None = None) -> Failure:
     return Failure(
         kind=FailureKind.UNAVAILABLE,
         message=bounded(f"the answer is not a completion: {why}"),
         may_be_billed=True,
+        usage=_reported(usage),
     )

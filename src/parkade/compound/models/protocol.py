@@ -29,6 +29,8 @@ class FailureKind(enum.StrEnum):
     #: No request will do: the key is wrong, or the model is unknown.
     DENIED = "denied"
     BUDGET = "budget"
+    #: It may need more than is left of the budget, where other calls still fit.
+    TOO_LARGE = "too_large"
     BROKEN = "broken"
     #: The answer comes with a later run, from a file.
     WAITING = "waiting"
@@ -45,8 +47,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     #: How long the server wants to be left alone; None if it does not say.
     retry_after_us: int | None = None
-    #: The request was sent and no answer came, so that the server may bill it.
+    #: The model may have worked for it, so that the server may bill it.
     may_be_billed: bool = False
+    #: What the server says that it used all the same; None if it does not say.
+    usage: Usage | None = None
     #: The server was not reached at all.
     is_unreached: bool = False
 

@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from parkade.compound.models.answers import completions_from
+from parkade.compound.models.answers import completions_from, shared
 from parkade.compound.models.exchange import Broken, HttpReply
 from parkade.compound.models.protocol import Cancel, Done, Failure, Outcome, Price
 from parkade.compound.values import Call
@@ -112,7 +112,7 @@ class Joining:
             calls = [each.call for each in samples]
             outcomes = completions_from(reply.body, calls, self._price, took_us)
         else:
-            outcomes = [self._failed(reply)] * len(samples)
+            outcomes = shared(self._failed(reply), len(samples))
         for each, outcome in zip(samples, outcomes, strict=False):
             if not each.is_cancelled:
                 each.done(outcome)

@@ -1,14 +1,14 @@
 """After a call ended: what it leaves on the bill and in the journal (`budget` has the theory).
 
-A call stays on the bill at its worst case only where the server may have begun to answer it: it was
-sent, and neither an answer nor a refusal came. A refusal (401, 404, 429, 500) and a call that was
-never sent cost nothing.
+A call without a completion stays on the bill where the model may have worked for it (`answers` says
+for which statuses): at the usage that the server reports beside its error, else at its worst case.
+A refusal (401, 404, 429, 503) and a call that was never sent cost nothing.
 """
 
-from parkade.compound.models.protocol import Failure
+from parkade.compound.models.protocol import Failure, Model
 from parkade.compound.run.budget import Account, Amounts
 from parkade.compound.run.journal import Journal
-from parkade.compound.run.lane import Flight
+from parkade.compound.run.lane import Flight, cost_of
 from parkade.compound.values import Completion
 
 
@@ -31,14 +31,20 @@ class Booking:
         run.output += usage.output_tokens
         self._journal.call(flight.line(completion))
 
-    def failed(self, flight: Flight, failure: Failure) -> None:
+    def failed(self, flight: Flight, failure: Failure, model: Model) -> None:
         """The call has none."""
-        self.cancelled(flight, failure.message, was_sent=failure.may_be_billed)
+        if failure.usage is not None:
+            self._doubt(flight, failure.message, cost_of(failure.usage, model))
+        else:
+            self.cancelled(flight, failure.message, was_sent=failure.may_be_billed)
 
     def cancelled(self, flight: Flight, why: str, *, was_sent: bool) -> None:
         """The call was ended from this side, or lost."""
         if was_sent:
-            self._account.doubt(flight.worst)
-            self._journal.failed(flight.doubtful_line(why))
+            self._doubt(flight, why, flight.worst)
         else:
             self._account.release(flight.worst)
+
+    def _doubt(self, flight: Flight, why: str, amounts: Amounts) -> None:
+        self._account.doubt(flight.worst, amounts)
+        self._journal.failed(flight.doubtful_line(why, amounts))

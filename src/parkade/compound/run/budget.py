@@ -2,18 +2,21 @@
 
 **Why it cannot be exceeded.** `spent + doubtful + reserved` never passes a limit: a call starts
 only if its worst case still fits, and ends by replacing its worst case with what it did cost. A
-call that was sent and gave no usage (a time-out, a cancelled sibling) stays counted at its worst
-case as *doubtful*: the server may bill it. What a server bills beyond the worst case (it answered
+call that may have been worked for and gave no usage (a time-out, a cancelled sibling, a gateway
+that lost the answer) stays counted at its worst case as *doubtful*: the server may bill it. So is
+usage that stands beside an error. What a server bills beyond the worst case (it answered
 longer than asked, or reports wrong usage) is that server's *overrun*; it is counted, reported, and
 the only way past a limit.
 
 After a kill the calls in flight are unknown, and so are finished ones whose lines were still in the
-process. The journal therefore holds a *promise*: the most that both together may come to. Before
-they could come to more, the lines are written, and if that is not enough a larger promise is. It is
-half as much again as what is in flight, since it waits for the disk. Each batch of lines also tells
-what is in flight as it is written, and a quarter more. A killed process loses nothing that it
-wrote: a run resumed on the same machine counts what was told last as doubtful. After a crash of the
-machine, or on another one, it counts the last promise.
+process; after a crash of the machine, also those whose lines were written and not yet durable. The
+journal therefore holds a *promise*: the most that a crash may lose of what was sent, in flight or
+without a durable line. Before it could lose more, the lines are made durable with a larger promise,
+half as much again as what is exposed then, since it waits for the disk: on a slow disk promises
+grow until they are few. Each batch of lines also tells what is in flight as it is written, and a
+quarter more. A killed process loses nothing that it wrote: a run resumed on the same machine counts
+what was told last as doubtful. After a crash of the machine, or on another one, it counts the last
+promise. A run without a budget promises nothing.
 
 Example, limit 100: three calls of worst case 30 start (reserved 90), a fourth waits. One ends at a
 cost of 8: spent 8, reserved 60, and the fourth starts, since 8 + 60 + 30 is not above 100.
@@ -74,6 +77,8 @@ class Account:
     """What a run has used of its budget."""
 
     __slots__ = ("budget", "doubtful", "overrun", "reserved", "spent")
+    #: Whether what is left is all that there will be, so that a call too large for it fails alone.
+    fails_alone = True
 
     def __init__(self, budget: Budget, spent: Amounts, doubtful: Amounts) -> None:
         self.budget = budget
@@ -105,23 +110,38 @@ class Account:
         """Whether the call would fit if all that is in flight cost nothing."""
         return self.budget.holds(self.spent + self.doubtful + worst)
 
+    def lacking(self, worst: Amounts) -> str:
+        """What a call may need and what is left, for people."""
+        used = self.spent + self.doubtful
+        amounts = (
+            ("micro-units", worst.micros, self.budget.micros, used.micros),
+            ("tokens", worst.tokens, self.budget.tokens, used.tokens),
+            ("calls", worst.calls, self.budget.calls, used.calls),
+        )
+        return ", ".join(
+            f"it may need {need:,} {unit}, {max(0, limit - gone):,} are left"
+            for unit, need, limit, gone in amounts
+            if limit is not None and need > limit - gone
+        )
+
     def settle(self, worst: Amounts, cost: Amounts) -> None:
         """A call ended with known cost."""
         self.release(worst)
         self.spent = self.spent + cost
-        if cost.micros > worst.micros or cost.tokens > worst.tokens:
-            self._overran(cost - worst)
+        self._note_overrun(worst, cost)
 
-    def _overran(self, over: Amounts) -> None:
-        micros = 0 if self.budget.micros is None else max(0, over.micros)
-        tokens = 0 if self.budget.tokens is None else max(0, over.tokens)
+    def doubt(self, worst: Amounts, cost: Amounts) -> None:
+        """A call ended without a completion: it stays counted at what it may be billed as, which
+        is the worst case where the server does not say."""
+        self.release(worst)
+        self.doubtful = self.doubtful + cost
+        self._note_overrun(worst, cost)
+
+    def _note_overrun(self, worst: Amounts, cost: Amounts) -> None:
+        micros = 0 if self.budget.micros is None else max(0, cost.micros - worst.micros)
+        tokens = 0 if self.budget.tokens is None else max(0, cost.tokens - worst.tokens)
         if micros or tokens:
             self.overrun = self.overrun + Amounts(micros, tokens, 0)
-
-    def doubt(self, worst: Amounts) -> None:
-        """A call ended and its cost is not known: it stays counted at its worst case."""
-        self.release(worst)
-        self.doubtful = self.doubtful + worst
 
     def release(self, worst: Amounts) -> None:
         """A call ended without cost."""

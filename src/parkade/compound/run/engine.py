@@ -22,7 +22,7 @@ from parkade.compound.run.booking import Booking
 from parkade.compound.run.budget import NOTHING, Account
 from parkade.compound.run.checking import Checking
 from parkade.compound.run.journal import Journal, completion_of
-from parkade.compound.run.lane import Flight, Lane
+from parkade.compound.run.lane import Flight, FlightState, Lane
 from parkade.compound.run.machine import Machine
 from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop, Judged
 from parkade.compound.run.outages import Outages
@@ -181,7 +181,7 @@ class Engine:
         """How many questions began, at most so many."""
         count = 0
         while self._questions is not None and count < most and self._has_room():
-            question = None if self.counts.is_budget_spent else next(self._questions, None)
+            question = None if self._reserving.is_spent else next(self._questions, None)
             if question is None:
                 self._questions = None
                 break
@@ -269,32 +269,31 @@ class Engine:
 
     def _may_start(self, flight: Flight) -> bool:
         account = self.account
-        if account.reserve(flight.worst):
+        if self._reserving.may_start(flight.worst):
             return True
         if account.can_ever(flight.worst) and account.reserved != NOTHING:
             return False
-        self.counts.is_budget_spent = True
-        self._finish(flight, Failure(kind=FailureKind.BUDGET, message="the budget is spent"))
+        refusal = self._reserving.refuse(flight.worst, flight.owner)
+        if refusal.kind is FailureKind.BUDGET or self._reserving.is_spent:
+            self.counts.is_budget_spent = True
+        self._finish(flight, refusal)
         return True
 
     def _start(self, lane: Lane, flight: Flight) -> None:
         flight.attempt += 1
-        flight.has_arrived = False
 
         def done(outcome: Outcome) -> None:
-            flight.has_arrived = True
+            assert flight.state is FlightState.FLYING, "a cancelled call was answered"
+            flight.state = FlightState.ARRIVED
             self._ended.append((flight, outcome))
             self._schedule()
 
         flight.cancel = lane.model.start(flight.call, done)
 
     def _end(self, flight: Flight, outcome: Outcome) -> None:
-        if flight.is_over:
-            return
         lane = self.lanes[flight.call.model]
         now_us = time.monotonic_ns() // 1_000
         lane.came_back(now_us)
-        flight.is_flying = False
         if isinstance(outcome, Completion):
             lane.limiter.answered(now_us - flight.began_us, now_us)
             self._retrying.answered(flight.call.model)
@@ -311,11 +310,15 @@ class Engine:
     def _failed(self, lane: Lane, flight: Flight, failure: Failure, now_us: int) -> None:
         model = flight.call.model
         lane.failed(flight, failure, now_us)
-        self._booking.failed(flight, failure)
+        self._booking.failed(flight, failure, lane.model)
         if failure.kind is FailureKind.DENIED:
             self._end_soon(RunStopped(f"model {model!r}: {failure.message}"))
         why = self._outages.failed(model, failure, now_us)
         self._give_up(why)
+        if not flight.waiters:
+            # What it cost is on the bill; no question wants it asked again.
+            self._finish(flight, failure)
+            return
         again_us = self._retrying.again_us(lane, flight, failure, now_us, is_over=why is not None)
         if again_us is not None:
             self.counts.retries += 1
@@ -345,7 +348,7 @@ class Engine:
             self._over.set_exception(error)
 
     def _finish(self, flight: Flight, outcome: Outcome) -> None:
-        flight.is_over = True
+        flight.state = FlightState.OVER
         # It refers back to the flight.
         flight.cancel = None
         self._flights.pop(flight.call.key, None)
@@ -361,15 +364,15 @@ class Engine:
         if flight is None:
             return
         flight.waiters.remove((run, ticket))
-        if flight.waiters or flight.has_arrived:
+        if flight.waiters or flight.state is FlightState.ARRIVED:
             return
-        if flight.is_flying:
+        if flight.state is FlightState.FLYING:
             assert flight.cancel is not None
             why = "cancelled: another candidate was accepted first"
             self._booking.cancelled(flight, why, was_sent=not flight.cancel())
             self.lanes[flight.call.model].limiter.in_flight -= 1
             self.counts.cancelled += 1
-        flight.is_over = True
+        flight.state = FlightState.OVER
         self._flights.pop(flight.call.key, None)
 
     def _stop(self) -> None:
@@ -378,7 +381,7 @@ class Engine:
             timer.cancel()
         self._book_last()
         for flight in list(self._flights.values()):
-            if flight.is_flying and flight.cancel is not None:
+            if flight.state is FlightState.FLYING and flight.cancel is not None:
                 self._booking.cancelled(flight, "the run was stopped", was_sent=not flight.cancel())
         self._checking.stop()
         for run in self._open:
@@ -391,10 +394,7 @@ class Engine:
         """Outcomes that came in and were not looked at: their answers are kept."""
         while self._ended:
             flight, outcome = self._ended.popleft()
-            if flight.is_over:
-                continue
-            flight.is_flying = False
             if isinstance(outcome, Completion):
                 self._complete(flight, outcome)
             else:
-                self._booking.failed(flight, outcome)
+                self._booking.failed(flight, outcome, self.lanes[flight.call.model].model)

@@ -66,6 +66,11 @@ class Journal:
         self._boot = _boot()
         #: What lines cost that are still in this process and would be lost with it.
         self.unwritten = NOTHING
+        #: What lines cost that a crash of the machine would lose: unwritten, or written and not
+        #: yet said to be durable.
+        self.undurable = NOTHING
+        #: The part of it that becomes durable when the disk has answered.
+        self._becoming_durable = NOTHING
         self.calls = 0
         self.verdicts = 0
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,14 +135,14 @@ class Journal:
         self.calls += 1
         amounts = Amounts(line.cost, line.input + line.output, 1)
         self.spent = self.spent + amounts
-        self.unwritten = self.unwritten + amounts
+        self._collect(amounts)
         self._append(_encoder.encode(line))
 
     def failed(self, line: FailedLine) -> None:
         """A call gave no completion."""
         amounts = Amounts(line.cost, line.tokens, line.calls)
         self.doubtful = self.doubtful + amounts
-        self.unwritten = self.unwritten + amounts
+        self._collect(amounts)
         self._append(_encoder.encode(line))
 
     def verdict_given(self, line: VerdictLine) -> None:
@@ -161,6 +166,7 @@ class Journal:
         )
         self.flush()
         os.fsync(self._file)
+        self.undurable = self._becoming_durable = NOTHING
 
     def flush(self) -> None:
         """Hand all lines to the operating system: they survive the end of this process."""
@@ -214,6 +220,10 @@ class Journal:
         self._is_closed = True
         os.close(self._file)
 
+    def _collect(self, amounts: Amounts) -> None:
+        self.unwritten = self.unwritten + amounts
+        self.undurable = self.undurable + amounts
+
     def _append(self, line: bytes) -> None:
         self._pending.append(line)
         self._pending.append(b"\n")
@@ -236,6 +246,7 @@ class Journal:
             return
         if self._syncing is None and self._needs_sync and not self._is_closed:
             self._needs_sync = False
+            self._becoming_durable = self.undurable - self.unwritten
             # The thread has a descriptor of its own, which stays valid when the journal is closed.
             self._syncing = loop.run_in_executor(None, _fsync, os.dup(self._file))
             self._syncing.add_done_callback(self._synced)
@@ -244,6 +255,8 @@ class Journal:
         self._syncing = None
         if not syncing.cancelled():
             syncing.result()
+            self.undurable = self.undurable - self._becoming_durable
+            self._becoming_durable = NOTHING
             self._sync()
 
     # ------------------------------------------------------------ open

@@ -1,5 +1,6 @@
 """A lane: the calls that wait for one model, are with it, or come back to it after a failure."""
 
+import enum
 import heapq
 from collections import deque
 from collections.abc import Callable
@@ -16,20 +17,37 @@ if TYPE_CHECKING:
     from parkade.compound.run.progressing import Progressing
 
 
+class FlightState(enum.Enum):
+    """Where a call is: waiting → flying → arrived → over, or arrived → later → flying again.
+
+    A call that no question wants any more is over from any state but `ARRIVED`: then what it cost
+    is told first.
+    """
+
+    #: In its lane's queue.
+    WAITING = enum.auto()
+    #: With the model.
+    FLYING = enum.auto()
+    #: Its outcome is here and waits for its turn.
+    ARRIVED = enum.auto()
+    #: It failed, and is sent again at a time to come.
+    LATER = enum.auto()
+    #: Its questions were told its outcome, or none wants it.
+    OVER = enum.auto()
+
+
 class Flight:
-    """One call on its way, and all who wait for it."""
+    """One call on its way, and all questions that wait for it."""
 
     __slots__ = (
         "attempt",
         "began_us",
         "call",
         "cancel",
-        "has_arrived",
-        "is_flying",
-        "is_over",
         "node",
         "of",
         "owner",
+        "state",
         "waiters",
         "worst",
     )
@@ -44,10 +62,7 @@ class Flight:
         self.attempt = 0
         self.began_us = 0
         self.cancel: Cancel | None = None
-        self.is_flying = False
-        #: Its outcome is here and waits for its turn.
-        self.has_arrived = False
-        self.is_over = False
+        self.state = FlightState.WAITING
         #: Questions and their tickets.
         self.waiters: list[tuple[Progressing, int]] = []
 
@@ -70,17 +85,17 @@ class Flight:
             of=self.of,
         )
 
-    def doubtful_line(self, why: str) -> FailedLine:
-        """What the journal keeps if it may be billed and told no usage: its worst case."""
+    def doubtful_line(self, why: str, amounts: Amounts) -> FailedLine:
+        """What the journal keeps if it may be billed and gave no completion."""
         return FailedLine(
             key=self.call.key,
             question=self.owner.machine.question.id,
             node=self.node,
             model=self.call.model,
             why=why,
-            cost=self.worst.micros,
-            tokens=self.worst.tokens,
-            calls=self.worst.calls,
+            cost=amounts.micros,
+            tokens=amounts.tokens,
+            calls=amounts.calls,
         )
 
 
@@ -114,6 +129,7 @@ class Lane:
 
     def later(self, flight: Flight, at_us: int) -> None:
         """Put a call back at a time to come."""
+        flight.state = FlightState.LATER
         self._count += 1
         heapq.heappush(self._later, (at_us, self._count, flight))
 
@@ -132,7 +148,7 @@ class Lane:
         begun: list[Flight] = []
         while self.queue and self.limiter.has_room():
             flight = self.queue[0]
-            if flight.is_over:
+            if flight.state is FlightState.OVER:
                 self.queue.popleft()
                 continue
             wait = self._wait_us(flight, now_us)
@@ -148,7 +164,7 @@ class Lane:
             if self.limiter.in_flight == 0:
                 self.heard_us = now_us
             self.limiter.in_flight += 1
-            flight.is_flying = True
+            flight.state = FlightState.FLYING
             flight.began_us = now_us
             begun.append(flight)
         due = self.next_due_us()
@@ -156,7 +172,7 @@ class Lane:
 
     def _was_given_up(self, flight: Flight) -> bool:
         """Whether the asking itself ended the call."""
-        return flight.is_over
+        return flight.state is FlightState.OVER
 
     def _wait_us(self, flight: Flight, now_us: int) -> int:
         return max(
@@ -172,5 +188,10 @@ def worst_case(call: Call, model: Model) -> Amounts | None:
     if call.most_input_tokens is None or call.most_output_tokens is None:
         return None
     usage = Usage(input_tokens=call.most_input_tokens, output_tokens=call.most_output_tokens)
+    return cost_of(usage, model)
+
+
+def cost_of(usage: Usage, model: Model) -> Amounts:
+    """What a call with this usage is counted as."""
     cost = NOTHING.micros if model.price is None else model.price.cost_micros(usage)
-    return Amounts(cost, call.most_input_tokens + call.most_output_tokens, 1)
+    return Amounts(cost, usage.input_tokens + usage.output_tokens, 1)

@@ -5,7 +5,7 @@ A journal is JSON lines. The first is the header. Then, in the order in which th
 - `call`: a completion, the cache entry and the bill of one call;
 - `failed`: a call that gave none, with what the server may bill for it;
 - `verdict`: what a verifier said about a candidate;
-- `promise`: from here on, so much may be in flight or unwritten (`budget` says why).
+- `promise`: from here on, so much may be in flight or not durable (`budget` says why).
 """
 
 from typing import TypeAlias

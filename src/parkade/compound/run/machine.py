@@ -381,7 +381,7 @@ class Machine:
         self.pull(self._root)
 
     def _note(self, failure: Failure) -> None:
-        if failure.kind is FailureKind.BUDGET:
+        if failure.kind in (FailureKind.BUDGET, FailureKind.TOO_LARGE):
             self._is_cut_short = True
         if len(self._failures) < MAX_FAILURES:
             self._failures.append(failure)

@@ -35,12 +35,23 @@ def check_bounds(bound: Bound, budget: Budget) -> None:
                 )
 
 
+#: Questions too large for what is left, one after the other, until no more begin.
+MAX_REFUSED_IN_A_ROW = 20
+
+
 class Reserving:
     """What an account and a journal ask of a call that is to start."""
 
     def __init__(self, account: Account, journal: Journal) -> None:
         self._account = account
         self._journal = journal
+        #: The least of each amount that a call has asked for.
+        self._least: Amounts | None = None
+        self._has_started = False
+        self._refused: object = None
+        self._refused_in_a_row = 0
+        #: Whether to begin no more questions.
+        self.is_spent = False
 
     def worst(self, call: Call, model: Model) -> Amounts | Failure:
         """The most that a call may use; a Failure if the budget needs a bound and has none."""
@@ -62,27 +73,61 @@ class Reserving:
         # Nothing limits the output, and no budget needs a bound: limits per minute count the rest.
         return Amounts(0, (call.most_input_tokens or 0) + (call.most_output_tokens or 0), 1)
 
+    def may_start(self, worst: Amounts) -> bool:
+        """Reserve for a call that is to start; False if it does not fit now."""
+        least = self._least
+        if least is None:
+            self._least = worst
+        elif not least.is_within(worst):
+            self._least = Amounts(
+                min(least.micros, worst.micros), min(least.tokens, worst.tokens), 1
+            )
+        if not self._account.reserve(worst):
+            return False
+        self._has_started = True
+        self._refused_in_a_row = 0
+        return True
+
+    def refuse(self, worst: Amounts, question: object) -> Failure:
+        """A call that fits no more. A question that is too large where others fit fails alone;
+        the budget is spent when not even the smallest call seen fits, or after several in a row.
+        """
+        account = self._account
+        assert self._least is not None, "a call is refused after it was asked for"
+        if question is not self._refused:
+            self._refused = question
+            self._refused_in_a_row += 1
+        others_fit = account.can_ever(self._least) and account.fails_alone
+        is_last = self._has_started or not account.fails_alone
+        self.is_spent |= self._refused_in_a_row >= MAX_REFUSED_IN_A_ROW
+        self.is_spent |= is_last and not others_fit
+        if account.fails_alone and (others_fit or not account.budget.holds(worst)):
+            return Failure(
+                kind=FailureKind.TOO_LARGE,
+                message=f"the budget has no room for this call: {account.lacking(worst)}",
+            )
+        return Failure(kind=FailureKind.BUDGET, message="the budget is spent")
+
     def promise(self) -> None:
-        """Before a kill could lose more than the journal says, write, and promise more.
+        """Before a kill or a crash could lose more than the journal says, write, or promise more.
 
         Call it after calls were reserved and before they are sent: once for all of them.
         """
         if self._account.budget.is_unlimited:
             return
         journal, reserved = self._journal, self._account.reserved
-        unwritten, noted = journal.unwritten, journal.noted
-        if (
-            reserved.micros + unwritten.micros <= noted.micros
-            and reserved.tokens + unwritten.tokens <= noted.tokens
-            and reserved.calls + unwritten.calls <= noted.calls
-        ):
+        # A kill loses what this process has not written, a crash what the disk may not hold.
+        is_promised = _is_within(reserved, journal.undurable, journal.promised)
+        if is_promised and _is_within(reserved, journal.unwritten, journal.noted):
             return
         journal.tell = self._in_flight
-        # Just above what is in flight, it would make every few calls a write of their own.
-        if not self._rounded_up(reserved, part=4).is_within(journal.promised):
-            journal.promise(self._rounded_up(reserved, part=2))
-        else:
+        exposed = reserved + journal.undurable
+        # Just above what is exposed, it would make every few calls a write of their own.
+        is_ample = self._rounded_up(exposed, part=4).is_within(journal.promised)
+        if is_promised and is_ample:
             journal.write_in_flight()
+        else:
+            journal.promise(self._rounded_up(exposed, part=2))
 
     def _in_flight(self) -> Amounts:
         """A quarter more than is reserved, so that not each call is a write of its own."""
@@ -94,17 +139,29 @@ class Reserving:
             min(most.calls, promised.calls),
         )
 
-    def _rounded_up(self, reserved: Amounts, *, part: int) -> Amounts:
-        """So much more, and at least one call, but never past the budget."""
+    def _rounded_up(self, amounts: Amounts, *, part: int) -> Amounts:
+        """So much more, and at least one call; not past the budget, and never below what is
+        reserved: a promise is made once all before it is durable, and the spent counts that."""
         account = self._account
-        budget, used = account.budget, account.spent + account.doubtful
+        budget, used, reserved = account.budget, account.spent + account.doubtful, account.reserved
+        most = amounts + Amounts(
+            amounts.micros // part, amounts.tokens // part, max(1, amounts.calls // part)
+        )
         return Amounts(
-            _more(reserved.micros, reserved.micros // part, budget.micros, used.micros),
-            _more(reserved.tokens, reserved.tokens // part, budget.tokens, used.tokens),
-            _more(reserved.calls, max(1, reserved.calls // part), budget.calls, used.calls),
+            _up_to(most.micros, reserved.micros, budget.micros, used.micros),
+            _up_to(most.tokens, reserved.tokens, budget.tokens, used.tokens),
+            _up_to(most.calls, reserved.calls, budget.calls, used.calls),
         )
 
 
-def _more(reserved: int, more: int, limit: int | None, used: int) -> int:
-    wanted = reserved + more
-    return wanted if limit is None else max(reserved, min(wanted, limit - used))
+def _up_to(wanted: int, least: int, limit: int | None, used: int) -> int:
+    return wanted if limit is None else max(least, min(wanted, limit - used))
+
+
+def _is_within(reserved: Amounts, unsafe: Amounts, most: Amounts) -> bool:
+    """Whether both together are; asked before each call, so nothing is made for it."""
+    return (
+        reserved.micros + unsafe.micros <= most.micros
+        and reserved.tokens + unsafe.tokens <= most.tokens
+        and reserved.calls + unsafe.calls <= most.calls
+    )

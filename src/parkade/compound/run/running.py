@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from parkade.compound.models.local_server import ModelServer, serving
+from parkade.compound.models.protocol import FailureKind
 from parkade.compound.network import Operator
 from parkade.compound.network.binding import Bound, Names, bind
 from parkade.compound.network.digest import network_digest
@@ -315,7 +316,11 @@ class _Session:
         progress = self.progress
         result = result_of(run, answer, self.results.network)
         if answer.is_cut_short:
-            progress.cut_short += 1
+            # No result is written: a larger budget goes on with it.
+            if any(failure.kind is FailureKind.TOO_LARGE for failure in answer.failures):
+                self._failed(result)
+            else:
+                progress.cut_short += 1
             return
         has_failed = result.answer is None and bool(answer.failures)
         if has_failed:

@@ -11,6 +11,9 @@ Extend = Callable[[Amounts], Amounts | None]
 class SharedAccount(Account):
     """An account whose limit is what the shard was allowed, and can grow."""
 
+    #: Another shard may give back what is left of its part.
+    fails_alone = False
+
     def __init__(
         self,
         whole: Budget,
