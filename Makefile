@@ -11,8 +11,8 @@ JOBS ?= 3
 # What mypy reads; folders that are not there yet are left out.
 TYPED := $(wildcard src tests examples demo benchmarks)
 
-.PHONY: help setup check format test test-system test-long demo demo-mars demo-slurm demo-compound million bench \
-.PHONY: help setup check format test test-system test-long demo demo-mars demo-compound demo-console million bench \
+.PHONY: help setup check format test test-system test-long demo demo-mars demo-compound demo-slurm demo-console \
+	million bench \
 	fuzz model-check mutation market-days dynamics misreports compound-clients record-slurm trainers constraints clean
 
 help: ## show this list
