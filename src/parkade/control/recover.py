@@ -116,6 +116,16 @@ def check_link(entry: JournalEntry, after: int, before: str) -> str:
     return entry.digest
 
 
+def unreadable(error: Exception) -> StoreError:
+    """What is said of bytes that were never written so, whatever the driver or a decoder makes of
+    them."""
+    return StoreError(
+        f"the journal cannot be read, its file is damaged ({type(error).__name__}:"
+        f" {str(error)[:200]}): `parkade admin verify` says where, as far as it can be told;"
+        " restore a backup with `parkade admin restore`"
+    )
+
+
 def _digest_at(store: Store, sequence: int) -> str:
     if sequence == 0:
         return GENESIS

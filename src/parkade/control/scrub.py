@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import structlog
 
-from parkade.control.recover import check_link
+from parkade.control.recover import check_link, unreadable
 from parkade.control.whole import check_lines, lines_by_entry
 from parkade.core.state.chain import GENESIS
 from parkade.core.state.codec import decode_event
@@ -57,13 +57,7 @@ class Scrub:
         except StoreError as error:
             self._on_damage(error)
         except Exception as error:  # noqa: BLE001 - drivers and decoders have errors of many kinds
-            self._on_damage(
-                StoreError(
-                    "the journal cannot be read, its file is damaged"
-                    f" ({type(error).__name__}: {str(error)[:200]}): `parkade admin verify` says"
-                    " where; restore a backup with `parkade admin restore`"
-                )
-            )
+            self._on_damage(unreadable(error))
 
     def _pass(self) -> int:
         """How many entries were read and found whole; fewer than there are where it was stopped."""

@@ -28,7 +28,6 @@ from parkade.wire.scalars import PositiveSpan
 from parkade.wire.yaml import Unreadable, parse
 
 FORMAT = 1
-LARGEST_CODE = 999_999
 MOST_ROWS = 2_000
 MOST_CODES = 10_000
 _CODES = re.compile(r"(xid|sxid)/([0-9]{1,6})(?:-([0-9]{1,6}))?")

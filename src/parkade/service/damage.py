@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+from parkade.control.recover import unreadable
 from parkade.ports import AlreadyLed, StoreError
 from parkade.service.settings import BadSettings
 
@@ -16,9 +17,4 @@ def damage_told() -> Iterator[None]:
     except (StoreError, AlreadyLed, BadSettings, OSError):
         raise
     except Exception as error:
-        kind = type(error).__name__
-        raise StoreError(
-            f"the journal cannot be read, its file is damaged ({kind}: {str(error)[:200]}):"
-            " `parkade admin verify` says where, as far as it can be told; restore a backup with"
-            " `parkade admin restore`"
-        ) from error
+        raise unreadable(error) from error

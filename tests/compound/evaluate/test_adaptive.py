@@ -24,7 +24,7 @@ def play(stop: AdaptiveStop, ps: list[float], chance: random.Random) -> tuple[in
     solved = drawn = 0
     for p in ps:
         failures = 0
-        while not stop.should_stop(failures):
+        while failures < stop.failures_allowed:
             drawn += 1
             if chance.random() < p:
                 solved += 1

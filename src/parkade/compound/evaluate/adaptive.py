@@ -58,10 +58,6 @@ class AdaptiveStop:
         """What is believed of p now."""
         return self._spread
 
-    def should_stop(self, failures: int) -> bool:
-        """Whether a question with so many failures and no success is given up."""
-        return failures >= self._allowed
-
     def finished(self, samples: int, right: int) -> None:
         """Learn from a question that will not be drawn from again."""
         self._seen[Counts(samples, right)] += 1
