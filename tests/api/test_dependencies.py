@@ -8,6 +8,10 @@ from tests.api.town import Town
 from tests.waits import until
 
 
+# Below the floor: the market never starts it, so it is cancelled as soon as it is told to.
+NEVER_STARTS = "0.10"
+
+
 @pytest.fixture
 def owner(town: Town) -> tuple[str, str]:
     """(the pool, an owner's token of a new org)."""
@@ -23,7 +27,7 @@ def test_what_a_workload_waits_for_is_shown_by_id_and_explained(
     town: Town, owner: tuple[str, str]
 ) -> None:
     pool, token = owner
-    first = town.submit(pool, token, name="first")
+    first = town.submit(pool, token, name="first", limit_price=NEVER_STARTS)
     second = town.submit(pool, token, after_ok="first", after_any=[first])
     shown = seen(town, second, token)
     assert (shown["phase"], shown["why"]) == ("held", "dependency")
@@ -39,7 +43,7 @@ def test_what_a_workload_waits_for_is_shown_by_id_and_explained(
 
 def test_the_met_condition_is_an_event_of_the_org(town: Town, owner: tuple[str, str]) -> None:
     pool, token = owner
-    first = town.submit(pool, token)
+    first = town.submit(pool, token, limit_price=NEVER_STARTS)
     second = town.submit(pool, token, after=first)
     town.done(town.post(f"/workloads/{first}/cancel", {}, token))
 
