@@ -6,7 +6,7 @@ import io
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -282,7 +282,7 @@ def test_an_export_that_loses_its_place_does_not_end_like_a_whole_one() -> None:
         place = Streams(most=1, most_per_token=1).open(viewer)
         sent: list[dict[str, Any]] = []
 
-        async def endless():  # type: ignore[no-untyped-def]
+        async def endless() -> AsyncIterator[str]:
             yield "first"
             place.is_taken_away.set()
             await asyncio.Event().wait()
