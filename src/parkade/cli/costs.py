@@ -69,15 +69,15 @@ def _as_csv(answer: "wire.Showback") -> None:
 def _render(answer: "wire.Showback") -> None:
     from parkade.cli.screen import fields, table
 
-    of = (answer.label or answer.by).upper()
-    heads = ("MONTH", "ORG", of, "GPU-HOURS", "USED", "RESERVED", "RECEIVED", "NET")
+    is_by_org = answer.by == "org"
+    of = () if is_by_org else ((answer.label or answer.by).upper(),)
     table(
-        tuple(head for head in heads if head != "ORG" or answer.by != "org"),
+        ("MONTH", "ORG", *of, "GPU-HOURS", "USED", "RESERVED", "RECEIVED", "NET"),
         [
             (
                 each.month,
-                *(() if answer.by == "org" else (each.org,)),
-                each.org if answer.by == "org" else each.of,
+                each.org,
+                *(() if is_by_org else (each.of,)),
                 f"{each.gpu_hours:.2f}",
                 each.used,
                 each.reserved,
