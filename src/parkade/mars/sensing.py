@@ -8,17 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from parkade.mars.run_file import EngineEntry
-from parkade.ports import Sensor
+from parkade.ports import LogSensor, Sensor
 from parkade.sensors.clock import ReadClock, kernel_clock
-from parkade.sensors.live import (
-    DcgmExporter,
-    InfiniBand,
-    KernelLogFile,
-    KernelRing,
-    Machine,
-    Nvml,
-    SlurmNodes,
-)
+from parkade.sensors.gpu.live import DcgmExporter, Nvml
+from parkade.sensors.kernel_log.live import KernelLogFile, KernelRing
+from parkade.sensors.live import InfiniBand, Machine, SlurmNodes
 
 
 class ReadNode(Protocol):
@@ -56,7 +50,7 @@ def node_sensors(
     return tuple(found)
 
 
-def log_sensor(node: str, entry: ReadNode) -> Sensor | None:
+def log_sensor(node: str, entry: ReadNode) -> LogSensor | None:
     """What reads the kernel's log of a node; None where the file names none."""
     if entry.kernel_log is not None:
         return KernelLogFile(entry.kernel_log, node=node)
