@@ -111,6 +111,17 @@ class KernelRing:
         """See `ports.LogSensor`."""
         return self.tally.unknown
 
+    def is_refused(self) -> bool:
+        """Whether the device is there and cannot be opened or read by this process."""
+        records = self._open()
+        try:
+            next(records.new(), None)
+        except OSError as error:
+            return not isinstance(error, FileNotFoundError)
+        finally:
+            records.close()
+        return False
+
     def resume(self, bookmark: str) -> None:
         """See `ports.LogSensor`."""
         boot, _, number = bookmark.rpartition(":")
