@@ -203,8 +203,10 @@ def _unknown(array: Workload, members: Spans) -> Refusal:
 
 
 def _open(world: World, array: Workload, chosen: Spans | None) -> list[Workload]:
-    """The open ones of these members; None: of all. Cost grows with the open members."""
+    """The open ones of these members, by index; None: of all. Cost grows with the open members.
+    In the index of the world a retried one stands last, and after a restart where its record is."""
     found = [world.records.workloads[name] for name in world.members.of(array.workload).names]
+    found.sort(key=lambda member: member.index or 0)
     if chosen is None:
         return found
     wanted = set(indexes.indexes(chosen))

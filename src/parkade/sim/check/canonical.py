@@ -39,6 +39,7 @@ from parkade.core.workloads.observed import ObservedAttempt
 from parkade.core.workloads.spec import CapacityKind
 from parkade.core.workloads.workload import Attempt, Debt, Promise, Stop, Workload
 from parkade.sim.check.agents import AgentSide, clocks_of
+from parkade.sim.check.arrays import youngest
 from parkade.sim.check.scenarios import TICK_US, Scenario
 from parkade.sim.check.state import State
 
@@ -115,6 +116,9 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
     records = world.records
     rename = renaming.get
     alive = _by_age(world)
+    array = youngest(world)
+    if array is not None and array.phase.is_ended:
+        alive.append(array.workload)  # It may be retried.
     place = {name: index for index, name in enumerate(alive)}
     nodes = [_node(state, node, place, rename) for node in records.nodes.values()]
     nodes.sort()
@@ -124,8 +128,14 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
         claim = records.claims.get(name)
         if claim is not None:
             demands.append(_claim(claim, number, rename))
+        elif records.workloads[name].array is not None:
+            demands.append(_array(world, records.workloads[name], number, rename, now_us))
         else:
-            demands.append(_workload(world, records.workloads[name], number, rename, now_us))
+            workload = records.workloads[name]
+            form = _workload(world, workload, number, rename, now_us)
+            if workload.member_of is not None:
+                form = (place[workload.member_of], workload.index, *form)
+            demands.append(form)
     reservations = [
         (
             rename(it.reservation, it.reservation),
@@ -196,8 +206,17 @@ def _by_age(world: World) -> list[str]:
             owned.append((workload.submitted_us, name))
         else:
             others.append(name)
+    if any(records.workloads[name].member_of is not None for name in others):
+        # One that is retried comes last, and after a restart where its record is.
+        others.sort(key=_number)
     owned.sort()
     return [*(name for _, name in owned), *others]
+
+
+def _number(name: str) -> tuple[int, int]:
+    """`w7` before `w7_0`, `w7_1` and `w8`."""
+    number, _, index = name[1:].partition("_")
+    return int(number), int(index or -1)
 
 
 def _just_submitted(state: State) -> int:
@@ -266,6 +285,32 @@ def _workload(
         workload.first_started_us is not None,
         None if attempt is None else _attempt(world, workload, attempt, number, now_us),
         None if promise is None else _promise(promise, number, now_us),
+    )
+
+
+def _array(
+    world: World, array: Workload, number: dict[str, int], rename: Any, now_us: int
+) -> tuple[Any, ...]:
+    """An array, also one that has ended. When it may open more is left out: that is now, or never
+    before something else happens."""
+    state, terms = array.array, array.spec.array
+    assert state is not None and terms is not None
+    return (
+        rename(array.org, array.org),
+        terms.members,
+        terms.most_running,
+        array.spec.limit_price_micros,
+        array.phase,
+        array.why,
+        state.waiting,
+        state.succeeded,
+        state.failed,
+        state.cancelled,
+        state.expired,
+        state.again,
+        state.limits,
+        array.first_started_us is not None,
+        [_dependency(world, it, number, rename, now_us) for it in array.waits_for],
     )
 
 
