@@ -67,7 +67,14 @@ def open_members(world: World, array: Workload, at_us: int) -> tuple[events.AnyE
     """The least indexes that wait, as many as there is room for."""
     assert array.array is not None and not array.waits_for
     members = indexes.least(array.array.waiting, _room(world, array))
-    return (events.MembersOpened(at_us=at_us, workload=array.workload, members=members),)
+    again = indexes.both(array.array.again, members)
+    opened = events.MembersOpened(
+        at_us=at_us,
+        workload=array.workload,
+        members=members,
+        attempts_before=array.array.generations if again else 0,
+    )
+    return (opened,)
 
 
 def _room(world: World, array: Workload) -> int:

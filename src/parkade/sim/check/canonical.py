@@ -116,9 +116,6 @@ def form_of(state: State, renaming: dict[str, str]) -> tuple[Any, ...]:
     records = world.records
     rename = renaming.get
     alive = _by_age(world)
-    array = youngest(world)
-    if array is not None and array.phase.is_ended:
-        alive.append(array.workload)  # It may be retried.
     place = {name: index for index, name in enumerate(alive)}
     nodes = [_node(state, node, place, rename) for node in records.nodes.values()]
     nodes.sort()
@@ -195,8 +192,8 @@ def _since(at_us: int | None, now_us: int) -> int | None:
 
 
 def _by_age(world: World) -> list[str]:
-    """The ids of what is alive. Work on a reservation and claims stand in one order of age, for
-    they meet in one tier; other work stands apart."""
+    """The ids of what is alive, and of the youngest array. Work on a reservation and claims stand in
+    one order of age, for they meet in one tier; other work stands apart."""
     records = world.records
     owned = [(claim.claimed_us, name) for name, claim in records.claims.items()]
     others = []
@@ -206,8 +203,11 @@ def _by_age(world: World) -> list[str]:
             owned.append((workload.submitted_us, name))
         else:
             others.append(name)
-    if any(records.workloads[name].member_of is not None for name in others):
-        # One that is retried comes last, and after a restart where its record is.
+    array = youngest(world)
+    if array is not None:
+        if array.phase.is_ended:
+            others.append(array.workload)  # It may be retried.
+        # A member that is retried comes last, and after a restart where its record is.
         others.sort(key=_number)
     owned.sort()
     return [*(name for _, name in owned), *others]
@@ -277,7 +277,7 @@ def _workload(
         workload.fabric,
         workload.failures,
         workload.preemptions,
-        max(0, workload.generation - workload.failures - workload.preemptions),
+        max(0, workload.attempts - workload.failures - workload.preemptions),
         max(0, workload.not_before_us - now_us),
         _since(workload.must_end_us, now_us),
         workload.short_gpus,
