@@ -586,7 +586,7 @@ def _opens_the_last_first(patch: pytest.MonkeyPatch) -> None:
     def greatest(spans: Any, most: int) -> Any:
         return tuple((index, index) for index in list(indexes.indexes(spans))[-most:])
 
-    patch.setattr(running_arrays.indexes, "least", greatest)
+    patch.setattr(indexes, "least", greatest)
 
 
 def _opens_while_held(patch: pytest.MonkeyPatch) -> None:
@@ -625,6 +625,7 @@ def _numbers_attempts_anew(patch: pytest.MonkeyPatch) -> None:
 
     def forgetful(*given: Any) -> Any:
         array = with_end(*given)
+        assert array.array is not None
         return replace(array, array=replace(array.array, generations=0))
 
     patch.setattr(members, "_with_end", forgetful)

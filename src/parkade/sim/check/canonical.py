@@ -192,8 +192,8 @@ def _since(at_us: int | None, now_us: int) -> int | None:
 
 
 def _by_age(world: World) -> list[str]:
-    """The ids of what is alive, and of the youngest array. Work on a reservation and claims stand in
-    one order of age, for they meet in one tier; other work stands apart."""
+    """The ids of what is alive, and of the youngest array. Work on a reservation and claims stand
+    in one order of age, for they meet in one tier; other work stands apart."""
     records = world.records
     owned = [(claim.claimed_us, name) for name, claim in records.claims.items()]
     others = []
