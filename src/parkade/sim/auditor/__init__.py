@@ -157,6 +157,19 @@ def _submit(books: Books, event: Record) -> None:
     name = event["workload"]["workload"]
     books.workloads[name] = event["workload"]
     books.failures.pop(name, None)
+    books.first_started.pop(name, None)
+
+
+def _change_bounds(books: Books, event: Record) -> None:
+    """A bound is never below what was charged already."""
+    if event.get("members"):
+        return
+    name, most = event["workload"], event["max_spend_micros"]
+    workload = books.workloads[name]
+    is_safe = most is None or books.spent[name] <= most
+    require(is_safe, f"{name} may spend {most} in all and spent {books.spent[name]}")
+    bounds = {key: event[key] for key in ("max_spend_micros", "max_duration_us")}
+    books.workloads[name] = {**workload, "spec": {**workload["spec"], **bounds}}
 
 
 def _launch(books: Books, event: Record) -> None:
@@ -208,6 +221,7 @@ def _start(books: Books, event: Record) -> None:
     silent = books.silent_since.get(run.pool)
     require(silent is None, "it started while its agent was not heard")
     run.started_us = max(event["at_us"], run.ordered_us)
+    books.first_started.setdefault(event["workload"], event["at_us"])
 
 
 def _checkpoint(books: Books, event: Record) -> None:
@@ -279,6 +293,21 @@ def _change_phase(books: Books, event: Record) -> None:
 def _order(books: Books, event: Record) -> None:
     _order_stop(books, event["workload"], event["stop"])
     give_up(books, event["workload"], event["stop"]["cause"])
+    if event["stop"]["cause"] == "expired":
+        _check_expiry(books, event)
+
+
+def _check_expiry(books: Books, event: Record) -> None:
+    """What bids is told to end only so that its `max_duration` is used but for notice and kill."""
+    workload = books.workloads[event["workload"]]
+    if workload["spec"]["capacity"]["kind"] != "spot":
+        return
+    lasts_us, terms = workload["spec"].get("max_duration_us"), books.terms[workload["market"]]
+    started_us = books.first_started.get(event["workload"])
+    says = f"{event['workload']} expired"
+    require(lasts_us is not None and started_us is not None, f"{says} and has no end")
+    leave_us = terms["notice_us"] + terms["kill_us"]
+    require(event["at_us"] + leave_us >= started_us + lasts_us, f"{says} before its time")
 
 
 READERS = {
@@ -287,6 +316,7 @@ READERS = {
     "ReachabilityChanged": _hear,
     "PhaseChanged": _change_phase,
     "BidChanged": rebid,
+    "BoundsChanged": _change_bounds,
     "TermsChanged": _change_terms,
     "Submitted": _submit,
     "Reserved": reservations.reserve,
