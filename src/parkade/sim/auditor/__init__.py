@@ -104,6 +104,7 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
     if transfer["kind"] in ("usage", "minimum_charge", "late_start"):
         market = credit.removeprefix("clearing/")
         books.taken[market] += micros
+        books.spent[_purse(books, transfer["workload"])] += micros
         run = books.runs.get(transfer["attempt"] or "")
         if run is None:
             require(transfer["kind"] == "minimum_charge", "use without an attempt")
@@ -119,7 +120,6 @@ def _post(books: Books, event: Record, transfer: Record) -> None:
             is_held = has_held(books, run, event["at_us"])
             require(is_early and (run.displaced or is_held), "a late start after the first process")
         run.charged += micros
-        books.spent[_purse(books, run.workload)] += micros
         run.was_at_an_end = run.was_at_an_end or is_at_an_end(books, run)
     elif debit.startswith("clearing/"):
         market = debit.removeprefix("clearing/")
