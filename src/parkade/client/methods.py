@@ -117,6 +117,7 @@ class Methods:
     change_bounds = Method(calls.change_bounds)
     retry = Method(calls.retry)
     statement = Method(calls.statement)
+    showback = Method(calls.showback)
     confirm_clock = Method(calls.confirm_clock)
     lot = Method(calls.lot)
     mars_status = Method(calls.mars_status)
