@@ -53,7 +53,7 @@ class DemandBook:
     is_spread: bool = True
     generation: int = 0
     is_retried: bool = False
-    """A member of an array that waits again: its next attempt may skip numbers, and repeats none."""
+    """A member of an array that waits again: its attempts may skip numbers, and repeat none."""
 
     started_us: int | None = None
     """When its attempt began; None where none runs."""
