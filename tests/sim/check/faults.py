@@ -632,8 +632,8 @@ def _numbers_attempts_anew(patch: pytest.MonkeyPatch) -> None:
 
 
 def _cancels_all_for_some(patch: pytest.MonkeyPatch) -> None:
-    open_of = running_arrays._open
-    patch.setattr(running_arrays, "_open", lambda world, array, _some: open_of(world, array, None))
+    open_of = running_arrays.open_of
+    patch.setattr(running_arrays, "open_of", lambda world, array, _: open_of(world, array, None))
 
 
 def _prices_winners_by_their_own_losers(patch: pytest.MonkeyPatch) -> None:
