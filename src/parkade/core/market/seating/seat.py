@@ -78,7 +78,8 @@ from parkade.core.market.seating.free_room import (
     Winner,
     winner_of,
 )
-from parkade.core.market.seating.standing import Problem, Rules, pose
+from parkade.core.market.seating.posing import pose
+from parkade.core.market.seating.standing import Problem, Rules
 from parkade.core.market.seating.trying import try_seating
 
 SINGLE_ROUNDS = 4
