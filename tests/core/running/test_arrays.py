@@ -61,6 +61,19 @@ def test_members_are_placed_like_workloads_and_share_one_record(parkade: Parkade
     assert parkade.replayed() == encode_snapshot(parkade.world)
 
 
+def test_members_are_charged_no_more_than_the_max_spend_of_their_array_after_a_standstill(
+    parkade: Parkade,
+) -> None:
+    array = parkade.bid("lab", 9, array="0-3", max_spend=20)
+    parkade.run(60)
+    parkade.tick(4 * 3600)
+    parkade.heard()
+    for name in running(parkade, array):
+        parkade.ended(name)
+    assert parkade.workload(array).spent_micros == 20 * MICROS
+    parkade.clear()
+
+
 def test_at_most_so_many_members_are_open_at_once(parkade: Parkade) -> None:
     array = parkade.bid("lab", 9, array="0-9%3")
     parkade.run(60)
