@@ -123,7 +123,8 @@ def test_a_task_of_another_node_is_killed_with_a_step_that_is_to_end_as_a_whole(
 ) -> None:
     body = (
         "srun -K bash -c 'if [ $SLURM_PROCID = 1 ]; then"
-        " sleep 600 & echo $! >child; touch up; wait; fi; until [ -s child ] && [ -e up ]; do sleep 0.05; done; exit 3'"
+        " sleep 600 & echo $! >child; touch up; wait; fi;"
+        " until [ -s child ] && [ -e up ]; do sleep 0.05; done; exit 3'"
     )
     codes, _ = gang.run(command(body, "--nodes=2", "--gres=gpu:1"), nodes=2, gpus=1)
     assert codes == [3, 0]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from parkade.cli.sbatch import script
 from parkade.cli.sbatch.options import LETTERS, OPTIONS, Wrong, read
 
+ROOT = Path(__file__).parents[3]
 HERE = "the command line"
 HELPS = ("help", "usage", "version")
 
@@ -124,3 +125,16 @@ def test_only_lines_before_the_first_command_count() -> None:
     parsed = script.parse(text)
     assert [one.value for one in parsed.given] == ["1"]
     assert [one.place for one in parsed.remarks] == ["line 6", "line 9"]
+
+
+def test_the_page_says_what_becomes_of_each_option() -> None:
+    page = (ROOT / "docs" / "slurm-scripts.md").read_text("utf-8")
+    said = set(re.findall(r"`--([a-z-]+)`", page.partition("## What the script finds")[0]))
+    assert set(OPTIONS) <= said
+    rows = [line for line in page.splitlines() if line.startswith("| `--")]
+    for row in rows:
+        _, names, becomes, *_ = row.split("|")
+        for name in re.findall(r"`--([a-z-]+)`", names):
+            option = OPTIONS[name]
+            assert (option.refused is not None) == becomes.startswith(" refused")
+            assert (option.left is not None) == becomes.startswith(" left")

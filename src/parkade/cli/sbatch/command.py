@@ -187,7 +187,7 @@ def _submit(
 
 
 def _org(client: "Client", account: "Given", name: str) -> str | None:
-    """Who pays: the caller's own org, or any that an operator names."""
+    """The org that pays: the caller's own, or any that an operator names."""
     from parkade.cli.sbatch.options import Wrong
 
     caller = client.whoami()
@@ -225,7 +225,7 @@ def _print_workload(
         for key, it in value.items()
         if key != "command"
     )
-    say(f"Its command is {name} and what stands there for srun: parkade sbatch --dry-run --json")
+    say(f"Its command, {name} with what it finds on the nodes, is shown by --dry-run --json.")
 
 
 def _tell(remarks: "Sequence[Remark]", name: str) -> None:

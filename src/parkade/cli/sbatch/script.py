@@ -1,5 +1,5 @@
-"""Reads a batch script: its interpreter, the options in its `#SBATCH` lines, and which lines deserve
-a word before they run elsewhere than under Slurm.
+"""Reads a batch script: its interpreter, the options in its `#SBATCH` lines, and which lines
+deserve a word before they run elsewhere than under Slurm.
 
 As Slurm does it: a line counts if it begins with `#SBATCH`, before the first line that is neither
 blank nor a comment. A script without `#!`, or with the line ends of Windows, is refused.

@@ -50,11 +50,11 @@ def shape_of(given: Mapping[str, Given]) -> Shape:
         "in all": None if total is None else _each(total, least, given["gpus"]),
         "by task": None if of_task is None else of_task * of_node,
     }
-    said = {count for count in ways.values() if count is not None}
-    if len(said) > 1:
+    numbers = {count for count in ways.values() if count is not None}
+    if len(numbers) > 1:
         words = ", ".join(f"{count} {way}" for way, count in ways.items() if count is not None)
         raise Wrong(_place(given, "gpus-per-task", "gpus"), f"GPUs of a node: {words}; say it once")
-    if not said or said == {0}:
+    if not numbers or numbers == {0}:
         raise Wrong(
             _place(given, "gres", "gpus", "gpus-per-node"),
             "it asks for no GPU, and GPUs are what is sold: add --gpus-per-node=1",
@@ -62,7 +62,7 @@ def shape_of(given: Mapping[str, Given]) -> Shape:
     return Shape(
         least_nodes=least,
         most_nodes=most,
-        gpus=said.pop(),
+        gpus=numbers.pop(),
         tasks=tasks,
         tasks_of_node=of_node,
         gpus_of_task=of_task,

@@ -78,7 +78,7 @@ def _array(written: str | None) -> tuple[str, ...]:
 
 
 def _kit() -> str:
-    """Without comments and margins, which nobody reads on a node."""
+    """Without comments and margins, which are not needed on a node."""
     text = resources.files("parkade.cli.sbatch").joinpath("kit.sh").read_text("utf-8")
     lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("#"))
