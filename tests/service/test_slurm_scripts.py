@@ -3,6 +3,7 @@ saves when an owner comes back, and it goes on later."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def market(tmp_path: Path) -> Iterator[SlurmMarket]:
         yield made
 
 
-def workload(folder: Path) -> dict[str, object]:
+def workload(folder: Path) -> dict[str, Any]:
     """What `parkade sbatch` submits."""
     given, _ = options.read((), "the command line")
     read = script.parse(SCRIPT)
