@@ -43,6 +43,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         workloads.release,
         workloads.cancel,
         workloads.bid,
+        workloads.change,
         workloads.retry,
     ),
     "Capacity": (
