@@ -179,10 +179,10 @@ def failure_fields(
 
 def exit_code(summary: Summary) -> int:
     """How `run` ends: 0 only if no question failed and none is left."""
-    if summary.is_budget_spent:
-        return COMPOUND_BUDGET
     if summary.waiting:
         return COMPOUND_WAITING
+    if summary.is_budget_spent:
+        return COMPOUND_BUDGET
     if summary.has_no_answer:
         return COMPOUND_DENIED
     if summary.broken_verdicts and not summary.verdicts:
@@ -277,4 +277,8 @@ def _spent(summary: Summary) -> str | None:
 def _overrun(summary: Summary) -> str | None:
     if not (summary.overrun.micros or summary.overrun.tokens):
         return None
-    return f"{format_amount(summary.overrun.micros)} billed beyond what was asked for"
+    return (
+        f"{format_amount(summary.overrun.micros)}, {summary.overrun.tokens:,} tokens billed beyond "
+        "what was asked for; where a server adds text to prompts, say so with template_tokens at "
+        "its model"
+    )

@@ -18,6 +18,7 @@ import msgspec
 
 from parkade.compound.models.answers import completion_from, failure_from
 from parkade.compound.models.protocol import (
+    PLAIN_BOUNDS,
     Cancel,
     Done,
     Failure,
@@ -25,6 +26,7 @@ from parkade.compound.models.protocol import (
     Outcome,
     Price,
     RateLimits,
+    TokenBounds,
     bounded,
 )
 from parkade.compound.values import Call
@@ -109,11 +111,12 @@ class BatchModel:
         *,
         price: Price | None = None,
         max_output_tokens: int | None = None,
+        bounds: TokenBounds = PLAIN_BOUNDS,
     ) -> None:
         self.identity = model
         self.price = price
         self.max_output_tokens = max_output_tokens
-        self.attachment_tokens: int | None = None
+        self.bounds = bounds
         self.limits = RateLimits(concurrency=1_024, initial=1_024)
         self._path = requests
         self._written: set[str] = set()

@@ -17,12 +17,14 @@ from parkade.compound.models.answers import completion_from, failure_from
 from parkade.compound.models.exchange import Broken, Exchange, HttpReply
 from parkade.compound.models.http import HttpExchange
 from parkade.compound.models.protocol import (
+    PLAIN_BOUNDS,
     Cancel,
     Done,
     Failure,
     FailureKind,
     Price,
     RateLimits,
+    TokenBounds,
     bounded,
 )
 from parkade.compound.models.samples import Joining
@@ -54,7 +56,7 @@ class OpenAIModel:
         key_env: str | None = None,
         price: Price | None = None,
         max_output_tokens: int | None = None,
-        attachment_tokens: int | None = None,
+        bounds: TokenBounds = PLAIN_BOUNDS,
         limits: RateLimits | None = None,
         timeout_s: float = 600.0,
         headers: dict[str, str] | None = None,
@@ -65,7 +67,7 @@ class OpenAIModel:
         self.identity = model
         self.price = price
         self.max_output_tokens = max_output_tokens
-        self.attachment_tokens = attachment_tokens
+        self.bounds = bounds
         self.limits = limits or RateLimits()
         self._key_env = key_env
         self._headers = headers or {}

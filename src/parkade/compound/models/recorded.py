@@ -18,12 +18,14 @@ import msgspec
 from parkade.compound.models.local import prompt_of
 from parkade.compound.models.protocol import (
     FREE,
+    PLAIN_BOUNDS,
     Cancel,
     Done,
     Failure,
     FailureKind,
     Price,
     RateLimits,
+    TokenBounds,
     bounded,
 )
 from parkade.compound.values import Call, Completion, Usage
@@ -42,12 +44,19 @@ class RecordedModel:
     """See `Model`."""
 
     def __init__(
-        self, path: Path, *, name: str = "", wraps: bool = False, price: Price = FREE
+        self,
+        path: Path,
+        *,
+        name: str = "",
+        wraps: bool = False,
+        price: Price = FREE,
+        max_output_tokens: int | None = None,
+        bounds: TokenBounds = PLAIN_BOUNDS,
     ) -> None:
         self.identity = name or f"recorded/{path.name}"
         self.price: Price | None = price
-        self.max_output_tokens: int | None = None
-        self.attachment_tokens: int | None = None
+        self.max_output_tokens = max_output_tokens
+        self.bounds = bounds
         self.limits = RateLimits()
         self._wraps = wraps
         self._by_prompt: dict[str, list[str]] = {}

@@ -269,6 +269,7 @@ class Engine:
 
     def _may_start(self, flight: Flight) -> bool:
         account = self.account
+        flight.worst = self._reserving.renewed(flight, self.lanes[flight.call.model].model)
         if self._reserving.may_start(flight.worst):
             return True
         if account.can_ever(flight.worst) and account.reserved != NOTHING:
@@ -303,6 +304,7 @@ class Engine:
 
     def _complete(self, flight: Flight, completion: Completion) -> None:
         self._booking.answered(flight, completion)
+        self._reserving.heard(flight.call, completion.usage)
         self.counts.calls += 1
         self.counts.note_finish(completion)
         self._finish(flight, completion)
