@@ -128,6 +128,8 @@ class Model(Protocol):
         ...
 
 
-def bounded(message: str) -> str:
-    """A message short enough for a Failure."""
-    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+def bounded(message: str, most: int = MAX_MESSAGE) -> str:
+    """A message short enough for a Failure, or of so many characters."""
+    if len(message) <= most:
+        return message
+    return message[: max(0, most - 1)] + "…"

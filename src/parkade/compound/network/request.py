@@ -19,7 +19,7 @@ from parkade.compound.network.bounding import (
 )
 from parkade.compound.network.operators import Asking, Generate
 from parkade.compound.network.template import Template
-from parkade.compound.values import KEY_BYTES, Call, canonical
+from parkade.compound.values import Call, call_key, canonical
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,16 +31,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     most_input_tokens: int | None
 
     def call(self, sample: int) -> Call:
-        """The call for one sample; its key is `values.call_key` of the body and the sample."""
-        digest = blake2b(self.encoded, digest_size=KEY_BYTES)
-        digest.update(b"\n%d" % sample)
+        """The call for one sample."""
         writer = self.writer
         return Call(
             model=writer.model_name,
             kind=writer.kind,
             body=self.encoded,
             sample=sample,
-            key=digest.hexdigest(),
+            key=call_key(self.encoded, sample),
             most_input_tokens=self.most_input_tokens,
             most_output_tokens=writer.most_output_tokens,
         )

@@ -26,7 +26,13 @@ from parkade.compound.run.lane import Flight, FlightState, Lane
 from parkade.compound.run.machine import Machine
 from parkade.compound.run.orders import Answer, Apply, Ask, Check, Drop, Judged
 from parkade.compound.run.outages import Outages
-from parkade.compound.run.progressing import Counts, Progressing, RunStopped, VerifierBroken
+from parkade.compound.run.progressing import (
+    Counts,
+    ModelDenied,
+    Progressing,
+    RunStopped,
+    VerifierBroken,
+)
 from parkade.compound.run.reserving import Reserving
 from parkade.compound.run.retrying import Retrying
 from parkade.compound.run.steps import steps_of
@@ -312,9 +318,11 @@ class Engine:
     def _failed(self, lane: Lane, flight: Flight, failure: Failure, now_us: int) -> None:
         model = flight.call.model
         lane.failed(flight, failure, now_us)
+        if failure.retry_after_us is not None:
+            self.counts.asked_until_us[model] = lane.closed_until_us
         self._booking.failed(flight, failure, lane.model)
         if failure.kind is FailureKind.DENIED:
-            self._end_soon(RunStopped(f"model {model!r}: {failure.message}"))
+            self._end_soon(ModelDenied(f"model {model!r}: {failure.message}"))
         why = self._outages.failed(model, failure, now_us)
         self._give_up(why)
         if not flight.waiters:

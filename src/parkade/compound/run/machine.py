@@ -104,10 +104,14 @@ class Frame:
 
     # ------------------------------------------------------------ what steps do
 
-    def ask(self, call: Call) -> int:
-        """Make a call; `Finished` brings a Completion or a Failure."""
+    def ask(self, call: Call, of: str | None = None) -> int:
+        """Make a call; `Finished` brings a Completion or a Failure.
+
+        `of` is the key of the candidate that it is about; None: the one that the frame was given.
+        """
         ticket = self._ticket()
-        of = "" if self.given is None else self.given.candidate.key
+        if of is None:
+            of = "" if self.given is None else self.given.candidate.key
         self.machine.orders.append(Ask(ticket, call, self.node.index, of))
         return ticket
 

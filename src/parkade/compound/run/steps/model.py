@@ -58,7 +58,8 @@ def rank(frame: Frame) -> Steps:
         for item in items
         for turn in range(votes)
     ]
-    replies = yield from ask_all(frame, asks)
+    about = [item.candidate.key for item in items for _ in range(votes)]
+    replies = yield from ask_all(frame, asks, about)
     scored: list[Item] = []
     unread = 0
     for place, item in enumerate(items):
