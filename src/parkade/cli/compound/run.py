@@ -33,6 +33,8 @@ def run(
     from parkade.cli.compound.failing import failing
     from parkade.cli.compound.progress import display, exit_code, print_notice, print_summary
     from parkade.compound.loading import load
+    from parkade.compound.network.binding import bind
+    from parkade.compound.network.fields import check_names
     from parkade.compound.questions import count_questions, read_questions
     from parkade.compound.run.running import Progress, Settings, Watch
     from parkade.compound.run.running import run as run_network
@@ -53,6 +55,8 @@ def run(
         )
         if total is not None and limit is not None:
             total = min(total, limit)
+        if total is not None:
+            check_names(bind(loaded.network, loaded.names), read_questions(questions))
         with display(total, settings.budget, is_shown=not as_json) as shown:
 
             def on_start(progress: Progress) -> None:

@@ -30,6 +30,7 @@ from parkade.compound.models.protocol import (
     bounded,
 )
 from parkade.compound.values import Call
+from parkade.compound.wrong_values import in_words
 
 URLS = {"chat": "/v1/chat/completions", "completion": "/v1/completions"}
 WAITS = "for the answers to"
@@ -90,7 +91,7 @@ def read_answers(path: Path) -> Iterator[tuple[str, msgspec.Raw | None, int, str
             try:
                 answer = decoder.decode(line)
             except msgspec.DecodeError as error:
-                raise BatchError(f"{path}, line {number}: {error}") from None
+                raise BatchError(f"{path}, line {number}: {in_words(error)}") from None
             response = answer.response
             content = "" if answer.error is None else str(answer.error)
             if response is None:

@@ -19,6 +19,7 @@ from parkade.compound.models.recorded import RecordedModel
 from parkade.compound.models.samples import MOST_SAMPLES
 from parkade.compound.network.errors import NetworkError
 from parkade.compound.network.operators import MAX_COUNT
+from parkade.compound.wrong_values import in_words
 
 
 class PriceGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,7 +115,7 @@ def model_from(
     try:
         parsed = msgspec.convert(given, GIVEN[kinds[0]])
     except msgspec.ValidationError as error:
-        raise NetworkError(f"{where}: {error}") from None
+        raise NetworkError(f"{where}: {in_words(error)}") from None
     match parsed:
         case ServerGiven():
             return _server(parsed, where)

@@ -29,6 +29,7 @@ from parkade.compound.models.protocol import (
     bounded,
 )
 from parkade.compound.values import Call, Completion, Usage
+from parkade.compound.wrong_values import in_words
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -93,7 +94,7 @@ class RecordedModel:
                 try:
                     row = decoder.decode(line)
                 except msgspec.DecodeError as error:
-                    raise ValueError(f"{path}, line {number}: {error}") from None
+                    raise ValueError(f"{path}, line {number}: {in_words(error)}") from None
                 if row.prompt:
                     self._by_prompt.setdefault(row.prompt, []).extend(row.answers)
                 elif row.key:

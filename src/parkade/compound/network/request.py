@@ -4,7 +4,7 @@
 value is put in: operators with equal signatures may write equal bodies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -107,6 +107,23 @@ class Writer:
         most = most_input(body, len(encoded), self._bounds)
         return Request(writer=self, body=body, encoded=encoded, most_input_tokens=most)
 
+    @property
+    def added_tokens(self) -> int:
+        """What its attachments and its model's template may add to the bytes of a request; 0 where
+        that is not known."""
+        each = self._bounds.attachment_tokens or 0
+        return (self._bounds.template_tokens or 0) + attachments(self._given) * each
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its templates name."""
+        if self._messages is not None:
+            return tuple(dict.fromkeys(_names_in(self._messages)))
+        if self._passes_messages:
+            return ()
+        system = () if self._system is None else self._system.names
+        return tuple(dict.fromkeys((*self._prompt.names, *system)))
+
     def unbounded(self) -> str | None:
         """What keeps a budget in money or tokens from bounding a call, as far as is known before
         a question is read; None if nothing does."""
@@ -163,6 +180,18 @@ def _compiled(value: Any) -> Any:
         else:
             made[name] = part
     return made
+
+
+def _names_in(value: Any) -> Iterator[str]:
+    match value:
+        case Template():
+            yield from value.names
+        case dict():
+            for part in value.values():
+                yield from _names_in(part)
+        case list():
+            for part in value:
+                yield from _names_in(part)
 
 
 def _rendered(value: Any, values: Mapping[str, object]) -> Any:
