@@ -7,7 +7,6 @@ import pytest
 from tests.api.town import Town
 from tests.waits import until
 
-
 # Below the floor: the market never starts it, so it is cancelled as soon as it is told to.
 NEVER_STARTS = "0.10"
 

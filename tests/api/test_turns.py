@@ -88,6 +88,8 @@ ENTRIES = {
     "GET /v1/workloads/{workload}/logs": 1,
     "POST /v1/workloads/{workload}/cancel": 1,
     "GET /v1/statement": 1,
+    "GET /v1/costs": 1,
+    "GET /v1/showback": 1,
     "POST /v1/clock/confirm": 1,
     "GET /v1/events": 0,
     "POST /v1/pools/{pool}/agent-tokens": 1,

@@ -9,6 +9,7 @@ from parkade import __version__
 from parkade.cli import (
     admin,
     agent,
+    costs,
     events,
     following,
     joining,
@@ -53,7 +54,15 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         reservations.unclaim,
         reservations.claims,
     ),
-    "Money": (prices.prices, statements.statement, people.deposit, people.disburse, people.refund),
+    "Money": (
+        prices.prices,
+        statements.statement,
+        costs.showback,
+        costs.costs,
+        people.deposit,
+        people.disburse,
+        people.refund,
+    ),
     "Server": (up.up, login.login, login.status, events.events),
 }
 GROUPS = {

@@ -7,7 +7,7 @@ from decimal import Decimal
 from urllib.parse import quote
 
 from parkade.client.call import Call, checked, get, post
-from parkade.wire import feed, mars, money, people, pools, reservations, workloads
+from parkade.wire import costs, feed, mars, money, people, pools, reservations, workloads
 from parkade.wire import lot as lots
 from parkade.wire.scalars import format_instant
 from parkade.wire.spec import WorkloadSpec
@@ -335,6 +335,21 @@ def retry(workload: str, *, members: str | None = None) -> Call[workloads.Worklo
     """Run members of an array again that have ended; None: all that failed."""
     body = checked(workloads.Retry, members=members)
     return post(f"/workloads/{_id(workload)}/retry", workloads.Workload, body)
+
+
+def showback(
+    *,
+    by: str = "user",
+    label: str | None = None,
+    org: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> Call[costs.Showback]:
+    """What each month cost by `user`, `org`, or the values of a `label`; without `start` of this
+    month."""
+    first, last = (None if each is None else format_instant(each) for each in (start, end))
+    asked = {"by": by, "label": label, "org": org, "start": first, "end": last}
+    return get("/showback", costs.Showback, **asked)
 
 
 def statement(

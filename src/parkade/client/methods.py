@@ -116,6 +116,7 @@ class Methods:
     bid = Method(calls.bid)
     retry = Method(calls.retry)
     statement = Method(calls.statement)
+    showback = Method(calls.showback)
     confirm_clock = Method(calls.confirm_clock)
     lot = Method(calls.lot)
     mars_status = Method(calls.mars_status)

@@ -17,6 +17,7 @@ from parkade.control.recover import Recovered
 from parkade.control.rules import Rules
 from parkade.core.billing.charges import transfers_of
 from parkade.core.kernel.evolve import evolve
+from parkade.core.running.expiry import has_unstarted
 from parkade.core.state.chain import link
 from parkade.core.state.codec import decode_event, encode_event
 from parkade.core.state.commands import AnyCommand, RunClearing
@@ -99,11 +100,22 @@ class Cycle:
         return self._commit()
 
     def advance_clock(self, *, now_us: int, by_us: int) -> Committed:
-        """The present leaps from `now_us`; told where something waits for time in a silent pool."""
+        """The present leaps from `now_us`; told where something waits for time in a silent pool, or
+        for a first process."""
         pools = self.world.records.pools.values()
-        if all(pool.silent_since_us is None for pool in pools):
+        unheard_us = by_us if has_unstarted(self.world) else 0
+        if not unheard_us and all(pool.silent_since_us is None for pool in pools):
             return ()
-        self._evolve((ClockAdvanced(at_us=now_us, by_us=by_us),))
+        self._evolve((ClockAdvanced(at_us=now_us, by_us=by_us, unheard_us=unheard_us),))
+        return self._commit()
+
+    def note_unheard(self, *, now_us: int, unheard_us: int) -> Committed:
+        """Until `now_us` nothing was recorded for so long, as the server began anew; told where
+        something waits for a first process."""
+        assert unheard_us >= 0
+        if not unheard_us or not has_unstarted(self.world):
+            return ()
+        self._evolve((ClockAdvanced(at_us=now_us, by_us=0, unheard_us=unheard_us),))
         return self._commit()
 
     def take_deadlines(self, now_us: int, *, limit: int) -> Committed:

@@ -81,9 +81,10 @@ class Writer:
         store, rules = dependencies.store, dependencies.rules
         recovered = recover(store, rules)
         world = recovered.world
+        recorded_us = world.records.now_us
         self._guard = ClockGuard(
             dependencies.clock,
-            floor_us=world.records.now_us,
+            floor_us=recorded_us,
             jump_us=settings.jump_us,
             restart_us=settings.restart_jump_us,
         )
@@ -102,6 +103,7 @@ class Writer:
             ),
             self._now_us,
         )
+        self._cycle.note_unheard(now_us=self._now_us, unheard_us=self._now_us - recorded_us)
         sequence = self._cycle.sequence
         self.inbox = Inbox(limit=settings.inbox_limit, org_limit=settings.org_inbox_limit)
         self.feed = Feed(store, sequence=sequence, length=settings.feed_length)

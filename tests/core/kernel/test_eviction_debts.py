@@ -1,5 +1,7 @@
 """Making others leave for nothing: each way that was found, and what it costs now."""
 
+import pytest
+
 from parkade.core.state import commands, events
 from parkade.core.state.codec import encode_event
 from parkade.core.units.money import MICROS
@@ -244,6 +246,21 @@ def test_turnaround_and_a_leaver_that_is_late_are_not_charged_to_the_arrival() -
     parkade.tick(300)
     assert parkade.phase(sweep) is Phase.STARTING
     parkade.tick(119)
+    parkade.started(sweep)
+    price = parkade.price(sweep)
+    parkade.tick(60)
+    parkade.ended(sweep)
+    assert charges(parkade, "cheat") == [("usage", price * 2 * 60 // 3600)]
+    audited(parkade)
+
+
+@pytest.mark.parametrize("by_us", [600 * SECOND_US, 0], ids=["set ahead", "no server ran"])
+def test_time_in_which_no_agent_could_tell_is_not_charged_as_a_late_start(by_us: int) -> None:
+    parkade, guest, sweep = given_a_sweep()
+    parkade.ended(guest, code=85)
+    leap = events.ClockAdvanced(at_us=parkade.now_us, by_us=by_us, unheard_us=600 * SECOND_US)
+    parkade.happen((leap,))
+    parkade.tick(600 + 30 + 119)
     parkade.started(sweep)
     price = parkade.price(sweep)
     parkade.tick(60)

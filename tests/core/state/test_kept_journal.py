@@ -328,6 +328,25 @@ def a_clock_set_ahead() -> Parkade:
     return parkade
 
 
+def late_starts() -> Parkade:
+    """Two attempts without a first process: the one has the minutes that a clock set ahead took
+    from it, the other is stopped after the limit."""
+    parkade = Parkade(fabrics={"a": 2}, buffer_nodes=0, start_limit_us=600 * SECOND_US)
+    lucky = parkade.bid("lab", 9)
+    parkade.clear()
+    leap_us = 500 * SECOND_US
+    parkade.happen((events.ClockAdvanced(at_us=parkade.now_us, by_us=leap_us, unheard_us=leap_us),))
+    parkade.tick(500)
+    parkade.bid("lab", 9)
+    parkade.clear()
+    parkade.tick(599)
+    parkade.started(lucky)
+    parkade.tick(60)
+    parkade.stop_all()
+    parkade.ended(lucky)
+    return parkade
+
+
 def a_short_claim() -> Parkade:
     """A claim whose nodes break: it keeps the others, is promised a guest's node, and is whole
     again."""
@@ -501,6 +520,15 @@ def test_a_kept_journal_has_a_claim_that_kept_its_well_nodes_and_was_made_whole(
     assert [it.nodes for it in found if isinstance(it, events.ClaimSeated)][-1] is not None
 
 
+def test_a_kept_journal_has_a_start_that_a_clock_set_ahead_did_not_make_late() -> None:
+    kept = msgspec.json.decode((KEPT / "journal-v2-starts.json").read_bytes(), type=Kept)
+    found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
+    (leap,) = [it for it in found if isinstance(it, events.ClockAdvanced)]
+    assert leap.by_us == leap.unheard_us > 0
+    stopped = [it.workload for it in found if isinstance(it, events.StopOrdered)]
+    assert (stopped, kept.phases["w1"]) == (["w2"], "succeeded")
+
+
 def test_a_kept_journal_has_labels_exit_codes_and_reasons() -> None:
     kept = msgspec.json.decode((KEPT / "journal-v2-scripts.json").read_bytes(), type=Kept)
     found = [decode_event(bytes(raw), kept.version) for raw in kept.events]
@@ -541,6 +569,7 @@ if __name__ == "__main__":
         f"journal-v{EVENT_VERSION}-buffers": a_sized_buffer,
         f"journal-v{EVENT_VERSION}-parents": a_suspected_rack,
         f"journal-v{EVENT_VERSION}-clock": a_clock_set_ahead,
+        f"journal-v{EVENT_VERSION}-starts": late_starts,
         f"journal-v{EVENT_VERSION}-claims": a_short_claim,
         f"journal-v{EVENT_VERSION}-scripts": an_evening_of_scripts,
         f"journal-v{EVENT_VERSION}-chains": a_chain_of_work,

@@ -96,6 +96,9 @@ def _server(event: events.ServerEvent) -> Shown:
             return "the clock jumped; clearing stops until it is confirmed", {}
         case events.ClockConfirmed():
             return "the clock is confirmed; clearing goes on", {}
+        case events.ClockAdvanced(by_us=0, unheard_us=unheard_us):
+            words = f"no agent was heard in {unheard_us / 1e6:.0f} s before the server began"
+            return words, {"seconds": unheard_us / 1e6}
         case events.ClockAdvanced(by_us=by_us):
             words = f"the clock went ahead by {by_us / 1e6:.0f} s in which no time passed"
             return words, {"seconds": by_us / 1e6}

@@ -159,11 +159,14 @@ def set_fence(world: World, event: events.FenceSet) -> None:
 
 
 def advance_clock(world: World, event: events.ClockAdvanced) -> None:
-    """Leases in silent pools lapse so much later. Cost grows with all nodes."""
+    """Leases in silent pools lapse so much later, and what has not started in the others may start
+    so much later. Cost grows with all nodes and live workloads."""
     for name, pool in world.records.pools.items():
         if pool.silent_since_us is not None:
             world.records.pools[name] = replace(pool, leapt_us=pool.leapt_us + event.by_us)
             _wake_lapses(world, name)
+        elif event.unheard_us:
+            _note_silence(world, name, event.at_us, event.at_us + event.unheard_us)
 
 
 def _wake_lapses(world: World, pool: str) -> None:

@@ -52,6 +52,12 @@ def start_limit_due_us(world: World, workload: Workload) -> int | None:
     return attempt.ordered_us + attempt.silent_us + limit_us
 
 
+def has_unstarted(world: World) -> bool:
+    """Whether an attempt waits for its first process. Cost grows with live workloads."""
+    attempts = (world.records.workloads[name].attempt for name in world.live)
+    return any(one is not None and one.started_us is None for one in attempts)
+
+
 def stop_unstarted(world: World, workload: Workload, at_us: int) -> tuple[events.StopOrdered, ...]:
     """It is stopped at once: there is nothing that could be saved. Its end is a failure."""
     assert workload.attempt is not None and workload.attempt.started_us is None

@@ -89,10 +89,14 @@ class ClockConfirmed(Event, frozen=True, kw_only=True):
 class ClockAdvanced(Event, frozen=True, kw_only=True):
     """The present goes on `by_us` later though no time passed, as the wall clock was set ahead.
 
-    Told only while a pool is silent: what is timed on its nodes does not end sooner for it.
+    Told only where it matters. In a silent pool, what is timed on its nodes does not end sooner for
+    it. In a pool that is heard, what has not started is not later for it: for `unheard_us` no agent
+    could tell of a first process. That is the same span, or, with a `by_us` of 0, the time from the
+    last event to this epoch's first; 0 in older journals.
     """
 
     by_us: int
+    unheard_us: int = 0
 
 
 class PoolOpened(Event, frozen=True, kw_only=True):

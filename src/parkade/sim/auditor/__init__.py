@@ -202,6 +202,13 @@ def _hear(books: Books, event: Record) -> None:
             run.silent_us += event["at_us"] - max(since_us, run.ordered_us)
 
 
+def _advance(books: Books, event: Record) -> None:
+    for attempt in books.live.values():
+        run = books.runs[attempt]
+        if run.pool not in books.silent_since and run.started_us is None:
+            run.silent_us += event.get("unheard_us", 0)
+
+
 def _start(books: Books, event: Record) -> None:
     run = books.runs[event["attempt"]]
     require(run.started_us is None, f"{event['attempt']} started twice")
@@ -285,6 +292,7 @@ READERS = {
     "PoolOpened": _open_pool,
     "NodesAdded": _open_pool,
     "ReachabilityChanged": _hear,
+    "ClockAdvanced": _advance,
     "PhaseChanged": _change_phase,
     "BidChanged": rebid,
     "TermsChanged": _change_terms,
