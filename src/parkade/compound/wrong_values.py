@@ -28,13 +28,13 @@ def in_words(error: Exception) -> str:
     found = _PLACE.search(text)
     place = "" if found is None else (found["place"] or "").removeprefix(".").replace("[...]", "")
     what = text if found is None else text[: found.start()]
-    said = _said(what)
-    if said is None:
+    predicate = _predicate(what)
+    if predicate is None:
         return text
-    return f"{place} {said}" if place else said
+    return f"{place} {predicate}" if place else predicate
 
 
-def _said(what: str) -> str | None:
+def _predicate(what: str) -> str | None:
     """The predicate; None for a message of another kind."""
     expected = _EXPECTED.fullmatch(what)
     if expected is not None:

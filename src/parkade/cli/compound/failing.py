@@ -79,10 +79,10 @@ def fail(
     if as_json:
         import msgspec
 
-        told: dict[str, Any] = {"v": ERROR_VERSION, "error": code, "detail": detail}
+        document: dict[str, Any] = {"v": ERROR_VERSION, "error": code, "detail": detail}
         if done is not None:
-            told["summary"] = done
-        print(msgspec.json.encode(told).decode())
+            document["summary"] = done
+        print(msgspec.json.encode(document).decode())
     else:
         if done is not None:
             from parkade.cli.compound.progress import fields_of

@@ -168,8 +168,8 @@ class OpenAIModel:
         if not outcome.url:
             return failure
         where = f" ({outcome.url}; {self._key_in_words(outcome.status)})"
-        told = bounded(failure.message, MAX_MESSAGE - len(where))
-        return msgspec.structs.replace(failure, message=bounded(told + where))
+        message = bounded(failure.message, MAX_MESSAGE - len(where))
+        return msgspec.structs.replace(failure, message=bounded(message + where))
 
     def _key_in_words(self, status: int) -> str:
         """What to look at when a server refuses: its key, or the model's name."""
