@@ -7,7 +7,7 @@ from statistics import fmean
 from parkade.compound.network import wording
 from parkade.compound.network.drawing import label
 from parkade.compound.network.request import Request
-from parkade.compound.run.machine import Frame, Steps
+from parkade.compound.run.frame import Frame, Steps
 from parkade.compound.run.orders import Event, Finished, Item, Judged
 from parkade.compound.run.steps.choose import tally
 from parkade.compound.run.steps.parts import ask_all, collect, complete_all, verdict_of

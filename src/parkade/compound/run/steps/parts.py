@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from parkade.compound.network.request import Request
-from parkade.compound.run.machine import Frame
+from parkade.compound.run.frame import Frame
 from parkade.compound.run.orders import Came, Event, Finished, Item, Over
 from parkade.compound.values import Completion, Verdict
 
