@@ -15,6 +15,7 @@ from parkade.console.routes import (
     operate,
     reservations,
     session,
+    submit,
     workloads,
 )
 from parkade.console.settings import ConsoleSettings
@@ -25,6 +26,7 @@ NOUNS = (
     session,
     live,
     front,
+    submit,
     workloads,
     reservations,
     market,
