@@ -13,6 +13,7 @@ from parkade.console.routes import (
     market,
     money,
     operate,
+    people,
     reservations,
     session,
     submit,
@@ -34,6 +35,7 @@ NOUNS = (
     events,
     incidents,
     operate,
+    people,
 )
 
 
