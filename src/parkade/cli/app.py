@@ -42,6 +42,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         workloads.release,
         workloads.cancel,
         workloads.bid,
+        workloads.change,
         workloads.retry,
     ),
     "Capacity": (
