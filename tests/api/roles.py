@@ -71,8 +71,6 @@ NEEDS: dict[str, Permission | None] = {
     "GET /v1/costs": OWNER,
     "GET /v1/showback": OWNER,
     "GET /v1/statement": OWNER,
-    "GET /v1/costs": OWNER,
-    "GET /v1/showback": OWNER,
     "POST /v1/clock/confirm": OPERATOR,
     "GET /v1/events": ANYONE,
     "POST /v1/pools/{pool}/agent-tokens": OPERATOR,
