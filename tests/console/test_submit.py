@@ -91,8 +91,8 @@ def test_what_was_changed_since_its_plan_is_planned_first(scene) -> None:  # typ
     ],
 )  # fmt: skip
 def test_each_fault_stands_beside_its_field_and_nothing_that_was_written_is_lost(
-    scene, fields: dict[str, str], field: str, says: str
-) -> None:  # type: ignore[no-untyped-def]
+    scene: Any, fields: dict[str, str], field: str, says: str
+) -> None:
     town, people = scene
     before = names(town)
     answer = plan(people["aurelia"], **GOOD | fields)

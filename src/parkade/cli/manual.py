@@ -2,15 +2,13 @@
 
 Each command has a page of its own, `parkade-submit.1`, a group one that lists its commands. What
 stands in the help is text: a backslash, a dash or a point at the begin of a line means nothing to
-roff.
+roff. Commands are Typer's, which brings a Click of its own; they are known by what they have.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
-
-import click
+from typing import Any, NamedTuple
 
 from parkade import __version__
 
@@ -31,16 +29,16 @@ class Page(NamedTuple):
         return f"{self.name}.{SECTION}"
 
 
-def pages(command: click.Command, *, name: str = "parkade") -> Iterator[Page]:
+def pages(command: Any, *, name: str = "parkade") -> Iterator[Page]:
     """The pages of a program and of all its commands, but for hidden ones."""
-    context = click.Context(command, info_name=name.replace("-", " "))
+    context = command.context_class(command, info_name=name.replace("-", " "))
     inner = _commands(command, context)
     yield Page(name, _page(command, context, name, inner))
     for word, each in inner:
         yield from pages(each, name=f"{name}-{word}")
 
 
-def write(command: click.Command, folder: Path) -> list[Path]:
+def write(command: Any, folder: Path) -> list[Path]:
     """Writes each page into a folder, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     made = []
@@ -51,18 +49,18 @@ def write(command: click.Command, folder: Path) -> list[Path]:
     return made
 
 
-def _commands(command: click.Command, context: click.Context) -> list[tuple[str, click.Command]]:
-    if not isinstance(command, click.Group):
+def _commands(command: Any, context: Any) -> list[tuple[str, Any]]:
+    if not hasattr(command, "list_commands"):
         return []
     found = ((word, command.get_command(context, word)) for word in command.list_commands(context))
     return [(word, each) for word, each in found if each is not None and not each.hidden]
 
 
 def _page(
-    command: click.Command,
-    context: click.Context,
+    command: Any,
+    context: Any,
     name: str,
-    inner: list[tuple[str, click.Command]],
+    inner: list[tuple[str, Any]],
 ) -> str:
     says = _plain(command.help or command.short_help or "")
     first, _, rest = says.partition("\n\n")
@@ -93,26 +91,18 @@ def _page(
     return "\n".join(parts) + "\n"
 
 
-def _parameters(command: click.Command, context: click.Context) -> list[str]:
-    arguments, options = [], []
+def _parameters(command: Any, context: Any) -> list[str]:
+    found: dict[str, list[str]] = {"argument": [], "option": []}
     for parameter in command.get_params(context):
-        if isinstance(parameter, click.Option):
-            if not parameter.hidden:
-                options.append(_option(parameter, context))
-        elif getattr(parameter, "help", None):
-            name = parameter.make_metavar(context)
-            arguments.append(f".TP\n.I {text(name)}\n{text(_plain(str(parameter.help)))}")
+        record = None if parameter.hidden else parameter.get_help_record(context)
+        if record is not None:
+            says = " ".join(_plain(record[1]).split()) or "See the description."
+            entry = f".TP\n\\fB{text(record[0])}\\fR\n{text(says)}"
+            found[parameter.param_type_name].append(entry)
     return [
-        *([".SH ARGUMENTS", *arguments] if arguments else []),
-        *([".SH OPTIONS", *options] if options else []),
+        *([".SH ARGUMENTS", *found["argument"]] if found["argument"] else []),
+        *([".SH OPTIONS", *found["option"]] if found["option"] else []),
     ]
-
-
-def _option(option: click.Option, context: click.Context) -> str:
-    names = ", ".join([*option.opts, *option.secondary_opts])
-    value = "" if option.is_flag else f" \\fI{text(option.make_metavar(context))}\\fR"
-    says = _plain(option.help or "") or "See the description."
-    return f".TP\n\\fB{text(names)}\\fR{value}\n{text(' '.join(says.split()))}"
 
 
 def _plain(says: str) -> str:
