@@ -31,8 +31,8 @@ Faults = dict[str, list[str]]
 
 def digest_of(fields: Mapping[str, str]) -> str:
     """A name for what the form says, so that a plan is known to be of it."""
-    said = "\0".join(f"{name}={fields.get(name, '')}" for name in FIELDS)
-    return hashlib.sha256(said.encode()).hexdigest()
+    written = "\0".join(f"{name}={fields.get(name, '')}" for name in FIELDS)
+    return hashlib.sha256(written.encode()).hexdigest()
 
 
 def request_of(fields: Mapping[str, str]) -> tuple[Submit | None, Faults]:
@@ -104,9 +104,9 @@ def _by_field(listed: Iterable[Fault]) -> Faults:
         field = steps[0].split("[")[0]
         if field in FIELDS:
             rest = f"{steps[1]}: " if len(steps) > 1 else ""
-            told = found.setdefault(field, [])
-            if not told or rest:
-                told.append(rest + fault.message)
+            messages = found.setdefault(field, [])
+            if not messages or rest:
+                messages.append(rest + fault.message)
         elif fault.place.startswith("spec."):
             place = fault.place.removeprefix("spec.")
             found.setdefault(MORE, []).append(f"{place}: {fault.message}")

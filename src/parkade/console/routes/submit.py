@@ -102,8 +102,8 @@ def _waits(
     if limit and fields.get("capacity", "spot") == "spot":
         now_s = context.api.plane.present_us() // MICROS
         samples = context.console.history.samples(now_s)
-        told = _how_often(samples, plan.market, Decimal(limit))
-        says += [] if told is None else [told]
+        share = _how_often(samples, plan.market, Decimal(limit))
+        says += [] if share is None else [share]
     return says
 
 

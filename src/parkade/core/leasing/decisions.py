@@ -258,6 +258,6 @@ def unclaim(world: World, command: commands.Unclaim, now_us: int) -> Decision:
 
 
 def give_back(world: World, claim: Claim, now_us: int) -> tuple[events.AnyEvent, ...]:
-    """The end of a claim, whoever asks for it."""
+    """The end of a claim, by a command or a deadline."""
     unclaimed = events.Unclaimed(at_us=now_us, claim=claim.claim, reservation=claim.reservation)
     return (*settle_end(world, Postings(world), claim, now_us), unclaimed)
