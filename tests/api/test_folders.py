@@ -238,7 +238,9 @@ def test_a_workload_runs_and_its_folder_goes_when_its_time_is_over(
         stop = asyncio.Event()
         running = asyncio.create_task(agent(made, stop, engine))
         _, owner = await asyncio.to_thread(made.org)
-        saves = "echo 1 > $PARKADE_CHECKPOINT_DIR/model"
+        looked = tmp_path / "looked"
+        waits = f"until [ -e {looked} ]; do sleep 0.02; done"
+        saves = f"echo 1 > $PARKADE_CHECKPOINT_DIR/model; {waits}"
         name = await asyncio.to_thread(lambda: made.submit("lab", owner, command=saves))
         folders = tmp_path / "engine" / "orgs"
 
@@ -247,6 +249,7 @@ def test_a_workload_runs_and_its_folder_goes_when_its_time_is_over(
 
         try:
             await asyncio.to_thread(until, seen)
+            looked.touch()
             await asyncio.to_thread(until, lambda: not seen())
             shown = made.done(made.get(f"/workloads/{name}", owner))
             assert shown["phase"] == "succeeded"
